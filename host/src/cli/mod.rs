@@ -72,7 +72,7 @@ enum Command {
 impl Arguments {
     /// What was typed, or the end with what is wrong about it.
     pub fn typed() -> Self {
-        Self::try_parse().unwrap_or_else(|error| discreet(error).exit())
+        Self::try_parse().unwrap_or_else(|error| without_secrets(error).exit())
     }
 
     /// Does what was asked, and says how it went: 0 fine, 1 failed, 2 a wrong usage (mostly found by clap), others as [`Ended`]
@@ -111,7 +111,7 @@ impl Arguments {
 }
 
 /// What clap says repeats what was typed, which may be an address with a password in it, and others may read where it ends up.
-fn discreet(error: clap::Error) -> clap::Error {
+fn without_secrets(error: clap::Error) -> clap::Error {
     let said = error.to_string();
     let shown = without_passwords(&said);
     if shown == said {
@@ -193,13 +193,13 @@ mod tests {
             "parlor run --metrics=http://me:s3cr3t@example.org/x",
         ] {
             let error = Arguments::try_parse_from(typed.split(' ')).unwrap_err();
-            let (kind, error) = (error.kind(), discreet(error));
+            let (kind, error) = (error.kind(), without_secrets(error));
             let said = error.to_string();
             assert!(said.contains("://…@example.org/x") && !said.contains("s3cr3t"), "{said}");
             assert!(said.starts_with("error: ") && !said.contains("error: error: "), "{said}");
             assert_eq!((error.kind(), error.exit_code()), (kind, i32::from(USAGE)));
         }
         let help = Arguments::try_parse_from(["parlor", "plugin", "add", "--help"]).unwrap_err();
-        assert_eq!(discreet(help).exit_code(), 0);
+        assert_eq!(without_secrets(help).exit_code(), 0);
     }
 }

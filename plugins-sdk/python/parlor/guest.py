@@ -17,7 +17,6 @@ import encodings.utf_32
 import encodings.utf_8_sig  # noqa: F401
 
 import asyncio
-import inspect
 import logging
 import random
 from typing import Any, Awaitable, Callable
@@ -59,9 +58,7 @@ def on_stop(function: Function) -> Function:
 
 
 def _later(functions: list[Function], function: Function, taker: str) -> Function:
-    if not inspect.iscoroutinefunction(function):
-        raise TypeError(f"{function!r} has to be an `async def`")
-    listen.refuse_method(function, taker)
+    listen.check(function, taker)
     functions.append(function)
     return function
 

@@ -108,10 +108,7 @@ def on(
         raise TypeError(f'{getattr(name, "__name__", name)} is no event\'s name: write @on("message") above the function')
 
     def subscribe(handler: Handler) -> Subscription:
-        refuse_generator(handler)
-        if not inspect.iscoroutinefunction(handler):
-            raise TypeError(f"{handler!r} listens to {name}, and has to be an `async def`")
-        refuse_method(handler, f"on({name!r}, …)")
+        check(handler, f"on({name!r}, …)", f" listens to {name}, and")
         kinds = kind if kind is None or isinstance(kind, str) else " ".join(kind)
         wanted = (sender, room, kinds, prefix, own, delayed, xml)
         subscription = Subscription(name, once, None if wanted == _ALL else _listen.Filter(*wanted), handler)
@@ -124,15 +121,14 @@ def on(
     return subscribe
 
 
-def refuse_generator(function: Any) -> None:
-    """`TypeError`: it yields its answers, as plugins of other bots do."""
+def check(function: Any, taker: str, role: str = "") -> None:
+    """`TypeError`: nobody could call it. It is no `async def`; or it yields its answers, as plugins of other bots do; or it is a
+    method of no object yet, so that whoever calls it would have none to give."""
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         name = getattr(function, "__name__", function)
         raise TypeError(f"{name} yields what nobody would say: answer by `await reply(…)` in an `async def`")
-
-
-def refuse_method(function: Any, taker: str) -> None:
-    """`TypeError`: it is a method of no object yet, so that whoever calls it would have none to give."""
+    if not inspect.iscoroutinefunction(function):
+        raise TypeError(f"{function!r}{role} has to be an `async def`")
     if next(iter(inspect.signature(function).parameters), None) == "self":
         method = function.__name__
         raise TypeError(f"{method} is a method: write {taker}(self.{method}) where its object is made")

@@ -9,7 +9,6 @@ Somebody says `!roll 20`, or `!roll 'of twenty'`: the prefix is the owner's, quo
 shows what there is. `command.rest` is what was typed after the name, as it was.
 """
 
-import inspect
 import itertools
 from typing import Any, Awaitable, Callable
 
@@ -35,10 +34,7 @@ def command(name: str, *, help: str = "", usage: str = "") -> Callable[[Handler]
         raise TypeError(f'{getattr(name, "__name__", name)} is no command\'s name: write @command("hello") above the function')
 
     def register(handler: Handler) -> Handler:
-        listen.refuse_generator(handler)
-        if not inspect.iscoroutinefunction(handler):
-            raise TypeError(f"{handler!r} does what {name} says, and has to be an `async def`")
-        listen.refuse_method(handler, f"command({name!r}, …)")
+        listen.check(handler, f"command({name!r}, …)", f" does what {name} says, and")
 
         # `PLUGIN.NAME` is said and told as NAME as well.
         short = name.lower().rpartition(".")[2]
