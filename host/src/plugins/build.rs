@@ -216,6 +216,19 @@ fn output(folder: &Path, manifest: &Manifest, traces: Traces) -> Option<PathBuf>
     }
 }
 
+/// Whether a plugin can be built of this folder, as far as one sees without doing so.
+pub fn is_plugin(folder: &Path) -> bool {
+    Language::of(folder).is_some() && folder.join(MANIFEST).is_file()
+}
+
+/// The file for owners that a build of this folder makes. Cargo alone knows where it puts one, unless it has before.
+pub fn made_of(folder: &Path) -> Option<PathBuf> {
+    match Language::of(folder)? {
+        Language::Rust => rust::made_of(folder),
+        _ => output(folder, &read_manifest(folder).ok()?.1, Traces::Functions),
+    }
+}
+
 /// Builds the plugin in a folder. The output of compilers goes to the standard error, as it comes.
 pub fn build(request: &Request) -> Result<Built, BuildError> {
     let _alone = alone_in(&request.folder);

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use semver::Version;
 use serde::{Serialize, Serializer};
 
+use super::build;
 use super::component::MAX_BYTES;
 use super::store::{self, Unfit};
 use crate::https::{self, Answer, FetchError, Url, UrlError};
@@ -197,8 +198,16 @@ fn discreet(address: &str) -> Cow<'_, str> {
     at.map_or(Cow::Borrowed(address), |at| format!("…{}", &address[at..]).into())
 }
 
-/// What else may be meant by the path of a file that is not there: an address without what it begins with.
+/// What else may be meant by the path of what is no file: the folder that one is made of, an address without what it begins with.
 fn meant(path: &Path, cause: &io::Error) -> String {
+    if build::is_plugin(path) {
+        let command = format!("`parlor plugin build {}`", path.display());
+        return match build::made_of(path) {
+            Some(file) if file.is_file() => format!(": {}, which {command} has made", file.display()),
+            Some(file) => format!(", which {command} makes first: {}", file.display()),
+            None => format!(", which {command} makes first, and names"),
+        };
+    }
     let host = path.components().next().and_then(|first| first.as_os_str().to_str()).unwrap_or_default();
     let is_host = !host.starts_with('.') && (host.contains(['.', ':']) || host == "localhost");
     let Some(text) = path.to_str().filter(|_| is_host && cause.kind() == ErrorKind::NotFound) else {
@@ -247,6 +256,28 @@ impl Serialize for Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_names_a_plugins_folder_is_told_of_the_file_that_is_made_of_it() {
+        let around = tempfile::tempdir().unwrap();
+        let folder = around.path().join("parrot");
+        std::fs::create_dir(&folder).unwrap();
+        let said = || Source::File(folder.clone()).fetch(&LogIn::Kept).unwrap_err().to_string();
+        assert!(said().ends_with("(it is not a file); give the path of a plugin's file"), "{}", said());
+        let manifest = "[plugin]\nname = \"parrot\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Repeats\"\n";
+        std::fs::write(folder.join("plugin.toml"), manifest).unwrap();
+        std::fs::write(folder.join("Cargo.toml"), "[package]\nname = \"parrot\"\n").unwrap();
+        let command = format!("`parlor plugin build {}`", folder.display());
+        let told = format!("a plugin's file, which {command} makes first, and names");
+        assert!(said().ends_with(&told), "{}", said());
+        std::fs::rename(folder.join("Cargo.toml"), folder.join("plugin.py")).unwrap();
+        let file = folder.join("parrot.wasm");
+        let told = format!("a plugin's file, which {command} makes first: {}", file.display());
+        assert!(said().ends_with(&told), "{}", said());
+        std::fs::write(&file, "component").unwrap();
+        let told = format!("a plugin's file: {}, which {command} has made", file.display());
+        assert!(said().ends_with(&told), "{}", said());
+    }
 
     #[test]
     fn a_source_is_a_file_an_address_or_a_reference() {

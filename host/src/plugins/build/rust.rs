@@ -5,7 +5,7 @@ mod sdk;
 mod toolchain;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use serde_json::Value;
@@ -14,7 +14,7 @@ use wit_component::ComponentEncoder;
 use self::project::Project;
 pub(super) use self::toolchain::TARGET;
 pub(super) use self::toolchain::Toolchain;
-use super::{BuildError, Made, Traces, environment, names};
+use super::{BuildError, Made, Traces, environment, names, read_text};
 
 /// The file that makes a folder one of Rust.
 pub(super) const MARK: &str = "Cargo.toml";
@@ -22,6 +22,17 @@ pub(super) const MARK: &str = "Cargo.toml";
 /// Puts what the plugin is compiled with into its folder.
 pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
     sdk::equip(folder)
+}
+
+/// The file for owners that was made of this folder before, where workspaces have it unless Cargo was told otherwise.
+pub(super) fn made_of(folder: &Path) -> Option<PathBuf> {
+    let manifest = read_text(&folder.join(MARK)).ok()?.parse::<toml::Table>().ok()?;
+    let package = manifest.get("package")?.get("name")?.as_str()?;
+    // Whoever made the folder wrote it, and it may be shown.
+    let is_name = package.bytes().all(|letter| letter.is_ascii_alphanumeric() || b"-_".contains(&letter));
+    let file = is_name.then(|| format!("target/plugins/{package}.wasm"))?;
+    let folder = fs::canonicalize(folder).ok()?;
+    folder.ancestors().map(|around| around.join(&file)).find(|file| file.is_file())
 }
 
 /// Compiles it, and makes a component of the result.
@@ -97,6 +108,21 @@ mod tests {
     use std::os::unix::process::ExitStatusExt as _;
 
     use super::*;
+
+    #[test]
+    fn what_was_made_of_a_folder_is_found_also_in_its_workspace() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("plugins/parrot");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(MARK), "[package]\nname = \"my-parrot\"\n").unwrap();
+        assert_eq!(made_of(&folder), None);
+        let target = fs::canonicalize(root.path()).unwrap().join("target/plugins");
+        fs::create_dir_all(&target).unwrap();
+        fs::write(target.join("my-parrot.wasm"), "").unwrap();
+        assert_eq!(made_of(&folder), Some(target.join("my-parrot.wasm")));
+        fs::write(folder.join(MARK), "[package]\nname = \"../plugins/my-parrot\"\n").unwrap();
+        assert_eq!(made_of(&folder), None);
+    }
 
     #[test]
     fn a_mistake_of_the_author_is_told_from_what_is_not_to_be_had() {
