@@ -232,6 +232,14 @@ async fn what_does_not_build_in_javascript_leaves_no_file_and_shows_the_authors_
         ("import \"./typed.ts\";\n", ["typed.ts:2:", "deeds did not compile"]),
         ("import words from \"./words.json\";\n", ["/words.json", "line 1 column 2"]),
         ("import { Message, on } from \"parlor\";\n", ["'Message'", "import { type X }"]),
+        (
+            "import {\n  on,\n  repyl,\n} from \"parlor\";\n",
+            ["'repyl' in module 'parlor', did you mean \"reply\"?", "    at /plugin.js:3:3\n"],
+        ),
+        (
+            "import \"./other.js\";\nimport { word } from \"./other\";\n",
+            ["'word' in module '/other.js', did you mean \"words\"?", "    at /plugin.js:2:10\n"],
+        ),
         ("\n\nthrow new Error('at once');\n", ["at once", "plugin.js:3:"]),
         (
             "import { setting } from \"parlor\";\n\nsetting(\"greeting\");\n",
@@ -241,6 +249,7 @@ async fn what_does_not_build_in_javascript_leaves_no_file_and_shows_the_authors_
         folder.write("plugin/plugin.js", text).unwrap();
         folder.write("plugin/typed.ts", "const a = 1;\nconst b: = 2;\n").unwrap();
         folder.write("plugin/words.json", "{no: 1}").unwrap();
+        folder.write("plugin/other.js", "export const words = [];\n").unwrap();
         is_refused(&plugin, &folder, &parts).await;
     }
 }

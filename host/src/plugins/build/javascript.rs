@@ -5,6 +5,7 @@
 //! in a message or a stack is the author's own. npm brings both into a folder of parlor's own.
 
 mod arguments;
+mod imports;
 mod link;
 mod modules;
 mod snapshot;

@@ -34,9 +34,14 @@ impl Modules {
         Ok(Self { folder: folder.to_owned(), entry, tools, sdk })
     }
 
+    /// The plugin's own first module.
+    pub(super) fn entry(&self) -> String {
+        format!("/{}", self.entry)
+    }
+
     /// The module that the host's calls go to; it brings the plugin's own along.
     pub(super) fn main(&self) -> String {
-        format!("import \"/{}\";\nexport {{ guest }} from \"{PARLOR}\";\n", self.entry)
+        format!("import \"{}\";\nexport {{ guest }} from \"{PARLOR}\";\n", self.entry())
     }
 
     /// Which module an `import` in another one means.

@@ -12,6 +12,7 @@ use wasmtime::{Config, Engine, OptLevel, Store, StoreLimits, StoreLimitsBuilder,
 use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
+use super::imports;
 use super::link::LOADER;
 use super::modules::{CONTRACT, Modules};
 use super::types::camel;
@@ -153,7 +154,7 @@ async fn evaluate(component: &[u8], modules: Arc<Modules>) -> Result<Vec<u8>, Fa
         _ => Failure::Source(error.root_cause().to_string()),
     };
     let (evaluated,) = init.call_async(&mut store, arguments).await.map_err(trapped)?;
-    evaluated.map_err(|reason| Failure::Source(in_short(&reason)))?;
+    evaluated.map_err(|reason| Failure::Source(imports::placed(&in_short(&reason), &modules)))?;
 
     wizer
         .snapshot_component(context, &mut State { store: &mut store, instance })

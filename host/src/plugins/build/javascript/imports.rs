@@ -1,0 +1,238 @@
+//! Where a plugin imports what a module does not export: the runtime names both, and not the place.
+//!
+//! It reads as much of JavaScript as that takes, and runs nothing.
+
+use std::collections::BTreeSet;
+
+use super::modules::Modules;
+use crate::nearest::{nearest, suggestion};
+
+/// How the runtime begins to say so.
+const MISSING: &str = "Could not find export '";
+
+/// The message of the runtime with the author's line beneath it, and the name that was meant; as it is if it is about anything else.
+pub(super) fn placed(message: &str, modules: &Modules) -> String {
+    let Some((name, module)) = missing(message) else { return message.to_owned() };
+    let before = message.find(MISSING).unwrap_or_default();
+    let (said, rest) = message.split_at(message[before..].find('\n').map_or(message.len(), |end| before + end));
+    let text = modules.load(module).unwrap_or_default();
+    let near = suggestion(nearest(name, exports(&text)));
+    let place = place(name, module, modules).map(|place| format!("\n    at {place}")).unwrap_or_default();
+    format!("{said}{near}{place}{rest}")
+}
+
+/// The name that is not there, and the module that does not have it.
+fn missing(message: &str) -> Option<(&str, &str)> {
+    let (name, rest) = message.split_once(MISSING)?.1.split_once("' in module '")?;
+    Some((name, rest.split_once('\'')?.0))
+}
+
+/// Which file, line and column wants that name of that module.
+fn place(name: &str, module: &str, modules: &Modules) -> Option<String> {
+    let (mut open, mut seen) = (vec![modules.entry()], BTreeSet::new());
+    while let Some(own) = open.pop() {
+        // Only the author's own files are named by a path.
+        if !own.starts_with('/') || !seen.insert(own.clone()) {
+            continue;
+        }
+        let Ok(text) = modules.load(&own) else { continue };
+        for import in imports(&text) {
+            let Ok(meant) = modules.resolve(&own, import.module) else { continue };
+            if meant == module
+                && let Some((at, _)) = import.names.iter().find(|(_, wanted)| *wanted == name)
+            {
+                let before = &text[..*at];
+                let line = before.matches('\n').count() + 1;
+                let column = before.chars().rev().take_while(|sign| *sign != '\n').count() + 1;
+                return Some(format!("{own}:{line}:{column}"));
+            }
+            open.push(meant);
+        }
+    }
+    None
+}
+
+/// A statement that wants names of a module, and where each of them stands.
+#[derive(Debug, PartialEq, Eq)]
+struct Import<'t> {
+    module: &'t str,
+    names: Vec<(usize, &'t str)>,
+}
+
+/// A part of a text, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token<'t> {
+    /// A name or a keyword.
+    Word(&'t str),
+    /// What stands between quotation marks.
+    Text(&'t str),
+    Sign(char),
+}
+
+/// The parts of a text, and where they begin, without comments. What stands between slashes is not told from a division, and may
+/// hide what follows; imports stand above it.
+fn tokens(text: &str) -> Vec<(usize, Token<'_>)> {
+    let is_of_name = |sign: char| sign.is_alphanumeric() || matches!(sign, '_' | '$');
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(sign) = text[at..].chars().next() {
+        let rest = &text[at..];
+        let length = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            comment.find("*/").map_or(rest.len(), |end| end + "/**/".len())
+        } else if matches!(sign, '"' | '\'' | '`') {
+            let length = quoted(rest, sign);
+            found.push((at, Token::Text(rest[1..length].trim_end_matches(sign))));
+            length
+        } else if is_of_name(sign) {
+            let length = rest.find(|sign| !is_of_name(sign)).unwrap_or(rest.len());
+            found.push((at, Token::Word(&rest[..length])));
+            length
+        } else {
+            if !sign.is_whitespace() {
+                found.push((at, Token::Sign(sign)));
+            }
+            sign.len_utf8()
+        };
+        at += length;
+    }
+    found
+}
+
+/// How long a text is with its quotation marks; most end with their line at the latest.
+fn quoted(rest: &str, mark: char) -> usize {
+    let mut is_escaped = false;
+    for (at, sign) in rest.char_indices().skip(1) {
+        match sign {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            '\n' if mark != '`' => return at,
+            _ if sign == mark => return at + 1,
+            _ => {}
+        }
+    }
+    rest.len()
+}
+
+/// What a module imports, and what it exports of others.
+fn imports(text: &str) -> Vec<Import<'_>> {
+    let tokens = tokens(text);
+    let begins = |(at, (_, token)): (usize, &(usize, Token<'_>))| {
+        matches!(token, Token::Word("import" | "export")).then_some(at + 1)
+    };
+    tokens.iter().enumerate().filter_map(begins).filter_map(|begin| import(&tokens[begin..])).collect()
+}
+
+/// The import that follows its first word; none if something else does.
+fn import<'t>(rest: &[(usize, Token<'t>)]) -> Option<Import<'t>> {
+    let mut names = Vec::new();
+    let (mut is_next, mut in_braces) = (true, false);
+    let mut before = None;
+    for (at, token) in rest {
+        match *token {
+            Token::Text(module) if !in_braces && matches!(before, None | Some(Token::Word("from"))) => {
+                return Some(Import { module, names });
+            }
+            Token::Word(name) | Token::Text(name) if in_braces && is_next => {
+                names.push((*at, name));
+                is_next = false;
+            }
+            Token::Word(_) if is_next => {
+                names.push((*at, "default"));
+                is_next = false;
+            }
+            Token::Word(_) => {}
+            Token::Text(_) if in_braces => {}
+            Token::Sign('{') => (is_next, in_braces) = (true, true),
+            Token::Sign('}') => (is_next, in_braces) = (false, false),
+            Token::Sign(',') => is_next = true,
+            Token::Sign('*') => is_next = false,
+            Token::Text(_) | Token::Sign(_) => return None,
+        }
+        before = Some(*token);
+    }
+    None
+}
+
+/// The names that a module exports, as far as it names them.
+fn exports(text: &str) -> Vec<&str> {
+    const KINDS: [&str; 6] = ["async", "class", "const", "function", "let", "var"];
+    let is_kind = |token: &Token<'_>| match token {
+        Token::Word(word) => KINDS.contains(word),
+        Token::Sign(sign) => *sign == '*',
+        Token::Text(_) => false,
+    };
+    let tokens = tokens(text);
+    let mut found = Vec::new();
+    for (at, (_, token)) in tokens.iter().enumerate() {
+        if *token != Token::Word("export") {
+            continue;
+        }
+        let mut rest = tokens[at + 1..].iter().map(|(_, token)| *token).skip_while(is_kind);
+        match rest.next() {
+            Some(Token::Word(name)) => found.push(name),
+            Some(Token::Sign('{')) => {
+                let mut last: Option<&str> = None;
+                for token in rest.take_while(|token| *token != Token::Sign('}')) {
+                    match token {
+                        Token::Sign(',') => found.extend(last.take()),
+                        Token::Word(name) => last = Some(name),
+                        Token::Text(_) | Token::Sign(_) => {}
+                    }
+                }
+                found.extend(last);
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::SDK;
+    use super::*;
+
+    #[test]
+    fn each_name_that_is_wanted_of_a_module_is_found_where_it_stands() {
+        let text = "// import { no } from \"a\";\n/* import { no } from \"a\" */\nconst a = 'import { no } from \"a\"';\n\
+                    import one, { two as 三, \"th-ree\" as b } from './a.js';\nimport * as c from \"b\";\nimport \"c\";\n\
+                    export {\n  four as d,\n} from `d`;\nexport * from \"e\";\nexport default function from() {}\n\
+                    const d = await import(\"f\");\nexport const e = \"g\";\nexport let from = 'h';\n";
+        let found: Vec<_> = imports(text)
+            .iter()
+            .map(|import| {
+                let names = import.names.iter().map(|(at, name)| (&text[*at..][..3], *name));
+                (import.module, names.collect::<Vec<_>>())
+            })
+            .collect();
+        let first = vec![("one", "default"), ("two", "two"), ("\"th", "th-ree")];
+        let expected = [("./a.js", first), ("b", vec![]), ("c", vec![]), ("d", vec![("fou", "four")]), ("e", vec![])];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn texts_that_end_nowhere_are_read_to_their_end() {
+        for text in ["import {", "import { a } from", "`", "'\\", "/*", "/*/", "//", "export {", "\"\u{1f355}"] {
+            assert_eq!((imports(text), exports(text)), (vec![], vec![]), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_module_exports_is_known_by_name() {
+        let text = "export const a = 1;\nexport async function b() {}\nexport function* c() {}\nexport { d, e as f };\n\
+                    export default class {}\n";
+        assert_eq!(exports(text), ["a", "b", "c", "d", "f", "default"]);
+        let ours = exports(SDK);
+        assert_eq!(nearest("repyl", ours.iter().copied()), Some("reply"));
+        assert!(ours.contains(&"onStart") && ours.contains(&"Denied"), "{ours:?}");
+    }
+
+    #[test]
+    fn the_runtime_says_which_name_is_missing_in_which_module() {
+        let said = "SyntaxError: Could not find export 'repyl' in module 'parlor'\nmore";
+        assert_eq!(missing(said), Some(("repyl", "parlor")));
+        assert_eq!(missing("SyntaxError: Could not"), None);
+    }
+}
