@@ -2,10 +2,11 @@
 //! parlor's own. Nothing else on the machine changes.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 use super::BuildError;
 use super::fresh::alone_in;
@@ -120,6 +121,7 @@ impl Pip {
                 },
             )?;
         }
+        is_used(&home, self.package.split("==").next().unwrap_or_default());
         Ok(home.join(PYTHON))
     }
 
@@ -160,6 +162,7 @@ impl Npm {
             NODE_IN_USE.check(BuildError::NoNode)?;
             install(&home, &say, self.serves, is_there, |place| self.fill(place))?;
         }
+        is_used(&home, self.packages.first().and_then(|first| first.rsplit_once('@')).unwrap_or_default().0);
         Ok(home)
     }
 
@@ -260,6 +263,36 @@ fn install(
     fs::rename(&place, home).map_err(failed)
 }
 
+/// How long a tool is kept that nobody builds with.
+const LONGEST_UNUSED: Duration = Duration::from_hours(30 * 24);
+
+/// Notes that it is built with, and removes the same tool in other versions that nobody has built with for long. Those are left
+/// when parlor brings a newer one; a parlor of before may still use one for a while.
+fn is_used(home: &Path, tool: &str) {
+    let (around, now) = (home.parent().expect("a folder of its own"), SystemTime::now());
+    // Where that cannot be noted, it may go while it is used, and is installed again.
+    let _ = File::open(home).and_then(|place| place.set_modified(now));
+    for entry in fs::read_dir(around).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let version = name.to_str().and_then(|name| name.strip_prefix(tool)?.strip_prefix('-'));
+        let is_another = version.is_some_and(|version| version.starts_with(|sign: char| sign.is_ascii_digit()))
+            && Some(&*name) != home.file_name();
+        let used = entry.metadata().and_then(|found| found.modified());
+        let unused = used.ok().and_then(|used| now.duration_since(used).ok());
+        if is_another && unused.is_some_and(|unused| unused > LONGEST_UNUSED) {
+            remove(&entry.path(), around);
+        }
+    }
+}
+
+/// Removes a tool at once for all who look for it, and then its files, which takes longer.
+fn remove(tool: &Path, around: &Path) {
+    if let Ok(away) = tempfile::Builder::new().prefix(HALF).tempdir_in(around) {
+        // It may be gone already: another parlor does the same.
+        let _ = fs::rename(tool, away.path().join("old"));
+    }
+}
+
 /// Removes what was begun and never ended: whoever is interrupted leaves some hundred megabytes.
 fn sweep(around: &Path) {
     for entry in fs::read_dir(around).into_iter().flatten().flatten() {
@@ -316,6 +349,33 @@ mod tests {
         let failed = install(&home, "zig", "plugins", |_| false, |_| Err(BuildError::NoVenv));
         assert!(failed.is_err() && home.is_dir());
         assert_eq!(fs::read_dir(tools.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_tool_goes_when_another_version_is_used_and_nobody_has_built_with_it_for_long() {
+        let tools = tempfile::tempdir().unwrap();
+        let ago = |days: u64| SystemTime::now() - Duration::from_hours(24 * days);
+        let all = [
+            ("zig-1.9.2", 31, false),
+            ("zig-1.10.0", 29, true),
+            ("zig-2.0.0", 400, true),
+            ("zig-cache", 400, true),
+            ("zigzag-1", 400, true),
+            ("go-1.0", 400, true),
+        ];
+        for (name, days, _) in all {
+            let home = tools.path().join(name);
+            fs::create_dir_all(home.join("bin")).unwrap();
+            File::open(&home).unwrap().set_modified(ago(days)).unwrap();
+        }
+        is_used(&tools.path().join("zig-2.0.0"), "zig");
+        for (name, _, stays) in all {
+            assert_eq!(tools.path().join(name).is_dir(), stays, "{name}");
+        }
+        assert_eq!(fs::read_dir(tools.path()).unwrap().count(), 5, "nothing is left over");
+        // What is used is not what goes next.
+        is_used(&tools.path().join("zig-1.10.0"), "zig");
+        assert!(tools.path().join("zig-2.0.0").is_dir());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use ring::hmac;
 use sha2::{Digest as _, Sha256};
@@ -97,7 +98,11 @@ impl Cache {
             Ok(bytes) => self.judge(digest, bytes),
         };
         match found {
-            Found::Fit(artifact) => return Some(artifact),
+            Found::Fit(artifact) => {
+                // Where room is short, what is used stays. If that cannot be noted, it is made anew some day.
+                let _ = open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+                return Some(artifact);
+            }
             // As after each update of parlor.
             Found::Outdated => {
                 tracing::debug!(path = %path.display(), "an entry of the compile cache is of another version; it is made anew");
@@ -153,7 +158,7 @@ impl Cache {
         }
     }
 
-    /// Drops what was kept first, until what is left has no more bytes than that. The last one stays in any case.
+    /// Drops what was not used for longest, until what is left has no more bytes than that. The last one stays in any case.
     pub(in crate::plugins) fn keep_newest(&self, most: u64) {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut all: Vec<_> = entries
@@ -316,20 +321,21 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_stay_as_far_as_there_is_room() {
+    fn what_was_kept_or_used_last_stays_as_far_as_there_is_room() {
         let data = tempfile::tempdir().unwrap();
         let cache = cache(data.path());
         let entries: Vec<_> = [b"a", b"b", b"c"].map(|component| keep(&cache, component, b"code")).into();
         for (path, seconds) in entries.iter().zip([1, 3, 2]) {
-            let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+            let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
             File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
         }
         let length = entries[0].metadata().unwrap().len();
         let left = || entries.iter().map(|path| path.exists()).collect::<Vec<_>>();
         cache.keep_newest(2 * length);
         assert_eq!(left(), [false, true, true]);
+        assert!(found(&cache, b"c").is_some());
         cache.keep_newest(0);
-        assert_eq!(left(), [false, true, false]);
+        assert_eq!(left(), [false, false, true]);
     }
 
     #[test]
