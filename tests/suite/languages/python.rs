@@ -222,7 +222,30 @@ async fn what_does_not_build_leaves_no_file_and_shows_the_authors_own_line() {
     let folder = Folder::new().unwrap();
     folder.write("plugin/plugin.toml", MANIFEST).unwrap();
     folder.write("plugin/plugin.py", "def answer(:\n").unwrap();
-    is_refused(&folder.path().join("plugin"), &folder, &["plugin.py", "line 1", "deeds did not compile"]).await;
+    let parts = ["  File \"plugin.py\", line 1\n    def answer(:\n", "deeds did not compile"];
+    is_refused(&folder.path().join("plugin"), &folder, &parts).await;
+}
+
+/// What goes wrong only when it is run is shown by the plugin's own Python, without what the tool says of itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_while_a_plugin_in_python_is_built_is_shown_as_python_shows_it() {
+    let folder = Folder::new().unwrap();
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    folder.write("plugin/plugin.py", "import lib.part\n").unwrap();
+    folder.write("plugin/lib/part.py", "print('it begins')\n\n\nnot_there(1)\n").unwrap();
+    let mut home = Home::new().unwrap();
+    home.set_environment("RUST_BACKTRACE", "1");
+    let finished = home.run(&["plugin", "build", folder.path().join("plugin").to_str().unwrap()]).await.unwrap();
+    let expected = "it begins\nparlor: deeds did not compile: Traceback (most recent call last):\n  \
+                    File \"plugin.py\", line 1, in <module>\n    import lib.part\n  \
+                    File \"lib/part.py\", line 4, in <module>\n    not_there(1)\n    ^^^^^^^^^\n\
+                    NameError: name 'not_there' is not defined\n";
+    assert!(finished.stderr.ends_with(expected), "{finished:?}");
+    // Who waits is told for what, also where there is no terminal.
+    assert!(
+        finished.stderr.contains("building deeds with componentize-py") && finished.stdout.is_empty(),
+        "{finished:?}"
+    );
 }
 
 const ARCHIVE: &str = r#"

@@ -67,8 +67,9 @@ pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
 pub(super) fn make(folder: &Path, manifest: &Manifest, traces: Traces) -> Result<Made, BuildError> {
     let package = manifest.name.to_string();
     let sources = sources(folder)?;
-    let compiler =
-        Compiler { python: ZIG.python()?, cache: tools::folder()?.join("zig-cache"), folder, package: &package };
+    let python = ZIG.python()?;
+    let cache = tools::cache("zig-cache", "C's own library")?;
+    let compiler = Compiler { python, cache, folder, package: &package };
     let work = tempfile::tempdir().map_err(|error| BuildError::File { path: std::env::temp_dir(), error })?;
     // The bindings are not the author's to be warned about, and forget what they were given in the SDK's own way.
     let bindings = work.path().join("bindings.o");

@@ -80,7 +80,7 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
 /// Runs it in the plugin's folder, so that its messages name files as the author does.
 fn compile(folder: &Path, package: &str, module: &Path) -> Result<(), BuildError> {
     let python = GO.python()?;
-    let tools = tools::folder()?;
+    let (cache, modules) = (tools::cache("go-cache", "Go's own library")?, tools::folder()?.join("go-modules"));
     let mut go = Command::new(&python);
     go.args(["-I", "-c", CALL, "build", "-trimpath", "-buildmode=c-shared"])
         // The SDK calls `main`, and asks for memory before Go runs.
@@ -93,7 +93,7 @@ fn compile(folder: &Path, package: &str, module: &Path) -> Result<(), BuildError
         .env("GOEXPERIMENT", "nojsonv2")
         // Neither another compiler nor what lies around the folder.
         .envs([("GOTOOLCHAIN", "local"), ("GOWORK", "off")])
-        .envs([("GOCACHE", tools.join("go-cache")), ("GOMODCACHE", tools.join("go-modules"))]);
+        .envs([("GOCACHE", cache), ("GOMODCACHE", modules)]);
     let status = tools::quiet(&mut go).status().map_err(|error| BuildError::File { path: python, error })?;
     if status.success() {
         return Ok(());

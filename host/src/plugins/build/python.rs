@@ -3,10 +3,12 @@
 //! componentize-py puts `CPython` and the plugin's modules into one component. It is installed by pip into a folder of parlor's
 //! own, once for all plugins, and nothing else on the machine changes.
 
+mod said;
 mod stubs;
 
 use std::env;
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -23,6 +25,11 @@ const COMPONENTIZE: Pip =
 
 /// Calls it: its own script names the folder that it was installed into, and is moved from there.
 const CALL: &str = "import componentize_py; componentize_py.script()";
+
+/// Reads the plugin's files as Python does.
+const CHECK: &str = include_str!("python/check.py");
+/// How it ends when one of them is none of Python.
+const REFUSED: i32 = 3;
 
 /// The module that the host's calls go to; it brings the plugin's own along.
 const MAIN: &str = "parlor_main";
@@ -107,6 +114,8 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
     let package = manifest.name.to_string();
     let wit = contract::of(manifest).map_err(|reason| BuildError::Component { package: package.clone(), reason })?;
     let python = COMPONENTIZE.python()?;
+    check(&python, folder, &package)?;
+    tools::announce(&format!("building {package} with componentize-py, which takes some seconds"));
     let work = tempfile::tempdir().map_err(|error| BuildError::File { path: env::temp_dir(), error })?;
     let written = [("wit/plugin.wit", wit.as_str()), ("main/parlor_main.py", MAIN_TEXT)]
         .into_iter()
@@ -134,9 +143,16 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
         .args(["-p".as_ref(), work.path().join("sdk").as_os_str()])
         .arg("-o")
         .arg(&component);
-    let status = tools::quiet(&mut command).status().map_err(|error| BuildError::File { path: python, error })?;
-    if !status.success() {
-        return Err(BuildError::Compile { package, program: "componentize-py", status });
+    let done = tools::heard(&mut command).map_err(|error| BuildError::File { path: python, error })?;
+    if !done.status.success()
+        && let Some((printed, reason)) = said::by_python(&String::from_utf8_lossy(&done.stderr))
+    {
+        tell(printed.as_bytes());
+        return Err(BuildError::Source { package, reason });
+    }
+    tell(&[done.stdout, done.stderr].concat());
+    if !done.status.success() {
+        return Err(BuildError::Compile { package, program: "componentize-py", status: done.status });
     }
     Ok(Made {
         component: fs::read(&component).map_err(|error| BuildError::File { path: component, error })?,
@@ -144,6 +160,26 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
         output: folder.join(format!("{package}.wasm")),
         package,
     })
+}
+
+/// Passes on what was said for the author.
+fn tell(said: &[u8]) {
+    // Where nobody reads it, that is no reason not to build.
+    let _ = io::stderr().lock().write_all(said);
+}
+
+/// Says what is wrong in the plugin's files as soon as that is known: componentize-py takes seconds until then. What the Python at
+/// hand may be too old for is left to the plugin's own.
+fn check(python: &Path, folder: &Path, package: &str) -> Result<(), BuildError> {
+    let mut command = Command::new(python);
+    // In the folder, so that messages name files as the author does.
+    command.args(["-I", "-c", CHECK]).current_dir(folder);
+    let done = tools::heard(&mut command).map_err(|error| BuildError::File { path: python.to_owned(), error })?;
+    if done.status.code() != Some(REFUSED) {
+        return Ok(());
+    }
+    let reason = String::from_utf8_lossy(&done.stdout).trim_end().to_owned();
+    Err(BuildError::Source { package: package.to_owned(), reason })
 }
 
 /// A file of the SDK; the one that says what is missing knows what it needs.
@@ -162,6 +198,34 @@ mod tests {
         let text = with_needs(&format!("a\n{NEEDS}\nb\n"));
         assert!(text.contains("\"rooms.get_many\":\"rooms.read\"") && !text.contains("\"api.emit\""), "{text}");
         assert_eq!(text.lines().count(), 3, "lines in tracebacks stay what they are");
+    }
+
+    #[test]
+    fn what_is_no_python_is_shown_with_its_line_and_what_may_be_of_a_newer_one_is_left_to_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = |text: &str| {
+            fs::write(folder.path().join(MARK), text).unwrap();
+            match check(Path::new("python3"), folder.path(), "parrot") {
+                Ok(()) => String::new(),
+                Err(error) => error.to_string(),
+            }
+        };
+        fs::create_dir(folder.path().join("lib")).unwrap();
+        fs::write(folder.path().join("lib/part.py"), "a = 1\ndef answer(:\n").unwrap();
+        assert_eq!(
+            said("from lib import part\n"),
+            "parrot did not compile: Traceback (most recent call last):\n  File \"lib/part.py\", line 2\n    def answer(:\n\
+             \u{20}              ^\nSyntaxError: invalid syntax"
+        );
+        // What is not run when it is built is not looked at.
+        for fine in ["def later():\n    import lib.part\n", "try:\n    import lib.part\nexcept Exception:\n    pass\n"]
+        {
+            assert_eq!(said(fine), "");
+        }
+        for newer in ["type A = int\n", "def f[A = int](a: A): ...\n", "try: ...\nexcept A, B: ...\n", "a = t\"{b}\"\n"]
+        {
+            assert_eq!(said(newer), "", "{newer}");
+        }
     }
 
     #[test]

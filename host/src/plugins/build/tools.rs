@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
 use super::BuildError;
@@ -206,12 +206,37 @@ fn silent(command: &mut Command) -> &mut Command {
 
 /// A program that reads nothing, and whose output goes where people look: the standard output is kept for the result.
 pub(super) fn quiet(command: &mut Command) -> &mut Command {
-    command.stdin(Stdio::null()).stdout(Stdio::from(io::stderr()))
+    without_traces(command).stdin(Stdio::null()).stdout(Stdio::from(io::stderr()))
+}
+
+/// The same of one whose output is looked at first.
+pub(super) fn heard(command: &mut Command) -> io::Result<Output> {
+    without_traces(command).stdin(Stdio::null()).output()
+}
+
+/// Some tools are written in Rust: an author who wants the traces of a program of his own wants none of theirs.
+fn without_traces(command: &mut Command) -> &mut Command {
+    command.env_remove("RUST_BACKTRACE").env_remove("RUST_LIB_BACKTRACE")
+}
+
+/// Says what takes long before it is done, also where there is no terminal; the standard output is kept for the result.
+#[expect(clippy::print_stderr, reason = "who waits is told for what")]
+pub(super) fn announce(what: &str) {
+    eprintln!("{what}");
 }
 
 /// Where all of them lie.
 pub(super) fn folder() -> Result<PathBuf, BuildError> {
     Ok(data()?.join("tools"))
+}
+
+/// Where a compiler keeps what it has compiled. What it compiles first, and once for all plugins, is said where there is nothing yet.
+pub(super) fn cache(name: &str, first: &str) -> Result<PathBuf, BuildError> {
+    let cache = folder()?.join(name);
+    if !cache.is_dir() {
+        announce(&format!("compiling {first} once for all plugins, which takes a while"));
+    }
+    Ok(cache)
 }
 
 /// Where parlor keeps what authors need.
@@ -320,6 +345,17 @@ mod tests {
         let (oldest, said) = (RUSTC_IN_USE.oldest, RUSTC_IN_USE.oldest_said);
         // Both are of one workspace.
         assert_eq!((Some(oldest), said), (version(env!("CARGO_PKG_RUST_VERSION")), env!("CARGO_PKG_RUST_VERSION")));
+    }
+
+    #[test]
+    fn tools_show_no_traces_of_their_own() {
+        let asks = "test -z \"${RUST_BACKTRACE+x}${RUST_LIB_BACKTRACE+x}\"";
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", asks]).envs([("RUST_BACKTRACE", "1"), ("RUST_LIB_BACKTRACE", "1")]);
+        assert!(!shell.status().unwrap().success());
+        assert!(heard(&mut shell).unwrap().status.success());
+        shell.env("RUST_BACKTRACE", "full");
+        assert!(quiet(&mut shell).status().unwrap().success());
     }
 
     #[test]

@@ -1,0 +1,53 @@
+//! What Python says of an author's mistake, out of what says more than that.
+
+/// What stands before it: the machine's own Python, which runs componentize-py.
+const BEFORE: &str = "\nAssertionError: ";
+/// What stands behind it: the last line once more, and the tool's own stack.
+const BEHIND: &str = "\n\nCaused by:\n";
+/// How Python begins it.
+const TRACEBACK: &str = "Traceback (most recent call last):";
+
+/// What componentize-py calls the folders that it was given, one after the other: the plugin's own, that of the
+/// module which imports it, and the SDK's.
+const OWN: &str = "File \"/0/";
+const MAIN: &str = "  File \"/1/";
+const SDK: &str = "File \"/2/";
+
+/// What the plugin printed, and then the traceback with the author's names of files; none where the tool says anything else.
+pub(super) fn by_python(said: &str) -> Option<(String, String)> {
+    let (_, said) = said.split_once(BEFORE)?;
+    let (said, _) = said.split_once(BEHIND)?;
+    let mut is_of_main = false;
+    let mut kept = String::new();
+    for line in said.trim_end().lines() {
+        // A call is a line, and what is further in beneath it.
+        is_of_main = line.starts_with(MAIN) || (is_of_main && line.starts_with("    "));
+        if !is_of_main {
+            kept.push_str(&line.replacen(OWN, "File \"", 1).replacen(SDK, "File \"", 1));
+            kept.push('\n');
+        }
+    }
+    let (printed, traceback) = kept.split_at(kept.find(TRACEBACK)?);
+    Some((printed.to_owned(), traceback.trim_end().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_author_sees_what_python_says_and_his_own_files() {
+        let said = "Traceback (most recent call last):\n  File \"<string>\", line 1, in <module>\nAssertionError: printed\n\
+                    Traceback (most recent call last):\n  File \"/1/parlor_main.py\", line 3, in <module>\n    import plugin\n    ^^^^^\n  \
+                    File \"/0/plugin.py\", line 4, in <module>\n    on(1)\n  File \"/2/parlor/listen.py\", line 9, in on\n    raise\n\
+                    NameError: no '/1/'\n\n\nCaused by:\n    NameError: no '/1/'\n\nStack backtrace:\n   0: <anyhow::Error>::msg\n";
+        let expected = "Traceback (most recent call last):\n  File \"plugin.py\", line 4, in <module>\n    on(1)\n  \
+                        File \"parlor/listen.py\", line 9, in on\n    raise\nNameError: no '/1/'";
+        assert_eq!(by_python(said), Some(("printed\n".to_owned(), expected.to_owned())));
+        assert_eq!(
+            by_python("Traceback (most recent call last):\nAssertionError: no WIT\n\nCaused by:\n    x\n"),
+            None
+        );
+        assert_eq!(by_python("Killed\n"), None);
+    }
+}
