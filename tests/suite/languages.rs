@@ -102,7 +102,7 @@ fn example(name: &str) -> PathBuf {
 /// Whoever builds the same source gets the same bytes, wherever and whenever it is.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_source_gives_the_same_bytes() {
-    for language in ["js", "c"] {
+    for language in ["js", "go", "c"] {
         let folder = Folder::new().unwrap();
         let mut all = Vec::new();
         for place in ["here", "elsewhere/and/deeper"] {
