@@ -101,11 +101,13 @@ async fn what_is_too_old_or_broken_is_named_with_what_to_do_and_leaves_nothing_b
     let rustc = format!("rustc is of version 1.70.0, and {oldest} or later is needed");
     fails_to_build("rust", &[("PATH", &path)], &folder, &[rustc.as_str(), "https://rustup.rs"]).await;
 
+    // Where that does not work either, it is named instead.
+    let rustc = format!("echo 'rustc {oldest}.0'");
     let broken = [
         ("python3", "echo it lacks a library >&2; exit 127"),
         ("node", "kill -SEGV $$"),
         ("cargo", "exit 101"),
-        ("rustc", "exit 127"),
+        ("rustc", rustc.as_str()),
     ];
     let path = programs(&folder, &broken);
     let python = ["python3 is there and does not work", "it lacks a library"];

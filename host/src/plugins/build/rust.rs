@@ -38,8 +38,8 @@ pub(super) fn made_of(folder: &Path) -> Option<PathBuf> {
 /// Compiles it, and makes a component of the result.
 pub(super) fn make(folder: &Path, traces: Traces) -> Result<Made, BuildError> {
     let toolchain = match Toolchain::find(folder) {
-        // Its cargo is as old, and says less clearly what is wrong.
-        Err(old @ BuildError::TooOld { .. }) => return Err(old),
+        // Its cargo is as old or does not work either, and says less clearly what is wrong.
+        Err(useless @ (BuildError::TooOld { .. } | BuildError::Broken { .. })) => return Err(useless),
         found => found,
     };
     let project = Project::find(folder)?;

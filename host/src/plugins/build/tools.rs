@@ -66,7 +66,7 @@ impl InUse {
         missing: fn(io::Error) -> BuildError,
     ) -> Result<(), BuildError> {
         let (program, remedy) = (self.program, self.remedy);
-        let output = command.args(self.asked).stdin(Stdio::null()).output().map_err(missing)?;
+        let output = heard(command.args(self.asked)).map_err(missing)?;
         let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         let named = said.split_whitespace().find_map(|word| Some((word, version(word)?)));
         match named.filter(|_| output.status.success()) {

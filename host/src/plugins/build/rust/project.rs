@@ -7,7 +7,7 @@ use std::process::Command;
 use serde::Deserialize;
 
 use super::super::names::Kept;
-use super::super::{BuildError, Traces, environment};
+use super::super::{BuildError, Traces, environment, tools};
 use super::toolchain::{TARGET, Toolchain};
 
 /// The profile that parlor's own workspace, and whoever copies it, has for plugins.
@@ -93,11 +93,8 @@ impl Project {
     pub(super) fn find(folder: &Path) -> Result<Self, BuildError> {
         let mut cargo = Command::new("cargo");
         environment::forget_outer_cargo(&mut cargo);
-        let output = cargo
-            .current_dir(folder)
-            .args(["metadata", "--no-deps", "--format-version", "1"])
-            .output()
-            .map_err(|error| BuildError::NoRust { program: "cargo", error })?;
+        cargo.current_dir(folder).args(["metadata", "--no-deps", "--format-version", "1"]);
+        let output = tools::heard(&mut cargo).map_err(|error| BuildError::NoRust { program: "cargo", error })?;
         let unreadable = |reason: String| BuildError::Project { folder: folder.to_owned(), reason };
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();

@@ -14,6 +14,10 @@ pub(in super::super) const TARGET: &str = "wasm32-unknown-unknown";
 /// Where Debian and its relatives put the compiler of the system.
 const SYSTEM_RUSTC: &str = "/usr/bin/rustc";
 
+/// What helps where a compiler is there and does not say its version; most often rustup has none, and says so.
+const BROKEN: &str =
+    "do what it says; with rustup: rustup default stable, and then rustup target add wasm32-unknown-unknown";
+
 /// A compiler that can make WebAssembly, and what it needs for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Toolchain {
@@ -48,13 +52,27 @@ impl Toolchain {
     /// The best that there is for the plugin in `folder`: the compiler that is in use there, else the system's; with the
     /// target's library installed, else with its source.
     pub(in super::super) fn find(folder: &Path) -> Result<Self, BuildError> {
-        let in_use = Compiler::ask(None, folder)?;
+        let in_use = Compiler::ask(None, folder);
         // If that of the system is too old, the one in use may still be given the target.
         let system = Compiler::ask(Some(PathBuf::from(SYSTEM_RUSTC)), folder).ok().flatten();
-        let compilers: Vec<Compiler> = [in_use, system].into_iter().flatten().collect();
         let search_path = env::var_os("PATH").unwrap_or_default();
         let folders: Vec<PathBuf> = env::split_paths(&search_path).collect();
-        choose(&compilers, &folders).ok_or(BuildError::NoTarget)
+        Self::best(in_use, system, &folders)
+    }
+
+    fn best(
+        in_use: Result<Option<Compiler>, BuildError>,
+        system: Option<Compiler>,
+        search_path: &[PathBuf],
+    ) -> Result<Self, BuildError> {
+        let (in_use, broken) = match in_use {
+            Ok(in_use) => (in_use, None),
+            // That of the system may do.
+            Err(broken @ BuildError::Broken { .. }) => (None, Some(broken)),
+            Err(old) => return Err(old),
+        };
+        let compilers: Vec<Compiler> = [in_use, system].into_iter().flatten().collect();
+        choose(&compilers, search_path).ok_or(broken.unwrap_or(BuildError::NoTarget))
     }
 
     /// Makes cargo use it.
@@ -73,7 +91,7 @@ impl Toolchain {
 }
 
 impl Compiler {
-    /// None: it is not there, or does not run. An error: it is too old.
+    /// None: it is not there. An error: it is too old, or does not work, as where rustup has none to run.
     fn ask(rustc: Option<PathBuf>, folder: &Path) -> Result<Option<Self>, BuildError> {
         let command = || {
             let mut command = Command::new(rustc.as_deref().unwrap_or(Path::new("rustc")));
@@ -83,6 +101,9 @@ impl Compiler {
         };
         match RUSTC_IN_USE.check_with(&mut command(), |error| BuildError::NoRust { program: "rustc", error }) {
             Ok(()) => {}
+            Err(BuildError::Broken { program, said, .. }) => {
+                return Err(BuildError::Broken { program, said, remedy: BROKEN });
+            }
             Err(old @ BuildError::TooOld { .. }) => return Err(old),
             Err(_) => return Ok(None),
         }
@@ -188,6 +209,22 @@ mod tests {
     fn rustup_s_own_source_brings_its_linker() {
         let found = Machine::new(&[RUSTUP_SOURCE, RUSTUP_LINKER]).choose().expect("found");
         assert_eq!((found.rustc, found.library), (None, StandardLibrary::Compiled { linker: None }));
+    }
+
+    #[test]
+    fn a_compiler_that_does_not_run_is_named_unless_another_will_do() {
+        let asked = || Compiler::ask(Some(PathBuf::from("/bin/false")), Path::new("."));
+        let system = |files: &[&str]| {
+            let machine = Machine::new(files);
+            let system = Compiler { rustc: Some("/usr/bin/rustc".into()), sysroot: machine.0.path().join("usr") };
+            Toolchain::best(asked(), Some(system), &[])
+        };
+        let why = system(&[]).expect_err("there is none").to_string();
+        assert!(why.starts_with("rustc is there and does not work") && why.contains("exit status: 1"), "{why}");
+        assert!(why.contains("rustup default stable") && why.ends_with(TARGET), "{why}");
+        let found = system(&["usr/lib/rustlib/wasm32-unknown-unknown/lib/libstd.rlib"]).expect("found");
+        assert_eq!(found.rustc, Some("/usr/bin/rustc".into()));
+        assert!(matches!(Toolchain::best(Ok(None), None, &[]), Err(BuildError::NoTarget)));
     }
 
     #[test]
