@@ -168,8 +168,8 @@ fn tell(said: &[u8]) {
     let _ = io::stderr().lock().write_all(said);
 }
 
-/// Says what is wrong in the plugin's files as soon as that is known: componentize-py takes seconds until then. What the Python at
-/// hand may be too old for is left to the plugin's own.
+/// Says what is wrong in the plugin's files before componentize-py does, which takes seconds. What the Python at hand may be too
+/// old for is left to the plugin's own.
 fn check(python: &Path, folder: &Path, package: &str) -> Result<(), BuildError> {
     let mut command = Command::new(python);
     // In the folder, so that messages name files as the author does.

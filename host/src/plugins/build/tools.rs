@@ -230,7 +230,7 @@ pub(super) fn folder() -> Result<PathBuf, BuildError> {
     Ok(data()?.join("tools"))
 }
 
-/// Where a compiler keeps what it has compiled. What it compiles first, and once for all plugins, is said where there is nothing yet.
+/// Where a compiler keeps what it has compiled. Where there is nothing yet, it is said what it compiles first, for all plugins.
 pub(super) fn cache(name: &str, first: &str) -> Result<PathBuf, BuildError> {
     let cache = folder()?.join(name);
     if !cache.is_dir() {

@@ -10,7 +10,7 @@ use crate::nearest::{nearest, suggestion};
 /// How the runtime begins to say so.
 const MISSING: &str = "Could not find export '";
 
-/// The message of the runtime with the author's line beneath it, and the name that was meant; as it is if it is about anything else.
+/// The message of the runtime with the author's line beneath it and the name that was meant, or as it is about anything else.
 pub(super) fn placed(message: &str, modules: &Modules) -> String {
     let Some((name, module)) = missing(message) else { return message.to_owned() };
     let before = message.find(MISSING).unwrap_or_default();
@@ -86,7 +86,7 @@ fn tokens(text: &str) -> Vec<(usize, Token<'_>)> {
             found.push((at, Token::Text(rest[1..length].trim_end_matches(sign))));
             length
         } else if is_of_name(sign) {
-            let length = rest.find(|sign| !is_of_name(sign)).unwrap_or(rest.len());
+            let length = rest.find(|sign: char| !is_of_name(sign)).unwrap_or(rest.len());
             found.push((at, Token::Word(&rest[..length])));
             length
         } else {
