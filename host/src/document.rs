@@ -246,7 +246,8 @@ impl<'d> Node<'d> {
         DocumentError::at(self.text, self.span.start, message.to_string())
     }
 
-    fn wants(&self, what: &str) -> DocumentError {
+    /// The error for a value that is something else.
+    pub(crate) fn wants(&self, what: &str) -> DocumentError {
         self.error(format!("`{}` has to be {what}", self.path.escape_debug()))
     }
 
@@ -280,11 +281,12 @@ impl<'d> Node<'d> {
 
     /// A list of at most so many texts.
     pub(crate) fn strings(&self, most: usize) -> Result<Vec<&'d str>, DocumentError> {
-        let array = self.value.as_array().ok_or_else(|| self.wants("a list of texts"))?;
+        let texts = || self.wants("a list of texts: [\"…\", \"…\"]");
+        let array = self.value.as_array().ok_or_else(texts)?;
         if array.len() > most {
             return Err(self.wants(&format!("a list of at most {most}, not {}", array.len())));
         }
-        array.iter().map(|item| item.get_ref().as_str().ok_or_else(|| self.wants("a list of texts"))).collect()
+        array.iter().map(|item| item.get_ref().as_str().ok_or_else(texts)).collect()
     }
 
     pub(crate) fn section(&self) -> Result<Section<'d>, DocumentError> {

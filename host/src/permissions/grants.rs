@@ -9,7 +9,7 @@ use jid::{BareJid, Jid};
 use toml::{Table, Value};
 
 use super::permission::{Permission, ScopeKind, UnknownPermission};
-use super::scope::{BadScope, Scope};
+use super::scope::{BadScope, Scope, entries_of};
 use super::table;
 use crate::error::CallError;
 use crate::event::{Event, Payload};
@@ -44,7 +44,12 @@ pub enum GrantError {
     #[error(transparent)]
     Unknown(#[from] UnknownPermission),
     /// It has a scope, and none was given.
-    #[error("{permission:?} needs to know for what: write {example}", permission = permission.as_str(), example = example(*permission))]
+    #[error(
+        "{permission:?} needs to know for what: write a list of {entries}, such as {example}",
+        permission = permission.as_str(),
+        entries = entries_of(permission.scope_kind()),
+        example = example(*permission)
+    )]
     NeedsScope {
         /// Which permission.
         permission: Permission,
@@ -63,12 +68,20 @@ pub enum GrantError {
     )]
     ReadsByKind,
     /// It was written without quotation marks, so that its dot made two keys of it.
-    #[error("a permission's name has a dot and is written in quotation marks: {:?}", .permission.as_str())]
+    #[error("a permission's name has a dot and is written in quotation marks: {:?} = …", .permission.as_str())]
     Unquoted {
         /// The key that it seems to be.
         key: String,
         /// Which is meant.
         permission: Permission,
+    },
+    /// What belongs into a list stands there without one.
+    #[error("{permission:?} is a list: write [{entry:?}]", permission = permission.as_str())]
+    NoList {
+        /// Which permission.
+        permission: Permission,
+        /// What stands there.
+        entry: String,
     },
     /// It is neither true, false nor a list of strings.
     #[error("{permission:?} is {found}: write {example}", permission = permission.as_str(), example = example(*permission))]
@@ -88,6 +101,7 @@ impl GrantError {
             Self::Unquoted { key, .. } => key,
             Self::NeedsScope { permission }
             | Self::BadScope { permission, .. }
+            | Self::NoList { permission, .. }
             | Self::WrongType { permission, .. } => permission.as_str(),
             Self::ReadsByKind => Permission::StanzaRead.as_str(),
         }
@@ -108,7 +122,7 @@ impl fmt::Display for Missing {
 }
 
 /// The permission that somebody meant whose name TOML has taken apart.
-fn unquoted(key: &str, value: &Value) -> Option<GrantError> {
+pub(crate) fn unquoted(key: &str, value: &Value) -> Option<GrantError> {
     let inner = value.as_table()?.keys().next()?;
     let permission = format!("{key}.{inner}").parse().ok()?;
     Some(GrantError::Unquoted { key: key.to_owned(), permission })
@@ -144,6 +158,9 @@ impl Grants {
                         })
                         .collect::<Result<Vec<_>, _>>()?;
                     grants.grant(permission, &entries)?;
+                }
+                Value::String(entry) if Scope::parse(permission.scope_kind(), &[entry]).is_ok() => {
+                    return Err(GrantError::NoList { permission, entry: entry.clone() });
                 }
                 other => return Err(GrantError::WrongType { permission, found: a(other) }),
             }
@@ -302,7 +319,7 @@ pub fn undeclared(permission: Permission, scope: Option<String>) -> CallError {
 }
 
 /// What could be written for a permission.
-fn example(permission: Permission) -> &'static str {
+pub(crate) fn example(permission: Permission) -> &'static str {
     match permission.scope_kind() {
         ScopeKind::None => "true",
         ScopeKind::Jids | ScopeKind::Rooms => "[\"*\"]",

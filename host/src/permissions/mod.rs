@@ -10,6 +10,7 @@ mod scope;
 pub mod table;
 
 pub use grants::{GrantError, Grants, Missing, Target, denial, undeclared};
+pub(crate) use grants::{example, unquoted};
 pub use permission::{Permission, Risk, ScopeKind, UnknownPermission};
 pub use scope::{BadScope, DEFAULT_QUOTA, MOST_ENTRIES, Scope};
 pub use table::{CALLS, Call, EVENTS, EventRule, call, event};

@@ -8,6 +8,7 @@ use jid::{BareJid, DomainPart, FullJid, Jid};
 
 use super::grants::Target;
 use super::permission::ScopeKind;
+use crate::nearest::nearest;
 
 /// How many entries one scope may list: each is looked at for each event.
 pub const MOST_ENTRIES: usize = 1_000;
@@ -88,6 +89,28 @@ pub enum BadScope {
         /// What could be written.
         expected: &'static str,
     },
+    /// An entry is a word that would be a server's name, and stands for others by another one.
+    #[error("{entry:?} is no address: did you mean {meant:?}? There can be {JID_ENTRIES}")]
+    Word {
+        /// The entry.
+        entry: String,
+        /// What stands for what it seems to mean.
+        meant: &'static str,
+    },
+    /// An entry has a star among other characters.
+    #[error("{entry:?} covers nobody, since a star stands for everybody and only by itself: write {meant:?}")]
+    Star {
+        /// The entry.
+        entry: String,
+        /// The domain that it seems to mean.
+        meant: String,
+    },
+    /// An entry is a server where rooms are listed.
+    #[error("{entry:?} is a server, not a room: write {ROOM_ENTRIES}")]
+    NoRoom {
+        /// The entry.
+        entry: String,
+    },
     /// An entry is an address with a resource where rooms are listed.
     #[error("{entry:?} is an occupant, not a room: write {room:?}")]
     Occupant {
@@ -103,8 +126,13 @@ pub enum BadScope {
     #[error("{0:?} is no kind of stanza: write \"message\", \"presence\" or \"iq\", each that is meant")]
     NoStanzaKind(String),
     /// An entry is no size.
-    #[error("{0:?} is no size: write one, such as [\"16 MiB\"]")]
-    NoSize(String),
+    #[error("{entry:?} is no size: write a whole number and one of B, KiB, MiB, GiB, such as [{meant:?}]")]
+    NoSize {
+        /// The entry.
+        entry: String,
+        /// The size that it seems to mean, or just one.
+        meant: String,
+    },
     /// There are two sizes.
     #[error("{0:?} is a second size: write one, such as [\"16 MiB\"]")]
     SecondSize(String),
@@ -112,6 +140,17 @@ pub enum BadScope {
 
 const JID_ENTRIES: &str = "\"*\", \"contacts\", \"juliet@example.org\" or \"@example.org\"";
 const ROOM_ENTRIES: &str = "\"*\", \"lobby@conference.example.org\" or \"@conference.example.org\"";
+
+/// What a list of this kind can have in it.
+pub(super) fn entries_of(kind: ScopeKind) -> &'static str {
+    match kind {
+        ScopeKind::None => "nothing",
+        ScopeKind::Jids => JID_ENTRIES,
+        ScopeKind::Rooms => ROOM_ENTRIES,
+        ScopeKind::Stanzas => "\"message\", \"presence\" or \"iq\"",
+        ScopeKind::Quota => "one size",
+    }
+}
 
 impl Scope {
     /// The scope of a permission that is granted whole: one without scope, or everybody, every room, every kind.
@@ -143,7 +182,7 @@ impl Scope {
         let mut entries = entries.iter().map(AsRef::as_ref);
         Ok(Self(match kind {
             ScopeKind::None => Inner::Whole,
-            ScopeKind::Jids => Inner::Jids(once(entries.map(|entry| Pattern::parse(entry, JID_ENTRIES)))?),
+            ScopeKind::Jids => Inner::Jids(once(entries.map(Pattern::parse_person))?),
             ScopeKind::Rooms => Inner::Rooms(once(entries.map(Pattern::parse_room))?),
             ScopeKind::Stanzas => Inner::Stanzas(once(entries.map(StanzaPattern::parse))?),
             ScopeKind::Quota => Inner::Quota(entries.next().map_or(Err(BadScope::Empty), parse_size)?),
@@ -263,12 +302,30 @@ fn covered(patterns: &[Pattern], jid: &Jid, is_contact: &dyn Fn(&BareJid) -> boo
 }
 
 impl Pattern {
-    fn parse(entry: &str, expected: &'static str) -> Result<Self, BadScope> {
-        let no_address = |error: jid::Error| BadScope::NoAddress {
-            entry: entry.chars().take(128).collect(),
-            reason: error.to_string(),
-            expected,
+    fn parse_person(entry: &str) -> Result<Self, BadScope> {
+        let pattern = Self::parse(entry, JID_ENTRIES)?;
+        // A name without a dot can be a server's, but not one that is so near to what stands for people.
+        let meant = match &pattern {
+            Self::Account(jid) if jid.node().is_none() => meant(jid.domain().as_str()),
+            _ => None,
         };
+        match meant {
+            Some(meant) => Err(BadScope::Word { entry: shown(entry), meant }),
+            None => Ok(pattern),
+        }
+    }
+
+    fn parse(entry: &str, expected: &'static str) -> Result<Self, BadScope> {
+        let pattern = Self::parse_any(entry, expected)?;
+        match pattern.starred() {
+            Some(meant) => Err(BadScope::Star { entry: shown(entry), meant }),
+            None => Ok(pattern),
+        }
+    }
+
+    fn parse_any(entry: &str, expected: &'static str) -> Result<Self, BadScope> {
+        let no_address =
+            |error: jid::Error| BadScope::NoAddress { entry: shown(entry), reason: error.to_string(), expected };
         match entry {
             "*" => Ok(Self::Everybody),
             "contacts" => Ok(Self::Contacts),
@@ -285,10 +342,25 @@ impl Pattern {
     fn parse_room(entry: &str) -> Result<Self, BadScope> {
         match Self::parse(entry, ROOM_ENTRIES)? {
             Self::Contacts => Err(BadScope::ContactsAreNoRooms),
+            Self::Account(server) if server.node().is_none() => Err(BadScope::NoRoom { entry: shown(entry) }),
             Self::Resource(full) => {
                 Err(BadScope::Occupant { entry: full.to_string(), room: full.to_bare().to_string() })
             }
             pattern => Ok(pattern),
+        }
+    }
+
+    /// The domain that somebody means who wrote a star in the place of names.
+    fn starred(&self) -> Option<String> {
+        let (node, domain) = match self {
+            Self::Account(jid) => (jid.node(), jid.domain().as_str()),
+            Self::Resource(jid) => (jid.node(), jid.domain().as_str()),
+            Self::Domain(domain) => (None, domain.as_str()),
+            Self::Everybody | Self::Contacts => return None,
+        };
+        match domain.strip_prefix("*.") {
+            Some(rest) => Some(format!("@{rest}")),
+            None => node.filter(|node| node.as_str() == "*").map(|_| format!("@{domain}")),
         }
     }
 
@@ -331,7 +403,7 @@ impl fmt::Display for Pattern {
 impl StanzaPattern {
     fn parse(entry: &str) -> Result<Self, BadScope> {
         let (kind, to) = match entry.split_once(':') {
-            Some((kind, to)) => (kind, Pattern::parse(to, JID_ENTRIES)?),
+            Some((kind, to)) => (kind, Pattern::parse_person(to)?),
             None => (entry, Pattern::Everybody),
         };
         let kind = StanzaKind::parse(kind).ok_or_else(|| BadScope::NoStanzaKind(kind.chars().take(64).collect()))?;
@@ -364,6 +436,17 @@ impl StanzaKind {
     }
 }
 
+/// As much of an entry as an error shows.
+fn shown(entry: &str) -> String {
+    entry.chars().take(128).collect()
+}
+
+/// What stands for the people whom this word seems to mean.
+fn meant(word: &str) -> Option<&'static str> {
+    const EVERYBODY: [&str; 6] = ["all", "any", "anybody", "anyone", "everybody", "everyone"];
+    if EVERYBODY.contains(&word) { Some("*") } else { nearest(word, ["contacts"]) }
+}
+
 fn parse_size(entry: &str) -> Result<u64, BadScope> {
     let digits = entry.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = entry.split_at(digits);
@@ -375,7 +458,22 @@ fn parse_size(entry: &str) -> Result<u64, BadScope> {
         _ => None,
     };
     let bytes = factor.zip(number.parse().ok()).and_then(|(factor, number): (u64, u64)| number.checked_mul(factor));
-    bytes.ok_or_else(|| BadScope::NoSize(entry.chars().take(64).collect()))
+    bytes.ok_or_else(|| BadScope::NoSize {
+        entry: entry.chars().take(64).collect(),
+        meant: meant_size(number, unit).unwrap_or_else(|| size(DEFAULT_QUOTA)),
+    })
+}
+
+/// The size of a number and a unit that is spelled otherwise, such as `16` and `mb`.
+fn meant_size(number: &str, unit: &str) -> Option<String> {
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "b" | "byte" | "bytes" => 1,
+        "k" | "kb" | "kib" => KIB,
+        "m" | "mb" | "mib" => MIB,
+        "g" | "gb" | "gib" => GIB,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor).map(size)
 }
 
 fn size(bytes: u64) -> String {

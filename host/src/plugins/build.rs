@@ -30,8 +30,9 @@ use super::Traces;
 use super::admission::{undeclared, unused};
 use super::component::{Examined, examine, serves};
 use super::id::Digest;
-use super::manifest::{Manifest, SECTION};
+use super::manifest::{Manifest, ManifestError, SECTION};
 use crate::atomic::{self, Readers};
+use crate::document::DocumentError;
 
 /// The manifest's name in a plugin's folder.
 const MANIFEST: &str = "plugin.toml";
@@ -97,6 +98,9 @@ pub enum BuildError {
     NotAPlugin(PathBuf),
     #[error("{} has no {MANIFEST}; write one that says what the plugin is called and what it asks for", .0.display())]
     NoManifest(PathBuf),
+    // As compilers name a place, so that editors find it.
+    #[error("{}:{error}", file.display())]
+    InManifest { file: PathBuf, error: DocumentError },
     #[error("{}: {reason}", file.display())]
     Manifest { file: PathBuf, reason: String },
     #[error("cannot run {program}: {error}; install Rust from https://rustup.rs or with the system's package manager")]
@@ -292,11 +296,14 @@ fn read_manifest(folder: &Path) -> Result<(String, Manifest), BuildError> {
         }
         Err(error) => return Err(BuildError::File { path: file, error }),
     };
-    let read = Manifest::parse(&text).map_err(|error| error.to_string());
-    let served = |manifest: &Manifest| serves(manifest).map_err(|error| error.to_string());
-    match read.and_then(|manifest| served(&manifest).map(|()| manifest)) {
-        Ok(manifest) => Ok((text, manifest)),
-        Err(reason) => Err(BuildError::Manifest { file, reason }),
+    let manifest = match Manifest::parse(&text) {
+        Ok(manifest) => manifest,
+        Err(ManifestError::Invalid(error)) => return Err(BuildError::InManifest { file, error }),
+        Err(error @ ManifestError::TooLong(_)) => return Err(BuildError::Manifest { file, reason: error.to_string() }),
+    };
+    match serves(&manifest) {
+        Ok(()) => Ok((text, manifest)),
+        Err(error) => Err(BuildError::Manifest { file, reason: error.to_string() }),
     }
 }
 

@@ -7,6 +7,7 @@ pub mod keys;
 use std::{collections::BTreeMap, str::FromStr};
 
 use semver::{Version, VersionReq};
+use toml::de::DeValue;
 
 use super::{
     id::PluginId,
@@ -15,7 +16,7 @@ use super::{
 use crate::document::{Document, DocumentError, Node, Section};
 use crate::error::CallError;
 use crate::event;
-use crate::permissions::{Grants, Permission, Scope, denial, table, undeclared};
+use crate::permissions::{Grants, Permission, Scope, denial, example, table, undeclared, unquoted};
 
 /// The custom section of a component that holds the manifest.
 pub const SECTION: &str = "parlor:manifest";
@@ -144,6 +145,7 @@ impl Manifest {
     }
 
     fn read(root: &Section<'_>) -> Result<Self, DocumentError> {
+        root.entries().try_for_each(|node| misplaced(&node))?;
         root.allow(&["plugin", "permissions", "dependencies", "settings", "provides"])?;
         let plugin = root.require("plugin", "a manifest begins with [plugin]")?.section()?;
         plugin.allow(&keys::of("plugin"))?;
@@ -157,21 +159,24 @@ impl Manifest {
         }
         let names =
             |key| provides.as_ref().and_then(|provides| provides.get(key)).map_or(Ok(Vec::new()), |node| names(&node));
-        let permissions = each(root, "permissions", |node| Ok((node.parse_key()?, request(node)?)))?;
+        let permissions = each(root, "permissions", |node| {
+            let permission = permission(node)?;
+            Ok((permission, request(node, permission)?))
+        })?;
         Ok(Self {
             catch_up: catch_up(&plugin, &permissions)?,
             name: plugin.require("name", "write the plugin's name")?.parse()?,
-            version: plugin.require("version", "write a semantic version such as \"0.1.0\"")?.parse()?,
-            api: plugin.require("api", "write the version of the contract that it was built against")?.parse()?,
+            version: version(&plugin.require("version", "write a semantic version such as \"0.1.0\"")?)?,
+            api: version(&plugin.require("api", "write the version of the contract that it was built against")?)?,
             description: plugin
                 .require("description", "say in one sentence what it does")?
                 .sentence(MAX_DESCRIPTION)?,
             authors,
             license: plugin.get("license").map(|node| node.sentence(MAX_LICENSE)).transpose()?,
-            changes: each(&plugin, "changes", |node| Ok((node.parse_key()?, node.sentence(MAX_DESCRIPTION)?)))?,
+            changes: each(&plugin, "changes", |node| Ok((changed(node)?, node.sentence(MAX_DESCRIPTION)?)))?,
             permissions,
             dependencies: each(root, "dependencies", |node| Ok((node.parse_key()?, dependency(node)?)))?,
-            settings: each(root, "settings", |node| Ok((setting_name(node)?, Setting::read(&node.section()?)?)))?,
+            settings: each(root, "settings", |node| Ok((setting_name(node)?, setting(node)?)))?,
             events: names("events")?,
             promises: names("promises")?,
         })
@@ -214,9 +219,55 @@ fn catch_up(plugin: &Section<'_>, asked: &BTreeMap<Permission, Request>) -> Resu
     }
 }
 
-fn request(node: &Node<'_>) -> Result<Request, DocumentError> {
+/// A version by the rules of semver.
+fn version(node: &Node<'_>) -> Result<Version, DocumentError> {
+    if let Ok(version) = node.string().unwrap_or_default().parse() {
+        return Ok(version);
+    }
+    let written = match node.written() {
+        DeValue::Integer(number) => number.as_str(),
+        DeValue::Float(number) => number.as_str(),
+        other => other.as_str().unwrap_or_default(),
+    };
+    Err(node.wants(&format!("a version, three numbers in quotes such as \"{}\"", completed(written))))
+}
+
+/// The version that somebody means who left out of it what is nought; where it is none, any.
+fn completed(text: &str) -> Version {
+    let text = text.trim().trim_start_matches(['v', 'V']);
+    let whole = ["", ".0", ".0.0"].iter().find_map(|rest| Version::parse(&format!("{text}{rest}")).ok());
+    whole.unwrap_or(Version::new(0, 1, 0))
+}
+
+/// The version in which something has changed.
+fn changed(node: &Node<'_>) -> Result<Version, DocumentError> {
+    let none = |_| {
+        let key = node.key().escape_debug();
+        node.error(format!("`{key}` is no version: write three numbers in quotes, such as \"0.1.0\" = \"…\""))
+    };
+    node.key().parse().map_err(none)
+}
+
+/// Refuses what tells of the plugin as a whole and stands elsewhere.
+fn misplaced(node: &Node<'_>) -> Result<(), DocumentError> {
+    if keys::of("plugin").contains(&node.key()) {
+        return Err(node.error(format!("`{}` stands under [plugin]", node.key())));
+    }
+    Ok(())
+}
+
+fn permission(node: &Node<'_>) -> Result<Permission, DocumentError> {
+    node.parse_key().or_else(|unknown| {
+        misplaced(node)?;
+        Err(unquoted(node.key(), &node.value()?).map_or(unknown, |error| node.error(error)))
+    })
+}
+
+fn request(node: &Node<'_>, permission: Permission) -> Result<Request, DocumentError> {
+    let wish = example(permission);
     let section = node.section().map_err(|_| {
-        node.error(format!("`{}` has to be a table with a reason: {{ scope = [\"*\"], reason = \"…\" }}", node.key()))
+        let key = node.key();
+        node.error(format!("`{key}` has to be a table with a reason: {{ scope = {wish}, reason = \"…\" }}"))
     })?;
     section.allow(&keys::of("permissions"))?;
     let reason = section.require("reason", "say to the owner why the plugin needs it")?.sentence(MAX_REASON)?;
@@ -225,21 +276,38 @@ fn request(node: &Node<'_>) -> Result<Request, DocumentError> {
         return Err(node.error("a permission that is not asked for is left out"));
     }
     // The owner's file has the same language, so its reader says whether such a line can be granted.
-    Grants::from_table(&toml::Table::from_iter([(node.key().to_owned(), scope.clone())]))
-        .map_err(|error| node.error(error))?;
+    let granted = Grants::from_table(&toml::Table::from_iter([(node.key().to_owned(), scope.clone())]));
+    granted.map_err(|error| match section.get("scope") {
+        Some(scope) => scope.error(format!("in `scope`, {error}")),
+        None => node.error(format!("no `scope`, and {error}")),
+    })?;
     Ok(Request { scope, reason, optional: section.get("optional").map_or(Ok(false), |node| node.boolean())? })
 }
 
 fn dependency(node: &Node<'_>) -> Result<Dependency, DocumentError> {
     match node.as_section() {
-        None => Ok(Dependency { version: node.parse()?, optional: false }),
+        None => Ok(Dependency { version: range(node)?, optional: false }),
         Some(section) => {
             section.allow(&keys::of("dependencies"))?;
             Ok(Dependency {
-                version: section.require("version", "write a range such as \"^0.1\", or \"*\"")?.parse()?,
+                version: range(&section.require("version", "write a range such as \"^0.1\", or \"*\"")?)?,
                 optional: section.get("optional").map_or(Ok(false), |node| node.boolean())?,
             })
         }
+    }
+}
+
+/// Which versions will do.
+fn range(node: &Node<'_>) -> Result<VersionReq, DocumentError> {
+    let none = |why| node.wants(&format!("a range of versions such as \"^0.1\", or \"*\"{why}"));
+    let text = node.string().map_err(|_| none(String::new()))?;
+    text.parse().map_err(|error: semver::Error| none(format!(": {error}")))
+}
+
+fn setting(node: &Node<'_>) -> Result<Setting, DocumentError> {
+    match node.as_section() {
+        Some(section) => Setting::read(&section),
+        None => Err(node.wants("a table: { type = \"…\", default = …, description = \"…\" }")),
     }
 }
 

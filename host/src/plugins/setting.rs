@@ -176,9 +176,12 @@ impl Setting {
                 return Err(node.error("a secret has no default: everybody who has the file could read it"));
             }
             let default = node.json()?;
-            setting
-                .check(&default)
-                .map_err(|why| node.error(format!("the default does not fit the type {}: {why}", setting.kind)))?;
+            setting.check(&default).map_err(|why| {
+                let is_quoted =
+                    default.is_string() && matches!(setting.kind, SettingKind::Number | SettingKind::Boolean);
+                let quoted = if is_quoted { ", without quotation marks" } else { "" };
+                node.error(format!("the default does not fit the type {}: {why}{quoted}", setting.kind))
+            })?;
             setting.default = Some(default);
         }
         Ok(setting)

@@ -256,13 +256,23 @@ fn true_and_false_are_for_what_has_no_scope() {
 fn what_is_wrong_is_refused_with_what_to_write() {
     for (toml, error) in [
         (r#""mesages.send" = ["*"]"#, r#"unknown permission "mesages.send", did you mean "messages.send"?"#),
-        (r#""messages.send" = true"#, r#""messages.send" needs to know for what: write ["*"]"#),
+        (
+            r#""messages.send" = true"#,
+            r#""messages.send" needs to know for what: write a list of "*", "contacts", "juliet@example.org" or "@example.org", such as ["*"]"#,
+        ),
+        (
+            r#""stanza.read" = true"#,
+            r#""stanza.read" needs to know for what: write a list of "message", "presence" or "iq", such as ["message"]"#,
+        ),
         (
             r#"messages.send = ["*"]"#,
-            r#"a permission's name has a dot and is written in quotation marks: "messages.send""#,
+            r#"a permission's name has a dot and is written in quotation marks: "messages.send" = …"#,
         ),
         (r#"messages.fly = ["*"]"#, r#"unknown permission "messages""#),
-        (r#""messages.send" = "*""#, r#""messages.send" is a string: write ["*"]"#),
+        (r#""messages.send" = "contacts""#, r#""messages.send" is a list: write ["contacts"]"#),
+        (r#"storage = "4 MiB""#, r#""storage" is a list: write ["4 MiB"]"#),
+        (r#""messages.send" = "a@b@c""#, r#""messages.send" is a string: write ["*"]"#),
+        (r#""contacts.read" = "yes""#, r#""contacts.read" is a string: write true"#),
         (r#""messages.send" = [1]"#, r#""messages.send" is a list of other things than strings: write ["*"]"#),
         (
             r#""messages.send" = []"#,
@@ -279,6 +289,18 @@ fn what_is_wrong_is_refused_with_what_to_write() {
             r#""rooms.join": "lobby@conference.example.org/bot" is an occupant, not a room: write "lobby@conference.example.org""#,
         ),
         (
+            r#""rooms.join" = ["conference.example.org"]"#,
+            r#""rooms.join": "conference.example.org" is a server, not a room: write "*", "lobby@conference.example.org" or "@conference.example.org""#,
+        ),
+        (
+            r#""rooms.join" = ["*@conference.example.org"]"#,
+            r#""rooms.join": "*@conference.example.org" covers nobody, since a star stands for everybody and only by itself: write "@conference.example.org""#,
+        ),
+        (
+            r#""messages.send" = ["contact"]"#,
+            r#""messages.send": "contact" is no address: did you mean "contacts"? There can be "*", "contacts", "juliet@example.org" or "@example.org""#,
+        ),
+        (
             r#""stanza.send" = ["*"]"#,
             r#""stanza.send": "*" is no kind of stanza: write "message", "presence" or "iq", each that is meant"#,
         ),
@@ -286,10 +308,17 @@ fn what_is_wrong_is_refused_with_what_to_write() {
             r#""stanza.read" = ["message:juliet@example.org"]"#,
             r#""stanza.read" is granted by kind, not by recipient: write ["message"], or grant "messages.read" instead"#,
         ),
-        (r#"storage = ["lots"]"#, r#""storage": "lots" is no size: write one, such as ["16 MiB"]"#),
+        (
+            r#"storage = ["lots"]"#,
+            r#""storage": "lots" is no size: write a whole number and one of B, KiB, MiB, GiB, such as ["16 MiB"]"#,
+        ),
+        (
+            r#"storage = ["4mb"]"#,
+            r#""storage": "4mb" is no size: write a whole number and one of B, KiB, MiB, GiB, such as ["4 MiB"]"#,
+        ),
         (
             r#"storage = ["99999999999 GiB"]"#,
-            r#""storage": "99999999999 GiB" is no size: write one, such as ["16 MiB"]"#,
+            r#""storage": "99999999999 GiB" is no size: write a whole number and one of B, KiB, MiB, GiB, such as ["16 MiB"]"#,
         ),
     ] {
         assert_eq!(refused(toml), error);
@@ -297,6 +326,18 @@ fn what_is_wrong_is_refused_with_what_to_write() {
     assert!(refused(r#""messages.send" = ["a@b@c"]"#).starts_with(r#""messages.send": "a@b@c" is no address ("#));
     let many: Vec<_> = (0..1_001).map(|n| format!("user{n}@example.org")).collect();
     assert!(Grants::default().grant(Permission::MessagesSend, &many).is_err());
+}
+
+#[test]
+fn what_is_nearly_an_entry_is_told_which() {
+    for (word, meant) in [("Contacts", "contacts"), ("contcats", "contacts"), ("everyone", "*"), ("all", "*")] {
+        let refused = refused(&format!("\"messages.send\" = [\"{word}\"]"));
+        assert!(refused.contains(&format!("{word:?} is no address: did you mean {meant:?}?")), "{refused}");
+    }
+    assert!(refused(r#""stanza.send" = ["message:contact"]"#).contains("did you mean \"contacts\"?"));
+    assert!(grants(r#""messages.send" = ["localhost", "@contact"]"#).has(Permission::MessagesSend), "servers");
+    let starred = refused(r#""messages.send" = ["*.example.org"]"#);
+    assert!(starred.ends_with("only by itself: write \"@example.org\""), "{starred}");
 }
 
 #[test]

@@ -29,8 +29,14 @@ fn a_folder_without_manifest_is_told_what_to_write() {
 
 #[test]
 fn a_broken_manifest_is_refused_before_anything_is_compiled() {
-    let error = build_in(&folder(&[("Cargo.toml", ""), ("plugin.toml", "[plugin")])).expect_err("refused");
-    assert!(matches!(error, BuildError::Manifest { .. }), "{error}");
+    let manifest = "[plugin]\nname = \"p\"\nversion = \"1\"\n";
+    let error = build_in(&folder(&[("Cargo.toml", ""), ("plugin.toml", manifest)])).expect_err("refused").to_string();
+    assert!(
+        error.ends_with(
+            "/plugin.toml:3:1: `plugin.version` has to be a version, three numbers in quotes such as \"1.0.0\""
+        ),
+        "{error}"
+    );
 }
 
 #[test]

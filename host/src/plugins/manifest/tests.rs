@@ -98,6 +98,91 @@ fn every_permission_needs_a_reason() {
 }
 
 #[test]
+fn what_is_nearly_right_is_told_what_to_write() {
+    let quotes = "\"messages.read\" = { scope = [\"*\"]";
+    let in_line_10 = |text: &str| format!("in the manifest, 10:{text}");
+    for (to, error) in [
+        (
+            "messages.read = { scope = [\"*\"]",
+            "1: a permission's name has a dot and is written in quotation marks: \"messages.read\" = …",
+        ),
+        (
+            "\"messages.read\" = { scope = [\"contact\"]",
+            "21: in `scope`, \"messages.read\": \"contact\" is no address: did you mean \"contacts\"? There can be \"*\", \
+             \"contacts\", \"juliet@example.org\" or \"@example.org\"",
+        ),
+        ("storage = { scope = \"16 MiB\"", "13: in `scope`, \"storage\" is a list: write [\"16 MiB\"]"),
+        (
+            "storage = { scope = [\"16mb\"]",
+            "13: in `scope`, \"storage\": \"16mb\" is no size: \
+             write a whole number and one of B, KiB, MiB, GiB, such as [\"16 MiB\"]",
+        ),
+        ("catch_up = { scope = true", "1: `catch_up` stands under [plugin]"),
+    ] {
+        assert_eq!(refusal(&but(quotes, to)), in_line_10(error));
+    }
+    let none = refusal(&but("scope = [\"*\"], reason = \"to hear", "reason = \"to hear"));
+    assert!(
+        none.starts_with("in the manifest, 10:1: no `scope`, and \"messages.read\" needs to know for what"),
+        "{none}"
+    );
+    let one = refusal(&but("{ scope = [\"*\"], reason = \"to hear what people say\" }", "[\"contacts\"]"));
+    assert!(
+        one.ends_with("`messages.read` has to be a table with a reason: { scope = [\"*\"], reason = \"…\" }"),
+        "{one}"
+    );
+    assert!(refusal(&format!("name = \"echo\"\n{WHOLE}")).ends_with("1:1: `name` stands under [plugin]"));
+}
+
+#[test]
+fn versions_are_told_to_have_three_numbers() {
+    for (written, meant) in [
+        ("\"1\"", "1.0.0"),
+        ("\"1.0\"", "1.0.0"),
+        ("\"v0.2.1\"", "0.2.1"),
+        ("\" 2.1 \"", "2.1.0"),
+        ("1", "1.0.0"),
+        ("1.2", "1.2.0"),
+        ("\"new\"", "0.1.0"),
+        ("true", "0.1.0"),
+    ] {
+        let has_to_be = format!("has to be a version, three numbers in quotes such as \"{meant}\"");
+        for key in ["version", "api"] {
+            let refused = refusal(&WHOLE.replacen(&format!("{key} = \"0.1.0\""), &format!("{key} = {written}"), 1));
+            assert!(refused.ends_with(&format!("`plugin.{key}` {has_to_be}")), "{refused}");
+        }
+    }
+    let changes = |key: &str| refusal(&but("license = \"MIT\"", &format!("changes = {{ {key} = \"More\" }}")));
+    let expected = "is no version: write three numbers in quotes, such as \"0.1.0\" = \"…\"";
+    assert!(changes("0.1.0").ends_with(&format!("`0` {expected}")), "{}", changes("0.1.0"));
+    assert!(changes("\"0.2\"").ends_with(&format!("`0.2` {expected}")));
+    let range = "`dependencies.logger` has to be a range of versions such as \"^0.1\", or \"*\"";
+    assert!(refusal(&but("logger = \"^0.2\"", "logger = \"new\"")).contains(&format!("{range}: ")));
+    assert!(refusal(&but("logger = \"^0.2\"", "logger = 1")).ends_with(range));
+}
+
+#[test]
+fn values_of_another_type_are_told_which() {
+    let setting = refusal(&but("[settings.key]", "[settings]\nplain = \"Hi\"\n[settings.key]"));
+    let table = "`settings.plain` has to be a table: { type = \"…\", default = …, description = \"…\" }";
+    assert!(setting.ends_with(table), "{setting}");
+    assert!(refusal(&but("[\"Juliet\"]", "\"Juliet\"")).ends_with("has to be a list of texts: [\"…\", \"…\"]"));
+    for (kind, default, what) in [
+        ("number", "\"5\"", "a number, without quotation marks"),
+        ("boolean", "\"true\"", "true or false, without quotation marks"),
+        ("string", "5", "a text"),
+        ("number", "true", "a number"),
+    ] {
+        let of = format!("type = \"{kind}\"\ndefault = {default}\n");
+        let refused = refusal(&but("type = \"secret\"\n", &of));
+        assert!(
+            refused.ends_with(&format!("the default does not fit the type {kind}: it has to be {what}")),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
 fn names_and_versions_are_strict() {
     assert!(refusal(&but("name = \"echo\"", "name = \"../echo\"")).contains("plugin.name"));
     assert!(refusal(&but("version = \"0.1.0\"", "version = \"0.1\"")).contains("plugin.version"));
