@@ -202,6 +202,35 @@ async fn who_comes_to_a_room_is_seen_and_a_cut_is_survived() {
     ended(&finished, 0);
 }
 
+/// As a room tells it (XEP-0045, section 7.6): out with 303 and the new nickname, then in under it.
+#[tokio::test]
+async fn who_takes_another_nickname_stays_in_the_room() {
+    let folder = stage(
+        "greeter",
+        "== names\nroom garden: alice\nstart\ngarden/alice is now called al\ngarden/alice enters\n  to garden: Welcome, alice!\ngarden/al leaves\ngarden/alice is now called al\n",
+    );
+    ended(&tried(&folder, &[]).await, 0);
+    let folder = stage("greeter", "== names\nroom garden: alice, bob\ngarden/alice is now called bob\n");
+    let finished = tried(&folder, &[]).await;
+    ended(&finished, 1);
+    assert!(finished.stdout.contains("!   somebody is in the room as bob already\n"), "{}", finished.stdout);
+}
+
+/// Whoever enters above the start is there when the plugin comes, and is not welcomed as new.
+#[tokio::test]
+async fn people_are_in_a_room_before_the_plugin_runs() {
+    let enter = r#"{"n":1,"call":"rooms.open","args":{"jid":"garden@rooms.example.org","nick":"bot"}}"#;
+    let look = r#"{"n":2,"call":"rooms.occupants","args":{"jid":"garden@rooms.example.org"}}"#;
+    let folder = stage(
+        "caller",
+        &format!(
+            "== before\nset chat = true\ngarden/bob enters\ngarden/bob is now called bo\ncarol is away\nstart\nalice: call {enter}\n  enters garden as bot\n  to alice: done {{\"n\":1,\"ok\":* (glob)\nalice: call {look}\n  to alice: done *\"bo\"* (glob)\n"
+        ),
+    );
+    let finished = tried(&folder, &[]).await;
+    assert_eq!(finished.stdout, "1 passed, 0 failed\n", "{finished:?}");
+}
+
 /// The same session goes on, so nothing is lost: it only comes later.
 #[tokio::test]
 async fn what_happens_during_a_cut_comes_when_it_is_over() {
@@ -254,6 +283,27 @@ async fn rooms_are_made_and_configured_and_keep_who_is_what_in_them() {
 }
 
 #[tokio::test]
+async fn a_line_that_is_none_fails_its_test_and_no_other() {
+    let text = "== it waves\nalice: hi\n  to alice: hi\nalice waves\n== it answers\nalice: hi\n";
+    let folder = stage("echo", text);
+    folder.write("tests/a.chat", "alice: hi\n").unwrap();
+    std::fs::write(folder.join("tests/b.chat"), b"\xff\n").unwrap();
+    let finished = tried(&folder, &["--update"]).await;
+    ended(&finished, 1);
+    for shown in [
+        "tests/a.chat:1: what stands above all tests\n    1   alice: hi\n      !   a test begins with what it shows: == it answers\n",
+        "tests/b.chat:1: the file as a whole\n    1   \n      !   it is not UTF-8\n",
+        "tests/own.chat:1: it waves\n    4   alice waves\n      !   nobody knows what this is; perhaps: alice: hello\n",
+        "tests/own.chat:5: it answers\n",
+        "1 passed, 3 failed\n",
+    ] {
+        assert!(finished.stdout.contains(shown), "{shown}: {}", finished.stdout);
+    }
+    assert_eq!(written(&folder), format!("{text}  to alice: hi\n"));
+    assert_eq!(std::fs::read(folder.join("tests/b.chat")).unwrap(), b"\xff\n");
+}
+
+#[tokio::test]
 async fn what_cannot_be_tried_is_said_with_what_to_do() {
     let empty = Folder::new().unwrap();
     std::fs::copy(plugins::built("echo").unwrap().file, empty.join("plugin.wasm")).unwrap();
@@ -263,11 +313,6 @@ async fn what_cannot_be_tried_is_said_with_what_to_do() {
         finished.stderr.contains("has no tests: write ") && finished.stderr.contains("`== it answers`"),
         "{finished:?}"
     );
-
-    let folder = stage("echo", "== it answers\nalice waves\n");
-    let finished = tried(&folder, &[]).await;
-    ended(&finished, 1);
-    assert!(finished.stderr.contains("own.chat:2: nobody knows what this is; perhaps: alice: hello"), "{finished:?}");
 
     let folder = stage("echo", "== it answers\nalice: hi\n");
     folder.write("plugin.wasm", "no component").unwrap();

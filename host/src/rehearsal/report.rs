@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn an_update_changes_what_differs_and_nothing_else() {
         let text = "# top\n== one\nalice: a\n  to alice: *x (glob)\n  to alice: old\n\n# between\n== two\nalice: b\nafter 1 s\n  gone\n\n";
-        let script = Script::parse(text).unwrap();
+        let script = Script::parse(text);
         let outcome = |seen| Outcome { name: String::new(), line: 1, seen, trouble: None, asides: Vec::new() };
         let start = Seen { is_unwritten_start: true, ..seen(9, &[], &["is away"]) };
         let outcomes = [

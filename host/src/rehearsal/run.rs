@@ -60,6 +60,11 @@ impl Seen {
 }
 
 impl Outcome {
+    /// Of a test that nothing was seen of yet.
+    fn of(test: &Test) -> Self {
+        Self { name: test.name.clone(), line: test.line, seen: Vec::new(), trouble: None, asides: Vec::new() }
+    }
+
     /// Whether all of it was as it was to be.
     pub fn passed(&self) -> bool {
         self.trouble.is_none() && self.seen.iter().all(Seen::fits)
@@ -102,6 +107,9 @@ fn glob(pattern: &[char], text: &[char]) -> bool {
 
 /// Tries a test on a stage of its own.
 pub fn run(player: &Player, script: &Script, test: &Test) -> anyhow::Result<Outcome> {
+    if let Some(wrong) = &test.wrong {
+        return Ok(Outcome { trouble: Some((wrong.line, wrong.reason.clone())), ..Outcome::of(test) });
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
     let notes = Notes::default();
     let _listening = notes.listen();
@@ -113,18 +121,7 @@ pub fn run(player: &Player, script: &Script, test: &Test) -> anyhow::Result<Outc
             alarm.notify_one();
         }
     });
-    let mut rehearsal = Rehearsal {
-        script,
-        notes: notes.clone(),
-        shown: Shown::default(),
-        outcome: Outcome {
-            name: test.name.clone(),
-            line: test.line,
-            seen: Vec::new(),
-            trouble: None,
-            asides: Vec::new(),
-        },
-    };
+    let mut rehearsal = Rehearsal { script, notes: notes.clone(), shown: Shown::default(), outcome: Outcome::of(test) };
     let last = test.steps.last().map_or(test.line, |step| step.line);
     let in_time = runtime.block_on(async {
         tokio::select! {
@@ -160,8 +157,9 @@ impl Rehearsal<'_> {
         });
         let begin = begin.unwrap_or_else(|| BEGIN.parse().unwrap_or(Timestamp::UNIX_EPOCH));
         let mut stage = Stage::new(player.clone(), Clock::of_runtime(begin), &self.notes);
+        let says_start = test.says_start();
         for step in &test.steps {
-            if !stage.has_begun() && !step.act.may_prepare() && step.act != Act::Start {
+            if !stage.has_begun() && !step.act.may_prepare() && !says_start {
                 stage.begin().await;
                 quiet().await;
                 self.look(step, true);

@@ -47,6 +47,8 @@ pub struct Test {
     pub line: usize,
     /// What happens in it.
     pub steps: Vec<Step>,
+    /// The first line that is none, and why: such a test is not tried.
+    pub wrong: Option<ScriptError>,
 }
 
 /// Something that happens, and what the plugin does about it.
@@ -76,6 +78,7 @@ pub enum Act {
     Say(Said),
     Enters(FullJid),
     Leaves(FullJid),
+    Renames { who: FullJid, nick: String },
     Is { who: FullJid, show: String, status: Option<String> },
     Invites { who: FullJid, room: BareJid, reason: Option<String> },
     AsksToSee(FullJid),
@@ -96,9 +99,14 @@ impl Act {
         self.is_preparation()
             || matches!(self, Self::Contact { .. } | Self::Set { .. } | Self::Deny(_) | Self::Grant { .. })
     }
+
+    /// Whether people may do it before the plugin starts, where the test says when that is.
+    pub fn may_come_before(&self) -> bool {
+        matches!(self, Self::Enters(_) | Self::Leaves(_) | Self::Renames { .. } | Self::Is { .. })
+    }
 }
 
-/// What is wrong with a script.
+/// What is wrong with a line of a script.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{line}: {reason}")]
 pub struct ScriptError {
@@ -124,7 +132,7 @@ const fn row(word: &'static str, example: &'static str, about: &'static str) -> 
 }
 
 /// What may happen, at the left margin.
-pub const STEPS: [Row; 25] = [
+pub const STEPS: [Row; 26] = [
     row("start", "start", "the plugin starts; else before the first step that needs it"),
     row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
     row("says", "garden/alice: hello", "alice writes in a room; a name with spaces stands in quotes"),
@@ -135,6 +143,7 @@ pub const STEPS: [Row; 25] = [
     row("enters", "garden/alice enters", "alice enters the room"),
     row("leaves", "garden/alice leaves", "and leaves it"),
     row("is", "alice is away: at lunch", "online, offline, away, xa, dnd or chat"),
+    row("called", "garden/alice is now called al", "alice takes another nickname in the room"),
     row("invites", "alice invites to garden: come", "alice invites the account to a room"),
     row("asks", "alice asks to be a contact", "alice asks to see the account's presence"),
     row("after", "after 10 min", "time goes by: ms, s, min, h, d"),
@@ -175,71 +184,66 @@ pub const DEEDS: [Row; 18] = [
 ];
 
 impl Script {
-    /// Reads a file of tests.
-    pub fn load(path: &Path) -> Result<Self, ScriptError> {
-        let whole = |reason: String| ScriptError { line: 1, reason };
-        let unreadable = |error| whole(format!("it cannot be read ({error})"));
+    /// Reads a file of tests. One that cannot be read is one that fails.
+    pub fn load(path: &Path) -> Self {
+        Self::text(path).map_or_else(Self::unreadable, |text| Self::parse(&text))
+    }
+
+    fn unreadable(reason: String) -> Self {
+        let wrong = Some(ScriptError { line: 1, reason });
+        let test = Test { name: "the file as a whole".to_owned(), line: 1, steps: Vec::new(), wrong };
+        Self { lines: Vec::new(), tests: vec![test] }
+    }
+
+    fn text(path: &Path) -> Result<String, String> {
+        let unreadable = |error| format!("it cannot be read ({error})");
         let mut text = Vec::new();
         // One more than allowed, so that a file that is too long is seen to be.
         let file = atomic::open_plain(path, 0).map_err(unreadable)?;
         file.take(MAX_BYTES as u64 + 1).read_to_end(&mut text).map_err(unreadable)?;
         if text.len() > MAX_BYTES {
-            return Err(whole(format!("it has more than {MAX_BYTES} bytes")));
+            return Err(format!("it has more than {MAX_BYTES} bytes"));
         }
-        let text = String::from_utf8(text).map_err(|_| whole("it is not UTF-8".to_owned()))?;
-        Self::parse(&text)
+        String::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())
     }
 
-    /// Reads tests.
-    pub fn parse(text: &str) -> Result<Self, ScriptError> {
+    /// Reads tests. One with a line that is none is there, and says so.
+    pub fn parse(text: &str) -> Self {
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
         let mut tests: Vec<Test> = Vec::new();
         let mut at = 0;
         while at < lines.len() {
             let line = at + 1;
-            let wrong = |reason: String| ScriptError { line, reason };
             let step = lines[at].trim_end();
-            at += 1;
             if step.is_empty() || step == "#" || step.starts_with("# ") {
+                at += 1;
                 continue;
-            }
-            if is_indented(step) {
-                return Err(wrong("what the plugin does stands under what happens, and here nothing does".to_owned()));
             }
             if let Some(name) = step.strip_prefix("==") {
                 let name = name.trim_matches(['=', ' ']).to_owned();
-                if name.is_empty() {
-                    return Err(wrong("say what the test shows: == it answers".to_owned()));
-                }
-                if tests.iter().any(|test| test.name == name) {
-                    return Err(wrong(format!("there is a test of the name {name:?} above")));
-                }
-                tests.push(Test { name, line, steps: Vec::new() });
+                let reason = if name.is_empty() {
+                    Some("say what the test shows: == it answers".to_owned())
+                } else {
+                    let is_there = tests.iter().any(|test| test.name == name);
+                    is_there.then(|| format!("there is a test of the name {name:?} above"))
+                };
+                let wrong = reason.map(|reason| ScriptError { line, reason });
+                tests.push(Test { name, line, steps: Vec::new(), wrong });
+                at += 1;
                 continue;
             }
-            let mut more = Vec::new();
-            while let Some(rest) = lines.get(at).and_then(|line| line.strip_prefix('|')) {
-                more.push(rest.strip_prefix(' ').unwrap_or(rest).trim_end().to_owned());
-                at += 1;
+            if tests.is_empty() {
+                let reason = "a test begins with what it shows: == it answers".to_owned();
+                let wrong = Some(ScriptError { line, reason });
+                tests.push(Test { name: "what stands above all tests".to_owned(), line, steps: Vec::new(), wrong });
             }
-            let act = act(step, &more).map_err(wrong)?;
-            let begin = at;
-            while lines.get(at).is_some_and(|line| is_indented(line)) {
-                at += 1;
+            let read = one_step(&lines, &mut at);
+            if let Some(test) = tests.last_mut().filter(|test| test.wrong.is_none()) {
+                let put = read.and_then(|step| test.put(step));
+                test.wrong = put.err().map(|reason| ScriptError { line, reason });
             }
-            let Some(current) = tests.last_mut() else {
-                return Err(wrong("a test begins with what it shows: == it answers".to_owned()));
-            };
-            let has_started = current.steps.iter().any(|step| !step.act.may_prepare());
-            if act.is_preparation() && has_started {
-                return Err(wrong("this comes before anything happens, at the top of the test".to_owned()));
-            }
-            if act == Act::Start && has_started {
-                return Err(wrong("the plugin has started by what is above".to_owned()));
-            }
-            current.steps.push(Step { line, act, expected: begin..at });
         }
-        Ok(Self { lines, tests })
+        Self { lines, tests }
     }
 
     /// What the plugin is to do at a step.
@@ -247,6 +251,46 @@ impl Script {
         let lines = self.lines[step.expected.clone()].iter().map(|line| line.trim());
         lines.filter(|line| *line != NOTHING).collect()
     }
+}
+
+impl Test {
+    /// Adds what happens next.
+    fn put(&mut self, step: Step) -> Result<(), String> {
+        let is_begun = self.steps.iter().any(|step| !step.act.may_prepare());
+        let has_started = self.steps.iter().any(|step| !step.act.may_prepare() && !step.act.may_come_before());
+        if step.act.is_preparation() && is_begun {
+            return Err("this comes before anything happens, at the top of the test".to_owned());
+        }
+        if step.act == Act::Start && has_started {
+            return Err("the plugin has started by what is above".to_owned());
+        }
+        self.steps.push(step);
+        Ok(())
+    }
+
+    /// Whether it says when the plugin starts.
+    pub fn says_start(&self) -> bool {
+        self.steps.iter().any(|step| step.act == Act::Start)
+    }
+}
+
+/// Reads what happens in this line, with what is to come of it, and goes on to the line behind that.
+fn one_step(lines: &[String], at: &mut usize) -> Result<Step, String> {
+    let (line, text) = (*at + 1, lines[*at].trim_end());
+    *at += 1;
+    let mut more = Vec::new();
+    while let Some(rest) = lines.get(*at).and_then(|line| line.strip_prefix('|')) {
+        more.push(rest.strip_prefix(' ').unwrap_or(rest).trim_end().to_owned());
+        *at += 1;
+    }
+    let begin = *at;
+    while lines.get(*at).is_some_and(|line| is_indented(line)) {
+        *at += 1;
+    }
+    if is_indented(text) {
+        return Err("what the plugin does stands under what happens, and here nothing does".to_owned());
+    }
+    Ok(Step { line, act: act(text, &more)?, expected: begin..*at })
 }
 
 /// What may be written where the plugin is to do nothing, for those who read it.
@@ -336,6 +380,9 @@ fn speaks_of(how: How, subject: &str, verb: &str, rest: &str, more: &[String]) -
     Ok(Act::Say(said(subject, body(subject, text.trim(), more)?, Some(about))?))
 }
 
+/// What stands before another nickname.
+const CALLED: &str = "is now called ";
+
 fn somebody(subject: &str, rest: &str, more: &[String]) -> Result<Act, String> {
     let (verb, object) = rest.split_once(' ').unwrap_or((rest, ""));
     match verb {
@@ -348,18 +395,22 @@ fn somebody(subject: &str, rest: &str, more: &[String]) -> Result<Act, String> {
         Some((object, words)) => (object.trim(), Some(words.trim().to_owned())),
         None => (object.trim(), None),
     };
-    let occupant = || {
+    let occupant = |verb: &str| {
         let none = || format!("say in which room: garden/{subject} {verb}");
         names::occupant(subject).ok_or_else(none)?
     };
     match verb {
-        "enters" if object.is_empty() => Ok(Act::Enters(occupant()?)),
-        "leaves" if object.is_empty() => Ok(Act::Leaves(occupant()?)),
+        "enters" if object.is_empty() => Ok(Act::Enters(occupant(verb)?)),
+        "leaves" if object.is_empty() => Ok(Act::Leaves(occupant(verb)?)),
         "whispers:" => {
             let body =
                 std::iter::once(rest.trim_start_matches("whispers:").trim()).chain(more.iter().map(String::as_str));
             let body = body.collect::<Vec<_>>().join("\n");
-            Ok(Act::Say(Said { from: occupant()?, to_room: false, body, about: None }))
+            Ok(Act::Say(Said { from: occupant(verb)?, to_room: false, body, about: None }))
+        }
+        "is" if rest.starts_with(CALLED) => {
+            let nick = rest[CALLED.len()..].trim().trim_matches('"').to_owned();
+            Ok(Act::Renames { who: occupant("is now called al")?, nick })
         }
         "is" => {
             const SHOWS: [&str; 6] = ["online", "offline", "away", "xa", "dnd", "chat"];
@@ -436,15 +487,14 @@ mod tests {
     use super::*;
 
     fn refusal(text: &str) -> String {
-        Script::parse(text).unwrap_err().to_string()
+        Script::parse(text).tests.into_iter().find_map(|test| test.wrong).unwrap().to_string()
     }
 
     #[test]
     fn a_script_is_tests_of_steps_with_what_is_expected() {
         let script = Script::parse(
             "# about greetings\n\n== it answers ==\ncontact alice \"Alice A.\"\nroom garden: bob, carol\n\nalice: one\n| two\n  to alice: one\n  | two\nafter 10 min\n  (nothing)\n\n== other\ngarden/bob: hi\n",
-        )
-        .unwrap();
+        );
         let names: Vec<_> = script.tests.iter().map(|test| (test.name.as_str(), test.line, test.steps.len())).collect();
         assert_eq!(names, [("it answers", 3, 4), ("other", 14, 1)]);
         let steps = &script.tests[0].steps;
@@ -516,6 +566,38 @@ mod tests {
         ] {
             assert_eq!(act(line, &[]).unwrap_err(), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn a_line_that_is_none_spoils_no_other_test() {
+        let text = "alice: hi\n  to alice: hi\n== one\nalice waves\n  to alice: hi\nbob jumps\n== two\nalice: hi\n== one\nalice: hi\n== \n";
+        let script = Script::parse(text);
+        let wrong = |test: &Test| test.wrong.as_ref().map(|wrong| wrong.line);
+        let tests: Vec<_> = script.tests.iter().map(|test| (test.line, wrong(test), test.steps.len())).collect();
+        assert_eq!(tests, [(1, Some(1), 0), (3, Some(4), 0), (7, None, 1), (9, Some(9), 0), (11, Some(11), 0)]);
+        let none = Script::load(Path::new("/nowhere/at/all.chat"));
+        assert!(none.tests[0].wrong.as_ref().unwrap().reason.starts_with("it cannot be read ("), "{none:?}");
+    }
+
+    #[test]
+    fn people_may_be_there_before_the_plugin_where_its_start_is_written() {
+        let first = |text: &str| Script::parse(text).tests.remove(0);
+        let test = first("== a\ngarden/alice enters\ngarden/alice is now called al\nbob is away\nstart\n");
+        assert!(test.wrong.is_none() && test.says_start(), "{test:?}");
+        assert_eq!(refusal("== a\nalice: hi\nstart\n"), "3: the plugin has started by what is above");
+        assert_eq!(refusal("== a\nstart\nstart\n"), "3: the plugin has started by what is above");
+        assert!(!first("== a\ngarden/alice enters\n").says_start());
+    }
+
+    #[test]
+    fn somebody_takes_another_nickname_in_a_room() {
+        let who = names::room("garden").unwrap().with_resource_str("alice").unwrap();
+        let renames = |nick: &str| Ok(Act::Renames { who: who.clone(), nick: nick.to_owned() });
+        assert_eq!(act("garden/alice is now called al", &[]), renames("al"));
+        assert_eq!(act("garden/alice is now called \"Al: Ice\"", &[]), renames("Al: Ice"));
+        let error = act("alice is now called al", &[]).unwrap_err();
+        assert_eq!(error, "say in which room: garden/alice is now called al");
+        assert_eq!(act("alice is called al", &[]).unwrap_err(), "alice can be online, offline, away, xa, dnd, chat");
     }
 
     #[test]

@@ -343,6 +343,7 @@ impl Stage {
             }
             Act::Enters(occupant) => possible(self.server.enter_room(occupant, &names::behind(occupant)))?,
             Act::Leaves(occupant) => possible(self.server.leave_room(occupant))?,
+            Act::Renames { who, nick } => possible(self.server.rename_in_room(who, nick))?,
             Act::Is { who, show, status } => self.server.appear(who, show, status.as_deref()),
             Act::Invites { who, room, reason } => self.server.invite(who, room, reason.as_deref()),
             Act::AsksToSee(who) => self.server.ask_to_see(&who.to_bare()),

@@ -189,6 +189,14 @@ impl Within {
         Ok(())
     }
 
+    /// Somebody in a room takes another nickname.
+    pub fn rename_in_room(&self, occupant: &FullJid, nick: &str) -> Result<(), Impossible> {
+        let mut server = self.server();
+        let told = server.rooms.rename(occupant, nick)?;
+        server.bring_all(told);
+        Ok(())
+    }
+
     /// Somebody invites the account to a room.
     pub fn invite(&self, from: &FullJid, room: &BareJid, reason: Option<&str>) {
         let mut server = self.server();

@@ -148,7 +148,18 @@ pub(super) fn testing() -> String {
         Each test begins anew: nothing stored, nobody there, at noon of 1 January 2026, every permission granted that \
         `plugin.toml` asks for. `alice` is `alice@example.org`, `garden` a room, `garden/alice` alice in it, and the plugin's \
         account is `bot@example.org`; whole addresses can be written as well. `parlor plugin test --update` writes down what \
-        was seen: write what happens, let it write the rest, and read whether that is what you meant.\n\n\
+        was seen: write what happens, let it write the rest, and read whether that is what you meant. A line that nobody \
+        understands fails the test that it stands in, and no other.\n\n\
+        `room garden: alice` has alice in the room before the plugin's account comes, which then enters it when it logs in. Where \
+        the plugin enters a room by itself, whoever is there before it is written above that step; above a written `start` \
+        people may enter, leave and be online before the plugin runs:\n\n\
+        ```text\n\
+        == it greets who was there before\n\
+        garden/alice enters\n\
+        start\n  \
+          enters garden as bot\n  \
+          to garden: Hello, alice!\n\
+        ```\n\n\
         Where a plugin in Rust or C ends by a mistake, the author's own functions are shown with their files and lines; in the other \
         languages it is what the language says of it. What was compiled is \
         kept for the next time, in `parlor/tried` where the programs of this user keep their data.\n\n\

@@ -104,7 +104,7 @@ impl TestArgs {
             let wanted = script.tests.iter().filter(|test| self.wants(&name, &test.name));
             let outcomes = wanted.map(|test| run::run(&player, script, test)).collect::<anyhow::Result<Vec<_>>>()?;
             all.extend(outcomes.iter().map(|outcome| report::json(&name, outcome)));
-            let updatable = outcomes.iter().any(|outcome| !outcome.passed());
+            let updatable = outcomes.iter().flat_map(|outcome| &outcome.seen).any(|seen| !seen.fits());
             if self.update && updatable {
                 let text = report::updated(script, &outcomes);
                 atomic::write(path, text.as_bytes(), Readers::Usual)
@@ -177,7 +177,7 @@ fn scripts(folder: &Path) -> anyhow::Result<Vec<(PathBuf, Script)>> {
     paths.sort();
     let mut scripts = Vec::new();
     for path in paths {
-        let script = Script::load(&path).map_err(|error| anyhow::anyhow!("{}:{error}", path.display()))?;
+        let script = Script::load(&path);
         scripts.push((path, script));
     }
     if scripts.iter().all(|(_, script)| script.tests.is_empty()) {

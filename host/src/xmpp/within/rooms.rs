@@ -10,7 +10,7 @@ use xmpp_parsers::ns;
 
 use super::Impossible;
 use super::form::Configuration;
-use super::words::{disco, numbered, occupant, query, subject};
+use super::words::{disco, numbered, occupant, query, renamed, subject};
 use crate::xmpp::encode::{MUC_ADMIN, MUC_OWNER, name};
 
 /// The domain that rooms are at begins with this.
@@ -129,6 +129,25 @@ impl Rooms {
         let (gone, room) = inside.ok_or_else(|| Impossible(format!("{nick} is not in the room")))?;
         let told = room.ours.is_some().then(|| gone.shown(occupant, Some("unavailable"), &[]));
         Ok(told.into_iter().collect())
+    }
+
+    /// Somebody goes on under another nickname (XEP-0045, section 7.6).
+    pub(super) fn rename(&mut self, occupant: &FullJid, nick: &str) -> Result<Vec<Element>, Impossible> {
+        let (bare, old) = (occupant.to_bare(), occupant.resource().as_str());
+        let new = at(&bare, nick).ok_or_else(|| Impossible(format!("{nick:?} is no nickname")))?;
+        let nick = new.resource().as_str();
+        let room = self.0.get_mut(&bare).filter(|room| room.occupants.contains_key(old));
+        let room = room.ok_or_else(|| Impossible(format!("{old} is not in the room")))?;
+        if room.occupants.contains_key(nick) || room.ours.as_deref() == Some(nick) {
+            return Err(Impossible(format!("somebody is in the room as {nick} already")));
+        }
+        let Some(one) = room.occupants.remove(old) else { return Ok(Vec::new()) };
+        let told = room.ours.is_some().then(|| {
+            let gone = renamed(occupant, nick, &one.affiliation, &one.role, &one.user);
+            [gone, one.shown(&new, None, &[])]
+        });
+        room.occupants.insert(nick.to_owned(), one);
+        Ok(told.into_iter().flatten().collect())
     }
 
     /// The account is in no room any more.

@@ -144,10 +144,24 @@ pub(super) fn occupant(
     user: Option<&FullJid>,
     codes: &[&str],
 ) -> Element {
-    let item = Element::builder("item", ns::MUC_USER)
+    let item = item(affiliation, if kind.is_some() { "none" } else { role }, user);
+    in_room(at, kind, item, codes)
+}
+
+/// The presence of an occupant who goes on under another nickname (XEP-0045, section 7.6).
+pub(super) fn renamed(at: &FullJid, nick: &str, affiliation: &str, role: &str, user: &FullJid) -> Element {
+    let item = item(affiliation, role, Some(user)).attr(name("nick"), nick);
+    in_room(at, Some("unavailable"), item, &["303"])
+}
+
+fn item(affiliation: &str, role: &str, user: Option<&FullJid>) -> ElementBuilder {
+    Element::builder("item", ns::MUC_USER)
         .attr(name("affiliation"), affiliation)
-        .attr(name("role"), if kind.is_some() { "none" } else { role })
-        .attr(name("jid"), user.map(FullJid::to_string));
+        .attr(name("role"), role)
+        .attr(name("jid"), user.map(FullJid::to_string))
+}
+
+fn in_room(at: &FullJid, kind: Option<&str>, item: ElementBuilder, codes: &[&str]) -> Element {
     let codes = codes.iter().map(|code| Element::builder("status", ns::MUC_USER).attr(name("code"), *code).build());
     let x = Element::builder("x", ns::MUC_USER).append(item).append_all(codes).build();
     presence(Some(&at.clone().into()), kind, vec![x])

@@ -1,6 +1,6 @@
 //! What an author types, as what people do: who speaks, in which room, and what else happens.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jid::{BareJid, FullJid};
@@ -18,6 +18,7 @@ hello               says that to the plugin, in a chat of its own
 /as bob             says what follows as bob; an address will do, too
 /join garden        the plugin's account and you enter a room
 /room hello         says that in the room that you joined last
+/nick al            takes another nickname in that room, until it is left
 /leave              leaves that room again; the plugin's account stays
 /set greeting = \"x\" changes a setting of the plugin
 /deny messages.send takes a permission from it; /grant messages.send gives it back
@@ -52,11 +53,19 @@ pub(super) struct Chat {
     open: BTreeSet<BareJid>,
     /// Who was let into a room here.
     inside: BTreeSet<FullJid>,
+    /// Who took another nickname, by who it was before.
+    renamed: BTreeMap<FullJid, FullJid>,
 }
 
 impl Default for Chat {
     fn default() -> Self {
-        Self { user: FIRST.to_owned(), room: None, open: BTreeSet::new(), inside: BTreeSet::new() }
+        Self {
+            user: FIRST.to_owned(),
+            room: None,
+            open: BTreeSet::new(),
+            inside: BTreeSet::new(),
+            renamed: BTreeMap::new(),
+        }
     }
 }
 
@@ -97,10 +106,20 @@ impl Chat {
             }
             "leave" => {
                 let us = self.us()?;
-                if !self.inside.remove(&us) {
+                if !self.inside.contains(&us) {
                     return Err(format!("{} is in no room; /join garden enters one", self.user));
                 }
-                Ok(Typed::Happens(vec![Act::Leaves(us)]))
+                Ok(self.noted(Act::Leaves(us)))
+            }
+            "nick" => {
+                let who = self.us()?;
+                if !self.inside.contains(&who) {
+                    return Err(format!("{} is in no room; /join garden enters one", self.user));
+                }
+                if rest.is_empty() {
+                    return Err("say which: /nick al".to_owned());
+                }
+                Ok(self.noted(Act::Renames { who, nick: rest.to_owned() }))
             }
             "room" => {
                 if rest.is_empty() {
@@ -115,10 +134,7 @@ impl Chat {
                 Act::After(time) => Ok(Typed::Waits(time)),
                 Act::Start | Act::Clock(_) => Err("it has started, and the clock is the machine's".to_owned()),
                 Act::Host { .. } => Err("what the host is set to counts from the start, in a test".to_owned()),
-                act => {
-                    self.note(&act);
-                    Ok(Typed::Happens(vec![act]))
-                }
+                act => Ok(self.noted(act)),
             },
         }
     }
@@ -133,7 +149,8 @@ impl Chat {
         let room = self.room.as_ref().ok_or("there is no room yet; /join garden enters one")?;
         let person = names::person(&self.user)?;
         let nick = person.node().map(|node| node.as_str().to_owned()).unwrap_or_default();
-        room.with_resource_str(&nick).map_err(|error| error.to_string())
+        let us = room.with_resource_str(&nick).map_err(|error| error.to_string())?;
+        Ok(self.renamed.get(&us).cloned().unwrap_or(us))
     }
 
     /// Lets us in, if we are not.
@@ -142,13 +159,26 @@ impl Chat {
         Ok(if self.inside.insert(us.clone()) { vec![Act::Enters(us)] } else { Vec::new() })
     }
 
-    /// Keeps in mind who went where by an order of tests.
-    fn note(&mut self, act: &Act) {
-        match act {
+    /// Keeps in mind who went where.
+    fn noted(&mut self, act: Act) -> Typed {
+        match &act {
             Act::Enters(who) => drop(self.inside.insert(who.clone())),
-            Act::Leaves(who) => drop(self.inside.remove(who)),
+            Act::Leaves(who) => {
+                self.inside.remove(who);
+                self.renamed.retain(|_, now| *now != *who);
+            }
+            Act::Renames { who, nick } => {
+                if let Ok(now) = who.to_bare().with_resource_str(nick)
+                    && self.inside.remove(who)
+                {
+                    let before = self.renamed.iter().find(|(_, now)| *now == who).map(|(before, _)| before.clone());
+                    self.inside.insert(now.clone());
+                    self.renamed.insert(before.unwrap_or_else(|| who.clone()), now);
+                }
+            }
             _ => {}
         }
+        Typed::Happens(vec![act])
     }
 }
 
@@ -195,6 +225,24 @@ mod tests {
         assert!(chat.understand("/leave").unwrap_err().contains("bob is in no room"));
         assert_eq!(happens(&mut chat, "/garden/bob enters"), [Act::Enters(occupant("bob"))]);
         assert_eq!(happens(&mut chat, "/room hi"), [said(occupant("bob"), true, "hi")]);
+    }
+
+    #[test]
+    fn who_takes_another_nickname_goes_on_under_it_until_the_room_is_left() {
+        let mut chat = Chat::default();
+        let room = names::room("garden").unwrap();
+        let occupant = |nick: &str| room.with_resource_str(nick).unwrap();
+        let renames = |who: &str, nick: &str| Act::Renames { who: occupant(who), nick: nick.to_owned() };
+        assert!(chat.understand("/nick al").unwrap_err().contains("/join garden"));
+        chat.understand("/join garden").unwrap();
+        assert_eq!(chat.understand("/nick").unwrap_err(), "say which: /nick al");
+        assert_eq!(happens(&mut chat, "/nick al"), [renames("alice", "al")]);
+        assert_eq!(happens(&mut chat, "/room hi"), [said(occupant("al"), true, "hi")]);
+        assert_eq!(happens(&mut chat, "/garden/al is now called Al Ice"), [renames("al", "Al Ice")]);
+        assert_eq!(happens(&mut chat, "/room hi"), [said(occupant("Al Ice"), true, "hi")]);
+        assert_eq!(happens(&mut chat, "/leave"), [Act::Leaves(occupant("Al Ice"))]);
+        let back = [Act::Enters(occupant("alice")), said(occupant("alice"), true, "hi")];
+        assert_eq!(happens(&mut chat, "/room hi"), back);
     }
 
     #[test]

@@ -335,8 +335,12 @@ impl Session {
         }
         match &mut self.place {
             Place::MadeUp { stage: Some(stage), .. } => {
-                for act in acts {
+                for (index, act) in acts.into_iter().enumerate() {
                     if let Err(reason) = stage.act(&act, &mut self.shown).await {
+                        if index == 0 {
+                            // Nobody did anything.
+                            self.chat = before;
+                        }
                         return self.remark(&reason);
                     }
                 }
