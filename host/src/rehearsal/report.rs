@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::notes::LINE_END;
 use super::run::{Outcome, Seen, fits};
 use super::script::Script;
 
@@ -110,7 +111,7 @@ pub fn updated(script: &Script, outcomes: &[Outcome]) -> String {
         lines.extend(script.lines[at..step.line - 1].iter().cloned());
         if let Some(start) = of_step(true) {
             lines.push("start".to_owned());
-            lines.extend(start.actual.iter().map(|line| format!("  {line}")));
+            lines.extend(start.actual.iter().map(|line| format!("  {}", held(line))));
         }
         lines.extend(script.lines[step.line - 1..step.expected.start].iter().cloned());
         match of_step(false).filter(|seen| !seen.fits()) {
@@ -123,7 +124,7 @@ pub fn updated(script: &Script, outcomes: &[Outcome]) -> String {
                         Some(format!("  {kept}"))
                     }
                     Line::Missing(_) => None,
-                    Line::Unexpected(line) => Some(format!("  {line}")),
+                    Line::Unexpected(line) => Some(format!("  {}", held(line))),
                 }));
             }
         }
@@ -131,6 +132,58 @@ pub fn updated(script: &Script, outcomes: &[Outcome]) -> String {
     }
     lines.extend(script.lines[at..].iter().cloned());
     lines.join("\n") + "\n"
+}
+
+/// A line as a test holds it to be true: of what is logged with a stack, what went wrong, and not where in whose code, which is
+/// another place after the next change.
+fn held(line: &str) -> String {
+    if !line.starts_with("log ") {
+        return line.to_owned();
+    }
+    let (mut text, mut is_cut, mut goes_on) = (String::new(), false, false);
+    for part in sentences(line) {
+        match part {
+            Some(part) => {
+                if goes_on {
+                    text += LINE_END;
+                }
+                text += part;
+            }
+            None => {
+                is_cut = true;
+                if !text.ends_with('*') {
+                    text.push('*');
+                }
+            }
+        }
+        goes_on = part.is_some();
+    }
+    if is_cut { text + " (glob)" } else { text }
+}
+
+/// The lines of what was logged at once; none in the place of each that says where in the code it was.
+fn sentences(line: &str) -> Vec<Option<&str>> {
+    /// What Python begins a stack with; its lines are indented.
+    const TRACEBACK: &str = "Traceback (most recent call last):";
+    let mut sentences = Vec::new();
+    let mut in_traceback = false;
+    for part in line.split(LINE_END) {
+        // Rust.
+        if let Some((before, _)) = part.split_once("panicked at ").filter(|_| part.ends_with(':')) {
+            sentences.extend([Some(&part[..before.len() + "panicked at ".len()]), None]);
+            continue;
+        }
+        // Go, where nothing else comes behind it.
+        if part.starts_with("goroutine ") && part.ends_with("]:") {
+            sentences.push(None);
+            break;
+        }
+        in_traceback = part == TRACEBACK || (in_traceback && part.starts_with(' '));
+        // JavaScript.
+        let is_place = in_traceback || (part.starts_with("    at ") && part.ends_with(')'));
+        sentences.push((!is_place).then_some(part));
+    }
+    sentences
 }
 
 #[cfg(test)]
@@ -164,5 +217,63 @@ mod tests {
         let expected = "# top\n== one\nalice: a\n  to alice: *x (glob)\n  to alice: new\n\n# between\n== two\nstart\n  is away\nalice: b\n  to alice: b\nafter 1 s\n\n";
         assert_eq!(updated(&script, &outcomes), expected);
         assert_eq!(updated(&script, &[]), text);
+    }
+
+    /// What the SDK of each language logs of a handler that fails.
+    #[test]
+    fn an_update_writes_what_went_wrong_and_not_where() {
+        let failed = "log error: a handler of message failed";
+        let line = |parts: &[&str]| parts.join(LINE_END);
+        let own = "    at fail (/plugin.js:16:29)";
+        let python = [
+            failed,
+            "Traceback (most recent call last):",
+            "  File \"/0/plugin.py\", line 31, in fail",
+            "ValueError: boom",
+        ];
+        let cases = [
+            (
+                line(&[&format!("{failed}: Error: boom"), own, "    at map (native)"]),
+                format!("{failed}: Error: boom* (glob)"),
+            ),
+            (
+                line(&[&format!("{failed}: RangeError: worse"), own, "caused by Error: boom", own]),
+                format!("{failed}: RangeError: worse*caused by Error: boom* (glob)"),
+            ),
+            (line(&python), format!("{failed}*ValueError: boom (glob)")),
+            (
+                line(&[
+                    &format!("{failed}: panic: nil map"),
+                    "goroutine 1 [running]:",
+                    "main.answer()",
+                    "\\u{9}plugin.go:24",
+                    "",
+                ]),
+                format!("{failed}: panic: nil map* (glob)"),
+            ),
+            (
+                line(&["log error: panicked at src/lib.rs:24:5:", "boom"]),
+                "log error: panicked at *boom (glob)".to_owned(),
+            ),
+        ];
+        for (logged, expected) in cases {
+            assert_eq!(held(&logged), expected);
+            assert!(fits(&expected, &logged), "{expected}");
+            let seen = seen(1, &[], &[&logged]);
+            let script = Script::parse("== one\nalice: a\n");
+            let outcome = Outcome {
+                name: String::new(),
+                line: 1,
+                seen: vec![Seen { line: 2, ..seen }],
+                trouble: None,
+                asides: Vec::new(),
+            };
+            assert_eq!(updated(&script, &[outcome]), format!("== one\nalice: a\n  {expected}\n"));
+        }
+        for whole in
+            ["log warn: one\\u{a}two\\u{a}  three", "log error: panicked at noon", "to alice: boom\\u{a}    at f (a:1)"]
+        {
+            assert_eq!(held(whole), whole);
+        }
     }
 }

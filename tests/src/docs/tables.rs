@@ -148,8 +148,9 @@ pub(super) fn testing() -> String {
         Each test begins anew: nothing stored, nobody there, at noon of 1 January 2026, every permission granted that \
         `plugin.toml` asks for. `alice` is `alice@example.org`, `garden` a room, `garden/alice` alice in it, and the plugin's \
         account is `bot@example.org`; whole addresses can be written as well. `parlor plugin test --update` writes down what \
-        was seen: write what happens, let it write the rest, and read whether that is what you meant. A line that nobody \
-        understands fails the test that it stands in, and no other.\n\n\
+        was seen: write what happens, let it write the rest, and read whether that is what you meant; of an error that is \
+        logged with a stack, that is the error, and `*` for the stack. A line that nobody understands fails the test that it \
+        stands in, and no other.\n\n\
         `room garden: alice` has alice in the room before the plugin's account comes, which then enters it when it logs in. Where \
         the plugin enters a room by itself, whoever is there before it is written above that step; above a written `start` \
         people may enter, leave and be online before the plugin runs:\n\n\
