@@ -11,11 +11,12 @@ use crate::control::client::ClientError;
 use crate::control::lines::SAYS;
 use crate::control::views::Line;
 use crate::plugins::PluginId;
+use crate::rehearsal::LINE_END;
 
 /// What `parlor logs` takes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The host keeps its last ten thousand lines. Control characters are shown and not obeyed.\n\nExamples:\n  parlor logs                       the last lines\n  parlor logs echo -f               those about echo, as they come\n  parlor logs --level warn -n 20    the last 20 warnings and errors\n  parlor logs --json | jq .message  for programs, one object a line\n\nExit codes: 0 done, 4 no host runs, or it has stopped, 1 failed, 2 wrong usage"
+    after_help = "The host keeps its last ten thousand lines. Control characters are shown and not obeyed;\nwhere a plugin logs several lines at once, those after the first are indented.\n\nExamples:\n  parlor logs                       the last lines\n  parlor logs echo -f               those about echo, as they come\n  parlor logs --level warn -n 20    the last 20 warnings and errors\n  parlor logs --json | jq .message  for programs, one object a line\n\nExit codes: 0 done, 4 no host runs, or it has stopped, 1 failed, 2 wrong usage"
 )]
 pub struct LogsArgs {
     /// Only lines about this plugin.
@@ -98,6 +99,9 @@ impl LogsArgs {
     }
 }
 
+/// What stands before further lines of what a plugin said at once, so that none of them is taken for a line of the log.
+const FURTHER: &str = "\n    ";
+
 /// One line for people; what strangers wrote was made harmless where it was kept.
 fn show(line: &Line) -> String {
     let level = format!("{:5}", line.level.to_ascii_uppercase());
@@ -114,10 +118,47 @@ fn show(line: &Line) -> String {
         (None, None) => String::new(),
     };
     // Nobody is to take a plugin's own words for the host's.
-    let says = if line.target == SAYS { "says: " } else { "" };
-    let mut text = format!("{} {level} {who}{says}{}", marked(at, Mark::Dim), line.message);
+    let said = if line.target == SAYS {
+        format!("says: {}", line.message.replace(LINE_END, FURTHER))
+    } else {
+        line.message.clone()
+    };
+    let mut text = format!("{} {level} {who}{said}", marked(at, Mark::Dim));
     for (name, value) in line.fields.iter().filter(|(name, _)| !["plugin", "account"].contains(&name.as_str())) {
         text.put(format_args!(" {}{value}", marked(&format!("{name}="), Mark::Dim)));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(target: &str, message: &str) -> Line {
+        Line {
+            number: 1,
+            at: "2026-01-01T12:00:00.5Z".to_owned(),
+            level: "error".to_owned(),
+            target: target.to_owned(),
+            message: message.to_owned(),
+            fields: [("plugin".to_owned(), "echo".to_owned())].into(),
+        }
+    }
+
+    /// The screen may be one: its colours are the host's own.
+    fn shown(line: &Line) -> String {
+        show(line).replace("\x1b[31m", "").replace("\x1b[2m", "").replace("\x1b[0m", "")
+    }
+
+    #[test]
+    fn further_lines_of_what_a_plugin_said_are_indented_and_nothing_else_is_obeyed() {
+        let said = "it went wrong\\u{a}    at lost\\u{a}\\u{a}2026-01-01T12:00:00 ERROR echo \\u{1b}[2J";
+        let expected = "2026-01-01T12:00:00 ERROR echo says: it went wrong\n        at lost\n    \n    \
+                        2026-01-01T12:00:00 ERROR echo \\u{1b}[2J";
+        let text = shown(&line(SAYS, said));
+        assert_eq!(text, expected);
+        assert!(text.lines().skip(1).all(|line| line.starts_with("    ")), "{text}");
+        // What the host says is one line.
+        assert_eq!(shown(&line("parlor::host", "of a\\u{a}b")), "2026-01-01T12:00:00 ERROR echo of a\\u{a}b");
+    }
 }

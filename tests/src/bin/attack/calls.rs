@@ -56,6 +56,8 @@ async fn odd_log(trial: &mut Trial) -> Result<String> {
     let bad = |text: &str| text.chars().any(|one| (one.is_control() && one != '\n') || one == '\u{202e}');
     ensure!(shown.stdout.contains("a second line"), "the line is not shown: {}", shown.stdout);
     ensure!(!bad(&shown.stdout), "`parlor logs` writes control characters: {:?}", shown.stdout);
+    let forged = shown.stdout.lines().find(|line| !line.starts_with("20") && !line.starts_with("    "));
+    ensure!(forged.is_none(), "`parlor logs` shows a line that was forged: {forged:?}");
     for line in stage.host.log().all() {
         ensure!(!bad(&line), "the log has control characters: {line:?}");
         ensure!(!line.starts_with("ERROR"), "a line was forged: {line:?}");
