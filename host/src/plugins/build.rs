@@ -4,6 +4,7 @@
 //! check them before a start. It never runs what it built, and decides nothing about permissions.
 
 mod c;
+mod calls;
 mod contract;
 mod environment;
 mod fresh;
@@ -16,6 +17,7 @@ mod python;
 mod rust;
 mod tools;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -33,6 +35,7 @@ use super::id::Digest;
 use super::manifest::{Manifest, ManifestError, SECTION};
 use crate::atomic::{self, Readers};
 use crate::document::DocumentError;
+use crate::permissions::{Permission, example};
 
 /// The manifest's name in a plugin's folder.
 const MANIFEST: &str = "plugin.toml";
@@ -273,8 +276,8 @@ fn build_alone(request: &Request) -> Result<Built, BuildError> {
         section(&mut component, name, text);
     }
     section(&mut component, SECTION, &text);
-    let warnings =
-        check_component(&component).map_err(|reason| BuildError::Refused { package: made.package, reason })?;
+    let warnings = check_component(&component, folder, language)
+        .map_err(|reason| BuildError::Refused { package: made.package, reason })?;
 
     let file = request.output.clone().unwrap_or(made.output);
     let around = file.parent().filter(|around| !around.as_os_str().is_empty());
@@ -320,16 +323,18 @@ fn read_text(file: &Path) -> io::Result<String> {
 }
 
 /// The component as a host would examine and admit it: nobody ships what no host would run. Gives what its author should know.
-fn check_component(component: &[u8]) -> Result<Vec<String>, String> {
+fn check_component(component: &[u8], folder: &Path, language: Language) -> Result<Vec<String>, String> {
     let examined = examine(component).map_err(|error| error.to_string())?;
-    let undeclared: Vec<_> = undeclared(&examined)
-        .into_iter()
-        .map(|(import, permission)| format!("{}.{} needs {permission}", import.grouping, import.function))
-        .collect();
+    let undeclared = undeclared(&examined);
     if !undeclared.is_empty() {
+        let missing: BTreeSet<_> = undeclared.iter().map(|(_, permission)| *permission).collect();
+        let line = |permission: Permission| {
+            format!("\"{permission}\" = {{ scope = {}, reason = \"…\" }}", example(permission))
+        };
         return Err(format!(
-            "{MANIFEST} does not declare what its calls need: {}; add it under [permissions] with a reason",
-            undeclared.join(", ")
+            "{MANIFEST} does not declare what its calls need: {}; write under [permissions]: {}",
+            calls::in_need(folder, language, &undeclared).join(", "),
+            missing.into_iter().map(line).collect::<Vec<_>>().join(" and ")
         ));
     }
     Ok(warnings(&examined))

@@ -38,7 +38,16 @@ async fn a_new_plugin_in_rust_builds_at_once_and_answers_and_a_mistake_is_shown_
     // Who takes away what the plugin declares is told which call needs it.
     let without: Vec<_> = manifest.lines().filter(|line| !line.starts_with("\"messages.send\"")).collect();
     fs::write(plugin.join("plugin.toml"), without.join("\n")).unwrap();
-    is_refused(&plugin, &folder, &["chats.send needs messages.send", "plugin.toml does not declare"]).await;
+    is_refused(
+        &plugin,
+        &folder,
+        &[
+            ": chats::reply needs messages.send; write under [permissions]: \"messages.send\" =",
+            "src/lib.rs:",
+            "plugin.toml does not declare",
+        ],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
