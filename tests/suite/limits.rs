@@ -94,7 +94,7 @@ async fn handles() {
     assert!(house.ears().nothing_from(FULL, asleep));
     house.order(FULL, "deed.sleep", json!({ "times": 100 })).await;
     let line = house.logged("plugin ended", &[("plugin", FULL)]).await;
-    assert_eq!(line.get("reason"), "it wanted more handles than its limit of 64");
+    assert_eq!(line.get("reason"), "it wanted more handles than its limit of 64 while it handled full.order");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -454,7 +454,7 @@ async fn time_of_a_handler() {
     let began = Instant::now();
     house.order(FULL, "timers.sleep", json!({ "milliseconds": 60_000 })).await;
     let line = house.logged("plugin ended", &[("plugin", FULL)]).await;
-    assert_eq!(line.get("reason"), "a handler did not return within 200 ms");
+    assert_eq!(line.get("reason"), "a handler of full.order did not return within 200 ms");
     assert!(began.elapsed() >= Duration::from_millis(200));
     house.call(BARE, "timers.sleep", json!({ "milliseconds": 300 })).await.ok();
     running(&house, FULL).await;

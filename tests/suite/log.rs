@@ -47,7 +47,7 @@ async fn a_line_moves_no_cursor_ends_no_line_and_is_not_too_long() {
 async fn a_panic_and_an_error_are_explained() {
     let house = Plan::offline().caller(BARE, |entry| entry).start().await;
     house.order(BARE, "deed.panic", Value::Null).await;
-    house.logged("plugin ended", &[("reason", "it panicked or aborted")]).await;
+    house.logged("plugin ended", &[("reason", "it panicked or aborted while it handled bare.order")]).await;
     let lines = lines(house.name());
     assert!(lines.iter().any(|line| line.get("message").contains("told to")), "{lines:?}");
     running(&house, BARE).await;

@@ -150,7 +150,7 @@ async fn what_is_withheld_is_named_where_it_was_wanted() {
 async fn a_plugin_that_breaks_shows_how_and_comes_back() {
     let folder = stage(
         "unruly",
-        "== it traps\nalice: do trap\n  log error: panicked at * (glob)\n  plugin ends: it panicked or aborted\nalice: do ping\nafter 1 s\nalice: do ping\n  to alice: pong\n",
+        "== it traps\nalice: do trap\n  log error: panicked at * (glob)\n  plugin ends: it panicked or aborted while it handled message (chat)\nalice: do ping\nafter 1 s\nalice: do ping\n  to alice: pong\n",
     );
     let finished = tried(&folder, &[]).await;
     ended(&finished, 0);

@@ -4,6 +4,7 @@
 //! [`run`] ends it, and nothing else holds a piece of it.
 
 mod detail;
+mod handed;
 mod lasting;
 mod mail;
 mod open;
@@ -28,6 +29,7 @@ use wasmtime::{PoolConcurrencyLimitError, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use self::detail::detail;
+use self::handed::Handed;
 use self::lasting::Buckets;
 pub(super) use self::lasting::Lasting;
 use self::mail::{SlowHandler, handle, next_mail, waiting_mail};
@@ -124,6 +126,8 @@ pub struct Instance {
     commands: AtomicUsize,
     /// When each handler began that has not returned.
     handlers: Mutex<Vec<Instant>>,
+    /// What was handed to those that never will.
+    cut_off: Mutex<Vec<Handed>>,
     /// Calls that wait for the session: their time is not held against the plugin.
     waits: watch::Sender<usize>,
     timers: Mutex<Timers>,
@@ -182,6 +186,7 @@ impl Instance {
             promises: AtomicUsize::new(0),
             commands: AtomicUsize::new(0),
             handlers: Mutex::default(),
+            cut_off: Mutex::default(),
             waits: watch::Sender::new(0),
             timers: Mutex::default(),
             timers_changed: Notify::new(),
@@ -360,13 +365,15 @@ pub(super) struct Start {
 
 /// Runs an instance from its first call to its last.
 pub(super) async fn run(start: Start) -> Ended {
-    let (limits, places) = (start.instance.limits.clone(), start.engine.places());
+    let (instance, places) = (Arc::clone(&start.instance), start.engine.places());
     match live(start).await {
         Ok(ended) => ended,
         Err(error) if is_full(&error) => Ended::NoRoom { why: no_room(places), detail: detail(&error) },
         Err(error) => {
-            let error = Exceeded::named(error, &limits);
-            Ended::Failed { why: reason(&error), detail: detail(&error) }
+            let error = Exceeded::named(error, &instance.limits);
+            // That one says itself which handler it was.
+            let at_what = if error.is::<SlowHandler>() { String::new() } else { instance.at_what() };
+            Ended::Failed { why: reason(&error) + &at_what, detail: detail(&error) }
         }
     }
 }

@@ -308,7 +308,7 @@ async fn a_trap_in_rust_shows_the_authors_own_function_and_line() {
     terminal.sees("# parrot 0.1.0 is there (", 10 * SOON).unwrap();
     terminal.types("fall").unwrap();
     terminal.sees("log error: panicked at src/lib.rs:24:5:", SOON).unwrap();
-    terminal.sees("plugin ends: it panicked or aborted", SOON).unwrap();
+    terminal.sees("plugin ends: it panicked or aborted while it handled message (chat)", SOON).unwrap();
     terminal.sees("parrot::fall", SOON).unwrap();
     terminal.sees("at src/lib.rs:24:5", SOON).unwrap();
     terminal.sees("parrot::answer", SOON).unwrap();
@@ -322,7 +322,10 @@ async fn a_trap_in_rust_shows_the_authors_own_function_and_line() {
     // Its tests show the same.
     let tested = parlor(&["plugin", "test", plugin.to_str().unwrap()]).await;
     assert_eq!(tested.code, Some(1), "{tested:?}");
-    has(&tested.stdout, &["plugin ends: it panicked or aborted", "parrot::fall", "at src/lib.rs:24:5"]);
+    has(
+        &tested.stdout,
+        &["plugin ends: it panicked or aborted while it handled message (chat)", "parrot::fall", "at src/lib.rs:24:5"],
+    );
 
     // The file for owners has the names, and is no larger for the rest.
     let (output, folder) = (place.join("small.wasm"), plugin.to_str().unwrap());

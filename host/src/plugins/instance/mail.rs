@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use wasmtime::component::Accessor;
 
+use super::handed::Handed;
 use super::{Backlog, Context, Instance, reason};
 use crate::api;
 use crate::bindings::exports::parlor::plugin::guest::Guest;
@@ -18,19 +19,20 @@ use crate::traces;
 
 /// A handler that took longer than its owner allows.
 #[derive(Debug, thiserror::Error)]
-#[error("a handler did not return within {}", quantity::show_duration(*.0))]
-pub(super) struct SlowHandler(Duration);
+#[error("a handler of {} did not return within {}", .0, quantity::show_duration(*.1))]
+pub(super) struct SlowHandler(Handed, Duration);
 
 /// A handler, for as long as it may take. One that computes all that time is ended by the watchdog instead.
 pub(super) async fn within(
     limit: Option<Duration>,
+    handed: &Handed,
     handler: impl Future<Output = wasmtime::Result<()>>,
 ) -> wasmtime::Result<()> {
     match limit {
         None => handler.await,
         Some(limit) => match tokio::time::timeout(limit, handler).await {
             Ok(result) => result,
-            Err(_) => Err(SlowHandler(limit).into()),
+            Err(_) => Err(SlowHandler(handed.clone(), limit).into()),
         },
     }
 }
@@ -59,13 +61,14 @@ pub(super) async fn handle<'a>(
     let callee = guest.func_handle_event();
     let call = accessor.with(|store| callee.start_call_concurrent(store, (api::listen::event(instance, &mail),)));
     let handler = async move { callee.finish_call_concurrent(accessor, call?).await };
-    let handler = within(instance.limits.handler, handler);
+    let limit = instance.limits.handler;
     let begun = instance.books.began(mail.place.take()).await;
-    let handling = instance.handling(&mail.event);
+    let mut handling = instance.handling(&mail.event);
     Some(async move {
-        let result = handler.await;
-        if let Err(error) = &result {
-            traces::failed(&handling.span, &reason(error));
+        let result = within(limit, &handling.handed, handler).await;
+        match &result {
+            Ok(()) => handling.has_returned = true,
+            Err(error) => traces::failed(&handling.span, &reason(error)),
         }
         result.map(|()| begun)
     })

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::Instance;
+use super::handed::Handed;
 use crate::error::CallError;
 use crate::event::Event;
 use crate::session::{PATIENCE, Snapshot};
@@ -27,7 +28,7 @@ impl Instance {
         }
         let began = Instant::now();
         self.handlers().push(began);
-        Handling { instance: Arc::clone(self), began, span }
+        Handling { instance: Arc::clone(self), began, span, handed: Handed::of(event), has_returned: false }
     }
 
     /// When each handler began that has not returned, the oldest first. Held for a moment only.
@@ -142,6 +143,9 @@ pub(super) struct Handling {
     instance: Arc<Instance>,
     began: Instant,
     pub(super) span: Span,
+    pub(super) handed: Handed,
+    /// It did return, and is let go of.
+    pub(super) has_returned: bool,
 }
 
 impl Drop for Handling {
@@ -152,6 +156,9 @@ impl Drop for Handling {
             handlers.remove(place);
         }
         drop(handlers);
+        if !self.has_returned {
+            self.instance.cut_off().push(self.handed.clone());
+        }
         if !self.span.is_disabled() {
             self.instance.traced().retain(|other| *other != self.span);
         }

@@ -110,14 +110,15 @@ async fn who_takes_the_place_of_another_one_has_no_burst_anew() {
 #[tokio::test(start_paused = true)]
 async fn a_handler_has_its_time_and_no_more() {
     let second = Some(Duration::from_secs(1));
+    let handed = Handed::of(&Event { name: "timer".into(), at: Timestamp::UNIX_EPOCH, payload: Payload::None });
     let of = |time| async move {
         tokio::time::sleep(time).await;
         Ok(())
     };
-    assert!(within(second, of(Duration::from_millis(900))).await.is_ok());
-    assert!(within(None, of(Duration::from_hours(1))).await.is_ok());
-    let error = within(second, of(Duration::from_hours(1))).await.unwrap_err();
-    assert_eq!(reason(&error), "a handler did not return within 1 s");
+    assert!(within(second, &handed, of(Duration::from_millis(900))).await.is_ok());
+    assert!(within(None, &handed, of(Duration::from_hours(1))).await.is_ok());
+    let error = within(second, &handed, of(Duration::from_hours(1))).await.unwrap_err();
+    assert_eq!(reason(&error), "a handler of timer did not return within 1 s");
 }
 
 #[tokio::test]

@@ -1,0 +1,120 @@
+//! What a handler was handed, as a reason names it when the plugin ends in its midst: the event, and never what somebody said.
+
+use std::fmt;
+use std::sync::{MutexGuard, PoisonError};
+
+use super::{Instance, LONGEST_REASON};
+use crate::event::{Event, EventName, Payload};
+use crate::harmless::harmless;
+use crate::stanza::MessageKind;
+
+/// How many of them a reason names.
+const MOST: usize = 3;
+
+/// An event without what it carries, which may be large.
+#[derive(Debug, Clone)]
+pub(super) struct Handed {
+    event: EventName,
+    which: Which,
+}
+
+/// What tells handlers of the same event apart.
+#[derive(Debug, Clone)]
+enum Which {
+    Any,
+    Message(MessageKind),
+    Command(Box<str>),
+}
+
+impl Handed {
+    pub(super) fn of(event: &Event) -> Self {
+        let which = match &event.payload {
+            Payload::Message(message) => Which::Message(message.kind),
+            Payload::Command { name, .. } => Which::Command(name.as_str().into()),
+            _ => Which::Any,
+        };
+        Self { event: event.name.clone(), which }
+    }
+}
+
+/// Such as `message (chat)` or `command roll`.
+impl fmt::Display for Handed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Plugins name events, too.
+        let event = harmless(&self.event, LONGEST_REASON);
+        match &self.which {
+            Which::Any => f.write_str(&event),
+            Which::Message(kind) => write!(f, "{event} ({kind})"),
+            Which::Command(name) => write!(f, "{event} {}", harmless(name, LONGEST_REASON)),
+        }
+    }
+}
+
+impl Instance {
+    /// What was handed to handlers that ended before they returned. Held for a moment only.
+    pub(super) fn cut_off(&self) -> MutexGuard<'_, Vec<Handed>> {
+        self.cut_off.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it was at when it ended, to stand behind the reason; nothing where no handler was in flight.
+    pub(super) fn at_what(&self) -> String {
+        let mut handed: Vec<_> = self.cut_off().iter().map(Handed::to_string).collect();
+        handed.sort_unstable();
+        handed.dedup();
+        if handed.len() > MOST {
+            let more = handed.split_off(MOST).len();
+            handed.push(format!("{more} more"));
+        }
+        let Some(last) = handed.pop() else { return String::new() };
+        let before = if handed.is_empty() { String::new() } else { format!("{} and ", handed.join(", ")) };
+        format!(" while it handled {before}{last}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+
+    use super::Handed;
+    use crate::event::{Event, Payload};
+    use crate::plugins::disconnected_instance;
+    use crate::plugins::limits::Limits;
+    use crate::stanza::Message;
+    use crate::xmpp::RawStanza;
+
+    fn message(kind: &str) -> Arc<Message> {
+        let own: jid::FullJid = "bot@example.org/house".parse().unwrap();
+        let stanza = format!("<message to='bot@example.org' type='{kind}'><body>nobody's business</body></message>");
+        let raw = RawStanza::parse(&stanza, &own.clone().into()).unwrap();
+        Arc::from(raw.leaving(&own, Timestamp::UNIX_EPOCH).unwrap())
+    }
+
+    fn event(name: &str, payload: Payload) -> Event {
+        Event { name: name.into(), at: Timestamp::UNIX_EPOCH, payload }
+    }
+
+    #[tokio::test]
+    async fn a_reason_names_the_events_that_were_being_handled_and_not_what_was_said() {
+        let (instance, _mailbox) = disconnected_instance("", Limits::default());
+        let roll = Payload::Command { name: "roll".to_owned(), args: vec!["6".to_owned()], message: message("chat") };
+        let mut returned = instance.handling(&event("timer", Payload::None));
+        returned.has_returned = true;
+        drop(returned);
+        assert_eq!(instance.at_what(), "", "one that returned was not cut off");
+        drop(instance.handling(&event("message", Payload::Message(message("chat")))));
+        assert_eq!(instance.at_what(), " while it handled message (chat)");
+        drop(instance.handling(&event("message", Payload::Message(message("chat")))));
+        drop(instance.handling(&event("command", roll)));
+        assert_eq!(instance.at_what(), " while it handled command roll and message (chat)");
+        drop(instance.handling(&event("message", Payload::Message(message("groupchat")))));
+        let three = " while it handled command roll, message (chat) and message (groupchat)";
+        assert_eq!(instance.at_what(), three);
+        drop(instance.handling(&event("timer", Payload::None)));
+        drop(instance.handling(&event("x", Payload::Json("1".into()))));
+        let many = " while it handled command roll, message (chat), message (groupchat) and 2 more";
+        assert_eq!(instance.at_what(), many);
+        assert_eq!(Handed::of(&event("x\u{202e}", Payload::None)).to_string(), "x\\u{202e}");
+    }
+}
