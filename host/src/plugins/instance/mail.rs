@@ -62,8 +62,8 @@ pub(super) async fn handle<'a>(
     let call = accessor.with(|store| callee.start_call_concurrent(store, (api::listen::event(instance, &mail),)));
     let handler = async move { callee.finish_call_concurrent(accessor, call?).await };
     let limit = instance.limits.handler;
-    let begun = instance.books.began(mail.place.take()).await;
     let mut handling = instance.handling(&mail.event);
+    let begun = instance.books.began(mail.place.take()).await;
     Some(async move {
         let result = within(limit, &handling.handed, handler).await;
         match &result {
