@@ -16,7 +16,7 @@ mod shown;
 pub mod stage;
 pub mod trace;
 
-pub use notes::{Happened, LINE_END, Notes};
+pub use notes::{Happened, Notes, as_said};
 pub use run::Outcome;
 pub use script::{Script, ScriptError};
 pub use shown::Shown;

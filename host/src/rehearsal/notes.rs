@@ -17,8 +17,10 @@ use crate::xmpp::Deed;
 /// More than this is not kept: a plugin that goes on for ever ends the test and not the machine.
 const MOST: usize = 10_000;
 
-/// How the end of a line is written in the log, where all that is said at once is one line, a stack as well.
-pub const LINE_END: &str = "\\u{a}";
+/// What was said at once, as it was said: the log has it as one line, a stack as well, and spells out where others end and begin.
+pub fn as_said(line: &str) -> String {
+    line.replace("\\u{a}", "\n").replace("\\u{9}", "    ")
+}
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -161,5 +163,17 @@ impl Visit for Texts {
         // Writing into a String cannot fail.
         let _ = write!(text, "{value:?}");
         self.record_str(field, &text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Go writes it.
+    #[test]
+    fn a_stack_is_read_line_by_line_with_its_tabs() {
+        let stack = crate::harmless::harmless("main.answer()\n\tplugin.go:23", 99);
+        assert_eq!(as_said(&stack), "main.answer()\n    plugin.go:23");
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use super::notes::{Happened, LINE_END, Notes};
+use super::notes::{Happened, Notes, as_said};
 use super::script::{Act, Script, Step, Test};
 use super::shown::Shown;
 use super::stage::{Player, Stage};
@@ -187,7 +187,7 @@ impl Rehearsal<'_> {
                 Happened::Trace(trace) => self.outcome.asides.extend(for_authors(trace).lines().map(str::to_owned)),
                 Happened::Logged { level, text } => {
                     let aside = format!("line {}, log {}: {text}", step.line, level.as_str().to_ascii_lowercase());
-                    self.outcome.asides.extend(aside.replace(LINE_END, "\n").lines().map(str::to_owned));
+                    self.outcome.asides.extend(as_said(&aside).lines().map(str::to_owned));
                 }
                 _ => {}
             }

@@ -22,7 +22,7 @@ use crate::plugins::quantity::show_duration;
 use crate::plugins::{State, build};
 use crate::rehearsal::script::Act;
 use crate::rehearsal::trace::for_authors;
-use crate::rehearsal::{Happened, LINE_END, Notes, Player, Shown, Stage};
+use crate::rehearsal::{Happened, Notes, Player, Shown, Stage, as_said};
 use crate::watch::Watch;
 
 /// How long nothing happens before a script goes on with its next line, or ends.
@@ -370,15 +370,14 @@ impl Session {
     fn tell(&mut self) -> anyhow::Result<()> {
         for happened in self.notes.take() {
             for line in self.shown.lines(&happened) {
-                // What is logged is one line, of stacks as well.
-                let (line, stack) = line.split_once(LINE_END).unwrap_or((&line, ""));
+                let said = as_said(&line);
+                let (line, stack) = said.split_once('\n').unwrap_or((&said, ""));
                 self.print(&format!("  {line}"))?;
-                self.remark(&stack.replace(LINE_END, "\n"))?;
+                self.remark(stack)?;
             }
             match happened {
                 Happened::Logged { level, text } if level > tracing::Level::WARN => {
-                    let text = text.replace(LINE_END, "\n");
-                    self.remark(&format!("log {}: {text}", level.as_str().to_ascii_lowercase()))?;
+                    self.remark(&format!("log {}: {}", level.as_str().to_ascii_lowercase(), as_said(&text)))?;
                 }
                 Happened::Denied { permission, scope } => {
                     if let Some(hint) = self.hint(&permission, scope) {
