@@ -45,6 +45,8 @@ pub enum Happened {
     Runs,
     /// The host has something to say about the plugin.
     Warned(String),
+    /// It computes without a pause, which it may not for long.
+    Computes(String),
     /// The plugin ended by a mistake of its own.
     Ended(String),
     /// Where in its code it ended.
@@ -129,6 +131,15 @@ impl<S: Subscriber> Layer<S> for Notes {
                 self.put(Happened::Ended(field("reason").unwrap_or_default()));
             }
             "plugin running" => self.put(Happened::Runs),
+            "plugin moved" => {
+                let (in_yard, unbroken) = (field("in_yard"), field("unbroken_ms").unwrap_or_default());
+                if in_yard.as_deref() == Some("true") && unbroken != "0" {
+                    let most = field("cpu_slice").unwrap_or_default();
+                    self.put(Happened::Computes(format!(
+                        "it has computed for {unbroken} ms without a pause: it is slowed down now, and ended after {most} of that"
+                    )));
+                }
+            }
             "how it ended" => self.put(Happened::Trace(field("detail").unwrap_or_default())),
             _ if level <= Level::WARN => {
                 let mut text = message;
@@ -175,5 +186,19 @@ mod tests {
     fn a_stack_is_read_line_by_line_with_its_tabs() {
         let stack = crate::harmless::harmless("main.answer()\n\tplugin.go:23", 99);
         assert_eq!(as_said(&stack), "main.answer()\n    plugin.go:23");
+    }
+
+    #[test]
+    fn who_computes_without_a_pause_is_noted_and_not_who_is_busy_or_quiet_again() {
+        let notes = Notes::default();
+        let listening = notes.listen();
+        for (in_yard, unbroken) in [(true, 0), (false, 7), (true, 101)] {
+            tracing::debug!(plugin = "echo", in_yard, unbroken_ms = %unbroken, cpu_slice = "1 s", "plugin moved");
+        }
+        drop(listening);
+        let noted = notes.take();
+        let [Happened::Computes(text)] = &noted[..] else { panic!("{noted:?}") };
+        let says = "it has computed for 101 ms without a pause: it is slowed down now, and ended after 1 s of that";
+        assert_eq!(text, says);
     }
 }

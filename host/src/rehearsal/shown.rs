@@ -36,7 +36,7 @@ impl Shown {
             Happened::Logged { level, text } if *level <= Level::WARN => {
                 format!("log {}: {text}", level.as_str().to_ascii_lowercase())
             }
-            Happened::Logged { .. } | Happened::Runs | Happened::Trace(_) => return Vec::new(),
+            Happened::Logged { .. } | Happened::Runs | Happened::Computes(_) | Happened::Trace(_) => return Vec::new(),
             Happened::Warned(text) => format!("host warns: {text}"),
             Happened::Ended(why) => format!("plugin ends: {why}"),
         };

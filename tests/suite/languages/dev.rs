@@ -235,6 +235,22 @@ async fn what_cannot_be_worked_on_is_said_with_what_to_do() {
     assert!(!plugin.join("deeds.wasm").exists());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_without_an_end_is_told_of_before_it_is_ended_and_named_then() {
+    let folder = Folder::new().unwrap();
+    let plugin = plugin(&folder);
+    edit(&plugin, "throw new Error(\"told to\")", "for (;;)");
+    let finished = scripted(&plugin, "throw\n/after 20 s\n").await;
+    has(
+        &finished.stdout,
+        &[
+            "alice: throw\n# it has computed for ",
+            " ms without a pause: it is slowed down now, and ended after 1 s of that\n",
+            "  plugin ends: it computed for 1000 ms without a pause while it handled message (chat)\n",
+        ],
+    );
+}
+
 /// As where its `plugin.toml` does not ask for what one of its events needs, which only shows when it starts.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_does_not_start_is_not_talked_to_as_if_it_were_there() {

@@ -7,6 +7,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::plugins::engine::Engine;
 use crate::plugins::instance::{Ended, Instance};
+use crate::plugins::quantity::show_duration;
 use crate::plugins::watchdog::{Metered, Step};
 
 /// The task of an instance; ends with it.
@@ -33,7 +34,11 @@ async fn on_both(mut metered: Metered<Ended>, beside: Handle, engine: Arc<Engine
             Ok((Step::Done(ended), _)) => return ended,
             Ok((Step::Move, moving)) => {
                 metered = moving;
-                tracing::debug!(plugin = %instance.plugin, account = %instance.account.name, in_yard = instance.cpu.in_yard(), "plugin moved");
+                tracing::debug!(
+                    plugin = %instance.plugin, account = %instance.account.name, in_yard = instance.cpu.in_yard(),
+                    unbroken_ms = %instance.cpu.unbroken().as_millis(),
+                    cpu_slice = %show_duration(instance.limits.cpu_slice), "plugin moved"
+                );
             }
             Err(error) => return broke(&error),
         }

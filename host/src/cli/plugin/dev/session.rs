@@ -384,6 +384,7 @@ impl Session {
                         self.remark(&format!("to allow it: {hint}"))?;
                     }
                 }
+                Happened::Computes(text) => self.remark(&text)?,
                 Happened::Trace(trace) => self.remark(&for_authors(&trace))?,
                 _ => {}
             }
