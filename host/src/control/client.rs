@@ -141,6 +141,12 @@ fn find_after(quiet: Duration, data: &Path, waits: impl FnOnce()) -> Result<Opti
     }
 }
 
+/// The host that listens there now, or none: nobody is waited for.
+pub fn listening(data: &Path) -> Option<Client> {
+    let client = Client { path: socket::path(data) };
+    client.is_heard().then_some(client)
+}
+
 /// What a socket says whose time is over; which of them is up to the system.
 fn is_late(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
@@ -361,6 +367,14 @@ mod tests {
             error.to_string().contains("control.sock is gone: `kill -HUP 4711` has it make another one"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn who_does_not_listen_yet_is_not_waited_for_by_who_would_only_like_to_know() {
+        let (folder, _lock) = held("");
+        assert!(listening(folder.path()).is_none());
+        let _listener = UnixListener::bind(socket::path(folder.path())).unwrap();
+        assert!(listening(folder.path()).is_some());
     }
 
     #[test]

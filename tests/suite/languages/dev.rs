@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use parlor_tests::folder::Folder;
 use parlor_tests::host::{Finished, Home, Server};
+use parlor_tests::plugins::built;
+use parlor_tests::policy::Policy;
 use parlor_tests::process::Signal;
 use parlor_tests::terminal::Terminal;
 
@@ -302,6 +304,27 @@ async fn on_an_account_people_talk_to_each_new_build_and_nothing_stays() {
     let (code, screen) = terminal.ended(SOON).unwrap();
     assert_eq!(code, Some(0), "{screen}");
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), before, "something stayed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_works_on_an_account_that_a_host_is_on_is_told_that_both_answer() {
+    let prosody = prosody().await;
+    let account = prosody.fresh_account("bot").unwrap();
+    let mut home = Home::new().unwrap();
+    home.add_account("main", &account, Server::StartTls(prosody.ports().starttls, prosody.certificate())).unwrap();
+    let echo = home.install("echo", &built("echo").unwrap()).unwrap().grant("messages.read", &["*"]);
+    home.set_policy(&Policy::default().with("echo", echo)).unwrap();
+    let mut host = home.start().unwrap();
+    host.wait_count("account connected", &[], 1, SOON).await.unwrap();
+    let folder = Folder::new().unwrap();
+    let mut terminal = at_terminal(&home, &plugin(&folder), &["--account", "main"]);
+    terminal.sees("# the host that runs here is on account main, too, with echo: ", SOON).unwrap();
+    terminal.sees("`parlor plugin disable echo` keeps one quiet meanwhile", SOON).unwrap();
+    terminal.sees("# deeds 0.1.0 is there (", SOON).unwrap();
+    terminal.types("/quit").unwrap();
+    let (code, screen) = terminal.ended(SOON).unwrap();
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(host.stop(SOON).await.unwrap().success());
 }
 
 /// A panic ends the plugin, which says where, and comes back.

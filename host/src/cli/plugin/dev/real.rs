@@ -10,6 +10,8 @@ use tempfile::TempDir;
 use crate::account::Connection;
 use crate::cli::run::leave_no_core;
 use crate::config::{AccountName, Config, Overrides};
+use crate::control::client;
+use crate::control::views::Status;
 use crate::host::Host;
 use crate::nearest::{nearest, suggestion};
 use crate::plugins::component::{Examined, examine};
@@ -27,6 +29,8 @@ pub(super) struct Real {
     account: AccountName,
     host: Option<Host>,
     running: Option<Digest>,
+    /// What is to be known before it logs in, if anything is.
+    beside: Option<String>,
     /// Its data folder and its policy, which go with it.
     folder: TempDir,
 }
@@ -37,15 +41,23 @@ impl Real {
         leave_no_core()?;
         let folder = tempfile::tempdir().context("no folder for what is kept can be made")?;
         let (data, plugins) = (folder.path().join("data"), folder.path().join("plugins.toml"));
-        let overrides = Overrides { data: Some(data), plugins: Some(plugins), ..Overrides::default() };
-        let mut config = Config::load(config, &overrides)?;
-        if !config.accounts.contains_key(account) {
+        let mut config = Config::load(config, &Overrides::default())?;
+        let Some(found) = config.accounts.get(account) else {
             let known: Vec<_> = config.accounts.keys().map(AccountName::as_str).collect();
             let near = suggestion(nearest(account.as_str(), known.iter().copied()));
             bail!("{} has no account {account}{near}; it has {}", config.path.display(), known.join(", "));
-        }
+        };
+        // Who cannot be asked is on no account.
+        let house = client::listening(&config.data).and_then(|host| host.get::<Status>("/v1/status").ok());
+        let beside = house.and_then(|house| beside(&house, account, found.link.jid.is_full()));
         config.accounts.retain(|name, _| name == account);
-        Ok(Self { config, account: account.clone(), host: None, running: None, folder })
+        (config.data, config.plugins) = (data, plugins);
+        Ok(Self { config, account: account.clone(), host: None, running: None, beside, folder })
+    }
+
+    /// What is to be known before it logs in, if anything is: of the host that is on this account as well.
+    pub(super) fn beside(&self) -> Option<&str> {
+        self.beside.as_deref()
     }
 
     /// Lets this file run, in the place of what ran before. None: it runs already.
@@ -103,6 +115,29 @@ impl Real {
     }
 }
 
+/// What becomes of it where a house is on the same account; none: nobody would notice. A resource is one client's alone.
+fn beside(house: &Status, account: &AccountName, names_resource: bool) -> Option<String> {
+    let there = house.accounts.iter().find(|one| one.name == account.as_str())?;
+    if !["connected", "connecting", "retrying"].contains(&there.connection.as_str()) {
+        return None;
+    }
+    if names_resource {
+        return Some(format!(
+            "the host that runs here is on account {account}, too, and its `jid` names a resource, so that the server throws \
+             out one of them: stop that host meanwhile, or write the `jid` without /RESOURCE"
+        ));
+    }
+    let is_up = |state: &str| ["running", "waiting", "starting", "backing-off"].contains(&state);
+    let ours = house.plugins.iter().filter(|one| one.account.as_deref() == Some(account.as_str()) && is_up(&one.state));
+    let ids: Vec<_> = ours.map(|one| one.id.as_str()).collect();
+    let first = ids.first()?;
+    Some(format!(
+        "the host that runs here is on account {account}, too, with {}: what people say reaches that host as well, and both \
+         answer; `parlor plugin disable {first}` keeps one quiet meanwhile",
+        ids.join(", ")
+    ))
+}
+
 /// A policy with this plugin alone, and everything granted that it asks for.
 fn policy(manifest: &Manifest, digest: Digest, file: &Path) -> anyhow::Result<String> {
     let grants = manifest.permissions.iter().map(|(permission, one)| (permission.to_string(), one.scope.clone()));
@@ -114,4 +149,48 @@ fn policy(manifest: &Manifest, digest: Digest, file: &Path) -> anyhow::Result<St
     let plugins = toml::Table::from_iter([(manifest.name.to_string(), entry.into())]);
     let policy = toml::Table::from_iter([("plugin".to_owned(), toml::Value::from(plugins))]);
     toml::to_string(&policy).context("a policy")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn house(connection: &str, plugins: &[(&str, &str, &str)]) -> Status {
+        let plugins: Vec<_> = plugins
+            .iter()
+            .map(|(id, account, state)| {
+                serde_json::json!({
+                    "id": id, "account": account, "state": state, "version": null, "digest": "", "source": "", "restarts": 0
+                })
+            })
+            .collect();
+        let account = serde_json::json!({ "name": "main", "jid": "bot@example.org", "connection": connection });
+        let status = serde_json::json!({
+            "running": true, "data": "data", "policy": "plugins.toml", "accounts": [account], "plugins": plugins
+        });
+        serde_json::from_value(status).unwrap()
+    }
+
+    #[test]
+    fn who_is_answered_twice_is_told_before_and_how_to_avoid_it() {
+        let main: AccountName = "main".parse().unwrap();
+        let plugins = [
+            ("echo", "main", "running"),
+            ("other", "second", "running"),
+            ("parrot", "main", "backing-off"),
+            ("quiet", "main", "disabled"),
+        ];
+        let says = beside(&house("connected", &plugins), &main, false).unwrap();
+        assert!(says.contains("on account main, too, with echo, parrot: ") && says.contains("both answer"), "{says}");
+        assert!(says.contains("`parlor plugin disable echo`"), "{says}");
+        let says = beside(&house("connected", &[]), &main, true).unwrap();
+        assert!(says.contains("throws out one of them") && says.contains("without /RESOURCE"), "{says}");
+        for nothing in [
+            beside(&house("connected", &plugins[1..2]), &main, false),
+            beside(&house("failed", &plugins), &main, false),
+            beside(&house("connected", &plugins), &"third".parse().unwrap(), true),
+        ] {
+            assert_eq!(nothing, None);
+        }
+    }
 }

@@ -116,6 +116,11 @@ impl Session {
 
     /// Goes on until somebody leaves.
     pub(super) async fn go_on(&mut self) -> anyhow::Result<()> {
+        if let Place::Account(real) = &self.place
+            && let Some(beside) = real.beside()
+        {
+            self.remark(beside)?;
+        }
         self.build()?;
         loop {
             let next = self.next().await?;
