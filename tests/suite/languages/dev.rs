@@ -313,6 +313,7 @@ async fn who_works_on_an_account_that_a_host_is_on_is_told_that_both_answer() {
     let mut home = Home::new().unwrap();
     home.add_account("main", &account, Server::StartTls(prosody.ports().starttls, prosody.certificate())).unwrap();
     let echo = home.install("echo", &built("echo").unwrap()).unwrap().grant("messages.read", &["*"]);
+    let echo = echo.grant("messages.send", &["*"]).grant("rooms.send", &["*"]);
     home.set_policy(&Policy::default().with("echo", echo)).unwrap();
     let mut host = home.start().unwrap();
     host.wait_count("account connected", &[], 1, SOON).await.unwrap();
