@@ -18,6 +18,9 @@ pub fn own() -> FullJid {
 
 /// A person: a short name, or an address.
 pub fn person(text: &str) -> Result<FullJid, String> {
+    if text.is_empty() {
+        return Err("somebody's name is missing, such as alice".to_owned());
+    }
     let address = if text.contains('@') { text.to_owned() } else { format!("{text}@{PEOPLE}") };
     let jid = Jid::new(&address).map_err(|error| format!("{text:?} is nobody's name: {error}"))?;
     if jid.node().is_none() {
@@ -28,6 +31,9 @@ pub fn person(text: &str) -> Result<FullJid, String> {
 
 /// A room.
 pub fn room(text: &str) -> Result<BareJid, String> {
+    if text.is_empty() {
+        return Err("a room's name is missing, such as garden".to_owned());
+    }
     let address = if text.contains('@') { text.to_owned() } else { format!("{text}@{ROOMS}") };
     let room = BareJid::new(&address).map_err(|error| format!("{text:?} is no room's name: {error}"))?;
     if room.domain().as_str().starts_with("rooms.") {
@@ -89,5 +95,6 @@ mod tests {
             assert_eq!(short(&jid), expected);
         }
         assert!(room("garden@example.org").is_err() && person("a@@b").is_err());
+        assert!(room("").unwrap_err().contains("such as garden") && person("").unwrap_err().contains("such as alice"));
     }
 }

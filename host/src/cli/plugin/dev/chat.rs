@@ -256,6 +256,8 @@ mod tests {
             ("/clock 2026-03-01T09:00:00Z", "the clock is the machine's"),
             ("/host nickname = \"x\"", "in a test"),
             ("/as a@@b", "nobody's name"),
+            ("/as", "such as alice"),
+            ("/join", "such as garden"),
             ("/room", "/room hello"),
         ] {
             let error = chat.understand(line).unwrap_err();
