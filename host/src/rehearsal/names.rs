@@ -2,6 +2,8 @@
 
 use jid::{BareJid, FullJid, Jid};
 
+use crate::permissions::ScopeKind;
+
 /// Where people are.
 const PEOPLE: &str = "example.org";
 /// Where rooms are.
@@ -58,6 +60,24 @@ pub fn behind(occupant: &FullJid) -> FullJid {
     person(nick).unwrap_or_else(|_| person("guest").expect("it is written here"))
 }
 
+/// What a grant lists, with addresses where short names are written.
+pub fn scope(kind: ScopeKind, written: toml::Value) -> toml::Value {
+    let long = |entry: &str| match kind {
+        _ if entry == "contacts" || entry.contains(['@', '.', '*']) => None,
+        ScopeKind::Jids => person(entry).ok().map(|person| person.to_bare().to_string()),
+        ScopeKind::Rooms => room(entry).ok().map(|room| room.to_string()),
+        _ => None,
+    };
+    let address = |entry: toml::Value| match entry.as_str().and_then(long) {
+        Some(address) => toml::Value::String(address),
+        None => entry,
+    };
+    match written {
+        toml::Value::Array(entries) => toml::Value::Array(entries.into_iter().map(address).collect()),
+        other => other,
+    }
+}
+
 /// The short name of an address.
 pub fn short(jid: &Jid) -> String {
     let node = jid.node().map_or("", jid::NodeRef::as_str);
@@ -77,6 +97,24 @@ pub fn short_text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_grant_may_list_short_names() {
+        let value = |text: &str| text.parse::<toml::Table>().unwrap()["scope"].clone();
+        for (kind, written, meant) in [
+            (
+                ScopeKind::Jids,
+                "scope = [\"bob\", \"contacts\", \"@a.org\", \"*\"]",
+                "scope = [\"bob@example.org\", \"contacts\", \"@a.org\", \"*\"]",
+            ),
+            (ScopeKind::Jids, "scope = [\"bob@a.org\", \"a.org\"]", "scope = [\"bob@a.org\", \"a.org\"]"),
+            (ScopeKind::Rooms, "scope = [\"garden\"]", "scope = [\"garden@rooms.example.org\"]"),
+            (ScopeKind::Stanzas, "scope = [\"iq\"]", "scope = [\"iq\"]"),
+            (ScopeKind::Quota, "scope = \"1 MiB\"", "scope = \"1 MiB\""),
+        ] {
+            assert_eq!(scope(kind, value(written)), value(meant), "{written}");
+        }
+    }
 
     #[test]
     fn names_are_short_for_addresses_and_back() {

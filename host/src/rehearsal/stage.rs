@@ -131,7 +131,7 @@ impl Given {
     /// The owner grants this, for what the manifest says or for something else.
     pub fn grant(&mut self, permission: Permission, scope: Option<toml::Value>) -> Result<(), String> {
         let asked = self.asked_for(permission)?;
-        let scope = scope.unwrap_or(asked);
+        let scope = scope.map_or(asked, |scope| names::scope(permission.scope_kind(), scope));
         let table = toml::Table::from_iter([(permission.to_string(), scope.clone())]);
         Grants::from_table(&table).map_err(|error| error.to_string())?;
         self.grants.insert(permission.to_string(), scope);
