@@ -11,7 +11,7 @@ use crate::control::client::ClientError;
 use crate::control::lines::SAYS;
 use crate::control::views::Line;
 use crate::plugins::PluginId;
-use crate::rehearsal::LINE_END;
+use crate::rehearsal::as_said;
 
 /// What `parlor logs` takes.
 #[derive(Debug, Args)]
@@ -119,7 +119,7 @@ fn show(line: &Line) -> String {
     };
     // Nobody is to take a plugin's own words for the host's.
     let said = if line.target == SAYS {
-        format!("says: {}", line.message.replace(LINE_END, FURTHER))
+        format!("says: {}", as_said(&line.message).replace('\n', FURTHER))
     } else {
         line.message.clone()
     };

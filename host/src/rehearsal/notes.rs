@@ -17,9 +17,12 @@ use crate::xmpp::Deed;
 /// More than this is not kept: a plugin that goes on for ever ends the test and not the machine.
 const MOST: usize = 10_000;
 
+/// Where a line ends in what was said at once: the log has it as one.
+pub(super) const LINE_END: &str = "\\u{a}";
+
 /// What was said at once, as it was said: the log has it as one line, a stack as well, and spells out where others end and begin.
 pub fn as_said(line: &str) -> String {
-    line.replace("\\u{a}", "\n").replace("\\u{9}", "    ")
+    line.replace(LINE_END, "\n").replace("\\u{9}", "    ")
 }
 
 /// Something that happened.
@@ -196,8 +199,8 @@ mod tests {
             tracing::debug!(plugin = "echo", in_yard, unbroken_ms = %unbroken, cpu_slice = "1 s", "plugin moved");
         }
         drop(listening);
-        let noted = notes.take();
-        let [Happened::Computes(text)] = &noted[..] else { panic!("{noted:?}") };
+        let happened = notes.take();
+        let [Happened::Computes(text)] = &happened[..] else { panic!("{happened:?}") };
         let says = "it has computed for 101 ms without a pause: it is slowed down now, and ended after 1 s of that";
         assert_eq!(text, says);
     }

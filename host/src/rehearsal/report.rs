@@ -142,18 +142,15 @@ fn held(line: &str) -> String {
     }
     let (mut text, mut is_cut, mut goes_on) = (String::new(), false, false);
     for part in sentences(line) {
-        match part {
-            Some(part) => {
-                if goes_on {
-                    text += LINE_END;
-                }
-                text += part;
+        if let Some(part) = part {
+            if goes_on {
+                text += LINE_END;
             }
-            None => {
-                is_cut = true;
-                if !text.ends_with('*') {
-                    text.push('*');
-                }
+            text += part;
+        } else {
+            is_cut = true;
+            if !text.ends_with('*') {
+                text.push('*');
             }
         }
         goes_on = part.is_some();
