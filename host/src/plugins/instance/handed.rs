@@ -100,7 +100,7 @@ mod tests {
         let (instance, _mailbox) = disconnected_instance("", Limits::default());
         let roll = Payload::Command { name: "roll".to_owned(), args: vec!["6".to_owned()], message: message("chat") };
         let mut returned = instance.handling(&event("timer", Payload::None));
-        returned.has_returned = true;
+        returned.has_returned();
         drop(returned);
         assert_eq!(instance.at_what(), "", "one that returned was not cut off");
         drop(instance.handling(&event("message", Payload::Message(message("chat")))));

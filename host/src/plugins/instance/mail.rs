@@ -67,7 +67,7 @@ pub(super) async fn handle<'a>(
     Some(async move {
         let result = within(limit, &handling.handed, handler).await;
         match &result {
-            Ok(()) => handling.has_returned = true,
+            Ok(()) => handling.has_returned(),
             Err(error) => traces::failed(&handling.span, &reason(error)),
         }
         result.map(|()| begun)

@@ -145,7 +145,14 @@ pub(super) struct Handling {
     pub(super) span: Span,
     pub(super) handed: Handed,
     /// It did return, and is let go of.
-    pub(super) has_returned: bool,
+    has_returned: bool,
+}
+
+impl Handling {
+    /// It was not cut off.
+    pub(super) fn has_returned(&mut self) {
+        self.has_returned = true;
+    }
 }
 
 impl Drop for Handling {
