@@ -241,11 +241,11 @@ fn completed(text: &str) -> Version {
 
 /// The version in which something has changed.
 fn changed(node: &Node<'_>) -> Result<Version, DocumentError> {
-    let none = |_| {
+    let refusal = |_| {
         let key = node.key().escape_debug();
         node.error(format!("`{key}` is no version: write three numbers in quotes, such as \"0.1.0\" = \"…\""))
     };
-    node.key().parse().map_err(none)
+    node.key().parse().map_err(refusal)
 }
 
 /// Refuses what tells of the plugin as a whole and stands elsewhere.
@@ -299,9 +299,9 @@ fn dependency(node: &Node<'_>) -> Result<Dependency, DocumentError> {
 
 /// Which versions will do.
 fn range(node: &Node<'_>) -> Result<VersionReq, DocumentError> {
-    let none = |why| node.wants(&format!("a range of versions such as \"^0.1\", or \"*\"{why}"));
-    let text = node.string().map_err(|_| none(String::new()))?;
-    text.parse().map_err(|error: semver::Error| none(format!(": {error}")))
+    let refusal = |why| node.wants(&format!("a range of versions such as \"^0.1\", or \"*\"{why}"));
+    let text = node.string().map_err(|_| refusal(String::new()))?;
+    text.parse().map_err(|error: semver::Error| refusal(format!(": {error}")))
 }
 
 fn setting(node: &Node<'_>) -> Result<Setting, DocumentError> {

@@ -220,7 +220,10 @@ mod tests {
             Toolchain::best(asked(), Some(system), &[])
         };
         let why = system(&[]).expect_err("there is none").to_string();
-        assert!(why.starts_with("rustc is there and does not work") && why.contains("does not say its version"), "{why}");
+        assert!(
+            why.starts_with("rustc is there and does not work") && why.contains("does not say its version"),
+            "{why}"
+        );
         assert!(why.contains("rustup default stable") && why.ends_with(TARGET), "{why}");
         let found = system(&["usr/lib/rustlib/wasm32-unknown-unknown/lib/libstd.rlib"]).expect("found");
         assert_eq!(found.rustc, Some("/usr/bin/rustc".into()));
