@@ -97,14 +97,14 @@ async fn after_an_error_that_passes_a_request_and_what_is_open_before_it_are_mad
         let mut second = peer.accept_page().await;
         let younger = second.hear().await.unwrap();
         second.say("200 OK", &body("type='error'", "")).await;
-        let mut pages = Vec::new();
-        for (asked, payload) in [(older, "<presence/>"), (younger, "<message/>")] {
-            let mut page = peer.accept_page().await;
-            assert_eq!(page.hear().await.unwrap(), asked);
+        let mut again = both(&peer).await;
+        for ((page, asked), (before, payload)) in
+            again.iter_mut().zip([(older, "<presence/>"), (younger, "<message/>")])
+        {
+            assert_eq!(*asked, before);
             page.say("200 OK", &body("", payload)).await;
-            pages.push(page);
         }
-        pages
+        again
     };
     let talk = async {
         for element in [&b"<a xmlns='x'/>"[..], b"<b xmlns='x'/>"] {
