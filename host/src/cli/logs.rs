@@ -16,7 +16,7 @@ use crate::rehearsal::as_said;
 /// What `parlor logs` takes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The host keeps its last ten thousand lines. Control characters are shown and not obeyed;\nwhere a plugin logs several lines at once, those after the first are indented.\n\nExamples:\n  parlor logs                       the last lines\n  parlor logs echo -f               those about echo, as they come\n  parlor logs --level warn -n 20    the last 20 warnings and errors\n  parlor logs --json | jq .message  for programs, one object a line\n\nExit codes: 0 done, 4 no host runs, or it has stopped, 1 failed, 2 wrong usage"
+    after_help = "The host keeps its last ten thousand lines. Control characters are shown and not obeyed; where a plugin logs several lines at once, those after the first are indented.\n\nExamples:\n  parlor logs                       the last lines\n  parlor logs echo -f               those about echo, as they come\n  parlor logs --level warn -n 20    the last 20 warnings and errors\n  parlor logs --json | jq .message  for programs, one object a line\n\nExit codes: 0 done, 4 no host runs, or it has stopped, 1 failed, 2 wrong usage"
 )]
 pub struct LogsArgs {
     /// Only lines about this plugin.
