@@ -175,7 +175,7 @@ async fn what_does_not_build_in_c_leaves_no_file_and_shows_the_authors_own_line(
     let calls =
         "#include <parlor.h>\nparlor_error parlor_start(void) { return parlor_room_send(\"r@x\", \"hello\"); }\n";
     folder.write("plugin/plugin.c", calls).unwrap();
-    is_refused(&folder.path().join("plugin"), &folder, &["rooms.send needs rooms.send"]).await;
+    is_refused(&folder.path().join("plugin"), &folder, &["plugin.c:2: parlor_room_send needs rooms.send"]).await;
 }
 
 const READER: &str = r#"

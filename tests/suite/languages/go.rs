@@ -119,7 +119,7 @@ async fn what_does_not_build_in_go_leaves_no_file_and_shows_the_authors_own_line
     let calls = "package main\n\nimport (\n\t\"context\"\n\n\t\"parlor\"\n)\n\nfunc main() { parlor.Start(start) }\n\n\
                  func start(ctx context.Context) error {\n\t_, err := parlor.Say(ctx, \"r@x\", \"hello\")\n\treturn err\n}\n";
     folder.write("plugin/plugin.go", calls).unwrap();
-    is_refused(&plugin, &folder, &["rooms.send needs rooms.send"]).await;
+    is_refused(&plugin, &folder, &["plugin.go:12: parlor.Say needs rooms.send"]).await;
 }
 
 const MODULE: &str = "module deeds\n\ngo 1.24\n\nrequire parlor v0.1.0\n\nreplace parlor => ./.parlor/sdk\n";
