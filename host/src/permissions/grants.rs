@@ -159,7 +159,7 @@ impl Grants {
                         .collect::<Result<Vec<_>, _>>()?;
                     grants.grant(permission, &entries)?;
                 }
-                Value::String(entry) if Scope::parse(permission.scope_kind(), &[entry]).is_ok() => {
+                Value::String(entry) if Self::default().grant(permission, &[entry]).is_ok() => {
                     return Err(GrantError::NoList { permission, entry: entry.clone() });
                 }
                 other => return Err(GrantError::WrongType { permission, found: a(other) }),

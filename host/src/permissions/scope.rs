@@ -102,8 +102,16 @@ pub enum BadScope {
     Star {
         /// The entry.
         entry: String,
-        /// The domain that it seems to mean.
+        /// What it seems to mean.
         meant: String,
+    },
+    /// Whom a stanza may go to is wrong.
+    #[error("behind \"{kind}:\", {reason}")]
+    Recipient {
+        /// The kind of stanza that stands before it.
+        kind: String,
+        /// What is wrong with it.
+        reason: Box<BadScope>,
     },
     /// An entry is a server where rooms are listed.
     #[error("{entry:?} is a server, not a room: write {ROOM_ENTRIES}")]
@@ -306,7 +314,9 @@ impl Pattern {
         let pattern = Self::parse(entry, JID_ENTRIES)?;
         // A name without a dot can be a server's, but not one that is so near to what stands for people.
         let meant = match &pattern {
-            Self::Account(jid) if jid.node().is_none() => meant(jid.domain().as_str()),
+            Self::Account(jid) if jid.node().is_none() && !jid.domain().as_str().contains('.') => {
+                meant(jid.domain().as_str())
+            }
             _ => None,
         };
         match meant {
@@ -350,7 +360,7 @@ impl Pattern {
         }
     }
 
-    /// The domain that somebody means who wrote a star in the place of names.
+    /// What somebody means who wrote a star in the place of names.
     fn starred(&self) -> Option<String> {
         let (node, domain) = match self {
             Self::Account(jid) => (jid.node(), jid.domain().as_str()),
@@ -358,10 +368,12 @@ impl Pattern {
             Self::Domain(domain) => (None, domain.as_str()),
             Self::Everybody | Self::Contacts => return None,
         };
-        match domain.strip_prefix("*.") {
-            Some(rest) => Some(format!("@{rest}")),
-            None => node.filter(|node| node.as_str() == "*").map(|_| format!("@{domain}")),
+        let rest = domain.trim_start_matches("*.");
+        if rest == "*" {
+            return Some(rest.to_owned());
         }
+        let has_star = rest.len() < domain.len() || node.is_some_and(|node| node.as_str() == "*");
+        has_star.then(|| format!("@{rest}"))
     }
 
     /// Whether all that the other one covers is covered by this one, too, whoever is in the roster.
@@ -402,11 +414,10 @@ impl fmt::Display for Pattern {
 
 impl StanzaPattern {
     fn parse(entry: &str) -> Result<Self, BadScope> {
-        let (kind, to) = match entry.split_once(':') {
-            Some((kind, to)) => (kind, Pattern::parse_person(to)?),
-            None => (entry, Pattern::Everybody),
-        };
-        let kind = StanzaKind::parse(kind).ok_or_else(|| BadScope::NoStanzaKind(kind.chars().take(64).collect()))?;
+        let (name, to) = entry.split_once(':').map_or((entry, None), |(name, to)| (name, Some(to)));
+        let kind = StanzaKind::parse(name).ok_or_else(|| BadScope::NoStanzaKind(name.chars().take(64).collect()))?;
+        let behind = |reason| BadScope::Recipient { kind: name.to_owned(), reason: Box::new(reason) };
+        let to = to.map_or(Ok(Pattern::Everybody), Pattern::parse_person).map_err(behind)?;
         Ok(Self { kind, to })
     }
 }

@@ -334,10 +334,44 @@ fn what_is_nearly_an_entry_is_told_which() {
         let refused = refused(&format!("\"messages.send\" = [\"{word}\"]"));
         assert!(refused.contains(&format!("{word:?} is no address: did you mean {meant:?}?")), "{refused}");
     }
-    assert!(refused(r#""stanza.send" = ["message:contact"]"#).contains("did you mean \"contacts\"?"));
-    assert!(grants(r#""messages.send" = ["localhost", "@contact"]"#).has(Permission::MessagesSend), "servers");
+    let behind = refused(r#""stanza.send" = ["message:contact"]"#);
+    assert!(behind.contains("behind \"message:\", \"contact\" is no address: did you mean \"contacts\"?"), "{behind}");
+    let servers = r#""messages.send" = ["localhost", "@contact", "contact.im", "contacts.net", "[::1]", "127.0.0.1"]"#;
+    assert_eq!(grants(servers).get(Permission::MessagesSend).unwrap().entries().len(), 6);
     let starred = refused(r#""messages.send" = ["*.example.org"]"#);
     assert!(starred.ends_with("only by itself: write \"@example.org\""), "{starred}");
+    for everybody in ["@*", "*@*", "*.*", "@*.*"] {
+        let starred = refused(&format!("\"messages.send\" = [{everybody:?}]"));
+        assert!(starred.ends_with("only by itself: write \"*\""), "{starred}");
+    }
+    let kind = refused(r#""stanza.read" = "message:juliet@example.org""#);
+    assert_eq!(kind, r#""stanza.read" is a string: write ["message"]"#);
+}
+
+#[test]
+fn what_an_error_says_to_write_can_be_written() {
+    let people = ["contact", "ALL", "*@example.org", "*@*", "@*.*.example.org", "*@example.org/x", "a@@b", ""];
+    let rooms = ["contacts", "conference.example.org", "lobby@conference.example.org/bot", "*@*", "a@@b", "all"];
+    let stanzas = ["*", "messages", "message:contact", "iq:*@example.org", "presence:a@@b", "juliet@example.org"];
+    let sizes = ["16mb", "lots", "1.5 GiB", "99999999999 GiB", "7 k"];
+    for (permission, entries) in [
+        ("messages.send", &people[..]),
+        ("rooms.join", &rooms[..]),
+        ("stanza.send", &stanzas[..]),
+        ("storage", &sizes[..]),
+    ] {
+        for entry in entries {
+            let told = refused(&format!("{permission:?} = [{entry:?}]"));
+            let (_, advice) = told.split_once("write ").or_else(|| told.split_once("did you mean ")).unwrap();
+            let kind = if told.contains("behind ") { &entry[..=entry.find(':').unwrap()] } else { "" };
+            let advised: Vec<_> = advice.split('"').skip(1).step_by(2).collect();
+            assert!(!advised.is_empty(), "{told}");
+            for one in advised {
+                let followed = format!("{permission:?} = [\"{kind}{one}\"]");
+                assert!(!grants(&followed).is_empty(), "{told}: {followed}");
+            }
+        }
+    }
 }
 
 #[test]
