@@ -272,7 +272,7 @@ fn request(node: &Node<'_>, permission: Permission) -> Result<Request, DocumentE
     section.allow(&keys::of("permissions"))?;
     let reason = section.require("reason", "say to the owner why the plugin needs it")?.sentence(MAX_REASON)?;
     let scope = section.get("scope").map_or(Ok(toml::Value::Boolean(true)), |scope| scope.value())?;
-    if scope == toml::Value::Boolean(false) {
+    if scope == toml::Value::Boolean(false) || scope.as_array().is_some_and(Vec::is_empty) {
         return Err(node.error("a permission that is not asked for is left out"));
     }
     // The owner's file has the same language, so its reader says whether such a line can be granted.

@@ -126,6 +126,11 @@ fn what_is_nearly_right_is_told_what_to_write() {
         none.starts_with("in the manifest, 10:1: no `scope`, and \"messages.read\" needs to know for what"),
         "{none}"
     );
+    for nothing in ["[]", "false"] {
+        let nothing =
+            refusal(&but("scope = [\"*\"], reason = \"to hear", &format!("scope = {nothing}, reason = \"to hear")));
+        assert!(nothing.ends_with("10:1: a permission that is not asked for is left out"), "{nothing}");
+    }
     let one = refusal(&but("{ scope = [\"*\"], reason = \"to hear what people say\" }", "[\"contacts\"]"));
     assert!(
         one.ends_with("`messages.read` has to be a table with a reason: { scope = [\"*\"], reason = \"…\" }"),
