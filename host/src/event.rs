@@ -49,7 +49,7 @@ pub enum Payload {
     Occupant(Arc<Occupant>),
     Feature { var: String, entity: Jid },
     Invite(Arc<Invite>),
-    Command { name: String, args: Vec<String>, message: Arc<Message> },
+    Command { name: Arc<str>, args: Vec<String>, message: Arc<Message> },
     Json(Arc<str>),
 }
 

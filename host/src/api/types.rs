@@ -250,7 +250,7 @@ pub(super) fn payload(payload: &Payload, xml: bool) -> wit::Payload {
         }
         Payload::Invite(invite) => wit::Payload::Invite((&**invite).into()),
         Payload::Command { name, args, message: carried } => wit::Payload::Command(wit::Command {
-            name: name.clone(),
+            name: name.to_string(),
             args: args.clone(),
             message: message(carried, xml),
         }),

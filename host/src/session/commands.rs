@@ -234,11 +234,8 @@ impl Session {
             return self.help(message, wanted.as_deref(), turn);
         }
         let Some((_, name, found)) = self.commands.find(&name) else { return };
-        let payload = Payload::Command {
-            name: name.to_owned(),
-            args: words::split(rest, MAX_ARGS),
-            message: Arc::clone(message),
-        };
+        let payload =
+            Payload::Command { name: name.into(), args: words::split(rest, MAX_ARGS), message: Arc::clone(message) };
         let event = Event { name: self.names.get("command"), at: turn.now, payload };
         turn.out.push(Effect::FireFor(found.owner, event));
     }

@@ -1,7 +1,7 @@
 //! What a handler was handed, as a reason names it when the plugin ends in its midst: the event, and never what somebody said.
 
 use std::fmt;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use super::{Instance, LONGEST_REASON};
 use crate::event::{Event, EventName, Payload};
@@ -23,14 +23,14 @@ pub(super) struct Handed {
 enum Which {
     Any,
     Message(MessageKind),
-    Command(Box<str>),
+    Command(Arc<str>),
 }
 
 impl Handed {
     pub(super) fn of(event: &Event) -> Self {
         let which = match &event.payload {
             Payload::Message(message) => Which::Message(message.kind),
-            Payload::Command { name, .. } => Which::Command(name.as_str().into()),
+            Payload::Command { name, .. } => Which::Command(Arc::clone(name)),
             _ => Which::Any,
         };
         Self { event: event.name.clone(), which }
@@ -98,7 +98,8 @@ mod tests {
     #[tokio::test]
     async fn a_reason_names_the_events_that_were_being_handled_and_not_what_was_said() {
         let (instance, _mailbox) = disconnected_instance("", Limits::default());
-        let roll = Payload::Command { name: "roll".to_owned(), args: vec!["6".to_owned()], message: message("chat") };
+        let name: Arc<str> = "roll".into();
+        let roll = Payload::Command { name: Arc::clone(&name), args: vec!["6".to_owned()], message: message("chat") };
         let mut returned = instance.handling(&event("timer", Payload::None));
         returned.has_returned();
         drop(returned);
@@ -107,6 +108,7 @@ mod tests {
         assert_eq!(instance.at_what(), " while it handled message (chat)");
         drop(instance.handling(&event("message", Payload::Message(message("chat")))));
         drop(instance.handling(&event("command", roll)));
+        assert_eq!(Arc::strong_count(&name), 2, "the event's own name is kept, and no copy is made of it");
         assert_eq!(instance.at_what(), " while it handled command roll and message (chat)");
         drop(instance.handling(&event("message", Payload::Message(message("groupchat")))));
         let three = " while it handled command roll, message (chat) and message (groupchat)";

@@ -88,7 +88,7 @@ fn a_command_goes_to_its_plugin_alone_with_its_arguments_and_its_message() {
         let told = format!("command for {}", echo.instance);
         assert_eq!(desk.lines(), ["message", "messageAdded", "messageNotification", &*told]);
         let Payload::Command { name, args, message } = desk.last("command") else { panic!() };
-        assert_eq!((name.as_str(), args.as_slice()), ("say", &["one two".to_owned(), "three".to_owned()][..]));
+        assert_eq!((&name[..], args.as_slice()), ("say", &["one two".to_owned(), "three".to_owned()][..]));
         assert_eq!(message.body.as_deref(), Some(said));
     }
     for said in ["say", "! say", "!sayx", "!unknown", "!other.say", "x !say", "", "!", "!.", "!echo.", "!.say"] {
