@@ -12,7 +12,7 @@ mod usage;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -128,6 +128,8 @@ pub struct Instance {
     handlers: Mutex<Vec<Instant>>,
     /// What was handed to those that never will.
     cut_off: Mutex<Vec<Handed>>,
+    /// Whether nothing of it runs but handlers: it has started, and does not stop yet.
+    only_handles: AtomicBool,
     /// Calls that wait for the session: their time is not held against the plugin.
     waits: watch::Sender<usize>,
     timers: Mutex<Timers>,
@@ -187,6 +189,7 @@ impl Instance {
             commands: AtomicUsize::new(0),
             handlers: Mutex::default(),
             cut_off: Mutex::default(),
+            only_handles: AtomicBool::new(false),
             waits: watch::Sender::new(0),
             timers: Mutex::default(),
             timers_changed: Notify::new(),
@@ -403,6 +406,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                         if let Err(words) = result? {
                             return Ok(Ended::Declined(harmless(&words, LONGEST_REASON)));
                         }
+                        instance.only_handles.store(true, Relaxed);
                         if let Some(initialized) = initialized.take() {
                             // Whoever started us may have given up meanwhile, and then stops us.
                             let _ = initialized.send(());
@@ -465,6 +469,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                     instance.handled.fetch_add(1, Relaxed);
                 }
             }
+            instance.only_handles.store(false, Relaxed);
             let mut goodbye = pin!(guest.call_stop(accessor).fuse());
             loop {
                 tokio::select! {

@@ -1,6 +1,7 @@
 //! What a handler was handed, as a reason names it when the plugin ends in its midst: the event, and never what somebody said.
 
 use std::fmt;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use super::{Instance, LONGEST_REASON};
@@ -56,8 +57,12 @@ impl Instance {
         self.cut_off.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What it was at when it ended, to stand behind the reason; nothing where no handler was in flight.
+    /// What it was at when it ended, to stand behind the reason; nothing where no handler was in flight, or where it may have been
+    /// what it does when it starts or stops.
     pub(super) fn at_what(&self) -> String {
+        if !self.only_handles.load(Relaxed) {
+            return String::new();
+        }
         let mut handed: Vec<_> = self.cut_off().iter().map(Handed::to_string).collect();
         handed.sort_unstable();
         handed.dedup();
@@ -77,7 +82,7 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::Handed;
+    use super::{Handed, Relaxed};
     use crate::event::{Event, Payload};
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
@@ -100,12 +105,16 @@ mod tests {
         let (instance, _mailbox) = disconnected_instance("", Limits::default());
         let name: Arc<str> = "roll".into();
         let roll = Payload::Command { name: Arc::clone(&name), args: vec!["6".to_owned()], message: message("chat") };
+        instance.only_handles.store(true, Relaxed);
         let mut returned = instance.handling(&event("timer", Payload::None));
         returned.has_returned();
         drop(returned);
         assert_eq!(instance.at_what(), "", "one that returned was not cut off");
         drop(instance.handling(&event("message", Payload::Message(message("chat")))));
         assert_eq!(instance.at_what(), " while it handled message (chat)");
+        instance.only_handles.store(false, Relaxed);
+        assert_eq!(instance.at_what(), "", "it may as well have been what it does when it stops");
+        instance.only_handles.store(true, Relaxed);
         drop(instance.handling(&event("message", Payload::Message(message("chat")))));
         drop(instance.handling(&event("command", roll)));
         assert_eq!(Arc::strong_count(&name), 2, "the event's own name is kept, and no copy is made of it");
