@@ -16,7 +16,7 @@ use crate::host::LOCK;
 
 /// How long a host may take until it listens: it compiles its plugins first.
 const STARTING: Duration = Duration::from_mins(1);
-/// How long it is waited for without a word.
+/// How long it is waited for without a word, and what would only be good to know.
 const QUIET: Duration = Duration::from_secs(2);
 /// How often it is looked for meanwhile.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -141,10 +141,9 @@ fn find_after(quiet: Duration, data: &Path, waits: impl FnOnce()) -> Result<Opti
     }
 }
 
-/// The host that listens there now, or none: nobody is waited for.
-pub fn listening(data: &Path) -> Option<Client> {
-    let client = Client { path: socket::path(data) };
-    client.is_heard().then_some(client)
+/// What the host says that listens there now, for who would only like to know; none: there is none, or it does not answer at once.
+pub fn glimpse<T: DeserializeOwned>(data: &Path, target: &str) -> Option<T> {
+    Client { path: socket::path(data) }.ask("GET", target, QUIET).ok()
 }
 
 /// What a socket says whose time is over; which of them is up to the system.
@@ -212,7 +211,7 @@ impl Client {
 
     /// Sends a request, and gives the body of the answer if it is what was asked for. No part of it may take longer than `patience`.
     fn send(&self, method: &str, target: &str, patience: Duration) -> Result<BufReader<UnixStream>, ClientError> {
-        let mut stream = connect(&self.path, QUESTION)?;
+        let mut stream = connect(&self.path, patience.min(QUESTION))?;
         stream.set_read_timeout(Some(patience))?;
         let request = format!("{method} {target} HTTP/1.1\r\nhost: parlor\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes())?;
@@ -370,11 +369,13 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_listen_yet_is_not_waited_for_by_who_would_only_like_to_know() {
+    fn who_does_not_answer_at_once_is_not_waited_for_by_who_would_only_like_to_know() {
         let (folder, _lock) = held("");
-        assert!(listening(folder.path()).is_none());
+        let began = Instant::now();
+        assert_eq!(glimpse::<serde_json::Value>(folder.path(), "/v1/status"), None);
         let _listener = UnixListener::bind(socket::path(folder.path())).unwrap();
-        assert!(listening(folder.path()).is_some());
+        assert_eq!(glimpse::<serde_json::Value>(folder.path(), "/v1/status"), None);
+        assert!(began.elapsed() < QUESTION);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::cli::run::leave_no_core;
 use crate::config::{AccountName, Config, Overrides};
 use crate::control::client;
 use crate::control::views::Status;
+use crate::harmless::harmless;
 use crate::host::Host;
 use crate::nearest::{nearest, suggestion};
 use crate::plugins::component::{Examined, examine};
@@ -22,6 +23,9 @@ use crate::plugins::{Compiler, State};
 
 /// How long the account may take from its log-in until others see it.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How much is shown of whoever answers on its socket, in bytes.
+const SHOWN: usize = 1 << 10;
 
 /// The house.
 pub(super) struct Real {
@@ -48,7 +52,7 @@ impl Real {
             bail!("{} has no account {account}{near}; it has {}", config.path.display(), known.join(", "));
         };
         // Who cannot be asked is on no account.
-        let house = client::listening(&config.data).and_then(|host| host.get::<Status>("/v1/status").ok());
+        let house = client::glimpse::<Status>(&config.data, "/v1/status");
         let beside = house.and_then(|house| beside(&house, account, found.link.jid.is_full()));
         config.accounts.retain(|name, _| name == account);
         (config.data, config.plugins) = (data, plugins);
@@ -130,11 +134,11 @@ fn beside(house: &Status, account: &AccountName, names_resource: bool) -> Option
     let is_up = |state: &str| ["running", "waiting", "starting", "backing-off"].contains(&state);
     let ours = house.plugins.iter().filter(|one| one.account.as_deref() == Some(account.as_str()) && is_up(&one.state));
     let ids: Vec<_> = ours.map(|one| one.id.as_str()).collect();
-    let first = ids.first()?;
+    let first = harmless(ids.first()?, SHOWN);
     Some(format!(
         "the host that runs here is on account {account}, too, with {}: what people say reaches that host as well, and both \
          answer; `parlor plugin disable {first}` keeps one quiet meanwhile",
-        ids.join(", ")
+        harmless(&ids.join(", "), SHOWN)
     ))
 }
 
@@ -183,6 +187,9 @@ mod tests {
         let says = beside(&house("connected", &plugins), &main, false).unwrap();
         assert!(says.contains("on account main, too, with echo, parrot: ") && says.contains("both answer"), "{says}");
         assert!(says.contains("`parlor plugin disable echo`"), "{says}");
+        let many = vec![("\u{1b}[2Jp", "main", "running"); 1_000];
+        let says = beside(&house("connected", &many), &main, false).unwrap();
+        assert!(!says.contains('\u{1b}') && says.len() < 3 * SHOWN, "{says}");
         let says = beside(&house("connected", &[]), &main, true).unwrap();
         assert!(says.contains("throws out one of them") && says.contains("without /RESOURCE"), "{says}");
         for nothing in [
