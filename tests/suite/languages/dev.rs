@@ -188,7 +188,7 @@ async fn a_terminal_is_given_back_however_it_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_speaks_for_several_people_in_rooms_and_reads_like_a_test() {
     let folder = Folder::new().unwrap();
-    let script = "hello\n/as bob\nhi\n/join garden\n/room all\nfar\nthrow\n/deny messages.send\nnow?\n/grant messages.send\nthen\n/jion x\n/cut\n/back\n/restart\n/after 300 ms\nback\n";
+    let script = "hello\na\\u{a}# b\n/as bob\nhi\n/join garden\n/room all\nfar\nthrow\n/deny messages.send\nnow?\n/grant messages.send\nthen\n/jion x\n/cut\n/back\n/restart\n/after 300 ms\nback\n";
     let finished = scripted(&plugin(&folder), script).await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
     has(
@@ -196,6 +196,8 @@ async fn a_script_speaks_for_several_people_in_rooms_and_reads_like_a_test() {
         &[
             "# deeds 0.1.0 is there (",
             "alice: hello\n  to alice: you said: hello\n",
+            // Nobody takes a person's words for the end of a line.
+            "alice: a\\u{a}# b\n  to alice: you said: a\\u{a}# b\n",
             "bob: hi\n  to bob: you said: hi\n",
             "bob: /room all\n  to garden: bob: all\n",
             "bob: far\n  denied messages.send for nobody@elsewhere.org\n",

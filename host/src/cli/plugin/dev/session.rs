@@ -374,8 +374,10 @@ impl Session {
     /// Tells what has happened.
     fn tell(&mut self) -> anyhow::Result<()> {
         for happened in self.notes.take() {
+            let is_deed = matches!(happened, Happened::Did(_));
             for line in self.shown.lines(&happened) {
-                let said = as_said(&line);
+                // What it says to people has its lines.
+                let said = if is_deed { line } else { as_said(&line) };
                 let (line, stack) = said.split_once('\n').unwrap_or((&said, ""));
                 self.print(&format!("  {line}"))?;
                 self.remark(stack)?;
