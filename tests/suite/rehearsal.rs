@@ -303,6 +303,16 @@ async fn a_line_that_is_none_fails_its_test_and_no_other() {
     assert_eq!(std::fs::read(folder.join("tests/b.chat")).unwrap(), b"\xff\n");
 }
 
+/// The plugin may be a stranger's.
+#[tokio::test]
+async fn what_a_plugin_says_moves_no_cursor_where_a_test_is_shown() {
+    let folder = stage("echo", "== it answers\nalice: a\u{2028}b\u{202e}c\n");
+    let finished = tried(&folder, &[]).await;
+    ended(&finished, 1);
+    assert!(finished.stdout.contains("\n      +   to alice: a\\u{2028}b\\u{202e}c\n"), "{finished:?}");
+    assert!(!finished.stdout.contains(['\u{2028}', '\u{202e}']), "{finished:?}");
+}
+
 #[tokio::test]
 async fn what_cannot_be_tried_is_said_with_what_to_do() {
     let empty = Folder::new().unwrap();

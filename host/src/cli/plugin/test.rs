@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::build::warn;
 use super::workshop::Workshop;
 use crate::atomic::{self, Readers};
+use crate::cli::show::harmless_lines;
 use crate::cli::wait_for;
 use crate::plugins::build;
 use crate::rehearsal::script::{DEEDS, Row, STEPS};
@@ -123,7 +124,8 @@ impl TestArgs {
                 } else {
                     failed += 1;
                     if !self.json {
-                        write!(out, "{}", report::show(&name, script, outcome)).context("standard output")?;
+                        let shown = harmless_lines(&report::show(&name, script, outcome));
+                        writeln!(out, "{shown}").context("standard output")?;
                     }
                 }
             }
