@@ -303,6 +303,16 @@ async fn a_line_that_is_none_fails_its_test_and_no_other() {
     assert_eq!(std::fs::read(folder.join("tests/b.chat")).unwrap(), b"\xff\n");
 }
 
+/// The clock stands still until everybody waits: nobody may wait for no time at all.
+#[tokio::test]
+async fn a_plugin_that_may_say_no_more_at_once_is_not_busy() {
+    let folder = stage("echo", &format!("== many\nstart\n{}", "alice: hi\n".repeat(150)));
+    let finished = tried(&folder, &[]).await;
+    ended(&finished, 1);
+    assert!(finished.stdout.contains("\n      +   to alice: hi\n"), "{finished:?}");
+    assert!(!finished.stdout.contains("still busy"), "{finished:?}");
+}
+
 /// The plugin may be a stranger's.
 #[tokio::test]
 async fn what_a_plugin_says_moves_no_cursor_where_a_test_is_shown() {

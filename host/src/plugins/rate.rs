@@ -56,7 +56,9 @@ impl Bucket {
             Ok(())
         } else {
             *level = (tokens, now);
-            Err(Duration::from_secs_f64((amount - tokens) / self.rate))
+            // So little may be lacking that it takes no time, as sums of fractions go; who waited for none would never stop to ask
+            // where the clock stands still until everybody waits.
+            Err(Duration::from_secs_f64((amount - tokens) / self.rate).max(Duration::from_nanos(1)))
         }
     }
 }
@@ -92,6 +94,15 @@ mod tests {
         assert!(bucket.take(1.0).unwrap_err() > Duration::from_millis(1_590));
         tokio::time::advance(Duration::from_millis(1_610)).await;
         assert!(bucket.take(1.0).is_ok() && bucket.take(1.0).is_err());
+    }
+
+    #[test]
+    fn who_lacks_next_to_nothing_waits_all_the_same() {
+        let bucket = Bucket::new(10.0, 50.0);
+        let start = Instant::now();
+        *bucket.level.lock().unwrap() = (1.0 - f64::EPSILON, start);
+        assert_eq!(bucket.take_at(1.0, start), Err(Duration::from_nanos(1)));
+        assert_eq!(bucket.take_at(1.0, start + Duration::from_millis(1)), Ok(()));
     }
 
     #[test]
