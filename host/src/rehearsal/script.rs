@@ -381,7 +381,7 @@ fn speaks_of(how: How, subject: &str, verb: &str, rest: &str, more: &[String]) -
 }
 
 /// What stands before another nickname.
-const CALLED: &str = "is now called ";
+const CALLED: &str = "is now called";
 
 fn somebody(subject: &str, rest: &str, more: &[String]) -> Result<Act, String> {
     let (verb, object) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -410,6 +410,9 @@ fn somebody(subject: &str, rest: &str, more: &[String]) -> Result<Act, String> {
         }
         "is" if rest.starts_with(CALLED) => {
             let nick = rest[CALLED.len()..].trim().trim_matches('"').to_owned();
+            if nick.is_empty() {
+                return Err(format!("say what: {subject} {CALLED} al"));
+            }
             Ok(Act::Renames { who: occupant("is now called al")?, nick })
         }
         "is" => {
@@ -595,6 +598,7 @@ mod tests {
         let renames = |nick: &str| Ok(Act::Renames { who: who.clone(), nick: nick.to_owned() });
         assert_eq!(act("garden/alice is now called al", &[]), renames("al"));
         assert_eq!(act("garden/alice is now called \"Al: Ice\"", &[]), renames("Al: Ice"));
+        assert_eq!(act("garden/alice is now called", &[]).unwrap_err(), "say what: garden/alice is now called al");
         let error = act("alice is now called al", &[]).unwrap_err();
         assert_eq!(error, "say in which room: garden/alice is now called al");
         assert_eq!(act("alice is called al", &[]).unwrap_err(), "alice can be online, offline, away, xa, dnd, chat");
