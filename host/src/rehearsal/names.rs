@@ -62,11 +62,19 @@ pub fn behind(occupant: &FullJid) -> FullJid {
 
 /// What a grant lists, with addresses where short names are written.
 pub fn scope(kind: ScopeKind, written: toml::Value) -> toml::Value {
+    let is_long = |entry: &str| entry == "contacts" || entry.contains(['@', '.', '*']);
+    let somebody = |entry: &str| match occupant(entry) {
+        _ if is_long(entry) => None,
+        Some(occupant) => occupant.ok().map(|occupant| occupant.to_string()),
+        None => person(entry).ok().map(|person| person.to_bare().to_string()),
+    };
     let long = |entry: &str| match kind {
-        _ if entry == "contacts" || entry.contains(['@', '.', '*']) => None,
-        ScopeKind::Jids => person(entry).ok().map(|person| person.to_bare().to_string()),
-        ScopeKind::Rooms => room(entry).ok().map(|room| room.to_string()),
-        _ => None,
+        ScopeKind::Jids => somebody(entry),
+        ScopeKind::Rooms if !is_long(entry) => room(entry).ok().map(|room| room.to_string()),
+        ScopeKind::Stanzas => {
+            entry.split_once(':').and_then(|(stanza, to)| somebody(to).map(|to| format!("{stanza}:{to}")))
+        }
+        ScopeKind::None | ScopeKind::Rooms | ScopeKind::Quota => None,
     };
     let address = |entry: toml::Value| match entry.as_str().and_then(long) {
         Some(address) => toml::Value::String(address),
@@ -109,7 +117,13 @@ mod tests {
             ),
             (ScopeKind::Jids, "scope = [\"bob@a.org\", \"a.org\"]", "scope = [\"bob@a.org\", \"a.org\"]"),
             (ScopeKind::Rooms, "scope = [\"garden\"]", "scope = [\"garden@rooms.example.org\"]"),
+            (ScopeKind::Jids, "scope = [\"garden/bob\"]", "scope = [\"garden@rooms.example.org/bob\"]"),
             (ScopeKind::Stanzas, "scope = [\"iq\"]", "scope = [\"iq\"]"),
+            (
+                ScopeKind::Stanzas,
+                "scope = [\"message:bob\", \"iq:contacts\", \"iq:@a.org\"]",
+                "scope = [\"message:bob@example.org\", \"iq:contacts\", \"iq:@a.org\"]",
+            ),
             (ScopeKind::Quota, "scope = \"1 MiB\"", "scope = \"1 MiB\""),
         ] {
             assert_eq!(scope(kind, value(written)), value(meant), "{written}");
