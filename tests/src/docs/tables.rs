@@ -151,6 +151,8 @@ pub(super) fn testing() -> String {
         was seen: write what happens, let it write the rest, and read whether that is what you meant; of an error that is \
         logged with a stack, that is the error, and `*` for the stack. A line that nobody understands fails the test that it \
         stands in, and no other.\n\n\
+        A plugin may as much as an owner's does who changes no limit, whatever it computes: 50 messages at once and 10 a second, by the \
+        clock of the test. Where it says more than that, let time go by, `after 10 s`.\n\n\
         `room garden: alice` has alice in the room before the plugin's account comes, which then enters it when it logs in. Where \
         the plugin enters a room by itself, whoever is there before it is written above that step; above a written `start` \
         people may enter, leave and be online before the plugin runs:\n\n\
