@@ -15,6 +15,7 @@ mod names;
 mod pages;
 mod python;
 mod rust;
+mod tokens;
 mod tools;
 
 use std::collections::BTreeSet;

@@ -46,7 +46,7 @@ macro_rules! generated {
 }
 
 /// The SDK, and below it the bindings that parlor's own build script made of the contract.
-const FILES: &[(&str, &[u8])] = &[
+pub(super) const FILES: &[(&str, &[u8])] = &[
     ("parlor.h", include_bytes!("../../../../plugins-sdk/c/parlor.h")),
     ("parlor.c", include_bytes!("../../../../plugins-sdk/c/parlor.c")),
     ("bindings.h", include_bytes!("../../../../plugins-sdk/c/bindings.h")),

@@ -1,105 +1,70 @@
 //! Which line of an author's needs a permission, for the error where `plugin.toml` does not ask for it.
 //!
-//! A component names calls of the contract, and an author wrote those of an SDK. So these are looked for in the source, word by
-//! word; of who gave them other names, the contract's are told, as the language spells them.
+//! A component names calls of the contract, and an author wrote those of an SDK: which of these come to it, says the SDK's own
+//! source. They are looked for in the author's, name by name; of who gave them other names, the contract's are told, as the language
+//! spells them.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::super::component::Import;
-use super::{Language, read_text};
-use crate::permissions::{Permission, table};
+use super::tokens::{Token, tokens};
+use super::{Language, c, go, is_no_source, read_text, rust};
+use crate::permissions::Permission;
 
 /// How many files of a plugin's are looked at, and how deep their folders lie.
 const MOST_FILES: usize = 1_000;
 const DEEPEST: usize = 8;
 
-/// What the SDKs make of calls, by the permission that it needs: in Rust, in Go, in C.
-const OWN: &[(Permission, [&[&str]; 3])] = &[
-    (Permission::ArchiveRead, [&[], &["parlor.QueryAll"], &["parlor_archive_read"]]),
-    (
-        Permission::MessagesSend,
-        [
-            &["chats::reply", "chats::acknowledge"],
-            &[
-                "parlor.Send",
-                "parlor.SendMessage",
-                "parlor.Reply",
-                "parlor.ReplyMessage",
-                "parlor.ReplyInChat",
-                "parlor.ReplyMessageInChat",
-                "parlor.Acknowledge",
-            ],
-            &[
-                "parlor_chat_send",
-                "parlor_chat_send_message",
-                "parlor_chat_reply",
-                "parlor_chat_reply_message",
-                "parlor_reply",
-                "parlor_reply_message",
-                "parlor_acknowledge",
-            ],
-        ],
-    ),
-    (Permission::RoomsJoin, [&[], &[], &["parlor_room_open", "parlor_room_close"]]),
-    (
-        Permission::RoomsModerate,
-        [&[], &[], &["parlor_room_kick", "parlor_room_ban", "parlor_room_set_role", "parlor_room_set_affiliation"]],
-    ),
-    (
-        Permission::RoomsRead,
-        [
-            &["rooms::get_with", "rooms::occupant_of"],
-            &["parlor.OccupantOf", "parlor.OccupantIn"],
-            &["parlor_occupant_of", "parlor_room_occupant"],
-        ],
-    ),
-    (
-        Permission::RoomsSend,
-        [
-            &["rooms::reply"],
-            &["parlor.Say", "parlor.SayMessage", "parlor.Reply", "parlor.ReplyMessage", "parlor.ReplyInRoom"],
-            &[
-                "parlor_room_send",
-                "parlor_room_send_message",
-                "parlor_room_reply",
-                "parlor_reply",
-                "parlor_reply_message",
-            ],
-        ],
-    ),
-    (
-        Permission::StanzaSend,
-        [
-            &["api::ask"],
-            &["parlor.SendStanza", "parlor.SendXML", "parlor.Ask"],
-            &["parlor_stanza_send", "parlor_stanza_ask"],
-        ],
-    ),
-    (
-        Permission::Storage,
-        [
-            &["storage::set_for", "storage::get_bytes", "storage::set_bytes", "storage::keys", "storage::change"],
-            &["parlor.Store", "parlor.StoreIf", "parlor.Change", "parlor.Stored", "parlor.Forget", "parlor.StoredKeys"],
-            &[
-                "parlor_storage_set",
-                "parlor_storage_get",
-                "parlor_storage_compare_and_set",
-                "parlor_storage_delete",
-                "parlor_storage_keys",
-            ],
-        ],
-    ),
-];
+/// A function of an SDK.
+#[derive(Debug, PartialEq)]
+struct Function {
+    /// The module in Rust; the other SDKs are one each.
+    module: &'static str,
+    name: &'static str,
+    /// What an author writes to call it, whatever stands behind that; none: only the SDK does.
+    spelled: Option<String>,
+    /// What stands from its name to the next one's.
+    body: Vec<(usize, Token<'static>)>,
+}
+
+impl Function {
+    fn new(language: Language, file: &'static str, name: &'static str, is_method: bool, body: &'static str) -> Self {
+        let module = if language == Language::Rust { file.trim_end_matches(".rs") } else { "parlor" };
+        let spelled = match language {
+            // Told from a field.
+            Language::Rust if is_method => Some(format!(".{name}(")),
+            Language::Rust => Some(format!("{module}::{name}")),
+            Language::Go => Some(format!("parlor.{name}")),
+            _ => name.starts_with("parlor_").then(|| name.to_owned()),
+        };
+        Self { module, name, spelled, body: tokens(body) }
+    }
+
+    /// Whether it calls another one, as its own module does or as authors do.
+    fn calls(&self, other: &Self) -> bool {
+        let is_call = |part: &[(usize, Token<'_>)]| {
+            matches!(part, [(_, before), (_, Token::Word(name)), (_, Token::Sign('(' | '['))]
+                if *before != Token::Sign('.') && *name == other.name)
+        };
+        (self.module == other.module && self.body.windows(3).any(is_call))
+            || other.spelled.as_deref().is_some_and(|spelled| stands(&self.body, spelled).is_some())
+    }
+}
 
 /// What needs permissions that are not asked for, one entry each: the first line of the source that does, else the calls.
 pub(super) fn in_need(folder: &Path, language: Language, undeclared: &[(Import, Permission)]) -> Vec<String> {
-    let files = files(folder, language);
+    let (sdk, files) = (functions(language), files(folder, language));
     let mut told = Vec::new();
     for (import, permission) in undeclared {
-        let call = first_line(folder, &files, &words(language, *permission))
-            .unwrap_or_else(|| spelled(language, &import.grouping, &import.function));
-        let one = format!("{call} needs {permission}");
+        let contract = spelled(language, &import.grouping, &import.function);
+        let mut names = callers(&sdk, &contract);
+        names.push(&contract);
+        // Others may have a method of that name.
+        let (methods, names): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| name.starts_with('.'));
+        let line = first_line(folder, &files, &names).or_else(|| first_line(folder, &files, &methods));
+        let one = format!("{} needs {permission}", line.unwrap_or(contract));
         if !told.contains(&one) {
             told.push(one);
         }
@@ -125,30 +90,91 @@ fn capitalised(function: &str) -> String {
     words.collect()
 }
 
-/// Everything in a language that needs a permission.
-fn words(language: Language, permission: Permission) -> Vec<String> {
-    let column = match language {
-        Language::Rust => 0,
-        Language::Go => 1,
-        Language::C => 2,
-        Language::Python | Language::JavaScript | Language::TypeScript => return Vec::new(),
+/// The functions of an SDK.
+fn functions(language: Language) -> Vec<Function> {
+    let sources = match language {
+        Language::Rust => rust::SOURCES.to_vec(),
+        Language::Go => texts(go::SDK),
+        Language::C => texts(c::FILES),
+        Language::Python | Language::JavaScript | Language::TypeScript => Vec::new(),
     };
-    let own = OWN.iter().filter(|(needed, _)| *needed == permission).flat_map(|(_, names)| names[column]);
-    let calls = table::CALLS.iter().filter(|call| call.permission == Some(permission));
-    let calls = calls.map(|call| spelled(language, call.grouping, call.function));
-    own.map(|name| (*name).to_owned()).chain(calls).collect()
+    let mut all = Vec::new();
+    for (file, text) in sources {
+        let (mut at, mut names) = (0, Vec::new());
+        for line in text.split_inclusive('\n') {
+            if let Some(name) = begun(language, line) {
+                names.push((at + name.start..at + name.end, line.starts_with(' ')));
+            }
+            at += line.len();
+        }
+        let mut end = text.len();
+        for (name, is_method) in names.into_iter().rev() {
+            let begin = name.start;
+            let body = &text[name.end..end];
+            // A method of Go has its name elsewhere.
+            if !name.is_empty() {
+                all.push(Function::new(language, file, &text[name], is_method, body));
+            }
+            end = begin;
+        }
+    }
+    all
+}
+
+/// Those files that are texts.
+fn texts(files: &'static [(&'static str, &'static [u8])]) -> Vec<(&'static str, &'static str)> {
+    files.iter().filter_map(|(name, text)| Some((*name, std::str::from_utf8(text).ok()?))).collect()
+}
+
+/// Where in a line the name stands of a function that begins there.
+fn begun(language: Language, line: &str) -> Option<Range<usize>> {
+    let begin = match language {
+        Language::Rust => {
+            let at = line.find("fn ")?;
+            let is_before = |word: &str| word == "async" || word.starts_with("pub");
+            line[..at].split_whitespace().all(is_before).then_some(at + "fn ".len())?
+        }
+        Language::Go => line.starts_with("func ").then_some("func ".len())?,
+        _ if line.starts_with([' ', '#', '/']) || !line.trim_end().ends_with('{') => return None,
+        _ => line[..line.find('(')?].rfind([' ', '*'])? + 1,
+    };
+    let length = line[begin..].find(['(', '<', '['])?;
+    Some(begin..begin + length)
+}
+
+/// What an author may have written that comes to a call of the contract.
+fn callers<'s>(sdk: &'s [Function], contract: &str) -> Vec<&'s str> {
+    let mut found: Vec<&Function> = Vec::new();
+    loop {
+        let comes_to_it =
+            |one: &Function| stands(&one.body, contract).is_some() || found.iter().any(|known| one.calls(known));
+        let more: Vec<_> = sdk.iter().filter(|one| !found.contains(one) && comes_to_it(one)).collect();
+        if more.is_empty() {
+            return found.into_iter().filter_map(|one| one.spelled.as_deref()).collect();
+        }
+        found.extend(more);
+    }
+}
+
+/// Where a name stands first.
+fn stands(text: &[(usize, Token<'_>)], name: &str) -> Option<usize> {
+    let name: Vec<_> = tokens(name).into_iter().map(|(_, token)| token).collect();
+    text.windows(name.len())
+        .find(|part| part.iter().map(|(_, token)| *token).eq(name.iter().copied()))
+        .map(|part| part[0].0)
 }
 
 /// The author's files, in the order of their names.
 fn files(folder: &Path, language: Language) -> Vec<PathBuf> {
-    let ends: &[&str] = match language {
-        Language::Rust => &["rs"],
-        Language::Go => &["go"],
-        Language::C => &["c", "h"],
-        Language::Python | Language::JavaScript | Language::TypeScript => &[],
+    // As the compilers look for them.
+    let (ends, deepest): (&[&str], _) = match language {
+        Language::Rust => (&["rs"], DEEPEST),
+        Language::Go => (&["go"], DEEPEST),
+        Language::C => (&["c", "h"], 0),
+        Language::Python | Language::JavaScript | Language::TypeScript => (&[], 0),
     };
     let mut found = Vec::new();
-    collect(folder, ends, DEEPEST, &mut found);
+    collect(folder, ends, deepest, &mut found);
     found.sort();
     found
 }
@@ -157,8 +183,8 @@ fn collect(folder: &Path, ends: &[&str], deeper: usize, found: &mut Vec<PathBuf>
     // What cannot be read is told of by who compiles it.
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let (path, name) = (entry.path(), entry.file_name());
-        // The SDK, and what other programs made.
-        if found.len() == MOST_FILES || name.as_encoded_bytes().starts_with(b".") || name == "target" {
+        let name = name.to_string_lossy();
+        if found.len() == MOST_FILES || is_no_source(&name) || name.ends_with("_test.go") {
             continue;
         }
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
@@ -170,27 +196,16 @@ fn collect(folder: &Path, ends: &[&str], deeper: usize, found: &mut Vec<PathBuf>
     }
 }
 
-/// The first line that has one of these words, such as `src/lib.rs:14: chats::reply`.
-fn first_line(folder: &Path, files: &[PathBuf], words: &[String]) -> Option<String> {
+/// The first line that has one of these names, such as `src/lib.rs:14: chats::reply`.
+fn first_line(folder: &Path, files: &[PathBuf], names: &[&str]) -> Option<String> {
     files.iter().find_map(|file| {
         let text = read_text(file).ok()?;
+        let parts = tokens(&text);
+        let (at, name) = names.iter().filter_map(|name| Some((stands(&parts, name)?, *name))).min()?;
         let shown = file.strip_prefix(folder).unwrap_or(file).display();
-        text.lines().enumerate().filter(|(_, line)| !is_comment(line)).find_map(|(index, line)| {
-            let word = words.iter().find(|word| has_word(line, word))?;
-            Some(format!("{shown}:{}: {word}", index + 1))
-        })
+        let line = text[..at].matches('\n').count() + 1;
+        Some(format!("{shown}:{line}: {}", name.trim_matches(['.', '('])))
     })
-}
-
-fn is_comment(line: &str) -> bool {
-    ["//", "/*", "* "].iter().any(|begin| line.trim_start().starts_with(begin))
-}
-
-/// Whether it stands there as a name, and not as a part of a longer one.
-fn has_word(line: &str, word: &str) -> bool {
-    let is_name = |one: char| one.is_alphanumeric() || one == '_';
-    line.match_indices(word)
-        .any(|(at, _)| !line[..at].ends_with(is_name) && !line[at + word.len()..].starts_with(is_name))
 }
 
 #[cfg(test)]
@@ -204,47 +219,55 @@ mod tests {
     #[test]
     fn the_line_is_told_that_needs_what_is_not_asked_for() {
         let folder = tempfile::tempdir().unwrap();
-        fs::create_dir_all(folder.path().join("src/more")).unwrap();
-        fs::create_dir_all(folder.path().join(".parlor/sdk")).unwrap();
+        for place in ["src/more", "tests", "old", ".parlor/sdk"] {
+            fs::create_dir_all(folder.path().join(place)).unwrap();
+        }
         let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
-        write("src/lib.rs", "// chats::reply\nfn chats::replying() {}\n");
+        write(
+            "src/lib.rs",
+            "/*\nchats::reply(a);\n*/\nfn replying() { say(\"chats::reply(\"); a.reply = b; } // chats::reply()\n",
+        );
         write("src/more/b.rs", "use x;\n    chats::reply(&message, text).await?;\n    chats::send(a, b);\n");
+        write("tests/a.rs", "chats::send(a, b);\n");
         write(".parlor/sdk/a.go", "parlor.Send()\n");
+        write("a_test.go", "parlor.Send()\n");
         write("plugin.go", "func a() {\n\treturn parlor.ReplyInChat(ctx, message, \"\")\n}\n");
-        write("plugin.c", "/* parlor_reply */\n");
+        write("plugin.c", "/* parlor_reply(message); */\nint chat, parlor_replying;\n");
+        write("old/plugin.c", "parlor_reply(message);\n");
         let told = |language| in_need(folder.path(), language, &send());
         assert_eq!(told(Language::Rust), ["src/more/b.rs:2: chats::reply needs messages.send"]);
         assert_eq!(told(Language::Go), ["plugin.go:2: parlor.ReplyInChat needs messages.send"]);
         assert_eq!(told(Language::C), ["parlor_plugin_chats_send needs messages.send"]);
+        write("plugin.c", "parlor_error error =\n  parlor_reply(message, \"\");\n");
+        assert_eq!(told(Language::C), ["plugin.c:2: parlor_reply needs messages.send"]);
+        write("src/more/b.rs", "let a = message\n    .reply(text);\n");
+        assert_eq!(told(Language::Rust), ["src/more/b.rs:2: reply needs messages.send"]);
         let both = [send(), send()].concat();
         assert_eq!(in_need(folder.path(), Language::Go, &both).len(), 1);
         assert_eq!(spelled(Language::Go, "rooms", "get-or-create"), "rooms.GetOrCreate");
         assert_eq!(spelled(Language::Rust, "storage", "compare-and-set"), "storage::compare_and_set");
     }
 
-    /// So that no name stands there that an SDK does not have any more.
     #[test]
-    fn what_is_looked_for_is_in_the_sdks() {
-        let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins-sdk");
-        let read = |path: &Path| fs::read_to_string(path).unwrap();
-        let go: String = files(&sdk.join("go"), Language::Go).iter().map(|file| read(file)).collect();
-        let c = read(&sdk.join("c/parlor.h"));
-        for (_, [rust, in_go, in_c]) in OWN {
-            for name in *rust {
-                let (module, function) = name.split_once("::").unwrap();
-                let text = read(&sdk.join(format!("src/{module}.rs")));
-                assert!(
-                    text.contains(&format!("fn {function}(")) || text.contains(&format!("fn {function}<")),
-                    "{name}"
-                );
-            }
-            for name in *in_go {
-                let name = name.strip_prefix("parlor.").unwrap();
-                assert!(go.contains(&format!("func {name}(")) || go.contains(&format!("func {name}[")), "{name}");
-            }
-            for name in *in_c {
-                assert!(c.contains(&format!("parlor_error {name}(")), "{name}");
-            }
-        }
+    fn what_comes_to_a_call_is_read_in_the_sdks() {
+        let names = |language, grouping: &str, function: &str| {
+            let sdk = functions(language);
+            let mut names = callers(&sdk, &spelled(language, grouping, function));
+            names.sort_unstable();
+            names.join(" ")
+        };
+        assert_eq!(names(Language::Rust, "chats", "send"), ".reply( chats::acknowledge chats::reply chats::send");
+        assert_eq!(names(Language::Rust, "disco", "own-features-get"), "disco::features");
+        assert_eq!(
+            names(Language::Go, "chats", "send"),
+            "parlor.Acknowledge parlor.Reply parlor.ReplyInChat parlor.ReplyMessage parlor.ReplyMessageInChat parlor.Send \
+             parlor.SendMessage"
+        );
+        assert_eq!(names(Language::Go, "storage", "compare-and-set"), "parlor.Change parlor.StoreIf");
+        assert_eq!(
+            names(Language::C, "rooms", "send"),
+            "parlor_reply parlor_reply_message parlor_room_reply parlor_room_send parlor_room_send_message"
+        );
+        assert_eq!(names(Language::C, "archive", "query"), "parlor_archive_read");
     }
 }

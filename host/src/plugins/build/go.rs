@@ -34,7 +34,7 @@ macro_rules! sdk {
 }
 
 /// The SDK, file by file; a test says when one is missing.
-const SDK: &[(&str, &[u8])] = sdk![
+pub(super) const SDK: &[(&str, &[u8])] = sdk![
     "archive.go",
     "contract/export_guest/guest.go",
     "contract/wit/streams.go",

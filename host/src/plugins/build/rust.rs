@@ -12,6 +12,7 @@ use serde_json::Value;
 use wit_component::ComponentEncoder;
 
 use self::project::Project;
+pub(super) use self::sdk::SOURCES;
 pub(super) use self::toolchain::TARGET;
 pub(super) use self::toolchain::Toolchain;
 use super::{BuildError, Made, Traces, environment, names, read_text};

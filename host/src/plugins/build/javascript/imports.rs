@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use super::super::tokens::{Token, tokens};
 use super::modules::Modules;
 use crate::nearest::{nearest, suggestion};
 
@@ -57,62 +58,6 @@ fn place(name: &str, module: &str, modules: &Modules) -> Option<String> {
 struct Import<'t> {
     module: &'t str,
     names: Vec<(usize, &'t str)>,
-}
-
-/// A part of a text, as far as it matters here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Token<'t> {
-    /// A name or a keyword.
-    Word(&'t str),
-    /// What stands between quotation marks.
-    Text(&'t str),
-    Sign(char),
-}
-
-/// The parts of a text, and where they begin, without comments. What stands between slashes is not told from a division, and may
-/// hide what follows; imports stand above it.
-fn tokens(text: &str) -> Vec<(usize, Token<'_>)> {
-    let is_of_name = |sign: char| sign.is_alphanumeric() || matches!(sign, '_' | '$');
-    let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(sign) = text[at..].chars().next() {
-        let rest = &text[at..];
-        let length = if rest.starts_with("//") {
-            rest.find('\n').unwrap_or(rest.len())
-        } else if let Some(comment) = rest.strip_prefix("/*") {
-            comment.find("*/").map_or(rest.len(), |end| end + "/**/".len())
-        } else if matches!(sign, '"' | '\'' | '`') {
-            let length = quoted(rest, sign);
-            found.push((at, Token::Text(rest[1..length].trim_end_matches(sign))));
-            length
-        } else if is_of_name(sign) {
-            let length = rest.find(|sign: char| !is_of_name(sign)).unwrap_or(rest.len());
-            found.push((at, Token::Word(&rest[..length])));
-            length
-        } else {
-            if !sign.is_whitespace() {
-                found.push((at, Token::Sign(sign)));
-            }
-            sign.len_utf8()
-        };
-        at += length;
-    }
-    found
-}
-
-/// How long a text is with its quotation marks; most end with their line at the latest.
-fn quoted(rest: &str, mark: char) -> usize {
-    let mut is_escaped = false;
-    for (at, sign) in rest.char_indices().skip(1) {
-        match sign {
-            _ if is_escaped => is_escaped = false,
-            '\\' => is_escaped = true,
-            '\n' if mark != '`' => return at,
-            _ if sign == mark => return at + 1,
-            _ => {}
-        }
-    }
-    rest.len()
 }
 
 /// What a module imports, and what it exports of others.

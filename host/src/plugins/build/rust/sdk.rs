@@ -21,7 +21,7 @@ macro_rules! sources {
 }
 
 /// What it is made of, without its tests; a test says when one is missing.
-const SOURCES: &[(&str, &str)] = sources![
+pub(in super::super) const SOURCES: &[(&str, &str)] = sources![
     "api.rs",
     "archive.rs",
     "bindings.rs",

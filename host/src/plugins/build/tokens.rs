@@ -1,0 +1,82 @@
+//! What a source is made of, in the languages that write comments and texts as C does: enough to find a name in it.
+
+/// A part of a text, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Token<'t> {
+    /// A name or a keyword.
+    Word(&'t str),
+    /// What stands between quotation marks.
+    Text(&'t str),
+    /// Any other sign.
+    Sign(char),
+}
+
+/// The parts of a text, and where they begin, without comments. A regular expression of JavaScript is not told from a division, nor
+/// a lifetime of Rust from a text: they may hide what follows.
+pub(super) fn tokens(text: &str) -> Vec<(usize, Token<'_>)> {
+    let is_of_name = |sign: char| sign.is_alphanumeric() || matches!(sign, '_' | '$');
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(sign) = text[at..].chars().next() {
+        let rest = &text[at..];
+        let length = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            comment.find("*/").map_or(rest.len(), |end| end + "/**/".len())
+        } else if matches!(sign, '"' | '\'' | '`') {
+            let length = quoted(rest, sign);
+            found.push((at, Token::Text(rest[1..length].trim_end_matches(sign))));
+            length
+        } else if is_of_name(sign) {
+            let length = rest.find(|sign: char| !is_of_name(sign)).unwrap_or(rest.len());
+            found.push((at, Token::Word(&rest[..length])));
+            length
+        } else {
+            if !sign.is_whitespace() {
+                found.push((at, Token::Sign(sign)));
+            }
+            sign.len_utf8()
+        };
+        at += length;
+    }
+    found
+}
+
+/// How long a text is with its quotation marks; most end with their line at the latest.
+fn quoted(rest: &str, mark: char) -> usize {
+    let mut is_escaped = false;
+    for (at, sign) in rest.char_indices().skip(1) {
+        match sign {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            '\n' if mark != '`' => return at,
+            _ if sign == mark => return at + 1,
+            _ => {}
+        }
+    }
+    rest.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_in_comments_and_texts_is_no_name() {
+        let text = "/* a\n b */ c.d('e', \"f\\\" g\") // h\n`i\nj`";
+        let found: Vec<_> = tokens(text).into_iter().map(|(at, token)| (&text[at..=at], token)).collect();
+        let sign = |sign: &'static str| (sign, Token::Sign(sign.chars().next().unwrap()));
+        let expected = [
+            ("c", Token::Word("c")),
+            sign("."),
+            ("d", Token::Word("d")),
+            sign("("),
+            ("'", Token::Text("e")),
+            sign(","),
+            ("\"", Token::Text("f\\\" g")),
+            sign(")"),
+            ("`", Token::Text("i\nj")),
+        ];
+        assert_eq!(found, expected);
+    }
+}
