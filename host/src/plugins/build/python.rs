@@ -222,10 +222,21 @@ mod tests {
         {
             assert_eq!(said(fine), "");
         }
-        for newer in ["type A = int\n", "def f[A = int](a: A): ...\n", "try: ...\nexcept A, B: ...\n", "a = t\"{b}\"\n"]
-        {
+        for newer in [
+            "type A = int\n",
+            "def f[A = int](a: A): ...\n",
+            "\u{feff}def f[A](a: A): ...\n",
+            "try: ...\nexcept A, B: ...\n",
+            "a = t\"{b}\"\n",
+            "\u{c}\na = '\u{2028}'\nb = t\"{a}\"\n",
+            "a = '\\N{SHAKING FACE}'\n",
+        ] {
             assert_eq!(said(newer), "", "{newer}");
         }
+        // A package is what is imported, also where a module beside it is called so.
+        fs::write(folder.path().join("lib.py"), "def answer(:\n").unwrap();
+        fs::write(folder.path().join("lib/__init__.py"), "").unwrap();
+        assert_eq!(said("import lib\n"), "");
     }
 
     #[test]

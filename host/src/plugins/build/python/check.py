@@ -25,8 +25,10 @@ def may_be_newer(error: SyntaxError, text: str) -> bool:
         return True
     if sys.version_info >= THEIRS:
         return False
-    lines = "\n".join(text.splitlines()[error.lineno - 1 : (error.end_lineno or error.lineno)])
-    is_text = "f-string" in str(error.msg) or "triple-quoted" in str(error.msg)
+    # As Python counts them, for which a form feed ends none.
+    lines = "\n".join(re.split(r"\r\n?|\n", text)[error.lineno - 1 : (error.end_lineno or error.lineno)])
+    # An older one does not know all names of characters either.
+    is_text = any(part in str(error.msg) for part in ("f-string", "triple-quoted", "unknown Unicode"))
     return sys.version_info < OLDEST or is_text or bool(NEWER_LINE.search(lines) or NEWER_FILE.search(text))
 
 
@@ -46,7 +48,8 @@ def imported(tree: ast.Module, file: Path) -> list[Path]:
             path = place
             for part in filter(None, name.split(".")):
                 path = path / part
-                found += [path.with_name(f"{part}.py"), path / "__init__.py"]
+                package = path / "__init__.py"
+                found.append(package if package.is_file() else path.with_name(f"{part}.py"))
     return found
 
 
@@ -61,10 +64,11 @@ def look() -> None:
         seen.add(file)
         text = file.read_bytes()
         try:
-            compile(text, str(file), "exec", dont_inherit=True)
-            unread += imported(ast.parse(text), file)
+            tree = ast.parse(text, file)
+            compile(tree, file, "exec", dont_inherit=True)
+            unread += imported(tree, file)
         except SyntaxError as error:
-            if not may_be_newer(error, text.decode(errors="replace")):
+            if not may_be_newer(error, text.decode("utf-8-sig", errors="replace")):
                 print("Traceback (most recent call last):")
                 print(*traceback.format_exception_only(error), sep="", end="")
                 sys.exit(REFUSED)
