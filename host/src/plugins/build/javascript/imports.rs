@@ -102,7 +102,8 @@ fn import<'t>(rest: &[(usize, Token<'t>)]) -> Option<Import<'t>> {
 
 /// The names that a module exports, as far as it names them.
 fn exports(text: &str) -> Vec<&str> {
-    const KINDS: [&str; 6] = ["async", "class", "const", "function", "let", "var"];
+    // `* as`, too, behind which a name stands; without one there is `from`.
+    const KINDS: [&str; 7] = ["as", "async", "class", "const", "function", "let", "var"];
     let is_kind = |token: &Token<'_>| match token {
         Token::Word(word) => KINDS.contains(word),
         Token::Sign(sign) => *sign == '*',
@@ -116,7 +117,7 @@ fn exports(text: &str) -> Vec<&str> {
         }
         let mut rest = tokens[at + 1..].iter().map(|(_, token)| *token).skip_while(is_kind);
         match rest.next() {
-            Some(Token::Word(name)) => found.push(name),
+            Some(Token::Word(name)) if name != "from" => found.push(name),
             Some(Token::Sign('{')) => {
                 let mut last: Option<&str> = None;
                 for token in rest.take_while(|token| *token != Token::Sign('}')) {
@@ -167,8 +168,8 @@ mod tests {
     #[test]
     fn what_a_module_exports_is_known_by_name() {
         let text = "export const a = 1;\nexport async function b() {}\nexport function* c() {}\nexport { d, e as f };\n\
-                    export default class {}\n";
-        assert_eq!(exports(text), ["a", "b", "c", "d", "f", "default"]);
+                    export default class {}\nexport * from \"a\";\nexport * as g from \"b\";\n";
+        assert_eq!(exports(text), ["a", "b", "c", "d", "f", "default", "g"]);
         let ours = exports(SDK);
         assert_eq!(nearest("repyl", ours.iter().copied()), Some("reply"));
         assert!(ours.contains(&"onStart") && ours.contains(&"Denied"), "{ours:?}");
