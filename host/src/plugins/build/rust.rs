@@ -33,7 +33,9 @@ pub(super) fn made_of(folder: &Path) -> Option<PathBuf> {
     let is_name = package.bytes().all(|letter| letter.is_ascii_alphanumeric() || b"-_".contains(&letter));
     let file = is_name.then(|| format!("target/plugins/{package}.wasm"))?;
     let folder = fs::canonicalize(folder).ok()?;
-    folder.ancestors().map(|around| around.join(&file)).find(|file| file.is_file())
+    // What lies around no project may be anybody's, as in `/tmp`.
+    let projects = folder.ancestors().filter(|around| around.join(MARK).is_file());
+    projects.map(|around| around.join(&file)).find(|file| file.is_file())
 }
 
 /// Compiles it, and makes a component of the result.
@@ -120,6 +122,8 @@ mod tests {
         let target = fs::canonicalize(root.path()).unwrap().join("target/plugins");
         fs::create_dir_all(&target).unwrap();
         fs::write(target.join("my-parrot.wasm"), "").unwrap();
+        assert_eq!(made_of(&folder), None, "nobody builds there");
+        fs::write(root.path().join(MARK), "[workspace]\n").unwrap();
         assert_eq!(made_of(&folder), Some(target.join("my-parrot.wasm")));
         fs::write(folder.join(MARK), "[package]\nname = \"../plugins/my-parrot\"\n").unwrap();
         assert_eq!(made_of(&folder), None);
