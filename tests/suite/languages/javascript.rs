@@ -236,6 +236,7 @@ async fn what_does_not_build_in_javascript_leaves_no_file_and_shows_the_authors_
             "import {\n  on,\n  repyl,\n} from \"parlor\";\n",
             ["'repyl' in module 'parlor', did you mean \"reply\"?", "    at /plugin.js:3:3\n"],
         ),
+        ("import parlor from \"parlor\";\n", ["import * as NAME\n", "    at /plugin.js:1:8\n"]),
         (
             "import \"./other.js\";\nimport { word } from \"./other\";\n",
             ["'word' in module '/other.js', did you mean \"words\"?", "    at /plugin.js:2:10\n"],
