@@ -237,6 +237,9 @@ mod tests {
         fs::write(folder.path().join("lib.py"), "def answer(:\n").unwrap();
         fs::write(folder.path().join("lib/__init__.py"), "").unwrap();
         assert_eq!(said("import lib\n"), "");
+        // Nor is one that is called as the library has one.
+        fs::write(folder.path().join("queue.py"), "def answer(:\n").unwrap();
+        assert_eq!(said("import queue\n"), "");
     }
 
     #[test]

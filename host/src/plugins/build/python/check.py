@@ -45,6 +45,9 @@ def imported(tree: ast.Module, file: Path) -> list[Path]:
             if node.level:
                 place = file.parents[min(node.level, len(file.parents)) - 1]
         for name in names:
+            # In a component the library comes before the plugin's folder.
+            if name.partition(".")[0] in sys.stdlib_module_names and not place.parts:
+                continue
             path = place
             for part in filter(None, name.split(".")):
                 path = path / part
