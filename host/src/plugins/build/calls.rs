@@ -1,8 +1,8 @@
 //! Which line of an author's needs a permission, for the error where `plugin.toml` does not ask for it.
 //!
 //! A component names calls of the contract, and an author wrote those of an SDK: which of these come to it, says the SDK's own
-//! source. They are looked for in the author's, name by name; of who gave them other names, the contract's are told, as the language
-//! spells them.
+//! source. They are looked for in the author's, name by name; of who gave them other names, the contract's are told, as the
+//! language spells them.
 
 use std::fs;
 use std::ops::Range;

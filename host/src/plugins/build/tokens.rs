@@ -11,8 +11,8 @@ pub(super) enum Token<'t> {
     Sign(char),
 }
 
-/// The parts of a text, and where they begin, without comments. A regular expression of JavaScript is not told from a division, nor
-/// a lifetime of Rust from a text: they may hide what follows.
+/// The parts of a text, and where they begin, without comments. A regular expression of JavaScript is not told from a division,
+/// nor a lifetime of Rust from a text: they may hide what follows.
 pub(super) fn tokens(text: &str) -> Vec<(usize, Token<'_>)> {
     let is_of_name = |sign: char| sign.is_alphanumeric() || matches!(sign, '_' | '$');
     let mut found = Vec::new();

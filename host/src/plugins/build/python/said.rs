@@ -8,10 +8,9 @@ const BEHIND: &str = "\n\nCaused by:\n";
 const TRACEBACK: &str = "Traceback (most recent call last):";
 
 /// What componentize-py calls the folders that it was given, one after the other: the plugin's own, that of the
-/// module which imports it, and the SDK's.
-const OWN: &str = "File \"/0/";
+/// module which imports it, and the SDK's. Of a name that is not there Python tells the file as well, in brackets.
+const OWN: [&str; 4] = ["File \"/0/", "File \"/2/", " (/0/", " (/2/"];
 const MAIN: &str = "  File \"/1/";
-const SDK: &str = "File \"/2/";
 
 /// What the plugin printed, and then the traceback with the author's names of files; none where the tool says anything else.
 pub(super) fn by_python(said: &str) -> Option<(String, String)> {
@@ -23,7 +22,10 @@ pub(super) fn by_python(said: &str) -> Option<(String, String)> {
         // A call is a line, and what is further in beneath it.
         is_of_main = line.starts_with(MAIN) || (is_of_main && line.starts_with("    "));
         if !is_of_main {
-            kept.push_str(&line.replacen(OWN, "File \"", 1).replacen(SDK, "File \"", 1));
+            match OWN.into_iter().find(|begin| line.contains(*begin)) {
+                Some(begin) => kept.push_str(&line.replacen(begin, &begin[..begin.len() - "/0/".len()], 1)),
+                None => kept.push_str(line),
+            }
             kept.push('\n');
         }
     }
@@ -40,9 +42,10 @@ mod tests {
         let said = "Traceback (most recent call last):\n  File \"<string>\", line 1, in <module>\nAssertionError: printed\n\
                     Traceback (most recent call last):\n  File \"/1/parlor_main.py\", line 3, in <module>\n    import plugin\n    ^^^^^\n  \
                     File \"/0/plugin.py\", line 4, in <module>\n    on(1)\n  File \"/2/parlor/listen.py\", line 9, in on\n    raise\n\
-                    NameError: no '/1/'\n\n\nCaused by:\n    NameError: no '/1/'\n\nStack backtrace:\n   0: <anyhow::Error>::msg\n";
+                    ImportError: no '/1/' in 'lib' (/0/lib.py). What?\n\n\nCaused by:\n    \
+                    NameError: no\n\nStack backtrace:\n   0: <anyhow::Error>::msg\n";
         let expected = "Traceback (most recent call last):\n  File \"plugin.py\", line 4, in <module>\n    on(1)\n  \
-                        File \"parlor/listen.py\", line 9, in on\n    raise\nNameError: no '/1/'";
+                        File \"parlor/listen.py\", line 9, in on\n    raise\nImportError: no '/1/' in 'lib' (lib.py). What?";
         assert_eq!(by_python(said), Some(("printed\n".to_owned(), expected.to_owned())));
         assert_eq!(
             by_python("Traceback (most recent call last):\nAssertionError: no WIT\n\nCaused by:\n    x\n"),
