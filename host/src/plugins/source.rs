@@ -13,6 +13,7 @@ use serde::{Serialize, Serializer};
 use super::build;
 use super::component::MAX_BYTES;
 use super::store::{self, Unfit};
+use crate::harmless::shell_word;
 use crate::https::{self, Answer, FetchError, Url, UrlError};
 
 pub use oci::{LogIn, LogInError, OciError, Reference, ReferenceError};
@@ -201,7 +202,7 @@ fn discreet(address: &str) -> Cow<'_, str> {
 /// What else may be meant by the path of what is no file: the folder that one is made of, an address without what it begins with.
 fn meant(path: &Path, cause: &io::Error) -> String {
     if build::is_plugin(path) {
-        let command = format!("`parlor plugin build {}`", path.display());
+        let command = format!("`parlor plugin build {}`", shell_word(&path.display().to_string()));
         return match build::made_of(path) {
             Some(file) if file.is_file() => format!(": {}, which {command} has made", file.display()),
             Some(file) => format!(", which {command} makes first: {}", file.display()),
@@ -260,14 +261,14 @@ mod tests {
     #[test]
     fn who_names_a_plugins_folder_is_told_of_the_file_that_is_made_of_it() {
         let around = tempfile::tempdir().unwrap();
-        let folder = around.path().join("parrot");
+        let folder = around.path().join("my parrot");
         std::fs::create_dir(&folder).unwrap();
         let said = || Source::File(folder.clone()).fetch(&LogIn::Kept).unwrap_err().to_string();
         assert!(said().ends_with("(it is not a file); give the path of a plugin's file"), "{}", said());
         let manifest = "[plugin]\nname = \"parrot\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Repeats\"\n";
         std::fs::write(folder.join("plugin.toml"), manifest).unwrap();
         std::fs::write(folder.join("Cargo.toml"), "[package]\nname = \"parrot\"\n").unwrap();
-        let command = format!("`parlor plugin build {}`", folder.display());
+        let command = format!("`parlor plugin build '{}'`", folder.display());
         let told = format!("a plugin's file, which {command} makes first, and names");
         assert!(said().ends_with(&told), "{}", said());
         std::fs::rename(folder.join("Cargo.toml"), folder.join("plugin.py")).unwrap();
