@@ -124,14 +124,14 @@ def on(
 def check(function: Any, taker: str, role: str = "") -> None:
     """`TypeError`: nobody could call it. It is no `async def`; or it yields its answers, as plugins of other bots do; or it is a
     method of no object yet, so that whoever calls it would have none to give."""
+    # A `partial` has none.
+    name = getattr(function, "__name__", function)
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
-        name = getattr(function, "__name__", function)
         raise TypeError(f"{name} yields what nobody would say: answer by `await reply(…)` in an `async def`")
     if not inspect.iscoroutinefunction(function):
         raise TypeError(f"{function!r}{role} has to be an `async def`")
     if next(iter(inspect.signature(function).parameters), None) == "self":
-        method = function.__name__
-        raise TypeError(f"{method} is a method: write {taker}(self.{method}) where its object is made")
+        raise TypeError(f"{name} is a method: write {taker}(self.{name}) where its object is made")
 
 
 def off(name: str, handler: Union[Handler, Subscription]) -> bool:

@@ -226,6 +226,30 @@ async fn what_does_not_build_leaves_no_file_and_shows_the_authors_own_line() {
     is_refused(&folder.path().join("plugin"), &folder, &parts).await;
 }
 
+/// It is said where it is handed over, and not when it is called, which may be in a week.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_could_call_in_python_is_refused_with_what_to_write() {
+    let folder = Folder::new().unwrap();
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    let text = "from functools import partial\nfrom parlor import command, on, on_start\n\n\n\
+                async def late(self): ...\n\n\ndef plain(): ...\n\n\nasync def many(): yield\n\n\n\
+                for taker in (on(\"message\"), command(\"roll\"), on_start):\n    \
+                for function in (late, partial(late), plain, many):\n        try:\n            taker(function)\n        \
+                except TypeError as error:\n            print(error)\nraise SystemError(\"all of it\")\n";
+    folder.write("plugin/plugin.py", text).unwrap();
+    let parts = [
+        "late is a method: write on('message', …)(self.late) where its object is made\n",
+        "late is a method: write command('roll', …)(self.late) where",
+        "late is a method: write on_start(self.late) where",
+        "functools.partial(<function late at ",
+        " listens to message, and has to be an `async def`\n",
+        " does what roll says, and has to be an `async def`\n",
+        "many yields what nobody would say: answer by `await reply(…)` in an `async def`\n",
+        "SystemError: all of it",
+    ];
+    is_refused(&folder.path().join("plugin"), &folder, &parts).await;
+}
+
 /// What goes wrong only when it is run is shown by the plugin's own Python, without what the tool says of itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_while_a_plugin_in_python_is_built_is_shown_as_python_shows_it() {
