@@ -17,9 +17,10 @@ pub(super) fn placed(message: &str, modules: &Modules) -> String {
     let before = message.find(MISSING).unwrap_or_default();
     let (said, rest) = message.split_at(message[before..].find('\n').map_or(message.len(), |end| before + end));
     let text = modules.load(module).unwrap_or_default();
-    let near = match name {
-        "default" => "; what it exports has names: import { NAME }, or all of it: import * as NAME".to_owned(),
-        _ => suggestion(nearest(name, exports(&text))),
+    let near = if name == "default" {
+        "; what it exports has names: import { NAME }, or all of it: import * as NAME".to_owned()
+    } else {
+        suggestion(nearest(name, exports(&text)))
     };
     let place = place(name, module, modules).map(|place| format!("\n    at {place}")).unwrap_or_default();
     format!("{said}{near}{place}{rest}")
