@@ -108,6 +108,8 @@ async fn a_compiler_has_nothing_of_the_host_and_ends_with_it() {
     home.set_environment("NONE", "canary-password");
     home.set_policy(&Policy::default().with("heavy", heavy(&home, 40))).unwrap();
     let mut host = home.start().unwrap();
+    // Who waits for the account learns why it is not there yet.
+    host.wait("compiling plugin, which may take a while", &[("plugin", "heavy")], SOON).await.unwrap();
     let compiler = compiler_of(host.id(), "compile-component").await;
     let of = |what: &str| format!("/proc/{compiler}/{what}");
     let limit = |limits: &str, name: &str| {

@@ -163,7 +163,11 @@ impl Engine {
     }
 
     /// What was compiled for a digest, now or in an earlier run, or why that is of no use.
-    async fn at_hand(&self, digest: Digest, wasi: bool) -> Result<Option<(Arc<Compiled>, Origin)>, CompileError> {
+    pub(crate) async fn at_hand(
+        &self,
+        digest: Digest,
+        wasi: bool,
+    ) -> Result<Option<(Arc<Compiled>, Origin)>, CompileError> {
         if let Some(compiled) = self.compiled().get(&digest).and_then(Weak::upgrade) {
             return Ok(Some((compiled, Origin::Shared)));
         }

@@ -136,6 +136,9 @@ pub(crate) async fn admitted(
     reading.await.unwrap_or_else(|error| Err(Unfit::Reader(error.to_string())))
 }
 
+/// From how many bytes on a component takes seconds to compile, which are told of before: its account is offline until then.
+const LARGE: usize = 1024 * 1024;
+
 /// The same, compiled and with its secrets. What takes long runs off the runtime.
 pub(crate) async fn load(
     id: &PluginId,
@@ -148,7 +151,14 @@ pub(crate) async fn load(
     for warning in &admitted.warnings {
         tracing::warn!(plugin = %id, "{warning}");
     }
-    let (compiled, origin) = engine.compile(entry.digest, bytes, admitted.wasi).await?;
+    let (compiled, origin) = if let Some(known) = engine.at_hand(entry.digest, admitted.wasi).await? {
+        known
+    } else {
+        if bytes.len() >= LARGE {
+            tracing::info!(plugin = %id, size = bytes.len(), "compiling plugin, which may take a while");
+        }
+        engine.compile(entry.digest, bytes, admitted.wasi).await?
+    };
     match origin {
         Origin::Compiler => tracing::info!(plugin = %admitted.id, digest = entry.digest.short(), "plugin compiled"),
         Origin::Cache => {
