@@ -297,6 +297,9 @@ impl Session {
                 format!("{prefix}{full}{name}{dash}{}", one.help)
             }));
         }
+        if lines.is_empty() {
+            return "There are no commands here.".to_owned();
+        }
         lines.sort();
         let mut text = "Commands:".to_owned();
         for (index, line) in lines.iter().enumerate() {

@@ -309,6 +309,18 @@ fn help_says_what_a_plugin_wrote_only_where_that_may_speak() {
 }
 
 #[test]
+fn help_says_where_no_plugin_that_has_a_command_may_speak() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.add(&granted("karma", "\"rooms.send\" = [\"*\"]"), "karma").unwrap();
+    desk.in_room();
+    desk.say("!help");
+    desk.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "!help"));
+    let answers: Vec<String> = desk.answers().into_iter().map(|(_, text)| text).collect();
+    assert_eq!(answers[0], "There are no commands here.");
+    assert!(answers[1].starts_with("Commands:\n!karma"), "{answers:?}");
+}
+
+#[test]
 fn help_is_not_given_without_end() {
     let mut desk = Desk::connected(Settings::default());
     for number in 0..MOST {
