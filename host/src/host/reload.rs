@@ -77,8 +77,11 @@ impl Host {
             }
             Some(text) if text.trim().is_empty() => {
                 let path = config.plugins.display();
-                self.note(digest, format!("{path} is empty; `parlor reload` makes it count if no plugin is to run"));
-                tracing::warn!(policy = %config.plugins.display(), "the policy is empty; nothing has changed. SIGHUP makes it count if it is meant");
+                self.note(
+                    digest,
+                    format!("{path} is empty; `parlor reload` or SIGHUP makes it count if no plugin is to run"),
+                );
+                tracing::warn!(policy = %config.plugins.display(), "the policy is empty; nothing has changed. `parlor reload` or SIGHUP makes it count if no plugin is to run");
                 return Ok(());
             }
             Some(_) => {}

@@ -74,7 +74,7 @@ fn kind(kind: SettingKind) -> String {
 /// Permissions.
 pub(super) fn permissions() -> String {
     let mut text = "# Permissions\n\nWhat an owner grants, under `[plugin.ID.grants]` in `plugins.toml`. What is not \
-                    granted is not allowed: a call is answered with `denied` and the line that would allow it, and an \
+                    granted is not allowed: a call is answered with `denied` and what would allow it, and an \
                     event is not heard.\n\n"
         .to_owned();
     for &permission in Permission::ALL {
