@@ -29,6 +29,7 @@ use self::arrived::InQuestion;
 use self::leaving::{Farewell, tell_leaving};
 use self::logins::Logins;
 use self::missed::Missed;
+use crate::chance::Chance;
 use crate::clock::{Clock, Watch};
 use crate::config::{AccountConfig, LinkSettings, Settings};
 use crate::error::CallError;
@@ -117,6 +118,7 @@ impl Account {
             own: config.link.jid.to_bare(),
             router: Router::default(),
             clock,
+            chance: Chance::beside(clock),
             data: store.data(clock),
             snapshot: ArcSwap::from_pointee(session.snapshot()),
             settings: ArcSwap::from_pointee(config.settings.clone()),

@@ -5,6 +5,7 @@ mod api;
 mod atomic;
 mod bindings;
 pub mod card;
+pub mod chance;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -1,5 +1,6 @@
 //! `parlor plugin test`: a plugin's own tests, as an author runs them. No server is started for any of this.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -121,6 +122,23 @@ async fn time_goes_by_when_the_test_says_so() {
     );
     let finished = tried(&folder, &[]).await;
     ended(&finished, 0);
+}
+
+/// Chance as well begins anew with each test, and a plugin that starts again draws something else, as anywhere.
+#[tokio::test]
+async fn what_is_drawn_is_the_same_in_each_run() {
+    let test = "alice: do draw\nrestart\nalice: do draw\n";
+    let folder = stage("unruly", &format!("== one\n{test}\n== like it\n{test}"));
+    ended(&tried(&folder, &["--update"]).await, 0);
+    let again = tried(&folder, &[]).await;
+    ended(&again, 0);
+    assert_eq!(again.stdout, "2 passed, 0 failed\n");
+    let written = written(&folder);
+    let drawn = written.lines().filter_map(|line| line.strip_prefix("  to alice: drew "));
+    let drawn: Vec<&str> = drawn.flat_map(str::split_whitespace).collect();
+    assert_eq!(drawn.len(), 8, "{written}");
+    assert_eq!(drawn[..4], drawn[4..]);
+    assert_eq!(drawn.iter().collect::<BTreeSet<_>>().len(), 4, "{drawn:?}");
 }
 
 /// As clients write it: a reply begins with what it answers, and a message is known by its first id however often it is corrected.

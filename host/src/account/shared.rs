@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::logins::Credentials;
 use super::{Asked, Order};
+use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::config::{AccountName, Settings};
 use crate::error::CallError;
@@ -32,6 +33,8 @@ pub struct Shared {
     pub router: Router,
     /// What time it is.
     pub clock: Clock,
+    /// Where its plugins have their random numbers from.
+    pub chance: Chance,
     pub(super) data: PluginData,
     pub(super) snapshot: ArcSwap<Snapshot>,
     pub(super) settings: ArcSwap<Settings>,

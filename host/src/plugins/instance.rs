@@ -20,6 +20,7 @@ use futures_util::StreamExt;
 use futures_util::future::FutureExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
+use rand::RngExt as _;
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -510,7 +511,7 @@ fn next_due(instance: &Instance, timer: std::pin::Pin<&mut tokio::time::Sleep>) 
 }
 
 fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context> {
-    let limits = &instance.limits;
+    let (limits, chance) = (&instance.limits, &instance.account.chance);
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits.handles as usize);
     let context = Context {
@@ -520,6 +521,9 @@ fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context> {
         // What it asks for at once is made in the host's memory first, and a socket that connects to nobody is still a file
         // of the host's.
         wasi: WasiCtx::builder()
+            .secure_random(chance.generator())
+            .insecure_random(chance.generator())
+            .insecure_random_seed(chance.generator().random())
             .max_random_size(limits.hostcall_bytes.as_usize() as u64)
             .allow_tcp(false)
             .allow_udp(false)

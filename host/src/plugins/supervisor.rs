@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use rand::RngExt as _;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -369,7 +370,7 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<Part
         }
         let pause = if is_crowded { PAUSE_FOR_ROOM } else { FIRST_PAUSE * 2_u32.pow(failures - 1) };
         // Plugins that failed together do not come back together.
-        let pause = pause.mul_f64(rand::random_range(0.75..1.25));
+        let pause = pause.mul_f64(shared.account.chance.generator().random_range(0.75..1.25));
         shared.state.send_replace(State::BackingOff { why, pause });
         tokio::select! {
             () = tokio::time::sleep(pause) => {}

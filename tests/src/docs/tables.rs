@@ -135,7 +135,8 @@ pub(super) fn testing() -> String {
     let mut page = "# Tests of plugins\n\n\
         `parlor plugin test` tries a plugin, in whatever language it is written, against `tests/*.chat` in its folder. There is \
         no server: people and rooms are made up, and the session, the permissions and the plugin itself are those of a host. \
-        The clock stands still until a test lets it go on, so that an hour takes no time, and every run is like the last.\n\n\
+        The clock stands still until a test lets it go on, so that an hour takes no time, and what is drawn by chance \
+        begins anew with each test: every run is like the last.\n\n\
         A test is a name, what happens, and indented beneath each step what the plugin does about it. It has to do all of that, \
         in that order, and nothing else; beneath a step with nothing beneath it, nothing.\n\n\
         ```text\n\

@@ -102,6 +102,7 @@ async fn handle(behaviour: Behaviour, message: Message) -> Result<()> {
     let answer = match order {
         "ping" => "pong".to_owned(),
         "seen" => format!("seen {}", SEEN.get()),
+        "draw" => format!("drew {} {}", random(), random()),
         "flood-messages" => flood_messages(&message).await,
         order => match order.parse::<Deed>() {
             Ok(deed) => deed.commit().await?,
