@@ -235,6 +235,24 @@ async fn lists_decide_who_may_run_and_the_black_one_wins() {
     host.stop().await;
 }
 
+/// Row 127.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_wants_a_command_of_another_plugin_is_refused_in_words_that_help() {
+    let house = House::new().await;
+    let wants = "initialize-adds-command";
+    let host = house.start(&Policy::default().with("one", house.unruly("one", wants))).await;
+    until_running(&host, "one").await;
+    let (id, entry) = house.decided("two", house.unruly("two", wants));
+    host.add_plugin(id.clone(), entry).await.unwrap();
+    let sentence = "it wants the command say of the plugin one: disable one of the two, and `parlor plugin restart two` \
+                    tries it again; or its author adds it as two.NAME";
+    assert_eq!(state(&host, "two").await, Some(State::Refused(sentence.to_owned())));
+    assert!(host.remove_plugin(&"one".parse().unwrap()).await);
+    assert!(host.restart_plugin(&id).await);
+    until_running(&host, "two").await;
+    host.stop().await;
+}
+
 /// Rows 6.
 /// Settings `strict_plugin_dependencies`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -33,8 +33,11 @@ async fn add<T: Send + 'static>(accessor: &Accessor<T, Grouping>, spoken: Spoken
     }
     let (plugin, most) = (instance.plugin.clone(), instance.limits.commands as usize);
     let mailbox = Arc::clone(&instance.mailbox);
-    let now = order(&instance, |answer| Command::AddCommand { mailbox, plugin, spoken, most, answer }).await?;
-    instance.has_commands(now);
+    let added = order(&instance, |answer| Command::AddCommand { mailbox, plugin, spoken, most, answer }).await;
+    if let Err(CallError::NotOwner(command)) = &added {
+        instance.is_barred_from(command);
+    }
+    instance.has_commands(added?);
     Ok(())
 }
 

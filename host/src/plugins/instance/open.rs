@@ -11,10 +11,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Span;
 
-use super::Instance;
 use super::handed::Handed;
+use super::{Instance, LONGEST_REASON};
 use crate::error::CallError;
 use crate::event::Event;
+use crate::harmless::harmless;
 use crate::session::{PATIENCE, Snapshot};
 use crate::traces;
 
@@ -119,6 +120,27 @@ impl Instance {
     /// People may say so many commands to it now.
     pub fn has_commands(&self, now: usize) {
         self.commands.store(now, Relaxed);
+    }
+
+    /// It was denied this command, which is another plugin's.
+    pub fn is_barred_from(&self, command: &str) {
+        *self.barred() = Some(command.to_owned());
+    }
+
+    /// Why it does not start: its own words, but where they pass on an error that says nothing to its owner, who granted all of it.
+    pub(super) fn declined(&self, words: &str) -> String {
+        match self.barred().as_deref().filter(|command| words.contains(*command)) {
+            None => harmless(words, LONGEST_REASON),
+            Some(command) => format!(
+                "it wants {command}: disable one of the two, and `parlor plugin restart {plugin}` tries it again; \
+                 or its author adds it as {plugin}.NAME",
+                plugin = self.plugin
+            ),
+        }
+    }
+
+    fn barred(&self) -> MutexGuard<'_, Option<String>> {
+        self.barred.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many queries of archives and streams of them have not ended.

@@ -47,6 +47,8 @@ pub(crate) enum Deed {
     WaitForWord,
     /// `let-go`: resolves the promise `go`, which is its own.
     LetGo,
+    /// `add-command`: adds `say`, for who gives it to hear nothing.
+    AddCommand,
     /// `sleep-storm`: waits for nothing, again and again.
     SleepStorm,
     /// `flood-calls`: instant calls without end.
@@ -111,6 +113,7 @@ impl FromStr for Deed {
             "wait-for-roster" => Self::WaitForRoster,
             "wait-for-word" => Self::WaitForWord,
             "let-go" => Self::LetGo,
+            "add-command" => Self::AddCommand,
             "sleep-storm" => Self::SleepStorm,
             "flood-calls" => Self::FloodCalls,
             "flood-emit" => Self::FloodEmit,
@@ -173,6 +176,10 @@ impl Deed {
             }
             Self::WaitForWord => wait_for_word().await,
             Self::LetGo => emit(GO, ()).await.map(|()| "let go".to_owned()),
+            Self::AddCommand => {
+                commands::add("say", "", "", |_: Command| async { Ok(()) }).await?;
+                Ok("added".to_owned())
+            }
             Self::SleepStorm => loop {
                 timers::sleep(Duration::ZERO).await;
             },

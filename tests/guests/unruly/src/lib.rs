@@ -43,6 +43,7 @@ impl Behaviour {
             "initialize-never-returns" => Self::Initialize(Deed::WaitForEver),
             "initialize-sleeps" => Self::Initialize(Deed::Sleep),
             "initialize-naps" => Self::Initialize(Deed::Nap),
+            "initialize-adds-command" => Self::Initialize(Deed::AddCommand),
             "initialize-waits-for-roster" => Self::Initialize(Deed::WaitForRoster),
             "watches" => Self::Watch,
             "stop-traps" => Self::Stop(Deed::Trap),
