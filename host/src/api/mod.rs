@@ -41,7 +41,7 @@ use crate::event::EventName;
 use crate::permissions::table;
 use crate::plugins::{Bucket, Grouping, Instance, OpenCall, OpenQuestion};
 use crate::session::{Answer, Command};
-use crate::xmpp::{is_sendable, is_sendable_time};
+use crate::xmpp::{is_sendable, is_sendable_time, no_jid};
 
 /// The instance that calls, with the call of this name counted as open.
 fn caller<T: Send + 'static>(
@@ -82,17 +82,17 @@ fn jid(argument: &str, text: &str) -> Result<Jid, CallError> {
     }
     // A final dot is no part of a domain (RFC 7622, section 3.2), whatever the parser makes of it.
     let address = text.find('/').unwrap_or(text.len());
-    let text = match text[..address].strip_suffix('.') {
+    let undotted = match text[..address].strip_suffix('.') {
         Some(without) if without.ends_with('.') => {
-            return Err(CallError::invalid(argument, "not a JID: its domain ends in an empty label"));
+            return Err(CallError::invalid(argument, no_jid(text, &"its domain ends in an empty label")));
         }
         Some(without) => Cow::Owned(format!("{without}{}", &text[address..])),
         None => Cow::Borrowed(text),
     };
-    let read = |text: &str| Jid::new(text).map_err(|error| CallError::invalid(argument, format!("not a JID: {error}")));
-    let jid = read(&text)?;
+    let read = |one: &str| Jid::new(one).map_err(|error| CallError::invalid(argument, no_jid(text, &error)));
+    let jid = read(&undotted)?;
     // The parser folds some letters before it takes their ornaments away, so that its result is not yet what it reads in it.
-    if text.is_ascii() { Ok(jid) } else { read(jid.as_str()) }
+    if undotted.is_ascii() { Ok(jid) } else { read(jid.as_str()) }
 }
 
 /// An address whose resource does not matter.
@@ -331,6 +331,15 @@ mod tests {
             assert_eq!(jid("jid", text).unwrap().as_str(), meant, "{text}");
         }
         assert!(jid("jid", "a@b..").is_err());
+    }
+
+    #[test]
+    fn what_is_no_address_is_shown() {
+        let reason = |text: &str| jid("jid", text).unwrap_err().to_string();
+        assert_eq!(reason("no one"), "invalid jid: \"no one\" is not a JID: domain doesn’t pass idna validation");
+        assert_eq!(reason("a@b.."), "invalid jid: \"a@b..\" is not a JID: its domain ends in an empty label");
+        let wild = reason(&format!("@\u{1b}[2J{}", "x".repeat(2_000)));
+        assert!(wild.starts_with(r#"invalid jid: "@\u{1b}[2Jxxx"#) && wild.len() < 250, "{wild}");
     }
 
     /// Reading an address takes long for its length, and nobody else has that thread meanwhile.

@@ -18,6 +18,7 @@ use xmpp_parsers::stanza::Stanza;
 
 use super::{decode, encode};
 use crate::error::CallError;
+use crate::harmless::harmless;
 use crate::stanza::{Message, Outgoing};
 
 /// What `send` calls what it takes.
@@ -99,6 +100,9 @@ impl RawStanza {
                 }
                 _ => return Err(invalid("an iq needs the type get or set")),
             }
+        }
+        if let Some(to) = element.attr("to") {
+            Jid::new(to).map_err(|error| invalid(format!("its to {}", no_jid(to, &error))))?;
         }
         let stanza = Stanza::try_from(element).map_err(|error| invalid(format!("not a valid stanza: {error}")))?;
         let stanza = Self(Arc::new(stanza));
@@ -330,10 +334,17 @@ fn check_shape(xml: &str) -> Result<(), CallError> {
     if elements == 0 { Err(invalid("there is no element")) } else { Ok(()) }
 }
 
+/// What a plugin gave for an address, and why it is none.
+pub fn no_jid(text: &str, why: &impl fmt::Display) -> String {
+    /// How much of it is shown, in bytes.
+    const LONGEST: usize = 128;
+    format!("\"{}\" is not a JID: {why}", harmless(text, LONGEST))
+}
+
 /// Takes the sender off, if it is the account itself.
 fn check_sender(element: &mut Element, own: &Jid) -> Result<(), CallError> {
     let Some(from) = element.attr("from") else { return Ok(()) };
-    let sender = Jid::new(from).map_err(|error| invalid(format!("its from is not a JID: {error}")))?;
+    let sender = Jid::new(from).map_err(|error| invalid(format!("its from {}", no_jid(from, &error))))?;
     if sender != *own && sender != own.to_bare() {
         return Err(invalid(format!("its from is somebody else; this account is {own}: leave it out")));
     }

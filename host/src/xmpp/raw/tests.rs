@@ -43,6 +43,16 @@ fn the_sender_is_this_account_or_nobody() {
 }
 
 #[test]
+fn an_address_that_is_none_is_named_and_shown() {
+    let why = "\"b@@b\" is not a JID: second @ found before parsing the resource";
+    assert_eq!(refused("<message to='b@@b'/>"), format!("stanza: its to {why}"));
+    assert_eq!(refused("<message from='b@@b'/>"), format!("stanza: its from {why}"));
+    let iq = "<iq type='get' to='b@@b'><ping xmlns='urn:xmpp:ping'/></iq>";
+    let error = RawStanza::parse_request(iq, &jid("bot@house/here")).unwrap_err();
+    assert_eq!(error, CallError::invalid("iq", format!("its to {why}")));
+}
+
+#[test]
 fn only_requests_have_a_place_and_they_need_an_id() {
     for iq in
         ["type='result' id='1'", "type='error' id='1'", "type='odd' id='1'", "id='1'", "type='get'", "type='set' id=''"]
