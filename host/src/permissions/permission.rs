@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::table::{self, Call};
 use crate::nearest::{nearest, suggestion};
 
 /// How much harm a plugin can do that holds a permission and means ill.
@@ -115,12 +116,23 @@ impl fmt::Display for Permission {
 
 /// A permission that does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown permission {name:?}{}", suggestion(nearest.map(Permission::as_str)))]
+#[error("unknown permission {name:?}{}", advice(*call, *nearest))]
 pub struct UnknownPermission {
     /// What was written, cut to a length that can be shown.
     pub name: String,
     /// What was probably meant.
     pub nearest: Option<Permission>,
+    /// The call of that name.
+    pub call: Option<&'static Call>,
+}
+
+/// What an author writes instead, for the end of the error.
+fn advice(call: Option<&Call>, nearest: Option<Permission>) -> String {
+    match call.map(|call| call.permission) {
+        Some(Some(permission)) => format!("; the call of that name needs \"{permission}\""),
+        Some(None) => "; the call of that name needs none".to_owned(),
+        None => suggestion(nearest.map(Permission::as_str)),
+    }
 }
 
 impl FromStr for Permission {
@@ -131,6 +143,8 @@ impl FromStr for Permission {
         find(name).ok_or_else(|| UnknownPermission {
             name: name.chars().take(64).collect(),
             nearest: nearest(name, Self::ALL.iter().map(|permission| permission.as_str())).and_then(find),
+            // Most languages write what the contract calls `set-subject` in their own way.
+            call: name.split_once('.').and_then(|(grouping, call)| table::call(grouping, &call.replace('_', "-"))),
         })
     }
 }
@@ -176,6 +190,15 @@ mod tests {
         let error = "message.send".parse::<Permission>().unwrap_err();
         assert_eq!(error.to_string(), "unknown permission \"message.send\", did you mean \"messages.send\"?");
         assert_eq!("fly".parse::<Permission>().unwrap_err().to_string(), "unknown permission \"fly\"");
+        for (call, needs) in [
+            ("rooms.kick", "\"rooms.moderate\""),
+            ("rooms.set_subject", "\"rooms.moderate\""),
+            ("chats.send", "\"messages.send\""),
+            ("commands.add", "none"),
+        ] {
+            let error = call.parse::<Permission>().unwrap_err();
+            assert_eq!(error.to_string(), format!("unknown permission {call:?}; the call of that name needs {needs}"));
+        }
         assert!("Messages.Send".parse::<Permission>().is_err(), "names are matched exactly");
     }
 }
