@@ -165,8 +165,12 @@ pub(super) fn testing() -> String {
           to garden: Hello, alice!\n\
         ```\n\n\
         Where a plugin in Rust or C ends by a mistake, the author's own functions are shown with their files and lines; in the other \
-        languages it is what the language says of it. What was compiled is \
-        kept for the next time, in `parlor/tried` where the programs of this user keep their data.\n\n\
+        languages it is what the language says of it. What is tried of a plugin in C ends as well at what C leaves undefined: a \
+        pointer that is NULL, an index past the end of an array whose length is known, a division by 0, a number that becomes \
+        too large for its type; and at an `assert` that fails. Not looked for is what is written past the end of memory from \
+        `malloc`, or by `strcpy` past that of an array, what is freed twice, and what is used after it was freed. The file for \
+        owners has none of that: there `assert` does nothing. What was compiled is kept for the next time, in `parlor/tried` \
+        where the programs of this user keep their data.\n\n\
         A folder is built first if anything in it, or behind a link in it, has changed since it was. What it takes from elsewhere, such \
         as `#include \"../common.h\"`, is not looked at: `parlor plugin build` builds in any case.\n\n\
         `parlor plugin dev` has the same people and rooms for whom you speak yourself, on the machine's clock: a line is said to \

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     MANIFEST, begins_and_answers, begun, built, built_reader, deeds, does_as_expected, example, holds_no_password,
-    is_ready_again, is_refused, parlor, passes_its_tests, talks, with_archive,
+    is_ready_again, is_refused, parlor, passes, passes_its_tests, talks, with_archive,
 };
 use crate::house::{Plan, SOON, friend, running};
 
@@ -177,6 +177,68 @@ async fn what_does_not_build_in_c_leaves_no_file_and_shows_the_authors_own_line(
     folder.write("plugin/plugin.c", calls).unwrap();
     is_refused(&folder.path().join("plugin"), &folder, &["plugin.c:2: parlor_room_send needs rooms.send"]).await;
 }
+
+/// Address 0 is memory like any other, and what stands behind an array as well: without a look at each step nobody would learn of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistake_ends_the_plugin_that_is_tried_at_the_authors_line_and_is_not_looked_for_in_that_of_owners() {
+    let folder = Folder::new().unwrap();
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    folder.write("plugin/plugin.c", MISTAKES).unwrap();
+    let ends = "  plugin ends: it panicked or aborted while it handled message (chat)\n";
+    let kinds = [("nobody", "12:"), ("too long", "15:"), ("zero", "17:"), ("false", "19:"), ("to nobody", "21:")];
+    let failed = "  log warn: Assertion failed: 0 == strlen(body) (./plugin.c: answer: 19)\n";
+    let test = |(said, _): &(&str, &str)| {
+        format!("== {said}\nalice: {said}\n{}{ends}", if *said == "false" { failed } else { "" })
+    };
+    let expected = kinds.iter().map(test).collect::<Vec<_>>().concat();
+    folder.write("plugin/tests/mistakes.chat", &expected).unwrap();
+    let plugin = folder.path().join("plugin");
+    let plugin = plugin.to_str().unwrap();
+    let tested = parlor(&["plugin", "test", plugin]).await;
+    assert_eq!((tested.code, tested.stdout.as_str()), (Some(0), "5 passed, 0 failed\n"), "{tested:?}");
+    // Where it was is said where a test fails.
+    folder.write("plugin/tests/mistakes.chat", expected.replace(ends, "")).unwrap();
+    let tested = parlor(&["plugin", "test", plugin]).await;
+    for (said, line) in kinds {
+        let place = format!("#   in answer\n      #      at ./plugin.c:{line}");
+        let (_, of_it) = tested.stdout.split_once(&format!(": {said}\n")).unwrap();
+        let of_it = of_it.split("FAILED").next().unwrap();
+        assert!(of_it.contains(&place), "{said}: {tested:?}");
+    }
+    // The one for owners is not made slower by it.
+    built(Path::new(plugin), &folder).await;
+    folder.write("owners/false.chat", "== it goes on\nalice: false\n  to alice: well\n").unwrap();
+    passes(&folder.path().join("owners"), &folder, "1 passed, 0 failed\n").await;
+}
+
+const MISTAKES: &str = r#"#include <assert.h>
+#include <parlor.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char kept[4];
+
+static parlor_error answer(const parlor_event *event, void *context) {
+  const char *body = event->message->body;
+  (void)context;
+  if (!strcmp(body, "nobody"))
+    return parlor_chat_reply(event->message, "%zu", strlen(event->occupant->nick));
+  if (!strcmp(body, "too long"))
+    for (size_t i = 0; body[i]; i++)
+      kept[i] = body[i];
+  if (!strcmp(body, "zero"))
+    return parlor_chat_reply(event->message, "%d", 7 / atoi(body));
+  if (!strcmp(body, "false"))
+    assert(0 == strlen(body));
+  if (!strcmp(body, "to nobody"))
+    return parlor_chat_reply(NULL, "%s", kept);
+  return parlor_chat_reply(event->message, "well");
+}
+
+parlor_error parlor_start(void) {
+  return parlor_on("message", &(parlor_filter){.kind = "chat"}, answer, NULL);
+}
+"#;
 
 const READER: &str = r#"
 #include <parlor.h>
