@@ -171,6 +171,18 @@ async fn what_does_not_build_in_c_leaves_no_file_and_shows_the_authors_own_line(
         .write("plugin/plugin.c", "#include <parlor.h>\nparlor_error parlor_start(void) { return PARLOR_OK }\n")
         .unwrap();
     is_refused(&folder.path().join("plugin"), &folder, &["plugin.c:2:", "deeds did not compile"]).await;
+    // What compilers do no more than warn of.
+    for (mistake, flag) in [
+        ("  return parlor_chat_reply(event, \"hello\");", "-Wincompatible-pointer-types"),
+        ("  return parlor_fail(\"%s\", 5);", "-Wformat"),
+        ("  (void)event;", "-Wreturn-type"),
+    ] {
+        let answer = "parlor_error answer(const parlor_event *event) {";
+        let start = "parlor_error parlor_start(void) { return PARLOR_OK; }";
+        let text = format!("#include <parlor.h>\n{start}\n{answer}\n{mistake}\n}}\n");
+        folder.write("plugin/plugin.c", text).unwrap();
+        is_refused(&folder.path().join("plugin"), &folder, &["error: ", flag, "deeds did not compile"]).await;
+    }
     // A call that nobody declared is refused by its name.
     let calls =
         "#include <parlor.h>\nparlor_error parlor_start(void) { return parlor_room_send(\"r@x\", \"hello\"); }\n";

@@ -50,6 +50,9 @@ const CHECKED: &[&str] = &[
     "-UNDEBUG",
 ];
 
+/// What would be no more than a warning, and is a mistake in every plugin. `compile_flags.txt` tells editors the same.
+const MISTAKES: &[&str] = &["-Werror=format", "-Werror=incompatible-pointer-types", "-Werror=return-type"];
+
 macro_rules! generated {
     ($name:literal) => {
         include_bytes!(concat!(env!("OUT_DIR"), "/c/", $name))
@@ -90,7 +93,7 @@ pub(super) fn make(folder: &Path, manifest: &Manifest, traces: Traces) -> Result
     let module = work.path().join("module.wasm");
     compiler.run(|cc| {
         let checked = if traces == Traces::Lines { CHECKED } else { &[] };
-        cc.args(["-Wall", "-Wextra"]).args(checked);
+        cc.args(["-Wall", "-Wextra"]).args(MISTAKES).args(checked);
         cc.args(["-I", PLACE, "-Wl,--gc-sections", ".parlor/sdk/parlor.c"]).args(&sources);
         cc.arg(&bindings).arg(Path::new(PLACE).join(TYPES)).arg("-o").arg(&module);
     })?;
@@ -167,6 +170,13 @@ mod tests {
             sources(folder.path()).unwrap(),
             ["./-o.c", "./@evil.c", "./dice.c", "./plugin.c"].map(PathBuf::from)
         );
+    }
+
+    #[test]
+    fn editors_take_for_a_mistake_what_the_build_does() {
+        let template = include_str!("../../../../plugins-sdk/templates/c/compile_flags.txt");
+        let mistakes: Vec<_> = template.lines().filter(|flag| flag.starts_with("-Werror")).collect();
+        assert_eq!(mistakes, MISTAKES);
     }
 
     #[test]
