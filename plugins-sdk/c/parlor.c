@@ -1328,6 +1328,9 @@ __attribute__((__weak__)) void parlor_stop(void) {}
 /* It is there where something prints, and asking for it here does not bring it. */
 extern FILE *const stdout __attribute__((__weak__));
 
+/* Without it a plugin links as well, so that the build says in its own words what is missing. */
+__attribute__((__weak__)) parlor_error parlor_start(void);
+
 bool exports_parlor_plugin_guest_initialize(plugin_string_t *error) {
   /* The log is no terminal, for which C would keep lines until there are many. */
   if (&stdout) setvbuf(stdout, NULL, _IOLBF, 0);

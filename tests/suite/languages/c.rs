@@ -171,6 +171,8 @@ async fn what_does_not_build_in_c_leaves_no_file_and_shows_the_authors_own_line(
         .write("plugin/plugin.c", "#include <parlor.h>\nparlor_error parlor_start(void) { return PARLOR_OK }\n")
         .unwrap();
     is_refused(&folder.path().join("plugin"), &folder, &["plugin.c:2:", "deeds did not compile"]).await;
+    folder.write("plugin/plugin.c", "#include <parlor.h>\n").unwrap();
+    is_refused(&folder.path().join("plugin"), &folder, &["deeds did not compile: plugin.c has no parlor_start"]).await;
     // What compilers do no more than warn of.
     for (mistake, flag) in [
         ("  return parlor_chat_reply(event, \"hello\");", "-Wincompatible-pointer-types"),

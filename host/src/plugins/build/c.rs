@@ -53,6 +53,9 @@ const CHECKED: &[&str] = &[
 /// What would be no more than a warning, and is a mistake in every plugin. `compile_flags.txt` tells editors the same.
 const MISTAKES: &[&str] = &["-Werror=format", "-Werror=incompatible-pointer-types", "-Werror=return-type"];
 
+/// What the linker puts in the place of the function that a plugin begins with, where there is none.
+const NO_START: &[u8] = b"undefined_weak:parlor_start";
+
 macro_rules! generated {
     ($name:literal) => {
         include_bytes!(concat!(env!("OUT_DIR"), "/c/", $name))
@@ -98,6 +101,10 @@ pub(super) fn make(folder: &Path, manifest: &Manifest, traces: Traces) -> Result
         cc.arg(&bindings).arg(Path::new(PLACE).join(TYPES)).arg("-o").arg(&module);
     })?;
     let module = fs::read(&module).map_err(|error| BuildError::File { path: module, error })?;
+    if module.windows(NO_START.len()).any(|name| name == NO_START) {
+        let reason = format!("{MARK} has no parlor_start, which is called when the plugin starts");
+        return Err(BuildError::Source { package, reason });
+    }
     let unmade = |reason: String| BuildError::Component { package: package.clone(), reason };
     let kept = if traces == Traces::Lines { Kept::Lines } else { Kept::Functions };
     let module = names::keep(module, kept).map_err(|error| unmade(error.to_string()))?;
