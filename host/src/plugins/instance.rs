@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use tracing::Span;
 use wasmtime::component::{HasData, ResourceTable};
 use wasmtime::{PoolConcurrencyLimitError, Store};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
 use self::detail::detail;
 use self::handed::Handed;
@@ -577,6 +577,10 @@ fn reason(error: &wasmtime::Error) -> String {
     }
     if let Some(slow) = error.downcast_ref::<SlowHandler>() {
         return slow.to_string();
+    }
+    // The status is not named: the adapter makes one of all that mean a failure.
+    if error.is::<I32Exit>() {
+        return "it called exit".to_owned();
     }
     if let Some(trap) = error.downcast_ref::<wasmtime::Trap>() {
         return match trap {

@@ -225,6 +225,21 @@ async fn a_mistake_ends_the_plugin_that_is_tried_at_the_authors_line_and_is_not_
     passes(&folder.path().join("owners"), &folder, "1 passed, 0 failed\n").await;
 }
 
+/// Also where it says that all went well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_calls_exit_is_said_to_have() {
+    let folder = Folder::new().unwrap();
+    let plugin = begun("parrot", "c", folder.path()).await;
+    let source = fs::read_to_string(plugin.join("plugin.c")).unwrap();
+    let exits = source.replace("  (void)context;\n", "  (void)context;\n  exit(0);\n");
+    assert_ne!(exits, source);
+    fs::write(plugin.join("plugin.c"), format!("#include <stdlib.h>\n{exits}")).unwrap();
+    let ends = "== it ends\nalice: hello\n  plugin ends: it called exit while it handled message (chat)\n";
+    fs::write(plugin.join("tests/first.chat"), ends).unwrap();
+    let tested = parlor(&["plugin", "test", plugin.to_str().unwrap()]).await;
+    assert_eq!((tested.code, tested.stdout.as_str()), (Some(0), "1 passed, 0 failed\n"), "{tested:?}");
+}
+
 const MISTAKES: &str = r#"#include <assert.h>
 #include <parlor.h>
 #include <stdlib.h>

@@ -146,6 +146,12 @@ fn a_reason_is_one_line_whatever_the_guest_is_called() {
     assert!(reason.len() < LONGEST_REASON + 8 && !reason.contains(char::is_control), "{reason}");
 }
 
+#[test]
+fn who_calls_exit_is_said_to_have_whatever_is_around_it() {
+    let error = wasmtime::Error::new(I32Exit(1)).context("error while executing at wasm backtrace");
+    assert_eq!(reason(&error), "it called exit");
+}
+
 /// What a component makes without a call of ours counts like what it is given.
 #[tokio::test]
 async fn streams_and_futures_of_its_own_are_handles() {
