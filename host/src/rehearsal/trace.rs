@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 const OWN: &str = "/plugin/";
 /// What the SDK's begin with, in the plugin's folder.
 const SDK: &str = ".parlor/";
+/// What the names of the author's own functions begin with in Go, which writes down no places.
+const MAIN: &str = "main.";
 
 /// A function that was being run.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,18 +22,30 @@ impl Frame {
     fn is_nameless(&self) -> bool {
         self.place.is_none() && self.name.ends_with('>') && self.name.contains("<wasm function ")
     }
+
+    /// The name, if that alone says that the function is the author's.
+    fn of_main(&self) -> Option<&str> {
+        let (_, name) = self.name.split_once('!').filter(|_| self.place.is_none())?;
+        name.starts_with(MAIN).then_some(name)
+    }
 }
 
-/// The author's own functions out of wasmtime's account of a trap, innermost first, each with its file and line. Where there are
-/// none, or their lines are not known, it is the whole account; and where not even names are, that is said.
+/// The author's own functions out of wasmtime's account of a trap, innermost first, each with its file and line, or in Go by its
+/// name alone, and once where it calls itself. Where there are none, or their lines are not known, it is the whole account; and
+/// where not even names are, that is said.
 pub fn for_authors(detail: &str) -> String {
     let frames = frames(detail);
     let mut text = String::new();
     let mut others = 0;
+    let mut last = None;
+    // Writing into a String cannot fail.
     for frame in &frames {
         if let Some(place) = frame.place.as_deref().and_then(own) {
-            // Writing into a String cannot fail.
             let _ = writeln!(text, "in {}\n   at {place}", frame.name);
+        } else if let Some(name) = frame.of_main() {
+            if last.replace(name) != Some(name) {
+                let _ = writeln!(text, "in {name}");
+            }
         } else {
             others += 1;
         }
@@ -146,5 +160,22 @@ and 4 functions of the SDK and the language's own";
         assert!(for_authors(nameless).starts_with("where it was cannot be said"));
         let named = nameless.replace("<unknown>!<wasm function 3>", "main.answer");
         assert_eq!(for_authors(&named), named);
+    }
+
+    /// Go names functions, and no lines.
+    #[test]
+    fn the_authors_own_functions_in_go_are_shown_by_their_names_and_once_where_one_calls_itself() {
+        let trap = "\
+error while executing at wasm backtrace:
+    0: <unknown>!main.fall
+    1: 0x24926a - <unknown>!main.fall
+    2: 0x24926a - <unknown>!main.fall
+    3: 0x247aab - <unknown>!main.answer
+    4: 0x24792d - <unknown>!parlor.OnMessage.func1
+
+Caused by:
+    wasm trap: call stack exhausted";
+        let expected = "in main.fall\nin main.answer\nand 1 functions of the SDK and the language's own";
+        assert_eq!(for_authors(trap), expected);
     }
 }

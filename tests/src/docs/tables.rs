@@ -164,7 +164,8 @@ pub(super) fn testing() -> String {
           enters garden as bot\n  \
           to garden: Hello, alice!\n\
         ```\n\n\
-        Where a plugin in Rust or C ends by a mistake, the author's own functions are shown with their files and lines; in the other \
+        Where a plugin in Rust or C ends by a mistake, the author's own functions are shown with their files and lines, and in Go, \
+        where it is no panic, by their names; in the other \
         languages it is what the language says of it. What is tried of a plugin in C ends as well at what C leaves undefined: a \
         pointer that is NULL, an index past the end of an array whose length is known, a division by 0, a number that becomes \
         too large for its type; and at an `assert` that fails. Not looked for is what is written past the end of memory from \

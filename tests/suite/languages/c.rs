@@ -192,7 +192,7 @@ async fn what_does_not_build_in_c_leaves_no_file_and_shows_the_authors_own_line(
     is_refused(&folder.path().join("plugin"), &folder, &["plugin.c:2: parlor_room_send needs rooms.send"]).await;
 }
 
-/// Address 0 is memory like any other, and what stands behind an array as well: without a look at each step nobody would learn of it.
+/// Address 0 is memory like any other, and so is what stands behind an array: nothing but a look at each step finds it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mistake_ends_the_plugin_that_is_tried_at_the_authors_line_and_is_not_looked_for_in_that_of_owners() {
     let folder = Folder::new().unwrap();

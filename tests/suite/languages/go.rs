@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     MANIFEST, begins_and_answers, built, built_reader, deeds, does_as_expected, example, holds_no_password,
-    is_ready_again, is_refused, passes_its_tests, talks, with_archive,
+    is_ready_again, is_refused, parlor, passes_its_tests, talks, with_archive,
 };
 use crate::house::{Plan, SOON, friend, running};
 
@@ -121,6 +121,53 @@ async fn what_does_not_build_in_go_leaves_no_file_and_shows_the_authors_own_line
     folder.write("plugin/plugin.go", calls).unwrap();
     is_refused(&plugin, &folder, &["plugin.go:12: parlor.Say needs rooms.send"]).await;
 }
+
+/// What is no panic, and so comes without Go's own stack.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_plugin_in_go_ended_is_said_by_the_names_of_its_authors_functions() {
+    let folder = Folder::new().unwrap();
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    folder.write("plugin/go.mod", MODULE).unwrap();
+    folder.write("plugin/plugin.go", FALLS).unwrap();
+    folder.write("plugin/tests/falls.chat", "== it falls\nalice: fall\n== it exits\nalice: exit\n").unwrap();
+    let tested = parlor(&["plugin", "test", folder.path().join("plugin").to_str().unwrap()]).await;
+    let (falls, exits) = tested.stdout.split_once(": it exits\n").unwrap();
+    for (of_it, parts) in [
+        (falls, ["plugin ends: it used up its stack", "#   in main.fall\n"]),
+        (exits, ["plugin ends: it called exit", "#   in main.answer\n"]),
+    ] {
+        for part in parts {
+            assert_eq!(of_it.matches(part).count(), 1, "{part}: {tested:?}");
+        }
+    }
+}
+
+const FALLS: &str = r#"package main
+
+import (
+	"context"
+	"os"
+	"strconv"
+
+	"parlor"
+)
+
+func main() { parlor.Start(start) }
+
+func start(ctx context.Context) error {
+	_, err := parlor.OnMessage(parlor.Filter{Kind: "chat"}, answer)
+	return err
+}
+
+func fall(deep int) int { return fall(deep+1) + 1 }
+
+func answer(ctx context.Context, message *parlor.Message) error {
+	if message.Body == "exit" {
+		os.Exit(3)
+	}
+	return parlor.ReplyInChat(ctx, message, strconv.Itoa(fall(0)))
+}
+"#;
 
 const MODULE: &str = "module deeds\n\ngo 1.24\n\nrequire parlor v0.1.0\n\nreplace parlor => ./.parlor/sdk\n";
 

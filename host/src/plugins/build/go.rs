@@ -83,8 +83,8 @@ fn compile(folder: &Path, package: &str, module: &Path) -> Result<(), BuildError
     let (cache, modules) = (tools::cache("go-cache", "Go's own library")?, tools::folder()?.join("go-modules"));
     let mut go = Command::new(&python);
     go.args(["-I", "-c", CALL, "build", "-trimpath", "-buildmode=c-shared"])
-        // The SDK calls `main`, and asks for memory before Go runs.
-        .args(["-ldflags=-s -w -checklinkname=0", "-o"])
+        // The SDK calls `main`, and asks for memory before Go runs. `-s` would leave out the names of functions, for traces.
+        .args(["-ldflags=-w -checklinkname=0", "-o"])
         .arg(module)
         .arg(".")
         .current_dir(folder)
