@@ -27,6 +27,21 @@ async fn set_wins_over_the_owner_the_owner_over_update_and_update_over_the_defau
     house.call("plain", "settings.get", json!({ "key": "nobody knows it" })).await.is(Value::Null);
 }
 
+/// Row 117. Whoever misspells a name would be given nothing, or a default, without a word.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setting_that_nobody_declares_is_warned_of_once_with_the_nearest() {
+    let house = Plan::offline().caller(BARE, |entry| entry).start().await;
+    for key in ["greting", "greting", "greeting", "nobody knows it"] {
+        house.call(BARE, "settings.get", json!({ "key": key })).await.ok();
+    }
+    let warning = "plugin asks for a setting that its plugin.toml does not declare";
+    let line = house.logged(warning, &[("plugin", BARE), ("setting", "greting")]).await;
+    assert!(line.get("nearest").contains("greeting"), "{line:?}");
+    house.logged(warning, &[("setting", "nobody knows it")]).await;
+    let lines = crate::trace::with("account", house.name());
+    assert_eq!(lines.iter().filter(|line| line.is(warning, &[])).count(), 2);
+}
+
 /// Rows 117, 118. A number is the one that was written, on whatever way it comes.
 #[tokio::test(flavor = "multi_thread")]
 async fn fractions_come_as_they_were_written() {

@@ -10,6 +10,7 @@ use crate::bindings::parlor::plugin::settings::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::config::Settings;
 use crate::error::CallError;
+use crate::harmless::harmless;
 use crate::permissions::{Permission, Target};
 use crate::plugins::{Context, Grouping, Instance, Layer, OwnSettings};
 use crate::session::{Command, Wins};
@@ -45,6 +46,9 @@ fn get(instance: &Instance, key: &str) -> Result<Option<String>, CallError> {
     // What another plugin keeps secret is not there for this one.
     let is_written = settings.given(key).is_some() && !instance.account.is_secret(key);
     if !Settings::is_known(key) && !is_written {
+        if instance.settings.missed(key) && instance.may_log() {
+            warn_of(instance, key);
+        }
         return Ok(None);
     }
     instance.require(Permission::SettingsRead, Target::None)?;
@@ -52,6 +56,15 @@ fn get(instance: &Instance, key: &str) -> Result<Option<String>, CallError> {
         return Ok(Some(Value::from(instance.account.own.as_str()).to_string()));
     }
     Ok(settings.get(key).map(|value| value.to_string()))
+}
+
+/// Warns of a name that neither the plugin nor the host has: whoever misspells one is given nothing, or a default.
+fn warn_of(instance: &Instance, key: &str) {
+    let (setting, nearest) = (harmless(key, 128), instance.settings.nearest(key));
+    tracing::warn!(
+        plugin = %instance.plugin, account = %instance.account.name, setting, nearest,
+        "plugin asks for a setting that its plugin.toml does not declare"
+    );
 }
 
 /// All or none: everything is checked before anything is changed.

@@ -1,13 +1,15 @@
 //! A plugin's own settings on one account, in the layers of API row 117. They outlive its instances.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use serde_json::Value;
 
 use super::manifest::Manifest;
+use crate::config::SETTINGS;
 use crate::error::CallError;
+use crate::nearest::nearest;
 use crate::xmpp::is_one_line;
 
 /// How many settings a plugin may add beyond its schema.
@@ -18,6 +20,8 @@ const MAX_VALUE: usize = 64 << 10;
 const MAX_HELD: usize = 1 << 20;
 /// How long a name may be.
 const MAX_KEY: usize = 128;
+/// So many names that a plugin asks for and does not have are warned of.
+const MAX_MISSED: usize = 16;
 
 /// Settings by their names.
 pub(super) type Values = BTreeMap<String, Value>;
@@ -30,6 +34,8 @@ pub struct OwnSettings {
     layers: ArcSwap<Layers>,
     /// Held by whoever writes, for a moment; readers never wait.
     writing: Mutex<()>,
+    /// What the instance has asked for and does not have.
+    missed: Mutex<BTreeSet<String>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -52,7 +58,7 @@ impl OwnSettings {
     /// The schema, and what the owner wrote in the policy: checked at admission.
     pub fn new(manifest: Arc<Manifest>, owner: Values) -> Self {
         let layers = ArcSwap::from_pointee(Layers { owner, ..Layers::default() });
-        Self { manifest, layers, writing: Mutex::default() }
+        Self { manifest, layers, writing: Mutex::default(), missed: Mutex::default() }
     }
 
     /// The value that wins. `written` is what stands under `[settings]`; it counts where the plugin claims the name.
@@ -87,6 +93,19 @@ impl OwnSettings {
 
     fn claims_in(&self, layers: &Layers, key: &str) -> bool {
         self.declares(key) || layers.offered.contains_key(key) || layers.set.contains_key(key)
+    }
+
+    /// The plugin asks for a setting that nobody has. Whether that is to be warned about now: it is not its own, and it did not
+    /// ask before.
+    pub fn missed(&self, key: &str) -> bool {
+        let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.claims(key) && missed.len() < MAX_MISSED && missed.insert(key.to_owned())
+    }
+
+    /// The name, of its manifest's and of the host's, that is nearest to this one.
+    pub fn nearest(&self, key: &str) -> Option<&str> {
+        let declared = self.manifest.settings.keys().map(String::as_str);
+        nearest(key, declared.chain(SETTINGS.iter().map(|rule| rule.key)))
     }
 
     /// What a value that stands under `[settings]` has to be, where its manifest says something else.
@@ -153,6 +172,7 @@ impl OwnSettings {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.layers.load_full();
         self.layers.store(Arc::new(Layers { offered: Values::new(), ..Layers::clone(&before) }));
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn replace(
@@ -301,6 +321,21 @@ mod tests {
         one.change(Layer::Set, values(&[("time", json!("4 min"))]), &nothing).unwrap();
         assert_eq!(get(), Some(json!(240)));
         assert_eq!(one.change(Layer::Set, values(&[("time", json!(240))]), &nothing).unwrap(), BTreeMap::new());
+    }
+
+    #[test]
+    fn what_nobody_has_is_missed_once_by_each_instance_and_so_many_names_at_most() {
+        let one = own(&[]);
+        assert!(!one.missed("token"), "it has no value, and is declared");
+        assert!(one.missed("greting") && !one.missed("greting"));
+        assert_eq!((one.nearest("greting"), one.nearest("nicknam")), (Some("greeting"), Some("nickname")));
+        one.change(Layer::Offered, values(&[("added", json!(1))]), &nothing).unwrap();
+        assert!(!one.missed("added"), "it added that itself");
+        one.restart();
+        let count = (0..2 * MAX_MISSED).filter(|number| one.missed(&format!("name{number}"))).count();
+        assert_eq!(count, MAX_MISSED);
+        one.restart();
+        assert!(one.missed("greting") && one.missed("added"));
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

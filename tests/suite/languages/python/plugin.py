@@ -328,7 +328,8 @@ async def call(message: Message) -> None:
         case ["settings"]:
             await settings.update({"tea": ["green"], "greeting": "no more"})
             await settings.set_many({"greeting": "hi", "milk": None})
-            await reply(message, str([setting("tea"), settings.get("greeting"), settings.get("milk"), setting("cup", 1)]))
+            told = [setting("tea"), settings.get("greeting"), settings.get("milk"), setting("greting", 1), setting("greting")]
+            await reply(message, str(told))
         case ["promises"]:
             await promises.add_all(["kept", "broken"])
             await promises.reject("broken", "no time")
