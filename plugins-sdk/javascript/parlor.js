@@ -690,8 +690,15 @@ const WISH = [
   "marker", "marked", "chatState",
 ];
 
+// Whoever has nothing to say has forgotten to fetch it, or to wait for it.
+function there(message) {
+  if (message !== undefined && message !== null) return message;
+  throw new Invalid({ name: "message", reason: `is ${message}; give a text, or an object of what it is to have` });
+}
+
 export function outgoing(wish) {
-  if (typeof wish !== "object" || wish === null) return outgoing({ body: wish });
+  there(wish);
+  if (typeof wish !== "object") return outgoing({ body: wish });
   refuseOthers("message", wish, WISH);
   const replied = wish.replyTo && reference(wish.replyTo);
   const quoted = wish.quote && wish.replyTo ? quotation(wish.replyTo) : "";
@@ -733,7 +740,7 @@ function answer(to, message) {
   if (to.kind === "error") {
     throw new Invalid({ name: "message", reason: "an error must not be answered (RFC 6120, section 8.3.1)" });
   }
-  const wish = typeof message === "object" ? message : { body: message };
+  const wish = typeof there(message) === "object" ? message : { body: message };
   return { ...wish, thread: wish.thread ?? to.thread ?? undefined };
 }
 

@@ -97,6 +97,8 @@ def _named(reference: Optional[str], what: str) -> str:
 
 
 def _message(message: Union[str, Any]) -> Any:
+    if message is None:
+        raise Invalid("message", "is None; give a text or an outgoing(…)")
     return message if isinstance(message, _types.Outgoing) else outgoing(message)
 
 

@@ -37,6 +37,8 @@ on("message", { prefix: "types" }, async (message) => {
     () => send(message.chat, { text: "hello" }),
     () => chats.send(message.chat, { body: "hello", extensions: { reply: { id: "m1", from: message.from } } }),
     () => vcard.set({ vcardUpdated: "2026-01-01T00:00:00Z", nickname: 5 }),
+    () => reply(message, undefined),
+    () => send(message.chat, null),
   ];
   const errors = [];
   for (const call of wrong) {
