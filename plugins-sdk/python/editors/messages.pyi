@@ -2,7 +2,7 @@
 
 from typing import List, Optional, Union
 
-from ._contract.types import Message, Occupant, Outgoing
+from ._contract.types import Command, Message, Occupant, Outgoing
 
 def outgoing(
     body: Optional[str] = None,
@@ -51,16 +51,18 @@ async def say(room: str, message: Union[str, Outgoing]) -> str:
     reactions others name it by the room's own, the `stanza_id` of its echo, which `@on("message", own=True)` hears."""
     ...
 
-async def reply(to: Message, message: Union[str, Outgoing]) -> str:
-    """Answers where a message was said: in its room, or in its chat, and in its thread. An error is not answered: `Invalid`."""
+async def reply(to: Union[Message, Command], message: Union[str, Outgoing]) -> str:
+    """Answers where a message or a command was said: in its room, or in its chat, and in its thread. An error is not answered:
+    `Invalid`."""
     ...
 
-async def reply_in_chat(to: Message, message: Union[str, Outgoing]) -> str:
-    """Answers in private, in the same chat and thread; for a message from a room, to its author there. An error is not answered:
-    `Invalid`. Needs `messages.send`."""
+async def reply_in_chat(to: Union[Message, Command], message: Union[str, Outgoing]) -> str:
+    """Answers a message or a command in private, in the same chat and thread; for one from a room, to its author there. An error
+    is not answered: `Invalid`. Needs `messages.send`."""
     ...
 
-async def acknowledge(message: Message) -> Optional[str]:
-    """Tells the author of a message that it came, if it asked to be told (XEP-0184); gives the id of the receipt, if one was sent.
-    It tells the author that somebody is there, so that nothing but a plugin decides to send it. Needs `messages.send`."""
+async def acknowledge(message: Union[Message, Command]) -> Optional[str]:
+    """Tells the author of a message or a command that it came, if it asked to be told (XEP-0184); gives the id of the receipt, if
+    one was sent. It tells the author that somebody is there, so that nothing but a plugin decides to send it. Needs
+    `messages.send`."""
     ...

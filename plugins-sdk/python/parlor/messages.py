@@ -124,14 +124,22 @@ async def say(room: str, message: Union[str, Any]) -> str:
 
 
 async def reply(to: Any, message: Union[str, Any]) -> str:
-    """Answers where a message was said: in its room, or in its chat, and in its thread. An error is not answered: `Invalid`."""
+    """Answers where a message or a command was said: in its room, or in its chat, and in its thread. An error is not answered:
+    `Invalid`."""
+    to = _said(to)
     return await (say if to.kind == "groupchat" else send)(to.chat, _answer(to, message))
 
 
 async def reply_in_chat(to: Any, message: Union[str, Any]) -> str:
-    """Answers in private, in the same chat and thread; for a message from a room, to its author there. An error is not answered:
-    `Invalid`. Needs `messages.send`."""
+    """Answers a message or a command in private, in the same chat and thread; for one from a room, to its author there. An error
+    is not answered: `Invalid`. Needs `messages.send`."""
+    to = _said(to)
     return await send(to.from_ if to.kind == "groupchat" else to.chat, _answer(to, message))
+
+
+def _said(to: Any) -> Any:
+    """The message that was meant: a command has one."""
+    return to.message if isinstance(to, _types.Command) else to
 
 
 def _answer(to: Any, message: Union[str, Any]) -> Any:
@@ -144,8 +152,10 @@ def _answer(to: Any, message: Union[str, Any]) -> Any:
 
 
 async def acknowledge(message: Any) -> Optional[str]:
-    """Tells the author of a message that it came, if it asked to be told (XEP-0184); gives the id of the receipt, if one was sent.
-    It tells the author that somebody is there, so that nothing but a plugin decides to send it. Needs `messages.send`."""
+    """Tells the author of a message or a command that it came, if it asked to be told (XEP-0184); gives the id of the receipt, if
+    one was sent. It tells the author that somebody is there, so that nothing but a plugin decides to send it. Needs
+    `messages.send`."""
+    message = _said(message)
     asks = message.extensions is not None and message.extensions.receipt_requested
     # Everybody in a room would send one, and errors, history and copies are not answered.
     may = message.kind not in ("groupchat", "error") and not message.own and not message.delayed and not message.carbon

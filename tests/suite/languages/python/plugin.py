@@ -216,6 +216,16 @@ async def say_it(given: Command) -> None:
     await reply(given.message, f"{given.name} {given.args} [{given.rest}] {age < timedelta(hours=1)}")
 
 
+@command("private", help="Answers in private")
+async def private(command: Command) -> None:
+    await acknowledge(command)
+    await reply_in_chat(command, "you alone")
+    try:
+        await reply(command, None)
+    except errors.Invalid as error:
+        await reply(command, str(error))
+
+
 @on("message", prefix="reply ")
 async def answer(message: Message) -> None:
     match message.body.split()[1:]:
