@@ -76,7 +76,7 @@ _ALL = (None, None, None, None, False, False, False)
 def _takes(handler: Handler) -> int:
     try:
         parameters = inspect.signature(handler).parameters.values()
-    except ValueError:
+    except (TypeError, ValueError):
         return 1
     if any(one.kind is one.VAR_POSITIONAL for one in parameters):
         return 2
@@ -108,7 +108,7 @@ def on(
         raise TypeError(f'{getattr(name, "__name__", name)} is no event\'s name: write @on("message") above the function')
 
     def subscribe(handler: Handler) -> Subscription:
-        check(handler, f"on({name!r}, …)", f" listens to {name}, and")
+        check(handler, f"on({name!r}, …)", *("value", "event")[: _takes(handler)], role=f" listens to {name}, and")
         kinds = kind if kind is None or isinstance(kind, str) else " ".join(kind)
         wanted = (sender, room, kinds, prefix, own, delayed, xml)
         subscription = Subscription(name, once, None if wanted == _ALL else _listen.Filter(*wanted), handler)
@@ -121,17 +121,26 @@ def on(
     return subscribe
 
 
-def check(function: Any, taker: str, role: str = "") -> None:
+def check(function: Any, taker: str, *given: str, role: str = "", hint: str = "") -> None:
     """`TypeError`: nobody could call it. It is no `async def`; or it yields its answers, as plugins of other bots do; or it is a
-    method of no object yet, so that whoever calls it would have none to give."""
+    method of no object yet, so that whoever calls it would have none to give; or it takes other things than it is `given`."""
     # A `partial` has none.
     name = getattr(function, "__name__", function)
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         raise TypeError(f"{name} yields what nobody would say: answer by `await reply(…)` in an `async def`")
     if not inspect.iscoroutinefunction(function):
         raise TypeError(f"{function!r}{role} has to be an `async def`")
-    if next(iter(inspect.signature(function).parameters), None) == "self":
-        raise TypeError(f"{name} is a method: write {taker}(self.{name}) where its object is made")
+    signature = inspect.signature(function)
+    if next(iter(signature.parameters), None) == "self":
+        # A function of no class may have come from one, of another bot's.
+        otherwise = "" if "." in getattr(function, "__qualname__", "").rpartition("<locals>.")[2] else ", or take self away"
+        raise TypeError(f"{name} is a method: write {taker}(self.{name}) where its object is made{otherwise}")
+    try:
+        signature.bind(*given)
+    except TypeError:
+        takes, are = ", ".join(signature.parameters) or "nothing", " and ".join(f"the {one}" for one in given) or "nothing"
+        shown = f"async def {getattr(function, '__name__', '…')}({', '.join(given)})"
+        raise TypeError(f"{name} takes {takes}, and is given {are}: write `{shown}`{hint}") from None
 
 
 def off(name: str, handler: Union[Handler, Subscription]) -> bool:

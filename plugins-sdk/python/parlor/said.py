@@ -34,7 +34,8 @@ def command(name: str, *, help: str = "", usage: str = "") -> Callable[[Handler]
         raise TypeError(f'{getattr(name, "__name__", name)} is no command\'s name: write @command("hello") above the function')
 
     def register(handler: Handler) -> Handler:
-        listen.check(handler, f"command({name!r}, …)", f" does what {name} says, and")
+        role, hint = f" does what {name} says, and", "; its words are `command.args`"
+        listen.check(handler, f"command({name!r}, …)", "command", role=role, hint=hint)
 
         # `PLUGIN.NAME` is said and told as NAME as well.
         short = name.lower().rpartition(".")[2]

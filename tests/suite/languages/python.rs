@@ -232,15 +232,18 @@ async fn what_nobody_could_call_in_python_is_refused_with_what_to_write() {
     let folder = Folder::new().unwrap();
     folder.write("plugin/plugin.toml", MANIFEST).unwrap();
     let text = "from functools import partial\nfrom parlor import command, on, on_start\n\n\n\
-                async def late(self): ...\n\n\ndef plain(): ...\n\n\nasync def many(): yield\n\n\n\
+                async def late(self): ...\n\n\nasync def two(one, other): ...\n\n\n\
+                def plain(): ...\n\n\nasync def many(): yield\n\n\n\
                 for taker in (on(\"message\"), command(\"roll\"), on_start):\n    \
-                for function in (late, partial(late), plain, many):\n        try:\n            taker(function)\n        \
+                for function in (late, partial(late), two, plain, many):\n        try:\n            taker(function)\n        \
                 except TypeError as error:\n            print(error)\nraise SystemError(\"all of it\")\n";
     folder.write("plugin/plugin.py", text).unwrap();
     let parts = [
-        "late is a method: write on('message', …)(self.late) where its object is made\n",
+        "late is a method: write on('message', …)(self.late) where its object is made, or take self away\n",
         "late is a method: write command('roll', …)(self.late) where",
         "late is a method: write on_start(self.late) where",
+        "two takes one, other, and is given the command: write `async def two(command)`; its words are `command.args`\n",
+        "two takes one, other, and is given nothing: write `async def two()`\n",
         "functools.partial(<function late at ",
         " listens to message, and has to be an `async def`\n",
         " does what roll says, and has to be an `async def`\n",
