@@ -396,9 +396,18 @@ const subscriptions = new Set();
 // What is called for which number of the host: handlers and timers.
 const running = new Map();
 
+// The author's line that calls us now. Files of the plugin's folder are named from there, and this one by its module's name.
+const place = () => /\(\/([^)\n]+)\)/.exec(new Error().stack)?.[1] ?? "its top";
+
+// Has an error say of what: the author's line that asked for it has returned long before.
+function naming(what, error) {
+  if (error instanceof Error) error.message = `${what}: ${error.message}`;
+  return error;
+}
+
 class Subscription {
   constructor(name, filter, handler, once) {
-    Object.assign(this, { name, filter, handler, once, number: undefined });
+    Object.assign(this, { name, filter, handler, once, number: undefined, what: `on("${name}") at ${place()}` });
   }
 
   begin() {
@@ -544,8 +553,15 @@ let hearsCommands = false;
 // The host says the name without the plugin's id, and in small letters.
 const shortName = (name) => name.slice(name.lastIndexOf(".") + 1).toLowerCase();
 
-export const command = noticing("command", async (name, help, usage, handler) => {
+export function command(name, help, usage, handler) {
   if (typeof usage === "function") [usage, handler] = ["", usage];
+  if ([name, help, usage].some((one) => typeof one !== "string") || typeof handler !== "function") {
+    throw new TypeError(`command "${name}": write command("name", "what it does", async (args, message) => …)`);
+  }
+  return addCommand(name, help, usage, handler, `command "${name}" at ${place()}`);
+}
+
+const addCommand = noticing("command", async (name, help, usage, handler, what) => {
   const add = async () => {
     if (!hearsCommands) {
       on("command", (given) => ownCommands.get(given.name)?.at(-1)?.handler(given.args, given.message, given.rest));
@@ -566,7 +582,7 @@ export const command = noticing("command", async (name, help, usage, handler) =>
     keep((one) => one.number >= own.number);
   };
   if (started) await add();
-  else commandsFirst.push(add);
+  else commandsFirst.push(() => add().catch((error) => Promise.reject(naming(what, error))));
 });
 
 // Timers
@@ -1004,6 +1020,14 @@ function drawAnew() {
 
 // What the host calls
 
+function beginFirst(subscription) {
+  try {
+    subscription.begin();
+  } catch (error) {
+    throw naming(subscription.what, error);
+  }
+}
+
 const TOO_EARLY = "a plugin starts before its account is logged in; wait for `initialized`, or use onReady";
 
 export const guest = {
@@ -1012,7 +1036,7 @@ export const guest = {
     drawAnew();
     try {
       await run(async () => {
-        while (waiting.length > 0) waiting.shift().begin();
+        while (waiting.length > 0) beginFirst(waiting.shift());
         for (const one of pending.values()) begin(one);
         for (const start of [...commandsFirst, ...starts]) await start();
       });

@@ -15,6 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use parlor::plugins::State;
 use parlor_tests::folder::Folder;
 use parlor_tests::host::{Finished, Home};
 use parlor_tests::memories;
@@ -224,6 +225,18 @@ async fn is_refused(plugin: &Path, into: &Folder, parts: &[&str]) {
         assert!(finished.stderr.contains(part), "{part} is missing: {finished:?}");
     }
     assert!(!output.exists());
+}
+
+/// Builds a plugin of this file, whose start is refused for a reason that says this.
+async fn does_not_start(file: &str, text: &str, says: &str) {
+    let folder = Folder::new().unwrap();
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    folder.write(format!("plugin/{file}"), text).unwrap();
+    let plugin = built(&folder.path().join("plugin"), &folder).await;
+    let house = Plan::new().await.bytes("deeds", &plugin, asked).start().await;
+    let state = house.state("deeds").await;
+    assert!(matches!(&state, State::Refused(reason) if reason.contains(says)), "{state:?}");
+    house.stop().await;
 }
 
 /// What [`MANIFEST`] asks for; writing to nobody but people of this server.

@@ -16,7 +16,8 @@ import functools
 import inspect
 import json
 import logging
-from typing import Any, Awaitable, Callable, Iterable, Optional, Union
+import sys
+from typing import Any, Awaitable, Callable, Iterable, Iterator, Optional, Union
 
 from .errors import NotFound
 from .host import Grouping, is_there
@@ -41,6 +42,7 @@ class Subscription:
         #: What the host calls it, once there is a host.
         self._number: Optional[int] = None
         self._takes = _takes(handler)
+        self._what = f'on("{name}") at {place()}'
 
     def __call__(self, *arguments: Any, **named: Any) -> Awaitable[None]:
         return self.handler(*arguments, **named)
@@ -143,6 +145,25 @@ def check(function: Any, taker: str, *given: str, role: str = "", hint: str = ""
         raise TypeError(f"{name} takes {takes}, and is given {are}: write `{shown}`{hint}") from None
 
 
+def place() -> str:
+    """The author's line that calls us now."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
+        frame = frame.f_back
+    # That is what the plugin's folder is called where it is built.
+    return f"{frame.f_code.co_filename.removeprefix('/0/')}:{frame.f_lineno}"
+
+
+@contextlib.contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Whatever is raised says of what: the author's line that asked for it has returned long before."""
+    try:
+        yield
+    except Exception as error:
+        error.args = (f"{what}: {error}",)
+        raise
+
+
 def off(name: str, handler: Union[Handler, Subscription]) -> bool:
     """Ends all that a function listens to by this name; whether there was anything. What has begun goes on to its end."""
     function = _function(handler)
@@ -170,7 +191,9 @@ def on_mention(handler: Handler) -> Subscription:
 
 def _start() -> None:
     while _waiting:
-        _waiting.pop(0)._begin()
+        subscription = _waiting.pop(0)
+        with naming(subscription._what):
+            subscription._begin()
 
 
 async def _dispatch(event: Any) -> None:

@@ -40,10 +40,12 @@ def command(name: str, *, help: str = "", usage: str = "") -> Callable[[Handler]
         # `PLUGIN.NAME` is said and told as NAME as well.
         short = name.lower().rpartition(".")[2]
         number = next(_numbers)
+        what = f'command "{name}" at {listen.place()}'
 
         async def add() -> None:
             try:
-                await _commands.add(name, help, usage)
+                with listen.naming(what):
+                    await _commands.add(name, help, usage)
             except Exception:
                 _keep(short, lambda other: other != number)
                 raise

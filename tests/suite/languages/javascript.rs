@@ -17,7 +17,7 @@ use xmpp_parsers::message::Message;
 use xmpp_parsers::minidom::Element;
 
 use super::{
-    MANIFEST, asked, begins_and_answers, begun, built, built_reader, deeds, does_as_expected, example,
+    MANIFEST, asked, begins_and_answers, begun, built, built_reader, deeds, does_as_expected, does_not_start, example,
     holds_no_password, is_ready_again, is_refused, parlor, passes_its_tests, talks, with_archive,
 };
 use crate::house::{Plan, SOON, friend, id, running};
@@ -181,6 +181,24 @@ async fn a_start_that_sends_is_refused_with_what_helps() {
         "{state:?}"
     );
     house.stop().await;
+}
+
+/// What stands at the top of a file is begun when the plugin starts, where no stack leads to its author's line.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_begin_in_javascript_is_named_with_its_authors_line() {
+    for (line, says) in [
+        ("command(\"!x\", \"X\", () => {});", "Invalid: command \"!x\" at plugin.js:3:1: invalid name: is not "),
+        (
+            "on(\"message\", { kind: \"caht\" }, () => {});",
+            "Invalid: on(\"message\") at plugin.js:3:1: invalid filter.kind: ",
+        ),
+        (
+            "on(\"occupantJoined\", () => {});",
+            "Denied: on(\"occupantJoined\") at plugin.js:3:1: not granted: rooms.read",
+        ),
+    ] {
+        does_not_start("plugin.js", &format!("import {{ command, on }} from \"parlor\";\n\n{line}\n"), says).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

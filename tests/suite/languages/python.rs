@@ -15,8 +15,8 @@ use tokio_xmpp::Stanza;
 use xmpp_parsers::message::{Lang, Message, MessageType, Thread};
 
 use super::{
-    MANIFEST, asked, begins_and_answers, built, built_reader, deeds, does_as_expected, example, holds_no_password,
-    is_refused, passes_its_tests, talks,
+    MANIFEST, asked, begins_and_answers, built, built_reader, deeds, does_as_expected, does_not_start, example,
+    holds_no_password, is_refused, passes_its_tests, talks,
 };
 use crate::house::{House, Plan, SOON, friend, running};
 
@@ -251,6 +251,18 @@ async fn what_nobody_could_call_in_python_is_refused_with_what_to_write() {
         "SystemError: all of it",
     ];
     is_refused(&folder.path().join("plugin"), &folder, &parts).await;
+}
+
+/// What stands at the top of a file is begun when the plugin starts, where no traceback leads to its author's line.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_begin_in_python_is_named_with_its_authors_line() {
+    for (line, says) in [
+        ("@command(\"!x\", help=\"X\")", "Invalid: command \"!x\" at plugin.py:4: invalid name: is not "),
+        ("@on(\"occupantJoined\")", "Denied: on(\"occupantJoined\") at plugin.py:4: not granted: rooms.read"),
+    ] {
+        let text = format!("from parlor import command, on\n\n\n{line}\nasync def begun(_): ...\n");
+        does_not_start("plugin.py", &text, says).await;
+    }
 }
 
 /// What goes wrong only when it is run is shown by the plugin's own Python, without what the tool says of itself.

@@ -39,6 +39,7 @@ on("message", { prefix: "types" }, async (message) => {
     () => vcard.set({ vcardUpdated: "2026-01-01T00:00:00Z", nickname: 5 }),
     () => reply(message, undefined),
     () => send(message.chat, null),
+    () => command("helpless", () => {}),
   ];
   const errors = [];
   for (const call of wrong) {
