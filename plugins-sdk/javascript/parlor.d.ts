@@ -107,6 +107,7 @@ export function spawn(work: () => unknown): void;
 /**
  * Adds a command that people give, such as `!weather Verona`. Free. `args` are its words, what stood in quotes being one; `rest`
  * is all that stands behind its name, as it was written. One of this name that is there already is replaced, unless this fails.
+ * What the function returns nobody says: it answers by `reply`.
  */
 export function command(
   name: string, help: string, handler: (args: string[], message: Message, rest: string) => unknown,

@@ -210,6 +210,15 @@ function waited(result, stack) {
   return done;
 }
 
+// The last ids of what was said: a handler may return one.
+const ids = new Set();
+const MOST_IDS = 100;
+
+const identified = (send) => (...values) => send(...values).then((id) => {
+  if (ids.add(id).size > MOST_IDS) ids.delete(ids.values().next().value);
+  return id;
+});
+
 // All that a call streams, and then the error that ended it, if one did. It asks once somebody reads, so that what nobody reads is
 // not open; the runtime would close neither end by itself.
 const streamed = (ask) => async function* (...values) {
@@ -338,7 +347,7 @@ function misfit(place, what, value) {
 
 export const api = grouping("api", apiCalls);
 export const archive = grouping("archive", archiveCalls, { queryAll: streamed });
-export const chats = grouping("chats", chatsCalls);
+export const chats = grouping("chats", chatsCalls, { send: identified });
 export const chatviews = grouping("chatviews", chatviewsCalls);
 export const commands = grouping("commands", commandsCalls);
 export const connection = grouping("connection", connectionCalls);
@@ -346,7 +355,7 @@ export const contacts = grouping("contacts", contactsCalls);
 export const disco = grouping("disco", discoCalls);
 export const listen = grouping("listen", listenCalls);
 export const promises = grouping("promises", promisesCalls);
-export const rooms = grouping("rooms", roomsCalls);
+export const rooms = grouping("rooms", roomsCalls, { send: identified });
 export const settings = grouping("settings", settingsCalls);
 export const timers = grouping("timers", timersCalls);
 export const tokens = grouping("tokens", tokensCalls);
@@ -405,6 +414,21 @@ function naming(what, error) {
   return error;
 }
 
+// What was warned of, and how much of that there may be.
+const warned = new Set();
+const MOST_WARNED = 100;
+
+// Has the log say, once, that a handler returns its answer, as those of other bots do. What one of our calls gives is none.
+function unsaid(what, returned) {
+  if (returned instanceof Noticed) return returned;
+  if (typeof returned?.then === "function") return returned.then((value) => unsaid(what, value));
+  if (typeof returned === "string" && returned !== "" && !ids.has(returned) && !warned.has(what) && warned.size < MOST_WARNED) {
+    warned.add(what);
+    log.warn(`${what} returned a text, which nobody says: use reply`);
+  }
+  return returned;
+}
+
 class Subscription {
   constructor(name, filter, handler, once) {
     Object.assign(this, { name, filter, handler, once, number: undefined, what: `on("${name}") at ${place()}` });
@@ -422,9 +446,10 @@ class Subscription {
       xml: filter.xml ?? false,
     };
     this.number = listen[this.once ? "once" : "on"](this.name, wanted ?? null);
-    running.set(key(this.number), (value, event) => {
+    running.set(key(this.number), (value, event, isMessage) => {
       if (this.once) this.forget();
-      return this.handler(value, event);
+      const returned = this.handler(value, event);
+      return isMessage ? unsaid(this.what, returned) : returned;
     });
   }
 
@@ -504,7 +529,7 @@ async function dispatch(event) {
     const handler = running.get(key(number));
     if (!handler) return;
     try {
-      await handler(carried, shownEvent);
+      await handler(carried, shownEvent, event.payload.tag === "message");
     } catch (error) {
       log.error(`a handler of ${event.name} failed:`, error);
     }
@@ -564,11 +589,12 @@ export function command(name, help, usage, handler) {
 const addCommand = noticing("command", async (name, help, usage, handler, what) => {
   const add = async () => {
     if (!hearsCommands) {
-      on("command", (given) => ownCommands.get(given.name)?.at(-1)?.handler(given.args, given.message, given.rest));
+      on("command", (given) => ownCommands.get(given.name)?.at(-1)?.answer(given));
       hearsCommands = true;
     }
     const short = shortName(name);
-    const own = { number: ++lastCommand, handler };
+    const answer = ({ args, message, rest }) => unsaid(what, handler(args, message, rest));
+    const own = { number: ++lastCommand, answer };
     const keep = (stays) => ownCommands.set(short, ownCommands.get(short).filter(stays));
     // It may be given before this call has returned.
     ownCommands.set(short, [...(ownCommands.get(short) ?? []), own]);

@@ -27,6 +27,10 @@ def begin() -> None:
     sys.meta_path.append(_Late())
 
 
+class Given(str):
+    """A text of the host's, such as the id of what was said. A handler may return it; an answer it is not."""
+
+
 class _Late:
     """Is asked for a module that nobody else has."""
 
@@ -116,6 +120,7 @@ def _is_stream(of: Any) -> bool:
 
 async def _later(result: Any) -> Any:
     try:
-        return await result
+        value = await result
     except Err as error:
         raise errors.from_wit(error.value) from None
+    return Given(value) if isinstance(value, str) else value

@@ -20,7 +20,7 @@ import sys
 from typing import Any, Awaitable, Callable, Iterable, Iterator, Optional, Union
 
 from .errors import NotFound
-from .host import Grouping, is_there
+from .host import Given, Grouping, is_there
 
 _listen = Grouping("listen")
 _log = logging.getLogger("parlor")
@@ -65,12 +65,17 @@ class Subscription:
         if self._once:
             # The host has forgotten this one.
             _running.pop(number, None)
-        await self.handler(*(value, event)[: self._takes])
+        returned = await self.handler(*(value, event)[: self._takes])
+        if type(event.payload).__name__ == "Payload_Message":
+            returns(self._what, returned)
 
 
 # Subscriptions that are made before the plugin runs wait for it: at build time there is no host.
 _waiting: list[Subscription] = []
 _running: dict[int, Subscription] = {}
+# What was warned of, and how much of that there may be.
+_warned: set[str] = set()
+_MOST_WARNED = 100
 # The filter that leaves out nothing but own messages and history.
 _ALL = (None, None, None, None, False, False, False)
 
@@ -162,6 +167,19 @@ def naming(what: str) -> Iterator[None]:
     except Exception as error:
         error.args = (f"{what}: {error}",)
         raise
+
+
+def returns(what: str, returned: Any) -> None:
+    """Warns, once, of a handler that returns its answer, as those of other bots do."""
+    if _is_text(returned) and what not in _warned and len(_warned) < _MOST_WARNED:
+        _warned.add(what)
+        _log.warning("%s returned a text, which nobody says: use reply", what)
+
+
+def _is_text(returned: Any) -> bool:
+    if isinstance(returned, (list, tuple)):
+        return any(_is_text(one) for one in returned)
+    return isinstance(returned, str) and returned != "" and not isinstance(returned, Given)
 
 
 def off(name: str, handler: Union[Handler, Subscription]) -> bool:

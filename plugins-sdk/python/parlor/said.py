@@ -22,7 +22,7 @@ Handler = Callable[..., Awaitable[Any]]
 
 #: By their short names, in small letters, as the host tells them. Behind the one that the host has stand those that it has not
 #: answered yet.
-_handlers: dict[str, list[tuple[int, Handler]]] = {}
+_handlers: dict[str, list[tuple[int, Handler, str]]] = {}
 _numbers = itertools.count()
 
 
@@ -55,7 +55,7 @@ def command(name: str, *, help: str = "", usage: str = "") -> Callable[[Handler]
         if not _handlers:
             listen.on("command")(_given)
         # It may be given before the host has said that it was added.
-        _handlers.setdefault(short, []).append((number, handler))
+        _handlers.setdefault(short, []).append((number, handler, what))
         if is_there():
             spawn(add())
         else:
@@ -72,4 +72,5 @@ def _keep(short: str, stays: Callable[[int], bool]) -> None:
 async def _given(command: Any) -> None:
     handlers = _handlers.get(command.name)
     if handlers:
-        await handlers[-1][1](command)
+        _, handler, what = handlers[-1]
+        listen.returns(what, await handler(command))

@@ -187,6 +187,10 @@ on("message", { prefix: "undefined" }, async (message) => {
   await storage.set("k", undefined).catch((error) => reply(message, `${error.name}: ${error.message}`));
 });
 
+on("message", { prefix: "return" }, (message) => message.body);
+
+await command("returned", "Gives it back", async ([whom], message) => (whom === "me" ? reply(message, whom) : whom));
+
 // storage.chat
 
 on("message", { prefix: "count" }, async (message) => {

@@ -216,6 +216,22 @@ async def say_it(given: Command) -> None:
     await reply(given.message, f"{given.name} {given.args} [{given.rest}] {age < timedelta(hours=1)}")
 
 
+@on("message", prefix="return")
+async def returned(message: Message) -> str:
+    return "a text"
+
+
+@on("message", prefix="list")
+async def listed(message: Message) -> list:
+    said = await asyncio.gather(reply(message, "one"), chats.send(message.chat, body="other"))
+    return said if message.body == "list" else [None, "a text"]
+
+
+@command("returned", help="Gives it back")
+async def returned_by_command(command: Command) -> str:
+    return await reply(command, "me") if command.args == ["me"] else command.rest
+
+
 @command("private", help="Answers in private")
 async def private(command: Command) -> None:
     await acknowledge(command)
