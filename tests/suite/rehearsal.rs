@@ -49,7 +49,7 @@ async fn the_examples_pass_their_own_tests() {
     }
 }
 
-/// There is no archive that could hold what it missed.
+/// Nobody says anything while it does not run, and so it misses nothing.
 #[tokio::test]
 async fn a_plugin_that_catches_up_is_tried_without_a_word_about_archives() {
     let folder = stage("echo", "== it answers\nalice: one\n  to alice: one\n");
@@ -59,6 +59,50 @@ async fn a_plugin_that_catches_up_is_tried_without_a_word_about_archives() {
     let finished = tried(&folder, &[]).await;
     ended(&finished, 0);
     assert_eq!((finished.stdout.as_str(), finished.stderr.as_str()), ("1 passed, 0 failed\n", ""));
+}
+
+/// What the caller is told to ask of the archives, and what it has to answer.
+fn query(args: &str, answer: &str) -> String {
+    let order = format!("{{\"n\":1,\"call\":\"archive.query\",\"args\":{args}}}");
+    format!("alice: call {order}\n  to alice: done {answer} (glob)\n")
+}
+
+/// As on a server (XEP-0313): what two say is in the account's archive, what is said in a room in the room's.
+#[tokio::test]
+async fn what_was_said_is_in_the_archives() {
+    let page = |bodies: &[&str], end: &str| {
+        let bodies = bodies.iter().map(|body| format!("\"body\":\"{body}\"*")).collect::<String>();
+        format!("{{\"n\":1,\"ok\":{{\"messages\":[*{bodies}]*\"complete\":{end}*")
+    };
+    let steps = [
+        "bob: one\nbob: two\nbob: three\n".to_owned(),
+        query(r#"{"with":"bob@example.org","max":2}"#, &page(&["one", "two"], "false,\"count\":3")),
+        query(r#"{"with":"bob@example.org","max":2,"before":""}"#, &page(&["two", "three"], "false,\"count\":3")),
+        query(r#"{"with":"bob@example.org","after":"archive-2"}"#, &page(&["three"], "true,\"count\":3")),
+        query(r#"{"with":"carol@example.org"}"#, "{\"n\":1,\"ok\":{\"messages\":[]*"),
+        query(r#"{"start":"2026-01-01T12:30:00Z"}"#, "{\"n\":1,\"ok\":{\"messages\":[]*"),
+        "after 1 h\n".to_owned(),
+        "xml <message from='bob@example.org/home' type='chat'><body>late</body></message>\n".to_owned(),
+        query(r#"{"with":"bob@example.org","start":"2026-01-01T12:30:00Z"}"#, &page(&["late"], "true,\"count\":1")),
+        // Its own answers are there as well.
+        query(r#"{"with":"alice@example.org","max":2}"#, &page(&["call *", "done *"], "false*")),
+        "garden/bob: here\n".to_owned(),
+        query(r#"{"with":"garden@rooms.example.org"}"#, &page(&["here"], "true,\"count\":1")),
+        query(r#"{"after":"nowhere"}"#, "{\"err\":*not-found*"),
+    ]
+    .concat();
+    let folder = stage("caller", &format!("== archives\nset chat = true\nroom garden: bob\n{steps}"));
+    let finished = tried(&folder, &[]).await;
+    assert_eq!(finished.stdout, "1 passed, 0 failed\n", "{finished:?}");
+}
+
+#[tokio::test]
+async fn a_server_may_have_no_archive() {
+    let none = "{\"err\":*unsupported*";
+    let asked = [query("{}", none), query(r#"{"with":"garden@rooms.example.org"}"#, none)].concat();
+    let folder = stage("caller", &format!("== none\nset chat = true\nno archive\nroom garden: bob\n{asked}"));
+    let finished = tried(&folder, &[]).await;
+    assert_eq!(finished.stdout, "1 passed, 0 failed\n", "{finished:?}");
 }
 
 #[tokio::test]

@@ -69,6 +69,7 @@ pub enum Act {
     Clock(Timestamp),
     Host { key: String, value: Value },
     Room { room: BareJid, occupants: Vec<FullJid> },
+    NoArchive,
     Contact { jid: BareJid, name: Option<String> },
     Set { key: String, value: Value },
     Deny(Permission),
@@ -91,7 +92,7 @@ pub enum Act {
 impl Act {
     /// Whether it comes before the plugin starts.
     pub fn is_preparation(&self) -> bool {
-        matches!(self, Self::Clock(_) | Self::Host { .. } | Self::Room { .. })
+        matches!(self, Self::Clock(_) | Self::Host { .. } | Self::Room { .. } | Self::NoArchive)
     }
 
     /// Whether it may come before the plugin starts, and does not start it.
@@ -132,7 +133,7 @@ const fn row(word: &'static str, example: &'static str, about: &'static str) -> 
 }
 
 /// What may happen, at the left margin.
-pub const STEPS: [Row; 26] = [
+pub const STEPS: [Row; 27] = [
     row("start", "start", "the plugin starts; else before the first step that needs it"),
     row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
     row("says", "garden/alice: hello", "alice writes in a room; a name with spaces stands in quotes"),
@@ -157,6 +158,7 @@ pub const STEPS: [Row; 26] = [
     row("xml", "xml <message from='alice@example.org/home'><body>hi</body></message>", "any stanza"),
     row("==", "== it answers", "a test begins, with what it shows"),
     row("room", "room garden: alice, bob", "at the top: the account is in this room, and they are"),
+    row("no", "no archive", "at the top: neither the account nor a room has an archive"),
     row("clock", "clock 2026-03-01T09:00:00Z", "at the top: what time it is"),
     row("host", "host nickname = \"Marvin\"", "at the top: a setting of the host"),
 ];
@@ -320,6 +322,7 @@ pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
         "cut" => bare(Act::Cut),
         "back" => bare(Act::Back),
         "xml" => Ok(Act::Xml(rest.to_owned())),
+        "no" if rest == "archive" => Ok(Act::NoArchive),
         "clock" => rest.parse().map(Act::Clock).map_err(|_| "write a time such as 2026-03-01T09:00:00Z".to_owned()),
         "after" => after(rest),
         "deny" => rest.parse().map(Act::Deny).map_err(|error: crate::permissions::UnknownPermission| error.to_string()),

@@ -225,7 +225,7 @@ impl Stage {
         Arc::new(Admitted {
             id: player.id().clone(),
             digest: examined.digest,
-            // There is no archive here, and so nothing that it could have missed: not worth a warning in each test.
+            // Nobody says anything here while it does not run, and so there is nothing that it could have missed.
             manifest: Arc::new(Manifest { catch_up: false, ..Manifest::clone(&examined.manifest) }),
             grants: given.grants(),
             limits: limits(self.server.clock()),
@@ -321,6 +321,7 @@ impl Stage {
                     possible(self.server.enter_room(occupant, &names::behind(occupant)))?;
                 }
             }
+            Act::NoArchive => self.server.archive_nothing(),
             Act::Contact { jid, name } => self.server.befriend(jid, name.as_deref()),
             Act::Set { key, value } => {
                 self.given.set(key, value.clone())?;

@@ -3,6 +3,7 @@
 //! It answers what a session asks on its way up, keeps a roster and rooms, and tells in order what the account does. It does
 //! nothing by itself and never waits: what is said to it is answered before the call returns.
 
+mod archive;
 mod deed;
 mod form;
 mod rooms;
@@ -19,6 +20,7 @@ use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
 use xmpp_parsers::stanza::Stanza;
 
+use self::archive::Archive;
 use self::rooms::Rooms;
 use self::told::{Ids, Memory};
 use self::words::{error, iq, presence, query};
@@ -27,7 +29,7 @@ use super::encode::{element, encode};
 use super::intake::Lost;
 use super::link::LinkEvent;
 use crate::clock::Clock;
-use crate::stanza::{Message, MessageKind, Offers, Outgoing};
+use crate::stanza::{MAM, Message, MessageKind, Offers, Outgoing};
 
 pub use deed::Deed;
 pub use words::{About, How, Said};
@@ -72,6 +74,8 @@ struct Server {
     status: Option<(String, String)>,
     /// What was said.
     told: Memory,
+    /// The same as it can be asked for; none: this server has no archives.
+    archive: Option<Archive>,
     /// So many stanzas were given ids.
     numbered: u64,
 }
@@ -100,6 +104,7 @@ impl Within {
             expected: BTreeSet::new(),
             status: None,
             told: Memory::default(),
+            archive: Some(Archive::default()),
             numbered: 0,
         })))
     }
@@ -107,6 +112,11 @@ impl Within {
     /// Its clock.
     pub fn clock(&self) -> Clock {
         self.server().clock
+    }
+
+    /// Nothing is archived here, and nothing was.
+    pub fn archive_nothing(&self) {
+        self.server().archive = None;
     }
 
     /// Somebody writes to the account, or into a room that it is in. Gives the message's ids: its own, and the room's.
@@ -119,7 +129,8 @@ impl Within {
         let extensions = about.map(|about| server.told.extensions(said, about)).transpose()?.unwrap_or_default();
         let body = server.told.body(said)?;
         let ids = Ids { own: server.number("said"), rooms: said.to_room.then(|| server.number("room")) };
-        let element = said.element(&ids, &body, extensions, &server.own);
+        let mut element = said.element(&ids, &body, extensions, &server.own);
+        server.archive_said(said, &ids, &mut element);
         server.bring(element);
         let known = std::iter::once(ids.own.clone()).chain(ids.rooms.clone()).collect();
         if !said.body.is_empty() {
@@ -132,8 +143,14 @@ impl Within {
     pub fn bring_xml(&self, xml: &str) -> Result<(), Impossible> {
         let element = Element::from_reader_with_prefixes(xml.as_bytes(), ns::JABBER_CLIENT.to_owned())
             .map_err(|error| Impossible(format!("that is no stanza: {error}")))?;
-        Stanza::try_from(element.clone()).map_err(|error| Impossible(format!("that is no stanza: {error}")))?;
-        self.server().bring(element);
+        let stanza = Stanza::try_from(element.clone());
+        let stanza = stanza.map_err(|error| Impossible(format!("that is no stanza: {error}")))?;
+        let mut guard = self.server();
+        let server = &mut *guard;
+        if let (Stanza::Message(message), Some(archive)) = (&stanza, &mut server.archive) {
+            archive.put_written(message, &server.own, server.clock.now());
+        }
+        server.bring(element);
         Ok(())
     }
 
@@ -389,6 +406,7 @@ impl Server {
         match stanza {
             Stanza::Message(message) => {
                 let told = self.rooms.message(&message, number, &self.own);
+                self.archive_own(&message, number, told.first());
                 self.bring_all(told);
             }
             Stanza::Presence(_) => self.presence(&element(&stanza)),
@@ -413,23 +431,31 @@ impl Server {
         self.bring(element);
     }
 
+    /// Whether it is the account itself that is asked.
+    fn is_account(&self, to: Option<&Jid>) -> bool {
+        to.is_none_or(|to| *to == self.own.to_bare())
+    }
+
     /// Whether it is this server that is asked, or the account itself.
     fn is_home(&self, to: Option<&Jid>) -> bool {
-        to.is_none_or(|to| to.node().is_none() && to.domain() == self.own.domain() || *to == self.own.to_bare())
+        self.is_account(to) || to.is_some_and(|to| to.node().is_none() && to.domain() == self.own.domain())
     }
 
     fn get(&mut self, to: Option<&Jid>, payload: &Element) -> Result<Option<Element>, &'static str> {
         if let Some(to) = to.filter(|to| Rooms::are_at(to)) {
-            return self.rooms.get(to, payload, &self.own);
+            return self.rooms.get(to, payload, &self.own, self.archive_features());
         }
         let home = self.is_home(to);
         match payload.name() {
             "query" if home && payload.has_ns(ns::ROSTER) => {
                 Ok(Some(query(ns::ROSTER).append_all(self.roster.values().cloned()).build()))
             }
-            "query" if payload.has_ns(ns::DISCO_INFO) => {
-                Ok(Some(if home { words::disco("server", "im") } else { words::disco("client", "pc") }))
-            }
+            "query" if payload.has_ns(ns::DISCO_INFO) => Ok(Some(match self.archive_features() {
+                // Messages in an archive are numbered (XEP-0313, section 2).
+                [archive] if self.is_account(to) => words::disco("account", "registered", &[*archive, ns::SID]),
+                _ if home => words::disco("server", "im", &[]),
+                _ => words::disco("client", "pc", &[]),
+            })),
             "query" if payload.has_ns(ns::DISCO_ITEMS) => Ok(Some(query(ns::DISCO_ITEMS).build())),
             "pubsub" if home => Ok(Some(words::no_items(payload))),
             "vCard" if home => Ok(Some(Element::bare("vCard", ns::VCARD))),
@@ -440,6 +466,9 @@ impl Server {
     }
 
     fn set(&mut self, to: Option<&Jid>, payload: &Element) -> Result<Option<Element>, &'static str> {
+        if payload.is("query", MAM) {
+            return self.read_archive(to, payload).map(Some);
+        }
         if let Some(to) = to.filter(|to| Rooms::are_at(to)) {
             let told = self.rooms.set(to, payload)?;
             self.bring_all(told);

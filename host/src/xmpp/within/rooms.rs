@@ -211,13 +211,20 @@ impl Rooms {
         vec![echo.into()]
     }
 
-    pub(super) fn get(&self, to: &Jid, payload: &Element, own: &FullJid) -> Result<Option<Element>, &'static str> {
+    /// What the account asks about a room; one that has an archive says so with these features.
+    pub(super) fn get(
+        &self,
+        to: &Jid,
+        payload: &Element,
+        own: &FullJid,
+        archive: &[&'static str],
+    ) -> Result<Option<Element>, &'static str> {
         let room = self.0.get(&to.to_bare());
         match payload.name() {
             "ping" => Ok(None),
             "query" if payload.has_ns(ns::DISCO_INFO) => {
                 let is_person = to.resource().is_some();
-                Ok(Some(if is_person { disco("client", "pc") } else { disco("conference", "text") }))
+                Ok(Some(if is_person { disco("client", "pc", &[]) } else { disco("conference", "text", archive) }))
             }
             "query" if payload.has_ns(ns::DISCO_ITEMS) => Ok(Some(query(ns::DISCO_ITEMS).build())),
             "query" if payload.has_ns(MUC_OWNER) => {
@@ -231,6 +238,12 @@ impl Rooms {
             }
             _ => Err("service-unavailable"),
         }
+    }
+
+    /// A room that is there.
+    pub(super) fn known(&self, to: &Jid) -> Result<BareJid, &'static str> {
+        let room = to.to_bare();
+        if self.0.contains_key(&room) { Ok(room) } else { Err("item-not-found") }
     }
 
     /// The account changes something about a room or about somebody in it.

@@ -109,7 +109,8 @@ pub(super) fn roster_item(jid: &BareJid, called: Option<&str>, subscription: &st
         .build()
 }
 
-pub(super) fn disco(category: &str, kind: &str) -> Element {
+/// What an entity is, and what it can do, with what it says of an archive if it has one.
+pub(super) fn disco(category: &str, kind: &str, archive: &[&'static str]) -> Element {
     let identity =
         Element::builder("identity", ns::DISCO_INFO).attr(name("category"), category).attr(name("type"), kind);
     let features: &[&'static str] = match category {
@@ -117,7 +118,7 @@ pub(super) fn disco(category: &str, kind: &str) -> Element {
         _ => &[ns::DISCO_INFO, ns::PING],
     };
     let feature = |var: &&'static str| Element::builder("feature", ns::DISCO_INFO).attr(name("var"), *var).build();
-    let features = features.iter().map(feature);
+    let features = features.iter().chain(archive).map(feature);
     query(ns::DISCO_INFO).append(identity).append_all(features).build()
 }
 

@@ -133,6 +133,7 @@ impl Chat {
             _ => match act(order, &[]).map_err(|reason| format!("{reason}; /help shows what there is"))? {
                 Act::After(time) => Ok(Typed::Waits(time)),
                 Act::Start | Act::Clock(_) => Err("it has started, and the clock is the machine's".to_owned()),
+                Act::NoArchive => Err("the archives are there from the start; a test may have none".to_owned()),
                 Act::Host { .. } => Err("what the host is set to counts from the start, in a test".to_owned()),
                 act => Ok(self.noted(act)),
             },
@@ -254,6 +255,7 @@ mod tests {
         for (line, reason) in [
             ("/jion garden", "/help shows what there is"),
             ("/clock 2026-03-01T09:00:00Z", "the clock is the machine's"),
+            ("/no archive", "a test may have none"),
             ("/host nickname = \"x\"", "in a test"),
             ("/as a@@b", "nobody's name"),
             ("/as", "such as alice"),
