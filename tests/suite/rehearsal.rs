@@ -293,6 +293,45 @@ async fn people_are_in_a_room_before_the_plugin_runs() {
     assert_eq!(finished.stdout, "1 passed, 0 failed\n", "{finished:?}");
 }
 
+/// What somebody is who is in a room: the affiliation and role, and whether the address and the occupant id are told.
+#[tokio::test]
+async fn people_in_rooms_are_what_a_test_says_they_are() {
+    let look = |what: &str| {
+        let order = r#"{"n":1,"call":"rooms.occupants","args":{"jid":"garden@rooms.example.org"}}"#;
+        format!("alice: call {order}\n  to alice: done {what} (glob)\n")
+    };
+    let seen = |nick: &str, affiliation: &str, id: &str, address: &str, role: &str| {
+        let who = format!("\"affiliation\":\"{affiliation}\",\"jid\":{address},\"left\":*\"nick\":\"{nick}\"");
+        let what = format!("\"previous-nick\":*,\"reason\":null,\"role\":\"{role}\"");
+        format!("*{who},\"occupant-id\":{id},\"own\":false,{what}*")
+    };
+    let (bob, address) = ("\"garden-occupant-1\"", "\"bob@example.org*\"");
+    let steps = [
+        look(&seen("bob", "admin", bob, address, "moderator")),
+        "garden/bob is now called bo\n".to_owned(),
+        look(&seen("bo", "admin", bob, address, "moderator")),
+        "garden/bo is member\n".to_owned(),
+        look(&seen("bo", "member", bob, address, "participant")),
+        "garden/bo is visitor\n".to_owned(),
+        look(&seen("bo", "member", bob, address, "visitor")),
+        "garden/bo is outcast\ngarden/carol is owner\ngarden/carol enters\n".to_owned(),
+        look(&seen("carol", "owner", "\"garden-occupant-*\"", "\"carol@example.org*\"", "moderator")),
+    ]
+    .concat();
+    let args = r#"{"jid":"garden@rooms.example.org","user":"bob@example.org"}"#;
+    let anonymous = [
+        look(&seen("bob", "none", bob, "null", "participant")),
+        format!("alice: call {{\"n\":1,\"call\":\"rooms.ban\",\"args\":{args}}}\n"),
+        "  bans bob in garden\n  to alice: done *forbidden* (glob)\n".to_owned(),
+    ]
+    .concat();
+    let ranks = format!("== ranks\nset chat = true\nroom garden: bob (admin)\n{steps}");
+    let strangers = format!("== strangers\nset chat = true\nroom garden, anonymous: bob\n{anonymous}");
+    let folder = stage("caller", &format!("{ranks}{strangers}"));
+    let finished = tried(&folder, &[]).await;
+    assert_eq!(finished.stdout, "2 passed, 0 failed\n", "{finished:?}");
+}
+
 /// The same session goes on, so nothing is lost: it only comes later.
 #[tokio::test]
 async fn what_happens_during_a_cut_comes_when_it_is_over() {

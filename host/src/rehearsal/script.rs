@@ -21,7 +21,7 @@ use crate::atomic;
 use crate::nearest::nearest;
 use crate::permissions::Permission;
 use crate::plugins::quantity;
-use crate::xmpp::{About, How, Said};
+use crate::xmpp::{About, How, Rank, Said};
 
 /// How long a script may be, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -68,7 +68,7 @@ pub struct Step {
 pub enum Act {
     Clock(Timestamp),
     Host { key: String, value: Value },
-    Room { room: BareJid, occupants: Vec<FullJid> },
+    Room { room: BareJid, hides_addresses: bool, occupants: Vec<(FullJid, Option<Rank>)> },
     NoArchive,
     Contact { jid: BareJid, name: Option<String> },
     Set { key: String, value: Value },
@@ -80,6 +80,7 @@ pub enum Act {
     Enters(FullJid),
     Leaves(FullJid),
     Renames { who: FullJid, nick: String },
+    Ranks { who: FullJid, rank: Rank },
     Is { who: FullJid, show: String, status: Option<String> },
     Invites { who: FullJid, room: BareJid, reason: Option<String> },
     AsksToSee(FullJid),
@@ -103,7 +104,7 @@ impl Act {
 
     /// Whether people may do it before the plugin starts, where the test says when that is.
     pub fn may_come_before(&self) -> bool {
-        matches!(self, Self::Enters(_) | Self::Leaves(_) | Self::Renames { .. } | Self::Is { .. })
+        matches!(self, Self::Enters(_) | Self::Leaves(_) | Self::Renames { .. } | Self::Ranks { .. } | Self::Is { .. })
     }
 }
 
@@ -133,7 +134,7 @@ const fn row(word: &'static str, example: &'static str, about: &'static str) -> 
 }
 
 /// What may happen, at the left margin.
-pub const STEPS: [Row; 27] = [
+pub const STEPS: [Row; 30] = [
     row("start", "start", "the plugin starts; else before the first step that needs it"),
     row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
     row("says", "garden/alice: hello", "alice writes in a room; a name with spaces stands in quotes"),
@@ -144,6 +145,7 @@ pub const STEPS: [Row; 27] = [
     row("enters", "garden/alice enters", "alice enters the room"),
     row("leaves", "garden/alice leaves", "and leaves it"),
     row("is", "alice is away: at lunch", "online, offline, away, xa, dnd or chat"),
+    row("rank", "garden/alice is admin", "or owner, member, none, outcast, moderator, visitor"),
     row("called", "garden/alice is now called al", "alice takes another nickname in the room"),
     row("invites", "alice invites to garden: come", "alice invites the account to a room"),
     row("asks", "alice asks to be a contact", "alice asks to see the account's presence"),
@@ -158,6 +160,8 @@ pub const STEPS: [Row; 27] = [
     row("xml", "xml <message from='alice@example.org/home'><body>hi</body></message>", "any stanza"),
     row("==", "== it answers", "a test begins, with what it shows"),
     row("room", "room garden: alice, bob", "at the top: the account is in this room, and they are"),
+    row("room", "room garden: alice (admin), bob", "and alice is an admin of it, or whatever else she may be"),
+    row("room", "room garden, anonymous: alice", "and it hides addresses; the account is no moderator then"),
     row("no", "no archive", "at the top: neither the account nor a room has an archive"),
     row("clock", "clock 2026-03-01T09:00:00Z", "at the top: what time it is"),
     row("host", "host nickname = \"Marvin\"", "at the top: a setting of the host"),
@@ -418,6 +422,12 @@ fn somebody(subject: &str, rest: &str, more: &[String]) -> Result<Act, String> {
             }
             Ok(Act::Renames { who: occupant("is now called al")?, nick })
         }
+        "is" if names::occupant(subject).is_some() => {
+            let who = occupant(verb)?;
+            let rank = Rank::of(object).filter(|_| words.is_none());
+            let rank = rank.ok_or_else(|| format!("{subject} can be {}", Rank::WORDS.join(", ")))?;
+            Ok(Act::Ranks { who, rank })
+        }
         "is" => {
             const SHOWS: [&str; 6] = ["online", "offline", "away", "xa", "dnd", "chat"];
             if !SHOWS.contains(&object) {
@@ -482,10 +492,29 @@ fn contact(text: &str) -> Result<Act, String> {
 
 fn room(text: &str) -> Result<Act, String> {
     let (name, nicks) = text.split_once(':').map_or((text, None), |(name, nicks)| (name.trim(), Some(nicks)));
+    let (name, kind) = name.split_once(',').map_or((name, None), |(name, kind)| (name.trim(), Some(kind.trim())));
+    if kind.is_some_and(|kind| kind != "anonymous") {
+        return Err(format!("a room is like any other, or anonymous: room {name}, anonymous: alice"));
+    }
     let room = names::room(name)?;
     let nicks = nicks.into_iter().flat_map(|nicks| nicks.split(',')).map(str::trim).filter(|nick| !nick.is_empty());
-    let occupants = nicks.map(|nick| room.with_resource_str(nick).map_err(|error| error.to_string()));
-    Ok(Act::Room { occupants: occupants.collect::<Result<_, _>>()?, room })
+    let occupants = nicks.map(|nick| -> Result<_, String> {
+        let (nick, rank) = ranked(nick)?;
+        Ok((room.with_resource_str(nick).map_err(|error| error.to_string())?, rank))
+    });
+    Ok(Act::Room { occupants: occupants.collect::<Result<_, _>>()?, hides_addresses: kind.is_some(), room })
+}
+
+/// `alice (admin)`; other words in brackets are part of the nickname.
+fn ranked(text: &str) -> Result<(&str, Option<Rank>), String> {
+    let Some((nick, word)) = text.strip_suffix(')').and_then(|text| text.rsplit_once(" (")) else {
+        return Ok((text, None));
+    };
+    match (Rank::of(word), nearest(word, Rank::WORDS)) {
+        (Some(rank), _) => Ok((nick.trim(), Some(rank))),
+        (None, Some(near)) => Err(format!("nobody is {word} in a room; did you mean {nick} ({near})?")),
+        (None, None) => Ok((text, None)),
+    }
 }
 
 #[cfg(test)]
@@ -605,6 +634,32 @@ mod tests {
         let error = act("alice is now called al", &[]).unwrap_err();
         assert_eq!(error, "say in which room: garden/alice is now called al");
         assert_eq!(act("alice is called al", &[]).unwrap_err(), "alice can be online, offline, away, xa, dnd, chat");
+    }
+
+    #[test]
+    fn people_in_a_room_are_what_is_said_of_them() {
+        let garden = names::room("garden").unwrap();
+        let at = |nick: &str| garden.with_resource_str(nick).unwrap();
+        let room = |hides_addresses, occupants: &[(&str, Option<Rank>)]| {
+            let occupants = occupants.iter().map(|(nick, rank)| (at(nick), *rank)).collect();
+            Ok(Act::Room { room: garden.clone(), hides_addresses, occupants })
+        };
+        let (admin, visitor) = (Rank::Affiliation("admin"), Rank::Role("visitor"));
+        let people = [("alice", Some(admin)), ("Bob (work)", None), ("Al Ice", Some(visitor))];
+        assert_eq!(act("room garden: alice (admin), Bob (work), Al Ice (visitor)", &[]), room(false, &people));
+        assert_eq!(act("room garden, anonymous: alice", &[]), room(true, &[("alice", None)]));
+        assert_eq!(act("room garden, anonymous", &[]), room(true, &[]));
+        assert_eq!(act("garden/alice is visitor", &[]), Ok(Act::Ranks { who: at("alice"), rank: visitor }));
+        for (line, expected) in [
+            ("room garden: alice (amin)", "nobody is amin in a room; did you mean alice (admin)?"),
+            ("room garden, open: alice", "a room is like any other, or anonymous: room garden, anonymous: alice"),
+            (
+                "garden/alice is away",
+                "garden/alice can be owner, admin, member, none, outcast, moderator, participant, visitor",
+            ),
+        ] {
+            assert_eq!(act(line, &[]).unwrap_err(), expected, "{line}");
+        }
     }
 
     #[test]

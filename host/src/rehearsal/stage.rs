@@ -315,10 +315,17 @@ impl Stage {
         match act {
             Act::Clock(_) => {}
             Act::Host { key, value } => self.given.host(key, value.clone())?,
-            Act::Room { room, occupants } => {
+            Act::Room { room, hides_addresses, occupants } => {
+                if *hides_addresses {
+                    self.server.hide_addresses(room);
+                }
                 self.open_room(room).await?;
-                for occupant in occupants {
-                    possible(self.server.enter_room(occupant, &names::behind(occupant)))?;
+                for (occupant, rank) in occupants {
+                    let user = names::behind(occupant);
+                    possible(self.server.enter_room(occupant, &user))?;
+                    if let Some(rank) = rank {
+                        possible(self.server.rank_in_room(occupant, &user, *rank))?;
+                    }
                 }
             }
             Act::NoArchive => self.server.archive_nothing(),
@@ -344,6 +351,7 @@ impl Stage {
             }
             Act::Enters(occupant) => possible(self.server.enter_room(occupant, &names::behind(occupant)))?,
             Act::Leaves(occupant) => possible(self.server.leave_room(occupant))?,
+            Act::Ranks { who, rank } => possible(self.server.rank_in_room(who, &names::behind(who), *rank))?,
             Act::Renames { who, nick } => possible(self.server.rename_in_room(who, nick))?,
             Act::Is { who, show, status } => self.server.appear(who, show, status.as_deref()),
             Act::Invites { who, room, reason } => self.server.invite(who, room, reason.as_deref()),

@@ -32,6 +32,7 @@ use crate::clock::Clock;
 use crate::stanza::{MAM, Message, MessageKind, Offers, Outgoing};
 
 pub use deed::Deed;
+pub use rooms::Rank;
 pub use words::{About, How, Said};
 
 /// What is on its way to the account.
@@ -130,6 +131,9 @@ impl Within {
         let body = server.told.body(said)?;
         let ids = Ids { own: server.number("said"), rooms: said.to_room.then(|| server.number("room")) };
         let mut element = said.element(&ids, &body, extensions, &server.own);
+        if let Some(id) = server.rooms.id(&said.from) {
+            element.append_child(words::occupant_id(id));
+        }
         server.archive_said(said, &ids, &mut element);
         server.bring(element);
         let known = std::iter::once(ids.own.clone()).chain(ids.rooms.clone()).collect();
@@ -194,6 +198,19 @@ impl Within {
     pub fn enter_room(&self, occupant: &FullJid, user: &FullJid) -> Result<(), Impossible> {
         let mut server = self.server();
         let told = server.rooms.enter(occupant, user)?;
+        server.bring_all(told);
+        Ok(())
+    }
+
+    /// A room shows nobody's address from now on.
+    pub fn hide_addresses(&self, room: &BareJid) {
+        self.server().rooms.hide_addresses(room);
+    }
+
+    /// Somebody is something else in a room from now on.
+    pub fn rank_in_room(&self, occupant: &FullJid, user: &FullJid, rank: Rank) -> Result<(), Impossible> {
+        let mut server = self.server();
+        let told = server.rooms.rank(occupant, user, rank)?;
         server.bring_all(told);
         Ok(())
     }

@@ -1,5 +1,5 @@
 //! The rooms of a server within the process: those are there that a test speaks of, and nobody is in them but who entered. The
-//! account makes any other by entering it, and may do anything in all of them.
+//! account makes any other by entering it, and may do anything in all of them but those that hide addresses.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +10,44 @@ use xmpp_parsers::ns;
 
 use super::Impossible;
 use super::form::Configuration;
-use super::words::{disco, numbered, occupant, query, renamed, subject};
+use super::words::{disco, numbered, occupant, occupant_id, query, renamed, subject};
 use crate::xmpp::encode::{MUC_ADMIN, MUC_OWNER, name};
 
 /// The domain that rooms are at begins with this.
 const AT: &str = "rooms.";
 
-/// Its affiliation and role.
+/// The account's affiliation and role.
 const OURS: (&str, &str) = ("owner", "moderator");
+
+/// The same in a room that hides addresses: moderators would be shown them (XEP-0045, section 4.2).
+const OURS_AMONG_STRANGERS: (&str, &str) = ("none", "participant");
 
 /// Who may not come in.
 const OUTCAST: &str = "outcast";
+
+/// What somebody is in a room, in one word (XEP-0045, section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rank {
+    /// To the room, also while they are not in it.
+    Affiliation(&'static str),
+    /// For as long as they are in.
+    Role(&'static str),
+}
+
+impl Rank {
+    /// All of them.
+    pub const WORDS: [&str; 8] = ["owner", "admin", "member", "none", OUTCAST, "moderator", "participant", "visitor"];
+
+    /// So many of these are affiliations, the first ones.
+    const AFFILIATIONS: usize = 5;
+
+    /// What a word says.
+    pub fn of(word: &str) -> Option<Self> {
+        let at = Self::WORDS.iter().position(|known| *known == word)?;
+        let word = Self::WORDS[at];
+        Some(if at < Self::AFFILIATIONS { Self::Affiliation(word) } else { Self::Role(word) })
+    }
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Rooms(BTreeMap<BareJid, Room>);
@@ -30,6 +57,10 @@ struct Room {
     /// The account's own nickname, while it is in.
     ours: Option<String>,
     subject: String,
+    /// Nobody but moderators sees the addresses of others.
+    hides_addresses: bool,
+    /// By what it knows people (XEP-0421).
+    ids: BTreeMap<BareJid, String>,
     configuration: Configuration,
     /// What people are to the room who are more or less than anybody.
     affiliations: BTreeMap<BareJid, String>,
@@ -37,11 +68,61 @@ struct Room {
 }
 
 impl Room {
-    /// Who comes in.
-    fn newcomer(&self, user: &FullJid) -> Occupant {
+    /// Who comes in to this room.
+    fn newcomer(&mut self, room: &BareJid, user: &FullJid) -> Occupant {
         let affiliation = self.affiliations.get(&user.to_bare()).map_or("none", String::as_str);
-        let role = if matches!(affiliation, "owner" | "admin") { "moderator" } else { "participant" };
-        Occupant { user: user.clone(), affiliation: affiliation.to_owned(), role: role.to_owned() }
+        let (affiliation, role) = (affiliation.to_owned(), first_role(affiliation).to_owned());
+        let id = self.id(room, user);
+        let address = (!self.hides_addresses).then(|| user.clone());
+        Occupant { user: user.clone(), address, id, affiliation, role }
+    }
+
+    /// The account itself.
+    fn us(&mut self, room: &BareJid, own: &FullJid) -> Occupant {
+        let (affiliation, role) = if self.hides_addresses { OURS_AMONG_STRANGERS } else { OURS };
+        let (id, address) = (self.id(room, own), Some(own.clone()));
+        Occupant { user: own.clone(), address, id, affiliation: affiliation.to_owned(), role: role.to_owned() }
+    }
+
+    /// By what this room knows somebody from now on, whatever the nickname.
+    fn id(&mut self, room: &BareJid, user: &FullJid) -> String {
+        let id = format!("{}-occupant-{}", short(room), self.ids.len() + 1);
+        self.ids.entry(user.to_bare()).or_insert(id).clone()
+    }
+
+    /// Those of these nicknames are something else from now on; what the account is told of it, if it is in.
+    fn change(
+        &mut self,
+        room: &BareJid,
+        nicks: &[String],
+        affiliation: Option<&str>,
+        role: Option<&str>,
+    ) -> Vec<Element> {
+        let mut told = Vec::new();
+        for nick in nicks {
+            let (Some(address), Some(one)) = (at(room, nick), self.occupants.get_mut(nick)) else { continue };
+            if let Some(affiliation) = affiliation {
+                // Who is raised to this is a moderator at once, and who was one by it is so no longer.
+                if first_role(affiliation) != first_role(&one.affiliation) {
+                    first_role(affiliation).clone_into(&mut one.role);
+                }
+                affiliation.clone_into(&mut one.affiliation);
+            }
+            if let Some(role) = role {
+                role.clone_into(&mut one.role);
+            }
+            let code = match (one.affiliation.as_str(), one.role.as_str()) {
+                (OUTCAST, _) => "301",
+                (_, "none") => "307",
+                _ => {
+                    told.push(one.shown(&address, None, &[]));
+                    continue;
+                }
+            };
+            told.push(one.shown(&address, Some("unavailable"), &[code]));
+            self.occupants.remove(nick);
+        }
+        if self.ours.is_some() { told } else { Vec::new() }
     }
 
     fn affiliate(&mut self, user: BareJid, affiliation: &str) {
@@ -50,6 +131,11 @@ impl Room {
         } else {
             self.affiliations.insert(user, affiliation.to_owned());
         }
+    }
+
+    /// The room, if the account is its owner.
+    fn of_ours(&self) -> Result<&Self, &'static str> {
+        if self.hides_addresses { Err("forbidden") } else { Ok(self) }
     }
 
     /// Who has this affiliation; the account itself is an owner.
@@ -65,16 +151,25 @@ impl Room {
 }
 
 #[derive(Debug, Clone)]
-struct Occupant {
+pub(super) struct Occupant {
     user: FullJid,
-    affiliation: String,
-    role: String,
+    /// The address that is shown to the account.
+    pub(super) address: Option<FullJid>,
+    /// By what the room knows them (XEP-0421).
+    pub(super) id: String,
+    pub(super) affiliation: String,
+    pub(super) role: String,
 }
 
 impl Occupant {
     fn shown(&self, at: &FullJid, kind: Option<&str>, codes: &[&str]) -> Element {
-        occupant(at, kind, &self.affiliation, &self.role, Some(&self.user), codes)
+        occupant(at, kind, self, codes)
     }
+}
+
+/// What somebody of this affiliation is who comes in.
+fn first_role(affiliation: &str) -> &'static str {
+    if matches!(affiliation, "owner" | "admin") { "moderator" } else { "participant" }
 }
 
 fn at(room: &BareJid, nick: &str) -> Option<FullJid> {
@@ -108,13 +203,42 @@ impl Rooms {
         self.0.entry(room.clone()).or_default();
     }
 
+    /// A room shows nobody's address from now on, and so the account is no moderator in it.
+    pub(super) fn hide_addresses(&mut self, room: &BareJid) {
+        self.0.entry(room.clone()).or_default().hides_addresses = true;
+    }
+
+    /// By what a room knows somebody who is in it.
+    pub(super) fn id(&self, occupant: &FullJid) -> Option<&str> {
+        let room = self.0.get(&occupant.to_bare())?;
+        Some(room.occupants.get(occupant.resource().as_str())?.id.as_str())
+    }
+
+    /// Somebody is something else in a room from now on, who may come in later.
+    pub(super) fn rank(&mut self, occupant: &FullJid, user: &FullJid, rank: Rank) -> Result<Vec<Element>, Impossible> {
+        let (bare, nick) = (occupant.to_bare(), occupant.resource().as_str().to_owned());
+        let room = self.0.entry(bare.clone()).or_default();
+        let inside = room.occupants.get(&nick).map(|one| one.user.to_bare());
+        match rank {
+            Rank::Affiliation(affiliation) => {
+                room.affiliate(inside.unwrap_or_else(|| user.to_bare()), affiliation);
+                Ok(room.change(&bare, &[nick], Some(affiliation), None))
+            }
+            Rank::Role(role) if inside.is_some() => Ok(room.change(&bare, &[nick], None, Some(role))),
+            Rank::Role(role) => Err(Impossible(format!(
+                "{nick} is not in the room, and so is no {role}; write `{}/{nick} enters` before",
+                short(&bare)
+            ))),
+        }
+    }
+
     pub(super) fn enter(&mut self, occupant: &FullJid, user: &FullJid) -> Result<Vec<Element>, Impossible> {
         let (bare, nick) = (occupant.to_bare(), occupant.resource().as_str().to_owned());
-        let room = self.0.entry(bare).or_default();
+        let room = self.0.entry(bare.clone()).or_default();
         if room.occupants.contains_key(&nick) || room.ours.as_ref() == Some(&nick) {
             return Err(Impossible(format!("somebody is in the room as {nick} already")));
         }
-        let new = room.newcomer(user);
+        let new = room.newcomer(&bare, user);
         if new.affiliation == OUTCAST {
             return Err(Impossible(format!("{nick} is banned from the room")));
         }
@@ -143,7 +267,7 @@ impl Rooms {
         }
         let Some(one) = room.occupants.remove(old) else { return Ok(Vec::new()) };
         let told = room.ours.is_some().then(|| {
-            let gone = renamed(occupant, nick, &one.affiliation, &one.role, &one.user);
+            let gone = renamed(occupant, nick, &one);
             [gone, one.shown(&new, None, &[])]
         });
         room.occupants.insert(nick.to_owned(), one);
@@ -163,7 +287,8 @@ impl Rooms {
         let (bare, nick) = (address.to_bare(), address.resource().as_str());
         let is_new = !self.0.contains_key(&bare);
         let room = self.0.entry(bare.clone()).or_default();
-        let us = |at: &FullJid, kind, codes: &[&str]| occupant(at, kind, OURS.0, OURS.1, Some(own), codes);
+        let ourselves = room.us(&bare, own);
+        let us = |at: &FullJid, kind, codes: &[&str]| ourselves.shown(at, kind, codes);
         match presence.attr("type") {
             Some("unavailable") => match room.ours.take() {
                 Some(nick) => at(&bare, &nick).iter().map(|at| us(at, Some("unavailable"), &["110"])).collect(),
@@ -181,8 +306,12 @@ impl Rooms {
                 }
                 let others = room.occupants.iter().filter_map(|(nick, one)| Some((at(&bare, nick)?, one)));
                 told.extend(others.map(|(at, one)| one.shown(&at, None, &[])));
-                // Who makes a room is told so (XEP-0045, section 10.1.1).
-                let codes: &[&str] = if is_new { &["100", "110", "201"] } else { &["100", "110"] };
+                // Who makes a room is told so, and who is shown to all (XEP-0045, sections 10.1.1 and 7.2.3).
+                let codes: &[&str] = match (is_new, room.hides_addresses) {
+                    (true, _) => &["100", "110", "201"],
+                    (false, false) => &["100", "110"],
+                    (false, true) => &["110"],
+                };
                 told.push(us(address, None, codes));
                 told.push(subject(&bare.into(), &room.subject));
                 told
@@ -208,6 +337,7 @@ impl Rooms {
         }
         let mut echo = Message { from: Some(from.into()), to: Some(own.clone().into()), ..message.clone() };
         echo.payloads.extend(number.map(|number| numbered(&to.to_bare(), number)));
+        echo.payloads.push(occupant_id(&room.id(&to.to_bare(), own)));
         vec![echo.into()]
     }
 
@@ -228,11 +358,11 @@ impl Rooms {
             }
             "query" if payload.has_ns(ns::DISCO_ITEMS) => Ok(Some(query(ns::DISCO_ITEMS).build())),
             "query" if payload.has_ns(MUC_OWNER) => {
-                let room = room.ok_or("item-not-found")?;
+                let room = room.ok_or("item-not-found")?.of_ours()?;
                 Ok(Some(query(MUC_OWNER).append(room.configuration.form()).build()))
             }
             "query" if payload.has_ns(MUC_ADMIN) => {
-                let room = room.ok_or("item-not-found")?;
+                let room = room.ok_or("item-not-found")?.of_ours()?;
                 let wanted = payload.children().find_map(|item| item.attr("affiliation")).ok_or("bad-request")?;
                 Ok(Some(room.affiliated(wanted, own)))
             }
@@ -250,6 +380,7 @@ impl Rooms {
     pub(super) fn set(&mut self, to: &Jid, payload: &Element) -> Result<Vec<Element>, &'static str> {
         let bare = to.to_bare();
         let room = self.0.get_mut(&bare).ok_or("item-not-found")?;
+        room.of_ours()?;
         if payload.has_ns(MUC_OWNER) {
             payload.children().for_each(|form| room.configuration.fill_in(form));
             return Ok(Vec::new());
@@ -270,27 +401,7 @@ impl Rooms {
         if let (Some(user), Some(affiliation)) = (user, item.attr("affiliation")) {
             room.affiliate(user, affiliation);
         }
-        let mut told = Vec::new();
-        for nick in found {
-            let (Some(address), Some(one)) = (at(&bare, &nick), room.occupants.get_mut(&nick)) else { continue };
-            if let Some(affiliation) = item.attr("affiliation") {
-                affiliation.clone_into(&mut one.affiliation);
-            }
-            if let Some(role) = item.attr("role") {
-                role.clone_into(&mut one.role);
-            }
-            let code = match (one.affiliation.as_str(), one.role.as_str()) {
-                (OUTCAST, _) => "301",
-                (_, "none") => "307",
-                _ => {
-                    told.push(one.shown(&address, None, &[]));
-                    continue;
-                }
-            };
-            told.push(one.shown(&address, Some("unavailable"), &[code]));
-            room.occupants.remove(&nick);
-        }
-        Ok(told)
+        Ok(room.change(&bare, &found, item.attr("affiliation"), item.attr("role")))
     }
 }
 

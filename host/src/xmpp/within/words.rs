@@ -4,6 +4,7 @@ use jid::{BareJid, FullJid, Jid};
 use minidom::{Element, ElementBuilder};
 use xmpp_parsers::ns;
 
+use super::rooms::Occupant;
 use super::told::Ids;
 use crate::stanza::Extensions;
 use crate::xmpp::encode::{extension_elements, name};
@@ -78,7 +79,7 @@ pub(super) fn iq(from: Option<&Jid>, kind: &str, id: &str, payload: Option<Eleme
 
 pub(super) fn error(condition: &str) -> Element {
     Element::builder("error", ns::JABBER_CLIENT)
-        .attr(name("type"), "cancel")
+        .attr(name("type"), if condition == "forbidden" { "auth" } else { "cancel" })
         .append(Element::bare(condition, ns::XMPP_STANZAS))
         .build()
 }
@@ -114,7 +115,7 @@ pub(super) fn disco(category: &str, kind: &str, archive: &[&'static str]) -> Ele
     let identity =
         Element::builder("identity", ns::DISCO_INFO).attr(name("category"), category).attr(name("type"), kind);
     let features: &[&'static str] = match category {
-        "conference" => &[ns::DISCO_INFO, ns::MUC, ns::SID],
+        "conference" => &[ns::DISCO_INFO, ns::MUC, ns::SID, ns::OID],
         _ => &[ns::DISCO_INFO, ns::PING],
     };
     let feature = |var: &&'static str| Element::builder("feature", ns::DISCO_INFO).attr(name("var"), *var).build();
@@ -137,35 +138,33 @@ pub(super) fn invitation(from: &FullJid, room: &BareJid, reason: Option<&str>) -
 }
 
 /// An occupant's presence (XEP-0045, section 7.2.2).
-pub(super) fn occupant(
-    at: &FullJid,
-    kind: Option<&str>,
-    affiliation: &str,
-    role: &str,
-    user: Option<&FullJid>,
-    codes: &[&str],
-) -> Element {
-    let item = item(affiliation, if kind.is_some() { "none" } else { role }, user);
-    in_room(at, kind, item, codes)
+pub(super) fn occupant(at: &FullJid, kind: Option<&str>, one: &Occupant, codes: &[&str]) -> Element {
+    let item = item(one, if kind.is_some() { "none" } else { one.role.as_str() });
+    in_room(at, kind, item, codes, one)
 }
 
 /// The presence of an occupant who goes on under another nickname (XEP-0045, section 7.6).
-pub(super) fn renamed(at: &FullJid, nick: &str, affiliation: &str, role: &str, user: &FullJid) -> Element {
-    let item = item(affiliation, role, Some(user)).attr(name("nick"), nick);
-    in_room(at, Some("unavailable"), item, &["303"])
+pub(super) fn renamed(at: &FullJid, nick: &str, one: &Occupant) -> Element {
+    let item = item(one, &one.role).attr(name("nick"), nick);
+    in_room(at, Some("unavailable"), item, &["303"], one)
 }
 
-fn item(affiliation: &str, role: &str, user: Option<&FullJid>) -> ElementBuilder {
+/// By what a room knows somebody (XEP-0421).
+pub(super) fn occupant_id(id: &str) -> Element {
+    Element::builder("occupant-id", ns::OID).attr(name("id"), id).build()
+}
+
+fn item(one: &Occupant, role: &str) -> ElementBuilder {
     Element::builder("item", ns::MUC_USER)
-        .attr(name("affiliation"), affiliation)
+        .attr(name("affiliation"), one.affiliation.as_str())
         .attr(name("role"), role)
-        .attr(name("jid"), user.map(FullJid::to_string))
+        .attr(name("jid"), one.address.as_ref().map(FullJid::to_string))
 }
 
-fn in_room(at: &FullJid, kind: Option<&str>, item: ElementBuilder, codes: &[&str]) -> Element {
+fn in_room(at: &FullJid, kind: Option<&str>, item: ElementBuilder, codes: &[&str], one: &Occupant) -> Element {
     let codes = codes.iter().map(|code| Element::builder("status", ns::MUC_USER).attr(name("code"), *code).build());
     let x = Element::builder("x", ns::MUC_USER).append(item).append_all(codes).build();
-    presence(Some(&at.clone().into()), kind, vec![x])
+    presence(Some(&at.clone().into()), kind, vec![x, occupant_id(&one.id)])
 }
 
 pub(super) fn subject(from: &Jid, text: &str) -> Element {

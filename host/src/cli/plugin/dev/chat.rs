@@ -98,7 +98,7 @@ impl Chat {
                 let room = names::room(rest.trim_end_matches('/'))?;
                 let mut acts = Vec::new();
                 if self.open.insert(room.clone()) {
-                    acts.push(Act::Room { room: room.clone(), occupants: Vec::new() });
+                    acts.push(Act::Room { room: room.clone(), hides_addresses: false, occupants: Vec::new() });
                 }
                 self.room = Some(room);
                 acts.extend(self.enter()?);
@@ -215,7 +215,10 @@ mod tests {
         let room = names::room("garden").unwrap();
         let occupant = |nick: &str| room.with_resource_str(nick).unwrap();
         assert!(chat.understand("/room hi").unwrap_err().contains("/join garden"));
-        let entered = [Act::Room { room: room.clone(), occupants: Vec::new() }, Act::Enters(occupant("alice"))];
+        let entered = [
+            Act::Room { room: room.clone(), hides_addresses: false, occupants: Vec::new() },
+            Act::Enters(occupant("alice")),
+        ];
         assert_eq!(happens(&mut chat, "/join garden"), entered);
         assert_eq!(happens(&mut chat, "/join garden"), []);
         assert_eq!(happens(&mut chat, "/room hi"), [said(occupant("alice"), true, "hi")]);
