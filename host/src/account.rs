@@ -438,7 +438,7 @@ impl Worker {
         self.logins.of_a_plugin = false;
         let tokens = self.shared.tokens.clone();
         let mut link = match &self.within {
-            Some(server) => Link::within(server.clone(), &settings.jid),
+            Some(server) => Link::within(server.clone(), &settings),
             None => Link::log_in(settings, LogIn { password, after, left, tokens }),
         };
         if self.hears_nobody {

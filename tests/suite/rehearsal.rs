@@ -340,6 +340,17 @@ async fn what_happens_during_a_cut_comes_when_it_is_over() {
     ended(&finished, 0);
 }
 
+/// As with the default of `keep_unsent`, by the clock of the test.
+#[tokio::test]
+async fn what_is_to_be_sent_is_kept_over_a_cut_of_an_hour_and_no_longer() {
+    let folder = stage(
+        "unruly",
+        "== kept\nalice: do sleep\nafter 59 min\ncut\nafter 2 min\nback\n  to alice: * (glob)\n== dropped\nalice: do sleep\ncut\nafter 2 h\nback\nalice: do ping\n  to alice: pong\n",
+    );
+    let finished = tried(&folder, &[]).await;
+    assert_eq!(finished.stdout, "2 passed, 0 failed\n", "{finished:?}");
+}
+
 #[tokio::test]
 async fn people_in_rooms_may_have_spaces_in_their_names() {
     let folder = stage(

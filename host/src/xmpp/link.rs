@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use jid::{FullJid, Jid};
+use jid::FullJid;
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_xmpp::xmlstream::Timeouts;
@@ -206,9 +206,9 @@ impl Link {
         }
     }
 
-    /// A link to a server within the process, under this address.
-    pub fn within(server: Within, jid: &Jid) -> Self {
-        server.open(jid);
+    /// A link to a server within the process, which goes by these settings.
+    pub fn within(server: Within, settings: &LinkSettings) -> Self {
+        server.open(settings);
         Self::new(None, Stage::Within(server))
     }
 
@@ -407,7 +407,7 @@ impl Link {
                     "the session is gone on with"
                 );
                 again.append(&mut self.queue);
-                self.queue = if is_late { too_old(again) } else { again };
+                self.queue = if is_late { too_old(again, |stanza| stanza) } else { again };
                 match self.own.clone().filter(|_| std::mem::take(&mut self.is_new)) {
                     Some(jid) => LinkEvent::Bound { jid, offers, taken_up: true, again: Vec::new(), doubtful: 0 },
                     None => LinkEvent::Resumed { doubtful: is_asked_again },
@@ -422,7 +422,7 @@ impl Link {
                     written = ledger.take();
                 }
                 let kept = |stanzas: VecDeque<Stanza>| {
-                    let stanzas = if is_late { too_old(stanzas) } else { stanzas };
+                    let stanzas = if is_late { too_old(stanzas, |stanza| stanza) } else { stanzas };
                     let stanzas = stanzas.into_iter().map(|stanza| RawStanza(Arc::new(stanza)));
                     stanzas.filter(RawStanza::outlives_its_stream).collect::<Vec<_>>()
                 };
@@ -537,9 +537,9 @@ fn given_up(stanza: &Stanza) {
 }
 
 /// What is left of what was to be sent when the cut was longer than messages are kept: who it was for has gone on without it.
-fn too_old(stanzas: VecDeque<Stanza>) -> VecDeque<Stanza> {
+pub(super) fn too_old<T>(unsent: VecDeque<T>, stanza: impl Fn(&T) -> &Stanza) -> VecDeque<T> {
     let (messages, rest): (VecDeque<_>, VecDeque<_>) =
-        stanzas.into_iter().partition(|stanza| matches!(stanza, Stanza::Message(_)));
+        unsent.into_iter().partition(|one| matches!(stanza(one), Stanza::Message(_)));
     if !messages.is_empty() {
         tracing::warn!(
             messages = messages.len(),

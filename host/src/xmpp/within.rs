@@ -13,8 +13,10 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use jid::{BareJid, FullJid, Jid};
+use jiff::Timestamp;
 use minidom::Element;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
@@ -27,8 +29,9 @@ use self::words::{error, iq, presence, query};
 use super::decode::decode;
 use super::encode::{element, encode};
 use super::intake::Lost;
-use super::link::LinkEvent;
+use super::link::{LinkEvent, too_old};
 use crate::clock::Clock;
+use crate::config::LinkSettings;
 use crate::stanza::{MAM, Message, MessageKind, Offers, Outgoing};
 
 pub use deed::Deed;
@@ -58,11 +61,15 @@ struct Server {
     witness: Witness,
     /// The account is there, and said so.
     is_present: bool,
-    is_cut: bool,
+    /// Since when nothing reaches the account, nor anybody from it.
+    cut: Option<Timestamp>,
+    /// How long such a time may be for messages of the account to be sent after it.
+    keep_unsent: Duration,
     coming: VecDeque<Coming>,
-    /// What people do while the connection is cut, and what the account does: either side learns of it when it is back.
+    /// What people do while the connection is cut, and what the account does, and whether a plugin asks it: either side learns of
+    /// it when it is back.
     missed: Vec<Element>,
-    unsent: Vec<Outgoing>,
+    unsent: VecDeque<(Stanza, bool)>,
     waker: Option<Waker>,
     /// Contacts, with what stands about them in the roster.
     roster: BTreeMap<BareJid, Element>,
@@ -94,10 +101,11 @@ impl Within {
             clock,
             witness: Box::new(witness),
             is_present: false,
-            is_cut: false,
+            cut: None,
+            keep_unsent: Duration::ZERO,
             coming: VecDeque::new(),
             missed: Vec::new(),
-            unsent: Vec::new(),
+            unsent: VecDeque::new(),
             waker: None,
             roster: BTreeMap::new(),
             present: BTreeMap::new(),
@@ -242,29 +250,32 @@ impl Within {
     /// The connection breaks, and the account tries to get it back.
     pub fn cut(&self) -> Result<(), Impossible> {
         let mut server = self.server();
-        if std::mem::replace(&mut server.is_cut, true) {
+        if server.cut.is_some() {
             return Err(Impossible("the connection is cut already".to_owned()));
         }
+        server.cut = Some(server.clock.now());
         server.put(Coming::Cut);
         Ok(())
     }
 
     /// Whether nothing reaches the account.
     pub fn is_cut(&self) -> bool {
-        self.server().is_cut
+        self.server().cut.is_some()
     }
 
-    /// The connection is there again, and nothing was lost.
+    /// The connection is there again, and nothing was lost but messages of the account that it has kept for too long.
     pub fn resume(&self) -> Result<(), Impossible> {
         let mut server = self.server();
-        if !std::mem::replace(&mut server.is_cut, false) {
+        let Some(cut) = server.cut.take() else {
             return Err(Impossible("the connection is not cut".to_owned()));
-        }
+        };
+        let is_late = server.clock.now().duration_since(cut).unsigned_abs() > server.keep_unsent;
         server.put(Coming::Back);
         let (missed, unsent) = (std::mem::take(&mut server.missed), std::mem::take(&mut server.unsent));
         server.bring_all(missed);
-        for outgoing in unsent {
-            server.hear(outgoing);
+        let unsent = if is_late { too_old(unsent, |(stanza, _)| stanza) } else { unsent };
+        for (stanza, of_a_plugin) in unsent {
+            server.hear(stanza, of_a_plugin);
         }
         Ok(())
     }
@@ -274,15 +285,16 @@ impl Within {
     }
 
     /// The account logs in, as this where it says.
-    pub(super) fn open(&self, jid: &Jid) {
+    pub(super) fn open(&self, settings: &LinkSettings) {
         let mut server = self.server();
-        if let Ok(full) = jid.try_as_full() {
+        server.keep_unsent = settings.keep_unsent;
+        if let Ok(full) = settings.jid.try_as_full() {
             server.own = full.clone();
         }
         server.coming.clear();
         server.missed.clear();
         server.unsent.clear();
-        server.is_cut = false;
+        server.cut = None;
         server.put(Coming::Bound);
     }
 
@@ -328,10 +340,13 @@ impl Within {
     /// The account sends something.
     pub(super) fn hear(&self, outgoing: Outgoing) {
         let mut server = self.server();
-        if server.is_cut {
-            server.unsent.push(outgoing);
+        // What the house asks for itself is no deed of a plugin; it comes raw where somebody listens to what leaves.
+        let of_a_plugin = matches!(outgoing, Outgoing::Private(..));
+        let stanza = encode(outgoing);
+        if server.cut.is_some() {
+            server.unsent.push_back((stanza, of_a_plugin));
         } else {
-            server.hear(outgoing);
+            server.hear(stanza, of_a_plugin);
         }
     }
 }
@@ -367,7 +382,7 @@ impl Server {
     }
 
     fn bring(&mut self, element: Element) {
-        if self.is_cut {
+        if self.cut.is_some() {
             self.missed.push(element);
         } else {
             self.put(Coming::Stanza(element));
@@ -381,10 +396,7 @@ impl Server {
     }
 
     /// What the account sends arrives.
-    fn hear(&mut self, outgoing: Outgoing) {
-        // What the house asks for itself is no deed of a plugin; it comes raw where somebody listens to what leaves.
-        let of_a_plugin = matches!(outgoing, Outgoing::Private(..));
-        let stanza = encode(outgoing);
+    fn hear(&mut self, stanza: Stanza, of_a_plugin: bool) {
         let mut number = None;
         if let Some(mut deed) = deed::of(&stanza, of_a_plugin, &self.own, self.clock.now()) {
             if let Deed::Said(message) = &mut deed {
