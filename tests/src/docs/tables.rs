@@ -152,8 +152,10 @@ pub(super) fn testing() -> String {
         was seen: write what happens, let it write the rest, and read whether that is what you meant; of an error that is \
         logged with a stack, that is the error, and `*` for the stack. A line that nobody understands fails the test that it \
         stands in, and no other.\n\n\
-        A plugin may as much as an owner's does who changes no limit, whatever it computes: 50 messages at once and 10 a second, by the \
-        clock of the test. Where it says more than that, let time go by, `after 10 s`.\n\n\
+        A plugin may as much as an owner's does who changes no limit: 50 messages at once and 10 a second, by the clock of the \
+        test. Where it says more than that, let time go by, `after 10 s`. Only what it computes is measured otherwise: a \
+        handler that never waits is ended after 10 s of the processor's time, with an owner after 1 s (`cpu_slice`), and how much \
+        it computes in all (`cpu_share`) does not matter. `parlor plugin dev` is as strict as an owner.\n\n\
         `room garden: alice` has alice in the room before the plugin's account comes, which then enters it when it logs in. Where \
         the plugin enters a room by itself, whoever is there before it is written above that step; above a written `start` \
         people may enter, leave and be online before the plugin runs:\n\n\
