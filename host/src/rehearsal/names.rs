@@ -57,7 +57,9 @@ pub fn occupant(text: &str) -> Option<Result<FullJid, String>> {
 /// Who is somebody in a room, as far as nobody says.
 pub fn behind(occupant: &FullJid) -> FullJid {
     let nick = occupant.resource().as_str();
-    person(nick).unwrap_or_else(|_| person("guest").expect("it is written here"))
+    // What no address may have in it: `Al Ice` is somebody else than `Bo Ice`.
+    let plain: String = nick.chars().map(|one| if one.is_alphanumeric() { one } else { '.' }).collect();
+    person(nick).or_else(|_| person(&plain)).unwrap_or_else(|_| person("guest").expect("it is written here"))
 }
 
 /// What a grant lists, with addresses where short names are written.
@@ -127,6 +129,18 @@ mod tests {
             (ScopeKind::Quota, "scope = \"1 MiB\"", "scope = \"1 MiB\""),
         ] {
             assert_eq!(scope(kind, value(written)), value(meant), "{written}");
+        }
+    }
+
+    #[test]
+    fn people_in_rooms_are_different_people() {
+        let behind = |nick: &str| behind(&room("garden").unwrap().with_resource_str(nick).unwrap()).to_string();
+        for (nick, expected) in [
+            ("alice", "alice@example.org/home"),
+            ("Al Ice", "al.ice@example.org/home"),
+            ("Bo/Ice", "bo.ice@example.org/home"),
+        ] {
+            assert_eq!(behind(nick), expected);
         }
     }
 
