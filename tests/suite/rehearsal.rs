@@ -71,8 +71,8 @@ fn query(args: &str, answer: &str) -> String {
 #[tokio::test]
 async fn what_was_said_is_in_the_archives() {
     let page = |bodies: &[&str], end: &str| {
-        let bodies = bodies.iter().map(|body| format!("\"body\":\"{body}\"*")).collect::<String>();
-        format!("{{\"n\":1,\"ok\":{{\"messages\":[*{bodies}]*\"complete\":{end}*")
+        let bodies: Vec<_> = bodies.iter().map(|body| format!("\"body\":\"{body}\"*")).collect();
+        format!("{{\"n\":1,\"ok\":{{\"messages\":[*{}]*\"complete\":{end}*", bodies.concat())
     };
     let steps = [
         "bob: one\nbob: two\nbob: three\n".to_owned(),
