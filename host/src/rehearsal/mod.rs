@@ -13,6 +13,7 @@ pub mod report;
 pub mod run;
 pub mod script;
 mod shown;
+pub mod stack;
 pub mod stage;
 pub mod trace;
 

@@ -1,12 +1,13 @@
 //! How tests went: what differs line by line for people, the same as JSON for programs, and the script as it was seen.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::notes::LINE_END;
-use super::run::{Outcome, Seen, fits};
+use super::run::{Aside, Outcome, Seen, fits};
 use super::script::Script;
+use super::stack::held;
 
 /// How many asides are shown of one test.
 const MOST_ASIDES: usize = 40;
@@ -52,11 +53,40 @@ pub fn compare(seen: &Seen) -> Vec<Line<'_>> {
     lines
 }
 
+/// What was told already of the tests of one run.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// What has a stack.
+    stacks: HashSet<String>,
+    /// What the plugin did when it did not start.
+    starts: HashSet<Vec<String>>,
+}
+
+impl Told {
+    /// The lines of an aside; of one with a stack that was told before the first.
+    fn lines(&mut self, aside: &Aside) -> Vec<String> {
+        let mut lines = aside.text.lines().map(str::to_owned);
+        let first = format!("line {}, {}", aside.line, lines.next().unwrap_or_default());
+        let rest: Vec<_> = lines.collect();
+        if rest.is_empty() || self.stacks.insert(aside.text.clone()) {
+            std::iter::once(first).chain(rest).collect()
+        } else {
+            vec![first + " (as above)"]
+        }
+    }
+}
+
 /// A test that did not pass, for people: where, what happened, and what is different.
-pub fn show(file: &str, script: &Script, outcome: &Outcome) -> String {
+pub fn show(file: &str, script: &Script, outcome: &Outcome, told: &mut Told) -> String {
     let mut text = format!("FAILED {file}:{}: {}\n", outcome.line, outcome.name);
     let source = |line: usize| script.lines.get(line - 1).map(String::as_str).unwrap_or_default();
-    for seen in outcome.seen.iter().filter(|seen| !seen.fits()) {
+    let is_start = |seen: &&Seen| seen.is_unwritten_start || source(seen.line).trim_end() == "start";
+    let start = outcome.seen.iter().find(is_start).filter(|start| start.is_failed_start());
+    let is_told = start.is_some_and(|start| !told.starts.insert(start.actual.iter().map(|line| held(line)).collect()));
+    if is_told {
+        text += "          the plugin does not start, as above\n";
+    }
+    for seen in outcome.seen.iter().filter(|seen| !is_told && !seen.fits()) {
         let (number, step) = if seen.is_unwritten_start {
             ("     ".to_owned(), "start   # write it, with what the plugin does then")
         } else {
@@ -66,19 +96,30 @@ pub fn show(file: &str, script: &Script, outcome: &Outcome) -> String {
         let _ = writeln!(text, "{number}   {step}");
         for line in compare(seen) {
             let _ = match line {
-                Line::Same(line) => writeln!(text, "          {line}"),
+                // The stack stands below.
+                Line::Same(line) => writeln!(text, "          {}", held(line)),
                 Line::Missing(line) => writeln!(text, "      -   {line}"),
-                Line::Unexpected(line) => writeln!(text, "      +   {line}"),
+                Line::Unexpected(line) => writeln!(text, "      +   {}", held(line)),
             };
         }
     }
     if let Some((line, why)) = &outcome.trouble {
         let _ = writeln!(text, "{line:5}   {}\n      !   {why}", source(*line));
     }
-    for aside in outcome.asides.iter().take(MOST_ASIDES) {
+    let mut asides = Vec::new();
+    let mut left = 0;
+    for aside in outcome.asides.iter().filter(|_| !is_told) {
+        if asides.len() < MOST_ASIDES {
+            asides.extend(told.lines(aside));
+        } else {
+            left += aside.text.lines().count();
+        }
+    }
+    left += asides.len().saturating_sub(MOST_ASIDES);
+    for aside in asides.iter().take(MOST_ASIDES) {
         let _ = writeln!(text, "      #   {aside}");
     }
-    if let Some(left) = outcome.asides.len().checked_sub(MOST_ASIDES).filter(|left| *left > 0) {
+    if left > 0 {
         let _ = writeln!(text, "      #   … and {left} lines more");
     }
     text
@@ -134,62 +175,19 @@ pub fn updated(script: &Script, outcomes: &[Outcome]) -> String {
     lines.join("\n") + "\n"
 }
 
-/// A line as a test holds it to be true: of what is logged with a stack, what went wrong, and not where in whose code, which is
-/// another place after the next change.
-fn held(line: &str) -> String {
-    if !line.starts_with("log ") {
-        return line.to_owned();
-    }
-    let (mut text, mut is_cut, mut goes_on) = (String::new(), false, false);
-    for part in sentences(line) {
-        if let Some(part) = part {
-            if goes_on {
-                text += LINE_END;
-            }
-            text += part;
-        } else {
-            is_cut = true;
-            if !text.ends_with('*') {
-                text.push('*');
-            }
-        }
-        goes_on = part.is_some();
-    }
-    if is_cut { text + " (glob)" } else { text }
-}
-
-/// The lines of what was logged at once; none in the place of each that says where in the code it was.
-fn sentences(line: &str) -> Vec<Option<&str>> {
-    /// What Python begins a stack with; its lines are indented.
-    const TRACEBACK: &str = "Traceback (most recent call last):";
-    let mut sentences = Vec::new();
-    let mut in_traceback = false;
-    for part in line.split(LINE_END) {
-        // Rust.
-        if let Some((before, _)) = part.split_once("panicked at ").filter(|_| part.ends_with(':')) {
-            sentences.extend([Some(&part[..before.len() + "panicked at ".len()]), None]);
-            continue;
-        }
-        // Go, where nothing else comes behind it.
-        if part.starts_with("goroutine ") && part.ends_with("]:") {
-            sentences.push(None);
-            break;
-        }
-        in_traceback = part == TRACEBACK || (in_traceback && part.starts_with(' '));
-        // JavaScript.
-        let is_place = in_traceback || (part.starts_with("    at ") && part.ends_with(')'));
-        sentences.push((!is_place).then_some(part));
-    }
-    sentences
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rehearsal::notes::LINE_END;
+    use crate::rehearsal::stack;
 
     fn seen(line: usize, expected: &[&str], actual: &[&str]) -> Seen {
         let owned = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
         Seen { line, is_unwritten_start: false, expected: owned(expected), actual: owned(actual) }
+    }
+
+    fn outcome(seen: Vec<Seen>) -> Outcome {
+        Outcome { name: String::new(), line: 1, seen, trouble: None, asides: Vec::new() }
     }
 
     #[test]
@@ -205,7 +203,6 @@ mod tests {
     fn an_update_changes_what_differs_and_nothing_else() {
         let text = "# top\n== one\nalice: a\n  to alice: *x (glob)\n  to alice: old\n\n# between\n== two\nalice: b\nafter 1 s\n  gone\n\n";
         let script = Script::parse(text);
-        let outcome = |seen| Outcome { name: String::new(), line: 1, seen, trouble: None, asides: Vec::new() };
         let start = Seen { is_unwritten_start: true, ..seen(9, &[], &["is away"]) };
         let outcomes = [
             outcome(vec![seen(3, &["to alice: *x (glob)", "to alice: old"], &["to alice: yx", "to alice: new"])]),
@@ -216,61 +213,38 @@ mod tests {
         assert_eq!(updated(&script, &[]), text);
     }
 
-    /// What the SDK of each language logs of a handler that fails.
     #[test]
     fn an_update_writes_what_went_wrong_and_not_where() {
-        let failed = "log error: a handler of message failed";
-        let line = |parts: &[&str]| parts.join(LINE_END);
-        let own = "    at fail (/plugin.js:16:29)";
-        let python = [
-            failed,
-            "Traceback (most recent call last):",
-            "  File \"/0/plugin.py\", line 31, in fail",
-            "ValueError: boom",
-        ];
-        let cases = [
-            (
-                line(&[&format!("{failed}: Error: boom"), own, "    at map (native)"]),
-                format!("{failed}: Error: boom* (glob)"),
-            ),
-            (
-                line(&[&format!("{failed}: RangeError: worse"), own, "caused by Error: boom", own]),
-                format!("{failed}: RangeError: worse*caused by Error: boom* (glob)"),
-            ),
-            (line(&python), format!("{failed}*ValueError: boom (glob)")),
-            (
-                line(&[
-                    &format!("{failed}: panic: nil map"),
-                    "goroutine 1 [running]:",
-                    "main.answer()",
-                    "\\u{9}plugin.go:24",
-                    "",
-                ]),
-                format!("{failed}: panic: nil map* (glob)"),
-            ),
-            (
-                line(&["log error: panicked at src/lib.rs:24:5:", "boom"]),
-                "log error: panicked at *boom (glob)".to_owned(),
-            ),
-        ];
-        for (logged, expected) in cases {
-            assert_eq!(held(&logged), expected);
-            assert!(fits(&expected, &logged), "{expected}");
-            let seen = seen(1, &[], &[&logged]);
-            let script = Script::parse("== one\nalice: a\n");
-            let outcome = Outcome {
-                name: String::new(),
-                line: 1,
-                seen: vec![Seen { line: 2, ..seen }],
-                trouble: None,
-                asides: Vec::new(),
-            };
-            assert_eq!(updated(&script, &[outcome]), format!("== one\nalice: a\n  {expected}\n"));
-        }
-        for whole in
-            ["log warn: one\\u{a}two\\u{a}  three", "log error: panicked at noon", "to alice: boom\\u{a}    at f (a:1)"]
-        {
-            assert_eq!(held(whole), whole);
-        }
+        let logged = ["log error: it failed: Error: boom", "    at fail (/plugin.js:16:29)"].join(LINE_END);
+        let script = Script::parse("== one\nalice: a\n");
+        let text = updated(&script, &[outcome(vec![seen(2, &[], &[&logged])])]);
+        assert_eq!(text, "== one\nalice: a\n  log error: it failed: Error: boom* (glob)\n");
+    }
+
+    #[test]
+    fn what_is_told_with_a_stack_is_short_above_it_and_told_once() {
+        let logged = ["log error: it failed: Error: boom", "    at fail (/plugin.js:16:29)", "    at map (native)"];
+        let fails = || {
+            let aside = Aside { line: 2, text: stack::for_authors(&logged.join(LINE_END)) };
+            Outcome { asides: vec![aside], ..outcome(vec![seen(2, &[], &[&logged.join(LINE_END)])]) }
+        };
+        let (script, mut told) = (Script::parse("== one\nalice: a\n"), Told::default());
+        let first = "FAILED a:1: \n    2   alice: a\n      +   log error: it failed: Error: boom* (glob)\n      #   line 2, log error: it failed: Error: boom\n";
+        let stack =
+            "      #       at fail (/plugin.js:16:29)\n      #   and 1 function of the SDK and the language's own\n";
+        assert_eq!(show("a", &script, &fails(), &mut told), format!("{first}{stack}"));
+        assert_eq!(show("a", &script, &fails(), &mut told), first.trim_end().to_owned() + " (as above)\n");
+    }
+
+    #[test]
+    fn a_start_that_fails_is_told_once() {
+        let start =
+            Seen { is_unwritten_start: true, ..seen(2, &[], &["log error: it does not start", "plugin ends: x"]) };
+        let fails = || outcome(vec![start.clone(), seen(2, &["to alice: a"], &[])]);
+        let (script, mut told) = (Script::parse("== one\nalice: a\n  to alice: a\n"), Told::default());
+        let first = show("a", &script, &fails(), &mut told);
+        assert!(first.contains("+   plugin ends: x\n") && first.contains("-   to alice: a\n"), "{first}");
+        let then = show("a", &script, &fails(), &mut told);
+        assert_eq!(then, "FAILED a:1: \n          the plugin does not start, as above\n");
     }
 }

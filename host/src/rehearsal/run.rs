@@ -7,11 +7,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use super::notes::{Happened, Notes, as_said};
+use super::notes::{Happened, LINE_END, Notes};
 use super::script::{Act, Script, Step, Test};
 use super::shown::Shown;
 use super::stage::{Player, Stage};
-use super::trace::for_authors;
+use super::{stack, trace};
 use crate::clock::Clock;
 
 /// What time it is when a test begins, unless it says otherwise.
@@ -35,7 +35,16 @@ pub struct Outcome {
     /// Where and why it could not go on.
     pub trouble: Option<(usize, String)>,
     /// What belongs in no transcript and helps to understand it: where in its code a plugin ended, and what it logged.
-    pub asides: Vec<String>,
+    pub asides: Vec<Aside>,
+}
+
+/// What is said beside a transcript.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aside {
+    /// The line of the step that it belongs to.
+    pub line: usize,
+    /// What it is, and in further lines where in the code it was.
+    pub text: String,
 }
 
 /// What was seen at a step.
@@ -56,6 +65,11 @@ impl Seen {
     pub fn fits(&self) -> bool {
         self.expected.len() == self.actual.len()
             && self.expected.iter().zip(&self.actual).all(|(expected, actual)| fits(expected, actual))
+    }
+
+    /// Of a start: whether the plugin ended, and was not to.
+    pub fn is_failed_start(&self) -> bool {
+        !self.fits() && self.actual.iter().any(|line| line.starts_with("plugin ends: "))
     }
 }
 
@@ -183,14 +197,18 @@ impl Rehearsal<'_> {
     fn look(&mut self, step: &Step, is_unwritten_start: bool) {
         let mut actual = Vec::new();
         for happened in self.notes.take() {
-            match &happened {
-                Happened::Trace(trace) => self.outcome.asides.extend(for_authors(trace).lines().map(str::to_owned)),
+            let text = match &happened {
+                Happened::Trace(trace) => Some(trace::for_authors(trace)),
                 Happened::Logged { level, text } => {
-                    let aside = format!("line {}, log {}: {text}", step.line, level.as_str().to_ascii_lowercase());
-                    self.outcome.asides.extend(as_said(&aside).lines().map(str::to_owned));
+                    Some(stack::for_authors(&format!("log {}: {text}", level.as_str().to_ascii_lowercase())))
                 }
-                _ => {}
-            }
+                // Where it is not logged as well.
+                Happened::Ended(why) if why.contains(LINE_END) => {
+                    Some(stack::for_authors(&format!("plugin ends: {why}")))
+                }
+                _ => None,
+            };
+            self.outcome.asides.extend(text.map(|text| Aside { line: step.line, text }));
             actual.extend(self.shown.lines(&happened));
         }
         if actual.len() > MOST_LINES {

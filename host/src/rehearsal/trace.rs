@@ -57,8 +57,12 @@ pub fn for_authors(detail: &str) -> String {
             detail.trim_end().to_owned()
         };
     }
-    let _ = write!(text, "and {others} functions of the SDK and the language's own");
-    text
+    text + &and_others(others)
+}
+
+/// That so many functions are not shown.
+pub(super) fn and_others(count: usize) -> String {
+    format!("and {count} function{} of the SDK and the language's own", if count == 1 { "" } else { "s" })
 }
 
 /// The frames of an account: `  6:   0xa43d - name`, those that the compiler put into the same function without the numbers, and

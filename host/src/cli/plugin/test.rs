@@ -99,7 +99,7 @@ impl TestArgs {
         }
         let mut out = io::stdout().lock();
         let (mut passed, mut failed, mut written) = (0_usize, 0_usize, 0_usize);
-        let mut all = Vec::new();
+        let (mut all, mut told) = (Vec::new(), report::Told::default());
         for (path, script) in &scripts {
             let name = path.display().to_string();
             let wanted = script.tests.iter().filter(|test| self.wants(&name, &test.name));
@@ -124,7 +124,7 @@ impl TestArgs {
                 } else {
                     failed += 1;
                     if !self.json {
-                        let shown = harmless_lines(&report::show(&name, script, outcome));
+                        let shown = harmless_lines(&report::show(&name, script, outcome, &mut told));
                         writeln!(out, "{shown}").context("standard output")?;
                     }
                 }

@@ -21,8 +21,7 @@ use crate::plugins::manifest::Manifest;
 use crate::plugins::quantity::show_duration;
 use crate::plugins::{State, build};
 use crate::rehearsal::script::Act;
-use crate::rehearsal::trace::for_authors;
-use crate::rehearsal::{Happened, Notes, Player, Shown, Stage, as_said};
+use crate::rehearsal::{Happened, Notes, Player, Shown, Stage, stack, trace};
 use crate::watch::Watch;
 
 /// How long nothing happens before a script goes on with its next line, or ends.
@@ -377,14 +376,15 @@ impl Session {
             let is_deed = matches!(happened, Happened::Did(_));
             for line in self.shown.lines(&happened) {
                 // What it says to people has its lines.
-                let said = if is_deed { line } else { as_said(&line) };
+                let said = if is_deed { line } else { stack::for_authors(&line) };
                 let (line, stack) = said.split_once('\n').unwrap_or((&said, ""));
                 self.print(&format!("  {line}"))?;
                 self.remark(stack)?;
             }
             match happened {
                 Happened::Logged { level, text } if level > tracing::Level::WARN => {
-                    self.remark(&format!("log {}: {}", level.as_str().to_ascii_lowercase(), as_said(&text)))?;
+                    let line = format!("log {}: {text}", level.as_str().to_ascii_lowercase());
+                    self.remark(&stack::for_authors(&line))?;
                 }
                 Happened::Denied { permission, scope } => {
                     if let Some(hint) = self.hint(&permission, scope) {
@@ -392,7 +392,7 @@ impl Session {
                     }
                 }
                 Happened::Computes(text) => self.remark(&text)?,
-                Happened::Trace(trace) => self.remark(&for_authors(&trace))?,
+                Happened::Trace(trace) => self.remark(&trace::for_authors(&trace))?,
                 _ => {}
             }
         }

@@ -1,0 +1,255 @@
+//! Stacks in what a plugin logs, as the languages and their SDKs write them: which lines say what went wrong, and which only where.
+//!
+//! What is logged at once is one line here, in which others end at [`LINE_END`].
+
+use super::notes::{LINE_END, as_said};
+use super::trace::and_others;
+
+/// What Python begins a stack with; its lines are indented.
+const TRACEBACK: &str = "Traceback (most recent call last):";
+/// What a line of that which names a file begins with.
+const FILE: &str = "  File \"/";
+/// Where the author's own files are when a plugin in Python is built; the SDK and Python's library have other numbers.
+const OWN_FILE: &str = "  File \"/0/";
+/// What Go indents a function's place with.
+const TAB: &str = "\\u{9}";
+/// What JavaScript writes before each function of a stack.
+const AT: &str = "    at ";
+
+/// What a line of what was logged at once is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It says something.
+    Words,
+    /// The head of a stack.
+    Head,
+    /// A function of the author's.
+    Own,
+    /// One of the SDK, or of the language.
+    Others,
+}
+
+/// A line as a test holds it to be true: of what is logged with a stack, what went wrong, and not where in whose code, which is
+/// another place after the next change.
+pub(super) fn held(line: &str) -> String {
+    if !line.starts_with("log ") && !line.starts_with("plugin ends: ") {
+        return line.to_owned();
+    }
+    let (mut text, mut is_cut, mut goes_on) = (String::new(), false, false);
+    for part in sentences(line) {
+        if let Some(part) = part {
+            if goes_on {
+                text += LINE_END;
+            }
+            text += part;
+        } else {
+            is_cut = true;
+            if !text.ends_with('*') {
+                text.push('*');
+            }
+        }
+        goes_on = part.is_some();
+    }
+    if is_cut { text + " (glob)" } else { text }
+}
+
+/// What was logged at once, line by line. The functions of the SDK and the language are only counted where the author's own are
+/// there: those say enough.
+pub fn for_authors(line: &str) -> String {
+    let parts = parts(line);
+    if !parts.iter().any(|(kind, _)| *kind == Kind::Own) {
+        return as_said(line);
+    }
+    let mut lines: Vec<_> = parts
+        .iter()
+        .filter_map(|(kind, part)| match kind {
+            Kind::Others => None,
+            Kind::Own => Some(without_numbers(part)),
+            Kind::Words | Kind::Head => Some((*part).to_owned()),
+        })
+        .collect();
+    let others = parts.iter().filter(|(kind, part)| *kind == Kind::Others && is_place(part)).count();
+    if others > 0 {
+        lines.push(and_others(others));
+    }
+    as_said(&lines.join("\n"))
+}
+
+/// A function of Go's without what it was given, which is numbers: `main.answer({0x19b0b8, 0x1bb1c0}, 0x2ee000)`.
+fn without_numbers(part: &str) -> String {
+    match part.rsplit_once('(') {
+        Some((name, given)) if !part.starts_with([' ', '\\']) && given.ends_with(')') && given.contains("0x") => {
+            format!("{name}(...)")
+        }
+        _ => part.to_owned(),
+    }
+}
+
+/// The lines of what was logged at once; none in the place of each that says where in the code it was.
+fn sentences(line: &str) -> Vec<Option<&str>> {
+    let mut sentences = Vec::new();
+    for (kind, part) in parts(line) {
+        // Rust.
+        if let Some((before, _)) = part.split_once("panicked at ").filter(|_| part.ends_with(':')) {
+            sentences.extend([Some(&part[..before.len() + "panicked at ".len()]), None]);
+            continue;
+        }
+        sentences.push((kind == Kind::Words).then_some(part));
+    }
+    sentences
+}
+
+/// The lines of what was logged at once, each with what it is.
+fn parts(line: &str) -> Vec<(Kind, &str)> {
+    let lines: Vec<&str> = line.split(LINE_END).collect();
+    let (mut parts, mut in_traceback, mut is_go) = (Vec::new(), None, false);
+    for (index, &part) in lines.iter().enumerate() {
+        let kind = if is_go {
+            // A function's place stands in the line below it.
+            of_go(if part.starts_with(TAB) { Some(part) } else { lines.get(index + 1).copied() })
+        } else if part.starts_with("goroutine ") && part.ends_with("]:") {
+            // Nothing else comes behind it.
+            is_go = true;
+            Kind::Head
+        } else if part == TRACEBACK {
+            in_traceback = Some(Kind::Head);
+            Kind::Head
+        } else if let Some(before) = in_traceback.filter(|_| part.starts_with(' ')) {
+            let kind = of_python(part).unwrap_or(before);
+            in_traceback = Some(kind);
+            kind
+        } else {
+            in_traceback = None;
+            of_javascript(part)
+        };
+        parts.push((kind, part));
+    }
+    parts
+}
+
+/// Of a function's place in Go.
+fn of_go(place: Option<&str>) -> Kind {
+    let others = ["parlor@", "runtime/", "<"];
+    match place.and_then(|place| place.strip_prefix(TAB)) {
+        Some(place) if !others.iter().any(|begin| place.starts_with(begin)) => Kind::Own,
+        _ => Kind::Others,
+    }
+}
+
+/// Of a line of a stack in Python; none: it belongs to the line above it.
+fn of_python(part: &str) -> Option<Kind> {
+    part.starts_with(FILE).then(|| if part.starts_with(OWN_FILE) { Kind::Own } else { Kind::Others })
+}
+
+/// Of a line in JavaScript, whose files have a path: the SDK is `parlor`.
+fn of_javascript(part: &str) -> Kind {
+    match part.strip_prefix(AT).and_then(|part| part.strip_suffix(')')?.rsplit_once('(')) {
+        Some((_, place)) if place.starts_with('/') => Kind::Own,
+        Some(_) => Kind::Others,
+        None => Kind::Words,
+    }
+}
+
+/// Whether it names a function's file; of each function one line does.
+fn is_place(part: &str) -> bool {
+    [AT, FILE, TAB].iter().any(|begin| part.starts_with(begin))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rehearsal::run::fits;
+
+    const FAILED: &str = "log error: a handler of message failed";
+
+    fn line(parts: &[&str]) -> String {
+        parts.join(LINE_END)
+    }
+
+    /// What the SDK of each language logs of a handler that fails.
+    #[test]
+    fn a_test_holds_what_went_wrong_and_not_where() {
+        let own = "    at fail (/plugin.js:16:29)";
+        let go = ["panic: nil map", "goroutine 1 [running]:", "main.answer()", "\\u{9}plugin.go:24", ""];
+        let cases = [
+            (
+                line(&[&format!("{FAILED}: Error: boom"), own, "    at map (native)"]),
+                format!("{FAILED}: Error: boom* (glob)"),
+            ),
+            (
+                line(&[&format!("{FAILED}: RangeError: worse"), own, "caused by Error: boom", own]),
+                format!("{FAILED}: RangeError: worse*caused by Error: boom* (glob)"),
+            ),
+            (
+                line(&[FAILED, TRACEBACK, "  File \"/0/plugin.py\", line 31, in fail", "ValueError: boom"]),
+                format!("{FAILED}*ValueError: boom (glob)"),
+            ),
+            (format!("{FAILED}: {}", line(&go)), format!("{FAILED}: panic: nil map* (glob)")),
+            (format!("plugin ends: {}", line(&go)), "plugin ends: panic: nil map* (glob)".to_owned()),
+            (
+                line(&["log error: panicked at src/lib.rs:24:5:", "boom"]),
+                "log error: panicked at *boom (glob)".to_owned(),
+            ),
+        ];
+        for (logged, expected) in cases {
+            assert_eq!(held(&logged), expected);
+            assert!(fits(&expected, &logged), "{expected}");
+        }
+        for whole in
+            ["log warn: one\\u{a}two\\u{a}  three", "log error: panicked at noon", "to alice: boom\\u{a}    at f (a:1)"]
+        {
+            assert_eq!(held(whole), whole);
+        }
+    }
+
+    #[test]
+    fn authors_read_their_own_functions_and_how_many_others_there_are() {
+        let javascript = [
+            "it failed: TypeError: no length",
+            "    at helper (/plugin.js:14:10)",
+            "    at <anonymous> (parlor:418:34)",
+            "    at map (native)",
+        ];
+        let python = [
+            "it failed",
+            TRACEBACK,
+            "  File \"/2/parlor/listen.py\", line 180, in _call",
+            "    of the SDK",
+            "  File \"/0/plugin.py\", line 14, in answer",
+            "    helper(None)",
+            "ValueError: boom",
+        ];
+        let go = [
+            "it failed: panic: nil map",
+            "goroutine 1 [running]:",
+            "runtime/debug.Stack()",
+            "\\u{9}runtime/debug/stack.go:26 +0xa",
+            "main.(*Count).add({0x19b0b8, 0x1bb1c0}, 0x2ee000)",
+            "\\u{9}plugins/count/plugin.go:30 +0xb",
+            "parlor.guard(0x294d20)",
+            "\\u{9}parlor@v0.1.0/plugin.go:133 +0x4",
+            "",
+        ];
+        let cases = [
+            (
+                &javascript[..],
+                "it failed: TypeError: no length\n    at helper (/plugin.js:14:10)\nand 2 functions of the SDK and the language's own",
+            ),
+            (
+                &python[..],
+                "it failed\nTraceback (most recent call last):\n  File \"/0/plugin.py\", line 14, in answer\n    helper(None)\nValueError: boom\nand 1 function of the SDK and the language's own",
+            ),
+            (
+                &go[..],
+                "it failed: panic: nil map\ngoroutine 1 [running]:\nmain.(*Count).add(...)\n    plugins/count/plugin.go:30 +0xb\nand 2 functions of the SDK and the language's own",
+            ),
+        ];
+        for (logged, expected) in cases {
+            assert_eq!(for_authors(&line(logged)), expected);
+        }
+        // What fails within the SDK alone is told as it is.
+        let whole = line(&[javascript[0], javascript[2]]);
+        assert_eq!(for_authors(&whole), as_said(&whole));
+        assert_eq!(for_authors("(0x10) of 0x20)"), "(0x10) of 0x20)");
+    }
+}
