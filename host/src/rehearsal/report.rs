@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::run::{Aside, Outcome, Seen, fits};
+use super::run::{Aside, Outcome, Seen, covers};
 use super::script::Script;
 use super::stack::held;
 
@@ -15,8 +15,8 @@ const MOST_ASIDES: usize = 40;
 /// A line of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line<'a> {
-    /// Both have it, as it was seen.
-    Same(&'a str),
+    /// Both have it: what was expected, and all that was seen for it.
+    Same(&'a str, &'a [String]),
     /// It was to come and did not.
     Missing(&'a str),
     /// It came and was not to.
@@ -26,23 +26,23 @@ pub enum Line<'a> {
 /// What is different, by the longest part that both have.
 pub fn compare(seen: &Seen) -> Vec<Line<'_>> {
     let (expected, actual) = (&seen.expected, &seen.actual);
-    // How many lines both have from here on.
-    let mut common = vec![vec![0_usize; actual.len() + 1]; expected.len() + 1];
+    // How many lines both have from here on, counted on both sides, and for how many of those that came the next one stands.
+    let mut common = vec![vec![(0_usize, 0_usize); actual.len() + 1]; expected.len() + 1];
     for e in (0..expected.len()).rev() {
         for a in (0..actual.len()).rev() {
-            common[e][a] = if fits(&expected[e], &actual[a]) {
-                common[e + 1][a + 1] + 1
-            } else {
-                common[e + 1][a].max(common[e][a + 1])
-            };
+            let without = common[e + 1][a].0.max(common[e][a + 1].0);
+            let with = covers(&expected[e], &actual[a..]).into_iter();
+            let with = with.map(|lines| (common[e + 1][a + lines].0 + 1 + lines, lines)).max();
+            common[e][a] = with.filter(|(both, _)| *both >= without).unwrap_or((without, 0));
         }
     }
     let (mut e, mut a, mut lines) = (0, 0, Vec::new());
     while e < expected.len() || a < actual.len() {
-        if e < expected.len() && a < actual.len() && fits(&expected[e], &actual[a]) {
-            lines.push(Line::Same(&actual[a]));
-            (e, a) = (e + 1, a + 1);
-        } else if a == actual.len() || (e < expected.len() && common[e + 1][a] >= common[e][a + 1]) {
+        let (_, covered) = common[e][a];
+        if covered > 0 {
+            lines.push(Line::Same(&expected[e], &actual[a..a + covered]));
+            (e, a) = (e + 1, a + covered);
+        } else if a == actual.len() || (e < expected.len() && common[e + 1][a].0 >= common[e][a + 1].0) {
             lines.push(Line::Missing(&expected[e]));
             e += 1;
         } else {
@@ -95,9 +95,9 @@ pub fn show(file: &str, script: &Script, outcome: &Outcome, told: &mut Told) -> 
         // Writing into a String cannot fail.
         let _ = writeln!(text, "{number}   {step}");
         for line in compare(seen) {
+            // A stack stands below.
             let _ = match line {
-                // The stack stands below.
-                Line::Same(line) => writeln!(text, "          {}", held(line)),
+                Line::Same(_, lines) => lines.iter().try_for_each(|line| writeln!(text, "          {}", held(line))),
                 Line::Missing(line) => writeln!(text, "      -   {line}"),
                 Line::Unexpected(line) => writeln!(text, "      +   {}", held(line)),
             };
@@ -157,17 +157,11 @@ pub fn updated(script: &Script, outcomes: &[Outcome]) -> String {
         lines.extend(script.lines[step.line - 1..step.expected.start].iter().cloned());
         match of_step(false).filter(|seen| !seen.fits()) {
             None => lines.extend(script.lines[step.expected.clone()].iter().cloned()),
-            Some(seen) => {
-                let mut written = seen.expected.iter();
-                lines.extend(compare(seen).into_iter().filter_map(|line| match line {
-                    Line::Same(line) => {
-                        let kept = written.find(|expected| fits(expected, line)).map_or(line, String::as_str);
-                        Some(format!("  {kept}"))
-                    }
-                    Line::Missing(_) => None,
-                    Line::Unexpected(line) => Some(format!("  {}", held(line))),
-                }));
-            }
+            Some(seen) => lines.extend(compare(seen).into_iter().filter_map(|line| match line {
+                Line::Same(written, _) => Some(format!("  {written}")),
+                Line::Missing(_) => None,
+                Line::Unexpected(line) => Some(format!("  {}", held(line))),
+            })),
         }
         at = step.expected.end;
     }
@@ -192,11 +186,18 @@ mod tests {
 
     #[test]
     fn what_both_have_is_found_between_what_differs() {
-        let seen = seen(1, &["a", "b", "c* (glob)"], &["x", "b", "cc", "d"]);
-        let lines = compare(&seen);
-        let expected =
-            [Line::Missing("a"), Line::Unexpected("x"), Line::Same("b"), Line::Same("cc"), Line::Unexpected("d")];
-        assert_eq!(lines, expected);
+        let seen = seen(1, &["a", "b", "c* (glob)", "e", "f*j (glob)"], &["x", "b", "cc", "d", "f", "| j"]);
+        let same = |e: usize, actual: std::ops::Range<usize>| Line::Same(&seen.expected[e], &seen.actual[actual]);
+        let expected = [
+            Line::Missing("a"),
+            Line::Unexpected("x"),
+            same(1, 1..2),
+            same(2, 2..3),
+            Line::Missing("e"),
+            Line::Unexpected("d"),
+            same(4, 4..6),
+        ];
+        assert_eq!(compare(&seen), expected);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Tries a test: lets happen what stands in it, and compares what the plugin does with what it is to do.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::notes::{Happened, LINE_END, Notes};
 use super::script::{Act, Script, Step, Test};
-use super::shown::Shown;
+use super::shown::{FURTHER, Shown};
 use super::stage::{Player, Stage};
 use super::{stack, trace};
 use crate::clock::Clock;
@@ -63,8 +64,14 @@ pub struct Seen {
 impl Seen {
     /// Whether it did what it was to do.
     pub fn fits(&self) -> bool {
-        self.expected.len() == self.actual.len()
-            && self.expected.iter().zip(&self.actual).all(|(expected, actual)| fits(expected, actual))
+        // Behind how many of the lines that came those expected so far may end.
+        let mut ends = BTreeSet::from([0]);
+        for expected in &self.expected {
+            let further =
+                |&end: &usize| covers(expected, &self.actual[end..]).into_iter().map(move |lines| end + lines);
+            ends = ends.iter().flat_map(further).collect();
+        }
+        ends.contains(&self.actual.len())
     }
 
     /// Of a start: whether the plugin ended, and was not to.
@@ -85,12 +92,30 @@ impl Outcome {
     }
 }
 
-/// Whether a line is the expected one, which may end with ` (glob)`: then `*` stands for anything, `?` for one character.
-pub fn fits(expected: &str, actual: &str) -> bool {
-    match expected.strip_suffix(" (glob)") {
-        Some(pattern) => glob(&pattern.chars().collect::<Vec<_>>(), &actual.chars().collect::<Vec<_>>()),
-        None => expected == actual,
+/// For how many of the lines that came, from the first on, an expected one may stand: for one that is the same. One that ends
+/// with ` (glob)` has `*` for anything, and so may stand for what is left of a text as well, and `?` for one character.
+pub fn covers(expected: &str, actual: &[String]) -> Vec<usize> {
+    let Some((first, rest)) = actual.split_first() else { return Vec::new() };
+    let Some(pattern) = expected.strip_suffix(" (glob)") else {
+        return if expected == first { vec![1] } else { Vec::new() };
+    };
+    let pattern: Vec<_> = pattern.chars().collect();
+    let mut text: Vec<_> = first.chars().collect();
+    let mut covers = Vec::new();
+    if glob(&pattern, &text) {
+        covers.push(1);
     }
+    let further: Vec<_> = rest.iter().map_while(|line| line.strip_prefix(FURTHER)).collect();
+    if !further.is_empty() && pattern.contains(&'*') {
+        for line in &further {
+            text.push('\n');
+            text.extend(line.strip_prefix(' ').unwrap_or(line).chars());
+        }
+        if glob(&pattern, &text) {
+            covers.push(1 + further.len());
+        }
+    }
+    covers
 }
 
 fn glob(pattern: &[char], text: &[char]) -> bool {
@@ -102,7 +127,7 @@ fn glob(pattern: &[char], text: &[char]) -> bool {
                 star = Some((p, t));
                 p += 1;
             }
-            Some(one) if *one == '?' || *one == text[t] => {
+            Some(one) if (*one == '?' && text[t] != '\n') || *one == text[t] => {
                 p += 1;
                 t += 1;
             }
@@ -244,7 +269,27 @@ mod tests {
             ("to alice: *", "to alice: x", false),
             ("to alice: x", "to alice: x", true),
         ] {
-            assert_eq!(fits(pattern, text), expected, "{pattern} / {text}");
+            assert_eq!(!covers(pattern, &[text.to_owned()]).is_empty(), expected, "{pattern} / {text}");
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_further_lines_of_a_text_as_well() {
+        let help = ["to alice: Commands:", "| !help", "|", "| !whoami: you", "to alice: more"];
+        for (expected, fits) in [
+            (&["to alice: Commands:*whoami* (glob)", "to alice: more"][..], true),
+            (&["to alice: Com* (glob)", "| !help", "|", "| !who* (glob)", "to alice: more"], true),
+            (&["to alice: Commands:", "| * (glob)", "to alice: more"], true),
+            (&["* (glob)", "to alice: more"], true),
+            (&["to alice: Com* (glob)", "| !who* (glob)", "to alice: more"], false),
+            (&["to alice: Commands:*whoami (glob)", "to alice: more"], false),
+            (&["to alice: Commands:?!help* (glob)", "to alice: more"], false),
+            (&["to alice: Commands:*more (glob)"], false),
+            (&["to alice: Commands:*whoami* (glob)"], false),
+        ] {
+            let owned = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
+            let seen = Seen { line: 1, is_unwritten_start: false, expected: owned(expected), actual: owned(&help) };
+            assert_eq!(seen.fits(), fits, "{expected:?}");
         }
     }
 }

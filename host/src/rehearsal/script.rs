@@ -185,7 +185,7 @@ pub const DEEDS: [Row; 18] = [
     row("log", "log error: message: it went wrong", "it logs an error or a warning, and nothing less"),
     row("host", "host warns: mailbox full, events lost", "the host has something to say about it"),
     row("plugin", "plugin ends: it panicked* (glob)", "it ended by a mistake, and starts again"),
-    row("glob", "to alice: you rolled * (glob)", "`*` stands for anything, `?` for one character"),
+    row("glob", "to alice: you rolled * (glob)", "`*` is anything, further lines as well; `?` is one character"),
     row("nothing", "(nothing)", "may be written where it does nothing"),
 ];
 

@@ -10,6 +10,9 @@ use super::notes::Happened;
 use crate::stanza::{Message, MessageKind};
 use crate::xmpp::Deed;
 
+/// What further lines of a text begin with.
+pub(super) const FURTHER: char = '|';
+
 /// How much of a message stands for it, in characters.
 const GIST: usize = 40;
 
@@ -44,7 +47,7 @@ impl Shown {
         let first = lines.next();
         first
             .into_iter()
-            .chain(lines.map(|line| if line.is_empty() { "|".to_owned() } else { format!("| {line}") }))
+            .chain(lines.map(|line| if line.is_empty() { FURTHER.to_string() } else { format!("{FURTHER} {line}") }))
             .collect()
     }
 

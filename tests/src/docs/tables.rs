@@ -152,6 +152,9 @@ pub(super) fn testing() -> String {
         was seen: write what happens, let it write the rest, and read whether that is what you meant; of an error that is \
         logged with a stack, that is the error, and `*` for the stack. A line that nobody understands fails the test that it \
         stands in, and no other.\n\n\
+        What has many lines is written as many, a bar before each but the first. In a line that ends with ` (glob)`, `*` stands for \
+        anything, also for what is left of those lines: `to alice: Commands:*!whoami* (glob)` is true of a help that names `!whoami` \
+        somewhere.\n\n\
         A plugin may as much as an owner's does who changes no limit: 50 messages at once and 10 a second, by the clock of the \
         test. Where it says more than that, let time go by, `after 10 s`. Only what it computes is measured otherwise: a \
         handler that never waits is ended after 10 s of the processor's time, with an owner after 1 s (`cpu_slice`), and how much \
