@@ -198,6 +198,23 @@ async fn people_answer_and_correct_what_was_said() {
     assert!(!finished.stdout.contains("-   to") && !finished.stdout.contains("+   to"), "{}", finished.stdout);
 }
 
+/// Of messages that begin alike the last one is meant, or the one with the number.
+#[tokio::test]
+async fn people_speak_of_an_earlier_message_by_its_number() {
+    let folder = stage(
+        "echo",
+        "== words about words\nalice: tea\n| black\n  to alice: tea\n  | black\nalice: tea\n  to alice: tea\nalice replies to 1st \"tea\": yes\n  to alice: > tea\n  | > black\n  | yes\nalice replies to \"tea\\u{a}bl\": no\n  to alice: > tea\n  | > black\n  | no\nalice corrects 3rd \"tea\": two\n",
+    );
+    let finished = tried(&folder, &[]).await;
+    ended(&finished, 1);
+    assert!(
+        finished.stdout.contains("!   there are no 3 messages there that begin with \"tea\"\n"),
+        "{}",
+        finished.stdout
+    );
+    assert!(!finished.stdout.contains("-   to") && !finished.stdout.contains("+   to"), "{}", finished.stdout);
+}
+
 #[tokio::test]
 async fn what_is_withheld_is_named_where_it_was_wanted() {
     let folder = stage(

@@ -8,6 +8,7 @@
 //! ```
 
 use std::io::Read as _;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
@@ -134,12 +135,13 @@ const fn row(word: &'static str, example: &'static str, about: &'static str) -> 
 }
 
 /// What may happen, at the left margin.
-pub const STEPS: [Row; 30] = [
+pub const STEPS: [Row; 31] = [
     row("start", "start", "the plugin starts; else before the first step that needs it"),
     row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
     row("says", "garden/alice: hello", "alice writes in a room; a name with spaces stands in quotes"),
     row("whispers:", "garden/alice whispers: hello", "alice writes from the room to the account alone"),
     row("reacts", "alice reacts 👍 to \"Pizza\"", "to the last message that begins so; nothing = none any more"),
+    row("reacts", "alice reacts 👍 to 1st \"Pizza\"", "to the first, 2nd, 3rd that does; `\\u{a}` is a line break"),
     row("replies", "alice replies to \"Pizza\": yes", "alice answers it, and quotes it as clients do"),
     row("corrects", "garden/alice corrects \"helo\": hello", "and says something of hers in other words"),
     row("enters", "garden/alice enters", "alice enters the room"),
@@ -365,26 +367,58 @@ fn said(speaker: &str, body: String, about: Option<About>) -> Result<Said, Strin
     }
 }
 
-/// `👍 to "Pizza"`: how it begins stands between the first two quotation marks.
+/// `👍 to "Pizza"`, or `👍 to 1st "Pizza"`: how it begins stands between the first and the last quotation mark.
 fn reacts(subject: &str, rest: &str) -> Result<Act, String> {
-    let (emojis, begins) = format!(" {rest}")
-        .split_once(" to \"")
-        .and_then(|(emojis, begins)| Some((emojis.to_owned(), begins.strip_suffix('"')?.to_owned())))
-        .ok_or_else(|| format!("write: {subject} reacts 👍 to \"Pizza\""))?;
+    let how_to = || format!("write: {subject} reacts 👍 to \"Pizza\"");
+    let (before, begins) = rest.strip_suffix('"').and_then(|rest| rest.split_once('"')).ok_or_else(how_to)?;
+    let before = format!(" {before}");
+    let (emojis, which) = before.rsplit_once(" to ").ok_or_else(how_to)?;
     let emojis = emojis.split_whitespace().map(str::to_owned).collect();
-    let about = About { how: How::Reaction(emojis), begins };
+    let about = about(How::Reaction(emojis), which, begins).ok_or_else(how_to)?;
     Ok(Act::Say(said(subject, String::new(), Some(about))?))
 }
 
-/// `to "Pizza": yes`, or `"helo": hello`.
+/// `to "Pizza": yes`, or `2nd "helo": hello`.
 fn speaks_of(how: How, subject: &str, verb: &str, rest: &str, more: &[String]) -> Result<Act, String> {
-    let quoted = if how == How::Reply { rest.strip_prefix("to ") } else { Some(rest) };
-    let (begins, text) = quoted
-        .and_then(|quoted| quoted.strip_prefix('"'))
-        .and_then(|quoted| quoted.split_once("\":"))
-        .ok_or_else(|| format!("write: {subject} {verb} \"Pizza\": yes"))?;
-    let about = About { how, begins: begins.to_owned() };
+    let how_to = || format!("write: {subject} {verb} \"Pizza\": yes");
+    let object = if how == How::Reply { rest.strip_prefix("to ") } else { Some(rest) };
+    let (which, quoted) = object.and_then(|object| object.split_once('"')).ok_or_else(how_to)?;
+    let (begins, text) = quoted.split_once("\":").ok_or_else(how_to)?;
+    let about = about(how, which, begins).ok_or_else(how_to)?;
     Ok(Act::Say(said(subject, body(subject, text.trim(), more)?, Some(about))?))
+}
+
+/// An earlier message: the last one there that begins so, or `1st`, `2nd` and so on.
+fn about(how: How, which: &str, begins: &str) -> Option<About> {
+    let which = match which.trim() {
+        "" => None,
+        ordinal => {
+            let number = ["st", "nd", "rd", "th"].iter().find_map(|end| ordinal.strip_suffix(*end))?;
+            let number: NonZeroUsize = number.parse().ok()?;
+            Some(number.get())
+        }
+    };
+    Some(About { how, begins: unescaped(begins), which })
+}
+
+/// With the characters that stand where a log spells them out: `\u{a}` ends a line.
+fn unescaped(text: &str) -> String {
+    let (mut plain, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once("\\u{") {
+        plain += before;
+        let spelt = after.split_once('}').and_then(|(digits, after)| {
+            let character = char::from_u32(u32::from_str_radix(digits, 16).ok()?)?;
+            Some((character, after))
+        });
+        if let Some((character, after)) = spelt {
+            plain.push(character);
+            rest = after;
+        } else {
+            plain += "\\u{";
+            rest = after;
+        }
+    }
+    plain + rest
 }
 
 /// What stands before another nickname.
@@ -573,11 +607,12 @@ mod tests {
         let said = |line: &str, more: &[&str]| {
             let more: Vec<_> = more.iter().map(|line| (*line).to_owned()).collect();
             match act(line, &more).unwrap() {
-                Act::Say(said) => (said.to_room, said.body, said.about.map(|about| (about.how, about.begins))),
+                Act::Say(said) => (said.to_room, said.body, said.about),
                 other => panic!("{line}: {other:?}"),
             }
         };
-        let about = |how: How, begins: &str| Some((how, begins.to_owned()));
+        let one_of = |which, how, begins: &str| Some(About { how, begins: begins.to_owned(), which });
+        let about = |how: How, begins: &str| one_of(None, how, begins);
         let emojis = |emojis: &[&str]| How::Reaction(emojis.iter().map(|emoji| (*emoji).to_owned()).collect());
         for (line, more, to_room, body, expected) in [
             ("alice reacts 👍 🍕 to \"to \"", &[][..], false, "", about(emojis(&["👍", "🍕"]), "to ")),
@@ -590,6 +625,22 @@ mod tests {
                 about(How::Reply, "Pizza: or"),
             ),
             ("garden/alice corrects \"helo\": hello", &[], true, "hello", about(How::Correction, "helo")),
+            (
+                "alice reacts 👍 to 12th \"A \"b\" to 3\"",
+                &[],
+                false,
+                "",
+                one_of(Some(12), emojis(&["👍"]), "A \"b\" to 3"),
+            ),
+            ("alice replies to 1st \"a\": yes", &[], false, "yes", one_of(Some(1), How::Reply, "a")),
+            ("alice corrects 2nd \"a\": \"b\":", &[], false, "\"b\":", one_of(Some(2), How::Correction, "a")),
+            (
+                "alice reacts to \"Lunch?\\u{a}\\u{x}\\u{1f355}\"",
+                &[],
+                false,
+                "",
+                about(emojis(&[]), "Lunch?\n\\u{x}🍕"),
+            ),
         ] {
             assert_eq!(said(line, more), (to_room, body.to_owned(), expected), "{line}");
         }
@@ -598,6 +649,8 @@ mod tests {
             ("alice replies \"Pizza\": yes", "write: alice replies to \"Pizza\": yes"),
             ("alice corrects Pizza: yes", "write: alice corrects \"Pizza\": yes"),
             ("alice replies to \"Pizza\":", "alice says nothing"),
+            ("alice reacts 👍 to last \"Pizza\"", "write: alice reacts 👍 to \"Pizza\""),
+            ("alice corrects 0th \"Pizza\": yes", "write: alice corrects \"Pizza\": yes"),
         ] {
             assert_eq!(act(line, &[]).unwrap_err(), expected, "{line}");
         }

@@ -1,4 +1,4 @@
-//! Stacks in what a plugin logs, as the languages and their SDKs write them: which lines say what went wrong, and which only where.
+//! Stacks in what a plugin logs, as the languages and their SDKs write them: which lines say what went wrong, and which where.
 //!
 //! What is logged at once is one line here, in which others end at [`LINE_END`].
 

@@ -100,7 +100,7 @@ impl Memory {
         self.0.push_back(told);
     }
 
-    /// The last one there that begins so; that its own author said, where it is to be corrected.
+    /// The one there that begins so; that its own author said, where it is to be corrected.
     fn find(&self, said: &Said, about: &About) -> Result<&Told, Impossible> {
         let (from, begins) = (Jid::from(said.from.clone()), &about.begins);
         let chat = chat(&from, said.to_room);
@@ -108,9 +108,17 @@ impl Memory {
         let fits = |told: &&Told| {
             told.chat == chat && told.body.starts_with(begins.as_str()) && (!is_own || is_by(&told.from, &from, &chat))
         };
-        self.0.iter().rev().find(fits).ok_or_else(|| {
-            let who = if is_own { "its author said nothing there" } else { "nobody said anything there" };
-            Impossible(format!("{who} that begins with {begins:?}"))
+        let mut all = self.0.iter().filter(fits);
+        let found = match about.which {
+            None => all.next_back(),
+            Some(which) => all.nth(which.saturating_sub(1)),
+        };
+        found.ok_or_else(|| {
+            Impossible(match (about.which, is_own) {
+                (Some(which @ 2..), _) => format!("there are no {which} messages there that begin with {begins:?}"),
+                (_, true) => format!("its author said nothing there that begins with {begins:?}"),
+                (_, false) => format!("nobody said anything there that begins with {begins:?}"),
+            })
         })
     }
 }

@@ -27,8 +27,10 @@ pub struct Said {
 pub struct About {
     /// What it does about it.
     pub how: How,
-    /// How that one begins: the last one there.
+    /// How that one begins.
     pub begins: String,
+    /// Which of those there that begin so, from 1; none: the last one.
+    pub which: Option<usize>,
 }
 
 /// What may be done about an earlier message.
