@@ -170,10 +170,14 @@ pub const STEPS: [Row; 31] = [
 ];
 
 /// What the plugin may do, indented.
-pub const DEEDS: [Row; 18] = [
+pub const DEEDS: [Row; 22] = [
     row("to", "to alice: hello", "it writes to alice; a bar begins further lines"),
     row("to", "to garden: hello", "it writes in a room; to garden/alice: to one alone"),
-    row("to", "to alice (re \"hello\"): hi", "a reply; likewise corrections, reactions, receipts"),
+    row("to", "to alice (re \"hello\"): hi", "a reply to what begins so"),
+    row("to", "to garden (instead of \"helo\"): hello", "a correction"),
+    row("to", "to alice (👍 for \"hello\")", "a reaction"),
+    row("to", "to alice (received \"hello\")", "a receipt; a marker likewise, such as displayed"),
+    row("to", "to alice (composing)", "a chat state; likewise another kind: normal, headline"),
     row("subject", "subject of garden: tea", "it sets a room's subject"),
     row("enters", "enters garden as bot", "it enters a room; leaves garden"),
     row("invites", "invites alice to garden", "it invites somebody to a room"),

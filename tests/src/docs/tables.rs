@@ -147,14 +147,19 @@ pub(super) fn testing() -> String {
           to alice: tea!\n\
         ```\n\n\
         Each test begins anew: nothing stored, nobody there, at noon of 1 January 2026, every permission granted that \
-        `plugin.toml` asks for. `alice` is `alice@example.org`, `garden` a room, `garden/alice` alice in it, and the plugin's \
-        account is `bot@example.org`; whole addresses can be written as well. `parlor plugin test --update` writes down what \
+        `plugin.toml` asks for. `alice` is `alice@example.org`, `garden` the room `garden@rooms.example.org`, `garden/alice` \
+        alice in it, and the plugin's account is `bot@example.org`; whole addresses can be written as well, and are in the value of a \
+        setting: `set room = \"garden@rooms.example.org\"`. A name with spaces stands in quotes with its room, as in \
+        `\"garden/bob the builder\" enters`, and without them in what the plugin does. `parlor plugin test --update` writes down what \
         was seen: write what happens, let it write the rest, and read whether that is what you meant; of an error that is \
         logged with a stack, that is the error, and `*` for the stack. A line that nobody understands fails the test that it \
         stands in, and no other.\n\n\
         What has many lines is written as many, a bar before each but the first. In a line that ends with ` (glob)`, `*` stands for \
         anything, also for what is left of those lines: `to alice: Commands:*!whoami* (glob)` is true of a help that names `!whoami` \
         somewhere.\n\n\
+        What a message says of an earlier one stands in brackets, with the first line of that one, or 40 characters of it and `…`, in \
+        quotes; or with `what nobody said`, where there is none with such an id. A retraction has no form of its own: sent as a \
+        stanza, it is shown as the text that it has, if any.\n\n\
         A plugin may as much as an owner's does who changes no limit: 50 messages at once and 10 a second, by the clock of the \
         test. Where it says more than that, let time go by, `after 10 s`. Only what it computes is measured otherwise: a \
         handler that never waits is ended after 10 s of the processor's time, with an owner after 1 s (`cpu_slice`), and how much \
