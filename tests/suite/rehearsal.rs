@@ -413,7 +413,7 @@ async fn rooms_are_made_and_configured_and_keep_who_is_what_in_them() {
 
 #[tokio::test]
 async fn a_line_that_is_none_fails_its_test_and_no_other() {
-    let text = "== it waves\nalice: hi\n  to alice: hi\nalice waves\n== it answers\nalice: hi\n";
+    let text = "== it waves\nalice: hi\n  to alice: hi\nalice waves\nto alice: hi\n== it answers\nalice: hi\n";
     let folder = stage("echo", text);
     folder.write("tests/a.chat", "alice: hi\n").unwrap();
     std::fs::write(folder.join("tests/b.chat"), b"\xff\n").unwrap();
@@ -422,8 +422,8 @@ async fn a_line_that_is_none_fails_its_test_and_no_other() {
     for shown in [
         "tests/a.chat:1: what stands above all tests\n    1   alice: hi\n      !   a test begins with what it shows: == it answers\n",
         "tests/b.chat:1: the file as a whole\n    1   \n      !   it is not UTF-8\n",
-        "tests/own.chat:1: it waves\n    4   alice waves\n      !   nobody knows what this is; perhaps: alice: hello\n",
-        "tests/own.chat:5: it answers\n",
+        "tests/own.chat:1: it waves\n    4   alice waves\n      !   nobody knows what this is; perhaps: alice: hello\n    5   to alice: hi\n      !   what the plugin does is indented, below what happens: two spaces before `to`\n",
+        "tests/own.chat:6: it answers\n",
         "1 passed, 3 failed\n",
     ] {
         assert!(finished.stdout.contains(shown), "{shown}: {}", finished.stdout);

@@ -103,7 +103,7 @@ pub fn show(file: &str, script: &Script, outcome: &Outcome, told: &mut Told) -> 
             };
         }
     }
-    if let Some((line, why)) = &outcome.trouble {
+    for (line, why) in &outcome.trouble {
         let _ = writeln!(text, "{line:5}   {}\n      !   {why}", source(*line));
     }
     let mut asides = Vec::new();
@@ -136,7 +136,7 @@ pub fn json(file: &str, outcome: &Outcome) -> Value {
         "name": outcome.name,
         "passed": outcome.passed(),
         "differences": differing.collect::<Vec<_>>(),
-        "trouble": outcome.trouble.as_ref().map(|(line, reason)| json!({ "line": line, "reason": reason })),
+        "trouble": outcome.trouble.first().map(|(line, reason)| json!({ "line": line, "reason": reason })),
     })
 }
 
@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn outcome(seen: Vec<Seen>) -> Outcome {
-        Outcome { name: String::new(), line: 1, seen, trouble: None, asides: Vec::new() }
+        Outcome { name: String::new(), line: 1, seen, trouble: Vec::new(), asides: Vec::new() }
     }
 
     #[test]

@@ -33,8 +33,8 @@ pub struct Outcome {
     pub line: usize,
     /// What was seen at each step that was tried.
     pub seen: Vec<Seen>,
-    /// Where and why it could not go on.
-    pub trouble: Option<(usize, String)>,
+    /// Where and why it could not go on; of one that was not tried, each line that is none.
+    pub trouble: Vec<(usize, String)>,
     /// What belongs in no transcript and helps to understand it: where in its code a plugin ended, and what it logged.
     pub asides: Vec<Aside>,
 }
@@ -83,12 +83,12 @@ impl Seen {
 impl Outcome {
     /// Of a test that nothing was seen of yet.
     fn of(test: &Test) -> Self {
-        Self { name: test.name.clone(), line: test.line, seen: Vec::new(), trouble: None, asides: Vec::new() }
+        Self { name: test.name.clone(), line: test.line, seen: Vec::new(), trouble: Vec::new(), asides: Vec::new() }
     }
 
     /// Whether all of it was as it was to be.
     pub fn passed(&self) -> bool {
-        self.trouble.is_none() && self.seen.iter().all(Seen::fits)
+        self.trouble.is_empty() && self.seen.iter().all(Seen::fits)
     }
 }
 
@@ -146,8 +146,9 @@ fn glob(pattern: &[char], text: &[char]) -> bool {
 
 /// Tries a test on a stage of its own.
 pub fn run(player: &Player, script: &Script, test: &Test) -> anyhow::Result<Outcome> {
-    if let Some(wrong) = &test.wrong {
-        return Ok(Outcome { trouble: Some((wrong.line, wrong.reason.clone())), ..Outcome::of(test) });
+    if !test.wrong.is_empty() {
+        let trouble = test.wrong.iter().map(|wrong| (wrong.line, wrong.reason.clone())).collect();
+        return Ok(Outcome { trouble, ..Outcome::of(test) });
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
     let notes = Notes::default();
@@ -176,7 +177,7 @@ pub fn run(player: &Player, script: &Script, test: &Test) -> anyhow::Result<Outc
     if !in_time {
         let line = outcome.seen.last().map_or(test.line, |seen| seen.line).min(last);
         let why = format!("the plugin was still busy {} s later", PATIENCE.as_secs());
-        outcome.trouble = Some((line, why));
+        outcome.trouble = vec![(line, why)];
     }
     Ok(outcome)
 }
@@ -204,7 +205,7 @@ impl Rehearsal<'_> {
                 self.look(step, true);
             }
             if let Err(why) = stage.act(&step.act, &mut self.shown).await {
-                self.outcome.trouble = Some((step.line, why));
+                self.outcome.trouble = vec![(step.line, why)];
                 break;
             }
             if stage.has_begun() {
@@ -212,8 +213,8 @@ impl Rehearsal<'_> {
             }
             self.look(step, false);
         }
-        if !stage.has_begun() && self.outcome.trouble.is_none() {
-            self.outcome.trouble = Some((test.line, "nothing happens in this test; write `start` at least".to_owned()));
+        if !stage.has_begun() && self.outcome.trouble.is_empty() {
+            self.outcome.trouble = vec![(test.line, "nothing happens in this test; write `start` at least".to_owned())];
         }
         stage.close().await;
     }

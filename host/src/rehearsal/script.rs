@@ -27,6 +27,9 @@ use crate::xmpp::{About, How, Rank, Said};
 /// How long a script may be, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
 
+/// How many lines that are none are told of a test.
+const MOST_WRONG: usize = 20;
+
 /// The longest time that a step lets go by.
 const LONGEST: Duration = Duration::from_hours(24 * 366);
 
@@ -48,8 +51,8 @@ pub struct Test {
     pub line: usize,
     /// What happens in it.
     pub steps: Vec<Step>,
-    /// The first line that is none, and why: such a test is not tried.
-    pub wrong: Option<ScriptError>,
+    /// The lines that are none, and why, as far as they are told: a test with any is not tried.
+    pub wrong: Vec<ScriptError>,
 }
 
 /// Something that happens, and what the plugin does about it.
@@ -202,7 +205,7 @@ impl Script {
     }
 
     fn unreadable(reason: String) -> Self {
-        let wrong = Some(ScriptError { line: 1, reason });
+        let wrong = vec![ScriptError { line: 1, reason }];
         let test = Test { name: "the file as a whole".to_owned(), line: 1, steps: Vec::new(), wrong };
         Self { lines: Vec::new(), tests: vec![test] }
     }
@@ -239,20 +242,20 @@ impl Script {
                     let is_there = tests.iter().any(|test| test.name == name);
                     is_there.then(|| format!("there is a test of the name {name:?} above"))
                 };
-                let wrong = reason.map(|reason| ScriptError { line, reason });
+                let wrong = reason.map(|reason| ScriptError { line, reason }).into_iter().collect();
                 tests.push(Test { name, line, steps: Vec::new(), wrong });
                 at += 1;
                 continue;
             }
             if tests.is_empty() {
                 let reason = "a test begins with what it shows: == it answers".to_owned();
-                let wrong = Some(ScriptError { line, reason });
+                let wrong = vec![ScriptError { line, reason }];
                 tests.push(Test { name: "what stands above all tests".to_owned(), line, steps: Vec::new(), wrong });
             }
             let read = one_step(&lines, &mut at);
-            if let Some(test) = tests.last_mut().filter(|test| test.wrong.is_none()) {
+            if let Some(test) = tests.last_mut().filter(|test| test.wrong.len() < MOST_WRONG) {
                 let put = read.and_then(|step| test.put(step));
-                test.wrong = put.err().map(|reason| ScriptError { line, reason });
+                test.wrong.extend(put.err().map(|reason| ScriptError { line, reason }));
             }
         }
         Self { lines, tests }
@@ -266,8 +269,11 @@ impl Script {
 }
 
 impl Test {
-    /// Adds what happens next.
+    /// Adds what happens next; not where something before it is missing.
     fn put(&mut self, step: Step) -> Result<(), String> {
+        if !self.wrong.is_empty() {
+            return Ok(());
+        }
         let is_begun = self.steps.iter().any(|step| !step.act.may_prepare());
         let has_started = self.steps.iter().any(|step| !step.act.may_prepare() && !step.act.may_come_before());
         if step.act.is_preparation() && is_begun {
@@ -483,6 +489,9 @@ fn somebody(subject: &str, rest: &str, more: &[String]) -> Result<Act, String> {
 }
 
 fn unknown(first: &str, verb: &str) -> String {
+    if DEEDS.iter().any(|row| row.example.split(' ').next() == Some(first)) {
+        return format!("what the plugin does is indented, below what happens: two spaces before `{first}`");
+    }
     let words = || STEPS.iter().map(|row| row.word);
     let near = nearest(first, words()).or_else(|| nearest(verb, words()));
     let example = STEPS.iter().find(|row| Some(row.word) == near).map_or("alice: hello", |row| row.example);
@@ -560,7 +569,7 @@ mod tests {
     use super::*;
 
     fn refusal(text: &str) -> String {
-        Script::parse(text).tests.into_iter().find_map(|test| test.wrong).unwrap().to_string()
+        Script::parse(text).tests.into_iter().flat_map(|test| test.wrong).next().unwrap().to_string()
     }
 
     #[test]
@@ -664,18 +673,20 @@ mod tests {
     fn a_line_that_is_none_spoils_no_other_test() {
         let text = "alice: hi\n  to alice: hi\n== one\nalice waves\n  to alice: hi\nbob jumps\n== two\nalice: hi\n== one\nalice: hi\n== \n";
         let script = Script::parse(text);
-        let wrong = |test: &Test| test.wrong.as_ref().map(|wrong| wrong.line);
+        let wrong = |test: &Test| test.wrong.iter().map(|wrong| wrong.line).collect::<Vec<_>>();
         let tests: Vec<_> = script.tests.iter().map(|test| (test.line, wrong(test), test.steps.len())).collect();
-        assert_eq!(tests, [(1, Some(1), 0), (3, Some(4), 0), (7, None, 1), (9, Some(9), 0), (11, Some(11), 0)]);
+        assert_eq!(tests, [(1, vec![1], 0), (3, vec![4, 6], 0), (7, vec![], 1), (9, vec![9], 0), (11, vec![11], 0)]);
+        let many = Script::parse(&format!("== many\n{}", "alice waves\n".repeat(2 * MOST_WRONG)));
+        assert_eq!(many.tests[0].wrong.len(), MOST_WRONG);
         let none = Script::load(Path::new("/nowhere/at/all.chat"));
-        assert!(none.tests[0].wrong.as_ref().unwrap().reason.starts_with("it cannot be read ("), "{none:?}");
+        assert!(none.tests[0].wrong[0].reason.starts_with("it cannot be read ("), "{none:?}");
     }
 
     #[test]
     fn people_may_be_there_before_the_plugin_where_its_start_is_written() {
         let first = |text: &str| Script::parse(text).tests.remove(0);
         let test = first("== a\ngarden/alice enters\ngarden/alice is now called al\nbob is away\nstart\n");
-        assert!(test.wrong.is_none() && test.says_start(), "{test:?}");
+        assert!(test.wrong.is_empty() && test.says_start(), "{test:?}");
         assert_eq!(refusal("== a\nalice: hi\nstart\n"), "3: the plugin has started by what is above");
         assert_eq!(refusal("== a\nstart\nstart\n"), "3: the plugin has started by what is above");
         assert!(!first("== a\ngarden/alice enters\n").says_start());
@@ -727,6 +738,10 @@ mod tests {
             "3: what the plugin does stands under what happens, and here nothing does"
         );
         assert_eq!(refusal("== a\nrom garden\n"), "2: nobody knows what this is; perhaps: room garden: alice, bob");
+        for line in ["to alice: Whom?", "log error: no", "enters garden as bot", "(nothing)", "is away"] {
+            let told = refusal(&format!("== a\nalice: hi\n{line}\n"));
+            assert!(told.starts_with("3: what the plugin does is indented, below what happens: two spaces"), "{told}");
+        }
         assert_eq!(refusal("== a\nalice waves\n"), "2: nobody knows what this is; perhaps: alice: hello");
         assert_eq!(
             refusal("== a\nalice: hi\nroom garden\n"),

@@ -115,7 +115,7 @@ impl TestArgs {
             for outcome in &outcomes {
                 if outcome.passed() {
                     passed += 1;
-                } else if self.update && outcome.trouble.is_none() {
+                } else if self.update && outcome.trouble.is_empty() {
                     passed += 1;
                     if !self.json {
                         writeln!(out, "updated {name}:{}: {}", outcome.line, outcome.name)
