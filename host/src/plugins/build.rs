@@ -71,8 +71,9 @@ pub fn data_folder() -> Result<PathBuf, BuildError> {
     tools::data()
 }
 
-/// How much of what was compiled is kept for authors, in bytes: some versions of a plugin in Python, hundreds of others.
-pub const MOST_COMPILED: u64 = 256 << 20;
+/// How much of what was compiled is kept for authors, in bytes: some versions of several plugins in Python, which take some 40 MB
+/// each, and hundreds of others.
+pub const MOST_COMPILED: u64 = 1 << 30;
 
 /// Where that is kept, in parlor's own folder for this user; where there is none, it is compiled anew in each process.
 pub fn compiled_folder() -> Option<PathBuf> {
