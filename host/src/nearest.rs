@@ -1,5 +1,7 @@
 //! The known name that is nearest to one that nobody knows, for errors and warnings. It knows no names itself.
 
+use std::cmp::Reverse;
+
 /// What a longer name than this is near to does not interest anybody, and comparing costs its length times the other's.
 const LONGEST: usize = 64;
 
@@ -13,8 +15,14 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
         .filter(|&(distance, _)| distance <= slips)
-        .min_by_key(|&(distance, _)| distance)
+        // Of those that are as near, the one that begins like it for longest: the end is where another word was on somebody's mind.
+        .min_by_key(|&(distance, candidate)| (distance, Reverse(common(name, candidate))))
         .map(|(_, candidate)| candidate)
+}
+
+/// How many characters two names begin with in common.
+fn common(one: &str, other: &str) -> usize {
+    one.chars().zip(other.chars()).take_while(|(one, other)| one == other).count()
 }
 
 /// `: did you mean "…"?` for the end of an error, or nothing.
@@ -32,6 +40,7 @@ mod tests {
         assert_eq!(nearest("mesages.send", known), Some("messages.send"));
         assert_eq!(nearest("messages.raed", known), Some("messages.read"));
         assert_eq!(nearest("vcard.write", known), None);
+        assert_eq!(nearest("rooms.speak", ["rooms.read", "rooms.send", "rooms.join"]), Some("rooms.send"));
         assert_eq!(nearest(&"messages.send".repeat(100), known), None);
     }
 }
