@@ -31,11 +31,11 @@ pub use self::fresh::is_no_source;
 use self::fresh::{Sources, alone_in};
 use super::Traces;
 use super::admission::{undeclared, unused};
-use super::component::{Examined, examine, serves};
+use super::component::{Examined, SERVED, examine, serves};
 use super::id::Digest;
 use super::manifest::{Manifest, ManifestError, SECTION};
 use crate::atomic::{self, Readers};
-use crate::document::DocumentError;
+use crate::document::{Document, DocumentError};
 use crate::permissions::{Permission, example};
 
 /// The manifest's name in a plugin's folder.
@@ -306,10 +306,17 @@ fn read_manifest(folder: &Path) -> Result<(String, Manifest), BuildError> {
         Err(ManifestError::Invalid(error)) => return Err(BuildError::InManifest { file, error }),
         Err(error @ ManifestError::TooLong(_)) => return Err(BuildError::Manifest { file, reason: error.to_string() }),
     };
-    match serves(&manifest) {
-        Ok(()) => Ok((text, manifest)),
-        Err(error) => Err(BuildError::Manifest { file, reason: error.to_string() }),
-    }
+    let Err(error) = serves(&manifest) else { return Ok((text, manifest)) };
+    let reason = format!("{error}, and write `api = \"{}\"` here", SERVED[0]);
+    let (Ok(error) | Err(error)) = at_api(&text, &reason);
+    Err(BuildError::InManifest { file, error })
+}
+
+/// An error about the line of a manifest that says for which version of the contract it is.
+fn at_api(text: &str, reason: &str) -> Result<DocumentError, DocumentError> {
+    let document = Document::parse(text)?;
+    let plugin = document.root().require("plugin", reason)?.section()?;
+    Ok(plugin.require("api", reason)?.error(reason))
 }
 
 /// What is in a file of the author's, if it is one and not too long to be.

@@ -43,7 +43,8 @@ fn a_broken_manifest_is_refused_before_anything_is_compiled() {
 fn a_plugin_for_another_version_of_the_contract_is_refused_before_anything_is_compiled() {
     let manifest = "[plugin]\nname = \"p\"\nversion = \"0.1.0\"\napi = \"9.0.0\"\ndescription = \"d\"\n";
     let error = build_in(&folder(&[("Cargo.toml", ""), ("plugin.toml", manifest)])).expect_err("refused").to_string();
-    assert!(error.contains("plugin.toml: the plugin is built against version 9.0.0 of the contract"), "{error}");
+    assert!(error.contains("plugin.toml:4:1: the plugin is built against version 9.0.0 of the contract"), "{error}");
+    assert!(error.ends_with(", and write `api = \"0.1.0\"` here"), "{error}");
 }
 
 #[test]
