@@ -15,7 +15,7 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
         .filter(|&(distance, _)| distance <= slips)
-        // Of those that are as near, the one that begins like it for longest: the end is where another word was on somebody's mind.
+        // Of those that are as near, the one that begins like it for longest: at the end another word was on somebody's mind.
         .min_by_key(|&(distance, candidate)| (distance, Reverse(common(name, candidate))))
         .map(|(_, candidate)| candidate)
 }

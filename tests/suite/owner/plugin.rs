@@ -282,7 +282,11 @@ async fn without_a_terminal_nothing_is_installed_that_was_not_agreed_to() {
     let flags = "echo cannot do without what was not granted; to grant it: --grant messages.send --grant rooms.send";
     assert!(refused.stderr.contains(flags), "{refused:?}");
     for (arguments, code, words) in [
-        (vec!["add", &file, "--yes", "--grant", "stanza.send"], 1, "echo does not ask for stanza.send"),
+        (
+            vec!["add", &file, "--yes", "--grant", "stanza.send"],
+            1,
+            "echo does not ask for stanza.send, so it would not get it; nothing was installed",
+        ),
         (vec!["add", &file, "--yes", "--grant-all", "--account", "nobody"], 1, "there is no account nobody"),
         (vec!["add", &file, "--yes", "--grant-all", "--id", "../x"], 2, "cannot be a plugin's id"),
         (vec!["add", &file, "--yes", "--grant", "messages.send=@@"], 2, "is no address"),

@@ -223,7 +223,8 @@ impl AddArgs {
         let mut decision = self.wanted.decision()?;
         let written = decision.get("grants").and_then(Value::as_table).cloned().unwrap_or_default();
         let mut grants = Grants::from_table(&written)?;
-        let mut wishes = self.wanted.wishes(&grants, &id, manifest)?;
+        let wishes = self.wanted.wishes(&grants, &id, manifest);
+        let mut wishes = wishes.map_err(|error| anyhow!("{error}; nothing was installed"))?;
         let terminal = if self.wanted.yes { None } else { Terminal::open_unless(self.json) };
         let undecided = |permission: &Permission| {
             !grants.has(*permission) && !wishes.iter().any(|wish| wish.permission == *permission)
