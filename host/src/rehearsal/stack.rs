@@ -1,6 +1,6 @@
 //! Stacks in what a plugin logs, as the languages and their SDKs write them: which lines say what went wrong, and which where.
 //!
-//! What is logged at once is one line here, in which others end at [`LINE_END`].
+//! What is logged at once is one line here, in which others end at `\u{a}`.
 
 use super::notes::{LINE_END, as_said};
 use super::trace::and_others;
