@@ -193,6 +193,8 @@ pub(super) fn testing() -> String {
         where the programs of this user keep their data.\n\n\
         A folder is built first if anything in it, or behind a link in it, has changed since it was. What it takes from elsewhere, such \
         as `#include \"../common.h\"`, is not looked at: `parlor plugin build` builds in any case.\n\n\
+        Of a stack that is logged, the author's own functions are shown and the others counted; it is told once in a run, below the \
+        first test that it belongs to, and so is a start that fails.\n\n\
         `parlor plugin dev` has the same people and rooms for whom you speak yourself, on the machine's clock: a line is said to \
         the plugin, and what a test can say goes after a slash, such as `/garden/bob enters` or `/deny messages.send`. It builds \
         the plugin at each save, and reads lines from a script, too.\n\n\
