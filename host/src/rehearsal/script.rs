@@ -178,7 +178,7 @@ pub const DEEDS: [Row; 22] = [
     row("to", "to garden: hello", "it writes in a room; to garden/alice: to one alone"),
     row("to", "to alice (re \"hello\"): hi", "a reply to what begins so"),
     row("to", "to garden (instead of \"helo\"): hello", "a correction"),
-    row("to", "to alice (👍 for \"hello\")", "a reaction"),
+    row("to", "to alice (👍 for \"hello\")", "a reaction; `nothing for`: it takes them back"),
     row("to", "to alice (received \"hello\")", "a receipt; a marker likewise, such as displayed"),
     row("to", "to alice (composing)", "a chat state; likewise another kind: normal, headline"),
     row("subject", "subject of garden: tea", "it sets a room's subject"),

@@ -109,9 +109,7 @@ impl Shown {
             let gist = |id: &String| self.gist(id);
             about.extend(extensions.reply.as_ref().map(|reply| format!("re {}", gist(&reply.id))));
             about.extend(extensions.replace.as_ref().map(|id| format!("instead of {}", gist(id))));
-            about.extend(
-                extensions.reactions.as_ref().map(|one| format!("{} for {}", one.emojis.join(" "), gist(&one.id))),
-            );
+            about.extend(extensions.reactions.as_ref().map(|one| reacted(&one.emojis, &gist(&one.id))));
             about.extend(extensions.receipt.as_ref().map(|id| format!("received {}", gist(id))));
             let marker = extensions.marker.as_ref().zip(extensions.marked.as_ref());
             about.extend(marker.map(|(marker, id)| format!("{marker} {}", gist(id))));
@@ -133,5 +131,23 @@ impl Shown {
         let first = body.lines().next().unwrap_or_default();
         let cut: String = first.chars().take(GIST).collect();
         format!("\"{cut}{}\"", if cut.len() < body.len() { "…" } else { "" })
+    }
+}
+
+/// Reactions to a message; none are what takes them back.
+fn reacted(emojis: &[String], gist: &str) -> String {
+    let emojis = if emojis.is_empty() { "nothing".to_owned() } else { emojis.join(" ") };
+    format!("{emojis} for {gist}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reactions_that_are_taken_back_are_shown_as_nothing() {
+        let two = ["👍".to_owned(), "🍕".to_owned()];
+        assert_eq!(reacted(&two, "\"Pizza\""), "👍 🍕 for \"Pizza\"");
+        assert_eq!(reacted(&[], "\"Pizza\""), "nothing for \"Pizza\"");
     }
 }
