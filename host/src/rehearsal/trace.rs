@@ -179,7 +179,7 @@ error while executing at wasm backtrace:
 
 Caused by:
     wasm trap: call stack exhausted";
-        let expected = "in main.fall\nin main.answer\nand 1 functions of the SDK and the language's own";
+        let expected = "in main.fall\nin main.answer\nand 1 function of the SDK and the language's own";
         assert_eq!(for_authors(trap), expected);
     }
 }
