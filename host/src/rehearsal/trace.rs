@@ -57,7 +57,7 @@ pub fn for_authors(detail: &str) -> String {
             detail.trim_end().to_owned()
         };
     }
-    text + &and_others(others)
+    if others > 0 { text + &and_others(others) } else { text.trim_end().to_owned() }
 }
 
 /// That so many functions are not shown.

@@ -214,7 +214,7 @@ async fn a_mistake_ends_the_plugin_that_is_tried_at_the_authors_line_and_is_not_
     folder.write("plugin/tests/mistakes.chat", expected.replace(ends, "")).unwrap();
     let tested = parlor(&["plugin", "test", plugin]).await;
     for (said, line) in kinds {
-        let place = format!("#   in answer\n      #      at ./plugin.c:{line}");
+        let place = format!(", in answer\n      #      at ./plugin.c:{line}");
         let (_, of_it) = tested.stdout.split_once(&format!(": {said}\n")).unwrap();
         let of_it = of_it.split("FAILED").next().unwrap();
         assert!(of_it.contains(&place), "{said}: {tested:?}");

@@ -133,8 +133,8 @@ async fn where_a_plugin_in_go_ended_is_said_by_the_names_of_its_authors_function
     let tested = parlor(&["plugin", "test", folder.path().join("plugin").to_str().unwrap()]).await;
     let (falls, exits) = tested.stdout.split_once(": it exits\n").unwrap();
     for (of_it, parts) in [
-        (falls, ["plugin ends: it used up its stack", "#   in main.fall\n"]),
-        (exits, ["plugin ends: it called exit", "#   in main.answer\n"]),
+        (falls, ["plugin ends: it used up its stack", ", in main.fall\n"]),
+        (exits, ["plugin ends: it called exit", ", in main.answer\n"]),
     ] {
         for part in parts {
             assert_eq!(of_it.matches(part).count(), 1, "{part}: {tested:?}");
