@@ -1428,7 +1428,10 @@ static void handle(uint64_t number, const parlor_event *event) {
     if (at->once) unlisten(at);
     failure = (parlor_failure){0};
     parlor_error error = handler(event, context);
-    if (error) parlor_log(PARLOR_ERROR, "a handler of %s failed: %s", event->name, failure.text ? failure.text : parlor_format("error %d", error));
+    if (error) {
+      const char *what = event->command ? parlor_format("%s %s", event->name, event->command->name) : event->name;
+      parlor_log(PARLOR_ERROR, "a handler of %s failed: %s", what, failure.text ? failure.text : parlor_format("error %d", error));
+    }
     return;
   }
 }

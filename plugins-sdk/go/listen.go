@@ -53,6 +53,14 @@ type Event struct {
 	isEmpty bool
 }
 
+// What the log calls it: of commands, which one it was.
+func (event *Event) what() string {
+	if event.Command != nil {
+		return event.Name + " " + event.Command.Name
+	}
+	return event.Name
+}
+
 // Decode reads the event's JSON into a value. What was fired with nothing reads like null.
 func (event *Event) Decode(value any) error {
 	if event.isEmpty {

@@ -110,7 +110,7 @@ func handleEvent(raw listen.Event) {
 			delete(listeners, number)
 		}
 		if err := guard(func() error { return listener.handle(context.Background(), event) }); err != nil {
-			slog.Error(fmt.Sprintf("a handler of %s failed: %v", event.Name, err))
+			slog.Error(fmt.Sprintf("a handler of %s failed: %v", event.what(), err))
 		}
 	}
 }

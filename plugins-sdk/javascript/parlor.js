@@ -531,7 +531,7 @@ async function dispatch(event) {
     try {
       await handler(carried, shownEvent, event.payload.tag === "message");
     } catch (error) {
-      log.error(`a handler of ${event.name} failed:`, error);
+      log.error(`a handler of ${event.name}${event.payload.tag === "command" ? ` ${carried.name}` : ""} failed:`, error);
     }
   });
   // One that waits holds up none of the others.

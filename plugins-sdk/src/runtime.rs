@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -13,6 +14,7 @@ use crate::bindings::exports::parlor::plugin::guest::Guest;
 use crate::error::{Error, Result};
 use crate::listen::Event;
 use crate::log::{Level, write};
+use crate::types::Payload;
 
 /// What helps where a plugin's start needs a connection.
 const TOO_EARLY: &str = "a plugin starts before its account is logged in; wait for `initialized`, or use on_ready";
@@ -49,7 +51,7 @@ pub fn on_stop<W: Future<Output = Result<()>> + 'static>(closure: impl FnOnce() 
 
 /// Lets `work` go on by itself, beyond the handler that started it. Its error is written to the log.
 pub fn spawn(work: impl Future<Output = Result<()>> + 'static) {
-    wit_bindgen::spawn_local(async { report("a task", work.await) });
+    wit_bindgen::spawn_local(async { report(format_args!("a task"), work.await) });
 }
 
 /// Remembers who handles a subscription.
@@ -78,14 +80,14 @@ pub async fn initialize(start: impl Future<Output = Result<()>>) -> Result<(), S
 
 #[doc(hidden)]
 pub async fn dispatch(event: Event) {
-    let name = event.name.clone();
+    let name = named(&event);
     let mut work: Vec<Work> = event.subscriptions.iter().filter_map(|id| begin(*id, &event)).collect();
     drop(event);
     // Several subscriptions to one event overlap like several events do.
     poll_fn(|context| {
         work.retain_mut(|work| match work.as_mut().poll(context) {
             Poll::Ready(result) => {
-                report(&name, result);
+                report(format_args!("a handler of {name}"), result);
                 false
             }
             Poll::Pending => true,
@@ -98,7 +100,7 @@ pub async fn dispatch(event: Event) {
 #[doc(hidden)]
 pub async fn stop() {
     for closure in AT_STOP.take() {
-        report("stop", closure().await);
+        report(format_args!("a handler of stop"), closure().await);
     }
 }
 
@@ -118,9 +120,17 @@ fn begin(subscription: u64, event: &Event) -> Option<Work> {
     })
 }
 
-fn report(what: &str, result: Result<()>) {
+/// What the log calls an event: of commands, which one it was.
+fn named(event: &Event) -> String {
+    match &event.payload {
+        Payload::Command(command) => format!("{} {}", event.name, command.name),
+        _ => event.name.clone(),
+    }
+}
+
+fn report(what: fmt::Arguments<'_>, result: Result<()>) {
     if let Err(error) = result {
-        write(Level::Error, &format!("{what}: {error}"));
+        write(Level::Error, &format!("{what} failed: {error}"));
     }
 }
 

@@ -191,7 +191,11 @@ pub const DEEDS: [Row; 22] = [
     row("subscribe", "subscribe alice", "likewise subscribed, unsubscribe, unsubscribed"),
     row("asks", "asks alice: <query xmlns='jabber:iq:version'>", "it sends an IQ; tells, where it is a set"),
     row("denied", "denied messages.send for alice", "it wanted to and may not"),
-    row("log", "log error: message: it went wrong", "it logs an error or a warning, and nothing less"),
+    row(
+        "log",
+        "log error: a handler of message failed: it went wrong",
+        "it logs an error or a warning, and nothing less",
+    ),
     row("host", "host warns: mailbox full, events lost", "the host has something to say about it"),
     row("plugin", "plugin ends: it panicked* (glob)", "it ended by a mistake, and starts again"),
     row("glob", "to alice: you rolled * (glob)", "`*` is anything, further lines as well; `?` is one character"),

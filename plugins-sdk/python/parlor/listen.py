@@ -229,7 +229,8 @@ async def _call(number: int, subscription: Subscription, event: Any, value: Any)
     try:
         await subscription._handle(number, event, value)
     except (Exception, asyncio.CancelledError):
-        _log.exception("a handler of %s failed", event.name)
+        name = f"{event.name} {event.payload.value.name}" if type(event.payload).__name__ == "Payload_Command" else event.name
+        _log.exception("a handler of %s failed", name)
 
 
 def payload(payload: Any) -> Any:

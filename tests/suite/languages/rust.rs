@@ -92,8 +92,12 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
         juliet.wait_body(&bot, answer, SOON).await.unwrap();
     }
     is_ready_again(&house).await;
+    juliet.chat(bot.clone(), "!fails").await.unwrap();
     juliet.chat(bot.clone(), "draw").await.unwrap();
     juliet.wait_body(&bot, "another", SOON).await.unwrap();
+    let lines = crate::trace::with("account", house.name());
+    let failed = |line: &crate::trace::Line| line.get("message").contains("a handler of command fails failed: told to");
+    assert!(lines.iter().any(failed), "{lines:?}");
 
     let room = prosody().await.fresh_room();
     house.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Bot" })).await.ok();
@@ -140,6 +144,7 @@ async fn start() -> Result<()> {
         chats::reply(&command.message, format!("{} / {}", command.args.join("|"), command.rest())).await.map(drop)
     })
     .await?;
+    commands::add("fails", "Does not work", "", |_| async { Err(Error::Other("told to".into())) }).await?;
     on_mention(|message| async move {
         let who = rooms::occupant_of(&message)?.map_or_else(|| "nobody".to_owned(), |one| one.affiliation);
         let body = message.body.as_deref().unwrap_or_default();

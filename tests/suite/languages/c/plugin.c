@@ -54,6 +54,11 @@ static parlor_error refuse(const parlor_event *event, void *context) {
   return error ? error : parlor_reply(event->message, "there is room");
 }
 
+static parlor_error fails(const parlor_event *event, void *context) {
+  (void)event, (void)context;
+  return parlor_fail("told to");
+}
+
 /* settings.chat */
 
 static parlor_error read(const parlor_event *event, void *context) {
@@ -315,5 +320,6 @@ parlor_error parlor_start(void) {
   if (!error) error = parlor_on("message", &(parlor_filter){.from = "erin@example.org"}, tell_what_it_is_about, NULL);
   if (!error) error = parlor_command_add("Grüße", "Greets", "", greet, "first");
   if (!error) error = parlor_command_add("Grüße", "Greets", "", greet, "second");
+  if (!error) error = parlor_command_add("fails", "Does not work", "", fails, NULL);
   return error;
 }

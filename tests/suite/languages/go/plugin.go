@@ -47,7 +47,8 @@ func start(ctx context.Context) error {
 		cuts, reads, answers, looks, whispers, finds, marks, sents, laters, kinds, pauses, swaps, counts, uncounts, asks, cannots,
 		times, emits, decodes, pasts, whens, tells, agrees,
 	)
-	return errors.Join(heard, add(ctx, "first"), add(ctx, "second"))
+	_, failing := parlor.OnCommand(ctx, "fails", "Does not work", "", fails)
+	return errors.Join(heard, failing, add(ctx, "first"), add(ctx, "second"))
 }
 
 // texts.chat
@@ -211,6 +212,10 @@ func add(ctx context.Context, says string) error {
 		return parlor.Reply(ctx, command.Message, says+": "+command.Rest)
 	})
 	return err
+}
+
+func fails(context.Context, *parlor.Command) error {
+	return errors.New("told to")
 }
 
 // messages.chat

@@ -264,6 +264,10 @@ on("message", { prefix: "which" }, async (message) => {
 
 await command("again", "Says which it is", (_, message) => reply(message, "the first"));
 
+await command("fails", "Does not work", () => {
+  throw new Error("told to");
+});
+
 on("message", { prefix: "add" }, async (message) => {
   const add = (says) => command("again", "is to be\none line", () => reply(message, says));
   const added = message.body === "add two" ? [add("the second"), add("the third")] : [add("the second")];

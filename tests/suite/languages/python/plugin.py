@@ -232,6 +232,11 @@ async def returned_by_command(command: Command) -> str:
     return await reply(command, "me") if command.args == ["me"] else command.rest
 
 
+@command("fails", help="Does not work")
+async def failing(command: Command) -> None:
+    raise ValueError("told to")
+
+
 @command("private", help="Answers in private")
 async def private(command: Command) -> None:
     await acknowledge(command)
