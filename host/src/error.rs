@@ -46,7 +46,7 @@ pub enum CallError {
     /// No answer came in time.
     #[error("timed out")]
     TimedOut,
-    /// There is no connection to the server.
+    /// The account has no session with the server. A cut of the connection mostly leaves it one: then what is sent waits.
     #[error("offline")]
     Offline,
     /// What the call waited for has ended.

@@ -13,7 +13,8 @@ import (
 var (
 	// ErrTimedOut says that it was sent, and no answer came in time.
 	ErrTimedOut = errors.New("no answer came in time")
-	// ErrOffline says that there is no connection to the server.
+	// ErrOffline says that the account has no session with the server. A cut of the connection mostly leaves it one: then what is
+	// sent waits.
 	ErrOffline = errors.New("there is no connection to the server")
 	// ErrStopped says that what the call waited for has ended: its plugin, or the session.
 	ErrStopped = errors.New("what the call waited for has ended")

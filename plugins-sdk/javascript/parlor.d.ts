@@ -395,7 +395,7 @@ export class Rejected extends ParlorError {
 export class TimedOut extends ParlorError {
   constructor();
 }
-/** There is no connection to the server. */
+/** The account has no session with the server. A cut of the connection mostly leaves it one: then what is sent waits. */
 export class Offline extends ParlorError {
   constructor();
 }

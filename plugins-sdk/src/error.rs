@@ -54,7 +54,7 @@ pub enum Error {
     Rejected(String),
     /// It was sent, and no answer came in time; or what [`timers::within`](crate::timers::within) was to wait for did not.
     TimedOut,
-    /// There is no connection to the server.
+    /// The account has no session with the server. A cut of the connection mostly leaves it one: then what is sent waits.
     Offline,
     /// What the call waited for has ended: its plugin, or the session.
     Stopped,

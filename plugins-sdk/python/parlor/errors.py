@@ -94,7 +94,7 @@ class TimedOut(Error, TimeoutError):
 
 
 class Offline(Error):
-    """There is no connection to the server."""
+    """The account has no session with the server. A cut of the connection mostly leaves it one: then what is sent waits."""
 
     is_temporary = True
 
