@@ -124,7 +124,7 @@ pub(super) fn limits() -> String {
         page,
         "\nThe stack of a plugin's code is {WASM_STACK} for all plugins, which nobody can change. What a plugin may keep in its \
         storage stands with its grant, such as `storage = [\"1 MiB\"]` under `[plugin.NAME.grants]`; `storage = true` is {quota}.\n\n\
-        `parlor status NAME` shows how much a plugin uses of each, its storage among them. Where it shows `-`, there is no use to \
+        `parlor status NAME` shows how much a plugin uses of each, its storage and the stack among them. Where it shows `-`, there is no use to \
         show: what bounds one deed each, such as a start or a call, and what the engine counts and tells nobody."
     );
     page

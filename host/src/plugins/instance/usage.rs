@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::Instance;
 use crate::permissions::{Permission, Scope};
+use crate::plugins::limits::WASM_STACK;
 use crate::plugins::quantity::Bytes;
 
 /// What an instance has used since it started.
@@ -37,14 +38,15 @@ pub struct Usage {
     pub memory: u64,
     /// Bytes of memory that it may hold.
     pub memory_limit: u64,
-    /// All of its limits, in the order of [`Limits`](crate::plugins::limits::Limits), and then its quota if it may keep anything.
+    /// All of its limits, in the order of [`Limits`](crate::plugins::limits::Limits), then the stack, which is the engine's, and its
+    /// quota if it may keep anything.
     pub limits: Vec<LimitUse>,
 }
 
 /// How much of a limit is used now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LimitUse {
-    /// Its key in `[plugin.X.limits]`; `storage` stands in `[plugin.X.grants]`.
+    /// Its key in `[plugin.X.limits]`; `storage` stands in `[plugin.X.grants]`, and `stack` nowhere.
     pub name: &'static str,
     /// So much, in bytes for sizes and in seconds for times; none for what nobody can say from outside of a call.
     pub used: Option<f64>,
@@ -82,13 +84,14 @@ impl Instance {
     fn limit_uses(&self, kept: Option<u64>) -> Vec<LimitUse> {
         let shown = self.limits.shown().into_iter();
         let limits = shown.map(|(name, of, most)| LimitUse { name, used: self.used(name), of, most });
+        let stack = LimitUse { name: "stack", used: None, of: WASM_STACK.to_string(), most: Some(WASM_STACK.as_f64()) };
         let storage = self.quota().map(Bytes).map(|quota| LimitUse {
             name: "storage",
             used: kept.map(|kept| Bytes(kept).as_f64()),
             of: quota.to_string(),
             most: Some(quota.as_f64()),
         });
-        limits.chain(storage).collect()
+        limits.chain([stack]).chain(storage).collect()
     }
 
     #[expect(clippy::cast_precision_loss, reason = "nobody counts further than a float does")]
@@ -151,11 +154,20 @@ mod tests {
     /// A limit that is not shown is forgotten on purpose alone.
     #[tokio::test]
     async fn each_limit_shows_its_use_or_has_none() {
-        let none =
-            ["instances", "handles", "hostcall_bytes", "catch_up_messages", "catch_up_age", "initialize", "stop"];
+        let none = [
+            "instances",
+            "handles",
+            "hostcall_bytes",
+            "catch_up_messages",
+            "catch_up_age",
+            "initialize",
+            "stop",
+            "stack",
+        ];
         let (instance, _mailbox) = crate::plugins::disconnected_instance("", Limits::default());
         let usage = instance.usage(Some(7));
-        assert_eq!(usage.limits.len(), Limits::NAMES.len());
+        let shown: Vec<_> = usage.limits.iter().map(|one| one.name).collect();
+        assert_eq!(shown, [Limits::NAMES, &["stack"]].concat());
         for one in usage.limits {
             assert_eq!(one.used.is_none(), none.contains(&one.name), "{one:?}");
             // That one bounds nothing unless its owner says so.
@@ -166,7 +178,7 @@ mod tests {
         for kept in [Some(7), None] {
             let limits = instance.usage(kept).limits;
             let one = limits.last().unwrap();
-            assert_eq!((limits.len(), one.name), (Limits::NAMES.len() + 1, "storage"));
+            assert_eq!((limits.len(), one.name), (Limits::NAMES.len() + 2, "storage"));
             assert_eq!((one.used, one.of.as_str(), one.most), (kept.map(|_| 7.0), "1 MiB", Some(1_048_576.0)));
         }
     }
