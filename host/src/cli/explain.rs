@@ -47,11 +47,28 @@ struct Explanation {
     trouble: Option<String>,
     /// Whether a host runs, which knows what was denied.
     running: bool,
+    /// Where it is to run and does not.
+    down: Vec<Down>,
     /// Each permission that it asks for or was granted, the most harmful first.
     permissions: Vec<Right>,
     #[serde(skip_serializing_if = "Option::is_none")]
     about: Option<About>,
     denied: Vec<Denied>,
+}
+
+/// That it does not run, although it is to.
+#[derive(Debug, Serialize)]
+struct Down {
+    /// The account; none where the plugin may not run at all.
+    account: Option<String>,
+    state: String,
+    reason: Option<String>,
+}
+
+impl From<&Plugin> for Down {
+    fn from(plugin: &Plugin) -> Self {
+        Self { account: plugin.account.clone(), state: plugin.state.clone(), reason: plugin.reason.clone() }
+    }
 }
 
 /// What is said about one call, event or permission.
@@ -75,9 +92,12 @@ impl ExplainArgs {
         let manifest = manifest.as_deref();
         let host = place::host(&config)?;
         let running = host.is_some();
-        let mut denied = Vec::new();
+        let (mut denied, mut down) = (Vec::new(), Vec::new());
         match host.map(|host| host.get::<Vec<Plugin>>(&format!("/v1/plugins/{}", self.plugin))) {
-            Some(Ok(plugins)) => denied = plugins.into_iter().flat_map(|plugin| plugin.denied).collect(),
+            Some(Ok(plugins)) => {
+                down = plugins.iter().filter(|plugin| plugin.is_down()).map(Down::from).collect();
+                denied = plugins.into_iter().flat_map(|plugin| plugin.denied).collect();
+            }
             // What is in the policy and not in the house has denied nothing.
             Some(Err(ClientError::Refused(_))) | None => {}
             Some(Err(error)) => return Err(error.into()),
@@ -91,6 +111,7 @@ impl ExplainArgs {
             enabled: entry.enabled,
             trouble,
             running,
+            down,
             permissions: rights(&self.plugin, manifest, &entry.grants),
             about,
             denied,
@@ -167,6 +188,11 @@ fn show(explanation: &Explanation, grants: &Grants) -> String {
     let mut text = String::new();
     if !explanation.enabled {
         text.put(format_args!("{id} is disabled and does nothing\n"));
+    }
+    for down in &explanation.down {
+        let place = down.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
+        let reason = down.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        text.put(format_args!("{id} does not run{place}, it is {}{reason}\n", down.state));
     }
     if let Some(trouble) = &explanation.trouble {
         text.put(format_args!("what {id} asks for is not known: {trouble}\n"));

@@ -270,6 +270,16 @@ async fn a_plugin_that_does_not_run_is_shown_with_its_reason() {
     let screen = ended(home.run(&["status"]).await.unwrap(), 0).stdout;
     assert!(screen.contains("broken on main: failed to order"), "{screen}");
     assert!(screen.contains("greedy: greedy needs what was not granted"), "{screen}");
+    for (id, says) in [
+        ("broken", "broken does not run on main, it is refused: failed to order\n"),
+        ("greedy", "greedy does not run, it is refused: greedy needs what was not granted"),
+    ] {
+        let explained = ended(home.run(&["explain", id]).await.unwrap(), 0).stdout;
+        assert!(explained.starts_with(says), "{explained}");
+    }
+    let json = ended(home.run(&["explain", "broken", "--json"]).await.unwrap(), 0).json().unwrap();
+    let down = &json["down"][0];
+    assert_eq!((&down["account"], &down["state"]), (&"main".into(), &"refused".into()), "{json}");
 }
 
 #[tokio::test]
