@@ -186,6 +186,8 @@ function grouping(name, calls, wrapped = {}) {
 class Task {
   constructor() {
     this.pending = new Set();
+    // How many times it rings for timers at the moment.
+    this.rings = 0;
   }
 }
 
@@ -275,15 +277,17 @@ async function run(deed) {
     (error) => (outcome = { error }),
   );
   let pause = 5;
-  while (!outcome || task.pending.size > 0) {
+  const isDone = () => outcome && task.rings === 0;
+  while (!isDone() || task.pending.size > 0) {
     // What was just woken may begin something else first.
-    for (let turn = 0; turn < 20 && !outcome && task.pending.size === 0; turn++) await undefined;
-    if (outcome && task.pending.size === 0) break;
+    for (let turn = 0; turn < 20 && !isDone() && task.pending.size === 0; turn++) await undefined;
+    if (isDone() && task.pending.size === 0) break;
     if (task.pending.size === 0) {
       waited(timersCalls.sleep(pause)).catch(nothing);
       pause = Math.min(pause * 2, 50);
     }
     await settled(task.pending);
+    ringBeside(task);
   }
   await ended;
   if ("error" in outcome) throw outcome.error;
@@ -673,6 +677,18 @@ async function ring() {
   for (const { at } of pending.values()) next = Math.min(next, at);
   if (next < Infinity) watch(now, next);
   await Promise.all(rung);
+}
+
+// The host's timer is an event. None comes while handlers hold all places, of which some may wait for just that timer, and none while
+// the plugin stops. So whoever is woken looks as well.
+function ringBeside(task) {
+  if (alarm === undefined || alarm.at > performance.now()) return;
+  current = task;
+  quietly(() => timers.cancel(alarm.number));
+  task.rings++;
+  ring()
+    .catch((error) => log.error("a handler of timer failed:", error))
+    .then(() => task.rings--);
 }
 
 export const setTimeout = (handler, milliseconds, ...values) => timer(false, milliseconds, handler, values);

@@ -14,7 +14,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::FutureExt;
@@ -33,7 +32,7 @@ use self::detail::detail;
 use self::handed::Handed;
 use self::lasting::Buckets;
 pub(super) use self::lasting::Lasting;
-use self::mail::{SlowHandler, handle, next_mail, waiting_mail};
+use self::mail::{SlowHandler, Spare, fire_timers, handle, next_due, next_mail, waiting_mail};
 pub(crate) use self::open::{OpenArchiveQuery, OpenCall, OpenQuestion, Rooms};
 pub use self::usage::{LimitUse, Usage};
 use super::InstanceId;
@@ -402,7 +401,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
             let mut ahead = VecDeque::new();
             let mut timer = pin!(tokio::time::sleep_until(Instant::now()));
             let mut due = None;
-            let most = instance.limits.handlers as usize;
+            let (most, spare) = (instance.limits.handlers as usize, Spare::default());
             let parting = loop {
                 tokio::select! {
                     biased;
@@ -423,14 +422,17 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                     }
                     // Whoever lets go of it wants it to end.
                     parting = &mut stop => break parting.unwrap_or(Parting::Now),
-                    () = &mut timer, if due.is_some() => {
-                        fire_timers(&instance);
+                    () = &mut timer, if due.is_some() && spare.is_there(handlers.len(), most) => {
+                        if let Some(mail) = fire_timers(&instance, spare.is_needed(handlers.len(), most)) {
+                            let place = Some(spare.take());
+                            handlers.extend(handle(&instance, guest, accessor, mail, place, &mut ahead).await);
+                        }
                         due = next_due(&instance, timer.as_mut());
                     }
                     () = instance.timers_changed.notified() => due = next_due(&instance, timer.as_mut()),
-                    mail = next_mail(&mut ahead, &mut backlog, &mut mailbox), if handlers.len() < most => {
+                    mail = next_mail(&mut ahead, &mut backlog, &mut mailbox), if !spare.is_needed(handlers.len(), most) => {
                         let Some(mail) = mail else { break Parting::Now };
-                        handlers.extend(handle(&instance, guest, accessor, mail, &mut ahead).await);
+                        handlers.extend(handle(&instance, guest, accessor, mail, None, &mut ahead).await);
                     }
                 }
             };
@@ -440,7 +442,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                         while handlers.len() < most
                             && let Some(mail) = waiting_mail(&mut ahead, &mut mailbox)
                         {
-                            handlers.extend(handle(&instance, guest, accessor, mail, &mut ahead).await);
+                            handlers.extend(handle(&instance, guest, accessor, mail, None, &mut ahead).await);
                         }
                         let Some(result) = handlers.next().await else { return Ok::<_, wasmtime::Error>(()) };
                         let result: wasmtime::Result<_> = result;
@@ -488,29 +490,6 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
         })
         .await
         .flatten()
-}
-
-/// How long a timer that is due waits before it looks again whether the mailbox has room.
-const RETRY: Duration = Duration::from_millis(5);
-
-fn fire_timers(instance: &Instance) {
-    let now = Instant::now();
-    // What finds the mailbox full stays due: a timer that fires once is not lost, one that repeats leaves ticks out.
-    while instance.mailbox.has_room() {
-        let Some(id) = instance.timers().take_due(now) else { return };
-        let event = Event { name: EventName::from("timer"), at: instance.account.clock.now(), payload: Payload::None };
-        instance.mailbox.deliver(Mail::new(Arc::new(event), vec![id], false));
-    }
-}
-
-fn next_due(instance: &Instance, timer: std::pin::Pin<&mut tokio::time::Sleep>) -> Option<Instant> {
-    let due = instance.timers().next_due();
-    if let Some(at) = due {
-        // A timer that is overdue waits for the mailbox; looking at once would be a loop without end.
-        let wait = if instance.mailbox.has_room() { Duration::ZERO } else { RETRY };
-        timer.reset(at.max(Instant::now() + wait));
-    }
-    due
 }
 
 fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context> {

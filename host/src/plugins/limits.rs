@@ -228,7 +228,8 @@ limits! {
     /// What one call may carry across the boundary. More ends the plugin, so that what is merely too long for a call, a
     /// text of a MiB for instance, has to fit: it is answered with an error.
     hostcall_bytes: Bytes = Bytes::mib(4), Bytes::kib(16) => Bytes::mib(64);
-    /// Handlers that have begun and not returned.
+    /// Handlers that have begun and not returned. While these places are taken, one timer at a time has one more: they may wait
+    /// for it.
     handlers: u32 = 32, 1 => 1_024;
     /// Events that wait for a handler, in 32 MiB at most; what comes on top is counted as lost.
     mailbox: u32 = 256, 1 => 65_536;

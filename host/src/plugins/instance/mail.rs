@@ -1,10 +1,12 @@
 //! From mail to handlers: what is handled next, what it begins with, and how long it may take.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, Sleep};
 use wasmtime::component::Accessor;
 
 use super::handed::Handed;
@@ -43,6 +45,7 @@ pub(super) async fn handle<'a>(
     guest: &'a Guest,
     accessor: &'a Accessor<Context>,
     mut mail: Box<Mail>,
+    place: Option<Place>,
     ahead: &mut VecDeque<Box<Mail>>,
 ) -> Option<impl Future<Output = wasmtime::Result<Option<Handling>>> + use<'a>> {
     instance.took.notify_one();
@@ -70,8 +73,66 @@ pub(super) async fn handle<'a>(
             Ok(()) => handling.has_returned(),
             Err(error) => traces::failed(&handling.span, &reason(error)),
         }
+        drop(place);
         result.map(|()| begun)
     })
+}
+
+/// The place that a timer has beside all others. Whoever holds those may wait for just that timer, which would never come.
+#[derive(Debug, Default)]
+pub(super) struct Spare(Arc<()>);
+
+/// That place, for as long as a handler has it.
+#[derive(Debug)]
+pub(super) struct Place(#[expect(dead_code, reason = "it is counted")] Arc<()>);
+
+impl Spare {
+    pub(super) fn take(&self) -> Place {
+        Place(Arc::clone(&self.0))
+    }
+
+    /// Whether of so many handlers enough hold the other places, `most` of them.
+    pub(super) fn is_needed(&self, handlers: usize, most: usize) -> bool {
+        handlers - usize::from(self.is_taken()) >= most
+    }
+
+    /// Whether there is a place for a timer, this one or another.
+    pub(super) fn is_there(&self, handlers: usize, most: usize) -> bool {
+        !self.is_taken() || !self.is_needed(handlers, most)
+    }
+
+    fn is_taken(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+}
+
+/// How long a timer that is due waits before it looks again whether the mailbox has room.
+const RETRY: Duration = Duration::from_millis(5);
+
+/// Puts those that are due behind what waits in the mailbox; or gives the first of them, to be handled at once.
+pub(super) fn fire_timers(instance: &Instance, at_once: bool) -> Option<Box<Mail>> {
+    // What finds the mailbox full stays due: a timer that fires once is not lost, one that repeats leaves ticks out.
+    while at_once || instance.mailbox.has_room() {
+        let id = instance.timers().take_due(Instant::now())?;
+        let event = Event { name: EventName::from("timer"), at: instance.account.clock.now(), payload: Payload::None };
+        let mail = Mail::new(Arc::new(event), vec![id], false);
+        if at_once {
+            return Some(Box::new(mail));
+        }
+        instance.mailbox.deliver(mail);
+    }
+    None
+}
+
+/// When the next one is due, and has `timer` wake then.
+pub(super) fn next_due(instance: &Instance, timer: Pin<&mut Sleep>) -> Option<Instant> {
+    let due = instance.timers().next_due();
+    if let Some(at) = due {
+        // A timer that is overdue waits for the mailbox; looking at once would be a loop without end.
+        let wait = if instance.mailbox.has_room() { Duration::ZERO } else { RETRY };
+        timer.reset(at.max(Instant::now() + wait));
+    }
+    due
 }
 
 /// Whether the owner has taken back meanwhile what it takes to see this.

@@ -1,5 +1,7 @@
 //! An instance without a guest: its limits, its dead-lines, and what is said of its losses.
 
+use std::time::Duration;
+
 use wasmtime::component::{Component, Linker};
 
 use super::mail::{loss, within};
