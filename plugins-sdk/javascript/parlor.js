@@ -554,6 +554,7 @@ export function onReady(handler) {
   const ready = async () => {
     if (!waits) return;
     waits = false;
+    again.end();
     await handler();
   };
   const look = async () => {
@@ -561,7 +562,7 @@ export function onReady(handler) {
   };
   once("initialized", ready);
   // Where it has come, it does not come again; and what starts during a cut finds the account there when that is over.
-  once("reconnected", look);
+  const again = on("reconnected", look);
   spawn(look);
 }
 

@@ -23,6 +23,7 @@ use serde::de::DeserializeOwned;
 
 use crate::api::wait_until;
 use crate::bindings::parlor::plugin::listen::{self, Filter};
+use crate::connection::connected;
 use crate::error::{Error, Result};
 use crate::runtime::{self, Handler, Work};
 use crate::types::{Chat, Command, Contact, Feature, Invite, Message, Occupant, Payload, Room, Status, owned};
@@ -73,32 +74,36 @@ pub fn on_ready<W>(closure: impl FnOnce() -> W + 'static) -> Result<()>
 where
     W: Future<Output = Result<()>> + 'static,
 {
-    let closure = Rc::new(Cell::new(Some(closure)));
-    let at_event = Rc::clone(&closure);
-    let subscription = on("initialized").once(move |_: Event| at_event.take().map_or_else(nothing, boxed))?;
-    // Where it has come, it does not come again. A wait ends early where the account is logged out; the event comes then.
-    runtime::spawn(async move {
-        if wait_until("initialized").await.is_err() {
-            return Ok(());
-        }
-        match closure.take() {
-            Some(closure) => {
-                // The event may be on its way already, and then there is nothing to end.
-                let _ = subscription.end();
-                closure().await
-            }
-            None => Ok(()),
-        }
-    });
+    let waiting = Rc::new(Cell::new(None));
+    let (at_event, after_cut) = (Rc::clone(&waiting), Rc::clone(&waiting));
+    let first = on("initialized").once(move |_: Event| ready(&at_event))?;
+    // What starts during a cut finds the account there when that is over.
+    let again = on("reconnected").run(move |_: Event| look(Rc::clone(&after_cut)))?;
+    waiting.set(Some((closure, [first, again])));
+    // Where it has come, it does not come again.
+    runtime::spawn(look(waiting));
     Ok(())
 }
 
-fn boxed<W: Future<Output = Result<()>> + 'static>(closure: impl FnOnce() -> W) -> Work {
-    Box::pin(closure())
+/// Who waits to be called, and by what.
+type Waiting<C> = Rc<Cell<Option<(C, [Subscription; 2])>>>;
+
+/// Calls it if it was not called yet.
+fn ready<C: FnOnce() -> W, W: Future<Output = Result<()>> + 'static>(waiting: &Waiting<C>) -> Work {
+    match waiting.take() {
+        Some((closure, subscriptions)) => {
+            // The event may be on its way already, and then there is nothing to end.
+            let _ = subscriptions.map(Subscription::end);
+            Box::pin(closure())
+        }
+        None => Box::pin(async { Ok(()) }),
+    }
 }
 
-fn nothing() -> Work {
-    Box::pin(async { Ok(()) })
+/// The same where the account is there: a promise that was kept stays so in a cut. A wait ends early where the account is logged
+/// out; the event comes then.
+async fn look<C: FnOnce() -> W, W: Future<Output = Result<()>> + 'static>(waiting: Waiting<C>) -> Result<()> {
+    if connected() && wait_until("initialized").await.is_ok() { ready(&waiting).await } else { Ok(()) }
 }
 
 /// A subscription in the making. All that is asked of an event must hold; one without such a field does not match.

@@ -29,6 +29,7 @@ from .loop import loop, spawn
 from .timers import sleep
 
 _log = logging.getLogger("parlor")
+_connection = host.Grouping("connection")
 
 Function = Callable[[], Awaitable[Any]]
 
@@ -67,12 +68,29 @@ async def _when_ready(functions: list[Function]) -> None:
     while True:
         try:
             await values.wait_until("initialized")
-            break
         except errors.Error:
             # A session that ended before it had begun; another one may come.
             await sleep(1)
+            continue
+        if _connection.connected():
+            break
+        await _reconnected()
     for function in functions:
         spawn(function())
+
+
+async def _reconnected() -> None:
+    """Waits for the end of a cut, in which what came true before stays so."""
+    over = asyncio.Event()
+
+    async def end() -> None:
+        over.set()
+
+    subscription = listen.on("reconnected")(end)
+    # It may have come before it was listened for.
+    if not _connection.connected():
+        await over.wait()
+    subscription.end()
 
 
 class Guest(exports.Guest):

@@ -7,7 +7,7 @@ use parlor_tests::policy::Entry;
 
 use serde_json::json;
 
-use super::{begins_and_answers, begun, built, is_ready_again, is_refused, parlor, rust_place, talks};
+use super::{begins_and_answers, begun, built, is_ready_again, is_refused, parlor, passes, rust_place, talks};
 use crate::house::{FULL, Plan, SOON, friend, prosody, running};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,7 +65,10 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
     let crates = "[dependencies]\nfutures = { version = \"0.3\", default-features = false, features = [\"alloc\"] }\n\
                   rand = { version = \"0.10\", default-features = false }\n";
     fs::write(plugin.join("Cargo.toml"), cargo.replace("[dependencies]\n", crates)).unwrap();
-    let deeds = built(&plugin, &Folder::new().unwrap()).await;
+    let folder = Folder::new().unwrap();
+    let deeds = built(&plugin, &folder).await;
+    folder.write("tests/cut.chat", CUT).unwrap();
+    passes(&folder.path().join("tests"), &folder, "1 passed, 0 failed\n").await;
     let all = |entry: Entry| {
         let entry = talks(entry).grant("rooms.send", &["*"]).grant("rooms.read", &["*"]);
         entry.grant("storage", &["1 MiB"]).grant("stanza.send", &["iq"])
@@ -123,6 +126,18 @@ async fn a_crate_that_is_made_for_browsers_is_named_as_what_it_is() {
     is_refused(&plugin, &folder, &["__wbindgen_placeholder__", "without its default features"]).await;
 }
 
+/// In a cut what came true before stays so, and nothing can be entered.
+const CUT: &str = "== who starts during a cut is ready when that is over, and once
+alice: ready
+  to alice: ready once
+cut
+restart
+after 1 min
+back
+alice: ready
+  to alice: ready once
+";
+
 const READY: &str = r#"use std::cell::Cell;
 use std::rc::Rc;
 
@@ -137,7 +152,8 @@ async fn start() -> Result<()> {
     let ready = Rc::new(Cell::new(0));
     let count = Rc::clone(&ready);
     on_ready(|| async move {
-        count.set(count.get() + 1);
+        // In a cut it is not there.
+        count.set(count.get() + if connection::connected() { 1 } else { 10 });
         Ok(())
     })?;
     commands::add("deeds.Whole", "Does it", "", |command: Command| async move {

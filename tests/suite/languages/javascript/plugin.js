@@ -1,7 +1,7 @@
 // What authors expect of JavaScript and of the SDK: see tests.
 
 import {
-  acknowledge, bodyWithoutFallback, chats, command, Element, NotReady, occupantOf, off, Offline, on, once, onStop, OverLimit,
+  acknowledge, bodyWithoutFallback, chats, command, connection, Element, NotReady, occupantOf, off, Offline, on, once, onReady, onStop, OverLimit,
   promise, promises, reply, replyInChat, rooms, send, setSetting, sleep, StanzaError, storage, TimedOut, timers, Unsupported, vcard,
   waitUntil, within,
 } from "parlor";
@@ -146,6 +146,11 @@ on("message", { prefix: "ask" }, async (message) => {
 on("message", { prefix: "answer" }, (message) => {
   for (const resolve of asked.values()) resolve(message.body);
   asked.clear();
+});
+
+on("message", { prefix: "wait" }, async (message) => {
+  await promise("slow").catch(() => {});
+  await within(60_000, waitUntil("slow")).catch(({ name }) => reply(message, name));
 });
 
 on("message", { prefix: "broken" }, async (message) => {
@@ -305,8 +310,18 @@ onStop(() => {
 });
 
 onStop(async () => {
-  if (leaves) await send(leaves, "bye");
+  if (!leaves) return;
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await send(leaves, "bye");
 });
+
+// ready.chat
+
+const readies = [];
+
+onReady(() => void readies.push(connection.connected()));
+
+on("message", { prefix: "ready?" }, (message) => reply(message, String(readies)));
 
 // messages.chat
 
