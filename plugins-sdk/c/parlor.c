@@ -41,6 +41,8 @@ static void forget_all(void) {
     free(blocks);
     blocks = next;
   }
+  /* Its texts were among them. */
+  failure = (parlor_failure){0};
 }
 
 static bool is_of_failure(const void *text) {
@@ -657,14 +659,21 @@ parlor_error parlor_on_ready(parlor_handler *handler, void *context) {
   return parlor_after(0, ready_already, one);
 }
 
+static bool is_with(const listener *at, parlor_handler *handler, const void *context) {
+  if (at->handler != ready && at->handler != ready_already) return at->handler == handler && at->context == context;
+  const waiting *one = at->context;
+  return one->handler == handler && one->context == context;
+}
+
 parlor_error parlor_off(parlor_handler *handler, void *context) {
   parlor_error result = PARLOR_OK;
   for (listener *at = listeners, *next; at; at = next) {
     next = at->next;
-    if (at->handler != handler || at->context != context) continue;
+    if (!is_with(at, handler, context)) continue;
     parlor_plugin_types_error_t error;
     bool done = at->timer ? parlor_plugin_timers_cancel(at->number, &error) : parlor_plugin_listen_not(at->number, &error);
-    if (!done) result = parlor_done(done, &error);
+    /* What happens once may have ended by itself, with what it heard still on its way. */
+    if (!done && error.tag != PARLOR_PLUGIN_TYPES_ERROR_NOT_FOUND) result = parlor_done(done, &error);
     if (at->command) {
       plugin_string_t name = parlor_text(at->command);
       done = parlor_plugin_commands_remove(&name, &error);

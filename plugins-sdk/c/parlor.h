@@ -196,7 +196,7 @@ parlor_error parlor_on_mention(parlor_handler *handler, void *context);
  * Free. */
 parlor_error parlor_on_ready(parlor_handler *handler, void *context);
 
-/* Ends subscriptions and timers with this handler and context, and takes its commands away. */
+/* Ends subscriptions and timers with this handler and context, and what waits with them to be ready, and takes its commands away. */
 parlor_error parlor_off(parlor_handler *handler, void *context);
 
 /* Adds a command that people give, such as `!roll 2d6`. Free; it is called with the event's `command` and `message`. One that is

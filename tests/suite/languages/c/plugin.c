@@ -44,6 +44,22 @@ static parlor_error greet_no_more(const parlor_event *event, void *context) {
   return error ? error : parlor_reply(event->message, "gone");
 }
 
+static parlor_error never(const parlor_event *event, void *context) {
+  (void)event, (void)context;
+  return parlor_fail("it was ended");
+}
+
+/* The timer is due while this waits, and comes behind it. */
+static parlor_error end_all(const parlor_event *event, void *context) {
+  (void)context;
+  parlor_error error = parlor_after(10, never, NULL);
+  parlor_sleep(20);
+  if (!error) error = parlor_off(never, NULL);
+  if (!error) error = parlor_on_ready(never, NULL);
+  if (!error) error = parlor_off(never, NULL);
+  return error ? error : parlor_reply(event->message, "ended");
+}
+
 /* Each one that is refused would else leave a subscription, of which there are no more than 256. */
 static parlor_error refuse(const parlor_event *event, void *context) {
   (void)context;
@@ -294,6 +310,7 @@ parlor_error parlor_start(void) {
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "🍕"}, cut, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "when"}, when, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "refuse"}, refuse, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "end all"}, end_all, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "settings"}, read, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "list"}, list, "words");
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "rooms"}, list, "auto_join_rooms");
