@@ -82,13 +82,24 @@ _ALL = (None, None, None, None, False, False, False)
 
 def _takes(handler: Handler) -> int:
     try:
-        parameters = inspect.signature(handler).parameters.values()
+        parameters = _signature(handler).parameters.values()
     except (TypeError, ValueError):
         return 1
     if any(one.kind is one.VAR_POSITIONAL for one in parameters):
         return 2
     positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
     return min(len(positional), 2)
+
+
+def _signature(function: Any) -> inspect.Signature:
+    """Of what is called. Where that passes everything on to what it wraps, of this."""
+    own = inspect.signature(function, follow_wrapped=False)
+    if all(one.kind is not one.VAR_POSITIONAL for one in own.parameters.values()):
+        return own
+    if inspect.ismethod(function):
+        return inspect.signature(function)
+    within = getattr(function, "__wrapped__", None)
+    return own if within is None else _signature(within)
 
 
 def on(
@@ -137,7 +148,7 @@ def check(function: Any, taker: str, *given: str, role: str = "", hint: str = ""
         raise TypeError(f"{name} yields what nobody would say: answer by `await reply(…)` in an `async def`")
     if not inspect.iscoroutinefunction(function):
         raise TypeError(f"{function!r}{role} has to be an `async def`")
-    signature = inspect.signature(function)
+    signature = _signature(function)
     if next(iter(signature.parameters), None) == "self":
         # A function of no class may have come from one, of another bot's.
         otherwise = "" if "." in getattr(function, "__qualname__", "").rpartition("<locals>.")[2] else ", or take self away"

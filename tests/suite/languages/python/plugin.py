@@ -15,7 +15,7 @@ import zoneinfo
 from datetime import datetime, timedelta, timezone
 
 from parlor import (
-    Command, Element, Message, acknowledge, after, api, archive, body_without_fallback, chats, command, emit, errors, every,
+    Command, Element, Message, acknowledge, after, api, archive, body_without_fallback, chats, command, connection, emit, errors, every,
     ns, occupant_of, off, on, on_mention, on_ready, on_start, outgoing, parse_xml, promises, reference_of, reply, reply_in_chat,
     rooms, send, setting, settings, sleep, spawn, storage, wait_until,
 )
@@ -130,10 +130,19 @@ async def beats() -> None:
         log.warning("hour %d", hour)
 
 
+readies: list[bool] = []
+
+
 @on_ready
 async def ready() -> None:
+    readies.append(connection.connected())
     if setting("greeting") == "here":
         await send("carol@example.org", "I am here")
+
+
+@on("message", kind="chat", prefix="ready?")
+async def tell_readies(message: Message) -> None:
+    await reply(message, str(readies))
 
 
 # random.chat
@@ -235,6 +244,36 @@ async def returned_by_command(command: Command) -> str:
 @command("fails", help="Does not work")
 async def failing(command: Command) -> None:
     raise ValueError("told to")
+
+
+def with_name(function):
+    @functools.wraps(function)
+    async def named(command: Command) -> None:
+        await function(command, "Alice")
+
+    return named
+
+
+def through(function):
+    @functools.wraps(function)
+    async def passing(*given, **named):
+        return await function(*given, **named)
+
+    return passing
+
+
+@command("wrapped", help="Knows a name")
+@through
+@with_name
+async def wrapped(command: Command, name: str) -> None:
+    await reply(command, name)
+
+
+@on("message", kind="chat", prefix="wrapped")
+@through
+@with_name
+async def wrapped_too(message: Message, name: str) -> None:
+    await reply(message, name)
 
 
 @command("private", help="Answers in private")
