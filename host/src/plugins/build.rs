@@ -321,12 +321,15 @@ fn at_api(text: &str, reason: &str) -> Result<DocumentError, DocumentError> {
 
 /// What is in a file of the author's, if it is one and not too long to be.
 fn read_text(file: &Path) -> io::Result<String> {
-    /// How long it may be, in bytes.
-    const LONGEST: u64 = 1 << 20;
+    read_text_within(file, 1 << 20)
+}
+
+/// The same of one that may have so many bytes.
+fn read_text_within(file: &Path, longest: u64) -> io::Result<String> {
     let mut text = String::new();
-    atomic::open_plain(file, 0)?.take(LONGEST + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > LONGEST {
-        return Err(io::Error::other(format!("it has more than {LONGEST} bytes")));
+    atomic::open_plain(file, 0)?.take(longest + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > longest {
+        return Err(io::Error::other(format!("it has more than {longest} bytes")));
     }
     Ok(text)
 }

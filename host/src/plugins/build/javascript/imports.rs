@@ -14,15 +14,17 @@ const MISSING: &str = "Could not find export '";
 /// The message of the runtime with the author's line beneath it and the name that was meant, or as it is about anything else.
 pub(super) fn placed(message: &str, modules: &Modules) -> String {
     let Some((name, module)) = missing(message) else { return message.to_owned() };
+    // What the plugin throws may read the same, and name any file there is.
+    let Ok(module) = modules.resolve("/", module) else { return message.to_owned() };
     let before = message.find(MISSING).unwrap_or_default();
     let (said, rest) = message.split_at(message[before..].find('\n').map_or(message.len(), |end| before + end));
-    let text = modules.load(module).unwrap_or_default();
+    let text = modules.load(&module).unwrap_or_default();
     let near = if name == "default" {
         "; what it exports has names: import { NAME }, or all of it: import * as NAME".to_owned()
     } else {
         suggestion(nearest(name, exports(&text)))
     };
-    let place = place(name, module, modules).map(|place| format!("\n    at {place}")).unwrap_or_default();
+    let place = place(name, &module, modules).map(|place| format!("\n    at {place}")).unwrap_or_default();
     format!("{said}{near}{place}{rest}")
 }
 
@@ -141,7 +143,10 @@ fn exports(text: &str) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::super::SDK;
+    use super::super::tools::Tools;
     use super::*;
 
     #[test]
@@ -177,6 +182,25 @@ mod tests {
         let ours = exports(SDK);
         assert_eq!(nearest("repyl", ours.iter().copied()), Some("reply"));
         assert!(ours.contains(&"onStart") && ours.contains(&"Denied"), "{ours:?}");
+    }
+
+    #[test]
+    fn what_a_plugin_throws_has_no_file_read_that_is_none_of_its_modules() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("plugin");
+        fs::create_dir(&own).unwrap();
+        fs::write(folder.path().join("secret.js"), "export const roll = 1;\n").unwrap();
+        fs::write(own.join("dice.js"), "export const roll = 1;\n").unwrap();
+        fs::write(own.join("plugin.js"), "import { rol } from \"./dice.js\";\n").unwrap();
+        let modules = Modules::new(&own, Tools::nowhere(), SDK.to_owned()).unwrap();
+        let said = |module: &str| placed(&format!("Could not find export 'rol' in module '{module}'"), &modules);
+        let found = said("/dice.js");
+        assert!(found.contains("roll") && found.ends_with("\n    at /plugin.js:1:10"), "{found}");
+        for module in
+            ["/../secret.js", "/../../../../../../../../dev/zero", "/..", "../secret.js", "secret.js", "", "/"]
+        {
+            assert_eq!(said(module), format!("Could not find export 'rol' in module '{module}'"));
+        }
     }
 
     #[test]

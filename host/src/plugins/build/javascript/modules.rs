@@ -1,15 +1,18 @@
 //! What `import` finds: `parlor`, and the plugin's own files.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use super::super::BuildError;
+use super::super::super::component::MAX_BYTES;
+use super::super::{BuildError, read_text_within};
 use super::MARKS;
 use super::tools::Tools;
 
 /// The module of the SDK.
 const PARLOR: &str = "parlor";
+
+/// How long one module may be, in bytes: a bundler makes one of many, and no component may be longer.
+const LONGEST: u64 = MAX_BYTES as u64;
 
 /// How the contract's groupings are called.
 pub(super) const CONTRACT: &str = "parlor:plugin/";
@@ -77,7 +80,7 @@ impl Modules {
             return Ok("export {};\n".to_owned());
         }
         let name = name.trim_start_matches('/');
-        let text = fs::read_to_string(self.folder.join(name)).map_err(|error| format!("{name}: {error}"))?;
+        let text = read_text_within(&self.folder.join(name), LONGEST).map_err(|error| format!("{name}: {error}"))?;
         match Path::new(name).extension().and_then(OsStr::to_str) {
             Some("ts") => self.tools.strip(&text).map_err(|reason| format!("/{name}:{reason}")),
             Some("json") => of_json(&text).map_err(|error| format!("/{name}: {error}")),
@@ -125,6 +128,16 @@ mod tests {
         assert_eq!(module, "export default JSON.parse(\"{\\\"__proto__\\\": \\\"\u{2028}\\\"}\");\n");
         let error = of_json("{\n  'no': 1\n}").unwrap_err().to_string();
         assert!(error.contains("line 2 column 3"), "{error}");
+    }
+
+    #[test]
+    fn what_has_no_end_is_no_module() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("plugin.js"), "").unwrap();
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join("zero.js")).unwrap();
+        let modules = Modules::new(folder.path(), Tools::nowhere(), String::new()).unwrap();
+        assert_eq!(modules.load("/plugin.js").unwrap(), "");
+        assert_eq!(modules.load("/zero.js").unwrap_err(), "zero.js: it is not a file");
     }
 
     #[test]

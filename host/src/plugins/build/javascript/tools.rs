@@ -41,6 +41,12 @@ impl Tools {
         Ok(Self(NPM.folder()?.join("node_modules")))
     }
 
+    /// Where there are none.
+    #[cfg(test)]
+    pub(super) fn nowhere() -> Self {
+        Self(PathBuf::new())
+    }
+
     /// `QuickJS` as a WebAssembly library.
     pub(super) fn runtime(&self) -> Result<Vec<u8>, BuildError> {
         let place = self.0.join("@andreiltd");
