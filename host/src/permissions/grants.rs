@@ -287,19 +287,24 @@ impl FromIterator<(Permission, Scope)> for Grants {
 }
 
 /// The answer to a call that needs a grant which is not there, with the command that would allow it beside what was granted
-/// before.
+/// before. Where that would be refused, it says why.
 pub fn denial(plugin: &str, permission: Permission, scope: Option<String>) -> CallError {
-    let wish = match (permission.scope_kind(), scope.as_deref()) {
+    let kind = permission.scope_kind();
+    let named = scope.as_deref().filter(|_| !matches!(kind, ScopeKind::None | ScopeKind::Quota));
+    let wish = match (kind, named) {
         // As the plugin asks for it.
         (ScopeKind::None | ScopeKind::Quota, _) => permission.to_string(),
         (_, Some(scope)) => format!("{permission}={scope}"),
         (ScopeKind::Jids | ScopeKind::Rooms, None) => format!("{permission}=*"),
         (ScopeKind::Stanzas, None) => format!("{permission}=message"),
     };
-    let hint = match scope.as_deref() {
+    let refused = named.and_then(|scope| Scope::parse(kind, &[scope]).err());
+    let hint = match (named, refused) {
+        // As a server is where a room is meant.
+        (_, Some(reason)) => format!("no grant can name it: {reason}"),
         // The command takes a comma for the end of an entry, and no spaces around one; a resource may have both. A JSON
         // string is also a TOML string, and stays on its line.
-        Some(scope) if scope.contains(',') || scope.trim() != scope => {
+        (Some(scope), None) if scope.contains(',') || scope.trim() != scope => {
             let entry = serde_json::Value::from(scope);
             format!("in plugins.toml, under [plugin.{plugin}.grants], in the list \"{permission}\": {entry}")
         }

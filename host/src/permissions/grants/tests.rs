@@ -450,6 +450,24 @@ fn a_denial_says_the_command_that_would_allow_it() {
     );
 }
 
+#[test]
+fn a_denial_of_what_no_grant_can_name_says_why_and_gives_no_command() {
+    for (permission, scope) in [
+        (Permission::RoomsSend, "conference.example.org"),
+        (Permission::RoomsSend, "*@conference.example.org"),
+        (Permission::MessagesSend, "all"),
+        (Permission::MessagesSend, "*@example.org/a,b"),
+        (Permission::StanzaSend, "message:everybody"),
+    ] {
+        let refused = Grants::default().grant(permission, &[scope]).unwrap_err();
+        let GrantError::BadScope { reason, .. } = refused else { panic!("{scope}") };
+        let CallError::Denied { hint, .. } = denial("echo", permission, Some(scope.to_owned())) else {
+            panic!("{scope}")
+        };
+        assert_eq!(hint, format!("no grant can name it: {reason}"));
+    }
+}
+
 // What an independent and slow reader of the rules says of one entry. Addresses here are lower-case ASCII, so that
 // comparing strings is comparing addresses.
 fn slowly_covers(entry: &str, to: &str, contacts: &[String]) -> bool {
