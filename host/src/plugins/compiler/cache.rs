@@ -72,6 +72,9 @@ impl Cache {
     /// The cache in a data folder, for machine code with this fingerprint. A key is made where there is none, and where there
     /// is one that others could read: what was kept under that proves nothing any more.
     pub(in crate::plugins) fn open(data: &Path, fingerprint: Fingerprint) -> io::Result<Self> {
+        let folder = data.join("compiled");
+        atomic::make_private_folder(&folder)?;
+        let _alone = alone_in(&folder);
         let path = data.join("compiled.key");
         let key = if let Some(key) = closed_key(&path) {
             key
@@ -80,8 +83,6 @@ impl Cache {
             atomic::write(&path, &key, Readers::Owner)?;
             key
         };
-        let folder = data.join("compiled");
-        atomic::make_private_folder(&folder)?;
         Ok(Self { folder, key: hmac::Key::new(hmac::HMAC_SHA256, &key), fingerprint })
     }
 
@@ -140,6 +141,7 @@ impl Cache {
         bytes.extend(self.fingerprint.0);
         let tag = hmac::sign(&self.key, &bytes);
         bytes.extend(tag.as_ref());
+        let _alone = alone_in(&self.folder);
         atomic::write(&self.path(digest), &bytes, Readers::Owner)
     }
 
@@ -150,6 +152,7 @@ impl Cache {
 
     /// Drops what was kept of all other components.
     pub(in crate::plugins) fn prune(&self, used: &BTreeSet<Digest>) {
+        let _alone = alone_in(&self.folder);
         let used: BTreeSet<_> = used.iter().map(|digest| self.path(digest)).collect();
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             if !used.contains(&entry.path()) {
@@ -160,6 +163,8 @@ impl Cache {
 
     /// Drops what was not used for longest, until what is left has no more bytes than that. The last one stays in any case.
     pub(in crate::plugins) fn keep_newest(&self, most: u64) {
+        // What another one is just writing is not there to be dropped.
+        let _alone = alone_in(&self.folder);
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut all: Vec<_> = entries
             .filter_map(|entry| {
@@ -176,6 +181,13 @@ impl Cache {
             }
         }
     }
+}
+
+/// Keeps others from writing in a folder for as long as there is what this gives: an author may build several plugins at once.
+/// Where that cannot be had, as on some file systems, it goes on without.
+fn alone_in(folder: &Path) -> Option<File> {
+    let place = File::open(folder).ok()?;
+    place.lock().ok().map(|()| place)
 }
 
 fn remove(path: &Path) {
@@ -249,6 +261,27 @@ mod tests {
         for file in [path, data.path().join("compiled.key")] {
             assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
         }
+    }
+
+    #[test]
+    fn several_at_once_have_one_key_and_write_whole_entries() {
+        let data = tempfile::tempdir().unwrap();
+        let is_whole = |code: &[u8]| code.len() == 1 << 16 && code.iter().all(|byte| *byte == code[0]);
+        std::thread::scope(|threads| {
+            for who in 0..8_u8 {
+                let data = data.path();
+                threads.spawn(move || {
+                    let cache = cache(data);
+                    for _ in 0..4 {
+                        keep(&cache, b"a", &[who].repeat(1 << 16));
+                        assert!(is_whole(&found(&cache, b"a").unwrap()));
+                        cache.keep_newest(0);
+                    }
+                });
+            }
+        });
+        assert!(is_whole(&found(&cache(data.path()), b"a").unwrap()));
+        assert_eq!(fs::read_dir(data.path().join("compiled")).unwrap().count(), 1, "nothing is left over");
     }
 
     #[test]
