@@ -216,6 +216,16 @@ async fn a_script_speaks_for_several_people_in_rooms_and_reads_like_a_test() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_plugin_says_turns_nothing_around() {
+    let folder = Folder::new().unwrap();
+    let plugin = plugin(&folder);
+    edit(&plugin, "you said:", "größe\u{202e}");
+    let finished = scripted(&plugin, "hello\n").await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    has(&finished.stdout, &["alice: hello\n  to alice: größe\\u{202e} hello\n"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_worked_on_is_said_with_what_to_do() {
     let folder = Folder::new().unwrap();
     for (arguments, parts) in [

@@ -16,6 +16,7 @@ use crate::cli::plugin::workshop::Workshop;
 use crate::cli::show::size;
 use crate::clock::Clock;
 use crate::error::CallError;
+use crate::harmless::harmless;
 use crate::plugins::component::Examined;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::quantity::show_duration;
@@ -26,6 +27,8 @@ use crate::watch::Watch;
 
 /// How long nothing happens before a script goes on with its next line, or ends.
 const QUIET: Duration = Duration::from_millis(200);
+/// How much of one line is shown, in bytes.
+const LONGEST: usize = 16 << 10;
 
 /// Where the plugin runs.
 enum Place {
@@ -425,8 +428,9 @@ impl Session {
         text.lines().try_for_each(|line| self.print(format!("# {line}").trim_end()))
     }
 
+    /// What a plugin says stands in it, and a terminal obeys.
     fn print(&self, line: &str) -> anyhow::Result<()> {
-        self.console.print(line).context("standard output")
+        self.console.print(&harmless(line, LONGEST)).context("standard output")
     }
 }
 
