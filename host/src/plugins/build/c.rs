@@ -83,6 +83,10 @@ pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
 /// Compiles it, and makes a component of the result.
 pub(super) fn make(folder: &Path, manifest: &Manifest, traces: Traces) -> Result<Made, BuildError> {
     let package = manifest.name.to_string();
+    let output = output(folder, &package, traces);
+    if traces == Traces::Lines {
+        kept::refuse_links(&output)?;
+    }
     let sources = sources(folder)?;
     let python = ZIG.python()?;
     let cache = tools::cache("zig-cache", "C's own library")?;
@@ -115,7 +119,7 @@ pub(super) fn make(folder: &Path, manifest: &Manifest, traces: Traces) -> Result
         .and_then(|encoder| encoder.adapter("wasi_snapshot_preview1", WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER))
         .and_then(ComponentEncoder::encode)
         .map_err(|error| unmade(format!("{error:#}")))?;
-    Ok(Made { component, metadata: metadata(manifest), output: output(folder, &package, traces), package })
+    Ok(Made { component, metadata: metadata(manifest), output, package })
 }
 
 /// Where the component goes when nobody says.
@@ -177,6 +181,16 @@ mod tests {
             sources(folder.path()).unwrap(),
             ["./-o.c", "./@evil.c", "./dice.c", "./plugin.c"].map(PathBuf::from)
         );
+    }
+
+    #[test]
+    fn what_is_tried_is_not_written_through_a_link() {
+        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::create_dir(folder.path().join(".parlor")).unwrap();
+        std::os::unix::fs::symlink(outside.path(), folder.path().join(".parlor/lines")).unwrap();
+        let text = "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says it\"\n";
+        let refused = make(folder.path(), &Manifest::parse(text).unwrap(), Traces::Lines).err().unwrap().to_string();
+        assert!(refused.contains(".parlor/lines: it is a link"), "{refused}");
     }
 
     #[test]

@@ -9,17 +9,21 @@ use crate::atomic::{self, Readers};
 /// The folder in a plugin's folder that is parlor's.
 pub(super) const OURS: &str = ".parlor";
 
-/// Writes a file with the folders that it lies in. One that says this already is left alone: compilers go by its time.
-///
-/// Whoever made the plugin's folder may have put links where it goes, which lead out of it: nothing is written through them.
-pub(super) fn write(path: &Path, text: impl AsRef<[u8]>) -> Result<(), BuildError> {
-    let text = text.as_ref();
-    let failed = |error| BuildError::File { path: path.to_owned(), error };
+/// Whoever made the plugin's folder may have put links where a file goes, which lead out of it: nothing is written through them.
+pub(super) fn refuse_links(path: &Path) -> Result<(), BuildError> {
     let is_ours = |place: &&Path| place.components().any(|part| part.as_os_str() == OURS);
     if let Some(link) = path.ancestors().take_while(is_ours).chain([path]).find(|place| place.is_symlink()) {
         let error = io::Error::other("it is a link, and nothing is written through it: remove it");
         return Err(BuildError::File { path: link.to_owned(), error });
     }
+    Ok(())
+}
+
+/// Writes a file with the folders that it lies in. One that says this already is left alone: compilers go by its time.
+pub(super) fn write(path: &Path, text: impl AsRef<[u8]>) -> Result<(), BuildError> {
+    refuse_links(path)?;
+    let text = text.as_ref();
+    let failed = |error| BuildError::File { path: path.to_owned(), error };
     if fs::read(path).is_ok_and(|there| there == text) {
         return Ok(());
     }
