@@ -173,23 +173,31 @@ fn files(folder: &Path, language: Language) -> Vec<PathBuf> {
         Language::C => (&["c", "h"], 0),
         Language::Python | Language::JavaScript | Language::TypeScript => (&[], 0),
     };
+    // Beside it there are examples and benchmarks, which are not in the component.
+    let src = Some(folder.join("src")).filter(|src| language == Language::Rust && src.is_dir());
     let mut found = Vec::new();
-    collect(folder, ends, deepest, &mut found);
+    collect(src.as_deref().unwrap_or(folder), language, ends, deepest, &mut found);
     found.sort();
     found
 }
 
-fn collect(folder: &Path, ends: &[&str], deeper: usize, found: &mut Vec<PathBuf>) {
+/// What the compiler of the language leaves out, or takes from others.
+fn is_left_out(language: Language, name: &str) -> bool {
+    language == Language::Go
+        && (name.starts_with('_') || name.ends_with("_test.go") || ["testdata", "vendor"].contains(&name))
+}
+
+fn collect(folder: &Path, language: Language, ends: &[&str], deeper: usize, found: &mut Vec<PathBuf>) {
     // What cannot be read is told of by who compiles it.
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let (path, name) = (entry.path(), entry.file_name());
         let name = name.to_string_lossy();
-        if found.len() == MOST_FILES || is_no_source(&name) || name.ends_with("_test.go") {
+        if found.len() == MOST_FILES || is_no_source(&name) || is_left_out(language, &name) {
             continue;
         }
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
         if is_folder && deeper > 0 {
-            collect(&path, ends, deeper - 1, found);
+            collect(&path, language, ends, deeper - 1, found);
         } else if path.extension().is_some_and(|end| ends.iter().any(|known| end == *known)) {
             found.push(path);
         }
@@ -246,6 +254,30 @@ mod tests {
         assert_eq!(in_need(folder.path(), Language::Go, &both).len(), 1);
         assert_eq!(spelled(Language::Go, "rooms", "get-or-create"), "rooms.GetOrCreate");
         assert_eq!(spelled(Language::Rust, "storage", "compare-and-set"), "storage::compare_and_set");
+    }
+
+    #[test]
+    fn what_is_not_in_the_component_is_not_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let file = folder.path().join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        };
+        for name in ["build.rs", "examples/demo.rs", "benches/speed.rs"] {
+            write(name, "chats::send(a, b);\n");
+        }
+        for name in ["_old.go", "_old/a.go", "testdata/a.go", "vendor/example.org/a.go"] {
+            write(name, "parlor.Send()\n");
+        }
+        write("src/lib.rs", "use x;\nchats::send(a, b);\n");
+        write("z.go", "package main\n// none\nparlor.Send()\n");
+        let told = |language| in_need(folder.path(), language, &send());
+        assert_eq!(told(Language::Rust), ["src/lib.rs:2: chats::send needs messages.send"]);
+        assert_eq!(told(Language::Go), ["z.go:3: parlor.Send needs messages.send"]);
+        // Where its Cargo.toml names another place.
+        fs::rename(folder.path().join("src"), folder.path().join("a")).unwrap();
+        assert_eq!(told(Language::Rust), ["a/lib.rs:2: chats::send needs messages.send"]);
     }
 
     #[test]
