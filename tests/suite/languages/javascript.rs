@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::process::Stdio;
 
 use jid::{BareJid, Jid};
 use parlor::plugins::State;
@@ -32,6 +33,20 @@ async fn a_new_plugin_in_javascript_builds_at_once_and_answers() {
 async fn a_new_plugin_in_typescript_builds_at_once_and_answers() {
     let folder = Folder::new().unwrap();
     begins_and_answers("ts", folder.path(), &folder).await;
+}
+
+/// Of two that could be the plugin, it says which it is before it builds that one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_is_built_where_nobody_reads_what_is_said_meanwhile() {
+    let folder = Folder::new().unwrap();
+    let plugin = begun("parrot", "js", folder.path()).await;
+    fs::write(plugin.join("plugin.ts"), "").unwrap();
+    let mut command = Home::new().unwrap().command(["plugin", "build", plugin.to_str().unwrap()]).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(writer);
+    let status = tokio::task::spawn_blocking(move || command.status()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(0));
 }
 
 /// It takes most of a build, and authors build at each save.

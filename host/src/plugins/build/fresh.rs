@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::id::Digest;
 use super::super::manifest::Manifest;
+use super::tools::announce;
 use super::{BuildError, Traces, kept, output, read_manifest, read_text};
 
 /// How many files and folders are looked at; a folder with more is built each time.
@@ -118,13 +119,12 @@ pub(super) fn mark(
 
 /// Keeps other processes from working in a folder for as long as there is what this gives, once those that do have ended. Where
 /// that cannot be had, as on some file systems, it goes on without.
-#[expect(clippy::print_stderr, reason = "why nothing happens is said to who waits")]
 pub(super) fn alone_in(folder: &Path) -> Option<File> {
     let place = File::open(folder).ok()?;
     match place.try_lock() {
         Ok(()) => Some(place),
         Err(TryLockError::WouldBlock) => {
-            eprintln!("waiting for another parlor that works in {}", folder.display());
+            announce(&format!("waiting for another parlor that works in {}", folder.display()));
             place.lock().ok().map(|()| place)
         }
         Err(TryLockError::Error(_)) => None,

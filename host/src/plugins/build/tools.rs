@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
@@ -220,9 +220,9 @@ fn without_traces(command: &mut Command) -> &mut Command {
 }
 
 /// Says what takes long before it is done, also where there is no terminal; the standard output is kept for the result.
-#[expect(clippy::print_stderr, reason = "who waits is told for what")]
 pub(super) fn announce(what: &str) {
-    eprintln!("{what}");
+    // Where nobody reads it any more, it is built all the same.
+    let _ = writeln!(io::stderr().lock(), "{what}");
 }
 
 /// Where all of them lie.
@@ -256,7 +256,6 @@ const HALF: &str = "new-";
 
 /// Installs it beside where it belongs and then puts it there, so that there is never half of it. What lies there and does not
 /// work gives way to it.
-#[expect(clippy::print_stderr, reason = "what is installed is said before it is")]
 fn install(
     home: &Path,
     what: &str,
@@ -278,7 +277,7 @@ fn install(
     }
     let is_old = home.symlink_metadata().is_ok();
     let why = if is_old { "; what is there does not work any more" } else { "" };
-    eprintln!("installing {what} into {}, once for all {serves}{why}", home.display());
+    announce(&format!("installing {what} into {}, once for all {serves}{why}", home.display()));
     let fresh = tempfile::Builder::new().prefix(HALF).tempdir_in(around).map_err(failed)?;
     let place = fresh.path().join("it");
     into(&place)?;

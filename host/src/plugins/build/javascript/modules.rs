@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use super::super::super::component::MAX_BYTES;
+use super::super::tools::announce;
 use super::super::{BuildError, read_text_within};
 use super::MARKS;
 use super::tools::Tools;
@@ -96,9 +97,9 @@ fn of_json(text: &str) -> Result<String, serde_json::Error> {
     Ok(format!("export default JSON.parse({});\n", serde_json::to_string(text)?))
 }
 
-#[expect(clippy::print_stderr, reason = "it is for the author, who may edit the one that is not built")]
+/// To the author, who may edit the one that is not built.
 fn says_what_is_left_out(entry: &str, other: &str) {
-    eprintln!("building {entry}; {other} beside it is not the plugin: remove one of them");
+    announce(&format!("building {entry}; {other} beside it is not the plugin: remove one of them"));
 }
 
 /// The same path without `.` and `..`, from the plugin's folder on; none if it leads out of it.

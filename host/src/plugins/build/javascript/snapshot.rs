@@ -12,6 +12,7 @@ use wasmtime::{Config, Engine, OptLevel, Store, StoreLimits, StoreLimitsBuilder,
 use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
+use super::super::tools::announce;
 use super::imports;
 use super::link::LOADER;
 use super::modules::{CONTRACT, Modules};
@@ -213,11 +214,10 @@ fn linker(engine: &Engine, component: &Component, modules: &Arc<Modules>) -> was
     Ok(linker)
 }
 
-/// What a plugin writes to the log while it is built.
-#[expect(clippy::print_stderr, reason = "it is for the author, who builds")]
+/// What a plugin writes to the log while it is built, for the author.
 fn says(values: &[Val]) {
     if let [_, Val::String(line)] = values {
-        eprintln!("{line}");
+        announce(line);
     }
 }
 
