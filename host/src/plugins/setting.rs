@@ -177,8 +177,10 @@ impl Setting {
             }
             let default = node.json()?;
             setting.check(&default).map_err(|why| {
-                let is_quoted =
-                    default.is_string() && matches!(setting.kind, SettingKind::Number | SettingKind::Boolean);
+                // `yes` is nothing without them, either.
+                let bare = default.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+                let is_quoted = matches!(setting.kind, SettingKind::Number | SettingKind::Boolean)
+                    && bare.is_some_and(|bare| setting.check(&bare).is_ok());
                 let quoted = if is_quoted { ", without quotation marks" } else { "" };
                 node.error(format!("the default does not fit the type {}: {why}{quoted}", setting.kind))
             })?;

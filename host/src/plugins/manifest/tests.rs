@@ -177,6 +177,9 @@ fn values_of_another_type_are_told_which() {
         ("boolean", "\"true\"", "true or false, without quotation marks"),
         ("string", "5", "a text"),
         ("number", "true", "a number"),
+        ("boolean", "\"yes\"", "true or false"),
+        ("boolean", "\"1\"", "true or false"),
+        ("number", "\"five\"", "a number"),
     ] {
         let of = format!("type = \"{kind}\"\ndefault = {default}\n");
         let refused = refusal(&but("type = \"secret\"\n", &of));
