@@ -96,12 +96,13 @@ impl Chat {
             }
             "join" => {
                 let room = names::room(rest.trim_end_matches('/'))?;
+                let before = self.room.replace(room.clone());
+                let entered = self.enter().inspect_err(|_| self.room = before)?;
                 let mut acts = Vec::new();
                 if self.open.insert(room.clone()) {
-                    acts.push(Act::Room { room: room.clone(), hides_addresses: false, occupants: Vec::new() });
+                    acts.push(Act::Room { room, hides_addresses: false, occupants: Vec::new() });
                 }
-                self.room = Some(room);
-                acts.extend(self.enter()?);
+                acts.extend(entered);
                 Ok(Typed::Happens(acts))
             }
             "leave" => {
@@ -151,7 +152,13 @@ impl Chat {
         let person = names::person(&self.user)?;
         let nick = person.node().map(|node| node.as_str().to_owned()).unwrap_or_default();
         let us = room.with_resource_str(&nick).map_err(|error| error.to_string())?;
-        Ok(self.renamed.get(&us).cloned().unwrap_or(us))
+        match self.renamed.get(&us) {
+            Some(now) => Ok(now.clone()),
+            None if self.renamed.values().any(|now| *now == us) => {
+                Err(format!("the nickname {nick} is taken in that room by somebody else; /as speaks as another one"))
+            }
+            None => Ok(us),
+        }
     }
 
     /// Lets us in, if we are not.
@@ -247,6 +254,25 @@ mod tests {
         assert_eq!(happens(&mut chat, "/leave"), [Act::Leaves(occupant("Al Ice"))]);
         let back = [Act::Enters(occupant("alice")), said(occupant("alice"), true, "hi")];
         assert_eq!(happens(&mut chat, "/room hi"), back);
+    }
+
+    #[test]
+    fn nobody_speaks_as_somebody_else_who_took_that_nickname() {
+        let mut chat = Chat::default();
+        let room = names::room("garden").unwrap();
+        let bob = room.with_resource_str("bob").unwrap();
+        chat.understand("/join garden").unwrap();
+        chat.understand("/nick bob").unwrap();
+        chat.understand("/as bob").unwrap();
+        for line in ["/room hi", "/join garden", "/nick rob", "/leave"] {
+            let error = chat.understand(line).unwrap_err();
+            assert!(error.contains("the nickname bob is taken in that room"), "{line}: {error}");
+        }
+        chat.understand("/as alice").unwrap();
+        assert_eq!(happens(&mut chat, "/room hi"), [said(bob.clone(), true, "hi")]);
+        assert_eq!(happens(&mut chat, "/leave"), [Act::Leaves(bob.clone())]);
+        chat.understand("/as bob").unwrap();
+        assert_eq!(happens(&mut chat, "/room hi"), [Act::Enters(bob.clone()), said(bob, true, "hi")]);
     }
 
     #[test]
