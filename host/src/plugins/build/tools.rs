@@ -307,6 +307,12 @@ fn is_used(home: &Path, tool: &str) {
             remove(&entry.path(), around);
         }
     }
+    // Who was interrupted may have left half of it, and who is at work is not waited for.
+    if let Ok(place) = File::open(around)
+        && place.try_lock().is_ok()
+    {
+        sweep(around);
+    }
 }
 
 /// Removes a tool at once for all who look for it, and then its files, which takes longer.
@@ -408,6 +414,14 @@ mod tests {
             assert_eq!(tools.path().join(name).is_dir(), stays, "{name}");
         }
         assert_eq!(fs::read_dir(tools.path()).unwrap().count(), 5, "nothing is left over");
+        let half = tools.path().join("new-abc");
+        fs::create_dir_all(half.join("old")).unwrap();
+        let alone = alone_in(tools.path());
+        is_used(&tools.path().join("zig-2.0.0"), "zig");
+        assert!(half.is_dir(), "somebody may be at work on it");
+        drop(alone);
+        is_used(&tools.path().join("zig-2.0.0"), "zig");
+        assert!(!half.exists(), "an interrupted removal goes on");
         // What is used is not what goes next.
         is_used(&tools.path().join("zig-1.10.0"), "zig");
         assert!(tools.path().join("zig-2.0.0").is_dir());
