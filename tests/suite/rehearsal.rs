@@ -349,6 +349,19 @@ async fn people_in_rooms_are_what_a_test_says_they_are() {
     assert_eq!(finished.stdout, "2 passed, 0 failed\n", "{finished:?}");
 }
 
+#[tokio::test]
+async fn a_visitor_is_not_heard_in_a_room_before_he_is_more() {
+    let says = "garden/bob: echo hi\n  to garden: hi\n";
+    let heard = format!("== heard\nroom garden: bob (visitor)\ngarden/bob is participant\n{says}");
+    let steps = "room garden: bob\ngarden/bob is visitor\ngarden/bob whispers: hi\n  to garden/bob: hi\n";
+    let folder = stage("echo", &format!("{heard}== not heard\n{steps}{says}"));
+    let finished = tried(&folder, &[]).await;
+    ended(&finished, 1);
+    let why = "!   bob is a visitor in garden, whom nobody hears; write `garden/bob is participant` before\n";
+    assert!(finished.stdout.contains(why), "{}", finished.stdout);
+    assert!(finished.stdout.ends_with("1 passed, 1 failed\n"), "{}", finished.stdout);
+}
+
 /// The same session goes on, so nothing is lost: it only comes later.
 #[tokio::test]
 async fn what_happens_during_a_cut_comes_when_it_is_over() {

@@ -25,6 +25,9 @@ const OURS_AMONG_STRANGERS: (&str, &str) = ("none", "participant");
 /// Who may not come in.
 const OUTCAST: &str = "outcast";
 
+/// Who is not heard.
+const VISITOR: &str = "visitor";
+
 /// What somebody is in a room, in one word (XEP-0045, section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rank {
@@ -36,7 +39,7 @@ pub enum Rank {
 
 impl Rank {
     /// All of them.
-    pub const WORDS: [&str; 8] = ["owner", "admin", "member", "none", OUTCAST, "moderator", "participant", "visitor"];
+    pub const WORDS: [&str; 8] = ["owner", "admin", "member", "none", OUTCAST, "moderator", "participant", VISITOR];
 
     /// So many of these are affiliations, the first ones.
     const AFFILIATIONS: usize = 5;
@@ -184,18 +187,21 @@ impl Rooms {
 
     /// Whether what this occupant says is heard.
     pub(super) fn may_speak(&self, from: &FullJid) -> Result<(), Impossible> {
-        let (room, nick) = (from.to_bare(), from.resource().as_str());
-        let known = self.0.get(&room);
-        if known.is_none_or(|room| room.ours.is_none()) {
+        let (bare, nick) = (from.to_bare(), from.resource().as_str());
+        let name = short(&bare);
+        let Some(room) = self.0.get(&bare).filter(|room| room.ours.is_some()) else {
             return Err(Impossible(format!(
-                "the plugin's account is not in {room}; write `room {}` at the top, or let the plugin enter it",
-                short(&room)
+                "the plugin's account is not in {bare}; write `room {name}` at the top, or let the plugin enter it"
             )));
+        };
+        match room.occupants.get(nick) {
+            None => Err(Impossible(format!("{nick} is not in {bare}; write `{name}/{nick} enters` before"))),
+            // Whether or not the room is moderated (XEP-0045, section 5.1).
+            Some(one) if one.role == VISITOR => Err(Impossible(format!(
+                "{nick} is a visitor in {name}, whom nobody hears; write `{name}/{nick} is participant` before"
+            ))),
+            Some(_) => Ok(()),
         }
-        if known.is_none_or(|room| !room.occupants.contains_key(nick)) {
-            return Err(Impossible(format!("{nick} is not in {room}; write `{}/{nick} enters` before", short(&room))));
-        }
-        Ok(())
     }
 
     /// A room is there already, whoever made it.
