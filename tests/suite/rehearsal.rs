@@ -362,6 +362,39 @@ async fn a_visitor_is_not_heard_in_a_room_before_he_is_more() {
     assert!(finished.stdout.ends_with("1 passed, 1 failed\n"), "{}", finished.stdout);
 }
 
+#[tokio::test]
+async fn nobody_acts_for_the_account_in_a_room() {
+    for line in ["garden/bot: hi", "garden/bot is outcast", "garden/bot is now called bo", "garden/bot leaves"] {
+        let folder = stage("echo", &format!("== it is the account\nroom garden\nstart\n{line}\n"));
+        let finished = tried(&folder, &[]).await;
+        ended(&finished, 1);
+        let why = format!("    4   {line}\n      !   bot is the plugin's account itself in garden, which does ");
+        assert!(finished.stdout.contains(&why), "{line}: {}", finished.stdout);
+    }
+}
+
+/// As on a server: a plugin that asks is told so, and what the settings say is tried with another nickname.
+#[tokio::test]
+async fn a_nickname_may_be_taken_when_the_account_comes() {
+    let call = |call: &str, more: &str| {
+        let args = format!("{{\"jid\":\"garden@rooms.example.org\"{more}}}");
+        format!("alice: call {{\"n\":1,\"call\":\"rooms.{call}\",\"args\":{args}}}\n")
+    };
+    let steps = [
+        "== asked\nset chat = true\ngarden/bot enters\nstart\n".to_owned(),
+        call("open", ",\"nick\":\"bot\""),
+        "  enters garden as bot\n  to alice: done *conflict* (glob)\n".to_owned(),
+        call("open", ",\"nick\":\"robot\""),
+        "  enters garden as robot\n  to alice: done {\"n\":1,\"ok\":* (glob)\n".to_owned(),
+        "== automatic\nset chat = true\nroom garden: bot\n".to_owned(),
+        call("occupants", ""),
+        "  to alice: done *\"nick\":\"bot_2\",\"occupant-id\":*,\"own\":true* (glob)\n".to_owned(),
+    ];
+    let folder = stage("caller", &steps.concat());
+    let finished = tried(&folder, &[]).await;
+    assert_eq!(finished.stdout, "2 passed, 0 failed\n", "{finished:?}");
+}
+
 /// The same session goes on, so nothing is lost: it only comes later.
 #[tokio::test]
 async fn what_happens_during_a_cut_comes_when_it_is_over() {

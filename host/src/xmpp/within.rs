@@ -367,7 +367,7 @@ impl Server {
             }
         }
         if let Deed::Entered { room, .. } = &deed
-            && self.expected.remove(room)
+            && self.expected.contains(room)
         {
             return;
         }
@@ -530,6 +530,11 @@ impl Server {
         let to = presence.attr("to").and_then(|to| to.parse::<Jid>().ok());
         if let Some(to) = to {
             let told = self.rooms.presence(&to, presence, &self.own);
+            // Where its nickname is taken it tries others, which is no deed either.
+            let room = to.to_bare();
+            if self.rooms.us(&room).is_some() {
+                self.expected.remove(&room);
+            }
             self.bring_all(told);
         } else if presence.attr("type").is_none() && !std::mem::replace(&mut self.is_present, true) {
             // RFC 6121, section 4.2.2: who comes is told of everybody who is there.

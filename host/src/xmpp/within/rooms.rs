@@ -10,7 +10,7 @@ use xmpp_parsers::ns;
 
 use super::Impossible;
 use super::form::Configuration;
-use super::words::{disco, numbered, occupant, occupant_id, query, renamed, subject};
+use super::words::{self, disco, numbered, occupant, occupant_id, query, renamed, subject};
 use crate::xmpp::encode::{MUC_ADMIN, MUC_OWNER, name};
 
 /// The domain that rooms are at begins with this.
@@ -185,8 +185,21 @@ impl Rooms {
         jid.domain().as_str().starts_with(AT)
     }
 
+    /// Refuses what somebody is to do who is the account itself.
+    fn not_us(&self, occupant: &FullJid) -> Result<(), Impossible> {
+        let (room, nick) = (occupant.to_bare(), occupant.resource().as_str());
+        match self.0.get(&room).and_then(|room| room.ours.as_deref()) {
+            Some(ours) if ours == nick => Err(Impossible(format!(
+                "{nick} is the plugin's account itself in {}, which does what the plugin asks for; name somebody else",
+                short(&room)
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether what this occupant says is heard.
     pub(super) fn may_speak(&self, from: &FullJid) -> Result<(), Impossible> {
+        self.not_us(from)?;
         let (bare, nick) = (from.to_bare(), from.resource().as_str());
         let name = short(&bare);
         let Some(room) = self.0.get(&bare).filter(|room| room.ours.is_some()) else {
@@ -222,6 +235,7 @@ impl Rooms {
 
     /// Somebody is something else in a room from now on, who may come in later.
     pub(super) fn rank(&mut self, occupant: &FullJid, user: &FullJid, rank: Rank) -> Result<Vec<Element>, Impossible> {
+        self.not_us(occupant)?;
         let (bare, nick) = (occupant.to_bare(), occupant.resource().as_str().to_owned());
         let room = self.0.entry(bare.clone()).or_default();
         let inside = room.occupants.get(&nick).map(|one| one.user.to_bare());
@@ -254,6 +268,7 @@ impl Rooms {
     }
 
     pub(super) fn leave(&mut self, occupant: &FullJid) -> Result<Vec<Element>, Impossible> {
+        self.not_us(occupant)?;
         let (bare, nick) = (occupant.to_bare(), occupant.resource().as_str());
         let inside = self.0.get_mut(&bare).and_then(|room| Some((room.occupants.remove(nick)?, room)));
         let (gone, room) = inside.ok_or_else(|| Impossible(format!("{nick} is not in the room")))?;
@@ -263,6 +278,7 @@ impl Rooms {
 
     /// Somebody goes on under another nickname (XEP-0045, section 7.6).
     pub(super) fn rename(&mut self, occupant: &FullJid, nick: &str) -> Result<Vec<Element>, Impossible> {
+        self.not_us(occupant)?;
         let (bare, old) = (occupant.to_bare(), occupant.resource().as_str());
         let new = at(&bare, nick).ok_or_else(|| Impossible(format!("{nick:?} is no nickname")))?;
         let nick = new.resource().as_str();
@@ -301,6 +317,10 @@ impl Rooms {
                 None => Vec::new(),
             },
             Some(_) => Vec::new(),
+            // XEP-0045, sections 7.2.8 and 7.6.
+            None if room.occupants.contains_key(nick) => {
+                vec![words::presence(Some(to), Some("error"), vec![words::error("conflict")])]
+            }
             None => {
                 let old = room.ours.replace(nick.to_owned());
                 if old.as_deref() == Some(nick) {
