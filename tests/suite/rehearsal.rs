@@ -49,16 +49,39 @@ async fn the_examples_pass_their_own_tests() {
     }
 }
 
-/// Nobody says anything while it does not run, and so it misses nothing.
-#[tokio::test]
-async fn a_plugin_that_catches_up_is_tried_without_a_word_about_archives() {
-    let folder = stage("echo", "== it answers\nalice: one\n  to alice: one\n");
+/// The plugin on stage, with a manifest that says that it catches up.
+fn catching_up(folder: &Folder) {
     let says = |text: &str| text.replacen("[plugin]", "[plugin]\ncatch_up = true", 1);
     let file = folder.join("plugin.wasm");
     std::fs::write(&file, with_manifest(&std::fs::read(&file).unwrap(), says).unwrap()).unwrap();
+}
+
+#[tokio::test]
+async fn a_plugin_that_catches_up_is_tried_without_a_word_about_archives() {
+    let steps = "set answer_late = true\nroom garden: bob\nalice: one\n  to alice: one\nrestart\n";
+    let folder = stage("echo", &format!("== it answers, and once\n{steps}"));
+    catching_up(&folder);
     let finished = tried(&folder, &[]).await;
     ended(&finished, 0);
     assert_eq!((finished.stdout.as_str(), finished.stderr.as_str()), ("1 passed, 0 failed\n", ""));
+}
+
+/// As on a host: as history, out of the archive.
+#[tokio::test]
+async fn what_is_said_before_a_plugin_comes_back_is_caught_up_with() {
+    let call = |call: &str| format!("alice: call {{\"n\":1,\"call\":\"deed.{call}\",\"args\":{{}}}}\n");
+    let steps = [
+        "== it catches up\nset chat = true\nset listens = \"message+delayed\"\nbob: before\n".to_owned(),
+        call("panic"),
+        "  log error: panicked at * (glob)\n  plugin ends: it panicked* (glob)\n".to_owned(),
+        "bob: meanwhile\nafter 1 s\n".to_owned(),
+        call("noted"),
+        "  to alice: done *\"body\":\"meanwhile\"*\"delayed\":true* (glob)\n".to_owned(),
+    ];
+    let folder = stage("caller", &steps.concat());
+    catching_up(&folder);
+    let finished = tried(&folder, &[]).await;
+    assert_eq!(finished.stdout, "1 passed, 0 failed\n", "{finished:?}");
 }
 
 /// What the caller is told to ask of the archives, and what it has to answer.

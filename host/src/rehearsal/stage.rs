@@ -225,8 +225,7 @@ impl Stage {
         Arc::new(Admitted {
             id: player.id().clone(),
             digest: examined.digest,
-            // Nobody says anything here while it does not run, and so there is nothing that it could have missed.
-            manifest: Arc::new(Manifest { catch_up: false, ..Manifest::clone(&examined.manifest) }),
+            manifest: Arc::clone(&examined.manifest),
             grants: given.grants(),
             limits: limits(self.server.clock()),
             settings: SettingValues(given.own.clone()),

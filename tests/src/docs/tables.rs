@@ -180,7 +180,8 @@ pub(super) fn testing() -> String {
         configure nothing.\n\n\
         What people and the plugin say is archived as servers do it, and `archive.query` reads it: in the account's \
         archive, and what is said in a room in that room's, in pages of at most 50 messages. The last 10,000 are kept. A \
-        test with `no archive` at the top is at a server that has none.\n\n\
+        plugin with `catch_up` is told out of them what was said between its end and its next start. A test with `no archive` \
+        at the top is at a server that has none.\n\n\
         What the plugin sends while the connection is `cut` goes out at `back`, and no message does after a cut of more \
         than an hour, as with an owner who leaves `keep_unsent` as it is.\n\n\
         Where a plugin in Rust or C ends by a mistake, the author's own functions are shown with their files and lines, and in Go, \
