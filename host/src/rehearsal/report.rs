@@ -63,16 +63,19 @@ pub struct Told {
 }
 
 impl Told {
-    /// The lines of an aside; of one with a stack that was told before the first.
-    fn lines(&mut self, aside: &Aside) -> Vec<String> {
+    /// The lines of an aside, of which so many are shown; of one with a stack that was told before the first.
+    fn lines(&mut self, aside: &Aside, shown: usize) -> Vec<String> {
         let mut lines = aside.text.lines().map(str::to_owned);
         let first = format!("line {}, {}", aside.line, lines.next().unwrap_or_default());
         let rest: Vec<_> = lines.collect();
-        if rest.is_empty() || self.stacks.insert(aside.text.clone()) {
-            std::iter::once(first).chain(rest).collect()
-        } else {
-            vec![first + " (as above)"]
+        if self.stacks.contains(&aside.text) {
+            return vec![first + " (as above)"];
         }
+        // One that is cut off was not told.
+        if (1..shown).contains(&rest.len()) {
+            self.stacks.insert(aside.text.clone());
+        }
+        std::iter::once(first).chain(rest).collect()
     }
 }
 
@@ -110,7 +113,7 @@ pub fn show(file: &str, script: &Script, outcome: &Outcome, told: &mut Told) -> 
     let mut left = 0;
     for aside in outcome.asides.iter().filter(|_| !is_told) {
         if asides.len() < MOST_ASIDES {
-            asides.extend(told.lines(aside));
+            asides.extend(told.lines(aside, MOST_ASIDES - asides.len()));
         } else {
             left += aside.text.lines().count();
         }
@@ -235,6 +238,24 @@ mod tests {
             "      #       at fail (/plugin.js:16:29)\n      #   and 1 function of the SDK and the language's own\n";
         assert_eq!(show("a", &script, &fails(), &mut told), format!("{first}{stack}"));
         assert_eq!(show("a", &script, &fails(), &mut told), first.trim_end().to_owned() + " (as above)\n");
+    }
+
+    #[test]
+    fn a_stack_that_is_cut_off_is_told_again() {
+        let aside = |text: String| Aside { line: 2, text };
+        let fails = |before: usize| {
+            let before = (0..before).map(|number| aside(format!("log info: {number}")));
+            let asides = before.chain([aside("log error: it failed\n    at fail\n    at once".to_owned())]).collect();
+            Outcome { asides, ..outcome(vec![seen(2, &["to alice: a"], &[])]) }
+        };
+        let (script, mut told) = (Script::parse("== one\nalice: a\n  to alice: a\n"), Told::default());
+        let mut end = |before| {
+            let text = show("a", &script, &fails(before), &mut told);
+            text.lines().last().unwrap_or_default().trim_start().to_owned()
+        };
+        assert_eq!(end(MOST_ASIDES - 2), "#   … and 1 lines more");
+        assert_eq!(end(MOST_ASIDES - 3), "#       at once");
+        assert_eq!(end(0), "#   line 2, log error: it failed (as above)");
     }
 
     #[test]
