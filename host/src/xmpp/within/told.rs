@@ -115,7 +115,10 @@ impl Memory {
         };
         found.ok_or_else(|| {
             Impossible(match (about.which, is_own) {
-                (Some(which @ 2..), _) => format!("there are no {which} messages there that begin with {begins:?}"),
+                (Some(which @ 2..), true) => {
+                    format!("its author said no {which} messages there that begin with {begins:?}")
+                }
+                (Some(which @ 2..), false) => format!("there are no {which} messages there that begin with {begins:?}"),
                 (_, true) => format!("its author said nothing there that begins with {begins:?}"),
                 (_, false) => format!("nobody said anything there that begins with {begins:?}"),
             })
