@@ -29,14 +29,21 @@ enum Kind {
     Others,
 }
 
+/// What a transcript says before what was logged, or why a plugin ended, and that; none: it is another line.
+fn split(line: &str) -> Option<(&str, &str)> {
+    let said = match line.strip_prefix("log ") {
+        Some(logged) => logged.split_once(": ")?.1,
+        None => line.strip_prefix("plugin ends: ")?,
+    };
+    Some((line.strip_suffix(said)?, said))
+}
+
 /// A line as a test holds it to be true: of what is logged with a stack, what went wrong, and not where in whose code, which is
 /// another place after the next change.
 pub(super) fn held(line: &str) -> String {
-    if !line.starts_with("log ") && !line.starts_with("plugin ends: ") {
-        return line.to_owned();
-    }
-    let (mut text, mut is_cut, mut goes_on) = (String::new(), false, false);
-    for part in sentences(line) {
+    let Some((before, said)) = split(line) else { return line.to_owned() };
+    let (mut text, mut is_cut, mut goes_on) = (before.to_owned(), false, false);
+    for part in sentences(said) {
         if let Some(part) = part {
             if goes_on {
                 text += LINE_END;
@@ -56,7 +63,8 @@ pub(super) fn held(line: &str) -> String {
 /// What was logged at once, line by line. The functions of the SDK and the language are only counted where the author's own are
 /// there: those say enough.
 pub fn for_authors(line: &str) -> String {
-    let parts = parts(line);
+    let (before, said) = split(line).unwrap_or(("", line));
+    let parts = parts(said);
     if !parts.iter().any(|(kind, _)| *kind == Kind::Own) {
         return as_said(line);
     }
@@ -72,7 +80,7 @@ pub fn for_authors(line: &str) -> String {
     if others > 0 {
         lines.push(and_others(others));
     }
-    as_said(&lines.join("\n"))
+    as_said(&(before.to_owned() + &lines.join("\n")))
 }
 
 /// A function of Go's without what it was given, which is numbers: `main.answer({0x19b0b8, 0x1bb1c0}, 0x2ee000)`.
@@ -186,6 +194,20 @@ mod tests {
             ),
             (format!("{FAILED}: {}", line(&go)), format!("{FAILED}: panic: nil map* (glob)")),
             (format!("plugin ends: {}", line(&go)), "plugin ends: panic: nil map* (glob)".to_owned()),
+            // What is nothing but a stack, and begins with it.
+            (
+                line(&[
+                    "log error: Traceback (most recent call last):",
+                    "  File \"/0/plugin.py\", line 3, in a",
+                    "E: b",
+                ]),
+                "log error: *E: b (glob)".to_owned(),
+            ),
+            (
+                line(&["log warn: goroutine 1 [running]:", "main.a()", "\\u{9}plugin.go:2"]),
+                "log warn: * (glob)".to_owned(),
+            ),
+            (line(&[&format!("plugin ends: {own}"), own]), "plugin ends: * (glob)".to_owned()),
             (
                 line(&["log error: panicked at src/lib.rs:24:5:", "boom"]),
                 "log error: panicked at *boom (glob)".to_owned(),
@@ -230,7 +252,17 @@ mod tests {
             "\\u{9}parlor@v0.1.0/plugin.go:133 +0x4",
             "",
         ];
+        let begins =
+            ["log error: Traceback (most recent call last):", python[4], python[5], python[2], python[3], python[6]];
         let cases = [
+            (
+                &begins[..],
+                "log error: Traceback (most recent call last):\n  File \"/0/plugin.py\", line 14, in answer\n    helper(None)\nValueError: boom\nand 1 function of the SDK and the language's own",
+            ),
+            (
+                &["log error:     at map (native)", "    at helper (/plugin.js:14:10)"],
+                "log error:     at helper (/plugin.js:14:10)\nand 1 function of the SDK and the language's own",
+            ),
             (
                 &javascript[..],
                 "it failed: TypeError: no length\n    at helper (/plugin.js:14:10)\nand 2 functions of the SDK and the language's own",
