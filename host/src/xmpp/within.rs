@@ -153,14 +153,16 @@ impl Within {
 
     /// A stanza comes as it is written.
     pub fn bring_xml(&self, xml: &str) -> Result<(), Impossible> {
-        let element = Element::from_reader_with_prefixes(xml.as_bytes(), ns::JABBER_CLIENT.to_owned())
+        let mut element = Element::from_reader_with_prefixes(xml.as_bytes(), ns::JABBER_CLIENT.to_owned())
             .map_err(|error| Impossible(format!("that is no stanza: {error}")))?;
         let stanza = Stanza::try_from(element.clone());
         let stanza = stanza.map_err(|error| Impossible(format!("that is no stanza: {error}")))?;
         let mut guard = self.server();
         let server = &mut *guard;
-        if let (Stanza::Message(message), Some(archive)) = (&stanza, &mut server.archive) {
-            archive.put_written(message, &server.own, server.clock.now());
+        if let (Stanza::Message(message), Some(archive)) = (&stanza, &mut server.archive)
+            && let Some(id) = archive.put_written(message, &server.own, server.clock.now())
+        {
+            element.append_child(words::numbered(&server.own.to_bare(), &id));
         }
         server.bring(element);
         Ok(())
@@ -550,6 +552,26 @@ mod tests {
     use crate::plugins::InstanceId;
     use crate::stanza::Ask;
     use crate::xmpp::RawStanza;
+
+    /// The account says that it numbers what it archives (XEP-0359, section 4).
+    #[test]
+    fn a_message_that_is_written_out_has_the_number_that_it_has_in_the_archive() {
+        let own = FullJid::new("bot@example.org/here").unwrap();
+        let server = Within::new(own, Clock::Machine, |_| {});
+        for (xml, id) in [
+            ("<message from='bob@example.org/home' type='chat'><body>hi</body></message>", Some("archive-1")),
+            ("<message from='bob@example.org/home' type='chat'><subject>hi</subject></message>", None),
+            ("<message from='bob@example.org/home'><body>hi</body></message>", Some("archive-2")),
+            ("<message from='garden@rooms.example.org/bob' type='groupchat'><body>hi</body></message>", None),
+        ] {
+            server.bring_xml(xml).unwrap();
+            let coming = server.server().coming.pop_front();
+            let Some(Coming::Stanza(element)) = &coming else { panic!("{coming:?}") };
+            let numbered = element.get_child("stanza-id", ns::SID);
+            assert_eq!(numbered.and_then(|numbered| numbered.attr("id")), id, "{xml}");
+            assert_eq!(numbered.and_then(|numbered| numbered.attr("by")), id.map(|_| "bot@example.org"));
+        }
+    }
 
     #[test]
     fn what_the_house_asks_is_no_deed_although_somebody_listens_to_what_leaves() {

@@ -96,12 +96,12 @@ impl Archive {
         }
     }
 
-    /// Keeps what comes as it is written, if it is worth that.
-    pub(super) fn put_written(&mut self, message: &Message, own: &FullJid, at: Timestamp) {
-        if let Some(from) = message.from.clone().filter(|_| is_of_two(message) && is_kept(message)) {
-            let id = self.number();
-            self.put(own.to_bare(), from, id, message.clone().into(), at);
-        }
+    /// Keeps what comes as it is written, if it is worth that. Gives its id then.
+    pub(super) fn put_written(&mut self, message: &Message, own: &FullJid, at: Timestamp) -> Option<String> {
+        let from = message.from.clone().filter(|_| is_of_two(message) && is_kept(message))?;
+        let id = self.number();
+        self.put(own.to_bare(), from, id.clone(), message.clone().into(), at);
+        Some(id)
     }
 
     /// A page (XEP-0313, section 4; XEP-0059): its messages, and how it ends.
