@@ -133,13 +133,16 @@ pub fn json(file: &str, outcome: &Outcome) -> Value {
     let differing = outcome.seen.iter().filter(|seen| !seen.fits());
     let differing =
         differing.map(|seen| json!({ "line": seen.line, "expected": seen.expected, "actual": seen.actual }));
+    let troubles = outcome.trouble.iter().map(|(line, reason)| json!({ "line": line, "reason": reason }));
+    let troubles: Vec<_> = troubles.collect();
     json!({
         "file": file,
         "line": outcome.line,
         "name": outcome.name,
         "passed": outcome.passed(),
         "differences": differing.collect::<Vec<_>>(),
-        "trouble": outcome.trouble.first().map(|(line, reason)| json!({ "line": line, "reason": reason })),
+        "trouble": troubles.first(),
+        "troubles": troubles,
     })
 }
 
@@ -238,6 +241,17 @@ mod tests {
             "      #       at fail (/plugin.js:16:29)\n      #   and 1 function of the SDK and the language's own\n";
         assert_eq!(show("a", &script, &fails(), &mut told), format!("{first}{stack}"));
         assert_eq!(show("a", &script, &fails(), &mut told), first.trim_end().to_owned() + " (as above)\n");
+    }
+
+    #[test]
+    fn programs_are_told_of_each_line_that_is_none() {
+        let trouble = vec![(2, "it waves".to_owned()), (4, "it is not indented".to_owned())];
+        let told = json("a", &Outcome { trouble, ..outcome(Vec::new()) });
+        let expected =
+            [json!({ "line": 2, "reason": "it waves" }), json!({ "line": 4, "reason": "it is not indented" })];
+        assert_eq!((&told["trouble"], &told["troubles"]), (&expected[0], &json!(expected)));
+        let told = json("a", &outcome(Vec::new()));
+        assert_eq!((&told["trouble"], &told["troubles"]), (&Value::Null, &json!([])));
     }
 
     #[test]
