@@ -358,10 +358,13 @@ async fn people_in_rooms_are_what_a_test_says_they_are() {
     ]
     .concat();
     let args = r#"{"jid":"garden@rooms.example.org","user":"bob@example.org"}"#;
+    let subject = r#"{"jid":"garden@rooms.example.org","subject":"tea"}"#;
     let anonymous = [
         look(&seen("bob", "none", bob, "null", "participant")),
         format!("alice: call {{\"n\":1,\"call\":\"rooms.ban\",\"args\":{args}}}\n"),
         "  bans bob in garden\n  to alice: done *forbidden* (glob)\n".to_owned(),
+        format!("alice: call {{\"n\":1,\"call\":\"rooms.set-subject\",\"args\":{subject}}}\n"),
+        "  subject of garden: tea\n  to alice: done *forbidden* (glob)\n".to_owned(),
     ]
     .concat();
     let ranks = format!("== ranks\nset chat = true\nroom garden: bob (admin)\n{steps}");

@@ -176,8 +176,8 @@ pub(super) fn testing() -> String {
         ```\n\n\
         The account is an owner of each room, and sees who people are; they themselves are nothing but participants, unless \
         a test says otherwise; a visitor is not heard. Every room knows them by an occupant id, whatever their nickname. In a \
-        room that is `anonymous` the account is one of the participants itself: it sees nobody's address, and may moderate and \
-        configure nothing.\n\n\
+        room that is `anonymous` the account is one of the participants itself: it sees nobody's address, and may moderate \
+        nothing, configure nothing and set no subject.\n\n\
         What people and the plugin say is archived as servers do it, and `archive.query` reads it: in the account's \
         archive, and what is said in a room in that room's, in pages of at most 50 messages. The last 10,000 are kept. A \
         plugin with `catch_up` is told out of them what was said between its end and its next start. A test with `no archive` \

@@ -359,6 +359,11 @@ impl Rooms {
         let Some(room) = self.0.get_mut(&to.to_bare()) else { return Vec::new() };
         let Some(from) = room.ours.as_deref().and_then(|nick| at(&to.to_bare(), nick)) else { return Vec::new() };
         if let (Some(new), true) = (message.subjects.values().next(), message.bodies.is_empty()) {
+            // Its form says that nobody but moderators may (XEP-0045, section 8.1).
+            if room.hides_addresses {
+                let id = message.id.as_ref().map(|id| id.0.as_str());
+                return vec![words::sent_back(&to.to_bare(), own, id, "forbidden")];
+            }
             room.subject.clone_from(new);
         }
         let mut echo = Message { from: Some(from.into()), to: Some(own.clone().into()), ..message.clone() };

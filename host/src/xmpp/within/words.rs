@@ -169,6 +169,17 @@ fn in_room(at: &FullJid, kind: Option<&str>, item: ElementBuilder, codes: &[&str
     presence(Some(&at.clone().into()), kind, vec![x, occupant_id(&one.id)])
 }
 
+/// What somebody is told whose message is refused.
+pub(super) fn sent_back(from: &BareJid, to: &FullJid, id: Option<&str>, condition: &str) -> Element {
+    Element::builder("message", ns::JABBER_CLIENT)
+        .attr(name("from"), from.to_string())
+        .attr(name("to"), to.to_string())
+        .attr(name("type"), "error")
+        .attr(name("id"), id)
+        .append(error(condition))
+        .build()
+}
+
 pub(super) fn subject(from: &Jid, text: &str) -> Element {
     Element::builder("message", ns::JABBER_CLIENT)
         .attr(name("from"), from.to_string())
