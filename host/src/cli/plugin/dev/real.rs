@@ -98,8 +98,9 @@ impl Real {
             {
                 bail!("account {}: {why}", self.account);
             }
-            // What is said before the account is available comes later, as history, which nobody answers.
-            let _ = tokio::time::timeout(PATIENCE, account.until("statusInitialized")).await;
+            // What is said before the account is available comes later, as history, which nobody answers. It says that it is once
+            // the roster is there, before chats are.
+            let _ = tokio::time::timeout(PATIENCE, account.until("chatBoxesFetched")).await;
         }
         self.running = Some(examined.digest);
         Ok(Some(examined))
