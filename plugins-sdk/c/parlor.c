@@ -645,6 +645,8 @@ static parlor_error ready(const parlor_event *event, void *context) {
 
 /* Where the event has come, it does not come again. No other handler runs while this one waits. */
 static parlor_error ready_already(const parlor_event *event, void *context) {
+  /* What starts during a cut finds the account there when that is over. */
+  if (!parlor_plugin_connection_connected()) return parlor_once("reconnected", NULL, ready_already, context);
   return parlor_wait_until("initialized", NULL) == PARLOR_OK ? ready(event, context) : PARLOR_OK;
 }
 
@@ -654,8 +656,6 @@ parlor_error parlor_on_ready(parlor_handler *handler, void *context) {
   *one = (waiting){handler, context, false};
   parlor_error error = parlor_once("initialized", NULL, ready, one);
   if (error) return error;
-  /* What starts during a cut finds the account there when that is over. */
-  if (!parlor_plugin_connection_connected()) return parlor_once("reconnected", NULL, ready_already, one);
   return parlor_after(0, ready_already, one);
 }
 

@@ -190,7 +190,16 @@ func OnReady(ready func(ctx context.Context) error) error {
 	if err != nil {
 		return err
 	}
-	look := func(ctx context.Context) error {
+	var look func(ctx context.Context) error
+	// What starts during a cut finds the account there when that is over.
+	lookAgain := func() error {
+		_, err := Once("reconnected", Filter{}, ignoring(look))
+		return err
+	}
+	look = func(ctx context.Context) error {
+		if !connection.Connected() {
+			return lookAgain()
+		}
 		if _, err := WaitUntil(ctx, "initialized"); err != nil || listeners[subscription.number] == nil {
 			return nil
 		}
@@ -203,9 +212,7 @@ func OnReady(ready func(ctx context.Context) error) error {
 		_, err = After(0, look)
 		return err
 	}
-	// What starts during a cut finds the account there when that is over.
-	_, err = Once("reconnected", Filter{}, ignoring(look))
-	return err
+	return lookAgain()
 }
 
 // OnCommand adds a command that people give, such as `!roll 2d6`; usage is what may stand behind its name. One that is added again

@@ -75,6 +75,21 @@ static parlor_error fails(const parlor_event *event, void *context) {
   return parlor_fail("told to");
 }
 
+/* ready.chat */
+
+static char readies[64];
+
+static parlor_error count_ready(const parlor_event *event, void *context) {
+  (void)event, (void)context;
+  strcat(readies, parlor_plugin_connection_connected() ? "true" : "false");
+  return PARLOR_OK;
+}
+
+static parlor_error tell_readies(const parlor_event *event, void *context) {
+  (void)context;
+  return parlor_reply(event->message, "%s", readies);
+}
+
 /* settings.chat */
 
 static parlor_error read(const parlor_event *event, void *context) {
@@ -337,6 +352,8 @@ parlor_error parlor_start(void) {
   if (!error) error = parlor_on("message", &(parlor_filter){.from = "erin@example.org"}, tell_what_it_is_about, NULL);
   if (!error) error = parlor_command_add("Grüße", "Greets", "", greet, "first");
   if (!error) error = parlor_command_add("Grüße", "Greets", "", greet, "second");
+  if (!error) error = parlor_on_ready(count_ready, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "ready?"}, tell_readies, NULL);
   if (!error) error = parlor_command_add("fails", "Does not work", "", fails, NULL);
   return error;
 }

@@ -15,6 +15,7 @@ import (
 	_ "time/tzdata"
 
 	"parlor"
+	"parlor/contract/connection"
 )
 
 func main() { parlor.Start(start) }
@@ -47,8 +48,13 @@ func start(ctx context.Context) error {
 		cuts, reads, answers, looks, whispers, finds, marks, sents, laters, kinds, pauses, swaps, counts, uncounts, asks, cannots,
 		times, emits, decodes, pasts, whens, tells, agrees,
 	)
+	_, readied := parlor.OnMessage(parlor.Filter{Prefix: "ready?"}, tellReadies)
+	isReady := parlor.OnReady(func(context.Context) error {
+		readies = append(readies, connection.Connected())
+		return nil
+	})
 	_, failing := parlor.OnCommand(ctx, "fails", "Does not work", "", fails)
-	return errors.Join(heard, failing, add(ctx, "first"), add(ctx, "second"))
+	return errors.Join(heard, readied, isReady, failing, add(ctx, "first"), add(ctx, "second"))
 }
 
 // texts.chat
@@ -216,6 +222,14 @@ func add(ctx context.Context, says string) error {
 
 func fails(context.Context, *parlor.Command) error {
 	return errors.New("told to")
+}
+
+// ready.chat
+
+var readies []bool
+
+func tellReadies(ctx context.Context, message *parlor.Message) error {
+	return parlor.Reply(ctx, message, strings.Trim(fmt.Sprint(readies), "[]"))
 }
 
 // messages.chat
