@@ -305,10 +305,10 @@ const FITTED = {
     // Whoever cuts a text may cut a character, and half of one is no text for the host.
     return typeof value === "string" ? value.toWellFormed() : misfit(place, "a text", value);
   },
-  number(place, value) {
+  number(place, value, most = Number.MAX_SAFE_INTEGER) {
     const number = typeof value === "bigint" ? Number(value) : value;
     if (!Number.isInteger(number) || number < 0) misfit(place, "a whole number from 0 on", value);
-    return Number.isSafeInteger(number) ? number : misfit(place, `${Number.MAX_SAFE_INTEGER} at most`, value);
+    return number <= most ? number : misfit(place, `${most} at most`, value);
   },
   flag(place, value) {
     return typeof (value ?? false) === "boolean" ? value ?? false : misfit(place, "true or false", value);

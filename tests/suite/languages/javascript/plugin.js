@@ -29,6 +29,7 @@ on("message", { prefix: "types" }, async (message) => {
     () => rooms.occupants(null),
     () => timers.sleep(1e20),
     () => timers.after(-1n),
+    () => storage.page("", null, 2 ** 32),
     () => timers.sleep(0n),
     () => storage.set("k", 1, { expires: Number.MAX_VALUE }),
     () => storage.set("k", 1, { expiers: 1000 }),

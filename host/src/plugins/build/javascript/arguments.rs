@@ -41,12 +41,16 @@ fn table(contract: &Resolve) -> Value {
 fn wanted(contract: &Resolve, ty: &Type) -> Value {
     let named = |name: &str, ty: &Option<Type>| (name.to_owned(), ty.map_or(Value::Null, |ty| wanted(contract, &ty)));
     match (kind(contract, ty), ty) {
-        (Some(TypeDefKind::Type(plain)), _) | (None, plain) => json!([match plain {
-            Type::String | Type::Char => "text",
-            Type::Bool => "flag",
-            Type::U8 | Type::U16 | Type::U32 | Type::U64 => "number",
-            _ => "any",
-        }]),
+        (Some(TypeDefKind::Type(plain)), _) | (None, plain) => match plain {
+            Type::String | Type::Char => json!(["text"]),
+            Type::Bool => json!(["flag"]),
+            Type::U8 => json!(["number", u8::MAX]),
+            Type::U16 => json!(["number", u16::MAX]),
+            Type::U32 => json!(["number", u32::MAX]),
+            // What a number can count there is less.
+            Type::U64 => json!(["number"]),
+            _ => json!(["any"]),
+        },
         (Some(TypeDefKind::List(Type::U8)), _) => json!(["bytes"]),
         (Some(TypeDefKind::List(of)), _) => json!(["list", wanted(contract, of)]),
         (Some(TypeDefKind::Option(of)), _) => json!(["option", wanted(contract, of)]),
@@ -153,11 +157,13 @@ mod tests {
         );
         let value = json!(["variant", { "flag": ["flag"], "text": ["text"], "texts": ["list", ["text"]] }]);
         assert_eq!(attributes["roomconfig"], json!(["list", ["tuple", [["text"], value]]]));
-        assert_eq!(attributes["history"][1][1]["maxStanzas"], json!(["option", ["number"]]));
+        assert_eq!(attributes["history"][1][1]["maxStanzas"], json!(["option", ["number", u32::MAX]]));
         assert_eq!(table["storage.set"][1], json!(["value", ["bytes"]]));
         assert_eq!(table["vcard.get"][1], json!(["force", ["flag"]]));
         let extensions = &table["chats.send"][1][1][1]["extensions"][1][1];
-        let part = json!(["option", ["tuple", [["number"], ["number"]]]]);
+        assert_eq!(table["timers.sleep"][0], json!(["milliseconds", ["number"]]));
+        let number = json!(["number", u32::MAX]);
+        let part = json!(["option", ["tuple", [number, number]]]);
         assert_eq!(
             extensions["fallback"],
             json!(["list", ["record", { "feature": ["option", ["text"]], "part": part }]])
