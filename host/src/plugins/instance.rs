@@ -154,19 +154,24 @@ impl Instance {
     ) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
         let id = InstanceId::next();
         let limits = admitted.limits.clone();
-        let Lasting { denied, rooms, buckets: Buckets { outgoing, emitted, orders, stored, log_lines } } = lasting;
+        let Lasting { denied, rooms, failed, buckets: Buckets { outgoing, emitted, orders, stored, log_lines } } =
+            lasting;
         let (capacity, grants) = (limits.mailbox as usize, Arc::new(admitted.grants.clone()));
         let (mailbox, receiver) = match books.rooms() {
             Some(rooms) => Mailbox::catching_up(id, capacity, grants, rooms.clone()),
             None => Mailbox::new(id, capacity, grants),
         };
+        let cpu = Arc::<watchdog::Account>::default();
+        if failed.load(Relaxed) {
+            cpu.begin_in_yard();
+        }
         let instance = Self {
             id,
             plugin: admitted.id.clone(),
             mailbox,
             settings,
             log,
-            cpu: Arc::default(),
+            cpu,
             handled: AtomicU64::new(0),
             denials: AtomicU64::new(0),
             denied,

@@ -445,7 +445,9 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Pa
     let _ = gone.await;
     // However it failed, also by a dead-line or a fault of the host. Beside another one it has begun with nothing, and what that
     // one is at is not done.
-    if matches!(ended, Ended::Failed { .. }) && !*shared.is_beside.borrow() {
+    let failed = matches!(ended, Ended::Failed { .. });
+    shared.lasting.failed.store(failed, Relaxed);
+    if failed && !*shared.is_beside.borrow() {
         shared.books.broke().await;
     }
     shared.account.forget(instance.id).await;

@@ -53,9 +53,15 @@ impl Account {
         Duration::from_nanos(self.used.load(Relaxed))
     }
 
-    /// Whether the instance runs in the yard, because it has used more than its share.
+    /// Whether the instance runs in the yard, because it has used more than its share, or the one before it failed.
     pub fn in_yard(&self) -> bool {
         self.in_yard.load(Relaxed)
+    }
+
+    /// Has an instance begin in the yard: the one before it failed, and who fails again and again would compute at its neighbours'
+    /// cost each time.
+    pub(super) fn begin_in_yard(&self) {
+        self.in_yard.store(true, Relaxed);
     }
 
     /// How much CPU time the instance has used without ever waiting.
@@ -164,6 +170,8 @@ impl<R> Metered<R> {
         seats: Seats,
     ) -> Self {
         let wakes = Arc::new(Wakes::new());
+        // Who begins in the yard leaves it once it has waited for as long as its start has cost.
+        let balance = signed(allowance.burst) / if account.in_yard() { 2 } else { 1 };
         Self {
             inner: Box::pin(inner),
             waker: Waker::from(Arc::clone(&wakes)),
@@ -171,7 +179,7 @@ impl<R> Metered<R> {
             account,
             allowance,
             ticker,
-            balance: signed(allowance.burst),
+            balance,
             settled_at: Instant::now(),
             gate: None,
             seats,
@@ -558,6 +566,27 @@ mod tests {
                 metered.waker.wake_by_ref();
             }
             assert_eq!(moves(&mut metered), waits);
+        }
+        ticker.stop();
+    }
+
+    #[tokio::test]
+    async fn a_guest_whose_like_failed_begins_in_the_yard_and_leaves_it_when_it_has_paid_for_its_start() {
+        let account = Arc::new(Account::default());
+        account.begin_in_yard();
+        let inner = async {
+            burn(SMALL.burst / 4);
+            std::future::pending().await
+        };
+        let ticker = ticker();
+        let mut metered = Metered::new(inner, Arc::clone(&account), SMALL, ticker.clone(), Seats::new(1));
+        for earns in [false, true] {
+            if earns {
+                burn(SMALL.burst.div_f64(SMALL.share));
+                metered.waker.wake_by_ref();
+            }
+            assert_eq!(moves(&mut metered), earns);
+            assert_eq!(account.in_yard(), !earns);
         }
         ticker.stop();
     }

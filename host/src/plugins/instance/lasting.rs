@@ -1,6 +1,7 @@
 //! What outlives the instances of a plugin on one account: who comes after one that failed goes on where that one left off.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::Rooms;
 use crate::plugins::denials::Denials;
@@ -14,6 +15,8 @@ pub(in crate::plugins) struct Lasting {
     pub(in crate::plugins) denied: Arc<Denials>,
     /// The rooms that it has opened.
     pub(in crate::plugins) rooms: Arc<Rooms>,
+    /// Its last instance failed.
+    pub(in crate::plugins) failed: Arc<AtomicBool>,
     /// What it may do at once: who fails again and again would have that anew each time.
     pub(super) buckets: Buckets,
 }
@@ -28,7 +31,7 @@ impl Lasting {
             stored: Bucket::new(limits.storage_per_second.as_f64(), limits.storage_per_second.as_f64()),
             log_lines: Bucket::new(limits.log_lines_per_second.into(), limits.log_lines_per_second.into()),
         };
-        Self { denied: Arc::default(), rooms, buckets }
+        Self { denied: Arc::default(), rooms, failed: Arc::default(), buckets }
     }
 
     /// For another version, with these limits: the rooms stay open, and what was done at once is not there to be done once more.

@@ -32,7 +32,7 @@ pub struct Usage {
     pub cpu_share: f64,
     /// The share of one core that it may use for long.
     pub cpu_limit: f64,
-    /// It used more than its share, and runs only when nobody else wants to.
+    /// It used more than its share, or the one before it failed, and it runs only when nobody else wants to.
     pub slowed: bool,
     /// Bytes of memory that it holds.
     pub memory: u64,

@@ -1,5 +1,6 @@
 //! The task of an instance, on the runtime where its account of CPU time says that it belongs.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
@@ -29,10 +30,16 @@ impl Life {
 async fn on_both(mut metered: Metered<Ended>, beside: Handle, engine: Arc<Engine>, instance: Arc<Instance>) -> Ended {
     loop {
         let runtime = if instance.cpu.in_yard() { engine.yard().handle() } else { &beside };
-        let mut stay = AbortOnDrop(runtime.spawn(async move { ((&mut metered).await, metered) }));
+        // To take apart what it leaves takes as long as it has much memory, and is done where it computed.
+        let mut stay = AbortOnDrop(runtime.spawn(async move {
+            match (&mut metered).await {
+                Step::Done(ended) => ControlFlow::Break(ended),
+                Step::Move => ControlFlow::Continue(metered),
+            }
+        }));
         match (&mut stay.0).await {
-            Ok((Step::Done(ended), _)) => return ended,
-            Ok((Step::Move, moving)) => {
+            Ok(ControlFlow::Break(ended)) => return ended,
+            Ok(ControlFlow::Continue(moving)) => {
                 metered = moving;
                 tracing::debug!(
                     plugin = %instance.plugin, account = %instance.account.name, in_yard = instance.cpu.in_yard(),
