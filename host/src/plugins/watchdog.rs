@@ -576,7 +576,7 @@ mod tests {
         account.begin_in_yard();
         let inner = async {
             burn(SMALL.burst / 4);
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         let ticker = ticker();
         let mut metered = Metered::new(inner, Arc::clone(&account), SMALL, ticker.clone(), Seats::new(1));
