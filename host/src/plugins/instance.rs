@@ -162,7 +162,8 @@ impl Instance {
             None => Mailbox::new(id, capacity, grants),
         };
         let cpu = Arc::<watchdog::Account>::default();
-        if failed.load(Relaxed) {
+        // Who may have a whole core for as long as they like takes it from nobody.
+        if failed.load(Relaxed) && limits.cpu_share < 1.0 {
             cpu.begin_in_yard();
         }
         let instance = Self {
