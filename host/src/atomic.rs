@@ -3,7 +3,7 @@
 //! Whoever writes a file holds whatever lock keeps others from writing the same one.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -32,6 +32,20 @@ pub(crate) fn is_open(permissions: &Permissions) -> bool {
 pub(crate) fn open_plain(path: &Path, more: libc::c_int) -> io::Result<File> {
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | more).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a file")) }
+}
+
+/// Keeps other processes from working in a folder for as long as there is what this gives, once those that do have ended; if there
+/// are any, `waits` is called first. Where that cannot be had, as on some file systems, it goes on without.
+pub(crate) fn alone_in(folder: &Path, waits: impl FnOnce()) -> Option<File> {
+    let place = File::open(folder).ok()?;
+    match place.try_lock() {
+        Ok(()) => Some(place),
+        Err(TryLockError::WouldBlock) => {
+            waits();
+            place.lock().ok().map(|()| place)
+        }
+        Err(TryLockError::Error(_)) => None,
+    }
 }
 
 /// The folder that a file lies in: the present one where its path names none.

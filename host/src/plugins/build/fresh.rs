@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
-use std::fs::{self, File, Metadata, TryLockError};
+use std::fs::{self, File, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,7 @@ use super::super::id::Digest;
 use super::super::manifest::Manifest;
 use super::tools::announce;
 use super::{BuildError, Traces, kept, output, read_manifest, read_text};
+use crate::atomic;
 
 /// How many files and folders are looked at; a folder with more is built each time.
 const MOST: usize = 10_000;
@@ -117,22 +118,14 @@ pub(super) fn mark(
     }
 }
 
-/// Keeps other processes from working in a folder for as long as there is what this gives, once those that do have ended. Where
-/// that cannot be had, as on some file systems, it goes on without.
+/// Keeps other processes from working in a folder, and says so to who has to wait for them.
 pub(super) fn alone_in(folder: &Path) -> Option<File> {
-    let place = File::open(folder).ok()?;
-    match place.try_lock() {
-        Ok(()) => Some(place),
-        Err(TryLockError::WouldBlock) => {
-            announce(&format!("waiting for another parlor that works in {}", folder.display()));
-            place.lock().ok().map(|()| place)
-        }
-        Err(TryLockError::Error(_)) => None,
-    }
+    atomic::alone_in(folder, || announce(&format!("waiting for another parlor that works in {}", folder.display())))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::TryLockError;
     use std::os::unix::fs::symlink;
     use std::time::Duration;
 

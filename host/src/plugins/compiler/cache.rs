@@ -183,11 +183,9 @@ impl Cache {
     }
 }
 
-/// Keeps others from writing in a folder for as long as there is what this gives: an author may build several plugins at once.
-/// Where that cannot be had, as on some file systems, it goes on without.
+/// An author may build several plugins at once, which wait for one another for a moment.
 fn alone_in(folder: &Path) -> Option<File> {
-    let place = File::open(folder).ok()?;
-    place.lock().ok().map(|()| place)
+    atomic::alone_in(folder, || {})
 }
 
 fn remove(path: &Path) {
