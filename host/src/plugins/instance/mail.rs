@@ -111,9 +111,10 @@ const RETRY: Duration = Duration::from_millis(5);
 
 /// Puts those that are due behind what waits in the mailbox; or gives the first of them, to be handled at once.
 pub(super) fn fire_timers(instance: &Instance, at_once: bool) -> Option<Box<Mail>> {
+    let now = Instant::now();
     // What finds the mailbox full stays due: a timer that fires once is not lost, one that repeats leaves ticks out.
     while at_once || instance.mailbox.has_room() {
-        let id = instance.timers().take_due(Instant::now())?;
+        let id = instance.timers().take_due(now)?;
         let event = Event { name: EventName::from("timer"), at: instance.account.clock.now(), payload: Payload::None };
         let mail = Mail::new(Arc::new(event), vec![id], false);
         if at_once {
