@@ -131,13 +131,23 @@ fn stanza(
 ) -> Result<RawStanza, CallError> {
     let snapshot = instance.account.snapshot();
     let stanza = read(xml, &snapshot.jid)?;
-    // An IQ to the own account does whatever its owner may do there, whether it names the recipient or not. Who logs in as nobody in
-    // particular has another address there than is configured.
-    let own = snapshot.jid.to_bare();
-    let is_own = |to: &jid::Jid| stanza.kind() == "iq" && (*to == own || *to == instance.account.own);
-    let to = stanza.to().filter(|to| !is_own(to));
+    // An anonymous account has another address on the server than in the configuration.
+    let own = [&snapshot.jid.to_bare(), &instance.account.own];
+    let to =
+        stanza.to().filter(|to| stanza.kind() != "iq" || !own.iter().any(|own| acts_for(own, to, stanza.is_set())));
     instance.require(Permission::StanzaSend, Target::Stanza { kind: stanza.kind(), to: to.as_ref() })?;
     Ok(stanza)
+}
+
+/// Whether an IQ to this address does what the account's owner may do there. The account itself obeys any, whether the IQ names it or
+/// not. So does its server obey what changes something: in-band registration (XEP-0077) there sets the account's password, or removes
+/// the account. A server may answer for the domains above its own as well.
+fn acts_for(own: &jid::BareJid, to: &jid::Jid, is_set: bool) -> bool {
+    let is_server = || {
+        let (own, to) = (own.domain().as_str(), to.domain().as_str());
+        own.strip_suffix(to).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+    };
+    *to == *own || (is_set && to.node().is_none() && is_server())
 }
 
 /// What was read, once the plugin may send it. What is made of a text takes many times as much, so it is not held while the call
@@ -215,6 +225,32 @@ mod tests {
             assert!(matches!(result, Err(CallError::Denied { .. })), "{own}: {result:?}");
         }
         assert_eq!(send("romeo@example.org"), Ok(()));
+    }
+
+    /// XEP-0077, sections 3.2 and 3.3: whoever may change something on the server may take the account over.
+    #[tokio::test]
+    async fn an_iq_that_changes_something_on_the_own_server_needs_all_of_them() {
+        let scopes = ["iq:example.org", "iq:@example.org", "iq:rooms.example.org", "iq:org"];
+        let grants = format!("\"stanza.send\" = {scopes:?}");
+        let (instance, _mailbox) = disconnected_instance(&grants, Limits::default());
+        let named = Session::new("bot@example.org/here".parse().unwrap(), Settings::default());
+        instance.account.publish(named.snapshot());
+        for read in [RawStanza::parse, RawStanza::parse_request] {
+            let send = |kind: &str, to: &str| {
+                let xml = format!("<iq type='{kind}' id='1' to='{to}'><query xmlns='jabber:iq:register'/></iq>");
+                stanza(&instance, &xml, read).map(drop)
+            };
+            for to in ["example.org", "EXAMPLE.org", "example.org/resource", "org"] {
+                let result = send("set", to);
+                assert!(matches!(result, Err(CallError::Denied { .. })), "{to}: {result:?}");
+                // What a server can do is no secret.
+                assert_eq!(send("get", to), Ok(()), "{to}");
+            }
+            assert_eq!(send("set", "rooms.example.org"), Ok(()));
+        }
+        let (instance, _mailbox) = disconnected_instance("\"stanza.send\" = [\"iq\"]", Limits::default());
+        let xml = "<iq type='set' id='1' to='example.org'><query xmlns='jabber:iq:register'/></iq>";
+        assert_eq!(stanza(&instance, xml, RawStanza::parse).map(drop), Ok(()));
     }
 
     /// It takes many times what its text does, and hundreds of calls may wait.

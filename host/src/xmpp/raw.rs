@@ -184,6 +184,11 @@ impl RawStanza {
         matches!(&*self.0, Stanza::Iq(Iq::Get { .. } | Iq::Set { .. }))
     }
 
+    /// Whether it is an IQ that changes something.
+    pub fn is_set(&self) -> bool {
+        matches!(&*self.0, Stanza::Iq(Iq::Set { .. }))
+    }
+
     /// Whether it is a message that is not for all in a room.
     pub(crate) fn is_said_to_a_person(&self) -> bool {
         matches!(&*self.0, Stanza::Message(message) if message.type_ != MessageType::Groupchat)
