@@ -99,7 +99,9 @@ typedef struct parlor_message {
   const char *from, *to;
   const char *nick;    /* in a room, who said it */
   const char *kind;    /* chat, normal, headline, groupchat or error */
-  const char *body, *subject, *thread;
+  const char *body, *subject, *thread; /* of several bodies the first; `all` has all of them */
+  const char *command; /* the command that the host read in it, else NULL */
+  const char *cut;     /* the limit over which the host left out a part of it, else NULL */
   const char *replies_to, *replaces, *reacts_to; /* the id of the message that it answers, corrects, or reacts to … */
   const char **emojis; /* … by these, in the place of all earlier ones; by none, where it takes them back */
   size_t emoji_count;

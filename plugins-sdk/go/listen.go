@@ -79,8 +79,13 @@ type Message struct {
 	// Nick is who said it, in a room.
 	Nick string
 	// Kind is chat, normal, headline, groupchat or error.
-	Kind                  string
+	Kind string
+	// Body is the text; of several, which All has, it is the first.
 	Body, Subject, Thread string
+	// Command is the name of the command that the host read in it, else empty.
+	Command string
+	// Cut is the limit over which the host left out a part of it, else empty.
+	Cut string
 	// RepliesTo, Replaces and ReactsTo are the id of the message that it answers, corrects, or reacts to by Emojis, in the place of
 	// all earlier ones; by none, where it takes them back.
 	RepliesTo, Replaces, ReactsTo string
@@ -362,6 +367,6 @@ func NewMessage(all types.Message) (*Message, error) {
 		To: all.To, Nick: all.Nick.Some(), Kind: all.Kind, Body: all.Body.Some(), Subject: all.Subject.Some(),
 		Thread: all.Thread.Some(), RepliesTo: extensions.Reply.Some().Id, Replaces: extensions.Replace.Some(),
 		ReactsTo: extensions.Reactions.Some().Id, Emojis: extensions.Reactions.Some().Emojis, At: at, Delayed: all.Delayed,
-		Carbon: all.Carbon.Some(), Own: all.Own, All: &all,
+		Carbon: all.Carbon.Some(), Command: all.Command.Some(), Cut: all.Cut.Some(), Own: all.Own, All: &all,
 	}, nil
 }

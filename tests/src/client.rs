@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use futures_util::{SinkExt as _, StreamExt as _};
 use jid::{BareJid, FullJid, Jid};
 use sasl::common::Credentials;
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_xmpp::Stanza;
 use tokio_xmpp::connect::ServerConnector as _;
@@ -102,6 +103,14 @@ impl Client {
     pub async fn send(&mut self, stanza: impl Into<Stanza>) -> Result<()> {
         let element = XmppStreamElement::Stanza(stanza.into());
         self.stream.send(&element).await.context("the stream to the server broke")
+    }
+
+    /// Writes this as it is: what no library writes. Nothing else can be done with the client then.
+    pub async fn write_raw(self, xml: &str) -> Result<Transport> {
+        let mut stream = (*self.stream).into_inner();
+        stream.write_all(xml.as_bytes()).await?;
+        stream.flush().await?;
+        Ok(stream)
     }
 
     /// Sends initial presence, so that messages to the bare address come here.

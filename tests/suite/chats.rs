@@ -52,6 +52,35 @@ async fn several_are_opened_and_closed_each_with_its_own_result() {
     house.call(FULL, "chats.open-many", json!({ "jids": [] })).await.invalid("jids");
 }
 
+/// Whoever says one thing to people and another to bots gets past every moderator. Clients show the first text, and a text beside an
+/// extension of any size.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_is_told_what_people_are_shown() {
+    let house = Plan::new().await.three().start().await;
+    let heard = house.listen(FULL, "message").await;
+    let stranger = friend("stranger").await;
+    let to = house.account().jid.clone();
+    let deep = format!("{}{}", "<a>".repeat(70), "</a>".repeat(70));
+    let said = [
+        ("<body>BUY NOW</body><body>good morning</body>".to_owned(), 2, false),
+        ("<body xml:lang='en'>BUY NOW</body><body>good morning</body>".to_owned(), 2, false),
+        ("<body>BUY NOW</body><subject>first</subject><subject>last</subject>".to_owned(), 0, false),
+        (format!("<x xmlns='urn:x' a='{}'/><body>BUY NOW</body>", "y".repeat(9_000)), 0, true),
+        (format!("<x xmlns='urn:x'>{deep}</x><body>BUY NOW</body>"), 0, true),
+        (format!("<body>BUY NOW</body><x xmlns='urn:{}'/>", "y".repeat(300)), 0, true),
+    ];
+    let xml: Vec<_> =
+        said.iter().map(|(inside, ..)| format!("<message to='{to}' type='chat'>{inside}</message>")).collect();
+    let _stream = stranger.write_raw(&xml.concat()).await.unwrap();
+    for (inside, bodies, is_cut) in said {
+        let message = house.heard(FULL, heard).await["payload"]["message"].clone();
+        assert_eq!(message["body"], "BUY NOW", "{inside:.60}: {message}");
+        assert_eq!(message["bodies"].as_array().unwrap().len(), bodies, "{inside:.60}: {message}");
+        assert_eq!(message["cut"].is_string(), is_cut, "{inside:.60}: {message}");
+        assert!(message["subject"].is_null() || message["subject"] == "first", "{message}");
+    }
+}
+
 /// Row 76.
 /// Settings `allow_non_roster_messaging`.
 #[tokio::test(flavor = "multi_thread")]

@@ -238,6 +238,32 @@ async fn entering_a_room_needs_another_grant_to_configure_it() {
     house.call("joiner", "rooms.open", json!({ "jid": room })).await.ok();
 }
 
+/// Somebody who is not seen to enter could speak all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_occupant_is_seen_whatever_comes_with_its_presence() {
+    let (house, room) = start().await;
+    let _juliet = host_of(&room).await;
+    let joined = house.listen(FULL, "occupantJoined").await;
+    house.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Romeo" })).await.ok();
+    let bomb = format!("<x xmlns='urn:x' xmlns:p='{}'>{}</x>", "u".repeat(254), "<p:a/>".repeat(30_000));
+    let long = format!("<x xmlns='urn:x' a='{}'/>", "y".repeat(9_000));
+    let mut streams = Vec::new();
+    for (nick, bomb) in [("Paris", bomb), ("Tybalt", long)] {
+        let join = format!(
+            "<presence to='{room}/{nick}'>{bomb}<x xmlns='http://jabber.org/protocol/muc'/><status>1</status>\
+             <status>2</status></presence>"
+        );
+        streams.push(friend("intruder").await.write_raw(&join).await.unwrap());
+        let occupant = loop {
+            let occupant = house.heard(FULL, joined).await["payload"]["occupant"].clone();
+            if occupant["nick"] == nick {
+                break occupant;
+            }
+        };
+        assert_eq!((&occupant["role"], &occupant["status"]), (&json!("participant"), &json!("1")), "{occupant}");
+    }
+}
+
 /// Events chatRoomOpened, roomLeft, occupantJoined, occupantLeft, occupantChanged, roomSubjectChanged.
 #[tokio::test(flavor = "multi_thread")]
 async fn comings_goings_and_subjects_are_told_to_who_may_know() {

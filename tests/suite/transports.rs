@@ -49,6 +49,45 @@ async fn all_that_is_said_comes_in_its_order_over_each_transport() {
     }
 }
 
+/// A server declares a namespace again for each element that is in it: this stanza of 234 KiB comes as one of more than 10 MiB. It would
+/// come again on the next stream.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_stanza_that_a_server_makes_larger_ends_the_stream() {
+    let bomb = format!("<x xmlns='urn:x' xmlns:p='{}'>{}</x>", "u".repeat(254), "<p:a/>".repeat(40_000));
+    assert!(bomb.len() < 240 << 10);
+    for transport in Transport::ALL {
+        let house = Plan::new().await.over(transport).await.three().start().await;
+        let (heard, lost) = (house.listen(FULL, "message").await, house.listen(FULL, "will-reconnect").await);
+        let disconnected = house.listen(FULL, "disconnected").await;
+        let stranger = friend("stranger").await;
+        let to = house.account().jid.clone();
+        let full = house.call(FULL, "user.jid", Value::Null).await.ok();
+        let full = full.as_str().unwrap();
+        let said = [
+            format!("<message to='{to}' type='chat'>{bomb}<body>beside it</body></message>"),
+            format!("<message to='{to}' type='chat'><body>before it</body>{bomb}</message>"),
+            format!("<message to='{to}' type='headline'>{bomb}<body>as news</body></message>"),
+            format!("<presence to='{to}'>{bomb}</presence>"),
+            format!("<iq to='{full}' id='1' type='get'>{bomb}</iq>"),
+            format!("<iq to='{full}' id='2' type='result'>{bomb}</iq>"),
+            format!("<message to='{to}' type='chat'><body>after all</body></message>"),
+        ];
+        let stream = stranger.write_raw(&said.concat()).await.unwrap();
+        for (body, is_cut) in [("beside it", true), ("before it", true), ("as news", true), ("after all", false)] {
+            let message = house.heard(FULL, heard).await["payload"]["message"].clone();
+            assert_eq!(
+                (&message["body"], message["cut"].is_string()),
+                (&json!(body), is_cut),
+                "{transport:?}: {message}"
+            );
+        }
+        for event in [lost, disconnected] {
+            assert!(house.heard_so_far(FULL, event).await.is_empty(), "{transport:?}: the stream was lost");
+        }
+        drop(stream);
+    }
+}
+
 /// Where no address is set, the domain is asked (XEP-0156); what it says of places without TLS does not count.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_domain_says_where_it_is_on_the_web() {

@@ -84,17 +84,38 @@ impl<S: AsyncRead + Unpin> Wire<S> {
 
     /// The body behind this head, of at most so many bytes.
     pub(crate) async fn body(&mut self, head: &Head, most: usize) -> Result<Vec<u8>, NoBody> {
+        let length = head.header("content-length").and_then(|length| length.parse::<u64>().ok());
+        if length.is_some_and(|length| length > most as u64) {
+            return Err(NoBody::TooLarge);
+        }
+        let mut body = Vec::new();
+        self.each_part(head, |part| {
+            if part.len() > most - body.len() {
+                return Err(NoBody::TooLarge);
+            }
+            body.extend_from_slice(part);
+            Ok(())
+        })
+        .await?;
+        Ok(body)
+    }
+
+    /// Gives the body behind this head part by part, as it comes, and none of it twice.
+    pub(crate) async fn each_part(
+        &mut self,
+        head: &Head,
+        mut take: impl FnMut(&[u8]) -> Result<(), NoBody>,
+    ) -> Result<(), NoBody> {
         if let Some(encoding) = head.header("content-encoding").filter(|one| !one.eq_ignore_ascii_case("identity")) {
             return Err(NoBody::Compressed(encoding.to_owned()));
         }
         let length = head.header("content-length").map(str::parse).transpose();
         let length = length.map_err(|_| "its length is no number".to_owned())?;
-        let body = match head.header("transfer-encoding") {
-            Some(coding) if coding.eq_ignore_ascii_case("chunked") => self.chunks(most).await?,
-            Some(coding) => return Err(NoBody::Compressed(coding.to_owned())),
-            None => self.rest(length, most).await?,
-        };
-        body.ok_or(NoBody::TooLarge)
+        match head.header("transfer-encoding") {
+            Some(coding) if coding.eq_ignore_ascii_case("chunked") => self.chunks(&mut take).await,
+            Some(coding) => Err(NoBody::Compressed(coding.to_owned())),
+            None => self.rest(length, &mut take).await,
+        }
     }
 
     /// Waits for more; false at the end.
@@ -146,59 +167,74 @@ impl<S: AsyncRead + Unpin> Wire<S> {
         }
     }
 
-    /// A body of this length, or up to the end of the connection. None: there is too much of it.
-    async fn rest(&mut self, length: Option<usize>, most: usize) -> Result<Option<Vec<u8>>, String> {
-        if length.is_some_and(|length| length > most) {
-            return Ok(None);
+    /// A body of this length, or up to the end of the connection.
+    async fn rest(
+        &mut self,
+        length: Option<u64>,
+        take: &mut impl FnMut(&[u8]) -> Result<(), NoBody>,
+    ) -> Result<(), NoBody> {
+        if let Some(length) = length {
+            return self.exactly(length, take).await;
         }
-        while self.bytes.len() < length.unwrap_or(most + 1) {
+        loop {
+            take(&self.bytes)?;
+            self.bytes.clear();
             if !self.more().await? {
-                if length.is_some() {
-                    return Err("it ends too early".to_owned());
-                }
-                break;
+                return Ok(());
             }
         }
-        let further = length.map_or_else(Vec::new, |length| self.bytes.split_off(length));
-        let body = std::mem::replace(&mut self.bytes, further);
-        Ok((body.len() <= most).then_some(body))
     }
 
-    /// A body in chunks (RFC 9112, section 7.1); what the headers behind them say is of no interest. None: there is too much
-    /// of it.
-    async fn chunks(&mut self, most: usize) -> Result<Option<Vec<u8>>, String> {
-        let mut body = Vec::new();
+    /// Gives so many bytes.
+    async fn exactly(
+        &mut self,
+        mut left: u64,
+        take: &mut impl FnMut(&[u8]) -> Result<(), NoBody>,
+    ) -> Result<(), NoBody> {
+        loop {
+            let amount = usize::try_from(left).unwrap_or(usize::MAX).min(self.bytes.len());
+            if amount > 0 {
+                take(&self.bytes[..amount])?;
+                self.bytes.drain(..amount);
+                left -= amount as u64;
+            }
+            if left == 0 {
+                return Ok(());
+            }
+            if !self.more().await? {
+                return Err("it ends too early".to_owned().into());
+            }
+        }
+    }
+
+    /// A body in chunks (RFC 9112, section 7.1); what the headers behind them say is of no interest.
+    async fn chunks(&mut self, take: &mut impl FnMut(&[u8]) -> Result<(), NoBody>) -> Result<(), NoBody> {
         loop {
             let (line, size) = loop {
                 match httparse::parse_chunk_size(&self.bytes) {
                     Ok(httparse::Status::Complete(found)) => break found,
                     Ok(httparse::Status::Partial) if self.bytes.len() < LONGEST_LINE => {}
-                    Ok(_) | Err(_) => return Err("a part of it has no size".to_owned()),
+                    Ok(_) | Err(_) => return Err("a part of it has no size".to_owned().into()),
                 }
                 if !self.more().await? {
-                    return Err("it ends too early".to_owned());
+                    return Err("it ends too early".to_owned().into());
                 }
             };
+            self.bytes.drain(..line);
             if size == 0 {
-                self.bytes.drain(..line);
                 self.trailer().await?;
-                return Ok(Some(body));
+                return Ok(());
             }
-            let size = match usize::try_from(size) {
-                Ok(size) if size <= most.saturating_sub(body.len()) => size,
-                Ok(_) | Err(_) => return Ok(None),
-            };
-            let end = line + size;
-            while self.bytes.len() < end + 2 {
+            self.exactly(size, take).await?;
+            while self.bytes.len() < 2 {
                 if !self.more().await? {
-                    return Err("it ends too early".to_owned());
+                    return Err("it ends too early".to_owned().into());
                 }
             }
-            if &self.bytes[end..end + 2] != b"\r\n" {
-                return Err("a part of it is longer than it says".to_owned());
+            if !self.bytes.starts_with(b"\r\n") {
+                return Err("a part of it is longer than it says".to_owned().into());
             }
-            body.extend_from_slice(&self.bytes[line..end]);
-            self.bytes.drain(..end + 2);
+            self.bytes.drain(..2);
         }
     }
 
@@ -224,24 +260,32 @@ impl<S: AsyncRead + Unpin> Wire<S> {
 mod tests {
     use super::*;
 
-    async fn chunks(text: &str, most: usize) -> Result<Option<Vec<u8>>, String> {
-        Wire::new(text.as_bytes()).chunks(most).await
+    /// The body of an answer with this header.
+    async fn body(header: &str, text: &str, most: usize) -> Result<Vec<u8>, NoBody> {
+        let answer = format!("HTTP/1.1 200 OK\r\n{header}\r\n{text}");
+        let mut wire = Wire::new(answer.as_bytes());
+        let head = wire.head().await.unwrap();
+        wire.body(&head, most).await
     }
 
-    async fn rest(text: &str, length: Option<usize>, most: usize) -> Result<Option<Vec<u8>>, String> {
-        Wire::new(text.as_bytes()).rest(length, most).await
+    async fn chunks(text: &str, most: usize) -> Result<Vec<u8>, NoBody> {
+        body("transfer-encoding: chunked\r\n", text, most).await
+    }
+
+    async fn rest(text: &str, length: Option<usize>, most: usize) -> Result<Vec<u8>, NoBody> {
+        body(&length.map(|length| format!("content-length: {length}\r\n")).unwrap_or_default(), text, most).await
     }
 
     #[tokio::test]
     async fn a_body_ends_where_it_says() {
-        assert_eq!(rest("abcdef", Some(4), 10).await, Ok(Some(b"abcd".to_vec())));
-        assert_eq!(rest("abcd", None, 4).await, Ok(Some(b"abcd".to_vec())));
-        assert_eq!(rest("abcde", None, 4).await, Ok(None));
-        assert_eq!(rest("", Some(5), 4).await, Ok(None));
+        assert_eq!(rest("abcdef", Some(4), 10).await, Ok(b"abcd".to_vec()));
+        assert_eq!(rest("abcd", None, 4).await, Ok(b"abcd".to_vec()));
+        assert_eq!(rest("abcde", None, 4).await, Err(NoBody::TooLarge));
+        assert_eq!(rest("", Some(5), 4).await, Err(NoBody::TooLarge));
         assert!(rest("abc", Some(4), 10).await.is_err());
-        assert_eq!(chunks("3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n", 5).await, Ok(Some(b"abcde".to_vec())));
-        assert_eq!(chunks("3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n", 5).await, Ok(None));
-        assert_eq!(chunks("ffffffffffffffff\r\n", 5).await, Ok(None));
+        assert_eq!(chunks("3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n", 5).await, Ok(b"abcde".to_vec()));
+        assert_eq!(chunks("3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n", 5).await, Err(NoBody::TooLarge));
+        assert!(chunks("ffffffffffffffff\r\n", 5).await.is_err());
         for bad in ["3\r\nabcd\r\n0\r\n\r\n", "3\r\nab", "x\r\n", "3\r\nabc\r\n", ""] {
             assert!(chunks(bad, 50).await.is_err(), "{bad:?}");
         }

@@ -44,6 +44,17 @@ pub struct Spoken {
     pub usage: String,
 }
 
+/// A command as somebody gives it.
+#[derive(Debug)]
+pub(super) struct CommandLine {
+    /// The word by which it is called, with the plugin's id or without.
+    word: String,
+    /// Its name.
+    pub(super) name: String,
+    /// What follows.
+    rest: String,
+}
+
 #[derive(Debug)]
 struct Registered {
     owner: InstanceId,
@@ -213,29 +224,32 @@ impl Session {
         left.ok_or_else(|| CallError::NotFound(format!("the command {name} of {plugin}")))
     }
 
-    /// Does what a message says, if it is a command that somebody gives now.
-    pub(super) fn obey(&mut self, message: &Arc<Message>, turn: &mut Turn<'_>) {
-        if self.commands.all.is_empty() || !is_spoken(message) {
-            return;
-        }
+    /// The command in a message, if somebody gives one of those that there are now.
+    pub(super) fn command_in(&self, message: &Message) -> Option<CommandLine> {
         let prefix = self.settings.command_prefix.as_str();
-        let said = message.said();
-        let Some(line) = said.strip_prefix(prefix) else { return };
-        if prefix.is_empty() {
-            return;
+        if self.commands.all.is_empty() || prefix.is_empty() || !is_spoken(message) {
+            return None;
         }
+        let said = message.said();
+        let line = said.strip_prefix(prefix)?;
         let (word, rest) = line.split_at(line.find(char::is_whitespace).unwrap_or(line.len()));
         if word.len() > PluginId::MAX_LEN + 1 + 4 * MAX_NAME {
-            return;
+            return None;
         }
         let name = word.to_lowercase();
-        if name == HELP {
-            let wanted = words::split(rest, 1).pop();
+        let name = if name == HELP { name } else { self.commands.find(&name)?.1.to_owned() };
+        Some(CommandLine { word: word.to_lowercase(), name, rest: rest.to_owned() })
+    }
+
+    /// Has a command carried out that somebody gives.
+    pub(super) fn obey(&mut self, message: &Arc<Message>, line: &CommandLine, turn: &mut Turn<'_>) {
+        if line.word == HELP {
+            let wanted = words::split(&line.rest, 1).pop();
             return self.help(message, wanted.as_deref(), turn);
         }
-        let Some((_, name, found)) = self.commands.find(&name) else { return };
-        let payload =
-            Payload::Command { name: name.into(), args: words::split(rest, MAX_ARGS), message: Arc::clone(message) };
+        let Some((_, name, found)) = self.commands.find(&line.word) else { return };
+        let args = words::split(&line.rest, MAX_ARGS);
+        let payload = Payload::Command { name: name.into(), args, message: Arc::clone(message) };
         let event = Event { name: self.names.get("command"), at: turn.now, payload };
         turn.out.push(Effect::FireFor(found.owner, event));
     }

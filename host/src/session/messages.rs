@@ -280,7 +280,9 @@ impl Session {
     }
 
     /// The hot path: one allocation, for what all listeners share.
-    fn tell(&mut self, message: Box<Message>, enters: bool, notifies: bool, turn: &mut Turn<'_>) {
+    fn tell(&mut self, mut message: Box<Message>, enters: bool, notifies: bool, turn: &mut Turn<'_>) {
+        let line = self.command_in(&message);
+        message.command = line.as_ref().map(|line| line.name.clone());
         let message = Arc::from(message);
         turn.fire_named(self.message_events.message.clone(), Payload::Message(Arc::clone(&message)));
         if enters {
@@ -289,7 +291,9 @@ impl Session {
         if notifies {
             turn.fire_named(self.message_events.notification.clone(), Payload::Message(Arc::clone(&message)));
         }
-        self.obey(&message, turn);
+        if let Some(line) = line {
+            self.obey(&message, &line, turn);
+        }
     }
 
     /// A message of ours leaves, whether a plugin wrote it as a stanza or not.

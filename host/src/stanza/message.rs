@@ -71,12 +71,18 @@ pub struct Message {
     pub nick: Option<String>,
     /// Its type.
     pub kind: MessageKind,
-    /// The text.
+    /// The text; the first where there are several.
     pub body: Option<String>,
+    /// All texts with their languages, in the order in which they came; empty where there are not several.
+    pub bodies: Vec<(String, String)>,
     /// The subject.
     pub subject: Option<String>,
     /// The thread.
     pub thread: Option<String>,
+    /// The command that the host read in it; `session` sets it.
+    pub command: Option<String>,
+    /// The limit of the host over which a part of it was left out.
+    pub cut: Option<String>,
     /// When it was sent (XEP-0203), else when it came.
     pub at: Timestamp,
     /// It was stored on the way, as somebody says whose word counts, or who gives no name.

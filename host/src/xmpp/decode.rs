@@ -17,6 +17,7 @@ use xmpp_parsers::presence::{Presence as WirePresence, Show as WireShow, Type};
 use xmpp_parsers::stanza::Stanza;
 
 use super::encode::AVATAR;
+use super::intake::{CUT, NOTES, note_texts};
 use super::raw::{RawStanza, is_one_line};
 use crate::card::Avatar;
 use crate::error::StanzaError;
@@ -79,6 +80,7 @@ fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> In
     if !is_own_account(message.from.as_ref(), own) {
         return Incoming::Refused("a carbon that is not from the own account");
     }
+    let cut = cut_note(&message.payloads).cloned();
     // A copy of an error is of the same type; any other that is an error is one of ours that came back.
     let came_back = message.type_ == MessageType::Error;
     let mut wrapper = message.payloads.swap_remove(at);
@@ -86,7 +88,7 @@ fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> In
         return Incoming::Refused("a carbon without a message");
     };
     let stamp = forwarded.get_child("delay", ns::DELAY).and_then(extensions::stamp);
-    match forwarded_message(&mut forwarded) {
+    match forwarded_message(&mut forwarded, cut) {
         Some(inner) if came_back && inner.type_ != MessageType::Error => {
             Incoming::Refused("a carbon that came back as an error")
         }
@@ -100,12 +102,52 @@ fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> In
     }
 }
 
-/// The message that was forwarded, where it can be read. What language it is in as a whole is left out, as `intake` does: a text
-/// without one is told from others by that.
-fn forwarded_message(forwarded: &mut Element) -> Option<WireMessage> {
+/// The message that was forwarded, where it can be read, with the note that a part of it was left out. What language it is in as a
+/// whole is left out, as `intake` does: a text without one is told from others by that.
+fn forwarded_message(forwarded: &mut Element, cut: Option<Element>) -> Option<WireMessage> {
     let mut message = forwarded.remove_child("message", ns::DEFAULT_NS)?;
     message.attrs_mut().remove(&Namespace::XML, "lang");
-    WireMessage::try_from(message).ok()
+    note_texts(&mut message);
+    let mut message = WireMessage::try_from(message).ok()?;
+    message.payloads.extend(cut);
+    Some(message)
+}
+
+/// What `intake` has noted in a stanza.
+#[derive(Debug, Default)]
+struct Notes {
+    /// The limit over which a part of it was left out.
+    cut: Option<String>,
+    /// All texts of a stanza that has several of a kind.
+    texts: Option<Element>,
+}
+
+impl Notes {
+    /// Takes them out again.
+    fn take(payloads: &mut Vec<Element>) -> Self {
+        let mut notes = Self::default();
+        // Most stanzas have none.
+        for note in payloads.extract_if(.., |payload| payload.has_ns(NOTES.as_str())) {
+            match note.name() {
+                CUT => notes.cut = Some(note.text()),
+                _ => notes.texts = Some(note),
+            }
+        }
+        notes
+    }
+
+    /// All texts of this kind, with their languages, in the order in which they came; none where there are not several.
+    fn texts(&self, kind: &str) -> Vec<(String, String)> {
+        let children = self.texts.iter().flat_map(Element::children).filter(|text| text.name() == kind);
+        let lang = |text: &Element| text.attr_ns(&Namespace::XML, "lang").unwrap_or_default().to_owned();
+        let texts: Vec<_> = children.map(|text| (lang(text), text.text())).collect();
+        if texts.len() > 1 { texts } else { Vec::new() }
+    }
+}
+
+/// The note that a part of a message was left out.
+fn cut_note(payloads: &[Element]) -> Option<&Element> {
+    payloads.iter().find(|payload| payload.is(CUT, NOTES.as_str()))
 }
 
 /// Whether a message of ours was copied as sent, one to us as received.
@@ -130,7 +172,7 @@ fn find_carbon(message: &WireMessage) -> Option<(usize, Carbon)> {
 }
 
 fn read_message(
-    message: WireMessage,
+    mut message: WireMessage,
     carbon: Option<Carbon>,
     forwarded_at: Option<Timestamp>,
     own: &FullJid,
@@ -147,8 +189,11 @@ fn read_message(
         MessageType::Error => MessageKind::Error,
     };
     let is_own = is_same_bare(&from, own);
-    let body = best(&message.bodies);
-    let lang = body.map_or("", |(lang, _)| lang.0.as_str());
+    let notes = Notes::take(&mut message.payloads);
+    let bodies = notes.texts("body");
+    // People are shown the first.
+    let body = bodies.first().map(|(lang, text)| (lang.as_str(), text)).or_else(|| only(&message.bodies));
+    let lang = body.map_or("", |(lang, _)| lang);
     let mut found = extensions::read(&message.payloads, kind, lang, &from, own);
     let id = message.id.as_ref().and_then(|id| match kind {
         // What came back was called so, whatever that is.
@@ -178,7 +223,10 @@ fn read_message(
         },
         kind,
         body,
-        subject: best(&message.subjects).map(|(_, text)| text.clone()),
+        subject: first(&notes, "subject", &message.subjects),
+        bodies,
+        command: None,
+        cut: notes.cut,
         thread,
         at: found.delay.or(forwarded_at).unwrap_or(now),
         delayed: found.delay.is_some(),
@@ -206,12 +254,19 @@ pub(super) fn leaving(stanza: &Stanza, own: &FullJid, now: Timestamp) -> Option<
     Some(Message { at: now, delayed: false, claimed_at: None, stanza_id: None, own: true, invite: None, ..message })
 }
 
-/// The text without a language, else the first.
-fn best(texts: &BTreeMap<Lang, String>) -> Option<(&Lang, &String)> {
-    texts.get_key_value("").or_else(|| texts.first_key_value())
+/// The text of a stanza that has one of its kind.
+fn only(texts: &BTreeMap<Lang, String>) -> Option<(&str, &String)> {
+    texts.first_key_value().map(|(lang, text)| (lang.0.as_str(), text))
 }
 
-fn decode_presence(presence: WirePresence, own: &FullJid) -> Presence {
+/// The text of this kind that came first.
+fn first(notes: &Notes, kind: &str, texts: &BTreeMap<Lang, String>) -> Option<String> {
+    let several = notes.texts(kind);
+    several.into_iter().next().map(|(_, text)| text).or_else(|| only(texts).map(|(_, text)| text.clone()))
+}
+
+fn decode_presence(mut presence: WirePresence, own: &FullJid) -> Presence {
+    let notes = Notes::take(&mut presence.payloads);
     let payload = |name: &str, namespace: &str| presence.payloads.iter().find(|payload| payload.is(name, namespace));
     let kind = match presence.type_ {
         Type::None => PresenceKind::Available,
@@ -234,7 +289,7 @@ fn decode_presence(presence: WirePresence, own: &FullJid) -> Presence {
             WireShow::Dnd => Show::Dnd,
             WireShow::Xa => Show::Xa,
         }),
-        status: best(&presence.statuses).map(|(_, text)| text.clone()),
+        status: first(&notes, "status", &presence.statuses),
         priority: presence.priority.0,
         delay: payload("delay", ns::DELAY).and_then(extensions::stamp),
         avatar: payload("x", AVATAR).and_then(avatar),

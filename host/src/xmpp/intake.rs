@@ -1,9 +1,10 @@
 //! What stands between the socket and the library's parser.
 //!
 //! The library bounds neither the size nor the depth of a stanza, gives up the stream over an attribute of 8 KiB, and
-//! throws away without a word what is not as its types want it. So each stanza is held here until it is whole: one that is
-//! over the limits never reaches the parser, and one that it would drop is mended, so that who asked hears an answer and
-//! who asks gets one. The number of stanzas stays the same, since both ends count them (XEP-0198).
+//! throws away without a word what is not as its types want it. So each stanza is held here until it is whole. A child that is over
+//! the limits is left out, whatever its length, and the rest of the stanza goes on; a stanza that the library would drop is mended.
+//! So nobody's stanza ends the stream, and each question has its answer. The number of stanzas stays the same, since both ends count
+//! them (XEP-0198).
 
 use std::io;
 use std::pin::Pin;
@@ -15,12 +16,14 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use self::sieve::Sieve;
 
 mod ending;
+mod held;
+mod limits;
 mod lost;
 mod mend;
 pub(super) mod sieve;
 
 pub(super) use self::ending::{Ending, Listening};
-pub(super) use self::mend::MALFORMED;
+pub(super) use self::mend::{CUT, MALFORMED, NOTES, note_texts};
 pub(super) use self::sieve::{Cutter, MAX_BYTES};
 pub use lost::Lost;
 

@@ -21,11 +21,14 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use self::frames::Narrow;
 use super::connect::{ConnectError, printable};
 use super::framing::{Written, written};
 use super::intake::{Cutter, Ending, Listening, Lost, MAX_BYTES, read_buffered};
 use crate::config::WebUrl;
 use crate::https::{Head, Wire};
+
+pub(super) mod frames;
 
 /// The elements that begin and end a stream (RFC 7395, section 3.3).
 const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
@@ -38,7 +41,7 @@ const MOST_TAGS: usize = 8;
 /// A stream of XMPP within a WebSocket.
 pub(super) struct WebSocket<S> {
     /// What comes of a message is noted below it, since the message comes whole.
-    socket: WebSocketStream<Listening<S>>,
+    socket: WebSocketStream<Narrow<Listening<S>>>,
     /// What came, as it would have come over TCP, and how much of it was read.
     ready: Vec<u8>,
     taken: usize,
@@ -66,9 +69,10 @@ pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     let head = wire.head().await.map_err(refused)?;
     goes_over(&head, &key).map_err(refused)?;
     let (stream, come) = wire.into_parts();
+    let stream = Narrow::new(stream, &come).map_err(|error| refused(error.to_string()))?;
     let limits = WebSocketConfig::default().max_message_size(Some(MAX_BYTES)).max_frame_size(Some(MAX_BYTES));
     Ok(WebSocket {
-        socket: WebSocketStream::from_partially_read(stream, come, Role::Client, Some(limits)).await,
+        socket: WebSocketStream::from_raw_socket(stream, Role::Client, Some(limits)).await,
         ready: Vec::new(),
         taken: 0,
         cutter: Cutter::default(),

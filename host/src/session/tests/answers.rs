@@ -137,7 +137,7 @@ fn questions() -> Vec<Question> {
 
 /// Results, each by a name.
 fn results() -> Vec<(&'static str, String)> {
-    let many = |one: &str| one.repeat(20_000);
+    let many = |one: &str| one.repeat(9_000);
     let (info, admin, owner) = (
         "http://jabber.org/protocol/disco#info",
         "http://jabber.org/protocol/muc#admin",

@@ -12,12 +12,17 @@ use super::body::{Answer, NotBosh};
 use crate::config::{LinkSettings, TlsMode};
 use crate::https::{NoBody, Url, Wire};
 use crate::xmpp::connect::{ConnectError, ascii, printable};
+use crate::xmpp::intake::sieve::Sieve;
 use crate::xmpp::intake::{Ending, Listening, MAX_BYTES};
 use crate::xmpp::reach::reach;
 use crate::xmpp::tls::secure;
 
-/// How long an answer may be: a stanza of the greatest length, and some beside it.
-const MOST: usize = 2 * MAX_BYTES;
+/// The longest answer, after what is over the limits was left out of each stanza: a server says at once all that waits.
+const MOST: usize = 6 * MAX_BYTES;
+/// The longest answer as it comes.
+const MOST_ON_THE_WAY: u64 = 1 << 30;
+/// How much of an answer is enough to say what it is instead.
+const BEGINNING: usize = 1 << 10;
 
 /// What somebody on the way says who may let the same request through a moment later: Request Timeout, Too Early, Too Many
 /// Requests (RFC 9110, section 15.5.9; RFC 8470, section 5.2; RFC 6585, section 4).
@@ -83,12 +88,18 @@ impl Line {
         let head = wire.head().await.map_err(cut)?;
         let answer = match head.status {
             200 => {
-                let bytes = wire.body(&head, MOST).await.map_err(|error| match error {
+                let length = head.header("content-length").and_then(|length| length.parse::<u64>().ok());
+                if length.is_some_and(|length| length > MOST_ON_THE_WAY) {
+                    return Err(self.failure(&format!("an answer has more than {MOST_ON_THE_WAY} bytes"), false));
+                }
+                let mut reading = Reading::default();
+                wire.each_part(&head, |part| reading.take(part)).await.map_err(|error| match error {
                     NoBody::TooLarge => self.failure(&format!("an answer has more than {MOST} bytes"), false),
                     NoBody::Compressed(_) => self.failure("it compresses what nobody asked it to", false),
                     NoBody::Broken(cause) => cut(cause),
                 })?;
-                let text = String::from_utf8(bytes).map_err(|_| self.failure("its answer is no text", false))?;
+                let text =
+                    String::from_utf8(reading.finish()).map_err(|_| self.failure("its answer is no text", false))?;
                 Answer::read(&text).map_err(|error| match error {
                     NotBosh::Page => self.failure("it answers with a web page", false),
                     NotBosh::Other => self.failure("it answers with something else", false),
@@ -122,6 +133,35 @@ impl Line {
             with_former: false,
             answer: None,
         }
+    }
+}
+
+/// An answer as it comes, each stanza in it held to its limits. A server may write a stranger's stanza of 256 KiB as hundreds of
+/// megabytes, and would say it again to the next request.
+struct Reading {
+    sieve: Sieve,
+    kept: Vec<u8>,
+    /// How it begins, for one that is no XML.
+    beginning: Vec<u8>,
+    is_xml: bool,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self { sieve: Sieve::of_a_document(), kept: Vec::new(), beginning: Vec::new(), is_xml: true }
+    }
+}
+
+impl Reading {
+    fn take(&mut self, part: &[u8]) -> Result<(), NoBody> {
+        let room = BEGINNING - self.beginning.len();
+        self.beginning.extend_from_slice(&part[..room.min(part.len())]);
+        self.is_xml = self.is_xml && self.sieve.push(part, &mut self.kept).is_ok();
+        if self.kept.len() > MOST { Err(NoBody::TooLarge) } else { Ok(()) }
+    }
+
+    fn finish(self) -> Vec<u8> {
+        if self.is_xml { self.kept } else { String::from_utf8_lossy(&self.beginning).into_owned().into_bytes() }
     }
 }
 

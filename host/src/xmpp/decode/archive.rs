@@ -8,7 +8,7 @@ use minidom::Element;
 use xmpp_parsers::message::Message as WireMessage;
 use xmpp_parsers::ns;
 
-use super::{extensions, forwarded_message, jid_attribute, read_message};
+use super::{cut_note, extensions, forwarded_message, jid_attribute, read_message};
 use crate::stanza::{ArchiveFin, ArchivePreferences, ArchiveResult, Incoming, MAM};
 use crate::xmpp::raw::weight;
 
@@ -25,6 +25,7 @@ pub(super) fn find(message: &WireMessage) -> Option<usize> {
 /// One message of an archive (XEP-0313, section 4.2).
 pub(super) fn result(mut message: WireMessage, at: usize, own: &FullJid, now: Timestamp) -> Incoming {
     let from = message.from.take().unwrap_or_else(|| Jid::from(own.to_bare()));
+    let cut = cut_note(&message.payloads).cloned();
     let mut result = message.payloads.swap_remove(at);
     let Some(id) = result.attr("id").filter(|id| !id.is_empty() && id.len() <= MAX_ID).map(str::to_owned) else {
         return Incoming::Refused("an archive result without an id");
@@ -39,7 +40,7 @@ pub(super) fn result(mut message: WireMessage, at: usize, own: &FullJid, now: Ti
     let mut author = None;
     if let Some(mut forwarded) = result.remove_child("forwarded", ns::FORWARD) {
         stamp = forwarded.get_child("delay", ns::DELAY).and_then(extensions::stamp);
-        if let Some(inner) = forwarded_message(&mut forwarded) {
+        if let Some(inner) = forwarded_message(&mut forwarded, cut) {
             author = real_author(&inner);
             let mut message = read_message(inner, None, stamp, own, now);
             // The archive knows when it came; what its author stamped it with may be any time.

@@ -98,17 +98,18 @@ fn what_we_said_in_a_room_belongs_to_the_room() {
 }
 
 #[test]
-fn the_text_without_a_language_is_taken_first() {
-    let both = message("", "<body xml:lang='de'>hallo</body><body>hello</body>");
-    assert_eq!(both.body.as_deref(), Some("hello"));
+fn the_text_that_people_are_shown_is_taken_and_all_are_told() {
     assert_eq!(message("", "<body xml:lang='de'>hallo</body>").body.as_deref(), Some("hallo"));
     // What is forwarded may be in a language as a whole, which is that of such a text.
     let inner = INNER.replace("<body>", "<body xml:lang='de'>hallo</body><body>");
     let inner = inner.replace("type='chat'", "type='chat' xml:lang='en'");
     let Incoming::Message(copy) = carbon("from='me@house'", "sent", &inner) else { panic!("a copy was sent") };
-    assert_eq!(copy.body.as_deref(), Some("hi"));
+    let bodies = [("de".to_owned(), "hallo".to_owned()), (String::new(), "hi".to_owned())];
+    assert_eq!((copy.body.as_deref(), copy.bodies.as_slice()), (Some("hallo"), bodies.as_slice()));
+    assert!(!copy.raw.to_xml().contains("urn:parlor"), "{}", copy.raw.to_xml());
     let Incoming::Archived(result) = archived("", RESULT, &forwarded(&inner)) else { panic!("a result was sent") };
-    assert_eq!(result.message.unwrap().body.as_deref(), Some("hi"));
+    let message = result.message.unwrap();
+    assert_eq!((message.body.as_deref(), message.bodies.as_slice()), (Some("hallo"), bodies.as_slice()));
 }
 
 /// Rules carbon.

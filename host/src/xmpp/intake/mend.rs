@@ -4,6 +4,7 @@
 //! it is, and the library then drops it, but counts it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use jid::Jid;
 use minidom::rxml::Namespace;
@@ -25,6 +26,14 @@ use crate::xmpp::raw::DECLARATIONS;
 const UNREADABLE: &str = "urn:parlor:unreadable";
 /// Stands for what is no question although it wants to be one. `decode` knows it, and it is answered as such.
 pub(in crate::xmpp) const MALFORMED: &str = "urn:parlor:malformed";
+
+/// The namespace of what is noted in a stanza for `decode`. It is new for each process, so that nobody else can write it.
+pub(in crate::xmpp) static NOTES: LazyLock<String> =
+    LazyLock::new(|| format!("urn:parlor:intake:{:032x}", rand::random::<u128>()));
+/// Notes that a part of a message was left out, with the limit that it was over.
+pub(in crate::xmpp) const CUT: &str = "cut";
+/// Notes all texts of a stanza that has several of a kind, in the order in which they came.
+const TEXTS: &str = "texts";
 
 /// Whether a stanza with this start tag and so many children may be one that the library refuses.
 pub(super) fn is_odd(head: &[u8], children: usize) -> bool {
@@ -49,7 +58,7 @@ fn is_message_type(kind: &[u8]) -> bool {
 /// The stanza as the library takes it; none where it does so already, or where nothing helps.
 pub(super) fn mend(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut element = parse(bytes)?;
-    let is_told_apart = tell_languages_apart(&mut element);
+    let is_told_apart = tell_languages_apart(&mut element) | note_texts(&mut element);
     if !is_crowded(&element) && Stanza::try_from(element.clone()).is_ok() {
         return is_told_apart.then(|| written(&element).into_bytes());
     }
@@ -77,6 +86,39 @@ fn tell_languages_apart(element: &mut Element) -> bool {
         element.attrs_mut().insert(Namespace::XML, name("lang"), String::new());
     }
     has_several
+}
+
+/// Notes the texts of a message or presence that has several of a kind, and keeps of each kind the first in each language: people are
+/// shown the first, and the library keeps them by language alone, the last of each. Whether there are several.
+pub(in crate::xmpp) fn note_texts(stanza: &mut Element) -> bool {
+    let kinds: &[&str] = match stanza.name() {
+        "message" => &["body", "subject"],
+        "presence" => &["status"],
+        _ => return false,
+    };
+    if stanza.has_child(TEXTS, NOTES.as_str()) {
+        return false;
+    }
+    let is_text = |child: &Element| own(child) && kinds.contains(&child.name());
+    let mut counts = BTreeMap::<&str, usize>::new();
+    for child in stanza.children().filter(|child| is_text(child)) {
+        *counts.entry(child.name()).or_default() += 1;
+    }
+    if counts.values().all(|count| *count < 2) {
+        return false;
+    }
+    let mut texts = Element::bare(TEXTS, NOTES.as_str());
+    let mut met = BTreeSet::new();
+    retain(stanza, |child| {
+        if !is_text(child) {
+            return true;
+        }
+        texts.append_child(child.clone());
+        let lang = child.attr_ns(&Namespace::XML, "lang").unwrap_or_default();
+        met.insert((child.name().to_owned(), lang.to_owned()))
+    });
+    stanza.append_child(texts);
+    true
 }
 
 fn has_several_texts(parent: &Element) -> bool {
@@ -152,11 +194,39 @@ pub(super) fn replacement(head: &[u8], why: &str) -> Vec<u8> {
             copy(&[b"from", b"to", b"type"]);
             "/>".to_owned()
         }
+        // It is told all the same: who wrote it, and that people may be shown something else.
+        (b"message", kind) => {
+            copy(&[b"from", b"to", b"id"]);
+            if kind.is_some_and(is_message_type) {
+                copy(&[b"type"]);
+            }
+            format!(">{}</message>", cut_note(why))
+        }
+        // It is there, and nothing else of it is known; it is none of the other types, all of which ask for something.
+        (b"presence", None) => {
+            copy(&[b"from", b"to"]);
+            "/>".to_owned()
+        }
         // The library knows no such type, and so drops it.
         _ => " type='unreadable'/>".to_owned(),
     };
     made.extend_from_slice(rest.as_bytes());
     made
+}
+
+fn cut_note(why: &str) -> String {
+    format!("<{CUT} xmlns='{}'>{why}</{CUT}>", NOTES.as_str())
+}
+
+/// Notes in a message that a part of it was left out.
+pub(super) fn mark_as_cut(message: &mut Vec<u8>, why: &str) {
+    let note = cut_note(why);
+    if message.ends_with(b"/>") {
+        message.truncate(message.len() - 2);
+        message.extend_from_slice(format!(">{note}</message>").as_bytes());
+    } else if let Some(end) = message.windows(2).rposition(|two| two == b"</") {
+        message.splice(end..end, note.into_bytes());
+    }
 }
 
 /// Why the server ends the stream.
@@ -340,7 +410,7 @@ fn mend_error(error: Option<&Element>) -> Element {
 }
 
 /// The attributes of a start tag, their values with their quotes.
-fn attributes(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub(super) fn attributes(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut rest = &head[head.len().min(1 + super::sieve::name(head).len())..];
     std::iter::from_fn(move || {
         let equals = rest.iter().position(|byte| *byte == b'=')?;
@@ -352,7 +422,7 @@ fn attributes(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-fn unquoted(value: &[u8]) -> &[u8] {
+pub(super) fn unquoted(value: &[u8]) -> &[u8] {
     value.get(1..value.len() - 1).unwrap_or_default()
 }
 

@@ -154,6 +154,7 @@ pub(crate) fn message(message: &Message) -> Value {
     json!({
         "id": message.id, "stanza-id": message.stanza_id, "origin-id": message.origin_id, "chat": message.chat, "from": message.from, "to": message.to,
         "nick": message.nick, "kind": message.kind, "body": message.body, "subject": message.subject,
+        "bodies": message.bodies, "command": message.command, "cut": message.cut,
         "thread": message.thread, "delayed": message.delayed, "carbon": message.carbon, "own": message.own,
         "extensions": extensions, "error": message.error.as_ref().map(|one| &one.condition), "xml": message.xml,
     })

@@ -150,6 +150,26 @@ fn of_several_texts_the_one_without_a_language_can_be_told() {
     }
 }
 
+/// RFC 6121, section 5.2.3 allows one in each language. Clients show the first, and a library that keeps the last would let anybody
+/// say one thing to people and another to bots.
+#[test]
+fn of_several_texts_in_one_language_the_first_is_kept_and_all_are_noted() {
+    for (stanza, text) in [("message", "body"), ("message", "subject"), ("presence", "status")] {
+        let xml = format!(
+            "<{stanza} from='a@b'><{text} xml:lang='en'>1</{text}><{text}>2</{text}><{text} xml:lang='en'>3</{text}>\
+             <{text} xmlns='urn:x'>4</{text}></{stanza}>"
+        );
+        let read = mended(&xml).unwrap_or_else(|| panic!("{xml} was lost"));
+        let (texts, noted) = read.split_once("<texts ").unwrap_or_else(|| panic!("nothing is noted: {read}"));
+        assert!(texts.contains(">1<") && texts.contains(">2<") && !texts.contains(">3<"), "{read}");
+        assert!(texts.contains(">4<") && !noted.contains(">4<"), "{read}");
+        let places: Vec<_> = [">1<", ">2<", ">3<"].map(|one| noted.find(one)).into();
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{read}");
+    }
+    let one = "<message from='a@b'><body>1</body><subject>2</subject></message>";
+    assert!(!mended(one).unwrap().contains("texts"));
+}
+
 #[test]
 fn a_presence_is_not_lost_over_a_detail() {
     for detail in

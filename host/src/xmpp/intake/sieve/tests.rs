@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use super::super::limits::{ANSWER, MAX_DEPTH, MAX_NAMESPACE, OWN_ANSWER, UNASKED};
+use super::super::mend::NOTES;
 use super::*;
 
 const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
@@ -58,31 +60,159 @@ fn no_other_attribute_is_as_short_as_the_name_of_a_namespace() {
     }
 }
 
-#[test]
-fn a_stanza_over_a_limit_is_replaced_and_the_next_one_passes() {
-    let deep = |levels: usize| format!("{}{}", "<x>".repeat(levels), "</x>".repeat(levels));
-    let next = "<message><body>next</body></message>";
-    let bombs = [
-        deep(50_000),
-        "<x/>".repeat(MAX_ELEMENTS),
+/// The note that a part was left out of a message.
+fn cut(why: &str) -> String {
+    format!("<cut xmlns='{}'>{why}</cut>", NOTES.as_str())
+}
+
+fn deep(levels: usize) -> String {
+    format!("{}{}", "<x>".repeat(levels), "</x>".repeat(levels))
+}
+
+/// Children that are too much, each with the limit that it is over.
+fn bombs() -> [(String, &'static str); 9] {
+    let namespace = "u".repeat(MAX_NAMESPACE + 1);
+    [
+        (deep(50_000), "nested too deep"),
+        (format!("<x>{}</x>", "<y/>".repeat(UNASKED.elements)), "too many elements"),
         // The library would copy it for each of them.
-        format!("<x xmlns='{}'>{}</x>", "u".repeat(MAX_NAMESPACE + 1), "<y/>".repeat(9)),
-        format!("<x a='' xmlns:n = \"{}\"/>", "u".repeat(MAX_NAMESPACE + 1)),
-        format!("<x {}/>", "a='' ".repeat(MAX_ATTRIBUTES + 1)),
-        format!("<x a='{}'/>", "y".repeat(MAX_TOKEN + 1)),
-        format!("<{}/>", "y".repeat(MAX_TOKEN + 1)),
-    ];
-    for bomb in bombs {
-        let head = "<message from='m@evil' type='chat'>";
-        assert_eq!(
-            after_header(&format!("{head}{bomb}</message>{next}")),
-            format!("<message type='unreadable'/>{next}")
-        );
+        (format!("<x xmlns='{namespace}'>{}</x>", "<y/>".repeat(9)), "a namespace that is too long"),
+        (format!("<x a='' xmlns:n = \"{namespace}\"/>"), "a namespace that is too long"),
+        (format!("<x>{}</x>", format!("<y {}/>", "a='' ".repeat(99)).repeat(99)), "too many attributes"),
+        (format!("<x a='{}'/>", "y".repeat(MAX_TOKEN + 1)), "a name or an attribute that is too long"),
+        (format!("<{0}>text</{0}>", "y".repeat(MAX_TOKEN + 1)), "a name or an attribute that is too long"),
+        (format!("<x>{}</x>", "y".repeat(UNASKED.bytes)), "too long"),
+        // As a server writes 40,000 elements with a prefix that their parent has declared: a stanza of 234 KiB.
+        (
+            format!("<x xmlns='urn:x'>{}</x>", format!("<a xmlns='{}'/>", "u".repeat(254)).repeat(40_000)),
+            "too many elements",
+        ),
+    ]
+}
+
+#[test]
+fn a_child_over_a_limit_is_left_out_and_the_rest_of_the_message_stays() {
+    let next = "<message><body>next</body></message>";
+    for (bomb, why) in bombs() {
+        let (head, body, cut) = ("<message from='m@evil' type='chat'>", "<body>hi</body>", cut(why));
+        let told = format!("{head}{body}<z/>{cut}</message>{next}");
+        assert_eq!(after_header(&format!("{head}{bomb}{body}<z/></message>{next}")), told, "{why}");
+        assert_eq!(after_header(&format!("{head}{body}<z/>{bomb}</message>{next}")), told, "{why}");
+        assert_eq!(after_header(&format!("{head}{body}{bomb}<z/>{bomb}</message>{next}")), told, "{why}");
     }
     let most = format!("<message>{}</message>", deep(MAX_DEPTH - 2));
     assert_eq!(after_header(&most), most);
-    let long = format!("<message><body>{}</body></message>", "y".repeat(200_000));
+    let long = format!("<message><body>{}</body></message>", "y".repeat(600_000));
     assert_eq!(after_header(&long), long);
+}
+
+/// An occupant whom nobody saw coming could speak all the same.
+#[test]
+fn a_child_over_a_limit_is_left_out_and_the_rest_of_the_presence_stays() {
+    for (bomb, why) in bombs() {
+        for kind in ["", " type='unavailable'"] {
+            let user = "<x xmlns='http://jabber.org/protocol/muc#user'><item role='participant'/></x>";
+            let presence = format!("<presence from='r@m/n'{kind}>{bomb}<show>dnd</show>{user}</presence>");
+            let told = format!("<presence from='r@m/n'{kind}><show>dnd</show>{user}</presence>");
+            assert_eq!(after_header(&presence), told, "{why}");
+        }
+    }
+}
+
+/// XEP-0280 and XEP-0313: what people see in another client, or in the archive, a plugin hears.
+#[test]
+fn a_message_within_a_message_loses_only_the_child_that_is_too_large() {
+    for (bomb, why) in bombs() {
+        let wrapped = |wrapper: &str, bomb: &str, cut: &str| {
+            format!(
+                "<message from='me@home'><{wrapper} xmlns='urn:w' id='1'><forwarded xmlns='urn:xmpp:forward:0'><delay/>\
+                 <message xmlns='jabber:client' from='m@evil'>{bomb}<body>hi</body></message></forwarded></{wrapper}>\
+                 <z/>{cut}</message>"
+            )
+        };
+        for wrapper in ["sent", "received", "result"] {
+            assert_eq!(after_header(&wrapped(wrapper, &bomb, "")), wrapped(wrapper, "", &cut(why)), "{why}");
+        }
+    }
+    // A message that only looks like one that carries another is held to the same limits.
+    for wrappers in [["sent", "sent", "sent"], ["result", "forwarded", "forwarded"], ["result", "result", "message"]] {
+        let [open, close] = ["<", "</"].map(|sign| wrappers.map(|name| format!("{sign}{name}>")));
+        let deep = deep(MAX_DEPTH);
+        let xml = format!("<message>{}{deep}{}<body>hi</body></message>", open.concat(), close.concat());
+        assert!(after_header(&xml).contains("<body>hi</body><cut "), "{wrappers:?}");
+    }
+    let many = "<result><forwarded><message/></forwarded></result>".repeat(UNASKED.elements);
+    assert!(after_header(&format!("<message>{many}<body>hi</body></message>")).contains("<body>hi</body><cut "));
+}
+
+/// Servers pass on what they do not know, also on the stanza itself.
+#[test]
+fn an_attribute_that_is_too_long_costs_a_stanza_nothing_else() {
+    let long = "y".repeat(MAX_TOKEN + 1);
+    for attribute in [format!("a='{long}'"), format!("{long}='a'"), format!("a {}='b'", " ".repeat(MAX_TOKEN))] {
+        let why = cut("a name or an attribute that is too long");
+        let told = format!("<message from='m@evil' id='1' type='chat'><body>hi</body>{why}</message>");
+        for head in [
+            format!("{attribute} from='m@evil' id='1' type='chat'"),
+            format!("from='m@evil' {attribute} id='1' type='chat'"),
+            format!("from='m@evil' id='1' type='chat' {attribute}"),
+        ] {
+            assert_eq!(after_header(&format!("<message {head}><body>hi</body></message>")), told, "{attribute:.20}");
+        }
+    }
+    let many = (0..20_000).map(|number| format!(" a{number}='b'")).collect::<Vec<_>>().concat();
+    let seen = after_header(&format!("<message{many} from='m@evil'><body>hi</body></message>"));
+    assert!(seen.contains(" from='m@evil'><body>hi</body><cut ") && seen.len() < 9_000, "{seen:.100}");
+    // What is declared there may be in use.
+    let prefix = format!("xmlns:p='{}'", "u".repeat(MAX_NAMESPACE + 1));
+    let seen = after_header(&format!("<message {prefix} from='m@evil'><p:x/><body>hi</body></message>"));
+    assert!(
+        seen.contains("<message xmlns:p='urn:parlor:too-long:") && seen.contains("<p:x/><body>hi</body>"),
+        "{seen}"
+    );
+    let carried = after_header(&format!(
+        "<message><sent><forwarded><message {prefix} a='{long}' from='m@evil'><body>hi</body></message></forwarded></sent>\
+         </message>"
+    ));
+    assert!(carried.contains(" from='m@evil'><body>hi</body></message>") && !carried.contains(&long), "{carried:.200}");
+}
+
+/// Nobody hides by words that are hidden behind others.
+#[test]
+fn of_a_crowd_of_children_those_that_people_and_servers_go_by_stay() {
+    let user = "<x xmlns='http://jabber.org/protocol/muc#user'/>";
+    for filler in ["<a/>", "<a b='c'/>", "<x/>", "<body/>", "<delay/>", "<a>some words</a>"] {
+        let crowd = filler.repeat(60_000);
+        let xml = format!("<message><body>first</body>{crowd}<body>last</body><stanza-id/>{user}</message>");
+        let seen = after_header(&xml);
+        for kept in [">first<", ">last<", "stanza-id", "muc#user", ">too many "] {
+            assert!(seen.contains(kept), "{filler}: {kept}");
+        }
+        assert!(seen.len() < UNASKED.bytes && seen.matches('<').count() < 2 * UNASKED.elements, "{}", seen.len());
+        let seen = after_header(&format!("<presence><show>dnd</show>{crowd}{user}</presence>"));
+        assert!(seen.contains("<show>dnd</show>") && seen.contains("muc#user"), "{filler}: {seen:.200}");
+    }
+}
+
+/// A roster may be long, and so may be a list of members; a stranger's answer that nobody asked for may not.
+#[test]
+fn an_answer_may_be_as_long_as_who_gives_it_has_reason_to() {
+    for (from, limit) in [
+        ("", OWN_ANSWER),
+        ("from='me@home'", OWN_ANSWER),
+        ("from='home'", OWN_ANSWER),
+        ("from='room@muc.home'", ANSWER),
+        ("from='me@home/other'", ANSWER),
+        ("from='m@evil/x'", ANSWER),
+        ("from=''", ANSWER),
+    ] {
+        let answer = |items: usize| {
+            let items = "<i/>".repeat(items);
+            after_header(&format!("<iq {from} to='me@home/bot' id='1' type='result'><q>{items}</q></iq>"))
+        };
+        assert!(answer(limit.elements - 2).contains("<i/></q>"), "{from}");
+        assert!(answer(limit.elements).contains("not read: too many elements"), "{from}");
+    }
 }
 
 #[test]
@@ -93,7 +223,7 @@ fn who_asked_and_who_asks_get_an_answer_even_over_the_limits() {
     let answer = after_header(&format!("<iq from='m@evil' id='1' type='result'>{bomb}</iq>"));
     assert!(answer.starts_with("<iq from='m@evil' id='1' type='error'><error") && answer.contains("nested too deep"));
     let gone = after_header(&format!("<presence from='r@m/n' type='unavailable'>{bomb}</presence>"));
-    assert_eq!(gone, "<presence from='r@m/n' type='unavailable'/>");
+    assert_eq!(gone, "<presence from='r@m/n' type='unavailable'></presence>");
     // An id of that length cannot be answered; the stanza is counted and dropped.
     let unanswerable = after_header(&format!("<iq from='m@evil' type='get' id='{}'/>", "y".repeat(9000)));
     assert!(!unanswerable.contains(" id="), "{unanswerable}");
@@ -101,19 +231,32 @@ fn who_asked_and_who_asks_get_an_answer_even_over_the_limits() {
 
 #[test]
 fn memory_is_bounded() {
-    let mut sieve = Sieve::default();
-    let mut out = Vec::new();
-    sieve.push(HEADER.as_bytes(), &mut out).unwrap();
-    sieve.push(b"<message><body>", &mut out).unwrap();
     let chunk = [b'y'; 8192];
-    let end = (0..10_000).find_map(|_| sieve.push(&chunk, &mut out).err());
-    assert_eq!(end, Some(Lost::TooLarge { limit: MAX_BYTES }));
-    assert!(sieve.held.len() <= MAX_BYTES && out.len() < 1000);
-    // Also what is no stanza at all.
-    for endless in [&b"<"[..], b"<?xml ", b"<stream:stream a='"] {
-        let mut sieve = Sieve::default();
-        sieve.push(endless, &mut out).unwrap();
-        assert!((0..10_000).any(|_| sieve.push(&chunk, &mut out).is_err()));
+    // Nothing of what is too long is kept, and the stream goes on behind it.
+    for (begin, end) in [
+        ("<message><body>", "</body></message>"),
+        ("<message a='", "'/>"),
+        ("<message><x a='", "'/></message>"),
+        ("<message><", "/></message>"),
+        ("<presence>", "</presence>"),
+        ("<message><sent><forwarded><message><body>", "</body></message></forwarded></sent></message>"),
+        ("<iq type='result'><q>", "</q></iq>"),
+        ("<iq type='set' from='m@evil'><q>", "</q></iq>"),
+    ] {
+        let (mut sieve, mut out) = (Sieve::default(), Vec::new());
+        sieve.push(format!("{HEADER}{begin}").as_bytes(), &mut out).unwrap();
+        for _ in 0..10_000 {
+            sieve.push(&chunk, &mut out).unwrap();
+            assert!(sieve.held.bytes().len() <= MAX_BYTES && out.len() < 1000, "{begin}");
+        }
+        sieve.push(format!("{end}<presence id='next'/>").as_bytes(), &mut out).unwrap();
+        assert!(out.ends_with(b"<presence id='next'/>"), "{begin}");
+    }
+    // But for what a server says of itself, and what is no stanza at all.
+    for endless in ["<stream:features>", "<", "<?xml ", "<stream:stream a='", "<message><body></body></"] {
+        let (mut sieve, mut out) = (Sieve::within_a_stream(), Vec::new());
+        sieve.push(endless.as_bytes(), &mut out).unwrap();
+        assert!((0..10_000).any(|_| sieve.push(&chunk, &mut out).is_err()), "{endless}");
     }
 }
 

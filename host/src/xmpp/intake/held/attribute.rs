@@ -1,0 +1,86 @@
+//! The attributes of a stanza, of which those that are too long or too many are left out.
+
+use super::{Attribute, Held, Kind, is_stanza, name_of};
+use crate::xmpp::intake::limits::{LONG_NAMESPACE, LONG_TOKEN, MANY_ATTRIBUTES, MAX_SPARE, Use};
+use crate::xmpp::intake::lost::Lost;
+
+impl Held {
+    /// Whether the attribute that is being read declares a namespace.
+    pub(super) fn declares(&self) -> bool {
+        let Some(value) = self.attribute.value else { return false };
+        matches!(Use::of(attribute_name(&self.bytes[self.tag..value])), Use::Namespace | Use::Prefix)
+    }
+
+    /// Whether the tag that is being read is that of a stanza, the one that came or the one that it carries. It loses attributes that
+    /// are too long, and nothing else.
+    pub(super) fn is_tag_of_a_stanza(&self) -> bool {
+        let is_carried = self.wrappers == 2 && self.child.is_some_and(|child| child.at == self.tag);
+        self.kind == Kind::Unknown || (is_carried && !self.is_skipping() && name_of(self.tag()) == b"message")
+    }
+
+    /// Where the attribute begins that is being read, behind the name of its tag.
+    fn attribute_start(&self) -> usize {
+        self.attribute.start.max(self.tag + 1 + name_of(self.tag()).len()).min(self.bytes.len())
+    }
+
+    /// An attribute of a stanza is whole: it stays if somebody needs it, or if there is room.
+    pub(super) fn attribute_ends(&mut self, is_long_name: bool) -> Result<(), Lost> {
+        let start = self.attribute_start();
+        let value = self.attribute.value.unwrap_or(self.bytes.len()).max(start);
+        let length = self.bytes.len() - start;
+        let use_of_it = Use::of(attribute_name(&self.bytes[start..value]));
+        let has_room = self.spare.0 < MAX_SPARE.0 && self.spare.1 <= MAX_SPARE.1;
+        let why = if self.attribute.is_long {
+            Some(LONG_TOKEN)
+        } else if is_long_name {
+            Some(LONG_NAMESPACE)
+        } else {
+            (matches!(use_of_it, Use::Prefix | Use::Spare) && !has_room).then_some(MANY_ATTRIBUTES)
+        };
+        self.attribute.is_long = false;
+        if let Some(why) = why {
+            if !is_stanza(name_of(self.tag())) {
+                return Err(Lost::Unreadable);
+            }
+            self.cut.get_or_insert(why);
+            let has_value = value < self.bytes.len();
+            if use_of_it == Use::Prefix && has_room && has_value {
+                // Elements may use the prefix. It stands for a namespace that nothing else is in.
+                let quote = char::from(self.bytes[value]);
+                self.bytes.truncate(value);
+                self.bytes.extend_from_slice(format!("{quote}urn:parlor:too-long:{value}{quote}").as_bytes());
+            } else {
+                self.bytes.truncate(start);
+            }
+            if self.bytes.len() == start && matches!(use_of_it, Use::Prefix | Use::Namespace) {
+                if self.kind == Kind::Unknown {
+                    self.whole.get_or_insert(why);
+                } else {
+                    self.over(why)?;
+                }
+            }
+        }
+        if use_of_it != Use::Needed {
+            self.spare = (self.spare.0 + 1, self.spare.1 + length);
+        }
+        self.attribute = Attribute { start: self.bytes.len(), ..Attribute::default() };
+        Ok(())
+    }
+
+    /// A tag of a stanza is whole, in which something too long came last.
+    pub(super) fn end_long_tag(&mut self) {
+        if std::mem::take(&mut self.attribute.is_long) {
+            self.bytes.truncate(self.attribute_start());
+            self.bytes.extend_from_slice(if self.is_empty { b"/>" } else { b">" });
+            self.cut.get_or_insert(LONG_TOKEN);
+        }
+    }
+}
+
+/// The name of the attribute that this ends with, an equals sign behind it or not.
+fn attribute_name(before: &[u8]) -> &[u8] {
+    let name = before.trim_ascii_end();
+    let name = name.strip_suffix(b"=").unwrap_or(name).trim_ascii_end();
+    let is_edge = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'');
+    name.rsplit(is_edge).next().unwrap_or_default()
+}

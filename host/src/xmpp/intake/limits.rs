@@ -1,0 +1,117 @@
+//! The limits of what comes in, and what is kept where a stanza is over one of them.
+
+use super::mend;
+
+/// The most bytes of an answer of the own server; a roster of 50,000 contacts fits.
+pub(in crate::xmpp) const MAX_BYTES: usize = 10 * 1024 * 1024;
+/// The deepest nesting of a stanza. Trees are built and dropped recursively, and an overflow of the stack ends the process.
+pub(super) const MAX_DEPTH: usize = 64;
+/// The longest name or attribute; the library's parser gives up the stream at 8192.
+pub(super) const MAX_TOKEN: usize = 8000;
+/// The longest namespace. The library copies it for each element that is in it.
+pub(super) const MAX_NAMESPACE: usize = 256;
+/// The longest start tag of a stanza.
+pub(super) const MAX_HEAD: usize = 64 * 1024;
+/// How many attributes of a start tag are kept that no specification names, and their bytes.
+pub(super) const MAX_SPARE: (usize, usize) = (512, 32 * 1024);
+/// How many children of one name survive in an overfull stanza, from its beginning and from its end.
+pub(super) const FIRST_AND_LAST: usize = 8;
+
+pub(super) const LONG: &str = "too long";
+pub(super) const LONG_TOKEN: &str = "a name or an attribute that is too long";
+pub(super) const LONG_NAMESPACE: &str = "a namespace that is too long";
+pub(super) const MANY_ELEMENTS: &str = "too many elements";
+pub(super) const MANY_ATTRIBUTES: &str = "too many attributes";
+pub(super) const DEEP: &str = "nested too deep";
+
+/// How many places for children are kept from one stanza to the next.
+pub(super) const KEPT_CHILDREN: usize = 64;
+
+/// The children that are kept when a stanza is overfull. People are shown the first body, and servers append who it is from, when it
+/// was sent and under which id it is archived at the end.
+pub(super) const ESSENTIAL: [&[u8]; 14] = [
+    b"body",
+    b"subject",
+    b"thread",
+    b"show",
+    b"status",
+    b"priority",
+    b"x",
+    b"delay",
+    b"stanza-id",
+    b"origin-id",
+    b"occupant-id",
+    b"error",
+    b"replace",
+    b"event",
+];
+/// The children that the library wants at most once in a message, or of which it keeps the last. Presences are looked at anyway.
+pub(super) const ONCE: [&[u8]; 3] = [b"thread", b"body", b"subject"];
+
+/// What one stanza may cost: bytes, elements and attributes. Each element and attribute takes hundreds of bytes once it is parsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limits {
+    pub(super) bytes: usize,
+    pub(super) elements: usize,
+    pub(super) attributes: usize,
+}
+
+/// An answer of the own account or server, which the host asked for, such as a roster.
+pub(super) const OWN_ANSWER: Limits = Limits { bytes: MAX_BYTES, elements: 100_000, attributes: 200_000 };
+/// An answer of somebody else, such as the list of a room's members.
+pub(super) const ANSWER: Limits = Limits { bytes: 2 * 1024 * 1024, elements: 10_000, attributes: 30_000 };
+/// A message, a presence or a request: anybody may send it, asked or not. It costs the connection some milliseconds at most.
+pub(super) const UNASKED: Limits = Limits { bytes: 1024 * 1024, elements: 2_048, attributes: 8_192 };
+
+/// What an attribute of a stanza is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// It says what the stanza is and whose.
+    Needed,
+    /// It declares the namespace of the stanza itself.
+    Namespace,
+    /// It declares a prefix.
+    Prefix,
+    /// Nobody here reads it.
+    Spare,
+}
+
+impl Use {
+    pub(super) fn of(name: &[u8]) -> Self {
+        match name {
+            b"from" | b"to" | b"id" | b"type" | b"xml:lang" => Self::Needed,
+            b"xmlns" => Self::Namespace,
+            _ if name.starts_with(b"xmlns:") => Self::Prefix,
+            _ => Self::Spare,
+        }
+    }
+}
+
+/// Whether an element only carries another message, so that what is too large in that one is left out there: a copy (XEP-0280)
+/// or a result of an archive (XEP-0313).
+pub(super) fn is_wrapper(level: usize, name: &[u8]) -> bool {
+    match level {
+        2 => matches!(name, b"result" | b"sent" | b"received"),
+        3 => name == b"forwarded",
+        4 => name == b"message",
+        _ => false,
+    }
+}
+
+/// The limits of an IQ with this start tag.
+pub(super) fn limits_of_iq(head: &[u8]) -> Limits {
+    let said = |wanted: &[u8]| {
+        mend::attributes(head).find(|(name, _)| *name == wanted).map(|(_, value)| mend::unquoted(value))
+    };
+    if !matches!(said(b"type"), Some(b"result" | b"error")) {
+        return UNASKED;
+    }
+    let (from, to) = (said(b"from"), said(b"to").unwrap_or_default());
+    let bare = to.split(|byte| *byte == b'/').next().unwrap_or_default();
+    let domain = bare.rsplit(|byte| *byte == b'@').next().unwrap_or_default();
+    match from {
+        None => OWN_ANSWER,
+        Some(from) if !from.is_empty() && (from == bare || from == domain) => OWN_ANSWER,
+        Some(_) => ANSWER,
+    }
+}
