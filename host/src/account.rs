@@ -20,7 +20,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jid::Jid;
 use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -33,6 +33,7 @@ use crate::chance::Chance;
 use crate::clock::{Clock, Watch};
 use crate::config::{AccountConfig, LinkSettings, Settings};
 use crate::error::CallError;
+use crate::fair;
 use crate::plugins::InstanceId;
 use crate::router::{Mailbox, Names, Router, Shadow};
 use crate::session::{Answer, Command, Effect, OwnArchive, Sent, Session};
@@ -43,11 +44,9 @@ use crate::xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, LogIn, Lost,
 pub use logins::Credentials;
 pub use shared::{Connection, Shared};
 
-/// How many commands of plugins may wait for the account's task; further ones wait to be put in.
+/// How many commands of one plugin may wait for the account's task, or for the link if they send something. Further ones of the same
+/// plugin wait to be put in.
 const COMMANDS: usize = 256;
-
-/// How many commands that send something may wait for the link; further ones wait to be put in.
-const SENDING: usize = 256;
 
 /// How many commands are done before the link has its turn again.
 const BATCH: usize = 32;
@@ -78,12 +77,22 @@ enum Order {
     Stop { done: oneshot::Sender<()> },
 }
 
-/// A command on its way. What sends something holds a permit, so that the task may put it aside until there is room on the
-/// link, and go on with what needs none.
+/// Who asks something of the account's task. Askers are served in turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Asker {
+    /// The host itself.
+    Host,
+    /// A plugin, whose calls hold up nobody else's.
+    Plugin(InstanceId),
+}
+
+/// What is asked of the account's task in its asker's turn.
 #[derive(Debug)]
-struct Asked {
-    command: Command,
-    _permit: Option<OwnedSemaphorePermit>,
+enum Asked {
+    /// A command for the session. One that sends something waits for room in the link.
+    Command(Command),
+    /// An order that plugins may give, too.
+    Order(Order),
 }
 
 /// An account and its task.
@@ -105,7 +114,7 @@ impl Account {
     }
 
     fn begin(config: AccountConfig, store: Store, clock: Clock, within: Option<Within>) -> Self {
-        let (commands, command_receiver) = mpsc::channel(COMMANDS);
+        let (asked, asked_receiver) = fair::queue(|_| COMMANDS);
         let (orders, order_receiver) = mpsc::channel(ORDERS);
         let (connection, connection_receiver) = watch::channel(Connection::Offline);
         let (archive, archive_receiver) = watch::channel(None);
@@ -125,8 +134,7 @@ impl Account {
             names: Names::default(),
             secrets: ArcSwap::default(),
             tokens: Tokens::default(),
-            commands,
-            sending: Arc::new(Semaphore::new(SENDING)),
+            asked,
             orders,
             owner_requests: Mutex::new(Some(owner_requests)),
             connection: connection_receiver,
@@ -148,10 +156,9 @@ impl Account {
             connection,
             archive,
             rooms_told,
-            commands: command_receiver,
+            asked: asked_receiver,
             orders: order_receiver,
             owner_requests: requests,
-            parked: VecDeque::new(),
             outbox: VecDeque::new(),
             in_question: None,
             hears_nobody: false,
@@ -206,12 +213,11 @@ struct Worker {
     archive: watch::Sender<Option<OwnArchive>>,
     /// How often rooms have said whether they have one.
     rooms_told: watch::Sender<u64>,
-    commands: mpsc::Receiver<Asked>,
+    /// What plugins ask for; its gate is the link.
+    asked: fair::Receiver<Asker, Asked>,
     orders: mpsc::Receiver<Order>,
     /// Where commands of owners go.
     owner_requests: mpsc::Sender<AdHocRequest>,
-    /// Commands that wait for room in the link; each holds a permit.
-    parked: VecDeque<Asked>,
     /// What the link had no room for.
     outbox: VecDeque<(Outgoing, Option<Sent>)>,
     /// What the archive is asked for before it is sent again.
@@ -237,16 +243,15 @@ impl Worker {
         loop {
             if heard == BATCH {
                 heard = 0;
-                self.take_waiting(BATCH);
+                self.take_waiting(BATCH).await;
             }
-            self.unpark();
             alarm.set(self.session.next_deadline(), self.now());
             let has_room = self.has_room();
             tokio::select! {
                 // What happens is to follow from what comes, and not from chance. What is seldom goes first; the link would
                 // leave nothing to commands, but for the turn that they have above.
                 biased;
-                // `Shared`, which this task holds too, keeps both channels open.
+                // `Shared`, which this task holds too, keeps both queues open.
                 Some(order) = self.orders.recv() => match order {
                     Order::Stop { done } => {
                         self.close(Farewell::Stop).await;
@@ -275,12 +280,12 @@ impl Worker {
                         self.on_link(event);
                     }
                 }
-                Some(asked) = self.commands.recv() => {
+                Some((_, asked)) = self.asked.recv(has_room) => {
                     heard = 0;
-                    self.take(asked);
+                    self.take(asked).await;
                     // What came together is written together.
                     self.apply();
-                    self.take_waiting(BATCH - 1);
+                    self.take_waiting(BATCH - 1).await;
                 }
             }
             self.apply();
@@ -291,21 +296,23 @@ impl Worker {
         self.shared.clock.now()
     }
 
-    /// Takes so many commands, as far as some wait.
-    fn take_waiting(&mut self, most: usize) {
+    /// Takes so many things that plugins ask for, as far as some wait.
+    async fn take_waiting(&mut self, most: usize) {
         for _ in 0..most {
-            let Ok(asked) = self.commands.try_recv() else { return };
-            self.take(asked);
+            let has_room = self.has_room();
+            let Some((_, asked)) = self.asked.try_take(has_room) else { return };
+            self.take(asked).await;
             self.apply();
         }
     }
 
-    /// Does what a plugin asked for, or puts it aside until the link has room for what it sends.
-    fn take(&mut self, asked: Asked) {
-        if asked.command.sends() && !(self.parked.is_empty() && self.has_room()) {
-            self.parked.push_back(asked);
-        } else {
-            self.execute(asked.command);
+    /// Does what a plugin asked for.
+    async fn take(&mut self, asked: Asked) {
+        match asked {
+            Asked::Order(order) => self.on_order(order).await,
+            // Its call was given up while it waited for its turn.
+            Asked::Command(command) if command.is_abandoned() => {}
+            Asked::Command(command) => self.execute(command),
         }
     }
 
@@ -315,17 +322,6 @@ impl Worker {
             self.note_activity();
         }
         self.session.command(command, self.now(), &mut self.effects);
-    }
-
-    /// Does what was put aside, as far as there is room now.
-    fn unpark(&mut self) {
-        while !self.parked.is_empty()
-            && self.has_room()
-            && let Some(asked) = self.parked.pop_front()
-        {
-            self.execute(asked.command);
-            self.apply();
-        }
     }
 
     /// A plugin does something: somebody looks, and for some time to come.
@@ -386,7 +382,8 @@ impl Worker {
             Order::LogIn(credentials, answer) if !self.logins.open => self.logins.wait_for_plugins(credentials, answer),
             Order::LogIn(credentials, answer) => self.log_in(credentials, answer),
             Order::Forget { instance, done } => {
-                self.parked.retain(|asked| !asked.command.is_abandoned());
+                // First: what it has asked for must not register anything under an instance that is gone.
+                self.asked.forget(&Asker::Plugin(instance));
                 self.session.instance_gone(instance, &mut self.effects);
                 self.apply();
                 let _ = done.send(());
@@ -576,13 +573,6 @@ impl Worker {
         // Its capacity is used again.
         self.effects = effects;
         self.flush();
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        // Whoever waits for a permit would wait for ever.
-        self.shared.sending.close();
     }
 }
 

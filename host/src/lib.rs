@@ -13,6 +13,7 @@ pub mod control;
 mod document;
 pub mod error;
 pub mod event;
+mod fair;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
 mod harmless;

@@ -14,7 +14,7 @@ use jid::{BareJid, FullJid};
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Shared, Worker};
+use super::{Asker, Shared, Worker};
 use crate::session::{Command, Pager};
 use crate::stanza::{ArchiveQuery, Cursor, Message};
 use crate::xmpp::RawStanza;
@@ -198,7 +198,7 @@ async fn look(shared: &Shared, mut sought: Marks, since: Timestamp, deadline: In
     while !sought.is_empty()
         && let Some(next) = pager.next_page()
     {
-        let asked = shared.ask(|answer| Command::QueryArchive { by: None, query: Box::new(next), answer });
+        let asked = shared.ask(Asker::Host, |answer| Command::QueryArchive { by: None, query: Box::new(next), answer });
         let error = match timeout_at(deadline, asked).await {
             Ok(Ok(page)) => {
                 let error = pager.took(&page).err();

@@ -5,15 +5,16 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, Guard};
 use jid::{BareJid, Jid};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::logins::Credentials;
-use super::{Asked, Order};
+use super::{Asked, Asker, Order};
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::config::{AccountName, Settings};
 use crate::error::CallError;
 use crate::event::{Event, EventName, Payload};
+use crate::fair;
 use crate::harmless::harmless;
 use crate::plugins::{InstanceId, PluginId};
 use crate::router::{Course, Mailbox, Names, Router};
@@ -44,9 +45,8 @@ pub struct Shared {
     pub(super) secrets: ArcSwap<BTreeMap<String, BTreeSet<PluginId>>>,
     /// Those of its BOSH session, while it has one.
     pub(super) tokens: Tokens,
-    pub(super) commands: mpsc::Sender<Asked>,
-    /// One permit for each command that sends something.
-    pub(super) sending: Arc<Semaphore>,
+    /// What plugins ask of the account's task, served in turn.
+    pub(super) asked: fair::Sender<Asker, Asked>,
     pub(super) orders: mpsc::Sender<Order>,
     /// Commands of owners, until somebody hears them.
     pub(super) owner_requests: Mutex<Option<mpsc::Receiver<AdHocRequest>>>,
@@ -180,40 +180,40 @@ impl Shared {
         self.rooms_told.clone()
     }
 
-    /// Asks the session for something and waits for the answer. Waits first while too many commands are under way; what
-    /// sends something also waits for the link, and holds up nothing else.
-    pub async fn ask<R>(&self, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
+    /// Asks the session for something and waits for the answer. A command waits for those of the same asker, and for its turn among
+    /// all askers. One that sends something also waits until the link has room; other commands pass it meanwhile.
+    pub async fn ask<R>(&self, by: Asker, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
         let (answer, arrives) = Answer::channel();
         let command = command(answer);
-        let permit = if command.sends() {
-            Some(Arc::clone(&self.sending).acquire_owned().await.map_err(|_| CallError::Stopped)?)
-        } else {
-            None
-        };
-        self.commands.send(Asked { command, _permit: permit }).await.map_err(|_| CallError::Stopped)?;
+        let gated = command.sends();
+        self.put(by, fair::Item { value: Asked::Command(command), turns: 1, gated }).await?;
         arrives.await.unwrap_or(Err(CallError::Stopped))
+    }
+
+    async fn put(&self, by: Asker, asked: fair::Item<Asked>) -> Result<(), CallError> {
+        self.asked.put(by, asked).await.map_err(|fair::Closed| CallError::Stopped)
     }
 
     /// Waits for a promise of the host's in nobody's name.
     pub async fn until(&self, promise: &str) -> Result<Payload, CallError> {
         let (by, name) = (InstanceId::next(), promise.into());
-        self.ask(|answer| Command::WaitUntil { by, name, answer }).await
+        self.ask(Asker::Host, |answer| Command::WaitUntil { by, name, answer }).await
     }
 
     /// Ends the stream cleanly; it is not connected again until somebody logs in.
-    pub async fn disconnect(&self) -> Result<(), CallError> {
-        self.order_and_wait(Order::Disconnect).await
+    pub async fn disconnect(&self, by: Asker) -> Result<(), CallError> {
+        self.order_and_wait(by, Order::Disconnect).await
     }
 
     /// Logs in, with the configured password or another one, and waits until that is done. Not before every plugin had its
     /// chance to listen, and never sooner than a while after the last attempt.
-    pub async fn log_in(&self, credentials: Option<Credentials>) -> Result<(), CallError> {
-        self.order_and_wait(|answer| Order::LogIn(credentials, answer)).await
+    pub async fn log_in(&self, by: Asker, credentials: Option<Credentials>) -> Result<(), CallError> {
+        self.order_and_wait(by, |answer| Order::LogIn(credentials, answer)).await
     }
 
     /// Disconnects, and forgets what belonged to the session.
-    pub async fn log_out(&self) -> Result<(), CallError> {
-        self.order_and_wait(Order::LogOut).await
+    pub async fn log_out(&self, by: Asker) -> Result<(), CallError> {
+        self.order_and_wait(by, Order::LogOut).await
     }
 
     /// Takes away everything that was registered under an instance.
@@ -249,9 +249,10 @@ impl Shared {
         self.snapshot.store(Arc::new(snapshot));
     }
 
-    async fn order_and_wait(&self, order: impl FnOnce(Answer<()>) -> Order) -> Result<(), CallError> {
+    /// Gives an order that a plugin may give, in its turn, and waits for the answer.
+    async fn order_and_wait(&self, by: Asker, order: impl FnOnce(Answer<()>) -> Order) -> Result<(), CallError> {
         let (answer, arrives) = Answer::channel();
-        self.order(order(answer)).await?;
+        self.put(by, Asked::Order(order(answer)).into()).await?;
         arrives.await.unwrap_or(Err(CallError::Stopped))
     }
 
@@ -286,6 +287,7 @@ impl Shared {
         self.router.route_missed(to.instance(), event, &|jid| snapshot.is_contact(jid))
     }
 
+    /// Gives an order of the host's. Never called in a plugin's own task: all orders wait in one channel.
     pub(super) async fn order(&self, order: Order) -> Result<(), CallError> {
         self.orders.send(order).await.map_err(|_| CallError::Stopped)
     }

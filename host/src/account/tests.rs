@@ -1,6 +1,7 @@
 //! An account beside a server that follows a script: what plugins and the owner see of it.
 
 mod contacts;
+mod fairness;
 mod leaving;
 mod logins;
 mod simulated;
@@ -57,7 +58,7 @@ async fn until_it_is(account: &Account, state: impl FnMut(&Connection) -> bool) 
 async fn send(shared: &Shared, body: &str) -> Result<(), CallError> {
     let xml = format!("<message to='friend@localhost'><body>{body}</body></message>");
     let stanza = RawStanza::parse(&xml, &shared.snapshot().jid).unwrap();
-    shared.ask(|answer| Command::SendRaw { by: InstanceId::next(), stanza, answer }).await
+    shared.ask(Asker::Host, |answer| Command::SendRaw { by: InstanceId::next(), stanza, answer }).await
 }
 
 /// An account whose server has gone away, and whose link has no room: what a plugin sends waits.
@@ -78,7 +79,7 @@ async fn waiting_call(account: &Account) -> JoinHandle<Result<(), CallError>> {
     let shared = Arc::clone(account.shared());
     let call = tokio::spawn(async move { send(&shared, "late").await });
     soon("the command", async {
-        while account.shared().sending.available_permits() == SENDING {
+        while account.shared().asked.waiting(&Asker::Host) == 0 {
             tokio::task::yield_now().await;
         }
     })
@@ -116,14 +117,14 @@ async fn a_full_link_holds_up_nobody_who_sends_nothing() {
     let peer = Peer::start(Manners::default()).await;
     let account = stuck(&peer).await;
     let shared = account.shared();
-    let calls: Vec<_> = (0..SENDING + 3)
+    let calls: Vec<_> = (0..COMMANDS + 3)
         .map(|_| {
             let shared = Arc::clone(shared);
             tokio::spawn(async move { send(&shared, "late").await })
         })
         .collect();
     soon("the commands", async {
-        while shared.sending.available_permits() > 0 {
+        while shared.asked.waiting(&Asker::Host) < COMMANDS {
             tokio::task::yield_now().await;
         }
     })
@@ -131,9 +132,14 @@ async fn a_full_link_holds_up_nobody_who_sends_nothing() {
     let by = InstanceId::next();
     for round in 0..3 {
         let names = vec![format!("promise{round}").into()];
-        let added = shared.ask(|answer| Command::AddPromises { by, names, most: 16, answer });
+        let added = shared.ask(Asker::Plugin(by), |answer| Command::AddPromises { by, names, most: 16, answer });
         assert_eq!(soon("a promise", added).await, Ok(round + 1));
-        let emitted = shared.ask(|answer| Command::Emit { by, name: "done".into(), payload: Payload::None, answer });
+        let emitted = shared.ask(Asker::Plugin(by), |answer| Command::Emit {
+            by,
+            name: "done".into(),
+            payload: Payload::None,
+            answer,
+        });
         assert_eq!(soon("an event", emitted).await, Ok(()));
     }
     assert!(calls.iter().all(|call| !call.is_finished()));
@@ -192,7 +198,7 @@ async fn cut_while_writing(third: &str) -> (Peer, Account, PeerSession) {
 async fn send_with_id(shared: &Shared, body: &str) -> Result<(), CallError> {
     let xml = format!("<message to='friend@localhost' id='id-{body}'><body>{body}</body></message>");
     let stanza = RawStanza::parse(&xml, &shared.snapshot().jid).unwrap();
-    shared.ask(|answer| Command::SendRaw { by: InstanceId::next(), stanza, answer }).await
+    shared.ask(Asker::Host, |answer| Command::SendRaw { by: InstanceId::next(), stanza, answer }).await
 }
 
 /// The archive has what was said by these to these, and says so, or gives an answer that is none.
@@ -322,7 +328,10 @@ async fn a_question_that_was_cut_ends_and_is_not_asked_again() {
     let xml = "<iq to='friend@localhost/x' type='get' id='q'><query xmlns='urn:example:question'/></iq>";
     let question = tokio::spawn(async move {
         let iq = RawStanza::parse_request(xml, &shared.snapshot().jid).unwrap();
-        shared.ask(|answer| Command::SendIq { by: InstanceId::next(), iq, answer }).await.map(|answer| answer.to_xml())
+        shared
+            .ask(Asker::Host, |answer| Command::SendIq { by: InstanceId::next(), iq, answer })
+            .await
+            .map(|answer| answer.to_xml())
     });
     soon("the question", session.hear_text("urn:example:question")).await;
     drop(session);
@@ -478,7 +487,7 @@ async fn what_leaves_is_told_in_the_order_in_which_it_leaves() {
     let shared = account.shared();
     let own = shared.snapshot().jid.clone();
     let iq = RawStanza::parse("<iq type='get' id='q'><ping xmlns='urn:xmpp:ping'/></iq>", &own).unwrap();
-    shared.ask(|answer| Command::SendRaw { by: InstanceId::next(), stanza: iq, answer }).await.unwrap();
+    shared.ask(Asker::Host, |answer| Command::SendRaw { by: InstanceId::next(), stanza: iq, answer }).await.unwrap();
     send(shared, "one").await.unwrap();
     send(shared, "two").await.unwrap();
     for body in ["one", "two"] {
@@ -500,7 +509,7 @@ async fn rooms_are_entered_again_where_the_session_was_lost() {
         let shared = Arc::clone(account.shared());
         let opening = tokio::spawn(async move {
             let (by, jid, wish) = (InstanceId::next(), ROOM.parse().unwrap(), Box::default());
-            shared.ask(|answer| Command::OpenRoom { by, jid, wish, answer }).await
+            shared.ask(Asker::Host, |answer| Command::OpenRoom { by, jid, wish, answer }).await
         });
         soon("the entrance", until_said(&mut session, "to=\"hall@rooms.localhost/bot\"")).await;
         let occupant = |nick: &str, status: &str| {
@@ -579,7 +588,7 @@ async fn how_long_nobody_may_look_can_be_changed() {
     let set = async |seconds: u32| {
         let values = BTreeMap::from([("csi_waiting_time".to_owned(), seconds.into())]);
         let set = |answer| Command::ChangeSettings { values, wins: Wins::Always, answer };
-        account.shared().ask(set).await.unwrap();
+        account.shared().ask(Asker::Host, set).await.unwrap();
     };
     set(1).await;
     soon("the silence", session.hear_text("<inactive xmlns='urn:xmpp:csi:0'")).await;

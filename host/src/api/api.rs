@@ -121,7 +121,7 @@ async fn emit<T: Send + 'static>(
     super::slow_down(&instance.emitted, 1.0, || format!("{} events a second", instance.limits.events_per_second))
         .await?;
     let by = instance.id;
-    instance.account.ask(|answer| Command::Emit { by, name, payload, answer }).await
+    instance.ask(|answer| Command::Emit { by, name, payload, answer }).await
 }
 
 fn stanza(
@@ -175,7 +175,7 @@ async fn send(instance: &Instance, xml: &str) -> Result<(), CallError> {
     let read = || stanza(instance, xml, RawStanza::parse);
     let stanza = in_turn(instance, read()?, read).await?;
     let by = instance.id;
-    instance.account.ask(|answer| Command::SendRaw { by, stanza, answer }).await
+    instance.ask(|answer| Command::SendRaw { by, stanza, answer }).await
 }
 
 async fn send_iq(instance: &Arc<Instance>, xml: &str) -> Result<String, CallError> {

@@ -93,7 +93,7 @@ async fn query_all<T: Send + 'static>(
 /// Asks for one page.
 async fn ask(instance: &Instance, query: ArchiveQuery) -> Result<ArchivePage, CallError> {
     let (by, query) = (Some(instance.id), Box::new(query));
-    instance.account.ask(|answer| Command::QueryArchive { by, query, answer }).await
+    instance.ask(|answer| Command::QueryArchive { by, query, answer }).await
 }
 
 /// Asks for a page that does not follow one which came before, and whether it is what it seems.

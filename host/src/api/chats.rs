@@ -166,5 +166,5 @@ async fn send<T: Send + 'static>(
     let draft = Box::new(draft(message)?);
     instance.require(Permission::MessagesSend, Target::Jid(&to))?;
     pace(&instance).await?;
-    instance.account.ask(|answer| Command::SendMessage { to, kind: MessageKind::Chat, draft, answer }).await
+    instance.ask(|answer| Command::SendMessage { to, kind: MessageKind::Chat, draft, answer }).await
 }

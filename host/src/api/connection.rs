@@ -25,7 +25,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 async fn disconnect(instance: &Instance) -> Result<(), CallError> {
     instance.require(Permission::SessionControl, Target::None)?;
     pace_order(instance).await?;
-    instance.account.disconnect().await
+    instance.in_turn(instance.account.disconnect(instance.asker())).await
 }
 
 #[cfg(test)]

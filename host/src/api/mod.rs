@@ -223,7 +223,7 @@ async fn pace_order(instance: &Instance) -> Result<(), CallError> {
 /// Has it do that, once the plugin may.
 async fn order<R>(instance: &Instance, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
     pace_order(instance).await?;
-    instance.account.ask(command).await
+    instance.ask(command).await
 }
 
 /// Has the server or somebody else asked, once the plugin may.
@@ -241,7 +241,7 @@ async fn put<R>(
 ) -> Result<R, CallError> {
     let question = question.sent();
     let _waits = instance.waits_for_session();
-    let result = instance.account.ask(command).await;
+    let result = instance.ask(command).await;
     question.answered();
     result
 }

@@ -439,7 +439,7 @@ async fn open(instance: &Arc<Instance>, argument: &str, jid: &str, wish: &RoomWi
         // Only now: of a list of rooms, all but a few wait, and each may be wished as much as fills a stanza.
         let (by, wish) = (instance.id, Box::new(wish.clone()));
         let _waits = instance.waits_for_session();
-        instance.account.ask(|answer| Command::OpenRoom { by, jid, wish, answer }).await
+        instance.ask(|answer| Command::OpenRoom { by, jid, wish, answer }).await
     };
     let opened = opening.await;
     place.ended(opened.is_ok());
@@ -474,7 +474,7 @@ async fn send<T: Send + 'static>(
     instance.require(Permission::RoomsSend, Target::Room(&jid))?;
     pace(&instance).await?;
     let to = jid.into();
-    instance.account.ask(|answer| Command::SendMessage { to, kind: MessageKind::Groupchat, draft, answer }).await
+    instance.ask(|answer| Command::SendMessage { to, kind: MessageKind::Groupchat, draft, answer }).await
 }
 
 #[cfg(test)]

@@ -181,7 +181,7 @@ mod tests {
         let (instance, _mailbox) = disconnected_instance("\"settings.read\" = true", Limits::default());
         let values = Values::from([("token".to_owned(), "canary".into())]);
         let written = |answer| Command::ChangeSettings { values, wins: Wins::Always, answer };
-        instance.account.ask(written).await.unwrap();
+        instance.ask(written).await.unwrap();
         assert_eq!(get(&instance, "token").unwrap().as_deref(), Some("\"canary\""));
         instance.account.keep_secret(&instance.plugin, ["token"].into_iter());
         assert_eq!(get(&instance, "token").unwrap(), None);

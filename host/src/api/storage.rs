@@ -57,8 +57,8 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
                 }
                 pace(&instance, LIST).await?;
                 let data = instance.account.data();
-                let (keys, next) =
-                    data.keys(owner(&instance), prefix, after, limit as usize).await.map_err(|error| failed(&error))?;
+                let page = instance.in_turn(data.keys(owner(&instance), prefix, after, limit as usize)).await;
+                let (keys, next) = page.map_err(|error| failed(&error))?;
                 Ok(Page { keys, next })
             }
             .await,
@@ -85,7 +85,8 @@ async fn get(instance: &Instance, key: String) -> Result<Option<Vec<u8>>, CallEr
     let key = check_key("key", key)?;
     pace(instance, CALL).await?;
     let mut reading = Reading { instance, bytes: LONGEST_VALUE };
-    let value = instance.account.data().get(owner(instance), key).await.map_err(|error| failed(&error))?;
+    let value = instance.in_turn(instance.account.data().get(owner(instance), key)).await;
+    let value = value.map_err(|error| failed(&error))?;
     reading.bytes = value.as_ref().map_or(0, Vec::len);
     Ok(value)
 }
@@ -123,7 +124,8 @@ async fn change<T: Send + 'static>(
     // Both together may be more than a second brings, for which nobody could wait.
     owe(&instance, expected);
     let write = Write { key, value, expires, only };
-    match instance.account.data().write(owner(&instance), quota, write).await.map_err(|error| failed(&error))? {
+    let written = instance.in_turn(instance.account.data().write(owner(&instance), quota, write)).await;
+    match written.map_err(|error| failed(&error))? {
         Written::TooMuch => Err(CallError::OverLimit(format!("{quota} bytes of storage"))),
         written => Ok(written),
     }

@@ -78,14 +78,14 @@ async fn login(instance: &Arc<Instance>, credentials: Option<(String, Supplied)>
     instance.require(Permission::SessionControl, Target::None)?;
     pace_order(instance).await?;
     let _waits = instance.waits_for_session();
-    account.log_in(credentials).await
+    account.log_in(instance.asker(), credentials).await
 }
 
 async fn logout(instance: &Arc<Instance>) -> Result<(), CallError> {
     instance.require(Permission::SessionControl, Target::None)?;
     pace_order(instance).await?;
     let _waits = instance.waits_for_session();
-    instance.account.log_out().await
+    instance.account.log_out(instance.asker()).await
 }
 
 async fn set<T: Send + 'static>(
@@ -103,7 +103,7 @@ async fn change(instance: &Instance, value: Option<StatusValue>, message: Option
     }
     instance.require(Permission::StatusWrite, Target::None)?;
     pace_for_all(instance).await?;
-    instance.account.ask(|answer| Command::SetStatus { value, message, answer }).await
+    instance.ask(|answer| Command::SetStatus { value, message, answer }).await
 }
 
 #[cfg(test)]

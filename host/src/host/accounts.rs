@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{Host, INITIALIZE, Plugin, Standing, dependencies};
-use crate::account::{Account, Connection, Shared};
+use crate::account::{Account, Asker, Connection, Shared};
 use crate::config::{AccountConfig, AccountName, Config, Settings};
 use crate::plugins::order::{self, Strictness};
 use crate::plugins::policy::Entry;
@@ -149,7 +149,7 @@ impl Host {
         };
         join_all(going.into_iter().map(async |account| {
             // No later process goes on with its session.
-            let _ = account.shared().log_out().await;
+            let _ = account.shared().log_out(Asker::Host).await;
             let name = account.shared().name.clone();
             account.stop().await;
             tracing::info!(account = %name, "account removed");

@@ -33,6 +33,7 @@ use self::handed::Handed;
 use self::lasting::Buckets;
 pub(super) use self::lasting::Lasting;
 use self::mail::{SlowHandler, Spare, fire_timers, handle, next_due, next_mail, waiting_mail};
+pub(super) use self::open::Waits;
 pub(crate) use self::open::{OpenArchiveQuery, OpenCall, OpenQuestion, Rooms};
 pub use self::usage::{LimitUse, Usage};
 use super::InstanceId;
@@ -132,8 +133,8 @@ pub struct Instance {
     cut_off: Mutex<Vec<Handed>>,
     /// Whether nothing of it runs but handlers: it has started, and does not stop yet.
     only_handles: AtomicBool,
-    /// Calls that wait for the session: their time is not held against the plugin.
-    waits: watch::Sender<usize>,
+    /// Calls that wait for others: their time is not held against the plugin.
+    waits: watch::Sender<Waits>,
     timers: Mutex<Timers>,
     timers_changed: Notify,
     /// Up to where in archives it has come, if it catches up.
@@ -199,7 +200,7 @@ impl Instance {
             handlers: Mutex::default(),
             cut_off: Mutex::default(),
             only_handles: AtomicBool::new(false),
-            waits: watch::Sender::new(0),
+            waits: watch::Sender::default(),
             timers: Mutex::default(),
             timers_changed: Notify::new(),
             account,

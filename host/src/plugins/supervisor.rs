@@ -25,7 +25,7 @@ use super::catch_up;
 use super::denials::Denial;
 use super::engine::{Compiled, Engine, PAUSE_FOR_ROOM};
 use super::id::PluginId;
-use super::instance::{self, Backlog, Ended, Instance, Lasting, Parting, Start};
+use super::instance::{self, Backlog, Ended, Instance, Lasting, Parting, Start, Waits};
 use super::log_level::ChosenLevel;
 use super::quantity::show_duration;
 use super::settings::OwnSettings;
@@ -296,7 +296,7 @@ async fn some_call_waits(mut instance: watch::Receiver<Option<Arc<Instance>>>) {
     let found = instance.wait_for(Option::is_some).await.ok().and_then(|instance| instance.clone());
     if let Some(instance) = found {
         // The sender lives in the instance, which this holds.
-        let _ = instance.waits().wait_for(|waits| *waits > 0).await;
+        let _ = instance.waits().wait_for(|waits| waits.for_session > 0).await;
     }
 }
 
@@ -469,7 +469,8 @@ async fn watch_over(
     stopped: &mut watch::Receiver<Option<Parting>>,
 ) -> Ended {
     let limit = instance.limits.initialize;
-    let mut started = std::pin::pin!(within_own_time(initialized, instance.waits(), limit));
+    let mut started =
+        std::pin::pin!(within_own_time(initialized, instance.waits(), limit, || instance.cpu.kept_waiting()));
     let mut slow = std::pin::pin!(tokio::time::sleep(limit));
     loop {
         tokio::select! {
@@ -485,7 +486,7 @@ async fn watch_over(
                 break;
             }
             // What it waits for may never come, and no dead-line says so.
-            () = &mut slow, if !slow.is_elapsed() => if *instance.waits().borrow() > 0 {
+            () = &mut slow, if !slow.is_elapsed() => if instance.waits().borrow().for_session > 0 {
                 tracing::warn!(
                     plugin = %instance.plugin, account = %shared.account.name,
                     "plugin has not started: its initialize waits for the connection or for another plugin"
@@ -547,11 +548,17 @@ fn books(admitted: &Admitted, account: &account::Shared) -> Books {
     Books::kept_in(account.data().positions(owner))
 }
 
-/// Waits for `done` for as long as `limit`, not counting the time during which the plugin waits for the session.
-async fn within_own_time(mut done: oneshot::Receiver<()>, mut waits: watch::Receiver<usize>, limit: Duration) -> bool {
-    let mut left = limit;
+/// Waits for `done` for as long as `limit`, not counting the time during which the plugin waits for others: in a call, or for the
+/// processor (`kept_waiting`, in all).
+async fn within_own_time(
+    mut done: oneshot::Receiver<()>,
+    mut waits: watch::Receiver<Waits>,
+    limit: Duration,
+    kept_waiting: impl Fn() -> Duration,
+) -> bool {
+    let (mut left, mut credited) = (limit, kept_waiting());
     loop {
-        let waiting = *waits.borrow_and_update() > 0;
+        let waiting = waits.borrow_and_update().any();
         let began = tokio::time::Instant::now();
         tokio::select! {
             biased;
@@ -561,7 +568,14 @@ async fn within_own_time(mut done: oneshot::Receiver<()>, mut waits: watch::Rece
                 Err(_) => std::future::pending().await,
             },
             changed = waits.changed() => if changed.is_err() { std::future::pending().await },
-            () = tokio::time::sleep(left), if !waiting => return false,
+            () = tokio::time::sleep(left), if !waiting => {
+                let all = kept_waiting();
+                left = all.saturating_sub(std::mem::replace(&mut credited, all));
+                if left.is_zero() {
+                    return false;
+                }
+                continue;
+            }
         }
         if !waiting {
             left = left.saturating_sub(began.elapsed());
@@ -594,12 +608,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn time_that_a_plugin_waits_for_the_session_is_not_held_against_it() {
         let (done, receiver) = oneshot::channel();
-        let waits = watch::Sender::new(1);
+        let waits = watch::Sender::new(Waits { for_session: 1, for_turn: 0 });
         let limit = Duration::from_secs(10);
-        let own_time = tokio::spawn(within_own_time(receiver, waits.subscribe(), limit));
+        let own_time = tokio::spawn(within_own_time(receiver, waits.subscribe(), limit, || Duration::ZERO));
         tokio::time::sleep(Duration::from_hours(1)).await;
         assert!(!own_time.is_finished());
-        waits.send_replace(0);
+        waits.send_replace(Waits { for_session: 0, for_turn: 1 });
+        tokio::time::sleep(Duration::from_hours(1)).await;
+        assert!(!own_time.is_finished(), "others are served before it");
+        waits.send_replace(Waits::default());
         tokio::time::sleep(Duration::from_secs(9)).await;
         assert!(!own_time.is_finished());
         done.send(()).unwrap();
@@ -609,14 +626,32 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_initialize_that_takes_too_long_of_its_own_time_fails() {
         let (_done, receiver) = oneshot::channel();
-        let waits = watch::Sender::new(0);
-        let own_time = tokio::spawn(within_own_time(receiver, waits.subscribe(), Duration::from_secs(10)));
+        let waits = watch::Sender::<Waits>::default();
+        let own_time =
+            tokio::spawn(within_own_time(receiver, waits.subscribe(), Duration::from_secs(10), || Duration::ZERO));
         tokio::time::sleep(Duration::from_secs(6)).await;
         // A call in between starts no new allowance.
-        waits.send_replace(1);
+        waits.send_replace(Waits { for_session: 1, for_turn: 0 });
         tokio::time::sleep(Duration::from_mins(1)).await;
-        waits.send_replace(0);
+        waits.send_replace(Waits::default());
         tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(own_time.is_finished());
+        assert!(!own_time.await.unwrap());
+    }
+    #[tokio::test(start_paused = true)]
+    async fn time_that_others_have_the_processor_is_not_held_against_a_plugin() {
+        let (_done, receiver) = oneshot::channel();
+        let waits = watch::Sender::<Waits>::default();
+        let kept_waiting = Arc::new(std::sync::atomic::AtomicU64::new(5));
+        let counted = Arc::clone(&kept_waiting);
+        let kept = move || Duration::from_secs(counted.load(Relaxed));
+        let own_time = tokio::spawn(within_own_time(receiver, waits.subscribe(), Duration::from_secs(10), kept));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // What was before it began counts for nothing.
+        kept_waiting.store(12, Relaxed);
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        assert!(!own_time.is_finished());
+        tokio::time::sleep(Duration::from_secs(2)).await;
         assert!(own_time.is_finished());
         assert!(!own_time.await.unwrap());
     }

@@ -43,6 +43,8 @@ pub struct Account {
     interrupted: AtomicBool,
     /// It is in the yard now.
     in_yard: AtomicBool,
+    /// For how long in all it was ready to go on and was not let, in nanoseconds.
+    kept_waiting: AtomicU64,
     /// How much of the burst was used up when it was last looked at, and when that was.
     spent: Mutex<Option<(Duration, Instant)>>,
 }
@@ -51,6 +53,11 @@ impl Account {
     /// All CPU time that the instance has used.
     pub fn used(&self) -> Duration {
         Duration::from_nanos(self.used.load(Relaxed))
+    }
+
+    /// For how long in all it was ready to go on while others had the processor.
+    pub(super) fn kept_waiting(&self) -> Duration {
+        Duration::from_nanos(self.kept_waiting.load(Relaxed))
     }
 
     /// Whether the instance runs in the yard, because it has used more than its share, or the one before it failed.
@@ -205,7 +212,7 @@ impl<R> Metered<R> {
         }
     }
 
-    /// For how long it could have gone on by now and was not let: the yard runs when nobody else wants to.
+    /// For how long it could have gone on by now and was not let: the yard runs when nobody else wants to, and seats are few.
     fn starved(&self, opened: Option<Instant>) -> Duration {
         let ready = self.wakes.woken().max(self.settled_at);
         opened.map_or(ready, |opened| opened.max(ready)).elapsed()
@@ -248,7 +255,9 @@ impl<R> Future for Metered<R> {
             seat = ready!(this.seat.get_or_insert_with(|| this.seats.next()).as_mut().poll(context));
             this.seat = None;
         }
-        let starved = if in_yard { this.starved(opened) } else { Duration::ZERO };
+        let kept_waiting = this.starved(opened);
+        this.account.kept_waiting.fetch_add(nanos(kept_waiting), Relaxed);
+        let starved = if in_yard { kept_waiting } else { Duration::ZERO };
         this.wakes.task.register(context.waker());
         let began = thread_cpu();
         this.account.poll_began.store(began, Relaxed);
@@ -560,12 +569,15 @@ mod tests {
             let mut metered = Metered::new(guest, account, SMALL, ticker.clone(), Seats::new(1));
             metered.balance /= 4;
             assert!(!moves(&mut metered));
+            let before = metered.account.kept_waiting();
             // Others have the processor for so long that its share of that is its whole burst.
             burn(Duration::from_millis(20));
             if waits {
                 metered.waker.wake_by_ref();
             }
             assert_eq!(moves(&mut metered), waits);
+            let kept_waiting = metered.account.kept_waiting().saturating_sub(before);
+            assert_eq!(kept_waiting >= Duration::from_millis(20), !waits, "{kept_waiting:?}");
         }
         ticker.stop();
     }

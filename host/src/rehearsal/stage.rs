@@ -12,7 +12,7 @@ use super::names;
 use super::notes::{Happened, Notes};
 use super::script::Act;
 use super::shown::Shown;
-use crate::account::Account;
+use crate::account::{Account, Asker};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
 use crate::nearest::nearest;
@@ -371,14 +371,14 @@ impl Stage {
         let key = "auto_join_rooms";
         let values = self.given.settings.get(key).map(|rooms| (key.to_owned(), rooms)).into_iter().collect();
         let change = |answer| Command::ChangeSettings { values, wins: Wins::Always, answer };
-        account.shared().ask(change).await.map_err(|error| error.to_string())?;
+        account.shared().ask(Asker::Host, change).await.map_err(|error| error.to_string())?;
         if self.server.is_cut() {
             return Ok(());
         }
         // What somebody says there next is heard only by who is in.
         let (by, jid) = (InstanceId::next(), room.clone());
         let enter = |answer| Command::OpenRoom { by, jid, wish: Box::default(), answer };
-        let _ = tokio::time::timeout(PATIENCE, account.shared().ask(enter)).await;
+        let _ = tokio::time::timeout(PATIENCE, account.shared().ask(Asker::Host, enter)).await;
         Ok(())
     }
 

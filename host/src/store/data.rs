@@ -1,20 +1,21 @@
 //! What plugins keep: keys and values for each plugin and account, with a quota and perhaps an end.
 //!
-//! Writes that wait for the thread at the same time are made durable together, so that many writers pay for one flush of the disk
-//! between them. Each write is acknowledged after that flush, and each either happens as a whole or not at all.
+//! Each write is acknowledged after the disk was flushed, and either happens as a whole or not at all.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use jid::BareJid;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::reader::Reads;
-use super::{Job, Positions, Store, StoreError, file};
+use super::reader::{Reads, WeakReads};
+use super::work::{Job, Lane, PendingWrite, Task, WeakTasks};
+use super::{Health, Positions, Store, StoreError, file};
 use crate::clock::Clock;
+use crate::fair;
 use crate::plugins::PluginId;
 use crate::xmpp::is_one_line;
 
@@ -24,8 +25,6 @@ pub const LONGEST_KEY: usize = 512;
 pub const LONGEST_VALUE: usize = 256 << 10;
 /// What an entry counts beside its key and value.
 const ENTRY: u64 = 64;
-/// How many writes may wait; further ones wait to be put in.
-const WAITING: usize = 2_048;
 /// How many bytes of keys one page has.
 const PAGE: usize = 64 << 10;
 /// How many entries are looked at for one page, whether they have expired or not.
@@ -57,7 +56,7 @@ pub fn is_key(text: &str) -> bool {
 }
 
 /// Whose data.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner {
     /// The account.
     pub account: BareJid,
@@ -117,54 +116,18 @@ pub(super) type Page = (Vec<String>, Option<String>);
 /// What plugins keep. Cheap to clone. It does not keep the store's thread going: when that has ended, nothing is kept.
 #[derive(Debug, Clone)]
 pub struct PluginData {
-    jobs: mpsc::WeakSender<Job>,
-    reads: Option<mpsc::WeakSender<Reads>>,
-    waiting: Arc<Waiting>,
+    tasks: WeakTasks,
+    reads: Option<WeakReads>,
     path: PathBuf,
     clock: Clock,
-}
-
-/// Writes that wait for the thread.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    /// None: the thread has ended, and nothing is written any more.
-    writes: Mutex<Option<Vec<Waits>>>,
-    room: Arc<Semaphore>,
-}
-
-impl Default for Waiting {
-    fn default() -> Self {
-        Self { writes: Mutex::new(Some(Vec::new())), room: Arc::new(Semaphore::new(WAITING)) }
-    }
-}
-
-/// Held by the thread: however that ends, whoever waits for it hears of the end.
-pub(super) struct Served(pub(super) Arc<Waiting>);
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        // Dropped answers say so. What comes from now on is not taken.
-        drop(self.0.held().take());
-    }
-}
-
-#[derive(Debug)]
-struct Waits {
-    owner: Owner,
-    quota: u64,
-    write: Write,
-    /// When it was asked for, in milliseconds of the Unix clock.
-    now: i64,
-    answer: oneshot::Sender<rusqlite::Result<Written>>,
 }
 
 impl PluginData {
     /// In this store.
     pub(super) fn new(store: &Store, clock: Clock) -> Self {
         Self {
-            jobs: store.jobs.downgrade(),
-            reads: store.reads.as_ref().map(mpsc::Sender::downgrade),
-            waiting: Arc::clone(&store.waiting),
+            tasks: store.tasks.downgrade(),
+            reads: store.reads.as_ref().map(fair::Sender::downgrade),
             path: store.path.clone(),
             clock,
         }
@@ -172,13 +135,13 @@ impl PluginData {
 
     /// Up to where in archives this plugin has come.
     pub fn positions(&self, owner: Owner) -> Positions {
-        Positions::new(self.jobs.clone(), owner, self.path.clone())
+        Positions::new(self.tasks.clone(), owner, self.path.clone())
     }
 
     /// The value of a key.
     pub async fn get(&self, owner: Owner, key: String) -> Result<Option<Vec<u8>>, StoreError> {
-        let now = self.now();
-        self.read(move |file| value(file, &owner, &key, now)).await
+        let (owner, now) = (Arc::new(owner), self.now());
+        self.read(Lane::Plugin(Arc::clone(&owner)), move |file| value(file, &owner, &key, now)).await
     }
 
     /// At most so many keys that begin with `prefix`, after this one; and after which one to go on.
@@ -189,44 +152,23 @@ impl PluginData {
         after: Option<String>,
         most: usize,
     ) -> Result<(Vec<String>, Option<String>), StoreError> {
-        let now = self.now();
-        self.read(move |file| keys(file, &owner, &prefix, after.as_deref(), most, now)).await
+        let (owner, now) = (Arc::new(owner), self.now());
+        let lane = Lane::Plugin(Arc::clone(&owner));
+        self.read(lane, move |file| keys(file, &owner, &prefix, after.as_deref(), most, now)).await
     }
 
     /// How many bytes each plugin keeps on each account, as its quota counts them; whoever keeps nothing may be left out.
     pub async fn sizes(&self) -> Result<BTreeMap<Owner, u64>, StoreError> {
-        self.read(sizes).await
+        self.read(Lane::Host, sizes).await
     }
 
     /// Changes a key, and waits until that is on disk.
     pub async fn write(&self, owner: Owner, quota: u64, write: Write) -> Result<Written, StoreError> {
-        // Closed never, so this only waits.
-        let _room = self.waiting.room.acquire().await.map_err(|_| StoreError::Ended)?;
-        // The way to the thread comes first: whoever is gone while he waits for it has left nothing behind that nobody
-        // would fetch.
-        let jobs = self.jobs.upgrade().ok_or(StoreError::Ended)?;
-        let slot = jobs.reserve().await.map_err(|_| StoreError::Ended)?;
         let (answer, arrives) = oneshot::channel();
-        let is_first = {
-            let mut writes = self.waiting.held();
-            let writes = writes.as_mut().ok_or(StoreError::Ended)?;
-            writes.push(Waits { owner, quota, write, now: self.now(), answer });
-            writes.len() == 1
-        };
-        if is_first {
-            let waiting = Arc::clone(&self.waiting);
-            // Whoever comes until the thread gets to it comes along.
-            slot.send(Box::new(move |file| {
-                let result = waiting.flush(file);
-                if let Err(error) = &result {
-                    tracing::error!(%error, "what plugins keep could not be written");
-                }
-                file::health(&result)
-            }));
-        } else {
-            drop(slot);
-        }
-        drop(jobs);
+        let owner = Arc::new(owner);
+        let lane = Lane::Plugin(Arc::clone(&owner));
+        let task = Task::Write(PendingWrite { owner, quota, write, now: self.now(), answer });
+        self.tasks.put(lane, task.item()).await.map_err(|fair::Closed| StoreError::Ended)?;
         let result = arrives.await.map_err(|_| StoreError::Ended)?;
         result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
     }
@@ -238,81 +180,75 @@ impl PluginData {
     /// Reads something, beside the thread that writes if that is possible.
     async fn read<R: Send + 'static>(
         &self,
+        lane: Lane,
         read: impl FnOnce(&Connection) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, StoreError> {
         let (answer, arrives) = oneshot::channel();
         // Whoever asked may be gone when it is answered.
-        if let Some(reads) = &self.reads {
-            let reads = reads.upgrade().ok_or(StoreError::Ended)?;
-            let job: Reads = Box::new(move |file| {
-                let result = file.and_then(read);
-                let health = file::health(&result);
-                drop(answer.send(result));
-                health
-            });
-            reads.send(job).await.map_err(|_| StoreError::Ended)?;
+        let tell = move |result: rusqlite::Result<R>| {
+            let health = file::health(&result);
+            drop(answer.send(result));
+            health
+        };
+        let is_put = if let Some(reads) = &self.reads {
+            let read: Reads = Box::new(move |file| tell(file.and_then(read)));
+            reads.put(lane, read).await
         } else {
-            let jobs = self.jobs.upgrade().ok_or(StoreError::Ended)?;
-            let job: Job = Box::new(move |file| {
-                let result = read(file);
-                let health = file::health(&result);
-                drop(answer.send(result));
-                health
-            });
-            jobs.send(job).await.map_err(|_| StoreError::Ended)?;
-        }
+            let job: Job = Box::new(move |file| tell(read(file)));
+            self.tasks.put(lane, Task::Job(job)).await
+        };
+        is_put.map_err(|fair::Closed| StoreError::Ended)?;
         let result = arrives.await.map_err(|_| StoreError::Ended)?;
         result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
     }
 }
 
-impl Waiting {
-    /// Held for a moment only.
-    fn held(&self) -> MutexGuard<'_, Option<Vec<Waits>>> {
-        self.writes.lock().unwrap_or_else(PoisonError::into_inner)
+/// Makes these changes durable at once.
+pub(super) fn flush(file: &mut Connection, writes: Vec<PendingWrite>) -> Health {
+    let result = try_flush(file, writes);
+    if let Err(error) = &result {
+        tracing::error!(%error, "what plugins keep could not be written");
     }
+    file::health(&result)
+}
 
-    /// Makes all that waits durable at once.
-    fn flush(&self, file: &mut Connection) -> rusqlite::Result<()> {
-        let writes = self.held().as_mut().map(std::mem::take).unwrap_or_default();
-        // On disk even if the machine loses power, unlike what is only a cache.
-        file.pragma_update(None, "synchronous", "full")?;
-        let result = (|| {
-            let mut change = file.transaction()?;
-            let mut done = Vec::with_capacity(writes.len());
-            for waits in &writes {
-                // One that fails takes no other along.
-                let one = change.savepoint()?;
-                let outcome = match write(&one, &waits.owner, waits.quota, &waits.write, waits.now) {
-                    // The file is begun anew for that: nobody is to be told that something is in it.
-                    Err(error) if file::is_broken(&error) => return Err(error),
-                    outcome => outcome,
-                };
-                if outcome.is_ok() {
-                    one.commit()?;
-                }
-                done.push(outcome);
+fn try_flush(file: &mut Connection, writes: Vec<PendingWrite>) -> rusqlite::Result<()> {
+    // On disk even if the machine loses power, unlike what is only a cache.
+    file.pragma_update(None, "synchronous", "full")?;
+    let result = (|| {
+        let mut change = file.transaction()?;
+        let mut done = Vec::with_capacity(writes.len());
+        for pending in &writes {
+            // One that fails takes no other along.
+            let one = change.savepoint()?;
+            let outcome = match write(&one, &pending.owner, pending.quota, &pending.write, pending.now) {
+                // The file is begun anew for that: nobody is to be told that something is in it.
+                Err(error) if file::is_broken(&error) => return Err(error),
+                outcome => outcome,
+            };
+            if outcome.is_ok() {
+                one.commit()?;
             }
-            change.commit()?;
-            Ok(done)
-        })();
-        let restored = file.pragma_update(None, "synchronous", "normal");
-        match result {
-            Ok(done) => {
-                for (waits, outcome) in writes.into_iter().zip(done) {
-                    // Whoever asked may be gone; it is done all the same.
-                    let _ = waits.answer.send(outcome);
-                }
-                restored
+            done.push(outcome);
+        }
+        change.commit()?;
+        Ok(done)
+    })();
+    let restored = file.pragma_update(None, "synchronous", "normal");
+    match result {
+        Ok(done) => {
+            for (pending, outcome) in writes.into_iter().zip(done) {
+                // Whoever asked may be gone; it is done all the same.
+                let _ = pending.answer.send(outcome);
             }
-            Err(error) => {
-                let error: rusqlite::Error = error;
-                // Dropped answers say that it was not done.
-                for waits in writes {
-                    let _ = waits.answer.send(Err(again(&error)));
-                }
-                Err(error)
+            restored
+        }
+        Err(error) => {
+            let error: rusqlite::Error = error;
+            for pending in writes {
+                let _ = pending.answer.send(Err(again(&error)));
             }
+            Err(error)
         }
     }
 }
@@ -808,7 +744,7 @@ mod tests {
                     };
                     data.write(owner("a"), 500, one).await.unwrap();
                 }
-                let (kept, noted): (i64, i64) = data.read(|file| {
+                let (kept, noted): (i64, i64) = data.read(Lane::Host, |file| {
                     let sum = format!("SELECT coalesce(sum(length(CAST(key AS BLOB)) + length(value) + {ENTRY}), 0) FROM plugin_data");
                     let noted = "SELECT coalesce(sum(bytes), 0) FROM plugin_data_size";
                     Ok((file.query_row(&sum, [], |row| row.get(0))?, file.query_row(noted, [], |row| row.get(0))?))

@@ -14,13 +14,14 @@ mod position;
 mod reader;
 mod roster;
 mod session;
+mod work;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 pub use data::{
     DataError, DataFile, Kept, LONGEST_KEY, LONGEST_VALUE, Only, Owner, PluginData, Write, Written, is_key,
@@ -30,17 +31,16 @@ pub use roster::{KeptRoster, RosterKeeper};
 pub use session::SessionKeeper;
 
 use crate::clock::Clock;
-use data::{Served, Waiting};
-use reader::Reads;
+use crate::fair;
 
-/// How many jobs may wait for the thread.
+use reader::ReadsSender;
+use work::{Inbox, Job, Lane, Task, Tasks, Work};
+
+/// How many jobs of the host may wait for the thread.
 const JOBS: usize = 1_024;
 
 /// The name of the file in the data folder.
 const FILE: &str = "parlor.db";
-
-/// What the thread is asked to do. It gets the file, and says whether that turned out to be broken.
-type Job = Box<dyn FnOnce(&mut Connection) -> Health + Send>;
 
 /// How the file fared in a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,11 +80,9 @@ pub struct OpenError {
 /// A handle on the file. Cheap to clone; the thread ends with the last one.
 #[derive(Debug, Clone)]
 pub struct Store {
-    jobs: mpsc::Sender<Job>,
+    tasks: Tasks,
     /// The way to the reader; none where only the thread itself sees what is stored.
-    reads: Option<mpsc::Sender<Reads>>,
-    /// What plugins wait for to be written.
-    waiting: Arc<Waiting>,
+    reads: Option<ReadsSender>,
     path: PathBuf,
     /// Closes when the thread has ended, and the file is closed.
     ended: watch::Receiver<()>,
@@ -113,38 +111,32 @@ impl Store {
     /// One that forgets everything at its end, and works on the runtime itself: where its clock stands still, nobody may wait
     /// for another thread, since time would go on to whatever is due next.
     pub fn on_runtime() -> Self {
-        let (jobs, mut waiting) = mpsc::channel::<Job>(JOBS);
+        let (tasks, mut inbox) = Inbox::new();
         let (alive, ended) = watch::channel(());
         let mut connection = file::in_memory();
-        let shared = Arc::<Waiting>::default();
-        let served = Served(Arc::clone(&shared));
         tokio::spawn(async move {
-            let _served = served;
-            while let Some(job) = waiting.recv().await {
+            while let Some(work) = inbox.next().await {
                 // There is no file that could break.
-                let _ = job(&mut connection);
+                let _ = perform(work, &mut connection);
             }
             drop(alive);
         });
-        Self { jobs, reads: None, waiting: shared, path: PathBuf::new(), ended }
+        Self { tasks, reads: None, path: PathBuf::new(), ended }
     }
 
     fn serve(mut connection: Connection, path: PathBuf, is_on_disk: bool) -> Self {
-        let (jobs, mut waiting) = mpsc::channel::<Job>(JOBS);
+        let (tasks, mut inbox) = Inbox::new();
         let file = path.clone();
         let (alive, ended) = watch::channel(());
         let alive = Arc::new(alive);
         // Says to the reader that the file is another one.
         let begun = Arc::new(AtomicU64::new(0));
         let reads = is_on_disk
-            .then(|| reader::serve(path.clone(), Arc::clone(&begun), Arc::clone(&alive), jobs.downgrade()))
+            .then(|| reader::serve(path.clone(), Arc::clone(&begun), Arc::clone(&alive), tasks.downgrade()))
             .flatten();
-        let shared = Arc::<Waiting>::default();
-        let served = Served(Arc::clone(&shared));
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || {
-            let _served = served;
-            while let Some(job) = waiting.blocking_recv() {
-                if job(&mut connection) == Health::Broken {
+            while let Some(work) = inbox.wait() {
+                if perform(work, &mut connection) == Health::Broken {
                     // Closed first, so that nothing holds the file when it is set aside.
                     drop(connection);
                     file::set_aside(&file, "it turned out to be broken");
@@ -162,7 +154,7 @@ impl Store {
         if let Err(error) = thread {
             tracing::error!(%error, "the store's thread cannot be started; nothing is kept on disk");
         }
-        Self { jobs, reads, waiting: shared, path, ended }
+        Self { tasks, reads, path, ended }
     }
 
     /// What plugins keep. It does not keep the thread going.
@@ -183,7 +175,7 @@ impl Store {
             let _ = answer.send(result);
             health
         });
-        self.jobs.send(job).await.map_err(|_| StoreError::Ended)?;
+        self.tasks.put(Lane::Host, Task::Job(job)).await.map_err(|fair::Closed| StoreError::Ended)?;
         let result = arrives.await.map_err(|_| StoreError::Ended)?;
         result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
     }
@@ -199,15 +191,23 @@ impl Store {
             }
             file::health(&result)
         });
-        self.jobs.try_send(job).is_ok()
+        self.tasks.try_put(&Lane::Host, Task::Job(job))
     }
 
     /// Waits until everything that was put before is in the file, and the file is closed. Other handles have to be gone.
     pub async fn close(self) {
-        let Self { jobs, reads, waiting: _, path: _, mut ended } = self;
-        drop((jobs, reads));
+        let Self { tasks, reads, path: _, mut ended } = self;
+        drop((tasks, reads));
         // Nothing is ever said there but that it is over.
         let _ = ended.changed().await;
+    }
+}
+
+/// Does what the thread is asked to do.
+fn perform(work: Work, file: &mut Connection) -> Health {
+    match work {
+        Work::Job(job) => job(file),
+        Work::Writes(writes) => data::flush(file, writes),
     }
 }
 

@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jid::BareJid;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::{Job, Owner, StoreError, file};
+use super::work::{Job, Lane, Task, WeakTasks};
+use super::{Owner, StoreError, file};
+use crate::fair;
 
 pub(super) const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS archive_position (
@@ -73,15 +75,15 @@ pub struct Handled {
 /// The positions of one plugin on one account. It does not keep the store's thread going.
 #[derive(Debug, Clone)]
 pub struct Positions {
-    jobs: mpsc::WeakSender<Job>,
+    tasks: WeakTasks,
     owner: Arc<Owner>,
     path: PathBuf,
 }
 
 impl Positions {
     /// In this store.
-    pub(super) fn new(jobs: mpsc::WeakSender<Job>, owner: Owner, path: PathBuf) -> Self {
-        Self { jobs, owner: Arc::new(owner), path }
+    pub(super) fn new(tasks: WeakTasks, owner: Owner, path: PathBuf) -> Self {
+        Self { tasks, owner: Arc::new(owner), path }
     }
 
     /// What keeps the one in this archive.
@@ -107,7 +109,7 @@ impl Positions {
             let _ = answer.send(result);
             health
         });
-        self.jobs.upgrade().ok_or(StoreError::Ended)?.send(job).await.map_err(|_| StoreError::Ended)?;
+        self.tasks.put(self.lane(), Task::Job(job)).await.map_err(|fair::Closed| StoreError::Ended)?;
         let result = arrives.await.map_err(|_| StoreError::Ended)?;
         result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
     }
@@ -122,7 +124,11 @@ impl Positions {
             }
             file::health(&result)
         });
-        self.jobs.upgrade().is_some_and(|jobs| jobs.try_send(job).is_ok())
+        self.tasks.try_put(&self.lane(), Task::Job(job))
+    }
+
+    fn lane(&self) -> Lane {
+        Lane::Progress(Arc::clone(&self.owner))
     }
 }
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-use super::{Health, JOBS, Job, file};
+use super::work::{Job, Lane, Task, WeakTasks};
+use super::{Health, file};
+use crate::fair;
 
 /// How often the file was begun anew where there is none any more: what is kept is in the writer's memory alone.
 pub(super) const NO_FILE: u64 = u64::MAX;
@@ -15,26 +17,28 @@ pub(super) const NO_FILE: u64 = u64::MAX;
 /// What is to be read. It says whether the file turned out to be broken.
 pub(super) type Reads = Box<dyn FnOnce(rusqlite::Result<&Connection>) -> Health + Send>;
 
-/// Starts it. The writer, to which `jobs` lead, has `begun` the file anew so often, and is told when it has to again. None: it
+/// The ways to the reader.
+pub(super) type ReadsSender = fair::Sender<Lane, Reads>;
+pub(super) type WeakReads = fair::WeakSender<Lane, Reads>;
+
+/// Starts it. The writer, to which `tasks` leads, has `begun` the file anew so often, and is told when it has to again. None: it
 /// cannot be started, and what is to be read has to be asked of the writer.
 pub(super) fn serve(
     path: PathBuf,
     begun: Arc<AtomicU64>,
     alive: Arc<watch::Sender<()>>,
-    jobs: mpsc::WeakSender<Job>,
-) -> Option<mpsc::Sender<Reads>> {
-    let (reads, mut waiting) = mpsc::channel::<Reads>(JOBS);
+    tasks: WeakTasks,
+) -> Option<ReadsSender> {
+    let (reads, mut waiting) = fair::queue::<_, Reads>(Lane::bound);
     let thread = std::thread::Builder::new().name("store-reader".to_owned()).spawn(move || {
         let mut seen = begun.load(Relaxed);
         let mut connection = file::open_to_read(&path);
-        while let Some(read) = waiting.blocking_recv() {
+        while let Some((lane, read)) = waiting.recv_blocking() {
             let now = begun.load(Relaxed);
             if now == NO_FILE {
-                // Dropped where the writer has ended, which says so to whoever asked.
-                if let Some(jobs) = jobs.upgrade() {
-                    let job: Job = Box::new(move |file| read(Ok(&*file)));
-                    let _ = jobs.blocking_send(job);
-                }
+                // Dropped where the writer has ended, or has hundreds of this plugin's writes to do, which says so to whoever asked.
+                let job: Job = Box::new(move |file| read(Ok(&*file)));
+                let _ = tasks.try_put(&lane, Task::Job(job));
                 continue;
             }
             if connection.is_err() || now != seen {
@@ -45,14 +49,12 @@ pub(super) fn serve(
                 Ok(connection) => read(Ok(connection)),
                 Err(error) => read(Err(super::data::again(error))),
             };
-            if health == Health::Broken
-                && let Some(jobs) = jobs.upgrade()
-            {
+            if health == Health::Broken {
                 let begun = Arc::clone(&begun);
                 // The writer may have met it meanwhile. One that is too far behind is told by the next read.
                 let job: Job =
                     Box::new(move |_| if begun.load(Relaxed) == seen { Health::Broken } else { Health::Fine });
-                let _ = jobs.try_send(job);
+                let _ = tasks.try_put(&Lane::Host, Task::Job(job));
             }
         }
         drop(connection);

@@ -158,7 +158,8 @@ impl Life {
                 format!("<iq to='friend@localhost/x' type='get' id='q'><{name} xmlns='urn:example:question'/></iq>");
             let iq = RawStanza::parse_request(&xml, &shared.snapshot().jid).unwrap();
             let began = Instant::now();
-            let outcome = shared.ask(|answer| Command::SendIq { by: InstanceId::next(), iq, answer }).await;
+            let outcome =
+                shared.ask(Asker::Host, |answer| Command::SendIq { by: InstanceId::next(), iq, answer }).await;
             let mut diary = diary.lock().unwrap();
             diary.open_questions -= 1;
             let took = began.elapsed();
@@ -233,7 +234,7 @@ impl Life {
         }
         let Self { account, network, diary, tasks, .. } = self;
         let shared = Arc::clone(account.shared());
-        let free = shared.sending.available_permits();
+        let left = shared.asked.waiting(&Asker::Host);
         tokio::time::timeout(Duration::from_mins(1), account.stop()).await.expect("the account ends");
         drop((shared, self.say, tasks));
         let (took, may_repeat, wrong, said) =
@@ -245,7 +246,7 @@ impl Life {
         assert_eq!(Handle::current().metrics().num_alive_tasks(), 0, "tasks are left");
         let diary = diary.lock().unwrap();
         assert_eq!((&diary.wrong, wrong), (&Vec::new(), Vec::new()));
-        assert_eq!(free, SENDING, "commands are left");
+        assert_eq!(left, 0, "commands are left");
         assert_eq!(diary.open_questions, 0, "questions are left");
         let expected: Vec<String> = (0..said).map(|number| format!("q{number}")).collect();
         assert_eq!(diary.heard, expected, "each is heard once, in its order");

@@ -13,10 +13,11 @@ use tracing::Span;
 
 use super::handed::Handed;
 use super::{Instance, LONGEST_REASON};
+use crate::account::Asker;
 use crate::error::CallError;
 use crate::event::Event;
 use crate::harmless::harmless;
-use crate::session::{PATIENCE, Snapshot};
+use crate::session::{Answer, Command, PATIENCE, Snapshot};
 use crate::traces;
 
 impl Instance {
@@ -150,13 +151,30 @@ impl Instance {
 
     /// Counts a call as waiting for the session until the guard is dropped.
     pub fn waits_for_session(self: &Arc<Self>) -> SessionWait {
-        self.waits.send_modify(|waits| *waits += 1);
+        self.waits.send_modify(|waits| waits.for_session += 1);
         SessionWait(Arc::clone(self))
     }
 
-    /// How many calls wait for the session.
-    pub fn waits(&self) -> watch::Receiver<usize> {
+    /// How many calls wait, and for what.
+    pub fn waits(&self) -> watch::Receiver<Waits> {
         self.waits.subscribe()
+    }
+
+    /// As whom it asks the account's task.
+    pub fn asker(&self) -> Asker {
+        Asker::Plugin(self.id)
+    }
+
+    /// Asks the session for something, in this plugin's turn, and waits for the answer.
+    pub async fn ask<R>(&self, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
+        self.in_turn(self.account.ask(self.asker(), command)).await
+    }
+
+    /// Waits for something that all plugins share. While it starts, that time is not held against it: others may be served first.
+    pub async fn in_turn<R>(&self, shared: impl Future<Output = R>) -> R {
+        // Only `initialize` has a time of its own, and every call would pay for the count.
+        let _waits = (!self.only_handles.load(Relaxed)).then(|| TurnWait::begin(&self.waits));
+        shared.await
     }
 }
 
@@ -301,11 +319,43 @@ impl Drop for OpenArchiveQuery {
     }
 }
 
+/// How many calls wait, and for what. Their time is not held against the plugin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waits {
+    /// For the session: for the connection, for answers, for other plugins.
+    pub for_session: usize,
+    /// For their turn at what all plugins share.
+    pub for_turn: usize,
+}
+
+impl Waits {
+    /// Whether any call waits.
+    pub fn any(self) -> bool {
+        self.for_session + self.for_turn > 0
+    }
+}
+
 /// A call that waits for the session.
 pub struct SessionWait(Arc<Instance>);
 
 impl Drop for SessionWait {
     fn drop(&mut self) {
-        self.0.waits.send_modify(|waits| *waits -= 1);
+        self.0.waits.send_modify(|waits| waits.for_session -= 1);
+    }
+}
+
+/// A call that waits for its turn.
+struct TurnWait<'a>(&'a watch::Sender<Waits>);
+
+impl<'a> TurnWait<'a> {
+    fn begin(waits: &'a watch::Sender<Waits>) -> Self {
+        waits.send_modify(|waits| waits.for_turn += 1);
+        Self(waits)
+    }
+}
+
+impl Drop for TurnWait<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|waits| waits.for_turn -= 1);
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use jid::BareJid;
-use parlor::account::Shared;
+use parlor::account::{Asker, Shared};
 use parlor::config::{Config, Overrides};
 use parlor::event::{EventName, Payload};
 use parlor::host::Host;
@@ -171,7 +171,7 @@ impl Stage {
     async fn emit(&self, call: &str) -> Result<()> {
         let (by, name) = (InstanceId::next(), EventName::from("measure"));
         let payload = Payload::Json(serde_json::json!({ "call": call, "times": 1 }).to_string().into());
-        Ok(self.account.ask(|answer| Command::Emit { by, name, payload, answer }).await?)
+        Ok(self.account.ask(Asker::Plugin(by), |answer| Command::Emit { by, name, payload, answer }).await?)
     }
 
     async fn next(&mut self) -> Result<(String, Value)> {

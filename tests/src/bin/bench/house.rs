@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
+use parlor::account::Asker;
 use parlor::config::{AccountName, Config, Overrides};
 use parlor::event::{EventName, Payload};
 use parlor::host::Host;
@@ -41,7 +42,7 @@ impl House {
     pub(crate) async fn emit(&self, name: &str, payload: Payload) -> Result<()> {
         let account = self.host.account(&self.account).context("the account is configured")?;
         let (by, name) = (InstanceId::next(), EventName::from(name));
-        Ok(account.ask(|answer| Command::Emit { by, name, payload, answer }).await?)
+        Ok(account.ask(Asker::Plugin(by), |answer| Command::Emit { by, name, payload, answer }).await?)
     }
 
     /// How many events the meter has handled.

@@ -1,0 +1,451 @@
+//! A queue that many owners share and none of them can hold up.
+//!
+//! Each owner has a lane of its own, which is bounded and keeps its order. The receiver serves the lanes in turn (round robin), so an
+//! owner with hundreds of items delays the next item of another owner by one item, not by hundreds.
+//!
+//! A future that waits here holds nothing that another owner needs: no permit, no slot, no lock. A plugin's calls are futures inside
+//! the task of its guest, and a guest that computes polls none of them. With a semaphore or a bounded channel for all plugins, the
+//! next place goes to such a future, and everybody behind it waits until that guest yields.
+//!
+//! Only the order between items that wait at the same time is fair. How much an owner may do over time is for its budgets to say.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::future::Future;
+use std::hash::Hash;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use tokio::task::coop;
+
+/// Makes a queue in which at most `bound(owner)` items of an owner wait; further ones of the same owner wait to be put in.
+pub(crate) fn queue<K: Owner, T>(bound: fn(&K) -> usize) -> (Sender<K, T>, Receiver<K, T>) {
+    let shared = Arc::new(Shared { bound, state: Mutex::new(State::new()) });
+    (Sender(Arc::clone(&shared)), Receiver(shared))
+}
+
+/// Whatever tells owners apart.
+pub(crate) trait Owner: Clone + Eq + Hash {}
+
+impl<K: Clone + Eq + Hash> Owner for K {}
+
+/// Something to put into a queue.
+#[derive(Debug)]
+pub(crate) struct Item<T> {
+    /// The item itself.
+    pub(crate) value: T,
+    /// How many of its owner's turns it takes: 1, and more for what takes the receiver longer.
+    pub(crate) turns: u32,
+    /// Whether it waits for the receiver's gate. While the gate is shut, other items of the same owner pass it.
+    pub(crate) gated: bool,
+}
+
+impl<T> From<T> for Item<T> {
+    fn from(value: T) -> Self {
+        Self { value, turns: 1, gated: false }
+    }
+}
+
+/// The receiver is gone, or no [`Sender`] is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Closed;
+
+/// The end where items are put in. The queue closes when the last one is dropped.
+pub(crate) struct Sender<K: Owner, T>(Arc<Shared<K, T>>);
+
+/// The same, without keeping the queue open.
+pub(crate) struct WeakSender<K: Owner, T>(Arc<Shared<K, T>>);
+
+/// The end where items are taken out.
+pub(crate) struct Receiver<K: Owner, T>(Arc<Shared<K, T>>);
+
+struct Shared<K, T> {
+    bound: fn(&K) -> usize,
+    /// Held for a moment only, and never while anything is dropped, woken or awaited.
+    state: Mutex<State<K, T>>,
+}
+
+struct State<K, T> {
+    /// Those of owners with items or futures that wait.
+    lanes: HashMap<K, Lane<T>>,
+    /// The owners that have items, the next one first. Each is here once.
+    turns: VecDeque<K>,
+    /// How many items wait that no gate holds back, and how many that one may.
+    free: usize,
+    gated: usize,
+    next: u64,
+    senders: usize,
+    is_received: bool,
+    /// Wakes the receiver, if it waits.
+    receiver: Option<Waker>,
+    /// Whether it takes gated items, as far as it has said.
+    gate_is_open: bool,
+}
+
+struct Lane<T> {
+    free: VecDeque<Queued<T>>,
+    gated: VecDeque<Queued<T>>,
+    /// Futures that wait for room in this lane, the first one first.
+    waiting: VecDeque<(u64, Waker)>,
+}
+
+struct Queued<T> {
+    /// Items of one owner are numbered in the order in which they were put.
+    number: u64,
+    turns: u32,
+    value: T,
+}
+
+impl<T> Lane<T> {
+    fn new() -> Self {
+        Self { free: VecDeque::new(), gated: VecDeque::new(), waiting: VecDeque::new() }
+    }
+
+    fn len(&self) -> usize {
+        self.free.len() + self.gated.len()
+    }
+
+    /// The items among which the next one is, and whether they are the gated ones.
+    fn next(&mut self, gate_is_open: bool) -> Option<(&mut VecDeque<Queued<T>>, bool)> {
+        let gated = self.gated.front().filter(|_| gate_is_open).map(|item| item.number);
+        let free = self.free.front().map(|item| item.number);
+        match (free, gated) {
+            (None, None) => None,
+            (Some(free), Some(gated)) if gated < free => Some((&mut self.gated, true)),
+            (Some(_), _) => Some((&mut self.free, false)),
+            (None, Some(_)) => Some((&mut self.gated, true)),
+        }
+    }
+
+    /// The first future that waits, if there is room for it.
+    fn admits(&self, bound: usize) -> Option<Waker> {
+        let (_, waker) = self.waiting.front().filter(|_| self.len() < bound)?;
+        Some(waker.clone())
+    }
+}
+
+impl<K: Owner, T> State<K, T> {
+    fn new() -> Self {
+        Self {
+            lanes: HashMap::new(),
+            turns: VecDeque::new(),
+            free: 0,
+            gated: 0,
+            next: 0,
+            senders: 1,
+            is_received: true,
+            receiver: None,
+            gate_is_open: true,
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.is_received && self.senders > 0
+    }
+
+    /// Puts an item behind the others of its owner. Gives what wakes the receiver, if it waits for such an item.
+    fn push(&mut self, owner: &K, item: Item<T>) -> Option<Waker> {
+        let lane = self.lanes.entry(owner.clone()).or_insert_with(Lane::new);
+        if lane.len() == 0 {
+            self.turns.push_back(owner.clone());
+        }
+        self.next += 1;
+        let queued = Queued { number: self.next, turns: item.turns.max(1), value: item.value };
+        if item.gated {
+            lane.gated.push_back(queued);
+            self.gated += 1;
+        } else {
+            lane.free.push_back(queued);
+            self.free += 1;
+        }
+        if item.gated && !self.gate_is_open { None } else { self.receiver.take() }
+    }
+
+    /// Takes the next item out. Gives what wakes the first future that waits for the room which it leaves.
+    fn pop(&mut self, gate_is_open: bool, bound: fn(&K) -> usize) -> Option<(K, T, Option<Waker>)> {
+        self.gate_is_open = gate_is_open;
+        if self.free + if gate_is_open { self.gated } else { 0 } == 0 {
+            return None;
+        }
+        // Somebody in `turns` has an item, so the search ends: each round takes one turn off each item that is the next of its owner.
+        loop {
+            let owner = self.turns.pop_front()?;
+            let Some(lane) = self.lanes.get_mut(&owner) else { continue };
+            let Some((items, is_gated)) = lane.next(gate_is_open) else {
+                self.turns.push_back(owner);
+                continue;
+            };
+            if let Some(first) = items.front_mut().filter(|first| first.turns > 1) {
+                first.turns -= 1;
+                self.turns.push_back(owner);
+                continue;
+            }
+            let Some(item) = items.pop_front() else { continue };
+            *(if is_gated { &mut self.gated } else { &mut self.free }) -= 1;
+            let waker = lane.admits(bound(&owner));
+            if lane.len() > 0 {
+                self.turns.push_back(owner.clone());
+            } else if lane.waiting.is_empty() {
+                self.lanes.remove(&owner);
+            }
+            return Some((owner, item.value, waker));
+        }
+    }
+
+    /// Takes out all items of an owner, and the futures that wait for it.
+    fn remove(&mut self, owner: &K) -> Option<Lane<T>> {
+        let lane = self.lanes.remove(owner)?;
+        self.turns.retain(|other| other != owner);
+        self.free -= lane.free.len();
+        self.gated -= lane.gated.len();
+        Some(lane)
+    }
+}
+
+impl<K: Owner, T> Shared<K, T> {
+    fn state(&self) -> MutexGuard<'_, State<K, T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn try_put(&self, owner: &K, item: Item<T>) -> bool {
+        let mut state = self.state();
+        let (waits, is_first) = state.lanes.get(owner).map_or((0, true), |lane| (lane.len(), lane.waiting.is_empty()));
+        if !state.is_open() || !is_first || waits >= (self.bound)(owner) {
+            drop(state);
+            return false;
+        }
+        let waker = state.push(owner, item);
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+        true
+    }
+
+    fn put(self: &Arc<Self>, owner: K, item: Item<T>) -> Put<K, T> {
+        Put { queue: Arc::clone(self), owner, item: Some(item), ticket: None }
+    }
+}
+
+impl<K: Owner, T> Sender<K, T> {
+    /// Puts an item behind the others of its owner; waits while that owner has as many there as it may.
+    pub(crate) fn put(&self, owner: K, item: impl Into<Item<T>>) -> Put<K, T> {
+        self.0.put(owner, item.into())
+    }
+
+    /// Puts an item behind the others of its owner, if there is room for it.
+    pub(crate) fn try_put(&self, owner: &K, item: impl Into<Item<T>>) -> bool {
+        self.0.try_put(owner, item.into())
+    }
+
+    /// The same end, without keeping the queue open.
+    pub(crate) fn downgrade(&self) -> WeakSender<K, T> {
+        WeakSender(Arc::clone(&self.0))
+    }
+
+    /// How many items of an owner wait.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self, owner: &K) -> usize {
+        self.0.state().lanes.get(owner).map_or(0, Lane::len)
+    }
+}
+
+impl<K: Owner, T> WeakSender<K, T> {
+    /// As [`Sender::put`].
+    pub(crate) fn put(&self, owner: K, item: impl Into<Item<T>>) -> Put<K, T> {
+        self.0.put(owner, item.into())
+    }
+
+    /// As [`Sender::try_put`].
+    pub(crate) fn try_put(&self, owner: &K, item: impl Into<Item<T>>) -> bool {
+        self.0.try_put(owner, item.into())
+    }
+}
+
+impl<K: Owner, T> Receiver<K, T> {
+    /// Takes the next item, in turn; waits while there is none. None: the queue is closed, and empty. A gated item is taken only
+    /// while the gate is open. Cancel-safe.
+    pub(crate) async fn recv(&mut self, gate_is_open: bool) -> Option<(K, T)> {
+        // A task that always finds something still lets others on its thread have a turn.
+        coop::cooperative(std::future::poll_fn(|context| self.poll_recv(gate_is_open, context))).await
+    }
+
+    /// The same for a thread that does nothing else.
+    pub(crate) fn recv_blocking(&mut self) -> Option<(K, T)> {
+        let waker = Waker::from(Arc::new(Parked(std::thread::current())));
+        let mut context = Context::from_waker(&waker);
+        loop {
+            match self.poll_recv(true, &mut context) {
+                Poll::Ready(taken) => return taken,
+                Poll::Pending => std::thread::park(),
+            }
+        }
+    }
+
+    /// Takes the next item, if one waits.
+    pub(crate) fn try_take(&mut self, gate_is_open: bool) -> Option<(K, T)> {
+        let taken = self.0.state().pop(gate_is_open, self.0.bound);
+        let (owner, value, waker) = taken?;
+        waker.into_iter().for_each(Waker::wake);
+        Some((owner, value))
+    }
+
+    /// Drops all that an owner has put in.
+    pub(crate) fn forget(&mut self, owner: &K) {
+        let removed = self.0.state().remove(owner);
+        if let Some(lane) = removed {
+            lane.waiting.into_iter().for_each(|(_, waker)| waker.wake());
+        }
+    }
+
+    fn poll_recv(&mut self, gate_is_open: bool, context: &mut Context<'_>) -> Poll<Option<(K, T)>> {
+        let mut state = self.0.state();
+        if let Some((owner, value, waker)) = state.pop(gate_is_open, self.0.bound) {
+            drop(state);
+            waker.into_iter().for_each(Waker::wake);
+            return Poll::Ready(Some((owner, value)));
+        }
+        if state.senders == 0 && state.free + state.gated == 0 {
+            return Poll::Ready(None);
+        }
+        if !state.receiver.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            state.receiver = Some(context.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+impl<K: Owner, T> Clone for Sender<K, T> {
+    fn clone(&self) -> Self {
+        self.0.state().senders += 1;
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<K: Owner, T> Clone for WeakSender<K, T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<K: Owner, T> Drop for Sender<K, T> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.senders -= 1;
+        let mut wakers: Vec<_> = Vec::new();
+        if state.senders == 0 {
+            wakers.extend(state.receiver.take());
+            wakers.extend(state.lanes.values_mut().flat_map(|lane| lane.waiting.drain(..)).map(|(_, waker)| waker));
+        }
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl<K: Owner, T> Drop for Receiver<K, T> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.is_received = false;
+        (state.free, state.gated) = (0, 0);
+        state.turns.clear();
+        let lanes = std::mem::take(&mut state.lanes);
+        drop(state);
+        // The items go with it: whoever waits for their answers hears of the end.
+        for lane in lanes.into_values() {
+            lane.waiting.into_iter().for_each(|(_, waker)| waker.wake());
+        }
+    }
+}
+
+impl<K: Owner, T> fmt::Debug for Sender<K, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sender")
+    }
+}
+
+impl<K: Owner, T> fmt::Debug for WeakSender<K, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakSender")
+    }
+}
+
+/// Puts an item in, once its owner has room for it. Dropped before, it has put nothing.
+pub(crate) struct Put<K: Owner, T> {
+    queue: Arc<Shared<K, T>>,
+    owner: K,
+    item: Option<Item<T>>,
+    /// Its number among the futures that wait.
+    ticket: Option<u64>,
+}
+
+// Nothing in it is pinned.
+impl<K: Owner, T> Unpin for Put<K, T> {}
+
+impl<K: Owner, T> Future for Put<K, T> {
+    type Output = Result<(), Closed>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Closed>> {
+        let this = self.get_mut();
+        let mut state = this.queue.state();
+        if !state.is_open() {
+            return Poll::Ready(Err(Closed));
+        }
+        let bound = (this.queue.bound)(&this.owner);
+        let ticket = this.ticket;
+        let mut next = None;
+        let State { lanes, next: numbers, .. } = &mut *state;
+        if let Some(lane) = lanes.get_mut(&this.owner) {
+            let first = lane.waiting.front().map(|(first, _)| *first);
+            if lane.len() >= bound || first.is_some_and(|first| Some(first) != ticket) {
+                let waker = context.waker().clone();
+                if let Some((_, known)) = lane.waiting.iter_mut().find(|(other, _)| Some(*other) == ticket) {
+                    *known = waker;
+                } else {
+                    *numbers += 1;
+                    this.ticket = Some(*numbers);
+                    lane.waiting.push_back((*numbers, waker));
+                }
+                return Poll::Pending;
+            }
+            if first.is_some() {
+                lane.waiting.pop_front();
+            }
+            // With this one in, is there room for another?
+            next = lane.admits(bound.saturating_sub(1));
+        }
+        this.ticket = None;
+        let Some(item) = this.item.take() else { return Poll::Ready(Ok(())) };
+        let receiver = state.push(&this.owner, item);
+        drop(state);
+        receiver.into_iter().chain(next).for_each(Waker::wake);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<K: Owner, T> Drop for Put<K, T> {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket else { return };
+        let mut state = self.queue.state();
+        let Entry::Occupied(mut entry) = state.lanes.entry(self.owner.clone()) else { return };
+        let lane = entry.get_mut();
+        lane.waiting.retain(|(other, _)| *other != ticket);
+        let next = lane.admits((self.queue.bound)(&self.owner));
+        if lane.len() == 0 && lane.waiting.is_empty() {
+            entry.remove();
+        }
+        drop(state);
+        next.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// A thread that waits.
+struct Parked(std::thread::Thread);
+
+impl Wake for Parked {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+#[cfg(test)]
+mod tests;

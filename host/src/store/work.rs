@@ -1,0 +1,300 @@
+//! What the threads of the store are asked to do, and by whom. Everybody who asks has a lane of their own, and lanes are served in
+//! turn: a plugin that writes all it may delays the next write of another plugin by one batch.
+//!
+//! Writes of plugins that wait at the same time are made durable together, so that many writers pay for one flush of the disk
+//! between them. A batch is bounded in number and bytes, since everybody who comes meanwhile waits for it.
+
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::data::{Owner, Write, Written};
+use super::{Health, JOBS};
+use crate::fair;
+
+/// How many reads, and how many writes, of one plugin on one account may wait. Further ones wait to be put in.
+pub(super) const WAITING: usize = 256;
+/// How many writes are made durable together at most.
+pub(super) const BATCH: usize = 64;
+/// After how many bytes no further write joins those that are made durable together.
+pub(super) const BATCH_BYTES: usize = 256 << 10;
+/// How many bytes a write may have for each turn that it takes of its plugin's.
+const TURN: usize = 16 << 10;
+
+/// What the thread is asked to do. It gets the file, and says whether that turned out to be broken.
+pub(super) type Job = Box<dyn FnOnce(&mut Connection) -> Health + Send>;
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Lane {
+    /// The host.
+    Host,
+    /// A plugin, by its calls.
+    Plugin(Arc<Owner>),
+    /// The host for a plugin: up to where it has come in archives. A plugin whose own calls wait does not hold this up.
+    Progress(Arc<Owner>),
+}
+
+impl Lane {
+    /// How much of it may wait.
+    pub(super) fn bound(&self) -> usize {
+        match self {
+            Self::Host | Self::Progress(_) => JOBS,
+            Self::Plugin(_) => WAITING,
+        }
+    }
+}
+
+/// What waits for the thread that writes.
+pub(super) enum Task {
+    /// Anything, done by itself.
+    Job(Job),
+    /// A change of a plugin's, which may be made durable together with others.
+    Write(PendingWrite),
+}
+
+impl Task {
+    /// The same, with the turns that it takes.
+    pub(super) fn item(self) -> fair::Item<Self> {
+        let turns = match &self {
+            Self::Job(_) => 1,
+            Self::Write(write) => 1 + write.bytes() / TURN,
+        };
+        fair::Item { value: self, turns: turns.try_into().unwrap_or(u32::MAX), gated: false }
+    }
+}
+
+impl From<Job> for Task {
+    fn from(job: Job) -> Self {
+        Self::Job(job)
+    }
+}
+
+/// A change of a plugin's that is to be made.
+#[derive(Debug)]
+pub(super) struct PendingWrite {
+    pub(super) owner: Arc<Owner>,
+    pub(super) quota: u64,
+    pub(super) write: Write,
+    /// When it was asked for, in milliseconds of the Unix clock.
+    pub(super) now: i64,
+    pub(super) answer: oneshot::Sender<rusqlite::Result<Written>>,
+}
+
+impl PendingWrite {
+    fn bytes(&self) -> usize {
+        self.write.key.len() + self.write.value.as_ref().map_or(0, Vec::len)
+    }
+}
+
+/// The ways to the thread that writes.
+pub(super) type Tasks = fair::Sender<Lane, Task>;
+pub(super) type WeakTasks = fair::WeakSender<Lane, Task>;
+
+/// What the thread does next.
+pub(super) enum Work {
+    /// This.
+    Job(Job),
+    /// Makes all of these durable together.
+    Writes(Vec<PendingWrite>),
+}
+
+/// Where the thread has its work from. Dropped with it: whoever waits hears of the end.
+pub(super) struct Inbox {
+    tasks: fair::Receiver<Lane, Task>,
+    /// A job whose turn came while writes were collected.
+    next: Option<Job>,
+}
+
+impl Inbox {
+    /// An empty one, and the way into it.
+    pub(super) fn new() -> (Tasks, Self) {
+        let (sender, tasks) = fair::queue(Lane::bound);
+        (sender, Self { tasks, next: None })
+    }
+
+    /// Waits for work. None: nobody will ask for any more.
+    pub(super) fn wait(&mut self) -> Option<Work> {
+        if let Some(job) = self.next.take() {
+            return Some(Work::Job(job));
+        }
+        let (_, first) = self.tasks.recv_blocking()?;
+        Some(self.beginning_with(first))
+    }
+
+    /// The same on a runtime.
+    pub(super) async fn next(&mut self) -> Option<Work> {
+        if let Some(job) = self.next.take() {
+            return Some(Work::Job(job));
+        }
+        let (_, first) = self.tasks.recv(true).await?;
+        Some(self.beginning_with(first))
+    }
+
+    fn beginning_with(&mut self, first: Task) -> Work {
+        let first = match first {
+            Task::Job(job) => return Work::Job(job),
+            Task::Write(write) => write,
+        };
+        let mut bytes = first.bytes();
+        let mut writes = vec![first];
+        while writes.len() < BATCH
+            && bytes < BATCH_BYTES
+            && let Some((_, task)) = self.tasks.try_take(true)
+        {
+            match task {
+                Task::Write(write) => {
+                    bytes += write.bytes();
+                    writes.push(write);
+                }
+                Task::Job(job) => {
+                    self.next = Some(job);
+                    break;
+                }
+            }
+        }
+        Work::Writes(writes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::store::{Only, PluginData, Store, StoreError};
+
+    const MIB: u64 = 1 << 20;
+    /// So many plugins do all they may to be in the way.
+    const CROWD: usize = 8;
+
+    type Call<R> = Pin<Box<dyn Future<Output = Result<R, StoreError>> + Send>>;
+
+    fn owner(plugin: &str) -> Owner {
+        Owner { account: "bot@example.org".parse().unwrap(), plugin: plugin.parse().unwrap() }
+    }
+
+    fn write(data: &PluginData, plugin: &str, key: &str, bytes: usize) -> Call<Written> {
+        let write = Write { key: key.to_owned(), value: Some(vec![0; bytes]), expires: None, only: Only::Always };
+        let (data, owner) = (data.clone(), owner(plugin));
+        Box::pin(async move { data.write(owner, MIB, write).await })
+    }
+
+    fn get(data: &PluginData, plugin: &str) -> Call<Option<Vec<u8>>> {
+        let (data, owner) = (data.clone(), owner(plugin));
+        Box::pin(async move { data.get(owner, "k".to_owned()).await })
+    }
+
+    /// Begins more calls for each of many plugins than may wait, and gives them back: their guests compute, and nobody polls them.
+    fn asleep<R>(call: impl Fn(&str) -> Call<R>) -> Vec<Call<R>> {
+        let all = (0..CROWD).flat_map(|number| (0..WAITING + 20).map(move |_| format!("crowd-{number}")));
+        all.map(|plugin| {
+            let mut call = call(&plugin);
+            assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            call
+        })
+        .collect()
+    }
+
+    /// Holds a thread of the store until what is given back is dropped.
+    fn hold(store: &Store) -> std::sync::mpsc::Sender<()> {
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        assert!(store.put(move |_| {
+            let _ = held.recv();
+            Ok(())
+        }));
+        release
+    }
+
+    async fn soon<R>(what: impl Future<Output = R>) -> R {
+        tokio::time::timeout(std::time::Duration::from_secs(30), what)
+            .await
+            .expect("it waits for guests that do not run")
+    }
+
+    #[tokio::test]
+    async fn writes_of_plugins_that_do_not_run_hold_up_nobody() {
+        let store = Store::in_memory();
+        let data = store.data(Clock::Machine);
+        let release = hold(&store);
+        let _asleep = asleep(|plugin| write(&data, plugin, "k", 1));
+        drop(release);
+        for _ in 0..3 {
+            assert!(soon(write(&data, "neighbour", "k", 1)).await.is_ok());
+        }
+        assert!(soon(data.positions(owner("crowd-0")).rooms()).await.is_ok(), "nor what the host does for them");
+        assert!(soon(store.run(|_| Ok(()))).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn reads_of_plugins_that_do_not_run_hold_up_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        for store in [Store::open(folder.path()).unwrap(), Store::in_memory()] {
+            let data = store.data(Clock::Machine);
+            let _asleep = asleep(|plugin| get(&data, plugin));
+            for _ in 0..3 {
+                assert_eq!(soon(get(&data, "neighbour")).await.unwrap(), None);
+            }
+            assert!(soon(data.sizes()).await.is_ok());
+        }
+    }
+
+    fn pending(plugin: &str, bytes: usize) -> PendingWrite {
+        let write = Write { key: "k".to_owned(), value: Some(vec![0; bytes]), expires: None, only: Only::Always };
+        let (answer, _) = oneshot::channel();
+        PendingWrite { owner: Arc::new(owner(plugin)), quota: MIB, write, now: 0, answer }
+    }
+
+    fn put(tasks: &Tasks, write: PendingWrite) {
+        assert!(tasks.try_put(&Lane::Plugin(Arc::clone(&write.owner)), Task::Write(write).item()));
+    }
+
+    /// How many writes the thread makes durable with that of a neighbour, and before it, and how many bytes they have.
+    fn before_the_neighbour(inbox: &mut Inbox) -> (usize, usize, usize) {
+        let (mut batches, mut writes, mut bytes) = (0, 0, 0);
+        while let Some(Work::Writes(batch)) = inbox.wait() {
+            batches += 1;
+            writes += batch.len();
+            bytes += batch.iter().map(PendingWrite::bytes).sum::<usize>();
+            assert!(batch.len() <= BATCH);
+            if batch.iter().any(|write| write.owner.plugin.as_str() == "neighbour") {
+                return (batches, writes, bytes);
+            }
+        }
+        panic!("the neighbour's write is lost");
+    }
+
+    /// Whatever the others write, and however long it is.
+    #[test]
+    fn a_write_waits_for_no_more_than_one_batch() {
+        for (each, bytes) in [(WAITING, 1), (20, 256 << 10)] {
+            let (tasks, mut inbox) = Inbox::new();
+            for number in 0..CROWD {
+                for _ in 0..each {
+                    put(&tasks, pending(&format!("crowd-{number}"), bytes));
+                }
+            }
+            put(&tasks, pending("neighbour", 10));
+            let (batches, writes, total) = before_the_neighbour(&mut inbox);
+            assert_eq!(batches, 1, "{writes} writes with {total} bytes");
+            assert!(total <= 2 * BATCH_BYTES, "{total}");
+        }
+    }
+
+    #[test]
+    fn a_job_comes_in_its_turn_between_writes() {
+        let (tasks, mut inbox) = Inbox::new();
+        put(&tasks, pending("a", 1));
+        put(&tasks, pending("a", 1));
+        assert!(tasks.try_put(&Lane::Host, Task::Job(Box::new(|_| Health::Fine))));
+        put(&tasks, pending("a", 1));
+        let kinds = std::iter::from_fn(|| inbox.wait()).take(3).map(|work| match work {
+            Work::Job(_) => 0,
+            Work::Writes(writes) => writes.len(),
+        });
+        assert_eq!(kinds.collect::<Vec<_>>(), [1, 0, 2]);
+    }
+}
