@@ -52,8 +52,11 @@ fn go(folder: &Path) -> anyhow::Result<()> {
     let mut list = String::from("&[\n");
     for (name, text) in generate(options.build())?.iter() {
         let name = named_in_go(name);
-        write(&folder.join(&name), whole_in_go(&named_in_go(std::str::from_utf8(text)?)).as_bytes())?;
-        writeln!(list, "    (\"contract/{name}\", include_bytes!(concat!(env!(\"OUT_DIR\"), \"/go/{name}\"))),")?;
+        let (rest, imports) = without_imports(&named_in_go(std::str::from_utf8(text)?));
+        for (name, text) in [(name.clone(), whole_in_go(&rest))].into_iter().chain(beside(&name, &rest, &imports)) {
+            write(&folder.join(&name), text.as_bytes())?;
+            writeln!(list, "    (\"contract/{name}\", include_bytes!(concat!(env!(\"OUT_DIR\"), \"/go/{name}\"))),")?;
+        }
     }
     list.push(']');
     write(&folder.join("files.rs"), list.as_bytes())
@@ -64,6 +67,50 @@ fn named_in_go(text: &str) -> String {
     text.replace("parlor_plugin_", "")
         .replace("go.bytecodealliance.org/pkg/wit/types", "parlor/contract/wit")
         .replace("go.bytecodealliance.org/pkg/wit/runtime", "parlor/internal/abi")
+}
+
+/// A function of the host's as the bindings declare it.
+struct Import {
+    /// Which one it is, for the linker: `parlor:plugin/rooms@0.1.0 get`.
+    of: String,
+    /// `func wasm_import_get(arg0 uintptr, arg1 uint32, arg2 uintptr)`.
+    declared: String,
+}
+
+/// The bindings without what they import, and that.
+fn without_imports(text: &str) -> (String, Vec<Import>) {
+    let (mut rest, mut imports) = (String::new(), Vec::new());
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        match line.strip_prefix("//go:wasmimport ") {
+            Some(of) => {
+                let declared = lines.next().unwrap_or_default().trim_end().to_owned();
+                imports.push(Import { of: of.to_owned(), declared });
+            }
+            None => rest.extend([line, "\n"]),
+        }
+    }
+    (rest, imports)
+}
+
+/// The files that hold the imports, beside the bindings: the host's own functions in a component, and what says that there is no
+/// host where an author's own tests run, for which Go would find nothing to link.
+fn beside(name: &str, rest: &str, imports: &[Import]) -> Vec<(String, String)> {
+    let Some(package) = rest.lines().find(|line| line.starts_with("package ")).filter(|_| !imports.is_empty()) else {
+        return Vec::new();
+    };
+    let needs_unsafe = imports.iter().any(|one| one.declared.contains("unsafe."));
+    let unsafely = if needs_unsafe { "import \"unsafe\"\n\n" } else { "" };
+    let mut hosted = format!("//go:build wasip1\n\n{package}\n\n{unsafely}");
+    let mut outside =
+        format!("//go:build !wasip1\n\n{package}\n\nimport witRuntime \"parlor/internal/abi\"\n{unsafely}");
+    for Import { of, declared } in imports {
+        hosted.extend(["//go:wasmimport ", of, "\n", declared, "\n\n"]);
+        let call = of.split_once('/').map_or(of.as_str(), |(_, of)| of).replace("@0.1.0 ", ".");
+        outside.extend([declared, " { panic(witRuntime.Outside(\"", &call, "\")) }\n\n"]);
+    }
+    let file = |end: &str| name.replace("wit_bindings.go", end);
+    vec![(file("wit_imports.go"), hosted), (file("wit_outside.go"), outside)]
 }
 
 /// With texts that are UTF-8 wherever an author cut them: the host ends a plugin whose texts are none. And what a call is given is

@@ -19,7 +19,7 @@ static bool random_below(unsigned sides, unsigned *number) {
 
 static parlor_error roll(const parlor_event *event, void *context) {
   (void)context;
-  const char *wish = event->command->count ? event->command->arguments[0] : parlor_setting_text("usual", "1d6");
+  const char *wish = event->command->count ? event->command->arguments[0] : parlor_settings_get_text("usual", "1d6");
   dice wanted;
   if (!dice_read(wish, &wanted)) return parlor_reply(event->message, "Say: roll 2d6+1, with up to 100 dice of 2 to 1000 sides");
 
@@ -35,5 +35,5 @@ static parlor_error roll(const parlor_event *event, void *context) {
 }
 
 parlor_error parlor_start(void) {
-  return parlor_command_add("roll", "Rolls dice", "2d6+1", roll, NULL);
+  return parlor_commands_add("roll", "Rolls dice", "2d6+1", roll, NULL);
 }

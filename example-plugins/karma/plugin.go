@@ -62,7 +62,7 @@ func count(ctx context.Context, message *parlor.Message) error {
 
 // Whether these thanks come too soon after the last.
 func again(from, key string, at time.Time) bool {
-	pause := time.Duration(parlor.Setting("pause", 10)) * time.Second
+	pause := time.Duration(parlor.SettingsGet("pause", 10)) * time.Second
 	for pair, last := range thanked {
 		if at.Sub(last) >= pause {
 			delete(thanked, pair)
@@ -77,7 +77,7 @@ func again(from, key string, at time.Time) bool {
 }
 
 func add(ctx context.Context, chat string, vote standing) (standing, error) {
-	return parlor.Change(ctx, key(chat, vote.Name), func(now standing) standing {
+	return parlor.StorageChange(ctx, key(chat, vote.Name), func(now standing) standing {
 		if now.Name == "" {
 			now.Name = vote.Name
 		}
@@ -114,7 +114,7 @@ func of(ctx context.Context, chat, name string) (standing, error) {
 	if isElsewhere(name) {
 		return standing{Name: name}, nil
 	}
-	now, ok, err := parlor.Stored[standing](ctx, key(chat, name))
+	now, ok, err := parlor.StorageGet[standing](ctx, key(chat, name))
 	if !ok {
 		now.Name = name
 	}
@@ -129,7 +129,7 @@ func isElsewhere(name string) bool {
 // The five who stand best in a chat.
 func best(ctx context.Context, chat string) ([]string, error) {
 	prefix := key(chat, "")
-	keys, err := parlor.StoredKeys(ctx, prefix)
+	keys, err := parlor.StorageKeys(ctx, prefix)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +138,7 @@ func best(ctx context.Context, chat string) ([]string, error) {
 		if isElsewhere(key[len(prefix):]) {
 			continue
 		}
-		now, ok, err := parlor.Stored[standing](ctx, key)
+		now, ok, err := parlor.StorageGet[standing](ctx, key)
 		if err != nil {
 			return nil, err
 		}

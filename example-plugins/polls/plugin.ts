@@ -3,7 +3,7 @@
 import { command, on, onStart, reply, setting, storage, type Message } from "parlor";
 import { begin, standing, vote, type Poll } from "./poll.ts";
 
-const DAY = 24 * 60 * 60 * 1000;
+const DAY = 24 * 60 * 60;
 
 /** The poll of a chat or room, and the ids of the message that people react to: ours, and in a room also the room's. */
 interface Asked {

@@ -5,7 +5,7 @@ import re
 from collections import deque
 from datetime import datetime, timedelta, timezone
 
-from parlor import Message, after, body_without_fallback, errors, on, on_ready, reply, send, storage
+from parlor import Message, after, body_without_fallback, chats, errors, on, on_ready, reply, storage
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def wait_for(key: str, due: datetime) -> None:
         kept = await storage.get(key)
         if kept is not None:
             try:
-                await send(kept["to"], f"You wanted to be reminded to {kept['what']}")
+                await chats.send(kept["to"], f"You wanted to be reminded to {kept['what']}")
             except (errors.Offline, errors.OverLimit) as error:
                 log.warning("a reminder is tried again in %d s: %s", AGAIN, error)
                 after(AGAIN, now)

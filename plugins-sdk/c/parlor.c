@@ -1,10 +1,13 @@
 /* What `parlor.h` declares, on the generated bindings. */
 
+/* Its own calls are not the author's. */
+#define PARLOR_INSIDE
 #include "parlor.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <wctype.h>
 
 /* ---- Memory of one handler --------------------------------------------------------------------------------------------- */
@@ -23,6 +26,9 @@ static uint64_t taken;
 
 /* What is known of the last call that failed: its texts are such memory. */
 static parlor_failure failure;
+
+/* The call that was made last. The macros of `parlor.h` write down what it is and where. */
+struct parlor_call parlor_called;
 
 static void *take(size_t size) {
   /* One more, which is zero: so every text that the host hands over ends as C wants it. */
@@ -46,7 +52,7 @@ static void forget_all(void) {
 }
 
 static bool is_of_failure(const void *text) {
-  const void *const texts[] = {failure.text, failure.permission, failure.scope, failure.hint, failure.argument, failure.name, failure.condition, failure.kind, failure.xml};
+  const void *const texts[] = {failure.text, failure.permission, failure.scope, failure.hint, failure.argument, failure.name, failure.condition, failure.kind, failure.xml, failure.where};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
     if (texts[i] == text) return true;
   }
@@ -148,6 +154,8 @@ static bool is_same(const char *text, size_t length, const char *other) {
 
 /* The host ends a plugin whose texts are no UTF-8, and whoever cuts a text may cut a character. */
 plugin_string_t parlor_text(const char *text) {
+  /* The first text of a call says whom or what it is about. */
+  if (!parlor_called.argument) parlor_called.argument = text;
   size_t replaced = 0;
   unsigned code;
   const char *end = text;
@@ -488,9 +496,28 @@ const parlor_failure *parlor_failed(void) {
   return &failure;
 }
 
+/* Has the last failure say which call it was, and where. */
+static void in_call(void) {
+  failure.call = parlor_called.name;
+  failure.place = parlor_called.place;
+  if (!failure.place) return;
+  /* As the author calls the file. */
+  if (!strncmp(failure.place, "./", 2)) failure.place += 2;
+  const char *about = parlor_called.argument;
+  failure.where = parlor_format(
+      "%s%s%s%sat %s", failure.call ? failure.call : "", failure.call ? " " : "", about ? parlor_quote(about) : "",
+      about ? " " : "", failure.place);
+}
+
+/* What the log says of it. */
+static const char *logged(void) {
+  return failure.where ? parlor_format("%s (%s)", failure.text, failure.where) : failure.text;
+}
+
 parlor_error parlor_fail(const char *format, ...) {
   failure = (parlor_failure){.error = PARLOR_OTHER};
   FORMATTED(failure.text);
+  in_call();
   return PARLOR_OTHER;
 }
 
@@ -548,6 +575,7 @@ parlor_error parlor_done(bool done, const parlor_plugin_types_error_t *error) {
       failure.error = PARLOR_OTHER;
       failure.text = some(error->val.other);
   }
+  in_call();
   return failure.error;
 }
 
@@ -684,7 +712,7 @@ parlor_error parlor_off(parlor_handler *handler, void *context) {
   return result;
 }
 
-parlor_error parlor_command_add(const char *name, const char *help, const char *usage, parlor_handler *handler, void *context) {
+parlor_error parlor_commands_add(const char *name, const char *help, const char *usage, parlor_handler *handler, void *context) {
   plugin_string_t event = parlor_text("command"), texts[] = {parlor_text(name), parlor_text(help), parlor_text(usage ? usage : "")};
   uint64_t number;
   parlor_plugin_types_error_t error;
@@ -708,24 +736,58 @@ parlor_error parlor_command_add(const char *name, const char *help, const char *
   return PARLOR_OK;
 }
 
-parlor_error parlor_after(uint64_t milliseconds, parlor_handler *handler, void *context) {
+/* Whole ones, rounded up: nothing comes too early. */
+static uint64_t milliseconds(double seconds) {
+  double exact = seconds * 1000;
+  if (!(exact > 0)) return 0;
+  if (exact >= 0x1p63) return UINT64_MAX;
+  uint64_t whole = (uint64_t)exact;
+  /* What a sum of times is off by is not worth another one. */
+  return exact - (double)whole > 1e-6 ? whole + 1 : whole;
+}
+
+parlor_error parlor_after(double seconds, parlor_handler *handler, void *context) {
   uint64_t number;
   parlor_plugin_types_error_t error;
-  bool done = parlor_plugin_timers_after(milliseconds, &number, &error);
+  bool done = parlor_plugin_timers_after(milliseconds(seconds), &number, &error);
   if (done) listen(number, handler, context, true, true, NULL);
   return parlor_done(done, &error);
 }
 
-parlor_error parlor_every(uint64_t milliseconds, parlor_handler *handler, void *context) {
+parlor_error parlor_every(double seconds, parlor_handler *handler, void *context) {
   uint64_t number;
   parlor_plugin_types_error_t error;
-  bool done = parlor_plugin_timers_every(milliseconds, &number, &error);
+  bool done = parlor_plugin_timers_every(milliseconds(seconds), &number, &error);
   if (done) listen(number, handler, context, false, true, NULL);
   return parlor_done(done, &error);
 }
 
-void parlor_sleep(uint64_t milliseconds) {
-  parlor_plugin_timers_sleep(milliseconds);
+void parlor_sleep(double seconds) {
+  parlor_plugin_timers_sleep(milliseconds(seconds));
+}
+
+/* The C library's own would hold up the plugin in the same way, without a word. These take their place where a plugin calls one. */
+static void sleep_with_warning(const char *name, double seconds) {
+  static bool warned;
+  if (!warned) parlor_log(PARLOR_WARN, "%s holds up all other events of this plugin: use parlor_after, or parlor_sleep where it has to be", name);
+  warned = true;
+  parlor_sleep(seconds);
+}
+
+unsigned sleep(unsigned seconds) {
+  sleep_with_warning("sleep", seconds);
+  return 0;
+}
+
+int usleep(useconds_t microseconds) {
+  sleep_with_warning("usleep", microseconds / 1e6);
+  return 0;
+}
+
+int nanosleep(const struct timespec *time, struct timespec *left) {
+  sleep_with_warning("nanosleep", (double)time->tv_sec + time->tv_nsec / 1e9);
+  if (left) *left = (struct timespec){0};
+  return 0;
 }
 
 parlor_error parlor_emit(const char *name, const char *json) {
@@ -734,13 +796,13 @@ parlor_error parlor_emit(const char *name, const char *json) {
   return parlor_done(parlor_plugin_api_emit(&event, json ? &payload : NULL, &error), &error);
 }
 
-parlor_error parlor_promise(const char *name) {
+parlor_error parlor_promises_add(const char *name) {
   plugin_string_t promise = parlor_text(name);
   parlor_plugin_types_error_t error;
   return parlor_done(parlor_plugin_promises_add(&promise, &error), &error);
 }
 
-parlor_error parlor_reject(const char *name, const char *reason) {
+parlor_error parlor_promises_reject(const char *name, const char *reason) {
   plugin_string_t promise = parlor_text(name), why = parlor_text(reason);
   parlor_plugin_types_error_t error;
   return parlor_done(parlor_plugin_promises_reject(&promise, &why, &error), &error);
@@ -790,6 +852,7 @@ static parlor_error room(const char *jid, const char *text, const char *thread) 
 static parlor_error invalid(const char *argument, const char *reason) {
   failure = (parlor_failure){.error = PARLOR_INVALID, .argument = argument};
   failure.text = parlor_format("invalid %s: %s", argument, reason);
+  in_call();
   return PARLOR_INVALID;
 }
 
@@ -831,7 +894,7 @@ static const parlor_occupant *shown_occupant(const parlor_plugin_types_occupant_
   return shown;
 }
 
-parlor_error parlor_room_occupant(const char *room, const char *nick, const parlor_occupant **occupant) {
+parlor_error parlor_rooms_occupant(const char *room, const char *nick, const parlor_occupant **occupant) {
   *occupant = NULL;
   plugin_string_t jid = parlor_text(room);
   parlor_plugin_rooms_list_occupant_t there;
@@ -853,7 +916,7 @@ parlor_error parlor_occupant_of(const parlor_message *message, const parlor_occu
   const char *nick = slash ? slash + 1 : from_room(message) ? message->nick : NULL;
   if (!nick) return PARLOR_OK;
   const char *room = slash ? parlor_format("%.*s", (int)(slash - message->chat), message->chat) : message->chat;
-  return parlor_room_occupant(room, nick, occupant);
+  return parlor_rooms_occupant(room, nick, occupant);
 }
 
 /* The body without what is only there for clients that lack one of these features. */
@@ -982,11 +1045,11 @@ static parlor_error send_message(sending *send, const char *jid, const parlor_ou
   return parlor_done(done, &error);
 }
 
-parlor_error parlor_chat_send_message(const char *jid, const parlor_outgoing *message, const char **id) {
+parlor_error parlor_chats_send_message(const char *jid, const parlor_outgoing *message, const char **id) {
   return send_message(parlor_plugin_chats_send, jid, message, id);
 }
 
-parlor_error parlor_room_send_message(const char *jid, const parlor_outgoing *message, const char **id) {
+parlor_error parlor_rooms_send_message(const char *jid, const parlor_outgoing *message, const char **id) {
   return send_message(parlor_plugin_rooms_send, jid, message, id);
 }
 
@@ -995,7 +1058,7 @@ parlor_error parlor_acknowledge(const parlor_message *message) {
   /* Everybody in a room would send one, and errors, history and copies are not answered. */
   if (!asks || from_room(message) || !strcmp(message->kind, "error") || message->own || message->delayed) return PARLOR_OK;
   if (message->carbon) return PARLOR_OK;
-  return parlor_chat_send_message(message->from, &(parlor_outgoing){.receipt = message->id}, NULL);
+  return parlor_chats_send_message(message->from, &(parlor_outgoing){.receipt = message->id}, NULL);
 }
 
 /* An error is not answered. */
@@ -1027,7 +1090,7 @@ static parlor_error reply_message(sending *send, const char *jid, const parlor_m
   return send_message(send, jid, &answer, id);
 }
 
-parlor_error parlor_chat_reply_message(const parlor_message *to, const parlor_outgoing *message, const char **id) {
+parlor_error parlor_chats_reply_message(const parlor_message *to, const parlor_outgoing *message, const char **id) {
   return reply_message(parlor_plugin_chats_send, in_private(to), to, message, id);
 }
 
@@ -1035,22 +1098,22 @@ parlor_error parlor_reply_message(const parlor_message *to, const parlor_outgoin
   return reply_message(from_room(to) ? parlor_plugin_rooms_send : parlor_plugin_chats_send, to->chat, to, message, id);
 }
 
-parlor_error parlor_chat_send(const char *jid, const char *format, ...) {
+parlor_error parlor_chats_send(const char *jid, const char *format, ...) {
   FORMATTED(const char *text);
   return chat(jid, text, NULL);
 }
 
-parlor_error parlor_chat_reply(const parlor_message *to, const char *format, ...) {
+parlor_error parlor_chats_reply(const parlor_message *to, const char *format, ...) {
   FORMATTED(const char *text);
   return chat_reply(to, text);
 }
 
-parlor_error parlor_room_send(const char *jid, const char *format, ...) {
+parlor_error parlor_rooms_send(const char *jid, const char *format, ...) {
   FORMATTED(const char *text);
   return room(jid, text, NULL);
 }
 
-parlor_error parlor_room_reply(const parlor_message *to, const char *format, ...) {
+parlor_error parlor_rooms_reply(const parlor_message *to, const char *format, ...) {
   FORMATTED(const char *text);
   return room_reply(to, text);
 }
@@ -1062,7 +1125,7 @@ parlor_error parlor_reply(const parlor_message *to, const char *format, ...) {
 
 /* ---- Rooms ------------------------------------------------------------------------------------------------------------- */
 
-parlor_error parlor_room_open(const char *room, const char *nick, const char *password) {
+parlor_error parlor_rooms_open(const char *room, const char *nick, const char *password) {
   plugin_string_t jid = parlor_text(room);
   parlor_plugin_rooms_attributes_t attributes = {.nick = option(nick), .password = option(password)};
   parlor_plugin_types_room_t opened;
@@ -1070,7 +1133,7 @@ parlor_error parlor_room_open(const char *room, const char *nick, const char *pa
   return parlor_done(parlor_plugin_rooms_open(&jid, &attributes, &opened, &error), &error);
 }
 
-parlor_error parlor_room_close(const char *room) {
+parlor_error parlor_rooms_close(const char *room) {
   plugin_string_t jid = parlor_text(room);
   parlor_plugin_types_error_t error;
   return parlor_done(parlor_plugin_rooms_close(&jid, &error), &error);
@@ -1085,11 +1148,11 @@ static parlor_error put_out(putting_out *call, const char *room, const char *who
   return parlor_done(call(&jid, &who, reason ? &why : NULL, &error), &error);
 }
 
-parlor_error parlor_room_kick(const char *room, const char *nick, const char *reason) {
+parlor_error parlor_rooms_kick(const char *room, const char *nick, const char *reason) {
   return put_out(parlor_plugin_rooms_kick, room, nick, reason);
 }
 
-parlor_error parlor_room_ban(const char *room, const char *jid, const char *reason) {
+parlor_error parlor_rooms_ban(const char *room, const char *jid, const char *reason) {
   return put_out(parlor_plugin_rooms_ban, room, jid, reason);
 }
 
@@ -1101,11 +1164,11 @@ static parlor_error make(making *call, const char *room, const char *whom, const
   return parlor_done(call(&jid, &who, &be, reason ? &why : NULL, &error), &error);
 }
 
-parlor_error parlor_room_set_role(const char *room, const char *nick, const char *role, const char *reason) {
+parlor_error parlor_rooms_set_role(const char *room, const char *nick, const char *role, const char *reason) {
   return make(parlor_plugin_rooms_set_role, room, nick, role, reason);
 }
 
-parlor_error parlor_room_set_affiliation(const char *room, const char *jid, const char *affiliation, const char *reason) {
+parlor_error parlor_rooms_set_affiliation(const char *room, const char *jid, const char *affiliation, const char *reason) {
   return make(parlor_plugin_rooms_set_affiliation, room, jid, affiliation, reason);
 }
 
@@ -1143,7 +1206,7 @@ static parlor_error ask_page(parlor_plugin_archive_options_t *options, const cha
   return is_where_it_was ? parlor_fail("the archive gives the same page again and again") : PARLOR_OK;
 }
 
-parlor_error parlor_archive_read(const parlor_archive_options *options, parlor_reader *reader, void *context) {
+parlor_error parlor_archive_query_all(const parlor_archive_options *options, parlor_reader *reader, void *context) {
   parlor_plugin_archive_options_t asked = {.max = {true, PAGE}};
   if (options) {
     asked.with = (parlor_plugin_archive_option_jid_t){options->with != NULL, parlor_text(options->with)};
@@ -1184,13 +1247,13 @@ parlor_error parlor_archive_read(const parlor_archive_options *options, parlor_r
 
 /* ---- Stanzas ----------------------------------------------------------------------------------------------------------- */
 
-parlor_error parlor_stanza_send(const char *xml) {
+parlor_error parlor_api_send(const char *xml) {
   plugin_string_t stanza = parlor_text(xml);
   parlor_plugin_types_error_t error;
   return parlor_done(parlor_plugin_api_send(&stanza, &error), &error);
 }
 
-parlor_error parlor_stanza_ask(const char *iq, const char **answer) {
+parlor_error parlor_api_send_iq(const char *iq, const char **answer) {
   plugin_string_t stanza = parlor_text(iq), result;
   parlor_plugin_types_error_t error;
   bool done = parlor_plugin_api_send_iq(&stanza, &result, &error);
@@ -1200,7 +1263,7 @@ parlor_error parlor_stanza_ask(const char *iq, const char **answer) {
 
 /* ---- Settings and storage ---------------------------------------------------------------------------------------------- */
 
-const char *parlor_setting(const char *key) {
+const char *parlor_settings_get(const char *key) {
   plugin_string_t name = parlor_text(key);
   parlor_plugin_settings_option_json_t value;
   parlor_plugin_types_error_t error;
@@ -1208,20 +1271,20 @@ const char *parlor_setting(const char *key) {
   return done && value.is_some ? some(value.val) : NULL;
 }
 
-const char *parlor_setting_text(const char *key, const char *otherwise) {
-  const char *text = parlor_unquote(parlor_setting(key));
+const char *parlor_settings_get_text(const char *key, const char *otherwise) {
+  const char *text = parlor_unquote(parlor_settings_get(key));
   return text ? text : otherwise;
 }
 
-double parlor_setting_number(const char *key, double otherwise) {
-  const char *json = parlor_setting(key);
+double parlor_settings_get_number(const char *key, double otherwise) {
+  const char *json = parlor_settings_get(key);
   char *end = NULL;
   double number = json ? strtod(json, &end) : otherwise;
   return json && end != json ? number : otherwise;
 }
 
-bool parlor_setting_flag(const char *key, bool otherwise) {
-  const char *json = parlor_setting(key);
+bool parlor_settings_get_flag(const char *key, bool otherwise) {
+  const char *json = parlor_settings_get(key);
   return json && !strcmp(json, "true") ? true : json && !strcmp(json, "false") ? false : otherwise;
 }
 
@@ -1240,8 +1303,8 @@ static const char *past_entry(const char *json) {
   return json;
 }
 
-size_t parlor_setting_list(const char *key, const char ***items) {
-  const char *at = parlor_setting(key);
+size_t parlor_settings_get_list(const char *key, const char ***items) {
+  const char *at = parlor_settings_get(key);
   size_t count = 0;
   *items = NULL;
   if (!at || *at != '[') return 0;
@@ -1254,18 +1317,27 @@ size_t parlor_setting_list(const char *key, const char ***items) {
   return count;
 }
 
-parlor_error parlor_setting_set(const char *key, const char *json) {
+parlor_error parlor_settings_set(const char *key, const char *json) {
   plugin_string_t name = parlor_text(key), value = parlor_text(json);
   parlor_plugin_types_error_t error;
   return parlor_done(parlor_plugin_settings_set(&name, &value, &error), &error);
 }
 
-parlor_error parlor_storage_set(const char *key, const char *text, uint64_t expires) {
+/* NULL for ever. What is to last for less than a millisecond lasts for one. */
+static uint64_t *lasting_for(double expires) {
+  if (expires == 0) return NULL;
+  uint64_t *lasts = parlor_memory(sizeof *lasts);
+  *lasts = milliseconds(expires);
+  if (*lasts == 0) *lasts = 1;
+  return lasts;
+}
+
+parlor_error parlor_storage_set(const char *key, const char *text, double expires) {
   if (!text) return invalid("value", "there is none to keep; parlor_storage_delete forgets the one that is there");
   plugin_string_t name = parlor_text(key);
   plugin_list_u8_t value = {(uint8_t *)text, strlen(text)};
   parlor_plugin_types_error_t error;
-  return parlor_done(parlor_plugin_storage_set(&name, &value, expires ? &expires : NULL, &error), &error);
+  return parlor_done(parlor_plugin_storage_set(&name, &value, lasting_for(expires), &error), &error);
 }
 
 parlor_error parlor_storage_get(const char *key, const char **text) {
@@ -1281,13 +1353,13 @@ static plugin_list_u8_t bytes(const char *text) {
   return (plugin_list_u8_t){(uint8_t *)text, text ? strlen(text) : 0};
 }
 
-parlor_error parlor_storage_compare_and_set(const char *key, const char *expected, const char *text, uint64_t expires, bool *done) {
+parlor_error parlor_storage_compare_and_set(const char *key, const char *expected, const char *text, double expires, bool *done) {
   plugin_string_t name = parlor_text(key);
   plugin_list_u8_t old = bytes(expected), fresh = bytes(text);
   parlor_plugin_types_error_t error;
   *done = false;
   return parlor_done(
-      parlor_plugin_storage_compare_and_set(&name, expected ? &old : NULL, text ? &fresh : NULL, expires ? &expires : NULL, done, &error),
+      parlor_plugin_storage_compare_and_set(&name, expected ? &old : NULL, text ? &fresh : NULL, lasting_for(expires), done, &error),
       &error);
 }
 
@@ -1322,7 +1394,34 @@ parlor_error parlor_storage_keys(const char *prefix, const char ***keys, size_t 
   return PARLOR_OK;
 }
 
-const char *parlor_jid(void) {
+parlor_error parlor_storage_entries(const char *prefix, parlor_entry **entries, size_t *count) {
+  plugin_string_t begin = parlor_text(prefix), after;
+  parlor_entry *all = NULL;
+  size_t known = 0, room = 0;
+  bool more = false;
+  do {
+    parlor_plugin_storage_entries_page_t page;
+    parlor_plugin_types_error_t error;
+    if (!parlor_plugin_storage_entries(&begin, more ? &after : NULL, 1000, &page, &error)) return parlor_done(false, &error);
+    if (known + page.entries.len >= room) {
+      room = 2 * (known + page.entries.len) + 1;
+      parlor_entry *longer = parlor_memory(room * sizeof *longer);
+      if (known) memcpy(longer, all, known * sizeof *longer);
+      all = longer;
+    }
+    for (size_t i = 0; i < page.entries.len; i++) {
+      const parlor_plugin_storage_entry_t *one = &page.entries.ptr[i];
+      all[known++] = (parlor_entry){some(one->key), (const char *)one->value.ptr, one->value.len};
+    }
+    more = page.next.is_some;
+    after = page.next.val;
+  } while (more);
+  *entries = all;
+  *count = known;
+  return PARLOR_OK;
+}
+
+const char *parlor_user_bare_jid(void) {
   plugin_string_t jid;
   parlor_plugin_user_bare_jid(&jid);
   return some(jid);
@@ -1348,7 +1447,7 @@ bool exports_parlor_plugin_guest_initialize(plugin_string_t *error) {
     return true;
   }
   /* It lives on for the host, which reads it and ends the plugin. */
-  const char *reason = failure.text ? failure.text : "parlor_start did not return PARLOR_OK";
+  const char *reason = failure.text ? logged() : "parlor_start did not return PARLOR_OK";
   if (failure.error == PARLOR_OFFLINE) reason = parlor_format("%s: " TOO_EARLY, reason);
   *error = parlor_text(reason);
   return false;
@@ -1439,7 +1538,7 @@ static void handle(uint64_t number, const parlor_event *event) {
     parlor_error error = handler(event, context);
     if (error) {
       const char *what = event->command ? parlor_format("%s %s", event->name, event->command->name) : event->name;
-      parlor_log(PARLOR_ERROR, "a handler of %s failed: %s", what, failure.text ? failure.text : parlor_format("error %d", error));
+      parlor_log(PARLOR_ERROR, "a handler of %s failed: %s", what, failure.text ? logged() : parlor_format("error %d", error));
     }
     return;
   }

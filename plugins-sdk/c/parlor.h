@@ -5,7 +5,7 @@
  *     static parlor_error answer(const parlor_event *event, void *context) {
  *         // It says that somebody types, for instance, or another client of the account received it.
  *         if (!event->message->body || event->message->carbon) return PARLOR_OK;
- *         return parlor_chat_reply(event->message, "you said: %s", event->message->body);
+ *         return parlor_chats_reply(event->message, "you said: %s", event->message->body);
  *     }
  *
  *     parlor_error parlor_start(void) {
@@ -74,6 +74,9 @@ typedef struct parlor_failure {
   const char *kind;       /* … what to do about it: auth, cancel, continue, modify or wait, … */
   const char *xml;        /* … and the whole error */
   bool temporary;         /* the same call may well work later */
+  const char *call;       /* which function it was, such as parlor_rooms_kick, or NULL */
+  const char *place;      /* where it was called, such as plugin.c:41, or NULL */
+  const char *where;      /* both, with whom or what it was about; the log says it of a handler that fails */
 } parlor_failure;
 
 const parlor_failure *parlor_failed(void);
@@ -119,6 +122,26 @@ typedef struct parlor_command {
   size_t count;
   const char *rest;       /* all that stands behind its name, as it was written */
 } parlor_command;
+
+/* What an occupant may do in a room for as long as the visit lasts (XEP-0045, section 5.1). Given to somebody, none kicks. */
+#define PARLOR_ROLE_NONE "none"
+#define PARLOR_ROLE_VISITOR "visitor"
+#define PARLOR_ROLE_PARTICIPANT "participant"
+#define PARLOR_ROLE_MODERATOR "moderator"
+
+/* How a person belongs to a room, whether there or not (XEP-0045, section 5.2). An outcast is banned. */
+#define PARLOR_AFFILIATION_NONE "none"
+#define PARLOR_AFFILIATION_OUTCAST "outcast"
+#define PARLOR_AFFILIATION_MEMBER "member"
+#define PARLOR_AFFILIATION_ADMIN "admin"
+#define PARLOR_AFFILIATION_OWNER "owner"
+
+/* The kinds of messages. */
+#define PARLOR_KIND_CHAT "chat"
+#define PARLOR_KIND_NORMAL "normal"
+#define PARLOR_KIND_HEADLINE "headline"
+#define PARLOR_KIND_GROUPCHAT "groupchat"
+#define PARLOR_KIND_ERROR "error"
 
 /* Somebody in a room. */
 typedef struct parlor_occupant {
@@ -203,46 +226,47 @@ parlor_error parlor_off(parlor_handler *handler, void *context);
 
 /* Adds a command that people give, such as `!roll 2d6`. Free; it is called with the event's `command` and `message`. One that is
  * added again takes the place of the older one. */
-parlor_error parlor_command_add(const char *name, const char *help, const char *usage, parlor_handler *handler, void *context);
+parlor_error parlor_commands_add(const char *name, const char *help, const char *usage, parlor_handler *handler, void *context);
 
 /* Fires an event that every plugin may hear, and resolves the promise of the same name. The JSON text may be NULL. Free. */
 parlor_error parlor_emit(const char *name, const char *json);
 
 /* Makes a promise that others can wait for; `parlor_emit` of the same name keeps it. Free. */
-parlor_error parlor_promise(const char *name);
+parlor_error parlor_promises_add(const char *name);
 
 /* Breaks a promise of this plugin: who waits for it is given PARLOR_REJECTED, with this reason. Free. */
-parlor_error parlor_reject(const char *name, const char *reason);
+parlor_error parlor_promises_reject(const char *name, const char *reason);
 
 /* Waits for a promise, the host's or a plugin's; what it carries as JSON or text is put into `value`, which may be NULL. Free. */
 parlor_error parlor_wait_until(const char *name, const char **value);
 
 /* ---- Timers ------------------------------------------------------------------------------------------------------------ */
 
-/* Calls a handler once, after so many milliseconds. A plugin may have 64 of these and of the next at once, unless its owner says
+/* Calls a handler once, after so many seconds. A plugin may have 64 of these and of the next at once, unless its owner says
  * otherwise. Free. */
-parlor_error parlor_after(uint64_t milliseconds, parlor_handler *handler, void *context);
+parlor_error parlor_after(double seconds, parlor_handler *handler, void *context);
 
-/* Calls it again and again; a period is at least 10 milliseconds. Free. */
-parlor_error parlor_every(uint64_t milliseconds, parlor_handler *handler, void *context);
+/* Calls it again and again; a period is at least 0.01 seconds. Free. */
+parlor_error parlor_every(double seconds, parlor_handler *handler, void *context);
 
-/* Waits, and lets the other events of this plugin wait. Free. */
-void parlor_sleep(uint64_t milliseconds);
+/* Waits so many seconds, and lets the other events of this plugin wait. `sleep` and its like of the C library do the same; the log
+ * warns of them once. What need not hold up everything is done by `parlor_after`. Free. */
+void parlor_sleep(double seconds);
 
 /* ---- Saying something -------------------------------------------------------------------------------------------------- */
 
 /* Says something to somebody. Needs messages.send. */
-parlor_error parlor_chat_send(const char *jid, const char *format, ...) PARLOR_FORMAT(2, 3);
+parlor_error parlor_chats_send(const char *jid, const char *format, ...) PARLOR_FORMAT(2, 3);
 
 /* Answers in private, in the same chat; for a message from a room, to its author there. Needs messages.send.
  * This and its like keep the thread of what they answer; an error is not answered. */
-parlor_error parlor_chat_reply(const parlor_message *to, const char *format, ...) PARLOR_FORMAT(2, 3);
+parlor_error parlor_chats_reply(const parlor_message *to, const char *format, ...) PARLOR_FORMAT(2, 3);
 
 /* Says something in a room that we are in. Needs rooms.send. */
-parlor_error parlor_room_send(const char *room, const char *format, ...) PARLOR_FORMAT(2, 3);
+parlor_error parlor_rooms_send(const char *room, const char *format, ...) PARLOR_FORMAT(2, 3);
 
 /* Answers a message in its room. Needs rooms.send. */
-parlor_error parlor_room_reply(const parlor_message *to, const char *format, ...) PARLOR_FORMAT(2, 3);
+parlor_error parlor_rooms_reply(const parlor_message *to, const char *format, ...) PARLOR_FORMAT(2, 3);
 
 /* Answers where it was said, in a chat or in a room. Needs messages.send and rooms.send. */
 parlor_error parlor_reply(const parlor_message *to, const char *format, ...) PARLOR_FORMAT(2, 3);
@@ -266,15 +290,15 @@ typedef struct parlor_outgoing {
 } parlor_outgoing;
 
 /* Sends all that a message may have to somebody; its id is put into `id`, which may be NULL. Needs messages.send. */
-parlor_error parlor_chat_send_message(const char *jid, const parlor_outgoing *message, const char **id);
+parlor_error parlor_chats_send_message(const char *jid, const parlor_outgoing *message, const char **id);
 
 /* The same to everybody in a room that we are in. Needs rooms.send. By that id a correction names it (`replace`); in replies and
  * reactions others name it by the room's own, the `stanza_id` of its echo, which a filter with `own` lets through. */
-parlor_error parlor_room_send_message(const char *room, const parlor_outgoing *message, const char **id);
+parlor_error parlor_rooms_send_message(const char *room, const parlor_outgoing *message, const char **id);
 
 /* Answers with it in private, in the same chat; for a message from a room, to its author there. In its thread, unless the answer
  * names one. Needs messages.send. */
-parlor_error parlor_chat_reply_message(const parlor_message *to, const parlor_outgoing *message, const char **id);
+parlor_error parlor_chats_reply_message(const parlor_message *to, const parlor_outgoing *message, const char **id);
 
 /* Answers with it where a message was said, in a chat or in a room, and in its thread unless the answer names one. Needs
  * messages.send and rooms.send. */
@@ -300,24 +324,24 @@ parlor_error parlor_occupant_of(const parlor_message *message, const parlor_occu
 
 /* Enters a room, and returns when we are in. The nickname and the password may be NULL: then they are those of the bookmark, and else
  * the nickname is that of the settings. Needs rooms.join for it. */
-parlor_error parlor_room_open(const char *room, const char *nick, const char *password);
+parlor_error parlor_rooms_open(const char *room, const char *nick, const char *password);
 
 /* Leaves it. Needs rooms.join for it. */
-parlor_error parlor_room_close(const char *room);
+parlor_error parlor_rooms_close(const char *room);
 
 /* Puts into `occupant` who is in a room under this nickname; NULL where nobody is. Needs rooms.read for it. */
-parlor_error parlor_room_occupant(const char *room, const char *nick, const parlor_occupant **occupant);
+parlor_error parlor_rooms_occupant(const char *room, const char *nick, const parlor_occupant **occupant);
 
 /* Puts an occupant out, who may come back; or a person by their real JID, for good. This and the next two need rooms.moderate for the
  * room, which may refuse it (PARLOR_STANZA); the reason may be NULL. */
-parlor_error parlor_room_kick(const char *room, const char *nick, const char *reason);
-parlor_error parlor_room_ban(const char *room, const char *jid, const char *reason);
+parlor_error parlor_rooms_kick(const char *room, const char *nick, const char *reason);
+parlor_error parlor_rooms_ban(const char *room, const char *jid, const char *reason);
 
 /* Gives an occupant a role: none, visitor, participant or moderator. */
-parlor_error parlor_room_set_role(const char *room, const char *nick, const char *role, const char *reason);
+parlor_error parlor_rooms_set_role(const char *room, const char *nick, const char *role, const char *reason);
 
 /* Gives a person an affiliation: none, outcast, member, admin or owner. */
-parlor_error parlor_room_set_affiliation(const char *room, const char *jid, const char *affiliation, const char *reason);
+parlor_error parlor_rooms_set_affiliation(const char *room, const char *jid, const char *affiliation, const char *reason);
 
 /* ---- Archives ---------------------------------------------------------------------------------------------------------- */
 
@@ -344,9 +368,9 @@ typedef parlor_error parlor_reader(const parlor_message *message, bool *enough, 
  *         return PARLOR_OK;
  *     }
  *
- *     parlor_error error = parlor_archive_read(&(parlor_archive_options){.with = "juliet@example.org"}, count, &links);
+ *     parlor_error error = parlor_archive_query_all(&(parlor_archive_options){.with = "juliet@example.org"}, count, &links);
  */
-parlor_error parlor_archive_read(const parlor_archive_options *options, parlor_reader *reader, void *context);
+parlor_error parlor_archive_query_all(const parlor_archive_options *options, parlor_reader *reader, void *context);
 
 /* ---- Stanzas ----------------------------------------------------------------------------------------------------------- */
 
@@ -357,7 +381,7 @@ parlor_error parlor_archive_read(const parlor_archive_options *options, parlor_r
  *     parlor_xml_attribute(&stanza, "to", "juliet@example.org");
  *     parlor_xml_open(&stanza, "body");
  *     parlor_xml_text(&stanza, "<wake up>");
- *     parlor_stanza_send(parlor_xml_end(&stanza));
+ *     parlor_api_send(parlor_xml_end(&stanza));
  */
 typedef struct parlor_xml {
   char *text;
@@ -411,16 +435,16 @@ const char *parlor_xml_end(parlor_xml *xml);
 #define PARLOR_NS_REPLY "urn:xmpp:reply:0" /* replies (XEP-0461) */
 
 /* Sends one message, presence or IQ as XML. Needs stanza.send. */
-parlor_error parlor_stanza_send(const char *xml);
+parlor_error parlor_api_send(const char *xml);
 
 /* Sends one IQ, and puts the answer into `answer`: NULL where there is none. Needs stanza.send.
  *
- *     parlor_error error = parlor_stanza_ask(parlor_xml_end(&iq), &answer);
+ *     parlor_error error = parlor_api_send_iq(parlor_xml_end(&iq), &answer);
  *     const parlor_element *version = parlor_xml_find(parlor_xml_read(answer), "query", PARLOR_NS_VERSION);
  *     const parlor_element *name = parlor_xml_find(version, "name", NULL);
  *     parlor_reply(message, "it is %s", name ? name->text : "something");
  */
-parlor_error parlor_stanza_ask(const char *iq, const char **answer);
+parlor_error parlor_api_send_iq(const char *iq, const char **answer);
 
 /* XML that was read. */
 typedef struct parlor_attribute {
@@ -450,22 +474,22 @@ const char *parlor_xml_value(const parlor_element *element, const char *name);
 /* ---- Settings and storage ---------------------------------------------------------------------------------------------- */
 
 /* One of the plugin's own settings, as JSON; NULL = it has no value. Free. */
-const char *parlor_setting(const char *key);
+const char *parlor_settings_get(const char *key);
 
 /* The same as a text, a number, or yes and no; `otherwise` where it is nothing of the kind. A duration comes in seconds. */
-const char *parlor_setting_text(const char *key, const char *otherwise);
-double parlor_setting_number(const char *key, double otherwise);
-bool parlor_setting_flag(const char *key, bool otherwise);
+const char *parlor_settings_get_text(const char *key, const char *otherwise);
+double parlor_settings_get_number(const char *key, double otherwise);
+bool parlor_settings_get_flag(const char *key, bool otherwise);
 
 /* Puts the texts of a list into `items`, and gives how many there are; what is no text stays JSON. */
-size_t parlor_setting_list(const char *key, const char ***items);
+size_t parlor_settings_get_list(const char *key, const char ***items);
 
 /* Changes a setting, as JSON, for this account and this process. Free. */
-parlor_error parlor_setting_set(const char *key, const char *json);
+parlor_error parlor_settings_set(const char *key, const char *json);
 
-/* Keeps a text under a key, on the disk when this returns, for ever (0) or for so many milliseconds. NULL is PARLOR_INVALID. Needs
+/* Keeps a text under a key, on the disk when this returns, for ever (0) or for so many seconds. NULL is PARLOR_INVALID. Needs
  * storage. */
-parlor_error parlor_storage_set(const char *key, const char *text, uint64_t expires);
+parlor_error parlor_storage_set(const char *key, const char *text, double expires);
 
 /* Puts what is kept into `text`, or NULL. Bytes that a plugin in another language kept under this id may hold a NUL, with which `text`
  * ends: `parlor_plugin_storage_get` of `plugin.h` says how many there are. Needs storage. */
@@ -473,13 +497,24 @@ parlor_error parlor_storage_get(const char *key, const char **text);
 
 /* Keeps a text where another one is kept, and puts whether it was into `done`: for what several may change at once. NULL is nothing,
  * for either. Needs storage. */
-parlor_error parlor_storage_compare_and_set(const char *key, const char *expected, const char *text, uint64_t expires, bool *done);
+parlor_error parlor_storage_compare_and_set(const char *key, const char *expected, const char *text, double expires, bool *done);
 
 /* Forgets it. Needs storage. */
 parlor_error parlor_storage_delete(const char *key);
 
 /* All keys that begin so, in order; `*keys` has `*count` of them. Needs storage. */
 parlor_error parlor_storage_keys(const char *prefix, const char ***keys, size_t *count);
+
+/* What is kept under a key. */
+typedef struct parlor_entry {
+  const char *key;
+  const char *text; /* as `parlor_storage_get` gives it */
+  size_t size;      /* how many bytes it has */
+} parlor_entry;
+
+/* All that is kept under keys that begin so, in the order of the keys; `*entries` has `*count` of them. The host is asked once for
+ * each page, so this is faster than a `parlor_storage_get` for each key. Needs storage. */
+parlor_error parlor_storage_entries(const char *prefix, parlor_entry **entries, size_t *count);
 
 /* ---- Log --------------------------------------------------------------------------------------------------------------- */
 
@@ -526,13 +561,70 @@ const char *parlor_quote(const char *text);
 const char *parlor_unquote(const char *json);
 
 /* The account's bare JID. Free. */
-const char *parlor_jid(void);
+const char *parlor_user_bare_jid(void);
 
 /* A text as the generated functions of `plugin.h` want it: what was cut inside a character ends with U+FFFD. They do not change it. */
 plugin_string_t parlor_text(const char *text);
 
 /* What a generated function answered, as this header says it: `parlor_done(parlor_plugin_rooms_close(&jid, &error), &error)`. */
 parlor_error parlor_done(bool done, const parlor_plugin_types_error_t *error);
+
+/* ---- Where calls are made ------------------------------------------------------------------------------------------------ */
+
+/* For these macros alone: each notes the call, so that a failure can say which one it was, whom it was about, and where. */
+extern struct parlor_call {
+  const char *name, *place, *argument;
+} parlor_called;
+
+#ifndef PARLOR_INSIDE
+#define PARLOR_LINE_TEXT(line) #line
+#define PARLOR_LINE(line) PARLOR_LINE_TEXT(line)
+#define PARLOR_CALL(name) (parlor_called = (struct parlor_call){name, __FILE__ ":" PARLOR_LINE(__LINE__), NULL})
+
+/* What a generated function was called with is known, and its name is not. */
+#define parlor_done(...) (parlor_called.name = NULL, parlor_called.place = __FILE__ ":" PARLOR_LINE(__LINE__), parlor_done(__VA_ARGS__))
+#define parlor_fail(...) (PARLOR_CALL(NULL), parlor_fail(__VA_ARGS__))
+#define parlor_on(...) (PARLOR_CALL("parlor_on"), parlor_on(__VA_ARGS__))
+#define parlor_once(...) (PARLOR_CALL("parlor_once"), parlor_once(__VA_ARGS__))
+#define parlor_on_mention(...) (PARLOR_CALL("parlor_on_mention"), parlor_on_mention(__VA_ARGS__))
+#define parlor_on_ready(...) (PARLOR_CALL("parlor_on_ready"), parlor_on_ready(__VA_ARGS__))
+#define parlor_off(...) (PARLOR_CALL("parlor_off"), parlor_off(__VA_ARGS__))
+#define parlor_commands_add(...) (PARLOR_CALL("parlor_commands_add"), parlor_commands_add(__VA_ARGS__))
+#define parlor_emit(...) (PARLOR_CALL("parlor_emit"), parlor_emit(__VA_ARGS__))
+#define parlor_promises_add(...) (PARLOR_CALL("parlor_promises_add"), parlor_promises_add(__VA_ARGS__))
+#define parlor_promises_reject(...) (PARLOR_CALL("parlor_promises_reject"), parlor_promises_reject(__VA_ARGS__))
+#define parlor_wait_until(...) (PARLOR_CALL("parlor_wait_until"), parlor_wait_until(__VA_ARGS__))
+#define parlor_after(...) (PARLOR_CALL("parlor_after"), parlor_after(__VA_ARGS__))
+#define parlor_every(...) (PARLOR_CALL("parlor_every"), parlor_every(__VA_ARGS__))
+#define parlor_chats_send(...) (PARLOR_CALL("parlor_chats_send"), parlor_chats_send(__VA_ARGS__))
+#define parlor_chats_reply(...) (PARLOR_CALL("parlor_chats_reply"), parlor_chats_reply(__VA_ARGS__))
+#define parlor_rooms_send(...) (PARLOR_CALL("parlor_rooms_send"), parlor_rooms_send(__VA_ARGS__))
+#define parlor_rooms_reply(...) (PARLOR_CALL("parlor_rooms_reply"), parlor_rooms_reply(__VA_ARGS__))
+#define parlor_reply(...) (PARLOR_CALL("parlor_reply"), parlor_reply(__VA_ARGS__))
+#define parlor_chats_send_message(...) (PARLOR_CALL("parlor_chats_send_message"), parlor_chats_send_message(__VA_ARGS__))
+#define parlor_rooms_send_message(...) (PARLOR_CALL("parlor_rooms_send_message"), parlor_rooms_send_message(__VA_ARGS__))
+#define parlor_chats_reply_message(...) (PARLOR_CALL("parlor_chats_reply_message"), parlor_chats_reply_message(__VA_ARGS__))
+#define parlor_reply_message(...) (PARLOR_CALL("parlor_reply_message"), parlor_reply_message(__VA_ARGS__))
+#define parlor_acknowledge(...) (PARLOR_CALL("parlor_acknowledge"), parlor_acknowledge(__VA_ARGS__))
+#define parlor_occupant_of(...) (PARLOR_CALL("parlor_occupant_of"), parlor_occupant_of(__VA_ARGS__))
+#define parlor_rooms_open(...) (PARLOR_CALL("parlor_rooms_open"), parlor_rooms_open(__VA_ARGS__))
+#define parlor_rooms_close(...) (PARLOR_CALL("parlor_rooms_close"), parlor_rooms_close(__VA_ARGS__))
+#define parlor_rooms_occupant(...) (PARLOR_CALL("parlor_rooms_occupant"), parlor_rooms_occupant(__VA_ARGS__))
+#define parlor_rooms_kick(...) (PARLOR_CALL("parlor_rooms_kick"), parlor_rooms_kick(__VA_ARGS__))
+#define parlor_rooms_ban(...) (PARLOR_CALL("parlor_rooms_ban"), parlor_rooms_ban(__VA_ARGS__))
+#define parlor_rooms_set_role(...) (PARLOR_CALL("parlor_rooms_set_role"), parlor_rooms_set_role(__VA_ARGS__))
+#define parlor_rooms_set_affiliation(...) (PARLOR_CALL("parlor_rooms_set_affiliation"), parlor_rooms_set_affiliation(__VA_ARGS__))
+#define parlor_archive_query_all(...) (PARLOR_CALL("parlor_archive_query_all"), parlor_archive_query_all(__VA_ARGS__))
+#define parlor_api_send(...) (PARLOR_CALL("parlor_api_send"), parlor_api_send(__VA_ARGS__))
+#define parlor_api_send_iq(...) (PARLOR_CALL("parlor_api_send_iq"), parlor_api_send_iq(__VA_ARGS__))
+#define parlor_settings_set(...) (PARLOR_CALL("parlor_settings_set"), parlor_settings_set(__VA_ARGS__))
+#define parlor_storage_set(...) (PARLOR_CALL("parlor_storage_set"), parlor_storage_set(__VA_ARGS__))
+#define parlor_storage_get(...) (PARLOR_CALL("parlor_storage_get"), parlor_storage_get(__VA_ARGS__))
+#define parlor_storage_compare_and_set(...) (PARLOR_CALL("parlor_storage_compare_and_set"), parlor_storage_compare_and_set(__VA_ARGS__))
+#define parlor_storage_delete(...) (PARLOR_CALL("parlor_storage_delete"), parlor_storage_delete(__VA_ARGS__))
+#define parlor_storage_keys(...) (PARLOR_CALL("parlor_storage_keys"), parlor_storage_keys(__VA_ARGS__))
+#define parlor_storage_entries(...) (PARLOR_CALL("parlor_storage_entries"), parlor_storage_entries(__VA_ARGS__))
+#endif
 
 #ifdef __cplusplus
 }

@@ -12,11 +12,11 @@ import (
 // How many messages are taken over from the host at once.
 const messagesAtOnce = 50
 
-// QueryAll reads an archive to its end, oldest first, however long it is: the host asks for the next page once everything before it
+// ArchiveQueryAll reads an archive to its end, oldest first, however long it is: the host asks for the next page once everything before it
 // was read. Max bounds how many come in all. What ended it early comes last, with no message. The archive knows a message by its
 // StanzaID. Needs archive.read.
 //
-//	for message, err := range parlor.QueryAll(ctx, archive.Options{With: wit.Some("juliet@example.org")}) {
+//	for message, err := range parlor.ArchiveQueryAll(ctx, archive.Options{With: wit.Some("juliet@example.org")}) {
 //		if err != nil {
 //			return err
 //		}
@@ -24,7 +24,7 @@ const messagesAtOnce = 50
 //	}
 //
 // Other handlers wait until it has been read; who leaves early leaves nothing open.
-func QueryAll(ctx context.Context, options archive.Options) iter.Seq2[*Message, error] {
+func ArchiveQueryAll(ctx context.Context, options archive.Options) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
 		take := func(message *Message) bool { return yield(message, nil) }
 		if err := eachOf(ctx, options, take); err != nil {

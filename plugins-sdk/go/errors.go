@@ -1,12 +1,17 @@
 package parlor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"path"
+	"runtime"
+	"strings"
 
 	"parlor/contract/types"
 	"parlor/contract/wit"
+	"parlor/internal/abi"
 )
 
 // Errors of the host that say nothing more; ask for them with errors.Is.
@@ -95,6 +100,77 @@ type OverLimit struct{ Limit string }
 
 func (over *OverLimit) Error() string { return "over a limit: " + over.Limit }
 
+// CallError is what every call that failed gives: which call it was, and where. What went wrong is in it, for errors.Is and
+// errors.As.
+type CallError struct {
+	// Call is the function of this package, such as RoomsSend; empty for one that is generated from the contract.
+	Call string
+	// Argument is what the call was about, such as a JID or a key; often empty.
+	Argument string
+	// Place is the author's line, such as plugin.go:41; empty where there is none.
+	Place string
+	// Err is what went wrong.
+	Err error
+}
+
+func (failed *CallError) Error() string { return failed.Err.Error() }
+
+// Where says which call it was, whom or what it was about, and where it was made: RoomsSend "hall@rooms.example.org" at plugin.go:41.
+// The log says it of a handler that fails.
+func (failed *CallError) Where() string {
+	var where []string
+	if failed.Call != "" {
+		where = append(where, failed.Call)
+	}
+	if failed.Argument != "" {
+		where = append(where, fmt.Sprintf("%q", failed.Argument))
+	}
+	if failed.Place != "" {
+		where = append(where, "at "+failed.Place)
+	}
+	return strings.Join(where, " ")
+}
+
+// What the log says of an error.
+func logged(err error) string {
+	var failed *CallError
+	if errors.As(err, &failed) && failed.Where() != "" {
+		return fmt.Sprintf("%v (%s)", err, failed.Where())
+	}
+	return err.Error()
+}
+
+// Unwrap gives what went wrong.
+func (failed *CallError) Unwrap() error { return failed.Err }
+
+// How many functions of this package stand between an author's and a failure, at most.
+const deepest = 32
+
+// Says which call failed: the last function of this package before the author's own.
+func inCall(err error) *CallError {
+	const own = "parlor."
+	failed := &CallError{Err: err}
+	places := make([]uintptr, deepest)
+	frames := runtime.CallersFrames(places[:runtime.Callers(2, places)])
+	for {
+		frame, more := frames.Next()
+		name, isOwn := strings.CutPrefix(frame.Function, own)
+		if !isOwn {
+			if frame.Line > 0 {
+				failed.Place = fmt.Sprintf("%s:%d", path.Base(frame.File), frame.Line)
+			}
+			return failed
+		}
+		name, _, _ = strings.Cut(name, "[")
+		if name != "Value" && name != "Done" {
+			failed.Call, _, _ = strings.Cut(name, ".")
+		}
+		if !more {
+			return failed
+		}
+	}
+}
+
 // IsTemporary says whether the same call may well work later.
 func IsTemporary(err error) bool {
 	var early *NotReady
@@ -111,7 +187,7 @@ func Value[T any](result wit.Result[T, types.Error]) (T, error) {
 		return result.Ok(), nil
 	}
 	var none T
-	return none, failure(result.Err())
+	return none, inCall(failure(result.Err()))
 }
 
 // Done is the same for functions that give nothing.
@@ -151,16 +227,30 @@ func failure(failed types.Error) error {
 	}
 }
 
-// Does it unless the context has ended.
-func call[T any](ctx context.Context, deed func() wit.Result[T, types.Error]) (T, error) {
+// Does it unless the context has ended. What it is about is named where it fails.
+func call[T any](ctx context.Context, about string, deed func() wit.Result[T, types.Error]) (value T, err error) {
 	if err := ended(ctx); err != nil {
-		var none T
-		return none, err
+		return value, err
 	}
-	return Value(deed())
+	if !abi.IsHosted {
+		// An author's own test goes on: what has to be there is an error of the call's.
+		defer func() {
+			panicked := recover()
+			outside, ok := panicked.(abi.Outside)
+			if panicked != nil && !ok {
+				panic(panicked)
+			}
+			err = cmp.Or[error](err, outside)
+		}()
+	}
+	value, err = Value(deed())
+	if failed, ok := err.(*CallError); ok {
+		failed.Argument = about
+	}
+	return value, err
 }
 
-func done(ctx context.Context, deed func() wit.Result[wit.Unit, types.Error]) error {
-	_, err := call(ctx, deed)
+func done(ctx context.Context, about string, deed func() wit.Result[wit.Unit, types.Error]) error {
+	_, err := call(ctx, about, deed)
 	return err
 }

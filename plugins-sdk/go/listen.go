@@ -111,6 +111,32 @@ type Command struct {
 	Message *Message
 }
 
+// What an occupant may do in a room for as long as the visit lasts (XEP-0045, section 5.1). Given to somebody, RoleNone kicks.
+const (
+	RoleNone        = "none"
+	RoleVisitor     = "visitor"
+	RoleParticipant = "participant"
+	RoleModerator   = "moderator"
+)
+
+// How a person belongs to a room, whether there or not (XEP-0045, section 5.2). AffiliationOutcast is banned.
+const (
+	AffiliationNone    = "none"
+	AffiliationOutcast = "outcast"
+	AffiliationMember  = "member"
+	AffiliationAdmin   = "admin"
+	AffiliationOwner   = "owner"
+)
+
+// The kinds of messages.
+const (
+	KindChat      = "chat"
+	KindNormal    = "normal"
+	KindHeadline  = "headline"
+	KindGroupchat = "groupchat"
+	KindError     = "error"
+)
+
 // Filter keeps what does not fit from waking the plugin. What is left out counts for all.
 type Filter struct {
 	// From is the sender, occupant or contact: a bare JID also stands for its full ones.
@@ -232,7 +258,7 @@ func OnCommand(
 	if err != nil {
 		return subscription, err
 	}
-	err = done(ctx, func() wit.Result[wit.Unit, types.Error] { return commands.Add(name, help, usage) })
+	err = done(ctx, name, func() wit.Result[wit.Unit, types.Error] { return commands.Add(name, help, usage) })
 	if err != nil {
 		delete(listeners, subscription.number)
 		return Subscription{}, errors.Join(err, Done(listen.Not(subscription.number)))

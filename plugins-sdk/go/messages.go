@@ -38,33 +38,33 @@ type Outgoing struct {
 	ChatState string
 }
 
-// Send says something to somebody, and gives the message's id once it is queued on the stream. Needs messages.send.
-func Send(ctx context.Context, jid, body string) (string, error) {
-	return SendMessage(ctx, jid, Outgoing{Body: body})
+// ChatsSend says something to somebody, and gives the message's id once it is queued on the stream. Needs messages.send.
+func ChatsSend(ctx context.Context, jid, body string) (string, error) {
+	return ChatsSendMessage(ctx, jid, Outgoing{Body: body})
 }
 
-// SendMessage is the same with all that a message may have. Needs messages.send.
-func SendMessage(ctx context.Context, jid string, message Outgoing) (string, error) {
+// ChatsSendMessage is the same with all that a message may have. Needs messages.send.
+func ChatsSendMessage(ctx context.Context, jid string, message Outgoing) (string, error) {
 	wire, err := message.wire()
 	if err != nil {
 		return "", err
 	}
-	return call(ctx, func() wit.Result[string, types.Error] { return chats.Send(jid, wire) })
+	return call(ctx, jid, func() wit.Result[string, types.Error] { return chats.Send(jid, wire) })
 }
 
-// Say says something to everybody in a room that we are in. Needs rooms.send. By the id that it gives a correction names it (Replace);
+// RoomsSend says something to everybody in a room that we are in. Needs rooms.send. By the id that it gives a correction names it (Replace);
 // in replies and reactions others name it by the room's own, the StanzaID of its echo, which Filter{Own: true} lets through.
-func Say(ctx context.Context, room, body string) (string, error) {
-	return SayMessage(ctx, room, Outgoing{Body: body})
+func RoomsSend(ctx context.Context, room, body string) (string, error) {
+	return RoomsSendMessage(ctx, room, Outgoing{Body: body})
 }
 
-// SayMessage is the same with all that a message may have. Needs rooms.send.
-func SayMessage(ctx context.Context, room string, message Outgoing) (string, error) {
+// RoomsSendMessage is the same with all that a message may have. Needs rooms.send.
+func RoomsSendMessage(ctx context.Context, room string, message Outgoing) (string, error) {
 	wire, err := message.wire()
 	if err != nil {
 		return "", err
 	}
-	return call(ctx, func() wit.Result[string, types.Error] { return rooms.Send(room, wire) })
+	return call(ctx, room, func() wit.Result[string, types.Error] { return rooms.Send(room, wire) })
 }
 
 // Reply answers where a message was said, in a chat or in a room, and in its thread; an error is not answered. Needs
@@ -81,9 +81,9 @@ func ReplyMessage(ctx context.Context, to *Message, message Outgoing) (string, e
 		return "", err
 	}
 	if to.Kind == "groupchat" {
-		return SayMessage(ctx, to.Chat, answer)
+		return RoomsSendMessage(ctx, to.Chat, answer)
 	}
-	return SendMessage(ctx, to.Chat, answer)
+	return ChatsSendMessage(ctx, to.Chat, answer)
 }
 
 // ReplyInChat answers in private, in the same chat; for a message from a room, to its author there. Needs messages.send.
@@ -99,9 +99,9 @@ func ReplyMessageInChat(ctx context.Context, to *Message, message Outgoing) (str
 		return "", err
 	}
 	if to.Kind == "groupchat" {
-		return SendMessage(ctx, to.From, answer)
+		return ChatsSendMessage(ctx, to.From, answer)
 	}
-	return SendMessage(ctx, to.Chat, answer)
+	return ChatsSendMessage(ctx, to.Chat, answer)
 }
 
 // ReplyInRoom answers a message in its room. Needs rooms.send.
@@ -110,7 +110,7 @@ func ReplyInRoom(ctx context.Context, to *Message, body string) error {
 	if err != nil {
 		return err
 	}
-	_, err = SayMessage(ctx, to.Chat, answer)
+	_, err = RoomsSendMessage(ctx, to.Chat, answer)
 	return err
 }
 
@@ -181,7 +181,7 @@ func Acknowledge(ctx context.Context, message *Message) (string, error) {
 	if !wish || !may {
 		return "", nil
 	}
-	return SendMessage(ctx, message.From, Outgoing{Receipt: message.ID})
+	return ChatsSendMessage(ctx, message.From, Outgoing{Receipt: message.ID})
 }
 
 // BodyWithoutFallback is the body without what is only there for clients that lack a feature, such as the quotation of a reply for
@@ -233,11 +233,11 @@ func OccupantOf(message *Message) (*Occupant, error) {
 	if nick == "" {
 		return nil, nil
 	}
-	return OccupantIn(room, nick)
+	return RoomsOccupant(room, nick)
 }
 
-// OccupantIn is who is in a room under this nickname. Nil: nobody is. Needs rooms.read for it.
-func OccupantIn(room, nick string) (*Occupant, error) {
+// RoomsOccupant is who is in a room under this nickname. Nil: nobody is. Needs rooms.read for it.
+func RoomsOccupant(room, nick string) (*Occupant, error) {
 	there, err := Value(rooms.Occupants(room))
 	if err != nil {
 		return nil, err

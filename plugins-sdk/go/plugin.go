@@ -45,6 +45,7 @@ import (
 	"parlor/contract/listen"
 	"parlor/contract/wit"
 	_ "parlor/contract/wit_exports" // what the host calls
+	"parlor/internal/abi"
 )
 
 var (
@@ -69,7 +70,9 @@ func OnStop(stop func(context.Context) error) {
 func pluginMain()
 
 func init() {
-	slog.SetDefault(slog.New(&logHandler{}))
+	if abi.IsHosted {
+		slog.SetDefault(slog.New(&logHandler{}))
+	}
 	export_guest.Initialize = initialize
 	export_guest.HandleEvent = handleEvent
 	export_guest.Stop = stop
@@ -88,7 +91,7 @@ func initialize() wit.Result[wit.Unit, string] {
 		err = fmt.Errorf("%w: a plugin starts before its account is logged in; wait for `initialized`, or use OnReady", err)
 	}
 	if err != nil {
-		return wit.Err[wit.Unit](err.Error())
+		return wit.Err[wit.Unit](logged(err))
 	}
 	return wit.Ok[wit.Unit, string](wit.Unit{})
 }
@@ -110,7 +113,7 @@ func handleEvent(raw listen.Event) {
 			delete(listeners, number)
 		}
 		if err := guard(func() error { return listener.handle(context.Background(), event) }); err != nil {
-			slog.Error(fmt.Sprintf("a handler of %s failed: %v", event.what(), err))
+			slog.Error(fmt.Sprintf("a handler of %s failed: %s", event.what(), logged(err)))
 		}
 	}
 }
@@ -118,7 +121,7 @@ func handleEvent(raw listen.Event) {
 func stop() {
 	for _, stop := range stopping {
 		if err := guard(func() error { return stop(context.Background()) }); err != nil {
-			slog.Error(fmt.Sprintf("stopping failed: %v", err))
+			slog.Error("stopping failed: " + logged(err))
 		}
 	}
 }

@@ -138,19 +138,19 @@ func EscapeXML(text string) string {
 	return escaped.String()
 }
 
-// SendStanza sends one message, presence or IQ. Needs stanza.send.
-func SendStanza(ctx context.Context, stanza *Element) error {
-	return SendXML(ctx, stanza.String())
+// APISend sends one message, presence or IQ. Needs stanza.send.
+func APISend(ctx context.Context, stanza *Element) error {
+	return APISendXML(ctx, stanza.String())
 }
 
-// SendXML is the same for a stanza that is written already. Needs stanza.send.
-func SendXML(ctx context.Context, stanza string) error {
-	return done(ctx, func() wit.Result[wit.Unit, types.Error] { return api.Send(stanza) })
+// APISendXML is the same for a stanza that is written already. Needs stanza.send.
+func APISendXML(ctx context.Context, stanza string) error {
+	return done(ctx, "", func() wit.Result[wit.Unit, types.Error] { return api.Send(stanza) })
 }
 
-// Ask sends one IQ, and gives the answer as XML, which encoding/xml reads. Needs stanza.send.
+// APISendIQ sends one IQ, and gives the answer as XML, which encoding/xml reads. Needs stanza.send.
 //
-//	answer, err := parlor.Ask(ctx, parlor.NewIQ("get").To(jid).Child(parlor.NewElement("query").NS(parlor.NSVersion)))
+//	answer, err := parlor.APISendIQ(ctx, parlor.NewIQ("get").To(jid).Child(parlor.NewElement("query").NS(parlor.NSVersion)))
 //	if err != nil {
 //		return err
 //	}
@@ -158,6 +158,6 @@ func SendXML(ctx context.Context, stanza string) error {
 //		Name string `xml:"jabber:iq:version query>name"`
 //	}
 //	err = xml.Unmarshal([]byte(answer), &iq)
-func Ask(ctx context.Context, iq *Element) (string, error) {
-	return call(ctx, func() wit.Result[string, types.Error] { return api.SendIq(iq.String()) })
+func APISendIQ(ctx context.Context, iq *Element) (string, error) {
+	return call(ctx, "", func() wit.Result[string, types.Error] { return api.SendIq(iq.String()) })
 }

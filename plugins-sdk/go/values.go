@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"math"
 	"reflect"
 	"time"
@@ -15,14 +16,18 @@ import (
 	"parlor/contract/types"
 	"parlor/contract/user"
 	"parlor/contract/wit"
+	"parlor/internal/abi"
 )
 
-// JID is the account's bare one. Free.
-func JID() string { return user.BareJid() }
+// UserBareJID is the account's bare one. Free.
+func UserBareJID() string { return user.BareJid() }
 
-// Setting is one of the plugin's own settings; otherwise where it has no value, or one that does not fit. One whose type is
-// duration fits a time.Duration: parlor.Setting("pause", 4*time.Minute). Free.
-func Setting[T any](name string, otherwise T) T {
+// SettingsGet is one of the plugin's own settings; otherwise where it has no value, or one that does not fit, and under `go test`. One whose type is
+// duration fits a time.Duration: parlor.SettingsGet("pause", 4*time.Minute). Free.
+func SettingsGet[T any](name string, otherwise T) T {
+	if !abi.IsHosted {
+		return otherwise
+	}
 	text, err := Value(settings.Get(name))
 	if err != nil {
 		return otherwise
@@ -47,13 +52,13 @@ func fit(text []byte, value any) error {
 	return err
 }
 
-// SetSetting changes one for this account and this process. Free.
-func SetSetting(ctx context.Context, name string, value any) error {
+// SettingsSet changes one for this account and this process. Free.
+func SettingsSet(ctx context.Context, name string, value any) error {
 	text, err := json.Marshal(value)
 	if err != nil {
 		return err
 	}
-	return done(ctx, func() wit.Result[wit.Unit, types.Error] { return settings.Set(name, string(text)) })
+	return done(ctx, name, func() wit.Result[wit.Unit, types.Error] { return settings.Set(name, string(text)) })
 }
 
 // Emit fires an event that every plugin may hear, and keeps the promise of the same name; the value, which may be nil, becomes
@@ -67,23 +72,23 @@ func Emit(ctx context.Context, name string, value any) error {
 		}
 		payload = wit.Some(string(text))
 	}
-	return done(ctx, func() wit.Result[wit.Unit, types.Error] { return api.Emit(name, payload) })
+	return done(ctx, name, func() wit.Result[wit.Unit, types.Error] { return api.Emit(name, payload) })
 }
 
-// Promise makes a promise that others can wait for; Emit of the same name keeps it. Free.
-func Promise(ctx context.Context, name string) error {
-	return done(ctx, func() wit.Result[wit.Unit, types.Error] { return promises.Add(name) })
+// PromisesAdd makes a promise that others can wait for; Emit of the same name keeps it. Free.
+func PromisesAdd(ctx context.Context, name string) error {
+	return done(ctx, name, func() wit.Result[wit.Unit, types.Error] { return promises.Add(name) })
 }
 
-// Reject breaks a promise of this plugin: who waits for it is given the reason as Rejected. Free.
-func Reject(ctx context.Context, name, reason string) error {
-	return done(ctx, func() wit.Result[wit.Unit, types.Error] { return promises.Reject(name, reason) })
+// PromisesReject breaks a promise of this plugin: who waits for it is given the reason as Rejected. Free.
+func PromisesReject(ctx context.Context, name, reason string) error {
+	return done(ctx, name, func() wit.Result[wit.Unit, types.Error] { return promises.Reject(name, reason) })
 }
 
 // WaitUntil waits for a promise, the host's or a plugin's, and gives what it carries. The host ends the wait by an error when it
 // can no longer come. Free.
 func WaitUntil(ctx context.Context, name string) (*Event, error) {
-	payload, err := call(ctx, func() wit.Result[types.Payload, types.Error] { return api.WaitUntil(name) })
+	payload, err := call(ctx, name, func() wit.Result[types.Payload, types.Error] { return api.WaitUntil(name) })
 	if err != nil {
 		return nil, err
 	}
@@ -91,18 +96,18 @@ func WaitUntil(ctx context.Context, name string) (*Event, error) {
 	return event, event.carry(payload)
 }
 
-// Store keeps a value under a key, as JSON, on the disk when this returns; for ever (0), or for so long. Needs storage.
-func Store(ctx context.Context, key string, value any, lasts time.Duration) error {
+// StorageSet keeps a value under a key, as JSON, on the disk when this returns; for ever (0), or for so long. Needs storage.
+func StorageSet(ctx context.Context, key string, value any, lasts time.Duration) error {
 	text, err := json.Marshal(value)
 	if err != nil {
 		return err
 	}
-	return done(ctx, func() wit.Result[wit.Unit, types.Error] { return storage.Set(key, text, expires(lasts)) })
+	return done(ctx, key, func() wit.Result[wit.Unit, types.Error] { return storage.Set(key, text, expires(lasts)) })
 }
 
-// StoreIf keeps a value where what is kept reads as the expected one, and says whether it was: for what several may change at once.
+// StorageCompareAndSet keeps a value where what is kept reads as the expected one, and says whether it was: for what several may change at once.
 // Nil is nothing, for either, and so is a map, a slice or a pointer that is nil. Needs storage.
-func StoreIf(ctx context.Context, key string, expected, value any, lasts time.Duration) (bool, error) {
+func StorageCompareAndSet(ctx context.Context, key string, expected, value any, lasts time.Duration) (bool, error) {
 	old, err := optional(expected)
 	if err != nil {
 		return false, err
@@ -113,7 +118,7 @@ func StoreIf(ctx context.Context, key string, expected, value any, lasts time.Du
 	}
 	if old.Tag() == wit.OptionSome {
 		// The same value may have been written in another way, such as by an earlier version.
-		kept, err := call(ctx, func() wit.Result[wit.Option[[]uint8], types.Error] { return storage.Get(key) })
+		kept, err := call(ctx, key, func() wit.Result[wit.Option[[]uint8], types.Error] { return storage.Get(key) })
 		if err != nil || kept.Tag() == wit.OptionNone {
 			return false, err
 		}
@@ -126,20 +131,20 @@ func StoreIf(ctx context.Context, key string, expected, value any, lasts time.Du
 		}
 		old = kept
 	}
-	return call(ctx, func() wit.Result[bool, types.Error] {
+	return call(ctx, key, func() wit.Result[bool, types.Error] {
 		return storage.CompareAndSet(key, old, fresh, expires(lasts))
 	})
 }
 
-// Change keeps what a function makes of the value that is kept, and gives it; for ever (0), or for so long. Where nothing is kept
+// StorageChange keeps what a function makes of the value that is kept, and gives it; for ever (0), or for so long. Where nothing is kept
 // the function is given the zero value of its type; a map, a slice or a pointer that is nil is nothing, for either. What is kept
 // meanwhile is not lost: the function is called again then, with that. Needs storage.
 //
-//	count, err := parlor.Change(ctx, "count", func(count int) int { return count + 1 }, 0)
-func Change[T any](ctx context.Context, key string, change func(T) T, lasts time.Duration) (T, error) {
+//	count, err := parlor.StorageChange(ctx, "count", func(count int) int { return count + 1 }, 0)
+func StorageChange[T any](ctx context.Context, key string, change func(T) T, lasts time.Duration) (T, error) {
 	for {
 		var value T
-		kept, err := call(ctx, func() wit.Result[wit.Option[[]uint8], types.Error] { return storage.Get(key) })
+		kept, err := call(ctx, key, func() wit.Result[wit.Option[[]uint8], types.Error] { return storage.Get(key) })
 		if err != nil {
 			return value, err
 		}
@@ -153,7 +158,7 @@ func Change[T any](ctx context.Context, key string, change func(T) T, lasts time
 		if err != nil {
 			return value, err
 		}
-		isKept, err := call(ctx, func() wit.Result[bool, types.Error] {
+		isKept, err := call(ctx, key, func() wit.Result[bool, types.Error] {
 			return storage.CompareAndSet(key, kept, fresh, expires(lasts))
 		})
 		if isKept || err != nil {
@@ -181,9 +186,9 @@ func expires(lasts time.Duration) wit.Option[uint64] {
 	return wit.Some(max(1, milliseconds(lasts)))
 }
 
-// Stored reads what is kept, and says whether there is anything. Needs storage.
-func Stored[T any](ctx context.Context, key string) (value T, ok bool, err error) {
-	text, err := call(ctx, func() wit.Result[wit.Option[[]uint8], types.Error] { return storage.Get(key) })
+// StorageGet reads what is kept, and says whether there is anything. Needs storage.
+func StorageGet[T any](ctx context.Context, key string) (value T, ok bool, err error) {
+	text, err := call(ctx, key, func() wit.Result[wit.Option[[]uint8], types.Error] { return storage.Get(key) })
 	if err != nil || text.Tag() == wit.OptionNone {
 		return value, false, err
 	}
@@ -191,23 +196,56 @@ func Stored[T any](ctx context.Context, key string) (value T, ok bool, err error
 	return value, err == nil, err
 }
 
-// Forget deletes it, and says whether there was anything. Needs storage.
-func Forget(ctx context.Context, key string) (bool, error) {
-	return call(ctx, func() wit.Result[bool, types.Error] { return storage.Delete(key) })
+// StorageDelete deletes it, and says whether there was anything. Needs storage.
+func StorageDelete(ctx context.Context, key string) (bool, error) {
+	return call(ctx, key, func() wit.Result[bool, types.Error] { return storage.Delete(key) })
 }
 
-// StoredKeys are all keys that begin so, in order. Needs storage.
-func StoredKeys(ctx context.Context, prefix string) ([]string, error) {
+// StorageKeys are all keys that begin so, in order. Needs storage.
+func StorageKeys(ctx context.Context, prefix string) ([]string, error) {
 	var keys []string
 	after := wit.None[string]()
 	for {
-		page, err := call(ctx, func() wit.Result[storage.Page, types.Error] { return storage.List(prefix, after, 1000) })
+		page, err := call(ctx, prefix, func() wit.Result[storage.Page, types.Error] { return storage.List(prefix, after, 1000) })
 		if err != nil {
 			return nil, err
 		}
 		keys = append(keys, page.Keys...)
 		if after = page.Next; after.Tag() == wit.OptionNone {
 			return keys, nil
+		}
+	}
+}
+
+// Entry is a key with its value.
+type Entry[T any] struct {
+	Key   string
+	Value T
+}
+
+// StorageEntries are all values whose keys begin so, with their keys, in the order of the keys. The host is asked once for each page,
+// so this is faster than a StorageGet for each key. Needs storage.
+//
+//	points, err := parlor.StorageEntries[int](ctx, "points/")
+func StorageEntries[T any](ctx context.Context, prefix string) ([]Entry[T], error) {
+	var entries []Entry[T]
+	after := wit.None[string]()
+	for {
+		page, err := call(ctx, prefix, func() wit.Result[storage.EntriesPage, types.Error] {
+			return storage.Entries(prefix, after, 1000)
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range page.Entries {
+			entry := Entry[T]{Key: one.Key}
+			if err := json.Unmarshal(one.Value, &entry.Value); err != nil {
+				return nil, fmt.Errorf("what is kept under %q: %w", one.Key, err)
+			}
+			entries = append(entries, entry)
+		}
+		if after = page.Next; after.Tag() == wit.OptionNone {
+			return entries, nil
 		}
 	}
 }

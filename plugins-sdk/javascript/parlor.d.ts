@@ -7,9 +7,9 @@
  *       if (message.body && !message.carbon) await reply(message, `you said: ${message.body}`);
  *     });
  *
- * Wait for what gives a promise, by `await` or by giving it back: what became of it is the handler's then. A call from here that
- * nobody waits for is written to the log where it fails. An `async` function of your own that nobody waits for fails without a
- * word: `people.forEach(async …)` waits for none, `await Promise.all(people.map(async …))` for all.
+ * Wait for what gives a promise, by `await` or by giving it back: what became of it is the handler's then. A promise that fails
+ * while nobody waits for it is written to the log as an error, with its stack: `people.forEach(async …)` waits for none,
+ * `await Promise.all(people.map(async …))` for all.
  *
  * Beside it stands `plugin.toml`, which says what the plugin asks for, and why. `parlor plugin build` makes one file of both.
  *
@@ -21,8 +21,7 @@ import * as contract from "./contract.js";
 
 export type * from "./contract.js";
 export {
-  api, archive, chats, chatviews, commands, connection, contacts, disco, listen, promises, rooms, settings, timers, tokens,
-  user, vcard,
+  api, archive, chatviews, commands, connection, contacts, disco, listen, promises, settings, tokens, user, vcard,
 } from "./contract.js";
 
 /** A message as it came. */
@@ -44,16 +43,13 @@ export interface Event {
   at: Date;
 }
 
-/** The kinds of messages. */
-export type Kind = "chat" | "normal" | "headline" | "groupchat" | "error";
-
 /** What is left out never wakes the plugin: own messages and history unless asked for, and what does not fit the others. */
 export interface Filter {
   /** The sender, occupant or contact: a bare JID also stands for its full ones. */
   from?: string;
   room?: string;
   /** Of messages; several, and any of them will do. */
-  kind?: Kind | readonly Kind[];
+  kind?: contract.Kind | readonly contract.Kind[];
   /**
    * How a message's body begins, or what is left of it without what a reply quotes and the white space behind that: so cut it off
    * what `bodyWithoutFallback` gives, trimmed.
@@ -70,20 +66,29 @@ export interface Subscription {
   end(): void;
 }
 
-type Carried<Name> = Name extends keyof Events ? Events[Name] : any;
+/**
+ * Events that plugins fire, by their names, with what they carry. Say which ones yours hears:
+ *
+ *     declare module "parlor" { interface OwnEvents { libraryOpen: { books: number } } }
+ */
+export interface OwnEvents {}
+
+/** Every name that `on` knows: a slip is an error of the compiler. */
+export type EventName = keyof Events | keyof OwnEvents;
+type Carried<Name> = Name extends keyof Events ? Events[Name] : Name extends keyof OwnEvents ? OwnEvents[Name] : never;
 type Handler<Name> = (carried: Carried<Name>, event: Event) => unknown;
 
 /**
  * Has a function called at each event of this name that the filter lets through. Most events need a grant. One that throws is
  * written to the log with its stack, and the plugin goes on. Handlers may overlap while they wait.
  */
-export function on<Name extends keyof Events | (string & {})>(name: Name, handler: Handler<Name>): Subscription;
-export function on<Name extends keyof Events | (string & {})>(name: Name, filter: Filter, handler: Handler<Name>): Subscription;
+export function on<Name extends EventName>(name: Name, handler: Handler<Name>): Subscription;
+export function on<Name extends EventName>(name: Name, filter: Filter, handler: Handler<Name>): Subscription;
 /** The same, at the next one only. */
-export function once<Name extends keyof Events | (string & {})>(name: Name, handler: Handler<Name>): Subscription;
-export function once<Name extends keyof Events | (string & {})>(name: Name, filter: Filter, handler: Handler<Name>): Subscription;
+export function once<Name extends EventName>(name: Name, handler: Handler<Name>): Subscription;
+export function once<Name extends EventName>(name: Name, filter: Filter, handler: Handler<Name>): Subscription;
 /** Ends all that this function listens to by this name, and says whether there was anything. What has begun goes on to its end. */
-export function off<Name extends keyof Events | (string & {})>(name: Name, handler: Handler<Name>): boolean;
+export function off<Name extends EventName>(name: Name, handler: Handler<Name>): boolean;
 
 /** Called once, when the plugin starts. One that throws refuses the start. */
 export function onStart(handler: () => unknown): void;
@@ -117,20 +122,30 @@ export function command(
   handler: (args: string[], message: Message, rest: string) => unknown,
 ): Promise<void>;
 
-/** Waits so many milliseconds. Other events are handled meanwhile. */
-export function sleep(milliseconds: number): Promise<void>;
+/** Waits so many seconds. Other events are handled meanwhile. */
+export function sleep(seconds: number): Promise<void>;
 /**
- * What a promise gives, or `TimedOut` if it has given nothing after so many milliseconds: for what somebody may never say.
+ * The host's own timers, in seconds: what rings is the event `timer`, with the timer's number among its `subscriptions`. They are few;
+ * `setTimeout` and `setInterval`, which count in milliseconds as everywhere in JavaScript, are as many as you like.
+ */
+export const timers: {
+  sleep(seconds: number): Promise<void>;
+  after(seconds: number): number | bigint;
+  every(seconds: number): number | bigint;
+  cancel(timer: number | bigint): void;
+};
+/**
+ * What a promise gives, or `TimedOut` if it has given nothing after so many seconds: for what somebody may never say.
  *
  *     const answers = new Map();
  *     on("message", { kind: "chat" }, (message) => answers.get(message.chat)?.(message.body));
  *
- *     const answer = await within(60_000, new Promise((resolve) => answers.set(message.chat, resolve)));
+ *     const answer = await within(60, new Promise((resolve) => answers.set(message.chat, resolve)));
  *
  * A handler has ended when all the host's calls that began in it have: `sleep` in a `Promise.race`, and a `waitUntil` that is
  * late, hold its place until they end.
  */
-export function within<T>(milliseconds: number, promise: Promise<T>): Promise<T>;
+export function within<T>(seconds: number, promise: Promise<T>): Promise<T>;
 
 /**
  * The id by which replies and reactions know a message: in a room the room's, elsewhere the author's, which stays where a relay gives
@@ -165,14 +180,26 @@ export interface Wish {
   chatState?: "active" | "composing" | "paused" | "inactive" | "gone";
 }
 
+/** Private chats. `send` takes a text, or all that a message may have. */
+export const chats: Omit<typeof contract.chats, "send"> & {
+  /** Sends something to somebody, and gives its id once it is queued. Needs `messages.send`. */
+  send(jid: string, message: string | Wish | contract.Outgoing): Promise<string>;
+};
+/** Rooms. `send` takes a text, or all that a message may have. */
+export const rooms: Omit<typeof contract.rooms, "send"> & {
+  /**
+   * Says something to everybody in a room, and gives its id once it is queued. Needs `rooms.send`. By that id a correction names it
+   * (`replace`); in replies and reactions others name it by the room's own, which its echo brings:
+   * `on("message", { own: true }, ({ id, stanzaId }) => …)`.
+   */
+  send(jid: string, message: string | Wish | contract.Outgoing): Promise<string>;
+};
+
 /** A message that is to be sent, as the contract has it. */
 export function outgoing(wish: string | Wish): contract.Outgoing;
-/** Sends something to somebody, and gives its id once it is queued. Needs `messages.send`. */
+/** @deprecated `chats.send` is the same. */
 export function send(jid: string, message: string | Wish): Promise<string>;
-/**
- * The same to everybody in a room. Needs `rooms.send`. By the id that it gives a correction names it (`replace`); in replies and
- * reactions others name it by the room's own, which its echo brings: `on("message", { own: true }, ({ id, stanzaId }) => …)`.
- */
+/** @deprecated `rooms.send` is the same. */
 export function say(room: string, message: string | Wish): Promise<string>;
 /** Answers where a message was said: in its room, or in its chat; in its thread, unless the answer names one. Errors are not. */
 export function reply(to: Said, message: string | Wish): Promise<string>;
@@ -286,8 +313,8 @@ export const ns: {
 };
 
 /**
- * One of the plugin's own settings, or with the grant `settings.read` one of the host's. A duration comes in seconds, and timers take
- * milliseconds: `setInterval(look, setting("pause", 240) * 1000)`.
+ * One of the plugin's own settings, or with the grant `settings.read` one of the host's. A duration comes in seconds, as `sleep` takes
+ * them; JavaScript's own timers count in milliseconds: `setInterval(look, setting("pause", 240) * 1000)`.
  */
 export function setting<T = any>(name: string): T | undefined;
 export function setting<T>(name: string, otherwise: T): T;
@@ -305,7 +332,7 @@ export function promise(name: string): Promise<void>;
 export const storage: {
   get<T = any>(name: string): Promise<T | undefined>;
   get<T>(name: string, otherwise: T): Promise<T>;
-  /** It is on the disk when this has ended, for ever or for so many milliseconds. */
+  /** It is on the disk when this has ended, for ever or for so many seconds. */
   set(name: string, value: unknown, options?: { expires?: number }): Promise<void>;
   /** Whether there was one. */
   delete(name: string): Promise<boolean>;
@@ -313,6 +340,15 @@ export const storage: {
   keys(prefix?: string): Promise<string[]>;
   /** Those behind `after`, `limit` at most, which is 1 to 1000; `next` is the `after` of the next page, and null where this is the last. */
   page(prefix?: string, after?: string | null, limit?: number): Promise<{ keys: string[]; next: string | null }>;
+  /**
+   * All values whose keys begin so, with their keys, in the order of the keys: `new Map(await storage.entries("points/"))`. It asks
+   * the host once for each page, and so is faster than a `get` for each key.
+   */
+  entries<T = any>(prefix?: string): Promise<[string, T][]>;
+  /** At most `limit` of them behind the key `after`, as bytes; a page may be shorter, and is the last where `next` is null. */
+  entriesPage(
+    prefix?: string, after?: string | null, limit?: number,
+  ): Promise<{ entries: [string, Uint8Array][]; next: string | null }>;
   /**
    * Keeps what `change` makes of the value that is kept, and gives it; `undefined` = nothing, for either. What others write meanwhile
    * is not lost: `change` is then called again, with that. It is kept for ever, unless `expires` is given each time.
@@ -342,6 +378,10 @@ export const log: Record<"debug" | "info" | "warn" | "error" | "fatal", (...valu
 export class ParlorError extends Error {
   /** Whether the same call may well work later. */
   readonly isTemporary: boolean;
+  /** Which call failed, such as `rooms.kick`; the stack says where it was made. */
+  readonly call: string | undefined;
+  /** The call's first argument where that is a text, such as a JID. */
+  readonly argumentOfCall: string | undefined;
 }
 /** The owner did not grant it. */
 export class Denied extends ParlorError {

@@ -19,12 +19,23 @@ import * as tokensCalls from "parlor:plugin/tokens@0.1.0";
 import * as userCalls from "parlor:plugin/user@0.1.0";
 import * as vcardCalls from "parlor:plugin/vcard@0.1.0";
 
+// The author's line stands behind as many of this module's own functions; the runtime would keep ten.
+Error.stackTraceLimit = 50;
+
+// This module's own promises; those of authors are watched, see below.
+const Promise = globalThis.Promise;
+const nothing = () => {};
+
 // Errors
 
 export class ParlorError extends Error {
   get name() {
     return this.constructor.name;
   }
+
+  // Which call failed, as its author wrote it, and its first argument; the stack says where.
+  call = undefined;
+  argumentOfCall = undefined;
 
   get isTemporary() {
     return [NotReady, TimedOut, Offline].some((Case) => this instanceof Case) || this.kind === "wait";
@@ -121,13 +132,16 @@ const CASES = {
   "over-limit": OverLimit,
 };
 
-// The runtime throws the contract's error as it is; this one knows where it was called, too.
-function typed(thrown, stack) {
+// The runtime throws the contract's error as it is; this one knows which call was made, too: its name, its first argument and where.
+function typed(thrown, made) {
   const raw = thrown instanceof Error ? thrown.payload ?? thrown.cause ?? thrown : thrown;
   if (raw instanceof Error || typeof raw?.tag !== "string") return thrown;
   const Case = CASES[raw.tag];
   const error = Case ? new Case(raw.val) : new ParlorError(String(raw.val));
-  if (stack) Object.defineProperty(error, "stack", { value: stack, writable: true, configurable: true });
+  if (made) {
+    Object.assign(error, { call: made.call, argumentOfCall: made.argument });
+    Object.defineProperty(error, "stack", { value: made.stack, writable: true, configurable: true });
+  }
   return error;
 }
 
@@ -135,6 +149,9 @@ function typed(thrown, stack) {
 
 // The names and kinds of each call's arguments: parlor writes them in here when it builds a plugin.
 const ARGUMENTS = {};
+
+// The calls that give a promise: written in as well.
+const AWAITED = [];
 
 // Which permission each call needs, if any: written in as well. A call that a plugin does not ask for is not there.
 const NEEDS = {};
@@ -156,15 +173,15 @@ function grouping(name, calls, wrapped = {}) {
     const given = ARGUMENTS[`${name}.${key}`].map(whole);
     // The build ends with the next line, and does not know whose it was.
     if (!started) log.error(`${name}.${key} is called here:\n${new Error().stack}`);
-    let result;
-    try {
-      result = own(...given);
-    } catch (thrown) {
-      throw typed(thrown);
-    }
-    if (typeof result?.then !== "function") return result;
+    const [first] = values;
+    const made = () => ({ call: `${name}.${key}`, argument: typeof first === "string" ? first : undefined, stack: new Error().stack });
     // When the answer comes, nothing says any more who asked for it.
-    return noticed(`${name}.${key}`, waited(result, new Error().stack));
+    if (AWAITED.includes(`${name}.${key}`)) return noticed(`${name}.${key}`, inTurn(`${name}.${key}`, () => own(...given), made()));
+    try {
+      return own(...given);
+    } catch (thrown) {
+      throw typed(thrown, made());
+    }
   };
   const known = {};
   return new Proxy(known, {
@@ -173,7 +190,7 @@ function grouping(name, calls, wrapped = {}) {
       if (!(key in calls)) throw missing(name, key);
       if (!known[key]) {
         const made = call(key, calls[key]);
-        known[key] = wrapped[key]?.(made) ?? made;
+        known[key] = wrapped[key]?.(made, `${name}.${key}`) ?? made;
       }
       return known[key];
     },
@@ -186,6 +203,8 @@ function grouping(name, calls, wrapped = {}) {
 class Task {
   constructor() {
     this.pending = new Set();
+    // Called when one of them has ended.
+    this.wake = nothing;
     // How many times it rings for timers at the moment.
     this.rings = 0;
   }
@@ -194,29 +213,90 @@ class Task {
 // In which call of the host everything that runs now was woken.
 let current = new Task();
 
-function waited(result, stack) {
+function waited(result, made) {
   const task = current;
+  open++;
+  const ends = (isRefused) => {
+    current = task;
+    open--;
+    if (!isRefused) nextTurn();
+    task.pending.delete(done);
+    task.wake();
+  };
   const done = result.then(
     (value) => {
-      current = task;
-      task.pending.delete(done);
+      ends(false);
       return value;
     },
     (thrown) => {
-      current = task;
-      task.pending.delete(done);
-      throw typed(thrown, stack);
+      const error = typed(thrown, made);
+      ends(isRefusal(error));
+      throw error;
     },
   );
   task.pending.add(done);
   return done;
 }
 
+// How many calls the host has not answered, and what makes those again, the oldest first, that it refused for being too many.
+let open = 0;
+const refused = [];
+const isRefusal = (error) => error instanceof OverLimit && error.limit.endsWith(" open calls");
+
+// How many calls are made at once. `Promise.all` of a thousand is more than the limit `open_calls`, and each of them takes memory. Those
+// that may wait for ever, such as for a promise, have no turn that others could wait for.
+const MOST_AT_ONCE = 128;
+const ENDLESS = ["api.waitUntil", "timers.sleep"];
+let atOnce = 0;
+const queue = [];
+
+// Makes a call when it is its turn, and again where the host refused it, once another one has ended: the owner may have set a lower
+// limit. Where none is open that could end, the refusal is the caller's.
+function inTurn(name, call, made) {
+  const begin = (kept, broken) => {
+    let result;
+    try {
+      result = call();
+    } catch (thrown) {
+      broken(typed(thrown, made));
+      return;
+    }
+    waited(result, made).then(kept, (error) => {
+      if (isRefusal(error) && open > 0) refused.push(() => begin(kept, broken));
+      else broken(error);
+    });
+  };
+  if (ENDLESS.includes(name)) return new Promise(begin);
+  return new Promise((kept, broken) => {
+    const turn = () => {
+      atOnce++;
+      const ends = (end) => (value) => {
+        atOnce--;
+        end(value);
+        while (atOnce < MOST_AT_ONCE && queue.length > 0) queue.shift()();
+      };
+      begin(ends(kept), ends(broken));
+    };
+    if (atOnce < MOST_AT_ONCE) turn();
+    else queue.push(turn);
+  });
+}
+
+// What waits for a call that ended begins with that: the task may end with it, and takes what it has begun along.
+function nextTurn() {
+  refused.shift()?.();
+  if (atOnce <= MOST_AT_ONCE) queue.shift()?.();
+}
+
 // The last ids of what was said: a handler may return one.
 const ids = new Set();
 const MOST_IDS = 100;
 
-const identified = (send) => (...values) => send(...values).then((id) => {
+// A text, or all that a message may have; or what `outgoing` has made of that.
+const asOutgoing = (message) => (typeof message === "object" && message !== null && "extensions" in message ? message : outgoing(message));
+
+const identified = (send, by) => noticing(by, async (jid, message) => {
+  const id = await send(jid, asOutgoing(message));
   if (ids.add(id).size > MOST_IDS) ids.delete(ids.values().next().value);
   return id;
 });
@@ -234,10 +314,6 @@ const streamed = (ask) => async function* (...values) {
     ended.drop();
   }
 };
-
-// That it is waited for here is nothing that its author did.
-const settled = (promises) => Promise.race([...promises].map((one) => Promise.prototype.then.call(one, nothing, nothing)));
-const nothing = () => {};
 
 // A promise that knows whether somebody waits for it: this runtime says nothing of one that is broken and forgotten.
 class Noticed extends Promise {
@@ -267,6 +343,38 @@ function noticed(by, promise) {
 // The same, of a function.
 const noticing = (by, call) => (...values) => noticed(by, call(...values));
 
+// The same, of an author's: parlor hands over each `async` function when it builds a plugin, with what the log may call it.
+function watching(call, by) {
+  const watched = function (...values) {
+    return authors(by, call.apply(this, values));
+  };
+  for (const name of ["name", "length"]) Object.defineProperty(watched, name, { value: call[name], configurable: true });
+  return watched;
+}
+watching.method = (owner, name, by) => {
+  Object.defineProperty(owner, name, { ...Object.getOwnPropertyDescriptor(owner, name), value: watching(owner[name], by) });
+};
+Object.defineProperty(globalThis, "__noticing", { value: watching });
+
+function authors(by, promise) {
+  return Object.assign(noticed(by, promise), { isAuthors: true });
+}
+
+// And of the promises that authors make by hand.
+for (const name of ["all", "allSettled", "any", "race", "reject"]) {
+  const own = Promise[name].bind(Promise);
+  Object.defineProperty(Promise, name, { value: (...values) => authors(`Promise.${name} at ${place()}`, own(...values)) });
+}
+for (const name of ["resolve", "withResolvers", "try"]) {
+  if (name in Promise) Object.defineProperty(Promise, name, { value: Promise[name].bind(Promise) });
+}
+globalThis.Promise = new Proxy(Promise, {
+  construct(made, values, by) {
+    const promise = Reflect.construct(made, values, by);
+    return by === globalThis.Promise ? authors(`new Promise at ${place()}`, promise) : promise;
+  },
+});
+
 // Runs what the host called for, to its end and that of all that began in it.
 async function run(deed) {
   const task = new Task();
@@ -286,7 +394,8 @@ async function run(deed) {
       waited(timersCalls.sleep(pause)).catch(nothing);
       pause = Math.min(pause * 2, 50);
     }
-    await settled(task.pending);
+    // Not a race of all of them: each would remember every turn that it was waited for.
+    await new Promise((woken) => (task.wake = woken));
     ringBeside(task);
   }
   await ended;
@@ -361,7 +470,9 @@ export const listen = grouping("listen", listenCalls);
 export const promises = grouping("promises", promisesCalls);
 export const rooms = grouping("rooms", roomsCalls, { send: identified });
 export const settings = grouping("settings", settingsCalls);
-export const timers = grouping("timers", timersCalls);
+// In seconds, as everything of the SDK's; what rings is the event `timer`.
+const inMilliseconds = (call, by) => (seconds) => call(milliseconds(`${by}: seconds`, seconds));
+export const timers = grouping("timers", timersCalls, { sleep: inMilliseconds, after: inMilliseconds, every: inMilliseconds });
 export const tokens = grouping("tokens", tokensCalls);
 export const user = grouping("user", userCalls);
 // What `get` gave may be changed and handed in: when it was fetched is nothing to set.
@@ -370,9 +481,22 @@ const kept = grouping("storage", storageCalls);
 
 // The log
 
+// Which call failed, of an error of the host's.
+function inCall({ call, argumentOfCall }) {
+  if (call === undefined) return "";
+  return ` (${call}${argumentOfCall === undefined ? "" : ` ${JSON.stringify(argumentOfCall)}`})`;
+}
+
+// A stack without the frames of this module, which are no author's to mend; all of it where it has no other.
+function ownFrames(stack) {
+  const frames = stack.split("\n").filter((frame) => frame.trim());
+  const own = frames.filter((frame) => !/\bparlor:\d+/.test(frame) && !frame.endsWith("(native)"));
+  return (own.length > 0 ? own : frames).join("\n");
+}
+
 function shown(value, around = []) {
   if (value instanceof Error) {
-    const own = `${value.name}: ${value.message}\n${value.stack ?? ""}`.trimEnd();
+    const own = `${value.name}: ${value.message}${inCall(value)}\n${ownFrames(value.stack ?? "")}`.trimEnd();
     const causes = [value.cause, ...(Array.isArray(value.errors) ? value.errors : [])];
     // One may be caused by itself, and would never end.
     const known = [...around, value];
@@ -424,7 +548,7 @@ const MOST_WARNED = 100;
 
 // Has the log say, once, that a handler returns its answer, as those of other bots do. What one of our calls gives is none.
 function unsaid(what, returned) {
-  if (returned instanceof Noticed) return returned;
+  if (returned instanceof Noticed && !returned.isAuthors) return returned;
   if (typeof returned?.then === "function") return returned.then((value) => unsaid(what, value));
   if (typeof returned === "string" && returned !== "" && !ids.has(returned) && !warned.has(what) && warned.size < MOST_WARNED) {
     warned.add(what);
@@ -621,7 +745,15 @@ const addCommand = noticing("command", async (name, help, usage, handler, what) 
 // No more milliseconds than a number can count: who asks for more means for ever.
 const counted = (milliseconds) => Math.min(Math.round(milliseconds), Number.MAX_SAFE_INTEGER);
 
-export const sleep = (milliseconds) => timers.sleep(Math.max(0, counted(milliseconds)));
+// What the host counts in.
+const MOST_SECONDS = Number.MAX_SAFE_INTEGER / 1000;
+function milliseconds(place, seconds) {
+  const number = typeof seconds === "bigint" ? Number(seconds) : seconds;
+  if (typeof number !== "number" || !(number >= 0)) misfit(place, "a number from 0 on", seconds);
+  return number <= MOST_SECONDS ? counted(number * 1000) : misfit(place, `${MOST_SECONDS} at most`, seconds);
+}
+
+export const sleep = (seconds) => timers.sleep(typeof seconds === "number" ? Math.min(Math.max(0, seconds), MOST_SECONDS) : seconds);
 
 // A plugin has few timers of the host's, and may want a thousand of its own: all of them hang on one, for the next that is due.
 const pending = new Map();
@@ -651,7 +783,7 @@ function begin(one) {
 function watch(now, next) {
   const at = Math.min(next, now + LONGEST);
   if (alarm?.at <= at) return;
-  const number = timers.after(Math.max(0, Math.ceil(at - now)));
+  const number = timers.after(Math.max(0, Math.ceil(at - now)) / 1000);
   if (alarm && running.delete(key(alarm.number))) quietly(() => timers.cancel(alarm.number));
   alarm = { at, number };
   running.set(key(number), ring);
@@ -700,10 +832,10 @@ Object.assign(globalThis, { setTimeout, setInterval, clearTimeout, clearInterval
 
 // The time-out is one of the plugin's own timers: a call of the host's that lost the race could not be taken back, and who began
 // it would go on until it ends.
-export const within = noticing("within", async (milliseconds, promise) => {
+export const within = noticing("within", async (seconds, promise) => {
   let alarm;
   const late = new Promise((_, broken) => {
-    alarm = setTimeout(() => broken(new TimedOut()), milliseconds);
+    alarm = setTimeout(() => broken(new TimedOut()), seconds * 1000);
   });
   try {
     return await Promise.race([promise, late]);
@@ -785,14 +917,15 @@ export function outgoing(wish) {
   };
 }
 
-export const send = noticing("send", async (jid, message) => chats.send(jid, outgoing(message)));
-export const say = noticing("say", async (room, message) => rooms.send(room, outgoing(message)));
-
 export const reply = noticing("reply", async (to, message) =>
-  (to.kind === "groupchat" ? say : send)(to.chat, answer(to, message)));
+  (to.kind === "groupchat" ? rooms : chats).send(to.chat, answer(to, message)));
 
 export const replyInChat = noticing("replyInChat", async (to, message) =>
-  send(to.kind === "groupchat" ? to.from : to.chat, answer(to, message)));
+  chats.send(to.kind === "groupchat" ? to.from : to.chat, answer(to, message)));
+
+// What they were called before.
+export const send = (jid, message) => chats.send(jid, message);
+export const say = (room, message) => rooms.send(room, message);
 
 // In the thread of what it answers.
 function answer(to, message) {
@@ -976,7 +1109,7 @@ const decode = (bytes) => decodeURIComponent(escape(Array.from(bytes, (byte) => 
 // How long a value is kept.
 function lasting(call, options = {}) {
   refuseOthers(`storage.${call}: options`, options, ["expires"]);
-  return options.expires === undefined || options.expires === null ? null : Math.max(1, counted(options.expires));
+  return options.expires === undefined || options.expires === null ? null : Math.max(1, counted(options.expires * 1000));
 }
 
 // A value as it is kept.
@@ -1031,15 +1164,29 @@ const stores = {
   },
   async keys(prefix = "") {
     const keys = [];
-    let after = null;
-    do {
-      const page = await kept.list(prefix, after, 1000);
-      keys.push(...page.keys);
-      after = page.next;
-    } while (after !== null && after !== undefined);
+    await everyPage((after) => kept.list(prefix, after, 1000), (page) => keys.push(...page.keys));
     return keys;
   },
+  async entries(prefix = "") {
+    const entries = [];
+    const take = (page) => entries.push(...page.entries.map(({ key, value }) => [key, JSON.parse(decode(value))]));
+    await everyPage((after) => kept.entries(prefix, after, 1000), take);
+    return entries;
+  },
+  async entriesPage(prefix = "", after, limit = 1000) {
+    const page = await kept.entries(prefix, after ?? null, limit);
+    return { entries: page.entries.map(({ key, value }) => [key, value]), next: page.next ?? null };
+  },
 };
+
+async function everyPage(ask, take) {
+  for (let after = null; after !== undefined; ) {
+    const page = await ask(after);
+    take(page);
+    after = page.next ?? undefined;
+  }
+}
+
 export const storage = Object.fromEntries(
   Object.entries(stores).map(([name, call]) => [name, noticing(`storage.${name}`, call)]),
 );

@@ -1,4 +1,14 @@
 //! The top level: events of one's own, raw stanzas, waiting for a promise.
+//!
+//! ```no_run
+//! # use parlor_sdk::{prelude::*, stanza::{self, Element, IqKind, ns}};
+//! # async fn example() -> Result<()> {
+//! emit("libraryOpen", json!({ "books": 12 })).await?;
+//! wait_until("rosterContactsFetched").await?;
+//! let query = Element::new("query").ns(ns::VERSION);
+//! let answer = api::ask(stanza::iq(IqKind::Get).to("example.org").child(query)).await?;
+//! # Ok(()) }
+//! ```
 
 use std::fmt;
 
@@ -6,8 +16,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::bindings::parlor::plugin::api;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::failure::of_call;
 use crate::stanza::{Parsed, parse};
+use crate::turns::in_turn;
 use crate::types::Payload;
 
 /// Fires the event `name` for every plugin that listens to it, and resolves the promise of the same name. Free.
@@ -26,7 +38,8 @@ pub async fn emit(name: impl AsRef<str>, payload: impl Serialize) -> Result<()> 
         Value::Null => None,
         value => Some(value.to_string()),
     };
-    api::emit(name.as_ref().to_owned(), payload).await.map_err(Error::from)
+    let name = name.as_ref();
+    in_turn(|| api::emit(name.to_owned(), payload.clone())).await.map_err(of_call("api.emit", name))
 }
 
 /// Waits until the promise `name` is resolved, and gives its payload; at once if it already is.
@@ -39,12 +52,13 @@ pub async fn emit(name: impl AsRef<str>, payload: impl Serialize) -> Result<()> 
 /// # Ok(()) }
 /// ```
 pub async fn wait_until(promise: impl AsRef<str>) -> Result<Payload> {
-    api::wait_until(promise.as_ref().to_owned()).await.map_err(Error::from)
+    api::wait_until(promise.as_ref().to_owned()).await.map_err(of_call("api.wait-until", &promise))
 }
 
 /// Sends one message, presence or IQ, best made with [`stanza`](crate::stanza). Needs `stanza.send`.
 pub async fn send(stanza: impl fmt::Display) -> Result<()> {
-    api::send(stanza.to_string()).await.map_err(Error::from)
+    let stanza = stanza.to_string();
+    in_turn(|| api::send(stanza.clone())).await.map_err(of_call("api.send", ""))
 }
 
 /// Sends one IQ of the type get or set, and reads the answer. Needs `stanza.send` for `iq`.
@@ -65,5 +79,5 @@ pub async fn ask(iq: impl fmt::Display) -> Result<Parsed> {
 
 /// The same, with the answer as XML.
 pub async fn send_iq(iq: impl fmt::Display) -> Result<String> {
-    api::send_iq(iq.to_string()).await.map_err(Error::from)
+    api::send_iq(iq.to_string()).await.map_err(of_call("api.send-iq", ""))
 }

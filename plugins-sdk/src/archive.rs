@@ -36,7 +36,8 @@ use jiff::Timestamp;
 
 use crate::bindings::parlor::plugin::archive;
 use crate::bindings::parlor::plugin::types as wit;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::failure::of_call;
 
 pub use archive::{ArchivedMessage, Options, Page};
 
@@ -45,12 +46,12 @@ const BATCH: usize = 50;
 
 /// Asks for messages, oldest first: one page with [`Options::max`], else every match, up to a limit of the host.
 pub async fn query(options: Options) -> Result<Page> {
-    archive::query(options).await.map_err(Error::from)
+    archive::query(options).await.map_err(of_call("archive.query", ""))
 }
 
 /// Asks for all messages, oldest first, as a stream. [`Options::max`] bounds how many come in all.
 pub async fn query_all(options: Options) -> Result<Messages> {
-    let (stream, end) = archive::query_all(options).await?;
+    let (stream, end) = archive::query_all(options).await.map_err(of_call("archive.query-all", ""))?;
     Ok(Messages { stream: Some(stream), end: Some(end), ready: Vec::new().into_iter() })
 }
 
@@ -75,7 +76,7 @@ impl Messages {
             }
             let Some(stream) = &mut self.stream else {
                 return match self.end.take() {
-                    Some(end) => end.await.map(|()| None).map_err(Error::from),
+                    Some(end) => end.await.map(|()| None).map_err(of_call("archive.query-all", "")),
                     None => Ok(None),
                 };
             };

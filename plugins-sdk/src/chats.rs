@@ -14,9 +14,9 @@
 //! # use parlor_sdk::prelude::*;
 //! # async fn example() -> Result<()> {
 //! let chat = chats::open("juliet@example.org").await?;
-//! chats::set(&chat.jid, "height", 400).await?;
-//! chats::set(&chat.jid, "mood", json!({ "romantic": true })).await?;
-//! let height: Option<u32> = chats::attribute(&chat.jid, "height")?;
+//! chats::set_attribute(&chat.jid, "height", 400).await?;
+//! chats::set_attribute(&chat.jid, "mood", json!({ "romantic": true })).await?;
+//! let height: Option<u32> = chats::get_attribute(&chat.jid, "height")?;
 //! chats::focus(&chat.jid).await?;
 //! # Ok(()) }
 //! ```
@@ -26,90 +26,95 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::parlor::plugin::chats;
 use crate::error::{Error, Result};
+use crate::failure::of_call;
+use crate::turns::in_turn;
 use crate::types::{Message, Outgoing, each, owned};
 
 pub use crate::types::Chat;
 
 /// The open chat with this address. Never opens one.
 pub fn get(jid: impl AsRef<str>) -> Result<Option<Chat>> {
-    chats::get(jid.as_ref()).map_err(Error::from)
+    chats::get(jid.as_ref()).map_err(of_call("chats.get", &jid))
 }
 
 /// Several, in the same order.
 pub fn get_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Option<Chat>>> {
-    chats::get_many(&owned(jids)).map_err(Error::from)
+    chats::get_many(&owned(jids)).map_err(of_call("chats.get-many", ""))
 }
 
 /// All that are open, ordered by JID.
 pub fn get_all() -> Result<Vec<Chat>> {
-    chats::get_all().map_err(Error::from)
+    chats::get_all().map_err(of_call("chats.get-all", ""))
 }
 
 /// Opens a chat; one that is open is simply given.
 pub async fn open(jid: impl AsRef<str>) -> Result<Chat> {
-    chats::open(jid.as_ref().to_owned()).await.map_err(Error::from)
+    chats::open(jid.as_ref().to_owned()).await.map_err(of_call("chats.open", &jid))
 }
 
 /// Several, each with its own result, in the same order.
 pub async fn open_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Result<Chat>>> {
-    chats::open_many(owned(jids)).await.map(each).map_err(Error::from)
+    chats::open_many(owned(jids)).await.map(each).map_err(of_call("chats.open-many", ""))
 }
 
 /// Closes a chat.
 pub async fn close(jid: impl AsRef<str>) -> Result<()> {
-    chats::close(jid.as_ref().to_owned()).await.map_err(Error::from)
+    chats::close(jid.as_ref().to_owned()).await.map_err(of_call("chats.close", &jid))
 }
 
 /// Several, each with its own result, in the same order.
 pub async fn close_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Result<()>>> {
-    chats::close_many(owned(jids)).await.map(each).map_err(Error::from)
+    chats::close_many(owned(jids)).await.map(each).map_err(of_call("chats.close-many", ""))
 }
 
 /// Shows a chat, no longer small, and has what a person types go there.
 pub async fn focus(jid: impl AsRef<str>) -> Result<()> {
-    chats::focus(jid.as_ref().to_owned()).await.map_err(Error::from)
+    chats::focus(jid.as_ref().to_owned()).await.map_err(of_call("chats.focus", &jid))
 }
 
 /// Shows a chat, no longer small.
 pub async fn show(jid: impl AsRef<str>) -> Result<()> {
-    chats::show(jid.as_ref().to_owned()).await.map_err(Error::from)
+    chats::show(jid.as_ref().to_owned()).await.map_err(of_call("chats.show", &jid))
 }
 
 /// Makes a chat large again.
 pub async fn maximize(jid: impl AsRef<str>) -> Result<()> {
-    chats::maximize(jid.as_ref().to_owned()).await.map_err(Error::from)
+    chats::maximize(jid.as_ref().to_owned()).await.map_err(of_call("chats.maximize", &jid))
 }
 
 /// Makes a chat small.
 pub async fn minimize(jid: impl AsRef<str>) -> Result<()> {
-    chats::minimize(jid.as_ref().to_owned()).await.map_err(Error::from)
+    chats::minimize(jid.as_ref().to_owned()).await.map_err(of_call("chats.minimize", &jid))
 }
 
 /// An attribute of an open chat, read by `serde`; none: nobody set it.
-pub fn attribute<T: DeserializeOwned>(jid: impl AsRef<str>, name: impl AsRef<str>) -> Result<Option<T>> {
-    let json = chats::get_attribute(jid.as_ref(), name.as_ref())?;
+pub fn get_attribute<T: DeserializeOwned>(jid: impl AsRef<str>, name: impl AsRef<str>) -> Result<Option<T>> {
+    let json = chats::get_attribute(jid.as_ref(), name.as_ref()).map_err(of_call("chats.get-attribute", &jid))?;
     json.map(|json| serde_json::from_str(&json)).transpose().map_err(Error::from)
 }
 
 /// Sets an attribute of an open chat until it is closed, to whatever `serde` makes JSON of; `()` takes it away.
-pub async fn set(jid: impl AsRef<str>, name: impl AsRef<str>, value: impl Serialize) -> Result<()> {
+pub async fn set_attribute(jid: impl AsRef<str>, name: impl AsRef<str>, value: impl Serialize) -> Result<()> {
     let value = serde_json::to_string(&value)?;
-    chats::set_attribute(jid.as_ref().to_owned(), name.as_ref().to_owned(), value).await.map_err(Error::from)
+    chats::set_attribute(jid.as_ref().to_owned(), name.as_ref().to_owned(), value)
+        .await
+        .map_err(of_call("chats.set-attribute", &jid))
 }
 
 /// Always `unsupported`: there is no off-the-record messaging.
 pub async fn initiate_otr(jid: impl AsRef<str>) -> Result<()> {
-    chats::initiate_otr(jid.as_ref().to_owned()).await.map_err(Error::from)
+    chats::initiate_otr(jid.as_ref().to_owned()).await.map_err(of_call("chats.initiate-otr", &jid))
 }
 
 /// Always `unsupported`: there is no off-the-record messaging.
 pub async fn end_otr(jid: impl AsRef<str>) -> Result<()> {
-    chats::end_otr(jid.as_ref().to_owned()).await.map_err(Error::from)
+    chats::end_otr(jid.as_ref().to_owned()).await.map_err(of_call("chats.end-otr", &jid))
 }
 
 /// Sends a message of the kind `chat`, and gives its id once it is queued on the stream.
 pub async fn send(jid: impl AsRef<str>, message: impl Into<Outgoing>) -> Result<String> {
-    chats::send(jid.as_ref().to_owned(), message.into()).await.map_err(Error::from)
+    let (jid, message) = (jid.as_ref(), message.into());
+    in_turn(|| chats::send(jid.to_owned(), message.clone())).await.map_err(of_call("chats.send", jid))
 }
 
 /// Tells the author of a message that it came, if it asked to be told (XEP-0184); gives the id of the receipt, if one was

@@ -16,17 +16,18 @@
 //! ```
 
 use crate::bindings::parlor::plugin::chatviews;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::failure::of_call;
 use crate::types::owned;
 
 pub use crate::types::View;
 
 /// The view of the open private chat with this address; none: not open.
 pub fn get(jid: impl AsRef<str>) -> Result<Option<View>> {
-    chatviews::get(jid.as_ref()).map_err(Error::from)
+    chatviews::get(jid.as_ref()).map_err(of_call("chatviews.get", &jid))
 }
 
 /// Several, in the same order.
 pub fn get_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Option<View>>> {
-    chatviews::get_many(&owned(jids)).map_err(Error::from)
+    chatviews::get_many(&owned(jids)).map_err(of_call("chatviews.get-many", ""))
 }

@@ -18,7 +18,8 @@ use std::future::Future;
 use std::rc::Rc;
 
 use crate::bindings::parlor::plugin::commands;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::failure::of_call;
 use crate::listen::on;
 use crate::runtime::Work;
 use crate::types::Command;
@@ -37,7 +38,7 @@ thread_local! {
 
 /// Adds a command, and runs `closure` each time that somebody gives it. One's own again is replaced.
 ///
-/// The usage is what follows the name, and may be empty. [`Error::Denied`]: the name is another plugin's; the id that the
+/// The usage is what follows the name, and may be empty. [`Error::Denied`](crate::Error::Denied): the name is another plugin's; the id that the
 /// owner gave this plugin and a dot before it make one that is not.
 pub async fn add<W>(
     name: impl AsRef<str>,
@@ -66,13 +67,13 @@ where
         Ok(()) => keep(&short, |other| other >= number),
         Err(_) => keep(&short, |other| other != number),
     }
-    result.map_err(Error::from)
+    result.map_err(of_call("commands.add", short))
 }
 
-/// Removes an own command. [`Error::NotFound`]: there is none of this name.
+/// Removes an own command. [`Error::NotFound`](crate::Error::NotFound): there is none of this name.
 pub async fn remove(name: impl AsRef<str>) -> Result<()> {
     let last = LAST.get();
-    commands::remove(name.as_ref().to_owned()).await?;
+    commands::remove(name.as_ref().to_owned()).await.map_err(of_call("commands.remove", &name))?;
     // What was added meanwhile stays.
     keep(&key(name.as_ref()), |other| other > last);
     Ok(())

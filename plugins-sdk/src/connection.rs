@@ -8,7 +8,8 @@
 //! ```
 
 use crate::bindings::parlor::plugin::connection;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::failure::of_call;
 
 /// Whether there is one, with a bound resource. Free.
 pub fn connected() -> bool {
@@ -17,5 +18,5 @@ pub fn connected() -> bool {
 
 /// Ends the stream cleanly, and does not connect again. Needs `session.control`.
 pub async fn disconnect() -> Result<()> {
-    connection::disconnect().await.map_err(Error::from)
+    connection::disconnect().await.map_err(of_call("connection.disconnect", ""))
 }

@@ -1,8 +1,10 @@
 //! Why a call did not do what was asked, as an error that `?` carries and people can read.
 
 use std::fmt;
+use std::panic::Location;
 
 use crate::bindings::parlor::plugin::types as wit;
+use crate::failure::at;
 use crate::types::StanzaError;
 
 /// The result of a call to the host, and of everything in a plugin that calls it.
@@ -65,9 +67,10 @@ pub enum Error {
 }
 
 impl Error {
-    /// An error of the plugin's own.
+    /// An error of the plugin's own. The log names the line that made it.
+    #[track_caller]
     pub fn other(reason: impl fmt::Display) -> Self {
-        Self::Other(reason.to_string())
+        at(Self::Other(reason.to_string()), Location::caller())
     }
 
     /// An argument that is wrong, and why.
@@ -151,32 +154,37 @@ impl From<wit::Error> for Error {
 }
 
 impl From<serde_json::Error> for Error {
+    #[track_caller]
     fn from(error: serde_json::Error) -> Self {
-        Self::Other(format!("JSON: {error}"))
+        at(Self::Other(format!("JSON: {error}")), Location::caller())
     }
 }
 
 impl From<String> for Error {
+    #[track_caller]
     fn from(reason: String) -> Self {
-        Self::Other(reason)
+        at(Self::Other(reason), Location::caller())
     }
 }
 
 impl From<&str> for Error {
+    #[track_caller]
     fn from(reason: &str) -> Self {
-        Self::Other(reason.to_owned())
+        at(Self::Other(reason.to_owned()), Location::caller())
     }
 }
 
 impl From<Box<dyn std::error::Error>> for Error {
+    #[track_caller]
     fn from(error: Box<dyn std::error::Error>) -> Self {
-        Self::Other(error.to_string())
+        at(Self::Other(error.to_string()), Location::caller())
     }
 }
 
 macro_rules! from_what_cannot_be_read {
     ($($other:ty),+ $(,)?) => {
         $(impl From<$other> for Error {
+            #[track_caller]
             fn from(error: $other) -> Self {
                 Self::other(error)
             }

@@ -56,8 +56,10 @@ pub mod disco;
 mod error;
 #[doc(hidden)]
 pub mod export;
+mod failure;
 pub mod listen;
 pub mod log;
+mod places;
 pub mod prelude;
 pub mod promises;
 pub mod rooms;
@@ -68,6 +70,7 @@ pub mod stanza;
 pub mod storage;
 pub mod timers;
 pub mod tokens;
+mod turns;
 pub mod types;
 pub mod user;
 pub mod vcard;

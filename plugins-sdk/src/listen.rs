@@ -25,6 +25,7 @@ use crate::api::wait_until;
 use crate::bindings::parlor::plugin::listen::{self, Filter};
 use crate::connection::connected;
 use crate::error::{Error, Result};
+use crate::failure::of_call;
 use crate::runtime::{self, Handler, Work};
 use crate::types::{Chat, Command, Contact, Feature, Invite, Message, Occupant, Payload, Room, Status, owned};
 
@@ -180,7 +181,7 @@ impl Listen {
         T: FromEvent,
         W: Future<Output = Result<()>> + 'static,
     {
-        let id = listen::on(&self.name, self.filter())?;
+        let id = listen::on(&self.name, self.filter()).map_err(of_call("listen.on", &self.name))?;
         let handler = move |event| match T::from_event(event) {
             Ok(wanted) => Box::pin(closure(wanted)) as Work,
             Err(error) => Box::pin(async { Err(error) }),
@@ -195,7 +196,7 @@ impl Listen {
         T: FromEvent,
         W: Future<Output = Result<()>> + 'static,
     {
-        let id = listen::once(&self.name, self.filter())?;
+        let id = listen::once(&self.name, self.filter()).map_err(of_call("listen.once", &self.name))?;
         let handler = move |event| match T::from_event(event) {
             Ok(wanted) => Box::pin(closure(wanted)) as Work,
             Err(error) => Box::pin(async { Err(error) }),
@@ -217,7 +218,7 @@ impl Subscription {
     /// Ends it. [`Error::NotFound`]: it has ended.
     pub fn end(self) -> Result<()> {
         runtime::forget(self.0);
-        listen::not(self.0).map_err(Error::from)
+        listen::not(self.0).map_err(of_call("listen.not", ""))
     }
 }
 

@@ -3,7 +3,7 @@
 pub use crate::api::{emit, wait_until};
 pub use crate::clock::{now, random};
 pub use crate::listen::{Event, Json, on, on_mention, on_message, on_ready};
-pub use crate::types::{Command, Contact, Invite, Message, Occupant, Outgoing, Payload, Room};
+pub use crate::types::{Affiliation, Command, Contact, Invite, Message, Occupant, Outgoing, Payload, Role, Room};
 pub use crate::{Error, Result, Value, json, on_stop, spawn};
 pub use crate::{
     api, archive, chats, chatviews, commands, connection, contacts, disco, listen, promises, rooms, settings, stanza,

@@ -26,8 +26,10 @@
 //! ```
 
 use crate::bindings::parlor::plugin::rooms;
-use crate::error::{Error, Result};
-use crate::types::{Message, Outgoing, each, owned};
+use crate::error::Result;
+use crate::failure::of_call;
+use crate::turns::in_turn;
+use crate::types::{Affiliation, Message, Outgoing, Role, each, owned};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -143,17 +145,17 @@ impl<const N: usize> From<[&str; N]> for ConfigValue {
 
 /// The room, if it was opened.
 pub fn get(jid: impl AsRef<str>) -> Result<Option<Room>> {
-    rooms::get(jid.as_ref()).map_err(Error::from)
+    rooms::get(jid.as_ref()).map_err(of_call("rooms.get", &jid))
 }
 
 /// Several, in the same order.
 pub fn get_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Option<Room>>> {
-    rooms::get_many(&owned(jids)).map_err(Error::from)
+    rooms::get_many(&owned(jids)).map_err(of_call("rooms.get-many", ""))
 }
 
 /// All open ones that the grant covers, ordered by JID.
 pub fn get_all() -> Result<Vec<Room>> {
-    rooms::get_all().map_err(Error::from)
+    rooms::get_all().map_err(of_call("rooms.get-all", ""))
 }
 
 /// The room, entered first where it is not open.
@@ -163,12 +165,14 @@ pub async fn get_or_create(jid: impl AsRef<str>, attributes: Attributes) -> Resu
 
 /// The room; where it is not open and `create` is true, it is entered with these attributes.
 pub async fn get_with(jid: impl AsRef<str>, attributes: Attributes, create: bool) -> Result<Option<Room>> {
-    rooms::get_or_create(jid.as_ref().to_owned(), attributes, create).await.map_err(Error::from)
+    rooms::get_or_create(jid.as_ref().to_owned(), attributes, create)
+        .await
+        .map_err(of_call("rooms.get-or-create", &jid))
 }
 
-/// Enters a room, and returns when we are in. [`Error::condition`] says why a room did not let us in.
+/// Enters a room, and returns when we are in. [`Error::condition`](crate::Error::condition) says why a room did not let us in.
 pub async fn open(jid: impl AsRef<str>, attributes: Attributes) -> Result<Room> {
-    rooms::open(jid.as_ref().to_owned(), attributes).await.map_err(Error::from)
+    rooms::open(jid.as_ref().to_owned(), attributes).await.map_err(of_call("rooms.open", &jid))
 }
 
 /// Several, each with its own result, in the same order. None given: all open ones.
@@ -176,17 +180,17 @@ pub async fn open_many(
     jids: impl IntoIterator<Item = impl AsRef<str>>,
     attributes: Attributes,
 ) -> Result<Vec<Result<Room>>> {
-    rooms::open_many(owned(jids), attributes).await.map(each).map_err(Error::from)
+    rooms::open_many(owned(jids), attributes).await.map(each).map_err(of_call("rooms.open-many", ""))
 }
 
 /// Leaves a room.
 pub async fn close(jid: impl AsRef<str>) -> Result<()> {
-    rooms::close(jid.as_ref().to_owned()).await.map_err(Error::from)
+    rooms::close(jid.as_ref().to_owned()).await.map_err(of_call("rooms.close", &jid))
 }
 
 /// Several, each with its own result, in the same order. None given: all open ones.
 pub async fn close_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Result<()>>> {
-    rooms::close_many(owned(jids)).await.map(each).map_err(Error::from)
+    rooms::close_many(owned(jids)).await.map(each).map_err(of_call("rooms.close-many", ""))
 }
 
 /// Says something in a room that we are in, and gives the message's id once it is queued.
@@ -194,7 +198,8 @@ pub async fn close_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> Resu
 /// By that id a correction names it ([`Outgoing::replacing`]); in replies and reactions others name it by the room's own, the
 /// `stanza_id` of its echo, which [`Listen::with_own`](crate::listen::Listen::with_own) lets through.
 pub async fn send(jid: impl AsRef<str>, message: impl Into<Outgoing>) -> Result<String> {
-    rooms::send(jid.as_ref().to_owned(), message.into()).await.map_err(Error::from)
+    let (jid, message) = (jid.as_ref(), message.into());
+    in_turn(|| rooms::send(jid.to_owned(), message.clone())).await.map_err(of_call("rooms.send", jid))
 }
 
 /// Answers before everybody, in the room that the message came from.
@@ -204,7 +209,7 @@ pub async fn reply(to: &Message, message: impl Into<Outgoing>) -> Result<String>
 
 /// Who is in the room, ordered by nickname.
 pub fn occupants(jid: impl AsRef<str>) -> Result<Vec<Occupant>> {
-    rooms::occupants(jid.as_ref()).map_err(Error::from)
+    rooms::occupants(jid.as_ref()).map_err(of_call("rooms.occupants", &jid))
 }
 
 /// Who said a message in a room, or from there to us alone, as the room knows them now: role, affiliation, and the real JID where the room shows it. None:
@@ -213,7 +218,7 @@ pub fn occupants(jid: impl AsRef<str>) -> Result<Vec<Occupant>> {
 /// ```no_run
 /// # use parlor_sdk::prelude::*;
 /// # fn example(message: &Message) -> Result<()> {
-/// let is_moderator = rooms::occupant_of(message)?.is_some_and(|one| one.role == "moderator");
+/// let is_moderator = rooms::occupant_of(message)?.is_some_and(|one| one.role == Role::Moderator);
 /// # Ok(()) }
 /// ```
 pub fn occupant_of(message: &Message) -> Result<Option<Occupant>> {
@@ -227,27 +232,27 @@ pub fn occupant_of(message: &Message) -> Result<Option<Occupant>> {
 
 /// Gives the room the focus of a front end that follows.
 pub async fn focus(jid: impl AsRef<str>) -> Result<()> {
-    rooms::focus(jid.as_ref().to_owned()).await.map_err(Error::from)
+    rooms::focus(jid.as_ref().to_owned()).await.map_err(of_call("rooms.focus", &jid))
 }
 
 /// Asks a front end to show the room.
 pub async fn show(jid: impl AsRef<str>) -> Result<()> {
-    rooms::show(jid.as_ref().to_owned()).await.map_err(Error::from)
+    rooms::show(jid.as_ref().to_owned()).await.map_err(of_call("rooms.show", &jid))
 }
 
 /// No longer small.
 pub async fn maximize(jid: impl AsRef<str>) -> Result<()> {
-    rooms::maximize(jid.as_ref().to_owned()).await.map_err(Error::from)
+    rooms::maximize(jid.as_ref().to_owned()).await.map_err(of_call("rooms.maximize", &jid))
 }
 
 /// Small, and without the focus.
 pub async fn minimize(jid: impl AsRef<str>) -> Result<()> {
-    rooms::minimize(jid.as_ref().to_owned()).await.map_err(Error::from)
+    rooms::minimize(jid.as_ref().to_owned()).await.map_err(of_call("rooms.minimize", &jid))
 }
 
 /// What was set for a front end under this name, read by `serde`; none = nobody set it.
 pub fn get_attribute<T: DeserializeOwned>(jid: impl AsRef<str>, name: impl AsRef<str>) -> Result<Option<T>> {
-    match rooms::get_attribute(jid.as_ref(), name.as_ref()).map_err(Error::from)? {
+    match rooms::get_attribute(jid.as_ref(), name.as_ref()).map_err(of_call("rooms.get-attribute", &jid))? {
         Some(json) => Ok(Some(serde_json::from_str(&json)?)),
         None => Ok(None),
     }
@@ -256,59 +261,68 @@ pub fn get_attribute<T: DeserializeOwned>(jid: impl AsRef<str>, name: impl AsRef
 /// Keeps something for a front end as long as the room is open; what is written as `null` takes it away.
 pub async fn set_attribute(jid: impl AsRef<str>, name: impl Into<String>, value: impl Serialize) -> Result<()> {
     let value = serde_json::to_string(&value)?;
-    rooms::set_attribute(jid.as_ref().to_owned(), name.into(), value).await.map_err(Error::from)
+    rooms::set_attribute(jid.as_ref().to_owned(), name.into(), value)
+        .await
+        .map_err(of_call("rooms.set-attribute", &jid))
 }
 
 /// Sets the subject, and returns when the room has taken it; empty = none.
 pub async fn set_subject(jid: impl AsRef<str>, subject: impl Into<String>) -> Result<()> {
-    rooms::set_subject(jid.as_ref().to_owned(), subject.into()).await.map_err(Error::from)
+    rooms::set_subject(jid.as_ref().to_owned(), subject.into()).await.map_err(of_call("rooms.set-subject", &jid))
 }
 
-/// Gives an occupant a role: `none`, `visitor`, `participant` or `moderator`.
-pub async fn set_role(
-    jid: impl AsRef<str>,
-    nick: impl Into<String>,
-    role: impl Into<String>,
-    reason: Option<&str>,
-) -> Result<()> {
+/// Gives an occupant a role; `Role::None` kicks.
+pub async fn set_role(jid: impl AsRef<str>, nick: impl Into<String>, role: Role, reason: Option<&str>) -> Result<()> {
     let reason = reason.map(str::to_owned);
-    rooms::set_role(jid.as_ref().to_owned(), nick.into(), role.into(), reason).await.map_err(Error::from)
+    rooms::set_role(jid.as_ref().to_owned(), nick.into(), role.to_string(), reason)
+        .await
+        .map_err(of_call("rooms.set-role", &jid))
 }
 
-/// Gives a person an affiliation: `none`, `outcast`, `member`, `admin` or `owner`.
+/// Gives a person an affiliation; `Affiliation::Outcast` bans.
 pub async fn set_affiliation(
     jid: impl AsRef<str>,
     user: impl Into<String>,
-    affiliation: impl Into<String>,
+    affiliation: Affiliation,
     reason: Option<&str>,
 ) -> Result<()> {
     let reason = reason.map(str::to_owned);
-    rooms::set_affiliation(jid.as_ref().to_owned(), user.into(), affiliation.into(), reason).await.map_err(Error::from)
+    rooms::set_affiliation(jid.as_ref().to_owned(), user.into(), affiliation.to_string(), reason)
+        .await
+        .map_err(of_call("rooms.set-affiliation", &jid))
 }
 
-/// Who has this affiliation: `outcast`, `member`, `admin` or `owner`.
-pub async fn affiliations(jid: impl AsRef<str>, affiliation: impl Into<String>) -> Result<Vec<Affiliated>> {
-    rooms::affiliations(jid.as_ref().to_owned(), affiliation.into()).await.map_err(Error::from)
+/// Who has this affiliation; of those with none a room knows nothing.
+pub async fn affiliations(jid: impl AsRef<str>, affiliation: Affiliation) -> Result<Vec<Affiliated>> {
+    rooms::affiliations(jid.as_ref().to_owned(), affiliation.to_string())
+        .await
+        .map_err(of_call("rooms.affiliations", &jid))
 }
 
 /// Puts an occupant out; it may come back.
 pub async fn kick(jid: impl AsRef<str>, nick: impl Into<String>, reason: Option<&str>) -> Result<()> {
-    rooms::kick(jid.as_ref().to_owned(), nick.into(), reason.map(str::to_owned)).await.map_err(Error::from)
+    rooms::kick(jid.as_ref().to_owned(), nick.into(), reason.map(str::to_owned))
+        .await
+        .map_err(of_call("rooms.kick", &jid))
 }
 
 /// Puts a person out for good.
 pub async fn ban(jid: impl AsRef<str>, user: impl Into<String>, reason: Option<&str>) -> Result<()> {
-    rooms::ban(jid.as_ref().to_owned(), user.into(), reason.map(str::to_owned)).await.map_err(Error::from)
+    rooms::ban(jid.as_ref().to_owned(), user.into(), reason.map(str::to_owned))
+        .await
+        .map_err(of_call("rooms.ban", &jid))
 }
 
 /// Invites somebody. [`because`] makes an invitation; `Invitation::default()` has no reason.
 pub async fn invite(jid: impl AsRef<str>, user: impl Into<String>, invitation: Invitation) -> Result<()> {
-    rooms::invite(jid.as_ref().to_owned(), user.into(), invitation).await.map_err(Error::from)
+    rooms::invite(jid.as_ref().to_owned(), user.into(), invitation).await.map_err(of_call("rooms.invite", &jid))
 }
 
 /// Says no to an invitation that came by way of the room.
 pub async fn decline(jid: impl AsRef<str>, inviter: impl Into<String>, reason: Option<&str>) -> Result<()> {
-    rooms::decline(jid.as_ref().to_owned(), inviter.into(), reason.map(str::to_owned)).await.map_err(Error::from)
+    rooms::decline(jid.as_ref().to_owned(), inviter.into(), reason.map(str::to_owned))
+        .await
+        .map_err(of_call("rooms.decline", &jid))
 }
 
 /// Changes fields of a room's configuration, named without `muc#roomconfig_`; the others stay as they are.
@@ -317,26 +331,26 @@ pub async fn configure(
     fields: impl IntoIterator<Item = (impl Into<String>, impl Into<ConfigValue>)>,
 ) -> Result<()> {
     let fields: Vec<_> = fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-    rooms::configure(jid.as_ref().to_owned(), fields).await.map_err(Error::from)
+    rooms::configure(jid.as_ref().to_owned(), fields).await.map_err(of_call("rooms.configure", &jid))
 }
 
 /// Ends a room for good, and may say where to go instead.
 pub async fn destroy(jid: impl AsRef<str>, reason: Option<&str>, alternative: Option<&str>) -> Result<()> {
     let (reason, alternative) = (reason.map(str::to_owned), alternative.map(str::to_owned));
-    rooms::destroy(jid.as_ref().to_owned(), reason, alternative).await.map_err(Error::from)
+    rooms::destroy(jid.as_ref().to_owned(), reason, alternative).await.map_err(of_call("rooms.destroy", &jid))
 }
 
 /// The bookmarks of this account that the grant covers, ordered by JID.
 pub fn bookmarks() -> Result<Vec<Bookmark>> {
-    rooms::bookmarks().map_err(Error::from)
+    rooms::bookmarks().map_err(of_call("rooms.bookmarks", ""))
 }
 
 /// Puts down a room for all clients of the account, or changes what was put down of it.
 pub async fn set_bookmark(bookmark: Bookmark) -> Result<()> {
-    rooms::set_bookmark(bookmark).await.map_err(Error::from)
+    rooms::set_bookmark(bookmark).await.map_err(of_call("rooms.set-bookmark", ""))
 }
 
 /// Forgets a bookmark; a room that was entered because of it is left.
 pub async fn remove_bookmark(jid: impl AsRef<str>) -> Result<()> {
-    rooms::remove_bookmark(jid.as_ref().to_owned()).await.map_err(Error::from)
+    rooms::remove_bookmark(jid.as_ref().to_owned()).await.map_err(of_call("rooms.remove-bookmark", &jid))
 }

@@ -12,8 +12,10 @@ use std::task::Poll;
 
 use crate::bindings::exports::parlor::plugin::guest::Guest;
 use crate::error::{Error, Result};
+use crate::failure::origin;
 use crate::listen::Event;
 use crate::log::{Level, write};
+use crate::turns::of_one_handler;
 use crate::types::Payload;
 
 /// What helps where a plugin's start needs a connection.
@@ -51,7 +53,7 @@ pub fn on_stop<W: Future<Output = Result<()>> + 'static>(closure: impl FnOnce() 
 
 /// Lets `work` go on by itself, beyond the handler that started it. Its error is written to the log.
 pub fn spawn(work: impl Future<Output = Result<()>> + 'static) {
-    wit_bindgen::spawn_local(async { report(format_args!("a task"), work.await) });
+    wit_bindgen::spawn_local(of_one_handler(async { report(format_args!("a task"), work.await) }));
 }
 
 /// Remembers who handles a subscription.
@@ -72,7 +74,7 @@ pub const fn check<P: Guest>() {}
 #[doc(hidden)]
 pub async fn initialize(start: impl Future<Output = Result<()>>) -> Result<(), String> {
     std::panic::set_hook(Box::new(|panic| write(Level::Fatal, &panic.to_string())));
-    start.await.map_err(|error| match error {
+    of_one_handler(start).await.map_err(|error| match error {
         Error::Offline => format!("{error}: {TOO_EARLY}"),
         error => error.to_string(),
     })
@@ -84,7 +86,7 @@ pub async fn dispatch(event: Event) {
     let mut work: Vec<Work> = event.subscriptions.iter().filter_map(|id| begin(*id, &event)).collect();
     drop(event);
     // Several subscriptions to one event overlap like several events do.
-    poll_fn(|context| {
+    of_one_handler(poll_fn(|context| {
         work.retain_mut(|work| match work.as_mut().poll(context) {
             Poll::Ready(result) => {
                 report(format_args!("a handler of {name}"), result);
@@ -93,15 +95,18 @@ pub async fn dispatch(event: Event) {
             Poll::Pending => true,
         });
         if work.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-    })
+    }))
     .await;
 }
 
 #[doc(hidden)]
 pub async fn stop() {
-    for closure in AT_STOP.take() {
-        report(format_args!("a handler of stop"), closure().await);
-    }
+    of_one_handler(async {
+        for closure in AT_STOP.take() {
+            report(format_args!("a handler of stop"), closure().await);
+        }
+    })
+    .await;
 }
 
 /// Calls the handler of this subscription. None: it ended while the event was on its way.
@@ -130,7 +135,10 @@ fn named(event: &Event) -> String {
 
 fn report(what: fmt::Arguments<'_>, result: Result<()>) {
     if let Err(error) = result {
-        write(Level::Error, &format!("{what} failed: {error}"));
+        match origin(&error) {
+            Some(place) => write(Level::Error, &format!("{what} failed: {error} ({place})")),
+            None => write(Level::Error, &format!("{what} failed: {error}")),
+        }
     }
 }
 

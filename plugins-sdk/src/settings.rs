@@ -22,13 +22,14 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::parlor::plugin::settings;
 use crate::error::{Error, Result};
+use crate::failure::of_call;
 
 /// The value of a setting. None: no such setting, or a secret of somebody else's.
 ///
 /// [`Error::Invalid`] with the key as its argument: the value is not a `T`.
 pub fn get<T: DeserializeOwned>(key: impl AsRef<str>) -> Result<Option<T>> {
     let key = key.as_ref();
-    match settings::get(key)? {
+    match settings::get(key).map_err(of_call("settings.get", key))? {
         None => Ok(None),
         Some(json) => serde_json::from_str(&json).map_err(|error| Error::invalid(key, error)),
     }
@@ -56,17 +57,18 @@ pub fn duration(key: impl AsRef<str>) -> Result<Option<Duration>> {
 
 /// Changes a setting for this account, until the process ends. One of the host's needs `settings.write`.
 pub async fn set(key: impl AsRef<str>, value: impl Serialize) -> Result<()> {
-    settings::set(key.as_ref().to_owned(), serde_json::to_string(&value)?).await.map_err(Error::from)
+    let json = serde_json::to_string(&value)?;
+    settings::set(key.as_ref().to_owned(), json).await.map_err(of_call("settings.set", &key))
 }
 
 /// Changes several, or none.
 pub async fn set_many(values: impl IntoIterator<Item = (impl AsRef<str>, impl Serialize)>) -> Result<()> {
-    settings::set_many(written(values)?).await.map_err(Error::from)
+    settings::set_many(written(values)?).await.map_err(of_call("settings.set-many", ""))
 }
 
 /// Adds settings, and new defaults for those that are there; what the operator, the owner or [`set`] gave goes on to win.
 pub async fn update(values: impl IntoIterator<Item = (impl AsRef<str>, impl Serialize)>) -> Result<()> {
-    settings::update(written(values)?).await.map_err(Error::from)
+    settings::update(written(values)?).await.map_err(of_call("settings.update", ""))
 }
 
 fn written(values: impl IntoIterator<Item = (impl AsRef<str>, impl Serialize)>) -> Result<Vec<(String, String)>> {

@@ -20,9 +20,11 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::parlor::plugin::storage;
 use crate::error::{Error, Result};
+use crate::failure::of_call;
 use crate::timers;
+use crate::turns::in_turn;
 
-pub use crate::bindings::parlor::plugin::storage::Page;
+pub use crate::bindings::parlor::plugin::storage::{EntriesPage, Entry, Page};
 
 /// The value of a key, as JSON. None: there is none, or it has expired.
 ///
@@ -44,17 +46,20 @@ pub async fn set_for(key: impl AsRef<str>, value: &impl Serialize, time: Duratio
 
 /// The bytes that are kept under a key.
 pub async fn get_bytes(key: impl AsRef<str>) -> Result<Option<Vec<u8>>> {
-    storage::get(key.as_ref().to_owned()).await.map_err(Error::from)
+    let key = key.as_ref();
+    in_turn(|| storage::get(key.to_owned())).await.map_err(of_call("storage.get", key))
 }
 
 /// Keeps bytes, perhaps only for so long.
 pub async fn set_bytes(key: impl AsRef<str>, value: impl Into<Vec<u8>>, time: Option<Duration>) -> Result<()> {
-    storage::set(key.as_ref().to_owned(), value.into(), time.map(milliseconds)).await.map_err(Error::from)
+    let (key, value, expires) = (key.as_ref(), value.into(), time.map(milliseconds));
+    in_turn(|| storage::set(key.to_owned(), value.clone(), expires)).await.map_err(of_call("storage.set", key))
 }
 
 /// Forgets a key. False: there was none.
 pub async fn delete(key: impl AsRef<str>) -> Result<bool> {
-    storage::delete(key.as_ref().to_owned()).await.map_err(Error::from)
+    let key = key.as_ref();
+    in_turn(|| storage::delete(key.to_owned())).await.map_err(of_call("storage.delete", key))
 }
 
 /// All keys that begin with a prefix, in order.
@@ -72,7 +77,44 @@ pub async fn keys(prefix: impl AsRef<str>) -> Result<Vec<String>> {
 
 /// At most `limit` keys that begin with a prefix, after one of them.
 pub async fn list(prefix: impl AsRef<str>, after: Option<String>, limit: u32) -> Result<Page> {
-    storage::list(prefix.as_ref().to_owned(), after, limit).await.map_err(Error::from)
+    let prefix = prefix.as_ref();
+    in_turn(|| storage::list(prefix.to_owned(), after.clone(), limit)).await.map_err(of_call("storage.list", prefix))
+}
+
+/// All values whose keys begin with a prefix, with their keys, in the order of the keys. One call brings as many as fit into a page,
+/// so this is faster than a [`get`] for each key.
+///
+/// [`Error::Invalid`] with the key as its argument: what is kept there is not a `T`.
+///
+/// ```no_run
+/// # use parlor_sdk::prelude::*;
+/// # async fn example() -> Result<()> {
+/// for (name, points) in storage::entries::<u32>("points/").await? {
+///     info!("{name}: {points}");
+/// }
+/// # Ok(()) }
+/// ```
+pub async fn entries<T: DeserializeOwned>(prefix: impl AsRef<str>) -> Result<Vec<(String, T)>> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = entries_page(prefix.as_ref(), after, 1_000).await?;
+        for Entry { key, value } in page.entries {
+            let value = read(&key, &value)?;
+            all.push((key, value));
+        }
+        match page.next {
+            None => return Ok(all),
+            next => after = next,
+        }
+    }
+}
+
+/// At most `limit` entries whose keys begin with a prefix, after a key, with their values as bytes.
+pub async fn entries_page(prefix: impl AsRef<str>, after: Option<String>, limit: u32) -> Result<EntriesPage> {
+    let prefix = prefix.as_ref();
+    in_turn(|| storage::entries(prefix.to_owned(), after.clone(), limit))
+        .await
+        .map_err(of_call("storage.entries", prefix))
 }
 
 /// Keeps what a function makes of the value, and gives it; none = no value, for either. Nothing is lost that others keep meanwhile,
@@ -177,8 +219,9 @@ pub async fn compare_and_set_bytes(
     value: Option<Vec<u8>>,
     time: Option<Duration>,
 ) -> Result<bool> {
-    let key = key.as_ref().to_owned();
-    storage::compare_and_set(key, expected, value, time.map(milliseconds)).await.map_err(Error::from)
+    let (key, expires) = (key.as_ref(), time.map(milliseconds));
+    let call = || storage::compare_and_set(key.to_owned(), expected.clone(), value.clone(), expires);
+    in_turn(call).await.map_err(of_call("storage.compare-and-set", key))
 }
 
 fn read<T: DeserializeOwned>(key: &str, json: &[u8]) -> Result<T> {

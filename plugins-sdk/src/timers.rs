@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use crate::bindings::parlor::plugin::timers;
 use crate::error::{Error, Result};
+use crate::failure::of_call;
 use crate::runtime::{self, Handler};
 
 /// Waits. Other events of this plugin are handled meanwhile.
@@ -52,7 +53,7 @@ pub fn after<W>(duration: Duration, closure: impl FnOnce() -> W + 'static) -> Re
 where
     W: Future<Output = Result<()>> + 'static,
 {
-    let timer = timers::after(milliseconds(duration))?;
+    let timer = timers::after(milliseconds(duration)).map_err(of_call("timers.after", ""))?;
     runtime::handle(timer, Handler::Once(Box::new(move |_| Box::pin(closure()))));
     Ok(Timer(timer))
 }
@@ -62,7 +63,7 @@ pub fn every<W>(period: Duration, closure: impl Fn() -> W + 'static) -> Result<T
 where
     W: Future<Output = Result<()>> + 'static,
 {
-    let timer = timers::every(milliseconds(period))?;
+    let timer = timers::every(milliseconds(period)).map_err(of_call("timers.every", ""))?;
     runtime::handle(timer, Handler::Always(Rc::new(move |_| Box::pin(closure()))));
     Ok(Timer(timer))
 }
@@ -75,7 +76,7 @@ impl Timer {
     /// Ends it. [`Error::NotFound`]: it has fired.
     pub fn cancel(self) -> Result<()> {
         runtime::forget(self.0);
-        timers::cancel(self.0).map_err(Error::from)
+        timers::cancel(self.0).map_err(of_call("timers.cancel", ""))
     }
 }
 

@@ -8,6 +8,7 @@ use crate::bindings::parlor::plugin::types as wit;
 use crate::error::{Error, Result};
 use crate::stanza::ns;
 
+pub use crate::places::{Affiliation, Role};
 pub use wit::{
     Chat, Command, Contact, Extensions, Fallback, Feature, Invite, Message, Occupant, Outgoing, Payload, Reactions,
     Reply, Resource, Room, StanzaError, Status, View,

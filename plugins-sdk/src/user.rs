@@ -9,7 +9,8 @@
 //! ```
 
 use crate::bindings::parlor::plugin::user;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::failure::of_call;
 
 pub use crate::types::Status;
 
@@ -25,35 +26,37 @@ pub fn bare_jid() -> String {
 
 /// The own status and its text. Needs `status.read`.
 pub fn get_status() -> Result<Status> {
-    user::get_status().map_err(Error::from)
+    user::get_status().map_err(of_call("user.get-status", ""))
 }
 
 /// Sets the status: `online`, `chat`, `away`, `dnd`, `xa`, `offline` or `unavailable`. Needs `status.write`.
 ///
 /// Without a message the text is kept; an empty one clears it.
 pub async fn set_status(value: impl AsRef<str>, message: Option<&str>) -> Result<()> {
-    user::set_status(value.as_ref().to_owned(), message.map(str::to_owned)).await.map_err(Error::from)
+    user::set_status(value.as_ref().to_owned(), message.map(str::to_owned))
+        .await
+        .map_err(of_call("user.set-status", ""))
 }
 
 /// Sets the status text alone. Needs `status.write`.
 pub async fn set_status_message(message: impl AsRef<str>) -> Result<()> {
-    user::set_status_message(message.as_ref().to_owned()).await.map_err(Error::from)
+    user::set_status_message(message.as_ref().to_owned()).await.map_err(of_call("user.set-status-message", ""))
 }
 
 /// Logs in with the configured password, and returns when the session has begun. Needs `session.control`.
 ///
 /// Where the account is logged in already, nothing happens.
 pub async fn login() -> Result<()> {
-    user::login(None).await.map_err(Error::from)
+    user::login(None).await.map_err(of_call("user.login", ""))
 }
 
 /// The same with a password of the plugin's own. The JID is the account's, perhaps with the resource to ask for.
 pub async fn login_with(jid: impl AsRef<str>, password: impl AsRef<str>) -> Result<()> {
     let credentials = user::Credentials { jid: jid.as_ref().to_owned(), password: password.as_ref().to_owned() };
-    user::login(Some(credentials)).await.map_err(Error::from)
+    user::login(Some(credentials)).await.map_err(of_call("user.login", &jid))
 }
 
 /// Disconnects and forgets the session; plugins live on. Needs `session.control`.
 pub async fn logout() -> Result<()> {
-    user::logout().await.map_err(Error::from)
+    user::logout().await.map_err(of_call("user.logout", ""))
 }

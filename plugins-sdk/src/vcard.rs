@@ -12,31 +12,32 @@
 //! ```
 
 use crate::bindings::parlor::plugin::vcard;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::failure::of_call;
 
 pub use vcard::{Card, CardData};
 
 /// The card of this address, as it is known; fetched where it is not. An occupant of a room is named by room and nickname.
 pub async fn get(jid: impl AsRef<str>) -> Result<Card> {
-    vcard::get(jid.as_ref().to_owned(), false).await.map_err(Error::from)
+    vcard::get(jid.as_ref().to_owned(), false).await.map_err(of_call("vcard.get", &jid))
 }
 
 /// The card of this address, fetched anew.
 pub async fn get_again(jid: impl AsRef<str>) -> Result<Card> {
-    vcard::get(jid.as_ref().to_owned(), true).await.map_err(Error::from)
+    vcard::get(jid.as_ref().to_owned(), true).await.map_err(of_call("vcard.get", &jid))
 }
 
 /// Changes the own card. What is not given stays as it is; an empty text takes it away.
 pub async fn set(data: CardData) -> Result<()> {
-    vcard::set(data).await.map_err(Error::from)
+    vcard::set(data).await.map_err(of_call("vcard.set", ""))
 }
 
 /// Lets a contact, chat or occupant of this address show its card, and fires `vcardUpdated`.
 pub async fn update(jid: impl AsRef<str>) -> Result<()> {
-    vcard::update(jid.as_ref().to_owned(), false).await.map_err(Error::from)
+    vcard::update(jid.as_ref().to_owned(), false).await.map_err(of_call("vcard.update", &jid))
 }
 
 /// The same, fetched anew.
 pub async fn update_again(jid: impl AsRef<str>) -> Result<()> {
-    vcard::update(jid.as_ref().to_owned(), true).await.map_err(Error::from)
+    vcard::update(jid.as_ref().to_owned(), true).await.map_err(of_call("vcard.update", &jid))
 }

@@ -2,7 +2,9 @@
 
 mod config;
 mod contract;
+mod examples;
 mod manifest;
+mod names;
 mod tables;
 
 use std::collections::BTreeMap;
@@ -29,6 +31,7 @@ struct Words {
 pub fn pages() -> Result<BTreeMap<String, String>> {
     let words: Words = toml::from_str(&read("docs/words.toml")?).context("docs/words.toml is not what it should be")?;
     let interfaces = contract::read()?;
+    let names = names::Names::read()?;
     let mut pages = BTreeMap::from([
         ("events.md".to_owned(), tables::events(&words.event)?),
         ("settings.md".to_owned(), tables::settings(&words.setting)?),
@@ -40,7 +43,7 @@ pub fn pages() -> Result<BTreeMap<String, String>> {
         ("errors.md".to_owned(), contract::errors(&interfaces)?),
     ]);
     for interface in &interfaces {
-        pages.insert(format!("api/{}.md", interface.name), contract::page(interface));
+        pages.insert(format!("api/{}.md", interface.name), contract::page(interface, &names)?);
     }
     pages.insert("README.md".to_owned(), index(&interfaces));
     Ok(pages.into_iter().map(|(name, text)| (name, format!("{MADE}{}\n", text.trim_end()))).collect())

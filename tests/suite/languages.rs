@@ -10,6 +10,7 @@ mod python;
 mod rust;
 mod steps;
 mod typed;
+mod unit;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -14,7 +14,7 @@ const FRIEND: &str = "friend@localhost";
 const ROOM: &str = "room@rooms.localhost";
 
 /// Calls without arguments that matter here.
-const PLAIN: [&str; 11] = [
+const PLAIN: [&str; 12] = [
     "chats.get-all",
     "connection.disconnect",
     "contacts.get-all",
@@ -23,6 +23,7 @@ const PLAIN: [&str; 11] = [
     "disco.own-identities-clear",
     "rooms.bookmarks",
     "rooms.get-all",
+    "storage.entries",
     "storage.list",
     "user.get-status",
     "user.logout",

@@ -50,6 +50,7 @@ async fn without_the_grant_nothing_is_kept_or_shown() {
         ("storage.set", json!({ "key": "k", "value": "x" })),
         ("storage.delete", json!({ "key": "k" })),
         ("storage.list", json!({ "prefix": "", "limit": 10 })),
+        ("storage.entries", json!({ "prefix": "", "limit": 10 })),
         ("storage.compare-and-set", swap),
     ] {
         let error = house.call(BARE, call, args).await.fails("denied");
@@ -132,6 +133,33 @@ async fn keys_are_listed_by_prefix_and_in_pages() {
     page("p/5".into()).await.is(json!({ "keys": ["p/6"], "next": null }));
     let all = house.call(FULL, "storage.keys", json!({ "prefix": "" })).await.ok();
     assert_eq!(all.as_array().unwrap().len(), 8);
+}
+
+/// Rows 126.
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_come_by_prefix_and_in_pages_of_so_many_bytes() {
+    let house = house().await;
+    for number in 0..3 {
+        set(&house, &format!("p/{number}"), &format!("value {number}")).await;
+    }
+    set(&house, "q", "x").await;
+    let page = |after: Value, limit: u32| {
+        house.call(FULL, "storage.entries", json!({ "prefix": "p/", "after": after, "limit": limit }))
+    };
+    let (first, second) = (["p/0", "value 0"], ["p/1", "value 1"]);
+    page(Value::Null, 2).await.is(json!({ "entries": [first, second], "next": "p/1" }));
+    page("p/1".into(), 2).await.is(json!({ "entries": [["p/2", "value 2"]], "next": null }));
+    house
+        .call("other", "storage.entries", json!({ "prefix": "", "limit": 9 }))
+        .await
+        .is(json!({ "entries": [], "next": null }));
+
+    for number in 3..6 {
+        house.call(FULL, "storage.set-long", json!({ "key": format!("p/{number}"), "length": 200 << 10 })).await.ok();
+    }
+    let found = page("p/3".into(), 1_000).await.ok();
+    assert_eq!(found["entries"].as_array().unwrap().len(), 1, "one of them fills a page");
+    assert_eq!(found["next"], "p/4");
 }
 
 /// Rows 126.

@@ -84,7 +84,9 @@ async fn ban(room: &str, who: &Occupant, reason: &str) -> Result<()> {
 
 /// Does what a moderator says.
 async fn obey(book: Rc<RefCell<Book>>, command: Command) -> Result<()> {
-    let Some(by) = rooms::occupant_of(&command.message)?.filter(|one| one.role == "moderator") else { return Ok(()) };
+    let Some(by) = rooms::occupant_of(&command.message)?.filter(|one| one.role == Role::Moderator) else {
+        return Ok(());
+    };
     let (room, by) = (&by.room, by.nick);
     let Some((nick, reason)) = command.args.split_first() else {
         return rooms::send(room, format!("{by}: whom?")).await.map(drop);
@@ -96,8 +98,8 @@ async fn obey(book: Rc<RefCell<Book>>, command: Command) -> Result<()> {
     let done = match command.name.as_str() {
         "kick" => rooms::kick(room, nick, Some(&reason)).await,
         "ban" => ban(room, &who, &reason).await,
-        "mute" => rooms::set_role(room, nick, "visitor", Some(&reason)).await,
-        "voice" => rooms::set_role(room, nick, "participant", None).await,
+        "mute" => rooms::set_role(room, nick, Role::Visitor, Some(&reason)).await,
+        "voice" => rooms::set_role(room, nick, Role::Participant, None).await,
         _ => {
             book.borrow_mut().forget((room, person(&who)));
             rooms::send(room, format!("{nick}: all is forgotten")).await.map(drop)

@@ -3,7 +3,7 @@
 use wasmtime::component::Accessor;
 
 use super::{answer, caller, slow_down};
-use crate::bindings::parlor::plugin::storage::{Host, HostWithStore, Page};
+use crate::bindings::parlor::plugin::storage::{EntriesPage, Entry, Host, HostWithStore, Page};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::clock::Clock;
 use crate::error::CallError;
@@ -49,17 +49,27 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         answer(
             async {
                 let (instance, _open) = caller(accessor, "storage.list")?;
-                quota(&instance)?;
-                let prefix = if prefix.is_empty() { prefix } else { check_key("prefix", prefix)? };
-                let after = after.map(|after| check_key("after", after)).transpose()?;
-                if !(1..=LARGEST_PAGE).contains(&limit) {
-                    return Err(CallError::invalid("limit", format!("1 to {LARGEST_PAGE}")));
-                }
+                let Asked { prefix, after, most } = asked(&instance, prefix, after, limit)?;
                 pace(&instance, LIST).await?;
                 let data = instance.account.data();
-                let page = instance.in_turn(data.keys(owner(&instance), prefix, after, limit as usize)).await;
+                let page = instance.in_turn(data.keys(owner(&instance), prefix, after, most)).await;
                 let (keys, next) = page.map_err(|error| failed(&error))?;
                 Ok(Page { keys, next })
+            }
+            .await,
+        )
+    }
+
+    async fn entries(
+        accessor: &Accessor<T, Self>,
+        prefix: String,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<EntriesPage, Error> {
+        answer(
+            async {
+                let (instance, _open) = caller(accessor, "storage.entries")?;
+                entries(&instance, asked(&instance, prefix, after, limit)?).await
             }
             .await,
         )
@@ -78,6 +88,34 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         let written = change(accessor, key, value, expires, Only::If(expected)).await;
         answer(written.map(|written| written != Written::Otherwise))
     }
+}
+
+/// Which page is asked for.
+struct Asked {
+    prefix: String,
+    after: Option<String>,
+    most: usize,
+}
+
+fn asked(instance: &Instance, prefix: String, after: Option<String>, limit: u32) -> Result<Asked, CallError> {
+    quota(instance)?;
+    let prefix = if prefix.is_empty() { prefix } else { check_key("prefix", prefix)? };
+    let after = after.map(|after| check_key("after", after)).transpose()?;
+    if !(1..=LARGEST_PAGE).contains(&limit) {
+        return Err(CallError::invalid("limit", format!("1 to {LARGEST_PAGE}")));
+    }
+    Ok(Asked { prefix, after, most: limit as usize })
+}
+
+async fn entries(instance: &Instance, Asked { prefix, after, most }: Asked) -> Result<EntriesPage, CallError> {
+    pace(instance, CALL).await?;
+    // A page costs what it holds, known once it has been read. A caller that stops waiting pays for the largest page.
+    let mut reading = Reading { instance, bytes: LONGEST_VALUE + LONGEST_KEY };
+    let page = instance.in_turn(instance.account.data().entries(owner(instance), prefix, after, most)).await;
+    let page = page.map_err(|error| failed(&error))?;
+    reading.bytes = page.entries.iter().map(|(key, value)| key.len() + value.len()).sum();
+    let entries = page.entries.into_iter().map(|(key, value)| Entry { key, value }).collect();
+    Ok(EntriesPage { entries, next: page.next })
 }
 
 async fn get(instance: &Instance, key: String) -> Result<Option<Vec<u8>>, CallError> {

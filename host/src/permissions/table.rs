@@ -143,6 +143,7 @@ pub const CALLS: &[Call] = &[
     needs(Storage, "storage", "set"),
     needs(Storage, "storage", "delete"),
     needs(Storage, "storage", "list"),
+    needs(Storage, "storage", "entries"),
     needs(Storage, "storage", "compare-and-set"),
     free("timers", "sleep"),
     free("timers", "after"),

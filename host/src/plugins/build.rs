@@ -7,6 +7,7 @@ mod c;
 mod calls;
 mod contract;
 mod environment;
+mod events;
 mod fresh;
 mod go;
 mod javascript;
@@ -15,6 +16,7 @@ mod names;
 mod pages;
 mod python;
 mod rust;
+mod texts;
 mod tokens;
 mod tools;
 
@@ -278,8 +280,9 @@ fn build_alone(request: &Request) -> Result<Built, BuildError> {
         section(&mut component, name, text);
     }
     section(&mut component, SECTION, &text);
-    let warnings = check_component(&component, folder, language)
+    let mut warnings = check_component(&component, folder, language)
         .map_err(|reason| BuildError::Refused { package: made.package, reason })?;
+    warnings.extend(events::slips(folder, language));
 
     let file = request.output.clone().unwrap_or(made.output);
     let around = file.parent().filter(|around| !around.as_os_str().is_empty());

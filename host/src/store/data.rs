@@ -28,7 +28,7 @@ const ENTRY: u64 = 64;
 /// How many bytes of keys one page has.
 const PAGE: usize = 64 << 10;
 /// How many entries are looked at for one page, whether they have expired or not.
-const LOOKED_AT: usize = 2_000;
+pub(super) const LOOKED_AT: usize = 2_000;
 /// How many that have expired make room for one write at most: enough for the longest, however little each of them takes.
 const PURGED: i64 = 4_200;
 
@@ -173,12 +173,12 @@ impl PluginData {
         result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
     }
 
-    fn now(&self) -> i64 {
+    pub(super) fn now(&self) -> i64 {
         self.clock.now().as_millisecond()
     }
 
     /// Reads something, beside the thread that writes if that is possible.
-    async fn read<R: Send + 'static>(
+    pub(super) async fn read<R: Send + 'static>(
         &self,
         lane: Lane,
         read: impl FnOnce(&Connection) -> rusqlite::Result<R> + Send + 'static,

@@ -9,6 +9,7 @@
 //! and the house does not stand: what plugins were told is kept is in it.
 
 mod data;
+mod entries;
 mod file;
 mod position;
 mod reader;

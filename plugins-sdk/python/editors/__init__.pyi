@@ -27,6 +27,7 @@ from .errors import Error as Error
 from .guest import on_ready as on_ready
 from .guest import on_start as on_start
 from .guest import on_stop as on_stop
+from .listen import OwnEvent as OwnEvent
 from .listen import Subscription as Subscription
 from .listen import off as off
 from .listen import on as on
@@ -45,6 +46,9 @@ from .said import command as command
 from .stanza import Element as Element
 from .stanza import ns as ns
 from .stanza import parse_xml as parse_xml
+from .texts import Affiliation as Affiliation
+from .texts import Kind as Kind
+from .texts import Role as Role
 from .timers import after as after
 from .timers import every as every
 from .timers import sleep as sleep

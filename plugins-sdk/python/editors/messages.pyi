@@ -12,7 +12,7 @@ def outgoing(
     reply_to: Optional[Message] = None,
     quote: bool = False,
     replace: Optional[str] = None,
-    reaction: Optional[Message] = None,
+    react_to: Optional[Message] = None,
     emojis: Optional[List[str]] = None,
     receipt: Union[str, Message, None] = None,
     request_receipt: bool = False,
@@ -21,7 +21,7 @@ def outgoing(
     marked: Union[str, Message, None] = None,
     chat_state: Optional[str] = None,
 ) -> Outgoing:
-    """A message that is to be sent. `reply_to` and `reaction` take the message that they are about, `receipt` and `marked` the
+    """A message that is to be sent. `reply_to` and `react_to` take the message that they are about, `receipt` and `marked` the
     message or its id. `quote` puts what `reply_to` says before the body, for clients that show replies as any other message.
     `request_markers` asks to be told by markers that it came and was read (XEP-0333): they are messages with `extensions.marker`.
     `Invalid`: a message that has no id cannot be reacted to or marked."""

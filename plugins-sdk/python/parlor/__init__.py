@@ -30,11 +30,12 @@ from . import errors, timers
 from .errors import Error
 from .guest import on_ready, on_start, on_stop
 from .host import Grouping
-from .listen import Subscription, off, on, on_mention
+from .listen import OwnEvent, Subscription, off, on, on_mention
 from .loop import spawn
 from .messages import acknowledge, body_without_fallback, occupant_of, outgoing, reference_of, reply, reply_in_chat, say, send
 from .said import command
 from .stanza import Element, ns, parse_xml
+from .texts import Affiliation, Kind, Role
 from .timers import after, every, sleep
 from .values import emit, promise, promises, set_setting, setting, settings, storage, wait_until
 
@@ -59,7 +60,7 @@ Room = types.Room
 Occupant = types.Occupant
 
 __all__ = [
-    "Command", "Contact", "Element", "Error", "Message", "Occupant", "Room", "Subscription", "acknowledge", "after", "api",
+    "Affiliation", "Command", "Contact", "Element", "Error", "Kind", "Message", "Occupant", "OwnEvent", "Role", "Room", "Subscription", "acknowledge", "after", "api",
     "archive", "body_without_fallback", "chats", "chatviews", "command", "commands", "connection", "contacts", "disco", "emit", "errors", "escape",
     "every", "ns", "occupant_of", "off", "on", "on_mention", "on_ready", "on_start", "on_stop", "outgoing", "parse_xml", "promise",
     "promises", "quoteattr", "reference_of", "reply", "reply_in_chat", "rooms", "say", "send", "set_setting", "setting", "settings",

@@ -1,6 +1,6 @@
 """Why a call did not do what was asked. Every one is an `Error`; nothing was sent unless its text says so."""
 
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Sequence
 
 
 class Error(Exception):
@@ -8,6 +8,10 @@ class Error(Exception):
 
     #: Whether the same call may well work later.
     is_temporary: bool = False
+    #: Which call failed, such as `rooms.kick`; None: it is an error of the SDK's or the plugin's own.
+    call: Optional[str] = None
+    #: The call's first argument where that is a text, such as a JID.
+    argument_of_call: Optional[str] = None
 
 
 class Denied(Error):
@@ -114,6 +118,28 @@ class OverLimit(Error):
 
 class NotDeclared(Error):
     """The plugin's manifest does not ask for what this call needs, so that the call is not there at all."""
+
+
+class Outside(Error):
+    """There is no host: the plugin's code runs in a test of its author's own."""
+
+    def __init__(self, call: str) -> None:
+        super().__init__(
+            f"{call} is a call of the host, and there is none here: try what needs one in tests/*.chat, by `parlor plugin test`"
+        )
+        self.call = call
+
+
+def of_call(error: object, call: str, given: Sequence[object]) -> Error:
+    """The exception for an error of the contract that a call gave. Its traceback names the call."""
+    raised = from_wit(error)
+    raised.call = call
+    first = given[0] if given else None
+    raised.argument_of_call = first if isinstance(first, str) else None
+    shown = "" if raised.argument_of_call is None else f" {raised.argument_of_call!r}"
+    # Type checkers may know an older Python than the one that runs it.
+    getattr(raised, "add_note")(f"({call}{shown})")
+    return raised
 
 
 def from_wit(error: object) -> Error:

@@ -19,6 +19,7 @@ import encodings.utf_8_sig  # noqa: F401
 import asyncio
 import logging
 import random
+import time
 from typing import Any, Awaitable, Callable
 
 from componentize_py_types import Err
@@ -30,6 +31,14 @@ from .timers import sleep
 
 _log = logging.getLogger("parlor")
 _connection = host.Grouping("connection")
+
+
+def _blocking(seconds: float) -> None:
+    """Stands in the place of `time.sleep`, which would stop every handler of the plugin at once."""
+    raise RuntimeError(f"time.sleep({seconds!r}) would stop all of the plugin: write `await sleep({seconds!r})`, from parlor")
+
+
+time.sleep = _blocking
 
 Function = Callable[[], Awaitable[Any]]
 

@@ -4,12 +4,12 @@ import functools
 import importlib
 import inspect
 import sys
-from typing import Any, get_args, get_origin
+from typing import Any, Callable, get_args, get_origin
 
 from componentize_py_async_support.streams import StreamReader
 from componentize_py_types import Err
 
-from . import errors, records
+from . import errors, records, turns
 from .streams import Stream
 
 # At build time there is no host: what is called then would fail in ways that nobody understands.
@@ -101,10 +101,11 @@ def _raising(name: str, function: Any) -> Any:
         try:
             result = function(*given)
         except Err as error:
-            raise errors.from_wit(error.value) from None
-        if streams:
-            return Stream(_later(result))
-        return _later(result) if inspect.isawaitable(result) else result
+            raise errors.of_call(error.value, name, given) from None
+        if not streams and not inspect.isawaitable(result):
+            return result
+        later = _later(name, result, lambda: function(*given), given)
+        return Stream(later) if streams else later
 
     if inspect.iscoroutinefunction(function) and not streams:
         # Type checkers may know an older Python than the one that runs it.
@@ -118,9 +119,9 @@ def _is_stream(of: Any) -> bool:
     return bool(parts) and get_origin(parts[0]) is StreamReader
 
 
-async def _later(result: Any) -> Any:
+async def _later(name: str, result: Any, again: Callable[[], Any], given: list[Any]) -> Any:
     try:
-        value = await result
+        value = await turns.in_turn(result, again)
     except Err as error:
-        raise errors.from_wit(error.value) from None
+        raise errors.of_call(error.value, name, given) from None
     return Given(value) if isinstance(value, str) else value

@@ -17,7 +17,7 @@ import inspect
 import json
 import logging
 import sys
-from typing import Any, Awaitable, Callable, Iterable, Iterator, Optional, Union
+from typing import Any, Awaitable, Callable, Iterable, Iterator, NewType, Optional, Union
 
 from .errors import NotFound
 from .host import Given, Grouping, is_there
@@ -27,14 +27,17 @@ _log = logging.getLogger("parlor")
 
 Handler = Callable[..., Awaitable[Any]]
 
+#: The name of an event that a plugin fires, for type checkers: `on(OwnEvent("libraryOpen"))`.
+OwnEvent = NewType("OwnEvent", str)
+
 
 class Subscription:
     """One subscription of this plugin; `end` ends it. It can be called, as the function that it has made a handler of."""
 
     def __init__(self, name: str, once: bool, filter: Any, handler: Handler) -> None:
         functools.update_wrapper(self, handler)
-        # Type checkers may know an older Python than the one that runs it.
-        getattr(inspect, "markcoroutinefunction")(self)
+        # An author's own tests may run in an older Python, which lacks it.
+        getattr(inspect, "markcoroutinefunction", lambda _: None)(self)
         self.name = name
         self.handler = handler
         self._once = once
@@ -142,6 +145,8 @@ def on(
 def check(function: Any, taker: str, *given: str, role: str = "", hint: str = "") -> None:
     """`TypeError`: nobody could call it. It is no `async def`; or it yields its answers, as plugins of other bots do; or it is a
     method of no object yet, so that whoever calls it would have none to give; or it takes other things than it is `given`."""
+    # One `@on` above the other.
+    function = _function(function)
     # A `partial` has none.
     name = getattr(function, "__name__", function)
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):

@@ -22,7 +22,7 @@ def outgoing(
     reply_to: Any = None,
     quote: bool = False,
     replace: Optional[str] = None,
-    reaction: Any = None,
+    react_to: Any = None,
     emojis: Optional[list[str]] = None,
     receipt: Any = None,
     request_receipt: bool = False,
@@ -31,18 +31,18 @@ def outgoing(
     marked: Any = None,
     chat_state: Optional[str] = None,
 ) -> Any:
-    """A message that is to be sent. `reply_to` and `reaction` take the message that they are about, `receipt` and `marked` the
+    """A message that is to be sent. `reply_to` and `react_to` take the message that they are about, `receipt` and `marked` the
     message or its id. `quote` puts what `reply_to` says before the body, for clients that show replies as any other message.
     `request_markers` asks to be told by markers that it came and was read (XEP-0333): they are messages with `extensions.marker`.
     `Invalid`: a message that has no id cannot be reacted to or marked."""
     reference = reference_of(reply_to) if reply_to is not None else None
     quoted = _quotation(reply_to) if quote and reply_to is not None else ""
-    about = reaction is not None or receipt is not None or marker is not None
+    about = react_to is not None or receipt is not None or marker is not None
     extensions = _types.Extensions(
         reply=_types.Reply(reference, reply_to.from_) if reference else None,
         fallback=[_types.Fallback(ns.REPLY, (0, len(quoted)))] if quoted else [],
         replace=replace,
-        reactions=_types.Reactions(_named(reference_of(reaction), "reaction"), emojis or []) if reaction is not None else None,
+        reactions=_types.Reactions(_named(reference_of(react_to), "reaction"), emojis or []) if react_to is not None else None,
         receipt_requested=request_receipt,
         # Its author knows a message by no other id than its own (XEP-0184).
         receipt=getattr(receipt, "id", receipt),

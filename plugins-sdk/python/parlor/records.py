@@ -133,6 +133,8 @@ def fit(place: str, value: Any, wanted: Any) -> Any:
         return [fit(f"{place}[{at}]", one, of[0]) for at, one in enumerate(value)]
     if origin is tuple and isinstance(value, (list, tuple)) and len(value) == len(of):
         return tuple(fit(f"{place}[{at}]", *one) for at, one in enumerate(zip(value, of)))
+    if isinstance(value, str) and getattr(wanted, "__name__", None) == "Outgoing":
+        value = wanted(body=value)
     if dataclasses.is_dataclass(wanted) and isinstance(value, wanted):
         return _record(place, value, wanted)
     known = origin or wanted

@@ -3,14 +3,14 @@
 import asyncio
 import inspect
 from datetime import timedelta
-from typing import Any, Awaitable, Callable, Union
+from typing import Any, Callable, Coroutine, Union
 
-from .host import Grouping
+from .host import Grouping, is_there
 from .loop import loop, spawn
 
 _timers = Grouping("timers")
 
-Later = Callable[[], Awaitable[Any]]
+Later = Callable[[], Coroutine[Any, Any, Any]]
 Seconds = Union[float, timedelta]
 
 #: The shortest period, in seconds.
@@ -20,15 +20,15 @@ SHORTEST = 0.01
 _sleep = asyncio.sleep
 
 
-def in_seconds(time: Seconds) -> float:
+def in_seconds(duration: Seconds) -> float:
     """How many seconds that is."""
-    return time.total_seconds() if isinstance(time, timedelta) else time
+    return duration.total_seconds() if isinstance(duration, timedelta) else duration
 
 
 async def sleep(seconds: Seconds, result: Any = None) -> Any:
     """Waits. Other events are handled meanwhile. `asyncio.sleep` is the same."""
     seconds = in_seconds(seconds)
-    if seconds > 0:
+    if seconds > 0 or not is_there():
         return await _sleep(seconds, result)
     # What never waits for the host would never let anything else run.
     await _timers.sleep(0)

@@ -6,7 +6,7 @@ static parlor_error answer(const parlor_event *event, void *context) {
   (void)context;
   /* A copy of what another client of the account received is left to that one. */
   if (!event->message->body || event->message->carbon) return PARLOR_OK;
-  return parlor_chat_reply(event->message, "you said: %s", event->message->body);
+  return parlor_chats_reply(event->message, "you said: %s", event->message->body);
 }
 
 parlor_error parlor_start(void) {

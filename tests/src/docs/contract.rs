@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result};
 use parlor::permissions;
 
+use super::examples;
+use super::names::Names;
 use crate::conformance::root;
 
 /// One interface of the contract.
@@ -13,6 +15,14 @@ pub(super) struct Interface {
     pub(super) name: String,
     pub(super) docs: String,
     items: Vec<Item>,
+}
+
+#[cfg(test)]
+impl Interface {
+    /// The names of its functions.
+    pub(super) fn functions(&self) -> impl Iterator<Item = &str> {
+        self.items.iter().filter(|item| item.is_function).map(|item| item.name.as_str())
+    }
 }
 
 /// A function or a type.
@@ -80,12 +90,16 @@ fn comment<'a>(lines: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// The page of one grouping.
-pub(super) fn page(interface: &Interface) -> String {
+pub(super) fn page(interface: &Interface, names: &Names) -> Result<String> {
     let name = &interface.name;
     let mut text = format!("# {name}\n\n{}\n\n", interface.docs);
     let (calls, types): (Vec<&Item>, Vec<&Item>) = interface.items.iter().partition(|item| item.is_function);
+    if !calls.is_empty() {
+        text += &examples::of(name)?;
+    }
     for item in calls {
-        let _ = write!(text, "## {}\n\n```wit\n{}\n```\n\n{}\n\n", item.name, item.source, item.docs);
+        let line = names.line(name, &item.name);
+        let _ = write!(text, "## {}\n\n```wit\n{}\n```\n\n{line}{}\n\n", item.name, item.source, item.docs);
         if let Some(call) = permissions::call(name, &item.name) {
             match call.permission {
                 // Writing to a string does not fail, here and below.
@@ -97,7 +111,7 @@ pub(super) fn page(interface: &Interface) -> String {
     for item in types {
         let _ = write!(text, "## {}\n\n{}\n\n```wit\n{}\n```\n\n", item.name, item.docs, item.source);
     }
-    text
+    Ok(text)
 }
 
 /// The page about errors: the one variant, and the records that its cases carry.

@@ -196,6 +196,10 @@ pub(super) fn testing() -> String {
         as `#include \"../common.h\"`, is not looked at: `parlor plugin build` builds in any case.\n\n\
         Of a stack that is logged, the author's own functions are shown and the others counted; it is told once in a run, below the \
         first test that it belongs to, and so is a start that fails.\n\n\
+        Functions of a plugin in Go or Python can be tried without a host as well, by `go test .` and by `PYTHONPATH=.parlor/sdk \
+        python3 -m unittest` (or pytest), once `parlor plugin build` has put the SDK into the folder. A call of the host is an \
+        error there that names the call; in Go, one that is generated from the contract panics with it. Plugins in Rust are tried by \
+        `cargo test`.\n\n\
         `parlor plugin dev` has the same people and rooms for whom you speak yourself, on the machine's clock: a line is said to \
         the plugin, and what a test can say goes after a slash, such as `/garden/bob enters` or `/deny messages.send`. It builds \
         the plugin at each save, and reads lines from a script, too.\n\n\

@@ -31,22 +31,22 @@ static void waits(const char *what, const char *promise) {
 }
 
 static void settings(void) {
-  note("a text of the manifest", PARLOR_OK, "%s", parlor_setting_text("greeting", ""));
-  note("a number of the manifest", PARLOR_OK, "%g", parlor_setting_number("count", 0));
-  note("a flag of the manifest", PARLOR_OK, "%s", yes(parlor_setting_flag("loud", true)));
-  note("a setting that nobody has", PARLOR_OK, "%s", parlor_setting_text("nobody", "none"));
+  note("a text of the manifest", PARLOR_OK, "%s", parlor_settings_get_text("greeting", ""));
+  note("a number of the manifest", PARLOR_OK, "%g", parlor_settings_get_number("count", 0));
+  note("a flag of the manifest", PARLOR_OK, "%s", yes(parlor_settings_get_flag("loud", true)));
+  note("a setting that nobody has", PARLOR_OK, "%s", parlor_settings_get_text("nobody", "none"));
 
   parlor_plugin_types_error_t error;
   TEXT(greeting, "greeting"), count = parlor_text("count"), password = parlor_text("password");
   TEXT(text, parlor_quote("hü \"\\ <&>")), many = parlor_text("\"many\""), secret = parlor_text("\"secret\"");
   done("set a text", parlor_done(parlor_plugin_settings_set(&greeting, &text, &error), &error));
-  note("read it", PARLOR_OK, "%s", parlor_setting_text("greeting", ""));
+  note("read it", PARLOR_OK, "%s", parlor_settings_get_text("greeting", ""));
   fails("set a number to a text", parlor_done(parlor_plugin_settings_set(&count, &many, &error), &error));
   fails("set what is the operator's", parlor_done(parlor_plugin_settings_set(&password, &secret, &error), &error));
   parlor_plugin_settings_tuple2_string_json_t nine = {count, parlor_text("9")};
   parlor_plugin_settings_list_tuple2_string_json_t fresh = {&nine, 1};
   done("a new default", parlor_done(parlor_plugin_settings_update(&fresh, &error), &error));
-  note("the new default", PARLOR_OK, "%g", parlor_setting_number("count", 0));
+  note("the new default", PARLOR_OK, "%g", parlor_settings_get_number("count", 0));
 }
 
 static void read_a(const char *what) {
@@ -108,13 +108,13 @@ static void storage(void) {
 static parlor_error fired(const parlor_event *event, void *context) {
   (void)event;
   hear("a timer fired", "done");
-  return parlor_chat_send(context, "fired");
+  return parlor_chats_send(context, "fired");
 }
 
 static parlor_error heard_it(const parlor_event *event, void *context) {
   const char *number = strchr(event->json, ':');
   hear("an event of one's own", parlor_format("%d", number ? atoi(number + 1) : 0));
-  return parlor_chat_send(context, "heard");
+  return parlor_chats_send(context, "heard");
 }
 
 static parlor_error nothing(const parlor_event *event, void *context) {
@@ -124,11 +124,11 @@ static parlor_error nothing(const parlor_event *event, void *context) {
 
 static void timers(const steps *told) {
   parlor_plugin_types_error_t error;
-  parlor_sleep(5);
+  parlor_sleep(0.005);
   done("sleep", PARLOR_OK);
-  fails("a period that is too short", parlor_every(1, nothing, NULL));
+  fails("a period that is too short", parlor_every(0.001, nothing, NULL));
   fails("cancel what is no timer", parlor_done(parlor_plugin_timers_cancel(123456, &error), &error));
-  done("begin a timer", parlor_after(10, fired, strdup(told->friend)));
+  done("begin a timer", parlor_after(0.01, fired, strdup(told->friend)));
 }
 
 static void listening(const steps *told) {
@@ -149,13 +149,13 @@ static void promises(void) {
   plugin_string_t both[] = {one, parlor_text("stepsTwo")};
   plugin_list_string_t names = {both, 2};
   waits("wait for what nobody promised", "stepsNever");
-  done("promise", parlor_promise("stepsDone"));
+  done("promise", parlor_promises_add("stepsDone"));
   done("keep it", parlor_emit("stepsDone", "{\"kept\":[1,\"two\"]}"));
   waits("wait for what is kept", "stepsDone");
   done("promise two", parlor_done(parlor_plugin_promises_add_all(&names, &error), &error));
   done("break one", parlor_done(parlor_plugin_promises_reject(&one, &reason, &error), &error));
   waits("wait for what is broken", "stepsOne");
-  fails("promise what is the host's", parlor_promise("roster"));
+  fails("promise what is the host's", parlor_promises_add("roster"));
   fails("keep what is another's", parlor_emit("promised", "1"));
   waits("wait for the host", "pluginsInitialized");
 }
@@ -201,7 +201,7 @@ static void messages(const steps *told) {
 }
 
 static parlor_error ask(const char *child, const char **answer) {
-  return parlor_stanza_ask(parlor_format("<iq type='get' to='localhost'>%s</iq>", child), answer);
+  return parlor_api_send_iq(parlor_format("<iq type='get' to='localhost'>%s</iq>", child), answer);
 }
 
 static void stanzas(const steps *told) {
@@ -211,11 +211,11 @@ static void stanzas(const steps *told) {
     note("escape", PARLOR_OK, "<a b='%s'>%s</a>", parlor_escape(texts[i]), parlor_escape(texts[i]));
   }
   const char *body = parlor_escape("<built> & sent");
-  done("send what was built", parlor_stanza_send(parlor_format("<message to='%s'><body>%s</body></message>", friend, body)));
-  fails("under another's name", parlor_stanza_send(parlor_format("<message to='%s' from='%s'/>", friend, friend)));
-  fails("what is no XML", parlor_stanza_send("<message"));
-  fails("two at once", parlor_stanza_send("<message/><message/>"));
-  fails("presence without a grant", parlor_stanza_send("<presence/>"));
+  done("send what was built", parlor_api_send(parlor_format("<message to='%s'><body>%s</body></message>", friend, body)));
+  fails("under another's name", parlor_api_send(parlor_format("<message to='%s' from='%s'/>", friend, friend)));
+  fails("what is no XML", parlor_api_send("<message"));
+  fails("two at once", parlor_api_send("<message/><message/>"));
+  fails("presence without a grant", parlor_api_send("<presence/>"));
   parlor_error error = ask("<ping xmlns='urn:xmpp:ping'/>", &answer);
   note("ask", error, "%s", yes(strstr(answer, "type='result'")));
   fails("ask what nobody knows", ask("<nonsense xmlns='urn:test:nonsense'/>", &answer));
@@ -298,7 +298,7 @@ static void archive(const steps *told) {
   options.after = (plugin_option_string_t)SOME("nowhere");
   fails("after what is not there", parlor_done(parlor_plugin_archive_query(&options, &page, &error), &error));
   ends seen = {0};
-  asked = parlor_archive_read(&(parlor_archive_options){.with = told->friend}, see, &seen);
+  asked = parlor_archive_query_all(&(parlor_archive_options){.with = told->friend}, see, &seen);
   note("all of the archive", asked, "%s to %s", seen.first, seen.last);
 }
 
@@ -343,7 +343,7 @@ static void account(const steps *told) {
   parlor_error got = parlor_done(parlor_plugin_user_get_status(&status, &error), &error);
   note("how one is", got, "%s %s", copy(status.value), copy(status.message));
   fails("be what nobody is", parlor_done(parlor_plugin_user_set_status(&asleep, NULL, &error), &error));
-  done("add a command", parlor_command_add("climb", "Climbs", "[STEPS]", nothing, NULL));
+  done("add a command", parlor_commands_add("climb", "Climbs", "[STEPS]", nothing, NULL));
   done("take it away", parlor_done(parlor_plugin_commands_remove(&climb, &error), &error));
   fails("take it away again", parlor_done(parlor_plugin_commands_remove(&climb, &error), &error));
 }

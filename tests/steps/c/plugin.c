@@ -88,7 +88,7 @@ static parlor_error answer(const parlor_event *event, void *context) {
   steps told = {.friend = strsep(&rest, " "), .room = strsep(&rest, " "), .rest = rest, .message = event->message};
   (void)context;
   take_part(part, &told);
-  parlor_error error = parlor_chat_reply(event->message, "%s%s", part, lines ? lines : "\n");
+  parlor_error error = parlor_chats_reply(event->message, "%s%s", part, lines ? lines : "\n");
   free(lines);
   lines = NULL;
   free(begin);

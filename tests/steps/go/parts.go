@@ -63,33 +63,33 @@ func (steps *steps) waits(what, promise string) {
 }
 
 func (steps *steps) settings() {
-	steps.note("a text of the manifest", parlor.Setting("greeting", ""), nil)
-	steps.note("a number of the manifest", parlor.Setting("count", 0), nil)
-	steps.note("a flag of the manifest", parlor.Setting("loud", true), nil)
-	steps.note("a setting that nobody has", parlor.Setting("nobody", "none"), nil)
-	steps.done("set a text", parlor.SetSetting(steps.ctx, "greeting", "hü \"\\ <&>"))
-	steps.note("read it", parlor.Setting("greeting", ""), nil)
-	steps.fails("set a number to a text", parlor.SetSetting(steps.ctx, "count", "many"))
-	steps.fails("set what is the operator's", parlor.SetSetting(steps.ctx, "password", "secret"))
+	steps.note("a text of the manifest", parlor.SettingsGet("greeting", ""), nil)
+	steps.note("a number of the manifest", parlor.SettingsGet("count", 0), nil)
+	steps.note("a flag of the manifest", parlor.SettingsGet("loud", true), nil)
+	steps.note("a setting that nobody has", parlor.SettingsGet("nobody", "none"), nil)
+	steps.done("set a text", parlor.SettingsSet(steps.ctx, "greeting", "hü \"\\ <&>"))
+	steps.note("read it", parlor.SettingsGet("greeting", ""), nil)
+	steps.fails("set a number to a text", parlor.SettingsSet(steps.ctx, "count", "many"))
+	steps.fails("set what is the operator's", parlor.SettingsSet(steps.ctx, "password", "secret"))
 	steps.done("a new default", parlor.Done(settings.Update([]wit.Tuple2[string, string]{{F0: "count", F1: "9"}})))
-	steps.note("the new default", parlor.Setting("count", 0), nil)
+	steps.note("the new default", parlor.SettingsGet("count", 0), nil)
 }
 
 func (steps *steps) storage() {
 	ctx := steps.ctx
 	read := func(what string) {
-		text, ok, err := parlor.Stored[string](ctx, "a")
+		text, ok, err := parlor.StorageGet[string](ctx, "a")
 		if !ok {
 			text = "none"
 		}
 		steps.note(what, text, err)
 	}
 	keys := func(what, prefix string) {
-		keys, err := parlor.StoredKeys(ctx, prefix)
+		keys, err := parlor.StorageKeys(ctx, prefix)
 		steps.note(what, strings.Join(keys, ","), err)
 	}
 	forget := func(what string) {
-		gone, err := parlor.Forget(ctx, "b/ü")
+		gone, err := parlor.StorageDelete(ctx, "b/ü")
 		steps.note(what, gone, err)
 	}
 	swap := func(what string, expected, value wit.Option[[]byte]) {
@@ -97,9 +97,9 @@ func (steps *steps) storage() {
 		steps.note(what, done, err)
 	}
 	read("nothing is kept")
-	steps.done("keep a text", parlor.Store(ctx, "a", "väl\"ue", 0))
+	steps.done("keep a text", parlor.StorageSet(ctx, "a", "väl\"ue", 0))
 	read("read it")
-	steps.done("keep another", parlor.Store(ctx, "b/ü", "two", 0))
+	steps.done("keep another", parlor.StorageSet(ctx, "b/ü", "two", 0))
 	keys("all keys", "")
 	keys("keys that begin so", "b/")
 	page, err := parlor.Value(storage.List("", wit.None[string](), 1))
@@ -109,8 +109,8 @@ func (steps *steps) storage() {
 	one, two := wit.Some([]byte("1")), wit.Some([]byte("2"))
 	swap("put one where nothing is", wit.None[[]byte](), one)
 	swap("put two where one is", one, two)
-	steps.fails("keep too much", parlor.Store(ctx, "much", strings.Repeat("x", 100_000), 0))
-	steps.fails("keep it under no key", parlor.Store(ctx, "", "x", 0))
+	steps.fails("keep too much", parlor.StorageSet(ctx, "much", strings.Repeat("x", 100_000), 0))
+	steps.fails("keep it under no key", parlor.StorageSet(ctx, "", "x", 0))
 }
 
 func (steps *steps) timers() {
@@ -121,7 +121,7 @@ func (steps *steps) timers() {
 	steps.fails("cancel what is no timer", parlor.Done(timers.Cancel(123_456)))
 	_, err = parlor.After(10*time.Millisecond, func(ctx context.Context) error {
 		hear("a timer fired", "done")
-		_, err := parlor.Send(ctx, friend, "fired")
+		_, err := parlor.ChatsSend(ctx, friend, "fired")
 		return err
 	})
 	steps.done("begin a timer", err)
@@ -135,7 +135,7 @@ func (steps *steps) listen() {
 			return err
 		}
 		hear("an event of one's own", carried.N)
-		_, err := parlor.Send(ctx, friend, "heard")
+		_, err := parlor.ChatsSend(ctx, friend, "heard")
 		return err
 	})
 	steps.done("listen once", err)
@@ -152,20 +152,20 @@ func (steps *steps) listen() {
 func (steps *steps) promises() {
 	ctx := steps.ctx
 	steps.waits("wait for what nobody promised", "stepsNever")
-	steps.done("promise", parlor.Promise(ctx, "stepsDone"))
+	steps.done("promise", parlor.PromisesAdd(ctx, "stepsDone"))
 	steps.done("keep it", parlor.Emit(ctx, "stepsDone", map[string]any{"kept": []any{1, "two"}}))
 	steps.waits("wait for what is kept", "stepsDone")
 	steps.done("promise two", parlor.Done(promises.AddAll([]string{"stepsOne", "stepsTwo"})))
-	steps.done("break one", parlor.Reject(ctx, "stepsOne", "no bread"))
+	steps.done("break one", parlor.PromisesReject(ctx, "stepsOne", "no bread"))
 	steps.waits("wait for what is broken", "stepsOne")
-	steps.fails("promise what is the host's", parlor.Promise(ctx, "roster"))
+	steps.fails("promise what is the host's", parlor.PromisesAdd(ctx, "roster"))
 	steps.fails("keep what is another's", parlor.Emit(ctx, "promised", 1))
 	steps.waits("wait for the host", "pluginsInitialized")
 }
 
 func (steps *steps) messages(message *parlor.Message) {
 	says := func(note func(what, id string, err error), what, jid string, message parlor.Outgoing) {
-		id, err := parlor.SendMessage(steps.ctx, jid, message)
+		id, err := parlor.ChatsSendMessage(steps.ctx, jid, message)
 		note(what, id, err)
 	}
 	fails := func(what, _ string, err error) { steps.fails(what, err) }
@@ -191,13 +191,13 @@ func (steps *steps) stanzas() {
 		return parlor.NewElement("message").To(steps.friend).Child(parlor.NewElement("body").Text(text))
 	}
 	ask := func(child *parlor.Element) (string, error) {
-		return parlor.Ask(steps.ctx, parlor.NewIQ("get").To("localhost").Child(child))
+		return parlor.APISendIQ(steps.ctx, parlor.NewIQ("get").To("localhost").Child(child))
 	}
-	steps.done("send what was built", parlor.SendStanza(steps.ctx, body("<built> & sent")))
-	steps.fails("under another's name", parlor.SendStanza(steps.ctx, body("false").Attr("from", steps.friend)))
-	steps.fails("what is no XML", parlor.SendXML(steps.ctx, "<message"))
-	steps.fails("two at once", parlor.SendXML(steps.ctx, "<message/><message/>"))
-	steps.fails("presence without a grant", parlor.SendStanza(steps.ctx, parlor.NewElement("presence")))
+	steps.done("send what was built", parlor.APISend(steps.ctx, body("<built> & sent")))
+	steps.fails("under another's name", parlor.APISend(steps.ctx, body("false").Attr("from", steps.friend)))
+	steps.fails("what is no XML", parlor.APISendXML(steps.ctx, "<message"))
+	steps.fails("two at once", parlor.APISendXML(steps.ctx, "<message/><message/>"))
+	steps.fails("presence without a grant", parlor.APISend(steps.ctx, parlor.NewElement("presence")))
 	answer, err := ask(parlor.NewElement("ping").NS(parlor.NSPing))
 	steps.note("ask", strings.Contains(answer, "type='result'"), err)
 	_, err = ask(parlor.NewElement("nonsense").NS("urn:test:nonsense"))
@@ -228,7 +228,7 @@ func (steps *steps) rooms() {
 		nicks = append(nicks, occupant.Nick)
 	}
 	steps.note("who is there", strings.Join(nicks, ","), err)
-	id, err := parlor.Say(steps.ctx, room, "hello")
+	id, err := parlor.RoomsSend(steps.ctx, room, "hello")
 	steps.some("say something", id, err)
 	steps.done("what it is about", parlor.Done(rooms.SetSubject(room, "steps & stairs")))
 	steps.done("keep an attribute", parlor.Done(rooms.SetAttribute(room, "height", "400")))
@@ -241,14 +241,14 @@ func (steps *steps) rooms() {
 	steps.fails("leave again", parlor.Done(rooms.Close(room)))
 	_, err = parlor.Value(rooms.Open("@", attributes))
 	steps.fails("enter what is no room", err)
-	_, err = parlor.Say(steps.ctx, room, "hello")
+	_, err = parlor.RoomsSend(steps.ctx, room, "hello")
 	steps.fails("speak where one is not", err)
 }
 
 // What the first and the last message begin with.
 func (steps *steps) ends() (string, error) {
 	var words []string
-	for message, err := range parlor.QueryAll(steps.ctx, archive.Options{With: wit.Some(steps.friend)}) {
+	for message, err := range parlor.ArchiveQueryAll(steps.ctx, archive.Options{With: wit.Some(steps.friend)}) {
 		if err != nil {
 			return "", err
 		}

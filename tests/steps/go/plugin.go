@@ -72,6 +72,11 @@ func line(what string, value any, err error) string {
 
 // The case of an error, and what belongs to it that is the same in each run.
 func typed(err error) string {
+	// Around it is where it comes from.
+	var failed *parlor.CallError
+	if errors.As(err, &failed) {
+		err = failed.Err
+	}
 	switch err := err.(type) {
 	case *parlor.Denied:
 		return "denied " + err.Permission

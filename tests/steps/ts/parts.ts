@@ -5,6 +5,12 @@ import {
 
 import { hear, Steps } from "./steps.ts";
 
+declare module "parlor" {
+  interface OwnEvents {
+    stepsEvent: { n: number };
+  }
+}
+
 const PARTS: Record<string, (steps: Steps, message: Message) => void | Promise<void>> = {
   settings: inSettings,
   storage: inStorage,
@@ -64,8 +70,8 @@ async function inStorage(steps: Steps): Promise<void> {
 }
 
 async function inTimers(steps: Steps): Promise<void> {
-  await steps.done("sleep", () => sleep(5));
-  await steps.fails("a period that is too short", () => timers.every(1));
+  await steps.done("sleep", () => sleep(0.005));
+  await steps.fails("a period that is too short", () => timers.every(0.001));
   await steps.fails("cancel what is no timer", () => timers.cancel(123_456));
   await steps.done("begin a timer", () => {
     setTimeout(async () => {

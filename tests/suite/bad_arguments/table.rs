@@ -225,6 +225,12 @@ fn plain(jid: &str) -> Vec<Case> {
             vec![("prefix", Text), ("after", Name), ("limit", These(vec![json!(0), json!(1_001), json!(u32::MAX)]))],
         ),
         (
+            "storage.entries",
+            json!({ "prefix": "", "limit": 1 }),
+            // Every key begins with an empty one.
+            vec![("prefix", Text), ("after", Name), ("limit", These(vec![json!(0), json!(1_001), json!(u32::MAX)]))],
+        ),
+        (
             "storage.compare-and-set",
             json!({ "key": "k", "value": "v" }),
             vec![

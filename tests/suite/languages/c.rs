@@ -103,7 +103,7 @@ async fn a_plugin_in_c_waits_keeps_and_goes_on_after_a_handler_that_fails() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_c_does_what_its_author_expects_of_it_and_of_the_sdk() {
-    does_as_expected("c", "38 passed, 0 failed\n").await;
+    does_as_expected("c", "41 passed, 0 failed\n").await;
 }
 
 /// A page at a time, in no more memory than half of it takes: all of it, as much as is wanted, and up to an error, its own, the
@@ -175,7 +175,7 @@ async fn what_does_not_build_in_c_leaves_no_file_and_shows_the_authors_own_line(
     is_refused(&folder.path().join("plugin"), &folder, &["deeds did not compile: plugin.c has no parlor_start"]).await;
     // What compilers do no more than warn of.
     for (mistake, flag) in [
-        ("  return parlor_chat_reply(event, \"hello\");", "-Wincompatible-pointer-types"),
+        ("  return parlor_chats_reply(event, \"hello\");", "-Wincompatible-pointer-types"),
         ("  return parlor_fail(\"%s\", 5);", "-Wformat"),
         ("  (void)event;", "-Wreturn-type"),
     ] {
@@ -187,9 +187,9 @@ async fn what_does_not_build_in_c_leaves_no_file_and_shows_the_authors_own_line(
     }
     // A call that nobody declared is refused by its name.
     let calls =
-        "#include <parlor.h>\nparlor_error parlor_start(void) { return parlor_room_send(\"r@x\", \"hello\"); }\n";
+        "#include <parlor.h>\nparlor_error parlor_start(void) { return parlor_rooms_send(\"r@x\", \"hello\"); }\n";
     folder.write("plugin/plugin.c", calls).unwrap();
-    is_refused(&folder.path().join("plugin"), &folder, &["plugin.c:2: parlor_room_send needs rooms.send"]).await;
+    is_refused(&folder.path().join("plugin"), &folder, &["plugin.c:2: parlor_rooms_send needs rooms.send"]).await;
 }
 
 /// Address 0 is memory like any other, and so is what stands behind an array: nothing but a look at each step finds it.
@@ -251,17 +251,17 @@ static parlor_error answer(const parlor_event *event, void *context) {
   const char *body = event->message->body;
   (void)context;
   if (!strcmp(body, "nobody"))
-    return parlor_chat_reply(event->message, "%zu", strlen(event->occupant->nick));
+    return parlor_chats_reply(event->message, "%zu", strlen(event->occupant->nick));
   if (!strcmp(body, "too long"))
     for (size_t i = 0; body[i]; i++)
       kept[i] = body[i];
   if (!strcmp(body, "zero"))
-    return parlor_chat_reply(event->message, "%d", 7 / atoi(body));
+    return parlor_chats_reply(event->message, "%d", 7 / atoi(body));
   if (!strcmp(body, "false"))
     assert(0 == strlen(body));
   if (!strcmp(body, "to nobody"))
-    return parlor_chat_reply(NULL, "%s", kept);
-  return parlor_chat_reply(event->message, "well");
+    return parlor_chats_reply(NULL, "%s", kept);
+  return parlor_chats_reply(event->message, "well");
 }
 
 parlor_error parlor_start(void) {
@@ -292,7 +292,7 @@ static parlor_error take(const parlor_message *message, bool *enough, void *cont
 }
 
 static const char *outcome(const parlor_archive_options *options, taken all) {
-  parlor_error error = parlor_archive_read(options, take, &all);
+  parlor_error error = parlor_archive_query_all(options, take, &all);
   const char *end = !error ? "well" : error == PARLOR_STANZA ? parlor_failed()->condition : parlor_failed()->text;
   bool grew = all.memory && all.memory != __builtin_wasm_memory_size(0);
   return parlor_format("%zu to %s%s: %s", all.count, all.last, grew ? " in more memory" : "", end);
@@ -309,7 +309,7 @@ static parlor_error tell(const parlor_event *event, void *context) {
       outcome(&(parlor_archive_options){.end = "2100-01-01"}, (taken){0}),
   };
   for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++) {
-    parlor_error error = parlor_chat_send("juliet@localhost", "%s", outcomes[i]);
+    parlor_error error = parlor_chats_send("juliet@localhost", "%s", outcomes[i]);
     if (error) return error;
   }
   return PARLOR_OK;
@@ -339,8 +339,8 @@ static parlor_error count(const parlor_event *event, void *context) {
 /* Other handlers wait while this one does. */
 static parlor_error tell_ready(const parlor_event *event, void *context) {
   (void)event;
-  if (!ready) return parlor_after(10, tell_ready, context);
-  return parlor_chat_send(context, ready == 1 ? "ready once" : "ready often");
+  if (!ready) return parlor_after(0.01, tell_ready, context);
+  return parlor_chats_send(context, ready == 1 ? "ready once" : "ready often");
 }
 
 static parlor_error built(const parlor_message *message) {
@@ -351,7 +351,7 @@ static parlor_error built(const parlor_message *message) {
   parlor_xml_attribute(&xml, "xmlns", "urn:x");
   parlor_xml_text(&xml, "&\x01");
   parlor_xml_close(&xml);
-  return parlor_chat_reply(message, "%s", parlor_xml_end(&xml));
+  return parlor_chats_reply(message, "%s", parlor_xml_end(&xml));
 }
 
 static parlor_error ping(const parlor_message *message) {
@@ -362,20 +362,20 @@ static parlor_error ping(const parlor_message *message) {
   parlor_xml_attribute(&xml, "to", "localhost");
   parlor_xml_open(&xml, "ping");
   parlor_xml_attribute(&xml, "xmlns", PARLOR_NS_PING);
-  parlor_error error = parlor_stanza_ask(parlor_xml_end(&xml), &answer);
-  return error ? error : parlor_chat_reply(message, "%s", strstr(answer, "type='result'") ? "true" : answer);
+  parlor_error error = parlor_api_send_iq(parlor_xml_end(&xml), &answer);
+  return error ? error : parlor_chats_reply(message, "%s", strstr(answer, "type='result'") ? "true" : answer);
 }
 
 static parlor_error later(const parlor_event *event, void *context) {
   (void)event;
-  return parlor_chat_send(context, "it is later");
+  return parlor_chats_send(context, "it is later");
 }
 
 static parlor_error tick(const parlor_event *event, void *context) {
   (void)event;
   if (++ticks < 3) return PARLOR_OK;
   parlor_error error = parlor_off(tick, context);
-  return error ? error : parlor_chat_send(context, "three ticks");
+  return error ? error : parlor_chats_send(context, "three ticks");
 }
 
 static parlor_error keep(const parlor_message *message) {
@@ -386,7 +386,7 @@ static parlor_error keep(const parlor_message *message) {
   if (!error) error = parlor_storage_get("k", &kept);
   if (!error) error = parlor_storage_delete("k");
   if (!error) error = parlor_storage_get("k", &gone);
-  return error ? error : parlor_chat_reply(message, "%zu %s %s %s", count, keys[0], kept, gone ? gone : "gone");
+  return error ? error : parlor_chats_reply(message, "%zu %s %s %s", count, keys[0], kept, gone ? gone : "gone");
 }
 
 /* More than there is memory for. */
@@ -407,18 +407,18 @@ static parlor_error much(const parlor_message *message) {
   if (error) return error;
   /* What failed is known also when the rest is forgotten. */
   uint64_t mark = parlor_mark();
-  parlor_chat_send("@", "hello");
+  parlor_chats_send("@", "hello");
   parlor_forget(mark);
   text = parlor_failed()->text;
-  return parlor_chat_reply(message, "%.11s", text);
+  return parlor_chats_reply(message, "%.11s", text);
 }
 
 static parlor_error promise(const parlor_message *message) {
   const char *value;
-  parlor_error error = parlor_promise("deedsDone");
+  parlor_error error = parlor_promises_add("deedsDone");
   if (!error) error = parlor_emit("deedsDone", "{\"x\": 1}");
   if (!error) error = parlor_wait_until("deedsDone", &value);
-  return error ? error : parlor_chat_reply(message, "%s", value);
+  return error ? error : parlor_chats_reply(message, "%s", value);
 }
 
 static parlor_error answer(const parlor_event *event, void *context) {
@@ -427,27 +427,27 @@ static parlor_error answer(const parlor_event *event, void *context) {
   (void)context;
   if (!strcmp(body, "fail")) return parlor_fail("told to");
   if (!strncmp(body, "print", 5)) return printf("it printed %s\n", body) > 0 ? PARLOR_OK : PARLOR_OTHER;
-  if (!strcmp(body, "setting")) return parlor_chat_reply(message, "%s", parlor_setting_text("greeting", ""));
+  if (!strcmp(body, "setting")) return parlor_chats_reply(message, "%s", parlor_settings_get_text("greeting", ""));
   if (!strcmp(body, "keep")) return keep(message);
   if (!strcmp(body, "much")) return much(message);
   /* The context outlives the handler. */
-  if (!strcmp(body, "later")) return parlor_after(10, later, strdup(message->chat));
-  if (!strcmp(body, "ticks")) return parlor_every(10, tick, strdup(message->chat));
+  if (!strcmp(body, "later")) return parlor_after(0.01, later, strdup(message->chat));
+  if (!strcmp(body, "ticks")) return parlor_every(0.01, tick, strdup(message->chat));
   if (!strcmp(body, "promise")) return promise(message);
   if (!strcmp(body, "denied")) {
-    parlor_error error = parlor_chat_send("nobody@nowhere.invalid", "hello");
+    parlor_error error = parlor_chats_send("nobody@nowhere.invalid", "hello");
     if (error != PARLOR_DENIED || !parlor_failed()->hint) return parlor_fail("it was not denied");
-    parlor_chat_reply(message, "%s for %s", parlor_failed()->permission, parlor_failed()->scope);
+    parlor_chats_reply(message, "%s for %s", parlor_failed()->permission, parlor_failed()->scope);
     return error;
   }
   if (!strcmp(body, "invalid")) {
-    parlor_error error = parlor_chat_send("@", "hello");
-    return error == PARLOR_INVALID ? parlor_chat_reply(message, "%s", parlor_failed()->argument) : parlor_fail("it was valid");
+    parlor_error error = parlor_chats_send("@", "hello");
+    return error == PARLOR_INVALID ? parlor_chats_reply(message, "%s", parlor_failed()->argument) : parlor_fail("it was valid");
   }
   if (!strcmp(body, "ready")) return tell_ready(event, strdup(message->chat));
   if (!strcmp(body, "built")) return built(message);
   if (!strcmp(body, "ping")) return ping(message);
-  if (!strcmp(body, "escape")) return parlor_chat_reply(message, "%s %s", parlor_escape("<a>&"), parlor_quote("\n\""));
+  if (!strcmp(body, "escape")) return parlor_chats_reply(message, "%s %s", parlor_escape("<a>&"), parlor_quote("\n\""));
   return PARLOR_OK;
 }
 
@@ -455,12 +455,12 @@ static parlor_error deed(const parlor_event *event, void *context) {
   const char *all = "";
   (void)context;
   for (size_t i = 0; i < event->command->count; i++) all = parlor_format("%s%s|", all, event->command->arguments[i]);
-  return parlor_chat_reply(event->message, "%s / %s", all, event->command->rest);
+  return parlor_chats_reply(event->message, "%s / %s", all, event->command->rest);
 }
 
 parlor_error parlor_start(void) {
-  parlor_error error = parlor_command_add("deed", "Does it", "", deed, NULL);
-  if (!error) error = parlor_command_add("deeds.Whole", "Does it", "", deed, NULL);
+  parlor_error error = parlor_commands_add("deed", "Does it", "", deed, NULL);
+  if (!error) error = parlor_commands_add("deeds.Whole", "Does it", "", deed, NULL);
   if (!error) error = parlor_on_ready(count, NULL);
   return error ? error : parlor_on("message", &(parlor_filter){.kind = "chat"}, answer, NULL);
 }

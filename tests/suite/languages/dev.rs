@@ -202,7 +202,7 @@ async fn a_script_speaks_for_several_people_in_rooms_and_reads_like_a_test() {
             "bob: /room all\n  to garden: bob: all\n",
             "bob: far\n  denied messages.send for nobody@elsewhere.org\n",
             "# to allow it: parlor plugin grant deeds messages.send=nobody@elsewhere.org\n",
-            "  log error: a handler of message failed: Denied: not granted: messages.send for nobody@elsewhere.org\n",
+            "messages.send for nobody@elsewhere.org (chats.send \"nobody@elsewhere.org\")\n",
             // Where it was asked for, although the answer came later.
             "(/plugin.js:5:",
             "bob: throw\n  log error: a handler of message failed: Error: told to\n",

@@ -63,7 +63,7 @@ async fn a_plugin_in_go_waits_keeps_and_goes_on_after_what_it_returns_and_after_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_go_does_what_its_author_expects_of_it_and_of_the_sdk() {
-    does_as_expected("go", "36 passed, 0 failed\n").await;
+    does_as_expected("go", "38 passed, 0 failed\n").await;
 }
 
 /// A page at a time: often only its beginning, once all of it, and once with an error in the midst.
@@ -117,9 +117,9 @@ async fn what_does_not_build_in_go_leaves_no_file_and_shows_the_authors_own_line
     is_refused(&plugin, &folder, &["plugin.go:3:15: undefined: nobody", "deeds did not compile"]).await;
     // A call that nobody declared is refused by its name.
     let calls = "package main\n\nimport (\n\t\"context\"\n\n\t\"parlor\"\n)\n\nfunc main() { parlor.Start(start) }\n\n\
-                 func start(ctx context.Context) error {\n\t_, err := parlor.Say(ctx, \"r@x\", \"hello\")\n\treturn err\n}\n";
+                 func start(ctx context.Context) error {\n\t_, err := parlor.RoomsSend(ctx, \"r@x\", \"hello\")\n\treturn err\n}\n";
     folder.write("plugin/plugin.go", calls).unwrap();
-    is_refused(&plugin, &folder, &["plugin.go:12: parlor.Say needs rooms.send"]).await;
+    is_refused(&plugin, &folder, &["plugin.go:12: parlor.RoomsSend needs rooms.send"]).await;
 }
 
 /// What is no panic, and so comes without Go's own stack.
@@ -201,13 +201,13 @@ func tell(ctx context.Context, event *parlor.Event) error {
 		return err
 	}
 	some, err := read(ctx, archive.Options{Start: parlor.Time(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}, 20)
-	_, err = parlor.Send(ctx, "juliet@localhost", fmt.Sprintf("%v, and %v before %v", all, some, err))
+	_, err = parlor.ChatsSend(ctx, "juliet@localhost", fmt.Sprintf("%v, and %v before %v", all, some, err))
 	return err
 }
 
 func read(ctx context.Context, options archive.Options, most int) ([]string, error) {
 	var ids []string
-	for message, err := range parlor.QueryAll(ctx, options) {
+	for message, err := range parlor.ArchiveQueryAll(ctx, options) {
 		if err != nil {
 			return ids, err
 		}
@@ -286,7 +286,7 @@ func answer(ctx context.Context, message *parlor.Message) error {
 		slog.With("with", "fields").Warn("a line", "n", 1)
 		slog.Log(ctx, slog.LevelError+4, "it is over")
 	case "setting":
-		return says(parlor.Setting("greeting", ""), nil)
+		return says(parlor.SettingsGet("greeting", ""), nil)
 	case "keep":
 		return says(keep(ctx))
 	case "much":
@@ -305,7 +305,7 @@ func answer(ctx context.Context, message *parlor.Message) error {
 	case "promise":
 		return says(promise(ctx))
 	case "rejected":
-		if err := errors.Join(parlor.Promise(ctx, "deedsLeft"), parlor.Reject(ctx, "deedsLeft", "no")); err != nil {
+		if err := errors.Join(parlor.PromisesAdd(ctx, "deedsLeft"), parlor.PromisesReject(ctx, "deedsLeft", "no")); err != nil {
 			return err
 		}
 		_, err := parlor.WaitUntil(ctx, "deedsLeft")
@@ -315,14 +315,14 @@ func answer(ctx context.Context, message *parlor.Message) error {
 		defer cancel()
 		return says(parlor.Sleep(brief, time.Hour).Error(), nil)
 	case "denied":
-		_, err := parlor.Send(ctx, "nobody@nowhere.invalid", "hello")
+		_, err := parlor.ChatsSend(ctx, "nobody@nowhere.invalid", "hello")
 		var denied *parlor.Denied
 		if !errors.As(err, &denied) {
 			return err
 		}
 		return says(fmt.Sprint(denied.Permission, " for ", denied.Scope, " ", denied.Hint != ""), nil)
 	case "invalid":
-		_, err := parlor.Send(ctx, "@", "hello")
+		_, err := parlor.ChatsSend(ctx, "@", "hello")
 		var invalid *parlor.Invalid
 		if !errors.As(err, &invalid) {
 			return err
@@ -347,29 +347,29 @@ func answer(ctx context.Context, message *parlor.Message) error {
 }
 
 func keep(ctx context.Context) (string, error) {
-	if err := parlor.Store(ctx, "k", []int{1, 2}, 0); err != nil {
+	if err := parlor.StorageSet(ctx, "k", []int{1, 2}, 0); err != nil {
 		return "", err
 	}
-	kept, _, err := parlor.Stored[[]int](ctx, "k")
+	kept, _, err := parlor.StorageGet[[]int](ctx, "k")
 	if err != nil {
 		return "", err
 	}
-	keys, err := parlor.StoredKeys(ctx, "")
+	keys, err := parlor.StorageKeys(ctx, "")
 	if err != nil {
 		return "", err
 	}
-	gone, err := parlor.Forget(ctx, "k")
+	gone, err := parlor.StorageDelete(ctx, "k")
 	if err != nil {
 		return "", err
 	}
-	_, there, err := parlor.Stored[[]int](ctx, "k")
+	_, there, err := parlor.StorageGet[[]int](ctx, "k")
 	return fmt.Sprint(kept, keys, gone, there), err
 }
 
 // More than there is memory for; what is held on to stays as it was.
 func much(ctx context.Context) (string, error) {
 	text := strings.Repeat("much", 50_000)
-	if err := parlor.Store(ctx, "much", text, 0); err != nil {
+	if err := parlor.StorageSet(ctx, "much", text, 0); err != nil {
 		return "", err
 	}
 	var held [][]byte
@@ -387,7 +387,7 @@ func much(ctx context.Context) (string, error) {
 			return "", errors.New("it has changed")
 		}
 	}
-	_, err := parlor.Forget(ctx, "much")
+	_, err := parlor.StorageDelete(ctx, "much")
 	return fmt.Sprint(len(held)), err
 }
 
@@ -404,7 +404,7 @@ func ticks(then func() error) error {
 }
 
 func promise(ctx context.Context) (string, error) {
-	if err := parlor.Promise(ctx, "deedsDone"); err != nil {
+	if err := parlor.PromisesAdd(ctx, "deedsDone"); err != nil {
 		return "", err
 	}
 	if err := parlor.Emit(ctx, "deedsDone", map[string]int{"x": 1}); err != nil {
@@ -425,7 +425,7 @@ func collect() (string, error) {
 		for n := 1; n <= 1000; n++ {
 			garbage := make([]byte, 100_000)
 			garbage[n] = 1
-			parlor.JID()
+			parlor.UserBareJID()
 			numbers <- n
 		}
 	}()

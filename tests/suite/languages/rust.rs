@@ -84,6 +84,7 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
         ("ask", "server"),
         ("within", "Err(TimedOut) Ok(())"),
         ("join", "20540"),
+        ("many", "1000 true"),
         ("draw", "first"),
         ("cannot", "true true true true true"),
         ("!deeds.whole I don't  know", "I|don't|know / I don't  know"),
@@ -96,11 +97,23 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
     }
     is_ready_again(&house).await;
     juliet.chat(bot.clone(), "!fails").await.unwrap();
+    juliet.chat(bot.clone(), "lose").await.unwrap();
+    juliet.chat(bot.clone(), "parse").await.unwrap();
     juliet.chat(bot.clone(), "draw").await.unwrap();
     juliet.wait_body(&bot, "another", SOON).await.unwrap();
     let lines = crate::trace::with("account", house.name());
-    let failed = |line: &crate::trace::Line| line.get("message").contains("a handler of command fails failed: told to");
-    assert!(lines.iter().any(failed), "{lines:?}");
+    // The call and whom it was about, or the author's line.
+    for (failed, place) in [
+        ("a handler of command fails failed: told to", "(at src/lib.rs:"),
+        ("a handler of message failed: invalid jid: ", "(chats.send \"@\")"),
+        ("a handler of message failed: invalid digit found in string", "(at src/lib.rs:"),
+    ] {
+        let is_told = |line: &crate::trace::Line| {
+            let message = line.get("message");
+            message.contains(failed) && message.contains(place)
+        };
+        assert!(lines.iter().any(is_told), "{failed}: {lines:?}");
+    }
 
     let room = prosody().await.fresh_room();
     house.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Bot" })).await.ok();
@@ -160,7 +173,7 @@ async fn start() -> Result<()> {
         chats::reply(&command.message, format!("{} / {}", command.args.join("|"), command.rest())).await.map(drop)
     })
     .await?;
-    commands::add("fails", "Does not work", "", |_| async { Err(Error::Other("told to".into())) }).await?;
+    commands::add("fails", "Does not work", "", |_| async { Err(Error::other("told to")) }).await?;
     on_mention(|message| async move {
         let who = rooms::occupant_of(&message)?.map_or_else(|| "nobody".to_owned(), |one| one.affiliation);
         let body = message.body.as_deref().unwrap_or_default();
@@ -219,6 +232,20 @@ async fn answer(ready: Rc<Cell<u32>>, message: Message) -> Result<()> {
             }))
             .await;
             chats::reply(&message, squares.iter().sum::<u64>().to_string()).await.map(drop)
+        }
+        Some("many") => {
+            let keys: Vec<String> = (0..1_000).map(|n| format!("m/{n:04}")).collect();
+            let keep = keys.iter().enumerate().map(|(n, key)| async move { storage::set(key, &n).await });
+            futures::future::try_join_all(keep).await?;
+            let read = futures::future::try_join_all(keys.iter().map(storage::get::<usize>)).await?;
+            let entries = storage::entries::<usize>("m/").await?;
+            let is_whole = (0..1_000).all(|n| read[n] == Some(n) && entries[n] == (keys[n].clone(), n));
+            chats::reply(&message, format!("{} {is_whole}", entries.len())).await.map(drop)
+        }
+        Some("lose") => chats::send("@", "hello").await.map(drop),
+        Some("parse") => {
+            let _: u8 = "six".parse()?;
+            Ok(())
         }
         Some("draw") => {
             let drawn: u64 = SmallRng::seed_from_u64(random()).random();

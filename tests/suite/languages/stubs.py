@@ -9,10 +9,14 @@ import re
 import sys
 
 sdk, bindings, package = map(pathlib.Path, sys.argv[1:])
-#: What the SDK changes: times, and stanzas.
+#: What the SDK changes: times, stanzas, messages that are nothing but a text, and texts that are one of a few.
 ANY = {
     "at: datetime": "at: str",
     "iq: Union[str, Element]": "iq: str",
+    "message: Union[str, types.Outgoing]": "message: types.Outgoing",
+    "role: Role": "role: str",
+    "affiliation: Affiliation": "affiliation: str",
+    "kind: Kind": "kind: str",
     "stanza: Union[str, Element]": "stanza: str",
     **{f"{name}: Union[str, datetime, None]": f"{name}: Optional[str]" for name in ("start", "end", "since")},
 }

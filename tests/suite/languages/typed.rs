@@ -64,9 +64,9 @@ async fn the_plugins_in_typescript_here_fit_the_types() {
 }
 
 const USES: &str = r#"import {
-  acknowledge, archive, ask, bodyWithoutFallback, command, Element, ns, occupantOf, off, on, onMention, onReady, onStart, onStop,
+  acknowledge, archive, ask, bodyWithoutFallback, chats, command, Element, ns, occupantOf, off, on, onMention, onReady, onStart, onStop,
   NotFound, NotReady, outgoing, OverLimit, ParlorError, parseXml, reference, Rejected, reply,
-  replyInChat, rooms, say, send, spawn, stanza, StanzaError, storage, TimedOut, Unsupported, vcard, waitUntil,
+  replyInChat, rooms, say, send, spawn, stanza, StanzaError, storage, TimedOut, timers, Unsupported, vcard, waitUntil,
   type ArchivedMessage, type Attributes, type Bookmark, type Card, type Command, type Event, type Extensions, type Invite,
   type Message, type Occupant, type Status,
 } from "parlor";
@@ -106,6 +106,26 @@ const heard = (message: Message) => console.log(message.kind);
 on("message", { kind: ["chat", "normal"] }, heard);
 const wasThere: boolean = off("message", heard);
 console.log(wasThere);
+// @ts-expect-error: there is no such event
+on("mesage", heard);
+// @ts-expect-error: it carries a message
+on("message", (occupant: Occupant) => console.log(occupant.nick));
+declare module "parlor" {
+  interface OwnEvents {
+    libraryOpen: { books: number };
+  }
+}
+on("libraryOpen", ({ books }) => console.log(books + 1));
+onReady(() => rooms.setRole("r@x", "romeo", "moderator"));
+// @ts-expect-error: there is no such role
+onReady(() => rooms.setRole("r@x", "romeo", "moderater"));
+onReady(async () => {
+  await chats.send("juliet@x", "hello");
+  await rooms.send("r@x", { body: "hello", requestReceipt: true });
+  const points: Map<string, number> = new Map(await storage.entries<number>("points/"));
+  await timers.sleep(0.5);
+  console.log(points.size);
+});
 // @ts-expect-error: there is no such kind
 on("message", { kind: ["loud"] }, heard);
 

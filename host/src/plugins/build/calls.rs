@@ -165,7 +165,7 @@ fn stands(text: &[(usize, Token<'_>)], name: &str) -> Option<usize> {
 }
 
 /// The author's files, in the order of their names.
-fn files(folder: &Path, language: Language) -> Vec<PathBuf> {
+pub(super) fn files(folder: &Path, language: Language) -> Vec<PathBuf> {
     // As the compilers look for them.
     let (ends, deepest): (&[&str], _) = match language {
         Language::Rust => (&["rs"], DEEPEST),
@@ -237,8 +237,8 @@ mod tests {
         );
         write("src/more/b.rs", "use x;\n    chats::reply(&message, text).await?;\n    chats::send(a, b);\n");
         write("tests/a.rs", "chats::send(a, b);\n");
-        write(".parlor/sdk/a.go", "parlor.Send()\n");
-        write("a_test.go", "parlor.Send()\n");
+        write(".parlor/sdk/a.go", "parlor.ChatsSend()\n");
+        write("a_test.go", "parlor.ChatsSend()\n");
         write("plugin.go", "func a() {\n\treturn parlor.ReplyInChat(ctx, message, \"\")\n}\n");
         write("plugin.c", "/* parlor_reply(message); */\nint chat, parlor_replying;\n");
         write("old/plugin.c", "parlor_reply(message);\n");
@@ -268,13 +268,13 @@ mod tests {
             write(name, "chats::send(a, b);\n");
         }
         for name in ["_old.go", "_old/a.go", "testdata/a.go", "vendor/example.org/a.go"] {
-            write(name, "parlor.Send()\n");
+            write(name, "parlor.ChatsSend()\n");
         }
         write("src/lib.rs", "use x;\nchats::send(a, b);\n");
-        write("z.go", "package main\n// none\nparlor.Send()\n");
+        write("z.go", "package main\n// none\nparlor.ChatsSend()\n");
         let told = |language| in_need(folder.path(), language, &send());
         assert_eq!(told(Language::Rust), ["src/lib.rs:2: chats::send needs messages.send"]);
-        assert_eq!(told(Language::Go), ["z.go:3: parlor.Send needs messages.send"]);
+        assert_eq!(told(Language::Go), ["z.go:3: parlor.ChatsSend needs messages.send"]);
         // Where its Cargo.toml names another place.
         fs::rename(folder.path().join("src"), folder.path().join("a")).unwrap();
         assert_eq!(told(Language::Rust), ["a/lib.rs:2: chats::send needs messages.send"]);
@@ -289,17 +289,20 @@ mod tests {
             names.join(" ")
         };
         assert_eq!(names(Language::Rust, "chats", "send"), ".reply( chats::acknowledge chats::reply chats::send");
-        assert_eq!(names(Language::Rust, "disco", "own-features-get"), "disco::features");
+        assert_eq!(names(Language::Rust, "disco", "own-features-get"), "disco::own_features_get");
         assert_eq!(
             names(Language::Go, "chats", "send"),
-            "parlor.Acknowledge parlor.Reply parlor.ReplyInChat parlor.ReplyMessage parlor.ReplyMessageInChat parlor.Send \
-             parlor.SendMessage"
+            "parlor.Acknowledge parlor.ChatsSend parlor.ChatsSendMessage parlor.Reply parlor.ReplyInChat parlor.ReplyMessage \
+             parlor.ReplyMessageInChat"
         );
-        assert_eq!(names(Language::Go, "storage", "compare-and-set"), "parlor.Change parlor.StoreIf");
+        assert_eq!(
+            names(Language::Go, "storage", "compare-and-set"),
+            "parlor.StorageChange parlor.StorageCompareAndSet"
+        );
         assert_eq!(
             names(Language::C, "rooms", "send"),
-            "parlor_reply parlor_reply_message parlor_room_reply parlor_room_send parlor_room_send_message"
+            "parlor_reply parlor_reply_message parlor_rooms_reply parlor_rooms_send parlor_rooms_send_message"
         );
-        assert_eq!(names(Language::C, "archive", "query"), "parlor_archive_read");
+        assert_eq!(names(Language::C, "archive", "query"), "parlor_archive_query_all");
     }
 }

@@ -16,7 +16,7 @@ use std::path::Path;
 
 use self::modules::Modules;
 use super::super::manifest::Manifest;
-use super::{BuildError, Made, contract, kept, metadata};
+use super::{BuildError, Made, contract, kept, metadata, texts};
 
 /// The files that make a folder one of JavaScript.
 pub(super) const MARKS: [&str; 2] = ["plugin.js", "plugin.ts"];

@@ -3,6 +3,7 @@
 //! componentize-py puts `CPython` and the plugin's modules into one component. It is installed by pip into a folder of parlor's
 //! own, once for all plugins, and nothing else on the machine changes.
 
+mod events;
 mod said;
 mod stubs;
 
@@ -14,7 +15,7 @@ use std::process::Command;
 
 use super::super::manifest::Manifest;
 use super::tools::{self, Pip};
-use super::{BuildError, Made, contract, kept, metadata};
+use super::{BuildError, Made, contract, kept, metadata, texts};
 
 /// The file that makes a folder one of Python.
 pub(super) const MARK: &str = "plugin.py";
@@ -34,6 +35,9 @@ const REFUSED: i32 = 3;
 /// The module that the host's calls go to; it brings the plugin's own along.
 const MAIN: &str = "parlor_main";
 const MAIN_TEXT: &str = r#"
+# First, so that what the plugin takes from the library by name is what the SDK makes of it.
+import parlor
+
 try:
     import plugin
 except ModuleNotFoundError as error:
@@ -70,13 +74,36 @@ const SDK: &[(&str, &str)] = sdk![
     "said.py",
     "stanza.py",
     "streams.py",
+    "texts.py",
     "timers.py",
+    "turns.py",
     "values.py",
 ];
 
 /// What of it is nothing for editors: it names what is only there in a component.
-const WITHIN: [&str; 8] =
-    ["__init__.py", "guest.py", "host.py", "logs.py", "loop.py", "messages.py", "records.py", "streams.py"];
+const WITHIN: [&str; 11] = [
+    "__init__.py",
+    "guest.py",
+    "host.py",
+    "listen.py",
+    "logs.py",
+    "loop.py",
+    "messages.py",
+    "records.py",
+    "said.py",
+    "streams.py",
+    "turns.py",
+];
+
+/// What of that runs where there is no host, too.
+const RUNS_OUTSIDE: [&str; 5] = ["__init__.py", "listen.py", "messages.py", "records.py", "said.py"];
+
+/// What stands in the place of the rest there.
+const OUTSIDE: &[(&str, &str)] = &[
+    ("guest.py", include_str!("../../../../plugins-sdk/python/outside/guest.py")),
+    ("host.py", include_str!("../../../../plugins-sdk/python/outside/host.py")),
+    ("loop.py", include_str!("../../../../plugins-sdk/python/outside/loop.py")),
+];
 
 /// What editors read in its place: types, and no code.
 const EDITORS: &[(&str, &str)] = &[
@@ -85,11 +112,15 @@ const EDITORS: &[(&str, &str)] = &[
     ("parlor/host.pyi", include_str!("../../../../plugins-sdk/python/editors/host.pyi")),
     ("parlor/loop.pyi", include_str!("../../../../plugins-sdk/python/editors/loop.pyi")),
     ("parlor/messages.pyi", include_str!("../../../../plugins-sdk/python/editors/messages.pyi")),
+    ("parlor/said.pyi", include_str!("../../../../plugins-sdk/python/editors/said.pyi")),
     // It says that there are types (PEP 561).
     ("parlor/py.typed", ""),
     ("parlor/_contract/__init__.pyi", ""),
     ("componentize_py_types.pyi", include_str!("../../../../plugins-sdk/python/editors/componentize_py_types.pyi")),
 ];
+
+/// Another one, which lacks the host's events.
+const LISTEN: &str = include_str!("../../../../plugins-sdk/python/editors/listen.pyi");
 
 /// Where all of it lies in a plugin's folder, for editors alone: what is built has its own.
 const PLACE: &str = ".parlor/sdk";
@@ -103,8 +134,17 @@ pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
     for (name, text) in EDITORS {
         kept::write(&place.join(name), text)?;
     }
+    kept::write(&place.join("parlor/listen.pyi"), events::into_stub(LISTEN))?;
     for (grouping, text) in stubs::of_contract() {
         kept::write(&place.join("parlor/_contract").join(grouping).with_extension("pyi"), text)?;
+    }
+    // Beside these, what an author's own tests run with.
+    let runs = SDK.iter().filter(|(name, _)| RUNS_OUTSIDE.contains(name)).chain(OUTSIDE);
+    for (name, text) in runs {
+        kept::write(&place.join("parlor").join(name), text)?;
+    }
+    for (grouping, text) in stubs::outside() {
+        kept::write(&place.join("parlor/_contract").join(grouping).with_extension("py"), text)?;
     }
     Ok(())
 }
@@ -240,6 +280,16 @@ mod tests {
         // Nor is one that is called as the library has one.
         fs::write(folder.path().join("queue.py"), "def answer(:\n").unwrap();
         assert_eq!(said("import queue\n"), "");
+    }
+
+    #[test]
+    fn texts_that_are_one_of_a_few_are_those_of_the_contract() {
+        let (_, file) = SDK.iter().find(|(name, _)| *name == "texts.py").unwrap();
+        for few in texts::ALL {
+            let values: Vec<_> = few.values.iter().map(|value| format!("{value:?}")).collect();
+            let line = format!("\n{} = Literal[{}]\n", few.name, values.join(", "));
+            assert!(file.contains(&line), "there is no {line}");
+        }
     }
 
     #[test]

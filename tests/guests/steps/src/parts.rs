@@ -158,7 +158,7 @@ async fn rooms(steps: &mut Steps) {
     steps.done("what it is about", rooms::set_subject(room, "steps & stairs").await);
     steps.done("keep an attribute", rooms::set_attribute(room, "height", 400).await);
     steps.note("read it", rooms::get_attribute::<u32>(room, "height").map(Option::unwrap_or_default));
-    let owners = rooms::affiliations(room, "owner").await;
+    let owners = rooms::affiliations(room, Affiliation::Owner).await;
     steps.note("who owns it", owners.map(|owners| owners.len()));
     steps.fails("throw out who is not there", rooms::kick(room, "nobody", None).await);
     steps.done("leave", rooms::close(room).await);
@@ -198,8 +198,8 @@ async fn account(steps: &mut Steps) {
     steps.done("remove it", contacts::remove(friend).await);
     let supports = disco::supports(ns::PING, "localhost").await;
     steps.note("what the server can do", supports.map(|answer| answer.supported));
-    steps.note("say what one can do", disco::add_feature("urn:test:steps").await);
-    steps.note("say it again", disco::add_feature("urn:test:steps").await);
+    steps.note("say what one can do", disco::own_features_add("urn:test:steps").await);
+    steps.note("say it again", disco::own_features_add("urn:test:steps").await);
     steps.done("be away", user::set_status("away", Some("on the stairs")).await);
     let status = user::get_status();
     steps.note("how one is", status.map(|status| format!("{} {}", status.value, status.message)));

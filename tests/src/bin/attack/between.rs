@@ -87,6 +87,7 @@ async fn foreign_data(trial: &mut Trial) -> Result<String> {
     for key in ["secret", "victim/secret", "../victim/secret", "victim\u{1f}secret", "%", "victim.secret"] {
         seen.push(stage.call("storage.get", &json!({ "key": key })).await?);
         seen.push(stage.call("storage.list", &json!({ "prefix": key, "limit": 1000 })).await?);
+        seen.push(stage.call("storage.entries", &json!({ "prefix": key, "limit": 1000 })).await?);
         seen.push(stage.call("storage.keys", &json!({ "prefix": key })).await?);
     }
     seen.push(stage.call("storage.keys", &json!({ "prefix": "" })).await?);

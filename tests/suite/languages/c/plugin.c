@@ -52,8 +52,8 @@ static parlor_error never(const parlor_event *event, void *context) {
 /* The timer is due while this waits, and comes behind it. */
 static parlor_error end_all(const parlor_event *event, void *context) {
   (void)context;
-  parlor_error error = parlor_after(10, never, NULL);
-  parlor_sleep(20);
+  parlor_error error = parlor_after(0.01, never, NULL);
+  parlor_sleep(0.02);
   if (!error) error = parlor_off(never, NULL);
   if (!error) error = parlor_on_ready(never, NULL);
   if (!error) error = parlor_off(never, NULL);
@@ -64,7 +64,7 @@ static parlor_error end_all(const parlor_event *event, void *context) {
 static parlor_error refuse(const parlor_event *event, void *context) {
   (void)context;
   for (int i = 0; i < 256; i++) {
-    if (parlor_command_add("no name!", "Is refused", "", greet, "third") != PARLOR_INVALID) return parlor_fail("it was not refused");
+    if (parlor_commands_add("no name!", "Is refused", "", greet, "third") != PARLOR_INVALID) return parlor_fail("it was not refused");
   }
   parlor_error error = parlor_once("message", &(parlor_filter){.prefix = "never"}, greet_no_more, NULL);
   return error ? error : parlor_reply(event->message, "there is room");
@@ -94,21 +94,41 @@ static parlor_error tell_readies(const parlor_event *event, void *context) {
 
 static parlor_error read(const parlor_event *event, void *context) {
   (void)context;
-  return parlor_reply(event->message, "%g", parlor_setting_number("time", 0));
+  return parlor_reply(event->message, "%g", parlor_settings_get_number("time", 0));
 }
 
 static parlor_error list(const parlor_event *event, void *context) {
   const char **words, *all = "";
-  size_t count = parlor_setting_list(context, &words);
+  size_t count = parlor_settings_get_list(context, &words);
   for (size_t i = 0; i < count; i++) all = parlor_format("%s <%s>", all, words[i]);
   return parlor_reply(event->message, "%zu%s", count, all);
 }
 
 static parlor_error change(const parlor_event *event, void *context) {
   (void)context;
-  parlor_error error = parlor_setting_set("time", "\"3 s\"");
-  if (!error) error = parlor_setting_set("words", "[\"]\", \"\\\"\", \"\"]");
+  parlor_error error = parlor_settings_set("time", "\"3 s\"");
+  if (!error) error = parlor_settings_set("words", "[\"]\", \"\\\"\", \"\"]");
   return error ? error : list(event, "words");
+}
+
+/* errors.chat */
+
+static parlor_error lose(const parlor_event *event, void *context) {
+  (void)event, (void)context;
+  return parlor_chats_send("@", "hello");
+}
+
+/* waits.chat */
+
+/* As <unistd.h> has them, which has a `read` as well. */
+unsigned sleep(unsigned seconds);
+int usleep(unsigned microseconds);
+
+static parlor_error nap(const parlor_event *event, void *context) {
+  (void)context;
+  sleep(1);
+  usleep(500000);
+  return parlor_reply(event->message, "awake");
 }
 
 /* storage.chat */
@@ -123,6 +143,19 @@ static parlor_error swap(const parlor_event *event, void *context) {
   if (!error) error = parlor_storage_get("k", &kept);
   if (!error) error = parlor_storage_compare_and_set("k", "three", NULL, 0, &fourth);
   return error ? error : parlor_reply(event->message, "%d %d %d %s %d", first, second, third, kept, fourth);
+}
+
+static parlor_error all_entries(const parlor_event *event, void *context) {
+  (void)context;
+  parlor_error error = PARLOR_OK;
+  for (int i = 0; !error && i < 1001; i++) error = parlor_storage_set(parlor_format("e/%04d", i), parlor_format("%d", i), 0);
+  parlor_entry *entries;
+  size_t count, right = 0;
+  if (!error) error = parlor_storage_entries("e/", &entries, &count);
+  for (size_t i = 0; !error && i < count; i++) {
+    right += (size_t)atoi(entries[i].text) == i && entries[i].size == strlen(entries[i].text) && atoi(entries[i].key + 2) == (int)i;
+  }
+  return error ? error : parlor_reply(event->message, "%zu %zu", count, right);
 }
 
 static parlor_error keep_nothing(const parlor_event *event, void *context) {
@@ -140,8 +173,8 @@ static parlor_error keep_nothing(const parlor_event *event, void *context) {
 
 static parlor_error reject(const parlor_event *event, void *context) {
   (void)context;
-  parlor_error error = parlor_promise("broken");
-  if (!error) error = parlor_reject("broken", "no time");
+  parlor_error error = parlor_promises_add("broken");
+  if (!error) error = parlor_promises_reject("broken", "no time");
   if (error) return error;
   error = parlor_wait_until("broken", NULL);
   return parlor_reply(event->message, "%s", error == PARLOR_REJECTED ? parlor_failed()->text : "kept");
@@ -157,12 +190,12 @@ static parlor_error tell(const parlor_event *event, void *context) {
   const parlor_invite *invite = event->invite;
   if (occupant && !strcmp(event->name, "occupantChanged")) {
     if (!occupant->previous_nick) return PARLOR_OK;
-    return parlor_room_send(occupant->room, "%s was %s%s", occupant->nick, occupant->previous_nick, occupant->own ? ", and I am" : "");
+    return parlor_rooms_send(occupant->room, "%s was %s%s", occupant->nick, occupant->previous_nick, occupant->own ? ", and I am" : "");
   }
-  if (occupant) return parlor_room_send(occupant->room, "%s is %s, %s", occupant->nick, occupant->role, occupant->left ? occupant->left : "here");
-  if (room) return parlor_room_send(room->jid, "as %s, %s: %s", room->nick, room->affiliation, room->subject ? room->subject : "nothing");
-  if (contact) return parlor_chat_send(contact->jid, "%s, %s, %s%s", contact->subscription, contact->chat_status, contact->status ? contact->status : "nothing", contact->requesting ? ", asks" : "");
-  return parlor_chat_send(invite->from, "%s: %s", invite->room, invite->reason ? invite->reason : "nothing");
+  if (occupant) return parlor_rooms_send(occupant->room, "%s is %s, %s", occupant->nick, occupant->role, occupant->left ? occupant->left : "here");
+  if (room) return parlor_rooms_send(room->jid, "as %s, %s: %s", room->nick, room->affiliation, room->subject ? room->subject : "nothing");
+  if (contact) return parlor_chats_send(contact->jid, "%s, %s, %s%s", contact->subscription, contact->chat_status, contact->status ? contact->status : "nothing", contact->requesting ? ", asks" : "");
+  return parlor_chats_send(invite->from, "%s: %s", invite->room, invite->reason ? invite->reason : "nothing");
 }
 
 /* stanzas.chat */
@@ -179,7 +212,7 @@ static parlor_error ask(const parlor_event *event, void *context) {
   /* It has none. */
   parlor_xml_attribute(&iq, "node", event->message->thread);
   parlor_xml_text(&iq, event->message->thread);
-  parlor_error error = parlor_stanza_ask(parlor_xml_end(&iq), &answer);
+  parlor_error error = parlor_api_send_iq(parlor_xml_end(&iq), &answer);
   if (error) return error;
   const parlor_element *query = parlor_xml_find(parlor_xml_read(answer), "query", PARLOR_NS_DISCO_INFO);
   const parlor_element *identity = parlor_xml_find(query, "identity", NULL);
@@ -213,7 +246,7 @@ static void look_early(void) {
 static parlor_error later(const parlor_event *event, void *context) {
   (void)context;
   const char *answer;
-  parlor_error error = parlor_stanza_ask("<iq type='get' to='garden@rooms.example.org'><nonsense xmlns='urn:x'/></iq>", &answer);
+  parlor_error error = parlor_api_send_iq("<iq type='get' to='garden@rooms.example.org'><nonsense xmlns='urn:x'/></iq>", &answer);
   if (error != PARLOR_STANZA) return parlor_fail("it was answered");
   const parlor_failure *failed = parlor_failed();
   return parlor_reply(event->message, "%d %s %d", too_early, failed->kind, failed->temporary);
@@ -231,7 +264,7 @@ static parlor_error who(const parlor_event *event, void *context) {
 
 static parlor_error alone(const parlor_event *event, void *context) {
   (void)context;
-  return parlor_chat_reply_message(event->message, &(parlor_outgoing){.body = "you alone", .reply_to = event->message}, NULL);
+  return parlor_chats_reply_message(event->message, &(parlor_outgoing){.body = "you alone", .reply_to = event->message}, NULL);
 }
 
 static parlor_error ask_for_markers(const parlor_event *event, void *context) {
@@ -251,22 +284,22 @@ static parlor_error sent(const parlor_event *event, void *context) {
 static parlor_error visit(const parlor_event *event, void *context) {
   (void)event, (void)context;
   static const char room[] = "attic@rooms.example.org";
-  parlor_error error = parlor_room_open(room, "robot", NULL);
-  if (!error) error = parlor_room_send(room, "here I am");
-  return error ? error : parlor_room_close(room);
+  parlor_error error = parlor_rooms_open(room, "robot", NULL);
+  if (!error) error = parlor_rooms_send(room, "here I am");
+  return error ? error : parlor_rooms_close(room);
 }
 
 /* The context is what is said before the nickname. */
 static parlor_error obey(const parlor_event *event, void *context) {
   const char *room = event->message->chat, *nick = event->message->body + strlen(context);
   const parlor_occupant *who;
-  parlor_error error = parlor_room_occupant(room, nick, &who);
+  parlor_error error = parlor_rooms_occupant(room, nick, &who);
   if (error || !who) return error ? error : parlor_reply(event->message, "nobody is %s", nick);
   switch (*(const char *)context) {
-    case 'k': return parlor_room_kick(room, nick, "so it is");
-    case 'b': return parlor_room_ban(room, who->jid, NULL);
-    case 'm': return parlor_room_set_role(room, nick, "visitor", NULL);
-    default: return parlor_room_set_affiliation(room, who->jid, "member", "welcome");
+    case 'k': return parlor_rooms_kick(room, nick, "so it is");
+    case 'b': return parlor_rooms_ban(room, who->jid, NULL);
+    case 'm': return parlor_rooms_set_role(room, nick, "visitor", NULL);
+    default: return parlor_rooms_set_affiliation(room, who->jid, "member", "welcome");
   }
 }
 
@@ -277,7 +310,7 @@ static parlor_error agree(const parlor_event *event, void *context) {
   const parlor_message *message = event->message;
   if (message->body && !strcmp(message->body, "ack")) return parlor_acknowledge(message);
   if (message->body && !strcmp(message->body, "👍")) {
-    return parlor_chat_send_message(message->chat, &(parlor_outgoing){.react_to = message, .emoji = " 👍  🎉 "}, NULL);
+    return parlor_chats_send_message(message->chat, &(parlor_outgoing){.react_to = message, .emoji = " 👍  🎉 "}, NULL);
   }
   if (message->body && !strcmp(message->body, "mark")) {
     return parlor_reply_message(message, &(parlor_outgoing){.marker = "displayed", .mark_of = message}, NULL);
@@ -331,6 +364,9 @@ parlor_error parlor_start(void) {
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "rooms"}, list, "auto_join_rooms");
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "change"}, change, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "swap"}, swap, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "entries"}, all_entries, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "lose"}, lose, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "nap"}, nap, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "nothing"}, keep_nothing, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "reject"}, reject, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "ask"}, ask, NULL);
@@ -350,10 +386,10 @@ parlor_error parlor_start(void) {
   if (!error) error = parlor_on("message", &(parlor_filter){.kind = "chat normal", .prefix = "kind"}, kind, NULL);
   if (!error) error = parlor_on("message", NULL, agree, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.from = "erin@example.org"}, tell_what_it_is_about, NULL);
-  if (!error) error = parlor_command_add("Grüße", "Greets", "", greet, "first");
-  if (!error) error = parlor_command_add("Grüße", "Greets", "", greet, "second");
+  if (!error) error = parlor_commands_add("Grüße", "Greets", "", greet, "first");
+  if (!error) error = parlor_commands_add("Grüße", "Greets", "", greet, "second");
   if (!error) error = parlor_on_ready(count_ready, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "ready?"}, tell_readies, NULL);
-  if (!error) error = parlor_command_add("fails", "Does not work", "", fails, NULL);
+  if (!error) error = parlor_commands_add("fails", "Does not work", "", fails, NULL);
   return error;
 }

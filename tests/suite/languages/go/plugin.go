@@ -32,6 +32,8 @@ func start(ctx context.Context) error {
 	_, laters := parlor.OnMessage(parlor.Filter{Prefix: "later?"}, later)
 	_, kinds := parlor.OnMessage(parlor.Filter{Kind: "chat normal", Prefix: "kind"}, kind)
 	_, pauses := parlor.OnMessage(parlor.Filter{Prefix: "pause"}, pause)
+	_, lists := parlor.OnMessage(parlor.Filter{Prefix: "entries"}, entries)
+	_, loses := parlor.OnMessage(parlor.Filter{Prefix: "lose"}, lose)
 	_, swaps := parlor.OnMessage(parlor.Filter{Prefix: "swap"}, swap)
 	_, counts := parlor.OnMessage(parlor.Filter{Prefix: "count"}, count)
 	_, uncounts := parlor.OnMessage(parlor.Filter{Prefix: "uncount"}, uncount)
@@ -46,7 +48,7 @@ func start(ctx context.Context) error {
 	_, agrees := parlor.OnMessage(parlor.Filter{}, agree)
 	heard := errors.Join(
 		cuts, reads, answers, looks, whispers, finds, marks, sents, laters, kinds, pauses, swaps, counts, uncounts, asks, cannots,
-		times, emits, decodes, pasts, whens, tells, agrees,
+		times, lists, loses, emits, decodes, pasts, whens, tells, agrees,
 	)
 	_, readied := parlor.OnMessage(parlor.Filter{Prefix: "ready?"}, tellReadies)
 	isReady := parlor.OnReady(func(context.Context) error {
@@ -75,12 +77,17 @@ func when(ctx context.Context, message *parlor.Message) error {
 var defaults = []string{"a", "b"}
 
 func read(ctx context.Context, message *parlor.Message) error {
-	words := parlor.Setting("words", defaults)
-	return parlor.Reply(ctx, message, fmt.Sprint(words, defaults, parlor.Setting("time", 0)))
+	words := parlor.SettingsGet("words", defaults)
+	return parlor.Reply(ctx, message, fmt.Sprint(words, defaults, parlor.SettingsGet("time", 0)))
 }
 
 func pause(ctx context.Context, message *parlor.Message) error {
-	return parlor.Reply(ctx, message, fmt.Sprint(parlor.Setting("time", time.Minute), parlor.Setting("words", time.Minute)))
+	return parlor.Reply(ctx, message, fmt.Sprint(parlor.SettingsGet("time", time.Minute), parlor.SettingsGet("words", time.Minute)))
+}
+
+func lose(ctx context.Context, message *parlor.Message) error {
+	_, err := parlor.ChatsSend(ctx, "@", "hello")
+	return err
 }
 
 // storage.chat
@@ -88,22 +95,38 @@ func pause(ctx context.Context, message *parlor.Message) error {
 func swap(ctx context.Context, message *parlor.Message) error {
 	var done []bool
 	for _, pair := range [][2]any{{nil, 1}, {nil, 2}, {1, []string{"a"}}, {[]string{"a"}, nil}} {
-		stored, err := parlor.StoreIf(ctx, "k", pair[0], pair[1], 0)
+		stored, err := parlor.StorageCompareAndSet(ctx, "k", pair[0], pair[1], 0)
 		if err != nil {
 			return err
 		}
 		done = append(done, stored)
 	}
-	_, ok, err := parlor.Stored[int](ctx, "k")
+	_, ok, err := parlor.StorageGet[int](ctx, "k")
 	return errors.Join(err, parlor.Reply(ctx, message, fmt.Sprint(done, ok)))
+}
+
+func entries(ctx context.Context, message *parlor.Message) error {
+	for i := range 1001 {
+		if err := parlor.StorageSet(ctx, fmt.Sprintf("e/%04d", i), i, 0); err != nil {
+			return err
+		}
+	}
+	found, err := parlor.StorageEntries[int](ctx, "e/")
+	right := 0
+	for i, one := range found {
+		if one.Value == i && one.Key == fmt.Sprintf("e/%04d", i) {
+			right++
+		}
+	}
+	return errors.Join(err, parlor.Reply(ctx, message, fmt.Sprint(len(found), " ", right)))
 }
 
 func count(ctx context.Context, message *parlor.Message) error {
 	var faster error
 	calls := 0
-	n, err := parlor.Change(ctx, "n", func(n int) int {
+	n, err := parlor.StorageChange(ctx, "n", func(n int) int {
 		if calls++; calls == 1 {
-			faster = parlor.Store(ctx, "n", n+10, 0)
+			faster = parlor.StorageSet(ctx, "n", n+10, 0)
 		}
 		return n + 1
 	}, time.Minute)
@@ -111,14 +134,14 @@ func count(ctx context.Context, message *parlor.Message) error {
 }
 
 func uncount(ctx context.Context, message *parlor.Message) error {
-	gone, err := parlor.Change(ctx, "n", func(*int) *int { return nil }, 0)
-	_, ok, read := parlor.Stored[int](ctx, "n")
+	gone, err := parlor.StorageChange(ctx, "n", func(*int) *int { return nil }, 0)
+	_, ok, read := parlor.StorageGet[int](ctx, "n")
 	return errors.Join(err, read, parlor.Reply(ctx, message, fmt.Sprint(gone == nil, ok)))
 }
 
 func past(ctx context.Context, message *parlor.Message) error {
-	_, ok, read := parlor.Stored[int](ctx, "past")
-	kept := parlor.Store(ctx, "past", 1, -time.Hour)
+	_, ok, read := parlor.StorageGet[int](ctx, "past")
+	kept := parlor.StorageSet(ctx, "past", 1, -time.Hour)
 	return errors.Join(read, kept, parlor.Reply(ctx, message, fmt.Sprint(ok)))
 }
 
@@ -126,7 +149,7 @@ func past(ctx context.Context, message *parlor.Message) error {
 
 func ask(ctx context.Context, message *parlor.Message) error {
 	query := parlor.NewElement("query").NS(parlor.NSDiscoInfo)
-	answer, err := parlor.Ask(ctx, parlor.NewIQ("get").To("garden@rooms.example.org").Child(query))
+	answer, err := parlor.APISendIQ(ctx, parlor.NewIQ("get").To("garden@rooms.example.org").Child(query))
 	if err != nil {
 		return err
 	}
@@ -252,7 +275,7 @@ func who(ctx context.Context, message *parlor.Message) error {
 }
 
 func find(ctx context.Context, message *parlor.Message) error {
-	one, err := parlor.OccupantIn(message.Chat, strings.TrimPrefix(message.Body, "find "))
+	one, err := parlor.RoomsOccupant(message.Chat, strings.TrimPrefix(message.Body, "find "))
 	if err != nil || one == nil {
 		return errors.Join(err, parlor.Reply(ctx, message, "nobody"))
 	}
@@ -298,7 +321,7 @@ func fields(ctx context.Context, message *parlor.Message) error {
 // errors.chat
 
 func later(ctx context.Context, message *parlor.Message) error {
-	_, wrong := parlor.Send(ctx, "@", "hello")
+	_, wrong := parlor.ChatsSend(ctx, "@", "hello")
 	told := []error{
 		&parlor.StanzaError{Kind: "wait"}, &parlor.StanzaError{Kind: "cancel"}, &parlor.NotReady{},
 		fmt.Errorf("told: %w", parlor.ErrOffline), parlor.ErrTimedOut, &parlor.OverLimit{}, wrong,

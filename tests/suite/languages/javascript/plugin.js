@@ -137,7 +137,7 @@ const asked = new Map();
 on("message", { prefix: "ask" }, async (message) => {
   const answer = new Promise((resolve) => asked.set(message.chat, resolve));
   try {
-    await reply(message, await within(60_000, answer));
+    await reply(message, await within(60, answer));
   } catch (error) {
     if (!(error instanceof TimedOut)) throw error;
     await reply(message, "too late");
@@ -151,11 +151,11 @@ on("message", { prefix: "answer" }, (message) => {
 
 on("message", { prefix: "wait" }, async (message) => {
   await promise("slow").catch(() => {});
-  await within(60_000, waitUntil("slow")).catch(({ name }) => reply(message, name));
+  await within(60, waitUntil("slow")).catch(({ name }) => reply(message, name));
 });
 
 on("message", { prefix: "broken" }, async (message) => {
-  await within(1000, Promise.reject(new RangeError("told to"))).catch((error) => reply(message, error.name));
+  await within(1, Promise.reject(new RangeError("told to"))).catch((error) => reply(message, error.name));
 });
 
 // handlers.chat
@@ -165,7 +165,7 @@ const released = new Promise((resolve) => (release = resolve));
 
 on("message", { prefix: "both" }, async (message) => {
   await released;
-  await sleep(1000);
+  await sleep(1);
   await reply(message, "the first");
 });
 
@@ -198,6 +198,23 @@ on("message", { prefix: "return" }, (message) => message.body);
 await command("returned", "Gives it back", async ([whom], message) => (whom === "me" ? reply(message, whom) : whom));
 
 // storage.chat
+
+on("message", { prefix: "all keys" }, async (message) => {
+  const names = Array.from({ length: 1000 }, (_, at) => `m/${String(at).padStart(4, "0")}`);
+  await Promise.all(names.map((name, at) => storage.set(name, at)));
+  const read = await Promise.all(names.map((name) => storage.get(name)));
+  const entries = await storage.entries("m/");
+  const isSame = entries.every(([name, at], index) => name === names[index] && at === index && read[index] === index);
+  await reply(message, `${read.length} ${entries.length} ${isSame}`);
+});
+
+on("message", { prefix: "some entries" }, async (message) => {
+  for (const name of ["e/1", "e/2", "e/3"]) await storage.set(name, { name });
+  const first = await storage.entriesPage("e/", null, 2);
+  const rest = await storage.entriesPage("e/", first.next, 2);
+  const names = [...first.entries, ...rest.entries].map(([name, bytes]) => `${name} ${bytes.length}`);
+  await reply(message, `${names.join(", ")} ${first.next} ${rest.next}`);
+});
 
 on("message", { prefix: "count" }, async (message) => {
   const add = (count = 0) => count + 1;
@@ -258,6 +275,9 @@ on("message", { prefix: "later?" }, async (message) => {
   await reply(message, told.map((one) => one.isTemporary).join(" "));
 });
 
+on("message", { prefix: "name the call" }, async () => void (await chats.send("@", "hello")));
+on("message", { prefix: "wrong" }, (message) => reply(message, 42));
+
 on("message", { prefix: "which" }, async (message) => {
   await promise("broken");
   await promises.reject("broken", "no time");
@@ -300,6 +320,30 @@ on("message", { prefix: "do not forget" }, async (message) => {
   const later = send("@", "it");
   await Promise.allSettled([later]);
   await later.catch((error) => reply(message, `${later instanceof Promise} ${error.name}`));
+});
+
+async function fails(after) {
+  await sleep(after);
+  throw new RangeError("told to");
+}
+
+class Failing {
+  async now() {
+    throw new TypeError("told to");
+  }
+}
+
+const handed = async () => Promise.reject(new RangeError("told to"));
+
+on("message", { prefix: "lose" }, async (message) => {
+  const what = message.body.slice("lose ".length);
+  if (what === "a function") fails(0);
+  else if (what === "a method") new Failing().now();
+  else if (what === "each") ["one"].forEach(async (one) => Promise.reject(new RangeError(one)));
+  else if (what === "all") Promise.all([fails(0), fails(0)]);
+  else if (what === "a promise") new Promise((_, broken) => broken(new RangeError("told to")));
+  else if (what === "nothing") await Promise.allSettled([fails(0), handed(), new Failing().now(), Promise.all([fails(0)])]);
+  else if (what === "what is caught") fails(0).catch(() => reply(message, "caught"));
 });
 
 let leaves;

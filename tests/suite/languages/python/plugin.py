@@ -296,10 +296,10 @@ async def answer(message: Message) -> None:
         case ["react"]:
             if message.id is None:
                 with contextlib.suppress(errors.Invalid):
-                    outgoing(reaction=message)
+                    outgoing(react_to=message)
                     log.warning("it reacts to nothing")
                 return
-            await reply(message, outgoing(reaction=message, emojis=["👍"]))
+            await reply(message, outgoing(react_to=message, emojis=["👍"]))
         case ["name"]:
             await reply(message, reference_of(message) or "nobody knows it")
         case ["mark"]:
@@ -307,7 +307,7 @@ async def answer(message: Message) -> None:
         case ["receipt"]:
             await reply(message, outgoing(receipt=message))
         case ["hints"]:
-            made = [outgoing(receipt="m"), outgoing(reaction=message), outgoing("text", marker="received", marked="m")]
+            made = [outgoing(receipt="m"), outgoing(react_to=message), outgoing("text", marker="received", marked="m")]
             await reply(message, str([one.extensions.hints for one in made] + [outgoing("text").extensions.hints]))
 
 
@@ -438,6 +438,16 @@ async def keep(message: Message) -> None:
             kept, page = await storage.get_bytes("b/1"), await storage.page("b/", limit=1)
             rest = await storage.page("b/", page.next)
             await reply(message, f"{kept.hex()} {await storage.get_bytes('b/3')} {page.keys} {rest.keys} {rest.next}")
+        case ["many"]:
+            names = [f"m/{at:04}" for at in range(1000)]
+            await asyncio.gather(*(storage.set(name, at) for at, name in enumerate(names)))
+            read = await asyncio.gather(*(storage.get(name) for name in names))
+            entries = await storage.entries("m/")
+            await reply(message, f"{len(read)} {read == list(range(1000)) == list(entries.values())} {list(entries) == names}")
+        case ["pages"]:
+            first = await storage.entries_page("m/", limit=1)
+            rest = await storage.entries_page("m/", first.next, 2)
+            await reply(message, f"{first.entries} {rest.entries} {rest.next}")
 
 
 # errors.chat
@@ -452,6 +462,16 @@ async def later(message: Message) -> None:
     except errors.Error as error:
         told.append(error)
     await reply(message, str([one.is_temporary for one in told]))
+
+
+@on("message", prefix="lose")
+async def lose(message: Message) -> None:
+    await chats.send("@", "hello")
+
+
+@on("message", prefix="block")
+async def block(message: Message) -> None:
+    time.sleep(5)
 
 
 @on("message", prefix="which")
@@ -484,7 +504,7 @@ async def types(message: Message) -> None:
     wrong = [
         lambda: send(None, "hello"),
         lambda: send(message.chat, 5),
-        lambda: send(message.chat, outgoing(reaction=message, emojis="👍")),
+        lambda: send(message.chat, outgoing(react_to=message, emojis="👍")),
         lambda: storage.get(7),
         lambda: archive.query(max="20"),
         lambda: rooms.open("garden@rooms.example.org", auto_configure=1),

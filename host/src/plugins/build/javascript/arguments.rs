@@ -12,6 +12,9 @@ use super::types::camel;
 /// The SDK's line that the table goes into.
 const PLACE: &str = "const ARGUMENTS = {};";
 
+/// The line for the calls that give a promise.
+const AWAITED: &str = "const AWAITED = [];";
+
 /// The line for what calls need that a plugin may not have.
 const NEEDS: &str = "const NEEDS = {};";
 
@@ -20,7 +23,18 @@ pub(super) fn into_sdk(sdk: &str, wit: &str) -> Result<String, String> {
     let mut contract = Resolve::default();
     contract.push_str("plugin.wit", wit).map_err(|error| format!("{error:#}"))?;
     let sdk = sdk.replacen(PLACE, &format!("const ARGUMENTS = {};", table(&contract)), 1);
+    let sdk = sdk.replacen(AWAITED, &format!("const AWAITED = {};", awaited(&contract)), 1);
     Ok(sdk.replacen(NEEDS, &format!("const NEEDS = {};", needs(camel)), 1))
+}
+
+/// The names of the calls that wait for something.
+fn awaited(contract: &Resolve) -> Value {
+    let interfaces = contract.interfaces.iter().filter_map(|(_, one)| Some((camel(one.name.as_deref()?), one)));
+    let calls = interfaces.flat_map(|(name, one)| {
+        let waiting = one.functions.values().filter(|function| function.kind.is_async());
+        waiting.map(move |function| Value::from(format!("{name}.{}", camel(&function.name))))
+    });
+    calls.collect()
 }
 
 /// For each call the names and kinds of its arguments.
@@ -180,6 +194,8 @@ mod tests {
         assert!(!sdk.contains("\"rooms.kick\":["), "no more than the plugin may call");
         assert!(sdk.contains("\"rooms.kick\":\"rooms.moderate\""), "what it may not call, and why");
         assert!(!sdk.contains("\"api.emit\":\""), "it is free");
+        let awaited = sdk.split_once("const AWAITED = [").and_then(|(_, rest)| rest.split_once("];")).unwrap().0;
+        assert!(awaited.contains("\"rooms.open\"") && !awaited.contains("\"user.bareJid\""), "{awaited}");
         assert_eq!(sdk.lines().count(), SDK.lines().count(), "lines in stacks stay what they are");
     }
 }

@@ -45,7 +45,8 @@ impl Modules {
 
     /// The module that the host's calls go to; it brings the plugin's own along.
     pub(super) fn main(&self) -> String {
-        format!("import \"{}\";\nexport {{ guest }} from \"{PARLOR}\";\n", self.entry())
+        // First, since every module of the plugin's hands its async functions to it.
+        format!("import \"{PARLOR}\";\nimport \"{}\";\nexport {{ guest }} from \"{PARLOR}\";\n", self.entry())
     }
 
     /// Which module an `import` in another one means.
@@ -82,9 +83,13 @@ impl Modules {
         }
         let name = name.trim_start_matches('/');
         let text = read_text_within(&self.folder.join(name), LONGEST).map_err(|error| format!("{name}: {error}"))?;
+        let watched =
+            |is_typed| self.tools.watched(name, &text, is_typed).map_err(|reason| format!("/{name}:{reason}"));
         match Path::new(name).extension().and_then(OsStr::to_str) {
-            Some("ts") => self.tools.strip(&text).map_err(|reason| format!("/{name}:{reason}")),
+            Some("ts") => watched(true),
             Some("json") => of_json(&text).map_err(|error| format!("/{name}: {error}")),
+            // Nothing has to be asked of Node.js where no function is `async`.
+            _ if text.contains("async") => watched(false),
             _ => Ok(text),
         }
     }

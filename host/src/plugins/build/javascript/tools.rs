@@ -9,9 +9,9 @@ use super::super::BuildError;
 use super::super::tools::Npm;
 
 const NPM: Npm = Npm {
-    // The runtime, and what Node.js itself strips types with.
-    packages: &["componentize-qjs@0.4.5", "amaro@1.2.1"],
-    home: "componentize-qjs-0.4.5-amaro-1.2.1",
+    // The runtime, what Node.js itself strips types with, and a parser without dependencies.
+    packages: &["componentize-qjs@0.4.5", "amaro@1.2.1", "acorn@8.15.0"],
+    home: "componentize-qjs-0.4.5-amaro-1.2.1-acorn-8.15.0",
     serves: "plugins in JavaScript",
 };
 
@@ -19,19 +19,10 @@ const NPM: Npm = Npm {
 const RUNTIME_BYTES: usize = 1_537_220;
 const RUNTIME: &str = "6ad50dc7de20ea42379dc9d5cfc1737fbf8f7549f37851b77a83027106d8f95d";
 
-/// Blanks in the place of types; the file's text comes in by the standard input.
-const STRIP: &str = "
-const { transformSync } = require('amaro');
-const text = require('fs').readFileSync(0, 'utf8');
-try {
-  process.stdout.write(transformSync(text, { mode: 'strip-only' }).code);
-} catch (error) {
-  const at = `${error.startLine}:${error.startColumn + 1}`;
-  process.stderr.write(`${at}: ${error.message ?? error}\\n${error.snippet ?? ''}`);
-  process.exit(1);
-}";
+/// Puts blanks in the place of types, and hands async functions to the SDK; the file's text comes in by the standard input.
+const WATCH: &str = include_str!("watched.js");
 
-/// The folder with both.
+/// The folder with all of them.
 #[derive(Debug, Clone)]
 pub(super) struct Tools(PathBuf);
 
@@ -60,12 +51,14 @@ impl Tools {
         Err(missing())
     }
 
-    /// The same module without its types. The error says where, as `line:column: …`.
-    pub(super) fn strip(&self, text: &str) -> Result<String, String> {
+    /// The module of this name as it is evaluated: without its types, and with its async functions handed to the SDK. The error
+    /// says where, as `line:column: …`.
+    pub(super) fn watched(&self, name: &str, text: &str, is_typed: bool) -> Result<String, String> {
         use std::io::Write as _;
         use std::process::Stdio;
         let mut node = Command::new("node");
-        node.args(["-e", STRIP]).current_dir(self.0.parent().expect("a folder of its own"));
+        node.args(["-e", WATCH, name, if is_typed { "true" } else { "false" }])
+            .current_dir(self.0.parent().expect("a folder of its own"));
         node.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut node = node.spawn().map_err(|error| format!("cannot run node: {error}"))?;
         let mut input = node.stdin.take().expect("it is piped");

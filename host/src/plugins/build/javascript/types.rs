@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use wit_parser::{Docs, Function, Interface, Resolve, Type, TypeDefKind, TypeId};
 
 use super::arguments::{Given, has_default};
-use super::contract;
+use super::{contract, texts};
 use crate::permissions::table;
 
 /// What the contract says of streams and futures, in words of JavaScript.
@@ -19,8 +19,14 @@ pub(super) fn of_contract() -> String {
     let mut groupings: Vec<&Interface> = contract.interfaces.iter().map(|(_, interface)| interface).collect();
     groupings.sort_by_key(|interface| interface.name.clone());
     let file = File { contract: &contract, given: Given::of(&contract) };
-    // The SDK has better words for these, and the last is the host's to call.
-    groupings.retain(|interface| !["log", "storage", "guest"].contains(&interface.name.as_deref().unwrap_or_default()));
+    // The SDK has better words for these, and the last one is the host's to call.
+    groupings.retain(|interface| {
+        !["log", "storage", "timers", "guest"].contains(&interface.name.as_deref().unwrap_or_default())
+    });
+    for few in texts::ALL {
+        let values: Vec<_> = few.values.iter().map(|value| format!("{value:?}")).collect();
+        let _ = writeln!(out, "export type {} = {};", few.name, values.join(" | "));
+    }
     for interface in &groupings {
         for id in interface.types.values() {
             file.declare(&mut out, *id);
@@ -39,7 +45,7 @@ pub(super) fn of_contract() -> String {
             let streamed = file.streamed(function).map(|_| STREAMED.to_owned());
             let more: Vec<_> = [streamed, needs].into_iter().flatten().collect();
             comment(&mut out, "  ", &function.docs, &more);
-            let _ = writeln!(out, "  {};", file.signature(function));
+            let _ = writeln!(out, "  {};", file.signature(name, function));
         }
         out.push_str("};\n");
     }
@@ -86,7 +92,9 @@ impl File<'_> {
                         comment(out, "  ", &field.docs, &[]);
                         let may_lack = side == Side::Argument && has_default(self.contract, &field.ty);
                         let mark = if may_lack { "?" } else { "" };
-                        let _ = writeln!(out, "  {}{mark}: {};", camel(&field.name), self.name(&field.ty, side));
+                        let few = texts::of(ty.name.as_deref().unwrap_or_default(), &field.name);
+                        let of = few.map_or_else(|| self.name(&field.ty, side), |few| few.name.to_owned());
+                        let _ = writeln!(out, "  {}{mark}: {of};", camel(&field.name));
                     }
                     out.push_str("}\n");
                 };
@@ -112,11 +120,13 @@ impl File<'_> {
         }
     }
 
-    fn signature(&self, function: &Function) -> String {
+    fn signature(&self, grouping: &str, function: &Function) -> String {
         let first_left_out = Given::first_left_out(self.contract, function);
         let parameters = function.params.iter().enumerate().map(|(index, one)| {
             let mark = if index >= first_left_out { "?" } else { "" };
-            format!("{}{mark}: {}", camel(&one.name), self.name(&one.ty, Side::Argument))
+            let few = texts::of(grouping, &one.name);
+            let of = few.map_or_else(|| self.name(&one.ty, Side::Argument), |few| few.name.to_owned());
+            format!("{}{mark}: {of}", camel(&one.name))
         });
         let parameters: Vec<_> = parameters.collect();
         let result = || function.result.as_ref().map_or("void".to_owned(), |result| self.result(result));
@@ -248,6 +258,9 @@ mod tests {
             "  \"message\": Message;",
             "   * Permission: `messages.send`.",
             "  open(jid: Jid, attributes?: Attributes): Promise<Room>;",
+            "export type Role = \"none\" | \"visitor\" | \"participant\" | \"moderator\";",
+            "  affiliation: Affiliation;",
+            "  setRole(jid: Jid, nick: string, role: Role, reason?: string | null): Promise<void>;",
             "  autoConfigure?: boolean;",
             "  roomconfig?: ([string, ConfigValue])[];",
             "  setBookmark(bookmark: BookmarkArgument): Promise<void>;",

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use wit_parser::{Docs, Field, Function, Interface, Param, Record, Resolve, Type, TypeDefKind, TypeId, TypeOwner};
 
-use super::contract;
+use super::{contract, texts};
 use crate::permissions::table;
 
 /// Groupings for which the SDK has better words, and what is the host's to call.
@@ -27,6 +27,9 @@ const ADDED: [(&str, &str); 1] = [(
 /// Calls that take an element of the SDK's in the place of XML.
 const TAKES_ELEMENTS: [&str; 2] = ["send", "send-iq"];
 
+/// What is sent.
+const OUTGOING: &str = "types.Outgoing";
+
 /// What the SDK makes of a stream and of how it ended.
 const STREAM: &str = "AsyncIterator";
 
@@ -36,6 +39,15 @@ pub(super) fn of_contract() -> Vec<(String, String)> {
     let stub = |interface: &Interface| Some((interface.name.clone()?, Stub { contract: &contract, interface }.text()));
     let all = contract.interfaces.iter().filter_map(|(_, interface)| stub(interface));
     all.filter(|(name, _)| !LEFT_OUT.contains(&name.as_str())).collect()
+}
+
+/// The same as modules that run where there is no host: records, and functions of which nothing but their parameters counts.
+pub(super) fn outside() -> Vec<(String, String)> {
+    let contract = contract::whole();
+    let module =
+        |interface: &Interface| Some((interface.name.clone()?, Stub { contract: &contract, interface }.module()));
+    let all = contract.interfaces.iter().filter_map(|(_, interface)| module(interface));
+    all.filter(|(name, _)| name != "guest").collect()
 }
 
 struct Stub<'c> {
@@ -51,7 +63,7 @@ impl Stub<'_> {
         out.push_str(
             "from dataclasses import dataclass\nfrom datetime import datetime\nfrom enum import Enum\n\
              from typing import Any, AsyncIterator, List, Optional, Tuple, Union\n\n\
-             from componentize_py_types import Result\n",
+             from componentize_py_types import Result\n\nfrom ..texts import Affiliation, Kind, Role\n",
         );
         if name != "types" {
             out.push_str("\nfrom . import types\n");
@@ -75,6 +87,33 @@ impl Stub<'_> {
         out
     }
 
+    fn module(&self) -> String {
+        let mut out = String::from(
+            "# The contract of parlor, made from `wit/`; a change here is lost.\n\
+             from dataclasses import dataclass\nfrom enum import Enum\nfrom typing import Any, List, Optional, Tuple, Union\n",
+        );
+        if self.interface.name.as_deref() != Some("types") {
+            out.push_str("\nfrom . import types\n");
+        }
+        for id in self.interface.types.values() {
+            let mut declared = String::new();
+            self.declare(&mut declared, *id);
+            // What may be left out, and times, are what the SDK makes of a record.
+            let plain = declared.replace(" = ...", "").replace(": datetime", ": str");
+            out += &plain.replace("Union[str, datetime, None]", "Optional[str]");
+            for few in texts::ALL {
+                out = out.replace(&format!(": {}\n", few.name), ": str\n");
+            }
+        }
+        for function in self.interface.functions.values() {
+            let begin = if function.kind.is_async() { "async def" } else { "def" };
+            let parameters = function.params.iter().map(|one| format!("{}: {}", snake(&one.name), self.name(&one.ty)));
+            let parameters: Vec<_> = parameters.collect();
+            let _ = writeln!(out, "\n{begin} {}({}): ...", snake(&function.name), parameters.join(", "));
+        }
+        out
+    }
+
     fn declare(&self, out: &mut String, id: TypeId) {
         let ty = &self.contract.types[id];
         let Some(name) = ty.name.as_deref().map(pascal) else { return };
@@ -85,7 +124,9 @@ impl Stub<'_> {
                 let may = self.may_leave_out(record);
                 for field in &record.fields {
                     let default = if may && self.is_empty_by_default(&field.ty) { " = ..." } else { "" };
-                    let _ = writeln!(out, "    {}: {}{default}", snake(&field.name), self.field(field));
+                    let few = texts::of(ty.name.as_deref().unwrap_or_default(), &field.name);
+                    let of = few.map_or_else(|| self.field(field), |few| few.name.to_owned());
+                    let _ = writeln!(out, "    {}: {of}{default}", snake(&field.name));
                     docs(out, "    ", &field.docs, None);
                 }
                 out.extend(ADDED.iter().filter(|(record, _)| *record == name).map(|(_, more)| *more));
@@ -158,7 +199,16 @@ impl Stub<'_> {
         let needed = function.params.iter().rposition(|one| !self.says_nothing(&one.ty)).map_or(0, |last| last + 1);
         let sends = self.interface.name.as_deref() == Some("api") && TAKES_ELEMENTS.contains(&function.name.as_str());
         let parameter = |(at, one): (usize, &Param)| {
-            let of = if sends { "Union[str, Element]".to_owned() } else { self.name(&one.ty) };
+            let grouping = self.interface.name.as_deref().unwrap_or_default();
+            let of = match self.name(&one.ty) {
+                _ if texts::of(grouping, &one.name).is_some() => {
+                    texts::of(grouping, &one.name).map(|few| few.name.to_owned()).unwrap_or_default()
+                }
+                _ if sends => "Union[str, Element]".to_owned(),
+                // A text is a message that has nothing else.
+                of if of == OUTGOING => format!("Union[str, {of}]"),
+                of => of,
+            };
             format!("{}: {of}{}", snake(&one.name), if at < needed { "" } else { " = ..." })
         };
         let mut parameters: Vec<_> = function.params.iter().enumerate().map(parameter).collect();
@@ -268,7 +318,7 @@ pub(super) fn snake(name: &str) -> String {
     if KEYWORDS.contains(&name.as_str()) { format!("{name}_") } else { name }
 }
 
-fn pascal(name: &str) -> String {
+pub(super) fn pascal(name: &str) -> String {
     let capital = |word: &str| {
         let mut letters = word.chars();
         letters.next().map(|first| first.to_uppercase().chain(letters).collect::<String>()).unwrap_or_default()
@@ -289,7 +339,10 @@ mod tests {
             ("types", "    stanza_id: Optional[str]\n"),
             ("types", "    from_: str\n"),
             ("types", "    at: datetime\n"),
-            ("chats", "\nasync def send(jid: str, message: types.Outgoing = ..., *, body: Optional[str] = ..., "),
+            (
+                "chats",
+                "\nasync def send(jid: str, message: Union[str, types.Outgoing] = ..., *, body: Optional[str] = ..., ",
+            ),
             ("chats", "\ndef get_many(jids: List[str]) -> List[Optional[types.Chat]]:\n"),
             ("chats", "    Permission: `messages.send`.\n"),
             ("rooms", "class ConfigValue_Flag:\n"),
@@ -305,6 +358,8 @@ mod tests {
             ("archive", ") -> AsyncIterator[ArchivedMessage]:\n"),
             ("archive", "    Permission: `archive.read`. It is read by `async for`, which raises what ended it.\n"),
             ("types", "    requesting: bool\n"),
+            ("types", "    role: Role\n"),
+            ("rooms", "async def set_role(jid: str, nick: str, role: Role, reason: Optional[str] = ...) -> None:"),
             ("types", "    def rest(self) -> str:\n"),
             ("api", "async def send_iq(iq: Union[str, Element]) -> str:\n"),
         ] {

@@ -19,12 +19,12 @@ pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
         "show" => chats::show(text(args, "jid")?).await.map(Value::from)?,
         "maximize" => chats::maximize(text(args, "jid")?).await.map(Value::from)?,
         "minimize" => chats::minimize(text(args, "jid")?).await.map(Value::from)?,
-        "get-attribute" => chats::attribute::<Value>(text(args, "jid")?, text(args, "name")?)?.into(),
+        "get-attribute" => chats::get_attribute::<Value>(text(args, "jid")?, text(args, "name")?)?.into(),
         "set-attribute" => {
             let (jid, name, value) = (text(args, "jid")?, text(args, "name")?, arg::<Value>(args, "value")?);
             match raw_json(&value) {
                 Some(raw) => plugin::chats::set_attribute(jid, name, raw).await?.into(),
-                None => chats::set(jid, name, value).await.map(Value::from)?,
+                None => chats::set_attribute(jid, name, value).await.map(Value::from)?,
             }
         }
         "initiate-otr" => chats::initiate_otr(text(args, "jid")?).await.map(Value::from)?,

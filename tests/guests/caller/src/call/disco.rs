@@ -7,15 +7,15 @@ use crate::json::option;
 
 pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
     Ok(match function {
-        "own-features-add" => disco::add_feature(text(args, "name")?).await?.into(),
-        "own-features-get" => disco::features()?.into(),
+        "own-features-add" => disco::own_features_add(text(args, "name")?).await?.into(),
+        "own-features-get" => disco::own_features_get()?.into(),
         "own-identities-add" => {
             let (category, kind, name) = (text(args, "category")?, text(args, "kind")?, text(args, "name")?);
             let lang = arg::<Option<String>>(args, "lang")?;
-            disco::add_identity(category, kind, name, lang.as_deref()).await?.into()
+            disco::own_identities_add(category, kind, name, lang.as_deref()).await?.into()
         }
-        "own-identities-get" => disco::identities()?.iter().map(identity).collect(),
-        "own-identities-clear" => disco::clear_identities().await.map(Value::from)?,
+        "own-identities-get" => disco::own_identities_get()?.iter().map(identity).collect(),
+        "own-identities-clear" => disco::own_identities_clear().await.map(Value::from)?,
         "get-identity" => {
             let (category, kind, jid) = (text(args, "category")?, text(args, "kind")?, text(args, "jid")?);
             option(disco::get_identity(category, kind, jid).await?, identity)

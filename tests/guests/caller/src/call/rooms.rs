@@ -39,14 +39,16 @@ pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
         }
         "set-subject" => rooms::set_subject(jid()?, text(args, "subject")?).await.map(Value::from)?,
         "set-role" => {
-            rooms::set_role(jid()?, text(args, "nick")?, text(args, "role")?, reason).await.map(Value::from)?
+            // Past the SDK, which has no words for what is none.
+            let (nick, role, reason) = (text(args, "nick")?, text(args, "role")?, reason.map(str::to_owned));
+            plugin::rooms::set_role(jid()?, nick, role, reason).await?.into()
         }
         "set-affiliation" => {
             let (user, affiliation) = (text(args, "user")?, text(args, "affiliation")?);
-            rooms::set_affiliation(jid()?, user, affiliation, reason).await.map(Value::from)?
+            plugin::rooms::set_affiliation(jid()?, user, affiliation, reason.map(str::to_owned)).await?.into()
         }
         "affiliations" => {
-            let people = rooms::affiliations(jid()?, text(args, "affiliation")?).await?;
+            let people = plugin::rooms::affiliations(jid()?, text(args, "affiliation")?).await?;
             let shown = people.iter().map(
                 |one| json!({ "jid": one.jid, "affiliation": one.affiliation, "nick": one.nick, "reason": one.reason }),
             );

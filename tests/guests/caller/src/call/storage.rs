@@ -27,6 +27,11 @@ pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
             let page = storage::list(text(args, "prefix")?, arg(args, "after")?, arg(args, "limit")?).await?;
             json!({ "keys": page.keys, "next": page.next })
         }
+        "entries" => {
+            let page = contract::entries(text(args, "prefix")?, arg(args, "after")?, arg(args, "limit")?).await?;
+            let shown = |one: contract::Entry| json!([one.key, String::from_utf8_lossy(&one.value)]);
+            json!({ "entries": page.entries.into_iter().map(shown).collect::<Vec<_>>(), "next": page.next })
+        }
         "keys" => storage::keys(text(args, "prefix")?).await?.into(),
         "compare-and-set" => {
             contract::compare_and_set(text(args, "key")?, bytes("expected")?, bytes("value")?, expires()?).await?.into()

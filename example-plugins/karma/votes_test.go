@@ -1,0 +1,14 @@
+package main
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestEachNameIsVotedForOnceInAText(t *testing.T) {
+	found := votes("Thanks, (juliet++)! romeo-- juliet++ c++/go++ ++ x")
+	wanted := []standing{{Name: "juliet", Points: 1}, {Name: "romeo", Points: -1}}
+	if !slices.Equal(found, wanted) {
+		t.Fatal(found)
+	}
+}

@@ -1,0 +1,95 @@
+// Reads a module from the standard input and writes it without types, and with each of its async functions handed to the SDK: that
+// tells of one which fails while nobody waits for it, which the runtime itself would not. No line moves; on a line where a function
+// is handed over, what follows it does. The arguments: the module's name, and whether it has types.
+
+const [name, isTyped] = process.argv.slice(1);
+const text = require("fs").readFileSync(0, "utf8");
+
+function stripped(text) {
+  try {
+    return require("amaro").transformSync(text, { mode: "strip-only" }).code;
+  } catch (error) {
+    process.stderr.write(`${error.startLine}:${error.startColumn + 1}: ${error.message ?? error}\n${error.snippet ?? ""}`);
+    process.exit(1);
+  }
+}
+
+// What is put in at which place: behind functions that end there, the innermost first, and before what begins there.
+const places = new Map();
+const place = (at) => places.get(at) ?? places.set(at, { behind: [], before: [] }).get(at);
+const addBehind = (at, what) => place(at).behind.unshift(what);
+const addBefore = (at, what) => place(at).before.push(what);
+const quoted = (value) => JSON.stringify(value);
+
+const isAsync = (node) => node?.async === true && !node.generator && /Function/.test(node.type);
+const label = (named, node) => quoted(`${named || "an async function"} at ${name}:${node.loc.start.line}`);
+const keyOf = (node) => (node.computed || node.key.type === "PrivateIdentifier" ? undefined : node.key.name ?? node.key.value);
+
+// The names of a scope's own async functions are bound anew where the scope begins: declarations stand before all that runs.
+function declared(body, at) {
+  const declarations = body.map((one) => (/^Export(Named|Default)Declaration$/.test(one.type) ? one.declaration : one));
+  const found = declarations.filter((one) => one?.type === "FunctionDeclaration" && one.id && isAsync(one));
+  addBefore(at, found.map((one) => `${one.id.name}=__noticing(${one.id.name},${label(one.id.name, one)});`).join(""));
+}
+
+function methods(node, isOf) {
+  const found = node.body.filter((one) => one.type === "MethodDefinition" && one.static === isOf && isAsync(one.value));
+  const named = found.filter((one) => one.kind === "method" && keyOf(one) !== undefined);
+  return named.map((one) => `__noticing.method(this${isOf ? "" : ".prototype"},${quoted(keyOf(one))},${label(keyOf(one), one)});`).join("");
+}
+
+// What the SDK is given it waits for itself.
+const ours = new Set();
+const isOurs = (callee) => callee.type === "Identifier" && ours.has(callee.name);
+
+function wrap(node, named) {
+  // By its property an arrow is called as it would be without.
+  const key = quoted(named ?? "");
+  const isNamed = node.id || named === undefined;
+  addBefore(node.start, isNamed ? "__noticing(" : `__noticing({${key}:`);
+  addBehind(node.end, `${isNamed ? "" : `}[${key}]`},${label(node.id?.name ?? named, node)})`);
+}
+
+function visit(node, parent) {
+  if (Array.isArray(node)) return node.forEach((one) => visit(one, parent));
+  if (typeof node?.type !== "string") return;
+  if (node.type === "ImportDeclaration" && node.source.value === "parlor") {
+    for (const one of node.specifiers) ours.add(one.local.name);
+  }
+  if (node.type === "Program") declared(node.body, node.body[0]?.directive ? node.body[0].end : 0);
+  if (node.type === "BlockStatement") declared(node.body, node.body[0]?.directive ? node.body[0].end : node.start + 1);
+  if (node.type === "ClassBody") {
+    const all = methods(node, false) + methods(node, true);
+    if (all) addBefore(node.start + 1, `static{${all}}`);
+  }
+  if (isAsync(node) && node.type !== "FunctionDeclaration") {
+    const isMethod = parent.type === "MethodDefinition" || (parent.type === "Property" && parent.method);
+    if (isMethod || (parent.type === "CallExpression" && isOurs(parent.callee))) {
+      // Nothing: it is the SDK's, or its class hands it over.
+    } else if (parent.type === "VariableDeclarator" && parent.id.type === "Identifier") wrap(node, parent.id.name);
+    else if (/^Property/.test(parent.type) && keyOf(parent) !== undefined) wrap(node, keyOf(parent));
+    else if (parent.type === "AssignmentExpression" && parent.left.type === "Identifier") wrap(node, parent.left.name);
+    else wrap(node);
+  }
+  for (const key of Object.keys(node)) {
+    if (key !== "type" && key !== "loc") visit(node[key], node);
+  }
+}
+
+function watched(text) {
+  try {
+    visit(require("acorn").parse(text, { ecmaVersion: "latest", sourceType: "module", locations: true }));
+  } catch {
+    // The runtime says what is wrong with it.
+    return text;
+  }
+  const parts = [];
+  let done = 0;
+  for (const at of [...places.keys()].sort((one, other) => one - other)) {
+    parts.push(text.slice(done, at), ...places.get(at).behind, ...places.get(at).before);
+    done = at;
+  }
+  return parts.join("") + text.slice(done);
+}
+
+process.stdout.write(watched(isTyped === "true" ? stripped(text) : text));

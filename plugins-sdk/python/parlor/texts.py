@@ -1,0 +1,12 @@
+"""Texts that are one of a few, for type checkers and for who asks whether something is one of them (`typing.get_args`)."""
+
+from typing import Literal
+
+#: What an occupant may do in a room for as long as the visit lasts (XEP-0045, section 5.1). Given to somebody, `none` kicks.
+Role = Literal["none", "visitor", "participant", "moderator"]
+
+#: How a person belongs to a room, whether there or not (XEP-0045, section 5.2). `outcast` is banned.
+Affiliation = Literal["none", "outcast", "member", "admin", "owner"]
+
+#: The kinds of messages.
+Kind = Literal["chat", "normal", "headline", "groupchat", "error"]
