@@ -354,6 +354,10 @@ function watching(call, by) {
 watching.method = (owner, name, by) => {
   Object.defineProperty(owner, name, { ...Object.getOwnPropertyDescriptor(owner, name), value: watching(owner[name], by) });
 };
+watching.object = (owner, methods) => {
+  for (const [name, by] of methods) watching.method(owner, name, by);
+  return owner;
+};
 Object.defineProperty(globalThis, "__noticing", { value: watching });
 
 function authors(by, promise) {

@@ -43,11 +43,12 @@ def occupant_of(message: Message) -> Optional[Occupant]:
     ...
 
 async def send(jid: str, message: Union[str, Outgoing]) -> str:
-    """Sends a text, or an `outgoing(…)`, to somebody; gives its id once it is queued on the stream. Needs `messages.send`."""
+    """Sends a text, or an `outgoing(…)`, to somebody; gives its id once it is queued on the stream. Needs `messages.send`. An older
+    name of `chats.send`."""
     ...
 
 async def say(room: str, message: Union[str, Outgoing]) -> str:
-    """The same to everybody in a room. Needs `rooms.send`. By the id that it gives a correction names it (`replace`); in replies and
+    """The same to everybody in a room, an older name of `rooms.send`. Needs `rooms.send`. By the id that it gives a correction names it (`replace`); in replies and
     reactions others name it by the room's own, the `stanza_id` of its echo, which `@on("message", own=True)` hears."""
     ...
 

@@ -333,12 +333,19 @@ class Failing {
   }
 }
 
+const failing = {
+  async later(after) {
+    await fails(after);
+  },
+};
+
 const handed = async () => Promise.reject(new RangeError("told to"));
 
 on("message", { prefix: "lose" }, async (message) => {
   const what = message.body.slice("lose ".length);
   if (what === "a function") fails(0);
   else if (what === "a method") new Failing().now();
+  else if (what === "an object's") failing.later(0);
   else if (what === "each") ["one"].forEach(async (one) => Promise.reject(new RangeError(one)));
   else if (what === "all") Promise.all([fails(0), fails(0)]);
   else if (what === "a promise") new Promise((_, broken) => broken(new RangeError("told to")));

@@ -62,10 +62,17 @@ function visit(node, parent) {
     const all = methods(node, false) + methods(node, true);
     if (all) addBefore(node.start + 1, `static{${all}}`);
   }
+  if (node.type === "ObjectExpression") {
+    const found = node.properties.filter((one) => one.method && isAsync(one.value) && keyOf(one) !== undefined);
+    if (found.length > 0) {
+      addBefore(node.start, "__noticing.object(");
+      addBehind(node.end, `,${JSON.stringify(found.map((one) => [keyOf(one), JSON.parse(label(keyOf(one), one))]))})`);
+    }
+  }
   if (isAsync(node) && node.type !== "FunctionDeclaration") {
     const isMethod = parent.type === "MethodDefinition" || (parent.type === "Property" && parent.method);
     if (isMethod || (parent.type === "CallExpression" && isOurs(parent.callee))) {
-      // Nothing: it is the SDK's, or its class hands it over.
+      // Nothing: it is the SDK's, or what it is a method of hands it over.
     } else if (parent.type === "VariableDeclarator" && parent.id.type === "Identifier") wrap(node, parent.id.name);
     else if (/^Property/.test(parent.type) && keyOf(parent) !== undefined) wrap(node, keyOf(parent));
     else if (parent.type === "AssignmentExpression" && parent.left.type === "Identifier") wrap(node, parent.left.name);
