@@ -509,7 +509,7 @@ static void in_call(void) {
       about ? " " : "", failure.place);
 }
 
-/* What the log says of it. */
+/* The text for the log. */
 static const char *logged(void) {
   return failure.where ? parlor_format("%s (%s)", failure.text, failure.where) : failure.text;
 }
@@ -742,7 +742,7 @@ static uint64_t milliseconds(double seconds) {
   if (!(exact > 0)) return 0;
   if (exact >= 0x1p63) return UINT64_MAX;
   uint64_t whole = (uint64_t)exact;
-  /* What a sum of times is off by is not worth another one. */
+  /* The error of a sum of times is not worth another one. */
   return exact - (double)whole > 1e-6 ? whole + 1 : whole;
 }
 

@@ -123,7 +123,7 @@ typedef struct parlor_command {
   const char *rest;       /* all that stands behind its name, as it was written */
 } parlor_command;
 
-/* What an occupant may do in a room for as long as the visit lasts (XEP-0045, section 5.1). Given to somebody, none kicks. */
+/* The roles of occupants, for as long as a visit lasts (XEP-0045, section 5.1). Giving none kicks. */
 #define PARLOR_ROLE_NONE "none"
 #define PARLOR_ROLE_VISITOR "visitor"
 #define PARLOR_ROLE_PARTICIPANT "participant"
@@ -505,7 +505,7 @@ parlor_error parlor_storage_delete(const char *key);
 /* All keys that begin so, in order; `*keys` has `*count` of them. Needs storage. */
 parlor_error parlor_storage_keys(const char *prefix, const char ***keys, size_t *count);
 
-/* What is kept under a key. */
+/* A key with its value. */
 typedef struct parlor_entry {
   const char *key;
   const char *text; /* as `parlor_storage_get` gives it */
@@ -581,7 +581,7 @@ extern struct parlor_call {
 #define PARLOR_LINE(line) PARLOR_LINE_TEXT(line)
 #define PARLOR_CALL(name) (parlor_called = (struct parlor_call){name, __FILE__ ":" PARLOR_LINE(__LINE__), NULL})
 
-/* What a generated function was called with is known, and its name is not. */
+/* A generated function is known by its argument alone. */
 #define parlor_done(...) (parlor_called.name = NULL, parlor_called.place = __FILE__ ":" PARLOR_LINE(__LINE__), parlor_done(__VA_ARGS__))
 #define parlor_fail(...) (PARLOR_CALL(NULL), parlor_fail(__VA_ARGS__))
 #define parlor_on(...) (PARLOR_CALL("parlor_on"), parlor_on(__VA_ARGS__))

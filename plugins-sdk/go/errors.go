@@ -131,7 +131,7 @@ func (failed *CallError) Where() string {
 	return strings.Join(where, " ")
 }
 
-// What the log says of an error.
+// Makes the text for the log.
 func logged(err error) string {
 	var failed *CallError
 	if errors.As(err, &failed) && failed.Where() != "" {

@@ -111,7 +111,7 @@ type Command struct {
 	Message *Message
 }
 
-// What an occupant may do in a room for as long as the visit lasts (XEP-0045, section 5.1). Given to somebody, RoleNone kicks.
+// The roles of occupants, for as long as a visit lasts (XEP-0045, section 5.1). Giving RoleNone kicks.
 const (
 	RoleNone        = "none"
 	RoleVisitor     = "visitor"

@@ -282,7 +282,7 @@ function inTurn(name, call, made) {
   });
 }
 
-// What waits for a call that ended begins with that: the task may end with it, and takes what it has begun along.
+// Begins a call that waits, at once when another one has ended: the task may end with that one, and takes along all that it has begun.
 function nextTurn() {
   refused.shift()?.();
   if (atOnce <= MOST_AT_ONCE) queue.shift()?.();
@@ -749,7 +749,7 @@ const addCommand = noticing("command", async (name, help, usage, handler, what) 
 // No more milliseconds than a number can count: who asks for more means for ever.
 const counted = (milliseconds) => Math.min(Math.round(milliseconds), Number.MAX_SAFE_INTEGER);
 
-// What the host counts in.
+// The host counts in milliseconds.
 const MOST_SECONDS = Number.MAX_SAFE_INTEGER / 1000;
 function milliseconds(place, seconds) {
   const number = typeof seconds === "bigint" ? Number(seconds) : seconds;
@@ -927,7 +927,7 @@ export const reply = noticing("reply", async (to, message) =>
 export const replyInChat = noticing("replyInChat", async (to, message) =>
   chats.send(to.kind === "groupchat" ? to.from : to.chat, answer(to, message)));
 
-// What they were called before.
+// The older names.
 export const send = (jid, message) => chats.send(jid, message);
 export const say = (room, message) => rooms.send(room, message);
 

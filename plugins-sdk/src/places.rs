@@ -50,7 +50,7 @@ macro_rules! places {
 }
 
 places! {
-    /// What an occupant may do in a room for as long as the visit lasts (XEP-0045, section 5.1).
+    /// The role of an occupant, for as long as a visit lasts (XEP-0045, section 5.1).
     Role, "role" {
         /// It is not in the room; given to somebody, it kicks.
         None = "none",

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-#: What an occupant may do in a room for as long as the visit lasts (XEP-0045, section 5.1). Given to somebody, `none` kicks.
+#: The roles of occupants, for as long as a visit lasts (XEP-0045, section 5.1). Giving `none` kicks.
 Role = Literal["none", "visitor", "participant", "moderator"]
 
 #: How a person belongs to a room, whether there or not (XEP-0045, section 5.2). `outcast` is banned.

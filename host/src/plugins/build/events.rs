@@ -9,7 +9,7 @@ use super::{Language, read_text};
 use crate::nearest::nearest;
 use crate::permissions::table;
 
-/// What subscribes to an event that it is given first, and what fires one.
+/// The functions that subscribe to the event that they are given first, and those that fire one.
 fn words(language: Language) -> (&'static [&'static str], &'static [&'static str]) {
     match language {
         Language::Rust => (&["on"], &["emit"]),

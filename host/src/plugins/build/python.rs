@@ -95,10 +95,10 @@ const WITHIN: [&str; 11] = [
     "turns.py",
 ];
 
-/// What of that runs where there is no host, too.
+/// The files of it that run where there is no host, too.
 const RUNS_OUTSIDE: [&str; 5] = ["__init__.py", "listen.py", "messages.py", "records.py", "said.py"];
 
-/// What stands in the place of the rest there.
+/// The files that replace the rest there.
 const OUTSIDE: &[(&str, &str)] = &[
     ("guest.py", include_str!("../../../../plugins-sdk/python/outside/guest.py")),
     ("host.py", include_str!("../../../../plugins-sdk/python/outside/host.py")),

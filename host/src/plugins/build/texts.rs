@@ -4,7 +4,7 @@
 pub(super) struct Few {
     /// How it is called as a type.
     pub(super) name: &'static str,
-    /// What it may be.
+    /// Its values.
     pub(super) values: &'static [&'static str],
     /// The fields and arguments that are one: the grouping or record, and the name.
     places: &'static [(&'static str, &'static str)],

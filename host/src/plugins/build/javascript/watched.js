@@ -14,7 +14,7 @@ function stripped(text) {
   }
 }
 
-// What is put in at which place: behind functions that end there, the innermost first, and before what begins there.
+// The parts to put in, by place: behind functions that end there, the innermost first, and before what begins there.
 const places = new Map();
 const place = (at) => places.get(at) ?? places.set(at, { behind: [], before: [] }).get(at);
 const addBehind = (at, what) => place(at).behind.unshift(what);
@@ -38,7 +38,7 @@ function methods(node, isOf) {
   return named.map((one) => `__noticing.method(this${isOf ? "" : ".prototype"},${quoted(keyOf(one))},${label(keyOf(one), one)});`).join("");
 }
 
-// What the SDK is given it waits for itself.
+// The SDK waits itself for each function that it is given.
 const ours = new Set();
 const isOurs = (callee) => callee.type === "Identifier" && ours.has(callee.name);
 

@@ -27,7 +27,7 @@ const ADDED: [(&str, &str); 1] = [(
 /// Calls that take an element of the SDK's in the place of XML.
 const TAKES_ELEMENTS: [&str; 2] = ["send", "send-iq"];
 
-/// What is sent.
+/// The record of a message to be sent.
 const OUTGOING: &str = "types.Outgoing";
 
 /// What the SDK makes of a stream and of how it ended.
@@ -98,7 +98,7 @@ impl Stub<'_> {
         for id in self.interface.types.values() {
             let mut declared = String::new();
             self.declare(&mut declared, *id);
-            // What may be left out, and times, are what the SDK makes of a record.
+            // Defaults and times of the standard library are the SDK's work.
             let plain = declared.replace(" = ...", "").replace(": datetime", ": str");
             out += &plain.replace("Union[str, datetime, None]", "Optional[str]");
             for few in texts::ALL {
