@@ -67,7 +67,7 @@ async fn house() -> House {
 /// No call waits any more.
 async fn nothing_waits(house: &House) {
     let instance = house.instance(FULL).await;
-    assert_eq!((*instance.waits().borrow(), instance.open_archive_queries()), (0, 0));
+    assert_eq!((instance.waits().borrow().for_session, instance.open_archive_queries()), (0, 0));
 }
 
 /// An error that is told as such; what asks for many pages tells it at the end.

@@ -35,7 +35,7 @@ async fn settled(house: &House) -> u64 {
     for plugin in [FULL, BARE] {
         house.call(plugin, "user.jid", Value::Null).await.ok();
     }
-    assert!(*house.instance(FULL).await.waits().borrow() >= 20);
+    assert!(house.instance(FULL).await.waits().borrow().for_session >= 20);
     order
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use parlor::account::{Connection, Shared};
+use parlor::account::{Asker, Connection, Shared};
 use parlor::config::{AccountName, Config, Overrides};
 use parlor::event::{Event, Payload};
 use parlor::host::Host;
@@ -640,13 +640,13 @@ impl Ears {
     /// Fires an event, as a plugin does.
     pub(crate) async fn emit(&self, name: &str, payload: &Value) {
         let (by, payload) = (self.id, Payload::Json(payload.to_string().into()));
-        self.shared.ask(|answer| Command::Emit { by, name: name.into(), payload, answer }).await.unwrap();
+        self.shared.ask(Asker::Host, |answer| Command::Emit { by, name: name.into(), payload, answer }).await.unwrap();
     }
 
     /// Adds a promise, as a plugin does.
     pub(crate) async fn promise(&self, name: &str) {
         let (by, names) = (self.id, vec![name.into()]);
-        self.shared.ask(|answer| Command::AddPromises { by, names, most: 1_000, answer }).await.unwrap();
+        self.shared.ask(Asker::Host, |answer| Command::AddPromises { by, names, most: 1_000, answer }).await.unwrap();
     }
 
     /// Whether an order was not answered yet.

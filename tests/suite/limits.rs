@@ -229,7 +229,8 @@ async fn open_calls() {
     let house = Plan::offline().caller(FULL, |entry| entry.limit("open_calls", 8)).start().await;
     house.ears().promise("go").await;
     let waits = house.order(FULL, "deed.wait-until", json!({ "promise": "go", "times": 13 })).await;
-    assert_eq!(*house.instance(FULL).await.waits().wait_for(|waits| *waits >= 8).await.unwrap(), 8);
+    let mut open = house.instance(FULL).await.waits();
+    assert_eq!(open.wait_for(|waits| waits.for_session >= 8).await.unwrap().for_session, 8);
     house.ears().emit("go", &Value::Null).await;
     let outcome = house.answer(FULL, "deed.wait-until", waits).await.ok();
     assert_eq!((&outcome["came"], &outcome["failed"]), (&json!(8), &json!(5)), "{outcome}");
