@@ -487,7 +487,7 @@ async fn grafted_ends(house: &House, reason: &str) {
     house.call(BARE, "user.jid", Value::Null).await.ok();
 }
 
-/// The bindings keep the block of each event's fields, 384 bytes, unless the SDK frees it.
+/// The bindings keep the block of each event's fields, 416 bytes, unless the SDK frees it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_needs_no_more_memory_for_many_events_than_for_few() {
     const EVENTS: u64 = 20_000;
