@@ -75,6 +75,10 @@ pub(crate) enum Deed {
     TrapInFlight,
     /// `unread-streams`: opens streams of the archive and reads none of them.
     UnreadStreams,
+    /// `convoy`: begins as many calls as it may, polls none of them while it computes for a while, and again.
+    Convoy,
+    /// `convoy-storage`: the same with writes to its storage.
+    ConvoyStorage,
     /// `fill-memory`: fills 16 MiB without end.
     FillMemory,
     /// `arm-realloc`: its allocator does not return from where the host puts a text of 77,777 bytes.
@@ -127,6 +131,8 @@ impl FromStr for Deed {
             "handles" => Self::Handles,
             "trap-in-flight" => Self::TrapInFlight,
             "unread-streams" => Self::UnreadStreams,
+            "convoy" => Self::Convoy,
+            "convoy-storage" => Self::ConvoyStorage,
             "fill-memory" => Self::FillMemory,
             "arm-realloc" => Self::ArmRealloc,
             "bad-utf8" => Self::BadUtf8,
@@ -198,11 +204,7 @@ impl Deed {
                 }
                 Ok("wrote 10000 lines".to_owned())
             }
-            Self::OddLog => {
-                info!("red \u{1b}[31m and\nERROR forged=true a second line \u{202e}\0");
-                info!("{}", "long ".repeat(10_000));
-                Ok("wrote odd lines".to_owned())
-            }
+            Self::OddLog => Ok(odd_log()),
             Self::BigArgument => {
                 settings::set("behaviour", "x".repeat(8 << 20)).await?;
                 Ok("it was taken".to_owned())
@@ -226,6 +228,10 @@ impl Deed {
             }
             Self::TrapInFlight => trap_in_flight().await,
             Self::UnreadStreams => unread_streams().await,
+            Self::Convoy => convoy(|_| emit("unruly", ())).await,
+            Self::ConvoyStorage => {
+                convoy(|number| storage::set_bytes(format!("key{number}"), vec![0; 1_024], None)).await
+            }
             Self::FillMemory => wicked::fill(),
             Self::ArmRealloc => {
                 wicked::arm();
@@ -240,6 +246,12 @@ impl Deed {
             Self::SearchMemory => Ok(wicked::search()),
         }
     }
+}
+
+fn odd_log() -> String {
+    info!("red \u{1b}[31m and\nERROR forged=true a second line \u{202e}\0");
+    info!("{}", "long ".repeat(10_000));
+    "wrote odd lines".to_owned()
 }
 
 async fn wait_for_word() -> Result<String> {
@@ -265,6 +277,29 @@ async fn open_calls() -> Result<String> {
         timers::sleep(Duration::from_millis(100)).await;
     }
     Ok(format!("{} of 10000 refused", refused.get()))
+}
+
+/// Begins as many calls as it may, and then computes for less than ends it, so that nobody polls them.
+async fn convoy<F: Future<Output = Result<()>> + 'static>(call: impl Fn(u32) -> F) -> Result<String> {
+    const CALLS: u32 = 250;
+    // Some tenths of a second; a plugin has no clock.
+    const TURNS: u64 = 500_000_000;
+    loop {
+        for number in 0..CALLS {
+            let call = call(number);
+            // Some are refused while those of before wait.
+            spawn(async move {
+                let _ = call.await;
+                Ok(())
+            });
+        }
+        // They begin before the next line runs.
+        timers::sleep(Duration::from_millis(1)).await;
+        for turn in 0..TURNS {
+            black_box(turn);
+        }
+        timers::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 /// Everything at once that the host keeps for a plugin, and then a trap.

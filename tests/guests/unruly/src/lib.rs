@@ -43,6 +43,7 @@ impl Behaviour {
             "initialize-never-returns" => Self::Initialize(Deed::WaitForEver),
             "initialize-sleeps" => Self::Initialize(Deed::Sleep),
             "initialize-naps" => Self::Initialize(Deed::Nap),
+            "initialize-lets-go" => Self::Initialize(Deed::LetGo),
             "initialize-adds-command" => Self::Initialize(Deed::AddCommand),
             "initialize-waits-for-roster" => Self::Initialize(Deed::WaitForRoster),
             "watches" => Self::Watch,

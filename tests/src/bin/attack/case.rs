@@ -4,10 +4,10 @@ use anyhow::Result;
 use futures_util::future::LocalBoxFuture;
 
 use crate::trial::Trial;
-use crate::{between, calls, cpu, loading, memory, operator, peer, secrets, sends, wasi};
+use crate::{between, calls, cpu, fairness, loading, memory, operator, peer, secrets, sends, wasi};
 
 /// How many there are on the list of threats.
-pub(crate) const TOTAL: u8 = 84;
+pub(crate) const TOTAL: u8 = 85;
 
 /// One attack.
 pub(crate) struct Case {
@@ -31,7 +31,7 @@ macro_rules! case {
 pub(crate) use case;
 
 /// Some of each heading, less than a minute in all: what the suite runs each time.
-pub(crate) const QUICK: &[u8] = &[1, 3, 10, 19, 20, 22, 30, 38, 44, 46, 50, 53, 59, 62, 68, 71, 75, 80, 84];
+pub(crate) const QUICK: &[u8] = &[1, 3, 10, 19, 20, 22, 30, 38, 44, 46, 50, 53, 59, 62, 68, 71, 75, 80, 84, 85];
 
 /// All that are written, by number.
 pub(crate) fn all() -> Vec<Case> {
@@ -46,6 +46,7 @@ pub(crate) fn all() -> Vec<Case> {
         between::cases(),
         secrets::cases(),
         operator::cases(),
+        fairness::cases(),
     ];
     let mut all: Vec<Case> = all.into_iter().flatten().collect();
     all.sort_by_key(|case| case.number);

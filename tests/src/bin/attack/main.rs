@@ -14,6 +14,7 @@ mod trial;
 mod between;
 mod calls;
 mod cpu;
+mod fairness;
 mod loading;
 mod memory;
 mod operator;
