@@ -49,6 +49,13 @@ pub fn pages() -> Result<BTreeMap<String, String>> {
     Ok(pages.into_iter().map(|(name, text)| (name, format!("{MADE}{}\n", text.trim_end()))).collect())
 }
 
+/// Every call of the contract, as `grouping.function`: read from `wit/`, so that a new one is there by itself.
+pub fn calls() -> Result<Vec<String>> {
+    let interfaces = contract::read()?;
+    let calls = interfaces.iter().flat_map(|one| one.functions().map(move |name| format!("{}.{name}", one.name)));
+    Ok(calls.collect())
+}
+
 /// Where the pages are.
 pub fn folder() -> PathBuf {
     root().join("docs")

@@ -35,6 +35,13 @@ struct Item {
     is_function: bool,
 }
 
+impl Interface {
+    /// The names of its functions, as they stand in the contract.
+    pub(super) fn functions(&self) -> impl Iterator<Item = &str> {
+        self.items.iter().filter(|item| item.is_function).map(|item| item.name.as_str())
+    }
+}
+
 /// All interfaces that a plugin imports, by name; `types` last.
 pub(super) fn read() -> Result<Vec<Interface>> {
     let folder = root().join("wit");
