@@ -424,6 +424,27 @@ fn a_request_is_accepted_when_the_roster_says_so_and_denied_at_once() {
 }
 
 /// XEP-0172, section 4.1. Events `contactRequest`.
+/// Row 66: nobody has to be asked who has asked for it first.
+#[test]
+fn a_contact_that_we_have_asked_to_see_is_let_see_us_in_return() {
+    let asks = |settings: Settings, entry: RosterItem| {
+        let mut desk = Desk::new(settings);
+        desk.run(Session::plugins_initialized);
+        desk.bind();
+        desk.roster(vec![entry]);
+        desk.forget();
+        desk.presence(presence(ROMEO, PresenceKind::Subscribe));
+        desk.lines()
+    };
+    let pending = RosterItem { ask: true, ..item(ROMEO, "none") };
+    let accepted = ["> subscribed to romeo@example.org"];
+    assert_eq!(asks(Settings::default(), pending.clone()), accepted);
+    assert_eq!(asks(Settings::default(), item(ROMEO, "to")), accepted);
+    assert_eq!(asks(Settings::default(), item(ROMEO, "none")), ["contactRequest"], "it was put down, and not asked");
+    let closed = settings(&[("allow_contact_requests", false.into())]);
+    assert_eq!(asks(closed, pending), ["> unsubscribed to romeo@example.org"], "the owner wants none");
+}
+
 #[test]
 fn who_asks_may_say_what_it_is_called() {
     let paris = "paris@example.org";
