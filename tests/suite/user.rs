@@ -182,7 +182,7 @@ async fn a_log_out_forgets_the_session_and_a_log_in_begins_another() {
     house.call(FULL, "user.login", again).await.fails("other");
 }
 
-/// Rows 51, 54.
+/// Rows 31, 51, 54.
 /// Settings `auto_login`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_logs_in_with_a_password_of_its_own() {
@@ -206,7 +206,9 @@ async fn a_plugin_logs_in_with_a_password_of_its_own() {
     // The account lives on: the next one counts.
     house.call(FULL, "user.login", with(&format!("{jid}/mine"), &house.account().password)).await.ok();
     house.call(FULL, "user.jid", Value::Null).await.is(format!("{jid}/mine"));
-    // A log-in is done before the roster has come.
+    // It is known by then what the server can do; the roster has not come yet.
+    house.call(FULL, "archive.query", json!({ "max": 1 })).await.ok();
+    house.call(FULL, "api.wait-until", json!({ "promise": "discoInitialized" })).await.is("none");
     house.call(FULL, "api.wait-until", json!({ "promise": "rosterContactsFetched" })).await.is("none");
     house.call(FULL, "connection.disconnect", Value::Null).await.ok();
     house.call(FULL, "contacts.get-all", Value::Null).await.is(json!([]));

@@ -1,6 +1,7 @@
 //! From the first log-in to the last good-bye: which events come when, and what a lost stream takes with it.
 //!
-//! The order on connecting is API.md's. It waits for two things, each with a dead-line: the roster, and the automatic joins.
+//! The order on connecting is that of `docs/events.md`. It waits for three things, each with a deadline: what the server and the
+//! own account can do, the roster, and the automatic joins.
 
 use std::time::Duration;
 
@@ -70,6 +71,10 @@ impl Session {
         self.fire(if comes_back { "reconnected" } else { "connected" }, Payload::None, turn);
         self.feedback(self.status.value, self.status.message.clone(), turn);
         self.fire_once("statusInitialized", turn);
+    }
+
+    /// The server and the own account have said what they can do, or will not: go on.
+    pub(super) fn disco_settled(&mut self, turn: &mut Turn<'_>) {
         self.ask_server(turn);
         self.fire_once("discoInitialized", turn);
         self.fire_once("rosterInitialized", turn);

@@ -303,6 +303,7 @@ impl Session {
                 deadlines::Late::ServerAgain => self.ask_server_again(turn),
                 deadlines::Late::CarbonsAgain => self.ask_carbons_again(turn),
                 deadlines::Late::RoomAgain(room) => self.ask_about_again(&room, turn),
+                deadlines::Late::Discovery => self.discovery_late(turn),
                 deadlines::Late::Doubts => self.doubts_end(turn),
                 deadlines::Late::Caps => self.caps_due(turn),
             }

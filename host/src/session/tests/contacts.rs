@@ -7,6 +7,7 @@ const NURSE: &str = "nurse@example.org";
 fn with_versions(desk: &mut Desk) {
     let own = FullJid::new("bot@example.org/house").unwrap();
     desk.run(|session, now, effects| session.bound(own, Offers { roster_versions: true }, now, effects));
+    desk.go_on_to_roster();
 }
 
 fn asked_version(desk: &Desk) -> Option<String> {
@@ -423,7 +424,6 @@ fn a_request_is_accepted_when_the_roster_says_so_and_denied_at_once() {
     assert_eq!(desk.session.questions.len(), 0);
 }
 
-/// XEP-0172, section 4.1. Events `contactRequest`.
 /// Row 66: nobody has to be asked who has asked for it first.
 #[test]
 fn a_contact_that_we_have_asked_to_see_is_let_see_us_in_return() {
@@ -445,6 +445,7 @@ fn a_contact_that_we_have_asked_to_see_is_let_see_us_in_return() {
     assert_eq!(asks(closed, pending), ["> unsubscribed to romeo@example.org"], "the owner wants none");
 }
 
+/// XEP-0172, section 4.1. Events `contactRequest`.
 #[test]
 fn who_asks_may_say_what_it_is_called() {
     let paris = "paris@example.org";

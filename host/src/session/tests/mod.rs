@@ -221,6 +221,20 @@ impl Desk {
     fn bind(&mut self) {
         let own = FullJid::new("bot@example.org/house").unwrap();
         self.run(|session, now, effects| session.bound(own, Offers::default(), now, effects));
+        self.bind_alone();
+        self.go_on_to_roster();
+    }
+
+    /// The server and the account have had their time to say what they can do.
+    fn go_on_to_roster(&mut self) {
+        self.run(|session, now, effects| {
+            let turn = &mut session.turn(now, effects);
+            session.discovery_late(turn);
+        });
+    }
+
+    /// The stream is up, and nobody has answered yet.
+    fn bind_alone(&mut self) {
     }
 
     fn command(&mut self, command: Command) {
