@@ -10,8 +10,8 @@ use crate::stanza::ns;
 
 pub use crate::places::{Affiliation, Role};
 pub use wit::{
-    Chat, Command, Contact, Extensions, Fallback, Feature, Invite, Message, Occupant, Outgoing, Payload, Reactions,
-    Reply, Resource, Room, StanzaError, Status, View,
+    Actor, Chat, Command, Contact, Extensions, Fallback, Feature, Invite, Message, Occupant, Outgoing, Payload,
+    Reactions, Reply, Resource, Room, StanzaError, Status, View,
 };
 
 /// The hint that what has no text is to be kept all the same (XEP-0334).

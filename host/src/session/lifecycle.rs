@@ -9,7 +9,6 @@ use jid::{FullJid, Jid};
 use jiff::Timestamp;
 
 use crate::event::Payload;
-use crate::session::cards::Cards;
 use crate::session::messages::Numbering;
 use crate::session::names;
 use crate::session::presence::PRESENCE_PATIENCE;
@@ -71,11 +70,11 @@ impl Session {
         self.fire(if comes_back { "reconnected" } else { "connected" }, Payload::None, turn);
         self.feedback(self.status.value, self.status.message.clone(), turn);
         self.fire_once("statusInitialized", turn);
+        self.ask_server(turn);
     }
 
     /// The server and the own account have said what they can do, or will not: go on.
     pub(super) fn disco_settled(&mut self, turn: &mut Turn<'_>) {
-        self.ask_server(turn);
         self.fire_once("discoInitialized", turn);
         self.fire_once("rosterInitialized", turn);
         self.ask_roster(turn);
@@ -266,7 +265,7 @@ impl Session {
     /// API row 34.
     fn forget_session(&mut self, turn: &mut Turn<'_>) {
         self.roster.end();
-        self.cards = Cards::default();
+        self.forget_cards();
         self.promises.end_host_waits(turn.out);
         let fresh: Vec<&str> = names::promises().filter(|name| *name != names::PLUGINS_INITIALIZED).collect();
         self.promises.rearm(&fresh);

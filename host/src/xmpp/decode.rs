@@ -239,6 +239,7 @@ fn read_message(
         invite: found.invite,
         declined: found.declined,
         room_status: found.room_status,
+        affiliation: found.affiliation,
         from,
         to,
         raw: RawStanza(Arc::new(Stanza::Message(message))),
