@@ -21,7 +21,7 @@ pub use adhoc::{AdHoc, AdHocAction, AdHocAnswer, AdHocRefusal, AdHocRequest, AdH
 pub use archive::{ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Cursor, MAM};
 pub use message::{Carbon, Draft, Extensions, Fallback, Hint, Message, MessageKind, REPLY, Reactions, ReplyTo};
 pub use rooms::{
-    Affiliated, Bookmark, BookmarkChange, BookmarkPlace, FormField, History, Invitation, Invite, MAX_AFFILIATED,
+    Actor, Affiliated, Bookmark, BookmarkChange, BookmarkPlace, FormField, History, Invitation, Invite, MAX_AFFILIATED,
     MAX_BOOKMARKS, MAX_FORM_FIELDS, MucUser, RoomJoin,
 };
 

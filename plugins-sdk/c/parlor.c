@@ -1133,6 +1133,46 @@ parlor_error parlor_rooms_open(const char *room, const char *nick, const char *p
   return parlor_done(parlor_plugin_rooms_open(&jid, &attributes, &opened, &error), &error);
 }
 
+static size_t field_count(const parlor_field *fields) {
+  size_t count = 0;
+  while (fields && fields[count].name) count++;
+  return count;
+}
+
+/* Several fields of one name, one behind the other, are several values of one. */
+static parlor_plugin_rooms_list_tuple2_string_config_value_t room_config(const parlor_field *fields) {
+  size_t count = field_count(fields), pairs_count = 0;
+  parlor_plugin_rooms_tuple2_string_config_value_t *pairs = parlor_memory(count * sizeof *pairs);
+  for (size_t at = 0, end; at < count; at = end) {
+    for (end = at + 1; end < count && !strcmp(fields[end].name, fields[at].name);) end++;
+    plugin_string_t *texts = parlor_memory((end - at) * sizeof *texts);
+    for (size_t one = at; one < end; one++) texts[one - at] = parlor_text(fields[one].value);
+    parlor_plugin_rooms_config_value_t value = {.tag = PARLOR_PLUGIN_ROOMS_CONFIG_VALUE_TEXT, .val.text = texts[0]};
+    if (end > at + 1) {
+      value.tag = PARLOR_PLUGIN_ROOMS_CONFIG_VALUE_TEXTS;
+      value.val.texts = (plugin_list_string_t){texts, end - at};
+    }
+    pairs[pairs_count++] = (parlor_plugin_rooms_tuple2_string_config_value_t){parlor_text(fields[at].name), value};
+  }
+  return (parlor_plugin_rooms_list_tuple2_string_config_value_t){pairs, pairs_count};
+}
+
+parlor_error parlor_rooms_open_configured(const char *room, const char *nick, const char *password, const parlor_field *config) {
+  plugin_string_t jid = parlor_text(room);
+  parlor_plugin_rooms_attributes_t attributes = {
+      .nick = option(nick), .password = option(password), .auto_configure = true, .roomconfig = room_config(config)};
+  parlor_plugin_types_room_t opened;
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_rooms_open(&jid, &attributes, &opened, &error), &error);
+}
+
+parlor_error parlor_rooms_configure(const char *room, const parlor_field *config) {
+  plugin_string_t jid = parlor_text(room);
+  parlor_plugin_rooms_list_tuple2_string_config_value_t fields = room_config(config);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_rooms_configure(&jid, &fields, &error), &error);
+}
+
 parlor_error parlor_rooms_close(const char *room) {
   plugin_string_t jid = parlor_text(room);
   parlor_plugin_types_error_t error;
@@ -1321,6 +1361,18 @@ parlor_error parlor_settings_set(const char *key, const char *json) {
   plugin_string_t name = parlor_text(key), value = parlor_text(json);
   parlor_plugin_types_error_t error;
   return parlor_done(parlor_plugin_settings_set(&name, &value, &error), &error);
+}
+
+parlor_error parlor_settings_update(const parlor_field *values) {
+  size_t count = field_count(values);
+  parlor_plugin_settings_tuple2_string_json_t *pairs = parlor_memory(count * sizeof *pairs);
+  for (size_t at = 0; at < count; at++) {
+    pairs[at].f0 = parlor_text(values[at].name);
+    pairs[at].f1 = parlor_text(values[at].value);
+  }
+  parlor_plugin_settings_list_tuple2_string_json_t list = {pairs, count};
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_settings_update(&list, &error), &error);
 }
 
 /* NULL for ever. What is to last for less than a millisecond lasts for one. */
@@ -1519,6 +1571,49 @@ static const parlor_contact *shown_contact(const parlor_plugin_types_contact_t *
       .jid = some(all->jid), .fullname = some(all->fullname), .subscription = some(all->subscription),
       .chat_status = some(all->chat_status), .status = maybe(all->status), .requesting = all->requesting, .all = all};
   return shown;
+}
+
+const char *parlor_contact_get(const parlor_contact *contact, const char *name) {
+  const parlor_plugin_types_contact_t *all = contact->all;
+  if (!strcmp(name, "id") || !strcmp(name, "jid")) return contact->jid;
+  if (!strcmp(name, "fullname")) return contact->fullname;
+  if (!strcmp(name, "user_id")) return some(all->user_id);
+  if (!strcmp(name, "subscription")) return contact->subscription;
+  if (!strcmp(name, "ask")) return maybe(all->ask);
+  if (!strcmp(name, "requesting")) return contact->requesting ? "true" : "false";
+  if (!strcmp(name, "chat_status")) return contact->chat_status;
+  if (!strcmp(name, "status")) return contact->status;
+  if (!strcmp(name, "image")) return maybe(all->image);
+  if (!strcmp(name, "image_type")) return maybe(all->image_type);
+  if (!strcmp(name, "url")) return maybe(all->url);
+  if (!strcmp(name, "vcard_updated")) return all->vcard_updated.is_some ? some(all->vcard_updated.val) : NULL;
+  if (strcmp(name, "groups")) return NULL;
+  const char *groups = "";
+  for (size_t at = 0; at < all->groups.len; at++)
+    groups = parlor_format("%s%s%s", groups, at ? "," : "", parlor_quote(some(all->groups.ptr[at])));
+  return parlor_format("[%s]", groups);
+}
+
+const char *parlor_contact_address(const parlor_contact *contact) {
+  return contact->jid;
+}
+
+const char *parlor_room_address(const parlor_room *room) {
+  return room->jid;
+}
+
+const char *parlor_occupant_address(const parlor_occupant *occupant) {
+  return parlor_format("%s/%s", occupant->room, occupant->nick);
+}
+
+const char *parlor_text_address(const char *address) {
+  return address;
+}
+
+parlor_error parlor_vcard_update(const char *address, bool again) {
+  plugin_string_t jid = parlor_text(address);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_vcard_update(&jid, again, &error), &error);
 }
 
 static const parlor_invite *shown_invite(const parlor_plugin_types_invite_t *all) {

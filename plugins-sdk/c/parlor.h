@@ -326,6 +326,21 @@ parlor_error parlor_occupant_of(const parlor_message *message, const parlor_occu
  * the nickname is that of the settings. Needs rooms.join for it. */
 parlor_error parlor_rooms_open(const char *room, const char *nick, const char *password);
 
+/* A name with a value. A list of them ends with one whose name is NULL. */
+typedef struct parlor_field {
+  const char *name, *value;
+} parlor_field;
+
+/* The same, and configures a room that this makes: by fields named without muc#roomconfig_, whose values are texts; yes and no are
+ * "true" and "false", and several values are several fields of one name, one behind the other. Needs rooms.configure for it as well.
+ *
+ *     parlor_rooms_open_configured(room, "coolguy69", NULL, (parlor_field[]){{"membersonly", "true"}, {"whois", "anyone"}, {0}});
+ */
+parlor_error parlor_rooms_open_configured(const char *room, const char *nick, const char *password, const parlor_field *config);
+
+/* Changes fields of a room's configuration, named and written as above; the others stay as they are. Needs rooms.configure for it. */
+parlor_error parlor_rooms_configure(const char *room, const parlor_field *config);
+
 /* Leaves it. Needs rooms.join for it. */
 parlor_error parlor_rooms_close(const char *room);
 
@@ -342,6 +357,34 @@ parlor_error parlor_rooms_set_role(const char *room, const char *nick, const cha
 
 /* Gives a person an affiliation: none, outcast, member, admin or owner. */
 parlor_error parlor_rooms_set_affiliation(const char *room, const char *jid, const char *affiliation, const char *reason);
+
+/* ---- People ------------------------------------------------------------------------------------------------------------ */
+
+/* One attribute of a contact by its name: ask, chat_status, fullname, groups, id, image, image_type, jid, requesting, status,
+ * subscription, url, user_id or vcard_updated. The groups are JSON, requesting is "true" or "false". NULL where there is none of this
+ * name, or it has no value. */
+const char *parlor_contact_get(const parlor_contact *contact, const char *name);
+
+/* The address of an entity: a text as it is, the JID of a contact or room, and of an occupant the room with the nickname. So what
+ * takes an address takes each of them: parlor_vcard_update(parlor_address(occupant), false) */
+#define parlor_address(entity)                        \
+  _Generic((entity),                                  \
+      const parlor_contact *: parlor_contact_address, \
+      parlor_contact *: parlor_contact_address,       \
+      const parlor_room *: parlor_room_address,       \
+      parlor_room *: parlor_room_address,             \
+      const parlor_occupant *: parlor_occupant_address, \
+      parlor_occupant *: parlor_occupant_address,     \
+      default: parlor_text_address)(entity)
+
+const char *parlor_contact_address(const parlor_contact *contact);
+const char *parlor_room_address(const parlor_room *room);
+const char *parlor_occupant_address(const parlor_occupant *occupant);
+const char *parlor_text_address(const char *address);
+
+/* Fetches somebody's visiting card, so that their contact, open chat or occupant shows it; `again` even where it is known. Needs
+ * vcard.read for the address. */
+parlor_error parlor_vcard_update(const char *address, bool again);
 
 /* ---- Archives ---------------------------------------------------------------------------------------------------------- */
 
@@ -487,6 +530,12 @@ size_t parlor_settings_get_list(const char *key, const char ***items);
 /* Changes a setting, as JSON, for this account and this process. Free. */
 parlor_error parlor_settings_set(const char *key, const char *json);
 
+/* Adds settings, and new defaults for those that are there, as JSON; what the owner or `parlor_settings_set` gave goes on to win. Free.
+ *
+ *     parlor_settings_update((parlor_field[]){{"limit", "12"}, {"greeting", parlor_quote("Hello")}, {0}});
+ */
+parlor_error parlor_settings_update(const parlor_field *values);
+
 /* Keeps a text under a key, on the disk when this returns, for ever (0) or for so many seconds. NULL is PARLOR_INVALID. Needs
  * storage. */
 parlor_error parlor_storage_set(const char *key, const char *text, double expires);
@@ -608,6 +657,8 @@ extern struct parlor_call {
 #define parlor_acknowledge(...) (PARLOR_CALL("parlor_acknowledge"), parlor_acknowledge(__VA_ARGS__))
 #define parlor_occupant_of(...) (PARLOR_CALL("parlor_occupant_of"), parlor_occupant_of(__VA_ARGS__))
 #define parlor_rooms_open(...) (PARLOR_CALL("parlor_rooms_open"), parlor_rooms_open(__VA_ARGS__))
+#define parlor_rooms_open_configured(...) (PARLOR_CALL("parlor_rooms_open_configured"), parlor_rooms_open_configured(__VA_ARGS__))
+#define parlor_rooms_configure(...) (PARLOR_CALL("parlor_rooms_configure"), parlor_rooms_configure(__VA_ARGS__))
 #define parlor_rooms_close(...) (PARLOR_CALL("parlor_rooms_close"), parlor_rooms_close(__VA_ARGS__))
 #define parlor_rooms_occupant(...) (PARLOR_CALL("parlor_rooms_occupant"), parlor_rooms_occupant(__VA_ARGS__))
 #define parlor_rooms_kick(...) (PARLOR_CALL("parlor_rooms_kick"), parlor_rooms_kick(__VA_ARGS__))
@@ -618,6 +669,8 @@ extern struct parlor_call {
 #define parlor_api_send(...) (PARLOR_CALL("parlor_api_send"), parlor_api_send(__VA_ARGS__))
 #define parlor_api_send_iq(...) (PARLOR_CALL("parlor_api_send_iq"), parlor_api_send_iq(__VA_ARGS__))
 #define parlor_settings_set(...) (PARLOR_CALL("parlor_settings_set"), parlor_settings_set(__VA_ARGS__))
+#define parlor_settings_update(...) (PARLOR_CALL("parlor_settings_update"), parlor_settings_update(__VA_ARGS__))
+#define parlor_vcard_update(...) (PARLOR_CALL("parlor_vcard_update"), parlor_vcard_update(__VA_ARGS__))
 #define parlor_storage_set(...) (PARLOR_CALL("parlor_storage_set"), parlor_storage_set(__VA_ARGS__))
 #define parlor_storage_get(...) (PARLOR_CALL("parlor_storage_get"), parlor_storage_get(__VA_ARGS__))
 #define parlor_storage_compare_and_set(...) (PARLOR_CALL("parlor_storage_compare_and_set"), parlor_storage_compare_and_set(__VA_ARGS__))

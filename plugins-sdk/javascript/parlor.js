@@ -164,12 +164,26 @@ function missing(name, key) {
   );
 }
 
+// Arguments that take an entity in the place of its address.
+const ENTITIES = ["jid", "jids"];
+
+// A contact, chat, view or room has its address as `jid`; an occupant's is that of the room with the nickname.
+function addressOf(entity) {
+  if (typeof entity !== "object" || entity === null || entity instanceof Element) return entity;
+  if (typeof entity.room === "string" && typeof entity.nick === "string") return `${entity.room}/${entity.nick}`;
+  return typeof entity.jid === "string" ? entity.jid : entity;
+}
+
 // `wrapped`: what makes of a call what authors have of it.
 function grouping(name, calls, wrapped = {}) {
   const call = (key, own) => (...values) => {
-    const whole = ([argument, kind], at) =>
-      // Of a record all may be left out.
-      fitted(`${name}.${key}: ${argument}`, values[at] ?? (kind[0] === "record" ? {} : values[at]), kind);
+    const whole = ([argument, kind], at) => {
+      let value = values[at];
+      // Of a record all may be left out. A text in the place of a room's attributes is a nickname.
+      if (kind[0] === "record") value = argument === "attributes" && typeof value === "string" ? { nick: value } : value ?? {};
+      if (ENTITIES.includes(argument)) value = argument === "jids" && Array.isArray(value) ? value.map(addressOf) : addressOf(value);
+      return fitted(`${name}.${key}: ${argument}`, value, kind);
+    };
     const given = ARGUMENTS[`${name}.${key}`].map(whole);
     // The build ends with the next line, and does not know whose it was.
     if (!started) log.error(`${name}.${key} is called here:\n${new Error().stack}`);
@@ -429,6 +443,12 @@ const FITTED = {
   bytes: (place, value) => (value instanceof Uint8Array ? value : misfit(place, "a Uint8Array", value)),
   option: (place, value, of) => (value === undefined || value === null ? null : fitted(place, value, of)),
   list(place, value, of) {
+    // A map in the place of pairs.
+    if (of[0] === "tuple" && of[1].length === 2 && of[1][0][0] === "text" && !Array.isArray(value)) {
+      if (value instanceof Map) value = [...value];
+      else if (typeof value === "object" && value !== null) value = Object.entries(value);
+      else misfit(place, "an object", value);
+    }
     if (!Array.isArray(value)) misfit(place, "a list", value);
     return value.map((one, at) => fitted(`${place}[${at}]`, one, of));
   },
@@ -445,10 +465,20 @@ const FITTED = {
     return Object.fromEntries(Object.entries(of).map(field));
   },
   variant(place, value, of) {
+    value = plain(value, of);
     if (!Object.hasOwn(of, value?.tag)) misfit(place, `{ tag, val } with a tag of ${Object.keys(of).join(", ")}`, value);
     return of[value.tag] ? { tag: value.tag, val: fitted(`${place}.val`, value.val, of[value.tag]) } : { tag: value.tag };
   },
 };
+
+// A field of a room's configuration, as the contract has it; the fields of a form are texts.
+function plain(value, of) {
+  if (!("flag" in of && "text" in of && "texts" in of)) return value;
+  if (typeof value === "boolean") return { tag: "flag", val: value };
+  if (typeof value === "string") return { tag: "text", val: value };
+  if (typeof value === "number" || typeof value === "bigint") return { tag: "text", val: String(value) };
+  return Array.isArray(value) ? { tag: "texts", val: value } : value;
+}
 
 // Who misspells a field would have left it out, without a word: a filter would let everything through.
 function refuseOthers(place, value, names) {
@@ -468,12 +498,21 @@ export const chats = grouping("chats", chatsCalls, { send: identified });
 export const chatviews = grouping("chatviews", chatviewsCalls);
 export const commands = grouping("commands", commandsCalls);
 export const connection = grouping("connection", connectionCalls);
-export const contacts = grouping("contacts", contactsCalls);
+export const contacts = grouping("contacts", contactsCalls, {
+  get: (get) => (jid) => attributed(get(jid)),
+  getMany: (get) => (jids) => get(jids).map(attributed),
+  getAll: (get) => () => get().map(attributed),
+  add: (add) => (...values) => add(...values).then(attributed),
+});
 export const disco = grouping("disco", discoCalls);
 export const listen = grouping("listen", listenCalls);
 export const promises = grouping("promises", promisesCalls);
 export const rooms = grouping("rooms", roomsCalls, { send: identified });
-export const settings = grouping("settings", settingsCalls);
+export const settings = grouping("settings", settingsCalls, {
+  set: (set) => (name, json) => (typeof name === "object" && name !== null ? settings.setMany(name) : set(name, json)),
+  setMany: (set) => (values) => set(jsons("settings.setMany", values)),
+  update: (update) => (values) => update(jsons("settings.update", values)),
+});
 // In seconds, as everything of the SDK's; what rings is the event `timer`.
 const inMilliseconds = (call, by) => (seconds) => call(milliseconds(`${by}: seconds`, seconds));
 export const timers = grouping("timers", timersCalls, { sleep: inMilliseconds, after: inMilliseconds, every: inMilliseconds });
@@ -482,6 +521,29 @@ export const user = grouping("user", userCalls);
 // What `get` gave may be changed and handed in: when it was fetched is nothing to set.
 export const vcard = grouping("vcard", vcardCalls, { set: (set) => ({ vcardUpdated, ...data } = {}) => set(data) });
 const kept = grouping("storage", storageCalls);
+
+// Settings as an object of values; pairs are of JSON texts already.
+function jsons(call, values) {
+  if (Array.isArray(values)) return values;
+  if (typeof values !== "object" || values === null) misfit(`${call}: values`, "an object", values);
+  const pairs = values instanceof Map ? [...values] : Object.entries(values);
+  return pairs.map(([name, value]) => {
+    const text = JSON.stringify(value);
+    if (text === undefined) misfit(`${call}: values.${name}`, "a value of JSON", value);
+    return [name, text];
+  });
+}
+
+// A contact whose attributes are read by their names, as older programs do: `contact.get("chat_status")`.
+function attributed(contact) {
+  if (!contact) return contact;
+  const get = (name) => {
+    const key = name === "id" ? "jid" : name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase());
+    return Object.keys(contact).includes(key) ? contact[key] ?? undefined : undefined;
+  };
+  // Beside its fields: it is written as JSON without it.
+  return Object.defineProperty(contact, "get", { value: get });
+}
 
 // The log
 
@@ -634,6 +696,7 @@ export function off(name, handler) {
 function value(payload) {
   if (payload.tag === "json") return JSON.parse(payload.val);
   if (payload.tag === "message") return dated(payload.val);
+  if (payload.tag === "contact") return attributed(payload.val);
   if (payload.tag === "command") {
     return { ...payload.val, rest: restOf(payload.val), message: dated(payload.val.message) };
   }

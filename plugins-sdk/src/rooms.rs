@@ -46,6 +46,19 @@ pub fn because(reason: impl Into<String>) -> Invitation {
     Invitation { reason: Some(reason.into()), ..Invitation::default() }
 }
 
+/// A text alone is a nickname: `rooms::open("hall@rooms.example.org", "Romeo")`.
+impl From<&str> for Attributes {
+    fn from(nick: &str) -> Self {
+        self::nick(nick)
+    }
+}
+
+impl From<String> for Attributes {
+    fn from(nick: String) -> Self {
+        self::nick(nick)
+    }
+}
+
 impl Attributes {
     /// With the room's password.
     #[must_use]
@@ -82,7 +95,18 @@ impl Attributes {
         self
     }
 
-    /// With the focus, where a chat or room has it.
+    /// With these fields of the configuration of a room that this creates, such as those of a map.
+    #[must_use]
+    pub fn configured_as(
+        mut self,
+        fields: impl IntoIterator<Item = (impl Into<String>, impl Into<ConfigValue>)>,
+    ) -> Self {
+        self.auto_configure = true;
+        self.roomconfig.extend(fields.into_iter().map(|(name, value)| (name.into(), value.into())));
+        self
+    }
+
+    /// With the focus, where another chat or room is open.
     #[must_use]
     pub fn in_foreground(mut self) -> Self {
         self.bring_to_foreground = true;
@@ -159,28 +183,29 @@ pub fn get_all() -> Result<Vec<Room>> {
 }
 
 /// The room, entered first where it is not open.
-pub async fn get_or_create(jid: impl AsRef<str>, attributes: Attributes) -> Result<Option<Room>> {
+pub async fn get_or_create(jid: impl AsRef<str>, attributes: impl Into<Attributes>) -> Result<Option<Room>> {
     get_with(jid, attributes, true).await
 }
 
 /// The room; where it is not open and `create` is true, it is entered with these attributes.
-pub async fn get_with(jid: impl AsRef<str>, attributes: Attributes, create: bool) -> Result<Option<Room>> {
-    rooms::get_or_create(jid.as_ref().to_owned(), attributes, create)
+pub async fn get_with(jid: impl AsRef<str>, attributes: impl Into<Attributes>, create: bool) -> Result<Option<Room>> {
+    rooms::get_or_create(jid.as_ref().to_owned(), attributes.into(), create)
         .await
         .map_err(of_call("rooms.get-or-create", &jid))
 }
 
-/// Enters a room, and returns when we are in. [`Error::condition`](crate::Error::condition) says why a room did not let us in.
-pub async fn open(jid: impl AsRef<str>, attributes: Attributes) -> Result<Room> {
-    rooms::open(jid.as_ref().to_owned(), attributes).await.map_err(of_call("rooms.open", &jid))
+/// Enters a room, under this nickname or with these attributes, and returns when we are in.
+/// [`Error::condition`](crate::Error::condition) says why a room did not let us in.
+pub async fn open(jid: impl AsRef<str>, attributes: impl Into<Attributes>) -> Result<Room> {
+    rooms::open(jid.as_ref().to_owned(), attributes.into()).await.map_err(of_call("rooms.open", &jid))
 }
 
 /// Several, each with its own result, in the same order. None given: all open ones.
 pub async fn open_many(
     jids: impl IntoIterator<Item = impl AsRef<str>>,
-    attributes: Attributes,
+    attributes: impl Into<Attributes>,
 ) -> Result<Vec<Result<Room>>> {
-    rooms::open_many(owned(jids), attributes).await.map(each).map_err(of_call("rooms.open-many", ""))
+    rooms::open_many(owned(jids), attributes.into()).await.map(each).map_err(of_call("rooms.open-many", ""))
 }
 
 /// Leaves a room.

@@ -10,8 +10,8 @@ use crate::stanza::ns;
 
 pub use crate::places::{Affiliation, Role};
 pub use wit::{
-    Chat, Command, Contact, Extensions, Fallback, Feature, Invite, Message, Occupant, Outgoing, Payload, Reactions,
-    Reply, Resource, Room, StanzaError, Status, View,
+    Actor, Chat, Command, Contact, Extensions, Fallback, Feature, Invite, Message, Occupant, Outgoing, Payload,
+    Reactions, Reply, Resource, Room, StanzaError, Status, View,
 };
 
 /// The hint that what has no text is to be kept all the same (XEP-0334).
@@ -103,6 +103,50 @@ impl Command {
         String::new()
     }
 }
+
+/// What stands for somebody: an address, or a record of who has one.
+///
+/// A [`Contact`], [`Chat`], [`View`] or [`Room`] stands for its JID, an [`Occupant`] for its address in the room.
+pub trait Entity {
+    /// The address.
+    fn address(&self) -> String;
+}
+
+impl<T: AsRef<str> + ?Sized> Entity for T {
+    fn address(&self) -> String {
+        self.as_ref().to_owned()
+    }
+}
+
+impl Entity for Occupant {
+    fn address(&self) -> String {
+        format!("{}/{}", self.room, self.nick)
+    }
+}
+
+impl Entity for &Occupant {
+    fn address(&self) -> String {
+        (*self).address()
+    }
+}
+
+macro_rules! entities {
+    ($($record:ty),*) => { $(
+        impl Entity for $record {
+            fn address(&self) -> String {
+                self.jid.clone()
+            }
+        }
+
+        impl Entity for &$record {
+            fn address(&self) -> String {
+                self.jid.clone()
+            }
+        }
+    )* };
+}
+
+entities!(Contact, Chat, View, Room);
 
 impl Contact {
     /// One attribute by its name, as the API's older programs ask for it: `fullname`, `chat_status`, `groups` and so on.

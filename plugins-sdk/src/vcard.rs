@@ -14,17 +14,21 @@
 use crate::bindings::parlor::plugin::vcard;
 use crate::error::Result;
 use crate::failure::of_call;
+use crate::types::Entity;
 
 pub use vcard::{Card, CardData};
 
-/// The card of this address, as it is known; fetched where it is not. An occupant of a room is named by room and nickname.
-pub async fn get(jid: impl AsRef<str>) -> Result<Card> {
-    vcard::get(jid.as_ref().to_owned(), false).await.map_err(of_call("vcard.get", &jid))
+/// The card of this address, contact, chat or occupant, as it is known; fetched where it is not. The address of an occupant is
+/// that of the room with the nickname.
+pub async fn get(entity: impl Entity) -> Result<Card> {
+    let jid = entity.address();
+    vcard::get(jid.clone(), false).await.map_err(of_call("vcard.get", &jid))
 }
 
-/// The card of this address, fetched anew.
-pub async fn get_again(jid: impl AsRef<str>) -> Result<Card> {
-    vcard::get(jid.as_ref().to_owned(), true).await.map_err(of_call("vcard.get", &jid))
+/// The same, fetched anew.
+pub async fn get_again(entity: impl Entity) -> Result<Card> {
+    let jid = entity.address();
+    vcard::get(jid.clone(), true).await.map_err(of_call("vcard.get", &jid))
 }
 
 /// Changes the own card. What is not given stays as it is; an empty text takes it away.
@@ -32,12 +36,25 @@ pub async fn set(data: CardData) -> Result<()> {
     vcard::set(data).await.map_err(of_call("vcard.set", ""))
 }
 
-/// Lets a contact, chat or occupant of this address show its card, and fires `vcardUpdated`.
-pub async fn update(jid: impl AsRef<str>) -> Result<()> {
-    vcard::update(jid.as_ref().to_owned(), false).await.map_err(of_call("vcard.update", &jid))
+/// Lets the contact, open chat or occupant of this address show its card, and fires `vcardUpdated`.
+///
+/// ```no_run
+/// # use parlor_sdk::prelude::*;
+/// # use parlor_sdk::vcard;
+/// # async fn example() -> Result<()> {
+/// let chat = chats::open("juliet@example.org").await?;
+/// vcard::update(&chat).await?;
+/// let picture = chats::get(&chat.jid)?.and_then(|chat| chat.image);
+/// # let _ = picture;
+/// # Ok(()) }
+/// ```
+pub async fn update(entity: impl Entity) -> Result<()> {
+    let jid = entity.address();
+    vcard::update(jid.clone(), false).await.map_err(of_call("vcard.update", &jid))
 }
 
 /// The same, fetched anew.
-pub async fn update_again(jid: impl AsRef<str>) -> Result<()> {
-    vcard::update(jid.as_ref().to_owned(), true).await.map_err(of_call("vcard.update", &jid))
+pub async fn update_again(entity: impl Entity) -> Result<()> {
+    let jid = entity.address();
+    vcard::update(jid.clone(), true).await.map_err(of_call("vcard.update", &jid))
 }

@@ -49,6 +49,13 @@ pub fn pages() -> Result<BTreeMap<String, String>> {
     Ok(pages.into_iter().map(|(name, text)| (name, format!("{MADE}{}\n", text.trim_end()))).collect())
 }
 
+/// Every call of the contract, as `grouping.function`: read from `wit/`, so that a new one is there by itself.
+pub fn calls() -> Result<Vec<String>> {
+    let interfaces = contract::read()?;
+    let calls = interfaces.iter().flat_map(|one| one.functions().map(move |name| format!("{}.{name}", one.name)));
+    Ok(calls.collect())
+}
+
 /// Where the pages are.
 pub fn folder() -> PathBuf {
     root().join("docs")
@@ -69,7 +76,7 @@ fn default(value: Option<&str>) -> String {
 
 fn index(interfaces: &[contract::Interface]) -> String {
     let mut text = "# The private API\n\nWhat a plugin can hear, call and be told.\n\n".to_owned();
-    text += "Begin with [your first plugin](first-plugin.md) and [your second](second-plugin.md), which has a command, a timer, something that it keeps and a setting; [what each language costs](languages.md) may help to choose, and [what a plugin cannot do](cannot.md) says what to do instead.\n\n";
+    text += "Begin with [your first plugin](first-plugin.md) and [your second](second-plugin.md), which has a command, a timer, something that it keeps and a setting; [what each language costs](languages.md) may help to choose, and [what a plugin cannot do](cannot.md) says what to do instead. [Plain values](values.md) shows what calls take in each language.\n\n";
     text += "- [The manifest, `plugin.toml`](manifest.md)\n- [Events and promises](events.md)\n- [Settings](settings.md)\n- [Permissions](permissions.md)\n";
     text += "- [Limits](limits.md)\n- [Errors](errors.md)\n- [Tests of plugins](testing.md)\n\n";
     text += "For owners:\n\n- [The configuration, `parlor.toml`](config.md)\n- [The control socket, and exit codes](control.md)\n\nThe groupings:\n\n";

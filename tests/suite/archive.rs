@@ -174,6 +174,20 @@ async fn a_room_is_asked_whether_we_are_in_it_or_not() {
         .denied("archive.read", Some(room.as_str()));
 }
 
+/// Rows 37, 48.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_that_does_not_exist_is_an_error_and_no_empty_page() {
+    let house = Plan::new().await.three().start().await;
+    // So that the rooms service is known as such.
+    house.call(FULL, "disco.supports", json!({ "feature": "urn:x", "jid": "conference.localhost" })).await.ok();
+    let room = prosody().await.fresh_room().to_string();
+    let error = house.call(FULL, "archive.query", json!({ "with": room, "max": 5 })).await.fails("stanza");
+    assert_eq!(error["condition"], "item-not-found", "{error}");
+    // A person of whom nobody says anything has said nothing.
+    let page = house.call(FULL, "archive.query", json!({ "with": "nobody@localhost", "max": 5 })).await.ok();
+    assert_eq!(page["messages"], json!([]));
+}
+
 /// Rows 44.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_read_without_the_grant_and_no_xml_without_its_own() {

@@ -228,6 +228,7 @@ async fn opening_closing_and_hearing_of_it() {
         "chatBoxMinimized",
         "chatBoxMaximized",
         "chatBoxToggled",
+        "chatBoxChanged",
         "privateChatsAutoJoined",
     ];
     refuses_to_tell(&house, "chats.read", &events).await;

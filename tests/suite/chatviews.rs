@@ -12,7 +12,8 @@ async fn a_view_is_there_for_what_is_open_and_opens_nothing() {
     house.call(FULL, "chats.get-all", Value::Null).await.is(json!([]));
     house.call(FULL, "chats.open", json!({ "jid": "a@localhost" })).await.ok();
     let view = json!({
-        "jid": "a@localhost", "minimized": false, "shown": true, "focused": false, "attributes": {},
+        "jid": "a@localhost", "minimized": false, "shown": true, "focused": false, "attributes": {}, "image": null,
+        "image-type": null, "url": null, "vcard-updated": null,
     });
     house.call(FULL, "chatviews.get", json!({ "jid": "A@localhost/anywhere" })).await.is(view.clone());
     let many = json!({ "jids": ["b@localhost", "a@localhost"] });
@@ -83,12 +84,23 @@ async fn attributes_are_kept_while_a_chat_is_open() {
         house.call(FULL, "chats.set-attribute", set(name, value.clone())).await.is(Value::Null);
         house.call(FULL, "chats.get-attribute", get(name)).await.is(value);
     }
+    // Fields of the record are read in the same way, and have calls of their own that change them.
+    for (name, value) in [
+        ("jid", json!(jid)),
+        ("fullname", json!(jid)),
+        ("minimized", json!(false)),
+        ("last_active", Value::Null),
+        ("vcard_updated", Value::Null),
+    ] {
+        house.call(FULL, "chats.get-attribute", get(name)).await.is(value);
+        house.call(FULL, "chats.set-attribute", set(name, json!(1))).await.invalid("name");
+    }
     let view = house.call(FULL, "chatviews.get", json!({ "jid": jid })).await.ok();
     assert_eq!(view["attributes"]["height"], 250, "{view}");
     for (name, value) in [("height", json!("250")), ("height", json!(-1)), ("url", json!(5))] {
         house.call(FULL, "chats.set-attribute", set(name, value)).await.invalid("value");
     }
-    for name in ["", "a\nb", "minimized", &"x".repeat(129)] {
+    for name in ["", "a\nb", &"x".repeat(129)] {
         house.call(FULL, "chats.set-attribute", set(name, json!(1))).await.invalid("name");
         house.call(FULL, "chats.get-attribute", get(name)).await.invalid("name");
     }

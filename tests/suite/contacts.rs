@@ -198,6 +198,18 @@ async fn contacts_are_added_changed_and_removed_and_the_next_read_shows_it() {
         .await
         .unwrap();
 
+    // The other side asks in return, and sees us: nobody is asked once more.
+    let asked = house.listen(FULL, "contactRequest").await;
+    let pushed = house.listen(FULL, "rosterPush").await;
+    for type_ in [Type::Subscribed, Type::Subscribe] {
+        let presence = Presence::new(type_).with_to(house.account().jid.clone());
+        friend.send(presence).await.unwrap();
+    }
+    while contact(&house, &jid).await["subscription"] != "both" {
+        house.heard(FULL, pushed).await;
+    }
+    assert!(house.heard_so_far(FULL, asked).await.is_empty());
+
     let name = "Jülïet 👩‍🚀 \u{4e2d}\u{6587} <&'\">";
     house.call(FULL, "contacts.rename", json!({ "jid": jid, "fullname": name })).await.ok();
     assert_eq!(contact(&house, &jid).await["fullname"], name);

@@ -216,6 +216,7 @@ async fn the_server_and_its_services_are_told_once_each() {
         .caller(BARE, |new| new);
     let house = house.start().await;
     house.call(BARE, "api.wait-until", json!({ "promise": "discoInitialized" })).await.is("none");
+    house.call(FULL, "archive.query", json!({ "max": 1 })).await.ok();
     let account = house.account().jid.to_string();
     let wanted = [("localhost", INFO), (account.as_str(), MAM), ("conference.localhost", INFO)];
     let begun = std::time::Instant::now();

@@ -641,6 +641,8 @@ async fn being_put_out_says_why() {
         let left = house.heard(FULL, left).await["payload"]["room"].clone();
         assert_eq!((&left["jid"], &left["left"]), (&json!(room.to_string()), &json!(why)));
         assert_eq!((&left["reason"], &left["joined"]), (&json!("over"), &json!(false)), "{left}");
+        let by = if why == "destroyed" { Value::Null } else { json!("Juliet") };
+        assert_eq!(left["actor"]["nick"], by, "{left}");
         let known = house.call(FULL, "rooms.get", json!({ "jid": room.to_string() })).await.ok();
         assert_eq!((&known["left"], &known["occupants"]), (&json!(why), &json!(0)));
     }
@@ -659,6 +661,34 @@ fn muc_user<'a>(stanza: &'a Stanza, child: &str) -> Option<&'a Element> {
     let Stanza::Message(message) = stanza else { return None };
     let x = message.payloads.iter().find(|one| one.is("x", "http://jabber.org/protocol/muc#user"))?;
     x.children().find(|one| one.name() == child)
+}
+
+/// Row 108. Events affiliationChanged.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_there_and_has_another_affiliation_is_told_and_is_no_message() {
+    let (house, room) = start().await;
+    let mut juliet = host_of(&room).await;
+    // So that others than moderators see it.
+    configure(&mut juliet, &room, &[("whois", "anyone")]).await;
+    refuses_to_tell(&house, "rooms.read", &["affiliationChanged"]).await;
+    house.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Romeo" })).await.ok();
+    let (changed, messages) = (house.listen(FULL, "affiliationChanged").await, house.listen(FULL, "message").await);
+    let narrow = house.listen(NARROW, "affiliationChanged").await;
+    order(&mut juliet, &room, &admin("<item affiliation='member' jid='paris@localhost'/>")).await;
+    let told = house.heard(FULL, changed).await["payload"]["occupant"].clone();
+    assert_eq!((&told["jid"], &told["affiliation"]), (&json!("paris@localhost"), &json!("member")), "{told}");
+    assert_eq!((&told["room"], &told["nick"]), (&json!(room.to_string()), &json!("")), "{told}");
+    juliet.say(&room, "last").await.unwrap();
+    let heard = loop {
+        let message = house.heard(FULL, messages).await["payload"]["message"].clone();
+        if message["subject"] == Value::Null {
+            break message;
+        }
+    };
+    assert_eq!(heard["body"], "last", "an empty one is told to nobody");
+    assert!(house.heard_so_far(NARROW, narrow).await.is_empty());
+    let occupants = house.call(FULL, "rooms.occupants", json!({ "jid": room.to_string() })).await.ok();
+    assert_eq!(occupants.as_array().unwrap().len(), 2, "{occupants}");
 }
 
 /// Row 108. Events roomInviteSent, roomInviteDeclined.
@@ -833,27 +863,45 @@ async fn how_a_room_is_shown_is_kept_for_a_front_end() {
     }
     house.call(FULL, "rooms.open", one.clone()).await.ok();
     let (full, narrow) = (house.listen(FULL, "roomViewChanged").await, house.listen(NARROW, "roomViewChanged").await);
-    for (call, minimized) in
-        [("rooms.minimize", true), ("rooms.maximize", false), ("rooms.minimize", true), ("rooms.focus", false)]
-    {
+    // What is told and what is read say the same, so that a front end can tell a focus from being shown.
+    for (call, minimized, focused) in [
+        ("rooms.minimize", true, false),
+        ("rooms.maximize", false, false),
+        ("rooms.minimize", true, false),
+        ("rooms.show", false, false),
+        ("rooms.focus", false, true),
+        ("rooms.show", false, true),
+        ("rooms.minimize", true, false),
+    ] {
         house.call(FULL, call, one.clone()).await.ok();
-        assert_eq!(house.heard(FULL, full).await["payload"]["room"]["minimized"], minimized, "{call}");
-        assert_eq!(house.call(FULL, "rooms.get", one.clone()).await.ok()["minimized"], minimized, "{call}");
+        let told = house.heard(FULL, full).await["payload"]["room"].clone();
+        for room in [&told, &house.call(FULL, "rooms.get", one.clone()).await.ok()] {
+            let shows = (&room["minimized"], &room["focused"], &room["shown"]);
+            assert_eq!(shows, (&json!(minimized), &json!(focused), &json!(true)), "{call}: {room}");
+        }
     }
-    house.call(FULL, "rooms.show", one.clone()).await.ok();
-    house.heard(FULL, full).await;
-    house.call(FULL, "rooms.minimize", one.clone()).await.ok();
+    // Alone there is nothing that it could come before.
+    let front = json!({ "jid": jid, "bring-to-foreground": true });
+    assert_eq!(house.call(FULL, "rooms.open", front.clone()).await.ok()["focused"], false);
     assert_eq!(house.call(FULL, "rooms.open", one.clone()).await.ok()["minimized"], true);
     assert_eq!(house.call(FULL, "rooms.open", json!({ "jid": jid, "maximize": true })).await.ok()["minimized"], false);
     house.call(FULL, "rooms.minimize", one.clone()).await.ok();
     let other = json!({ "jid": fresh().await });
     house.call(FULL, "rooms.open", other.clone()).await.ok();
-    house.call(FULL, "rooms.focus", other).await.ok();
-    let front = json!({ "jid": jid, "bring-to-foreground": true });
-    assert_eq!(house.call(FULL, "rooms.open", front).await.ok()["minimized"], false);
+    // Nothing has the focus, and another room is open.
+    let opened = house.call(FULL, "rooms.open", front).await.ok();
+    assert_eq!((&opened["minimized"], &opened["focused"]), (&json!(false), &json!(true)), "{opened}");
+    house.heard_so_far(FULL, full).await;
+    house.call(FULL, "rooms.focus", other.clone()).await.ok();
+    let told = [house.heard(FULL, full).await, house.heard(FULL, full).await];
+    let told = told.map(|one| (one["payload"]["room"]["jid"].clone(), one["payload"]["room"]["focused"].clone()));
+    assert_eq!(told, [(json!(jid), json!(false)), (other["jid"].clone(), json!(true))], "one at most has it");
     assert!(house.heard_so_far(NARROW, narrow).await.is_empty());
 
     let named = |name: &str| json!({ "jid": jid, "name": name });
+    house.call(FULL, "rooms.get-attribute", named("jid")).await.is(jid.clone());
+    house.call(FULL, "rooms.get-attribute", named("focused")).await.is(false);
+    house.call(FULL, "rooms.set-attribute", json!({ "jid": jid, "name": "jid", "value": 1 })).await.invalid("name");
     house.call(FULL, "rooms.get-attribute", named("height")).await.is(Value::Null);
     house.call(FULL, "rooms.set-attribute", json!({ "jid": jid, "name": "height", "value": 250 })).await.ok();
     house.call(FULL, "rooms.get-attribute", named("height")).await.is(json!(250));

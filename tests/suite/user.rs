@@ -111,6 +111,28 @@ async fn the_status_is_nobodys_without_the_grant() {
     house.call(FULL, "user.set-status-message", json!({ "message": "x".repeat(5_000) })).await.invalid("message");
 }
 
+/// Rows 9, 57. Events statusChanged. A plugin may say it in a stanza of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn presence_that_is_sent_as_a_stanza_is_the_own_status() {
+    let house = Plan::new().await.three().start().await;
+    let room = crate::house::prosody().await.fresh_room().to_string();
+    house.call(FULL, "rooms.open", json!({ "jid": room })).await.ok();
+    let (changed, left) = (house.listen(FULL, "statusChanged").await, house.listen(FULL, "roomLeft").await);
+    let send = |xml: &str| json!({ "stanza": xml });
+    house.call(FULL, "api.send", send("<presence><show>dnd</show><status>busy</status></presence>")).await.ok();
+    let busy = json!({ "value": "dnd", "message": "busy" });
+    house.call(FULL, "user.get-status", Value::Null).await.is(busy.clone());
+    assert_eq!(house.heard(FULL, changed).await["payload"]["status"], busy);
+    house.call(FULL, "api.send", send("<presence type='unavailable'/>")).await.ok();
+    house.call(FULL, "user.get-status", Value::Null).await.is(json!({ "value": "unavailable", "message": "" }));
+    // The server takes us out of our rooms, and we come back when we show ourselves.
+    assert_eq!(house.heard(FULL, left).await["payload"]["room"]["jid"], room);
+    let opened = house.listen(FULL, "chatRoomOpened").await;
+    house.call(FULL, "api.send", send("<presence/>")).await.ok();
+    assert_eq!(house.heard(FULL, opened).await["payload"]["room"]["jid"], room);
+    house.call(FULL, "connection.connected", Value::Null).await.is(true);
+}
+
 /// Kept while there is no connection.
 /// Rows 57, 129.
 /// Settings `default_state`.
@@ -160,7 +182,7 @@ async fn a_log_out_forgets_the_session_and_a_log_in_begins_another() {
     house.call(FULL, "user.login", again).await.fails("other");
 }
 
-/// Rows 51, 54.
+/// Rows 31, 51, 54.
 /// Settings `auto_login`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_logs_in_with_a_password_of_its_own() {
@@ -184,7 +206,9 @@ async fn a_plugin_logs_in_with_a_password_of_its_own() {
     // The account lives on: the next one counts.
     house.call(FULL, "user.login", with(&format!("{jid}/mine"), &house.account().password)).await.ok();
     house.call(FULL, "user.jid", Value::Null).await.is(format!("{jid}/mine"));
-    // A log-in is done before the roster has come.
+    // It is known by then what the server can do; the roster has not come yet.
+    house.call(FULL, "archive.query", json!({ "max": 1 })).await.ok();
+    house.call(FULL, "api.wait-until", json!({ "promise": "discoInitialized" })).await.is("none");
     house.call(FULL, "api.wait-until", json!({ "promise": "rosterContactsFetched" })).await.is("none");
     house.call(FULL, "connection.disconnect", Value::Null).await.ok();
     house.call(FULL, "contacts.get-all", Value::Null).await.is(json!([]));

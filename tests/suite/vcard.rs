@@ -73,24 +73,45 @@ async fn a_card_is_read_kept_and_shown_by_the_contact() {
     house.call(FULL, "contacts.get-attribute", json!({ "jid": jid, "name": "image" })).await.is(IMAGE);
 }
 
-/// Rows 69, 72. An occupant is named by room and nickname, and a chat with somebody who is no contact is told as well.
+/// Rows 69, 72. Events chatBoxChanged, occupantChanged. An occupant is named by room and nickname, and a chat with somebody who is no contact is told as well.
 #[tokio::test(flavor = "multi_thread")]
 async fn occupants_and_strangers_have_cards_too() {
-    let house = Plan::new().await.three().start().await;
+    let house = Plan::new().await.set("allow_non_roster_messaging", true).three().start().await;
     let mut juliet = friend("juliet").await;
-    set(&mut juliet, "<FN>Juliet Capulet</FN><URL>https://example.org/j</URL>").await;
+    let photo = format!("<PHOTO><TYPE>image/png</TYPE><BINVAL>{IMAGE}</BINVAL></PHOTO>");
+    set(&mut juliet, &format!("<FN>Juliet Capulet</FN><URL>https://example.org/j</URL>{photo}")).await;
     let room = crate::house::prosody().await.fresh_room();
     juliet.join(&room, "Juliet", SOON).await.unwrap();
     juliet.unlock(&room, SOON).await.unwrap();
     house.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Romeo" })).await.ok();
     let updated = house.listen(FULL, "vcardUpdated").await;
-    for jid in [format!("{room}/Juliet"), juliet.jid().to_bare().to_string()] {
+    let person = juliet.jid().to_bare().to_string();
+    house.call(FULL, "chats.open", json!({ "jid": person })).await.ok();
+    let (chats, rooms) = (house.listen(FULL, "chatBoxChanged").await, house.listen(FULL, "occupantChanged").await);
+    for jid in [format!("{room}/Juliet"), person.clone()] {
         assert_eq!(house.call(FULL, "vcard.get", json!({ "jid": jid })).await.ok()["fn"], "Juliet Capulet");
         house.heard_so_far(FULL, updated).await;
         house.call(FULL, "vcard.update", json!({ "jid": jid, "force": true })).await.ok();
         let told = house.heard(FULL, updated).await["payload"]["contact"].clone();
         assert_eq!((&told["jid"], &told["url"]), (&json!(jid), &json!("https://example.org/j")), "{told}");
     }
+    // What it was fetched for shows it, and says so to who sees nothing but chats or rooms.
+    let occupants = house.call(FULL, "rooms.occupants", json!({ "jid": room.to_string() })).await.ok();
+    let occupant = occupants.as_array().unwrap().iter().find(|one| one["nick"] == "Juliet").unwrap();
+    let chat = house.call(FULL, "chats.get", json!({ "jid": person })).await.ok();
+    let view = house.call(FULL, "chatviews.get", json!({ "jid": person })).await.ok();
+    let chat_told = house.heard(FULL, chats).await["payload"]["chat"].clone();
+    let occupant_told = house.heard(FULL, rooms).await["payload"]["occupant"].clone();
+    for one in [occupant, &chat, &view, &chat_told, &occupant_told] {
+        assert_eq!((&one["image"], &one["image-type"]), (&json!(IMAGE), &json!("image/png")), "{one}");
+        assert_eq!(one["url"], "https://example.org/j", "{one}");
+        assert!(one["vcard-updated"].is_string(), "{one}");
+    }
+    let read = |name: &str| json!({ "jid": person, "name": name });
+    house.call(FULL, "chats.get-attribute", read("image_type")).await.is("image/png");
+    house.call(FULL, "chats.get-attribute", read("url")).await.is("https://example.org/j");
+    house.call(FULL, "chats.set-attribute", json!({ "jid": person, "name": "url", "value": "x:y" })).await.ok();
+    house.call(FULL, "chats.get-attribute", read("url")).await.is("x:y");
 }
 
 /// Rows 71.

@@ -1,16 +1,17 @@
 //! `chats`: private chats.
 
 use jid::BareJid;
+use serde_json::{Value, json};
 use wasmtime::component::Accessor;
 
-use super::types::draft;
-use super::{addresses, answer, bare_jid, bare_jids, caller, each, jid, order, pace};
+use super::types::{date_time, draft, image, image_type, shown_card, url, vcard_updated};
+use super::{addresses, answer, bare_jid, bare_jids, caller, each, fits, jid, order, pace};
 use crate::bindings::parlor::plugin::chats::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Chat as WitChat, Error, Outgoing};
 use crate::error::CallError;
 use crate::permissions::{Permission, Target};
 use crate::plugins::{Context, Grouping, Instance};
-use crate::session::{Attribute, Command, ViewChange};
+use crate::session::{Attribute, CHAT_FIELDS, Chat, Command, ViewChange, field_name};
 use crate::stanza::MessageKind;
 
 impl Host for Context {
@@ -29,7 +30,9 @@ impl Host for Context {
 
     fn get_all(&mut self) -> Result<Vec<WitChat>, Error> {
         self.instance.require(Permission::ChatsRead, Target::None)?;
-        Ok(self.instance.account.snapshot().chats.values().map(|chat| (&**chat).into()).collect())
+        let chats = self.instance.account.snapshot().chats.clone();
+        fit(&self.instance, "chats.get-many", chats.values().map(|chat| &**chat))?;
+        Ok(chats.values().map(|chat| (&**chat).into()).collect())
     }
 }
 
@@ -102,8 +105,21 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 fn get(instance: &Instance, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitChat>>, CallError> {
     instance.require(Permission::ChatsRead, Target::None)?;
     let snapshot = instance.account.snapshot();
-    let open = |jid| snapshot.chats.get(jid).map(|chat| (&**chat).into());
-    Ok(jids.iter().map(|jid| jid.as_ref().and_then(open)).collect())
+    let found: Vec<_> = jids.iter().map(|jid| snapshot.chats.get(jid.as_ref()?)).collect();
+    fit(instance, "chats.get-many", found.iter().flatten().map(|chat| &***chat))?;
+    Ok(found.into_iter().map(|chat| chat.map(|chat| (&**chat).into())).collect())
+}
+
+/// What a chat or a view takes in a plugin's memory beside its texts, as the contract lays it out, with its stamps.
+const RECORD: usize = 160;
+
+/// Whether a plugin can hold all of these at once, or the views of them; else which call gives fewer.
+pub(super) fn fit<'a>(instance: &Instance, call: &str, chats: impl Iterator<Item = &'a Chat>) -> Result<(), CallError> {
+    let size = |chat: &Chat| {
+        let attributes = chat.view.attributes().map(|(name, value)| 16 + name.len() + value.len()).sum::<usize>();
+        RECORD + chat.jid.as_str().len() + chat.fullname.len() + attributes + shown_card(chat.card.as_deref())
+    };
+    fits(instance, "chats", &format!("ask for fewer with `{call}`"), chats.map(size))
 }
 
 async fn open(instance: &std::sync::Arc<Instance>, argument: &str, text: &str) -> Result<WitChat, CallError> {
@@ -125,7 +141,30 @@ fn get_attribute(instance: &Instance, text: &str, name: &str) -> Result<Option<S
     Attribute::check_name(name)?;
     let snapshot = instance.account.snapshot();
     let chat = snapshot.chats.get(&jid).ok_or_else(|| CallError::NotFound(format!("an open chat with {jid}")))?;
-    Ok(chat.view.attribute(name).map(ToString::to_string))
+    Ok(match field(chat, name) {
+        Some(field) => Some(field).filter(|field| !field.is_null()).map(|field| field.to_string()),
+        None => chat.view.attribute(name).map(ToString::to_string),
+    })
+}
+
+/// A field of the record, or of the view; none = it is an attribute.
+fn field(chat: &Chat, name: &str) -> Option<Value> {
+    let card = chat.card.as_deref();
+    Some(match &*field_name(name) {
+        "focused" => json!(chat.view.focused),
+        "fullname" => json!(chat.fullname),
+        "image" => json!(image(card)),
+        "image-type" => json!(image_type(card)),
+        "jid" => json!(chat.jid.as_str()),
+        "last-active" => json!(chat.last_active.map(date_time)),
+        "minimized" => json!(chat.view.minimized),
+        "opened" => json!(date_time(chat.opened)),
+        "shown" => json!(chat.view.shown),
+        // The heading's own goes first.
+        "url" if chat.view.attribute(name).is_none() => json!(url(card)),
+        "vcard-updated" => json!(vcard_updated(card)),
+        _ => return None,
+    })
 }
 
 async fn set_attribute<T: Send + 'static>(
@@ -137,7 +176,7 @@ async fn set_attribute<T: Send + 'static>(
     let (instance, _open) = caller(accessor, "chats.set-attribute")?;
     instance.require(Permission::ChatsWrite, Target::None)?;
     let jid = bare_jid("jid", text)?;
-    let attribute = Attribute::parse(name, value)?;
+    let attribute = Attribute::parse(name, value, CHAT_FIELDS)?;
     order(&instance, |answer| Command::SetChatAttribute { jid, attribute, answer }).await
 }
 
@@ -167,4 +206,25 @@ async fn send<T: Send + 'static>(
     instance.require(Permission::MessagesSend, Target::Jid(&to))?;
     pace(&instance).await?;
     instance.ask(|answer| Command::SendMessage { to, kind: MessageKind::Chat, draft, answer }).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::View;
+
+    #[test]
+    fn each_field_that_is_no_attribute_can_be_read_like_one() {
+        let chat = Chat {
+            jid: "romeo@example.org".parse().unwrap(),
+            fullname: "Romeo".to_owned(),
+            opened: "2026-11-20T06:24:00Z".parse().unwrap(),
+            view: View::default(),
+            last_active: None,
+            card: None,
+        };
+        assert_eq!(CHAT_FIELDS.iter().filter(|name| field(&chat, name).is_none()).count(), 0);
+        assert_eq!(field(&chat, "jid"), Some(json!("romeo@example.org")));
+        assert_eq!((field(&chat, "vcard_updated"), field(&chat, "mine")), (Some(Value::Null), None));
+    }
 }

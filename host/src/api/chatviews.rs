@@ -2,7 +2,7 @@
 
 use jid::BareJid;
 
-use super::types::view;
+use super::chats::fit;
 use super::{answer, bare_jid, bare_jids};
 use crate::bindings::parlor::plugin::chatviews::Host;
 use crate::bindings::parlor::plugin::types::{Error, View as WitView};
@@ -24,6 +24,7 @@ impl Host for Context {
 fn get(instance: &Instance, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitView>>, CallError> {
     instance.require(Permission::ChatsRead, Target::None)?;
     let snapshot = instance.account.snapshot();
-    let shown = |jid| snapshot.chats.get(jid).map(|chat| view(jid, &chat.view, snapshot.focus.as_ref()));
-    Ok(jids.iter().map(|jid| jid.as_ref().and_then(shown)).collect())
+    let found: Vec<_> = jids.iter().map(|jid| snapshot.chats.get(jid.as_ref()?)).collect();
+    fit(instance, "chatviews.get-many", found.iter().flatten().map(|chat| &***chat))?;
+    Ok(found.into_iter().map(|chat| chat.map(|chat| (&**chat).into())).collect())
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use jid::BareJid;
 use wasmtime::component::Accessor;
 
+use super::types::shown_card;
 use super::{answer, bare_jid, bare_jids, caller, fits, question};
 use crate::bindings::parlor::plugin::contacts::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Contact as WitContact, Error};
 use crate::error::CallError;
 use crate::permissions::{Permission, Target};
 use crate::plugins::{Context, Grouping, Instance};
-use crate::session::{Command, Contact, ContactWish, Contacts, KnownCard};
+use crate::session::{Command, Contact, ContactWish, Contacts};
 use crate::stanza::RosterItem;
 
 impl Host for Context {
@@ -81,14 +82,10 @@ const CLIENT: usize = 44 + "2026-11-20T06:24:00.000Z".len();
 
 /// Whether a plugin can hold all of these at once.
 fn fit<'a>(instance: &Instance, contacts: impl Iterator<Item = &'a Contact>) -> Result<(), CallError> {
-    let of_card = |known: &KnownCard| {
-        let picture = known.card.picture.as_ref().map_or(0, |picture| picture.base64().len());
-        picture + known.card.url.as_ref().map_or(0, String::len)
-    };
     let rest = |contact: &Contact| {
         // What the first client says stands there once more.
         let status = contact.status().map_or(0, str::len);
-        contact.texts() + status + CLIENT * contact.resources.len() + contact.card.as_deref().map_or(0, of_card)
+        contact.texts() + status + CLIENT * contact.resources.len() + shown_card(contact.card.as_deref())
     };
     let remedy = "ask for fewer with `contacts.get-many`";
     fits(instance, "contacts", remedy, contacts.map(|one| RECORD + rest(one)))

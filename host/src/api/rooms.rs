@@ -1,6 +1,7 @@
 //! `rooms`: rooms with several people.
 
 mod arguments;
+mod attributes;
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use jid::BareJid;
 use wasmtime::component::Accessor;
 
 use self::arguments::{affiliation, fields, has_affiliation, nick, optional, role, wish};
-use super::types::draft;
+use super::types::{draft, shown_card};
 use super::{
     addresses, answer, bare_jid, bare_jids, caller, each, fits, jid as full_jid, order, pace, question, words,
 };
@@ -20,7 +21,7 @@ use crate::bindings::parlor::plugin::types::{Error, Occupant as WitOccupant, Out
 use crate::error::CallError;
 use crate::permissions::{Permission, Target};
 use crate::plugins::{Context, Grouping, Instance, OpenCall};
-use crate::session::{Answer, Attribute, Command, Occupant, Room, RoomDeed, RoomWish, ViewChange};
+use crate::session::{Answer, Attribute, Command, Occupant, ROOM_FIELDS, Room, RoomDeed, RoomWish, ViewChange};
 use crate::stanza::{Ask, Bookmark, MessageKind};
 
 /// The longest subject, in bytes.
@@ -45,7 +46,7 @@ impl Host for Context {
     }
 
     fn get_attribute(&mut self, jid: String, name: String) -> Result<Option<String>, Error> {
-        answer(attribute(&self.instance, &jid, &name))
+        answer(attributes::read(&self.instance, &jid, &name))
     }
 
     fn bookmarks(&mut self) -> Result<Vec<WitBookmark>, Error> {
@@ -127,7 +128,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         value: String,
     ) -> Result<(), Error> {
         let room = Caller::new(accessor, &jid)?;
-        let attribute = Attribute::parse(&name, &value)?;
+        let attribute = Attribute::parse(&name, &value, ROOM_FIELDS)?;
         answer(room.show(|answer| RoomDeed::Attribute(attribute, answer)).await)
     }
 
@@ -333,7 +334,7 @@ fn all(instance: &Instance) -> Result<Vec<WitRoom>, CallError> {
 }
 
 /// What a room takes in a plugin's memory beside its texts, as the contract lays it out; a list of them says how long each is.
-const ROOM: usize = 124;
+const ROOM: usize = 152;
 const FEATURE: usize = 8;
 
 /// Whether a plugin can hold all of these at once.
@@ -384,14 +385,14 @@ fn known(instance: &Instance, text: &str) -> Result<Arc<Room>, CallError> {
 }
 
 /// What an occupant takes in a plugin's memory beside its texts, as the contract lays it out.
-const RECORD: usize = 160;
+const RECORD: usize = 240;
 
 fn occupants(instance: &Instance, text: &str) -> Result<Vec<WitOccupant>, CallError> {
     let room = known(instance, text)?;
     let texts = |one: &Occupant| {
         let real = one.jid.as_ref().map_or(0, |jid| jid.as_str().len());
         let status = one.status.as_ref().map_or(0, String::len);
-        2 * one.room.as_str().len() + one.nick.len() + real + status
+        2 * one.room.as_str().len() + one.nick.len() + real + status + shown_card(one.card.as_deref())
     };
     let remedy = "listen to `occupantJoined` and `occupantLeft` instead";
     fits(instance, "occupants", remedy, room.occupants.values().map(|one| RECORD + texts(one)))?;
@@ -404,12 +405,6 @@ fn occupants(instance: &Instance, text: &str) -> Result<Vec<WitOccupant>, CallEr
             if has_ids { occupant } else { WitOccupant { occupant_id: None, ..occupant } }
         })
         .collect())
-}
-
-fn attribute(instance: &Instance, text: &str, name: &str) -> Result<Option<String>, CallError> {
-    Attribute::check_name(name)?;
-    let room = known(instance, text)?;
-    Ok(room.view.attribute(name).map(ToString::to_string))
 }
 
 async fn get_or_create(

@@ -1,6 +1,5 @@
 //! `types`: from the house's records to those of the contract, and back.
 
-use jid::BareJid;
 use jiff::Timestamp;
 
 use super::jid;
@@ -8,8 +7,8 @@ use crate::bindings::parlor::plugin::types as wit;
 use crate::error::{CallError, StanzaError};
 use crate::event::Payload;
 use crate::plugins::Context;
-use crate::session::{Chat, Contact, Occupant, Room, Status, View, check_draft};
-use crate::stanza::{Carbon, Draft, Extensions, Fallback, Hint, Invite, Message, Reactions, ReplyTo, Show};
+use crate::session::{Chat, Contact, KnownCard, Occupant, Room, Status, check_draft};
+use crate::stanza::{Actor, Carbon, Draft, Extensions, Fallback, Hint, Invite, Message, Reactions, ReplyTo, Show};
 
 impl wit::Host for Context {}
 
@@ -62,7 +61,6 @@ impl From<&Contact> for wit::Contact {
             None => contact.jid.to_string(),
         };
         let card = contact.card.as_deref();
-        let picture = card.and_then(|known| known.card.picture.as_ref());
         Self {
             user_id: contact.jid.node().map_or_else(|| jid.clone(), ToString::to_string),
             jid,
@@ -84,34 +82,79 @@ impl From<&Contact> for wit::Contact {
                     since: date_time(resource.since),
                 })
                 .collect(),
-            image: picture.map(|picture| picture.base64().to_owned()),
-            image_type: card.and_then(|known| known.card.picture_type.clone()),
-            url: card.and_then(|known| known.card.url.clone()),
-            vcard_updated: card.map(|known| date_time(known.updated)),
+            image: image(card),
+            image_type: image_type(card),
+            url: url(card),
+            vcard_updated: vcard_updated(card),
         }
     }
 }
 
 impl From<&Chat> for wit::Chat {
     fn from(chat: &Chat) -> Self {
+        let card = chat.card.as_deref();
         Self {
             jid: chat.jid.to_string(),
             fullname: chat.fullname.clone(),
             opened: date_time(chat.opened),
             minimized: chat.view.minimized,
             last_active: chat.last_active.map(date_time),
+            image: image(card),
+            image_type: image_type(card),
+            url: url(card),
+            vcard_updated: vcard_updated(card),
         }
     }
 }
 
-/// How to show a chat, which may have the focus.
-pub(super) fn view(jid: &BareJid, view: &View, focus: Option<&BareJid>) -> wit::View {
-    wit::View {
-        jid: jid.to_string(),
-        minimized: view.minimized,
-        shown: view.shown,
-        focused: focus == Some(jid),
-        attributes: view.attributes().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+/// How to show a chat.
+impl From<&Chat> for wit::View {
+    fn from(Chat { jid, view, card, .. }: &Chat) -> Self {
+        let card = card.as_deref();
+        Self {
+            jid: jid.to_string(),
+            minimized: view.minimized,
+            shown: view.shown,
+            focused: view.focused,
+            attributes: view.attributes().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+            image: image(card),
+            image_type: image_type(card),
+            url: url(card),
+            vcard_updated: vcard_updated(card),
+        }
+    }
+}
+
+/// The picture on a card, base64.
+pub(super) fn image(card: Option<&KnownCard>) -> Option<String> {
+    card?.card.picture.as_ref().map(|picture| picture.base64().to_owned())
+}
+
+/// Its media type.
+pub(super) fn image_type(card: Option<&KnownCard>) -> Option<String> {
+    card?.card.picture_type.clone()
+}
+
+/// The web page on a card.
+pub(super) fn url(card: Option<&KnownCard>) -> Option<String> {
+    card?.card.url.clone()
+}
+
+/// When a card was fetched.
+pub(super) fn vcard_updated(card: Option<&KnownCard>) -> Option<String> {
+    card.map(|known| date_time(known.updated))
+}
+
+/// What a card that a record shows takes in a plugin's memory, beside the record.
+pub(super) fn shown_card(card: Option<&KnownCard>) -> usize {
+    let Some(KnownCard { card, .. }) = card else { return 0 };
+    let texts = [&card.picture_type, &card.url].into_iter().flatten().map(String::len).sum::<usize>();
+    card.picture.as_ref().map_or(0, |picture| picture.base64().len()) + texts
+}
+
+impl From<&Actor> for wit::Actor {
+    fn from(actor: &Actor) -> Self {
+        Self { nick: actor.nick.clone(), jid: actor.jid.as_ref().map(ToString::to_string) }
     }
 }
 
@@ -126,9 +169,12 @@ impl From<&Room> for wit::Room {
             affiliation: room.affiliation.clone(),
             occupants: u32::try_from(room.occupants.len()).unwrap_or(u32::MAX),
             minimized: room.view.minimized,
+            shown: room.view.shown,
+            focused: room.view.focused,
             left: room.left.map(str::to_owned),
             reason: room.reason.clone(),
             alternative: room.alternative.as_ref().map(ToString::to_string),
+            actor: room.actor.as_ref().map(Into::into),
             name: room.about.name.clone(),
             features: room.about.features.clone(),
             shows_jids: room.shows_jids,
@@ -139,6 +185,7 @@ impl From<&Room> for wit::Room {
 
 impl From<&Occupant> for wit::Occupant {
     fn from(occupant: &Occupant) -> Self {
+        let card = occupant.card.as_deref();
         Self {
             room: occupant.room.to_string(),
             nick: occupant.nick.clone(),
@@ -152,6 +199,11 @@ impl From<&Occupant> for wit::Occupant {
             left: occupant.left.map(str::to_owned),
             reason: occupant.reason.clone(),
             occupant_id: occupant.occupant_id.clone(),
+            actor: occupant.actor.as_ref().map(Into::into),
+            image: image(card),
+            image_type: image_type(card),
+            url: url(card),
+            vcard_updated: vcard_updated(card),
         }
     }
 }

@@ -78,7 +78,10 @@ async fn login(instance: &Arc<Instance>, credentials: Option<(String, Supplied)>
     instance.require(Permission::SessionControl, Target::None)?;
     pace_order(instance).await?;
     let _waits = instance.waits_for_session();
-    account.log_in(instance.asker(), credentials).await
+    account.log_in(instance.asker(), credentials).await?;
+    // Before that, every call that depends on what the server can do would be told that it cannot.
+    let (by, name) = (instance.id, "discoInitialized".into());
+    instance.ask(|answer| Command::WaitUntil { by, name, answer }).await.map(drop)
 }
 
 async fn logout(instance: &Arc<Instance>) -> Result<(), CallError> {

@@ -241,6 +241,8 @@ pub const EVENTS: &[EventRule] = &[
     shown(ChatsRead, "chatBoxMinimized", "chat"),
     shown(ChatsRead, "chatBoxMaximized", "chat"),
     shown(ChatsRead, "chatBoxToggled", "chat"),
+    // Its name, or what is on the other side's card.
+    shown(ChatsRead, "chatBoxChanged", "chat"),
     shown(ChatsRead, "privateChatsAutoJoined", "none").promised(),
     shown(RoomsRead, "chatRoomOpened", "room"),
     shown(RoomsRead, "roomInviteSent", "invite"),
@@ -253,6 +255,8 @@ pub const EVENTS: &[EventRule] = &[
     shown(RoomsRead, "occupantJoined", "occupant"),
     shown(RoomsRead, "occupantLeft", "occupant"),
     shown(RoomsRead, "occupantChanged", "occupant"),
+    // Of somebody who is not in the room.
+    shown(RoomsRead, "affiliationChanged", "occupant"),
     shown(RoomsRead, "roomSubjectChanged", "room"),
     shown(RoomsRead, "roomLeft", "room"),
     // Minimized, maximized, shown, or given the focus.

@@ -223,16 +223,20 @@ impl<'c> Desk<'c> {
     }
 
     /// What could be wrong with a new id, before anybody is asked anything. `sure`: the owner chose the id himself.
-    pub fn check_new(&self, id: &PluginId, sure: bool) -> Result<(), DeskError> {
+    pub fn check_new(&self, id: &PluginId, offer: &Offer, sure: bool) -> Result<(), DeskError> {
         let policy = self.policy()?;
-        if policy.plugins.contains_key(id) {
-            return Err(DeskError::Taken { id: id.clone() });
-        }
+        Self::is_free(id, offer, &policy)?;
         let alike = policy.plugins.keys().find(|other| other.looks_like(id));
         match alike {
             Some(other) if !sure => Err(DeskError::LooksLike { id: id.clone(), other: other.clone() }),
             _ => Ok(()),
         }
+    }
+
+    fn is_free(id: &PluginId, offer: &Offer, policy: &Policy) -> Result<(), DeskError> {
+        let Some(installed) = policy.plugins.get(id) else { return Ok(()) };
+        let (installed, offered) = (installed.source.clone(), offer.source.clone());
+        Err(DeskError::Taken { id: id.clone(), installed, offered })
     }
 
     /// Whether the house has these accounts.
@@ -290,9 +294,7 @@ impl<'c> Desk<'c> {
     pub fn add(&self, id: &PluginId, offer: &Offer, decision: &Table) -> Result<(), DeskError> {
         let table = self.check(id, offer, decision)?;
         let mut file = self.open()?;
-        if file.policy().plugins.contains_key(id) {
-            return Err(DeskError::Taken { id: id.clone() });
-        }
+        Self::is_free(id, offer, file.policy())?;
         // What is noted of an earlier plugin of this id is not this one's, nor are the secrets that it may have left.
         if self.policies(&file).is_ok_and(|all| !all.iter().any(|policy| policy.plugins.contains_key(id))) {
             self.components.forget(id).map_err(|cause| self.unwritten(cause))?;

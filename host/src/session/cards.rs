@@ -15,7 +15,7 @@ use crate::plugins::InstanceId;
 use crate::session::occupants::is_occupant;
 use crate::session::questions::Waiting;
 use crate::session::roster::Contact;
-use crate::session::{Answer, Session, Turn};
+use crate::session::{Answer, Occupant, Session, Turn};
 use crate::stanza::{Ask, Body};
 use crate::xmpp::WholeCard;
 
@@ -235,7 +235,7 @@ impl Session {
         let known = Arc::new(KnownCard { card, updated: turn.now });
         let before = self.own_avatar();
         for gone in self.cards.put(owner.clone(), Arc::clone(&known)) {
-            self.show_card(&gone.into_bare(), None);
+            self.show_card(&gone, None);
         }
         self.tell_card(owner, &known, turn);
         if self.own_avatar() != before && self.announced && self.is_live() && !self.status.value.is_hidden() {
@@ -245,17 +245,49 @@ impl Session {
         known
     }
 
-    /// Lets a contact show its card.
-    fn show_card(&mut self, jid: &BareJid, card: Option<&Arc<KnownCard>>) {
-        if let Some(contact) = self.roster.get_mut(jid) {
+    /// Lets its owner's contact, open chat or occupant show a card, or none any more. `true`: a chat or an occupant shows another
+    /// one than before.
+    fn show_card(&mut self, owner: &Jid, card: Option<&Arc<KnownCard>>) -> bool {
+        let bare = owner.to_bare();
+        if let Some(nick) = owner.resource() {
+            let Some(room) = self.rooms.shown.get_mut(&bare) else { return false };
+            let shows = |occupant: &&Arc<Occupant>| occupant.card.as_ref() != card;
+            if room.occupants.get(nick.as_str()).filter(shows).is_none() {
+                return false;
+            }
+            if let Some(occupant) = Arc::make_mut(room).occupants.get_mut(nick.as_str()) {
+                Arc::make_mut(occupant).card = card.map(Arc::clone);
+            }
+            self.changed = true;
+            return true;
+        }
+        if let Some(contact) = self.roster.get_mut(&bare) {
             contact.card = card.map(Arc::clone);
             self.changed = true;
         }
+        let Some(chat) = self.chats.open.get_mut(&bare).filter(|chat| chat.card.as_ref() != card) else { return false };
+        Arc::make_mut(chat).card = card.map(Arc::clone);
+        self.changed = true;
+        true
+    }
+
+    /// The card of this address, as far as it was fetched.
+    pub(super) fn known_card(&self, jid: &BareJid) -> Option<Arc<KnownCard>> {
+        self.cards.get(jid).map(Arc::clone)
+    }
+
+    /// Forgets all cards, and lets nobody show one any more: the session that they were fetched in has ended.
+    pub(super) fn forget_cards(&mut self) {
+        let owners: Vec<Jid> = self.cards.entries.keys().cloned().collect();
+        for owner in owners {
+            self.show_card(&owner, None);
+        }
+        self.cards = Cards::default();
     }
 
     /// Lets somebody who was no contact when the card was fetched show it.
     pub(super) fn show_known_card(&mut self, jid: &BareJid) {
-        if let Some(known) = self.cards.get(jid).map(Arc::clone) {
+        if let Some(known) = self.known_card(jid) {
             self.show_card(jid, Some(&known));
         }
     }
@@ -272,9 +304,7 @@ impl Session {
 
     fn tell_card(&mut self, owner: &Jid, known: &Arc<KnownCard>, turn: &mut Turn<'_>) {
         let bare = owner.to_bare();
-        if owner.is_bare() {
-            self.show_card(&bare, Some(known));
-        }
+        let is_another = self.show_card(owner, Some(known));
         let contact = match self.roster.get(&bare).filter(|_| owner.is_bare()) {
             Some(contact) => Arc::clone(contact),
             None => Arc::new(Contact {
@@ -285,6 +315,19 @@ impl Session {
             }),
         };
         self.fire("vcardUpdated", Payload::Contact(contact), turn);
+        if !is_another {
+            return;
+        }
+        // Front ends that see chats or rooms alone learn of it by these.
+        let bare = owner.to_bare();
+        if let Some(nick) = owner.resource() {
+            let room = self.rooms.shown.get(&bare);
+            if let Some(occupant) = room.and_then(|room| room.occupants.get(nick.as_str())).map(Arc::clone) {
+                self.fire_occupant("occupantChanged", occupant, turn);
+            }
+        } else if let Some(chat) = self.chats.open.get(&bare).map(Arc::clone) {
+            self.fire("chatBoxChanged", Payload::Chat(chat), turn);
+        }
     }
 
     /// What presence says of the own picture.

@@ -9,6 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::error::CallError;
 use crate::event::Payload;
 use crate::plugins::InstanceId;
+use crate::session::cards::KnownCard;
+use crate::session::view::Focus;
 use crate::session::waiters::{self, Waiter};
 use crate::session::{Attribute, Session, Turn, View, ViewChange};
 
@@ -31,6 +33,8 @@ pub struct Chat {
     pub view: View,
     /// Exact to a minute.
     pub last_active: Option<Timestamp>,
+    /// The other side's card, once that was fetched.
+    pub card: Option<Arc<KnownCard>>,
 }
 
 /// The chats of an account.
@@ -125,7 +129,8 @@ impl Session {
             }
         }
         let fullname = self.chat_name(&jid);
-        let chat = Arc::new(Chat { jid: jid.clone(), fullname, opened: turn.now, view, last_active });
+        let card = self.known_card(&jid);
+        let chat = Arc::new(Chat { jid: jid.clone(), fullname, opened: turn.now, view, last_active, card });
         self.chats.open.insert(jid, Arc::clone(&chat));
         self.changed = true;
         self.fire("chatBoxInitialized", Payload::Chat(Arc::clone(&chat)), turn);
@@ -140,19 +145,21 @@ impl Session {
     }
 
     /// The roster may call this contact otherwise now: so does the chat with it, if one is open.
-    pub(super) fn name_chat(&mut self, jid: &BareJid) {
+    pub(super) fn name_chat(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let name = self.chat_name(jid);
         if let Some(chat) = self.chats.open.get_mut(jid).filter(|chat| chat.fullname != name) {
             Arc::make_mut(chat).fullname = name;
+            let chat = Arc::clone(chat);
             self.changed = true;
+            self.fire("chatBoxChanged", Payload::Chat(chat), turn);
         }
     }
 
     /// The same for all of them: another roster came.
-    pub(super) fn name_chats(&mut self) {
+    pub(super) fn name_chats(&mut self, turn: &mut Turn<'_>) {
         let open: Vec<BareJid> = self.chats.open.keys().cloned().collect();
         for jid in &open {
-            self.name_chat(jid);
+            self.name_chat(jid, turn);
         }
     }
 
@@ -180,9 +187,9 @@ impl Session {
         let chat = self.chats.open.get_mut(jid).ok_or_else(|| not_open(jid))?;
         let before = Arc::clone(chat);
         let toggled = Arc::make_mut(chat).view.change(change);
-        let chat = Arc::clone(chat);
-        self.changed |= chat != before;
-        self.move_focus(jid, Some(change));
+        self.changed |= *chat != before;
+        self.move_focus(&Focus::Chat(jid.clone()), Some(change), turn);
+        let chat = Arc::clone(self.chats.open.get(jid).ok_or_else(|| not_open(jid))?);
         let mut tell = |name| self.fire(name, Payload::Chat(Arc::clone(&chat)), turn);
         if toggled {
             tell(if chat.view.minimized { "chatBoxMinimized" } else { "chatBoxMaximized" });
@@ -208,9 +215,12 @@ impl Session {
     }
 
     fn end_chat(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> bool {
-        let Some(chat) = self.chats.open.remove(jid) else { return false };
+        let Some(mut chat) = self.chats.open.remove(jid) else { return false };
         self.changed = true;
-        self.move_focus(jid, None);
+        self.move_focus(&Focus::Chat(jid.clone()), None, turn);
+        if chat.view.focused {
+            Arc::make_mut(&mut chat).view.focused = false;
+        }
         self.fire("chatBoxClosed", Payload::Chat(chat), turn);
         true
     }

@@ -29,6 +29,8 @@ pub(super) enum Late {
     CarbonsAgain,
     /// This room is asked once more what it can do.
     RoomAgain(BareJid),
+    /// The server and the own account have had their time to say what they can do.
+    Discovery,
     /// Whoever was online on the former stream and has not been heard of on this one is offline.
     Doubts,
     /// What this account can do has changed, and others are told.

@@ -18,6 +18,7 @@ use serde_json::json;
 use crate::config::Settings;
 use crate::error::CallError;
 use crate::event::Payload;
+use crate::session::deadlines::{DeadlineKey, Late};
 use crate::session::questions::{MAX_OUTSTANDING, PATIENCE};
 use crate::session::{Answer, Session, Turn};
 use crate::stanza::{Disco, Presence, PresenceKind};
@@ -32,6 +33,8 @@ pub(super) use own::Own;
 #[cfg(test)]
 pub(super) use own::{GATHER, MAX_OWN};
 
+/// How long the server and the own account may take to say what they can do, since everything after it waits.
+pub(super) const DISCO_PATIENCE: Duration = Duration::from_secs(10);
 /// How many of the server's services are asked on connecting.
 pub(super) const MAX_SERVICES: usize = 64;
 /// How many calls may wait for answers; each counts as a question of its plugin's, whoever else waits for the same.
@@ -47,11 +50,22 @@ pub(super) struct Discovery {
     /// Who waits for the answer of whom.
     waiting: HashMap<Jid, Vec<Answer<Arc<Disco>>>>,
     told: Told,
+    /// The server and the own account, as far as they have neither answered on this stream nor failed to.
+    due: Vec<Jid>,
+    /// When they are waited for no longer.
+    due_until: Option<DeadlineKey>,
 }
 
 impl Discovery {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self { own: Own::new(settings), known: KnownDisco::default(), waiting: HashMap::new(), told: Told::default() }
+        Self {
+            own: Own::new(settings),
+            known: KnownDisco::default(),
+            waiting: HashMap::new(),
+            told: Told::default(),
+            due: Vec::new(),
+            due_until: None,
+        }
     }
 
     fn waiters(&self) -> usize {
@@ -71,6 +85,7 @@ impl Discovery {
             turn.answer(answer, Err(CallError::Offline));
         }
         self.known.forget_entities();
+        self.due.clear();
     }
 
     /// Nobody was told anything.
@@ -121,11 +136,40 @@ impl Session {
     }
 
     /// On a new stream: the server, which then names its services, and the own account.
+    ///
+    /// The connect order goes on once both have answered or failed to: `discoInitialized` says that it is known what the
+    /// server can do.
     pub(super) fn discover_server(&mut self, turn: &mut Turn<'_>) {
-        for entity in [self.server(), Jid::from(self.own.to_bare())] {
+        let entities = [self.server(), Jid::from(self.own.to_bare())];
+        self.disco.due = entities.to_vec();
+        self.deadlines.replace(&mut self.disco.due_until, Some((DISCO_PATIENCE, Late::Discovery)));
+        for entity in entities {
             self.disco.known.last(&entity);
             self.learn(entity, PATIENCE, turn);
         }
+    }
+
+    /// One of them has answered, or will not.
+    fn no_longer_due(&mut self, entity: &Jid, turn: &mut Turn<'_>) {
+        if self.disco.due.is_empty() {
+            return;
+        }
+        self.disco.due.retain(|due| due != entity);
+        if self.disco.due.is_empty() {
+            self.discovered(turn);
+        }
+    }
+
+    /// They have had their time.
+    pub(super) fn discovery_late(&mut self, turn: &mut Turn<'_>) {
+        if !std::mem::take(&mut self.disco.due).is_empty() {
+            self.discovered(turn);
+        }
+    }
+
+    fn discovered(&mut self, turn: &mut Turn<'_>) {
+        self.deadlines.replace(&mut self.disco.due_until, None);
+        self.disco_settled(turn);
     }
 
     /// Asks an entity what it is and can do, unless it was asked already and is yet to answer.
@@ -187,7 +231,8 @@ impl Session {
                 for answer in self.disco.waiting.remove(entity).into_iter().flatten() {
                     turn.answer(answer, Err(error.clone()));
                 }
-                return self.entity_answered(entity, Err(&error), turn);
+                self.entity_answered(entity, Err(&error), turn);
+                return self.no_longer_due(entity, turn);
             }
         };
         let disco = self.disco.known.add(entity, disco, turn.now);
@@ -208,6 +253,7 @@ impl Session {
                 self.ask_items(entity.clone(), turn);
             }
         }
+        self.no_longer_due(entity, turn);
     }
 
     /// Once for each feature and entity (API row 50), and likewise for each field of a form (XEP-0128).

@@ -1,6 +1,7 @@
 //! From the first log-in to the last good-bye: which events come when, and what a lost stream takes with it.
 //!
-//! The order on connecting is API.md's. It waits for two things, each with a dead-line: the roster, and the automatic joins.
+//! The order on connecting is that of `docs/events.md`. It waits for three things, each with a deadline: what the server and the
+//! own account can do, the roster, and the automatic joins.
 
 use std::time::Duration;
 
@@ -8,7 +9,6 @@ use jid::{FullJid, Jid};
 use jiff::Timestamp;
 
 use crate::event::Payload;
-use crate::session::cards::Cards;
 use crate::session::messages::Numbering;
 use crate::session::names;
 use crate::session::presence::PRESENCE_PATIENCE;
@@ -71,6 +71,10 @@ impl Session {
         self.feedback(self.status.value, self.status.message.clone(), turn);
         self.fire_once("statusInitialized", turn);
         self.ask_server(turn);
+    }
+
+    /// The server and the own account have said what they can do, or will not: go on.
+    pub(super) fn disco_settled(&mut self, turn: &mut Turn<'_>) {
         self.fire_once("discoInitialized", turn);
         self.fire_once("rosterInitialized", turn);
         self.ask_roster(turn);
@@ -261,7 +265,7 @@ impl Session {
     /// API row 34.
     fn forget_session(&mut self, turn: &mut Turn<'_>) {
         self.roster.end();
-        self.cards = Cards::default();
+        self.forget_cards();
         self.promises.end_host_waits(turn.out);
         let fresh: Vec<&str> = names::promises().filter(|name| *name != names::PLUGINS_INITIALIZED).collect();
         self.promises.rearm(&fresh);

@@ -155,6 +155,9 @@ impl Session {
 
     fn direct(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
         let in_room = self.name_occupant(&mut message);
+        if self.is_affiliation_alone(&mut message, turn) {
+            return;
+        }
         // Nobody but its author has kept it from who was there: clients stamp what was written without a network, and some all that
         // they send, as gateways do. Where the server has stored it, its own stamp counts, which is another one.
         let is_unsigned = message.claimed_at == Some(message.at);
@@ -259,11 +262,25 @@ impl Session {
         if !message.room_status.is_empty() {
             self.room_changed(&message, turn);
         }
+        if self.is_affiliation_alone(&mut message, turn) {
+            return;
+        }
         if is_subject {
             self.subject_set(&message, turn);
         }
         let (enters, notifies) = (message.says_something(), mentioned && is_news(&message));
         self.tell(message, enters, notifies, turn);
+    }
+
+    /// Tells of an affiliation that a room has changed. `true`: the message says nothing else.
+    fn is_affiliation_alone(&mut self, message: &mut Message, turn: &mut Turn<'_>) -> bool {
+        let room = message.from.to_bare();
+        let Some(muc) = message.affiliation.take() else { return false };
+        if message.delayed || message.carbon.is_some() || !self.rooms.stage(&room).is_some_and(Stage::is_in) {
+            return false;
+        }
+        self.affiliation_changed(&room, *muc, turn);
+        message.body.is_none() && message.subject.is_none() && message.extensions.is_none()
     }
 
     fn subject_set(&mut self, message: &Message, turn: &mut Turn<'_>) {

@@ -61,7 +61,7 @@ pub use rooms::{Bookmarks, ConfigValue, MAX_ROOMS, NoBookmarks, Room, RoomDeed, 
 pub use roster::{Contact, Contacts, KeepRoster};
 pub use snapshot::Snapshot;
 pub use status::{Status, StatusValue};
-pub use view::{Attribute, View, ViewChange};
+pub use view::{Attribute, CHAT_FIELDS, ROOM_FIELDS, View, ViewChange, field_name};
 
 /// How much is held until the roster is there; what is more is told without it.
 const MAX_HELD: usize = 4_096;
@@ -92,7 +92,7 @@ pub struct Session {
     chats: chats::Chats,
     rooms: rooms::Rooms,
     /// The open chat or room that a person types into.
-    focus: Option<BareJid>,
+    focus: Option<view::Focus>,
     promises: promises::Promises,
     questions: questions::Questions,
     /// When the server is asked once more to switch carbons, which it could not.
@@ -303,6 +303,7 @@ impl Session {
                 deadlines::Late::ServerAgain => self.ask_server_again(turn),
                 deadlines::Late::CarbonsAgain => self.ask_carbons_again(turn),
                 deadlines::Late::RoomAgain(room) => self.ask_about_again(&room, turn),
+                deadlines::Late::Discovery => self.discovery_late(turn),
                 deadlines::Late::Doubts => self.doubts_end(turn),
                 deadlines::Late::Caps => self.caps_due(turn),
             }
@@ -350,7 +351,6 @@ impl Session {
             chats: self.chats.open.clone(),
             rooms: self.rooms.shown.clone(),
             bookmarks: self.known_bookmarks(),
-            focus: self.focus.clone(),
             own: Arc::clone(&self.disco.own.listed),
             known: self.disco.known.clone(),
             archive: self.own_archive(),

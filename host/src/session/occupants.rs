@@ -6,10 +6,11 @@ use jid::{BareJid, Jid};
 
 use crate::error::CallError;
 use crate::event::Payload;
+use crate::session::cards::KnownCard;
 use crate::session::presence::kept_status;
 use crate::session::rooms::{Farewell, Stage};
 use crate::session::{Room, Session, Turn};
-use crate::stanza::{MucUser, Presence, PresenceKind, Show};
+use crate::stanza::{Actor, MucUser, Presence, PresenceKind, Show, kept};
 
 /// How many occupants of one room are kept.
 pub(super) const MAX_OCCUPANTS: usize = 20_000;
@@ -58,10 +59,16 @@ pub struct Occupant {
     pub reason: Option<String>,
     /// To be shown only where [`Room::has_occupant_ids`].
     pub occupant_id: Option<String>,
+    /// Only on its way as an event: who is there was not put there by anybody.
+    pub actor: Option<Actor>,
+    /// Its card, once that was fetched.
+    pub card: Option<Arc<KnownCard>>,
 }
 
 impl Occupant {
     /// How many bytes it takes: the nickname twice, since it is a key as well.
+    ///
+    /// Its card is counted where all of them are kept.
     pub(crate) fn bytes(&self) -> usize {
         let optional = |text: Option<&str>| text.map_or(0, str::len);
         let chosen = 2 * self.nick.len() + optional(self.status.as_deref()) + optional(self.occupant_id.as_deref());
@@ -90,6 +97,8 @@ impl Occupant {
     fn went(&mut self, muc: &MucUser, status: Option<String>) {
         self.left = Some(why_left(muc));
         self.reason = kept_reason(muc, status.as_deref());
+        self.actor.clone_from(&muc.actor);
+        self.card = None;
         self.show = None;
         self.status = status;
         if !muc.affiliation.is_empty() {
@@ -203,6 +212,8 @@ impl Session {
             left: None,
             reason: None,
             occupant_id: muc.occupant_id.filter(|id| !id.is_empty() && id.len() <= MAX_OCCUPANT_ID),
+            actor: None,
+            card: before.and_then(|before| before.card.clone()),
         };
         if !ours && before.is_none() && !self.has_room_for_occupant(room) {
             self.ignored += 1;
@@ -243,9 +254,40 @@ impl Session {
         }
         match before {
             None => self.fire_occupant("occupantJoined", occupant, turn),
-            Some(before) if before != occupant => self.fire_occupant("occupantChanged", occupant, turn),
+            Some(before) if before != occupant => {
+                // Who changed a role or an affiliation, and why, is said once, and not kept.
+                let (actor, reason) = (muc.actor, muc.reason.map(|reason| kept(reason, MAX_REASON)));
+                let is_explained = actor.is_some() || reason.is_some();
+                let told = if is_explained {
+                    Arc::new(Occupant { reason, actor, ..Occupant::clone(&occupant) })
+                } else {
+                    occupant
+                };
+                self.fire_occupant("occupantChanged", told, turn);
+            }
             Some(_) => {}
         }
+    }
+
+    /// The affiliation of somebody who is not in the room has changed (XEP-0045, sections 9.1 to 9.6 and 10.3 to 10.8).
+    pub(super) fn affiliation_changed(&mut self, room: &BareJid, muc: MucUser, turn: &mut Turn<'_>) {
+        let occupant = Occupant {
+            room: room.clone(),
+            nick: muc.nick.filter(|nick| nick.len() <= MAX_NICK).unwrap_or_default(),
+            role: "none".to_owned(),
+            affiliation: muc.affiliation,
+            jid: muc.jid,
+            show: None,
+            status: None,
+            own: false,
+            previous_nick: None,
+            left: None,
+            reason: muc.reason.map(|reason| kept(reason, MAX_REASON)),
+            occupant_id: None,
+            actor: muc.actor,
+            card: None,
+        };
+        self.fire_occupant("affiliationChanged", Arc::new(occupant), turn);
     }
 
     fn has_room_for_occupant(&self, room: &Room) -> bool {
@@ -338,8 +380,8 @@ impl Session {
                 self.own_occupant_left(jid, muc, status, turn);
                 let error = CallError::Other(format!("the room {jid} put us out ({why})"));
                 let joiners = self.rooms.take_joiners(jid);
-                let alternative = muc.destroyed.clone().flatten();
-                self.outside(jid, comes_back, Farewell { why, reason, alternative }, turn);
+                let (alternative, actor) = (muc.destroyed.clone().flatten(), muc.actor.clone());
+                self.outside(jid, comes_back, Farewell { why, reason, alternative, actor }, turn);
                 if comes_back {
                     self.comes_back(jid, !hides);
                 }
@@ -387,6 +429,8 @@ fn rename(room: &mut Room, old: &str, new: &str, ourselves: bool) -> Option<Arc<
         new.clone_into(&mut room.nick);
     }
     let mut occupant = Arc::unwrap_or_clone(room.let_go(old)?);
+    // Cards go by the address.
+    occupant.card = None;
     new.clone_into(&mut occupant.nick);
     room.take_in(Arc::new(occupant.clone()));
     occupant.previous_nick = Some(old.to_owned());

@@ -225,9 +225,11 @@ impl Session {
         if !self.settings.allow_contact_requests {
             return send_presence(&from, PresenceOutKind::Unsubscribed, turn);
         }
-        if self.settings.auto_subscribe {
+        // We have asked to see each other: nobody has to be asked who added this contact.
+        let is_wanted = known.as_ref().is_some_and(|contact| contact.ask || contact.is_seen());
+        if self.settings.auto_subscribe || is_wanted {
             send_presence(&from, PresenceOutKind::Subscribed, turn);
-            if !known.as_ref().is_some_and(|contact| contact.ask || contact.is_seen()) {
+            if !is_wanted {
                 send_presence(&from, PresenceOutKind::Subscribe, turn);
             }
             return;

@@ -318,6 +318,7 @@ impl Session {
         if !self.is_live() {
             return turn.answer(answer, Err(CallError::Offline));
         }
+        let presence = stanza.broadcast_presence();
         let outgoing = if stanza.is_request() {
             // The answer would be taken for the one to the other question.
             if stanza.id().is_some_and(|id| self.questions.0.contains_key(id)) {
@@ -329,6 +330,9 @@ impl Session {
             Outgoing::Raw(stanza)
         };
         turn.out.push(Effect::SendFor(outgoing, Sent::Raw(answer)));
+        if let Some(presence) = presence {
+            self.status_sent(presence, turn);
+        }
     }
 
     pub(super) fn send_iq(&mut self, by: InstanceId, iq: &RawStanza, answer: Answer<RawStanza>, turn: &mut Turn<'_>) {

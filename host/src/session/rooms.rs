@@ -22,7 +22,7 @@ use crate::plugins::InstanceId;
 use crate::session::deadlines::{DeadlineKey, Late};
 use crate::session::waiters::{self, Waiter};
 use crate::session::{Occupant, Session, Turn, View, ViewChange};
-use crate::stanza::{History, RoomJoin};
+use crate::stanza::{Actor, History, RoomJoin};
 
 pub(super) use bookmarks::BookmarkQuestion;
 pub use bookmarks::{Bookmarks, NoBookmarks};
@@ -54,6 +54,7 @@ pub struct Room {
     pub left: Option<&'static str>,
     pub reason: Option<String>,
     pub alternative: Option<BareJid>,
+    pub actor: Option<Actor>,
     /// What it says of itself; shared, since every change of a room copies the rest.
     pub about: Arc<About>,
     pub shows_jids: bool,
@@ -90,6 +91,7 @@ impl Room {
             left: None,
             reason: None,
             alternative: None,
+            actor: None,
             about: Arc::default(),
             shows_jids: false,
             logged: false,
@@ -346,13 +348,15 @@ pub struct RoomWish {
     pub configure: Option<Vec<(String, ConfigValue)>>,
     /// It is not to be small.
     pub maximize: bool,
-    /// It is to have the focus, where something has it.
+    /// It is to have the focus, where another chat or room is open.
     pub bring_to_foreground: bool,
 }
 
 impl Session {
     pub(super) fn open_room(&mut self, jid: &BareJid, wish: RoomWish, joiner: Waiter<Arc<Room>>, turn: &mut Turn<'_>) {
-        let (maximize, focus) = (wish.maximize, wish.bring_to_foreground && self.focus.is_some());
+        // There has to be something else that it could come before.
+        let is_beside = !self.chats.open.is_empty() || self.rooms.shown.keys().any(|other| other != jid);
+        let (maximize, focus) = (wish.maximize, wish.bring_to_foreground && is_beside);
         if let Err(error) = self.try_open(jid, wish, Reason::Asked, turn) {
             return turn.answer(joiner.answer, Err(error));
         }
@@ -396,7 +400,7 @@ impl Session {
         }
         let address = self.address_in(jid, wish.nick)?;
         if !self.rooms.has(jid) {
-            self.make_room_for_room()?;
+            self.make_room_for_room(turn)?;
         }
         let mut join = wish.join;
         if join.password.is_none() {
@@ -405,8 +409,10 @@ impl Session {
         let max_stanzas = self.settings.muc_history_max_stanzas;
         join.history = join.history.or_else(|| max_stanzas.map(|_| History { max_stanzas, ..History::default() }));
         let nick = address.resource().to_string();
-        let room =
-            self.rooms.shown.entry(jid.clone()).or_insert_with(|| Arc::new(Room::new(jid.clone(), nick.clone())));
+        let room = self.rooms.shown.entry(jid.clone()).or_insert_with(|| {
+            let view = View::new(reason == Reason::Asked);
+            Arc::new(Room { view, ..Room::new(jid.clone(), nick.clone()) })
+        });
         let room = Arc::make_mut(room);
         room.nick.clone_from(&nick);
         self.changed = true;
@@ -472,14 +478,14 @@ impl Session {
     }
 
     /// A room that we were put out of is forgotten when its place is needed.
-    fn make_room_for_room(&mut self) -> Result<(), CallError> {
+    fn make_room_for_room(&mut self, turn: &mut Turn<'_>) -> Result<(), CallError> {
         if self.rooms.memberships.len() < MAX_ROOMS {
             return Ok(());
         }
         let unused = self.rooms.memberships.iter().find(|(_, old)| old.stage == Stage::Outside { wanted: false });
         let unused = unused.map(|(jid, _)| jid.clone());
         let unused = unused.ok_or_else(|| CallError::OverLimit(format!("{MAX_ROOMS} rooms are open")))?;
-        self.drop_room(&unused);
+        self.drop_room(&unused, turn);
         Ok(())
     }
 

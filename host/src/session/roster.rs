@@ -374,7 +374,7 @@ impl Session {
     }
 
     fn roster_fetched(&mut self, cached: Result<(), CallError>, turn: &mut Turn<'_>) {
-        self.name_chats();
+        self.name_chats(turn);
         self.show_known_cards();
         if cached.is_ok() {
             self.fire("cachedRoster", Payload::None, turn);
@@ -445,7 +445,7 @@ impl Session {
     pub(super) fn put_contact(&mut self, item: RosterItem, version: Option<String>, turn: &mut Turn<'_>) {
         let Some(contact) = self.roster.put(item) else { return };
         self.changed = true;
-        self.name_chat(&contact.jid);
+        self.name_chat(&contact.jid, turn);
         if contact.card.is_none() {
             self.show_known_card(&contact.jid);
         }
@@ -476,7 +476,7 @@ impl Session {
             turn.out.push(Effect::Keep(KeepRoster::Removed { version, jid: jid.clone() }));
         }
         self.changed |= contact.is_some();
-        self.name_chat(jid);
+        self.name_chat(jid, turn);
         contact
     }
 }

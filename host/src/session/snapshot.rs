@@ -27,8 +27,6 @@ pub struct Snapshot {
     pub rooms: OrdMap<BareJid, Arc<Room>>,
     /// Rooms that the account has put down.
     pub bookmarks: Result<Bookmarks, NoBookmarks>,
-    /// The open chat or room that a person types into, of a front end that follows.
-    pub focus: Option<BareJid>,
     /// What this account says of itself.
     pub own: Arc<Disco>,
     /// What others said of themselves.

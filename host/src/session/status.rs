@@ -11,7 +11,8 @@ use crate::event::Payload;
 use crate::session::messages::check_text;
 use crate::session::presence::PRESENCE_PATIENCE;
 use crate::session::{Session, Turn};
-use crate::stanza::{Outgoing, PresenceOut, PresenceOutKind, Show};
+use crate::stanza::{Outgoing, PresenceOut, PresenceOutKind, Show, kept};
+use crate::xmpp::BroadcastPresence;
 
 /// How long a status text may be, in bytes.
 const MAX_MESSAGE: usize = 4_096;
@@ -105,14 +106,39 @@ impl Session {
         if let Some(message) = &message {
             check_text("message", message, MAX_MESSAGE)?;
         }
-        let before = self.status.clone();
-        self.status.value = value.unwrap_or(before.value);
-        self.status.message = message.unwrap_or_else(|| before.message.clone());
-        if self.status != before {
+        let value = value.unwrap_or(self.status.value);
+        let message = message.unwrap_or_else(|| self.status.message.clone());
+        let before = std::mem::replace(&mut self.status, Status { value, message });
+        if self.announced && self.is_live() {
+            self.announce(turn);
+        }
+        self.status_changed(&before, turn);
+        Ok(())
+    }
+
+    /// A plugin has sent presence for everybody as a stanza: that is the own status now, as if it had been set. Rooms are told
+    /// only that we go, by the server.
+    pub(super) fn status_sent(&mut self, sent: BroadcastPresence, turn: &mut Turn<'_>) {
+        let value = match (sent.is_available, sent.show) {
+            (false, _) if self.status.value.is_hidden() => self.status.value,
+            (false, _) => StatusValue::Unavailable,
+            (true, None) => StatusValue::Online,
+            (true, Some(Show::Chat)) => StatusValue::Chat,
+            (true, Some(Show::Away)) => StatusValue::Away,
+            (true, Some(Show::Dnd)) => StatusValue::Dnd,
+            (true, Some(Show::Xa)) => StatusValue::Xa,
+        };
+        let message = kept(sent.status, MAX_MESSAGE);
+        let before = std::mem::replace(&mut self.status, Status { value, message });
+        self.status_changed(&before, turn);
+    }
+
+    /// What follows from another status, once others were told.
+    fn status_changed(&mut self, before: &Status, turn: &mut Turn<'_>) {
+        if self.status != *before {
             self.changed = true;
         }
         if self.announced && self.is_live() {
-            self.announce(turn);
             match (before.value.is_hidden(), self.status.value.is_hidden()) {
                 // From here on nobody tells us who comes and goes.
                 (false, true) => self.doubt_presence(),
@@ -131,7 +157,6 @@ impl Session {
         if self.status.message != before.message {
             self.fire("statusMessageChanged", Payload::Status(self.status.clone()), turn);
         }
-        Ok(())
     }
 
     /// The first presence on a stream. A hidden account says nothing: nobody has seen it yet.

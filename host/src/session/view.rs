@@ -7,7 +7,8 @@ use jid::BareJid;
 use serde_json::Value;
 
 use crate::error::CallError;
-use crate::session::Session;
+use crate::event::Payload;
+use crate::session::{Session, Turn};
 use crate::xmpp::is_one_line;
 
 /// How many attributes one chat or room may have.
@@ -16,8 +17,39 @@ const MAX_ATTRIBUTES: usize = 64;
 const MAX_ATTRIBUTES_BYTES: usize = 16 * 1_024;
 /// How long the name of an attribute may be, in bytes.
 const MAX_NAME: usize = 128;
-/// What has calls of its own, and would have no effect as an attribute.
-const NOT_ATTRIBUTES: [&str; 5] = ["focused", "fullname", "jid", "minimized", "shown"];
+/// The fields of an open chat that can be read like attributes. Setting them as such would have no effect.
+pub const CHAT_FIELDS: &[&str] = &[
+    "focused",
+    "fullname",
+    "image",
+    "image-type",
+    "jid",
+    "last-active",
+    "minimized",
+    "opened",
+    "shown",
+    "vcard-updated",
+];
+/// The fields of an open room that can be read like attributes.
+pub const ROOM_FIELDS: &[&str] = &[
+    "affiliation",
+    "alternative",
+    "features",
+    "focused",
+    "jid",
+    "joined",
+    "left",
+    "logged",
+    "minimized",
+    "name",
+    "nick",
+    "occupants",
+    "reason",
+    "role",
+    "shown",
+    "shows-jids",
+    "subject",
+];
 
 /// What a front end should do with an open chat or room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,16 +64,15 @@ pub enum ViewChange {
     Minimize,
 }
 
-/// How a front end should show an open chat or room. Which of them has the focus is the [`Snapshot`]'s to say, since one
-/// at most has it.
-///
-/// [`Snapshot`]: crate::session::Snapshot
+/// How a front end should show an open chat or room.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct View {
     /// It is small.
     pub minimized: bool,
     /// Somebody asked to see it; `false` for what opened by itself, such as by a message that came.
     pub shown: bool,
+    /// What a person types goes there. One chat or room of an account has it at most; see `Session::move_focus`.
+    pub focused: bool,
     attributes: OrdMap<Arc<str>, Arc<str>>,
     /// What the attributes take.
     bytes: usize,
@@ -106,9 +137,13 @@ pub struct Attribute {
 impl Attribute {
     /// Reads a name and a JSON text; the text `null` takes the attribute away.
     ///
-    /// `height` is a number that is not negative, `url` a text, any other anything.
-    pub fn parse(name: &str, value: &str) -> Result<Self, CallError> {
+    /// `height` is a number that is not negative, `url` a text, any other anything; but none of these `fields`, which are only
+    /// read.
+    pub fn parse(name: &str, value: &str, fields: &[&str]) -> Result<Self, CallError> {
         Self::check_name(name)?;
+        if fields.contains(&&*field_name(name)) {
+            return Err(CallError::invalid("name", format!("{name} is no attribute: it has calls of its own")));
+        }
         let invalid = |reason: String| CallError::invalid("value", reason);
         if value.len() > MAX_ATTRIBUTES_BYTES {
             return Err(invalid(format!("has {} bytes; at most {MAX_ATTRIBUTES_BYTES} are allowed", value.len())));
@@ -136,23 +171,53 @@ impl Attribute {
             let reason = format!("a name has 1 to {MAX_NAME} bytes and no control characters");
             return Err(CallError::invalid("name", reason));
         }
-        if NOT_ATTRIBUTES.contains(&name) {
-            return Err(CallError::invalid("name", format!("{name} is no attribute: it has calls of its own")));
-        }
         Ok(())
     }
 }
 
+/// The name of a field as the contract spells it: plugins may write it as their language does, such as `image_type`.
+pub fn field_name(name: &str) -> String {
+    name.replace('_', "-")
+}
+
+/// The open chat or room that has the focus. A room may have the address of a chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Focus {
+    Chat(BareJid),
+    Room(BareJid),
+}
+
 impl Session {
-    /// Keeps the focus in step with a change of this chat's or room's view, or with its end (`None`).
-    pub(super) fn move_focus(&mut self, jid: &BareJid, change: Option<ViewChange>) {
+    /// Keeps the focus in step with a change of this chat's or room's view, or with its end (`None`). A room that loses it to
+    /// another one says so; a chat's loss follows from the event of what has it now.
+    pub(super) fn move_focus(&mut self, of: &Focus, change: Option<ViewChange>, turn: &mut Turn<'_>) {
         let focus = match change {
-            Some(ViewChange::Focus) => Some(jid.clone()),
-            Some(ViewChange::Minimize) | None if self.focus.as_ref() == Some(jid) => None,
+            Some(ViewChange::Focus) => Some(of.clone()),
+            Some(ViewChange::Minimize) | None if self.focus.as_ref() == Some(of) => None,
             Some(ViewChange::Show | ViewChange::Maximize | ViewChange::Minimize) | None => return,
         };
-        self.changed |= focus != self.focus;
-        self.focus = focus;
+        if focus == self.focus {
+            return;
+        }
+        let before = std::mem::replace(&mut self.focus, focus);
+        self.changed = true;
+        if let Some(Focus::Room(room)) = self.mark_focus(before, false).filter(|before| before != of)
+            && let Some(room) = self.rooms.shown.get(&room).map(Arc::clone)
+        {
+            self.fire("roomViewChanged", Payload::Room(room), turn);
+        }
+        self.mark_focus(self.focus.clone(), true);
+    }
+
+    fn mark_focus(&mut self, focus: Option<Focus>, focused: bool) -> Option<Focus> {
+        let view = match focus.as_ref()? {
+            Focus::Chat(jid) => self.chats.open.get_mut(jid).map(|chat| &mut Arc::make_mut(chat).view),
+            Focus::Room(jid) => self.rooms.shown.get_mut(jid).map(|room| &mut Arc::make_mut(room).view),
+        };
+        if let Some(view) = view {
+            view.focused = focused;
+        }
+        focus
     }
 }
 
@@ -161,7 +226,7 @@ mod tests {
     use super::*;
 
     fn set(view: &mut View, name: &str, value: &str) -> Result<bool, CallError> {
-        view.set_attribute(&Attribute::parse(name, value)?)
+        view.set_attribute(&Attribute::parse(name, value, CHAT_FIELDS)?)
     }
 
     fn invalid(result: Result<impl std::fmt::Debug, CallError>) -> String {
@@ -188,7 +253,7 @@ mod tests {
     #[test]
     fn what_is_no_attribute_is_refused() {
         let mut view = View::default();
-        for name in ["", "a\nb", &"x".repeat(129), "minimized", "jid"] {
+        for name in ["", "a\nb", &"x".repeat(129), "minimized", "jid", "image_type"] {
             assert_eq!(invalid(set(&mut view, name, "1")), "name", "{name}");
         }
         for (name, value) in [

@@ -6,7 +6,7 @@ use std::fmt;
 use jid::Jid;
 use jiff::Timestamp;
 
-use super::Invite;
+use super::{Invite, MucUser};
 use crate::error::StanzaError;
 use crate::xmpp::RawStanza;
 
@@ -106,6 +106,8 @@ pub struct Message {
     pub declined: Option<Box<Invite>>,
     /// Status codes by which a room says what changed about itself (XEP-0045, section 10.2.1).
     pub room_status: Vec<u16>,
+    /// A room says of which affiliation somebody is now who is not in it.
+    pub affiliation: Option<Box<MucUser>>,
     /// The stanza itself, for those who may see XML.
     pub raw: RawStanza,
 }

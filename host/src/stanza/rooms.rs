@@ -21,6 +21,14 @@ pub struct Invite {
     pub password: Option<String>,
 }
 
+/// Who changed the role or the affiliation of an occupant. Fields as in `actor` of `wit/types.wit`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct Actor {
+    pub nick: Option<String>,
+    pub jid: Option<Jid>,
+}
+
 /// What a room says of an occupant, or of what happened to it (XEP-0045, `muc#user`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MucUser {
@@ -34,6 +42,8 @@ pub struct MucUser {
     pub nick: Option<String>,
     /// Why it was kicked, banned or the room destroyed.
     pub reason: Option<String>,
+    /// Who did that, where the room says so.
+    pub actor: Option<Actor>,
     /// Status codes, such as 110 for oneself.
     pub status: Vec<u16>,
     /// The room is gone; where people were sent to, if anywhere.

@@ -239,6 +239,7 @@ fn read_message(
         invite: found.invite,
         declined: found.declined,
         room_status: found.room_status,
+        affiliation: found.affiliation,
         from,
         to,
         raw: RawStanza(Arc::new(Stanza::Message(message))),
@@ -254,8 +255,18 @@ pub(super) fn leaving(stanza: &Stanza, own: &FullJid, now: Timestamp) -> Option<
     Some(Message { at: now, delayed: false, claimed_at: None, stanza_id: None, own: true, invite: None, ..message })
 }
 
+/// How present somebody is (RFC 6121, section 4.7.2.1).
+pub(super) fn show(show: &WireShow) -> Show {
+    match show {
+        WireShow::Away => Show::Away,
+        WireShow::Chat => Show::Chat,
+        WireShow::Dnd => Show::Dnd,
+        WireShow::Xa => Show::Xa,
+    }
+}
+
 /// The text of a stanza that has one of its kind.
-fn only(texts: &BTreeMap<Lang, String>) -> Option<(&str, &String)> {
+pub(super) fn only(texts: &BTreeMap<Lang, String>) -> Option<(&str, &String)> {
     texts.first_key_value().map(|(lang, text)| (lang.0.as_str(), text))
 }
 
@@ -283,12 +294,7 @@ fn decode_presence(mut presence: WirePresence, own: &FullJid) -> Presence {
         nick: payload("nick", ns::NICK).filter(|_| kind == PresenceKind::Subscribe).and_then(nick),
         muc: muc::user(&presence.payloads, &kind).map(|x| Box::new(muc::occupant(x, &presence.payloads))),
         kind,
-        show: presence.show.as_ref().map(|show| match show {
-            WireShow::Away => Show::Away,
-            WireShow::Chat => Show::Chat,
-            WireShow::Dnd => Show::Dnd,
-            WireShow::Xa => Show::Xa,
-        }),
+        show: presence.show.as_ref().map(show),
         status: first(&notes, "status", &presence.statuses),
         priority: presence.priority.0,
         delay: payload("delay", ns::DELAY).and_then(extensions::stamp),

@@ -39,6 +39,7 @@ pub use intake::Lost;
 pub use link::{ClientState, Left, Link, LinkEvent, LogIn};
 pub use password::{PasswordError, Supplied};
 pub use probe::{Feature, Probe, RegisterError, probe, random_password, register};
+pub(crate) use raw::BroadcastPresence;
 pub use raw::{RawStanza, is_one_line, is_sendable, is_sendable_char, is_sendable_time, no_jid};
 pub(crate) use tls::client_config;
 pub use within::{About, Deed, How, Impossible, Rank, Said, Within};

@@ -849,13 +849,20 @@ impl Session {
     pub(crate) async fn settle_roster(&mut self, roster: &str) -> String {
         let mut asked = String::new();
         loop {
-            let (xml, id) = self.hear_xml().await;
-            if xml.starts_with("<presence") {
-                return asked;
-            }
+            let stanza = self.hear().await.expect("the client stays");
+            let xml = String::from(&super::encode::element(&stanza));
+            let (to, id) = match &stanza {
+                Stanza::Presence(_) => return asked,
+                Stanza::Message(_) => continue,
+                Stanza::Iq(iq) => (iq.to().cloned(), iq.id()),
+            };
             if xml.contains(ns::ROSTER) {
                 self.say(&format!("<iq xmlns='jabber:client' type='result' id='{id}'>{roster}</iq>")).await;
                 asked = xml;
+            } else if let Some(to) = to.filter(|_| xml.contains(ns::DISCO_INFO)) {
+                // The roster is asked for once that is answered.
+                let query = format!("<query xmlns='{}'/>", ns::DISCO_INFO);
+                self.say(&format!("<iq xmlns='jabber:client' from='{to}' type='result' id='{id}'>{query}</iq>")).await;
             }
         }
     }

@@ -19,7 +19,7 @@ use xmpp_parsers::stanza::Stanza;
 use super::{decode, encode};
 use crate::error::CallError;
 use crate::harmless::harmless;
-use crate::stanza::{Message, Outgoing};
+use crate::stanza::{Message, Outgoing, Show};
 
 /// What `send` calls what it takes.
 const ARGUMENT: &str = "stanza";
@@ -46,6 +46,14 @@ const NODE: usize = 200;
 /// what somebody wrote.
 #[derive(Clone)]
 pub struct RawStanza(pub(super) Arc<Stanza>);
+
+/// What presence for everybody who may see it says of the own status (RFC 6121, section 4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BroadcastPresence {
+    pub(crate) is_available: bool,
+    pub(crate) show: Option<Show>,
+    pub(crate) status: String,
+}
 
 impl fmt::Debug for RawStanza {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -187,6 +195,21 @@ impl RawStanza {
     /// Whether it is an IQ that changes something.
     pub fn is_set(&self) -> bool {
         matches!(&*self.0, Stanza::Iq(Iq::Set { .. }))
+    }
+
+    /// What it says of the own status; none where it is no presence, or is for somebody alone.
+    pub(crate) fn broadcast_presence(&self) -> Option<BroadcastPresence> {
+        let Stanza::Presence(presence) = &*self.0 else { return None };
+        let is_available = match presence.type_ {
+            Type::None => true,
+            Type::Unavailable => false,
+            _ => return None,
+        };
+        presence.to.is_none().then(|| BroadcastPresence {
+            is_available,
+            show: presence.show.as_ref().map(decode::show),
+            status: decode::only(&presence.statuses).map(|(_, text)| text.clone()).unwrap_or_default(),
+        })
     }
 
     /// Whether it is a message that is not for all in a room.

@@ -95,6 +95,7 @@ def _raising(name: str, function: Any) -> Any:
     def call(*arguments: Any, **named: Any) -> Any:
         if not _is_there:
             raise RuntimeError(f"{name} is called while the plugin is built: there is no host yet; call it in @on_start")
+        arguments = records.plain(function, arguments, named)
         if named or len(arguments) != len(parameters):
             arguments = records.complete(name, function, arguments, named)
         given = [records.fit(place, one, wanted) for one, (place, wanted) in zip(arguments, parameters)]

@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 from datetime import datetime
-from typing import Any, Callable, NoReturn, Optional, Union, get_args, get_origin
+from typing import Any, Callable, Mapping, NoReturn, Optional, Union, get_args, get_origin
 
 from .stanza import Element
 
@@ -11,6 +11,11 @@ from .stanza import Element
 _HAPPENED = "at"
 #: Times that are asked for.
 _WANTED = ("start", "end", "since")
+#: What `Contact.get` knows.
+_ATTRIBUTES = (
+    "ask", "chat_status", "fullname", "groups", "id", "image", "image_type", "jid", "requesting", "resources", "status",
+    "subscription", "url", "user_id", "vcard_updated",
+)
 #: Numbers of 64 bits. The others have 32, which their types do not say.
 _LONG = ("milliseconds", "expires", "subscription", "timer")
 
@@ -32,6 +37,7 @@ def improve(module: Any) -> None:
                     setattr(record, field.name, property(_kept(field.name), _write(field.name)))
     if module.__name__.endswith(".types"):
         module.Command.rest = property(_rest)
+        module.Contact.get = _attribute
 
 
 def _leave_out(record: type) -> None:
@@ -91,6 +97,41 @@ def _rest(command: Any) -> str:
     return body[end:].strip()
 
 
+def _attribute(contact: Any, name: str) -> Any:
+    """One attribute by its name, such as `chat_status`; None: there is none, or it has no value."""
+    return getattr(contact, "jid" if name == "id" else name, None) if name in _ATTRIBUTES else None
+
+
+def plain(function: Any, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+    """Arguments as the contract has them: the address of an entity, and a room's attributes where there is only a nickname."""
+    names = list(inspect.signature(function).parameters)
+    arguments = list(given)
+    for at, name in enumerate(names[: len(arguments)]):
+        if name == "jid":
+            arguments[at] = _address(arguments[at])
+        elif name == "jids" and isinstance(arguments[at], (list, tuple)):
+            arguments[at] = [_address(one) for one in arguments[at]]
+        elif name == "attributes" and isinstance(arguments[at], str):
+            named["nick"] = arguments[at]
+            # What is left out behind it is named, too.
+            named.update(zip(names[at + 1 :], arguments[at + 1 :]))
+            del arguments[at:]
+            break
+    if "jid" in names and "jid" in named:
+        named["jid"] = _address(named["jid"])
+    return tuple(arguments)
+
+
+def _address(entity: Any) -> Any:
+    """That of a contact, chat, view or room is its JID, an occupant's that of the room with the nickname."""
+    if isinstance(entity, (str, Element)):
+        return entity
+    room, nick, jid = (getattr(entity, name, None) for name in ("room", "nick", "jid"))
+    if isinstance(room, str) and isinstance(nick, str):
+        return f"{room}/{nick}"
+    return jid if isinstance(jid, str) else entity
+
+
 def complete(name: str, function: Any, given: tuple[Any, ...], named: dict[str, Any]) -> list[Any]:
     """All arguments of a call. Those at the end that say nothing may be left out, and where one is a record, its fields may be
     named instead."""
@@ -121,6 +162,7 @@ def fit(place: str, value: Any, wanted: Any) -> Any:
     if type(None) in of:
         return None if value is None else fit(place, value, Union[tuple(one for one in of if one is not type(None))])
     if origin is Union:
+        value = _config_value(value, of)
         case = next((one for one in of if isinstance(value, one)), None)
         return _record(place, value, case) if case else _misfit(place, " or ".join(one.__name__ for one in of), value)
     if wanted is str:
@@ -129,6 +171,9 @@ def fit(place: str, value: Any, wanted: Any) -> Any:
         return _number(place, value)
     if wanted is bytes and isinstance(value, (bytearray, memoryview)):
         return bytes(value)
+    if origin is list and isinstance(value, Mapping) and get_origin(of[0]) is tuple:
+        # A map in the place of pairs.
+        value = list(value.items())
     if origin is list and isinstance(value, (list, tuple)):
         return [fit(f"{place}[{at}]", one, of[0]) for at, one in enumerate(value)]
     if origin is tuple and isinstance(value, (list, tuple)) and len(value) == len(of):
@@ -141,6 +186,18 @@ def fit(place: str, value: Any, wanted: Any) -> Any:
     if isinstance(known, type) and not isinstance(value, known):
         _misfit(place, f"of the type {known.__name__}", value)
     return value
+
+
+def _config_value(value: Any, cases: Any) -> Any:
+    """A field of a room's configuration, as the contract has it; the fields of a form are texts."""
+    of = {case.__name__.rpartition("_")[2]: case for case in cases}
+    if not {"Flag", "Text", "Texts"} <= of.keys():
+        return value
+    if isinstance(value, bool):
+        return of["Flag"](value)
+    if isinstance(value, (str, int)):
+        return of["Text"](str(value))
+    return of["Texts"](list(value)) if isinstance(value, (list, tuple)) else value
 
 
 def _number(place: str, value: Any) -> int:

@@ -73,6 +73,13 @@ pub enum Kind {
     Unsupported,
 }
 
+impl Row {
+    /// Whether it names this call, with or without an error that it ends in.
+    pub fn names(&self, call: &str) -> bool {
+        self.calls.iter().any(|named| named.split([':', '(']).next() == Some(call))
+    }
+}
+
 impl List {
     /// Reads it.
     pub fn read() -> Result<Self> {
@@ -108,6 +115,14 @@ mod tests {
                 "{row:?}"
             );
         }
+    }
+
+    #[test]
+    fn each_call_of_the_contract_stands_in_a_row() {
+        let (list, calls) = (List::read().unwrap(), crate::docs::calls().unwrap());
+        assert_eq!(calls.len(), permissions::CALLS.len(), "the contract was read to its end");
+        let forgotten: Vec<_> = calls.iter().filter(|call| !list.row.iter().any(|row| row.names(call))).collect();
+        assert!(forgotten.is_empty(), "no row of tests/conformance.toml has {forgotten:?}: name each, and test it");
     }
 
     #[test]

@@ -117,6 +117,20 @@ pub fn of_setting(setting: &str, tests: &[&Test], run: &Run, units: &Run) -> Ver
     }
 }
 
+/// Of a call: a row names it, and a plugin was given an answer to it as the row says.
+pub fn of_call(call: &str, rows: &[Row], run: &Run) -> Verdict {
+    let mut named = rows.iter().filter(|row| row.names(call)).flat_map(|row| &row.calls).peekable();
+    if named.peek().is_none() {
+        return Verdict::Missing("no row of tests/conformance.toml names it".to_owned());
+    }
+    let is_meant = |named: &&String| named.split([':', '(']).next() == Some(call);
+    if named.filter(is_meant).any(|named| run.saw(named)) {
+        Verdict::Works
+    } else {
+        Verdict::Missing("no test saw an answer to it".to_owned())
+    }
+}
+
 /// Of a rule: its tests pass.
 pub fn of_rule(tests: &[&Test], run: &Run, units: &Run) -> Verdict {
     unproven(tests, run, units).unwrap_or(Verdict::Works)
@@ -196,6 +210,16 @@ mod tests {
         assert!(!heard(&refused, &[("message", "none")]));
         assert!(!heard(&refused, &[("message", "message"), ("message", "none")]));
         assert!(!heard(&["listen.on(message)"], &[("message", "message")]));
+    }
+
+    #[test]
+    fn a_call_has_to_stand_in_a_row_and_be_answered() {
+        let rows = [row("calls = [\"chats.open\", \"chats.end-otr:unsupported\"]")];
+        let of = |call, seen_calls: &[&str]| of_call(call, &rows, &run(&["a"], &seen(&[], seen_calls, &[]))).is_good();
+        assert!(of("chats.open", &["chats.open"]) && of("chats.end-otr", &["chats.end-otr:unsupported"]));
+        assert!(!of("chats.open", &["chats.open:invalid"]), "it was refused");
+        assert!(!of("chats.open", &["chats.end-otr:unsupported"]), "another call of the same row");
+        assert!(!of("chats.close", &["chats.close"]), "no row has it");
     }
 
     #[test]

@@ -17,9 +17,8 @@ pub(super) struct Interface {
     items: Vec<Item>,
 }
 
-#[cfg(test)]
 impl Interface {
-    /// The names of its functions.
+    /// The names of its functions, as they stand in the contract.
     pub(super) fn functions(&self) -> impl Iterator<Item = &str> {
         self.items.iter().filter(|item| item.is_function).map(|item| item.name.as_str())
     }

@@ -9,8 +9,17 @@ import re
 import sys
 
 sdk, bindings, package = map(pathlib.Path, sys.argv[1:])
-#: What the SDK changes: times, stanzas, messages that are nothing but a text, and texts that are one of a few.
+#: What stands for an address, and what is plain in the place of a variant.
+ENTITY = "Union[str, types.Contact, types.Chat, types.View, types.Room, types.Occupant]"
+PLAIN = "Union[bool, int, str, Sequence[str], ConfigValue]"
+FIELDS = f"Union[Mapping[str, {PLAIN}], Sequence[Tuple[str, {PLAIN}]]]"
+#: What the SDK changes: times, stanzas, messages that are nothing but a text, texts that are one of a few, addresses, and a room's
+#: configuration.
 ANY = {
+    f"jid: {ENTITY}": "jid: str",
+    f"jids: Sequence[{ENTITY}]": "jids: List[str]",
+    "attributes: Union[Attributes, str]": "attributes: Attributes",
+    **{f"{name}: {FIELDS}": f"{name}: List[Tuple[str, ConfigValue]]" for name in ("roomconfig", "fields")},
     "at: datetime": "at: str",
     "iq: Union[str, Element]": "iq: str",
     "message: Union[str, types.Outgoing]": "message: types.Outgoing",

@@ -64,9 +64,9 @@ async fn the_plugins_in_typescript_here_fit_the_types() {
 }
 
 const USES: &str = r#"import {
-  acknowledge, archive, ask, bodyWithoutFallback, chats, command, Element, ns, occupantOf, off, on, onMention, onReady, onStart, onStop,
+  acknowledge, archive, ask, bodyWithoutFallback, chats, command, contacts, Element, ns, occupantOf, off, on, onMention, onReady, onStart, onStop,
   NotFound, NotReady, outgoing, OverLimit, ParlorError, parseXml, reference, Rejected, reply,
-  replyInChat, rooms, say, send, spawn, stanza, StanzaError, storage, TimedOut, timers, Unsupported, vcard, waitUntil,
+  replyInChat, rooms, say, send, settings, spawn, stanza, StanzaError, storage, TimedOut, timers, Unsupported, vcard, waitUntil,
   type ArchivedMessage, type Attributes, type Bookmark, type Card, type Command, type Event, type Extensions, type Invite,
   type Message, type Occupant, type Status,
 } from "parlor";
@@ -76,6 +76,16 @@ onReady(async () => {
   await rooms.open("r@x", attributes);
   await rooms.open("r@x");
   await rooms.open("r@x", { history: { maxStanzas: 5 }, roomconfig: [["persistentroom", { tag: "flag", val: true }]] });
+  await rooms.open("r@x", "nick");
+  const room = await rooms.open("r@x", { autoConfigure: true, roomconfig: { membersonly: true, roomdesc: "A hall", maxusers: 20 } });
+  await rooms.configure(room, { roomadmins: ["a@x", "b@x"], roomname: "Hall" });
+  const contact = contacts.get("juliet@x");
+  const status: string | undefined = contact?.get("chat_status");
+  await vcard.update(rooms.occupants(room)[0]!);
+  await settings.update({ limit: 12, words: [status] });
+  await settings.set({ open: true });
+  // @ts-expect-error: a number is nobody's address
+  await vcard.update(5);
   await rooms.kick("r@x", "nick");
   await rooms.setBookmark({ jid: "r@x" });
   const bookmark: Bookmark | undefined = rooms.bookmarks()[0];

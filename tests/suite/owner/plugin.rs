@@ -88,6 +88,22 @@ async fn a_plugin_is_installed_on_a_stopped_host_and_runs_when_it_starts() {
     juliet.wait_body(&bot.jid, "hear me", SOON).await.unwrap();
 }
 
+/// Row 2.
+#[tokio::test]
+async fn an_id_that_is_taken_is_refused_before_anybody_is_asked_and_names_both_sources() {
+    let (home, _bot) = home().await;
+    add(&home).await;
+    let other = file(&home, "other.wasm", "0.2.0", "");
+    for arguments in [&["add", &*other][..], &["add", &*other, "--yes"]] {
+        let refused = run(&home, arguments, 1).await;
+        let expected = "there is a plugin echo already, from";
+        for part in [expected, "echo.wasm; other.wasm was not installed", "parlor plugin update echo", "--id"] {
+            assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+        }
+        assert_eq!(refused.stdout, "", "nobody has to read what it asks for");
+    }
+}
+
 #[tokio::test]
 async fn a_plugin_is_installed_changed_and_removed_while_the_stream_stays_up() {
     let (home, bot) = home().await;

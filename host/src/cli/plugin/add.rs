@@ -219,6 +219,11 @@ impl AddArgs {
         let manifest = offer.manifest();
         let id = self.id.clone().unwrap_or_else(|| manifest.name.clone());
         is_honest(&id, &offer.examined)?;
+        // As above: what cannot be installed is refused before anybody reads what it asks for.
+        let alike = match desk.check_new(&id, &offer, self.id.is_some()) {
+            Err(alike @ DeskError::LooksLike { .. }) => Some(alike),
+            checked => checked.map(|()| None)?,
+        };
 
         let mut decision = self.wanted.decision()?;
         let written = decision.get("grants").and_then(Value::as_table).cloned().unwrap_or_default();
@@ -244,16 +249,17 @@ impl AddArgs {
             }
         }
         if let Some(terminal) = &terminal {
-            if let Err(DeskError::LooksLike { other, .. }) = desk.check_new(&id, self.id.is_some()) {
+            if let Some(DeskError::LooksLike { other, .. }) = &alike {
                 let question = format!("{id} looks like {other}, which is installed. Go on?");
                 if !terminal.agrees(&question)? {
                     return Err(Ended::Declined("nothing was changed".to_owned()).into());
                 }
             }
-            desk.check_new(&id, true)?;
             wishes.extend(consent::ask(terminal, &format!("Install it as {id}"), &id, manifest, undecided)?);
         } else {
-            desk.check_new(&id, self.id.is_some())?;
+            if let Some(alike) = alike {
+                return Err(alike.into());
+            }
             if !self.wanted.yes {
                 let sentence = "nobody can be asked here; give --yes, and --grant or --policy for what it needs";
                 return Err(Ended::Declined(sentence.to_owned()).into());

@@ -204,6 +204,8 @@ fn events_are_seen_by_grant_and_scope() {
             left: None,
             reason: None,
             occupant_id: None,
+            actor: None,
+            card: None,
         }))
     };
     let invite = |room| {

@@ -40,6 +40,7 @@ pub(super) const SDK: &[(&str, &[u8])] = sdk![
     "contract/wit/streams.go",
     "contract/wit/wit.go",
     "empty.s",
+    "entities.go",
     "errors.go",
     "go.mod",
     "goroutines.go",

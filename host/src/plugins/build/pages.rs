@@ -48,6 +48,7 @@ const PAGES: &[(&str, &[u8])] = pages![
     "second-plugin.md",
     "settings.md",
     "testing.md",
+    "values.md",
 ];
 
 /// Puts them into a plugin's folder.

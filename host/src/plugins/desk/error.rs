@@ -20,11 +20,16 @@ use crate::plugins::store::Unfit;
 pub enum DeskError {
     /// The id is taken.
     #[error(
-        "there is a plugin {id} already; `parlor plugin update {id} FILE` changes its version, --id gives this one another id"
+        "there is a plugin {id} already, from {installed}; {offered} was not installed. If it is another version, run `parlor plugin \
+         update {id} FILE`; else give it another id by --id"
     )]
     Taken {
         /// The id.
         id: PluginId,
+        /// Where the installed plugin comes from.
+        installed: Source,
+        /// Where the other one comes from, as it would be written down.
+        offered: String,
     },
     /// The id looks like another one.
     #[error(

@@ -9,6 +9,7 @@ use super::{RoomQuestion, not_open};
 use crate::error::CallError;
 use crate::event::Payload;
 use crate::session::questions::random_id;
+use crate::session::view::Focus;
 use crate::session::{Answer, Attribute, Session, Turn, ViewChange};
 use crate::stanza::{Affiliated, Ask, Bookmark, Invitation, Invite, Outgoing};
 
@@ -163,9 +164,9 @@ impl Session {
         let room = self.rooms.shown.get_mut(jid).ok_or_else(|| not_open(jid))?;
         let before = Arc::clone(room);
         let toggled = Arc::make_mut(room).view.change(change);
-        let room = Arc::clone(room);
-        self.changed |= room != before;
-        self.move_focus(jid, Some(change));
+        self.changed |= *room != before;
+        self.move_focus(&Focus::Room(jid.clone()), Some(change), turn);
+        let room = Arc::clone(self.rooms.shown.get(jid).ok_or_else(|| not_open(jid))?);
         // Being shown and having the focus are told each time, since a front end may have moved on by itself.
         if toggled || matches!(change, ViewChange::Focus | ViewChange::Show) {
             self.fire("roomViewChanged", Payload::Room(room), turn);

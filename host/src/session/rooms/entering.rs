@@ -224,7 +224,7 @@ impl Session {
             match before.get(&here.nick).filter(|known| !known.own) {
                 _ if here.own => {}
                 None => self.fire_occupant("occupantJoined", Arc::clone(here), turn),
-                Some(known) if known != here => self.fire_occupant("occupantChanged", Arc::clone(here), turn),
+                Some(known) if !is_same(known, here) => self.fire_occupant("occupantChanged", Arc::clone(here), turn),
                 Some(_) => {}
             }
         }
@@ -259,7 +259,7 @@ impl Session {
                 tracing::warn!(room = %jid, %error, "a room cannot be entered");
             }
             self.again.forget(jid);
-            self.drop_room(jid);
+            self.drop_room(jid, turn);
         }
         for joiner in joiners {
             turn.answer(joiner.answer, Err(error.clone()));
@@ -342,9 +342,10 @@ impl Session {
         let farewell = match error {
             // Nobody gets in any more (XEP-0045, section 10.9).
             CallError::Stanza(error) if error.condition == "gone" => {
-                Farewell { why: "destroyed", reason: error.text.clone(), alternative: error.gone_to.clone() }
+                let (reason, alternative) = (error.text.clone(), error.gone_to.clone());
+                Farewell { why: "destroyed", reason, alternative, actor: None }
             }
-            _ => Farewell { why: "refused", reason: Some(error.to_string()), alternative: None },
+            _ => Farewell { why: "refused", reason: Some(error.to_string()), ..Farewell::default() },
         };
         self.outside(jid, wanted, farewell, turn);
     }
@@ -389,6 +390,11 @@ impl Session {
     }
 }
 
+/// Whether nothing is told of somebody that was not known before. A card is fetched anew, and tells of itself.
+fn is_same(known: &Occupant, here: &Occupant) -> bool {
+    *here == Occupant { card: here.card.clone(), ..known.clone() }
+}
+
 impl Membership {
     fn is_automatic_and_open(&self) -> bool {
         self.reason == Reason::Automatic && matches!(self.stage, Stage::Entering | Stage::Configuring)
@@ -422,6 +428,7 @@ impl Room {
         self.left = None;
         self.reason = None;
         self.alternative = None;
+        self.actor = None;
         self.shows_jids = shows_jids;
         self.logged = logged;
     }

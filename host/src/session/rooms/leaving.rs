@@ -10,9 +10,10 @@ use super::{Reason, Room, Stage, Tells, may_wait, not_open};
 use crate::error::CallError;
 use crate::event::Payload;
 use crate::session::lifecycle::Link;
+use crate::session::view::Focus;
 use crate::session::waiters::Waiter;
 use crate::session::{Session, Turn};
-use crate::stanza::{Outgoing, PresenceOut, PresenceOutKind};
+use crate::stanza::{Actor, Outgoing, PresenceOut, PresenceOutKind};
 
 /// How long leaving a room may take.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
@@ -23,6 +24,7 @@ pub(in crate::session) struct Farewell {
     pub(in crate::session) why: &'static str,
     pub(in crate::session) reason: Option<String>,
     pub(in crate::session) alternative: Option<BareJid>,
+    pub(in crate::session) actor: Option<Actor>,
 }
 
 /// Whether whoever waits to get into a room is told that it will not happen.
@@ -49,12 +51,12 @@ impl Session {
         }
     }
 
-    pub(super) fn drop_room(&mut self, jid: &BareJid) -> Option<Arc<Room>> {
+    pub(super) fn drop_room(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> Option<Arc<Room>> {
         if let Some(membership) = self.rooms.memberships.remove(jid) {
             self.cancel_deadlines(&membership);
         }
         self.forget_occupants(jid);
-        self.move_focus(jid, None);
+        self.move_focus(&Focus::Room(jid.clone()), None, turn);
         self.rooms.shown.remove(jid)
     }
 
@@ -86,7 +88,7 @@ impl Session {
                     // Everybody believes that we are in.
                     self.left(jid, turn);
                 } else {
-                    self.drop_room(jid);
+                    self.drop_room(jid, turn);
                 }
                 if let Some(leaver) = leaver {
                     turn.answer(leaver.answer, Ok(()));
@@ -110,7 +112,7 @@ impl Session {
     /// We have left, as asked.
     pub(in crate::session) fn left(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let leavers = self.rooms.membership(jid).map(|membership| std::mem::take(&mut membership.leavers));
-        if let Some(mut room) = self.drop_room(jid) {
+        if let Some(mut room) = self.drop_room(jid, turn) {
             bid_farewell(Arc::make_mut(&mut room), Farewell { why: "left", ..Farewell::default() });
             self.fire("roomLeft", Payload::Room(room), turn);
         }
@@ -164,7 +166,7 @@ impl Session {
                 Stage::Entering | Stage::Outside { wanted: true }
                     if give_up == GiveUp::Yes && matches!(membership.reason, Reason::Asked | Reason::Invited) =>
                 {
-                    self.drop_room(&jid);
+                    self.drop_room(&jid, turn);
                     self.rooms.auto.remove(&jid);
                 }
                 Stage::Entering => self.emptied(&jid),
@@ -198,4 +200,5 @@ fn bid_farewell(room: &mut Room, farewell: Farewell) {
     room.left = Some(farewell.why);
     room.reason = farewell.reason;
     room.alternative = farewell.alternative;
+    room.actor = farewell.actor;
 }

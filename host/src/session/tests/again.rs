@@ -23,6 +23,7 @@ fn lost(desk: &mut Desk, room: &str) {
         session.bound(own, Offers::default(), now, effects);
         session.send_again(again, now, effects);
     });
+    desk.go_on_to_roster();
 }
 
 /// Rules rejoin.

@@ -466,6 +466,36 @@ fn the_archive_keeps_what_the_setting_says_where_it_lets_us_choose() {
     }
 }
 
+/// Row 37.
+#[test]
+fn a_room_that_its_service_does_not_know_is_an_error_and_no_empty_page() {
+    let mut desk = with_archive();
+    let service = |kind: &str| {
+        let mut service = disco("conference", &["http://jabber.org/protocol/muc"]);
+        kind.clone_into(&mut service.identities[0].kind);
+        service
+    };
+    let ask = |desk: &mut Desk, who: &str, condition: &str| {
+        let mut page = query(desk, of(Some(who), 5, Cursor::Start));
+        says(desk, who, Err(stanza_error(condition)));
+        got(&mut page).map(Result::unwrap_err)
+    };
+    assert_eq!(
+        ask(&mut desk, "first@muc.example.org", "item-not-found"),
+        None,
+        "whose service is unknown may be a person"
+    );
+    for (domain, kind) in [("muc.example.org", "text"), ("irc.example.org", "irc")] {
+        let (answer, _known) = Answer::channel();
+        desk.command(Command::Discover { entity: jid(domain), answer });
+        says(&mut desk, domain, Ok(service(kind)));
+    }
+    let unknown = CallError::Stanza(stanza_error("item-not-found"));
+    assert_eq!(ask(&mut desk, "nosuch@muc.example.org", "item-not-found"), Some(unknown));
+    assert_eq!(ask(&mut desk, "hidden@muc.example.org", "forbidden"), None, "it says nothing to strangers");
+    assert_eq!(ask(&mut desk, "nick@irc.example.org", "item-not-found"), None, "a gateway has people as well");
+}
+
 #[test]
 fn the_archive_may_be_asked_on_each_stream_once_it_is_known_and_messages_may_come() {
     let mut desk = Desk::connected(Settings::default());

@@ -104,6 +104,75 @@ fn a_card_is_fetched_once_and_shown_by_its_contact() {
     assert_eq!(gets(&desk), 3, "a log-out forgets it");
 }
 
+/// Row 72. Events `vcardUpdated`, `chatBoxChanged`, `occupantChanged`.
+#[test]
+fn a_card_is_shown_by_the_chat_and_by_the_occupant_that_it_was_fetched_for() {
+    let mut desk = Desk::connected(settings(&[("allow_non_roster_messaging", true.into())]));
+    let chat = |desk: &Desk, who: &str| desk.session.snapshot().chats[&bare(who)].card.clone();
+    let open = |desk: &mut Desk, who: &str| {
+        let (answer, _opened) = Answer::channel();
+        desk.command(Command::OpenChat { by: ONE, jid: bare(who), answer });
+        desk.forget();
+    };
+    for who in [ROMEO, "stranger@example.org"] {
+        open(&mut desk, who);
+        assert!(chat(&desk, who).is_none());
+        let mut updated = update(&mut desk, who, false);
+        desk.forget();
+        come(&mut desk, card("X", Some("YWJj")));
+        assert!(got(&mut updated).unwrap().is_ok());
+        assert_eq!(desk.lines(), ["vcardUpdated", "chatBoxChanged"], "{who}");
+        let Payload::Chat(told) = desk.last("chatBoxChanged") else { panic!("a chat") };
+        assert!(told.card.as_ref().unwrap().card.picture.is_some() && chat(&desk, who).is_some());
+    }
+    // What opens later shows what is known.
+    let _card = get(&mut desk, "juliet@example.org", false);
+    come(&mut desk, card("Juliet", None));
+    open(&mut desk, "juliet@example.org");
+    assert!(chat(&desk, "juliet@example.org").is_some());
+
+    desk.in_room();
+    let address = format!("{ROOM}/juliet");
+    let occupied = |desk: &Desk| desk.session.snapshot().rooms[&bare(ROOM)].occupants["juliet"].card.is_some();
+    let mut updated = update(&mut desk, &address, false);
+    desk.forget();
+    come(&mut desk, card("Juliet", Some("YWJj")));
+    assert!(got(&mut updated).unwrap().is_ok());
+    assert_eq!(desk.lines(), ["vcardUpdated", "occupantChanged"]);
+    assert!(occupied(&desk));
+    let Payload::Occupant(told) = desk.last("occupantChanged") else { panic!("an occupant") };
+    assert!(told.card.is_some());
+    desk.presence(Presence { show: Some(stanza::Show::Away), ..occupant("juliet", PresenceKind::Available, &[]) });
+    assert!(occupied(&desk), "presence says nothing of it");
+    let renamed = MucUser { nick: Some("julia".to_owned()), status: vec![303], ..MucUser::default() };
+    let gone = presence(&address, PresenceKind::Unavailable);
+    desk.presence(Presence { muc: Some(Box::new(renamed)), ..gone });
+    assert!(
+        desk.session.snapshot().rooms[&bare(ROOM)].occupants["julia"].card.is_none(),
+        "the address is another one's"
+    );
+
+    desk.run(|session, now, effects| session.lost("gone", now, effects));
+    assert!(chat(&desk, ROMEO).is_none(), "a session that has ended vouches for no card");
+}
+
+/// Row 72: cards are bounded, and nobody goes on showing one that had to make room.
+#[test]
+fn a_card_that_made_room_is_shown_by_no_chat() {
+    let mut desk = Desk::connected(Settings::default());
+    let (answer, _opened) = Answer::channel();
+    desk.command(Command::OpenChat { by: ONE, jid: bare(ROMEO), answer });
+    let _first = get(&mut desk, ROMEO, false);
+    come(&mut desk, card("Romeo", None));
+    let shows = |desk: &Desk| desk.session.snapshot().chats[&bare(ROMEO)].card.is_some();
+    assert!(shows(&desk));
+    for number in 0..MAX_CARDS {
+        let _other = get(&mut desk, &format!("a{number}@example.org"), false);
+        come(&mut desk, card("X", None));
+    }
+    assert!(!shows(&desk) && romeo(&desk).card.is_none());
+}
+
 /// Rows 65.
 #[test]
 fn a_card_that_was_fetched_before_is_shown_by_whoever_becomes_a_contact() {

@@ -118,7 +118,7 @@ fn change(desk: &mut Desk, with: &str, change: ViewChange) -> Result<(), CallErr
 
 fn set(desk: &mut Desk, with: &str, name: &str, value: &str) -> Result<(), CallError> {
     let (answer, mut receiver) = Answer::channel();
-    let attribute = Attribute::parse(name, value).unwrap();
+    let attribute = Attribute::parse(name, value, CHAT_FIELDS).unwrap();
     desk.command(Command::SetChatAttribute { jid: bare(with), attribute, answer });
     got(&mut receiver).unwrap()
 }
@@ -147,13 +147,36 @@ fn a_front_end_is_told_how_to_show_a_chat() {
         assert_eq!(desk.lines(), events, "{what:?}");
     }
     assert!(view(&desk).shown && !view(&desk).minimized);
-    assert_eq!(desk.session.snapshot().focus, Some(bare(ROMEO)));
+    let focused = |desk: &Desk| {
+        let chats = desk.session.snapshot().chats;
+        chats.values().filter(|chat| chat.view.focused).map(|chat| chat.jid.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(focused(&desk), [ROMEO]);
+    desk.forget();
     change(&mut desk, "juliet@example.org", ViewChange::Focus).unwrap();
-    assert_eq!(desk.session.snapshot().focus, Some(bare("juliet@example.org")), "one at most has it");
+    let Payload::Chat(chat) = desk.last("chatBoxFocused") else { panic!("a chat") };
+    assert!(chat.view.focused, "what is told of it is so");
+    assert_eq!(focused(&desk), ["juliet@example.org"], "one at most has it");
     change(&mut desk, ROMEO, ViewChange::Minimize).unwrap();
-    assert!(desk.session.snapshot().focus.is_some());
+    assert_eq!(focused(&desk).len(), 1);
     close(&mut desk, "juliet@example.org");
-    assert_eq!(desk.session.snapshot().focus, None);
+    assert!(focused(&desk).is_empty());
+    open(&mut desk, "juliet@example.org");
+    assert!(focused(&desk).is_empty(), "it begins without");
+}
+
+/// Events chatBoxChanged.
+#[test]
+fn another_name_of_a_contact_is_that_of_its_chat() {
+    let mut desk = Desk::connected(Settings::default());
+    open(&mut desk, ROMEO);
+    desk.forget();
+    desk.push(RosterItem { name: Some("Romeo".to_owned()), ..item(ROMEO, "both") });
+    assert_eq!(desk.lines(), ["chatBoxChanged", "rosterPush", "> reply Done"]);
+    let Payload::Chat(chat) = desk.last("chatBoxChanged") else { panic!("a chat") };
+    assert_eq!(chat.fullname, "Romeo");
+    desk.push(RosterItem { name: Some("Romeo".to_owned()), ..item(ROMEO, "to") });
+    assert_eq!(desk.count("chatBoxChanged"), 1, "the name is the same");
 }
 
 /// Rows 83-86.

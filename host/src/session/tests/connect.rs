@@ -45,6 +45,53 @@ fn events_come_in_the_order_of_the_api() {
     assert_eq!(desk.session.snapshot().contacts.unwrap().len(), 1);
 }
 
+/// Row 31: whoever waits for it is not told that the server cannot do what it can.
+#[test]
+fn disco_is_initialized_once_the_server_and_the_account_have_answered_or_failed() {
+    let rest = ["discoInitialized", "rosterInitialized", "> ask roster"];
+    let begun = || {
+        let mut desk = Desk::new(Settings::default());
+        desk.run(Session::plugins_initialized);
+        desk.bind_alone();
+        assert_eq!(desk.lines()[2..], BEFORE_ROSTER[..5]);
+        desk
+    };
+    let answer = |desk: &mut Desk, entity: &str, features: &[&str]| {
+        let id = desk.asked_of(entity, |ask| matches!(ask, Ask::DiscoInfo { .. }));
+        let features = features.iter().map(|var| (*var).to_owned()).collect();
+        let disco = stanza::Disco { features, ..stanza::Disco::default() };
+        desk.answer(Some(entity), id, Ok(Body::Disco(disco)));
+    };
+    for (first, second) in [("example.org", "bot@example.org"), ("bot@example.org", "example.org")] {
+        let mut desk = begun();
+        let mut waiting = desk.wait_until("discoInitialized");
+        answer(&mut desk, first, &[]);
+        assert!(desk.lines().is_empty() && got(&mut waiting).is_none(), "{second} has not answered");
+        answer(&mut desk, second, &[stanza::MAM]);
+        assert_eq!(desk.lines(), [&["serviceDiscovered"][..], &rest].concat());
+        assert!(got(&mut waiting).unwrap().is_ok());
+        assert_eq!(desk.session.has_archive(), second == "bot@example.org");
+    }
+    let mut desk = begun();
+    desk.account_told();
+    assert_eq!(desk.lines(), rest, "they refuse to say");
+    let mut desk = begun();
+    answer(&mut desk, "example.org", &[]);
+    desk.wait(9);
+    assert!(desk.lines().is_empty());
+    desk.wait(1);
+    assert_eq!(desk.lines(), rest, "the account took too long");
+    answer(&mut desk, "bot@example.org", &[stanza::MAM]);
+    assert_eq!(desk.lines(), ["serviceDiscovered"]);
+    // The next stream asks anew, and nobody is told twice.
+    desk.run(Session::suspended);
+    desk.forget();
+    desk.bind_alone();
+    assert!(!desk.lines().contains(&"> ask roster".to_owned()));
+    desk.account_told();
+    assert_eq!(desk.lines(), ["> ask roster"]);
+}
+
 #[test]
 fn no_roster_is_told_to_those_who_wait_and_holds_up_nothing_else() {
     for (refusal, may_pass) in [

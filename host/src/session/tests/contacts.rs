@@ -7,6 +7,7 @@ const NURSE: &str = "nurse@example.org";
 fn with_versions(desk: &mut Desk) {
     let own = FullJid::new("bot@example.org/house").unwrap();
     desk.run(|session, now, effects| session.bound(own, Offers { roster_versions: true }, now, effects));
+    desk.go_on_to_roster();
 }
 
 fn asked_version(desk: &Desk) -> Option<String> {
@@ -421,6 +422,27 @@ fn a_request_is_accepted_when_the_roster_says_so_and_denied_at_once() {
     drop(gone);
     desk.run(|session, _, effects| session.instance_gone(InstanceId(1), effects));
     assert_eq!(desk.session.questions.len(), 0);
+}
+
+/// Row 66: nobody has to be asked who has asked for it first.
+#[test]
+fn a_contact_that_we_have_asked_to_see_is_let_see_us_in_return() {
+    let asks = |settings: Settings, entry: RosterItem| {
+        let mut desk = Desk::new(settings);
+        desk.run(Session::plugins_initialized);
+        desk.bind();
+        desk.roster(vec![entry]);
+        desk.forget();
+        desk.presence(presence(ROMEO, PresenceKind::Subscribe));
+        desk.lines()
+    };
+    let pending = RosterItem { ask: true, ..item(ROMEO, "none") };
+    let accepted = ["> subscribed to romeo@example.org"];
+    assert_eq!(asks(Settings::default(), pending.clone()), accepted);
+    assert_eq!(asks(Settings::default(), item(ROMEO, "to")), accepted);
+    assert_eq!(asks(Settings::default(), item(ROMEO, "none")), ["contactRequest"], "it was put down, and not asked");
+    let closed = settings(&[("allow_contact_requests", false.into())]);
+    assert_eq!(asks(closed, pending), ["> unsubscribed to romeo@example.org"], "the owner wants none");
 }
 
 /// XEP-0172, section 4.1. Events `contactRequest`.

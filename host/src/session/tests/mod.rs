@@ -127,6 +127,7 @@ fn message(from: &str, kind: MessageKind, body: &str) -> Message {
         invite: None,
         declined: None,
         room_status: Vec::new(),
+        affiliation: None,
         raw: some_raw(),
     }
 }
@@ -218,7 +219,22 @@ impl Desk {
         }
     }
 
+    /// The stream is up, and the roster is asked for: the server and the account took too long to say what they can do.
     fn bind(&mut self) {
+        self.bind_alone();
+        self.go_on_to_roster();
+    }
+
+    /// The server and the account have had their time to say what they can do.
+    fn go_on_to_roster(&mut self) {
+        self.run(|session, now, effects| {
+            let turn = &mut session.turn(now, effects);
+            session.discovery_late(turn);
+        });
+    }
+
+    /// The stream is up, and nobody has answered yet.
+    fn bind_alone(&mut self) {
         let own = FullJid::new("bot@example.org/house").unwrap();
         self.run(|session, now, effects| session.bound(own, Offers::default(), now, effects));
     }

@@ -1522,7 +1522,11 @@ fn how_a_room_is_shown_is_kept_and_told() {
         assert_eq!(change(&mut desk, what), Ok(()));
         assert_eq!(desk.count("roomViewChanged"), usize::from(told), "{what:?}");
         assert_eq!(room(&desk).view.minimized, minimized);
-        assert_eq!(desk.session.snapshot().focus.is_some(), focused);
+        assert_eq!(room(&desk).view.focused, focused);
+        if told {
+            let Payload::Room(shown) = desk.last("roomViewChanged") else { panic!("a room") };
+            assert_eq!((shown.view.minimized, shown.view.focused, shown.view.shown), (minimized, focused, true));
+        }
     }
     let open = |desk: &mut Desk, maximize, bring_to_foreground| {
         let (answer, mut opened) = Answer::channel();
@@ -1531,9 +1535,96 @@ fn how_a_room_is_shown_is_kept_and_told() {
         assert!(got(&mut opened).unwrap().is_ok());
     };
     open(&mut desk, false, true);
-    assert!(room(&desk).view.minimized, "nothing has the focus, and nobody asked for more");
+    assert!(room(&desk).view.minimized, "there is nothing that it could come before");
     open(&mut desk, true, false);
-    assert!(!room(&desk).view.minimized);
+    assert!(!room(&desk).view.minimized && !room(&desk).view.focused);
+    // A chat that nobody has given the focus is enough.
+    let (answer, _opened) = Answer::channel();
+    desk.command(Command::OpenChat { by: InstanceId(1), jid: bare(ROMEO), answer });
+    change(&mut desk, ViewChange::Minimize).unwrap();
+    open(&mut desk, false, true);
+    assert!(room(&desk).view.focused && !room(&desk).view.minimized);
+    desk.forget();
+    let (answer, _shown) = Answer::channel();
+    desk.command(Command::ChangeChatView { jid: bare(ROMEO), change: ViewChange::Focus, answer });
+    assert_eq!(desk.lines(), ["roomViewChanged", "chatBoxFocused"], "the room has lost it");
+    let Payload::Room(shown) = desk.last("roomViewChanged") else { panic!("a room") };
+    assert!(!shown.view.focused && !room(&desk).view.focused);
+}
+
+#[test]
+fn a_room_that_is_entered_by_itself_is_not_shown_before_somebody_asks() {
+    let mut desk = Desk::connected(settings(&[("auto_join_rooms", serde_json::json!([ROOM]))]));
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    assert!(room(&desk).joined && !room(&desk).view.shown);
+    let mut shown = desk.deed(|answer| RoomDeed::View(ViewChange::Show, answer));
+    assert_eq!(got(&mut shown), Some(Ok(())));
+    assert!(room(&desk).view.shown);
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    assert!(room(&desk).view.shown, "a plugin asked");
+}
+
+/// Events occupantLeft, roomLeft, occupantChanged.
+#[test]
+fn who_did_something_to_somebody_is_told_where_the_room_says_so() {
+    let by = || Some(stanza::Actor { nick: Some("juliet".to_owned()), jid: None });
+    let of = |nick: &str, kind, status: &[u16], role: &str| {
+        let muc = MucUser { role: role.to_owned(), status: status.to_vec(), actor: by(), ..MucUser::default() };
+        let reason = Some("noise".to_owned());
+        Presence { muc: Some(Box::new(MucUser { reason, ..muc })), ..presence(&format!("{ROOM}/{nick}"), kind) }
+    };
+    let told = |desk: &Desk, event: &str| match desk.last(event) {
+        Payload::Occupant(occupant) => (occupant.actor.clone(), occupant.reason.clone()),
+        Payload::Room(room) => (room.actor.clone(), room.reason.clone()),
+        other => panic!("{other:?}"),
+    };
+    let expected = (by(), Some("noise".to_owned()));
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    desk.presence(occupant("paris", PresenceKind::Available, &[]));
+    desk.presence(of("paris", PresenceKind::Available, &[], "visitor"));
+    assert_eq!(told(&desk, "occupantChanged"), expected);
+    let kept = Arc::clone(&room(&desk).occupants["paris"]);
+    assert_eq!((&kept.actor, &kept.reason), (&None, &None), "it is of that change alone");
+    desk.presence(of("paris", PresenceKind::Unavailable, &[307], "none"));
+    assert_eq!(told(&desk, "occupantLeft"), expected);
+    desk.presence(of("bot", PresenceKind::Unavailable, &[110, 307], "none"));
+    assert_eq!(told(&desk, "roomLeft"), expected);
+    assert_eq!(room(&desk).actor, by());
+    desk.in_room();
+    assert_eq!(room(&desk).actor, None, "we are in again");
+}
+
+/// Events affiliationChanged.
+#[test]
+fn another_affiliation_of_somebody_who_is_not_there_is_told_and_is_no_message() {
+    let mut desk = Desk::connected(Settings::default());
+    let x = |inside: &str| format!("<x xmlns='http://jabber.org/protocol/muc#user'>{inside}</x>");
+    let item = "<item affiliation='member' jid='paris@example.org' role='none'><actor nick='juliet'/><reason>good</reason></item>";
+    let hear = |desk: &mut Desk, from: &str, inside: &str| {
+        desk.forget();
+        desk.hear_xml(&format!("<message from='{from}'>{inside}</message>"));
+        desk.lines()
+    };
+    assert_eq!(hear(&mut desk, ROOM, &x(item)), ["message"], "of a room that we are not in it is anybody's word");
+    desk.in_room();
+    assert_eq!(hear(&mut desk, ROOM, &x(item)), ["affiliationChanged"]);
+    let Payload::Occupant(told) = desk.last("affiliationChanged") else { panic!("an occupant") };
+    assert_eq!(
+        (told.jid.as_ref(), &*told.affiliation, &*told.role),
+        (Some(&jid("paris@example.org")), "member", "none")
+    );
+    assert_eq!((&*told.nick, told.reason.as_deref()), ("", Some("good")));
+    assert_eq!(told.actor.as_ref().and_then(|actor| actor.nick.as_deref()), Some("juliet"));
+    assert!(!room(&desk).occupants.contains_key(""));
+    let body = format!("{}<body>hi</body>", x(item));
+    assert_eq!(hear(&mut desk, ROOM, &body)[0], "affiliationChanged");
+    assert_eq!(desk.count("message"), 1, "it says something as well");
+    for (from, inside) in [(format!("{ROOM}/juliet"), item), (ROOM.to_owned(), "<item affiliation='member'/>")] {
+        hear(&mut desk, &from, &x(inside));
+        assert_eq!(desk.count("affiliationChanged"), 0, "{from} {inside}");
+    }
 }
 
 fn bookmark(autojoin: bool) -> stanza::Bookmark {

@@ -112,6 +112,37 @@ fn a_room_that_was_being_entered_is_told_what_was_set_meanwhile_once_we_are_in()
     assert!(room_is_told_nothing(&desk), "{:?}", desk.lines);
 }
 
+/// Rows 9, 57: what a plugin says in presence of its own is the status, as if it had set it.
+#[test]
+fn presence_that_a_plugin_sends_as_a_stanza_is_the_own_status() {
+    let send = |desk: &mut Desk, xml: &str| {
+        let (answer, mut sent) = Answer::channel();
+        let stanza = raw(&xml.replacen("<presence", "<presence xmlns='jabber:client'", 1));
+        desk.command(Command::SendRaw { by: InstanceId(1), stanza, answer });
+        assert_eq!(got(&mut sent), Some(Ok(())));
+        let status = desk.session.snapshot().status;
+        (status.value.as_str(), status.message)
+    };
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    assert_eq!(
+        send(&mut desk, "<presence><show>dnd</show><status>busy</status></presence>"),
+        ("dnd", "busy".to_owned())
+    );
+    assert_eq!(desk.lines(), ["> raw", "statusChanged", "statusMessageChanged"]);
+    assert_eq!(send(&mut desk, "<presence type='unavailable'/>"), ("unavailable", String::new()));
+    assert_eq!(desk.lines(), ["> raw", "statusChanged", "statusMessageChanged"]);
+    desk.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
+    assert_eq!(desk.lines(), ["occupantLeft", "roomLeft"]);
+    assert_eq!(send(&mut desk, "<presence/>"), ("online", String::new()));
+    assert_eq!(desk.lines(), ["> raw", "> available to room@muc.example.org/bot entering", "statusChanged"]);
+    // What is for somebody alone says nothing of it, nor does what is no presence.
+    for xml in ["<presence type='unavailable' to='romeo@example.org'/>", "<presence type='subscribe' to='a@b'/>"] {
+        assert_eq!(send(&mut desk, xml), ("online", String::new()));
+        assert_eq!(desk.lines(), ["> raw"]);
+    }
+}
+
 fn room_is_told_nothing(desk: &Desk) -> bool {
     !desk.lines.iter().any(|line| line.starts_with("> available") || line.starts_with("> unavailable"))
 }

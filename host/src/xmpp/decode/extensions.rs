@@ -11,7 +11,7 @@ use xmpp_parsers::ns;
 use super::archive::MAX_ID;
 use super::{error_in, is_same_bare, jid_attribute, muc};
 use crate::error::StanzaError;
-use crate::stanza::{Extensions, Fallback, Hint, Invite, MessageKind, REPLY, Reactions, ReplyTo};
+use crate::stanza::{Extensions, Fallback, Hint, Invite, MessageKind, MucUser, REPLY, Reactions, ReplyTo};
 use crate::xmpp::encode::{FALLBACK, HINTS};
 use crate::xmpp::{is_sendable, is_sendable_time};
 
@@ -42,6 +42,7 @@ pub(super) struct Found {
     pub(super) invite: Option<Box<Invite>>,
     pub(super) declined: Option<Box<Invite>>,
     pub(super) room_status: Vec<u16>,
+    pub(super) affiliation: Option<Box<MucUser>>,
     pub(super) of_occupant: bool,
 }
 
@@ -93,12 +94,14 @@ pub(super) fn read(payloads: &[Element], kind: MessageKind, lang: &str, from: &J
             // A room that speaks of itself does so under its own address.
             "x" if kind == MessageKind::Groupchat && from.is_bare() && payload.has_ns(ns::MUC_USER) => {
                 found.room_status = muc::status(payload);
+                found.affiliation = muc::affiliation(payload, from).map(Box::new);
             }
             "x" if kind != MessageKind::Error && kind != MessageKind::Groupchat => {
                 let (before, invite) = (found.invite.take(), muc::invite(payload, from, own).map(Box::new));
                 // The one that a room sends on says more than the older form, which services write before it or behind.
                 found.invite = if payload.has_ns(ns::MUC_USER) { invite.or(before) } else { before.or(invite) };
                 found.declined = found.declined.take().or_else(|| muc::declined(payload, from, own).map(Box::new));
+                found.affiliation = found.affiliation.take().or_else(|| muc::affiliation(payload, from).map(Box::new));
                 found.of_occupant |= muc::is_of_occupant(payload);
             }
             _ => read_extension(payload, lang, &mut found),

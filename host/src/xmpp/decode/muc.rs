@@ -6,7 +6,9 @@ use minidom::Element;
 use xmpp_parsers::ns;
 
 use super::{bare_jid_attribute, jid_attribute};
-use crate::stanza::{Affiliated, Body, FormField, Invite, MAX_AFFILIATED, MAX_FORM_FIELDS, MucUser, PresenceKind};
+use crate::stanza::{
+    Actor, Affiliated, Body, FormField, Invite, MAX_AFFILIATED, MAX_FORM_FIELDS, MucUser, PresenceKind,
+};
 use crate::xmpp::encode::{MUC_ADMIN, MUC_OWNER};
 
 const DIRECT_INVITE: &str = "jabber:x:conference";
@@ -40,6 +42,7 @@ pub(super) fn occupant(x: &Element, payloads: &[Element]) -> MucUser {
         // Spelled as in the address that its presence will come from.
         nick: attribute("nick").and_then(|nick| Some(ResourcePart::new(&nick).ok()?.as_str().to_owned())),
         reason: item.and_then(reason).or_else(|| destroy.and_then(reason)),
+        actor: item.and_then(actor),
         status: status(x),
         destroyed: destroy.map(|destroy| bare_jid_attribute(destroy, "jid")),
         occupant_id: payloads
@@ -116,6 +119,22 @@ pub(super) fn declined(x: &Element, from: &Jid, own: &FullJid) -> Option<Invite>
 pub(super) fn is_of_occupant(x: &Element) -> bool {
     let speaks_of_rooms = || x.children().any(|child| matches!(child.name(), "invite" | "decline"));
     x.has_ns(ns::MUC_USER) && !speaks_of_rooms()
+}
+
+/// Who did what an item says, as far as it names anybody (XEP-0045, section 8.2).
+fn actor(item: &Element) -> Option<Actor> {
+    let actor = item.get_child("actor", item.ns().as_str())?;
+    let nick = actor.attr("nick").and_then(|nick| Some(ResourcePart::new(nick).ok()?.as_str().to_owned()));
+    let jid = jid_attribute(actor, "jid");
+    (nick.is_some() || jid.is_some()).then_some(Actor { nick, jid })
+}
+
+/// What a room says of the affiliation of somebody who is not in it (XEP-0045, section 9.3, for instance). Only the room itself
+/// speaks of others.
+pub(super) fn affiliation(x: &Element, from: &Jid) -> Option<MucUser> {
+    let item = x.get_child("item", ns::MUC_USER).filter(|_| x.has_ns(ns::MUC_USER) && from.is_bare())?;
+    item.attr("affiliation")?;
+    Some(occupant(x, &[])).filter(|muc| muc.jid.is_some())
 }
 
 fn reason(element: &Element) -> Option<String> {

@@ -1,7 +1,7 @@
 //! Records, payloads and errors as JSON, field by field as the contract names them.
 
 use parlor_sdk::prelude::*;
-use parlor_sdk::types::{Chat, Status, View};
+use parlor_sdk::types::{Actor, Chat, Status, View};
 
 /// The same, with `{"$repeat": [text, times]}` for what is too long to be told.
 pub(crate) fn expanded(value: Value) -> Value {
@@ -94,7 +94,8 @@ pub(crate) fn status(status: &Status) -> Value {
 pub(crate) fn chat(chat: &Chat) -> Value {
     json!({
         "jid": chat.jid, "fullname": chat.fullname, "opened": chat.opened, "minimized": chat.minimized,
-        "last-active": chat.last_active,
+        "last-active": chat.last_active, "image": chat.image, "image-type": chat.image_type, "url": chat.url,
+        "vcard-updated": chat.vcard_updated,
     })
 }
 
@@ -103,7 +104,8 @@ pub(crate) fn view(view: &View) -> Value {
         view.attributes.iter().map(|(name, json)| (name.clone(), json.parse::<Value>().unwrap_or_default()));
     json!({
         "jid": view.jid, "minimized": view.minimized, "shown": view.shown, "focused": view.focused,
-        "attributes": attributes.collect::<Value>(),
+        "attributes": attributes.collect::<Value>(), "image": view.image, "image-type": view.image_type, "url": view.url,
+        "vcard-updated": view.vcard_updated,
     })
 }
 
@@ -127,7 +129,8 @@ pub(crate) fn room(room: &Room) -> Value {
         "jid": room.jid, "nick": room.nick, "joined": room.joined, "subject": room.subject, "role": room.role,
         "affiliation": room.affiliation, "occupants": room.occupants, "minimized": room.minimized, "left": room.left,
         "reason": room.reason, "alternative": room.alternative, "name": room.name, "features": room.features,
-        "shows-jids": room.shows_jids, "logged": room.logged,
+        "shows-jids": room.shows_jids, "logged": room.logged, "shown": room.shown, "focused": room.focused,
+        "actor": room.actor.as_ref().map(actor),
     })
 }
 
@@ -136,8 +139,13 @@ pub(crate) fn occupant(occupant: &Occupant) -> Value {
         "room": occupant.room, "nick": occupant.nick, "role": occupant.role, "affiliation": occupant.affiliation,
         "jid": occupant.jid, "show": occupant.show, "status": occupant.status, "own": occupant.own,
         "previous-nick": occupant.previous_nick, "left": occupant.left, "reason": occupant.reason,
-        "occupant-id": occupant.occupant_id,
+        "occupant-id": occupant.occupant_id, "actor": occupant.actor.as_ref().map(actor), "image": occupant.image,
+        "image-type": occupant.image_type, "url": occupant.url, "vcard-updated": occupant.vcard_updated,
     })
+}
+
+fn actor(actor: &Actor) -> Value {
+    json!({ "nick": actor.nick, "jid": actor.jid })
 }
 
 pub(crate) fn message(message: &Message) -> Value {

@@ -1,5 +1,5 @@
-//! Whether a plugin can use the whole of the private API, on Prosody and on ejabberd: a line for each row, event,
-//! setting and rule.
+//! Whether a plugin can use the whole of the private API, on Prosody and on ejabberd: a line for each row, call,
+//! event, setting and rule.
 //!
 //! `cargo xtask api` builds everything and runs this. The rows are those of `tests/conformance.toml`; what shows them are
 //! the tests of the suite that name them, in which a plugin is told from outside what to call. They run once on each
@@ -15,6 +15,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use parlor_tests::conformance::list::List;
 use parlor_tests::conformance::tests_of::{self, Place, Test};
+use parlor_tests::docs;
 use parlor_tests::folder::Folder;
 use parlor_tests::interrupt::{ended, interruptible};
 use parlor_tests::server::Software;
@@ -46,11 +47,13 @@ async fn main() -> ExitCode {
 async fn show(arguments: &Arguments) -> Result<bool> {
     let mut list = List::read()?;
     let mut tests = tests_of::all()?;
+    let mut calls = docs::calls()?;
     if let Some(row) = arguments.row {
         list.row.retain(|one| one.number == row);
         list.event.clear();
         list.setting.clear();
         list.rule.clear();
+        calls.retain(|call| list.row.iter().any(|row| row.names(call)));
         tests.retain(|test| test.rows.contains(&row));
     }
     let server = arguments.server.as_deref().map(|name| Software::named(name).context("no such server")).transpose()?;
@@ -63,5 +66,5 @@ async fn show(arguments: &Arguments) -> Result<bool> {
         runs.push((software, programs.run_suite(&named(Place::Suite), software, &folder).await?));
     }
     ensure!(!runs.is_empty(), "no server was asked");
-    Ok(Report { list: &list, tests: &tests, runs: &runs, units: &units }.print(arguments.json))
+    Ok(Report { list: &list, calls: &calls, tests: &tests, runs: &runs, units: &units }.print(arguments.json))
 }

@@ -1,4 +1,4 @@
-//! The table: rows, events, settings, rules, and the line that sums it up.
+//! The table: rows, calls, events, settings, rules, and the line that sums it up.
 #![expect(clippy::print_stdout, reason = "the table is what was asked for")]
 
 use std::collections::BTreeSet;
@@ -15,6 +15,8 @@ const NAMED: usize = 3;
 /// What was found out.
 pub(crate) struct Report<'a> {
     pub(crate) list: &'a List,
+    /// The calls of the contract.
+    pub(crate) calls: &'a [String],
     pub(crate) tests: &'a [Test],
     pub(crate) runs: &'a [(Software, Run)],
     pub(crate) units: &'a Run,
@@ -41,8 +43,11 @@ impl Entry<'_> {
 impl Report<'_> {
     /// Prints it; whether nothing is missing that has to be there.
     pub(crate) fn print(&self, json: bool) -> bool {
-        let (rows, events, settings, rules) = (self.rows(), self.events(), self.settings(), self.rules());
-        for (title, entries) in [("rows", &rows), ("events", &events), ("settings", &settings), ("rules", &rules)] {
+        let (rows, calls, events) = (self.rows(), self.calls(), self.events());
+        let (settings, rules) = (self.settings(), self.rules());
+        for (title, entries) in
+            [("rows", &rows), ("calls", &calls), ("events", &events), ("settings", &settings), ("rules", &rules)]
+        {
             if !json && !entries.is_empty() {
                 println!("{title}");
             }
@@ -53,22 +58,25 @@ impl Report<'_> {
         let good = |entries: &[Entry<'_>]| entries.iter().filter(|entry| entry.is_good()).count();
         let declared = rows.iter().filter(|entry| entry.kind == Kind::Unsupported && entry.is_good()).count();
         let shown = good(&rows) - declared;
-        let (of_rows, of_events, of_settings, of_rules) = (rows.len(), events.len(), settings.len(), rules.len());
+        let (of_rows, of_calls, of_events) = (rows.len(), calls.len(), events.len());
+        let (of_settings, of_rules) = (settings.len(), rules.len());
         if json {
             let sum = json!({
-                "rows": [shown, of_rows], "declared": declared, "events": [good(&events), of_events],
+                "rows": [shown, of_rows], "declared": declared, "calls": [good(&calls), of_calls],
+                "events": [good(&events), of_events],
                 "settings": [good(&settings), of_settings], "rules": [good(&rules), of_rules],
             });
             println!("{sum}");
         } else {
             println!(
-                "rows {shown}/{of_rows} · declared {declared} · events {}/{of_events} · settings {}/{of_settings} · rules {}/{of_rules}",
+                "rows {shown}/{of_rows} · declared {declared} · calls {}/{of_calls} · events {}/{of_events} · settings {}/{of_settings} · rules {}/{of_rules}",
+                good(&calls),
                 good(&events),
                 good(&settings),
                 good(&rules)
             );
         }
-        let mut all = rows.iter().chain(&events).chain(&settings).chain(&rules);
+        let mut all = rows.iter().chain(&calls).chain(&events).chain(&settings).chain(&rules);
         all.all(Entry::is_good)
     }
 
@@ -82,6 +90,18 @@ impl Report<'_> {
             Entry { what: "row", number: Some(row.number), name: &row.name, kind: row.kind, verdicts, tests, but }
         })
         .collect()
+    }
+
+    fn calls(&self) -> Vec<Entry<'_>> {
+        let of = |call: &str, run| verdict::of_call(call, &self.list.row, run);
+        let calls = self.calls.iter();
+        calls
+            .map(|name| {
+                let verdicts = self.runs.iter().map(|(software, run)| (*software, of(name, run))).collect();
+                let (number, tests, but) = (None, Vec::new(), Vec::new());
+                Entry { what: "call", number, name, kind: Kind::Plain, verdicts, tests, but }
+            })
+            .collect()
     }
 
     fn events(&self) -> Vec<Entry<'_>> {

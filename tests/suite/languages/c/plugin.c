@@ -303,6 +303,37 @@ static parlor_error obey(const parlor_event *event, void *context) {
   }
 }
 
+/* entities.chat */
+
+static parlor_error entities(const parlor_event *event, void *context) {
+  (void)context;
+  static const char hall[] = "hall@rooms.example.org", ball[] = "ball@rooms.example.org";
+  parlor_error error = parlor_rooms_open(hall, "Romeo", NULL);
+  const parlor_field config[] = {{"changesubject", "false"}, {"membersonly", "true"}, {"roomdesc", "Comfy room for hanging out"}, {"maxusers", "20"}, {0}};
+  if (!error) error = parlor_rooms_open_configured(ball, "coolguy69", NULL, config);
+  if (!error) error = parlor_rooms_configure(parlor_address(ball), (parlor_field[]){{"roomname", "The ball"}, {0}});
+  const parlor_occupant *occupant;
+  if (!error) error = parlor_rooms_occupant("garden@rooms.example.org", "alice", &occupant);
+  if (error) return error;
+  /* Nobody answers there; what counts is who was asked. */
+  parlor_vcard_update(parlor_address(event->message->chat), false);
+  parlor_vcard_update(parlor_address(occupant), true);
+  error = parlor_settings_update((parlor_field[]){{"limit", "12"}, {"words", "[\"a\"]"}, {0}});
+  if (!error) error = parlor_settings_set("open", "true");
+  return error ? error : parlor_reply(event->message, "%d %s", (int)parlor_settings_get_number("limit", 0), parlor_settings_get_flag("open", false) ? "true" : "false");
+}
+
+static parlor_error tell_attributes(const parlor_event *event, void *context) {
+  (void)context;
+  const char *told = "";
+  static const char *const names[] = {"id", "subscription", "groups", "requesting", "nothing"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    const char *value = parlor_contact_get(event->contact, names[i]);
+    told = parlor_format("%s %s", told, value ? value : "-");
+  }
+  return parlor_chats_send(parlor_address(event->contact), "%s", told + 1);
+}
+
 /* replies.chat */
 
 static parlor_error agree(const parlor_event *event, void *context) {
@@ -380,6 +411,8 @@ parlor_error parlor_start(void) {
   if (!error) error = parlor_on("messageSend", &(parlor_filter){.prefix = "read this"}, sent, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "later?"}, later, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "visit"}, visit, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "entities"}, entities, NULL);
+  if (!error) error = parlor_on("contactStatusMessageChanged", NULL, tell_attributes, NULL);
   static const char *const orders[] = {"kick ", "ban ", "mute ", "adopt "};
   for (size_t i = 0; !error && i < sizeof orders / sizeof *orders; i++) error = parlor_on("message", &(parlor_filter){.prefix = orders[i]}, obey, (void *)orders[i]);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "no more"}, greet_no_more, NULL);

@@ -16,6 +16,8 @@ import (
 
 	"parlor"
 	"parlor/contract/connection"
+	"parlor/contract/contacts"
+	"parlor/contract/vcard"
 )
 
 func main() { parlor.Start(start) }
@@ -55,8 +57,9 @@ func start(ctx context.Context) error {
 		readies = append(readies, connection.Connected())
 		return nil
 	})
+	_, knows := parlor.OnMessage(parlor.Filter{Prefix: "entities"}, entities)
 	_, failing := parlor.OnCommand(ctx, "fails", "Does not work", "", fails)
-	return errors.Join(heard, readied, isReady, failing, add(ctx, "first"), add(ctx, "second"))
+	return errors.Join(heard, readied, isReady, knows, failing, add(ctx, "first"), add(ctx, "second"))
 }
 
 // texts.chat
@@ -372,4 +375,48 @@ func agree(ctx context.Context, message *parlor.Message) error {
 	}
 	_, err := parlor.ReplyMessage(ctx, message, parlor.Outgoing{Body: "so it is", ReplyTo: message, Quote: true})
 	return err
+}
+
+// entities.chat
+
+func entities(ctx context.Context, message *parlor.Message) error {
+	if _, err := parlor.RoomsEnter(ctx, "hall@rooms.example.org", "Romeo"); err != nil {
+		return err
+	}
+	config := map[string]any{"changesubject": false, "membersonly": true, "roomdesc": "Comfy room for hanging out", "maxusers": 20}
+	ball, err := parlor.RoomsOpen(ctx, "ball@rooms.example.org", parlor.RoomOptions{Nick: "coolguy69", Config: config})
+	if err != nil {
+		return err
+	}
+	if err := parlor.RoomsConfigure(ctx, parlor.Address(ball), map[string]any{"roomname": "The ball"}); err != nil {
+		return err
+	}
+	if err := parlor.RoomsConfigure(ctx, ball.Jid, map[string]any{"roomname": 1.5}); err == nil {
+		return errors.New("no room has half of a user")
+	}
+	known, err := parlor.Value(contacts.Get(message.Chat))
+	if err != nil {
+		return err
+	}
+	contact := known.Some()
+	occupant, err := parlor.RoomsOccupant("garden@rooms.example.org", "alice")
+	if err != nil {
+		return err
+	}
+	// Nobody answers there; what counts is who was asked.
+	_ = parlor.Done(vcard.Update(parlor.Address(contact), false))
+	_, _ = parlor.Value(vcard.Get(parlor.Address(occupant), true))
+	if err := parlor.SettingsUpdate(ctx, map[string]any{"limit": 12, "words": []string{"a"}}); err != nil {
+		return err
+	}
+	if err := parlor.SettingsSetMany(ctx, map[string]any{"open": true}); err != nil {
+		return err
+	}
+	var told []string
+	for _, name := range []string{"id", "jid", "subscription", "nothing"} {
+		if value := parlor.Attribute(&contact, name); value != nil {
+			told = append(told, fmt.Sprint(value))
+		}
+	}
+	return parlor.Reply(ctx, message, fmt.Sprint(strings.Join(told, " "), " ", parlor.SettingsGet("limit", 0), " ", parlor.SettingsGet("open", false)))
 }

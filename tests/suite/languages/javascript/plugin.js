@@ -1,8 +1,8 @@
 // What authors expect of JavaScript and of the SDK: see tests.
 
 import {
-  acknowledge, bodyWithoutFallback, chats, command, connection, Element, NotReady, occupantOf, off, Offline, on, once, onReady, onStop, OverLimit,
-  promise, promises, reply, replyInChat, rooms, send, setSetting, sleep, StanzaError, storage, TimedOut, timers, Unsupported, vcard,
+  acknowledge, bodyWithoutFallback, chats, command, connection, contacts, Element, NotReady, occupantOf, off, Offline, on, once, onReady, onStop, OverLimit,
+  promise, promises, reply, replyInChat, rooms, send, setSetting, setting, settings, sleep, StanzaError, storage, TimedOut, timers, Unsupported, vcard,
   waitUntil, within,
 } from "parlor";
 
@@ -397,4 +397,21 @@ on("message", async (message) => {
   if (said !== "+1") return;
   await reply(message, said);
   await reply(message, { body: "so it is", replyTo: message, quote: true });
+});
+
+// entities.chat
+
+on("message", { prefix: "entities" }, async (message) => {
+  await rooms.open("hall@rooms.example.org", "Romeo");
+  const roomconfig = { changesubject: false, membersonly: true, roomdesc: "Comfy room for hanging out", maxusers: 20 };
+  const ball = await rooms.open("ball@rooms.example.org", { nick: "coolguy69", autoConfigure: true, roomconfig });
+  await rooms.configure(ball, new Map([["roomname", "The ball"]]));
+  const contact = contacts.get(message.chat);
+  const occupant = rooms.occupants("garden@rooms.example.org").find((one) => one.nick === "alice");
+  // Nobody answers there; what counts is who was asked.
+  await Promise.allSettled([vcard.update(contact), vcard.get(occupant, true)]);
+  await settings.update({ limit: 12, words: ["a"] });
+  await settings.set({ open: true });
+  const told = ["id", "jid", "subscription", "nothing"].map((name) => contact.get(name) ?? "");
+  await reply(message, `${told.join(" ").trim()} ${setting("limit")} ${setting("open")}`);
 });

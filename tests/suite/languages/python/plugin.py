@@ -15,9 +15,9 @@ import zoneinfo
 from datetime import datetime, timedelta, timezone
 
 from parlor import (
-    Command, Element, Message, acknowledge, after, api, archive, body_without_fallback, chats, command, connection, emit, errors, every,
+    Command, Element, Message, acknowledge, after, api, archive, body_without_fallback, chats, command, connection, contacts, emit, errors, every,
     ns, occupant_of, off, on, on_mention, on_ready, on_start, outgoing, parse_xml, promises, reference_of, reply, reply_in_chat,
-    rooms, send, setting, settings, sleep, spawn, storage, wait_until,
+    rooms, send, setting, settings, sleep, spawn, storage, vcard, wait_until,
 )
 
 log = logging.getLogger(__name__)
@@ -669,3 +669,25 @@ async def agree(message: Message) -> None:
     if said == "+1":
         await reply(message, said)
         await reply(message, outgoing("so it is", reply_to=message, quote=True))
+
+
+# entities.chat
+
+
+@on("message", prefix="entities")
+async def entities(message: Message) -> None:
+    await rooms.open("hall@rooms.example.org", "Romeo")
+    config = {"changesubject": False, "membersonly": True, "roomdesc": "Comfy room for hanging out", "maxusers": 20}
+    ball = await rooms.open("ball@rooms.example.org", nick="coolguy69", auto_configure=True, roomconfig=config)
+    await rooms.configure(ball, {"roomname": "The ball"})
+    contact = contacts.get(message.chat)
+    assert contact is not None
+    occupant = next(one for one in rooms.occupants("garden@rooms.example.org") if one.nick == "alice")
+    # Nobody answers there; what counts is who was asked.
+    for ask in (vcard.update(contact), vcard.get(occupant, True)):
+        with contextlib.suppress(errors.Error):
+            await ask
+    await settings.update({"limit": 12, "words": ["a"]})
+    await settings.set_many({"open": True})
+    told = [contact.get(name) or "" for name in ("id", "jid", "subscription", "nothing")]
+    await reply(message, f"{' '.join(told).strip()} {setting('limit')} {str(setting('open')).lower()}")

@@ -12,6 +12,23 @@ use crate::permissions::table;
 const STREAMED: &str =
     "Here it is read by `for await`: the error that ended it is thrown, and who leaves the loop ends it.";
 
+/// What the SDK takes in the place of an address.
+const ADDRESS: &str = "/** An address, or what has one: a contact, chat, view or room stands for its JID, an occupant for its \
+                       address in the room. */\nexport type Address = Jid | { jid: Jid } | { room: Jid; nick: string };\n";
+
+/// What the SDK adds to a record.
+const ADDED: [(&str, &str); 1] = [(
+    "contact",
+    "  /** One attribute by its older name, such as `chat_status`; undefined: there is none, or it has no value. */\n  \
+     get(name: string): any;\n",
+)];
+
+/// What else the SDK takes where the contract has these.
+const PLAIN: [(&str, &str); 1] = [("config-value", "boolean | string | number | string[]")];
+
+/// Other ways in which the SDK lets a call be made.
+const OVERLOADS: [(&str, &str, &str); 1] = [("settings", "set", "set(values: Record<string, unknown>): Promise<void>")];
+
 /// The file `contract.d.ts`.
 pub(super) fn of_contract() -> String {
     let contract = contract::whole();
@@ -27,6 +44,7 @@ pub(super) fn of_contract() -> String {
         let values: Vec<_> = few.values.iter().map(|value| format!("{value:?}")).collect();
         let _ = writeln!(out, "export type {} = {};", few.name, values.join(" | "));
     }
+    out.push_str(ADDRESS);
     for interface in &groupings {
         for id in interface.types.values() {
             file.declare(&mut out, *id);
@@ -46,6 +64,10 @@ pub(super) fn of_contract() -> String {
             let more: Vec<_> = [streamed, needs].into_iter().flatten().collect();
             comment(&mut out, "  ", &function.docs, &more);
             let _ = writeln!(out, "  {};", file.signature(name, function));
+            let other = OVERLOADS.iter().find(|(of, call, _)| (*of, *call) == (name, &function.name));
+            if let Some((.., other)) = other {
+                let _ = writeln!(out, "  {other};");
+            }
         }
         out.push_str("};\n");
     }
@@ -96,6 +118,7 @@ impl File<'_> {
                         let of = few.map_or_else(|| self.name(&field.ty, side), |few| few.name.to_owned());
                         let _ = writeln!(out, "  {}{mark}: {of};", camel(&field.name));
                     }
+                    out.extend(ADDED.iter().filter(|(of, _)| Some(*of) == ty.name.as_deref()).map(|(_, more)| *more));
                     out.push_str("}\n");
                 };
                 if self.given.by_host(id) || !self.given.by_plugin(id) {
@@ -111,7 +134,9 @@ impl File<'_> {
                     None => format!("{{ tag: {:?} }}", case.name),
                 });
                 comment(out, "", &ty.docs, &[]);
-                let _ = writeln!(out, "export type {name} = {};", cases.collect::<Vec<_>>().join(" | "));
+                let plain = PLAIN.iter().filter(|(of, _)| Some(*of) == ty.name.as_deref());
+                let cases: Vec<_> = cases.chain(plain.map(|(_, plain)| (*plain).to_owned())).collect();
+                let _ = writeln!(out, "export type {name} = {};", cases.join(" | "));
             }
             _ => {
                 comment(out, "", &ty.docs, &[]);
@@ -124,8 +149,14 @@ impl File<'_> {
         let first_left_out = Given::first_left_out(self.contract, function);
         let parameters = function.params.iter().enumerate().map(|(index, one)| {
             let mark = if index >= first_left_out { "?" } else { "" };
-            let few = texts::of(grouping, &one.name);
-            let of = few.map_or_else(|| self.name(&one.ty, Side::Argument), |few| few.name.to_owned());
+            let of = match (&*one.name, texts::of(grouping, &one.name)) {
+                (_, Some(few)) => few.name.to_owned(),
+                // An entity in the place of its address; a text in the place of a room's attributes is a nickname.
+                ("jid", None) => "Address".to_owned(),
+                ("jids", None) => "Address[]".to_owned(),
+                ("attributes", None) => format!("{} | string", self.name(&one.ty, Side::Argument)),
+                (_, None) => self.name(&one.ty, Side::Argument),
+            };
             format!("{}{mark}: {of}", camel(&one.name))
         });
         let parameters: Vec<_> = parameters.collect();
@@ -155,6 +186,12 @@ impl File<'_> {
         let Some(TypeDefKind::Tuple(pair)) = kind(result.ok.as_ref()?) else { return None };
         let Some(TypeDefKind::Stream(Some(of))) = kind(pair.types.first()?) else { return None };
         Some(self.name(of, Side::Result))
+    }
+
+    /// Whether it is a name with a value.
+    fn is_pair(&self, ty: &Type) -> bool {
+        let Some(TypeDefKind::Tuple(tuple)) = contract::kind(self.contract, ty) else { return false };
+        matches!(tuple.types.as_slice(), [Type::String, _])
     }
 
     fn name(&self, ty: &Type, side: Side) -> String {
@@ -187,6 +224,13 @@ impl File<'_> {
         match kind {
             TypeDefKind::Option(of) => format!("{} | null", self.name(of, side)),
             TypeDefKind::List(Type::U8) => "Uint8Array".to_owned(),
+            // A map in the place of pairs.
+            TypeDefKind::List(of) if side == Side::Argument && self.is_pair(of) => {
+                let pair = self.name(of, side);
+                let value = pair.trim_end_matches(']').rsplit(", ").next().unwrap_or_default();
+                let value = if value == "Json" { "unknown" } else { value };
+                format!("({pair})[] | Record<string, {value}>")
+            }
             TypeDefKind::List(of) => match self.name(of, side) {
                 name if name.contains(' ') => format!("({name})[]"),
                 name => format!("{name}[]"),
@@ -252,20 +296,24 @@ mod tests {
         for part in [
             "export interface Message {",
             "  stanzaId: string | null;",
-            "  send(jid: Jid, message: Outgoing): Promise<string>;",
-            "  getMany(jids: Jid[]): (Chat | null)[];",
+            "  send(jid: Address, message: Outgoing): Promise<string>;",
+            "  getMany(jids: Address[]): (Chat | null)[];",
             "export type ConfigValue = { tag: \"flag\"; val: boolean } | { tag: \"text\"; val: string }",
+            " | boolean | string | number | string[];",
+            "  get(name: string): any;",
+            "  update(values: ([string, Json])[] | Record<string, unknown>): Promise<void>;",
+            "  set(values: Record<string, unknown>): Promise<void>;",
             "  \"message\": Message;",
             "   * Permission: `messages.send`.",
-            "  open(jid: Jid, attributes?: Attributes): Promise<Room>;",
+            "  open(jid: Address, attributes?: Attributes | string): Promise<Room>;",
             "export type Role = \"none\" | \"visitor\" | \"participant\" | \"moderator\";",
             "  affiliation: Affiliation;",
-            "  setRole(jid: Jid, nick: string, role: Role, reason?: string | null): Promise<void>;",
+            "  setRole(jid: Address, nick: string, role: Role, reason?: string | null): Promise<void>;",
             "  autoConfigure?: boolean;",
-            "  roomconfig?: ([string, ConfigValue])[];",
+            "  roomconfig?: ([string, ConfigValue])[] | Record<string, ConfigValue>;",
             "  setBookmark(bookmark: BookmarkArgument): Promise<void>;",
-            "  kick(jid: Jid, nick: string, reason?: string | null): Promise<void>;",
-            "  closeMany(jids: Jid[]): ",
+            "  kick(jid: Address, nick: string, reason?: string | null): Promise<void>;",
+            "  closeMany(jids: Address[]): ",
             "): AsyncIterable<ArchivedMessage>;",
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");

@@ -18,11 +18,24 @@ const EVENT_TIME: &str = "at";
 const WANTED_TIMES: [&str; 3] = ["start", "end", "since"];
 
 /// What the SDK adds to a record.
-const ADDED: [(&str, &str); 1] = [(
-    "Command",
-    "    @property\n    def rest(self) -> str:\n        \"\"\"What was typed after the name, without the \
-     white space around it: no quotes are resolved.\"\"\"\n        ...\n",
-)];
+const ADDED: [(&str, &str); 2] = [
+    (
+        "Command",
+        "    @property\n    def rest(self) -> str:\n        \"\"\"What was typed after the name, without the \
+         white space around it: no quotes are resolved.\"\"\"\n        ...\n",
+    ),
+    (
+        "Contact",
+        "    def get(self, name: str) -> Any:\n        \"\"\"One attribute by its name, such as `chat_status`; None: there \
+         is none, or it has no value.\"\"\"\n        ...\n",
+    ),
+];
+
+/// The records that stand for an address: contact, chat, view and room for their JID, an occupant for the address in the room.
+const ENTITY: [&str; 5] = ["Contact", "Chat", "View", "Room", "Occupant"];
+
+/// What the SDK takes for a field of a room's configuration.
+const PLAIN: &str = "Union[bool, int, str, Sequence[str], ConfigValue]";
 
 /// Calls that take an element of the SDK's in the place of XML.
 const TAKES_ELEMENTS: [&str; 2] = ["send", "send-iq"];
@@ -62,7 +75,7 @@ impl Stub<'_> {
         docs(&mut out, "", &self.interface.docs, None);
         out.push_str(
             "from dataclasses import dataclass\nfrom datetime import datetime\nfrom enum import Enum\n\
-             from typing import Any, AsyncIterator, List, Optional, Tuple, Union\n\n\
+             from typing import Any, AsyncIterator, List, Mapping, Optional, Sequence, Tuple, Union\n\n\
              from componentize_py_types import Result\n\nfrom ..texts import Affiliation, Kind, Role\n",
         );
         if name != "types" {
@@ -164,6 +177,7 @@ impl Stub<'_> {
     fn field(&self, field: &Field) -> String {
         match self.name(&field.ty).as_str() {
             "str" if field.name == EVENT_TIME => "datetime".to_owned(),
+            "List[Tuple[str, ConfigValue]]" => format!("Union[Mapping[str, {PLAIN}], Sequence[Tuple[str, {PLAIN}]]]"),
             "Optional[str]" if WANTED_TIMES.contains(&field.name.as_str()) => "Union[str, datetime, None]".to_owned(),
             of => of.to_owned(),
         }
@@ -200,14 +214,17 @@ impl Stub<'_> {
         let sends = self.interface.name.as_deref() == Some("api") && TAKES_ELEMENTS.contains(&function.name.as_str());
         let parameter = |(at, one): (usize, &Param)| {
             let grouping = self.interface.name.as_deref().unwrap_or_default();
-            let of = match self.name(&one.ty) {
-                _ if texts::of(grouping, &one.name).is_some() => {
-                    texts::of(grouping, &one.name).map(|few| few.name.to_owned()).unwrap_or_default()
-                }
+            let of = match (&*one.name, texts::of(grouping, &one.name), self.name(&one.ty)) {
+                (_, Some(few), _) => few.name.to_owned(),
                 _ if sends => "Union[str, Element]".to_owned(),
+                ("jid", ..) => entity(),
+                ("jids", ..) => format!("Sequence[{}]", entity()),
+                // A text is a nickname.
+                ("attributes", _, of) => format!("Union[{of}, str]"),
+                ("fields", ..) => format!("Union[Mapping[str, {PLAIN}], Sequence[Tuple[str, {PLAIN}]]]"),
                 // A text is a message that has nothing else.
-                of if of == OUTGOING => format!("Union[str, {of}]"),
-                of => of,
+                (_, _, of) if of == OUTGOING => format!("Union[str, {of}]"),
+                (_, _, of) => of,
             };
             format!("{}: {of}{}", snake(&one.name), if at < needed { "" } else { " = ..." })
         };
@@ -289,6 +306,11 @@ impl Stub<'_> {
     }
 }
 
+/// An address, or what has one.
+fn entity() -> String {
+    format!("Union[str, {}]", ENTITY.map(|record| format!("types.{record}")).join(", "))
+}
+
 /// A comment, as Python documents things.
 fn docs(out: &mut String, indent: &str, docs: &Docs, more: Option<&str>) {
     let text = docs.contents.as_deref().unwrap_or_default();
@@ -341,18 +363,23 @@ mod tests {
             ("types", "    at: datetime\n"),
             (
                 "chats",
-                "\nasync def send(jid: str, message: Union[str, types.Outgoing] = ..., *, body: Optional[str] = ..., ",
+                "\nasync def send(jid: Union[str, types.Contact, types.Chat, types.View, types.Room, types.Occupant], message: Union[str, types.Outgoing] = ..., *, body: Optional[str] = ..., ",
             ),
-            ("chats", "\ndef get_many(jids: List[str]) -> List[Optional[types.Chat]]:\n"),
+            (
+                "chats",
+                "\ndef get_many(jids: Sequence[Union[str, types.Contact, types.Chat, types.View, types.Room, types.Occupant]]) -> List[Optional[types.Chat]]:\n",
+            ),
             ("chats", "    Permission: `messages.send`.\n"),
             ("rooms", "class ConfigValue_Flag:\n"),
             ("rooms", "ConfigValue = Union[ConfigValue_Flag, ConfigValue_Text, ConfigValue_Texts]\n"),
             ("rooms", "-> List[Result[types.Room, types.Error]]:"),
             ("rooms", "    auto_configure: bool = ...\n"),
-            ("rooms", "async def open(jid: str, attributes: Attributes = ..., *, nick: Optional[str] = ..., "),
-            ("rooms", "async def kick(jid: str, nick: str, reason: Optional[str] = ...) -> None:"),
-            ("rooms", "def get_or_create(jid: str, attributes: Attributes = ..., create: bool = ..., *, nick: "),
-            ("rooms", "def open_many(jids: List[str], attributes: Attributes = ..., *, nick: "),
+            ("rooms", "types.Occupant], attributes: Union[Attributes, str] = ..., *, nick: Optional[str] = ..., "),
+            ("rooms", "roomconfig: Union[Mapping[str, Union[bool, int, str, Sequence[str], ConfigValue]], "),
+            ("types", "    def get(self, name: str) -> Any:\n"),
+            ("rooms", "types.Occupant], nick: str, reason: Optional[str] = ...) -> None:"),
+            ("rooms", "types.Occupant], attributes: Union[Attributes, str] = ..., create: bool = ..., *, nick: "),
+            ("rooms", "types.Occupant]], attributes: Union[Attributes, str] = ..., *, nick: "),
             ("archive", "    start: Union[str, datetime, None] = ...\n"),
             ("archive", "\ndef query_all(options: Options = ..., *, with_: Optional[str] = ..., "),
             ("archive", ") -> AsyncIterator[ArchivedMessage]:\n"),

@@ -1,0 +1,55 @@
+//! What is read of a room like an attribute: what plugins set, and the fields of its record.
+
+use serde_json::{Value, json};
+
+use crate::error::CallError;
+use crate::plugins::Instance;
+use crate::session::{Attribute, Room, field_name};
+
+/// An attribute that a plugin set, or a field of the record, as JSON.
+pub(super) fn read(instance: &Instance, text: &str, name: &str) -> Result<Option<String>, CallError> {
+    Attribute::check_name(name)?;
+    let room = super::known(instance, text)?;
+    Ok(match field(&room, name) {
+        Some(field) => Some(field).filter(|field| !field.is_null()).map(|field| field.to_string()),
+        None => room.view.attribute(name).map(ToString::to_string),
+    })
+}
+
+/// A field of the record; none = it is an attribute.
+fn field(room: &Room, name: &str) -> Option<Value> {
+    Some(match &*field_name(name) {
+        "affiliation" => json!(room.affiliation),
+        "alternative" => json!(room.alternative.as_ref().map(ToString::to_string)),
+        "features" => json!(room.about.features),
+        "focused" => json!(room.view.focused),
+        "jid" => json!(room.jid.as_str()),
+        "joined" => json!(room.joined),
+        "left" => json!(room.left),
+        "logged" => json!(room.logged),
+        "minimized" => json!(room.view.minimized),
+        "name" => json!(room.about.name),
+        "nick" => json!(room.nick),
+        "occupants" => json!(room.occupants.len()),
+        "reason" => json!(room.reason),
+        "role" => json!(room.role),
+        "shown" => json!(room.view.shown),
+        "shows-jids" => json!(room.shows_jids),
+        "subject" => json!(room.subject),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::ROOM_FIELDS;
+
+    #[test]
+    fn each_field_that_is_no_attribute_can_be_read_like_one() {
+        let room = Room::new("hall@muc.example.org".parse().unwrap(), "bot".to_owned());
+        assert_eq!(ROOM_FIELDS.iter().filter(|name| field(&room, name).is_none()).count(), 0);
+        assert_eq!((field(&room, "nick"), field(&room, "subject")), (Some(json!("bot")), Some(Value::Null)));
+        assert_eq!((field(&room, "shows_jids"), field(&room, "height")), (Some(json!(false)), None));
+    }
+}
