@@ -29,7 +29,8 @@ use self::words::{error, iq, presence, query};
 use super::decode::decode;
 use super::encode::{element, encode};
 use super::intake::Lost;
-use super::link::{LinkEvent, too_old};
+use super::link::LinkEvent;
+use super::link::unsent::too_old;
 use crate::clock::Clock;
 use crate::config::LinkSettings;
 use crate::stanza::{MAM, Message, MessageKind, Offers, Outgoing};
@@ -275,7 +276,8 @@ impl Within {
         server.put(Coming::Back);
         let (missed, unsent) = (std::mem::take(&mut server.missed), std::mem::take(&mut server.unsent));
         server.bring_all(missed);
-        let unsent = if is_late { too_old(unsent, |(stanza, _)| stanza) } else { unsent };
+        let (unsent, returned) = if is_late { too_old(unsent, |(stanza, _)| stanza) } else { (unsent, Vec::new()) };
+        server.bring_all(returned.iter().map(element).collect());
         for (stanza, of_a_plugin) in unsent {
             server.hear(stanza, of_a_plugin);
         }
