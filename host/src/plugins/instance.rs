@@ -125,8 +125,6 @@ pub struct Instance {
     promises: AtomicUsize,
     /// Commands that people may say to it.
     commands: AtomicUsize,
-    /// The command that it could not add, since it is another plugin's.
-    barred: Mutex<Option<String>>,
     /// When each handler began that has not returned.
     handlers: Mutex<Vec<Instant>>,
     /// What was handed to those that never will.
@@ -196,7 +194,6 @@ impl Instance {
             rooms,
             promises: AtomicUsize::new(0),
             commands: AtomicUsize::new(0),
-            barred: Mutex::default(),
             handlers: Mutex::default(),
             cut_off: Mutex::default(),
             only_handles: AtomicBool::new(false),
@@ -414,7 +411,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                     biased;
                     result = &mut initialize => {
                         if let Err(words) = result? {
-                            return Ok(Ended::Declined(instance.declined(&words)));
+                            return Ok(Ended::Declined(harmless(&words, LONGEST_REASON)));
                         }
                         instance.only_handles.store(true, Relaxed);
                         if let Some(initialized) = initialized.take() {

@@ -12,11 +12,10 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::handed::Handed;
-use super::{Instance, LONGEST_REASON};
+use super::Instance;
 use crate::account::Asker;
 use crate::error::CallError;
 use crate::event::Event;
-use crate::harmless::harmless;
 use crate::session::{Answer, Command, PATIENCE, Snapshot};
 use crate::traces;
 
@@ -123,25 +122,9 @@ impl Instance {
         self.commands.store(now, Relaxed);
     }
 
-    /// It was denied this command, which is another plugin's.
-    pub fn is_barred_from(&self, command: &str) {
-        *self.barred() = Some(command.to_owned());
-    }
-
-    /// Why it does not start: its own words, but where they pass on an error that says nothing to its owner, who granted all of it.
-    pub(super) fn declined(&self, words: &str) -> String {
-        match self.barred().as_deref().filter(|command| words.contains(*command)) {
-            None => harmless(words, LONGEST_REASON),
-            Some(command) => format!(
-                "it wants {command}: disable one of the two, and `parlor plugin restart {plugin}` tries it again; \
-                 or its author adds it as {plugin}.NAME",
-                plugin = self.plugin
-            ),
-        }
-    }
-
-    fn barred(&self) -> MutexGuard<'_, Option<String>> {
-        self.barred.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether its `initialize` has not returned.
+    pub(crate) fn is_starting(&self) -> bool {
+        !self.only_handles.load(Relaxed)
     }
 
     /// How many queries of archives and streams of them have not ended.
