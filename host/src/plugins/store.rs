@@ -108,7 +108,10 @@ impl Unfit {
 
     /// Whether the owner does not let it run. A slip in a setting takes nothing back: what runs goes on with the values that it has.
     pub(crate) fn forbids(&self) -> bool {
-        let is_slip = matches!(self, Self::Refused(Refusal::UnknownSetting { .. } | Refusal::Setting { .. }));
+        let is_slip = matches!(
+            self,
+            Self::Refused(Refusal::UnknownSetting { .. } | Refusal::Setting { .. } | Refusal::Unset { .. })
+        );
         !is_slip && matches!(self, Self::Refused(_) | Self::UnknownAccount { .. })
     }
 
