@@ -40,6 +40,8 @@ pub struct Admitted {
     pub settings: SettingValues,
     /// Whether it gets an empty WASI.
     pub wasi: bool,
+    /// Whether its language raises an error of its own where there is no more memory.
+    pub raises: bool,
     /// From which level on its lines stand in the log; none = as everything else.
     pub log: Option<LogLevel>,
     /// What the owner should know, one sentence each.
@@ -191,6 +193,7 @@ pub fn admit(
         limits: entry.limits.clone(),
         settings: entry.settings.clone(),
         wasi: examined.wasi,
+        raises: examined.raises(),
         log: entry.log,
         warnings,
     })

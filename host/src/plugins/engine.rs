@@ -438,7 +438,7 @@ mod tests {
         let (memory, table) = (module("(module (memory 0))"), module("(module (table 0 funcref))"));
         let limits = Limits::default();
         let store = || {
-            let mut store = Store::new(&engine, Ceiling::new(&limits, Arc::default()));
+            let mut store = Store::new(&engine, Ceiling::new(&limits, false, Arc::default()));
             store.limiter(|ceiling| ceiling);
             store
         };
@@ -470,7 +470,7 @@ mod tests {
         {
             limits.set(name, &most).unwrap();
         }
-        let mut store = Store::new(&engine, Ceiling::new(&limits, Arc::default()));
+        let mut store = Store::new(&engine, Ceiling::new(&limits, false, Arc::default()));
         store.limiter(|ceiling| ceiling);
         Instance::new_async(&mut store, &module, &[]).await.unwrap();
     }

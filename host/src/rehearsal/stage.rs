@@ -230,6 +230,7 @@ impl Stage {
             limits: limits(self.server.clock()),
             settings: SettingValues(given.own.clone()),
             wasi: examined.wasi,
+            raises: examined.raises(),
             log: None,
             warnings: Vec::new(),
         })

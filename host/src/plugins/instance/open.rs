@@ -172,9 +172,10 @@ pub(super) struct Handling {
 }
 
 impl Handling {
-    /// It was not cut off.
+    /// It was not cut off, nor ended by a lack of memory that it was told of.
     pub(super) fn has_returned(&mut self) {
         self.has_returned = true;
+        self.instance.taken.is_full.store(false, Relaxed);
     }
 }
 
