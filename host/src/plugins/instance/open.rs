@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Span;
 
+use super::Instance;
 use super::handed::Handed;
 use super::Instance;
 use crate::account::Asker;
@@ -35,6 +36,11 @@ impl Instance {
     /// When each handler began that has not returned, the oldest first. Held for a moment only.
     pub(super) fn handlers(&self) -> MutexGuard<'_, Vec<Instant>> {
         self.handlers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether some handler has not returned, and waits for nothing that the host was asked for: it is about to go on by itself.
+    pub(crate) fn is_at_work(&self) -> bool {
+        !self.handlers().is_empty() && self.open_calls.load(Relaxed) == 0
     }
 
     fn traced(&self) -> MutexGuard<'_, Vec<Span>> {
