@@ -207,7 +207,7 @@ impl Engine {
 
     /// Compiles a component, and keeps what comes of it.
     async fn make(&self, digest: Digest, bytes: Vec<u8>) -> Result<Component, CompileError> {
-        let artifact: Artifact = self.compiler.compile(&self.wasmtime, bytes).await?;
+        let artifact: Artifact = self.compiler.compile(&self.wasmtime, bytes, self.cache.as_ref()).await?;
         let (engine, cache) = (self.wasmtime.clone(), self.cache.clone());
         off_the_runtime(move || {
             let component = artifact.load(&engine).map_err(|error| CompileError::Foreign(format!("{error:#}")))?;

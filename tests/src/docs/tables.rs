@@ -122,8 +122,9 @@ pub(super) fn limits() -> String {
     let quota = Bytes(DEFAULT_QUOTA);
     let _ = writeln!(
         page,
-        "\nThe stack of a plugin's code is {WASM_STACK} for all plugins, which nobody can change. What a plugin may keep in its \
-        storage stands with its grant, such as `storage = [\"1 MiB\"]` under `[plugin.NAME.grants]`; `storage = true` is {quota}.\n\n\
+        "\nThe stack of a plugin's code is {WASM_STACK} for all plugins, which nobody can change: it belongs to \
+        the engine, and a plugin that recurses deeply keeps a list of its own in place of the calls. Local variables in C have \
+        another 512 KiB, in Rust 1 MiB. What a plugin may keep in its storage stands with its grant, such as `storage = [\"1 MiB\"]` under `[plugin.NAME.grants]`; `storage = true` is {quota}.\n\n\
         `parlor status NAME` shows how much a plugin uses of each, its storage and the stack among them. Where it shows `-`, there is no use to \
         show: what bounds one deed each, such as a start or a call, and what the engine counts and tells nobody."
     );
