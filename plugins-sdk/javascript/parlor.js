@@ -714,6 +714,16 @@ function restOf({ name, message }) {
   return "";
 }
 
+const NETWORK = /\b(fetch|XMLHttpRequest|WebSocket|EventSource)\b.* is not defined/;
+
+// The language says only that there is no such name.
+function advised(error) {
+  if (error instanceof ReferenceError && NETWORK.test(error.message)) {
+    error.message += ": a plugin reaches no network, and what comes from elsewhere comes by XMPP; .parlor/docs/cannot.md says how";
+  }
+  return error;
+}
+
 const dated = (message) => ({ ...message, at: new Date(message.at) });
 
 async function dispatch(event) {
@@ -726,7 +736,7 @@ async function dispatch(event) {
     try {
       await handler(carried, shownEvent, event.payload.tag === "message");
     } catch (error) {
-      log.error(`a handler of ${event.name}${event.payload.tag === "command" ? ` ${carried.name}` : ""} failed:`, error);
+      log.error(`a handler of ${event.name}${event.payload.tag === "command" ? ` ${carried.name}` : ""} failed:`, advised(error));
     }
   });
   // One that waits holds up none of the others.

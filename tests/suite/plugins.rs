@@ -18,6 +18,7 @@ use parlor_tests::server::{Account, XmppServer};
 use tokio::time::{Instant, timeout};
 
 use crate::house::software;
+use crate::trace;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -237,19 +238,24 @@ async fn lists_decide_who_may_run_and_the_black_one_wins() {
 
 /// Row 127.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_wants_a_command_of_another_plugin_is_refused_in_words_that_help() {
+async fn a_plugin_whose_command_has_a_name_that_is_taken_starts_and_is_given_it_by_its_full_name() {
+    trace::start();
     let house = House::new().await;
     let wants = "initialize-adds-command";
     let host = house.start(&Policy::default().with("one", house.unruly("one", wants))).await;
     until_running(&host, "one").await;
     let (id, entry) = house.decided("two", house.unruly("two", wants));
     host.add_plugin(id.clone(), entry).await.unwrap();
-    let sentence = "it wants the command say of the plugin one: disable one of the two, and `parlor plugin restart two` \
-                    tries it again; or its author adds it as two.NAME";
-    assert_eq!(state(&host, "two").await, Some(State::Refused(sentence.to_owned())));
+    until_running(&host, "two").await;
+    let warned = || {
+        let lines = trace::with("plugin", "two");
+        lines.iter().filter(|line| line.get("message").ends_with("so people give it as two.say alone")).count()
+    };
+    assert_eq!(warned(), 1);
     assert!(host.remove_plugin(&"one".parse().unwrap()).await);
     assert!(host.restart_plugin(&id).await);
     until_running(&host, "two").await;
+    assert_eq!(warned(), 1, "the name is free now");
     host.stop().await;
 }
 

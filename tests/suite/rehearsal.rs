@@ -66,6 +66,80 @@ async fn a_plugin_that_catches_up_is_tried_without_a_word_about_archives() {
     assert_eq!((finished.stdout.as_str(), finished.stderr.as_str()), ("1 passed, 0 failed\n", ""));
 }
 
+#[tokio::test]
+async fn a_setting_that_has_to_be_given_is_given_in_a_test_as_well() {
+    let folder =
+        stage("echo", "== without\nalice: one\n== with\nset room_prefix = \"x\"\nalice: one\n  to alice: one\n");
+    let requires = |text: &str| text.replacen("default = \"echo \"", "required = true", 1);
+    let file = folder.join("plugin.wasm");
+    std::fs::write(&file, with_manifest(&std::fs::read(&file).unwrap(), requires).unwrap()).unwrap();
+    let finished = tried(&folder, &[]).await;
+    assert!(finished.stdout.ends_with("1 passed, 1 failed\n"), "{finished:?}");
+    assert!(finished.stdout.contains("an owner has to give the setting `room_prefix`"), "{finished:?}");
+}
+
+/// Tells the plugin on stage to tell what it has heard.
+const NOTED: &str = "alice: call {\"n\":1,\"call\":\"deed.noted\",\"args\":{}}\n";
+
+#[tokio::test]
+async fn a_plugin_is_put_out_of_a_room_and_the_room_is_gone() {
+    let tests = [
+        "== it is kicked\nset chat = true\nset listens = \"roomLeft\"\nroom garden: alice\ngarden/alice kicks bot: spam\n",
+        NOTED,
+        "  to alice: done *roomLeft*garden@rooms.example.org* (glob)\n",
+        "== nobody else is\nset chat = true\ngarden/alice kicks bot\n",
+        "== it is gone\nset chat = true\nset listens = \"roomLeft\"\nroom garden\ngarden is destroyed: moved\n",
+        NOTED,
+        "  to alice: done *roomLeft*garden@rooms.example.org* (glob)\n",
+    ];
+    let folder = stage("caller", &tests.concat());
+    let finished = tried(&folder, &[]).await;
+    assert!(finished.stdout.ends_with("2 passed, 1 failed\n"), "{finished:?}");
+    assert!(finished.stdout.contains("the plugin's account is not in garden@rooms.example.org"), "{finished:?}");
+}
+
+#[tokio::test]
+async fn what_a_plugin_says_comes_back_with_an_error() {
+    let steps = [
+        "== it comes back\nset chat = true\nset listens = \"messageError\"\n",
+        NOTED,
+        "  to alice: done * (glob)\nalice bounces \"done\": item-not-found\n",
+        NOTED,
+        "  to alice: done *messageError*item-not-found* (glob)\n",
+        "== nothing was said\nset chat = true\nalice bounces \"done\"\n",
+    ];
+    let folder = stage("caller", &steps.concat());
+    let finished = tried(&folder, &[]).await;
+    assert!(finished.stdout.ends_with("1 passed, 1 failed\n"), "{finished:?}");
+    assert!(
+        finished.stdout.contains("the plugin wrote nothing to alice@example.org that begins with \"done\""),
+        "{finished:?}"
+    );
+}
+
+/// A message that could not be sent for too long is none that anybody has.
+#[tokio::test]
+async fn what_is_not_sent_after_a_long_cut_comes_back_as_well() {
+    let steps =
+        "== it comes back\nset answer_late = true\nalice: one\n  to alice: one\nalice: two\nand cut\nafter 2 h\nback\n";
+    let folder = stage("echo", steps);
+    let finished = tried(&folder, &[]).await;
+    ended(&finished, 0);
+}
+
+#[tokio::test]
+async fn two_things_happen_before_a_plugin_does_anything_about_the_first() {
+    let folder = stage("echo", "== both\nalice: one\nand bob: two\n  to alice: one\n  to bob: two\n");
+    ended(&tried(&folder, &[]).await, 0);
+}
+
+#[tokio::test]
+async fn a_host_starts_anew_in_a_test() {
+    let steps = "== it is there again\nroom garden: bob\nalice: one\n  to alice: one\nrestart host\n  is offline\n  is online\nalice: two\n  to alice: two\n";
+    let folder = stage("echo", steps);
+    ended(&tried(&folder, &[]).await, 0);
+}
+
 /// As on a host: as history, out of the archive.
 #[tokio::test]
 async fn what_is_said_before_a_plugin_comes_back_is_caught_up_with() {

@@ -64,11 +64,10 @@ impl InQuestion {
         self.stanzas.push(Held { stanza, mark, since: Instant::now() });
     }
 
-    /// Drops what has waited for longer than this. How many there are.
-    fn drop_older(&mut self, age: Duration) -> usize {
-        let before = self.stanzas.len();
-        self.stanzas.retain(|held| held.since.elapsed() <= age);
-        before - self.stanzas.len()
+    /// Takes out what has waited for longer than this.
+    fn take_older(&mut self, age: Duration) -> Vec<RawStanza> {
+        let old = self.stanzas.extract_if(.., |held| held.since.elapsed() > age);
+        old.map(|held| held.stanza).collect()
     }
 
     fn ask(&mut self, shared: &Arc<Shared>) {
@@ -103,7 +102,7 @@ impl Worker {
     pub(super) fn send_again(&mut self, again: Vec<RawStanza>, doubtful: usize, own: &FullJid, since: Timestamp) {
         let now = self.now();
         let mark = |stanza: &RawStanza| stanza.leaving(own, now).and_then(|message| mark(&message));
-        let mut in_question = self.still_in_question().unwrap_or_else(|| InQuestion::new(since));
+        let mut in_question = self.still_in_question(own).unwrap_or_else(|| InQuestion::new(since));
         in_question.since = in_question.since.min(since);
         let mut at_once = Vec::new();
         for (place, stanza) in again.into_iter().enumerate() {
@@ -125,15 +124,19 @@ impl Worker {
         self.session.send_again(at_once, now, &mut self.effects);
     }
 
-    /// What waited before this log-in, but for what has waited for too long.
-    fn still_in_question(&mut self) -> Option<InQuestion> {
+    /// What waited before this log-in. What has waited for too long comes back as errors.
+    fn still_in_question(&mut self, own: &FullJid) -> Option<InQuestion> {
         let mut in_question = self.in_question.take()?;
-        let messages = in_question.drop_older(self.settings.keep_unsent);
-        if messages > 0 {
+        let old = in_question.take_older(self.settings.keep_unsent);
+        if !old.is_empty() {
             tracing::warn!(
-                account = %self.shared.name, messages,
+                account = %self.shared.name, messages = old.len(),
                 "messages are not sent, since they have waited for longer than keep_unsent of the account says"
             );
+        }
+        let now = self.now();
+        for returned in old.iter().filter_map(|stanza| stanza.returned(own, now)) {
+            self.session.incoming(returned, now, &mut self.effects);
         }
         (!in_question.stanzas.is_empty()).then_some(in_question)
     }
@@ -240,7 +243,7 @@ mod tests {
             in_question.hold(RawStanza::parse(&xml, &"bot@localhost".parse().unwrap()).unwrap(), None);
             tokio::time::advance(Duration::from_secs(40)).await;
         }
-        assert_eq!(in_question.drop_older(Duration::from_mins(1)), 1);
+        assert_eq!(in_question.take_older(Duration::from_mins(1)).len(), 1);
         assert_eq!(in_question.stanzas.iter().map(|held| held.stanza.id()).collect::<Vec<_>>(), [Some("young")]);
     }
 }

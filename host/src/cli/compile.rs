@@ -21,6 +21,9 @@ pub struct Compile {
     /// Keep what is needed to show files and lines.
     #[arg(long)]
     lines: bool,
+    /// Read functions that were compiled before, and write those that may be used the next time.
+    #[arg(long)]
+    again: bool,
 }
 
 impl Compile {
@@ -28,7 +31,7 @@ impl Compile {
     #[expect(clippy::print_stderr, reason = "the host reads it")]
     pub fn execute(&self) -> ExitCode {
         let traces = if self.lines { Traces::Lines } else { Traces::Functions };
-        match work(Bytes(self.memory), Duration::from_secs(self.cpu), traces) {
+        match work(Bytes(self.memory), Duration::from_secs(self.cpu), traces, self.again) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("{error}");

@@ -12,12 +12,16 @@ use super::{
     manifest::Manifest,
     policy::{Entry, SettingValues},
     secret::SecretSource,
-    setting::SettingKind,
+    setting::{Setting, SettingKind},
 };
 use crate::{
+    harmless::harmless,
     nearest::nearest,
     permissions::{Grants, Permission, table},
 };
+
+/// How much of what a setting is for is repeated, in bytes.
+const LONGEST_ABOUT: usize = 200;
 
 /// A plugin that may run, with all that an instance of it needs to know.
 #[derive(Debug, Clone)]
@@ -36,6 +40,8 @@ pub struct Admitted {
     pub settings: SettingValues,
     /// Whether it gets an empty WASI.
     pub wasi: bool,
+    /// Whether its language raises an error of its own where there is no more memory.
+    pub raises: bool,
     /// From which level on its lines stand in the log; none = as everything else.
     pub log: Option<LogLevel>,
     /// What the owner should know, one sentence each.
@@ -124,6 +130,16 @@ pub enum Refusal {
         /// What it has to be.
         why: String,
     },
+    /// A setting that has to be given is not.
+    #[error("{id} needs its setting `{name}` ({about}): `parlor plugin config {id} {name} VALUE` gives it")]
+    Unset {
+        /// Which plugin.
+        id: PluginId,
+        /// Which setting.
+        name: String,
+        /// What it is for, in its author's words.
+        about: String,
+    },
 }
 
 fn calls(undeclared: &[(Import, Permission)]) -> String {
@@ -164,6 +180,7 @@ pub fn admit(
     let mut warnings = Vec::new();
     let grants = granted(id, entry, manifest, &mut warnings)?;
     settings_fit(id, entry, manifest)?;
+    settings_given(id, entry, manifest)?;
     if let Some(version) = entry.version.as_ref().filter(|version| **version != manifest.version) {
         warnings
             .push(format!("plugins.toml says that {id} has version {version}, but the file says {}", manifest.version));
@@ -176,6 +193,7 @@ pub fn admit(
         limits: entry.limits.clone(),
         settings: entry.settings.clone(),
         wasi: examined.wasi,
+        raises: examined.raises(),
         log: entry.log,
         warnings,
     })
@@ -262,6 +280,14 @@ pub fn settings_fit(id: &PluginId, entry: &Entry, manifest: &Manifest) -> Result
         checked.map_err(|why| Refusal::Setting { id: id.clone(), name: name.clone(), why })?;
     }
     Ok(())
+}
+
+/// Whether the owner has given all that has to be given.
+fn settings_given(id: &PluginId, entry: &Entry, manifest: &Manifest) -> Result<(), Refusal> {
+    let lacks = |(name, setting): &(&String, &Setting)| setting.required && !entry.settings.0.contains_key(*name);
+    let Some((name, setting)) = manifest.settings.iter().find(lacks) else { return Ok(()) };
+    let about = harmless(&setting.description, LONGEST_ABOUT);
+    Err(Refusal::Unset { id: id.clone(), name: name.clone(), about })
 }
 
 /// Whether a value fits the schema, else why not; none where the schema has no such setting.

@@ -16,6 +16,7 @@ mod names;
 mod pages;
 mod python;
 mod rust;
+mod snapshot;
 mod texts;
 mod tokens;
 mod tools;
@@ -33,7 +34,7 @@ pub use self::fresh::is_no_source;
 use self::fresh::{Sources, alone_in};
 use super::Traces;
 use super::admission::{undeclared, unused};
-use super::component::{Examined, SERVED, examine, serves};
+use super::component::{Examined, MAX_BYTES, SERVED, examine, serves};
 use super::id::Digest;
 use super::manifest::{Manifest, ManifestError, SECTION};
 use crate::atomic::{self, Readers};
@@ -335,6 +336,13 @@ fn read_text_within(file: &Path, longest: u64) -> io::Result<String> {
         return Err(io::Error::other(format!("it has more than {longest} bytes")));
     }
     Ok(text)
+}
+
+/// The bytes of a component that parlor made.
+fn read_bytes(file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    atomic::open_plain(file, 0)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The component as a host would examine and admit it: nobody ships what no host would run. Gives what its author should know.

@@ -1,10 +1,11 @@
 //! What the code of one instance may take of the engine: memory, tables, instances; and how the limits are called that the
 //! engine enforces by itself.
 //!
-//! A guest that wants more is ended: it could only abort, with a less telling reason.
+//! A guest that wants more is ended: it could only abort, with a less telling reason. Where its language raises an error for it, the
+//! guest is told that there is no more memory, so that its author sees where.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use wasmtime::ResourceLimiter;
 use wasmtime::component::{Component, ResourceTableError};
@@ -22,6 +23,8 @@ pub(super) struct Ceiling {
     memories: usize,
     /// Bytes of all its memories together.
     taken: usize,
+    /// It is told that there is no more memory, in place of being ended.
+    raises: bool,
     /// The same for those who look from outside.
     shown: Arc<Taken>,
 }
@@ -37,6 +40,8 @@ pub(super) struct Taken {
     pub(super) memories: AtomicU64,
     /// Its tables.
     pub(super) tables: AtomicU64,
+    /// It was told that there is no more memory, and no handler has returned since.
+    pub(super) is_full: AtomicBool,
 }
 
 impl Taken {
@@ -86,8 +91,9 @@ impl Exceeded {
 
 impl Ceiling {
     /// `shown` says from now on what is taken.
-    pub(super) fn new(limits: &Limits, shown: Arc<Taken>) -> Self {
+    pub(super) fn new(limits: &Limits, raises: bool, shown: Arc<Taken>) -> Self {
         Self {
+            raises,
             memory: limits.memory,
             table_elements: limits.table_elements as usize,
             instances: limits.instances as usize,
@@ -103,6 +109,11 @@ impl ResourceLimiter for Ceiling {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let taken = self.taken.saturating_add(desired.saturating_sub(current));
         if taken > self.memory.as_usize() {
+            // A memory that is too large from the beginning is nothing that code could be told of.
+            if self.raises && current > 0 {
+                self.shown.is_full.store(true, Relaxed);
+                return Ok(false);
+            }
             return Err(Exceeded::Memory(self.memory).into());
         }
         self.taken = taken;
@@ -147,9 +158,13 @@ mod tests {
 
     /// What becomes of a module under these limits once it has run its function `go`.
     fn run(text: &str, limits: &Limits) -> Result<(), String> {
+        run_with(text, Ceiling::new(limits, false, Arc::default()))
+    }
+
+    fn run_with(text: &str, ceiling: Ceiling) -> Result<(), String> {
         let engine = Engine::default();
         let module = Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
-        let mut store = Store::new(&engine, Ceiling::new(limits, Arc::default()));
+        let mut store = Store::new(&engine, ceiling);
         store.limiter(|ceiling| ceiling);
         let ran = Instance::new(&mut store, &module, &[])
             .and_then(|instance| instance.get_typed_func::<(), ()>(&mut store, "go")?.call(&mut store, ()));
@@ -170,6 +185,20 @@ mod tests {
         assert_eq!(run(&grow(7, 8), &limits).unwrap_err(), "it wanted more memory than its limit of 1 MiB");
         let born_too_large = "(module (memory 9) (memory 8) (func (export \"go\")))";
         assert_eq!(run(born_too_large, &limits).unwrap_err(), "it wanted more memory than its limit of 1 MiB");
+    }
+
+    #[test]
+    fn a_language_that_raises_an_error_is_told_that_there_is_no_more_memory() {
+        let limits = Limits { memory: Bytes::mib(1), ..Limits::default() };
+        let grow = "(module (memory 1) (func (export \"go\")
+            (if (i32.ne (memory.grow (i32.const 16)) (i32.const -1)) (then unreachable))))";
+        let shown = Arc::<Taken>::default();
+        assert_eq!(run_with(grow, Ceiling::new(&limits, true, Arc::clone(&shown))), Ok(()));
+        assert!(shown.is_full.load(Relaxed));
+        assert_eq!(shown.memory.load(Relaxed), 64 << 10);
+        let born_too_large = "(module (memory 17) (func (export \"go\")))";
+        let reason = run_with(born_too_large, Ceiling::new(&limits, true, Arc::default())).unwrap_err();
+        assert_eq!(reason, "it wanted more memory than its limit of 1 MiB");
     }
 
     #[test]

@@ -6,15 +6,18 @@
 
 mod cache;
 mod child;
+mod functions;
 mod worker;
 
 use std::path::PathBuf;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::Component;
 
 use super::Traces;
+use super::id::Digest;
 use super::quantity::{Bytes, show_duration};
 
 pub(super) use cache::{Cache, Fingerprint};
@@ -162,13 +165,24 @@ fn said(words: &str) -> String {
 }
 
 impl Compiler {
-    /// Compiles a component.
+    /// Compiles a component. For authors, functions that the cache has of the same code are taken from there.
     pub(super) async fn compile(
         &self,
         engine: &wasmtime::Engine,
         component: Vec<u8>,
+        cache: Option<&Arc<Cache>>,
     ) -> Result<Artifact, CompileError> {
         match self {
+            Self::Process { program, bounds, traces: Traces::Lines } if component.len() >= functions::FROM => {
+                let (component, known, cache) = known(component, cache.cloned()).await?;
+                let (artifact, used) = child::compile_again(program, *bounds, &component, &known.code).await?;
+                if let (Some(cache), Some(key)) = (cache, known.key) {
+                    // Where they cannot be kept, the next time takes as long.
+                    let keep = move || drop(cache.keep(&key, Artifact(used)));
+                    tokio::task::spawn_blocking(keep).await.map_err(|error| CompileError::Host(error.to_string()))?;
+                }
+                Ok(artifact)
+            }
             Self::Process { program, bounds, traces } => child::compile(program, *bounds, *traces, &component).await,
             Self::ThisProcess => {
                 let engine = engine.clone();
@@ -180,6 +194,25 @@ impl Compiler {
             }
         }
     }
+}
+
+/// Functions that were compiled before, and what they are kept under.
+struct Known {
+    key: Option<Digest>,
+    code: Vec<u8>,
+}
+
+/// What the cache has of a component's code.
+async fn known(
+    component: Vec<u8>,
+    cache: Option<Arc<Cache>>,
+) -> Result<(Vec<u8>, Known, Option<Arc<Cache>>), CompileError> {
+    let look = move || {
+        let key = cache.as_ref().and_then(|_| functions::key(&component));
+        let found = cache.as_ref().and_then(|cache| cache.find(&key?));
+        (component, Known { key, code: found.map_or_else(Vec::new, |Artifact(code)| code) }, cache)
+    };
+    tokio::task::spawn_blocking(look).await.map_err(|error| CompileError::Host(error.to_string()))
 }
 
 /// Machine code that this host's compiler made: just now, or before, and it was authenticated since.

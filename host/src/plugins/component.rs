@@ -87,6 +87,16 @@ pub struct Examined {
     pub wasi: bool,
 }
 
+impl Examined {
+    /// Whether its language raises an error of its own where there is no more memory, so that its author learns where that was. In
+    /// the others a program that goes on without the memory is worse than one that ends. A file that names a wrong language harms
+    /// nobody but itself.
+    pub fn raises(&self) -> bool {
+        const RAISES: [&str; 3] = ["Python", "JavaScript", "TypeScript"];
+        self.language.as_deref().is_some_and(|language| RAISES.contains(&language))
+    }
+}
+
 /// One function of the contract that a plugin imports.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Import {

@@ -207,7 +207,7 @@ impl Engine {
 
     /// Compiles a component, and keeps what comes of it.
     async fn make(&self, digest: Digest, bytes: Vec<u8>) -> Result<Component, CompileError> {
-        let artifact: Artifact = self.compiler.compile(&self.wasmtime, bytes).await?;
+        let artifact: Artifact = self.compiler.compile(&self.wasmtime, bytes, self.cache.as_ref()).await?;
         let (engine, cache) = (self.wasmtime.clone(), self.cache.clone());
         off_the_runtime(move || {
             let component = artifact.load(&engine).map_err(|error| CompileError::Foreign(format!("{error:#}")))?;
@@ -438,7 +438,7 @@ mod tests {
         let (memory, table) = (module("(module (memory 0))"), module("(module (table 0 funcref))"));
         let limits = Limits::default();
         let store = || {
-            let mut store = Store::new(&engine, Ceiling::new(&limits, Arc::default()));
+            let mut store = Store::new(&engine, Ceiling::new(&limits, false, Arc::default()));
             store.limiter(|ceiling| ceiling);
             store
         };
@@ -470,7 +470,7 @@ mod tests {
         {
             limits.set(name, &most).unwrap();
         }
-        let mut store = Store::new(&engine, Ceiling::new(&limits, Arc::default()));
+        let mut store = Store::new(&engine, Ceiling::new(&limits, false, Arc::default()));
         store.limiter(|ceiling| ceiling);
         Instance::new_async(&mut store, &module, &[]).await.unwrap();
     }

@@ -93,6 +93,8 @@ pub struct Instance {
     pub sent: AtomicU64,
     /// What it holds of the engine.
     taken: Arc<Taken>,
+    /// Its language raises an error of its own where there is no more memory.
+    raises: bool,
     /// When it started.
     since: Timestamp,
     /// The same by the clock that nobody sets.
@@ -125,8 +127,6 @@ pub struct Instance {
     promises: AtomicUsize,
     /// Commands that people may say to it.
     commands: AtomicUsize,
-    /// The command that it could not add, since it is another plugin's.
-    barred: Mutex<Option<String>>,
     /// When each handler began that has not returned.
     handlers: Mutex<Vec<Instant>>,
     /// What was handed to those that never will.
@@ -180,6 +180,7 @@ impl Instance {
             manifest: Arc::clone(&admitted.manifest),
             sent: AtomicU64::new(0),
             taken: Arc::default(),
+            raises: admitted.raises,
             since: account.clock.now(),
             began: Instant::now(),
             emitted,
@@ -196,7 +197,6 @@ impl Instance {
             rooms,
             promises: AtomicUsize::new(0),
             commands: AtomicUsize::new(0),
-            barred: Mutex::default(),
             handlers: Mutex::default(),
             cut_off: Mutex::default(),
             only_handles: AtomicBool::new(false),
@@ -386,7 +386,16 @@ pub(super) async fn run(start: Start) -> Ended {
             let error = Exceeded::named(error, &instance.limits);
             // That one says itself which handler it was.
             let at_what = if error.is::<SlowHandler>() { String::new() } else { instance.at_what() };
-            Ended::Failed { why: reason(&error) + &at_what, detail: detail(&error) }
+            let detail = detail(&error);
+            let why = if detail::is_full_stack(&detail) {
+                FULL_STACK.to_owned()
+            } else if instance.taken.is_full.load(Relaxed) && (error.is::<wasmtime::Trap>() || error.is::<I32Exit>()) {
+                // It was told so, and could not go on without.
+                Exceeded::Memory(instance.limits.memory).to_string()
+            } else {
+                reason(&error)
+            };
+            Ended::Failed { why: why + &at_what, detail }
         }
     }
 }
@@ -414,7 +423,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                     biased;
                     result = &mut initialize => {
                         if let Err(words) = result? {
-                            return Ok(Ended::Declined(instance.declined(&words)));
+                            return Ok(Ended::Declined(harmless(&words, LONGEST_REASON)));
                         }
                         instance.only_handles.store(true, Relaxed);
                         if let Some(initialized) = initialized.take() {
@@ -505,7 +514,7 @@ fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context> {
     table.set_max_capacity(limits.handles as usize);
     let context = Context {
         instance: Arc::clone(instance),
-        ceiling: Ceiling::new(limits, Arc::clone(&instance.taken)),
+        ceiling: Ceiling::new(limits, instance.raises, Arc::clone(&instance.taken)),
         table,
         // What it asks for at once is made in the host's memory first, and a socket that connects to nobody is still a file
         // of the host's.
@@ -553,6 +562,9 @@ fn no_room(places: u32) -> String {
     )
 }
 
+/// Why a plugin ends whose calls go too deep.
+const FULL_STACK: &str = "it used up its stack";
+
 /// One sentence for the owner.
 fn reason(error: &wasmtime::Error) -> String {
     if let Some(overrun) = error.downcast_ref::<Overrun>() {
@@ -570,7 +582,7 @@ fn reason(error: &wasmtime::Error) -> String {
     }
     if let Some(trap) = error.downcast_ref::<wasmtime::Trap>() {
         return match trap {
-            wasmtime::Trap::StackOverflow => "it used up its stack".into(),
+            wasmtime::Trap::StackOverflow => FULL_STACK.into(),
             wasmtime::Trap::UnreachableCodeReached => "it panicked or aborted".into(),
             trap => format!("it trapped: {trap}"),
         };

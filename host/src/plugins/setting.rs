@@ -27,6 +27,8 @@ pub struct Setting {
     pub default: Option<Value>,
     /// What it is for, in the author's words.
     pub description: String,
+    /// Whether the plugin runs only once its owner has given a value.
+    pub required: bool,
 }
 
 /// What a value has to be.
@@ -170,10 +172,16 @@ impl Setting {
             return Err(choices.error(format!("only a setting of the type choice has `choices`, this one is a {kind}")));
         }
         let description = section.require("description", "say what it is for")?.sentence(MAX_DESCRIPTION)?;
-        let mut setting = Self { kind, default: None, description };
+        let required = section.get("required").map_or(Ok(false), |node| node.boolean())?;
+        let mut setting = Self { kind, default: None, description, required };
         if let Some(node) = section.get("default") {
             if setting.kind == SettingKind::Secret {
                 return Err(node.error("a secret has no default: everybody who has the file could read it"));
+            }
+            if setting.required {
+                return Err(
+                    node.error("a setting that has to be given has no default; leave out `required` or `default`")
+                );
             }
             let default = node.json()?;
             setting.check(&default).map_err(|why| {
@@ -197,7 +205,7 @@ mod tests {
     use super::*;
 
     fn of(kind: SettingKind) -> Setting {
-        Setting { kind, default: None, description: String::new() }
+        Setting { kind, default: None, description: String::new(), required: false }
     }
 
     #[test]

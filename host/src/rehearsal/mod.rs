@@ -10,6 +10,7 @@
 pub mod names;
 mod notes;
 pub mod report;
+mod rows;
 pub mod run;
 pub mod script;
 mod shown;

@@ -19,6 +19,11 @@ use crate::clock::Clock;
 const BEGIN: &str = "2026-01-01T12:00:00Z";
 /// How long the stage is let alone until it is quiet: everything that is due at once comes before a timer.
 const QUIET: Duration = Duration::from_millis(1);
+/// How often a plugin is let alone for as long, while it is in the middle of something: a language's own runtime may wait for a
+/// moment between two steps, as Go's does when it writes down a panic.
+const SETTLING: u32 = 5;
+/// How long goes by after the last step. A goroutine that has more to do goes on 10 ms after its handler, and may end the plugin.
+const AFTERWARDS: Duration = Duration::from_millis(50);
 /// How long a test may take by the machine's clock: one that is never quiet never ends.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// The most lines of one step.
@@ -198,20 +203,36 @@ impl Rehearsal<'_> {
         let begin = begin.unwrap_or_else(|| BEGIN.parse().unwrap_or(Timestamp::UNIX_EPOCH));
         let mut stage = Stage::new(player.clone(), Clock::of_runtime(begin), &self.notes);
         let says_start = test.says_start();
-        for step in &test.steps {
+        for (at, step) in test.steps.iter().enumerate() {
+            let begins = step.act == Act::Start || (!step.act.may_prepare() && !says_start);
+            if let Some(name) = stage.given.unset().filter(|_| begins && !stage.has_begun()) {
+                let why = format!(
+                    "an owner has to give the setting `{name}` before the plugin runs; write `set {name} = …` above"
+                );
+                self.outcome.trouble = vec![(step.line, why)];
+                break;
+            }
             if !stage.has_begun() && !step.act.may_prepare() && !says_start {
                 stage.begin().await;
-                quiet().await;
+                settled(&stage).await;
                 self.look(step, true);
             }
             if let Err(why) = stage.act(&step.act, &mut self.shown).await {
                 self.outcome.trouble = vec![(step.line, why)];
                 break;
             }
+            if test.steps.get(at + 1).is_some_and(|next| next.at_once) {
+                continue;
+            }
             if stage.has_begun() {
-                quiet().await;
+                settled(&stage).await;
             }
             self.look(step, false);
+        }
+        if stage.has_begun() && self.outcome.trouble.is_empty() {
+            tokio::time::sleep(AFTERWARDS).await;
+            settled(&stage).await;
+            self.look_afterwards();
         }
         if !stage.has_begun() && self.outcome.trouble.is_empty() {
             self.outcome.trouble = vec![(test.line, "nothing happens in this test; write `start` at least".to_owned())];
@@ -219,22 +240,25 @@ impl Rehearsal<'_> {
         stage.close().await;
     }
 
+    /// Adds to the last step that the plugin ended behind it. Nothing else counts that time alone has brought.
+    fn look_afterwards(&mut self) {
+        let happened = self.notes.take();
+        let is_end = |one: &Happened| matches!(one, Happened::Ended(_));
+        let Some(seen) = self.outcome.seen.last_mut().filter(|_| happened.iter().any(is_end)) else { return };
+        let line = seen.line;
+        for one in &happened {
+            self.outcome.asides.extend(aside(one).map(|text| Aside { line, text }));
+            if is_end(one) {
+                seen.actual.extend(self.shown.lines(one));
+            }
+        }
+    }
+
     /// Takes down what was seen at a step.
     fn look(&mut self, step: &Step, is_unwritten_start: bool) {
         let mut actual = Vec::new();
         for happened in self.notes.take() {
-            let text = match &happened {
-                Happened::Trace(trace) => Some(trace::for_authors(trace)),
-                Happened::Logged { level, text } => {
-                    Some(stack::for_authors(&format!("log {}: {text}", level.as_str().to_ascii_lowercase())))
-                }
-                // Where it is not logged as well.
-                Happened::Ended(why) if why.contains(LINE_END) => {
-                    Some(stack::for_authors(&format!("plugin ends: {why}")))
-                }
-                _ => None,
-            };
-            self.outcome.asides.extend(text.map(|text| Aside { line: step.line, text }));
+            self.outcome.asides.extend(aside(&happened).map(|text| Aside { line: step.line, text }));
             actual.extend(self.shown.lines(&happened));
         }
         if actual.len() > MOST_LINES {
@@ -250,9 +274,29 @@ impl Rehearsal<'_> {
     }
 }
 
-/// Waits until nothing is left to do: the clock stands still until then.
-async fn quiet() {
+/// What is said beside a transcript.
+fn aside(happened: &Happened) -> Option<String> {
+    match happened {
+        Happened::Trace(trace) => Some(trace::for_authors(trace)),
+        Happened::Logged { level, text } => {
+            Some(stack::for_authors(&format!("log {}: {text}", level.as_str().to_ascii_lowercase())))
+        }
+        // Where it is not logged as well.
+        Happened::Ended(why) if why.contains(LINE_END) => Some(stack::for_authors(&format!("plugin ends: {why}"))),
+        _ => None,
+    }
+}
+
+/// Waits until nothing is left to do: the clock stands still until then. A plugin that is in the middle of something comes to its
+/// end first, so that a step fails in which it ends.
+async fn settled(stage: &Stage) {
     tokio::time::sleep(QUIET).await;
+    for _ in 0..SETTLING {
+        if !stage.is_at_work() {
+            return;
+        }
+        tokio::time::sleep(QUIET).await;
+    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::names;
+pub use super::rows::{DEEDS, Row, STEPS};
 use crate::atomic;
 use crate::nearest::nearest;
 use crate::permissions::Permission;
@@ -62,6 +63,8 @@ pub struct Step {
     pub line: usize,
     /// What happens.
     pub act: Act,
+    /// It happens at once with the step before it: the plugin comes to do nothing in between.
+    pub at_once: bool,
     /// Which lines of the script say what the plugin does, from 0.
     pub expected: Range<usize>,
 }
@@ -71,26 +74,76 @@ pub struct Step {
 #[expect(missing_docs, reason = "each case is a line of `STEPS`")]
 pub enum Act {
     Clock(Timestamp),
-    Host { key: String, value: Value },
-    Room { room: BareJid, hides_addresses: bool, occupants: Vec<(FullJid, Option<Rank>)> },
+    Host {
+        key: String,
+        value: Value,
+    },
+    Room {
+        room: BareJid,
+        hides_addresses: bool,
+        occupants: Vec<(FullJid, Option<Rank>)>,
+    },
     NoArchive,
-    Contact { jid: BareJid, name: Option<String> },
-    Set { key: String, value: Value },
+    Contact {
+        jid: BareJid,
+        name: Option<String>,
+    },
+    Set {
+        key: String,
+        value: Value,
+    },
     Deny(Permission),
-    Grant { permission: Permission, scope: Option<toml::Value> },
+    Grant {
+        permission: Permission,
+        scope: Option<toml::Value>,
+    },
     Start,
     Restart,
+    RestartHost,
     Say(Said),
     Enters(FullJid),
     Leaves(FullJid),
-    Renames { who: FullJid, nick: String },
-    Ranks { who: FullJid, rank: Rank },
-    Is { who: FullJid, show: String, status: Option<String> },
-    Invites { who: FullJid, room: BareJid, reason: Option<String> },
+    Renames {
+        who: FullJid,
+        nick: String,
+    },
+    Ranks {
+        who: FullJid,
+        rank: Rank,
+    },
+    Is {
+        who: FullJid,
+        show: String,
+        status: Option<String>,
+    },
+    Invites {
+        who: FullJid,
+        room: BareJid,
+        reason: Option<String>,
+    },
     AsksToSee(FullJid),
     After(Duration),
     Cut,
     Back,
+    /// `by` puts the account out of the room, for good where it bans.
+    PutsOut {
+        by: FullJid,
+        bans: bool,
+        reason: Option<String>,
+    },
+    Destroyed {
+        room: BareJid,
+        reason: Option<String>,
+    },
+    Bounces {
+        who: FullJid,
+        begins: String,
+        condition: String,
+    },
+    Answers {
+        who: BareJid,
+        xml: String,
+    },
     Xml(String),
 }
 
@@ -121,86 +174,6 @@ pub struct ScriptError {
     /// What.
     pub reason: String,
 }
-
-/// A kind of line, for `--help` and the documentation.
-#[derive(Debug, Clone, Copy)]
-pub struct Row {
-    /// The word that it is known by.
-    pub word: &'static str,
-    /// How it is written.
-    pub example: &'static str,
-    /// What it means.
-    pub about: &'static str,
-}
-
-const fn row(word: &'static str, example: &'static str, about: &'static str) -> Row {
-    Row { word, example, about }
-}
-
-/// What may happen, at the left margin.
-pub const STEPS: [Row; 31] = [
-    row("start", "start", "the plugin starts; else before the first step that needs it"),
-    row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
-    row("says", "garden/alice: hello", "alice writes in a room; a name with spaces stands in quotes"),
-    row("whispers:", "garden/alice whispers: hello", "alice writes from the room to the account alone"),
-    row("reacts", "alice reacts 👍 to \"Pizza\"", "to the last message that begins so; nothing = none any more"),
-    row("reacts", "alice reacts 👍 to 1st \"Pizza\"", "to the first, 2nd, 3rd that does; `\\u{a}` is a line break"),
-    row("replies", "alice replies to \"Pizza\": yes", "alice answers it, and quotes it as clients do"),
-    row("corrects", "garden/alice corrects \"helo\": hello", "and says something of hers in other words"),
-    row("enters", "garden/alice enters", "alice enters the room"),
-    row("leaves", "garden/alice leaves", "and leaves it"),
-    row("is", "alice is away: at lunch", "online, offline, away, xa, dnd or chat"),
-    row("rank", "garden/alice is admin", "or owner, member, none, outcast, moderator, visitor"),
-    row("called", "garden/alice is now called al", "alice takes another nickname in the room"),
-    row("invites", "alice invites to garden: come", "alice invites the account to a room"),
-    row("asks", "alice asks to be a contact", "alice asks to see the account's presence"),
-    row("after", "after 10 min", "time goes by: ms, s, min, h, d"),
-    row("set", "set greeting = \"Hello\"", "a setting of the plugin, before the start or while it runs"),
-    row("deny", "deny messages.send", "a permission is withheld, or taken back"),
-    row("grant", "grant messages.send = [\"contacts\"]", "it is granted, for what is asked for or for less"),
-    row("contact", "contact alice", "alice is in the roster"),
-    row("restart", "restart", "the plugin ends and starts again; what it stores stays"),
-    row("cut", "cut", "the connection breaks"),
-    row("back", "back", "and is there again: what happened meanwhile comes then"),
-    row("xml", "xml <message from='alice@example.org/home'><body>hi</body></message>", "any stanza"),
-    row("==", "== it answers", "a test begins, with what it shows"),
-    row("room", "room garden: alice, bob", "at the top: the account is in this room, and they are"),
-    row("room", "room garden: alice (admin), bob", "and alice is an admin of it, or whatever else she may be"),
-    row("room", "room garden, anonymous: alice", "and it hides addresses; the account is no moderator then"),
-    row("no", "no archive", "at the top: neither the account nor a room has an archive"),
-    row("clock", "clock 2026-03-01T09:00:00Z", "at the top: what time it is"),
-    row("host", "host nickname = \"Marvin\"", "at the top: a setting of the host"),
-];
-
-/// What the plugin may do, indented.
-pub const DEEDS: [Row; 22] = [
-    row("to", "to alice: hello", "it writes to alice; a bar begins further lines"),
-    row("to", "to garden: hello", "it writes in a room; to garden/alice: to one alone"),
-    row("to", "to alice (re \"hello\"): hi", "a reply to what begins so"),
-    row("to", "to garden (instead of \"helo\"): hello", "a correction"),
-    row("to", "to alice (👍 for \"hello\")", "a reaction; `nothing for`: it takes them back"),
-    row("to", "to alice (received \"hello\")", "a receipt; a marker likewise, such as displayed"),
-    row("to", "to alice (composing)", "a chat state; likewise another kind: normal, headline"),
-    row("subject", "subject of garden: tea", "it sets a room's subject"),
-    row("enters", "enters garden as bot", "it enters a room; leaves garden"),
-    row("invites", "invites alice to garden", "it invites somebody to a room"),
-    row("kicks", "kicks garden/alice: spam", "likewise bans, and makes garden/alice moderator"),
-    row("configures", "configures garden", "it configures a room, or destroys it"),
-    row("is", "is away: at lunch", "the account's status changes"),
-    row("keeps", "keeps contact alice \"Alice\"", "the roster changes; removes contact alice"),
-    row("subscribe", "subscribe alice", "likewise subscribed, unsubscribe, unsubscribed"),
-    row("asks", "asks alice: <query xmlns='jabber:iq:version'>", "it sends an IQ; tells, where it is a set"),
-    row("denied", "denied messages.send for alice", "it wanted to and may not"),
-    row(
-        "log",
-        "log error: a handler of message failed: it went wrong",
-        "it logs an error or a warning, and nothing less",
-    ),
-    row("host", "host warns: mailbox full, events lost", "the host has something to say about it"),
-    row("plugin", "plugin ends: it panicked* (glob)", "it ended by a mistake, and starts again"),
-    row("glob", "to alice: you rolled * (glob)", "`*` is anything, further lines as well; `?` is one character"),
-    row("nothing", "(nothing)", "may be written where it does nothing"),
-];
 
 impl Script {
     /// Reads a file of tests. One that cannot be read is one that fails.
@@ -286,6 +259,13 @@ impl Test {
         if step.act == Act::Start && has_started {
             return Err("the plugin has started by what is above".to_owned());
         }
+        if step.at_once {
+            let before = self.steps.last().filter(|before| !before.act.may_prepare() && !step.act.may_prepare());
+            let before = before.ok_or("`and` stands before something that happens at once with the step above")?;
+            if !before.expected.is_empty() {
+                return Err("what the plugin does about both stands under the last of them".to_owned());
+            }
+        }
         self.steps.push(step);
         Ok(())
     }
@@ -312,8 +292,12 @@ fn one_step(lines: &[String], at: &mut usize) -> Result<Step, String> {
     if is_indented(text) {
         return Err("what the plugin does stands under what happens, and here nothing does".to_owned());
     }
-    Ok(Step { line, act: act(text, &more)?, expected: begin..*at })
+    let (at_once, text) = text.strip_prefix(AT_ONCE).map_or((false, text), |rest| (true, rest.trim_start()));
+    Ok(Step { line, act: act(text, &more)?, at_once, expected: begin..*at })
 }
+
+/// What stands before a step that happens at once with the one above it.
+const AT_ONCE: &str = "and ";
 
 /// What may be written where the plugin is to do nothing, for those who read it.
 pub const NOTHING: &str = "(nothing)";
@@ -338,6 +322,7 @@ pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
     let bare = |act: Act| if rest.is_empty() { Ok(act) } else { Err(format!("nothing follows `{first}`")) };
     match first {
         "start" => bare(Act::Start),
+        "restart" if rest == "host" => Ok(Act::RestartHost),
         "restart" => bare(Act::Restart),
         "cut" => bare(Act::Cut),
         "back" => bare(Act::Back),
@@ -444,6 +429,11 @@ fn somebody(subject: &str, rest: &str, more: &[String]) -> Result<Act, String> {
         "reacts" => return reacts(subject, object),
         "replies" => return speaks_of(How::Reply, subject, "replies to", object, more),
         "corrects" => return speaks_of(How::Correction, subject, verb, object, more),
+        "bounces" => return bounces(subject, object),
+        "answers:" => {
+            let who = names::person(subject)?.to_bare();
+            return Ok(Act::Answers { who, xml: object.trim().to_owned() });
+        }
         _ => {}
     }
     let (object, words) = match object.split_once(':') {
@@ -455,6 +445,10 @@ fn somebody(subject: &str, rest: &str, more: &[String]) -> Result<Act, String> {
         names::occupant(subject).ok_or_else(none)?
     };
     match verb {
+        "kicks" | "bans" if object == US => {
+            Ok(Act::PutsOut { by: occupant(verb)?, bans: verb == "bans", reason: words })
+        }
+        "is" if object == "destroyed" => Ok(Act::Destroyed { room: names::room(subject)?, reason: words }),
         "enters" if object.is_empty() => Ok(Act::Enters(occupant(verb)?)),
         "leaves" if object.is_empty() => Ok(Act::Leaves(occupant(verb)?)),
         "whispers:" => {
@@ -490,6 +484,26 @@ fn somebody(subject: &str, rest: &str, more: &[String]) -> Result<Act, String> {
         "asks" if object == "to be a contact" => Ok(Act::AsksToSee(names::person(subject)?)),
         _ => Err(unknown(subject, verb)),
     }
+}
+
+/// The plugin's account, by the name that it has in every address.
+const US: &str = "bot";
+
+/// `"hello": item-not-found`; without a condition, the recipient is not there.
+fn bounces(subject: &str, rest: &str) -> Result<Act, String> {
+    let how_to = || format!("write: {subject} bounces \"hello\"");
+    let (begins, rest) = rest.strip_prefix('"').and_then(|rest| rest.split_once('"')).ok_or_else(how_to)?;
+    let condition = match rest.trim().strip_prefix(':').map(str::trim) {
+        None if rest.trim().is_empty() => "service-unavailable",
+        Some(condition) if !condition.is_empty() => condition,
+        _ => return Err(how_to()),
+    };
+    let is_one = condition.bytes().all(|letter| letter.is_ascii_lowercase() || letter == b'-');
+    if !is_one {
+        return Err(format!("{condition:?} is no condition of an error, such as item-not-found"));
+    }
+    let (begins, condition) = (unescaped(begins), condition.to_owned());
+    Ok(Act::Bounces { who: names::person(subject)?, begins, condition })
 }
 
 fn unknown(first: &str, verb: &str) -> String {
@@ -599,8 +613,33 @@ mod tests {
     }
 
     #[test]
+    fn two_things_happen_at_once_where_the_second_says_so() {
+        let script = Script::parse("== a\nalice: one\nand bob: two\n  to bob: two\n");
+        let steps: Vec<_> = script.tests[0].steps.iter().map(|step| (step.line, step.at_once)).collect();
+        assert_eq!(steps, [(2, false), (3, true)]);
+        assert_eq!(
+            refusal("== a\nand alice: one\n"),
+            "2: `and` stands before something that happens at once with the step above"
+        );
+        let between = "== a\nalice: one\n  to alice: one\nand bob: two\n";
+        assert_eq!(refusal(between), "4: what the plugin does about both stands under the last of them");
+        assert!(matches!(act("and: hello", &[]), Ok(Act::Say(_))), "somebody may be called so");
+    }
+
+    #[test]
+    fn an_error_that_comes_back_has_a_condition() {
+        let bounces = |line: &str| act(line, &[]);
+        let Ok(Act::Bounces { begins, condition, .. }) = bounces("alice bounces \"to: you\"") else { panic!() };
+        assert_eq!((begins.as_str(), condition.as_str()), ("to: you", "service-unavailable"));
+        for wrong in ["alice bounces hello", "alice bounces \"hello\" now", "alice bounces \"hello\":"] {
+            assert_eq!(bounces(wrong).unwrap_err(), "write: alice bounces \"hello\"", "{wrong}");
+        }
+        assert!(bounces("alice bounces \"hello\": No Such").unwrap_err().contains("is no condition"));
+    }
+
+    #[test]
     fn every_example_is_understood() {
-        for row in STEPS.iter().filter(|row| row.word != "==") {
+        for row in STEPS.iter().filter(|row| row.word != "==" && row.word != "and") {
             act(row.example, &[]).unwrap_or_else(|reason| panic!("{}: {reason}", row.example));
         }
     }

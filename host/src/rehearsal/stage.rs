@@ -22,6 +22,7 @@ use crate::plugins::component::{Examined, examine};
 use crate::plugins::limits::Limits;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::SettingValues;
+use crate::plugins::setting::Setting;
 use crate::plugins::store::read;
 use crate::plugins::{Admitted, Compiled, Engine, InstanceId, PluginId, State, Supervised};
 use crate::session::{Command, Wins};
@@ -121,6 +122,12 @@ impl Given {
         Ok(())
     }
 
+    /// A setting that an owner has to give before the plugin runs, and nobody has.
+    pub fn unset(&self) -> Option<&str> {
+        let lacks = |(name, setting): &(&String, &Setting)| setting.required && !self.own.contains_key(*name);
+        self.manifest.settings.iter().find(lacks).map(|(name, _)| name.as_str())
+    }
+
     /// The owner does not grant this, or not any more.
     pub fn deny(&mut self, permission: Permission) -> Result<(), String> {
         self.asked_for(permission)?;
@@ -180,6 +187,8 @@ pub struct Stage {
     account: Option<Account>,
     player: Player,
     plugin: Option<Supervised>,
+    /// What outlives the host.
+    store: Store,
 }
 
 impl Stage {
@@ -187,7 +196,8 @@ impl Stage {
     pub fn new(player: Player, clock: Clock, notes: &Notes) -> Self {
         let notes = notes.clone();
         let server = Within::new(names::own(), clock, move |deed| notes.put(Happened::Did(deed)));
-        Self { server, given: Given::of(player.manifest()), account: None, player, plugin: None }
+        let given = Given::of(player.manifest());
+        Self { server, given, account: None, player, plugin: None, store: Store::on_runtime() }
     }
 
     /// Whether the plugin was started.
@@ -203,7 +213,7 @@ impl Stage {
             owners: Vec::new(),
             settings: self.given.settings.clone(),
         };
-        let account = Account::start_within(config, Store::on_runtime(), self.server.clone());
+        let account = Account::start_within(config, self.store.clone(), self.server.clone());
         let shared = Arc::clone(account.shared());
         self.account = Some(account);
         self.start_plugin().await;
@@ -230,6 +240,7 @@ impl Stage {
             limits: limits(self.server.clock()),
             settings: SettingValues(given.own.clone()),
             wasi: examined.wasi,
+            raises: examined.raises(),
             log: None,
             warnings: Vec::new(),
         })
@@ -255,6 +266,23 @@ impl Stage {
             plugin.stop().await;
         }
         self.start_plugin().await;
+    }
+
+    /// Ends the host and starts it again, as its owner does: what is kept on disk stays, and the account logs in anew.
+    pub async fn restart_host(&mut self) {
+        if let Some(account) = &self.account {
+            account.hear_nobody().await;
+        }
+        if let Some(plugin) = self.plugin.take() {
+            plugin.stop_with_the_house().await;
+        }
+        if let Some(account) = self.account.take() {
+            account.stop().await;
+        }
+        for room in &self.given.rooms {
+            self.server.expect_in(room);
+        }
+        self.begin().await;
     }
 
     /// Puts another version of the plugin in the place of this one, as a house does: it starts beside it, and takes over once
@@ -343,6 +371,11 @@ impl Stage {
             }
             Act::Start => self.begin().await,
             Act::Restart => self.restart().await,
+            Act::RestartHost => self.restart_host().await,
+            Act::PutsOut { by, bans, reason } => possible(self.server.put_us_out(by, *bans, reason.as_deref()))?,
+            Act::Destroyed { room, reason } => possible(self.server.destroy_room(room, reason.as_deref()))?,
+            Act::Bounces { who, begins, condition } => possible(self.server.bounce(who, begins, condition))?,
+            Act::Answers { who, xml } => possible(self.server.answer_for(who, xml))?,
             Act::Say(said) => {
                 for id in self.server.say(said).map_err(|error| error.to_string())? {
                     shown.heard(id, &said.body);
@@ -380,6 +413,11 @@ impl Stage {
         let enter = |answer| Command::OpenRoom { by, jid, wish: Box::default(), answer };
         let _ = tokio::time::timeout(PATIENCE, account.shared().ask(Asker::Host, enter)).await;
         Ok(())
+    }
+
+    /// Whether the plugin is in the middle of something that no call of the host's holds up.
+    pub fn is_at_work(&self) -> bool {
+        self.plugin.as_ref().and_then(Supervised::instance).is_some_and(|instance| instance.is_at_work())
     }
 
     /// Where the plugin stands.

@@ -31,7 +31,7 @@ impl Frame {
 }
 
 /// The author's own functions out of wasmtime's account of a trap, innermost first, each with its file and line, or in Go by its
-/// name alone, and once where it calls itself. Where there are none, or their lines are not known, it is the whole account; and
+/// name alone. A function that calls itself is shown once, with the innermost line. Where there are none, or their lines are not known, it is the whole account; and
 /// where not even names are, that is said.
 pub fn for_authors(detail: &str) -> String {
     let frames = frames(detail);
@@ -41,7 +41,9 @@ pub fn for_authors(detail: &str) -> String {
     // Writing into a String cannot fail.
     for frame in &frames {
         if let Some(place) = frame.place.as_deref().and_then(own) {
-            let _ = writeln!(text, "in {}\n   at {place}", frame.name);
+            if last.replace(frame.name.as_str()) != Some(frame.name.as_str()) {
+                let _ = writeln!(text, "in {}\n   at {place}", frame.name);
+            }
         } else if let Some(name) = frame.of_main() {
             if last.replace(name) != Some(name) {
                 let _ = writeln!(text, "in {name}");
@@ -164,6 +166,16 @@ and 4 functions of the SDK and the language's own";
         assert!(for_authors(nameless).starts_with("where it was cannot be said"));
         let named = nameless.replace("<unknown>!<wasm function 3>", "main.answer");
         assert_eq!(for_authors(&named), named);
+    }
+
+    #[test]
+    fn a_function_that_calls_itself_is_shown_once() {
+        let frame = |number: usize, line: usize| {
+            format!("{number:5}: 0xa43d - parrot[0a]::fall\n                    at /plugin/src/lib.rs:{line}:5\n")
+        };
+        let trap: String = "error while executing at wasm backtrace:\n".to_owned()
+            + &(0..20).map(|at| frame(at, 7 + at % 2)).collect::<String>();
+        assert_eq!(for_authors(&trap), "in parrot::fall\n   at src/lib.rs:7:5");
     }
 
     /// Go names functions, and no lines.

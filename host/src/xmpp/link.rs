@@ -21,6 +21,7 @@ use self::connector::{Connector, Report, Wanted};
 use self::ledger::Ledger;
 use self::live::Live;
 pub(super) use self::live::PROBE_PREFIX;
+use self::unsent::too_old;
 use super::bind::Begun;
 use super::bosh::Tokens;
 use super::connect::{ConnectError, Opened};
@@ -38,6 +39,7 @@ mod connector;
 mod ledger;
 mod live;
 mod pace;
+pub(super) mod unsent;
 
 /// How many stanzas may wait to be written.
 const QUEUE: usize = 64;
@@ -407,7 +409,13 @@ impl Link {
                     "the session is gone on with"
                 );
                 again.append(&mut self.queue);
-                self.queue = if is_late { too_old(again, |stanza| stanza) } else { again };
+                if is_late {
+                    let (rest, returned) = too_old(again, |stanza| stanza);
+                    self.queue = rest;
+                    self.early.extend(returned);
+                } else {
+                    self.queue = again;
+                }
                 match self.own.clone().filter(|_| std::mem::take(&mut self.is_new)) {
                     Some(jid) => LinkEvent::Bound { jid, offers, taken_up: true, again: Vec::new(), doubtful: 0 },
                     None => LinkEvent::Resumed { doubtful: is_asked_again },
@@ -421,8 +429,13 @@ impl Link {
                     is_told = handled.is_some_and(|handled| ledger.acknowledge(handled).is_ok());
                     written = ledger.take();
                 }
-                let kept = |stanzas: VecDeque<Stanza>| {
-                    let stanzas = if is_late { too_old(stanzas, |stanza| stanza) } else { stanzas };
+                let mut returned = Vec::new();
+                let mut kept = |mut stanzas: VecDeque<Stanza>| {
+                    if is_late {
+                        let (rest, old) = too_old(stanzas, |stanza| stanza);
+                        stanzas = rest;
+                        returned.extend(old);
+                    }
                     let stanzas = stanzas.into_iter().map(|stanza| RawStanza(Arc::new(stanza)));
                     stanzas.filter(RawStanza::outlives_its_stream).collect::<Vec<_>>()
                 };
@@ -437,7 +450,7 @@ impl Link {
                 if self.leaves {
                     self.acknowledge_no_more();
                 }
-                self.early = early.into();
+                self.early = early.into_iter().chain(returned).collect();
                 self.own = Some(jid.clone());
                 self.is_new = false;
                 LinkEvent::Bound { jid, offers, taken_up: false, again, doubtful }
@@ -534,19 +547,6 @@ fn given_up(stanza: &Stanza) {
         id = ledger::id(stanza),
         "the server has ended two streams over this stanza; it is not sent again"
     );
-}
-
-/// What is left of what was to be sent when the cut was longer than messages are kept: who it was for has gone on without it.
-pub(super) fn too_old<T>(unsent: VecDeque<T>, stanza: impl Fn(&T) -> &Stanza) -> VecDeque<T> {
-    let (messages, rest): (VecDeque<_>, VecDeque<_>) =
-        unsent.into_iter().partition(|one| matches!(stanza(one), Stanza::Message(_)));
-    if !messages.is_empty() {
-        tracing::warn!(
-            messages = messages.len(),
-            "messages are not sent, since the cut lasted longer than keep_unsent of the account says"
-        );
-    }
-    rest
 }
 
 #[cfg(test)]

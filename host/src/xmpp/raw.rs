@@ -16,10 +16,11 @@ use xmpp_parsers::ns;
 use xmpp_parsers::presence::Type;
 use xmpp_parsers::stanza::Stanza;
 
+use super::link::unsent::returned;
 use super::{decode, encode};
 use crate::error::CallError;
 use crate::harmless::harmless;
-use crate::stanza::{Message, Outgoing, Show};
+use crate::stanza::{Incoming, Message, Outgoing, Show};
 
 /// What `send` calls what it takes.
 const ARGUMENT: &str = "stanza";
@@ -131,6 +132,11 @@ impl RawStanza {
     /// A message that leaves in the name of `own`, as those hear of it who listen; none where it is no message.
     pub fn leaving(&self, own: &FullJid, now: Timestamp) -> Option<Box<Message>> {
         decode::leaving(&self.0, own, now).map(Box::new)
+    }
+
+    /// The error that comes back for a message which is not sent any more.
+    pub fn returned(&self, own: &FullJid, now: Timestamp) -> Option<Incoming> {
+        Some(decode::decode(returned(&self.0)?, own, now))
     }
 
     /// The stanza as XML, without the passwords in it: for those who may see stanzas that leave.

@@ -6,6 +6,7 @@
 mod archive;
 mod deed;
 mod form;
+mod mishaps;
 mod rooms;
 mod told;
 mod words;
@@ -29,7 +30,8 @@ use self::words::{error, iq, presence, query};
 use super::decode::decode;
 use super::encode::{element, encode};
 use super::intake::Lost;
-use super::link::{LinkEvent, too_old};
+use super::link::LinkEvent;
+use super::link::unsent::too_old;
 use crate::clock::Clock;
 use crate::config::LinkSettings;
 use crate::stanza::{MAM, Message, MessageKind, Offers, Outgoing};
@@ -84,6 +86,8 @@ struct Server {
     told: Memory,
     /// The same as it can be asked for; none: this server has no archives.
     archive: Option<Archive>,
+    /// What people answer when they are asked: by who it is, and the name and namespace of the question.
+    answers: BTreeMap<(BareJid, String, String), Element>,
     /// So many stanzas were given ids.
     numbered: u64,
 }
@@ -114,6 +118,7 @@ impl Within {
             status: None,
             told: Memory::default(),
             archive: Some(Archive::default()),
+            answers: BTreeMap::new(),
             numbered: 0,
         })))
     }
@@ -275,7 +280,8 @@ impl Within {
         server.put(Coming::Back);
         let (missed, unsent) = (std::mem::take(&mut server.missed), std::mem::take(&mut server.unsent));
         server.bring_all(missed);
-        let unsent = if is_late { too_old(unsent, |(stanza, _)| stanza) } else { unsent };
+        let (unsent, returned) = if is_late { too_old(unsent, |(stanza, _)| stanza) } else { (unsent, Vec::new()) };
+        server.bring_all(returned.iter().map(element).collect());
         for (stanza, of_a_plugin) in unsent {
             server.hear(stanza, of_a_plugin);
         }
@@ -442,11 +448,13 @@ impl Server {
             }
             Stanza::Presence(_) => self.presence(&element(&stanza)),
             Stanza::Iq(Iq::Get { to, id, payload, .. }) => {
-                let answer = self.get(to.as_ref(), &payload);
+                let told = self.answer_of(to.as_ref(), &payload);
+                let answer = told.map_or_else(|| self.get(to.as_ref(), &payload), |told| Ok(Some(told)));
                 self.give(to.as_ref(), &id, answer);
             }
             Stanza::Iq(Iq::Set { to, id, payload, .. }) => {
-                let answer = self.set(to.as_ref(), &payload);
+                let told = self.answer_of(to.as_ref(), &payload);
+                let answer = told.map_or_else(|| self.set(to.as_ref(), &payload), |told| Ok(Some(told)));
                 self.give(to.as_ref(), &id, answer);
             }
             // Answers to what was asked on the way.

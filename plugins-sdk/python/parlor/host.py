@@ -25,6 +25,26 @@ def begin() -> None:
     global _is_there
     _is_there = True
     sys.meta_path.append(_Late())
+    _refuse_network()
+
+
+def _refuse_network() -> None:
+    """Has what looks for a network say that there is none: the numbers of the system's errors tell nobody."""
+    socket = sys.modules.get("socket")
+    if socket is None:
+        return
+    advice = "a plugin reaches no network: what comes from elsewhere comes by XMPP; .parlor/docs/cannot.md says how"
+
+    def refuse(*_arguments: Any, **_named: Any) -> Any:
+        raise OSError(advice)
+
+    class NoSocket(socket.socket):  # type: ignore[name-defined, misc]
+        __init__ = refuse
+
+    for name in ("getaddrinfo", "create_connection", "create_server", "gethostbyname", "gethostbyname_ex", "socketpair"):
+        if hasattr(socket, name):
+            setattr(socket, name, refuse)
+    socket.socket = NoSocket
 
 
 class Given(str):

@@ -122,8 +122,9 @@ pub(super) fn limits() -> String {
     let quota = Bytes(DEFAULT_QUOTA);
     let _ = writeln!(
         page,
-        "\nThe stack of a plugin's code is {WASM_STACK} for all plugins, which nobody can change. What a plugin may keep in its \
-        storage stands with its grant, such as `storage = [\"1 MiB\"]` under `[plugin.NAME.grants]`; `storage = true` is {quota}.\n\n\
+        "\nThe stack of a plugin's code is {WASM_STACK} for all plugins, which nobody can change: it belongs to \
+        the engine, and a plugin that recurses deeply keeps a list of its own in place of the calls. Local variables in C have \
+        another 512 KiB, in Rust 1 MiB. What a plugin may keep in its storage stands with its grant, such as `storage = [\"1 MiB\"]` under `[plugin.NAME.grants]`; `storage = true` is {quota}.\n\n\
         `parlor status NAME` shows how much a plugin uses of each, its storage and the stack among them. Where it shows `-`, there is no use to \
         show: what bounds one deed each, such as a start or a call, and what the engine counts and tells nobody."
     );
@@ -183,7 +184,8 @@ pub(super) fn testing() -> String {
         plugin with `catch_up` is told out of them what was said between its end and its next start. A test with `no archive` \
         at the top is at a server that has none.\n\n\
         What the plugin sends while the connection is `cut` goes out at `back`, and no message does after a cut of more \
-        than an hour, as with an owner who leaves `keep_unsent` as it is.\n\n\
+        than an hour, as with an owner who leaves `keep_unsent` as it is: each comes back as a `messageError`. Where a step ends the \
+        plugin, or leaves it in the middle of something that ends it within 50 ms, that step fails.\n\n\
         Where a plugin in Rust or C ends by a mistake, the author's own functions are shown with their files and lines, and in Go, \
         where it is no panic, by their names; in the other \
         languages it is what the language says of it. What is tried of a plugin in C ends as well at what C leaves undefined: a \

@@ -58,6 +58,19 @@ async fn a_new_plugin_in_c_builds_at_once_and_answers() {
     editors_find_every_header(&folder.path().join("parrot"));
 }
 
+/// Its stack is memory from the first moment on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_plugin_in_c_takes_less_than_a_mebibyte_of_memory() {
+    let folder = Folder::new().unwrap();
+    let plugin = begun("parrot", "c", folder.path()).await;
+    let parrot = built(&plugin, &folder).await;
+    let house = Plan::offline().bytes("parrot", &parrot, talks).start().await;
+    running(&house, "parrot").await;
+    let memory = house.host.status().await.pop().unwrap().usage.unwrap().memory;
+    assert!(memory <= 1 << 20, "{memory} bytes");
+    house.stop().await;
+}
+
 /// What clangd is told leads to the SDK, and keeps nobody from C's own headers: of those of another machine there are none here.
 fn editors_find_every_header(plugin: &Path) {
     let flags = fs::read_to_string(plugin.join("compile_flags.txt")).unwrap();

@@ -122,6 +122,73 @@ async fn what_does_not_build_in_go_leaves_no_file_and_shows_the_authors_own_line
     is_refused(&plugin, &folder, &["plugin.go:12: parlor.RoomsSend needs rooms.send"]).await;
 }
 
+/// Compiling it would take a host minutes, and it could reach nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_in_go_that_speaks_http_is_refused_when_it_is_built() {
+    let folder = Folder::new().unwrap();
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    folder.write("plugin/go.mod", MODULE).unwrap();
+    let source = "package main\n\nimport (\n\t\"context\"\n\t\"net/http\"\n\n\t\"parlor\"\n)\n\nfunc main() { parlor.Start(start) }\n\n\
+                  func start(ctx context.Context) error {\n\t_, err := http.Get(\"http://localhost/\")\n\treturn err\n}\n";
+    folder.write("plugin/plugin.go", source).unwrap();
+    is_refused(
+        &folder.path().join("plugin"),
+        &folder,
+        &["plugin.go:5 imports net/http, and a plugin reaches no network"],
+    )
+    .await;
+}
+
+/// Go writes down a panic in several steps, between which it waits for a moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_step_fails_in_which_a_goroutine_ends_the_plugin() {
+    let folder = Folder::new().unwrap();
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    folder.write("plugin/go.mod", MODULE).unwrap();
+    folder.write("plugin/plugin.go", LATE).unwrap();
+    let steps = "== it panics\nalice: panic\n== it locks itself\nalice: lock\n== it panics later\nalice: later\n";
+    folder.write("plugin/tests/late.chat", steps).unwrap();
+    let tested = parlor(&["plugin", "test", folder.path().join("plugin").to_str().unwrap()]).await;
+    assert_eq!(tested.stdout.lines().last(), Some("0 passed, 3 failed"), "{tested:?}");
+    assert_eq!(tested.stdout.matches("plugin ends: it panicked or aborted").count(), 3, "{tested:?}");
+    // Where it was stands there, too.
+    for part in ["panic: at once", "all goroutines are asleep - deadlock!", "panic: in a while", "main.answer"] {
+        assert!(tested.stdout.contains(part), "{part}: {tested:?}");
+    }
+}
+
+const LATE: &str = r#"package main
+
+import (
+	"context"
+	"time"
+
+	"parlor"
+)
+
+func main() { parlor.Start(start) }
+
+func start(ctx context.Context) error {
+	_, err := parlor.OnMessage(parlor.Filter{Kind: "chat"}, answer)
+	return err
+}
+
+func answer(ctx context.Context, message *parlor.Message) error {
+	switch message.Body {
+	case "panic":
+		go func() { panic("at once") }()
+	case "lock":
+		<-make(chan struct{})
+	case "later":
+		go func() {
+			time.Sleep(20 * time.Millisecond)
+			panic("in a while")
+		}()
+	}
+	return nil
+}
+"#;
+
 /// What is no panic, and so comes without Go's own stack.
 #[tokio::test(flavor = "multi_thread")]
 async fn where_a_plugin_in_go_ended_is_said_by_the_names_of_its_authors_functions() {

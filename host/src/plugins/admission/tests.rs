@@ -137,6 +137,22 @@ fn settings_keep_to_the_schema() {
 }
 
 #[test]
+fn what_has_to_be_given_is_asked_for_with_how_to_give_it() {
+    let manifest =
+        MANIFEST.replace("description = \"What to say first\"", "description = \"What to say first\"\nrequired = true");
+    let examined = Examined { manifest: Arc::new(Manifest::parse(&manifest).unwrap()), ..examined(&[]) };
+    let judged = |settings: &str| admit(&id(), &entry("", GRANTS, settings), &examined, &[], &[]);
+    let refusal = judged("").unwrap_err().to_string();
+    let says =
+        "echo needs its setting `greeting` (What to say first): `parlor plugin config echo greeting VALUE` gives it";
+    assert_eq!(refusal, says);
+    judged("greeting = \"Hello\"").unwrap();
+    let both = manifest.replace("required = true", "required = true\ndefault = \"Hi\"");
+    let error = Manifest::parse(&both).unwrap_err().to_string();
+    assert!(error.contains("has no default"), "{error}");
+}
+
+#[test]
 fn another_version_is_a_warning() {
     let admitted = judge(&entry("version = \"0.2.0\"", GRANTS, "")).unwrap();
     assert_eq!(admitted.warnings, ["plugins.toml says that echo has version 0.2.0, but the file says 0.1.0"]);

@@ -13,7 +13,7 @@ use wit_component::ComponentEncoder;
 
 use super::super::manifest::Manifest;
 use super::names::{self, Kept};
-use super::tools::{self, Pip};
+use super::tools::{self, Cache, Pip};
 use super::{BuildError, Made, Traces, kept, metadata};
 
 /// The file that makes a folder one of C.
@@ -38,6 +38,10 @@ const FLAGS: &[&str] = &[
     "-ffunction-sections",
     "-fdata-sections",
 ];
+
+/// The stack for local variables: as large as the engine's own, which calls fill as well. Zig's 16 MiB would be memory of each
+/// plugin from its first moment on. It lies below everything else, so that a plugin that fills it ends there.
+const STACK: &str = "-Wl,-z,stack-size=524288";
 
 /// How the file that is only tried is compiled beside that: it ends where the author's mistake is, which for WebAssembly, whose
 /// address 0 is memory like any other, often is no end at all.
@@ -89,8 +93,8 @@ pub(super) fn make(folder: &Path, manifest: &Manifest, traces: Traces) -> Result
     }
     let sources = sources(folder)?;
     let python = ZIG.python()?;
-    let cache = tools::cache("zig-cache", "C's own library")?;
-    let compiler = Compiler { python, cache, folder, package: &package };
+    let cache = Cache::begin("zig-cache", "C's own library")?;
+    let compiler = Compiler { python, cache: cache.folder(), folder, package: &package };
     let work = tempfile::tempdir().map_err(|error| BuildError::File { path: std::env::temp_dir(), error })?;
     // The bindings are not the author's to be warned about, and forget what they were given in the SDK's own way.
     let bindings = work.path().join("bindings.o");
@@ -101,7 +105,7 @@ pub(super) fn make(folder: &Path, manifest: &Manifest, traces: Traces) -> Result
     compiler.run(|cc| {
         let checked = if traces == Traces::Lines { CHECKED } else { &[] };
         cc.args(["-Wall", "-Wextra"]).args(MISTAKES).args(checked);
-        cc.args(["-I", PLACE, "-Wl,--gc-sections", ".parlor/sdk/parlor.c"]).args(&sources);
+        cc.args(["-I", PLACE, STACK, "-Wl,--gc-sections", ".parlor/sdk/parlor.c"]).args(&sources);
         cc.arg(&bindings).arg(Path::new(PLACE).join(TYPES)).arg("-o").arg(&module);
     })?;
     let module = fs::read(&module).map_err(|error| BuildError::File { path: module, error })?;
@@ -146,7 +150,7 @@ fn sources(folder: &Path) -> Result<Vec<PathBuf>, BuildError> {
 
 struct Compiler<'a> {
     python: PathBuf,
-    cache: PathBuf,
+    cache: &'a Path,
     folder: &'a Path,
     package: &'a str,
 }
@@ -156,7 +160,7 @@ impl Compiler<'_> {
     fn run(&self, arguments: impl FnOnce(&mut Command)) -> Result<(), BuildError> {
         let mut cc = Command::new(&self.python);
         cc.args(["-I", "-m", "ziglang", "cc"]).args(FLAGS).current_dir(self.folder);
-        cc.env("ZIG_GLOBAL_CACHE_DIR", &self.cache).env("ZIG_LOCAL_CACHE_DIR", &self.cache);
+        cc.env("ZIG_GLOBAL_CACHE_DIR", self.cache).env("ZIG_LOCAL_CACHE_DIR", self.cache);
         arguments(&mut cc);
         let status =
             tools::quiet(&mut cc).status().map_err(|error| BuildError::File { path: self.python.clone(), error })?;

@@ -12,8 +12,8 @@ use wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADA
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
 use super::super::manifest::Manifest;
-use super::tools::{self, Pip};
-use super::{BuildError, Made, contract, kept, metadata};
+use super::tools::{self, Cache, Pip};
+use super::{BuildError, Made, contract, kept, metadata, read_text};
 
 /// The file that makes a folder one of Go.
 pub(super) const MARK: &str = "go.mod";
@@ -78,6 +78,9 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
     let module = work.path().join("module.wasm");
     compile(folder, &package, &module)?;
     let module = fs::read(&module).map_err(|error| BuildError::File { path: module, error })?;
+    if let Some(reason) = networks(folder, &module) {
+        return Err(BuildError::Source { package, reason });
+    }
     let component = component(module)
         .map_err(|error| BuildError::Component { package: package.clone(), reason: format!("{error:#}") })?;
     Ok(Made { component, metadata: metadata(manifest), output: folder.join(format!("{package}.wasm")), package })
@@ -86,7 +89,7 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
 /// Runs it in the plugin's folder, so that its messages name files as the author does.
 fn compile(folder: &Path, package: &str, module: &Path) -> Result<(), BuildError> {
     let python = GO.python()?;
-    let (cache, modules) = (tools::cache("go-cache", "Go's own library")?, tools::folder()?.join("go-modules"));
+    let (cache, modules) = (Cache::begin("go-cache", "Go's own library")?, Cache::open("go-modules")?);
     let mut go = Command::new(&python);
     go.args(["-I", "-c", CALL, "build", "-trimpath", "-buildmode=c-shared"])
         // The SDK calls `main`, and asks for memory before Go runs. `-s` would leave out the names of functions, for traces.
@@ -99,12 +102,38 @@ fn compile(folder: &Path, package: &str, module: &Path) -> Result<(), BuildError
         .env("GOEXPERIMENT", "nojsonv2")
         // Neither another compiler nor what lies around the folder.
         .envs([("GOTOOLCHAIN", "local"), ("GOWORK", "off")])
-        .envs([("GOCACHE", cache), ("GOMODCACHE", modules)]);
+        .envs([("GOCACHE", cache.folder()), ("GOMODCACHE", modules.folder())]);
     let status = tools::quiet(&mut go).status().map_err(|error| BuildError::File { path: python, error })?;
     if status.success() {
         return Ok(());
     }
     Err(BuildError::Compile { package: package.to_owned(), program: "go build", status })
+}
+
+/// A function that is in every module which can speak HTTP, by the name that Go writes down.
+const HTTP: &[u8] = b"net/http.(*Transport).roundTrip";
+
+/// Why a plugin is not built that brings an HTTP client along: a host takes minutes to compile it, or has no memory for that, and
+/// it could reach nobody.
+fn networks(folder: &Path, module: &[u8]) -> Option<String> {
+    module.windows(HTTP.len()).any(|name| name == HTTP).then(|| {
+        let place = imports_http(folder).unwrap_or_else(|| "a package that it imports".to_owned());
+        format!(
+            "{place} imports net/http, and a plugin reaches no network: take it out, and have a program of yours that speaks XMPP \
+             write to the bot instead, or ask a service by parlor.Ask; .parlor/docs/cannot.md says more"
+        )
+    })
+}
+
+/// The author's file and line that imports it.
+fn imports_http(folder: &Path) -> Option<String> {
+    let mut files: Vec<_> = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    let sources = files.iter().filter(|file| file.extension().is_some_and(|end| end == "go"));
+    sources.filter_map(|file| Some((file.file_name()?, read_text(file).ok()?))).find_map(|(name, text)| {
+        let line = text.lines().position(|line| line.trim_end().ends_with("\"net/http\""))?;
+        Some(format!("{}:{}", name.to_string_lossy(), line + 1))
+    })
 }
 
 fn component(mut module: Vec<u8>) -> anyhow::Result<Vec<u8>> {
@@ -140,6 +169,21 @@ mod tests {
         below(folder, folder, &mut names);
         names.sort();
         assert_eq!(names, SDK.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_plugin_with_an_http_client_is_refused_and_the_file_that_imports_it_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let module = [b"...", HTTP, b"..."].concat();
+        assert_eq!(networks(folder.path(), b"net/http is a text in this one"), None);
+        let reason = networks(folder.path(), &module).unwrap();
+        assert!(reason.starts_with("a package that it imports imports net/http"), "{reason}");
+        fs::write(folder.path().join("plugin.go"), "package main\n\nimport \"time\"\n").unwrap();
+        let imports = "package main\n\nimport (\n\t\"context\"\n\t\"net/http\"\n)\n";
+        fs::write(folder.path().join("web.go"), imports).unwrap();
+        let reason = networks(folder.path(), &module).unwrap();
+        assert!(reason.starts_with("web.go:5 imports net/http, and a plugin reaches no network"), "{reason}");
+        assert!(reason.contains("parlor.Ask") && reason.contains("cannot.md"), "{reason}");
     }
 
     #[test]

@@ -44,8 +44,8 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
     let sdk = arguments::into_sdk(SDK, &wit).map_err(unmade)?;
     let modules = Modules::new(folder, tools, sdk)?;
     let component = snapshot::take(&linked, modules).map_err(|failure| match failure {
-        snapshot::Failure::Source(reason) => BuildError::Source { package: package.clone(), reason },
-        snapshot::Failure::Component(reason) => unmade(reason),
+        super::snapshot::Failure::Source(reason) => BuildError::Source { package: package.clone(), reason },
+        super::snapshot::Failure::Component(reason) => unmade(reason),
     })?;
     let component = link::without_loader(&component).map_err(|error| unmade(format!("{error:#}")))?;
     Ok(Made { component, metadata: metadata(manifest), output: folder.join(format!("{package}.wasm")), package })

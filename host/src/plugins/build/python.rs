@@ -3,8 +3,11 @@
 //! componentize-py puts `CPython` and the plugin's modules into one component. It is installed by pip into a folder of parlor's
 //! own, once for all plugins, and nothing else on the machine changes.
 
+mod base;
 mod events;
+mod parts;
 mod said;
+mod snapshot;
 mod stubs;
 
 use std::env;
@@ -14,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::super::manifest::Manifest;
+use super::snapshot::Failure;
 use super::tools::{self, Pip};
 use super::{BuildError, Made, contract, kept, metadata, texts};
 
@@ -155,9 +159,55 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
     let wit = contract::of(manifest).map_err(|reason| BuildError::Component { package: package.clone(), reason })?;
     let python = COMPONENTIZE.python()?;
     check(&python, folder, &package)?;
+    let component = if env::var_os(ENVIRONMENT).is_some() || wants_linking(folder, &mut 0) {
+        linked(&python, &wit, folder, &package)?
+    } else {
+        imported(&python, &wit, folder, &package)?
+    };
+    Ok(Made { component, metadata: metadata(manifest), output: folder.join(format!("{package}.wasm")), package })
+}
+
+/// Imports the plugin into an interpreter that has the SDK already.
+fn imported(python: &Path, wit: &str, folder: &Path, package: &str) -> Result<Vec<u8>, BuildError> {
+    let base = base::base(python, wit, package)?;
+    tools::announce(&format!("building {package}"));
+    let taken = snapshot::take(&base, &base.component()?, folder).map_err(|failure| match failure {
+        Failure::Source(said) => match said::shown(&said) {
+            Some((printed, reason)) => {
+                tell(printed.as_bytes());
+                BuildError::Source { package: package.to_owned(), reason }
+            }
+            None => BuildError::Source { package: package.to_owned(), reason: said },
+        },
+        Failure::Component(reason) => BuildError::Component { package: package.to_owned(), reason },
+    })?;
+    tell(&taken.printed);
+    Ok(taken.component)
+}
+
+/// What only componentize-py can bring along: libraries in other languages, and contracts of their own. They are linked with the
+/// interpreter, which therefore begins anew.
+fn wants_linking(folder: &Path, seen: &mut usize) -> bool {
+    /// How many files are looked at. Where there are more, it is linked in any case.
+    const MOST: usize = 20_000;
+    fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| {
+        *seen += 1;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let is_hidden = name.starts_with('.');
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        *seen > MOST
+            || name.ends_with("-wasm32-wasi.so")
+            || name == "componentize-py.toml"
+            || (is_folder && !is_hidden && wants_linking(&entry.path(), seen))
+    })
+}
+
+/// Has componentize-py make all of it, which takes ten seconds.
+fn linked(python: &Path, wit: &str, folder: &Path, package: &str) -> Result<Vec<u8>, BuildError> {
     tools::announce(&format!("building {package} with componentize-py, which takes some seconds"));
     let work = tempfile::tempdir().map_err(|error| BuildError::File { path: env::temp_dir(), error })?;
-    let written = [("wit/plugin.wit", wit.as_str()), ("main/parlor_main.py", MAIN_TEXT)]
+    let written = [("wit/plugin.wit", wit), ("main/parlor_main.py", MAIN_TEXT)]
         .into_iter()
         .map(|(name, text)| (PathBuf::from(name), text.to_owned()))
         .chain(SDK.iter().map(|(name, text)| (Path::new("sdk/parlor").join(name), with_needs(text))));
@@ -165,7 +215,7 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
         kept::write(&work.path().join(name), text)?;
     }
     let component = work.path().join("plugin.wasm");
-    let mut command = Command::new(&python);
+    let mut command = Command::new(python);
     if env::var_os(ENVIRONMENT).is_none() {
         // Else it takes what the machine's Python has, which is another thing on each machine, and lets the plugin's top write there.
         let nothing = work.path().join("environment");
@@ -183,23 +233,19 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
         .args(["-p".as_ref(), work.path().join("sdk").as_os_str()])
         .arg("-o")
         .arg(&component);
-    let done = tools::heard(&mut command).map_err(|error| BuildError::File { path: python, error })?;
+    let done = tools::heard(&mut command).map_err(|error| BuildError::File { path: python.to_owned(), error })?;
     if !done.status.success()
         && let Some((printed, reason)) = said::by_python(&String::from_utf8_lossy(&done.stderr))
     {
         tell(printed.as_bytes());
-        return Err(BuildError::Source { package, reason });
+        return Err(BuildError::Source { package: package.to_owned(), reason });
     }
     tell(&[done.stdout, done.stderr].concat());
     if !done.status.success() {
+        let package = package.to_owned();
         return Err(BuildError::Compile { package, program: "componentize-py", status: done.status });
     }
-    Ok(Made {
-        component: fs::read(&component).map_err(|error| BuildError::File { path: component, error })?,
-        metadata: metadata(manifest),
-        output: folder.join(format!("{package}.wasm")),
-        package,
-    })
+    fs::read(&component).map_err(|error| BuildError::File { path: component, error })
 }
 
 /// Passes on what was said for the author.
@@ -289,6 +335,25 @@ mod tests {
             let values: Vec<_> = few.values.iter().map(|value| format!("{value:?}")).collect();
             let line = format!("\n{} = Literal[{}]\n", few.name, values.join(", "));
             assert!(file.contains(&line), "there is no {line}");
+        }
+    }
+
+    #[test]
+    fn libraries_in_other_languages_are_linked_with_the_interpreter() {
+        let folder = tempfile::tempdir().unwrap();
+        let wants = || wants_linking(folder.path(), &mut 0);
+        for plain in ["plugin.py", "lib/part.py", "lib/fast.cpython-311-x86_64-linux-gnu.so", ".cache/a-wasm32-wasi.so"]
+        {
+            fs::create_dir_all(folder.path().join(plain).parent().unwrap()).unwrap();
+            fs::write(folder.path().join(plain), "").unwrap();
+        }
+        assert!(!wants());
+        for other in ["lib/deep/fast.cpython-314-wasm32-wasi.so", "lib/componentize-py.toml"] {
+            let path = folder.path().join(other);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "").unwrap();
+            assert!(wants(), "{other}");
+            fs::remove_file(path).unwrap();
         }
     }
 

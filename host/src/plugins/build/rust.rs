@@ -4,7 +4,7 @@ mod project;
 mod sdk;
 mod toolchain;
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -15,6 +15,7 @@ use self::project::Project;
 pub(super) use self::sdk::SOURCES;
 pub(super) use self::toolchain::TARGET;
 pub(super) use self::toolchain::Toolchain;
+use super::fresh::alone_in;
 use super::{BuildError, Made, Traces, environment, names, read_text};
 
 /// The file that makes a folder one of Rust.
@@ -73,26 +74,36 @@ fn advised(reason: &str) -> String {
 
 /// Runs cargo, and gives the core module that it made.
 fn compile(folder: &Path, project: &Project, toolchain: &Toolchain) -> Result<Vec<u8>, BuildError> {
+    let target = project.target_directory()?;
+    // The module of another plugin may have the same name.
+    let _alone = project.shares().then(|| alone_in_cache(&target)).transpose()?.flatten();
     let mut cargo = Command::new("cargo");
     environment::forget_outer_cargo(&mut cargo);
     cargo
         .current_dir(folder)
-        .args(["build", "--lib", "--package", &project.package, "--target", TARGET])
+        .args(["rustc", "--lib", "--package", &project.package, "--target", TARGET])
         .args(project.profile.arguments())
         .arg("--target-dir")
-        .arg(project.target_directory())
+        .arg(&target)
         .arg("--config")
-        .arg(project.anonymous_paths(toolchain))
+        .arg(Project::anonymous_paths(toolchain))
         .args(project.with_names());
     toolchain.apply(&mut cargo);
     // What it says belongs to people and goes where they look; what it has done is for this program.
     cargo.arg("--message-format=json-render-diagnostics").stdin(Stdio::null()).stderr(Stdio::inherit());
+    cargo.arg("--").args(project.anonymous_root());
     let done = cargo.output().map_err(|error| BuildError::NoRust { program: "cargo", error })?;
     if !done.status.success() {
         return Err(failed(project.package.clone(), done.status, &done.stdout));
     }
-    let path = project.module();
+    let path = project.module(&target);
     fs::read(&path).map_err(|error| BuildError::File { path, error })
+}
+
+/// Keeps other builds out of the folder that plugins share, until the file is dropped.
+fn alone_in_cache(target: &Path) -> Result<Option<File>, BuildError> {
+    fs::create_dir_all(target).map_err(|error| BuildError::File { path: target.to_owned(), error })?;
+    Ok(alone_in(target))
 }
 
 /// Why cargo failed. It says how a build ended only where one began: before, it was after what the plugin depends on.

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
@@ -230,13 +231,88 @@ pub(super) fn folder() -> Result<PathBuf, BuildError> {
     Ok(data()?.join("tools"))
 }
 
-/// Where a compiler keeps what it has compiled. Where there is nothing yet, it is said what it compiles first, for all plugins.
-pub(super) fn cache(name: &str, first: &str) -> Result<PathBuf, BuildError> {
-    let cache = folder()?.join(name);
+/// A folder of a compiler's, which stays as long as this is held.
+pub(super) struct Cache {
+    folder: PathBuf,
+    _used: Option<File>,
+}
+
+impl Cache {
+    /// Where a compiler keeps what it has downloaded, or compiled.
+    pub(super) fn open(name: &str) -> Result<Self, BuildError> {
+        let folder = folder()?.join(name);
+        bound(&folder, MOST_CACHED, SystemTime::now());
+        Self::used(folder)
+    }
+
+    /// The same of what is compiled `first` for all plugins, which is said where it is not there yet.
+    pub(super) fn begin(name: &str, first: &str) -> Result<Self, BuildError> {
+        Self::used(bounded(folder()?.join(name), first))
+    }
+
+    fn used(folder: PathBuf) -> Result<Self, BuildError> {
+        fs::create_dir_all(&folder).map_err(|error| BuildError::File { path: folder.clone(), error })?;
+        // Where it cannot be locked, it may be emptied while it is used, and the build fails once.
+        let used = File::open(&folder).ok().filter(|place| place.lock_shared().is_ok());
+        Ok(Self { folder, _used: used })
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+/// Where cargo compiles for all plugins that share their crates. It is no tool: those are whole, or not there.
+pub(super) fn crates_folder() -> Result<PathBuf, BuildError> {
+    Ok(bounded(data()?.join("rust-crates"), "the crates of the SDK"))
+}
+
+/// A folder of a compiler's. Where there is nothing yet, it is said what it compiles first, for all plugins.
+fn bounded(cache: PathBuf, first: &str) -> PathBuf {
+    bound(&cache, MOST_CACHED, SystemTime::now());
     if !cache.is_dir() {
         announce(&format!("compiling {first} once for all plugins, which takes a while"));
     }
-    Ok(cache)
+    cache
+}
+
+/// How many bytes a cache may have. What plugins are compiled with takes some hundred megabytes in each language.
+const MOST_CACHED: u64 = 2 << 30;
+/// How often a cache is measured.
+const MEASURED: Duration = Duration::from_hours(24);
+/// The file in a cache that says when it was measured, by its time.
+const MEASURED_AT: &str = ".measured";
+
+/// Empties a cache that has become too large, looked at once a day. What is needed of it is made or fetched anew; which of it that
+/// will be, its own program alone knows.
+fn bound(cache: &Path, most: u64, now: SystemTime) {
+    let stamp = cache.join(MEASURED_AT);
+    let measured = stamp.metadata().and_then(|found| found.modified());
+    let is_recent = measured.is_ok_and(|at| now.duration_since(at).is_ok_and(|age| age < MEASURED));
+    if is_recent || !cache.is_dir() {
+        return;
+    }
+    if size(cache) > most && !is_busy(cache) {
+        remove(cache, cache.parent().expect("a folder of its own"));
+    } else {
+        // Where that cannot be noted, it is measured again.
+        let _ = fs::write(&stamp, "");
+    }
+}
+
+/// Whether some build uses it.
+fn is_busy(cache: &Path) -> bool {
+    File::open(cache).is_ok_and(|place| place.try_lock().is_err())
+}
+
+/// How many bytes the files below a folder have. Links are not followed.
+fn size(folder: &Path) -> u64 {
+    let sizes = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => size(&entry.path()),
+        Ok(_) => entry.metadata().map_or(0, |found| found.len()),
+        Err(_) => 0,
+    });
+    sizes.sum()
 }
 
 /// Where parlor keeps what authors need.
@@ -318,8 +394,22 @@ fn is_used(home: &Path, tool: &str) {
 /// Removes a tool at once for all who look for it, and then its files, which takes longer.
 fn remove(tool: &Path, around: &Path) {
     if let Ok(away) = tempfile::Builder::new().prefix(HALF).tempdir_in(around) {
+        let old = away.path().join("old");
         // It may be gone already: another parlor does the same.
-        let _ = fs::rename(tool, away.path().join("old"));
+        if fs::rename(tool, &old).is_ok() {
+            open_folders(&old);
+        }
+    }
+}
+
+/// Lets what is in a folder be removed: Go closes the folders of modules against being written to.
+fn open_folders(folder: &Path) {
+    // What stays closed is tried again by the next sweep.
+    let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_folders(&entry.path());
+        }
     }
 }
 
@@ -425,6 +515,41 @@ mod tests {
         // What is used is not what goes next.
         is_used(&tools.path().join("zig-1.10.0"), "zig");
         assert!(tools.path().join("zig-2.0.0").is_dir());
+    }
+
+    #[test]
+    fn a_cache_that_became_too_large_is_emptied_and_looked_at_once_a_day() {
+        let tools = tempfile::tempdir().unwrap();
+        let cache = tools.path().join("go-modules");
+        let now = SystemTime::now();
+        let fill = |bytes: usize| {
+            fs::create_dir_all(cache.join("m@v1/deep")).unwrap();
+            fs::write(cache.join("m@v1/deep/file"), vec![0; bytes]).unwrap();
+        };
+        fill(100);
+        bound(&cache, 100, now);
+        assert!(cache.join("m@v1/deep/file").is_file(), "it is no larger than it may be");
+        fill(101);
+        bound(&cache, 100, now);
+        assert!(cache.is_dir(), "it was measured just now");
+        // As Go leaves folders of modules.
+        for closed in ["m@v1/deep", "m@v1"] {
+            fs::set_permissions(cache.join(closed), fs::Permissions::from_mode(0o500)).unwrap();
+        }
+        let busy = alone_in(&cache);
+        bound(&cache, 100, now + 2 * MEASURED);
+        assert!(cache.is_dir(), "somebody works in it");
+        drop(busy);
+        let used = Cache::used(cache.clone()).unwrap();
+        bound(&cache, 100, now + 2 * MEASURED);
+        assert!(cache.is_dir(), "somebody builds with it");
+        drop(used);
+        let later = now + 4 * MEASURED;
+        bound(&cache, 100, later);
+        assert!(!cache.exists());
+        assert_eq!(fs::read_dir(tools.path()).unwrap().count(), 0, "nothing is left over");
+        bound(&cache, 100, later);
+        assert!(!cache.exists(), "what is not there is not made");
     }
 
     #[test]

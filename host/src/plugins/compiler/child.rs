@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
 use super::worker::{COMMAND, REFUSED};
-use super::{Artifact, Bounds, CompileError, MAX_ARTIFACT};
+use super::{Artifact, Bounds, CompileError, MAX_ARTIFACT, functions};
 use crate::harmless::harmless;
 use crate::plugins::Traces;
 
@@ -28,21 +28,52 @@ pub(super) async fn compile(
     traces: Traces,
     component: &[u8],
 ) -> Result<Artifact, CompileError> {
+    run(program, bounds, traces, &[component], MAX_ARTIFACT).await.map(Artifact)
+}
+
+/// The same for an author, with functions that were compiled before. Also gives those for the next time.
+pub(super) async fn compile_again(
+    program: &Path,
+    bounds: Bounds,
+    component: &[u8],
+    known: &[u8],
+) -> Result<(Artifact, Vec<u8>), CompileError> {
+    let said = run(program, bounds, Traces::Lines, &[component, known], MAX_ARTIFACT + functions::MAX_BYTES).await?;
+    let parted = said.split_first_chunk().and_then(|(length, rest)| {
+        let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+        rest.split_at_checked(length)
+    });
+    // That is how another build says it.
+    let (code, used) = parted.ok_or_else(|| CompileError::Foreign("it says something else".to_owned()))?;
+    if code.len() > MAX_ARTIFACT {
+        return Err(CompileError::TooLarge);
+    }
+    Ok((Artifact(code.to_vec()), used.to_vec()))
+}
+
+/// Tells a compiler these parts, and gives what it says.
+async fn run(
+    program: &Path,
+    bounds: Bounds,
+    traces: Traces,
+    parts: &[&[u8]],
+    most: usize,
+) -> Result<Vec<u8>, CompileError> {
     let start = |cause| CompileError::Start { program: program.to_owned(), cause };
-    let mut child = spawn(program, bounds, traces).map_err(start)?;
-    let Ok(ended) = tokio::time::timeout(bounds.time, converse(&mut child, component)).await else {
+    let mut child = spawn(program, bounds, traces, parts.len() > 1).map_err(start)?;
+    let Ok(ended) = tokio::time::timeout(bounds.time, converse(&mut child, parts, most)).await else {
         // It may have ended just now, which is as good.
         let _ = child.kill().await;
         return Err(CompileError::Slow(bounds.time));
     };
     let Ended { status, code, words } = ended.map_err(start)?;
-    if code.len() > MAX_ARTIFACT {
+    if code.len() > most {
         return Err(CompileError::TooLarge);
     }
     let words = String::from_utf8_lossy(&words).lines().collect::<Vec<_>>().join(" ");
     let words = harmless(words.trim(), MAX_WORDS);
     if status.success() {
-        return Ok(Artifact(code));
+        return Ok(code);
     }
     Err(if status.code() == Some(REFUSED.into()) {
         CompileError::Compile(words)
@@ -53,7 +84,7 @@ pub(super) async fn compile(
     })
 }
 
-fn spawn(program: &Path, bounds: Bounds, traces: Traces) -> io::Result<Child> {
+fn spawn(program: &Path, bounds: Bounds, traces: Traces, knows: bool) -> io::Result<Child> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
     let mut command = Command::new(program);
     command
@@ -62,6 +93,7 @@ fn spawn(program: &Path, bounds: Bounds, traces: Traces) -> io::Result<Child> {
         .arg(format!("--memory={}", bounds.memory.as_usize()))
         .arg(format!("--cpu={}", bounds.cpu.as_secs()))
         .args((traces == Traces::Lines).then_some("--lines"))
+        .args(knows.then_some("--again"))
         // Nothing of what this process was told is for it.
         .env_clear()
         .env("RAYON_NUM_THREADS", threads.to_string())
@@ -81,17 +113,20 @@ struct Ended {
     words: Vec<u8>,
 }
 
-async fn converse(child: &mut Child, component: &[u8]) -> io::Result<Ended> {
+async fn converse(child: &mut Child, parts: &[&[u8]], most: usize) -> io::Result<Ended> {
     let (Some(mut input), Some(output), Some(errors)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
         return Err(io::Error::other("it has no pipes"));
     };
     let tell = async {
-        input.write_all(&(component.len() as u64).to_le_bytes()).await?;
-        input.write_all(component).await
+        for part in parts {
+            input.write_all(&(part.len() as u64).to_le_bytes()).await?;
+            input.write_all(part).await?;
+        }
+        Ok::<_, io::Error>(())
     };
     // One that does not want to hear it has ended, and how it ended says more.
-    let (_, code, words) = tokio::join!(tell, bounded(output, MAX_ARTIFACT), bounded(errors, MAX_WORDS));
+    let (_, code, words) = tokio::join!(tell, bounded(output, most), bounded(errors, MAX_WORDS));
     let status = child.wait().await?;
     Ok(Ended { status, code: code?, words: words? })
 }

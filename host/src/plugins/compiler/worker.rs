@@ -3,10 +3,12 @@
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::process;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
 
+use super::functions::{self, Functions};
 use crate::plugins::Traces;
 use crate::plugins::component::MAX_BYTES;
 use crate::plugins::engine;
@@ -48,9 +50,10 @@ impl WorkerError {
 }
 
 /// Does the work of a compiler process: what comes on standard input is compiled onto standard output.
-pub(crate) fn work(memory: Bytes, cpu: Duration, traces: Traces) -> Result<(), WorkerError> {
+pub(crate) fn work(memory: Bytes, cpu: Duration, traces: Traces, again: bool) -> Result<(), WorkerError> {
     confine(memory, cpu).map_err(WorkerError::Confine)?;
-    let component = receive().map_err(WorkerError::Input)?;
+    let component = receive(MAX_BYTES).map_err(WorkerError::Input)?;
+    let known = again.then(|| receive(functions::MAX_BYTES)).transpose().map_err(WorkerError::Input)?;
     // From here on there is nothing to come any more; what comes is the end of the host.
     std::thread::Builder::new()
         .name("leash".to_owned())
@@ -59,18 +62,28 @@ pub(crate) fn work(memory: Bytes, cpu: Duration, traces: Traces) -> Result<(), W
             process::exit(1);
         })
         .map_err(WorkerError::Confine)?;
-    let engine = wasmtime::Engine::new(&engine::base(traces)).map_err(WorkerError::Engine)?;
+    let mut config = engine::base(traces);
+    let functions = known.map(|known| Arc::new(Functions::read(&known)));
+    if let Some(functions) = &functions {
+        config.enable_incremental_compilation(Arc::<Functions>::clone(functions)).map_err(WorkerError::Engine)?;
+    }
+    let engine = wasmtime::Engine::new(&config).map_err(WorkerError::Engine)?;
     let code = engine.precompile_component(&component).map_err(WorkerError::Refused)?;
     let mut output = io::stdout().lock();
+    if let Some(functions) = functions {
+        let said = output.write_all(&(code.len() as u64).to_le_bytes()).and_then(|()| output.write_all(&code));
+        let said = said.and_then(|()| output.write_all(&functions.write())).and_then(|()| output.flush());
+        return said.map_err(WorkerError::Output);
+    }
     output.write_all(&code).and_then(|()| output.flush()).map_err(WorkerError::Output)
 }
 
-fn receive() -> io::Result<Vec<u8>> {
+fn receive(most: usize) -> io::Result<Vec<u8>> {
     let mut input = io::stdin().lock();
     let mut length = [0; 8];
     input.read_exact(&mut length)?;
     let length = usize::try_from(u64::from_le_bytes(length)).unwrap_or(usize::MAX);
-    if length > MAX_BYTES {
+    if length > most {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it is too long"));
     }
     let mut component = vec![0; length];

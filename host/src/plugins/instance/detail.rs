@@ -23,6 +23,24 @@ pub(super) fn detail(error: &wasmtime::Error) -> String {
     lines.join("\n")
 }
 
+/// How often a function stands in a backtrace at least that has called itself until there was no stack left. wasmtime shows 20
+/// functions.
+const DEEP: usize = 8;
+
+/// Whether an account of a memory fault is that of a stack which is full: languages that keep local variables in memory have their
+/// stack below everything else, so that the first access past its end is one far above all memory.
+pub(super) fn is_full_stack(detail: &str) -> bool {
+    let after = |text: &str| detail.split_once(text).map(|(_, rest)| rest);
+    let digits = |rest: &str| rest.chars().take_while(char::is_ascii_hexdigit).collect::<String>();
+    let address = after("memory fault at wasm address 0x").and_then(|rest| u64::from_str_radix(&digits(rest), 16).ok());
+    let wraps = address.is_some_and(|address| address >= u64::from(u32::MAX) - BELOW);
+    let names = || detail.lines().filter_map(|line| line.split_once(": ")?.1.split_once(" - ")).map(|(_, name)| name);
+    wraps && names().any(|name| names().filter(|other| *other == name).count() >= DEEP)
+}
+
+/// How far below its stack a function may reach at once: its local variables.
+const BELOW: u64 = 16 << 20;
+
 /// A text that takes no more than it has room for.
 #[derive(Default)]
 struct Cut(String);
@@ -69,6 +87,23 @@ mod tests {
         let detail = detail_of("_ZN6parrot4fall17he8a7393de1e83f76E");
         assert!(detail.contains("parrot::fall::he8a7393de1e83f76"), "{detail}");
         assert!(detail.contains("\n\nCaused by:\n"), "{detail}");
+    }
+
+    #[test]
+    fn a_full_stack_is_told_from_other_faults_of_memory() {
+        let trap = |address: &str, names: &[&str]| {
+            let frame = |(at, name): (usize, &&str)| format!("{at:5}: 0xa43d - parrot!{name}\n");
+            let frames = names.iter().enumerate().map(frame).collect::<Vec<_>>().concat();
+            format!(
+                "error while executing at wasm backtrace:\n{frames}\nCaused by:\n    0: memory fault at wasm address \
+                 0x{address} in linear memory of size 0x110000\n    1: wasm trap: out of bounds memory access"
+            )
+        };
+        let deep = ["fall"; 20];
+        assert!(is_full_stack(&trap("fffffff8", &deep)));
+        assert!(!is_full_stack(&trap("fffffff8", &["write", "answer", "dispatch"])), "a pointer of its own");
+        assert!(!is_full_stack(&trap("200000", &deep)), "past the end of an array");
+        assert!(!is_full_stack("wasm trap: wasm `unreachable` instruction executed"));
     }
 
     /// Each type is ten times the one before it.

@@ -11,12 +11,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Span;
 
+use super::Instance;
 use super::handed::Handed;
-use super::{Instance, LONGEST_REASON};
+use super::Instance;
 use crate::account::Asker;
 use crate::error::CallError;
 use crate::event::Event;
-use crate::harmless::harmless;
 use crate::session::{Answer, Command, PATIENCE, Snapshot};
 use crate::traces;
 
@@ -36,6 +36,11 @@ impl Instance {
     /// When each handler began that has not returned, the oldest first. Held for a moment only.
     pub(super) fn handlers(&self) -> MutexGuard<'_, Vec<Instant>> {
         self.handlers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether some handler has not returned, and waits for nothing that the host was asked for: it is about to go on by itself.
+    pub(crate) fn is_at_work(&self) -> bool {
+        !self.handlers().is_empty() && self.open_calls.load(Relaxed) == 0
     }
 
     fn traced(&self) -> MutexGuard<'_, Vec<Span>> {
@@ -123,25 +128,9 @@ impl Instance {
         self.commands.store(now, Relaxed);
     }
 
-    /// It was denied this command, which is another plugin's.
-    pub fn is_barred_from(&self, command: &str) {
-        *self.barred() = Some(command.to_owned());
-    }
-
-    /// Why it does not start: its own words, but where they pass on an error that says nothing to its owner, who granted all of it.
-    pub(super) fn declined(&self, words: &str) -> String {
-        match self.barred().as_deref().filter(|command| words.contains(*command)) {
-            None => harmless(words, LONGEST_REASON),
-            Some(command) => format!(
-                "it wants {command}: disable one of the two, and `parlor plugin restart {plugin}` tries it again; \
-                 or its author adds it as {plugin}.NAME",
-                plugin = self.plugin
-            ),
-        }
-    }
-
-    fn barred(&self) -> MutexGuard<'_, Option<String>> {
-        self.barred.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether its `initialize` has not returned.
+    pub(crate) fn is_starting(&self) -> bool {
+        !self.only_handles.load(Relaxed)
     }
 
     /// How many queries of archives and streams of them have not ended.
@@ -189,9 +178,10 @@ pub(super) struct Handling {
 }
 
 impl Handling {
-    /// It was not cut off.
+    /// It was not cut off, nor ended by a lack of memory that it was told of.
     pub(super) fn has_returned(&mut self) {
         self.has_returned = true;
+        self.instance.taken.is_full.store(false, Relaxed);
     }
 }
 

@@ -53,6 +53,7 @@ fn after(lasting: Lasting, grants: &str, limits: Limits) -> (Arc<Instance>, mpsc
         limits,
         settings: SettingValues::default(),
         wasi: false,
+        raises: false,
         log: None,
         warnings: Vec::new(),
     };

@@ -126,6 +126,8 @@ fn settings() -> Vec<Key> {
             .within(format!("{MAX_DESCRIPTION} bytes; a NAME has 1 to {MAX_SETTING_NAME} of `a`-`z`, `0`-`9` and `_`, a letter first")),
         key("default", "what the type says", "The value where nobody gives one. Not for a secret, which everybody who has the file could read.", "default = \"green\"")
             .or("none"),
+        key("required", "true or false", "The plugin is refused until its owner has given a value; not together with `default`.", "required = true")
+            .or("false"),
         key("choices", "list of texts", "What may be chosen; with the type `choice`, and only with it.", "choices = [\"green\", \"black\"]")
             .or("none")
             .within(format!("1 to {}", setting::MAX_CHOICES)),

@@ -10,6 +10,7 @@ use xmpp_parsers::ns;
 
 use super::Impossible;
 use super::form::Configuration;
+use super::mishaps::with_more;
 use super::words::{self, disco, numbered, occupant, occupant_id, query, renamed, subject};
 use crate::xmpp::encode::{MUC_ADMIN, MUC_OWNER, name};
 
@@ -59,6 +60,8 @@ pub(super) struct Rooms(BTreeMap<BareJid, Room>);
 struct Room {
     /// The account's own nickname, while it is in.
     ours: Option<String>,
+    /// Somebody has banned the account.
+    bans_us: bool,
     subject: String,
     /// Nobody but moderators sees the addresses of others.
     hides_addresses: bool,
@@ -296,6 +299,58 @@ impl Rooms {
         Ok(told.into_iter().flatten().collect())
     }
 
+    /// Somebody puts the account out of a room, for good where they ban it (XEP-0045, sections 8.2 and 9.1).
+    pub(super) fn put_us_out(
+        &mut self,
+        by: &FullJid,
+        bans: bool,
+        reason: Option<&str>,
+        own: &FullJid,
+    ) -> Result<Element, Impossible> {
+        let (bare, actor) = (by.to_bare(), by.resource().as_str());
+        let room = self.0.get_mut(&bare).filter(|room| room.ours.is_some());
+        let not_in = || Impossible(format!("the plugin's account is not in {bare}, so nobody puts it out"));
+        let room = room.ok_or_else(not_in)?;
+        if !room.occupants.contains_key(actor) {
+            return Err(Impossible(format!(
+                "{actor} is not in {bare}; write `{}/{actor} enters` before",
+                short(&bare)
+            )));
+        }
+        let nick = room.ours.take().and_then(|nick| at(&bare, &nick)).ok_or_else(not_in)?;
+        room.bans_us = bans;
+        let mut us = room.us(&bare, own);
+        if bans {
+            OUTCAST.clone_into(&mut us.affiliation);
+        }
+        let codes: &[&str] = if bans { &["110", "301"] } else { &["110", "307"] };
+        let actor = Element::builder("actor", ns::MUC_USER).attr(name("nick"), actor).build();
+        let reason = reason.map(|reason| Element::builder("reason", ns::MUC_USER).append(reason).build());
+        Ok(with_more(
+            us.shown(&nick, Some("unavailable"), codes),
+            std::iter::once(actor).chain(reason).collect(),
+            Vec::new(),
+        ))
+    }
+
+    /// A room is gone; what the account is told of it, if it is in (XEP-0045, section 10.9).
+    pub(super) fn destroy(
+        &mut self,
+        room: &BareJid,
+        reason: Option<&str>,
+        own: &FullJid,
+    ) -> Result<Option<Element>, Impossible> {
+        let gone = self.0.remove(room);
+        let mut gone = gone
+            .ok_or_else(|| Impossible(format!("there is no room {room}; write `room {}` at the top", short(room))))?;
+        let Some(nick) = gone.ours.take().and_then(|nick| at(room, &nick)) else { return Ok(None) };
+        let mut us = gone.us(room, own);
+        "none".clone_into(&mut us.affiliation);
+        let reason = reason.map(|reason| Element::builder("reason", ns::MUC_USER).append(reason).build());
+        let destroy = Element::builder("destroy", ns::MUC_USER).append_all(reason).build();
+        Ok(Some(with_more(us.shown(&nick, Some("unavailable"), &["110"]), Vec::new(), vec![destroy])))
+    }
+
     /// The account is in no room any more.
     pub(super) fn forget_us(&mut self) {
         for room in self.0.values_mut() {
@@ -317,6 +372,8 @@ impl Rooms {
                 None => Vec::new(),
             },
             Some(_) => Vec::new(),
+            // XEP-0045, section 7.2.7.
+            None if room.bans_us => vec![words::presence(Some(to), Some("error"), vec![words::error("forbidden")])],
             // XEP-0045, sections 7.2.8 and 7.6.
             None if room.occupants.contains_key(nick) => {
                 vec![words::presence(Some(to), Some("error"), vec![words::error("conflict")])]

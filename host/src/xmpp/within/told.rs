@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use jid::Jid;
+use jid::{FullJid, Jid};
 
 use super::words::{About, How, Said};
 use super::{Impossible, Rooms};
@@ -91,6 +91,14 @@ impl Memory {
             first.map_or_else(|| Ids { own: own.clone(), rooms: message.stanza_id.clone() }, |told| told.ids.clone());
         let chat = chat(&message.to, message.kind == MessageKind::Groupchat);
         self.put(Told { chat, from, ids, body: body.clone() });
+    }
+
+    /// The id of the account's last message there that begins so.
+    pub(super) fn own_id(&self, chat: &Jid, own: &FullJid, begins: &str) -> Result<&str, Impossible> {
+        let is_own = |told: &&Told| told.chat == *chat && told.from == *own && told.body.starts_with(begins);
+        let found = self.0.iter().rev().find(is_own);
+        let none = || Impossible(format!("the plugin wrote nothing to {chat} that begins with {begins:?}"));
+        found.map(|told| told.ids.own.as_str()).ok_or_else(none)
     }
 
     fn put(&mut self, told: Told) {

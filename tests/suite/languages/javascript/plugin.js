@@ -269,6 +269,11 @@ on("message", { prefix: "fail" }, async (message) => {
   throw error;
 });
 
+on("message", { prefix: "hoard" }, async (message) => {
+  const all = [];
+  for (;;) all.push(`${all.length}`.repeat(1 << 20));
+});
+
 on("message", { prefix: "later?" }, async (message) => {
   const told = ["wait", "cancel"].map((kind) => new StanzaError({ condition: "x", kind, text: null, xml: "" }));
   told.push(new NotReady("x"), new Offline(), new TimedOut(), new OverLimit("x"), await send("@", "hello").catch((error) => error));

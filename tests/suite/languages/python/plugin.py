@@ -453,6 +453,11 @@ async def keep(message: Message) -> None:
 # errors.chat
 
 
+@on("message", prefix="hoard")
+async def hoard(message: Message) -> None:
+    await reply(message, "x" * (1 << 29))
+
+
 @on("message", prefix="later?")
 async def later(message: Message) -> None:
     told = [errors.StanzaError("x", kind, None, "") for kind in ("wait", "cancel")]

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use super::super::super::component::MAX_BYTES;
+pub(super) use super::super::snapshot::CONTRACT;
 use super::super::tools::announce;
 use super::super::{BuildError, read_text_within};
 use super::MARKS;
@@ -14,9 +15,6 @@ const PARLOR: &str = "parlor";
 
 /// How long one module may be, in bytes: a bundler makes one of many, and no component may be longer.
 const LONGEST: u64 = MAX_BYTES as u64;
-
-/// How the contract's groupings are called.
-pub(super) const CONTRACT: &str = "parlor:plugin/";
 
 /// A plugin's folder, as its modules see it: its root is `/`.
 #[derive(Debug)]

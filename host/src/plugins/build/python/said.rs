@@ -16,6 +16,11 @@ const MAIN: &str = "  File \"/1/";
 pub(super) fn by_python(said: &str) -> Option<(String, String)> {
     let (_, said) = said.split_once(BEFORE)?;
     let (said, _) = said.split_once(BEHIND)?;
+    shown(said)
+}
+
+/// The same of what Python says alone.
+pub(super) fn shown(said: &str) -> Option<(String, String)> {
     let mut is_of_main = false;
     let mut kept = String::new();
     for line in said.trim_end().lines() {

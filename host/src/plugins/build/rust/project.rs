@@ -24,6 +24,9 @@ pub(super) struct Project {
     root: PathBuf,
     /// Its `target/`.
     target: PathBuf,
+    /// Whether it shares what is compiled for it with other plugins of this user: it stands alone, and nobody has said where
+    /// cargo is to compile.
+    shares: bool,
     /// How to compile.
     pub(super) profile: Profile,
     /// How much of its names the author wants in the file for owners; none: the profile says what the compiler writes.
@@ -116,7 +119,9 @@ impl Project {
             return Err(BuildError::NotCdylib { package: package.name });
         };
         let (profile, kept) = profile_of(&metadata.workspace_root);
+        let stands_alone = manifest.parent() == Some(metadata.workspace_root.as_path());
         Ok(Self {
+            shares: stands_alone && metadata.target_directory == metadata.workspace_root.join("target"),
             library: library.name.replace('-', "_"),
             profile,
             kept,
@@ -131,14 +136,24 @@ impl Project {
         })
     }
 
-    /// Where cargo compiles: one folder for all plugins of a workspace, apart from what is built for this machine.
-    pub(super) fn target_directory(&self) -> PathBuf {
+    /// Where cargo compiles, apart from what is built for this machine: one folder for all plugins of a workspace, and another
+    /// for all plugins of this user that stand alone. So the crates below the SDK are compiled once, and not for each plugin.
+    pub(super) fn target_directory(&self) -> Result<PathBuf, BuildError> {
+        if self.shares { tools::crates_folder() } else { Ok(self.own_folder()) }
+    }
+
+    /// Whether cargo compiles other plugins there, of which one may have a library of the same name.
+    pub(super) fn shares(&self) -> bool {
+        self.shares
+    }
+
+    fn own_folder(&self) -> PathBuf {
         self.target.join("plugins-build")
     }
 
-    /// The core module, once it is compiled.
-    pub(super) fn module(&self) -> PathBuf {
-        let folder = self.target_directory().join(TARGET).join(self.profile.name());
+    /// The core module, once it is compiled in this target directory.
+    pub(super) fn module(&self, target: &Path) -> PathBuf {
+        let folder = target.join(TARGET).join(self.profile.name());
         folder.join(&self.library).with_extension("wasm")
     }
 
@@ -146,7 +161,7 @@ impl Project {
     pub(super) fn output(&self, traces: Traces) -> PathBuf {
         let folder = match traces {
             Traces::Functions => self.target.join("plugins"),
-            Traces::Lines => self.target_directory().join("lines"),
+            Traces::Lines => self.own_folder().join("lines"),
         };
         folder.join(format!("{}.wasm", self.package))
     }
@@ -183,22 +198,28 @@ impl Project {
         .map(|(name, text)| (name, text.as_str()))
     }
 
-    /// A setting of cargo that keeps this machine's paths out of the component, where panics would name them. Whoever
-    /// builds the same source with the same compiler elsewhere gets the same bytes, and so the same digest.
-    pub(super) fn anonymous_paths(&self, toolchain: &Toolchain) -> String {
+    /// A setting of cargo that keeps this machine's paths out of the component, where panics would name them: with
+    /// [`Self::anonymous_root`], the same source and compiler give the same bytes elsewhere, and so the same digest.
+    ///
+    /// It is the same for all plugins: cargo compiles every crate anew for which it differs.
+    pub(super) fn anonymous_paths(toolchain: &Toolchain) -> String {
         // The last prefix that fits wins, so the widest comes first.
-        let mut prefixes = Vec::new();
-        if let Some(home) = cargo_home() {
-            prefixes.push((home, "/cargo"));
-        }
-        prefixes.push((toolchain.sysroot.clone(), "/rust"));
-        prefixes.push((self.root.clone(), "/plugin"));
-        let flags: Vec<toml::Value> = prefixes
-            .into_iter()
-            .filter_map(|(path, name)| Some(format!("--remap-path-prefix={}={name}", path.to_str()?).into()))
-            .collect();
+        let prefixes = [cargo_home().map(|home| (home, "/cargo")), Some((toolchain.sysroot.clone(), "/rust"))];
+        let flags: Vec<toml::Value> =
+            prefixes.into_iter().flatten().filter_map(|(path, name)| Some(remapped(&path, name)?.into())).collect();
         format!("target.{TARGET}.rustflags={}", toml::Value::Array(flags))
     }
+
+    /// A flag of the compiler that does the same for the plugin's own folder, for the plugin alone. The crates of others lie
+    /// elsewhere, and the SDK in the folder is named by its path from there.
+    pub(super) fn anonymous_root(&self) -> Option<String> {
+        remapped(&self.root, "/plugin")
+    }
+}
+
+/// None for a path that cannot be an argument.
+fn remapped(path: &Path, name: &str) -> Option<String> {
+    Some(format!("--remap-path-prefix={}={name}", path.to_str()?))
 }
 
 /// The profile, and what of names its author wants to be left; none where the author wrote `debug`, and so means it.
@@ -258,7 +279,7 @@ mod tests {
     #[test]
     fn the_module_is_looked_for_where_cargo_puts_it() {
         let project = project(Path::new("/nowhere")).expect("a plugin");
-        let module = project.module();
+        let module = project.module(&project.target_directory().expect("it says where"));
         assert_eq!(module, Path::new("/ws/target/plugins-build/wasm32-unknown-unknown/release/my_echo.wasm"));
         assert_eq!(project.output(Traces::Functions), Path::new("/ws/target/plugins/my-echo.wasm"));
         assert_eq!(project.output(Traces::Lines), Path::new("/ws/target/plugins-build/lines/my-echo.wasm"));
@@ -305,6 +326,36 @@ mod tests {
         let found =
             Project::of(metadata("lib", Path::new("/ws")), Path::new("/ws/my-echo/Cargo.toml"), Path::new("my-echo"));
         assert!(matches!(found, Err(BuildError::NotCdylib { package }) if package == "my-echo"));
+    }
+
+    #[test]
+    fn only_a_plugin_that_stands_alone_and_is_compiled_where_cargo_would_shares_its_crates() {
+        let shares = |package: &str, root: &str, target: &str| {
+            let metadata = Metadata { target_directory: target.into(), ..metadata("cdylib", Path::new(root)) };
+            let metadata = Metadata {
+                packages: metadata
+                    .packages
+                    .into_iter()
+                    .map(|one| Package { manifest_path: Path::new(package).join("Cargo.toml"), ..one })
+                    .collect(),
+                ..metadata
+            };
+            let manifest = Path::new(package).join("Cargo.toml");
+            Project::of(metadata, &manifest, Path::new("my-echo")).expect("a plugin").shares()
+        };
+        assert!(shares("/echo", "/echo", "/echo/target"));
+        assert!(!shares("/ws/echo", "/ws", "/ws/target"), "its workspace is shared already");
+        assert!(!shares("/echo", "/echo", "/elsewhere"), "somebody has said where");
+    }
+
+    #[test]
+    fn what_cargo_is_told_of_paths_is_the_same_for_all_plugins() {
+        let project = project(Path::new("/home/juliet/echo")).expect("a plugin");
+        assert_eq!(project.anonymous_root().as_deref(), Some("--remap-path-prefix=/home/juliet/echo=/plugin"));
+        let toolchain = Toolchain::for_tests("/rust-of-this-machine");
+        let flags = Project::anonymous_paths(&toolchain);
+        assert!(flags.contains("--remap-path-prefix=/rust-of-this-machine=/rust"), "{flags}");
+        assert!(!flags.contains("/plugin"), "{flags}");
     }
 
     #[test]

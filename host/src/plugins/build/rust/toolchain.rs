@@ -75,6 +75,11 @@ impl Toolchain {
         choose(&compilers, search_path).ok_or(broken.unwrap_or(BuildError::NoTarget))
     }
 
+    #[cfg(test)]
+    pub(super) fn for_tests(sysroot: &str) -> Self {
+        Self { rustc: None, sysroot: sysroot.into(), library: StandardLibrary::Installed }
+    }
+
     /// Makes cargo use it.
     pub(super) fn apply(&self, cargo: &mut Command) {
         if let Some(rustc) = &self.rustc {

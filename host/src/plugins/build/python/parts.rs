@@ -1,0 +1,258 @@
+//! What a component of Python has only while it is built: a function that imports the plugin, and two that make the C library
+//! and the adapter of the first WASI forget what they know of files. Without that, a plugin that opens a file would be ended for
+//! it, where it is to be told that there is none.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use wasm_encoder::{
+    Alias, CanonicalFunctionSection, Component, ComponentAliasSection, ComponentExportKind, ComponentExportSection,
+    ComponentTypeSection, ComponentValType, ExportKind, RawSection,
+};
+use wasmparser::{
+    CanonicalFunction, ComponentAlias, ComponentExternalKind, ComponentOuterAliasKind, ExternalKind, Instance, Parser,
+    Payload,
+};
+
+/// Anything that a parser says, in its own words.
+pub(super) type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// The function that imports the plugin.
+pub(super) const EVALUATE: &str = "evaluate";
+
+/// What forgets files: the name of the core function, and the one that it is exported by.
+pub(super) const FORGETS: [(&str, &str); 2] =
+    [("reset_adapter_state", "forget-handles"), ("__wasilibc_reset_preopens", "forget-folders")];
+
+/// How many sections [`with_forgetting`] adds.
+const ADDED: usize = 4;
+
+/// How many there are of what is counted through a component, as far as it matters here.
+#[derive(Default)]
+struct Counts {
+    core_instances: u32,
+    core_functions: u32,
+    functions: u32,
+    types: u32,
+}
+
+impl Counts {
+    fn item(&mut self, kind: ComponentExternalKind) {
+        match kind {
+            ComponentExternalKind::Func => self.functions += 1,
+            ComponentExternalKind::Type => self.types += 1,
+            _ => {}
+        }
+    }
+}
+
+/// The component with [`FORGETS`] among its exports.
+pub(super) fn with_forgetting(component: &[u8]) -> Result<Vec<u8>, Error> {
+    let (mut counts, mut modules, mut instances) = (Counts::default(), 0, HashMap::new());
+    let mut exporters: HashMap<&str, u32> = HashMap::new();
+    let mut depth = 0;
+    for payload in Parser::new(0).parse_all(component) {
+        let payload = payload?;
+        let outermost = depth == 0;
+        match payload {
+            Payload::ModuleSection { .. } => {
+                depth += 1;
+                modules += u32::from(outermost);
+            }
+            Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) if depth > 0 => depth -= 1,
+            // The module that is being read is the last that was counted.
+            Payload::ExportSection(exports) if depth == 1 => {
+                for export in exports {
+                    let export = export?;
+                    let wanted = FORGETS.into_iter().find(|(name, _)| *name == export.name);
+                    if let (Some((name, _)), ExternalKind::Func) = (wanted, export.kind) {
+                        exporters.insert(name, modules - 1);
+                    }
+                }
+            }
+            Payload::InstanceSection(made) if outermost => {
+                for instance in made {
+                    if let Instance::Instantiate { module_index, .. } = instance? {
+                        instances.insert(module_index, counts.core_instances);
+                    }
+                    counts.core_instances += 1;
+                }
+            }
+            Payload::ComponentAliasSection(aliases) if outermost => {
+                for alias in aliases {
+                    match alias? {
+                        ComponentAlias::CoreInstanceExport { kind: ExternalKind::Func, .. } => {
+                            counts.core_functions += 1;
+                        }
+                        ComponentAlias::CoreInstanceExport { .. } => {}
+                        ComponentAlias::InstanceExport { kind, .. } => counts.item(kind),
+                        ComponentAlias::Outer { kind, .. } => {
+                            counts.types += u32::from(kind == ComponentOuterAliasKind::Type);
+                        }
+                    }
+                }
+            }
+            Payload::ComponentCanonicalSection(functions) if outermost => {
+                for function in functions {
+                    match function? {
+                        CanonicalFunction::Lift { .. } => counts.functions += 1,
+                        _ => counts.core_functions += 1,
+                    }
+                }
+            }
+            Payload::ComponentImportSection(imports) if outermost => {
+                for import in imports {
+                    counts.item(import?.ty.kind());
+                }
+            }
+            Payload::ComponentExportSection(exports) if outermost => {
+                for export in exports {
+                    counts.item(export?.kind);
+                }
+            }
+            Payload::ComponentTypeSection(types) if outermost => counts.types += types.count(),
+            _ => {}
+        }
+    }
+
+    let (mut aliases, mut lifts) = (ComponentAliasSection::new(), CanonicalFunctionSection::new());
+    let mut exports = ComponentExportSection::new();
+    for (number, (core, name)) in (0..).zip(FORGETS) {
+        let instance = exporters.get(core).and_then(|module| instances.get(module));
+        let instance = *instance.ok_or_else(|| format!("nothing in it exports {core}"))?;
+        aliases.alias(Alias::CoreInstanceExport { instance, kind: ExportKind::Func, name: core });
+        lifts.lift(counts.core_functions + number, counts.types, []);
+        exports.export(name, ComponentExportKind::Func, counts.functions + number, None);
+    }
+    let mut types = ComponentTypeSection::new();
+    types.function().params::<_, ComponentValType>([]).result(None);
+    let mut added = Component::new();
+    added.section(&aliases).section(&types).section(&lifts).section(&exports);
+    // Without the header, these are sections like the others.
+    Ok([component, &added.finish()[Component::HEADER.len()..]].concat())
+}
+
+/// The component without what it has only while it is built.
+pub(super) fn without_building(component: &[u8]) -> Result<Vec<u8>, Error> {
+    let sections = sections(component)?;
+    let exports = |name: &str| {
+        let found = sections.iter().position(|section| section.exports.as_deref() == Some(name));
+        found.ok_or_else(|| format!("it does not export {name}"))
+    };
+    let evaluate = exports(EVALUATE)?;
+    let last = exports(FORGETS[0].1)?;
+    let added = (last + 1).checked_sub(ADDED).ok_or("what was added is not there")?;
+    let mut out = Component::new();
+    for (at, section) in sections.iter().enumerate() {
+        // An export is a function of its own to those that are counted behind it. The same one made once more takes its number.
+        let kept =
+            if at == evaluate { sections.get(at.wrapping_sub(1)).ok_or("nothing is exported")? } else { section };
+        if !(added..=last).contains(&at) {
+            out.section(&RawSection { id: kept.id, data: &component[kept.range.clone()] });
+        }
+    }
+    Ok(out.finish())
+}
+
+struct Section {
+    id: u8,
+    range: Range<usize>,
+    /// The name of the first export, of a section of them.
+    exports: Option<String>,
+}
+
+fn sections(component: &[u8]) -> Result<Vec<Section>, Error> {
+    let (mut sections, mut depth) = (Vec::new(), 0);
+    for payload in Parser::new(0).parse_all(component) {
+        let payload = payload?;
+        let outermost = depth == 0;
+        match &payload {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) if depth > 0 => depth -= 1,
+            _ => {}
+        }
+        let Some((id, range)) = payload.as_section().filter(|_| outermost) else { continue };
+        if component.get(range.clone()).is_none() {
+            return Err("a section ends behind its component".into());
+        }
+        let exports = match payload {
+            Payload::ComponentExportSection(exports) => {
+                let first = exports.into_iter().next().transpose()?;
+                first.map(|export| export.name.name.to_owned())
+            }
+            _ => None,
+        };
+        sections.push(Section { id, range, exports });
+    }
+    Ok(sections)
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::component::{Component as Compiled, Linker};
+    use wasmtime::{Engine, Store};
+
+    use super::*;
+
+    /// As componentize-py makes one: the C library and the adapter are modules, the function comes before what is for the host.
+    const TEXT: &str = r#"(component
+        (core module $adapter
+            (global $n (mut i32) (i32.const 1))
+            (func (export "reset_adapter_state") (global.set $n (i32.const 0)))
+            (func (export "n") (result i32) (global.get $n)))
+        (core module $libc
+            (global $n (mut i32) (i32.const 1))
+            (func (export "__wasilibc_reset_preopens") (global.set $n (i32.const 0)))
+            (func (export "n") (result i32) (global.get $n)))
+        (core instance $a (instantiate $adapter))
+        (core instance $l (instantiate $libc))
+        (alias core export $a "n" (core func $an))
+        (alias core export $l "n" (core func $ln))
+        (type $number (func (result u32)))
+        (func $evaluated (type $number) (canon lift (core func $an)))
+        (export "evaluate" (func $evaluated))
+        (func $handles (type $number) (canon lift (core func $an)))
+        (func $folders (type $number) (canon lift (core func $ln)))
+        (export "handles" (func $handles))
+        (export "folders" (func $folders)))"#;
+
+    fn call(component: &[u8], called: &[&str]) -> Vec<Option<u32>> {
+        let engine = Engine::default();
+        let component = Compiled::new(&engine, component).unwrap();
+        let mut store = Store::new(&engine, ());
+        let instance = Linker::new(&engine).instantiate(&mut store, &component).unwrap();
+        let mut given = Vec::new();
+        for name in called {
+            if let Ok(function) = instance.get_typed_func::<(), (u32,)>(&mut store, name) {
+                given.push(Some(function.call(&mut store, ()).unwrap().0));
+            } else if let Ok(function) = instance.get_typed_func::<(), ()>(&mut store, name) {
+                function.call(&mut store, ()).unwrap();
+            } else {
+                given.push(None);
+            }
+        }
+        given
+    }
+
+    #[test]
+    fn what_is_known_of_files_is_forgotten_and_what_serves_the_build_goes() {
+        let component = wat::parse_str(TEXT).unwrap();
+        let building = with_forgetting(&component).unwrap();
+        let [handles, folders] = FORGETS.map(|(_, name)| name);
+        assert_eq!(
+            call(&building, &["handles", "folders", handles, "handles", "folders", folders, "folders"]),
+            [1, 1, 0, 1, 0].map(Some)
+        );
+        let built = without_building(&building).unwrap();
+        assert_eq!(call(&built, &["handles", "folders"]), [Some(1), Some(1)]);
+        assert_eq!(call(&built, &[EVALUATE, handles, folders]), [None, None, None]);
+    }
+
+    #[test]
+    fn a_component_of_something_else_is_refused() {
+        let error = with_forgetting(&wat::parse_str("(component)").unwrap()).unwrap_err().to_string();
+        assert!(error.contains("reset_adapter_state"), "{error}");
+        assert!(without_building(&wat::parse_str("(component)").unwrap()).is_err());
+    }
+}

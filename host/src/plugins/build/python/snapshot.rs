@@ -1,0 +1,85 @@
+//! Importing a plugin into an interpreter that runs already, and keeping what its memory is afterwards.
+
+use std::path::Path;
+
+use wasmtime::Engine;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, Linker};
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::{FsPerms, WasiCtx};
+use wasmtime_wizer::Wizer;
+
+use super::super::snapshot::{self, Building, CONTRACT, Failure, compiled};
+use super::base::Base;
+use super::parts::{self, EVALUATE, FORGETS};
+use super::stubs::snake;
+
+/// How much of what a plugin prints while it is built is kept for its author, in bytes.
+const MOST_PRINTED: usize = 1 << 20;
+
+/// A plugin that was imported.
+pub(super) struct Taken {
+    /// The component that goes on from there.
+    pub(super) component: Vec<u8>,
+    /// What it printed meanwhile.
+    pub(super) printed: Vec<u8>,
+}
+
+/// Imports the plugin in a folder. What it prints until it fails comes before the reason.
+pub(super) fn take(base: &Base, component: &[u8], folder: &Path) -> Result<Taken, Failure> {
+    snapshot::apart(import(base, component, folder))
+}
+
+async fn import(base: &Base, component: &[u8], folder: &Path) -> Result<Taken, Failure> {
+    let other = |error: wasmtime::Error| Failure::Component(format!("{error:#}"));
+    let wizer = Wizer::new();
+    let (context, instrumented) =
+        wizer.instrument_component(component).map_err(|error| Failure::Component(format!("{error:#}")))?;
+    let engine = snapshot::engine().map_err(other)?;
+    let instrumented = compiled(&engine, instrumented).await?;
+    let linker = linker(&engine, &instrumented).map_err(other)?;
+    let printed = MemoryOutputPipe::new(MOST_PRINTED);
+    let mut wasi = WasiCtx::builder();
+    wasi.stdout(printed.clone()).stderr(printed.clone());
+    for (place, name) in base.folders(folder) {
+        // Nothing that is imported writes to the author's folder.
+        wasi.preopened_dir(&place, name, FsPerms::ReadOnly)
+            .map_err(|error| Failure::Component(format!("{}: {error:#}", place.display())))?;
+    }
+    let (mut store, _alarm) = snapshot::store(&engine, wasi.build());
+    let instance = linker.instantiate_async(&mut store, &instrumented).await.map_err(other)?;
+
+    let evaluate = instance.get_typed_func::<(), (Result<(), String>,)>(&mut store, EVALUATE).map_err(other)?;
+    let (evaluated,) = evaluate.call_async(&mut store, ()).await.map_err(|error| snapshot::trapped(&error))?;
+    if let Err(traceback) = evaluated {
+        return Err(Failure::Source(String::from_utf8_lossy(&printed.contents()).into_owned() + &traceback));
+    }
+    for (_, name) in FORGETS {
+        let forget = instance.get_typed_func::<(), ()>(&mut store, name).map_err(other)?;
+        forget.call_async(&mut store, ()).await.map_err(other)?;
+    }
+
+    let component = snapshot::of_memory(&wizer, context, &mut store, instance).await?;
+    let component = parts::without_building(&component).map_err(|error| Failure::Component(error.to_string()))?;
+    Ok(Taken { component, printed: printed.contents().to_vec() })
+}
+
+/// WASI with the folders that it is given, and a contract that nobody answers yet.
+fn linker(engine: &Engine, component: &Component) -> wasmtime::Result<Linker<Building>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    for (name, import) in component.component_type().imports(engine) {
+        if let ComponentItem::ComponentInstance(grouping) = import.ty
+            && name.starts_with(CONTRACT)
+        {
+            let mut instance = linker.instance(name)?;
+            for (function, export) in grouping.exports(engine) {
+                if let ComponentItem::ComponentFunc(ty) = export.ty {
+                    let called = format!("{}.{}", snake(snapshot::grouping(name)), snake(function));
+                    snapshot::no_host(&mut instance, function, ty.async_(), &called, "@on_start")?;
+                }
+            }
+        }
+    }
+    Ok(linker)
+}

@@ -1,0 +1,194 @@
+//! Running a component once, at build time, and keeping what its memory is afterwards: what languages with an interpreter share.
+
+use std::future::Future;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use wasmtime::component::{Component, Instance, Lift, LinkerInstance, ResourceTable, WasmList};
+use wasmtime::{Config, Engine, OptLevel, Store, StoreLimits, StoreLimitsBuilder, Trap};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wizer::{ComponentContext, ComponentInstanceState, Wizer};
+
+use crate::plugins::build;
+use crate::plugins::compiler::{Cache, Compiler, Fingerprint};
+use crate::plugins::id::Digest;
+
+/// What the names of the contract's interfaces begin with.
+pub(super) const CONTRACT: &str = "parlor:plugin/";
+
+/// Why there is no snapshot.
+pub(super) enum Failure {
+    /// The author's own: it does not parse, or throws. In the runtime's words, with file, line and column.
+    Source(String),
+    /// Anything else.
+    Component(String),
+}
+
+/// What an instance has while a plugin is built: a WASI, and bounds.
+pub(super) struct Building {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    limits: StoreLimits,
+}
+
+/// How long what stands outside of functions may run.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How much memory it may take, in bytes; a plugin has less than a tenth of that, if its owner says nothing.
+const MEMORY: usize = 1 << 30;
+
+/// Ends what computes in an engine for too long.
+pub(super) struct Alarm {
+    /// Nobody waits any more once this is gone.
+    _over: mpsc::Sender<()>,
+}
+
+impl Alarm {
+    fn set(engine: Engine) -> Self {
+        let (over, waits) = mpsc::channel();
+        std::thread::spawn(move || {
+            if waits.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                engine.increment_epoch();
+            }
+        });
+        Self { _over: over }
+    }
+}
+
+impl WasiView for Building {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// Runs this on a thread of its own: the caller may run on a runtime already.
+pub(super) fn apart<T: Send>(work: impl Future<Output = Result<T, Failure>> + Send) -> Result<T, Failure> {
+    std::thread::scope(|scope| {
+        let work = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| Failure::Component(error.to_string()))?;
+            runtime.block_on(work)
+        });
+        work.join().unwrap_or_else(|_| Err(Failure::Component("the runtime cannot be started".to_owned())))
+    })
+}
+
+/// An engine for what runs once.
+pub(super) fn engine() -> wasmtime::Result<Engine> {
+    let mut config = Config::new();
+    config.wasm_component_model_async(true).cranelift_opt_level(OptLevel::None).epoch_interruption(true);
+    Engine::new(&config)
+}
+
+/// A store with bounds; it ends what computes for too long, until the alarm is dropped.
+pub(super) fn store(engine: &Engine, wasi: WasiCtx) -> (Store<Building>, Alarm) {
+    let limits = StoreLimitsBuilder::new().memory_size(MEMORY).trap_on_grow_failure(true).build();
+    let mut store = Store::new(engine, Building { wasi, table: ResourceTable::new(), limits });
+    store.limiter(|building| &mut building.limits);
+    store.set_epoch_deadline(1);
+    (store, Alarm::set(engine.clone()))
+}
+
+/// Why what the author wrote was not run to its end. The runtime's own backtrace tells an author nothing.
+pub(super) fn trapped(error: &wasmtime::Error) -> Failure {
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => Failure::Source(format!(
+            "it computes for more than {} s before it begins: what stands outside of functions runs when it is built",
+            PATIENCE.as_secs()
+        )),
+        _ => Failure::Source(error.root_cause().to_string()),
+    }
+}
+
+/// Compiles the runtime, which takes most of a build. It is the same each time, unless the plugin asks for other permissions.
+pub(super) async fn compiled(engine: &Engine, runtime: Vec<u8>) -> Result<Component, Failure> {
+    let cache = build::compiled_folder().and_then(|folder| Cache::open(&folder, Fingerprint::of(engine)).ok());
+    let digest = Digest::of(&runtime);
+    let found = cache.as_ref().and_then(|cache| cache.find(&digest));
+    if let Some(component) = found.and_then(|artifact| artifact.load(engine).ok()) {
+        return Ok(component);
+    }
+    let artifact = Compiler::ThisProcess.compile(engine, runtime, None).await;
+    let artifact = artifact.map_err(|error| Failure::Component(error.to_string()))?;
+    let component = artifact.load(engine).map_err(|error| Failure::Component(format!("{error:#}")))?;
+    if let Some(cache) = cache {
+        // Where it cannot be kept, the next build takes as long.
+        let _ = cache.keep(&digest, artifact);
+        cache.keep_newest(build::MOST_COMPILED);
+    }
+    Ok(component)
+}
+
+/// The component that goes on from where an instance of it stands.
+pub(super) async fn of_memory(
+    wizer: &Wizer,
+    context: ComponentContext<'_>,
+    store: &mut Store<Building>,
+    instance: Instance,
+) -> Result<Vec<u8>, Failure> {
+    let taken = wizer.snapshot_component(context, &mut State { store, instance }).await;
+    taken.map_err(|error| Failure::Component(format!("{error:#}")))
+}
+
+/// The grouping in the name of an interface of the contract: `parlor:plugin/chats@0.1.0`.
+pub(super) fn grouping(name: &str) -> &str {
+    name.strip_prefix(CONTRACT).and_then(|name| name.split('@').next()).unwrap_or(name)
+}
+
+/// Answers a call of the contract, of which there is nobody to answer it yet, by what the author is to do: `later` is where it can
+/// be made.
+pub(super) fn no_host(
+    grouping: &mut LinkerInstance<'_, Building>,
+    function: &str,
+    is_async: bool,
+    called: &str,
+    later: &str,
+) -> wasmtime::Result<()> {
+    let text = format!("{called} is called while the plugin is built: there is no host yet; call it in {later}");
+    if is_async {
+        grouping.func_new_concurrent(function, move |_, _, _, _| {
+            let error = wasmtime::Error::msg(text.clone());
+            Box::pin(async move { Err(error) })
+        })
+    } else {
+        grouping.func_new(function, move |_, _, _, _| Err(wasmtime::Error::msg(text.clone())))
+    }
+}
+
+/// How wizer looks into the instance.
+struct State<'s> {
+    store: &'s mut Store<Building>,
+    instance: Instance,
+}
+
+impl State<'_> {
+    async fn call<R: Lift + Send + Sync + 'static>(&mut self, instance: &str, function: &str) -> R {
+        let own = "wizer put it there";
+        let (_, place) = self.instance.get_export(&mut *self.store, None, instance).expect(own);
+        let (_, function) = self.instance.get_export(&mut *self.store, Some(&place), function).expect(own);
+        let function = self.instance.get_typed_func::<(), (R,)>(&mut *self.store, function).expect(own);
+        function.call_async(&mut *self.store, ()).await.expect("it only reads").0
+    }
+}
+
+impl ComponentInstanceState for State<'_> {
+    async fn call_func_ret_list_u8(&mut self, instance: &str, func: &str, contents: impl FnOnce(&[u8]) + Send) {
+        let list: WasmList<u8> = self.call(instance, func).await;
+        contents(list.as_le_slice(&*self.store));
+    }
+
+    async fn call_func_ret_s32(&mut self, instance: &str, func: &str) -> i32 {
+        self.call(instance, func).await
+    }
+
+    async fn call_func_ret_s64(&mut self, instance: &str, func: &str) -> i64 {
+        self.call(instance, func).await
+    }
+
+    async fn call_func_ret_f32(&mut self, instance: &str, func: &str) -> u32 {
+        self.call::<f32>(instance, func).await.to_bits()
+    }
+
+    async fn call_func_ret_f64(&mut self, instance: &str, func: &str) -> u64 {
+        self.call::<f64>(instance, func).await.to_bits()
+    }
+}
