@@ -15,7 +15,7 @@ use crate::plugins::InstanceId;
 use crate::session::occupants::is_occupant;
 use crate::session::questions::Waiting;
 use crate::session::roster::Contact;
-use crate::session::{Answer, Occupant, Session, Turn};
+use crate::session::{Answer, Session, Turn};
 use crate::stanza::{Ask, Body};
 use crate::xmpp::WholeCard;
 
@@ -251,8 +251,7 @@ impl Session {
         let bare = owner.to_bare();
         if let Some(nick) = owner.resource() {
             let Some(room) = self.rooms.shown.get_mut(&bare) else { return false };
-            let shows = |occupant: &&Arc<Occupant>| occupant.card.as_ref() != card;
-            if room.occupants.get(nick.as_str()).filter(shows).is_none() {
+            if room.occupants.get(nick.as_str()).is_none_or(|occupant| occupant.card.as_ref() == card) {
                 return false;
             }
             if let Some(occupant) = Arc::make_mut(room).occupants.get_mut(nick.as_str()) {

@@ -13,7 +13,6 @@ use tracing::Span;
 
 use super::Instance;
 use super::handed::Handed;
-use super::Instance;
 use crate::account::Asker;
 use crate::error::CallError;
 use crate::event::Event;
