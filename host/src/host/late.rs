@@ -79,17 +79,27 @@ impl Host {
     /// Compiles what a start left behind, one after the other, and starts each.
     async fn compile_late(&self) {
         let mut was_late = false;
-        while let Some((id, entry)) = self.next_to_compile().await {
+        loop {
+            let next = self.next_to_compile().await;
+            if next.is_empty() {
+                break;
+            }
             was_late = true;
             // Nobody waits for the compiler meanwhile: the owner may change the policy.
-            let result = self.load(&id, &entry).await;
+            let mut loaded = BTreeMap::new();
+            for (id, entry) in next {
+                let result = self.load(&id, &entry).await;
+                loaded.insert(id, (entry, result));
+            }
             let _changing = self.changing.lock().await;
-            let is_wanted = {
+            {
                 let plugins = self.plugins.lock().await;
-                plugins.get(&id).is_some_and(|plugin| plugin.is_compiling() && plugin.entry == entry)
-            };
-            if is_wanted {
-                self.add_loaded(BTreeMap::from([(id, (entry, result))])).await;
+                loaded.retain(|id, (entry, _)| {
+                    plugins.get(id).is_some_and(|plugin| plugin.is_compiling() && plugin.entry == *entry)
+                });
+            }
+            if !loaded.is_empty() {
+                self.add_loaded(loaded).await;
                 self.spread().await;
             }
         }
@@ -101,8 +111,9 @@ impl Host {
         }
     }
 
-    /// The smallest of those that wait for the compiler and for no other of them. Of those that wait for one another, any.
-    async fn next_to_compile(&self) -> Option<(PluginId, Entry)> {
+    /// The smallest of those that wait for the compiler and for no other of them. Where all of them depend on one another, all: only
+    /// together do they show the circle for which they are refused.
+    async fn next_to_compile(&self) -> Vec<(PluginId, Entry)> {
         let plugins = self.plugins.lock().await;
         let late = || {
             plugins.iter().filter_map(|(id, plugin)| match &plugin.standing {
@@ -112,9 +123,12 @@ impl Host {
         };
         let others =
             |own: &PluginId| names(late().map(|(id, _, manifest, _)| (id, manifest)).filter(|(id, _)| *id != own));
-        let (id, plugin, ..) =
-            late().min_by_key(|(id, _, manifest, size)| (depends_on(manifest, &others(id)), *size))?;
-        Some((id.clone(), plugin.entry.clone()))
+        let free = late().filter(|(id, _, manifest, _)| !depends_on(manifest, &others(id)));
+        let entry = |(id, plugin, ..): (&PluginId, &Plugin, _, _)| (id.clone(), plugin.entry.clone());
+        match free.min_by_key(|(_, _, _, size)| *size) {
+            Some(smallest) => vec![entry(smallest)],
+            None => late().map(entry).collect(),
+        }
     }
 
     /// Whether some plugin waits for the compiler.

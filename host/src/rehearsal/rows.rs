@@ -40,7 +40,7 @@ pub const STEPS: [Row; 39] = [
     row("restart", "restart", "the plugin ends and starts again; what it stores stays"),
     row("cut", "cut", "the connection breaks"),
     row("back", "back", "and is there again: what happened meanwhile comes then"),
-    row("and", "and garden/alice: hello", "it happens at once with the step above, before the plugin does anything"),
+    row("and", "and garden/alice: hello", "it happens at once with the step above, before the plugin acts"),
     row("kicks", "garden/alice kicks bot: spam", "the plugin's account is put out of the room"),
     row("bans", "garden/alice bans bot", "and cannot come back"),
     row("is", "garden is destroyed: moved", "the room is gone, and everybody is out of it"),

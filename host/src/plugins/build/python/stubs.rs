@@ -386,7 +386,7 @@ mod tests {
             ("archive", "    Permission: `archive.read`. It is read by `async for`, which raises what ended it.\n"),
             ("types", "    requesting: bool\n"),
             ("types", "    role: Role\n"),
-            ("rooms", "async def set_role(jid: str, nick: str, role: Role, reason: Optional[str] = ...) -> None:"),
+            ("rooms", "types.Occupant], nick: str, role: Role, reason: Optional[str] = ...) -> None:"),
             ("types", "    def rest(self) -> str:\n"),
             ("api", "async def send_iq(iq: Union[str, Element]) -> str:\n"),
         ] {
