@@ -2,6 +2,7 @@
 
 mod files;
 mod one_line;
+mod signals;
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +10,6 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
@@ -24,6 +24,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use files::{ConfigFile, Files};
 use one_line::OneLine;
+use signals::{Asked, Signals};
 
 use super::Ended;
 use super::place::{Place, is_own_house};
@@ -58,7 +59,8 @@ const WAITING_LINES: usize = 4_096;
 /// What `parlor run` takes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor run\n  parlor run --config /etc/parlor/parlor.toml --log-format journal\n  parlor run --set priority=5 --metrics 127.0.0.1:9100\n\nSignals:\n  SIGINT, SIGTERM   plugins say good-bye, then the accounts; a second one ends at once\n  SIGHUP            read the configuration and the policy again, and try accounts that have failed;\n                    a control socket that is gone is made anew\n\nNo connection is dropped by reading. Both are read again when they are written, too, unless the configuration says `watch = false`.\n\nExit codes: 0 stopped as asked, 1 failed, or the last account was cut and `auto_reconnect` is off, 2 wrong usage, 6 every account has failed for good, such as by a wrong password: starting again without a change is pointless, and may get the account locked out"
+    after_help = "Examples:\n  parlor run\n  parlor run --config /etc/parlor/parlor.toml --log-format journal\n  parlor run --set priority=5 --metrics 127.0.0.1:9100\n\nSignals:\n  SIGINT, SIGTERM   plugins say good-bye, then the accounts; a second one ends at once, but
+                    the same one within a second counts once, as `timeout` sends it\n  SIGHUP            read the configuration and the policy again, and try accounts that have failed;\n                    a control socket that is gone is made anew\n\nNo connection is dropped by reading. Both are read again when they are written, too, unless the configuration says `watch = false`.\n\nExit codes: 0 stopped as asked, 1 failed, or the last account was cut and `auto_reconnect` is off, 2 wrong usage, 6 every account has failed for good, such as by a wrong password: starting again without a change is pointless, and may get the account locked out"
 )]
 pub struct Run {
     #[command(flatten)]
@@ -346,55 +348,6 @@ where
             tracing::Level::DEBUG | tracing::Level::TRACE => "<7>",
         })?;
         self.0.format_event(context, writer, event)
-    }
-}
-
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
-    /// A hang-up was heard while something else was done.
-    hung_up: bool,
-}
-
-enum Asked {
-    Stop,
-    Reload,
-}
-
-impl Signals {
-    fn listen() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("signals cannot be listened to");
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hang_up: listen(SignalKind::hangup())?,
-            hung_up: false,
-        })
-    }
-
-    /// The next one, or one that came while nobody could do what it asks for.
-    async fn next(&mut self) -> Asked {
-        if std::mem::take(&mut self.hung_up) {
-            return Asked::Reload;
-        }
-        self.heard().await
-    }
-
-    async fn heard(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.interrupt.recv() => Asked::Stop,
-            _ = self.terminate.recv() => Asked::Stop,
-            _ = self.hang_up.recv() => Asked::Reload,
-        }
-    }
-
-    /// The next request to stop. A hang-up meanwhile is kept for [`next`](Self::next): what it is about was written after what is
-    /// being read now.
-    async fn stop(&mut self) {
-        while matches!(self.heard().await, Asked::Reload) {
-            self.hung_up = true;
-        }
     }
 }
 

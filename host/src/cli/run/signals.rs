@@ -1,0 +1,112 @@
+//! The signals that a host obeys, and which of them count.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
+
+/// The same signal within this time is one request: `timeout` and other programs send it to the process and to its group, so
+/// that it comes twice at once.
+const SAME: Duration = Duration::from_secs(1);
+
+/// The signals, as they come.
+pub(super) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+    /// A hang-up was heard while something else was done.
+    hung_up: bool,
+    requests: Requests,
+}
+
+/// A request that a signal makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Stop.
+    Stop,
+    /// Read the files again.
+    Reload,
+}
+
+impl Signals {
+    /// Hears them from now on.
+    pub(super) fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("signals cannot be listened to");
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hang_up: listen(SignalKind::hangup())?,
+            hung_up: false,
+            requests: Requests::default(),
+        })
+    }
+
+    /// The next request, or one that came while nobody could do what it asks for.
+    pub(super) async fn next(&mut self) -> Asked {
+        if std::mem::take(&mut self.hung_up) {
+            return Asked::Reload;
+        }
+        self.heard().await
+    }
+
+    async fn heard(&mut self) -> Asked {
+        loop {
+            let stop = tokio::select! {
+                _ = self.interrupt.recv() => Stop::Interrupt,
+                _ = self.terminate.recv() => Stop::Terminate,
+                _ = self.hang_up.recv() => return Asked::Reload,
+            };
+            if self.requests.is_new(stop, Instant::now()) {
+                return Asked::Stop;
+            }
+        }
+    }
+
+    /// The next request to stop. A hang-up meanwhile is kept for [`next`](Self::next): what it is about was written after what is
+    /// being read now.
+    pub(super) async fn stop(&mut self) {
+        while self.heard().await == Asked::Reload {
+            self.hung_up = true;
+        }
+    }
+}
+
+/// The two signals that ask a host to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    Interrupt,
+    Terminate,
+}
+
+/// The last request to stop, with which a later signal is compared.
+#[derive(Debug, Default)]
+struct Requests(Option<(Stop, Instant)>);
+
+impl Requests {
+    /// Whether this signal asks for something that the one before did not.
+    fn is_new(&mut self, stop: Stop, now: Instant) -> bool {
+        if self.0.is_some_and(|(last, at)| last == stop && now.duration_since(at) < SAME) {
+            return false;
+        }
+        self.0 = Some((stop, now));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_signal_within_a_second_counts_once() {
+        let mut requests = Requests::default();
+        let begin = Instant::now();
+        let mut at = |stop, milliseconds| requests.is_new(stop, begin + Duration::from_millis(milliseconds));
+        assert!(at(Stop::Terminate, 0));
+        assert!(!at(Stop::Terminate, 0) && !at(Stop::Terminate, 999), "`timeout` sends it twice");
+        assert!(at(Stop::Interrupt, 999), "another signal is another request");
+        assert!(!at(Stop::Interrupt, 1_500));
+        assert!(at(Stop::Interrupt, 1_999), "whoever asks again later means it");
+    }
+}
