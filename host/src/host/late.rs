@@ -79,27 +79,17 @@ impl Host {
     /// Compiles what a start left behind, one after the other, and starts each.
     async fn compile_late(&self) {
         let mut was_late = false;
-        loop {
-            let next = self.next_to_compile().await;
-            if next.is_empty() {
-                break;
-            }
+        while let Some((id, entry)) = self.next_to_compile().await {
             was_late = true;
             // Nobody waits for the compiler meanwhile: the owner may change the policy.
-            let mut loaded = BTreeMap::new();
-            for (id, entry) in next {
-                let result = self.load(&id, &entry).await;
-                loaded.insert(id, (entry, result));
-            }
+            let result = self.load(&id, &entry).await;
             let _changing = self.changing.lock().await;
-            {
+            let is_wanted = {
                 let plugins = self.plugins.lock().await;
-                loaded.retain(|id, (entry, _)| {
-                    plugins.get(id).is_some_and(|plugin| plugin.is_compiling() && plugin.entry == *entry)
-                });
-            }
-            if !loaded.is_empty() {
-                self.add_loaded(loaded).await;
+                plugins.get(&id).is_some_and(|plugin| plugin.is_compiling() && plugin.entry == entry)
+            };
+            if is_wanted {
+                self.add_loaded(BTreeMap::from([(id, (entry, result))])).await;
                 self.spread().await;
             }
         }
@@ -111,9 +101,8 @@ impl Host {
         }
     }
 
-    /// The smallest of those that wait for the compiler and for no other of them. Where all of them depend on one another, all: only
-    /// together do they show the circle for which they are refused.
-    async fn next_to_compile(&self) -> Vec<(PluginId, Entry)> {
+    /// The smallest of those that wait for the compiler and for no other of them. Of those that wait for one another, any.
+    async fn next_to_compile(&self) -> Option<(PluginId, Entry)> {
         let plugins = self.plugins.lock().await;
         let late = || {
             plugins.iter().filter_map(|(id, plugin)| match &plugin.standing {
@@ -123,12 +112,9 @@ impl Host {
         };
         let others =
             |own: &PluginId| names(late().map(|(id, _, manifest, _)| (id, manifest)).filter(|(id, _)| *id != own));
-        let free = late().filter(|(id, _, manifest, _)| !depends_on(manifest, &others(id)));
-        let entry = |(id, plugin, ..): (&PluginId, &Plugin, _, _)| (id.clone(), plugin.entry.clone());
-        match free.min_by_key(|(_, _, _, size)| *size) {
-            Some(smallest) => vec![entry(smallest)],
-            None => late().map(entry).collect(),
-        }
+        let (id, plugin, ..) =
+            late().min_by_key(|(id, _, manifest, size)| (depends_on(manifest, &others(id)), *size))?;
+        Some((id.clone(), plugin.entry.clone()))
     }
 
     /// Whether some plugin waits for the compiler.
