@@ -218,13 +218,13 @@ impl Deed {
             Self::ManyPromises => many_promises().await,
             Self::OpenCalls => open_calls().await,
             Self::Handles => {
-                for _ in 0..100_000 {
+                for _ in 0..10_000 {
                     spawn(async {
                         timers::sleep(Duration::from_hours(1)).await;
                         Ok(())
                     });
                 }
-                Ok("waits 100000 times".to_owned())
+                Ok("waits 10000 times".to_owned())
             }
             Self::TrapInFlight => trap_in_flight().await,
             Self::UnreadStreams => unread_streams().await,

@@ -103,7 +103,7 @@ impl Stub<'_> {
     fn module(&self) -> String {
         let mut out = String::from(
             "# The contract of parlor, made from `wit/`; a change here is lost.\n\
-             from dataclasses import dataclass\nfrom enum import Enum\nfrom typing import Any, List, Optional, Tuple, Union\n",
+             from dataclasses import dataclass\nfrom enum import Enum\nfrom typing import Any, List, Mapping, Optional, Sequence, Tuple, Union\n",
         );
         if self.interface.name.as_deref() != Some("types") {
             out.push_str("\nfrom . import types\n");
