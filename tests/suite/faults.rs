@@ -45,7 +45,6 @@ async fn what_waited_behind_a_cut_comes_when_it_is_over() {
     home.set_policy(&Policy::default().with("echo", echo)).unwrap();
     let mut host = home.start().unwrap();
     host.wait("account connected", &[], SOON).await.unwrap();
-    host.wait("plugin running", &[("plugin", "echo")], SOON).await.unwrap();
     let juliet = prosody.fresh_account("juliet").unwrap();
     let mut juliet = Client::login(&prosody.connector().unwrap(), &juliet, "balcony").await.unwrap();
     juliet.available().await.unwrap();

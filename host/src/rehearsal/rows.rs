@@ -52,7 +52,7 @@ pub const STEPS: [Row; 39] = [
     row(
         "answers:",
         "alice answers: <query xmlns='jabber:iq:version'><name>x</name></query>",
-        "what alice answers from now on when the plugin asks for this; else nothing is known there",
+        "alice answers this when the plugin asks for it, else nothing",
     ),
     row("restart", "restart host", "the host ends and starts again, and logs in anew"),
     row(

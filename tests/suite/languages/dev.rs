@@ -331,7 +331,6 @@ async fn who_works_on_an_account_that_a_host_is_on_is_told_that_both_answer() {
     home.set_policy(&Policy::default().with("echo", echo)).unwrap();
     let mut host = home.start().unwrap();
     host.wait_count("account connected", &[], 1, SOON).await.unwrap();
-    host.wait("plugin running", &[("plugin", "echo")], SOON).await.unwrap();
     let folder = Folder::new().unwrap();
     let mut terminal = at_terminal(&home, &plugin(&folder), &["--account", "main"]);
     terminal.sees("# the host that runs here is on account main, too, with echo: ", SOON).unwrap();
