@@ -24,14 +24,6 @@ const STEPS: &[Step] = &[
     ("set-up", || setup::prepare(Servers::Both)),
     ("formatting", || run("formatting", &mut workspace::cargo(["fmt", "--all", "--check"]), Output::Kept)),
     ("lints and programs", programs),
-    // The suite's own package asks for all features, and so does whatever is built beside it.
-    ("no features", || {
-        run(
-            "the host without features",
-            &mut workspace::linting_cargo(["check", "--package", "parlor", "--lib", "--bins"]),
-            Output::Shown,
-        )
-    }),
     ("unit tests", || tests("unit tests", &["test", "--workspace", "--lib", "--bins"], 4)),
     ("doc tests", || run("doc tests", &mut workspace::linting_cargo(["test", "--workspace", "--doc"]), Output::Shown)),
     ("plugins", build::plugins),
