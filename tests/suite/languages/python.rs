@@ -111,7 +111,7 @@ async fn stays_in_the_thread(house: &House) {
 /// What authors know from other programs: asyncio between handlers, tasks that live on, records, calls, stanzas, commands.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_python_does_what_its_author_expects_of_asyncio_and_of_the_sdk() {
-    does_as_expected("python", "63 passed, 0 failed\n").await;
+    does_as_expected("python", "64 passed, 0 failed\n").await;
 }
 
 /// Whoever waits for messages of an archive may have enough of it, and go on or not: nothing is left of what nobody reads.
