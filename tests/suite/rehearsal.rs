@@ -414,7 +414,7 @@ async fn people_in_rooms_are_what_a_test_says_they_are() {
         format!("alice: call {order}\n  to alice: done {what} (glob)\n")
     };
     let seen = |nick: &str, affiliation: &str, id: &str, address: &str, role: &str| {
-        let who = format!("\"affiliation\":\"{affiliation}\",\"jid\":{address},\"left\":*\"nick\":\"{nick}\"");
+        let who = format!("\"affiliation\":\"{affiliation}\",*\"jid\":{address},\"left\":*\"nick\":\"{nick}\"");
         let what = format!("\"previous-nick\":*,\"reason\":null,\"role\":\"{role}\"");
         format!("*{who},\"occupant-id\":{id},\"own\":false,{what}*")
     };

@@ -1,3 +1,5 @@
+//! Orders, turns, bounds and ends of the fair queue, and what a model of it says to any order of steps.
+
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

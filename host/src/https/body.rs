@@ -84,12 +84,8 @@ impl<S: AsyncRead + Unpin> Wire<S> {
 
     /// The body behind this head, of at most so many bytes.
     pub(crate) async fn body(&mut self, head: &Head, most: usize) -> Result<Vec<u8>, NoBody> {
-        let length = head.header("content-length").and_then(|length| length.parse::<u64>().ok());
-        if length.is_some_and(|length| length > most as u64) {
-            return Err(NoBody::TooLarge);
-        }
         let mut body = Vec::new();
-        self.each_part(head, |part| {
+        self.each_part(head, most as u64, |part| {
             if part.len() > most - body.len() {
                 return Err(NoBody::TooLarge);
             }
@@ -100,10 +96,11 @@ impl<S: AsyncRead + Unpin> Wire<S> {
         Ok(body)
     }
 
-    /// Gives the body behind this head part by part, as it comes, and none of it twice.
+    /// Gives the body behind this head part by part, as it comes, unless more than so many bytes are announced.
     pub(crate) async fn each_part(
         &mut self,
         head: &Head,
+        most: u64,
         mut take: impl FnMut(&[u8]) -> Result<(), NoBody>,
     ) -> Result<(), NoBody> {
         if let Some(encoding) = head.header("content-encoding").filter(|one| !one.eq_ignore_ascii_case("identity")) {
@@ -111,8 +108,11 @@ impl<S: AsyncRead + Unpin> Wire<S> {
         }
         let length = head.header("content-length").map(str::parse).transpose();
         let length = length.map_err(|_| "its length is no number".to_owned())?;
+        if length.is_some_and(|length| length > most) {
+            return Err(NoBody::TooLarge);
+        }
         match head.header("transfer-encoding") {
-            Some(coding) if coding.eq_ignore_ascii_case("chunked") => self.chunks(&mut take).await,
+            Some(coding) if coding.eq_ignore_ascii_case("chunked") => self.chunks(most, &mut take).await,
             Some(coding) => Err(NoBody::Compressed(coding.to_owned())),
             None => self.rest(length, &mut take).await,
         }
@@ -208,7 +208,11 @@ impl<S: AsyncRead + Unpin> Wire<S> {
     }
 
     /// A body in chunks (RFC 9112, section 7.1); what the headers behind them say is of no interest.
-    async fn chunks(&mut self, take: &mut impl FnMut(&[u8]) -> Result<(), NoBody>) -> Result<(), NoBody> {
+    async fn chunks(
+        &mut self,
+        mut left: u64,
+        take: &mut impl FnMut(&[u8]) -> Result<(), NoBody>,
+    ) -> Result<(), NoBody> {
         loop {
             let (line, size) = loop {
                 match httparse::parse_chunk_size(&self.bytes) {
@@ -225,6 +229,7 @@ impl<S: AsyncRead + Unpin> Wire<S> {
                 self.trailer().await?;
                 return Ok(());
             }
+            left = left.checked_sub(size).ok_or(NoBody::TooLarge)?;
             self.exactly(size, take).await?;
             while self.bytes.len() < 2 {
                 if !self.more().await? {
@@ -285,7 +290,7 @@ mod tests {
         assert!(rest("abc", Some(4), 10).await.is_err());
         assert_eq!(chunks("3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n", 5).await, Ok(b"abcde".to_vec()));
         assert_eq!(chunks("3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n", 5).await, Err(NoBody::TooLarge));
-        assert!(chunks("ffffffffffffffff\r\n", 5).await.is_err());
+        assert_eq!(chunks("ffffffffffffffff\r\n", 5).await, Err(NoBody::TooLarge));
         for bad in ["3\r\nabcd\r\n0\r\n\r\n", "3\r\nab", "x\r\n", "3\r\nabc\r\n", ""] {
             assert!(chunks(bad, 50).await.is_err(), "{bad:?}");
         }

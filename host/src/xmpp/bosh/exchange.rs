@@ -88,16 +88,14 @@ impl Line {
         let head = wire.head().await.map_err(cut)?;
         let answer = match head.status {
             200 => {
-                let length = head.header("content-length").and_then(|length| length.parse::<u64>().ok());
-                if length.is_some_and(|length| length > MOST_ON_THE_WAY) {
-                    return Err(self.failure(&format!("an answer has more than {MOST_ON_THE_WAY} bytes"), false));
-                }
                 let mut reading = Reading::default();
-                wire.each_part(&head, |part| reading.take(part)).await.map_err(|error| match error {
-                    NoBody::TooLarge => self.failure(&format!("an answer has more than {MOST} bytes"), false),
-                    NoBody::Compressed(_) => self.failure("it compresses what nobody asked it to", false),
-                    NoBody::Broken(cause) => cut(cause),
-                })?;
+                wire.each_part(&head, MOST_ON_THE_WAY, |part| reading.take(part)).await.map_err(
+                    |error| match error {
+                        NoBody::TooLarge => self.failure(&format!("an answer has more than {MOST} bytes"), false),
+                        NoBody::Compressed(_) => self.failure("it compresses what nobody asked it to", false),
+                        NoBody::Broken(cause) => cut(cause),
+                    },
+                )?;
                 let text =
                     String::from_utf8(reading.finish()).map_err(|_| self.failure("its answer is no text", false))?;
                 Answer::read(&text).map_err(|error| match error {
