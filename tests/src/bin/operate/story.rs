@@ -91,14 +91,10 @@ impl Story {
         self.host.as_ref().context("no host runs")
     }
 
-    /// Starts the host, and waits until it is connected and a plugin runs, if there is one: the log-in does not wait for the compiler.
+    /// Starts the host, and waits until it is connected.
     pub(crate) async fn start(&mut self) -> Result<()> {
         let host = self.home.start()?;
         host.wait_count("account connected", &[], 1, SOON).await?;
-        let policy = std::fs::read_to_string(self.home.path().join("plugins.toml")).unwrap_or_default();
-        if policy.contains("[plugin.") {
-            host.wait_count("plugin running", &[], 1, SOON).await?;
-        }
         self.host = Some(host);
         Ok(())
     }
