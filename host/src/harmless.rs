@@ -3,12 +3,13 @@
 /// The text as one line that moves no cursor and reads in one direction, whatever was written; cut after so many bytes.
 pub(crate) fn harmless(text: &str, longest: usize) -> String {
     let mut line = String::with_capacity(text.len().min(longest));
+    let mut reader = Reader::default();
     for one in text.chars() {
         if line.len() >= longest {
             line.push('…');
             break;
         }
-        if is_harmful(one) {
+        if reader.is_harmful(one) {
             line.extend(one.escape_unicode());
         } else {
             line.push(one);
@@ -17,15 +18,50 @@ pub(crate) fn harmless(text: &str, longest: usize) -> String {
     line
 }
 
+/// Whether anything in the text would be escaped.
+pub(crate) fn has_harmful(text: &str) -> bool {
+    let mut reader = Reader::default();
+    text.chars().any(|one| reader.is_harmful(one))
+}
+
 /// The text as one word for a shell, which finds nothing in it to obey: a resource may have anything.
 pub(crate) fn shell_word(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(&byte);
     if text.bytes().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
-/// Whether a character ends a line, moves a cursor, turns around what follows or hides in it.
-pub(crate) fn is_harmful(one: char) -> bool {
-    one.is_control() || is_direction(one) || is_hidden(one) || matches!(one, '\u{2028}' | '\u{2029}')
+/// Reads a text character by character. Whether a joiner, a selector or a tag is harmless depends on what it stands behind.
+#[derive(Debug, Default)]
+pub(crate) struct Reader {
+    /// The character before, unless it was harmful.
+    before: Option<char>,
+}
+
+impl Reader {
+    /// Whether the next character ends a line, moves a cursor, turns around what follows, or hides.
+    pub(crate) fn is_harmful(&mut self, one: char) -> bool {
+        let is_harmful =
+            one.is_control() || is_direction(one) || matches!(one, '\u{2028}' | '\u{2029}') || self.hides(one);
+        self.before = Some(one).filter(|_| !is_harmful);
+        is_harmful
+    }
+
+    /// Whether it takes up no room, so that two words with and without it look alike. Persian, many emoji and some flags are written
+    /// with characters of that kind, which are let through there and nowhere else.
+    fn hides(&self, one: char) -> bool {
+        let behind = |is: fn(char) -> bool| self.before.is_some_and(is);
+        match one {
+            // The joiners: between letters of scripts that are joined, and within emoji.
+            '\u{200c}' | '\u{200d}' => !behind(|before| before >= '\u{600}'),
+            // The selectors, behind signs that have several forms.
+            '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' => {
+                !behind(|before| before >= '\u{2000}' || matches!(before, '0'..='9' | '#' | '*' | '©' | '®'))
+            }
+            // The tags that name the flag of a region.
+            '\u{e0020}'..='\u{e007f}' => !behind(|before| matches!(before, '\u{1f3f4}' | '\u{e0020}'..='\u{e007e}')),
+            _ => is_invisible(one),
+        }
+    }
 }
 
 /// Characters that change the direction of what follows.
@@ -33,18 +69,26 @@ fn is_direction(one: char) -> bool {
     matches!(one, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Format characters that take up no room, so that two words with and without them look alike. The two joiners, U+200C and
-/// U+200D, and the tags from U+E0020 on are none of them: Persian, many emoji and some flags are written with them.
-fn is_hidden(one: char) -> bool {
+/// Characters that show nothing: those that Unicode calls `Default_Ignorable_Code_Point` (`DerivedCoreProperties.txt`), but for those
+/// that count where they stand; the annotations; and the blank of Braille.
+fn is_invisible(one: char) -> bool {
     matches!(
         one,
         '\u{ad}'
-            | '\u{180e}'
+            | '\u{34f}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
             | '\u{200b}'
-            | '\u{2060}'..='\u{2064}'
-            | '\u{206a}'..='\u{206f}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{2800}'
+            | '\u{3164}'
             | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
     )
 }
 
@@ -63,9 +107,47 @@ mod tests {
     fn what_takes_up_no_room_is_shown_where_nobody_writes_with_it() {
         assert_eq!(harmless("pay\u{200b}pal\u{feff}", 99), "pay\\u{200b}pal\\u{feff}");
         assert_eq!(harmless("\u{2060}a\u{ad}", 99), "\\u{2060}a\\u{ad}");
-        for written in ["می\u{200c}خواهم", "👩\u{200d}💻", "❤\u{fe0f}"] {
+        let flag = "\u{1f3f4}\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}";
+        for written in
+            ["می\u{200c}خواهم", "👩\u{200d}💻", "❤\u{fe0f}", "❤\u{fe0f}\u{200d}🔥", "1\u{fe0f}\u{20e3}", flag]
+        {
             assert_eq!(harmless(written, 99), written);
         }
+    }
+
+    #[test]
+    fn no_two_names_look_alike_by_a_sign_that_nobody_sees() {
+        for sign in [
+            '\u{3164}',
+            '\u{2800}',
+            '\u{115f}',
+            '\u{1160}',
+            '\u{34f}',
+            '\u{ffa0}',
+            '\u{17b4}',
+            '\u{17b5}',
+            '\u{180e}',
+            '\u{200b}',
+            '\u{200c}',
+            '\u{200d}',
+            '\u{2061}',
+            '\u{206a}',
+            '\u{fe0f}',
+            '\u{feff}',
+            '\u{fff9}',
+            '\u{1d173}',
+            '\u{e0001}',
+            '\u{e0041}',
+            '\u{e0100}',
+            '\u{61c}',
+            '\u{202e}',
+            '\u{2066}',
+        ] {
+            let name = format!("ec{sign}ho");
+            assert!(has_harmful(&name), "{}", sign.escape_unicode());
+            assert_eq!(harmless(&name, 99), format!("ec{}ho", sign.escape_unicode()));
+        }
+        assert!(!has_harmful("größe ✓ 日本語 한국어"));
     }
 
     #[test]

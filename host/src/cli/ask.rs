@@ -5,6 +5,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Stdin, Stdout, Write as _};
 use rustix::process::{Signal, kill_current_process_group};
 
 use super::modes::Without;
+use super::show::for_terminal;
 
 /// A terminal with somebody who can answer.
 #[derive(Debug)]
@@ -68,7 +69,7 @@ impl Terminal {
 
     fn prompt(&self, question: &str) -> io::Result<()> {
         let mut out = self.output.lock();
-        write!(out, "{question} ")?;
+        write!(out, "{} ", for_terminal(question))?;
         out.flush()
     }
 

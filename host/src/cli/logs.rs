@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 
 use super::Ended;
 use super::place::{self, Place};
-use super::show::{Mark, Put as _, marked};
+use super::show::{Mark, Put as _, for_terminal, marked, moment, plain_json};
 use crate::control::client::ClientError;
 use crate::control::lines::SAYS;
 use crate::control::views::Line;
@@ -16,7 +16,7 @@ use crate::rehearsal::as_said;
 /// What `parlor logs` takes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The host keeps its last ten thousand lines. Control characters are shown and not obeyed; where a plugin logs several lines at once, those after the first are indented.\n\nExamples:\n  parlor logs                       the last lines\n  parlor logs echo -f               those about echo, as they come\n  parlor logs --level warn -n 20    the last 20 warnings and errors\n  parlor logs --json | jq .message  for programs, one object a line\n\nExit codes: 0 done, 4 no host runs, or it has stopped, 1 failed, 2 wrong usage"
+    after_help = "The host keeps the last ten thousand lines since its start; earlier ones are where its standard error goes, for a service in the journal (`journalctl -u parlor`). Control characters are shown and not obeyed; where a plugin logs several lines at once, those after the first are indented.\n\nExamples:\n  parlor logs                       the last lines\n  parlor logs echo -f               those about echo, as they come\n  parlor logs --level warn -n 20    the last 20 warnings and errors\n  parlor logs --json | jq .message  for programs, one object a line\n\nExit codes: 0 done, 4 no host runs, or it has stopped, 1 failed, 2 wrong usage"
 )]
 pub struct LogsArgs {
     /// Only lines about this plugin.
@@ -82,7 +82,7 @@ impl LogsArgs {
                 Err(ClientError::Broken(_)) if self.follow => break,
                 line => line?,
             };
-            let text = if self.json { serde_json::to_string(&line)? } else { show(&line) };
+            let text = if self.json { plain_json(&serde_json::to_string(&line)?) } else { for_terminal(&show(&line)) };
             writeln!(io::stdout().lock(), "{text}").context("standard output")?;
         }
         if !self.follow {
@@ -111,7 +111,7 @@ fn show(line: &Line) -> String {
         _ => marked(&level, Mark::Dim),
     };
     // To the second; the rest is for programs.
-    let at = line.at.split('.').next().unwrap_or_default();
+    let at = moment(&line.at);
     let who = match (line.fields.get("plugin"), line.fields.get("account")) {
         (Some(plugin), Some(account)) => format!("{plugin}@{account} "),
         (Some(one), None) | (None, Some(one)) => format!("{one} "),
@@ -123,7 +123,7 @@ fn show(line: &Line) -> String {
     } else {
         line.message.clone()
     };
-    let mut text = format!("{} {level} {who}{said}", marked(at, Mark::Dim));
+    let mut text = format!("{} {level} {who}{said}", marked(&at, Mark::Dim));
     for (name, value) in line.fields.iter().filter(|(name, _)| !["plugin", "account"].contains(&name.as_str())) {
         text.put(format_args!(" {}{value}", marked(&format!("{name}="), Mark::Dim)));
     }
@@ -153,12 +153,12 @@ mod tests {
     #[test]
     fn further_lines_of_what_a_plugin_said_are_indented_and_nothing_else_is_obeyed() {
         let said = "it went wrong\\u{a}    at lost\\u{a}\\u{a}2026-01-01T12:00:00 ERROR echo \\u{1b}[2J";
-        let expected = "2026-01-01T12:00:00 ERROR echo says: it went wrong\n        at lost\n    \n    \
+        let expected = "2026-01-01T12:00:00Z ERROR echo says: it went wrong\n        at lost\n    \n    \
                         2026-01-01T12:00:00 ERROR echo \\u{1b}[2J";
         let text = shown(&line(SAYS, said));
         assert_eq!(text, expected);
         assert!(text.lines().skip(1).all(|line| line.starts_with("    ")), "{text}");
         // What the host says is one line.
-        assert_eq!(shown(&line("parlor::host", "of a\\u{a}b")), "2026-01-01T12:00:00 ERROR echo of a\\u{a}b");
+        assert_eq!(shown(&line("parlor::host", "of a\\u{a}b")), "2026-01-01T12:00:00Z ERROR echo of a\\u{a}b");
     }
 }

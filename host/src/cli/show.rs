@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::is_closed_pipe;
-use crate::harmless::harmless;
+use crate::harmless::{Reader, harmless};
 use crate::permissions::Risk;
 
 /// Adding what is formatted to a text.
@@ -24,10 +24,33 @@ impl Put for String {
     }
 }
 
+/// The marks that commands make themselves.
+const MARKS: [&str; 5] = ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m"];
+
+/// A text for a terminal, which obeys nothing in it but line ends and the marks of [`marked`]: whatever a file is called, a manifest
+/// says or a peer writes.
+pub(super) fn for_terminal(text: &str) -> String {
+    text.split('\n').map(one_line).collect::<Vec<_>>().join("\n")
+}
+
+/// The same of what stands on one line.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\x1b') {
+        line.push_str(&harmless(&rest[..at], usize::MAX));
+        let mark = MARKS.iter().find(|mark| rest[at..].starts_with(**mark));
+        let end = at + mark.map_or(1, |mark| mark.len());
+        line.push_str(&mark.map_or_else(|| harmless(&rest[at..end], usize::MAX), ToString::to_string));
+        rest = &rest[end..];
+    }
+    line + &harmless(rest, usize::MAX)
+}
+
 /// Prints a text and a line's end. Whoever has read enough and left keeps nothing from being done, or from being told by the
 /// exit code.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
-    match writeln!(io::stdout().lock(), "{}", text.trim_end()) {
+    match writeln!(io::stdout().lock(), "{}", for_terminal(text.trim_end())) {
         Err(error) if is_closed_pipe(&error) => Ok(()),
         written => written.context("standard output"),
     }
@@ -40,11 +63,30 @@ pub(super) fn harmless_lines(text: &str) -> String {
 
 /// Prints a value as JSON, for programs.
 pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    print(&serde_json::to_string_pretty(value)?)
+    print(&plain_json(&serde_json::to_string_pretty(value)?))
+}
+
+/// JSON that says the same without a character that a terminal obeys or nobody sees: its strings may have escapes in their place.
+pub(super) fn plain_json(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    let mut reader = Reader::default();
+    for one in json.chars() {
+        if one != '\n' && reader.is_harmful(one) {
+            for unit in one.encode_utf16(&mut [0; 2]) {
+                text.put(format_args!("\\u{unit:04x}"));
+            }
+        } else {
+            text.push(one);
+        }
+    }
+    text
 }
 
 /// Columns under their heads, each as wide as its widest cell; the last one runs free.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    // Before they are measured, and also what would end a line.
+    let rows: Vec<Vec<_>> =
+        rows.iter().map(|row| row.iter().map(|cell| harmless(cell, usize::MAX)).collect()).collect();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
         cells.chain(head.get(column).map(|cell| cell.len())).max().unwrap_or(0)
@@ -52,7 +94,7 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let widths: Vec<_> = (0..head.len()).map(width).collect();
     let mut text = String::new();
     let head: Vec<_> = head.iter().map(ToString::to_string).collect();
-    for row in std::iter::once(&head).chain(rows) {
+    for row in std::iter::once(&head).chain(&rows) {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
             line.put(format_args!("{cell:width$}  "));
@@ -84,6 +126,17 @@ pub(super) fn span(seconds: u64) -> String {
         () if hours > 0 => format!("{hours} h {} min", minutes % 60),
         () if minutes > 0 => format!("{minutes} min {} s", seconds % 60),
         () => format!("{seconds} s"),
+    }
+}
+
+/// A moment to the second, as RFC 3339 writes it: what is cut off is the fraction, not the zone.
+pub(super) fn moment(at: &str) -> String {
+    match at.split_once('.') {
+        Some((seconds, fraction)) => {
+            let zone = fraction.trim_start_matches(|digit: char| digit.is_ascii_digit());
+            format!("{seconds}{zone}")
+        }
+        None => at.to_owned(),
     }
 }
 
@@ -150,10 +203,30 @@ mod tests {
     }
 
     #[test]
+    fn nothing_that_a_stranger_wrote_is_obeyed() {
+        let wild = "a\x1b[2Jb\u{202e}c\u{3164}d\r";
+        let escaped = "a\\u{1b}[2Jb\\u{202e}c\\u{3164}d\\u{d}";
+        assert_eq!(for_terminal(&format!("{wild}\n{wild}")), format!("{escaped}\n{escaped}"));
+        assert_eq!(for_terminal("\x1b[1mecho\x1b[0m: \x1b[33myes\x1b[0m"), "\x1b[1mecho\x1b[0m: \x1b[33myes\x1b[0m");
+        let cell = "plugins/\x1b[31m\nPLUGIN  fake".to_owned();
+        assert_eq!(table(&["SOURCE"], &[vec![cell]]), "SOURCE\nplugins/\\u{1b}[31m\\u{a}PLUGIN  fake\n");
+        let json = plain_json(&serde_json::to_string_pretty(&[wild, "\u{e0041}", "größe"]).unwrap());
+        assert!(!json.contains(['\x1b', '\u{202e}', '\u{3164}', '\u{e0041}']), "{json}");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [wild, "\u{e0041}", "größe"]);
+    }
+
+    #[test]
     fn colours_are_for_terminals_that_have_them_and_owners_who_want_them() {
         let has = |name: &'static str, value: &'static str| has_colours(|asked| (asked == name).then(|| value.into()));
         assert!(has("TERM", "xterm") && has("NO_COLOR", "") && has("NEITHER", "1"));
         assert!(!has("TERM", "dumb") && !has("NO_COLOR", "1"));
+    }
+
+    #[test]
+    fn a_moment_keeps_its_zone() {
+        assert_eq!(moment("2026-11-20T06:24:00.123456Z"), "2026-11-20T06:24:00Z");
+        assert_eq!(moment("2026-11-20T06:24:00.5+01:00"), "2026-11-20T06:24:00+01:00");
+        assert_eq!(moment("2026-11-20T06:24:00Z"), "2026-11-20T06:24:00Z");
     }
 
     #[test]

@@ -34,6 +34,7 @@ use super::source::{Downloaded, LogIn, Source};
 use super::store::{self, Unfit};
 use crate::atomic::{folder_of, make_private_folder};
 use crate::config::{AccountName, Config};
+use crate::harmless::{harmless, has_harmful};
 use crate::https::Url;
 use crate::nearest::nearest;
 use crate::permissions::{Grants, Permission, Scope};
@@ -214,12 +215,17 @@ impl<'c> Desk<'c> {
         let whole = lies.map_or_else(|| path.to_owned(), |(folder, name)| folder.join(name));
         let folder = folder_of(&self.config.plugins).canonicalize().unwrap_or_default();
         let source = whole.strip_prefix(&folder).unwrap_or(&whole);
-        source.to_str().map(str::to_owned).ok_or_else(|| {
+        let cannot = |why: &str| {
+            let path = harmless(&path.display().to_string(), usize::MAX);
             DeskError::Decision(format!(
-                "the path {} cannot be written into plugins.toml: it is not UTF-8",
-                path.display()
+                "the path {path} cannot be written into plugins.toml: {why}; rename the file or its folder"
             ))
-        })
+        };
+        let source = source.to_str().ok_or_else(|| cannot("it is not UTF-8"))?;
+        if has_harmful(source) {
+            return Err(cannot("it has a control character, or one that nobody sees"));
+        }
+        Ok(source.to_owned())
     }
 
     /// What could be wrong with a new id, before anybody is asked anything. `sure`: the owner chose the id himself.

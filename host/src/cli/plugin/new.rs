@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
 use crate::atomic::folder_of;
+use crate::cli::show::for_terminal;
 use crate::plugins::{PluginId, build};
 
 /// What it is called, and in which language it is written.
@@ -83,7 +84,7 @@ impl NewArgs {
         let folder = self.r#in.join(self.name.as_str());
         make(&folder, self.name.as_str(), self.lang.template())?;
         let text = format!("{}\n  next: cd {} && parlor plugin build", folder.display(), folder.display());
-        writeln!(io::stdout().lock(), "{text}").context("standard output")
+        writeln!(io::stdout().lock(), "{}", for_terminal(&text)).context("standard output")
     }
 }
 

@@ -281,7 +281,7 @@ fn unchanged(id: &PluginId, offer: &Offer, how: &How<'_>) -> anyhow::Result<Outc
     let newer = how.asked.and_then(|(source, login)| source.newer(version, login));
     let source = how.asked.map_or_else(|| offer.source.clone(), |(source, _)| source.to_string());
     if !how.json {
-        let mut text = format!("{source} still gives {id} {version}");
+        let mut text = format!("{} still gives {id} {version}", harmless(&source, usize::MAX));
         if let Some(all @ [(_, newest), ..]) = newer.as_deref() {
             let versions = all.iter().map(|(version, _)| version.to_string()).collect::<Vec<_>>().join(", ");
             text.put(format_args!(

@@ -5,7 +5,7 @@ use std::fmt;
 
 use tracing_subscriber::fmt::format::Writer;
 
-use crate::harmless::is_harmful;
+use crate::harmless::Reader;
 
 /// How long a line may be, in bytes; what is longer is cut.
 const LONGEST: usize = 128 << 10;
@@ -13,6 +13,7 @@ const LONGEST: usize = 128 << 10;
 /// A line while it is written.
 pub(super) struct OneLine<'w> {
     to: Writer<'w>,
+    reader: Reader,
     /// Escapes are let through, since colours are made of them. Nothing that comes as XML has any.
     has_colours: bool,
     /// A line's end came, which is one only if nothing follows.
@@ -24,7 +25,7 @@ pub(super) struct OneLine<'w> {
 impl<'w> OneLine<'w> {
     /// Nothing is written yet.
     pub(super) fn begin(to: Writer<'w>, has_colours: bool) -> Self {
-        Self { to, has_colours, is_over: false, left: LONGEST }
+        Self { to, reader: Reader::default(), has_colours, is_over: false, left: LONGEST }
     }
 
     /// That was all.
@@ -33,7 +34,7 @@ impl<'w> OneLine<'w> {
     }
 
     fn put(&mut self, one: char) -> fmt::Result {
-        if is_harmful(one) && !(self.has_colours && one == '\x1b') {
+        if self.reader.is_harmful(one) && !(self.has_colours && one == '\x1b') {
             write!(self.to, "{}", one.escape_unicode())
         } else {
             self.to.write_char(one)
