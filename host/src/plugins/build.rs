@@ -10,6 +10,7 @@ mod environment;
 mod events;
 mod fresh;
 mod go;
+mod hooks;
 mod javascript;
 mod kept;
 mod names;
@@ -32,6 +33,7 @@ use wasm_metadata::Producers;
 
 pub use self::fresh::is_no_source;
 use self::fresh::{Sources, alone_in};
+pub use self::hooks::Hooks;
 use super::Traces;
 use super::admission::{undeclared, unused};
 use super::component::{Examined, MAX_BYTES, SERVED, examine, serves};

@@ -22,6 +22,64 @@ async fn state(home: &Home) -> String {
     json["plugins"][0]["state"].as_str().unwrap_or_default().to_owned()
 }
 
+/// Whatever a stranger called the file that he gives away.
+#[tokio::test]
+async fn the_name_of_a_file_moves_no_cursor_and_hides_nothing() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let bytes = built("echo").unwrap().bytes().unwrap();
+    let wild = ['\u{1b}', '\r', '\u{3164}', '\u{202e}'];
+    let tame = |finished: &parlor_tests::host::Finished| {
+        assert!(!finished.stdout.contains(wild) && !finished.stderr.contains(wild), "{finished:?}");
+    };
+    for name in ["a\nPLUGIN.wasm", "a\u{1b}[2Jb.wasm", "ec\u{3164}ho.wasm", "a\u{202e}b.wasm"] {
+        std::fs::write(home.path().join(name), &bytes).unwrap();
+        let refused = ended(home.run(&["plugin", "add", name, "--yes", "--grant-all"]).await.unwrap(), 1);
+        let says = "cannot be written into plugins.toml: it has a control character, or one that nobody sees";
+        assert!(refused.stderr.contains(says), "{refused:?}");
+        tame(&refused);
+        assert!(!policy(&home).contains("[plugin."), "{}", policy(&home));
+    }
+    // One that somebody wrote by hand.
+    let digest = parlor::plugins::id::Digest::of(&bytes);
+    let source = "a\\nPLUGIN  VERSION\\u001b[2J\\r\\u3164\\u202e.wasm";
+    home.write("plugins.toml", &format!("[plugin.echo]\nsource = \"{source}\"\ndigest = \"{digest}\"\n")).unwrap();
+    std::fs::write(home.path().join("a\nPLUGIN  VERSION\u{1b}[2J\r\u{3164}\u{202e}.wasm"), &bytes).unwrap();
+    for (command, code) in [
+        (&["plugin", "list"][..], 0),
+        (&["plugin", "list", "--json"][..], 0),
+        (&["plugin", "update", "echo", "--check"][..], 0),
+        (&["plugin", "inspect", "echo"][..], 0),
+        (&["status", "--json"][..], 4),
+    ] {
+        let shown = ended(home.run(command).await.unwrap(), code);
+        tame(&shown);
+        assert!(!shown.stdout.lines().any(|line| line.starts_with("PLUGIN  VERSION\\u")), "{shown:?}");
+    }
+    // Nobody is stuck with it.
+    ended(home.run(&["plugin", "disable", "echo"]).await.unwrap(), 0);
+    ended(home.run(&["plugin", "remove", "echo", "--yes"]).await.unwrap(), 0);
+}
+
+/// Cargo runs a build script before anything is within a sandbox.
+#[tokio::test]
+async fn a_folder_that_runs_code_of_its_author_is_not_built_unasked() {
+    let home = Home::new().unwrap();
+    home.write("stranger/Cargo.toml", "[package]\nname = \"stranger\"\nversion = \"0.1.0\"\n").unwrap();
+    home.write("stranger/build.rs", "fn main() { panic!() }\n").unwrap();
+    for command in ["build", "test"] {
+        let refused = ended(home.run(&["plugin", command, "stranger"]).await.unwrap(), 3);
+        assert!(
+            refused.stderr.contains("to build stranger runs build.rs as you, outside of any sandbox"),
+            "{refused:?}"
+        );
+        assert!(refused.stderr.ends_with("read that first, and give --trust to go on\n"), "{refused:?}");
+        // It is built then, as far as it goes.
+        let tried = ended(home.run(&["plugin", command, "stranger", "--trust"]).await.unwrap(), 1);
+        assert!(tried.stderr.contains("has no plugin.toml"), "{tried:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_policy_that_is_broken_or_newer_changes_nothing_and_names_its_place() {
     let (home, bot) = home().await;

@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 
+use super::trust;
+use crate::cli::show::{for_terminal, plain_json};
 use crate::plugins::Traces;
 use crate::plugins::build::{self, Built};
 
 /// What to build, and how to say that it was.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor plugin build                          the folder that you are in\n  parlor plugin build parrot -o parrot.wasm\n\nExit codes: 0 built, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor plugin build                          the folder that you are in\n  parlor plugin build parrot -o parrot.wasm\n\nExit codes: 0 built, 3 not agreed to run what it brings along, 1 failed, 2 wrong usage"
 )]
 pub struct BuildArgs {
     /// The plugin's folder, with plugin.toml, and Cargo.toml (Rust), plugin.py (Python), plugin.js or plugin.ts, go.mod (Go), or plugin.c
@@ -21,6 +23,9 @@ pub struct BuildArgs {
     /// The file to write [default: target/plugins/<package>.wasm for Rust, else <name>.wasm in the folder]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Build it although code of its author then runs here as you, such as a build.rs; without asking
+    #[arg(long)]
+    trust: bool,
     /// Say what was built as JSON
     #[arg(long)]
     json: bool,
@@ -29,10 +34,11 @@ pub struct BuildArgs {
 impl BuildArgs {
     /// Builds it, and says what came out.
     pub fn run(&self) -> anyhow::Result<()> {
+        trust::check(&self.folder, self.trust, self.json)?;
         let (folder, output) = (self.folder.clone(), self.output.clone());
         let built = build::build(&build::Request { folder, output, traces: Traces::Functions })?;
         warn(&built.warnings)?;
-        let text = if self.json { serde_json::to_string(&built)? } else { report(&built) };
+        let text = if self.json { plain_json(&serde_json::to_string(&built)?) } else { for_terminal(&report(&built)) };
         writeln!(io::stdout().lock(), "{text}").context("standard output")
     }
 }
@@ -41,7 +47,7 @@ impl BuildArgs {
 pub(super) fn warn(warnings: &[String]) -> anyhow::Result<()> {
     warnings
         .iter()
-        .try_for_each(|warning| writeln!(io::stderr().lock(), "warning: {warning}"))
+        .try_for_each(|warning| writeln!(io::stderr().lock(), "{}", for_terminal(&format!("warning: {warning}"))))
         .context("standard error")
 }
 

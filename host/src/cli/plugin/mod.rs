@@ -11,6 +11,7 @@ mod inspect;
 mod list;
 mod new;
 mod test;
+mod trust;
 mod update;
 mod workshop;
 

@@ -9,6 +9,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::build::warn;
+use super::trust;
 use super::workshop::Workshop;
 use crate::atomic::{self, Readers};
 use crate::cli::show::harmless_lines;
@@ -39,6 +40,9 @@ pub struct TestArgs {
     /// Where the tests are [default: tests beside plugin.toml, or beside the file]
     #[arg(long, value_name = "DIR")]
     tests: Option<PathBuf>,
+    /// Build it although code of its author then runs here as you, such as a build.rs; without asking
+    #[arg(long)]
+    trust: bool,
     /// Say how it went as JSON
     #[arg(long)]
     json: bool,
@@ -65,7 +69,7 @@ Examples:
   parlor plugin test -f remind --json        some of the tests, for programs
   parlor plugin test --update                write down what was seen, and look at the difference
 
-Exit codes: 0 all passed, 1 some did not, or could not be tried.";
+Exit codes: 0 all passed, 1 some did not, or could not be tried, 3 not agreed to run what the folder brings along.";
 
 /// The language of tests.
 fn help() -> String {
@@ -84,6 +88,9 @@ impl TestArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         if !self.plugin.exists() {
             bail!("there is no {}: name a plugin's folder, or its file", self.plugin.display());
+        }
+        if self.plugin.is_dir() {
+            trust::check(&self.plugin, self.trust, self.json)?;
         }
         let file = if self.plugin.is_dir() { build::fresh(&self.plugin)? } else { self.plugin.clone() };
         let folder = self.tests.clone().unwrap_or_else(|| {
@@ -199,6 +206,7 @@ mod tests {
             filter: filter.iter().map(|part| (*part).to_owned()).collect(),
             update: false,
             tests: None,
+            trust: false,
             json: false,
         };
         assert!(arguments(&[]).wants("tests/a.chat", "it answers"));

@@ -16,6 +16,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::trust;
 use crate::config::AccountName;
 use session::Session;
 
@@ -35,11 +36,15 @@ pub struct DevArgs {
     /// The configuration that has the account
     #[arg(long, value_name = "FILE", default_value = "parlor.toml", env = "PARLOR_CONFIG")]
     config: PathBuf,
+    /// Build it although code of its author then runs here as you, such as a build.rs; without asking
+    #[arg(long)]
+    trust: bool,
 }
 
 impl DevArgs {
     /// Works on it until somebody leaves.
     pub fn run(&self) -> anyhow::Result<()> {
+        trust::check(&self.folder, self.trust, false)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.context("the runtime cannot start")?;
         let result = runtime.block_on(self.work());
