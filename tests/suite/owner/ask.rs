@@ -55,6 +55,40 @@ async fn yes_grants_all_but_asks_again_for_what_is_of_high_risk() {
 }
 
 #[tokio::test]
+async fn a_grant_of_high_risk_is_asked_about_and_needs_a_word_in_scripts() {
+    let home = prepared().await;
+    let add = [
+        "plugin",
+        "add",
+        "echo.wasm",
+        "--yes",
+        "--grant",
+        "messages.read",
+        "--grant",
+        "messages.send",
+        "--grant",
+        "rooms.send",
+    ];
+    super::ended(home.run(&add).await.unwrap(), 0);
+    let wish = ["plugin", "grant", "echo", "stanza.send"];
+    let refused = super::ended(home.run(&wish).await.unwrap(), 3);
+    assert!(refused.stderr.starts_with("parlor: stanza.send is of high risk ("), "{refused:?}");
+    assert!(refused.stderr.ends_with("give --yes to grant stanza.send for message, as it asks\n"), "{refused:?}");
+    for (answer, code) in [("n", 3), ("y", 0)] {
+        assert!(!grants(&home).unwrap().contains_key("stanza.send"));
+        let mut terminal = at_terminal(&home, &wish);
+        terminal.sees("Grant echo stanza.send for message, as it asks? [y/N]", SOON).unwrap();
+        terminal.types(answer).unwrap();
+        let (ended, screen) = terminal.ended(SOON).unwrap();
+        assert_eq!(ended, Some(code), "{screen}");
+    }
+    assert!(grants(&home).unwrap().contains_key("stanza.send"));
+    super::ended(home.run(&["plugin", "revoke", "echo", "stanza.send"]).await.unwrap(), 0);
+    let granted = super::ended(home.run(&[&wish[..], &["--yes"]].concat()).await.unwrap(), 0);
+    assert!(granted.stdout.starts_with("echo is granted stanza.send for message, as it asks; "), "{granted:?}");
+}
+
+#[tokio::test]
 async fn each_can_be_decided_by_itself_and_for_whom() {
     let home = prepared().await;
     let mut terminal = at_terminal(&home, &["plugin", "add", "echo.wasm"]);

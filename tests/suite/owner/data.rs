@@ -43,7 +43,9 @@ async fn what_is_imported_is_listed_and_exported_again() {
     // What a plugin that was removed has kept stays, unless it is to go.
     let unasked = ended(home.run(&["plugin", "remove", "echo"]).await.unwrap(), 3);
     assert!(unasked.stderr.contains("give --yes to remove echo, with its grants"), "{unasked:?}");
-    ended(home.run(&["plugin", "remove", "echo", "--yes"]).await.unwrap(), 0);
+    let removed = ended(home.run(&["plugin", "remove", "echo", "--yes"]).await.unwrap(), 0);
+    let says = "echo is removed; what it kept stays, and `parlor plugin remove echo --with-data` removes that, too; ";
+    assert!(removed.stdout.starts_with(says), "{removed:?}");
     assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout.lines().count(), 4);
     let added = ended(home.run(&["plugin", "add", "echo.wasm", "--yes", "--grant-all"]).await.unwrap(), 0);
     assert!(added.stdout.contains("what an earlier plugin called echo kept (4 entries)"), "{added:?}");

@@ -169,6 +169,7 @@ async fn a_grant_and_its_end_count_at_once_on_the_running_plugin() {
     assert_eq!(state(&home, "echo").await["state"], "refused");
     let granted = run(&home, &["grant", "echo", "messages.send"], 0).await;
     assert!(granted.stdout.contains("echo on main is running"), "{granted:?}");
+    assert!(granted.stdout.starts_with("echo is granted messages.send for * (everybody), as it asks; "), "{granted:?}");
 
     let unasked = run(&home, &["grant", "echo", "stanza.send"], 1).await;
     assert!(unasked.stderr.contains("echo does not ask for stanza.send, so it would not get it"), "{unasked:?}");

@@ -6,9 +6,10 @@ use clap::Args;
 use super::add::{done, done_as_wanted, failure, show_done};
 use crate::cli::ask::Terminal;
 use crate::cli::place::{self, Place};
-use crate::cli::show::Put as _;
+use crate::cli::show::{Mark, Put as _, marked};
 use crate::cli::{Ended, tell};
 use crate::config::Config;
+use crate::permissions::{Permission, Risk, Scope, ScopeKind};
 use crate::plugins::PluginId;
 use crate::plugins::desk::{Revoked, Wish};
 use crate::plugins::rights::shown;
@@ -125,7 +126,12 @@ impl RemoveArgs {
             desk.remove(id)?;
         }
         if !self.with_data {
-            return done(&config, id, &format!("{id} is removed"), self.one.json);
+            let left = if keeps(&config, id).unwrap_or(false) {
+                format!("; what it kept stays, and `parlor plugin remove {id} --with-data` removes that, too")
+            } else {
+                String::new()
+            };
+            return done(&config, id, &format!("{id} is removed{left}"), self.one.json);
         }
         // After the host has let go of it: what still runs could keep something new.
         let told = tell::tell(&config, &[id]).with_context(|| {
@@ -168,7 +174,7 @@ fn keeps(config: &Config, id: &PluginId) -> anyhow::Result<bool> {
 /// What is granted.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor plugin grant echo messages.read                 as it asks\n  parlor plugin grant echo messages.send=@example.org    beside what was granted before\n\nIt counts at once, on the running plugin. Exit codes: 0 granted, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor plugin grant echo messages.read                 as it asks\n  parlor plugin grant echo messages.send=@example.org    beside what was granted before\n  parlor plugin grant echo stanza.send=message --yes     of high risk: asked about on a terminal\n\nIt counts at once, on the running plugin. Exit codes: 0 granted, 3 not agreed to, 1 failed, 2 wrong usage"
 )]
 pub struct GrantArgs {
     /// The plugin.
@@ -176,6 +182,9 @@ pub struct GrantArgs {
     /// What it may.
     #[arg(required = true, value_name = "PERMISSION[=SCOPE,…]")]
     grants: Vec<Wish>,
+    /// Grant what is of high risk without being asked.
+    #[arg(long, short)]
+    yes: bool,
     /// Say what was done as JSON.
     #[arg(long)]
     json: bool,
@@ -187,8 +196,50 @@ impl GrantArgs {
     /// Grants it.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load_to_write()?;
-        place::desk(&config).grant(&self.plugin, &self.grants)?;
-        done(&config, &self.plugin, &format!("{} is granted {}", self.plugin, names(&self.grants)), self.json)
+        let desk = place::desk(&config);
+        let more = desk.comes_to(&self.plugin, &self.grants)?;
+        self.agree(&more)?;
+        desk.grant(&self.plugin, &self.grants)?;
+        let granted: Vec<_> = more.iter().map(|(permission, scope)| self.in_words(*permission, scope)).collect();
+        let sentence = format!("{} is granted {}", self.plugin, granted.join(", "));
+        done(&config, &self.plugin, &sentence, self.json)
+    }
+
+    /// Asks about what is of high risk, as `plugin add` does.
+    fn agree(&self, more: &[(Permission, Scope)]) -> anyhow::Result<()> {
+        let is_risky = |(permission, _): &&(Permission, Scope)| permission.risk() == Risk::High;
+        for (permission, scope) in more.iter().filter(is_risky).filter(|_| !self.yes) {
+            let words = self.in_words(*permission, scope);
+            let what = permission.describe();
+            let Some(terminal) = Terminal::open_unless(self.json) else {
+                let sentence = format!(
+                    "{permission} is of high risk ({what}), and nobody can be asked here, so nothing was changed; give --yes to grant {words}"
+                );
+                return Err(Ended::Declined(sentence).into());
+            };
+            let name = marked(permission.as_str(), Mark::Red);
+            if !terminal.agrees(&format!("{name} is of high risk: {what} Grant {} {words}?", self.plugin))? {
+                return Err(Ended::Declined("nothing was changed".to_owned()).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// A permission with all that is granted of it, also where the owner named nothing and the plugin did.
+    fn in_words(&self, permission: Permission, scope: &Scope) -> String {
+        let entries = shown(&scope.entries());
+        if entries.is_empty() {
+            return permission.to_string();
+        }
+        let is_named = self.grants.iter().any(|wish| wish.permission == permission && wish.scope.is_some());
+        let as_asked = if is_named { "" } else { ", as it asks" };
+        let is_all = entries.iter().any(|entry| entry == "*");
+        let all = match permission.scope_kind() {
+            ScopeKind::Jids if is_all => " (everybody)",
+            ScopeKind::Rooms if is_all => " (all rooms)",
+            _ => "",
+        };
+        format!("{permission} for {}{all}{as_asked}", entries.join(", "))
     }
 }
 

@@ -2,11 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use super::{DeskError, Older, Wish};
+use super::{Desk, DeskError, Older, Wish};
 use crate::permissions::{GrantError, Grants, Permission, Scope};
 use crate::plugins::id::PluginId;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::edit::Change;
+
+impl Desk<'_> {
+    /// Resolves wishes: each permission with the scope that is granted beside the present one, as the plugin asks where none is named.
+    pub fn comes_to(&self, id: &PluginId, wishes: &[Wish]) -> Result<Vec<(Permission, Scope)>, DeskError> {
+        let entry = self.entry(id)?;
+        let manifest = self.look(id, &entry)?.manifest;
+        let (more, _) = granting(id, &manifest, &Grants::default(), wishes)?;
+        Ok(more.iter().map(|(permission, scope)| (permission, scope.clone())).collect())
+    }
+}
 
 /// What of the present grants counts on with a version: what the present one asks for, too. What that one had dropped would
 /// otherwise come back with a later version that asks for it again, and nobody would be asked.
