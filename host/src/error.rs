@@ -1,8 +1,19 @@
 //! Why a call of a plugin did not do what was asked: the domain form of `error` in `wit/types.wit`.
 
+use std::io;
+
 use jid::BareJid;
 
 use crate::permissions::Permission;
+
+/// Says in plain words why a connection failed. The TLS library describes an end without notice in terms of its interface, and links
+/// to a page for programmers.
+pub(crate) fn io_words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "the other side closed the connection without a word".to_owned(),
+        _ => error.to_string(),
+    }
+}
 
 /// The answer to a call that did not work out. Never a trap: the plugin goes on and may do something else.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -97,7 +97,9 @@ impl Findings {
     }
 
     fn put(&mut self, check: &str, state: State, says: &str, remedy: Option<&str>) {
-        let says = harmless(says, LONGEST);
+        // An error may have several lines, each of which is made harmless by itself.
+        let says: Vec<_> = says.lines().map(|line| harmless(line, LONGEST)).collect();
+        let says = says.join("\n");
         self.findings.push(Finding { check: check.to_owned(), state, says, remedy: remedy.map(str::to_owned) });
     }
 }
@@ -399,7 +401,8 @@ fn screen(findings: &Findings) -> String {
             State::Warning => marked("warning", Mark::Yellow),
             State::Broken => marked("broken ", Mark::Red),
         };
-        text.put(format_args!("{state}  {:width$}  {}\n", one.check, one.says));
+        let further = format!("\n{:9}{:width$}  ", "", "");
+        text.put(format_args!("{state}  {:width$}  {}\n", one.check, one.says.replace('\n', &further)));
         if let Some(remedy) = &one.remedy {
             text.put(format_args!("{:9}{:width$}  → {remedy}\n", "", ""));
         }
@@ -410,6 +413,15 @@ fn screen(findings: &Findings) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_of_several_lines_stands_below_itself() {
+        let mut findings = Findings::default();
+        findings.broken("account", "it cannot log in\nnothing was \u{1b}[2Jwritten", "do as it says");
+        let text = screen(&findings);
+        let says = "broken   account  it cannot log in\n                  nothing was \\u{1b}[2Jwritten\n                  → do as it says\n";
+        assert_eq!(text, says);
+    }
 
     #[test]
     fn a_disk_is_told_of_before_it_is_full() {

@@ -189,8 +189,7 @@ impl InitArgs {
             }
             Some(line.to_owned())
         } else if let Some(terminal) = terminal {
-            let also = if self.register { " (nothing: one is made up)" } else { "" };
-            Some(terminal.ask_hidden(&format!("Its password{also}:"))?.unwrap_or_default())
+            Some(self.asked_password(terminal)?)
         } else {
             None
         };
@@ -200,6 +199,19 @@ impl InitArgs {
             Some(_) => bail!("the password is empty"),
             None => Ok(None),
         }
+    }
+
+    /// Asks for the password, and again after an empty line: somebody pressed enter too early.
+    fn asked_password(&self, terminal: &Terminal) -> anyhow::Result<String> {
+        let also = if self.register { " (nothing: one is made up)" } else { "" };
+        for _ in 0..ASKED {
+            let Some(password) = terminal.ask_hidden(&format!("Its password{also}:"))? else { break };
+            if self.register || !password.is_empty() {
+                return Ok(password);
+            }
+            print("the password is empty; type it, or end this with Ctrl-C")?;
+        }
+        Ok(String::new())
     }
 
     /// The file or command that a flag names.

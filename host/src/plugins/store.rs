@@ -59,6 +59,18 @@ pub enum Unfit {
         /// Why.
         cause: std::io::Error,
     },
+    /// The installed file in the component store was altered.
+    #[error("{path}, which was installed as {id}, was altered: it has the digest {found}, and you approved {approved}. Find out by whom; then get it again by `parlor plugin update {id}`", path = path.display())]
+    Altered {
+        /// Which plugin.
+        id: PluginId,
+        /// Where it is kept.
+        path: PathBuf,
+        /// The digest in the policy.
+        approved: Digest,
+        /// The digest of the file now.
+        found: Digest,
+    },
     /// The file is not a plugin for this host.
     #[error("{from}: {cause}")]
     Component {
@@ -199,15 +211,22 @@ pub(crate) async fn unchanged(entries: BTreeMap<PluginId, Entry>, components: &C
 /// The bytes that the owner approved: from the component store, or from where the entry says that they are. Others are
 /// refused before they are even looked at: they are nobody's to parse.
 pub(crate) fn approved(id: &PluginId, entry: &Entry, components: &Components) -> Result<Vec<u8>, Unfit> {
-    let unreadable = match read(&components.path(&entry.digest)) {
-        Ok(bytes) if Digest::of(&bytes) == entry.digest => return Ok(bytes),
+    let path = components.path(&entry.digest);
+    let unusable = match read(&path) {
+        Ok(bytes) => {
+            let (approved, found) = (entry.digest, Digest::of(&bytes));
+            if found == approved {
+                return Ok(bytes);
+            }
+            Some(Unfit::Altered { id: id.clone(), path, approved, found })
+        }
         Err(Unfit::File { path, cause }) if cause.kind() != ErrorKind::NotFound => {
             Some(Unfit::Kept { id: id.clone(), path, cause })
         }
-        Ok(_) | Err(_) => None,
+        Err(_) => None,
     };
     // What lies where it came from may be another file by now, and that is no wonder.
-    from_source(id, entry).map_err(|error| unreadable.unwrap_or(error))
+    from_source(id, entry).map_err(|error| unusable.unwrap_or(error))
 }
 
 /// The same from where the entry says that they are.
@@ -239,4 +258,31 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Unfit> {
     // One more than allowed, so that a file that grows meanwhile is seen to.
     file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugins::policy::Policy;
+
+    #[test]
+    fn a_stored_component_that_was_altered_is_said_to_be_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let components = Components::new(folder.path());
+        components.keep(b"one").unwrap();
+        let digest = Digest::of(b"one");
+        let text = format!("[plugin.echo]\nsource = \"gone.wasm\"\ndigest = \"{digest}\"\n");
+        let (id, entry) = Policy::parse(&text, folder.path()).unwrap().plugins.into_iter().next().unwrap();
+        assert_eq!(approved(&id, &entry, &components).unwrap(), b"one");
+        let path = components.path(&digest);
+        std::fs::write(&path, b"two").unwrap();
+        let error = approved(&id, &entry, &components).unwrap_err().to_string();
+        assert!(
+            error.contains("was altered: it has the digest sha256:") && error.contains("plugin update echo"),
+            "{error}"
+        );
+        // The file that it came from is as good.
+        std::fs::write(folder.path().join("gone.wasm"), b"one").unwrap();
+        assert_eq!(approved(&id, &entry, &components).unwrap(), b"one");
+    }
 }

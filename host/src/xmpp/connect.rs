@@ -353,9 +353,22 @@ async fn begin_tls(
     match mode {
         TlsMode::Direct => secure(tcp, &host, Some(b"xmpp-client"), settings).await,
         TlsMode::StartTls => {
-            let tcp = start_tls(tcp, domain, settings.timeouts(), ending).await?;
-            secure(tcp, &host, None, settings).await
+            let tcp = start_tls(tcp, domain, settings.timeouts(), ending).await;
+            secure(tcp.map_err(|error| of_named(error, settings))?, &host, None, settings).await
         }
+    }
+}
+
+/// The same failure, where only the owner says that the server is at this place, and nobody says how TLS begins there.
+fn of_named(error: ConnectError, settings: &LinkSettings) -> ConnectError {
+    match (&settings.server, settings.tls, &error) {
+        (Some(server), None, ConnectError::HungUp) => {
+            ConnectError::NoStartTls { place: server.to_string(), cause: "it said nothing".to_owned() }
+        }
+        (Some(server), None, ConnectError::NotXmpp { cause }) => {
+            ConnectError::NoStartTls { place: server.to_string(), cause: cause.clone() }
+        }
+        _ => error,
     }
 }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use self::sieve::Sieve;
+use crate::error::io_words;
 
 mod ending;
 mod held;
@@ -69,7 +70,7 @@ impl<T> Intake<T> {
 
     fn noted<R>(&self, result: io::Result<R>) -> io::Result<R> {
         if let Err(error) = &result {
-            self.ending.note(Lost::Cut { cause: Some(error.to_string()) });
+            self.ending.note(Lost::Cut { cause: Some(io_words(error)) });
         }
         result
     }
@@ -118,7 +119,7 @@ impl<T: AsyncBufRead + Unpin> AsyncBufRead for Intake<T> {
             let bytes = match ready!(inner.poll_fill_buf(cx)) {
                 Ok(bytes) => bytes,
                 Err(error) => {
-                    this.ending.note(Lost::Cut { cause: Some(error.to_string()) });
+                    this.ending.note(Lost::Cut { cause: Some(io_words(&error)) });
                     return Poll::Ready(Err(error));
                 }
             };

@@ -217,6 +217,10 @@ async fn somebody_at_a_terminal_is_asked_and_the_password_is_not_shown() {
     terminal.sees("is not the JID of an account", SOON).unwrap();
     terminal.types(&format!("{name}@localhost")).unwrap();
     terminal.sees("Its password:", SOON).unwrap();
+    // Whoever pressed enter too early begins nothing anew.
+    terminal.types("").unwrap();
+    terminal.sees("the password is empty; type it", SOON).unwrap();
+    terminal.sees("Its password:", SOON).unwrap();
     terminal.types("open sesame 7").unwrap();
     terminal.sees("is refused. Register it there now? [y/N]", SOON).unwrap();
     terminal.types("y").unwrap();

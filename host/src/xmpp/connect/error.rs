@@ -272,6 +272,16 @@ pub enum ConnectError {
         /// A further one may be had by itself.
         temporary: bool,
     },
+    /// The address that the owner named offers no STARTTLS.
+    #[error(
+        "{place} closed the connection before it offered STARTTLS ({cause}); if TLS begins at once there (direct TLS), set tls = \"direct\" (`parlor init --tls direct`), else check the port"
+    )]
+    NoStartTls {
+        /// The address.
+        place: String,
+        /// The failure.
+        cause: String,
+    },
     /// The server hung up in the middle.
     #[error("the server hung up during the log-in; its log may say why")]
     HungUp,
@@ -293,7 +303,7 @@ impl ConnectError {
 
     /// Whether the connection went before the server had answered: it may have done what it was asked for, or still do it.
     pub(in crate::xmpp) fn is_no_answer(&self) -> bool {
-        matches!(self, Self::HungUp | Self::TimedOut { .. } | Self::WebSocketClosed { .. })
+        matches!(self, Self::HungUp | Self::NoStartTls { .. } | Self::TimedOut { .. } | Self::WebSocketClosed { .. })
     }
 
     /// Whether the account itself was judged, or somebody may be listening: trying again is pointless, or even harmful, since
@@ -349,6 +359,7 @@ impl ConnectError {
             | Self::Elsewhere { .. }
             | Self::NotBound { .. }
             | Self::NotXmpp { .. }
+            | Self::NoStartTls { .. }
             | Self::NotResumed { .. }
             | Self::NoWebSocket { .. }
             | Self::WebSocketClosed { .. }

@@ -57,6 +57,23 @@ async fn the_web_is_tried_only_where_nobody_was_there_and_the_owner_left_it_open
     assert!(!may_go_over_the_web(&free, None, &ConnectError::HungUp), "somebody was there");
 }
 
+/// A server whose port speaks TLS from the first byte says nothing to a plain stream.
+#[tokio::test]
+async fn a_server_that_the_owner_named_and_that_offers_no_starttls_may_want_tls_at_once() {
+    let peer = Peer::start(Manners::default()).await.settings();
+    let named = LinkSettings { tls: None, ..peer.clone() };
+    let place = named.server.as_ref().map(ToString::to_string).unwrap();
+    for error in [ConnectError::HungUp, ConnectError::NotXmpp { cause: "no XML".to_owned() }] {
+        let said = of_named(error.clone(), &named);
+        assert!(said.to_string().contains("tls = \"direct\"") && said.to_string().starts_with(&place), "{said}");
+        assert!(!said.is_final(), "it may be about to start");
+        // Where the owner said how TLS begins, or the DNS does, that is not what is wrong.
+        assert_eq!(of_named(error.clone(), &peer), error);
+        assert_eq!(of_named(error.clone(), &LinkSettings { server: None, ..named.clone() }), error);
+    }
+    assert_eq!(of_named(refused(), &named), refused());
+}
+
 /// What becomes of a connection that nobody takes by TCP, where this is what the domain's server of the web says.
 async fn over_the_web(peer: &Peer, web: impl Future<Output = ()>) -> Result<Reached, ConnectError> {
     let (ending, tokens) = (Ending::default(), Tokens::default());

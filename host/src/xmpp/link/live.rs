@@ -17,6 +17,7 @@ use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
 
 use super::ledger::{Ledger, Miscounted};
 use super::{ACK_LIMIT, ClientState, QUEUE, RESPONSE_LIMIT};
+use crate::error::io_words;
 use crate::xmpp::connect::Transport;
 use crate::xmpp::intake::{Ending, Lost};
 
@@ -132,7 +133,7 @@ impl Live {
     ) -> Poll<Option<Stanza>> {
         loop {
             if let Poll::Ready(Err(error)) = self.poll_write(queue, ledger, cx) {
-                self.ending.note(Lost::Cut { cause: Some(error.to_string()) });
+                self.ending.note(Lost::Cut { cause: Some(io_words(&error)) });
                 return Poll::Ready(None);
             }
             if self.left {
