@@ -34,7 +34,7 @@ use crate::clock::{Clock, Watch};
 use crate::config::{AccountConfig, LinkSettings, Settings};
 use crate::error::CallError;
 use crate::fair;
-use crate::plugins::InstanceId;
+use crate::plugins::{InstanceId, Records};
 use crate::router::{Mailbox, Names, Router, Shadow};
 use crate::session::{Answer, Command, Effect, OwnArchive, Sent, Session};
 use crate::stanza::{AdHocRequest, Outgoing, Reply};
@@ -132,6 +132,7 @@ impl Account {
             snapshot: ArcSwap::from_pointee(session.snapshot()),
             settings: ArcSwap::from_pointee(config.settings.clone()),
             names: Names::default(),
+            records: Records::new(store.added_contacts(&config.link.jid.to_bare())),
             secrets: ArcSwap::default(),
             tokens: Tokens::default(),
             asked,
@@ -459,7 +460,7 @@ impl Worker {
             LinkEvent::Stanza(incoming) if self.hears_nobody && incoming.speaks() && self.is_kept_for_later() => {}
             LinkEvent::Stanza(incoming) => self.session.incoming(incoming, now, &mut self.effects),
             LinkEvent::Bound { jid, offers, taken_up, again, doubtful } => {
-                tracing::info!(%account, %jid, taken_up, again = again.len(), doubtful, "account connected");
+                arrived::say_connected(account, &jid, taken_up, (again.len(), doubtful));
                 self.connection.send_replace(Connection::Connected(jid.clone().into()));
                 // What waits here is younger than what the link had taken; and what the session wanted to say to the old
                 // stream has lost its sense.
@@ -499,7 +500,7 @@ impl Worker {
                 self.session.suspended(now, &mut self.effects);
             }
             LinkEvent::Resumed { doubtful } => {
-                tracing::info!(%account, doubtful, "connection resumed");
+                tracing::info!(%account, may_have_gaps = doubtful, "connection resumed");
                 self.connection.send_replace(Connection::Connected(self.shared.snapshot().jid.clone()));
                 self.session.resumed(now, &mut self.effects);
                 if doubtful {
@@ -564,7 +565,7 @@ impl Worker {
                 }
                 Effect::FireFor(instance, event) => self.shared.route_to(instance, event),
                 Effect::Answer(due) => due.give(),
-                Effect::Keep(change) => self.roster.keep(change),
+                Effect::Keep(change) => self.keep_roster(change),
                 Effect::Command(request) => self.hand_on(request),
                 Effect::Send(outgoing) => self.put_out(outgoing, None),
                 Effect::SendFor(outgoing, sent) => self.put_out(outgoing, Some(sent)),

@@ -1,6 +1,7 @@
 //! The house: its accounts, its plugins, and what the owner does with them while they run.
 
 mod accounts;
+mod explain;
 mod lock;
 mod reload;
 mod standing;
@@ -34,6 +35,7 @@ use lock::lock;
 use reload::Read;
 use standing::{Leaving, Left};
 
+pub use explain::Explained;
 pub(crate) use lock::LOCK;
 pub use standing::PluginStatus;
 
@@ -310,6 +312,7 @@ impl Host {
                 let runs = plugins.get(id).and_then(|plugin| plugin.on(&account.name));
                 runs.is_some_and(|runs| runs.admitted().manifest.provides().any(|provided| provided == name))
             });
+            account.records.keep_only(|id| plugins.contains_key(id));
             account.forget_secrets(|id, key| {
                 match plugins.get(id).map(|plugin| (&plugin.standing, &plugin.not_replaced)) {
                     Some((Standing::Admitted { admitted, .. }, None)) => {

@@ -4,12 +4,14 @@
 
 mod filter;
 mod names;
+mod own_contacts;
 mod told;
+mod withheld;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use jid::BareJid;
@@ -17,12 +19,15 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::event::{Event, EventName, Payload};
-use crate::permissions::Grants;
+use crate::permissions::question::Use;
+use crate::permissions::{About, Decision, Grants};
 use crate::plugins::InstanceId;
 
 pub use filter::Filter;
 pub use names::Names;
+pub use own_contacts::OwnContacts;
 pub use told::{CaughtUpRooms, Course, Place};
+pub use withheld::Withheld;
 
 use filter::Heard;
 use told::{Told, Verdict};
@@ -109,6 +114,10 @@ pub struct Mailbox {
     lost: AtomicU64,
     /// Of how many of them was told.
     lost_told: AtomicU64,
+    /// Events that its plugin listens to and may not see.
+    pub withheld: Withheld,
+    /// Contacts that its plugin added, and that are none for its grants; none: it added none.
+    own_contacts: OnceLock<Arc<OwnContacts>>,
     grants: ArcSwap<Grants>,
     /// How often they were changed.
     decided: AtomicU64,
@@ -145,6 +154,8 @@ impl Mailbox {
             waiting: Arc::default(),
             lost: AtomicU64::new(0),
             lost_told: AtomicU64::new(0),
+            withheld: Withheld::default(),
+            own_contacts: OnceLock::new(),
             grants: ArcSwap::new(grants),
             decided: AtomicU64::new(0),
             shadowed: AtomicBool::new(false),
@@ -165,10 +176,37 @@ impl Mailbox {
         self.decided.fetch_add(1, Release);
     }
 
+    /// The decision about one use of the plugin's grants, for calls, events and whoever explains them. None: it depends on the
+    /// contact list, which is not known.
+    pub fn decide(&self, one: Use<'_>, is_contact: Option<&dyn Fn(&BareJid) -> bool>) -> Option<Decision> {
+        let grants = self.grants.load();
+        let Some(is_contact) = is_contact else { return grants.decide_use(one, None) };
+        grants.decide_use(one, Some(&|jid| is_contact(jid) && !self.added(jid)))
+    }
+
+    /// Whether its plugin added this contact itself, which then does not count for its grants.
+    pub fn added(&self, jid: &BareJid) -> bool {
+        self.own_contacts.get().is_some_and(|own| own.has(jid))
+    }
+
+    /// From now on these are no contacts for its grants. Only the first call counts.
+    pub(crate) fn disregard(&self, own: Arc<OwnContacts>) {
+        let _ = self.own_contacts.set(own);
+    }
+
+    /// Whether the plugin may see this event; one that it may not see is counted as withheld.
+    fn shows(&self, event: &Event, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
+        let decision = self.decide(Use::Event(&event.name, About::of(&event.payload)), Some(is_contact));
+        if let Some(permission) = decision.and_then(Decision::lacks) {
+            self.withheld.count(permission);
+        }
+        decision.is_some_and(Decision::allows)
+    }
+
     /// Whether what its owner decided since this was put in keeps the plugin from seeing it.
     pub fn withholds(&self, mail: &Mail, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
         mail.decided.is_some_and(|decided| decided != self.decided.load(Acquire))
-            && !self.grants.load().may_see(&mail.event, is_contact)
+            && !self.shows(&mail.event, is_contact)
     }
 
     /// Whose it is.
@@ -463,7 +501,7 @@ impl Router {
                     continue;
                 }
                 // The grants are the instance's, so the first subscription that matches asks for all of them.
-                if subscriptions.is_empty() && !listener.mailbox.grants.load().may_see(event, is_contact) {
+                if subscriptions.is_empty() && !listener.mailbox.shows(event, is_contact) {
                     break;
                 }
                 if let Some(done) = &subscription.once {

@@ -154,7 +154,7 @@ async fn a_session_is_gone_on_with_after_a_restart() {
         let before = house.call(BARE, "user.jid", Value::Null).await.ok();
         let mut contact = crate::house::friend("friend").await;
         let house = house.restart().await;
-        house.logged("account connected", &[("taken_up", if keepalive { "true" } else { "false" })]).await;
+        house.logged("account connected", &[("session", if keepalive { "continued" } else { "new" })]).await;
         let after = house.call(BARE, "user.jid", Value::Null).await.ok();
         assert_eq!(before == after, keepalive, "{before} {after}");
         house.call(FULL, "settings.get", json!({ "key": "keepalive" })).await.is(json!({ "value": keepalive }));

@@ -43,6 +43,33 @@ async fn house_with_contact() -> (House, Client) {
     (house, friend)
 }
 
+/// Else a plugin that may add contacts could let itself be granted everybody.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contact_that_a_plugin_added_is_none_for_its_own_grants() {
+    const ADDS: &str = "adds";
+    const OTHER: &str = "other";
+    let of_contacts = |entry: Entry| entry.grant("messages.send", &["contacts"]).grant_whole("contacts.write");
+    let house =
+        Plan::new().await.caller(FULL, granted).caller(ADDS, of_contacts).caller(OTHER, of_contacts).start().await;
+    let friend = friend("friend").await;
+    let jid = friend.jid().to_bare().to_string();
+    let says = json!({ "jid": jid, "body": "hello" });
+    let has_roster = json!({ "promise": "rosterContactsFetched" });
+    house.call(FULL, "api.wait-until", has_roster.clone()).await.ok();
+    house.call(ADDS, "contacts.add", json!({ "jid": jid })).await.ok();
+    house.call(ADDS, "chats.send", says.clone()).await.denied("messages.send", Some(jid.as_str()));
+    house.call(OTHER, "chats.send", says.clone()).await.ok();
+    // It is not forgotten with the process.
+    let house = house.restart().await;
+    house.call(FULL, "api.wait-until", has_roster).await.ok();
+    house.call(ADDS, "chats.send", says.clone()).await.denied("messages.send", Some(jid.as_str()));
+    // Somebody else decides about it anew.
+    house.call(OTHER, "contacts.remove", json!({ "jid": jid })).await.ok();
+    house.call(OTHER, "contacts.add", json!({ "jid": jid })).await.ok();
+    house.call(ADDS, "chats.send", says.clone()).await.ok();
+    house.call(OTHER, "chats.send", says).await.denied("messages.send", Some(jid.as_str()));
+}
+
 /// Rows 62-65.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_contact_is_given_with_its_attributes() {

@@ -15,9 +15,20 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Asker, Shared, Worker};
+use crate::config::AccountName;
 use crate::session::{Command, Pager};
 use crate::stanza::{ArchiveQuery, Cursor, Message};
 use crate::xmpp::RawStanza;
+
+/// Logs that an account is connected, and how many stanzas of the stream before are sent again; of how many of these nobody knows
+/// whether they had arrived.
+pub(super) fn say_connected(account: &AccountName, jid: &FullJid, taken_up: bool, (again, unsure): (usize, usize)) {
+    let session = if taken_up { "continued" } else { "new" };
+    tracing::info!(%account, %jid, session, "account connected");
+    if again > 0 {
+        tracing::info!(%account, stanzas = again, unsure, "sending again what the stream before did not confirm");
+    }
+}
 
 /// How many messages are asked for at once.
 const PAGE: u32 = 50;

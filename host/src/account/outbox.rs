@@ -2,11 +2,19 @@
 
 use super::{OUTBOX, Worker, tell_leaving};
 use crate::error::CallError;
-use crate::session::Sent;
+use crate::session::{KeepRoster, Sent};
 use crate::stanza::Outgoing;
 use crate::xmpp::Link;
 
 impl Worker {
+    /// Keeps what changed in the roster. A contact that left it is nobody's own any more.
+    pub(super) fn keep_roster(&mut self, change: KeepRoster) {
+        if let KeepRoster::Removed { jid, .. } = &change {
+            self.shared.records.contact_left(jid);
+        }
+        self.roster.keep(change);
+    }
+
     pub(super) fn put_out(&mut self, outgoing: Outgoing, sent: Option<Sent>) {
         if self.link.is_some() && self.outbox.len() < OUTBOX {
             self.outbox.push_back((outgoing, sent));

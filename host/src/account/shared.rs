@@ -16,7 +16,7 @@ use crate::error::CallError;
 use crate::event::{Event, EventName, Payload};
 use crate::fair;
 use crate::harmless::harmless;
-use crate::plugins::{InstanceId, PluginId};
+use crate::plugins::{InstanceId, PluginId, Records};
 use crate::router::{Course, Mailbox, Names, Router};
 use crate::session::{Answer, Command, OwnArchive, Snapshot};
 use crate::stanza::{AdHocRequest, MessageKind};
@@ -41,6 +41,8 @@ pub struct Shared {
     pub(super) settings: ArcSwap<Settings>,
     /// Which names of events are known.
     pub names: Names,
+    /// The records of its plugins since the host started.
+    pub records: Records,
     /// Settings under `[settings]` that plugins keep secret, with those plugins.
     pub(super) secrets: ArcSwap<BTreeMap<String, BTreeSet<PluginId>>>,
     /// Those of its BOSH session, while it has one.

@@ -142,7 +142,7 @@ fn stanza(
 /// Whether an IQ to this address does what the account's owner may do there. The account itself obeys any, whether the IQ names it or
 /// not. So does its server obey what changes something: in-band registration (XEP-0077) there sets the account's password, or removes
 /// the account. A server may answer for the domains above its own as well.
-fn acts_for(own: &jid::BareJid, to: &jid::Jid, is_set: bool) -> bool {
+pub(crate) fn acts_for(own: &jid::BareJid, to: &jid::Jid, is_set: bool) -> bool {
     let is_server = || {
         let (own, to) = (own.domain().as_str(), to.domain().as_str());
         own.strip_suffix(to).is_some_and(|before| before.is_empty() || before.ends_with('.'))

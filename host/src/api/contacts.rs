@@ -6,7 +6,7 @@ use jid::BareJid;
 use wasmtime::component::Accessor;
 
 use super::types::shown_card;
-use super::{answer, bare_jid, bare_jids, caller, fits, question};
+use super::{answer, bare_jid, bare_jids, caller, fits, pace_order, question};
 use crate::bindings::parlor::plugin::contacts::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Contact as WitContact, Error};
 use crate::error::CallError;
@@ -121,7 +121,20 @@ async fn change<T: Send + 'static>(
     let jid = bare_jid("jid", jid)?;
     wish.check()?;
     instance.require(Permission::ContactsWrite, Target::None)?;
-    question(&instance, |answer| Command::Contact { jid, wish, answer }).await?;
+    // Whom a plugin adds itself, or lets in, is no contact for its own grants. It is noted first: the roster's push may be quicker.
+    let is_new =
+        matches!(wish, ContactWish::Add { .. } | ContactWish::Accept) && !instance.account.snapshot().is_contact(&jid);
+    let (records, whom) = (&instance.account.records, jid.clone());
+    if is_new {
+        // It is written to disk, which is as dear as any other order.
+        pace_order(&instance).await?;
+        records.adds_contact(&instance.plugin, &whom).await;
+    }
+    let done = question(&instance, |answer| Command::Contact { jid, wish, answer }).await;
+    if done.is_err() && is_new && !instance.account.snapshot().is_contact(&whom) {
+        records.added_no_contact(&instance.plugin, &whom);
+    }
+    done?;
     Ok(instance)
 }
 

@@ -35,6 +35,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use wasmtime::component::Accessor;
 
+pub(crate) use self::api::acts_for;
 use crate::bindings::parlor::plugin::types::Error;
 use crate::error::CallError;
 use crate::event::EventName;

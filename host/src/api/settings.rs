@@ -128,10 +128,7 @@ fn operators(instance: &Instance, key: &str) -> CallError {
     // A key may be as long as a call; what is denied is logged.
     let shown: String = key.chars().take(128).collect();
     let hint = format!("no grant helps: {shown} is the operator's, in parlor.toml");
-    match instance.deny(Permission::SettingsWrite, Some(shown)) {
-        CallError::Denied { permission, scope, .. } => CallError::Denied { permission, scope, hint },
-        other => other,
-    }
+    instance.deny_for_good(Permission::SettingsWrite, shown, hint)
 }
 
 #[cfg(test)]
@@ -153,6 +150,8 @@ mod tests {
                 panic!("{key} was not denied")
             };
             assert_eq!(hint, format!("no grant helps: {key} is the operator's, in parlor.toml"));
+            // The owner who asks later is told the same.
+            assert_eq!(instance.record.denied().last().map(|denial| denial.hint.clone()), Some(hint));
         }
     }
 

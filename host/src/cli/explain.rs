@@ -1,35 +1,40 @@
 //! `parlor explain`: what a plugin may do, and why something that it tried was denied.
 
-use anyhow::bail;
 use clap::Args;
+use jid::{BareJid, Jid};
 use serde::Serialize;
 
 use super::Ended;
 use super::place::{self, Place};
-use super::show::{Mark, Put as _, marked, print, print_json};
-use crate::control::client::ClientError;
-use crate::control::views::{Denied, Plugin};
+use super::show::{Mark, Put as _, marked, moment, print, print_json};
+use crate::api::acts_for;
+use crate::config::Config;
+use crate::control::client::{Client, ClientError, escaped};
+use crate::control::views::{Answer, Denied, Plugin, Record};
 use crate::harmless::harmless;
-use crate::nearest::{nearest, suggestion};
-use crate::permissions::{Grants, Permission, Scope, ScopeKind, table};
+use crate::permissions::question::{Judge, Outcome, Question, Use};
+use crate::permissions::{Decision, Grants, Permission, Scope, ScopeKind};
 use crate::plugins::PluginId;
 use crate::plugins::components::Components;
 use crate::plugins::desk::Desk;
 use crate::plugins::manifest::Manifest;
-use crate::plugins::policy::Entry;
-use crate::plugins::rights::{Right, rights, shown};
+use crate::plugins::rights::{Right, rights};
 use crate::plugins::store;
 
 /// What `parlor explain` takes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor explain echo                  all that echo may do, and what it was denied lately\n  parlor explain echo rooms.send       whether it may, and what would allow it\n  parlor explain echo message          whether it hears of that event\n\nExit codes: 0 explained, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor explain echo                                what echo may do, and what it was denied lately\n  parlor explain echo rooms.send                     whether it may, and what would allow it\n  parlor explain echo message                        whether it hears of that event\n  parlor explain echo message juliet@example.org     the same for what one person writes\n  parlor explain echo messages.read=@example.org     whether that much is granted\n\nA host that runs answers as it would decide itself: it knows the contact list, and to what the plugin listens. Exit codes: 0 explained, 1 failed, 2 wrong usage"
 )]
 pub struct ExplainArgs {
     /// The plugin.
     plugin: PluginId,
     /// A call, an event or a permission, such as `chats.send`, `message` or `messages.send`.
+    #[arg(value_name = "WHAT")]
     call: Option<String>,
+    /// Whom or what it is about: a JID.
+    #[arg(value_name = "JID")]
+    about: Option<String>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -54,6 +59,8 @@ struct Explanation {
     #[serde(skip_serializing_if = "Option::is_none")]
     about: Option<About>,
     denied: Vec<Denied>,
+    /// The events that were kept from it, on each account where there are any.
+    withheld: Vec<Withheld>,
 }
 
 /// That it does not run, although it is to.
@@ -71,13 +78,38 @@ impl From<&Plugin> for Down {
     }
 }
 
-/// What is said about one call, event or permission.
+/// How many events were kept from a plugin on one account, by the permission that did not cover them.
+#[derive(Debug, Serialize)]
+struct Withheld {
+    account: String,
+    permission: String,
+    events: u64,
+}
+
+impl Withheld {
+    fn of(plugin: &Plugin) -> Vec<Self> {
+        let (Some(account), Some(Record { withheld, .. })) = (&plugin.account, &plugin.record) else {
+            return Vec::new();
+        };
+        let one = |(permission, events): (&String, &u64)| Self {
+            account: account.clone(),
+            permission: permission.clone(),
+            events: *events,
+        };
+        withheld.iter().map(one).collect()
+    }
+}
+
+/// The answer about one call, event or permission.
 #[derive(Debug, Serialize)]
 struct About {
+    /// The question.
     what: String,
     permission: Option<Permission>,
+    /// Whether the answer is yes on each account.
     allowed: bool,
-    verdict: String,
+    /// The answers, one for each account.
+    answers: Vec<Answer>,
 }
 
 impl ExplainArgs {
@@ -85,86 +117,133 @@ impl ExplainArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load()?;
         let entry = &Desk::new(&config).entry(&self.plugin)?;
+        let question = self.call.as_deref().map(|what| Question::parse(what, self.about.as_deref())).transpose();
+        let question = question.map_err(|error| Ended::Usage(harmless(&error.to_string(), 4 << 10)))?;
         let (manifest, trouble) = match store::look(&self.plugin, entry, &Components::new(&config.data)) {
             Ok(examined) => (Some(examined.manifest), None),
             Err(unfit) => (None, Some(harmless(&unfit.to_string(), 4 << 10))),
         };
         let manifest = manifest.as_deref();
-        let host = place::host(&config)?;
-        let running = host.is_some();
-        let (mut denied, mut down) = (Vec::new(), Vec::new());
-        match host.map(|host| host.get::<Vec<Plugin>>(&format!("/v1/plugins/{}", self.plugin))) {
-            Some(Ok(plugins)) => {
-                down = plugins.iter().filter(|plugin| plugin.is_down()).map(Down::from).collect();
-                denied = plugins.into_iter().flat_map(|plugin| plugin.denied).collect();
-            }
-            // What is in the policy and not in the house has denied nothing.
-            Some(Err(ClientError::Refused(_))) | None => {}
-            Some(Err(error)) => return Err(error.into()),
+        let host = self.host(&config)?;
+        let (mut denied, mut down, mut withheld) = (Vec::new(), Vec::new(), Vec::new());
+        if let Some((_, plugins)) = &host {
+            down = plugins.iter().filter(|plugin| plugin.is_down()).map(Down::from).collect();
+            denied = plugins.iter().flat_map(|plugin| plugin.denied.clone()).collect();
+            withheld = plugins.iter().flat_map(Withheld::of).collect();
         }
-        let about = self.call.as_deref().map(|what| about(&self.plugin, what, entry, manifest)).transpose()?;
-        if let Some(permission) = about.as_ref().and_then(|about| about.permission) {
+        let own = config.accounts.values().map(|account| account.link.jid.to_bare()).collect();
+        let stopped = Stopped { grants: &entry.grants, manifest, own };
+        let about = match &question {
+            None => None,
+            Some(question) => Some(About::of(question, self, host.as_ref(), &stopped, entry.enabled)?),
+        };
+        if let Some(permission) = question.as_ref().and_then(Question::permission) {
             denied.retain(|denied| denied.permission == permission.as_str());
+            withheld.retain(|withheld| withheld.permission == permission.as_str());
         }
         let explanation = Explanation {
             plugin: self.plugin.clone(),
             enabled: entry.enabled,
             trouble,
-            running,
+            running: host.is_some(),
             down,
             permissions: rights(&self.plugin, manifest, &entry.grants),
             about,
             denied,
+            withheld,
         };
         if self.json { print_json(&explanation) } else { print(&show(&explanation, &entry.grants)) }
     }
+
+    /// The host that runs here, and what it knows of the plugin: nothing, where its policy does not name it.
+    fn host(&self, config: &Config) -> anyhow::Result<Option<(Client, Vec<Plugin>)>> {
+        let Some(host) = place::host(config)? else { return Ok(None) };
+        match host.get(&format!("/v1/plugins/{}", self.plugin)) {
+            Ok(plugins) => Ok(Some((host, plugins))),
+            Err(ClientError::Refused(_)) => Ok(Some((host, Vec::new()))),
+            Err(error) => Err(error.into()),
+        }
+    }
 }
 
-/// What a word of the owner's means: a call, an event or a permission.
-fn about(id: &PluginId, what: &str, entry: &Entry, manifest: Option<&Manifest>) -> anyhow::Result<About> {
-    let permission = if let Ok(permission) = what.parse::<Permission>() {
-        Some(permission)
-    } else if let Some(call) = what.split_once('.').and_then(|(grouping, function)| table::call(grouping, function)) {
-        call.permission
-    } else if let Some(event) = table::event(what) {
-        event.permission
-    } else {
-        let calls = table::CALLS.iter().map(|call| format!("{}.{}", call.grouping, call.function));
-        let events = table::EVENTS.iter().map(|event| event.name.to_owned());
-        let known: Vec<_> = calls.chain(events).chain(Permission::ALL.iter().map(ToString::to_string)).collect();
-        let near = suggestion(nearest(what, known.iter().map(String::as_str)));
-        let what: String = what.chars().take(64).collect();
-        bail!(Ended::Usage(format!("{what:?} is no call, event or permission{near}")));
-    };
-    let Some(permission) = permission else {
-        let verdict = "needs no permission: every plugin may".to_owned();
-        return Ok(About { what: what.to_owned(), permission, allowed: true, verdict });
-    };
-    let asked = manifest.is_none_or(|manifest| manifest.permissions.contains_key(&permission));
-    let (allowed, verdict) = match (asked, entry.grants.get(permission)) {
-        (false, Some(_)) => (
-            false,
-            format!(
-                "needs {permission}, which is granted, but {id} does not ask for it in its manifest, so it does not get it"
-            ),
-        ),
-        (false, None) => (
-            false,
-            format!("needs {permission}, which {id} does not ask for in its manifest, so that no grant would help"),
-        ),
-        (true, Some(scope)) if scope.entries().is_empty() => (true, format!("needs {permission}, which is granted")),
-        (true, Some(scope)) => {
-            let scope = shown(&scope.entries()).join(", ");
-            (true, format!("needs {permission}, which is granted for {scope}"))
-        }
-        (true, None) => {
-            let right =
-                rights(id, manifest, &Grants::default()).into_iter().find(|right| right.permission == permission);
-            let remedy = right.map(|right| format!("; to allow it: {}", right.line)).unwrap_or_default();
-            (false, format!("needs {permission}, which is not granted{remedy}"))
-        }
-    };
-    Ok(About { what: what.to_owned(), permission: Some(permission), allowed, verdict })
+impl About {
+    /// The host that runs answers; where none does, or where it does not go by this entry, the entry does.
+    fn of(
+        question: &Question,
+        asked: &ExplainArgs,
+        host: Option<&(Client, Vec<Plugin>)>,
+        stopped: &Stopped<'_>,
+        enabled: bool,
+    ) -> anyhow::Result<Self> {
+        let answers = match host {
+            Some((host, plugins)) if !plugins.is_empty() => {
+                let what = escaped(asked.call.as_deref().unwrap_or_default());
+                let about = escaped(asked.about.as_deref().unwrap_or_default());
+                host.get(&format!("/v1/plugins/{}/explain?what={what}&about={about}", asked.plugin))?
+            }
+            _ if !enabled => vec![Answer {
+                account: None,
+                answer: Outcome::No,
+                permission: question.permission().map(|permission| permission.to_string()),
+                reason: "the plugin is disabled".to_owned(),
+                remedy: Some(format!("parlor plugin enable {}", asked.plugin)),
+            }],
+            _ => {
+                let answer = question.answer(stopped);
+                vec![Answer {
+                    account: None,
+                    remedy: answer.remedy(asked.plugin.as_str()),
+                    answer: answer.outcome,
+                    permission: answer.permission.map(|permission| permission.to_string()),
+                    reason: answer.reason,
+                }]
+            }
+        };
+        Ok(Self {
+            what: question.words(),
+            permission: question.permission(),
+            allowed: !answers.is_empty() && answers.iter().all(|one| one.answer == Outcome::Yes),
+            answers,
+        })
+    }
+}
+
+/// Decides about a plugin that does not run, by its entry in the policy.
+struct Stopped<'a> {
+    grants: &'a Grants,
+    manifest: Option<&'a Manifest>,
+    /// The configured accounts.
+    own: Vec<BareJid>,
+}
+
+impl Judge for Stopped<'_> {
+    fn decide(&self, one: Use<'_>) -> Option<Decision> {
+        self.grants.decide_use(one, None)
+    }
+
+    fn scope(&self, permission: Permission) -> Option<Scope> {
+        self.grants.get(permission).cloned()
+    }
+
+    fn asks_for(&self, permission: Permission) -> bool {
+        self.manifest.is_none_or(|manifest| manifest.permissions.contains_key(&permission))
+    }
+
+    fn is_contact(&self, _jid: &BareJid) -> Option<bool> {
+        None
+    }
+
+    fn is_room(&self, _jid: &BareJid) -> bool {
+        false
+    }
+
+    fn acts_for(&self, jid: &Jid, is_set: bool) -> bool {
+        self.own.iter().any(|own| acts_for(own, jid, is_set))
+    }
+
+    fn listens(&self, _event: &str) -> Option<bool> {
+        None
+    }
 }
 
 /// Whether what was denied is granted by now, as far as that can be said without the contact list.
@@ -198,8 +277,7 @@ fn show(explanation: &Explanation, grants: &Grants) -> String {
         text.put(format_args!("what {id} asks for is not known: {trouble}\n"));
     }
     if let Some(about) = &explanation.about {
-        let verdict = if about.allowed { "yes" } else { "no" };
-        text.put(format_args!("{}: {verdict}, it {}\n", marked(&about.what, Mark::Bold), about.verdict));
+        put_answers(&mut text, about);
     } else {
         let (may, may_not): (Vec<_>, Vec<_>) = explanation.permissions.iter().partition(|right| right.is_in_force());
         section(&mut text, &format!("{id} may"), &may);
@@ -208,12 +286,18 @@ fn show(explanation: &Explanation, grants: &Grants) -> String {
             text.put(format_args!("{id} asks for nothing and may do nothing but what every plugin may\n"));
         }
     }
+    if !explanation.withheld.is_empty() {
+        text.push_str("\nevents that it listens to and was not shown, since the host started:\n");
+    }
+    for Withheld { account, permission, events } in &explanation.withheld {
+        text.put(format_args!("  {events} on {account}, which {permission} does not cover\n"));
+    }
     if !explanation.denied.is_empty() {
         text.push_str("\ndenied lately:\n");
     }
     for denied in &explanation.denied {
         let scope = denied.scope.as_ref().map(|scope| format!(" for {scope}")).unwrap_or_default();
-        let at = denied.at.split('.').next().unwrap_or_default();
+        let at = moment(&denied.at);
         let remedy = if is_granted(denied, grants) {
             "it is granted now".to_owned()
         } else {
@@ -225,6 +309,20 @@ fn show(explanation: &Explanation, grants: &Grants) -> String {
         text.push_str("\nthe host is stopped, so it cannot say what was denied\n");
     }
     text
+}
+
+/// The answers, one line for each account; one alone where all are the same.
+fn put_answers(text: &mut String, about: &About) {
+    let same =
+        |one: &Answer| about.answers.iter().all(|other| (one.answer, &one.reason) == (other.answer, &other.reason));
+    let is_one = about.answers.first().is_some_and(same);
+    for one in about.answers.iter().take(if is_one { 1 } else { usize::MAX }) {
+        let on = one.account.as_ref().filter(|_| !is_one).map(|account| format!(" on {account}")).unwrap_or_default();
+        text.put(format_args!("{}{on}: {}, {}\n", marked(&about.what, Mark::Bold), one.answer, one.reason));
+        if let Some(remedy) = &one.remedy {
+            text.put(format_args!("    to allow it: {remedy}\n"));
+        }
+    }
 }
 
 fn section(text: &mut String, title: &str, rights: &[&Right]) {

@@ -141,6 +141,9 @@ enum Ended {
     /// Something is broken.
     #[error("broken: {0}")]
     Broken(usize),
+    /// A host runs, and something that it is to do it does not.
+    #[error("not well: {0}")]
+    Unwell(String),
     /// No account can be logged in to before somebody changes something. Whoever starts the host again by itself must not: servers
     /// lock accounts and addresses out.
     #[error("{0}")]
@@ -153,7 +156,7 @@ impl Ended {
             Self::Usage(_) => ExitCode::from(USAGE),
             Self::Declined(_) => ExitCode::from(3),
             Self::NotRunning(_) | Self::Stopped(_) => ExitCode::from(4),
-            Self::Broken(_) => ExitCode::from(5),
+            Self::Broken(_) | Self::Unwell(_) => ExitCode::from(5),
             Self::Futile(_) => ExitCode::from(6),
         }
     }

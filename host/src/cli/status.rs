@@ -10,7 +10,7 @@ use super::place::{self, Place};
 use super::show::{Mark, Put as _, marked, print, print_json, size, span, table};
 use crate::config::Config;
 use crate::control::VERSION;
-use crate::control::views::{Account, Limit, Plugin, Status, absolute};
+use crate::control::views::{Account, Limit, Plugin, Record, Status, Usage, absolute};
 use crate::plugins::PluginId;
 use crate::plugins::desk::Desk;
 use crate::plugins::policy::Policy;
@@ -19,7 +19,7 @@ use crate::plugins::quantity::show_duration;
 /// What `parlor status` takes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor status           the house on one screen\n  parlor status --json    the same for programs\n  parlor status echo      one plugin, with each of its limits and how much of it is used\n\nExit codes: 0 a host runs, 4 none does, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor status           the house on one screen\n  parlor status --json    the same for programs\n  parlor status echo      one plugin, with each of its limits and how much of it is used\n\nExit codes: 0 a host runs and all is well, 5 an account is retried or failed, or a plugin does not run that should (with --json 0: the answer says it), 4 no host runs, 1 failed, 2 wrong usage"
 )]
 pub struct StatusArgs {
     /// One plugin, with its limits.
@@ -35,22 +35,23 @@ impl StatusArgs {
     /// Asks, and shows the answer; from the files if nobody answers.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load_to_look()?;
-        let running = match &self.plugin {
+        let (running, ills) = match &self.plugin {
             None => {
                 let status = of(&config)?;
                 self.show(&status, screen)?;
-                status.running
+                (status.running, status.ills())
             }
             Some(id) => {
                 let (plugins, running) = one(&config, id)?;
                 self.show(&plugins, |plugins| closely(plugins))?;
-                running
+                (running, plugins.iter().filter_map(Plugin::ill).collect())
             }
         };
-        if running {
-            return Ok(());
+        if !running {
+            return Err(Ended::NotRunning(config.data).into());
         }
-        Err(Ended::NotRunning(config.data).into())
+        // A program that reads the answer reads it there.
+        if self.json || ills.is_empty() { Ok(()) } else { Err(Ended::Unwell(ills.join("; ")).into()) }
     }
 
     fn show<T: Serialize>(&self, what: &T, screen: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
@@ -128,6 +129,7 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
             version: desk.version(id, entry).map(|version| version.to_string()),
             digest: entry.digest.to_string(),
             source: entry.source.to_string(),
+            record: None,
             usage: None,
             restarts: 0,
             limits: Vec::new(),
@@ -185,8 +187,36 @@ pub(super) fn plugins(plugins: &[Plugin]) -> String {
         return "no plugins; `parlor plugin add FILE` adds one\n".to_owned();
     }
     let rows: Vec<_> = plugins.iter().map(row).collect();
-    let head = ["PLUGIN", "VERSION", "ACCOUNT", "STATE", "UP", "EVENTS", "SENT", "CPU", "MEMORY", "DENIED", "RESTARTS"];
-    table(&head, &rows) + &reasons(plugins)
+    let head = ["PLUGIN", "VERSION", "ACCOUNT", "STATE", "UP", "EVENTS", "SENT", "CPU", "MEMORY"];
+    let notes: String = plugins.iter().filter_map(note).collect();
+    let apart = if notes.is_empty() { "" } else { "\n" };
+    table(&head, &rows) + apart + &notes + &reasons(plugins)
+}
+
+/// Notes what is unusual about a plugin, in a line below the table, so that the table fits into 80 columns.
+fn note(plugin: &Plugin) -> Option<String> {
+    let mut notes = Vec::new();
+    let times = |count: u64, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
+    if let Some(record) = &plugin.record {
+        if record.denials > 0 {
+            notes.push(times(record.denials, "call denied", "calls denied"));
+        }
+        for (permission, count) in &record.withheld {
+            notes.push(format!("{} by {permission}", times(*count, "event withheld", "events withheld")));
+        }
+        if record.lost > 0 {
+            notes.push(times(record.lost, "event lost", "events lost"));
+        }
+    }
+    let asks = if notes.is_empty() { String::new() } else { format!("; `parlor explain {}` says why", plugin.id) };
+    if plugin.restarts > 0 {
+        notes.push(format!("restarted {}", times(plugin.restarts, "time", "times")));
+    }
+    if plugin.usage.as_ref().is_some_and(|usage| usage.slowed) {
+        notes.push("slowed down".to_owned());
+    }
+    let on = plugin.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
+    (!notes.is_empty()).then(|| format!("{}{on}: {}{asks}\n", plugin.id, notes.join(", ")))
 }
 
 /// Why some do not run, or not as the policy says: what stands below their table.
@@ -207,21 +237,16 @@ fn row(plugin: &Plugin) -> Vec<String> {
         plugin.account.clone().unwrap_or_else(|| "-".to_owned()),
         plugin.state.clone(),
     ];
-    match &plugin.usage {
-        Some(usage) => {
-            let slowed = if usage.slowed { " slowed" } else { "" };
-            cells.extend([
-                span(usage.uptime),
-                usage.handled.to_string(),
-                usage.sent.to_string(),
-                format!("{:.1}%{slowed}", usage.cpu_share * 100.0),
-                format!("{} of {}", size(usage.memory), size(usage.memory_limit)),
-                usage.denials.to_string(),
-            ]);
-        }
-        None => cells.extend(std::iter::repeat_n("-".to_owned(), 6)),
-    }
-    cells.push(plugin.restarts.to_string());
+    let none = || "-".to_owned();
+    let used = |of: fn(&Usage) -> String| plugin.usage.as_ref().map_or_else(none, of);
+    let did = |of: fn(&Record) -> u64| plugin.record.as_ref().map_or_else(none, |record| of(record).to_string());
+    cells.extend([
+        used(|usage| span(usage.uptime)),
+        did(|record| record.handled),
+        did(|record| record.sent),
+        used(|usage| format!("{:.1}%", usage.cpu_share * 100.0)),
+        used(|usage| size(usage.memory)),
+    ]);
     cells
 }
 
@@ -230,6 +255,29 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_usual_table_fits_into_80_columns_and_what_is_unusual_stands_below() {
+        let mut plugin = json!({
+            "id": "echo", "account": "main", "state": "running", "version": "0.1.0", "digest": "sha256:00",
+            "source": "echo.wasm", "restarts": 0,
+            "record": { "handled": 12345, "sent": 1234, "denials": 0, "lost": 0, "cpu_ms": 5, "withheld": {} },
+            "usage": {
+                "since": "2025-01-01T00:00:00Z", "uptime": 3599, "handled": 4, "sent": 2, "denials": 0, "cpu_ms": 5,
+                "cpu_share": 0.01, "cpu_limit": 0.25, "slowed": false, "memory": 1 << 16, "memory_limit": 64 << 20,
+            },
+        });
+        let screen = |plugin: &serde_json::Value| plugins(&[serde_json::from_value(plugin.clone()).unwrap()]);
+        let usual = screen(&plugin);
+        assert_eq!(usual.lines().count(), 2, "{usual}");
+        assert!(usual.lines().all(|line| line.chars().count() <= 80), "{usual}");
+        assert!(usual.contains("12345") && usual.contains("1234 "), "what instances before did counts, too: {usual}");
+        plugin["record"]["denials"] = 3.into();
+        plugin["record"]["withheld"] = json!({ "messages.read": 1 });
+        plugin["restarts"] = 2.into();
+        let says = "\necho on main: 3 calls denied, 1 event withheld by messages.read, restarted 2 times; `parlor explain echo` says why\n";
+        assert!(screen(&plugin).ends_with(says), "{}", screen(&plugin));
+    }
 
     #[test]
     fn what_a_full_mailbox_lost_is_said_below_the_limits() {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use serde::de::DeserializeOwned;
 
+pub use super::http::escaped;
 use super::socket::{self, Address};
 use super::views::{Failure, Line};
 use super::{PROTOCOL, PROTOCOL_HEADER, VERSION, VERSION_HEADER};

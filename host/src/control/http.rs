@@ -1,6 +1,7 @@
 //! As much of HTTP/1.1 (RFC 9112) as the control socket speaks: one request on a connection, one answer, closed.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
@@ -126,19 +127,56 @@ pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option
     Ok(Some(request))
 }
 
-/// The target of a request, whose parts need no character that would have to be escaped.
+/// The target of a request. Its path and the names in its query need no escapes; values may have any character, escaped.
 fn request(method: &str, target: &str) -> Result<Request, Refusal> {
     let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte));
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let query: BTreeMap<_, _> = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    if !plain(path) || query.iter().any(|(name, value)| !plain(name) || !plain(value)) {
-        return Err(Refusal::new(400, "a path and its questions are of letters, digits, -, ., _ and ~"));
-    }
+    let query: Option<BTreeMap<_, _>> =
+        pairs.map(|(name, value)| Some((name.to_owned(), unescaped(value)?)).filter(|_| plain(name))).collect();
+    let Some(query) = query.filter(|_| plain(path)) else {
+        let says =
+            "a path and its questions are of letters, digits, -, ., _ and ~; write other characters of a value as %2A";
+        return Err(Refusal::new(400, says));
+    };
     let path = path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
     let head_alone = method == "HEAD";
     let method = if head_alone { "GET" } else { method };
     Ok(Request { method: method.to_owned(), head_alone, path, query, host: None })
+}
+
+/// Characters that stand for themselves in a value (RFC 3986, section 3.4), but for those that separate values.
+const UNESCAPED: &[u8] = b"-._~/@:*,";
+
+/// A value of a query as it can stand in a target.
+pub fn escaped(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || UNESCAPED.contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            // Writing into a String cannot fail.
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
+/// The value that was escaped; none where it holds a character that has to be escaped and is not, or is no UTF-8.
+fn unescaped(value: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let mut digit = || char::from(rest.next()?).to_digit(16);
+                u8::try_from(digit()? * 16 + digit()?).ok()?
+            }
+            byte if byte.is_ascii_alphanumeric() || UNESCAPED.contains(&byte) => byte,
+            _ => return None,
+        });
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// Writes a whole answer.
@@ -203,6 +241,22 @@ mod tests {
         assert_eq!(of(b"").await, Ok(None));
         assert_eq!(of(b"GET /v1/status HT").await, Ok(None));
         assert_eq!(of(b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n{}").await, Ok(None));
+    }
+
+    proptest! {
+        #[test]
+        fn a_value_that_was_escaped_is_read_again(value in "\\PC{0,40}|[ -~]{0,40}") {
+            prop_assert_eq!(unescaped(&escaped(&value)), Some(value));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_value_may_be_an_address() {
+        let request = of(b"GET /x?about=juliet@localhost/balcony%20%26%20so HTTP/1.1\r\n\r\n").await.unwrap().unwrap();
+        assert_eq!(request.query["about"], "juliet@localhost/balcony & so");
+        for wrong in ["/x?a=%2", "/x?a=%zz", "/x?a=%ff", "/x?a=<", "/x?%61=b"] {
+            assert_eq!(of(format!("GET {wrong} HTTP/1.1\r\n\r\n").as_bytes()).await, Err(400), "{wrong}");
+        }
     }
 
     #[tokio::test]

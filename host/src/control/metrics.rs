@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use super::http::{self, Answer, Refusal, TEXT};
 use super::listening::Listening;
 use super::show;
-use super::views::{Plugin, Status, Usage};
+use super::views::{Plugin, Record, Status, Usage};
 use crate::host::Host;
 use crate::loopback::Loopback;
 
@@ -97,7 +97,7 @@ async fn answer(request: &http::Request, host: &Host) -> Result<(u16, String), R
     match path[..] {
         ["metrics"] => Ok((200, metrics(&status))),
         ["health"] => {
-            let ills = ills(&status);
+            let ills: String = status.ills().into_iter().map(|ill| ill + "\n").collect();
             Ok(if ills.is_empty() { (200, "ok\n".to_owned()) } else { (503, ills) })
         }
         _ => Err(Refusal::new(404, "there are /metrics and /health")),
@@ -109,18 +109,6 @@ fn is_local(host: &str) -> bool {
     let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
     let name = name.trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-/// What is not well, one line each.
-fn ills(status: &Status) -> String {
-    let mut text = String::new();
-    for account in status.accounts.iter().filter(|one| ["retrying", "failed"].contains(&one.connection.as_str())) {
-        let _ = writeln!(text, "account {} is {}", account.name, account.connection);
-    }
-    for plugin in status.plugins.iter().filter(|one| one.is_down()) {
-        let _ = writeln!(text, "plugin {} is {}", plugin.id, plugin.state);
-    }
-    text
 }
 
 /// Everything that is counted. Names are of a-z, 0-9, _ and -, which need no escaping.
@@ -161,17 +149,27 @@ fn metrics(status: &Status) -> String {
     put("plugin_down", "gauge", "Whether the plugin should run and does not.", down.collect());
     let restarts = status.plugins.iter().map(|one| (labels(one), number(one.restarts)));
     put("plugin_restarts_total", "counter", "How often it was started again by itself.", restarts.collect());
-    let mut usage = |name: &str, kind: &str, help: &str, value: fn(&Usage) -> f64| {
-        let used = status.plugins.iter().filter_map(|one| Some((labels(one), value(one.usage.as_ref()?))));
-        put(name, kind, help, used.collect());
+    let mut record = |name: &str, help: &str, value: fn(&Record) -> f64| {
+        let did = status.plugins.iter().filter_map(|one| Some((labels(one), value(one.record.as_ref()?))));
+        put(name, "counter", help, did.collect());
     };
-    usage("plugin_events_total", "counter", "Events that the instance has handled.", |used| number(used.handled));
-    usage("plugin_sent_total", "counter", "Stanzas that it has sent.", |used| number(used.sent));
-    usage("plugin_denials_total", "counter", "Calls that it was denied.", |used| number(used.denials));
-    usage("plugin_events_lost_total", "counter", "Events that its full mailbox lost.", |used| number(used.lost));
-    usage("plugin_cpu_seconds_total", "counter", "CPU time that it has used.", |used| number(used.cpu_ms) / 1e3);
-    usage("plugin_memory_bytes", "gauge", "Memory that it holds.", |used| number(used.memory));
-    usage("plugin_memory_limit_bytes", "gauge", "Memory that it may hold.", |used| number(used.memory_limit));
+    record("plugin_events_total", "Events that the plugin has handled.", |did| number(did.handled));
+    record("plugin_sent_total", "Stanzas that it has sent.", |did| number(did.sent));
+    record("plugin_denials_total", "Calls that it was denied.", |did| number(did.denials));
+    record("plugin_events_lost_total", "Events that its full mailbox lost.", |did| number(did.lost));
+    record("plugin_cpu_seconds_total", "CPU time that it has used.", |did| number(did.cpu_ms) / 1e3);
+    let withheld = status.plugins.iter().flat_map(|one| {
+        let counts = one.record.iter().flat_map(|record| &record.withheld);
+        counts.map(|(permission, count)| (format!("{{{},permission=\"{permission}\"}}", names(one)), number(*count)))
+    });
+    let help = "Events that it listens to and was not shown, by the permission that did not cover them.";
+    put("plugin_events_withheld_total", "counter", help, withheld.collect());
+    let mut usage = |name: &str, help: &str, value: fn(&Usage) -> f64| {
+        let used = status.plugins.iter().filter_map(|one| Some((labels(one), value(one.usage.as_ref()?))));
+        put(name, "gauge", help, used.collect());
+    };
+    usage("plugin_memory_bytes", "Memory that it holds.", |used| number(used.memory));
+    usage("plugin_memory_limit_bytes", "Memory that it may hold.", |used| number(used.memory_limit));
     let limits = |value: fn(f64, f64) -> f64| -> Vec<(String, f64)> {
         let all = status.plugins.iter().flat_map(|one| one.limits.iter().map(move |limit| (one, limit)));
         // What has no use, or no bound, says nothing to whoever compares the two.

@@ -17,7 +17,9 @@ use super::listening::Listening;
 use super::show;
 use super::socket::{self, Address};
 use super::views::Failure;
+use crate::harmless::harmless;
 use crate::host::{Host, LOCK};
+use crate::permissions::question::Question;
 use crate::plugins::PluginId;
 
 /// How many may be connected at once; further ones wait.
@@ -32,6 +34,8 @@ pub const ORDERS: usize = 16;
 const SETTLING: Duration = Duration::from_mins(1);
 /// How many lines of the log are given unless asked otherwise.
 const USUAL_LINES: usize = 100;
+/// How much of the reason for a refusal is shown, in bytes.
+const LONGEST_REASON: usize = 1 << 10;
 /// How much of the log is one part of an answer, in bytes.
 const PART: usize = 64 << 10;
 
@@ -193,7 +197,7 @@ async fn serve(
 ) -> Result<(), Refusal> {
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
     let (allowed, known) = match path[..] {
-        ["v1", "status" | "logs"] | ["v1", "plugins", _] => ("GET", true),
+        ["v1", "status" | "logs"] | ["v1", "plugins", _] | ["v1", "plugins", _, "explain"] => ("GET", true),
         ["v1", "reload" | "configure"] | ["v1", "plugins", _, "restart"] => ("POST", true),
         _ => ("", false),
     };
@@ -212,6 +216,19 @@ async fn serve(
                 return Err(no_plugin(&id));
             }
             return json(stream, &found, request.head_alone).await;
+        }
+        ["v1", "plugins", id, "explain"] => {
+            let id = plugin(id)?;
+            let query = |name: &str| request.query.get(name).map(String::as_str).filter(|value| !value.is_empty());
+            let what =
+                query("what").ok_or_else(|| Refusal::new(400, "`what` names a call, an event or a permission"))?;
+            let question = Question::parse(what, query("about"));
+            let question = question.map_err(|error| Refusal::new(400, harmless(&error.to_string(), LONGEST_REASON)))?;
+            let answers = show::explained(&house.host, &id, &question).await;
+            if answers.is_empty() && !house.host.has_plugin(&id).await {
+                return Err(no_plugin(&id));
+            }
+            return json(stream, &answers, request.head_alone).await;
         }
         ["v1", what @ ("reload" | "configure")] => {
             // What is done now may take long. What was taken away does not wait for that.

@@ -1,12 +1,13 @@
 //! What the house knows, as the control socket shows it.
 
 use super::VERSION;
-use super::views::{Account, Denied, Limit, Plugin, Process, Status, Usage, absolute};
+use super::views::{Account, Answer, Denied, Limit, Plugin, Process, Record, Status, Usage, absolute};
 use crate::account::{Connection, Shared};
 use crate::harmless::harmless;
-use crate::host::{Host, PluginStatus};
+use crate::host::{Explained, Host, PluginStatus};
 use crate::memory;
-use crate::plugins::{self, PluginId, State};
+use crate::permissions::question::Question;
+use crate::plugins::{self, PluginId, State, Totals};
 
 /// How much of a reason is shown, in bytes.
 const LONGEST: usize = 4 << 10;
@@ -85,10 +86,38 @@ fn plugin_view(status: &PluginStatus) -> Plugin {
         version: status.version.as_ref().map(ToString::to_string),
         digest: status.digest.to_string(),
         source: harmless(&status.source.to_string(), LONGEST),
+        record: status.record.as_ref().map(record_view),
         usage: status.usage.as_ref().map(usage_view),
         restarts: status.restarts,
         limits: status.usage.iter().flat_map(|usage| &usage.limits).map(limit_view).collect(),
         denied: status.denied.iter().map(denied_view).collect(),
+    }
+}
+
+/// The answer to a question about one plugin, on each of its accounts.
+pub(super) async fn explained(host: &Host, id: &PluginId, question: &Question) -> Vec<Answer> {
+    host.explain(id, question).await.into_iter().map(answer_view).collect()
+}
+
+fn answer_view(explained: Explained) -> Answer {
+    let Explained { account, answer, remedy } = explained;
+    Answer {
+        account: account.map(|account| account.to_string()),
+        answer: answer.outcome,
+        permission: answer.permission.map(|permission| permission.to_string()),
+        reason: harmless(&answer.reason, LONGEST),
+        remedy: remedy.map(|remedy| harmless(&remedy, LONGEST)),
+    }
+}
+
+fn record_view(totals: &Totals) -> Record {
+    Record {
+        handled: totals.handled,
+        sent: totals.sent,
+        denials: totals.denials,
+        lost: totals.lost,
+        cpu_ms: u64::try_from(totals.cpu.as_millis()).unwrap_or(u64::MAX),
+        withheld: totals.withheld.iter().map(|(permission, count)| (permission.to_string(), *count)).collect(),
     }
 }
 

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::permissions::question::Outcome;
+
 /// The house.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -30,6 +32,14 @@ pub struct Status {
 }
 
 impl Status {
+    /// The accounts and plugins that do not do what they are to do, a clause each; none: all is well. Health is asked for here, too.
+    pub(crate) fn ills(&self) -> Vec<String> {
+        let is_ill = |one: &&Account| ["retrying", "failed"].contains(&one.connection.as_str());
+        let accounts = self.accounts.iter().filter(is_ill);
+        let accounts = accounts.map(|account| format!("account {} is {}", account.name, account.connection));
+        accounts.chain(self.plugins.iter().filter_map(Plugin::ill)).collect()
+    }
+
     /// Which of its files do not count as they are written now, and why.
     pub(crate) fn faults(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let files = [("configuration", &self.config_error), ("policy", &self.policy_error)];
@@ -103,7 +113,10 @@ pub struct Plugin {
     pub digest: String,
     /// Where its file came from.
     pub source: String,
-    /// What the instance that runs now has used.
+    /// Its record since the host started, across restarts and replacements; none where it may not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Record>,
+    /// The use of the instance that runs now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
     /// How often it was started again by itself.
@@ -122,10 +135,48 @@ impl Plugin {
         ["backing-off", "quarantined", "refused"].contains(&self.state.as_str())
     }
 
+    /// That it is down, in a clause.
+    pub(crate) fn ill(&self) -> Option<String> {
+        self.is_down().then(|| format!("plugin {} is {}", self.id, self.state))
+    }
+
     /// Whether it runs, but not as it was decided last; its reason says why.
     pub(crate) fn is_behind(&self) -> bool {
         self.state == "running" && self.reason.is_some()
     }
+}
+
+/// The record of a plugin on one account since the host started, instances that are gone included.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Events that it has handled.
+    pub handled: u64,
+    /// Stanzas that it has sent.
+    pub sent: u64,
+    /// Calls that were denied.
+    pub denials: u64,
+    /// Events that were lost because its mailbox was full.
+    pub lost: u64,
+    /// CPU time, in milliseconds.
+    pub cpu_ms: u64,
+    /// Events that it listens to and was not shown, by the permission that did not cover them.
+    pub withheld: BTreeMap<String, u64>,
+}
+
+/// The answer to a question about a plugin on one account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The account; none where it may run on none, or where no host runs.
+    pub account: Option<String>,
+    /// `yes`, `no`, `partly` or `unknown`.
+    pub answer: Outcome,
+    /// The permission that it needs; none where it is free.
+    pub permission: Option<String>,
+    /// Why, in a clause.
+    pub reason: String,
+    /// The command or line that would allow it, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
 }
 
 /// What an instance has used since it started.

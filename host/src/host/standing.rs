@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::config::AccountName;
 use crate::plugins::id::Digest;
 use crate::plugins::source::Source;
-use crate::plugins::{Denial, PluginId, State, Usage};
+use crate::plugins::{Denial, PluginId, State, Totals, Usage};
 use crate::store::Owner;
 
 /// How long whoever looks waits to be told how much plugins keep.
@@ -35,10 +35,12 @@ pub struct PluginStatus {
     pub account: Option<AccountName>,
     /// Where it stands; a refusal is [`State::Refused`].
     pub state: State,
-    /// How many events it has handled since it last started.
+    /// How many events the instance that runs now has handled.
     pub handled: u64,
-    /// How many of its calls were denied since then.
+    /// How many calls were denied to that instance.
     pub denials: u64,
+    /// The plugin's record on this account since the host started, across restarts and replacements; none where it may not run.
+    pub record: Option<Totals>,
     /// How often it was started again.
     pub restarts: u64,
     /// Why another version, which the policy names, has not taken its place.
@@ -91,6 +93,7 @@ impl Plugin {
             state,
             handled: 0,
             denials: 0,
+            record: None,
             restarts: 0,
             not_replaced: self.not_replaced.clone(),
             usage: None,
@@ -110,8 +113,9 @@ impl Plugin {
                         account: Some(account.clone()),
                         handled: usage.as_ref().map_or(0, |usage| usage.handled),
                         denials: usage.as_ref().map_or(0, |usage| usage.denials),
-                        restarts: supervised.restarts(),
-                        denied: supervised.denied(),
+                        record: Some(supervised.record().totals()),
+                        restarts: supervised.record().restarts(),
+                        denied: supervised.record().denied(),
                         usage,
                         ..refused(supervised.state().borrow().clone())
                     }

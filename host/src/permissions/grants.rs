@@ -9,6 +9,7 @@ use jid::{BareJid, Jid};
 use toml::{Table, Value};
 
 use super::permission::{Permission, ScopeKind, UnknownPermission};
+use super::question::Use;
 use super::scope::{BadScope, Scope, entries_of};
 use super::table;
 use crate::error::CallError;
@@ -31,6 +32,61 @@ pub enum Target<'a> {
         /// Its recipient, if it names one.
         to: Option<&'a Jid>,
     },
+}
+
+/// Whom or what an event is about, as far as a scope can tell.
+#[derive(Debug, Clone, Copy)]
+pub enum About<'a> {
+    /// Nothing in particular, such as `roomsAutoJoined`: it tells nothing of what a scope leaves out.
+    Nothing,
+    /// This.
+    Target(Target<'a>),
+}
+
+impl<'a> About<'a> {
+    /// Whom or what an event with this payload is about.
+    pub fn of(payload: &'a Payload) -> Self {
+        Self::Target(match payload {
+            Payload::None => return Self::Nothing,
+            Payload::Message(message) | Payload::Command { message, .. } => Target::Jid(&message.chat),
+            Payload::Room(room) => Target::Room(&room.jid),
+            Payload::Occupant(occupant) => Target::Room(&occupant.room),
+            Payload::Invite(invite) => Target::Room(&invite.room),
+            Payload::Contact(contact) => Target::Jid(&contact.jid),
+            Payload::Chat(chat) => Target::Jid(&chat.jid),
+            Payload::Stanza(xml) => Target::Stanza { kind: stanza_kind(xml), to: None },
+            // Nobody can tell whom these are about, so of a scope only `*` covers them.
+            Payload::Text(_) | Payload::Status(_) | Payload::Feature { .. } | Payload::Json(_) => Target::None,
+        })
+    }
+}
+
+/// The outcome when grants are asked about one call or one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It needs no permission.
+    Free,
+    /// The grant of this permission covers it.
+    Covered(Permission),
+    /// This permission is granted, but its scope does not cover the target.
+    OutOfScope(Permission),
+    /// This permission is not granted.
+    NotGranted(Permission),
+}
+
+impl Decision {
+    /// Whether the call may be made, or the event be seen.
+    pub fn allows(self) -> bool {
+        matches!(self, Self::Free | Self::Covered(_))
+    }
+
+    /// The permission that stands in the way; none if it is allowed.
+    pub fn lacks(self) -> Option<Permission> {
+        match self {
+            Self::Free | Self::Covered(_) => None,
+            Self::OutOfScope(permission) | Self::NotGranted(permission) => Some(permission),
+        }
+    }
 }
 
 /// What one plugin was granted. Nothing, to begin with.
@@ -238,33 +294,54 @@ impl Grants {
         self.0.is_empty()
     }
 
-    /// Whether the plugin may use this permission on this target.
-    pub fn may_do(&self, permission: Permission, target: Target<'_>, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
-        self.get(permission).is_some_and(|scope| scope.covers(target, is_contact))
+    /// Decides whether the plugin may use this permission on this target. Calls, the router and `parlor explain` all ask here.
+    pub fn decide(
+        &self,
+        permission: Permission,
+        target: Target<'_>,
+        is_contact: &dyn Fn(&BareJid) -> bool,
+    ) -> Decision {
+        match self.get(permission) {
+            None => Decision::NotGranted(permission),
+            Some(scope) if scope.covers(target, is_contact) => Decision::Covered(permission),
+            Some(_) => Decision::OutOfScope(permission),
+        }
     }
 
-    /// Whether the plugin may see this event. What the host has no rule for is a plugin's own, and free.
-    pub fn may_see(&self, event: &Event, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
-        let Some(rule) = table::event(&event.name) else { return true };
-        let Some(permission) = rule.permission else { return true };
-        let Some(scope) = self.get(permission) else { return false };
-        match &event.payload {
-            // An event about nobody in particular, such as `roomsAutoJoined`, tells nothing of what a scope leaves out.
-            Payload::None => scope.kind() != ScopeKind::Stanzas,
-            Payload::Message(message) | Payload::Command { message, .. } => {
-                scope.covers(Target::Jid(&message.chat), is_contact)
-            }
-            Payload::Room(room) => scope.covers(Target::Room(&room.jid), is_contact),
-            Payload::Occupant(occupant) => scope.covers(Target::Room(&occupant.room), is_contact),
-            Payload::Invite(invite) => scope.covers(Target::Room(&invite.room), is_contact),
-            Payload::Contact(contact) => scope.covers(Target::Jid(&contact.jid), is_contact),
-            Payload::Chat(chat) => scope.covers(Target::Jid(&chat.jid), is_contact),
-            Payload::Stanza(xml) => scope.covers(Target::Stanza { kind: stanza_kind(xml), to: None }, is_contact),
-            // Whom these are about cannot be told, so that of a scope only `*` covers them.
-            Payload::Text(_) | Payload::Status(_) | Payload::Feature { .. } | Payload::Json(_) => {
-                scope.covers(Target::None, is_contact)
-            }
+    /// Decides whether the plugin may see an event of this name that is about this. An event for which the host has no rule is a
+    /// plugin's own, and free.
+    pub fn decide_event(&self, name: &str, about: About<'_>, is_contact: &dyn Fn(&BareJid) -> bool) -> Decision {
+        let Some(permission) = table::event(name).and_then(|rule| rule.permission) else { return Decision::Free };
+        match about {
+            About::Target(target) => self.decide(permission, target, is_contact),
+            About::Nothing => match self.get(permission) {
+                None => Decision::NotGranted(permission),
+                Some(scope) if scope.kind() != ScopeKind::Stanzas => Decision::Covered(permission),
+                Some(_) => Decision::OutOfScope(permission),
+            },
         }
+    }
+
+    /// Decides about either. None: without a contact list the answer would depend on it.
+    pub fn decide_use(&self, one: Use<'_>, is_contact: Option<&dyn Fn(&BareJid) -> bool>) -> Option<Decision> {
+        let with = |is_contact: &dyn Fn(&BareJid) -> bool| match one {
+            Use::Call(permission, target) => self.decide(permission, target, is_contact),
+            Use::Event(name, about) => self.decide_event(name, about, is_contact),
+        };
+        match is_contact {
+            Some(is_contact) => Some(with(is_contact)),
+            None => Some(with(&|_| false)).filter(|without| *without == with(&|_| true)),
+        }
+    }
+
+    /// Whether the plugin may use this permission on this target.
+    pub fn may_do(&self, permission: Permission, target: Target<'_>, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
+        self.decide(permission, target, is_contact).allows()
+    }
+
+    /// Whether the plugin may see this event.
+    pub fn may_see(&self, event: &Event, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
+        self.decide_event(&event.name, About::of(&event.payload), is_contact).allows()
     }
 
     /// Whether what is said in a room may be seen.

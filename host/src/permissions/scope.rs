@@ -243,6 +243,39 @@ impl Scope {
         })
     }
 
+    /// Whether it covers all entries of another scope, whoever is in the roster.
+    pub fn includes(&self, other: &Self) -> bool {
+        let one = |entry: String| Self::parse(other.kind(), &[entry]).ok();
+        let mut entries = other.entries().into_iter().filter_map(one);
+        self.kind() == other.kind() && entries.all(|entry| self.covering(&entry).is_some())
+    }
+
+    /// Whether it and another scope have entries in common.
+    pub fn shares(&self, other: &Self) -> bool {
+        self.within(other).is_some()
+    }
+
+    /// The address that it lists, if it lists one and nothing else.
+    pub fn one_address(&self) -> Option<Jid> {
+        match &self.0 {
+            Inner::Jids(patterns) | Inner::Rooms(patterns) => match &**patterns {
+                [Pattern::Account(bare)] => Some(bare.clone().into()),
+                [Pattern::Resource(full)] => Some(full.clone().into()),
+                _ => None,
+            },
+            Inner::Whole | Inner::Stanzas(_) | Inner::Quota(_) => None,
+        }
+    }
+
+    /// Whether it lists contacts.
+    pub fn names_contacts(&self) -> bool {
+        match &self.0 {
+            Inner::Jids(patterns) | Inner::Rooms(patterns) => patterns.contains(&Pattern::Contacts),
+            Inner::Stanzas(patterns) => patterns.iter().any(|pattern| pattern.to == Pattern::Contacts),
+            Inner::Whole | Inner::Quota(_) => false,
+        }
+    }
+
     /// How many bytes it grants, if it is a quota.
     pub fn quota(&self) -> Option<u64> {
         match self.0 {

@@ -3,6 +3,7 @@
 //! [`Instance`] is what the host's calls see of it; [`Context`] is what lives inside its Store. Dropping the future of
 //! [`run`] ends it, and nothing else holds a piece of it.
 
+mod denied;
 mod detail;
 mod handed;
 mod lasting;
@@ -41,23 +42,21 @@ use super::admission::Admitted;
 use super::books::Books;
 use super::ceiling::{Ceiling, Exceeded, Taken};
 use super::clocks::{Monotonic, Wall};
-use super::denials::{Denial, Denials};
 use super::engine::{Compiled, Engine};
 use super::id::PluginId;
 use super::limits::Limits;
 use super::log_level::ChosenLevel;
 use super::manifest::Manifest;
 use super::rate::Bucket;
+use super::record::Record;
 use super::settings::OwnSettings;
 use super::timers::Timers;
 use super::watchdog::{self, Allowance, Overrun};
 use crate::account;
 use crate::api::log::Printed;
 use crate::config::Settings;
-use crate::error::CallError;
 use crate::event::{Event, EventName, Payload};
 use crate::harmless::harmless;
-use crate::permissions::{Permission, Target};
 use crate::router::{Mail, Mailbox};
 
 /// How much of a guest's own words a status shows, in bytes.
@@ -85,8 +84,8 @@ pub struct Instance {
     pub handled: AtomicU64,
     /// How many calls were denied.
     pub denials: AtomicU64,
-    /// The last of them.
-    denied: Arc<Denials>,
+    /// The plugin's record, which earlier instances began.
+    pub(crate) record: Arc<Record>,
     /// What its author declares.
     manifest: Arc<Manifest>,
     /// How many stanzas it sent.
@@ -155,13 +154,14 @@ impl Instance {
     ) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
         let id = InstanceId::next();
         let limits = admitted.limits.clone();
-        let Lasting { denied, rooms, failed, buckets: Buckets { outgoing, emitted, orders, stored, log_lines } } =
+        let Lasting { record, rooms, failed, buckets: Buckets { outgoing, emitted, orders, stored, log_lines } } =
             lasting;
         let (capacity, grants) = (limits.mailbox as usize, Arc::new(admitted.grants.clone()));
         let (mailbox, receiver) = match books.rooms() {
             Some(rooms) => Mailbox::catching_up(id, capacity, grants, rooms.clone()),
             None => Mailbox::new(id, capacity, grants),
         };
+        mailbox.disregard(account.records.own_contacts(&admitted.id));
         let cpu = Arc::<watchdog::Account>::default();
         // Who may have a whole core for as long as they like takes it from nobody.
         if failed.load(Relaxed) && limits.cpu_share < 1.0 {
@@ -176,7 +176,7 @@ impl Instance {
             cpu,
             handled: AtomicU64::new(0),
             denials: AtomicU64::new(0),
-            denied,
+            record,
             manifest: Arc::clone(&admitted.manifest),
             sent: AtomicU64::new(0),
             taken: Arc::default(),
@@ -209,43 +209,6 @@ impl Instance {
             limits,
         };
         (Arc::new(instance), receiver)
-    }
-
-    /// Whether its grants cover this; else the denial, counted and logged.
-    pub fn require(&self, permission: Permission, target: Target<'_>) -> Result<(), CallError> {
-        let snapshot = self.account.snapshot();
-        if self.mailbox.grants().may_do(permission, target, &|jid| snapshot.is_contact(jid)) {
-            return Ok(());
-        }
-        let scope = match target {
-            Target::None => None,
-            Target::Jid(jid) => Some(jid.to_string()),
-            Target::Room(room) => Some(room.to_string()),
-            Target::Stanza { kind, to: None } => Some(kind.to_owned()),
-            Target::Stanza { kind, to: Some(to) } => Some(format!("{kind}:{to}")),
-        };
-        Err(self.deny(permission, scope))
-    }
-
-    /// The denial of something, counted and logged.
-    pub fn deny(&self, permission: Permission, scope: Option<String>) -> CallError {
-        self.denials.fetch_add(1, Relaxed);
-        if self.may_log() {
-            tracing::info!(
-                plugin = %self.plugin, account = %self.account.name, %permission, scope = scope.as_deref(),
-                "call denied"
-            );
-        }
-        let error = self.manifest.denial(&self.plugin, permission, scope);
-        if let CallError::Denied { permission, scope, hint } = &error {
-            self.denied.put(Denial {
-                at: self.account.clock.now(),
-                permission: *permission,
-                scope: scope.clone(),
-                hint: hint.clone(),
-            });
-        }
-        error
     }
 
     /// Whether one more line about it may go into the log, so that no plugin fills the disk. A line that may not is

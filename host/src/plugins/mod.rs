@@ -22,6 +22,7 @@ pub mod order;
 pub mod policy;
 pub mod quantity;
 mod rate;
+mod record;
 pub mod rights;
 pub mod secret;
 pub mod setting;
@@ -49,6 +50,7 @@ pub(crate) use instance::{Context, Grouping, OpenArchiveQuery, OpenCall, OpenQue
 pub use instance::{Instance, LimitUse, Usage};
 pub use log_level::LogLevel;
 pub(crate) use rate::Bucket;
+pub use record::{Record, Records, Totals};
 pub use settings::{Layer, OwnSettings};
 pub use supervisor::{Dependency, Reins, State, Succession, Supervised};
 pub(crate) use timers::SHORTEST_PERIOD;

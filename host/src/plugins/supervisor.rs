@@ -22,12 +22,12 @@ use tokio::task::JoinHandle;
 use super::admission::Admitted;
 use super::books::Books;
 use super::catch_up;
-use super::denials::Denial;
 use super::engine::{Compiled, Engine, PAUSE_FOR_ROOM};
 use super::id::PluginId;
 use super::instance::{self, Backlog, Ended, Instance, Lasting, Parting, Start, Waits};
 use super::log_level::ChosenLevel;
 use super::quantity::show_duration;
+use super::record::Record;
 use super::settings::OwnSettings;
 use super::watchdog::Metered;
 use crate::account;
@@ -112,7 +112,6 @@ struct Shared {
     state: watch::Sender<State>,
     /// The one that runs now.
     instance: watch::Sender<Option<Arc<Instance>>>,
-    restarts: std::sync::atomic::AtomicU64,
     /// What one instance leaves to the next.
     lasting: Lasting,
     /// Up to where in the archive it has come, if it catches up.
@@ -160,7 +159,7 @@ impl Supervised {
         }
         let lasting = match &beside {
             Some(beside) => beside.before.passed_on(&admitted.limits),
-            None => Lasting::new(&admitted.limits, Arc::default()),
+            None => Lasting::new(&admitted.limits, Arc::default(), account.records.of(&admitted.id)),
         };
         let shared = Arc::new(Shared {
             admitted,
@@ -173,7 +172,6 @@ impl Supervised {
             has_begun: std::sync::atomic::AtomicBool::new(false),
             state: watch::Sender::new(State::Starting),
             instance: watch::Sender::new(None),
-            restarts: std::sync::atomic::AtomicU64::new(0),
             lasting,
             books,
             grants: ArcSwap::from_pointee(grants),
@@ -201,14 +199,9 @@ impl Supervised {
         self.shared.instance.borrow().clone()
     }
 
-    /// How often it was started again.
-    pub fn restarts(&self) -> u64 {
-        self.shared.restarts.load(Relaxed)
-    }
-
-    /// The last calls that it was denied.
-    pub fn denied(&self) -> Vec<Denial> {
-        self.shared.lasting.denied.last()
+    /// The plugin's record on this account, which earlier instances began.
+    pub fn record(&self) -> &Record {
+        &self.shared.lasting.record
     }
 
     /// This one, for another that is to be started after it.
@@ -381,7 +374,7 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<Part
             }
         }
         if !is_crowded {
-            shared.restarts.fetch_add(1, Relaxed);
+            shared.lasting.record.restarted();
         }
     }
 }
@@ -389,6 +382,7 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<Part
 /// One instance from start to end, and everything of it taken away.
 async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Parting>>) -> Ended {
     shared.settings.restart();
+    shared.account.records.learn().await;
     let (settings, log, account) = (Arc::clone(&shared.settings), Arc::clone(&shared.log), Arc::clone(&shared.account));
     let (lasting, books) = (shared.lasting.clone(), shared.books.clone());
     if let Err(error) = books.learn_rooms().await {
@@ -396,6 +390,7 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Pa
         tracing::warn!(%plugin, account = %account.name, %error, "plugin may be told again what rooms said before");
     }
     let (instance, mailbox) = Instance::new(&shared.admitted, settings, log, account, lasting, books);
+    shared.lasting.record.begins(&instance);
     shared.instance.send_replace(Some(Arc::clone(&instance)));
     // After it can be seen: whoever changes the grants later changes those of the instance, too.
     shared.hand_over_grants(&instance);
@@ -451,6 +446,8 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Pa
         shared.books.broke().await;
     }
     shared.account.forget(instance.id).await;
+    // Nothing is routed to it any more, so nothing more is counted.
+    shared.lasting.record.ended(&instance);
     ended
 }
 

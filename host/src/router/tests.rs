@@ -96,6 +96,56 @@ fn an_event_that_needs_a_grant_reaches_nobody_without_it() {
 }
 
 #[test]
+fn events_that_a_scope_does_not_cover_are_counted_by_permission() {
+    let router = Router::default();
+    let mut grants = Grants::default();
+    grants.grant(crate::permissions::Permission::MessagesRead, &["contacts"]).unwrap();
+    let (mailbox, mut receiver) = Mailbox::new(InstanceId::next(), 8, Arc::new(grants));
+    let counted =
+        || mailbox.withheld.counts().into_iter().map(|(one, count)| (one.as_str(), count)).collect::<Vec<_>>();
+    // Nobody listens, so nothing is kept from anybody.
+    router.route(message(None, "one"), router.live(), &|_| false);
+    assert_eq!(counted(), []);
+    let only_two = Filter { prefix: Some("two".to_owned()), ..Filter::default() };
+    router.subscribe(&mailbox, "message", only_two.clone(), false);
+    router.subscribe(&mailbox, "message", only_two, false);
+    router.route(message(None, "one"), router.live(), &|_| false);
+    assert_eq!(counted(), [], "its filter does not want it");
+    router.route(message(None, "two"), router.live(), &|_| false);
+    router.route(message(None, "two again"), router.live(), &|_| false);
+    assert_eq!(counted(), [("messages.read", 2)], "once for each event");
+    router.route(message(None, "two"), router.live(), &|jid| jid.as_str() == "juliet@example.org");
+    assert_eq!((heard(&mut receiver).len(), counted()), (1, vec![("messages.read", 2)]));
+    // Mail that waits is looked at again once its grant is gone.
+    router.route(message(None, "two"), router.live(), &|_| true);
+    let waits = receiver.try_recv().unwrap();
+    mailbox.grant(Arc::default());
+    assert!(mailbox.withholds(&waits, &|_| true));
+    assert_eq!(counted(), [("messages.read", 3)]);
+}
+
+#[test]
+fn a_contact_that_the_plugin_added_is_none_for_its_grants() {
+    let router = Router::default();
+    let mut grants = Grants::default();
+    grants.grant(crate::permissions::Permission::MessagesRead, &["contacts"]).unwrap();
+    let (mailbox, mut receiver) = Mailbox::new(InstanceId::next(), 8, Arc::new(grants));
+    let own = Arc::new(OwnContacts::default());
+    mailbox.disregard(Arc::clone(&own));
+    router.subscribe(&mailbox, "message", Filter::default(), false);
+    let juliet = BareJid::new("juliet@example.org").unwrap();
+    let mut heard = || {
+        router.route(message(None, "hello"), router.live(), &|_| true);
+        heard(&mut receiver).len()
+    };
+    assert_eq!(heard(), 1);
+    own.add(&juliet);
+    assert_eq!(heard(), 0);
+    assert!(own.remove(&juliet) && !own.remove(&juliet));
+    assert_eq!(heard(), 1);
+}
+
+#[test]
 fn what_waits_in_a_mailbox_is_withheld_once_its_grant_is_taken_back() {
     let router = Router::default();
     let (mailbox, mut receiver) = mailbox(8);

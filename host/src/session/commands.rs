@@ -11,7 +11,8 @@ use jid::Jid;
 
 use crate::error::CallError;
 use crate::event::{Event, Payload};
-use crate::permissions::{Permission, Target};
+use crate::permissions::question::Use;
+use crate::permissions::{Decision, Permission, Target};
 use crate::plugins::{InstanceId, PluginId};
 use crate::router::Mailbox;
 use crate::session::messages::check_text;
@@ -297,7 +298,8 @@ impl Session {
         } else {
             (Permission::MessagesSend, Target::Jid(&where_to))
         };
-        command.mailbox.grants().may_do(permission, target, &|jid| self.roster.has(jid))
+        let decision = command.mailbox.decide(Use::Call(permission, target), Some(&|jid| self.roster.has(jid)));
+        decision.is_some_and(Decision::allows)
     }
 
     /// All commands of plugins that may speak here, by name. It does not begin with the prefix: another bot would take it for a command.

@@ -472,7 +472,8 @@ impl Session {
         let contact = self.roster.contacts.as_mut()?.remove(jid);
         self.roster.strangers.remove(jid);
         self.roster.asked.remove(jid);
-        if self.roster.version.is_some() {
+        // Also where nothing is kept of the roster itself: more than that goes with a contact.
+        if self.roster.version.is_some() || contact.is_some() {
             turn.out.push(Effect::Keep(KeepRoster::Removed { version, jid: jid.clone() }));
         }
         self.changed |= contact.is_some();

@@ -8,6 +8,7 @@
 //! it is worth less than a house that stands. One that only cannot be used now, or that a newer parlor wrote, is left as it is,
 //! and the house does not stand: what plugins were told is kept is in it.
 
+mod added;
 mod data;
 mod entries;
 mod file;
@@ -24,6 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
+pub use added::AddedContacts;
 pub use data::{
     DataError, DataFile, Kept, LONGEST_KEY, LONGEST_VALUE, Only, Owner, PluginData, Write, Written, is_key,
 };
@@ -161,6 +163,11 @@ impl Store {
     /// What plugins keep. It does not keep the thread going.
     pub fn data(&self, clock: Clock) -> PluginData {
         PluginData::new(self, clock)
+    }
+
+    /// Which contacts plugins added to this account. It does not keep the thread going.
+    pub fn added_contacts(&self, account: &jid::BareJid) -> AddedContacts {
+        AddedContacts::new(self.tasks.downgrade(), account, self.path.clone())
     }
 
     /// Does something with the file, and waits for it.

@@ -121,7 +121,9 @@ async fn status_and_health_say_of_each_account_how_it_stands_and_why() {
         ("wrong", &wrong, "failed", Some(denial.as_str())),
     ];
     let status = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
-    let screen = ended(home.run(&["status"]).await.unwrap(), 0).stdout;
+    let shown = ended(home.run(&["status"]).await.unwrap(), 5);
+    assert!(shown.stderr.ends_with("not well: account refused is retrying; account wrong is failed\n"), "{shown:?}");
+    let screen = shown.stdout;
     let health = service::ask(port, &format!("GET /health HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n"));
     let metrics = service::ask(port, &format!("GET /metrics HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n"));
 
@@ -267,7 +269,7 @@ async fn a_plugin_that_does_not_run_is_shown_with_its_reason() {
     assert_eq!((&of("broken")["state"], &of("broken")["reason"]), (&"refused".into(), &"failed to order".into()));
     assert_eq!(of("off")["state"], "disabled");
     assert_eq!(of("greedy")["state"], "refused");
-    let screen = ended(home.run(&["status"]).await.unwrap(), 0).stdout;
+    let screen = ended(home.run(&["status"]).await.unwrap(), 5).stdout;
     assert!(screen.contains("broken on main: failed to order"), "{screen}");
     assert!(screen.contains("greedy: greedy needs what was not granted"), "{screen}");
     for (id, says) in [
@@ -507,7 +509,8 @@ async fn explain_says_what_was_denied_and_what_would_allow_it() {
     host.wait_count("call denied", &[("plugin", "echo")], 1, SOON).await.unwrap();
 
     let json = ended(home.run(&["explain", "echo", "chats.send", "--json"]).await.unwrap(), 0).json().unwrap();
-    assert_eq!((&json["about"]["permission"], &json["about"]["allowed"]), (&"messages.send".into(), &true.into()));
+    assert_eq!((&json["about"]["permission"], &json["about"]["allowed"]), (&"messages.send".into(), &false.into()));
+    assert_eq!(json["about"]["answers"][0]["answer"], "partly", "one address is not everybody: {json}");
     let denied = &json["denied"][0];
     assert_eq!(denied["permission"], "messages.send");
     assert!(denied["scope"].as_str().unwrap().starts_with(&account.jid.to_string()), "{json}");
@@ -525,20 +528,93 @@ async fn explain_says_what_was_denied_and_what_would_allow_it() {
     romeo.wait_body(&bot.to_bare(), "and now?", SOON).await.unwrap();
     let text = ended(home.run(&["explain", "echo", "chats.send"]).await.unwrap(), 0).stdout;
     assert!(
-        text.starts_with("chats.send: yes, it needs messages.send, which is granted for nobody@nowhere.invalid, "),
+        text.starts_with("chats.send: partly, it needs messages.send, which is granted for nobody@nowhere.invalid, "),
         "{text}"
     );
     assert!(text.contains("denied lately:") && text.contains("      it is granted now\n"), "{text}");
     assert!(!text.contains("to allow it"), "{text}");
+    for (jid, answer) in [(denied["scope"].as_str().unwrap(), "yes"), ("mercutio@localhost", "no")] {
+        let text = ended(home.run(&["explain", "echo", "chats.send", jid]).await.unwrap(), 0).stdout;
+        assert!(text.starts_with(&format!("chats.send {jid}: {answer}, ")), "{text}");
+    }
 
     let text = ended(home.run(&["explain", "echo", "contacts.get-all"]).await.unwrap(), 0).stdout;
-    assert!(text.starts_with("contacts.get-all: no, it needs contacts.read, which echo does not ask for"), "{text}");
+    assert!(
+        text.starts_with("contacts.get-all: no, it needs contacts.read, which the plugin does not ask for"),
+        "{text}"
+    );
     let text = ended(home.run(&["explain", "echo", "timers.sleep"]).await.unwrap(), 0).stdout;
     assert!(text.starts_with("timers.sleep: yes, it needs no permission"), "{text}");
     let error = ended(home.run(&["explain", "echo", "chats.sned"]).await.unwrap(), 2).stderr;
     assert!(error.contains("did you mean \"chats.send\"?"), "{error}");
     let error = ended(home.run(&["explain", "ehco"]).await.unwrap(), 1).stderr;
     assert!(error.contains("did you mean \"echo\"?"), "{error}");
+}
+
+/// A bot that answers nobody but its contacts, and an owner who wonders why it is silent.
+#[tokio::test]
+async fn explain_says_no_for_whom_a_scope_leaves_out_and_counts_what_was_withheld() {
+    let (home, bot) = home().await;
+    let contacts = home.install("echo", &built("echo").unwrap()).unwrap().grant("messages.read", &["contacts"]);
+    let contacts = contacts.grant("messages.send", &["*"]).grant("rooms.send", &["*"]);
+    let host = start(&home, &Policy::default().with("echo", contacts)).await;
+    host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    let mut juliet = juliet().await;
+    let jid = juliet.jid().to_bare().to_string();
+    let jid = jid.as_str();
+    juliet.chat(bot.jid.clone(), "hear me").await.unwrap();
+    // It is routed once a later question of hers is answered.
+    let status = home.run(&["status", "--json"]).await.unwrap().json().unwrap();
+    let full: jid::Jid = status["accounts"][0]["jid"].as_str().unwrap().parse().unwrap();
+    juliet.ping(full, SOON).await.unwrap();
+
+    let no = format!("messages.read covers contacts, and {jid} is none\n    to allow it: ");
+    let remedy = format!("parlor plugin grant echo messages.read={jid}");
+    let withheld = "\nevents that it listens to and was not shown, since the host started:\n  1 on main, which messages.read does not cover\n";
+    for (question, words) in [
+        (vec!["message", jid], format!("message {jid}: no, ")),
+        (vec![&*format!("messages.read={jid}")], format!("messages.read={jid}: no, ")),
+    ] {
+        let text = ended(home.run(&[&["explain", "echo"], &question[..]].concat()).await.unwrap(), 0).stdout;
+        assert_eq!(text, format!("{words}{no}{remedy}\n{withheld}"));
+    }
+    let text = ended(home.run(&["explain", "echo", "message"]).await.unwrap(), 0).stdout;
+    assert!(text.starts_with("message: partly, it needs messages.read, which is granted for contacts alone"), "{text}");
+    let json = ended(home.run(&["explain", "echo", "message", jid, "--json"]).await.unwrap(), 0).json().unwrap();
+    assert_eq!((&json["about"]["allowed"], &json["withheld"][0]["events"]), (&false.into(), &1.into()), "{json}");
+    assert_eq!(json["about"]["answers"][0]["remedy"], remedy);
+    let status = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
+    assert_eq!(status["plugins"][0]["record"]["withheld"], serde_json::json!({ "messages.read": 1 }), "{status}");
+    let screen = ended(home.run(&["status"]).await.unwrap(), 0).stdout;
+    assert!(
+        screen.contains("\necho on main: 1 event withheld by messages.read; `parlor explain echo` says why\n"),
+        "{screen}"
+    );
+
+    // The remedy helps, and nothing that is said afterwards is withheld.
+    let command: Vec<_> = remedy.strip_prefix("parlor ").unwrap().split(' ').collect();
+    ended(home.run(&command).await.unwrap(), 0);
+    let text = ended(home.run(&["explain", "echo", "message", jid]).await.unwrap(), 0).stdout;
+    assert!(text.starts_with(&format!("message {jid}: yes, ")), "{text}");
+    juliet.chat(bot.jid.clone(), "and now?").await.unwrap();
+    juliet.wait_body(&bot.jid, "and now?", SOON).await.unwrap();
+    // It listens to no such event, whatever it was granted.
+    let text = ended(home.run(&["explain", "echo", "messageError", jid]).await.unwrap(), 0).stdout;
+    assert!(text.starts_with(&format!("messageError {jid}: no, it does not listen to it, although it may")), "{text}");
+
+    // Neither a restart nor other settings begin a new record, and a plugin that does not run does nothing.
+    for command in [&["plugin", "restart", "echo"][..], &["plugin", "config", "echo", "room_prefix", "say "]] {
+        ended(home.run(command).await.unwrap(), 0);
+        let status = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
+        let record = &status["plugins"][0]["record"];
+        assert_eq!((&record["sent"], &record["withheld"]["messages.read"]), (&1.into(), &1.into()), "{status}");
+    }
+    ended(home.run(&["plugin", "disable", "echo"]).await.unwrap(), 0);
+    let text = ended(home.run(&["explain", "echo", "message", jid]).await.unwrap(), 0).stdout;
+    assert!(text.contains(&format!("message {jid}: no, the plugin is disabled")), "{text}");
+    drop(host);
+    let text = ended(home.run(&["explain", "echo", "messages.send=*"]).await.unwrap(), 0).stdout;
+    assert!(text.contains("messages.send=*: no, the plugin is disabled"), "{text}");
 }
 
 #[tokio::test]

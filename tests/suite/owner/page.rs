@@ -128,7 +128,9 @@ async fn what_is_shown_has_the_fields_that_the_page_names() {
     let inspected = ended(home.run(&["plugin", "inspect", "echo", "--json"]).await.unwrap(), 0).json().unwrap();
     // What it finds depends on the machine; the exit code says so.
     let findings = home.run(&["doctor", "--offline", "--json"]).await.unwrap().json().unwrap();
-    let explained = ended(home.run(&["explain", "echo", "chats.send", "--json"]).await.unwrap(), 0).json().unwrap();
+    let explained = ended(home.run(&["explain", "echo", "chats.send", "romeo@localhost", "--json"]).await.unwrap(), 0)
+        .json()
+        .unwrap();
     let settings = ended(home.run(&["plugin", "config", "echo", "--json"]).await.unwrap(), 0).json().unwrap();
     let line = "{\"account\":\"main\",\"key\":\"k\",\"value\":\"x\"}\n";
     ended(home.run_with(&["plugin", "data", "echo", "import"], line).await.unwrap(), 0);
@@ -143,6 +145,7 @@ async fn what_is_shown_has_the_fields_that_the_page_names() {
         ("The process", &status["host"]),
         ("An account", &status["accounts"]),
         ("A plugin", &plugin),
+        ("The record of a plugin", &plugin[0]["record"]),
         ("What it has used", &plugin[0]["usage"]),
         ("A limit", &plugin[0]["limits"]),
         ("A denied call", &plugin[0]["denied"]),
@@ -151,6 +154,7 @@ async fn what_is_shown_has_the_fields_that_the_page_names() {
         ("`parlor plugin inspect --json`", &inspected),
         ("A permission", &inspected["permissions"]),
         ("`parlor explain --json`", &explained),
+        ("An answer of `parlor explain --json`", &explained["about"]["answers"]),
         ("An entry of `parlor plugin config --json`", &settings),
         ("An entry of `parlor plugin data ID list --json`", &data),
         ("`parlor plugin update --json`", &updates),

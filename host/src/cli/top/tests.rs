@@ -36,6 +36,7 @@ fn plugin(id: &str, account: &str, usage: Option<Usage>) -> Plugin {
         version: Some("0.1.0".into()),
         digest: "sha256:00".into(),
         source: format!("{id}.wasm"),
+        record: None,
         usage,
         restarts: 0,
         limits: Vec::new(),

@@ -84,8 +84,9 @@ pub const SETTINGS: &[SettingRule] = {
         rule(Effect, "auto_subscribe", Flag, "false"),
         rule(Operator, "blacklisted_plugins", Names, "[]"),
         rule(Operator, "bosh_service_url", Text, "null"),
-        // What a message begins with that is read as a command.
-        rule(Effect, "command_prefix", Text, "\"!\""),
+        // What a message begins with that is read as a command. A plugin that chose it would choose which messages reach it, without
+        // a grant to read any.
+        rule(Operator, "command_prefix", Text, "\"!\""),
         // Whoever fetches it is given credentials.
         rule(Secret, "credentials_url", Text, "null"),
         // In seconds.
@@ -359,6 +360,7 @@ mod tests {
             "expose_rid_and_sid",
             "strict_plugin_dependencies",
             "debug",
+            "command_prefix",
         ] {
             assert!(matches!(setting(key).unwrap().role, Role::Operator | Role::Secret), "{key}");
         }

@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::Rooms;
-use crate::plugins::denials::Denials;
 use crate::plugins::limits::Limits;
 use crate::plugins::rate::Bucket;
+use crate::plugins::record::Record;
 
 /// What one instance leaves to the next one. Clones are the same one.
 #[derive(Debug, Clone)]
 pub(in crate::plugins) struct Lasting {
-    /// The last calls that the plugin was denied.
-    pub(in crate::plugins) denied: Arc<Denials>,
+    /// The plugin's record.
+    pub(in crate::plugins) record: Arc<Record>,
     /// The rooms that it has opened.
     pub(in crate::plugins) rooms: Arc<Rooms>,
     /// Its last instance failed.
@@ -22,8 +22,8 @@ pub(in crate::plugins) struct Lasting {
 }
 
 impl Lasting {
-    /// Of a plugin with these limits, which has opened these rooms.
-    pub(in crate::plugins) fn new(limits: &Limits, rooms: Arc<Rooms>) -> Self {
+    /// Of a plugin with these limits, which has opened these rooms and did this so far.
+    pub(in crate::plugins) fn new(limits: &Limits, rooms: Arc<Rooms>, record: Arc<Record>) -> Self {
         let buckets = Buckets {
             outgoing: Bucket::new(limits.messages_per_second.into(), limits.messages_burst.into()),
             emitted: Bucket::new(limits.events_per_second.into(), limits.events_per_second.into()),
@@ -31,12 +31,12 @@ impl Lasting {
             stored: Bucket::new(limits.storage_per_second.as_f64(), limits.storage_per_second.as_f64()),
             log_lines: Bucket::new(limits.log_lines_per_second.into(), limits.log_lines_per_second.into()),
         };
-        Self { denied: Arc::default(), rooms, failed: Arc::default(), buckets }
+        Self { record, rooms, failed: Arc::default(), buckets }
     }
 
     /// For another version, with these limits: the rooms stay open, and what was done at once is not there to be done once more.
     pub(in crate::plugins) fn passed_on(&self, limits: &Limits) -> Self {
-        let new = Self::new(limits, Arc::clone(&self.rooms));
+        let new = Self::new(limits, Arc::clone(&self.rooms), Arc::clone(&self.record));
         let (old, fresh) = (&self.buckets, new.buckets);
         let buckets = Buckets {
             outgoing: fresh.outgoing.after(&old.outgoing),

@@ -7,7 +7,8 @@ use wasmtime::component::{Component, Linker};
 use super::mail::{loss, within};
 use super::*;
 use crate::config::{AccountConfig, LinkSettings, PasswordSource, TransportChoice, Way};
-use crate::permissions::Grants;
+use crate::error::CallError;
+use crate::permissions::{Grants, Permission};
 use crate::plugins::Compiler;
 use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
@@ -19,7 +20,7 @@ const MANIFEST: &str =
 
 /// An instance of an account that is never connected, with the grants of this TOML. Needs a runtime.
 pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Receiver<Box<Mail>>) {
-    let lasting = Lasting::new(&limits, Arc::default());
+    let lasting = Lasting::new(&limits, Arc::default(), Arc::default());
     after(lasting, grants, limits)
 }
 
@@ -77,7 +78,7 @@ async fn what_a_plugin_makes_the_host_log_is_counted_as_its_own_lines() {
 #[tokio::test(start_paused = true)]
 async fn who_comes_after_one_that_failed_may_do_no_more_at_once_than_that_one_could() {
     let limits = Limits { messages_per_second: 10, messages_burst: 5, ..Limits::default() };
-    let lasting = Lasting::new(&limits, Arc::default());
+    let lasting = Lasting::new(&limits, Arc::default(), Arc::default());
     let buckets = |instance: &Instance| {
         let Instance { outgoing, emitted, orders, stored, log_lines, .. } = instance;
         [outgoing, emitted, orders, stored, log_lines].map(Bucket::clone)
@@ -101,7 +102,7 @@ async fn who_comes_after_one_that_failed_may_do_no_more_at_once_than_that_one_co
 async fn who_takes_the_place_of_another_one_has_no_burst_anew() {
     let limits = Limits { messages_per_second: 10, messages_burst: 5, ..Limits::default() };
     let wider = Limits { messages_burst: 8, ..limits.clone() };
-    let lasting = Lasting::new(&limits, Arc::default());
+    let lasting = Lasting::new(&limits, Arc::default(), Arc::default());
     let (old, _mailbox) = after(lasting.clone(), "", limits);
     assert!(old.outgoing.take(5.0).is_ok());
     let (new, _mailbox) = after(lasting.passed_on(&wider), "", wider);

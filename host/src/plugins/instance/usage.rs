@@ -10,6 +10,7 @@ use super::Instance;
 use crate::permissions::{Permission, Scope};
 use crate::plugins::limits::WASM_STACK;
 use crate::plugins::quantity::Bytes;
+use crate::plugins::record::Totals;
 
 /// What an instance has used since it started.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,6 +74,18 @@ impl Instance {
             memory: self.taken.memory.load(Relaxed),
             memory_limit: self.limits.memory.0,
             limits: self.limit_uses(kept),
+        }
+    }
+
+    /// Counts what this instance did so far, for the record of its plugin.
+    pub(in crate::plugins) fn totals(&self) -> Totals {
+        Totals {
+            handled: self.handled.load(Relaxed),
+            sent: self.sent.load(Relaxed),
+            denials: self.denials.load(Relaxed),
+            lost: self.mailbox.lost(),
+            cpu: self.cpu.used(),
+            withheld: self.mailbox.withheld.counts(),
         }
     }
 

@@ -1,0 +1,60 @@
+//! The decision about a call of an instance, and the denial: counted, logged and kept for the owner.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::Instance;
+use crate::error::CallError;
+use crate::permissions::question::Use;
+use crate::permissions::{Decision, Permission, Target};
+use crate::plugins::denials::Denial;
+
+impl Instance {
+    /// Whether its grants cover this; else the denial, counted and logged.
+    pub fn require(&self, permission: Permission, target: Target<'_>) -> Result<(), CallError> {
+        let snapshot = self.account.snapshot();
+        let decision = self.mailbox.decide(Use::Call(permission, target), Some(&|jid| snapshot.is_contact(jid)));
+        if decision.is_some_and(Decision::allows) {
+            return Ok(());
+        }
+        let scope = match target {
+            Target::None => None,
+            Target::Jid(jid) => Some(jid.to_string()),
+            Target::Room(room) => Some(room.to_string()),
+            Target::Stanza { kind, to: None } => Some(kind.to_owned()),
+            Target::Stanza { kind, to: Some(to) } => Some(format!("{kind}:{to}")),
+        };
+        Err(self.deny(permission, scope))
+    }
+
+    /// The denial of something, counted and logged.
+    pub fn deny(&self, permission: Permission, scope: Option<String>) -> CallError {
+        self.denied(self.manifest.denial(&self.plugin, permission, scope))
+    }
+
+    /// The same where no grant helps, but this does.
+    pub fn deny_for_good(&self, permission: Permission, scope: String, hint: String) -> CallError {
+        self.denied(CallError::Denied { permission, scope: Some(scope), hint })
+    }
+
+    /// Counts and logs a denial, and keeps it for the owner.
+    fn denied(&self, error: CallError) -> CallError {
+        self.denials.fetch_add(1, Relaxed);
+        if let CallError::Denied { permission, scope, .. } = &error
+            && self.may_log()
+        {
+            tracing::info!(
+                plugin = %self.plugin, account = %self.account.name, %permission, scope = scope.as_deref(),
+                "call denied"
+            );
+        }
+        if let CallError::Denied { permission, scope, hint } = &error {
+            self.record.deny(Denial {
+                at: self.account.clock.now(),
+                permission: *permission,
+                scope: scope.clone(),
+                hint: hint.clone(),
+            });
+        }
+        error
+    }
+}

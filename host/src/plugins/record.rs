@@ -1,0 +1,252 @@
+//! The record of one plugin on one account since the host started.
+//!
+//! A record outlives instances: a restart, new settings, an update or a rollback begin no new one. It ends when the plugin leaves
+//! the policy, or with the account.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use jid::BareJid;
+use tokio::sync::OnceCell;
+
+use super::denials::{Denial, Denials};
+use super::id::PluginId;
+use super::instance::Instance;
+use crate::permissions::Permission;
+use crate::router::OwnContacts;
+use crate::store::AddedContacts;
+
+/// Counts of what a plugin did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Events that it has handled.
+    pub handled: u64,
+    /// Stanzas that it has sent.
+    pub sent: u64,
+    /// Calls that were denied.
+    pub denials: u64,
+    /// Events that were lost because its mailbox was full.
+    pub lost: u64,
+    /// CPU time.
+    pub cpu: Duration,
+    /// Events that it listened to and was not shown, by the permission that did not cover them.
+    pub withheld: BTreeMap<Permission, u64>,
+}
+
+impl Totals {
+    fn add(&mut self, more: Self) {
+        self.handled += more.handled;
+        self.sent += more.sent;
+        self.denials += more.denials;
+        self.lost += more.lost;
+        self.cpu += more.cpu;
+        for (permission, count) in more.withheld {
+            *self.withheld.entry(permission).or_default() += count;
+        }
+    }
+}
+
+/// The record of one plugin on one account.
+#[derive(Debug, Default)]
+pub struct Record {
+    denied: Denials,
+    restarts: AtomicU64,
+    counted: Mutex<Counted>,
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    /// The sum of instances that are gone.
+    past: Totals,
+    /// Those that run; two while one takes the other one's place.
+    live: Vec<Weak<Instance>>,
+}
+
+impl Record {
+    /// Keeps the denial of a call.
+    pub(super) fn deny(&self, denial: Denial) {
+        self.denied.put(denial);
+    }
+
+    /// Counts one more start that nobody asked for.
+    pub(super) fn restarted(&self) {
+        self.restarts.fetch_add(1, Relaxed);
+    }
+
+    /// Includes this instance from now on.
+    pub(super) fn begins(&self, instance: &Arc<Instance>) {
+        self.counted().live.push(Arc::downgrade(instance));
+    }
+
+    /// Adds the counts of this instance for good, after its end.
+    pub(super) fn ended(&self, instance: &Arc<Instance>) {
+        let mut counted = self.counted();
+        let before = counted.live.len();
+        counted.live.retain(|one| !std::ptr::eq(one.as_ptr(), Arc::as_ptr(instance)));
+        if counted.live.len() < before {
+            counted.past.add(instance.totals());
+        }
+    }
+
+    /// The last calls that were denied, oldest first.
+    pub fn denied(&self) -> Vec<Denial> {
+        self.denied.last()
+    }
+
+    /// How often it was started again by itself.
+    pub fn restarts(&self) -> u64 {
+        self.restarts.load(Relaxed)
+    }
+
+    /// The counts so far. No count ever becomes smaller.
+    pub fn totals(&self) -> Totals {
+        let counted = self.counted();
+        let mut all = counted.past.clone();
+        for instance in counted.live.iter().filter_map(Weak::upgrade) {
+            all.add(instance.totals());
+        }
+        all
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Counted> {
+        lock(&self.counted)
+    }
+}
+
+/// The records of an account's plugins, and the contacts that each of them added.
+#[derive(Debug)]
+pub struct Records {
+    all: Mutex<BTreeMap<PluginId, Arc<Record>>>,
+    own_contacts: Mutex<BTreeMap<PluginId, Arc<OwnContacts>>>,
+    kept: AddedContacts,
+    /// Set once the kept contacts are known.
+    learned: OnceCell<()>,
+}
+
+impl Records {
+    /// The records of an account, whose plugins have added these contacts.
+    pub(crate) fn new(kept: AddedContacts) -> Self {
+        Self { all: Mutex::default(), own_contacts: Mutex::default(), kept, learned: OnceCell::new() }
+    }
+
+    /// The record of this plugin, which begins now if there is none.
+    pub(super) fn of(&self, plugin: &PluginId) -> Arc<Record> {
+        Arc::clone(lock(&self.all).entry(plugin.clone()).or_default())
+    }
+
+    /// Drops the records of plugins that are gone: another plugin of that id begins anew.
+    pub(crate) fn keep_only(&self, is_there: impl Fn(&PluginId) -> bool) {
+        lock(&self.all).retain(|plugin, _| is_there(plugin));
+    }
+
+    /// Reads which contacts plugins added, once. Where that cannot be read, the log says so and they count like others.
+    pub(super) async fn learn(&self) {
+        let learn = async || match self.kept.load().await {
+            Ok(all) => {
+                for (plugin, jid) in all {
+                    self.own_contacts(&plugin).add(&jid);
+                }
+            }
+            Err(error) => {
+                let says = "which contacts plugins added cannot be read: their grants for contacts cover these, too";
+                tracing::warn!(%error, "{says}");
+            }
+        };
+        self.learned.get_or_init(learn).await;
+    }
+
+    /// The contacts that this plugin added, now and from now on.
+    pub(crate) fn own_contacts(&self, plugin: &PluginId) -> Arc<OwnContacts> {
+        Arc::clone(lock(&self.own_contacts).entry(plugin.clone()).or_default())
+    }
+
+    /// Notes that a plugin is about to add a contact that the roster does not have.
+    pub(crate) async fn adds_contact(&self, plugin: &PluginId, jid: &BareJid) {
+        self.own_contacts(plugin).add(jid);
+        if let Err(error) = self.kept.keep(plugin, jid).await {
+            tracing::warn!(%plugin, %error, "that a plugin added a contact is forgotten with the next start of the host");
+        }
+    }
+
+    /// Takes that back: the server refused it.
+    pub(crate) fn added_no_contact(&self, plugin: &PluginId, jid: &BareJid) {
+        if self.own_contacts(plugin).remove(jid) {
+            self.kept.forget(Some(plugin), jid);
+        }
+    }
+
+    /// Forgets who added a contact that left the roster: the next one to add it decides anew.
+    pub(crate) fn contact_left(&self, jid: &BareJid) {
+        let removed = lock(&self.own_contacts).values().filter(|own| own.remove(jid)).count();
+        if removed > 0 {
+            self.kept.forget(None, jid);
+        }
+    }
+}
+
+/// Held for a moment only.
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugins::disconnected_instance;
+    use crate::plugins::limits::Limits;
+    use crate::store::Store;
+
+    #[tokio::test]
+    async fn a_record_goes_on_where_the_instance_before_left_off() {
+        let record = Record::default();
+        for round in 1..=3 {
+            let (instance, _mailbox) = disconnected_instance("", Limits::default());
+            record.begins(&instance);
+            instance.sent.fetch_add(2, Relaxed);
+            instance.deny(Permission::ContactsRead, None);
+            instance.mailbox.withheld.count(Permission::MessagesRead);
+            let running = record.totals();
+            record.ended(&instance);
+            record.ended(&instance);
+            assert_eq!(record.totals(), running, "its end changes no count, however often it is told");
+            assert_eq!((running.sent, running.denials), (2 * round, round));
+            assert_eq!(running.withheld, BTreeMap::from([(Permission::MessagesRead, round)]));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_contact_that_a_plugin_added_is_its_own_until_it_leaves_also_after_a_start() {
+        let store = Store::in_memory();
+        let account = BareJid::new("bot@example.org").unwrap();
+        let records = || Records::new(store.added_contacts(&account));
+        let [echo, other]: [PluginId; 2] = ["echo", "other"].map(|id| id.parse().unwrap());
+        let [juliet, nurse] = ["juliet@example.org", "nurse@example.org"].map(|jid| BareJid::new(jid).unwrap());
+        let first = records();
+        first.adds_contact(&echo, &juliet).await;
+        first.adds_contact(&echo, &nurse).await;
+        first.added_no_contact(&echo, &nurse);
+        let second = records();
+        second.learn().await;
+        let own = |records: &Records, jid| [&echo, &other].map(|plugin| records.own_contacts(plugin).has(jid));
+        assert_eq!(own(&second, &juliet), [true, false], "another plugin is granted it like any contact");
+        assert_eq!(own(&second, &nurse), [false, false]);
+        second.keep_only(|_| false);
+        assert_eq!(own(&second, &juliet), [true, false], "a plugin that comes back has added it still");
+        second.contact_left(&juliet);
+        let third = records();
+        third.learn().await;
+        assert_eq!([own(&second, &juliet), own(&third, &juliet)], [[false; 2]; 2]);
+    }
+
+    #[tokio::test]
+    async fn the_record_of_a_plugin_that_is_gone_is_dropped() {
+        let records = Records::new(Store::in_memory().added_contacts(&BareJid::new("bot@example.org").unwrap()));
+        let [echo, other]: [PluginId; 2] = ["echo", "other"].map(|id| id.parse().unwrap());
+        records.of(&echo).restarted();
+        records.of(&other).restarted();
+        records.keep_only(|id| *id == echo);
+        assert_eq!((records.of(&echo).restarts(), records.of(&other).restarts()), (1, 0));
+    }
+}

@@ -1,0 +1,99 @@
+//! Which contacts of an account were added by which of its plugins. It outlives the process: a contact that a plugin added itself
+//! never counts for what that plugin was granted for contacts.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jid::BareJid;
+use rusqlite::{Connection, params};
+use tokio::sync::oneshot;
+
+use super::work::{Job, Lane, Task, WeakTasks};
+use super::{Owner, StoreError, file};
+use crate::fair;
+use crate::plugins::PluginId;
+
+pub(super) const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS added_contact (
+    account TEXT NOT NULL,
+    plugin TEXT NOT NULL,
+    jid TEXT NOT NULL,
+    PRIMARY KEY (account, plugin, jid)
+) WITHOUT ROWID, STRICT;
+";
+
+/// The contacts that plugins added to one account. It does not keep the store's thread going.
+#[derive(Debug, Clone)]
+pub struct AddedContacts {
+    tasks: WeakTasks,
+    account: BareJid,
+    path: PathBuf,
+}
+
+impl AddedContacts {
+    pub(super) fn new(tasks: WeakTasks, account: &BareJid, path: PathBuf) -> Self {
+        Self { tasks, account: account.clone(), path }
+    }
+
+    /// All of them.
+    pub async fn load(&self) -> Result<Vec<(PluginId, BareJid)>, StoreError> {
+        self.run(Lane::Host, load).await
+    }
+
+    /// Keeps one. It is on disk when this returns.
+    pub async fn keep(&self, plugin: &PluginId, jid: &BareJid) -> Result<(), StoreError> {
+        // Each plugin waits for its own turn.
+        let lane = Lane::Plugin(Arc::new(Owner { account: self.account.clone(), plugin: plugin.clone() }));
+        let (plugin, jid) = (plugin.to_string(), jid.to_string());
+        let insert = "INSERT OR IGNORE INTO added_contact VALUES (?1, ?2, ?3)";
+        self.run(lane, move |file, account| file.execute(insert, params![account, plugin, jid]).map(drop)).await
+    }
+
+    /// Forgets one, of this plugin or of all. It does not wait: one that is not forgotten counts as added by the plugin, which
+    /// grants nothing.
+    pub fn forget(&self, plugin: Option<&PluginId>, jid: &BareJid) {
+        let (account, plugin, jid) = (self.account.to_string(), plugin.map(ToString::to_string), jid.to_string());
+        let delete = "DELETE FROM added_contact WHERE account = ?1 AND jid = ?2 AND plugin = ifnull(?3, plugin)";
+        let job: Job = Box::new(move |file| {
+            let result = file.execute(delete, params![account, jid, plugin]);
+            if let Err(error) = &result {
+                tracing::warn!(%account, %error, "a contact that is gone still counts as added by a plugin");
+            }
+            file::health(&result)
+        });
+        let _ = self.tasks.try_put(&Lane::Host, Task::Job(job));
+    }
+
+    async fn run<R: Send + 'static>(
+        &self,
+        lane: Lane,
+        job: impl FnOnce(&Connection, &str) -> rusqlite::Result<R> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        let (answer, arrives) = oneshot::channel();
+        let account = self.account.to_string();
+        let job: Job = Box::new(move |file| {
+            let result = job(file, &account);
+            let health = file::health(&result);
+            // Whoever asked may be gone.
+            let _ = answer.send(result);
+            health
+        });
+        self.tasks.put(lane, Task::Job(job)).await.map_err(|fair::Closed| StoreError::Ended)?;
+        let result = arrives.await.map_err(|_| StoreError::Ended)?;
+        result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
+    }
+}
+
+fn load(file: &Connection, account: &str) -> rusqlite::Result<Vec<(PluginId, BareJid)>> {
+    let mut select = file.prepare("SELECT plugin, jid FROM added_contact WHERE account = ?1")?;
+    let rows = select.query_map([account], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    let mut all = Vec::new();
+    for row in rows {
+        let (plugin, jid) = row?;
+        // Nobody but another program writes an id or an address that is none.
+        if let (Ok(plugin), Ok(jid)) = (plugin.parse(), BareJid::new(&jid)) {
+            all.push((plugin, jid));
+        }
+    }
+    Ok(all)
+}
