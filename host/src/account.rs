@@ -34,7 +34,7 @@ use crate::clock::{Clock, Watch};
 use crate::config::{AccountConfig, LinkSettings, Settings};
 use crate::error::CallError;
 use crate::fair;
-use crate::plugins::{InstanceId, Records};
+use crate::plugins::{Holding, InstanceId, Records};
 use crate::router::{Mailbox, Names, Router, Shadow};
 use crate::session::{Answer, Command, Effect, OwnArchive, Sent, Session};
 use crate::stanza::{AdHocRequest, Outgoing, Reply};
@@ -89,8 +89,8 @@ pub enum Asker {
 /// What is asked of the account's task in its asker's turn.
 #[derive(Debug)]
 enum Asked {
-    /// A command for the session. One that sends something waits for room in the link.
-    Command(Command),
+    /// A command for the session, with what is counted of it while it waits. One that sends something waits for room in the link.
+    Command(Command, Option<Holding>),
     /// An order that plugins may give, too.
     Order(Order),
 }
@@ -312,8 +312,8 @@ impl Worker {
         match asked {
             Asked::Order(order) => self.on_order(order).await,
             // Its call was given up while it waited for its turn.
-            Asked::Command(command) if command.is_abandoned() => {}
-            Asked::Command(command) => self.execute(command),
+            Asked::Command(command, _) if command.is_abandoned() => {}
+            Asked::Command(command, _held) => self.execute(command),
         }
     }
 

@@ -144,6 +144,17 @@ impl Card {
 }
 
 impl CardChange {
+    /// About how many bytes of memory it takes.
+    pub fn weight(&self) -> usize {
+        let Self { full_name, nickname, url, role, email, picture, picture_type } = self;
+        let texts = [full_name, nickname, url, role, email, picture_type].into_iter().flatten().map(String::len);
+        let picture = match picture {
+            Some(PictureChange::Set(picture)) => picture.base64.len(),
+            Some(PictureChange::Remove) | None => 0,
+        };
+        texts.sum::<usize>() + picture
+    }
+
     /// Whether it needs a picture that it does not bring along.
     pub fn needs_picture(&self) -> bool {
         self.picture.is_none() && self.picture_type.as_ref().is_some_and(|kind| !kind.is_empty())

@@ -2,6 +2,7 @@
 //!
 //! What they print is a secret: it goes to whoever asked for it, and nothing here looks at it.
 
+use std::ffi::OsStr;
 use std::io;
 use std::process::Stdio;
 
@@ -27,6 +28,9 @@ impl Shell {
         for name in systemd::VARIABLES {
             command.env_remove(name);
         }
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_password(name)) {
+            command.env_remove(name);
+        }
         let child = command
             .args(["-c", line])
             .stdin(Stdio::null())
@@ -38,6 +42,11 @@ impl Shell {
             .spawn()?;
         Ok(Self { child })
     }
+}
+
+/// Whether this is the name of a variable with an account's password: the command of one account has no use for that of another.
+fn is_password(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b"PARLOR_PASSWORD_")
 }
 
 impl Drop for Shell {

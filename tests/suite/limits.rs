@@ -316,6 +316,43 @@ async fn calls_a_second() {
     assert!((10..=17).contains(&refused), "{refused}");
 }
 
+/// A few hundred calls with long values would else be a few hundred MiB.
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_of_calls_that_wait() {
+    let little = |entry: Entry| granted(entry).limit("host_memory", "1 MiB").limit("storage_per_second", "512 KiB");
+    let house = Plan::offline().caller(FULL, little).start().await;
+    let set = |number: u32| json!({ "key": format!("k{number}"), "length": 200 << 10 });
+    let all: Vec<_> =
+        futures_util::future::join_all((0..24).map(|number| house.order(FULL, "storage.set-long", set(number)))).await;
+    let mut refused = 0;
+    for order in all {
+        if let Err(error) = house.answer(FULL, "storage.set-long", order).await.result {
+            assert_eq!(error["case"], "over-limit");
+            refused += usize::from(error["what"] == "1 MiB of memory for calls that wait");
+        }
+    }
+    assert!(refused > 0);
+    house.call(FULL, "storage.set-long", json!({ "key": "k", "length": 1 })).await.ok();
+}
+
+/// The line is for all plugins.
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_a_second() {
+    let little = |entry: Entry| granted(entry).limit("bytes_per_second", "256 KiB");
+    let house = Plan::offline().caller(FULL, little).start().await;
+    let send = json!({ "jid": "friend@localhost", "body": "x".repeat(60_000) });
+    let all: Vec<_> =
+        futures_util::future::join_all((0..20).map(|_| house.order(FULL, "chats.send", send.clone()))).await;
+    let mut refused = 0;
+    for order in all {
+        if let Err(error) = house.answer(FULL, "chats.send", order).await.result {
+            refused += usize::from(error["what"] == "256 KiB sent a second");
+        }
+    }
+    // Four at once, and what two seconds bring; the others come as far as to hear that nobody is connected.
+    assert!((1..=16).contains(&refused), "{refused}");
+}
+
 /// The disk is for all plugins.
 #[tokio::test(flavor = "multi_thread")]
 async fn storage_a_second() {

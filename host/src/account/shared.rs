@@ -16,7 +16,7 @@ use crate::error::CallError;
 use crate::event::{Event, EventName, Payload};
 use crate::fair;
 use crate::harmless::harmless;
-use crate::plugins::{InstanceId, PluginId, Records};
+use crate::plugins::{Holding, InstanceId, PluginId, Records};
 use crate::router::{Course, Mailbox, Names, Router};
 use crate::session::{Answer, Command, OwnArchive, Snapshot};
 use crate::stanza::{AdHocRequest, MessageKind};
@@ -185,10 +185,23 @@ impl Shared {
     /// Asks the session for something and waits for the answer. A command waits for those of the same asker, and for its turn among
     /// all askers. One that sends something also waits until the link has room; other commands pass it meanwhile.
     pub async fn ask<R>(&self, by: Asker, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
+        self.ask_holding(by, command, |_| Ok(None)).await
+    }
+
+    /// The same. What `hold` gives is kept for as long as the command waits.
+    pub(crate) async fn ask_holding<R>(
+        &self,
+        by: Asker,
+        command: impl FnOnce(Answer<R>) -> Command,
+        hold: impl FnOnce(&Command) -> Result<Option<Holding>, CallError>,
+    ) -> Result<R, CallError> {
+        /// How many bytes of memory a command may take for each turn that it takes of its asker's.
+        const TURN: usize = 16 << 10;
         let (answer, arrives) = Answer::channel();
         let command = command(answer);
-        let gated = command.sends();
-        self.put(by, fair::Item { value: Asked::Command(command), turns: 1, gated }).await?;
+        let (gated, holding) = (command.sends(), hold(&command)?);
+        let turns = u32::try_from(1 + command.weight() / TURN).unwrap_or(u32::MAX);
+        self.put(by, fair::Item { value: Asked::Command(command, holding), turns, gated }).await?;
         arrives.await.unwrap_or(Err(CallError::Stopped))
     }
 

@@ -9,7 +9,7 @@ use futures_util::poll;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use wasmtime::component::Accessor;
 
-use super::{answer, caller, may_fire, may_hear, order, pace, put, types};
+use super::{answer, caller, may_fire, may_hear, order, pace_bytes, put, types};
 use crate::bindings::parlor::plugin::api::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Error, Payload as WitPayload};
 use crate::error::CallError;
@@ -118,6 +118,7 @@ async fn emit<T: Send + 'static>(
         }
     };
     may_fire(&instance, &name)?;
+    let _held = instance.hold(payload.weight())?;
     super::slow_down(&instance.emitted, 1.0, || format!("{} events a second", instance.limits.events_per_second))
         .await?;
     let by = instance.id;
@@ -155,9 +156,10 @@ pub(crate) fn acts_for(own: &jid::BareJid, to: &jid::Jid, is_set: bool) -> bool 
 async fn in_turn(
     instance: &Instance,
     stanza: RawStanza,
+    bytes: usize,
     read: impl Fn() -> Result<RawStanza, CallError>,
 ) -> Result<RawStanza, CallError> {
-    let mut turn = pin!(pace(instance));
+    let mut turn = pin!(pace_bytes(instance, bytes));
     match poll!(turn.as_mut()) {
         Poll::Ready(comes) => {
             comes?;
@@ -172,17 +174,19 @@ async fn in_turn(
 }
 
 async fn send(instance: &Instance, xml: &str) -> Result<(), CallError> {
+    let _held = instance.hold(xml.len())?;
     let read = || stanza(instance, xml, RawStanza::parse);
-    let stanza = in_turn(instance, read()?, read).await?;
+    let stanza = in_turn(instance, read()?, xml.len(), read).await?;
     let by = instance.id;
     instance.ask(|answer| Command::SendRaw { by, stanza, answer }).await
 }
 
 async fn send_iq(instance: &Arc<Instance>, xml: &str) -> Result<String, CallError> {
+    let _held = instance.hold(xml.len())?;
     let read = || stanza(instance, xml, RawStanza::parse_request);
     let iq = read()?;
     let question = instance.open_question()?;
-    let iq = in_turn(instance, iq, read).await?;
+    let iq = in_turn(instance, iq, xml.len(), read).await?;
     let by = instance.id;
     let result = put(instance, question, |answer| Command::SendIq { by, iq, answer }).await?;
     Ok(result.to_xml())
@@ -209,6 +213,25 @@ mod tests {
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
     use crate::session::Session;
+
+    /// What is made of a text takes many times as much, so that as many calls as may be open would be hundreds of MiB.
+    #[tokio::test]
+    async fn what_waiting_calls_carry_is_bounded_and_given_back() {
+        let mut limits = Limits::default();
+        limits.set("host_memory", &"1 MiB".into()).unwrap();
+        let (instance, _mailbox) = disconnected_instance("\"stanza.send\" = [\"message\"]", limits);
+        let many = format!("<message to='a@b'><x xmlns='urn:x'>{}</x></message>", "<y/>".repeat(3_000));
+        let held = || instance.usage(None).limits.into_iter().find(|one| one.name == "host_memory").unwrap().used;
+        {
+            let mut first = pin!(send(&instance, &many));
+            assert!(poll!(first.as_mut()).is_pending());
+            assert!(held().unwrap() > 600_000.0, "{:?}", held());
+            let second = send(&instance, &many).await;
+            assert!(matches!(&second, Err(CallError::OverLimit(what)) if what.contains("1 MiB")), "{second:?}");
+            assert_eq!(first.await, Err(CallError::Offline));
+        }
+        assert!(held().unwrap() < 1.0, "{:?}", held());
+    }
 
     /// The server names an account that logs in as nobody in particular.
     #[tokio::test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use wasmtime::component::Accessor;
 
 use super::types::{date_time, draft, image, image_type, shown_card, url, vcard_updated};
-use super::{addresses, answer, bare_jid, bare_jids, caller, each, fits, jid, order, pace};
+use super::{addresses, answer, bare_jid, bare_jids, caller, each, fits, jid, order, pace_bytes};
 use crate::bindings::parlor::plugin::chats::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Chat as WitChat, Error, Outgoing};
 use crate::error::CallError;
@@ -204,7 +204,8 @@ async fn send<T: Send + 'static>(
     let to = jid("jid", text)?;
     let draft = Box::new(draft(message)?);
     instance.require(Permission::MessagesSend, Target::Jid(&to))?;
-    pace(&instance).await?;
+    let _held = instance.hold(draft.weight())?;
+    pace_bytes(&instance, draft.weight()).await?;
     instance.ask(|answer| Command::SendMessage { to, kind: MessageKind::Chat, draft, answer }).await
 }
 

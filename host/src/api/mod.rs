@@ -198,6 +198,14 @@ async fn pace(instance: &Instance) -> Result<(), CallError> {
     pace_for(instance, 1).await
 }
 
+/// Waits until the plugin may send another stanza of so many bytes.
+#[expect(clippy::cast_precision_loss, reason = "no stanza has so many bytes")]
+async fn pace_bytes(instance: &Instance, bytes: usize) -> Result<(), CallError> {
+    pace(instance).await?;
+    let limit = || format!("{} sent a second", instance.limits.bytes_per_second);
+    slow_down(&instance.outgoing_bytes, bytes as f64, limit).await
+}
+
 /// Waits until the plugin may tell something to everybody who sees the account: each room that is open is told by itself.
 async fn pace_for_all(instance: &Instance) -> Result<(), CallError> {
     let rooms = instance.account.snapshot().rooms.len();

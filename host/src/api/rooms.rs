@@ -11,7 +11,8 @@ use wasmtime::component::Accessor;
 use self::arguments::{affiliation, fields, has_affiliation, nick, optional, role, wish};
 use super::types::{draft, shown_card};
 use super::{
-    addresses, answer, bare_jid, bare_jids, caller, each, fits, jid as full_jid, order, pace, question, words,
+    addresses, answer, bare_jid, bare_jids, caller, each, fits, jid as full_jid, order, pace, pace_bytes, question,
+    words,
 };
 use crate::bindings::parlor::plugin::rooms::{
     Affiliated as WitAffiliated, Attributes, Bookmark as WitBookmark, ConfigValue as WitValue, Host, HostWithStore,
@@ -467,7 +468,8 @@ async fn send<T: Send + 'static>(
     let jid = bare_jid("jid", jid)?;
     let draft = Box::new(draft(message)?);
     instance.require(Permission::RoomsSend, Target::Room(&jid))?;
-    pace(&instance).await?;
+    let _held = instance.hold(draft.weight())?;
+    pace_bytes(&instance, draft.weight()).await?;
     let to = jid.into();
     instance.ask(|answer| Command::SendMessage { to, kind: MessageKind::Groupchat, draft, answer }).await
 }

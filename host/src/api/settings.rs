@@ -75,6 +75,7 @@ async fn change<T: Send + 'static>(
     layer: Layer,
 ) -> Result<(), CallError> {
     let (instance, _open) = caller(accessor, "settings.change")?;
+    let _held = instance.hold(values.iter().map(|(key, value)| key.len() + value.len()).sum())?;
     let changed = change_all(&instance, argument, values, layer).await;
     // Of several it is the list that is wrong.
     changed.map_err(|error| if argument == "value" { error } else { renamed(error, argument) })

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::error::CallError;
 use crate::permissions::Permission;
 use crate::plugins::{Context, Grouping, Instance};
-use crate::store::{LONGEST_KEY, LONGEST_VALUE, Only, Owner, StoreError, Write, Written, is_key};
+use crate::store::{LONGEST_KEY, LONGEST_PAGE, LONGEST_VALUE, Only, Owner, StoreError, Write, Written, is_key};
 
 /// How many keys a page may have.
 const LARGEST_PAGE: u32 = 1_000;
@@ -50,6 +50,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
             async {
                 let (instance, _open) = caller(accessor, "storage.list")?;
                 let Asked { prefix, after, most } = asked(&instance, prefix, after, limit)?;
+                let _held = instance.hold(LONGEST_PAGE)?;
                 pace(&instance, LIST).await?;
                 let data = instance.account.data();
                 let page = instance.in_turn(data.keys(owner(&instance), prefix, after, most)).await;
@@ -123,10 +124,14 @@ async fn get(instance: &Instance, key: String) -> Result<Option<Vec<u8>>, CallEr
     let key = check_key("key", key)?;
     pace(instance, CALL).await?;
     let mut reading = Reading { instance, bytes: LONGEST_VALUE };
-    let value = instance.in_turn(instance.account.data().get(owner(instance), key)).await;
-    let value = value.map_err(|error| failed(&error))?;
-    reading.bytes = value.as_ref().map_or(0, Vec::len);
-    Ok(value)
+    let reads = instance.account.data().get_held(owner(instance), key, instance.held());
+    let Some((value, held)) = instance.in_turn(reads).await.map_err(|error| failed(&error))? else {
+        reading.bytes = 0;
+        return Ok(None);
+    };
+    let _held = held.ok_or_else(|| instance.holds_too_much())?;
+    reading.bytes = value.len();
+    Ok(Some(value))
 }
 
 /// A value that is being read. How long it is the disk alone knows; whoever does not wait for it may have had the longest.
@@ -158,11 +163,13 @@ async fn change<T: Send + 'static>(
     let expires = expires.map(|after| check_expires(after, instance.account.clock)).transpose()?;
     let expected = if let Only::If(Some(expected)) = &only { expected.len() } else { 0 };
     let bytes = key.len() + value.as_ref().map_or(0, Vec::len);
+    let held = instance.hold(bytes + expected)?;
     pace(&instance, bytes.max(CALL)).await?;
     // Both together may be more than a second brings, for which nobody could wait.
     owe(&instance, expected);
     let write = Write { key, value, expires, only };
-    let written = instance.in_turn(instance.account.data().write(owner(&instance), quota, write)).await;
+    let writes = instance.account.data().write_held(owner(&instance), quota, write, Some(held));
+    let written = instance.in_turn(writes).await;
     match written.map_err(|error| failed(&error))? {
         Written::TooMuch => Err(CallError::OverLimit(format!("{quota} bytes of storage"))),
         written => Ok(written),

@@ -83,6 +83,7 @@ async fn set<T: Send + 'static>(accessor: &Accessor<T, Grouping>, data: CardData
     }
     let change = Box::new(change(data)?);
     instance.require(Permission::VcardWrite, Target::None)?;
+    let _held = instance.hold(change.weight())?;
     if change.picture.is_some() {
         // Presence says that there is another one.
         pace_for_all(&instance).await?;

@@ -93,7 +93,9 @@ fn closely(all: &[Plugin]) -> String {
 fn used(limit: &Limit) -> String {
     match (limit.name.as_str(), limit.used) {
         (_, None) => "-".to_owned(),
-        ("memory" | "storage" | "storage_per_second", Some(bytes)) => size(bytes as u64),
+        ("memory" | "host_memory" | "storage" | "storage_per_second" | "bytes_per_second", Some(bytes)) => {
+            size(bytes as u64)
+        }
         ("cpu_burst" | "cpu_slice" | "handler", Some(seconds)) => {
             show_duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
         }

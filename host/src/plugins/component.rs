@@ -55,9 +55,10 @@ const BUDGET: Duration = Duration::from_secs(20);
 /// The most imports and exports of the whole.
 const MAX_NAMES: u32 = 1_000;
 /// The most instances of components. With a resource in it each of them is a type of its own, as large as all that it exports, and
-/// again for whatever is made of it: so a file of a few kilobytes can stand for gigabytes. Plugins have one, those that were put
-/// together of several have one for each.
-const MAX_INSTANCES: u32 = 16;
+/// again for whatever is made of it: so a file of a few kilobytes can stand for gigabytes. Each may also hold a stack of the engine's
+/// while it is blocked, and there is one for each of them. Plugins have one, those that were put together of several have one for
+/// each.
+pub(super) const MAX_INSTANCES: u32 = 3;
 
 /// The versions of the contract that this host serves, one for each `major.minor`.
 pub const SERVED: [Version; 1] = [Version::new(0, 1, 0)];

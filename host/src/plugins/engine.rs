@@ -14,6 +14,7 @@ use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationCo
 
 use super::Traces;
 use super::compiler::{Artifact, Cache, CompileError, Compiler, Fingerprint};
+use super::component::MAX_INSTANCES;
 use super::id::Digest;
 use super::instance::{Context, Grouping};
 use super::limits::{Limits, MAX_TABLE_ELEMENTS, ROOM, WASM_STACK};
@@ -24,8 +25,9 @@ use crate::bindings::{Plugin, PluginPre};
 pub(super) const MAX_MEMORY: usize = 4 << 30;
 /// The pause where the house is full, unless another one leaves before that.
 pub(crate) const PAUSE_FOR_ROOM: Duration = Duration::from_mins(1);
-/// How many stacks the pool has for each plugin: each store keeps one, and handlers that are interrupted need more.
-const STACKS: u32 = 4;
+/// How many stacks the pool has for each plugin: each store keeps one, and each instance of a component may be interrupted while it
+/// holds one. So nobody takes those of others, however a component is put together.
+const STACKS: u32 = MAX_INSTANCES + 1;
 /// So many of a process's mappings are for all else: the program and its libraries, threads, heaps, and files.
 const MAPPINGS_OF_THE_HOST: u64 = 2_000;
 /// The code of a plugin is three mappings: what comes before the instructions, those, and what comes behind them.

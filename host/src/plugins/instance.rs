@@ -43,6 +43,7 @@ use super::books::Books;
 use super::ceiling::{Ceiling, Exceeded, Taken};
 use super::clocks::{Monotonic, Wall};
 use super::engine::{Compiled, Engine};
+use super::held::Held;
 use super::id::PluginId;
 use super::limits::Limits;
 use super::log_level::ChosenLevel;
@@ -98,8 +99,12 @@ pub struct Instance {
     since: Timestamp,
     /// The same by the clock that nobody sets.
     began: Instant,
+    /// Bytes that the host holds for its calls.
+    held: Arc<Held>,
     /// Messages and other stanzas that it sends.
     pub outgoing: Bucket,
+    /// The bytes of these.
+    pub outgoing_bytes: Bucket,
     /// Events that it emits.
     pub emitted: Bucket,
     /// Other calls that the account's task carries out.
@@ -154,8 +159,8 @@ impl Instance {
     ) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
         let id = InstanceId::next();
         let limits = admitted.limits.clone();
-        let Lasting { record, rooms, failed, buckets: Buckets { outgoing, emitted, orders, stored, log_lines } } =
-            lasting;
+        let Lasting { record, rooms, failed, buckets } = lasting;
+        let Buckets { outgoing, outgoing_bytes, emitted, orders, stored, log_lines } = buckets;
         let (capacity, grants) = (limits.mailbox as usize, Arc::new(admitted.grants.clone()));
         let (mailbox, receiver) = match books.rooms() {
             Some(rooms) => Mailbox::catching_up(id, capacity, grants, rooms.clone()),
@@ -183,8 +188,10 @@ impl Instance {
             raises: admitted.raises,
             since: account.clock.now(),
             began: Instant::now(),
+            held: Held::up_to(limits.host_memory.as_usize()),
             emitted,
             outgoing,
+            outgoing_bytes,
             orders,
             stored,
             log_lines,

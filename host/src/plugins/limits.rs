@@ -248,6 +248,9 @@ limits! {
     /// Calls that wait for an answer; of those that wait for promises 1,024 at most, of those for one room 256, of those for
     /// chats that are not ready yet 256.
     open_calls: u32 = 256, 1 => 65_536;
+    /// Memory that the host holds for its calls beside the plugin's own: what they carry while they wait, and what was read for
+    /// them. All plugins of a host together may have 1 GiB, and each of them 1 MiB in any case.
+    host_memory: Bytes = Bytes::mib(16), Bytes::mib(1) => Bytes::mib(1024);
     /// Queries of archives, and streams of them, at once; of their pages 64 at most.
     archive_queries: u32 = 8, 0 => 1_024;
     /// Questions to the server and to others (IQs) that wait for an answer, but for those of archives; one that is given up
@@ -270,6 +273,8 @@ limits! {
     /// Stanzas that it may send at once. A status, which each open room is told by itself, takes one for each room and one more,
     /// but no more than there are here, and goes out at once all the same.
     messages_burst: u32 = 50, 1 => 1_000_000;
+    /// Bytes of the messages and stanzas that it sends, each second; as much at once.
+    bytes_per_second: Bytes = Bytes::kib(512), Bytes::kib(256) => Bytes::mib(1024);
     /// Events of its own that it fires, each second; as many at once.
     events_per_second: u32 = 500, 1 => 1_000_000;
     /// Other calls that the account's task carries out, such as `chats.show` or `promises.add`, each second; as many at once.

@@ -12,6 +12,7 @@ pub mod components;
 mod denials;
 pub mod desk;
 mod engine;
+mod held;
 pub mod id;
 mod instance;
 mod ledger;
@@ -43,6 +44,7 @@ pub use compiler::{Bounds, Compiler};
 pub use denials::{Denial, Denials};
 pub(crate) use engine::PAUSE_FOR_ROOM;
 pub use engine::{Compiled, Engine, EngineError};
+pub(crate) use held::{Held, Holding};
 pub use id::PluginId;
 #[cfg(test)]
 pub(crate) use instance::tests::instance as disconnected_instance;

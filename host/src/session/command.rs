@@ -340,6 +340,18 @@ impl Command {
         }
     }
 
+    /// About how many bytes of memory it takes beside its answer, where that may be much.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::SendMessage { draft, .. } => draft.weight(),
+            Self::SendRaw { stanza, .. } | Self::SendIq { iq: stanza, .. } => stanza.weight(),
+            Self::Emit { payload, .. } => payload.weight(),
+            Self::SetCard { change, .. } => change.weight(),
+            Self::ChangeSettings { values, .. } => values.values().map(weight).sum(),
+            _ => 0,
+        }
+    }
+
     /// Whether nobody waits for the answer any more: the call was given up, or its plugin has ended.
     pub fn is_abandoned(&self) -> bool {
         match self {
@@ -371,4 +383,15 @@ impl Command {
             | Self::RejectPromise { answer, .. } => answer.is_abandoned(),
         }
     }
+}
+
+/// About how many bytes of memory a value takes.
+fn weight(value: &Value) -> usize {
+    let inside = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(weight).sum(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + weight(value)).sum(),
+    };
+    size_of::<Value>() + inside
 }

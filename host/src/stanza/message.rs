@@ -260,3 +260,16 @@ pub struct Draft {
     pub thread: Option<String>,
     pub extensions: Option<Box<Extensions>>,
 }
+
+impl Draft {
+    /// About how many bytes of memory it takes.
+    pub fn weight(&self) -> usize {
+        let extended = self.extensions.as_deref().map_or(0, |extensions| {
+            let features = extensions.fallback.iter().filter_map(|one| one.feature.as_ref());
+            let emojis = extensions.reactions.iter().flat_map(|reactions| &reactions.emojis);
+            size_of::<Extensions>() + features.chain(emojis).map(|text| size_of::<String>() + text.len()).sum::<usize>()
+        });
+        let texts = [&self.body, &self.subject, &self.thread];
+        size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>() + extended
+    }
+}

@@ -16,7 +16,7 @@ use super::work::{Job, Lane, PendingWrite, Task, WeakTasks};
 use super::{Health, Positions, Store, StoreError, file};
 use crate::clock::Clock;
 use crate::fair;
-use crate::plugins::PluginId;
+use crate::plugins::{Held, Holding, PluginId};
 use crate::xmpp::is_one_line;
 
 /// How long a key may be, in bytes.
@@ -26,7 +26,7 @@ pub const LONGEST_VALUE: usize = 256 << 10;
 /// What an entry counts beside its key and value.
 const ENTRY: u64 = 64;
 /// How many bytes of keys one page has.
-const PAGE: usize = 64 << 10;
+pub const LONGEST_PAGE: usize = 64 << 10;
 /// How many entries are looked at for one page, whether they have expired or not.
 pub(super) const LOOKED_AT: usize = 2_000;
 /// How many that have expired make room for one write at most: enough for the longest, however little each of them takes.
@@ -144,6 +144,25 @@ impl PluginData {
         self.read(Lane::Plugin(Arc::clone(&owner)), move |file| value(file, &owner, &key, now)).await
     }
 
+    /// The same, with what is counted of it against what the host may hold for the plugin. That is none where it would be too much,
+    /// and then the value is not given.
+    pub(crate) async fn get_held(
+        &self,
+        owner: Owner,
+        key: String,
+        held: Arc<Held>,
+    ) -> Result<Option<(Vec<u8>, Option<Holding>)>, StoreError> {
+        let (owner, now) = (Arc::new(owner), self.now());
+        self.read(Lane::Plugin(Arc::clone(&owner)), move |file| {
+            let found = value(file, &owner, &key, now)?;
+            Ok(found.map(|value| match held.hold(value.len()) {
+                Some(holding) => (value, Some(holding)),
+                None => (Vec::new(), None),
+            }))
+        })
+        .await
+    }
+
     /// At most so many keys that begin with `prefix`, after this one; and after which one to go on.
     pub async fn keys(
         &self,
@@ -164,10 +183,21 @@ impl PluginData {
 
     /// Changes a key, and waits until that is on disk.
     pub async fn write(&self, owner: Owner, quota: u64, write: Write) -> Result<Written, StoreError> {
+        self.write_held(owner, quota, write, None).await
+    }
+
+    /// The same. What is counted of it is kept for as long as it waits, whether its call does or not.
+    pub(crate) async fn write_held(
+        &self,
+        owner: Owner,
+        quota: u64,
+        write: Write,
+        held: Option<Holding>,
+    ) -> Result<Written, StoreError> {
         let (answer, arrives) = oneshot::channel();
         let owner = Arc::new(owner);
         let lane = Lane::Plugin(Arc::clone(&owner));
-        let task = Task::Write(PendingWrite { owner, quota, write, now: self.now(), answer });
+        let task = Task::Write(PendingWrite { owner, quota, write, now: self.now(), held, answer });
         self.tasks.put(lane, task.item()).await.map_err(|fair::Closed| StoreError::Ended)?;
         let result = arrives.await.map_err(|_| StoreError::Ended)?;
         result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
@@ -297,7 +327,7 @@ fn keys(
             break;
         }
         bytes += if is_there { key.len() } else { 0 };
-        if found.len() == most || bytes > PAGE || looked_at == LOOKED_AT {
+        if found.len() == most || bytes > LONGEST_PAGE || looked_at == LOOKED_AT {
             return Ok((found, last));
         }
         found.extend(is_there.then(|| key.clone()));

@@ -27,7 +27,8 @@ use tokio::sync::{oneshot, watch};
 
 pub use added::AddedContacts;
 pub use data::{
-    DataError, DataFile, Kept, LONGEST_KEY, LONGEST_VALUE, Only, Owner, PluginData, Write, Written, is_key,
+    DataError, DataFile, Kept, LONGEST_KEY, LONGEST_PAGE, LONGEST_VALUE, Only, Owner, PluginData, Write, Written,
+    is_key,
 };
 pub use position::{Archive, Handled, Position, PositionKeeper, Positions};
 pub use roster::{KeptRoster, RosterKeeper};

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::data::{Owner, Write, Written};
 use super::{Health, JOBS};
 use crate::fair;
+use crate::plugins::Holding;
 
 /// How many reads, and how many writes, of one plugin on one account may wait. Further ones wait to be put in.
 pub(super) const WAITING: usize = 256;
@@ -79,6 +80,9 @@ pub(super) struct PendingWrite {
     pub(super) write: Write,
     /// When it was asked for, in milliseconds of the Unix clock.
     pub(super) now: i64,
+    /// What is counted of it while it waits.
+    #[expect(dead_code, reason = "it is dropped")]
+    pub(super) held: Option<Holding>,
     pub(super) answer: oneshot::Sender<rusqlite::Result<Written>>,
 }
 
@@ -165,6 +169,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+    use crate::plugins::Held;
     use crate::store::{Only, PluginData, Store, StoreError};
 
     const MIB: u64 = 1 << 20;
@@ -243,10 +248,31 @@ mod tests {
         }
     }
 
+    /// A guest that begins calls and gives them up would else have the host hold any number of values.
+    #[tokio::test]
+    async fn a_write_counts_until_it_is_done_whether_its_call_waits_or_not() {
+        let store = Store::in_memory();
+        let data = store.data(Clock::Machine);
+        let (release, held) = (hold(&store), Held::up_to(100));
+        let write = Write { key: "k".to_owned(), value: Some(vec![0; 60]), expires: None, only: Only::Always };
+        let mut call = Box::pin(data.write_held(owner("a"), MIB, write, held.hold(60)));
+        assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        drop(call);
+        assert!(held.hold(60).is_none());
+        drop(release);
+        assert!(soon(store.run(|_| Ok(()))).await.is_ok());
+        assert!(held.hold(60).is_some());
+        // What is read counts as well, until it is fetched; and what would be too much is not read.
+        let read = soon(data.get_held(owner("a"), "k".to_owned(), Arc::clone(&held))).await.unwrap();
+        let more = soon(data.get_held(owner("a"), "k".to_owned(), Arc::clone(&held))).await.unwrap();
+        assert!(matches!(&read, Some((value, Some(_))) if value.len() == 60));
+        assert!(matches!(&more, Some((value, None)) if value.is_empty()));
+    }
+
     fn pending(plugin: &str, bytes: usize) -> PendingWrite {
         let write = Write { key: "k".to_owned(), value: Some(vec![0; bytes]), expires: None, only: Only::Always };
         let (answer, _) = oneshot::channel();
-        PendingWrite { owner: Arc::new(owner(plugin)), quota: MIB, write, now: 0, answer }
+        PendingWrite { owner: Arc::new(owner(plugin)), quota: MIB, write, now: 0, held: None, answer }
     }
 
     fn put(tasks: &Tasks, write: PendingWrite) {

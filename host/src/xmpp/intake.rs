@@ -149,6 +149,9 @@ impl<T: AsyncBufRead + Unpin> AsyncBufRead for Intake<T> {
 impl<T: AsyncWrite + Unpin> AsyncWrite for Intake<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let result = ready!(Pin::new(self.inner()?).poll_write(cx, buf));
+        if let Ok(bytes) = result {
+            self.ending.wrote(bytes);
+        }
         Poll::Ready(self.noted(result))
     }
 

@@ -21,6 +21,7 @@ use self::connector::{Connector, Report, Wanted};
 use self::ledger::Ledger;
 use self::live::Live;
 pub(super) use self::live::PROBE_PREFIX;
+use self::queue::Queue;
 use self::unsent::too_old;
 use super::bind::Begun;
 use super::bosh::Tokens;
@@ -39,10 +40,13 @@ mod connector;
 mod ledger;
 mod live;
 mod pace;
+mod queue;
 pub(super) mod unsent;
 
 /// How many stanzas may wait to be written.
 const QUEUE: usize = 64;
+/// After how many bytes of these no more are taken. What waits longer waits with whoever says it, and is taken in turn.
+const QUEUE_BYTES: usize = 64 << 10;
 /// How long a server may take to answer once it was asked whether it is still there, or what it has taken in.
 const RESPONSE_LIMIT: Duration = Duration::from_secs(30);
 /// How long it may say other things instead, before it counts as deaf.
@@ -162,7 +166,7 @@ pub struct Link {
     connector: Option<Connector>,
     stage: Stage,
     /// What waits to be written.
-    queue: VecDeque<Stanza>,
+    queue: Queue,
     /// What the server has not acknowledged; none where nothing is managed.
     ledger: Option<Ledger>,
     /// What came before the stream was ready.
@@ -218,7 +222,7 @@ impl Link {
         Self {
             connector,
             stage,
-            queue: VecDeque::new(),
+            queue: Queue::default(),
             ledger: None,
             keep_unsent: FOR_EVER,
             cut: None,
@@ -280,7 +284,7 @@ impl Link {
 
     /// Whether there is room for another stanza. Who sends nevertheless makes the queue longer than it should be.
     pub fn has_room(&self) -> bool {
-        self.queue.len() < QUEUE
+        self.queue.len() < QUEUE && self.queue.bytes() < QUEUE_BYTES
     }
 
     /// Queues a stanza; [`Link::next`] writes it. While there is no connection it waits for one. After the end, it goes
@@ -408,13 +412,13 @@ impl Link {
                     first = again.front().map(ledger::id),
                     "the session is gone on with"
                 );
-                again.append(&mut self.queue);
+                again.append(&mut self.queue.take());
                 if is_late {
                     let (rest, returned) = too_old(again, |stanza| stanza);
-                    self.queue = rest;
+                    self.queue = rest.into();
                     self.early.extend(returned);
                 } else {
-                    self.queue = again;
+                    self.queue = again.into();
                 }
                 match self.own.clone().filter(|_| std::mem::take(&mut self.is_new)) {
                     Some(jid) => LinkEvent::Bound { jid, offers, taken_up: true, again: Vec::new(), doubtful: 0 },
@@ -441,7 +445,7 @@ impl Link {
                 };
                 let mut again = kept(written);
                 let doubtful = if is_told { 0 } else { again.len() };
-                again.extend(kept(std::mem::take(&mut self.queue)));
+                again.extend(kept(self.queue.take()));
                 suspects.retain(|suspect| again.iter().any(|stanza| ledger::id(&stanza.0) == suspect));
                 self.ledger = managed.map(Ledger::new);
                 if let Some(ledger) = &mut self.ledger {
@@ -512,7 +516,7 @@ impl Link {
         if let Some(connector) = &self.connector {
             connector.end();
         }
-        self.queue.clear();
+        self.queue = Queue::default();
         self.ledger = None;
         LinkEvent::Failed(why)
     }

@@ -148,22 +148,12 @@ impl RawStanza {
 
     /// The stanza as XML.
     pub fn to_xml(&self) -> String {
-        String::from(&encode::element(&self.0))
+        to_text(&self.0)
     }
 
     /// About how many bytes of memory it takes.
     pub fn weight(&self) -> usize {
-        let (texts, payloads): (usize, &[Element]) = match &*self.0 {
-            Stanza::Message(message) => {
-                let texts = message.bodies.values().chain(message.subjects.values()).map(String::len);
-                // The text that counts is held twice.
-                (2 * texts.sum::<usize>(), &message.payloads)
-            }
-            Stanza::Presence(presence) => (presence.statuses.values().map(String::len).sum(), &presence.payloads),
-            Stanza::Iq(Iq::Get { payload, .. } | Iq::Set { payload, .. }) => (0, std::slice::from_ref(payload)),
-            Stanza::Iq(Iq::Result { payload, .. } | Iq::Error { payload, .. }) => (0, payload.as_slice()),
-        };
-        NODE + texts + payloads.iter().map(weight).sum::<usize>()
+        stanza_weight(&self.0)
     }
 
     /// `message`, `presence` or `iq`.
@@ -245,6 +235,32 @@ impl RawStanza {
         }
         Self(Arc::new(stanza))
     }
+}
+
+/// About how many bytes of memory a stanza takes.
+pub(super) fn stanza_weight(stanza: &Stanza) -> usize {
+    let (texts, payloads): (usize, &[Element]) = match stanza {
+        Stanza::Message(message) => {
+            let texts = message.bodies.values().chain(message.subjects.values()).map(String::len);
+            // The text that counts is held twice.
+            (2 * texts.sum::<usize>(), &message.payloads)
+        }
+        Stanza::Presence(presence) => (presence.statuses.values().map(String::len).sum(), &presence.payloads),
+        Stanza::Iq(Iq::Get { payload, .. } | Iq::Set { payload, .. }) => (0, std::slice::from_ref(payload)),
+        Stanza::Iq(Iq::Result { payload, .. } | Iq::Error { payload, .. }) => (0, payload.as_slice()),
+    };
+    NODE + texts + payloads.iter().map(weight).sum::<usize>()
+}
+
+/// A stanza as XML.
+pub(super) fn to_text(stanza: &Stanza) -> String {
+    String::from(&encode::element(stanza))
+}
+
+/// A stanza that [`to_text`] wrote.
+pub(super) fn from_text(xml: &str) -> Result<Stanza, String> {
+    let element: Element = xml.parse().map_err(|error: minidom::Error| error.to_string())?;
+    Stanza::try_from(element).map_err(|error| error.to_string())
 }
 
 /// About how many bytes an element takes in memory. Depth is bounded where stanzas come in.

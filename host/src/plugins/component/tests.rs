@@ -138,9 +138,10 @@ fn a_component_is_not_instantiated_again_and_again() {
     let resource = "(component $c (type $r (resource (rep i32))) (export \"r\" (type $r)))";
     // What it exports to the host is one more.
     let with = |instances: usize| plugin(&format!("{resource} {}", "(instance (instantiate $c))".repeat(instances)));
-    assert!(examine(&with(15)).is_ok());
-    let expected = ComponentError::TooMany { what: "instances of components", most: 16 };
-    for instances in [16, 900] {
+    let most = MAX_INSTANCES as usize;
+    assert!(examine(&with(most - 1)).is_ok());
+    let expected = ComponentError::TooMany { what: "instances of components", most };
+    for instances in [most, 900] {
         assert_eq!(examine(&with(instances)), Err(expected.clone()), "{instances}");
     }
 }

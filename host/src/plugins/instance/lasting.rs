@@ -26,6 +26,7 @@ impl Lasting {
     pub(in crate::plugins) fn new(limits: &Limits, rooms: Arc<Rooms>, record: Arc<Record>) -> Self {
         let buckets = Buckets {
             outgoing: Bucket::new(limits.messages_per_second.into(), limits.messages_burst.into()),
+            outgoing_bytes: Bucket::new(limits.bytes_per_second.as_f64(), limits.bytes_per_second.as_f64()),
             emitted: Bucket::new(limits.events_per_second.into(), limits.events_per_second.into()),
             orders: Bucket::new(limits.calls_per_second.into(), limits.calls_per_second.into()),
             stored: Bucket::new(limits.storage_per_second.as_f64(), limits.storage_per_second.as_f64()),
@@ -40,6 +41,7 @@ impl Lasting {
         let (old, fresh) = (&self.buckets, new.buckets);
         let buckets = Buckets {
             outgoing: fresh.outgoing.after(&old.outgoing),
+            outgoing_bytes: fresh.outgoing_bytes.after(&old.outgoing_bytes),
             emitted: fresh.emitted.after(&old.emitted),
             orders: fresh.orders.after(&old.orders),
             stored: fresh.stored.after(&old.stored),
@@ -53,6 +55,7 @@ impl Lasting {
 #[derive(Debug, Clone)]
 pub(super) struct Buckets {
     pub(super) outgoing: Bucket,
+    pub(super) outgoing_bytes: Bucket,
     pub(super) emitted: Bucket,
     pub(super) orders: Bucket,
     pub(super) stored: Bucket,

@@ -16,6 +16,7 @@ use super::handed::Handed;
 use crate::account::Asker;
 use crate::error::CallError;
 use crate::event::Event;
+use crate::plugins::{Held, Holding};
 use crate::session::{Answer, Command, PATIENCE, Snapshot};
 use crate::traces;
 
@@ -153,9 +154,25 @@ impl Instance {
         Asker::Plugin(self.id)
     }
 
+    /// Counts bytes that the host holds for it until the guard is dropped.
+    pub(crate) fn hold(&self, bytes: usize) -> Result<Holding, CallError> {
+        self.held.hold(bytes).ok_or_else(|| self.holds_too_much())
+    }
+
+    /// The same for what finds out by itself how much it is.
+    pub(crate) fn held(&self) -> Arc<Held> {
+        Arc::clone(&self.held)
+    }
+
+    /// That it would be too much.
+    pub(crate) fn holds_too_much(&self) -> CallError {
+        CallError::OverLimit(format!("{} of memory for calls that wait", self.limits.host_memory))
+    }
+
     /// Asks the session for something, in this plugin's turn, and waits for the answer.
     pub async fn ask<R>(&self, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
-        self.in_turn(self.account.ask(self.asker(), command)).await
+        let hold = |command: &Command| self.hold(command.weight()).map(Some);
+        self.in_turn(self.account.ask_holding(self.asker(), command, hold)).await
     }
 
     /// Waits for something that all plugins share. While it starts, that time is not held against it: others may be served first.

@@ -19,11 +19,12 @@ struct Known {
     why: Option<Lost>,
     heard: Instant,
     pieces: u64,
+    written: u64,
 }
 
 impl Default for Ending {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Known { why: None, heard: Instant::now(), pieces: 0 })))
+        Self(Arc::new(Mutex::new(Known { why: None, heard: Instant::now(), pieces: 0, written: 0 })))
     }
 }
 
@@ -51,6 +52,16 @@ impl Ending {
     /// How often something came.
     pub(in crate::xmpp) fn pieces(&self) -> u64 {
         self.known().pieces
+    }
+
+    /// How many bytes the connection has taken.
+    pub(in crate::xmpp) fn written(&self) -> u64 {
+        self.known().written
+    }
+
+    /// The connection has taken so many bytes more.
+    pub(in crate::xmpp) fn wrote(&self, bytes: usize) {
+        self.known().written += bytes as u64;
     }
 
     /// Something came.

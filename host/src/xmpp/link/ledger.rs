@@ -9,11 +9,15 @@ use jid::FullJid;
 use xmpp_parsers::sm::{Enabled, StreamId};
 use xmpp_parsers::stanza::Stanza;
 
+use super::queue::Kept;
 use super::{Left, QUEUE};
 use crate::xmpp::bind::Previous;
 
 /// How many stanzas may be under way without an acknowledgement; more wait.
 pub(super) const WINDOW: usize = 512;
+/// After how many bytes under way without an acknowledgement the next stanza waits: on a slow line, all that is said later comes
+/// after these.
+pub(super) const WINDOW_BYTES: usize = 128 << 10;
 
 /// The books of one session, which outlive its connections.
 #[derive(Debug)]
@@ -28,11 +32,15 @@ pub(super) struct Ledger {
     heard: u32,
     /// How many of ours the server has acknowledged. Both ends count modulo 2³².
     acknowledged: u32,
-    unacknowledged: VecDeque<Stanza>,
+    unacknowledged: VecDeque<Kept>,
+    /// About how many bytes these take.
+    bytes: usize,
     /// The ids of what a stream of before may have ended over. Each of these goes alone.
     suspects: HashSet<String>,
     /// What comes is not counted any more.
     is_closed: bool,
+    /// The stream is about to be closed: nobody waits for an acknowledgement any more.
+    is_ending: bool,
 }
 
 /// The id of a stanza; empty where it has none.
@@ -60,8 +68,10 @@ impl Ledger {
             heard: 0,
             acknowledged: 0,
             unacknowledged: VecDeque::new(),
+            bytes: 0,
             suspects: HashSet::new(),
             is_closed: false,
+            is_ending: false,
         }
     }
 
@@ -74,8 +84,10 @@ impl Ledger {
             heard: left.heard,
             acknowledged: left.acknowledged,
             unacknowledged: VecDeque::new(),
+            bytes: 0,
             suspects: HashSet::new(),
             is_closed: false,
+            is_ending: false,
         }
     }
 
@@ -103,6 +115,11 @@ impl Ledger {
         self.is_closed = true;
     }
 
+    /// Lets all that waits be written, however much is under way: what is not written when the stream closes is lost.
+    pub(super) fn end(&mut self) {
+        self.is_ending = true;
+    }
+
     /// How many came, and were counted.
     pub(super) fn heard(&self) -> u32 {
         self.heard
@@ -110,15 +127,20 @@ impl Ledger {
 
     /// A stanza was written.
     pub(super) fn wrote(&mut self, stanza: Stanza) {
-        self.unacknowledged.push_back(stanza);
+        let kept = Kept::new(stanza);
+        self.bytes += kept.bytes();
+        self.unacknowledged.push_back(kept);
     }
 
     /// Whether this may be written now: a suspect goes alone, so that nothing else is taken for the reason.
     pub(super) fn has_room(&self, next: &Stanza) -> bool {
-        let is_suspect = |stanza: &Stanza| !self.suspects.is_empty() && self.suspects.contains(id(stanza));
+        let is_suspect = |id: &str| !self.suspects.is_empty() && self.suspects.contains(id);
         match self.unacknowledged.front() {
             None => true,
-            Some(first) => self.unacknowledged.len() < WINDOW && !is_suspect(first) && !is_suspect(next),
+            Some(first) => {
+                let is_open = self.is_ending || (self.unacknowledged.len() < WINDOW && self.bytes < WINDOW_BYTES);
+                is_open && !is_suspect(first.id()) && !is_suspect(id(next))
+            }
         }
     }
 
@@ -127,10 +149,11 @@ impl Ledger {
     pub(super) fn accuse(&mut self) -> Vec<Stanza> {
         let under_way = std::mem::take(&mut self.unacknowledged);
         let (guilty, rest): (Vec<_>, Vec<_>) =
-            under_way.into_iter().partition(|stanza| self.suspects.contains(id(stanza)));
-        self.suspects.extend(rest.iter().map(|stanza| id(stanza).to_owned()));
+            under_way.into_iter().partition(|kept| self.suspects.contains(kept.id()));
+        self.suspects.extend(rest.iter().map(|kept| kept.id().to_owned()));
+        self.bytes = rest.iter().map(Kept::bytes).sum();
         self.unacknowledged = rest.into();
-        guilty
+        guilty.into_iter().filter_map(Kept::into_stanza).collect()
     }
 
     /// The ids of what may be why a stream ended, and has not been taken in since.
@@ -150,9 +173,10 @@ impl Ledger {
         if done > open {
             return Err(Miscounted { handled, sent: self.acknowledged.wrapping_add(open) });
         }
-        for stanza in self.unacknowledged.drain(..done as usize) {
+        for kept in self.unacknowledged.drain(..done as usize) {
+            self.bytes -= kept.bytes();
             if !self.suspects.is_empty() {
-                self.suspects.remove(id(&stanza));
+                self.suspects.remove(kept.id());
             }
         }
         if self.unacknowledged.is_empty() {
@@ -178,7 +202,8 @@ impl Ledger {
     /// What the server has not acknowledged, oldest first. After it has said how many it took in, these are the ones that
     /// it has not seen.
     pub(super) fn take(&mut self) -> VecDeque<Stanza> {
-        std::mem::take(&mut self.unacknowledged)
+        self.bytes = 0;
+        std::mem::take(&mut self.unacknowledged).into_iter().filter_map(Kept::into_stanza).collect()
     }
 }
 
@@ -224,6 +249,27 @@ mod tests {
         (0..flood).for_each(|id| ledger.wrote(stanza(id)));
         ledger.acknowledge(flood).unwrap();
         assert!(ledger.unacknowledged.capacity() <= 2 * QUEUE, "{}", ledger.unacknowledged.capacity());
+    }
+
+    #[test]
+    fn what_is_under_way_is_bounded_in_bytes_and_one_stanza_may_be_in_any_case() {
+        let long = |id: u32| {
+            let Stanza::Message(mut message) = stanza(id) else { panic!("it is a message") };
+            message.payloads.push(format!("<x xmlns='urn:x'>{}</x>", "y".repeat(WINDOW_BYTES)).parse().unwrap());
+            Stanza::Message(message)
+        };
+        let mut ledger = ledger();
+        assert!(ledger.has_room(&long(1)));
+        ledger.wrote(long(1));
+        assert!(!ledger.has_room(&stanza(2)), "it would come after all that");
+        ledger.end();
+        assert!(ledger.has_room(&stanza(2)), "nothing is kept back at the end");
+        ledger.is_ending = false;
+        ledger.acknowledge(1).unwrap();
+        assert!(ledger.has_room(&long(2)) && ledger.bytes == 0);
+        ledger.wrote(long(2));
+        assert_eq!(ids(ledger.take()), [2]);
+        assert!(ledger.has_room(&long(3)) && ledger.bytes == 0);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! One connection while it lives: stanzas out of the queue and up to the link, and the counting of both (XEP-0198).
 
-use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -16,6 +15,7 @@ use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
 
 use super::ledger::{Ledger, Miscounted};
+use super::queue::Queue;
 use super::{ACK_LIMIT, ClientState, QUEUE, RESPONSE_LIMIT};
 use crate::error::io_words;
 use crate::xmpp::connect::Transport;
@@ -56,17 +56,50 @@ struct Asked {
     checked: Instant,
     /// How often something had come by then.
     pieces: u64,
+    /// How many bytes had gone out.
+    written: u64,
+}
+
+/// What is seen of a connection.
+#[derive(Debug, Clone, Copy)]
+struct Signs {
+    /// How often something has come.
+    pieces: u64,
+    /// How many bytes have gone out.
+    written: u64,
+    /// More is to go out.
+    writes: bool,
 }
 
 impl Asked {
     fn now(ending: &Ending) -> Self {
         let now = Instant::now();
-        Self { first: now, checked: now, pieces: ending.pieces() }
+        Self { first: now, checked: now, pieces: ending.pieces(), written: ending.written() }
     }
 
     /// What came up to now counts no longer. Who was asked before has as long as anybody.
-    fn once_more(&mut self, ending: &Ending) {
-        *self = Self { first: self.first, ..Self::now(ending) };
+    fn once_more(&mut self, now: Instant, pieces: u64, written: u64) {
+        *self = Self { first: self.first, checked: now, pieces, written };
+    }
+
+    /// Looks at the connection. Gives when to look again, or why it is left: the server said nothing at all for too long, or no end
+    /// of other things. An acknowledgement may be late behind much else, such as a large stanza on a slow line, but not for ever.
+    /// While the line still takes what is being written, the question may not even be out.
+    fn look(&mut self, now: Instant, signs: Signs) -> Result<Instant, Lost> {
+        let has_come = signs.pieces != self.pieces;
+        let goes_out = signs.writes && signs.written != self.written;
+        let last = self.first + ACK_LIMIT;
+        if now >= last && !goes_out {
+            return Err(if has_come { Lost::Deaf } else { Lost::TimedOut });
+        }
+        if now >= self.checked + RESPONSE_LIMIT {
+            if !has_come && !goes_out {
+                return Err(Lost::TimedOut);
+            }
+            self.once_more(now, signs.pieces, signs.written);
+        }
+        let next = self.checked + RESPONSE_LIMIT;
+        Ok(if now < last { last.min(next) } else { next })
     }
 }
 
@@ -97,7 +130,7 @@ impl Live {
     pub(super) fn ask(&mut self) {
         self.silent = true;
         if let Some(asked) = &mut self.asked {
-            asked.once_more(&self.ending);
+            asked.once_more(Instant::now(), self.ending.pieces(), self.ending.written());
         }
     }
 
@@ -127,7 +160,7 @@ impl Live {
     /// Writes what is queued, and gives the next stanza; none = the connection is over.
     pub(super) fn poll(
         &mut self,
-        queue: &mut VecDeque<Stanza>,
+        queue: &mut Queue,
         ledger: &mut Option<Ledger>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Stanza>> {
@@ -209,7 +242,7 @@ impl Live {
     /// Writes what there is to write, as far as the transport and the server's acknowledgements let it.
     fn poll_write(
         &mut self,
-        queue: &mut VecDeque<Stanza>,
+        queue: &mut Queue,
         ledger: &mut Option<Ledger>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
@@ -276,24 +309,15 @@ impl Live {
         self.ending.reason().is_none() && self.ending.heard().elapsed() < RESPONSE_LIMIT
     }
 
-    /// Why the server is left that was asked what it has taken in: it said nothing at all for too long, or no end of other
-    /// things. An acknowledgement may be late behind much else, such as a large stanza on a slow line, but not for ever.
+    /// Why the server is left that was asked what it has taken in.
     fn out_of_patience(&mut self, cx: &mut Context<'_>) -> Option<Lost> {
         let asked = self.asked.as_mut()?;
-        let last = asked.first + ACK_LIMIT;
         while self.patience.as_mut().poll(cx).is_ready() {
-            let now = Instant::now();
-            let has_come = self.ending.pieces() != asked.pieces;
-            if now >= last {
-                return Some(if has_come { Lost::Deaf } else { Lost::TimedOut });
+            let signs = Signs { pieces: self.ending.pieces(), written: self.ending.written(), writes: self.unflushed };
+            match asked.look(Instant::now(), signs) {
+                Ok(next) => self.patience.as_mut().reset(next),
+                Err(why) => return Some(why),
             }
-            if now >= asked.checked + RESPONSE_LIMIT {
-                if !has_come {
-                    return Some(Lost::TimedOut);
-                }
-                asked.once_more(&self.ending);
-            }
-            self.patience.as_mut().reset(last.min(asked.checked + RESPONSE_LIMIT));
         }
         None
     }
@@ -337,7 +361,7 @@ impl Live {
 
     /// Writes what is queued, waits until the server has taken it in, and goes without a word, so that the session may be
     /// gone on with. What comes meanwhile is not counted: the server says it once more. False: it did not work out.
-    pub(super) async fn leave(mut self, queue: &mut VecDeque<Stanza>, ledger: &mut Option<Ledger>) -> bool {
+    pub(super) async fn leave(mut self, queue: &mut Queue, ledger: &mut Option<Ledger>) -> bool {
         std::future::poll_fn(|cx| {
             loop {
                 let written = self.poll_write(queue, ledger, cx);
@@ -373,8 +397,11 @@ impl Live {
 
     /// Writes what is queued, says how much came (XEP-0198, section 4), closes the stream and waits for the server to do the
     /// same.
-    pub(super) async fn close(mut self, queue: &mut VecDeque<Stanza>, ledger: &mut Option<Ledger>) {
+    pub(super) async fn close(mut self, queue: &mut Queue, ledger: &mut Option<Ledger>) {
         self.acks_due = self.acks_due.max(u32::from(ledger.is_some()));
+        if let Some(ledger) = ledger {
+            ledger.end();
+        }
         let written = std::future::poll_fn(|cx| self.poll_write(queue, ledger, cx)).await;
         if written.is_err() || self.stream.shutdown().await.is_err() {
             return;
@@ -388,5 +415,43 @@ impl Live {
 fn count(ledger: &mut Option<Ledger>) {
     if let Some(ledger) = ledger {
         ledger.count();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long a server is kept that was asked, with these signs of life at each look.
+    fn kept(mut signs: impl FnMut(u32) -> Signs) -> (std::time::Duration, Lost) {
+        let first = Instant::now();
+        let mut asked = Asked { first, checked: first, pieces: 0, written: 0 };
+        let mut now = first + RESPONSE_LIMIT;
+        for look in 1..=100 {
+            match asked.look(now, signs(look)) {
+                Ok(next) => {
+                    assert!(next > now, "it looks again and again at once");
+                    now = next;
+                }
+                Err(why) => return (now - first, why),
+            }
+        }
+        (now - first, Lost::Unknown)
+    }
+
+    #[test]
+    fn a_server_is_left_for_what_it_does_not_say_and_not_for_a_slow_line() {
+        let signs = |pieces, written, writes| Signs { pieces, written, writes };
+        assert_eq!(kept(|_| signs(0, 0, false)), (RESPONSE_LIMIT, Lost::TimedOut));
+        // What the system has taken is not known to have gone out.
+        assert_eq!(kept(|_| signs(0, 9, false)), (RESPONSE_LIMIT, Lost::TimedOut));
+        assert_eq!(kept(|look| signs(look.into(), 0, false)), (ACK_LIMIT, Lost::Deaf));
+        // A line that takes something now and then is no reason, however long that goes on.
+        let (time, why) = kept(|look| signs(0, look.into(), true));
+        assert_eq!(why, Lost::Unknown);
+        assert!(time > 10 * ACK_LIMIT);
+        // One that takes nothing more is.
+        let (time, why) = kept(|look| signs(0, look.min(8).into(), true));
+        assert_eq!((time, why), (9 * RESPONSE_LIMIT, Lost::TimedOut));
     }
 }

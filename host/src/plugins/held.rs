@@ -1,0 +1,103 @@
+//! The bytes that the host holds for one plugin outside of its linear memory: what its calls carry until they are done.
+//!
+//! A call that waits is a future with its arguments, an item in a queue, or an answer that nobody has fetched. How many may wait is
+//! bounded by number, and each may carry hundreds of KiB, so that the number alone bounds nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// How much the host holds for all plugins together. Beyond that a plugin is refused what is more than [`ASSURED`].
+const MOST_OF_ALL: usize = 1 << 30;
+/// How much each plugin may have held however much is held for the others.
+const ASSURED: usize = 1 << 20;
+
+/// What all plugins of the process have together.
+static ALL: Total = Total { bytes: AtomicUsize::new(0), most: MOST_OF_ALL };
+
+#[derive(Debug)]
+struct Total {
+    bytes: AtomicUsize,
+    most: usize,
+}
+
+/// How many bytes the host holds for one instance, and how many it may.
+#[derive(Debug)]
+pub(crate) struct Held {
+    bytes: AtomicUsize,
+    most: usize,
+    all: &'static Total,
+}
+
+impl Held {
+    /// Nothing yet, and no more than this.
+    pub(crate) fn up_to(most: usize) -> Arc<Self> {
+        Arc::new(Self { bytes: AtomicUsize::new(0), most, all: &ALL })
+    }
+
+    /// How many bytes are held now.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.load(Relaxed)
+    }
+
+    /// Counts so many bytes until the result is dropped. None: it would be too much.
+    pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Option<Holding> {
+        let own = self.bytes.fetch_add(bytes, Relaxed).saturating_add(bytes);
+        let all = self.all.bytes.fetch_add(bytes, Relaxed).saturating_add(bytes);
+        // Dropped, it gives back what was counted.
+        let holding = Holding { of: Arc::clone(self), bytes };
+        (own <= self.most && (all <= self.all.most || own <= ASSURED)).then_some(holding)
+    }
+}
+
+/// Bytes that the host holds for a plugin.
+#[derive(Debug)]
+pub(crate) struct Holding {
+    of: Arc<Held>,
+    bytes: usize,
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        self.of.bytes.fetch_sub(self.bytes, Relaxed);
+        self.of.all.bytes.fetch_sub(self.bytes, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn total(most: usize) -> &'static Total {
+        Box::leak(Box::new(Total { bytes: AtomicUsize::new(0), most }))
+    }
+
+    fn held(most: usize, all: &'static Total) -> Arc<Held> {
+        Arc::new(Held { bytes: AtomicUsize::new(0), most, all })
+    }
+
+    #[test]
+    fn what_is_too_much_is_refused_and_counts_for_nothing() {
+        let all = total(usize::MAX);
+        let held = held(100, all);
+        let first = held.hold(60).unwrap();
+        assert!(held.hold(41).is_none());
+        assert_eq!((held.bytes(), all.bytes.load(Relaxed)), (60, 60));
+        let second = held.hold(40).unwrap();
+        drop(first);
+        assert_eq!(held.bytes(), 40);
+        drop(second);
+        assert_eq!((held.bytes(), all.bytes.load(Relaxed)), (0, 0));
+        assert!(held.hold(usize::MAX).is_none());
+        assert_eq!(held.bytes(), 0);
+    }
+
+    #[test]
+    fn whoever_holds_little_has_its_part_when_others_hold_all_that_there_is() {
+        let all = total(4 << 20);
+        let (greedy, modest) = (held(64 << 20, all), held(64 << 20, all));
+        let _most = greedy.hold(4 << 20).unwrap();
+        assert!(greedy.hold(1).is_none());
+        let _part = modest.hold(ASSURED).unwrap();
+        assert!(modest.hold(1).is_none());
+    }
+}

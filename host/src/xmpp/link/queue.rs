@@ -1,0 +1,170 @@
+//! Stanzas on their way out, counted in bytes as well: those that wait to be written, and those that nobody has acknowledged. Pure.
+
+use std::collections::VecDeque;
+
+use xmpp_parsers::stanza::Stanza;
+
+use super::ledger::id;
+use crate::xmpp::raw;
+
+/// How much memory a stanza may take to be kept as it is. A tree of many small elements takes fifty times what it has on the wire.
+const HEAVY: usize = 8 << 10;
+
+/// Stanzas that wait to be written.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    stanzas: VecDeque<(Stanza, usize)>,
+    bytes: usize,
+}
+
+impl Queue {
+    /// Puts one behind the others.
+    pub(super) fn push_back(&mut self, stanza: Stanza) {
+        let bytes = raw::stanza_weight(&stanza);
+        self.bytes += bytes;
+        self.stanzas.push_back((stanza, bytes));
+    }
+
+    /// The next one.
+    pub(super) fn front(&self) -> Option<&Stanza> {
+        self.stanzas.front().map(|(stanza, _)| stanza)
+    }
+
+    /// Takes the next one.
+    pub(super) fn pop_front(&mut self) -> Option<Stanza> {
+        let (stanza, bytes) = self.stanzas.pop_front()?;
+        self.bytes -= bytes;
+        Some(stanza)
+    }
+
+    /// Takes all of them.
+    pub(super) fn take(&mut self) -> VecDeque<Stanza> {
+        std::mem::take(self).stanzas.into_iter().map(|(stanza, _)| stanza).collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.stanzas.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.stanzas.is_empty()
+    }
+
+    /// About how many bytes of memory they take.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Gives back the room for all but so many.
+    pub(super) fn shrink_to(&mut self, count: usize) {
+        self.stanzas.shrink_to(count);
+    }
+}
+
+impl From<VecDeque<Stanza>> for Queue {
+    fn from(stanzas: VecDeque<Stanza>) -> Self {
+        let mut queue = Self::default();
+        stanzas.into_iter().for_each(|stanza| queue.push_back(stanza));
+        queue
+    }
+}
+
+/// A stanza that was written, kept until the server has acknowledged it.
+#[derive(Debug)]
+pub(super) struct Kept {
+    form: Form,
+    /// About how many bytes of memory it takes.
+    bytes: usize,
+}
+
+#[derive(Debug)]
+enum Form {
+    Whole(Box<Stanza>),
+    /// As it was written, since it would take much more memory otherwise.
+    Text {
+        id: String,
+        xml: String,
+    },
+}
+
+impl Kept {
+    pub(super) fn new(stanza: Stanza) -> Self {
+        let bytes = raw::stanza_weight(&stanza);
+        if bytes <= HEAVY {
+            return Self { form: Form::Whole(Box::new(stanza)), bytes };
+        }
+        let (id, xml) = (id(&stanza).to_owned(), raw::to_text(&stanza));
+        let bytes = id.len() + xml.len();
+        Self { form: Form::Text { id, xml }, bytes }
+    }
+
+    /// Its id; empty where it has none.
+    pub(super) fn id(&self) -> &str {
+        match &self.form {
+            Form::Whole(stanza) => id(stanza),
+            Form::Text { id, .. } => id,
+        }
+    }
+
+    /// About how many bytes of memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The stanza itself.
+    pub(super) fn into_stanza(self) -> Option<Stanza> {
+        match self.form {
+            Form::Whole(stanza) => Some(*stanza),
+            // What was made of a stanza is one.
+            Form::Text { xml, .. } => raw::from_text(&xml)
+                .inspect_err(|error| tracing::error!(error, "a stanza that was kept cannot be read again"))
+                .ok(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xmpp::RawStanza;
+
+    fn stanza(xml: &str) -> Stanza {
+        let own = "bot@localhost/here".parse().unwrap();
+        let stanza = RawStanza::parse(xml, &own).unwrap();
+        std::sync::Arc::try_unwrap(stanza.0).unwrap()
+    }
+
+    #[test]
+    fn a_stanza_of_many_elements_is_kept_as_it_was_written() {
+        let many = format!("<message to='a@b' id='many'><x xmlns='urn:x'>{}</x></message>", "<a/>".repeat(4_000));
+        let many = stanza(&many);
+        let (weight, written) = (raw::stanza_weight(&many), raw::to_text(&many));
+        assert!(weight > 10 * written.len(), "{weight} for {}", written.len());
+        let kept = Kept::new(many);
+        assert_eq!((kept.id(), kept.bytes()), ("many", written.len() + 4));
+        assert_eq!(raw::to_text(&kept.into_stanza().unwrap()), written);
+        for xml in ["<message to='a@b' id='one'><body>hi</body></message>", "<presence/>"] {
+            let one = stanza(xml);
+            let written = raw::to_text(&one);
+            let kept = Kept::new(one);
+            assert!(matches!(kept.form, Form::Whole(_)));
+            assert_eq!(raw::to_text(&kept.into_stanza().unwrap()), written);
+        }
+    }
+
+    #[test]
+    fn a_queue_knows_how_many_bytes_wait_in_it() {
+        let mut queue = Queue::default();
+        let long = format!("<message to='a@b'><body>{}</body></message>", "x".repeat(10_000));
+        queue.push_back(stanza(&long));
+        queue.push_back(stanza("<presence/>"));
+        let bytes = queue.bytes();
+        assert!(bytes > 10_000);
+        let mut again = Queue::from(queue.take());
+        assert_eq!((queue.bytes(), queue.len(), again.bytes()), (0, 0, bytes));
+        assert!(matches!(again.pop_front(), Some(Stanza::Message(_))));
+        assert!(again.bytes() < 1_000);
+        assert!(again.pop_front().is_some() && again.pop_front().is_none() && again.is_empty());
+        assert_eq!(again.bytes(), 0);
+    }
+}
