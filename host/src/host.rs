@@ -1,7 +1,9 @@
 //! The house: its accounts, its plugins, and what the owner does with them while they run.
 
 mod accounts;
+mod adding;
 mod explain;
+mod late;
 mod lock;
 mod reload;
 mod standing;
@@ -19,18 +21,18 @@ use tokio::sync::{Mutex, Notify};
 
 use crate::account::Account;
 use crate::config::{AccountName, Config};
-use crate::harmless::harmless;
 use crate::permissions::Grants;
 use crate::plugins::admission::settings_fit;
 use crate::plugins::components::Components;
-use crate::plugins::order::{self, Candidate, Strictness};
+use crate::plugins::order::{self, Strictness};
 use crate::plugins::policy::{Entry, Policy, PolicyError, SettingValues};
 use crate::plugins::source::Source;
-use crate::plugins::store::{self, Loaded, Unfit};
+use crate::plugins::store::Loaded;
 use crate::plugins::{
     Admitted, Compiled, Compiler, Dependency, Engine, EngineError, Instance, LogLevel, PluginId, Reins, Supervised,
 };
 use crate::store::{OpenError, Store};
+use late::Late;
 use lock::lock;
 use reload::Read;
 use standing::{Leaving, Left};
@@ -92,6 +94,13 @@ struct Plugin {
 enum Standing {
     /// It may not run, and why.
     Refused(String),
+    /// It may run, and the compiler is not done with it. It starts when that is done, as one that is added then.
+    Compiling {
+        /// What it was admitted as.
+        admitted: Arc<Admitted>,
+        /// How many bytes its file has.
+        size: usize,
+    },
     /// It runs, or tries to, on these accounts.
     Admitted { admitted: Arc<Admitted>, compiled: Arc<Compiled>, on: BTreeMap<AccountName, Supervised> },
 }
@@ -162,9 +171,19 @@ pub enum AddError {
 }
 
 impl Host {
-    /// Builds the house: starts the accounts' tasks and the plugins, gives each plugin its chance to listen, and then
-    /// logs in (API row 7). It returns when the log-ins have begun. The compiler is where plugins are compiled.
+    /// Starts the accounts' tasks and all plugins, which are compiled before, gives each plugin its chance to listen, and
+    /// then logs in. It returns when the log-ins have begun. The compiler is where plugins are compiled.
     pub async fn start(config: Config, compiler: Compiler) -> Result<Self, StartError> {
+        Self::raise(config, compiler, Late::Awaited).await
+    }
+
+    /// The same, without waiting for the compiler: plugins whose machine code is in the cache start before the log-in, the
+    /// others when they are compiled, as if they were added then. The caller has to poll [`Host::tend`] for that.
+    pub async fn start_at_once(config: Config, compiler: Compiler) -> Result<Self, StartError> {
+        Self::raise(config, compiler, Late::LeftBehind).await
+    }
+
+    async fn raise(config: Config, compiler: Compiler, late: Late) -> Result<Self, StartError> {
         // First what needs no trace on disk: a policy that cannot be read leaves none.
         let text = Policy::read(&config.plugins)?;
         let policy =
@@ -195,7 +214,10 @@ impl Host {
             began: Timestamp::now(),
             stands_since: Instant::now(),
         };
-        host.add_all(policy.plugins).await;
+        match late {
+            Late::Awaited => host.add_all(policy.plugins).await,
+            Late::LeftBehind => host.add_ready(policy.plugins).await,
+        }
         host.prune_cache().await;
         host.open(&host.accounts()).await;
         Ok(host)
@@ -213,7 +235,7 @@ impl Host {
         let settling = match self.plugins.lock().await.get(&id).map(|plugin| &plugin.standing) {
             Some(Standing::Refused(reason)) => return Err(AddError::Refused { id, reason: reason.clone() }),
             Some(Standing::Admitted { on, .. }) => join_all(on.values().map(Supervised::settled)),
-            None => return Ok(()),
+            Some(Standing::Compiling { .. }) | None => return Ok(()),
         };
         // It may take long, and may be removed meanwhile.
         drop(changing);
@@ -319,7 +341,7 @@ impl Host {
                         admitted.manifest.secrets().any(|secret| secret == key)
                     }
                     // It may run again, or its next version run, and nobody is to have read its secret by then.
-                    Some((Standing::Admitted { .. } | Standing::Refused(_), _)) => true,
+                    Some((Standing::Admitted { .. } | Standing::Compiling { .. } | Standing::Refused(_), _)) => true,
                     None => false,
                 }
             });
@@ -333,7 +355,7 @@ impl Host {
     /// What runs of a plugin on an account right now.
     pub async fn instance(&self, id: &PluginId, account: &AccountName) -> Option<Arc<Instance>> {
         match &self.plugins.lock().await.get(id)?.standing {
-            Standing::Refused(_) => None,
+            Standing::Refused(_) | Standing::Compiling { .. } => None,
             Standing::Admitted { on, .. } => on.get(account)?.instance(),
         }
     }
@@ -347,113 +369,6 @@ impl Host {
         join_all(accounts.into_values().map(Account::stop)).await;
         self.store.close().await;
     }
-
-    /// Examines, admits, orders and starts these, and with them those that only what they depend on has kept back.
-    async fn add_all(&self, mut entries: BTreeMap<PluginId, Entry>) {
-        for (id, plugin) in self.plugins.lock().await.iter().filter(|(_, plugin)| plugin.is_early) {
-            entries.entry(id.clone()).or_insert_with(|| plugin.entry.clone());
-        }
-        let (mut loaded, mut versions) = (BTreeMap::new(), BTreeMap::new());
-        for (id, entry) in entries {
-            let result = self.load(&id, &entry).await;
-            let version = match &result {
-                Ok(one) => Some(one.admitted.manifest.version.clone()),
-                Err(_) => self.version(&id, &entry).await,
-            };
-            versions.insert(id.clone(), version);
-            loaded.insert(id, (entry, result));
-        }
-        let mut plugins = self.plugins.lock().await;
-        let there = plugins.iter().filter(|(id, _)| !loaded.contains_key(*id));
-        let there = there.map(|(id, plugin)| match &plugin.standing {
-            Standing::Admitted { admitted, .. } => Candidate::of(id, &admitted.manifest),
-            Standing::Refused(why) => Candidate::missing(id, why.clone()),
-        });
-        let new = loaded.iter().map(|(id, (_, result))| match result {
-            Ok(one) => Candidate::of(id, &one.admitted.manifest),
-            Err(unfit) => Candidate::missing(id, unfit.to_string()),
-        });
-        let candidates: Vec<_> = there.chain(new).collect();
-        // Before the first of them runs, whichever that is.
-        for (id, one) in loaded.iter().filter_map(|(id, (_, result))| Some((id, result.as_ref().ok()?))) {
-            for account in self.accounts() {
-                account.keep_secret(id, one.admitted.manifest.secrets());
-            }
-        }
-        let strictness = self.strictness();
-        let mut plan = order::plan(&candidates, strictness);
-        for start in &plan.starts {
-            // Those that run already have had their turn.
-            let Some((entry, Ok(one))) = loaded.get(&start.id) else { continue };
-            for warning in &start.warned {
-                tracing::warn!(plugin = %start.id, reason = %warning, "plugin starts without a dependency");
-            }
-            let on = self.start_on(&self.chosen(entry), one, start, strictness, &plugins);
-            let Loaded { admitted, compiled } = one.clone();
-            let standing = Standing::Admitted { admitted, compiled, on };
-            plugins.insert(start.id.clone(), Plugin::new(entry.clone(), standing, None));
-        }
-        for (id, (entry, result)) in loaded {
-            let (reason, is_early) = match (result, plan.refused.remove(&id)) {
-                (Err(unfit), _) => (unfit.to_string(), false),
-                (Ok(_), Some(refused)) => (refused.to_string(), true),
-                (Ok(_), None) => continue,
-            };
-            // It may repeat names that stand in the file.
-            let reason = harmless(&reason, LONGEST_REASON);
-            // It may be looked at again each time that something else comes.
-            let was_told = plugins.get(&id).is_some_and(|was| was.is_refused_for(&reason));
-            if entry.enabled && !was_told {
-                tracing::error!(plugin = %id, %reason, "plugin refused");
-            }
-            let version = versions.remove(&id).flatten();
-            plugins.insert(id, Plugin { is_early, ..Plugin::new(entry, Standing::Refused(reason), version) });
-        }
-    }
-
-    /// Drops what was compiled of plugins that are not there any more.
-    async fn prune_cache(&self) {
-        let used = {
-            let plugins = self.plugins.lock().await;
-            plugins
-                .values()
-                .flat_map(|plugin| [Some(&plugin.entry), plugin.wants_room()])
-                .flatten()
-                .map(|one| one.digest)
-                .collect()
-        };
-        self.engine.keep_only(used).await;
-    }
-
-    /// What may not run is looked at all the same, so that the owner sees what it is; else what the policy says of it.
-    async fn version(&self, id: &PluginId, entry: &Entry) -> Option<semver::Version> {
-        let (id, looked_at, components) = (id.clone(), entry.clone(), self.components.clone());
-        let looking = tokio::task::spawn_blocking(move || store::version(&id, &looked_at, &components));
-        looking.await.ok().flatten().or_else(|| entry.version.clone())
-    }
-
-    async fn load(&self, id: &PluginId, entry: &Entry) -> Result<Loaded, Unfit> {
-        let config = self.config.load();
-        has_accounts(&config, id, entry)?;
-        store::load(id, entry, &config.settings, &self.engine, &self.components).await
-    }
-
-    /// Whether a plugin may run, without getting it ready: its secrets are not looked at.
-    async fn admit(&self, id: &PluginId, entry: &Entry) -> Result<Admitted, Unfit> {
-        let config = self.config.load();
-        has_accounts(&config, id, entry)?;
-        Ok(store::admitted(id, entry, &config.settings, &self.components).await?.0)
-    }
-}
-
-/// Whether there are the accounts that an entry names.
-fn has_accounts(config: &Config, id: &PluginId, entry: &Entry) -> Result<(), Unfit> {
-    let accounts = &config.accounts;
-    let Some(unknown) = entry.accounts.iter().flatten().find(|account| !accounts.contains_key(*account)) else {
-        return Ok(());
-    };
-    let known = accounts.keys().map(AccountName::as_str).collect::<Vec<_>>().join(", ");
-    Err(Unfit::UnknownAccount { id: id.clone(), account: unknown.clone(), known })
 }
 
 impl Plugin {
@@ -522,7 +437,7 @@ impl Plugin {
 
     fn supervised(&self) -> impl Iterator<Item = &Supervised> {
         match &self.standing {
-            Standing::Refused(_) => None,
+            Standing::Refused(_) | Standing::Compiling { .. } => None,
             Standing::Admitted { on, .. } => Some(on.values()),
         }
         .into_iter()
@@ -591,7 +506,7 @@ fn dependencies(
                 .is_some_and(|dependency| dependency.optional);
             Some(on.get(account)?.as_dependency(strictness == Strictness::Strict && !optional))
         }
-        Standing::Refused(_) => None,
+        Standing::Refused(_) | Standing::Compiling { .. } => None,
     });
     after.collect()
 }

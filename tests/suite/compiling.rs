@@ -5,17 +5,20 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use parlor::account::Connection;
 use parlor::config::{Config, Overrides};
 use parlor::host::{AddError, Host};
 use parlor::plugins::policy::{Entry as Decided, Policy as Decisions};
 use parlor::plugins::quantity::Bytes;
-use parlor::plugins::{Bounds, Compiler, PluginId, Traces};
-use parlor_tests::component::{graft, heavy_module};
-use parlor_tests::host::Home;
+use parlor::plugins::{Bounds, Compiler, PluginId, State, Traces};
+use parlor_tests::component::{graft, heavy_module, with_manifest};
+use parlor_tests::host::{Home, Server};
 use parlor_tests::plugins::{built, program};
 use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::process::{Signal, children, exists};
 use tokio::time::{Instant, timeout};
+
+use crate::house::prosody;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -145,6 +148,93 @@ async fn embedding(home: &Home, program: PathBuf, bounds: Bounds) -> Host {
     let overrides = Overrides { environment: |_| None, ..Overrides::default() };
     let config = Config::load(&home.path().join("parlor.toml"), &overrides).unwrap();
     Host::start(config, Compiler::Process { program, bounds, traces: Traces::Functions }).await.unwrap()
+}
+
+async fn state(host: &Host, id: &str) -> Option<State> {
+    host.status().await.into_iter().find(|one| one.id.as_str() == id).map(|one| one.state)
+}
+
+/// Waits for a state, while the host does what it has to do beside everything else.
+async fn becomes(host: &Host, id: &str, wanted: State) {
+    let looks = async {
+        while state(host, id).await.as_ref() != Some(&wanted) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let looked = async {
+        tokio::select! {
+            never = host.tend() => match never {},
+            () = looks => {}
+        }
+    };
+    let is_in_time = timeout(4 * SOON, looked).await.is_ok();
+    assert!(is_in_time, "{id}: {:?}", state(host, id).await);
+}
+
+/// The compiler does not even begin before [`Host::tend`] is polled.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_connected_while_its_plugins_are_still_compiled() {
+    let mut home = Home::new().unwrap();
+    let account = prosody().await.fresh_account("early").unwrap();
+    let server = Server::StartTls(prosody().await.ports().starttls, prosody().await.certificate());
+    home.add_account("main", &account, server).unwrap();
+    home.set_policy(&Policy::default().with("unruly", unruly(&home))).unwrap();
+    let config = || {
+        let overrides = Overrides { environment: |_| None, ..Overrides::default() };
+        Config::load(&home.path().join("parlor.toml"), &overrides).unwrap()
+    };
+    let host = timeout(SOON, Host::start_at_once(config(), Compiler::ThisProcess)).await.unwrap().unwrap();
+    let mut connection = host.accounts()[0].connection();
+    let connected = connection.wait_for(|now| matches!(now, Connection::Connected(_)));
+    timeout(SOON, connected).await.unwrap().unwrap();
+    assert_eq!(state(&host, "unruly").await, Some(State::Compiling));
+    becomes(&host, "unruly", State::Running).await;
+    host.stop().await;
+    // What is in the cache begins before the log-in, as ever.
+    let host = Host::start_at_once(config(), Compiler::ThisProcess).await.unwrap();
+    host.settled().await;
+    assert_eq!(state(&host, "unruly").await, Some(State::Running));
+    host.stop().await;
+}
+
+/// A plugin waits for another one that it depends on, whichever of them is compiled already.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_depends_on_a_plugin_that_is_still_compiled_waits_for_it() {
+    let home = home();
+    let bytes = built("echo").unwrap().bytes().unwrap();
+    let needs = |manifest: &str| format!("{manifest}\n[dependencies]\nunruly = {{ version = \"*\" }}\n");
+    let needing = with_manifest(&bytes, needs).unwrap();
+    let entry = home.install_bytes("echo", &needing).unwrap().grant("rooms.send", &["*"]);
+    let entry = entry.grant("messages.read", &["*"]).grant("messages.send", &["*"]);
+    let policy = Policy::default().with("echo", entry);
+    let overrides = Overrides { environment: |_| None, ..Overrides::default() };
+    let config = || Config::load(&home.path().join("parlor.toml"), &overrides).unwrap();
+    home.set_policy(&policy).unwrap();
+    Host::start(config(), Compiler::ThisProcess).await.unwrap().stop().await;
+    home.set_policy(&policy.with("unruly", unruly(&home))).unwrap();
+    let host = Host::start_at_once(config(), Compiler::ThisProcess).await.unwrap();
+    for late in ["echo", "unruly"] {
+        assert_eq!(state(&host, late).await, Some(State::Compiling), "{late}");
+    }
+    becomes(&host, "echo", State::Running).await;
+    assert_eq!(state(&host, "unruly").await, Some(State::Running));
+    host.stop().await;
+}
+
+/// What the owner decides meanwhile counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_is_removed_while_it_waits_for_the_compiler_does_not_begin() {
+    let home = home();
+    home.set_policy(&Policy::default().with("unruly", unruly(&home))).unwrap();
+    let overrides = Overrides { environment: |_| None, ..Overrides::default() };
+    let config = Config::load(&home.path().join("parlor.toml"), &overrides).unwrap();
+    let host = Host::start_at_once(config, Compiler::ThisProcess).await.unwrap();
+    assert_eq!(state(&host, "unruly").await, Some(State::Compiling));
+    assert!(host.remove_plugin(&"unruly".parse().unwrap()).await);
+    home.set_policy(&Policy::default()).unwrap();
+    host.reload().await.unwrap();
+    assert_eq!(state(&host, "unruly").await, None);
+    host.stop().await;
 }
 
 fn decided(home: &Home, id: &str, entry: Entry) -> (PluginId, Decided) {

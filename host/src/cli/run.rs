@@ -156,7 +156,7 @@ async fn stand(config: Config, written: ConfigFile, lines: Lines, metrics: Optio
     // Before anything is read that could be written meanwhile.
     let mut files = Files::of(&config, written);
     let host = tokio::select! {
-        host = Host::start(config, Compiler::parlor()) => Arc::new(host?),
+        host = Host::start_at_once(config, Compiler::parlor()) => Arc::new(host?),
         () = signals.stop() => return Ok(()),
     };
     let (orders, mut ordered) = mpsc::channel(ORDERS);
@@ -172,7 +172,7 @@ async fn stand(config: Config, written: ConfigFile, lines: Lines, metrics: Optio
         // These never end.
         () = manager.keep_watchdog(&host) => None,
         () = memory::give_back() => None,
-        never = host.use_room() => match never {},
+        never = host.tend() => match never {},
     };
     manager.stopping();
     control.stop().await;

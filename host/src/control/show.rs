@@ -69,6 +69,7 @@ fn account_view(account: &Shared) -> Account {
 fn plugin_view(status: &PluginStatus) -> Plugin {
     let (state, reason) = match &status.state {
         State::Refused(_) if !status.enabled => ("disabled", None),
+        State::Compiling => ("compiling", Some("it starts when the compiler is done with it".to_owned())),
         State::Waiting(on) => ("waiting", Some(format!("it starts when {on} runs"))),
         State::Starting => ("starting", Some("its initialize has not returned yet".to_owned())),
         State::Running => ("running", status.not_replaced.clone()),

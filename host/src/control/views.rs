@@ -101,8 +101,8 @@ pub struct Plugin {
     pub id: String,
     /// The account; none where the plugin may not run at all.
     pub account: Option<String>,
-    /// `running`, `waiting`, `starting`, `stopping`, `stopped`, `refused`, `backing-off`, `quarantined`, `disabled`; `unknown` where no host
-    /// runs.
+    /// `running`, `compiling`, `waiting`, `starting`, `stopping`, `stopped`, `refused`, `backing-off`, `quarantined`,
+    /// `disabled`; `unknown` where no host runs.
     pub state: String,
     /// Why, where the state has a reason: one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -107,7 +107,8 @@ impl Host {
         tracing::info!(config = %config.path.display(), "configuration read again");
     }
 
-    /// Gives the plugins on these accounts their chance to listen, and then logs in (API row 7).
+    /// Gives the plugins on these accounts their chance to listen, and then logs in. A plugin that is still being compiled is
+    /// not waited for.
     pub(super) async fn open(&self, accounts: &[Arc<Shared>]) {
         let settling: Vec<_> = {
             let plugins = self.plugins.lock().await;
@@ -122,8 +123,10 @@ impl Host {
         }
         for account in accounts {
             account.plugins_initialized().await;
-            self.warn_of_unknown_settings(account).await;
-            account.warn_of_unknown_names();
+            // A plugin that is still being compiled may know them.
+            if !self.is_compiling().await {
+                self.warn_of_unknown(account).await;
+            }
             if account.settings().auto_login {
                 account.connect().await;
             }
@@ -281,10 +284,17 @@ impl Host {
         started.collect()
     }
 
+    /// Warns of settings and names of events that nobody knows.
+    pub(super) async fn warn_of_unknown(&self, account: &Shared) {
+        self.warn_of_unknown_settings(account).await;
+        account.warn_of_unknown_names();
+    }
+
     async fn warn_of_unknown_settings(&self, account: &Shared) {
         let plugins = self.plugins.lock().await;
         let claimed = |key: &str| {
             plugins.values().any(|plugin| match &plugin.standing {
+                Standing::Compiling { admitted, .. } => admitted.manifest.settings.contains_key(key),
                 Standing::Admitted { admitted, on, .. } => {
                     let claimed = on.get(&account.name).is_some_and(|supervised| supervised.settings().claims(key));
                     claimed || admitted.manifest.settings.contains_key(key)
@@ -314,7 +324,7 @@ impl Plugin {
     pub(super) fn on(&self, account: &AccountName) -> Option<&Supervised> {
         match &self.standing {
             Standing::Admitted { on, .. } => on.get(account),
-            Standing::Refused(_) => None,
+            Standing::Refused(_) | Standing::Compiling { .. } => None,
         }
     }
 }
@@ -335,7 +345,7 @@ fn goes_on(account: &AccountConfig, others: &BTreeMap<AccountName, AccountConfig
 pub(super) fn candidates(plugins: &BTreeMap<PluginId, Plugin>) -> Vec<order::Candidate> {
     let admitted = plugins.iter().filter_map(|(id, plugin)| match &plugin.standing {
         Standing::Admitted { admitted, .. } => Some(order::Candidate::of(id, &admitted.manifest)),
-        Standing::Refused(_) => None,
+        Standing::Refused(_) | Standing::Compiling { .. } => None,
     });
     admitted.collect()
 }

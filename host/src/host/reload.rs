@@ -264,7 +264,7 @@ impl Host {
             let plugins = self.plugins.lock().await;
             let admitted = plugins.iter().filter_map(|(id, plugin)| match &plugin.standing {
                 Standing::Admitted { admitted, .. } => Some((id.clone(), Arc::clone(&admitted.manifest))),
-                Standing::Refused(_) => None,
+                Standing::Refused(_) | Standing::Compiling { .. } => None,
             });
             admitted.collect()
         };
@@ -390,9 +390,9 @@ impl Host {
         }
     }
 
-    /// Tries those versions again for which there was no room beside the ones that run, as soon as another plugin has left. Whoever
-    /// has a house polls this beside everything else; it never returns.
-    pub async fn use_room(&self) -> Infallible {
+    /// Tries those versions again for which there was no room beside the ones that run, as soon as another plugin has left. It
+    /// never returns.
+    pub(super) async fn use_room(&self) -> Infallible {
         loop {
             self.crowded.notified().await;
             while self.is_crowded().await {

@@ -101,6 +101,7 @@ impl Plugin {
         };
         match &self.standing {
             Standing::Refused(reason) => vec![refused(State::Refused(reason.clone()))],
+            Standing::Compiling { .. } => vec![refused(State::Compiling)],
             Standing::Admitted { admitted, on, .. } => on
                 .iter()
                 .map(|(account, supervised)| {

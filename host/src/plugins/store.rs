@@ -151,10 +151,23 @@ pub(crate) async fn admitted(
     reading.await.unwrap_or_else(|error| Err(Unfit::Reader(error.to_string())))
 }
 
-/// From how many bytes on a component takes seconds to compile, which are told of before: its account is offline until then.
+/// From how many bytes on a component takes seconds to compile, which is logged before.
 const LARGE: usize = 1024 * 1024;
 
-/// The same, compiled and with its secrets. What takes long runs off the runtime.
+/// A plugin that may run, as far as it is got ready without the compiler.
+pub(crate) enum Prepared {
+    /// Its machine code was at hand.
+    Ready(Loaded),
+    /// It has to be compiled.
+    Uncompiled {
+        /// What it was admitted as.
+        admitted: Arc<Admitted>,
+        /// How many bytes its file has.
+        size: usize,
+    },
+}
+
+/// Reads, examines and admits what an entry names, and compiles it. What takes long runs off the runtime.
 pub(crate) async fn load(
     id: &PluginId,
     entry: &Entry,
@@ -162,10 +175,8 @@ pub(crate) async fn load(
     engine: &Arc<Engine>,
     components: &Components,
 ) -> Result<Loaded, Unfit> {
-    let (mut admitted, bytes) = admitted(id, entry, settings, components).await?;
-    for warning in &admitted.warnings {
-        tracing::warn!(plugin = %id, "{warning}");
-    }
+    let (admitted, bytes) = admitted(id, entry, settings, components).await?;
+    warn(&admitted);
     let (compiled, origin) = if let Some(known) = engine.at_hand(entry.digest, admitted.wasi).await? {
         known
     } else {
@@ -174,10 +185,36 @@ pub(crate) async fn load(
         }
         engine.compile(entry.digest, bytes, admitted.wasi).await?
     };
+    with_secrets(admitted, compiled, origin).await
+}
+
+/// The same without the compiler: what is not compiled yet stays so.
+pub(crate) async fn prepare(
+    id: &PluginId,
+    entry: &Entry,
+    settings: &Settings,
+    engine: &Arc<Engine>,
+    components: &Components,
+) -> Result<Prepared, Unfit> {
+    let (admitted, bytes) = admitted(id, entry, settings, components).await?;
+    let Some((compiled, origin)) = engine.at_hand(entry.digest, admitted.wasi).await? else {
+        return Ok(Prepared::Uncompiled { admitted: Arc::new(admitted), size: bytes.len() });
+    };
+    warn(&admitted);
+    with_secrets(admitted, compiled, origin).await.map(Prepared::Ready)
+}
+
+fn warn(admitted: &Admitted) {
+    for warning in &admitted.warnings {
+        tracing::warn!(plugin = %admitted.id, "{warning}");
+    }
+}
+
+async fn with_secrets(mut admitted: Admitted, compiled: Arc<Compiled>, origin: Origin) -> Result<Loaded, Unfit> {
     match origin {
-        Origin::Compiler => tracing::info!(plugin = %admitted.id, digest = entry.digest.short(), "plugin compiled"),
+        Origin::Compiler => tracing::info!(plugin = %admitted.id, digest = admitted.digest.short(), "plugin compiled"),
         Origin::Cache => {
-            tracing::debug!(plugin = %admitted.id, digest = entry.digest.short(), "plugin found in the compile cache");
+            tracing::debug!(plugin = %admitted.id, digest = admitted.digest.short(), "plugin found in the compile cache");
         }
         Origin::Shared => {}
     }

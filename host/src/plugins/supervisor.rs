@@ -55,6 +55,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Where a plugin on one account stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
+    /// The compiler is not done with it; it starts when that is done.
+    Compiling,
     /// It starts when this plugin runs, which it depends on.
     Waiting(PluginId),
     /// Its `initialize` has not returned.
@@ -81,7 +83,7 @@ pub enum State {
 impl State {
     /// Whether its `initialize` is not waited for any more.
     pub fn is_settled(&self) -> bool {
-        !matches!(self, Self::Waiting(_) | Self::Starting)
+        !matches!(self, Self::Compiling | Self::Waiting(_) | Self::Starting)
     }
 
     /// Whether it will never run again by itself.

@@ -38,7 +38,7 @@ pub(super) async fn dependencies(shared: &Shared) -> Result<(), String> {
                 State::Running | State::Stopping => break,
                 State::BackingOff { why, .. } if !dependency.required => format!("failed: {why}"),
                 // One that is tried again may run yet, and who cannot go without it waits for that.
-                State::Waiting(_) | State::Starting | State::BackingOff { .. } => {
+                State::Compiling | State::Waiting(_) | State::Starting | State::BackingOff { .. } => {
                     shared.state.send_replace(State::Waiting(on.clone()));
                     if state.changed().await.is_ok() {
                         continue;

@@ -176,7 +176,7 @@ impl Session {
     /// Why it does not run, if so.
     fn absence(&self) -> Option<String> {
         match self.state()? {
-            State::Waiting(_) | State::Starting | State::Running | State::Stopping => None,
+            State::Compiling | State::Waiting(_) | State::Starting | State::Running | State::Stopping => None,
             State::Stopped => Some("it has stopped".to_owned()),
             State::Refused(why) | State::Quarantined(why) => Some(why),
             State::BackingOff { why, pause } => Some(format!("{why}; it starts again in {}", show_duration(pause))),

@@ -1,0 +1,159 @@
+//! Plugins that are not compiled when the host starts: the log-in does not wait for them, and each starts when the compiler is
+//! done with it, as one that is added to a running host.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use super::{Host, Plugin, Standing};
+use crate::plugins::manifest::Manifest;
+use crate::plugins::policy::Entry;
+use crate::plugins::store::{self, Prepared, Unfit};
+use crate::plugins::{Admitted, PluginId};
+
+/// What a start does about plugins that have to be compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Late {
+    /// It waits for the compiler.
+    Awaited,
+    /// It goes on without them.
+    LeftBehind,
+}
+
+/// A plugin that has to be compiled.
+struct Uncompiled {
+    entry: Entry,
+    admitted: Arc<Admitted>,
+    size: usize,
+}
+
+impl Host {
+    /// Does what a running host has to do beside everything else: starts plugins as the compiler is done with them, and tries
+    /// versions again for which there was no room. The owner of a host polls it; it never returns.
+    pub async fn tend(&self) -> Infallible {
+        let compile = async {
+            self.compile_late().await;
+            std::future::pending::<Infallible>().await
+        };
+        tokio::select! {
+            never = compile => never,
+            never = self.use_room() => never,
+        }
+    }
+
+    /// Starts those whose machine code is at hand. The others wait for the compiler, and so do those that depend on them.
+    pub(super) async fn add_ready(&self, entries: BTreeMap<PluginId, Entry>) {
+        let (mut loaded, mut late) = (BTreeMap::new(), BTreeMap::new());
+        for (id, entry) in entries {
+            let result = match self.prepare(&id, &entry).await {
+                Ok(Prepared::Uncompiled { admitted, size }) => {
+                    late.insert(id, Uncompiled { entry, admitted, size });
+                    continue;
+                }
+                Ok(Prepared::Ready(loaded)) => Ok(loaded),
+                Err(unfit) => Err(unfit),
+            };
+            loaded.insert(id, (entry, result));
+        }
+        loop {
+            let names = names(late.iter().map(|(id, one)| (id, &*one.admitted.manifest)));
+            let waits = |(_, (_, result)): &(&PluginId, &(Entry, Result<store::Loaded, Unfit>))| {
+                result.as_ref().is_ok_and(|one| depends_on(&one.admitted.manifest, &names))
+            };
+            let Some(id) = loaded.iter().find(waits).map(|(id, _)| id.clone()) else { break };
+            if let Some((entry, Ok(one))) = loaded.remove(&id) {
+                // Its code is in the cache, so it costs nothing when its turn comes.
+                late.insert(id, Uncompiled { entry, admitted: one.admitted, size: 0 });
+            }
+        }
+        {
+            let mut plugins = self.plugins.lock().await;
+            for (id, Uncompiled { entry, admitted, size }) in late {
+                let version = Some(admitted.manifest.version.clone());
+                plugins.insert(id, Plugin::new(entry, Standing::Compiling { admitted, size }, version));
+            }
+        }
+        self.add_loaded(loaded).await;
+    }
+
+    /// Compiles what a start left behind, one after the other, and starts each.
+    async fn compile_late(&self) {
+        let mut was_late = false;
+        loop {
+            let next = self.next_to_compile().await;
+            if next.is_empty() {
+                break;
+            }
+            was_late = true;
+            // Nobody waits for the compiler meanwhile: the owner may change the policy.
+            let mut loaded = BTreeMap::new();
+            for (id, entry) in next {
+                let result = self.load(&id, &entry).await;
+                loaded.insert(id, (entry, result));
+            }
+            let _changing = self.changing.lock().await;
+            {
+                let plugins = self.plugins.lock().await;
+                loaded.retain(|id, (entry, _)| {
+                    plugins.get(id).is_some_and(|plugin| plugin.is_compiling() && plugin.entry == *entry)
+                });
+            }
+            if !loaded.is_empty() {
+                self.add_loaded(loaded).await;
+                self.spread().await;
+            }
+        }
+        if was_late {
+            self.prune_cache().await;
+            for account in self.accounts() {
+                self.warn_of_unknown(&account).await;
+            }
+        }
+    }
+
+    /// The smallest of those that wait for the compiler and for no other of them. Where all of them depend on one another, all: only
+    /// together do they show the circle for which they are refused.
+    async fn next_to_compile(&self) -> Vec<(PluginId, Entry)> {
+        let plugins = self.plugins.lock().await;
+        let late = || {
+            plugins.iter().filter_map(|(id, plugin)| match &plugin.standing {
+                Standing::Compiling { admitted, size } => Some((id, plugin, &*admitted.manifest, *size)),
+                Standing::Refused(_) | Standing::Admitted { .. } => None,
+            })
+        };
+        let others =
+            |own: &PluginId| names(late().map(|(id, _, manifest, _)| (id, manifest)).filter(|(id, _)| *id != own));
+        let free = late().filter(|(id, _, manifest, _)| !depends_on(manifest, &others(id)));
+        let entry = |(id, plugin, ..): (&PluginId, &Plugin, _, _)| (id.clone(), plugin.entry.clone());
+        match free.min_by_key(|(_, _, _, size)| *size) {
+            Some(smallest) => vec![entry(smallest)],
+            None => late().map(entry).collect(),
+        }
+    }
+
+    /// Whether some plugin waits for the compiler.
+    pub(super) async fn is_compiling(&self) -> bool {
+        self.plugins.lock().await.values().any(Plugin::is_compiling)
+    }
+
+    async fn prepare(&self, id: &PluginId, entry: &Entry) -> Result<Prepared, Unfit> {
+        let config = self.config.load();
+        super::adding::has_accounts(&config, id, entry)?;
+        store::prepare(id, entry, &config.settings, &self.engine, &self.components).await
+    }
+}
+
+impl Plugin {
+    fn is_compiling(&self) -> bool {
+        matches!(self.standing, Standing::Compiling { .. })
+    }
+}
+
+/// The ids of plugins, and the names that their authors gave them: a dependency may name either.
+fn names<'p>(plugins: impl Iterator<Item = (&'p PluginId, &'p Manifest)>) -> BTreeSet<PluginId> {
+    plugins.flat_map(|(id, manifest)| [id.clone(), manifest.name.clone()]).collect()
+}
+
+fn depends_on(manifest: &Manifest, names: &BTreeSet<PluginId>) -> bool {
+    manifest.dependencies.keys().any(|dependency| names.contains(dependency))
+}
