@@ -209,7 +209,8 @@ impl Home {
 
     /// The same in other surroundings.
     pub fn start_in(&self, surroundings: &Surroundings, more: &[&str]) -> Result<Host> {
-        let arguments = [&["run", "--config", "parlor.toml", "--log-format", "json"], more].concat();
+        // An account that is connected has all of its plugins then.
+        let arguments = [&["run", "--config", "parlor.toml", "--log-format", "json", "--compile-first"], more].concat();
         let parlor = plugins::program("parlor")?;
         let command = match surroundings {
             Surroundings::Usual => self.command(arguments)?,

@@ -82,6 +82,10 @@ pub struct Run {
     /// A setting over the file's, as KEY=JSON; may be given several times.
     #[arg(long = "set", value_name = "KEY=JSON", value_parser = pair)]
     settings: Vec<(String, String)>,
+    /// Log in only when all plugins are compiled and started. Otherwise a plugin that has to be compiled starts after the log-in,
+    /// and misses what people write until then.
+    #[arg(long)]
+    compile_first: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -116,7 +120,7 @@ impl Run {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        let result = runtime.block_on(stand(config, written, lines, self.metrics));
+        let result = runtime.block_on(stand(config, written, lines, self.metrics, self.compile_first));
         if let Some(collector) = collector {
             collector.stop();
         }
@@ -150,13 +154,26 @@ fn pair(text: &str) -> Result<(String, String), &'static str> {
     Ok((key.to_owned(), json.to_owned()))
 }
 
-async fn stand(config: Config, written: ConfigFile, lines: Lines, metrics: Option<Loopback>) -> anyhow::Result<()> {
+async fn stand(
+    config: Config,
+    written: ConfigFile,
+    lines: Lines,
+    metrics: Option<Loopback>,
+    compile_first: bool,
+) -> anyhow::Result<()> {
     let manager = Notifier::of(|name| std::env::var_os(name));
     let mut signals = Signals::listen()?;
     // Before anything is read that could be written meanwhile.
     let mut files = Files::of(&config, written);
+    let start = async {
+        if compile_first {
+            Host::start(config, Compiler::parlor()).await
+        } else {
+            Host::start_at_once(config, Compiler::parlor()).await
+        }
+    };
     let host = tokio::select! {
-        host = Host::start_at_once(config, Compiler::parlor()) => Arc::new(host?),
+        host = start => Arc::new(host?),
         () = signals.stop() => return Ok(()),
     };
     let (orders, mut ordered) = mpsc::channel(ORDERS);
