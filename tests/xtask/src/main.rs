@@ -144,6 +144,7 @@ A line for each step, and last `operated N/N`. Ends with 0 only when every step 
   cargo xtask attack --case 50 --case 65
   cargo xtask attack --quick --json | jq -c 'select(.outcome == \"escaped\")'
   cargo xtask attack --soak --minutes 10
+  cargo xtask attack --neighbours
 
 A line for each case: how it ended, how long 99 of 100 of a good neighbour's answers took before, during and after, and
 the host's memory before and after. The last line counts the contained ones; what does not apply is not among them.
@@ -158,6 +159,9 @@ Ends with 0 only when no case escaped. Nothing is left behind, not even after Ct
         /// Instead of cases: thirty bad plugins beside a good one, for minutes
         #[arg(long, conflicts_with_all = ["case", "quick", "list"])]
         soak: bool,
+        /// Instead of cases: what a good plugin feels of 2, 4 and 8 hostile ones of each kind, against as many idle ones
+        #[arg(long, conflicts_with_all = ["case", "quick", "list", "soak"])]
+        neighbours: bool,
         /// For how many
         #[arg(long, value_name = "MINUTES", default_value_t = 10, requires = "soak")]
         minutes: u64,
@@ -232,12 +236,12 @@ fn main() -> ExitCode {
             faults(cuts, accounts, transport, server, seed)
         }
         Task::Operate { screens } => operate(screens),
-        Task::Attack { case, quick, soak, minutes, list, json } => attack(
+        Task::Attack { case, quick, soak, neighbours, minutes, list, json } => attack(
             case.iter()
                 .map(|case| format!("--case={case}"))
                 .chain(soak.then(|| format!("--minutes={minutes}")))
                 .collect(),
-            [("--quick", quick), ("--soak", soak), ("--list", list), ("--json", json)],
+            [("--quick", quick), ("--soak", soak), ("--neighbours", neighbours), ("--list", list), ("--json", json)],
         ),
         Task::Detectors { only, list, json } => detectors(&only, [("--list", list), ("--json", json)]),
         Task::Package { no_build } => package::debian(no_build),
@@ -294,10 +298,10 @@ fn operate(screens: bool) -> anyhow::Result<()> {
     Err(run::replace_by(&workspace::program("operate"), screens.then_some("--screens")))
 }
 
-fn attack(numbers: Vec<String>, flags: [(&'static str, bool); 4]) -> anyhow::Result<()> {
+fn attack(numbers: Vec<String>, flags: [(&'static str, bool); 5]) -> anyhow::Result<()> {
     setup::prepare(Servers::One)?;
     // What a neighbour feels is what it feels of the program that is released.
-    let is_measured = flags.contains(&("--soak", true));
+    let is_measured = flags.contains(&("--soak", true)) || flags.contains(&("--neighbours", true));
     if is_measured {
         build::to_be_measured()?;
     } else {

@@ -79,6 +79,8 @@ pub(crate) enum Deed {
     Convoy,
     /// `convoy-storage`: the same with writes to its storage.
     ConvoyStorage,
+    /// `convoy-values`: the same with swaps of values of 256 KiB.
+    ConvoyValues,
     /// `fill-memory`: fills 16 MiB without end.
     FillMemory,
     /// `arm-realloc`: its allocator does not return from where the host puts a text of 77,777 bytes.
@@ -133,6 +135,7 @@ impl FromStr for Deed {
             "unread-streams" => Self::UnreadStreams,
             "convoy" => Self::Convoy,
             "convoy-storage" => Self::ConvoyStorage,
+            "convoy-values" => Self::ConvoyValues,
             "fill-memory" => Self::FillMemory,
             "arm-realloc" => Self::ArmRealloc,
             "bad-utf8" => Self::BadUtf8,
@@ -231,6 +234,9 @@ impl Deed {
             Self::Convoy => convoy(|_| emit("unruly", ())).await,
             Self::ConvoyStorage => {
                 convoy(|number| storage::set_bytes(format!("key{number}"), vec![0; 1_024], None)).await
+            }
+            Self::ConvoyValues => {
+                convoy(|number| storage::set_bytes(format!("key{}", number % 16), vec![0; 256 << 10], None)).await
             }
             Self::FillMemory => wicked::fill(),
             Self::ArmRealloc => {

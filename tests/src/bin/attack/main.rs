@@ -5,6 +5,7 @@
 //! allows.
 
 mod case;
+mod neighbours;
 mod report;
 mod soak;
 mod stage;
@@ -46,6 +47,9 @@ struct Arguments {
     /// Instead of cases: thirty bad plugins beside a good one, for minutes.
     #[arg(long, conflicts_with_all = ["case", "quick", "list"])]
     soak: bool,
+    /// Instead of cases: what a good plugin feels of two, four and eight hostile ones of each kind, against idle ones.
+    #[arg(long, conflicts_with_all = ["case", "quick", "list", "soak"])]
+    neighbours: bool,
     /// For how many.
     #[arg(long, value_name = "MINUTES", default_value_t = 10, requires = "soak")]
     minutes: u64,
@@ -86,6 +90,13 @@ async fn run(arguments: &Arguments) -> Result<bool> {
     if arguments.soak {
         let soaked = interrupt.or(soak::soak(Duration::from_mins(arguments.minutes))).await?;
         return Ok(report.soak(&soaked));
+    }
+    if arguments.neighbours {
+        let mut is_well = true;
+        for (kind, crowd) in neighbours::all() {
+            is_well &= report.neighbour(&interrupt.or(neighbours::measure(kind, crowd)).await?);
+        }
+        return Ok(is_well);
     }
     for case in &cases {
         // An interruption drops the trial, and with it the house: its process ends, its folders go.

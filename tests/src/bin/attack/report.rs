@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::case::{Case, TOTAL};
+use crate::neighbours::Felt;
 use crate::soak::Soaked;
 use crate::trial::{Outcome, Verdict};
 
@@ -91,6 +92,34 @@ impl Report {
             println!("ratio {:.2}", soaked.ratio());
         }
         soaked.is_well()
+    }
+
+    /// What a neighbour felt of one crowd, and whether that is no more than it may.
+    pub(crate) fn neighbour(&self, felt: &Felt) -> bool {
+        let times =
+            [felt.idle.p50, felt.hostile.p50, felt.idle.p99, felt.hostile.p99].map(|time| time.as_secs_f64() * 1e3);
+        let [idle_p50, hostile_p50, idle_p99, hostile_p99] = times;
+        if self.json {
+            let line = json!({
+                "kind": felt.kind.name, "crowd": felt.crowd, "well": felt.is_well(),
+                "p50_ms": { "idle": idle_p50, "hostile": hostile_p50, "ratio": felt.p50() },
+                "p99_ms": { "idle": idle_p99, "hostile": hostile_p99, "ratio": felt.p99() },
+                "grown_kib": felt.grown_kib,
+            });
+            println!("{line}");
+        } else {
+            println!(
+                "{} {:>2} × {:<31} p50 {idle_p50:>6.2} → {hostile_p50:>6.2} ms ({:.2}×)  p99 {idle_p99:>6.2} → {hostile_p99:>7.2} ms \
+                 ({:.2}×)  RSS + {:>3} MiB",
+                if felt.is_well() { "✓" } else { "✗" },
+                felt.crowd,
+                felt.kind.name,
+                felt.p50(),
+                felt.p99(),
+                felt.grown_kib >> 10,
+            );
+        }
+        felt.is_well()
     }
 
     /// The last line, and whether all is well.
