@@ -64,7 +64,9 @@ impl Queue {
 impl From<VecDeque<Stanza>> for Queue {
     fn from(stanzas: VecDeque<Stanza>) -> Self {
         let mut queue = Self::default();
-        stanzas.into_iter().for_each(|stanza| queue.push_back(stanza));
+        for stanza in stanzas {
+            queue.push_back(stanza);
+        }
         queue
     }
 }
