@@ -91,6 +91,9 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     }
 }
 
+/// The most that a page of entries holds, in bytes.
+const LONGEST_ENTRIES: usize = LONGEST_VALUE + LONGEST_KEY;
+
 /// Which page is asked for.
 struct Asked {
     prefix: String,
@@ -109,9 +112,11 @@ fn asked(instance: &Instance, prefix: String, after: Option<String>, limit: u32)
 }
 
 async fn entries(instance: &Instance, Asked { prefix, after, most }: Asked) -> Result<EntriesPage, CallError> {
+    // How long a page is, the disk alone knows: until it has been read, it counts as the longest.
+    let _held = instance.hold(LONGEST_ENTRIES)?;
     pace(instance, CALL).await?;
-    // A page costs what it holds, known once it has been read. A caller that stops waiting pays for the largest page.
-    let mut reading = Reading { instance, bytes: LONGEST_VALUE + LONGEST_KEY };
+    // A page costs what it holds. A caller that stops waiting pays for the longest page.
+    let mut reading = Reading { instance, bytes: LONGEST_ENTRIES };
     let page = instance.in_turn(instance.account.data().entries(owner(instance), prefix, after, most)).await;
     let page = page.map_err(|error| failed(&error))?;
     reading.bytes = page.entries.iter().map(|(key, value)| key.len() + value.len()).sum();
@@ -231,11 +236,36 @@ fn failed(error: &StoreError) -> CallError {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use futures_util::poll;
 
     use super::*;
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
+
+    /// Each of the open calls would else have the host read a page of the longest values.
+    #[tokio::test]
+    async fn pages_of_entries_that_wait_count_against_what_the_host_holds() {
+        let mut limits = Limits::default();
+        limits.set("host_memory", &"1 MiB".into()).unwrap();
+        let (instance, _mailbox) = disconnected_instance("storage = [\"1 MiB\"]", limits);
+        let page = || entries(&instance, asked(&instance, String::new(), None, 10).unwrap());
+        let mut waiting = Vec::new();
+        let refused = loop {
+            let mut call = Box::pin(page());
+            match poll!(call.as_mut()) {
+                Poll::Ready(Err(error)) => break error,
+                // It was read at once.
+                Poll::Ready(Ok(_)) => {}
+                Poll::Pending => waiting.push(call),
+            }
+        };
+        assert!(matches!(&refused, CallError::OverLimit(what) if what.contains("1 MiB")), "{refused:?}");
+        assert_eq!(waiting.len(), (1 << 20) / LONGEST_ENTRIES);
+        waiting.clear();
+        assert!(page().await.is_ok());
+    }
 
     /// One thread reads for all plugins.
     #[tokio::test]
