@@ -228,9 +228,11 @@ async fn what_a_plugin_says_turns_nothing_around() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_worked_on_is_said_with_what_to_do() {
     let folder = Folder::new().unwrap();
+    let plugin = plugin(&folder);
+    let there = plugin.to_str().unwrap();
     for (arguments, parts) in [
         (vec!["/nowhere/at/all"], vec!["/nowhere/at/all is no folder", "`parlor plugin new`"]),
-        (vec![".", "--account", "main", "--config", "/nowhere.toml"], vec!["/nowhere.toml"]),
+        (vec![there, "--account", "main", "--config", "/nowhere.toml"], vec!["/nowhere.toml"]),
     ] {
         let finished = parlor(&[&["plugin", "dev"], arguments.as_slice()].concat()).await;
         assert_eq!(finished.code, Some(1), "{finished:?}");
@@ -239,7 +241,6 @@ async fn what_cannot_be_worked_on_is_said_with_what_to_do() {
         }
     }
     // A script has nobody who would save something better.
-    let plugin = plugin(&folder);
     edit(&plugin, "function lost", "functio lost");
     let finished = scripted(&plugin, "hello\n").await;
     assert_eq!(finished.code, Some(1), "{finished:?}");

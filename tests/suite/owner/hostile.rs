@@ -48,7 +48,8 @@ async fn the_name_of_a_file_moves_no_cursor_and_hides_nothing() {
     for (command, code) in [
         (&["plugin", "list"][..], 0),
         (&["plugin", "list", "--json"][..], 0),
-        (&["plugin", "update", "echo", "--check"][..], 0),
+        // It says that such a path cannot be written, and what to do.
+        (&["plugin", "update", "echo", "--check"][..], 1),
         (&["plugin", "inspect", "echo"][..], 0),
         (&["status", "--json"][..], 4),
     ] {
