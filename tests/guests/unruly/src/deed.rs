@@ -79,7 +79,7 @@ pub(crate) enum Deed {
     Convoy,
     /// `convoy-storage`: the same with writes to its storage.
     ConvoyStorage,
-    /// `convoy-values`: the same with swaps of values of 256 KiB.
+    /// `convoy-values`: the same with values as long as its memory has room for.
     ConvoyValues,
     /// `fill-memory`: fills 16 MiB without end.
     FillMemory,
@@ -236,7 +236,8 @@ impl Deed {
                 convoy(|number| storage::set_bytes(format!("key{number}"), vec![0; 1_024], None)).await
             }
             Self::ConvoyValues => {
-                convoy(|number| storage::set_bytes(format!("key{}", number % 16), vec![0; 256 << 10], None)).await
+                // Each of them is held twice in here.
+                convoy(|number| storage::set_bytes(format!("key{}", number % 8), vec![0; 96 << 10], None)).await
             }
             Self::FillMemory => wicked::fill(),
             Self::ArmRealloc => {
