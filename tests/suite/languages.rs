@@ -71,7 +71,7 @@ fn compiled() -> PathBuf {
 async fn built(folder: &Path, into: &Folder) -> Vec<u8> {
     let file = into.path().join("built.wasm");
     let (folder, output) = (folder.to_str().unwrap(), file.to_str().unwrap());
-    let finished = parlor(&["plugin", "build", folder, "-o", output]).await;
+    let finished = parlor(&["plugin", "build", "--trust", folder, "-o", output]).await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
     fs::read(file).unwrap()
 }
@@ -148,7 +148,7 @@ fn talks(entry: Entry) -> Entry {
 async fn begins_and_answers(language: &str, folder: &Path, into: &Folder) {
     let plugin = begun("parrot", language, folder).await;
     // Its own test passes at once, after the build that it begins with.
-    let tested = parlor(&["plugin", "test", plugin.to_str().unwrap()]).await;
+    let tested = parlor(&["plugin", "test", "--trust", plugin.to_str().unwrap()]).await;
     assert_eq!((tested.code, tested.stdout.as_str()), (Some(0), "2 passed, 0 failed\n"), "{tested:?}");
     let parrot = match fs::read(plugin.join("parrot.wasm")) {
         Ok(parrot) => parrot,
@@ -220,7 +220,8 @@ async fn is_ready_again(house: &House) {
 /// Tries to build what is broken: there is no file afterwards, and each of these parts of a message.
 async fn is_refused(plugin: &Path, into: &Folder, parts: &[&str]) {
     let output = into.path().join("refused.wasm");
-    let finished = parlor(&["plugin", "build", plugin.to_str().unwrap(), "-o", output.to_str().unwrap()]).await;
+    let finished =
+        parlor(&["plugin", "build", "--trust", plugin.to_str().unwrap(), "-o", output.to_str().unwrap()]).await;
     assert_eq!(finished.code, Some(1), "{finished:?}");
     for part in parts {
         assert!(finished.stderr.contains(part), "{part} is missing: {finished:?}");

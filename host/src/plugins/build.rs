@@ -10,7 +10,6 @@ mod environment;
 mod events;
 mod fresh;
 mod go;
-mod hooks;
 mod javascript;
 mod kept;
 mod names;
@@ -21,6 +20,7 @@ mod snapshot;
 mod texts;
 mod tokens;
 mod tools;
+mod trusted;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -33,7 +33,7 @@ use wasm_metadata::Producers;
 
 pub use self::fresh::is_no_source;
 use self::fresh::{Sources, alone_in};
-pub use self::hooks::Hooks;
+pub use self::trusted::RunsCode;
 use super::Traces;
 use super::admission::{undeclared, unused};
 use super::component::{Examined, MAX_BYTES, SERVED, examine, serves};

@@ -60,13 +60,13 @@ fn edit_all(plugin: &Path, parts: &[(&str, &str)]) {
 }
 
 fn at_terminal(home: &Home, plugin: &Path, more: &[&str]) -> Terminal {
-    let arguments = [&["plugin", "dev", plugin.to_str().unwrap()], more].concat();
+    let arguments = [&["plugin", "dev", "--trust", plugin.to_str().unwrap()], more].concat();
     Terminal::start(home.command(arguments).unwrap()).unwrap()
 }
 
 /// Works on it with what a script says.
 async fn scripted(plugin: &Path, script: &str) -> Finished {
-    Home::new().unwrap().run_with(&["plugin", "dev", plugin.to_str().unwrap()], script).await.unwrap()
+    Home::new().unwrap().run_with(&["plugin", "dev", "--trust", plugin.to_str().unwrap()], script).await.unwrap()
 }
 
 /// That a text has these parts, one after the other.
@@ -297,7 +297,7 @@ async fn on_an_account_people_talk_to_each_new_build_and_nothing_stays() {
     home.add_account("main", &account, Server::StartTls(prosody.ports().starttls, prosody.certificate())).unwrap();
     let folder = Folder::new().unwrap();
     let plugin = plugin(&folder);
-    let wrong = home.run(&["plugin", "dev", plugin.to_str().unwrap(), "--account", "mian"]).await.unwrap();
+    let wrong = home.run(&["plugin", "dev", "--trust", plugin.to_str().unwrap(), "--account", "mian"]).await.unwrap();
     assert_eq!(wrong.code, Some(1), "{wrong:?}");
     assert!(wrong.stderr.contains("no account mian, did you mean \"main\"?"), "{wrong:?}");
 
@@ -357,7 +357,7 @@ async fn a_trap_in_rust_shows_the_authors_own_function_and_line() {
 
     let home = Home::new().unwrap();
     let compiled = fs::canonicalize(super::compiled()).unwrap();
-    let mut command = home.command(["plugin", "dev", plugin.to_str().unwrap()]).unwrap();
+    let mut command = home.command(["plugin", "dev", "--trust", plugin.to_str().unwrap()]).unwrap();
     command.env("CARGO_TARGET_DIR", &compiled);
     let mut terminal = Terminal::start(command).unwrap();
     terminal.sees("# parrot 0.1.0 is there (", 10 * SOON).unwrap();
@@ -375,7 +375,7 @@ async fn a_trap_in_rust_shows_the_authors_own_function_and_line() {
     assert_eq!(terminal.ended(SOON).unwrap().0, Some(0));
 
     // Its tests show the same.
-    let tested = parlor(&["plugin", "test", plugin.to_str().unwrap()]).await;
+    let tested = parlor(&["plugin", "test", "--trust", plugin.to_str().unwrap()]).await;
     assert_eq!(tested.code, Some(1), "{tested:?}");
     has(
         &tested.stdout,
@@ -384,7 +384,7 @@ async fn a_trap_in_rust_shows_the_authors_own_function_and_line() {
 
     // The file for owners has the names, and is no larger for the rest.
     let (output, folder) = (place.join("small.wasm"), plugin.to_str().unwrap());
-    let built = parlor(&["plugin", "build", folder, "-o", output.to_str().unwrap()]).await;
+    let built = parlor(&["plugin", "build", "--trust", folder, "-o", output.to_str().unwrap()]).await;
     assert_eq!(built.code, Some(0), "{built:?}");
     let small = fs::read(&output).unwrap();
     assert!(small.len() < 200_000, "{} bytes", small.len());

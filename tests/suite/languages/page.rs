@@ -51,7 +51,9 @@ async fn follow(page: &str, title: &str, place: &mut PathBuf) {
             Step::Type(line) => match line.split_whitespace().collect::<Vec<_>>().as_slice() {
                 ["cd", folder] => place.push(folder),
                 ["parlor", arguments @ ..] => {
-                    let finished = parlor_in(place, arguments).await;
+                    // The folder lies within this workspace, where `parlor plugin new` trusts none.
+                    let trust: &[&str] = if arguments.starts_with(&["plugin", "build"]) { &["--trust"] } else { &[] };
+                    let finished = parlor_in(place, &[arguments, trust].concat()).await;
                     assert_eq!(finished.code, Some(0), "{line}: {finished:?}");
                 }
                 _ => panic!("nobody knows how to: {line}"),

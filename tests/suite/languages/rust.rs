@@ -28,7 +28,7 @@ async fn a_new_plugin_in_rust_builds_at_once_and_answers_and_a_mistake_is_shown_
     let more = "\"vcard.read\" = { scope = [\"*\"], reason = \"for nothing\" }\n";
     fs::write(plugin.join("plugin.toml"), manifest.clone() + more).unwrap();
     let output = folder.path().join("idle.wasm");
-    let arguments = ["plugin", "build", plugin.to_str().unwrap(), "--json", "-o", output.to_str().unwrap()];
+    let arguments = ["plugin", "build", "--trust", plugin.to_str().unwrap(), "--json", "-o", output.to_str().unwrap()];
     let finished = parlor(&arguments).await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
     assert!(finished.stderr.contains("warning: plugin.toml asks for vcard.read, and no call"), "{finished:?}");

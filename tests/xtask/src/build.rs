@@ -69,6 +69,6 @@ fn plugin(folder: &Path, target: &Path) -> Result<()> {
     let name = folder.file_name().expect("a folder that was listed has a name");
     let file = target.join(name).with_extension("wasm");
     let mut command = Command::new(workspace::program("parlor"));
-    command.args(["plugin", "build"]).arg(folder).arg("-o").arg(file).current_dir(workspace::root());
+    command.args(["plugin", "build", "--trust"]).arg(folder).arg("-o").arg(file).current_dir(workspace::root());
     run(&format!("building the plugin {}", name.display()), &mut command, Output::Kept)
 }

@@ -23,7 +23,7 @@ pub struct BuildArgs {
     /// The file to write [default: target/plugins/<package>.wasm for Rust, else <name>.wasm in the folder]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Build it although code of its author then runs here as you, such as a build.rs; without asking
+    /// Build a folder in Rust without asking: code of its author then runs here as you
     #[arg(long)]
     trust: bool,
     /// Say what was built as JSON

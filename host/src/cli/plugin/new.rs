@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
+use super::trust;
 use crate::atomic::folder_of;
 use crate::cli::show::for_terminal;
 use crate::plugins::{PluginId, build};
@@ -83,6 +84,7 @@ impl NewArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let folder = self.r#in.join(self.name.as_str());
         make(&folder, self.name.as_str(), self.lang.template())?;
+        trust::made(&folder);
         let text = format!("{}\n  next: cd {} && parlor plugin build", folder.display(), folder.display());
         writeln!(io::stdout().lock(), "{}", for_terminal(&text)).context("standard output")
     }

@@ -40,7 +40,7 @@ pub struct TestArgs {
     /// Where the tests are [default: tests beside plugin.toml, or beside the file]
     #[arg(long, value_name = "DIR")]
     tests: Option<PathBuf>,
-    /// Build it although code of its author then runs here as you, such as a build.rs; without asking
+    /// Build a folder in Rust without asking: code of its author then runs here as you
     #[arg(long)]
     trust: bool,
     /// Say how it went as JSON

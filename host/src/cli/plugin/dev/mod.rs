@@ -36,7 +36,7 @@ pub struct DevArgs {
     /// The configuration that has the account
     #[arg(long, value_name = "FILE", default_value = "parlor.toml", env = "PARLOR_CONFIG")]
     config: PathBuf,
-    /// Build it although code of its author then runs here as you, such as a build.rs; without asking
+    /// Build a folder in Rust without asking: code of its author then runs here as you
     #[arg(long)]
     trust: bool,
 }

@@ -1,0 +1,122 @@
+//! Folders with source in Rust that the user agreed to build.
+//!
+//! A plugin runs within wasm, and so do Python and JavaScript while they are evaluated for a build. Cargo is different: it runs build
+//! scripts, procedural macros, wrappers and whole toolchains, named by the folder, by folders above it, by what it depends on, or by
+//! what those name in turn. No list of such files is complete, so the question is about the folder and not about its content.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{data_folder, rust};
+use crate::atomic::{self, Readers};
+use crate::plugins::id::Digest;
+
+/// How many folders are remembered.
+const REMEMBERED: usize = 1_000;
+
+/// A folder whose build runs code of its author.
+#[derive(Debug)]
+pub struct RunsCode {
+    /// Its path, without links.
+    folder: PathBuf,
+}
+
+impl RunsCode {
+    /// None where nothing in the folder runs when it is built.
+    pub fn of(folder: &Path) -> io::Result<Option<Self>> {
+        if !folder.join(rust::MARK).is_file() {
+            return Ok(None);
+        }
+        Ok(Some(Self { folder: fs::canonicalize(folder)? }))
+    }
+
+    /// Whether something above the folder is read by cargo or rustup, too: the home folder's own aside.
+    pub fn is_within_another(&self) -> bool {
+        const READ: [&str; 4] = ["Cargo.toml", ".cargo", "rust-toolchain", "rust-toolchain.toml"];
+        let home = std::env::home_dir().and_then(|home| fs::canonicalize(home).ok());
+        let above = self.folder.ancestors().skip(1).filter(|folder| Some(*folder) != home.as_deref());
+        above.into_iter().any(|folder| READ.iter().any(|name| folder.join(name).exists()))
+    }
+
+    /// Whether the user agreed to build it.
+    pub fn is_trusted(&self) -> bool {
+        trusted().is_ok_and(|file| self.is_in(&file))
+    }
+
+    /// Remembers that the user agreed, or made the folder. Where that cannot be written, the next build asks.
+    pub fn trust(&self) -> io::Result<()> {
+        self.note_in(&trusted()?)
+    }
+
+    fn is_in(&self, file: &Path) -> bool {
+        let known = fs::read_to_string(file).unwrap_or_default();
+        known.lines().any(|line| line == self.line())
+    }
+
+    fn note_in(&self, file: &Path) -> io::Result<()> {
+        if self.is_in(file) {
+            return Ok(());
+        }
+        if let Some(folder) = file.parent() {
+            atomic::make_private_folder(folder)?;
+        }
+        let known = fs::read_to_string(file).unwrap_or_default();
+        let skipped = known.lines().count().saturating_sub(REMEMBERED - 1);
+        let own = self.line();
+        let lines: Vec<_> = known.lines().skip(skipped).chain([own.as_str(), ""]).collect();
+        atomic::write(file, lines.join("\n").as_bytes(), Readers::Owner)
+    }
+
+    /// A path may have any character in it, and its digest none that ends a line.
+    fn line(&self) -> String {
+        Digest::of(self.folder.as_os_str().as_encoded_bytes()).to_string()
+    }
+}
+
+/// The file with the folders.
+fn trusted() -> io::Result<PathBuf> {
+    let data = data_folder().map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(data.join("trusted"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(root: &Path, name: &str, mark: &str) -> Option<RunsCode> {
+        fs::create_dir_all(root.join(name)).unwrap();
+        fs::write(root.join(name).join(mark), "").unwrap();
+        RunsCode::of(&root.join(name)).unwrap()
+    }
+
+    #[test]
+    fn a_folder_is_trusted_by_itself_and_by_whatever_name_it_is_reached() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("data/trusted");
+        let one = folder(root.path(), "one", "Cargo.toml").unwrap();
+        let other = folder(root.path(), "one\nmore", "Cargo.toml").unwrap();
+        assert!(!one.is_in(&file));
+        one.note_in(&file).unwrap();
+        one.note_in(&file).unwrap();
+        assert!(one.is_in(&file) && !other.is_in(&file));
+        assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 1);
+        std::os::unix::fs::symlink(root.path().join("one"), root.path().join("link")).unwrap();
+        assert!(RunsCode::of(&root.path().join("link")).unwrap().unwrap().is_in(&file));
+        assert!(!one.is_within_another());
+        assert!(folder(root.path(), "one/inner", "Cargo.toml").unwrap().is_within_another());
+        // Nothing of another language's folder is run by its build.
+        assert!(folder(root.path(), "python", "plugin.py").is_none());
+    }
+
+    #[test]
+    fn the_file_forgets_the_folders_that_came_first() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("trusted");
+        fs::write(&file, "x\n".repeat(REMEMBERED + 5)).unwrap();
+        let one = folder(root.path(), "one", "Cargo.toml").unwrap();
+        one.note_in(&file).unwrap();
+        assert!(one.is_in(&file));
+        assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), REMEMBERED);
+    }
+}
