@@ -30,6 +30,8 @@ const MAX_FALLBACKS: usize = 8;
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) stanza_id: Option<String>,
+    /// Whether an id was found that names the archive, usable or not.
+    is_numbered: bool,
     pub(super) origin_id: Option<String>,
     /// When it was sent, as somebody says whose word counts.
     pub(super) delay: Option<Timestamp>,
@@ -77,10 +79,11 @@ pub(super) fn read(payloads: &[Element], kind: MessageKind, lang: &str, from: &J
         match payload.name() {
             "stanza-id" if payload.has_ns(ns::SID) => {
                 // Anybody can write this element; only the archive's own entity means it (XEP-0359, section 5). It has to
-                // take away what others wrote in its name; one that does not puts its own behind theirs.
+                // take away what others wrote in its name. Of two ids one is forged, and nobody can tell which: none counts.
                 let archive: &Jid = if kind == MessageKind::Groupchat { from } else { own };
                 if payload.attr("by").is_some_and(|by| names(by, archive)) {
-                    found.stanza_id = id_of(payload);
+                    let is_second = std::mem::replace(&mut found.is_numbered, true);
+                    found.stanza_id = id_of(payload).filter(|_| !is_second);
                 }
             }
             "origin-id" if payload.has_ns(ns::SID) => {
