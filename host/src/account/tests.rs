@@ -504,6 +504,35 @@ async fn what_leaves_is_told_in_the_order_in_which_it_leaves() {
     soon("the end of the account", account.stop()).await;
 }
 
+/// Events send, messageSend. It is the same message that leaves once more, in a second stanza.
+#[tokio::test]
+async fn a_message_that_is_sent_again_is_told_of_once() {
+    let peer = Peer::start(Manners { memory: Memory::None, ..Manners::default() }).await;
+    let (account, mut session) = connected(&peer).await;
+    session.settle(&[]).await;
+    let shared = account.shared();
+    let (mut messages, mut stanzas) = (Ear::open(&account, &["messageSend"]), Ear::open(&account, &["send"]));
+    send(shared, "one").await.unwrap();
+    soon("a message", session.bodies_until("one")).await;
+    drop(session);
+    until_it_is(&account, |connection| matches!(connection, Connection::Retrying(_))).await;
+    let mut session = soon("the connection", peer.accept()).await.unwrap();
+    assert_eq!(soon("it once more", session.bodies_until("one")).await, ["one"]);
+    send(shared, "two").await.unwrap();
+    soon("another", session.bodies_until("two")).await;
+    for body in ["one", "two"] {
+        assert_eq!(messages.message().await.body.as_deref(), Some(body));
+    }
+    let mut left = Vec::new();
+    while !left.last().is_some_and(|xml: &String| xml.contains(">two<")) {
+        let mail = soon("an event", stanzas.0.recv()).await.unwrap();
+        let Payload::Stanza(xml) = &mail.event.payload else { panic!("{:?}", mail.event) };
+        left.push(xml.clone());
+    }
+    assert_eq!(left.iter().filter(|xml| xml.contains(">one<")).count(), 2);
+    soon("the end of the account", account.stop()).await;
+}
+
 /// Rules rejoin. A room is entered again on a session that begins anew, and not on one that goes on.
 #[tokio::test]
 async fn rooms_are_entered_again_where_the_session_was_lost() {
