@@ -287,6 +287,23 @@ fn a_delayed_message_is_history() {
     assert_eq!((odd.delayed, odd.at), (false, now()));
 }
 
+/// RFC 7622, section 3.2: `jid` reads the resource of such an address wrongly, unless its domain is prepared anew.
+#[test]
+fn the_final_dot_of_a_domain_is_no_part_of_an_address() {
+    for (written, same) in [
+        ("juliet@example.com./balcony", "juliet@example.com/balcony"),
+        ("juliet@example.com.", "juliet@example.com"),
+        ("example.com./balcony", "example.com/balcony"),
+        ("example.com.", "example.com"),
+        ("juliet@xn--mnchen-3ya.de./x", "juliet@xn--mnchen-3ya.de/x"),
+    ] {
+        assert_eq!(jid(written), jid(same), "{written}");
+        assert_eq!(jid(written).resource(), jid(same).resource(), "{written}");
+        let message = message(&format!("from='{written}'"), "");
+        assert_eq!((message.from, message.chat), (jid(same), jid(same).to_bare().into()), "{written}");
+    }
+}
+
 /// XEP-0091, which servers wrote before XEP-0203 and some still do.
 #[test]
 fn what_an_old_service_delayed_is_history() {
