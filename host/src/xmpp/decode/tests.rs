@@ -283,6 +283,11 @@ fn a_delayed_message_is_history() {
     let fine = "<delay xmlns='urn:xmpp:delay' stamp='2017-11-05T01:41:20.123123123123123-00:00'/>";
     let fine = self::message("from='a@b'", fine);
     assert_eq!(fine.at, "2017-11-05T01:41:20.123123123Z".parse().unwrap(), "XEP-0082 has no limit");
+    // Without the zone that XEP-0082 wants.
+    for stamp in ["2017-11-05T01:41:20", "2017-11-05T01:41:20.000", "2017-11-05T01:41:20.000000000000"] {
+        let bare = self::message("from='a@b'", &format!("<delay xmlns='urn:xmpp:delay' stamp='{stamp}'/>"));
+        assert_eq!((bare.delayed, bare.at), (true, "2017-11-05T01:41:20Z".parse().unwrap()), "{stamp}");
+    }
     let odd = self::message("from='a@b'", "<delay xmlns='urn:xmpp:delay' stamp='yesterday'/>");
     assert_eq!((odd.delayed, odd.at), (false, now()));
 }
