@@ -85,10 +85,10 @@ impl Seen {
     }
 
     /// A repeat has its archive id and its words. Some services announce ids and leave those that others wrote in their name
-    /// (Metronome): an id alone would let anybody hide what he says behind one that was used before.
+    /// (Metronome): an id alone would let anybody hide a message behind one that was used before.
     ///
-    /// What comes first on a stream comes before the account has said that it numbers messages, and may come once more; so such an
-    /// id is noted, too.
+    /// The first messages of a stream come before the account has said that it numbers messages, and may come once more; so their
+    /// ids are noted, too.
     fn note_archived(&mut self, room: Option<&Jid>, id: &str, message: &Message) -> bool {
         let number = self.hash(room, id);
         self.0.note(number);
@@ -211,7 +211,7 @@ impl Session {
     /// it is the past alone, which is over once the room has said so: what occupants stamp in its name is said now.
     ///
     /// Without an id there are only the words. They are no proof, so the server's own stamp has to say that it was before the cut:
-    /// whoever says the same twice, in whatever form, is heard twice.
+    /// a person who says the same twice, in whatever form, is heard twice.
     fn comes_again(&self, message: &Message) -> bool {
         if message.kind == MessageKind::Groupchat {
             return message.delayed && self.rooms.tells(&message.chat) != Some(Tells::Present);

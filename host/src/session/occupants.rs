@@ -270,8 +270,8 @@ impl Session {
         }
     }
 
-    /// What is taken for said of somebody of whom the room says nothing but that he is there: a service of before XEP-0045, where each may
-    /// speak, or a presence of which nothing but its sender was within the limits.
+    /// Stands for the word of the room in a presence that has none. It comes from a service older than XEP-0045, where everybody may
+    /// speak, or nothing but its sender was within the limits.
     fn as_known_or_plain(&self, room: &BareJid, nick: &str) -> Box<MucUser> {
         let known = self.rooms.shown.get(room).and_then(|room| room.occupants.get(nick));
         Box::new(MucUser {

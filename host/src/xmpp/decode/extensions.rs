@@ -245,7 +245,7 @@ fn time(text: &str) -> Option<Timestamp> {
     })
 }
 
-/// A time with its zone. Some programs leave the zone out, which XEP-0082 demands, and mean UTC: what is stored would be news without
+/// A time with its zone. Some programs leave the zone out, which XEP-0082 demands, and mean UTC: a stored message would be news without
 /// its stamp, and commands in it would run.
 fn zoned(text: &str) -> Option<Timestamp> {
     text.parse().ok().or_else(|| in_utc(text.parse().ok()?))
