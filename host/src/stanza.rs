@@ -360,6 +360,8 @@ pub enum Outgoing {
     },
     /// A message or presence that a plugin wrote, checked and written anew.
     Raw(RawStanza),
+    /// A stanza that a lost stream had taken already. It leaves once more, and is the same message.
+    Again(RawStanza),
     /// An IQ that a plugin wrote, likewise. No other plugin gets to see it.
     Private(RawStanza, InstanceId),
 }
@@ -378,7 +380,7 @@ impl Outgoing {
                 | PresenceOutKind::Unsubscribed => true,
                 PresenceOutKind::Available | PresenceOutKind::Unavailable => false,
             },
-            Self::Raw(raw) => raw.outlives_its_stream(),
+            Self::Raw(raw) | Self::Again(raw) => raw.outlives_its_stream(),
             Self::Ask { .. } | Self::Reply { .. } | Self::Private(..) => false,
         }
     }

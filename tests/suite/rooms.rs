@@ -2,7 +2,7 @@
 #![allow(clippy::doc_markdown, reason = "what a test shows is named as the list of the API spells it")]
 
 use jid::BareJid;
-use parlor_tests::client::Client;
+use parlor_tests::client::{Client, body};
 use parlor_tests::server::Software;
 use serde_json::{Value, json};
 use tokio_xmpp::Stanza;
@@ -261,6 +261,40 @@ async fn an_occupant_is_seen_whatever_comes_with_its_presence() {
             }
         };
         assert_eq!((&occupant["role"], &occupant["status"]), (&json!("participant"), &json!("1")), "{occupant}");
+    }
+}
+
+/// XEP-0045, section 7.2.1: ejabberd lets in who enters as before there were multi-user chats, Prosody does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_enters_in_the_older_way_is_heard_where_people_hear_them() {
+    let (house, room) = start().await;
+    let mut juliet = host_of(&room).await;
+    house.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Romeo" })).await.ok();
+    let (joined, heard) = (house.listen(FULL, "occupantJoined").await, house.listen(FULL, "message").await);
+    let said = |text: &str| format!("<message to='{room}' type='groupchat'><body>{text}</body></message>");
+    let enters = "<x xmlns='http://jabber.org/protocol/muc'/>";
+    let old =
+        format!("<presence to='{room}/Old'/>{}<presence to='{room}/Old' type='unavailable'/>", said("from before"));
+    let new = format!("<presence to='{room}/New'>{enters}</presence>{}", said("of today"));
+    let _stream = friend("intruder").await.write_raw(&(old + &new)).await.unwrap();
+    let last = |stanza: &Stanza| match stanza {
+        Stanza::Message(message) if body(message) == Some("of today") => Some(()),
+        _ => None,
+    };
+    juliet.wait_for("the last word", SOON, last).await.unwrap();
+    let people_hear = juliet.received_xml().iter().any(|xml| xml.contains("from before"));
+    assert_eq!(people_hear, software() == Software::Ejabberd);
+    let (nicks, texts) = if people_hear {
+        (&["Old", "New"][..], &["from before", "of today"][..])
+    } else {
+        (&["New"][..], &["of today"][..])
+    };
+    for text in texts {
+        assert_eq!(house.heard(FULL, heard).await["payload"]["message"]["body"], *text);
+    }
+    for nick in nicks {
+        let occupant = house.heard(FULL, joined).await["payload"]["occupant"].clone();
+        assert_eq!((&occupant["nick"], &occupant["role"]), (&json!(nick), &json!("participant")), "{occupant}");
     }
 }
 

@@ -73,8 +73,10 @@ impl Worker {
 /// Tells whoever listens of a stanza that leaves; costs next to nothing where nobody does.
 pub(super) fn tell_leaving(shared: &Shared, session: &mut Session, outgoing: Outgoing) -> Outgoing {
     let router = &shared.router;
-    let (hears_stanzas, hears_messages) =
-        (router.hears("send"), router.hears("messageSend") || router.hears("messageAdded"));
+    // A message that leaves once more was told of when it left first.
+    let is_new = !matches!(outgoing, Outgoing::Again(_));
+    let hears_stanzas = router.hears("send");
+    let hears_messages = is_new && (router.hears("messageSend") || router.hears("messageAdded"));
     if !hears_stanzas && !hears_messages {
         return outgoing;
     }

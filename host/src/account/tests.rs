@@ -438,11 +438,17 @@ async fn what_may_not_be_believed_is_not_told() {
 
     session.say(&message(friend, "one", &numbered("friend@localhost", "n1"))).await;
     assert_eq!(ear.message().await.stanza_id, None, "nobody numbers for the own archive but itself");
-    for id in ["two", "again"] {
+    for id in ["two", "two", "other"] {
         session.say(&message(friend, id, &numbered("bot@localhost", "n1"))).await;
     }
-    let two = ear.message().await;
-    assert_eq!((two.id.as_deref(), two.stanza_id.as_deref()), (Some("two"), Some("n1")));
+    for id in ["two", "other"] {
+        let message = ear.message().await;
+        assert_eq!(
+            (message.id.as_deref(), message.stanza_id.as_deref()),
+            (Some(id), Some("n1")),
+            "the id hides nothing"
+        );
+    }
 
     session.say(&message(friend, "three", &delayed("friend@localhost"))).await;
     let three = ear.message().await;
@@ -495,6 +501,35 @@ async fn what_leaves_is_told_in_the_order_in_which_it_leaves() {
         assert!(matches!(&mail.event.payload, Payload::Stanza(xml) if xml.contains(body)), "{:?}", mail.event);
     }
     assert_eq!(soon("both", session.bodies_until("two")).await, ["one", "two"]);
+    soon("the end of the account", account.stop()).await;
+}
+
+/// Events send, messageSend. It is the same message that leaves once more, in a second stanza.
+#[tokio::test]
+async fn a_message_that_is_sent_again_is_told_of_once() {
+    let peer = Peer::start(Manners { memory: Memory::None, ..Manners::default() }).await;
+    let (account, mut session) = connected(&peer).await;
+    session.settle(&[]).await;
+    let shared = account.shared();
+    let (mut messages, mut stanzas) = (Ear::open(&account, &["messageSend"]), Ear::open(&account, &["send"]));
+    send(shared, "one").await.unwrap();
+    soon("a message", session.bodies_until("one")).await;
+    drop(session);
+    until_it_is(&account, |connection| matches!(connection, Connection::Retrying(_))).await;
+    let mut session = soon("the connection", peer.accept()).await.unwrap();
+    assert_eq!(soon("it once more", session.bodies_until("one")).await, ["one"]);
+    send(shared, "two").await.unwrap();
+    soon("another", session.bodies_until("two")).await;
+    for body in ["one", "two"] {
+        assert_eq!(messages.message().await.body.as_deref(), Some(body));
+    }
+    let mut left = Vec::new();
+    while !left.last().is_some_and(|xml: &String| xml.contains(">two<")) {
+        let mail = soon("an event", stanzas.0.recv()).await.unwrap();
+        let Payload::Stanza(xml) = &mail.event.payload else { panic!("{:?}", mail.event) };
+        left.push(xml.clone());
+    }
+    assert_eq!(left.iter().filter(|xml| xml.contains(">one<")).count(), 2);
     soon("the end of the account", account.stop()).await;
 }
 

@@ -263,7 +263,7 @@ mod tests {
                 let xml = format!("<iq type='{kind}' id='1' to='{to}'><query xmlns='jabber:iq:register'/></iq>");
                 stanza(&instance, &xml, read).map(drop)
             };
-            for to in ["example.org", "EXAMPLE.org", "example.org/resource", "org"] {
+            for to in ["example.org", "EXAMPLE.org", "example.org.", "example.org./x", "example.org/resource", "org"] {
                 let result = send("set", to);
                 assert!(matches!(result, Err(CallError::Denied { .. })), "{to}: {result:?}");
                 // What a server can do is no secret.

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use jid::{BareJid, DomainPart, FullJid, Jid};
+use jid::{BareJid, DomainPart, DomainRef, FullJid, Jid};
 
 use super::grants::Target;
 use super::permission::ScopeKind;
@@ -44,8 +44,9 @@ enum Inner {
     Quota(u64),
 }
 
-/// Whom one entry covers. Addresses are normalised (RFC 7622) when it is parsed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Whom one entry covers. Addresses are normalised (RFC 7622) when it is parsed, but for the form of international domains, which is
+/// shown as the owner wrote it.
+#[derive(Debug, Clone, Eq)]
 enum Pattern {
     Everybody,
     Contacts,
@@ -425,12 +426,40 @@ impl Pattern {
                 Ok(full) => is_contact(&full.to_bare()),
                 Err(bare) => is_contact(bare),
             },
-            Self::Account(bare) => jid.domain() == bare.domain() && jid.node() == bare.node(),
-            Self::Resource(full) => jid == full,
+            Self::Account(bare) => jid.node() == bare.node() && is_same_domain(jid.domain(), bare.domain()),
+            Self::Resource(full) => is_same(jid, full),
             // The domain's own address is the server, which is more than one account more: it has to be named.
-            Self::Domain(domain) => jid.node().is_some() && jid.domain().as_str() == domain.as_str(),
+            Self::Domain(domain) => jid.node().is_some() && is_same_domain(jid.domain(), domain),
         }
     }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Everybody, Self::Everybody) | (Self::Contacts, Self::Contacts) => true,
+            (Self::Account(one), Self::Account(other)) => is_same(one, other),
+            (Self::Resource(one), Self::Resource(other)) => is_same(one, other),
+            (Self::Domain(one), Self::Domain(other)) => is_same_domain(one, other),
+            _ => false,
+        }
+    }
+}
+
+fn is_same(one: &Jid, other: &Jid) -> bool {
+    one.node() == other.node() && one.resource() == other.resource() && is_same_domain(one.domain(), other.domain())
+}
+
+/// Whether two domains are one: `xn--mnchen-3ya.de` is the form that `münchen.de` has in the DNS (RFC 7622, section 3.2.1).
+fn is_same_domain(one: &DomainRef, other: &DomainRef) -> bool {
+    // Most are neither, and cost no more than to be compared.
+    let is_international = |domain: &str| !domain.is_ascii() || domain.contains("xn--");
+    let in_dns = |domain: &str| idna::domain_to_ascii(domain).ok();
+    one == other
+        || (is_international(one.as_str()) && is_international(other.as_str()) && {
+            let (one, other) = (in_dns(one.as_str()), in_dns(other.as_str()));
+            one.is_some() && one == other
+        })
 }
 
 impl fmt::Display for Pattern {

@@ -281,6 +281,19 @@ fn what_came_live_is_not_told_as_missed_and_what_was_told_as_missed_not_live() {
     assert_eq!(places(&mut receiver), [(None, true)], "it is told of each message as often as of others");
 }
 
+/// Where a service leaves ids that others wrote in its name.
+#[test]
+fn an_id_of_the_archive_that_another_message_has_hides_nothing() {
+    let router = Router::default();
+    let (mailbox, mut receiver) = catching_up(&Grants::all());
+    router.subscribe(&mailbox, "message", Filter { delayed: true, ..Filter::default() }, false);
+    router.route(message(Some("a"), "good morning"), router.live(), &|_| false);
+    router.route_missed(mailbox.instance, message(Some("a"), "BUY NOW"), &|_| false);
+    router.route_missed(mailbox.instance, message(Some("b"), "good evening"), &|_| false);
+    router.route(message(Some("b"), "BUY NOW"), router.live(), &|_| false);
+    assert_eq!(places(&mut receiver), [place("a", true), place("a", true), place("b", true), place("b", true)]);
+}
+
 #[test]
 fn what_came_before_the_server_numbered_messages_is_known_by_its_words() {
     let router = Router::default();

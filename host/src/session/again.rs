@@ -39,7 +39,7 @@ impl Session {
                         self.ignored += 1;
                     }
                 }
-                Some(_) | None => turn.send(Outgoing::Raw(stanza)),
+                Some(_) | None => turn.send(Outgoing::Again(stanza)),
             }
         }
     }
@@ -47,6 +47,6 @@ impl Session {
     /// We are in a room again.
     pub(super) fn send_to_room_again(&mut self, room: &BareJid, turn: &mut Turn<'_>) {
         let ready = self.again.0.extract_if(.., |(waits_for, _)| waits_for == room);
-        turn.out.extend(ready.map(|(_, stanza)| Effect::Send(Outgoing::Raw(stanza))));
+        turn.out.extend(ready.map(|(_, stanza)| Effect::Send(Outgoing::Again(stanza))));
     }
 }

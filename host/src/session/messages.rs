@@ -23,8 +23,8 @@ pub(crate) use draft::check as check_draft;
 pub(super) use draft::{check_text, written_len};
 pub(super) use numbering::{Numbering, STANZA_IDS};
 
-/// How many archive ids are remembered, so that nothing is told twice.
-pub(super) const REMEMBERED: usize = 4_096;
+/// How many hashes of messages are remembered, so that nothing is told twice; a message with an archive id has two.
+pub(super) const REMEMBERED: usize = 8_192;
 /// How much of a room's subject is kept, in bytes.
 const MAX_SUBJECT: usize = 4_096;
 /// How far back the server's clock may be behind ours; it also stamps whole seconds alone.
@@ -48,15 +48,16 @@ impl Seen {
         self.0.knows(self.hash(room.map(|room| &**room), id))
     }
 
-    /// Notes a message; `false`: it was there before. One that comes `again`, maybe, is told by its words.
+    /// Notes a message; `false`: it was there before. Only one that may come `again` is known by its words: else nobody could say
+    /// the same twice.
     fn note(&mut self, message: &Message, again: bool) -> bool {
         // The account's archive and a room's number their messages each for itself.
         let room = (message.kind == MessageKind::Groupchat).then_some(&message.chat);
         match &message.stanza_id {
-            Some(id) if !self.0.note(self.hash(room, id)) => false,
+            Some(id) if !self.note_archived(room, id, message) => false,
             // It may have come before the room said that it numbers what is said.
-            Some(_) if room.is_some() && message.delayed && message.body.is_some() => !self.knows_words(message),
-            None if room.is_some() && message.body.is_some() => self.note_words(message),
+            Some(_) if room.is_some() && again && message.body.is_some() => !self.knows_words(message),
+            None if room.is_some() && message.body.is_some() => self.note_words(message, again),
             Some(_) | None if room.is_none() && message.id.is_some() => self.note_direct(message) || !again,
             Some(_) | None if room.is_none() && message.body.is_some() && message.carbon.is_none() => {
                 self.note_nameless(message, again)
@@ -83,19 +84,23 @@ impl Seen {
         true
     }
 
-    /// What comes first on a stream comes before the account has said that it numbers messages; and if the stream breaks then,
-    /// it may come once more under the same archive id. Who claimed it falsely hides nothing: an account that numbers lets
-    /// nobody else do so.
-    fn note_claim(&mut self, id: &str) {
-        self.0.note(self.hash(None, id));
+    /// A repeat has its archive id and its words. Some services announce ids and leave those that others wrote in their name
+    /// (Metronome): an id alone would let anybody hide a message behind one that was used before.
+    ///
+    /// The first messages of a stream come before the account has said that it numbers messages, and may come once more; so their
+    /// ids are noted, too.
+    fn note_archived(&mut self, room: Option<&Jid>, id: &str, message: &Message) -> bool {
+        let number = self.hash(room, id);
+        self.0.note(number);
+        self.0.note(self.0.hash((number, &message.from, &message.id, &message.body)))
     }
 
     /// A room without an archive sends what it said before once more when it is entered again: known by who said what under
     /// which id, and if that was past already, by when.
-    fn note_words(&mut self, message: &Message) -> bool {
+    fn note_words(&mut self, message: &Message, again: bool) -> bool {
         let words = (&message.from, &message.id, &message.body);
         let said = self.0.hash(words);
-        if !message.delayed {
+        if !again {
             self.0.note(said);
             return true;
         }
@@ -136,7 +141,7 @@ impl Session {
             return;
         }
         if let Some(id) = claimed {
-            self.seen.note_claim(&id);
+            self.seen.note_archived(None, &id, &message);
         }
         match message.kind {
             MessageKind::Groupchat => self.groupchat(message, turn),
@@ -202,10 +207,20 @@ impl Session {
     }
 
     /// Whether the server may have said it before a cut, and not have heard that it came: on the same session, or on one that it
-    /// has ended since, of which it kept what was not acknowledged. So may its author's client, whose stamp does not count.
+    /// has ended since, of which it kept what was not acknowledged. So may its author's client, whose stamp does not count. In a room
+    /// it is the past alone, which is over once the room has said so: what occupants stamp in its name is said now.
+    ///
+    /// Without an id there are only the words. They are no proof, so the server's own stamp has to say that it was before the cut:
+    /// a person who says the same twice, in whatever form, is heard twice.
     fn comes_again(&self, message: &Message) -> bool {
+        if message.kind == MessageKind::Groupchat {
+            return message.delayed && self.rooms.tells(&message.chat) != Some(Tells::Present);
+        }
         let until = self.cut_at.checked_add(CLOCKS_DIFFER).unwrap_or(self.cut_at);
         let was_said = message.carbon.is_none() && message.at <= until;
+        if message.id.is_none() {
+            return message.delayed && message.claimed_at != Some(message.at) && was_said;
+        }
         (message.claimed_at.is_some() && message.body.is_some())
             || (message.delayed && (was_said || self.was_said_to_us(message)))
     }

@@ -187,10 +187,11 @@ impl Session {
     }
 
     fn occupant_here(&mut self, jid: &BareJid, stage: Stage, presence: Presence, turn: &mut Turn<'_>) {
-        let (Some(nick), Some(muc)) = (presence.from.resource(), presence.muc) else {
+        let Some(nick) = presence.from.resource() else {
             self.ignored += 1;
             return;
         };
+        let muc = presence.muc.unwrap_or_else(|| self.as_known_or_plain(jid, nick.as_str()));
         // Some services leave the code out; this very session has no other address.
         let ourselves = muc.status.contains(&OURSELVES)
             || (stage == Stage::Entering && muc.jid.as_ref().is_some_and(|real| real.is_full() && *real == self.own));
@@ -267,6 +268,18 @@ impl Session {
             }
             Some(_) => {}
         }
+    }
+
+    /// Stands for the word of the room in a presence that has none. It comes from a service older than XEP-0045, where everybody may
+    /// speak, or nothing but its sender was within the limits.
+    fn as_known_or_plain(&self, room: &BareJid, nick: &str) -> Box<MucUser> {
+        let known = self.rooms.shown.get(room).and_then(|room| room.occupants.get(nick));
+        Box::new(MucUser {
+            role: known.map_or("participant", |known| &known.role).to_owned(),
+            jid: known.and_then(|known| known.jid.clone()),
+            occupant_id: known.and_then(|known| known.occupant_id.clone()),
+            ..MucUser::default()
+        })
     }
 
     /// The affiliation of somebody who is not in the room has changed (XEP-0045, sections 9.1 to 9.6 and 10.3 to 10.8).

@@ -250,6 +250,10 @@ impl Rooms {
         self.memberships.get(jid).map(|membership| membership.stage)
     }
 
+    pub(super) fn tells(&self, jid: &Jid) -> Option<Tells> {
+        self.memberships.get(jid).map(|membership| membership.tells)
+    }
+
     /// Whether we are about to be in it again.
     pub(super) fn will_be_entered(&self, jid: &BareJid) -> bool {
         matches!(self.stage(jid), Some(Stage::Outside { wanted: true } | Stage::Entering))

@@ -45,7 +45,9 @@ pub(super) fn encode(outgoing: Outgoing) -> Stanza {
         Outgoing::Invite { to, id, invitation } => Stanza::Message(rooms::invitation(to, id, invitation)),
         Outgoing::Ask { to, id, ask } => Stanza::Iq(question(to, id, ask)),
         Outgoing::Reply { to, id, reply } => Stanza::Iq(answer(to, id, reply)),
-        Outgoing::Raw(raw) | Outgoing::Private(raw, _) => Arc::try_unwrap(raw.0).unwrap_or_else(|shared| copy(&shared)),
+        Outgoing::Raw(raw) | Outgoing::Again(raw) | Outgoing::Private(raw, _) => {
+            Arc::try_unwrap(raw.0).unwrap_or_else(|shared| copy(&shared))
+        }
     }
 }
 

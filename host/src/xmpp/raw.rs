@@ -124,7 +124,7 @@ impl RawStanza {
     /// The very stanza that this becomes on its way out.
     pub fn of(outgoing: Outgoing) -> Self {
         match outgoing {
-            Outgoing::Raw(raw) | Outgoing::Private(raw, _) => raw,
+            Outgoing::Raw(raw) | Outgoing::Again(raw) | Outgoing::Private(raw, _) => raw,
             other => Self(Arc::new(encode::encode(other))),
         }
     }

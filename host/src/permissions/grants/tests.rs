@@ -116,6 +116,38 @@ fn a_bare_jid_covers_its_resources_and_a_full_one_only_itself() {
 }
 
 #[test]
+fn a_domain_is_the_same_in_each_form_that_it_has() {
+    for written in ["münchen.de", "MÜNCHEN.de", "xn--mnchen-3ya.de", "XN--MNCHEN-3YA.DE", "münchen.de."] {
+        for (scope, to, is_covered) in [
+            (format!("@{written}"), "juliet@münchen.de", true),
+            (format!("@{written}"), "juliet@xn--mnchen-3ya.de/x", true),
+            (format!("@{written}"), "juliet@xn--mnchen-3ya.de.", true),
+            (format!("@{written}"), "juliet@munchen.de", false),
+            (format!("@{written}"), "juliet@xn--bcher-kva.example", false),
+            (format!("juliet@{written}"), "juliet@xn--mnchen-3ya.de/x", true),
+            (format!("juliet@{written}"), "romeo@xn--mnchen-3ya.de", false),
+            (format!("juliet@{written}/x"), "juliet@xn--mnchen-3ya.de/x", true),
+            (format!("juliet@{written}/x"), "juliet@xn--mnchen-3ya.de/y", false),
+            (format!("juliet@{written}/x"), "juliet@xn--mnchen-3ya.de", false),
+            (written.to_owned(), "xn--mnchen-3ya.de", true),
+        ] {
+            let granted = grants(&format!("\"messages.send\" = [{scope:?}]"));
+            assert_eq!(may_send(&granted, to), is_covered, "{scope}: {to}");
+        }
+    }
+    let scope = |entries: &[&str]| Scope::parse(ScopeKind::Jids, entries).unwrap();
+    let twice =
+        scope(&["@xn--mnchen-3ya.de", "@münchen.de", "a@münchen.de/x", "a@xn--mnchen-3ya.de/x", "a@xn--mnchen-3ya.de"]);
+    assert_eq!(
+        twice.entries(),
+        ["@xn--mnchen-3ya.de", "a@münchen.de/x", "a@xn--mnchen-3ya.de"],
+        "as it was written first"
+    );
+    assert_eq!(scope(&["@münchen.de"]), scope(&["@xn--mnchen-3ya.de"]));
+    assert_eq!(scope(&["@example.com.", "example.com."]).entries(), ["@example.com", "example.com"]);
+}
+
+#[test]
 fn a_domain_covers_its_accounts_and_not_itself() {
     let domain = grants(r#""messages.send" = ["@EXAMPLE.org"]"#);
     assert!(may_send(&domain, "juliet@example.org/balcony"));

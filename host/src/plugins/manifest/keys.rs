@@ -81,7 +81,7 @@ fn plugin() -> Vec<Key> {
         key("changes", "table of texts", "What is new, a sentence for each version, under its number. Who updates is shown those of the versions in between.", "changes = { \"0.1.0\" = \"Calls people by their names\" }")
             .or("none")
             .within(format!("{MAX_DESCRIPTION} bytes each")),
-        key("catch_up", "true or false", "Tell it the messages that it missed, out of the archives of the account and of the rooms that the account is in, as `message` with `delayed`: it subscribes with `delayed`, and asks for `messages.read`. How many and how old: `catch_up_messages` and `catch_up_age` in [Limits](limits.md).", "catch_up = true")
+        key("catch_up", "true or false", "Tell it the messages that it missed, out of the archives of the account and of the rooms that the account is in, as `message` with `delayed`: it subscribes with `delayed`, and asks for `messages.read`. Live messages do not wait for missed ones: sort by `at` where the order counts. How many and how old: `catch_up_messages` and `catch_up_age` in [Limits](limits.md).", "catch_up = true")
             .or("false"),
     ]
 }

@@ -4,7 +4,7 @@ use super::*;
 
 fn to(desk: &Desk) -> Vec<String> {
     let sent = desk.sent.iter().filter_map(|sent| match sent {
-        Outgoing::Raw(raw) => raw.to().map(|to| to.to_string()),
+        Outgoing::Again(raw) => raw.to().map(|to| to.to_string()),
         _ => None,
     });
     sent.collect()

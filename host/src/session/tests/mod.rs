@@ -424,6 +424,7 @@ fn line(stanza: &Outgoing) -> String {
         Outgoing::Ask { ask, .. } => format!("> ask {ask:?}"),
         Outgoing::Reply { reply, .. } => format!("> reply {reply:?}"),
         Outgoing::Raw(_) => "> raw".to_owned(),
+        Outgoing::Again(_) => "> again".to_owned(),
         Outgoing::Private(..) => "> private".to_owned(),
     }
 }

@@ -49,6 +49,68 @@ fn who_opens_a_room_is_told_when_we_are_in() {
     assert!(room(&desk).joined);
 }
 
+/// As of a service of before XEP-0045, and of a presence of which nothing but its sender was within the limits.
+#[test]
+fn an_occupant_of_whom_a_room_says_nothing_is_there() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    desk.hear_xml(&format!("<presence from='{ROOM}/Old'/>"));
+    assert_eq!(desk.lines(), ["occupantJoined"]);
+    let old = last_occupant(&desk, "occupantJoined");
+    assert_eq!((old.nick.as_str(), old.role.as_str(), old.affiliation.as_str()), ("Old", "participant", "none"));
+    let item = "<item affiliation='admin' role='moderator' jid='anna@example.org/x'/>";
+    let anna = format!("<x xmlns='http://jabber.org/protocol/muc#user'>{item}</x>");
+    desk.hear_xml(&format!("<presence from='{ROOM}/anna'>{anna}</presence>"));
+    desk.hear_xml(&format!("<presence from='{ROOM}/anna'><show>away</show></presence>"));
+    let anna = last_occupant(&desk, "occupantChanged");
+    assert_eq!(
+        (anna.role.as_str(), anna.affiliation.as_str(), anna.jid.as_ref()),
+        ("moderator", "admin", Some(&jid("anna@example.org/x")))
+    );
+    desk.lines();
+    desk.hear_xml(&format!("<presence from='{ROOM}/Old' type='unavailable'/>"));
+    assert_eq!(desk.lines(), ["occupantLeft"]);
+    desk.hear_xml("<presence from='hall@muc.example.org/Old'/>");
+    desk.hear_xml(&format!("<presence from='{ROOM}'/>"));
+    assert!(desk.lines().is_empty() && room(&desk).occupants.len() == 3, "another room, and the room itself");
+}
+
+/// Servers refuse such nicknames (RFC 7622, section 3.4), but for the space, which is one like any other.
+#[test]
+fn who_enters_and_who_speaks_is_read_in_the_same_way() {
+    for (written, read) in [
+        ("n\u{85}x", None),
+        ("n\u{2028}x", None),
+        ("n\u{fdd0}x", None),
+        ("n\u{e000}x", None),
+        ("n\u{202e}x", None),
+        ("n\u{3000}x", Some("n x")),
+        ("n\u{a0}x", Some("n x")),
+        ("ﬁn", Some("fin")),
+        ("n🐢", Some("n🐢")),
+    ] {
+        let mut desk = Desk::connected(Settings::default());
+        desk.in_room();
+        let item = "<item affiliation='none' role='participant'/>";
+        let x = format!("<x xmlns='http://jabber.org/protocol/muc#user'>{item}</x>");
+        desk.hear_xml(&format!("<presence from='{ROOM}/{written}'>{x}</presence>"));
+        desk.hear_xml(&format!("<message from='{ROOM}/{written}' type='groupchat'><body>hi</body></message>"));
+        assert_eq!(
+            (desk.count("occupantJoined"), desk.count("message")),
+            if read.is_some() { (1, 1) } else { (0, 0) },
+            "{written:?}"
+        );
+        if let Some(read) = read {
+            let Payload::Message(said) = desk.last("message") else { panic!("a message") };
+            assert_eq!(
+                (last_occupant(&desk, "occupantJoined").nick.as_str(), said.nick.as_deref()),
+                (read, Some(read)),
+                "{written:?}"
+            );
+        }
+    }
+}
+
 /// The code 110 is missing, as with some services (XEP-0045, section 7.2.2, has it).
 #[test]
 fn our_own_address_says_that_we_are_in() {

@@ -30,6 +30,8 @@ const MAX_FALLBACKS: usize = 8;
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) stanza_id: Option<String>,
+    /// Whether an id was found that names the archive, usable or not.
+    is_numbered: bool,
     pub(super) origin_id: Option<String>,
     /// When it was sent, as somebody says whose word counts.
     pub(super) delay: Option<Timestamp>,
@@ -77,10 +79,11 @@ pub(super) fn read(payloads: &[Element], kind: MessageKind, lang: &str, from: &J
         match payload.name() {
             "stanza-id" if payload.has_ns(ns::SID) => {
                 // Anybody can write this element; only the archive's own entity means it (XEP-0359, section 5). It has to
-                // take away what others wrote in its name; one that does not puts its own behind theirs.
+                // take away what others wrote in its name. Of two ids one is forged, and nobody can tell which: none counts.
                 let archive: &Jid = if kind == MessageKind::Groupchat { from } else { own };
                 if payload.attr("by").is_some_and(|by| names(by, archive)) {
-                    found.stanza_id = id_of(payload);
+                    let is_second = std::mem::replace(&mut found.is_numbered, true);
+                    found.stanza_id = id_of(payload).filter(|_| !is_second);
                 }
             }
             "origin-id" if payload.has_ns(ns::SID) => {
@@ -234,17 +237,27 @@ pub(super) fn stamp(delay: &Element) -> Option<Timestamp> {
 /// A time of XEP-0082, whose fractions of a second may have any number of digits (section 3.2).
 fn time(text: &str) -> Option<Timestamp> {
     const DIGITS: usize = 9;
-    text.parse().ok().or_else(|| {
+    zoned(text).or_else(|| {
         let (whole, fraction) = text.split_once('.')?;
         let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
         let zone = (digits > DIGITS).then(|| &fraction[digits..])?;
-        format!("{whole}.{}{zone}", &fraction[..DIGITS]).parse().ok()
+        zoned(&format!("{whole}.{}{zone}", &fraction[..DIGITS]))
     })
+}
+
+/// A time with its zone. Some programs leave the zone out, which XEP-0082 demands, and mean UTC: a stored message would be news without
+/// its stamp, and commands in it would run.
+fn zoned(text: &str) -> Option<Timestamp> {
+    text.parse().ok().or_else(|| in_utc(text.parse().ok()?))
+}
+
+fn in_utc(time: DateTime) -> Option<Timestamp> {
+    time.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }
 
 /// The same as older services say it: in UTC, without a word of that (XEP-0091, section 2).
 fn older_stamp(delay: &Element) -> Option<Timestamp> {
     let text = delay.attr("stamp")?;
-    let civil = || DateTime::strptime("%Y%m%dT%H:%M:%S", text).ok()?.to_zoned(TimeZone::UTC).ok();
-    time(text).or_else(|| Some(civil()?.timestamp())).filter(|at| is_sendable_time(*at))
+    let older = || in_utc(DateTime::strptime("%Y%m%dT%H:%M:%S", text).ok()?);
+    time(text).or_else(older).filter(|at| is_sendable_time(*at))
 }
