@@ -152,7 +152,7 @@ impl DoctorArgs {
             return Ok(());
         }
         for account in config.accounts.values() {
-            connection(account, findings)?;
+            connection(account, &config.data, findings)?;
         }
         Ok(())
     }
@@ -338,14 +338,16 @@ fn room(folder: &Path) -> std::io::Result<u64> {
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
-fn connection(account: &AccountConfig, findings: &mut Findings) -> anyhow::Result<()> {
+fn connection(account: &AccountConfig, data: &Path, findings: &mut Findings) -> anyhow::Result<()> {
     let check = format!("account {}", account.name);
     if matches!(account.link.prebind, Some(Prebind::Given { .. })) {
         let says = "not looked at: there is one session, which sid and rid name, and to look would end it";
         findings.warn(&check, says, "see `parlor status` while the host runs");
         return Ok(());
     }
-    match wait_for(probe(&account.link))? {
+    // An owner runs this when something seems wrong: the look must be no weaker than the host.
+    let pins = Store::look_for_pins(data, &account.link.jid.to_bare());
+    match wait_for(probe(&account.link, pins))? {
         Err(error) => {
             let remedy = if error.is_final() {
                 "do as it says before the next `parlor run`, which would end with it at once"

@@ -11,6 +11,7 @@
 mod data;
 mod entries;
 mod file;
+mod pins;
 mod position;
 mod reader;
 mod roster;
@@ -27,6 +28,7 @@ use tokio::sync::{oneshot, watch};
 pub use data::{
     DataError, DataFile, Kept, LONGEST_KEY, LONGEST_VALUE, Only, Owner, PluginData, Write, Written, is_key,
 };
+pub use pins::PinKeeper;
 pub use position::{Archive, Handled, Position, PositionKeeper, Positions};
 pub use roster::{KeptRoster, RosterKeeper};
 pub use session::SessionKeeper;

@@ -6,7 +6,7 @@ use wasmtime::component::{Component, Linker};
 
 use super::mail::{loss, within};
 use super::*;
-use crate::config::{AccountConfig, LinkSettings, PasswordSource, TransportChoice, Way};
+use crate::config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, TransportChoice, Way};
 use crate::permissions::Grants;
 use crate::plugins::Compiler;
 use crate::plugins::id::Digest;
@@ -35,6 +35,7 @@ fn after(lasting: Lasting, grants: &str, limits: Limits) -> (Arc<Instance>, mpsc
             tls: None,
             ca_file: None,
             allow_plain: false,
+            channel_binding: ChannelBinding::Auto,
             transport: TransportChoice::Auto,
             websocket: None,
             keep_unsent: Duration::from_hours(1),
