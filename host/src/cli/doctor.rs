@@ -17,6 +17,7 @@ use crate::control::views::Status;
 use crate::harmless::harmless;
 use crate::host::LOCK;
 use crate::plugins::build::toolchains;
+use crate::plugins::compiler::{self, Layer};
 use crate::plugins::desk::Desk;
 use crate::plugins::order::{self, Candidate, Strictness};
 use crate::plugins::policy::Policy;
@@ -139,6 +140,7 @@ impl DoctorArgs {
             findings.warn("configuration", warning.clone(), "do as it says");
         }
         files(config, findings);
+        compiler(findings);
         policy(config, findings)?;
         match status::of(config) {
             Ok(status) => host(&status, findings),
@@ -171,6 +173,31 @@ fn unknown_settings(config: &Config, is_claimed: impl Fn(&str) -> bool, findings
             "correct its name, or take it out; leave it if a plugin is to come that knows it",
         );
     }
+}
+
+/// Says which protections of the kernel the process has that compiles plugins.
+fn compiler(findings: &mut Findings) {
+    let layers = match compiler::look() {
+        Ok(layers) => layers,
+        Err(error) => {
+            let says = format!("what plugins are compiled in cannot be started ({error})");
+            return findings.warn("compiler", says, "run `parlor doctor` on the machine that plugins run on");
+        }
+    };
+    for Layer { name, missing } in &layers {
+        if let Some(why) = missing {
+            let says =
+                format!("plugins are compiled without {name} ({why}); a fault of the compiler could do more harm");
+            findings.warn(
+                "compiler",
+                says,
+                "use a kernel with Landlock and seccomp, if you can; the other bounds hold",
+            );
+        }
+    }
+    let there: Vec<_> =
+        layers.iter().filter(|layer| layer.missing.is_none()).map(|layer| layer.name.as_str()).collect();
+    findings.fine("compiler", format!("plugins are compiled in a process that is held by {}", there.join(", ")));
 }
 
 /// Who may read and write what decides about everything else.
