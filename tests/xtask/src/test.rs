@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use crate::run::{Output, clock, run};
 use crate::setup::Servers;
-use crate::{build, setup, workspace};
+use crate::{build, dependencies, setup, workspace};
 
 /// How many tests run at once.
 const THREADS: &str = "RUST_TEST_THREADS";
@@ -23,6 +23,7 @@ type Step = (&'static str, fn() -> Result<()>);
 const STEPS: &[Step] = &[
     ("set-up", || setup::prepare(Servers::Both)),
     ("formatting", || run("formatting", &mut workspace::cargo(["fmt", "--all", "--check"]), Output::Kept)),
+    ("dependencies", dependencies::check),
     ("lints and programs", programs),
     ("unit tests", || tests("unit tests", &["test", "--workspace", "--lib", "--bins"], 4)),
     ("doc tests", || run("doc tests", &mut workspace::linting_cargo(["test", "--workspace", "--doc"]), Output::Shown)),
