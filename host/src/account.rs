@@ -38,7 +38,7 @@ use crate::plugins::{Holding, InstanceId, Records};
 use crate::router::{Mailbox, Names, Router, Shadow};
 use crate::session::{Answer, Command, Effect, OwnArchive, Sent, Session};
 use crate::stanza::{AdHocRequest, Outgoing, Reply};
-use crate::store::{KeptRoster, RosterKeeper, SessionKeeper, Store};
+use crate::store::{KeptRoster, PinKeeper, RosterKeeper, SessionKeeper, Store};
 use crate::xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, LogIn, Lost, Tokens, Within};
 
 pub use logins::Credentials;
@@ -148,7 +148,8 @@ impl Account {
             settings: config.link,
             written: config.settings,
             roster: RosterKeeper::new(store.clone(), &shared.own),
-            sessions: SessionKeeper::new(store, &shared.own),
+            sessions: SessionKeeper::new(store.clone(), &shared.own),
+            pins: PinKeeper::new(store, &shared.own),
             left: None,
             session,
             within,
@@ -203,6 +204,8 @@ struct Worker {
     roster: RosterKeeper,
     /// Where the session with the server is kept for the next process.
     sessions: SessionKeeper,
+    /// Keeps on disk that log-ins were bound to their connection.
+    pins: PinKeeper,
     /// What the last process left, until the first log-in.
     left: Option<Left>,
     /// The server, where it is within the process.
@@ -237,6 +240,7 @@ impl Worker {
             self.session.roster_kept(version, items);
         }
         self.left = self.sessions.take().await;
+        self.pins.load().await;
         let mut alarm = Alarm::new();
         let mut look = sleep::looks();
         // How many things came from the link since commands had a turn.
@@ -437,7 +441,7 @@ impl Worker {
         let tokens = self.shared.tokens.clone();
         let mut link = match &self.within {
             Some(server) => Link::within(server.clone(), &settings),
-            None => Link::log_in(settings, LogIn { password, after, left, tokens }),
+            None => Link::log_in(settings, LogIn { password, after, left, tokens, pins: self.pins.pins() }),
         };
         if self.hears_nobody {
             link.acknowledge_no_more();
@@ -456,6 +460,9 @@ impl Worker {
         self.mind_clock();
         let now = self.now();
         let account = &self.shared.name;
+        if let LinkEvent::Bound { .. } | LinkEvent::Resumed { .. } = event {
+            self.pins.keep();
+        }
         match event {
             LinkEvent::Stanza(incoming) if self.hears_nobody && incoming.speaks() && self.is_kept_for_later() => {}
             LinkEvent::Stanza(incoming) => self.session.incoming(incoming, now, &mut self.effects),

@@ -1,8 +1,9 @@
 //! Compiling what strangers wrote: in a process that has little and ends with the host, and only once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use parlor::account::Connection;
@@ -132,6 +133,16 @@ async fn a_compiler_has_nothing_of_the_host_and_ends_with_it() {
     assert_eq!(limit(&limits, "Max cpu time"), "120");
     assert_eq!(limit(&limits, "Max file size"), "0");
     assert_eq!(limit(&limits, "Max core file size"), "0");
+    // The filter of system calls comes last.
+    let status = loop {
+        let status = fs::read_to_string(of("status")).unwrap();
+        if status.contains("Seccomp:\t2\n") {
+            break status;
+        }
+        assert!(Instant::now() < deadline, "its system calls are not filtered: {status}");
+        tokio::task::yield_now().await;
+    };
+    assert!(status.contains("NoNewPrivs:\t1\n"), "{status}");
     let environment = fs::read_to_string(of("environ")).unwrap();
     assert!(environment.starts_with("RAYON_NUM_THREADS=") && environment.matches('=').count() == 1, "{environment}");
     let files: BTreeSet<_> =
@@ -141,6 +152,52 @@ async fn a_compiler_has_nothing_of_the_host_and_ends_with_it() {
     host.signal(Signal::Kill).unwrap();
     host.ended(SOON).await.unwrap();
     gone(compiler).await;
+}
+
+/// The attempts of a compiler process to get out of its sandbox, each with the system's error.
+fn tried() -> BTreeMap<String, Option<i32>> {
+    let bounds = Bounds::default();
+    let ended = Command::new(program("parlor").unwrap())
+        .args(["compile-component", "--look"])
+        .arg(format!("--memory={}", bounds.memory.0))
+        .arg(format!("--cpu={}", bounds.cpu.as_secs()))
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    // One that became another program says nothing.
+    let said: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap_or_else(|_| panic!("{ended:?}"));
+    for layer in said["layers"].as_array().unwrap() {
+        let is_there = layer["missing"].is_null();
+        // Kernels may have been built without it.
+        assert!(is_there || layer["name"] == "landlock", "{layer}");
+    }
+    let tried: Vec<(String, Option<i32>)> = serde_json::from_value(said["tried"].clone()).unwrap();
+    tried.into_iter().collect()
+}
+
+/// Code that has taken over a compiler has its pipes and nothing else.
+#[test]
+fn a_compiler_that_is_taken_over_reaches_no_file_no_socket_and_no_program() {
+    const ACCESS: i32 = 13;
+    const PERMISSION: i32 = 1;
+    let tried = tried();
+    for (what, expected) in [
+        // Landlock alone, where the kernel has it.
+        ("landlock: read a file", ACCESS),
+        ("landlock: write a file", ACCESS),
+        ("landlock: run a program", ACCESS),
+        ("read a file", PERMISSION),
+        ("write a file", PERMISSION),
+        ("open a socket", PERMISSION),
+        ("start a process", PERMISSION),
+        ("become a program", PERMISSION),
+    ] {
+        match tried.get(what) {
+            Some(found) => assert_eq!(*found, Some(expected), "{what}"),
+            None => assert!(what.starts_with("landlock: "), "nobody tried to {what}"),
+        }
+    }
 }
 
 /// A host in this process whose compilers are the program of this build, within these bounds.

@@ -1,5 +1,6 @@
 //! An account beside a server that follows a script: what plugins and the owner see of it.
 
+mod bound;
 mod contacts;
 mod fairness;
 mod leaving;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::plugins::Traces;
-use crate::plugins::compiler::work;
+use crate::plugins::compiler::{look_around, work};
 use crate::plugins::quantity::Bytes;
 
 /// What the process may use up.
@@ -24,6 +24,9 @@ pub struct Compile {
     /// Read functions that were compiled before, and write those that may be used the next time.
     #[arg(long)]
     again: bool,
+    /// Compile nothing, and say what this process cannot do.
+    #[arg(long, conflicts_with_all = ["lines", "again"])]
+    look: bool,
 }
 
 impl Compile {
@@ -31,7 +34,9 @@ impl Compile {
     #[expect(clippy::print_stderr, reason = "the host reads it")]
     pub fn execute(&self) -> ExitCode {
         let traces = if self.lines { Traces::Lines } else { Traces::Functions };
-        match work(Bytes(self.memory), Duration::from_secs(self.cpu), traces, self.again) {
+        let (memory, cpu) = (Bytes(self.memory), Duration::from_secs(self.cpu));
+        let done = if self.look { look_around(memory, cpu) } else { work(memory, cpu, traces, self.again) };
+        match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("{error}");

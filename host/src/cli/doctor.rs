@@ -17,6 +17,7 @@ use crate::control::views::Status;
 use crate::harmless::harmless;
 use crate::host::LOCK;
 use crate::plugins::build::toolchains;
+use crate::plugins::compiler::{self, Layer};
 use crate::plugins::desk::Desk;
 use crate::plugins::order::{self, Candidate, Strictness};
 use crate::plugins::policy::Policy;
@@ -141,6 +142,7 @@ impl DoctorArgs {
             findings.warn("configuration", warning.clone(), "do as it says");
         }
         files(config, findings);
+        compiler(findings);
         policy(config, findings)?;
         match status::of(config) {
             Ok(status) => host(&status, findings),
@@ -154,7 +156,7 @@ impl DoctorArgs {
             return Ok(());
         }
         for account in config.accounts.values() {
-            connection(account, findings)?;
+            connection(account, &config.data, findings)?;
         }
         Ok(())
     }
@@ -173,6 +175,31 @@ fn unknown_settings(config: &Config, is_claimed: impl Fn(&str) -> bool, findings
             "correct its name, or take it out; leave it if a plugin is to come that knows it",
         );
     }
+}
+
+/// Says which protections of the kernel the process has that compiles plugins.
+fn compiler(findings: &mut Findings) {
+    let layers = match compiler::look() {
+        Ok(layers) => layers,
+        Err(error) => {
+            let says = format!("what plugins are compiled in cannot be started ({error})");
+            return findings.warn("compiler", says, "run `parlor doctor` on the machine that plugins run on");
+        }
+    };
+    for Layer { name, missing } in &layers {
+        if let Some(why) = missing {
+            let says =
+                format!("plugins are compiled without {name} ({why}); a fault of the compiler could do more harm");
+            findings.warn(
+                "compiler",
+                says,
+                "use a kernel with Landlock and seccomp, if you can; the other bounds hold",
+            );
+        }
+    }
+    let there: Vec<_> =
+        layers.iter().filter(|layer| layer.missing.is_none()).map(|layer| layer.name.as_str()).collect();
+    findings.fine("compiler", format!("plugins are compiled in a process that is held by {}", there.join(", ")));
 }
 
 /// Who may read and write what decides about everything else.
@@ -340,14 +367,16 @@ fn room(folder: &Path) -> std::io::Result<u64> {
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
-fn connection(account: &AccountConfig, findings: &mut Findings) -> anyhow::Result<()> {
+fn connection(account: &AccountConfig, data: &Path, findings: &mut Findings) -> anyhow::Result<()> {
     let check = format!("account {}", account.name);
     if matches!(account.link.prebind, Some(Prebind::Given { .. })) {
         let says = "not looked at: there is one session, which sid and rid name, and to look would end it";
         findings.warn(&check, says, "see `parlor status` while the host runs");
         return Ok(());
     }
-    match wait_for(probe(&account.link))? {
+    // An owner runs this when something seems wrong: the look must be no weaker than the host.
+    let pins = Store::look_for_pins(data, &account.link.jid.to_bare());
+    match wait_for(probe(&account.link, pins))? {
         Err(error) => {
             let remedy = if error.is_final() {
                 "do as it says before the next `parlor run`, which would end with it at once"

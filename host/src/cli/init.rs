@@ -18,7 +18,7 @@ use super::show::print;
 use super::wait_for;
 use crate::atomic::{folder_of, make_private_folder, put_in_place};
 use crate::config::{Config, Endpoint, LinkSettings, Overrides};
-use crate::xmpp::{ConnectError, RegisterError, client_config, probe, random_password, register};
+use crate::xmpp::{ConnectError, Pins, RegisterError, client_config, probe, random_password, register};
 
 /// The file beside `parlor.toml` that says which plugins there are.
 const POLICY: &str = "plugins.toml";
@@ -255,7 +255,7 @@ impl InitArgs {
         if self.register {
             enroll(&link, made)?;
         }
-        let looked = match wait_for(probe(&link))? {
+        let looked = match wait_for(probe(&link, Pins::default()))? {
             Err(ConnectError::NotAuthorized { .. })
                 if !self.register
                     && terminal.is_some_and(|terminal| {
@@ -263,7 +263,7 @@ impl InitArgs {
                     }) =>
             {
                 enroll(&link, made)?;
-                wait_for(probe(&link))?
+                wait_for(probe(&link, Pins::default()))?
             }
             looked => looked,
         };
@@ -444,6 +444,7 @@ password_file = "bot.password"
 # certificate_key = "bot.key"        # its private key, which nobody else may read
 # owners = ["juliet@example.org"]    # may show, enable, disable and restart plugins from their client (ad-hoc commands)
 # keep_unsent = "1 h"                # so long may a cut last for messages that were not sent to be sent after it
+# channel_binding = "auto"           # or "required", or "never" if the server no longer offers it
 # allow_plain = false                # send the password as it is, inside of TLS, to a server that can do no better
 
 # Settings for this account alone go over those below.

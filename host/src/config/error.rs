@@ -282,6 +282,14 @@ pub enum ConfigError {
         /// What was written.
         found: String,
     },
+    /// A way of binding log-ins that does not exist.
+    #[error("{at}: channel_binding = {found:?} does not exist: write \"auto\", \"required\" or \"never\"")]
+    BadChannelBinding {
+        /// Where.
+        at: Place,
+        /// What was written.
+        found: String,
+    },
     /// A file with certificates or a key is not there.
     #[error("{at}: {key} names {file}, which is no file that can be read ({cause}): {}", pem_remedy(key), file = file.display())]
     NoPemFile {

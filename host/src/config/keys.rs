@@ -83,6 +83,12 @@ pub const ACCOUNT: &[Key] = &[
         "The private key of `certificate` (PEM). One that others can read is refused: `chmod 600`.",
     ),
     key(
+        "channel_binding",
+        "`\"auto\"`, `\"required\"` or `\"never\"`",
+        Some("\"auto\""),
+        "Whether a log-in with a password is bound to its TLS connection, so that nobody in between can pass it on. `auto` binds it wherever the server offers that; once a log-in was bound, parlor refuses to log in unbound. `required` refuses that from the first log-in. `never` does not bind, and forgets that log-ins were bound before: for a server that no longer offers it. It does not concern BOSH and log-ins without a password.",
+    ),
+    key(
         "jid",
         "a JID",
         None,

@@ -104,6 +104,18 @@ pub enum TransportChoice {
     Bosh,
 }
 
+/// Whether log-ins are bound to their connection (the key `channel_binding`; RFC 5802, section 6).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ChannelBinding {
+    /// Binds if both ends can. After the first bound log-in, an offer without it is refused.
+    #[default]
+    Auto,
+    /// Binds always: the first log-in has to be bound as well.
+    Required,
+    /// Binds never, and does not compare the server's list of mechanisms either (XEP-0474).
+    Never,
+}
+
 /// Where a server speaks XMPP over the web: a host, a port, a path. Always within TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebUrl {
@@ -164,6 +176,8 @@ pub struct LinkSettings {
     pub ca_file: Option<PathBuf>,
     /// Whether the password may be sent as it is (SASL PLAIN), inside of TLS.
     pub allow_plain: bool,
+    /// Whether log-ins with a password are bound to their connection.
+    pub channel_binding: ChannelBinding,
     /// XMPP over WebSocket at this address, in place of TCP (the setting `websocket_url`).
     pub websocket: Option<WebUrl>,
     /// How long what was to be sent is kept over a cut.
@@ -212,6 +226,14 @@ impl LinkSettings {
                 return Err(ConfigError::BadTransport { at, found: value.chars().take(64).collect() });
             }
         };
+        let channel_binding = match section.text("channel_binding")? {
+            None | Some(Written { value: "auto", .. }) => ChannelBinding::Auto,
+            Some(Written { value: "required", .. }) => ChannelBinding::Required,
+            Some(Written { value: "never", .. }) => ChannelBinding::Never,
+            Some(Written { value, at }) => {
+                return Err(ConfigError::BadChannelBinding { at, found: value.chars().take(64).collect() });
+            }
+        };
         let ca_file = match section.text("ca_file")? {
             Some(Written { value, at }) => Some(readable("ca_file", folder.join(value), at)?),
             None => None,
@@ -256,6 +278,7 @@ impl LinkSettings {
             tls,
             ca_file,
             allow_plain: section.flag("allow_plain")?.unwrap_or(false),
+            channel_binding,
             websocket,
             keep_unsent: keep_unsent(section)?,
             bosh,
@@ -265,10 +288,11 @@ impl LinkSettings {
     }
 
     /// Whether a connection that was made by the others is not one that would be made by these: another place, another way
-    /// to be let in, or others to be trusted. A password, and what is waited for, count from the next connection.
+    /// to be let in, or others to be trusted. A password, what a log-in is bound to, and what is waited for, count from the next
+    /// connection.
     pub fn leads_elsewhere(&self, before: &Self) -> bool {
-        let Self { password, allow_plain, keep_unsent, ping_interval, .. } = self.clone();
-        Self { password, allow_plain, keep_unsent, ping_interval, ..before.clone() } != *self
+        let Self { password, allow_plain, channel_binding, keep_unsent, ping_interval, .. } = self.clone();
+        Self { password, allow_plain, channel_binding, keep_unsent, ping_interval, ..before.clone() } != *self
     }
 
     /// What is not wrong, but should be put right.

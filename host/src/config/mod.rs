@@ -21,7 +21,8 @@ mod settings;
 pub use account::{AccountConfig, AccountName, BadAccountName};
 pub use error::{ConfigError, Origin, Place};
 pub use link::{
-    BadEndpoint, BadUrl, Endpoint, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, WebUrl,
+    BadEndpoint, BadUrl, ChannelBinding, Endpoint, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode,
+    TransportChoice, Way, WebUrl,
 };
 pub use settings::{
     Archiving, Authentication, AutoJoin, Effective, Role, SETTINGS, SettingError, SettingKind, SettingRule, Settings,

@@ -513,6 +513,10 @@ fn a_way_in_is_what_is_named_first_and_prints_as_nothing() {
 fn errors_about_the_way_to_the_server_say_what_to_write_and_no_secret() {
     for (toml, error) in [
         (
+            "[account.main]\njid = \"a@b\"\npassword_env = \"X\"\nchannel_binding = \"off\"",
+            "parlor.toml:4:19: channel_binding = \"off\" does not exist: write \"auto\", \"required\" or \"never\"",
+        ),
+        (
             "[account.main]\njid = \"a@b\"\npassword_env = \"X\"\ntransport = \"udp\"",
             "parlor.toml:4:13: transport = \"udp\" does not exist: write \"auto\", \"tcp\", \"websocket\" or \"bosh\"",
         ),

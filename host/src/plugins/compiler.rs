@@ -7,6 +7,7 @@
 mod cache;
 mod child;
 mod functions;
+mod sandbox;
 mod worker;
 
 use std::path::PathBuf;
@@ -21,7 +22,9 @@ use super::id::Digest;
 use super::quantity::{Bytes, show_duration};
 
 pub(super) use cache::{Cache, Fingerprint};
-pub(crate) use worker::{COMMAND, work};
+pub(crate) use child::look;
+pub(crate) use sandbox::Layer;
+pub(crate) use worker::{COMMAND, look_around, work};
 
 /// The most bytes of machine code that a component may become. `CPython`, which is 21 MB, becomes 38.
 const MAX_ARTIFACT: usize = 512 << 20;

@@ -14,7 +14,7 @@ use super::script::Act;
 use super::shown::Shown;
 use crate::account::{Account, Asker};
 use crate::clock::Clock;
-use crate::config::{AccountConfig, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
+use crate::config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
 use crate::nearest::nearest;
 use crate::permissions::{Grants, Permission};
 use crate::plugins::admission::undeclared;
@@ -446,6 +446,7 @@ fn link() -> LinkSettings {
         tls: None,
         ca_file: None,
         allow_plain: false,
+        channel_binding: ChannelBinding::Auto,
         transport: TransportChoice::Tcp,
         websocket: None,
         keep_unsent: Duration::from_hours(1),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use super::{Health, OpenError, added, data, position, roster, session};
+use super::{Health, OpenError, added, data, pins, position, roster, session};
 
 /// Says in the file's header that it is ours: "prlr".
 const APPLICATION: i32 = 0x7072_6c72;
@@ -185,6 +185,7 @@ fn make_tables(connection: &Connection) -> rusqlite::Result<()> {
     session::make_table(connection)?;
     connection.execute_batch(position::TABLES)?;
     connection.execute_batch(added::TABLES)?;
+    connection.execute_batch(pins::TABLES)?;
     connection.execute_batch(data::TABLES)
 }
 

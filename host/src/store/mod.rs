@@ -12,6 +12,7 @@ mod added;
 mod data;
 mod entries;
 mod file;
+mod pins;
 mod position;
 mod reader;
 mod roster;
@@ -30,6 +31,7 @@ pub use data::{
     DataError, DataFile, Kept, LONGEST_KEY, LONGEST_PAGE, LONGEST_VALUE, Only, Owner, PluginData, Write, Written,
     is_key,
 };
+pub use pins::PinKeeper;
 pub use position::{Archive, Handled, Position, PositionKeeper, Positions};
 pub use roster::{KeptRoster, RosterKeeper};
 pub use session::SessionKeeper;

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -30,7 +30,7 @@ use super::fetched;
 use super::intake::{Ending, Intake, Lost};
 use super::password::{Password, Supplied};
 use super::reach::{Unheard, reach, reach_in_turn};
-use super::sasl::{Channel, Offer, authenticate, choose};
+use super::sasl::{Advertised, Channel, Demand, Offer, authenticate, choose};
 use super::tls::{Secured, secure};
 use super::websocket;
 use crate::config::{Endpoint, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, WebUrl};
@@ -38,8 +38,10 @@ use crate::harmless::harmless;
 use crate::https::Url;
 use crate::stanza::Offers;
 
+mod attempts;
 mod error;
 
+pub(super) use attempts::Attempts;
 pub use error::{CertificateFault, ConnectError};
 
 /// How long all of it may take, the password apart.
@@ -60,22 +62,6 @@ pub(super) struct Opened {
     pub(super) ending: Ending,
 }
 
-/// What is known of the attempts before.
-#[derive(Debug, Default)]
-pub(super) struct Attempts {
-    /// The servers that are tried last.
-    unheard: Unheard,
-    /// The last one came so far that it asked for a session.
-    has_asked: AtomicBool,
-}
-
-impl Attempts {
-    /// Whether the last one asked for a session, so that the server may still give it to a connection that is gone.
-    pub(super) fn have_asked(&self) -> bool {
-        self.has_asked.load(Ordering::Relaxed)
-    }
-}
-
 /// Connects, to the server that is named `elsewhere` if any, logs in, and goes on with a session or begins one as `wanted`.
 /// The password is read anew, and wiped at the end. `tokens` are those of the BOSH session from then on, if it is one.
 pub(super) async fn log_in(
@@ -87,7 +73,6 @@ pub(super) async fn log_in(
     tokens: &Tokens,
     attempts: &Attempts,
 ) -> Result<Opened, ConnectError> {
-    let Attempts { unheard, has_asked } = attempts;
     let jid = &Jid::from(wanted.clone());
     // Who brings a password along logs in with it.
     let way = if supplied.is_some() { &Way::Password } else { &settings.way };
@@ -98,7 +83,7 @@ pub(super) async fn log_in(
     let late = |_| ConnectError::TimedOut { domain: domain.to_owned() };
     let is_prebound = settings.prebind.is_some() && supplied.is_none();
     // Whoever gives sessions away begins them.
-    has_asked.store(is_prebound, Ordering::Relaxed);
+    attempts.has_asked.store(is_prebound, Ordering::Relaxed);
     if let Some(prebind) = settings.prebind.as_ref().filter(|_| is_prebound) {
         return tokio::time::timeout(LIMIT, go_on(settings, prebind, tokens)).await.map_err(late)?;
     }
@@ -115,28 +100,65 @@ pub(super) async fn log_in(
             Some(&configured)
         }
     };
-    let ending = Ending::default();
-    let attempt = async {
+    let ending = &Ending::default();
+    let attempt = Attempt { settings, way, password, jid, wanted, elsewhere, previous, tokens, attempts, ending };
+    let both = async {
+        match attempt.make().await {
+            Err(error) if attempts.try_unbound() => {
+                tracing::info!(%domain, reason = %error, "no log-in bound as the server does not name it; trying an unbound one");
+                attempt.make().await
+            }
+            outcome => outcome,
+        }
+    };
+    let outcome = tokio::time::timeout(LIMIT, both).await.map_err(late)?;
+    outcome.map_err(|error| told(error, ending, domain))
+}
+
+/// One log-in, with all that it goes by.
+struct Attempt<'a> {
+    settings: &'a LinkSettings,
+    way: &'a Way,
+    password: Option<&'a Password>,
+    jid: &'a Jid,
+    wanted: &'a FullJid,
+    elsewhere: Option<&'a Endpoint>,
+    previous: Option<&'a Previous>,
+    tokens: &'a Tokens,
+    attempts: &'a Attempts,
+    ending: &'a Ending,
+}
+
+impl Attempt<'_> {
+    async fn make(&self) -> Result<Opened, ConnectError> {
+        let Self { settings, way, jid, wanted, attempts, ending, .. } = *self;
+        let domain = jid.domain().as_str();
         let Reached { pending, channel, can_resume } =
-            open(settings, elsewhere, domain, &ending, tokens, unheard).await?;
+            open(settings, self.elsewhere, domain, ending, self.tokens, &attempts.unheard).await?;
         let (features, stream) = pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
-        unheard.forget();
-        let (mechanism, binding) = choose(Offer {
+        attempts.unheard.forget();
+        let demand = attempts.demand(settings);
+        let choice = choose(Offer {
             way,
             mechanisms: &features.sasl_mechanisms,
             bindings: features.sasl_cb.as_ref(),
             channel,
+            demand,
             allow_plain: settings.allow_plain,
+            domain,
         })?;
-        let stream = authenticate(stream, mechanism, binding, jid, password).await?;
+        let advertised = (demand != Demand::Never).then(|| Advertised::of(&features));
+        let authenticated = authenticate(stream, &choice, advertised, jid, self.password).await;
+        let stream = authenticated.map_err(|error| attempts.failed(error, &choice, demand, domain))?;
+        attempts.worked(settings, &choice);
         let pending = stream.send_header(header(domain)).await.map_err(|error| io_failure(&error))?;
         let (features, mut stream): (StreamFeatures, XmppStream<_>) =
             pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
         if !features.can_bind() {
             return Err(ConnectError::NotXmpp { cause: "it offers no resource binding".to_owned() });
         }
-        has_asked.store(true, Ordering::Relaxed);
-        let begun = begin(&mut stream, &features, wanted, previous, can_resume).await?;
+        attempts.has_asked.store(true, Ordering::Relaxed);
+        let begun = begin(&mut stream, &features, wanted, self.previous, can_resume).await?;
         if let (Way::Certificate { .. }, Begun::Anew { jid, .. }) = (way, &begun)
             && jid.to_bare() != wanted.to_bare()
         {
@@ -145,9 +167,7 @@ pub(super) async fn log_in(
         let has = |name, namespace| features.others.iter().any(|feature| feature.is(name, namespace));
         let offers = Offers { roster_versions: has("ver", "urn:xmpp:features:rosterver") };
         Ok(Opened { stream, begun, offers, hears_state: has("csi", ns::CSI), ending: ending.clone() })
-    };
-    let outcome = tokio::time::timeout(LIMIT, attempt).await.map_err(late)?;
-    outcome.map_err(|error| told(error, &ending, domain))
+    }
 }
 
 /// What went wrong, in the words of a server that closed what is below the stream, or that ended it by words which the library

@@ -30,6 +30,7 @@ use super::decode::decode;
 use super::encode::encode;
 use super::intake::Lost;
 use super::password::Supplied;
+use super::pins::Pins;
 use super::raw::RawStanza;
 use super::stream_error::is_about_syntax;
 use super::within::Within;
@@ -88,6 +89,8 @@ pub struct LogIn {
     pub left: Option<Left>,
     /// Where the tokens of a BOSH session are kept, while there is one.
     pub tokens: Tokens,
+    /// The carriers over which log-ins of the account were bound before.
+    pub pins: Pins,
 }
 
 /// A session that was left without a good-bye, with nothing under way, and what it takes to go on with it (XEP-0198).

@@ -20,6 +20,7 @@ mod link;
 mod password;
 #[cfg(test)]
 pub(crate) mod peer;
+mod pins;
 mod probe;
 mod raw;
 mod reach;
@@ -38,6 +39,7 @@ pub use connect::{CertificateFault, ConnectError};
 pub use intake::Lost;
 pub use link::{ClientState, Left, Link, LinkEvent, LogIn};
 pub use password::{PasswordError, Supplied};
+pub use pins::{Carrier, Pins};
 pub use probe::{Feature, Probe, RegisterError, probe, random_password, register};
 pub(crate) use raw::BroadcastPresence;
 pub use raw::{RawStanza, is_one_line, is_sendable, is_sendable_char, is_sendable_time, no_jid};

@@ -81,6 +81,8 @@ pub(crate) struct Manners {
     pub(crate) proves: Proves,
     /// What it binds a log-in to, if to anything.
     pub(crate) binds: Option<Type>,
+    /// It says so (XEP-0440), and nobody has struck that on the way.
+    pub(crate) names_bindings: bool,
     /// What it says at this step in place of its answer, `$ID` being the question's; instead of its last header it offers no
     /// resource binding, and a challenge comes before whatever it would have said.
     pub(crate) says: Option<(Step, String)>,
@@ -110,6 +112,7 @@ impl Default for Manners {
             proof: std::convert::identity,
             proves: Proves::AtTheEnd,
             binds: None,
+            names_bindings: true,
             says: None,
             location: None,
             thinks: None,
@@ -406,6 +409,7 @@ impl Peer {
             tls: Some(self.manners.tls),
             ca_file: Some(self.folder.path().join("ca.pem")),
             allow_plain: false,
+            channel_binding: crate::config::ChannelBinding::Auto,
             transport: TransportChoice::Auto,
             websocket: None,
             keep_unsent: Duration::from_hours(1),
@@ -618,7 +622,8 @@ impl Peer {
         let secure = BufStream::new(Door { inner, bytes: Arc::clone(&bytes), said: Arc::clone(&said) });
         let accepted = accept_stream(secure, ns::JABBER_CLIENT, Timeouts::tight()).await.ok()?;
         let mechanisms: BTreeSet<String> = self.manners.mechanisms.iter().map(|name| (*name).to_owned()).collect();
-        let sasl_cb = self.manners.binds.clone().map(|kind| SaslChannelBinding { types: vec![kind] });
+        let named = self.manners.binds.clone().filter(|_| self.manners.names_bindings);
+        let sasl_cb = named.map(|kind| SaslChannelBinding { types: vec![kind] });
         let features = StreamFeatures { sasl_mechanisms: mechanisms, sasl_cb, ..StreamFeatures::default() };
         self.think(Step::SecureHeader).await;
         let mut stream = answer(accepted, &features).await?;
@@ -635,6 +640,11 @@ impl Peer {
             if let Some(asked) = asks.take() {
                 stream.send(&asked.parse::<Element>().unwrap()).await.ok()?;
                 continue;
+            }
+            // As any server does, it takes a client that cannot bind; the library's part of SCRAM would not.
+            if data.starts_with(b"n,,") {
+                let nothing = ChannelBinding::TlsUnique(Vec::new());
+                scram = Scram::new(Account { password: self.manners.password }, nothing);
             }
             let wants_certificate = self.manners.mechanisms.contains(&"EXTERNAL");
             match self.manners.proves {

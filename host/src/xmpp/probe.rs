@@ -23,6 +23,7 @@ use super::bosh::Tokens;
 use super::connect::{Attempts, ConnectError, features_failure, log_in, open, printable};
 use super::intake::Ending;
 use super::password::Password;
+use super::pins::Pins;
 use super::reach::Unheard;
 use crate::config::LinkSettings;
 
@@ -94,11 +95,11 @@ pub enum RegisterError {
     },
 }
 
-/// Logs in beside whoever is logged in, looks, and leaves.
-pub async fn probe(settings: &LinkSettings) -> Result<Probe, ConnectError> {
+/// Logs in beside whoever is logged in, looks, and leaves. `pins` say where log-ins of the account were bound before.
+pub async fn probe(settings: &LinkSettings, pins: Pins) -> Result<Probe, ConnectError> {
     let wanted = settings.jid.to_bare().with_resource_str(&format!("parlor-look-{:08x}", rand::random::<u32>()));
     let wanted = wanted.map_err(|_| ConnectError::NoUser { jid: settings.jid.clone() })?;
-    let opened = log_in(settings, None, &wanted, None, None, &Tokens::default(), &Attempts::default()).await?;
+    let opened = log_in(settings, None, &wanted, None, None, &Tokens::default(), &Attempts::knowing(pins)).await?;
     let mut stream = opened.stream;
     let (jid, managed) = match opened.begun {
         Begun::Anew { jid, managed, .. } => (jid, managed.is_some()),

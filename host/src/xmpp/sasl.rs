@@ -4,16 +4,18 @@
 
 use std::collections::BTreeSet;
 
-use xmpp_parsers::sasl_cb;
+use xmpp_parsers::sasl_cb::{self, Type};
 
 use super::connect::{ConnectError, printable};
 use crate::config::Way;
 
 mod binding;
+mod downgrade;
 mod exchange;
 mod scram;
 
 pub(super) use binding::{Binding, Channel, end_point};
+pub(super) use downgrade::Advertised;
 pub(super) use exchange::authenticate;
 
 use scram::Hash;
@@ -31,8 +33,56 @@ pub(super) struct Offer<'a> {
     pub(super) bindings: Option<&'a sasl_cb::SaslChannelBinding>,
     /// What this end can bind it to.
     pub(super) channel: Channel,
+    /// The binding that is demanded.
+    pub(super) demand: Demand,
     /// The owner allows PLAIN.
     pub(super) allow_plain: bool,
+    /// The account's domain.
+    pub(super) domain: &'a str,
+}
+
+/// The binding that a log-in with a password has to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Demand {
+    /// None: the owner wants it so.
+    Never,
+    /// The best that both ends can, or none.
+    IfPossible,
+    /// One that the server names (XEP-0440), or none: it refused one that it does not name.
+    IfNamed,
+    /// Any, since a log-in of the account was bound before.
+    AsBefore,
+    /// Any, since the owner requires it.
+    Always,
+}
+
+impl Demand {
+    /// The reason why there has to be one; none if there need not be.
+    pub(super) fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::AsBefore => Some("but earlier ones were"),
+            Self::Always => Some("but channel_binding = \"required\" demands it"),
+            Self::Never | Self::IfPossible | Self::IfNamed => None,
+        }
+    }
+}
+
+/// How a log-in is made.
+#[derive(Debug)]
+pub(super) struct Choice {
+    pub(super) mechanism: Mechanism,
+    pub(super) binding: Binding,
+    /// The server does not say that it can bind to this.
+    pub(super) is_guess: bool,
+    /// It offers an unbound log-in as well.
+    pub(super) has_other: bool,
+}
+
+impl Choice {
+    /// Nothing is bound.
+    fn unbound(mechanism: Mechanism, binding: Binding) -> Self {
+        Self { mechanism, binding, is_guess: false, has_other: false }
+    }
 }
 
 /// A mechanism that this end speaks.
@@ -49,8 +99,7 @@ pub(super) enum Mechanism {
 impl Mechanism {
     /// As it is called, with what it is bound to.
     fn name(self, binding: &Binding) -> &'static str {
-        let is_bound = matches!(binding, Binding::Exporter(_) | Binding::EndPoint(_));
-        match (self, is_bound) {
+        match (self, binding.is_bound()) {
             (Self::Scram(Hash::Sha512), false) => "SCRAM-SHA-512",
             (Self::Scram(Hash::Sha512), true) => "SCRAM-SHA-512-PLUS",
             (Self::Scram(Hash::Sha256), false) => "SCRAM-SHA-256",
@@ -65,8 +114,8 @@ impl Mechanism {
 }
 
 /// The mechanism to use, and what it is bound to.
-pub(super) fn choose(offer: Offer<'_>) -> Result<(Mechanism, Binding), ConnectError> {
-    let Offer { way, mechanisms, bindings, channel, allow_plain } = offer;
+pub(super) fn choose(offer: Offer<'_>) -> Result<Choice, ConnectError> {
+    let Offer { way, mechanisms, bindings, channel, demand, allow_plain, domain } = offer;
     let offers = |name: &str| mechanisms.contains(name);
     let none_of = |needed| ConnectError::NoMechanism {
         offered: mechanisms.iter().take(MAX_NAMED).map(|name| printable(name)).collect(),
@@ -74,11 +123,13 @@ pub(super) fn choose(offer: Offer<'_>) -> Result<(Mechanism, Binding), ConnectEr
         plain_is_offered: *way == Way::Password && offers("PLAIN"),
     };
     match way {
-        Way::Certificate { .. } if offers("EXTERNAL") => return Ok((Mechanism::External, Binding::None)),
+        Way::Certificate { .. } if offers("EXTERNAL") => {
+            return Ok(Choice::unbound(Mechanism::External, Binding::None));
+        }
         Way::Certificate { .. } => {
             return Err(none_of("EXTERNAL, which servers offer to whose certificate they trust, is needed"));
         }
-        Way::Anonymous if offers("ANONYMOUS") => return Ok((Mechanism::Anonymous, Binding::None)),
+        Way::Anonymous if offers("ANONYMOUS") => return Ok(Choice::unbound(Mechanism::Anonymous, Binding::None)),
         Way::Anonymous => return Err(none_of("ANONYMOUS is needed")),
         Way::Password => {}
     }
@@ -86,36 +137,55 @@ pub(super) fn choose(offer: Offer<'_>) -> Result<(Mechanism, Binding), ConnectEr
         let all = [Hash::Sha512, Hash::Sha256, Hash::Sha1].map(Mechanism::Scram);
         all.into_iter().find(|mechanism| offers(mechanism.name(binding)))
     };
-    let says_it_has = |binding| bindings.is_some_and(|offer| offer.types.contains(&binding));
     let unbound = best(&Binding::None);
-    let wanted = match &channel {
-        Channel { exporter: Some(exporter), .. } if says_it_has(sasl_cb::Type::TlsExporter) => {
-            Some(Binding::Exporter(exporter.clone()))
-        }
-        Channel { end_point: Some(end_point), .. } if says_it_has(sasl_cb::Type::TlsServerEndPoint) => {
-            Some(Binding::EndPoint(end_point.clone()))
-        }
-        // A server that offers -PLUS without naming its bindings may know only tls-unique, which TLS 1.3 has not. It is
-        // tried where nothing else is left.
-        Channel { exporter: Some(exporter), .. } if unbound.is_none() => Some(Binding::Exporter(exporter.clone())),
-        Channel { .. } => None,
-    };
-    if let Some(binding) = wanted
+    if let Some((binding, is_guess)) = bindable(&channel, bindings, demand, unbound.is_some())
         && let Some(mechanism) = best(&binding)
     {
-        return Ok((mechanism, binding));
+        return Ok(Choice { mechanism, binding, is_guess, has_other: unbound.is_some() });
+    }
+    let offers_plus = mechanisms.iter().any(|name| name.starts_with("SCRAM-") && name.ends_with("-PLUS"));
+    let can_bind = channel != Channel::default();
+    if let Some(why) = demand.reason() {
+        let cause = match (can_bind, offers_plus) {
+            (false, _) => "there is no single connection with TLS to bind it to",
+            (true, false) => "the server offers no SCRAM mechanism for that, whose name ends in -PLUS",
+            (true, true) => "the server offers it in no way that is known here",
+        };
+        return Err(ConnectError::NoChannelBinding { domain: domain.to_owned(), cause, why });
     }
     if let Some(mechanism) = unbound {
         // RFC 5802, section 6: "y" says that we could have bound, so that a server which offered -PLUS notices when
         // somebody struck it from the list.
-        let offers_plus = mechanisms.iter().any(|name| name.starts_with("SCRAM-") && name.ends_with("-PLUS"));
-        let could = (channel.exporter.is_some() || channel.end_point.is_some()) && !offers_plus;
-        return Ok((mechanism, if could { Binding::Unsupported } else { Binding::None }));
+        let could = can_bind && !offers_plus && demand != Demand::Never;
+        return Ok(Choice::unbound(mechanism, if could { Binding::Unsupported } else { Binding::None }));
     }
     if allow_plain && offers("PLAIN") {
-        return Ok((Mechanism::Plain, Binding::None));
+        return Ok(Choice::unbound(Mechanism::Plain, Binding::None));
     }
     Err(none_of("SCRAM-SHA-1, SCRAM-SHA-256 or SCRAM-SHA-512 is needed"))
+}
+
+/// The binding to use if the server has a mechanism for it, and whether it is a guess because the server does not name it.
+///
+/// A man in the middle can change the list that a server names (XEP-0440). So `tls-exporter`, which servers with TLS 1.3 should
+/// know (RFC 9266), is tried in any case. A server that knows only `tls-unique`, which TLS 1.3 has not, refuses it.
+fn bindable(
+    channel: &Channel,
+    named: Option<&sasl_cb::SaslChannelBinding>,
+    demand: Demand,
+    has_other: bool,
+) -> Option<(Binding, bool)> {
+    let is_named = |binding| named.is_some_and(|named| named.types.contains(&binding));
+    let exporter = channel.exporter.clone().map(Binding::Exporter);
+    let end_point = channel.end_point.clone().map(Binding::EndPoint);
+    match (exporter, end_point) {
+        _ if demand == Demand::Never => None,
+        (Some(exporter), _) if is_named(Type::TlsExporter) => Some((exporter, false)),
+        (_, Some(end_point)) if is_named(Type::TlsServerEndPoint) => Some((end_point, false)),
+        (Some(_), _) if demand == Demand::IfNamed && has_other => None,
+        (Some(exporter), _) => Some((exporter, true)),
+        (None, _) => None,
+    }
 }
 
 #[cfg(test)]
@@ -126,24 +196,33 @@ mod tests {
         mechanisms.iter().map(|name| (*name).to_owned()).collect()
     }
 
-    fn shown(chosen: Result<(Mechanism, Binding), ConnectError>) -> String {
-        chosen.map_or_else(
-            |_| "-".to_owned(),
-            |(mechanism, binding)| format!("{} {}", mechanism.name(&binding), binding.header().trim_end_matches(',')),
-        )
+    fn shown(chosen: Result<Choice, ConnectError>) -> String {
+        match chosen {
+            Ok(Choice { mechanism, binding, .. }) => {
+                format!("{} {}", mechanism.name(&binding), binding.header().trim_end_matches(','))
+            }
+            Err(ConnectError::NoChannelBinding { .. }) => "unbound".to_owned(),
+            Err(_) => "-".to_owned(),
+        }
     }
 
     /// The mechanism that is used and the gs2 flag of the binding, or a dash where there are none.
-    fn pick(mechanisms: &[&str], named: &[sasl_cb::Type], tls13: bool, allow_plain: bool) -> String {
-        let mechanisms = set(mechanisms);
-        let offer = sasl_cb::SaslChannelBinding { types: named.to_vec() };
+    fn pick(mechanisms: &[&str], named: &[Type], tls13: bool, allow_plain: bool) -> String {
+        demanded(Demand::IfPossible, mechanisms, Some(named), tls13, allow_plain)
+    }
+
+    /// The same where this is demanded, and perhaps no binding is named at all.
+    fn demanded(demand: Demand, mechanisms: &[&str], named: Option<&[Type]>, tls13: bool, allow_plain: bool) -> String {
         let channel = Channel { exporter: tls13.then(|| vec![7; 32]), end_point: Some(vec![8; 32]) };
+        let bindings = named.map(|types| sasl_cb::SaslChannelBinding { types: types.to_vec() });
         shown(choose(Offer {
             way: &Way::Password,
-            mechanisms: &mechanisms,
-            bindings: Some(&offer),
+            mechanisms: &set(mechanisms),
+            bindings: bindings.as_ref(),
             channel,
+            demand,
             allow_plain,
+            domain: "house",
         }))
     }
 
@@ -164,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_channel_is_bound_only_where_both_ends_can() {
-        use sasl_cb::Type::{TlsExporter, TlsServerEndPoint, TlsUnique};
+        use Type::{TlsExporter, TlsServerEndPoint, TlsUnique};
         let all = ["PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"];
         assert_eq!(pick(&all, &[TlsExporter, TlsServerEndPoint], true, true), "SCRAM-SHA-256-PLUS p=tls-exporter");
         assert_eq!(
@@ -172,11 +251,50 @@ mod tests {
             "SCRAM-SHA-256-PLUS p=tls-server-end-point"
         );
         assert_eq!(pick(&all, &[TlsServerEndPoint], true, true), "SCRAM-SHA-256-PLUS p=tls-server-end-point");
-        assert_eq!(pick(&all, &[TlsUnique], true, true), "SCRAM-SHA-256 n");
-        assert_eq!(pick(&all, &[], true, true), "SCRAM-SHA-256 n");
+        assert_eq!(pick(&all, &[TlsUnique], false, true), "SCRAM-SHA-256 n");
+        assert_eq!(pick(&all, &[], false, true), "SCRAM-SHA-256 n");
         assert_eq!(pick(&all, &[TlsExporter], false, true), "SCRAM-SHA-256 n");
         assert_eq!(pick(&["SCRAM-SHA-256-PLUS"], &[], true, false), "SCRAM-SHA-256-PLUS p=tls-exporter");
         assert_eq!(pick(&["SCRAM-SHA-256-PLUS"], &[], false, false), "-");
+    }
+
+    /// Somebody in between may have struck or changed what is named.
+    #[test]
+    fn what_a_server_does_not_name_is_tried_unless_it_was_refused() {
+        let all = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"];
+        let stripped: [Option<&[Type]>; 3] = [None, Some(&[]), Some(&[Type::TlsUnique])];
+        for named in stripped {
+            let pick = |demand| demanded(demand, &all, named, true, true);
+            for demand in [Demand::IfPossible, Demand::AsBefore, Demand::Always] {
+                assert_eq!(pick(demand), "SCRAM-SHA-256-PLUS p=tls-exporter", "{named:?} {demand:?}");
+            }
+            assert_eq!(pick(Demand::IfNamed), "SCRAM-SHA-256 n", "{named:?}");
+            assert_eq!(pick(Demand::Never), "SCRAM-SHA-256 n", "{named:?}");
+        }
+        assert_eq!(demanded(Demand::IfNamed, &all[2..], None, true, true), "SCRAM-SHA-256-PLUS p=tls-exporter");
+    }
+
+    #[test]
+    fn an_unbound_log_in_is_refused_where_a_bound_one_is_demanded() {
+        let unbound = ["PLAIN", "SCRAM-SHA-512"];
+        for demand in [Demand::AsBefore, Demand::Always] {
+            assert_eq!(demanded(demand, &unbound, None, true, true), "unbound");
+            assert_eq!(demanded(demand, &unbound[..1], None, true, true), "unbound", "PLAIN least of all");
+            assert_eq!(demanded(demand, &["SCRAM-SHA-1", "SCRAM-SHA-1-PLUS"], None, false, true), "unbound");
+            let bindings = sasl_cb::SaslChannelBinding { types: vec![Type::TlsExporter] };
+            let over_bosh = choose(Offer {
+                way: &Way::Password,
+                mechanisms: &set(&["SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"]),
+                bindings: Some(&bindings),
+                channel: Channel::default(),
+                demand,
+                allow_plain: true,
+                domain: "house",
+            });
+            let error = over_bosh.unwrap_err();
+            assert!(error.is_final() && error.to_string().contains("channel_binding = \"never\""), "{error}");
+        }
+        assert_eq!(demanded(Demand::Never, &unbound, None, true, true), "SCRAM-SHA-512 n");
     }
 
     /// RFC 5802, section 6.
@@ -191,13 +309,14 @@ mod tests {
     fn who_logs_in_without_a_password_uses_that_way_and_no_other() {
         let pick = |way: &Way, mechanisms: &[&str]| {
             let (mechanisms, channel) = (set(mechanisms), Channel::default());
-            shown(choose(Offer { way, mechanisms: &mechanisms, bindings: None, channel, allow_plain: true }))
+            let (mechanisms, demand, domain) = (&mechanisms, Demand::Always, "house");
+            shown(choose(Offer { way, mechanisms, bindings: None, channel, demand, allow_plain: true, domain }))
         };
         let all = ["ANONYMOUS", "EXTERNAL", "PLAIN", "SCRAM-SHA-256"];
         let certificate = Way::Certificate { chain: "cert.pem".into(), key: "key.pem".into() };
         assert_eq!(pick(&certificate, &all), "EXTERNAL n");
         assert_eq!(pick(&Way::Anonymous, &all), "ANONYMOUS n");
-        assert_eq!(pick(&Way::Password, &all), "SCRAM-SHA-256 n");
+        assert_eq!(pick(&Way::Password, &all), "unbound");
         for way in [certificate, Way::Anonymous] {
             assert_eq!(pick(&way, &["PLAIN", "SCRAM-SHA-256"]), "-");
         }
@@ -208,7 +327,8 @@ mod tests {
         let mechanisms = set(&["PLAIN", "X-TOKEN\nERROR forged line"]);
         let offer = |way: &Way| {
             let channel = Channel::default();
-            choose(Offer { way, mechanisms: &mechanisms, bindings: None, channel, allow_plain: false }).unwrap_err()
+            let (mechanisms, demand, domain) = (&mechanisms, Demand::IfPossible, "house");
+            choose(Offer { way, mechanisms, bindings: None, channel, demand, allow_plain: false, domain }).unwrap_err()
         };
         let error = offer(&Way::Password);
         assert!(error.is_final());

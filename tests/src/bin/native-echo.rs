@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::Parser;
 use jid::Jid;
-use parlor::config::{Endpoint, LinkSettings, PasswordSource, TlsMode, TransportChoice, Way};
+use parlor::config::{ChannelBinding, Endpoint, LinkSettings, PasswordSource, TlsMode, TransportChoice, Way};
 use parlor::stanza::{Draft, Incoming, Message, MessageKind, Outgoing, PresenceOut, Query, Reply};
 use parlor::xmpp::{Link, LinkEvent};
 
@@ -47,6 +47,7 @@ async fn main() -> Result<()> {
         tls: Some(if arguments.direct { TlsMode::Direct } else { TlsMode::StartTls }),
         ca_file: Some(arguments.ca_file),
         allow_plain: arguments.allow_plain,
+        channel_binding: ChannelBinding::Auto,
         transport: TransportChoice::Tcp,
         websocket: None,
         keep_unsent: Duration::from_hours(1),

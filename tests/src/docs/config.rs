@@ -12,7 +12,7 @@ pub(super) fn page() -> String {
         flags of `parlor run`.\n\n\
         A host that runs goes by the file as soon as it is saved: accounts come and go, and settings count at once. An account is \
         connected anew only where the file leads elsewhere: `jid`, `server`, `transport`, `tls`, `ca_file`, the certificate, \
-        `authentication`, or an address in its settings. Its password, `allow_plain`, `keep_unsent` and `ping_interval` count from \
+        `authentication`, or an address in its settings. Its password, `allow_plain`, `channel_binding`, `keep_unsent` and `ping_interval` count from \
         its next connection; `data`, `plugins`, `log` and `watch` when the host is started again.\n"
         .to_owned();
     for (heading, about, keys) in [

@@ -260,7 +260,9 @@ async fn a_house_in_order_is_found_to_be_and_stays_connected() {
     let (home, _) = home().await;
     let host = start(&home, &Policy::default().with("echo", echo(&home))).await;
     let fine = ended(home.run(&["doctor", "--json"]).await.unwrap(), 0).json().unwrap();
-    for check in ["configuration", "files", "policy", "plugin echo", "host", "disk", "account main", "clock"] {
+    for check in
+        ["configuration", "files", "compiler", "policy", "plugin echo", "host", "disk", "account main", "clock"]
+    {
         finding(&fine, check, "fine");
     }
     assert!(!fine.to_string().contains("\"broken\""), "{fine:#}");

@@ -4,12 +4,14 @@
 //! do is theirs; here is the order, the progress, and an end that says whether all of it worked.
 
 mod build;
+mod dependencies;
 mod package;
 mod run;
 mod setup;
 mod test;
 mod workspace;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -204,6 +206,18 @@ It needs cargo-deb: cargo install cargo-deb. Its last line names the package.")]
         #[arg(long)]
         no_build: bool,
     },
+    /// Check licences and sources of all crates against deny.toml, and look for advisories about them
+    #[command(after_help = "Examples:
+  cargo xtask dependencies
+  cargo xtask dependencies --bill parlor.cdx.json
+
+A step of `cargo xtask test`. Advisories need cargo-deny (cargo install cargo-deny) and its database; without them it says that nobody
+has looked. docs/decisions/dependencies.md has the reasons.")]
+    Dependencies {
+        /// Also write the software bill of materials of the host, as JSON
+        #[arg(long, value_name = "FILE")]
+        bill: Option<PathBuf>,
+    },
     /// Write the pages of docs/ anew, from the contract and the host's tables
     Docs,
     /// Measure the echo plugin beside the same bot without a plugin host
@@ -245,6 +259,9 @@ fn main() -> ExitCode {
         ),
         Task::Detectors { only, list, json } => detectors(&only, [("--list", list), ("--json", json)]),
         Task::Package { no_build } => package::debian(no_build),
+        Task::Dependencies { bill } => {
+            dependencies::check().and_then(|()| bill.as_deref().map_or(Ok(()), dependencies::write_bill))
+        }
         Task::Docs => docs(),
         Task::Bench { languages, json } => bench([("--languages", languages), ("--json", json)]),
     };

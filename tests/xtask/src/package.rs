@@ -8,7 +8,7 @@ use std::{env, fs};
 use anyhow::{Context as _, Result, bail};
 
 use crate::run::{Output, run};
-use crate::workspace;
+use crate::{dependencies, workspace};
 
 /// What the completions of a shell are called in `target/package`.
 const SHELLS: [(&str, &str); 3] = [("bash", "parlor.bash"), ("zsh", "_parlor"), ("fish", "parlor.fish")];
@@ -30,6 +30,7 @@ pub(crate) fn debian(no_build: bool) -> Result<()> {
     for (shell, name) in SHELLS {
         completions(&program, shell, &folder.join(name))?;
     }
+    dependencies::write_bill(&folder.join("parlor.cdx.json"))?;
     let mut package = workspace::cargo(["deb", "--package", "parlor", "--no-build", "--strip"]);
     // As all of Debian's tools ask for it: whoever makes the package answers for it.
     match (env::var("DEBFULLNAME"), env::var("DEBEMAIL")) {

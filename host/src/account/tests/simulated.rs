@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::config::{PasswordSource, TransportChoice, Way};
+use crate::config::{ChannelBinding, PasswordSource, TransportChoice, Way};
 use crate::xmpp::simulated::{Fault, Network, Standing, story};
 
 /// How many numbers are tried unless somebody says otherwise.
@@ -280,6 +280,7 @@ fn link() -> LinkSettings {
         tls: None,
         ca_file: None,
         allow_plain: true,
+        channel_binding: ChannelBinding::Auto,
         transport: TransportChoice::Tcp,
         websocket: None,
         keep_unsent: Duration::from_hours(24),

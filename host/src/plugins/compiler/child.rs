@@ -7,10 +7,12 @@ use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Once;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
+use super::sandbox::{Findings, Layer};
 use super::worker::{COMMAND, REFUSED};
 use super::{Artifact, Bounds, CompileError, MAX_ARTIFACT, functions};
 use crate::harmless::harmless;
@@ -18,6 +20,8 @@ use crate::plugins::Traces;
 
 /// How many bytes of what it says are read.
 const MAX_WORDS: usize = 4 << 10;
+/// Whether it was said that the kernel lacks something.
+static TOLD: Once = Once::new();
 /// How many threads it has at most: more of them would make the others wait, and each takes address space.
 const MAX_THREADS: usize = 4;
 
@@ -73,6 +77,11 @@ async fn run(
     let words = String::from_utf8_lossy(&words).lines().collect::<Vec<_>>().join(" ");
     let words = harmless(words.trim(), MAX_WORDS);
     if status.success() {
+        if !words.is_empty() {
+            TOLD.call_once(
+                || tracing::debug!(reason = %words, "plugins are compiled with less protection than there could be"),
+            );
+        }
         return Ok(code);
     }
     Err(if status.code() == Some(REFUSED.into()) {
@@ -82,6 +91,25 @@ async fn run(
     } else {
         CompileError::Died { status, memory: bounds.memory, words }
     })
+}
+
+/// Starts a compiler process that compiles nothing, and gives the protections that it found on this machine.
+pub(crate) fn look() -> io::Result<Vec<Layer>> {
+    let bounds = Bounds::default();
+    let ended = std::process::Command::new("/proc/self/exe")
+        .arg(COMMAND)
+        .arg("--look")
+        .arg(format!("--memory={}", bounds.memory.as_usize()))
+        .arg(format!("--cpu={}", bounds.cpu.as_secs()))
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()?;
+    let found: Findings = serde_json::from_slice(&ended.stdout)?;
+    let escaped = found.tried.into_iter().filter(|(_, error)| error.is_none());
+    let escaped = escaped.map(|(what, _)| Layer { name: what, missing: Some("it was not refused".to_owned()) });
+    Ok(found.layers.into_iter().chain(escaped).collect())
 }
 
 fn spawn(program: &Path, bounds: Bounds, traces: Traces, knows: bool) -> io::Result<Child> {

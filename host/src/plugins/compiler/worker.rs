@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
 
 use super::functions::{self, Functions};
+use super::sandbox::{self, Findings, Layer};
 use crate::plugins::Traces;
 use crate::plugins::component::MAX_BYTES;
 use crate::plugins::engine;
@@ -51,7 +52,8 @@ impl WorkerError {
 
 /// Does the work of a compiler process: what comes on standard input is compiled onto standard output.
 pub(crate) fn work(memory: Bytes, cpu: Duration, traces: Traces, again: bool) -> Result<(), WorkerError> {
-    confine(memory, cpu).map_err(WorkerError::Confine)?;
+    let layers = confine(memory, cpu, Vec::new).map_err(WorkerError::Confine)?.layers;
+    say_what_is_missing(&layers);
     let component = receive(MAX_BYTES).map_err(WorkerError::Input)?;
     let known = again.then(|| receive(functions::MAX_BYTES)).transpose().map_err(WorkerError::Input)?;
     // From here on there is nothing to come any more; what comes is the end of the host.
@@ -78,6 +80,24 @@ pub(crate) fn work(memory: Bytes, cpu: Duration, traces: Traces, again: bool) ->
     output.write_all(&code).and_then(|()| output.flush()).map_err(WorkerError::Output)
 }
 
+/// Tells the host what does not hold this process. It is none of the host's words.
+#[expect(clippy::print_stderr, reason = "the host reads it")]
+fn say_what_is_missing(layers: &[Layer]) {
+    for Layer { name, missing } in layers {
+        if let Some(why) = missing {
+            eprintln!("without {name}: {why};");
+        }
+    }
+}
+
+/// In place of work: gives up the same, tries what is then impossible, and writes what came of it onto standard output.
+pub(crate) fn look_around(memory: Bytes, cpu: Duration) -> Result<(), WorkerError> {
+    let mut findings = confine(memory, cpu, sandbox::try_files).map_err(WorkerError::Confine)?;
+    findings.tried.extend(sandbox::try_all());
+    let found = serde_json::to_vec(&findings).map_err(|error| WorkerError::Output(error.into()))?;
+    io::stdout().lock().write_all(&found).map_err(WorkerError::Output)
+}
+
 fn receive(most: usize) -> io::Result<Vec<u8>> {
     let mut input = io::stdin().lock();
     let mut length = [0; 8];
@@ -92,9 +112,10 @@ fn receive(most: usize) -> io::Result<Vec<u8>> {
 }
 
 /// Gives up what the work does not need: open files but the three pipes, opening any other, writing any, memory and time
-/// beyond the bounds, and its turn if others want to run.
-#[expect(unsafe_code, reason = "closing all files at once has no safe interface")]
-fn confine(memory: Bytes, cpu: Duration) -> io::Result<()> {
+/// beyond the bounds, its turn if others want to run, and then all system calls but those of computing. `between` is done when
+/// files are out of reach by Landlock and nothing else is, if the kernel has Landlock.
+#[expect(unsafe_code, reason = "closing all files at once, and giving up privileges, has no safe interface")]
+fn confine(memory: Bytes, cpu: Duration, between: impl FnOnce() -> Vec<(String, Option<i32>)>) -> io::Result<Findings> {
     let limit = |resource, soft, hard| setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) });
     // SAFETY: a system call on plain numbers. Nothing in this process has opened a file that it still needs.
     if unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) } == -1 {
@@ -102,6 +123,14 @@ fn confine(memory: Bytes, cpu: Duration) -> io::Result<()> {
     }
     // Where the machine's own memory is short, this is the first to go; where that cannot be said, nobody is worse off.
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
+    let (on, unused): (libc::c_ulong, libc::c_ulong) = (1, 0);
+    // SAFETY: a system call on plain numbers, of the size that it reads.
+    if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, on, unused, unused, unused) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // It takes an open file, of which there are none below.
+    let mut layers = vec![Layer { name: "no_new_privs".to_owned(), missing: None }, sandbox::close_files()];
+    let tried = if layers.iter().all(|layer| layer.missing.is_none()) { between() } else { Vec::new() };
     limit(Resource::As, memory.0, memory.0)?;
     // At the soft limit it is ended by a signal that says why.
     limit(Resource::Cpu, cpu.as_secs(), cpu.as_secs() + 1)?;
@@ -110,5 +139,6 @@ fn confine(memory: Bytes, cpu: Duration) -> io::Result<()> {
     limit(Resource::Nofile, 0, 0)?;
     // A process may always want less; if not, it only competes with the others.
     let _ = setpriority_process(None, NICE);
-    Ok(())
+    layers.push(sandbox::filter_calls());
+    Ok(Findings { layers, tried })
 }

@@ -6,7 +6,7 @@ use wasmtime::component::{Component, Linker};
 
 use super::mail::{loss, within};
 use super::*;
-use crate::config::{AccountConfig, LinkSettings, PasswordSource, TransportChoice, Way};
+use crate::config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, TransportChoice, Way};
 use crate::error::CallError;
 use crate::permissions::{Grants, Permission};
 use crate::plugins::Compiler;
@@ -36,6 +36,7 @@ fn after(lasting: Lasting, grants: &str, limits: Limits) -> (Arc<Instance>, mpsc
             tls: None,
             ca_file: None,
             allow_plain: false,
+            channel_binding: ChannelBinding::Auto,
             transport: TransportChoice::Auto,
             websocket: None,
             keep_unsent: Duration::from_hours(1),

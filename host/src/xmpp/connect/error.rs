@@ -94,6 +94,26 @@ pub enum ConnectError {
         /// PLAIN is among it, and not allowed.
         plain_is_offered: bool,
     },
+    /// The log-in cannot be bound to its connection, and has to be.
+    #[error(
+        "a log-in to {domain} cannot be bound to its connection ({cause}), {why}: somebody may be in between; if the server itself no longer does it, set channel_binding = \"never\" for this account"
+    )]
+    NoChannelBinding {
+        /// The account's domain.
+        domain: String,
+        /// The part that is missing.
+        cause: &'static str,
+        /// The reason why it has to be bound.
+        why: &'static str,
+    },
+    /// The list of mechanisms or channel bindings is not the one that the server sent (XEP-0474).
+    #[error(
+        "the ways to log in that {domain} seemed to offer are not those that it says it offered (XEP-0474): somebody in between may have changed the list; if you know that the server is wrong, set channel_binding = \"never\" for this account"
+    )]
+    Downgraded {
+        /// The account's domain.
+        domain: String,
+    },
     /// Wrong user or password.
     #[error("the server refused the password of {}; check the jid and where its password comes from", jid.to_bare())]
     NotAuthorized {
@@ -337,6 +357,8 @@ impl ConnectError {
             | Self::CaFile { .. }
             | Self::NoTrustedCertificates
             | Self::NoMechanism { .. }
+            | Self::NoChannelBinding { .. }
+            | Self::Downgraded { .. }
             | Self::NotAuthorized { .. }
             | Self::CertificateRefused { .. }
             | Self::OtherAccount { .. }

@@ -32,6 +32,8 @@ pub(in crate::xmpp) static NOTES: LazyLock<String> =
     LazyLock::new(|| format!("urn:parlor:intake:{:032x}", rand::random::<u128>()));
 /// Notes that a part of a message was left out, with the limit that it was over.
 pub(in crate::xmpp) const CUT: &str = "cut";
+/// Notes all types of channel binding that a server names, those included that the library does not know.
+pub(in crate::xmpp) const BINDINGS: &str = "bindings";
 /// Notes all texts of a stanza that has several of a kind, in the order in which they came.
 const TEXTS: &str = "texts";
 
@@ -137,6 +139,12 @@ pub(super) fn features(bytes: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     retain(&mut element, |child| !child.has_ns(ns::STREAM_LIMITS) && !child.has_ns(ns::SASL2));
+    let named: Vec<_> =
+        element.children().filter(|child| child.has_ns(ns::SASL_CB)).flat_map(Element::children).collect();
+    if !named.is_empty() {
+        let note = Element::builder(BINDINGS, NOTES.as_str()).append_all(named.into_iter().cloned()).build();
+        element.append_child(note);
+    }
     for child in element.children_mut().filter(|child| child.has_ns(ns::SASL_CB)) {
         retain(child, |binding| {
             let mut alone = Element::bare("sasl-channel-binding", ns::SASL_CB);

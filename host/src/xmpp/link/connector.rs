@@ -110,7 +110,7 @@ async fn run(
     reports: mpsc::Sender<Report>,
 ) {
     let mut pace = Pace::default();
-    let attempts = Attempts::default();
+    let attempts = Attempts::knowing(wish.pins.clone());
     // Whether the last connection is one that a server had pointed to.
     let mut followed = false;
     let mut is_first = true;

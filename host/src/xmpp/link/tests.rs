@@ -586,6 +586,7 @@ async fn closing_ends_also_while_connecting_and_with_a_silent_server() {
 }
 
 mod answers;
+mod bound;
 mod hostile;
 mod passing;
 mod patience;

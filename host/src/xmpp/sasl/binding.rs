@@ -15,7 +15,7 @@ pub(in crate::xmpp) struct Channel {
 /// What a log-in is bound to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::xmpp) enum Binding {
-    /// Nothing, though both ends could.
+    /// Nothing: one end cannot, or its owner does not want it.
     None,
     /// Nothing, since the server does not offer it (RFC 5802, section 6).
     Unsupported,
@@ -26,6 +26,11 @@ pub(in crate::xmpp) enum Binding {
 }
 
 impl Binding {
+    /// Whether it is bound to anything.
+    pub(in crate::xmpp) fn is_bound(&self) -> bool {
+        matches!(self, Self::Exporter(_) | Self::EndPoint(_))
+    }
+
     /// How SCRAM says it.
     pub(super) fn header(&self) -> &'static str {
         match self {

@@ -19,22 +19,23 @@ use xmpp_parsers::sasl::{DefinedCondition, Failure, Nonza, Response};
 use zeroize::Zeroizing;
 
 use super::scram::Scram;
-use super::{Binding, Mechanism};
+use super::{Advertised, Choice, Mechanism};
 use crate::xmpp::connect::{ConnectError, io_failure, printable, said, stream_failure};
 use crate::xmpp::password::Password;
 
 /// Logs in as the user of `jid`, and gives the stream, which has to begin anew. Without a password where the mechanism wants
-/// none.
+/// none. `advertised` is what the server is to have offered, if that is compared.
 pub(in crate::xmpp) async fn authenticate<Io: AsyncBufRead + AsyncWrite + Unpin>(
     mut stream: XmppStream<Io>,
-    mechanism: Mechanism,
-    binding: Binding,
+    choice: &Choice,
+    advertised: Option<Advertised>,
     jid: &Jid,
     password: Option<&Password>,
 ) -> Result<InitiatingStream<Io>, ConnectError> {
-    let name = mechanism.name(&binding);
+    let mechanism = choice.mechanism;
+    let name = mechanism.name(&choice.binding);
     let unproven = |cause| ConnectError::ServerUnproven { domain: jid.domain().as_str().to_owned(), cause };
-    let (first, mut scram) = begin(mechanism, binding, jid, password)?;
+    let (first, mut scram) = begin(choice, advertised, jid, password)?;
     stream.send(&auth(name, &first)).await.map_err(|error| io_failure(&error))?;
     // Who shows no password has nothing to be proved: TLS alone says who the server is.
     let mut proven = scram.is_none();
@@ -74,16 +75,18 @@ pub(in crate::xmpp) async fn authenticate<Io: AsyncBufRead + AsyncWrite + Unpin>
 
 /// The first message, and what answers a challenge.
 fn begin(
-    mechanism: Mechanism,
-    binding: Binding,
+    choice: &Choice,
+    advertised: Option<Advertised>,
     jid: &Jid,
     password: Option<&Password>,
 ) -> Result<(Vec<u8>, Option<Scram>), ConnectError> {
     let user = || jid.node().ok_or_else(|| ConnectError::NoUser { jid: jid.clone() });
     let password = || password.ok_or_else(|| unexpected("there is no password".to_owned()));
-    Ok(match mechanism {
+    Ok(match choice.mechanism {
         Mechanism::Scram(hash) => {
-            let scram = Scram::new(hash, user()?.as_str(), &prepared(password()?), binding);
+            let compared = advertised.map(|advertised| (jid.domain().to_string(), advertised));
+            let scram =
+                Scram::new(hash, user()?.as_str(), &prepared(password()?), choice.binding.clone()).comparing(compared);
             (scram.first(), Some(scram))
         }
         Mechanism::Plain => (format!("\0{}\0{}", user()?, password()?.expose()).into_bytes(), None),

@@ -10,6 +10,7 @@ use ring::{digest, hmac, pbkdf2};
 use zeroize::Zeroizing;
 
 use super::binding::Binding;
+use super::downgrade::Advertised;
 use crate::xmpp::connect::{ConnectError, printable};
 
 /// How often the password may have to be hashed. Below, whoever pretends to be the server could guess it from our answer
@@ -25,7 +26,7 @@ pub(in crate::xmpp) enum Hash {
 }
 
 impl Hash {
-    fn digest(self) -> &'static digest::Algorithm {
+    pub(super) fn digest(self) -> &'static digest::Algorithm {
         match self {
             Self::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
             Self::Sha256 => &digest::SHA256,
@@ -58,6 +59,8 @@ pub(super) struct Scram {
     nonce: String,
     /// The first message without what comes before the user.
     first: String,
+    /// The domain, and the offer that arrived from its server; none = the offer is not compared.
+    compared: Option<(String, Advertised)>,
     /// The key and the words that the server signs; none before it asked.
     signs: Option<(hmac::Key, String)>,
 }
@@ -71,7 +74,12 @@ impl Scram {
     fn with_nonce(hash: Hash, user: &str, password: &str, binding: Binding, nonce: String) -> Self {
         let user = user.replace('=', "=3D").replace(',', "=2C");
         let first = format!("n={user},r={nonce}");
-        Self { hash, binding, password: Zeroizing::new(password.to_owned()), nonce, first, signs: None }
+        Self { hash, binding, password: Zeroizing::new(password.to_owned()), nonce, first, compared: None, signs: None }
+    }
+
+    /// The same, which compares what this server says that it offered with what arrived (XEP-0474).
+    pub(super) fn comparing(self, compared: Option<(String, Advertised)>) -> Self {
+        Self { compared, ..self }
     }
 
     /// The first message.
@@ -86,7 +94,12 @@ impl Scram {
 
     /// The answer to the server's challenge. Takes as long as the hashing does.
     pub(super) fn answer(&mut self, challenge: &[u8]) -> Result<Vec<u8>, ConnectError> {
-        let Challenge { text, nonce, salt, rounds } = Challenge::read(challenge, &self.nonce)?;
+        let Challenge { text, nonce, salt, rounds, offered } = Challenge::read(challenge, &self.nonce)?;
+        if let (Some((domain, advertised)), Some(offered)) = (&self.compared, offered)
+            && !advertised.has_hash(self.hash, offered)
+        {
+            return Err(ConnectError::Downgraded { domain: domain.clone() });
+        }
         let mut salted = Zeroizing::new(vec![0; self.hash.digest().output_len()]);
         pbkdf2::derive(self.hash.pbkdf2(), rounds, &salt, self.password.as_bytes(), &mut salted);
         let key = |name: &[u8]| hmac::sign(&hmac::Key::new(self.hash.hmac(), &salted), name);
@@ -117,6 +130,8 @@ struct Challenge<'a> {
     nonce: &'a str,
     salt: Vec<u8>,
     rounds: NonZeroU32,
+    /// The hash of what it offered (XEP-0474), if it says it.
+    offered: Option<&'a str>,
 }
 
 impl<'a> Challenge<'a> {
@@ -129,15 +144,22 @@ impl<'a> Challenge<'a> {
         let (Some(nonce), Some(salt), Some(rounds)) = (nonce, salt, rounds) else {
             return Err(bad("it is not a nonce, a salt and a number of rounds"));
         };
-        if parts.any(|part| ["r=", "s=", "i=", "m="].iter().any(|name| part.starts_with(name))) {
-            return Err(bad("it says something twice"));
+        let mut offered = None;
+        for part in parts {
+            let is_twice = match part.strip_prefix("h=") {
+                Some(hash) => offered.replace(hash).is_some(),
+                None => ["r=", "s=", "i=", "m="].iter().any(|name| part.starts_with(name)),
+            };
+            if is_twice {
+                return Err(bad("it says something twice"));
+            }
         }
         if nonce.len() <= own.len() || !nonce.starts_with(own) {
             return Err(bad("its nonce is not made of ours"));
         }
         let salt = BASE64.decode(salt).ok().filter(|salt| !salt.is_empty()).ok_or_else(|| bad("it has no salt"))?;
         match rounds.parse::<u32>().ok().filter(|rounds| ROUNDS.contains(rounds)).and_then(NonZeroU32::new) {
-            Some(rounds) => Ok(Self { text, nonce, salt, rounds }),
+            Some(rounds) => Ok(Self { text, nonce, salt, rounds, offered }),
             None => Err(bad(&format!(
                 "it wants {} rounds of hashing, and between {} and {} are acceptable",
                 printable(rounds),
@@ -150,6 +172,8 @@ impl<'a> Challenge<'a> {
 
 #[cfg(test)]
 mod tests {
+    use xmpp_parsers::stream_features::StreamFeatures;
+
     use super::*;
 
     fn scram(hash: Hash, nonce: &str) -> Scram {
@@ -209,6 +233,27 @@ mod tests {
         assert!(answer(&mut scram, "r=abcd,s=QQ==,i=4096").starts_with(&format!("c={bound},r=abcd,p=")));
     }
 
+    /// XEP-0474.
+    #[test]
+    fn what_a_server_says_that_it_offered_is_compared_where_it_says_so() {
+        let mechanisms = ["SCRAM-SHA-256".to_owned()].into();
+        let features = StreamFeatures { sasl_mechanisms: mechanisms, ..StreamFeatures::default() };
+        let hash = BASE64.encode(digest::digest(&digest::SHA256, b"SCRAM-SHA-256"));
+        let other = BASE64.encode(digest::digest(&digest::SHA256, b"SCRAM-SHA-256\x1eSCRAM-SHA-256-PLUS"));
+        let answer = |compares: bool, more: &str| {
+            let compared = compares.then(|| ("house".to_owned(), Advertised::of(&features)));
+            let challenge = format!("r=abcd,s=QQ==,i=4096{more}");
+            scram(Hash::Sha256, "abc").comparing(compared).answer(challenge.as_bytes()).map(drop)
+        };
+        let changed = Err(ConnectError::Downgraded { domain: "house".to_owned() });
+        assert_eq!(answer(true, &format!(",h={hash}")), Ok(()));
+        assert_eq!(answer(true, &format!(",x=later,h={hash}")), Ok(()));
+        assert_eq!(answer(true, ""), Ok(()), "most servers do not say it");
+        assert_eq!(answer(true, &format!(",h={other}")), changed);
+        assert_eq!(answer(true, ",h="), changed);
+        assert_eq!(answer(false, &format!(",h={other}")), Ok(()), "the owner wants it so");
+    }
+
     #[test]
     fn a_challenge_is_checked_before_anything_is_computed() {
         let check = |challenge: &str| scram(Hash::Sha256, "abc").answer(challenge.as_bytes()).map(drop);
@@ -230,6 +275,7 @@ mod tests {
             "r=abcd,s=QQ==,i=-1",
             "r=abcd,s=QQ==,i=4096,i=4000000000",
             "r=abcd,s=QQ==,i=4096,r=other",
+            "r=abcd,s=QQ==,i=4096,h=QQ==,h=QQ==",
         ] {
             let error = check(bad).unwrap_err();
             assert!(matches!(error, ConnectError::BadChallenge { .. }) && error.is_final(), "{bad}: {error}");

@@ -253,7 +253,12 @@ fn features_of_another_day_hide_none_of_those_that_are_known() {
     }
     let types = "<channel-binding type='tls-of-tomorrow'/><channel-binding type='tls-exporter'/><channel-binding/>";
     let bindings = given(&format!("<sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'>{types}</sasl-channel-binding>"));
-    assert_eq!(bindings.unwrap().sasl_cb.unwrap().types, [xmpp_parsers::sasl_cb::Type::TlsExporter]);
+    let bindings = bindings.unwrap();
+    assert_eq!(bindings.sasl_cb.unwrap().types, [xmpp_parsers::sasl_cb::Type::TlsExporter]);
+    // The hash of them counts all (XEP-0474).
+    let noted: Vec<_> = bindings.others[0].children().map(|one| one.attr("type")).collect();
+    assert!(bindings.others[0].is(BINDINGS, NOTES.as_str()), "{:?}", bindings.others);
+    assert_eq!(noted, [Some("tls-of-tomorrow"), Some("tls-exporter"), None]);
     // What is left out is no more than that.
     let other = "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='v'/>";
     assert_eq!(given(other).unwrap().others.len(), 1);

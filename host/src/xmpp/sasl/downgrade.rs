@@ -1,0 +1,95 @@
+//! The list of mechanisms and channel bindings that arrived, compared with the one that the server says it sent (XEP-0474).
+//!
+//! The server's word for it is part of what SCRAM signs, so that nobody can change both without the password.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use minidom::Element;
+use ring::digest;
+use xmpp_parsers::stream_features::StreamFeatures;
+
+use super::scram::Hash;
+use crate::xmpp::intake::{BINDINGS, NOTES};
+
+/// Between two names of a list.
+const RECORD: &str = "\u{1e}";
+/// Before the list of channel bindings.
+const UNIT: &str = "\u{1f}";
+
+/// A server's offer, spelled for the hash of XEP-0474, section 6.1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::xmpp) struct Advertised(String);
+
+impl Advertised {
+    /// Reads the offer from stream features.
+    pub(in crate::xmpp) fn of(features: &StreamFeatures) -> Self {
+        let mechanisms = features.sasl_mechanisms.iter().map(String::as_str).collect();
+        // The library knows no types but those of its day; the intake has noted all of them.
+        let noted = features.others.iter().find(|other| other.is(BINDINGS, NOTES.as_str())).cloned();
+        let bindings = noted.or_else(|| features.sasl_cb.clone().map(Element::from));
+        let mut advertised = joined(mechanisms);
+        if let Some(bindings) = bindings {
+            advertised += UNIT;
+            advertised += &joined(bindings.children().filter_map(|binding| binding.attr("type")).collect());
+        }
+        Self(advertised)
+    }
+
+    /// Whether this is the hash of it that a server says.
+    pub(super) fn has_hash(&self, hash: Hash, said: &str) -> bool {
+        let own = digest::digest(hash.digest(), self.0.as_bytes());
+        BASE64.decode(said).is_ok_and(|said| said == own.as_ref())
+    }
+}
+
+/// The names in the order of their bytes.
+fn joined(mut names: Vec<&str>) -> String {
+    names.sort_unstable();
+    names.join(RECORD)
+}
+
+#[cfg(test)]
+mod tests {
+    use xmpp_parsers::sasl_cb::{SaslChannelBinding, Type};
+
+    use super::*;
+
+    fn features(mechanisms: &[&str], bindings: Option<&[Type]>) -> StreamFeatures {
+        StreamFeatures {
+            sasl_mechanisms: mechanisms.iter().map(|name| (*name).to_owned()).collect(),
+            sasl_cb: bindings.map(|types| SaslChannelBinding { types: types.to_vec() }),
+            ..StreamFeatures::default()
+        }
+    }
+
+    /// The example of section 6.3.
+    #[test]
+    fn the_hash_is_the_one_of_the_specification() {
+        let mechanisms = ["SCRAM-SHA-1-PLUS", "SCRAM-SHA-1"];
+        let offered = features(&mechanisms, Some(&[Type::TlsServerEndPoint, Type::TlsExporter]));
+        let said = "G6k/rBLDqgOhRRaCuuatSDFkJ08=";
+        assert!(Advertised::of(&offered).has_hash(Hash::Sha1, said));
+        assert!(!Advertised::of(&offered).has_hash(Hash::Sha256, said));
+        assert!(!Advertised::of(&offered).has_hash(Hash::Sha1, "?"));
+        for changed in [
+            features(&mechanisms[1..], Some(&[Type::TlsServerEndPoint, Type::TlsExporter])),
+            features(&mechanisms, Some(&[Type::TlsServerEndPoint])),
+            features(&mechanisms, None),
+        ] {
+            assert!(!Advertised::of(&changed).has_hash(Hash::Sha1, said), "{changed:?}");
+        }
+    }
+
+    #[test]
+    fn types_of_another_day_count_as_they_came() {
+        let mut offered = features(&["SCRAM-SHA-256"], Some(&[Type::TlsExporter]));
+        let known = Advertised::of(&offered);
+        let mut note = Element::bare(BINDINGS, NOTES.as_str());
+        for kind in ["tls-of-tomorrow", "tls-exporter"] {
+            let binding: Element = format!("<channel-binding xmlns='urn:x' type='{kind}'/>").parse().unwrap();
+            note.append_child(binding);
+        }
+        offered.others.push(note);
+        assert_eq!(Advertised::of(&offered).0, format!("{}\u{1e}tls-of-tomorrow", known.0));
+    }
+}
