@@ -105,7 +105,7 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
     // The call and whom it was about, or the author's line.
     for (failed, place) in [
         ("a handler of command fails failed: told to", "(at src/lib.rs:"),
-        ("a handler of message failed: invalid jid: ", "(chats.send \"@\")"),
+        ("a handler of message failed: invalid jid: ", "(chats.send \"@\" at src/lib.rs:"),
         ("a handler of message failed: invalid digit found in string", "(at src/lib.rs:"),
     ] {
         let is_told = |line: &crate::trace::Line| {
