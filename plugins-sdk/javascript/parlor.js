@@ -714,13 +714,19 @@ function restOf({ name, message }) {
   return "";
 }
 
-const NETWORK = /\b(fetch|XMLHttpRequest|WebSocket|EventSource)\b.* is not defined/;
+// What browsers and Node.js have beside the language, and what there is in its place.
+const ELSEWHERE = [
+  [/\b(fetch|XMLHttpRequest|WebSocket|EventSource)\b/, "a plugin reaches no network, and what comes from elsewhere comes by XMPP"],
+  [/\b(require|module|exports)\b/, "modules are imported: import { name } from \"./file.js\", and what npm has is bundled with the plugin"],
+  [/\b(process|Deno|Bun|__dirname|__filename)\b/, "this is no Node.js: there are settings in the place of its environment, and storage in that of files"],
+  [/\bBuffer\b/, "this is no Node.js: bytes are a Uint8Array"],
+];
 
 // The language says only that there is no such name.
 function advised(error) {
-  if (error instanceof ReferenceError && NETWORK.test(error.message)) {
-    error.message += ": a plugin reaches no network, and what comes from elsewhere comes by XMPP; .parlor/docs/cannot.md says how";
-  }
+  const missing = error instanceof ReferenceError && / is not defined$/.test(error.message);
+  const found = missing && ELSEWHERE.find(([names]) => names.test(error.message));
+  if (found) error.message += `: ${found[1]}; .parlor/docs/cannot.md says more`;
   return error;
 }
 
