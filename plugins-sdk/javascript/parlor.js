@@ -732,7 +732,9 @@ function advised(error) {
 
 const dated = (message) => ({ ...message, at: new Date(message.at) });
 
+// Gives whether all went well.
 async function dispatch(event) {
+  let isDone = true;
   const carried = value(event.payload);
   const shownEvent = { name: event.name, at: new Date(event.at) };
   const handled = event.subscriptions.map(async (number) => {
@@ -743,10 +745,12 @@ async function dispatch(event) {
       await handler(carried, shownEvent, event.payload.tag === "message");
     } catch (error) {
       log.error(`a handler of ${event.name}${event.payload.tag === "command" ? ` ${carried.name}` : ""} failed:`, advised(error));
+      isDone = false;
     }
   });
   // One that waits holds up none of the others.
   await Promise.all(handled);
+  return isDone;
 }
 
 const starts = [];
@@ -1320,7 +1324,10 @@ export const guest = {
     }
   },
   async handleEvent(event) {
-    await run(() => dispatch(event));
+    let isDone;
+    await run(async () => void (isDone = await dispatch(event)));
+    // The log has said why.
+    if (!isDone) throw undefined;
   },
   async stop() {
     await run(async () => {

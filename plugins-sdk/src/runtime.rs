@@ -86,15 +86,20 @@ pub async fn initialize(start: impl Future<Output = Result<()>>) -> Result<(), S
     })
 }
 
+/// Has an event handled. An error: some handler failed, and the log says how.
 #[doc(hidden)]
-pub async fn dispatch(event: Event) {
+pub async fn dispatch(event: Event) -> Result<(), ()> {
     let name = named(&event);
+    let mut outcome = Ok(());
     let mut work: Vec<Work> = event.subscriptions.iter().filter_map(|id| begin(*id, &event)).collect();
     drop(event);
     // Several subscriptions to one event overlap like several events do.
     of_one_handler(poll_fn(|context| {
         work.retain_mut(|work| match work.as_mut().poll(context) {
             Poll::Ready(result) => {
+                if result.is_err() {
+                    outcome = Err(());
+                }
                 report(format_args!("a handler of {name}"), result);
                 false
             }
@@ -103,6 +108,7 @@ pub async fn dispatch(event: Event) {
         if work.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }))
     .await;
+    outcome
 }
 
 #[doc(hidden)]

@@ -87,6 +87,7 @@ fn plugin_view(status: &PluginStatus) -> Plugin {
         source: harmless(&status.source.to_string(), LONGEST),
         usage: status.usage.as_ref().map(usage_view),
         restarts: status.restarts,
+        commands: status.commands.clone(),
         limits: status.usage.iter().flat_map(|usage| &usage.limits).map(limit_view).collect(),
         denied: status.denied.iter().map(denied_view).collect(),
     }
