@@ -1623,7 +1623,8 @@ static const parlor_invite *shown_invite(const parlor_plugin_types_invite_t *all
   return shown;
 }
 
-static void handle(uint64_t number, const parlor_event *event) {
+/* False: the handler failed, and the log says how. */
+static bool handle(uint64_t number, const parlor_event *event) {
   for (listener *at = listeners; at; at = at->next) {
     if (at->number != number || (at->command && (!event->command || !is_same(at->command, strlen(at->command), event->command->name)))) continue;
     parlor_handler *handler = at->handler;
@@ -1635,11 +1636,13 @@ static void handle(uint64_t number, const parlor_event *event) {
       const char *what = event->command ? parlor_format("%s %s", event->name, event->command->name) : event->name;
       parlor_log(PARLOR_ERROR, "a handler of %s failed: %s", what, failure.text ? logged() : parlor_format("error %d", error));
     }
-    return;
+    return !error;
   }
+  /* It ended while the event was on its way. */
+  return true;
 }
 
-void exports_parlor_plugin_guest_handle_event(exports_parlor_plugin_guest_event_t *all) {
+bool exports_parlor_plugin_guest_handle_event(exports_parlor_plugin_guest_event_t *all) {
   parlor_event event = {.name = some(all->name), .at = some(all->at), .text = text_of(&all->payload), .json = json_of(&all->payload), .all = &all->payload};
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_MESSAGE) event.message = message_of(&all->payload.val.message);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_OCCUPANT) event.occupant = shown_occupant(&all->payload.val.occupant);
@@ -1650,6 +1653,8 @@ void exports_parlor_plugin_guest_handle_event(exports_parlor_plugin_guest_event_
     event.message = message_of(&all->payload.val.command.message);
     event.command = command_of(&all->payload.val.command);
   }
-  for (size_t i = 0; i < all->subscriptions.len; i++) handle(all->subscriptions.ptr[i], &event);
+  bool done = true;
+  for (size_t i = 0; i < all->subscriptions.len; i++) done &= handle(all->subscriptions.ptr[i], &event);
   forget_all();
+  return done;
 }

@@ -8,6 +8,7 @@ import (
 	"path"
 	"runtime"
 	"strings"
+	"syscall"
 
 	"parlor/contract/types"
 	"parlor/contract/wit"
@@ -137,7 +138,22 @@ func logged(err error) string {
 	if errors.As(err, &failed) && failed.Where() != "" {
 		return fmt.Sprintf("%v (%s)", err, failed.Where())
 	}
-	return err.Error()
+	return err.Error() + advice(err)
+}
+
+// Says what there is in the place of files and of a network, of which the system's own texts say only that they do not work.
+func advice(err error) string {
+	if errors.Is(err, syscall.EBADF) {
+		return ": a plugin has no files: keep values in storage, and bring files along by go:embed; .parlor/docs/cannot.md says more"
+	}
+	for ; err != nil; err = errors.Unwrap(err) {
+		// By its name, since a plugin without a network needs no package net.
+		switch fmt.Sprintf("%T", err) {
+		case "*net.OpError", "*net.DNSError":
+			return ": a plugin reaches no network, and what comes from elsewhere comes by XMPP; .parlor/docs/cannot.md says how"
+		}
+	}
+	return ""
 }
 
 // Unwrap gives what went wrong.

@@ -96,13 +96,15 @@ func initialize() wit.Result[wit.Unit, string] {
 	return wit.Ok[wit.Unit, string](wit.Unit{})
 }
 
-func handleEvent(raw listen.Event) {
+// What failed is in the log; the host tells the person whose command it was.
+func handleEvent(raw listen.Event) wit.Result[wit.Unit, wit.Unit] {
 	defer letOthersRun()
 	event, err := newEvent(raw)
 	if err != nil {
 		slog.Error("an event that this SDK does not know", "event", raw.Name, "error", err)
-		return
+		return wit.Err[wit.Unit](wit.Unit{})
 	}
+	outcome := wit.Ok[wit.Unit, wit.Unit](wit.Unit{})
 	for _, number := range raw.Subscriptions {
 		// It may have ended meanwhile.
 		listener, ok := listeners[number]
@@ -114,8 +116,10 @@ func handleEvent(raw listen.Event) {
 		}
 		if err := guard(func() error { return listener.handle(context.Background(), event) }); err != nil {
 			slog.Error(fmt.Sprintf("a handler of %s failed: %s", event.what(), logged(err)))
+			outcome = wit.Err[wit.Unit](wit.Unit{})
 		}
 	}
+	return outcome
 }
 
 func stop() {

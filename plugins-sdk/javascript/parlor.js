@@ -714,19 +714,27 @@ function restOf({ name, message }) {
   return "";
 }
 
-const NETWORK = /\b(fetch|XMLHttpRequest|WebSocket|EventSource)\b.* is not defined/;
+// What browsers and Node.js have beside the language, and what there is in its place.
+const ELSEWHERE = [
+  [/\b(fetch|XMLHttpRequest|WebSocket|EventSource)\b/, "a plugin reaches no network, and what comes from elsewhere comes by XMPP"],
+  [/\b(require|module|exports)\b/, "modules are imported: import { name } from \"./file.js\", and what npm has is bundled with the plugin"],
+  [/\b(process|Deno|Bun|__dirname|__filename)\b/, "this is no Node.js: there are settings in the place of its environment, and storage in that of files"],
+  [/\bBuffer\b/, "this is no Node.js: bytes are a Uint8Array"],
+];
 
 // The language says only that there is no such name.
 function advised(error) {
-  if (error instanceof ReferenceError && NETWORK.test(error.message)) {
-    error.message += ": a plugin reaches no network, and what comes from elsewhere comes by XMPP; .parlor/docs/cannot.md says how";
-  }
+  const missing = error instanceof ReferenceError && / is not defined$/.test(error.message);
+  const found = missing && ELSEWHERE.find(([names]) => names.test(error.message));
+  if (found) error.message += `: ${found[1]}; .parlor/docs/cannot.md says more`;
   return error;
 }
 
 const dated = (message) => ({ ...message, at: new Date(message.at) });
 
+// Gives whether all went well.
 async function dispatch(event) {
+  let isDone = true;
   const carried = value(event.payload);
   const shownEvent = { name: event.name, at: new Date(event.at) };
   const handled = event.subscriptions.map(async (number) => {
@@ -737,10 +745,12 @@ async function dispatch(event) {
       await handler(carried, shownEvent, event.payload.tag === "message");
     } catch (error) {
       log.error(`a handler of ${event.name}${event.payload.tag === "command" ? ` ${carried.name}` : ""} failed:`, advised(error));
+      isDone = false;
     }
   });
   // One that waits holds up none of the others.
   await Promise.all(handled);
+  return isDone;
 }
 
 const starts = [];
@@ -1314,7 +1324,10 @@ export const guest = {
     }
   },
   async handleEvent(event) {
-    await run(() => dispatch(event));
+    let isDone;
+    await run(async () => void (isDone = await dispatch(event)));
+    // The log has said why.
+    if (!isDone) throw undefined;
   },
   async stop() {
     await run(async () => {

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::bindings::parlor::plugin::api;
 use crate::error::Result;
-use crate::failure::of_call;
+use crate::failure::{located, of_call};
 use crate::stanza::{Parsed, parse};
 use crate::turns::in_turn;
 use crate::types::Payload;
@@ -33,13 +33,16 @@ use crate::types::Payload;
 /// emit("ready", ()).await?;
 /// # Ok(()) }
 /// ```
-pub async fn emit(name: impl AsRef<str>, payload: impl Serialize) -> Result<()> {
-    let payload = match serde_json::to_value(payload)? {
-        Value::Null => None,
-        value => Some(value.to_string()),
-    };
-    let name = name.as_ref();
-    in_turn(|| api::emit(name.to_owned(), payload.clone())).await.map_err(of_call("api.emit", name))
+#[track_caller]
+pub fn emit(name: impl AsRef<str>, payload: impl Serialize) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let payload = match serde_json::to_value(payload)? {
+            Value::Null => None,
+            value => Some(value.to_string()),
+        };
+        let name = name.as_ref();
+        in_turn(|| api::emit(name.to_owned(), payload.clone())).await.map_err(of_call("api.emit", name))
+    })
 }
 
 /// Waits until the promise `name` is resolved, and gives its payload; at once if it already is.
@@ -51,14 +54,20 @@ pub async fn emit(name: impl AsRef<str>, payload: impl Serialize) -> Result<()> 
 /// let friends = contacts::get_all()?;
 /// # Ok(()) }
 /// ```
-pub async fn wait_until(promise: impl AsRef<str>) -> Result<Payload> {
-    api::wait_until(promise.as_ref().to_owned()).await.map_err(of_call("api.wait-until", &promise))
+#[track_caller]
+pub fn wait_until(promise: impl AsRef<str>) -> impl Future<Output = Result<Payload>> {
+    located(
+        async move { api::wait_until(promise.as_ref().to_owned()).await.map_err(of_call("api.wait-until", &promise)) },
+    )
 }
 
 /// Sends one message, presence or IQ, best made with [`stanza`](crate::stanza). Needs `stanza.send`.
-pub async fn send(stanza: impl fmt::Display) -> Result<()> {
-    let stanza = stanza.to_string();
-    in_turn(|| api::send(stanza.clone())).await.map_err(of_call("api.send", ""))
+#[track_caller]
+pub fn send(stanza: impl fmt::Display) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let stanza = stanza.to_string();
+        in_turn(|| api::send(stanza.clone())).await.map_err(of_call("api.send", ""))
+    })
 }
 
 /// Sends one IQ of the type get or set, and reads the answer. Needs `stanza.send` for `iq`.
@@ -73,11 +82,13 @@ pub async fn send(stanza: impl fmt::Display) -> Result<()> {
 /// }
 /// # Ok(()) }
 /// ```
-pub async fn ask(iq: impl fmt::Display) -> Result<Parsed> {
-    parse(&send_iq(iq).await?)
+#[track_caller]
+pub fn ask(iq: impl fmt::Display) -> impl Future<Output = Result<Parsed>> {
+    located(async move { parse(&send_iq(iq).await?) })
 }
 
 /// The same, with the answer as XML.
-pub async fn send_iq(iq: impl fmt::Display) -> Result<String> {
-    api::send_iq(iq.to_string()).await.map_err(of_call("api.send-iq", ""))
+#[track_caller]
+pub fn send_iq(iq: impl fmt::Display) -> impl Future<Output = Result<String>> {
+    located(async move { api::send_iq(iq.to_string()).await.map_err(of_call("api.send-iq", "")) })
 }

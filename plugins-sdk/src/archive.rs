@@ -37,7 +37,7 @@ use jiff::Timestamp;
 use crate::bindings::parlor::plugin::archive;
 use crate::bindings::parlor::plugin::types as wit;
 use crate::error::Result;
-use crate::failure::of_call;
+use crate::failure::{located, of_call};
 
 pub use archive::{ArchivedMessage, Options, Page};
 
@@ -45,14 +45,18 @@ pub use archive::{ArchivedMessage, Options, Page};
 const BATCH: usize = 50;
 
 /// Asks for messages, oldest first: one page with [`Options::max`], else every match, up to a limit of the host.
-pub async fn query(options: Options) -> Result<Page> {
-    archive::query(options).await.map_err(of_call("archive.query", ""))
+#[track_caller]
+pub fn query(options: Options) -> impl Future<Output = Result<Page>> {
+    located(async move { archive::query(options).await.map_err(of_call("archive.query", "")) })
 }
 
 /// Asks for all messages, oldest first, as a stream. [`Options::max`] bounds how many come in all.
-pub async fn query_all(options: Options) -> Result<Messages> {
-    let (stream, end) = archive::query_all(options).await.map_err(of_call("archive.query-all", ""))?;
-    Ok(Messages { stream: Some(stream), end: Some(end), ready: Vec::new().into_iter() })
+#[track_caller]
+pub fn query_all(options: Options) -> impl Future<Output = Result<Messages>> {
+    located(async move {
+        let (stream, end) = archive::query_all(options).await.map_err(of_call("archive.query-all", ""))?;
+        Ok(Messages { stream: Some(stream), end: Some(end), ready: Vec::new().into_iter() })
+    })
 }
 
 /// Messages as they come. Dropping it ends the query.
@@ -69,23 +73,27 @@ impl Messages {
     /// The next message; none: that was all. An error ends it, and comes after every message that came before it.
     ///
     /// Let it come to its end: messages that are on their way when the future is dropped are lost.
-    pub async fn next(&mut self) -> Result<Option<ArchivedMessage>> {
-        loop {
-            if let Some(message) = self.ready.next() {
-                return Ok(Some(message));
-            }
-            let Some(stream) = &mut self.stream else {
-                return match self.end.take() {
-                    Some(end) => end.await.map(|()| None).map_err(of_call("archive.query-all", "")),
-                    None => Ok(None),
+    #[track_caller]
+    #[expect(clippy::should_implement_trait, reason = "it waits, as `next` of a stream does")]
+    pub fn next(&mut self) -> impl Future<Output = Result<Option<ArchivedMessage>>> {
+        located(async move {
+            loop {
+                if let Some(message) = self.ready.next() {
+                    return Ok(Some(message));
+                }
+                let Some(stream) = &mut self.stream else {
+                    return match self.end.take() {
+                        Some(end) => end.await.map(|()| None).map_err(of_call("archive.query-all", "")),
+                        None => Ok(None),
+                    };
                 };
-            };
-            let (result, batch) = stream.read(Vec::with_capacity(BATCH)).await;
-            self.ready = batch.into_iter();
-            if result == wit_bindgen::StreamResult::Dropped {
-                self.stream = None;
+                let (result, batch) = stream.read(Vec::with_capacity(BATCH)).await;
+                self.ready = batch.into_iter();
+                if result == wit_bindgen::StreamResult::Dropped {
+                    self.stream = None;
+                }
             }
-        }
+        })
     }
 }
 

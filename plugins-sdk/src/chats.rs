@@ -26,95 +26,121 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::parlor::plugin::chats;
 use crate::error::{Error, Result};
-use crate::failure::of_call;
+use crate::failure::{located, of_call, placed};
 use crate::turns::in_turn;
 use crate::types::{Message, Outgoing, each, owned};
 
 pub use crate::types::Chat;
 
 /// The open chat with this address. Never opens one.
+#[track_caller]
 pub fn get(jid: impl AsRef<str>) -> Result<Option<Chat>> {
     chats::get(jid.as_ref()).map_err(of_call("chats.get", &jid))
 }
 
 /// Several, in the same order.
+#[track_caller]
 pub fn get_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Option<Chat>>> {
     chats::get_many(&owned(jids)).map_err(of_call("chats.get-many", ""))
 }
 
 /// All that are open, ordered by JID.
+#[track_caller]
 pub fn get_all() -> Result<Vec<Chat>> {
     chats::get_all().map_err(of_call("chats.get-all", ""))
 }
 
 /// Opens a chat; one that is open is simply given.
-pub async fn open(jid: impl AsRef<str>) -> Result<Chat> {
-    chats::open(jid.as_ref().to_owned()).await.map_err(of_call("chats.open", &jid))
+#[track_caller]
+pub fn open(jid: impl AsRef<str>) -> impl Future<Output = Result<Chat>> {
+    located(async move { chats::open(jid.as_ref().to_owned()).await.map_err(of_call("chats.open", &jid)) })
 }
 
 /// Several, each with its own result, in the same order.
-pub async fn open_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Result<Chat>>> {
-    chats::open_many(owned(jids)).await.map(each).map_err(of_call("chats.open-many", ""))
+#[track_caller]
+pub fn open_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> impl Future<Output = Result<Vec<Result<Chat>>>> {
+    located(async move { chats::open_many(owned(jids)).await.map(each).map_err(of_call("chats.open-many", "")) })
 }
 
 /// Closes a chat.
-pub async fn close(jid: impl AsRef<str>) -> Result<()> {
-    chats::close(jid.as_ref().to_owned()).await.map_err(of_call("chats.close", &jid))
+#[track_caller]
+pub fn close(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+    located(async move { chats::close(jid.as_ref().to_owned()).await.map_err(of_call("chats.close", &jid)) })
 }
 
 /// Several, each with its own result, in the same order.
-pub async fn close_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Result<()>>> {
-    chats::close_many(owned(jids)).await.map(each).map_err(of_call("chats.close-many", ""))
+#[track_caller]
+pub fn close_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> impl Future<Output = Result<Vec<Result<()>>>> {
+    located(async move { chats::close_many(owned(jids)).await.map(each).map_err(of_call("chats.close-many", "")) })
 }
 
 /// Shows a chat, no longer small, and has what a person types go there.
-pub async fn focus(jid: impl AsRef<str>) -> Result<()> {
-    chats::focus(jid.as_ref().to_owned()).await.map_err(of_call("chats.focus", &jid))
+#[track_caller]
+pub fn focus(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+    located(async move { chats::focus(jid.as_ref().to_owned()).await.map_err(of_call("chats.focus", &jid)) })
 }
 
 /// Shows a chat, no longer small.
-pub async fn show(jid: impl AsRef<str>) -> Result<()> {
-    chats::show(jid.as_ref().to_owned()).await.map_err(of_call("chats.show", &jid))
+#[track_caller]
+pub fn show(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+    located(async move { chats::show(jid.as_ref().to_owned()).await.map_err(of_call("chats.show", &jid)) })
 }
 
 /// Makes a chat large again.
-pub async fn maximize(jid: impl AsRef<str>) -> Result<()> {
-    chats::maximize(jid.as_ref().to_owned()).await.map_err(of_call("chats.maximize", &jid))
+#[track_caller]
+pub fn maximize(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+    located(async move { chats::maximize(jid.as_ref().to_owned()).await.map_err(of_call("chats.maximize", &jid)) })
 }
 
 /// Makes a chat small.
-pub async fn minimize(jid: impl AsRef<str>) -> Result<()> {
-    chats::minimize(jid.as_ref().to_owned()).await.map_err(of_call("chats.minimize", &jid))
+#[track_caller]
+pub fn minimize(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+    located(async move { chats::minimize(jid.as_ref().to_owned()).await.map_err(of_call("chats.minimize", &jid)) })
 }
 
 /// An attribute of an open chat, read by `serde`; none: nobody set it.
+#[track_caller]
 pub fn get_attribute<T: DeserializeOwned>(jid: impl AsRef<str>, name: impl AsRef<str>) -> Result<Option<T>> {
     let json = chats::get_attribute(jid.as_ref(), name.as_ref()).map_err(of_call("chats.get-attribute", &jid))?;
-    json.map(|json| serde_json::from_str(&json)).transpose().map_err(Error::from)
+    placed(json.map(|json| serde_json::from_str(&json)).transpose().map_err(Error::from))
 }
 
 /// Sets an attribute of an open chat until it is closed, to whatever `serde` makes JSON of; `()` takes it away.
-pub async fn set_attribute(jid: impl AsRef<str>, name: impl AsRef<str>, value: impl Serialize) -> Result<()> {
-    let value = serde_json::to_string(&value)?;
-    chats::set_attribute(jid.as_ref().to_owned(), name.as_ref().to_owned(), value)
-        .await
-        .map_err(of_call("chats.set-attribute", &jid))
+#[track_caller]
+pub fn set_attribute(
+    jid: impl AsRef<str>,
+    name: impl AsRef<str>,
+    value: impl Serialize,
+) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let value = serde_json::to_string(&value)?;
+        chats::set_attribute(jid.as_ref().to_owned(), name.as_ref().to_owned(), value)
+            .await
+            .map_err(of_call("chats.set-attribute", &jid))
+    })
 }
 
 /// Always `unsupported`: there is no off-the-record messaging.
-pub async fn initiate_otr(jid: impl AsRef<str>) -> Result<()> {
-    chats::initiate_otr(jid.as_ref().to_owned()).await.map_err(of_call("chats.initiate-otr", &jid))
+#[track_caller]
+pub fn initiate_otr(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+    located(
+        async move { chats::initiate_otr(jid.as_ref().to_owned()).await.map_err(of_call("chats.initiate-otr", &jid)) },
+    )
 }
 
 /// Always `unsupported`: there is no off-the-record messaging.
-pub async fn end_otr(jid: impl AsRef<str>) -> Result<()> {
-    chats::end_otr(jid.as_ref().to_owned()).await.map_err(of_call("chats.end-otr", &jid))
+#[track_caller]
+pub fn end_otr(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+    located(async move { chats::end_otr(jid.as_ref().to_owned()).await.map_err(of_call("chats.end-otr", &jid)) })
 }
 
 /// Sends a message of the kind `chat`, and gives its id once it is queued on the stream.
-pub async fn send(jid: impl AsRef<str>, message: impl Into<Outgoing>) -> Result<String> {
-    let (jid, message) = (jid.as_ref(), message.into());
-    in_turn(|| chats::send(jid.to_owned(), message.clone())).await.map_err(of_call("chats.send", jid))
+#[track_caller]
+pub fn send(jid: impl AsRef<str>, message: impl Into<Outgoing>) -> impl Future<Output = Result<String>> {
+    located(async move {
+        let (jid, message) = (jid.as_ref(), message.into());
+        in_turn(|| chats::send(jid.to_owned(), message.clone())).await.map_err(of_call("chats.send", jid))
+    })
 }
 
 /// Tells the author of a message that it came, if it asked to be told (XEP-0184); gives the id of the receipt, if one was
@@ -126,21 +152,27 @@ pub async fn send(jid: impl AsRef<str>, message: impl Into<Outgoing>) -> Result<
 /// on_message(|message| async move { chats::acknowledge(&message).await.map(drop) })?;
 /// # Ok(()) }
 /// ```
-pub async fn acknowledge(message: &Message) -> Result<Option<String>> {
-    let asks = message.extensions.as_ref().is_some_and(|extensions| extensions.receipt_requested);
-    let is_said_now = !message.own && !message.delayed && message.carbon.is_none();
-    // Everybody in a room would send one, and errors, history and copies are not answered.
-    let may = is_said_now && !message.is_groupchat() && !message.is_error();
-    match &message.id {
-        Some(id) if asks && may => send(&message.from, Outgoing::receipt(id)).await.map(Some),
-        _ => Ok(None),
-    }
+#[track_caller]
+pub fn acknowledge(message: &Message) -> impl Future<Output = Result<Option<String>>> {
+    located(async move {
+        let asks = message.extensions.as_ref().is_some_and(|extensions| extensions.receipt_requested);
+        let is_said_now = !message.own && !message.delayed && message.carbon.is_none();
+        // Everybody in a room would send one, and errors, history and copies are not answered.
+        let may = is_said_now && !message.is_groupchat() && !message.is_error();
+        match &message.id {
+            Some(id) if asks && may => send(&message.from, Outgoing::receipt(id)).await.map(Some),
+            _ => Ok(None),
+        }
+    })
 }
 
 /// Answers somebody in private, in the same chat and thread.
 ///
 /// For a message from a room, that is a private message to its author there.
-pub async fn reply(to: &Message, message: impl Into<Outgoing>) -> Result<String> {
-    let whom = if to.is_groupchat() { &to.from } else { &to.chat };
-    send(whom, message.into().in_thread_of(to)?).await
+#[track_caller]
+pub fn reply(to: &Message, message: impl Into<Outgoing>) -> impl Future<Output = Result<String>> {
+    located(async move {
+        let whom = if to.is_groupchat() { &to.from } else { &to.chat };
+        send(whom, message.into().in_thread_of(to)?).await
+    })
 }

@@ -23,11 +23,13 @@ use crate::types::owned;
 pub use crate::types::View;
 
 /// The view of the open private chat with this address; none: not open.
+#[track_caller]
 pub fn get(jid: impl AsRef<str>) -> Result<Option<View>> {
     chatviews::get(jid.as_ref()).map_err(of_call("chatviews.get", &jid))
 }
 
 /// Several, in the same order.
+#[track_caller]
 pub fn get_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Option<View>>> {
     chatviews::get_many(&owned(jids)).map_err(of_call("chatviews.get-many", ""))
 }

@@ -19,7 +19,7 @@ use std::rc::Rc;
 
 use crate::bindings::parlor::plugin::commands;
 use crate::error::Result;
-use crate::failure::of_call;
+use crate::failure::{located, of_call};
 use crate::listen::on;
 use crate::runtime::Work;
 use crate::types::Command;
@@ -40,43 +40,49 @@ thread_local! {
 ///
 /// The usage is what follows the name, and may be empty. [`Error::Denied`](crate::Error::Denied): the name is another plugin's; the id that the
 /// owner gave this plugin and a dot before it make one that is not.
-pub async fn add<W>(
+#[track_caller]
+pub fn add<W>(
     name: impl AsRef<str>,
     help: impl AsRef<str>,
     usage: impl AsRef<str>,
     closure: impl Fn(Command) -> W + 'static,
-) -> Result<()>
+) -> impl Future<Output = Result<()>>
 where
     W: Future<Output = Result<()>> + 'static,
 {
-    // One subscription for all of them, and first, so that no command is missed.
-    if !LISTENS.replace(true)
-        && let Err(error) = on("command").run(dispatch)
-    {
-        LISTENS.set(false);
-        return Err(error);
-    }
-    let (name, help, usage) = (name.as_ref().to_owned(), help.as_ref().to_owned(), usage.as_ref().to_owned());
-    let handler: Handler = Rc::new(move |command| Box::pin(closure(command)));
-    let short = key(&name);
-    // It may be given before this call has returned.
-    let number = begin(&short, handler);
-    let result = commands::add(name, help, usage).await;
-    match &result {
-        // It has taken the place of those before it, whatever becomes of them.
-        Ok(()) => keep(&short, |other| other >= number),
-        Err(_) => keep(&short, |other| other != number),
-    }
-    result.map_err(of_call("commands.add", short))
+    located(async move {
+        // One subscription for all of them, and first, so that no command is missed.
+        if !LISTENS.replace(true)
+            && let Err(error) = on("command").run(dispatch)
+        {
+            LISTENS.set(false);
+            return Err(error);
+        }
+        let (name, help, usage) = (name.as_ref().to_owned(), help.as_ref().to_owned(), usage.as_ref().to_owned());
+        let handler: Handler = Rc::new(move |command| Box::pin(closure(command)));
+        let short = key(&name);
+        // It may be given before this call has returned.
+        let number = begin(&short, handler);
+        let result = commands::add(name, help, usage).await;
+        match &result {
+            // It has taken the place of those before it, whatever becomes of them.
+            Ok(()) => keep(&short, |other| other >= number),
+            Err(_) => keep(&short, |other| other != number),
+        }
+        result.map_err(of_call("commands.add", short))
+    })
 }
 
 /// Removes an own command. [`Error::NotFound`](crate::Error::NotFound): there is none of this name.
-pub async fn remove(name: impl AsRef<str>) -> Result<()> {
-    let last = LAST.get();
-    commands::remove(name.as_ref().to_owned()).await.map_err(of_call("commands.remove", &name))?;
-    // What was added meanwhile stays.
-    keep(&key(name.as_ref()), |other| other > last);
-    Ok(())
+#[track_caller]
+pub fn remove(name: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let last = LAST.get();
+        commands::remove(name.as_ref().to_owned()).await.map_err(of_call("commands.remove", &name))?;
+        // What was added meanwhile stays.
+        keep(&key(name.as_ref()), |other| other > last);
+        Ok(())
+    })
 }
 
 /// Gives the number of what is to be called from now on.

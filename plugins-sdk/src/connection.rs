@@ -9,7 +9,7 @@
 
 use crate::bindings::parlor::plugin::connection;
 use crate::error::Result;
-use crate::failure::of_call;
+use crate::failure::{located, of_call};
 
 /// Whether there is one, with a bound resource. Free.
 pub fn connected() -> bool {
@@ -17,6 +17,7 @@ pub fn connected() -> bool {
 }
 
 /// Ends the stream cleanly, and does not connect again. Needs `session.control`.
-pub async fn disconnect() -> Result<()> {
-    connection::disconnect().await.map_err(of_call("connection.disconnect", ""))
+#[track_caller]
+pub fn disconnect() -> impl Future<Output = Result<()>> {
+    located(async move { connection::disconnect().await.map_err(of_call("connection.disconnect", "")) })
 }

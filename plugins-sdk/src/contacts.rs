@@ -24,22 +24,25 @@
 
 use crate::bindings::parlor::plugin::contacts;
 use crate::error::Result;
-use crate::failure::of_call;
+use crate::failure::{located, of_call};
 use crate::types::owned;
 
 pub use crate::types::Contact;
 
 /// The contact of this address; a resource is ignored. None: not in the roster.
+#[track_caller]
 pub fn get(jid: impl AsRef<str>) -> Result<Option<Contact>> {
     contacts::get(jid.as_ref()).map_err(of_call("contacts.get", &jid))
 }
 
 /// Several, in the same order.
+#[track_caller]
 pub fn get_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Option<Contact>>> {
     contacts::get_many(&owned(jids)).map_err(of_call("contacts.get-many", ""))
 }
 
 /// All, ordered by JID.
+#[track_caller]
 pub fn get_all() -> Result<Vec<Contact>> {
     contacts::get_all().map_err(of_call("contacts.get-all", ""))
 }
@@ -48,33 +51,48 @@ pub fn get_all() -> Result<Vec<Contact>> {
 ///
 /// Without a full name the JID serves as one. A contact that is there already keeps its groups, and its name where none is
 /// given.
-pub async fn add(jid: impl AsRef<str>, fullname: Option<&str>) -> Result<Contact> {
-    contacts::add(jid.as_ref().to_owned(), fullname.map(str::to_owned)).await.map_err(of_call("contacts.add", &jid))
+#[track_caller]
+pub fn add(jid: impl AsRef<str>, fullname: Option<&str>) -> impl Future<Output = Result<Contact>> {
+    located(async move {
+        contacts::add(jid.as_ref().to_owned(), fullname.map(str::to_owned)).await.map_err(of_call("contacts.add", &jid))
+    })
 }
 
 /// Takes a contact out of the roster, and ends both subscriptions.
-pub async fn remove(jid: impl AsRef<str>) -> Result<()> {
-    contacts::remove(jid.as_ref().to_owned()).await.map_err(of_call("contacts.remove", &jid))
+#[track_caller]
+pub fn remove(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+    located(async move { contacts::remove(jid.as_ref().to_owned()).await.map_err(of_call("contacts.remove", &jid)) })
 }
 
 /// Gives a contact another name; an empty one stands for the JID.
-pub async fn rename(jid: impl AsRef<str>, fullname: impl AsRef<str>) -> Result<()> {
-    contacts::rename(jid.as_ref().to_owned(), fullname.as_ref().to_owned())
-        .await
-        .map_err(of_call("contacts.rename", &jid))
+#[track_caller]
+pub fn rename(jid: impl AsRef<str>, fullname: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+    located(async move {
+        contacts::rename(jid.as_ref().to_owned(), fullname.as_ref().to_owned())
+            .await
+            .map_err(of_call("contacts.rename", &jid))
+    })
 }
 
 /// Puts a contact into these groups and no others.
-pub async fn set_groups(jid: impl AsRef<str>, groups: impl IntoIterator<Item = impl AsRef<str>>) -> Result<()> {
-    contacts::set_groups(jid.as_ref().to_owned(), owned(groups)).await.map_err(of_call("contacts.set-groups", &jid))
+#[track_caller]
+pub fn set_groups(
+    jid: impl AsRef<str>,
+    groups: impl IntoIterator<Item = impl AsRef<str>>,
+) -> impl Future<Output = Result<()>> {
+    located(async move {
+        contacts::set_groups(jid.as_ref().to_owned(), owned(groups)).await.map_err(of_call("contacts.set-groups", &jid))
+    })
 }
 
 /// Lets somebody see our presence who asks to. To see theirs in turn, [`add`] them.
-pub async fn accept(jid: impl AsRef<str>) -> Result<()> {
-    contacts::accept(jid.as_ref().to_owned()).await.map_err(of_call("contacts.accept", &jid))
+#[track_caller]
+pub fn accept(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+    located(async move { contacts::accept(jid.as_ref().to_owned()).await.map_err(of_call("contacts.accept", &jid)) })
 }
 
 /// Refuses somebody who asks to see our presence.
-pub async fn deny(jid: impl AsRef<str>) -> Result<()> {
-    contacts::deny(jid.as_ref().to_owned()).await.map_err(of_call("contacts.deny", &jid))
+#[track_caller]
+pub fn deny(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+    located(async move { contacts::deny(jid.as_ref().to_owned()).await.map_err(of_call("contacts.deny", &jid)) })
 }

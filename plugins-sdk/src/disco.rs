@@ -21,55 +21,72 @@
 
 use crate::bindings::parlor::plugin::disco;
 use crate::error::Result;
-use crate::failure::of_call;
+use crate::failure::{located, of_call};
 
 pub use disco::{Identity, Support};
 
 /// Says that this account can do something. `false`: it was said already. Needs `disco.own`.
-pub async fn own_features_add(name: impl AsRef<str>) -> Result<bool> {
-    disco::own_features_add(name.as_ref().to_owned()).await.map_err(of_call("disco.own-features-add", &name))
+#[track_caller]
+pub fn own_features_add(name: impl AsRef<str>) -> impl Future<Output = Result<bool>> {
+    located(async move {
+        disco::own_features_add(name.as_ref().to_owned()).await.map_err(of_call("disco.own-features-add", &name))
+    })
 }
 
 /// Everything that this account says it can do, the host's own included. Needs `disco.own`.
+#[track_caller]
 pub fn own_features_get() -> Result<Vec<String>> {
     disco::own_features_get().map_err(of_call("disco.own-features-get", ""))
 }
 
 /// Says that this account is something, such as `("client", "bot", "Friar Laurence", None)`. `false`: exactly this was said
 /// already. Needs `disco.own`.
-pub async fn own_identities_add(
+#[track_caller]
+pub fn own_identities_add(
     category: impl AsRef<str>,
     kind: impl AsRef<str>,
     name: impl AsRef<str>,
     lang: Option<&str>,
-) -> Result<bool> {
-    let (category, kind, name) = (category.as_ref().to_owned(), kind.as_ref().to_owned(), name.as_ref().to_owned());
-    disco::own_identities_add(category, kind, name, lang.map(str::to_owned))
-        .await
-        .map_err(of_call("disco.own-identities-add", ""))
+) -> impl Future<Output = Result<bool>> {
+    located(async move {
+        let (category, kind, name) = (category.as_ref().to_owned(), kind.as_ref().to_owned(), name.as_ref().to_owned());
+        disco::own_identities_add(category, kind, name, lang.map(str::to_owned))
+            .await
+            .map_err(of_call("disco.own-identities-add", ""))
+    })
 }
 
 /// Everything that this account says it is. Needs `disco.own`.
+#[track_caller]
 pub fn own_identities_get() -> Result<Vec<Identity>> {
     disco::own_identities_get().map_err(of_call("disco.own-identities-get", ""))
 }
 
 /// Takes away what this plugin added, and the host's default until this plugin is gone. Needs `disco.own`.
-pub async fn own_identities_clear() -> Result<()> {
-    disco::own_identities_clear().await.map_err(of_call("disco.own-identities-clear", ""))
+#[track_caller]
+pub fn own_identities_clear() -> impl Future<Output = Result<()>> {
+    located(async move { disco::own_identities_clear().await.map_err(of_call("disco.own-identities-clear", "")) })
 }
 
 /// What an entity is in this category and of this kind, if it is that. Needs `disco.read`.
-pub async fn get_identity(
+#[track_caller]
+pub fn get_identity(
     category: impl AsRef<str>,
     kind: impl AsRef<str>,
     jid: impl AsRef<str>,
-) -> Result<Option<Identity>> {
-    let (category, kind, jid) = (category.as_ref().to_owned(), kind.as_ref().to_owned(), jid.as_ref().to_owned());
-    disco::get_identity(category, kind, jid).await.map_err(of_call("disco.get-identity", ""))
+) -> impl Future<Output = Result<Option<Identity>>> {
+    located(async move {
+        let (category, kind, jid) = (category.as_ref().to_owned(), kind.as_ref().to_owned(), jid.as_ref().to_owned());
+        disco::get_identity(category, kind, jid).await.map_err(of_call("disco.get-identity", ""))
+    })
 }
 
 /// Whether an entity can do something. [`Error::Stanza`](crate::Error::Stanza), [`Error::TimedOut`](crate::Error::TimedOut): it did not say. Needs `disco.read`.
-pub async fn supports(feature: impl AsRef<str>, jid: impl AsRef<str>) -> Result<Support> {
-    disco::supports(feature.as_ref().to_owned(), jid.as_ref().to_owned()).await.map_err(of_call("disco.supports", &jid))
+#[track_caller]
+pub fn supports(feature: impl AsRef<str>, jid: impl AsRef<str>) -> impl Future<Output = Result<Support>> {
+    located(async move {
+        disco::supports(feature.as_ref().to_owned(), jid.as_ref().to_owned())
+            .await
+            .map_err(of_call("disco.supports", &jid))
+    })
 }

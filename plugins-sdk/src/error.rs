@@ -73,9 +73,10 @@ impl Error {
         at(Self::Other(reason.to_string()), Location::caller())
     }
 
-    /// An argument that is wrong, and why.
+    /// An argument that is wrong, and why. The log names the line that made it.
+    #[track_caller]
     pub fn invalid(argument: impl Into<String>, reason: impl fmt::Display) -> Self {
-        Self::Invalid { argument: argument.into(), reason: reason.to_string() }
+        at(Self::Invalid { argument: argument.into(), reason: reason.to_string() }, Location::caller())
     }
 
     /// Whether the owner's grant is what is missing.

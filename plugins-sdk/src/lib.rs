@@ -98,8 +98,8 @@ macro_rules! plugin {
                     $crate::runtime::initialize($start()).await
                 }
 
-                async fn handle_event(event: $crate::listen::Event) {
-                    $crate::runtime::dispatch(event).await;
+                async fn handle_event(event: $crate::listen::Event) -> ::std::result::Result<(), ()> {
+                    $crate::runtime::dispatch(event).await
                 }
 
                 async fn stop() {

@@ -17,6 +17,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::panic::Location;
 use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
@@ -25,7 +26,7 @@ use crate::api::wait_until;
 use crate::bindings::parlor::plugin::listen::{self, Filter};
 use crate::connection::connected;
 use crate::error::{Error, Result};
-use crate::failure::of_call;
+use crate::failure::{of_call, relocate};
 use crate::runtime::{self, Handler, Work};
 use crate::types::{Chat, Command, Contact, Feature, Invite, Message, Occupant, Payload, Room, Status, owned};
 
@@ -37,6 +38,7 @@ pub fn on(name: impl Into<String>) -> Listen {
 }
 
 /// Subscribes to every message that is news and not our own. Needs `messages.read`.
+#[track_caller]
 pub fn on_message<W>(closure: impl Fn(Message) -> W + 'static) -> Result<Subscription>
 where
     W: Future<Output = Result<()>> + 'static,
@@ -52,6 +54,7 @@ where
 /// on_mention(|message| async move { rooms::reply(&message, "at your service").await.map(drop) })?;
 /// # Ok(()) }
 /// ```
+#[track_caller]
 pub fn on_mention<W>(closure: impl Fn(Message) -> W + 'static) -> Result<Subscription>
 where
     W: Future<Output = Result<()>> + 'static,
@@ -71,6 +74,7 @@ where
 /// })?;
 /// # Ok(()) }
 /// ```
+#[track_caller]
 pub fn on_ready<W>(closure: impl FnOnce() -> W + 'static) -> Result<()>
 where
     W: Future<Output = Result<()>> + 'static,
@@ -176,13 +180,15 @@ impl Listen {
     /// Runs `closure` for each event. What it takes says what is wanted of the event: see [`FromEvent`].
     ///
     /// Closures may overlap while they wait. An error is written to the host's log, and the plugin goes on.
+    #[track_caller]
     pub fn run<T, W>(self, closure: impl Fn(T) -> W + 'static) -> Result<Subscription>
     where
         T: FromEvent,
         W: Future<Output = Result<()>> + 'static,
     {
         let id = listen::on(&self.name, self.filter()).map_err(of_call("listen.on", &self.name))?;
-        let handler = move |event| match T::from_event(event) {
+        let line = Location::caller();
+        let handler = move |event| match T::from_event(event).inspect_err(|error| relocate(error, line)) {
             Ok(wanted) => Box::pin(closure(wanted)) as Work,
             Err(error) => Box::pin(async { Err(error) }),
         };
@@ -191,13 +197,15 @@ impl Listen {
     }
 
     /// Runs `closure` for the next event only.
+    #[track_caller]
     pub fn once<T, W>(self, closure: impl FnOnce(T) -> W + 'static) -> Result<Subscription>
     where
         T: FromEvent,
         W: Future<Output = Result<()>> + 'static,
     {
         let id = listen::once(&self.name, self.filter()).map_err(of_call("listen.once", &self.name))?;
-        let handler = move |event| match T::from_event(event) {
+        let line = Location::caller();
+        let handler = move |event| match T::from_event(event).inspect_err(|error| relocate(error, line)) {
             Ok(wanted) => Box::pin(closure(wanted)) as Work,
             Err(error) => Box::pin(async { Err(error) }),
         };
@@ -216,6 +224,7 @@ pub struct Subscription(u64);
 
 impl Subscription {
     /// Ends it. [`Error::NotFound`]: it has ended.
+    #[track_caller]
     pub fn end(self) -> Result<()> {
         runtime::forget(self.0);
         listen::not(self.0).map_err(of_call("listen.not", ""))

@@ -11,22 +11,27 @@
 
 use crate::bindings::parlor::plugin::promises;
 use crate::error::Result;
-use crate::failure::of_call;
+use crate::failure::{located, of_call};
 use crate::types::owned;
 
 /// Adds a promise. The first plugin to add a name owns it; when the owner adds it again, it is fresh again.
-pub async fn add(name: impl AsRef<str>) -> Result<()> {
-    promises::add(name.as_ref().to_owned()).await.map_err(of_call("promises.add", &name))
+#[track_caller]
+pub fn add(name: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+    located(async move { promises::add(name.as_ref().to_owned()).await.map_err(of_call("promises.add", &name)) })
 }
 
 /// Adds all of them, or none.
-pub async fn add_all(names: impl IntoIterator<Item = impl AsRef<str>>) -> Result<()> {
-    promises::add_all(owned(names)).await.map_err(of_call("promises.add-all", ""))
+#[track_caller]
+pub fn add_all(names: impl IntoIterator<Item = impl AsRef<str>>) -> impl Future<Output = Result<()>> {
+    located(async move { promises::add_all(owned(names)).await.map_err(of_call("promises.add-all", "")) })
 }
 
 /// Rejects a promise of one's own: whoever waits for it gets [`Error::Rejected`](crate::Error::Rejected).
-pub async fn reject(name: impl AsRef<str>, reason: impl AsRef<str>) -> Result<()> {
-    promises::reject(name.as_ref().to_owned(), reason.as_ref().to_owned())
-        .await
-        .map_err(of_call("promises.reject", &name))
+#[track_caller]
+pub fn reject(name: impl AsRef<str>, reason: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+    located(async move {
+        promises::reject(name.as_ref().to_owned(), reason.as_ref().to_owned())
+            .await
+            .map_err(of_call("promises.reject", &name))
+    })
 }

@@ -27,7 +27,7 @@
 
 use crate::bindings::parlor::plugin::rooms;
 use crate::error::Result;
-use crate::failure::of_call;
+use crate::failure::{located, of_call};
 use crate::turns::in_turn;
 use crate::types::{Affiliation, Message, Outgoing, Role, each, owned};
 use serde::Serialize;
@@ -168,71 +168,98 @@ impl<const N: usize> From<[&str; N]> for ConfigValue {
 }
 
 /// The room, if it was opened.
+#[track_caller]
 pub fn get(jid: impl AsRef<str>) -> Result<Option<Room>> {
     rooms::get(jid.as_ref()).map_err(of_call("rooms.get", &jid))
 }
 
 /// Several, in the same order.
+#[track_caller]
 pub fn get_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Option<Room>>> {
     rooms::get_many(&owned(jids)).map_err(of_call("rooms.get-many", ""))
 }
 
 /// All open ones that the grant covers, ordered by JID.
+#[track_caller]
 pub fn get_all() -> Result<Vec<Room>> {
     rooms::get_all().map_err(of_call("rooms.get-all", ""))
 }
 
 /// The room, entered first where it is not open.
-pub async fn get_or_create(jid: impl AsRef<str>, attributes: impl Into<Attributes>) -> Result<Option<Room>> {
-    get_with(jid, attributes, true).await
+#[track_caller]
+pub fn get_or_create(
+    jid: impl AsRef<str>,
+    attributes: impl Into<Attributes>,
+) -> impl Future<Output = Result<Option<Room>>> {
+    located(async move { get_with(jid, attributes, true).await })
 }
 
 /// The room; where it is not open and `create` is true, it is entered with these attributes.
-pub async fn get_with(jid: impl AsRef<str>, attributes: impl Into<Attributes>, create: bool) -> Result<Option<Room>> {
-    rooms::get_or_create(jid.as_ref().to_owned(), attributes.into(), create)
-        .await
-        .map_err(of_call("rooms.get-or-create", &jid))
+#[track_caller]
+pub fn get_with(
+    jid: impl AsRef<str>,
+    attributes: impl Into<Attributes>,
+    create: bool,
+) -> impl Future<Output = Result<Option<Room>>> {
+    located(async move {
+        rooms::get_or_create(jid.as_ref().to_owned(), attributes.into(), create)
+            .await
+            .map_err(of_call("rooms.get-or-create", &jid))
+    })
 }
 
 /// Enters a room, under this nickname or with these attributes, and returns when we are in.
 /// [`Error::condition`](crate::Error::condition) says why a room did not let us in.
-pub async fn open(jid: impl AsRef<str>, attributes: impl Into<Attributes>) -> Result<Room> {
-    rooms::open(jid.as_ref().to_owned(), attributes.into()).await.map_err(of_call("rooms.open", &jid))
+#[track_caller]
+pub fn open(jid: impl AsRef<str>, attributes: impl Into<Attributes>) -> impl Future<Output = Result<Room>> {
+    located(async move {
+        rooms::open(jid.as_ref().to_owned(), attributes.into()).await.map_err(of_call("rooms.open", &jid))
+    })
 }
 
 /// Several, each with its own result, in the same order. None given: all open ones.
-pub async fn open_many(
+#[track_caller]
+pub fn open_many(
     jids: impl IntoIterator<Item = impl AsRef<str>>,
     attributes: impl Into<Attributes>,
-) -> Result<Vec<Result<Room>>> {
-    rooms::open_many(owned(jids), attributes.into()).await.map(each).map_err(of_call("rooms.open-many", ""))
+) -> impl Future<Output = Result<Vec<Result<Room>>>> {
+    located(async move {
+        rooms::open_many(owned(jids), attributes.into()).await.map(each).map_err(of_call("rooms.open-many", ""))
+    })
 }
 
 /// Leaves a room.
-pub async fn close(jid: impl AsRef<str>) -> Result<()> {
-    rooms::close(jid.as_ref().to_owned()).await.map_err(of_call("rooms.close", &jid))
+#[track_caller]
+pub fn close(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+    located(async move { rooms::close(jid.as_ref().to_owned()).await.map_err(of_call("rooms.close", &jid)) })
 }
 
 /// Several, each with its own result, in the same order. None given: all open ones.
-pub async fn close_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Result<()>>> {
-    rooms::close_many(owned(jids)).await.map(each).map_err(of_call("rooms.close-many", ""))
+#[track_caller]
+pub fn close_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> impl Future<Output = Result<Vec<Result<()>>>> {
+    located(async move { rooms::close_many(owned(jids)).await.map(each).map_err(of_call("rooms.close-many", "")) })
 }
 
 /// Says something in a room that we are in, and gives the message's id once it is queued.
 ///
 /// By that id a correction names it ([`Outgoing::replacing`]); in replies and reactions others name it by the room's own, the
 /// `stanza_id` of its echo, which [`Listen::with_own`](crate::listen::Listen::with_own) lets through.
-pub async fn send(jid: impl AsRef<str>, message: impl Into<Outgoing>) -> Result<String> {
-    let (jid, message) = (jid.as_ref(), message.into());
-    in_turn(|| rooms::send(jid.to_owned(), message.clone())).await.map_err(of_call("rooms.send", jid))
+#[track_caller]
+pub fn send(jid: impl AsRef<str>, message: impl Into<Outgoing>) -> impl Future<Output = Result<String>> {
+    located(async move {
+        let (jid, message) = (jid.as_ref(), message.into());
+        in_turn(|| rooms::send(jid.to_owned(), message.clone())).await.map_err(of_call("rooms.send", jid))
+    })
 }
 
 /// Answers before everybody, in the room that the message came from.
-pub async fn reply(to: &Message, message: impl Into<Outgoing>) -> Result<String> {
-    send(&to.chat, message.into().in_thread_of(to)?).await
+#[track_caller]
+pub fn reply(to: &Message, message: impl Into<Outgoing>) -> impl Future<Output = Result<String>> {
+    located(async move { send(&to.chat, message.into().in_thread_of(to)?).await })
 }
 
 /// Who is in the room, ordered by nickname.
+#[track_caller]
 pub fn occupants(jid: impl AsRef<str>) -> Result<Vec<Occupant>> {
     rooms::occupants(jid.as_ref()).map_err(of_call("rooms.occupants", &jid))
 }
@@ -246,6 +273,7 @@ pub fn occupants(jid: impl AsRef<str>) -> Result<Vec<Occupant>> {
 /// let is_moderator = rooms::occupant_of(message)?.is_some_and(|one| one.role == Role::Moderator);
 /// # Ok(()) }
 /// ```
+#[track_caller]
 pub fn occupant_of(message: &Message) -> Result<Option<Occupant>> {
     // Who writes from a room to us alone is a chat of its own.
     let alone = || message.chat.split_once('/');
@@ -256,26 +284,31 @@ pub fn occupant_of(message: &Message) -> Result<Option<Occupant>> {
 }
 
 /// Gives the room the focus of a front end that follows.
-pub async fn focus(jid: impl AsRef<str>) -> Result<()> {
-    rooms::focus(jid.as_ref().to_owned()).await.map_err(of_call("rooms.focus", &jid))
+#[track_caller]
+pub fn focus(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+    located(async move { rooms::focus(jid.as_ref().to_owned()).await.map_err(of_call("rooms.focus", &jid)) })
 }
 
 /// Asks a front end to show the room.
-pub async fn show(jid: impl AsRef<str>) -> Result<()> {
-    rooms::show(jid.as_ref().to_owned()).await.map_err(of_call("rooms.show", &jid))
+#[track_caller]
+pub fn show(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+    located(async move { rooms::show(jid.as_ref().to_owned()).await.map_err(of_call("rooms.show", &jid)) })
 }
 
 /// No longer small.
-pub async fn maximize(jid: impl AsRef<str>) -> Result<()> {
-    rooms::maximize(jid.as_ref().to_owned()).await.map_err(of_call("rooms.maximize", &jid))
+#[track_caller]
+pub fn maximize(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+    located(async move { rooms::maximize(jid.as_ref().to_owned()).await.map_err(of_call("rooms.maximize", &jid)) })
 }
 
 /// Small, and without the focus.
-pub async fn minimize(jid: impl AsRef<str>) -> Result<()> {
-    rooms::minimize(jid.as_ref().to_owned()).await.map_err(of_call("rooms.minimize", &jid))
+#[track_caller]
+pub fn minimize(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+    located(async move { rooms::minimize(jid.as_ref().to_owned()).await.map_err(of_call("rooms.minimize", &jid)) })
 }
 
 /// What was set for a front end under this name, read by `serde`; none = nobody set it.
+#[track_caller]
 pub fn get_attribute<T: DeserializeOwned>(jid: impl AsRef<str>, name: impl AsRef<str>) -> Result<Option<T>> {
     match rooms::get_attribute(jid.as_ref(), name.as_ref()).map_err(of_call("rooms.get-attribute", &jid))? {
         Some(json) => Ok(Some(serde_json::from_str(&json)?)),
@@ -284,98 +317,157 @@ pub fn get_attribute<T: DeserializeOwned>(jid: impl AsRef<str>, name: impl AsRef
 }
 
 /// Keeps something for a front end as long as the room is open; what is written as `null` takes it away.
-pub async fn set_attribute(jid: impl AsRef<str>, name: impl Into<String>, value: impl Serialize) -> Result<()> {
-    let value = serde_json::to_string(&value)?;
-    rooms::set_attribute(jid.as_ref().to_owned(), name.into(), value)
-        .await
-        .map_err(of_call("rooms.set-attribute", &jid))
+#[track_caller]
+pub fn set_attribute(
+    jid: impl AsRef<str>,
+    name: impl Into<String>,
+    value: impl Serialize,
+) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let value = serde_json::to_string(&value)?;
+        rooms::set_attribute(jid.as_ref().to_owned(), name.into(), value)
+            .await
+            .map_err(of_call("rooms.set-attribute", &jid))
+    })
 }
 
 /// Sets the subject, and returns when the room has taken it; empty = none.
-pub async fn set_subject(jid: impl AsRef<str>, subject: impl Into<String>) -> Result<()> {
-    rooms::set_subject(jid.as_ref().to_owned(), subject.into()).await.map_err(of_call("rooms.set-subject", &jid))
+#[track_caller]
+pub fn set_subject(jid: impl AsRef<str>, subject: impl Into<String>) -> impl Future<Output = Result<()>> {
+    located(async move {
+        rooms::set_subject(jid.as_ref().to_owned(), subject.into()).await.map_err(of_call("rooms.set-subject", &jid))
+    })
 }
 
 /// Gives an occupant a role; `Role::None` kicks.
-pub async fn set_role(jid: impl AsRef<str>, nick: impl Into<String>, role: Role, reason: Option<&str>) -> Result<()> {
-    let reason = reason.map(str::to_owned);
-    rooms::set_role(jid.as_ref().to_owned(), nick.into(), role.to_string(), reason)
-        .await
-        .map_err(of_call("rooms.set-role", &jid))
+#[track_caller]
+pub fn set_role(
+    jid: impl AsRef<str>,
+    nick: impl Into<String>,
+    role: Role,
+    reason: Option<&str>,
+) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let reason = reason.map(str::to_owned);
+        rooms::set_role(jid.as_ref().to_owned(), nick.into(), role.to_string(), reason)
+            .await
+            .map_err(of_call("rooms.set-role", &jid))
+    })
 }
 
 /// Gives a person an affiliation; `Affiliation::Outcast` bans.
-pub async fn set_affiliation(
+#[track_caller]
+pub fn set_affiliation(
     jid: impl AsRef<str>,
     user: impl Into<String>,
     affiliation: Affiliation,
     reason: Option<&str>,
-) -> Result<()> {
-    let reason = reason.map(str::to_owned);
-    rooms::set_affiliation(jid.as_ref().to_owned(), user.into(), affiliation.to_string(), reason)
-        .await
-        .map_err(of_call("rooms.set-affiliation", &jid))
+) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let reason = reason.map(str::to_owned);
+        rooms::set_affiliation(jid.as_ref().to_owned(), user.into(), affiliation.to_string(), reason)
+            .await
+            .map_err(of_call("rooms.set-affiliation", &jid))
+    })
 }
 
 /// Who has this affiliation; of those with none a room knows nothing.
-pub async fn affiliations(jid: impl AsRef<str>, affiliation: Affiliation) -> Result<Vec<Affiliated>> {
-    rooms::affiliations(jid.as_ref().to_owned(), affiliation.to_string())
-        .await
-        .map_err(of_call("rooms.affiliations", &jid))
+#[track_caller]
+pub fn affiliations(jid: impl AsRef<str>, affiliation: Affiliation) -> impl Future<Output = Result<Vec<Affiliated>>> {
+    located(async move {
+        rooms::affiliations(jid.as_ref().to_owned(), affiliation.to_string())
+            .await
+            .map_err(of_call("rooms.affiliations", &jid))
+    })
 }
 
 /// Puts an occupant out; it may come back.
-pub async fn kick(jid: impl AsRef<str>, nick: impl Into<String>, reason: Option<&str>) -> Result<()> {
-    rooms::kick(jid.as_ref().to_owned(), nick.into(), reason.map(str::to_owned))
-        .await
-        .map_err(of_call("rooms.kick", &jid))
+#[track_caller]
+pub fn kick(jid: impl AsRef<str>, nick: impl Into<String>, reason: Option<&str>) -> impl Future<Output = Result<()>> {
+    located(async move {
+        rooms::kick(jid.as_ref().to_owned(), nick.into(), reason.map(str::to_owned))
+            .await
+            .map_err(of_call("rooms.kick", &jid))
+    })
 }
 
 /// Puts a person out for good.
-pub async fn ban(jid: impl AsRef<str>, user: impl Into<String>, reason: Option<&str>) -> Result<()> {
-    rooms::ban(jid.as_ref().to_owned(), user.into(), reason.map(str::to_owned))
-        .await
-        .map_err(of_call("rooms.ban", &jid))
+#[track_caller]
+pub fn ban(jid: impl AsRef<str>, user: impl Into<String>, reason: Option<&str>) -> impl Future<Output = Result<()>> {
+    located(async move {
+        rooms::ban(jid.as_ref().to_owned(), user.into(), reason.map(str::to_owned))
+            .await
+            .map_err(of_call("rooms.ban", &jid))
+    })
 }
 
 /// Invites somebody. [`because`] makes an invitation; `Invitation::default()` has no reason.
-pub async fn invite(jid: impl AsRef<str>, user: impl Into<String>, invitation: Invitation) -> Result<()> {
-    rooms::invite(jid.as_ref().to_owned(), user.into(), invitation).await.map_err(of_call("rooms.invite", &jid))
+#[track_caller]
+pub fn invite(
+    jid: impl AsRef<str>,
+    user: impl Into<String>,
+    invitation: Invitation,
+) -> impl Future<Output = Result<()>> {
+    located(async move {
+        rooms::invite(jid.as_ref().to_owned(), user.into(), invitation).await.map_err(of_call("rooms.invite", &jid))
+    })
 }
 
 /// Says no to an invitation that came by way of the room.
-pub async fn decline(jid: impl AsRef<str>, inviter: impl Into<String>, reason: Option<&str>) -> Result<()> {
-    rooms::decline(jid.as_ref().to_owned(), inviter.into(), reason.map(str::to_owned))
-        .await
-        .map_err(of_call("rooms.decline", &jid))
+#[track_caller]
+pub fn decline(
+    jid: impl AsRef<str>,
+    inviter: impl Into<String>,
+    reason: Option<&str>,
+) -> impl Future<Output = Result<()>> {
+    located(async move {
+        rooms::decline(jid.as_ref().to_owned(), inviter.into(), reason.map(str::to_owned))
+            .await
+            .map_err(of_call("rooms.decline", &jid))
+    })
 }
 
 /// Changes fields of a room's configuration, named without `muc#roomconfig_`; the others stay as they are.
-pub async fn configure(
+#[track_caller]
+pub fn configure(
     jid: impl AsRef<str>,
     fields: impl IntoIterator<Item = (impl Into<String>, impl Into<ConfigValue>)>,
-) -> Result<()> {
-    let fields: Vec<_> = fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-    rooms::configure(jid.as_ref().to_owned(), fields).await.map_err(of_call("rooms.configure", &jid))
+) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let fields: Vec<_> = fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        rooms::configure(jid.as_ref().to_owned(), fields).await.map_err(of_call("rooms.configure", &jid))
+    })
 }
 
 /// Ends a room for good, and may say where to go instead.
-pub async fn destroy(jid: impl AsRef<str>, reason: Option<&str>, alternative: Option<&str>) -> Result<()> {
-    let (reason, alternative) = (reason.map(str::to_owned), alternative.map(str::to_owned));
-    rooms::destroy(jid.as_ref().to_owned(), reason, alternative).await.map_err(of_call("rooms.destroy", &jid))
+#[track_caller]
+pub fn destroy(
+    jid: impl AsRef<str>,
+    reason: Option<&str>,
+    alternative: Option<&str>,
+) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let (reason, alternative) = (reason.map(str::to_owned), alternative.map(str::to_owned));
+        rooms::destroy(jid.as_ref().to_owned(), reason, alternative).await.map_err(of_call("rooms.destroy", &jid))
+    })
 }
 
 /// The bookmarks of this account that the grant covers, ordered by JID.
+#[track_caller]
 pub fn bookmarks() -> Result<Vec<Bookmark>> {
     rooms::bookmarks().map_err(of_call("rooms.bookmarks", ""))
 }
 
 /// Puts down a room for all clients of the account, or changes what was put down of it.
-pub async fn set_bookmark(bookmark: Bookmark) -> Result<()> {
-    rooms::set_bookmark(bookmark).await.map_err(of_call("rooms.set-bookmark", ""))
+#[track_caller]
+pub fn set_bookmark(bookmark: Bookmark) -> impl Future<Output = Result<()>> {
+    located(async move { rooms::set_bookmark(bookmark).await.map_err(of_call("rooms.set-bookmark", "")) })
 }
 
 /// Forgets a bookmark; a room that was entered because of it is left.
-pub async fn remove_bookmark(jid: impl AsRef<str>) -> Result<()> {
-    rooms::remove_bookmark(jid.as_ref().to_owned()).await.map_err(of_call("rooms.remove-bookmark", &jid))
+#[track_caller]
+pub fn remove_bookmark(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+    located(async move {
+        rooms::remove_bookmark(jid.as_ref().to_owned()).await.map_err(of_call("rooms.remove-bookmark", &jid))
+    })
 }

@@ -74,21 +74,32 @@ pub const fn check<P: Guest>() {}
 #[doc(hidden)]
 pub async fn initialize(start: impl Future<Output = Result<()>>) -> Result<(), String> {
     std::panic::set_hook(Box::new(|panic| write(Level::Fatal, &panic.to_string())));
-    of_one_handler(start).await.map_err(|error| match error {
-        Error::Offline => format!("{error}: {TOO_EARLY}"),
-        error => error.to_string(),
+    of_one_handler(start).await.map_err(|error| {
+        // The owner reads why; the author reads where.
+        if origin(&error).is_some() {
+            write(Level::Error, &format!("it does not start: {}", told(&error)));
+        }
+        match error {
+            Error::Offline => format!("{error}: {TOO_EARLY}"),
+            error => error.to_string(),
+        }
     })
 }
 
+/// Has an event handled. An error: some handler failed, and the log says how.
 #[doc(hidden)]
-pub async fn dispatch(event: Event) {
+pub async fn dispatch(event: Event) -> Result<(), ()> {
     let name = named(&event);
+    let mut outcome = Ok(());
     let mut work: Vec<Work> = event.subscriptions.iter().filter_map(|id| begin(*id, &event)).collect();
     drop(event);
     // Several subscriptions to one event overlap like several events do.
     of_one_handler(poll_fn(|context| {
         work.retain_mut(|work| match work.as_mut().poll(context) {
             Poll::Ready(result) => {
+                if result.is_err() {
+                    outcome = Err(());
+                }
                 report(format_args!("a handler of {name}"), result);
                 false
             }
@@ -97,6 +108,7 @@ pub async fn dispatch(event: Event) {
         if work.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }))
     .await;
+    outcome
 }
 
 #[doc(hidden)]
@@ -135,11 +147,13 @@ fn named(event: &Event) -> String {
 
 fn report(what: fmt::Arguments<'_>, result: Result<()>) {
     if let Err(error) = result {
-        match origin(&error) {
-            Some(place) => write(Level::Error, &format!("{what} failed: {error} ({place})")),
-            None => write(Level::Error, &format!("{what} failed: {error}")),
-        }
+        write(Level::Error, &format!("{what} failed: {}", told(&error)));
     }
+}
+
+/// An error with the place that it comes from, as far as that is known.
+fn told(error: &Error) -> String {
+    origin(error).map_or_else(|| error.to_string(), |place| format!("{error} ({place})"))
 }
 
 #[cfg(test)]

@@ -22,20 +22,22 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::parlor::plugin::settings;
 use crate::error::{Error, Result};
-use crate::failure::of_call;
+use crate::failure::{located, of_call, placed};
 
 /// The value of a setting. None: no such setting, or a secret of somebody else's.
 ///
 /// [`Error::Invalid`] with the key as its argument: the value is not a `T`.
+#[track_caller]
 pub fn get<T: DeserializeOwned>(key: impl AsRef<str>) -> Result<Option<T>> {
     let key = key.as_ref();
     match settings::get(key).map_err(of_call("settings.get", key))? {
         None => Ok(None),
-        Some(json) => serde_json::from_str(&json).map_err(|error| Error::invalid(key, error)),
+        Some(json) => placed(serde_json::from_str(&json).map_err(|error| Error::invalid(key, error))),
     }
 }
 
 /// The value of a setting, or `default` where there is none.
+#[track_caller]
 pub fn get_or<T: DeserializeOwned>(key: impl AsRef<str>, default: T) -> Result<T> {
     Ok(get(key)?.unwrap_or(default))
 }
@@ -49,26 +51,34 @@ pub fn get_or<T: DeserializeOwned>(key: impl AsRef<str>, default: T) -> Result<T
 /// timers::sleep(pause).await;
 /// # Ok(()) }
 /// ```
+#[track_caller]
 pub fn duration(key: impl AsRef<str>) -> Result<Option<Duration>> {
     let key = key.as_ref();
     let seconds = get(key)?.map(Duration::try_from_secs_f64).transpose();
-    seconds.map_err(|error| Error::invalid(key, error))
+    placed(seconds.map_err(|error| Error::invalid(key, error)))
 }
 
 /// Changes a setting for this account, until the process ends. One of the host's needs `settings.write`.
-pub async fn set(key: impl AsRef<str>, value: impl Serialize) -> Result<()> {
-    let json = serde_json::to_string(&value)?;
-    settings::set(key.as_ref().to_owned(), json).await.map_err(of_call("settings.set", &key))
+#[track_caller]
+pub fn set(key: impl AsRef<str>, value: impl Serialize) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let json = serde_json::to_string(&value)?;
+        settings::set(key.as_ref().to_owned(), json).await.map_err(of_call("settings.set", &key))
+    })
 }
 
 /// Changes several, or none.
-pub async fn set_many(values: impl IntoIterator<Item = (impl AsRef<str>, impl Serialize)>) -> Result<()> {
-    settings::set_many(written(values)?).await.map_err(of_call("settings.set-many", ""))
+#[track_caller]
+pub fn set_many(
+    values: impl IntoIterator<Item = (impl AsRef<str>, impl Serialize)>,
+) -> impl Future<Output = Result<()>> {
+    located(async move { settings::set_many(written(values)?).await.map_err(of_call("settings.set-many", "")) })
 }
 
 /// Adds settings, and new defaults for those that are there; what the operator, the owner or [`set`] gave goes on to win.
-pub async fn update(values: impl IntoIterator<Item = (impl AsRef<str>, impl Serialize)>) -> Result<()> {
-    settings::update(written(values)?).await.map_err(of_call("settings.update", ""))
+#[track_caller]
+pub fn update(values: impl IntoIterator<Item = (impl AsRef<str>, impl Serialize)>) -> impl Future<Output = Result<()>> {
+    located(async move { settings::update(written(values)?).await.map_err(of_call("settings.update", "")) })
 }
 
 fn written(values: impl IntoIterator<Item = (impl AsRef<str>, impl Serialize)>) -> Result<Vec<(String, String)>> {

@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::parlor::plugin::storage;
 use crate::error::{Error, Result};
-use crate::failure::of_call;
+use crate::failure::{located, of_call};
 use crate::timers;
 use crate::turns::in_turn;
 
@@ -29,56 +29,82 @@ pub use crate::bindings::parlor::plugin::storage::{EntriesPage, Entry, Page};
 /// The value of a key, as JSON. None: there is none, or it has expired.
 ///
 /// [`Error::Invalid`] with the key as its argument: what is kept is not a `T`.
-pub async fn get<T: DeserializeOwned>(key: impl AsRef<str>) -> Result<Option<T>> {
-    let key = key.as_ref();
-    get_bytes(key).await?.map(|json| read(key, &json)).transpose()
+#[track_caller]
+pub fn get<T: DeserializeOwned>(key: impl AsRef<str>) -> impl Future<Output = Result<Option<T>>> {
+    located(async move {
+        let key = key.as_ref();
+        get_bytes(key).await?.map(|json| read(key, &json)).transpose()
+    })
 }
 
 /// Keeps a value as JSON. When this returns it is on disk.
-pub async fn set(key: impl AsRef<str>, value: &impl Serialize) -> Result<()> {
-    set_bytes(key, serde_json::to_vec(value)?, None).await
+#[track_caller]
+pub fn set(key: impl AsRef<str>, value: &impl Serialize) -> impl Future<Output = Result<()>> {
+    located(async move { set_bytes(key, serde_json::to_vec(value)?, None).await })
 }
 
 /// Keeps a value as JSON for so long.
-pub async fn set_for(key: impl AsRef<str>, value: &impl Serialize, time: Duration) -> Result<()> {
-    set_bytes(key, serde_json::to_vec(value)?, Some(time)).await
+#[track_caller]
+pub fn set_for(key: impl AsRef<str>, value: &impl Serialize, time: Duration) -> impl Future<Output = Result<()>> {
+    located(async move { set_bytes(key, serde_json::to_vec(value)?, Some(time)).await })
 }
 
 /// The bytes that are kept under a key.
-pub async fn get_bytes(key: impl AsRef<str>) -> Result<Option<Vec<u8>>> {
-    let key = key.as_ref();
-    in_turn(|| storage::get(key.to_owned())).await.map_err(of_call("storage.get", key))
+#[track_caller]
+pub fn get_bytes(key: impl AsRef<str>) -> impl Future<Output = Result<Option<Vec<u8>>>> {
+    located(async move {
+        let key = key.as_ref();
+        in_turn(|| storage::get(key.to_owned())).await.map_err(of_call("storage.get", key))
+    })
 }
 
 /// Keeps bytes, perhaps only for so long.
-pub async fn set_bytes(key: impl AsRef<str>, value: impl Into<Vec<u8>>, time: Option<Duration>) -> Result<()> {
-    let (key, value, expires) = (key.as_ref(), value.into(), time.map(milliseconds));
-    in_turn(|| storage::set(key.to_owned(), value.clone(), expires)).await.map_err(of_call("storage.set", key))
+#[track_caller]
+pub fn set_bytes(
+    key: impl AsRef<str>,
+    value: impl Into<Vec<u8>>,
+    time: Option<Duration>,
+) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let (key, value, expires) = (key.as_ref(), value.into(), time.map(milliseconds));
+        in_turn(|| storage::set(key.to_owned(), value.clone(), expires)).await.map_err(of_call("storage.set", key))
+    })
 }
 
 /// Forgets a key. False: there was none.
-pub async fn delete(key: impl AsRef<str>) -> Result<bool> {
-    let key = key.as_ref();
-    in_turn(|| storage::delete(key.to_owned())).await.map_err(of_call("storage.delete", key))
+#[track_caller]
+pub fn delete(key: impl AsRef<str>) -> impl Future<Output = Result<bool>> {
+    located(async move {
+        let key = key.as_ref();
+        in_turn(|| storage::delete(key.to_owned())).await.map_err(of_call("storage.delete", key))
+    })
 }
 
 /// All keys that begin with a prefix, in order.
-pub async fn keys(prefix: impl AsRef<str>) -> Result<Vec<String>> {
-    let (mut all, mut after) = (Vec::new(), None);
-    loop {
-        let page = list(prefix.as_ref(), after, 1_000).await?;
-        all.extend(page.keys);
-        match page.next {
-            None => return Ok(all),
-            next => after = next,
+#[track_caller]
+pub fn keys(prefix: impl AsRef<str>) -> impl Future<Output = Result<Vec<String>>> {
+    located(async move {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let page = list(prefix.as_ref(), after, 1_000).await?;
+            all.extend(page.keys);
+            match page.next {
+                None => return Ok(all),
+                next => after = next,
+            }
         }
-    }
+    })
 }
 
 /// At most `limit` keys that begin with a prefix, after one of them.
-pub async fn list(prefix: impl AsRef<str>, after: Option<String>, limit: u32) -> Result<Page> {
-    let prefix = prefix.as_ref();
-    in_turn(|| storage::list(prefix.to_owned(), after.clone(), limit)).await.map_err(of_call("storage.list", prefix))
+#[track_caller]
+pub fn list(prefix: impl AsRef<str>, after: Option<String>, limit: u32) -> impl Future<Output = Result<Page>> {
+    located(async move {
+        let prefix = prefix.as_ref();
+        in_turn(|| storage::list(prefix.to_owned(), after.clone(), limit))
+            .await
+            .map_err(of_call("storage.list", prefix))
+    })
 }
 
 /// All values whose keys begin with a prefix, with their keys, in the order of the keys. One call brings as many as fit into a page,
@@ -94,27 +120,37 @@ pub async fn list(prefix: impl AsRef<str>, after: Option<String>, limit: u32) ->
 /// }
 /// # Ok(()) }
 /// ```
-pub async fn entries<T: DeserializeOwned>(prefix: impl AsRef<str>) -> Result<Vec<(String, T)>> {
-    let (mut all, mut after) = (Vec::new(), None);
-    loop {
-        let page = entries_page(prefix.as_ref(), after, 1_000).await?;
-        for Entry { key, value } in page.entries {
-            let value = read(&key, &value)?;
-            all.push((key, value));
+#[track_caller]
+pub fn entries<T: DeserializeOwned>(prefix: impl AsRef<str>) -> impl Future<Output = Result<Vec<(String, T)>>> {
+    located(async move {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let page = entries_page(prefix.as_ref(), after, 1_000).await?;
+            for Entry { key, value } in page.entries {
+                let value = read(&key, &value)?;
+                all.push((key, value));
+            }
+            match page.next {
+                None => return Ok(all),
+                next => after = next,
+            }
         }
-        match page.next {
-            None => return Ok(all),
-            next => after = next,
-        }
-    }
+    })
 }
 
 /// At most `limit` entries whose keys begin with a prefix, after a key, with their values as bytes.
-pub async fn entries_page(prefix: impl AsRef<str>, after: Option<String>, limit: u32) -> Result<EntriesPage> {
-    let prefix = prefix.as_ref();
-    in_turn(|| storage::entries(prefix.to_owned(), after.clone(), limit))
-        .await
-        .map_err(of_call("storage.entries", prefix))
+#[track_caller]
+pub fn entries_page(
+    prefix: impl AsRef<str>,
+    after: Option<String>,
+    limit: u32,
+) -> impl Future<Output = Result<EntriesPage>> {
+    located(async move {
+        let prefix = prefix.as_ref();
+        in_turn(|| storage::entries(prefix.to_owned(), after.clone(), limit))
+            .await
+            .map_err(of_call("storage.entries", prefix))
+    })
 }
 
 /// Keeps what a function makes of the value, and gives it; none = no value, for either. Nothing is lost that others keep meanwhile,
@@ -129,20 +165,22 @@ pub async fn entries_page(prefix: impl AsRef<str>, after: Option<String>, limit:
 /// info!("counted up to {count:?}");
 /// # Ok(()) }
 /// ```
-pub async fn change<T: Serialize + DeserializeOwned>(
+#[track_caller]
+pub fn change<T: Serialize + DeserializeOwned>(
     key: impl AsRef<str>,
     change: impl FnMut(Option<T>) -> Option<T>,
-) -> Result<Option<T>> {
-    exchange(key.as_ref(), change, None).await
+) -> impl Future<Output = Result<Option<T>>> {
+    located(async move { exchange(key.as_ref(), change, None).await })
 }
 
 /// The same, and keeps what the function makes for so long.
-pub async fn change_for<T: Serialize + DeserializeOwned>(
+#[track_caller]
+pub fn change_for<T: Serialize + DeserializeOwned>(
     key: impl AsRef<str>,
     change: impl FnMut(Option<T>) -> Option<T>,
     time: Duration,
-) -> Result<Option<T>> {
-    exchange(key.as_ref(), change, Some(time)).await
+) -> impl Future<Output = Result<Option<T>>> {
+    located(async move { exchange(key.as_ref(), change, Some(time)).await })
 }
 
 async fn exchange<T: Serialize + DeserializeOwned>(
@@ -177,22 +215,24 @@ async fn exchange<T: Serialize + DeserializeOwned>(
 /// }
 /// # Ok(()) }
 /// ```
-pub async fn compare_and_set<T: Serialize + DeserializeOwned>(
+#[track_caller]
+pub fn compare_and_set<T: Serialize + DeserializeOwned>(
     key: impl AsRef<str>,
     expected: Option<&T>,
     value: Option<&T>,
-) -> Result<bool> {
-    swap(key.as_ref(), expected, value, None).await
+) -> impl Future<Output = Result<bool>> {
+    located(async move { swap(key.as_ref(), expected, value, None).await })
 }
 
 /// The same, and keeps the value for so long.
-pub async fn compare_and_set_for<T: Serialize + DeserializeOwned>(
+#[track_caller]
+pub fn compare_and_set_for<T: Serialize + DeserializeOwned>(
     key: impl AsRef<str>,
     expected: Option<&T>,
     value: &T,
     time: Duration,
-) -> Result<bool> {
-    swap(key.as_ref(), expected, Some(value), Some(time)).await
+) -> impl Future<Output = Result<bool>> {
+    located(async move { swap(key.as_ref(), expected, Some(value), Some(time)).await })
 }
 
 async fn swap<T: Serialize + DeserializeOwned>(
@@ -213,15 +253,18 @@ async fn swap<T: Serialize + DeserializeOwned>(
 }
 
 /// As [`compare_and_set`] for bytes, perhaps only for so long.
-pub async fn compare_and_set_bytes(
+#[track_caller]
+pub fn compare_and_set_bytes(
     key: impl AsRef<str>,
     expected: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
     time: Option<Duration>,
-) -> Result<bool> {
-    let (key, expires) = (key.as_ref(), time.map(milliseconds));
-    let call = || storage::compare_and_set(key.to_owned(), expected.clone(), value.clone(), expires);
-    in_turn(call).await.map_err(of_call("storage.compare-and-set", key))
+) -> impl Future<Output = Result<bool>> {
+    located(async move {
+        let (key, expires) = (key.as_ref(), time.map(milliseconds));
+        let call = || storage::compare_and_set(key.to_owned(), expected.clone(), value.clone(), expires);
+        in_turn(call).await.map_err(of_call("storage.compare-and-set", key))
+    })
 }
 
 fn read<T: DeserializeOwned>(key: &str, json: &[u8]) -> Result<T> {

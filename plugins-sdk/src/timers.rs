@@ -49,6 +49,7 @@ pub async fn within<T>(duration: Duration, work: impl Future<Output = T>) -> Res
 }
 
 /// Runs `closure` once, after `duration`.
+#[track_caller]
 pub fn after<W>(duration: Duration, closure: impl FnOnce() -> W + 'static) -> Result<Timer>
 where
     W: Future<Output = Result<()>> + 'static,
@@ -59,6 +60,7 @@ where
 }
 
 /// Runs `closure` again and again. A period is at least 10 ms.
+#[track_caller]
 pub fn every<W>(period: Duration, closure: impl Fn() -> W + 'static) -> Result<Timer>
 where
     W: Future<Output = Result<()>> + 'static,
@@ -74,6 +76,7 @@ pub struct Timer(u64);
 
 impl Timer {
     /// Ends it. [`Error::NotFound`]: it has fired.
+    #[track_caller]
     pub fn cancel(self) -> Result<()> {
         runtime::forget(self.0);
         timers::cancel(self.0).map_err(of_call("timers.cancel", ""))

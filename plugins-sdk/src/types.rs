@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::bindings::parlor::plugin::types as wit;
 use crate::error::{Error, Result};
+use crate::failure::{located, placed};
 use crate::stanza::ns;
 
 pub use crate::places::{Affiliation, Role};
@@ -22,12 +23,15 @@ impl Message {
     ///
     /// This needs `messages.send` as well as `rooms.send`, since it imports both calls. A plugin for chats alone takes
     /// [`chats::reply`](crate::chats::reply), one for rooms alone [`rooms::reply`](crate::rooms::reply).
-    pub async fn reply(&self, message: impl Into<Outgoing>) -> Result<String> {
-        if self.is_groupchat() {
-            crate::rooms::reply(self, message).await
-        } else {
-            crate::chats::reply(self, message).await
-        }
+    #[track_caller]
+    pub fn reply(&self, message: impl Into<Outgoing>) -> impl Future<Output = Result<String>> {
+        located(async move {
+            if self.is_groupchat() {
+                crate::rooms::reply(self, message).await
+            } else {
+                crate::chats::reply(self, message).await
+            }
+        })
     }
 
     /// Whether it was said in a room, for everybody.
@@ -36,8 +40,9 @@ impl Message {
     }
 
     /// When it was sent, as far as that is known, else when it came.
+    #[track_caller]
     pub fn time(&self) -> Result<Timestamp> {
-        self.at.parse().map_err(|error| Error::invalid("at", error))
+        placed(self.at.parse().map_err(|error| Error::invalid("at", error)))
     }
 
     /// The id by which replies and reactions know it: in a room the room's, elsewhere the author's, which stays where a relay gives
@@ -244,6 +249,7 @@ impl Outgoing {
     /// message.reply(Outgoing::reacting_to(message, ["👍"])?).await?;
     /// # Ok(()) }
     /// ```
+    #[track_caller]
     pub fn reacting_to(message: &Message, emojis: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self> {
         let Some(id) = message.reference() else {
             return Err(Error::invalid("message", "has no id that a reaction could name"));
@@ -264,6 +270,7 @@ impl Outgoing {
     }
 
     /// Says that this message was `displayed`, `received` or `acknowledged` (XEP-0333).
+    #[track_caller]
     pub fn marking(message: &Message, marker: impl Into<String>) -> Result<Self> {
         // Outside of rooms it goes by the message's own id, whatever else the author calls it.
         let id = if message.is_groupchat() { &message.stanza_id } else { &message.id };
@@ -333,6 +340,7 @@ impl From<&str> for Outgoing {
 
 impl Payload {
     /// What another plugin sent along, read by `serde`; no payload is read like `null`.
+    #[track_caller]
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         match self {
             Self::Json(json) => Ok(serde_json::from_str(json)?),

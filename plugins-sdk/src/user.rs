@@ -10,7 +10,7 @@
 
 use crate::bindings::parlor::plugin::user;
 use crate::error::Result;
-use crate::failure::of_call;
+use crate::failure::{located, of_call};
 
 pub use crate::types::Status;
 
@@ -25,6 +25,7 @@ pub fn bare_jid() -> String {
 }
 
 /// The own status and its text. Needs `status.read`.
+#[track_caller]
 pub fn get_status() -> Result<Status> {
     user::get_status().map_err(of_call("user.get-status", ""))
 }
@@ -32,31 +33,42 @@ pub fn get_status() -> Result<Status> {
 /// Sets the status: `online`, `chat`, `away`, `dnd`, `xa`, `offline` or `unavailable`. Needs `status.write`.
 ///
 /// Without a message the text is kept; an empty one clears it.
-pub async fn set_status(value: impl AsRef<str>, message: Option<&str>) -> Result<()> {
-    user::set_status(value.as_ref().to_owned(), message.map(str::to_owned))
-        .await
-        .map_err(of_call("user.set-status", ""))
+#[track_caller]
+pub fn set_status(value: impl AsRef<str>, message: Option<&str>) -> impl Future<Output = Result<()>> {
+    located(async move {
+        user::set_status(value.as_ref().to_owned(), message.map(str::to_owned))
+            .await
+            .map_err(of_call("user.set-status", ""))
+    })
 }
 
 /// Sets the status text alone. Needs `status.write`.
-pub async fn set_status_message(message: impl AsRef<str>) -> Result<()> {
-    user::set_status_message(message.as_ref().to_owned()).await.map_err(of_call("user.set-status-message", ""))
+#[track_caller]
+pub fn set_status_message(message: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+    located(async move {
+        user::set_status_message(message.as_ref().to_owned()).await.map_err(of_call("user.set-status-message", ""))
+    })
 }
 
 /// Logs in with the configured password, and returns when the session has begun. Needs `session.control`.
 ///
 /// Where the account is logged in already, nothing happens.
-pub async fn login() -> Result<()> {
-    user::login(None).await.map_err(of_call("user.login", ""))
+#[track_caller]
+pub fn login() -> impl Future<Output = Result<()>> {
+    located(async move { user::login(None).await.map_err(of_call("user.login", "")) })
 }
 
 /// The same with a password of the plugin's own. The JID is the account's, perhaps with the resource to ask for.
-pub async fn login_with(jid: impl AsRef<str>, password: impl AsRef<str>) -> Result<()> {
-    let credentials = user::Credentials { jid: jid.as_ref().to_owned(), password: password.as_ref().to_owned() };
-    user::login(Some(credentials)).await.map_err(of_call("user.login", &jid))
+#[track_caller]
+pub fn login_with(jid: impl AsRef<str>, password: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let credentials = user::Credentials { jid: jid.as_ref().to_owned(), password: password.as_ref().to_owned() };
+        user::login(Some(credentials)).await.map_err(of_call("user.login", &jid))
+    })
 }
 
 /// Disconnects and forgets the session; plugins live on. Needs `session.control`.
-pub async fn logout() -> Result<()> {
-    user::logout().await.map_err(of_call("user.logout", ""))
+#[track_caller]
+pub fn logout() -> impl Future<Output = Result<()>> {
+    located(async move { user::logout().await.map_err(of_call("user.logout", "")) })
 }

@@ -13,27 +13,34 @@
 
 use crate::bindings::parlor::plugin::vcard;
 use crate::error::Result;
-use crate::failure::of_call;
+use crate::failure::{located, of_call};
 use crate::types::Entity;
 
 pub use vcard::{Card, CardData};
 
 /// The card of this address, contact, chat or occupant, as it is known; fetched where it is not. The address of an occupant is
 /// that of the room with the nickname.
-pub async fn get(entity: impl Entity) -> Result<Card> {
-    let jid = entity.address();
-    vcard::get(jid.clone(), false).await.map_err(of_call("vcard.get", &jid))
+#[track_caller]
+pub fn get(entity: impl Entity) -> impl Future<Output = Result<Card>> {
+    located(async move {
+        let jid = entity.address();
+        vcard::get(jid.clone(), false).await.map_err(of_call("vcard.get", &jid))
+    })
 }
 
 /// The same, fetched anew.
-pub async fn get_again(entity: impl Entity) -> Result<Card> {
-    let jid = entity.address();
-    vcard::get(jid.clone(), true).await.map_err(of_call("vcard.get", &jid))
+#[track_caller]
+pub fn get_again(entity: impl Entity) -> impl Future<Output = Result<Card>> {
+    located(async move {
+        let jid = entity.address();
+        vcard::get(jid.clone(), true).await.map_err(of_call("vcard.get", &jid))
+    })
 }
 
 /// Changes the own card. What is not given stays as it is; an empty text takes it away.
-pub async fn set(data: CardData) -> Result<()> {
-    vcard::set(data).await.map_err(of_call("vcard.set", ""))
+#[track_caller]
+pub fn set(data: CardData) -> impl Future<Output = Result<()>> {
+    located(async move { vcard::set(data).await.map_err(of_call("vcard.set", "")) })
 }
 
 /// Lets the contact, open chat or occupant of this address show its card, and fires `vcardUpdated`.
@@ -48,13 +55,19 @@ pub async fn set(data: CardData) -> Result<()> {
 /// # let _ = picture;
 /// # Ok(()) }
 /// ```
-pub async fn update(entity: impl Entity) -> Result<()> {
-    let jid = entity.address();
-    vcard::update(jid.clone(), false).await.map_err(of_call("vcard.update", &jid))
+#[track_caller]
+pub fn update(entity: impl Entity) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = entity.address();
+        vcard::update(jid.clone(), false).await.map_err(of_call("vcard.update", &jid))
+    })
 }
 
 /// The same, fetched anew.
-pub async fn update_again(entity: impl Entity) -> Result<()> {
-    let jid = entity.address();
-    vcard::update(jid.clone(), true).await.map_err(of_call("vcard.update", &jid))
+#[track_caller]
+pub fn update_again(entity: impl Entity) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = entity.address();
+        vcard::update(jid.clone(), true).await.map_err(of_call("vcard.update", &jid))
+    })
 }

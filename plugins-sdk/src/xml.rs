@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::error::{Error, Result};
+use crate::failure::placed;
 
 /// Deeper than the host lets anything in.
 const DEEPEST: usize = 200;
@@ -50,7 +51,12 @@ impl Parsed {
 /// assert_eq!(name.map(|name| name.text.as_str()), Some("Gajim"));
 /// # Ok::<(), parlor_sdk::Error>(())
 /// ```
+#[track_caller]
 pub fn parse(xml: &str) -> Result<Parsed> {
+    placed(whole(xml))
+}
+
+fn whole(xml: &str) -> Result<Parsed> {
     let mut reader = Reader { rest: xml.trim_start() };
     let element = reader.element(None, 0)?;
     if reader.rest.trim_start().is_empty() { Ok(element) } else { Err(broken("goes on behind its element")) }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use wasmtime::component::Accessor;
 
-use super::{answer, caller, order, text};
+use super::{answer, caller, order, pace, text};
 use crate::bindings::parlor::plugin::commands::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::error::CallError;
 use crate::plugins::{Context, Grouping, Instance};
 use crate::session::{Command, Spoken};
+use crate::stanza::Message;
 
 /// The longest text that may wait for the session, which is stricter.
 const LONGEST: usize = 4_096;
@@ -41,22 +42,32 @@ async fn add<T: Send + 'static>(accessor: &Accessor<T, Grouping>, spoken: Spoken
         }
         added => added,
     };
-    instance.has_commands(added?);
+    let (name, is_short) = added?;
+    instance.commands().insert(name, is_short);
     Ok(())
 }
 
-/// Gives how many the plugin has then.
-async fn put(instance: &Arc<Instance>, spoken: Spoken) -> Result<usize, CallError> {
+/// Has the person who gave a command told that it failed. This counts as a message of the plugin's, and needs no grant: the words are the
+/// owner's.
+pub(crate) async fn failed(instance: &Instance, message: Arc<Message>) {
+    if pace(instance).await.is_ok() {
+        // Nobody can be told without a session, or outside of the room; the log has the failure itself.
+        let _ = instance.ask(|answer| Command::AnswerFailed { message, answer }).await;
+    }
+}
+
+/// Gives its name, and whether it goes by that alone.
+async fn put(instance: &Arc<Instance>, spoken: Spoken) -> Result<(String, bool), CallError> {
     let (plugin, most) = (instance.plugin.clone(), instance.limits.commands as usize);
-    let mailbox = Arc::clone(&instance.mailbox);
-    order(instance, |answer| Command::AddCommand { mailbox, plugin, spoken, most, answer }).await
+    let (mailbox, names) = (Arc::clone(&instance.mailbox), Arc::clone(&instance.command_names));
+    order(instance, |answer| Command::AddCommand { mailbox, names, plugin, spoken, most, answer }).await
 }
 
 async fn remove<T: Send + 'static>(accessor: &Accessor<T, Grouping>, name: String) -> Result<(), CallError> {
     let (instance, _open) = caller(accessor, "commands.remove")?;
     text("name", &name, LONGEST)?;
     let (by, plugin) = (instance.id, instance.plugin.clone());
-    let now = order(&instance, |answer| Command::RemoveCommand { by, plugin, name, answer }).await?;
-    instance.has_commands(now);
+    let removed = order(&instance, |answer| Command::RemoveCommand { by, plugin, name, answer }).await?;
+    instance.commands().remove(&removed);
     Ok(())
 }

@@ -8,7 +8,7 @@ mod api;
 pub(crate) mod archive;
 mod chats;
 mod chatviews;
-mod commands;
+pub(crate) mod commands;
 mod connection;
 mod contacts;
 mod disco;

@@ -1,5 +1,6 @@
 //! `parlor status`: the house on one screen.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
@@ -135,6 +136,7 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
             usage: None,
             restarts: 0,
             limits: Vec::new(),
+            commands: BTreeMap::new(),
             denied: Vec::new(),
         }));
     }

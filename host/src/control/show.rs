@@ -90,6 +90,7 @@ fn plugin_view(status: &PluginStatus) -> Plugin {
         record: status.record.as_ref().map(record_view),
         usage: status.usage.as_ref().map(usage_view),
         restarts: status.restarts,
+        commands: status.commands.clone(),
         limits: status.usage.iter().flat_map(|usage| &usage.limits).map(limit_view).collect(),
         denied: status.denied.iter().map(denied_view).collect(),
     }

@@ -121,6 +121,9 @@ pub struct Plugin {
     pub usage: Option<Usage>,
     /// How often it was started again by itself.
     pub restarts: u64,
+    /// Its commands, with the word that people say for each, without the prefix.
+    #[serde(default)]
+    pub commands: BTreeMap<String, String>,
     /// Its limits and what it uses of them; only where one plugin was asked for, and runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<Limit>,

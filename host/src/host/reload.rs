@@ -14,7 +14,7 @@ use super::{Host, LONGEST_REASON, Left, Plugin, Standing, Tried, dependencies};
 use crate::harmless::harmless;
 use crate::plugins::id::Digest;
 use crate::plugins::policy::{Entry, Policy, PolicyError, SettingValues};
-use crate::plugins::{Admitted, PAUSE_FOR_ROOM, PluginId, State, Supervised, order, secret, store};
+use crate::plugins::{Admitted, CommandNames, PAUSE_FOR_ROOM, PluginId, State, Supervised, order, secret, store};
 
 /// How long a new version of a plugin has until it takes the place of the old one.
 const REPLACE: Duration = Duration::from_secs(30);
@@ -138,6 +138,7 @@ impl Host {
         // What takes something away waits for nothing: not for secrets, nor for what starts or never does.
         self.hold_to(&policy).await;
         self.log_as_decided(&policy).await;
+        self.name_as_decided(&policy).await;
         let mut returning = self.take_out_all(&policy).await;
         let mut values = self.opened(&policy).await;
         let mut outdated = BTreeSet::new();
@@ -223,6 +224,15 @@ impl Host {
         for (id, plugin) in &mut *self.plugins.lock().await {
             if let Some(entry) = policy.plugins.get(id).filter(|entry| entry.log != plugin.entry.log) {
                 plugin.log_from(id, entry.log);
+            }
+        }
+    }
+
+    /// Commands go by the names that the policy has for them; nothing is started anew for it.
+    async fn name_as_decided(&self, policy: &Policy) {
+        for (id, plugin) in &mut *self.plugins.lock().await {
+            if let Some(entry) = policy.plugins.get(id).filter(|entry| entry.commands != plugin.entry.commands) {
+                plugin.name_commands(id, &entry.commands);
             }
         }
     }
@@ -514,5 +524,17 @@ impl Host {
         }
         tracing::info!(plugin = %id, "plugin replaced");
         Replaced::Settled
+    }
+}
+
+impl Plugin {
+    fn name_commands(&mut self, id: &PluginId, names: &CommandNames) {
+        self.entry.commands = names.clone();
+        let Standing::Admitted { admitted, on, .. } = &mut self.standing else { return };
+        for supervised in on.values() {
+            supervised.name_commands(names.clone());
+        }
+        *admitted = Arc::new(Admitted { commands: names.clone(), ..Admitted::clone(admitted) });
+        tracing::info!(plugin = %id, commands = %names, "plugin's commands go by the owner's names");
     }
 }

@@ -47,6 +47,8 @@ pub struct PluginStatus {
     pub not_replaced: Option<String>,
     /// What the instance that runs now has used.
     pub usage: Option<Usage>,
+    /// Its commands, with the word that people say for each.
+    pub commands: BTreeMap<String, String>,
     /// The last calls that it was denied, oldest first.
     pub denied: Vec<Denial>,
 }
@@ -97,6 +99,7 @@ impl Plugin {
             restarts: 0,
             not_replaced: self.not_replaced.clone(),
             usage: None,
+            commands: BTreeMap::new(),
             denied: Vec::new(),
         };
         match &self.standing {
@@ -116,6 +119,7 @@ impl Plugin {
                         denials: usage.as_ref().map_or(0, |usage| usage.denials),
                         record: Some(supervised.record().totals()),
                         restarts: supervised.record().restarts(),
+                        commands: supervised.instance().map(|instance| instance.called()).unwrap_or_default(),
                         denied: supervised.record().denied(),
                         usage,
                         ..refused(supervised.state().borrow().clone())

@@ -5,6 +5,7 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use super::{
+    command_names::CommandNames,
     component::{Examined, Import},
     id::{Digest, PluginId},
     limits::Limits,
@@ -44,6 +45,8 @@ pub struct Admitted {
     pub raises: bool,
     /// From which level on its lines stand in the log; none = as everything else.
     pub log: Option<LogLevel>,
+    /// The owner's names for its commands.
+    pub commands: CommandNames,
     /// What the owner should know, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -195,6 +198,7 @@ pub fn admit(
         wasi: examined.wasi,
         raises: examined.raises(),
         log: entry.log,
+        commands: entry.commands.clone(),
         warnings,
     })
 }

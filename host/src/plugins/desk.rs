@@ -5,6 +5,7 @@
 //! killed leaves the old state or the new one.
 
 mod carried;
+mod commands;
 mod difference;
 mod error;
 mod granting;

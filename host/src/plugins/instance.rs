@@ -9,6 +9,7 @@ mod handed;
 mod lasting;
 mod mail;
 mod open;
+mod settings;
 mod usage;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -21,7 +22,6 @@ use futures_util::future::FutureExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use rand::RngExt as _;
-use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::Span;
@@ -37,7 +37,6 @@ use self::mail::{SlowHandler, Spare, fire_timers, handle, next_due, next_mail, w
 pub(super) use self::open::Waits;
 pub(crate) use self::open::{OpenArchiveQuery, OpenCall, OpenQuestion, Rooms};
 pub use self::usage::{LimitUse, Usage};
-use super::InstanceId;
 use super::admission::Admitted;
 use super::books::Books;
 use super::ceiling::{Ceiling, Exceeded, Taken};
@@ -53,12 +52,13 @@ use super::record::Record;
 use super::settings::OwnSettings;
 use super::timers::Timers;
 use super::watchdog::{self, Allowance, Overrun};
+use super::{ChosenNames, InstanceId};
 use crate::account;
 use crate::api::log::Printed;
-use crate::config::Settings;
-use crate::event::{Event, EventName, Payload};
+use crate::error::CallError;
 use crate::harmless::harmless;
 use crate::router::{Mail, Mailbox};
+use crate::stanza::Message;
 
 /// How much of a guest's own words a status shows, in bytes.
 const LONGEST_REASON: usize = 300;
@@ -79,6 +79,8 @@ pub struct Instance {
     pub settings: Arc<OwnSettings>,
     /// How much of what it says is wanted.
     pub(crate) log: Arc<ChosenLevel>,
+    /// The owner's names for its commands.
+    pub(crate) command_names: Arc<ChosenNames>,
     /// The CPU time it used.
     pub cpu: Arc<watchdog::Account>,
     /// How many events it has handled.
@@ -129,12 +131,14 @@ pub struct Instance {
     rooms: Arc<Rooms>,
     /// Promises that it owns.
     promises: AtomicUsize,
-    /// Commands that people may say to it.
-    commands: AtomicUsize,
+    /// Commands that people may say to it, and whether each goes by its name alone.
+    commands: Mutex<BTreeMap<String, bool>>,
     /// When each handler began that has not returned.
     handlers: Mutex<Vec<Instant>>,
     /// What was handed to those that never will.
     cut_off: Mutex<Vec<Handed>>,
+    /// The messages with commands that those had.
+    unanswered: Mutex<Vec<Arc<Message>>>,
     /// Whether nothing of it runs but handlers: it has started, and does not stop yet.
     only_handles: AtomicBool,
     /// Calls that wait for others: their time is not held against the plugin.
@@ -153,6 +157,7 @@ impl Instance {
         admitted: &Admitted,
         settings: Arc<OwnSettings>,
         log: Arc<ChosenLevel>,
+        command_names: Arc<ChosenNames>,
         account: Arc<account::Shared>,
         lasting: Lasting,
         books: Books,
@@ -178,6 +183,7 @@ impl Instance {
             mailbox,
             settings,
             log,
+            command_names,
             cpu,
             handled: AtomicU64::new(0),
             denials: AtomicU64::new(0),
@@ -203,9 +209,10 @@ impl Instance {
             given_up: Mutex::default(),
             rooms,
             promises: AtomicUsize::new(0),
-            commands: AtomicUsize::new(0),
+            commands: Mutex::default(),
             handlers: Mutex::default(),
             cut_off: Mutex::default(),
+            unanswered: Mutex::default(),
             only_handles: AtomicBool::new(false),
             waits: watch::Sender::default(),
             timers: Mutex::default(),
@@ -232,25 +239,6 @@ impl Instance {
             );
         }
         true
-    }
-
-    /// What stands under `[settings]` for a name that the host does not have. What any plugin keeps secret is not taken from
-    /// there, not even for itself: whoever claims the name reads it there.
-    pub fn written(&self, key: &str) -> Option<Value> {
-        if Settings::is_known(key) || self.account.is_secret(key) {
-            return None;
-        }
-        self.account.settings().given(key).cloned()
-    }
-
-    /// Tells the plugin which of its own settings are different now.
-    pub fn tell_changes(&self, changes: &BTreeMap<String, Option<Value>>) {
-        if changes.is_empty() {
-            return;
-        }
-        let payload = Payload::Json(serde_json::json!(changes).to_string().into());
-        let event = Event { name: EventName::from("settingsChanged"), at: self.account.clock.now(), payload };
-        self.account.router.route_to(self.id, event, &|_| false);
     }
 
     /// Its timers. Held only for a moment, and never by the connection.
@@ -365,6 +353,7 @@ pub(super) async fn run(start: Start) -> Ended {
             } else {
                 reason(&error)
             };
+            instance.answer_cut_off().await;
             Ended::Failed { why: why + &at_what, detail }
         }
     }

@@ -6,6 +6,7 @@ pub mod build;
 mod catch_up;
 mod ceiling;
 mod clocks;
+pub mod command_names;
 pub mod compiler;
 pub mod component;
 pub mod components;
@@ -40,6 +41,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 pub use admission::Admitted;
+pub use command_names::{ChosenNames, CommandName, CommandNames};
 pub use compiler::{Bounds, Compiler};
 pub use denials::{Denial, Denials};
 pub(crate) use engine::PAUSE_FOR_ROOM;

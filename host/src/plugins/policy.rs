@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
+    command_names::{CommandName, CommandNames, NoCommandName},
     id::{Digest, PluginId},
     limits::Limits,
     log_level::LogLevel,
@@ -66,6 +67,8 @@ pub struct Entry {
     pub enabled: bool,
     /// From which level on what it says stands in the log; none = as everything else.
     pub log: Option<LogLevel>,
+    /// What its commands are called, where the owner wants other names for them.
+    pub commands: CommandNames,
     /// What it is granted.
     pub grants: Grants,
     /// How much of the machine it may use.
@@ -188,10 +191,11 @@ impl Policy {
 pub(crate) fn is_decision(text: &str) -> Result<(), DocumentError> {
     let document = Document::parse(text)?;
     let root = document.root();
-    root.allow(&["accounts", "enabled", "grants", "limits", "log", "settings"])?;
+    root.allow(&["accounts", "commands", "enabled", "grants", "limits", "log", "settings"])?;
     root.get("enabled").map(|node| node.boolean()).transpose()?;
     root.get("log").map(|node| node.parse::<LogLevel>()).transpose()?;
     accounts(&root)?;
+    commands(&root)?;
     grants(&root)?;
     limits(&root)?;
     settings(&root, Path::new(""))?;
@@ -200,7 +204,8 @@ pub(crate) fn is_decision(text: &str) -> Result<(), DocumentError> {
 
 fn entry(section: &Section<'_>, folder: &Path) -> Result<Entry, DocumentError> {
     section.allow(&[
-        "source", "digest", "version", "signer", "accounts", "enabled", "log", "grants", "limits", "settings",
+        "source", "digest", "version", "signer", "accounts", "enabled", "log", "commands", "grants", "limits",
+        "settings",
     ])?;
     let source = section.require("source", "write the path or the address of the plugin's file")?;
     if source.string()?.is_empty() {
@@ -215,6 +220,7 @@ fn entry(section: &Section<'_>, folder: &Path) -> Result<Entry, DocumentError> {
         accounts: accounts(section)?,
         enabled: section.get("enabled").map_or(Ok(true), |node| node.boolean())?,
         log: section.get("log").map(|node| node.parse()).transpose()?,
+        commands: commands(section)?,
         grants: grants(section)?,
         limits: limits(section)?,
         settings: settings(section, folder)?,
@@ -235,6 +241,19 @@ fn accounts(section: &Section<'_>) -> Result<Option<Vec<AccountName>>, DocumentE
         return Err(node.error("`accounts` is empty; leave it out for every account, or write `enabled = false`"));
     }
     Ok(Some(accounts))
+}
+
+fn commands(section: &Section<'_>) -> Result<CommandNames, DocumentError> {
+    let mut names = CommandNames::default();
+    let Some(written) = section.section("commands")? else { return Ok(names) };
+    for node in written.entries() {
+        let unfit = |text: &str, error: NoCommandName| node.error(format!("{text:?} cannot be a command: it {error}"));
+        let command: CommandName = node.key().parse().map_err(|error| unfit(node.key(), error))?;
+        let name: CommandName =
+            node.string()?.parse().map_err(|error| unfit(node.string().unwrap_or_default(), error))?;
+        names.choose(command, name).map_err(|error| node.error(error))?;
+    }
+    Ok(names)
 }
 
 fn grants(section: &Section<'_>) -> Result<Grants, DocumentError> {
@@ -375,6 +394,27 @@ enabled = false
             refusal("source = \"plugins/echo.wasm\"\n", "")
                 .ends_with("[plugin.echo] has no `source`; write the path or the address of the plugin's file")
         );
+    }
+
+    #[test]
+    fn commands_may_have_other_names() {
+        let with = |commands: &str| {
+            parse(&whole().replacen(
+                "[plugin.snoop]",
+                &format!("[plugin.echo.commands]\n{commands}\n[plugin.snoop]"),
+                1,
+            ))
+        };
+        let policy = with("Say = \"sag\"\nshout = \"say\"").unwrap();
+        assert_eq!(policy.plugins["echo"].commands.to_string(), "say=sag, shout=say");
+        let refusal = |commands: &str| with(commands).unwrap_err().to_string();
+        assert_eq!(
+            refusal("say = \"s a\""),
+            "16:1: \"s a\" cannot be a command: it is not 1 to 32 letters, digits, - and _"
+        );
+        assert_eq!(refusal("say = \"help\""), "16:1: the command `help` is the host's; choose another name");
+        assert!(refusal("say = \"x\"\nshout = \"X\"").starts_with("17:1: `x` is to be the name of `say` already"));
+        assert!(refusal("say = 1").starts_with("16:1: "));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use rand::RngExt as _;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::ChosenNames;
 use super::admission::Admitted;
 use super::books::Books;
 use super::catch_up;
@@ -104,6 +105,7 @@ struct Shared {
     admitted: Arc<Admitted>,
     settings: Arc<OwnSettings>,
     log: Arc<ChosenLevel>,
+    commands: Arc<ChosenNames>,
     compiled: Arc<Compiled>,
     engine: Arc<Engine>,
     account: Arc<account::Shared>,
@@ -150,7 +152,7 @@ impl Supervised {
         books: Books,
         beside: Option<Beside>,
     ) -> Self {
-        let (grants, log) = (admitted.grants.clone(), admitted.log);
+        let (grants, log, commands) = (admitted.grants.clone(), admitted.log, admitted.commands.clone());
         let settings = Arc::new(OwnSettings::new(Arc::clone(&admitted.manifest), admitted.settings.0.clone()));
         account.keep_secret(&admitted.id, settings.secrets());
         for (name, other) in account.names.declare(&admitted.id, admitted.manifest.provides()) {
@@ -167,6 +169,7 @@ impl Supervised {
             admitted,
             settings,
             log: Arc::new(ChosenLevel::new(log)),
+            commands: Arc::new(ChosenNames::new(commands)),
             compiled,
             engine,
             account,
@@ -385,13 +388,14 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<Part
 async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Parting>>) -> Ended {
     shared.settings.restart();
     shared.account.records.learn().await;
-    let (settings, log, account) = (Arc::clone(&shared.settings), Arc::clone(&shared.log), Arc::clone(&shared.account));
+    let (settings, account) = (Arc::clone(&shared.settings), Arc::clone(&shared.account));
+    let (log, commands) = (Arc::clone(&shared.log), Arc::clone(&shared.commands));
     let (lasting, books) = (shared.lasting.clone(), shared.books.clone());
     if let Err(error) = books.learn_rooms().await {
         let plugin = &shared.admitted.id;
         tracing::warn!(%plugin, account = %account.name, %error, "plugin may be told again what rooms said before");
     }
-    let (instance, mailbox) = Instance::new(&shared.admitted, settings, log, account, lasting, books);
+    let (instance, mailbox) = Instance::new(&shared.admitted, settings, log, commands, account, lasting, books);
     shared.lasting.record.begins(&instance);
     shared.instance.send_replace(Some(Arc::clone(&instance)));
     // After it can be seen: whoever changes the grants later changes those of the instance, too.

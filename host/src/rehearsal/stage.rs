@@ -24,7 +24,7 @@ use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::SettingValues;
 use crate::plugins::setting::Setting;
 use crate::plugins::store::read;
-use crate::plugins::{Admitted, Compiled, Engine, InstanceId, PluginId, State, Supervised};
+use crate::plugins::{Admitted, CommandNames, Compiled, Engine, InstanceId, PluginId, State, Supervised};
 use crate::session::{Command, Wins};
 use crate::store::Store;
 use crate::xmpp::{Impossible, Within};
@@ -242,6 +242,7 @@ impl Stage {
             wasi: examined.wasi,
             raises: examined.raises(),
             log: None,
+            commands: CommandNames::default(),
             warnings: Vec::new(),
         })
     }

@@ -10,12 +10,12 @@ use tokio::sync::oneshot;
 use crate::card::CardChange;
 use crate::error::CallError;
 use crate::event::{EventName, Payload};
-use crate::plugins::{InstanceId, PluginId};
+use crate::plugins::{ChosenNames, InstanceId, PluginId};
 use crate::router::Mailbox;
 use crate::session::{
     ArchivePage, Attribute, Chat, ContactWish, KnownCard, Room, RoomDeed, RoomWish, Spoken, StatusValue, ViewChange,
 };
-use crate::stanza::{ArchiveQuery, Disco, Draft, Identity, MessageKind};
+use crate::stanza::{ArchiveQuery, Disco, Draft, Identity, Message, MessageKind};
 use crate::xmpp::RawStanza;
 
 /// Where the answer to a [`Command`] goes. Dropping it answers `stopped`; whoever asked may be gone, which is fine.
@@ -268,14 +268,16 @@ pub enum Command {
     AddCommand {
         /// Who, and what it may do.
         mailbox: Arc<Mailbox>,
+        /// The owner's names for the plugin's commands.
+        names: Arc<ChosenNames>,
         /// As which plugin.
         plugin: PluginId,
         /// What.
         spoken: Spoken,
         /// How many it may have.
         most: usize,
-        /// The answer: how many it has now.
-        answer: Answer<usize>,
+        /// The answer: its name, and whether it goes by that alone.
+        answer: Answer<(String, bool)>,
     },
     /// API row 127.
     RemoveCommand {
@@ -285,8 +287,15 @@ pub enum Command {
         plugin: PluginId,
         /// Which.
         name: String,
-        /// The answer: how many it has now.
-        answer: Answer<usize>,
+        /// The answer: its name.
+        answer: Answer<String>,
+    },
+    /// A command failed, and the person who gave it is to be told.
+    AnswerFailed {
+        /// The message with the command.
+        message: Arc<Message>,
+        /// The answer.
+        answer: Answer<()>,
     },
     /// API rows 114 and 115.
     Discover {
@@ -321,6 +330,7 @@ impl Command {
             | Self::SetCard { .. }
             | Self::UpdateCard { .. }
             | Self::Discover { .. }
+            | Self::AnswerFailed { .. }
             | Self::SetStatus { .. } => true,
             Self::OpenChat { .. }
             | Self::CloseChat { .. }
@@ -355,7 +365,7 @@ impl Command {
     /// Whether nobody waits for the answer any more: the call was given up, or its plugin has ended.
     pub fn is_abandoned(&self) -> bool {
         match self {
-            Self::SendMessage { answer, .. } => answer.is_abandoned(),
+            Self::SendMessage { answer, .. } | Self::RemoveCommand { answer, .. } => answer.is_abandoned(),
             Self::SendIq { answer, .. } => answer.is_abandoned(),
             Self::QueryArchive { answer, .. } => answer.is_abandoned(),
             Self::OpenChat { answer, .. } => answer.is_abandoned(),
@@ -364,9 +374,8 @@ impl Command {
             Self::GetCard { answer, .. } => answer.is_abandoned(),
             Self::AddFeature { answer, .. } | Self::AddIdentity { answer, .. } => answer.is_abandoned(),
             Self::Discover { answer, .. } => answer.is_abandoned(),
-            Self::AddPromises { answer, .. } | Self::AddCommand { answer, .. } | Self::RemoveCommand { answer, .. } => {
-                answer.is_abandoned()
-            }
+            Self::AddPromises { answer, .. } => answer.is_abandoned(),
+            Self::AddCommand { answer, .. } => answer.is_abandoned(),
             Self::Room { deed, .. } => deed.is_abandoned(),
             Self::SendRaw { answer, .. }
             | Self::CloseChat { answer, .. }
@@ -380,6 +389,7 @@ impl Command {
             | Self::Emit { answer, .. }
             | Self::ClearIdentities { answer, .. }
             | Self::ChangeSettings { answer, .. }
+            | Self::AnswerFailed { answer, .. }
             | Self::RejectPromise { answer, .. } => answer.is_abandoned(),
         }
     }

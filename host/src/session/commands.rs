@@ -13,15 +13,16 @@ use crate::error::CallError;
 use crate::event::{Event, Payload};
 use crate::permissions::question::Use;
 use crate::permissions::{Decision, Permission, Target};
-use crate::plugins::{InstanceId, PluginId};
+use crate::plugins::command_names::{HELP, NoCommandName};
+use crate::plugins::{ChosenNames, CommandName, InstanceId, PluginId};
 use crate::router::Mailbox;
 use crate::session::messages::check_text;
 use crate::session::questions::random_id;
 use crate::session::{Effect, Session, Turn};
 use crate::stanza::{Draft, Message, MessageKind};
 
-/// How many characters a name may have.
-const MAX_NAME: usize = 32;
+/// How long a command's name is at most with the plugin's id before it, in bytes.
+const LONGEST_WORD: usize = PluginId::MAX_LEN + 1 + CommandName::MAX_BYTES;
 /// How long help and usage may be, in bytes.
 const MAX_HELP: usize = 256;
 /// How many arguments are told apart; the last one holds what is left.
@@ -31,8 +32,6 @@ const MAX_ANSWER: usize = 8 << 10;
 /// How many answers the host gives at once, and how long it takes to have another one ready.
 pub(super) const ANSWERS: u32 = 5;
 const ANSWER_EVERY: Duration = Duration::from_secs(2);
-/// The host's own command.
-const HELP: &str = "help";
 
 /// A command as a plugin describes it.
 #[derive(Debug, Clone)]
@@ -63,8 +62,21 @@ struct Registered {
     mailbox: Arc<Mailbox>,
     help: String,
     usage: String,
-    /// It also goes by its name alone.
+    /// It also goes by its name alone, unless the owner has another one for it.
     is_short: bool,
+    /// The owner's names for its plugin's commands.
+    names: Arc<ChosenNames>,
+}
+
+impl Registered {
+    /// The word that people say for it, who need not know the plugin's id where there is a shorter one.
+    fn called(&self, plugin: &PluginId, name: &str) -> String {
+        match self.names.of(name) {
+            Some(chosen) => chosen.to_string(),
+            None if self.is_short => name.to_owned(),
+            None => format!("{plugin}.{name}"),
+        }
+    }
 }
 
 /// Every command of an account, and how many answers the host may give.
@@ -99,12 +111,24 @@ impl Commands {
                 let (plugin, own) = self.all.get_key_value(plugin)?;
                 (plugin, own.get_key_value(name)?)
             }
-            None => self.all.iter().find_map(|(plugin, own)| {
-                let found = own.get_key_value(name).filter(|(_, found)| found.is_short)?;
-                Some((plugin, found))
-            })?,
+            None => self.chosen(name).or_else(|| self.short(name))?,
         };
         Some((plugin, name, found))
+    }
+
+    /// The command that goes by this word since the owner wants it so, whoever else has a command of that name.
+    fn chosen(&self, word: &str) -> Option<(&PluginId, (&String, &Registered))> {
+        self.all.iter().find_map(|(plugin, own)| {
+            let found = own.iter().find(|(name, found)| found.names.is(name, word))?;
+            Some((plugin, found))
+        })
+    }
+
+    fn short(&self, name: &str) -> Option<(&PluginId, (&String, &Registered))> {
+        self.all.iter().find_map(|(plugin, own)| {
+            let (name, found) = own.get_key_value(name)?;
+            (found.is_short && found.names.of(name).is_none()).then_some((plugin, (name, found)))
+        })
     }
 
     pub(super) fn instance_gone(&mut self, gone: InstanceId) {
@@ -145,19 +169,18 @@ impl Commands {
 /// The name as it is kept, and whether it came without the plugin's id.
 fn parse_name(plugin: &PluginId, name: &str) -> Result<(String, bool), CallError> {
     let invalid = |reason: String| Err(CallError::invalid("name", reason));
-    if name.len() > PluginId::MAX_LEN + 1 + 4 * MAX_NAME {
-        return invalid(format!("is longer than {MAX_NAME} characters"));
+    if name.len() > LONGEST_WORD {
+        return invalid(NoCommandName.to_string());
     }
     let (short, is_short) = match name.split_once('.') {
         Some((before, short)) if before == plugin.as_str() => (short, false),
         Some(_) => return invalid(format!("begins with another id than this plugin's, {plugin}")),
         None => (name, true),
     };
-    let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
-    if short.is_empty() || short.chars().count() > MAX_NAME || !short.chars().all(fits) {
-        return invalid(format!("is not 1 to {MAX_NAME} letters, digits, - and _"));
+    match short.parse::<CommandName>() {
+        Ok(name) => Ok((name.to_string(), is_short)),
+        Err(error) => invalid(error.to_string()),
     }
-    Ok((short.to_lowercase(), is_short))
 }
 
 /// One line that the host may say in this plugin's stead.
@@ -170,16 +193,17 @@ fn check_line(argument: &str, text: &str) -> Result<(), CallError> {
 }
 
 impl Session {
-    /// A plugin has at most so many. Gives how many it has then.
+    /// A plugin has at most so many. Gives the command's name, and whether it goes by that alone.
     pub(super) fn add_command(
         &mut self,
         mailbox: Arc<Mailbox>,
+        names: Arc<ChosenNames>,
         plugin: PluginId,
         spoken: Spoken,
         most: usize,
-    ) -> Result<usize, CallError> {
+    ) -> Result<(String, bool), CallError> {
         let by = mailbox.instance();
-        let (name, is_short) = parse_name(&plugin, &spoken.name)?;
+        let (name, mut is_short) = parse_name(&plugin, &spoken.name)?;
         check_line("help", &spoken.help)?;
         check_line("usage", &spoken.usage)?;
         if is_short && name == HELP {
@@ -190,39 +214,45 @@ impl Session {
             && let Some((owner, ..)) = self.commands.find(&name)
             && *owner != plugin
         {
-            return Err(CallError::NotOwner(format!("the command {name} of the plugin {owner}")));
+            // One that the owner has given another name needs no name of its own.
+            is_short = false;
+            if names.of(&name).is_none() {
+                return Err(CallError::NotOwner(format!("the command {name} of the plugin {owner}")));
+            }
         }
         let is_heir = self.promises.is_heir(by);
         let own = self.commands.all.entry(plugin.clone()).or_default();
         if own.len() >= most && !own.contains_key(&name) {
             return Err(CallError::OverLimit(format!("{most} commands")));
         }
-        let new = Registered { owner: by, mailbox, help: spoken.help, usage: spoken.usage, is_short };
+        let new = Registered { owner: by, mailbox, help: spoken.help, usage: spoken.usage, is_short, names };
         let was = own.insert(name.clone(), new);
-        let count = own.len();
         if let Some(was) = was
             && is_heir
             && was.owner != by
         {
-            self.commands.displaced.push(Displaced { by, plugin, name, was });
+            self.commands.displaced.push(Displaced { by, plugin, name: name.clone(), was });
         }
-        Ok(count)
+        Ok((name, is_short))
     }
 
-    /// Gives how many the plugin has left.
-    pub(super) fn remove_command(&mut self, by: InstanceId, plugin: &PluginId, name: &str) -> Result<usize, CallError> {
+    /// Gives its name.
+    pub(super) fn remove_command(
+        &mut self,
+        by: InstanceId,
+        plugin: &PluginId,
+        name: &str,
+    ) -> Result<String, CallError> {
         let (name, _) = parse_name(plugin, name)?;
         let is_heir = self.promises.is_heir(by);
-        let found = self.commands.all.get_mut(plugin).and_then(|own| own.remove(&name).map(|was| (was, own.len())));
+        let found = self.commands.all.get_mut(plugin).and_then(|own| own.remove(&name));
         self.commands.all.retain(|_, own| !own.is_empty());
-        let left = found.map(|(was, left)| {
-            // The one whose place it is to take has it back if that comes to nothing.
-            if is_heir && was.owner != by {
-                self.commands.displaced.push(Displaced { by, plugin: plugin.clone(), name: name.clone(), was });
-            }
-            left
-        });
-        left.ok_or_else(|| CallError::NotFound(format!("the command {name} of {plugin}")))
+        let Some(was) = found else { return Err(CallError::NotFound(format!("the command {name} of {plugin}"))) };
+        // The one whose place it is to take has it back if that comes to nothing.
+        if is_heir && was.owner != by {
+            self.commands.displaced.push(Displaced { by, plugin: plugin.clone(), name: name.clone(), was });
+        }
+        Ok(name)
     }
 
     /// The command in a message, if somebody gives one of those that there are now.
@@ -234,7 +264,7 @@ impl Session {
         let said = message.said();
         let line = said.strip_prefix(prefix)?;
         let (word, rest) = line.split_at(line.find(char::is_whitespace).unwrap_or(line.len()));
-        if word.len() > PluginId::MAX_LEN + 1 + 4 * MAX_NAME {
+        if word.len() > LONGEST_WORD {
             return None;
         }
         let name = word.to_lowercase();
@@ -276,18 +306,31 @@ impl Session {
                 }
             }
         };
-        if !self.commands.may_answer(self.deadlines.elapsed()) {
-            self.ignored += 1;
-            return;
-        }
-        let (to, kind) = if in_room {
+        // It was asked a moment ago, where this goes.
+        let _ = self.answer_command(message, text.trim_end(), turn);
+    }
+
+    /// Tells the person who gave a command that it failed, in the owner's words. They say nothing of the error, and are no plugin's.
+    pub(super) fn answer_failed(&mut self, message: &Message, turn: &mut Turn<'_>) -> Result<(), CallError> {
+        let words = self.settings.failed_command_answer.clone();
+        if words.is_empty() { Ok(()) } else { self.answer_command(message, &words, turn) }
+    }
+
+    /// Answers a command in the place of its plugin, where it was given, unless the host has just answered many.
+    fn answer_command(&mut self, message: &Message, text: &str, turn: &mut Turn<'_>) -> Result<(), CallError> {
+        let (to, kind) = if message.kind == MessageKind::Groupchat {
             (Jid::from(message.from.to_bare()), MessageKind::Groupchat)
         } else {
             (message.from.clone(), MessageKind::Chat)
         };
-        let (body, thread) = (Some(text.trim_end().to_owned()), message.thread.clone());
-        let draft = Draft { body, thread, ..Draft::default() };
-        turn.send(self.outgoing(to, kind, random_id(), draft));
+        let draft = Draft { body: Some(text.to_owned()), thread: message.thread.clone(), ..Draft::default() };
+        self.may_send(&to, kind, &draft)?;
+        if self.commands.may_answer(self.deadlines.elapsed()) {
+            turn.send(self.outgoing(to, kind, random_id(), draft));
+        } else {
+            self.ignored += 1;
+        }
+        Ok(())
     }
 
     /// Whether the plugin of a command may say something where this was said.
@@ -308,9 +351,8 @@ impl Session {
         let mut lines: Vec<String> = Vec::new();
         for (plugin, own) in &self.commands.all {
             lines.extend(own.iter().filter(|(_, one)| self.may_speak(one, asked)).map(|(name, one)| {
-                let full = if one.is_short { String::new() } else { format!("{plugin}.") };
                 let dash = if one.help.is_empty() { "" } else { " – " };
-                format!("{prefix}{full}{name}{dash}{}", one.help)
+                format!("{prefix}{}{dash}{}", one.called(plugin, name), one.help)
             }));
         }
         if lines.is_empty() {

@@ -372,7 +372,7 @@ impl Session {
         Outgoing::Message { to, kind, id, draft, to_occupant }
     }
 
-    fn may_send(&self, to: &Jid, kind: MessageKind, draft: &Draft) -> Result<(), CallError> {
+    pub(super) fn may_send(&self, to: &Jid, kind: MessageKind, draft: &Draft) -> Result<(), CallError> {
         check_draft(draft)?;
         match kind {
             MessageKind::Groupchat if to.is_full() => {

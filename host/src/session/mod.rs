@@ -272,12 +272,16 @@ impl Session {
                 let result = self.change_settings(values, wins, turn);
                 turn.answer(answer, result);
             }
-            Command::AddCommand { mailbox, plugin, spoken, most, answer } => {
-                let result = self.add_command(mailbox, plugin, spoken, most);
+            Command::AddCommand { mailbox, names, plugin, spoken, most, answer } => {
+                let result = self.add_command(mailbox, names, plugin, spoken, most);
                 turn.answer(answer, result);
             }
             Command::RemoveCommand { by, plugin, name, answer } => {
                 let result = self.remove_command(by, &plugin, &name);
+                turn.answer(answer, result);
+            }
+            Command::AnswerFailed { message, answer } => {
+                let result = self.answer_failed(&message, turn);
                 turn.answer(answer, result);
             }
             Command::Discover { entity, answer } => self.discover(entity, answer, turn),

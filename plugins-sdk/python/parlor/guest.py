@@ -126,7 +126,9 @@ class Guest(exports.Guest):
             spawn(_when_ready(list(_readies)))
 
     async def handle_event(self, event: Any) -> None:
-        await listen._dispatch(event)
+        if not await listen._dispatch(event):
+            # The log has said why.
+            raise Err(None)
 
     async def stop(self) -> None:
         for function in _stops:

@@ -230,23 +230,25 @@ def _start() -> None:
             subscription._begin()
 
 
-async def _dispatch(event: Any) -> None:
+async def _dispatch(event: Any) -> bool:
+    """Gives whether all went well."""
     value = payload(event.payload)
     # Some may have ended meanwhile.
     called = [(number, _running[number]) for number in event.subscriptions if number in _running]
     if len(called) == 1:
-        await _call(*called[0], event, value)
-    else:
-        # One that waits holds up none of the others.
-        await asyncio.gather(*(_call(*one, event, value) for one in called))
+        return await _call(*called[0], event, value)
+    # One that waits holds up none of the others.
+    return all(await asyncio.gather(*(_call(*one, event, value) for one in called)))
 
 
-async def _call(number: int, subscription: Subscription, event: Any, value: Any) -> None:
+async def _call(number: int, subscription: Subscription, event: Any, value: Any) -> bool:
     try:
         await subscription._handle(number, event, value)
     except (Exception, asyncio.CancelledError):
         name = f"{event.name} {event.payload.value.name}" if type(event.payload).__name__ == "Payload_Command" else event.name
         _log.exception("a handler of %s failed", name)
+        return False
+    return True
 
 
 def payload(payload: Any) -> Any:

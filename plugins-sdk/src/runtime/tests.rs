@@ -20,12 +20,15 @@ fn counter() -> (Rc<Cell<u32>>, Rc<Cell<u32>>) {
     (Rc::clone(&count), count)
 }
 
-fn poll(work: &mut Pin<Box<dyn Future<Output = ()>>>) -> Poll<()> {
+type Polled<T> = Pin<Box<dyn Future<Output = T>>>;
+
+fn poll<T>(work: &mut Polled<T>) -> Poll<T> {
     work.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
 fn dispatched(subscriptions: &[u64]) {
-    assert_eq!(poll(&mut (Box::pin(dispatch(event(subscriptions))) as _)), Poll::Ready(()));
+    let mut work: Polled<Result<(), ()>> = Box::pin(dispatch(event(subscriptions)));
+    assert_eq!(poll(&mut work), Poll::Ready(Ok(())));
 }
 
 fn always(handler: impl Fn() + 'static) -> Handler {
@@ -87,7 +90,7 @@ fn one_that_waits_does_not_hold_up_the_next() {
     let waiting = |_| Box::pin(std::future::pending()) as Work;
     handle(1, Handler::Always(Rc::new(waiting)));
     handle(2, always(move || count.set(count.get() + 1)));
-    let mut work: Pin<Box<dyn Future<Output = ()>>> = Box::pin(dispatch(event(&[1, 2])));
+    let mut work: Polled<Result<(), ()>> = Box::pin(dispatch(event(&[1, 2])));
     assert_eq!(poll(&mut work), Poll::Pending);
     assert_eq!(poll(&mut work), Poll::Pending);
     assert_eq!(seen.get(), 1);
@@ -104,7 +107,8 @@ fn everything_said_for_the_stop_runs_once_in_order() {
         });
     }
     for _ in 0..2 {
-        assert_eq!(poll(&mut (Box::pin(stop()) as _)), Poll::Ready(()));
+        let mut work: Polled<()> = Box::pin(stop());
+        assert_eq!(poll(&mut work), Poll::Ready(()));
     }
     assert_eq!(*order.borrow(), [1, 2]);
 }

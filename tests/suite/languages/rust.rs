@@ -97,6 +97,7 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
     }
     is_ready_again(&house).await;
     juliet.chat(bot.clone(), "!fails").await.unwrap();
+    juliet.wait_body(&bot, "Sorry, that failed.", SOON).await.unwrap();
     juliet.chat(bot.clone(), "lose").await.unwrap();
     juliet.chat(bot.clone(), "parse").await.unwrap();
     juliet.chat(bot.clone(), "draw").await.unwrap();
@@ -105,7 +106,7 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
     // The call and whom it was about, or the author's line.
     for (failed, place) in [
         ("a handler of command fails failed: told to", "(at src/lib.rs:"),
-        ("a handler of message failed: invalid jid: ", "(chats.send \"@\")"),
+        ("a handler of message failed: invalid jid: ", "(chats.send \"@\" at src/lib.rs:"),
         ("a handler of message failed: invalid digit found in string", "(at src/lib.rs:"),
     ] {
         let is_told = |line: &crate::trace::Line| {
@@ -121,6 +122,10 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
     juliet.say(&room, "nobody is meant").await.unwrap();
     juliet.say(&room, "hello Bot!").await.unwrap();
     juliet.wait_body(&room, "you said hello Bot!, none", SOON).await.unwrap();
+
+    // Its end is no answer either.
+    juliet.chat(bot.clone(), "!dies").await.unwrap();
+    juliet.wait_body(&bot, "Sorry, that failed.", SOON).await.unwrap();
     house.stop().await;
 }
 
@@ -174,6 +179,11 @@ async fn start() -> Result<()> {
     })
     .await?;
     commands::add("fails", "Does not work", "", |_| async { Err(Error::other("told to")) }).await?;
+    commands::add("dies", "Ends the plugin", "", |command: Command| async move {
+        assert!(command.args.len() > 9, "told to");
+        Ok(())
+    })
+    .await?;
     on_mention(|message| async move {
         let who = rooms::occupant_of(&message)?.map_or_else(|| "nobody".to_owned(), |one| one.affiliation);
         let body = message.body.as_deref().unwrap_or_default();

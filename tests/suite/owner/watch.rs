@@ -305,3 +305,60 @@ async fn how_much_the_log_shows_of_one_plugin_is_chosen_while_it_runs() {
     let line = host.wait_count(NOT_READ, &[], 1, SOON).await.unwrap();
     assert!(line.get("reason").contains("a level is debug, info, warn or error"), "{}", line.get("reason"));
 }
+
+/// Row 127.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_has_another_name_at_once_where_the_owner_wants_one() {
+    let home = home().await.0;
+    let caller = home.install("caller", &built("caller").unwrap()).unwrap().set("chat", true);
+    let caller = caller.grant("messages.read", &["*"]).grant("messages.send", &["*"]);
+    let host = start(&home, &Policy::default().with("caller", caller)).await;
+    host.wait_count("plugin running", &[("plugin", "caller")], 1, SOON).await.unwrap();
+    let bot: Jid = host.lines("account connected", &[])[0].get("jid").parse().unwrap();
+    let mut juliet = juliet().await;
+    let order = json!({ "n": 1, "call": "commands.add", "args": { "name": "roll", "help": "", "usage": "" } });
+    juliet.chat(bot.clone(), &format!("call {order}")).await.unwrap();
+    let done = |text: &str| text.starts_with("done ").then_some(());
+    juliet.wait_text("an answer", &bot.to_bare(), SOON, done).await.unwrap();
+    let mut hears = async |said: &str| {
+        juliet.chat(bot.clone(), said).await.unwrap();
+        let heard = |text: &str| text.starts_with("heard ").then(|| text.contains("\"name\":\"roll\""));
+        assert!(juliet.wait_text("the command", &bot.to_bare(), SOON, heard).await.unwrap(), "{said}");
+    };
+    let run =
+        async |arguments: &[&str]| home.run(&[&["plugin", "command", "caller"][..], arguments].concat()).await.unwrap();
+    hears("!roll").await;
+
+    let told = ended(run(&["roll", "throw"]).await, 0).stdout;
+    assert!(told.starts_with("roll of caller goes by the name throw; the running host has"), "{told}");
+    hears("!throw").await;
+    hears("!caller.roll").await;
+    assert_eq!(ended(run(&[]).await, 0).stdout, "COMMAND  PEOPLE SAY\nroll     throw\n");
+    assert_eq!(ended(run(&["--json"]).await, 0).json().unwrap(), json!({ "roll": "throw" }));
+    assert!(ended(run(&["roll", "throw"]).await, 0).stdout.contains("already"));
+    for (arguments, code, reason) in [
+        (&["rol", "x"], 1, "caller has no command rol, did you mean \"roll\"?"),
+        (&["roll", "help"], 1, "the command `help` is the host's; choose another name"),
+        (&["roll", "a b"], 2, "it is not 1 to 32 letters, digits, - and _"),
+    ] {
+        let refused = ended(run(arguments).await, code);
+        assert!(refused.stderr.contains(reason), "{refused:?}");
+    }
+
+    // By hand as well, and nothing is started anew for it.
+    let policy = std::fs::read_to_string(home.path().join("plugins.toml")).unwrap();
+    assert!(policy.contains("roll = \"throw\""), "{policy}");
+    home.write("plugins.toml", &policy.replace("roll = \"throw\"", "roll = \"toss\"")).unwrap();
+    host.wait_count("plugin's commands go by the owner's names", &[("plugin", "caller")], 2, SOON).await.unwrap();
+    hears("!toss").await;
+    // A name that the owner gave another plugin is taken, whether that one runs or not.
+    let digest = policy.lines().find(|line| line.starts_with("digest = ")).unwrap();
+    let other = format!("[plugin.other]\nsource = \"plugins/caller.wasm\"\n{digest}\nenabled = false\n");
+    let named = std::fs::read_to_string(home.path().join("plugins.toml")).unwrap();
+    home.write("plugins.toml", &format!("{named}\n{other}[plugin.other.commands]\nsay = \"taken\"\n")).unwrap();
+    let refused = ended(run(&["roll", "taken"]).await, 1);
+    assert!(refused.stderr.contains("taken is what you named the command say of other"), "{refused:?}");
+    assert!(ended(run(&["--unset", "roll"]).await, 0).stdout.starts_with("roll of caller goes by its own name again"));
+    hears("!roll").await;
+    assert_eq!(host.lines("plugin running", &[]).len(), 1);
+}

@@ -2,6 +2,7 @@
 
 mod add;
 mod build;
+mod command;
 mod config;
 mod consent;
 mod data;
@@ -52,6 +53,8 @@ pub enum PluginCommand {
     Rollback(update::RollbackArgs),
     /// Show and change a plugin's own settings
     Config(config::ConfigArgs),
+    /// Show a plugin's commands, and choose other names for them
+    Command(command::CommandArgs),
     /// Show, export and import what a plugin keeps on this machine
     Data(data::DataArgs),
     /// Begin a plugin: a folder that builds at once
@@ -81,6 +84,7 @@ impl PluginCommand {
             Self::Update(arguments) => arguments.run(),
             Self::Rollback(arguments) => arguments.run(),
             Self::Config(arguments) => arguments.run(),
+            Self::Command(arguments) => arguments.run(),
             Self::Data(arguments) => arguments.run(),
             Self::New(arguments) => arguments.run(),
             Self::Build(arguments) => arguments.run(),

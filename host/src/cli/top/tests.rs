@@ -1,5 +1,6 @@
 //! The screen of `parlor top`, drawn on a terminal that is none.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use ratatui::Terminal;
@@ -40,6 +41,7 @@ fn plugin(id: &str, account: &str, usage: Option<Usage>) -> Plugin {
         usage,
         restarts: 0,
         limits: Vec::new(),
+        commands: BTreeMap::new(),
         denied: Vec::new(),
     }
 }

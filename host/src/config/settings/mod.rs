@@ -62,6 +62,7 @@ pub struct Effective {
     /// `online`, `chat`, `away`, `dnd`, `xa`, `offline` or `unavailable`.
     pub default_state: String,
     pub expose_rid_and_sid: bool,
+    pub failed_command_answer: String,
     pub keepalive: bool,
     pub message_archiving: Option<Archiving>,
     /// In milliseconds.

@@ -94,6 +94,8 @@ pub const SETTINGS: &[SettingRule] = {
         rule(Operator, "debug", Flag, "false"),
         rule(Effect, "default_state", Choice(STATES), "\"online\""),
         rule(Operator, "expose_rid_and_sid", Flag, "false"),
+        // The host says it for a plugin that may not be allowed to speak there: the owner's words, and no plugin's.
+        rule(Operator, "failed_command_answer", Text, "\"Sorry, that failed.\""),
         rule(Data, "hide_muc_server", Flag, "false"),
         rule(Data, "hide_offline_users", Flag, "false"),
         rule(Data, "i18n", Any, "null"),
@@ -298,7 +300,11 @@ mod tests {
     ];
 
     /// Those that the API's other words ask for.
-    const ADDED: &[(&str, &str)] = &[("archived_messages_limit", "1000"), ("command_prefix", "\"!\"")];
+    const ADDED: &[(&str, &str)] = &[
+        ("archived_messages_limit", "1000"),
+        ("command_prefix", "\"!\""),
+        ("failed_command_answer", "\"Sorry, that failed.\""),
+    ];
 
     #[test]
     fn the_table_is_what_the_api_lists() {

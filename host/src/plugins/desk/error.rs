@@ -8,6 +8,7 @@ use crate::harmless::shell_word;
 use crate::nearest::suggestion;
 use crate::permissions::Permission;
 use crate::plugins::admission::Refusal;
+use crate::plugins::command_names::CommandName;
 use crate::plugins::id::{Digest, PluginId};
 use crate::plugins::policy::PolicyError;
 use crate::plugins::policy::file::EditError;
@@ -169,6 +170,19 @@ pub enum DeskError {
         entry: String,
         /// The entry that covers it.
         by: String,
+    },
+    /// Another plugin's command goes by that name.
+    #[error(
+        "{name} is what you named the command {command} of {other}, on the same account; choose another name, or take that one back: \
+         `parlor plugin command {other} --unset {command}`"
+    )]
+    NameTaken {
+        /// The name.
+        name: CommandName,
+        /// The plugin that has it.
+        other: PluginId,
+        /// Its command.
+        command: CommandName,
     },
     /// What was decided is not what `plugins.toml` understands.
     #[error("{0}")]

@@ -25,11 +25,11 @@ use crate::traces;
 pub(super) struct SlowHandler(Handed, Duration);
 
 /// A handler, for as long as it may take. One that computes all that time is ended by the watchdog instead.
-pub(super) async fn within(
+pub(super) async fn within<T>(
     limit: Option<Duration>,
     handed: &Handed,
-    handler: impl Future<Output = wasmtime::Result<()>>,
-) -> wasmtime::Result<()> {
+    handler: impl Future<Output = wasmtime::Result<T>>,
+) -> wasmtime::Result<T> {
     match limit {
         None => handler.await,
         Some(limit) => match tokio::time::timeout(limit, handler).await {
@@ -70,11 +70,16 @@ pub(super) async fn handle<'a>(
     Some(async move {
         let result = within(limit, &handling.handed, handler).await;
         match &result {
-            Ok(()) => handling.has_returned(),
+            Ok((outcome,)) => {
+                let command = handling.has_returned();
+                if let (Err(()), Some(command)) = (outcome, command) {
+                    api::commands::failed(&handling.instance, command).await;
+                }
+            }
             Err(error) => traces::failed(&handling.span, &reason(error)),
         }
         drop(place);
-        result.map(|()| begun)
+        result.map(|_| begun)
     })
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use jid::BareJid;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -14,11 +15,16 @@ use tracing::Span;
 use super::Instance;
 use super::handed::Handed;
 use crate::account::Asker;
+use crate::api;
 use crate::error::CallError;
-use crate::event::Event;
+use crate::event::{Event, Payload};
 use crate::plugins::{Held, Holding};
 use crate::session::{Answer, Command, PATIENCE, Snapshot};
+use crate::stanza::Message;
 use crate::traces;
+
+/// How long a plugin that failed may take to have people told whose commands it was at.
+const ANSWERS: Duration = Duration::from_secs(1);
 
 impl Instance {
     /// Counts a handler of this event, with its span, until the guard is dropped.
@@ -30,7 +36,8 @@ impl Instance {
         }
         let began = Instant::now();
         self.handlers().push(began);
-        Handling { instance: Arc::clone(self), began, span, handed: Handed::of(event), has_returned: false }
+        let (instance, handed) = (Arc::clone(self), Handed::of(event));
+        Handling { instance, began, span, handed, command: command_in(event), has_returned: false }
     }
 
     /// When each handler began that has not returned, the oldest first. Held for a moment only.
@@ -41,6 +48,11 @@ impl Instance {
     /// Whether some handler has not returned, and waits for nothing that the host was asked for: it is about to go on by itself.
     pub(crate) fn is_at_work(&self) -> bool {
         !self.handlers().is_empty() && self.open_calls.load(Relaxed) == 0
+    }
+
+    /// The messages with commands whose handlers were cut off. Held for a moment only.
+    pub(super) fn unanswered(&self) -> MutexGuard<'_, Vec<Arc<Message>>> {
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn traced(&self) -> MutexGuard<'_, Vec<Span>> {
@@ -123,9 +135,27 @@ impl Instance {
         self.promises.store(now, Relaxed);
     }
 
-    /// People may say so many commands to it now.
-    pub fn has_commands(&self, now: usize) {
-        self.commands.store(now, Relaxed);
+    /// Commands that people may say to it, and whether each goes by its name alone. Held for a moment only.
+    pub(crate) fn commands(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, with the word that people say for each.
+    pub fn called(&self) -> BTreeMap<String, String> {
+        let commands = self.commands();
+        let called = commands.iter().map(|(name, is_short)| match self.command_names.of(name) {
+            Some(chosen) => (name.clone(), chosen.to_string()),
+            None if *is_short => (name.clone(), name.clone()),
+            None => (name.clone(), format!("{}.{name}", self.plugin)),
+        });
+        called.collect()
+    }
+
+    /// Has people told whose commands it was at when it failed. The next instance starts whether they can be told or not.
+    pub(super) async fn answer_cut_off(&self) {
+        let unanswered = std::mem::take(&mut *self.unanswered());
+        let answers = unanswered.into_iter().map(|command| api::commands::failed(self, command));
+        let _ = tokio::time::timeout(ANSWERS, join_all(answers)).await;
     }
 
     /// Whether its `initialize` has not returned.
@@ -183,21 +213,31 @@ impl Instance {
     }
 }
 
+fn command_in(event: &Event) -> Option<Arc<Message>> {
+    match &event.payload {
+        Payload::Command { message, .. } => Some(Arc::clone(message)),
+        _ => None,
+    }
+}
+
 /// A handler that has not returned.
 pub(super) struct Handling {
-    instance: Arc<Instance>,
+    pub(super) instance: Arc<Instance>,
     began: Instant,
     pub(super) span: Span,
     pub(super) handed: Handed,
+    /// The message with the command that it carries out, if it does: somebody waits for an answer.
+    command: Option<Arc<Message>>,
     /// It did return, and is let go of.
     has_returned: bool,
 }
 
 impl Handling {
-    /// It was not cut off, nor ended by a lack of memory that it was told of.
-    pub(super) fn has_returned(&mut self) {
+    /// It was not cut off, nor ended by a lack of memory that it was told of. Gives the message with the command that it carried out.
+    pub(super) fn has_returned(&mut self) -> Option<Arc<Message>> {
         self.has_returned = true;
         self.instance.taken.is_full.store(false, Relaxed);
+        self.command.take()
     }
 }
 
@@ -211,6 +251,7 @@ impl Drop for Handling {
         drop(handlers);
         if !self.has_returned {
             self.instance.cut_off().push(self.handed.clone());
+            self.instance.unanswered().extend(self.command.take());
         }
         if !self.span.is_disabled() {
             self.instance.traced().retain(|other| *other != self.span);

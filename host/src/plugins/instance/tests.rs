@@ -6,13 +6,13 @@ use wasmtime::component::{Component, Linker};
 
 use super::mail::{loss, within};
 use super::*;
-use crate::config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, TransportChoice, Way};
-use crate::error::CallError;
+use crate::config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
+use crate::event::{Event, Payload};
 use crate::permissions::{Grants, Permission};
-use crate::plugins::Compiler;
 use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::SettingValues;
+use crate::plugins::{CommandNames, Compiler};
 use crate::router::Filter;
 
 const MANIFEST: &str =
@@ -57,11 +57,20 @@ fn after(lasting: Lasting, grants: &str, limits: Limits) -> (Arc<Instance>, mpsc
         wasi: false,
         raises: false,
         log: None,
+        commands: CommandNames::default(),
         warnings: Vec::new(),
     };
     let settings = Arc::new(OwnSettings::new(Arc::clone(&admitted.manifest), admitted.settings.0.clone()));
     let account = account::Account::start(account, crate::store::Store::in_memory());
-    Instance::new(&admitted, settings, Arc::default(), Arc::clone(account.shared()), lasting, Books::default())
+    Instance::new(
+        &admitted,
+        settings,
+        Arc::default(),
+        Arc::default(),
+        Arc::clone(account.shared()),
+        lasting,
+        Books::default(),
+    )
 }
 
 #[tokio::test]

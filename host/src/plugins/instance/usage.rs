@@ -128,7 +128,7 @@ impl Instance {
             "archive_queries" => self.open_archive_queries() as u64,
             "iqs" => (self.questions.load(Relaxed) + self.questions_given_up()) as u64,
             "rooms" => self.rooms.count(&self.account.snapshot()) as u64,
-            "commands" => self.commands.load(Relaxed) as u64,
+            "commands" => self.commands().len() as u64,
             "log_lines_per_second" => return Some(self.log_lines.used().ceil()),
             "messages_per_second" => return Some(self.sent.load(Relaxed) as f64 / self.uptime()),
             "messages_burst" => return Some(self.outgoing.used().ceil()),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Supervised;
-use crate::plugins::LogLevel;
 use crate::plugins::settings::{OwnSettings, Values};
+use crate::plugins::{CommandNames, LogLevel};
 
 impl Supervised {
     /// Its own settings.
@@ -17,6 +17,11 @@ impl Supervised {
     /// Its lines stand in the log from this level on.
     pub fn log_from(&self, level: Option<LogLevel>) {
         self.shared.log.set(level);
+    }
+
+    /// Its commands go by these names of the owner's.
+    pub fn name_commands(&self, names: CommandNames) {
+        self.shared.commands.set(names);
     }
 
     /// Whether it runs and wants to hear when its settings change.

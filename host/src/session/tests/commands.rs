@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::permissions::Grants;
-use crate::plugins::PluginId;
+use crate::plugins::{ChosenNames, CommandNames, PluginId};
 use crate::router::Mailbox;
 use crate::session::commands::ANSWERS;
 use crate::stanza::{Carbon, Extensions, Fallback};
@@ -17,6 +17,7 @@ struct Plugin {
     id: PluginId,
     instance: InstanceId,
     mailbox: Arc<Mailbox>,
+    names: Arc<ChosenNames>,
 }
 
 fn plugin(id: &str) -> Plugin {
@@ -26,7 +27,8 @@ fn plugin(id: &str) -> Plugin {
 fn granted(id: &str, grants: &str) -> Plugin {
     let grants = Grants::from_table(&grants.parse().unwrap()).unwrap();
     let instance = InstanceId::next();
-    Plugin { id: id.parse().unwrap(), instance, mailbox: Mailbox::new(instance, 1, Arc::new(grants)).0 }
+    let (mailbox, _) = Mailbox::new(instance, 1, Arc::new(grants));
+    Plugin { id: id.parse().unwrap(), instance, mailbox, names: Arc::default() }
 }
 
 impl Desk {
@@ -39,6 +41,7 @@ impl Desk {
         let spoken = Spoken { name: name.to_owned(), help: help.to_owned(), usage: usage.to_owned() };
         self.command(Command::AddCommand {
             mailbox: Arc::clone(&plugin.mailbox),
+            names: Arc::clone(&plugin.names),
             plugin: plugin.id.clone(),
             spoken,
             most: MOST,
@@ -56,6 +59,15 @@ impl Desk {
             answer,
         });
         got(&mut receiver).unwrap().map(drop)
+    }
+
+    /// The plugin says that it failed over the last event of this name.
+    fn fails(&mut self, event: &str) -> Result<(), CallError> {
+        let Payload::Command { message, .. } = self.last(event) else { panic!() };
+        let message = Arc::clone(message);
+        let (answer, mut receiver) = Answer::channel();
+        self.command(Command::AnswerFailed { message, answer });
+        got(&mut receiver).unwrap()
     }
 
     fn say(&mut self, body: &str) {
@@ -160,7 +172,6 @@ fn a_name_is_one_plugins_and_its_full_name_always_works() {
         desk.say(said);
         desk.lines().into_iter().find(|line| line.starts_with("command")).unwrap_or_default()
     };
-    let goes_to = |plugin: &Plugin| format!("command for {}", plugin.instance);
     assert_eq!(heard(&mut desk, "!say"), goes_to(&one));
     assert_eq!(heard(&mut desk, "!one.say"), goes_to(&one));
     assert_eq!(heard(&mut desk, "!two.say"), goes_to(&two));
@@ -173,6 +184,55 @@ fn a_name_is_one_plugins_and_its_full_name_always_works() {
     desk.run(|session, _, effects| session.instance_gone(two.instance, effects));
     assert_eq!(heard(&mut desk, "!two.say"), "");
     assert_eq!(desk.session.commands.len(), 0, "gone with the instance");
+}
+
+fn goes_to(plugin: &Plugin) -> String {
+    format!("command for {}", plugin.instance)
+}
+
+/// Row 127.
+#[test]
+fn an_owner_gives_commands_other_names_while_the_plugins_run() {
+    let mut desk = Desk::connected(Settings::default());
+    let (one, two) = (plugin("one"), plugin("two"));
+    let named = |plugin: &Plugin, pairs: &[(&str, &str)]| {
+        let mut names = CommandNames::default();
+        for (command, name) in pairs {
+            names.choose(command.parse().unwrap(), name.parse().unwrap()).unwrap();
+        }
+        plugin.names.set(names);
+    };
+    let heard = |desk: &mut Desk, said: &str| {
+        desk.forget();
+        desk.say(said);
+        desk.lines().into_iter().find(|line| line.starts_with("command")).unwrap_or_default()
+    };
+    desk.add(&one, "say").unwrap();
+    assert!(desk.add(&two, "say").is_err());
+    // One that goes by another name needs none of its own.
+    named(&two, &[("say", "shout")]);
+    desk.add(&two, "say").unwrap();
+    assert_eq!(heard(&mut desk, "!SHOUT x"), goes_to(&two));
+    let Payload::Command { name, args, .. } = desk.last("command") else { panic!() };
+    assert_eq!((&name[..], args.as_slice()), ("say", &["x".to_owned()][..]), "the plugin knows it by its own name");
+    assert_eq!(heard(&mut desk, "!say"), goes_to(&one));
+    assert_eq!(heard(&mut desk, "!two.say"), goes_to(&two));
+
+    named(&one, &[("say", "whisper")]);
+    assert_eq!(heard(&mut desk, "!whisper"), goes_to(&one));
+    assert_eq!(heard(&mut desk, "!one.say"), goes_to(&one));
+    assert_eq!(heard(&mut desk, "!say"), "", "a name that is free comes to nobody by itself");
+    desk.say("!help");
+    assert_eq!(desk.answers()[0].1, "Commands:\n!shout – Says it\n!whisper – Says it");
+    desk.say("!help whisper");
+    assert_eq!(desk.answers()[0].1, "Usage: !whisper [WHAT]\nSays it");
+    // An owner's name comes before one that a plugin has.
+    named(&one, &[]);
+    named(&two, &[("say", "say")]);
+    assert_eq!(heard(&mut desk, "!say"), goes_to(&two));
+    named(&two, &[]);
+    assert_eq!(heard(&mut desk, "!shout"), "");
+    assert_eq!(heard(&mut desk, "!say"), goes_to(&one));
 }
 
 /// Row 127.
@@ -341,6 +401,34 @@ fn help_is_not_given_without_end() {
         desk.say("!help");
     }
     assert_eq!(desk.answers().len(), ANSWERS as usize);
+}
+
+/// Settings `failed_command_answer`.
+#[test]
+fn a_command_that_failed_is_answered_where_it_was_given_in_the_owners_words() {
+    let mut desk = Desk::connected(Settings::default());
+    // It may not speak itself: the words are the owner's.
+    let echo = granted("echo", "");
+    desk.add(&echo, "say").unwrap();
+    desk.in_room();
+    desk.say("!say x");
+    desk.fails("command").unwrap();
+    assert_eq!(desk.answers(), [(format!("chat {ROMEO_HOME}"), "Sorry, that failed.".to_owned())]);
+    desk.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "!say x"));
+    desk.fails("command").unwrap();
+    assert_eq!(desk.answers(), [(format!("groupchat {ROOM}"), "Sorry, that failed.".to_owned())]);
+
+    desk.set(&[("failed_command_answer", "".into())]).unwrap();
+    desk.say("!say x");
+    desk.fails("command").unwrap();
+    assert!(desk.answers().is_empty());
+    desk.set(&[("failed_command_answer", "Hoppla.".into())]).unwrap();
+    desk.say("!say x");
+    // As many as of help, and no more.
+    for _ in 0..ANSWERS {
+        desk.fails("command").unwrap();
+    }
+    assert_eq!(desk.answers().len(), ANSWERS as usize - 2);
 }
 
 /// Settings `command_prefix`.

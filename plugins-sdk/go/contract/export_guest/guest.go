@@ -9,6 +9,6 @@ import (
 // Set by package parlor.
 var (
 	Initialize  func() wit.Result[wit.Unit, string]
-	HandleEvent func(listen.Event)
+	HandleEvent func(listen.Event) wit.Result[wit.Unit, wit.Unit]
 	Stop        func()
 )

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"runtime"
 	"strings"
@@ -36,6 +37,8 @@ func start(ctx context.Context) error {
 	_, pauses := parlor.OnMessage(parlor.Filter{Prefix: "pause"}, pause)
 	_, lists := parlor.OnMessage(parlor.Filter{Prefix: "entries"}, entries)
 	_, loses := parlor.OnMessage(parlor.Filter{Prefix: "lose"}, lose)
+	_, opens := parlor.OnMessage(parlor.Filter{Prefix: "open"}, open)
+	_, dials := parlor.OnMessage(parlor.Filter{Prefix: "dial"}, dial)
 	_, swaps := parlor.OnMessage(parlor.Filter{Prefix: "swap"}, swap)
 	_, counts := parlor.OnMessage(parlor.Filter{Prefix: "count"}, count)
 	_, uncounts := parlor.OnMessage(parlor.Filter{Prefix: "uncount"}, uncount)
@@ -50,7 +53,7 @@ func start(ctx context.Context) error {
 	_, agrees := parlor.OnMessage(parlor.Filter{}, agree)
 	heard := errors.Join(
 		cuts, reads, answers, looks, whispers, finds, marks, sents, laters, kinds, pauses, swaps, counts, uncounts, asks, cannots,
-		times, lists, loses, emits, decodes, pasts, whens, tells, agrees,
+		times, lists, loses, opens, dials, emits, decodes, pasts, whens, tells, agrees,
 	)
 	_, readied := parlor.OnMessage(parlor.Filter{Prefix: "ready?"}, tellReadies)
 	isReady := parlor.OnReady(func(context.Context) error {
@@ -90,6 +93,16 @@ func pause(ctx context.Context, message *parlor.Message) error {
 
 func lose(ctx context.Context, message *parlor.Message) error {
 	_, err := parlor.ChatsSend(ctx, "@", "hello")
+	return err
+}
+
+func open(context.Context, *parlor.Message) error {
+	_, err := os.ReadFile("/etc/passwd")
+	return fmt.Errorf("who is there: %w", err)
+}
+
+func dial(context.Context, *parlor.Message) error {
+	_, err := net.Dial("tcp", "example.org:80")
 	return err
 }
 

@@ -269,6 +269,11 @@ on("message", { prefix: "fail" }, async (message) => {
   throw error;
 });
 
+on("message", { prefix: "elsewhere" }, async (message) => {
+  const uses = { fetch: () => fetch("https://example.org"), require: () => require("fs"), process: () => process.env.HOME, Buffer: () => Buffer.from("a") };
+  uses[message.body.split(" ")[1]]();
+});
+
 on("message", { prefix: "hoard" }, async (message) => {
   const all = [];
   for (;;) all.push(`${all.length}`.repeat(1 << 20));

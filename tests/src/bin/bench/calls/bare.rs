@@ -53,11 +53,11 @@ impl Bare {
             match kind.call {
                 Call::ToHost(call) => {
                     let payload = Payload::Json(order(call, kind.times));
-                    guest.call_handle_event(accessor, event("measure", 2, payload)).await?;
+                    let _ = guest.call_handle_event(accessor, event("measure", 2, payload)).await?;
                 }
                 Call::ToGuest => {
                     for _ in 0..kind.times {
-                        guest.call_handle_event(accessor, event("tick", 1, Payload::None)).await?;
+                        let _ = guest.call_handle_event(accessor, event("tick", 1, Payload::None)).await?;
                     }
                 }
             }

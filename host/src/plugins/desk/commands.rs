@@ -1,0 +1,46 @@
+//! The owner's names for a plugin's commands.
+
+use super::{Desk, DeskError};
+use crate::config::AccountName;
+use crate::plugins::command_names::CommandName;
+use crate::plugins::id::PluginId;
+use crate::plugins::policy::Entry;
+use crate::plugins::policy::edit::Change;
+
+impl Desk<'_> {
+    /// Has a command of a plugin go by another name; none = by its own again. Whether that is a change.
+    pub fn name_command(
+        &self,
+        id: &PluginId,
+        command: &CommandName,
+        name: Option<&CommandName>,
+    ) -> Result<bool, DeskError> {
+        let mut file = self.open()?;
+        let entry = self.known(file.policy(), id)?;
+        if entry.commands.get(command.as_str()) == name {
+            return Ok(false);
+        }
+        if let Some(name) = name {
+            let meets = |(other, one): (&PluginId, &Entry)| {
+                let (taken, _) = one.commands.iter().find(|(_, taken)| *taken == name)?;
+                (other != id && share_an_account(entry, one)).then(|| (other.clone(), taken.clone()))
+            };
+            if let Some((other, taken)) = file.policy().plugins.iter().find_map(meets) {
+                return Err(DeskError::NameTaken { name: name.clone(), other, command: taken });
+            }
+        }
+        let key = vec!["commands".to_owned(), command.to_string()];
+        let change = name.map_or(Change::Unset(key.clone()), |name| Change::Set(key, name.as_str().into()));
+        file.change(id, &[change])?;
+        Ok(true)
+    }
+}
+
+/// Whether two plugins hear the same people.
+fn share_an_account(one: &Entry, other: &Entry) -> bool {
+    let has = |accounts: &[AccountName], name: &AccountName| accounts.contains(name);
+    match (&one.accounts, &other.accounts) {
+        (Some(one), Some(other)) => one.iter().any(|name| has(other, name)),
+        _ => true,
+    }
+}
