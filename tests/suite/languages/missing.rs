@@ -22,7 +22,7 @@ async fn what_is_missing_is_named_with_what_to_do_and_leaves_nothing_behind() {
         let mut home = Home::new().unwrap();
         home.set_environment("PATH", "/nowhere");
         home.set_environment("XDG_DATA_HOME", folder.path().join("data").to_str().unwrap());
-        let finished = home.run(&["plugin", "build", plugin.to_str().unwrap()]).await.unwrap();
+        let finished = home.run(&["plugin", "build", "--trust", plugin.to_str().unwrap()]).await.unwrap();
         assert_eq!(finished.code, Some(1), "{finished:?}");
         for part in [missing, remedy] {
             assert!(finished.stderr.contains(part), "{part} is missing: {finished:?}");
@@ -68,7 +68,7 @@ async fn fails_to_build(language: &str, surroundings: &[(&str, &str)], folder: &
     for (name, value) in surroundings {
         home.set_environment(name, value);
     }
-    let finished = home.run(&["plugin", "build", plugin.to_str().unwrap()]).await.unwrap();
+    let finished = home.run(&["plugin", "build", "--trust", plugin.to_str().unwrap()]).await.unwrap();
     assert_eq!(finished.code, Some(1), "{finished:?}");
     for part in parts {
         assert!(finished.stderr.contains(part), "{language}: {part} is missing: {finished:?}");

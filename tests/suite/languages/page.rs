@@ -52,7 +52,8 @@ async fn follow(page: &str, title: &str, place: &mut PathBuf) {
                 ["cd", folder] => place.push(folder),
                 ["parlor", arguments @ ..] => {
                     // The folder lies within this workspace, where `parlor plugin new` trusts none.
-                    let trust: &[&str] = if arguments.starts_with(&["plugin", "build"]) { &["--trust"] } else { &[] };
+                    let builds = matches!(arguments, ["plugin", "build" | "test" | "dev", ..]);
+                    let trust: &[&str] = if builds { &["--trust"] } else { &[] };
                     let finished = parlor_in(place, &[arguments, trust].concat()).await;
                     assert_eq!(finished.code, Some(0), "{line}: {finished:?}");
                 }
