@@ -136,6 +136,7 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
             restarts: 0,
             limits: Vec::new(),
             denied: Vec::new(),
+            grants: None,
         }));
     }
     Status {

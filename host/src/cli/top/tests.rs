@@ -41,6 +41,7 @@ fn plugin(id: &str, account: &str, usage: Option<Usage>) -> Plugin {
         restarts: 0,
         limits: Vec::new(),
         denied: Vec::new(),
+        grants: None,
     }
 }
 
