@@ -24,6 +24,7 @@ use crate::permissions::{About, Decision, Grants};
 use crate::plugins::InstanceId;
 
 pub use filter::Filter;
+pub(crate) use filter::{Whom, listening};
 pub use names::Names;
 pub use own_contacts::OwnContacts;
 pub use told::{CaughtUpRooms, Course, Place};
@@ -390,6 +391,13 @@ impl Router {
     pub fn listens(&self, instance: InstanceId, name: &str) -> bool {
         let index = self.index.load();
         index.get(name).is_some_and(|listeners| listeners.iter().any(|one| one.mailbox.instance == instance))
+    }
+
+    /// The filters with which an instance listens to this event, and whether each ends with its first event.
+    pub(crate) fn filters(&self, instance: InstanceId, name: &str) -> Vec<(Filter, bool)> {
+        let index = self.index.load();
+        let own = index.get(name).and_then(|all| all.iter().find(|one| one.mailbox.instance == instance));
+        own.iter().flat_map(|one| &one.subscriptions).map(|one| (one.filter.clone(), one.once.is_some())).collect()
     }
 
     /// Gives an event to everybody who listens and may see it.

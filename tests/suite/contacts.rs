@@ -70,6 +70,24 @@ async fn a_contact_that_a_plugin_added_is_none_for_its_own_grants() {
     house.call(OTHER, "chats.send", says).await.denied("messages.send", Some(jid.as_str()));
 }
 
+/// The same by raw presence, which no call of `contacts` has seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contact_that_a_raw_stanza_added_is_none_for_its_plugins_grants() {
+    const ADDS: &str = "adds";
+    let raw = |entry: Entry| entry.grant("messages.send", &["contacts"]).grant("stanza.send", &["presence"]);
+    let house = Plan::new().await.caller(FULL, granted).caller(ADDS, raw).start().await;
+    let friend = friend("friend").await;
+    let jid = friend.jid().to_bare().to_string();
+    house.call(FULL, "api.wait-until", json!({ "promise": "rosterContactsFetched" })).await.ok();
+    let pushed = house.listen(FULL, "rosterPush").await;
+    let stanza = format!("<presence type='subscribe' to='{jid}'/>");
+    house.call(ADDS, "api.send", json!({ "stanza": stanza })).await.ok();
+    house.heard(FULL, pushed).await;
+    assert_eq!(contact(&house, &jid).await["jid"], jid);
+    let says = json!({ "jid": jid, "body": "hello" });
+    house.call(ADDS, "chats.send", says).await.denied("messages.send", Some(jid.as_str()));
+}
+
 /// Rows 62-65.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_contact_is_given_with_its_attributes() {

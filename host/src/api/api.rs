@@ -9,7 +9,8 @@ use futures_util::poll;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use wasmtime::component::Accessor;
 
-use super::{answer, caller, may_fire, may_hear, order, pace_bytes, put, types};
+use super::contacts::note_as_added;
+use super::{answer, bare_jid, caller, may_fire, may_hear, order, pace_bytes, put, types};
 use crate::bindings::parlor::plugin::api::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Error, Payload as WitPayload};
 use crate::error::CallError;
@@ -173,10 +174,34 @@ async fn in_turn(
     }
 }
 
+/// What was read, once the contacts that it adds to the roster are noted as added by the plugin, as for `contacts.add`: else a raw
+/// stanza would make anybody one of those whom its grants for `contacts` cover. As above, it is not held meanwhile.
+async fn noted(
+    instance: &Instance,
+    stanza: RawStanza,
+    read: impl Fn() -> Result<RawStanza, CallError>,
+) -> Result<RawStanza, CallError> {
+    let added = stanza.adds_contacts();
+    if added.is_empty() {
+        return Ok(stanza);
+    }
+    drop(stanza);
+    for jid in &added {
+        note_as_added(instance, jid).await?;
+        // A server may take the final dot of a domain away, or keep it.
+        let undotted = bare_jid("stanza", jid.as_str())?;
+        if undotted != *jid {
+            note_as_added(instance, &undotted).await?;
+        }
+    }
+    read()
+}
+
 async fn send(instance: &Instance, xml: &str) -> Result<(), CallError> {
     let _held = instance.hold(xml.len())?;
     let read = || stanza(instance, xml, RawStanza::parse);
-    let stanza = in_turn(instance, read()?, xml.len(), read).await?;
+    let stanza = noted(instance, read()?, read).await?;
+    let stanza = in_turn(instance, stanza, xml.len(), read).await?;
     let by = instance.id;
     instance.ask(|answer| Command::SendRaw { by, stanza, answer }).await
 }
@@ -184,7 +209,7 @@ async fn send(instance: &Instance, xml: &str) -> Result<(), CallError> {
 async fn send_iq(instance: &Arc<Instance>, xml: &str) -> Result<String, CallError> {
     let _held = instance.hold(xml.len())?;
     let read = || stanza(instance, xml, RawStanza::parse_request);
-    let iq = read()?;
+    let iq = noted(instance, read()?, read).await?;
     let question = instance.open_question()?;
     let iq = in_turn(instance, iq, xml.len(), read).await?;
     let by = instance.id;
@@ -274,6 +299,33 @@ mod tests {
         let (instance, _mailbox) = disconnected_instance("\"stanza.send\" = [\"iq\"]", Limits::default());
         let xml = "<iq type='set' id='1' to='example.org'><query xmlns='jabber:iq:register'/></iq>";
         assert_eq!(stanza(&instance, xml, RawStanza::parse).map(drop), Ok(()));
+    }
+
+    /// Else who may send presence could have whom it likes count as a contact, and write to him.
+    #[tokio::test]
+    async fn a_contact_that_a_raw_stanza_adds_is_none_for_the_plugins_own_grants() {
+        let grants = "\"stanza.send\" = [\"presence\", \"iq\"]\n\"messages.send\" = [\"contacts\"]";
+        let roster =
+            |items: &str| format!("<iq type='set' id='1'><query xmlns='jabber:iq:roster'>{items}</query></iq>");
+        for (xml, added) in [
+            ("<presence type='subscribe' to='zed@example.net/phone'/>".to_owned(), true),
+            ("<presence type='subscribed' to='ZED@example.net.'/>".to_owned(), true),
+            ("<presence type='unsubscribed' to='zed@example.net'/>".to_owned(), false),
+            ("<presence to='zed@example.net'/>".to_owned(), false),
+            (roster("<item jid='zed@example.net' name='Zed'/>"), true),
+            (roster("<item jid='a@b'/><item jid='zed@example.net'/>"), true),
+            (roster("<item jid='zed@example.net' subscription='remove'/>"), false),
+        ] {
+            let (instance, _mailbox) = disconnected_instance(grants, Limits::default());
+            let zed = "zed@example.net".parse().unwrap();
+            assert_eq!(send(&instance, &xml).await, Err(CallError::Offline));
+            assert_eq!(instance.mailbox.added(&zed), added, "{xml}");
+            let (instance, _mailbox) = disconnected_instance(grants, Limits::default());
+            if xml.starts_with("<iq") {
+                send_iq(&instance, &xml).await.unwrap_err();
+                assert_eq!(instance.mailbox.added(&zed), added, "{xml}");
+            }
+        }
     }
 
     /// It takes many times what its text does, and hundreds of calls may wait.

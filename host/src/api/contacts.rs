@@ -121,21 +121,28 @@ async fn change<T: Send + 'static>(
     let jid = bare_jid("jid", jid)?;
     wish.check()?;
     instance.require(Permission::ContactsWrite, Target::None)?;
-    // Whom a plugin adds itself, or lets in, is no contact for its own grants. It is noted first: the roster's push may be quicker.
-    let is_new =
-        matches!(wish, ContactWish::Add { .. } | ContactWish::Accept) && !instance.account.snapshot().is_contact(&jid);
-    let (records, whom) = (&instance.account.records, jid.clone());
-    if is_new {
-        // It is written to disk, which is as dear as any other order.
-        pace_order(&instance).await?;
-        records.adds_contact(&instance.plugin, &whom).await;
-    }
+    let is_noted =
+        matches!(wish, ContactWish::Add { .. } | ContactWish::Accept) && note_as_added(&instance, &jid).await?;
+    let whom = jid.clone();
     let done = question(&instance, |answer| Command::Contact { jid, wish, answer }).await;
-    if done.is_err() && is_new && !instance.account.snapshot().is_contact(&whom) {
-        records.added_no_contact(&instance.plugin, &whom);
+    if done.is_err() && is_noted && !instance.account.snapshot().is_contact(&whom) {
+        instance.account.records.added_no_contact(&instance.plugin, &whom);
     }
     done?;
     Ok(instance)
+}
+
+/// Notes that a call is about to add somebody to the roster, who then is no contact for the plugin's own grants. It is noted before
+/// the server is asked, since the roster's push may be quicker than the answer. Whether it is noted because of this call: who is a
+/// contact already stays one.
+pub(super) async fn note_as_added(instance: &Instance, jid: &BareJid) -> Result<bool, CallError> {
+    if instance.account.snapshot().is_contact(jid) || instance.mailbox.added(jid) {
+        return Ok(false);
+    }
+    // It is written to disk, which is as dear as any other order.
+    pace_order(instance).await?;
+    instance.account.records.adds_contact(&instance.plugin, jid).await;
+    Ok(true)
 }
 
 #[cfg(test)]

@@ -146,7 +146,15 @@ mod tests {
     #[tokio::test]
     async fn the_operators_settings_are_denied_without_a_hint_that_cannot_help() {
         let (instance, _mailbox) = disconnected_instance("\"settings.write\" = true", Limits::default());
-        for key in ["auto_login", "whitelisted_plugins", "credentials_url", "expose_rid_and_sid", "any_URL", "Debug"] {
+        for key in [
+            "auto_login",
+            "auto_subscribe",
+            "whitelisted_plugins",
+            "credentials_url",
+            "expose_rid_and_sid",
+            "any_URL",
+            "Debug",
+        ] {
             let Err(CallError::Denied { hint, .. }) = divided(&instance, key, Value::Null) else {
                 panic!("{key} was not denied")
             };

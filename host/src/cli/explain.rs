@@ -1,5 +1,7 @@
 //! `parlor explain`: what a plugin may do, and why something that it tried was denied.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use jid::{BareJid, Jid};
 use serde::Serialize;
@@ -12,13 +14,13 @@ use crate::config::Config;
 use crate::control::client::{Client, ClientError, escaped};
 use crate::control::views::{Answer, Denied, Plugin, Record};
 use crate::harmless::harmless;
-use crate::permissions::question::{Judge, Outcome, Question, Use};
-use crate::permissions::{Decision, Grants, Permission, Scope, ScopeKind};
+use crate::permissions::question::{Judge, Listening, Outcome, Question, Use};
+use crate::permissions::{Decision, EventRule, Grants, Permission, Scope, ScopeKind};
 use crate::plugins::PluginId;
 use crate::plugins::components::Components;
 use crate::plugins::desk::Desk;
 use crate::plugins::manifest::Manifest;
-use crate::plugins::rights::{Right, rights};
+use crate::plugins::rights::{Right, rights, shown};
 use crate::plugins::store;
 
 /// What `parlor explain` takes.
@@ -54,7 +56,9 @@ struct Explanation {
     running: bool,
     /// Where it is to run and does not.
     down: Vec<Down>,
-    /// Each permission that it asks for or was granted, the most harmful first.
+    /// Whether the host that runs goes by other grants than the policy as it is written now.
+    otherwise: bool,
+    /// Each permission that it asks for or was granted, the most harmful first: as the host that runs has it, else as the policy has.
     permissions: Vec<Right>,
     #[serde(skip_serializing_if = "Option::is_none")]
     about: Option<About>,
@@ -131,6 +135,10 @@ impl ExplainArgs {
             denied = plugins.iter().flat_map(|plugin| plugin.denied.clone()).collect();
             withheld = plugins.iter().flat_map(Withheld::of).collect();
         }
+        // What the host goes by may be older than the file, or less.
+        let in_force = host.as_ref().and_then(|(_, plugins)| plugins.iter().find_map(|plugin| plugin.grants.as_ref()));
+        let grants =
+            &in_force.map_or_else(|| entry.grants.clone(), |held| in_force_on_host(held, manifest, &entry.grants));
         let own = config.accounts.values().map(|account| account.link.jid.to_bare()).collect();
         let stopped = Stopped { grants: &entry.grants, manifest, own };
         let about = match &question {
@@ -147,12 +155,13 @@ impl ExplainArgs {
             trouble,
             running: host.is_some(),
             down,
-            permissions: rights(&self.plugin, manifest, &entry.grants),
+            otherwise: manifest.is_some() && in_force.is_some_and(|held| *held != as_shown(manifest, &entry.grants)),
+            permissions: rights(&self.plugin, manifest, grants),
             about,
             denied,
             withheld,
         };
-        if self.json { print_json(&explanation) } else { print(&show(&explanation, &entry.grants)) }
+        if self.json { print_json(&explanation) } else { print(&show(&explanation, grants)) }
     }
 
     /// The host that runs here, and what it knows of the plugin: nothing, where its policy does not name it.
@@ -189,7 +198,9 @@ impl About {
                 remedy: Some(format!("parlor plugin enable {}", asked.plugin)),
             }],
             _ => {
-                let answer = question.answer(stopped);
+                // Whatever the files say, the host may decide otherwise: it looks at more, such as the component itself.
+                let who = if host.is_some() { "the host that runs does not name this plugin" } else { "no host runs" };
+                let answer = question.answer(stopped).only(&format!("{who}; by plugins.toml alone"));
                 vec![Answer {
                     account: None,
                     remedy: answer.remedy(asked.plugin.as_str()),
@@ -233,17 +244,42 @@ impl Judge for Stopped<'_> {
         None
     }
 
-    fn is_room(&self, _jid: &BareJid) -> bool {
-        false
+    fn is_room(&self, _jid: &BareJid) -> Option<bool> {
+        None
+    }
+
+    fn is_inside(&self, _room: &BareJid) -> Option<bool> {
+        None
     }
 
     fn acts_for(&self, jid: &Jid, is_set: bool) -> bool {
         self.own.iter().any(|own| acts_for(own, jid, is_set))
     }
 
-    fn listens(&self, _event: &str) -> Option<bool> {
+    fn listens(&self, _event: &EventRule, _about: Option<&Jid>) -> Option<Listening> {
         None
     }
+}
+
+/// The grants that a host goes by, beside those of the policy that no host gives, since the plugin does not ask for them.
+fn in_force_on_host(held: &BTreeMap<String, Vec<String>>, manifest: Option<&Manifest>, written: &Grants) -> Grants {
+    let mut grants = Grants::default();
+    for (permission, entries) in held {
+        let Ok(permission) = permission.parse::<Permission>() else { continue };
+        // An entry that is shown otherwise than it is written may be none.
+        let _ = grants.grant(permission, entries);
+    }
+    let is_asked_for = |permission: Permission| manifest.is_none_or(|asks| asks.permissions.contains_key(&permission));
+    let unasked = written.iter().filter(|(permission, _)| !is_asked_for(*permission));
+    let all = grants.iter().chain(unasked);
+    all.map(|(permission, scope)| (permission, scope.clone())).collect()
+}
+
+/// What a host would give of these grants, as it shows them.
+fn as_shown(manifest: Option<&Manifest>, grants: &Grants) -> BTreeMap<String, Vec<String>> {
+    let is_asked_for = |permission: Permission| manifest.is_none_or(|asks| asks.permissions.contains_key(&permission));
+    let given = grants.iter().filter(|(permission, _)| is_asked_for(*permission));
+    given.map(|(permission, scope)| (permission.to_string(), shown(&scope.entries()))).collect()
 }
 
 /// Whether what was denied is granted by now, as far as that can be said without the contact list.
@@ -275,6 +311,9 @@ fn show(explanation: &Explanation, grants: &Grants) -> String {
     }
     if let Some(trouble) = &explanation.trouble {
         text.put(format_args!("what {id} asks for is not known: {trouble}\n"));
+    }
+    if explanation.otherwise {
+        text.push_str("the host goes by other grants than plugins.toml has now; `parlor status` says why, `parlor reload` has it read again\n");
     }
     if let Some(about) = &explanation.about {
         put_answers(&mut text, about);
@@ -359,4 +398,31 @@ pub(super) fn right_lines(right: &Right) -> String {
         text.put(format_args!("      to allow it: {}\n", right.line));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A host may go by older grants than the file has.
+    #[test]
+    fn what_a_plugin_may_is_what_the_host_says_that_runs() {
+        let manifest = "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says it\"\n[permissions]\n\
+                        \"messages.send\" = { scope = [\"*\"], reason = \"x\" }\n\"contacts.read\" = { reason = \"x\" }\n";
+        let manifest = Manifest::parse(manifest).unwrap();
+        let read = |text: &str| Grants::from_table(&text.parse().unwrap()).unwrap();
+        let written = read("\"messages.send\" = [\"*\"]\n\"contacts.read\" = true\n\"settings.read\" = true");
+        let before = read("\"messages.send\" = [\"a@b\"]");
+        let held = as_shown(Some(&manifest), &before);
+        let found = in_force_on_host(&held, Some(&manifest), &written);
+        assert_eq!(
+            found,
+            read("\"messages.send\" = [\"a@b\"]\n\"settings.read\" = true"),
+            "what it does not ask for is shown, too"
+        );
+        assert_ne!(held, as_shown(Some(&manifest), &written));
+        let all = as_shown(Some(&manifest), &written);
+        assert_eq!(in_force_on_host(&all, Some(&manifest), &written), written);
+        assert_eq!(all.keys().collect::<Vec<_>>(), ["contacts.read", "messages.send"]);
+    }
 }

@@ -138,6 +138,7 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
             limits: Vec::new(),
             commands: BTreeMap::new(),
             denied: Vec::new(),
+            grants: None,
         }));
     }
     Status {

@@ -1,16 +1,21 @@
 //! What the house knows, as the control socket shows it.
 
+use std::collections::BTreeMap;
+
 use super::VERSION;
 use super::views::{Account, Answer, Denied, Limit, Plugin, Process, Record, Status, Usage, absolute};
 use crate::account::{Connection, Shared};
 use crate::harmless::harmless;
 use crate::host::{Explained, Host, PluginStatus};
 use crate::memory;
+use crate::permissions::Grants;
 use crate::permissions::question::Question;
 use crate::plugins::{self, PluginId, State, Totals};
 
 /// How much of a reason is shown, in bytes.
 const LONGEST: usize = 4 << 10;
+/// The same of a command. A longest address may become four times as long for a shell, and no command is shown in part.
+const LONGEST_COMMAND: usize = 16 << 10;
 
 /// The whole house.
 pub(super) async fn status(host: &Host) -> Status {
@@ -29,7 +34,9 @@ pub(super) async fn closely(host: &Host) -> Status {
 
 /// One plugin on each of its accounts, with all of its limits and what it was denied.
 pub(super) async fn plugin(host: &Host, id: &PluginId) -> Vec<Plugin> {
-    host.status_with_storage().await.iter().filter(|one| one.id == *id).map(plugin_view).collect()
+    let shown =
+        |status: &PluginStatus| Plugin { grants: status.grants.as_ref().map(grants_view), ..plugin_view(status) };
+    host.status_of(id).await.iter().map(shown).collect()
 }
 
 fn house(host: &Host, plugins: &[PluginStatus]) -> Status {
@@ -93,7 +100,15 @@ fn plugin_view(status: &PluginStatus) -> Plugin {
         commands: status.commands.clone(),
         limits: status.usage.iter().flat_map(|usage| &usage.limits).map(limit_view).collect(),
         denied: status.denied.iter().map(denied_view).collect(),
+        grants: None,
     }
+}
+
+fn grants_view(grants: &Grants) -> BTreeMap<String, Vec<String>> {
+    grants
+        .iter()
+        .map(|(permission, scope)| (permission.to_string(), plugins::rights::shown(&scope.entries())))
+        .collect()
 }
 
 /// The answer to a question about one plugin, on each of its accounts.
@@ -108,7 +123,7 @@ fn answer_view(explained: Explained) -> Answer {
         answer: answer.outcome,
         permission: answer.permission.map(|permission| permission.to_string()),
         reason: harmless(&answer.reason, LONGEST),
-        remedy: remedy.map(|remedy| harmless(&remedy, LONGEST)),
+        remedy: remedy.filter(|remedy| remedy.len() <= LONGEST_COMMAND).map(|remedy| harmless(&remedy, usize::MAX)),
     }
 }
 
@@ -149,6 +164,6 @@ fn denied_view(denial: &plugins::Denial) -> Denied {
         at: denial.at.to_string(),
         permission: denial.permission.to_string(),
         scope: denial.scope.as_deref().map(|scope| harmless(scope, LONGEST)),
-        hint: harmless(&denial.hint, LONGEST),
+        hint: harmless(&denial.hint, LONGEST_COMMAND),
     }
 }

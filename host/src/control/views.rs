@@ -130,6 +130,10 @@ pub struct Plugin {
     /// The last calls that it was denied, oldest first; only where one plugin was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub denied: Vec<Denied>,
+    /// What it may see and do now: the entries of each permission, none for what has none; only where one plugin was asked for, and
+    /// may run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grants: Option<BTreeMap<String, Vec<String>>>,
 }
 
 impl Plugin {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use jid::{BareJid, Jid};
 
 use super::{Host, Standing};
+use crate::account::Connection;
 use crate::api::acts_for;
 use crate::config::AccountName;
-use crate::permissions::question::{Answer, Judge, Outcome, Question, Use};
-use crate::permissions::{Decision, Permission, Scope};
+use crate::permissions::question::{Answer, Judge, Listening, Outcome, Question, Use};
+use crate::permissions::{Decision, EventRule, Permission, Scope};
 use crate::plugins::manifest::Manifest;
 use crate::plugins::{Instance, PluginId, State};
+use crate::router::{Whom, listening};
 
 /// The answer to a question about one plugin on one account.
 #[derive(Debug, Clone)]
@@ -51,8 +53,12 @@ impl Judge for Running<'_> {
         snapshot.contacts.is_some().then_some(counts)
     }
 
-    fn is_room(&self, jid: &BareJid) -> bool {
-        self.instance.account.snapshot().rooms.contains_key(jid)
+    fn is_room(&self, jid: &BareJid) -> Option<bool> {
+        Some(self.instance.account.snapshot().rooms.contains_key(jid))
+    }
+
+    fn is_inside(&self, room: &BareJid) -> Option<bool> {
+        Some(self.instance.account.snapshot().rooms.get(room).is_some_and(|room| room.joined))
     }
 
     fn added(&self, jid: &BareJid) -> bool {
@@ -64,8 +70,21 @@ impl Judge for Running<'_> {
         [&account.own, &account.snapshot().jid.to_bare()].iter().any(|own| acts_for(own, jid, is_set))
     }
 
-    fn listens(&self, event: &str) -> Option<bool> {
-        Some(self.instance.account.router.listens(self.instance.id, event))
+    fn listens(&self, event: &EventRule, about: Option<&Jid>) -> Option<Listening> {
+        let account = &self.instance.account;
+        let snapshot = account.snapshot();
+        let bare = about.map(Jid::to_bare);
+        let whom = about.zip(bare.as_ref()).map(|(jid, bare)| {
+            if !snapshot.rooms.contains_key(bare) {
+                let is_own = *bare == account.own || *bare == snapshot.jid.to_bare();
+                if is_own { Whom::Own(bare) } else { Whom::Person(jid) }
+            } else if jid.is_full() {
+                Whom::Occupant(jid)
+            } else {
+                Whom::Room(bare)
+            }
+        });
+        Some(listening(&account.router.filters(self.instance.id, event.name), event, whom))
     }
 }
 
@@ -105,6 +124,79 @@ impl Host {
 
 fn explain(account: &AccountName, instance: &Arc<Instance>, manifest: &Manifest, question: &Question) -> Explained {
     let answer = question.answer(&Running { instance, manifest });
+    let connection = instance.account.connection();
+    let answer = match apart(&connection.borrow()).filter(|_| question.needs_connection()) {
+        Some(why) => answer.only(&format!("{why}; once it is connected")),
+        None => answer,
+    };
     let remedy = answer.remedy(instance.plugin.as_str());
     Explained { account: Some(account.clone()), answer, remedy }
+}
+
+/// Why the account is not connected, as a clause; none: it is.
+fn apart(connection: &Connection) -> Option<String> {
+    Some(match connection {
+        Connection::Connected(_) => return None,
+        Connection::Offline => "the account is logged out".to_owned(),
+        Connection::Connecting => "the account is still connecting".to_owned(),
+        Connection::Retrying(why) => format!("the account is not connected and tries again ({why})"),
+        Connection::Left(why) | Connection::Failed(why) => format!("the account has failed ({why})"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugins::disconnected_instance;
+    use crate::plugins::limits::Limits;
+    use crate::router::Filter;
+    use crate::stanza::MessageKind;
+
+    fn asked(instance: &Arc<Instance>, manifest: &Manifest, what: &str, about: Option<&str>) -> Answer {
+        let name = "main".parse().unwrap();
+        explain(&name, instance, manifest, &Question::parse(what, about).unwrap()).answer
+    }
+
+    fn manifest(permission: &str) -> Manifest {
+        let head = "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says it\"";
+        Manifest::parse(&format!("{head}\n[permissions]\n{permission}\n")).unwrap()
+    }
+
+    /// Nothing comes and goes by itself while nobody is connected.
+    #[tokio::test]
+    async fn a_use_that_needs_the_connection_is_no_plain_yes_without_it() {
+        let grants = "\"messages.read\" = [\"*\"]\nstorage = [\"1 MiB\"]";
+        let (instance, _mailbox) = disconnected_instance(grants, Limits::default());
+        let asks = "\"messages.read\" = { scope = [\"*\"], reason = \"x\" }\nstorage = { scope = [\"1 MiB\"], reason = \"x\" }";
+        let asks = manifest(asks);
+        let filter = Filter { kinds: vec![MessageKind::Groupchat], ..Filter::default() };
+        instance.account.router.subscribe(&instance.mailbox, "message", filter, false);
+        for (what, about) in [("messages.read", None), ("message", None)] {
+            let answer = asked(&instance, &asks, what, about);
+            assert_eq!(answer.outcome, Outcome::Unknown, "{answer:?}");
+            assert!(answer.reason.starts_with("the account is "), "{answer:?}");
+        }
+        assert_eq!(asked(&instance, &asks, "storage.set", None).outcome, Outcome::Yes);
+        assert_eq!(asked(&instance, &asks, "storage=1 MiB", None).outcome, Outcome::Yes);
+        // The filter is named.
+        let no = asked(&instance, &asks, "message", Some("juliet@localhost"));
+        assert_eq!(no.outcome, Outcome::No);
+        assert!(no.reason.starts_with("it listens with a filter that leaves this out (kind groupchat): "), "{no:?}");
+    }
+
+    #[test]
+    fn each_state_of_an_account_but_one_says_why_it_is_not_connected() {
+        let jid = || "bot@example.org/here".parse().unwrap();
+        let why = || "no route".to_owned();
+        assert_eq!(apart(&Connection::Connected(jid())), None);
+        for (state, words) in [
+            (Connection::Offline, "logged out"),
+            (Connection::Connecting, "connecting"),
+            (Connection::Retrying(why()), "tries again (no route)"),
+            (Connection::Left(why()), "has failed (no route)"),
+            (Connection::Failed(why()), "has failed (no route)"),
+        ] {
+            assert!(apart(&state).unwrap().contains(words), "{state:?}");
+        }
+    }
 }

@@ -8,8 +8,10 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::{Host, Plugin, Standing};
+use crate::account::Shared;
 use crate::clock::Clock;
 use crate::config::AccountName;
+use crate::permissions::Grants;
 use crate::plugins::id::Digest;
 use crate::plugins::source::Source;
 use crate::plugins::{Denial, PluginId, State, Totals, Usage};
@@ -51,6 +53,8 @@ pub struct PluginStatus {
     pub commands: BTreeMap<String, String>,
     /// The last calls that it was denied, oldest first.
     pub denied: Vec<Denial>,
+    /// What it may see and do now; none where it may not run.
+    pub grants: Option<Grants>,
 }
 
 impl Host {
@@ -66,6 +70,14 @@ impl Host {
         self.standing(kept.ok().and_then(Result::ok).as_ref()).await
     }
 
+    /// Where one plugin stands. One that is disabled is shown with its record on each account where it has run: a record outlives
+    /// instances.
+    pub async fn status_of(&self, id: &PluginId) -> Vec<PluginStatus> {
+        let accounts = self.accounts();
+        let rows = self.status_with_storage().await.into_iter().filter(|row| row.id == *id);
+        rows.flat_map(|row| row.with_record(&accounts)).collect()
+    }
+
     async fn standing(&self, kept: Option<&BTreeMap<Owner, u64>>) -> Vec<PluginStatus> {
         let plugins = self.plugins.lock().await;
         let mut all: Vec<_> = plugins.iter().flat_map(|(id, plugin)| plugin.rows(id, kept)).collect();
@@ -77,6 +89,26 @@ impl Host {
     /// How many tasks there are, on the runtime that this is called on and in the yard.
     pub(crate) fn tasks(&self) -> usize {
         Handle::current().metrics().num_alive_tasks() + self.engine.tasks_in_yard()
+    }
+}
+
+impl PluginStatus {
+    fn with_record(self, accounts: &[Arc<Shared>]) -> Vec<Self> {
+        if self.enabled || self.account.is_some() {
+            return vec![self];
+        }
+        let past = accounts.iter().filter_map(|account| {
+            let record = account.records.find(&self.id)?;
+            Some(Self {
+                account: Some(account.name.clone()),
+                record: Some(record.totals()),
+                restarts: record.restarts(),
+                denied: record.denied(),
+                ..self.clone()
+            })
+        });
+        let past: Vec<_> = past.collect();
+        if past.is_empty() { vec![self] } else { past }
     }
 }
 
@@ -101,6 +133,7 @@ impl Plugin {
             usage: None,
             commands: BTreeMap::new(),
             denied: Vec::new(),
+            grants: None,
         };
         match &self.standing {
             Standing::Refused(reason) => vec![refused(State::Refused(reason.clone()))],
@@ -108,7 +141,9 @@ impl Plugin {
             Standing::Admitted { admitted, on, .. } => on
                 .iter()
                 .map(|(account, supervised)| {
-                    let usage = supervised.instance().map(|instance| {
+                    let instance = supervised.instance();
+                    let held = instance.as_ref().map(|instance| Grants::clone(&instance.mailbox.grants()));
+                    let usage = instance.map(|instance| {
                         let owner = Owner { account: instance.account.own.clone(), plugin: id.clone() };
                         instance.usage(kept.map(|kept| kept.get(&owner).copied().unwrap_or(0)))
                     });
@@ -121,6 +156,7 @@ impl Plugin {
                         restarts: supervised.record().restarts(),
                         commands: supervised.instance().map(|instance| instance.called()).unwrap_or_default(),
                         denied: supervised.record().denied(),
+                        grants: Some(held.unwrap_or_else(|| admitted.grants.clone())),
                         usage,
                         ..refused(supervised.state().borrow().clone())
                     }

@@ -14,7 +14,7 @@ use super::scope::{BadScope, Scope, entries_of};
 use super::table;
 use crate::error::CallError;
 use crate::event::{Event, Payload};
-use crate::harmless::shell_word;
+use crate::harmless::{Reader, has_harmful, shell_word};
 
 /// Whom or what a call is about.
 #[derive(Debug, Clone, Copy)]
@@ -363,30 +363,85 @@ impl FromIterator<(Permission, Scope)> for Grants {
     }
 }
 
-/// The answer to a call that needs a grant which is not there, with the command that would allow it beside what was granted
-/// before. Where that would be refused, it says why.
-pub fn denial(plugin: &str, permission: Permission, scope: Option<String>) -> CallError {
-    let kind = permission.scope_kind();
-    let named = scope.as_deref().filter(|_| !matches!(kind, ScopeKind::None | ScopeKind::Quota));
-    let wish = match (kind, named) {
-        // As the plugin asks for it.
-        (ScopeKind::None | ScopeKind::Quota, _) => permission.to_string(),
-        (_, Some(scope)) => format!("{permission}={scope}"),
-        (ScopeKind::Jids | ScopeKind::Rooms, None) => format!("{permission}=*"),
-        (ScopeKind::Stanzas, None) => format!("{permission}=message"),
-    };
-    let refused = named.and_then(|scope| Scope::parse(kind, &[scope]).err());
-    let hint = match (named, refused) {
-        // As a server is where a room is meant.
-        (_, Some(reason)) => format!("no grant can name it: {reason}"),
-        // The command takes a comma for the end of an entry, and no spaces around one; a resource may have both. A JSON
-        // string is also a TOML string, and stays on its line.
-        (Some(scope), None) if scope.contains(',') || scope.trim() != scope => {
-            let entry = serde_json::Value::from(scope);
-            format!("in plugins.toml, under [plugin.{plugin}.grants], in the list \"{permission}\": {entry}")
+/// What an owner would have to grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// The permission for everybody and everything.
+    Whole,
+    /// Exactly these targets, spelled as entries. A plugin may have chosen them, so an entry that stands for others, too, is refused.
+    Targets(Vec<String>),
+    /// These entries, which the owner named.
+    Entries(Vec<String>),
+}
+
+impl Wish {
+    /// Checks that a grant can name it. The error is a clause.
+    pub fn check(&self, permission: Permission) -> Result<(), String> {
+        let kind = permission.scope_kind();
+        let targets = match self {
+            Self::Targets(targets) if !matches!(kind, ScopeKind::None | ScopeKind::Quota) => targets,
+            _ => return Ok(()),
+        };
+        for target in targets {
+            match Scope::parse(kind, &[target]) {
+                // As a server is where a room is meant.
+                Err(reason) => return Err(format!("no grant can name it: {reason}")),
+                Ok(scope) if !scope.is_exactly(target) => {
+                    return Err(format!("no grant names this address alone, since {target:?} stands for others, too"));
+                }
+                Ok(_) => {}
+            }
         }
-        _ => format!("parlor plugin grant {plugin} {}", shell_word(&wish)),
-    };
+        Ok(())
+    }
+
+    /// The command that grants it beside what was granted before, or the line to add where a command cannot; else why no grant can.
+    pub fn remedy(&self, plugin: &str, permission: Permission) -> Result<String, String> {
+        self.check(permission)?;
+        let kind = permission.scope_kind();
+        let entries = match (kind, self) {
+            // As the plugin asks for it.
+            (ScopeKind::None, _) | (ScopeKind::Quota, Self::Whole | Self::Targets(_)) => Vec::new(),
+            (_, Self::Targets(entries) | Self::Entries(entries)) => entries.iter().map(String::as_str).collect(),
+            (ScopeKind::Jids | ScopeKind::Rooms, Self::Whole) => vec!["*"],
+            (ScopeKind::Stanzas, Self::Whole) => vec!["message"],
+        };
+        // The command takes a comma for the end of an entry, and no spaces around one; a resource may have both. It may also have
+        // characters that nobody sees, which are escaped wherever they are shown.
+        let is_odd = |entry: &&str| entry.contains(',') || entry.trim() != *entry || has_harmful(entry);
+        if entries.iter().any(is_odd) {
+            let all: Vec<_> = entries.into_iter().map(toml_string).collect();
+            let place = format!("in plugins.toml, under [plugin.{plugin}.grants], in the list \"{permission}\"");
+            return Ok(format!("{place}: {}", all.join(", ")));
+        }
+        let wish = match &entries[..] {
+            [] => permission.to_string(),
+            entries => format!("{permission}={}", entries.join(",")),
+        };
+        Ok(format!("parlor plugin grant {plugin} {}", shell_word(&wish)))
+    }
+}
+
+/// A text as TOML writes it on one line, with each character escaped that would not be seen.
+fn toml_string(text: &str) -> String {
+    let mut reader = Reader::default();
+    let mut written = String::new();
+    // JSON's escapes are among those of TOML.
+    for one in serde_json::Value::from(text).to_string().chars() {
+        if reader.is_harmful(one) {
+            written.extend(format!("\\U{:08X}", u32::from(one)).chars());
+        } else {
+            written.push(one);
+        }
+    }
+    written
+}
+
+/// The answer to a call that needs a grant which is not there, with the command that would allow it beside what was granted
+/// before. Where no grant would, it says why.
+pub fn denial(plugin: &str, permission: Permission, scope: Option<String>) -> CallError {
+    let wish = scope.clone().map_or(Wish::Whole, |scope| Wish::Targets(vec![scope]));
+    let hint = wish.remedy(plugin, permission).unwrap_or_else(|why| why);
     CallError::Denied { permission, scope, hint }
 }
 

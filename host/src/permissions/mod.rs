@@ -10,7 +10,7 @@ pub mod question;
 mod scope;
 pub mod table;
 
-pub use grants::{About, Decision, GrantError, Grants, Missing, Target, denial, undeclared};
+pub use grants::{About, Decision, GrantError, Grants, Missing, Target, Wish, denial, undeclared};
 pub(crate) use grants::{example, unquoted};
 pub use permission::{Permission, Risk, ScopeKind, UnknownPermission};
 pub use scope::{BadScope, DEFAULT_QUOTA, MOST_ENTRIES, Scope};

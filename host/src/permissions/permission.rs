@@ -97,7 +97,7 @@ permissions! {
     RoomsSend = "rooms.send", Medium, Rooms, "Speaks in rooms in this account's name.";
     SessionControl = "session.control", High, None, "Logs this account in and out, and disconnects it.";
     SettingsRead = "settings.read", Low, None, "Reads the host's settings, without its secrets.";
-    SettingsWrite = "settings.write", Medium, None, "Changes those of the host's settings that are not the operator's alone: whom the account lets see its presence and which rooms it enters by itself, too.";
+    SettingsWrite = "settings.write", Medium, None, "Changes those of the host's settings that are not the operator's alone: which rooms the account enters by itself, too.";
     StanzaRead = "stanza.read", High, Stanzas, "Reads raw stanzas, with all that they carry.";
     StanzaSend = "stanza.send", High, Stanzas, "Sends raw stanzas: whatever this account may do, it may do.";
     StatusRead = "status.read", Low, None, "Sees this account's own status.";

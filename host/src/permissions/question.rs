@@ -1,18 +1,19 @@
 //! Questions of an owner: may this plugin make that call, or hear that event, about this address?
 //!
-//! The answer is taken from a [`Judge`], which decides by [`Grants`](super::Grants) as the router and the calls do. Here is only
-//! how a question is read, which decisions it needs, and how the answer is put into words.
+//! The answer is taken from a [`Judge`], which decides by [`Grants`] as the router and the calls do. Here is only how a question
+//! is read and which decisions it needs; `answer` puts them into words.
+
+mod answer;
 
 use std::fmt;
 
 use jid::{BareJid, Jid};
 use serde::{Deserialize, Serialize};
 
-use super::grants::{About, Decision, Target, denial};
-use super::permission::{Permission, ScopeKind};
-use super::scope::{BadScope, Scope};
-use super::table::{self, BESIDES, Call, EventRule};
-use crate::error::CallError;
+use super::grants::{About, Decision, GrantError, Grants, Target, Wish};
+use super::permission::Permission;
+use super::scope::Scope;
+use super::table::{self, Call, EventRule};
 use crate::harmless::harmless;
 use crate::nearest::{nearest, suggestion};
 
@@ -34,8 +35,12 @@ enum Subject {
     Call(&'static Call),
     Event(&'static EventRule),
     Permission(Permission),
-    /// A permission for entries that stand for more than one address, such as `*`.
-    Entries(Permission, Scope),
+    /// `stanza.send` for stanzas of this kind.
+    Stanzas(&'static str),
+    /// A permission for an entry that stands for more than one address, such as `*`, or for a quota.
+    Entry(Permission, Scope),
+    /// A permission for several entries, each of them a question.
+    Entries(Permission, Vec<Question>),
 }
 
 /// Why something is no question.
@@ -49,14 +54,9 @@ pub enum BadQuestion {
         /// A suggestion, or nothing.
         near: String,
     },
-    /// It names a scope that the permission cannot have.
-    #[error("{permission:?}: {reason}", permission = permission.as_str())]
-    Scope {
-        /// The permission.
-        permission: Permission,
-        /// What is wrong with the scope.
-        reason: BadScope,
-    },
+    /// It names entries that the permission cannot be granted for.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
     /// It names no address.
     #[error("{text:?} is no address ({reason}): write one such as \"juliet@example.org\"")]
     Address {
@@ -104,18 +104,25 @@ pub struct Answer {
     pub permission: Option<Permission>,
     /// Why: a clause that follows the outcome.
     pub reason: String,
-    /// The permission that is lacking, and the entry of its scope that would cover what was asked about.
-    pub lacks: Option<(Permission, Option<String>)>,
+    /// The permission that is lacking, and what it would have to cover for a yes; none: no grant would help.
+    pub lacks: Option<(Permission, Wish)>,
 }
 
 impl Answer {
     /// The command or line that would allow it to the plugin of this id, where one would.
     pub fn remedy(&self, plugin: &str) -> Option<String> {
-        let (permission, scope) = self.lacks.clone()?;
-        match denial(plugin, permission, scope) {
-            CallError::Denied { hint, .. } => Some(hint),
-            _ => None,
+        let (permission, wish) = self.lacks.as_ref()?;
+        wish.remedy(plugin, *permission).ok()
+    }
+
+    /// The same answer where a yes depends on something that is not so now: `when` says what, as a clause.
+    #[must_use]
+    pub fn only(self, when: &str) -> Self {
+        if self.outcome == Outcome::No {
+            return self;
         }
+        let reason = format!("{when}: {}, {}", self.outcome, self.reason);
+        Self { outcome: Outcome::Unknown, reason, ..self }
     }
 }
 
@@ -128,6 +135,19 @@ pub enum Use<'a> {
     Event(&'a str, About<'a>),
 }
 
+/// How much of an event a plugin listens to, as far as its filters let it through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listening {
+    /// It does not listen.
+    Not,
+    /// Its filters leave all out that the question is about. They are given in words.
+    Elsewhere(String),
+    /// Its filters let some of it through. They are given in words.
+    Part(String),
+    /// It listens to all of it.
+    All,
+}
+
 /// A plugin's grants, and what else decides about them.
 pub trait Judge {
     /// The decision about one use, as the plugin would meet it. None: it depends on the contact list, which is not known.
@@ -138,16 +158,18 @@ pub trait Judge {
     fn asks_for(&self, permission: Permission) -> bool;
     /// Whether this address counts as a contact, where that is known.
     fn is_contact(&self, jid: &BareJid) -> Option<bool>;
-    /// Whether this is a room that is open.
-    fn is_room(&self, jid: &BareJid) -> bool;
+    /// Whether this is a room that is open, where that is known.
+    fn is_room(&self, jid: &BareJid) -> Option<bool>;
+    /// Whether the account is in this room, where that is known.
+    fn is_inside(&self, room: &BareJid) -> Option<bool>;
     /// Whether the plugin added this contact itself, so that it does not count as one.
     fn added(&self, _jid: &BareJid) -> bool {
         false
     }
     /// Whether an IQ to this address, which may change something (`is_set`), counts as one to the account itself.
     fn acts_for(&self, jid: &Jid, is_set: bool) -> bool;
-    /// Whether the plugin listens to this event, where that is known.
-    fn listens(&self, event: &str) -> Option<bool>;
+    /// How much of this event the plugin listens to, about this address or any, where that is known.
+    fn listens(&self, event: &EventRule, about: Option<&Jid>) -> Option<Listening>;
 }
 
 impl Question {
@@ -158,28 +180,46 @@ impl Question {
             Jid::new(text)
                 .map_err(|error| BadQuestion::Address { text: harmless(text, LONGEST), reason: error.to_string() })
         };
-        let mut about = about.map(address).transpose()?;
-        let subject = match what.split_once('=') {
-            None => subject(what)?,
-            Some((name, entries)) => {
-                let Subject::Permission(permission) = subject(name)? else { return Err(unknown(what)) };
-                let kind = permission.scope_kind();
-                let entries: Vec<_> = entries.split(',').map(str::trim).collect();
-                let scope = Scope::parse(kind, &entries).map_err(|reason| BadQuestion::Scope { permission, reason })?;
-                // One address is asked about as the host would ask.
-                match (kind, scope.one_address()) {
-                    (ScopeKind::Jids | ScopeKind::Rooms, Some(jid)) => {
-                        if about.replace(jid).is_some() {
-                            return Err(BadQuestion::Twice);
-                        }
-                        Subject::Permission(permission)
-                    }
-                    _ if about.is_some() => return Err(BadQuestion::Twice),
-                    _ => Subject::Entries(permission, scope),
-                }
-            }
+        let about = about.map(address).transpose()?;
+        let Some((name, entries)) = what.split_once('=') else {
+            return Ok(Self { words: what.to_owned(), subject: subject(what)?, about });
         };
-        Ok(Self { words: what.to_owned(), subject, about })
+        let Ok(permission) = name.parse::<Permission>() else {
+            subject(name)?;
+            return Err(unknown(what));
+        };
+        let entries: Vec<_> = entries.split(',').map(str::trim).collect();
+        // It can be asked about what can be granted.
+        let mut grants = Grants::default();
+        grants.grant(permission, &entries)?;
+        if about.is_some() {
+            return Err(BadQuestion::Twice);
+        }
+        let entries = grants.get(permission).map(Scope::entries).unwrap_or_default();
+        let mut each = Vec::new();
+        for entry in entries {
+            let scope = Scope::parse(permission.scope_kind(), &[&entry])
+                .map_err(|reason| GrantError::BadScope { permission, reason })?;
+            each.push(Self::of_entry(format!("{permission}={entry}"), permission, scope));
+        }
+        match (each.pop(), each.is_empty()) {
+            (Some(one), true) => Ok(Self { words: what.to_owned(), ..one }),
+            (last, _) => {
+                each.extend(last);
+                Ok(Self { words: what.to_owned(), subject: Subject::Entries(permission, each), about: None })
+            }
+        }
+    }
+
+    /// Asks about one entry. One that is an address is asked about as the host would ask.
+    fn of_entry(words: String, permission: Permission, scope: Scope) -> Self {
+        if let Some(jid) = scope.one_address() {
+            return Self { words, subject: Subject::Permission(permission), about: Some(jid) };
+        }
+        if let Some((kind, jid)) = scope.one_recipient() {
+            return Self { words, subject: Subject::Stanzas(kind), about: Some(jid) };
+        }
+        Self { words, subject: Subject::Entry(permission, scope), about: None }
     }
 
     /// The question in its own words.
@@ -195,210 +235,35 @@ impl Question {
         match &self.subject {
             Subject::Call(call) => call.permission,
             Subject::Event(event) => event.permission,
-            Subject::Permission(permission) | Subject::Entries(permission, _) => Some(*permission),
-        }
-    }
-
-    /// Answers it.
-    pub fn answer(&self, judge: &dyn Judge) -> Answer {
-        let answer = match &self.subject {
-            Subject::Call(call) => self.with_besides(call, judge),
-            Subject::Event(rule) => self.event(rule, judge),
-            Subject::Permission(permission) => self.permission_alone(*permission, judge),
-            Subject::Entries(permission, scope) => entries(*permission, scope, judge),
-        };
-        match answer.permission {
-            Some(permission) if !judge.asks_for(permission) => undeclared(permission, judge),
-            _ => answer,
-        }
-    }
-
-    fn event(&self, rule: &EventRule, judge: &dyn Judge) -> Answer {
-        let answer = match rule.permission {
-            None => free("it needs no permission: every plugin may hear it"),
-            Some(permission) => {
-                // A private message is about the other side's bare JID, but in a room about the occupant.
-                let chat = self.about.as_ref().map(|jid| {
-                    let bare = jid.to_bare();
-                    if judge.is_room(&bare) { jid.clone() } else { bare.into() }
-                });
-                let room = self.about.as_ref().map(Jid::to_bare);
-                let targets: Vec<Option<About<'_>>> = match (rule.payload, &chat, &room) {
-                    ("none", ..) => vec![Some(About::Nothing)],
-                    ("message" | "command" | "contact" | "chat", Some(chat), _) => {
-                        vec![Some(About::Target(Target::Jid(chat)))]
-                    }
-                    ("room" | "occupant" | "invite", _, Some(room)) => vec![Some(About::Target(Target::Room(room)))],
-                    ("stanza", ..) => KINDS.map(|kind| Some(About::Target(Target::Stanza { kind, to: None }))).to_vec(),
-                    _ => vec![Some(About::Target(Target::None))],
-                };
-                let targets: Vec<_> = targets.into_iter().flatten().collect();
-                let decided: Vec<_> = targets.iter().map(|about| judge.decide(Use::Event(rule.name, *about))).collect();
-                self.put(permission, &decided, judge)
+            Subject::Permission(permission) | Subject::Entry(permission, _) | Subject::Entries(permission, _) => {
+                Some(*permission)
             }
-        };
-        if answer.outcome != Outcome::No && judge.listens(rule.name) == Some(false) {
-            let reason = format!("it does not listen to it, although it may: {}", answer.reason);
-            return Answer { outcome: Outcome::No, reason, lacks: None, ..answer };
+            Subject::Stanzas(_) => Some(Permission::StanzaSend),
         }
-        answer
     }
 
-    fn with_besides(&self, call: &Call, judge: &dyn Judge) -> Answer {
-        let answer = match call.permission {
-            None => free("it needs no permission: every plugin may"),
-            Some(permission) => self.permission_alone(permission, judge),
-        };
-        let besides = BESIDES.iter().filter(|one| one.grouping == call.grouping && one.function == call.function);
-        let lacking = besides.filter_map(|one| {
-            let permission = one.permission?;
-            let other = self.permission_alone(permission, judge);
-            (!judge.asks_for(permission) || other.outcome != Outcome::Yes).then_some(permission.to_string())
-        });
-        let lacking: Vec<_> = lacking.collect();
-        if lacking.is_empty() || answer.outcome != Outcome::Yes {
-            return answer;
-        }
-        let reason = format!("{}; for some of its uses it needs {}, too", answer.reason, lacking.join(" or "));
-        Answer { outcome: Outcome::Partly, reason: format!("{reason}, which it does not have in full"), ..answer }
-    }
-
-    fn permission_alone(&self, permission: Permission, judge: &dyn Judge) -> Answer {
-        let about = self.about.as_ref();
-        let room = about.map(Jid::to_bare);
-        let targets: Vec<Target<'_>> = match (permission.scope_kind(), about, &room) {
-            (ScopeKind::Jids, Some(jid), _) => vec![Target::Jid(jid)],
-            (ScopeKind::Rooms, _, Some(room)) => vec![Target::Room(room)],
-            (ScopeKind::Stanzas, to, _) => {
-                let to = to.filter(|_| permission == Permission::StanzaSend);
-                let target = |&(kind, is_set): &(&'static str, bool)| Target::Stanza {
-                    kind,
-                    to: to.filter(|to| kind != "iq" || !judge.acts_for(to, is_set)),
-                };
-                self.kinds().iter().map(target).collect()
-            }
-            _ => vec![Target::None],
-        };
-        let decided: Vec<_> = targets.iter().map(|target| judge.decide(Use::Call(permission, *target))).collect();
-        self.put(permission, &decided, judge)
-    }
-
-    /// The kinds of stanzas that it is about, and whether each changes something.
-    fn kinds(&self) -> &'static [(&'static str, bool)] {
+    /// Whether it asks about something that happens only while the account is connected.
+    pub fn needs_connection(&self) -> bool {
         match &self.subject {
-            Subject::Call(call) if call.function == "send-iq" => &[("iq", true), ("iq", false)],
-            _ => &[("message", false), ("presence", false), ("iq", true), ("iq", false)],
+            Subject::Call(call) => call.needs_connection(),
+            Subject::Event(event) => event.needs_connection(),
+            _ => self.permission().is_some_and(|permission| {
+                let mut calls = table::CALLS.iter().filter(|call| call.permission == Some(permission));
+                let mut events = table::EVENTS.iter().filter(|event| event.permission == Some(permission));
+                calls.any(Call::needs_connection) || events.any(EventRule::needs_connection)
+            }),
         }
     }
-
-    /// Puts what was decided into words.
-    fn put(&self, permission: Permission, decided: &[Option<Decision>], judge: &dyn Judge) -> Answer {
-        let scope = judge.scope(permission);
-        let list = scope.as_ref().map(|scope| shown(&scope.entries())).unwrap_or_default();
-        let about =
-            self.about.as_ref().filter(|_| matches!(permission.scope_kind(), ScopeKind::Jids | ScopeKind::Rooms));
-        let shown_about = about.map(|jid| harmless(jid.as_str(), usize::MAX)).unwrap_or_default();
-        let entry = || match permission.scope_kind() {
-            ScopeKind::Rooms => about.map(|jid| jid.to_bare().to_string()),
-            _ => about.map(ToString::to_string),
-        };
-        let with = |outcome, reason, lacks| Answer { outcome, permission: Some(permission), reason, lacks };
-        let all = |is: fn(Decision) -> bool| decided.iter().all(|one| one.is_some_and(is));
-        let names_contacts = scope.as_ref().is_some_and(Scope::names_contacts);
-        if scope.is_none() || all(|one| matches!(one, Decision::NotGranted(_))) {
-            let reason = format!("it needs {permission}, which is not granted");
-            return with(Outcome::No, reason, Some((permission, entry())));
-        }
-        if all(Decision::allows) {
-            let granted = if list.is_empty() { String::new() } else { format!(" for {list}") };
-            let contact = match about {
-                Some(jid) if names_contacts && judge.is_contact(&jid.to_bare()) == Some(true) => {
-                    format!(", and {shown_about} is a contact")
-                }
-                _ => String::new(),
-            };
-            return with(Outcome::Yes, format!("it needs {permission}, which is granted{granted}{contact}"), None);
-        }
-        if decided.iter().any(Option::is_none) {
-            let reason = format!(
-                "{permission} covers {list}, and only a connected host knows whether {shown_about} is a contact"
-            );
-            return with(Outcome::Unknown, reason, Some((permission, entry())));
-        }
-        if about.is_some() {
-            let reason = if about.is_some_and(|jid| judge.added(&jid.to_bare())) && names_contacts {
-                format!(
-                    "{permission} covers {list}, and {shown_about} is one that the plugin added itself, which does not count"
-                )
-            } else if names_contacts && permission.scope_kind() == ScopeKind::Jids {
-                format!("{permission} covers {list}, and {shown_about} is none")
-            } else {
-                format!("{permission} covers {list}, not {shown_about}")
-            };
-            return with(Outcome::No, reason, Some((permission, entry())));
-        }
-        if self.about.is_some() && !decided.iter().flatten().any(|one| one.allows()) {
-            return with(Outcome::No, format!("{permission} covers {list}, and nothing of that kind to it"), None);
-        }
-        let more = match permission.scope_kind() {
-            ScopeKind::Jids | ScopeKind::Rooms => "; name an address to ask about it",
-            ScopeKind::None | ScopeKind::Stanzas | ScopeKind::Quota => "",
-        };
-        with(Outcome::Partly, format!("it needs {permission}, which is granted for {list} alone{more}"), None)
-    }
 }
 
-/// The kinds of stanzas, each of which is decided on by itself.
-const KINDS: [&str; 3] = ["message", "presence", "iq"];
-
-fn free(reason: &str) -> Answer {
-    Answer { outcome: Outcome::Yes, permission: None, reason: reason.to_owned(), lacks: None }
-}
-
-fn undeclared(permission: Permission, judge: &dyn Judge) -> Answer {
-    let reason = if judge.scope(permission).is_some() {
-        format!(
-            "it needs {permission}, which is granted, but the plugin does not ask for it in its manifest, so it does not get it"
-        )
-    } else {
-        format!("it needs {permission}, which the plugin does not ask for in its manifest, so that no grant would help")
-    };
-    Answer { outcome: Outcome::No, permission: Some(permission), reason, lacks: None }
-}
-
-/// Whether entries that stand for more than one address are granted as they are.
-fn entries(permission: Permission, wanted: &Scope, judge: &dyn Judge) -> Answer {
-    let list = shown(&wanted.entries());
-    let with = |outcome, reason, lacks| Answer { outcome, permission: Some(permission), reason, lacks };
-    // One command grants one entry as it is written.
-    let lacks = || match &wanted.entries()[..] {
-        [entry] => Some((permission, Some(entry.clone()))),
-        _ => None,
-    };
-    let Some(granted) = judge.scope(permission) else {
-        return with(Outcome::No, format!("{permission} is not granted"), lacks());
-    };
-    if granted.includes(wanted) {
-        return with(Outcome::Yes, format!("{permission} is granted for {}", shown(&granted.entries())), None);
-    }
-    let reason =
-        format!("{permission} is granted for {}, which does not cover all of {list}", shown(&granted.entries()));
-    let outcome = if granted.shares(wanted) { Outcome::Partly } else { Outcome::No };
-    with(outcome, reason, lacks())
-}
-
-/// Entries as a list for people.
-fn shown(entries: &[String]) -> String {
-    entries.iter().map(|entry| harmless(entry, usize::MAX)).collect::<Vec<_>>().join(", ")
-}
-
+/// Reads a name. That of a permission may also be a call's, which needs it and depends on more.
 fn subject(what: &str) -> Result<Subject, BadQuestion> {
-    if let Ok(permission) = what.parse::<Permission>() {
-        return Ok(Subject::Permission(permission));
-    }
     let call = what.split_once('.').and_then(|(grouping, call)| table::call(grouping, &call.replace('_', "-")));
     if let Some(call) = call {
         return Ok(Subject::Call(call));
+    }
+    if let Ok(permission) = what.parse::<Permission>() {
+        return Ok(Subject::Permission(permission));
     }
     table::event(what).map(Subject::Event).ok_or_else(|| unknown(what))
 }

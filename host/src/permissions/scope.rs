@@ -260,11 +260,31 @@ impl Scope {
     pub fn one_address(&self) -> Option<Jid> {
         match &self.0 {
             Inner::Jids(patterns) | Inner::Rooms(patterns) => match &**patterns {
-                [Pattern::Account(bare)] => Some(bare.clone().into()),
-                [Pattern::Resource(full)] => Some(full.clone().into()),
+                [one] => one.one_address(),
                 _ => None,
             },
             Inner::Whole | Inner::Stanzas(_) | Inner::Quota(_) => None,
+        }
+    }
+
+    /// The kind of stanza and the recipient that it lists, if it lists one recipient and nothing else.
+    pub fn one_recipient(&self) -> Option<(&'static str, Jid)> {
+        match &self.0 {
+            Inner::Stanzas(patterns) => match &**patterns {
+                [StanzaPattern { kind, to }] => Some((kind.as_str(), to.one_address()?)),
+                _ => None,
+            },
+            Inner::Whole | Inner::Jids(_) | Inner::Rooms(_) | Inner::Quota(_) => None,
+        }
+    }
+
+    /// Whether it covers this target, spelled as an entry, and nothing that is about somebody else: an address may be spelled like
+    /// an entry that stands for many.
+    pub(super) fn is_exactly(&self, target: &str) -> bool {
+        match (&self.0, target.split_once(':')) {
+            (Inner::Jids(_) | Inner::Rooms(_), _) => self.one_address().is_some_and(|one| one.as_str() == target),
+            (Inner::Stanzas(_), Some((_, to))) => self.one_recipient().is_some_and(|(_, one)| one.as_str() == to),
+            (Inner::Stanzas(_), None) | (Inner::Whole | Inner::Quota(_), _) => true,
         }
     }
 
@@ -410,6 +430,15 @@ impl Pattern {
         has_star.then(|| format!("@{rest}"))
     }
 
+    /// The address that it is, if it stands for no others.
+    fn one_address(&self) -> Option<Jid> {
+        match self {
+            Self::Account(bare) => Some(bare.clone().into()),
+            Self::Resource(full) => Some(full.clone().into()),
+            Self::Everybody | Self::Contacts | Self::Domain(_) => None,
+        }
+    }
+
     /// Whether all that the other one covers is covered by this one, too, whoever is in the roster.
     fn includes(&self, other: &Self) -> bool {
         match other {
@@ -486,11 +515,7 @@ impl StanzaPattern {
 
 impl fmt::Display for StanzaPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.kind {
-            StanzaKind::Message => "message",
-            StanzaKind::Presence => "presence",
-            StanzaKind::Iq => "iq",
-        };
+        let kind = self.kind.as_str();
         match &self.to {
             Pattern::Everybody => f.write_str(kind),
             to => write!(f, "{kind}:{to}"),
@@ -499,6 +524,14 @@ impl fmt::Display for StanzaPattern {
 }
 
 impl StanzaKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Message => "message",
+            Self::Presence => "presence",
+            Self::Iq => "iq",
+        }
+    }
+
     fn parse(kind: &str) -> Option<Self> {
         match kind {
             "message" => Some(Self::Message),

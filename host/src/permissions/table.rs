@@ -179,6 +179,107 @@ pub const BESIDES: &[Call] = &[
     needs(SettingsWrite, "settings", "update"),
 ];
 
+/// What a call depends on besides its permission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depends {
+    /// The permission of the event or promise that it names.
+    Event,
+    /// The setting: the operator's are changed by no plugin.
+    Setting,
+    /// The room: it has to be open.
+    OpenRoom,
+    /// The room: the account has to be in it.
+    InRoom,
+    /// The room, which may refuse it to an account that is not in it.
+    AskedOfRoom,
+    /// The address: it may not be that of a room.
+    Person,
+    /// Nothing: the host answers that it is unsupported.
+    Unsupported,
+}
+
+/// The calls that depend on something besides.
+const DEPENDS: &[(&str, &str, Depends)] = {
+    use Depends::{AskedOfRoom, Event, InRoom, OpenRoom, Person, Setting, Unsupported};
+    &[
+        ("api", "wait-until", Event),
+        ("chats", "end-otr", Unsupported),
+        ("chats", "initiate-otr", Unsupported),
+        ("chats", "send", Person),
+        ("listen", "on", Event),
+        ("listen", "once", Event),
+        ("rooms", "affiliations", AskedOfRoom),
+        ("rooms", "ban", AskedOfRoom),
+        ("rooms", "close", OpenRoom),
+        ("rooms", "configure", AskedOfRoom),
+        ("rooms", "destroy", AskedOfRoom),
+        ("rooms", "focus", OpenRoom),
+        ("rooms", "get-attribute", OpenRoom),
+        ("rooms", "invite", AskedOfRoom),
+        ("rooms", "kick", AskedOfRoom),
+        ("rooms", "maximize", OpenRoom),
+        ("rooms", "minimize", OpenRoom),
+        ("rooms", "occupants", OpenRoom),
+        ("rooms", "send", InRoom),
+        ("rooms", "set-affiliation", AskedOfRoom),
+        ("rooms", "set-attribute", OpenRoom),
+        ("rooms", "set-role", AskedOfRoom),
+        ("rooms", "set-subject", InRoom),
+        ("rooms", "show", OpenRoom),
+        ("settings", "set", Setting),
+        ("settings", "set-many", Setting),
+        ("settings", "update", Setting),
+    ]
+};
+
+impl Call {
+    /// What it depends on besides its permission.
+    pub fn depends(&self) -> Option<Depends> {
+        let found =
+            DEPENDS.iter().find(|(grouping, function, _)| (*grouping, *function) == (self.grouping, self.function));
+        found.map(|(.., depends)| *depends)
+    }
+
+    /// Whether it does what it is for only while the account is connected. What the host knows is read at any time.
+    pub fn needs_connection(&self) -> bool {
+        let is_local = match (self.grouping, self.function) {
+            ("archive", function) => matches!(function, "next" | "previous"),
+            ("api", function) => matches!(function, "emit" | "wait-until"),
+            ("disco", function) => function.starts_with("own-"),
+            ("contacts" | "rooms", function) => {
+                matches!(function, "get" | "get-many" | "get-all" | "get-attribute" | "occupants" | "bookmarks")
+            }
+            ("chats", function) => function != "send",
+            ("user", function) => !function.starts_with("set-"),
+            ("vcard", _) => false,
+            (_, _) => true,
+        };
+        !is_local
+    }
+}
+
+impl EventRule {
+    /// Whether it comes only while the account is connected.
+    pub fn needs_connection(&self) -> bool {
+        const LOCAL: [&str; 13] = [
+            "connectionInitialized",
+            "connfeedback",
+            "disconnected",
+            "initialized",
+            "lagged",
+            "logout",
+            "pluginsInitialized",
+            "reconnecting",
+            "settingsChanged",
+            "statusChanged",
+            "statusMessageChanged",
+            "timer",
+            "will-reconnect",
+        ];
+        !LOCAL.contains(&self.name)
+    }
+}
+
 const fn open(name: &'static str, payload: &'static str) -> EventRule {
     EventRule { name, payload, permission: None, promise: false }
 }
@@ -372,6 +473,19 @@ mod tests {
                 || EVENTS.iter().any(|rule| rule.permission == Some(permission));
             assert!(guards, "{permission} guards nothing");
         }
+    }
+
+    #[test]
+    fn what_calls_depend_on_is_of_calls_that_are_there() {
+        for (index, (grouping, function, _)) in DEPENDS.iter().enumerate() {
+            assert!(call(grouping, function).is_some(), "{grouping}.{function}");
+            let again = DEPENDS[..index].iter().any(|(g, f, _)| (g, f) == (grouping, function));
+            assert!(!again, "{grouping}.{function} twice");
+        }
+        let local = EVENTS.iter().filter(|event| !event.needs_connection()).count();
+        assert_eq!(local, 13, "each that is named is an event");
+        assert!(!call("storage", "set").unwrap().needs_connection());
+        assert!(call("chats", "send").unwrap().needs_connection());
     }
 
     #[test]

@@ -136,6 +136,11 @@ impl Records {
         Arc::clone(lock(&self.all).entry(plugin.clone()).or_default())
     }
 
+    /// The record of this plugin, if there is one.
+    pub(crate) fn find(&self, plugin: &PluginId) -> Option<Arc<Record>> {
+        lock(&self.all).get(plugin).map(Arc::clone)
+    }
+
     /// Drops the records of plugins that are gone: another plugin of that id begins anew.
     pub(crate) fn keep_only(&self, is_there: impl Fn(&PluginId) -> bool) {
         lock(&self.all).retain(|plugin, _| is_there(plugin));

@@ -6,7 +6,13 @@ use std::cell::OnceCell;
 use jid::{BareJid, Jid};
 
 use crate::event::{Event, Payload};
+use crate::harmless::harmless;
+use crate::permissions::EventRule;
+use crate::permissions::question::Listening;
 use crate::stanza::{Message, MessageKind};
+
+/// How much of a plugin's own words about a filter is shown, in bytes.
+const LONGEST: usize = 128;
 
 /// An event for which subscriptions are looked through. Taking out of a message what it only quotes goes through all of it: that is
 /// done once, whatever a plugin subscribes to, since nobody else is told anything meanwhile.
@@ -100,6 +106,153 @@ impl Filter {
 
     fn is_free_of_message_fields(&self) -> bool {
         self.kinds.is_empty() && self.prefix.is_none()
+    }
+}
+
+/// Whom a question about an event is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Whom<'a> {
+    /// The account itself.
+    Own(&'a BareJid),
+    /// Somebody outside of rooms.
+    Person(&'a Jid),
+    /// All in a room.
+    Room(&'a BareJid),
+    /// Somebody in a room.
+    Occupant(&'a Jid),
+}
+
+impl Whom<'_> {
+    fn bare(self) -> BareJid {
+        match self {
+            Self::Own(jid) | Self::Room(jid) => jid.clone(),
+            Self::Person(jid) | Self::Occupant(jid) => jid.to_bare(),
+        }
+    }
+}
+
+/// How much of what happens a filter lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Nothing,
+    Some,
+    All,
+}
+
+/// How much of an event passes one of these filters, each of which may end with the first event that does (`true`).
+pub(crate) fn listening(filters: &[(Filter, bool)], rule: &EventRule, whom: Option<Whom<'_>>) -> Listening {
+    let reaches: Vec<_> = filters.iter().map(|(filter, once)| (filter, *once, filter.reach(rule, whom))).collect();
+    let words = |reaches: &[&(&Filter, bool, Reach)]| {
+        reaches.iter().map(|(filter, once, _)| filter.words(*once)).collect::<Vec<_>>().join("; or ")
+    };
+    if reaches.iter().any(|(_, once, reach)| *reach == Reach::All && !once) {
+        return Listening::All;
+    }
+    let some: Vec<_> = reaches.iter().filter(|(.., reach)| *reach != Reach::Nothing).collect();
+    match (reaches.is_empty(), some.is_empty()) {
+        (true, _) => Listening::Not,
+        (false, true) => Listening::Elsewhere(words(&reaches.iter().collect::<Vec<_>>())),
+        (false, false) => Listening::Part(words(&some)),
+    }
+}
+
+impl Filter {
+    /// How much of an event it lets through, of all that is about this address or any.
+    fn reach(&self, rule: &EventRule, whom: Option<Whom<'_>>) -> Reach {
+        let is_other_room = |room: &BareJid| whom.is_some_and(|whom| whom.bare() != *room);
+        let is_elsewhere =
+            self.from.as_ref().is_some_and(|from| whom.is_some_and(|whom| whom.bare() != from.to_bare()))
+                || self.room.as_ref().is_some_and(is_other_room);
+        let never = match rule.payload {
+            "message" | "command" => return self.reach_of_messages(rule, whom),
+            "contact" | "chat" => self.room.is_some() || !self.is_free_of_message_fields(),
+            "room" => self.from.is_some() || !self.is_free_of_message_fields(),
+            "occupant" | "invite" => !self.is_free_of_message_fields(),
+            _ => self.from.is_some() || self.room.is_some() || !self.is_free_of_message_fields(),
+        };
+        // Of what happens in a room an address says nothing but which room that is.
+        let is_limited = match rule.payload {
+            "occupant" | "invite" => self.from.is_some() || (self.room.is_some() && whom.is_none()),
+            _ => whom.is_none() && (self.from.is_some() || self.room.is_some()),
+        };
+        let is_of_a_room = matches!(rule.payload, "room" | "occupant" | "invite");
+        // An occupant's `from` may be the real address.
+        let is_left_out = if is_of_a_room { self.room.as_ref().is_some_and(is_other_room) } else { is_elsewhere };
+        match (never || is_left_out, is_limited) {
+            (true, _) => Reach::Nothing,
+            (false, true) => Reach::Some,
+            (false, false) => Reach::All,
+        }
+    }
+
+    fn reach_of_messages(&self, rule: &EventRule, whom: Option<Whom<'_>>) -> Reach {
+        let lacks_kinds =
+            |kinds: &[MessageKind]| !self.kinds.is_empty() && !kinds.iter().any(|kind| self.kinds.contains(kind));
+        let is_of_people = self.room.is_some()
+            || lacks_kinds(&[MessageKind::Chat, MessageKind::Normal, MessageKind::Headline, MessageKind::Error]);
+        let is_left_out = match whom {
+            None => false,
+            // Of the other events that carry messages some are about own ones by their nature.
+            Some(Whom::Own(_)) => is_of_people || (!self.own && matches!(rule.name, "message" | "command")),
+            Some(Whom::Person(_)) => is_of_people,
+            Some(Whom::Room(room)) => {
+                self.room.as_ref().is_some_and(|wanted| wanted != room)
+                    || lacks_kinds(&[
+                        MessageKind::Groupchat,
+                        MessageKind::Normal,
+                        MessageKind::Headline,
+                        MessageKind::Error,
+                    ])
+            }
+            Some(Whom::Occupant(jid)) => self.room.as_ref().is_some_and(|wanted| *wanted != jid.to_bare()),
+        };
+        let is_from_another = |from: &Jid| match whom {
+            None => false,
+            Some(Whom::Own(jid) | Whom::Room(jid)) => from.to_bare() != *jid,
+            Some(Whom::Person(jid) | Whom::Occupant(jid)) => {
+                from.to_bare() != jid.to_bare() || (from.is_full() && jid.is_full() && from != jid)
+            }
+        };
+        if is_left_out || self.from.as_ref().is_some_and(is_from_another) {
+            return Reach::Nothing;
+        }
+        let is_limited_to_kinds = match whom {
+            // What all in a room hear.
+            Some(Whom::Room(_)) => lacks_kinds(&[MessageKind::Groupchat]),
+            _ => MessageKind::ALL.iter().any(|kind| *kind != MessageKind::Groupchat && lacks_kinds(&[*kind])),
+        };
+        let is_limited_to_room = self.room.is_some() && !matches!(whom, Some(Whom::Room(_)));
+        let is_limited_to_senders = match (&self.from, whom) {
+            (None, _) => false,
+            (Some(from), Some(whom)) => from.is_full() || *from != whom.bare(),
+            (Some(_), None) => true,
+        };
+        let leaves_out_rooms = whom.is_none() && lacks_kinds(&[MessageKind::Groupchat]);
+        let is_limited = is_limited_to_kinds
+            || is_limited_to_room
+            || is_limited_to_senders
+            || leaves_out_rooms
+            || self.prefix.is_some()
+            || (matches!(whom, Some(Whom::Occupant(_))) && lacks_kinds(&[MessageKind::Groupchat]));
+        if is_limited { Reach::Some } else { Reach::All }
+    }
+
+    /// What it lets through, in words.
+    fn words(&self, once: bool) -> String {
+        let mut all = Vec::new();
+        if !self.kinds.is_empty() {
+            all.push(format!("kind {}", self.kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(" ")));
+        }
+        all.extend(self.from.as_ref().map(|from| format!("from {}", harmless(from.as_str(), LONGEST))));
+        all.extend(self.room.as_ref().map(|room| format!("room {}", harmless(room.as_str(), LONGEST))));
+        all.extend(self.prefix.as_ref().map(|prefix| format!("prefix \"{}\"", harmless(prefix, LONGEST))));
+        if once {
+            all.push("the next one alone".to_owned());
+        }
+        if all.is_empty() {
+            all.push(if self.own { "all messages" } else { "no messages of the account's own" }.to_owned());
+        }
+        all.join(", ")
     }
 }
 

@@ -433,3 +433,63 @@ fn what_a_message_says_beside_its_quotation_is_made_out_once() {
     assert_eq!(heard.said(&message), "!roll");
     assert!(std::ptr::eq(heard.said(&message), heard.said(&message)));
 }
+
+/// What an owner is told who asks whether a plugin hears somebody.
+#[test]
+fn a_filter_says_how_much_it_lets_through() {
+    use crate::permissions::event as rule;
+    use crate::permissions::question::Listening;
+
+    let (juliet, nurse): (jid::Jid, jid::Jid) =
+        ("juliet@localhost".parse().unwrap(), "lobby@rooms.localhost/rom".parse().unwrap());
+    let (room, own): (BareJid, BareJid) = (nurse.to_bare(), "bot@localhost".parse().unwrap());
+    let person = Some(Whom::Person(&juliet));
+    let kinds = |kinds: &[MessageKind]| Filter { kinds: kinds.to_vec(), ..Filter::default() };
+    let groupchat = || kinds(&[MessageKind::Groupchat]);
+    let from = |from: &str| Filter { from: Some(from.parse().unwrap()), ..Filter::default() };
+    let in_room = Filter { room: Some(room.clone()), ..Filter::default() };
+    let prefixed = Filter { prefix: Some("!".to_owned()), ..Filter::default() };
+    let part = |words: &str| Listening::Part(words.to_owned());
+    let elsewhere = |words: &str| Listening::Elsewhere(words.to_owned());
+    for (name, filter, whom, expected) in [
+        ("message", Filter::default(), None, Listening::All),
+        ("message", Filter::default(), person, Listening::All),
+        ("message", groupchat(), None, part("kind groupchat")),
+        ("message", groupchat(), person, elsewhere("kind groupchat")),
+        ("message", groupchat(), Some(Whom::Room(&room)), Listening::All),
+        ("message", groupchat(), Some(Whom::Occupant(&nurse)), part("kind groupchat")),
+        ("message", kinds(&[MessageKind::Chat]), person, part("kind chat")),
+        ("message", kinds(&[MessageKind::Chat]), Some(Whom::Room(&room)), elsewhere("kind chat")),
+        ("message", from("juliet@localhost"), person, Listening::All),
+        ("message", from("juliet@localhost/balcony"), person, part("from juliet@localhost/balcony")),
+        ("message", from("romeo@localhost"), person, elsewhere("from romeo@localhost")),
+        ("message", from("romeo@localhost"), None, part("from romeo@localhost")),
+        ("message", in_room.clone(), person, elsewhere("room lobby@rooms.localhost")),
+        ("message", in_room.clone(), Some(Whom::Room(&room)), Listening::All),
+        ("message", prefixed.clone(), person, part("prefix \"!\"")),
+        ("message", Filter::default(), Some(Whom::Own(&own)), elsewhere("no messages of the account's own")),
+        ("message", Filter { own: true, ..Filter::default() }, Some(Whom::Own(&own)), Listening::All),
+        ("messageSend", Filter::default(), Some(Whom::Own(&own)), Listening::All),
+        ("occupantJoined", in_room.clone(), Some(Whom::Room(&room)), Listening::All),
+        ("occupantJoined", from("juliet@localhost"), Some(Whom::Room(&room)), part("from juliet@localhost")),
+        ("occupantJoined", groupchat(), Some(Whom::Room(&room)), elsewhere("kind groupchat")),
+        ("contactPresenceChanged", from("romeo@localhost"), person, elsewhere("from romeo@localhost")),
+        ("connected", prefixed, None, elsewhere("prefix \"!\"")),
+    ] {
+        let found = listening(&[(filter.clone(), false)], rule(name).unwrap(), whom);
+        assert_eq!(found, expected, "{name} {filter:?} {whom:?}");
+    }
+    let message = rule("message").unwrap();
+    assert_eq!(listening(&[], message, None), Listening::Not);
+    let both = [(groupchat(), false), (kinds(&[MessageKind::Chat]), false)];
+    assert_eq!(listening(&both, message, None), part("kind groupchat; or kind chat"));
+    assert_eq!(listening(&both, message, person), part("kind chat"));
+    let once = [(Filter::default(), true)];
+    assert_eq!(listening(&once, message, person), part("the next one alone"));
+    // The router knows them.
+    let router = Router::default();
+    let (mailbox, _receiver) = mailbox(1);
+    router.subscribe(&mailbox, "message", groupchat(), true);
+    assert_eq!(router.filters(mailbox.instance, "message"), [(groupchat(), true)]);
+    assert_eq!(router.filters(mailbox.instance, "messageSend"), []);
+}

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use jid::{FullJid, Jid};
+use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
 use minidom::rxml;
 use minidom::{Element, Node};
@@ -191,6 +191,21 @@ impl RawStanza {
     /// Whether it is an IQ that changes something.
     pub fn is_set(&self) -> bool {
         matches!(&*self.0, Stanza::Iq(Iq::Set { .. }))
+    }
+
+    /// The contacts that the account's server adds to the roster because of it: whom a presence asks for a subscription or
+    /// grants one (RFC 6121, section 3), and whom a roster set names (section 2.3).
+    pub(crate) fn adds_contacts(&self) -> Vec<BareJid> {
+        match &*self.0 {
+            Stanza::Presence(presence) if matches!(presence.type_, Type::Subscribe | Type::Subscribed) => {
+                presence.to.iter().map(Jid::to_bare).collect()
+            }
+            Stanza::Iq(Iq::Set { payload, .. }) if payload.is("query", ns::ROSTER) => {
+                let added = payload.children().filter(|item| item.attr("subscription") != Some("remove"));
+                added.filter_map(|item| Some(Jid::new(item.attr("jid")?).ok()?.to_bare())).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// What it says of the own status; none where it is no presence, or is for somebody alone.

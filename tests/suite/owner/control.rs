@@ -579,7 +579,9 @@ async fn explain_says_no_for_whom_a_scope_leaves_out_and_counts_what_was_withhel
         assert_eq!(text, format!("{words}{no}{remedy}\n{withheld}"));
     }
     let text = ended(home.run(&["explain", "echo", "message"]).await.unwrap(), 0).stdout;
-    assert!(text.starts_with("message: partly, it needs messages.read, which is granted for contacts alone"), "{text}");
+    let filtered = "it listens with a filter (kind chat";
+    assert!(text.starts_with(&format!("message: partly, {filtered}; or kind groupchat, prefix ")), "{text}");
+    assert!(text.contains("): it needs messages.read, which is granted for contacts alone"), "{text}");
     let json = ended(home.run(&["explain", "echo", "message", jid, "--json"]).await.unwrap(), 0).json().unwrap();
     assert_eq!((&json["about"]["allowed"], &json["withheld"][0]["events"]), (&false.into(), &1.into()), "{json}");
     assert_eq!(json["about"]["answers"][0]["remedy"], remedy);
@@ -595,7 +597,7 @@ async fn explain_says_no_for_whom_a_scope_leaves_out_and_counts_what_was_withhel
     let command: Vec<_> = remedy.strip_prefix("parlor ").unwrap().split(' ').collect();
     ended(home.run(&command).await.unwrap(), 0);
     let text = ended(home.run(&["explain", "echo", "message", jid]).await.unwrap(), 0).stdout;
-    assert!(text.starts_with(&format!("message {jid}: yes, ")), "{text}");
+    assert!(text.starts_with(&format!("message {jid}: partly, {filtered}): it needs messages.read, ")), "{text}");
     juliet.chat(bot.jid.clone(), "and now?").await.unwrap();
     juliet.wait_body(&bot.jid, "and now?", SOON).await.unwrap();
     // It listens to no such event, whatever it was granted.
@@ -612,9 +614,19 @@ async fn explain_says_no_for_whom_a_scope_leaves_out_and_counts_what_was_withhel
     ended(home.run(&["plugin", "disable", "echo"]).await.unwrap(), 0);
     let text = ended(home.run(&["explain", "echo", "message", jid]).await.unwrap(), 0).stdout;
     assert!(text.contains(&format!("message {jid}: no, the plugin is disabled")), "{text}");
+    // Its record outlives it.
+    assert!(text.ends_with(withheld), "{text}");
+    let status = ended(home.run(&["status", "echo", "--json"]).await.unwrap(), 0).json().unwrap();
+    assert_eq!((&status[0]["state"], &status[0]["account"]), (&"disabled".into(), &"main".into()), "{status}");
+    assert_eq!(status[0]["record"]["withheld"]["messages.read"], 1, "{status}");
     drop(host);
     let text = ended(home.run(&["explain", "echo", "messages.send=*"]).await.unwrap(), 0).stdout;
     assert!(text.contains("messages.send=*: no, the plugin is disabled"), "{text}");
+    // Whatever the file says, a host might decide otherwise.
+    ended(home.run(&["plugin", "enable", "echo"]).await.unwrap(), 0);
+    let text = ended(home.run(&["explain", "echo", "messages.send=*"]).await.unwrap(), 0).stdout;
+    let says = "messages.send=*: unknown, no host runs; by plugins.toml alone: yes, messages.send is granted for *\n";
+    assert!(text.starts_with(says), "{text}");
 }
 
 #[tokio::test]

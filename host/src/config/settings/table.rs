@@ -81,7 +81,9 @@ pub const SETTINGS: &[SettingRule] = {
         rule(Data, "auto_list_rooms", Flag, "false"),
         rule(Operator, "auto_login", Flag, "true"),
         rule(Operator, "auto_reconnect", Flag, "true"),
-        rule(Effect, "auto_subscribe", Flag, "false"),
+        // It lets strangers into the roster. A plugin that set it would have those who ask count as contacts, and be covered by what
+        // it was granted for contacts.
+        rule(Operator, "auto_subscribe", Flag, "false"),
         rule(Operator, "blacklisted_plugins", Names, "[]"),
         rule(Operator, "bosh_service_url", Text, "null"),
         // What a message begins with that is read as a command. A plugin that chose it would choose which messages reach it, without

@@ -502,6 +502,24 @@ fn a_denial_of_what_no_grant_can_name_says_why_and_gives_no_command() {
     }
 }
 
+/// A plugin may call with any address, and the owner may paste what the hint says.
+#[test]
+fn a_denial_of_a_target_that_is_spelled_like_a_wider_entry_gives_no_command() {
+    for (permission, scope) in [
+        (Permission::MessagesSend, "*"),
+        (Permission::MessagesSend, "contacts"),
+        (Permission::RoomsSend, "*"),
+        (Permission::VcardRead, "contacts"),
+        (Permission::StanzaSend, "message:*"),
+        (Permission::StanzaSend, "iq:contacts"),
+    ] {
+        let CallError::Denied { hint, .. } = denial("echo", permission, Some(scope.to_owned())) else {
+            panic!("{scope}")
+        };
+        assert_eq!(hint, format!("no grant names this address alone, since {scope:?} stands for others, too"));
+    }
+}
+
 // What an independent and slow reader of the rules says of one entry. Addresses here are lower-case ASCII, so that
 // comparing strings is comparing addresses.
 fn slowly_covers(entry: &str, to: &str, contacts: &[String]) -> bool {

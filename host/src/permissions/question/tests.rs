@@ -1,21 +1,27 @@
 //! Answers that an owner can rely on: none says yes where the host would say no.
 
+use proptest::prelude::*;
+
 use super::*;
-use crate::permissions::Grants;
+use crate::error::CallError;
+use crate::permissions::{ScopeKind, denial};
 
 const CONTACT: &str = "nurse@example.org";
+/// The account is in it.
 const ROOM: &str = "lobby@conference.example.org";
+/// It is open, and the account is not in it.
+const LEFT: &str = "den@conference.example.org";
 
 /// A plugin with these grants, which asks for all that it was granted and for `messages.read`.
 struct Plugin {
     grants: Grants,
     /// The contact list has come.
     knows: bool,
-    listens: bool,
+    listens: Listening,
 }
 
 fn plugin(grants: &str) -> Plugin {
-    Plugin { grants: Grants::from_table(&grants.parse().unwrap()).unwrap(), knows: true, listens: true }
+    Plugin { grants: Grants::from_table(&grants.parse().unwrap()).unwrap(), knows: true, listens: Listening::All }
 }
 
 fn is_contact(jid: &BareJid) -> bool {
@@ -39,16 +45,20 @@ impl Judge for Plugin {
         self.knows.then(|| is_contact(jid))
     }
 
-    fn is_room(&self, jid: &BareJid) -> bool {
-        jid.as_str() == ROOM
+    fn is_room(&self, jid: &BareJid) -> Option<bool> {
+        self.knows.then(|| jid.as_str() == ROOM || jid.as_str() == LEFT)
+    }
+
+    fn is_inside(&self, room: &BareJid) -> Option<bool> {
+        self.knows.then(|| room.as_str() == ROOM)
     }
 
     fn acts_for(&self, jid: &Jid, is_set: bool) -> bool {
         jid.as_str() == "bot@example.org" || (is_set && jid.as_str() == "example.org")
     }
 
-    fn listens(&self, _event: &str) -> Option<bool> {
-        self.knows.then_some(self.listens)
+    fn listens(&self, _event: &EventRule, _about: Option<&Jid>) -> Option<Listening> {
+        self.knows.then(|| self.listens.clone())
     }
 }
 
@@ -71,17 +81,45 @@ fn a_scope_of_contacts_is_no_for_a_stranger_and_yes_for_a_contact() {
     assert_eq!(outcome, Outcome::Partly);
     assert!(reason.contains("granted for contacts alone; name an address"), "{reason}");
     let answer = Question::parse("message", Some("juliet@localhost")).unwrap().answer(&echo);
-    assert_eq!(answer.lacks, Some((Permission::MessagesRead, Some("juliet@localhost".to_owned()))));
+    assert_eq!(answer.lacks, Some((Permission::MessagesRead, Wish::Targets(vec!["juliet@localhost".to_owned()]))));
 }
 
 /// The router asks about the other side's bare JID, so that a grant for one of its clients covers no message of it.
 #[test]
 fn a_message_is_asked_about_as_the_router_asks() {
     let one = plugin("\"messages.read\" = [\"juliet@localhost/balcony\"]");
-    assert_eq!(ask(&one, "message", Some("juliet@localhost/balcony")).0, Outcome::No);
-    let occupant = plugin("\"messages.read\" = [\"lobby@conference.example.org/juliet\"]");
-    assert_eq!(ask(&occupant, "message", Some("lobby@conference.example.org/juliet")).0, Outcome::Yes);
+    // Reading is nothing but hearing of events. The remedy names the address by which it is decided.
+    for (what, about) in
+        [("message", Some("juliet@localhost/balcony")), ("messages.read=juliet@localhost/balcony", None)]
+    {
+        let answer = Question::parse(what, about).unwrap().answer(&one);
+        assert_eq!(answer.outcome, Outcome::No, "{what}");
+        assert!(answer.reason.ends_with("not juliet@localhost, by whose bare address it is decided"), "{answer:?}");
+        assert_eq!(answer.remedy("echo").unwrap(), "parlor plugin grant echo messages.read=juliet@localhost");
+    }
+    // A call is about the whole address.
+    let sends = plugin("\"messages.send\" = [\"juliet@localhost/balcony\"]");
+    assert_eq!(ask(&sends, "messages.send=juliet@localhost/balcony", None).0, Outcome::Yes);
+    assert_eq!(ask(&sends, "messages.send", Some("juliet@localhost")).0, Outcome::No);
+}
+
+/// What one says to all in a room is about the room, and what he says to the account alone is about him.
+#[test]
+fn an_occupant_is_heard_in_part_by_a_grant_for_him_alone() {
+    let speaker = "lobby@conference.example.org/rom";
+    let occupant = plugin("\"messages.read\" = [\"lobby@conference.example.org/rom\"]");
+    let answer = Question::parse("message", Some(speaker)).unwrap().answer(&occupant);
+    assert_eq!(answer.outcome, Outcome::Partly);
+    let says = "and with that what lobby@conference.example.org/rom says to this account alone, \
+                not what is said to all of lobby@conference.example.org";
+    assert!(answer.reason.ends_with(says), "{answer:?}");
+    assert_eq!(answer.remedy("echo").unwrap(), format!("parlor plugin grant echo messages.read={ROOM}"));
     assert_eq!(ask(&occupant, "message", Some(ROOM)).0, Outcome::No);
+    let open = plugin(&format!("\"messages.read\" = [{ROOM:?}]"));
+    assert_eq!(ask(&open, "message", Some(speaker)).0, Outcome::Yes);
+    // Nobody knows which addresses are rooms.
+    let unknown = Plugin { knows: false, ..plugin("\"messages.read\" = [\"lobby@conference.example.org/rom\"]") };
+    assert_eq!(ask(&unknown, "message", Some(speaker)).0, Outcome::Partly);
 }
 
 #[test]
@@ -93,11 +131,61 @@ fn without_the_contact_list_nobody_is_said_to_be_in_it_or_not() {
 
 #[test]
 fn an_event_to_which_nobody_listens_is_not_heard() {
-    let deaf = Plugin { listens: false, ..plugin("\"messages.read\" = [\"*\"]") };
+    let listens = |listens| Plugin { listens, ..plugin("\"messages.read\" = [\"*\"]") };
+    let deaf = listens(Listening::Not);
     let (outcome, reason) = ask(&deaf, "message", None);
     assert_eq!(outcome, Outcome::No);
     assert!(reason.starts_with("it does not listen to it, although it may"), "{reason}");
     assert_eq!(ask(&deaf, "messages.read", None).0, Outcome::Yes);
+    // A filter is named, whether it leaves all of it out or some.
+    for (listening, outcome) in [
+        (Listening::Elsewhere("kind groupchat".to_owned()), Outcome::No),
+        (Listening::Part("kind groupchat".to_owned()), Outcome::Partly),
+    ] {
+        let (found, reason) = ask(&listens(listening), "message", Some("juliet@localhost"));
+        assert_eq!(found, outcome);
+        assert!(reason.contains("(kind groupchat): it needs messages.read, which is granted for *"), "{reason}");
+    }
+}
+
+#[test]
+fn a_call_that_depends_on_more_than_its_grant_is_no_plain_yes() {
+    let all = Plugin { grants: Grants::all(), ..plugin("") };
+    for (what, about, outcome, says) in [
+        ("api.wait-until", None, Outcome::Partly, "what the event or promise needs that it names"),
+        ("listen.on", None, Outcome::Partly, "what the event or promise needs that it names"),
+        ("settings.set", None, Outcome::Partly, "no plugin changes the settings that are the operator's"),
+        ("settings.get", None, Outcome::Yes, ""),
+        ("chats.send", Some(ROOM), Outcome::No, "is a room, where a plugin speaks with rooms.send"),
+        ("chats.send", Some("lobby@conference.example.org/rom"), Outcome::Yes, ""),
+        ("chats.initiate-otr", None, Outcome::No, "the host does not support it"),
+        ("rooms.send", Some(ROOM), Outcome::Yes, ""),
+        ("rooms.send", Some(LEFT), Outcome::No, "the account is not in den@conference.example.org; once it is: yes, "),
+        ("rooms.occupants", Some(LEFT), Outcome::Yes, ""),
+        ("rooms.occupants", Some("a@b"), Outcome::No, "the room a@b is not open; once it is: yes, "),
+        (
+            "rooms.kick",
+            Some("a@b"),
+            Outcome::Unknown,
+            "the account is not in a@b, which may refuse it; once it is: yes, ",
+        ),
+        ("rooms.open", Some("a@b"), Outcome::Yes, ""),
+        ("rooms.send", None, Outcome::Yes, ""),
+    ] {
+        let (found, reason) = ask(&all, what, about);
+        assert_eq!(found, outcome, "{what}: {reason}");
+        assert!(reason.contains(says), "{what}: {reason}");
+    }
+}
+
+#[test]
+fn nothing_is_a_plain_yes_where_more_has_to_be_so() {
+    let yes =
+        Question::parse("timers.sleep", None).unwrap().answer(&plugin("")).only("no host runs; by the file alone");
+    assert_eq!(yes.outcome, Outcome::Unknown);
+    assert_eq!(yes.reason, "no host runs; by the file alone: yes, it needs no permission: every plugin may");
+    let no = Question::parse("chats.send", None).unwrap().answer(&plugin(""));
+    assert_eq!(no.clone().only("no host runs"), no, "what is not granted will not be by a host that runs");
 }
 
 #[test]
@@ -108,6 +196,9 @@ fn calls_are_answered_with_all_that_they_may_need() {
     assert!(reason.contains("for some of its uses it needs rooms.join or rooms.configure, too"), "{reason}");
     assert_eq!(ask(&reads, "rooms.get", Some(ROOM)).0, Outcome::Yes);
     assert_eq!(ask(&plugin("\"rooms.read\" = [\"a@b.c\"]"), "rooms.get", Some(ROOM)).0, Outcome::No);
+    // A name of both a permission and a call is the call's, and entries are the permission's.
+    assert!(matches!(Question::parse("rooms.send", Some(ROOM)).unwrap().subject, Subject::Call(_)));
+    assert!(matches!(Question::parse("rooms.send=a@b", None).unwrap().subject, Subject::Permission(_)));
     assert_eq!(
         ask(&reads, "timers.sleep", None),
         (Outcome::Yes, "it needs no permission: every plugin may".to_owned())
@@ -134,6 +225,11 @@ fn stanzas_are_decided_on_by_kind_and_recipient() {
         Outcome::Partly,
         "it may ask, and change nothing"
     );
+    // One entry with an address is the same question.
+    assert_eq!(ask(&server, "stanza.send=iq:bot@example.org", None).0, Outcome::No);
+    assert_eq!(ask(&server_alone, "stanza.send=iq:example.org", None).0, Outcome::Partly);
+    assert_eq!(ask(&server, "stanza.send=message:bot@example.org", None).0, Outcome::Yes);
+    assert_eq!(ask(&server, "stanza.send=iq:bot@example.org,message", None).0, Outcome::Partly);
     assert_eq!(ask(&server, "api.send", None).0, Outcome::Partly);
     assert_eq!(ask(&plugin("\"stanza.send\" = [\"iq\", \"message\", \"presence\"]"), "api.send", None).0, Outcome::Yes);
 }
@@ -156,5 +252,160 @@ fn what_is_no_question_is_refused_with_a_remedy() {
     assert!(error("message", Some("a@@b")).contains("is no address"));
     assert_eq!(error("messages.read=a@b", Some("c@d")), "name the address once: either behind the =, or by itself");
     assert!(error("contacts.read=a@b", None).starts_with("\"contacts.read\": there is nothing to list"));
+    assert!(error("stanza.read=message:a@b", None).starts_with("\"stanza.read\" is granted by kind, not by recipient"));
     assert!(error("message=a@b", None).starts_with("\"message=a@b\" is no call"));
+}
+
+#[test]
+fn a_remedy_names_what_was_asked_about() {
+    let remedy = |what, about| Question::parse(what, about).unwrap().answer(&plugin("")).remedy("caller");
+    for (what, about, expected) in [
+        ("api.send-iq", Some("romeo@localhost"), Some("stanza.send=iq:romeo@localhost")),
+        ("api.send-iq", Some("bot@example.org"), Some("stanza.send=iq")),
+        ("api.send-iq", Some("example.org"), Some("stanza.send=iq")),
+        (
+            "stanza.send",
+            Some("romeo@localhost"),
+            Some("stanza.send=message:romeo@localhost,presence:romeo@localhost,iq:romeo@localhost"),
+        ),
+        ("stanza.send", None, Some("stanza.send=message,presence,iq")),
+        ("storage=1 GiB", None, Some("'storage=1 GiB'")),
+        ("storage", None, Some("storage")),
+        ("messages.send=*", None, Some("'messages.send=*'")),
+        ("chats.send", None, Some("'messages.send=*'")),
+        ("chats.send", Some("*"), None),
+        ("chats.send", Some("contacts"), None),
+        ("rooms.send", Some("localhost"), None),
+        ("send", None, Some("stanza.read=message,presence,iq")),
+    ] {
+        let expected = expected.map(|wish| format!("parlor plugin grant caller {wish}"));
+        assert_eq!(remedy(what, about), expected, "{what} {about:?}");
+    }
+    let answer = Question::parse("chats.send", Some("*")).unwrap().answer(&plugin(""));
+    assert!(
+        answer.reason.ends_with("no grant names this address alone, since \"*\" stands for others, too"),
+        "{answer:?}"
+    );
+    // What is not seen is escaped wherever it is shown, so that a command would name another address.
+    let line = remedy("chats.send", Some("juliet@localhost/a\u{2067}b")).unwrap();
+    assert_eq!(
+        line,
+        "in plugins.toml, under [plugin.caller.grants], in the list \"messages.send\": \"juliet@localhost/a\\U00002067b\""
+    );
+    assert_eq!(harmless(&line, usize::MAX), line);
+}
+
+/// The grants once their owner has done what the remedy says.
+fn remedied(grants: &Grants, remedy: &str) -> Grants {
+    let mut grants = grants.clone();
+    if let Some(rest) = remedy.strip_prefix("in plugins.toml, under [plugin.echo.grants], in the list \"") {
+        let (permission, entries) = rest.split_once("\": ").unwrap();
+        let list: toml::Table = format!("all = [{entries}]").parse().unwrap();
+        let all = list["all"].as_array().unwrap().iter().map(|entry| entry.as_str().unwrap()).collect::<Vec<_>>();
+        grants.grant_more(permission.parse().unwrap(), &all).unwrap();
+        return grants;
+    }
+    let word = remedy.strip_prefix("parlor plugin grant echo ").unwrap_or_else(|| panic!("{remedy}"));
+    let word = word.strip_prefix('\'').map_or(word, |word| word.strip_suffix('\'').unwrap()).replace("'\\''", "'");
+    let (permission, entries) = word.split_once('=').map_or((&*word, None), |(name, entries)| (name, Some(entries)));
+    let permission: Permission = permission.parse().unwrap();
+    match (entries, permission.scope_kind()) {
+        (Some(entries), _) => {
+            grants.grant_more(permission, &entries.split(',').map(str::trim).collect::<Vec<_>>()).unwrap();
+        }
+        (None, ScopeKind::Quota) => grants.grant_more(permission, &["16 MiB"]).unwrap(),
+        (None, _) => grants.grant_more::<&str>(permission, &[]).unwrap(),
+    }
+    grants
+}
+
+fn address() -> impl Strategy<Value = String> {
+    let odd = prop::sample::select(vec![
+        "*",
+        "contacts",
+        "all",
+        "example.org",
+        "*@example.org",
+        "bot@example.org",
+        "nurse@example.org",
+        "lobby@conference.example.org/rom",
+        "a@b/c,d",
+        "a@b/ it's =x",
+        "a@b/\u{2067}x",
+        "[::1]",
+    ]);
+    prop_oneof![odd.prop_map(str::to_owned), "[ab]{1,2}@(a|b)\\.ex(/[rs*,' =:]{1,3})?"]
+}
+
+fn what() -> impl Strategy<Value = String> {
+    let calls = table::CALLS.iter().map(|call| format!("{}.{}", call.grouping, call.function));
+    let events = table::EVENTS.iter().map(|event| event.name.to_owned());
+    let permissions = Permission::ALL.iter().map(ToString::to_string);
+    let entries = [
+        "messages.send=*,a@b",
+        "messages.read=@a.ex",
+        "stanza.send=iq:a@b,message",
+        "storage=1 GiB",
+        "rooms.join=@a.ex",
+    ];
+    let all: Vec<_> = calls.chain(events).chain(permissions).chain(entries.map(str::to_owned)).collect();
+    prop::sample::select(all)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn a_remedy_makes_the_answer_a_yes(
+        what in what(),
+        about in prop::option::of(address()),
+        held in prop::sample::select(vec![
+            "",
+            "\"messages.send\" = [\"a@b\"]\n\"messages.read\" = [\"contacts\"]\nstorage = [\"1 KiB\"]",
+            "\"stanza.send\" = [\"iq:@a.ex\"]\n\"messages.read\" = [\"a@a.ex/r\"]\n\"rooms.join\" = [\"a@b\"]",
+        ]),
+    ) {
+        let Ok(question) = Question::parse(&what, about.as_deref().filter(|_| !what.contains('='))) else { return Ok(()) };
+        let before = plugin(held);
+        let Some(remedy) = question.answer(&before).remedy("echo") else { return Ok(()) };
+        let grants = remedied(&before.grants, &remedy);
+        let answer = question.answer(&Plugin { grants, ..before });
+        // Some calls need more than one permission, and some need more than permissions.
+        let needs_more = match &question.subject {
+            Subject::Call(call) => {
+                call.depends().is_some()
+                    || table::BESIDES.iter().any(|one| (one.grouping, one.function) == (call.grouping, call.function))
+            }
+            _ => false,
+        };
+        if needs_more {
+            prop_assert!(answer.lacks.is_none(), "{what} {about:?}: {remedy}: {answer:?}");
+        } else {
+            prop_assert_eq!(answer.outcome, Outcome::Yes, "{} {:?}: {}: {:?}", what, about, remedy, answer);
+        }
+    }
+
+    /// The plugin chooses the address, and the owner may well paste the command.
+    #[test]
+    fn the_hint_of_a_denial_grants_the_target_and_nobody_else(address in address()) {
+        let Ok(jid) = Jid::new(&address) else { return Ok(()) };
+        let entry = jid.to_string();
+        for (permission, scope, target) in [
+            (Permission::MessagesSend, entry.clone(), Target::Jid(&jid)),
+            (Permission::StanzaSend, format!("message:{entry}"), Target::Stanza { kind: "message", to: Some(&jid) }),
+        ] {
+            let CallError::Denied { hint, .. } = denial("echo", permission, Some(scope)) else { panic!("it is denied") };
+            if hint.starts_with("no grant ") {
+                continue;
+            }
+            let grants = remedied(&Grants::default(), &hint);
+            prop_assert!(grants.may_do(permission, target, &|_| false), "{hint}");
+            let stranger = "stranger@elsewhere.example".parse().unwrap();
+            let other = match target {
+                Target::Stanza { kind, .. } => Target::Stanza { kind, to: Some(&stranger) },
+                _ => Target::Jid(&stranger),
+            };
+            prop_assert!(!grants.may_do(permission, other, &|_| true), "{hint}");
+        }
+    }
 }

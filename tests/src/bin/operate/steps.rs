@@ -182,7 +182,10 @@ async fn screens(story: &mut Story) -> Result<String> {
     says(&story.show("explain", &["explain", "echo"], 0).await?, "echo may:")?;
     says(&story.show("explain a call", &["explain", "echo", "rooms.send"], 0).await?, "rooms.send: ")?;
     let event = ["explain", "echo", "message", "juliet@localhost"];
-    says(&story.show("explain an event", &event, 0).await?, "message juliet@localhost: yes")?;
+    says(
+        &story.show("explain an event", &event, 0).await?,
+        "message juliet@localhost: partly, it listens with a filter",
+    )?;
     says(&story.show("logs", &["logs", "echo", "-n", "5"], 0).await?, "plugin running")?;
     Ok("six screens".to_owned())
 }

@@ -1,0 +1,390 @@
+//! Which decisions an answer needs, and the answer in words.
+
+use jid::Jid;
+
+use super::{Answer, Judge, Listening, Outcome, Question, Subject, Use};
+use crate::harmless::harmless;
+use crate::permissions::grants::{About, Decision, Target, Wish};
+use crate::permissions::permission::{Permission, ScopeKind};
+use crate::permissions::scope::Scope;
+use crate::permissions::table::{BESIDES, CALLS, Call, Depends, EVENTS, EventRule};
+
+/// The kinds of stanzas, each of which is decided on by itself, and whether each changes something.
+const KINDS: [(&str, bool); 4] = [("message", false), ("presence", false), ("iq", true), ("iq", false)];
+
+/// One of the decisions that an answer needs.
+struct Part {
+    decision: Option<Decision>,
+    /// The entry that would cover this part and no more; none: only the whole permission would.
+    entry: Option<String>,
+    /// This part in words, where there are others.
+    words: String,
+}
+
+impl Part {
+    fn is_allowed(&self) -> bool {
+        self.decision.is_some_and(Decision::allows)
+    }
+}
+
+impl Question {
+    /// Answers it.
+    pub fn answer(&self, judge: &dyn Judge) -> Answer {
+        let answer = match &self.subject {
+            Subject::Call(call) => self.call(call, judge),
+            Subject::Event(rule) => self.event(rule, judge),
+            Subject::Permission(permission) => self.permission_alone(*permission, &KINDS, judge),
+            Subject::Stanzas(wanted) => {
+                let kinds: Vec<_> = KINDS.into_iter().filter(|(kind, _)| kind == wanted).collect();
+                self.permission_alone(Permission::StanzaSend, &kinds, judge)
+            }
+            Subject::Entry(permission, scope) => entry(*permission, scope, judge),
+            Subject::Entries(permission, each) => entries(*permission, each, judge),
+        };
+        match (answer.permission, &answer.lacks) {
+            (Some(permission), _) if !judge.asks_for(permission) => undeclared(permission, judge),
+            (_, Some((permission, wish))) => match wish.check(*permission) {
+                Ok(()) => answer,
+                Err(why) => Answer {
+                    reason: format!("{}; {}", answer.reason, harmless(&why, usize::MAX)),
+                    lacks: None,
+                    ..answer
+                },
+            },
+            _ => answer,
+        }
+    }
+
+    fn event(&self, rule: &EventRule, judge: &dyn Judge) -> Answer {
+        let answer = match rule.permission {
+            None => free("it needs no permission: every plugin may hear it"),
+            Some(permission) => self.put(permission, &self.parts_of_event(rule, judge), judge),
+        };
+        if answer.outcome == Outcome::No {
+            return answer;
+        }
+        match judge.listens(rule, self.about.as_ref()) {
+            None | Some(Listening::All) => answer,
+            Some(Listening::Not) => {
+                let reason = format!("it does not listen to it, although it may: {}", answer.reason);
+                Answer { outcome: Outcome::No, reason, lacks: None, ..answer }
+            }
+            Some(Listening::Elsewhere(filters)) => {
+                let reason = format!("it listens with a filter that leaves this out ({filters}): {}", answer.reason);
+                Answer { outcome: Outcome::No, reason, lacks: None, ..answer }
+            }
+            Some(Listening::Part(filters)) => {
+                let reason = format!("it listens with a filter ({filters}): {}", answer.reason);
+                let outcome = if answer.outcome == Outcome::Yes { Outcome::Partly } else { answer.outcome };
+                Answer { outcome, reason, ..answer }
+            }
+        }
+    }
+
+    /// The decisions that an event needs.
+    fn parts_of_event(&self, rule: &EventRule, judge: &dyn Judge) -> Vec<Part> {
+        let part = |about: About<'_>, entry: Option<String>, words: String| Part {
+            decision: judge.decide(Use::Event(rule.name, about)),
+            entry,
+            words,
+        };
+        match (rule.payload, &self.about) {
+            ("none", _) => vec![part(About::Nothing, None, String::new())],
+            ("message" | "command" | "contact" | "chat", Some(jid)) => {
+                let of =
+                    |(jid, words): (Jid, String)| part(About::Target(Target::Jid(&jid)), Some(jid.to_string()), words);
+                conversations(jid, judge).into_iter().map(of).collect()
+            }
+            ("room" | "occupant" | "invite", Some(jid)) => {
+                let room = jid.to_bare();
+                vec![part(About::Target(Target::Room(&room)), Some(room.to_string()), String::new())]
+            }
+            ("stanza", _) => {
+                let of = |kind: &str| {
+                    let target = Target::Stanza { kind, to: None };
+                    part(About::Target(target), Some(kind.to_owned()), format!("{kind} stanzas"))
+                };
+                ["message", "presence", "iq"].map(of).into()
+            }
+            _ => vec![part(About::Target(Target::None), None, String::new())],
+        }
+    }
+
+    fn call(&self, call: &Call, judge: &dyn Judge) -> Answer {
+        let room = self.about.as_ref().map(Jid::to_bare);
+        let depends = call.depends();
+        match (depends, &self.about, &room) {
+            (Some(Depends::Unsupported), ..) => {
+                let reason = "no plugin may, since the host does not support it".to_owned();
+                return Answer { outcome: Outcome::No, permission: None, reason, lacks: None };
+            }
+            (Some(Depends::Person), Some(jid), Some(room)) if jid.is_bare() && judge.is_room(room) == Some(true) => {
+                let reason = format!("{room} is a room, where a plugin speaks with rooms.send");
+                return Answer { outcome: Outcome::No, permission: call.permission, reason, lacks: None };
+            }
+            _ => {}
+        }
+        let answer = self.with_besides(call, judge);
+        if answer.outcome == Outcome::No {
+            return answer;
+        }
+        match (depends, &room) {
+            (Some(Depends::Event), _) => {
+                let reason =
+                    "the call itself is free, and needs what the event or promise needs that it names; ask about that";
+                Answer { outcome: Outcome::Partly, reason: reason.to_owned(), ..answer }
+            }
+            (Some(Depends::Setting), _) => {
+                let reason = format!("{}; no plugin changes the settings that are the operator's", answer.reason);
+                Answer { outcome: Outcome::Partly, reason, ..answer }
+            }
+            (Some(Depends::OpenRoom), Some(room)) if judge.is_room(room) == Some(false) => {
+                let reason = format!("the room {room} is not open; once it is: {}, {}", answer.outcome, answer.reason);
+                Answer { outcome: Outcome::No, reason, lacks: None, ..answer }
+            }
+            (Some(Depends::InRoom), Some(room)) if judge.is_inside(room) == Some(false) => {
+                let reason = format!("the account is not in {room}; once it is: {}, {}", answer.outcome, answer.reason);
+                Answer { outcome: Outcome::No, reason, lacks: None, ..answer }
+            }
+            (Some(Depends::AskedOfRoom), Some(room)) if judge.is_inside(room) == Some(false) => {
+                let when = format!("the account is not in {room}, which may refuse it; once it is");
+                answer.only(&when)
+            }
+            _ => answer,
+        }
+    }
+
+    fn with_besides(&self, call: &Call, judge: &dyn Judge) -> Answer {
+        let kinds = match call.function {
+            "send-iq" => &KINDS[2..],
+            _ => &KINDS[..],
+        };
+        let answer = match call.permission {
+            None => free("it needs no permission: every plugin may"),
+            Some(permission) => self.permission_alone(permission, kinds, judge),
+        };
+        let besides = BESIDES.iter().filter(|one| one.grouping == call.grouping && one.function == call.function);
+        let lacking = besides.filter_map(|one| {
+            let permission = one.permission?;
+            let other = self.permission_alone(permission, kinds, judge);
+            (!judge.asks_for(permission) || other.outcome != Outcome::Yes).then_some(permission.to_string())
+        });
+        let lacking: Vec<_> = lacking.collect();
+        if lacking.is_empty() || answer.outcome != Outcome::Yes {
+            return answer;
+        }
+        let reason = format!("{}; for some of its uses it needs {}, too", answer.reason, lacking.join(" or "));
+        Answer { outcome: Outcome::Partly, reason: format!("{reason}, which it does not have in full"), ..answer }
+    }
+
+    fn permission_alone(&self, permission: Permission, kinds: &[(&str, bool)], judge: &dyn Judge) -> Answer {
+        let part = |target: Target<'_>, entry: Option<String>, words: String| Part {
+            decision: judge.decide(Use::Call(permission, target)),
+            entry,
+            words,
+        };
+        let parts = match (permission.scope_kind(), &self.about) {
+            (ScopeKind::Jids, Some(jid)) => match of_events_alone(permission) {
+                Some(rule) => self.parts_of_event(rule, judge),
+                None => vec![part(Target::Jid(jid), Some(jid.to_string()), String::new())],
+            },
+            (ScopeKind::Rooms, Some(jid)) => {
+                let room = jid.to_bare();
+                vec![part(Target::Room(&room), Some(room.to_string()), String::new())]
+            }
+            (ScopeKind::Stanzas, to) => {
+                let to = to.as_ref().filter(|_| permission == Permission::StanzaSend);
+                let of = |&(kind, is_set): &(&str, bool)| {
+                    let to = to.filter(|to| kind != "iq" || !judge.acts_for(to, is_set));
+                    let entry = to.map_or_else(|| kind.to_owned(), |to| format!("{kind}:{to}"));
+                    let words = match (kind, is_set) {
+                        ("iq", true) => "iq stanzas that change something".to_owned(),
+                        ("iq", false) => "iq stanzas that ask".to_owned(),
+                        _ => format!("{kind} stanzas"),
+                    };
+                    part(Target::Stanza { kind, to }, Some(entry), words)
+                };
+                kinds.iter().map(of).collect()
+            }
+            _ => vec![part(Target::None, None, String::new())],
+        };
+        self.put(permission, &parts, judge)
+    }
+
+    /// Puts what was decided into words.
+    fn put(&self, permission: Permission, parts: &[Part], judge: &dyn Judge) -> Answer {
+        let scope = judge.scope(permission);
+        let list = scope.as_ref().map(|scope| shown(&scope.entries())).unwrap_or_default();
+        let kind = permission.scope_kind();
+        let counts = matches!(kind, ScopeKind::Jids | ScopeKind::Rooms) || permission == Permission::StanzaSend;
+        let about = self.about.as_ref().filter(|_| counts);
+        let shown_about = about.map(|jid| harmless(jid.as_str(), usize::MAX)).unwrap_or_default();
+        let lacks = || Some((permission, wish(permission, parts)));
+        let with = |outcome, reason, lacks| Answer { outcome, permission: Some(permission), reason, lacks };
+        let names_contacts = scope.as_ref().is_some_and(Scope::names_contacts);
+        let is_not_granted = |part: &Part| matches!(part.decision, Some(Decision::NotGranted(_)));
+        if scope.is_none() || parts.iter().all(is_not_granted) {
+            return with(Outcome::No, format!("it needs {permission}, which is not granted"), lacks());
+        }
+        if parts.iter().all(Part::is_allowed) {
+            let granted = if list.is_empty() { String::new() } else { format!(" for {list}") };
+            let contact = match about {
+                Some(jid) if names_contacts && judge.is_contact(&jid.to_bare()) == Some(true) => {
+                    format!(", and {shown_about} is a contact")
+                }
+                _ => String::new(),
+            };
+            return with(Outcome::Yes, format!("it needs {permission}, which is granted{granted}{contact}"), None);
+        }
+        if parts.iter().any(|part| part.decision.is_none()) {
+            let reason = format!(
+                "{permission} covers {list}, and only a connected host knows whether {shown_about} is a contact"
+            );
+            return with(Outcome::Unknown, reason, lacks());
+        }
+        let Some(about) = about else {
+            let more = match kind {
+                ScopeKind::Jids | ScopeKind::Rooms => "; name an address to ask about it",
+                ScopeKind::None | ScopeKind::Stanzas | ScopeKind::Quota => "",
+            };
+            return with(
+                Outcome::Partly,
+                format!("it needs {permission}, which is granted for {list} alone{more}"),
+                None,
+            );
+        };
+        let (allowed, denied): (Vec<_>, Vec<_>) = parts.iter().partition(|part| part.is_allowed());
+        if !allowed.is_empty() {
+            let words = |parts: &[&Part]| {
+                parts.iter().map(|part| harmless(&part.words, usize::MAX)).collect::<Vec<_>>().join(" and ")
+            };
+            let reason =
+                format!("{permission} covers {list}, and with that {}, not {}", words(&allowed), words(&denied));
+            return with(Outcome::Partly, reason, lacks());
+        }
+        if kind == ScopeKind::Stanzas {
+            let reason = format!("{permission} covers {list}, and nothing of that kind to {shown_about}");
+            return with(Outcome::No, reason, lacks());
+        }
+        // The whole address stands in no event of a chat.
+        let bare = about.to_bare();
+        let judged = match parts {
+            [Part { entry: Some(entry), .. }] if *entry == bare.as_str() && !about.is_bare() => {
+                format!("{bare}, by whose bare address it is decided")
+            }
+            _ => shown_about,
+        };
+        let reason = if names_contacts && judge.added(&bare) {
+            format!(
+                "{permission} covers {list}, and {judged} is one that the plugin added itself, which does not count"
+            )
+        } else if names_contacts && kind == ScopeKind::Jids {
+            format!("{permission} covers {list}, and {judged} is none")
+        } else {
+            format!("{permission} covers {list}, not {judged}")
+        };
+        with(Outcome::No, reason, lacks())
+    }
+}
+
+/// The addresses that messages with this one are about, and what is said there in words: as `About::of` has it, the other side's
+/// bare address, in a room the room's, and what an occupant says to this account alone is about the occupant.
+fn conversations(jid: &Jid, judge: &dyn Judge) -> Vec<(Jid, String)> {
+    let bare = jid.to_bare();
+    let is_room = if jid.is_bare() { Some(false) } else { judge.is_room(&bare) };
+    let with_all = || (bare.clone().into(), format!("what is said to all of {bare}"));
+    let alone = || (jid.clone(), format!("what {jid} says to this account alone"));
+    match is_room {
+        Some(true) => vec![with_all(), alone()],
+        Some(false) => vec![(bare.into(), String::new())],
+        None => vec![(bare.clone().into(), format!("what is about {bare}")), alone()],
+    }
+}
+
+/// An event that needs this permission, if no call does: what it covers is what events are about.
+fn of_events_alone(permission: Permission) -> Option<&'static EventRule> {
+    let is_called = CALLS.iter().chain(BESIDES).any(|call| call.permission == Some(permission));
+    EVENTS.iter().find(|rule| !is_called && rule.permission == Some(permission) && rule.payload == "message")
+}
+
+/// What would cover those parts that are not allowed.
+fn wish(permission: Permission, parts: &[Part]) -> Wish {
+    let denied = parts.iter().filter(|part| !part.is_allowed());
+    let Some(entries) = denied.map(|part| part.entry.clone()).collect::<Option<Vec<_>>>() else { return Wish::Whole };
+    let scope = |entry: &String| Scope::parse(permission.scope_kind(), &[entry]).ok();
+    let covers = |wide: &String, one: &String| {
+        wide != one && scope(wide).zip(scope(one)).is_some_and(|(wide, one)| wide.includes(&one))
+    };
+    let mut needed: Vec<String> = Vec::new();
+    for entry in &entries {
+        if !needed.contains(entry) && !entries.iter().any(|wide| covers(wide, entry)) {
+            needed.push(entry.clone());
+        }
+    }
+    Wish::Targets(needed)
+}
+
+fn free(reason: &str) -> Answer {
+    Answer { outcome: Outcome::Yes, permission: None, reason: reason.to_owned(), lacks: None }
+}
+
+fn undeclared(permission: Permission, judge: &dyn Judge) -> Answer {
+    let reason = if judge.scope(permission).is_some() {
+        format!(
+            "it needs {permission}, which is granted, but the plugin does not ask for it in its manifest, so it does not get it"
+        )
+    } else {
+        format!("it needs {permission}, which the plugin does not ask for in its manifest, so that no grant would help")
+    };
+    Answer { outcome: Outcome::No, permission: Some(permission), reason, lacks: None }
+}
+
+/// Whether an entry that stands for more than one address is granted as it is.
+fn entry(permission: Permission, wanted: &Scope, judge: &dyn Judge) -> Answer {
+    let list = shown(&wanted.entries());
+    let lacks = || Some((permission, Wish::Entries(wanted.entries())));
+    let with = |outcome, reason, lacks| Answer { outcome, permission: Some(permission), reason, lacks };
+    let Some(granted) = judge.scope(permission) else {
+        return with(Outcome::No, format!("{permission} is not granted"), lacks());
+    };
+    if granted.includes(wanted) {
+        return with(Outcome::Yes, format!("{permission} is granted for {}", shown(&granted.entries())), None);
+    }
+    let reason =
+        format!("{permission} is granted for {}, which does not cover all of {list}", shown(&granted.entries()));
+    let outcome = if granted.shares(wanted) { Outcome::Partly } else { Outcome::No };
+    with(outcome, reason, lacks())
+}
+
+/// Whether several entries are granted, each of which is a question of its own.
+fn entries(permission: Permission, each: &[Question], judge: &dyn Judge) -> Answer {
+    let answers: Vec<_> = each.iter().map(|one| (one, one.answer(judge))).collect();
+    let all = |outcome| answers.iter().all(|(_, answer)| answer.outcome == outcome);
+    let outcome = [Outcome::Yes, Outcome::No, Outcome::Unknown].into_iter().find(|outcome| all(*outcome));
+    let open: Vec<_> = answers.iter().filter(|(_, answer)| answer.outcome != Outcome::Yes).collect();
+    let reason = match open.first() {
+        None => {
+            let granted = judge.scope(permission).map(|scope| shown(&scope.entries())).unwrap_or_default();
+            format!("{permission} is granted for {granted}")
+        }
+        Some((one, answer)) => format!("{}: {}, {}", one.words(), answer.outcome, answer.reason),
+    };
+    let lacking = |(_, answer): &(&Question, Answer)| match &answer.lacks {
+        Some((_, Wish::Targets(entries) | Wish::Entries(entries))) => Some(entries.clone()),
+        Some((_, Wish::Whole)) | None => None,
+    };
+    let lacks = open.iter().map(|one| lacking(one)).collect::<Option<Vec<_>>>();
+    let lacks = lacks.map(|all| all.concat()).filter(|all| !all.is_empty());
+    Answer {
+        outcome: outcome.unwrap_or(Outcome::Partly),
+        permission: Some(permission),
+        reason,
+        // Each was found to be what it seems to be.
+        lacks: lacks.map(|entries| (permission, Wish::Entries(entries))),
+    }
+}
+
+/// Entries as a list for people.
+fn shown(entries: &[String]) -> String {
+    entries.iter().map(|entry| harmless(entry, usize::MAX)).collect::<Vec<_>>().join(", ")
+}
