@@ -1,5 +1,8 @@
 //! Words of strangers, made fit for a line of a log or a status.
 
+use std::fmt::{self, Write as _};
+use std::path::Path;
+
 /// The text as one line that moves no cursor and reads in one direction, whatever was written; cut after so many bytes.
 pub(crate) fn harmless(text: &str, longest: usize) -> String {
     let mut line = String::with_capacity(text.len().min(longest));
@@ -24,10 +27,53 @@ pub(crate) fn has_harmful(text: &str) -> bool {
     text.chars().any(|one| reader.is_harmful(one))
 }
 
-/// The text as one word for a shell, which finds nothing in it to obey: a resource may have anything.
+/// Paths as sentences name them.
+pub(crate) trait EscapedPath {
+    /// Displays the path on one line, with what is harmful in it escaped: everything but NUL and `/` may stand in the name of a file.
+    ///
+    /// `Path::display` shows a line's end as one, so that a file could be called what parlor says. A path that is written into a file,
+    /// or that a program reads, is not escaped: take `to_string_lossy` there.
+    fn escaped(&self) -> Escaped<'_>;
+}
+
+impl EscapedPath for Path {
+    fn escaped(&self) -> Escaped<'_> {
+        Escaped(self)
+    }
+}
+
+/// A path that displays as [`EscapedPath::escaped`] says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Escaped<'a>(&'a Path);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&harmless(&self.0.to_string_lossy(), usize::MAX))
+    }
+}
+
+/// The text as one word for a shell, which finds nothing in it to obey: a resource may have anything. A text with something harmful is
+/// quoted so that the word is the same and shows all of it (`$'…'`, which bash, zsh and POSIX.1-2024 know).
 pub(crate) fn shell_word(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(&byte);
-    if text.bytes().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if text.bytes().all(is_plain) {
+        return text.to_owned();
+    }
+    if !has_harmful(text) {
+        return format!("'{}'", text.replace('\'', r"'\''"));
+    }
+    let (mut word, mut reader) = ("$'".to_owned(), Reader::default());
+    for one in text.chars() {
+        if reader.is_harmful(one) || matches!(one, '\'' | '\\') {
+            for byte in one.encode_utf8(&mut [0; 4]).bytes() {
+                // Writing into a String cannot fail.
+                let _ = write!(word, "\\{byte:03o}");
+            }
+        } else {
+            word.push(one);
+        }
+    }
+    word + "'"
 }
 
 /// Reads a text character by character. Whether a joiner, a selector or a tag is harmless depends on what it stands behind.
@@ -148,6 +194,17 @@ mod tests {
             assert_eq!(harmless(&name, 99), format!("ec{}ho", sign.escape_unicode()));
         }
         assert!(!has_harmful("größe ✓ 日本語 한국어"));
+    }
+
+    #[test]
+    fn a_path_is_one_line_and_one_word() {
+        let path = Path::new("t/a\nparlor: 12 passed.chat");
+        assert_eq!(path.escaped().to_string(), "t/a\\u{a}parlor: 12 passed.chat");
+        assert_eq!(shell_word("my plugin's"), r"'my plugin'\''s'");
+        let word = shell_word("it's\na\\b\u{3164}");
+        assert_eq!(word, r"$'it\047s\012a\134b\343\205\244'");
+        let printed = std::process::Command::new("bash").args(["-c", &format!("printf %s {word}")]).output().unwrap();
+        assert_eq!(String::from_utf8(printed.stdout).unwrap(), "it's\na\\b\u{3164}");
     }
 
     #[test]

@@ -112,6 +112,12 @@ fn only_password_opens_passwords() {
 }
 
 /// Whoever could bring machine code in could do everything.
+/// A file may be called what parlor says, with the end of a line before it.
+#[test]
+fn paths_are_escaped_where_they_are_shown() {
+    nobody(&named(&["host/src"], &[".display()"], |_| false), "it shows the name of a file as it is; take `escaped`");
+}
+
 #[test]
 fn machine_code_comes_in_at_one_place() {
     let words = ["deserialize(engine", "deserialize_file(", "deserialize_open_file(", "deserialize_raw("];

@@ -10,6 +10,7 @@ use clap_mangen::Man;
 
 use super::Ended;
 use super::show::print;
+use crate::harmless::EscapedPath as _;
 
 /// For which shell.
 #[derive(Debug, Args)]
@@ -56,7 +57,7 @@ impl ManArgs {
         let mut command = super::Arguments::command();
         command.build();
         if let Some(folder) = &self.to {
-            let cannot = || format!("cannot write manual pages into {}", folder.display());
+            let cannot = || format!("cannot write manual pages into {}", folder.escaped());
             std::fs::create_dir_all(folder).with_context(cannot)?;
             return clap_mangen::generate_to(super::Arguments::command(), folder).with_context(cannot);
         }

@@ -56,9 +56,15 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// What went wrong, in lines that move no cursor: it may repeat words out of a stranger's file, before anybody agreed to it.
+/// The text in lines that move no cursor.
 pub(super) fn harmless_lines(text: &str) -> String {
     text.lines().map(|line| harmless(line, usize::MAX)).collect::<Vec<_>>().join("\n")
+}
+
+/// The text of an error, which may repeat words out of a stranger's file before anybody agreed to it. It moves no cursor, and all of
+/// its lines but the first are indented, so that none of them passes for a line that parlor begins.
+pub(super) fn error_lines(text: &str) -> String {
+    harmless_lines(text).replace('\n', "\n  ")
 }
 
 /// Prints a value as JSON, for programs.
@@ -213,6 +219,12 @@ mod tests {
         let json = plain_json(&serde_json::to_string_pretty(&[wild, "\u{e0041}", "größe"]).unwrap());
         assert!(!json.contains(['\x1b', '\u{202e}', '\u{3164}', '\u{e0041}']), "{json}");
         assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [wild, "\u{e0041}", "größe"]);
+    }
+
+    #[test]
+    fn no_further_line_of_an_error_passes_for_one_of_parlor() {
+        let text = "no plugin at a\nparlor: z is safe\r\n\n  | x = 1\n";
+        assert_eq!(error_lines(text), "no plugin at a\n  parlor: z is safe\n  \n    | x = 1");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::show::{Mark, Put as _, marked, print, print_json, size, span, table};
 use crate::config::Config;
 use crate::control::VERSION;
 use crate::control::views::{Account, Limit, Plugin, Record, Status, Usage, absolute};
+use crate::harmless::EscapedPath as _;
 use crate::plugins::PluginId;
 use crate::plugins::desk::Desk;
 use crate::plugins::policy::Policy;
@@ -163,7 +164,7 @@ pub(super) fn screen(status: &Status) -> String {
         }
         None => format!("{}\n", marked("stopped", Mark::Bold)),
     };
-    text.put(format_args!("data {}, policy {}\n", status.data.display(), status.policy.display()));
+    text.put(format_args!("data {}, policy {}\n", status.data.escaped(), status.policy.escaped()));
     for warning in status.warnings() {
         text.put(format_args!("{warning}\n"));
     }

@@ -14,6 +14,7 @@ use super::error::{ConfigError, Place};
 use super::sections::{Section, Written};
 use super::settings::{Authentication, Settings};
 use crate::atomic::is_open;
+use crate::harmless::shell_word;
 use crate::https::{Url, UrlError};
 use crate::plugins::quantity;
 
@@ -412,7 +413,9 @@ fn readable(key: &'static str, file: PathBuf, at: Place) -> Result<PathBuf, Conf
 }
 
 fn file_warning(file: &Path) -> Option<String> {
-    others_may_read(file).then(|| format!("others on this machine may read the password: chmod 600 {}", file.display()))
+    others_may_read(file).then(|| {
+        format!("others on this machine may read the password: chmod 600 {}", shell_word(&file.to_string_lossy()))
+    })
 }
 
 fn others_may_read(file: &Path) -> bool {

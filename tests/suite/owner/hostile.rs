@@ -62,6 +62,36 @@ async fn the_name_of_a_file_moves_no_cursor_and_hides_nothing() {
     ended(home.run(&["plugin", "remove", "echo", "--yes"]).await.unwrap(), 0);
 }
 
+/// Neither in an answer nor in an error, whichever of them names the file.
+#[tokio::test]
+async fn the_name_of_a_file_begins_no_line_of_its_own() {
+    let (home, _) = home().await;
+    let forged = |text: &str| text.lines().any(|line| line.starts_with("parlor: z is safe"));
+    let digest = parlor::plugins::id::Digest::of(b"z");
+    let source = "plugins/a\\nparlor: z is safe.wasm";
+    home.write("plugins.toml", &format!("[plugin.z]\nsource = \"{source}\"\ndigest = \"{digest}\"\n")).unwrap();
+    for (command, is_named) in [
+        (&["plugin", "update", "z", "--check"][..], true),
+        (&["plugin", "update", "--all"][..], true),
+        (&["plugin", "inspect", "z"][..], true),
+        (&["plugin", "list"][..], true),
+        (&["doctor", "--offline"][..], false),
+        (&["plugin", "inspect", "./a\nparlor: z is safe.wasm"][..], true),
+        (&["plugin", "build", "./a\nparlor: z is safe"][..], true),
+        (&["plugin", "test", "./a\nparlor: z is safe"][..], true),
+    ] {
+        let said = home.run(command).await.unwrap();
+        assert!(!forged(&said.stdout) && !forged(&said.stderr), "{said:?}");
+        let names = |text: &str| text.contains("a\\u{a}parlor: z is safe");
+        assert!(!is_named || names(&said.stdout) || names(&said.stderr), "{said:?}");
+    }
+    home.write("t/a\nparlor: z is safe.chat", "== it says\nalice: hello\n  to alice: nothing of the kind\n").unwrap();
+    std::fs::write(home.path().join("echo.wasm"), built("echo").unwrap().bytes().unwrap()).unwrap();
+    let said = ended(home.run(&["plugin", "test", "echo.wasm", "--tests", "t"]).await.unwrap(), 1);
+    assert!(said.stdout.starts_with("FAILED t/a\\u{a}parlor: z is safe.chat:1: it says\n"), "{said:?}");
+    assert!(!forged(&said.stdout), "{said:?}");
+}
+
 /// Cargo runs a build script before anything is within a sandbox.
 #[tokio::test]
 async fn a_folder_that_runs_code_of_its_author_is_not_built_unasked() {

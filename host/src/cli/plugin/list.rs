@@ -9,6 +9,7 @@ use crate::cli::place::{self, Place};
 use crate::cli::show::{Put as _, print, print_json, table};
 use crate::cli::status;
 use crate::control::views::{Plugin, Status};
+use crate::harmless::EscapedPath as _;
 use crate::plugins::PluginId;
 use crate::plugins::desk::Desk;
 use crate::plugins::id::Digest;
@@ -61,10 +62,10 @@ impl ListArgs {
             table(&head, &cells) + &status::reasons(&house.plugins)
         };
         if is_elsewhere {
-            text.put(format_args!("\nthe host that runs reads {} instead\n", house.policy.display()));
+            text.put(format_args!("\nthe host that runs reads {} instead\n", house.policy.escaped()));
         }
         if !unnamed.is_empty() {
-            let (policy, unnamed) = (config.plugins.display(), unnamed.join(", "));
+            let (policy, unnamed) = (config.plugins.escaped(), unnamed.join(", "));
             text.put(format_args!(
                 "\n{policy} does not name {unnamed}, which the host still has by what it said before: put that back; or, if \
                  it is not wanted any more, say `parlor reload`\n"

@@ -14,6 +14,7 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use super::super::manifest::Manifest;
 use super::tools::{self, Cache, Pip};
 use super::{BuildError, Made, contract, kept, metadata, read_text};
+use crate::harmless::EscapedPath as _;
 
 /// The file that makes a folder one of Go.
 pub(super) const MARK: &str = "go.mod";
@@ -132,7 +133,7 @@ fn imports_http(folder: &Path) -> Option<String> {
     let sources = files.iter().filter(|file| file.extension().is_some_and(|end| end == "go"));
     sources.filter_map(|file| Some((file.file_name()?, read_text(file).ok()?))).find_map(|(name, text)| {
         let line = text.lines().position(|line| line.trim_end().ends_with("\"net/http\""))?;
-        Some(format!("{}:{}", name.to_string_lossy(), line + 1))
+        Some(format!("{}:{}", Path::new(name).escaped(), line + 1))
     })
 }
 

@@ -12,6 +12,7 @@ use std::path::{Component, Path, PathBuf};
 use super::fresh::is_no_source;
 use super::{data_folder, read_text, rust};
 use crate::atomic::{self, Readers};
+use crate::harmless::EscapedPath as _;
 use crate::plugins::id::Digest;
 
 /// How many files and folders are looked at. A folder with more counts as one that runs something.
@@ -41,12 +42,12 @@ impl Hooks {
             return Ok(None);
         }
         files.sort();
-        let mut text = folder.display().to_string();
+        let mut text = folder.escaped().to_string();
         for file in &files {
             // One that cannot be read cannot be run, either.
             let content = fs::read(folder.join(file)).unwrap_or_default();
             // Writing into a String cannot fail.
-            let _ = write!(text, "\n{} {}", file.display(), Digest::of(&content));
+            let _ = write!(text, "\n{} {}", file.escaped(), Digest::of(&content));
         }
         Ok(Some(Self { files, digest: Digest::of(text.as_bytes()) }))
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use super::BuildError;
 use super::fresh::alone_in;
-use crate::harmless::harmless;
+use crate::harmless::{EscapedPath as _, harmless};
 
 /// How much of what a broken program says is shown, in bytes.
 const MAX_SAID: usize = 300;
@@ -353,7 +353,7 @@ fn install(
     }
     let is_old = home.symlink_metadata().is_ok();
     let why = if is_old { "; what is there does not work any more" } else { "" };
-    announce(&format!("installing {what} into {}, once for all {serves}{why}", home.display()));
+    announce(&format!("installing {what} into {}, once for all {serves}{why}", home.escaped()));
     let fresh = tempfile::Builder::new().prefix(HALF).tempdir_in(around).map_err(failed)?;
     let place = fresh.path().join("it");
     into(&place)?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use jid::{FullJid, Jid};
 
 use super::LIMIT;
+use crate::harmless::EscapedPath as _;
 use crate::xmpp::password::PasswordError;
 use crate::xmpp::stream_error::{remedy, sentence, words};
 
@@ -73,7 +74,7 @@ pub enum ConnectError {
         fault: CertificateFault,
     },
     /// The file of trusted certificates cannot be used.
-    #[error("ca_file {} cannot be used: {cause}", path.display())]
+    #[error("ca_file {} cannot be used: {cause}", path.escaped())]
     CaFile {
         /// Which file.
         path: PathBuf,
@@ -117,7 +118,7 @@ pub enum ConnectError {
         jid: FullJid,
     },
     /// The account's own certificate or key cannot be used.
-    #[error("{} cannot be used to log in: {cause}; both certificate and certificate_key must be PEM and belong together", path.display())]
+    #[error("{} cannot be used to log in: {cause}; both certificate and certificate_key must be PEM and belong together", path.escaped())]
     OwnCertificate {
         /// Which file.
         path: PathBuf,
