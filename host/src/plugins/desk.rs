@@ -223,7 +223,7 @@ impl<'c> Desk<'c> {
         };
         let source = source.to_str().ok_or_else(|| cannot("it is not UTF-8"))?;
         if has_harmful(source) {
-            return Err(cannot("it has a control character, or one that nobody sees"));
+            return Err(cannot("it has a control character, an odd space, or a character that nobody sees"));
         }
         Ok(source.to_owned())
     }

@@ -32,10 +32,10 @@ async fn the_name_of_a_file_moves_no_cursor_and_hides_nothing() {
     let tame = |finished: &parlor_tests::host::Finished| {
         assert!(!finished.stdout.contains(wild) && !finished.stderr.contains(wild), "{finished:?}");
     };
-    for name in ["a\nPLUGIN.wasm", "a\u{1b}[2Jb.wasm", "ec\u{3164}ho.wasm", "a\u{202e}b.wasm"] {
+    for name in ["a\nPLUGIN.wasm", "a\u{1b}[2Jb.wasm", "ec\u{3164}ho.wasm", "a\u{202e}b.wasm", "a\u{a0}b.wasm"] {
         std::fs::write(home.path().join(name), &bytes).unwrap();
         let refused = ended(home.run(&["plugin", "add", name, "--yes", "--grant-all"]).await.unwrap(), 1);
-        let says = "cannot be written into plugins.toml: it has a control character, or one that nobody sees";
+        let says = "cannot be written into plugins.toml: it has a control character, an odd space, or a character that nobody sees";
         assert!(refused.stderr.contains(says), "{refused:?}");
         tame(&refused);
         assert!(!policy(&home).contains("[plugin."), "{}", policy(&home));
