@@ -14,6 +14,7 @@ use super::error::{ConfigError, Place};
 use super::sections::{Section, Written};
 use super::settings::{Authentication, Settings};
 use crate::atomic::is_open;
+use crate::child;
 use crate::harmless::shell_word;
 use crate::https::{Url, UrlError};
 use crate::plugins::quantity;
@@ -375,7 +376,10 @@ fn password(
         let source = match key {
             "password_file" => PasswordSource::File(folder.join(value)),
             "password_command" => PasswordSource::Command(value.to_owned()),
-            _ => PasswordSource::Environment(value.to_owned()),
+            _ => {
+                child::withhold(value);
+                PasswordSource::Environment(value.to_owned())
+            }
         };
         found = Some((key, source, at));
     }

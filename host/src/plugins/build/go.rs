@@ -6,7 +6,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
@@ -14,6 +13,7 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use super::super::manifest::Manifest;
 use super::tools::{self, Cache, Pip};
 use super::{BuildError, Made, contract, kept, metadata, read_text};
+use crate::child;
 use crate::harmless::EscapedPath as _;
 
 /// The file that makes a folder one of Go.
@@ -91,7 +91,7 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
 fn compile(folder: &Path, package: &str, module: &Path) -> Result<(), BuildError> {
     let python = GO.python()?;
     let (cache, modules) = (Cache::begin("go-cache", "Go's own library")?, Cache::open("go-modules")?);
-    let mut go = Command::new(&python);
+    let mut go = child::command(&python);
     go.args(["-I", "-c", CALL, "build", "-trimpath", "-buildmode=c-shared"])
         // The SDK calls `main`, and asks for memory before Go runs. `-s` would leave out the names of functions, for traces.
         .args(["-ldflags=-w -checklinkname=0", "-o"])

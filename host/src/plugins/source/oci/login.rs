@@ -13,7 +13,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Command;
 
+use crate::child;
 use crate::config::Hidden;
 use crate::document::{self, ReadError};
 use crate::harmless::{EscapedPath as _, harmless};
@@ -225,7 +227,7 @@ fn ask(helper: &str, server: &str) -> Result<Option<Credentials>, String> {
 }
 
 async fn run(helper: &str, server: &str) -> io::Result<(bool, Vec<u8>)> {
-    let mut child = tokio::process::Command::new(format!("docker-credential-{helper}"))
+    let mut child = Command::from(child::command(format!("docker-credential-{helper}")))
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
