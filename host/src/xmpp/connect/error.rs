@@ -65,6 +65,14 @@ pub enum ConnectError {
         /// What went wrong.
         cause: String,
     },
+    /// The answer to the first bytes of TLS was something else.
+    #[error(
+        "what answers for {domain} does not speak TLS there; check the port of `server`, and set tls = \"starttls\" if TLS begins by STARTTLS there, as it does on port 5222, or tls = \"direct\" if it begins at once, as on port 5223"
+    )]
+    NotTls {
+        /// Whose server.
+        domain: String,
+    },
     /// The certificate is not good.
     #[error("the certificate of {domain} {fault}")]
     Certificate {
@@ -275,13 +283,16 @@ pub enum ConnectError {
     },
     /// The address that the owner named offers no STARTTLS.
     #[error(
-        "{place} closed the connection before it offered STARTTLS ({cause}); if TLS begins at once there (direct TLS), set tls = \"direct\" (`parlor init --tls direct`), else check the port"
+        "{place} closed the connection before it offered STARTTLS ({cause}); if TLS begins at once there (direct TLS), set tls = \"direct\"{} (`parlor init --tls direct`), else check the port",
+        if *is_written { " in place of \"starttls\"" } else { "" }
     )]
     NoStartTls {
-        /// The address.
+        /// The address, or the domain where DNS gave it.
         place: String,
         /// The failure.
         cause: String,
+        /// The owner wrote that TLS begins by STARTTLS there.
+        is_written: bool,
     },
     /// The server hung up in the middle.
     #[error("the server hung up during the log-in; its log may say why")]
@@ -356,6 +367,7 @@ impl ConnectError {
             | Self::Unreachable { .. }
             | Self::TimedOut { .. }
             | Self::Tls { .. }
+            | Self::NotTls { .. }
             | Self::Stream { .. }
             | Self::Elsewhere { .. }
             | Self::NotBound { .. }
