@@ -111,6 +111,39 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
+/// How many columns the terminal has; 80 where there is none, or where it does not say.
+pub(super) fn width() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
+    size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80)
+}
+
+/// A sentence in lines of at most `width` columns, of which all but the first are indented. Words stay whole, however long they are, and
+/// so do commands between backticks, which people copy.
+pub(super) fn wrapped(sentence: &str, width: usize) -> String {
+    // Before it is measured.
+    let sentence = harmless(sentence, usize::MAX);
+    let (mut text, mut column, mut is_command) = (String::new(), 0, false);
+    let parts = sentence.split_inclusive(|one: char| {
+        is_command ^= one == '`';
+        one == ' ' && !is_command
+    });
+    for part in parts {
+        let word = part.trim_end_matches(' ');
+        let columns = word.chars().count();
+        if column == 0 {
+            column = columns;
+        } else if column + 1 + columns <= width {
+            text.push(' ');
+            column += 1 + columns;
+        } else {
+            text.push_str("\n  ");
+            column = 2 + columns;
+        }
+        text.push_str(word);
+    }
+    text
+}
+
 /// A size with two digits or so: `12 KiB`, `1.5 MiB`.
 #[expect(clippy::cast_precision_loss, reason = "for people")]
 pub(super) fn size(bytes: u64) -> String {
@@ -219,6 +252,17 @@ mod tests {
         let json = plain_json(&serde_json::to_string_pretty(&[wild, "\u{e0041}", "größe"]).unwrap());
         assert!(!json.contains(['\x1b', '\u{202e}', '\u{3164}', '\u{e0041}']), "{json}");
         assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [wild, "\u{e0041}", "größe"]);
+    }
+
+    #[test]
+    fn a_sentence_is_broken_between_words_and_a_command_is_not() {
+        let sentence = "echo on main: 26 calls denied; `parlor explain echo` says why";
+        assert_eq!(wrapped(sentence, 80), sentence);
+        assert_eq!(wrapped(sentence, 61), sentence);
+        assert_eq!(wrapped(sentence, 60), "echo on main: 26 calls denied; `parlor explain echo` says\n  why");
+        assert_eq!(wrapped(sentence, 40), "echo on main: 26 calls denied;\n  `parlor explain echo` says why");
+        assert_eq!(wrapped("a longer-than-that b", 8), "a\n  longer-than-that\n  b");
+        assert_eq!(wrapped("a\nb\u{a0}c ", 80), "a\\u{a}b\\u{a0}c");
     }
 
     #[test]

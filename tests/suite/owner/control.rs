@@ -269,7 +269,7 @@ async fn a_plugin_that_does_not_run_is_shown_with_its_reason() {
     assert_eq!((&of("broken")["state"], &of("broken")["reason"]), (&"refused".into(), &"failed to order".into()));
     assert_eq!(of("off")["state"], "disabled");
     assert_eq!(of("greedy")["state"], "refused");
-    let screen = ended(home.run(&["status"]).await.unwrap(), 5).stdout;
+    let screen = ended(home.run(&["status"]).await.unwrap(), 5).stdout.replace("\n  ", " ");
     assert!(screen.contains("broken on main: failed to order"), "{screen}");
     assert!(screen.contains("greedy: greedy needs what was not granted"), "{screen}");
     for (id, says) in [

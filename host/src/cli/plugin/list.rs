@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::place::{self, Place};
-use crate::cli::show::{Put as _, print, print_json, table};
+use crate::cli::show::{Put as _, print, print_json, table, width};
 use crate::cli::status;
 use crate::control::views::{Plugin, Status};
 use crate::harmless::EscapedPath as _;
@@ -59,7 +59,7 @@ impl ListArgs {
                     cells.insert(6, signer.map_or_else(|| "-".to_owned(), ToString::to_string));
                 }
             }
-            table(&head, &cells) + &status::reasons(&house.plugins)
+            table(&head, &cells) + &status::reasons(&house.plugins, width())
         };
         if is_elsewhere {
             text.put(format_args!("\nthe host that runs reads {} instead\n", house.policy.escaped()));
