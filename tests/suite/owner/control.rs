@@ -244,6 +244,8 @@ async fn what_another_policy_names_is_not_said_to_be_what_runs() {
     let other = ["plugin", "list", "--plugins", "other.toml"];
     let json = ended(home.run(&[&other[..], &["--json"]].concat()).await.unwrap(), 0).json().unwrap();
     assert_eq!((&json[0]["id"], &json[0]["states"]), (&"echo".into(), &serde_json::json!([])), "{json}");
+    let names = ended(home.run(&[&other[..], &["--names"]].concat()).await.unwrap(), 0).stdout;
+    assert_eq!(names, "echo\n");
     let screen = ended(home.run(&other).await.unwrap(), 0).stdout;
     let own = home.path().join("plugins.toml");
     let says = format!("\nthe host that runs reads {} instead\n", own.display());

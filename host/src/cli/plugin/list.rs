@@ -18,12 +18,15 @@ use crate::plugins::policy::{Entry, Policy};
 /// How it is shown.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor plugin list\n  parlor plugin list --json\n\nExit codes: 0 shown, whether a host runs or not, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor plugin list\n  parlor plugin list --json\n  parlor plugin list --names      for scripts, and for what completes names in shells\n\nExit codes: 0 shown, whether a host runs or not, 1 failed, 2 wrong usage"
 )]
 pub struct ListArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Print the ids that the policy names and nothing else, one a line.
+    #[arg(long, conflicts_with = "json")]
+    names: bool,
     #[command(flatten)]
     place: Place,
 }
@@ -33,6 +36,11 @@ impl ListArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load()?;
         let policy = Policy::load(&config.plugins)?;
+        if self.names {
+            // A shell asks at a key: no host is waited for.
+            let ids: Vec<_> = policy.plugins.keys().map(PluginId::as_str).collect();
+            return if ids.is_empty() { Ok(()) } else { print(&ids.join("\n")) };
+        }
         let mut house = status::of(&config)?;
         let is_elsewhere = !place::is_its_policy(&house, &config);
         // What is called the same in another policy is another plugin. What leaves just now is to be seen nowhere.
