@@ -1,5 +1,8 @@
 //! Words of strangers, made fit for a line of a log or a status.
 
+use std::fmt::{self, Write as _};
+use std::path::Path;
+
 /// The text as one line that moves no cursor and reads in one direction, whatever was written; cut after so many bytes.
 pub(crate) fn harmless(text: &str, longest: usize) -> String {
     let mut line = String::with_capacity(text.len().min(longest));
@@ -24,10 +27,53 @@ pub(crate) fn has_harmful(text: &str) -> bool {
     text.chars().any(|one| reader.is_harmful(one))
 }
 
-/// The text as one word for a shell, which finds nothing in it to obey: a resource may have anything.
+/// Paths as sentences name them.
+pub(crate) trait EscapedPath {
+    /// Displays the path on one line, with what is harmful in it escaped: everything but NUL and `/` may stand in the name of a file.
+    ///
+    /// `Path::display` shows a line's end as one, so that a file could be called what parlor says. A path that is written into a file,
+    /// or that a program reads, is not escaped: take `to_string_lossy` there.
+    fn escaped(&self) -> Escaped<'_>;
+}
+
+impl EscapedPath for Path {
+    fn escaped(&self) -> Escaped<'_> {
+        Escaped(self)
+    }
+}
+
+/// A path that displays as [`EscapedPath::escaped`] says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Escaped<'a>(&'a Path);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&harmless(&self.0.to_string_lossy(), usize::MAX))
+    }
+}
+
+/// The text as one word for a shell, which finds nothing in it to obey: a resource may have anything. A text with something harmful is
+/// quoted so that the word is the same and shows all of it (`$'…'`, which bash, zsh and POSIX.1-2024 know).
 pub(crate) fn shell_word(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(&byte);
-    if text.bytes().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if text.bytes().all(is_plain) {
+        return text.to_owned();
+    }
+    if !has_harmful(text) {
+        return format!("'{}'", text.replace('\'', r"'\''"));
+    }
+    let (mut word, mut reader) = ("$'".to_owned(), Reader::default());
+    for one in text.chars() {
+        if reader.is_harmful(one) || matches!(one, '\'' | '\\') {
+            for byte in one.encode_utf8(&mut [0; 4]).bytes() {
+                // Writing into a String cannot fail.
+                let _ = write!(word, "\\{byte:03o}");
+            }
+        } else {
+            word.push(one);
+        }
+    }
+    word + "'"
 }
 
 /// Reads a text character by character. Whether a joiner, a selector or a tag is harmless depends on what it stands behind.
@@ -38,10 +84,13 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Whether the next character ends a line, moves a cursor, turns around what follows, or hides.
+    /// Whether the next character ends a line, moves a cursor, turns around what follows, hides, or passes for a space.
     pub(crate) fn is_harmful(&mut self, one: char) -> bool {
-        let is_harmful =
-            one.is_control() || is_direction(one) || matches!(one, '\u{2028}' | '\u{2029}') || self.hides(one);
+        let is_harmful = one.is_control()
+            || is_direction(one)
+            || is_odd_space(one)
+            || matches!(one, '\u{2028}' | '\u{2029}')
+            || self.hides(one);
         self.before = Some(one).filter(|_| !is_harmful);
         is_harmful
     }
@@ -51,12 +100,11 @@ impl Reader {
     fn hides(&self, one: char) -> bool {
         let behind = |is: fn(char) -> bool| self.before.is_some_and(is);
         match one {
-            // The joiners: between letters of scripts that are joined, and within emoji.
-            '\u{200c}' | '\u{200d}' => !behind(|before| before >= '\u{600}'),
-            // The selectors, behind signs that have several forms.
-            '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' => {
-                !behind(|before| before >= '\u{2000}' || matches!(before, '0'..='9' | '#' | '*' | '©' | '®'))
-            }
+            // ZWNJ and ZWJ (the property `Join_Control`).
+            '\u{200c}' => !behind(is_joined),
+            '\u{200d}' => !behind(|before| is_joined(before) || is_emoji(before) || before == '\u{fe0f}'),
+            // The selectors of text and emoji (`Variation_Selector`). A digit has these forms as well, but looks the same in both.
+            '\u{fe0e}' | '\u{fe0f}' => !behind(is_emoji),
             // The tags that name the flag of a region.
             '\u{e0020}'..='\u{e007f}' => !behind(|before| matches!(before, '\u{1f3f4}' | '\u{e0020}'..='\u{e007e}')),
             _ => is_invisible(one),
@@ -64,18 +112,59 @@ impl Reader {
     }
 }
 
-/// Characters that change the direction of what follows.
+/// Spaces other than that of ASCII (`General_Category=Space_Separator`): no two of them can be told apart.
+pub(crate) fn is_odd_space(one: char) -> bool {
+    matches!(one, '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
+}
+
+/// Characters that change the direction of what follows (`Bidi_Control`).
 fn is_direction(one: char) -> bool {
     matches!(one, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Characters that show nothing: those that Unicode calls `Default_Ignorable_Code_Point` (`DerivedCoreProperties.txt`), but for those
-/// that count where they stand; the annotations; and the blank of Braille.
+/// Letters behind which a joiner changes how a word looks. These are the scripts with a `Joining_Type` (Arabic, Syriac, `N’Ko`, Mandaic,
+/// Mongolian), and those of India with their viramas (`Indic_Syllabic_Category=Virama`), as in RFC 5892, appendix A.
+fn is_joined(one: char) -> bool {
+    let joins =
+        matches!(one, '\u{620}'..='\u{77f}' | '\u{7ca}'..='\u{7ff}' | '\u{840}'..='\u{8ff}' | '\u{1820}'..='\u{18aa}');
+    let is_of_india = matches!(one, '\u{900}'..='\u{dff}');
+    let is_virama = is_of_india && (u32::from(one) & 0x7f == 0x4d || one == '\u{dca}');
+    is_virama || ((joins || is_of_india) && one.is_alphabetic())
+}
+
+/// Pictures (`Extended_Pictographic`) and their skin colours (`Emoji_Modifier`), by the blocks that have them.
+fn is_emoji(one: char) -> bool {
+    matches!(
+        one,
+        '\u{a9}'
+            | '\u{ae}'
+            | '\u{203c}'
+            | '\u{2049}'
+            | '\u{2122}'
+            | '\u{2139}'
+            | '\u{2194}'..='\u{21aa}'
+            | '\u{231a}'..='\u{23ff}'
+            | '\u{24c2}'
+            | '\u{25aa}'..='\u{27bf}'
+            | '\u{2934}'..='\u{2935}'
+            | '\u{2b05}'..='\u{2b55}'
+            | '\u{3030}'
+            | '\u{303d}'
+            | '\u{3297}'
+            | '\u{3299}'
+            | '\u{1f000}'..='\u{1faff}'
+    )
+}
+
+/// Characters that show nothing: those with `Default_Ignorable_Code_Point`, but for those that count where they stand; formats of
+/// scripts (`General_Category=Format`) that show nothing by themselves; and the blanks that are no spaces to Unicode, of Braille,
+/// Egyptian, Khitan and music.
 fn is_invisible(one: char) -> bool {
     matches!(
         one,
         '\u{ad}'
             | '\u{34f}'
+            | '\u{70f}'
             | '\u{115f}'..='\u{1160}'
             | '\u{17b4}'..='\u{17b5}'
             | '\u{180b}'..='\u{180f}'
@@ -83,10 +172,14 @@ fn is_invisible(one: char) -> bool {
             | '\u{2060}'..='\u{206f}'
             | '\u{2800}'
             | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
             | '\u{feff}'
             | '\u{ffa0}'
             | '\u{fff0}'..='\u{fffb}'
+            | '\u{13430}'..='\u{13442}'
+            | '\u{16fe4}'
             | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d159}'
             | '\u{1d173}'..='\u{1d17a}'
             | '\u{e0000}'..='\u{e0fff}'
     )
@@ -108,9 +201,17 @@ mod tests {
         assert_eq!(harmless("pay\u{200b}pal\u{feff}", 99), "pay\\u{200b}pal\\u{feff}");
         assert_eq!(harmless("\u{2060}a\u{ad}", 99), "\\u{2060}a\\u{ad}");
         let flag = "\u{1f3f4}\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}";
-        for written in
-            ["می\u{200c}خواهم", "👩\u{200d}💻", "❤\u{fe0f}", "❤\u{fe0f}\u{200d}🔥", "1\u{fe0f}\u{20e3}", flag]
-        {
+        for written in [
+            "می\u{200c}خواهم",
+            "क्\u{200d}ष",
+            "ശ്\u{200c}ശ",
+            "ᠠ\u{200d}",
+            "👩\u{200d}💻",
+            "👩🏽\u{200d}💻",
+            "❤\u{fe0f}",
+            "❤\u{fe0f}\u{200d}🔥",
+            flag,
+        ] {
             assert_eq!(harmless(written, 99), written);
         }
     }
@@ -127,6 +228,7 @@ mod tests {
             '\u{17b4}',
             '\u{17b5}',
             '\u{180e}',
+            '\u{70f}',
             '\u{200b}',
             '\u{200c}',
             '\u{200d}',
@@ -135,7 +237,11 @@ mod tests {
             '\u{fe0f}',
             '\u{feff}',
             '\u{fff9}',
+            '\u{1d159}',
             '\u{1d173}',
+            '\u{13430}',
+            '\u{13441}',
+            '\u{16fe4}',
             '\u{e0001}',
             '\u{e0041}',
             '\u{e0100}',
@@ -148,6 +254,41 @@ mod tests {
             assert_eq!(harmless(&name, 99), format!("ec{}ho", sign.escape_unicode()));
         }
         assert!(!has_harmful("größe ✓ 日本語 한국어"));
+    }
+
+    /// A joiner or a selector shows nothing behind most letters, whatever the script, nor behind itself.
+    #[test]
+    fn joiners_and_selectors_hide_behind_letters_that_need_none() {
+        for letter in ["漢", "カ", "ก", "한", "ש", "é", "1", "٣", "؟", "১", "।", "ی\u{200c}"] {
+            for sign in ['\u{200c}', '\u{200d}', '\u{fe00}', '\u{fe0e}', '\u{fe0f}', '\u{e0100}'] {
+                let name = format!("{letter}{sign}x");
+                assert_eq!(harmless(&name, 99), format!("{letter}{}x", sign.escape_unicode()));
+            }
+        }
+        assert_eq!(harmless("👩\u{200c}💻\u{fe00}", 99), "👩\\u{200c}💻\\u{fe00}");
+    }
+
+    #[test]
+    fn only_the_space_of_ascii_is_one() {
+        let odd = (0x80..=0x10_ffff_u32).filter_map(char::from_u32).filter(|one| one.is_whitespace());
+        let odd: Vec<_> = odd.collect();
+        // `White_Space` beyond ASCII: U+0085, U+2028, U+2029 and the `Space_Separator`s.
+        assert_eq!(odd.len(), 19);
+        for one in odd {
+            assert_eq!(harmless(&format!("a{one}b"), 99), format!("a{}b", one.escape_unicode()));
+        }
+        assert_eq!(harmless("a b", 99), "a b");
+    }
+
+    #[test]
+    fn a_path_is_one_line_and_one_word() {
+        let path = Path::new("t/a\nparlor: 12 passed.chat");
+        assert_eq!(path.escaped().to_string(), "t/a\\u{a}parlor: 12 passed.chat");
+        assert_eq!(shell_word("my plugin's"), r"'my plugin'\''s'");
+        let word = shell_word("it's\na\\b\u{3164}");
+        assert_eq!(word, r"$'it\047s\012a\134b\343\205\244'");
+        let printed = std::process::Command::new("bash").args(["-c", &format!("printf %s {word}")]).output().unwrap();
+        assert_eq!(String::from_utf8(printed.stdout).unwrap(), "it's\na\\b\u{3164}");
     }
 
     #[test]

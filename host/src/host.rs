@@ -21,6 +21,7 @@ use tokio::sync::{Mutex, Notify};
 
 use crate::account::Account;
 use crate::config::{AccountName, Config};
+use crate::harmless::EscapedPath as _;
 use crate::permissions::Grants;
 use crate::plugins::admission::settings_fit;
 use crate::plugins::components::Components;
@@ -118,7 +119,7 @@ enum Tried {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The data folder cannot be made or written to.
-    #[error("the data folder {path} cannot be used ({cause}): make it writable, or name another with --data", path = path.display())]
+    #[error("the data folder {path} cannot be used ({cause}): make it writable, or name another with --data", path = path.escaped())]
     Data {
         /// Which.
         path: PathBuf,
@@ -126,7 +127,7 @@ pub enum StartError {
         cause: std::io::Error,
     },
     /// The lock in it is another user's.
-    #[error("{path} cannot be opened ({cause}): another user may have run parlor there; give it, and all that lies beside it, to the user that the host runs as", path = path.display())]
+    #[error("{path} cannot be opened ({cause}): another user may have run parlor there; give it, and all that lies beside it, to the user that the host runs as", path = path.escaped())]
     Lock {
         /// Which file.
         path: PathBuf,
@@ -134,7 +135,7 @@ pub enum StartError {
         cause: std::io::Error,
     },
     /// Another host has it.
-    #[error("another parlor runs with the data folder {}; stop it first, or give this one its own with --data", .0.display())]
+    #[error("another parlor runs with the data folder {}; stop it first, or give this one its own with --data", .0.escaped())]
     Busy(PathBuf),
     /// What plugins keep cannot be read or written.
     #[error(transparent)]

@@ -20,7 +20,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::harmless::harmless;
-use crate::xmpp::client_config;
+use crate::xmpp::{client_config, handshake_failure};
 pub(crate) use body::{Head, NoBody, Wire};
 pub use url::{Url, UrlError};
 
@@ -340,7 +340,8 @@ async fn connect(url: &Url, ca_file: Option<&Path>) -> Result<TlsStream<TcpStrea
     let config = config.map_err(|error| unsafe_(error.to_string()))?;
     let mut config = config.map_err(|error| unsafe_(error.to_string()))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| unsafe_(error.to_string()))
+    let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+    connected.map_err(|error| unsafe_(handshake_failure(&error)))
 }
 
 #[cfg(test)]

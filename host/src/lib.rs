@@ -6,6 +6,7 @@ mod atomic;
 mod bindings;
 pub mod card;
 pub mod chance;
+mod child;
 pub mod cli;
 pub mod clock;
 pub mod config;

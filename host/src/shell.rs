@@ -2,14 +2,13 @@
 //!
 //! What they print is a secret: it goes to whoever asked for it, and nothing here looks at it.
 
-use std::ffi::OsStr;
 use std::io;
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 
-use crate::systemd;
+use crate::child;
 
 /// What whoever wrote one that does not end has to know: it is no part of what stands in front of the terminal, and one that
 /// asks there is stopped by the system until its time is over.
@@ -22,16 +21,10 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
-    /// Runs a command line that has nothing to read. `errors` is where it complains.
+    /// Runs a command line that has nothing to read. `errors` is where it complains. It inherits no password, not even of another
+    /// account.
     pub(crate) fn run(line: &str, errors: Stdio) -> io::Result<Self> {
-        let mut command = Command::new("sh");
-        for name in systemd::VARIABLES {
-            command.env_remove(name);
-        }
-        for (name, _) in std::env::vars_os().filter(|(name, _)| is_password(name)) {
-            command.env_remove(name);
-        }
-        let child = command
+        let child = Command::from(child::command("sh"))
             .args(["-c", line])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -42,11 +35,6 @@ impl Shell {
             .spawn()?;
         Ok(Self { child })
     }
-}
-
-/// Whether this is the name of a variable with an account's password: the command of one account has no use for that of another.
-fn is_password(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(b"PARLOR_PASSWORD_")
 }
 
 impl Drop for Shell {

@@ -1,6 +1,7 @@
 //! Secrets stay where they are, whatever the owner asks to see.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use parlor_tests::folder::Folder;
 use parlor_tests::host::{Home, Server};
 use parlor_tests::log::Mark;
 use parlor_tests::peer::{Peer, somebody};
+use parlor_tests::ports;
 use parlor_tests::process::{Process, Signal};
 use parlor_tests::prosody::Account;
 use tokio::time::Instant;
@@ -71,6 +73,71 @@ async fn a_host_that_crashes_leaves_no_core() {
         }
         assert!(Instant::now() < deadline && host.ended().unwrap().is_none(), "it may leave a core: {limits}");
         tokio::task::yield_now().await;
+    }
+}
+
+/// A password in the environment is for the account that names it, whatever its variable is called.
+#[tokio::test]
+async fn a_command_of_the_owner_inherits_no_password_of_another_account() {
+    let mut home = Home::new().unwrap();
+    let seen = home.path().join("seen");
+    let port = ports::free().unwrap();
+    home.write(
+        "parlor.toml",
+        &format!(
+            "[account.friend]\njid = \"friend@localhost\"\npassword_env = \"FRIENDS_SECRET\"\nserver = \"127.0.0.1:{port}\"\n\
+             [account.main]\njid = \"bot@localhost\"\npassword_command = \"env > seen; echo wrong\"\n\
+             server = \"127.0.0.1:{port}\"\n"
+        ),
+    )
+    .unwrap();
+    home.write("plugins.toml", "").unwrap();
+    home.set_environment("FRIENDS_SECRET", "canary");
+    home.set_environment("PARLOR_PASSWORD_OTHER", "canary");
+    home.set_environment("PARLOR_SETTING_CREDENTIALS_URL", "https://localhost/?token=canary");
+    let found = home.run(&["doctor"]).await.unwrap();
+    assert_eq!(found.code, Some(5), "{found:?}");
+    let seen = fs::read_to_string(seen).unwrap();
+    assert!(seen.contains("PATH=") && !seen.contains("canary"), "{seen}");
+}
+
+/// A compiler runs code of strangers: build scripts, macros, packages that it is given.
+#[tokio::test]
+async fn what_builds_a_plugin_inherits_nothing_that_is_meant_for_parlor() {
+    let mut home = Home::new().unwrap();
+    let tools = home.path().join("tools");
+    let seen = home.path().join("seen");
+    let names = ["cargo", "rustc", "python3", "node", "npm"];
+    for tool in names {
+        let file = home
+            .write(
+                &format!("tools/{tool}"),
+                &format!("#!/bin/sh\n(echo {tool}; env) >> '{}'\nexit 1\n", seen.display()),
+            )
+            .unwrap();
+        fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let manifest = "[plugin]\nname = \"x\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Does nothing\"\n";
+    let package = "[package]\nname = \"x\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
+    home.set_environment("PATH", &format!("{}:/usr/bin:/bin", tools.display()));
+    home.set_environment("PARLOR_PASSWORD_MAIN", "canary");
+    home.set_environment("PARLOR_SETTING_CREDENTIALS_URL", "https://localhost/?token=canary");
+    // Nothing that is installed already.
+    home.set_environment("XDG_DATA_HOME", &home.path().join("share").display().to_string());
+    for (mark, text) in
+        [("Cargo.toml", package), ("plugin.py", ""), ("plugin.js", ""), ("go.mod", "module x\n"), ("plugin.c", "")]
+    {
+        home.write("x/plugin.toml", manifest).unwrap();
+        home.write(&format!("x/{mark}"), text).unwrap();
+        for command in ["build", "test"] {
+            let refused = home.run(&["plugin", command, "x", "--trust"]).await.unwrap();
+            assert_eq!(refused.code, Some(1), "{mark}: {refused:?}");
+            let told = fs::read_to_string(&seen).unwrap_or_default();
+            assert!(told.lines().any(|line| names.contains(&line)), "{mark}: nothing was asked: {refused:?}");
+            assert!(told.contains("PATH=") && !told.contains("canary"), "{mark}: {told}");
+            fs::remove_file(&seen).unwrap();
+        }
+        fs::remove_dir_all(home.path().join("x")).unwrap();
     }
 }
 

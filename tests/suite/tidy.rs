@@ -111,6 +111,24 @@ fn only_password_opens_passwords() {
     nobody(&named(&["host/src"], &["Password::", "xmpp::password", "zeroize"], may), "only host/src/xmpp/ may");
 }
 
+/// The compiler of the host inherits nothing at all; the manual pages are of another kind of command.
+#[test]
+fn only_child_starts_programs() {
+    let words = ["Command::new("];
+    let may = |path: &str| {
+        path.starts_with("host/src/plugins/compiler/")
+            || ["host/src/child.rs", "host/src/cli/manual.rs"].contains(&path)
+    };
+    nobody(&named(&["host/src"], &words, may), "it would inherit passwords");
+    assert!(!named(&["host/src"], &words, |_| false).is_empty(), "the word is the one that the sources use");
+}
+
+/// A file may be called what parlor says, with the end of a line before it.
+#[test]
+fn paths_are_escaped_where_they_are_shown() {
+    nobody(&named(&["host/src"], &[".display()"], |_| false), "it shows the name of a file as it is; take `escaped`");
+}
+
 /// Whoever could bring machine code in could do everything.
 #[test]
 fn machine_code_comes_in_at_one_place() {

@@ -14,7 +14,7 @@ use super::{Ended, status, wait_for};
 use crate::atomic;
 use crate::config::{AccountConfig, Config, Prebind, Settings};
 use crate::control::views::Status;
-use crate::harmless::harmless;
+use crate::harmless::{EscapedPath as _, harmless, shell_word};
 use crate::host::LOCK;
 use crate::plugins::build::toolchains;
 use crate::plugins::compiler::{self, Layer};
@@ -137,7 +137,7 @@ impl DoctorArgs {
 
     fn look(&self, config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
         let accounts = config.accounts.len();
-        findings.fine("configuration", format!("{} is in order; accounts: {accounts}", config.path.display()));
+        findings.fine("configuration", format!("{} is in order; accounts: {accounts}", config.path.escaped()));
         for warning in &config.warnings {
             findings.warn("configuration", warning.clone(), "do as it says");
         }
@@ -208,32 +208,36 @@ fn files(config: &Config, findings: &mut Findings) {
     for path in [&config.path, &config.plugins] {
         let Ok(found) = path.metadata() else { continue };
         if found.permissions().mode() & 0o022 != 0 {
-            let says = format!("others on this machine may write {}, and decide what plugins may do", path.display());
-            findings.broken("files", says, &format!("chmod go-w {}", path.display()));
+            let says = format!("others on this machine may write {}, and decide what plugins may do", path.escaped());
+            findings.broken("files", says, &format!("chmod go-w {}", shell_word(&path.to_string_lossy())));
         }
     }
     if let Ok(found) = config.data.metadata() {
         let is_anothers =
             |path: &Path| path.metadata().is_ok_and(|one| one.uid() != found.uid() && one.mode() & 0o004 == 0);
         for path in [&config.path, &config.plugins].into_iter().filter(|path| is_anothers(path)) {
-            let says = format!("{} belongs to another user than the data folder", path.display());
+            let says = format!("{} belongs to another user than the data folder", path.escaped());
             findings.broken("files", says, "chown it to the user that the host runs as");
         }
         // Whoever started a host there as another user has left more than this.
         let lock = config.data.join(LOCK);
         if lock.metadata().is_ok_and(|one| one.uid() != found.uid()) {
-            let says = format!("{} belongs to another user than the data folder", lock.display());
-            findings.broken("files", says, &format!("chown --recursive --reference={0} {0}", config.data.display()));
+            let says = format!("{} belongs to another user than the data folder", lock.escaped());
+            findings.broken(
+                "files",
+                says,
+                &format!("chown --recursive --reference={0} {0}", shell_word(&config.data.to_string_lossy())),
+            );
         }
         if atomic::is_open(&found.permissions()) {
-            let says = format!("others on this machine may look into the data folder {}", config.data.display());
-            findings.broken("files", says, &format!("chmod 700 {}", config.data.display()));
+            let says = format!("others on this machine may look into the data folder {}", config.data.escaped());
+            findings.broken("files", says, &format!("chmod 700 {}", shell_word(&config.data.to_string_lossy())));
         }
         if let Ok(own) = Path::new("/proc/self").metadata()
             && own.uid() != 0
             && own.uid() != found.uid()
         {
-            let says = format!("the data folder {} belongs to another user", config.data.display());
+            let says = format!("the data folder {} belongs to another user", config.data.escaped());
             findings.broken("files", says, "run this as the user that the host runs as");
         }
     }
@@ -254,7 +258,7 @@ fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    findings.fine("policy", format!("{} is in order; plugins: {}", config.plugins.display(), policy.plugins.len()));
+    findings.fine("policy", format!("{} is in order; plugins: {}", config.plugins.escaped(), policy.plugins.len()));
     let desk = Desk::new(config);
     let fit: BTreeMap<_, _> = policy.plugins.iter().map(|(id, entry)| (id, desk.fit(id, entry))).collect();
     let mut lacking = BTreeMap::new();
@@ -346,14 +350,14 @@ fn disk(data: &Path, findings: &mut Findings) {
     let there = data.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
     let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
     match room(there) {
-        Err(error) => findings.warn("disk", format!("{}: {error}", there.display()), "look by hand: df"),
+        Err(error) => findings.warn("disk", format!("{}: {error}", there.escaped()), "look by hand: df"),
         Ok(room) => free(room, there, findings),
     }
 }
 
 /// Whether so many bytes are enough.
 fn free(room: u64, there: &Path, findings: &mut Findings) {
-    let says = format!("{} free at {}", size(room), there.display());
+    let says = format!("{} free at {}", size(room), there.escaped());
     match room {
         0..NO_ROOM => findings.broken("disk", says, "make room: nothing can be stored or installed"),
         NO_ROOM..LITTLE_ROOM => findings.warn("disk", says, "make room"),

@@ -18,6 +18,7 @@ use super::show::print;
 use super::wait_for;
 use crate::atomic::{folder_of, make_private_folder, put_in_place};
 use crate::config::{Config, Endpoint, LinkSettings, Overrides};
+use crate::harmless::{EscapedPath as _, shell_word};
 use crate::xmpp::{ConnectError, Pins, RegisterError, client_config, probe, random_password, register};
 
 /// The file beside `parlor.toml` that says which plugins there are.
@@ -120,7 +121,7 @@ impl InitArgs {
             return self.say_left(Some(&jid), &secret);
         };
         if !folder.as_os_str().is_empty() {
-            make_private_folder(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+            make_private_folder(folder).with_context(|| format!("cannot make the folder {}", folder.escaped()))?;
         }
         let kept = match &password {
             Given::Text(text) => Some(new_secret(&secret, text)?),
@@ -130,7 +131,7 @@ impl InitArgs {
         let mut made = Made::No;
         let tested = self.test(&draft, &jid, &password, terminal.as_ref(), &mut made);
         let written = tested.and_then(|()| {
-            put_in_place(&draft, &self.config).with_context(|| format!("cannot write {}", self.config.display()))
+            put_in_place(&draft, &self.config).with_context(|| format!("cannot write {}", self.config.escaped()))
         });
         let _ = fs::remove_file(&draft);
         if let Err(error) = written {
@@ -144,7 +145,7 @@ impl InitArgs {
                 Made::Perhaps => "may be registered by now",
                 Made::Yes => "is registered",
             };
-            let path = kept.display();
+            let path = shell_word(&kept.to_string_lossy());
             bail!("{error:#}\n{jid} {how}, and its password is in {path}: go on with --password-file {path}");
         }
         let mut written = vec![self.config.clone()];
@@ -174,7 +175,7 @@ impl InitArgs {
             return Ok(Some(line));
         }
         if usual.exists() {
-            let path = usual.display();
+            let path = shell_word(&usual.to_string_lossy());
             bail!(
                 "{path} is there already, and may be another account's: if it is this one's, say --password-file {path}; else move it away"
             );
@@ -217,8 +218,8 @@ impl InitArgs {
     /// The file or command that a flag names.
     fn password_line(&self) -> anyhow::Result<Option<Given>> {
         if let Some(file) = &self.password_file {
-            let file = file.canonicalize().with_context(|| format!("the password file {}", file.display()))?;
-            return Ok(Some(Given::Line("password_file", file.display().to_string())));
+            let file = file.canonicalize().with_context(|| format!("the password file {}", file.escaped()))?;
+            return Ok(Some(Given::Line("password_file", file.to_string_lossy().into_owned())));
         }
         Ok(self.password_command.as_ref().map(|command| Given::Line("password_command", command.clone())))
     }
@@ -282,10 +283,10 @@ impl InitArgs {
     fn frame(&self, jid: &str) -> anyhow::Result<String> {
         let text = CONFIG.replace("JID", &quoted(jid)).replace(USUAL.1, &self.password_name());
         let Some(data) = &self.data else { return Ok(text) };
-        let data = std::path::absolute(data).with_context(|| format!("the folder {}", data.display()))?;
+        let data = std::path::absolute(data).with_context(|| format!("the folder {}", data.escaped()))?;
         let written = "# data = \"data\"  ";
         debug_assert!(text.contains(written), "{written}");
-        Ok(text.replacen(written, &format!("data = {}  ", quoted(&data.display().to_string())), 1))
+        Ok(text.replacen(written, &format!("data = {}  ", quoted(&data.to_string_lossy())), 1))
     }
 
     /// Writes a commented `parlor.toml` to fill in, and beside it an empty `plugins.toml` unless one is there.
@@ -297,7 +298,7 @@ impl InitArgs {
         is_free(path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         if !folder.as_os_str().is_empty() {
-            fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+            fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.escaped()))?;
         }
         if !write_new(path, &self.text(&jid, self.password_line()?.as_ref())?)? {
             is_free(path)?;
@@ -311,10 +312,10 @@ impl InitArgs {
     fn say_left(&self, jid: Option<&str>, secret: &Path) -> anyhow::Result<()> {
         let mut left = Vec::new();
         if jid.is_none() {
-            left.push(format!("`jid` into {}", self.config.display()));
+            left.push(format!("`jid` into {}", self.config.escaped()));
         }
         if self.password_line()?.is_none() {
-            left.push(format!("password into {}", secret.display()));
+            left.push(format!("password into {}", secret.escaped()));
         }
         let left = left.join(" and its ");
         print(&format!("nothing was tested: write the account's {left}; `parlor doctor` tests it then"))
@@ -346,9 +347,9 @@ impl InitArgs {
             put("# tls = \"starttls\"  ", format!("tls = {}  ", quoted(mode)));
         }
         if let Some(file) = &self.ca_file {
-            let file = file.canonicalize().with_context(|| format!("the certificates in {}", file.display()))?;
+            let file = file.canonicalize().with_context(|| format!("the certificates in {}", file.escaped()))?;
             client_config(Some(file.clone())).context("--ca-file")?;
-            put("# ca_file = \"ca.pem\"  ", format!("ca_file = {}  ", quoted(&file.display().to_string())));
+            put("# ca_file = \"ca.pem\"  ", format!("ca_file = {}  ", quoted(&file.to_string_lossy())));
         }
         Ok(text)
     }
@@ -371,7 +372,7 @@ fn quoted(text: &str) -> String {
 }
 
 fn say_written(files: &[PathBuf]) -> anyhow::Result<()> {
-    let lines: Vec<_> = files.iter().map(|file| format!("wrote {}", file.display())).collect();
+    let lines: Vec<_> = files.iter().map(|file| format!("wrote {}", file.escaped())).collect();
     print(&lines.join("\n"))
 }
 
@@ -385,7 +386,7 @@ fn account_jid(jid: &str) -> anyhow::Result<String> {
 
 fn is_free(path: &Path) -> anyhow::Result<()> {
     if path.exists() {
-        bail!("{} is there already: move it away, or name another file", path.display());
+        bail!("{} is there already: move it away, or name another file", path.escaped());
     }
     Ok(())
 }
@@ -400,7 +401,7 @@ fn policy(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
 fn new_secret(path: &Path, text: &str) -> anyhow::Result<PathBuf> {
     let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let written = written.and_then(|mut file| writeln!(file, "{text}").and_then(|()| file.sync_all()));
-    written.with_context(|| format!("cannot write {}", path.display()))?;
+    written.with_context(|| format!("cannot write {}", path.escaped()))?;
     Ok(path.to_owned())
 }
 
@@ -410,11 +411,11 @@ fn write_new(path: &Path, text: &str) -> anyhow::Result<bool> {
     let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o644).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
-        Err(error) => return Err(error).with_context(|| format!("cannot write {}", path.display())),
+        Err(error) => return Err(error).with_context(|| format!("cannot write {}", path.escaped())),
     };
     file.write_all(text.as_bytes())
         .and_then(|()| file.sync_all())
-        .with_context(|| format!("cannot write {}", path.display()))?;
+        .with_context(|| format!("cannot write {}", path.escaped()))?;
     Ok(true)
 }
 

@@ -1,15 +1,19 @@
 //! `parlor completions` and `parlor man`: what shells and manuals know of the commands, made from the commands themselves.
 
+use std::any::TypeId;
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use clap::{Args, Command, CommandFactory as _};
+use clap::{Arg, Args, Command, CommandFactory as _};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
 use super::Ended;
-use super::show::print;
+use super::show::{Put as _, print};
+use crate::harmless::EscapedPath as _;
+use crate::plugins::PluginId;
 
 /// For which shell.
 #[derive(Debug, Args)]
@@ -24,10 +28,97 @@ pub struct CompletionsArgs {
 impl CompletionsArgs {
     /// Prints them.
     pub fn run(&self) -> anyhow::Result<()> {
-        let mut text = Vec::new();
-        clap_complete::generate(self.shell, &mut typed(), "parlor", &mut text);
-        print(&String::from_utf8_lossy(&text))
+        print(&completions(self.shell))
     }
+}
+
+/// What prints the ids of plugins for a shell. They have nothing that a shell would obey ([`PluginId`]).
+const NAMES: &str = "parlor plugin list --names 2>/dev/null";
+
+/// The script that clap makes for a shell. In bash, zsh and fish it completes ids of plugins, too, which it asks parlor for.
+fn completions(shell: Shell) -> String {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut typed(), "parlor", &mut text);
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let mut commands = Vec::new();
+    find_plugin_commands(&typed(), &mut Vec::new(), &mut commands);
+    match shell {
+        Shell::Bash => with_names_in_bash(&text, &commands),
+        Shell::Zsh => with_names_in_zsh(&text),
+        Shell::Fish => text + &names_in_fish(&commands),
+        _ => text,
+    }
+}
+
+/// Finds the commands that take the id of a plugin that is there, each by its words.
+fn find_plugin_commands(command: &Command, words: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+    let is_plugin =
+        |one: &Arg| one.get_id() == "plugin" && one.get_value_parser().type_id() == TypeId::of::<PluginId>();
+    if command.get_positionals().any(is_plugin) {
+        found.push(words.clone());
+    }
+    for one in command.get_subcommands() {
+        words.push(one.get_name().to_owned());
+        find_plugin_commands(one, words, found);
+        words.pop();
+    }
+}
+
+/// In bash the words that a command may have are listed in its branch of one `case`.
+fn with_names_in_bash(text: &str, commands: &[Vec<String>]) -> String {
+    let branches: Vec<_> =
+        commands.iter().map(|words| format!("parlor__subcmd__{})", words.join("__subcmd__"))).collect();
+    let (mut script, mut is_named) = (String::new(), false);
+    for line in text.lines() {
+        let trimmed = line.trim();
+        is_named |= branches.iter().any(|branch| branch == trimmed);
+        match line.strip_suffix('"').filter(|_| is_named && trimmed.starts_with("opts=\"")) {
+            Some(words) => {
+                script.put(format_args!("{words} $({NAMES})\"\n"));
+                is_named = false;
+            }
+            None => script.put(format_args!("{line}\n")),
+        }
+    }
+    script
+}
+
+/// In zsh each argument names the function that completes it.
+fn with_names_in_zsh(text: &str) -> String {
+    let mut script = String::new();
+    for line in text.lines() {
+        // Before the script calls itself.
+        if line.starts_with("if [ \"$funcstack[1]\"") {
+            script.put(format_args!(
+                "(( $+functions[_parlor_plugins] )) ||\n_parlor_plugins() {{\n    compadd -- ${{(f)\"$({NAMES})\"}}\n}}\n\n"
+            ));
+        }
+        let is_plugin = ["':plugin -- ", "'::plugin -- "].iter().any(|argument| line.starts_with(argument));
+        match line.split_once(":_default'").filter(|_| is_plugin) {
+            Some((before, after)) => script.put(format_args!("{before}:_parlor_plugins'{after}\n")),
+            None => script.put(format_args!("{line}\n")),
+        }
+    }
+    script
+}
+
+/// In fish a further line says so of several commands at once.
+fn names_in_fish(commands: &[Vec<String>]) -> String {
+    let (mut plain, mut below) = (Vec::new(), BTreeMap::<&str, Vec<&str>>::new());
+    for words in commands {
+        match words.as_slice() {
+            [one] => plain.push(one.as_str()),
+            [first, second, ..] => below.entry(first).or_default().push(second),
+            [] => {}
+        }
+    }
+    let mut lines = String::new();
+    let mut put = |seen: &str| lines.put(format_args!("complete -c parlor -n \"{seen}\" -f -a \"({NAMES})\"\n"));
+    put(&format!("__fish_parlor_using_subcommand {}", plain.join(" ")));
+    for (first, all) in below {
+        put(&format!("__fish_parlor_using_subcommand {first}; and __fish_seen_subcommand_from {}", all.join(" ")));
+    }
+    lines
 }
 
 /// The commands that people type. Those that a host runs for itself would be offered by shells, although no help shows them.
@@ -56,7 +147,7 @@ impl ManArgs {
         let mut command = super::Arguments::command();
         command.build();
         if let Some(folder) = &self.to {
-            let cannot = || format!("cannot write manual pages into {}", folder.display());
+            let cannot = || format!("cannot write manual pages into {}", folder.escaped());
             std::fs::create_dir_all(folder).with_context(cannot)?;
             return clap_mangen::generate_to(super::Arguments::command(), folder).with_context(cannot);
         }
@@ -76,6 +167,48 @@ impl ManArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The words that bash offers behind these, where two plugins are installed.
+    fn offered(words: &[&str]) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("parlor.bash");
+        std::fs::write(&file, completions(Shell::Bash)).unwrap();
+        let script = r#"parlor() { [ "$*" = "plugin list --names" ] && printf '%s\n' echo parrot; }
+            source "$0"; COMP_WORDS=(parlor "$@"); COMP_CWORD=$#
+            _parlor parlor "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"; printf '%s\n' "${COMPREPLY[@]}""#;
+        let output = std::process::Command::new("bash").args(["-c", script]).arg(file).args(words).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn bash_completes_the_id_of_a_plugin_where_one_is_asked_for() {
+        assert_eq!(offered(&["plugin", "remove", "e"]), ["echo"]);
+        assert_eq!(offered(&["status", "pa"]), ["parrot"]);
+        let all = offered(&["explain", ""]);
+        assert!(["echo", "parrot", "--json"].iter().all(|word| all.iter().any(|one| one == word)), "{all:?}");
+        // A new one has no name yet, a folder is no id, and a command is none.
+        for words in [&["plugin", "new", "e"][..], &["plugin", "test", "e"], &["doctor", "e"], &["plugin", "ec"]] {
+            assert!(!offered(words).contains(&"echo".to_owned()), "{words:?}");
+        }
+    }
+
+    /// They cannot be run everywhere.
+    #[test]
+    fn zsh_and_fish_ask_for_the_ids_at_the_same_places() {
+        let zsh = completions(Shell::Zsh);
+        assert!(zsh.contains("':plugin -- The plugin:_parlor_plugins' \\\n"), "{zsh}");
+        assert!(!zsh.lines().any(|line| line.contains(":plugin -- ") && line.contains(":_default'")), "{zsh}");
+        assert!(
+            zsh.find("_parlor_plugins() {\n    compadd -- ").unwrap() < zsh.find("compdef _parlor parlor").unwrap()
+        );
+        let fish = completions(Shell::Fish);
+        let asks = format!("-f -a \"({NAMES})\"\n");
+        assert!(fish.contains(&format!("\"__fish_parlor_using_subcommand status logs explain\" {asks}")), "{fish}");
+        let below: Vec<_> =
+            fish.lines().filter(|line| line.contains("plugin; and __fish_seen") && line.contains(NAMES)).collect();
+        assert!(below.len() == 1 && below[0].contains(" remove ") && !below[0].contains(" new"), "{below:?}");
+    }
 
     /// How wide help is at most, as clap has it.
     const WIDTH: usize = 100;

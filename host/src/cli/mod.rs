@@ -25,6 +25,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::config::ConfigError;
+use crate::harmless::EscapedPath as _;
 use crate::plugins::compiler::COMMAND;
 use crate::plugins::source::without_passwords;
 
@@ -133,10 +134,10 @@ enum Ended {
     #[error("{0}")]
     Declined(String),
     /// No host runs with this data folder.
-    #[error("no host runs with the data folder {}; `parlor run` starts one", .0.display())]
+    #[error("no host runs with the data folder {}; `parlor run` starts one", .0.escaped())]
     NotRunning(PathBuf),
     /// The host with this data folder was there, and is not any more.
-    #[error("the host with the data folder {} has stopped; `parlor run` starts it again", .0.display())]
+    #[error("the host with the data folder {} has stopped; `parlor run` starts it again", .0.escaped())]
     Stopped(PathBuf),
     /// Something is broken.
     #[error("broken: {0}")]
@@ -178,7 +179,7 @@ fn wait_for<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
 
 /// The last word to whoever typed the command, who may have left. Each of its lines begins with what is to stand `before` it.
 fn fail(before: &str, message: &str) {
-    let says = show::harmless_lines(message).replace('\n', &format!("\n{before}"));
+    let says = show::error_lines(message).replace('\n', &format!("\n{before}"));
     let _ = writeln!(io::stderr(), "{before}parlor: {says}");
 }
 

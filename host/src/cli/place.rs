@@ -8,11 +8,12 @@ use anyhow::bail;
 use clap::Args;
 use ratatui::crossterm::terminal::is_raw_mode_enabled;
 
-use super::show::harmless_lines;
+use super::show::error_lines;
 use crate::atomic::folder_of;
 use crate::config::{Config, Overrides};
 use crate::control::client::{self, Client};
 use crate::control::views::{Status, absolute};
+use crate::harmless::EscapedPath as _;
 use crate::host::LOCK;
 use crate::plugins::desk::Desk;
 use crate::plugins::policy::file::PATIENCE;
@@ -82,7 +83,7 @@ impl Place {
     pub(super) fn is_named_policy_there(&self) -> anyhow::Result<()> {
         match self.plugins.as_deref().filter(|path| !path.exists()) {
             Some(path) => {
-                bail!("there is no policy {}: correct --plugins, or write an empty file there", path.display())
+                bail!("there is no policy {}: correct --plugins, or write an empty file there", path.escaped())
             }
             None => Ok(()),
         }
@@ -114,7 +115,7 @@ pub(super) fn is_own(places: &[&Path]) -> anyhow::Result<()> {
     let user = name_of(owner);
     bail!(
         "{} belongs to {user}, and what root writes there {user} could not read: run `sudo -u '{user}' parlor …`",
-        place.display()
+        place.escaped()
     )
 }
 
@@ -144,7 +145,7 @@ pub(super) fn is_policy_in_force(config: &Config) -> anyhow::Result<()> {
     ids.dedup();
     bail!(
         "{} is gone or empty, but the host still runs {} by what it said: put it back; or, if they are not wanted any more, write an empty one and say `parlor reload`",
-        policy.display(),
+        policy.escaped(),
         ids.join(", ")
     )
 }
@@ -165,14 +166,14 @@ fn say_that_it_waits(data: &Path) {
     say(&format!(
         "waiting for the host that has the data folder {} and does not listen yet, for a minute at most: it may be compiling its \
          plugins, or stopping",
-        data.display()
+        data.escaped()
     ));
 }
 
 /// The desk of this house, for a command that decides something there.
 pub(super) fn desk(config: &Config) -> Desk<'_> {
     Desk::new(config).saying(|policy| {
-        let (policy, most) = (policy.display(), PATIENCE.as_secs());
+        let (policy, most) = (policy.escaped(), PATIENCE.as_secs());
         say(&format!("waiting for another command that is changing {policy}, for {most} s at most"));
     })
 }
@@ -184,5 +185,5 @@ pub(super) fn say(sentence: &str) {
         return;
     }
     // Who does not hear it is answered all the same.
-    let _ = writeln!(io::stderr(), "{}", harmless_lines(sentence));
+    let _ = writeln!(io::stderr(), "{}", error_lines(sentence));
 }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::Ended;
 use super::place::{self, Place};
-use super::show::{print, print_json};
+use super::show::{print, print_json, width};
 use super::status::screen;
 use crate::control::views::Status;
 
@@ -27,6 +27,6 @@ impl ReloadArgs {
         let config = self.place.load()?;
         let Some(host) = place::host(&config)? else { return Err(Ended::NotRunning(config.data).into()) };
         let status: Status = host.post("/v1/configure")?;
-        if self.json { print_json(&status) } else { print(&screen(&status)) }
+        if self.json { print_json(&status) } else { print(&screen(&status, width())) }
     }
 }

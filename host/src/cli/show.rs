@@ -56,9 +56,15 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// What went wrong, in lines that move no cursor: it may repeat words out of a stranger's file, before anybody agreed to it.
+/// The text in lines that move no cursor.
 pub(super) fn harmless_lines(text: &str) -> String {
     text.lines().map(|line| harmless(line, usize::MAX)).collect::<Vec<_>>().join("\n")
+}
+
+/// The text of an error, which may repeat words out of a stranger's file before anybody agreed to it. It moves no cursor, and all of
+/// its lines but the first are indented, so that none of them passes for a line that parlor begins.
+pub(super) fn error_lines(text: &str) -> String {
+    harmless_lines(text).replace('\n', "\n  ")
 }
 
 /// Prints a value as JSON, for programs.
@@ -101,6 +107,39 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
         }
         text.push_str(line.trim_end());
         text.push('\n');
+    }
+    text
+}
+
+/// How many columns the terminal has; 80 where there is none, or where it does not say.
+pub(super) fn width() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
+    size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80)
+}
+
+/// A sentence in lines of at most `width` columns, of which all but the first are indented. Words stay whole, however long they are, and
+/// so do commands between backticks, which people copy.
+pub(super) fn wrapped(sentence: &str, width: usize) -> String {
+    // Before it is measured.
+    let sentence = harmless(sentence, usize::MAX);
+    let (mut text, mut column, mut is_command) = (String::new(), 0, false);
+    let parts = sentence.split_inclusive(|one: char| {
+        is_command ^= one == '`';
+        one == ' ' && !is_command
+    });
+    for part in parts {
+        let word = part.trim_end_matches(' ');
+        let columns = word.chars().count();
+        if column == 0 {
+            column = columns;
+        } else if column + 1 + columns <= width {
+            text.push(' ');
+            column += 1 + columns;
+        } else {
+            text.push_str("\n  ");
+            column = 2 + columns;
+        }
+        text.push_str(word);
     }
     text
 }
@@ -213,6 +252,23 @@ mod tests {
         let json = plain_json(&serde_json::to_string_pretty(&[wild, "\u{e0041}", "größe"]).unwrap());
         assert!(!json.contains(['\x1b', '\u{202e}', '\u{3164}', '\u{e0041}']), "{json}");
         assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [wild, "\u{e0041}", "größe"]);
+    }
+
+    #[test]
+    fn a_sentence_is_broken_between_words_and_a_command_is_not() {
+        let sentence = "echo on main: 26 calls denied; `parlor explain echo` says why";
+        assert_eq!(wrapped(sentence, 80), sentence);
+        assert_eq!(wrapped(sentence, 61), sentence);
+        assert_eq!(wrapped(sentence, 60), "echo on main: 26 calls denied; `parlor explain echo` says\n  why");
+        assert_eq!(wrapped(sentence, 40), "echo on main: 26 calls denied;\n  `parlor explain echo` says why");
+        assert_eq!(wrapped("a longer-than-that b", 8), "a\n  longer-than-that\n  b");
+        assert_eq!(wrapped("a\nb\u{a0}c ", 80), "a\\u{a}b\\u{a0}c");
+    }
+
+    #[test]
+    fn no_further_line_of_an_error_passes_for_one_of_parlor() {
+        let text = "no plugin at a\nparlor: z is safe\r\n\n  | x = 1\n";
+        assert_eq!(error_lines(text), "no plugin at a\n  parlor: z is safe\n  \n    | x = 1");
     }
 
     #[test]

@@ -8,10 +8,11 @@ use serde::Serialize;
 
 use super::Ended;
 use super::place::{self, Place};
-use super::show::{Mark, Put as _, marked, print, print_json, size, span, table};
+use super::show::{Mark, Put as _, marked, print, print_json, size, span, table, width, wrapped};
 use crate::config::Config;
 use crate::control::VERSION;
 use crate::control::views::{Account, Limit, Plugin, Record, Status, Usage, absolute};
+use crate::harmless::EscapedPath as _;
 use crate::plugins::PluginId;
 use crate::plugins::desk::Desk;
 use crate::plugins::policy::Policy;
@@ -39,12 +40,12 @@ impl StatusArgs {
         let (running, ills) = match &self.plugin {
             None => {
                 let status = of(&config)?;
-                self.show(&status, screen)?;
+                self.show(&status, |status| screen(status, width()))?;
                 (status.running, status.ills())
             }
             Some(id) => {
                 let (plugins, running) = one(&config, id)?;
-                self.show(&plugins, |plugins| closely(plugins))?;
+                self.show(&plugins, |plugins| closely(plugins, width()))?;
                 (running, plugins.iter().filter_map(Plugin::ill).collect())
             }
         };
@@ -73,8 +74,8 @@ fn one(config: &Config, id: &PluginId) -> anyhow::Result<(Vec<Plugin>, bool)> {
 }
 
 /// Plugins, and how near each of them is to its limits.
-fn closely(all: &[Plugin]) -> String {
-    let mut text = plugins(all);
+fn closely(all: &[Plugin], width: usize) -> String {
+    let mut text = plugins(all, width);
     for plugin in all.iter().filter(|plugin| !plugin.limits.is_empty()) {
         let rows: Vec<_> =
             plugin.limits.iter().map(|limit| vec![limit.name.clone(), used(limit), limit.of.clone()]).collect();
@@ -82,9 +83,10 @@ fn closely(all: &[Plugin]) -> String {
         text.push_str(&table(&["LIMIT", "USED", "OF"], &rows));
         if let Some(lost) = plugin.usage.as_ref().map(|usage| usage.lost).filter(|lost| *lost > 0) {
             let id = &plugin.id;
-            text.put(format_args!(
-                "events lost because its mailbox was full: {lost}; a larger `mailbox` under [plugin.{id}.limits] holds more\n"
-            ));
+            let says = format!(
+                "events lost because its mailbox was full: {lost}; a larger `mailbox` under [plugin.{id}.limits] holds more"
+            );
+            text.put(format_args!("{}\n", wrapped(&says, width)));
         }
     }
     text
@@ -153,22 +155,23 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
     }
 }
 
-pub(super) fn screen(status: &Status) -> String {
+pub(super) fn screen(status: &Status, width: usize) -> String {
     let mut text = match &status.host {
         Some(host) => {
             let title = marked(&format!("parlor {}", host.version), Mark::Bold);
             let (up, memory) = (span(host.uptime), size(host.memory));
             let mut line = format!("{title}  up {up}, process {}, {memory}, {} tasks\n", host.pid, host.tasks);
             if host.version != VERSION {
-                line.put(format_args!("this command is of version {VERSION}: restart the host to run that one\n"));
+                let says = format!("this command is of version {VERSION}: restart the host to run that one");
+                line.put(format_args!("{}\n", wrapped(&says, width)));
             }
             line
         }
         None => format!("{}\n", marked("stopped", Mark::Bold)),
     };
-    text.put(format_args!("data {}, policy {}\n", status.data.display(), status.policy.display()));
+    text.put(format_args!("data {}, policy {}\n", status.data.escaped(), status.policy.escaped()));
     for warning in status.warnings() {
-        text.put(format_args!("{warning}\n"));
+        text.put(format_args!("{}\n", wrapped(&warning, width)));
     }
     text.push('\n');
     let accounts: Vec<_> = status
@@ -178,7 +181,7 @@ pub(super) fn screen(status: &Status) -> String {
         .collect();
     text.push_str(&table(&["ACCOUNT", "JID", "CONNECTION"], &accounts));
     text.push('\n');
-    text.push_str(&plugins(&status.plugins));
+    text.push_str(&plugins(&status.plugins, width));
     text
 }
 
@@ -186,19 +189,19 @@ fn with_reason(state: &str, reason: Option<&str>) -> String {
     reason.map_or_else(|| state.to_owned(), |reason| format!("{state}: {reason}"))
 }
 
-/// The table of plugins, and below it why some do not run.
-pub(super) fn plugins(plugins: &[Plugin]) -> String {
+/// The table of plugins, and below it why some do not run, in lines of so many columns.
+fn plugins(plugins: &[Plugin], width: usize) -> String {
     if plugins.is_empty() {
         return "no plugins; `parlor plugin add FILE` adds one\n".to_owned();
     }
     let rows: Vec<_> = plugins.iter().map(row).collect();
     let head = ["PLUGIN", "VERSION", "ACCOUNT", "STATE", "UP", "EVENTS", "SENT", "CPU", "MEMORY"];
-    let notes: String = plugins.iter().filter_map(note).collect();
+    let notes: String = plugins.iter().filter_map(note).map(|note| wrapped(&note, width) + "\n").collect();
     let apart = if notes.is_empty() { "" } else { "\n" };
-    table(&head, &rows) + apart + &notes + &reasons(plugins)
+    table(&head, &rows) + apart + &notes + &reasons(plugins, width)
 }
 
-/// Notes what is unusual about a plugin, in a line below the table, so that the table fits into 80 columns.
+/// Notes what is unusual about a plugin, in a sentence below the table, so that the table fits into 80 columns.
 fn note(plugin: &Plugin) -> Option<String> {
     let mut notes = Vec::new();
     let times = |count: u64, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
@@ -221,16 +224,17 @@ fn note(plugin: &Plugin) -> Option<String> {
         notes.push("slowed down".to_owned());
     }
     let on = plugin.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
-    (!notes.is_empty()).then(|| format!("{}{on}: {}{asks}\n", plugin.id, notes.join(", ")))
+    (!notes.is_empty()).then(|| format!("{}{on}: {}{asks}", plugin.id, notes.join(", ")))
 }
 
-/// Why some do not run, or not as the policy says: what stands below their table.
-pub(super) fn reasons(plugins: &[Plugin]) -> String {
+/// Why some do not run, or not as the policy says: what stands below their table, in lines of so many columns.
+pub(super) fn reasons(plugins: &[Plugin], width: usize) -> String {
     let mut text = String::new();
     for (plugin, reason) in plugins.iter().filter_map(|one| Some((one, one.reason.as_ref()?))) {
         let apart = if text.is_empty() { "\n" } else { "" };
         let on = plugin.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
-        text.put(format_args!("{apart}{}{on}: {reason}\n", plugin.id));
+        let says = wrapped(&format!("{}{on}: {reason}", plugin.id), width);
+        text.put(format_args!("{apart}{says}\n"));
     }
     text
 }
@@ -272,7 +276,7 @@ mod tests {
                 "cpu_share": 0.01, "cpu_limit": 0.25, "slowed": false, "memory": 1 << 16, "memory_limit": 64 << 20,
             },
         });
-        let screen = |plugin: &serde_json::Value| plugins(&[serde_json::from_value(plugin.clone()).unwrap()]);
+        let screen = |plugin: &serde_json::Value| plugins(&[serde_json::from_value(plugin.clone()).unwrap()], 80);
         let usual = screen(&plugin);
         assert_eq!(usual.lines().count(), 2, "{usual}");
         assert!(usual.lines().all(|line| line.chars().count() <= 80), "{usual}");
@@ -280,8 +284,11 @@ mod tests {
         plugin["record"]["denials"] = 3.into();
         plugin["record"]["withheld"] = json!({ "messages.read": 1 });
         plugin["restarts"] = 2.into();
-        let says = "\necho on main: 3 calls denied, 1 event withheld by messages.read, restarted 2 times; `parlor explain echo` says why\n";
+        let says = "\necho on main: 3 calls denied, 1 event withheld by messages.read, restarted 2\n  times; `parlor explain echo` says why\n";
         assert!(screen(&plugin).ends_with(says), "{}", screen(&plugin));
+        plugin["reason"] =
+            "it needs what was not granted, in a sentence that goes on for longer than any terminal".into();
+        assert!(screen(&plugin).lines().all(|line| line.chars().count() <= 80), "{}", screen(&plugin));
     }
 
     #[test]
@@ -295,13 +302,13 @@ mod tests {
             },
             "limits": [{ "name": "mailbox", "used": 0.0, "of": "256", "most": 256.0 }],
         });
-        let screen = |plugin: &serde_json::Value| closely(&[serde_json::from_value(plugin.clone()).unwrap()]);
+        let screen = |plugin: &serde_json::Value| closely(&[serde_json::from_value(plugin.clone()).unwrap()], 80);
         // A host of before does not say.
         assert!(!screen(&plugin).contains("lost"));
         plugin["usage"]["lost"] = 0.into();
         assert!(!screen(&plugin).contains("lost"));
         plugin["usage"]["lost"] = 13.into();
-        let says = "\nevents lost because its mailbox was full: 13; a larger `mailbox` under [plugin.echo.limits] holds more\n";
+        let says = "\nevents lost because its mailbox was full: 13; a larger `mailbox` under\n  [plugin.echo.limits] holds more\n";
         assert!(screen(&plugin).ends_with(says), "{}", screen(&plugin));
     }
 }

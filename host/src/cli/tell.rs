@@ -6,6 +6,7 @@ use super::show::Put as _;
 use super::{Ended, place};
 use crate::config::Config;
 use crate::control::views::{Plugin, Status};
+use crate::harmless::EscapedPath as _;
 use crate::plugins::PluginId;
 
 /// What became of a change.
@@ -27,7 +28,7 @@ pub(super) fn tell(config: &Config, ids: &[&PluginId]) -> anyhow::Result<Told> {
     };
     let before: Status = host.get("/v1/status")?;
     if !place::is_its_policy(&before, config) {
-        let sentence = format!("the host that runs reads {} instead; nothing changes for it", before.policy.display());
+        let sentence = format!("the host that runs reads {} instead; nothing changes for it", before.policy.escaped());
         return Ok(Told { host: "elsewhere", plugins: Vec::new(), sentence });
     }
     Ok(applied(host.post("/v1/reload")?, ids))

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::account::AccountName;
 use super::settings::SettingError;
+use crate::harmless::{EscapedPath as _, shell_word};
 use crate::nearest::suggestion;
 
 /// A place in a file that a person wrote.
@@ -24,7 +25,7 @@ pub struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)
+        write!(f, "{}:{}:{}", self.file.escaped(), self.line, self.column)
     }
 }
 
@@ -51,7 +52,11 @@ impl fmt::Display for Origin {
 
 /// The flag with which `parlor init` writes this file; none for the one that it writes anyway.
 fn init_flag(file: &Path) -> String {
-    if file == Path::new("parlor.toml") { String::new() } else { format!(" --config {}", file.display()) }
+    if file == Path::new("parlor.toml") {
+        String::new()
+    } else {
+        format!(" --config {}", shell_word(&file.to_string_lossy()))
+    }
 }
 
 /// What may stand there: the nearest name, else all.
@@ -80,10 +85,10 @@ impl ConfigError {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// There is no file.
-    #[error("there is no configuration file {file}: `parlor init{to}` writes one, which you then fill in", file = .0.display(), to = init_flag(.0))]
+    #[error("there is no configuration file {file}: `parlor init{to}` writes one, which you then fill in", file = .0.escaped(), to = init_flag(.0))]
     Absent(PathBuf),
     /// The file cannot be read.
-    #[error("cannot read the configuration file {file} ({cause})", file = file.display())]
+    #[error("cannot read the configuration file {file} ({cause})", file = file.escaped())]
     Unreadable {
         /// Which.
         file: PathBuf,
@@ -91,7 +96,7 @@ pub enum ConfigError {
         cause: io::Error,
     },
     /// The file is larger than any configuration.
-    #[error("the configuration file {file} has more than {most} bytes: is it the right file?", file = file.display())]
+    #[error("the configuration file {file} has more than {most} bytes: is it the right file?", file = file.escaped())]
     TooLarge {
         /// Which.
         file: PathBuf,
@@ -159,7 +164,7 @@ pub enum ConfigError {
         name: String,
     },
     /// No account is configured.
-    #[error("{file}: there is no account: write [account.main] with a jid and a password_file", file = .0.display())]
+    #[error("{file}: there is no account: write [account.main] with a jid and a password_file", file = .0.escaped())]
     NoAccount(PathBuf),
     /// An account has no JID.
     #[error("{at}: the account {account} has no jid: write one, such as jid = \"bot@example.org\"")]
@@ -214,7 +219,7 @@ pub enum ConfigError {
         reason: &'static str,
     },
     /// The file with the password is not there.
-    #[error("{at}: password_file names {file}, which cannot be found ({cause}): write the password into its first line, readable by you alone (umask 077)", file = file.display())]
+    #[error("{at}: password_file names {file}, which cannot be found ({cause}): write the password into its first line, readable by you alone (umask 077)", file = file.escaped())]
     NoPasswordFile {
         /// Where.
         at: Place,
@@ -291,7 +296,7 @@ pub enum ConfigError {
         found: String,
     },
     /// A file with certificates or a key is not there.
-    #[error("{at}: {key} names {file}, which is no file that can be read ({cause}): {}", pem_remedy(key), file = file.display())]
+    #[error("{at}: {key} names {file}, which is no file that can be read ({cause}): {}", pem_remedy(key), file = file.escaped())]
     NoPemFile {
         /// Where.
         at: Place,
@@ -327,7 +332,7 @@ pub enum ConfigError {
         at: Place,
     },
     /// Others can read the key.
-    #[error("{at}: others on this machine may read the key {file}: chmod 600 {file}", file = file.display())]
+    #[error("{at}: others on this machine may read the key {file}: chmod 600 {}", shell_word(&file.to_string_lossy()), file = file.escaped())]
     OpenKey {
         /// Where.
         at: Place,

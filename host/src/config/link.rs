@@ -14,6 +14,8 @@ use super::error::{ConfigError, Place};
 use super::sections::{Section, Written};
 use super::settings::{Authentication, Settings};
 use crate::atomic::is_open;
+use crate::child;
+use crate::harmless::shell_word;
 use crate::https::{Url, UrlError};
 use crate::plugins::quantity;
 
@@ -398,7 +400,10 @@ fn password(
         let source = match key {
             "password_file" => PasswordSource::File(folder.join(value)),
             "password_command" => PasswordSource::Command(value.to_owned()),
-            _ => PasswordSource::Environment(value.to_owned()),
+            _ => {
+                child::withhold(value);
+                PasswordSource::Environment(value.to_owned())
+            }
         };
         found = Some((key, source, at));
     }
@@ -436,7 +441,9 @@ fn readable(key: &'static str, file: PathBuf, at: Place) -> Result<PathBuf, Conf
 }
 
 fn file_warning(file: &Path) -> Option<String> {
-    others_may_read(file).then(|| format!("others on this machine may read the password: chmod 600 {}", file.display()))
+    others_may_read(file).then(|| {
+        format!("others on this machine may read the password: chmod 600 {}", shell_word(&file.to_string_lossy()))
+    })
 }
 
 fn others_may_read(file: &Path) -> bool {

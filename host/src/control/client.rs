@@ -13,6 +13,7 @@ pub use super::http::escaped;
 use super::socket::{self, Address};
 use super::views::{Failure, Line};
 use super::{PROTOCOL, PROTOCOL_HEADER, VERSION, VERSION_HEADER};
+use crate::harmless::EscapedPath as _;
 use crate::host::LOCK;
 
 /// How long a host may take until it listens: it compiles its plugins first.
@@ -43,7 +44,7 @@ pub enum ClientError {
     #[error(
         "a host runs with the data folder {}, but nobody answers on its {}: it may still be compiling its plugins, which its log \
          tells; if it is not, stop that host and start it again",
-        data.display(), socket.display()
+        data.escaped(), socket.escaped()
     )]
     Silent {
         /// Its data folder.
@@ -54,7 +55,7 @@ pub enum ClientError {
     /// It listened, and what it listened on is not there any more.
     #[error(
         "a host runs with the data folder {}, but its socket {} is gone: `kill -HUP {process}` has it make another one",
-        data.display(), socket.display()
+        data.escaped(), socket.escaped()
     )]
     Lost {
         /// Its data folder.
@@ -65,7 +66,7 @@ pub enum ClientError {
         process: u32,
     },
     /// The socket cannot be used.
-    #[error("{} cannot be used ({cause}): only the user that the host runs as may use it", path.display())]
+    #[error("{} cannot be used ({cause}): only the user that the host runs as may use it", path.escaped())]
     Unusable {
         /// The socket.
         path: PathBuf,

@@ -17,7 +17,7 @@ use super::listening::Listening;
 use super::show;
 use super::socket::{self, Address};
 use super::views::Failure;
-use crate::harmless::harmless;
+use crate::harmless::{EscapedPath as _, harmless};
 use crate::host::{Host, LOCK};
 use crate::permissions::question::Question;
 use crate::plugins::PluginId;
@@ -72,7 +72,7 @@ pub struct Control {
 
 /// Why nobody can be listened to.
 #[derive(Debug, thiserror::Error)]
-#[error("the control socket {} cannot be made ({cause}): make its folder writable, or name another with --data", path.display())]
+#[error("the control socket {} cannot be made ({cause}): make its folder writable, or name another with --data", path.escaped())]
 pub struct ControlError {
     /// The socket.
     pub path: PathBuf,

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::{Host, INITIALIZE, Plugin, Standing, dependencies};
 use crate::account::{Account, Asker, Connection, Shared};
 use crate::config::{AccountConfig, AccountName, Config, Settings};
+use crate::harmless::EscapedPath as _;
 use crate::plugins::order::{self, Strictness};
 use crate::plugins::policy::Entry;
 use crate::plugins::store::Loaded;
@@ -104,7 +105,7 @@ impl Host {
         self.forget_declared().await;
         self.open(&coming).await;
         self.prune_cache().await;
-        tracing::info!(config = %config.path.display(), "configuration read again");
+        tracing::info!(config = %config.path.escaped(), "configuration read again");
     }
 
     /// Gives the plugins on these accounts their chance to listen, and then logs in. A plugin that is still being compiled is

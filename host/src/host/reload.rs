@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 
 use super::accounts::candidates;
 use super::{Host, LONGEST_REASON, Left, Plugin, Standing, Tried, dependencies};
-use crate::harmless::harmless;
+use crate::harmless::{EscapedPath as _, harmless};
 use crate::plugins::id::Digest;
 use crate::plugins::policy::{Entry, Policy, PolicyError, SettingValues};
 use crate::plugins::{Admitted, CommandNames, PAUSE_FOR_ROOM, PluginId, State, Supervised, order, secret, store};
@@ -72,16 +72,16 @@ impl Host {
         match &text {
             None => {
                 self.note(None, PolicyError::Gone { path: config.plugins.clone() }.to_string());
-                tracing::warn!(policy = %config.plugins.display(), "the policy is gone; nothing has changed. Put it back, or an empty one if no plugin is to run");
+                tracing::warn!(policy = %config.plugins.escaped(), "the policy is gone; nothing has changed. Put it back, or an empty one if no plugin is to run");
                 return Ok(());
             }
             Some(text) if text.trim().is_empty() => {
-                let path = config.plugins.display();
+                let path = config.plugins.escaped();
                 self.note(
                     digest,
                     format!("{path} is empty; `parlor reload` or SIGHUP makes it count if no plugin is to run"),
                 );
-                tracing::warn!(policy = %config.plugins.display(), "the policy is empty; nothing has changed. `parlor reload` or SIGHUP makes it count if no plugin is to run");
+                tracing::warn!(policy = %config.plugins.escaped(), "the policy is empty; nothing has changed. `parlor reload` or SIGHUP makes it count if no plugin is to run");
                 return Ok(());
             }
             Some(_) => {}
@@ -195,7 +195,7 @@ impl Host {
         self.spread().await;
         self.forget_declared().await;
         self.prune_cache().await;
-        tracing::info!(policy = %path.display(), "policy read again");
+        tracing::info!(policy = %path.escaped(), "policy read again");
         Ok(())
     }
 

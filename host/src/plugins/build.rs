@@ -41,6 +41,7 @@ use super::id::Digest;
 use super::manifest::{Manifest, ManifestError, SECTION};
 use crate::atomic::{self, Readers};
 use crate::document::{Document, DocumentError};
+use crate::harmless::EscapedPath as _;
 use crate::permissions::{Permission, example};
 
 /// The manifest's name in a plugin's folder.
@@ -103,15 +104,15 @@ pub enum BuildError {
     #[error(
         "{} is no plugin's folder: it has none of {} (Rust), {} (Python), {} and {} (JavaScript, TypeScript), {} (Go) and \
          {} (C); name the folder of the plugin",
-        .0.display(), rust::MARK, python::MARK, javascript::MARKS[0], javascript::MARKS[1], go::MARK, c::MARK
+        .0.escaped(), rust::MARK, python::MARK, javascript::MARKS[0], javascript::MARKS[1], go::MARK, c::MARK
     )]
     NotAPlugin(PathBuf),
-    #[error("{} has no {MANIFEST}; write one that says what the plugin is called and what it asks for", .0.display())]
+    #[error("{} has no {MANIFEST}; write one that says what the plugin is called and what it asks for", .0.escaped())]
     NoManifest(PathBuf),
     // As compilers name a place, so that editors find it.
-    #[error("{}:{error}", file.display())]
+    #[error("{}:{error}", file.escaped())]
     InManifest { file: PathBuf, error: DocumentError },
-    #[error("{}: {reason}", file.display())]
+    #[error("{}: {reason}", file.escaped())]
     Manifest { file: PathBuf, reason: String },
     #[error("cannot run {program}: {error}; install Rust from https://rustup.rs or with the system's package manager")]
     NoRust { program: &'static str, error: io::Error },
@@ -127,11 +128,11 @@ pub enum BuildError {
     Install { what: String, program: &'static str, status: ExitStatus, needs: &'static str },
     #[error("cannot run npm: {0}; install Node.js 20 or later with npm, on Debian or Ubuntu: apt-get install npm")]
     NoNode(io::Error),
-    #[error("{} does not have the runtime of JavaScript that this parlor knows; remove the folder around it, and try again", .0.display())]
+    #[error("{} does not have the runtime of JavaScript that this parlor knows; remove the folder around it, and try again", .0.escaped())]
     NoRuntime(PathBuf),
     #[error("there is no place for the tools that build it: neither XDG_DATA_HOME nor HOME is set; set one of them")]
     NoHome,
-    #[error("cargo cannot read {}: {reason}", folder.display())]
+    #[error("cargo cannot read {}: {reason}", folder.escaped())]
     Project { folder: PathBuf, reason: String },
     #[error("{package} is not a library of the type cdylib; write in its Cargo.toml: [lib] crate-type = [\"cdylib\"]")]
     NotCdylib { package: String },
@@ -149,7 +150,7 @@ pub enum BuildError {
     Component { package: String, reason: String },
     #[error("the component of {package} would be refused: {reason}")]
     Refused { package: String, reason: String },
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {error}", path.escaped())]
     File { path: PathBuf, error: io::Error },
 }
 

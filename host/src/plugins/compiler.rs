@@ -20,6 +20,7 @@ use wasmtime::component::Component;
 use super::Traces;
 use super::id::Digest;
 use super::quantity::{Bytes, show_duration};
+use crate::harmless::EscapedPath as _;
 
 pub(super) use cache::{Cache, Fingerprint};
 pub(crate) use child::look;
@@ -118,7 +119,7 @@ pub enum CompileError {
         words: String,
     },
     /// The compiler could not be started.
-    #[error("the compiler {program} cannot be run ({cause}); it is the program that `parlor run` was started from", program = program.display())]
+    #[error("the compiler {program} cannot be run ({cause}); it is the program that `parlor run` was started from", program = program.escaped())]
     Start {
         /// Its program.
         program: PathBuf,

@@ -35,7 +35,7 @@ use super::source::{Downloaded, LogIn, Source};
 use super::store::{self, Unfit};
 use crate::atomic::{folder_of, make_private_folder};
 use crate::config::{AccountName, Config};
-use crate::harmless::{harmless, has_harmful};
+use crate::harmless::{EscapedPath as _, has_harmful};
 use crate::https::Url;
 use crate::nearest::nearest;
 use crate::permissions::{Grants, Permission, Scope};
@@ -217,14 +217,14 @@ impl<'c> Desk<'c> {
         let folder = folder_of(&self.config.plugins).canonicalize().unwrap_or_default();
         let source = whole.strip_prefix(&folder).unwrap_or(&whole);
         let cannot = |why: &str| {
-            let path = harmless(&path.display().to_string(), usize::MAX);
+            let path = path.escaped();
             DeskError::Decision(format!(
                 "the path {path} cannot be written into plugins.toml: {why}; rename the file or its folder"
             ))
         };
         let source = source.to_str().ok_or_else(|| cannot("it is not UTF-8"))?;
         if has_harmful(source) {
-            return Err(cannot("it has a control character, or one that nobody sees"));
+            return Err(cannot("it has a control character, an odd space, or a character that nobody sees"));
         }
         Ok(source.to_owned())
     }

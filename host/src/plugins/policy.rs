@@ -24,6 +24,7 @@ use super::{
     signature::{self, KeyName, Keys, TrustedKey},
     source::Source,
 };
+use crate::harmless::EscapedPath as _;
 use crate::{
     config::AccountName,
     document::{self, Document, DocumentError, ReadError, Section},
@@ -105,7 +106,7 @@ impl fmt::Debug for SettingValues {
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// The file is there and cannot be read.
-    #[error("cannot read {} ({cause}); it has to be a text file that you can read", path.display())]
+    #[error("cannot read {} ({cause}); it has to be a text file that you can read", path.escaped())]
     Read {
         /// Which file.
         path: PathBuf,
@@ -113,19 +114,19 @@ pub enum PolicyError {
         cause: io::Error,
     },
     /// The file is gone while plugins run by what it said.
-    #[error("{} is gone; put it back, or write an empty one and reload if no plugin is to run", path.display())]
+    #[error("{} is gone; put it back, or write an empty one and reload if no plugin is to run", path.escaped())]
     Gone {
         /// Which file.
         path: PathBuf,
     },
     /// The file is no policy by its size alone.
-    #[error("{} has more than {MAX_BYTES} bytes, which no policy has", path.display())]
+    #[error("{} has more than {MAX_BYTES} bytes, which no policy has", path.escaped())]
     TooLong {
         /// Which file.
         path: PathBuf,
     },
     /// Something in it is wrong.
-    #[error("{}:{error}", path.display())]
+    #[error("{}:{error}", path.escaped())]
     Invalid {
         /// Which file.
         path: PathBuf,

@@ -16,6 +16,7 @@ use super::manifest::Manifest;
 use super::policy::SettingValues;
 use super::setting::{MAX_TEXT, SettingKind};
 use crate::atomic::{self, Readers};
+use crate::harmless::{EscapedPath as _, shell_word};
 use crate::shell::{ASKS_NOBODY, Shell};
 
 /// How long a command may take.
@@ -37,7 +38,7 @@ pub enum SecretSource {
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The file cannot be read.
-    #[error("{} cannot be read ({cause})", path.display())]
+    #[error("{} cannot be read ({cause})", path.escaped())]
     File {
         /// Which.
         path: PathBuf,
@@ -45,7 +46,7 @@ pub enum SecretError {
         cause: io::Error,
     },
     /// Others may read the file.
-    #[error("others on this machine may read it: chmod 600 {}", .0.display())]
+    #[error("others on this machine may read it: chmod 600 {}", shell_word(&.0.to_string_lossy()))]
     Open(PathBuf),
     /// The command did not give it.
     #[error("its command {0}")]

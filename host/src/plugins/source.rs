@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 use super::build;
 use super::component::MAX_BYTES;
 use super::store::{self, Unfit};
-use crate::harmless::shell_word;
+use crate::harmless::{EscapedPath as _, shell_word};
 use crate::https::{self, Answer, FetchError, Url, UrlError};
 
 pub use oci::{LogIn, LogInError, OciError, Reference, ReferenceError};
@@ -49,7 +49,7 @@ pub enum SourceError {
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
     /// The file cannot be read.
-    #[error("{path} cannot be read ({cause}); give the path of a plugin's file{}", meant(path, cause), path = path.display())]
+    #[error("{path} cannot be read ({cause}); give the path of a plugin's file{}", meant(path, cause), path = path.escaped())]
     NoFile {
         /// Which.
         path: PathBuf,
@@ -66,7 +66,7 @@ pub enum DownloadError {
     #[error(transparent)]
     Registry(#[from] OciError),
     /// The signature beside it cannot be read.
-    #[error("the signature {path} cannot be read: {cause}", path = path.display())]
+    #[error("the signature {path} cannot be read: {cause}", path = path.escaped())]
     Signature {
         /// Where it is.
         path: PathBuf,
@@ -202,10 +202,10 @@ fn discreet(address: &str) -> Cow<'_, str> {
 /// What else may be meant by the path of what is no file: the folder that one is made of, an address without what it begins with.
 fn meant(path: &Path, cause: &io::Error) -> String {
     if build::is_plugin(path) {
-        let command = format!("`parlor plugin build {}`", shell_word(&path.display().to_string()));
+        let command = format!("`parlor plugin build {}`", shell_word(&path.to_string_lossy()));
         return match build::made_of(path) {
-            Some(file) if file.is_file() => format!(": {}, which {command} has made", file.display()),
-            Some(file) => format!(", which {command} makes first: {}", file.display()),
+            Some(file) if file.is_file() => format!(": {}, which {command} has made", file.escaped()),
+            Some(file) => format!(", which {command} makes first: {}", file.escaped()),
             None => format!(", which {command} makes first, and names"),
         };
     }
@@ -241,7 +241,7 @@ fn beside(path: &Path) -> Result<Option<String>, DownloadError> {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => path.display().fmt(f),
+            Self::File(path) => path.escaped().fmt(f),
             Self::Web(url) => url.fmt(f),
             Self::Registry(reference) => write!(f, "oci://{reference}"),
         }

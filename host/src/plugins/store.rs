@@ -18,6 +18,7 @@ use super::secret::{self, SecretError};
 use super::source::Source;
 use crate::atomic;
 use crate::config::{AccountName, Settings};
+use crate::harmless::EscapedPath as _;
 
 /// A plugin that may run.
 #[derive(Clone)]
@@ -32,7 +33,7 @@ pub(crate) struct Loaded {
 #[derive(Debug, thiserror::Error)]
 pub enum Unfit {
     /// The file cannot be read.
-    #[error("{path} cannot be read ({cause}); put the plugin's file there, or correct its `source` in plugins.toml", path = path.display())]
+    #[error("{path} cannot be read ({cause}); put the plugin's file there, or correct its `source` in plugins.toml", path = path.escaped())]
     File {
         /// Which.
         path: PathBuf,
@@ -50,7 +51,7 @@ pub enum Unfit {
         from: Source,
     },
     /// What was installed is in the component store, and cannot be read.
-    #[error("{path}, which was installed as {id}, cannot be read ({cause}): run parlor as the user that the host runs as, or take it away and get it again by `parlor plugin update {id}`", path = path.display())]
+    #[error("{path}, which was installed as {id}, cannot be read ({cause}): run parlor as the user that the host runs as, or take it away and get it again by `parlor plugin update {id}`", path = path.escaped())]
     Kept {
         /// Which plugin.
         id: PluginId,
@@ -60,7 +61,7 @@ pub enum Unfit {
         cause: std::io::Error,
     },
     /// The installed file in the component store was altered.
-    #[error("{path}, which was installed as {id}, was altered: it has the digest {found}, and you approved {approved}. Find out by whom; then get it again by `parlor plugin update {id}`", path = path.display())]
+    #[error("{path}, which was installed as {id}, was altered: it has the digest {found}, and you approved {approved}. Find out by whom; then get it again by `parlor plugin update {id}`", path = path.escaped())]
     Altered {
         /// Which plugin.
         id: PluginId,
@@ -289,7 +290,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Unfit> {
     // Said before its digest is compared: of a part of a file that would only be another one.
     let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
     if size > MAX_BYTES {
-        return Err(Unfit::Component { from: path.display().to_string(), cause: ComponentError::TooLarge(size) });
+        return Err(Unfit::Component { from: path.escaped().to_string(), cause: ComponentError::TooLarge(size) });
     }
     let mut bytes = Vec::new();
     // One more than allowed, so that a file that grows meanwhile is seen to.

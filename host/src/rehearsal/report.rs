@@ -107,6 +107,7 @@ pub fn show(file: &str, script: &Script, outcome: &Outcome, told: &mut Told) -> 
         }
     }
     for (line, why) in &outcome.trouble {
+        let why = why.replace('\n', "\n          ");
         let _ = writeln!(text, "{line:5}   {}\n      !   {why}", source(*line));
     }
     let mut asides = Vec::new();

@@ -15,6 +15,7 @@ use super::shown::Shown;
 use crate::account::{Account, Asker};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
+use crate::harmless::EscapedPath as _;
 use crate::nearest::nearest;
 use crate::permissions::{Grants, Permission};
 use crate::plugins::admission::undeclared;
@@ -44,10 +45,10 @@ impl Player {
     /// Reads and compiles a plugin's file, as a host would.
     pub async fn load(engine: &Arc<Engine>, path: &Path) -> anyhow::Result<Self> {
         let bytes = read(path)?;
-        let examined = examine(&bytes).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+        let examined = examine(&bytes).map_err(|error| anyhow::anyhow!("{}: {error}", path.escaped()))?;
         if let Some((import, permission)) = undeclared(&examined).into_iter().next() {
             let call = format!("{}.{}", import.grouping, import.function);
-            anyhow::bail!("{}: it calls {call}, and plugin.toml does not ask for {permission}", path.display());
+            anyhow::bail!("{}: it calls {call}, and plugin.toml does not ask for {permission}", path.escaped());
         }
         let (compiled, _) = engine.compile(examined.digest, bytes, examined.wasi).await?;
         Ok(Self { engine: Arc::clone(engine), compiled, examined: Arc::new(examined) })

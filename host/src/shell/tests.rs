@@ -23,11 +23,3 @@ pub(crate) async fn given_up<T>(run: impl AsyncFnOnce(String) -> T) -> T {
     gone.recv_timeout(Duration::from_secs(30)).expect("what it started goes on").unwrap();
     outcome
 }
-
-#[test]
-fn passwords_of_accounts_are_not_passed_on() {
-    assert!(super::is_password("PARLOR_PASSWORD_MAIN".as_ref()));
-    for name in ["PARLOR_CONFIG", "PASSWORD", "PATH", "MY_PARLOR_PASSWORD_MAIN"] {
-        assert!(!super::is_password(name.as_ref()), "{name}");
-    }
-}

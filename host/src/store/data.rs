@@ -16,6 +16,7 @@ use super::work::{Job, Lane, PendingWrite, Task, WeakTasks};
 use super::{Health, Positions, Store, StoreError, file};
 use crate::clock::Clock;
 use crate::fair;
+use crate::harmless::EscapedPath as _;
 use crate::plugins::{Held, Holding, PluginId};
 use crate::xmpp::is_one_line;
 
@@ -442,7 +443,7 @@ pub struct DataFile {
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// It cannot be used.
-    #[error("{} cannot be used ({cause})", path.display())]
+    #[error("{} cannot be used ({cause})", path.escaped())]
     File {
         /// Which.
         path: PathBuf,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::{Health, OpenError, added, data, pins, position, roster, session};
+use crate::harmless::EscapedPath as _;
 
 /// Says in the file's header that it is ours: "prlr".
 const APPLICATION: i32 = 0x7072_6c72;
@@ -208,11 +209,11 @@ pub(super) fn set_aside(path: &Path, why: &str) {
     let aside = beside(&aside);
     match std::fs::rename(path, &aside) {
         Ok(()) => tracing::warn!(
-            path = %path.display(), aside = %aside.display(), reason = why,
+            path = %path.escaped(), aside = %aside.escaped(), reason = why,
             "the store could not be used, and was begun anew"
         ),
         Err(error) => tracing::warn!(
-            path = %path.display(), reason = why, %error, "the store cannot be used, and not be moved out of the way"
+            path = %path.escaped(), reason = why, %error, "the store cannot be used, and not be moved out of the way"
         ),
     }
 }

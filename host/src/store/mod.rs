@@ -38,6 +38,7 @@ pub use session::SessionKeeper;
 
 use crate::clock::Clock;
 use crate::fair;
+use crate::harmless::EscapedPath as _;
 
 use reader::ReadsSender;
 use work::{Inbox, Job, Lane, Task, Tasks, Work};
@@ -59,7 +60,7 @@ enum Health {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The file could not be read or written.
-    #[error("{path} cannot be used ({cause}); check the disk and the file's owner and mode", path = path.display())]
+    #[error("{path} cannot be used ({cause}); check the disk and the file's owner and mode", path = path.escaped())]
     File {
         /// Which.
         path: PathBuf,
@@ -73,7 +74,7 @@ pub enum StoreError {
 
 /// Why the file was not opened.
 #[derive(Debug, thiserror::Error)]
-#[error("{} cannot be used, and is left as it is ({cause}): {remedy}", path.display())]
+#[error("{} cannot be used, and is left as it is ({cause}): {remedy}", path.escaped())]
 pub struct OpenError {
     /// Which.
     path: PathBuf,
@@ -198,7 +199,7 @@ impl Store {
         let job: Job = Box::new(move |connection| {
             let result = job(connection);
             if let Err(error) = &result {
-                tracing::warn!(path = %path.display(), %error, "something could not be written to the store");
+                tracing::warn!(path = %path.escaped(), %error, "something could not be written to the store");
             }
             file::health(&result)
         });

@@ -31,7 +31,7 @@ use super::intake::{Ending, Intake, Lost};
 use super::password::{Password, Supplied};
 use super::reach::{Unheard, reach, reach_in_turn};
 use super::sasl::{Advertised, Channel, Demand, Offer, authenticate, choose};
-use super::tls::{Secured, secure};
+use super::tls::{NO_TLS, Secured, secure};
 use super::websocket;
 use crate::config::{Endpoint, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, WebUrl};
 use crate::harmless::harmless;
@@ -374,22 +374,22 @@ async fn begin_tls(
         TlsMode::Direct => secure(tcp, &host, Some(b"xmpp-client"), settings).await,
         TlsMode::StartTls => {
             let tcp = start_tls(tcp, domain, settings.timeouts(), ending).await;
-            secure(tcp.map_err(|error| of_named(error, settings))?, &host, None, settings).await
+            secure(tcp.map_err(|error| of_named(error, settings, domain))?, &host, None, settings).await
         }
     }
 }
 
-/// The same failure, where only the owner says that the server is at this place, and nobody says how TLS begins there.
-fn of_named(error: ConnectError, settings: &LinkSettings) -> ConnectError {
-    match (&settings.server, settings.tls, &error) {
-        (Some(server), None, ConnectError::HungUp) => {
-            ConnectError::NoStartTls { place: server.to_string(), cause: "it said nothing".to_owned() }
-        }
-        (Some(server), None, ConnectError::NotXmpp { cause }) => {
-            ConnectError::NoStartTls { place: server.to_string(), cause: cause.clone() }
-        }
-        _ => error,
-    }
+/// The same failure, where the owner says that the server is at this place or that it speaks STARTTLS. Where the DNS alone says so,
+/// how TLS begins is not what is wrong.
+fn of_named(error: ConnectError, settings: &LinkSettings, domain: &str) -> ConnectError {
+    let is_written = settings.tls == Some(TlsMode::StartTls);
+    let place = settings.server.as_ref().map(ToString::to_string).or_else(|| is_written.then(|| domain.to_owned()));
+    let cause = match &error {
+        ConnectError::HungUp => "it said nothing".to_owned(),
+        ConnectError::NotXmpp { cause } => cause.clone(),
+        _ => return error,
+    };
+    place.map_or(error, |place| ConnectError::NoStartTls { place, cause, is_written })
 }
 
 /// As [`open`], within a WebSocket. Its certificate is for the host that the owner named.
@@ -401,7 +401,10 @@ async fn open_websocket(
 ) -> Result<Reached, ConnectError> {
     let host = ascii(&url.server.host)?;
     let (tcp, _) = reach(&host, Some(TlsMode::Direct), Some(&url.server)).await?;
-    let secured = secure(tcp, &host, Some(b"http/1.1"), settings).await?;
+    let secured = secure(tcp, &host, Some(b"http/1.1"), settings).await.map_err(|error| match error {
+        ConnectError::NotTls { .. } => ConnectError::NoWebSocket { url: url.to_string(), cause: NO_TLS.to_owned() },
+        error => error,
+    })?;
     let socket = websocket::open(secured.stream, url, ending).await?;
     Reached::begin(socket, settings.websocket_timeouts(), domain, ending, (secured.channel, true)).await
 }

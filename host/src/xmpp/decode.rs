@@ -21,7 +21,7 @@ use super::intake::{CUT, NOTES, note_texts};
 use super::raw::{RawStanza, is_one_line};
 use crate::card::Avatar;
 use crate::error::StanzaError;
-use crate::harmless::harmless;
+use crate::harmless::{harmless, is_odd_space};
 use crate::stanza::{Caps, Carbon, Incoming, Message, MessageKind, Presence, PresenceKind, RosterItem, Show, kept};
 
 mod archive;
@@ -319,7 +319,8 @@ fn avatar(update: &Element) -> Option<Avatar> {
 
 /// What somebody calls himself, as much of it as is kept. None: what is no name on one line.
 fn nick(nick: &Element) -> Option<String> {
-    let text = nick.text();
+    // Names in Japanese have a space of their own. Two that differ in which space it is look alike.
+    let text = nick.text().replace(is_odd_space, " ");
     let name = text.trim();
     let name = &name[..name.floor_char_boundary(RosterItem::LONGEST_NAME)];
     // Nor does a name turn around what follows it, or differ from another in what nobody sees.

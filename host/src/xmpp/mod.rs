@@ -43,7 +43,7 @@ pub use pins::{Carrier, Pins};
 pub use probe::{Feature, Probe, RegisterError, probe, random_password, register};
 pub(crate) use raw::BroadcastPresence;
 pub use raw::{RawStanza, is_one_line, is_sendable, is_sendable_char, is_sendable_time, no_jid};
-pub(crate) use tls::client_config;
+pub(crate) use tls::{client_config, handshake_failure};
 pub use within::{About, Deed, How, Impossible, Rank, Said, Within};
 
 /// Whether what logs under this target sees the stream before or after it is encrypted. Below `info` such libraries write

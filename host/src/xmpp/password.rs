@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use zeroize::Zeroizing;
 
 use crate::config::PasswordSource;
+use crate::harmless::EscapedPath as _;
 use crate::shell::{ASKS_NOBODY, Shell};
 
 /// How long a password command may take.
@@ -109,7 +110,7 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => write!(f, "the password file {}", path.display()),
+            Self::File(path) => write!(f, "the password file {}", path.escaped()),
             Self::Command => f.write_str("password_command"),
             Self::Environment(name) => write!(f, "the environment variable {name}"),
         }

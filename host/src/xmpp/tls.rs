@@ -29,6 +29,9 @@ use crate::config::{LinkSettings, Way};
 /// How long what the system trusts counts as read.
 const FRESH: Duration = Duration::from_mins(1);
 
+/// What is wrong where no TLS is spoken, behind an address.
+pub(super) const NO_TLS: &str = "its port does not speak TLS";
+
 /// A TLS stream, and what a log-in can bind to it.
 pub(super) struct Secured<S> {
     pub(super) stream: TlsStream<S>,
@@ -100,6 +103,15 @@ fn trusting(ca_file: Option<PathBuf>) -> Result<ConfigBuilder<ClientConfig, Want
     let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
     let authorities = authorities.build().map_err(|error| failed(error.to_string()))?;
     Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(Named { authorities, named })))
+}
+
+/// How a handshake failed, in the library's words. It has none for people where what answers is no TLS at all.
+pub(crate) fn handshake_failure(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
+    match inner {
+        Some(TlsError::InvalidMessage(_)) => NO_TLS.to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 /// Whom the system trusts: one store for all connections. Hundreds of accounts that come back at once would each read one, and
@@ -234,6 +246,8 @@ fn explain(error: &io::Error, domain: &str) -> ConnectError {
             }
             other => CertificateFault::Other(other.to_string()),
         },
+        // Bytes that are no record of TLS: `InvalidMessage::InvalidContentType` for most, others for some.
+        TlsError::InvalidMessage(_) => return ConnectError::NotTls { domain: domain.to_owned() },
         other => return ConnectError::Tls { cause: other.to_string() },
     };
     ConnectError::Certificate { domain: domain.to_owned(), fault }

@@ -22,7 +22,8 @@ pub(super) fn page() -> String {
             "An account names one of `password_file`, `password_command` and `password_env`, and never the password itself. Where it \
              names none, the variable `PARLOR_PASSWORD_NAME` counts (the name in capitals, `_` for `-`), and after it the setting \
              `credentials_url`. None is needed with a certificate, for an anonymous account, for a BOSH session that somebody else \
-             began, and where `auto_login` is off.",
+             began, and where `auto_login` is off. A variable stays readable in `/proc/PID/environ` for every process of the same \
+             user, so `password_file` is safer.",
             ACCOUNT,
         ),
     ] {

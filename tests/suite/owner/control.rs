@@ -244,6 +244,8 @@ async fn what_another_policy_names_is_not_said_to_be_what_runs() {
     let other = ["plugin", "list", "--plugins", "other.toml"];
     let json = ended(home.run(&[&other[..], &["--json"]].concat()).await.unwrap(), 0).json().unwrap();
     assert_eq!((&json[0]["id"], &json[0]["states"]), (&"echo".into(), &serde_json::json!([])), "{json}");
+    let names = ended(home.run(&[&other[..], &["--names"]].concat()).await.unwrap(), 0).stdout;
+    assert_eq!(names, "echo\n");
     let screen = ended(home.run(&other).await.unwrap(), 0).stdout;
     let own = home.path().join("plugins.toml");
     let says = format!("\nthe host that runs reads {} instead\n", own.display());
@@ -269,7 +271,7 @@ async fn a_plugin_that_does_not_run_is_shown_with_its_reason() {
     assert_eq!((&of("broken")["state"], &of("broken")["reason"]), (&"refused".into(), &"failed to order".into()));
     assert_eq!(of("off")["state"], "disabled");
     assert_eq!(of("greedy")["state"], "refused");
-    let screen = ended(home.run(&["status"]).await.unwrap(), 5).stdout;
+    let screen = ended(home.run(&["status"]).await.unwrap(), 5).stdout.replace("\n  ", " ");
     assert!(screen.contains("broken on main: failed to order"), "{screen}");
     assert!(screen.contains("greedy: greedy needs what was not granted"), "{screen}");
     for (id, says) in [

@@ -32,10 +32,10 @@ async fn the_name_of_a_file_moves_no_cursor_and_hides_nothing() {
     let tame = |finished: &parlor_tests::host::Finished| {
         assert!(!finished.stdout.contains(wild) && !finished.stderr.contains(wild), "{finished:?}");
     };
-    for name in ["a\nPLUGIN.wasm", "a\u{1b}[2Jb.wasm", "ec\u{3164}ho.wasm", "a\u{202e}b.wasm"] {
+    for name in ["a\nPLUGIN.wasm", "a\u{1b}[2Jb.wasm", "ec\u{3164}ho.wasm", "a\u{202e}b.wasm", "a\u{a0}b.wasm"] {
         std::fs::write(home.path().join(name), &bytes).unwrap();
         let refused = ended(home.run(&["plugin", "add", name, "--yes", "--grant-all"]).await.unwrap(), 1);
-        let says = "cannot be written into plugins.toml: it has a control character, or one that nobody sees";
+        let says = "cannot be written into plugins.toml: it has a control character, an odd space, or a character that nobody sees";
         assert!(refused.stderr.contains(says), "{refused:?}");
         tame(&refused);
         assert!(!policy(&home).contains("[plugin."), "{}", policy(&home));
@@ -60,6 +60,36 @@ async fn the_name_of_a_file_moves_no_cursor_and_hides_nothing() {
     // Nobody is stuck with it.
     ended(home.run(&["plugin", "disable", "echo"]).await.unwrap(), 0);
     ended(home.run(&["plugin", "remove", "echo", "--yes"]).await.unwrap(), 0);
+}
+
+/// Neither in an answer nor in an error, whichever of them names the file.
+#[tokio::test]
+async fn the_name_of_a_file_begins_no_line_of_its_own() {
+    let (home, _) = home().await;
+    let forged = |text: &str| text.lines().any(|line| line.starts_with("parlor: z is safe"));
+    let digest = parlor::plugins::id::Digest::of(b"z");
+    let source = "plugins/a\\nparlor: z is safe.wasm";
+    home.write("plugins.toml", &format!("[plugin.z]\nsource = \"{source}\"\ndigest = \"{digest}\"\n")).unwrap();
+    for (command, is_named) in [
+        (&["plugin", "update", "z", "--check"][..], true),
+        (&["plugin", "update", "--all"][..], true),
+        (&["plugin", "inspect", "z"][..], true),
+        (&["plugin", "list"][..], true),
+        (&["doctor", "--offline"][..], false),
+        (&["plugin", "inspect", "./a\nparlor: z is safe.wasm"][..], true),
+        (&["plugin", "build", "./a\nparlor: z is safe"][..], true),
+        (&["plugin", "test", "./a\nparlor: z is safe"][..], true),
+    ] {
+        let said = home.run(command).await.unwrap();
+        assert!(!forged(&said.stdout) && !forged(&said.stderr), "{said:?}");
+        let names = |text: &str| text.contains("a\\u{a}parlor: z is safe");
+        assert!(!is_named || names(&said.stdout) || names(&said.stderr), "{said:?}");
+    }
+    home.write("t/a\nparlor: z is safe.chat", "== it says\nalice: hello\n  to alice: nothing of the kind\n").unwrap();
+    std::fs::write(home.path().join("echo.wasm"), built("echo").unwrap().bytes().unwrap()).unwrap();
+    let said = ended(home.run(&["plugin", "test", "echo.wasm", "--tests", "t"]).await.unwrap(), 1);
+    assert!(said.stdout.starts_with("FAILED t/a\\u{a}parlor: z is safe.chat:1: it says\n"), "{said:?}");
+    assert!(!forged(&said.stdout), "{said:?}");
 }
 
 /// Cargo runs build scripts, macros and wrappers before anything is within a sandbox.

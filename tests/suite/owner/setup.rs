@@ -47,7 +47,7 @@ async fn an_account_is_tested_before_anything_is_written() {
     // First why, then what to do.
     let (why, then) = wrong.stderr.split_once('\n').unwrap();
     assert!(why.starts_with(&format!("parlor: {jid} cannot log in: the server refused the password of ")), "{wrong:?}");
-    assert!(then.starts_with("nothing was written: put it right (--server "), "{wrong:?}");
+    assert!(then.starts_with("  nothing was written: put it right (--server "), "{wrong:?}");
     assert_eq!(names(&home), [""; 0]);
     let long = ended(home.run_with(&arguments, &"x".repeat(1_025)).await.unwrap(), 1);
     assert!(long.stderr.contains("the password has more than 1024 bytes"), "{long:?}");
@@ -90,7 +90,7 @@ async fn an_account_is_made_where_the_server_lets_anybody() {
     assert_eq!(password.trim_end().len(), 32);
     let (other, flags) = empty().await;
     let taken = ended(other.run(&with(&["init", "--jid", &jid, "--register"], &flags)).await.unwrap(), 1);
-    let says = "parlor: localhost made no account: the name is taken\nno configuration was written\n";
+    let says = "parlor: localhost made no account: the name is taken\n  no configuration was written\n";
     assert_eq!(taken.stderr, says);
     assert_eq!(names(&other), [""; 0], "also the password that was made up");
 }
@@ -117,7 +117,7 @@ async fn an_account_that_may_have_been_made_keeps_its_password() {
         assert!(is_kept || !was_made, "{bytes}: the password of {jid} is lost: {says}");
         assert_eq!(is_kept, says.is_empty() || says.contains("its password is in"), "{bytes}: {says}");
         if is_kept && !says.is_empty() {
-            let told = says.split_once("\nno configuration was written\n");
+            let told = says.split_once("\n  no configuration was written\n  ");
             assert!(told.is_some_and(|(_, then)| then.starts_with(&jid)), "{bytes}: {says}");
         }
         seen.insert((was_made, is_kept, says.contains("may be registered by now")));

@@ -62,7 +62,7 @@ async fn what_is_half_written_or_gone_changes_nothing() {
     // Whoever looks later learns of it, too.
     let error = policy_error(&home).await;
     assert!(error.as_str().unwrap().contains(&place), "{error}");
-    let screen = ended(home.run(&["status"]).await.unwrap(), 0).stdout;
+    let screen = ended(home.run(&["status"]).await.unwrap(), 0).stdout.replace("\n  ", " ");
     let says = "\nthe policy does not count as it is written now, the one before does: ";
     assert!(screen.contains(says) && screen.contains(&place), "{screen}");
     home.write("plugins.toml", "").unwrap();
@@ -149,7 +149,7 @@ async fn a_file_that_does_not_count_is_seen_wherever_the_house_is_shown() {
     let json = status().await;
     assert!(json["config_error"].as_str().unwrap().contains("parlor.toml:"), "{json}");
     assert!(json["policy_error"].as_str().unwrap().contains("plugins.toml:"), "{json}");
-    let screen = ended(home.run(&["status"]).await.unwrap(), 0).stdout;
+    let screen = ended(home.run(&["status"]).await.unwrap(), 0).stdout.replace("\n  ", " ");
     assert!(
         screen.contains("\nthe configuration does not count as it is written now, the one before does: "),
         "{screen}"

@@ -19,6 +19,7 @@ use crate::cli::place::{self, Place};
 use crate::cli::show::{print, print_json};
 use crate::cli::tell;
 use crate::config::{AccountName, Config, Hidden};
+use crate::harmless::{EscapedPath as _, shell_word};
 use crate::permissions::{Grants, Permission, Scope};
 use crate::plugins::PluginId;
 use crate::plugins::admission::Refusal;
@@ -114,19 +115,19 @@ fn password(path: &Path) -> anyhow::Result<String> {
     let read = if path == Path::new("-") {
         std::io::stdin().lock().take(most).read_line(&mut line)
     } else {
-        let file = File::open(path).with_context(|| format!("cannot read the password in {}", path.display()))?;
+        let file = File::open(path).with_context(|| format!("cannot read the password in {}", path.escaped()))?;
         if is_open(&file.metadata()?.permissions()) {
-            bail!("others on this machine may read the password: chmod 600 {}", path.display());
+            bail!("others on this machine may read the password: chmod 600 {}", shell_word(&path.to_string_lossy()));
         }
         BufReader::new(file.take(most)).read_line(&mut line)
     };
-    read.with_context(|| format!("cannot read the password in {}", path.display()))?;
+    read.with_context(|| format!("cannot read the password in {}", path.escaped()))?;
     let password = line.trim_end_matches(['\r', '\n']);
     if password.is_empty() {
-        bail!("there is no password in {}", path.display());
+        bail!("there is no password in {}", path.escaped());
     }
     if password.len() as u64 > LONGEST_PASSWORD {
-        bail!("the first line of {} has more than {LONGEST_PASSWORD} bytes, which no password has", path.display());
+        bail!("the first line of {} has more than {LONGEST_PASSWORD} bytes, which no password has", path.escaped());
     }
     Ok(password.to_owned())
 }
@@ -146,11 +147,11 @@ impl Wanted {
         let Some(path) = &self.policy else { return Ok(Table::new()) };
         let text = match crate::document::read(path, LARGEST) {
             Ok(Some(text)) => text,
-            Ok(None) => bail!("there is no {}", path.display()),
-            Err(_) => bail!("{} cannot be read as a text of at most {LARGEST} bytes", path.display()),
+            Ok(None) => bail!("there is no {}", path.escaped()),
+            Err(_) => bail!("{} cannot be read as a text of at most {LARGEST} bytes", path.escaped()),
         };
-        is_decision(&text).map_err(|error| anyhow!("{}:{error}", path.display()))?;
-        text.parse::<Table>().with_context(|| format!("{} is not TOML", path.display()))
+        is_decision(&text).map_err(|error| anyhow!("{}:{error}", path.escaped()))?;
+        text.parse::<Table>().with_context(|| format!("{} is not TOML", path.escaped()))
     }
 
     /// The same of what is installed: the flags, and the grants in the file. Whatever else such a file says was decided already.
@@ -159,7 +160,7 @@ impl Wanted {
         if let (Some(path), Some(other)) = (&self.policy, decision.keys().find(|key| *key != "grants")) {
             bail!(
                 "{}: {other:?} is decided for {id} already, and stays as it is; leave [grants] alone in the file, and write the rest into plugins.toml",
-                path.display()
+                path.escaped()
             );
         }
         let written = decision.get("grants").and_then(Value::as_table).cloned().unwrap_or_default();
@@ -200,7 +201,7 @@ impl Wanted {
     fn why_not(&self, error: DeskError, id: &PluginId) -> anyhow::Error {
         match (&self.policy, error) {
             (Some(path), DeskError::Refused(Refusal::Setting { name, why, .. })) => {
-                anyhow!("the setting `{name}` under [settings] in {} does not fit: {why}", path.display())
+                anyhow!("the setting `{name}` under [settings] in {} does not fit: {why}", path.escaped())
             }
             (_, error) => needs_consent(error, id),
         }

@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::trust;
-use crate::cli::show::{for_terminal, plain_json};
+use crate::cli::show::{error_lines, for_terminal, plain_json};
+use crate::harmless::EscapedPath as _;
 use crate::plugins::Traces;
 use crate::plugins::build::{self, Built};
 
@@ -47,12 +48,12 @@ impl BuildArgs {
 pub(super) fn warn(warnings: &[String]) -> anyhow::Result<()> {
     warnings
         .iter()
-        .try_for_each(|warning| writeln!(io::stderr().lock(), "{}", for_terminal(&format!("warning: {warning}"))))
+        .try_for_each(|warning| writeln!(io::stderr().lock(), "{}", error_lines(&format!("warning: {warning}"))))
         .context("standard error")
 }
 
 fn report(built: &Built) -> String {
-    format!("{}\n  size    {} bytes\n  digest  {}", built.file.display(), built.size, built.digest)
+    format!("{}\n  size    {} bytes\n  digest  {}", built.file.escaped(), built.size, built.digest)
 }
 
 #[cfg(test)]

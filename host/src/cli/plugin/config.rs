@@ -15,7 +15,7 @@ use super::add::done;
 use crate::cli::ask::Terminal;
 use crate::cli::place::{self, Place};
 use crate::cli::show::{print, print_json, table};
-use crate::harmless::harmless;
+use crate::harmless::{EscapedPath as _, harmless};
 use crate::nearest::{nearest, suggestion};
 use crate::plugins::PluginId;
 use crate::plugins::secret::SecretSource;
@@ -89,7 +89,7 @@ impl ConfigArgs {
         let kind = schema.get(name).map(|setting| &setting.kind);
         let source = match (&self.file, &self.command) {
             (Some(file), _) => {
-                Some(SecretSource::File(file.canonicalize().with_context(|| format!("{}", file.display()))?))
+                Some(SecretSource::File(file.canonicalize().with_context(|| format!("{}", file.escaped()))?))
             }
             (None, Some(command)) => Some(SecretSource::Command(command.clone())),
             (None, None) => None,
@@ -237,8 +237,8 @@ fn screen(id: &PluginId, all: &[Shown]) -> String {
 /// Where a secret is, for people; never what it is, nor a command, which may hold another.
 pub(super) fn kept(reference: &Value) -> String {
     match SecretSource::read(reference) {
-        Ok(SecretSource::File(path)) if path.is_file() => format!("(present, in {})", path.display()),
-        Ok(SecretSource::File(path)) => format!("(absent: there is no {})", path.display()),
+        Ok(SecretSource::File(path)) if path.is_file() => format!("(present, in {})", path.escaped()),
+        Ok(SecretSource::File(path)) => format!("(absent: there is no {})", path.escaped()),
         Ok(SecretSource::Command(_)) => "(from a command)".to_owned(),
         Err(_) => "(no reference)".to_owned(),
     }

@@ -3,7 +3,7 @@
 use crate::cli::Ended;
 use crate::cli::ask::{Terminal, is_yes};
 use crate::cli::explain::right_lines;
-use crate::cli::show::{Mark, harmless_lines, marked, print};
+use crate::cli::show::{Mark, error_lines, marked, print};
 use crate::permissions::{Grants, Permission, Risk};
 use crate::plugins::PluginId;
 use crate::plugins::desk::Wish;
@@ -95,7 +95,7 @@ fn one(terminal: &Terminal, right: &Right) -> anyhow::Result<Option<Wish>> {
         let scope: Vec<_> = answer.split(',').map(|entry| entry.trim().to_owned()).collect();
         match Grants::default().grant(permission, &scope) {
             Ok(()) => return Ok(Some(Wish { permission, scope: Some(scope) })),
-            Err(error) => print(&harmless_lines(&error.to_string()))?,
+            Err(error) => print(&error_lines(&error.to_string()))?,
         }
     }
 }

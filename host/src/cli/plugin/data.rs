@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::cli::place::Place;
 use crate::cli::show::{print, print_json, size, table};
 use crate::config::{AccountConfig, AccountName, Config};
-use crate::harmless::harmless;
+use crate::harmless::{EscapedPath as _, harmless};
 use crate::nearest::{nearest, suggestion};
 use crate::permissions::{DEFAULT_QUOTA, Permission, Scope};
 use crate::plugins::PluginId;
@@ -190,13 +190,13 @@ impl DataArgs {
             return Ok(());
         }
         let near = suggestion(nearest(self.plugin.as_str(), policy.plugins.keys().map(PluginId::as_str)));
-        bail!("there is no plugin {} in {}, and no data of one{near}", self.plugin, config.plugins.display());
+        bail!("there is no plugin {} in {}, and no data of one{near}", self.plugin, config.plugins.escaped());
     }
 
     fn import(&self, config: &Config, from: Option<&PathBuf>) -> anyhow::Result<()> {
         let input: Box<dyn io::Read> = match from {
             Some(path) if path.as_path() != Path::new("-") => {
-                Box::new(File::open(path).with_context(|| format!("cannot read {}", path.display()))?)
+                Box::new(File::open(path).with_context(|| format!("cannot read {}", path.escaped()))?)
             }
             Some(_) | None => Box::new(io::stdin().lock()),
         };

@@ -6,9 +6,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::place::{self, Place};
-use crate::cli::show::{Put as _, print, print_json, table};
+use crate::cli::show::{Put as _, print, print_json, table, width};
 use crate::cli::status;
 use crate::control::views::{Plugin, Status};
+use crate::harmless::EscapedPath as _;
 use crate::plugins::PluginId;
 use crate::plugins::desk::Desk;
 use crate::plugins::id::Digest;
@@ -17,12 +18,15 @@ use crate::plugins::policy::{Entry, Policy};
 /// How it is shown.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor plugin list\n  parlor plugin list --json\n\nExit codes: 0 shown, whether a host runs or not, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor plugin list\n  parlor plugin list --json\n  parlor plugin list --names      for scripts, and for what completes names in shells\n\nExit codes: 0 shown, whether a host runs or not, 1 failed, 2 wrong usage"
 )]
 pub struct ListArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Print the ids that the policy names and nothing else, one a line.
+    #[arg(long, conflicts_with = "json")]
+    names: bool,
     #[command(flatten)]
     place: Place,
 }
@@ -32,6 +36,11 @@ impl ListArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load()?;
         let policy = Policy::load(&config.plugins)?;
+        if self.names {
+            // A shell asks at a key: no host is waited for.
+            let ids: Vec<_> = policy.plugins.keys().map(PluginId::as_str).collect();
+            return if ids.is_empty() { Ok(()) } else { print(&ids.join("\n")) };
+        }
         let mut house = status::of(&config)?;
         let is_elsewhere = !place::is_its_policy(&house, &config);
         // What is called the same in another policy is another plugin. What leaves just now is to be seen nowhere.
@@ -58,13 +67,13 @@ impl ListArgs {
                     cells.insert(6, signer.map_or_else(|| "-".to_owned(), ToString::to_string));
                 }
             }
-            table(&head, &cells) + &status::reasons(&house.plugins)
+            table(&head, &cells) + &status::reasons(&house.plugins, width())
         };
         if is_elsewhere {
-            text.put(format_args!("\nthe host that runs reads {} instead\n", house.policy.display()));
+            text.put(format_args!("\nthe host that runs reads {} instead\n", house.policy.escaped()));
         }
         if !unnamed.is_empty() {
-            let (policy, unnamed) = (config.plugins.display(), unnamed.join(", "));
+            let (policy, unnamed) = (config.plugins.escaped(), unnamed.join(", "));
             text.put(format_args!(
                 "\n{policy} does not name {unnamed}, which the host still has by what it said before: put that back; or, if \
                  it is not wanted any more, say `parlor reload`\n"

@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use super::trust;
 use crate::atomic::folder_of;
 use crate::cli::show::for_terminal;
+use crate::harmless::{EscapedPath as _, shell_word};
 use crate::plugins::{PluginId, build};
 
 /// What it is called, and in which language it is written.
@@ -85,16 +86,20 @@ impl NewArgs {
         let folder = self.r#in.join(self.name.as_str());
         make(&folder, self.name.as_str(), self.lang.template())?;
         trust::made(&folder);
-        let text = format!("{}\n  next: cd {} && parlor plugin build", folder.display(), folder.display());
+        let text = format!(
+            "{}\n  next: cd {} && parlor plugin build",
+            folder.escaped(),
+            shell_word(&folder.to_string_lossy())
+        );
         writeln!(io::stdout().lock(), "{}", for_terminal(&text)).context("standard output")
     }
 }
 
 fn make(folder: &Path, name: &str, template: Template) -> anyhow::Result<()> {
     if folder.exists() {
-        bail!("{} is there already; take another name, or remove it first", folder.display());
+        bail!("{} is there already; take another name, or remove it first", folder.escaped());
     }
-    let cannot = || format!("cannot make {}", folder.display());
+    let cannot = || format!("cannot make {}", folder.escaped());
     // Filled beside where it belongs, and then put there.
     let fresh = tempfile::Builder::new().prefix(".new-").tempdir_in(folder_of(folder)).with_context(cannot)?;
     let place = fresh.path().join(name);

@@ -12,8 +12,9 @@ use super::build::warn;
 use super::trust;
 use super::workshop::Workshop;
 use crate::atomic::{self, Readers};
-use crate::cli::show::harmless_lines;
+use crate::cli::show::{error_lines, harmless_lines, plain_json};
 use crate::cli::wait_for;
+use crate::harmless::EscapedPath as _;
 use crate::plugins::build;
 use crate::rehearsal::script::{DEEDS, Row, STEPS};
 use crate::rehearsal::{Script, report, run};
@@ -87,7 +88,7 @@ impl TestArgs {
     /// Tries them, and says how it went.
     pub fn run(&self) -> anyhow::Result<()> {
         if !self.plugin.exists() {
-            bail!("there is no {}: name a plugin's folder, or its file", self.plugin.display());
+            bail!("there is no {}: name a plugin's folder, or its file", self.plugin.escaped());
         }
         if self.plugin.is_dir() {
             trust::check(&self.plugin, self.trust, self.json)?;
@@ -108,10 +109,10 @@ impl TestArgs {
         let (mut passed, mut failed, mut written) = (0_usize, 0_usize, 0_usize);
         let (mut all, mut told) = (Vec::new(), report::Told::default());
         for (path, script) in &scripts {
-            let name = path.display().to_string();
-            let wanted = script.tests.iter().filter(|test| self.wants(&name, &test.name));
+            let (file, name) = (path.to_string_lossy(), path.escaped().to_string());
+            let wanted = script.tests.iter().filter(|test| self.wants(&file, &test.name));
             let outcomes = wanted.map(|test| run::run(&player, script, test)).collect::<anyhow::Result<Vec<_>>>()?;
-            all.extend(outcomes.iter().map(|outcome| report::json(&name, outcome)));
+            all.extend(outcomes.iter().map(|outcome| report::json(&file, outcome)));
             let updatable = outcomes.iter().flat_map(|outcome| &outcome.seen).any(|seen| !seen.fits());
             if self.update && updatable {
                 let text = report::updated(script, &outcomes);
@@ -125,8 +126,8 @@ impl TestArgs {
                 } else if self.update && outcome.trouble.is_empty() {
                     passed += 1;
                     if !self.json {
-                        writeln!(out, "updated {name}:{}: {}", outcome.line, outcome.name)
-                            .context("standard output")?;
+                        let said = format!("updated {name}:{}: {}", outcome.line, outcome.name);
+                        writeln!(out, "{}", error_lines(&said)).context("standard output")?;
                     }
                 } else {
                     failed += 1;
@@ -141,7 +142,8 @@ impl TestArgs {
             bail!("no test has {} in its name", self.filter.join(" or "));
         }
         if self.json {
-            writeln!(out, "{}", summary(passed, failed, written, &all)).context("standard output")?;
+            let summary = summary(passed, failed, written, &all).to_string();
+            writeln!(out, "{}", plain_json(&summary)).context("standard output")?;
         } else {
             writeln!(out, "{passed} passed, {failed} failed").context("standard output")?;
         }
@@ -167,18 +169,18 @@ fn scripts(folder: &Path) -> anyhow::Result<Vec<(PathBuf, Script)>> {
         format!(
             "{} has no tests: write {}/first.{EXTENSION}, with `== it answers`, `alice: hello` and below it, indented, \
              `to alice: hello`; `parlor plugin test --help` says more",
-            folder.display(),
-            folder.display()
+            folder.escaped(),
+            folder.escaped()
         )
     };
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => bail!("{}", none()),
-        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", folder.display())),
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", folder.escaped())),
     };
     let mut paths = Vec::new();
     for entry in entries {
-        let path = entry.with_context(|| format!("{} cannot be read", folder.display()))?.path();
+        let path = entry.with_context(|| format!("{} cannot be read", folder.escaped()))?.path();
         if path.extension().is_some_and(|extension| extension == EXTENSION) {
             paths.push(path);
         }

@@ -7,17 +7,17 @@ use anyhow::Context as _;
 use crate::cli::Ended;
 use crate::cli::ask::Terminal;
 use crate::cli::place::say;
-use crate::harmless::harmless;
+use crate::harmless::EscapedPath as _;
 use crate::plugins::build::RunsCode;
 
 /// Asks once for each folder, on a terminal; without one, `--trust` has to say it.
 pub(super) fn check(folder: &Path, is_trusted: bool, as_json: bool) -> anyhow::Result<()> {
-    let shown = harmless(&folder.display().to_string(), usize::MAX);
-    let code = RunsCode::of(folder).with_context(|| format!("cannot look into {shown}"))?;
+    let code = RunsCode::of(folder).with_context(|| format!("cannot look into {}", folder.escaped()))?;
     let Some(code) = code.filter(|code| !is_trusted && !code.is_trusted()) else { return Ok(()) };
     let what = format!(
-        "to build {shown} runs code of its author and of the crates that it names, as you, outside of any sandbox, with all that you \
-         may read and do"
+        "to build {} runs code of its author and of the crates that it names, as you, outside of any sandbox, with all that you \
+         may read and do",
+        folder.escaped()
     );
     let Some(terminal) = Terminal::open_unless(as_json) else {
         return Err(Ended::Declined(format!("{what}; if you trust them, give --trust to go on")).into());

@@ -9,7 +9,7 @@ use super::{consent, inspect};
 use crate::cli::Ended;
 use crate::cli::ask::Terminal;
 use crate::cli::place::{self, Place};
-use crate::cli::show::{Put as _, harmless_lines, print, print_json};
+use crate::cli::show::{Put as _, error_lines, print, print_json};
 use crate::config::Config;
 use crate::harmless::harmless;
 use crate::permissions::Permission;
@@ -72,7 +72,7 @@ impl UpdateArgs {
         for id in ids {
             let outcome = self.update(&config, &desk, &id).unwrap_or_else(|error| Outcome::failed(&id, error));
             if let (Some(error), false) = (&outcome.failure, self.json) {
-                print(&format!("{id}: {}", harmless_lines(&format!("{error:#}"))))?;
+                print(&format!("{id}: {}", error_lines(&format!("{error:#}"))))?;
             }
             all.push(outcome.json);
             failed = failed.or(outcome.failure);

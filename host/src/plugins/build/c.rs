@@ -15,6 +15,7 @@ use super::super::manifest::Manifest;
 use super::names::{self, Kept};
 use super::tools::{self, Cache, Pip};
 use super::{BuildError, Made, Traces, kept, metadata};
+use crate::child;
 
 /// The file that makes a folder one of C.
 pub(super) const MARK: &str = "plugin.c";
@@ -158,7 +159,7 @@ struct Compiler<'a> {
 impl Compiler<'_> {
     /// Runs it in the plugin's folder, so that its messages name files as the author does.
     fn run(&self, arguments: impl FnOnce(&mut Command)) -> Result<(), BuildError> {
-        let mut cc = Command::new(&self.python);
+        let mut cc = child::command(&self.python);
         cc.args(["-I", "-m", "ziglang", "cc"]).args(FLAGS).current_dir(self.folder);
         cc.env("ZIG_GLOBAL_CACHE_DIR", self.cache).env("ZIG_LOCAL_CACHE_DIR", self.cache);
         arguments(&mut cc);

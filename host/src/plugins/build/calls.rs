@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::super::component::Import;
 use super::tokens::{Token, tokens};
 use super::{Language, c, go, is_no_source, read_text, rust};
+use crate::harmless::EscapedPath as _;
 use crate::permissions::Permission;
 
 /// How many files of a plugin's are looked at, and how deep their folders lie.
@@ -210,7 +211,7 @@ fn first_line(folder: &Path, files: &[PathBuf], names: &[&str]) -> Option<String
         let text = read_text(file).ok()?;
         let parts = tokens(&text);
         let (at, name) = names.iter().filter_map(|name| Some((stands(&parts, name)?, *name))).min()?;
-        let shown = file.strip_prefix(folder).unwrap_or(file).display();
+        let shown = file.strip_prefix(folder).unwrap_or(file).escaped();
         let line = text[..at].matches('\n').count() + 1;
         Some(format!("{shown}:{line}: {}", name.trim_matches(['.', '('])))
     })

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::calls::files;
 use super::tokens::{Token, tokens};
 use super::{Language, read_text};
+use crate::harmless::EscapedPath as _;
 use crate::nearest::nearest;
 use crate::permissions::table;
 
@@ -26,7 +27,7 @@ pub(super) fn slips(folder: &Path, language: Language) -> Vec<String> {
         files(folder, language).into_iter().filter_map(|file| Some((file.clone(), read_text(&file).ok()?))).collect();
     let named = |words: &[&str]| -> Vec<(String, String)> {
         let of_file = |(file, text): &(PathBuf, String)| {
-            let shown = file.strip_prefix(folder).unwrap_or(file).display().to_string();
+            let shown = file.strip_prefix(folder).unwrap_or(file).escaped().to_string();
             let line = |at: usize| text[..at].matches('\n').count() + 1;
             let named = given_first(text, words).into_iter();
             named.map(|(at, name)| (format!("{shown}:{}", line(at)), name.to_owned())).collect::<Vec<_>>()

@@ -14,6 +14,7 @@ use super::super::manifest::Manifest;
 use super::tools::announce;
 use super::{BuildError, Traces, kept, output, read_manifest, read_text};
 use crate::atomic;
+use crate::harmless::EscapedPath as _;
 
 /// How many files and folders are looked at; a folder with more is built each time.
 const MOST: usize = 10_000;
@@ -44,7 +45,7 @@ impl Sources {
         for (path, identity) in &found.files {
             // The folder may be called by another name the next time.
             let name = path.strip_prefix(folder).unwrap_or(path);
-            let _ = write!(text, "\n{} {identity}", name.display());
+            let _ = write!(text, "\n{} {identity}", name.escaped());
         }
         Some(Self(Digest::of(text.as_bytes())))
     }
@@ -120,7 +121,7 @@ pub(super) fn mark(
 
 /// Keeps other processes from working in a folder, and says so to who has to wait for them.
 pub(super) fn alone_in(folder: &Path) -> Option<File> {
-    atomic::alone_in(folder, || announce(&format!("waiting for another parlor that works in {}", folder.display())))
+    atomic::alone_in(folder, || announce(&format!("waiting for another parlor that works in {}", folder.escaped())))
 }
 
 #[cfg(test)]

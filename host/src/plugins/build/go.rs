@@ -6,7 +6,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
@@ -14,6 +13,8 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use super::super::manifest::Manifest;
 use super::tools::{self, Cache, Pip};
 use super::{BuildError, Made, contract, kept, metadata, read_text};
+use crate::child;
+use crate::harmless::EscapedPath as _;
 
 /// The file that makes a folder one of Go.
 pub(super) const MARK: &str = "go.mod";
@@ -90,7 +91,7 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
 fn compile(folder: &Path, package: &str, module: &Path) -> Result<(), BuildError> {
     let python = GO.python()?;
     let (cache, modules) = (Cache::begin("go-cache", "Go's own library")?, Cache::open("go-modules")?);
-    let mut go = Command::new(&python);
+    let mut go = child::command(&python);
     go.args(["-I", "-c", CALL, "build", "-trimpath", "-buildmode=c-shared"])
         // The SDK calls `main`, and asks for memory before Go runs. `-s` would leave out the names of functions, for traces.
         .args(["-ldflags=-w -checklinkname=0", "-o"])
@@ -132,7 +133,7 @@ fn imports_http(folder: &Path) -> Option<String> {
     let sources = files.iter().filter(|file| file.extension().is_some_and(|end| end == "go"));
     sources.filter_map(|file| Some((file.file_name()?, read_text(file).ok()?))).find_map(|(name, text)| {
         let line = text.lines().position(|line| line.trim_end().ends_with("\"net/http\""))?;
-        Some(format!("{}:{}", name.to_string_lossy(), line + 1))
+        Some(format!("{}:{}", Path::new(name).escaped(), line + 1))
     })
 }
 

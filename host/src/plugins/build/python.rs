@@ -14,12 +14,12 @@ use std::env;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::super::manifest::Manifest;
 use super::snapshot::Failure;
 use super::tools::{self, Pip};
 use super::{BuildError, Made, contract, kept, metadata, texts};
+use crate::child;
 
 /// The file that makes a folder one of Python.
 pub(super) const MARK: &str = "plugin.py";
@@ -215,7 +215,7 @@ fn linked(python: &Path, wit: &str, folder: &Path, package: &str) -> Result<Vec<
         kept::write(&work.path().join(name), text)?;
     }
     let component = work.path().join("plugin.wasm");
-    let mut command = Command::new(python);
+    let mut command = child::command(python);
     if env::var_os(ENVIRONMENT).is_none() {
         // Else it takes what the machine's Python has, which is another thing on each machine, and lets the plugin's top write there.
         let nothing = work.path().join("environment");
@@ -257,7 +257,7 @@ fn tell(said: &[u8]) {
 /// Says what is wrong in the plugin's files before componentize-py does, which takes seconds. What the Python at hand may be too
 /// old for is left to the plugin's own.
 fn check(python: &Path, folder: &Path, package: &str) -> Result<(), BuildError> {
-    let mut command = Command::new(python);
+    let mut command = child::command(python);
     // In the folder, so that messages name files as the author does.
     command.args(["-I", "-c", CHECK]).current_dir(folder);
     let done = tools::heard(&mut command).map_err(|error| BuildError::File { path: python.to_owned(), error })?;

@@ -6,7 +6,7 @@ mod toolchain;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 
 use serde_json::Value;
 use wit_component::ComponentEncoder;
@@ -17,6 +17,7 @@ pub(super) use self::toolchain::TARGET;
 pub(super) use self::toolchain::Toolchain;
 use super::fresh::alone_in;
 use super::{BuildError, Made, Traces, environment, names, read_text};
+use crate::child;
 
 /// The file that makes a folder one of Rust.
 pub(super) const MARK: &str = "Cargo.toml";
@@ -77,7 +78,7 @@ fn compile(folder: &Path, project: &Project, toolchain: &Toolchain) -> Result<Ve
     let target = project.target_directory()?;
     // The module of another plugin may have the same name.
     let _alone = project.shares().then(|| alone_in_cache(&target)).transpose()?.flatten();
-    let mut cargo = Command::new("cargo");
+    let mut cargo = child::command("cargo");
     environment::forget_outer_cargo(&mut cargo);
     cargo
         .current_dir(folder)

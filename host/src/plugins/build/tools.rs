@@ -11,7 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use super::BuildError;
 use super::fresh::alone_in;
-use crate::harmless::harmless;
+use crate::child;
+use crate::harmless::{EscapedPath as _, harmless};
 
 /// How much of what a broken program says is shown, in bytes.
 const MAX_SAID: usize = 300;
@@ -57,7 +58,7 @@ pub(super) const RUSTC_IN_USE: InUse = InUse {
 impl InUse {
     /// Asks it before anything is installed with it: what comes later would say less clearly what is wrong.
     fn check(&self, missing: fn(io::Error) -> BuildError) -> Result<(), BuildError> {
-        self.check_with(&mut Command::new(self.program), missing)
+        self.check_with(&mut child::command(self.program), missing)
     }
 
     /// The same of one that is called in this way.
@@ -115,8 +116,8 @@ impl Pip {
                 |home| self.works(home),
                 |place| {
                     let needs = "on Debian or Ubuntu it needs: apt-get install python3-venv";
-                    self.run(Command::new("python3").args(["-m", "venv"]).arg(place), "python3 -m venv", needs)?;
-                    let mut pip = Command::new(place.join(PYTHON));
+                    self.run(child::command("python3").args(["-m", "venv"]).arg(place), "python3 -m venv", needs)?;
+                    let mut pip = child::command(place.join(PYTHON));
                     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", self.package]);
                     self.run(&mut pip, "pip", "pip has to reach its package index")
                 },
@@ -128,7 +129,7 @@ impl Pip {
 
     /// Whether it is there for the Python that it refers to: that is the machine's, which may be another one by now.
     fn works(self, home: &Path) -> bool {
-        let mut python = Command::new(home.join(PYTHON));
+        let mut python = child::command(home.join(PYTHON));
         let asked = silent(python.args(["-I", "-c", &format!("import {}", self.module)])).status();
         asked.is_ok_and(|status| status.success())
     }
@@ -169,7 +170,7 @@ impl Npm {
 
     fn fill(self, place: &Path) -> Result<(), BuildError> {
         fs::create_dir_all(place).map_err(|error| BuildError::File { path: place.to_owned(), error })?;
-        let mut npm = Command::new("npm");
+        let mut npm = child::command("npm");
         npm.args(["install", "--prefix"]).arg(place).args([
             "--no-audit",
             "--no-fund",
@@ -189,7 +190,7 @@ impl Npm {
 
 /// Whether what comes by pip can be installed.
 pub(super) fn python_is_there() -> Result<(), BuildError> {
-    let mut python = Command::new("python3");
+    let mut python = child::command("python3");
     match silent(python.args(["-I", "-c", "import ensurepip, venv"])).status().map_err(BuildError::NoPython)? {
         status if status.success() => Ok(()),
         _ => Err(BuildError::NoVenv),
@@ -198,7 +199,7 @@ pub(super) fn python_is_there() -> Result<(), BuildError> {
 
 /// Whether what comes by npm can be installed.
 pub(super) fn npm_is_there() -> Result<(), BuildError> {
-    silent(Command::new("npm").arg("--version")).status().map(drop).map_err(BuildError::NoNode)
+    silent(child::command("npm").arg("--version")).status().map(drop).map_err(BuildError::NoNode)
 }
 
 fn silent(command: &mut Command) -> &mut Command {
@@ -353,7 +354,7 @@ fn install(
     }
     let is_old = home.symlink_metadata().is_ok();
     let why = if is_old { "; what is there does not work any more" } else { "" };
-    announce(&format!("installing {what} into {}, once for all {serves}{why}", home.display()));
+    announce(&format!("installing {what} into {}, once for all {serves}{why}", home.escaped()));
     let fresh = tempfile::Builder::new().prefix(HALF).tempdir_in(around).map_err(failed)?;
     let place = fresh.path().join("it");
     into(&place)?;

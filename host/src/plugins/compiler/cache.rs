@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Artifact, MAX_ARTIFACT};
 use crate::atomic::{self, Readers};
+use crate::harmless::EscapedPath as _;
 use crate::plugins::id::Digest;
 
 const KEY_BYTES: usize = 32;
@@ -106,10 +107,10 @@ impl Cache {
             }
             // As after each update of parlor.
             Found::Outdated => {
-                tracing::debug!(path = %path.display(), "an entry of the compile cache is of another version; it is made anew");
+                tracing::debug!(path = %path.escaped(), "an entry of the compile cache is of another version; it is made anew");
             }
             Found::Foreign => {
-                tracing::warn!(path = %path.display(), "an entry of the compile cache is not what this host wrote; it is dropped");
+                tracing::warn!(path = %path.escaped(), "an entry of the compile cache is not what this host wrote; it is dropped");
             }
         }
         self.forget(digest);
@@ -192,7 +193,7 @@ fn remove(path: &Path) {
     let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     if let Err(error) = removed {
         // It is not trusted, whether it is there or not.
-        tracing::debug!(path = %path.display(), %error, "an entry of the compile cache stays");
+        tracing::debug!(path = %path.escaped(), %error, "an entry of the compile cache stays");
     }
 }
 
@@ -204,7 +205,7 @@ fn closed_key(path: &Path) -> Option<[u8; KEY_BYTES]> {
     io::Read::by_ref(&mut file).take(KEY_BYTES as u64 + 1).read_to_end(&mut bytes).ok()?;
     let key = bytes.try_into().ok().filter(|_| !is_open);
     if key.is_none() {
-        tracing::warn!(path = %path.display(), "the key of the compile cache was spoiled or open to others; there is a new one");
+        tracing::warn!(path = %path.escaped(), "the key of the compile cache was spoiled or open to others; there is a new one");
     }
     key
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::config::AccountName;
-use crate::harmless::shell_word;
+use crate::harmless::{EscapedPath as _, shell_word};
 use crate::nearest::suggestion;
 use crate::permissions::Permission;
 use crate::plugins::admission::Refusal;
@@ -43,7 +43,7 @@ pub enum DeskError {
         other: PluginId,
     },
     /// There is none of this id.
-    #[error("there is no plugin {id} in {}{}", policy.display(), suggestion(near.as_deref()))]
+    #[error("there is no plugin {id} in {}{}", policy.escaped(), suggestion(near.as_deref()))]
     Unknown {
         /// The id.
         id: PluginId,
@@ -53,7 +53,7 @@ pub enum DeskError {
         near: Option<String>,
     },
     /// An account that is not configured.
-    #[error("there is no account {account} in {}; known are {known}", config.display())]
+    #[error("there is no account {account} in {}; known are {known}", config.escaped())]
     UnknownAccount {
         /// Which.
         account: AccountName,
@@ -85,7 +85,7 @@ pub enum DeskError {
     },
     /// Nobody signed it, and somebody has to.
     #[error(
-        "{from} is not signed by anybody whom you trust, and {} says `require_signature = true`; a signature {}", policy.display(), place(from)
+        "{from} is not signed by anybody whom you trust, and {} says `require_signature = true`; a signature {}", policy.escaped(), place(from)
     )]
     Unsigned {
         /// Where it comes from.
@@ -95,7 +95,7 @@ pub enum DeskError {
     },
     /// What is kept is not signed by anybody who counts today, and somebody has to.
     #[error(
-        "version {version} of {id} was not signed by anybody whom you trust today, and {} says `require_signature = true`; `parlor plugin update {id} SOURCE --downgrade` takes one that is", policy.display()
+        "version {version} of {id} was not signed by anybody whom you trust today, and {} says `require_signature = true`; `parlor plugin update {id} SOURCE --downgrade` takes one that is", policy.escaped()
     )]
     KeptUnsigned {
         /// The plugin.
@@ -228,7 +228,7 @@ pub enum DeskError {
     #[error(transparent)]
     Edit(#[from] EditError),
     /// The component store cannot be read.
-    #[error("what the data folder {} keeps cannot be read ({cause}): run parlor as the user that the host runs as", folder.display())]
+    #[error("what the data folder {} keeps cannot be read ({cause}): run parlor as the user that the host runs as", folder.escaped())]
     Unread {
         /// The data folder.
         folder: PathBuf,
@@ -236,7 +236,7 @@ pub enum DeskError {
         cause: io::Error,
     },
     /// The component store cannot be written.
-    #[error("the data folder {} cannot be written ({cause}); nothing has changed", folder.display())]
+    #[error("the data folder {} cannot be written ({cause}); nothing has changed", folder.escaped())]
     Store {
         /// The data folder.
         folder: PathBuf,

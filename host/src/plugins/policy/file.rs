@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::edit::{Change, Unchangeable, edit};
 use super::{Policy, PolicyError};
 use crate::atomic::{self, Readers};
+use crate::harmless::EscapedPath as _;
 use crate::plugins::id::PluginId;
 
 /// How long another command may take.
@@ -26,13 +27,13 @@ pub enum EditError {
     #[error(transparent)]
     Policy(#[from] PolicyError),
     /// Another command changes it, and does not come to an end.
-    #[error("another command is changing {}; try again when it has ended", .0.display())]
+    #[error("another command is changing {}; try again when it has ended", .0.escaped())]
     Busy(PathBuf),
     /// Somebody changed it meanwhile.
-    #[error("somebody changed {} at the same moment, so nothing was written; try again", .0.display())]
+    #[error("somebody changed {} at the same moment, so nothing was written; try again", .0.escaped())]
     Changed(PathBuf),
     /// It is written in a way that is not understood.
-    #[error("{}: {cause}", path.display())]
+    #[error("{}: {cause}", path.escaped())]
     Unchangeable {
         /// Which file.
         path: PathBuf,
@@ -40,7 +41,7 @@ pub enum EditError {
         cause: Unchangeable,
     },
     /// The disk is full, or the folder is closed.
-    #[error("{} cannot be written ({cause}); nothing has changed", path.display())]
+    #[error("{} cannot be written ({cause}); nothing has changed", path.escaped())]
     Write {
         /// Which file.
         path: PathBuf,

@@ -15,7 +15,7 @@ use crate::xmpp::connect::{ConnectError, ascii, printable};
 use crate::xmpp::intake::sieve::Sieve;
 use crate::xmpp::intake::{Ending, Listening, MAX_BYTES};
 use crate::xmpp::reach::reach;
-use crate::xmpp::tls::secure;
+use crate::xmpp::tls::{NO_TLS, secure};
 
 /// The longest answer, after what is over the limits was left out of each stanza: a server says at once all that waits.
 const MOST: usize = 6 * MAX_BYTES;
@@ -120,7 +120,10 @@ impl Line {
     async fn connect(&self) -> Result<Connection, ConnectError> {
         let host = ascii(self.url.host())?;
         let (tcp, _) = reach(&host, Some(TlsMode::Direct), Some(&self.url.server())).await?;
-        let secured = secure(tcp, &host, Some(b"http/1.1"), &self.settings).await?;
+        let secured = secure(tcp, &host, Some(b"http/1.1"), &self.settings).await.map_err(|error| match error {
+            ConnectError::NotTls { .. } => ConnectError::NoBosh { url: self.url.to_string(), cause: NO_TLS.to_owned() },
+            error => error,
+        })?;
         Ok(Wire::new(Listening::new(secured.stream, &self.ending)))
     }
 

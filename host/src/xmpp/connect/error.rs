@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use jid::{FullJid, Jid};
 
 use super::LIMIT;
+use crate::harmless::EscapedPath as _;
 use crate::xmpp::password::PasswordError;
 use crate::xmpp::stream_error::{remedy, sentence, words};
 
@@ -64,6 +65,14 @@ pub enum ConnectError {
         /// What went wrong.
         cause: String,
     },
+    /// The answer to the first bytes of TLS was something else.
+    #[error(
+        "what answers for {domain} does not speak TLS there; check the port of `server`, and set tls = \"starttls\" if TLS begins by STARTTLS there, as it does on port 5222, or tls = \"direct\" if it begins at once, as on port 5223"
+    )]
+    NotTls {
+        /// Whose server.
+        domain: String,
+    },
     /// The certificate is not good.
     #[error("the certificate of {domain} {fault}")]
     Certificate {
@@ -73,7 +82,7 @@ pub enum ConnectError {
         fault: CertificateFault,
     },
     /// The file of trusted certificates cannot be used.
-    #[error("ca_file {} cannot be used: {cause}", path.display())]
+    #[error("ca_file {} cannot be used: {cause}", path.escaped())]
     CaFile {
         /// Which file.
         path: PathBuf,
@@ -137,7 +146,7 @@ pub enum ConnectError {
         jid: FullJid,
     },
     /// The account's own certificate or key cannot be used.
-    #[error("{} cannot be used to log in: {cause}; both certificate and certificate_key must be PEM and belong together", path.display())]
+    #[error("{} cannot be used to log in: {cause}; both certificate and certificate_key must be PEM and belong together", path.escaped())]
     OwnCertificate {
         /// Which file.
         path: PathBuf,
@@ -294,13 +303,16 @@ pub enum ConnectError {
     },
     /// The address that the owner named offers no STARTTLS.
     #[error(
-        "{place} closed the connection before it offered STARTTLS ({cause}); if TLS begins at once there (direct TLS), set tls = \"direct\" (`parlor init --tls direct`), else check the port"
+        "{place} closed the connection before it offered STARTTLS ({cause}); if TLS begins at once there (direct TLS), set tls = \"direct\"{} (`parlor init --tls direct`), else check the port",
+        if *is_written { " in place of \"starttls\"" } else { "" }
     )]
     NoStartTls {
-        /// The address.
+        /// The address, or the domain where DNS gave it.
         place: String,
         /// The failure.
         cause: String,
+        /// The owner wrote that TLS begins by STARTTLS there.
+        is_written: bool,
     },
     /// The server hung up in the middle.
     #[error("the server hung up during the log-in; its log may say why")]
@@ -377,6 +389,7 @@ impl ConnectError {
             | Self::Unreachable { .. }
             | Self::TimedOut { .. }
             | Self::Tls { .. }
+            | Self::NotTls { .. }
             | Self::Stream { .. }
             | Self::Elsewhere { .. }
             | Self::NotBound { .. }

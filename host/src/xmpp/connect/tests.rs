@@ -64,14 +64,55 @@ async fn a_server_that_the_owner_named_and_that_offers_no_starttls_may_want_tls_
     let named = LinkSettings { tls: None, ..peer.clone() };
     let place = named.server.as_ref().map(ToString::to_string).unwrap();
     for error in [ConnectError::HungUp, ConnectError::NotXmpp { cause: "no XML".to_owned() }] {
-        let said = of_named(error.clone(), &named);
-        assert!(said.to_string().contains("tls = \"direct\"") && said.to_string().starts_with(&place), "{said}");
+        let said = of_named(error.clone(), &named, "localhost");
+        assert!(said.to_string().contains("set tls = \"direct\" (`parlor init"), "{said}");
+        assert!(said.to_string().starts_with(&place), "{said}");
         assert!(!said.is_final(), "it may be about to start");
-        // Where the owner said how TLS begins, or the DNS does, that is not what is wrong.
-        assert_eq!(of_named(error.clone(), &peer), error);
-        assert_eq!(of_named(error.clone(), &LinkSettings { server: None, ..named.clone() }), error);
+        // Where the DNS says how TLS begins, that is not what is wrong.
+        assert_eq!(of_named(error.clone(), &LinkSettings { server: None, ..named.clone() }, "localhost"), error);
+        let written = LinkSettings { tls: Some(TlsMode::StartTls), ..named.clone() };
+        let nowhere = LinkSettings { server: None, ..written.clone() };
+        for (settings, place) in [(&written, &*place), (&nowhere, "localhost")] {
+            let said = of_named(error.clone(), settings, "localhost").to_string();
+            assert!(said.contains("set tls = \"direct\" in place of \"starttls\""), "{said}");
+            assert!(said.starts_with(&format!("{place} closed the connection")), "{said}");
+        }
     }
-    assert_eq!(of_named(refused(), &named), refused());
+    assert_eq!(of_named(refused(), &named, "localhost"), refused());
+}
+
+/// The port of STARTTLS answers the first bytes of TLS with the end of a stream; one of HTTP with its own words.
+#[tokio::test]
+async fn a_port_that_speaks_no_tls_is_said_to_speak_none() {
+    let peer = Peer::start(Manners { tls: TlsMode::Direct, ..Manners::default() }).await;
+    for said in
+        ["<?xml version='1.0'?><stream:stream><stream:error/></stream:stream>", "HTTP/1.1 400 Bad Request\r\n\r\n"]
+    {
+        let (settings, ending) = (peer.settings(), Ending::default());
+        let (unheard, tokens) = (Unheard::default(), Tokens::default());
+        let opening = open(&settings, None, "localhost", &ending, &tokens, &unheard);
+        let answering = async {
+            let mut socket = peer.accept_socket().await;
+            socket.write_all(said.as_bytes()).await.unwrap();
+            socket
+        };
+        let (opened, _socket) = tokio::join!(opening, answering);
+        let error = opened.err().unwrap();
+        assert_eq!(error, ConnectError::NotTls { domain: "localhost".to_owned() });
+        let words = error.to_string();
+        assert!(words.contains("check the port of `server`") && words.contains("tls = \"starttls\""), "{words}");
+        assert!(!error.is_final(), "it may be about to change");
+        // The same of an address of the web, which has no such setting.
+        let url = peer.over_websocket().websocket.unwrap();
+        let opening = open_websocket(&settings, &url, "localhost", &ending);
+        let (opened, _socket) = tokio::join!(opening, async {
+            let mut socket = peer.accept_socket().await;
+            socket.write_all(said.as_bytes()).await.unwrap();
+            socket
+        });
+        let words = opened.err().unwrap().to_string();
+        assert!(words.contains("(its port does not speak TLS); check websocket_url"), "{words}");
+    }
 }
 
 /// What becomes of a connection that nobody takes by TCP, where this is what the domain's server of the web says.

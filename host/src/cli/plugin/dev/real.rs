@@ -12,7 +12,7 @@ use crate::cli::run::leave_no_core;
 use crate::config::{AccountName, Config, Overrides};
 use crate::control::client;
 use crate::control::views::Status;
-use crate::harmless::harmless;
+use crate::harmless::{EscapedPath as _, harmless};
 use crate::host::Host;
 use crate::nearest::{nearest, suggestion};
 use crate::plugins::component::{Examined, examine};
@@ -49,7 +49,7 @@ impl Real {
         let Some(found) = config.accounts.get(account) else {
             let known: Vec<_> = config.accounts.keys().map(AccountName::as_str).collect();
             let near = suggestion(nearest(account.as_str(), known.iter().copied()));
-            bail!("{} has no account {account}{near}; it has {}", config.path.display(), known.join(", "));
+            bail!("{} has no account {account}{near}; it has {}", config.path.escaped(), known.join(", "));
         };
         // Who cannot be asked is on no account.
         let house = client::glimpse::<Status>(&config.data, "/v1/status");
@@ -67,14 +67,14 @@ impl Real {
     /// Lets this file run, in the place of what ran before. None: it runs already.
     pub(super) async fn replace(&mut self, file: &Path) -> anyhow::Result<Option<Examined>> {
         let bytes = read(file)?;
-        let examined = examine(&bytes).map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
+        let examined = examine(&bytes).map_err(|error| anyhow::anyhow!("{}: {error}", file.escaped()))?;
         if self.running == Some(examined.digest) {
             return Ok(None);
         }
         // A copy: the next build overwrites the file, and bytes that changed run nothing.
         let copy = self.folder.path().join(format!("{}.wasm", examined.digest.to_hex()));
         let policy = policy(&examined.manifest, examined.digest, &copy)?;
-        let cannot = || format!("{} cannot be written", self.folder.path().display());
+        let cannot = || format!("{} cannot be written", self.folder.path().escaped());
         fs::write(&copy, &bytes).and_then(|()| fs::write(&self.config.plugins, policy)).with_context(cannot)?;
         match &self.host {
             Some(host) => host.reload().await?,
@@ -147,7 +147,7 @@ fn beside(house: &Status, account: &AccountName, names_resource: bool) -> Option
 fn policy(manifest: &Manifest, digest: Digest, file: &Path) -> anyhow::Result<String> {
     let grants = manifest.permissions.iter().map(|(permission, one)| (permission.to_string(), one.scope.clone()));
     let entry = toml::Table::from_iter([
-        ("source".to_owned(), file.display().to_string().into()),
+        ("source".to_owned(), file.to_string_lossy().into_owned().into()),
         ("digest".to_owned(), digest.to_string().into()),
         ("grants".to_owned(), grants.collect::<toml::Table>().into()),
     ]);

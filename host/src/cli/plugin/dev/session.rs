@@ -16,7 +16,7 @@ use crate::cli::plugin::workshop::Workshop;
 use crate::cli::show::size;
 use crate::clock::Clock;
 use crate::error::CallError;
-use crate::harmless::harmless;
+use crate::harmless::{EscapedPath as _, harmless};
 use crate::plugins::component::Examined;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::quantity::show_duration;
@@ -87,7 +87,7 @@ impl Session {
     pub(super) fn open(arguments: &DevArgs) -> anyhow::Result<Self> {
         let folder = arguments.folder.clone();
         if !folder.is_dir() {
-            bail!("{} is no folder; name the folder of a plugin, which `parlor plugin new` makes", folder.display());
+            bail!("{} is no folder; name the folder of a plugin, which `parlor plugin new` makes", folder.escaped());
         }
         let notes = Notes::default();
         notes.listen_everywhere().context("the log cannot be read")?;
@@ -96,7 +96,7 @@ impl Session {
             None => Place::MadeUp { workshop: Workshop::open()?, stage: None },
         };
         let watch = Watch::tree(folder.clone(), build::is_no_source);
-        let watch = watch.with_context(|| format!("{} cannot be watched", folder.display()))?;
+        let watch = watch.with_context(|| format!("{} cannot be watched", folder.escaped()))?;
         let console = Console::open().context("the terminal")?;
         Ok(Self {
             folder,

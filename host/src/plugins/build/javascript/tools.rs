@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::super::super::id::Digest;
 use super::super::BuildError;
 use super::super::tools::Npm;
+use crate::child;
 
 const NPM: Npm = Npm {
     // The runtime, what Node.js itself strips types with, and a parser without dependencies.
@@ -56,7 +56,7 @@ impl Tools {
     pub(super) fn watched(&self, name: &str, text: &str, is_typed: bool) -> Result<String, String> {
         use std::io::Write as _;
         use std::process::Stdio;
-        let mut node = Command::new("node");
+        let mut node = child::command("node");
         node.args(["-e", WATCH, name, if is_typed { "true" } else { "false" }])
             .current_dir(self.0.parent().expect("a folder of its own"));
         node.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -4,7 +4,6 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::SystemTime;
 
 use super::super::fresh::alone_in;
@@ -12,6 +11,7 @@ use super::super::tools::{self, announce};
 use super::super::{BuildError, contract, kept, read_bytes};
 use super::parts::{self, EVALUATE};
 use super::{CALL, COMPONENTIZE, ENVIRONMENT, SDK, tell, with_needs};
+use crate::child;
 use crate::plugins::id::Digest;
 
 /// Where they lie, each in a folder named for what it is made of.
@@ -135,7 +135,7 @@ fn make(python: &Path, wit: &str, package: &str, around: &Path, folder: &Path) -
         kept::write(&place.join(PARLOR).join("parlor").join(name), with_needs(text))?;
     }
     let made = work.path().join("made.wasm");
-    let mut command = Command::new(python);
+    let mut command = child::command(python);
     command
         // Else it takes what the machine's Python has.
         .env(ENVIRONMENT, nothing)

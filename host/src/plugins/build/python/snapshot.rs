@@ -13,6 +13,7 @@ use super::super::snapshot::{self, Building, CONTRACT, Failure, compiled};
 use super::base::Base;
 use super::parts::{self, EVALUATE, FORGETS};
 use super::stubs::snake;
+use crate::harmless::EscapedPath as _;
 
 /// How much of what a plugin prints while it is built is kept for its author, in bytes.
 const MOST_PRINTED: usize = 1 << 20;
@@ -44,7 +45,7 @@ async fn import(base: &Base, component: &[u8], folder: &Path) -> Result<Taken, F
     for (place, name) in base.folders(folder) {
         // Nothing that is imported writes to the author's folder.
         wasi.preopened_dir(&place, name, FsPerms::ReadOnly)
-            .map_err(|error| Failure::Component(format!("{}: {error:#}", place.display())))?;
+            .map_err(|error| Failure::Component(format!("{}: {error:#}", place.escaped())))?;
     }
     let (mut store, _alarm) = snapshot::store(&engine, wasi.build());
     let instance = linker.instantiate_async(&mut store, &instrumented).await.map_err(other)?;

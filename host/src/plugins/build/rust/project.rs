@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde::Deserialize;
 
 use super::super::names::Kept;
 use super::super::{BuildError, Traces, environment, tools};
 use super::toolchain::{TARGET, Toolchain};
+use crate::child;
 
 /// The profile that parlor's own workspace, and whoever copies it, has for plugins.
 const PROFILE: &str = "plugin";
@@ -94,7 +94,7 @@ struct Target {
 impl Project {
     /// Asks cargo.
     pub(super) fn find(folder: &Path) -> Result<Self, BuildError> {
-        let mut cargo = Command::new("cargo");
+        let mut cargo = child::command("cargo");
         environment::forget_outer_cargo(&mut cargo);
         cargo.current_dir(folder).args(["metadata", "--no-deps", "--format-version", "1"]);
         let output = tools::heard(&mut cargo).map_err(|error| BuildError::NoRust { program: "cargo", error })?;

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use super::super::tools::RUSTC_IN_USE;
 use super::super::{BuildError, environment};
+use crate::child;
 
 /// What plugins are compiled for: WebAssembly without an operating system.
 pub(in super::super) const TARGET: &str = "wasm32-unknown-unknown";
@@ -99,7 +100,7 @@ impl Compiler {
     /// None: it is not there. An error: it is too old, or does not work, as where rustup has none to run.
     fn ask(rustc: Option<PathBuf>, folder: &Path) -> Result<Option<Self>, BuildError> {
         let command = || {
-            let mut command = Command::new(rustc.as_deref().unwrap_or(Path::new("rustc")));
+            let mut command = child::command(rustc.as_deref().unwrap_or(Path::new("rustc")));
             environment::forget_outer_cargo(&mut command);
             command.current_dir(folder);
             command

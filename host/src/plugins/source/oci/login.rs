@@ -13,10 +13,12 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Command;
 
+use crate::child;
 use crate::config::Hidden;
 use crate::document::{self, ReadError};
-use crate::harmless::harmless;
+use crate::harmless::{EscapedPath as _, harmless};
 
 /// How large a file of log-ins may be, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -64,7 +66,7 @@ pub enum LogInError {
     /// A file is there and cannot be read.
     #[error(
         "the log-ins of registries in {} cannot be read ({cause}); correct it, or give --username and --password-file",
-        path.display()
+        path.escaped()
     )]
     File {
         /// Which.
@@ -73,7 +75,7 @@ pub enum LogInError {
         cause: String,
     },
     /// A helper that the file names does not give it.
-    #[error("docker-credential-{name}, which {} names, {cause}; or give --username and --password-file", path.display())]
+    #[error("docker-credential-{name}, which {} names, {cause}; or give --username and --password-file", path.escaped())]
     Helper {
         /// Its name.
         name: String,
@@ -121,7 +123,7 @@ impl LogIn {
                 let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
                 for path in files(variable, rustix::process::getuid().as_raw()) {
                     if let Some(found) = find_in(&path, registry, name)? {
-                        return Ok(Some((found, format!("the log-in in {}", path.display()))));
+                        return Ok(Some((found, format!("the log-in in {}", path.escaped()))));
                     }
                 }
                 Ok(None)
@@ -225,7 +227,7 @@ fn ask(helper: &str, server: &str) -> Result<Option<Credentials>, String> {
 }
 
 async fn run(helper: &str, server: &str) -> io::Result<(bool, Vec<u8>)> {
-    let mut child = tokio::process::Command::new(format!("docker-credential-{helper}"))
+    let mut child = Command::from(child::command(format!("docker-credential-{helper}")))
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

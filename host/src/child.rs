@@ -1,0 +1,70 @@
+//! Programs that parlor starts, such as compilers and commands of the owner, and the part of its environment that they inherit.
+//!
+//! Every program is started by [`command`], so that none of them inherits a secret by being forgotten. The compiler process of the
+//! host (`plugins/compiler`) inherits nothing at all.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+use crate::systemd;
+
+/// How the variables begin that are meant for parlor alone. Among them are passwords (`PARLOR_PASSWORD_MAIN`) and addresses with
+/// tokens (`PARLOR_SETTING_CREDENTIALS_URL`).
+const OWN: &[u8] = b"PARLOR_";
+
+/// The variables that configurations of this process name as the source of a password. One may have any name, and its value is in
+/// the environment of the whole process, so that its name has to be known to whatever starts a program there.
+static SECRET: Mutex<BTreeSet<OsString>> = Mutex::new(BTreeSet::new());
+
+/// Prepares a program, which inherits the environment without what is meant for parlor alone.
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in env::vars_os().filter(|(name, _)| is_withheld(name)) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Withholds a variable that holds a password from all programs that are started from now on.
+pub(crate) fn withhold(variable: &str) {
+    SECRET.lock().unwrap_or_else(PoisonError::into_inner).insert(variable.into());
+}
+
+fn is_withheld(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(OWN)
+        || systemd::VARIABLES.iter().any(|own| name == *own)
+        || SECRET.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_meant_for_parlor_alone_is_not_passed_on() {
+        let own = ["PARLOR_PASSWORD_MAIN", "PARLOR_SETTING_CREDENTIALS_URL", "PARLOR_DATA", "NOTIFY_SOCKET"];
+        for name in own {
+            assert!(is_withheld(name.as_ref()), "{name}");
+        }
+        for name in ["PASSWORD", "PATH", "MY_PARLOR_PASSWORD_MAIN", "FRIENDS_SECRET_OF_A_TEST"] {
+            assert!(!is_withheld(name.as_ref()), "{name}");
+        }
+        withhold("FRIENDS_SECRET_OF_A_TEST");
+        assert!(is_withheld("FRIENDS_SECRET_OF_A_TEST".as_ref()));
+    }
+
+    /// Cargo sets this one for each test.
+    #[test]
+    fn a_program_is_started_without_it() {
+        let removed = || {
+            let prepared = command("true");
+            prepared.get_envs().any(|(name, value)| name == "CARGO_PKG_NAME" && value.is_none())
+        };
+        assert!(env::var_os("CARGO_PKG_NAME").is_some() && !removed());
+        withhold("CARGO_PKG_NAME");
+        assert!(removed());
+    }
+}
