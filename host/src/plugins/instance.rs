@@ -55,7 +55,6 @@ use super::watchdog::{self, Allowance, Overrun};
 use super::{ChosenNames, InstanceId};
 use crate::account;
 use crate::api::log::Printed;
-use crate::error::CallError;
 use crate::harmless::harmless;
 use crate::router::{Mail, Mailbox};
 use crate::stanza::Message;

@@ -134,6 +134,8 @@ mod tests {
             version: None,
             digest: String::new(),
             source: String::new(),
+            record: None,
+            grants: None,
             usage: None,
             restarts: 0,
             commands: commands.iter().map(|(name, called)| ((*name).to_owned(), (*called).to_owned())).collect(),

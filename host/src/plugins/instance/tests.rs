@@ -7,6 +7,7 @@ use wasmtime::component::{Component, Linker};
 use super::mail::{loss, within};
 use super::*;
 use crate::config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
+use crate::error::CallError;
 use crate::event::{Event, Payload};
 use crate::permissions::{Grants, Permission};
 use crate::plugins::id::Digest;
