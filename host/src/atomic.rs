@@ -34,18 +34,43 @@ pub(crate) fn open_plain(path: &Path, more: libc::c_int) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a file")) }
 }
 
+/// A file or folder that is locked until this is dropped.
+///
+/// To close a file is not enough: a program that is just being started has a copy of it until it runs, and with it the lock.
+#[derive(Debug)]
+pub(crate) struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Where that fails, it is unlocked when the last copy is closed.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Keeps other processes from working in a folder for as long as there is what this gives, once those that do have ended; if there
 /// are any, `waits` is called first. Where that cannot be had, as on some file systems, it goes on without.
-pub(crate) fn alone_in(folder: &Path, waits: impl FnOnce()) -> Option<File> {
+pub(crate) fn alone_in(folder: &Path, waits: impl FnOnce()) -> Option<Locked> {
     let place = File::open(folder).ok()?;
     match place.try_lock() {
-        Ok(()) => Some(place),
+        Ok(()) => Some(Locked(place)),
         Err(TryLockError::WouldBlock) => {
             waits();
-            place.lock().ok().map(|()| place)
+            place.lock().ok().map(|()| Locked(place))
         }
         Err(TryLockError::Error(_)) => None,
     }
+}
+
+/// Keeps whoever wants to be alone out of a folder, and nobody who shares it as well.
+pub(crate) fn shared(folder: &Path) -> Option<Locked> {
+    let place = File::open(folder).ok()?;
+    place.lock_shared().ok().map(|()| Locked(place))
+}
+
+/// The same as [`alone_in`] for who does not wait: none where others work in it.
+pub(crate) fn try_alone_in(folder: &Path) -> Option<Locked> {
+    let place = File::open(folder).ok()?;
+    place.try_lock().ok().map(|()| Locked(place))
 }
 
 /// The folder that a file lies in: the present one where its path names none.

@@ -13,7 +13,7 @@ use super::super::id::Digest;
 use super::super::manifest::Manifest;
 use super::tools::announce;
 use super::{BuildError, Traces, kept, output, read_manifest, read_text};
-use crate::atomic;
+use crate::atomic::{self, Locked};
 use crate::harmless::EscapedPath as _;
 
 /// How many files and folders are looked at; a folder with more is built each time.
@@ -120,7 +120,7 @@ pub(super) fn mark(
 }
 
 /// Keeps other processes from working in a folder, and says so to who has to wait for them.
-pub(super) fn alone_in(folder: &Path) -> Option<File> {
+pub(super) fn alone_in(folder: &Path) -> Option<Locked> {
     atomic::alone_in(folder, || announce(&format!("waiting for another parlor that works in {}", folder.escaped())))
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use super::BuildError;
 use super::fresh::alone_in;
+use crate::atomic::{self, Locked};
 use crate::child;
 use crate::harmless::{EscapedPath as _, harmless};
 
@@ -235,7 +236,7 @@ pub(super) fn folder() -> Result<PathBuf, BuildError> {
 /// A folder of a compiler's, which stays as long as this is held.
 pub(super) struct Cache {
     folder: PathBuf,
-    _used: Option<File>,
+    _used: Option<Locked>,
 }
 
 impl Cache {
@@ -254,7 +255,7 @@ impl Cache {
     fn used(folder: PathBuf) -> Result<Self, BuildError> {
         fs::create_dir_all(&folder).map_err(|error| BuildError::File { path: folder.clone(), error })?;
         // Where it cannot be locked, it may be emptied while it is used, and the build fails once.
-        let used = File::open(&folder).ok().filter(|place| place.lock_shared().is_ok());
+        let used = atomic::shared(&folder);
         Ok(Self { folder, _used: used })
     }
 
@@ -293,17 +294,14 @@ fn bound(cache: &Path, most: u64, now: SystemTime) {
     if is_recent || !cache.is_dir() {
         return;
     }
-    if size(cache) > most && !is_busy(cache) {
+    if size(cache) > most
+        && let Some(_alone) = atomic::try_alone_in(cache)
+    {
         remove(cache, cache.parent().expect("a folder of its own"));
     } else {
         // Where that cannot be noted, it is measured again.
         let _ = fs::write(&stamp, "");
     }
-}
-
-/// Whether some build uses it.
-fn is_busy(cache: &Path) -> bool {
-    File::open(cache).is_ok_and(|place| place.try_lock().is_err())
 }
 
 /// How many bytes the files below a folder have. Links are not followed.
@@ -385,9 +383,7 @@ fn is_used(home: &Path, tool: &str) {
         }
     }
     // Who was interrupted may have left half of it, and who is at work is not waited for.
-    if let Ok(place) = File::open(around)
-        && place.try_lock().is_ok()
-    {
+    if let Some(_alone) = atomic::try_alone_in(around) {
         sweep(around);
     }
 }
