@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::error::CallError;
 use crate::permissions::Permission;
 use crate::plugins::{Context, Grouping, Instance};
-use crate::store::{LONGEST_KEY, LONGEST_PAGE, LONGEST_VALUE, Only, Owner, StoreError, Write, Written, is_key};
+use crate::store::{LONGEST_KEY, LONGEST_PAGE, LONGEST_VALUE, Only, Owner, PageOf, StoreError, Write, Written, is_key};
 
 /// How many keys a page may have.
 const LARGEST_PAGE: u32 = 1_000;
@@ -49,13 +49,13 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         answer(
             async {
                 let (instance, _open) = caller(accessor, "storage.list")?;
-                let Asked { prefix, after, most } = asked(&instance, prefix, after, limit)?;
+                let asked = asked(&instance, prefix, after, limit)?;
                 let _held = instance.hold(LONGEST_PAGE)?;
                 pace(&instance, LIST).await?;
                 let data = instance.account.data();
-                let page = instance.in_turn(data.keys(owner(&instance), prefix, after, most)).await;
-                let (keys, next) = page.map_err(|error| failed(&error))?;
-                Ok(Page { keys, next })
+                let page = instance.in_turn(data.keys(owner(&instance), asked)).await;
+                let page = page.map_err(|error| failed(&error))?;
+                Ok(Page { keys: page.found, next: page.next })
             }
             .await,
         )
@@ -94,33 +94,26 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 /// The most that a page of entries holds, in bytes.
 const LONGEST_ENTRIES: usize = LONGEST_VALUE + LONGEST_KEY;
 
-/// Which page is asked for.
-struct Asked {
-    prefix: String,
-    after: Option<String>,
-    most: usize,
-}
-
-fn asked(instance: &Instance, prefix: String, after: Option<String>, limit: u32) -> Result<Asked, CallError> {
+fn asked(instance: &Instance, prefix: String, after: Option<String>, limit: u32) -> Result<PageOf, CallError> {
     quota(instance)?;
     let prefix = if prefix.is_empty() { prefix } else { check_key("prefix", prefix)? };
     let after = after.map(|after| check_key("after", after)).transpose()?;
     if !(1..=LARGEST_PAGE).contains(&limit) {
         return Err(CallError::invalid("limit", format!("1 to {LARGEST_PAGE}")));
     }
-    Ok(Asked { prefix, after, most: limit as usize })
+    Ok(PageOf { prefix, after, most: limit as usize })
 }
 
-async fn entries(instance: &Instance, Asked { prefix, after, most }: Asked) -> Result<EntriesPage, CallError> {
+async fn entries(instance: &Instance, asked: PageOf) -> Result<EntriesPage, CallError> {
     // How long a page is, the disk alone knows: until it has been read, it counts as the longest.
     let _held = instance.hold(LONGEST_ENTRIES)?;
     pace(instance, CALL).await?;
     // A page costs what it holds. A caller that stops waiting pays for the longest page.
     let mut reading = Reading { instance, bytes: LONGEST_ENTRIES };
-    let page = instance.in_turn(instance.account.data().entries(owner(instance), prefix, after, most)).await;
+    let page = instance.in_turn(instance.account.data().entries(owner(instance), asked)).await;
     let page = page.map_err(|error| failed(&error))?;
-    reading.bytes = page.entries.iter().map(|(key, value)| key.len() + value.len()).sum();
-    let entries = page.entries.into_iter().map(|(key, value)| Entry { key, value }).collect();
+    reading.bytes = page.found.iter().map(|(key, value)| key.len() + value.len()).sum();
+    let entries = page.found.into_iter().map(|(key, value)| Entry { key, value }).collect();
     Ok(EntriesPage { entries, next: page.next })
 }
 

@@ -26,10 +26,6 @@ pub const LONGEST_KEY: usize = 512;
 pub const LONGEST_VALUE: usize = 256 << 10;
 /// What an entry counts beside its key and value.
 const ENTRY: u64 = 64;
-/// How many bytes of keys one page has.
-pub const LONGEST_PAGE: usize = 64 << 10;
-/// How many entries are looked at for one page, whether they have expired or not.
-pub(super) const LOOKED_AT: usize = 2_000;
 /// How many that have expired make room for one write at most: enough for the longest, however little each of them takes.
 const PURGED: i64 = 4_200;
 
@@ -111,9 +107,6 @@ pub struct Kept {
     pub expires: Option<i64>,
 }
 
-/// The keys of one page, and the last one that was looked at where there may be more.
-pub(super) type Page = (Vec<String>, Option<String>);
-
 /// What plugins keep. Cheap to clone. It does not keep the store's thread going: when that has ended, nothing is kept.
 #[derive(Debug, Clone)]
 pub struct PluginData {
@@ -162,19 +155,6 @@ impl PluginData {
             }))
         })
         .await
-    }
-
-    /// At most so many keys that begin with `prefix`, after this one; and after which one to go on.
-    pub async fn keys(
-        &self,
-        owner: Owner,
-        prefix: String,
-        after: Option<String>,
-        most: usize,
-    ) -> Result<(Vec<String>, Option<String>), StoreError> {
-        let (owner, now) = (Arc::new(owner), self.now());
-        let lane = Lane::Plugin(Arc::clone(&owner));
-        self.read(lane, move |file| keys(file, &owner, &prefix, after.as_deref(), most, now)).await
     }
 
     /// How many bytes each plugin keeps on each account, as its quota counts them; whoever keeps nothing may be left out.
@@ -302,39 +282,6 @@ fn value(file: &Connection, owner: &Owner, key: &str, now: i64) -> rusqlite::Res
          WHERE account = ?1 AND plugin = ?2 AND key = ?3 AND (expires IS NULL OR expires > ?4)",
     )?;
     statement.query_row(params![owner.account.as_str(), owner.plugin.as_str(), key, now], |row| row.get(0)).optional()
-}
-
-fn keys(
-    file: &Connection,
-    owner: &Owner,
-    prefix: &str,
-    after: Option<&str>,
-    most: usize,
-    now: i64,
-) -> rusqlite::Result<Page> {
-    let mut statement = file.prepare(
-        "SELECT key, expires IS NULL OR expires > ?5 FROM plugin_data
-         WHERE account = ?1 AND plugin = ?2 AND key >= ?3 AND key > ?4
-         ORDER BY key",
-    )?;
-    let after = after.unwrap_or_default();
-    let mut rows = statement.query(params![owner.account.as_str(), owner.plugin.as_str(), prefix, after, now])?;
-    let (mut found, mut bytes, mut last) = (Vec::new(), 0, None);
-    for looked_at in 0.. {
-        let Some(row) = rows.next()? else { break };
-        let (key, is_there): (String, bool) = (row.get(0)?, row.get(1)?);
-        // Keys are ordered by their bytes, so those with the prefix stand together.
-        if !key.starts_with(prefix) {
-            break;
-        }
-        bytes += if is_there { key.len() } else { 0 };
-        if found.len() == most || bytes > LONGEST_PAGE || looked_at == LOOKED_AT {
-            return Ok((found, last));
-        }
-        found.extend(is_there.then(|| key.clone()));
-        last = Some(key);
-    }
-    Ok((found, None))
 }
 
 fn sizes(file: &Connection) -> rusqlite::Result<BTreeMap<Owner, u64>> {
@@ -550,6 +497,7 @@ mod tests {
     use futures_util::future::join_all;
     use proptest::prelude::*;
 
+    use super::super::{Page, PageOf};
     use super::*;
 
     const MIB: u64 = 1 << 20;
@@ -567,6 +515,10 @@ mod tests {
         let store = Store::in_memory();
         let data = store.data(Clock::Machine);
         (store, data)
+    }
+
+    fn first(most: usize) -> PageOf {
+        PageOf { prefix: String::new(), after: None, most }
     }
 
     async fn get(data: &PluginData, key: &str) -> Option<Vec<u8>> {
@@ -628,7 +580,7 @@ mod tests {
         assert!(get(&data, "old").await.is_some());
         write(&data, until(now() - 1)).await;
         assert_eq!(get(&data, "old").await, None);
-        assert_eq!(data.keys(owner("a"), String::new(), None, 10).await.unwrap(), (vec![], None));
+        assert_eq!(data.keys(owner("a"), first(10)).await.unwrap(), Page { found: vec![], next: None });
         let small = |write| data.write(owner("a"), 1_000, write);
         assert_eq!(small(put("new", &[0; 600])).await.unwrap(), Written::Fresh);
         assert_eq!(small(put("more", &[0; 600])).await.unwrap(), Written::TooMuch);
@@ -651,41 +603,6 @@ mod tests {
         assert_eq!(small(put("long", &[0; 6_665])).await.unwrap(), Written::Fresh, "in the place of all the others");
         assert_eq!(data.sizes().await.unwrap()[&owner("a")], 100 * 68);
         assert_eq!(small(put("more", b"")).await.unwrap(), Written::TooMuch);
-    }
-
-    #[tokio::test]
-    async fn pages_follow_one_another() {
-        let (_store, data) = data();
-        for number in 0..25 {
-            write(&data, put(&format!("p/{number:02}"), b"")).await;
-        }
-        write(&data, put("o", b"")).await;
-        write(&data, put("p0", b"")).await;
-        let mut after = None;
-        let mut all = Vec::new();
-        loop {
-            let (keys, next) = data.keys(owner("a"), "p/".into(), after, 10).await.unwrap();
-            all.extend(keys);
-            if next.is_none() {
-                break;
-            }
-            after = next;
-        }
-        assert_eq!(all, (0..25).map(|number| format!("p/{number:02}")).collect::<Vec<_>>());
-        assert_eq!(data.keys(owner("a"), "p/9".into(), None, 10).await.unwrap(), (vec![], None));
-    }
-
-    /// One thread reads for all.
-    #[tokio::test]
-    async fn a_page_looks_at_so_many_entries_however_many_have_expired() {
-        let (_store, data) = data();
-        let gone = |number| Write { expires: Some(now() - 1), ..put(&format!("{number:04}"), b"") };
-        join_all((0..LOOKED_AT + 500).map(|number| write(&data, gone(number)))).await;
-        write(&data, put("z", b"")).await;
-        let (keys, next) = data.keys(owner("a"), String::new(), None, 10).await.unwrap();
-        assert_eq!((keys, next.as_deref()), (vec![], Some("1999")));
-        let (keys, next) = data.keys(owner("a"), String::new(), next, 10).await.unwrap();
-        assert_eq!((keys, next), (vec!["z".to_owned()], None));
     }
 
     /// By an index, and not by looking at all that a plugin keeps.
@@ -712,7 +629,7 @@ mod tests {
         store.close().await;
         let store = Store::open(folder.path()).unwrap();
         let data = store.data(Clock::Machine);
-        assert_eq!(data.keys(owner("a"), String::new(), None, 1_000).await.unwrap().0.len(), 500);
+        assert_eq!(data.keys(owner("a"), first(1_000)).await.unwrap().found.len(), 500);
     }
 
     #[test]

@@ -10,8 +10,8 @@
 
 mod added;
 mod data;
-mod entries;
 mod file;
+mod pages;
 mod pins;
 mod position;
 mod reader;
@@ -28,9 +28,9 @@ use tokio::sync::{oneshot, watch};
 
 pub use added::AddedContacts;
 pub use data::{
-    DataError, DataFile, Kept, LONGEST_KEY, LONGEST_PAGE, LONGEST_VALUE, Only, Owner, PluginData, Write, Written,
-    is_key,
+    DataError, DataFile, Kept, LONGEST_KEY, LONGEST_VALUE, Only, Owner, PluginData, Write, Written, is_key,
 };
+pub use pages::{LONGEST_PAGE, Page, PageOf};
 pub use pins::PinKeeper;
 pub use position::{Archive, Handled, Position, PositionKeeper, Positions};
 pub use roster::{KeptRoster, RosterKeeper};
