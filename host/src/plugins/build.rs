@@ -16,6 +16,7 @@ mod names;
 mod pages;
 mod python;
 mod rust;
+mod sections;
 mod snapshot;
 mod texts;
 mod tokens;

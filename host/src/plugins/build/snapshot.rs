@@ -4,17 +4,21 @@ use std::future::Future;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use wasmtime::component::{Component, Instance, Lift, LinkerInstance, ResourceTable, WasmList};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, Instance, Lift, Linker, LinkerInstance, ResourceTable, Val, WasmList};
 use wasmtime::{Config, Engine, OptLevel, Store, StoreLimits, StoreLimitsBuilder, Trap};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wizer::{ComponentContext, ComponentInstanceState, Wizer};
 
+use super::tools::announce;
 use crate::plugins::build;
 use crate::plugins::compiler::{Cache, Compiler, Fingerprint};
 use crate::plugins::id::Digest;
 
 /// What the names of the contract's interfaces begin with.
 pub(super) const CONTRACT: &str = "parlor:plugin/";
+/// The interface that authors may use at once.
+const LOG: &str = "log";
 
 /// Why there is no snapshot.
 pub(super) enum Failure {
@@ -129,15 +133,46 @@ pub(super) async fn of_memory(
     taken.map_err(|error| Failure::Component(format!("{error:#}")))
 }
 
-/// The grouping in the name of an interface of the contract: `parlor:plugin/chats@0.1.0`.
-pub(super) fn grouping(name: &str) -> &str {
-    name.strip_prefix(CONTRACT).and_then(|name| name.split('@').next()).unwrap_or(name)
+/// WASI, and a contract that nobody answers yet but for its log, which is for the author. `spelled` is how the language writes
+/// names, and `later` the handler in which calls can be made.
+pub(super) fn linker(
+    engine: &Engine,
+    component: &Component,
+    spelled: fn(&str) -> String,
+    later: &str,
+) -> wasmtime::Result<Linker<Building>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    for (name, import) in component.component_type().imports(engine) {
+        let ComponentItem::ComponentInstance(interface) = import.ty else { continue };
+        let Some(grouping) = name.strip_prefix(CONTRACT).and_then(|name| name.split('@').next()) else { continue };
+        let mut instance = linker.instance(name)?;
+        for (function, export) in interface.exports(engine) {
+            let ComponentItem::ComponentFunc(ty) = export.ty else { continue };
+            if grouping == LOG {
+                instance.func_new(function, |_, _, values, _| {
+                    says(values);
+                    Ok(())
+                })?;
+            } else {
+                let called = format!("{}.{}", spelled(grouping), spelled(function));
+                no_host(&mut instance, function, ty.async_(), &called, later)?;
+            }
+        }
+    }
+    Ok(linker)
 }
 
-/// Answers a call of the contract, of which there is nobody to answer it yet, by what the author is to do: `later` is where it can
-/// be made.
-pub(super) fn no_host(
-    grouping: &mut LinkerInstance<'_, Building>,
+/// Shows a line of the log to the author.
+fn says(values: &[Val]) {
+    if let [_, Val::String(line)] = values {
+        announce(line);
+    }
+}
+
+/// Answers a call of the contract by what the author is to do: `later` is the handler in which it can be made.
+fn no_host(
+    instance: &mut LinkerInstance<'_, Building>,
     function: &str,
     is_async: bool,
     called: &str,
@@ -145,12 +180,12 @@ pub(super) fn no_host(
 ) -> wasmtime::Result<()> {
     let text = format!("{called} is called while the plugin is built: there is no host yet; call it in {later}");
     if is_async {
-        grouping.func_new_concurrent(function, move |_, _, _, _| {
+        instance.func_new_concurrent(function, move |_, _, _, _| {
             let error = wasmtime::Error::msg(text.clone());
             Box::pin(async move { Err(error) })
         })
     } else {
-        grouping.func_new(function, move |_, _, _, _| Err(wasmtime::Error::msg(text.clone())))
+        instance.func_new(function, move |_, _, _, _| Err(wasmtime::Error::msg(text.clone())))
     }
 }
 

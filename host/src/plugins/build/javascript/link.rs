@@ -6,10 +6,11 @@ use wasm_encoder::{
     Component, ComponentExportKind, ComponentInstanceSection, ComponentSectionId, ExportSection, MemorySection,
     MemoryType, RawSection,
 };
-use wasmparser::{ComponentInstance, Parser, Payload};
+use wasmparser::{ComponentInstance, Payload};
 use wit_component::{ComponentEncoder, Linker, StringEncoding, embed_component_metadata};
 use wit_parser::{Resolve, WorldId};
 
+use super::super::sections::{Error, Section, outermost};
 use super::contract;
 
 /// What the runtime asks for modules; once they are evaluated, nobody asks any more.
@@ -21,9 +22,6 @@ world nobody {
   export resolve: func(referrer: string, specifier: string) -> result<string, string>;
   export load: func(path: string) -> result<string, string>;
 }";
-
-/// Anything that wit-component or a parser says, in its own words.
-pub(super) type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Links the runtime with the contract.
 pub(super) fn with_runtime(wit: &str, runtime: &[u8]) -> Result<Vec<u8>, Error> {
@@ -51,19 +49,10 @@ fn world(wit: &str, name: &str) -> Result<(Resolve, WorldId), Error> {
 /// of the components within move up by one, and nothing but the instances made of them refers to those.
 pub(super) fn without_loader(component: &[u8]) -> Result<Vec<u8>, Error> {
     let mut out = Component::new();
-    let mut depth = 0;
     let mut components = 0;
     let mut put_in = None;
-    for payload in Parser::new(0).parse_all(component) {
-        let payload = payload?;
-        let outermost = depth == 0;
-        match &payload {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) if depth > 0 => depth -= 1,
-            _ => {}
-        }
-        let Some((id, range)) = payload.as_section().filter(|_| outermost) else { continue };
-        let data = component.get(range.start..range.end).ok_or("a section ends behind its component")?;
+    for section in outermost(component) {
+        let Section { id, data, payload } = section?;
         match payload {
             Payload::ComponentImportSection(imports) => {
                 // Each import by itself, so that one of them can become something else.

@@ -7,24 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::Engine;
-use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, Linker, Val};
+use wasmtime::component::{Component, Linker};
 use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx};
 use wasmtime_wizer::Wizer;
 
 use super::super::snapshot::{self, Building, Failure, compiled};
-use super::super::tools::announce;
 use super::imports;
 use super::link::LOADER;
-use super::modules::{CONTRACT, Modules};
+use super::modules::Modules;
 use super::types::camel;
 use crate::plugins::id::Digest;
 
 /// The function of the runtime that evaluates modules.
 const INIT: &str = "init";
-
-/// The grouping that authors may use at once.
-const LOG: &str = "parlor:plugin/log@";
 
 /// What the module is called that the host's calls go to.
 const MAIN: &str = "/parlor-main.js";
@@ -94,28 +89,7 @@ async fn evaluate(component: &[u8], modules: Arc<Modules>) -> Result<Vec<u8>, Fa
 }
 
 fn linker(engine: &Engine, component: &Component, modules: &Arc<Modules>) -> wasmtime::Result<Linker<Building>> {
-    let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    for (name, import) in component.component_type().imports(engine) {
-        if let ComponentItem::ComponentInstance(grouping) = import.ty
-            && name.starts_with(CONTRACT)
-        {
-            let mut instance = linker.instance(name)?;
-            for (function, export) in grouping.exports(engine) {
-                if let ComponentItem::ComponentFunc(ty) = export.ty {
-                    if name.starts_with(LOG) {
-                        instance.func_new(function, |_, _, values, _| {
-                            says(values);
-                            Ok(())
-                        })?;
-                        continue;
-                    }
-                    let called = format!("{}.{}", camel(snapshot::grouping(name)), camel(function));
-                    snapshot::no_host(&mut instance, function, ty.async_(), &called, "onStart")?;
-                }
-            }
-        }
-    }
+    let mut linker = snapshot::linker(engine, component, camel, "onStart")?;
     let mut loader = linker.instance(LOADER)?;
     let finds = Arc::clone(modules);
     loader.func_wrap("resolve", move |_, (referrer, wanted): (String, String)| {
@@ -124,13 +98,6 @@ fn linker(engine: &Engine, component: &Component, modules: &Arc<Modules>) -> was
     let loads = Arc::clone(modules);
     loader.func_wrap("load", move |_, (name,): (String,)| Ok((loads.load(&name),)))?;
     Ok(linker)
-}
-
-/// What a plugin writes to the log while it is built, for the author.
-fn says(values: &[Val]) {
-    if let [_, Val::String(line)] = values {
-        announce(line);
-    }
 }
 
 /// What the runtime says, without what it says of itself each time.

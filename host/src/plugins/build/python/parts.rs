@@ -3,7 +3,6 @@
 //! it, where it is to be told that there is none.
 
 use std::collections::HashMap;
-use std::ops::Range;
 
 use wasm_encoder::{
     Alias, CanonicalFunctionSection, Component, ComponentAliasSection, ComponentExportKind, ComponentExportSection,
@@ -14,8 +13,7 @@ use wasmparser::{
     Payload,
 };
 
-/// Anything that a parser says, in its own words.
-pub(super) type Error = Box<dyn std::error::Error + Send + Sync>;
+use super::super::sections::{Error, Section, outermost};
 
 /// The function that imports the plugin.
 pub(super) const EVALUATE: &str = "evaluate";
@@ -135,9 +133,9 @@ pub(super) fn with_forgetting(component: &[u8]) -> Result<Vec<u8>, Error> {
 
 /// The component without what it has only while it is built.
 pub(super) fn without_building(component: &[u8]) -> Result<Vec<u8>, Error> {
-    let sections = sections(component)?;
+    let sections = outermost(component).collect::<Result<Vec<_>, _>>()?;
     let exports = |name: &str| {
-        let found = sections.iter().position(|section| section.exports.as_deref() == Some(name));
+        let found = sections.iter().position(|section| first_export(section) == Some(name));
         found.ok_or_else(|| format!("it does not export {name}"))
     };
     let evaluate = exports(EVALUATE)?;
@@ -149,43 +147,17 @@ pub(super) fn without_building(component: &[u8]) -> Result<Vec<u8>, Error> {
         let kept =
             if at == evaluate { sections.get(at.wrapping_sub(1)).ok_or("nothing is exported")? } else { section };
         if !(added..=last).contains(&at) {
-            out.section(&RawSection { id: kept.id, data: &component[kept.range.clone()] });
+            out.section(&RawSection { id: kept.id, data: kept.data });
         }
     }
     Ok(out.finish())
 }
 
-struct Section {
-    id: u8,
-    range: Range<usize>,
-    /// The name of the first export, of a section of them.
-    exports: Option<String>,
-}
-
-fn sections(component: &[u8]) -> Result<Vec<Section>, Error> {
-    let (mut sections, mut depth) = (Vec::new(), 0);
-    for payload in Parser::new(0).parse_all(component) {
-        let payload = payload?;
-        let outermost = depth == 0;
-        match &payload {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) if depth > 0 => depth -= 1,
-            _ => {}
-        }
-        let Some((id, range)) = payload.as_section().filter(|_| outermost) else { continue };
-        if component.get(range.clone()).is_none() {
-            return Err("a section ends behind its component".into());
-        }
-        let exports = match payload {
-            Payload::ComponentExportSection(exports) => {
-                let first = exports.into_iter().next().transpose()?;
-                first.map(|export| export.name.name.to_owned())
-            }
-            _ => None,
-        };
-        sections.push(Section { id, range, exports });
-    }
-    Ok(sections)
+/// The name of the first export, of a section of them.
+fn first_export<'c>(section: &Section<'c>) -> Option<&'c str> {
+    let Payload::ComponentExportSection(exports) = &section.payload else { return None };
+    let first = exports.clone().into_iter().next()?;
+    first.ok().map(|export| export.name.name)
 }
 
 #[cfg(test)]

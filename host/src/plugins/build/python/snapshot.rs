@@ -2,14 +2,11 @@
 
 use std::path::Path;
 
-use wasmtime::Engine;
-use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, Linker};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{FsPerms, WasiCtx};
 use wasmtime_wizer::Wizer;
 
-use super::super::snapshot::{self, Building, CONTRACT, Failure, compiled};
+use super::super::snapshot::{self, Failure, compiled};
 use super::base::Base;
 use super::parts::{self, EVALUATE, FORGETS};
 use super::stubs::snake;
@@ -38,7 +35,7 @@ async fn import(base: &Base, component: &[u8], folder: &Path) -> Result<Taken, F
         wizer.instrument_component(component).map_err(|error| Failure::Component(format!("{error:#}")))?;
     let engine = snapshot::engine().map_err(other)?;
     let instrumented = compiled(&engine, instrumented).await?;
-    let linker = linker(&engine, &instrumented).map_err(other)?;
+    let linker = snapshot::linker(&engine, &instrumented, snake, "@on_start").map_err(other)?;
     let printed = MemoryOutputPipe::new(MOST_PRINTED);
     let mut wasi = WasiCtx::builder();
     wasi.stdout(printed.clone()).stderr(printed.clone());
@@ -63,24 +60,4 @@ async fn import(base: &Base, component: &[u8], folder: &Path) -> Result<Taken, F
     let component = snapshot::of_memory(&wizer, context, &mut store, instance).await?;
     let component = parts::without_building(&component).map_err(|error| Failure::Component(error.to_string()))?;
     Ok(Taken { component, printed: printed.contents().to_vec() })
-}
-
-/// WASI with the folders that it is given, and a contract that nobody answers yet.
-fn linker(engine: &Engine, component: &Component) -> wasmtime::Result<Linker<Building>> {
-    let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    for (name, import) in component.component_type().imports(engine) {
-        if let ComponentItem::ComponentInstance(grouping) = import.ty
-            && name.starts_with(CONTRACT)
-        {
-            let mut instance = linker.instance(name)?;
-            for (function, export) in grouping.exports(engine) {
-                if let ComponentItem::ComponentFunc(ty) = export.ty {
-                    let called = format!("{}.{}", snake(snapshot::grouping(name)), snake(function));
-                    snapshot::no_host(&mut instance, function, ty.async_(), &called, "@on_start")?;
-                }
-            }
-        }
-    }
-    Ok(linker)
 }
