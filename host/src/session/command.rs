@@ -358,7 +358,29 @@ impl Command {
             Self::Emit { payload, .. } => payload.weight(),
             Self::SetCard { change, .. } => change.weight(),
             Self::ChangeSettings { values, .. } => values.values().map(weight).sum(),
-            _ => 0,
+            Self::OpenRoom { wish, .. } => wish.weight(),
+            Self::Room { deed, .. } => deed.weight(),
+            // Their calls bound each argument to some KiB; those with lists of them hold these for themselves.
+            Self::QueryArchive { .. }
+            | Self::OpenChat { .. }
+            | Self::CloseChat { .. }
+            | Self::ChangeChatView { .. }
+            | Self::SetChatAttribute { .. }
+            | Self::CloseRoom { .. }
+            | Self::Contact { .. }
+            | Self::GetCard { .. }
+            | Self::UpdateCard { .. }
+            | Self::SetStatus { .. }
+            | Self::AddPromises { .. }
+            | Self::RejectPromise { .. }
+            | Self::AddFeature { .. }
+            | Self::AddIdentity { .. }
+            | Self::ClearIdentities { .. }
+            | Self::AddCommand { .. }
+            | Self::RemoveCommand { .. }
+            | Self::AnswerFailed { .. }
+            | Self::Discover { .. }
+            | Self::WaitUntil { .. } => 0,
         }
     }
 
@@ -404,4 +426,38 @@ fn weight(value: &Value) -> usize {
         Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + weight(value)).sum(),
     };
     size_of::<Value>() + inside
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::ConfigValue;
+    use crate::stanza::Bookmark;
+
+    /// A field may have as many bytes as a stanza, and a plugin may wait for many calls.
+    #[test]
+    fn a_command_weighs_what_it_carries_of_a_configuration() {
+        let long = "x".repeat(100_000);
+        let fields = || vec![("a".to_owned(), ConfigValue::Text(long.clone()))];
+        let jid: BareJid = "room@rooms.example.org".parse().unwrap();
+        let wish = RoomWish { configure: Some(fields()), ..RoomWish::default() };
+        let (answer, _arrives) = Answer::channel();
+        let open = Command::OpenRoom { by: InstanceId::next(), jid: jid.clone(), wish: Box::new(wish), answer };
+        let (answer, _arrives) = Answer::channel();
+        let configure = Command::Room { jid: jid.clone(), deed: RoomDeed::Configure(fields(), answer) };
+        let (answer, _arrives) = Answer::channel();
+        let bookmark = Bookmark {
+            room: jid.clone(),
+            name: None,
+            autojoin: false,
+            nick: None,
+            password: None,
+            extensions: Some(long.clone()),
+            is_cut: false,
+        };
+        let keep = Command::Room { jid, deed: RoomDeed::SetBookmark(Box::new(bookmark), answer) };
+        for command in [open, configure, keep] {
+            assert!(command.weight() >= long.len(), "{command:?}");
+        }
+    }
 }

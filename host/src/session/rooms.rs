@@ -356,6 +356,13 @@ pub struct RoomWish {
     pub bring_to_foreground: bool,
 }
 
+impl RoomWish {
+    /// How many bytes of memory its configuration takes; its other texts have some KiB at most.
+    pub(super) fn weight(&self) -> usize {
+        self.configure.as_deref().map_or(0, configuring::weight)
+    }
+}
+
 impl Session {
     pub(super) fn open_room(&mut self, jid: &BareJid, wish: RoomWish, joiner: Waiter<Arc<Room>>, turn: &mut Turn<'_>) {
         // There has to be something else that it could come before.

@@ -30,6 +30,16 @@ pub enum ConfigValue {
 /// Fields with their names as a plugin gave them.
 pub(super) type Wanted = Vec<(String, ConfigValue)>;
 
+/// How many bytes the texts of fields have.
+pub(in crate::session) fn weight(fields: &[(String, ConfigValue)]) -> usize {
+    let one = |value: &ConfigValue| match value {
+        ConfigValue::Flag(_) => 0,
+        ConfigValue::Text(text) => text.len(),
+        ConfigValue::Texts(texts) => texts.iter().map(|text| size_of::<String>() + text.len()).sum(),
+    };
+    fields.iter().map(|(name, value)| size_of_val(value) + name.len() + one(value)).sum()
+}
+
 impl Session {
     /// Configures a room that we just made. Nobody else can enter it before that is done.
     pub(super) fn configure_new(&mut self, jid: &BareJid, wanted: Wanted, turn: &mut Turn<'_>) {

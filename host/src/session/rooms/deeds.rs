@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jid::{BareJid, Jid};
 
-use super::configuring::ConfigValue;
+use super::configuring::{self, ConfigValue};
 use super::{RoomQuestion, not_open};
 use crate::error::CallError;
 use crate::event::Payload;
@@ -85,6 +85,22 @@ impl RoomDeed {
             | Self::SetBookmark(_, answer)
             | Self::RemoveBookmark(answer) => turn.answer(answer, Err(error)),
             Self::Affiliations(_, answer) => turn.answer(answer, Err(error)),
+        }
+    }
+
+    /// How many bytes of memory it takes beside its answer, where that may be much: other texts have some KiB at most.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::Configure(fields, _) => configuring::weight(fields),
+            Self::SetBookmark(bookmark, _) => bookmark.extensions.as_ref().map_or(0, String::len),
+            Self::View(..)
+            | Self::Attribute(..)
+            | Self::Subject(..)
+            | Self::Order(..)
+            | Self::Affiliations(..)
+            | Self::Invite { .. }
+            | Self::Decline { .. }
+            | Self::RemoveBookmark(_) => 0,
         }
     }
 
