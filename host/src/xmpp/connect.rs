@@ -177,9 +177,11 @@ fn told(error: ConnectError, ending: &Ending, domain: &str) -> ConnectError {
         (ConnectError::HungUp | ConnectError::NotXmpp { .. }, Some(Lost::WebSocketClosed { cause })) => {
             ConnectError::WebSocketClosed { cause }
         }
-        (ConnectError::NotXmpp { .. }, Some(Lost::Stream { condition, text, elsewhere })) => {
-            ended(&condition, text, elsewhere, domain)
-        }
+        // Whoever ends a stream speaks XMPP, and STARTTLS is not what is missing.
+        (
+            ConnectError::NotXmpp { .. } | ConnectError::NoStartTls { .. },
+            Some(Lost::Stream { condition, text, elsewhere }),
+        ) => ended(&condition, text, elsewhere, domain),
         (error, _) => error,
     }
 }
