@@ -1,14 +1,11 @@
 //! Plugin files and `plugins.toml`: what cannot run is refused in a sentence of its own, and the others go on.
 
-use std::time::Duration;
-
 use parlor_tests::client::Client;
 use parlor_tests::component::{with_manifest, with_text};
 use parlor_tests::host::{Home, Host};
 use parlor_tests::plugins::{built, digest_of};
 use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::process::Signal;
-use tokio::time::Instant;
 
 use super::{SOON, echo, house, reason, refused_early};
 

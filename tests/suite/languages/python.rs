@@ -225,7 +225,7 @@ async fn what_does_not_build_leaves_no_file_and_shows_the_authors_own_line() {
     let folder = Folder::new().unwrap();
     folder.write("plugin/plugin.toml", MANIFEST).unwrap();
     folder.write("plugin/plugin.py", "def answer(:\n").unwrap();
-    let parts = ["  File \"plugin.py\", line 1\n    def answer(:\n", "deeds did not compile"];
+    let parts = ["    File \"plugin.py\", line 1\n      def answer(:\n", "deeds did not compile"];
     is_refused(&folder.path().join("plugin"), &folder, &parts).await;
 }
 
@@ -278,9 +278,9 @@ async fn an_error_while_a_plugin_in_python_is_built_is_shown_as_python_shows_it(
     let mut home = Home::new().unwrap();
     home.set_environment("RUST_BACKTRACE", "1");
     let finished = home.run(&["plugin", "build", folder.path().join("plugin").to_str().unwrap()]).await.unwrap();
-    let expected = "it begins\nparlor: deeds did not compile: Traceback (most recent call last):\n  \
-                    File \"plugin.py\", line 1, in <module>\n    import lib.part\n  \
-                    File \"lib/part.py\", line 4, in <module>\n    not_there(1)\n    ^^^^^^^^^\n\
+    let expected = "it begins\nparlor: deeds did not compile: Traceback (most recent call last):\n    \
+                    File \"plugin.py\", line 1, in <module>\n      import lib.part\n    \
+                    File \"lib/part.py\", line 4, in <module>\n      not_there(1)\n      ^^^^^^^^^\n  \
                     NameError: name 'not_there' is not defined\n";
     assert!(finished.stderr.ends_with(expected), "{finished:?}");
     // Who waits is told for what, also where there is no terminal.

@@ -88,7 +88,7 @@ async fn an_owner_does_the_safe_part_and_nobody_else_anything() {
     assert_eq!((field.attr("var"), field.attr("type")), (Some("plugin"), Some("list-single")));
     assert!(field.children().any(|one| one.attr("label") == Some("echo")), "{form:?}");
     let disabled = note(&choose(&mut owner, &bot, &form, "echo").await.unwrap());
-    assert_eq!(disabled, "echo 0.1.0 is disabled");
+    assert_eq!(disabled, "echo 0.1.0 on main is disabled");
     assert!(std::fs::read_to_string(home.path().join("plugins.toml")).unwrap().contains("enabled = false"));
     let enabled = done(&mut owner, &bot, "enable", "echo").await;
     assert_eq!(enabled, "echo 0.1.0 on main is running");
