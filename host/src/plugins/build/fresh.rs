@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -126,7 +126,7 @@ pub(super) fn alone_in(folder: &Path) -> Option<Locked> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::TryLockError;
+    use std::fs::{File, TryLockError};
     use std::os::unix::fs::symlink;
     use std::time::Duration;
 

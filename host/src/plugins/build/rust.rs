@@ -4,7 +4,7 @@ mod project;
 mod sdk;
 mod toolchain;
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
@@ -17,6 +17,7 @@ pub(super) use self::toolchain::TARGET;
 pub(super) use self::toolchain::Toolchain;
 use super::fresh::alone_in;
 use super::{BuildError, Made, Traces, environment, names, read_text};
+use crate::atomic::Locked;
 use crate::child;
 
 /// The file that makes a folder one of Rust.
@@ -102,7 +103,7 @@ fn compile(folder: &Path, project: &Project, toolchain: &Toolchain) -> Result<Ve
 }
 
 /// Keeps other builds out of the folder that plugins share, until the file is dropped.
-fn alone_in_cache(target: &Path) -> Result<Option<File>, BuildError> {
+fn alone_in_cache(target: &Path) -> Result<Option<Locked>, BuildError> {
     fs::create_dir_all(target).map_err(|error| BuildError::File { path: target.to_owned(), error })?;
     Ok(alone_in(target))
 }

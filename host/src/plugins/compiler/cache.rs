@@ -14,7 +14,7 @@ use ring::hmac;
 use sha2::{Digest as _, Sha256};
 
 use super::{Artifact, MAX_ARTIFACT};
-use crate::atomic::{self, Readers};
+use crate::atomic::{self, Locked, Readers};
 use crate::harmless::EscapedPath as _;
 use crate::plugins::id::Digest;
 
@@ -185,7 +185,7 @@ impl Cache {
 }
 
 /// An author may build several plugins at once, which wait for one another for a moment.
-fn alone_in(folder: &Path) -> Option<File> {
+fn alone_in(folder: &Path) -> Option<Locked> {
     atomic::alone_in(folder, || {})
 }
 
