@@ -199,6 +199,9 @@ fn compiler(findings: &mut Findings) {
     }
     let there: Vec<_> =
         layers.iter().filter(|layer| layer.missing.is_none()).map(|layer| layer.name.as_str()).collect();
+    if there.is_empty() {
+        return;
+    }
     findings.fine("compiler", format!("plugins are compiled in a process that is held by {}", there.join(", ")));
 }
 

@@ -9,10 +9,11 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Once;
 
+use serde::Deserialize as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
-use super::sandbox::{Findings, Layer};
+use super::sandbox::{BECOME, Findings, Layer};
 use super::worker::{COMMAND, REFUSED};
 use super::{Artifact, Bounds, CompileError, MAX_ARTIFACT, functions};
 use crate::harmless::harmless;
@@ -106,8 +107,10 @@ pub(crate) fn look() -> io::Result<Vec<Layer>> {
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output()?;
-    let found: Findings = serde_json::from_slice(&ended.stdout)?;
-    let escaped = found.tried.into_iter().filter(|(_, error)| error.is_none());
+    let mut said = serde_json::Deserializer::from_slice(&ended.stdout);
+    let found = Findings::deserialize(&mut said)?;
+    let last = <(String, Option<i32>)>::deserialize(&mut said).unwrap_or_else(|_| (BECOME.to_owned(), None));
+    let escaped = found.tried.into_iter().chain([last]).filter(|(_, error)| error.is_none());
     let escaped = escaped.map(|(what, _)| Layer { name: what, missing: Some("it was not refused".to_owned()) });
     Ok(found.layers.into_iter().chain(escaped).collect())
 }

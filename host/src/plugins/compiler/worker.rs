@@ -53,7 +53,6 @@ impl WorkerError {
 /// Does the work of a compiler process: what comes on standard input is compiled onto standard output.
 pub(crate) fn work(memory: Bytes, cpu: Duration, traces: Traces, again: bool) -> Result<(), WorkerError> {
     let layers = confine(memory, cpu, Vec::new).map_err(WorkerError::Confine)?.layers;
-    say_what_is_missing(&layers);
     let component = receive(MAX_BYTES).map_err(WorkerError::Input)?;
     let known = again.then(|| receive(functions::MAX_BYTES)).transpose().map_err(WorkerError::Input)?;
     // From here on there is nothing to come any more; what comes is the end of the host.
@@ -71,6 +70,7 @@ pub(crate) fn work(memory: Bytes, cpu: Duration, traces: Traces, again: bool) ->
     }
     let engine = wasmtime::Engine::new(&config).map_err(WorkerError::Engine)?;
     let code = engine.precompile_component(&component).map_err(WorkerError::Refused)?;
+    say_what_is_missing(&layers);
     let mut output = io::stdout().lock();
     if let Some(functions) = functions {
         let said = output.write_all(&(code.len() as u64).to_le_bytes()).and_then(|()| output.write_all(&code));
@@ -80,7 +80,7 @@ pub(crate) fn work(memory: Bytes, cpu: Duration, traces: Traces, again: bool) ->
     output.write_all(&code).and_then(|()| output.flush()).map_err(WorkerError::Output)
 }
 
-/// Tells the host what does not hold this process. It is none of the host's words.
+/// Tells the host what does not hold this process. Nothing else is said by one that has compiled, and this by no other.
 #[expect(clippy::print_stderr, reason = "the host reads it")]
 fn say_what_is_missing(layers: &[Layer]) {
     for Layer { name, missing } in layers {
@@ -94,8 +94,14 @@ fn say_what_is_missing(layers: &[Layer]) {
 pub(crate) fn look_around(memory: Bytes, cpu: Duration) -> Result<(), WorkerError> {
     let mut findings = confine(memory, cpu, sandbox::try_files).map_err(WorkerError::Confine)?;
     findings.tried.extend(sandbox::try_all());
-    let found = serde_json::to_vec(&findings).map_err(|error| WorkerError::Output(error.into()))?;
-    io::stdout().lock().write_all(&found).map_err(WorkerError::Output)
+    let tell = |found: serde_json::Result<Vec<u8>>| {
+        let mut output = io::stdout().lock();
+        let written = found.map_err(io::Error::from).and_then(|found| output.write_all(&found));
+        written.and_then(|()| output.flush()).map_err(WorkerError::Output)
+    };
+    tell(serde_json::to_vec(&findings))?;
+    // Where this works, another program is in the place of this one, and says nothing.
+    tell(serde_json::to_vec(&sandbox::try_to_become_a_program()))
 }
 
 fn receive(most: usize) -> io::Result<Vec<u8>> {
