@@ -1,11 +1,13 @@
 //! Programs that parlor starts, such as compilers and commands of the owner, and the part of its environment that they inherit.
 //!
-//! Every program is started by [`command`], so that none of them inherits a secret by being forgotten. The compiler process of the
+//! Every program is started by [`command`], so that none of them inherits a secret by being forgotten, or runs in a folder of a
+//! stranger by accident: many programs read files of the folder that they run in, and some run them. The compiler process of the
 //! host (`plugins/compiler`) inherits nothing at all.
 
 use std::collections::BTreeSet;
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
@@ -19,9 +21,13 @@ const OWN: &[u8] = b"PARLOR_";
 /// the environment of the whole process, so that its name has to be known to whatever starts a program there.
 static SECRET: Mutex<BTreeSet<OsString>> = Mutex::new(BTreeSet::new());
 
-/// Prepares a program, which inherits the environment without what is meant for parlor alone.
-pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+/// The folder of a program that needs none. Nothing of a stranger's lies there.
+pub(crate) const NOWHERE: &str = "/";
+
+/// Prepares a program that runs in a folder, and inherits the environment without what is meant for parlor alone.
+pub(crate) fn command(program: impl AsRef<OsStr>, folder: impl AsRef<Path>) -> Command {
     let mut command = Command::new(program);
+    command.current_dir(folder);
     for (name, _) in env::vars_os().filter(|(name, _)| is_withheld(name)) {
         command.env_remove(name);
     }
@@ -60,7 +66,7 @@ mod tests {
     #[test]
     fn a_program_is_started_without_it() {
         let removed = || {
-            let prepared = command("true");
+            let prepared = command("true", NOWHERE);
             prepared.get_envs().any(|(name, value)| name == "CARGO_PKG_NAME" && value.is_none())
         };
         assert!(env::var_os("CARGO_PKG_NAME").is_some() && !removed());

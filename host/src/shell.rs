@@ -21,10 +21,10 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
-    /// Runs a command line that has nothing to read. `errors` is where it complains. It inherits no password, not even of another
+    /// Runs a command line of the owner that has nothing to read, where parlor runs. `errors` is where it complains. It inherits no password, not even of another
     /// account.
     pub(crate) fn run(line: &str, errors: Stdio) -> io::Result<Self> {
-        let child = Command::from(child::command("sh"))
+        let child = Command::from(child::command("sh", "."))
             .args(["-c", line])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -123,6 +123,17 @@ fn only_child_starts_programs() {
     assert!(!named(&["host/src"], &words, |_| false).is_empty(), "the word is the one that the sources use");
 }
 
+/// Python imports from the folder that it runs in, before its own library, unless it is told not to.
+#[test]
+fn python_runs_isolated() {
+    let words = ["\"-m\", \"", "\"-c\", CALL", "\"-c\", CHECK", "\"-c\", \"import", "\"-c\", &format"];
+    let isolated = named(&["host/src/plugins/build"], &["\"-I\""], |_| false);
+    let all = named(&["host/src/plugins/build"], &words, |_| false);
+    let open: Vec<_> = all.into_iter().filter(|line| !isolated.contains(line)).collect();
+    nobody(&open, "it would import what lies in the folder at hand; give it -I");
+    assert!(isolated.len() >= 8, "the word is the one that the sources use");
+}
+
 /// A file may be called what parlor says, with the end of a line before it.
 #[test]
 fn paths_are_escaped_where_they_are_shown() {

@@ -34,13 +34,14 @@ use wasm_metadata::Producers;
 
 pub use self::fresh::is_no_source;
 use self::fresh::{Sources, alone_in};
-pub use self::trusted::RunsCode;
+pub use self::trusted::Outside;
 use super::Traces;
 use super::admission::{undeclared, unused};
 use super::component::{Examined, MAX_BYTES, SERVED, examine, serves};
 use super::id::Digest;
 use super::manifest::{Manifest, ManifestError, SECTION};
 use crate::atomic::{self, Readers};
+use crate::child::NOWHERE;
 use crate::document::{Document, DocumentError};
 use crate::harmless::EscapedPath as _;
 use crate::permissions::{Permission, example};
@@ -58,6 +59,17 @@ pub struct Request {
     pub output: Option<PathBuf>,
     /// What a trace shows when the plugin ends. Lines make a larger file.
     pub traces: Traces,
+    /// Whether the user agreed, which counts where the compiler works [outside](Outside) of any sandbox.
+    pub consent: Consent,
+}
+
+/// The user's word on a build whose compiler works outside of any sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// Given for this time.
+    Given,
+    /// Given before, if the folder is one of those that are [trusted](Outside::is_trusted).
+    Remembered,
 }
 
 /// What came out.
@@ -92,7 +104,7 @@ pub fn compiled_folder() -> Option<PathBuf> {
 pub fn toolchains() -> [(&'static str, Option<String>); 3] {
     let problem = |found: Result<(), BuildError>| found.err().map(|error| error.to_string());
     [
-        ("Rust", problem(rust::Toolchain::find(Path::new(".")).map(drop))),
+        ("Rust", problem(rust::Toolchain::find(Path::new(NOWHERE)).map(drop))),
         ("Python, Go and C", problem(tools::python_is_there())),
         ("JavaScript and TypeScript", problem(tools::npm_is_there())),
     ]
@@ -108,6 +120,8 @@ pub enum BuildError {
         .0.escaped(), rust::MARK, python::MARK, javascript::MARKS[0], javascript::MARKS[1], go::MARK, c::MARK
     )]
     NotAPlugin(PathBuf),
+    #[error("to build {} {does}; if you trust its author, build it with --trust", folder.escaped())]
+    NotTrusted { folder: PathBuf, does: &'static str },
     #[error("{} has no {MANIFEST}; write one that says what the plugin is called and what it asks for", .0.escaped())]
     NoManifest(PathBuf),
     // As compilers name a place, so that editors find it.
@@ -252,13 +266,24 @@ pub fn build(request: &Request) -> Result<Built, BuildError> {
 }
 
 /// The file with lines that a folder is built into, to be tried. It is built if anything has changed since it was.
-pub fn fresh(folder: &Path) -> Result<PathBuf, BuildError> {
+pub fn fresh(folder: &Path, consent: Consent) -> Result<PathBuf, BuildError> {
     let _alone = alone_in(folder);
     if let Some(file) = fresh::file(folder) {
         return Ok(file);
     }
-    let request = Request { folder: folder.to_owned(), output: None, traces: Traces::Lines };
+    let request = Request { folder: folder.to_owned(), output: None, traces: Traces::Lines, consent };
     build_alone(&request).map(|built| built.file)
+}
+
+/// Refuses a folder whose compiler works outside of any sandbox, if the user has not agreed. Here and not where people are asked: a folder
+/// that is watched may become another one.
+fn check_trust(folder: &Path, language: Language) -> Result<(), BuildError> {
+    let outside =
+        Outside::of_language(folder, language).map_err(|error| BuildError::File { path: folder.to_owned(), error })?;
+    match outside.filter(|outside| !outside.is_trusted()) {
+        Some(outside) => Err(BuildError::NotTrusted { folder: folder.to_owned(), does: outside.does() }),
+        None => Ok(()),
+    }
 }
 
 /// Builds it where nobody else does.
@@ -267,6 +292,10 @@ fn build_alone(request: &Request) -> Result<Built, BuildError> {
     let Some(language) = Language::of(folder) else {
         return Err(BuildError::NotAPlugin(folder.clone()));
     };
+    match request.consent {
+        Consent::Given => {}
+        Consent::Remembered => check_trust(folder, language)?,
+    }
     // Before anything is read: what is saved from now on may be in the file, or not.
     let sources = Sources::of(folder);
     let (text, manifest) = read_manifest(folder)?;

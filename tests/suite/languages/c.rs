@@ -22,7 +22,7 @@ async fn several_may_build_one_folder_at_once() {
     let plugin = begun("parrot", "c", folder.path()).await;
     for _ in 0..3 {
         fs::remove_dir_all(plugin.join(".parlor")).unwrap();
-        let test = ["plugin", "test", plugin.to_str().unwrap()];
+        let test = ["plugin", "test", "--trust", plugin.to_str().unwrap()];
         let (one, two, three, four) = tokio::join!(parlor(&test), parlor(&test), parlor(&test), parlor(&test));
         for tested in [one, two, three, four] {
             assert_eq!((tested.code, tested.stdout.as_str()), (Some(0), "2 passed, 0 failed\n"), "{tested:?}");
@@ -39,15 +39,15 @@ async fn what_a_build_warns_of_is_said_by_test_and_dev_too() {
     let more = "\"vcard.read\" = { scope = [\"*\"], reason = \"for nothing\" }\n";
     fs::write(plugin.join("plugin.toml"), manifest + more).unwrap();
     let plugin = plugin.to_str().unwrap();
-    let built = parlor(&["plugin", "build", plugin]).await;
+    let built = parlor(&["plugin", "build", "--trust", plugin]).await;
     let warning = built.stderr.lines().last().unwrap_or_default();
     assert!(warning.starts_with("warning: plugin.toml asks for vcard.read, and no call"), "{built:?}");
     // The second one has nothing to build.
     for _ in 0..2 {
-        let tested = parlor(&["plugin", "test", plugin]).await;
+        let tested = parlor(&["plugin", "test", "--trust", plugin]).await;
         assert_eq!((tested.stdout.as_str(), tested.stderr.trim_end()), ("2 passed, 0 failed\n", warning));
     }
-    let talked = Home::new().unwrap().run_with(&["plugin", "dev", plugin], "hello\n").await.unwrap();
+    let talked = Home::new().unwrap().run_with(&["plugin", "dev", "--trust", plugin], "hello\n").await.unwrap();
     assert_eq!(talked.stdout.matches(&format!("# {warning}\n")).count(), 1, "{talked:?}");
 }
 
@@ -221,11 +221,11 @@ async fn a_mistake_ends_the_plugin_that_is_tried_at_the_authors_line_and_is_not_
     folder.write("plugin/tests/mistakes.chat", &expected).unwrap();
     let plugin = folder.path().join("plugin");
     let plugin = plugin.to_str().unwrap();
-    let tested = parlor(&["plugin", "test", plugin]).await;
+    let tested = parlor(&["plugin", "test", "--trust", plugin]).await;
     assert_eq!((tested.code, tested.stdout.as_str()), (Some(0), "5 passed, 0 failed\n"), "{tested:?}");
     // Where it was is said where a test fails.
     folder.write("plugin/tests/mistakes.chat", expected.replace(ends, "")).unwrap();
-    let tested = parlor(&["plugin", "test", plugin]).await;
+    let tested = parlor(&["plugin", "test", "--trust", plugin]).await;
     for (said, line) in kinds {
         let place = format!(", in answer\n      #      at ./plugin.c:{line}");
         let (_, of_it) = tested.stdout.split_once(&format!(": {said}\n")).unwrap();
@@ -249,7 +249,7 @@ async fn a_plugin_that_calls_exit_is_said_to_have() {
     fs::write(plugin.join("plugin.c"), format!("#include <stdlib.h>\n{exits}")).unwrap();
     let ends = "== it ends\nalice: hello\n  plugin ends: it called exit while it handled message (chat)\n";
     fs::write(plugin.join("tests/first.chat"), ends).unwrap();
-    let tested = parlor(&["plugin", "test", plugin.to_str().unwrap()]).await;
+    let tested = parlor(&["plugin", "test", "--trust", plugin.to_str().unwrap()]).await;
     assert_eq!((tested.code, tested.stdout.as_str()), (Some(0), "1 passed, 0 failed\n"), "{tested:?}");
 }
 

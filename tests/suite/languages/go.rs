@@ -139,6 +139,24 @@ async fn a_plugin_in_go_that_speaks_http_is_refused_when_it_is_built() {
     .await;
 }
 
+/// Git runs what a configuration in the folder names; asked about this one, it says that it is none of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_in_go_is_built_without_a_question_to_git() {
+    let folder = Folder::new().unwrap();
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    folder.write("plugin/go.mod", MODULE).unwrap();
+    folder.write("plugin/plugin.go", "package main\n\nimport _ \"parlor\"\n\nfunc main() {}\n").unwrap();
+    folder.write("plugin/.git/HEAD", "ref: refs/heads/main\n").unwrap();
+    for part in ["objects", "refs"] {
+        std::fs::create_dir(folder.path().join("plugin/.git").join(part)).unwrap();
+    }
+    let marker = folder.path().join("ran");
+    let config = format!("[core]\n\trepositoryformatversion = 0\n\tfsmonitor = touch {}\n", marker.display());
+    folder.write("plugin/.git/config", config).unwrap();
+    built(&folder.path().join("plugin"), &folder).await;
+    assert!(!marker.exists(), "it ran a command of the folder");
+}
+
 /// Go writes down a panic in several steps, between which it waits for a moment.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_step_fails_in_which_a_goroutine_ends_the_plugin() {
@@ -148,7 +166,7 @@ async fn the_step_fails_in_which_a_goroutine_ends_the_plugin() {
     folder.write("plugin/plugin.go", LATE).unwrap();
     let steps = "== it panics\nalice: panic\n== it locks itself\nalice: lock\n== it panics later\nalice: later\n";
     folder.write("plugin/tests/late.chat", steps).unwrap();
-    let tested = parlor(&["plugin", "test", folder.path().join("plugin").to_str().unwrap()]).await;
+    let tested = parlor(&["plugin", "test", "--trust", folder.path().join("plugin").to_str().unwrap()]).await;
     assert_eq!(tested.stdout.lines().last(), Some("0 passed, 3 failed"), "{tested:?}");
     assert_eq!(tested.stdout.matches("plugin ends: it panicked or aborted").count(), 3, "{tested:?}");
     // Where it was stands there, too.
@@ -197,7 +215,7 @@ async fn where_a_plugin_in_go_ended_is_said_by_the_names_of_its_authors_function
     folder.write("plugin/go.mod", MODULE).unwrap();
     folder.write("plugin/plugin.go", FALLS).unwrap();
     folder.write("plugin/tests/falls.chat", "== it falls\nalice: fall\n== it exits\nalice: exit\n").unwrap();
-    let tested = parlor(&["plugin", "test", folder.path().join("plugin").to_str().unwrap()]).await;
+    let tested = parlor(&["plugin", "test", "--trust", folder.path().join("plugin").to_str().unwrap()]).await;
     let (falls, exits) = tested.stdout.split_once(": it exits\n").unwrap();
     for (of_it, parts) in [
         (falls, ["plugin ends: it used up its stack", ", in main.fall\n"]),

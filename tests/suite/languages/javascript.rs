@@ -288,6 +288,54 @@ async fn what_does_not_build_in_javascript_leaves_no_file_and_shows_the_authors_
     }
 }
 
+/// Modules are read by Node.js, which takes options where a name could stand.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_name_of_a_module_is_no_option_of_the_program_that_reads_it() {
+    let folder = Folder::new().unwrap();
+    let plugin = folder.path().join("plugin");
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    let module = "--import=data:text/javascript,process.exit(0);var a={};a.ts";
+    folder.write("plugin/plugin.ts", format!("import {{ word }} from \"./{module}\";\nconsole.log(word);\n")).unwrap();
+    folder.write(format!("plugin/{module}"), "export const word: string = \"this one\";\n").unwrap();
+    let built = parlor(&["plugin", "build", plugin.to_str().unwrap()]).await;
+    assert!(built.code == Some(0) && built.stderr.contains("  this one\n"), "{built:?}");
+}
+
+/// What is read becomes a part of the file that is given to others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_out_of_the_folder_is_no_module() {
+    let folder = Folder::new().unwrap();
+    folder.write("secret.json", "\"a password\"").unwrap();
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    folder.write("plugin/plugin.js", "import secret from \"./conf.json\";\nconsole.log(secret);\n").unwrap();
+    let link = folder.path().join("plugin/conf.json");
+    symlink(folder.path().join("secret.json"), &link).unwrap();
+    let says = "conf.json is a link that leads out of the plugin's folder";
+    is_refused(&folder.path().join("plugin"), &folder, &[says]).await;
+    // One within is a file like any other.
+    fs::remove_file(&link).unwrap();
+    folder.write("plugin/own.json", "\"no secret\"").unwrap();
+    symlink("own.json", &link).unwrap();
+    let built = parlor(&["plugin", "build", folder.path().join("plugin").to_str().unwrap()]).await;
+    assert!(built.code == Some(0) && built.stderr.contains("  no secret\n"), "{built:?}");
+}
+
+/// Neither a terminal nor a reader takes them for what parlor says.
+#[tokio::test(flavor = "multi_thread")]
+async fn words_of_a_plugin_that_is_built_move_no_cursor_and_begin_no_line() {
+    for (file, text) in [
+        ("plugin.js", "console.log('\\x1b[2Jcleared\\nparlor: signed by root');\n"),
+        ("plugin.py", "print('\\x1b[2Jcleared\\nparlor: signed by root')\n"),
+    ] {
+        let folder = Folder::new().unwrap();
+        folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+        folder.write(format!("plugin/{file}"), text).unwrap();
+        let built = parlor(&["plugin", "build", folder.path().join("plugin").to_str().unwrap()]).await;
+        assert_eq!(built.code, Some(0), "{built:?}");
+        assert!(built.stderr.contains("  \\u{1b}[2Jcleared\n  parlor: signed by root\n"), "{built:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_a_plugin_in_javascript_and_one_in_typescript_is_told_which_is_built() {
     let folder = Folder::new().unwrap();

@@ -278,7 +278,7 @@ async fn an_error_while_a_plugin_in_python_is_built_is_shown_as_python_shows_it(
     let mut home = Home::new().unwrap();
     home.set_environment("RUST_BACKTRACE", "1");
     let finished = home.run(&["plugin", "build", folder.path().join("plugin").to_str().unwrap()]).await.unwrap();
-    let expected = "it begins\nparlor: deeds did not compile: Traceback (most recent call last):\n    \
+    let expected = "  it begins\nparlor: deeds did not compile: Traceback (most recent call last):\n    \
                     File \"plugin.py\", line 1, in <module>\n      import lib.part\n    \
                     File \"lib/part.py\", line 4, in <module>\n      not_there(1)\n      ^^^^^^^^^\n  \
                     NameError: name 'not_there' is not defined\n";

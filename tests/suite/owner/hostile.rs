@@ -92,20 +92,22 @@ async fn the_name_of_a_file_begins_no_line_of_its_own() {
     assert!(!forged(&said.stdout), "{said:?}");
 }
 
-/// Cargo runs build scripts, macros and wrappers before anything is within a sandbox.
+/// Cargo runs build scripts, macros and wrappers before anything is within a sandbox; compilers of C and Go read any file.
 #[tokio::test]
-async fn a_folder_that_runs_code_of_its_author_is_not_built_unasked() {
+async fn a_folder_whose_compiler_is_in_no_sandbox_is_not_built_unasked() {
     let home = Home::new().unwrap();
-    home.write("stranger/Cargo.toml", "[package]\nname = \"stranger\"\nversion = \"0.1.0\"\n").unwrap();
-    for command in ["build", "test"] {
-        let refused = ended(home.run(&["plugin", command, "stranger"]).await.unwrap(), 3);
-        let says =
-            "to build stranger runs code of its author and of the crates that it names, as you, outside of any sandbox";
-        assert!(refused.stderr.contains(says), "{refused:?}");
-        assert!(refused.stderr.ends_with("if you trust them, give --trust to go on\n"), "{refused:?}");
-        // It is built then, as far as it goes.
-        let tried = ended(home.run(&["plugin", command, "stranger", "--trust"]).await.unwrap(), 1);
-        assert!(tried.stderr.contains("has no plugin.toml"), "{tried:?}");
+    let runs = "runs code of its author and of the crates that it names, as you, outside of any sandbox";
+    let reads = "reads whatever files of yours its sources name, and may put them into the plugin";
+    for (folder, file, does) in [("rust", "Cargo.toml", runs), ("c", "plugin.c", reads), ("go", "go.mod", reads)] {
+        home.write(&format!("{folder}/{file}"), "").unwrap();
+        for command in ["build", "test"] {
+            let refused = ended(home.run(&["plugin", command, folder]).await.unwrap(), 3);
+            assert!(refused.stderr.contains(&format!("to build {folder} {does}")), "{refused:?}");
+            assert!(refused.stderr.ends_with("if you trust its author, give --trust to go on\n"), "{refused:?}");
+            // It is built then, as far as it goes.
+            let tried = ended(home.run(&["plugin", command, folder, "--trust"]).await.unwrap(), 1);
+            assert!(tried.stderr.contains("has no plugin.toml"), "{tried:?}");
+        }
     }
 }
 

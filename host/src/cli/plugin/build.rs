@@ -24,7 +24,7 @@ pub struct BuildArgs {
     /// The file to write [default: target/plugins/<package>.wasm for Rust, else <name>.wasm in the folder]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Build a folder in Rust without asking: code of its author then runs here as you
+    /// Build a folder in Rust, C or Go without asking: its compiler works outside of any sandbox, as you
     #[arg(long)]
     trust: bool,
     /// Say what was built as JSON
@@ -35,9 +35,9 @@ pub struct BuildArgs {
 impl BuildArgs {
     /// Builds it, and says what came out.
     pub fn run(&self) -> anyhow::Result<()> {
-        trust::check(&self.folder, self.trust, self.json)?;
+        let consent = trust::check(&self.folder, self.trust, self.json)?;
         let (folder, output) = (self.folder.clone(), self.output.clone());
-        let built = build::build(&build::Request { folder, output, traces: Traces::Functions })?;
+        let built = build::build(&build::Request { folder, output, traces: Traces::Functions, consent })?;
         warn(&built.warnings)?;
         let text = if self.json { plain_json(&serde_json::to_string(&built)?) } else { for_terminal(&report(&built)) };
         writeln!(io::stdout().lock(), "{text}").context("standard output")

@@ -41,7 +41,7 @@ pub struct TestArgs {
     /// Where the tests are [default: tests beside plugin.toml, or beside the file]
     #[arg(long, value_name = "DIR")]
     tests: Option<PathBuf>,
-    /// Build a folder in Rust without asking: code of its author then runs here as you
+    /// Build a folder in Rust, C or Go without asking: its compiler works outside of any sandbox, as you
     #[arg(long)]
     trust: bool,
     /// Say how it went as JSON
@@ -90,14 +90,19 @@ impl TestArgs {
         if !self.plugin.exists() {
             bail!("there is no {}: name a plugin's folder, or its file", self.plugin.escaped());
         }
-        if self.plugin.is_dir() {
-            trust::check(&self.plugin, self.trust, self.json)?;
-        }
-        let file = if self.plugin.is_dir() { build::fresh(&self.plugin)? } else { self.plugin.clone() };
+        let file = if self.plugin.is_dir() {
+            let consent = trust::check(&self.plugin, self.trust, self.json)?;
+            build::fresh(&self.plugin, consent)?
+        } else {
+            self.plugin.clone()
+        };
         let folder = self.tests.clone().unwrap_or_else(|| {
             let around = if self.plugin.is_dir() { Some(&*self.plugin) } else { self.plugin.parent() };
             around.unwrap_or(Path::new("")).join("tests")
         });
+        if self.update && self.tests.is_none() && folder.is_symlink() {
+            bail!("{} is a link; name the folder whose files are to be changed by --tests", folder.escaped());
+        }
         let scripts = scripts(&folder)?;
         let workshop = Workshop::open()?;
         let player = wait_for(workshop.load(&file))??;

@@ -159,8 +159,8 @@ struct Compiler<'a> {
 impl Compiler<'_> {
     /// Runs it in the plugin's folder, so that its messages name files as the author does.
     fn run(&self, arguments: impl FnOnce(&mut Command)) -> Result<(), BuildError> {
-        let mut cc = child::command(&self.python);
-        cc.args(["-I", "-m", "ziglang", "cc"]).args(FLAGS).current_dir(self.folder);
+        let mut cc = child::command(&self.python, self.folder);
+        cc.args(["-I", "-m", "ziglang", "cc"]).args(FLAGS);
         cc.env("ZIG_GLOBAL_CACHE_DIR", self.cache).env("ZIG_LOCAL_CACHE_DIR", self.cache);
         arguments(&mut cc);
         let status =

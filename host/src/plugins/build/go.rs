@@ -91,13 +91,14 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
 fn compile(folder: &Path, package: &str, module: &Path) -> Result<(), BuildError> {
     let python = GO.python()?;
     let (cache, modules) = (Cache::begin("go-cache", "Go's own library")?, Cache::open("go-modules")?);
-    let mut go = child::command(&python);
+    let mut go = child::command(&python, folder);
     go.args(["-I", "-c", CALL, "build", "-trimpath", "-buildmode=c-shared"])
+        // Else git runs what a configuration in the folder names, to say which commit it is.
+        .arg("-buildvcs=false")
         // The SDK calls `main`, and asks for memory before Go runs. `-s` would leave out the names of functions, for traces.
         .args(["-ldflags=-w -checklinkname=0", "-o"])
         .arg(module)
         .arg(".")
-        .current_dir(folder)
         .envs([("GOOS", "wasip1"), ("GOARCH", "wasm"), ("CGO_ENABLED", "0")])
         // A third smaller, and compiled that much sooner, than with the second edition of JSON below the first.
         .env("GOEXPERIMENT", "nojsonv2")

@@ -12,7 +12,6 @@ mod stubs;
 
 use std::env;
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::super::manifest::Manifest;
@@ -215,7 +214,7 @@ fn linked(python: &Path, wit: &str, folder: &Path, package: &str) -> Result<Vec<
         kept::write(&work.path().join(name), text)?;
     }
     let component = work.path().join("plugin.wasm");
-    let mut command = child::command(python);
+    let mut command = child::command(python, work.path());
     if env::var_os(ENVIRONMENT).is_none() {
         // Else it takes what the machine's Python has, which is another thing on each machine, and lets the plugin's top write there.
         let nothing = work.path().join("environment");
@@ -250,16 +249,15 @@ fn linked(python: &Path, wit: &str, folder: &Path, package: &str) -> Result<Vec<
 
 /// Passes on what was said for the author.
 fn tell(said: &[u8]) {
-    // Where nobody reads it, that is no reason not to build.
-    let _ = io::stderr().lock().write_all(said);
+    tools::show_output(&String::from_utf8_lossy(said));
 }
 
 /// Says what is wrong in the plugin's files before componentize-py does, which takes seconds. What the Python at hand may be too
 /// old for is left to the plugin's own.
 fn check(python: &Path, folder: &Path, package: &str) -> Result<(), BuildError> {
-    let mut command = child::command(python);
+    let mut command = child::command(python, folder);
     // In the folder, so that messages name files as the author does.
-    command.args(["-I", "-c", CHECK]).current_dir(folder);
+    command.args(["-I", "-c", CHECK]);
     let done = tools::heard(&mut command).map_err(|error| BuildError::File { path: python.to_owned(), error })?;
     if done.status.code() != Some(REFUSED) {
         return Ok(());

@@ -79,10 +79,9 @@ fn compile(folder: &Path, project: &Project, toolchain: &Toolchain) -> Result<Ve
     let target = project.target_directory()?;
     // The module of another plugin may have the same name.
     let _alone = project.shares().then(|| alone_in_cache(&target)).transpose()?.flatten();
-    let mut cargo = child::command("cargo");
+    let mut cargo = child::command("cargo", folder);
     environment::forget_outer_cargo(&mut cargo);
     cargo
-        .current_dir(folder)
         .args(["rustc", "--lib", "--package", &project.package, "--target", TARGET])
         .args(project.profile.arguments())
         .arg("--target-dir")

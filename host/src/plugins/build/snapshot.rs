@@ -10,7 +10,7 @@ use wasmtime::{Config, Engine, OptLevel, Store, StoreLimits, StoreLimitsBuilder,
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wizer::{ComponentContext, ComponentInstanceState, Wizer};
 
-use super::tools::announce;
+use super::tools::show_output;
 use crate::plugins::build;
 use crate::plugins::compiler::{Cache, Compiler, Fingerprint};
 use crate::plugins::id::Digest;
@@ -166,7 +166,7 @@ pub(super) fn linker(
 /// Shows a line of the log to the author.
 fn says(values: &[Val]) {
     if let [_, Val::String(line)] = values {
-        announce(line);
+        show_output(line);
     }
 }
 

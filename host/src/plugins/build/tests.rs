@@ -11,13 +11,28 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 fn build_in(folder: &tempfile::TempDir) -> Result<Built, BuildError> {
-    build(&Request { folder: folder.path().to_owned(), output: None, traces: Traces::Functions })
+    build(&Request {
+        folder: folder.path().to_owned(),
+        output: None,
+        traces: Traces::Functions,
+        consent: Consent::Given,
+    })
 }
 
 #[test]
 fn a_folder_without_cargo_toml_is_not_a_plugin() {
     let error = build_in(&folder(&[])).expect_err("refused");
     assert!(matches!(error, BuildError::NotAPlugin(_)), "{error}");
+}
+
+/// A folder that is watched may become one whose build runs code.
+#[test]
+fn a_build_that_nobody_agreed_to_is_refused_where_the_compiler_would_be_started() {
+    for mark in ["Cargo.toml", "go.mod", "plugin.c"] {
+        let folder = folder(&[(mark, ""), ("plugin.toml", "")]);
+        let error = fresh(folder.path(), Consent::Remembered).expect_err("refused");
+        assert!(matches!(error, BuildError::NotTrusted { .. }), "{mark}: {error}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use super::BuildError;
 use super::fresh::alone_in;
 use crate::atomic::{self, Locked};
-use crate::child;
+use crate::child::{self, NOWHERE};
 use crate::harmless::{EscapedPath as _, harmless};
 
 /// How much of what a broken program says is shown, in bytes.
@@ -33,7 +33,7 @@ pub(super) struct InUse {
 
 const PYTHON_IN_USE: InUse = InUse {
     program: "python3",
-    asked: &["-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
+    asked: &["-I", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
     oldest: (3, 10),
     oldest_said: "3.10",
     remedy: "install a newer one, or put it first in PATH; on Debian or Ubuntu: apt-get install python3-venv",
@@ -59,7 +59,7 @@ pub(super) const RUSTC_IN_USE: InUse = InUse {
 impl InUse {
     /// Asks it before anything is installed with it: what comes later would say less clearly what is wrong.
     fn check(&self, missing: fn(io::Error) -> BuildError) -> Result<(), BuildError> {
-        self.check_with(&mut child::command(self.program), missing)
+        self.check_with(&mut child::command(self.program, NOWHERE), missing)
     }
 
     /// The same of one that is called in this way.
@@ -117,9 +117,13 @@ impl Pip {
                 |home| self.works(home),
                 |place| {
                     let needs = "on Debian or Ubuntu it needs: apt-get install python3-venv";
-                    self.run(child::command("python3").args(["-m", "venv"]).arg(place), "python3 -m venv", needs)?;
-                    let mut pip = child::command(place.join(PYTHON));
-                    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", self.package]);
+                    self.run(
+                        child::command("python3", NOWHERE).args(["-I", "-m", "venv"]).arg(place),
+                        "python3 -m venv",
+                        needs,
+                    )?;
+                    let mut pip = child::command(place.join(PYTHON), NOWHERE);
+                    pip.args(["-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", self.package]);
                     self.run(&mut pip, "pip", "pip has to reach its package index")
                 },
             )?;
@@ -130,7 +134,7 @@ impl Pip {
 
     /// Whether it is there for the Python that it refers to: that is the machine's, which may be another one by now.
     fn works(self, home: &Path) -> bool {
-        let mut python = child::command(home.join(PYTHON));
+        let mut python = child::command(home.join(PYTHON), NOWHERE);
         let asked = silent(python.args(["-I", "-c", &format!("import {}", self.module)])).status();
         asked.is_ok_and(|status| status.success())
     }
@@ -171,7 +175,7 @@ impl Npm {
 
     fn fill(self, place: &Path) -> Result<(), BuildError> {
         fs::create_dir_all(place).map_err(|error| BuildError::File { path: place.to_owned(), error })?;
-        let mut npm = child::command("npm");
+        let mut npm = child::command("npm", place);
         npm.args(["install", "--prefix"]).arg(place).args([
             "--no-audit",
             "--no-fund",
@@ -180,7 +184,7 @@ impl Npm {
             // It tries a registry that is out of reach for minutes otherwise, without a word.
             "--fetch-retries=1",
         ]);
-        let status = quiet(npm.args(self.packages).current_dir(place)).status().map_err(BuildError::NoNode)?;
+        let status = quiet(npm.args(self.packages)).status().map_err(BuildError::NoNode)?;
         if status.success() {
             return Ok(());
         }
@@ -191,7 +195,7 @@ impl Npm {
 
 /// Whether what comes by pip can be installed.
 pub(super) fn python_is_there() -> Result<(), BuildError> {
-    let mut python = child::command("python3");
+    let mut python = child::command("python3", NOWHERE);
     match silent(python.args(["-I", "-c", "import ensurepip, venv"])).status().map_err(BuildError::NoPython)? {
         status if status.success() => Ok(()),
         _ => Err(BuildError::NoVenv),
@@ -200,7 +204,7 @@ pub(super) fn python_is_there() -> Result<(), BuildError> {
 
 /// Whether what comes by npm can be installed.
 pub(super) fn npm_is_there() -> Result<(), BuildError> {
-    silent(child::command("npm").arg("--version")).status().map(drop).map_err(BuildError::NoNode)
+    silent(child::command("npm", NOWHERE).arg("--version")).status().map(drop).map_err(BuildError::NoNode)
 }
 
 fn silent(command: &mut Command) -> &mut Command {
@@ -226,6 +230,14 @@ fn without_traces(command: &mut Command) -> &mut Command {
 pub(super) fn announce(what: &str) {
     // Where nobody reads it any more, it is built all the same.
     let _ = writeln!(io::stderr().lock(), "{what}");
+}
+
+/// Shows the author what the plugin itself says while it is built. Its lines move no cursor and are indented, so that none of them
+/// passes for one of parlor's.
+pub(super) fn show_output(text: &str) {
+    for line in text.lines() {
+        announce(&format!("  {}", harmless(line, usize::MAX)));
+    }
 }
 
 /// Where all of them lie.

@@ -1,42 +1,75 @@
-//! Folders with source in Rust that the user agreed to build.
+//! Folders whose build works outside of any sandbox, and which the user agreed to build.
 //!
-//! A plugin runs within wasm, and so do Python and JavaScript while they are evaluated for a build. Cargo is different: it runs build
-//! scripts, procedural macros, wrappers and whole toolchains, named by the folder, by folders above it, by what it depends on, or by
-//! what those name in turn. No list of such files is complete, so the question is about the folder and not about its content.
+//! A plugin runs within wasm, and so do Python and JavaScript while they are evaluated for a build, with the folder to read and nothing
+//! else. Compilers are different. Cargo runs build scripts, procedural macros, wrappers and whole toolchains, named by the folder, by
+//! folders above it, by what it depends on, or by what those name in turn. Those of C and Go run nothing of the folder, but read
+//! whatever files its sources name. No list of such files is complete, so the question is about the folder and not about its content.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{data_folder, rust};
+use super::{Language, data_folder};
 use crate::atomic::{self, Readers};
 use crate::plugins::id::Digest;
 
 /// How many folders are remembered.
 const REMEMBERED: usize = 1_000;
 
-/// A folder whose build runs code of its author.
+/// A folder whose build works outside of any sandbox.
 #[derive(Debug)]
-pub struct RunsCode {
+pub struct Outside {
     /// Its path, without links.
     folder: PathBuf,
+    does: Does,
 }
 
-impl RunsCode {
-    /// None where nothing in the folder runs when it is built.
+/// What the compiler does there, as the user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Does {
+    /// It runs code of the author.
+    RunsCode,
+    /// It reads the files that the sources name, wherever they are.
+    ReadsFiles,
+}
+
+impl Outside {
+    /// None where a build of the folder stays within it.
     pub fn of(folder: &Path) -> io::Result<Option<Self>> {
-        if !folder.join(rust::MARK).is_file() {
-            return Ok(None);
-        }
-        Ok(Some(Self { folder: fs::canonicalize(folder)? }))
+        Language::of(folder).map_or(Ok(None), |language| Self::of_language(folder, language))
     }
 
-    /// Whether something above the folder is read by cargo or rustup, too: the home folder's own aside.
+    /// The same of a folder in this language.
+    pub(super) fn of_language(folder: &Path, language: Language) -> io::Result<Option<Self>> {
+        let does = match language {
+            Language::Rust => Does::RunsCode,
+            Language::Go | Language::C => Does::ReadsFiles,
+            Language::Python | Language::JavaScript | Language::TypeScript => return Ok(None),
+        };
+        Ok(Some(Self { folder: fs::canonicalize(folder)?, does }))
+    }
+
+    /// What its build does, in words that come after the folder's name.
+    pub fn does(&self) -> &'static str {
+        match self.does {
+            Does::RunsCode => {
+                "runs code of its author and of the crates that it names, as you, outside of any sandbox, with all that you may read \
+                 and do"
+            }
+            Does::ReadsFiles => "reads whatever files of yours its sources name, and may put them into the plugin",
+        }
+    }
+
+    /// Whether something above the folder is run by its build, too, as by cargo or rustup: the home folder's own aside.
     pub fn is_within_another(&self) -> bool {
         const READ: [&str; 4] = ["Cargo.toml", ".cargo", "rust-toolchain", "rust-toolchain.toml"];
         let home = std::env::home_dir().and_then(|home| fs::canonicalize(home).ok());
         let above = self.folder.ancestors().skip(1).filter(|folder| Some(*folder) != home.as_deref());
-        above.into_iter().any(|folder| READ.iter().any(|name| folder.join(name).exists()))
+        let is_run = |folder: &Path| READ.iter().any(|name| folder.join(name).exists());
+        match self.does {
+            Does::ReadsFiles => false,
+            Does::RunsCode => above.into_iter().any(is_run),
+        }
     }
 
     /// Whether the user agreed to build it.
@@ -84,10 +117,10 @@ fn trusted() -> io::Result<PathBuf> {
 mod tests {
     use super::*;
 
-    fn folder(root: &Path, name: &str, mark: &str) -> Option<RunsCode> {
+    fn folder(root: &Path, name: &str, mark: &str) -> Option<Outside> {
         fs::create_dir_all(root.join(name)).unwrap();
         fs::write(root.join(name).join(mark), "").unwrap();
-        RunsCode::of(&root.join(name)).unwrap()
+        Outside::of(&root.join(name)).unwrap()
     }
 
     #[test]
@@ -102,11 +135,18 @@ mod tests {
         assert!(one.is_in(&file) && !other.is_in(&file));
         assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 1);
         std::os::unix::fs::symlink(root.path().join("one"), root.path().join("link")).unwrap();
-        assert!(RunsCode::of(&root.path().join("link")).unwrap().unwrap().is_in(&file));
+        assert!(Outside::of(&root.path().join("link")).unwrap().unwrap().is_in(&file));
         assert!(!one.is_within_another());
         assert!(folder(root.path(), "one/inner", "Cargo.toml").unwrap().is_within_another());
-        // Nothing of another language's folder is run by its build.
-        assert!(folder(root.path(), "python", "plugin.py").is_none());
+        // Compilers of C and Go read what they are told to.
+        for (name, mark) in [("c", "plugin.c"), ("go", "go.mod")] {
+            let one = folder(root.path(), name, mark).unwrap();
+            assert_eq!((one.does, one.is_within_another()), (Does::ReadsFiles, false));
+        }
+        // Others are evaluated within wasm.
+        for (name, mark) in [("python", "plugin.py"), ("javascript", "plugin.js"), ("typescript", "plugin.ts")] {
+            assert!(folder(root.path(), name, mark).is_none(), "{name}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::trust;
 use crate::config::AccountName;
+use crate::plugins::build::Consent;
 use session::Session;
 
 /// What is worked on, and where it runs.
@@ -36,7 +37,7 @@ pub struct DevArgs {
     /// The configuration that has the account
     #[arg(long, value_name = "FILE", default_value = "parlor.toml", env = "PARLOR_CONFIG")]
     config: PathBuf,
-    /// Build a folder in Rust without asking: code of its author then runs here as you
+    /// Build a folder in Rust, C or Go without asking: its compiler works outside of any sandbox, as you
     #[arg(long)]
     trust: bool,
 }
@@ -44,20 +45,20 @@ pub struct DevArgs {
 impl DevArgs {
     /// Works on it until somebody leaves.
     pub fn run(&self) -> anyhow::Result<()> {
-        trust::check(&self.folder, self.trust, false)?;
+        let consent = trust::check(&self.folder, self.trust, false)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.context("the runtime cannot start")?;
-        let result = runtime.block_on(self.work());
+        let result = runtime.block_on(self.work(consent));
         // A compiler that was asked to end like this process may take its time, and a name look-up, too.
         runtime.shutdown_background();
         result
     }
 
-    async fn work(&self) -> anyhow::Result<()> {
+    async fn work(&self, consent: Consent) -> anyhow::Result<()> {
         let listen = |kind| signal(kind).context("signals cannot be listened to");
         let (mut interrupt, mut terminate, mut hang_up) =
             (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
-        let mut session = Session::open(self)?;
+        let mut session = Session::open(self, consent)?;
         let ended = tokio::select! {
             ended = session.go_on() => ended,
             _ = interrupt.recv() => Ok(()),

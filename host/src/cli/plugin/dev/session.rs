@@ -44,6 +44,8 @@ type Building = JoinHandle<anyhow::Result<PathBuf>>;
 /// All of it.
 pub(super) struct Session {
     folder: PathBuf,
+    /// Whether the user agreed to builds of it.
+    consent: build::Consent,
     console: Console,
     watch: Watch,
     notes: Notes,
@@ -84,7 +86,7 @@ enum Next {
 
 impl Session {
     /// Begins with it: the first build is under way.
-    pub(super) fn open(arguments: &DevArgs) -> anyhow::Result<Self> {
+    pub(super) fn open(arguments: &DevArgs, consent: build::Consent) -> anyhow::Result<Self> {
         let folder = arguments.folder.clone();
         if !folder.is_dir() {
             bail!("{} is no folder; name the folder of a plugin, which `parlor plugin new` makes", folder.escaped());
@@ -100,6 +102,7 @@ impl Session {
         let console = Console::open().context("the terminal")?;
         Ok(Self {
             folder,
+            consent,
             console,
             watch,
             notes,
@@ -227,13 +230,13 @@ impl Session {
             self.is_outdated = true;
             return Ok(());
         }
-        let folder = self.folder.clone();
+        let (folder, consent) = (self.folder.clone(), self.consent);
         self.console.make_room().context("standard output")?;
         if self.console.is_terminal() {
             // The first one may take long, and says little.
             self.remark("building")?;
         }
-        self.building = Some(tokio::task::spawn_blocking(move || Ok(build::fresh(&folder)?)));
+        self.building = Some(tokio::task::spawn_blocking(move || Ok(build::fresh(&folder, consent)?)));
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! What `import` finds: `parlor`, and the plugin's own files.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use super::super::super::component::MAX_BYTES;
@@ -80,6 +81,7 @@ impl Modules {
             return Ok("export {};\n".to_owned());
         }
         let name = name.trim_start_matches('/');
+        self.check_within(name)?;
         let text = read_text_within(&self.folder.join(name), LONGEST).map_err(|error| format!("{name}: {error}"))?;
         let watched =
             |is_typed| self.tools.watched(name, &text, is_typed).map_err(|reason| format!("/{name}:{reason}"));
@@ -90,6 +92,17 @@ impl Modules {
             _ if text.contains("async") => watched(false),
             _ => Ok(text),
         }
+    }
+}
+
+impl Modules {
+    /// That a link leads nowhere else: what is read becomes a part of the file, for everybody to read.
+    fn check_within(&self, name: &str) -> Result<(), String> {
+        let real = |path: &Path| fs::canonicalize(path).map_err(|error| format!("{name}: {error}"));
+        if real(&self.folder.join(name))?.starts_with(real(&self.folder)?) {
+            return Ok(());
+        }
+        Err(format!("{name} is a link that leads out of the plugin's folder; put the file itself there"))
     }
 }
 
@@ -137,7 +150,7 @@ mod tests {
     #[test]
     fn what_has_no_end_is_no_module() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("plugin.js"), "").unwrap();
+        fs::write(folder.path().join("plugin.js"), "").unwrap();
         std::os::unix::fs::symlink("/dev/zero", folder.path().join("zero.js")).unwrap();
         let modules = Modules::new(folder.path(), Tools::nowhere(), String::new()).unwrap();
         assert_eq!(modules.load("/plugin.js").unwrap(), "");

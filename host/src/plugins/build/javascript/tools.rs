@@ -56,9 +56,9 @@ impl Tools {
     pub(super) fn watched(&self, name: &str, text: &str, is_typed: bool) -> Result<String, String> {
         use std::io::Write as _;
         use std::process::Stdio;
-        let mut node = child::command("node");
-        node.args(["-e", WATCH, name, if is_typed { "true" } else { "false" }])
-            .current_dir(self.0.parent().expect("a folder of its own"));
+        let mut node = child::command("node", self.0.parent().expect("a folder of its own"));
+        // What follows is no option, whatever it is called.
+        node.args(["-e", WATCH, "--", name, if is_typed { "true" } else { "false" }]);
         node.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut node = node.spawn().map_err(|error| format!("cannot run node: {error}"))?;
         let mut input = node.stdin.take().expect("it is piped");

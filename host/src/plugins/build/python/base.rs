@@ -135,7 +135,7 @@ fn make(python: &Path, wit: &str, package: &str, around: &Path, folder: &Path) -
         kept::write(&place.join(PARLOR).join("parlor").join(name), with_needs(text))?;
     }
     let made = work.path().join("made.wasm");
-    let mut command = child::command(python);
+    let mut command = child::command(python, work.path());
     command
         // Else it takes what the machine's Python has.
         .env(ENVIRONMENT, nothing)

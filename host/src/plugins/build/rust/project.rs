@@ -94,9 +94,9 @@ struct Target {
 impl Project {
     /// Asks cargo.
     pub(super) fn find(folder: &Path) -> Result<Self, BuildError> {
-        let mut cargo = child::command("cargo");
+        let mut cargo = child::command("cargo", folder);
         environment::forget_outer_cargo(&mut cargo);
-        cargo.current_dir(folder).args(["metadata", "--no-deps", "--format-version", "1"]);
+        cargo.args(["metadata", "--no-deps", "--format-version", "1"]);
         let output = tools::heard(&mut cargo).map_err(|error| BuildError::NoRust { program: "cargo", error })?;
         let unreadable = |reason: String| BuildError::Project { folder: folder.to_owned(), reason };
         if !output.status.success() {

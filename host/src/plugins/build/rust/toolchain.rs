@@ -100,9 +100,8 @@ impl Compiler {
     /// None: it is not there. An error: it is too old, or does not work, as where rustup has none to run.
     fn ask(rustc: Option<PathBuf>, folder: &Path) -> Result<Option<Self>, BuildError> {
         let command = || {
-            let mut command = child::command(rustc.as_deref().unwrap_or(Path::new("rustc")));
+            let mut command = child::command(rustc.as_deref().unwrap_or(Path::new("rustc")), folder);
             environment::forget_outer_cargo(&mut command);
-            command.current_dir(folder);
             command
         };
         match RUSTC_IN_USE.check_with(&mut command(), |error| BuildError::NoRust { program: "rustc", error }) {

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
-use crate::child;
+use crate::child::{self, NOWHERE};
 use crate::config::Hidden;
 use crate::document::{self, ReadError};
 use crate::harmless::{EscapedPath as _, harmless};
@@ -227,7 +227,7 @@ fn ask(helper: &str, server: &str) -> Result<Option<Credentials>, String> {
 }
 
 async fn run(helper: &str, server: &str) -> io::Result<(bool, Vec<u8>)> {
-    let mut child = Command::from(child::command(format!("docker-credential-{helper}")))
+    let mut child = Command::from(child::command(format!("docker-credential-{helper}"), NOWHERE))
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
