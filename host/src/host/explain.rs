@@ -61,6 +61,13 @@ impl Judge for Running<'_> {
         Some(self.instance.account.snapshot().rooms.get(room).is_some_and(|room| room.joined))
     }
 
+    fn is_closed_room(&self, jid: &BareJid) -> bool {
+        let account = &self.instance.account;
+        let snapshot = account.snapshot();
+        let is_bookmarked = snapshot.bookmarks.as_ref().is_ok_and(|all| all.contains_key(jid));
+        !snapshot.rooms.contains_key(jid) && (is_bookmarked || snapshot.known.is_at_rooms(jid, account.clock.now()))
+    }
+
     fn added(&self, jid: &BareJid) -> bool {
         self.instance.mailbox.added(jid)
     }

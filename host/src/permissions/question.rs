@@ -162,6 +162,10 @@ pub trait Judge {
     fn is_room(&self, jid: &BareJid) -> Option<bool>;
     /// Whether the account is in this room, where that is known.
     fn is_inside(&self, room: &BareJid) -> Option<bool>;
+    /// Whether this is known to be a room that is not open, by a bookmark or its service.
+    fn is_closed_room(&self, _jid: &BareJid) -> bool {
+        false
+    }
     /// Whether the plugin added this contact itself, so that it does not count as one.
     fn added(&self, _jid: &BareJid) -> bool {
         false

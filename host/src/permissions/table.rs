@@ -179,7 +179,7 @@ pub const BESIDES: &[Call] = &[
     needs(SettingsWrite, "settings", "update"),
 ];
 
-/// What a call depends on besides its permission.
+/// What a call or an event depends on besides its permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depends {
     /// The permission of the event or promise that it names.
@@ -258,7 +258,46 @@ impl Call {
     }
 }
 
+/// What each event that may be about a room depends on besides its permission.
+const EVENTS_DEPEND: &[(&str, Option<Depends>)] = {
+    use Depends::{InRoom, OpenRoom};
+    &[
+        ("affiliationChanged", Some(InRoom)),
+        // These two come while the account enters.
+        ("chatRoomOpened", None),
+        ("configurationNeeded", None),
+        // Like every message that is said to all, it is dropped outside of the room.
+        ("command", Some(InRoom)),
+        ("message", Some(InRoom)),
+        ("messageAdded", Some(InRoom)),
+        // A room refuses by an error what an account that is not in it sends.
+        ("messageError", None),
+        ("messageNotification", Some(InRoom)),
+        ("messageSend", None),
+        ("occupantChanged", Some(InRoom)),
+        ("occupantJoined", Some(InRoom)),
+        ("occupantLeft", Some(InRoom)),
+        // Invitations are for accounts that are not in the room.
+        ("roomInviteDeclined", None),
+        ("roomInviteReceived", None),
+        ("roomInviteSent", None),
+        ("roomLeft", Some(InRoom)),
+        ("roomSubjectChanged", Some(InRoom)),
+        ("roomViewChanged", Some(OpenRoom)),
+    ]
+};
+
 impl EventRule {
+    /// What it depends on besides its permission, where it is about a room.
+    pub fn depends(&self) -> Option<Depends> {
+        EVENTS_DEPEND.iter().find(|(name, _)| *name == self.name).and_then(|(_, depends)| *depends)
+    }
+
+    /// Whether nothing but a room can be what it is about.
+    pub fn is_of_a_room(&self) -> bool {
+        matches!(self.payload, "room" | "occupant" | "invite")
+    }
+
     /// Whether it comes only while the account is connected.
     pub fn needs_connection(&self) -> bool {
         const LOCAL: [&str; 13] = [
@@ -486,6 +525,17 @@ mod tests {
         assert_eq!(local, 13, "each that is named is an event");
         assert!(!call("storage", "set").unwrap().needs_connection());
         assert!(call("chats", "send").unwrap().needs_connection());
+    }
+
+    #[test]
+    fn each_event_that_may_be_about_a_room_says_what_it_depends_on() {
+        let of_rooms =
+            EVENTS.iter().filter(|rule| rule.is_of_a_room() || matches!(rule.payload, "message" | "command"));
+        let mut wanted: Vec<_> = of_rooms.map(|rule| rule.name).collect();
+        let mut found: Vec<_> = EVENTS_DEPEND.iter().map(|(name, _)| *name).collect();
+        wanted.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(found, wanted);
     }
 
     #[test]

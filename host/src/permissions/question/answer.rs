@@ -60,6 +60,30 @@ impl Question {
             None => free("it needs no permission: every plugin may hear it"),
             Some(permission) => self.put(permission, &self.parts_of_event(rule, judge), judge),
         };
+        let answer = self.as_heard(rule, answer, judge);
+        let Some(room) = self.about.as_ref().map(Jid::to_bare) else { return answer };
+        match rule.depends() {
+            _ if answer.outcome == Outcome::No => answer,
+            Some(Depends::OpenRoom) if judge.is_room(&room) == Some(false) => {
+                answer.only(&format!("the room {room} is not open; once it is"))
+            }
+            Some(Depends::InRoom) if judge.is_inside(&room) == Some(false) => {
+                if judge.is_room(&room) == Some(true) {
+                    let reason =
+                        format!("the account is not in {room}; once it is: {}, {}", answer.outcome, answer.reason);
+                    Answer { outcome: Outcome::No, reason, lacks: None, ..answer }
+                } else if rule.is_of_a_room() || judge.is_closed_room(&room) {
+                    answer.only(&format!("the account is not in {room}; once it is"))
+                } else {
+                    answer
+                }
+            }
+            _ => answer,
+        }
+    }
+
+    /// The answer about an event as far as the plugin listens to it.
+    fn as_heard(&self, rule: &EventRule, answer: Answer, judge: &dyn Judge) -> Answer {
         if answer.outcome == Outcome::No {
             return answer;
         }

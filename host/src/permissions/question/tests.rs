@@ -11,6 +11,8 @@ const CONTACT: &str = "nurse@example.org";
 const ROOM: &str = "lobby@conference.example.org";
 /// It is open, and the account is not in it.
 const LEFT: &str = "den@conference.example.org";
+/// It is not open, and its service is known to have rooms.
+const CLOSED: &str = "attic@conference.example.org";
 
 /// A plugin with these grants, which asks for all that it was granted and for `messages.read`.
 struct Plugin {
@@ -51,6 +53,10 @@ impl Judge for Plugin {
 
     fn is_inside(&self, room: &BareJid) -> Option<bool> {
         self.knows.then(|| room.as_str() == ROOM)
+    }
+
+    fn is_closed_room(&self, jid: &BareJid) -> bool {
+        self.knows && jid.as_str() == CLOSED
     }
 
     fn acts_for(&self, jid: &Jid, is_set: bool) -> bool {
@@ -176,6 +182,49 @@ fn a_call_that_depends_on_more_than_its_grant_is_no_plain_yes() {
         assert_eq!(found, outcome, "{what}: {reason}");
         assert!(reason.contains(says), "{what}: {reason}");
     }
+}
+
+/// What is said in a room that the account is not in is dropped.
+#[test]
+fn an_event_about_a_room_is_no_plain_yes_outside_of_it() {
+    let all = Plugin { grants: Grants::all(), ..plugin("") };
+    let nick = format!("{LEFT}/rom");
+    for (what, about, outcome) in [
+        ("message", LEFT, Outcome::No),
+        ("message", &nick, Outcome::No),
+        ("messageNotification", LEFT, Outcome::No),
+        ("command", LEFT, Outcome::No),
+        ("occupantJoined", LEFT, Outcome::No),
+        ("occupantChanged", &nick, Outcome::No),
+        ("roomLeft", LEFT, Outcome::No),
+        ("message", CLOSED, Outcome::Unknown),
+        ("occupantJoined", CLOSED, Outcome::Unknown),
+        ("occupantJoined", "a@b", Outcome::Unknown),
+    ] {
+        let (found, reason) = ask(&all, what, Some(about));
+        assert_eq!(found, outcome, "{what} {about}: {reason}");
+        let room = about.trim_end_matches("/rom");
+        assert!(reason.starts_with(&format!("the account is not in {room}; once it is: yes, ")), "{what}: {reason}");
+    }
+    let (outcome, reason) = ask(&all, "roomViewChanged", Some("a@b"));
+    assert_eq!(outcome, Outcome::Unknown);
+    assert!(reason.starts_with("the room a@b is not open; once it is: yes, "), "{reason}");
+    for (what, about) in [
+        ("message", ROOM),
+        ("message", CONTACT),
+        ("occupantJoined", ROOM),
+        ("roomViewChanged", LEFT),
+        // These come to an account that is not in the room.
+        ("messageError", LEFT),
+        ("chatRoomOpened", CLOSED),
+        ("roomInviteReceived", LEFT),
+        ("roomInviteReceived", CLOSED),
+    ] {
+        assert_eq!(ask(&all, what, Some(about)).0, Outcome::Yes, "{what} {about}");
+    }
+    // A filter or a grant that leaves it out comes first.
+    let no = plugin("\"rooms.read\" = [\"a@b\"]");
+    assert!(ask(&no, "occupantJoined", Some(LEFT)).1.ends_with("not den@conference.example.org"));
 }
 
 #[test]
@@ -376,6 +425,7 @@ proptest! {
                 call.depends().is_some()
                     || table::BESIDES.iter().any(|one| (one.grouping, one.function) == (call.grouping, call.function))
             }
+            Subject::Event(rule) => rule.depends().is_some(),
             _ => false,
         };
         if needs_more {
