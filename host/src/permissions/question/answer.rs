@@ -12,11 +12,16 @@ use crate::permissions::table::{BESIDES, CALLS, Call, Depends, EVENTS, EventRule
 /// The kinds of stanzas, each of which is decided on by itself, and whether each changes something.
 const KINDS: [(&str, bool); 4] = [("message", false), ("presence", false), ("iq", true), ("iq", false)];
 
+/// The risk of an IQ to any recipient. In-band registration (XEP-0077) sets the password.
+const RISK: &str = "iq for every recipient is as good as the account, whose password it can change";
+
 /// One of the decisions that an answer needs.
 struct Part {
     decision: Option<Decision>,
     /// The entry that would cover this part and no more; none: only the whole permission would.
     entry: Option<String>,
+    /// The entry covers the account itself, whoever the question is about.
+    widens: bool,
     /// This part in words, where there are others.
     words: String,
 }
@@ -110,6 +115,7 @@ impl Question {
         let part = |about: About<'_>, entry: Option<String>, words: String| Part {
             decision: judge.decide(Use::Event(rule.name, about)),
             entry,
+            widens: false,
             words,
         };
         match (rule.payload, &self.about) {
@@ -205,6 +211,7 @@ impl Question {
         let part = |target: Target<'_>, entry: Option<String>, words: String| Part {
             decision: judge.decide(Use::Call(permission, target)),
             entry,
+            widens: false,
             words,
         };
         let parts = match (permission.scope_kind(), &self.about) {
@@ -226,7 +233,8 @@ impl Question {
                         ("iq", false) => "iq stanzas that ask".to_owned(),
                         _ => format!("{kind} stanzas"),
                     };
-                    part(Target::Stanza { kind, to }, Some(entry), words)
+                    let widens = permission == Permission::StanzaSend && kind == "iq" && to.is_none();
+                    Part { widens, ..part(Target::Stanza { kind, to }, Some(entry), words) }
                 };
                 kinds.iter().map(of).collect()
             }
@@ -244,7 +252,12 @@ impl Question {
         let about = self.about.as_ref().filter(|_| counts);
         let shown_about = about.map(|jid| harmless(jid.as_str(), usize::MAX)).unwrap_or_default();
         let lacks = || Some((permission, wish(permission, parts)));
-        let with = |outcome, reason, lacks| Answer { outcome, permission: Some(permission), reason, lacks };
+        let with = |outcome, reason: String, lacks: Option<_>| {
+            let is_risky = lacks.is_some() && offered(parts).iter().any(|part| part.widens);
+            let less = if about.is_none() { "; name an address to ask for less" } else { "" };
+            let reason = if is_risky { format!("{reason}; {RISK}{less}") } else { reason };
+            Answer { outcome, permission: Some(permission), reason, lacks }
+        };
         let names_contacts = scope.as_ref().is_some_and(Scope::names_contacts);
         let is_not_granted = |part: &Part| matches!(part.decision, Some(Decision::NotGranted(_)));
         if scope.is_none() || parts.iter().all(is_not_granted) {
@@ -331,10 +344,18 @@ fn of_events_alone(permission: Permission) -> Option<&'static EventRule> {
     EVENTS.iter().find(|rule| !is_called && rule.permission == Some(permission) && rule.payload == "message")
 }
 
-/// What would cover those parts that are not allowed.
+/// Those parts that are not allowed and that an owner is offered to allow: one that takes more than was asked about is offered
+/// once no other part is left.
+fn offered(parts: &[Part]) -> Vec<&Part> {
+    let (wide, narrow): (Vec<_>, Vec<_>) =
+        parts.iter().filter(|part| !part.is_allowed()).partition(|part| part.widens);
+    if narrow.is_empty() { wide } else { narrow }
+}
+
+/// What would cover those parts.
 fn wish(permission: Permission, parts: &[Part]) -> Wish {
-    let denied = parts.iter().filter(|part| !part.is_allowed());
-    let Some(entries) = denied.map(|part| part.entry.clone()).collect::<Option<Vec<_>>>() else { return Wish::Whole };
+    let offered = offered(parts).into_iter();
+    let Some(entries) = offered.map(|part| part.entry.clone()).collect::<Option<Vec<_>>>() else { return Wish::Whole };
     let scope = |entry: &String| Scope::parse(permission.scope_kind(), &[entry]).ok();
     let covers = |wide: &String, one: &String| {
         wide != one && scope(wide).zip(scope(one)).is_some_and(|(wide, one)| wide.includes(&one))

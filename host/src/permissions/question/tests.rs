@@ -311,13 +311,23 @@ fn a_remedy_names_what_was_asked_about() {
     for (what, about, expected) in [
         ("api.send-iq", Some("romeo@localhost"), Some("stanza.send=iq:romeo@localhost")),
         ("api.send-iq", Some("bot@example.org"), Some("stanza.send=iq")),
-        ("api.send-iq", Some("example.org"), Some("stanza.send=iq")),
+        // A question to the server is covered by less than what changes something there.
+        ("api.send-iq", Some("example.org"), Some("stanza.send=iq:example.org")),
+        ("stanza.send=iq:example.org", None, Some("stanza.send=iq:example.org")),
+        ("stanza.send=iq:bot@example.org,message", None, Some("stanza.send=iq,message")),
+        (
+            "api.send",
+            Some("bot@example.org"),
+            Some("stanza.send=message:bot@example.org,presence:bot@example.org"),
+        ),
         (
             "stanza.send",
             Some("romeo@localhost"),
             Some("stanza.send=message:romeo@localhost,presence:romeo@localhost,iq:romeo@localhost"),
         ),
-        ("stanza.send", None, Some("stanza.send=message,presence,iq")),
+        ("stanza.send", None, Some("stanza.send=message,presence")),
+        ("api.send", None, Some("stanza.send=message,presence")),
+        ("api.send-iq", None, Some("stanza.send=iq")),
         ("storage=1 GiB", None, Some("'storage=1 GiB'")),
         ("storage", None, Some("storage")),
         ("messages.send=*", None, Some("'messages.send=*'")),
@@ -342,6 +352,29 @@ fn a_remedy_names_what_was_asked_about() {
         "in plugins.toml, under [plugin.caller.grants], in the list \"messages.send\": \"juliet@localhost/a\\U00002067b\""
     );
     assert_eq!(harmless(&line, usize::MAX), line);
+}
+
+/// `iq` covers what sets the account's password.
+#[test]
+fn a_remedy_that_is_as_good_as_the_account_is_the_last_one_and_says_so() {
+    let answer = |grants: &str, what, about| Question::parse(what, about).unwrap().answer(&plugin(grants));
+    let asks = "\"stanza.send\" = [\"iq:example.org\"]";
+    for (grants, what, about, remedy) in [
+        ("", "api.send-iq", Some("example.org"), "stanza.send=iq:example.org"),
+        (asks, "api.send-iq", Some("example.org"), "stanza.send=iq"),
+        (asks, "stanza.send=iq:example.org", None, "stanza.send=iq"),
+        ("", "api.send-iq", Some("bot@example.org"), "stanza.send=iq"),
+        ("", "api.send-iq", None, "stanza.send=iq"),
+        ("", "api.send", None, "stanza.send=message,presence"),
+    ] {
+        let found = answer(grants, what, about);
+        assert_eq!(found.remedy("echo").unwrap(), format!("parlor plugin grant echo {remedy}"), "{what} {about:?}");
+        let is_named = found.reason.contains("iq for every recipient is as good as the account");
+        assert_eq!(is_named, remedy.ends_with("=iq"), "{found:?}");
+    }
+    assert!(answer("", "api.send-iq", None).reason.ends_with("; name an address to ask for less"));
+    let yes = answer("\"stanza.send\" = [\"iq\"]", "api.send-iq", Some("example.org"));
+    assert_eq!(yes.reason, "it needs stanza.send, which is granted for iq");
 }
 
 /// The grants once their owner has done what the remedy says.
@@ -405,7 +438,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn a_remedy_makes_the_answer_a_yes(
+    fn remedies_make_the_answer_a_yes(
         what in what(),
         about in prop::option::of(address()),
         held in prop::sample::select(vec![
@@ -415,10 +448,17 @@ proptest! {
         ]),
     ) {
         let Ok(question) = Question::parse(&what, about.as_deref().filter(|_| !what.contains('='))) else { return Ok(()) };
-        let before = plugin(held);
-        let Some(remedy) = question.answer(&before).remedy("echo") else { return Ok(()) };
-        let grants = remedied(&before.grants, &remedy);
-        let answer = question.answer(&Plugin { grants, ..before });
+        let mut plugin = plugin(held);
+        let mut answer = question.answer(&plugin);
+        let Some(mut remedy) = answer.remedy("echo") else { return Ok(()) };
+        // One that grants more than was asked about comes last.
+        for _ in 0..2 {
+            plugin.grants = remedied(&plugin.grants, &remedy);
+            let before = std::mem::replace(&mut answer, question.answer(&plugin));
+            prop_assert_ne!(&before, &answer, "{} {:?}: {}", what, about, remedy);
+            let Some(next) = answer.remedy("echo") else { break };
+            remedy = next;
+        }
         // Some calls need more than one permission, and some need more than permissions.
         let needs_more = match &question.subject {
             Subject::Call(call) => {
@@ -428,7 +468,9 @@ proptest! {
             Subject::Event(rule) => rule.depends().is_some(),
             _ => false,
         };
-        if needs_more {
+        // Of all stanzas to anybody no remedy allows more than those that are less than the account.
+        let is_of_any_stanza = question.about.is_none() && question.permission() == Some(Permission::StanzaSend);
+        if needs_more || is_of_any_stanza {
             prop_assert!(answer.lacks.is_none(), "{what} {about:?}: {remedy}: {answer:?}");
         } else {
             prop_assert_eq!(answer.outcome, Outcome::Yes, "{} {:?}: {}: {:?}", what, about, remedy, answer);
