@@ -164,9 +164,15 @@ pub const CALLS: &[Call] = &[
 
 /// What calls need besides, for some of their arguments or for more than they would else give.
 pub const BESIDES: &[Call] = &[
+    // The stanzas themselves, with `xml`.
+    needs(StanzaRead, "archive", "query"),
+    needs(StanzaRead, "archive", "query-all"),
     // Help names a command where its plugin may speak.
     needs(MessagesSend, "commands", "add"),
     needs(RoomsSend, "commands", "add"),
+    // Messages with their stanzas, with `xml`.
+    needs(StanzaRead, "listen", "on"),
+    needs(StanzaRead, "listen", "once"),
     // The password of a bookmarked room.
     needs(RoomsJoin, "rooms", "bookmarks"),
     needs(RoomsJoin, "rooms", "get-or-create"),
@@ -544,6 +550,41 @@ mod tests {
             let row = call(besides.grouping, besides.function);
             assert!(row.is_some_and(|row| row.permission != besides.permission), "{besides:?}");
         }
+    }
+
+    /// The permissions that the source files of a grouping name, tests aside.
+    fn named_in_sources() -> BTreeSet<(String, String)> {
+        let api = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api");
+        let mut named = BTreeSet::new();
+        let mut folders = vec![api.clone()];
+        while let Some(folder) = folders.pop() {
+            for file in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
+                if file.is_dir() {
+                    folders.push(file);
+                    continue;
+                }
+                let grouping = file.strip_prefix(&api).unwrap().components().next().unwrap();
+                let grouping = Path::new(&grouping).file_stem().unwrap().to_str().unwrap().to_owned();
+                let text = std::fs::read_to_string(&file).unwrap();
+                let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+                for rest in code.split("Permission::").skip(1) {
+                    let end = rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len());
+                    named.insert((grouping.clone(), rest[..end].to_owned()));
+                }
+            }
+        }
+        named
+    }
+
+    #[test]
+    fn each_permission_that_a_grouping_asks_for_is_in_its_rows() {
+        let named = named_in_sources();
+        assert!(named.len() > 20, "{named:?}");
+        let row = |call: &Call| call.permission.map(|needed| (call.grouping.to_owned(), format!("{needed:?}")));
+        let mut rows: BTreeSet<_> = CALLS.iter().chain(BESIDES).filter_map(row).collect();
+        // The password of an invitation, which comes with an event.
+        rows.insert(("listen".to_owned(), "RoomsJoin".to_owned()));
+        assert_eq!(named.difference(&rows).collect::<Vec<_>>(), Vec::<&(String, String)>::new());
     }
 
     #[test]

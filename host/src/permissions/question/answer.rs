@@ -154,16 +154,16 @@ impl Question {
             }
             _ => {}
         }
-        let answer = self.with_besides(call, judge);
+        let (answer, lacking) = self.with_besides(call, judge);
+        let free_but = "the call itself is free, and needs what the event or promise needs that it names; ask about that";
+        let reason = if depends == Some(Depends::Event) { free_but } else { &answer.reason };
+        let reason = lacking.map_or_else(|| reason.to_owned(), |clause| format!("{reason}; {clause}"));
+        let answer = Answer { reason, ..answer };
         if answer.outcome == Outcome::No {
             return answer;
         }
         match (depends, &room) {
-            (Some(Depends::Event), _) => {
-                let reason =
-                    "the call itself is free, and needs what the event or promise needs that it names; ask about that";
-                Answer { outcome: Outcome::Partly, reason: reason.to_owned(), ..answer }
-            }
+            (Some(Depends::Event), _) => Answer { outcome: Outcome::Partly, ..answer },
             (Some(Depends::Setting), _) => {
                 let reason = format!("{}; no plugin changes the settings that are the operator's", answer.reason);
                 Answer { outcome: Outcome::Partly, reason, ..answer }
@@ -184,7 +184,8 @@ impl Question {
         }
     }
 
-    fn with_besides(&self, call: &Call, judge: &dyn Judge) -> Answer {
+    /// The answer by the call's own permission, and what the plugin lacks for some of its uses, as a clause.
+    fn with_besides(&self, call: &Call, judge: &dyn Judge) -> (Answer, Option<String>) {
         let kinds = match call.function {
             "send-iq" => &KINDS[2..],
             _ => &KINDS[..],
@@ -193,18 +194,24 @@ impl Question {
             None => free("it needs no permission: every plugin may"),
             Some(permission) => self.permission_alone(permission, kinds, judge),
         };
+        if answer.outcome != Outcome::Yes {
+            return (answer, None);
+        }
         let besides = BESIDES.iter().filter(|one| one.grouping == call.grouping && one.function == call.function);
         let lacking = besides.filter_map(|one| {
             let permission = one.permission?;
+            // Of stanzas no call shows others than messages.
+            let kinds = if permission == Permission::StanzaRead { &KINDS[..1] } else { kinds };
             let other = self.permission_alone(permission, kinds, judge);
             (!judge.asks_for(permission) || other.outcome != Outcome::Yes).then_some(permission.to_string())
         });
         let lacking: Vec<_> = lacking.collect();
-        if lacking.is_empty() || answer.outcome != Outcome::Yes {
-            return answer;
+        if lacking.is_empty() {
+            return (answer, None);
         }
-        let reason = format!("{}; for some of its uses it needs {}, too", answer.reason, lacking.join(" or "));
-        Answer { outcome: Outcome::Partly, reason: format!("{reason}, which it does not have in full"), ..answer }
+        let lacking = lacking.join(" or ");
+        let clause = format!("for some of its uses it needs {lacking}, too, which it does not have in full");
+        (Answer { outcome: Outcome::Partly, ..answer }, Some(clause))
     }
 
     fn permission_alone(&self, permission: Permission, kinds: &[(&str, bool)], judge: &dyn Judge) -> Answer {

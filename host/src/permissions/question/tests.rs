@@ -244,6 +244,16 @@ fn calls_are_answered_with_all_that_they_may_need() {
     assert_eq!(outcome, Outcome::Partly);
     assert!(reason.contains("for some of its uses it needs rooms.join or rooms.configure, too"), "{reason}");
     assert_eq!(ask(&reads, "rooms.get", Some(ROOM)).0, Outcome::Yes);
+    // The stanzas of messages, and no others.
+    let archive = |more: &str| plugin(&format!("\"archive.read\" = [\"*\"]\n{more}"));
+    for call in ["archive.query", "archive.query-all", "listen.on", "listen.once"] {
+        let (outcome, reason) = ask(&archive("\"stanza.read\" = [\"presence\"]"), call, None);
+        assert_eq!(outcome, Outcome::Partly);
+        assert!(reason.ends_with("; for some of its uses it needs stanza.read, too, which it does not have in full"));
+        let (outcome, reason) = ask(&archive("\"stanza.read\" = [\"message\"]"), call, None);
+        assert_eq!(outcome == Outcome::Yes, call.starts_with("archive."));
+        assert!(!reason.contains("stanza.read"), "{reason}");
+    }
     assert_eq!(ask(&plugin("\"rooms.read\" = [\"a@b.c\"]"), "rooms.get", Some(ROOM)).0, Outcome::No);
     // A name of both a permission and a call is the call's, and entries are the permission's.
     assert!(matches!(Question::parse("rooms.send", Some(ROOM)).unwrap().subject, Subject::Call(_)));
