@@ -252,6 +252,10 @@ impl Judge for Stopped<'_> {
         None
     }
 
+    fn own(&self) -> Vec<BareJid> {
+        self.own.clone()
+    }
+
     fn acts_for(&self, jid: &Jid, is_set: bool) -> bool {
         self.own.iter().any(|own| acts_for(own, jid, is_set))
     }

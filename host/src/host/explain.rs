@@ -72,9 +72,13 @@ impl Judge for Running<'_> {
         self.instance.mailbox.added(jid)
     }
 
-    fn acts_for(&self, jid: &Jid, is_set: bool) -> bool {
+    fn own(&self) -> Vec<BareJid> {
         let account = &self.instance.account;
-        [&account.own, &account.snapshot().jid.to_bare()].iter().any(|own| acts_for(own, jid, is_set))
+        vec![account.own.clone(), account.snapshot().jid.to_bare()]
+    }
+
+    fn acts_for(&self, jid: &Jid, is_set: bool) -> bool {
+        self.own().iter().any(|own| acts_for(own, jid, is_set))
     }
 
     fn listens(&self, event: &EventRule, about: Option<&Jid>) -> Option<Listening> {

@@ -80,7 +80,7 @@ pub enum Outcome {
     No,
     /// For some targets or arguments, and not for others.
     Partly,
-    /// It depends on something that only a connected host knows.
+    /// It depends on something that is not known here, such as the contact list.
     Unknown,
 }
 
@@ -170,6 +170,8 @@ pub trait Judge {
     fn added(&self, _jid: &BareJid) -> bool {
         false
     }
+    /// The bare addresses of the account itself.
+    fn own(&self) -> Vec<BareJid>;
     /// Whether an IQ to this address, which may change something (`is_set`), counts as one to the account itself.
     fn acts_for(&self, jid: &Jid, is_set: bool) -> bool;
     /// How much of this event the plugin listens to, about this address or any, where that is known.

@@ -1,6 +1,6 @@
 //! Which decisions an answer needs, and the answer in words.
 
-use jid::Jid;
+use jid::{BareJid, Jid};
 
 use super::{Answer, Judge, Listening, Outcome, Question, Subject, Use};
 use crate::harmless::harmless;
@@ -155,7 +155,8 @@ impl Question {
             _ => {}
         }
         let (answer, lacking) = self.with_besides(call, judge);
-        let free_but = "the call itself is free, and needs what the event or promise needs that it names; ask about that";
+        let free_but =
+            "the call itself is free, and needs what the event or promise needs that it names; ask about that";
         let reason = if depends == Some(Depends::Event) { free_but } else { &answer.reason };
         let reason = lacking.map_or_else(|| reason.to_owned(), |clause| format!("{reason}; {clause}"));
         let answer = Answer { reason, ..answer };
@@ -354,8 +355,7 @@ fn of_events_alone(permission: Permission) -> Option<&'static EventRule> {
 /// Those parts that are not allowed and that an owner is offered to allow: one that takes more than was asked about is offered
 /// once no other part is left.
 fn offered(parts: &[Part]) -> Vec<&Part> {
-    let (wide, narrow): (Vec<_>, Vec<_>) =
-        parts.iter().filter(|part| !part.is_allowed()).partition(|part| part.widens);
+    let (wide, narrow): (Vec<_>, Vec<_>) = parts.iter().filter(|part| !part.is_allowed()).partition(|part| part.widens);
     if narrow.is_empty() { wide } else { narrow }
 }
 
@@ -399,13 +399,31 @@ fn entry(permission: Permission, wanted: &Scope, judge: &dyn Judge) -> Answer {
     let Some(granted) = judge.scope(permission) else {
         return with(Outcome::No, format!("{permission} is not granted"), lacks());
     };
+    let held = shown(&granted.entries());
     if granted.includes(wanted) {
-        return with(Outcome::Yes, format!("{permission} is granted for {}", shown(&granted.entries())), None);
+        let reason = format!("{permission} is granted for {held}");
+        return match uncovered_self(&granted, wanted, judge) {
+            Some(own) => {
+                let reason =
+                    format!("{reason}, which covers no IQ to {own}, the account itself; only iq does, and {RISK}");
+                with(Outcome::Partly, reason, None)
+            }
+            None => with(Outcome::Yes, reason, None),
+        };
     }
-    let reason =
-        format!("{permission} is granted for {}, which does not cover all of {list}", shown(&granted.entries()));
-    let outcome = if granted.shares(wanted) { Outcome::Partly } else { Outcome::No };
-    with(outcome, reason, lacks())
+    let (outcome, reason) = match granted.shares(wanted) {
+        Some(true) => (Outcome::Partly, format!("which does not cover all of {list}")),
+        Some(false) => (Outcome::No, format!("which covers nothing of {list}")),
+        None => (Outcome::Unknown, format!("and who is covered by both that and {list} depends on the contact list")),
+    };
+    with(outcome, format!("{permission} is granted for {held}, {reason}"), lacks())
+}
+
+/// The account's own address, if what is wanted has it among others. An IQ there does whatever its owner may, so that no entry
+/// with a recipient covers it.
+fn uncovered_self(granted: &Scope, wanted: &Scope, judge: &dyn Judge) -> Option<BareJid> {
+    let covers = |scope: &Scope, to: Option<&Jid>| scope.covers(Target::Stanza { kind: "iq", to }, &|_| false);
+    judge.own().into_iter().find(|own| covers(wanted, Some(own)) && !covers(granted, None))
 }
 
 /// Whether several entries are granted, each of which is a question of its own.

@@ -59,6 +59,10 @@ impl Judge for Plugin {
         self.knows && jid.as_str() == CLOSED
     }
 
+    fn own(&self) -> Vec<BareJid> {
+        vec!["bot@example.org".parse().unwrap()]
+    }
+
     fn acts_for(&self, jid: &Jid, is_set: bool) -> bool {
         jid.as_str() == "bot@example.org" || (is_set && jid.as_str() == "example.org")
     }
@@ -298,10 +302,32 @@ fn entries_are_compared_with_what_is_granted() {
     let some = plugin("\"messages.send\" = [\"@example.org\", \"a@b\"]\nstorage = [\"1 MiB\"]");
     assert_eq!(ask(&some, "messages.send=@example.org", None).0, Outcome::Yes);
     assert_eq!(ask(&some, "messages.send=*", None).0, Outcome::Partly);
-    assert_eq!(ask(&some, "messages.send=contacts", None).0, Outcome::No);
+    // A contact may have an address there.
+    let (outcome, reason) = ask(&some, "messages.send=contacts", None);
+    assert_eq!(outcome, Outcome::Unknown);
+    assert!(reason.ends_with("who is covered by both that and contacts depends on the contact list"), "{reason}");
+    let contacts = plugin("\"messages.send\" = [\"contacts\"]\n\"stanza.send\" = [\"iq:contacts\"]");
+    assert_eq!(ask(&contacts, "messages.send=@example.org", None).0, Outcome::Unknown);
+    assert_eq!(ask(&contacts, "messages.send=*", None).0, Outcome::Partly);
+    assert_eq!(ask(&contacts, "stanza.send=iq:@example.org", None).0, Outcome::Unknown);
+    assert_eq!(ask(&contacts, "stanza.send=message:@example.org", None).0, Outcome::No);
+    assert_eq!(ask(&some, "messages.send=@example.net", None).0, Outcome::No);
     assert_eq!(ask(&some, "messages.send=a@b", None).0, Outcome::Yes);
     assert_eq!(ask(&some, "storage=16 MiB", None).0, Outcome::Partly);
     assert_eq!(ask(&some, "messages.read=*", None).0, Outcome::No);
+}
+
+/// An IQ to the account itself is as good as its password, so that only `iq` covers it.
+#[test]
+fn an_entry_that_takes_the_account_itself_in_is_no_plain_yes() {
+    let iq = |entries: &str| plugin(&format!("\"stanza.send\" = [{entries}]"));
+    let domain = iq("\"iq:@example.org\", \"message\"");
+    let answer = Question::parse("stanza.send=iq:@example.org", None).unwrap().answer(&domain);
+    assert_eq!((answer.outcome, &answer.lacks), (Outcome::Partly, &None));
+    assert!(answer.reason.contains(", which covers no IQ to bot@example.org, the account itself; only iq does"));
+    assert_eq!(ask(&domain, "stanza.send=message:@example.org", None).0, Outcome::Yes);
+    assert_eq!(ask(&iq("\"iq:@example.net\""), "stanza.send=iq:@example.net", None).0, Outcome::Yes);
+    assert_eq!(ask(&iq("\"iq\""), "stanza.send=iq:@example.org", None).0, Outcome::Yes);
 }
 
 #[test]
@@ -325,11 +351,7 @@ fn a_remedy_names_what_was_asked_about() {
         ("api.send-iq", Some("example.org"), Some("stanza.send=iq:example.org")),
         ("stanza.send=iq:example.org", None, Some("stanza.send=iq:example.org")),
         ("stanza.send=iq:bot@example.org,message", None, Some("stanza.send=iq,message")),
-        (
-            "api.send",
-            Some("bot@example.org"),
-            Some("stanza.send=message:bot@example.org,presence:bot@example.org"),
-        ),
+        ("api.send", Some("bot@example.org"), Some("stanza.send=message:bot@example.org,presence:bot@example.org")),
         (
             "stanza.send",
             Some("romeo@localhost"),
