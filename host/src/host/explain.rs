@@ -25,6 +25,19 @@ pub struct Explained {
     pub remedy: Option<String>,
 }
 
+impl Explained {
+    /// The answer about a plugin that its owner has disabled.
+    pub(crate) fn disabled(id: &PluginId, question: &Question) -> Self {
+        let remedy = format!("parlor plugin enable {id}");
+        Self { remedy: Some(remedy), ..Self::no(None, question, "the plugin is disabled".to_owned()) }
+    }
+
+    fn no(account: Option<&AccountName>, question: &Question, reason: String) -> Self {
+        let answer = Answer { outcome: Outcome::No, permission: question.permission(), reason, lacks: None };
+        Self { account: account.cloned(), answer, remedy: None }
+    }
+}
+
 /// Decides about an instance by its mailbox, as the router and its calls do.
 struct Running<'a> {
     instance: &'a Instance,
@@ -109,13 +122,9 @@ impl Host {
     pub async fn explain(&self, id: &PluginId, question: &Question) -> Vec<Explained> {
         let plugins = self.plugins.lock().await;
         let Some(plugin) = plugins.get(id) else { return Vec::new() };
-        let no = |account: Option<&AccountName>, reason: String| Explained {
-            account: account.cloned(),
-            answer: Answer { outcome: Outcome::No, permission: question.permission(), reason, lacks: None },
-            remedy: None,
-        };
+        let no = |account: Option<&AccountName>, reason: String| Explained::no(account, question, reason);
         match &plugin.standing {
-            Standing::Refused(_) if !plugin.entry.enabled => vec![no(None, "the plugin is disabled".to_owned())],
+            Standing::Refused(_) if !plugin.entry.enabled => vec![Explained::disabled(id, question)],
             Standing::Refused(reason) => vec![no(None, format!("the plugin may not run: {reason}"))],
             Standing::Compiling { .. } => vec![no(None, "the plugin is still being compiled".to_owned())],
             Standing::Admitted { admitted, on, .. } => on
