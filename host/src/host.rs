@@ -298,7 +298,9 @@ impl Host {
         let (plugin, left) = {
             let mut plugins = self.plugins.lock().await;
             let plugin = plugins.remove(id)?;
-            let left = self.leaving.begin(id, plugin.rows(id, None));
+            let all = plugins.values().flat_map(Plugin::supervised);
+            let running: Vec<_> = all.filter_map(Supervised::instance).collect();
+            let left = self.leaving.begin(id, plugin.rows(id, None, &running));
             (plugin, left)
         };
         plugin.stop().await;

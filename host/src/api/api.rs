@@ -10,7 +10,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use wasmtime::component::Accessor;
 
 use super::contacts::note_as_added;
-use super::{answer, bare_jid, caller, may_fire, may_hear, order, pace_bytes, put, types};
+use super::{answer, caller, may_fire, may_hear, order, pace_bytes, put, types};
 use crate::bindings::parlor::plugin::api::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Error, Payload as WitPayload};
 use crate::error::CallError;
@@ -188,11 +188,6 @@ async fn noted(
     drop(stanza);
     for jid in &added {
         note_as_added(instance, jid).await?;
-        // A server may take the final dot of a domain away, or keep it.
-        let undotted = bare_jid("stanza", jid.as_str())?;
-        if undotted != *jid {
-            note_as_added(instance, &undotted).await?;
-        }
     }
     read()
 }

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::control::client::{Client, ClientError, escaped};
 use crate::control::views::{Answer, Denied, Plugin, Record};
 use crate::harmless::harmless;
+use crate::host::Explained;
 use crate::permissions::question::{Judge, Listening, Outcome, Question, Use};
 use crate::permissions::{Decision, EventRule, Grants, Permission, Scope, ScopeKind};
 use crate::plugins::PluginId;
@@ -184,30 +185,19 @@ impl About {
         stopped: &Stopped<'_>,
         enabled: bool,
     ) -> anyhow::Result<Self> {
-        let answers = match host {
+        let answers: Vec<Answer> = match host {
             Some((host, plugins)) if !plugins.is_empty() => {
                 let what = escaped(asked.call.as_deref().unwrap_or_default());
                 let about = escaped(asked.about.as_deref().unwrap_or_default());
                 host.get(&format!("/v1/plugins/{}/explain?what={what}&about={about}", asked.plugin))?
             }
-            _ if !enabled => vec![Answer {
-                account: None,
-                answer: Outcome::No,
-                permission: question.permission().map(|permission| permission.to_string()),
-                reason: "the plugin is disabled".to_owned(),
-                remedy: Some(format!("parlor plugin enable {}", asked.plugin)),
-            }],
+            _ if !enabled => vec![Explained::disabled(&asked.plugin, question).into()],
             _ => {
                 // Whatever the files say, the host may decide otherwise: it looks at more, such as the component itself.
                 let who = if host.is_some() { "the host that runs does not name this plugin" } else { "no host runs" };
                 let answer = question.answer(stopped).only(&format!("{who}; by plugins.toml alone"));
-                vec![Answer {
-                    account: None,
-                    remedy: answer.remedy(asked.plugin.as_str()),
-                    answer: answer.outcome,
-                    permission: answer.permission.map(|permission| permission.to_string()),
-                    reason: answer.reason,
-                }]
+                let remedy = answer.remedy(asked.plugin.as_str());
+                vec![Explained { account: None, answer, remedy }.into()]
             }
         };
         Ok(Self {
@@ -250,6 +240,10 @@ impl Judge for Stopped<'_> {
 
     fn is_inside(&self, _room: &BareJid) -> Option<bool> {
         None
+    }
+
+    fn own(&self) -> Vec<BareJid> {
+        self.own.clone()
     }
 
     fn acts_for(&self, jid: &Jid, is_set: bool) -> bool {

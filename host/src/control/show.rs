@@ -113,17 +113,19 @@ fn grants_view(grants: &Grants) -> BTreeMap<String, Vec<String>> {
 
 /// The answer to a question about one plugin, on each of its accounts.
 pub(super) async fn explained(host: &Host, id: &PluginId, question: &Question) -> Vec<Answer> {
-    host.explain(id, question).await.into_iter().map(answer_view).collect()
+    host.explain(id, question).await.into_iter().map(Answer::from).collect()
 }
 
-fn answer_view(explained: Explained) -> Answer {
-    let Explained { account, answer, remedy } = explained;
-    Answer {
-        account: account.map(|account| account.to_string()),
-        answer: answer.outcome,
-        permission: answer.permission.map(|permission| permission.to_string()),
-        reason: harmless(&answer.reason, LONGEST),
-        remedy: remedy.filter(|remedy| remedy.len() <= LONGEST_COMMAND).map(|remedy| harmless(&remedy, usize::MAX)),
+impl From<Explained> for Answer {
+    fn from(explained: Explained) -> Self {
+        let Explained { account, answer, remedy } = explained;
+        Self {
+            account: account.map(|account| account.to_string()),
+            answer: answer.outcome,
+            permission: answer.permission.map(|permission| permission.to_string()),
+            reason: harmless(&answer.reason, LONGEST),
+            remedy: remedy.filter(|remedy| remedy.len() <= LONGEST_COMMAND).map(|remedy| harmless(&remedy, usize::MAX)),
+        }
     }
 }
 

@@ -25,6 +25,19 @@ pub struct Explained {
     pub remedy: Option<String>,
 }
 
+impl Explained {
+    /// The answer about a plugin that its owner has disabled.
+    pub(crate) fn disabled(id: &PluginId, question: &Question) -> Self {
+        let remedy = format!("parlor plugin enable {id}");
+        Self { remedy: Some(remedy), ..Self::no(None, question, "the plugin is disabled".to_owned()) }
+    }
+
+    fn no(account: Option<&AccountName>, question: &Question, reason: String) -> Self {
+        let answer = Answer { outcome: Outcome::No, permission: question.permission(), reason, lacks: None };
+        Self { account: account.cloned(), answer, remedy: None }
+    }
+}
+
 /// Decides about an instance by its mailbox, as the router and its calls do.
 struct Running<'a> {
     instance: &'a Instance,
@@ -61,13 +74,24 @@ impl Judge for Running<'_> {
         Some(self.instance.account.snapshot().rooms.get(room).is_some_and(|room| room.joined))
     }
 
+    fn is_closed_room(&self, jid: &BareJid) -> bool {
+        let account = &self.instance.account;
+        let snapshot = account.snapshot();
+        let is_bookmarked = snapshot.bookmarks.as_ref().is_ok_and(|all| all.contains_key(jid));
+        !snapshot.rooms.contains_key(jid) && (is_bookmarked || snapshot.known.is_at_rooms(jid, account.clock.now()))
+    }
+
     fn added(&self, jid: &BareJid) -> bool {
         self.instance.mailbox.added(jid)
     }
 
-    fn acts_for(&self, jid: &Jid, is_set: bool) -> bool {
+    fn own(&self) -> Vec<BareJid> {
         let account = &self.instance.account;
-        [&account.own, &account.snapshot().jid.to_bare()].iter().any(|own| acts_for(own, jid, is_set))
+        vec![account.own.clone(), account.snapshot().jid.to_bare()]
+    }
+
+    fn acts_for(&self, jid: &Jid, is_set: bool) -> bool {
+        self.own().iter().any(|own| acts_for(own, jid, is_set))
     }
 
     fn listens(&self, event: &EventRule, about: Option<&Jid>) -> Option<Listening> {
@@ -98,13 +122,9 @@ impl Host {
     pub async fn explain(&self, id: &PluginId, question: &Question) -> Vec<Explained> {
         let plugins = self.plugins.lock().await;
         let Some(plugin) = plugins.get(id) else { return Vec::new() };
-        let no = |account: Option<&AccountName>, reason: String| Explained {
-            account: account.cloned(),
-            answer: Answer { outcome: Outcome::No, permission: question.permission(), reason, lacks: None },
-            remedy: None,
-        };
+        let no = |account: Option<&AccountName>, reason: String| Explained::no(account, question, reason);
         match &plugin.standing {
-            Standing::Refused(_) if !plugin.entry.enabled => vec![no(None, "the plugin is disabled".to_owned())],
+            Standing::Refused(_) if !plugin.entry.enabled => vec![Explained::disabled(id, question)],
             Standing::Refused(reason) => vec![no(None, format!("the plugin may not run: {reason}"))],
             Standing::Compiling { .. } => vec![no(None, "the plugin is still being compiled".to_owned())],
             Standing::Admitted { admitted, on, .. } => on

@@ -14,7 +14,7 @@ use crate::config::AccountName;
 use crate::permissions::Grants;
 use crate::plugins::id::Digest;
 use crate::plugins::source::Source;
-use crate::plugins::{Denial, PluginId, State, Totals, Usage};
+use crate::plugins::{Denial, Instance, PluginId, State, Supervised, Totals, Usage};
 use crate::store::Owner;
 
 /// How long whoever looks waits to be told how much plugins keep.
@@ -80,7 +80,8 @@ impl Host {
 
     async fn standing(&self, kept: Option<&BTreeMap<Owner, u64>>) -> Vec<PluginStatus> {
         let plugins = self.plugins.lock().await;
-        let mut all: Vec<_> = plugins.iter().flat_map(|(id, plugin)| plugin.rows(id, kept)).collect();
+        let running: Vec<_> = plugins.values().flat_map(Plugin::supervised).filter_map(Supervised::instance).collect();
+        let mut all: Vec<_> = plugins.iter().flat_map(|(id, plugin)| plugin.rows(id, kept, &running)).collect();
         all.extend(self.leaving.rows(|id| !plugins.contains_key(id)));
         all.sort_by(|a, b| a.id.cmp(&b.id));
         all
@@ -113,9 +114,14 @@ impl PluginStatus {
 }
 
 impl Plugin {
-    /// Where it stands on each account; one row without an account if it may not run. What plugins keep is known to whoever
-    /// has asked the store.
-    pub(super) fn rows(&self, id: &PluginId, kept: Option<&BTreeMap<Owner, u64>>) -> Vec<PluginStatus> {
+    /// Where it stands on each account, beside all instances that run; one row without an account if it may not run. How much
+    /// plugins keep is known only once the store was asked.
+    pub(super) fn rows(
+        &self,
+        id: &PluginId,
+        kept: Option<&BTreeMap<Owner, u64>>,
+        running: &[Arc<Instance>],
+    ) -> Vec<PluginStatus> {
         let entry = &self.entry;
         let refused = |state| PluginStatus {
             id: id.clone(),
@@ -154,7 +160,7 @@ impl Plugin {
                         denials: usage.as_ref().map_or(0, |usage| usage.denials),
                         record: Some(supervised.record().totals()),
                         restarts: supervised.record().restarts(),
-                        commands: supervised.instance().map(|instance| instance.called()).unwrap_or_default(),
+                        commands: supervised.instance().map(|one| one.called(running)).unwrap_or_default(),
                         denied: supervised.record().denied(),
                         grants: Some(held.unwrap_or_else(|| admitted.grants.clone())),
                         usage,

@@ -80,7 +80,7 @@ pub enum Outcome {
     No,
     /// For some targets or arguments, and not for others.
     Partly,
-    /// It depends on something that only a connected host knows.
+    /// It depends on something that is not known here, such as the contact list.
     Unknown,
 }
 
@@ -162,10 +162,16 @@ pub trait Judge {
     fn is_room(&self, jid: &BareJid) -> Option<bool>;
     /// Whether the account is in this room, where that is known.
     fn is_inside(&self, room: &BareJid) -> Option<bool>;
+    /// Whether this is known to be a room that is not open, by a bookmark or its service.
+    fn is_closed_room(&self, _jid: &BareJid) -> bool {
+        false
+    }
     /// Whether the plugin added this contact itself, so that it does not count as one.
     fn added(&self, _jid: &BareJid) -> bool {
         false
     }
+    /// The bare addresses of the account itself.
+    fn own(&self) -> Vec<BareJid>;
     /// Whether an IQ to this address, which may change something (`is_set`), counts as one to the account itself.
     fn acts_for(&self, jid: &Jid, is_set: bool) -> bool;
     /// How much of this event the plugin listens to, about this address or any, where that is known.

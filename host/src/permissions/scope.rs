@@ -251,31 +251,35 @@ impl Scope {
         self.kind() == other.kind() && entries.all(|entry| self.covering(&entry).is_some())
     }
 
-    /// Whether it and another scope have entries in common.
-    pub fn shares(&self, other: &Self) -> bool {
-        self.within(other).is_some()
+    /// Whether it and another scope cover somebody in common. None: it depends on who is in the roster.
+    pub fn shares(&self, other: &Self) -> Option<bool> {
+        let (ours, theirs) = (self.patterns(), other.patterns());
+        let depends = ours.iter().any(|(kind, one)| {
+            let mut alike = theirs.iter().filter(|(other, _)| kind == other);
+            alike.any(|(_, other)| [*one, *other].contains(&&Pattern::Contacts))
+        });
+        if self.within(other).is_some() { Some(true) } else { (!depends).then_some(false) }
+    }
+
+    /// Its addresses, each with the kind of stanza that may go there, if it lists stanzas.
+    fn patterns(&self) -> Vec<(Option<StanzaKind>, &Pattern)> {
+        match &self.0 {
+            Inner::Jids(all) | Inner::Rooms(all) => all.iter().map(|one| (None, one)).collect(),
+            Inner::Stanzas(all) => all.iter().map(|one| (Some(one.kind), &one.to)).collect(),
+            Inner::Whole | Inner::Quota(_) => Vec::new(),
+        }
     }
 
     /// The address that it lists, if it lists one and nothing else.
     pub fn one_address(&self) -> Option<Jid> {
-        match &self.0 {
-            Inner::Jids(patterns) | Inner::Rooms(patterns) => match &**patterns {
-                [one] => one.one_address(),
-                _ => None,
-            },
-            Inner::Whole | Inner::Stanzas(_) | Inner::Quota(_) => None,
-        }
+        let [(None, one)] = self.patterns()[..] else { return None };
+        one.one_address()
     }
 
     /// The kind of stanza and the recipient that it lists, if it lists one recipient and nothing else.
     pub fn one_recipient(&self) -> Option<(&'static str, Jid)> {
-        match &self.0 {
-            Inner::Stanzas(patterns) => match &**patterns {
-                [StanzaPattern { kind, to }] => Some((kind.as_str(), to.one_address()?)),
-                _ => None,
-            },
-            Inner::Whole | Inner::Jids(_) | Inner::Rooms(_) | Inner::Quota(_) => None,
-        }
+        let [(Some(kind), to)] = self.patterns()[..] else { return None };
+        Some((kind.as_str(), to.one_address()?))
     }
 
     /// Whether it covers this target, spelled as an entry, and nothing that is about somebody else: an address may be spelled like
@@ -290,11 +294,7 @@ impl Scope {
 
     /// Whether it lists contacts.
     pub fn names_contacts(&self) -> bool {
-        match &self.0 {
-            Inner::Jids(patterns) | Inner::Rooms(patterns) => patterns.contains(&Pattern::Contacts),
-            Inner::Stanzas(patterns) => patterns.iter().any(|pattern| pattern.to == Pattern::Contacts),
-            Inner::Whole | Inner::Quota(_) => false,
-        }
+        self.patterns().iter().any(|(_, pattern)| **pattern == Pattern::Contacts)
     }
 
     /// How many bytes it grants, if it is a quota.
@@ -470,7 +470,8 @@ impl PartialEq for Pattern {
             (Self::Account(one), Self::Account(other)) => is_same(one, other),
             (Self::Resource(one), Self::Resource(other)) => is_same(one, other),
             (Self::Domain(one), Self::Domain(other)) => is_same_domain(one, other),
-            _ => false,
+            // A new kind of entry has to say here when two of it are one.
+            (Self::Everybody | Self::Contacts | Self::Account(_) | Self::Resource(_) | Self::Domain(_), _) => false,
         }
     }
 }

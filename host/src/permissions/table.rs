@@ -164,9 +164,15 @@ pub const CALLS: &[Call] = &[
 
 /// What calls need besides, for some of their arguments or for more than they would else give.
 pub const BESIDES: &[Call] = &[
+    // The stanzas themselves, with `xml`.
+    needs(StanzaRead, "archive", "query"),
+    needs(StanzaRead, "archive", "query-all"),
     // Help names a command where its plugin may speak.
     needs(MessagesSend, "commands", "add"),
     needs(RoomsSend, "commands", "add"),
+    // Messages with their stanzas, with `xml`.
+    needs(StanzaRead, "listen", "on"),
+    needs(StanzaRead, "listen", "once"),
     // The password of a bookmarked room.
     needs(RoomsJoin, "rooms", "bookmarks"),
     needs(RoomsJoin, "rooms", "get-or-create"),
@@ -179,7 +185,7 @@ pub const BESIDES: &[Call] = &[
     needs(SettingsWrite, "settings", "update"),
 ];
 
-/// What a call depends on besides its permission.
+/// What a call or an event depends on besides its permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depends {
     /// The permission of the event or promise that it names.
@@ -258,7 +264,46 @@ impl Call {
     }
 }
 
+/// What each event that may be about a room depends on besides its permission.
+const EVENTS_DEPEND: &[(&str, Option<Depends>)] = {
+    use Depends::{InRoom, OpenRoom};
+    &[
+        ("affiliationChanged", Some(InRoom)),
+        // These two come while the account enters.
+        ("chatRoomOpened", None),
+        ("configurationNeeded", None),
+        // Like every message that is said to all, it is dropped outside of the room.
+        ("command", Some(InRoom)),
+        ("message", Some(InRoom)),
+        ("messageAdded", Some(InRoom)),
+        // A room refuses by an error what an account that is not in it sends.
+        ("messageError", None),
+        ("messageNotification", Some(InRoom)),
+        ("messageSend", None),
+        ("occupantChanged", Some(InRoom)),
+        ("occupantJoined", Some(InRoom)),
+        ("occupantLeft", Some(InRoom)),
+        // Invitations are for accounts that are not in the room.
+        ("roomInviteDeclined", None),
+        ("roomInviteReceived", None),
+        ("roomInviteSent", None),
+        ("roomLeft", Some(InRoom)),
+        ("roomSubjectChanged", Some(InRoom)),
+        ("roomViewChanged", Some(OpenRoom)),
+    ]
+};
+
 impl EventRule {
+    /// What it depends on besides its permission, where it is about a room.
+    pub fn depends(&self) -> Option<Depends> {
+        EVENTS_DEPEND.iter().find(|(name, _)| *name == self.name).and_then(|(_, depends)| *depends)
+    }
+
+    /// Whether nothing but a room can be what it is about.
+    pub fn is_of_a_room(&self) -> bool {
+        matches!(self.payload, "room" | "occupant" | "invite")
+    }
+
     /// Whether it comes only while the account is connected.
     pub fn needs_connection(&self) -> bool {
         const LOCAL: [&str; 13] = [
@@ -489,11 +534,57 @@ mod tests {
     }
 
     #[test]
+    fn each_event_that_may_be_about_a_room_says_what_it_depends_on() {
+        let of_rooms =
+            EVENTS.iter().filter(|rule| rule.is_of_a_room() || matches!(rule.payload, "message" | "command"));
+        let mut wanted: Vec<_> = of_rooms.map(|rule| rule.name).collect();
+        let mut found: Vec<_> = EVENTS_DEPEND.iter().map(|(name, _)| *name).collect();
+        wanted.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
     fn what_calls_need_besides_is_of_calls_that_are_there_and_something_else() {
         for besides in BESIDES {
             let row = call(besides.grouping, besides.function);
             assert!(row.is_some_and(|row| row.permission != besides.permission), "{besides:?}");
         }
+    }
+
+    /// The permissions that the source files of a grouping name, tests aside.
+    fn named_in_sources() -> BTreeSet<(String, String)> {
+        let api = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api");
+        let mut named = BTreeSet::new();
+        let mut folders = vec![api.clone()];
+        while let Some(folder) = folders.pop() {
+            for file in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
+                if file.is_dir() {
+                    folders.push(file);
+                    continue;
+                }
+                let grouping = file.strip_prefix(&api).unwrap().components().next().unwrap();
+                let grouping = Path::new(&grouping).file_stem().unwrap().to_str().unwrap().to_owned();
+                let text = std::fs::read_to_string(&file).unwrap();
+                let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+                for rest in code.split("Permission::").skip(1) {
+                    let end = rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len());
+                    named.insert((grouping.clone(), rest[..end].to_owned()));
+                }
+            }
+        }
+        named
+    }
+
+    #[test]
+    fn each_permission_that_a_grouping_asks_for_is_in_its_rows() {
+        let named = named_in_sources();
+        assert!(named.len() > 20, "{named:?}");
+        let row = |call: &Call| call.permission.map(|needed| (call.grouping.to_owned(), format!("{needed:?}")));
+        let mut rows: BTreeSet<_> = CALLS.iter().chain(BESIDES).filter_map(row).collect();
+        // The password of an invitation, which comes with an event.
+        rows.insert(("listen".to_owned(), "RoomsJoin".to_owned()));
+        assert_eq!(named.difference(&rows).collect::<Vec<_>>(), Vec::<&(String, String)>::new());
     }
 
     #[test]

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use serde::{Serialize, Serializer};
 
+use super::PluginId;
+
 /// How many characters a name may have.
 const MOST: usize = 32;
 /// The host's own command.
@@ -144,6 +146,22 @@ impl ChosenNames {
     /// Whether the owner has a command go by this word.
     pub(crate) fn is(&self, command: &str, word: &str) -> bool {
         self.0.load().get(command).is_some_and(|name| name.as_str() == word)
+    }
+}
+
+/// The word that people say for a command, who need not know the plugin's id where there is a shorter one: the owner's name for it,
+/// or its own where it may go by that alone and the owner has no other command go by it.
+pub(crate) fn called(
+    plugin: &PluginId,
+    name: &str,
+    is_short: bool,
+    names: &ChosenNames,
+    is_chosen: impl FnOnce(&str) -> bool,
+) -> String {
+    match names.of(name) {
+        Some(chosen) => chosen.to_string(),
+        None if is_short && !is_chosen(name) => name.to_owned(),
+        None => format!("{plugin}.{name}"),
     }
 }
 

@@ -86,15 +86,21 @@ impl Filter {
 
     fn matches_message<'e>(&self, message: &'e Message, heard: &Heard<'e>) -> bool {
         (self.delayed || !message.delayed)
-            && (self.kinds.is_empty() || self.kinds.contains(&message.kind))
-            && self.from.as_ref().is_none_or(|from| covers(from, &message.from))
-            // What is said with one occupant alone is of another conversation, and so is what becomes of it.
-            && self.room.as_ref().is_none_or(|room| {
-                matches!(message.kind, MessageKind::Groupchat | MessageKind::Error) && message.chat == *room
-            })
+            && self.admits(message.kind, Some(&message.from), Some(&message.chat))
             && self.prefix.as_ref().is_none_or(|prefix| {
                 let begins = |text: &str| text.starts_with(prefix.as_str());
                 begins(heard.said(message)) || message.body.as_deref().is_some_and(begins)
+            })
+    }
+
+    /// Whether it lets a message of this kind through, whatever it says: one from this address in this conversation. None: an
+    /// address that no filter names.
+    fn admits(&self, kind: MessageKind, from: Option<&Jid>, chat: Option<&Jid>) -> bool {
+        (self.kinds.is_empty() || self.kinds.contains(&kind))
+            && self.from.as_ref().is_none_or(|wanted| from.is_some_and(|from| covers(wanted, from)))
+            // What is said with one occupant alone is of another conversation, and so is what becomes of it.
+            && self.room.as_ref().is_none_or(|room| {
+                matches!(kind, MessageKind::Groupchat | MessageKind::Error) && chat.is_some_and(|chat| chat == room)
             })
     }
 
@@ -128,6 +134,57 @@ impl Whom<'_> {
             Self::Own(jid) | Self::Room(jid) => jid.clone(),
             Self::Person(jid) | Self::Occupant(jid) => jid.to_bare(),
         }
+    }
+}
+
+/// One message that an event may carry, as far as filters look at it. None: an address that no filter names.
+#[derive(Debug, Clone)]
+struct Sample {
+    kind: MessageKind,
+    from: Option<Jid>,
+    chat: Option<Jid>,
+}
+
+impl Whom<'_> {
+    fn address(self) -> Jid {
+        match self {
+            Self::Own(jid) | Self::Room(jid) => jid.clone().into(),
+            Self::Person(jid) | Self::Occupant(jid) => jid.clone(),
+        }
+    }
+
+    /// The messages of an event in a conversation with it, from this sender.
+    fn samples(self, event: &str, from: Option<&Jid>) -> Vec<Sample> {
+        let sample = |kind: MessageKind| {
+            let chat = match self {
+                Self::Occupant(jid) if kind != MessageKind::Groupchat => jid.clone(),
+                _ => self.bare().into(),
+            };
+            Sample { kind, from: from.cloned(), chat: Some(chat) }
+        };
+        let kinds = match self {
+            Self::Own(_) | Self::Person(_) => kinds_of(event, false),
+            Self::Room(_) | Self::Occupant(_) => kinds_of(event, true),
+        };
+        // A chat is with one occupant alone.
+        let is_possible = |kind: &&MessageKind| !matches!((self, kind), (Self::Room(_), MessageKind::Chat));
+        kinds.iter().filter(is_possible).map(|kind| sample(*kind)).collect()
+    }
+}
+
+/// The kinds of messages that an event carries, within rooms or outside of them.
+fn kinds_of(event: &str, in_room: bool) -> &'static [MessageKind] {
+    use MessageKind::{Chat, Error, Groupchat, Headline, Normal};
+    match (event, in_room) {
+        ("messageError", _) => &[Error],
+        ("messageAdded", true) => &[Groupchat],
+        ("messageAdded" | "command", false) => &[Chat, Normal],
+        ("command", true) => &[Groupchat, Chat, Normal],
+        // A plugin may send any as a stanza.
+        ("messageSend", true) => &[Groupchat, Chat, Normal, Headline, Error],
+        ("messageSend", false) => &[Chat, Normal, Headline, Error],
+        (_, true) => &[Groupchat, Chat, Normal, Headline],
+        (_, false) => &[Chat, Normal, Headline],
     }
 }
 
@@ -186,55 +243,47 @@ impl Filter {
     }
 
     fn reach_of_messages(&self, rule: &EventRule, whom: Option<Whom<'_>>) -> Reach {
-        let lacks_kinds =
-            |kinds: &[MessageKind]| !self.kinds.is_empty() && !kinds.iter().any(|kind| self.kinds.contains(kind));
-        let is_of_people = self.room.is_some()
-            || lacks_kinds(&[MessageKind::Chat, MessageKind::Normal, MessageKind::Headline, MessageKind::Error]);
-        let is_left_out = match whom {
-            None => false,
-            // Of the other events that carry messages some are about own ones by their nature.
-            Some(Whom::Own(_)) => is_of_people || (!self.own && matches!(rule.name, "message" | "command")),
-            Some(Whom::Person(_)) => is_of_people,
-            Some(Whom::Room(room)) => {
-                self.room.as_ref().is_some_and(|wanted| wanted != room)
-                    || lacks_kinds(&[
-                        MessageKind::Groupchat,
-                        MessageKind::Normal,
-                        MessageKind::Headline,
-                        MessageKind::Error,
-                    ])
-            }
-            Some(Whom::Occupant(jid)) => self.room.as_ref().is_some_and(|wanted| *wanted != jid.to_bare()),
-        };
-        let is_from_another = |from: &Jid| match whom {
-            None => false,
-            Some(Whom::Own(jid) | Whom::Room(jid)) => from.to_bare() != *jid,
-            Some(Whom::Person(jid) | Whom::Occupant(jid)) => {
-                from.to_bare() != jid.to_bare() || (from.is_full() && jid.is_full() && from != jid)
-            }
-        };
-        if is_left_out || self.from.as_ref().is_some_and(is_from_another) {
+        // Of the other events that carry messages some are about own ones by their nature.
+        if matches!(whom, Some(Whom::Own(_))) && !self.own && matches!(rule.name, "message" | "command") {
             return Reach::Nothing;
         }
-        let is_limited_to_kinds = match whom {
-            // What all in a room hear.
-            Some(Whom::Room(_)) => lacks_kinds(&[MessageKind::Groupchat]),
-            _ => MessageKind::ALL.iter().any(|kind| *kind != MessageKind::Groupchat && lacks_kinds(&[*kind])),
+        let admits = |one: &Sample| self.admits(one.kind, one.from.as_ref(), one.chat.as_ref());
+        let (usual, rare) = self.samples(rule.name, whom);
+        if usual.iter().all(admits) && self.prefix.is_none() {
+            Reach::All
+        } else if usual.iter().chain(&rare).any(admits) {
+            Reach::Some
+        } else {
+            Reach::Nothing
+        }
+    }
+
+    /// The messages that an event may carry about somebody, as far as a filter tells one from another: those that have to pass for
+    /// all to pass, and others.
+    fn samples(&self, event: &str, whom: Option<Whom<'_>>) -> (Vec<Sample>, Vec<Sample>) {
+        let Some(whom) = whom else {
+            let kinds = kinds_of(event, false).iter().chain(kinds_of(event, true));
+            let usual = kinds.map(|&kind| Sample { kind, from: None, chat: None });
+            let bare = self.from.as_ref().map(Jid::to_bare);
+            let named = self.from.as_ref().into_iter().flat_map(|from| [Whom::Person(from), Whom::Occupant(from)]);
+            let rooms = bare.iter().chain(&self.room).map(Whom::Room);
+            let rare = named.chain(rooms).flat_map(|whom| {
+                let (usual, rare) = self.samples(event, Some(whom));
+                usual.into_iter().chain(rare)
+            });
+            return (usual.collect(), rare.collect());
         };
-        let is_limited_to_room = self.room.is_some() && !matches!(whom, Some(Whom::Room(_)));
-        let is_limited_to_senders = match (&self.from, whom) {
-            (None, _) => false,
-            (Some(from), Some(whom)) => from.is_full() || *from != whom.bare(),
-            (Some(_), None) => true,
-        };
-        let leaves_out_rooms = whom.is_none() && lacks_kinds(&[MessageKind::Groupchat]);
-        let is_limited = is_limited_to_kinds
-            || is_limited_to_room
-            || is_limited_to_senders
-            || leaves_out_rooms
-            || self.prefix.is_some()
-            || (matches!(whom, Some(Whom::Occupant(_))) && lacks_kinds(&[MessageKind::Groupchat]));
-        if is_limited { Reach::Some } else { Reach::All }
+        let address = whom.address();
+        // Messages that leave are from the account itself.
+        let is_sender = event != "messageSend" || matches!(whom, Whom::Own(_));
+        let from = self.from.as_ref().filter(|from| !is_sender || (address.is_bare() && from.to_bare() == address));
+        let mut usual = whom.samples(event, is_sender.then_some(&address));
+        let mut rare = from.map(|from| whom.samples(event, Some(from))).unwrap_or_default();
+        // Most of what comes from a room is for all in it.
+        if matches!(whom, Whom::Room(_)) && usual.iter().any(|one| one.kind == MessageKind::Groupchat) {
+            rare.extend(usual.extract_if(.., |one| one.kind != MessageKind::Groupchat));
+        }
+        (usual, rare)
     }
 
     /// What it lets through, in words.

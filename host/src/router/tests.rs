@@ -470,6 +470,9 @@ fn a_filter_says_how_much_it_lets_through() {
         ("message", Filter::default(), Some(Whom::Own(&own)), elsewhere("no messages of the account's own")),
         ("message", Filter { own: true, ..Filter::default() }, Some(Whom::Own(&own)), Listening::All),
         ("messageSend", Filter::default(), Some(Whom::Own(&own)), Listening::All),
+        ("messageSend", from("juliet@localhost"), person, part("from juliet@localhost")),
+        ("messageError", groupchat(), person, elsewhere("kind groupchat")),
+        ("messageError", in_room.clone(), Some(Whom::Room(&room)), Listening::All),
         ("occupantJoined", in_room.clone(), Some(Whom::Room(&room)), Listening::All),
         ("occupantJoined", from("juliet@localhost"), Some(Whom::Room(&room)), part("from juliet@localhost")),
         ("occupantJoined", groupchat(), Some(Whom::Room(&room)), elsewhere("kind groupchat")),
@@ -492,4 +495,74 @@ fn a_filter_says_how_much_it_lets_through() {
     router.subscribe(&mailbox, "message", groupchat(), true);
     assert_eq!(router.filters(mailbox.instance, "message"), [(groupchat(), true)]);
     assert_eq!(router.filters(mailbox.instance, "messageSend"), []);
+}
+
+/// Explaining and routing agree about each message that there can be.
+#[test]
+fn a_filter_is_said_to_let_through_what_it_lets_through() {
+    use MessageKind::{Chat, Error, Groupchat, Headline, Normal};
+
+    use crate::permissions::event as rule;
+    use crate::permissions::question::Listening;
+
+    const ADDRESSES: [&str; 6] = [
+        "juliet@localhost",
+        "juliet@localhost/balcony",
+        "lobby@rooms.localhost",
+        "lobby@rooms.localhost/rom",
+        "romeo@localhost",
+        "den@rooms.localhost",
+    ];
+    let [juliet, client, lobby, nurse, romeo, den] = ADDRESSES.map(|jid| jid.parse::<jid::Jid>().unwrap());
+    let Event { payload: Payload::Message(any), .. } = message(None, "hi") else { panic!("no message") };
+    let room = lobby.to_bare();
+    for (name, outside, inside) in [
+        ("message", &[Chat, Normal, Headline][..], &[Groupchat, Chat, Normal, Headline][..]),
+        ("messageNotification", &[Chat, Normal, Headline], &[Groupchat, Chat, Normal, Headline]),
+        ("messageAdded", &[Chat, Normal], &[Groupchat]),
+        ("messageError", &[Error], &[Error]),
+    ] {
+        let said = |kind: MessageKind, from: &jid::Jid, chat: jid::Jid| {
+            let message = Message { kind, from: from.clone(), chat, ..Message::clone(&any) };
+            Event { name: name.into(), at: Timestamp::UNIX_EPOCH, payload: Payload::Message(Arc::new(message)) }
+        };
+        let by_person = |from: &jid::Jid| -> Vec<Event> {
+            outside.iter().map(|kind| said(*kind, from, from.to_bare().into())).collect()
+        };
+        let to_all = |from: &jid::Jid, is_meant: fn(&MessageKind) -> bool| -> Vec<Event> {
+            let kinds = inside.iter().filter(|kind| is_meant(kind));
+            kinds.map(|kind| said(*kind, from, from.to_bare().into())).collect()
+        };
+        let by_occupant = |from: &jid::Jid| -> Vec<Event> {
+            let alone = inside.iter().filter(|kind| **kind != Groupchat).map(|kind| said(*kind, from, from.clone()));
+            [alone.collect(), to_all(from, |kind| *kind == Groupchat)].concat()
+        };
+        let by_anybody = |from: &jid::Jid| [by_person(from), by_occupant(from)].concat();
+        let everything = [&juliet, &client, &lobby, &nurse, &romeo, &den].map(by_anybody).concat();
+        let by_juliet: Vec<Event> = [by_person(&juliet), by_person(&client)].concat();
+        let usual: Vec<Event> =
+            [&lobby, &nurse].map(|from| to_all(from, |kind| matches!(kind, Groupchat | Error))).concat();
+        let in_lobby: Vec<Event> = [&lobby, &nurse].map(|from| to_all(from, |kind| *kind != Chat)).concat();
+        let by_nurse: Vec<Event> = by_occupant(&nurse);
+        for (whom, usual, possible) in [
+            (None, &everything, &everything),
+            (Some(Whom::Person(&juliet)), &by_juliet, &by_juliet),
+            (Some(Whom::Room(&room)), &usual, &in_lobby),
+            (Some(Whom::Occupant(&nurse)), &by_nurse, &by_nurse),
+        ] {
+            let froms = [None].into_iter().chain([&juliet, &client, &lobby, &nurse, &romeo].map(Some));
+            let all = froms.flat_map(|from| [None, Some(&lobby), Some(&den)].map(|room| (from.cloned(), room)));
+            for (from, room) in all {
+                for kinds in [&[][..], &[Chat], &[Normal], &[Groupchat], &[Error], &[Chat, Normal, Headline]] {
+                    let room = room.map(jid::Jid::to_bare);
+                    let filter = Filter { from: from.clone(), room, kinds: kinds.to_vec(), ..Filter::default() };
+                    let found = listening(&[(filter.clone(), false)], rule(name).unwrap(), whom);
+                    let passes = |event: &Event| filter.matches(&Heard::new(event));
+                    let what = format!("{name} {whom:?} {filter:?}: {found:?}");
+                    assert_eq!(matches!(found, Listening::Elsewhere(_)), !possible.iter().any(passes), "{what}");
+                    assert!(found != Listening::All || usual.iter().all(passes), "{what}");
+                }
+            }
+        }
+    }
 }

@@ -19,8 +19,7 @@ use crate::session::messages::name_occupant;
 use crate::session::questions::{PATIENCE, Waiting, random_id};
 use crate::session::{Answer, Session, Turn};
 use crate::stanza::{
-    ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Ask, Body, Cursor, Disco, Identity, MAM, Message,
-    MessageKind,
+    ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Ask, Body, Cursor, Disco, MAM, Message, MessageKind,
 };
 
 mod pager;
@@ -30,7 +29,6 @@ pub use pager::Pager;
 /// What a plugin hears where there is no archive, or none is known.
 const NO_ARCHIVE: &str = "This server does not support XEP-0313, Message Archive Management";
 /// The feature of services that have rooms.
-const MUC: &str = "http://jabber.org/protocol/muc";
 /// How many pages may be asked for at once, for all plugins together.
 pub(super) const MAX_RUNNING: usize = 256;
 /// How many may be asked for, or wait to be, for one plugin, whatever its limit `archive_queries` is: so that it takes no other one's
@@ -479,17 +477,10 @@ impl Session {
         }
     }
 
-    /// Whether a service that is known to have nothing but rooms says that this is none of them. Gateways have people as well, and
-    /// another type (XEP-0045, section 6.2).
+    /// Whether a service that is known to have nothing but rooms says that this is none of them.
     fn is_no_room(&self, other: &BareJid, error: &CallError, turn: &Turn<'_>) -> bool {
         let says_so = matches!(error, CallError::Stanza(error) if error.condition == "item-not-found");
-        let service = Jid::from(BareJid::from_parts(None, other.domain()));
-        let Some(service) = self.disco.known.of(&service, turn.now).filter(|_| says_so && other.node().is_some())
-        else {
-            return false;
-        };
-        let has_rooms = |identity: &Identity| identity.category == "conference" && identity.kind == "text";
-        service.identities.iter().any(has_rooms) && service.features.iter().any(|feature| feature == MUC)
+        says_so && self.disco.known.is_at_rooms(other, turn.now)
     }
 
     pub(super) fn ask_account_again(&mut self, turn: &mut Turn<'_>) {

@@ -13,7 +13,7 @@ use crate::error::CallError;
 use crate::event::{Event, Payload};
 use crate::permissions::question::Use;
 use crate::permissions::{Decision, Permission, Target};
-use crate::plugins::command_names::{HELP, NoCommandName};
+use crate::plugins::command_names::{HELP, NoCommandName, called};
 use crate::plugins::{ChosenNames, CommandName, InstanceId, PluginId};
 use crate::router::Mailbox;
 use crate::session::messages::check_text;
@@ -68,17 +68,6 @@ struct Registered {
     names: Arc<ChosenNames>,
 }
 
-impl Registered {
-    /// The word that people say for it, who need not know the plugin's id where there is a shorter one.
-    fn called(&self, plugin: &PluginId, name: &str) -> String {
-        match self.names.of(name) {
-            Some(chosen) => chosen.to_string(),
-            None if self.is_short => name.to_owned(),
-            None => format!("{plugin}.{name}"),
-        }
-    }
-}
-
 /// Every command of an account, and how many answers the host may give.
 #[derive(Debug)]
 pub(super) struct Commands {
@@ -122,6 +111,11 @@ impl Commands {
             let found = own.iter().find(|(name, found)| found.names.is(name, word))?;
             Some((plugin, found))
         })
+    }
+
+    /// The word that people say for a command.
+    fn called(&self, plugin: &PluginId, name: &str, command: &Registered) -> String {
+        called(plugin, name, command.is_short, &command.names, |word| self.chosen(word).is_some())
     }
 
     fn short(&self, name: &str) -> Option<(&PluginId, (&String, &Registered))> {
@@ -352,7 +346,7 @@ impl Session {
         for (plugin, own) in &self.commands.all {
             lines.extend(own.iter().filter(|(_, one)| self.may_speak(one, asked)).map(|(name, one)| {
                 let dash = if one.help.is_empty() { "" } else { " – " };
-                format!("{prefix}{}{dash}{}", one.called(plugin, name), one.help)
+                format!("{prefix}{}{dash}{}", self.commands.called(plugin, name, one), one.help)
             }));
         }
         if lines.is_empty() {

@@ -615,7 +615,8 @@ async fn explain_says_no_for_whom_a_scope_leaves_out_and_counts_what_was_withhel
     }
     ended(home.run(&["plugin", "disable", "echo"]).await.unwrap(), 0);
     let text = ended(home.run(&["explain", "echo", "message", jid]).await.unwrap(), 0).stdout;
-    assert!(text.contains(&format!("message {jid}: no, the plugin is disabled")), "{text}");
+    let enable = "the plugin is disabled\n    to allow it: parlor plugin enable echo\n";
+    assert!(text.contains(&format!("message {jid}: no, {enable}")), "{text}");
     // Its record outlives it.
     assert!(text.ends_with(withheld), "{text}");
     let status = ended(home.run(&["status", "echo", "--json"]).await.unwrap(), 0).json().unwrap();
@@ -623,7 +624,7 @@ async fn explain_says_no_for_whom_a_scope_leaves_out_and_counts_what_was_withhel
     assert_eq!(status[0]["record"]["withheld"]["messages.read"], 1, "{status}");
     drop(host);
     let text = ended(home.run(&["explain", "echo", "messages.send=*"]).await.unwrap(), 0).stdout;
-    assert!(text.contains("messages.send=*: no, the plugin is disabled"), "{text}");
+    assert!(text.contains(&format!("messages.send=*: no, {enable}")), "{text}");
     // Whatever the file says, a host might decide otherwise.
     ended(home.run(&["plugin", "enable", "echo"]).await.unwrap(), 0);
     let text = ended(home.run(&["explain", "echo", "messages.send=*"]).await.unwrap(), 0).stdout;

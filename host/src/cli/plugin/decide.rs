@@ -2,13 +2,16 @@
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use jid::{BareJid, Jid};
 
 use super::add::{done, done_as_wanted, failure, show_done};
+use crate::api::acts_for;
 use crate::cli::ask::Terminal;
 use crate::cli::place::{self, Place};
 use crate::cli::show::{Mark, Put as _, marked};
 use crate::cli::{Ended, tell};
 use crate::config::Config;
+use crate::harmless::harmless;
 use crate::permissions::{Permission, Risk, Scope, ScopeKind};
 use crate::plugins::PluginId;
 use crate::plugins::desk::{Revoked, Wish};
@@ -201,7 +204,8 @@ impl GrantArgs {
         self.agree(&more)?;
         desk.grant(&self.plugin, &self.grants)?;
         let granted: Vec<_> = more.iter().map(|(permission, scope)| self.in_words(*permission, scope)).collect();
-        let sentence = format!("{} is granted {}", self.plugin, granted.join(", "));
+        let own: Vec<_> = config.accounts.values().map(|account| account.link.jid.to_bare()).collect();
+        let sentence = format!("{} is granted {}{}", self.plugin, granted.join(", "), idle(&self.grants, &own));
         done(&config, &self.plugin, &sentence, self.json)
     }
 
@@ -282,10 +286,45 @@ impl RevokeArgs {
     }
 }
 
+/// A clause about entries that name the account itself as the recipient of IQs, and so cover nothing there.
+fn idle(wishes: &[Wish], accounts: &[BareJid]) -> String {
+    let send = wishes.iter().filter(|wish| wish.permission == Permission::StanzaSend);
+    let recipient = |entry: &String| Scope::parse(ScopeKind::Stanzas, &[entry]).ok()?.one_recipient();
+    let own = |jid: &Jid| accounts.iter().any(|own| acts_for(own, jid, false));
+    let idle: Vec<_> = send
+        .filter_map(|wish| wish.scope.as_ref())
+        .flatten()
+        .filter(|entry| recipient(entry).is_some_and(|(kind, jid)| kind == "iq" && own(&jid)))
+        .map(|entry| harmless(entry, usize::MAX))
+        .collect();
+    if idle.is_empty() {
+        return String::new();
+    }
+    format!("; {} covers nothing on the account of that address, where only iq covers IQs to itself", idle.join(", "))
+}
+
 fn names(wishes: &[Wish]) -> String {
     let name = |wish: &Wish| match &wish.scope {
         None => wish.permission.to_string(),
         Some(entries) => format!("{} for {}", wish.permission, entries.join(", ")),
     };
     wishes.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_for_iqs_to_the_account_itself_is_said_to_cover_nothing() {
+        let own: BareJid = "bot@example.org".parse().unwrap();
+        let idle = |wish: &str| idle(&[wish.parse().unwrap()], std::slice::from_ref(&own));
+        assert_eq!(
+            idle("stanza.send=iq:juliet@example.org,iq:BOT@example.org"),
+            "; iq:BOT@example.org covers nothing on the account of that address, where only iq covers IQs to itself"
+        );
+        for other in ["stanza.send=iq,iq:@example.org,message:bot@example.org", "messages.send=bot@example.org"] {
+            assert_eq!(idle(other), "", "{other}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Which decisions an answer needs, and the answer in words.
 
-use jid::Jid;
+use jid::{BareJid, Jid};
 
 use super::{Answer, Judge, Listening, Outcome, Question, Subject, Use};
 use crate::harmless::harmless;
@@ -12,11 +12,16 @@ use crate::permissions::table::{BESIDES, CALLS, Call, Depends, EVENTS, EventRule
 /// The kinds of stanzas, each of which is decided on by itself, and whether each changes something.
 const KINDS: [(&str, bool); 4] = [("message", false), ("presence", false), ("iq", true), ("iq", false)];
 
+/// The risk of an IQ to any recipient. In-band registration (XEP-0077) sets the password.
+const RISK: &str = "iq for every recipient is as good as the account, whose password it can change";
+
 /// One of the decisions that an answer needs.
 struct Part {
     decision: Option<Decision>,
     /// The entry that would cover this part and no more; none: only the whole permission would.
     entry: Option<String>,
+    /// The entry covers the account itself, whoever the question is about.
+    widens: bool,
     /// This part in words, where there are others.
     words: String,
 }
@@ -60,6 +65,30 @@ impl Question {
             None => free("it needs no permission: every plugin may hear it"),
             Some(permission) => self.put(permission, &self.parts_of_event(rule, judge), judge),
         };
+        let answer = self.as_heard(rule, answer, judge);
+        let Some(room) = self.about.as_ref().map(Jid::to_bare) else { return answer };
+        match rule.depends() {
+            _ if answer.outcome == Outcome::No => answer,
+            Some(Depends::OpenRoom) if judge.is_room(&room) == Some(false) => {
+                answer.only(&format!("the room {room} is not open; once it is"))
+            }
+            Some(Depends::InRoom) if judge.is_inside(&room) == Some(false) => {
+                if judge.is_room(&room) == Some(true) {
+                    let reason =
+                        format!("the account is not in {room}; once it is: {}, {}", answer.outcome, answer.reason);
+                    Answer { outcome: Outcome::No, reason, lacks: None, ..answer }
+                } else if rule.is_of_a_room() || judge.is_closed_room(&room) {
+                    answer.only(&format!("the account is not in {room}; once it is"))
+                } else {
+                    answer
+                }
+            }
+            _ => answer,
+        }
+    }
+
+    /// The answer about an event as far as the plugin listens to it.
+    fn as_heard(&self, rule: &EventRule, answer: Answer, judge: &dyn Judge) -> Answer {
         if answer.outcome == Outcome::No {
             return answer;
         }
@@ -86,6 +115,7 @@ impl Question {
         let part = |about: About<'_>, entry: Option<String>, words: String| Part {
             decision: judge.decide(Use::Event(rule.name, about)),
             entry,
+            widens: false,
             words,
         };
         match (rule.payload, &self.about) {
@@ -124,16 +154,17 @@ impl Question {
             }
             _ => {}
         }
-        let answer = self.with_besides(call, judge);
+        let (answer, lacking) = self.with_besides(call, judge);
+        let free_but =
+            "the call itself is free, and needs what the event or promise needs that it names; ask about that";
+        let reason = if depends == Some(Depends::Event) { free_but } else { &answer.reason };
+        let reason = lacking.map_or_else(|| reason.to_owned(), |clause| format!("{reason}; {clause}"));
+        let answer = Answer { reason, ..answer };
         if answer.outcome == Outcome::No {
             return answer;
         }
         match (depends, &room) {
-            (Some(Depends::Event), _) => {
-                let reason =
-                    "the call itself is free, and needs what the event or promise needs that it names; ask about that";
-                Answer { outcome: Outcome::Partly, reason: reason.to_owned(), ..answer }
-            }
+            (Some(Depends::Event), _) => Answer { outcome: Outcome::Partly, ..answer },
             (Some(Depends::Setting), _) => {
                 let reason = format!("{}; no plugin changes the settings that are the operator's", answer.reason);
                 Answer { outcome: Outcome::Partly, reason, ..answer }
@@ -154,7 +185,8 @@ impl Question {
         }
     }
 
-    fn with_besides(&self, call: &Call, judge: &dyn Judge) -> Answer {
+    /// The answer by the call's own permission, and what the plugin lacks for some of its uses, as a clause.
+    fn with_besides(&self, call: &Call, judge: &dyn Judge) -> (Answer, Option<String>) {
         let kinds = match call.function {
             "send-iq" => &KINDS[2..],
             _ => &KINDS[..],
@@ -163,24 +195,31 @@ impl Question {
             None => free("it needs no permission: every plugin may"),
             Some(permission) => self.permission_alone(permission, kinds, judge),
         };
+        if answer.outcome != Outcome::Yes {
+            return (answer, None);
+        }
         let besides = BESIDES.iter().filter(|one| one.grouping == call.grouping && one.function == call.function);
         let lacking = besides.filter_map(|one| {
             let permission = one.permission?;
+            // Of stanzas no call shows others than messages.
+            let kinds = if permission == Permission::StanzaRead { &KINDS[..1] } else { kinds };
             let other = self.permission_alone(permission, kinds, judge);
             (!judge.asks_for(permission) || other.outcome != Outcome::Yes).then_some(permission.to_string())
         });
         let lacking: Vec<_> = lacking.collect();
-        if lacking.is_empty() || answer.outcome != Outcome::Yes {
-            return answer;
+        if lacking.is_empty() {
+            return (answer, None);
         }
-        let reason = format!("{}; for some of its uses it needs {}, too", answer.reason, lacking.join(" or "));
-        Answer { outcome: Outcome::Partly, reason: format!("{reason}, which it does not have in full"), ..answer }
+        let lacking = lacking.join(" or ");
+        let clause = format!("for some of its uses it needs {lacking}, too, which it does not have in full");
+        (Answer { outcome: Outcome::Partly, ..answer }, Some(clause))
     }
 
     fn permission_alone(&self, permission: Permission, kinds: &[(&str, bool)], judge: &dyn Judge) -> Answer {
         let part = |target: Target<'_>, entry: Option<String>, words: String| Part {
             decision: judge.decide(Use::Call(permission, target)),
             entry,
+            widens: false,
             words,
         };
         let parts = match (permission.scope_kind(), &self.about) {
@@ -202,7 +241,8 @@ impl Question {
                         ("iq", false) => "iq stanzas that ask".to_owned(),
                         _ => format!("{kind} stanzas"),
                     };
-                    part(Target::Stanza { kind, to }, Some(entry), words)
+                    let widens = permission == Permission::StanzaSend && kind == "iq" && to.is_none();
+                    Part { widens, ..part(Target::Stanza { kind, to }, Some(entry), words) }
                 };
                 kinds.iter().map(of).collect()
             }
@@ -220,7 +260,12 @@ impl Question {
         let about = self.about.as_ref().filter(|_| counts);
         let shown_about = about.map(|jid| harmless(jid.as_str(), usize::MAX)).unwrap_or_default();
         let lacks = || Some((permission, wish(permission, parts)));
-        let with = |outcome, reason, lacks| Answer { outcome, permission: Some(permission), reason, lacks };
+        let with = |outcome, reason: String, lacks: Option<_>| {
+            let is_risky = lacks.is_some() && offered(parts).iter().any(|part| part.widens);
+            let less = if about.is_none() { "; name an address to ask for less" } else { "" };
+            let reason = if is_risky { format!("{reason}; {RISK}{less}") } else { reason };
+            Answer { outcome, permission: Some(permission), reason, lacks }
+        };
         let names_contacts = scope.as_ref().is_some_and(Scope::names_contacts);
         let is_not_granted = |part: &Part| matches!(part.decision, Some(Decision::NotGranted(_)));
         if scope.is_none() || parts.iter().all(is_not_granted) {
@@ -307,10 +352,17 @@ fn of_events_alone(permission: Permission) -> Option<&'static EventRule> {
     EVENTS.iter().find(|rule| !is_called && rule.permission == Some(permission) && rule.payload == "message")
 }
 
-/// What would cover those parts that are not allowed.
+/// Those parts that are not allowed and that an owner is offered to allow: one that takes more than was asked about is offered
+/// once no other part is left.
+fn offered(parts: &[Part]) -> Vec<&Part> {
+    let (wide, narrow): (Vec<_>, Vec<_>) = parts.iter().filter(|part| !part.is_allowed()).partition(|part| part.widens);
+    if narrow.is_empty() { wide } else { narrow }
+}
+
+/// What would cover those parts.
 fn wish(permission: Permission, parts: &[Part]) -> Wish {
-    let denied = parts.iter().filter(|part| !part.is_allowed());
-    let Some(entries) = denied.map(|part| part.entry.clone()).collect::<Option<Vec<_>>>() else { return Wish::Whole };
+    let offered = offered(parts).into_iter();
+    let Some(entries) = offered.map(|part| part.entry.clone()).collect::<Option<Vec<_>>>() else { return Wish::Whole };
     let scope = |entry: &String| Scope::parse(permission.scope_kind(), &[entry]).ok();
     let covers = |wide: &String, one: &String| {
         wide != one && scope(wide).zip(scope(one)).is_some_and(|(wide, one)| wide.includes(&one))
@@ -347,13 +399,31 @@ fn entry(permission: Permission, wanted: &Scope, judge: &dyn Judge) -> Answer {
     let Some(granted) = judge.scope(permission) else {
         return with(Outcome::No, format!("{permission} is not granted"), lacks());
     };
+    let held = shown(&granted.entries());
     if granted.includes(wanted) {
-        return with(Outcome::Yes, format!("{permission} is granted for {}", shown(&granted.entries())), None);
+        let reason = format!("{permission} is granted for {held}");
+        return match uncovered_self(&granted, wanted, judge) {
+            Some(own) => {
+                let reason =
+                    format!("{reason}, which covers no IQ to {own}, the account itself; only iq does, and {RISK}");
+                with(Outcome::Partly, reason, None)
+            }
+            None => with(Outcome::Yes, reason, None),
+        };
     }
-    let reason =
-        format!("{permission} is granted for {}, which does not cover all of {list}", shown(&granted.entries()));
-    let outcome = if granted.shares(wanted) { Outcome::Partly } else { Outcome::No };
-    with(outcome, reason, lacks())
+    let (outcome, reason) = match granted.shares(wanted) {
+        Some(true) => (Outcome::Partly, format!("which does not cover all of {list}")),
+        Some(false) => (Outcome::No, format!("which covers nothing of {list}")),
+        None => (Outcome::Unknown, format!("and who is covered by both that and {list} depends on the contact list")),
+    };
+    with(outcome, format!("{permission} is granted for {held}, {reason}"), lacks())
+}
+
+/// The account's own address, if what is wanted has it among others. An IQ there does whatever its owner may, so that no entry
+/// with a recipient covers it.
+fn uncovered_self(granted: &Scope, wanted: &Scope, judge: &dyn Judge) -> Option<BareJid> {
+    let covers = |scope: &Scope, to: Option<&Jid>| scope.covers(Target::Stanza { kind: "iq", to }, &|_| false);
+    judge.own().into_iter().find(|own| covers(wanted, Some(own)) && !covers(granted, None))
 }
 
 /// Whether several entries are granted, each of which is a question of its own.

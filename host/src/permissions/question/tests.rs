@@ -11,6 +11,8 @@ const CONTACT: &str = "nurse@example.org";
 const ROOM: &str = "lobby@conference.example.org";
 /// It is open, and the account is not in it.
 const LEFT: &str = "den@conference.example.org";
+/// It is not open, and its service is known to have rooms.
+const CLOSED: &str = "attic@conference.example.org";
 
 /// A plugin with these grants, which asks for all that it was granted and for `messages.read`.
 struct Plugin {
@@ -51,6 +53,14 @@ impl Judge for Plugin {
 
     fn is_inside(&self, room: &BareJid) -> Option<bool> {
         self.knows.then(|| room.as_str() == ROOM)
+    }
+
+    fn is_closed_room(&self, jid: &BareJid) -> bool {
+        self.knows && jid.as_str() == CLOSED
+    }
+
+    fn own(&self) -> Vec<BareJid> {
+        vec!["bot@example.org".parse().unwrap()]
     }
 
     fn acts_for(&self, jid: &Jid, is_set: bool) -> bool {
@@ -178,6 +188,49 @@ fn a_call_that_depends_on_more_than_its_grant_is_no_plain_yes() {
     }
 }
 
+/// What is said in a room that the account is not in is dropped.
+#[test]
+fn an_event_about_a_room_is_no_plain_yes_outside_of_it() {
+    let all = Plugin { grants: Grants::all(), ..plugin("") };
+    let nick = format!("{LEFT}/rom");
+    for (what, about, outcome) in [
+        ("message", LEFT, Outcome::No),
+        ("message", &nick, Outcome::No),
+        ("messageNotification", LEFT, Outcome::No),
+        ("command", LEFT, Outcome::No),
+        ("occupantJoined", LEFT, Outcome::No),
+        ("occupantChanged", &nick, Outcome::No),
+        ("roomLeft", LEFT, Outcome::No),
+        ("message", CLOSED, Outcome::Unknown),
+        ("occupantJoined", CLOSED, Outcome::Unknown),
+        ("occupantJoined", "a@b", Outcome::Unknown),
+    ] {
+        let (found, reason) = ask(&all, what, Some(about));
+        assert_eq!(found, outcome, "{what} {about}: {reason}");
+        let room = about.trim_end_matches("/rom");
+        assert!(reason.starts_with(&format!("the account is not in {room}; once it is: yes, ")), "{what}: {reason}");
+    }
+    let (outcome, reason) = ask(&all, "roomViewChanged", Some("a@b"));
+    assert_eq!(outcome, Outcome::Unknown);
+    assert!(reason.starts_with("the room a@b is not open; once it is: yes, "), "{reason}");
+    for (what, about) in [
+        ("message", ROOM),
+        ("message", CONTACT),
+        ("occupantJoined", ROOM),
+        ("roomViewChanged", LEFT),
+        // These come to an account that is not in the room.
+        ("messageError", LEFT),
+        ("chatRoomOpened", CLOSED),
+        ("roomInviteReceived", LEFT),
+        ("roomInviteReceived", CLOSED),
+    ] {
+        assert_eq!(ask(&all, what, Some(about)).0, Outcome::Yes, "{what} {about}");
+    }
+    // A filter or a grant that leaves it out comes first.
+    let no = plugin("\"rooms.read\" = [\"a@b\"]");
+    assert!(ask(&no, "occupantJoined", Some(LEFT)).1.ends_with("not den@conference.example.org"));
+}
+
 #[test]
 fn nothing_is_a_plain_yes_where_more_has_to_be_so() {
     let yes =
@@ -195,6 +248,16 @@ fn calls_are_answered_with_all_that_they_may_need() {
     assert_eq!(outcome, Outcome::Partly);
     assert!(reason.contains("for some of its uses it needs rooms.join or rooms.configure, too"), "{reason}");
     assert_eq!(ask(&reads, "rooms.get", Some(ROOM)).0, Outcome::Yes);
+    // The stanzas of messages, and no others.
+    let archive = |more: &str| plugin(&format!("\"archive.read\" = [\"*\"]\n{more}"));
+    for call in ["archive.query", "archive.query-all", "listen.on", "listen.once"] {
+        let (outcome, reason) = ask(&archive("\"stanza.read\" = [\"presence\"]"), call, None);
+        assert_eq!(outcome, Outcome::Partly);
+        assert!(reason.ends_with("; for some of its uses it needs stanza.read, too, which it does not have in full"));
+        let (outcome, reason) = ask(&archive("\"stanza.read\" = [\"message\"]"), call, None);
+        assert_eq!(outcome == Outcome::Yes, call.starts_with("archive."));
+        assert!(!reason.contains("stanza.read"), "{reason}");
+    }
     assert_eq!(ask(&plugin("\"rooms.read\" = [\"a@b.c\"]"), "rooms.get", Some(ROOM)).0, Outcome::No);
     // A name of both a permission and a call is the call's, and entries are the permission's.
     assert!(matches!(Question::parse("rooms.send", Some(ROOM)).unwrap().subject, Subject::Call(_)));
@@ -239,10 +302,32 @@ fn entries_are_compared_with_what_is_granted() {
     let some = plugin("\"messages.send\" = [\"@example.org\", \"a@b\"]\nstorage = [\"1 MiB\"]");
     assert_eq!(ask(&some, "messages.send=@example.org", None).0, Outcome::Yes);
     assert_eq!(ask(&some, "messages.send=*", None).0, Outcome::Partly);
-    assert_eq!(ask(&some, "messages.send=contacts", None).0, Outcome::No);
+    // A contact may have an address there.
+    let (outcome, reason) = ask(&some, "messages.send=contacts", None);
+    assert_eq!(outcome, Outcome::Unknown);
+    assert!(reason.ends_with("who is covered by both that and contacts depends on the contact list"), "{reason}");
+    let contacts = plugin("\"messages.send\" = [\"contacts\"]\n\"stanza.send\" = [\"iq:contacts\"]");
+    assert_eq!(ask(&contacts, "messages.send=@example.org", None).0, Outcome::Unknown);
+    assert_eq!(ask(&contacts, "messages.send=*", None).0, Outcome::Partly);
+    assert_eq!(ask(&contacts, "stanza.send=iq:@example.org", None).0, Outcome::Unknown);
+    assert_eq!(ask(&contacts, "stanza.send=message:@example.org", None).0, Outcome::No);
+    assert_eq!(ask(&some, "messages.send=@example.net", None).0, Outcome::No);
     assert_eq!(ask(&some, "messages.send=a@b", None).0, Outcome::Yes);
     assert_eq!(ask(&some, "storage=16 MiB", None).0, Outcome::Partly);
     assert_eq!(ask(&some, "messages.read=*", None).0, Outcome::No);
+}
+
+/// An IQ to the account itself is as good as its password, so that only `iq` covers it.
+#[test]
+fn an_entry_that_takes_the_account_itself_in_is_no_plain_yes() {
+    let iq = |entries: &str| plugin(&format!("\"stanza.send\" = [{entries}]"));
+    let domain = iq("\"iq:@example.org\", \"message\"");
+    let answer = Question::parse("stanza.send=iq:@example.org", None).unwrap().answer(&domain);
+    assert_eq!((answer.outcome, &answer.lacks), (Outcome::Partly, &None));
+    assert!(answer.reason.contains(", which covers no IQ to bot@example.org, the account itself; only iq does"));
+    assert_eq!(ask(&domain, "stanza.send=message:@example.org", None).0, Outcome::Yes);
+    assert_eq!(ask(&iq("\"iq:@example.net\""), "stanza.send=iq:@example.net", None).0, Outcome::Yes);
+    assert_eq!(ask(&iq("\"iq\""), "stanza.send=iq:@example.org", None).0, Outcome::Yes);
 }
 
 #[test]
@@ -262,13 +347,19 @@ fn a_remedy_names_what_was_asked_about() {
     for (what, about, expected) in [
         ("api.send-iq", Some("romeo@localhost"), Some("stanza.send=iq:romeo@localhost")),
         ("api.send-iq", Some("bot@example.org"), Some("stanza.send=iq")),
-        ("api.send-iq", Some("example.org"), Some("stanza.send=iq")),
+        // A question to the server is covered by less than what changes something there.
+        ("api.send-iq", Some("example.org"), Some("stanza.send=iq:example.org")),
+        ("stanza.send=iq:example.org", None, Some("stanza.send=iq:example.org")),
+        ("stanza.send=iq:bot@example.org,message", None, Some("stanza.send=iq,message")),
+        ("api.send", Some("bot@example.org"), Some("stanza.send=message:bot@example.org,presence:bot@example.org")),
         (
             "stanza.send",
             Some("romeo@localhost"),
             Some("stanza.send=message:romeo@localhost,presence:romeo@localhost,iq:romeo@localhost"),
         ),
-        ("stanza.send", None, Some("stanza.send=message,presence,iq")),
+        ("stanza.send", None, Some("stanza.send=message,presence")),
+        ("api.send", None, Some("stanza.send=message,presence")),
+        ("api.send-iq", None, Some("stanza.send=iq")),
         ("storage=1 GiB", None, Some("'storage=1 GiB'")),
         ("storage", None, Some("storage")),
         ("messages.send=*", None, Some("'messages.send=*'")),
@@ -293,6 +384,29 @@ fn a_remedy_names_what_was_asked_about() {
         "in plugins.toml, under [plugin.caller.grants], in the list \"messages.send\": \"juliet@localhost/a\\U00002067b\""
     );
     assert_eq!(harmless(&line, usize::MAX), line);
+}
+
+/// `iq` covers what sets the account's password.
+#[test]
+fn a_remedy_that_is_as_good_as_the_account_is_the_last_one_and_says_so() {
+    let answer = |grants: &str, what, about| Question::parse(what, about).unwrap().answer(&plugin(grants));
+    let asks = "\"stanza.send\" = [\"iq:example.org\"]";
+    for (grants, what, about, remedy) in [
+        ("", "api.send-iq", Some("example.org"), "stanza.send=iq:example.org"),
+        (asks, "api.send-iq", Some("example.org"), "stanza.send=iq"),
+        (asks, "stanza.send=iq:example.org", None, "stanza.send=iq"),
+        ("", "api.send-iq", Some("bot@example.org"), "stanza.send=iq"),
+        ("", "api.send-iq", None, "stanza.send=iq"),
+        ("", "api.send", None, "stanza.send=message,presence"),
+    ] {
+        let found = answer(grants, what, about);
+        assert_eq!(found.remedy("echo").unwrap(), format!("parlor plugin grant echo {remedy}"), "{what} {about:?}");
+        let is_named = found.reason.contains("iq for every recipient is as good as the account");
+        assert_eq!(is_named, remedy.ends_with("=iq"), "{found:?}");
+    }
+    assert!(answer("", "api.send-iq", None).reason.ends_with("; name an address to ask for less"));
+    let yes = answer("\"stanza.send\" = [\"iq\"]", "api.send-iq", Some("example.org"));
+    assert_eq!(yes.reason, "it needs stanza.send, which is granted for iq");
 }
 
 /// The grants once their owner has done what the remedy says.
@@ -356,7 +470,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn a_remedy_makes_the_answer_a_yes(
+    fn remedies_make_the_answer_a_yes(
         what in what(),
         about in prop::option::of(address()),
         held in prop::sample::select(vec![
@@ -366,19 +480,29 @@ proptest! {
         ]),
     ) {
         let Ok(question) = Question::parse(&what, about.as_deref().filter(|_| !what.contains('='))) else { return Ok(()) };
-        let before = plugin(held);
-        let Some(remedy) = question.answer(&before).remedy("echo") else { return Ok(()) };
-        let grants = remedied(&before.grants, &remedy);
-        let answer = question.answer(&Plugin { grants, ..before });
+        let mut plugin = plugin(held);
+        let mut answer = question.answer(&plugin);
+        let Some(mut remedy) = answer.remedy("echo") else { return Ok(()) };
+        // One that grants more than was asked about comes last.
+        for _ in 0..2 {
+            plugin.grants = remedied(&plugin.grants, &remedy);
+            let before = std::mem::replace(&mut answer, question.answer(&plugin));
+            prop_assert_ne!(&before, &answer, "{} {:?}: {}", what, about, remedy);
+            let Some(next) = answer.remedy("echo") else { break };
+            remedy = next;
+        }
         // Some calls need more than one permission, and some need more than permissions.
         let needs_more = match &question.subject {
             Subject::Call(call) => {
                 call.depends().is_some()
                     || table::BESIDES.iter().any(|one| (one.grouping, one.function) == (call.grouping, call.function))
             }
+            Subject::Event(rule) => rule.depends().is_some(),
             _ => false,
         };
-        if needs_more {
+        // Of all stanzas to anybody no remedy allows more than those that are less than the account.
+        let is_of_any_stanza = question.about.is_none() && question.permission() == Some(Permission::StanzaSend);
+        if needs_more || is_of_any_stanza {
             prop_assert!(answer.lacks.is_none(), "{what} {about:?}: {remedy}: {answer:?}");
         } else {
             prop_assert_eq!(answer.outcome, Outcome::Yes, "{} {:?}: {}: {:?}", what, about, remedy, answer);

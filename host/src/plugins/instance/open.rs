@@ -18,6 +18,7 @@ use crate::account::Asker;
 use crate::api;
 use crate::error::CallError;
 use crate::event::{Event, Payload};
+use crate::plugins::command_names::called;
 use crate::plugins::{Held, Holding};
 use crate::session::{Answer, Command, PATIENCE, Snapshot};
 use crate::stanza::Message;
@@ -140,15 +141,21 @@ impl Instance {
         self.commands.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same, with the word that people say for each.
-    pub fn called(&self) -> BTreeMap<String, String> {
-        let commands = self.commands();
-        let called = commands.iter().map(|(name, is_short)| match self.command_names.of(name) {
-            Some(chosen) => (name.clone(), chosen.to_string()),
-            None if *is_short => (name.clone(), name.clone()),
-            None => (name.clone(), format!("{}.{name}", self.plugin)),
+    /// The same, with the word that people say for each beside those of the other instances on its account.
+    pub(crate) fn called(&self, all: &[Arc<Self>]) -> BTreeMap<String, String> {
+        let on_account = || all.iter().filter(|one| one.account.name == self.account.name);
+        let is_chosen = |word: &str| on_account().any(|one| one.chooses(word));
+        let commands = self.commands().clone();
+        let called = commands.into_iter().map(|(name, is_short)| {
+            let word = called(&self.plugin, &name, is_short, &self.command_names, is_chosen);
+            (name, word)
         });
         called.collect()
+    }
+
+    /// Whether the owner has one of its commands go by this word.
+    fn chooses(&self, word: &str) -> bool {
+        self.commands().keys().any(|name| self.command_names.is(name, word))
     }
 
     /// Has people told whose commands it was at when it failed. The next instance starts whether they can be told or not.

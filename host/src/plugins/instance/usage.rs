@@ -161,9 +161,11 @@ impl Instance {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use crate::event::{Event, EventName, Payload};
+    use crate::plugins::CommandNames;
     use crate::plugins::limits::Limits;
 
     /// A limit that is not shown is forgotten on purpose alone.
@@ -225,5 +227,21 @@ mod tests {
         assert_eq!((used("handlers"), used("handler")), (Some(1.0), Some(2.0)));
         drop(second);
         assert_eq!((used("handlers"), used("handler")), (Some(0.0), Some(0.0)));
+    }
+
+    /// As in help: a word that the owner chose goes to the command that it was chosen for.
+    #[tokio::test]
+    async fn a_command_is_called_by_a_word_that_reaches_it() {
+        let instance = || crate::plugins::disconnected_instance("", Limits::default());
+        let ((games, _mailbox), (dice, _other)) = (instance(), instance());
+        games.commands().insert("roll".to_owned(), true);
+        dice.commands().insert("throw".to_owned(), true);
+        let all = [Arc::clone(&games), Arc::clone(&dice)];
+        assert_eq!(games.called(&all)["roll"], "roll");
+        let mut names = CommandNames::default();
+        names.choose("throw".parse().unwrap(), "roll".parse().unwrap()).unwrap();
+        dice.command_names.set(names);
+        assert_eq!(dice.called(&all)["throw"], "roll");
+        assert_eq!(games.called(&all)["roll"], format!("{}.roll", games.plugin));
     }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::caps;
 use crate::session::occupants::is_occupant;
-use crate::stanza::{Caps, Disco};
+use crate::stanza::{Caps, Disco, Identity};
 
 /// How many entities' own answers are kept.
 pub(in crate::session) const MAX_ENTITIES: usize = 512;
@@ -24,6 +24,8 @@ pub(in crate::session) const MAX_CLAIMS: usize = 16_384;
 const MAX_CLAIM: usize = 256;
 /// How many hashes are kept with what they stand for.
 pub(in crate::session) const MAX_VERIFIED: usize = 256;
+/// The feature of a service of rooms (XEP-0045).
+const MUC: &str = "http://jabber.org/protocol/muc";
 /// How long an entity's own answer counts.
 const FRESH: Duration = Duration::from_hours(1);
 
@@ -54,6 +56,15 @@ impl KnownDisco {
                 self.verified.get(&claim.ver)
             }
         }
+    }
+
+    /// Whether this is the address of a room, by what the service at its domain says of itself: that it has nothing but rooms.
+    /// Gateways have people as well, and another type (XEP-0045, section 6.2).
+    pub fn is_at_rooms(&self, jid: &BareJid, now: Timestamp) -> bool {
+        let service = Jid::from(BareJid::from_parts(None, jid.domain()));
+        let Some(service) = self.of(&service, now).filter(|_| jid.node().is_some()) else { return false };
+        let has_rooms = |identity: &Identity| identity.category == "conference" && identity.kind == "text";
+        service.identities.iter().any(has_rooms) && service.features.iter().any(|feature| feature == MUC)
     }
 
     /// What an entity claims in its presence.

@@ -446,3 +446,18 @@ fn the_prefix_is_the_owners() {
     assert_eq!(desk.count("command"), 1, "without a prefix there are no commands");
     assert!(desk.answers().is_empty());
 }
+
+/// A word that the owner chose for one command goes to that one, so that help shows no other command by it.
+#[test]
+fn help_names_each_command_by_a_word_that_reaches_it() {
+    let mut desk = Desk::connected(Settings::default());
+    let (games, dice) = (plugin("games"), plugin("dice"));
+    desk.add_with(&games, "roll", "Rolls a wheel", "").unwrap();
+    desk.add_with(&dice, "throw", "Throws dice", "").unwrap();
+    let mut names = CommandNames::default();
+    names.choose("throw".parse().unwrap(), "roll".parse().unwrap()).unwrap();
+    dice.names.set(names);
+    desk.say("!help");
+    let [(_, help)] = &desk.answers()[..] else { panic!() };
+    assert_eq!(help, "Commands:\n!games.roll – Rolls a wheel\n!roll – Throws dice");
+}

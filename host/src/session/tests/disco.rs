@@ -373,6 +373,20 @@ fn an_entity_is_asked_once_and_known_afterwards() {
     assert!(got(&mut desk.discover("romeo@example.org/x")).is_none(), "asked again after an hour");
 }
 
+/// A gateway to another network may call its people rooms, and has no rooms alone.
+#[test]
+fn a_room_that_is_not_open_is_known_by_its_service() {
+    let mut desk = Desk::connected(Settings::default());
+    let muc = || features(&["http://jabber.org/protocol/muc"]);
+    for (service, kind) in [("muc.example.org", "text"), ("irc.example.org", "irc")] {
+        drop(desk.discover(service));
+        desk.info(service, Disco { identities: vec![identity("conference", kind, "")], ..muc() });
+    }
+    let known = |jid: &str| desk.session.snapshot().known.is_at_rooms(&jid.parse().unwrap(), desk.now);
+    assert!(known("attic@muc.example.org"));
+    assert!(!known("muc.example.org") && !known("rom%net@irc.example.org") && !known("juliet@example.org"));
+}
+
 /// Rows 114-115.
 #[test]
 fn who_does_not_say_is_a_typed_error() {
