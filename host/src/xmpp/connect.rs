@@ -82,6 +82,7 @@ pub(super) async fn log_in(
     let domain = jid.domain().as_str();
     let late = |_| ConnectError::TimedOut { domain: domain.to_owned() };
     let is_prebound = settings.prebind.is_some() && supplied.is_none();
+    attempts.begin();
     // Whoever gives sessions away begins them.
     attempts.has_asked.store(is_prebound, Ordering::Relaxed);
     if let Some(prebind) = settings.prebind.as_ref().filter(|_| is_prebound) {
@@ -104,8 +105,8 @@ pub(super) async fn log_in(
     let attempt = Attempt { settings, way, password, jid, wanted, elsewhere, previous, tokens, attempts, ending };
     let both = async {
         match attempt.make().await {
-            Err(error) if attempts.try_unbound() => {
-                tracing::info!(%domain, reason = %error, "no log-in bound as the server does not name it; trying an unbound one");
+            Err(error) if attempts.has_trial() => {
+                tracing::info!(%domain, reason = %error, "the server may have refused how the log-in was bound; trying an unbound one");
                 attempt.make().await
             }
             outcome => outcome,

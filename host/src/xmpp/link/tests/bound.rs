@@ -6,6 +6,7 @@ use xmpp_parsers::sasl_cb::Type;
 
 use super::*;
 use crate::config::{ChannelBinding, TransportChoice};
+use crate::xmpp::peer::Proves;
 use crate::xmpp::pins::{Carrier, Pins};
 
 /// How SCRAM's first message begins, in the base64 of the wire: `p=tls-exporter,,`, `n,,n=` and `y,,n=`.
@@ -14,6 +15,11 @@ const UNBOUND: &str = "biwsbj1i";
 const STRIPPED: &str = "eSwsbj1i";
 
 const BOTH: &[&str] = &["SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"];
+
+/// ejabberd's answer to the flag `y` on a connection whose TLS it does not see.
+const INVALID_BINDING: &str = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/><text xml:lang='en'>Invalid channel binding</text></failure>";
+/// Prosody's answer to the flag `y` if it offers to bind.
+const MALFORMED: &str = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><malformed-request/></failure>";
 
 fn pinned() -> Pins {
     Pins::of(BTreeSet::from([Carrier::Tcp]))
@@ -80,6 +86,92 @@ async fn a_log_in_from_whose_offer_all_that_binds_was_struck_says_so() {
     let mut link = Link::start(peer.settings());
     let (event, session) = tokio::join!(link.next(), peer.accept());
     assert!(matches!(event, LinkEvent::Bound { .. }) && session.unwrap().has_said(STRIPPED), "{event:?}");
+}
+
+/// The session of a log-in that has to work.
+async fn success(peer: &Peer, pins: &Pins) -> (Link, Session) {
+    let mut link = link(peer.settings(), pins);
+    let (event, session) = tokio::join!(next(&mut link), peer.accept());
+    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+    (link, session.unwrap())
+}
+
+/// As ejabberd does from 24.02 on, over WebSocket and behind a proxy that ends TLS (its issue 4322).
+#[tokio::test]
+async fn a_server_that_refuses_to_hear_of_binding_is_logged_in_to_without_a_word_of_it() {
+    let refuses = Some(("y,,", INVALID_BINDING));
+    let peer = Peer::start(Manners { refuses, ..Manners::default() }).await;
+    let pins = Pins::default();
+    let mut link = link(peer.settings(), &pins);
+    let both = async {
+        assert!(peer.accept().await.is_none(), "it refuses the flag");
+        peer.accept().await.unwrap()
+    };
+    let (event, session) = tokio::join!(link.next(), both);
+    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+    assert!(session.has_said(UNBOUND) && pins.known().is_empty());
+    drop((link, session));
+    // The process remembers it for the account, and not only for that link.
+    let (link, session) = success(&peer, &pins).await;
+    assert!(session.has_said(UNBOUND), "it does not hear the flag again");
+    drop((link, session));
+    let guessing = Peer::start(Manners {
+        mechanisms: BOTH,
+        binds: Some(Type::TlsExporter),
+        names_bindings: false,
+        ..Manners::default()
+    });
+    let (_link, session) = success(&guessing.await, &pins).await;
+    assert!(session.has_said(EXPORTER), "what it refused has nothing to do with a binding that it offers");
+}
+
+#[tokio::test]
+async fn a_refused_guess_is_remembered_for_the_account_and_the_flag_is_still_said() {
+    let peer = Peer::start(Manners { mechanisms: BOTH, ..Manners::default() }).await;
+    let pins = Pins::default();
+    let mut first = link(peer.settings(), &pins);
+    let both = async {
+        assert!(peer.accept().await.is_none(), "it refuses the guess");
+        peer.accept().await.unwrap()
+    };
+    let (event, session) = tokio::join!(first.next(), both);
+    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+    drop((first, session));
+    let (link, session) = success(&peer, &pins).await;
+    assert!(session.has_said(UNBOUND), "it is not asked again");
+    drop((link, session));
+    let other = Peer::start(Manners::default()).await;
+    let (_link, session) = success(&other, &pins).await;
+    assert!(session.has_said(STRIPPED));
+}
+
+/// A wrong password is no reason to log in unbound once it is put right.
+#[tokio::test]
+async fn a_refusal_is_remembered_only_if_the_server_takes_the_log_in_without() {
+    let wrong = Peer::start(Manners { mechanisms: BOTH, password: "other", ..Manners::default() }).await;
+    let pins = Pins::default();
+    let mut refused = link(wrong.settings(), &pins);
+    let both = async {
+        for _ in 0..2 {
+            assert!(wrong.accept().await.is_none(), "bound, and unbound");
+        }
+    };
+    let (event, ()) = tokio::join!(refused.next(), both);
+    assert!(matches!(event, LinkEvent::Failed(ConnectError::NotAuthorized { .. })), "{event:?}");
+    let manners =
+        Manners { mechanisms: BOTH, binds: Some(Type::TlsExporter), names_bindings: false, ..Manners::default() };
+    let (_link, session) = success(&Peer::start(manners).await, &pins).await;
+    assert!(session.has_said(EXPORTER));
+}
+
+#[tokio::test]
+async fn the_flag_is_not_taken_back_over_a_password_and_not_where_it_was_noticed() {
+    let wrong = Peer::start(Manners { proves: Proves::Refuses, ..Manners::default() }).await;
+    let error = failure(&wrong, wrong.settings(), &Pins::default()).await;
+    assert!(matches!(error, ConnectError::NotAuthorized { .. }), "one wrong password is enough: {error}");
+    let noticing = Peer::start(Manners { refuses: Some(("y,,", MALFORMED)), ..Manners::default() }).await;
+    let error = failure(&noticing, noticing.settings(), &Pins::default()).await;
+    assert!(error.to_string().contains("malformed-request"), "{error}");
 }
 
 #[tokio::test]
