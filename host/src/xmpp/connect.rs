@@ -42,7 +42,7 @@ mod attempts;
 mod error;
 
 pub(super) use attempts::Attempts;
-pub use error::{CertificateFault, ConnectError};
+pub use error::{CertificateFault, ConnectError, WhyBound};
 
 /// How long all of it may take, the password apart.
 const LIMIT: Duration = Duration::from_secs(30);

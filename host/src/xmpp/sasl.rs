@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use xmpp_parsers::sasl_cb::{self, Type};
 
-use super::connect::{ConnectError, printable};
+use super::connect::{ConnectError, WhyBound, printable};
 use super::pins::Refused;
 use crate::config::Way;
 
@@ -57,10 +57,10 @@ pub(super) enum Demand {
 
 impl Demand {
     /// The reason why there has to be one; none if there need not be.
-    pub(super) fn reason(self) -> Option<&'static str> {
+    pub(super) fn reason(self) -> Option<WhyBound> {
         match self {
-            Self::AsBefore => Some("but earlier ones were"),
-            Self::Always => Some("but channel_binding = \"required\" demands it"),
+            Self::AsBefore => Some(WhyBound::Pinned),
+            Self::Always => Some(WhyBound::Required),
             Self::Never | Self::IfPossible(_) => None,
         }
     }
@@ -150,7 +150,7 @@ pub(super) fn choose(offer: Offer<'_>) -> Result<Choice, ConnectError> {
             (true, false) => "the server offers no SCRAM mechanism for that, whose name ends in -PLUS",
             (true, true) => "the server offers it in no way that is known here",
         };
-        return Err(ConnectError::NoChannelBinding { domain: domain.to_owned(), cause, why });
+        return Err(ConnectError::NoChannelBinding { domain: domain.to_owned(), cause: cause.into(), why });
     }
     if let Some(mechanism) = unbound {
         // RFC 5802, section 6: "y" says that we could have bound, so that a server which offered -PLUS notices when
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn an_unbound_log_in_is_refused_where_a_bound_one_is_demanded() {
         let unbound = ["PLAIN", "SCRAM-SHA-512"];
-        for demand in [Demand::AsBefore, Demand::Always] {
+        for (demand, remedy) in [(Demand::AsBefore, "never"), (Demand::Always, "auto")] {
             assert_eq!(demanded(demand, &unbound, None, true, true), "unbound");
             assert_eq!(demanded(demand, &unbound[..1], None, true, true), "unbound", "PLAIN least of all");
             assert_eq!(demanded(demand, &["SCRAM-SHA-1", "SCRAM-SHA-1-PLUS"], None, false, true), "unbound");
@@ -301,7 +301,8 @@ mod tests {
                 domain: "house",
             });
             let error = over_bosh.unwrap_err();
-            assert!(error.is_final() && error.to_string().contains("channel_binding = \"never\""), "{error}");
+            let remedy = format!("set channel_binding = \"{remedy}\" for this account");
+            assert!(error.is_final() && error.to_string().ends_with(&remedy), "{error}");
         }
         assert_eq!(demanded(Demand::Never, &unbound, None, true, true), "SCRAM-SHA-512 n");
     }

@@ -8,6 +8,7 @@ use crate::config::{ChannelBinding, LinkSettings};
 use crate::xmpp::pins::{Pins, Refused};
 use crate::xmpp::reach::Unheard;
 use crate::xmpp::sasl::{Binding, Choice, Demand, may_be_about_binding};
+use crate::xmpp::stream_error::words;
 
 /// Prosody says this, and nothing else, to a client with the flag `y` if it offers to bind (0.12, `util/sasl/scram.lua`). So
 /// somebody has changed its offer on the way.
@@ -71,15 +72,21 @@ impl Attempts {
     pub(super) fn failed(&self, error: ConnectError, choice: &Choice, demand: Demand, domain: &str) -> ConnectError {
         let Some(subject) = Subject::of(&error) else { return error };
         match (&choice.binding, demand.reason()) {
-            (Binding::Exporter(_) | Binding::EndPoint(_), Some(why)) => match subject {
-                // Nobody can tell whether it was the password.
-                Subject::Password if choice.is_guess => ConnectError::NoChannelBinding {
-                    domain: domain.to_owned(),
-                    cause: "the server names no way to bind it, and refused the usual one or the password",
-                    why,
-                },
-                Subject::Password | Subject::Binding { .. } => error,
-            },
+            (Binding::Exporter(_) | Binding::EndPoint(_), Some(why)) => {
+                let unbound = |cause| ConnectError::NoChannelBinding { domain: domain.to_owned(), cause, why };
+                match (subject, error) {
+                    (Subject::Binding { .. }, ConnectError::LoginRefused { condition, text, .. }) => {
+                        let said = words(text.as_deref());
+                        unbound(format!("the server refused the bound log-in: {condition}{said}").into())
+                    }
+                    // Nobody can tell whether it was the password.
+                    (Subject::Password, _) if choice.is_guess => {
+                        unbound("the server names no way to bind it, and refused the usual one or the password".into())
+                    }
+                    // A binding that the server names is seldom the reason.
+                    (Subject::Password | Subject::Binding { .. }, error) => error,
+                }
+            }
             (Binding::Exporter(_) | Binding::EndPoint(_), None) => {
                 if choice.is_guess && choice.has_other {
                     self.try_without(Refused { guess: true, ..self.pins.refused() });

@@ -20,6 +20,8 @@ const BOTH: &[&str] = &["SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"];
 const INVALID_BINDING: &str = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/><text xml:lang='en'>Invalid channel binding</text></failure>";
 /// Prosody's answer to the flag `y` if it offers to bind.
 const MALFORMED: &str = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><malformed-request/></failure>";
+/// A server's answer if the password is too old.
+const EXPIRED: &str = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><credentials-expired/></failure>";
 
 fn pinned() -> Pins {
     Pins::of(BTreeSet::from([Carrier::Tcp]))
@@ -145,6 +147,30 @@ async fn a_refused_guess_is_remembered_for_the_account_and_the_flag_is_still_sai
     assert!(session.has_said(STRIPPED));
 }
 
+/// Somebody in between who passes a bound log-in on cannot pass on the connection that it is bound to.
+#[tokio::test]
+async fn a_bound_log_in_that_is_refused_as_such_is_no_verdict_on_a_pinned_account() {
+    for (binds, failure_said) in [(Type::TlsExporter, INVALID_BINDING), (Type::TlsServerEndPoint, MALFORMED)] {
+        let manners = Manners { mechanisms: BOTH, binds: Some(binds), ..Manners::default() };
+        let peer = Peer::start(Manners { refuses: Some(("p=", failure_said)), ..manners }).await;
+        let error = failure(&peer, peer.settings(), &pinned()).await;
+        assert!(matches!(error, ConnectError::NoChannelBinding { .. }) && !error.is_verdict(), "{error}");
+        let said = error.to_string();
+        assert!(
+            said.contains("the server refused the bound log-in: ") && said.contains("but earlier ones were"),
+            "{said}"
+        );
+    }
+    // What is wrong with the account itself stays what it is, and so does the password.
+    let named = Manners { mechanisms: BOTH, binds: Some(Type::TlsExporter), ..Manners::default() };
+    let peer = Peer::start(Manners { refuses: Some(("p=", EXPIRED)), ..named.clone() }).await;
+    let error = failure(&peer, peer.settings(), &pinned()).await;
+    assert!(matches!(error, ConnectError::LoginRefused { .. }), "{error}");
+    let peer = Peer::start(Manners { password: "other", ..named }).await;
+    let error = failure(&peer, peer.settings(), &pinned()).await;
+    assert!(matches!(error, ConnectError::NotAuthorized { .. }), "{error}");
+}
+
 /// A wrong password is no reason to log in unbound once it is put right.
 #[tokio::test]
 async fn a_refusal_is_remembered_only_if_the_server_takes_the_log_in_without() {
@@ -188,7 +214,11 @@ async fn after_a_bound_log_in_an_unbound_one_is_refused_before_anything_is_said(
     // That is so from the first log-in where the owner requires it.
     let settings = LinkSettings { channel_binding: ChannelBinding::Required, ..stripped.settings() };
     let error = failure(&stripped, settings, &Pins::default()).await;
-    assert!(error.to_string().contains("channel_binding = \"required\""), "{error}");
+    let said = error.to_string();
+    assert!(
+        said.contains("channel_binding = \"required\"") && said.contains("set channel_binding = \"auto\""),
+        "{said}"
+    );
 }
 
 #[tokio::test]
