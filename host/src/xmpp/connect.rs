@@ -138,7 +138,8 @@ impl Attempt<'_> {
             open(settings, self.elsewhere, domain, ending, self.tokens, &attempts.unheard).await?;
         let (features, stream) = pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
         attempts.unheard.forget();
-        let demand = attempts.demand(settings);
+        let carrier = settings.carrier_to(self.elsewhere);
+        let demand = attempts.demand(settings, carrier);
         let choice = choose(Offer {
             way,
             mechanisms: &features.sasl_mechanisms,
@@ -151,7 +152,7 @@ impl Attempt<'_> {
         let advertised = (demand != Demand::Never).then(|| Advertised::of(&features));
         let authenticated = authenticate(stream, &choice, advertised, jid, self.password).await;
         let stream = authenticated.map_err(|error| attempts.failed(error, &choice, demand, domain))?;
-        attempts.worked(settings, &choice);
+        attempts.worked(settings, carrier, &choice);
         let pending = stream.send_header(header(domain)).await.map_err(|error| io_failure(&error))?;
         let (features, mut stream): (StreamFeatures, XmppStream<_>) =
             pending.recv_features().await.map_err(|error| features_failure(error, domain))?;

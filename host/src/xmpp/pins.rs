@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::config::{LinkSettings, TransportChoice};
+use crate::config::{Endpoint, LinkSettings, TransportChoice};
 
 /// A transport whose log-ins can be bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +36,11 @@ impl LinkSettings {
             (_, Some(_), _) | (TransportChoice::WebSocket, None, None) => Some(Carrier::WebSocket),
             (TransportChoice::Auto | TransportChoice::Tcp, None, None) => Some(Carrier::Tcp),
         }
+    }
+
+    /// The carrier of a connection to the place that a server sent us to, if any. It is always reached by TCP.
+    pub(super) fn carrier_to(&self, elsewhere: Option<&Endpoint>) -> Option<Carrier> {
+        if elsewhere.is_some() { Some(Carrier::Tcp) } else { self.carrier() }
     }
 }
 

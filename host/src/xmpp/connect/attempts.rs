@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::ConnectError;
 use crate::config::{ChannelBinding, LinkSettings};
-use crate::xmpp::pins::{Pins, Refused};
+use crate::xmpp::pins::{Carrier, Pins, Refused};
 use crate::xmpp::reach::Unheard;
 use crate::xmpp::sasl::{Binding, Choice, Demand, may_be_about_binding};
 use crate::xmpp::stream_error::words;
@@ -44,21 +44,21 @@ impl Attempts {
         *self.on_trial() = None;
     }
 
-    /// Says what the next log-in has to be bound to.
-    pub(super) fn demand(&self, settings: &LinkSettings) -> Demand {
+    /// Says what the next log-in has to be bound to, which uses this carrier. A pin on the carrier that the owner chose counts as
+    /// well: otherwise a server that sends us elsewhere would send us past it.
+    pub(super) fn demand(&self, settings: &LinkSettings, used: Option<Carrier>) -> Demand {
+        let is_pinned = [settings.carrier(), used].into_iter().flatten().any(|carrier| self.pins.has(carrier));
         match settings.channel_binding {
             ChannelBinding::Never => Demand::Never,
             ChannelBinding::Required => Demand::Always,
-            ChannelBinding::Auto if settings.carrier().is_some_and(|carrier| self.pins.has(carrier)) => {
-                Demand::AsBefore
-            }
+            ChannelBinding::Auto if is_pinned => Demand::AsBefore,
             ChannelBinding::Auto => Demand::IfPossible(self.on_trial().unwrap_or_else(|| self.pins.refused())),
         }
     }
 
-    /// Notes that a log-in like this has worked.
-    pub(super) fn worked(&self, settings: &LinkSettings, choice: &Choice) {
-        match settings.carrier() {
+    /// Notes that a log-in like this has worked over this carrier.
+    pub(super) fn worked(&self, settings: &LinkSettings, used: Option<Carrier>, choice: &Choice) {
+        match used {
             _ if settings.channel_binding == ChannelBinding::Never => self.pins.forget(),
             Some(carrier) if choice.binding.is_bound() => self.pins.add(carrier),
             _ => {}

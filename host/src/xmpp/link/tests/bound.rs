@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::SinkExt as _;
+use tokio_tungstenite::tungstenite::Message;
 use xmpp_parsers::sasl_cb::Type;
 
 use super::*;
@@ -253,6 +255,45 @@ async fn what_the_owner_chose_decides_what_counts_as_before() {
         (Bosh, false, false, None),
     ] {
         assert_eq!(settings(transport, websocket, bosh).carrier(), carrier, "{transport:?} {websocket} {bosh}");
+    }
+}
+
+/// A log-in over WebSocket that the server sends to another one, which is reached by TCP.
+async fn sent_on(manners: Manners, pins: &Pins) -> LinkEvent {
+    let web = Peer::start(manners).await;
+    let other = web.twin().await;
+    let mut link = link(web.over_websocket(), pins);
+    let serve = async {
+        let mut socket = web.accept_websocket().await;
+        let open = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' version='1.0'/>".to_owned();
+        let error = format!(
+            "<stream:error xmlns:stream='http://etherx.jabber.org/streams'>\
+             <see-other-host xmlns='urn:ietf:params:xml:ns:xmpp-streams'>{}</see-other-host></stream:error>",
+            other.place()
+        );
+        for said in [open, error] {
+            socket.send(Message::text(said)).await.unwrap();
+        }
+        (other.accept().await, socket)
+    };
+    tokio::join!(next(&mut link), serve).0
+}
+
+#[tokio::test]
+async fn a_pin_is_set_for_the_carrier_that_was_used() {
+    let pins = Pins::default();
+    let manners = Manners { mechanisms: BOTH, binds: Some(Type::TlsExporter), ..Manners::default() };
+    let event = sent_on(manners, &pins).await;
+    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+    assert_eq!(pins.known(), BTreeSet::from([Carrier::Tcp]));
+}
+
+#[tokio::test]
+async fn a_server_that_sends_us_elsewhere_does_not_send_us_past_a_pin() {
+    for carrier in Carrier::ALL {
+        let event = sent_on(Manners::default(), &Pins::of(BTreeSet::from([carrier]))).await;
+        let LinkEvent::Retrying { why, .. } = event else { panic!("{carrier:?}: {event:?}") };
+        assert!(matches!(why, ConnectError::NoChannelBinding { .. }), "{carrier:?}: {why}");
     }
 }
 
