@@ -295,6 +295,14 @@ pub enum ConfigError {
         /// What was written.
         found: String,
     },
+    /// Log-ins have to be bound to their connection, and never can be.
+    #[error("{at}: channel_binding = \"required\" contradicts {reason}")]
+    NeverBound {
+        /// Where it is required.
+        at: Place,
+        /// The other side of the contradiction, and the remedy.
+        reason: &'static str,
+    },
     /// A file with certificates or a key is not there.
     #[error("{at}: {key} names {file}, which is no file that can be read ({cause}): {}", pem_remedy(key), file = file.escaped())]
     NoPemFile {

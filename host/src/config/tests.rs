@@ -510,6 +510,46 @@ fn a_way_in_is_what_is_named_first_and_prints_as_nothing() {
 }
 
 #[test]
+fn a_binding_is_required_only_where_each_log_in_can_be_bound() {
+    let (folder, path) = folder("");
+    for name in ["cert.pem", "key.pem"] {
+        fs::write(folder.path().join(name), "PEM").unwrap();
+        fs::set_permissions(folder.path().join(name), PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    let read = |account: &str, settings: &str| {
+        let toml = format!("[account.main]\nchannel_binding = \"required\"\n{account}\n[settings]\n{settings}\n");
+        fs::write(&path, toml).unwrap();
+        Config::load(&path, &quiet()).map(drop).map_err(|error| error.to_string())
+    };
+    let password = "jid = \"a@b\"\npassword_env = \"X\"";
+    let certificate = "jid = \"a@b\"\ncertificate = \"cert.pem\"\ncertificate_key = \"key.pem\"";
+    let bosh = "bosh_service_url = \"https://b/\"";
+    let web = format!("{bosh}\nwebsocket_url = \"wss://b/\"");
+    let with = |more: &str| format!("{password}\n{more}");
+    for (account, settings, reason) in [
+        (certificate, "authentication = \"external\"", "authentication = \"external\": only"),
+        ("jid = \"b\"", "authentication = \"anonymous\"", "authentication = \"anonymous\": only"),
+        (password, bosh, "BOSH, which has no single connection"),
+        (&with("transport = \"bosh\""), "", "BOSH, which has no single connection"),
+        (&with("transport = \"bosh\""), &web, "BOSH, which has no single connection"),
+        ("jid = \"a@b\"", &format!("{web}\nprebind_url = \"https://b/\""), "a BOSH session that somebody else began"),
+        (&with("allow_plain = true"), "", "allow_plain = true: PLAIN cannot be bound"),
+    ] {
+        let error = read(account, settings).unwrap_err();
+        let expected = format!("parlor.toml:2:1: channel_binding = \"required\" contradicts {reason}");
+        assert!(error.contains(&expected) && error.contains("leave "), "{error}");
+    }
+    for (account, settings) in [
+        (password, ""),
+        (password, web.as_str()),
+        (&with("transport = \"websocket\""), ""),
+        (&with("allow_plain = false"), "websocket_url = \"wss://b/\""),
+    ] {
+        assert_eq!(read(account, settings), Ok(()), "{account} {settings}");
+    }
+}
+
+#[test]
 fn errors_about_the_way_to_the_server_say_what_to_write_and_no_secret() {
     for (toml, error) in [
         (

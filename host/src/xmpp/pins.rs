@@ -31,10 +31,10 @@ impl Carrier {
 impl LinkSettings {
     /// The carrier that the owner chose; none for BOSH, which has no single connection to bind a log-in to.
     pub(super) fn carrier(&self) -> Option<Carrier> {
-        match (self.transport, &self.websocket, &self.bosh) {
-            (TransportChoice::Bosh, _, Some(_)) | (_, None, Some(_)) | (TransportChoice::Bosh, None, None) => None,
-            (_, Some(_), _) | (TransportChoice::WebSocket, None, None) => Some(Carrier::WebSocket),
-            (TransportChoice::Auto | TransportChoice::Tcp, None, None) => Some(Carrier::Tcp),
+        match (self.transport, &self.websocket) {
+            _ if self.is_over_bosh() => None,
+            (_, Some(_)) | (TransportChoice::WebSocket, None) => Some(Carrier::WebSocket),
+            (TransportChoice::Auto | TransportChoice::Tcp | TransportChoice::Bosh, None) => Some(Carrier::Tcp),
         }
     }
 
