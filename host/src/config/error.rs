@@ -74,7 +74,11 @@ fn pem_remedy(key: &str) -> &'static str {
 impl ConfigError {
     /// Whether what was typed with the command is wrong, and no file.
     pub(crate) fn is_usage(&self) -> bool {
-        let (Self::BadLog { origin, .. } | Self::Setting { origin, .. } | Self::NotJson { origin, .. }) = self else {
+        let (Self::BadLog { origin, .. }
+        | Self::Setting { origin, .. }
+        | Self::Misplaced { origin, .. }
+        | Self::NotJson { origin, .. }) = self
+        else {
             return false;
         };
         matches!(origin, Origin::Flag(_))
@@ -362,6 +366,18 @@ pub enum ConfigError {
         origin: Origin,
         /// What is wrong.
         reason: SettingError,
+    },
+    /// A key of the file stands among the settings, where it has no effect.
+    #[error(
+        "{origin}: {key} is no setting: move it {place}; a plugin's own setting of this name belongs under [plugin.ID.settings] in plugins.toml"
+    )]
+    Misplaced {
+        /// Where it stands.
+        origin: Origin,
+        /// Which.
+        key: &'static str,
+        /// Where it belongs.
+        place: String,
     },
     /// A setting's value is not JSON.
     #[error("{origin}: the value of {key:?} is not JSON ({reason}): write true, 5, '\"text\"' or '[\"a\",\"b\"]'")]

@@ -510,6 +510,27 @@ fn a_way_in_is_what_is_named_first_and_prints_as_nothing() {
 }
 
 #[test]
+fn a_key_of_the_file_is_refused_among_the_settings_with_its_place() {
+    let plugins = "; a plugin's own setting of this name belongs under [plugin.ID.settings] in plugins.toml";
+    let known = |key: &str| Settings::is_known(key);
+    for key in keys::ACCOUNT.iter().map(|key| key.name).filter(|key| !known(key)) {
+        let own = refused(&format!("{MINIMAL}[account.main.settings]\n{key} = \"x\""));
+        let column = key.len() + 4;
+        assert_eq!(own, format!("parlor.toml:5:{column}: {key} is no setting: move it to [account.main]{plugins}"));
+        let all = refused(&format!("{MINIMAL}[settings]\n{key} = true"));
+        assert_eq!(all, format!("parlor.toml:5:{column}: {key} is no setting: move it to [account.NAME]{plugins}"));
+    }
+    for key in ["account", "data", "log", "plugins", "watch"] {
+        let error = refused(&format!("{MINIMAL}[account.main.settings]\n{key} = false"));
+        assert!(error.contains("move it to the top of parlor.toml, before the first table"), "{error}");
+    }
+    let (_folder, path) = folder(MINIMAL);
+    let settings = vec![("channel_binding".to_owned(), "\"required\"".to_owned())];
+    let error = Config::load(&path, &Overrides { settings, ..quiet() }).unwrap_err();
+    assert!(error.is_usage() && error.to_string().starts_with("--set: channel_binding is no setting"), "{error}");
+}
+
+#[test]
 fn a_binding_is_required_only_where_each_log_in_can_be_bound() {
     let (folder, path) = folder("");
     for name in ["cert.pem", "key.pem"] {
