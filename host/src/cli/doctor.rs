@@ -382,7 +382,16 @@ fn connection(account: &AccountConfig, data: &Path, findings: &mut Findings) -> 
         return Ok(());
     }
     // An owner runs this when something seems wrong: the look must be no weaker than the host.
-    let pins = Store::look_for_pins(data, &account.link.jid.to_bare());
+    let pins = match Store::look_for_pins(data, &account.link.jid.to_bare()) {
+        Ok(pins) => pins,
+        Err(error) => {
+            let says = format!(
+                "not logged in to, since nobody knows whether its log-ins were bound to their connection: {error}"
+            );
+            findings.broken(&check, says, "do as it says, and look again; `--offline` looks at all else");
+            return Ok(());
+        }
+    };
     match wait_for(probe(&account.link, pins))? {
         Err(error) => {
             let remedy = if error.is_final() {
@@ -457,6 +466,29 @@ mod tests {
         let text = screen(&findings);
         let says = "broken   account  it cannot log in\n                  nothing was \\u{1b}[2Jwritten\n                  → do as it says\n";
         assert_eq!(text, says);
+    }
+
+    /// Somebody in between could have an unbound log-in of an account that is pinned.
+    #[test]
+    fn an_account_is_not_logged_in_to_where_its_pins_cannot_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("parlor.db"), "x".repeat(4096)).unwrap();
+        std::fs::write(folder.path().join("password"), "secret").unwrap();
+        let path = folder.path().join("parlor.toml");
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        server.set_nonblocking(true).unwrap();
+        let port = server.local_addr().unwrap().port();
+        let text = format!(
+            "[account.main]\njid = \"bot@localhost\"\npassword_file = \"password\"\nserver = \"127.0.0.1:{port}\"\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        let config = Config::load(&path, &crate::config::Overrides::default()).unwrap();
+        let mut findings = Findings::default();
+        connection(config.accounts.values().next().unwrap(), folder.path(), &mut findings).unwrap();
+        let [found] = &findings.findings[..] else { panic!("{} findings", findings.findings.len()) };
+        assert_eq!(found.state, State::Broken);
+        assert!(found.says.contains("parlor.db cannot be used"), "{}", found.says);
+        assert!(server.accept().is_err(), "nobody connects");
     }
 
     #[test]

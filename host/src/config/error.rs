@@ -74,7 +74,11 @@ fn pem_remedy(key: &str) -> &'static str {
 impl ConfigError {
     /// Whether what was typed with the command is wrong, and no file.
     pub(crate) fn is_usage(&self) -> bool {
-        let (Self::BadLog { origin, .. } | Self::Setting { origin, .. } | Self::NotJson { origin, .. }) = self else {
+        let (Self::BadLog { origin, .. }
+        | Self::Setting { origin, .. }
+        | Self::Misplaced { origin, .. }
+        | Self::NotJson { origin, .. }) = self
+        else {
             return false;
         };
         matches!(origin, Origin::Flag(_))
@@ -295,6 +299,14 @@ pub enum ConfigError {
         /// What was written.
         found: String,
     },
+    /// Log-ins have to be bound to their connection, and never can be.
+    #[error("{at}: channel_binding = \"required\" contradicts {reason}")]
+    NeverBound {
+        /// Where it is required.
+        at: Place,
+        /// The other side of the contradiction, and the remedy.
+        reason: &'static str,
+    },
     /// A file with certificates or a key is not there.
     #[error("{at}: {key} names {file}, which is no file that can be read ({cause}): {}", pem_remedy(key), file = file.escaped())]
     NoPemFile {
@@ -354,6 +366,18 @@ pub enum ConfigError {
         origin: Origin,
         /// What is wrong.
         reason: SettingError,
+    },
+    /// A key of the file stands among the settings, where it has no effect.
+    #[error(
+        "{origin}: {key} is no setting: move it {place}; a plugin's own setting of this name belongs under [plugin.ID.settings] in plugins.toml"
+    )]
+    Misplaced {
+        /// Where it stands.
+        origin: Origin,
+        /// Which.
+        key: &'static str,
+        /// Where it belongs.
+        place: String,
     },
     /// A setting's value is not JSON.
     #[error("{origin}: the value of {key:?} is not JSON ({reason}): write true, 5, '\"text\"' or '[\"a\",\"b\"]'")]

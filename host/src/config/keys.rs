@@ -86,7 +86,7 @@ pub const ACCOUNT: &[Key] = &[
         "channel_binding",
         "`\"auto\"`, `\"required\"` or `\"never\"`",
         Some("\"auto\""),
-        "Whether a log-in with a password is bound to its TLS connection, so that nobody in between can pass it on. `auto` binds it wherever the server offers that; once a log-in was bound, parlor refuses to log in unbound. `required` refuses that from the first log-in. `never` does not bind, and forgets that log-ins were bound before: for a server that no longer offers it. It does not concern BOSH and log-ins without a password.",
+        "Whether a log-in with a password is bound to its TLS connection, so that nobody in between can pass it on. `auto` binds it wherever the server offers that; once a log-in was bound, parlor refuses to log in unbound. `required` refuses that from the first log-in. `never` does not bind, and forgets that log-ins were bound before: for a server that no longer offers it. Over BOSH and without a password nothing is bound, and `required` is refused there, as it is beside `allow_plain`.",
     ),
     key(
         "jid",

@@ -228,14 +228,6 @@ impl LinkSettings {
                 return Err(ConfigError::BadTransport { at, found: value.chars().take(64).collect() });
             }
         };
-        let channel_binding = match section.text("channel_binding")? {
-            None | Some(Written { value: "auto", .. }) => ChannelBinding::Auto,
-            Some(Written { value: "required", .. }) => ChannelBinding::Required,
-            Some(Written { value: "never", .. }) => ChannelBinding::Never,
-            Some(Written { value, at }) => {
-                return Err(ConfigError::BadChannelBinding { at, found: value.chars().take(64).collect() });
-            }
-        };
         let ca_file = match section.text("ca_file")? {
             Some(Written { value, at }) => Some(readable("ca_file", folder.join(value), at)?),
             None => None,
@@ -271,7 +263,7 @@ impl LinkSettings {
                 return Err(ConfigError::NoPassword { at: section.at.clone(), account: name.clone(), variable });
             }
         };
-        Ok(Self {
+        let link = Self {
             jid,
             way,
             password,
@@ -280,13 +272,51 @@ impl LinkSettings {
             tls,
             ca_file,
             allow_plain: section.flag("allow_plain")?.unwrap_or(false),
-            channel_binding,
+            channel_binding: channel_binding(section)?,
             websocket,
             keep_unsent: keep_unsent(section)?,
             bosh,
             prebind,
             ping_interval: Duration::from_secs(u64::from(settings.ping_interval)),
-        })
+        };
+        match link.why_never_bound() {
+            Some(reason) if link.channel_binding == ChannelBinding::Required => {
+                let at = section.place_of("channel_binding").unwrap_or_else(|| section.at.clone());
+                Err(ConfigError::NeverBound { at, reason })
+            }
+            _ => Ok(link),
+        }
+    }
+
+    /// Whether log-ins go over BOSH whatever the network does.
+    pub(crate) fn is_over_bosh(&self) -> bool {
+        match (self.transport, &self.websocket, &self.bosh) {
+            (TransportChoice::Bosh, _, Some(_)) | (_, None, Some(_)) | (TransportChoice::Bosh, None, None) => true,
+            (_, Some(_), _)
+            | (TransportChoice::WebSocket | TransportChoice::Auto | TransportChoice::Tcp, None, None) => false,
+        }
+    }
+
+    /// The reason why no log-in could be bound by these, or not every one, with what to change.
+    fn why_never_bound(&self) -> Option<&'static str> {
+        match &self.way {
+            Way::Certificate { .. } => {
+                Some("authentication = \"external\": only a log-in with a password is bound; leave channel_binding out")
+            }
+            Way::Anonymous => Some(
+                "authentication = \"anonymous\": only a log-in with a password is bound; leave channel_binding out",
+            ),
+            Way::Password if self.prebind.is_some() => {
+                Some("a BOSH session that somebody else began: it has no log-in to bind; leave channel_binding out")
+            }
+            Way::Password if self.is_over_bosh() => Some(
+                "BOSH, which has no single connection to bind a log-in to: use TCP or WebSocket, or leave channel_binding out",
+            ),
+            Way::Password if self.allow_plain => {
+                Some("allow_plain = true: PLAIN cannot be bound; leave one of the two out")
+            }
+            Way::Password => None,
+        }
     }
 
     /// Whether a connection that was made by the others is not one that would be made by these: another place, another way
@@ -305,6 +335,17 @@ impl LinkSettings {
             | PasswordSource::Environment(_)
             | PasswordSource::Web(_)
             | PasswordSource::Nowhere => Vec::new(),
+        }
+    }
+}
+
+fn channel_binding(section: &Section<'_>) -> Result<ChannelBinding, ConfigError> {
+    match section.text("channel_binding")? {
+        None | Some(Written { value: "auto", .. }) => Ok(ChannelBinding::Auto),
+        Some(Written { value: "required", .. }) => Ok(ChannelBinding::Required),
+        Some(Written { value: "never", .. }) => Ok(ChannelBinding::Never),
+        Some(Written { value, at }) => {
+            Err(ConfigError::BadChannelBinding { at, found: value.chars().take(64).collect() })
         }
     }
 }

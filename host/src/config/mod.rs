@@ -122,7 +122,7 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new(""));
         let (data, plugins) = places(&top, folder, overrides)?;
         let over = settings_over_the_file(overrides)?;
-        let base = with_section(Settings::default(), top.section("settings")?.as_ref())?;
+        let base = with_section(Settings::default(), top.section("settings")?.as_ref(), "NAME")?;
         let settings = with_all(base.clone(), &over)?;
         let log = log(overrides, top.text("log")?, &settings)?;
         let mut accounts: BTreeMap<AccountName, AccountConfig> = BTreeMap::new();
@@ -214,13 +214,17 @@ fn account(
         at: name.at.clone(),
         name: name.value.chars().take(64).collect(),
     })?;
-    let settings = with_all(with_section(base.clone(), section.section("settings")?.as_ref())?, over)?;
+    let own = with_section(base.clone(), section.section("settings")?.as_ref(), name.value)?;
+    let settings = with_all(own, over)?;
     AccountConfig::read(parsed, section, folder, overrides.environment, settings)
 }
 
-fn with_section(mut settings: Settings, section: Option<&Section<'_>>) -> Result<Settings, ConfigError> {
+/// The settings with those of a table, which is for the account of this name.
+fn with_section(mut settings: Settings, section: Option<&Section<'_>>, account: &str) -> Result<Settings, ConfigError> {
     for (key, Written { value, at }) in section.map_or(Ok(Vec::new()), Section::json)? {
-        let wrong = |reason| ConfigError::Setting { origin: Origin::File(at), reason };
+        let origin = Origin::File(at);
+        is_no_key(&origin, key, account)?;
+        let wrong = |reason| ConfigError::Setting { origin, reason };
         settings = settings.with(key, value).map_err(wrong)?;
     }
     Ok(settings)
@@ -228,10 +232,23 @@ fn with_section(mut settings: Settings, section: Option<&Section<'_>>) -> Result
 
 fn with_all(mut settings: Settings, over: &[Over]) -> Result<Settings, ConfigError> {
     for (origin, key, value) in over {
+        is_no_key(origin, key, "NAME")?;
         let wrong = |reason| ConfigError::Setting { origin: origin.clone(), reason };
         settings = settings.with(key, value.clone()).map_err(wrong)?;
     }
     Ok(settings)
+}
+
+/// Refuses a setting that is named like a key of the file: it would be kept for plugins, and the key would have no effect without
+/// a word.
+fn is_no_key(origin: &Origin, key: &str, account: &str) -> Result<(), ConfigError> {
+    let named = |names: &[&'static str]| names.iter().copied().find(|name| *name == key && !Settings::is_known(name));
+    let (key, place) = match (named(&keys::ACCOUNT_NAMES), named(&keys::TOP_NAMES)) {
+        (Some(key), _) => (key, format!("to [account.{}]", account.chars().take(64).collect::<String>())),
+        (None, Some(key)) => (key, "to the top of parlor.toml, before the first table".to_owned()),
+        (None, None) => return Ok(()),
+    };
+    Err(ConfigError::Misplaced { origin: origin.clone(), key, place })
 }
 
 /// Settings of the environment, and after them those of flags, so that flags win.

@@ -510,6 +510,67 @@ fn a_way_in_is_what_is_named_first_and_prints_as_nothing() {
 }
 
 #[test]
+fn a_key_of_the_file_is_refused_among_the_settings_with_its_place() {
+    let plugins = "; a plugin's own setting of this name belongs under [plugin.ID.settings] in plugins.toml";
+    let known = |key: &str| Settings::is_known(key);
+    for key in keys::ACCOUNT.iter().map(|key| key.name).filter(|key| !known(key)) {
+        let own = refused(&format!("{MINIMAL}[account.main.settings]\n{key} = \"x\""));
+        let column = key.len() + 4;
+        assert_eq!(own, format!("parlor.toml:5:{column}: {key} is no setting: move it to [account.main]{plugins}"));
+        let all = refused(&format!("{MINIMAL}[settings]\n{key} = true"));
+        assert_eq!(all, format!("parlor.toml:5:{column}: {key} is no setting: move it to [account.NAME]{plugins}"));
+    }
+    for key in ["account", "data", "log", "plugins", "watch"] {
+        let error = refused(&format!("{MINIMAL}[account.main.settings]\n{key} = false"));
+        assert!(error.contains("move it to the top of parlor.toml, before the first table"), "{error}");
+    }
+    let (_folder, path) = folder(MINIMAL);
+    let settings = vec![("channel_binding".to_owned(), "\"required\"".to_owned())];
+    let error = Config::load(&path, &Overrides { settings, ..quiet() }).unwrap_err();
+    assert!(error.is_usage() && error.to_string().starts_with("--set: channel_binding is no setting"), "{error}");
+}
+
+#[test]
+fn a_binding_is_required_only_where_each_log_in_can_be_bound() {
+    let (folder, path) = folder("");
+    for name in ["cert.pem", "key.pem"] {
+        fs::write(folder.path().join(name), "PEM").unwrap();
+        fs::set_permissions(folder.path().join(name), PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    let read = |account: &str, settings: &str| {
+        let toml = format!("[account.main]\nchannel_binding = \"required\"\n{account}\n[settings]\n{settings}\n");
+        fs::write(&path, toml).unwrap();
+        Config::load(&path, &quiet()).map(drop).map_err(|error| error.to_string())
+    };
+    let password = "jid = \"a@b\"\npassword_env = \"X\"";
+    let certificate = "jid = \"a@b\"\ncertificate = \"cert.pem\"\ncertificate_key = \"key.pem\"";
+    let bosh = "bosh_service_url = \"https://b/\"";
+    let web = format!("{bosh}\nwebsocket_url = \"wss://b/\"");
+    let with = |more: &str| format!("{password}\n{more}");
+    for (account, settings, reason) in [
+        (certificate, "authentication = \"external\"", "authentication = \"external\": only"),
+        ("jid = \"b\"", "authentication = \"anonymous\"", "authentication = \"anonymous\": only"),
+        (password, bosh, "BOSH, which has no single connection"),
+        (&with("transport = \"bosh\""), "", "BOSH, which has no single connection"),
+        (&with("transport = \"bosh\""), &web, "BOSH, which has no single connection"),
+        ("jid = \"a@b\"", &format!("{web}\nprebind_url = \"https://b/\""), "a BOSH session that somebody else began"),
+        (&with("allow_plain = true"), "", "allow_plain = true: PLAIN cannot be bound"),
+    ] {
+        let error = read(account, settings).unwrap_err();
+        let expected = format!("parlor.toml:2:1: channel_binding = \"required\" contradicts {reason}");
+        assert!(error.contains(&expected) && error.contains("leave "), "{error}");
+    }
+    for (account, settings) in [
+        (password, ""),
+        (password, web.as_str()),
+        (&with("transport = \"websocket\""), ""),
+        (&with("allow_plain = false"), "websocket_url = \"wss://b/\""),
+    ] {
+        assert_eq!(read(account, settings), Ok(()), "{account} {settings}");
+    }
+}
+
+#[test]
 fn errors_about_the_way_to_the_server_say_what_to_write_and_no_secret() {
     for (toml, error) in [
         (

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jid::BareJid;
 use rusqlite::{Connection, params};
 
-use super::{FILE, Store, file};
+use super::{FILE, Store, StoreError, file};
 use crate::xmpp::{Carrier, Pins};
 
 pub(super) const TABLES: &str = "
@@ -24,14 +25,14 @@ pub struct PinKeeper {
     account: String,
     /// The pins that log-ins read and add to.
     pins: Pins,
-    /// The state on disk.
-    kept: BTreeSet<Carrier>,
+    /// The state on disk, as the last job that was committed left it.
+    kept: Arc<Mutex<BTreeSet<Carrier>>>,
 }
 
 impl PinKeeper {
     /// For this account. Nothing is known before it is loaded.
     pub fn new(store: Store, account: &BareJid) -> Self {
-        Self { store, account: account.to_string(), pins: Pins::default(), kept: BTreeSet::new() }
+        Self { store, account: account.to_string(), pins: Pins::default(), kept: Arc::default() }
     }
 
     /// Reads what was kept.
@@ -40,7 +41,7 @@ impl PinKeeper {
         match self.store.run(move |file| load(file, &account)).await {
             Ok(kept) => {
                 self.pins = Pins::of(kept.clone());
-                self.kept = kept;
+                *lock(&self.kept) = kept;
             }
             Err(error) => {
                 let account = &self.account;
@@ -54,32 +55,47 @@ impl PinKeeper {
         self.pins.clone()
     }
 
-    /// Keeps what log-ins have changed. It does not wait.
-    pub fn keep(&mut self) {
+    /// Keeps what log-ins have changed. It does not wait. A change that could not be written is written by the next call.
+    pub fn keep(&self) {
         let known = self.pins.known();
-        if known == self.kept {
+        if known == *lock(&self.kept) {
             return;
         }
-        let (account, carriers) = (self.account.clone(), known.clone());
+        let (account, kept) = (self.account.clone(), Arc::clone(&self.kept));
         self.store.put(move |file| {
             let change = file.transaction()?;
             change.execute("DELETE FROM bound_log_in WHERE account = ?1", [&account])?;
-            for carrier in carriers {
+            for carrier in &known {
                 change.execute("INSERT INTO bound_log_in VALUES (?1, ?2)", params![account, carrier.name()])?;
             }
-            change.commit()
+            change.commit()?;
+            *lock(&kept) = known;
+            Ok(())
         });
-        self.kept = known;
     }
 }
 
+fn lock(kept: &Mutex<BTreeSet<Carrier>>) -> MutexGuard<'_, BTreeSet<Carrier>> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Store {
-    /// Where log-ins of an account were bound, for who only looks: nothing is made or changed. Nothing is known where nothing can
-    /// be read.
-    pub fn look_for_pins(folder: &Path, account: &BareJid) -> Pins {
-        let found = file::open_to_read(&folder.join(FILE)).and_then(|file| load(&file, account.as_str()));
-        Pins::of(found.unwrap_or_default())
+    /// Reads the pins of an account from outside the host: nothing is made or changed. There are none before the first host has
+    /// made the file.
+    pub fn look_for_pins(folder: &Path, account: &BareJid) -> Result<Pins, StoreError> {
+        let path = folder.join(FILE);
+        if matches!(path.try_exists(), Ok(false)) {
+            return Ok(Pins::default());
+        }
+        let found = file::open_to_read(&path).and_then(|file| load_if_made(&file, account.as_str()));
+        found.map(Pins::of).map_err(|cause| StoreError::File { path, cause })
     }
+}
+
+/// As [`load`], of a file that may be older than the table.
+fn load_if_made(file: &Connection, account: &str) -> rusqlite::Result<BTreeSet<Carrier>> {
+    let made = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'bound_log_in')";
+    if file.query_row(made, [], |row| row.get(0))? { load(file, account) } else { Ok(BTreeSet::new()) }
 }
 
 fn load(file: &Connection, account: &str) -> rusqlite::Result<BTreeSet<Carrier>> {
@@ -105,23 +121,51 @@ mod tests {
     #[tokio::test]
     async fn where_log_ins_were_bound_is_known_to_the_next_process_and_to_who_looks() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(Store::look_for_pins(folder.path(), &account("bot@house")).known().is_empty());
+        let look = || Store::look_for_pins(folder.path(), &account("bot@house")).unwrap().known();
+        assert!(look().is_empty());
         let store = Store::open(folder.path()).unwrap();
-        let mut keeper = loaded(&store, "bot@house").await;
+        let keeper = loaded(&store, "bot@house").await;
         assert!(keeper.pins().known().is_empty());
         let all = BTreeSet::from([Carrier::Tcp]);
         keeper.pins().set(all.clone());
         keeper.keep();
         drop(keeper);
         store.close().await;
-        assert_eq!(Store::look_for_pins(folder.path(), &account("bot@house")).known(), all);
+        assert_eq!(look(), all);
         let store = Store::open(folder.path()).unwrap();
         assert!(loaded(&store, "other@house").await.pins().known().is_empty());
-        let mut keeper = loaded(&store, "bot@house").await;
+        let keeper = loaded(&store, "bot@house").await;
         assert_eq!(keeper.pins().known(), all);
         keeper.pins().set(BTreeSet::new());
         keeper.keep();
         let keeper = loaded(&store, "bot@house").await;
         assert!(keeper.pins().known().is_empty());
+    }
+
+    /// As with a disk that is full for a while.
+    #[tokio::test]
+    async fn a_pin_that_could_not_be_written_is_written_later() {
+        let store = Store::in_memory();
+        let keeper = loaded(&store, "bot@house").await;
+        let rename = |statement: &'static str| store.run(move |file| file.execute_batch(statement));
+        rename("ALTER TABLE bound_log_in RENAME TO away").await.unwrap();
+        let all = BTreeSet::from([Carrier::Tcp]);
+        keeper.pins().set(all.clone());
+        keeper.keep();
+        rename("ALTER TABLE away RENAME TO bound_log_in").await.unwrap();
+        assert!(loaded(&store, "bot@house").await.pins().known().is_empty(), "it was not written");
+        keeper.keep();
+        assert_eq!(loaded(&store, "bot@house").await.pins().known(), all);
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_read_is_not_one_without_pins() {
+        let folder = tempfile::tempdir().unwrap();
+        let look = || Store::look_for_pins(folder.path(), &account("bot@house"));
+        std::fs::write(folder.path().join(FILE), "").unwrap();
+        assert!(look().unwrap().known().is_empty(), "an older host may have left it without the table");
+        std::fs::write(folder.path().join(FILE), "x".repeat(4096)).unwrap();
+        let error = look().unwrap_err().to_string();
+        assert!(error.contains("parlor.db cannot be used"), "{error}");
     }
 }

@@ -42,7 +42,7 @@ mod attempts;
 mod error;
 
 pub(super) use attempts::Attempts;
-pub use error::{CertificateFault, ConnectError};
+pub use error::{CertificateFault, ConnectError, WhyBound};
 
 /// How long all of it may take, the password apart.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -82,6 +82,7 @@ pub(super) async fn log_in(
     let domain = jid.domain().as_str();
     let late = |_| ConnectError::TimedOut { domain: domain.to_owned() };
     let is_prebound = settings.prebind.is_some() && supplied.is_none();
+    attempts.begin();
     // Whoever gives sessions away begins them.
     attempts.has_asked.store(is_prebound, Ordering::Relaxed);
     if let Some(prebind) = settings.prebind.as_ref().filter(|_| is_prebound) {
@@ -104,8 +105,8 @@ pub(super) async fn log_in(
     let attempt = Attempt { settings, way, password, jid, wanted, elsewhere, previous, tokens, attempts, ending };
     let both = async {
         match attempt.make().await {
-            Err(error) if attempts.try_unbound() => {
-                tracing::info!(%domain, reason = %error, "no log-in bound as the server does not name it; trying an unbound one");
+            Err(error) if attempts.has_trial() => {
+                tracing::info!(%domain, reason = %error, "the server may have refused how the log-in was bound; trying an unbound one");
                 attempt.make().await
             }
             outcome => outcome,
@@ -137,7 +138,8 @@ impl Attempt<'_> {
             open(settings, self.elsewhere, domain, ending, self.tokens, &attempts.unheard).await?;
         let (features, stream) = pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
         attempts.unheard.forget();
-        let demand = attempts.demand(settings);
+        let carrier = settings.carrier_to(self.elsewhere);
+        let demand = attempts.demand(settings, carrier);
         let choice = choose(Offer {
             way,
             mechanisms: &features.sasl_mechanisms,
@@ -150,7 +152,7 @@ impl Attempt<'_> {
         let advertised = (demand != Demand::Never).then(|| Advertised::of(&features));
         let authenticated = authenticate(stream, &choice, advertised, jid, self.password).await;
         let stream = authenticated.map_err(|error| attempts.failed(error, &choice, demand, domain))?;
-        attempts.worked(settings, &choice);
+        attempts.worked(settings, carrier, &choice);
         let pending = stream.send_header(header(domain)).await.map_err(|error| io_failure(&error))?;
         let (features, mut stream): (StreamFeatures, XmppStream<_>) =
             pending.recv_features().await.map_err(|error| features_failure(error, domain))?;

@@ -35,7 +35,7 @@ mod within;
 
 pub use bosh::Tokens;
 pub use card::WholeCard;
-pub use connect::{CertificateFault, ConnectError};
+pub use connect::{CertificateFault, ConnectError, WhyBound};
 pub use intake::Lost;
 pub use link::{ClientState, Left, Link, LinkEvent, LogIn};
 pub use password::{PasswordError, Supplied};

@@ -83,6 +83,8 @@ pub(crate) struct Manners {
     pub(crate) binds: Option<Type>,
     /// It says so (XEP-0440), and nobody has struck that on the way.
     pub(crate) names_bindings: bool,
+    /// It answers a first message of SCRAM that begins like this with this failure.
+    pub(crate) refuses: Option<(&'static str, &'static str)>,
     /// What it says at this step in place of its answer, `$ID` being the question's; instead of its last header it offers no
     /// resource binding, and a challenge comes before whatever it would have said.
     pub(crate) says: Option<(Step, String)>,
@@ -113,6 +115,7 @@ impl Default for Manners {
             proves: Proves::AtTheEnd,
             binds: None,
             names_bindings: true,
+            refuses: None,
             says: None,
             location: None,
             thinks: None,
@@ -640,6 +643,11 @@ impl Peer {
             if let Some(asked) = asks.take() {
                 stream.send(&asked.parse::<Element>().unwrap()).await.ok()?;
                 continue;
+            }
+            if let Some((_, failure)) = self.manners.refuses.filter(|(first, _)| data.starts_with(first.as_bytes())) {
+                // A client that is refused may be gone.
+                let _ = stream.send(&failure.parse::<Element>().unwrap()).await;
+                return None;
             }
             // As any server does, it takes a client that cannot bind; the library's part of SCRAM would not.
             if data.starts_with(b"n,,") {

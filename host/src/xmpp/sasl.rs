@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 
 use xmpp_parsers::sasl_cb::{self, Type};
 
-use super::connect::{ConnectError, printable};
+use super::connect::{ConnectError, WhyBound, printable};
+use super::pins::Refused;
 use crate::config::Way;
 
 mod binding;
@@ -16,7 +17,7 @@ mod scram;
 
 pub(super) use binding::{Binding, Channel, end_point};
 pub(super) use downgrade::Advertised;
-pub(super) use exchange::authenticate;
+pub(super) use exchange::{authenticate, may_be_about_binding};
 
 use scram::Hash;
 
@@ -46,10 +47,8 @@ pub(super) struct Offer<'a> {
 pub(super) enum Demand {
     /// None: the owner wants it so.
     Never,
-    /// The best that both ends can, or none.
-    IfPossible,
-    /// One that the server names (XEP-0440), or none: it refused one that it does not name.
-    IfNamed,
+    /// The best that both ends can, or none, without what the server refused before.
+    IfPossible(Refused),
     /// Any, since a log-in of the account was bound before.
     AsBefore,
     /// Any, since the owner requires it.
@@ -58,11 +57,11 @@ pub(super) enum Demand {
 
 impl Demand {
     /// The reason why there has to be one; none if there need not be.
-    pub(super) fn reason(self) -> Option<&'static str> {
+    pub(super) fn reason(self) -> Option<WhyBound> {
         match self {
-            Self::AsBefore => Some("but earlier ones were"),
-            Self::Always => Some("but channel_binding = \"required\" demands it"),
-            Self::Never | Self::IfPossible | Self::IfNamed => None,
+            Self::AsBefore => Some(WhyBound::Pinned),
+            Self::Always => Some(WhyBound::Required),
+            Self::Never | Self::IfPossible(_) => None,
         }
     }
 }
@@ -151,12 +150,16 @@ pub(super) fn choose(offer: Offer<'_>) -> Result<Choice, ConnectError> {
             (true, false) => "the server offers no SCRAM mechanism for that, whose name ends in -PLUS",
             (true, true) => "the server offers it in no way that is known here",
         };
-        return Err(ConnectError::NoChannelBinding { domain: domain.to_owned(), cause, why });
+        return Err(ConnectError::NoChannelBinding { domain: domain.to_owned(), cause: cause.into(), why });
     }
     if let Some(mechanism) = unbound {
         // RFC 5802, section 6: "y" says that we could have bound, so that a server which offered -PLUS notices when
         // somebody struck it from the list.
-        let could = can_bind && !offers_plus && demand != Demand::Never;
+        let may_say = match demand {
+            Demand::IfPossible(refused) => !refused.could_flag,
+            Demand::Never | Demand::AsBefore | Demand::Always => false,
+        };
+        let could = can_bind && !offers_plus && may_say;
         return Ok(Choice::unbound(mechanism, if could { Binding::Unsupported } else { Binding::None }));
     }
     if allow_plain && offers("PLAIN") {
@@ -182,7 +185,7 @@ fn bindable(
         _ if demand == Demand::Never => None,
         (Some(exporter), _) if is_named(Type::TlsExporter) => Some((exporter, false)),
         (_, Some(end_point)) if is_named(Type::TlsServerEndPoint) => Some((end_point, false)),
-        (Some(_), _) if demand == Demand::IfNamed && has_other => None,
+        (Some(_), _) if has_other && matches!(demand, Demand::IfPossible(Refused { guess: true, .. })) => None,
         (Some(exporter), _) => Some((exporter, true)),
         (None, _) => None,
     }
@@ -191,6 +194,11 @@ fn bindable(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ANYTHING: Demand = Demand::IfPossible(Refused { guess: false, could_flag: false });
+    const NO_GUESS: Demand = Demand::IfPossible(Refused { guess: true, could_flag: false });
+    const NO_FLAG: Demand = Demand::IfPossible(Refused { guess: false, could_flag: true });
+    const NEITHER: Demand = Demand::IfPossible(Refused { guess: true, could_flag: true });
 
     fn set(mechanisms: &[&str]) -> BTreeSet<String> {
         mechanisms.iter().map(|name| (*name).to_owned()).collect()
@@ -208,7 +216,7 @@ mod tests {
 
     /// The mechanism that is used and the gs2 flag of the binding, or a dash where there are none.
     fn pick(mechanisms: &[&str], named: &[Type], tls13: bool, allow_plain: bool) -> String {
-        demanded(Demand::IfPossible, mechanisms, Some(named), tls13, allow_plain)
+        demanded(ANYTHING, mechanisms, Some(named), tls13, allow_plain)
     }
 
     /// The same where this is demanded, and perhaps no binding is named at all.
@@ -265,19 +273,20 @@ mod tests {
         let stripped: [Option<&[Type]>; 3] = [None, Some(&[]), Some(&[Type::TlsUnique])];
         for named in stripped {
             let pick = |demand| demanded(demand, &all, named, true, true);
-            for demand in [Demand::IfPossible, Demand::AsBefore, Demand::Always] {
+            for demand in [ANYTHING, NO_FLAG, Demand::AsBefore, Demand::Always] {
                 assert_eq!(pick(demand), "SCRAM-SHA-256-PLUS p=tls-exporter", "{named:?} {demand:?}");
             }
-            assert_eq!(pick(Demand::IfNamed), "SCRAM-SHA-256 n", "{named:?}");
-            assert_eq!(pick(Demand::Never), "SCRAM-SHA-256 n", "{named:?}");
+            for demand in [NO_GUESS, NEITHER, Demand::Never] {
+                assert_eq!(pick(demand), "SCRAM-SHA-256 n", "{named:?} {demand:?}");
+            }
         }
-        assert_eq!(demanded(Demand::IfNamed, &all[2..], None, true, true), "SCRAM-SHA-256-PLUS p=tls-exporter");
+        assert_eq!(demanded(NO_GUESS, &all[2..], None, true, true), "SCRAM-SHA-256-PLUS p=tls-exporter");
     }
 
     #[test]
     fn an_unbound_log_in_is_refused_where_a_bound_one_is_demanded() {
         let unbound = ["PLAIN", "SCRAM-SHA-512"];
-        for demand in [Demand::AsBefore, Demand::Always] {
+        for (demand, remedy) in [(Demand::AsBefore, "never"), (Demand::Always, "auto")] {
             assert_eq!(demanded(demand, &unbound, None, true, true), "unbound");
             assert_eq!(demanded(demand, &unbound[..1], None, true, true), "unbound", "PLAIN least of all");
             assert_eq!(demanded(demand, &["SCRAM-SHA-1", "SCRAM-SHA-1-PLUS"], None, false, true), "unbound");
@@ -292,7 +301,8 @@ mod tests {
                 domain: "house",
             });
             let error = over_bosh.unwrap_err();
-            assert!(error.is_final() && error.to_string().contains("channel_binding = \"never\""), "{error}");
+            let remedy = format!("set channel_binding = \"{remedy}\" for this account");
+            assert!(error.is_final() && error.to_string().ends_with(&remedy), "{error}");
         }
         assert_eq!(demanded(Demand::Never, &unbound, None, true, true), "SCRAM-SHA-512 n");
     }
@@ -302,6 +312,14 @@ mod tests {
     fn a_server_hears_that_a_channel_could_have_been_bound_whatever_the_version_of_tls() {
         for tls13 in [true, false] {
             assert_eq!(pick(&["SCRAM-SHA-1", "SCRAM-SHA-256"], &[], tls13, true), "SCRAM-SHA-256 y", "{tls13}");
+        }
+    }
+
+    #[test]
+    fn the_flag_is_left_out_only_for_a_server_that_refused_the_flag_itself() {
+        for (demand, flag) in [(ANYTHING, "y"), (NO_GUESS, "y"), (NO_FLAG, "n"), (NEITHER, "n"), (Demand::Never, "n")] {
+            let picked = demanded(demand, &["SCRAM-SHA-256"], None, true, true);
+            assert_eq!(picked, format!("SCRAM-SHA-256 {flag}"), "{demand:?}");
         }
     }
 
@@ -327,7 +345,7 @@ mod tests {
         let mechanisms = set(&["PLAIN", "X-TOKEN\nERROR forged line"]);
         let offer = |way: &Way| {
             let channel = Channel::default();
-            let (mechanisms, demand, domain) = (&mechanisms, Demand::IfPossible, "house");
+            let (mechanisms, demand, domain) = (&mechanisms, ANYTHING, "house");
             choose(Offer { way, mechanisms, bindings: None, channel, demand, allow_plain: false, domain }).unwrap_err()
         };
         let error = offer(&Way::Password);

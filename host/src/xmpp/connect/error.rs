@@ -1,5 +1,6 @@
 //! Why there is no connection: typed for the house, one sentence with a remedy for its reader.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use jid::{FullJid, Jid};
@@ -105,15 +106,15 @@ pub enum ConnectError {
     },
     /// The log-in cannot be bound to its connection, and has to be.
     #[error(
-        "a log-in to {domain} cannot be bound to its connection ({cause}), {why}: somebody may be in between; if the server itself no longer does it, set channel_binding = \"never\" for this account"
+        "a log-in to {domain} cannot be bound to its connection ({cause}), {}: somebody may be in between; {} for this account", why.words(), why.remedy()
     )]
     NoChannelBinding {
         /// The account's domain.
         domain: String,
-        /// The part that is missing.
-        cause: &'static str,
+        /// The part that is missing, or the server's refusal.
+        cause: Cow<'static, str>,
         /// The reason why it has to be bound.
-        why: &'static str,
+        why: WhyBound,
     },
     /// The list of mechanisms or channel bindings is not the one that the server sent (XEP-0474).
     #[error(
@@ -401,6 +402,32 @@ impl ConnectError {
             | Self::NoBosh { .. }
             | Self::NotDiscovered { .. }
             | Self::HungUp => false,
+        }
+    }
+}
+
+/// Why a log-in has to be bound to its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhyBound {
+    /// A log-in of the account was bound before.
+    Pinned,
+    /// The owner requires it.
+    Required,
+}
+
+impl WhyBound {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Pinned => "but earlier ones were",
+            Self::Required => "but channel_binding = \"required\" demands it",
+        }
+    }
+
+    /// The change that lets the account in, and gives up no more than it must.
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Pinned => "if the server itself no longer does it, set channel_binding = \"never\"",
+            Self::Required => "if the server itself does not do it, set channel_binding = \"auto\"",
         }
     }
 }

@@ -28,9 +28,12 @@ impl Advertised {
         let noted = features.others.iter().find(|other| other.is(BINDINGS, NOTES.as_str())).cloned();
         let bindings = noted.or_else(|| features.sasl_cb.clone().map(Element::from));
         let mut advertised = joined(mechanisms);
-        if let Some(bindings) = bindings {
+        let named: Vec<_> =
+            bindings.iter().flat_map(Element::children).filter_map(|binding| binding.attr("type")).collect();
+        // A list without names is hashed like none, as ejabberd does.
+        if !named.is_empty() {
             advertised += UNIT;
-            advertised += &joined(bindings.children().filter_map(|binding| binding.attr("type")).collect());
+            advertised += &joined(named);
         }
         Self(advertised)
     }
@@ -78,6 +81,13 @@ mod tests {
         ] {
             assert!(!Advertised::of(&changed).has_hash(Hash::Sha1, said), "{changed:?}");
         }
+    }
+
+    #[test]
+    fn a_list_of_bindings_without_names_is_hashed_like_none() {
+        let of = |bindings| Advertised::of(&features(&["SCRAM-SHA-256"], bindings));
+        assert_eq!(of(Some(&[])), of(None));
+        assert_ne!(of(Some(&[Type::TlsExporter])), of(None));
     }
 
     #[test]

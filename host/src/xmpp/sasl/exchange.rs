@@ -140,7 +140,15 @@ fn refusal(mechanism: Mechanism, failure: Failure, jid: &Jid) -> ConnectError {
 /// account whose password it keeps hashed in another way, and of a log-in that is bound to a connection which somebody in between
 /// has ended.
 fn is_about_the_way(text: &str) -> bool {
-    ["Incompatible SCRAM methods", "Invalid channel binding"].contains(&text)
+    [INCOMPATIBLE, "Invalid channel binding"].contains(&text)
+}
+
+/// ejabberd says this if it keeps the password hashed for another mechanism.
+const INCOMPATIBLE: &str = "Incompatible SCRAM methods";
+
+/// Whether a refusal with this condition and text may mean what the log-in was bound to, since it says nothing else.
+pub(in crate::xmpp) fn may_be_about_binding(condition: &str, text: Option<&str>) -> bool {
+    !["credentials-expired", "encryption-required"].contains(&condition) && text != Some(INCOMPATIBLE)
 }
 
 fn unexpected(cause: String) -> ConnectError {

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::SinkExt as _;
+use tokio_tungstenite::tungstenite::Message;
 use xmpp_parsers::sasl_cb::Type;
 
 use super::*;
 use crate::config::{ChannelBinding, TransportChoice};
+use crate::xmpp::peer::Proves;
 use crate::xmpp::pins::{Carrier, Pins};
 
 /// How SCRAM's first message begins, in the base64 of the wire: `p=tls-exporter,,`, `n,,n=` and `y,,n=`.
@@ -14,6 +17,13 @@ const UNBOUND: &str = "biwsbj1i";
 const STRIPPED: &str = "eSwsbj1i";
 
 const BOTH: &[&str] = &["SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"];
+
+/// ejabberd's answer to the flag `y` on a connection whose TLS it does not see.
+const INVALID_BINDING: &str = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/><text xml:lang='en'>Invalid channel binding</text></failure>";
+/// Prosody's answer to the flag `y` if it offers to bind.
+const MALFORMED: &str = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><malformed-request/></failure>";
+/// A server's answer if the password is too old.
+const EXPIRED: &str = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><credentials-expired/></failure>";
 
 fn pinned() -> Pins {
     Pins::of(BTreeSet::from([Carrier::Tcp]))
@@ -82,6 +92,116 @@ async fn a_log_in_from_whose_offer_all_that_binds_was_struck_says_so() {
     assert!(matches!(event, LinkEvent::Bound { .. }) && session.unwrap().has_said(STRIPPED), "{event:?}");
 }
 
+/// The session of a log-in that has to work.
+async fn success(peer: &Peer, pins: &Pins) -> (Link, Session) {
+    let mut link = link(peer.settings(), pins);
+    let (event, session) = tokio::join!(next(&mut link), peer.accept());
+    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+    (link, session.unwrap())
+}
+
+/// As ejabberd does from 24.02 on, over WebSocket and behind a proxy that ends TLS (its issue 4322).
+#[tokio::test]
+async fn a_server_that_refuses_to_hear_of_binding_is_logged_in_to_without_a_word_of_it() {
+    let refuses = Some(("y,,", INVALID_BINDING));
+    let peer = Peer::start(Manners { refuses, ..Manners::default() }).await;
+    let pins = Pins::default();
+    let mut link = link(peer.settings(), &pins);
+    let both = async {
+        assert!(peer.accept().await.is_none(), "it refuses the flag");
+        peer.accept().await.unwrap()
+    };
+    let (event, session) = tokio::join!(link.next(), both);
+    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+    assert!(session.has_said(UNBOUND) && pins.known().is_empty());
+    drop((link, session));
+    // The process remembers it for the account, and not only for that link.
+    let (link, session) = success(&peer, &pins).await;
+    assert!(session.has_said(UNBOUND), "it does not hear the flag again");
+    drop((link, session));
+    let guessing = Peer::start(Manners {
+        mechanisms: BOTH,
+        binds: Some(Type::TlsExporter),
+        names_bindings: false,
+        ..Manners::default()
+    });
+    let (_link, session) = success(&guessing.await, &pins).await;
+    assert!(session.has_said(EXPORTER), "what it refused has nothing to do with a binding that it offers");
+}
+
+#[tokio::test]
+async fn a_refused_guess_is_remembered_for_the_account_and_the_flag_is_still_said() {
+    let peer = Peer::start(Manners { mechanisms: BOTH, ..Manners::default() }).await;
+    let pins = Pins::default();
+    let mut first = link(peer.settings(), &pins);
+    let both = async {
+        assert!(peer.accept().await.is_none(), "it refuses the guess");
+        peer.accept().await.unwrap()
+    };
+    let (event, session) = tokio::join!(first.next(), both);
+    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+    drop((first, session));
+    let (link, session) = success(&peer, &pins).await;
+    assert!(session.has_said(UNBOUND), "it is not asked again");
+    drop((link, session));
+    let other = Peer::start(Manners::default()).await;
+    let (_link, session) = success(&other, &pins).await;
+    assert!(session.has_said(STRIPPED));
+}
+
+/// Somebody in between who passes a bound log-in on cannot pass on the connection that it is bound to.
+#[tokio::test]
+async fn a_bound_log_in_that_is_refused_as_such_is_no_verdict_on_a_pinned_account() {
+    for (binds, failure_said) in [(Type::TlsExporter, INVALID_BINDING), (Type::TlsServerEndPoint, MALFORMED)] {
+        let manners = Manners { mechanisms: BOTH, binds: Some(binds), ..Manners::default() };
+        let peer = Peer::start(Manners { refuses: Some(("p=", failure_said)), ..manners }).await;
+        let error = failure(&peer, peer.settings(), &pinned()).await;
+        assert!(matches!(error, ConnectError::NoChannelBinding { .. }) && !error.is_verdict(), "{error}");
+        let said = error.to_string();
+        assert!(
+            said.contains("the server refused the bound log-in: ") && said.contains("but earlier ones were"),
+            "{said}"
+        );
+    }
+    // What is wrong with the account itself stays what it is, and so does the password.
+    let named = Manners { mechanisms: BOTH, binds: Some(Type::TlsExporter), ..Manners::default() };
+    let peer = Peer::start(Manners { refuses: Some(("p=", EXPIRED)), ..named.clone() }).await;
+    let error = failure(&peer, peer.settings(), &pinned()).await;
+    assert!(matches!(error, ConnectError::LoginRefused { .. }), "{error}");
+    let peer = Peer::start(Manners { password: "other", ..named }).await;
+    let error = failure(&peer, peer.settings(), &pinned()).await;
+    assert!(matches!(error, ConnectError::NotAuthorized { .. }), "{error}");
+}
+
+/// A wrong password is no reason to log in unbound once it is put right.
+#[tokio::test]
+async fn a_refusal_is_remembered_only_if_the_server_takes_the_log_in_without() {
+    let wrong = Peer::start(Manners { mechanisms: BOTH, password: "other", ..Manners::default() }).await;
+    let pins = Pins::default();
+    let mut refused = link(wrong.settings(), &pins);
+    let both = async {
+        for _ in 0..2 {
+            assert!(wrong.accept().await.is_none(), "bound, and unbound");
+        }
+    };
+    let (event, ()) = tokio::join!(refused.next(), both);
+    assert!(matches!(event, LinkEvent::Failed(ConnectError::NotAuthorized { .. })), "{event:?}");
+    let manners =
+        Manners { mechanisms: BOTH, binds: Some(Type::TlsExporter), names_bindings: false, ..Manners::default() };
+    let (_link, session) = success(&Peer::start(manners).await, &pins).await;
+    assert!(session.has_said(EXPORTER));
+}
+
+#[tokio::test]
+async fn the_flag_is_not_taken_back_over_a_password_and_not_where_it_was_noticed() {
+    let wrong = Peer::start(Manners { proves: Proves::Refuses, ..Manners::default() }).await;
+    let error = failure(&wrong, wrong.settings(), &Pins::default()).await;
+    assert!(matches!(error, ConnectError::NotAuthorized { .. }), "one wrong password is enough: {error}");
+    let noticing = Peer::start(Manners { refuses: Some(("y,,", MALFORMED)), ..Manners::default() }).await;
+    let error = failure(&noticing, noticing.settings(), &Pins::default()).await;
+    assert!(error.to_string().contains("malformed-request"), "{error}");
+}
+
 #[tokio::test]
 async fn after_a_bound_log_in_an_unbound_one_is_refused_before_anything_is_said() {
     let stripped = Peer::start(Manners { names_bindings: false, ..Manners::default() }).await;
@@ -96,7 +216,11 @@ async fn after_a_bound_log_in_an_unbound_one_is_refused_before_anything_is_said(
     // That is so from the first log-in where the owner requires it.
     let settings = LinkSettings { channel_binding: ChannelBinding::Required, ..stripped.settings() };
     let error = failure(&stripped, settings, &Pins::default()).await;
-    assert!(error.to_string().contains("channel_binding = \"required\""), "{error}");
+    let said = error.to_string();
+    assert!(
+        said.contains("channel_binding = \"required\"") && said.contains("set channel_binding = \"auto\""),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -131,6 +255,45 @@ async fn what_the_owner_chose_decides_what_counts_as_before() {
         (Bosh, false, false, None),
     ] {
         assert_eq!(settings(transport, websocket, bosh).carrier(), carrier, "{transport:?} {websocket} {bosh}");
+    }
+}
+
+/// A log-in over WebSocket that the server sends to another one, which is reached by TCP.
+async fn sent_on(manners: Manners, pins: &Pins) -> LinkEvent {
+    let web = Peer::start(manners).await;
+    let other = web.twin().await;
+    let mut link = link(web.over_websocket(), pins);
+    let serve = async {
+        let mut socket = web.accept_websocket().await;
+        let open = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' version='1.0'/>".to_owned();
+        let error = format!(
+            "<stream:error xmlns:stream='http://etherx.jabber.org/streams'>\
+             <see-other-host xmlns='urn:ietf:params:xml:ns:xmpp-streams'>{}</see-other-host></stream:error>",
+            other.place()
+        );
+        for said in [open, error] {
+            socket.send(Message::text(said)).await.unwrap();
+        }
+        (other.accept().await, socket)
+    };
+    tokio::join!(next(&mut link), serve).0
+}
+
+#[tokio::test]
+async fn a_pin_is_set_for_the_carrier_that_was_used() {
+    let pins = Pins::default();
+    let manners = Manners { mechanisms: BOTH, binds: Some(Type::TlsExporter), ..Manners::default() };
+    let event = sent_on(manners, &pins).await;
+    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+    assert_eq!(pins.known(), BTreeSet::from([Carrier::Tcp]));
+}
+
+#[tokio::test]
+async fn a_server_that_sends_us_elsewhere_does_not_send_us_past_a_pin() {
+    for carrier in Carrier::ALL {
+        let event = sent_on(Manners::default(), &Pins::of(BTreeSet::from([carrier]))).await;
+        let LinkEvent::Retrying { why, .. } = event else { panic!("{carrier:?}: {event:?}") };
+        assert!(matches!(why, ConnectError::NoChannelBinding { .. }), "{carrier:?}: {why}");
     }
 }
 
