@@ -152,9 +152,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("plugin.js"), "").unwrap();
         std::os::unix::fs::symlink("/dev/zero", folder.path().join("zero.js")).unwrap();
+        let pipe = folder.path().join("pipe.js");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         let modules = Modules::new(folder.path(), Tools::nowhere(), String::new()).unwrap();
         assert_eq!(modules.load("/plugin.js").unwrap(), "");
-        assert_eq!(modules.load("/zero.js").unwrap_err(), "zero.js: it is not a file");
+        assert_eq!(modules.load("/pipe.js").unwrap_err(), "pipe.js: it is not a file");
+        assert!(modules.load("/zero.js").unwrap_err().contains("leads out of the plugin's folder"));
     }
 
     #[test]
