@@ -25,7 +25,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use self::alarm::Alarm;
-use self::arrived::InQuestion;
+use self::arrived::{Connected, InQuestion};
 use self::leaving::{Farewell, tell_leaving};
 use self::logins::Logins;
 use self::missed::Missed;
@@ -154,6 +154,7 @@ impl Account {
             session,
             within,
             link: None,
+            unsaid: None,
             logins: Logins::default(),
             connection,
             archive,
@@ -211,6 +212,8 @@ struct Worker {
     /// The server, where it is within the process.
     within: Option<Within>,
     link: Option<Link>,
+    /// What is logged once the first presence is sent.
+    unsaid: Option<Connected>,
     logins: Logins,
     connection: watch::Sender<Connection>,
     /// Whether there is an archive, for whoever waits to ask it.
@@ -467,7 +470,7 @@ impl Worker {
             LinkEvent::Stanza(incoming) if self.hears_nobody && incoming.speaks() && self.is_kept_for_later() => {}
             LinkEvent::Stanza(incoming) => self.session.incoming(incoming, now, &mut self.effects),
             LinkEvent::Bound { jid, offers, taken_up, again, doubtful } => {
-                arrived::say_connected(account, &jid, taken_up, (again.len(), doubtful));
+                self.unsaid = Some(Connected::new(&jid, taken_up, again.len(), doubtful));
                 self.connection.send_replace(Connection::Connected(jid.clone().into()));
                 // What waits here is younger than what the link had taken; and what the session wanted to say to the old
                 // stream has lost its sense.
@@ -578,9 +581,9 @@ impl Worker {
                 Effect::SendFor(outgoing, sent) => self.put_out(outgoing, Some(sent)),
             }
         }
-        // Its capacity is used again.
         self.effects = effects;
         self.flush();
+        self.say_connected();
     }
 }
 

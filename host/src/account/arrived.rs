@@ -15,18 +15,40 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Asker, Shared, Worker};
-use crate::config::AccountName;
 use crate::session::{Command, Pager};
 use crate::stanza::{ArchiveQuery, Cursor, Message};
 use crate::xmpp::RawStanza;
 
-/// Logs that an account is connected, and how many stanzas of the stream before are sent again; of how many of these nobody knows
-/// whether they had arrived.
-pub(super) fn say_connected(account: &AccountName, jid: &FullJid, taken_up: bool, (again, unsure): (usize, usize)) {
-    let session = if taken_up { "continued" } else { "new" };
-    tracing::info!(%account, %jid, session, "account connected");
-    if again > 0 {
-        tracing::info!(%account, stanzas = again, unsure, "sending again what the stream before did not confirm");
+/// A log-in that is not in the log yet.
+pub(super) struct Connected {
+    jid: FullJid,
+    /// How many stanzas of the stream before are sent again; of how many of these nobody knows whether they had arrived.
+    again: usize,
+    unsure: usize,
+    /// It is the session that a former process left.
+    taken_up: bool,
+}
+
+impl Connected {
+    pub(super) fn new(jid: &FullJid, taken_up: bool, again: usize, unsure: usize) -> Self {
+        Self { jid: jid.clone(), again, unsure, taken_up }
+    }
+}
+
+impl Worker {
+    /// Logs that the account is connected as soon as its presence is sent. A server keeps what comes before that for later, and may
+    /// stamp it with the second that has begun before the log-in, so that it would pass for history: whoever writes because of
+    /// what the log says has an answer.
+    pub(super) fn say_connected(&mut self) {
+        if !self.session.is_announced() {
+            return;
+        }
+        let Some(Connected { jid, again, unsure, taken_up }) = self.unsaid.take() else { return };
+        let (account, session) = (&self.shared.name, if taken_up { "continued" } else { "new" });
+        tracing::info!(%account, %jid, session, "account connected");
+        if again > 0 {
+            tracing::info!(%account, stanzas = again, unsure, "sending again what the stream before did not confirm");
+        }
     }
 }
 

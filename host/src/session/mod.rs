@@ -367,6 +367,11 @@ impl Session {
         self.stream
     }
 
+    /// Whether the first presence on this stream was sent, or would have been if the account did not hide.
+    pub fn is_announced(&self) -> bool {
+        self.announced
+    }
+
     /// Whether readers should get a new [`snapshot`](Self::snapshot), since this was last asked.
     pub fn changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
