@@ -255,6 +255,11 @@ impl Judge for Stopped<'_> {
     }
 }
 
+/// Whether a plugin asks for a permission; one whose manifest cannot be read may.
+fn is_asked_for(manifest: Option<&Manifest>, permission: Permission) -> bool {
+    manifest.is_none_or(|asks| asks.permissions.contains_key(&permission))
+}
+
 /// The grants that a host goes by, beside those of the policy that no host gives, since the plugin does not ask for them.
 fn in_force_on_host(held: &BTreeMap<String, Vec<String>>, manifest: Option<&Manifest>, written: &Grants) -> Grants {
     let mut grants = Grants::default();
@@ -263,16 +268,14 @@ fn in_force_on_host(held: &BTreeMap<String, Vec<String>>, manifest: Option<&Mani
         // An entry that is shown otherwise than it is written may be none.
         let _ = grants.grant(permission, entries);
     }
-    let is_asked_for = |permission: Permission| manifest.is_none_or(|asks| asks.permissions.contains_key(&permission));
-    let unasked = written.iter().filter(|(permission, _)| !is_asked_for(*permission));
+    let unasked = written.iter().filter(|(permission, _)| !is_asked_for(manifest, *permission));
     let all = grants.iter().chain(unasked);
     all.map(|(permission, scope)| (permission, scope.clone())).collect()
 }
 
 /// What a host would give of these grants, as it shows them.
 fn as_shown(manifest: Option<&Manifest>, grants: &Grants) -> BTreeMap<String, Vec<String>> {
-    let is_asked_for = |permission: Permission| manifest.is_none_or(|asks| asks.permissions.contains_key(&permission));
-    let given = grants.iter().filter(|(permission, _)| is_asked_for(*permission));
+    let given = grants.iter().filter(|(permission, _)| is_asked_for(manifest, *permission));
     given.map(|(permission, scope)| (permission.to_string(), shown(&scope.entries()))).collect()
 }
 

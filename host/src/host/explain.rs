@@ -100,8 +100,7 @@ impl Judge for Running<'_> {
         let bare = about.map(Jid::to_bare);
         let whom = about.zip(bare.as_ref()).map(|(jid, bare)| {
             if !snapshot.rooms.contains_key(bare) {
-                let is_own = *bare == account.own || *bare == snapshot.jid.to_bare();
-                if is_own { Whom::Own(bare) } else { Whom::Person(jid) }
+                if self.own().contains(bare) { Whom::Own(bare) } else { Whom::Person(jid) }
             } else if jid.is_full() {
                 Whom::Occupant(jid)
             } else {

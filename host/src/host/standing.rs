@@ -149,7 +149,7 @@ impl Plugin {
                 .map(|(account, supervised)| {
                     let instance = supervised.instance();
                     let held = instance.as_ref().map(|instance| Grants::clone(&instance.mailbox.grants()));
-                    let usage = instance.map(|instance| {
+                    let usage = instance.as_ref().map(|instance| {
                         let owner = Owner { account: instance.account.own.clone(), plugin: id.clone() };
                         instance.usage(kept.map(|kept| kept.get(&owner).copied().unwrap_or(0)))
                     });
@@ -160,7 +160,7 @@ impl Plugin {
                         denials: usage.as_ref().map_or(0, |usage| usage.denials),
                         record: Some(supervised.record().totals()),
                         restarts: supervised.record().restarts(),
-                        commands: supervised.instance().map(|one| one.called(running)).unwrap_or_default(),
+                        commands: instance.map(|instance| instance.called(running)).unwrap_or_default(),
                         denied: supervised.record().denied(),
                         grants: Some(held.unwrap_or_else(|| admitted.grants.clone())),
                         usage,

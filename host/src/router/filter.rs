@@ -128,15 +128,6 @@ pub(crate) enum Whom<'a> {
     Occupant(&'a Jid),
 }
 
-impl Whom<'_> {
-    fn bare(self) -> BareJid {
-        match self {
-            Self::Own(jid) | Self::Room(jid) => jid.clone(),
-            Self::Person(jid) | Self::Occupant(jid) => jid.to_bare(),
-        }
-    }
-}
-
 /// One message that an event may carry, as far as filters look at it. None: an address that no filter names.
 #[derive(Debug, Clone)]
 struct Sample {
@@ -146,6 +137,10 @@ struct Sample {
 }
 
 impl Whom<'_> {
+    fn bare(self) -> BareJid {
+        self.address().into_bare()
+    }
+
     fn address(self) -> Jid {
         match self {
             Self::Own(jid) | Self::Room(jid) => jid.clone().into(),

@@ -264,15 +264,21 @@ async fn what_somebody_writes_while_commands_change_it_is_never_half_there() {
     }
 }
 
+/// Starts a host with a plugin that makes the calls which it is told to in chats, and gives its address.
+async fn start_caller(home: &Home) -> (Host, Jid) {
+    let caller = home.install("caller", &built("caller").unwrap()).unwrap().set("chat", true);
+    let caller = caller.grant("messages.read", &["*"]).grant("messages.send", &["*"]);
+    let host = start(home, &Policy::default().with("caller", caller)).await;
+    host.wait_count("plugin running", &[("plugin", "caller")], 1, SOON).await.unwrap();
+    let bot: Jid = host.lines("account connected", &[])[0].get("jid").parse().unwrap();
+    (host, bot)
+}
+
 /// Not more of the others, and nothing is started anew for it.
 #[tokio::test]
 async fn how_much_the_log_shows_of_one_plugin_is_chosen_while_it_runs() {
     let (home, _) = home().await;
-    let caller = home.install("caller", &built("caller").unwrap()).unwrap().set("chat", true);
-    let caller = caller.grant("messages.read", &["*"]).grant("messages.send", &["*"]);
-    let host = start(&home, &Policy::default().with("caller", caller)).await;
-    host.wait_count("plugin running", &[("plugin", "caller")], 1, SOON).await.unwrap();
-    let bot: Jid = host.lines("account connected", &[])[0].get("jid").parse().unwrap();
+    let (host, bot) = start_caller(&home).await;
     let mut juliet = juliet().await;
     let mut say = async |level: &str, message: &str| {
         let order = json!({ "n": 1, "call": "log.write", "args": { "level": level, "message": message } });
@@ -310,11 +316,7 @@ async fn how_much_the_log_shows_of_one_plugin_is_chosen_while_it_runs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_has_another_name_at_once_where_the_owner_wants_one() {
     let home = home().await.0;
-    let caller = home.install("caller", &built("caller").unwrap()).unwrap().set("chat", true);
-    let caller = caller.grant("messages.read", &["*"]).grant("messages.send", &["*"]);
-    let host = start(&home, &Policy::default().with("caller", caller)).await;
-    host.wait_count("plugin running", &[("plugin", "caller")], 1, SOON).await.unwrap();
-    let bot: Jid = host.lines("account connected", &[])[0].get("jid").parse().unwrap();
+    let (host, bot) = start_caller(&home).await;
     let mut juliet = juliet().await;
     let order = json!({ "n": 1, "call": "commands.add", "args": { "name": "roll", "help": "", "usage": "" } });
     juliet.chat(bot.clone(), &format!("call {order}")).await.unwrap();

@@ -83,20 +83,19 @@ impl Outside {
     }
 
     fn is_in(&self, file: &Path) -> bool {
-        let known = fs::read_to_string(file).unwrap_or_default();
-        known.lines().any(|line| line == self.line())
+        let own = self.line();
+        fs::read_to_string(file).unwrap_or_default().lines().any(|line| line == own)
     }
 
     fn note_in(&self, file: &Path) -> io::Result<()> {
-        if self.is_in(file) {
+        let (own, known) = (self.line(), fs::read_to_string(file).unwrap_or_default());
+        if known.lines().any(|line| line == own) {
             return Ok(());
         }
         if let Some(folder) = file.parent() {
             atomic::make_private_folder(folder)?;
         }
-        let known = fs::read_to_string(file).unwrap_or_default();
         let skipped = known.lines().count().saturating_sub(REMEMBERED - 1);
-        let own = self.line();
         let lines: Vec<_> = known.lines().skip(skipped).chain([own.as_str(), ""]).collect();
         atomic::write(file, lines.join("\n").as_bytes(), Readers::Owner)
     }

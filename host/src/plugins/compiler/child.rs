@@ -4,7 +4,7 @@
 //! when the host is gone, whatever ended it, the pipe is closed, and the process ends.
 
 use std::io;
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Once;
@@ -16,6 +16,7 @@ use tokio::process::{Child, Command};
 use super::sandbox::{BECOME, Findings, Layer};
 use super::worker::{COMMAND, REFUSED};
 use super::{Artifact, Bounds, CompileError, MAX_ARTIFACT, functions};
+use crate::child::NOWHERE;
 use crate::harmless::harmless;
 use crate::plugins::Traces;
 
@@ -96,17 +97,8 @@ async fn run(
 
 /// Starts a compiler process that compiles nothing, and gives the protections that it found on this machine.
 pub(crate) fn look() -> io::Result<Vec<Layer>> {
-    let bounds = Bounds::default();
-    let ended = std::process::Command::new("/proc/self/exe")
-        .arg(COMMAND)
-        .arg("--look")
-        .arg(format!("--memory={}", bounds.memory.as_usize()))
-        .arg(format!("--cpu={}", bounds.cpu.as_secs()))
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()?;
+    let mut command = prepared(Path::new("/proc/self/exe"), Bounds::default());
+    let ended = command.arg("--look").stdin(Stdio::null()).stderr(Stdio::null()).output()?;
     let mut said = serde_json::Deserializer::from_slice(&ended.stdout);
     let found = Findings::deserialize(&mut said)?;
     let last = <(String, Option<i32>)>::deserialize(&mut said).unwrap_or_else(|_| (BECOME.to_owned(), None));
@@ -115,20 +107,26 @@ pub(crate) fn look() -> io::Result<Vec<Layer>> {
     Ok(found.layers.into_iter().chain(escaped).collect())
 }
 
-fn spawn(program: &Path, bounds: Bounds, traces: Traces, knows: bool) -> io::Result<Child> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
-    let mut command = Command::new(program);
+/// A compiler process within these bounds.
+fn prepared(program: &Path, bounds: Bounds) -> std::process::Command {
+    let mut command = std::process::Command::new(program);
     command
         .arg0("parlor")
         .arg(COMMAND)
         .arg(format!("--memory={}", bounds.memory.as_usize()))
         .arg(format!("--cpu={}", bounds.cpu.as_secs()))
-        .args((traces == Traces::Lines).then_some("--lines"))
-        .args(knows.then_some("--again"))
         // Nothing of what this process was told is for it.
         .env_clear()
+        .current_dir(NOWHERE);
+    command
+}
+
+fn spawn(program: &Path, bounds: Bounds, traces: Traces, knows: bool) -> io::Result<Child> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+    Command::from(prepared(program, bounds))
+        .args((traces == Traces::Lines).then_some("--lines"))
+        .args(knows.then_some("--again"))
         .env("RAYON_NUM_THREADS", threads.to_string())
-        .current_dir("/")
         // A Ctrl-C is for the host, which ends it.
         .process_group(0)
         .stdin(Stdio::piped())

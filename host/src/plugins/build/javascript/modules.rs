@@ -93,9 +93,7 @@ impl Modules {
             _ => Ok(text),
         }
     }
-}
 
-impl Modules {
     /// That a link leads nowhere else: what is read becomes a part of the file, for everybody to read.
     fn check_within(&self, name: &str) -> Result<(), String> {
         let real = |path: &Path| fs::canonicalize(path).map_err(|error| format!("{name}: {error}"));

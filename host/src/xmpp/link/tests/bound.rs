@@ -44,6 +44,17 @@ async fn failure(peer: &Peer, settings: LinkSettings, pins: &Pins) -> ConnectErr
     }
 }
 
+/// The session of a link whose first log-in is refused, for this reason, and whose second one is not.
+async fn second_success(peer: &Peer, link: &mut Link, refused: &str) -> Session {
+    let both = async {
+        assert!(peer.accept().await.is_none(), "{refused}");
+        peer.accept().await.unwrap()
+    };
+    let (event, session) = tokio::join!(link.next(), both);
+    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+    session
+}
+
 /// Somebody in between has struck the server's list of what it binds to (XEP-0440).
 #[tokio::test]
 async fn a_log_in_is_bound_although_nobody_says_to_what() {
@@ -64,12 +75,7 @@ async fn a_server_that_cannot_bind_as_it_offers_is_logged_in_to_unbound_and_aske
     let peer = Peer::start(Manners { mechanisms: BOTH, ..Manners::default() }).await;
     let pins = Pins::default();
     let mut link = link(peer.settings(), &pins);
-    let both = async {
-        assert!(peer.accept().await.is_none(), "it refuses what it does not know");
-        peer.accept().await.unwrap()
-    };
-    let (event, session) = tokio::join!(link.next(), both);
-    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+    let session = second_success(&peer, &mut link, "it refuses what it does not know").await;
     assert!(session.has_said(UNBOUND) && pins.known().is_empty());
     drop(session);
     let back = async {
@@ -107,12 +113,7 @@ async fn a_server_that_refuses_to_hear_of_binding_is_logged_in_to_without_a_word
     let peer = Peer::start(Manners { refuses, ..Manners::default() }).await;
     let pins = Pins::default();
     let mut link = link(peer.settings(), &pins);
-    let both = async {
-        assert!(peer.accept().await.is_none(), "it refuses the flag");
-        peer.accept().await.unwrap()
-    };
-    let (event, session) = tokio::join!(link.next(), both);
-    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+    let session = second_success(&peer, &mut link, "it refuses the flag").await;
     assert!(session.has_said(UNBOUND) && pins.known().is_empty());
     drop((link, session));
     // The process remembers it for the account, and not only for that link.
@@ -134,12 +135,7 @@ async fn a_refused_guess_is_remembered_for_the_account_and_the_flag_is_still_sai
     let peer = Peer::start(Manners { mechanisms: BOTH, ..Manners::default() }).await;
     let pins = Pins::default();
     let mut first = link(peer.settings(), &pins);
-    let both = async {
-        assert!(peer.accept().await.is_none(), "it refuses the guess");
-        peer.accept().await.unwrap()
-    };
-    let (event, session) = tokio::join!(first.next(), both);
-    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+    let session = second_success(&peer, &mut first, "it refuses the guess").await;
     drop((first, session));
     let (link, session) = success(&peer, &pins).await;
     assert!(session.has_said(UNBOUND), "it is not asked again");
