@@ -290,9 +290,8 @@ impl Worker {
                 }
                 Some((_, asked)) = self.asked.recv(has_room) => {
                     heard = 0;
-                    self.take(asked).await;
                     // What came together is written together.
-                    self.apply();
+                    self.take(asked).await;
                     self.take_waiting(BATCH - 1).await;
                 }
             }
@@ -310,17 +309,27 @@ impl Worker {
             let has_room = self.has_room();
             let Some((_, asked)) = self.asked.try_take(has_room) else { return };
             self.take(asked).await;
-            self.apply();
         }
     }
 
-    /// Does what a plugin asked for.
+    /// Does what a plugin asked for, and charges the plugin for the time that this takes.
     async fn take(&mut self, asked: Asked) {
         match asked {
-            Asked::Order(order) => self.on_order(order).await,
+            Asked::Order(order) => {
+                self.on_order(order).await;
+                self.apply();
+            }
             // Its call was given up while it waited for its turn.
             Asked::Command(command, _) if command.is_abandoned() => {}
-            Asked::Command(command, _held) => self.execute(command),
+            Asked::Command(command, held) => {
+                // Real time: reading the thread's CPU clock is a system call, and nothing here waits.
+                let began = std::time::Instant::now();
+                self.execute(command);
+                self.apply();
+                if let Some(held) = held {
+                    held.charge(began.elapsed());
+                }
+            }
         }
     }
 

@@ -1,10 +1,18 @@
-//! The bytes that the host holds for one plugin outside of its linear memory: what its calls carry until they are done.
+//! What a plugin's calls cost the host: the bytes that it holds for them outside of the plugin's linear memory, and the CPU time that
+//! it spends on them outside of the plugin's task.
 //!
 //! A call that waits is a future with its arguments, an item in a queue, or an answer that nobody has fetched. How many may wait is
 //! bounded by number, and each may carry hundreds of KiB, so that the number alone bounds nothing.
+//!
+//! The account's task serves all plugins at the connection's priority. Its time counts on the CPU account of the plugin that asked:
+//! otherwise a plugin within its share could have it compute for several times as long. The limit `storage_per_second` bounds the work
+//! of the storage's thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::watchdog::Account;
 
 /// How much the host holds for all plugins together. Beyond that a plugin is refused what is more than [`ASSURED`].
 const MOST_OF_ALL: usize = 1 << 30;
@@ -26,17 +34,25 @@ pub(crate) struct Held {
     bytes: AtomicUsize,
     most: usize,
     all: &'static Total,
+    /// The CPU account of the instance.
+    cpu: Arc<Account>,
 }
 
 impl Held {
     /// Nothing yet, and no more than this.
-    pub(crate) fn up_to(most: usize) -> Arc<Self> {
-        Arc::new(Self { bytes: AtomicUsize::new(0), most, all: &ALL })
+    pub(crate) fn up_to(most: usize, cpu: Arc<Account>) -> Arc<Self> {
+        Arc::new(Self { bytes: AtomicUsize::new(0), most, all: &ALL, cpu })
     }
 
     /// How many bytes are held now.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.load(Relaxed)
+    }
+
+    /// The CPU time that was charged and that no poll of the plugin's task has settled yet.
+    #[cfg(test)]
+    pub(crate) fn charged(&self) -> Duration {
+        self.cpu.charged()
     }
 
     /// Counts so many bytes until the result is dropped. None: it would be too much.
@@ -56,6 +72,13 @@ pub(crate) struct Holding {
     bytes: usize,
 }
 
+impl Holding {
+    /// Charges CPU time that the host spent on the call to its plugin.
+    pub(crate) fn charge(&self, spent: Duration) {
+        self.of.cpu.charge(spent);
+    }
+}
+
 impl Drop for Holding {
     fn drop(&mut self) {
         self.of.bytes.fetch_sub(self.bytes, Relaxed);
@@ -72,7 +95,7 @@ mod tests {
     }
 
     fn held(most: usize, all: &'static Total) -> Arc<Held> {
-        Arc::new(Held { bytes: AtomicUsize::new(0), most, all })
+        Arc::new(Held { bytes: AtomicUsize::new(0), most, all, cpu: Arc::default() })
     }
 
     #[test]

@@ -35,6 +35,8 @@ const TURNS: u32 = 8;
 pub struct Account {
     /// All CPU time so far, in nanoseconds.
     used: AtomicU64,
+    /// CPU time that others spent on the instance's calls and that no poll has settled yet, in nanoseconds.
+    spent_by_others: AtomicU64,
     /// The thread's CPU clock when the running poll began.
     poll_began: AtomicU64,
     /// CPU time since the last poll that ended because the guest waited.
@@ -53,6 +55,22 @@ impl Account {
     /// All CPU time that the instance has used.
     pub fn used(&self) -> Duration {
         Duration::from_nanos(self.used.load(Relaxed))
+    }
+
+    /// Charges CPU time that another task of the host spent on a call of the instance. It counts against the share from the next poll on.
+    pub(super) fn charge(&self, spent: Duration) {
+        self.spent_by_others.fetch_add(nanos(spent), Relaxed);
+    }
+
+    #[cfg(test)]
+    pub(super) fn charged(&self) -> Duration {
+        Duration::from_nanos(self.spent_by_others.load(Relaxed))
+    }
+
+    /// Takes what was charged since the last poll.
+    fn take_charged(&self) -> u64 {
+        // Most polls find nothing, and a read costs less than an exchange.
+        if self.spent_by_others.load(Relaxed) == 0 { 0 } else { self.spent_by_others.swap(0, Relaxed) }
     }
 
     /// For how long in all it was ready to go on while others had the processor.
@@ -264,15 +282,16 @@ impl<R> Future for Metered<R> {
         this.account.interrupted.store(false, Relaxed);
         let (polled, polls) = this.turns();
         drop(seat);
-        let used = thread_cpu().saturating_sub(began);
+        let own = thread_cpu().saturating_sub(began);
         let account = &this.account;
-        account.used.fetch_add(used, Relaxed);
         let computes = account.interrupted.load(Relaxed);
         if computes {
-            account.unbroken.fetch_add(used, Relaxed);
+            account.unbroken.fetch_add(own, Relaxed);
         } else {
             account.unbroken.store(0, Relaxed);
         }
+        let used = own + account.take_charged();
+        account.used.fetch_add(used, Relaxed);
         if let Poll::Ready(result) = polled {
             return Poll::Ready(Step::Done(result));
         }
@@ -579,6 +598,19 @@ mod tests {
             let kept_waiting = metered.account.kept_waiting().saturating_sub(before);
             assert_eq!(kept_waiting >= Duration::from_millis(20), !waits, "{kept_waiting:?}");
         }
+        ticker.stop();
+    }
+
+    #[tokio::test]
+    async fn time_that_others_spend_on_its_calls_counts_on_its_account() {
+        let ticker = ticker();
+        let waits: Guest = Box::pin(std::future::pending());
+        let mut metered = Metered::new(waits, Arc::default(), SMALL, ticker.clone(), Seats::new(1));
+        assert!(!moves(&mut metered));
+        metered.account.charge(SMALL.burst * 2);
+        assert!(moves(&mut metered), "it is overdrawn");
+        assert!(metered.account.used() >= SMALL.burst * 2, "{:?}", metered.account.used());
+        assert_eq!(metered.account.charged(), Duration::ZERO, "it is charged once");
         ticker.stop();
     }
 

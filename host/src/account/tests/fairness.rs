@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Waker};
 
 use super::*;
+use crate::plugins::Held;
 
 /// So many plugins do all they may to be in the way.
 const CROWD: usize = 8;
@@ -46,6 +47,20 @@ async fn calls_of_plugins_that_do_not_run_hold_up_nobody() {
         assert_eq!(soon("the neighbour's event", emit(shared, InstanceId::next())).await, Ok(()));
     }
     soon("the end of the account", account.stop()).await;
+}
+
+/// Otherwise a plugin could have the account's task, which runs beside the connection, compute in its place.
+#[tokio::test]
+async fn the_time_that_a_call_takes_here_is_charged_to_its_plugin() {
+    let peer = Peer::start(Manners::default()).await;
+    let account = account(&peer);
+    let held = Held::up_to(1 << 20, Arc::default());
+    let by = InstanceId::next();
+    let command = |answer| Command::Emit { by, name: "done".into(), payload: Payload::None, answer };
+    let call = account.shared().ask_holding(Asker::Plugin(by), command, |_| Ok(held.hold(16)));
+    soon("the event", call).await.unwrap();
+    soon("the end of the account", account.stop()).await;
+    assert!(held.charged() > Duration::ZERO);
 }
 
 /// Of what waits for the link, each plugin's next message goes before any plugin's second one.

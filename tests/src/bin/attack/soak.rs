@@ -92,10 +92,12 @@ pub(crate) async fn soak(time: Duration) -> Result<Soaked> {
         }
         first.sort_unstable();
         begins.push(share(&first, 99));
+        let before = without.len();
         while began.elapsed() < CYCLE && Instant::now() < end {
             without.push(share(&alone.converse(TURNS).await?, 99));
             beside.push(share(&house.converse(TURNS).await?, 99));
         }
+        progress(begins.len(), &without[before..], &beside[before..]);
         house.reload(quiet.clone()).await?;
     }
     let ended = house.host.lines("plugin ended", &[]).len();
@@ -110,6 +112,14 @@ pub(crate) async fn soak(time: Duration) -> Result<Soaked> {
     let (alone, beside, begin) = (median(without)?, median(beside)?, median(begins)?);
     let limits = crowd.plugin.get("spinner0").map(|entry| entry.limits.clone()).unwrap_or_default();
     Ok(Soaked { alone, beside, begin, cycles, ended, limits, resident_kib })
+}
+
+/// Reports one cycle, so that a run of minutes shows whether the ratio grows.
+#[expect(clippy::print_stderr, reason = "progress beside the report")]
+fn progress(cycle: usize, without: &[Duration], beside: &[Duration]) {
+    let milliseconds =
+        |times: &[Duration]| median(times.to_vec()).map_or(f64::NAN, |time| time.as_secs_f64() * 1_000.0);
+    eprintln!("  … cycle {cycle}: p99 alone {:.2} ms, beside {:.2} ms", milliseconds(without), milliseconds(beside));
 }
 
 fn median(mut times: Vec<Duration>) -> Result<Duration> {
