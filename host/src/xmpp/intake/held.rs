@@ -226,7 +226,8 @@ impl Held {
 
     /// Takes a part of an end tag.
     pub(super) fn closing(&mut self, part: &[u8]) -> Result<(), Lost> {
-        self.token += part.len();
+        // Only the name counts, as in the start tag: one that is as long as a name may be is no reason to end the stream.
+        self.token += part.len() - usize::from(part.ends_with(b">"));
         if self.token > MAX_TOKEN && self.kind != Kind::Own {
             // A server writes the name that it has opened, and such a name was left out.
             return if self.is_skipping() { Ok(()) } else { Err(Lost::Unreadable) };
@@ -464,6 +465,8 @@ impl Held {
         bytes.extend_from_slice(&self.bytes[done..]);
         self.bytes = bytes;
         self.tag -= shift;
+        self.attribute.start = self.attribute.start.saturating_sub(shift);
+        self.attribute.value = self.attribute.value.map(|value| value.saturating_sub(shift));
         if let Some(open) = &mut self.child {
             open.at -= shift;
         }

@@ -44,7 +44,12 @@ impl Held {
             }
             self.cut.get_or_insert(why);
             let has_value = value < self.bytes.len();
-            if use_of_it == Use::Prefix && has_room && has_value {
+            if attribute_name(&self.bytes[start..value]) == b"from" && has_value {
+                // Without a sender the stanza would pass for one of the own account. It is no address: nobody has sent it.
+                let quote = self.bytes[value];
+                self.bytes.truncate(value);
+                self.bytes.extend_from_slice(&[quote, b'@', quote]);
+            } else if use_of_it == Use::Prefix && has_room && has_value {
                 // Elements may use the prefix. It stands for a namespace that nothing else is in.
                 let quote = char::from(self.bytes[value]);
                 self.bytes.truncate(value);

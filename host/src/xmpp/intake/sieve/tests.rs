@@ -60,6 +60,39 @@ fn no_other_attribute_is_as_short_as_the_name_of_a_namespace() {
     }
 }
 
+/// A crowd of children is left out while an attribute behind it is being read.
+#[test]
+fn room_is_made_in_the_middle_of_a_tag() {
+    let crowd = "<a b='' c='' d='' e='' f='' g='' h='' i=''/>".repeat(UNASKED.attributes / 8);
+    let tail = format!("<z k='{}'/><body>hi</body>", "v".repeat(MAX_NAMESPACE + 44));
+    for step in [1, 7, 4096] {
+        let xml = format!("{HEADER}<message type='chat'>{crowd}{tail}</message>");
+        let (out, end) = sift(xml.as_bytes(), step);
+        assert_eq!(end, Ok(None));
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.ends_with("<body>hi</body></message>") || out.contains(&tail), "{}", &out[out.len() - 400..]);
+    }
+}
+
+#[test]
+fn a_name_may_be_as_long_in_its_end_tag_as_in_its_start_tag() {
+    for length in [MAX_TOKEN - 1, MAX_TOKEN, MAX_TOKEN + 1] {
+        let name = "N".repeat(length);
+        let out = after_header(&format!("<message><{name}>x</{name}><body>hi</body></message><presence/>"));
+        assert!(out.contains("<body>hi</body>") && out.ends_with("<presence/>"), "{length}");
+    }
+}
+
+/// The server says nothing of the sender where it means the account itself.
+#[test]
+fn a_sender_that_is_too_long_is_not_taken_for_the_own_account() {
+    for before in ["", "type='chat' "] {
+        let from = "a".repeat(MAX_TOKEN + 1);
+        let out = after_header(&format!("<message {before}from='{from}@example.org' to='b@c'><body>hi</body></message>"));
+        assert!(out.starts_with(&format!("<message {before}from='@' to='b@c'>")), "{out}");
+    }
+}
+
 /// The note that a part was left out of a message.
 fn cut(why: &str) -> String {
     format!("<cut xmlns='{}'>{why}</cut>", NOTES.as_str())
