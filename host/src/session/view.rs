@@ -32,6 +32,7 @@ pub const CHAT_FIELDS: &[&str] = &[
 ];
 /// The fields of an open room that can be read like attributes.
 pub const ROOM_FIELDS: &[&str] = &[
+    "actor",
     "affiliation",
     "alternative",
     "features",

@@ -19,6 +19,7 @@ pub(super) fn read(instance: &Instance, text: &str, name: &str) -> Result<Option
 /// A field of the record; none = it is an attribute.
 fn field(room: &Room, name: &str) -> Option<Value> {
     Some(match &*field_name(name) {
+        "actor" => json!(room.actor.as_ref().map(|actor| json!({ "nick": actor.nick, "jid": actor.jid }))),
         "affiliation" => json!(room.affiliation),
         "alternative" => json!(room.alternative.as_ref().map(ToString::to_string)),
         "features" => json!(room.about.features),
@@ -42,6 +43,8 @@ fn field(room: &Room, name: &str) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::session::ROOM_FIELDS;
 
@@ -49,6 +52,11 @@ mod tests {
     fn each_field_that_is_no_attribute_can_be_read_like_one() {
         let room = Room::new("hall@muc.example.org".parse().unwrap(), "bot".to_owned());
         assert_eq!(ROOM_FIELDS.iter().filter(|name| field(&room, name).is_none()).count(), 0);
+        let contract = include_str!("../../../../wit/types.wit");
+        let (_, record) = contract.split_once("record room {").unwrap();
+        let fields = record.split('}').next().unwrap().lines().map(str::trim).filter(|line| !line.starts_with("//"));
+        let fields: BTreeSet<_> = fields.filter_map(|line| line.split_once(": ")).map(|(name, _)| name).collect();
+        assert_eq!(fields, ROOM_FIELDS.iter().copied().collect(), "each field of the record can be read");
         assert_eq!((field(&room, "nick"), field(&room, "subject")), (Some(json!("bot")), Some(Value::Null)));
         assert_eq!((field(&room, "shows_jids"), field(&room, "height")), (Some(json!(false)), None));
     }
