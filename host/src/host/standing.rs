@@ -95,7 +95,7 @@ impl Host {
 
 impl PluginStatus {
     fn with_record(self, accounts: &[Arc<Shared>]) -> Vec<Self> {
-        if self.enabled || self.account.is_some() {
+        if self.account.is_some() {
             return vec![self];
         }
         let past = accounts.iter().filter_map(|account| {

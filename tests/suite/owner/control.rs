@@ -613,6 +613,14 @@ async fn explain_says_no_for_whom_a_scope_leaves_out_and_counts_what_was_withhel
         let record = &status["plugins"][0]["record"];
         assert_eq!((&record["sent"], &record["withheld"]["messages.read"]), (&1.into(), &1.into()), "{status}");
     }
+    // Nor is the record of a plugin lost that may not run any more.
+    home.set("blacklisted_plugins", vec!["echo".to_owned()]).unwrap();
+    host.wait_count("plugin refused", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    let status = home.run(&["status", "echo", "--json"]).await.unwrap().json().unwrap();
+    assert_eq!((&status[0]["state"], &status[0]["account"]), (&"refused".into(), &"main".into()), "{status}");
+    assert_eq!(status[0]["record"]["withheld"]["messages.read"], 1, "{status}");
+    home.set("blacklisted_plugins", Vec::<String>::new()).unwrap();
+    host.wait_count("plugin running", &[("plugin", "echo")], 4, SOON).await.unwrap();
     ended(home.run(&["plugin", "disable", "echo"]).await.unwrap(), 0);
     let text = ended(home.run(&["explain", "echo", "message", jid]).await.unwrap(), 0).stdout;
     let enable = "the plugin is disabled\n    to allow it: parlor plugin enable echo\n";
