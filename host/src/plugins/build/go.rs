@@ -122,7 +122,7 @@ fn networks(folder: &Path, module: &[u8]) -> Option<String> {
         let place = imports_http(folder).unwrap_or_else(|| "a package that it imports".to_owned());
         format!(
             "{place} imports net/http, and a plugin reaches no network: take it out, and have a program of yours that speaks XMPP \
-             write to the bot instead, or ask a service by parlor.Ask; .parlor/docs/cannot.md says more"
+             write to the bot instead, or ask a service by parlor.APISendIQ; .parlor/docs/cannot.md says more"
         )
     })
 }
@@ -185,7 +185,9 @@ mod tests {
         fs::write(folder.path().join("web.go"), imports).unwrap();
         let reason = networks(folder.path(), &module).unwrap();
         assert!(reason.starts_with("web.go:5 imports net/http, and a plugin reaches no network"), "{reason}");
-        assert!(reason.contains("parlor.Ask") && reason.contains("cannot.md"), "{reason}");
+        assert!(reason.contains("parlor.APISendIQ") && reason.contains("cannot.md"), "{reason}");
+        let is_in_sdk = SDK.iter().any(|(_, text)| String::from_utf8_lossy(text).contains("func APISendIQ("));
+        assert!(is_in_sdk, "the remedy is a function of the SDK");
     }
 
     #[test]
