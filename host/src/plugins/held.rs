@@ -1,17 +1,17 @@
 //! The bytes that the host holds for one plugin outside of its linear memory: what its calls carry until they are done.
 //!
-//! A call that waits is a future with its arguments, an item in a queue, or an answer that nobody has fetched. How many may wait is
-//! bounded by number, and each may carry hundreds of KiB, so that the number alone bounds nothing.
+//! A waiting call is a future with its arguments, an item in a queue, or an answer that was not fetched yet. The number
+//! of waiting calls is limited, but each may carry hundreds of KiB, so their memory has to be limited too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// How much the host holds for all plugins together. Beyond that a plugin is refused what is more than [`ASSURED`].
+/// The bytes that the host holds for all plugins together. Beyond that a plugin is refused more than [`ASSURED`].
 const MOST_OF_ALL: usize = 1 << 30;
-/// How much each plugin may have held however much is held for the others.
+/// The bytes that each plugin may always have, regardless of the others.
 const ASSURED: usize = 1 << 20;
 
-/// What all plugins of the process have together.
+/// The total of all plugins of the process.
 static ALL: Total = Total { bytes: AtomicUsize::new(0), most: MOST_OF_ALL };
 
 #[derive(Debug)]
@@ -20,7 +20,7 @@ struct Total {
     most: usize,
 }
 
-/// How many bytes the host holds for one instance, and how many it may.
+/// The bytes that the host holds for one instance, and their limit.
 #[derive(Debug)]
 pub(crate) struct Held {
     bytes: AtomicUsize,
@@ -29,27 +29,27 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Nothing yet, and no more than this.
+    /// Creates an empty counter with this limit.
     pub(crate) fn up_to(most: usize) -> Arc<Self> {
         Arc::new(Self { bytes: AtomicUsize::new(0), most, all: &ALL })
     }
 
-    /// How many bytes are held now.
+    /// Returns the number of bytes held now.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.load(Relaxed)
     }
 
-    /// Counts so many bytes until the result is dropped. None: it would be too much.
+    /// Counts these bytes until the result is dropped. Returns `None` if they would exceed a limit.
     pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Option<Holding> {
         let own = self.bytes.fetch_add(bytes, Relaxed).saturating_add(bytes);
         let all = self.all.bytes.fetch_add(bytes, Relaxed).saturating_add(bytes);
-        // Dropped, it gives back what was counted.
+        // If it is dropped here, the bytes are given back.
         let holding = Holding { of: Arc::clone(self), bytes };
         (own <= self.most && (all <= self.all.most || own <= ASSURED)).then_some(holding)
     }
 }
 
-/// Bytes that the host holds for a plugin.
+/// Bytes that the host holds for a plugin. Dropping it gives them back.
 #[derive(Debug)]
 pub(crate) struct Holding {
     of: Arc<Held>,
