@@ -1,5 +1,5 @@
-//! Makes the C and Go bindings of the contract, which `parlor plugin build` gives to plugins in these languages: so they are
-//! always those of the contract that this parlor serves.
+//! Generates the C and Go bindings of the contract, which `parlor plugin build` gives to plugins in these languages.
+//! They therefore always match the contract that this parlor serves.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ fn main() -> anyhow::Result<()> {
 
 const CONTRACT: &str = "../wit";
 
-/// Neither has functions that wait beside others: each call returns when it is done.
+/// Makes all imports and exports blocking: neither language has async functions, so a call returns when it is done.
 fn blocking() -> AsyncFilterSet {
     AsyncFilterSet::all(false)
 }
@@ -40,11 +40,12 @@ fn c(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One package for each grouping, under `parlor/contract`, and `files.rs`, which has all of them by their names in the SDK.
+/// Writes one package for each grouping under `parlor/contract`, and `files.rs`, which lists all of them by their names
+/// in the SDK.
 fn go(folder: &Path) -> anyhow::Result<()> {
     let options = wit_bindgen_go::Opts {
         async_: blocking(),
-        // Who builds parlor need not have Go.
+        // A machine that builds parlor need not have Go.
         format: wit_bindgen_go::Format::False,
         pkg_name: Some("parlor/contract".to_owned()),
         ..Default::default()
@@ -62,22 +63,22 @@ fn go(folder: &Path) -> anyhow::Result<()> {
     write(&folder.join("files.rs"), list.as_bytes())
 }
 
-/// With the names that a package has in Go, and on the SDK's own ground instead of a module that would have to be fetched.
+/// Renames packages for Go, and replaces a module that would have to be fetched by the SDK's own packages.
 fn named_in_go(text: &str) -> String {
     text.replace("parlor_plugin_", "")
         .replace("go.bytecodealliance.org/pkg/wit/types", "parlor/contract/wit")
         .replace("go.bytecodealliance.org/pkg/wit/runtime", "parlor/internal/abi")
 }
 
-/// A function of the host's as the bindings declare it.
+/// A host function as the bindings declare it.
 struct Import {
-    /// Which one it is, for the linker: `parlor:plugin/rooms@0.1.0 get`.
+    /// The import's module and name, for the linker: `parlor:plugin/rooms@0.1.0 get`.
     of: String,
-    /// `func wasm_import_get(arg0 uintptr, arg1 uint32, arg2 uintptr)`.
+    /// The Go declaration: `func wasm_import_get(arg0 uintptr, arg1 uint32, arg2 uintptr)`.
     declared: String,
 }
 
-/// The bindings without what they import, and that.
+/// Splits the bindings into the text without imports, and the imports.
 fn without_imports(text: &str) -> (String, Vec<Import>) {
     let (mut rest, mut imports) = (String::new(), Vec::new());
     let mut lines = text.lines();
@@ -93,8 +94,9 @@ fn without_imports(text: &str) -> (String, Vec<Import>) {
     (rest, imports)
 }
 
-/// The files that hold the imports, beside the bindings: the host's own functions in a component, and what says that there is no
-/// host where an author's own tests run, for which Go would find nothing to link.
+/// Returns the two files that hold the imports, beside the bindings. One declares the host's functions for a component.
+/// The other serves an author's own tests, which run without a host: there Go would find nothing to link, so each
+/// function panics with a message.
 fn beside(name: &str, rest: &str, imports: &[Import]) -> Vec<(String, String)> {
     let Some(package) = rest.lines().find(|line| line.starts_with("package ")).filter(|_| !imports.is_empty()) else {
         return Vec::new();
@@ -113,8 +115,8 @@ fn beside(name: &str, rest: &str, imports: &[Import]) -> Vec<(String, String)> {
     vec![(file("wit_imports.go"), hosted), (file("wit_outside.go"), outside)]
 }
 
-/// With texts that are UTF-8 wherever an author cut them: the host ends a plugin whose texts are none. And what a call is given is
-/// held by the call's own pinner, and so no longer than until it has been read.
+/// Makes every text UTF-8, since an author may cut a text anywhere and the host ends a plugin that passes invalid
+/// UTF-8. It also has the call's own pinner hold the call's arguments, and so no longer than until they have been read.
 fn whole_in_go(text: &str) -> String {
     let mut whole = String::new();
     for line in text.lines() {
@@ -123,7 +125,7 @@ fn whole_in_go(text: &str) -> String {
         if let Some(text) = lowered {
             writeln!(whole, "{text} = witRuntime.Text({text})").expect("a String takes all");
         }
-        // Nothing that needs memory comes but by way of the return area, and whoever has one has a pinner.
+        // A call that returns allocated memory does so through the return area, and every such call has a pinner.
         let gives = line.trim_start().starts_with("wasm_import_") && line.ends_with("returnArea)");
         let (begin, end) = if gives { ("witRuntime.Begin(pinner)\n", "witRuntime.End()\n") } else { ("", "") };
         whole.extend([begin, line, "\n", end]);

@@ -1,6 +1,7 @@
-//! One account: one task that owns its link and its session, and gives events to the router.
+//! One account: a task that owns its link and its session, and passes events to the router.
 //!
-//! [`Shared`] is what everybody else holds: plugins read the snapshot without a hop and send commands here.
+//! [`Shared`] is the handle for everyone else: plugins read the snapshot without going through the task, and send it
+//! commands.
 
 mod alarm;
 mod arrived;
@@ -44,22 +45,22 @@ use crate::xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, LogIn, Lost,
 pub use logins::Credentials;
 pub use shared::{Connection, Shared};
 
-/// How many commands of one plugin may wait for the account's task, or for the link if they send something. Further ones of the same
-/// plugin wait to be put in.
+/// Maximum number of commands of one plugin that may wait for the account's task, or for the link if they send
+/// something. Further commands of the same plugin wait to be queued.
 const COMMANDS: usize = 256;
 
-/// How many commands are done before the link has its turn again.
+/// Number of commands that are done before the link gets its next turn.
 const BATCH: usize = 32;
 
-/// How many orders of the host may wait for the account's task.
+/// Maximum number of the host's orders that may wait for the account's task.
 const ORDERS: usize = 64;
 
-/// How many stanzas may wait for the link. Plugins are stopped long before; what a server provokes by its own
-/// questions while it takes nothing in is dropped beyond this.
+/// Maximum number of stanzas that may wait for the link. Plugins are stopped long before. Beyond this, replies are
+/// dropped that a server provokes with requests while it reads nothing.
 const OUTBOX: usize = 4_096;
 
-/// What the account does however full its link is: a server that takes nothing in must not hold up the end of a plugin,
-/// nor that of the house.
+/// An order that the account carries out however full its link is. A server that reads nothing must not delay the end
+/// of a plugin, nor the shutdown of the host.
 #[derive(Debug)]
 enum Order {
     PluginsInitialized { done: oneshot::Sender<()> },
@@ -77,19 +78,20 @@ enum Order {
     Stop { done: oneshot::Sender<()> },
 }
 
-/// Who asks something of the account's task. Askers are served in turn.
+/// The sender of a request to the account's task. Senders are served in turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Asker {
     /// The host itself.
     Host,
-    /// A plugin, whose calls hold up nobody else's.
+    /// A plugin, whose calls delay those of nobody else.
     Plugin(InstanceId),
 }
 
-/// What is asked of the account's task in its asker's turn.
+/// A request to the account's task, handled when it is its sender's turn.
 #[derive(Debug)]
 enum Asked {
-    /// A command for the session, with what is counted of it while it waits. One that sends something waits for room in the link.
+    /// A command for the session, with the memory that is accounted for while it waits. A command that sends something
+    /// waits for room in the link.
     Command(Command, Option<Holding>),
     /// An order that plugins may give, too.
     Order(Order),
@@ -102,12 +104,12 @@ pub struct Account {
 }
 
 impl Account {
-    /// Starts the task. It logs in when it is told to.
+    /// Starts the task. It logs in when it gets an order to.
     pub fn start(config: AccountConfig, store: Store) -> Self {
         Self::begin(config, store, Clock::Machine, None)
     }
 
-    /// The same, with a server within the process in place of the configured one, and with its clock.
+    /// Starts the task with an in-process server instead of the configured one, and with that server's clock.
     pub fn start_within(config: AccountConfig, store: Store, server: Within) -> Self {
         let clock = server.clock();
         Self::begin(config, store, clock, Some(server))
@@ -171,19 +173,20 @@ impl Account {
         Self { shared, task: tokio::spawn(worker.run()) }
     }
 
-    /// What others hold of it.
+    /// Returns the handle that plugins and the host use.
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
-    /// Hears nobody any more who speaks to it, and acknowledges nothing more (XEP-0198): the server keeps what comes, for the
-    /// next process or whoever it keeps messages for. What was acknowledged is in the mailboxes when this returns. Plugins may
-    /// still send and ask. Where the stream is not managed nobody would keep it, and it is heard until the end.
+    /// Stops delivering stanzas that expect to be heard, and stops acknowledging (XEP-0198). The server then keeps them
+    /// for the next process, or for whoever else it keeps messages for. Everything that was acknowledged is in the
+    /// mailboxes when this returns. Plugins may still send and ask. Without stream management nobody would keep the
+    /// stanzas, so they are delivered until the end.
     pub async fn hear_nobody(&self) {
         self.shared.tell(|done| Order::HearNobody { done }).await;
     }
 
-    /// Says good-bye to the server and ends the task.
+    /// Closes the stream cleanly and ends the task.
     pub async fn stop(self) {
         self.shared.tell(|done| Order::Stop { done }).await;
         if let Err(error) = self.task.await {
@@ -195,45 +198,45 @@ impl Account {
 /// The account's task.
 struct Worker {
     shared: Arc<Shared>,
-    /// Whether the clock was set.
+    /// Notices when the clock was set.
     watch: Watch,
     settings: LinkSettings,
-    /// Its settings as the owner wrote them; plugins may have changed some since.
+    /// The settings as the owner wrote them; plugins may have changed some since.
     written: Settings,
     session: Session,
-    /// Where the roster is kept for later processes.
+    /// Stores the roster for later processes.
     roster: RosterKeeper,
-    /// Where the session with the server is kept for the next process.
+    /// Stores the session with the server for the next process.
     sessions: SessionKeeper,
-    /// Keeps on disk that log-ins were bound to their connection.
+    /// Records on disk that log-ins used channel binding.
     pins: PinKeeper,
-    /// What the last process left, until the first log-in.
+    /// The session that the last process left. It is offered at the first log-in only.
     left: Option<Left>,
-    /// The server, where it is within the process.
+    /// The in-process server, if one is used in place of a network connection.
     within: Option<Within>,
     link: Option<Link>,
-    /// What is logged once the first presence is sent.
+    /// The log-in that is logged once the first presence is sent.
     unsaid: Option<Connected>,
     logins: Logins,
     connection: watch::Sender<Connection>,
-    /// Whether there is an archive, for whoever waits to ask it.
+    /// Whether the account has an archive, for tasks that wait to query it.
     archive: watch::Sender<Option<OwnArchive>>,
-    /// How often rooms have said whether they have one.
+    /// The number of times that a room has reported whether it has an archive.
     rooms_told: watch::Sender<u64>,
-    /// What plugins ask for; its gate is the link.
+    /// Requests of plugins. The gate of this queue is open while the link has room.
     asked: fair::Receiver<Asker, Asked>,
     orders: mpsc::Receiver<Order>,
-    /// Where commands of owners go.
+    /// The commands of owners (XEP-0050), sent to the task that carries them out.
     owner_requests: mpsc::Sender<AdHocRequest>,
-    /// What the link had no room for.
+    /// The stanzas for which the link had no room.
     outbox: VecDeque<(Outgoing, Option<Sent>)>,
-    /// What the archive is asked for before it is sent again.
+    /// The stanzas that are sent again once the archive has answered whether they arrived.
     in_question: Option<InQuestion>,
-    /// The house stops: what somebody says is left to the server.
+    /// The host is shutting down: incoming messages and requests are left to the server.
     hears_nobody: bool,
-    /// When the server is told that nobody looks (XEP-0352); none = never, or it was told.
+    /// When to report the client as inactive (XEP-0352). None: never, or it was reported.
     quiet: Alarm,
-    /// What follows from what was just handled; kept to spare an allocation for each stanza.
+    /// The effects of the input that was just handled. The buffer is kept to save an allocation for each stanza.
     effects: Vec<Effect>,
 }
 
@@ -246,7 +249,7 @@ impl Worker {
         self.pins.load().await;
         let mut alarm = Alarm::new();
         let mut look = sleep::looks();
-        // How many things came from the link since commands had a turn.
+        // The number of link events since commands last had a turn.
         let mut heard = 0;
         loop {
             if heard == BATCH {
@@ -256,15 +259,15 @@ impl Worker {
             alarm.set(self.session.next_deadline(), self.now());
             let has_room = self.has_room();
             tokio::select! {
-                // What happens is to follow from what comes, and not from chance. What is seldom goes first; the link would
-                // leave nothing to commands, but for the turn that they have above.
+                // The order of events must follow from the input, not from chance. Rare branches come first. The link
+                // would starve the commands, were it not for their turn above.
                 biased;
-                // `Shared`, which this task holds too, keeps both queues open.
+                // `Shared`, which this task holds as well, keeps both queues open.
                 Some(order) = self.orders.recv() => match order {
                     Order::Stop { done } => {
                         self.close(Farewell::Stop).await;
                         self.apply();
-                        // Whoever asked may have been ended; the account ends all the same.
+                        // The receiver may be gone; the account ends all the same.
                         let _ = done.send(());
                         return;
                     }
@@ -274,7 +277,7 @@ impl Worker {
                     self.mind_clock();
                     self.session.tick(self.now(), &mut self.effects);
                 }
-                // A server within the process does not go while nobody looks.
+                // An in-process server does not disconnect when the machine sleeps.
                 _ = look.tick(), if self.within.is_none() => self.mind_clock(),
                 () = self.quiet.ring() => {
                     if let Some(link) = &mut self.link {
@@ -290,7 +293,7 @@ impl Worker {
                 }
                 Some((_, asked)) = self.asked.recv(has_room) => {
                     heard = 0;
-                    // What came together is written together.
+                    // Answers to requests that arrived together are written together.
                     self.take(asked).await;
                     self.take_waiting(BATCH - 1).await;
                 }
@@ -303,7 +306,7 @@ impl Worker {
         self.shared.clock.now()
     }
 
-    /// Takes so many things that plugins ask for, as far as some wait.
+    /// Handles up to `most` requests, as long as some are waiting.
     async fn take_waiting(&mut self, most: usize) {
         for _ in 0..most {
             let has_room = self.has_room();
@@ -312,7 +315,7 @@ impl Worker {
         }
     }
 
-    /// Does what a plugin asked for, and charges the plugin for the time that this takes.
+    /// Carries out a plugin's request, and charges the plugin for the time that this takes.
     async fn take(&mut self, asked: Asked) {
         match asked {
             Asked::Order(order) => {
@@ -341,7 +344,7 @@ impl Worker {
         self.session.command(command, self.now(), &mut self.effects);
     }
 
-    /// A plugin does something: somebody looks, and for some time to come.
+    /// Notes that a plugin did something, so the client counts as active for a while.
     fn note_activity(&mut self) {
         let wait = self.shared.settings.load().csi_waiting_time;
         if wait == 0 {
@@ -354,7 +357,7 @@ impl Worker {
         }
     }
 
-    /// The setting has changed: what was told the server under the other one may not hold.
+    /// Applies a changed inactivity setting: the state that was reported under the old one may be wrong.
     fn wait_otherwise(&mut self) {
         self.quiet.set(None, self.now());
         if let Some(link) = &mut self.link {
@@ -384,7 +387,7 @@ impl Worker {
                     self.connection.send_replace(Connection::Failed(why.to_owned()));
                 }
             },
-            // The plugin that wanted it is gone, and leaves the connection to the others.
+            // The plugin that wanted this is gone. The connection is left to the others.
             Order::Disconnect(answer) | Order::LogOut(answer) | Order::LogIn(_, answer) if answer.is_abandoned() => {}
             Order::Disconnect(answer) => {
                 self.close(Farewell::Disconnect).await;
@@ -399,7 +402,7 @@ impl Worker {
             Order::LogIn(credentials, answer) if !self.logins.open => self.logins.wait_for_plugins(credentials, answer),
             Order::LogIn(credentials, answer) => self.log_in(credentials, answer),
             Order::Forget { instance, done } => {
-                // First: what it has asked for must not register anything under an instance that is gone.
+                // First: requests that still wait must not register anything for an instance that is gone.
                 self.asked.forget(&Asker::Plugin(instance));
                 self.session.instance_gone(instance, &mut self.effects);
                 self.apply();
@@ -435,7 +438,7 @@ impl Worker {
         }
     }
 
-    /// Begins to log in; there must be no link.
+    /// Begins to log in. There must be no link.
     fn connect(&mut self, credentials: Option<Credentials>) {
         let after = self.logins.begin(Instant::now());
         let mut settings = self.settings.clone();
@@ -462,7 +465,7 @@ impl Worker {
         self.connection.send_replace(Connection::Connecting);
     }
 
-    /// Answers who waits for a log-in, after readers can see what became of it.
+    /// Answers the calls that wait for a log-in. Readers can see its outcome by then.
     fn answer_logins(&mut self, who: fn(&mut Logins) -> Vec<Answer<()>>, result: &Result<(), CallError>) {
         let answers = who(&mut self.logins).into_iter();
         self.effects.extend(answers.map(|answer| Effect::answer(answer, result.clone())));
@@ -481,8 +484,8 @@ impl Worker {
             LinkEvent::Bound { jid, offers, taken_up, again, doubtful } => {
                 self.unsaid = Some(Connected::new(&jid, taken_up, again.len(), doubtful));
                 self.connection.send_replace(Connection::Connected(jid.clone().into()));
-                // What waits here is younger than what the link had taken; and what the session wanted to say to the old
-                // stream has lost its sense.
+                // Stanzas that wait here are younger than those that the link had taken. Replies and requests for the
+                // old stream have lost their meaning.
                 let waiting = std::mem::take(&mut self.outbox);
                 let (own, since) = (jid.clone(), self.session.stream_since());
                 self.session.bound(jid, offers, now, &mut self.effects);
@@ -497,7 +500,7 @@ impl Worker {
                     None => None,
                 }));
                 self.answer_logins(Logins::succeeded, &Ok(()));
-                // What becomes of the account from here on is the house's.
+                // From here on, a failure of the account is the host's concern and not that plugin's.
                 self.logins.of_a_plugin = false;
                 self.note_activity();
             }
@@ -505,7 +508,7 @@ impl Worker {
                 tracing::error!(%account, reason = %why, "connection lost, and auto_reconnect is off");
                 self.link = None;
                 self.session.lost(&why.to_string(), now, &mut self.effects);
-                // Whoever starts the host again at once would throw the other one out in turn.
+                // If the host were restarted now, it would disconnect the other client in turn.
                 self.connection.send_replace(if why.is_conflict() {
                     Connection::Failed(why.to_string())
                 } else {
@@ -558,7 +561,8 @@ impl Worker {
         self.connection.send_replace(stands);
     }
 
-    /// Does what follows from what was handled, in order. What readers see is published before anybody is told.
+    /// Applies the effects of the input that was handled, in order. The snapshot is published before anyone is
+    /// notified.
     fn apply(&mut self) {
         if self.session.changed() {
             let settings = self.session.settings();
@@ -596,7 +600,7 @@ impl Worker {
     }
 }
 
-/// What happens next on the link, or never while there is none. None: a full one has room again.
+/// Waits for the next event of the link, or forever if there is no link. None: a full link has room again.
 async fn next_on_link(link: &mut Option<Link>, full: bool) -> Option<LinkEvent> {
     match link {
         Some(link) if !full => Some(link.next().await),

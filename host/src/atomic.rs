@@ -1,6 +1,6 @@
-//! Files that are whole or not there: written beside, made durable, and moved into place.
+//! Files that are either complete or absent: written to a temporary file, synced, and renamed into place.
 //!
-//! Whoever writes a file holds whatever lock keeps others from writing the same one.
+//! The caller holds the lock that keeps others from writing the same file.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
@@ -11,24 +11,24 @@ use std::path::Path;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-/// Who may read a file that is written.
+/// The users who may read a written file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readers {
-    /// Whoever may by the habits of the user.
+    /// Everyone whom the user's umask allows.
     Usual,
-    /// The user alone.
+    /// Only the user.
     Owner,
-    /// Those who may read the file that is there already; the user alone if none is.
+    /// The readers of the existing file; only the user if there is none.
     Same,
 }
 
-/// Whether others than the user may do anything with it.
+/// Returns whether anyone but the user has access to it.
 pub(crate) fn is_open(permissions: &Permissions) -> bool {
     permissions.mode() & 0o077 != 0
 }
 
-/// Opens a file that strangers may have put there: a pipe, on which one would wait for ever, is none. `more` are further flags
-/// of open(2).
+/// Opens a file that strangers may have put there. It refuses a pipe, on which the caller would wait forever. `more`
+/// adds flags of open(2).
 pub(crate) fn open_plain(path: &Path, more: libc::c_int) -> io::Result<File> {
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | more).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a file")) }
@@ -36,19 +36,20 @@ pub(crate) fn open_plain(path: &Path, more: libc::c_int) -> io::Result<File> {
 
 /// A file or folder that is locked until this is dropped.
 ///
-/// To close a file is not enough: a program that is just being started has a copy of it until it runs, and with it the lock.
+/// Closing the file would not be enough: a program that is being started holds a copy of it, and with it the lock,
+/// until exec.
 #[derive(Debug)]
 pub(crate) struct Locked(File);
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        // Where that fails, it is unlocked when the last copy is closed.
+        // If this fails, the lock ends when the last copy is closed.
         let _ = self.0.unlock();
     }
 }
 
-/// Keeps other processes from working in a folder for as long as there is what this gives, once those that do have ended; if there
-/// are any, `waits` is called first. Where that cannot be had, as on some file systems, it goes on without.
+/// Keeps other processes out of a folder until the returned lock is dropped. If others work there, `waits` is called
+/// and the lock waits for them. If the lock is not available, as on some file systems, the caller proceeds without it.
 pub(crate) fn alone_in(folder: &Path, waits: impl FnOnce()) -> Option<Locked> {
     let place = File::open(folder).ok()?;
     match place.try_lock() {
@@ -61,31 +62,31 @@ pub(crate) fn alone_in(folder: &Path, waits: impl FnOnce()) -> Option<Locked> {
     }
 }
 
-/// Keeps whoever wants to be alone out of a folder, and nobody who shares it as well.
+/// Locks out processes that want a folder for themselves, but not those that share it.
 pub(crate) fn shared(folder: &Path) -> Option<Locked> {
     let place = File::open(folder).ok()?;
     place.lock_shared().ok().map(|()| Locked(place))
 }
 
-/// The same as [`alone_in`] for who does not wait: none where others work in it.
+/// Locks a folder like [`alone_in`] without waiting; none if others work in it.
 pub(crate) fn try_alone_in(folder: &Path) -> Option<Locked> {
     let place = File::open(folder).ok()?;
     place.try_lock().ok().map(|()| Locked(place))
 }
 
-/// The folder that a file lies in: the present one where its path names none.
+/// Returns the folder of a file: the current one if its path names none.
 pub(crate) fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Writes a file. When this returns it is durable; when the process is killed before that, the file is the old one.
+/// Writes a file. When this returns it is durable; if the process is killed before that, the old file remains.
 pub(crate) fn write(file: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
     let name =
         file.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is not a file's name"))?;
     let folder = folder_of(file);
     let mut hidden = OsString::from(".");
     hidden.push(name);
-    // One name for all, so that what a killed process left behind is written over by the next.
+    // A fixed name, so that the next write overwrites what a killed process left behind.
     hidden.push(".new");
     let temporary = folder.join(hidden);
     let permissions = match readers {
@@ -94,7 +95,7 @@ pub(crate) fn write(file: &Path, bytes: &[u8], readers: Readers) -> io::Result<(
         Readers::Same => Some(fs::metadata(file).map_or(Permissions::from_mode(0o600), |old| old.permissions())),
     };
     let written = (|| {
-        // What lies there may be anybody's, with any permissions.
+        // A file that is already there may belong to anyone, with any permissions.
         match fs::remove_file(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
@@ -110,13 +111,13 @@ pub(crate) fn write(file: &Path, bytes: &[u8], readers: Readers) -> io::Result<(
         File::open(folder)?.sync_all()
     })();
     if written.is_err() {
-        // The first error is the one to tell; what is left over is a file beside the target.
+        // The first error is the one to report; a leftover is only a file beside the target.
         let _ = fs::remove_file(&temporary);
     }
     written
 }
 
-/// Gives a file another name, which nothing may have. Where the file system knows no way to do that at once, by a second name.
+/// Renames a file to a name that is not taken. If the file system cannot do that atomically, it adds a second name.
 pub(crate) fn put_in_place(draft: &Path, path: &Path) -> io::Result<()> {
     match renameat_with(CWD, draft, CWD, path, RenameFlags::NOREPLACE) {
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => fs::hard_link(draft, path),
@@ -124,7 +125,7 @@ pub(crate) fn put_in_place(draft: &Path, path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a folder, and those on the way, that only this user can look into.
+/// Creates a folder, with its parents, that only this user can read.
 pub(crate) fn make_private_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
@@ -144,7 +145,7 @@ mod tests {
         write(&file, b"one", Readers::Same).unwrap();
         assert_eq!(mode(&file), 0o600);
         fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
-        // What a killed process left behind.
+        // The leftover of a killed process.
         fs::write(folder.path().join(".x.toml.new"), "half of it, and longer").unwrap();
         write(&file, b"two", Readers::Same).unwrap();
         assert_eq!((fs::read_to_string(&file).unwrap().as_str(), mode(&file)), ("two", 0o640));

@@ -1,4 +1,4 @@
-//! The contract in Rust: the one `bindgen!` call. Only `api/` and `plugins/instance` name what is in here.
+//! The contract in Rust: the one `bindgen!` call. Only `api/` and `plugins/instance` name the items in here.
 #![allow(missing_docs, reason = "generated from `wit/`, which is documented for authors of plugins")]
 #![allow(clippy::pedantic, reason = "generated")]
 

@@ -1,4 +1,4 @@
-//! Visiting cards (XEP-0054) as the house speaks of them: plain data, without the rest of what may stand on one.
+//! The host's form of vCards (XEP-0054): plain data, with only the fields that the host uses.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -6,31 +6,31 @@ use sha1::{Digest as _, Sha1};
 
 use crate::error::CallError;
 
-/// How long a picture may be, in bytes of base64: 144 KiB of picture. Servers end a stream over a stanza of 256 KiB.
+/// Maximum length of a picture in bytes of base64: 144 KiB of picture. Servers end a stream over a stanza of 256 KiB.
 pub const MAX_PICTURE: usize = 192 * 1024;
-/// How long any other field may be, in bytes.
+/// Maximum length of any other field, in bytes.
 pub const MAX_FIELD: usize = 4_096;
 
-/// What stands on a card. Each may be absent.
+/// The contents of a vCard. Each field may be absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Card {
     /// `FN`: the full name.
     pub full_name: Option<String>,
-    /// `NICKNAME`.
+    /// `NICKNAME`: the nickname.
     pub nickname: Option<String>,
     /// `URL`: the web page.
     pub url: Option<String>,
-    /// `ROLE`.
+    /// `ROLE`: the role.
     pub role: Option<String>,
-    /// `EMAIL`: the first.
+    /// `EMAIL`: the first address.
     pub email: Option<String>,
     /// `PHOTO`: the picture.
     pub picture: Option<Picture>,
-    /// Its media type.
+    /// The media type of the picture.
     pub picture_type: Option<String>,
 }
 
-/// A picture.
+/// A picture, kept as base64 together with its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
     base64: String,
@@ -38,7 +38,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Reads one from base64; white space in it does not count (XEP-0054 wraps lines).
+    /// Reads a picture from base64. White space in it is ignored, since XEP-0054 wraps lines.
     pub fn read(base64: &str) -> Result<Self, BadPicture> {
         let base64: String = base64.split_ascii_whitespace().collect();
         if base64.len() > MAX_PICTURE {
@@ -48,47 +48,47 @@ impl Picture {
         Ok(Self { base64, hash: hex::encode(Sha1::digest(bytes)) })
     }
 
-    /// The picture as base64.
+    /// Returns the picture as base64.
     pub fn base64(&self) -> &str {
         &self.base64
     }
 
-    /// By what presence names it: SHA-1 of the picture itself, in lower-case hex (XEP-0153, section 3).
+    /// Returns the hash that presence refers to: SHA-1 of the picture itself, in lower-case hex (XEP-0153, section 3).
     pub fn hash(&self) -> &str {
         &self.hash
     }
 }
 
-/// Why something is no picture.
+/// The reason why a text is no picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadPicture {
-    /// It is too long.
+    /// It is longer than [`MAX_PICTURE`].
     #[error("has more than {MAX_PICTURE} bytes of base64")]
     TooLarge,
-    /// It is something else.
+    /// It is not base64.
     #[error("is not base64")]
     NotBase64,
 }
 
-/// What the presence of somebody says of the picture on the card (XEP-0153, section 4).
+/// What someone's presence says about the picture on their vCard (XEP-0153, section 4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Avatar {
-    /// Nothing is known of it yet.
+    /// Nothing is known about it yet.
     Unknown,
-    /// There is none.
+    /// There is no picture.
     None,
-    /// The hash of it.
+    /// There is a picture, with this hash.
     Hash(String),
 }
 
 impl Avatar {
-    /// What is to be said of this card.
+    /// Returns what presence should announce for this card.
     pub fn of(card: &Card) -> Self {
         card.picture.as_ref().map_or(Self::None, |picture| Self::Hash(picture.hash.clone()))
     }
 }
 
-/// What is to change on the own card. None: nothing. Empty: it goes.
+/// A change of the own vCard. `None` leaves a field as it is; an empty value removes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "as in `Card`")]
 pub struct CardChange {
@@ -101,17 +101,17 @@ pub struct CardChange {
     pub picture_type: Option<String>,
 }
 
-/// What is to become of the picture.
+/// A change of the picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PictureChange {
-    /// This one takes its place.
+    /// Replaces the picture by this one.
     Set(Picture),
-    /// It goes, and its type with it.
+    /// Removes the picture, and its type with it.
     Remove,
 }
 
 impl Card {
-    /// The card after a change.
+    /// Returns the card after a change.
     #[must_use]
     pub fn changed(&self, change: &CardChange) -> Self {
         let field = |old: &Option<String>, new: &Option<String>| match new {
@@ -134,7 +134,7 @@ impl Card {
         }
     }
 
-    /// How much memory it takes, about, in bytes.
+    /// Returns about how many bytes of memory the card takes.
     pub fn weight(&self) -> usize {
         let Self { full_name, nickname, url, role, email, picture, picture_type } = self;
         let texts = [full_name, nickname, url, role, email, picture_type];
@@ -144,7 +144,7 @@ impl Card {
 }
 
 impl CardChange {
-    /// About how many bytes of memory it takes.
+    /// Returns about how many bytes of memory the change takes.
     pub fn weight(&self) -> usize {
         let Self { full_name, nickname, url, role, email, picture, picture_type } = self;
         let texts = [full_name, nickname, url, role, email, picture_type].into_iter().flatten().map(String::len);
@@ -155,12 +155,12 @@ impl CardChange {
         texts.sum::<usize>() + picture
     }
 
-    /// Whether it needs a picture that it does not bring along.
+    /// Returns whether the change needs a picture that it does not contain.
     pub fn needs_picture(&self) -> bool {
         self.picture.is_none() && self.picture_type.as_ref().is_some_and(|kind| !kind.is_empty())
     }
 
-    /// Whether anything is to change.
+    /// Returns whether the change is empty.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

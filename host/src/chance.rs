@@ -1,4 +1,4 @@
-//! Chance: the machine's, or one that draws the same whenever an author's test is run.
+//! Random numbers: the machine's, or a sequence that is the same each time an author's test runs.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,24 +7,25 @@ use rand::rngs::StdRng;
 
 use crate::clock::Clock;
 
-/// What every test begins with; transcripts of what was drawn hold for as long as it stays.
+/// The seed of every test. Transcripts of drawn numbers are valid only while it stays the same.
 const SEED: u64 = 1;
 
-/// Where an account's plugins have their random numbers from.
+/// The source of random numbers for an account's plugins.
 #[derive(Debug)]
 pub struct Chance {
-    /// Draws the same for each account that begins with it; none = the machine does.
+    /// A generator that draws the same for each account that starts with it. None: the machine's randomness.
     fixed: Option<Mutex<StdRng>>,
 }
 
 impl Chance {
-    /// That of an account with this clock. Only where the clock is the runtime's, which is no house's, does it repeat itself.
+    /// Returns the source for an account with this clock. It repeats itself only with the runtime's clock, which no
+    /// running host uses.
     pub fn beside(clock: Clock) -> Self {
         let stands_still = matches!(clock, Clock::Runtime { .. });
         Self { fixed: stands_still.then(|| Mutex::new(StdRng::seed_from_u64(SEED))) }
     }
 
-    /// One more generator, which draws what no other one does.
+    /// Returns a new generator, which draws other numbers than all previous ones.
     pub fn generator(&self) -> StdRng {
         match &self.fixed {
             None => StdRng::from_rng(&mut rand::rng()),

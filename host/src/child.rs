@@ -1,8 +1,9 @@
-//! Programs that parlor starts, such as compilers and commands of the owner, and the part of its environment that they inherit.
+//! Programs that parlor starts, such as compilers and the owner's commands, and the part of its environment that they
+//! inherit.
 //!
-//! Every program is started by [`command`], so that none of them inherits a secret by being forgotten, or runs in a folder of a
-//! stranger by accident: many programs read files of the folder that they run in, and some run them. The compiler process of the
-//! host (`plugins/compiler`) inherits nothing at all.
+//! Every program is started by [`command`], so none inherits a secret by oversight, or runs in a stranger's folder by
+//! accident: many programs read files of their current folder, and some run them. The host's compiler process
+//! (`plugins/compiler`) inherits nothing at all.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -13,18 +14,18 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::systemd;
 
-/// How the variables begin that are meant for parlor alone. Among them are passwords (`PARLOR_PASSWORD_MAIN`) and addresses with
-/// tokens (`PARLOR_SETTING_CREDENTIALS_URL`).
+/// The prefix of the variables that are meant for parlor alone. Among them are passwords (`PARLOR_PASSWORD_MAIN`) and
+/// addresses with tokens (`PARLOR_SETTING_CREDENTIALS_URL`).
 const OWN: &[u8] = b"PARLOR_";
 
-/// The variables that configurations of this process name as the source of a password. One may have any name, and its value is in
-/// the environment of the whole process, so that its name has to be known to whatever starts a program there.
+/// The variables that this process's configurations name as the source of a password. They may have any name, and their
+/// values are in the environment of the whole process, so code that starts programs has to know them.
 static SECRET: Mutex<BTreeSet<OsString>> = Mutex::new(BTreeSet::new());
 
-/// The folder of a program that needs none. Nothing of a stranger's lies there.
+/// The folder of a program that needs none. It holds no files of strangers.
 pub(crate) const NOWHERE: &str = "/";
 
-/// Prepares a program that runs in a folder, and inherits the environment without what is meant for parlor alone.
+/// Prepares a program that runs in a folder and inherits the environment without the variables meant for parlor alone.
 pub(crate) fn command(program: impl AsRef<OsStr>, folder: impl AsRef<Path>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder);
@@ -62,7 +63,7 @@ mod tests {
         assert!(is_withheld("FRIENDS_SECRET_OF_A_TEST".as_ref()));
     }
 
-    /// Cargo sets this one for each test.
+    /// Cargo sets this variable for each test.
     #[test]
     fn a_program_is_started_without_it() {
         let removed = || {

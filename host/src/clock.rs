@@ -1,41 +1,41 @@
-//! What time it is: the machine's, or that of a runtime whose clock stands still, where an author's tests run.
+//! The current time: the machine's, or that of a runtime whose clock is paused, in which an author's tests run.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// Where the time is read.
+/// The source of the time.
 #[derive(Debug, Clone, Copy)]
 pub enum Clock {
-    /// From the machine, which may set it right at any time.
+    /// The machine's clock, which may be set at any time.
     Machine,
-    /// From the runtime: this time, and what went by on its own clock since.
+    /// The runtime's clock: a start time, plus the time that passed on the runtime's clock since.
     Runtime {
-        /// The time that it was.
+        /// The time at the start.
         then: Timestamp,
-        /// On the runtime's clock.
+        /// The start on the runtime's clock.
         at: Instant,
     },
-    /// That of a machine whose clock was set by so many seconds, in all, since then.
+    /// The clock of a machine that was set by this many seconds in total since the start.
     #[cfg(test)]
     Set {
-        /// The time that it was.
+        /// The time at the start.
         then: Timestamp,
-        /// On the runtime's clock.
+        /// The start on the runtime's clock.
         at: Instant,
-        /// By how much.
+        /// The number of seconds by which it was set.
         by: &'static std::sync::atomic::AtomicI64,
     },
 }
 
 impl Clock {
-    /// The runtime's, at this time now.
+    /// Returns the runtime's clock, which shows `now` at this moment.
     pub fn of_runtime(now: Timestamp) -> Self {
         Self::Runtime { then: now, at: Instant::now() }
     }
 
-    /// What time it is.
+    /// Returns the current time.
     pub fn now(self) -> Timestamp {
         match self {
             Self::Machine => Timestamp::now(),
@@ -48,10 +48,11 @@ impl Clock {
     }
 }
 
-/// A clock that runs a little faster or slower than another one was not set.
+/// Largest difference that counts as drift: a clock that runs a little faster or slower than another one was not set.
 const DRIFT: Duration = Duration::from_secs(1);
 
-/// Notices when a clock was set: by somebody, by a time server, or because the machine slept and its timers with it.
+/// A clock jump detector. A jump means that someone or a time server set the clock, or that the machine slept and its
+/// timers with it.
 #[derive(Debug)]
 pub struct Watch {
     clock: Clock,
@@ -60,12 +61,12 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Looks at the clock for the first time.
+    /// Reads the clock for the first time.
     pub fn of(clock: Clock) -> Self {
         Self { clock, then: clock.now(), at: Instant::now() }
     }
 
-    /// By how much it was set since it was last looked at; none = it was not.
+    /// Returns by how much the clock was set since the last call. None: it was not set.
     pub fn look(&mut self) -> Option<SignedDuration> {
         let (now, at) = (self.clock.now(), Instant::now());
         let passed = SignedDuration::try_from(at - self.at).unwrap_or(SignedDuration::MAX);

@@ -1,7 +1,7 @@
-//! Reading a TOML file by hand, so that every complaint names its line, its key and the nearest known key.
+//! Reads TOML by hand, so that every error names its line, its key and the nearest known key.
 //!
-//! The configuration, a policy and a manifest are all read with it; they say which keys there are. No message repeats a
-//! value, nor the line that it stands on, since a value may be a secret.
+//! The configuration, policies and manifests are read with it, and define the keys. No message repeats a value, or the
+//! line that holds it, since a value may be a secret.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -17,17 +17,17 @@ use toml::{
 use crate::harmless::harmless;
 use crate::nearest::nearest;
 
-/// How much of a key is shown, in bytes.
+/// The most of a key that is shown, in bytes.
 const LONGEST_KEY: usize = 1_000;
 
-/// Why a file that should hold a TOML text cannot be read.
+/// The reason why a file that should hold TOML cannot be read.
 pub(crate) enum ReadError {
     Unreadable(io::Error),
-    /// It is longer than asked for.
+    /// The file is longer than the caller allows.
     TooLong,
 }
 
-/// The text of a file of at most so many bytes; none where there is no file.
+/// Reads a file of at most `most` bytes as text; none if there is no file.
 pub(crate) fn read(path: &Path, most: u64) -> Result<Option<String>, ReadError> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -35,7 +35,7 @@ pub(crate) fn read(path: &Path, most: u64) -> Result<Option<String>, ReadError> 
         Err(error) => return Err(ReadError::Unreadable(error)),
     };
     let mut bytes = Vec::new();
-    // One more than allowed, so that a file that is too long is seen to be.
+    // One byte more than allowed, to detect a file that is too long.
     file.take(most + 1).read_to_end(&mut bytes).map_err(ReadError::Unreadable)?;
     if bytes.len() as u64 > most {
         return Err(ReadError::TooLong);
@@ -48,15 +48,15 @@ pub(crate) fn read(path: &Path, most: u64) -> Result<Option<String>, ReadError> 
     })
 }
 
-/// What is wrong with a TOML text, and where; line and column count from 1.
+/// An error in a TOML text, with its place; line and column count from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{line}:{column}: {message}")]
 pub struct DocumentError {
-    /// The line.
+    /// The line of the error.
     pub line: usize,
     /// The character in that line.
     pub column: usize,
-    /// What is wrong, and what would be right.
+    /// The error, and how to correct it.
     pub message: String,
 }
 
@@ -99,7 +99,7 @@ impl<'t> Document<'t> {
                 let offset = error.span().map_or(0, |span| span.start);
                 let message = match error.message() {
                     "duplicate key" => written_twice(text, error.span()),
-                    // The first line alone: what the parser may show with it is a line of the file.
+                    // Only the first line: the parser may append a line of the file, which may hold a secret.
                     other => other.lines().next().unwrap_or("this is not TOML").to_owned(),
                 };
                 Err(DocumentError::at(text, offset, message))
@@ -112,7 +112,7 @@ impl<'t> Document<'t> {
     }
 }
 
-/// The sentence for a key that is there twice, with the line of the first one where that is a table's header.
+/// Returns the message for a key that occurs twice, with the line of the first one if that is a table header.
 fn written_twice(text: &str, span: Option<Range<usize>>) -> String {
     let span = span.unwrap_or_default();
     let key = text.get(span.clone()).unwrap_or_default();
@@ -122,11 +122,11 @@ fn written_twice(text: &str, span: Option<Range<usize>>) -> String {
     let first = first_header(before, header)
         .map(|offset| format!("; the first is in line {}", Position::of(text, offset).line))
         .unwrap_or_default();
-    // As it stands there, with its quotes.
+    // As it is written there, with its quotes.
     format!("`{}` is there twice{first}; keep one of them, or rename one", harmless(key, LONGEST_KEY))
 }
 
-/// Where the table that `header` opens was opened before it.
+/// Finds the earlier place that opened the same table as `header`.
 fn first_header(before: &str, header: &str) -> Option<usize> {
     if !header.trim_start().starts_with('[') {
         return None;
@@ -144,7 +144,7 @@ fn first_header(before: &str, header: &str) -> Option<usize> {
     found
 }
 
-/// One table.
+/// A table of the document.
 #[derive(Clone)]
 pub(crate) struct Section<'d> {
     text: &'d str,
@@ -153,7 +153,7 @@ pub(crate) struct Section<'d> {
     table: &'d DeTable<'d>,
 }
 
-/// One value, with the path that leads to it.
+/// A value, with the path to it.
 pub(crate) struct Node<'d> {
     text: &'d str,
     path: String,
@@ -165,12 +165,12 @@ pub(crate) struct Node<'d> {
 }
 
 impl<'d> Section<'d> {
-    /// An error about this table.
+    /// Returns an error about this table.
     pub(crate) fn error(&self, message: impl fmt::Display) -> DocumentError {
         DocumentError::at(self.text, self.span.start, message.to_string())
     }
 
-    /// Refuses every key that is not one of these.
+    /// Refuses every key that is not in `known`.
     pub(crate) fn allow(&self, known: &[&str]) -> Result<(), DocumentError> {
         match self.entries().find(|node| !known.contains(&node.key)) {
             None => Ok(()),
@@ -198,7 +198,7 @@ impl<'d> Section<'d> {
                 value: value.get_ref(),
             })
             .collect();
-        // In the order of the file, so that the first mistake is the one that is named.
+        // In the order of the file, so that the first mistake is reported.
         nodes.sort_by_key(|node| node.span.start);
         nodes.into_iter()
     }
@@ -215,7 +215,7 @@ impl<'d> Section<'d> {
         })
     }
 
-    /// The table of this name, if it is there.
+    /// Returns the table of this name, if there is one.
     pub(crate) fn section(&self, key: &str) -> Result<Option<Section<'d>>, DocumentError> {
         self.get(key).map(|node| node.section()).transpose()
     }
@@ -226,27 +226,27 @@ impl<'d> Node<'d> {
         self.key
     }
 
-    /// Where its key stands.
+    /// Returns the position of its key.
     pub(crate) fn position(&self) -> Position {
         Position::of(self.text, self.span.start)
     }
 
-    /// Where it stands itself.
+    /// Returns the position of its value.
     pub(crate) fn value_position(&self) -> Position {
         Position::of(self.text, self.value_span.start)
     }
 
-    /// It as it was written.
+    /// Returns the value as it was written.
     pub(crate) fn written(&self) -> &'d DeValue<'d> {
         self.value
     }
 
-    /// An error about this value.
+    /// Returns an error about this value.
     pub(crate) fn error(&self, message: impl fmt::Display) -> DocumentError {
         DocumentError::at(self.text, self.span.start, message.to_string())
     }
 
-    /// The error for a value that is something else.
+    /// Returns the error for a value of the wrong type or form.
     pub(crate) fn wants(&self, what: &str) -> DocumentError {
         self.error(format!("`{}` has to be {what}", self.path.escape_debug()))
     }
@@ -255,7 +255,7 @@ impl<'d> Node<'d> {
         self.value.as_str().ok_or_else(|| self.wants("a text in quotes"))
     }
 
-    /// A text of at most so many bytes that says something.
+    /// Returns a text of at most `most` bytes that is not empty.
     pub(crate) fn sentence(&self, most: usize) -> Result<String, DocumentError> {
         let text = self.string()?.trim();
         match text.len() {
@@ -265,12 +265,12 @@ impl<'d> Node<'d> {
         }
     }
 
-    /// A text that means something to `T`.
+    /// Parses the text as `T`.
     pub(crate) fn parse<T: FromStr<Err: fmt::Display>>(&self) -> Result<T, DocumentError> {
         self.string()?.parse().map_err(|error| self.error(format!("`{}`: {error}", self.path.escape_debug())))
     }
 
-    /// The key itself, which means something to `T`.
+    /// Parses the key itself as `T`.
     pub(crate) fn parse_key<T: FromStr<Err: fmt::Display>>(&self) -> Result<T, DocumentError> {
         self.key.parse().map_err(|error| self.error(error))
     }
@@ -279,7 +279,7 @@ impl<'d> Node<'d> {
         self.value.as_bool().ok_or_else(|| self.wants("true or false"))
     }
 
-    /// A list of at most so many texts.
+    /// Returns a list of at most `most` texts.
     pub(crate) fn strings(&self, most: usize) -> Result<Vec<&'d str>, DocumentError> {
         let texts = || self.wants("a list of texts: [\"…\", \"…\"]");
         let array = self.value.as_array().ok_or_else(texts)?;
@@ -296,7 +296,7 @@ impl<'d> Node<'d> {
         }
     }
 
-    /// This table, or none if it is a value of another shape.
+    /// Returns this table; none if the value is not a table.
     pub(crate) fn as_section(&self) -> Option<Section<'d>> {
         self.section().ok()
     }
@@ -305,14 +305,14 @@ impl<'d> Node<'d> {
         owned(self.value).ok_or_else(|| self.wants("made of numbers that fit into 64 bits"))
     }
 
-    /// The value as JSON, which has no dates.
+    /// Returns the value as JSON. A date is an error, since JSON has none.
     pub(crate) fn json(&self) -> Result<serde_json::Value, DocumentError> {
         json(self.value, |_| None)
             .ok_or_else(|| self.wants("a text, a number, true, false, or a list or table of those"))
     }
 }
 
-/// The TOML reader bounds the depth of a value, and with it this recursion.
+/// Copies a value. The TOML reader bounds the depth of a value, and with it this recursion.
 fn owned(value: &DeValue<'_>) -> Option<toml::Value> {
     Some(match value {
         DeValue::String(text) => toml::Value::String(text.to_string()),
@@ -332,7 +332,7 @@ fn owned(value: &DeValue<'_>) -> Option<toml::Value> {
     })
 }
 
-/// As JSON, which has no dates: `date` says what becomes of one. None where a number has no JSON form.
+/// Returns the value as JSON, which has no dates: `date` converts one. None if a number has no JSON form.
 ///
 /// See `owned` for the depth.
 pub(crate) fn json(value: &DeValue<'_>, date: fn(&Datetime) -> Option<serde_json::Value>) -> Option<serde_json::Value> {

@@ -1,4 +1,4 @@
-//! What happens in the house: the domain form of `event` and `payload` in `wit/`.
+//! Events: the domain form of `event` and `payload` in `wit/`.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::xmpp::is_one_line;
 /// An event's name: one of the host's (the table in `permissions/`), or a plugin's own.
 pub type EventName = Arc<str>;
 
-/// How long the name of an event or promise may be, in bytes.
+/// Maximum length of the name of an event or promise, in bytes.
 pub(crate) const LONGEST_NAME: usize = 128;
 
-/// Whether this may name an event or a promise; else what such a name is.
+/// Checks that this may name an event or a promise. The error says which names are valid.
 pub fn check_name(name: &str) -> Result<(), String> {
     if name.is_empty() || name.len() > LONGEST_NAME || !is_one_line(name) {
         return Err(format!("a name has 1 to {LONGEST_NAME} bytes and no control characters"));
@@ -23,18 +23,18 @@ pub fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Something that happened, on its way to whoever listens.
+/// An event on its way to the plugins that listen.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// Its name.
+    /// The name that subscriptions refer to.
     pub name: EventName,
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// What it carries.
+    /// The data that it carries.
     pub payload: Payload,
 }
 
-/// What an event carries. The same closed set as in the contract; large records are shared, not copied.
+/// The payload of an event. The same closed set as in the contract; large records are shared, not copied.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "documented once, in the contract")]
 pub enum Payload {
@@ -54,9 +54,9 @@ pub enum Payload {
 }
 
 impl Payload {
-    /// About how many bytes of memory it takes that nobody else holds.
+    /// Returns about how many bytes of memory it takes that nothing else holds.
     pub fn weight(&self) -> usize {
-        /// What a record takes beside its longest texts.
+        /// Size of a record without its longest texts.
         const RECORD: usize = 1 << 10;
         let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let of_what_is_in_it = match self {
@@ -80,12 +80,12 @@ impl Payload {
     }
 }
 
-/// Whom or what an event is about, for filters and scopes.
+/// The person or thing that an event is about, for filters and scopes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject<'a> {
     /// Nobody in particular.
     None,
-    /// A person.
+    /// A person, by a bare or full JID.
     Jid(&'a Jid),
     /// A contact.
     Contact(&'a BareJid),

@@ -1,13 +1,14 @@
-//! A queue that many owners share and none of them can hold up.
+//! A queue that many owners share, in which none can delay the others.
 //!
-//! Each owner has a lane of its own, which is bounded and keeps its order. The receiver serves the lanes in turn (round robin), so an
-//! owner with hundreds of items delays the next item of another owner by one item, not by hundreds.
+//! Each owner has a lane of its own, which is bounded and keeps its order. The receiver serves the lanes in turn (round
+//! robin), so an owner with hundreds of items delays the next item of another owner by one item, not by hundreds.
 //!
-//! A future that waits here holds nothing that another owner needs: no permit, no slot, no lock. A plugin's calls are futures inside
-//! the task of its guest, and a guest that computes polls none of them. With a semaphore or a bounded channel for all plugins, the
-//! next place goes to such a future, and everybody behind it waits until that guest yields.
+//! A future that waits here holds nothing that another owner needs: no permit, no slot, no lock. A plugin's calls are
+//! futures inside the task of its guest, and a guest that computes polls none of them. With a semaphore or a bounded
+//! channel for all plugins, the next place would go to such a future, and everyone behind it would wait until that
+//! guest yields.
 //!
-//! Only the order between items that wait at the same time is fair. How much an owner may do over time is for its budgets to say.
+//! Only the order among items that wait at the same time is fair. Budgets limit how much an owner may do over time.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -20,25 +21,26 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::task::coop;
 
-/// Makes a queue in which at most `bound(owner)` items of an owner wait; further ones of the same owner wait to be put in.
+/// Creates a queue in which at most `bound(owner)` items of an owner wait. Further items of the same owner wait to be
+/// put in.
 pub(crate) fn queue<K: Owner, T>(bound: fn(&K) -> usize) -> (Sender<K, T>, Receiver<K, T>) {
     let shared = Arc::new(Shared { bound, state: Mutex::new(State::new()) });
     (Sender(Arc::clone(&shared)), Receiver(shared))
 }
 
-/// Whatever tells owners apart.
+/// A key that identifies an owner.
 pub(crate) trait Owner: Clone + Eq + Hash {}
 
 impl<K: Clone + Eq + Hash> Owner for K {}
 
-/// Something to put into a queue.
+/// An item to put into a queue.
 #[derive(Debug)]
 pub(crate) struct Item<T> {
     /// The item itself.
     pub(crate) value: T,
-    /// How many of its owner's turns it takes: 1, and more for what takes the receiver longer.
+    /// How many of its owner's turns it takes: 1, and more for items that take the receiver longer.
     pub(crate) turns: u32,
-    /// Whether it waits for the receiver's gate. While the gate is shut, other items of the same owner pass it.
+    /// Whether it waits for the receiver's gate. While the gate is closed, other items of the same owner pass it.
     pub(crate) gated: bool,
 }
 
@@ -48,17 +50,17 @@ impl<T> From<T> for Item<T> {
     }
 }
 
-/// The receiver is gone, or no [`Sender`] is left.
+/// The error if the receiver is gone, or no [`Sender`] is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Closed;
 
-/// The end where items are put in. The queue closes when the last one is dropped.
+/// The sending end. The queue closes when the last one is dropped.
 pub(crate) struct Sender<K: Owner, T>(Arc<Shared<K, T>>);
 
-/// The same, without keeping the queue open.
+/// A sending end that does not keep the queue open.
 pub(crate) struct WeakSender<K: Owner, T>(Arc<Shared<K, T>>);
 
-/// The end where items are taken out.
+/// The receiving end.
 pub(crate) struct Receiver<K: Owner, T>(Arc<Shared<K, T>>);
 
 struct Shared<K, T> {
@@ -68,11 +70,11 @@ struct Shared<K, T> {
 }
 
 struct State<K, T> {
-    /// Those of owners with items or futures that wait.
+    /// The lanes of owners with items, or with futures that wait.
     lanes: HashMap<K, Lane<T>>,
-    /// The owners that have items, the next one first. Each is here once.
+    /// The owners that have items, the next one first. Each owner occurs once.
     turns: VecDeque<K>,
-    /// How many items wait that no gate holds back, and how many that one may.
+    /// The number of waiting items that are not gated, and of those that are.
     free: usize,
     gated: usize,
     next: u64,
@@ -80,7 +82,7 @@ struct State<K, T> {
     is_received: bool,
     /// Wakes the receiver, if it waits.
     receiver: Option<Waker>,
-    /// Whether it takes gated items, as far as it has said.
+    /// Whether the receiver takes gated items, as of its last call.
     gate_is_open: bool,
 }
 
@@ -92,7 +94,7 @@ struct Lane<T> {
 }
 
 struct Queued<T> {
-    /// Items of one owner are numbered in the order in which they were put.
+    /// The number of the item. An owner's items are numbered in the order in which they were put.
     number: u64,
     turns: u32,
     value: T,
@@ -107,7 +109,7 @@ impl<T> Lane<T> {
         self.free.len() + self.gated.len()
     }
 
-    /// The items among which the next one is, and whether they are the gated ones.
+    /// Returns the list that has the next item, and whether it is the gated one.
     fn next(&mut self, gate_is_open: bool) -> Option<(&mut VecDeque<Queued<T>>, bool)> {
         let gated = self.gated.front().filter(|_| gate_is_open).map(|item| item.number);
         let free = self.free.front().map(|item| item.number);
@@ -119,7 +121,7 @@ impl<T> Lane<T> {
         }
     }
 
-    /// The first future that waits, if there is room for it.
+    /// Returns the waker of the first future that waits, if there is room for it.
     fn admits(&self, bound: usize) -> Option<Waker> {
         let (_, waker) = self.waiting.front().filter(|_| self.len() < bound)?;
         Some(waker.clone())
@@ -145,7 +147,7 @@ impl<K: Owner, T> State<K, T> {
         self.is_received && self.senders > 0
     }
 
-    /// Puts an item behind the others of its owner. Gives what wakes the receiver, if it waits for such an item.
+    /// Puts an item behind the others of its owner. Returns the waker of the receiver, if it waits for such an item.
     fn push(&mut self, owner: &K, item: Item<T>) -> Option<Waker> {
         let lane = self.lanes.entry(owner.clone()).or_insert_with(Lane::new);
         if lane.len() == 0 {
@@ -163,13 +165,14 @@ impl<K: Owner, T> State<K, T> {
         if item.gated && !self.gate_is_open { None } else { self.receiver.take() }
     }
 
-    /// Takes the next item out. Gives what wakes the first future that waits for the room which it leaves.
+    /// Takes the next item. Returns the waker of the first future that waits for the freed place.
     fn pop(&mut self, gate_is_open: bool, bound: fn(&K) -> usize) -> Option<(K, T, Option<Waker>)> {
         self.gate_is_open = gate_is_open;
         if self.free + if gate_is_open { self.gated } else { 0 } == 0 {
             return None;
         }
-        // Somebody in `turns` has an item, so the search ends: each round takes one turn off each item that is the next of its owner.
+        // An owner in `turns` has an item, so the search ends: each round takes one turn off each item that is the next
+        // of its owner.
         loop {
             let owner = self.turns.pop_front()?;
             let Some(lane) = self.lanes.get_mut(&owner) else { continue };
@@ -194,7 +197,7 @@ impl<K: Owner, T> State<K, T> {
         }
     }
 
-    /// Takes out all items of an owner, and the futures that wait for it.
+    /// Removes all items of an owner, and the futures that wait for it.
     fn remove(&mut self, owner: &K) -> Option<Lane<T>> {
         let lane = self.lanes.remove(owner)?;
         self.turns.retain(|other| other != owner);
@@ -228,7 +231,7 @@ impl<K: Owner, T> Shared<K, T> {
 }
 
 impl<K: Owner, T> Sender<K, T> {
-    /// Puts an item behind the others of its owner; waits while that owner has as many there as it may.
+    /// Puts an item behind the others of its owner. Waits while that owner has as many items there as it may.
     pub(crate) fn put(&self, owner: K, item: impl Into<Item<T>>) -> Put<K, T> {
         self.0.put(owner, item.into())
     }
@@ -238,12 +241,12 @@ impl<K: Owner, T> Sender<K, T> {
         self.0.try_put(owner, item.into())
     }
 
-    /// The same end, without keeping the queue open.
+    /// Returns a sender that does not keep the queue open.
     pub(crate) fn downgrade(&self) -> WeakSender<K, T> {
         WeakSender(Arc::clone(&self.0))
     }
 
-    /// How many items of an owner wait.
+    /// Returns how many items of an owner wait.
     #[cfg(test)]
     pub(crate) fn waiting(&self, owner: &K) -> usize {
         self.0.state().lanes.get(owner).map_or(0, Lane::len)
@@ -251,26 +254,26 @@ impl<K: Owner, T> Sender<K, T> {
 }
 
 impl<K: Owner, T> WeakSender<K, T> {
-    /// As [`Sender::put`].
+    /// Puts an item in, as [`Sender::put`].
     pub(crate) fn put(&self, owner: K, item: impl Into<Item<T>>) -> Put<K, T> {
         self.0.put(owner, item.into())
     }
 
-    /// As [`Sender::try_put`].
+    /// Puts an item in, as [`Sender::try_put`].
     pub(crate) fn try_put(&self, owner: &K, item: impl Into<Item<T>>) -> bool {
         self.0.try_put(owner, item.into())
     }
 }
 
 impl<K: Owner, T> Receiver<K, T> {
-    /// Takes the next item, in turn; waits while there is none. None: the queue is closed, and empty. A gated item is taken only
-    /// while the gate is open. Cancel-safe.
+    /// Takes the next item, in turn; waits while there is none. None: the queue is closed and empty. A gated item is
+    /// taken only while the gate is open. Cancel-safe.
     pub(crate) async fn recv(&mut self, gate_is_open: bool) -> Option<(K, T)> {
-        // A task that always finds something still lets others on its thread have a turn.
+        // A task that always finds an item still has to yield to others on its thread.
         coop::cooperative(std::future::poll_fn(|context| self.poll_recv(gate_is_open, context))).await
     }
 
-    /// The same for a thread that does nothing else.
+    /// Takes the next item, blocking the thread. For a thread that does nothing else.
     pub(crate) fn recv_blocking(&mut self) -> Option<(K, T)> {
         let waker = Waker::from(Arc::new(Parked(std::thread::current())));
         let mut context = Context::from_waker(&waker);
@@ -290,7 +293,7 @@ impl<K: Owner, T> Receiver<K, T> {
         Some((owner, value))
     }
 
-    /// Drops all that an owner has put in.
+    /// Drops all items of an owner.
     pub(crate) fn forget(&mut self, owner: &K) {
         let removed = self.0.state().remove(owner);
         if let Some(lane) = removed {
@@ -350,7 +353,7 @@ impl<K: Owner, T> Drop for Receiver<K, T> {
         state.turns.clear();
         let lanes = std::mem::take(&mut state.lanes);
         drop(state);
-        // The items go with it: whoever waits for their answers hears of the end.
+        // The items are dropped as well, so callers that wait for their answers learn of the end.
         for lane in lanes.into_values() {
             lane.waiting.into_iter().for_each(|(_, waker)| waker.wake());
         }
@@ -369,7 +372,7 @@ impl<K: Owner, T> fmt::Debug for WeakSender<K, T> {
     }
 }
 
-/// Puts an item in, once its owner has room for it. Dropped before, it has put nothing.
+/// A future that puts an item in once its owner has room for it. If it is dropped before, it has put nothing.
 pub(crate) struct Put<K: Owner, T> {
     queue: Arc<Shared<K, T>>,
     owner: K,
@@ -410,7 +413,7 @@ impl<K: Owner, T> Future for Put<K, T> {
             if first.is_some() {
                 lane.waiting.pop_front();
             }
-            // With this one in, is there room for another?
+            // Is there room for another one, with this item in?
             next = lane.admits(bound.saturating_sub(1));
         }
         this.ticket = None;

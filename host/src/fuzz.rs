@@ -1,8 +1,8 @@
-//! The ways in for bytes that somebody hostile chose, without a house around them: each is a target in `tests/fuzz`. Not
+//! Entry points for bytes that an attacker chose, without a host around them. Each is a target in `tests/fuzz`. Not
 //! part of a normal build.
 //!
-//! The tests below change what lies in `tests/fuzz/seeds`, at random but the same each time, and hand it in. So they run
-//! without a fuzzer, with the other unit tests, for a bounded number of cases.
+//! The tests below modify the files in `tests/fuzz/seeds`, at random but the same each time, and pass them in. So they
+//! run without a fuzzer, with the other unit tests, for a bounded number of cases.
 
 use std::path::Path;
 
@@ -17,10 +17,10 @@ use crate::plugins::policy::{Policy, edit};
 
 pub use crate::xmpp::fuzz::{from_a_plugin, from_the_server, over_bosh, over_websocket};
 
-/// The longest that an error may be about something of any length: it is shown to people, and logged.
+/// Maximum length of an error message, whatever it is about: it is shown to people, and logged.
 const LONGEST_ERROR: usize = 16 << 10;
 
-/// A plugin's file, as it is read before anything of it is compiled. `Err`: why it cannot be a plugin.
+/// Examines a plugin's file as is done before anything of it is compiled. The error says why it cannot be a plugin.
 pub fn a_component(bytes: &[u8]) -> Result<(), String> {
     let examined = component::examine(bytes).map_err(|error| refused(&error))?;
     assert_eq!(examined.size, bytes.len());
@@ -28,12 +28,12 @@ pub fn a_component(bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// What an author declares.
+/// Parses a plugin's manifest.
 pub fn a_manifest(text: &str) -> Result<(), String> {
     Manifest::parse(text).map(drop).map_err(|error| refused(&error))
 }
 
-/// The owner's file, read, and changed by a command.
+/// Parses the owner's policy, and changes it as a command does.
 pub fn a_policy(text: &str) -> Result<(), String> {
     let policy = Policy::parse(text, Path::new("/")).map_err(|error| refused(&error))?;
     for id in policy.plugins.keys() {
@@ -46,18 +46,18 @@ pub fn a_policy(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The operator's file.
+/// Parses the operator's configuration.
 pub fn a_configuration(text: &str) -> Result<(), String> {
     let overrides = Overrides { environment: |_| None, ..Overrides::default() };
     Config::parse(Path::new("/nowhere/parlor.toml"), text, &overrides).map(drop).map_err(|error| refused(&error))
 }
 
-/// What somebody says to the control socket.
+/// Parses a request to the control socket.
 pub fn a_request(bytes: &[u8]) -> Result<(), String> {
     control::reads(bytes).map_err(|error| refused(&error))
 }
 
-/// It says why, in as many words as people read.
+/// Checks that an error gives a reason, at a length that people read.
 fn refused(error: &impl ToString) -> String {
     let said = error.to_string();
     assert!(!said.is_empty() && said.len() <= LONGEST_ERROR, "{} bytes: {said:.2000}", said.len());
@@ -86,7 +86,7 @@ mod tests {
             start..length.min(start + 1 + self.below(24))
         }
 
-        /// A little different, as fuzzers do it.
+        /// Modifies the bytes a little, as fuzzers do.
         fn change(&mut self, bytes: &mut Vec<u8>, other: &[u8]) {
             const ODD: [&[u8]; 16] = [
                 b"\0",
@@ -133,7 +133,7 @@ mod tests {
         files.iter().map(|file| fs::read(file).unwrap()).collect()
     }
 
-    /// Hands in each file as it is, which has to be taken, and so many that are a little different.
+    /// Passes in each seed as it is, which has to be accepted, and the given number of modified ones.
     fn fuzz(name: &str, seeds: &[Vec<u8>], cases: usize, take: impl Fn(&[u8]) -> Result<(), String>) {
         assert!(!seeds.is_empty(), "{name} has no seeds");
         for seed in seeds {
@@ -149,7 +149,7 @@ mod tests {
             }
             taken += usize::from(take(&bytes).is_ok());
         }
-        // Else one of the two ways was never gone.
+        // Otherwise one of the two outcomes was never tried.
         assert!(taken > 0 && taken < cases, "{name}: {taken} of {cases} were taken");
     }
 

@@ -1,9 +1,9 @@
-//! Words of strangers, made fit for a line of a log or a status.
+//! Untrusted text, escaped for one line of a log or a status.
 
 use std::fmt::{self, Write as _};
 use std::path::Path;
 
-/// The text as one line that moves no cursor and reads in one direction, whatever was written; cut after so many bytes.
+/// Escapes a text to one line that moves no cursor and reads in one direction, truncated after `longest` bytes.
 pub(crate) fn harmless(text: &str, longest: usize) -> String {
     let mut line = String::with_capacity(text.len().min(longest));
     let mut reader = Reader::default();
@@ -21,18 +21,18 @@ pub(crate) fn harmless(text: &str, longest: usize) -> String {
     line
 }
 
-/// Whether anything in the text would be escaped.
+/// Returns whether anything in the text would be escaped.
 pub(crate) fn has_harmful(text: &str) -> bool {
     let mut reader = Reader::default();
     text.chars().any(|one| reader.is_harmful(one))
 }
 
-/// Paths as sentences name them.
+/// Paths as messages show them.
 pub(crate) trait EscapedPath {
-    /// Displays the path on one line, with what is harmful in it escaped: everything but NUL and `/` may stand in the name of a file.
+    /// Displays the path on one line, with harmful characters escaped: a file name may hold every byte but NUL and `/`.
     ///
-    /// `Path::display` shows a line's end as one, so that a file could be called what parlor says. A path that is written into a file,
-    /// or that a program reads, is not escaped: take `to_string_lossy` there.
+    /// `Path::display` shows a line break as one, so a file name could imitate parlor's own output. Do not escape a
+    /// path that is written into a file or read by a program: use `to_string_lossy` there.
     fn escaped(&self) -> Escaped<'_>;
 }
 
@@ -42,7 +42,7 @@ impl EscapedPath for Path {
     }
 }
 
-/// A path that displays as [`EscapedPath::escaped`] says.
+/// A path that displays as [`EscapedPath::escaped`] describes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Escaped<'a>(&'a Path);
 
@@ -52,8 +52,9 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// The text as one word for a shell, which finds nothing in it to obey: a resource may have anything. A text with something harmful is
-/// quoted so that the word is the same and shows all of it (`$'…'`, which bash, zsh and POSIX.1-2024 know).
+/// Quotes a text as one word for a shell, which expands nothing in it: a resource may hold any character. A text with
+/// harmful characters is quoted so that the word is the same and all of it is visible (`$'…'`, which bash, zsh and
+/// POSIX.1-2024 support).
 pub(crate) fn shell_word(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(&byte);
     if text.bytes().all(is_plain) {
@@ -76,7 +77,7 @@ pub(crate) fn shell_word(text: &str) -> String {
     word + "'"
 }
 
-/// Reads a text character by character. Whether a joiner, a selector or a tag is harmless depends on what it stands behind.
+/// Reads a text character by character. The character before decides whether a joiner, a selector or a tag is harmless.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     /// The character before, unless it was harmful.
@@ -84,7 +85,8 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Whether the next character ends a line, moves a cursor, turns around what follows, hides, or passes for a space.
+    /// Returns whether the next character ends a line, moves a cursor, reverses the text after it, is invisible, or
+    /// looks like a space.
     pub(crate) fn is_harmful(&mut self, one: char) -> bool {
         let is_harmful = one.is_control()
             || is_direction(one)
@@ -95,15 +97,16 @@ impl Reader {
         is_harmful
     }
 
-    /// Whether it takes up no room, so that two words with and without it look alike. Persian, many emoji and some flags are written
-    /// with characters of that kind, which are let through there and nowhere else.
+    /// Returns whether the character takes up no room, so that two words with and without it look alike. Persian, many
+    /// emoji and some flags are written with such characters, which are allowed there and nowhere else.
     fn hides(&self, one: char) -> bool {
         let behind = |is: fn(char) -> bool| self.before.is_some_and(is);
         match one {
             // ZWNJ and ZWJ (the property `Join_Control`).
             '\u{200c}' => !behind(is_joined),
             '\u{200d}' => !behind(|before| is_joined(before) || is_emoji(before) || before == '\u{fe0f}'),
-            // The selectors of text and emoji (`Variation_Selector`). A digit has these forms as well, but looks the same in both.
+            // The text and emoji selectors (`Variation_Selector`). A digit has both forms as well, but they look the
+            // same.
             '\u{fe0e}' | '\u{fe0f}' => !behind(is_emoji),
             // The tags that name the flag of a region.
             '\u{e0020}'..='\u{e007f}' => !behind(|before| matches!(before, '\u{1f3f4}' | '\u{e0020}'..='\u{e007e}')),
@@ -112,18 +115,19 @@ impl Reader {
     }
 }
 
-/// Spaces other than that of ASCII (`General_Category=Space_Separator`): no two of them can be told apart.
+/// Returns whether it is a space other than ASCII's (`General_Category=Space_Separator`): these look alike.
 pub(crate) fn is_odd_space(one: char) -> bool {
     matches!(one, '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
 }
 
-/// Characters that change the direction of what follows (`Bidi_Control`).
+/// Returns whether it changes the direction of the text after it (`Bidi_Control`).
 fn is_direction(one: char) -> bool {
     matches!(one, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Letters behind which a joiner changes how a word looks. These are the scripts with a `Joining_Type` (Arabic, Syriac, `N’Ko`, Mandaic,
-/// Mongolian), and those of India with their viramas (`Indic_Syllabic_Category=Virama`), as in RFC 5892, appendix A.
+/// Returns whether it is a letter after which a joiner changes how a word looks. These are the scripts with a
+/// `Joining_Type` (Arabic, Syriac, `N’Ko`, Mandaic, Mongolian), and those of India with their viramas
+/// (`Indic_Syllabic_Category=Virama`), as in RFC 5892, appendix A.
 fn is_joined(one: char) -> bool {
     let joins =
         matches!(one, '\u{620}'..='\u{77f}' | '\u{7ca}'..='\u{7ff}' | '\u{840}'..='\u{8ff}' | '\u{1820}'..='\u{18aa}');
@@ -132,7 +136,8 @@ fn is_joined(one: char) -> bool {
     is_virama || ((joins || is_of_india) && one.is_alphabetic())
 }
 
-/// Pictures (`Extended_Pictographic`) and their skin colours (`Emoji_Modifier`), by the blocks that have them.
+/// Returns whether it is a picture (`Extended_Pictographic`) or a skin colour (`Emoji_Modifier`), by the blocks that
+/// have them.
 fn is_emoji(one: char) -> bool {
     matches!(
         one,
@@ -156,9 +161,9 @@ fn is_emoji(one: char) -> bool {
     )
 }
 
-/// Characters that show nothing: those with `Default_Ignorable_Code_Point`, but for those that count where they stand; formats of
-/// scripts (`General_Category=Format`) that show nothing by themselves; and the blanks that are no spaces to Unicode, of Braille,
-/// Egyptian, Khitan and music.
+/// Returns whether it shows nothing. These are the characters with `Default_Ignorable_Code_Point`, except those that
+/// are judged by the character before; format characters of scripts (`General_Category=Format`) that show nothing by
+/// themselves; and the blanks that Unicode does not count as spaces (Braille, Egyptian, Khitan and music).
 fn is_invisible(one: char) -> bool {
     matches!(
         one,
@@ -256,7 +261,7 @@ mod tests {
         assert!(!has_harmful("größe ✓ 日本語 한국어"));
     }
 
-    /// A joiner or a selector shows nothing behind most letters, whatever the script, nor behind itself.
+    /// A joiner or a selector is invisible after most letters of any script, and after itself.
     #[test]
     fn joiners_and_selectors_hide_behind_letters_that_need_none() {
         for letter in ["漢", "カ", "ก", "한", "ש", "é", "1", "٣", "؟", "১", "।", "ی\u{200c}"] {

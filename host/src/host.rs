@@ -1,4 +1,4 @@
-//! The house: its accounts, its plugins, and what the owner does with them while they run.
+//! The host: its accounts, its plugins, and what the owner changes while they run.
 
 mod accounts;
 mod adding;
@@ -42,102 +42,102 @@ pub use explain::Explained;
 pub(crate) use lock::LOCK;
 pub use standing::PluginStatus;
 
-/// How long plugins may hold up the log-in (API row 7).
+/// Maximum time that plugins may delay the log-in.
 const INITIALIZE: Duration = Duration::from_secs(10);
 
-/// How long the reason of a refusal may be, in bytes.
+/// Maximum length of the reason for a refusal, in bytes.
 const LONGEST_REASON: usize = 4 << 10;
 
-/// A running house.
+/// A running host.
 pub struct Host {
     config: ArcSwap<Config>,
     engine: Arc<Engine>,
-    /// What outlives the process.
+    /// Data that outlives the process.
     store: Store,
     components: Components,
     /// Held for moments only.
     accounts: std::sync::Mutex<BTreeMap<AccountName, Account>>,
     plugins: Mutex<BTreeMap<PluginId, Plugin>>,
-    /// Those that say good-bye, or are about to come back.
+    /// Plugins that are shutting down, or about to come back.
     leaving: Leaving,
-    /// A version found no room beside the one that runs.
+    /// Notified when a new version found no room beside the one that runs.
     crowded: Notify,
-    /// Held while plugins or accounts are added, removed or looked through, so that no two changes see the same state and undo each
-    /// other. `plugins` itself is held for moments only.
+    /// Held while plugins or accounts are added, removed or examined, so that no two changes see the same state and
+    /// undo each other. `plugins` itself is held for moments only.
     changing: Mutex<()>,
-    /// The policy as it was read last. Held for moments only.
+    /// The policy as it was last read. Held for moments only.
     read: std::sync::Mutex<Read>,
-    /// Why the configuration, as it was read last, does not count; none: it does.
+    /// Why the configuration, as last read, is not in force. None: it is.
     config_fault: ArcSwapOption<String>,
-    /// Held for as long as the house stands: one house for each data folder.
+    /// Held while the host runs: one host for each data folder.
     _lock: File,
     began: Timestamp,
-    /// The same by the clock that nobody sets.
+    /// The start by a clock that cannot be set.
     stands_since: Instant,
 }
 
-/// Something that the policy names.
+/// A plugin that the policy names.
 struct Plugin {
     entry: Entry,
     standing: Standing,
-    /// Why the version that the policy names has not taken the place of this one.
+    /// Why the version that the policy names has not replaced this one.
     not_replaced: Option<String>,
-    /// What was tried in its place and did not start.
+    /// The version that was tried in its place and did not start.
     tried: Option<Tried>,
-    /// What holds the version that is tried in its place now.
+    /// Handles to the grants of the version that is being tried in its place.
     beside: Vec<Reins>,
-    /// The version of what may not run.
+    /// The version of a plugin that may not run.
     version: Option<semver::Version>,
-    /// It may not run for nothing but what it depends on.
+    /// It may not run, but only because of a dependency.
     is_early: bool,
 }
 
 enum Standing {
-    /// It may not run, and why.
+    /// It may not run, for this reason.
     Refused(String),
-    /// It may run, and the compiler is not done with it. It starts when that is done, as one that is added then.
+    /// It may run, and is still being compiled. It starts after that, like a plugin that is added then.
     Compiling {
-        /// What it was admitted as.
+        /// Its manifest, settings and grants as admitted.
         admitted: Arc<Admitted>,
-        /// How many bytes its file has.
+        /// The size of its file in bytes.
         size: usize,
     },
     /// It runs, or tries to, on these accounts.
     Admitted { admitted: Arc<Admitted>, compiled: Arc<Compiled>, on: BTreeMap<AccountName, Supervised> },
 }
 
-/// What was tried in the place of what runs.
+/// A version that was tried in the place of the one that runs.
 #[derive(Clone)]
 enum Tried {
     /// It did not start, and would not the next time.
     Failed(Entry),
-    /// There was no room for it. When another plugin has left, it is tried again.
+    /// There was no room for it. It is tried again when another plugin has ended.
     NoRoom(Entry),
 }
 
-/// Why the house does not stand.
+/// The reason why the host does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The data folder cannot be made or written to.
+    /// The data folder cannot be created or written to.
     #[error("the data folder {path} cannot be used ({cause}): make it writable, or name another with --data", path = path.escaped())]
     Data {
-        /// Which.
+        /// The path of the data folder.
         path: PathBuf,
-        /// Why.
+        /// The error of the file system.
         cause: std::io::Error,
     },
-    /// The lock in it is another user's.
+    /// The lock file in it belongs to another user.
     #[error("{path} cannot be opened ({cause}): another user may have run parlor there; give it, and all that lies beside it, to the user that the host runs as", path = path.escaped())]
     Lock {
-        /// Which file.
+        /// The path of the lock file.
         path: PathBuf,
-        /// Why.
+        /// The error of the file system.
         cause: std::io::Error,
     },
-    /// Another host has it.
+    /// Another host uses the data folder.
     #[error("another parlor runs with the data folder {}; stop it first, or give this one its own with --data", .0.escaped())]
     Busy(PathBuf),
-    /// What plugins keep cannot be read or written.
+    /// The plugins' storage cannot be read or written.
     #[error(transparent)]
     Store(#[from] OpenError),
     /// The policy cannot be read.
@@ -148,44 +148,45 @@ pub enum StartError {
     Engine(#[from] EngineError),
 }
 
-/// Why a plugin was not added.
+/// The reason why a plugin was not added.
 #[derive(Debug, thiserror::Error)]
 pub enum AddError {
     /// The id is taken.
     #[error("there is a plugin {id} already, from {running}; {refused} was not added")]
     Taken {
-        /// The id.
+        /// The id that both plugins use.
         id: PluginId,
-        /// Where the running one comes from.
+        /// The source of the running plugin.
         running: Source,
-        /// Where the new one comes from.
+        /// The source of the new plugin.
         refused: Source,
     },
-    /// It may not run; one sentence.
+    /// It may not run, for a reason of one sentence.
     #[error("plugin {id} is refused: {reason}")]
     Refused {
-        /// The id.
+        /// The id of the plugin.
         id: PluginId,
-        /// Why.
+        /// Why it may not run.
         reason: String,
     },
 }
 
 impl Host {
-    /// Starts the accounts' tasks and all plugins, which are compiled before, gives each plugin its chance to listen, and
-    /// then logs in. It returns when the log-ins have begun. The compiler is where plugins are compiled.
+    /// Starts the accounts' tasks, compiles and starts all plugins, gives each its chance to listen, and then logs in.
+    /// Returns when the log-ins have begun. `compiler` decides where plugins are compiled.
     pub async fn start(config: Config, compiler: Compiler) -> Result<Self, StartError> {
         Self::raise(config, compiler, Late::Awaited).await
     }
 
-    /// The same, without waiting for the compiler: plugins whose machine code is in the cache start before the log-in, the
-    /// others when they are compiled, as if they were added then. The caller has to poll [`Host::tend`] for that.
+    /// Starts the host without waiting for the compiler. Plugins whose machine code is in the cache start before the
+    /// log-in. The others start once they are compiled, as if they were added then. For that, the caller has to poll
+    /// [`Host::tend`].
     pub async fn start_at_once(config: Config, compiler: Compiler) -> Result<Self, StartError> {
         Self::raise(config, compiler, Late::LeftBehind).await
     }
 
     async fn raise(config: Config, compiler: Compiler, late: Late) -> Result<Self, StartError> {
-        // First what needs no trace on disk: a policy that cannot be read leaves none.
+        // First the steps that leave nothing on disk: an unreadable policy must leave no trace.
         let text = Policy::read(&config.plugins)?;
         let policy =
             text.as_deref().map_or_else(|| Ok(Policy::default()), |text| Policy::understand(text, &config.plugins))?;
@@ -224,8 +225,8 @@ impl Host {
         Ok(host)
     }
 
-    /// Adds a plugin while the house stands (API row 2). It returns when the plugin's `initialize` has returned or
-    /// failed, or waits for the session.
+    /// Adds a plugin while the host runs. Returns when the plugin's `initialize` has returned or failed, or waits for
+    /// the session.
     pub async fn add_plugin(&self, id: PluginId, entry: Entry) -> Result<(), AddError> {
         let changing = self.changing.lock().await;
         if let Some(running) = self.plugins.lock().await.get(&id) {
@@ -238,14 +239,14 @@ impl Host {
             Some(Standing::Admitted { on, .. }) => join_all(on.values().map(Supervised::settled)),
             Some(Standing::Compiling { .. }) | None => return Ok(()),
         };
-        // It may take long, and may be removed meanwhile.
+        // It may take long, and the plugin may be removed meanwhile.
         drop(changing);
         settling.await;
         Ok(())
     }
 
-    /// Removes a plugin while the house stands (API row 3): everything that lived for it is gone when this returns.
-    /// False: there was none of this id.
+    /// Removes a plugin while the host runs. Everything that lived for it is gone when this returns. Returns `false` if
+    /// there was no plugin of this id.
     pub async fn remove_plugin(&self, id: &PluginId) -> bool {
         let _changing = self.changing.lock().await;
         let was_there = self.take_away(id).await;
@@ -253,13 +254,13 @@ impl Host {
         was_there
     }
 
-    /// Ends a plugin on each of its accounts and starts it again, by the entry that it ran by, and then those that were kept back
-    /// by it. False: there was none of this id.
+    /// Restarts a plugin on each of its accounts, by the entry that it ran by, and then the plugins that waited for it.
+    /// Returns `false` if there was no plugin of this id.
     pub async fn restart_plugin(&self, id: &PluginId) -> bool {
         let _changing = self.changing.lock().await;
         let Some(entry) = self.plugins.lock().await.get(id).map(Plugin::held) else { return false };
         let is_enabled = entry.enabled;
-        // The machine may have been busy with something else.
+        // The compiler may have failed because the machine was busy.
         self.engine.try_again(entry.digest);
         self.begin_anew(BTreeMap::from([(id.clone(), entry)])).await;
         self.spread().await;
@@ -277,23 +278,23 @@ impl Host {
         settling.await;
     }
 
-    /// What it goes by: the configuration that was read last, but for what only a start can change.
+    /// Returns the configuration in force: the one that was last read, except for what only a restart can change.
     pub fn config(&self) -> Arc<Config> {
         self.config.load_full()
     }
 
-    /// Since when it stands.
+    /// Returns when the host started.
     pub fn began(&self) -> Timestamp {
         self.began
     }
 
-    /// For how long it stands, also where the clock was set meanwhile.
+    /// Returns how long the host has been running, regardless of changes of the clock.
     pub fn uptime(&self) -> Duration {
         self.stands_since.elapsed()
     }
 
-    /// Ends a plugin. It is seen to be leaving until this returns, or, where it comes back, what it gives is dropped; none:
-    /// there was none of this id.
+    /// Ends a plugin. Until this returns, or, for a plugin that comes back, until the returned value is dropped, it is
+    /// shown as stopping. None: there was no plugin of this id.
     async fn take_out(&self, id: &PluginId) -> Option<Left> {
         let (plugin, left) = {
             let mut plugins = self.plugins.lock().await;
@@ -307,7 +308,8 @@ impl Host {
         Some(left)
     }
 
-    /// Ends these and adds them anew, by these entries. What was not put in the place of one of them is still not in its place.
+    /// Ends these plugins and adds them again, by these entries. A version that had not replaced one of them is still
+    /// waiting.
     async fn begin_anew(&self, entries: BTreeMap<PluginId, Entry>) {
         let (mut returning, mut waiting) = (Vec::new(), Vec::new());
         for id in entries.keys() {
@@ -328,8 +330,8 @@ impl Host {
         }
     }
 
-    /// Forgets what plugins declared that are not there any more, or declare something else by now. Only after a change: one that
-    /// is started again is not robbed of its names meanwhile.
+    /// Forgets the declarations of plugins that are gone or declare something else by now. Called only after a change,
+    /// so that a plugin that restarts does not lose its names meanwhile.
     async fn forget_declared(&self) {
         let plugins = self.plugins.lock().await;
         for account in self.accounts() {
@@ -343,7 +345,7 @@ impl Host {
                     Some((Standing::Admitted { admitted, .. }, None)) => {
                         admitted.manifest.secrets().any(|secret| secret == key)
                     }
-                    // It may run again, or its next version run, and nobody is to have read its secret by then.
+                    // It may run again, or its next version may, and its secret must not have been read by then.
                     Some((Standing::Admitted { .. } | Standing::Compiling { .. } | Standing::Refused(_), _)) => true,
                     None => false,
                 }
@@ -355,7 +357,7 @@ impl Host {
         Strictness::of(&self.config.load().settings)
     }
 
-    /// What runs of a plugin on an account right now.
+    /// Returns the running instance of a plugin on an account.
     pub async fn instance(&self, id: &PluginId, account: &AccountName) -> Option<Arc<Instance>> {
         match &self.plugins.lock().await.get(id)?.standing {
             Standing::Refused(_) | Standing::Compiling { .. } => None,
@@ -363,7 +365,7 @@ impl Host {
         }
     }
 
-    /// Hears nobody any more, lets every plugin handle what was heard and say good-bye, then every account, and ends.
+    /// Stops delivering, lets every plugin handle what it got and shut down, then closes every account, and ends.
     pub async fn stop(self) {
         let accounts = self.accounts.into_inner().unwrap_or_else(PoisonError::into_inner);
         join_all(accounts.values().map(Account::hear_nobody)).await;
@@ -375,18 +377,18 @@ impl Host {
 }
 
 impl Plugin {
-    /// What the policy names, in whose place nothing else is tried.
+    /// Creates a plugin that the policy names, with no other version tried in its place.
     fn new(entry: Entry, standing: Standing, version: Option<semver::Version>) -> Self {
         Self { entry, standing, not_replaced: None, tried: None, beside: Vec::new(), version, is_early: false }
     }
 
-    /// It is what the policy names now, so that no other version waits for its place any more.
+    /// Notes that this is what the policy names, so that no other version waits to replace it.
     fn is_as_decided(&mut self) {
         self.not_replaced = None;
         self.tried = None;
     }
 
-    /// What is tried in its place as soon as there is room for it.
+    /// Returns the version that replaces it as soon as there is room.
     fn wants_room(&self) -> Option<&Entry> {
         match &self.tried {
             Some(Tried::NoRoom(entry)) => Some(entry),
@@ -394,7 +396,7 @@ impl Plugin {
         }
     }
 
-    /// Its entry, with no more grants than it has now.
+    /// Returns its entry, with no more grants than it has now.
     fn held(&self) -> Entry {
         let mut entry = self.entry.clone();
         if let Standing::Admitted { admitted, .. } = &self.standing {
@@ -403,7 +405,7 @@ impl Plugin {
         entry
     }
 
-    /// Lets what runs have no more than its own entry and these grant both.
+    /// Limits what runs to grants that both its own entry and these contain.
     fn hold_to(&mut self, id: &PluginId, grants: &Grants) {
         for reins in &self.beside {
             reins.hold_to(grants);
@@ -425,7 +427,7 @@ impl Plugin {
         tracing::info!(plugin = %id, "grants held to what the policy says");
     }
 
-    /// Whether anything of it runs, or will by itself.
+    /// Returns whether any instance of it runs, or will run by itself.
     fn lives(&self) -> bool {
         self.supervised().any(|one| !one.state().borrow().is_over())
     }
@@ -447,8 +449,9 @@ impl Plugin {
         .flatten()
     }
 
-    /// Where nothing but its settings is different, a plugin that listens to `settingsChanged` goes on with the new ones.
-    /// `values` are those of the entry with its secrets. False: they are different, and it has to be started anew for them.
+    /// Applies an entry that differs only in settings to a plugin that listens to `settingsChanged`, without a restart.
+    /// `values` are the entry's settings with its secrets. Returns `false` if they differ and the plugin has to restart
+    /// for them.
     fn take_settings(&mut self, id: &PluginId, entry: &Entry, values: SettingValues) -> bool {
         let Standing::Admitted { admitted, on, .. } = &mut self.standing else { return true };
         let rest_is_same = Entry { settings: self.entry.settings.clone(), ..entry.clone() } == self.entry;
@@ -492,7 +495,7 @@ impl Plugin {
     }
 }
 
-/// What a plugin is started after on an account.
+/// Returns the plugins after which a plugin is started on an account.
 fn dependencies(
     loaded: &Loaded,
     start: &order::Start,
@@ -522,7 +525,7 @@ mod tests {
     use crate::config::Overrides;
     use crate::plugins::id::Digest;
 
-    /// A house that does not log in, in a folder of its own.
+    /// A host that does not log in, in a folder of its own.
     async fn house(folder: &Path) -> Host {
         let path = folder.join("parlor.toml");
         let text =

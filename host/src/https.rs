@@ -1,8 +1,10 @@
-//! Downloads: HTTP/1.1 (RFC 9112) inside of TLS, bounded in bytes, time and redirects. It knows of no plugin. The one thing
-//! that goes without TLS is what is handed to a collector of traces on the same machine.
+//! Downloads over HTTP/1.1 (RFC 9112) inside TLS, with limits on size, time and redirects.
 //!
-//! It trusts what the connections to XMPP servers trust: the system's certificates, or those of the file that the variable
-//! `SSL_CERT_FILE` names. Proxies are not spoken to.
+//! This module knows nothing about plugins. Only traces that go to a collector on the same machine are sent without
+//! TLS.
+//!
+//! Downloads trust the same certificates as connections to XMPP servers: the system's, or those in the file that
+//! `SSL_CERT_FILE` names. Proxies are not supported.
 
 mod body;
 mod url;
@@ -24,99 +26,99 @@ use crate::xmpp::{client_config, handshake_failure};
 pub(crate) use body::{Head, NoBody, Wire};
 pub use url::{Url, UrlError};
 
-/// How long one download may take, redirects counted.
+/// The maximum duration of one download, including redirects.
 const PATIENCE: Duration = Duration::from_mins(2);
-/// How long a connection may take to come about.
+/// The maximum duration of one connection attempt.
 const CONNECTING: Duration = Duration::from_secs(20);
-/// How often somebody may be sent elsewhere.
+/// The maximum number of redirects that are followed.
 const REDIRECTS: usize = 5;
-/// How many headers an answer may have.
+/// The maximum number of headers in an answer.
 const MOST_HEADERS: usize = 100;
-/// How much of a server's words is shown, in bytes.
+/// The maximum length of server text shown in messages, in bytes.
 const SHOWN: usize = 200;
 
-/// Why there is no download.
+/// An error that ended a download.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The address is none, or not of the web.
+    /// The address is invalid or not an `https` address.
     #[error(transparent)]
     Url(#[from] UrlError),
-    /// Nobody answers there.
+    /// The server cannot be reached.
     #[error("{host} cannot be reached ({cause}); check the address and the network")]
     Unreachable {
-        /// Whose.
+        /// The host and port of the server.
         host: String,
-        /// What the system said.
+        /// The error from the system.
         cause: io::Error,
     },
-    /// It is not proven to be who it says.
+    /// The TLS handshake failed, so the server is not authenticated.
     #[error("there is no safe connection to {host} ({cause}); nothing is downloaded without TLS")]
     Tls {
-        /// Whose.
+        /// The host and port of the server.
         host: String,
-        /// What is wrong.
+        /// The reason that the handshake failed.
         cause: String,
     },
-    /// It takes too long.
+    /// The download took longer than the limit.
     #[error("{url} did not come within {} s; try again later", PATIENCE.as_secs())]
     TimedOut {
-        /// What.
+        /// The requested address.
         url: Url,
     },
-    /// It sends us elsewhere, again and again.
+    /// The server redirected more often than the limit.
     #[error("{url} leads elsewhere more than {REDIRECTS} times; give the address that it leads to")]
     TooManyRedirects {
-        /// What was asked for.
+        /// The address of the first request.
         url: Url,
     },
-    /// It sends us where nobody should go.
+    /// The server redirected to an address that is not followed.
     #[error("{url} leads to {to}, which is not followed: {cause}")]
     BadRedirect {
-        /// Who sends us.
+        /// The address that sent the redirect.
         url: Url,
-        /// Whereto.
+        /// The target of the redirect, as the server wrote it.
         to: String,
-        /// Why not.
+        /// The reason that the target is not followed.
         cause: UrlError,
     },
-    /// There is more of it than may be.
+    /// The body is larger than the caller allows.
     #[error("{url} has more than {most} bytes, which is more than is taken")]
     TooLarge {
-        /// What.
+        /// The requested address.
         url: Url,
-        /// How much may be.
+        /// The limit that the caller gave, in bytes.
         most: usize,
     },
-    /// It is compressed although it was asked for as it is: what becomes of it when it is unpacked is not bounded.
+    /// The server compressed the body although the request asked for `identity`. The unpacked size would have no bound.
     #[error("{url} comes compressed ({encoding}), which is not taken; it has to be served as it is")]
     Compressed {
-        /// What.
+        /// The requested address.
         url: Url,
-        /// How.
+        /// The content or transfer coding that the server used.
         encoding: String,
     },
-    /// It is not there, or was not given.
+    /// The server answered with a status other than 200.
     #[error("{url} is not to be had: the server says {status} {reason}")]
     Status {
-        /// What.
+        /// The requested address.
         url: Url,
-        /// What the server said (RFC 9110, section 15).
+        /// The status code (RFC 9110, section 15).
         status: u16,
-        /// The same in words.
+        /// The reason phrase of the status line.
         reason: String,
     },
-    /// The answer broke off, or is none.
+    /// The answer broke off or is not valid HTTP.
     #[error("{url} did not come whole ({cause}); try again")]
     Broken {
-        /// What.
+        /// The requested address.
         url: Url,
-        /// What is wrong.
+        /// The reason that the answer is unusable.
         cause: String,
     },
 }
 
 impl FetchError {
-    /// Whether it is this very server that gave nothing, and not somebody to whom it led, or nobody.
+    /// Returns whether this server itself failed, rather than a server that it redirected to.
     pub(crate) fn is_of(&self, server: &Url) -> bool {
         match self {
             Self::Unreachable { host, .. } | Self::Tls { host, .. } => *host == server.authority(),
@@ -129,7 +131,7 @@ impl FetchError {
         }
     }
 
-    /// The same without the address, for where that is a secret.
+    /// Describes the error without the address, for addresses that are secret.
     pub(crate) fn without_address(&self) -> String {
         match self {
             Self::Url(error) => error.to_string(),
@@ -145,30 +147,30 @@ impl FetchError {
     }
 }
 
-/// What a server answered.
+/// The answer of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// Its status (RFC 9110, section 15); never a redirect.
+    /// The status code (RFC 9110, section 15), never a redirect.
     pub status: u16,
-    /// The status in words.
+    /// The reason phrase of the status line.
     pub reason: String,
-    /// Its headers, the names in small letters.
+    /// The headers, with lower-case names.
     pub headers: Vec<(String, String)>,
-    /// What was asked for; empty unless the status is 200.
+    /// The body; empty unless the status is 200.
     pub body: Vec<u8>,
-    /// Where it came from, after what led there.
+    /// The address that gave the answer, after all redirects.
     pub from: Url,
-    /// Whereto one was sent, in order.
+    /// The addresses that the redirects led to, in order.
     pub redirects: Vec<Url>,
 }
 
 impl Answer {
-    /// The value of a header.
+    /// Returns the value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// This, if it is what was asked for.
+    /// Returns this answer if its status is 200, and an error otherwise.
     pub fn ok(self) -> Result<Self, FetchError> {
         match self.status {
             200 => Ok(self),
@@ -177,48 +179,51 @@ impl Answer {
     }
 }
 
-/// Asks for something of at most so many bytes, and waits for it.
+/// Downloads at most `most` bytes and blocks until they are there.
 ///
-/// The headers are for the server of this address alone: whoever it leads to does not get them.
+/// The headers are sent to the server of this address only. Servers that it redirects to do not get them.
 pub fn get(url: &Url, headers: &[(&str, String)], most: usize) -> Result<Answer, FetchError> {
     wait(url, follow(url, headers, most, None))
 }
 
-/// Sends a form (`application/x-www-form-urlencoded`) to this very server, and waits for an answer of at most so many bytes.
-/// Nobody is followed elsewhere: a form may hold a secret.
+/// Sends a form (`application/x-www-form-urlencoded`) and blocks until the answer of at most `most` bytes is there.
+///
+/// Redirects are not followed, since a form may hold a secret.
 pub(crate) fn post(url: &Url, form: &str, most: usize) -> Result<Answer, FetchError> {
     wait(url, ask(url, &[], Some(form), most, None))
 }
 
-/// The same as [`get`], but nobody is followed elsewhere.
+/// Same as [`get`], but does not follow redirects.
 pub(crate) fn get_here(url: &Url, headers: &[(&str, String)], most: usize) -> Result<Answer, FetchError> {
     wait(url, ask(url, headers, None, most, None))
 }
 
-/// Waits for what is asked of this address.
+/// Blocks until this request is answered or its time limit is reached.
 fn wait(url: &Url, asked: impl Future<Output = Result<Answer, FetchError>>) -> Result<Answer, FetchError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|cause| FetchError::Unreachable { host: url.host().to_owned(), cause })?;
     let answer = runtime.block_on(in_time(url, asked));
-    // A name look-up that hangs must not hold up the end.
+    // A name look-up that hangs must not delay the return.
     runtime.shutdown_background();
     answer
 }
 
-/// What comes of this address, unless it takes too long.
+/// Waits for this request, up to the time limit.
 async fn in_time(url: &Url, asked: impl Future<Output = Result<Answer, FetchError>>) -> Result<Answer, FetchError> {
     let late = || FetchError::TimedOut { url: url.clone() };
     tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(late()))
 }
 
-/// Asks this very server for something of at most so many bytes, which may be a secret, trusting what `ca_file` says in place
-/// of the system's certificates. Nobody is followed elsewhere.
+/// Downloads at most `most` bytes, which may be a secret, without following redirects.
+///
+/// If `ca_file` is given, it replaces the system's certificates.
 pub(crate) async fn fetch(url: &Url, ca_file: Option<&Path>, most: usize) -> Result<Vec<u8>, FetchError> {
     Ok(ask(url, &[], None, most, ca_file).await?.ok()?.body)
 }
 
-/// Asks for something of at most so many bytes, wherever it leads, trusting what `ca_file` says in place of the system's
-/// certificates.
+/// Downloads at most `most` bytes and follows redirects.
+///
+/// If `ca_file` is given, it replaces the system's certificates.
 pub(crate) async fn find(url: &Url, ca_file: Option<&Path>, most: usize) -> Result<Vec<u8>, FetchError> {
     Ok(follow(url, &[], most, ca_file).await?.ok()?.body)
 }
@@ -246,7 +251,7 @@ async fn follow(
     }
 }
 
-/// One request, one answer.
+/// Sends one request and reads its answer.
 async fn ask(
     url: &Url,
     headers: &[(&str, String)],
@@ -298,8 +303,8 @@ async fn ask(
     Ok(answer)
 }
 
-/// Hands something to a program on this machine, which takes it without TLS: gives the status and the body of its answer, which
-/// has at most so many bytes.
+/// Posts a body without TLS to a program on this machine. Returns the status and the body of the answer, at most `most`
+/// bytes.
 #[cfg(feature = "opentelemetry")]
 pub(crate) async fn post_here(
     address: SocketAddr,
@@ -335,7 +340,7 @@ async fn connect(url: &Url, ca_file: Option<&Path>) -> Result<TlsStream<TcpStrea
     let unsafe_ = |cause: String| FetchError::Tls { host: host(), cause };
     let name = ServerName::try_from(url.host().to_owned()).map_err(|error| unsafe_(error.to_string()))?;
     let ca_file = ca_file.map(Path::to_owned);
-    // Certificates are read from disk.
+    // Reading certificates blocks on the disk.
     let config = tokio::task::spawn_blocking(move || client_config(ca_file)).await;
     let config = config.map_err(|error| unsafe_(error.to_string()))?;
     let mut config = config.map_err(|error| unsafe_(error.to_string()))?;
@@ -348,7 +353,7 @@ async fn connect(url: &Url, ca_file: Option<&Path>) -> Result<TlsStream<TcpStrea
 mod tests {
     use super::*;
 
-    /// Whatever keeps it, and however many redirects there were.
+    /// The limit covers every cause of delay and all redirects together.
     #[tokio::test(start_paused = true)]
     async fn a_download_that_does_not_come_is_given_up() {
         let url: Url = "https://example.org/echo.wasm".parse().unwrap();

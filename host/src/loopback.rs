@@ -1,10 +1,10 @@
-//! Addresses that only this machine can reach, for what asks nobody who is there.
+//! Addresses that only this machine can reach, for services that do not authenticate their clients.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-/// An address and a port of this machine's own: one of 127.0.0.0/8, or `::1`.
+/// A loopback address and a port: one of 127.0.0.0/8, or `::1`.
 ///
 /// ```
 /// use parlor::loopback::Loopback;
@@ -17,19 +17,19 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loopback(SocketAddr);
 
-/// Why something is none.
+/// An error from parsing a loopback address.
 #[derive(Debug, thiserror::Error)]
 pub enum NotLoopback {
-    /// It is no address at all.
+    /// The text is not an address with a port.
     #[error("write an address and a port, such as 127.0.0.1:PORT")]
     NoAddress,
-    /// Others can reach it, or it is elsewhere.
+    /// The address is not a loopback address, so other machines may reach it.
     #[error("{0} is not this machine's alone, and nobody is asked there who they are: write 127.0.0.1:{port}, and leave the rest to a proxy or a collector beside it", port = .0.port())]
     Open(SocketAddr),
 }
 
 impl Loopback {
-    /// The address, which is one of loopback.
+    /// Returns the loopback address and its port.
     pub fn address(self) -> SocketAddr {
         self.0
     }

@@ -1,15 +1,16 @@
-//! The memory of this process: how much of it is in RAM, and giving back what is not needed any more.
+//! The memory of this process: how much of it is in RAM, and returning unused memory to the system.
 
 use std::time::Duration;
 
-/// How often it is looked at.
+/// Interval for checking the memory.
 const LOOK: Duration = Duration::from_secs(5);
-/// By how much it has to have changed to be worth a walk through the heap at once. In bytes.
+/// Change, in bytes, that justifies an immediate walk through the heap.
 const CHANGE: u64 = 8 << 20;
-/// After how many looks it is walked through in any case: what was freed below something in use changes nothing outside.
+/// Number of checks after which the heap is walked through in any case: memory freed below a block in use changes
+/// nothing outside.
 const LOOKS: u32 = 12;
 
-/// The memory of this process that is in RAM, in bytes; 0 where the system does not say.
+/// Returns the resident memory of this process, in bytes; 0 if the system does not report it.
 pub(crate) fn resident() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm");
     let pages = pages.ok().and_then(|line| line.split(' ').nth(1)?.parse::<u64>().ok());
@@ -17,10 +18,10 @@ pub(crate) fn resident() -> u64 {
     pages.unwrap_or(0) * 4096
 }
 
-/// Gives back, for as long as the process lives, what a flood has left behind.
+/// Returns the memory that a burst has left behind to the system, for as long as the process runs.
 ///
-/// glibc returns memory only from the end of a heap: one byte in use there keeps all that was freed before it. A process
-/// that is never restarted would stay as big as it was in its worst minute.
+/// glibc returns memory only from the end of a heap: one byte in use there keeps everything that was freed before it. A
+/// process that is never restarted would stay as big as it was in its worst minute.
 pub(crate) async fn give_back() {
     let mut looks = tokio::time::interval(LOOK);
     let (mut kept, mut since) = (resident(), 0);
@@ -30,7 +31,7 @@ pub(crate) async fn give_back() {
         if since < LOOKS && resident().abs_diff(kept) < CHANGE {
             continue;
         }
-        // It takes locks of the heap, and on a big one some milliseconds. Where it fails, nothing is worse than before.
+        // Trimming takes locks of the heap, and on a big one some milliseconds. A failure changes nothing.
         let _ = tokio::task::spawn_blocking(trim).await;
         (kept, since) = (resident(), 0);
     }
@@ -43,6 +44,6 @@ fn trim() {
     unsafe { libc::malloc_trim(0) };
 }
 
-/// Other allocators give back by themselves.
+/// Does nothing: other allocators return memory by themselves.
 #[cfg(not(target_env = "gnu"))]
 fn trim() {}

@@ -1,11 +1,11 @@
-//! The known name that is nearest to one that nobody knows, for errors and warnings. It knows no names itself.
+//! Finds the known name that is nearest to an unknown one, for errors and warnings. It has no names of its own.
 
 use std::cmp::Reverse;
 
-/// What a longer name than this is near to does not interest anybody, and comparing costs its length times the other's.
+/// The longest name that is compared, in bytes. Comparing costs the product of both lengths.
 const LONGEST: usize = 64;
 
-/// The known name that `name` was probably meant to be; none when nothing is close enough to be a slip of the keys.
+/// Returns the known name that `name` was probably meant to be; none if no known name is close enough to be a typo.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > LONGEST {
         return None;
@@ -15,17 +15,17 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
         .filter(|&(distance, _)| distance <= slips)
-        // Of those that are as near, the one that begins like it for longest: at the end another word was on somebody's mind.
+        // Among equally near names, take the one with the longest common prefix: a different ending is another word.
         .min_by_key(|&(distance, candidate)| (distance, Reverse(common(name, candidate))))
         .map(|(_, candidate)| candidate)
 }
 
-/// How many characters two names begin with in common.
+/// Counts the characters that two names begin with in common.
 fn common(one: &str, other: &str) -> usize {
     one.chars().zip(other.chars()).take_while(|(one, other)| one == other).count()
 }
 
-/// `: did you mean "…"?` for the end of an error, or nothing.
+/// Returns `, did you mean "…"?` for the end of an error, or nothing.
 pub(crate) fn suggestion(nearest: Option<&str>) -> String {
     nearest.map(|name| format!(", did you mean \"{name}\"?")).unwrap_or_default()
 }

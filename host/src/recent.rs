@@ -1,9 +1,10 @@
-//! What came last, so that nothing is told twice: a bounded set of hashes that nobody outside can aim at.
+//! A bounded set of the most recent items, so that nothing is delivered twice. It stores hashes that no outsider can
+//! predict.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, Hash, RandomState};
 
-/// The hashes of what was noted last.
+/// The hashes of the items that were noted last.
 #[derive(Debug)]
 pub(crate) struct Recent {
     hasher: RandomState,
@@ -13,22 +14,22 @@ pub(crate) struct Recent {
 }
 
 impl Recent {
-    /// Remembers the last `most` of what is noted.
+    /// Creates a set that remembers the last `most` items.
     pub(crate) fn new(most: usize) -> Self {
         Self { hasher: RandomState::new(), known: HashSet::new(), order: VecDeque::new(), most }
     }
 
-    /// What stands for this here.
+    /// Returns the hash of an item in this set.
     pub(crate) fn hash(&self, of: impl Hash) -> u64 {
         self.hasher.hash_one(of)
     }
 
-    /// Whether this was noted, and is remembered.
+    /// Returns whether this was noted and is still remembered.
     pub(crate) fn knows(&self, hash: u64) -> bool {
         self.known.contains(&hash)
     }
 
-    /// Notes this; `false`: it was there before.
+    /// Notes this. Returns `false` if it was remembered already.
     pub(crate) fn note(&mut self, hash: u64) -> bool {
         if !self.known.insert(hash) {
             return false;
@@ -42,7 +43,7 @@ impl Recent {
         true
     }
 
-    /// How much is remembered.
+    /// Returns how many items are remembered.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.known.len().max(self.order.len())

@@ -1,6 +1,7 @@
-//! From an event to the mailboxes of the subscriptions that match it and may see it. An index, not a scan.
+//! The router: passes each event to the mailboxes of the subscriptions that match it and may see it. It uses an index,
+//! not a scan.
 //!
-//! The account's task reads the index without a lock; plugins change it by putting a new one in its place.
+//! The account's task reads the index without a lock. Plugins change it by replacing it with a new one.
 
 mod filter;
 mod names;
@@ -33,55 +34,55 @@ pub use withheld::Withheld;
 use filter::Heard;
 use told::{Told, Verdict};
 
-/// Names one subscription or timer. Never used twice in a process.
+/// The id of a subscription or timer. Never used twice in a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SubscriptionId(pub u64);
 
 impl SubscriptionId {
-    /// A new one.
+    /// Returns a new id.
     pub fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Relaxed))
     }
 }
 
-/// How much may wait in one mailbox, in bytes of memory: a message of many empty elements takes fifty times what it was on
-/// the wire, so that a number of events alone bounds nothing.
+/// Maximum weight of the mail in one mailbox, in bytes of memory. A message of many empty elements takes fifty times
+/// its size on the wire, so a limit on the number of events alone bounds nothing.
 const MAX_WAITING: usize = 32 << 20;
-/// So many that wait are not weighed: a plugin that keeps up costs no more than it has to.
+/// Number of waiting events below which mail is not weighed, so that plugins that keep up cost no more than necessary.
 const UNWEIGHED: usize = 4;
 
-/// Something for a plugin to handle.
+/// An event that is queued for a plugin.
 #[derive(Debug)]
 pub struct Mail {
-    /// What happened; shared by all who hear of it.
+    /// The event, shared by all its recipients.
     pub event: Arc<Event>,
-    /// Which subscriptions of the plugin matched.
+    /// The plugin's subscriptions that matched.
     pub subscriptions: Vec<SubscriptionId>,
-    /// One of them asked for the XML.
+    /// Whether one of them asked for the XML.
     pub xml: bool,
-    /// Where it is in the archive, for a plugin that catches up.
+    /// The event's place in the archive, for a plugin that catches up.
     pub place: Option<Place>,
-    /// What it takes in the mailbox that it waits in.
+    /// The weight of the mail in the mailbox where it waits.
     weight: Option<Weight>,
-    /// How often the grants had been changed when they were asked about it; none: they were not asked.
+    /// The version of the grants that allowed the event. None: the grants were not asked.
     decided: Option<u64>,
 }
 
 impl Mail {
-    /// Something that waits nowhere yet.
+    /// Creates mail that is not in a mailbox yet.
     pub fn new(event: Arc<Event>, subscriptions: Vec<SubscriptionId>, xml: bool) -> Self {
         Self { event, subscriptions, xml, place: None, weight: None, decided: None }
     }
 
-    /// Something that the plugin has nothing to do with, but for the place in the archive that is passed by it.
+    /// Creates mail that only passes a place in the archive, without an event for the plugin.
     fn passes(place: Place) -> Self {
         let nothing = Event { name: EventName::from(""), at: Timestamp::UNIX_EPOCH, payload: Payload::None };
         Self { place: Some(place), ..Self::new(Arc::new(nothing), Vec::new(), false) }
     }
 }
 
-/// What one piece of mail takes; given back when it is gone.
+/// The weight of one piece of mail, which is subtracted when the mail is dropped.
 #[derive(Debug)]
 struct Weight {
     of: Arc<AtomicUsize>,
@@ -89,7 +90,7 @@ struct Weight {
 }
 
 impl Weight {
-    /// None: it is too much.
+    /// Adds the weight to the mailbox. None: the mailbox would become too heavy.
     fn put(of: &Arc<AtomicUsize>, bytes: usize) -> Option<Self> {
         let one = Self { of: Arc::clone(of), bytes };
         let before = of.fetch_add(bytes, Relaxed);
@@ -103,40 +104,41 @@ impl Drop for Weight {
     }
 }
 
-/// The host's end of one instance's mailbox. It is bounded: what does not fit is counted, never waited for.
+/// The host's end of an instance's mailbox. It is bounded: events that do not fit are counted as lost, never waited
+/// for.
 #[derive(Debug)]
 pub struct Mailbox {
     instance: InstanceId,
     // Boxed, since the channel allocates its slots in blocks of 32.
     sender: mpsc::Sender<Box<Mail>>,
-    /// The weight of what waits.
+    /// The total weight of the waiting mail.
     waiting: Arc<AtomicUsize>,
-    /// How many were lost since there is this mailbox.
+    /// The number of events that this mailbox lost in total.
     lost: AtomicU64,
-    /// Of how many of them was told.
+    /// The number of lost events that were reported to the plugin.
     lost_told: AtomicU64,
-    /// Events that its plugin listens to and may not see.
+    /// The events that its plugin listens to and may not see.
     pub withheld: Withheld,
-    /// Contacts that its plugin added, and that are none for its grants; none: it added none.
+    /// Contacts that its plugin added, which do not count as contacts for its grants. None: it added none.
     own_contacts: OnceLock<Arc<OwnContacts>>,
     grants: ArcSwap<Grants>,
-    /// How often they were changed.
+    /// The version of the grants, increased with each change.
     decided: AtomicU64,
-    /// Its instance is to take another one's place, and has not yet: it hears nothing that the other one hears.
+    /// Whether the instance is to replace another one and has not done so yet. Until then it gets no events.
     shadowed: AtomicBool,
-    /// For a plugin that catches up.
+    /// The messages that were delivered, for a plugin that catches up.
     told: Option<Mutex<Told>>,
 }
 
 impl Mailbox {
-    /// A mailbox for `capacity` events, and the end that the instance reads.
+    /// Creates a mailbox for `capacity` events, and the end that the instance reads.
     pub fn new(instance: InstanceId, capacity: usize, grants: Arc<Grants>) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
         let (mailbox, receiver) = Self::build(instance, capacity, grants);
         (Arc::new(mailbox), receiver)
     }
 
-    /// The same for a plugin that catches up, in these rooms, too: what goes into it has its place in an archive, and goes into it
-    /// once.
+    /// Creates a mailbox for a plugin that catches up, in these rooms as well. Each message in it has its place in an
+    /// archive, and is delivered once.
     pub fn catching_up(
         instance: InstanceId,
         capacity: usize,
@@ -165,19 +167,19 @@ impl Mailbox {
         (mailbox, receiver)
     }
 
-    /// What the plugin may see and do.
+    /// Returns what the plugin may see and do.
     pub fn grants(&self) -> Guard<Arc<Grants>> {
         self.grants.load()
     }
 
-    /// Lets it see and do this from its next event and call on, also of what waits in it already.
+    /// Replaces the grants, from the next event and call on. They also apply to mail that already waits.
     pub fn grant(&self, grants: Arc<Grants>) {
         self.grants.store(grants);
-        // After them: what is routed in between is asked about once more.
+        // After the grants: an event that is routed in between is checked again.
         self.decided.fetch_add(1, Release);
     }
 
-    /// The decision about one use of the plugin's grants, for calls, events and whoever explains them. None: it depends on the
+    /// Decides about one use of the plugin's grants, for calls, events and explanations. None: it depends on the
     /// contact list, which is not known.
     pub fn decide(&self, one: Use<'_>, is_contact: Option<&dyn Fn(&BareJid) -> bool>) -> Option<Decision> {
         let grants = self.grants.load();
@@ -185,17 +187,17 @@ impl Mailbox {
         grants.decide_use(one, Some(&|jid| is_contact(jid) && !self.added(jid)))
     }
 
-    /// Whether its plugin added this contact itself, which then does not count for its grants.
+    /// Returns whether its plugin added this contact itself. Such a contact does not count for its grants.
     pub fn added(&self, jid: &BareJid) -> bool {
         self.own_contacts.get().is_some_and(|own| own.has(jid))
     }
 
-    /// From now on these are no contacts for its grants. Only the first call counts.
+    /// Sets the contacts that do not count for its grants. Only the first call has an effect.
     pub(crate) fn disregard(&self, own: Arc<OwnContacts>) {
         let _ = self.own_contacts.set(own);
     }
 
-    /// Whether the plugin may see this event; one that it may not see is counted as withheld.
+    /// Returns whether the plugin may see this event. An event that it may not see is counted as withheld.
     fn shows(&self, event: &Event, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
         let decision = self.decide(Use::Event(&event.name, About::of(&event.payload)), Some(is_contact));
         if let Some(permission) = decision.and_then(Decision::lacks) {
@@ -204,26 +206,26 @@ impl Mailbox {
         decision.is_some_and(Decision::allows)
     }
 
-    /// Whether what its owner decided since this was put in keeps the plugin from seeing it.
+    /// Returns whether a change of the grants since this was put in keeps the plugin from seeing it.
     pub fn withholds(&self, mail: &Mail, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
         mail.decided.is_some_and(|decided| decided != self.decided.load(Acquire))
             && !self.shows(&mail.event, is_contact)
     }
 
-    /// Whose it is.
+    /// Returns the instance that reads the mailbox.
     pub fn instance(&self) -> InstanceId {
         self.instance
     }
 
-    /// From now on nothing is routed to it, or again what its instance listens to. The account's task alone changes this while
-    /// events are routed, so that of two instances that take turns just one hears each event.
+    /// Sets whether events are routed to this mailbox. Only the account's task changes this while events are routed. So
+    /// when one instance replaces another, exactly one of them gets each event.
     pub(crate) fn shadow(&self, shadowed: Shadow) {
         self.shadowed.store(shadowed == Shadow::On, Relaxed);
     }
 
-    /// Puts it in, or counts it as lost. Whether it is in.
+    /// Puts mail in, or counts it as lost. Returns whether it was put in.
     pub fn deliver(&self, mut mail: Mail) -> bool {
-        // Of what only passes a place, what comes later says the same.
+        // Mail that only passes a place is not counted: later mail conveys the same.
         let tells = !mail.subscriptions.is_empty();
         let is_in = self.weigh(&mut mail) && self.sender.try_send(Box::new(mail)).is_ok();
         if !is_in && tells {
@@ -232,23 +234,24 @@ impl Mailbox {
         is_in
     }
 
-    /// False: all that waits would take too much.
+    /// Weighs the mail. Returns `false` if the mailbox would become too heavy.
     fn weigh(&self, mail: &mut Mail) -> bool {
         if self.waiting() < UNWEIGHED {
             return true;
         }
-        // What carries nothing, such as a timer's event, is never too much.
+        // Events without a payload, such as a timer's, are never too heavy.
         let bytes = mail.event.payload.weight();
         mail.weight = if bytes == 0 { None } else { Weight::put(&self.waiting, bytes) };
         bytes == 0 || mail.weight.is_some()
     }
 
-    /// Says that a place in the archive is passed, if there is room. Whether it is in.
+    /// Puts in mail that passes a place in the archive, if there is room. Returns whether it was put in.
     pub(crate) fn pass(&self, place: Place) -> bool {
         self.sender.try_send(Box::new(Mail::passes(place))).is_ok()
     }
 
-    /// Whether something may be put in that can wait: half of it is kept for what cannot, also of what it may take.
+    /// Returns whether there is room for mail that can wait. Half of the mailbox, in number and weight, is kept for
+    /// mail that cannot.
     pub(crate) fn has_room_for_the_past(&self) -> bool {
         let is_light = self.waiting() < UNWEIGHED || self.waiting.load(Relaxed) <= MAX_WAITING / 2;
         is_light && self.sender.capacity() > self.sender.max_capacity() / 2
@@ -261,25 +264,25 @@ impl Mailbox {
         }
     }
 
-    /// How many wait in it.
+    /// Returns how many events wait.
     pub fn waiting(&self) -> usize {
         self.sender.max_capacity() - self.sender.capacity()
     }
 
-    /// Whether the next one fits.
+    /// Returns whether there is room for one more event.
     pub fn has_room(&self) -> bool {
         self.sender.capacity() > 0
     }
 
-    /// How many were lost, whether anybody was told of them or not.
+    /// Returns how many events were lost, reported or not.
     pub fn lost(&self) -> u64 {
         self.lost.load(Relaxed)
     }
 
-    /// How many were lost since this was last asked.
+    /// Returns how many events were lost since the last call.
     pub fn take_lost(&self) -> u64 {
         let lost = self.lost();
-        // Read first: a write to a shared line for each event would cost more than the event.
+        // Read first: a write to a shared cache line for each event would cost more than the event.
         if lost == self.lost_told.load(Relaxed) {
             return 0;
         }
@@ -287,12 +290,12 @@ impl Mailbox {
     }
 }
 
-/// Whether a mailbox is left out.
+/// Whether routing skips a mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shadow {
     /// Nothing is routed to it.
     On,
-    /// It gets what its instance listens to.
+    /// It gets the events that its instance listens to.
     Off,
 }
 
@@ -300,7 +303,7 @@ pub(crate) enum Shadow {
 struct Subscription {
     id: SubscriptionId,
     filter: Filter,
-    /// For one that ends with its first event: whether that has come.
+    /// For a subscription that ends with its first event: whether that event has come.
     once: Option<AtomicBool>,
 }
 
@@ -313,7 +316,7 @@ struct Listener {
 
 type Index = imbl::HashMap<EventName, Arc<Vec<Listener>>>;
 
-/// Who listens to what, on one account.
+/// The subscriptions of all plugins on one account.
 #[derive(Debug, Default)]
 pub struct Router {
     index: ArcSwap<Index>,
@@ -340,7 +343,7 @@ impl Router {
         id
     }
 
-    /// Ends one subscription of an instance. False: it has no such subscription.
+    /// Ends one subscription of an instance. Returns `false` if the instance has no such subscription.
     pub fn unsubscribe(&self, instance: InstanceId, id: SubscriptionId) -> bool {
         let is_meant = |listener: &Listener| {
             listener.mailbox.instance == instance && listener.subscriptions.iter().any(|one| one.id == id)
@@ -376,7 +379,7 @@ impl Router {
         });
     }
 
-    /// How many subscriptions an instance has.
+    /// Returns how many subscriptions an instance has.
     pub fn count(&self, instance: InstanceId) -> usize {
         let index = self.index.load();
         index
@@ -387,30 +390,31 @@ impl Router {
             .sum()
     }
 
-    /// Whether an instance listens to this event.
+    /// Returns whether an instance listens to this event.
     pub fn listens(&self, instance: InstanceId, name: &str) -> bool {
         let index = self.index.load();
         index.get(name).is_some_and(|listeners| listeners.iter().any(|one| one.mailbox.instance == instance))
     }
 
-    /// The filters with which an instance listens to this event, and whether each ends with its first event.
+    /// Returns the filters with which an instance listens to this event, and whether each ends with its first event.
     pub(crate) fn filters(&self, instance: InstanceId, name: &str) -> Vec<(Filter, bool)> {
         let index = self.index.load();
         let own = index.get(name).and_then(|all| all.iter().find(|one| one.mailbox.instance == instance));
         own.iter().flat_map(|one| &one.subscriptions).map(|one| (one.filter.clone(), one.once.is_some())).collect()
     }
 
-    /// Gives an event to everybody who listens and may see it.
+    /// Delivers an event to all plugins that listen and may see it.
     pub fn route(&self, event: Event, course: Course, is_contact: &dyn Fn(&BareJid) -> bool) {
         self.give(&Arc::new(event), None, course, is_contact, Mailbox::deliver);
     }
 
-    /// Gives an event to one instance alone, if it listens and may see it.
+    /// Delivers an event to one instance, if it listens and may see it.
     pub fn route_to(&self, instance: InstanceId, event: Event, is_contact: &dyn Fn(&BareJid) -> bool) {
         self.give(&Arc::new(event), Some(instance), self.live(), is_contact, Mailbox::deliver);
     }
 
-    /// Gives an event to an instance that missed it, if it listens, may see it, and was not told. Whether it is told now.
+    /// Delivers a missed event to an instance, if it listens, may see it, and has not had it. Returns whether it was
+    /// delivered.
     pub(crate) fn route_missed(
         &self,
         instance: InstanceId,
@@ -427,23 +431,23 @@ impl Router {
         told
     }
 
-    /// What is routed from now on comes over this stream.
+    /// Notes that later events come over this stream.
     pub(crate) fn stream_begins(&self, stream: u64) {
         self.stream.store(stream, Relaxed);
     }
 
-    /// How what comes now comes, but in rooms.
+    /// Returns the course of an event that happens now outside of rooms.
     pub(crate) fn live(&self) -> Course {
         Course::Live(self.stream.load(Relaxed))
     }
 
-    /// Whether anybody listens to this event.
+    /// Returns whether any plugin listens to this event.
     pub fn hears(&self, name: &str) -> bool {
         self.index.load().contains_key(name)
     }
 
-    /// An event for one instance alone, if it listens. It is handed over here and not put into the mailbox, where there
-    /// may be no room for it.
+    /// Returns the mail of an event for one instance, if it listens. The mail is returned rather than put into the
+    /// mailbox, which may have no room for it.
     pub fn mail_for(&self, instance: InstanceId, event: Event) -> Option<Mail> {
         let mut found = None;
         self.give(&Arc::new(event), Some(instance), self.live(), &|_| false, |_, mail| {
@@ -453,7 +457,7 @@ impl Router {
         found
     }
 
-    /// The same for mail of another instance, whose place this one takes.
+    /// Returns the mail of another instance, as it is for the instance that replaces it.
     pub(crate) fn mail_again(
         &self,
         instance: InstanceId,
@@ -461,7 +465,7 @@ impl Router {
         is_contact: &dyn Fn(&BareJid) -> bool,
     ) -> Option<Box<Mail>> {
         let course = match &mail.place {
-            // It says the same whoever hears it.
+            // It is the same for every recipient.
             Some(Place::CaughtUp(..)) => return Some(mail),
             Some(Place::Message { course, .. }) => *course,
             None => self.live(),
@@ -471,7 +475,7 @@ impl Router {
             found = Some(Box::new(mail));
             true
         });
-        // What is not for this one has its place all the same.
+        // Mail that is not for this instance still passes its place.
         found.or_else(|| mail.place.map(|place| Box::new(Mail::passes(place))))
     }
 
@@ -508,7 +512,8 @@ impl Router {
                 if !subscription.filter.matches(&heard) {
                     continue;
                 }
-                // The grants are the instance's, so the first subscription that matches asks for all of them.
+                // All subscriptions share the instance's grants, so they are checked once, for the first one that
+                // matches.
                 if subscriptions.is_empty() && !listener.mailbox.shows(event, is_contact) {
                     break;
                 }
@@ -529,7 +534,7 @@ impl Router {
             }
             let mail = Mail { place, decided, ..Mail::new(Arc::clone(event), subscriptions, xml) };
             if !deliver(&listener.mailbox, mail) {
-                // Who waits for the first event has not had it yet.
+                // The event was not delivered, so subscriptions to the first event still wait for it.
                 for subscription in over.drain(before..) {
                     if let Some(done) = &subscription.once {
                         done.store(false, Relaxed);
@@ -547,7 +552,7 @@ impl Router {
         }
     }
 
-    /// Which names somebody listens to, with how many subscriptions each.
+    /// Returns the names of events that plugins listen to, with the number of subscriptions for each.
     pub fn names(&self) -> HashMap<EventName, usize> {
         let index = self.index.load();
         index
@@ -557,7 +562,7 @@ impl Router {
     }
 }
 
-/// Ends subscriptions to the event of this name, and touches no other event's: others pay nothing for it.
+/// Ends subscriptions to the event of this name. Those to other events are not touched, so they cost nothing.
 fn retain(index: &mut Index, name: &str, mut keep: impl FnMut(InstanceId, &Subscription) -> bool) {
     let Some(listeners) = index.get(name) else { return };
     let kept: Vec<Listener> = listeners

@@ -1,6 +1,6 @@
-//! Command lines that an owner wrote, such as `password_command`, while `sh` runs them.
+//! Command lines that an owner wrote, such as `password_command`, and the `sh` processes that run them.
 //!
-//! What they print is a secret: it goes to whoever asked for it, and nothing here looks at it.
+//! Their output is a secret. This module passes it to the caller and does not look at it.
 
 use std::io;
 use std::process::Stdio;
@@ -10,26 +10,27 @@ use tokio::process::{Child, Command};
 
 use crate::child;
 
-/// What whoever wrote one that does not end has to know: it is no part of what stands in front of the terminal, and one that
-/// asks there is stopped by the system until its time is over.
+/// The hint for the owner of a command line that does not end. It does not run in the terminal's foreground process
+/// group: the system stops a command that reads from the terminal, until its timeout.
 pub(crate) const ASKS_NOBODY: &str = "it can ask nobody, not on a terminal either: unlock what it reads before, such as gpg-agent for pass, or name a file";
 
-/// A command line while it runs. Dropping it ends it, with every process that it has started.
+/// A running command line. Dropping it kills `sh` and every process that `sh` has started.
 pub(crate) struct Shell {
-    /// The process of `sh`, whose output is a pipe.
+    /// The `sh` process, with its output as a pipe.
     pub(crate) child: Child,
 }
 
 impl Shell {
-    /// Runs a command line of the owner that has nothing to read, where parlor runs. `errors` is where it complains. It inherits no password, not even of another
-    /// account.
+    /// Runs a command line of the owner in parlor's current folder, without input. `errors` is its standard error. It
+    /// inherits no passwords, not even those of other accounts.
     pub(crate) fn run(line: &str, errors: Stdio) -> io::Result<Self> {
         let child = Command::from(child::command("sh", "."))
             .args(["-c", line])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors)
-            // What it starts is found by that: `sh` alone may be gone while a part of a pipeline waits for ever.
+            // The process group finds what `sh` starts: `sh` alone may have exited while a part of a pipeline waits
+            // forever.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
@@ -39,10 +40,10 @@ impl Shell {
 
 impl Drop for Shell {
     fn drop(&mut self) {
-        // One that was waited for to its end has no number any more, and another process may have it.
+        // A process that was waited for has no id any more: another process may have its number.
         let leader = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         if let Some(leader) = leader {
-            // They may have ended just now, which is as good.
+            // They may have ended just now, which is fine.
             let _ = kill_process_group(leader, Signal::KILL);
         }
     }

@@ -1,6 +1,7 @@
-//! Stanzas as the house speaks of them: plain data, without the types of any XMPP library.
+//! Stanzas as plain data, without the types of any XMPP library.
 //!
-//! `xmpp/` makes [`Incoming`] of what the server sends and stanzas of [`Outgoing`]; everything above knows only these.
+//! `xmpp/` converts stanzas of the server into [`Incoming`], and [`Outgoing`] into stanzas. Everything above knows only
+//! these.
 
 mod adhoc;
 mod archive;
@@ -25,35 +26,36 @@ pub use rooms::{
     MAX_BOOKMARKS, MAX_FORM_FIELDS, MucUser, RoomJoin,
 };
 
-/// The beginning of a text, so many bytes of it at most. What is cut off takes no more room, or each of thousands would hold as much
-/// as a stanza may have.
+/// Returns the beginning of a text, `most` bytes at most. Its memory is shrunk: otherwise each of thousands of texts
+/// would take as much as a stanza may have.
 pub(crate) fn kept(mut text: String, most: usize) -> String {
     text.truncate(text.floor_char_boundary(most));
     text.shrink_to_fit();
     text
 }
 
-/// What came over the stream, as far as it may be believed.
+/// A stanza from the server, with its forgeable parts checked.
 #[derive(Debug)]
 pub enum Incoming {
     /// A message, carbons unwrapped (XEP-0280).
     Message(Box<Message>),
     /// A presence of any type.
     Presence(Box<Presence>),
-    /// One message of an archive (XEP-0313). The session knows whether it was asked for.
+    /// One message of an archive (XEP-0313). The session checks whether it was requested.
     Archived(Box<ArchiveResult>),
-    /// Somebody asks something of this account, and is owed an answer.
+    /// A request to this account that has to be answered.
     Request(Request),
-    /// An answer to something that this account asked.
+    /// An answer to a request of this account.
     Answer(Answer),
-    /// Another client of this account changed bookmarks (XEP-0402). Only ever from the own account: `decode` sees to it.
+    /// Another client of this account changed bookmarks (XEP-0402). `decode` ensures that it comes from the own
+    /// account.
     Bookmarks(Vec<BookmarkChange>),
-    /// Not believed, for this reason; counted, and nothing else.
+    /// A stanza that is not trusted, for this reason. It is counted and dropped.
     Refused(&'static str),
 }
 
 impl Incoming {
-    /// Whether somebody speaks to the account and waits to be heard. All else only says how things stand, or answers.
+    /// Returns whether someone expects a reaction of the account. All other stanzas only report a state, or answer.
     pub fn speaks(&self) -> bool {
         match self {
             Self::Message(_) => true,
@@ -82,7 +84,7 @@ pub enum Show {
 }
 
 impl Show {
-    /// As the element spells it.
+    /// Returns the text of the element.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Away => "away",
@@ -107,123 +109,123 @@ pub enum PresenceKind {
     Error(Box<StanzaError>),
 }
 
-/// A presence as it came.
+/// A presence that came from the server.
 #[derive(Debug, Clone)]
 pub struct Presence {
-    /// The sender; the own bare JID where the stanza names none.
+    /// The sender; the own bare JID if the stanza names none.
     pub from: Jid,
-    /// Its type.
+    /// The type of the presence.
     pub kind: PresenceKind,
     /// `<show/>`.
     pub show: Option<Show>,
-    /// `<status/>`, the one without language first.
+    /// `<status/>`, the one without a language first.
     pub status: Option<String>,
     /// `<priority/>`.
     pub priority: i8,
-    /// When it was sent, if it was stored on the way (XEP-0203).
+    /// When it was sent, if it was delayed (XEP-0203).
     pub delay: Option<Timestamp>,
-    /// What a room says of an occupant (XEP-0045, `muc#user`).
+    /// The room's data about an occupant (XEP-0045, `muc#user`).
     pub muc: Option<Box<MucUser>>,
-    /// What it says of the picture on the sender's card (XEP-0153).
+    /// The announced picture on the sender's vCard (XEP-0153).
     pub avatar: Option<Avatar>,
-    /// What its sender claims to be able to do (XEP-0115).
+    /// The capabilities that its sender claims (XEP-0115).
     pub caps: Option<Box<Caps>>,
-    /// What somebody calls himself who asks to see our presence (XEP-0172, section 4.1).
+    /// The nickname of a sender who asks to see our presence (XEP-0172, section 4.1).
     pub nick: Option<String>,
 }
 
-/// What an entity claims to be able to do, as a hash (XEP-0115, section 4). A claim, until the hash was compared.
+/// An entity's capabilities as a hash (XEP-0115, section 4). Untrusted until the hash was compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caps {
-    /// How it was hashed, such as `sha-1`.
+    /// The hash function, such as `sha-1`.
     pub hash: String,
-    /// The software.
+    /// The software, as a URI.
     pub node: String,
-    /// The hash.
+    /// The hash of the capabilities.
     pub ver: String,
 }
 
-/// Somebody asks something of this account.
+/// A request to this account.
 #[derive(Debug)]
 pub struct Request {
-    /// Who asks; none = the own server or account.
+    /// The sender. None: the own server or account.
     pub from: Option<Jid>,
     /// The id to answer with.
     pub id: String,
-    /// What is asked.
+    /// The content of the request.
     pub query: Query,
 }
 
-/// What may be asked of this account.
+/// The content of a request to this account.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Query {
-    /// XEP-0199.
+    /// A ping (XEP-0199).
     Ping,
-    /// XEP-0030, `disco#info`, perhaps of a node.
+    /// `disco#info` (XEP-0030), optionally of a node.
     DiscoInfo {
-        /// The node.
+        /// The node, if the request names one.
         node: Option<String>,
     },
-    /// XEP-0030, `disco#items`.
+    /// `disco#items` (XEP-0030), optionally of a node.
     DiscoItems {
-        /// The node.
+        /// The node, if the request names one.
         node: Option<String>,
     },
-    /// XEP-0092.
+    /// A query for the software version (XEP-0092).
     Version,
-    /// XEP-0202.
+    /// A query for the time (XEP-0202).
     Time,
-    /// The roster changed (RFC 6121, section 2.1.6). Only ever from the own account: `decode` sees to it.
+    /// The roster changed (RFC 6121, section 2.1.6). `decode` ensures that it comes from the own account.
     RosterPush {
         /// The roster's new version.
         version: Option<String>,
-        /// What changed.
+        /// The entry that changed.
         item: RosterItem,
         /// The whole stanza, for plugins.
         xml: String,
     },
-    /// What is no request although it wants to be one: without exactly one payload, of a type that there is not (RFC 6120,
-    /// section 8.2.3), or a roster push without exactly one entry.
+    /// An invalid request: it does not have exactly one payload, its type does not exist (RFC 6120, section 8.2.3), or
+    /// it is a roster push without exactly one entry.
     Malformed,
     /// An ad-hoc command (XEP-0050).
     AdHoc(Box<AdHoc>),
-    /// Anything else.
+    /// Any other request.
     Other,
 }
 
-/// One entry of the roster (RFC 6121, section 2.1.2).
+/// An entry of the roster (RFC 6121, section 2.1.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RosterItem {
-    /// Who.
+    /// The address of the contact.
     pub jid: BareJid,
-    /// The name given.
+    /// The name that was given to the contact.
     pub name: Option<String>,
     /// `none`, `to`, `from`, `both`, or `remove` in a push.
     pub subscription: String,
-    /// A request to this contact is pending.
+    /// Whether a subscription request to this contact is pending.
     pub ask: bool,
-    /// Groups, each once.
+    /// The contact's groups, each once.
     pub groups: Vec<String>,
 }
 
 impl RosterItem {
-    /// How long the names of a contact and of a group may be, in bytes.
+    /// Maximum length of the names of a contact and of a group, in bytes.
     pub const LONGEST_NAME: usize = 1_023;
 }
 
-/// What the server offers with a new stream, as far as it matters above the stream.
+/// The features of a new stream that matter above the stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Offers {
-    /// It gives rosters versions, and sends only what has changed since one (RFC 6121, section 2.6.1).
+    /// Whether the server has roster versions and sends only changes since one (RFC 6121, section 2.6.1).
     pub roster_versions: bool,
 }
 
-/// An answer to something that this account asked.
+/// An answer to a request of this account.
 #[derive(Debug)]
 pub struct Answer {
-    /// Who answers; none = the own server or account.
+    /// The sender. None: the own server or account.
     pub from: Option<Jid>,
-    /// The id of the question.
+    /// The id of the request.
     pub id: String,
     /// The result, or the error.
     pub outcome: Result<Body, Box<StanzaError>>,
@@ -231,78 +233,77 @@ pub struct Answer {
     pub raw: RawStanza,
 }
 
-/// What a result carries, where the house understands it.
+/// The content of a result, as far as the host understands it.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Body {
-    /// Nothing.
+    /// An empty result.
     Empty,
     /// The roster.
     Roster {
-        /// Its version (RFC 6121, section 2.6).
+        /// The version of the roster (RFC 6121, section 2.6).
         version: Option<String>,
-        /// Its entries.
+        /// The entries of the roster.
         items: Vec<RosterItem>,
     },
     /// `disco#info` (XEP-0030).
     Disco(Disco),
     /// The end of a page of an archive (XEP-0313).
     ArchiveFin(ArchiveFin),
-    /// What the archive keeps (XEP-0441).
+    /// The preferences of the archive (XEP-0441).
     ArchivePreferences(ArchivePreferences),
-    /// A visiting card (XEP-0054).
+    /// A vCard (XEP-0054).
     Card {
-        /// What stands on it.
+        /// The fields that the host uses.
         card: Box<Card>,
-        /// All of it, for who changes it.
+        /// The whole vCard, for changing it.
         whole: WholeCard,
     },
-    /// A visiting card whose picture is larger than anybody may have.
+    /// A vCard whose picture is larger than allowed.
     OversizedCard,
-    /// `disco#items` (XEP-0030): the addresses of those without a node.
+    /// `disco#items` (XEP-0030): the addresses of the items without a node.
     Items(Vec<Jid>),
-    /// The form by which a room is configured, with [`MAX_FORM_FIELDS`] + 1 fields where it has more
-    /// (XEP-0045, section 10.2).
+    /// A room's configuration form, with [`MAX_FORM_FIELDS`] + 1 fields if it has more (XEP-0045, section 10.2).
     RoomForm(Vec<FormField>),
-    /// Who has an affiliation in a room, [`MAX_AFFILIATED`] at most (XEP-0045, section 9.5).
+    /// The people with an affiliation in a room, [`MAX_AFFILIATED`] at most (XEP-0045, section 9.5).
     Affiliations(Vec<Affiliated>),
     /// The bookmarks of the account, [`MAX_BOOKMARKS`] at most (XEP-0402; XEP-0048).
     Bookmarks(Vec<Bookmark>),
-    /// Anything else.
+    /// Any other result.
     Other,
 }
 
-/// What an entity says of itself (XEP-0030, section 3).
+/// The service discovery information of an entity (XEP-0030, section 3).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Disco {
-    /// What it is.
+    /// The identities of the entity.
     pub identities: Vec<Identity>,
-    /// What it can do.
+    /// The features of the entity.
     pub features: Vec<String>,
-    /// What else it says of itself (XEP-0128).
+    /// The extended information of the entity (XEP-0128).
     pub forms: Vec<Form>,
 }
 
 /// A data form of the type `result` (XEP-0004).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Form {
-    /// What it is about: the value of its hidden field `FORM_TYPE` (XEP-0068).
+    /// The subject of the form: the value of its hidden field `FORM_TYPE` (XEP-0068).
     pub form_type: Option<String>,
-    /// The fields that have a name, that one included.
+    /// The fields that have a name, `FORM_TYPE` included.
     pub fields: Vec<Field>,
 }
 
-/// One field of a form.
+/// A field of a data form.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Field {
-    /// Its name.
+    /// The name of the field.
     pub var: String,
-    /// Its type, where it says one.
+    /// The type of the field, if it has one.
     pub kind: Option<String>,
-    /// Its values.
+    /// The values of the field.
     pub values: Vec<String>,
 }
 
-/// One thing that an entity is (XEP-0030, section 3.1).
+/// An identity of an entity (XEP-0030, section 3.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the XEP's own")]
 pub struct Identity {
@@ -312,64 +313,64 @@ pub struct Identity {
     pub lang: Option<String>,
 }
 
-/// What this account sends. `xmpp/encode` makes a stanza of it; it never writes a `from`.
+/// A stanza that this account sends. `xmpp/encode` converts it, and never writes a `from`.
 #[derive(Debug)]
 pub enum Outgoing {
     /// A message.
     Message {
-        /// To whom.
+        /// The recipient.
         to: Jid,
-        /// Its type.
+        /// The type of the message.
         kind: MessageKind,
-        /// Its id, also used as origin-id.
+        /// The id, also used as origin-id.
         id: String,
-        /// What it says.
+        /// The contents of the message.
         draft: Draft,
-        /// To an occupant of a room, for nobody else there: who gets copies of it learns that by an element of its own
+        /// Whether it is private to an occupant of a room. An element of its own tells clients that get copies
         /// (XEP-0045, section 7.5).
         to_occupant: bool,
     },
     /// A presence.
     Presence(PresenceOut),
-    /// An invitation, or a no to one.
+    /// An invitation, or the decline of one.
     Invite {
-        /// To whom: the person, or the room.
+        /// The recipient: the person, or the room.
         to: Jid,
-        /// The message's id.
+        /// The id of the message.
         id: String,
-        /// What is said.
+        /// The invitation or decline.
         invitation: Invitation,
     },
-    /// A question; the answer comes as [`Answer`] with the same id.
+    /// A request; the answer comes as [`Answer`] with the same id.
     Ask {
-        /// To whom; none = the own account.
+        /// The recipient. None: the own account.
         to: Option<Jid>,
-        /// The id.
+        /// The id of the request.
         id: String,
-        /// What is asked.
+        /// The content of the request.
         ask: Ask,
     },
     /// The answer to a [`Request`].
     Reply {
-        /// To whom.
+        /// The sender of the request.
         to: Option<Jid>,
         /// The id of the request.
         id: String,
-        /// The answer.
+        /// The content of the answer.
         reply: Reply,
     },
-    /// A message or presence that a plugin wrote, checked and written anew.
+    /// A message or presence that a plugin wrote, checked and serialized again.
     Raw(RawStanza),
-    /// A stanza that a lost stream had taken already. It leaves once more, and is the same message.
+    /// A stanza that a lost stream had taken already. It is sent again, and is the same message.
     Again(RawStanza),
-    /// An IQ that a plugin wrote, likewise. No other plugin gets to see it.
+    /// An IQ that a plugin wrote, checked in the same way. No other plugin gets to see it.
     Private(RawStanza, InstanceId),
 }
 
 impl Outgoing {
-    /// Whether it means the same on a stream that follows a lost one. Questions and answers do not: who asked was told that
-    /// the stream is gone, and the server has answered in our place. Nor do presences, but those about subscriptions: on a
-    /// new stream there are new ones.
+    /// Returns whether it still makes sense on the stream that follows a lost one. Requests and answers do not: the
+    /// requesting plugin has been told that the stream is gone, and the server has answered for us. Presence does not,
+    /// except for subscriptions: a new stream begins with new presence.
     pub fn outlives_its_stream(&self) -> bool {
         match self {
             Self::Message { .. } | Self::Invite { .. } => true,
@@ -389,21 +390,21 @@ impl Outgoing {
 /// A presence to be sent.
 #[derive(Debug, Clone, Default)]
 pub struct PresenceOut {
-    /// To whom; none = everybody who may see it.
+    /// The recipient. None: everyone who may see it.
     pub to: Option<Jid>,
-    /// Its type; none = available.
+    /// The type of the presence; available by default.
     pub kind: PresenceOutKind,
     /// `<show/>`.
     pub show: Option<Show>,
     /// `<status/>`.
     pub status: Option<String>,
-    /// `<priority/>`, always written on available presence to everybody.
+    /// `<priority/>`, always written on available presence to everyone.
     pub priority: Option<i8>,
-    /// It enters a room (XEP-0045, section 7.2).
+    /// The data for entering a room (XEP-0045, section 7.2).
     pub join: Option<RoomJoin>,
-    /// What it says of the picture on the own card (XEP-0153).
+    /// The announced picture on the own vCard (XEP-0153).
     pub avatar: Option<Avatar>,
-    /// What this account can do (XEP-0115).
+    /// The capabilities of this account (XEP-0115).
     pub caps: Option<Arc<Caps>>,
 }
 
@@ -420,25 +421,25 @@ pub enum PresenceOutKind {
     Unsubscribed,
 }
 
-/// What this account asks of others.
+/// The content of a request of this account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
     /// The roster, with the version that is known (RFC 6121, section 2.1.3).
     Roster {
-        /// The known version; empty = none yet. None at all where the server did not offer versions.
+        /// The known version; empty if there is none yet. None: the server does not offer versions.
         version: Option<String>,
     },
-    /// Put an entry into the roster, or in the place of the one that is there; with the subscription `remove`, take it out
-    /// (RFC 6121, sections 2.3 to 2.5). What else it says of subscriptions is the server's to decide, and not sent.
+    /// Add or replace a roster entry; with the subscription `remove`, remove it (RFC 6121, sections 2.3 to 2.5). The
+    /// server decides about subscriptions, so no other value is sent.
     SetRoster(RosterItem),
-    /// XEP-0030.
+    /// `disco#info` (XEP-0030).
     DiscoInfo {
-        /// Of a node.
+        /// The node, if one is asked for.
         node: Option<String>,
     },
-    /// What entities belong to it (XEP-0030, section 4).
+    /// The items of an entity (XEP-0030, section 4).
     DiscoItems,
-    /// XEP-0199.
+    /// A ping (XEP-0199).
     Ping,
     /// Turn carbons on (XEP-0280).
     EnableCarbons,
@@ -446,112 +447,113 @@ pub enum Ask {
     DisableCarbons,
     /// A page of an archive (XEP-0313, section 4).
     Archive(Box<ArchiveQuery>),
-    /// What the archive keeps (XEP-0441).
+    /// The preferences of the archive (XEP-0441).
     ArchivePreferences,
-    /// Change that.
+    /// Change the preferences of the archive.
     SetArchivePreferences(ArchivePreferences),
-    /// A visiting card (XEP-0054, section 3.1).
+    /// A vCard (XEP-0054, section 3.1).
     Card,
-    /// Change the own visiting card (XEP-0054, section 3.2).
+    /// Change the own vCard (XEP-0054, section 3.2).
     SetCard {
-        /// What is on it now; none = there is none.
+        /// The present vCard. None: there is none.
         whole: Option<WholeCard>,
-        /// What is to change.
+        /// The change to apply.
         change: Box<CardChange>,
     },
     /// Fetch a room's configuration form (XEP-0045, section 10.2).
     RoomConfig,
-    /// Submit a room's configuration; no fields = an instant room (XEP-0045, section 10.1.2).
+    /// Submit a room's configuration; without fields, an instant room (XEP-0045, section 10.1.2).
     ConfigureRoom {
         /// Fields with their full names and values.
         fields: Vec<(String, Vec<String>)>,
     },
-    /// Give up making a room (XEP-0045, section 10.1.3).
+    /// Cancel the creation of a room (XEP-0045, section 10.1.3).
     CancelRoomConfig,
-    /// End a room (XEP-0045, section 10.9).
+    /// Destroy a room (XEP-0045, section 10.9).
     DestroyRoom {
-        /// Why.
+        /// The reason to state.
         reason: Option<String>,
-        /// Where to go instead.
+        /// The room to use instead.
         alternative: Option<BareJid>,
     },
     /// Give an occupant a role (XEP-0045, sections 8 and 9).
     SetRole {
-        /// The nickname.
+        /// The nickname of the occupant.
         nick: String,
-        /// The role.
+        /// The new role.
         role: &'static str,
-        /// Why.
+        /// The reason to state.
         reason: Option<String>,
     },
     /// Give a person an affiliation (XEP-0045, sections 9 and 10).
     SetAffiliation {
-        /// Who.
+        /// The address of the person.
         user: BareJid,
-        /// The affiliation.
+        /// The new affiliation.
         affiliation: &'static str,
-        /// Why.
+        /// The reason to state.
         reason: Option<String>,
     },
-    /// Who has this affiliation (XEP-0045, section 9.5).
+    /// The people with an affiliation in a room (XEP-0045, section 9.5).
     Affiliations {
-        /// The affiliation.
+        /// The affiliation to list.
         affiliation: &'static str,
     },
     /// The bookmarks of the account.
     Bookmarks {
-        /// From where.
+        /// The place to read them from.
         place: BookmarkPlace,
     },
-    /// Put down a bookmark (XEP-0402).
+    /// Publish a bookmark (XEP-0402).
     PublishBookmark {
-        /// Which.
+        /// The bookmark to publish.
         bookmark: Box<Bookmark>,
-        /// With no other options than every server knows: how many there may be is then the server's to say.
+        /// Send only the options that every server knows. Then the server decides how many bookmarks there may be.
         plain: bool,
     },
-    /// Have the place of the bookmarks keep as many as there are, for nobody else (XEP-0060, sections 8.1.3 and 8.2).
+    /// Configure the bookmark node to keep all bookmarks, readable only by the account (XEP-0060, sections 8.1.3 and
+    /// 8.2).
     PrepareBookmarks {
-        /// It is not there yet.
+        /// Whether the node has to be created.
         create: bool,
-        /// How many that is, is said by a number, and not left to the server.
+        /// Whether the maximum is given as a number instead of being left to the server.
         counted: bool,
     },
-    /// Forget a bookmark (XEP-0402).
+    /// Remove a bookmark (XEP-0402).
     RetractBookmark(BareJid),
 }
 
-/// How this account answers a request.
+/// The content of an answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// An empty result.
     Done,
-    /// `disco#info`.
+    /// `disco#info` (XEP-0030).
     Disco {
         /// The node that was asked for.
         node: Option<String>,
-        /// What this account says of itself.
+        /// The information about this account.
         disco: Disco,
     },
-    /// `disco#items`, always empty.
+    /// `disco#items` (XEP-0030), always empty.
     NoItems {
         /// The node that was asked for.
         node: Option<String>,
     },
     /// `disco#items` of the commands: each with its node and its name.
     Commands {
-        /// Of whom.
+        /// The address that offers the commands.
         of: Jid,
-        /// Which.
+        /// The commands.
         items: &'static [(&'static str, &'static str)],
     },
     /// The answer to a command.
     AdHoc(Box<AdHocAnswer>),
-    /// The command is refused as such.
+    /// The refusal of a command.
     RefuseAdHoc(AdHocRefusal),
-    /// XEP-0092.
+    /// The software version (XEP-0092).
     Version,
-    /// XEP-0202.
+    /// The time (XEP-0202).
     Time(Timestamp),
     /// An error (RFC 6120, section 8.3.3).
     Refuse {

@@ -1,7 +1,7 @@
-//! What the service manager is told: ready, still alive, reading the policy again, stopping (`sd_notify(3)`).
+//! Notifications to the service manager: ready, alive, reloading, stopping (`sd_notify(3)`).
 //!
-//! Where no `NOTIFY_SOCKET` is set, nobody is told anything. Watchdog pings stand for a house that still answers, not only for a
-//! process that still runs.
+//! Nothing is sent if `NOTIFY_SOCKET` is unset. A watchdog ping means that the host still answers, not only that the
+//! process runs.
 
 use std::ffi::OsString;
 use std::os::linux::net::SocketAddrExt as _;
@@ -15,13 +15,13 @@ use crate::control::views::not_in_force;
 use crate::harmless::harmless;
 use crate::host::Host;
 
-/// How much of why a file does not count is told, in bytes.
+/// The most of a file's fault that a status shows, in bytes.
 const LONGEST: usize = 1 << 10;
-/// What the service manager tells this process alone. Whoever is started by it and takes it for its own would speak for the house:
-/// stop it, with `STOPPING=1`.
+/// Variables that the service manager sets for this process alone. A child process that took them for its own would
+/// speak for the host, and could stop it with `STOPPING=1`.
 pub(crate) const VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
 
-/// Where the service manager listens.
+/// The service manager's notification socket.
 #[derive(Debug)]
 pub struct Notifier {
     to: Option<(UnixDatagram, SocketAddr)>,
@@ -29,7 +29,7 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// As the environment says. `variable` reads it.
+    /// Reads the notification settings from the environment, by `variable`.
     pub fn of(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let to = variable("NOTIFY_SOCKET").filter(|name| !name.is_empty()).and_then(|name| {
             let address = match name.as_bytes() {
@@ -45,29 +45,29 @@ impl Notifier {
         Self { to, watchdog }
     }
 
-    /// Accounts and plugins had their first turn, or what was written is read. A signal to read says nothing of what came of it, so
-    /// that whoever looks is told by the status if a file does not count.
+    /// Reports that accounts and plugins had their first turn, or that a reload is done. A reload signal cannot return
+    /// an error, so the status names a file that is not in force.
     pub fn ready(&self, host: &Host) {
         let says = |file: &str, fault: Option<String>| Some(not_in_force(file, &harmless(&fault?, LONGEST)));
         let fault = says("configuration", host.config_fault()).or_else(|| says("policy", host.policy_fault()));
         self.tell(&format!("READY=1\nSTATUS={}", fault.unwrap_or_default()));
     }
 
-    /// The configuration and the policy are read again; [`ready`](Self::ready) says when that is done.
+    /// Reports that the configuration and the policy are being reloaded. [`ready`](Self::ready) reports the end.
     pub fn reloading(&self) {
         let now = monotonic();
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={now}"));
     }
 
-    /// It was told to stop.
+    /// Reports that the host is stopping.
     pub fn stopping(&self) {
         self.tell("STOPPING=1");
     }
 
-    /// Tells the watchdog that the house is alive, for as long as it is: it has to answer between two pings. Never ends.
+    /// Pings the watchdog for as long as the host is alive: it has to answer between two pings. Never returns.
     pub async fn keep_watchdog(&self, host: &Host) {
         let Some(period) = self.watchdog.filter(|_| self.to.is_some()) else { return std::future::pending().await };
-        // Half of it, as the manual wants.
+        // Half the period, as sd_watchdog_enabled(3) recommends.
         let mut tick = tokio::time::interval(period / 2);
         loop {
             tick.tick().await;
@@ -78,7 +78,7 @@ impl Notifier {
 
     fn tell(&self, state: &str) {
         let Some((socket, to)) = &self.to else { return };
-        // It is never waited for: a service manager that does not read is not the house's to wait for.
+        // Do not block: the host never waits for a service manager that does not read.
         let told = socket.set_nonblocking(true).and_then(|()| socket.send_to_addr(state.as_bytes(), to));
         if let Err(error) = told {
             tracing::debug!(%error, state, "the service manager did not hear");
@@ -86,7 +86,7 @@ impl Notifier {
     }
 }
 
-/// Microseconds of the clock that the service manager compares with.
+/// Returns the microseconds of the clock that the service manager compares with.
 fn monotonic() -> i64 {
     let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec * 1_000_000 + now.tv_nsec / 1_000

@@ -1,12 +1,12 @@
-//! Spans: what took how long, for those who look at several programs together.
+//! Spans: how long things took, for tools that combine several programs.
 //!
-//! There are three: `handle EVENT`, a plugin's handler of one event; `call GROUPING.NAME`, a call of a plugin's that may
-//! wait; `connect`, one attempt to log in. None carries an address of anybody else's, nor what was said. While exactly one
-//! handler of an instance runs, its calls stand under it; while several do, nobody can tell whose a call is, and it stands
-//! by itself.
+//! There are three: `handle EVENT`, a plugin's handler of one event; `call GROUPING.NAME`, a plugin's call that may
+//! wait; `connect`, one attempt to log in. None contains anyone else's address, nor any message text. While exactly one
+//! handler of an instance runs, its calls are children of its span. While several run, nobody can tell which one made a
+//! call, and the call has no parent.
 //!
-//! A span is made where it begins, whoever wants it. While nobody does, that costs a comparison. Who collects them is said by
-//! `parlor run --traces`: a [`Collector`].
+//! A span is created at the place where it begins, regardless of who collects it. Without a collector this costs a
+//! comparison. `parlor run --traces` sets the collector: a [`Collector`].
 
 #[cfg(feature = "opentelemetry")]
 mod collector;
@@ -24,19 +24,19 @@ use crate::plugins::PluginId;
 
 pub use collector::{Collector, CollectorError};
 
-// What is installed usually is built so; here at least it compiles, and says what it should.
+// Builds for users usually use this file, so it is compiled and tested here as well.
 #[cfg(all(test, feature = "opentelemetry"))]
 pub mod absent;
 
-/// What the spans are logged under; no other line is.
+/// The log target of the spans. No other line uses it.
 pub const TARGET: &str = "parlor::traces";
 
-/// Whether anybody wants spans.
+/// Returns whether anyone collects spans.
 pub(crate) fn are_wanted() -> bool {
     tracing::span_enabled!(target: TARGET, tracing::Level::TRACE)
 }
 
-/// A plugin's handler of an event. The event has waited for it for so many milliseconds.
+/// Returns the span of a plugin's handler of an event, which waited for this many milliseconds.
 pub(crate) fn handling(
     plugin: &PluginId,
     account: &AccountName,
@@ -56,7 +56,7 @@ pub(crate) fn handling(
     )
 }
 
-/// A call, under the handler that it comes from if that is known.
+/// Returns the span of a call, under the handler that made it if that is known.
 pub(crate) fn calling(plugin: &PluginId, account: &AccountName, call: &'static str, handler: Option<&Span>) -> Span {
     trace_span!(
         target: TARGET, parent: handler.and_then(Span::id), "call",
@@ -67,7 +67,7 @@ pub(crate) fn calling(plugin: &PluginId, account: &AccountName, call: &'static s
     )
 }
 
-/// One attempt to log in to a server.
+/// Returns the span of one attempt to log in to a server.
 pub(crate) fn connecting(domain: &str) -> Span {
     trace_span!(
         target: TARGET, parent: None, "connect",
@@ -78,7 +78,7 @@ pub(crate) fn connecting(domain: &str) -> Span {
     )
 }
 
-/// What the span stands for did not come to a good end.
+/// Marks the span as failed.
 pub(crate) fn failed(span: &Span, why: &dyn Display) {
     if !span.is_disabled() {
         span.record("otel.status_code", "error");

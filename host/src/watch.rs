@@ -1,5 +1,5 @@
-//! Who writes to the files that the host goes by, or that an author builds from. It tells that one of them may be different, and
-//! reads none of them.
+//! A file watcher for the files that configure the host, or that an author builds from. It reports that one of them may
+//! have changed, and reads none of them.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -11,45 +11,47 @@ use futures_util::StreamExt as _;
 use inotify::{EventStream, Inotify, WatchMask};
 use tokio::time::Instant;
 
-/// How long nobody may write before what was written is looked at: editors write one file in several steps.
+/// How long no write may happen before a change is reported: editors write one file in several steps.
 const QUIET: Duration = Duration::from_millis(200);
-/// How long it may be put off by that.
+/// Maximum delay of a report while writes continue.
 const LONGEST: Duration = Duration::from_secs(2);
-/// Room for events, in bytes; of more the kernel says that there were too many, which counts like any.
+/// Size of the event buffer, in bytes. If it overflows, the kernel reports that, which counts as a change.
 const BUFFER: usize = 4 << 10;
 
-/// How many folders of a tree are watched; what lies in others is not seen to change. The system allows a user some thousands.
+/// Maximum number of watched folders of a tree. Changes in further ones go unnoticed. The system allows a user some
+/// thousands.
 const MOST_FOLDERS: usize = 1_000;
 
-/// How many links there may be on the way to a file; the system follows no more, either (`path_resolution(7)`).
+/// Maximum number of links on the path of a file. The system follows no more, either (`path_resolution(7)`).
 const MOST_LINKS: usize = 40;
 
-/// Files that are watched. Not they themselves but their folders: an editor puts another file in the place of the old one, and
-/// who rolls out puts another folder there.
+/// A watcher for files. It watches their folders rather than the files: an editor replaces the old file by another one,
+/// and a deployment replaces the folder.
 pub struct Watch {
     wanted: Wanted,
-    /// What the files and the folders on the way to them are called.
+    /// The names of the files and of the folders on the way to them.
     names: BTreeSet<OsString>,
     events: EventStream<Vec<u8>>,
-    /// When something was written first since the last time that it was told, and last.
+    /// The first and the last write since the last report.
     written: Option<(Instant, Instant)>,
 }
 
-/// What is watched.
+/// The files or the folder to watch.
 enum Wanted {
-    /// These files, whether they are there or not.
+    /// These files, whether they exist or not.
     Files(Vec<PathBuf>),
-    /// A folder with all that is in it, but for what has such a name.
+    /// A folder with everything in it, except entries whose name is left out.
     Tree { root: PathBuf, is_left_out: fn(&str) -> bool },
 }
 
 impl Watch {
-    /// Watches these files, whether they are there or not. Within a runtime.
+    /// Watches these files, whether they exist or not. Must be called within a runtime.
     pub fn start(files: impl IntoIterator<Item = PathBuf>) -> io::Result<Self> {
         Self::of(Wanted::Files(files.into_iter().collect()))
     }
 
-    /// Watches a folder and the folders in it. What has a name that is left out may change without a word. Within a runtime.
+    /// Watches a folder and its subfolders. Changes of entries whose name is left out are not reported. Must be called
+    /// within a runtime.
     pub fn tree(root: PathBuf, is_left_out: fn(&str) -> bool) -> io::Result<Self> {
         Self::of(Wanted::Tree { root, is_left_out })
     }
@@ -61,7 +63,7 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Watches what is there by now.
+    /// Starts to watch everything that exists by now.
     fn follow(&mut self) -> io::Result<()> {
         match &self.wanted {
             Wanted::Files(_) => self.follow_files(),
@@ -78,18 +80,18 @@ impl Watch {
         }
     }
 
-    /// Watches a folder of a tree, and adds those in it to what is to be watched.
+    /// Watches a folder of a tree, and adds its subfolders to those that are to be watched.
     fn follow_folder(
         &mut self,
         folder: &Path,
         is_left_out: fn(&str) -> bool,
         more: &mut Vec<PathBuf>,
     ) -> io::Result<()> {
-        // What is taken away is missed by whoever builds.
+        // A build also notices that a file was removed.
         let mask = written() | WatchMask::MOVED_FROM | WatchMask::DELETE | WatchMask::ONLYDIR;
-        // Once more where it is watched already, which does no harm: it may be another one of the same name.
+        // Adding a watched folder again does no harm, and it may be another folder of the same name.
         match self.events.watches().add(folder, mask) {
-            // It has gone meanwhile.
+            // The folder was removed meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound && !more.is_empty() => return Ok(()),
             watched => watched?,
         };
@@ -102,20 +104,21 @@ impl Watch {
         Ok(())
     }
 
-    /// Watches the folders of the files, and of what they are links to, and those on the way there, where another folder may
-    /// be put in the place of one, or a link made to lead elsewhere.
+    /// Watches the folders of the files, of the targets of their links, and those on the way there. On the way, a
+    /// folder may be replaced by another one, or a link may be changed to another target.
     fn follow_files(&mut self) -> io::Result<()> {
         let Wanted::Files(files) = &self.wanted else { return Ok(()) };
-        // One that is gone changes nothing, but its owner has to hear of it.
+        // A removed file changes nothing, but the owner has to be told about it.
         let mask = written() | WatchMask::MOVED_FROM | WatchMask::DELETE;
         self.names.clear();
         for file in files {
             for path in ways(file) {
                 self.names.extend(path.iter().map(OsStr::to_owned));
                 for (distance, folder) in path.ancestors().skip(1).enumerate() {
-                    // Once more where it is watched already, which does no harm: it may be another one of the same name.
+                    // Adding a watched folder again does no harm, and it may be another folder of the same name.
                     let watched = self.events.watches().add(folder, mask);
-                    // One that comes yet is seen above it; who may only pass there cannot see what is done there, either.
+                    // A folder that is created later is noticed in the one above it. A folder that may be passed but
+                    // not read cannot be watched.
                     if let Err(error) = watched
                         && distance == 0
                         && error.kind() != io::ErrorKind::NotFound
@@ -128,7 +131,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Whether what happened to a file of this name is of interest.
+    /// Returns whether a change of a file of this name matters.
     fn matters(&self, name: Option<&OsStr>) -> bool {
         match &self.wanted {
             Wanted::Files(_) => name.is_none_or(|name| self.names.contains(name)),
@@ -136,8 +139,7 @@ impl Watch {
         }
     }
 
-    /// Waits until something was written in their folders, and nothing further for a moment. Nothing is lost where this is
-    /// dropped before it returns.
+    /// Waits until something was written in the folders, and nothing more for a moment. Cancel-safe.
     pub async fn changed(&mut self) {
         loop {
             let due = async {
@@ -166,13 +168,13 @@ impl Watch {
             }
         }
         self.written = None;
-        // A link may lead elsewhere by now.
+        // A link may have another target by now.
         if let Err(error) = self.follow() {
             tracing::warn!(%error, "the folder of a file is not watched; {}", self.remedy());
         }
     }
 
-    /// What else makes them be read.
+    /// Returns what else makes the host read the files, for the log.
     fn remedy(&self) -> &'static str {
         match self.wanted {
             Wanted::Files(_) => "SIGHUP reads it again",
@@ -181,12 +183,13 @@ impl Watch {
     }
 }
 
-/// The path of a file, and those by which the links on it lead there, one link after the other.
+/// Returns the path of a file, and the paths through which the links on it lead to it, resolving one link after the
+/// other.
 fn ways(file: &Path) -> Vec<PathBuf> {
     let mut ways: Vec<PathBuf> = std::path::absolute(file).into_iter().collect();
     while let Some(way) = ways.last().filter(|_| ways.len() <= MOST_LINKS) {
         let links = way.ancestors().filter_map(|part| Some((part, part.read_link().ok()?)));
-        // The first from the root on.
+        // The first link, counted from the root.
         let Some((link, target)) = links.last() else { break };
         let target = link.parent().unwrap_or(link).join(target);
         let next = match way.strip_prefix(link) {
@@ -198,7 +201,8 @@ fn ways(file: &Path) -> Vec<PathBuf> {
     ways
 }
 
-/// Who writes has written when the file is closed; what is half way there is not looked at.
+/// Returns the events that mean a complete write: a file counts as written when it is closed, and unfinished ones are
+/// ignored.
 fn written() -> WatchMask {
     WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO | WatchMask::CREATE
 }
@@ -209,16 +213,16 @@ mod tests {
 
     use super::*;
 
-    /// Long enough for anything that is to come.
+    /// Enough time for anything that should happen.
     const SOON: Duration = Duration::from_secs(20);
 
     async fn told(watch: &mut Watch) {
         tokio::time::timeout(SOON, watch.changed()).await.expect("it tells that something was written");
     }
 
-    /// Whether nothing has happened that will be told.
+    /// Returns whether nothing has happened that will be reported.
     async fn is_quiet(watch: &mut Watch) -> bool {
-        // What the system has to say by now is heard.
+        // Handles the events that the system has reported so far.
         tokio::task::yield_now().await;
         let says = futures_util::poll!(std::pin::pin!(watch.changed()));
         says.is_pending() && watch.written.is_none()
@@ -258,7 +262,7 @@ mod tests {
         let mut watch = Watch::start([link.clone()]).unwrap();
         fs::write(far.path().join("real.toml"), "b").unwrap();
         told(&mut watch).await;
-        // As a change of all at once is made: another link, moved over the first.
+        // An atomic change: a new link is moved over the first one.
         std::os::unix::fs::symlink(farther.path().join("real.toml"), near.path().join("next")).unwrap();
         fs::rename(near.path().join("next"), &link).unwrap();
         told(&mut watch).await;
@@ -282,7 +286,7 @@ mod tests {
         told(&mut watch).await;
         fs::write(&file, "b").unwrap();
         told(&mut watch).await;
-        // A link on the way leads elsewhere.
+        // A link on the way gets another target.
         fs::create_dir_all(base.path().join("releases/2/conf")).unwrap();
         let new = base.path().join("new");
         std::os::unix::fs::symlink("releases/2", &new).unwrap();
@@ -291,14 +295,14 @@ mod tests {
         fs::write(&file, "c").unwrap();
         told(&mut watch).await;
         assert!(is_quiet(&mut watch).await);
-        // What others do beside it is nothing to whom it does not concern.
+        // Other files in the same folder do not matter.
         fs::write(base.path().join("beside"), "d").unwrap();
         assert!(is_quiet(&mut watch).await);
         fs::write(&file, "e").unwrap();
         assert!(!is_quiet(&mut watch).await);
     }
 
-    /// As Kubernetes lays out what is mounted: `parlor.toml -> ..data/parlor.toml`, `..data -> ..2026`.
+    /// The layout of a Kubernetes mount: `parlor.toml -> ..data/parlor.toml`, `..data -> ..2026`.
     #[tokio::test]
     async fn a_link_in_the_middle_of_others_may_lead_elsewhere() {
         let base = tempfile::tempdir().unwrap();
@@ -333,7 +337,7 @@ mod tests {
         told(&mut watch).await;
         fs::write(at("src/deep/a"), "a").unwrap();
         told(&mut watch).await;
-        // What is left out is not even looked at within its folder, and not counted where it lies beside others.
+        // A folder that is left out is not watched at all, and a file that is left out does not count.
         fs::write(at("made/x"), "x").unwrap();
         fs::write(at("a.out"), "x").unwrap();
         let event = watch.events.next().await.unwrap().unwrap();
@@ -349,7 +353,7 @@ mod tests {
         let began = Instant::now();
         watch.written = Some((began, began));
         for _ in 0..100 {
-            // Each time before it would be told.
+            // Each write comes before the report would.
             tokio::time::advance(QUIET / 2).await;
             if watch.written.is_none() {
                 break;

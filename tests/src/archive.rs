@@ -1,4 +1,4 @@
-//! What the archive of an account has (XEP-0313), as one sees it who logs in to the account for nothing else.
+//! Reads an account's archive (XEP-0313) through a log-in that serves only this purpose.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use crate::client::Client;
 use crate::connector::Connector;
 use crate::server::Account;
 
-/// How many messages are asked for at once; servers may give fewer.
+/// The number of messages to ask for at once; servers may return fewer.
 const PAGE: usize = 200;
-/// How many pages are asked for.
+/// The most pages to ask for.
 const MOST_PAGES: usize = 2_000;
-/// How long all of it may take.
+/// The timeout for reading the whole archive.
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// The ids of all messages in it, as their authors gave them.
+/// Returns the ids of all messages in the archive, as their authors set them.
 pub async fn ids(connector: &Connector, account: &Account) -> Result<BTreeSet<String>> {
-    // Boxed: a log-in is large, and whoever asks is moved about.
+    // Boxed, since the future of a log-in is large and the callers' futures are moved.
     timeout(LIMIT, Box::pin(ids_unbounded(connector, account)))
         .await
         .with_context(|| format!("it takes more than {LIMIT:?}"))
@@ -32,7 +32,7 @@ pub async fn ids(connector: &Connector, account: &Account) -> Result<BTreeSet<St
 }
 
 async fn ids_unbounded(connector: &Connector, account: &Account) -> Result<BTreeSet<String>> {
-    // Without presence: nothing that is said to the account comes here.
+    // No presence is sent, so that messages to the account do not arrive here.
     let mut client = Client::login(connector, account, "archive").await?;
     let mut ids = BTreeSet::new();
     let mut after: Option<String> = None;
@@ -49,7 +49,7 @@ async fn ids_unbounded(connector: &Connector, account: &Account) -> Result<BTree
     bail!("it has more than {MOST_PAGES} pages")
 }
 
-/// Asks for a page (XEP-0313, section 4.1; XEP-0059).
+/// Builds the query for a page (XEP-0313, section 4.1; XEP-0059).
 fn query(after: Option<String>) -> Element {
     let part = |name: &'static str, value: String| Element::builder(name, ns::RSM).append(value).build();
     let set = Element::builder("set", ns::RSM)
@@ -59,14 +59,14 @@ fn query(after: Option<String>) -> Element {
     Element::builder("query", ns::MAM).append(set).build()
 }
 
-/// The id that its author gave to a message which comes out of the archive.
+/// Returns the id that the author set on a message from the archive.
 fn archived_id(stanza: &Stanza) -> Option<&str> {
     let Stanza::Message(message) = stanza else { return None };
     let result = message.payloads.iter().find(|payload| payload.is("result", ns::MAM))?;
     result.get_child("forwarded", ns::FORWARD)?.get_child("message", ns::DEFAULT_NS)?.attr("id")
 }
 
-/// What the next page comes after; none behind the last.
+/// Returns the id after which the next page begins, or `None` after the last page.
 fn next(fin: &Element) -> Option<String> {
     if matches!(fin.attr("complete"), Some("true" | "1")) {
         return None;
@@ -84,7 +84,7 @@ mod tests {
     use crate::server::Software;
 
     const SOON: Duration = Duration::from_secs(30);
-    /// More than Prosody gives at once.
+    /// More messages than Prosody returns at once.
     const MANY: usize = 120;
 
     #[tokio::test]
@@ -92,7 +92,7 @@ mod tests {
         is_read(Software::Prosody).await;
     }
 
-    /// Only where it is installed: `cargo xtask test` and `cargo xtask api` see to it.
+    /// Runs only where ejabberd is installed; `cargo xtask test` and `cargo xtask api` install it.
     #[tokio::test]
     async fn an_archive_is_read_to_its_end_on_ejabberd() {
         if Ejabberd::is_installed() {

@@ -1,4 +1,4 @@
-//! The certificate of a test server: made anew each time, trusted by nobody but the clients that are given it.
+//! The certificate of a test server. It is generated for each server, and only clients that are given it trust it.
 
 use std::path::PathBuf;
 
@@ -9,27 +9,27 @@ use tokio_xmpp::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8K
 
 use crate::folder::Folder;
 
-/// The names that it stands for.
+/// The names that the certificate is for.
 const NAMES: [&str; 5] =
     ["localhost", "conference.localhost", "anonymous.localhost", "certificate.localhost", "127.0.0.1"];
 
-/// `id-on-xmppAddr`.
+/// The object identifier of `id-on-xmppAddr`.
 const XMPP_ADDRESS: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 8, 5];
 
-/// A self-signed certificate with its key, on disk as PEM and at hand as DER.
+/// A self-signed certificate with its key, on disk as PEM and in memory as DER.
 #[derive(Debug)]
 pub struct Certificate {
-    /// The certificate, PEM.
+    /// The path of the certificate, in PEM.
     pub certificate_file: PathBuf,
-    /// Its private key, PEM.
+    /// The path of its private key, in PEM.
     pub key_file: PathBuf,
-    /// The certificate.
+    /// The certificate in DER.
     pub der: CertificateDer<'static>,
     key: Vec<u8>,
 }
 
 impl Certificate {
-    /// Makes one and writes `cert.pem` and `key.pem` into the folder.
+    /// Generates a certificate and writes `cert.pem` and `key.pem` into the folder.
     pub fn make(folder: &Folder) -> Result<Self> {
         let CertifiedKey { cert, signing_key } = generate().context("cannot make a certificate")?;
         Ok(Self {
@@ -40,7 +40,8 @@ impl Certificate {
         })
     }
 
-    /// Makes one that says that its holder is this account (XEP-0178, section 2; RFC 6120, section 13.7.1.4).
+    /// Generates a certificate that identifies its holder as this account (XEP-0178, section 2; RFC 6120, section
+    /// 13.7.1.4).
     pub fn of_account(folder: &Folder, jid: &BareJid) -> Result<Self> {
         let mut params = CertificateParams::default();
         let address = OtherNameValue::Utf8String(jid.to_string());
@@ -55,7 +56,7 @@ impl Certificate {
         })
     }
 
-    /// Its private key.
+    /// Returns the private key.
     pub fn key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.clone()))
     }
@@ -64,9 +65,9 @@ impl Certificate {
 fn generate() -> Result<CertifiedKey<KeyPair>, rcgen::Error> {
     let mut params = CertificateParams::new(NAMES.map(String::from))?;
     params.distinguished_name.push(DnType::CommonName, "localhost");
-    // The library's own default, two thousand years on, is further away than ejabberd can set a timer.
+    // The library's default is some two thousand years ahead, which is further than ejabberd can set a timer.
     params.not_after = rcgen::date_time_ymd(2099, 1, 1);
-    // Said outright: rustls refuses a server certificate that may sign others.
+    // Set explicitly, since rustls refuses a server certificate that may sign others.
     params.is_ca = IsCa::ExplicitNoCa;
     let signing_key = KeyPair::generate()?;
     let cert = params.self_signed(&signing_key)?;

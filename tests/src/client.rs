@@ -1,6 +1,7 @@
-//! An ordinary client, apart from the host's own: it logs in, talks, joins rooms, and waits for what it expects.
+//! An ordinary client, independent of the host's own. It logs in, sends messages, joins rooms, and waits for what it
+//! expects.
 //!
-//! It neither reconnects nor resumes: what goes wrong on its stream is an error of the test. It answers no question but
+//! It neither reconnects nor resumes, so an error on its stream is an error of the test. It answers every IQ request
 //! with `service-unavailable`, as RFC 6120 demands.
 
 use std::collections::VecDeque;
@@ -29,21 +30,21 @@ use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
 use crate::connector::{Connector, Transport};
 use crate::prosody::Account;
 
-/// How long a log-in may take.
+/// The timeout of a log-in.
 const LOGIN: Duration = Duration::from_secs(20);
-/// A server with nothing to say is no fault: how long to wait for something is what each test says.
+/// A silent server is no fault here. Each test sets its own timeouts for what it waits for.
 const PATIENT: Timeouts = Timeouts { read_timeout: Duration::from_hours(1), response_timeout: Duration::from_hours(1) };
-/// So many stanzas are kept; more is an error, since no test expects as many.
+/// The most stanzas that are kept. More are an error, since no test expects as many.
 const KEPT: usize = 100_000;
 
 /// A logged-in client.
 pub struct Client {
-    /// Boxed: it is large, and lives in futures that move.
+    /// Boxed, since it is large and lives in futures that move.
     stream: Box<XmppStream<Transport>>,
     jid: FullJid,
-    /// What came, from the log-in on, for checks at the end.
+    /// Everything received since the log-in, for checks at the end.
     received: Vec<Stanza>,
-    /// Of these, what nobody has waited for yet, by index.
+    /// The indexes of the received stanzas that no call has waited for yet.
     unclaimed: VecDeque<usize>,
     sent: u64,
 }
@@ -55,7 +56,7 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Connects, logs in by SCRAM, and takes the resource. No presence is sent yet.
+    /// Connects, logs in by SCRAM, and binds the resource. No presence is sent yet.
     pub async fn login(connector: &Connector, account: &Account, resource: &str) -> Result<Self> {
         timeout(LOGIN, Self::login_unbounded(connector, account, resource))
             .await
@@ -78,7 +79,7 @@ impl Client {
         let stream = tokio_xmpp::client_login(stream, mechanisms, credentials).await?;
         let header = StreamHeader { to: Some(jid.domain().as_str().into()), from: None, id: None };
         let (_, stream) = stream.send_header(header).await?.recv_features().await?;
-        // Replaced by what the server says, before anyone sees it.
+        // Replaced by the server's answer before it is used.
         let jid = account.jid.with_resource_str(resource).context("a bad resource")?;
         let mut client =
             Self { stream: Box::new(stream), jid, received: Vec::new(), unclaimed: VecDeque::new(), sent: 0 };
@@ -94,18 +95,18 @@ impl Client {
         Ok(client)
     }
 
-    /// The bound address.
+    /// Returns the bound address.
     pub fn jid(&self) -> &FullJid {
         &self.jid
     }
 
-    /// Sends any stanza; returns when it is written.
+    /// Sends a stanza, and returns when it is written.
     pub async fn send(&mut self, stanza: impl Into<Stanza>) -> Result<()> {
         let element = XmppStreamElement::Stanza(stanza.into());
         self.stream.send(&element).await.context("the stream to the server broke")
     }
 
-    /// Writes this as it is: what no library writes. Nothing else can be done with the client then.
+    /// Writes text as it is, for streams that no library would write. Consumes the client, which could not continue.
     pub async fn write_raw(self, xml: &str) -> Result<Transport> {
         let mut stream = (*self.stream).into_inner();
         stream.write_all(xml.as_bytes()).await?;
@@ -113,23 +114,23 @@ impl Client {
         Ok(stream)
     }
 
-    /// Sends initial presence, so that messages to the bare address come here.
+    /// Sends initial presence, so that messages to the bare address arrive here.
     pub async fn available(&mut self) -> Result<()> {
         self.send(Presence::available()).await
     }
 
-    /// Asks to see somebody's presence, and lets them see this one's.
+    /// Subscribes to a contact's presence, and grants them a subscription to this one's.
     pub async fn befriend(&mut self, whom: &BareJid) -> Result<()> {
         self.send(Presence::subscribed().with_to(whom.clone())).await?;
         self.send(Presence::subscribe().with_to(whom.clone())).await
     }
 
-    /// Sends a chat message and gives its id.
+    /// Sends a chat message and returns its id.
     pub async fn chat(&mut self, to: impl Into<Jid>, body: &str) -> Result<String> {
         self.message(to.into(), MessageType::Chat, body).await
     }
 
-    /// Says something in a room and gives the message's id.
+    /// Sends a message to a room and returns its id.
     pub async fn say(&mut self, room: &BareJid, body: &str) -> Result<String> {
         self.message(room.clone().into(), MessageType::Groupchat, body).await
     }
@@ -143,7 +144,7 @@ impl Client {
         Ok(id)
     }
 
-    /// Enters a room without its history, and returns when the room says so.
+    /// Enters a room without its history, and returns once the room confirms it.
     pub async fn join(&mut self, room: &BareJid, nick: &str, limit: Duration) -> Result<()> {
         let occupant = room.with_resource_str(nick).context("a bad nickname")?;
         let muc = Muc::new().with_history(History::new().with_maxstanzas(0));
@@ -165,7 +166,7 @@ impl Client {
         Ok(())
     }
 
-    /// Makes an own new room usable by others (XEP-0045, section 10.1.2).
+    /// Unlocks the client's own new room (XEP-0045, section 10.1.2).
     pub async fn unlock(&mut self, room: &BareJid, limit: Duration) -> Result<()> {
         let form = Element::builder("x", ns::DATA_FORMS).attr("type".try_into()?, "submit").build();
         let query = Element::builder("query", "http://jabber.org/protocol/muc#owner").append(form).build();
@@ -180,7 +181,7 @@ impl Client {
         self.send(Presence::unavailable().with_to(occupant)).await
     }
 
-    /// Sends a question under an id of its own, and waits for the result.
+    /// Sends an IQ under an id of its own, and waits for the result.
     pub async fn ask(&mut self, mut question: Iq, limit: Duration) -> Result<Option<Element>> {
         self.sent += 1;
         let wanted = format!("ask-{}", self.sent);
@@ -197,7 +198,7 @@ impl Client {
         .await?
     }
 
-    /// Waits for the first stanza that nobody waited for yet and of which `pick` makes something. Others stay for later.
+    /// Waits for the first unclaimed stanza for which `pick` returns a value. Other stanzas are kept for later calls.
     pub async fn wait_for<T>(
         &mut self,
         what: &str,
@@ -224,7 +225,7 @@ impl Client {
         }
     }
 
-    /// The next stanza, where one comes within the limit; those that nobody waited for come first.
+    /// Returns the next stanza if one comes within the limit, beginning with unclaimed ones.
     pub async fn next(&mut self, limit: Duration) -> Result<Option<&Stanza>> {
         let index = match self.unclaimed.pop_front() {
             Some(index) => index,
@@ -239,13 +240,13 @@ impl Client {
         Ok(Some(&self.received[index]))
     }
 
-    /// Waits for a message from this bare address, occupants included, with this body.
+    /// Waits for a message with this body from this bare address or its occupants.
     pub async fn wait_body(&mut self, from: &BareJid, body: &str, limit: Duration) -> Result<()> {
         self.wait_text(&format!("a message from {from}: {body}"), from, limit, |text| (text == body).then_some(()))
             .await
     }
 
-    /// Waits for a message from this bare address, occupants included, of whose body `pick` makes something.
+    /// Waits for a message from this bare address or its occupants for whose body `pick` returns a value.
     pub async fn wait_text<T>(
         &mut self,
         what: &str,
@@ -262,36 +263,36 @@ impl Client {
         .await
     }
 
-    /// Reads what the server sent before it answers a ping: what it owed up to now has then come.
+    /// Waits until the server answers a ping, so that everything it sent before has been received.
     pub async fn catch_up(&mut self, limit: Duration) -> Result<()> {
         let server = BareJid::from_parts(None, self.jid.domain());
         self.ping(server, limit).await
     }
 
-    /// Waits until they answer a ping (XEP-0199): what was sent to them before has then come to them.
+    /// Waits until an entity answers a ping (XEP-0199), so that it has received everything sent before.
     pub async fn ping(&mut self, whom: impl Into<Jid>, limit: Duration) -> Result<()> {
         let ping = Element::builder("ping", ns::PING).build();
         let question = Iq::Get { from: None, to: Some(whom.into()), id: String::new(), payload: ping };
         self.ask(question, limit).await.map(drop)
     }
 
-    /// All that came since the log-in.
+    /// Returns all stanzas received since the log-in.
     pub fn received(&self) -> &[Stanza] {
         &self.received
     }
 
-    /// Forgets all that came: for those who receive a great many and look at none twice.
+    /// Forgets all received stanzas, for tests that receive very many.
     pub fn forget(&mut self) {
         self.received.clear();
         self.unclaimed.clear();
     }
 
-    /// All that came since the log-in, as XML: for what must appear nowhere.
+    /// Returns all stanzas received since the log-in as XML, for checks that a text appears nowhere.
     pub fn received_xml(&self) -> Vec<String> {
         self.received.iter().map(|stanza| String::from(&Element::from(stanza))).collect()
     }
 
-    /// Says good-bye and closes the stream.
+    /// Sends unavailable presence and closes the stream.
     pub async fn close(mut self) -> Result<()> {
         self.send(Presence::unavailable()).await?;
         // The server may close first; either way it is closed.
@@ -299,7 +300,7 @@ impl Client {
         Ok(())
     }
 
-    /// Reads one stanza. Dropping the future loses nothing: what was read stays in the stream's buffer.
+    /// Reads one stanza. It is cancel-safe: data that was read stays in the stream's buffer.
     async fn read(&mut self) -> Result<()> {
         loop {
             let element = match self.stream.next().await {
@@ -324,7 +325,7 @@ impl Client {
         }
     }
 
-    /// Nobody who asks this client something waits for ever.
+    /// Answers an IQ request with an error, so that no other entity waits for ever.
     async fn refuse(&mut self, stanza: &Stanza) -> Result<()> {
         let Stanza::Iq(Iq::Get { from, id, .. } | Iq::Set { from, id, .. }) = stanza else {
             return Ok(());
@@ -340,7 +341,7 @@ impl Client {
     }
 }
 
-/// The text of a message.
+/// Returns the text of a message.
 pub fn body(message: &Message) -> Option<&str> {
     message.get_best_body(vec![]).map(|(_, body)| body.as_str())
 }

@@ -1,4 +1,4 @@
-//! When the account next has something to do by itself.
+//! A timer for the next deadline of the account.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::{Instant, Sleep};
 
-/// Where a dead-line is further away than a timer can count, it is looked at again after this long.
+/// How long to sleep if a deadline is further away than a timer can count.
 const FAR: Duration = Duration::from_hours(24);
 
-/// Rings when a dead-line passes. One timer for all that follow one another, touched only when that changes: a timer made
-/// anew for each message wakes the thread that waits for the next one.
+/// Fires when a deadline passes. One timer serves all successive deadlines and is reset only if the deadline changes: a
+/// new timer for each message would wake the thread that waits for the next one.
 pub(super) struct Alarm {
     at: Option<Timestamp>,
     timer: Pin<Box<Sleep>>,
@@ -29,12 +29,12 @@ impl Alarm {
         if let Some(at) = at {
             let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
             let now = Instant::now();
-            // Dead-lines may lie beyond what a timer can count.
+            // Deadlines may lie beyond what a timer can count.
             self.timer.as_mut().reset(now.checked_add(wait).unwrap_or(now + FAR));
         }
     }
 
-    /// Cancel-safe. Where it rings a little early, setting it again has it ring once more.
+    /// Waits for the deadline. Cancel-safe. If it fires a little early, setting it again makes it fire once more.
     pub(super) async fn ring(&mut self) {
         if self.at.is_none() {
             return std::future::pending().await;

@@ -1,8 +1,10 @@
-//! What a lost stream took with it, and may have arrived all the same: the server took it in, and its word of that was lost with
-//! the stream. Nobody can tell but the archive, in which the server keeps what it took in (XEP-0313).
+//! Stanzas that were lost with a stream and may have arrived all the same: the server accepted them, and its
+//! acknowledgement was lost with the stream. Only the archive can tell, in which the server stores the messages that it
+//! accepted (XEP-0313).
 //!
-//! What was written is held back until the archive has said what it knows, and with it what is younger and for people; what is for
-//! rooms is in no archive of the account's. Where it does not say, all is sent again: a message that comes twice is better than none.
+//! Messages that were written are held back until the archive has answered, and with them younger ones to people. The
+//! account's archive has no messages to rooms. If the archive does not answer, everything is sent again: a message that
+//! arrives twice is better than one that never arrives.
 
 use std::collections::HashMap;
 use std::future::{Future, pending};
@@ -19,13 +21,14 @@ use crate::session::{Command, Pager};
 use crate::stanza::{ArchiveQuery, Cursor, Message};
 use crate::xmpp::RawStanza;
 
-/// A log-in that is not in the log yet.
+/// A log-in that is not logged yet.
 pub(super) struct Connected {
     jid: FullJid,
-    /// How many stanzas of the stream before are sent again; of how many of these nobody knows whether they had arrived.
+    /// How many stanzas of the previous stream are sent again, and for how many of these it is unknown whether they
+    /// arrived.
     again: usize,
     unsure: usize,
-    /// It is the session that a former process left.
+    /// The server resumed the session that a previous process left.
     taken_up: bool,
 }
 
@@ -36,9 +39,9 @@ impl Connected {
 }
 
 impl Worker {
-    /// Logs that the account is connected as soon as its presence is sent. A server keeps what comes before that for later, and may
-    /// stamp it with the second that has begun before the log-in, so that it would pass for history: whoever writes because of
-    /// what the log says has an answer.
+    /// Logs that the account is connected as soon as its presence is sent. A server stores messages that arrive before
+    /// that for later. It may stamp them with the second that began before the log-in, so that they would pass for
+    /// history. Waiting ensures that a message written in response to this log line gets an answer.
     pub(super) fn say_connected(&mut self) {
         if !self.session.is_announced() {
             return;
@@ -52,39 +55,40 @@ impl Worker {
     }
 }
 
-/// How many messages are asked for at once.
+/// Number of messages in one query.
 const PAGE: u32 = 50;
-/// How far it is looked back: what came meanwhile is in the archive, too, such as what a server kept for a session that had gone
-/// deaf. But all of it comes over the same line, before what is new, and a line that broke a moment ago may be a narrow one.
+/// Maximum number of messages that are searched. The archive also has later messages, such as those that a server
+/// stored for a session that no longer responded. But all of them arrive over the same connection, before anything new,
+/// and a connection that broke a moment ago may be slow.
 const MOST: u32 = 1_000;
-/// How long the archive may take for all of it.
+/// Time limit for all queries together.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long after its answer it is asked once more for what it did not have. A server that is busy may still be at what the lost
-/// stream brought, beside the question on the next one: so is ejabberd 23.01.
+/// Delay between the answer and a second query for the messages that were missing. A busy server may still be
+/// processing the lost stream while it answers on the next one: ejabberd 23.01 does.
 const ONCE_MORE: Duration = Duration::from_secs(1);
-/// How much may be held back; with more nothing is.
+/// Maximum number of stanzas that are held back. If there are more, none is held back.
 const MOST_HELD: usize = 1_024;
 
-/// Whom something is for, its id and what it says: plugins may give the same id twice.
+/// A message's recipient, id and body. The body is part of it because plugins may use the same id twice.
 type Mark = (BareJid, String, Option<String>);
 
-/// How often something is there.
+/// How often each message occurs.
 type Marks = HashMap<Mark, usize>;
 
-/// What waits for the archive's word.
+/// Stanzas that wait for the archive's answer.
 pub(super) struct InQuestion {
     stanzas: Vec<Held>,
-    /// Nothing older is meant.
+    /// Messages before this time are not searched.
     since: Timestamp,
-    /// None: there is no stream to ask on.
+    /// None: there is no stream to query on.
     asking: Option<Pin<Box<dyn Future<Output = Marks> + Send>>>,
 }
 
 struct Held {
     stanza: RawStanza,
-    /// By what the archive would show it; none: it was not written.
+    /// How the archive would show it. None: it was not written.
     mark: Option<Mark>,
-    /// Since when it waits.
+    /// When it was put here.
     since: Instant,
 }
 
@@ -97,7 +101,7 @@ impl InQuestion {
         self.stanzas.push(Held { stanza, mark, since: Instant::now() });
     }
 
-    /// Takes out what has waited for longer than this.
+    /// Takes out the stanzas that have waited for longer than this.
     fn take_older(&mut self, age: Duration) -> Vec<RawStanza> {
         let old = self.stanzas.extract_if(.., |held| held.since.elapsed() > age);
         old.map(|held| held.stanza).collect()
@@ -111,7 +115,7 @@ impl InQuestion {
         self.asking = Some(Box::pin(in_archive(Arc::clone(shared), sought, self.since)));
     }
 
-    /// All but what is there.
+    /// Returns all stanzas except those that the archive has.
     fn without(self, mut found: Marks) -> Vec<RawStanza> {
         let mut is_there = |held: &Held| {
             let count = held.mark.as_ref().and_then(|mark| found.get_mut(mark)).filter(|count| **count > 0);
@@ -121,7 +125,7 @@ impl InQuestion {
     }
 }
 
-/// The archive's word, or never where nothing is in question.
+/// Waits for the archive's answer, or forever if nothing waits for one.
 pub(super) async fn told(in_question: &mut Option<InQuestion>) -> Marks {
     match in_question.as_mut().and_then(|in_question| in_question.asking.as_mut()) {
         Some(asking) => asking.await,
@@ -130,8 +134,8 @@ pub(super) async fn told(in_question: &mut Option<InQuestion>) -> Marks {
 }
 
 impl Worker {
-    /// After a log-in, sends again what the stream since then has lost; the first `doubtful` ones of it once it is known that they
-    /// have not arrived.
+    /// Sends the stanzas again that the previous stream lost, after a log-in. The first `doubtful` ones are sent once
+    /// it is known that they have not arrived.
     pub(super) fn send_again(&mut self, again: Vec<RawStanza>, doubtful: usize, own: &FullJid, since: Timestamp) {
         let now = self.now();
         let mark = |stanza: &RawStanza| stanza.leaving(own, now).and_then(|message| mark(&message));
@@ -157,7 +161,7 @@ impl Worker {
         self.session.send_again(at_once, now, &mut self.effects);
     }
 
-    /// What waited before this log-in. What has waited for too long comes back as errors.
+    /// Takes the stanzas that already waited before this log-in. Those that waited for too long come back as errors.
     fn still_in_question(&mut self, own: &FullJid) -> Option<InQuestion> {
         let mut in_question = self.in_question.take()?;
         let old = in_question.take_older(self.settings.keep_unsent);
@@ -174,11 +178,11 @@ impl Worker {
         (!in_question.stanzas.is_empty()).then_some(in_question)
     }
 
-    /// The archive has said what it knows.
+    /// Handles the archive's answer.
     pub(super) fn has_arrived(&mut self, found: Marks) {
         let Some(mut in_question) = self.in_question.take() else { return };
         if !self.shared.snapshot().connected {
-            // It is asked again on the next stream.
+            // The next stream asks again.
             in_question.asking = None;
             self.in_question = Some(in_question);
             return;
@@ -194,14 +198,14 @@ impl Worker {
         self.session.send_again(stanzas, self.now(), &mut self.effects);
     }
 
-    /// The stream of the question goes on.
+    /// Asks the archive again after the stream was resumed.
     pub(super) fn ask_archive_again(&mut self) {
         if let Some(in_question) = &mut self.in_question {
             in_question.ask(&self.shared);
         }
     }
 
-    /// Nobody will wait for the archive's word.
+    /// Sends everything that waits for the archive, because its answer will not be awaited any longer.
     pub(super) fn send_what_is_in_question(&mut self) {
         if let Some(in_question) = self.in_question.take() {
             self.session.send_again(in_question.without(Marks::new()), self.now(), &mut self.effects);
@@ -210,12 +214,13 @@ impl Worker {
     }
 }
 
-/// By what the own archive would show it; none: it has no id.
+/// Returns how the account's archive would show a message. None: it has no id.
 fn mark(message: &Message) -> Option<Mark> {
     Some((message.to.to_bare(), message.id.clone()?, message.body.clone()))
 }
 
-/// Which of these the account has said since then, by its own archive, as far as that tells in time.
+/// Returns which of these messages the account has sent since then, according to its archive, as far as it answers in
+/// time.
 async fn in_archive(shared: Arc<Shared>, sought: Marks, since: Timestamp) -> Marks {
     let deadline = Instant::now() + PATIENCE;
     match look(&shared, sought.clone(), since, deadline).await {
@@ -227,7 +232,7 @@ async fn in_archive(shared: Arc<Shared>, sought: Marks, since: Timestamp) -> Mar
     }
 }
 
-/// The same by one look into it. An error is as far as it told.
+/// Searches the archive once. An error holds the messages that were found up to then.
 async fn look(shared: &Shared, mut sought: Marks, since: Timestamp, deadline: Instant) -> Result<Marks, Marks> {
     let newest = ArchiveQuery { start: Some(since), cursor: Cursor::Before(String::new()), ..ArchiveQuery::default() };
     let (mut pager, mut found) = (Pager::new(newest, PAGE, Some(MOST)), Marks::new());

@@ -1,5 +1,5 @@
-//! How an account leaves its stream: with a good-bye, or for another process to go on with the session. And who is told of
-//! the stanzas that leave.
+//! Leaving the stream: with a clean close, or so that another process can resume the session. Also the events for
+//! outgoing stanzas.
 
 use super::logins::Logins;
 use super::{Connection, Shared, Worker};
@@ -9,19 +9,19 @@ use crate::session::{Effect, Session};
 use crate::stanza::{Outgoing, PresenceOut, PresenceOutKind};
 use crate::xmpp::{Link, RawStanza};
 
-/// Why a stream is closed.
+/// The reason for closing a stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Farewell {
-    /// The session may go on later.
+    /// A plugin or the host disconnects; the session may continue later.
     Disconnect,
-    /// It is over.
+    /// The session is over.
     LogOut,
-    /// The house stops; another process may go on with it.
+    /// The host shuts down; another process may resume the session.
     Stop,
 }
 
 impl Worker {
-    /// Leaves, if there is a stream.
+    /// Closes the stream, if there is one.
     pub(super) async fn close(&mut self, farewell: Farewell) {
         self.quiet.set(None, self.now());
         if self.link.is_some() {
@@ -31,7 +31,7 @@ impl Worker {
         let ends = link.is_some();
         if let Some(mut link) = link {
             let may_be_gone_on_with = self.may_be_gone_on_with(farewell, &link);
-            // Where there is no room the server takes nothing in, and the end of the stream has to say it.
+            // If the link has no room, the server reads nothing, and the end of the stream has to convey it.
             if self.shared.snapshot().connected && link.has_room() {
                 let presence = PresenceOut { kind: PresenceOutKind::Unavailable, ..PresenceOut::default() };
                 link.send(tell_leaving(&self.shared, &mut self.session, Outgoing::Presence(presence)));
@@ -53,13 +53,13 @@ impl Worker {
         self.answer_logins(Logins::ended, &Err(CallError::Stopped));
     }
 
-    /// Whether the server keeps what is not acknowledged.
+    /// Returns whether the server keeps unacknowledged stanzas.
     pub(super) fn is_kept_for_later(&self) -> bool {
         self.link.as_ref().is_some_and(Link::is_managed)
     }
 
-    /// The setting `keepalive`: people see the account go, and the server, which takes the stream for cut, keeps the session
-    /// for a while.
+    /// Returns whether the session can be left for the next process (setting `keepalive`). Contacts see the account go.
+    /// The server takes the stream for lost and keeps the session for a while.
     fn may_be_gone_on_with(&self, farewell: Farewell, link: &Link) -> bool {
         farewell == Farewell::Stop
             && self.shared.settings().keepalive
@@ -70,10 +70,10 @@ impl Worker {
     }
 }
 
-/// Tells whoever listens of a stanza that leaves; costs next to nothing where nobody does.
+/// Reports an outgoing stanza to the plugins that listen. Costs almost nothing if none does.
 pub(super) fn tell_leaving(shared: &Shared, session: &mut Session, outgoing: Outgoing) -> Outgoing {
     let router = &shared.router;
-    // A message that leaves once more was told of when it left first.
+    // A message that is sent again was reported when it was first sent.
     let is_new = !matches!(outgoing, Outgoing::Again(_));
     let hears_stanzas = router.hears("send");
     let hears_messages = is_new && (router.hears("messageSend") || router.hears("messageAdded"));

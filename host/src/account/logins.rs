@@ -1,5 +1,5 @@
-//! Log-ins that plugins ask for (API rows 54 and 55): who waits for one, how often one may be tried, and what a failure is to
-//! its caller.
+//! Log-ins that plugins request: the calls that wait for one, the pause between attempts, and the error that the caller
+//! gets.
 
 use std::time::Duration;
 
@@ -12,29 +12,29 @@ use crate::error::{CallError, StanzaError};
 use crate::session::Answer;
 use crate::xmpp::{ConnectError, Supplied};
 
-/// The least time between the beginnings of two log-ins; it doubles with each one that fails, since servers lock out who
-/// guesses.
+/// Minimum time between the starts of two log-ins. It doubles with each failure, since servers lock out clients that
+/// guess.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// The most.
+/// Maximum time between the starts of two log-ins.
 const LONGEST: Duration = Duration::from_mins(1);
 
-/// What a plugin brings along.
+/// Credentials that a plugin supplies.
 #[derive(Debug)]
 pub struct Credentials {
-    /// As whom: the account's address, perhaps with the resource to ask for.
+    /// The account's address, optionally with the resource to request.
     pub jid: Jid,
-    /// Its password.
+    /// The password of that account.
     pub password: Supplied,
 }
 
-/// Who waits for the log-in that is under way, and when the next one may begin.
+/// The calls that wait for the log-in in progress, and when the next one may begin.
 #[derive(Debug, Default)]
 pub(super) struct Logins {
     /// Every plugin has had its chance to listen.
     pub(super) open: bool,
-    /// Asked for before that.
+    /// Requests that came before that.
     early: Vec<(Option<Credentials>, Answer<()>)>,
-    /// A plugin began the one that is under way, so that its failure is that plugin's and not the house's.
+    /// A plugin began the log-in in progress, so its failure is that plugin's and not the host's.
     pub(super) of_a_plugin: bool,
     waiting: Vec<Answer<()>>,
     began: Option<Instant>,
@@ -42,7 +42,7 @@ pub(super) struct Logins {
 }
 
 impl Logins {
-    /// One begins. How long it has to wait.
+    /// Begins a log-in and returns how long it has to wait.
     pub(super) fn begin(&mut self, now: Instant) -> Duration {
         let interval = INTERVAL.saturating_mul(1 << self.failures.min(10)).min(LONGEST);
         let after = self.began.map_or(Duration::ZERO, |began| interval.saturating_sub(now - began));
@@ -50,13 +50,13 @@ impl Logins {
         after
     }
 
-    /// One is asked for before every plugin has had its chance to listen.
+    /// Queues a request that came before every plugin has had its chance to listen.
     pub(super) fn wait_for_plugins(&mut self, credentials: Option<Credentials>, answer: Answer<()>) {
         self.early.retain(|(_, answer)| !answer.is_abandoned());
         self.early.push((credentials, answer));
     }
 
-    /// Those that were asked for before, and still are: a plugin that has ended since must not log anybody in.
+    /// Takes the queued requests. Requests of plugins that have ended since must not log in and are dropped.
     pub(super) fn begin_early(&mut self) -> Vec<(Option<Credentials>, Answer<()>)> {
         std::mem::take(&mut self.early).into_iter().filter(|(_, answer)| !answer.is_abandoned()).collect()
     }
@@ -66,26 +66,27 @@ impl Logins {
         self.waiting.push(answer);
     }
 
-    /// It worked. Who waited for it.
+    /// Notes that the log-in succeeded, and returns the calls that waited for it.
     pub(super) fn succeeded(&mut self) -> Vec<Answer<()>> {
         self.failures = 0;
         std::mem::take(&mut self.waiting)
     }
 
-    /// It did not.
+    /// Notes that the log-in failed, and returns the calls that waited for it.
     pub(super) fn failed(&mut self) -> Vec<Answer<()>> {
         self.failures = self.failures.saturating_add(1);
         std::mem::take(&mut self.waiting)
     }
 
-    /// It was given up.
+    /// Notes that the log-in was given up, and returns the calls that waited for it.
     pub(super) fn ended(&mut self) -> Vec<Answer<()>> {
         let early = std::mem::take(&mut self.early).into_iter().map(|(_, answer)| answer);
         std::mem::take(&mut self.waiting).into_iter().chain(early).collect()
     }
 }
 
-/// Why a log-in failed, for the plugin that asked for it: what the server said, and nothing of this machine.
+/// Converts a failed log-in into the error for the plugin that requested it: the server's answer, and nothing about
+/// this machine.
 pub(super) fn failure(error: &ConnectError) -> CallError {
     let refused = |condition: &str| {
         CallError::Stanza(Box::new(StanzaError {
@@ -108,7 +109,7 @@ pub(super) fn failure(error: &ConnectError) -> CallError {
 }
 
 impl Worker {
-    /// Why nobody can log in with these, or with what is configured, if so it is.
+    /// Returns why a log-in with these or the configured credentials is impossible, if it is.
     pub(super) fn cannot_log_in(&self, credentials: Option<&Credentials>) -> Option<&'static str> {
         let has_none = self.settings.password == PasswordSource::Nowhere && self.settings.prebind.is_none();
         match self.shared.settings().authentication {
@@ -127,7 +128,7 @@ impl Worker {
         }
     }
 
-    /// A plugin wants to log in (API rows 54 and 55).
+    /// Handles a plugin's request to log in.
     pub(super) fn log_in(&mut self, credentials: Option<Credentials>, answer: Answer<()>) {
         if let Some(why) = self.cannot_log_in(credentials.as_ref()) {
             return answer.give(Err(CallError::Unsupported(why.to_owned())));
@@ -142,7 +143,7 @@ impl Worker {
             }
             (link, credentials) => {
                 if link.is_some() {
-                    // Another password is tried in the place of the one that is under way.
+                    // Another password replaces the attempt in progress.
                     self.link = None;
                     self.session.closed(self.now(), &mut self.effects);
                     self.answer_logins(Logins::ended, &Err(CallError::Stopped));

@@ -1,4 +1,5 @@
-//! What a plugin missed, told to it by the account's task: between two events, so that nobody tells the same at the same time.
+//! Messages that a plugin missed. The account's task delivers them between two events, so that nothing else delivers to
+//! it at that time.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,12 +17,12 @@ use crate::session::Archived;
 pub(super) struct Missed {
     to: Arc<Mailbox>,
     messages: VecDeque<Archived>,
-    /// How many were told, and what was left for want of room.
+    /// Receives the number of messages that were delivered, and those for which there was no room.
     outcome: oneshot::Sender<(usize, VecDeque<Archived>)>,
 }
 
 impl Missed {
-    /// Tells as much as there is room for.
+    /// Delivers as many messages as there is room for.
     pub(super) fn tell(mut self, shared: &Shared) {
         let mut told = 0;
         while self.to.has_room_for_the_past()
@@ -31,14 +32,14 @@ impl Missed {
             let event = Event { name: "message".into(), at: shared.clock.now(), payload };
             told += usize::from(shared.route_missed(&self.to, event));
         }
-        // Its plugin may have ended.
+        // The plugin may have ended.
         let _ = self.outcome.send((told, self.messages));
     }
 }
 
 impl Shared {
-    /// Tells an instance what it missed, the first of these first, as far as its mailbox has room for what can wait. Gives
-    /// how many it hears, and the rest.
+    /// Delivers the messages that an instance missed, in order, as far as its mailbox has room for messages that can
+    /// wait. Returns how many were delivered, and the rest.
     pub(crate) async fn tell_missed(
         &self,
         to: &Arc<Mailbox>,

@@ -1,4 +1,4 @@
-//! What goes out, while the link has no room for it.
+//! Outgoing stanzas, while the link has no room for them.
 
 use super::{OUTBOX, Worker, tell_leaving};
 use crate::error::CallError;
@@ -7,7 +7,7 @@ use crate::stanza::Outgoing;
 use crate::xmpp::Link;
 
 impl Worker {
-    /// Keeps what changed in the roster. A contact that left it is nobody's own any more.
+    /// Stores a change of the roster. A contact that was removed no longer counts as added by a plugin.
     pub(super) fn keep_roster(&mut self, change: KeepRoster) {
         if let KeepRoster::Removed { jid, .. } = &change {
             self.shared.records.contact_left(jid);
@@ -23,7 +23,8 @@ impl Worker {
         }
     }
 
-    /// Hands to the link what it has room for. It never waits: an account that waits hears of no failure.
+    /// Passes as many stanzas to the link as it has room for. It never waits: an account that waits would notice no
+    /// failure.
     pub(super) fn flush(&mut self) {
         match &mut self.link {
             Some(link) => {
@@ -47,7 +48,7 @@ impl Worker {
         }
     }
 
-    /// Whether plugins may ask for more.
+    /// Returns whether plugins may send more.
     pub(super) fn has_room(&self) -> bool {
         self.outbox.is_empty() && self.link.as_ref().is_none_or(Link::has_room)
     }

@@ -1,4 +1,4 @@
-//! Commands of owners (XEP-0050) on their way from the session to whoever does them, and back.
+//! Commands of owners (XEP-0050) on their way from the session to the task that carries them out, and back.
 
 use std::sync::PoisonError;
 
@@ -9,13 +9,13 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::{Order, Shared, Worker};
 use crate::stanza::{AdHocRequest, Outgoing, Reply};
 
-/// How many may wait until they are done; further ones are refused.
+/// Maximum number of commands that wait to be carried out. Further ones are refused.
 pub(super) const REQUESTS: usize = 4;
 
 impl Worker {
-    /// Hands a command to whoever does it.
+    /// Passes a command to the task that carries it out.
     pub(super) fn hand_on(&mut self, request: AdHocRequest) {
-        // Nobody hears owners, or too many wait already.
+        // No task serves owners, or too many commands wait already.
         if let Err(TrySendError::Closed(request) | TrySendError::Full(request)) = self.owner_requests.try_send(request)
         {
             let reply = Reply::Refuse { kind: "wait", condition: "resource-constraint" };
@@ -25,7 +25,7 @@ impl Worker {
 }
 
 impl Shared {
-    /// The commands of owners, for the one who does them; none if somebody does already.
+    /// Takes the receiver of the owners' commands. None: it was taken already.
     pub(crate) fn owner_requests(&self) -> Option<mpsc::Receiver<AdHocRequest>> {
         self.owner_requests.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -1,11 +1,11 @@
-//! What the owner writes anew about an account while it lives.
+//! Changes of an account's configuration while it runs.
 
 use super::leaving::Farewell;
 use super::{Order, Shared, Worker};
 use crate::config::AccountConfig;
 
 impl Worker {
-    /// Goes by what is written now. Its stream stays unless the way to the server is another one.
+    /// Applies a new configuration. The stream stays unless the route to the server changed.
     pub(super) async fn rewrite(&mut self, config: AccountConfig) {
         let AccountConfig { link, owners, settings, .. } = config;
         self.session.set_owners(owners);
@@ -13,7 +13,7 @@ impl Worker {
         self.session.rewritten(&before, &self.written, self.shared.clock.now(), &mut self.effects);
         let before = std::mem::replace(&mut self.settings, link);
         if self.settings.jid != before.jid && self.link.is_some() {
-            // Another address is another session: nothing of this one is to wait for anybody.
+            // Another address is another session: nothing of this one may wait to be resumed.
             self.close(Farewell::Disconnect).await;
             self.apply();
             self.connect(None);
@@ -26,7 +26,7 @@ impl Worker {
 }
 
 impl Shared {
-    /// Lets it go by what the owner has written about it now. Its address without a resource is the same.
+    /// Applies the account's new configuration. Its bare JID must be the same.
     pub(crate) async fn rewrite(&self, config: AccountConfig) {
         self.tell(|done| Order::Rewrite { config: Box::new(config), done }).await;
     }

@@ -1,4 +1,4 @@
-//! A machine that sleeps: its timers sleep with it, and its connections may be gone when it wakes.
+//! Suspension of the machine: timers stop while it sleeps, and connections may be gone when it wakes.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use super::Worker;
 
-/// How often it is looked whether the machine slept.
+/// Interval for checking whether the machine slept.
 const LOOK: Duration = Duration::from_secs(15);
 
-/// A sleep that is longer than this may have cost the connection: servers and what lies between give up whoever is silent.
+/// A sleep longer than this may have cost the connection: servers and middleboxes drop silent peers.
 const LONG: SignedDuration = SignedDuration::from_secs(30);
 
-/// When to look.
+/// Returns the interval of these checks.
 pub(super) fn looks() -> Interval {
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -21,7 +21,8 @@ pub(super) fn looks() -> Interval {
 }
 
 impl Worker {
-    /// Before the session hears of something new: a machine that slept, or whose clock was wrong, has not waited so long.
+    /// Corrects the session's deadlines before it handles something new: time that the machine slept, or by which its
+    /// clock was wrong, was not spent waiting.
     pub(super) fn mind_clock(&mut self) {
         if let Some(by) = self.watch.look() {
             tracing::info!(account = %self.shared.name, seconds = by.as_secs(), "the machine's clock was set");

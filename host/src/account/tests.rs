@@ -1,4 +1,4 @@
-//! An account beside a server that follows a script: what plugins and the owner see of it.
+//! An account and a server that follows a script: what plugins and the owner see of it.
 
 mod bound;
 mod contacts;
@@ -22,12 +22,12 @@ use crate::xmpp::peer::{Manners, Memory, Peer, Session as PeerSession};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// What the test waits for comes in time.
+/// Waits for something that must come in time.
 async fn soon<R>(what: &str, waiting: impl Future<Output = R>) -> R {
     tokio::time::timeout(DEADLINE, waiting).await.unwrap_or_else(|_| panic!("{what} did not come"))
 }
 
-/// An account that could connect to the peer.
+/// Returns an account that could connect to the peer.
 fn account(peer: &Peer) -> Account {
     let config = AccountConfig {
         name: "main".parse().unwrap(),
@@ -38,7 +38,7 @@ fn account(peer: &Peer) -> Account {
     Account::start(config, Store::in_memory())
 }
 
-/// An account that is connected to the peer, and the peer's end.
+/// Returns an account that is connected to the peer, and the peer's end.
 async fn connected(peer: &Peer) -> (Account, PeerSession) {
     connected_with(peer, Settings::default()).await
 }
@@ -62,9 +62,9 @@ async fn send(shared: &Shared, body: &str) -> Result<(), CallError> {
     shared.ask(Asker::Host, |answer| Command::SendRaw { by: InstanceId::next(), stanza, answer }).await
 }
 
-/// An account whose server has gone away, and whose link has no room: what a plugin sends waits.
+/// Returns an account whose server is gone and whose link has no room, so that stanzas of plugins wait.
 async fn stuck(peer: &Peer) -> Account {
-    /// How much a link takes in.
+    /// Capacity of a link.
     const LINK: usize = 64;
     let (account, session) = connected(peer).await;
     drop(session);
@@ -75,7 +75,7 @@ async fn stuck(peer: &Peer) -> Account {
     account
 }
 
-/// A plugin's call that waits for room in the link.
+/// Starts a plugin's call that waits for room in the link.
 async fn waiting_call(account: &Account) -> JoinHandle<Result<(), CallError>> {
     let shared = Arc::clone(account.shared());
     let call = tokio::spawn(async move { send(&shared, "late").await });
@@ -111,7 +111,7 @@ async fn what_a_plugin_wanted_to_send_goes_with_it() {
     soon("the end of the account", account.stop()).await;
 }
 
-/// What needs nothing of the link does not wait for it, however many others do.
+/// Commands that do not need the link do not wait for it, however many others do.
 /// Rows 8, 13-16.
 #[tokio::test]
 async fn a_full_link_holds_up_nobody_who_sends_nothing() {
@@ -150,7 +150,7 @@ async fn a_full_link_holds_up_nobody_who_sends_nothing() {
     }
 }
 
-/// A message that was taken in is sent once, whether its session lives on or not, and its plugin is not told otherwise.
+/// An accepted message is sent once, whether its session survives or not, and its plugin is not told otherwise.
 /// Rows 9, 34.
 #[tokio::test]
 async fn what_was_taken_in_is_sent_once_on_whatever_stream_follows() {
@@ -177,7 +177,8 @@ async fn what_was_taken_in_is_sent_once_on_whatever_stream_follows() {
 
 const MAM: &str = "urn:xmpp:mam:2";
 
-/// An account that has lost a stream on which it wrote "one" and "two", has said a third thing since then, and begins another stream.
+/// Returns an account that lost a stream on which it wrote "one" and "two", sent a third message since then, and begins
+/// another stream.
 async fn cut_while_writing(third: &str) -> (Peer, Account, PeerSession) {
     let peer = Peer::start(Manners { memory: Memory::None, ..Manners::default() }).await;
     let (account, mut session) = connected(&peer).await;
@@ -202,13 +203,13 @@ async fn send_with_id(shared: &Shared, body: &str) -> Result<(), CallError> {
     shared.ask(Asker::Host, |answer| Command::SendRaw { by: InstanceId::next(), stanza, answer }).await
 }
 
-/// The archive has what was said by these to these, and says so, or gives an answer that is none.
+/// Answers a query of the archive with these messages, and then with a result or with a useless answer.
 async fn tell_archived(session: &mut PeerSession, said: &[(&str, &str, &str)], is_answer: bool) {
     let fin = if is_answer { format!("<fin xmlns='{MAM}' complete='true'/>") } else { String::new() };
     tell_page(session, 0, said, &fin).await;
 }
 
-/// A page of that, whose ids begin with this number.
+/// Sends a page of the archive whose ids begin with this number.
 async fn tell_page(session: &mut PeerSession, first: usize, said: &[(&str, &str, &str)], fin: &str) {
     let (question, id) = soon("a question", until_asked(session, MAM)).await;
     assert!(question.contains("var='start'"), "ids of long ago do not count: {question}");
@@ -226,18 +227,18 @@ async fn tell_page(session: &mut PeerSession, first: usize, said: &[(&str, &str,
     session.say(&format!("<iq xmlns='jabber:client' type='result' id='{id}'>{fin}</iq>")).await;
 }
 
-/// What the server had taken in before the stream was lost, without a word, is in the archive, and is not said twice; what is not
-/// there is, and so is what was never written, whatever its id. An archive that says nothing of use is no reason to keep anything
-/// back.
+/// Messages that the server accepted before the stream was lost, without an acknowledgement, are in the archive and are
+/// not sent again. Messages that the archive lacks are sent again, and so are those that were never written, whatever
+/// their id. A useless answer of the archive holds nothing back.
 /// Rows 34.
 #[tokio::test]
 async fn what_has_arrived_by_the_archive_is_not_sent_again() {
-    // Somebody else's words are no proof.
+    // Another sender's messages prove nothing.
     let said: &[_] = &[("bot", "friend", "one"), ("friend", "bot", "two")];
     let cases = [
         ([said, said], true, "three", vec!["two", "three"]),
         ([said, said], true, "one", vec!["two", "one"]),
-        // The server was still at it when it was asked first.
+        // The server was still processing the lost stream at the first query.
         ([&[], said], true, "three", vec!["two", "three"]),
         ([&[], &[]], true, "three", vec!["one", "two", "three"]),
         ([&[], &[]], false, "three", vec!["one", "two", "three"]),
@@ -256,7 +257,7 @@ async fn what_has_arrived_by_the_archive_is_not_sent_again() {
     }
 }
 
-/// As where a server kept for a session that had gone deaf what was said to it for a minute.
+/// For example, the server stored messages for a minute for a session that no longer responded.
 #[tokio::test]
 async fn what_has_arrived_is_found_behind_much_that_came_since() {
     const PAGE: usize = 50;
@@ -272,7 +273,7 @@ async fn what_has_arrived_is_found_behind_much_that_came_since() {
     soon("the end of the account", account.stop()).await;
 }
 
-/// Each cut makes more of it doubtful, and nothing less.
+/// Each lost connection makes more messages doubtful, and none less.
 #[tokio::test]
 async fn what_is_in_question_at_a_cut_is_asked_for_on_the_next_stream() {
     let (peer, account, mut session) = cut_while_writing("three").await;
@@ -286,7 +287,7 @@ async fn what_is_in_question_at_a_cut_is_asked_for_on_the_next_stream() {
     soon("the end of the account", account.stop()).await;
 }
 
-/// Nobody waits for the archive's word any more, and never is worse than twice.
+/// The archive's answer is no longer awaited, and losing a message is worse than sending it twice.
 #[tokio::test]
 async fn what_is_in_question_when_the_account_ends_is_sent() {
     let (_peer, account, mut session) = cut_while_writing("three").await;
@@ -295,18 +296,18 @@ async fn what_is_in_question_when_the_account_ends_is_sent() {
     assert_eq!(bodies, ["one", "two", "three"]);
 }
 
-/// The next text of a message.
+/// Returns the body of the next message.
 async fn next_body(session: &mut PeerSession) -> String {
     let body = |xml: &str, _: &str| Some(xml.split_once("<body>")?.1.split('<').next().unwrap().to_owned());
     until(session, body).await
 }
 
-/// The next stanza with this in it: as XML, and its id.
+/// Returns the next stanza that contains this text, as XML, and its id.
 async fn until_asked(session: &mut PeerSession, text: &str) -> (String, String) {
     until(session, |xml, id| xml.contains(text).then(|| (xml.replace('"', "'"), id.to_owned()))).await
 }
 
-/// Answers every question with nothing until this comes of one stanza, as XML, and its id.
+/// Answers every request with an empty result until `comes` returns a value for a stanza and its id.
 async fn until<R>(session: &mut PeerSession, comes: impl Fn(&str, &str) -> Option<R>) -> R {
     loop {
         let (xml, id) = session.hear_xml().await;
@@ -319,7 +320,7 @@ async fn until<R>(session: &mut PeerSession, comes: impl Fn(&str, &str) -> Optio
     }
 }
 
-/// What only the lost session could have answered ends with a typed error, and is not asked again.
+/// Requests that only the lost session could have answered end with a typed error, and are not sent again.
 /// Rows 11.
 #[tokio::test]
 async fn a_question_that_was_cut_ends_and_is_not_asked_again() {
@@ -356,7 +357,8 @@ async fn an_account_that_is_not_to_come_back_stays_away() {
     soon("the end of the account", account.stop()).await;
 }
 
-/// Who would start the host again after a cut must not after this: two of them would throw each other out for ever.
+/// A supervisor that restarts the host after a lost connection must not restart it after this: the two clients would
+/// disconnect each other forever.
 #[tokio::test]
 async fn an_account_that_is_not_to_come_back_has_failed_when_it_is_thrown_out() {
     let peer = Peer::start(Manners::default()).await;
@@ -380,7 +382,7 @@ async fn an_account_in_which_nothing_happens_says_so_and_says_when_something_doe
     soon("the end of the account", account.stop()).await;
 }
 
-/// What a plugin hears that may hear everything, each message in a few words.
+/// A plugin that may hear everything, and a short form of each message that it gets.
 struct Ear(mpsc::Receiver<Box<Mail>>);
 
 impl Ear {
@@ -463,7 +465,7 @@ async fn what_may_not_be_believed_is_not_told() {
     soon("the end of the account", account.stop()).await;
 }
 
-/// Rules duplicate: a server that does not say that it numbers messages lets everybody do it.
+/// Rules duplicate: a server that does not announce that it numbers messages lets anyone set the ids.
 #[tokio::test]
 async fn a_server_that_numbers_no_messages_is_not_believed_to() {
     let peer = Peer::start(Manners::default()).await;
@@ -505,7 +507,7 @@ async fn what_leaves_is_told_in_the_order_in_which_it_leaves() {
     soon("the end of the account", account.stop()).await;
 }
 
-/// Events send, messageSend. It is the same message that leaves once more, in a second stanza.
+/// Events send, messageSend. A message that is sent again is the same message in a second stanza.
 #[tokio::test]
 async fn a_message_that_is_sent_again_is_told_of_once() {
     let peer = Peer::start(Manners { memory: Memory::None, ..Manners::default() }).await;
@@ -534,7 +536,7 @@ async fn a_message_that_is_sent_again_is_told_of_once() {
     soon("the end of the account", account.stop()).await;
 }
 
-/// Rules rejoin. A room is entered again on a session that begins anew, and not on one that goes on.
+/// Rules rejoin. A room is entered again on a new session, and not on a resumed one.
 #[tokio::test]
 async fn rooms_are_entered_again_where_the_session_was_lost() {
     const ROOM: &str = "hall@rooms.localhost";
@@ -554,7 +556,7 @@ async fn rooms_are_entered_again_where_the_session_was_lost() {
                  <item affiliation='member' role='participant'/>{status}</x></presence>"
             )
         };
-        // Who only says so has not let us in.
+        // A presence from another address does not mean that we were let in.
         session.say(&occupant("bot", "<status code='110'/>").replace(ROOM, "hall@evil.localhost")).await;
         session.say(&occupant("juliet", "")).await;
         session.say(&occupant("bot", "<status code='110'/>")).await;
@@ -579,14 +581,14 @@ async fn rooms_are_entered_again_where_the_session_was_lost() {
     }
 }
 
-/// Answers every question with nothing until a presence says this.
+/// Answers every request with an empty result until a presence contains this text.
 async fn until_said(session: &mut PeerSession, text: &str) {
     let says =
         |xml: &str, _: &str| (xml.starts_with("<presence") && xml.replace('\'', "\"").contains(text)).then_some(());
     until(session, says).await;
 }
 
-/// Its connection is often gone, and nothing says so.
+/// Its connection is often gone, and nothing reports that.
 #[tokio::test]
 async fn a_machine_that_slept_asks_the_server_whether_it_is_there() {
     static SLEPT: AtomicI64 = AtomicI64::new(0);
@@ -599,13 +601,13 @@ async fn a_machine_that_slept_asks_the_server_whether_it_is_there() {
     account.shared().connect().await;
     let mut session = soon("the log-in", peer.accept()).await.unwrap();
     session.settle(&[]).await;
-    // Until nothing is left to be said.
+    // Until nothing is left to be sent.
     let quiet = tokio::time::timeout(Duration::from_secs(1), until_said(&mut session, "never")).await;
     assert!(quiet.is_err());
-    // A clock that went back is no sleep.
+    // A clock that was set back is no sleep.
     for by in [-3600, 3600] {
         SLEPT.fetch_add(by, Ordering::Relaxed);
-        // When the account looks.
+        // The time at which the account checks the clock.
         tokio::time::pause();
         tokio::time::advance(Duration::from_secs(16)).await;
         tokio::time::resume();
@@ -616,7 +618,7 @@ async fn a_machine_that_slept_asks_the_server_whether_it_is_there() {
     soon("the end of the account", account.stop()).await;
 }
 
-/// Settings `csi_waiting_time`: also where it is set while the account is connected.
+/// Settings `csi_waiting_time`: also if it is set while the account is connected.
 #[tokio::test]
 async fn how_long_nobody_may_look_can_be_changed() {
     let peer = Peer::start(Manners { client_state: true, ..Manners::default() }).await;
@@ -633,7 +635,7 @@ async fn how_long_nobody_may_look_can_be_changed() {
     soon("the end of the account", account.stop()).await;
 }
 
-/// Settings `authentication`, `prebind`: what is missing is said, and no password is given to anybody in its place.
+/// Settings `authentication`, `prebind`: the missing setting is named, and no password is sent instead.
 #[tokio::test]
 async fn nobody_logs_in_by_password_who_is_to_do_it_otherwise() {
     let peer = Peer::start(Manners::default()).await;

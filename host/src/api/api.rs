@@ -1,4 +1,4 @@
-//! `api`: events of a plugin's own, raw stanzas, waiting for promises.
+//! `api`: a plugin's own events, raw stanzas, waiting for promises.
 
 use std::fmt;
 use std::pin::pin;
@@ -20,10 +20,11 @@ use crate::plugins::{Context, Grouping, Instance};
 use crate::session::Command;
 use crate::xmpp::RawStanza;
 
-/// The longest JSON that an event of a plugin's can carry.
+/// Maximum length of the JSON in a plugin's event, in bytes.
 const MAX_JSON: usize = 256 << 10;
 
-/// JSON that everybody can read who listens: no unpaired surrogates, and not too deep. Nothing of it is kept.
+/// A visitor that checks that every listener can read the JSON: no unpaired surrogates, and not too deep. It keeps
+/// nothing.
 struct Readable;
 
 impl<'de> Deserialize<'de> for Readable {
@@ -96,7 +97,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     }
 }
 
-/// A name that may be an event's or a promise's.
+/// Checks a name for an event or a promise.
 pub(super) fn name(argument: &str, text: &str) -> Result<EventName, CallError> {
     event::check_name(text).map_err(|reason| CallError::invalid(argument, reason))?;
     Ok(EventName::from(text))
@@ -141,9 +142,9 @@ fn stanza(
     Ok(stanza)
 }
 
-/// Whether an IQ to this address does what the account's owner may do there. The account itself obeys any, whether the IQ names it or
-/// not. So does its server obey what changes something: in-band registration (XEP-0077) there sets the account's password, or removes
-/// the account. A server may answer for the domains above its own as well.
+/// Returns whether an IQ to this address can do what only the account's owner may. The account itself obeys any IQ,
+/// whether it names the account or not. Its server obeys those that change something: in-band registration (XEP-0077)
+/// can set the account's password or remove the account. A server may also answer for the domains above its own.
 pub(crate) fn acts_for(own: &jid::BareJid, to: &jid::Jid, is_set: bool) -> bool {
     let is_server = || {
         let (own, to) = (own.domain().as_str(), to.domain().as_str());
@@ -152,8 +153,8 @@ pub(crate) fn acts_for(own: &jid::BareJid, to: &jid::Jid, is_set: bool) -> bool 
     *to == *own || (is_set && to.node().is_none() && is_server())
 }
 
-/// What was read, once the plugin may send it. What is made of a text takes many times as much, so it is not held while the call
-/// waits, but read again.
+/// Returns the stanza once the plugin may send it. A parsed stanza takes many times its text, so it is not held while
+/// the call waits, but parsed again.
 async fn in_turn(
     instance: &Instance,
     stanza: RawStanza,
@@ -174,8 +175,9 @@ async fn in_turn(
     }
 }
 
-/// What was read, once the contacts that it adds to the roster are noted as added by the plugin, as for `contacts.add`: else a raw
-/// stanza would make anybody one of those whom its grants for `contacts` cover. As above, it is not held meanwhile.
+/// Returns the stanza once the contacts that it adds to the roster are noted as added by the plugin, as for
+/// `contacts.add`. Otherwise a raw stanza would make anyone a contact whom the plugin's grants for `contacts` cover.
+/// The stanza is not held meanwhile.
 async fn noted(
     instance: &Instance,
     stanza: RawStanza,
@@ -218,7 +220,7 @@ async fn wait_until<T: Send + 'static>(
 ) -> Result<WitPayload, CallError> {
     let (instance, _open) = caller(accessor, "api.wait-until")?;
     let name = name("promise", promise)?;
-    // What an event may show only with a grant, its promise may not show without.
+    // Data that an event shows only with a grant needs that grant in its promise as well.
     may_hear(&instance, promise)?;
     let _waits = instance.waits_for_session();
     let by = instance.id;
@@ -234,7 +236,7 @@ mod tests {
     use crate::plugins::limits::Limits;
     use crate::session::Session;
 
-    /// What is made of a text takes many times as much, so that as many calls as may be open would be hundreds of MiB.
+    /// A parsed stanza takes many times its text, so the maximum number of open calls would take hundreds of MiB.
     #[tokio::test]
     async fn what_waiting_calls_carry_is_bounded_and_given_back() {
         let mut limits = Limits::default();
@@ -253,7 +255,7 @@ mod tests {
         assert!(held().unwrap() < 1.0, "{:?}", held());
     }
 
-    /// The server names an account that logs in as nobody in particular.
+    /// The server assigns the address of an account that logs in anonymously.
     #[tokio::test]
     async fn an_iq_to_the_own_account_needs_all_of_them_however_the_server_calls_it() {
         let (instance, _mailbox) = disconnected_instance("\"stanza.send\" = [\"iq:@example.org\"]", Limits::default());
@@ -270,7 +272,7 @@ mod tests {
         assert_eq!(send("romeo@example.org"), Ok(()));
     }
 
-    /// XEP-0077, sections 3.2 and 3.3: whoever may change something on the server may take the account over.
+    /// XEP-0077, sections 3.2 and 3.3: a plugin that may change something on the server could take over the account.
     #[tokio::test]
     async fn an_iq_that_changes_something_on_the_own_server_needs_all_of_them() {
         let scopes = ["iq:example.org", "iq:@example.org", "iq:rooms.example.org", "iq:org"];
@@ -286,7 +288,7 @@ mod tests {
             for to in ["example.org", "EXAMPLE.org", "example.org.", "example.org./x", "example.org/resource", "org"] {
                 let result = send("set", to);
                 assert!(matches!(result, Err(CallError::Denied { .. })), "{to}: {result:?}");
-                // What a server can do is no secret.
+                // The features of a server are no secret.
                 assert_eq!(send("get", to), Ok(()), "{to}");
             }
             assert_eq!(send("set", "rooms.example.org"), Ok(()));
@@ -296,7 +298,7 @@ mod tests {
         assert_eq!(stanza(&instance, xml, RawStanza::parse).map(drop), Ok(()));
     }
 
-    /// Else who may send presence could have whom it likes count as a contact, and write to him.
+    /// Otherwise a plugin that may send presence could make anyone a contact, and write to them.
     #[tokio::test]
     async fn a_contact_that_a_raw_stanza_adds_is_none_for_the_plugins_own_grants() {
         let grants = "\"stanza.send\" = [\"presence\", \"iq\"]\n\"messages.send\" = [\"contacts\"]";
@@ -323,7 +325,7 @@ mod tests {
         }
     }
 
-    /// It takes many times what its text does, and hundreds of calls may wait.
+    /// A stanza takes many times its text, and hundreds of calls may wait.
     #[tokio::test(start_paused = true)]
     async fn a_stanza_is_not_held_while_its_call_waits_and_goes_by_what_is_granted_then() {
         const MESSAGE: &str = "<message to='romeo@example.org'><body>hi</body></message>";

@@ -1,6 +1,6 @@
 //! `archive`: messages that servers and rooms keep (XEP-0313).
 //!
-//! The session knows single pages; asking for one after the other is done here.
+//! The session handles single pages; this module requests one after the other.
 
 mod options;
 mod stream;
@@ -21,9 +21,9 @@ use crate::stanza::{ArchiveFin, ArchiveQuery, Cursor};
 /// A stream of messages, and how it ended.
 type Messages = (StreamReader<ArchivedMessage>, FutureReader<Result<(), Error>>);
 
-/// How much one query collects, by the weight of the messages.
+/// Maximum weight of the messages that one query collects.
 const MAX_WEIGHT: usize = 8 << 20;
-/// How many neighbours of a page are looked at for the message that it comes after or before.
+/// Number of neighbours of a page that are searched for the message that it comes after or before.
 const NEIGHBOURS: u32 = 10;
 
 impl Host for Context {
@@ -33,7 +33,7 @@ impl Host for Context {
     }
 
     fn previous(&mut self, rsm: Options, max: u32) -> Options {
-        // Before a page that is empty there is what comes last of all.
+        // Before an empty page comes the end of the archive.
         let before = rsm.first.clone().or_else(|| rsm.before.clone()).unwrap_or_default();
         turned(rsm, max, Some(before), None)
     }
@@ -90,21 +90,21 @@ async fn query_all<T: Send + 'static>(
         .map_err(|_: wasmtime::Error| CallError::OverLimit(format!("{} handles", instance.limits.handles)))
 }
 
-/// Asks for one page.
+/// Requests one page.
 async fn ask(instance: &Instance, query: ArchiveQuery) -> Result<ArchivePage, CallError> {
     let (by, query) = (Some(instance.id), Box::new(query));
     instance.ask(|answer| Command::QueryArchive { by, query, answer }).await
 }
 
-/// Asks for a page that does not follow one which came before, and whether it is what it seems.
+/// Requests a page that does not follow a previous one, and checks that it is the right one.
 pub(crate) async fn first_page(instance: &Instance, query: ArchiveQuery) -> Result<ArchivePage, CallError> {
     let page = ask(instance, query.clone()).await?;
     check_cursor(instance, &query, &page).await?;
     Ok(page)
 }
 
-/// Some servers do not say that they know no message of the id that is to come before or after the page, and give some
-/// other page instead. What they answer is believed where that message is indeed the page's neighbour.
+/// Checks a page that should come after or before a message. Some servers do not report that they lack this message,
+/// and return another page instead. The page is accepted if that message is indeed its neighbour.
 async fn check_cursor(instance: &Instance, query: &ArchiveQuery, page: &ArchivePage) -> Result<(), CallError> {
     if page.cursor_known {
         return Ok(());
@@ -114,7 +114,7 @@ async fn check_cursor(instance: &Instance, query: &ArchiveQuery, page: &ArchiveP
         Cursor::Before(id) if !id.is_empty() => (id, true),
         Cursor::Start | Cursor::Before(_) | Cursor::Index(_) => return Ok(()),
     };
-    // The whole archive: the id may be that of a message that the query leaves out.
+    // The whole archive: the id may belong to a message that the query leaves out.
     let whole = ArchiveQuery {
         with: query.with.clone().filter(|_| page.of_room),
         start: None,
@@ -143,7 +143,7 @@ async fn check_cursor(instance: &Instance, query: &ArchiveQuery, page: &ArchiveP
     Err(CallError::NotFound(format!("a message with the archive id {id}")))
 }
 
-/// All that match, up to `most`, as one page. Past `limit` it is too much.
+/// Collects all matching messages, up to `most`, as one page. More than `limit` is an error.
 async fn collect(
     instance: &Instance,
     query: ArchiveQuery,

@@ -110,10 +110,11 @@ fn get(instance: &Instance, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitCh
     Ok(found.into_iter().map(|chat| chat.map(|chat| (&**chat).into())).collect())
 }
 
-/// What a chat or a view takes in a plugin's memory beside its texts, as the contract lays it out, with its stamps.
+/// Size of a chat or a view in a plugin's memory without its texts, as the contract lays it out, with its time stamps.
 const RECORD: usize = 160;
 
-/// Whether a plugin can hold all of these at once, or the views of them; else which call gives fewer.
+/// Checks whether a plugin can hold all of these chats, or the views of them, at once. The error names a call that
+/// returns fewer.
 pub(super) fn fit<'a>(instance: &Instance, call: &str, chats: impl Iterator<Item = &'a Chat>) -> Result<(), CallError> {
     let size = |chat: &Chat| {
         let attributes = chat.view.attributes().map(|(name, value)| 16 + name.len() + value.len()).sum::<usize>();
@@ -147,7 +148,7 @@ fn get_attribute(instance: &Instance, text: &str, name: &str) -> Result<Option<S
     })
 }
 
-/// A field of the record, or of the view; none = it is an attribute.
+/// Returns a field of the record, or of the view. None: it is an attribute.
 fn field(chat: &Chat, name: &str) -> Option<Value> {
     let card = chat.card.as_deref();
     Some(match &*field_name(name) {
@@ -160,7 +161,7 @@ fn field(chat: &Chat, name: &str) -> Option<Value> {
         "minimized" => json!(chat.view.minimized),
         "opened" => json!(date_time(chat.opened)),
         "shown" => json!(chat.view.shown),
-        // The heading's own goes first.
+        // The attribute of the heading takes precedence.
         "url" if chat.view.attribute(name).is_none() => json!(url(card)),
         "vcard-updated" => json!(vcard_updated(card)),
         _ => return None,

@@ -1,4 +1,4 @@
-//! `commands`: what people say to a plugin by name.
+//! `commands`: commands that people give to a plugin by name.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::plugins::{Context, Grouping, Instance};
 use crate::session::{Command, Spoken};
 use crate::stanza::Message;
 
-/// The longest text that may wait for the session, which is stricter.
+/// Maximum length of a text that may wait for the session, which is stricter.
 const LONGEST: usize = 4_096;
 
 impl Host for Context {}
@@ -33,7 +33,7 @@ async fn add<T: Send + 'static>(accessor: &Accessor<T, Grouping>, spoken: Spoken
         text(argument, given, LONGEST)?;
     }
     let added = match put(&instance, spoken.clone()).await {
-        // One name that somebody else has is no reason to go without the whole plugin.
+        // If one name is taken, the plugin should still start.
         Err(CallError::NotOwner(taken)) if instance.is_starting() => {
             let (plugin, account) = (&instance.plugin, &instance.account.name);
             let name = format!("{plugin}.{}", spoken.name);
@@ -47,16 +47,16 @@ async fn add<T: Send + 'static>(accessor: &Accessor<T, Grouping>, spoken: Spoken
     Ok(())
 }
 
-/// Has the person who gave a command told that it failed. This counts as a message of the plugin's, and needs no grant: the words are the
-/// owner's.
+/// Informs the person who gave a command that it failed. This counts as a message of the plugin's, and needs no grant:
+/// the owner chose the words.
 pub(crate) async fn failed(instance: &Instance, message: Arc<Message>) {
     if pace(instance).await.is_ok() {
-        // Nobody can be told without a session, or outside of the room; the log has the failure itself.
+        // It cannot be sent without a session, or outside of the room. The failure itself is in the log.
         let _ = instance.ask(|answer| Command::AnswerFailed { message, answer }).await;
     }
 }
 
-/// Gives its name, and whether it goes by that alone.
+/// Adds the command. Returns its name, and whether it can be given by that name alone.
 async fn put(instance: &Arc<Instance>, spoken: Spoken) -> Result<(String, bool), CallError> {
     let (plugin, most) = (instance.plugin.clone(), instance.limits.commands as usize);
     let (mailbox, names) = (Arc::clone(&instance.mailbox), Arc::clone(&instance.command_names));

@@ -34,7 +34,7 @@ mod tests {
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
 
-    /// Every plugin is told of it.
+    /// Every plugin gets an event for it.
     #[tokio::test]
     async fn nobody_disconnects_more_often_than_calls_may_be() {
         let limits = Limits { calls_per_second: 0, ..Limits::default() };

@@ -75,15 +75,15 @@ fn get(instance: &Instance, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitCo
     Ok(found.into_iter().map(|contact| contact.map(|contact| (&**contact).into())).collect())
 }
 
-/// What a contact takes in a plugin's memory beside its texts: the record, as the contract lays it out.
+/// Size of a contact in a plugin's memory without its texts, as the contract lays it out.
 const RECORD: usize = 132;
-/// The same of one of its clients, with the stamp that says since when it is there.
+/// Size of one of its clients, with the time stamp of its presence.
 const CLIENT: usize = 44 + "2026-11-20T06:24:00.000Z".len();
 
-/// Whether a plugin can hold all of these at once.
+/// Checks whether a plugin can hold all of these at once.
 fn fit<'a>(instance: &Instance, contacts: impl Iterator<Item = &'a Contact>) -> Result<(), CallError> {
     let rest = |contact: &Contact| {
-        // What the first client says stands there once more.
+        // The record repeats the status of the first client.
         let status = contact.status().map_or(0, str::len);
         contact.texts() + status + CLIENT * contact.resources.len() + shown_card(contact.card.as_deref())
     };
@@ -97,13 +97,13 @@ async fn add<T: Send + 'static>(
     fullname: Option<String>,
 ) -> Result<WitContact, CallError> {
     let instance = change(accessor, jid, ContactWish::Add { fullname: fullname.clone() }).await?;
-    // Somebody else may have taken it out since.
+    // Another client may have removed it since.
     let contact = known(&instance)?.get(&bare_jid("jid", jid)?).map(|contact| added(&instance, contact, fullname));
     contact.ok_or_else(|| CallError::NotFound(format!("{jid} in the roster")))
 }
 
-/// What is shown of somebody who was put in. Whoever may not read the roster sees no more than what the plugin made itself: who was
-/// there before has a name, groups and a presence.
+/// Returns how a contact is shown that was added. A plugin that may not read the roster sees only what it set itself:
+/// the contact may have existed before, with a name, groups and a presence.
 fn added(instance: &Instance, contact: &Contact, name: Option<String>) -> WitContact {
     if instance.mailbox.grants().has(Permission::ContactsRead) {
         return contact.into();
@@ -111,7 +111,7 @@ fn added(instance: &Instance, contact: &Contact, name: Option<String>) -> WitCon
     (&Contact::new(RosterItem { name, groups: Vec::new(), ..contact.to_item() })).into()
 }
 
-/// Does something with a contact. Gives who asked.
+/// Changes a contact. Returns the calling instance.
 async fn change<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
     jid: &str,
@@ -132,14 +132,14 @@ async fn change<T: Send + 'static>(
     Ok(instance)
 }
 
-/// Notes that a call is about to add somebody to the roster, who then is no contact for the plugin's own grants. It is noted before
-/// the server is asked, since the roster's push may be quicker than the answer. Whether it is noted because of this call: who is a
-/// contact already stays one.
+/// Notes that a call is about to add someone to the roster, who then does not count as a contact for the plugin's own
+/// grants. This happens before the server is asked, since the roster push may come before the answer. Returns whether
+/// it was noted because of this call: an existing contact stays one.
 pub(super) async fn note_as_added(instance: &Instance, jid: &BareJid) -> Result<bool, CallError> {
     if instance.account.snapshot().is_contact(jid) || instance.mailbox.added(jid) {
         return Ok(false);
     }
-    // It is written to disk, which is as dear as any other order.
+    // It is written to disk, which costs as much as any other order.
     pace_order(instance).await?;
     instance.account.records.adds_contact(&instance.plugin, jid).await;
     Ok(true)
@@ -152,7 +152,7 @@ mod tests {
     use crate::plugins::limits::Limits;
     use crate::session::ContactResource;
 
-    /// Who adds somebody who is there already must not learn of them what only a reader may.
+    /// A plugin that adds an existing contact must not learn what only a reader may.
     #[tokio::test]
     async fn adding_shows_what_was_there_before_to_readers_alone() {
         let item = RosterItem {
@@ -184,7 +184,7 @@ mod tests {
         }
     }
 
-    /// Each may be there with many clients that all say a lot, and their plugin would end over it.
+    /// Each may be online with many clients that all have long texts, and a plugin would exceed its memory.
     #[tokio::test]
     async fn what_clients_say_counts_towards_what_a_plugin_can_hold() {
         let client = ContactResource {
@@ -203,7 +203,7 @@ mod tests {
         };
         let contact = Contact { resources: vec![client; 64], ..Contact::new(item) };
         let (instance, _mailbox) = disconnected_instance("", Limits::default());
-        // Of more than 128 KiB each, in 64 MiB.
+        // Contacts of more than 128 KiB each, in 64 MiB.
         let holds = |contacts| fit(&instance, std::iter::repeat_n(&contact, contacts));
         assert_eq!(holds(100), Ok(()));
         assert!(matches!(holds(600), Err(CallError::OverLimit(_))));

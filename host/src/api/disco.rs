@@ -1,4 +1,4 @@
-//! `disco`: who can do what, this account included.
+//! `disco`: the features of entities, this account included.
 
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ use crate::session::Command;
 use crate::stanza::{Disco, Identity};
 use crate::xmpp::is_one_line;
 
-/// The longest feature, category or kind that is looked for, and what may wait for the session, which is stricter.
+/// Maximum length of a feature, category or kind to look up, and of texts that may wait for the session, which is
+/// stricter.
 const LONGEST: usize = 1_024;
 
 impl Host for Context {
@@ -79,12 +80,12 @@ impl From<&Identity> for WitIdentity {
     }
 }
 
-/// Whether these may be held until the session has a look at them.
+/// Checks whether these may be held until the session examines them.
 fn held(texts: &[(&str, &str)]) -> Result<(), CallError> {
     texts.iter().try_for_each(|(argument, given)| text(argument, given, LONGEST).map(drop))
 }
 
-/// Something that a plugin says of the account. The session checks what it may say.
+/// Changes the account's own features or identities. The session checks what a plugin may announce.
 async fn own<T: Send + 'static, R>(
     accessor: &Accessor<T, Grouping>,
     held: Result<(), CallError>,
@@ -137,7 +138,7 @@ fn looked_for(argument: &str, name: &str) -> Result<(), CallError> {
     Ok(())
 }
 
-/// What an entity says of itself: from the snapshot where it is known, which costs no stanza and no hop.
+/// Returns an entity's information: from the snapshot if it is known, which costs no stanza and no command.
 async fn ask(instance: &Arc<Instance>, entity: Jid) -> Result<Arc<Disco>, CallError> {
     let known = instance.account.snapshot().known.of(&entity, instance.account.clock.now()).cloned();
     if let Some(known) = known {

@@ -1,4 +1,4 @@
-//! `listen`: subscriptions, and what an event looks like to a plugin.
+//! `listen`: subscriptions, and the form in which a plugin gets an event.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::plugins::{Context, Instance};
 use crate::router::{Filter, Mail, SubscriptionId};
 use crate::stanza::{Invite, MessageKind};
 
-/// What a filter with `xml` asks for.
+/// The permission that a filter with `xml` needs.
 pub(super) const WHOLE_MESSAGES: Target<'static> = Target::Stanza { kind: "message", to: None };
 
 impl Host for Context {
@@ -44,7 +44,7 @@ fn subscribe(instance: &Arc<Instance>, event: &str, filter: Option<WitFilter>, o
     if router.count(instance.id) >= instance.limits.subscriptions as usize {
         return Err(CallError::OverLimit(format!("{} subscriptions", instance.limits.subscriptions)));
     }
-    // A line that its plugin brings about is one of the plugin's.
+    // A log line that a plugin causes counts as one of its own.
     if instance.account.heard_of(&name, &instance.plugin) && instance.may_log() {
         instance.account.warn_of(&name, &instance.plugin);
     }
@@ -67,7 +67,7 @@ fn parse_filter(filter: WitFilter) -> Result<Filter, CallError> {
     })
 }
 
-/// The kinds of messages that are wanted, one word for each.
+/// Parses the wanted kinds of messages, one word for each.
 fn kinds(words: &str) -> Result<Vec<MessageKind>, CallError> {
     let mut kinds = Vec::new();
     for word in words.split(' ') {
@@ -81,17 +81,17 @@ fn kinds(words: &str) -> Result<Vec<MessageKind>, CallError> {
     Ok(kinds)
 }
 
-/// Whether its grants show it the XML of messages now.
+/// Returns whether the present grants let the plugin see the XML of messages.
 pub(crate) fn may_see_xml(instance: &Instance) -> bool {
     instance.mailbox.grants().may_do(Permission::StanzaRead, WHOLE_MESSAGES, &|_| false)
 }
 
-/// A piece of mail as the plugin gets it.
+/// Converts a piece of mail for the plugin.
 pub(crate) fn event(instance: &Instance, mail: &Mail) -> Event {
-    // The grant may have been taken back since the subscription was made. That is no call that could be denied.
+    // The grant may have been withdrawn since the subscription was made. No call is denied here.
     let xml = mail.xml && may_see_xml(instance);
     let payload = match &mail.event.payload {
-        // The password opens the door, which is for who may enter.
+        // The password lets anyone enter, so only plugins that may enter get it.
         Payload::Invite(invite) if invite.password.is_some() && !may_enter(instance, &invite.room) => {
             let shown = Invite { password: None, ..Invite::clone(invite) };
             types::payload(&Payload::Invite(Arc::new(shown)), xml)

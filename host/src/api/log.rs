@@ -1,4 +1,4 @@
-//! `log`: a plugin's lines in the host's log, and what its language's runtime prints.
+//! `log`: a plugin's lines in the host's log, and the output of its language's runtime.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::bindings::parlor::plugin::log::{Host, Level};
 use crate::harmless::harmless;
 use crate::plugins::{Context, Instance, LogLevel};
 
-/// What is longer is cut.
+/// Maximum length of a line, in bytes. Longer ones are cut.
 const LONGEST: usize = 4 << 10;
 
 impl Host for Context {
@@ -30,7 +30,7 @@ fn write(instance: &Instance, level: Level, message: &str) {
     }
     let (plugin, account) = (&instance.plugin, &instance.account.name);
     let line = harmless(message, LONGEST);
-    // A line's name is a part of its place in the code.
+    // A line's name must be a constant in the code.
     macro_rules! say {
         ($say:ident $($fatal:tt)*) => {
             match chosen {
@@ -57,20 +57,20 @@ fn level_of(level: Level) -> LogLevel {
     }
 }
 
-/// Where a plugin's standard output or error goes: into the log, line by line. Its author finds there what a runtime says
-/// before it gives up.
+/// The destination of a plugin's standard output or error: the log, line by line. Its author finds there what a runtime
+/// prints before it aborts.
 pub(crate) struct Printed {
     instance: Arc<Instance>,
     level: Level,
 }
 
 impl Printed {
-    /// The standard output of a plugin.
+    /// Returns the standard output of a plugin.
     pub(crate) fn output(instance: &Arc<Instance>) -> Self {
         Self { instance: Arc::clone(instance), level: Level::Info }
     }
 
-    /// Its standard error.
+    /// Returns the standard error of a plugin.
     pub(crate) fn error(instance: &Arc<Instance>) -> Self {
         Self { instance: Arc::clone(instance), level: Level::Warn }
     }
@@ -87,13 +87,13 @@ impl StdoutStream for Printed {
         Box::new(Lines { instance: Arc::clone(&self.instance), level: self.level, begun: Vec::new() })
     }
 
-    /// For WASI 0.3, which plugins do not have.
+    /// Discards everything: this is for WASI 0.3, which plugins do not have.
     fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
         Box::new(tokio::io::sink())
     }
 }
 
-/// One stream of what is printed.
+/// One output stream.
 struct Lines {
     instance: Arc<Instance>,
     level: Level,

@@ -1,7 +1,7 @@
 //! The private API as plugins call it: one file for each grouping of `wit/`, under the same name.
 //!
-//! Each call parses its arguments, asks the grants, and then reads the account's snapshot or sends it a command.
-//! A plugin's mistake is an error value; nothing here traps.
+//! Each call parses its arguments, checks the grants, and then reads the account's snapshot or sends it a command. A
+//! plugin's mistake is an error value; nothing here traps.
 
 #[expect(clippy::module_inception, reason = "each grouping is one file of its own name, and this one is called api")]
 mod api;
@@ -44,7 +44,7 @@ use crate::plugins::{Bucket, Grouping, Instance, OpenCall, OpenQuestion};
 use crate::session::{Answer, Command};
 use crate::xmpp::{is_sendable, is_sendable_time, no_jid};
 
-/// The instance that calls, with the call of this name counted as open.
+/// Returns the calling instance, with the call of this name counted as open.
 fn caller<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
     call: &'static str,
@@ -54,7 +54,8 @@ fn caller<T: Send + 'static>(
     Ok((instance, open))
 }
 
-/// Whether the plugin may hear of this event, or of the promise of its name, at all; what it sees of it the router asks.
+/// Checks whether the plugin may hear of this event, or of the promise of its name, at all. The router checks each
+/// occurrence.
 fn may_hear(instance: &Instance, name: &str) -> Result<(), CallError> {
     match table::event(name).and_then(|event| event.permission) {
         Some(permission) if !instance.mailbox.grants().has(permission) => Err(instance.deny(permission, None)),
@@ -62,7 +63,7 @@ fn may_hear(instance: &Instance, name: &str) -> Result<(), CallError> {
     }
 }
 
-/// Whether the plugin may fire an event, or own a promise, of this name.
+/// Checks whether the plugin may fire an event, or own a promise, of this name.
 fn may_fire(instance: &Instance, name: &EventName) -> Result<(), CallError> {
     if instance.account.names.may_fire(name, &instance.plugin) {
         return Ok(());
@@ -70,18 +71,18 @@ fn may_fire(instance: &Instance, name: &EventName) -> Result<(), CallError> {
     Err(CallError::NotOwner(format!("{name}, which another plugin declares")))
 }
 
-/// The longest address that RFC 7622 allows, in bytes; the parser need not see more.
+/// Maximum length of an address according to RFC 7622, in bytes. Longer ones are not parsed.
 const LONGEST_ADDRESS: usize = 3 * 1023 + 2;
-/// How long all addresses of a call may be together, in bytes: they are held while one after the other is done, and whoever reads them
-/// keeps a thread from everybody else.
+/// Maximum total length of a call's addresses, in bytes. They are held until the last one is done, and parsing them
+/// occupies a thread.
 const MOST_ADDRESSES: usize = 64 << 10;
 
-/// An address that a plugin gave.
+/// Parses an address that a plugin passed.
 fn jid(argument: &str, text: &str) -> Result<Jid, CallError> {
     if text.len() > LONGEST_ADDRESS {
         return Err(CallError::invalid(argument, format!("longer than {LONGEST_ADDRESS} bytes")));
     }
-    // A final dot is no part of a domain (RFC 7622, section 3.2), whatever the parser makes of it.
+    // A final dot does not belong to a domain (RFC 7622, section 3.2), even if the parser accepts it.
     let address = text.find('/').unwrap_or(text.len());
     let undotted = match text[..address].strip_suffix('.') {
         Some(without) if without.ends_with('.') => {
@@ -92,31 +93,31 @@ fn jid(argument: &str, text: &str) -> Result<Jid, CallError> {
     };
     let read = |one: &str| Jid::new(one).map_err(|error| CallError::invalid(argument, no_jid(text, &error)));
     let jid = read(&undotted)?;
-    // The parser folds some letters before it takes their ornaments away, so that its result is not yet what it reads in it.
+    // The parser folds some letters before it removes their diacritics, so it may read its own result differently.
     if undotted.is_ascii() { Ok(jid) } else { read(jid.as_str()) }
 }
 
-/// An address whose resource does not matter.
+/// Parses an address whose resource does not matter.
 fn bare_jid(argument: &str, text: &str) -> Result<BareJid, CallError> {
     jid(argument, text).map(|jid| jid.to_bare())
 }
 
-/// Several that are looked for. One that is no address belongs to nobody, and spoils nothing for the others.
+/// Parses several addresses to look up. An invalid one matches nothing, and the others are still looked up.
 fn bare_jids(argument: &str, texts: &[String]) -> Result<Vec<Option<BareJid>>, CallError> {
     let lengths = bounded(argument, texts)?.iter().map(String::len);
-    // What is longer than any address is not read.
+    // Texts that are longer than any address are not parsed.
     not_too_long(argument, lengths.filter(|length| *length <= LONGEST_ADDRESS))?;
     Ok(texts.iter().map(|text| bare_jid(argument, text).ok()).collect())
 }
 
-/// A point in time as ISO 8601 writes it; without an offset it is UTC.
+/// Parses a point in time in ISO 8601; without an offset it is UTC.
 fn time(argument: &str, written: &str) -> Result<Timestamp, CallError> {
-    /// The longest, in bytes.
+    /// Maximum length, in bytes.
     const LONGEST: usize = 64;
     const EXPECTED: &str = "write it as ISO 8601 does, such as 2026-11-20T06:24:00Z";
     let written = text(argument, written, LONGEST)?;
     let time = written.parse::<Timestamp>().or_else(|error| {
-        // A date alone is the day's beginning.
+        // A date alone means the beginning of the day.
         written.parse::<DateTime>().and_then(|local| TimeZone::UTC.to_timestamp(local)).map_err(|_| error)
     });
     let time = time.map_err(|error| CallError::invalid(argument, format!("{error}; {EXPECTED}")))?;
@@ -126,7 +127,7 @@ fn time(argument: &str, written: &str) -> Result<Timestamp, CallError> {
     Ok(time)
 }
 
-/// A list of a plugin's, of a length that the host is willing to work through.
+/// Checks that a plugin's list is not longer than the host is willing to process.
 fn bounded<'a, T>(argument: &str, list: &'a [T]) -> Result<&'a [T], CallError> {
     const LONGEST: usize = 1_000;
     if list.len() > LONGEST {
@@ -135,13 +136,13 @@ fn bounded<'a, T>(argument: &str, list: &'a [T]) -> Result<&'a [T], CallError> {
     Ok(list)
 }
 
-/// A list of addresses, of a length that the host is willing to hold while one after the other is done.
+/// Checks that the host is willing to hold a list of addresses until the last one is done.
 fn addresses<'a>(argument: &str, list: &'a [String]) -> Result<&'a [String], CallError> {
     not_too_long(argument, bounded(argument, list)?.iter().map(String::len))?;
     Ok(list)
 }
 
-/// Whether addresses of these lengths are no more than one call may have.
+/// Checks that addresses of these lengths are no more than one call may have.
 fn not_too_long(argument: &str, lengths: impl Iterator<Item = usize>) -> Result<(), CallError> {
     let bytes: usize = lengths.sum();
     if bytes > MOST_ADDRESSES {
@@ -150,7 +151,7 @@ fn not_too_long(argument: &str, lengths: impl Iterator<Item = usize>) -> Result<
     Ok(())
 }
 
-/// A text of a plugin's, of a length that the host is willing to carry.
+/// Checks that a plugin's text is not longer than the host is willing to carry.
 fn text<'a>(argument: &str, text: &'a str, longest: usize) -> Result<&'a str, CallError> {
     if text.len() > longest {
         return Err(CallError::invalid(argument, format!("longer than {longest} bytes")));
@@ -158,7 +159,7 @@ fn text<'a>(argument: &str, text: &'a str, longest: usize) -> Result<&'a str, Ca
     Ok(text)
 }
 
-/// A text that a stanza can carry as it is.
+/// Checks that a stanza can carry a text as it is.
 fn words<'a>(argument: &str, words: &'a str, longest: usize) -> Result<&'a str, CallError> {
     text(argument, words, longest)?;
     if !is_sendable(words) {
@@ -167,7 +168,7 @@ fn words<'a>(argument: &str, words: &'a str, longest: usize) -> Result<&'a str, 
     Ok(words)
 }
 
-/// The same error of a call that has another name for the argument.
+/// Renames the argument in an error, for a call that uses another name.
 fn renamed(error: CallError, argument: &str) -> CallError {
     match error {
         CallError::Invalid { reason, .. } => CallError::invalid(argument, reason),
@@ -175,13 +176,13 @@ fn renamed(error: CallError, argument: &str) -> CallError {
     }
 }
 
-/// What comes of calls, in their order. They are begun a few at a time: what one needs while it waits is a hundred times as much as the
-/// address that it is made of, and hundreds of lists may wait.
+/// Returns the results of calls, in their order. They are started a few at a time: a waiting call needs a hundred times
+/// the memory of its address, and hundreds of lists may wait.
 async fn each<C, R>(mut calls: impl Iterator<Item = C>) -> Vec<Result<R, Error>>
 where
     C: Future<Output = Result<R, CallError>>,
 {
-    /// As many as a plugin may have rooms, unless its owner says otherwise.
+    /// As many as a plugin may have rooms by default.
     const AT_ONCE: usize = 100;
     let mut results = Vec::new();
     loop {
@@ -198,7 +199,7 @@ async fn pace(instance: &Instance) -> Result<(), CallError> {
     pace_for(instance, 1).await
 }
 
-/// Waits until the plugin may send another stanza of so many bytes.
+/// Waits until the plugin may send another stanza of this many bytes.
 #[expect(clippy::cast_precision_loss, reason = "no stanza has so many bytes")]
 async fn pace_bytes(instance: &Instance, bytes: usize) -> Result<(), CallError> {
     pace(instance).await?;
@@ -206,7 +207,7 @@ async fn pace_bytes(instance: &Instance, bytes: usize) -> Result<(), CallError> 
     slow_down(&instance.outgoing_bytes, bytes as f64, limit).await
 }
 
-/// Waits until the plugin may tell something to everybody who sees the account: each room that is open is told by itself.
+/// Waits until the plugin may send something to everyone who sees the account: each open room gets its own stanza.
 async fn pace_for_all(instance: &Instance) -> Result<(), CallError> {
     let rooms = instance.account.snapshot().rooms.len();
     pace_for(instance, u32::try_from(rooms).unwrap_or(u32::MAX).saturating_add(1)).await
@@ -214,8 +215,8 @@ async fn pace_for_all(instance: &Instance) -> Result<(), CallError> {
 
 async fn pace_for(instance: &Instance, stanzas: u32) -> Result<(), CallError> {
     let limit = || format!("{} stanzas a second", instance.limits.messages_per_second);
-    // One after the other, as if each was sent by itself: whoever has just said something has not as many left at once. No more
-    // than may go at once, or it would take minutes.
+    // One after the other, as if each was sent by itself: after recent stanzas, fewer may go at once. At most one burst
+    // is waited for, or it would take minutes.
     for _ in 0..stanzas.min(instance.limits.messages_burst) {
         slow_down(&instance.outgoing, 1.0, limit).await?;
     }
@@ -223,26 +224,26 @@ async fn pace_for(instance: &Instance, stanzas: u32) -> Result<(), CallError> {
     Ok(())
 }
 
-/// Waits until the plugin may have the account's task do something more that sends nothing: what that task does for one, all the
-/// others wait for.
+/// Waits until the plugin may give the account's task another order that sends nothing. All other plugins wait while
+/// that task works for one.
 async fn pace_order(instance: &Instance) -> Result<(), CallError> {
     slow_down(&instance.orders, 1.0, || format!("{} calls a second", instance.limits.calls_per_second)).await
 }
 
-/// Has it do that, once the plugin may.
+/// Sends such an order once the plugin may.
 async fn order<R>(instance: &Instance, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
     pace_order(instance).await?;
     instance.ask(command).await
 }
 
-/// Has the server or somebody else asked, once the plugin may.
+/// Sends a request to the server or another entity once the plugin may.
 async fn question<R>(instance: &Arc<Instance>, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
     let question = instance.open_question()?;
     pace(instance).await?;
     put(instance, question, command).await
 }
 
-/// Has it asked, now that it is the plugin's turn, and waits for the answer.
+/// Sends the request, now that it is the plugin's turn, and waits for the answer.
 async fn put<R>(
     instance: &Arc<Instance>,
     question: OpenQuestion,
@@ -255,7 +256,8 @@ async fn put<R>(
     result
 }
 
-/// Whether a plugin can hold all of these at once, as far as the host can tell: more would end it, whereas this it is told.
+/// Checks whether a plugin can hold all of these at once, as far as the host can tell. Too many would end it; this way
+/// it gets an error.
 fn fits(instance: &Instance, what: &str, remedy: &str, sizes: impl Iterator<Item = usize>) -> Result<(), CallError> {
     let (count, bytes) = sizes.fold((0, 0), |(count, bytes), one| (count + 1, bytes + one));
     let most = instance.limits.memory;
@@ -268,12 +270,12 @@ fn fits(instance: &Instance, what: &str, remedy: &str, sizes: impl Iterator<Item
     Ok(())
 }
 
-/// Waits until there is as much in the bucket: a flood is slowed down first, and then refused.
+/// Waits until the bucket has this amount: a flood is slowed down first, and then refused.
 async fn slow_down(bucket: &Bucket, amount: f64, limit: impl Fn() -> String) -> Result<(), CallError> {
     const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
     let began = tokio::time::Instant::now();
     while let Err(wait) = bucket.take(amount) {
-        // Of a plugin that is not let run, a pause may take longer than it should.
+        // If a plugin does not get to run, a pause may take longer than requested.
         if began.elapsed() + wait > PATIENCE {
             return Err(CallError::OverLimit(limit()));
         }
@@ -282,7 +284,7 @@ async fn slow_down(bucket: &Bucket, amount: f64, limit: impl Fn() -> String) -> 
     Ok(())
 }
 
-/// The answer of a call as the contract spells it.
+/// Converts a call's result into that of the contract.
 fn answer<R>(result: Result<R, CallError>) -> Result<R, Error> {
     result.map_err(Error::from)
 }
@@ -311,7 +313,7 @@ mod tests {
     }
 
     proptest! {
-        /// RFC 7622, sections 3.2 to 3.4: capitals count in resources alone.
+        /// RFC 7622, sections 3.2 to 3.4: case matters only in resources.
         #[test]
         fn addresses_are_the_same_whatever_the_capitals_but_for_resources(
             node in "[a-zäéß0-9._-]{1,9}",
@@ -326,7 +328,7 @@ mod tests {
             prop_assert_eq!(read(format!("{node}@{domain}")), Jid::from(one.to_bare()));
         }
 
-        /// A point in time that the house writes is one that it takes.
+        /// The host accepts every point in time that it writes.
         #[test]
         fn stamps_that_are_given_are_taken(at in -62_135_596_800_000_i64..253_402_207_200_000) {
             let at = Timestamp::from_millisecond(at).unwrap();
@@ -351,25 +353,25 @@ mod tests {
         assert!(wild.starts_with(r#"invalid jid: "@\u{1b}[2Jxxx"#) && wild.len() < 250, "{wild}");
     }
 
-    /// Reading an address takes long for its length, and nobody else has that thread meanwhile.
+    /// Parsing an address takes long for its length, and occupies its thread meanwhile.
     #[test]
     fn no_call_has_more_addresses_read_than_are_soon_done() {
         let address = |length: usize| format!("{}@b", "é".repeat(length / 2 - 1));
         assert_eq!(bare_jids("jids", &vec![address(64); 1_000]).map(|read| read.len()), Ok(1_000));
         let refused = bare_jids("jids", &vec![address(1_000); 1_000]).unwrap_err();
         assert_eq!(refused, CallError::invalid("jids", "has 1000000 bytes; at most 65536 are allowed"));
-        // What nobody reads counts for nothing.
+        // Texts that are not parsed do not count.
         assert_eq!(bare_jids("jids", &vec![address(10_000); 100]), Ok(vec![None; 100]));
     }
 
-    /// Of a thousand that wait, most are not even begun.
+    /// When a thousand calls wait, most are not even started.
     #[tokio::test(start_paused = true)]
     async fn a_list_is_worked_through_a_few_at_a_time_and_in_its_order() {
         let (under_way, most, left) = (Cell::new(0), Cell::new(0), 1_000_u32);
         let results = each((0..left).map(async |number| {
             under_way.set(under_way.get() + 1);
             most.set(under_way.get().max(most.get()));
-            // The later it comes in the list, the sooner it is done.
+            // Later calls of the list finish sooner.
             tokio::time::sleep(Duration::from_secs((left - number).into())).await;
             under_way.set(under_way.get() - 1);
             if number == 7 { Err(CallError::Stopped) } else { Ok(number) }

@@ -1,4 +1,4 @@
-//! `promises`: a plugin's own, for others to wait for.
+//! `promises`: a plugin's own promises, for which others can wait.
 
 use wasmtime::component::Accessor;
 

@@ -25,7 +25,7 @@ use crate::plugins::{Context, Grouping, Instance, OpenCall};
 use crate::session::{Answer, Attribute, Command, Occupant, ROOM_FIELDS, Room, RoomDeed, RoomWish, ViewChange};
 use crate::stanza::{Ask, Bookmark, MessageKind};
 
-/// The longest subject, in bytes.
+/// Maximum length of a subject, in bytes.
 const MAX_SUBJECT: usize = 4 << 10;
 
 impl Host for Context {
@@ -269,19 +269,19 @@ impl Caller {
         Ok(Self { instance, jid: bare_jid("jid", jid)?, open })
     }
 
-    /// Something that sends a stanza.
+    /// Carries out an action that sends a stanza.
     async fn ask<R>(&self, permission: Permission, deed: impl FnOnce(Answer<R>) -> RoomDeed) -> Result<R, CallError> {
         self.instance.require(permission, Target::Room(&self.jid))?;
         let jid = self.jid.clone();
         question(&self.instance, |answer| Command::Room { jid, deed: deed(answer) }).await
     }
 
-    /// The same, for who looks after the room.
+    /// Carries out an action that needs the permission to moderate.
     async fn moderate<R>(&self, deed: impl FnOnce(Answer<R>) -> RoomDeed) -> Result<R, CallError> {
         self.ask(Permission::RoomsModerate, deed).await
     }
 
-    /// Something that only a front end sees.
+    /// Carries out an action that only a front end sees.
     async fn show(&self, deed: impl FnOnce(Answer<()>) -> RoomDeed) -> Result<(), CallError> {
         self.instance.require(Permission::RoomsJoin, Target::Room(&self.jid))?;
         let jid = self.jid.clone();
@@ -334,11 +334,11 @@ fn all(instance: &Instance) -> Result<Vec<WitRoom>, CallError> {
     Ok(rooms.iter().map(|room| (&**room).into()).collect())
 }
 
-/// What a room takes in a plugin's memory beside its texts, as the contract lays it out; a list of them says how long each is.
+/// Size of a room in a plugin's memory without its texts, as the contract lays it out; a list has the length of each.
 const ROOM: usize = 152;
 const FEATURE: usize = 8;
 
-/// Whether a plugin can hold all of these at once.
+/// Checks whether a plugin can hold all of these at once.
 fn fit<'a>(instance: &Instance, rooms: impl Iterator<Item = &'a Room>) -> Result<(), CallError> {
     let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     let texts = |room: &Room| {
@@ -350,7 +350,7 @@ fn fit<'a>(instance: &Instance, rooms: impl Iterator<Item = &'a Room>) -> Result
     fits(instance, "rooms", "ask for fewer with `rooms.get-many`", rooms.map(|room| ROOM + texts(room)))
 }
 
-/// All open rooms that this grant covers; an error where there is no such grant.
+/// Returns all open rooms that this grant covers. An error if there is no such grant.
 fn covered(instance: &Instance, permission: Permission) -> Result<Vec<Arc<Room>>, CallError> {
     let grants = instance.mailbox.grants();
     if !grants.has(permission) {
@@ -370,14 +370,14 @@ fn bookmarks(instance: &Instance) -> Result<Vec<WitBookmark>, CallError> {
     let bookmarks = snapshot.bookmarks.as_ref().map_err(|why| CallError::from(*why))?;
     let shown = |mark: &Arc<Bookmark>| {
         let shown: WitBookmark = (&**mark).into();
-        // It opens the door, which is for who may enter.
+        // The password lets anyone enter, so only plugins that may enter get it.
         let password = shown.password.filter(|_| covers(Permission::RoomsJoin, mark));
         WitBookmark { password, ..shown }
     };
     Ok(bookmarks.values().filter(|mark| covers(Permission::RoomsRead, mark)).map(shown).collect())
 }
 
-/// The room as it is known, for who may read it.
+/// Returns the known room, for plugins that may read it.
 fn known(instance: &Instance, text: &str) -> Result<Arc<Room>, CallError> {
     let jid = bare_jid("jid", text)?;
     instance.require(Permission::RoomsRead, Target::Room(&jid))?;
@@ -385,7 +385,7 @@ fn known(instance: &Instance, text: &str) -> Result<Arc<Room>, CallError> {
     room.ok_or_else(|| CallError::NotFound(jid.to_string()))
 }
 
-/// What an occupant takes in a plugin's memory beside its texts, as the contract lays it out.
+/// Size of an occupant in a plugin's memory without its texts, as the contract lays it out.
 const RECORD: usize = 240;
 
 fn occupants(instance: &Instance, text: &str) -> Result<Vec<WitOccupant>, CallError> {
@@ -432,7 +432,7 @@ async fn open(instance: &Arc<Instance>, argument: &str, jid: &str, wish: &RoomWi
     let place = instance.open_room(&jid)?;
     let opening = async {
         pace(instance).await?;
-        // Only now: of a list of rooms, all but a few wait, and each may be wished as much as fills a stanza.
+        // Only now: most calls of a list wait, and the wish of each may be as long as a stanza.
         let (by, wish) = (instance.id, Box::new(wish.clone()));
         let _waits = instance.waits_for_session();
         instance.ask(|answer| Command::OpenRoom { by, jid, wish, answer }).await
@@ -442,7 +442,8 @@ async fn open(instance: &Arc<Instance>, argument: &str, jid: &str, wish: &RoomWi
     Ok((&*opened?).into())
 }
 
-/// With `autojoin` the account enters the room by itself, at once and with each log-in: it is opened all the same.
+/// Stores a bookmark. With `autojoin` the account enters the room by itself, at once and after each log-in, so the room
+/// counts as opened.
 async fn set_bookmark(room: &Caller, bookmark: Box<Bookmark>) -> Result<(), CallError> {
     room.instance.require(Permission::RoomsJoin, Target::Room(&room.jid))?;
     let place = bookmark.autojoin.then(|| room.instance.open_room(&room.jid)).transpose()?;
@@ -504,7 +505,7 @@ mod tests {
         let mut room = Room::new("a@muc.example.org".parse().unwrap(), "bot".to_owned());
         Arc::make_mut(&mut room.about).features = vec!["x".repeat(992); 64];
         let (instance, _mailbox) = disconnected_instance("", Limits::default());
-        // Of some 64 KiB each, in 64 MiB.
+        // Rooms of some 64 KiB each, in 64 MiB.
         let holds = |rooms| fit(&instance, std::iter::repeat_n(&room, rooms));
         assert_eq!(holds(1_000), Ok(()));
         assert!(matches!(holds(1_100), Err(CallError::OverLimit(_))));
@@ -540,7 +541,7 @@ mod tests {
         }
     }
 
-    /// Else bookmarks would open as many rooms as an account can have, and leave none for others.
+    /// Otherwise bookmarks would open as many rooms as an account can have, and leave none for other plugins.
     #[tokio::test]
     async fn a_bookmark_that_enters_a_room_opens_it_and_counts_as_that() {
         let limits = Limits { rooms: 1, ..Limits::default() };
@@ -562,7 +563,7 @@ mod tests {
             instance.account.publish(Snapshot { rooms, bookmarks: Ok(bookmarks), ..snapshot });
         };
         let is_refused = |result: Result<(), CallError>| matches!(result, Err(CallError::OverLimit(_)));
-        // Nobody enters it: what is wrong is that there is no connection.
+        // Nobody enters it: the only error is the missing connection.
         assert!(!is_refused(set(mark("two", false)).await));
         instance.open_room(&mark("one", true).room).unwrap().ended(true);
         show(&["one"], &[]);

@@ -1,4 +1,4 @@
-//! `settings`: a plugin's own, and the host's for who may.
+//! `settings`: a plugin's own settings, and the host's for plugins that may.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ fn get(instance: &Instance, key: &str) -> Result<Option<String>, CallError> {
         return Ok(Some(own.to_string()));
     }
     let settings = instance.account.settings();
-    // What another plugin keeps secret is not there for this one.
+    // Settings that another plugin keeps secret do not exist for this one.
     let is_written = settings.given(key).is_some() && !instance.account.is_secret(key);
     if !Settings::is_known(key) && !is_written {
         if instance.settings.missed(key) && instance.may_log() {
@@ -58,7 +58,7 @@ fn get(instance: &Instance, key: &str) -> Result<Option<String>, CallError> {
     Ok(settings.get(key).map(|value| value.to_string()))
 }
 
-/// Warns of a name that neither the plugin nor the host has: whoever misspells one is given nothing, or a default.
+/// Warns about a name that neither the plugin nor the host has: a misspelt name yields nothing, or a default.
 fn warn_of(instance: &Instance, key: &str) {
     let (setting, nearest) = (harmless(key, 128), instance.settings.nearest(key));
     tracing::warn!(
@@ -67,7 +67,7 @@ fn warn_of(instance: &Instance, key: &str) {
     );
 }
 
-/// All or none: everything is checked before anything is changed.
+/// Changes all or none: everything is checked before anything is changed.
 async fn change<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
     argument: &str,
@@ -77,7 +77,7 @@ async fn change<T: Send + 'static>(
     let (instance, _open) = caller(accessor, "settings.change")?;
     let _held = instance.hold(values.iter().map(|(key, value)| key.len() + value.len()).sum())?;
     let changed = change_all(&instance, argument, values, layer).await;
-    // Of several it is the list that is wrong.
+    // For several values, the error is about the list.
     changed.map_err(|error| if argument == "value" { error } else { renamed(error, argument) })
 }
 
@@ -88,7 +88,7 @@ async fn change_all(
     layer: Layer,
 ) -> Result<(), CallError> {
     let (own, host) = divide(instance, OwnSettings::read(argument, bounded(argument, &values)?)?)?;
-    // As a text they may be longer than what is read of them, and the call may wait for its turn.
+    // As text they may be longer than their parsed form, and the call may wait for its turn.
     drop(values);
     instance.settings.check(layer, &own)?;
     if !host.is_empty() {
@@ -104,7 +104,7 @@ async fn change_all(
     Ok(())
 }
 
-/// Which of these are the plugin's own, and which are the host's and may be changed by it.
+/// Divides settings into the plugin's own and those of the host that it may change.
 fn divide(instance: &Instance, values: Values) -> Result<(Values, Values), CallError> {
     let mut host = Values::new();
     let mut own = Values::new();
@@ -124,9 +124,9 @@ fn divide(instance: &Instance, values: Values) -> Result<(Values, Values), CallE
     Ok((own, host))
 }
 
-/// The denial of what no grant helps with (API row 119).
+/// Returns the denial of a setting that no grant covers.
 fn operators(instance: &Instance, key: &str) -> CallError {
-    // A key may be as long as a call; what is denied is logged.
+    // A key may be as long as a call, and denials are logged.
     let shown: String = key.chars().take(128).collect();
     let hint = format!("no grant helps: {shown} is the operator's, in parlor.toml");
     instance.deny_for_good(Permission::SettingsWrite, shown, hint)
@@ -159,7 +159,7 @@ mod tests {
                 panic!("{key} was not denied")
             };
             assert_eq!(hint, format!("no grant helps: {key} is the operator's, in parlor.toml"));
-            // The owner who asks later is told the same.
+            // The owner gets the same hint when asking later.
             assert_eq!(instance.record.denied().last().map(|denial| denial.hint.clone()), Some(hint));
         }
     }
@@ -183,7 +183,7 @@ mod tests {
         assert!(own.contains_key("mine"));
     }
 
-    /// Row 117. Neither the grant helps nor claiming the name.
+    /// Row 117. Neither a grant nor claiming the name helps.
     #[tokio::test]
     async fn what_another_plugin_keeps_secret_is_not_there() {
         let (instance, _mailbox) = disconnected_instance("\"settings.read\" = true", Limits::default());

@@ -1,4 +1,4 @@
-//! `storage`: what a plugin keeps on this machine.
+//! `storage`: data that a plugin keeps on this machine.
 
 use wasmtime::component::Accessor;
 
@@ -11,11 +11,11 @@ use crate::permissions::Permission;
 use crate::plugins::{Context, Grouping, Instance};
 use crate::store::{LONGEST_KEY, LONGEST_PAGE, LONGEST_VALUE, Only, Owner, PageOf, StoreError, Write, Written, is_key};
 
-/// How many keys a page may have.
+/// Maximum number of keys on a page.
 const LARGEST_PAGE: u32 = 1_000;
-/// What a call counts at least against `storage_per_second`, in bytes: the disk is not written in less.
+/// Minimum that a call counts against `storage_per_second`, in bytes: the disk writes no less.
 const CALL: usize = 512;
-/// What a page of keys counts.
+/// Bytes that a page of keys counts.
 const LIST: usize = 16 << 10;
 
 impl Host for Context {}
@@ -91,7 +91,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     }
 }
 
-/// The most that a page of entries holds, in bytes.
+/// Maximum size of a page of entries, in bytes.
 const LONGEST_ENTRIES: usize = LONGEST_VALUE + LONGEST_KEY;
 
 fn asked(instance: &Instance, prefix: String, after: Option<String>, limit: u32) -> Result<PageOf, CallError> {
@@ -105,10 +105,10 @@ fn asked(instance: &Instance, prefix: String, after: Option<String>, limit: u32)
 }
 
 async fn entries(instance: &Instance, asked: PageOf) -> Result<EntriesPage, CallError> {
-    // How long a page is, the disk alone knows: until it has been read, it counts as the longest.
+    // Only the disk knows how long a page is: until it has been read, it counts as the longest.
     let _held = instance.hold(LONGEST_ENTRIES)?;
     pace(instance, CALL).await?;
-    // A page costs what it holds. A caller that stops waiting pays for the longest page.
+    // A page costs its size. A caller that stops waiting pays for the longest page.
     let mut reading = Reading { instance, bytes: LONGEST_ENTRIES };
     let page = instance.in_turn(instance.account.data().entries(owner(instance), asked)).await;
     let page = page.map_err(|error| failed(&error))?;
@@ -132,7 +132,7 @@ async fn get(instance: &Instance, key: String) -> Result<Option<Vec<u8>>, CallEr
     Ok(Some(value))
 }
 
-/// A value that is being read. How long it is the disk alone knows; whoever does not wait for it may have had the longest.
+/// A read in progress. Only the disk knows its length; a caller that stops waiting pays for the longest.
 struct Reading<'a> {
     instance: &'a Instance,
     bytes: usize,
@@ -140,7 +140,7 @@ struct Reading<'a> {
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
-        // What each call counts was taken before.
+        // The minimum of each call was taken before.
         owe(self.instance, self.bytes.saturating_sub(CALL));
     }
 }
@@ -163,7 +163,7 @@ async fn change<T: Send + 'static>(
     let bytes = key.len() + value.as_ref().map_or(0, Vec::len);
     let held = instance.hold(bytes + expected)?;
     pace(&instance, bytes.max(CALL)).await?;
-    // Both together may be more than a second brings, for which nobody could wait.
+    // Both together may exceed what a second allows, and then waiting would never succeed.
     owe(&instance, expected);
     let write = Write { key, value, expires, only };
     let writes = instance.account.data().write_held(owner(&instance), quota, write, Some(held));
@@ -174,20 +174,21 @@ async fn change<T: Send + 'static>(
     }
 }
 
-/// Waits until the plugin may have so many bytes read or written: all plugins share one disk, and one thread that writes to it.
+/// Waits until this many bytes may be read or written for the plugin: all plugins share one disk, and one thread that
+/// writes to it.
 #[expect(clippy::cast_precision_loss, reason = "no call has so many bytes")]
 async fn pace(instance: &Instance, bytes: usize) -> Result<(), CallError> {
     let limit = || format!("{} of storage a second", instance.limits.storage_per_second);
     slow_down(&instance.stored, bytes as f64, limit).await
 }
 
-/// Counts what was not known before, or was not waited for.
+/// Counts bytes that were not known before, or not waited for.
 #[expect(clippy::cast_precision_loss, reason = "no call has so many bytes")]
 fn owe(instance: &Instance, bytes: usize) {
     instance.stored.owe(bytes as f64);
 }
 
-/// How much the plugin may keep.
+/// Returns how much the plugin may keep.
 fn quota(instance: &Instance) -> Result<u64, CallError> {
     instance.quota().ok_or_else(|| instance.deny(Permission::Storage, None))
 }
@@ -196,7 +197,7 @@ fn owner(instance: &Instance) -> Owner {
     Owner { account: instance.account.own.clone(), plugin: instance.plugin.clone() }
 }
 
-/// A key, if it can be one.
+/// Checks that a text can be a key.
 fn check_key(argument: &str, key: String) -> Result<String, CallError> {
     if is_key(&key) {
         return Ok(key);
@@ -208,7 +209,7 @@ fn too_long(argument: &str) -> CallError {
     CallError::invalid(argument, format!("longer than {LONGEST_VALUE} bytes"))
 }
 
-/// When something is gone that lasts for so many milliseconds.
+/// Returns the time at which an entry with this lifetime expires.
 fn check_expires(milliseconds: u64, clock: Clock) -> Result<i64, CallError> {
     if milliseconds == 0 {
         return Err(CallError::invalid("expires", "1 millisecond at least; `delete` forgets at once"));
@@ -237,7 +238,7 @@ mod tests {
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
 
-    /// Each of the open calls would else have the host read a page of the longest values.
+    /// Otherwise each open call would make the host read a page of the longest values.
     #[tokio::test]
     async fn pages_of_entries_that_wait_count_against_what_the_host_holds() {
         let mut limits = Limits::default();
@@ -278,7 +279,7 @@ mod tests {
                 let _ = poll!(call.as_mut());
                 drop(call);
             }
-            // Half of what a second brings.
+            // Half of what a second allows.
             assert!(instance.stored.used() > 100_000.0, "{waits}: {}", instance.stored.used());
         }
     }

@@ -1,4 +1,4 @@
-//! `timers`: waiting, and being woken.
+//! `timers`: sleeping, and timer events.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::error::CallError;
 use crate::plugins::{Context, Grouping, Instance, SHORTEST_PERIOD};
 use crate::router::SubscriptionId;
 
-/// What is longer is slept in pieces: no sum of times can overflow, and the runtime counts two years at most.
+/// Longer times are slept in pieces: no sum can overflow, and the runtime counts two years at most.
 const LONGEST_PIECE: Duration = Duration::from_hours(24);
 
 impl Host for Context {
@@ -47,7 +47,7 @@ fn set(instance: &Instance, after: Duration, repeats: bool) -> Result<u64, CallE
 
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn sleep(accessor: &Accessor<T, Self>, milliseconds: u64) {
-        // The contract gives no error here; one call too many waits like the others.
+        // The contract has no error here. A call over the limit waits like the others.
         let _open = caller(accessor, "timers.sleep");
         if milliseconds == 0 {
             tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! `tokens`: those of a BOSH session.
+//! `tokens`: the tokens of a BOSH session.
 
 use super::answer;
 use crate::bindings::parlor::plugin::tokens::Host;

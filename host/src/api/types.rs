@@ -1,4 +1,4 @@
-//! `types`: from the house's records to those of the contract, and back.
+//! `types`: conversion between the host's records and those of the contract.
 
 use jiff::Timestamp;
 
@@ -12,9 +12,9 @@ use crate::stanza::{Actor, Carbon, Draft, Extensions, Fallback, Hint, Invite, Me
 
 impl wit::Host for Context {}
 
-/// A point in time as XEP-0082 writes it.
+/// Formats a point in time according to XEP-0082.
 pub(super) fn date_time(at: Timestamp) -> String {
-    // To the millisecond: what servers write.
+    // To the millisecond, as servers do.
     format!("{at:.3}")
 }
 
@@ -107,7 +107,7 @@ impl From<&Chat> for wit::Chat {
     }
 }
 
-/// How to show a chat.
+/// Converts a chat into the record that says how to show it.
 impl From<&Chat> for wit::View {
     fn from(Chat { jid, view, card, .. }: &Chat) -> Self {
         let card = card.as_deref();
@@ -125,27 +125,27 @@ impl From<&Chat> for wit::View {
     }
 }
 
-/// The picture on a card, base64.
+/// Returns the picture on a vCard, as base64.
 pub(super) fn image(card: Option<&KnownCard>) -> Option<String> {
     card?.card.picture.as_ref().map(|picture| picture.base64().to_owned())
 }
 
-/// Its media type.
+/// Returns the media type of the picture.
 pub(super) fn image_type(card: Option<&KnownCard>) -> Option<String> {
     card?.card.picture_type.clone()
 }
 
-/// The web page on a card.
+/// Returns the web page on a vCard.
 pub(super) fn url(card: Option<&KnownCard>) -> Option<String> {
     card?.card.url.clone()
 }
 
-/// When a card was fetched.
+/// Returns when a vCard was fetched.
 pub(super) fn vcard_updated(card: Option<&KnownCard>) -> Option<String> {
     card.map(|known| date_time(known.updated))
 }
 
-/// What a card that a record shows takes in a plugin's memory, beside the record.
+/// Returns the size of the vCard fields of a record in a plugin's memory, beside the record.
 pub(super) fn shown_card(card: Option<&KnownCard>) -> usize {
     let Some(KnownCard { card, .. }) = card else { return 0 };
     let texts = [&card.picture_type, &card.url].into_iter().flatten().map(String::len).sum::<usize>();
@@ -255,7 +255,7 @@ impl From<&Extensions> for wit::Extensions {
     }
 }
 
-/// A message; its XML only where that was asked for and granted.
+/// Converts a message. Its XML is included only if it was requested and granted.
 pub(super) fn message(message: &Message, xml: bool) -> wit::Message {
     wit::Message {
         id: message.id.clone(),
@@ -288,7 +288,7 @@ pub(super) fn message(message: &Message, xml: bool) -> wit::Message {
     }
 }
 
-/// What an event carries.
+/// Converts the payload of an event.
 pub(super) fn payload(payload: &Payload, xml: bool) -> wit::Payload {
     match payload {
         Payload::None => wit::Payload::None,
@@ -313,8 +313,8 @@ pub(super) fn payload(payload: &Payload, xml: bool) -> wit::Payload {
     }
 }
 
-/// A message that a plugin wants to send. What it may hold the session checks, as for all messages. So does this: a call may wait for
-/// its turn, and hundreds of them that carry as much as a call can would be a gigabyte.
+/// Converts a message that a plugin wants to send. The session checks the contents of all messages, and so does this: a
+/// call may wait for its turn, and hundreds of calls of the maximum size would take a gigabyte.
 pub(super) fn draft(outgoing: wit::Outgoing) -> Result<Draft, CallError> {
     let wit::Outgoing { body, subject, thread, extensions: carried } = outgoing;
     let extensions = carried.map(extensions).transpose()?.map(Box::new);

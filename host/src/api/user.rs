@@ -14,7 +14,7 @@ use crate::plugins::{Context, Grouping, Instance};
 use crate::session::{Command, StatusValue};
 use crate::xmpp::Supplied;
 
-/// The longest status text.
+/// Maximum length of a status text, in bytes.
 const MAX_MESSAGE: usize = 4 << 10;
 
 impl Host for Context {
@@ -45,7 +45,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     }
 
     async fn login(accessor: &Accessor<T, Self>, credentials: Option<WitCredentials>) -> Result<(), Error> {
-        // Taken over at once, so that the password is wiped whatever comes of it.
+        // Taken over at once, so that the password is wiped in any case.
         let credentials = credentials.map(|WitCredentials { jid, password }| (jid, Supplied::new(password)));
         let (instance, _open) = caller(accessor, "user.login")?;
         answer(login(&instance, credentials).await)
@@ -79,7 +79,7 @@ async fn login(instance: &Arc<Instance>, credentials: Option<(String, Supplied)>
     pace_order(instance).await?;
     let _waits = instance.waits_for_session();
     account.log_in(instance.asker(), credentials).await?;
-    // Before that, every call that depends on what the server can do would be told that it cannot.
+    // Before that, every call that depends on the server's features would be told that they are missing.
     let (by, name) = (instance.id, "discoInitialized".into());
     instance.ask(|answer| Command::WaitUntil { by, name, answer }).await.map(drop)
 }
@@ -121,7 +121,7 @@ mod tests {
     use crate::plugins::limits::Limits;
     use crate::session::{Room, Session, Snapshot};
 
-    /// One that may change the status in so many rooms.
+    /// Returns an instance that may change the status in this many rooms.
     fn in_rooms(rooms: u32, limits: Limits) -> Arc<Instance> {
         let room = |number: u32| {
             let jid: BareJid = format!("{number}@muc.example.org").parse().unwrap();
@@ -133,7 +133,7 @@ mod tests {
         instance
     }
 
-    /// All others wait until the server has taken in what it is told for each room.
+    /// All others wait until the server has accepted the presence for each room.
     #[tokio::test]
     async fn a_status_counts_once_for_each_room_that_is_told_it() {
         for (rooms, counted) in [(0, 1), (4, 5), (100, 101)] {
@@ -145,7 +145,7 @@ mod tests {
         }
     }
 
-    /// Such as after it has opened them.
+    /// For example, after it has opened them.
     #[tokio::test(start_paused = true)]
     async fn a_status_in_many_rooms_waits_as_so_many_stanzas_would_and_is_not_refused() {
         let instance = in_rooms(100, Limits { messages_per_second: 10, messages_burst: 50, ..Limits::default() });
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(instance.sent.load(Relaxed), 101);
     }
 
-    /// Every plugin is told of it.
+    /// Every plugin gets an event for it.
     #[tokio::test]
     async fn nobody_logs_out_or_in_more_often_than_calls_may_be() {
         let limits = Limits { calls_per_second: 0, ..Limits::default() };

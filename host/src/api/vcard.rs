@@ -1,4 +1,4 @@
-//! `vcard`: visiting cards.
+//! `vcard`: vCards.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ impl From<&KnownCard> for WitCard {
     }
 }
 
-/// Who calls, and whose card is meant, if it may be read.
+/// Returns the calling instance, and the address whose vCard is read, if the plugin may.
 fn reader<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
     text: &str,
@@ -85,7 +85,7 @@ async fn set<T: Send + 'static>(accessor: &Accessor<T, Grouping>, data: CardData
     instance.require(Permission::VcardWrite, Target::None)?;
     let _held = instance.hold(change.weight())?;
     if change.picture.is_some() {
-        // Presence says that there is another one.
+        // Presence announces the new picture.
         pace_for_all(&instance).await?;
     }
     let by = instance.id;
@@ -97,7 +97,7 @@ fn change(data: CardData) -> Result<CardChange, CallError> {
     let picture = match image {
         None => None,
         Some(image) if image.is_empty() => Some(PictureChange::Remove),
-        // White space in it does not count, but is not endless either.
+        // White space in it is ignored, but limited as well.
         Some(image) if image.len() > 2 * MAX_PICTURE => {
             return Err(CallError::invalid("data.image", format!("has more than {MAX_PICTURE} bytes of base64")));
         }

@@ -1,4 +1,4 @@
-//! Asking whoever sits at the terminal. Where none does, nobody is asked, and flags have to say it.
+//! Questions to the user on the terminal. Without a terminal, nothing is asked, and flags provide the answers.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Stdin, Stdout, Write as _};
 
@@ -7,7 +7,7 @@ use rustix::process::{Signal, kill_current_process_group};
 use super::modes::Without;
 use super::show::for_terminal;
 
-/// A terminal with somebody who can answer.
+/// A terminal with a user who can answer.
 #[derive(Debug)]
 pub(super) struct Terminal {
     input: Stdin,
@@ -15,18 +15,18 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// The terminal, if this command was started from one.
+    /// Opens the terminal, if this command was started from one.
     pub(super) fn open() -> Option<Self> {
         let (input, output) = (io::stdin(), io::stdout());
         (input.is_terminal() && output.is_terminal()).then_some(Self { input, output })
     }
 
-    /// The same for a command that may print JSON: who reads that is no person, and the question would stand in it.
+    /// Opens the terminal unless the output is JSON: programs read that, and a question would corrupt it.
     pub(super) fn open_unless(as_json: bool) -> Option<Self> {
         if as_json { None } else { Self::open() }
     }
 
-    /// Asks, and gives the answer without spaces around it; none at the end of the input.
+    /// Asks, and returns the trimmed answer; none at the end of the input.
     pub(super) fn ask(&self, question: &str) -> io::Result<Option<String>> {
         self.prompt(question)?;
         let mut line = String::new();
@@ -37,7 +37,7 @@ impl Terminal {
         Ok(Some(line.trim().to_owned()))
     }
 
-    /// The same for what nobody who looks on may read.
+    /// Asks without showing the answer.
     pub(super) fn ask_hidden(&self, question: &str) -> io::Result<Option<String>> {
         let hidden = Without::echo()?;
         let line = self.line(question);
@@ -45,7 +45,7 @@ impl Terminal {
         drop(hidden);
         writeln!(self.output.lock())?;
         if is_interrupted {
-            // What the terminal would have done, now that it is as before.
+            // The terminal is restored, so now do what Ctrl-C would have done.
             kill_current_process_group(Signal::INT)?;
             return Err(io::ErrorKind::Interrupted.into());
         }
@@ -57,11 +57,11 @@ impl Terminal {
         Ok(Some(text.trim().to_owned()))
     }
 
-    /// Asks, and gives the line that is typed; nothing at the end of the input.
+    /// Asks, and returns the typed line; empty at the end of the input.
     fn line(&self, question: &str) -> io::Result<Vec<u8>> {
         self.prompt(question)?;
         let mut input = self.input.lock();
-        // A terminal gives one line at a time, whatever ends it.
+        // A terminal delivers one line per read, whatever ends it.
         let line = input.fill_buf()?.to_vec();
         input.consume(line.len());
         Ok(line)
@@ -73,13 +73,13 @@ impl Terminal {
         out.flush()
     }
 
-    /// Asks a question whose answer is no unless it is yes.
+    /// Asks a yes-no question; the default is no.
     pub(super) fn agrees(&self, question: &str) -> io::Result<bool> {
         Ok(self.ask(&format!("{question} [y/N]"))?.is_some_and(|answer| is_yes(&answer)))
     }
 }
 
-/// Whether an answer means yes.
+/// Returns whether an answer means yes.
 pub(super) fn is_yes(answer: &str) -> bool {
     ["y", "yes"].contains(&answer.to_ascii_lowercase().as_str())
 }

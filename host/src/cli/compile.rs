@@ -1,4 +1,4 @@
-//! `parlor compile-component`: the process in which a running host compiles a plugin. Nobody types it.
+//! `parlor compile-component`: the process in which a running host compiles a plugin. Users never run it.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::plugins::Traces;
 use crate::plugins::compiler::{look_around, work};
 use crate::plugins::quantity::Bytes;
 
-/// What the process may use up.
+/// The limits of the compiler process.
 #[derive(Debug, Args)]
 pub struct Compile {
     /// Address space, in bytes.
@@ -30,7 +30,7 @@ pub struct Compile {
 }
 
 impl Compile {
-    /// Compiles what comes on standard input. The host reads the exit code, and what is said.
+    /// Compiles the component on standard input. The host reads the exit code and standard error.
     #[expect(clippy::print_stderr, reason = "the host reads it")]
     pub fn execute(&self) -> ExitCode {
         let traces = if self.lines { Traces::Lines } else { Traces::Functions };

@@ -1,4 +1,4 @@
-//! `parlor doctor`: what is wrong with a house, and what to do about it. It changes nothing.
+//! `parlor doctor`: finds problems of a host, and says how to fix them. It changes nothing.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -25,22 +25,22 @@ use crate::plugins::secret;
 use crate::store::Store;
 use crate::xmpp::{Feature, probe};
 
-/// How far two clocks may be apart, in seconds.
+/// The largest acceptable difference between two clocks, in seconds.
 const CLOCKS: i64 = 60;
-/// With less room than this the disk is soon full, in bytes.
+/// Below this free space there is a warning, in bytes.
 const LITTLE_ROOM: u64 = 1 << 30;
-/// With less room than this nothing works any more.
+/// Below this free space nothing works, in bytes.
 const NO_ROOM: u64 = 16 << 20;
-/// How much of a reason is shown, in bytes.
+/// The most of a reason that is shown, in bytes.
 const LONGEST: usize = 1_000;
-/// What to do about a plugin that may not run.
+/// The remedy for a plugin that may not run.
 const OR_DISABLE: &str = "do as it says, or `parlor plugin disable` it";
 
-/// Why that is so where the policy wants signatures.
+/// The reason why an unsigned plugin may run although the policy requires signatures.
 const UNDER_THE_RULE: &str =
     "`require_signature = true` counts where something is installed, not for what is there already";
 
-/// What `parlor doctor` takes.
+/// The arguments of `parlor doctor`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "It logs in once for each account, under a resource of its own, so that a host that runs stays connected. A session that `sid` and `rid` name is left alone.\n\nExamples:\n  parlor doctor\n  parlor doctor --json      the same for programs\n\nExit codes: 0 nothing is broken, 5 something is, 1 it could not look, 2 wrong usage"
@@ -66,11 +66,11 @@ enum State {
 
 #[derive(Debug, Serialize)]
 struct Finding {
-    /// What was looked at.
+    /// The part of the host that was checked.
     check: String,
     state: State,
     says: String,
-    /// What to do.
+    /// How to fix it.
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
 }
@@ -98,7 +98,7 @@ impl Findings {
     }
 
     fn put(&mut self, check: &str, state: State, says: &str, remedy: Option<&str>) {
-        // An error may have several lines, each of which is made harmless by itself.
+        // An error may have several lines; each is escaped separately.
         let says: Vec<_> = says.lines().map(|line| harmless(line, LONGEST)).collect();
         let says = says.join("\n");
         self.findings.push(Finding { check: check.to_owned(), state, says, remedy: remedy.map(str::to_owned) });
@@ -106,7 +106,7 @@ impl Findings {
 }
 
 impl DoctorArgs {
-    /// Looks, and says what it found.
+    /// Runs all checks, and prints the findings.
     pub fn run(&self) -> anyhow::Result<()> {
         let mut findings = Findings::default();
         match self.place.load() {
@@ -162,7 +162,7 @@ impl DoctorArgs {
     }
 }
 
-/// Settings that neither the host knows nor a plugin of its own.
+/// Warns of settings that neither the host nor one of its plugins knows.
 fn unknown_settings(config: &Config, is_claimed: impl Fn(&str) -> bool, findings: &mut Findings) {
     let all = std::iter::once(&config.settings).chain(config.accounts.values().map(|account| &account.settings));
     let unknown: BTreeMap<_, _> = all.flat_map(Settings::unknown).filter(|(key, _)| !is_claimed(key)).collect();
@@ -177,7 +177,7 @@ fn unknown_settings(config: &Config, is_claimed: impl Fn(&str) -> bool, findings
     }
 }
 
-/// Says which protections of the kernel the process has that compiles plugins.
+/// Reports which kernel protections the compiler process has.
 fn compiler(findings: &mut Findings) {
     let layers = match compiler::look() {
         Ok(layers) => layers,
@@ -205,7 +205,7 @@ fn compiler(findings: &mut Findings) {
     findings.fine("compiler", format!("plugins are compiled in a process that is held by {}", there.join(", ")));
 }
 
-/// Who may read and write what decides about everything else.
+/// Checks who can read and write the files that decide about everything else.
 fn files(config: &Config, findings: &mut Findings) {
     let count = findings.findings.len();
     for path in [&config.path, &config.plugins] {
@@ -222,7 +222,7 @@ fn files(config: &Config, findings: &mut Findings) {
             let says = format!("{} belongs to another user than the data folder", path.escaped());
             findings.broken("files", says, "chown it to the user that the host runs as");
         }
-        // Whoever started a host there as another user has left more than this.
+        // If a host ran there as another user, it left more files than this one.
         let lock = config.data.join(LOCK);
         if lock.metadata().is_ok_and(|one| one.uid() != found.uid()) {
             let says = format!("{} belongs to another user than the data folder", lock.escaped());
@@ -265,7 +265,7 @@ fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
     let desk = Desk::new(config);
     let fit: BTreeMap<_, _> = policy.plugins.iter().map(|(id, entry)| (id, desk.fit(id, entry))).collect();
     let mut lacking = BTreeMap::new();
-    // Nothing is missing while one is not to run; its secrets are nobody's business then.
+    // A disabled plugin needs nothing, and its secrets should not be read.
     for (id, entry) in policy.plugins.iter().filter(|(_, entry)| entry.enabled) {
         if let Ok(manifest) = &fit[id]
             && let Err((setting, error)) = wait_for(secret::opened(&entry.settings, manifest))?
@@ -315,7 +315,7 @@ fn host(status: &Status, findings: &mut Findings) {
     };
     findings.fine("host", format!("parlor {} runs, process {}", host.version, host.pid));
     for (file, error) in status.faults() {
-        // What is wrong in the file itself has been told by now.
+        // An error in the file itself was already reported.
         if !findings.is_broken(file) {
             let says = format!("its {file} does not count as it is written now, the one before does: {error}");
             findings.broken("host", says, "do as it says; `parlor reload` reads it again");
@@ -333,7 +333,7 @@ fn host(status: &Status, findings: &mut Findings) {
         if plugin.is_behind() {
             findings.warn("host", says, &remedy);
         } else if plugin.state == "refused" {
-            // What its file or the policy says against it has been told by now.
+            // A problem of its file or the policy was already reported.
             if !findings.is_broken(&check_of(&plugin.id)) {
                 findings.broken("host", says, OR_DISABLE);
             }
@@ -343,12 +343,12 @@ fn host(status: &Status, findings: &mut Findings) {
     }
 }
 
-/// What a plugin is called where it is looked at without a host.
+/// Returns the name of the check for a plugin.
 fn check_of(id: &str) -> String {
     format!("plugin {id}")
 }
 
-/// How much room there is where the host writes.
+/// Checks the free space where the host writes.
 fn disk(data: &Path, findings: &mut Findings) {
     let there = data.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
     let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
@@ -358,7 +358,7 @@ fn disk(data: &Path, findings: &mut Findings) {
     }
 }
 
-/// Whether so many bytes are enough.
+/// Judges an amount of free space.
 fn free(room: u64, there: &Path, findings: &mut Findings) {
     let says = format!("{} free at {}", size(room), there.escaped());
     match room {
@@ -368,7 +368,7 @@ fn free(room: u64, there: &Path, findings: &mut Findings) {
     }
 }
 
-/// How many bytes are free there for this user.
+/// Returns the free space there for this user, in bytes.
 fn room(folder: &Path) -> std::io::Result<u64> {
     let found = statvfs(folder)?;
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
@@ -381,7 +381,7 @@ fn connection(account: &AccountConfig, data: &Path, findings: &mut Findings) -> 
         findings.warn(&check, says, "see `parlor status` while the host runs");
         return Ok(());
     }
-    // An owner runs this when something seems wrong: the look must be no weaker than the host.
+    // An owner runs this when something seems wrong: this log-in must be no weaker than the host's.
     let pins = match Store::look_for_pins(data, &account.link.jid.to_bare()) {
         Ok(pins) => pins,
         Err(error) => {
@@ -424,7 +424,7 @@ fn connection(account: &AccountConfig, data: &Path, findings: &mut Findings) -> 
     Ok(())
 }
 
-/// What a server can do, one line each.
+/// Lists the features of a server, one a line.
 pub(super) fn feature_lines(features: &[Feature]) -> String {
     let mut text = String::new();
     for feature in features {
@@ -468,7 +468,7 @@ mod tests {
         assert_eq!(text, says);
     }
 
-    /// Somebody in between could have an unbound log-in of an account that is pinned.
+    /// A man in the middle could obtain an unbound log-in of a pinned account.
     #[test]
     fn an_account_is_not_logged_in_to_where_its_pins_cannot_be_read() {
         let folder = tempfile::tempdir().unwrap();

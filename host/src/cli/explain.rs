@@ -1,4 +1,4 @@
-//! `parlor explain`: what a plugin may do, and why something that it tried was denied.
+//! `parlor explain`: shows what a plugin may do, and why a call was denied.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ use crate::plugins::manifest::Manifest;
 use crate::plugins::rights::{Right, rights, shown};
 use crate::plugins::store;
 
-/// What `parlor explain` takes.
+/// The arguments of `parlor explain`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  parlor explain echo                                what echo may do, and what it was denied lately\n  parlor explain echo rooms.send                     whether it may, and what would allow it\n  parlor explain echo message                        whether it hears of that event\n  parlor explain echo message juliet@example.org     the same for what one person writes\n  parlor explain echo messages.read=@example.org     whether that much is granted\n\nA host that runs answers as it would decide itself: it knows the contact list, and to what the plugin listens. Exit codes: 0 explained, 1 failed, 2 wrong usage"
@@ -35,7 +35,7 @@ pub struct ExplainArgs {
     /// A call, an event or a permission, such as `chats.send`, `message` or `messages.send`.
     #[arg(value_name = "WHAT")]
     call: Option<String>,
-    /// Whom or what it is about: a JID.
+    /// The address that it is about: a JID.
     #[arg(value_name = "JID")]
     about: Option<String>,
     /// Print JSON.
@@ -45,33 +45,34 @@ pub struct ExplainArgs {
     place: Place,
 }
 
-/// All that is said.
+/// The whole output.
 #[derive(Debug, Serialize)]
 struct Explanation {
     plugin: PluginId,
     enabled: bool,
-    /// Why its file could not be looked into.
+    /// Why its file could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     trouble: Option<String>,
-    /// Whether a host runs, which knows what was denied.
+    /// Whether a host runs, which knows the denied calls.
     running: bool,
-    /// Where it is to run and does not.
+    /// The accounts on which it should run and does not.
     down: Vec<Down>,
-    /// Whether the host that runs goes by other grants than the policy as it is written now.
+    /// Whether the running host uses other grants than the policy file has now.
     otherwise: bool,
-    /// Each permission that it asks for or was granted, the most harmful first: as the host that runs has it, else as the policy has.
+    /// Each permission that it requests or was granted, the riskiest first. From the running host, else from the
+    /// policy.
     permissions: Vec<Right>,
     #[serde(skip_serializing_if = "Option::is_none")]
     about: Option<About>,
     denied: Vec<Denied>,
-    /// The events that were kept from it, on each account where there are any.
+    /// The events that it did not receive, on each account with any.
     withheld: Vec<Withheld>,
 }
 
-/// That it does not run, although it is to.
+/// A plugin that should run and does not.
 #[derive(Debug, Serialize)]
 struct Down {
-    /// The account; none where the plugin may not run at all.
+    /// The account; none if the plugin may not run at all.
     account: Option<String>,
     state: String,
     reason: Option<String>,
@@ -83,7 +84,7 @@ impl From<&Plugin> for Down {
     }
 }
 
-/// How many events were kept from a plugin on one account, by the permission that did not cover them.
+/// The number of events that a plugin did not receive on one account, by the permission that did not cover them.
 #[derive(Debug, Serialize)]
 struct Withheld {
     account: String,
@@ -118,7 +119,7 @@ struct About {
 }
 
 impl ExplainArgs {
-    /// Explains.
+    /// Prints the explanation.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load()?;
         let entry = &Desk::new(&config).entry(&self.plugin)?;
@@ -136,7 +137,7 @@ impl ExplainArgs {
             denied = plugins.iter().flat_map(|plugin| plugin.denied.clone()).collect();
             withheld = plugins.iter().flat_map(Withheld::of).collect();
         }
-        // What the host goes by may be older than the file, or less.
+        // The host's grants may be older than the file, or fewer.
         let in_force = host.as_ref().and_then(|(_, plugins)| plugins.iter().find_map(|plugin| plugin.grants.as_ref()));
         let grants =
             &in_force.map_or_else(|| entry.grants.clone(), |held| in_force_on_host(held, manifest, &entry.grants));
@@ -165,7 +166,7 @@ impl ExplainArgs {
         if self.json { print_json(&explanation) } else { print(&show(&explanation, grants)) }
     }
 
-    /// The host that runs here, and what it knows of the plugin: nothing, where its policy does not name it.
+    /// Finds the running host, and its state of the plugin: empty if the host's policy does not name it.
     fn host(&self, config: &Config) -> anyhow::Result<Option<(Client, Vec<Plugin>)>> {
         let Some(host) = place::host(config)? else { return Ok(None) };
         match host.get(&format!("/v1/plugins/{}", self.plugin)) {
@@ -177,7 +178,8 @@ impl ExplainArgs {
 }
 
 impl About {
-    /// The host that runs answers; where none does, or where it does not go by this entry, the entry does.
+    /// Takes the answer from the running host. Without a host, or if its policy does not have this entry, the entry
+    /// decides.
     fn of(
         question: &Question,
         asked: &ExplainArgs,
@@ -193,7 +195,7 @@ impl About {
             }
             _ if !enabled => vec![Explained::disabled(&asked.plugin, question).into()],
             _ => {
-                // Whatever the files say, the host may decide otherwise: it looks at more, such as the component itself.
+                // The host may still decide otherwise: it checks more than the files, such as the component itself.
                 let who = if host.is_some() { "the host that runs does not name this plugin" } else { "no host runs" };
                 let answer = question.answer(stopped).only(&format!("{who}; by plugins.toml alone"));
                 let remedy = answer.remedy(asked.plugin.as_str());
@@ -255,17 +257,17 @@ impl Judge for Stopped<'_> {
     }
 }
 
-/// Whether a plugin asks for a permission; one whose manifest cannot be read may.
+/// Returns whether a plugin requests a permission; true if its manifest cannot be read.
 fn is_asked_for(manifest: Option<&Manifest>, permission: Permission) -> bool {
     manifest.is_none_or(|asks| asks.permissions.contains_key(&permission))
 }
 
-/// The grants that a host goes by, beside those of the policy that no host gives, since the plugin does not ask for them.
+/// Returns the host's grants, and those of the policy that the host ignores because the plugin does not request them.
 fn in_force_on_host(held: &BTreeMap<String, Vec<String>>, manifest: Option<&Manifest>, written: &Grants) -> Grants {
     let mut grants = Grants::default();
     for (permission, entries) in held {
         let Ok(permission) = permission.parse::<Permission>() else { continue };
-        // An entry that is shown otherwise than it is written may be none.
+        // An entry that is escaped for display may be invalid here.
         let _ = grants.grant(permission, entries);
     }
     let unasked = written.iter().filter(|(permission, _)| !is_asked_for(manifest, *permission));
@@ -273,19 +275,19 @@ fn in_force_on_host(held: &BTreeMap<String, Vec<String>>, manifest: Option<&Mani
     all.map(|(permission, scope)| (permission, scope.clone())).collect()
 }
 
-/// What a host would give of these grants, as it shows them.
+/// Returns the grants that a host would give, in its displayed form.
 fn as_shown(manifest: Option<&Manifest>, grants: &Grants) -> BTreeMap<String, Vec<String>> {
     let given = grants.iter().filter(|(permission, _)| is_asked_for(manifest, *permission));
     given.map(|(permission, scope)| (permission.to_string(), shown(&scope.entries()))).collect()
 }
 
-/// Whether what was denied is granted by now, as far as that can be said without the contact list.
+/// Returns whether a denied call is granted by now, as far as that is known without the contact list.
 fn is_granted(denied: &Denied, grants: &Grants) -> bool {
     let Ok(permission) = denied.permission.parse::<Permission>() else { return false };
     let Some(granted) = grants.get(permission) else { return false };
     let kind = permission.scope_kind();
     match (kind, &denied.scope) {
-        // The operator's own settings are denied by name, and no grant helps.
+        // Changes of the operator's settings are denied by name, and no grant helps.
         (ScopeKind::None | ScopeKind::Quota, scope) => scope.is_none(),
         (ScopeKind::Stanzas, None) => true,
         (ScopeKind::Jids | ScopeKind::Rooms, None) => granted.covering(&Scope::whole(kind)).is_some(),
@@ -347,7 +349,7 @@ fn show(explanation: &Explanation, grants: &Grants) -> String {
     text
 }
 
-/// The answers, one line for each account; one alone where all are the same.
+/// Appends the answers, one line for each account; a single line if all are the same.
 fn put_answers(text: &mut String, about: &About) {
     let same =
         |one: &Answer| about.answers.iter().all(|other| (one.answer, &one.reason) == (other.answer, &other.reason));
@@ -371,7 +373,7 @@ fn section(text: &mut String, title: &str, rights: &[&Right]) {
     }
 }
 
-/// A permission in words: its name and risk, what it covers, what it means, why it is asked for, what would grant it.
+/// Describes a permission: its name and risk, its scope, its meaning, the reason for the request, and how to grant it.
 pub(super) fn right_lines(right: &Right) -> String {
     let risk = marked(&format!("{:6}", right.risk), Mark::of(right.permission.risk()));
     let mut text = format!("  {:17} {risk}  {}\n", right.permission, right.what);
@@ -401,7 +403,7 @@ pub(super) fn right_lines(right: &Right) -> String {
 mod tests {
     use super::*;
 
-    /// A host may go by older grants than the file has.
+    /// A host may use older grants than the file has.
     #[test]
     fn what_a_plugin_may_is_what_the_host_says_that_runs() {
         let manifest = "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says it\"\n[permissions]\n\

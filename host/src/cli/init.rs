@@ -1,5 +1,5 @@
-//! `parlor init`: a first configuration. It asks, or takes flags; it tests what it writes, and never writes over a file that is
-//! there. A password goes into a file of its own, or stays where it is.
+//! `parlor init`: writes a first configuration. It asks, or takes flags. It tests the log-in, and never overwrites a
+//! file. A password goes into a file of its own, or stays in the owner's file or command.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead as _, ErrorKind, Read as _, Write};
@@ -21,22 +21,22 @@ use crate::config::{Config, Endpoint, LinkSettings, Overrides};
 use crate::harmless::{EscapedPath as _, shell_word};
 use crate::xmpp::{ConnectError, Pins, RegisterError, client_config, probe, random_password, register};
 
-/// The file beside `parlor.toml` that says which plugins there are.
+/// The policy file, beside `parlor.toml`.
 const POLICY: &str = "plugins.toml";
-/// The usual configuration, and the file beside it with the password of its account.
+/// The default configuration's name, and the file beside it with the account's password.
 const USUAL: (&str, &str) = ("parlor", "bot.password");
-/// How long a password on standard input may be, in bytes.
+/// The longest password on standard input, in bytes.
 const LONGEST_PASSWORD: u64 = 1024;
-/// How often somebody is asked again for what is no JID.
+/// How often a question is asked before parlor gives up on a valid answer.
 const ASKED: usize = 3;
 
-/// What `parlor init` takes.
+/// The arguments of `parlor init`.
 #[derive(Debug, Default, Args)]
 #[command(
     after_help = "On a terminal it asks for what no flag says. With an account and a password it logs in once, shows what the server can do, and writes nothing if that fails; with neither it writes a file to fill in.\n\nExamples:\n  parlor init                                            asks\n  parlor init --jid bot@example.org --register           makes the account, too, and a password\n  pass show bot | parlor init --jid bot@example.org --password-stdin\n  parlor init --jid bot@example.org --password-command 'pass show bot' --server localhost:5222\n\nThe password goes into bot.password, or NAME.password beside a configuration NAME.toml; one that is there already is taken for nobody's: --password-file says that it is this account's.\n\nExit codes: 0 written, 1 failed and nothing was written, but for the password of an account that was made, or may have been, 2 wrong usage"
 )]
 pub struct InitArgs {
-    /// The configuration to write; it must not be there yet.
+    /// The configuration to write; it must not exist yet.
     #[arg(long, default_value = "parlor.toml", env = "PARLOR_CONFIG")]
     config: PathBuf,
     /// The account's address.
@@ -45,13 +45,13 @@ pub struct InitArgs {
     /// The file with the account's password, in its first line.
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
-    /// The command that prints the account's password. It can ask nobody: whatever it reads has to be unlocked.
+    /// The command that prints the account's password. It cannot ask anything: unlock what it reads beforehand.
     #[arg(long, value_name = "COMMAND", conflicts_with = "password_file")]
     password_command: Option<String>,
     /// Read the account's password from standard input, and keep it in a file that only you can read.
     #[arg(long, requires = "jid", conflicts_with_all = ["password_file", "password_command"])]
     password_stdin: bool,
-    /// Where the server is, HOST:PORT, if the DNS does not say.
+    /// The server's address, HOST:PORT, if the DNS does not provide it.
     #[arg(long, value_name = "HOST:PORT", value_parser = endpoint)]
     server: Option<Endpoint>,
     /// When TLS begins.
@@ -60,13 +60,13 @@ pub struct InitArgs {
     /// Trust these certificates in place of the system's.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Make the account first, where the server lets anybody (XEP-0077).
+    /// Register the account first, if the server lets anybody do that (XEP-0077).
     #[arg(long)]
     register: bool,
-    /// The folder for what the host keeps; `data` beside the configuration, where nothing is said.
+    /// The host's data folder; by default `data` beside the configuration.
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
-    /// Write it without logging in.
+    /// Write the files without logging in.
     #[arg(long, conflicts_with = "register")]
     offline: bool,
 }
@@ -84,20 +84,20 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
     text.parse().map_err(|error| format!("{error}"))
 }
 
-/// Whether there is an account that was none before.
+/// Whether the account was registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Made {
     No,
-    /// The server was told to make it, and has not answered.
+    /// The server was asked to register it, and has not answered.
     Perhaps,
     Yes,
 }
 
-/// Where the password is.
+/// The source of the password.
 enum Given {
-    /// In a file or a command of the owner's: a line of the configuration.
+    /// A file or a command of the owner: a line of the configuration.
     Line(&'static str, String),
-    /// Here; it goes into a file of its own.
+    /// The password itself, to be written into a file of its own.
     Text(String),
 }
 
@@ -136,7 +136,7 @@ impl InitArgs {
         let _ = fs::remove_file(&draft);
         if let Err(error) = written {
             let Some(kept) = kept else { return Err(error) };
-            // An account that was made needs its password; what was only tried does not.
+            // A registered account needs its password; one that was only tried does not.
             let how = match made {
                 Made::No => {
                     let _ = fs::remove_file(kept);
@@ -154,7 +154,7 @@ impl InitArgs {
         say_written(&written)
     }
 
-    /// Whose account; none where nobody says.
+    /// Returns the account's address; none if neither a flag nor a user provides it.
     fn account(&self, terminal: Option<&Terminal>) -> anyhow::Result<Option<String>> {
         if let Some(jid) = &self.jid {
             return Ok(Some(jid.clone()));
@@ -182,7 +182,8 @@ impl InitArgs {
         }
         let given = if self.password_stdin {
             let mut text = String::new();
-            // Room for the line's end, so that what is too long is seen to be, and not cut.
+            // Two more bytes than allowed, for the line end: a password that is too long is then refused, not
+            // truncated.
             io::stdin().lock().take(LONGEST_PASSWORD + 2).read_line(&mut text).context("standard input")?;
             let line = text.trim_end_matches(['\r', '\n']);
             if line.len() as u64 > LONGEST_PASSWORD {
@@ -202,7 +203,7 @@ impl InitArgs {
         }
     }
 
-    /// Asks for the password, and again after an empty line: somebody pressed enter too early.
+    /// Asks for the password, and again after an empty line, since enter may have been pressed too early.
     fn asked_password(&self, terminal: &Terminal) -> anyhow::Result<String> {
         let also = if self.register { " (nothing: one is made up)" } else { "" };
         for _ in 0..ASKED {
@@ -215,7 +216,7 @@ impl InitArgs {
         Ok(String::new())
     }
 
-    /// The file or command that a flag names.
+    /// Returns the password file or command that a flag names.
     fn password_line(&self) -> anyhow::Result<Option<Given>> {
         if let Some(file) = &self.password_file {
             let file = file.canonicalize().with_context(|| format!("the password file {}", file.escaped()))?;
@@ -224,9 +225,9 @@ impl InitArgs {
         Ok(self.password_command.as_ref().map(|command| Given::Line("password_command", command.clone())))
     }
 
-    /// What the file is called into which the account's password goes.
+    /// Returns the file name for the account's password.
     ///
-    /// Several configurations may lie in one folder, and the password of one must not reach the server of another.
+    /// Several configurations may share a folder, and the password of one must not reach the server of another.
     fn password_name(&self) -> String {
         let is_plain = |stem: &&str| stem.chars().all(|char| char.is_ascii_alphanumeric() || "-_.".contains(char));
         match self.config.file_stem().and_then(|stem| stem.to_str()).filter(is_plain) {
@@ -235,7 +236,8 @@ impl InitArgs {
         }
     }
 
-    /// Writes the draft, and logs in with what it says. `made` is whether it made the account, also where it fails then.
+    /// Writes the draft, and logs in with it. `made` reports whether the account was registered, even if the log-in
+    /// fails.
     fn test(
         &self,
         draft: &Path,
@@ -268,7 +270,7 @@ impl InitArgs {
             }
             looked => looked,
         };
-        // First why, then what to do.
+        // First the reason, then the remedy.
         let looked = looked.map_err(|error| match made {
             Made::No => anyhow!(
                 "{jid} cannot log in: {error}\nnothing was written: put it right (--server and --ca-file say here what `server` and \
@@ -279,7 +281,7 @@ impl InitArgs {
         print(&format!("{jid} logs in. Its server has:\n{}", feature_lines(&looked.features)))
     }
 
-    /// What is written of every account.
+    /// Returns the part of the file that is the same for every account.
     fn frame(&self, jid: &str) -> anyhow::Result<String> {
         let text = CONFIG.replace("JID", &quoted(jid)).replace(USUAL.1, &self.password_name());
         let Some(data) = &self.data else { return Ok(text) };
@@ -289,9 +291,9 @@ impl InitArgs {
         Ok(text.replacen(written, &format!("data = {}  ", quoted(&data.to_string_lossy())), 1))
     }
 
-    /// Writes a commented `parlor.toml` to fill in, and beside it an empty `plugins.toml` unless one is there.
+    /// Writes a commented `parlor.toml` to fill in, and beside it an empty `plugins.toml` unless one exists.
     ///
-    /// Gives the files that it wrote. What is left to do is in their comments: the JID, if none is given, and the password.
+    /// Returns the written files. Their comments tell what is left to do: the JID, if none is given, and the password.
     fn to_fill_in(&self, jid: Option<&str>) -> anyhow::Result<Vec<PathBuf>> {
         let path = &self.config;
         let jid = jid.map_or_else(|| Ok("bot@example.org".to_owned()), account_jid)?;
@@ -308,7 +310,7 @@ impl InitArgs {
         Ok(written)
     }
 
-    /// Says what is left to fill in: nobody is to take what was written for what was tested.
+    /// Prints what is left to fill in, since the written files are not tested.
     fn say_left(&self, jid: Option<&str>, secret: &Path) -> anyhow::Result<()> {
         let mut left = Vec::new();
         if jid.is_none() {
@@ -321,7 +323,7 @@ impl InitArgs {
         print(&format!("nothing was tested: write the account's {left}; `parlor doctor` tests it then"))
     }
 
-    /// What is written: all that flags say, and what is known of the password.
+    /// Returns the text of the configuration, with all flags and what is known of the password.
     fn text(&self, jid: &str, password: Option<&Given>) -> anyhow::Result<String> {
         let mut text = self.frame(jid)?;
         let mut put = |from: &str, to: String| {
@@ -355,7 +357,7 @@ impl InitArgs {
     }
 }
 
-/// Makes the account. `made` is whether it is there by then, as far as anybody knows.
+/// Registers the account. `made` reports whether it exists by then, as far as known.
 fn enroll(link: &LinkSettings, made: &mut Made) -> anyhow::Result<()> {
     let registered = wait_for(register(link))?;
     *made = match &registered {
@@ -391,13 +393,13 @@ fn is_free(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes an empty policy unless one is there.
+/// Writes an empty policy unless one exists.
 fn policy(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
     let policy = folder.join(POLICY);
     Ok(write_new(&policy, PLUGINS)?.then_some(policy))
 }
 
-/// Writes a file that is not there yet and that only this user can read.
+/// Writes a new file that only this user can read.
 fn new_secret(path: &Path, text: &str) -> anyhow::Result<PathBuf> {
     let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let written = written.and_then(|mut file| writeln!(file, "{text}").and_then(|()| file.sync_all()));
@@ -405,8 +407,8 @@ fn new_secret(path: &Path, text: &str) -> anyhow::Result<PathBuf> {
     Ok(path.to_owned())
 }
 
-/// Writes a file that is not there yet; false if it is. It decides what plugins may do, so nobody else may write it, whatever
-/// the umask lets others do.
+/// Writes a new file; false if it exists. The file decides what plugins may do, so nobody else may write it, whatever
+/// the umask allows.
 fn write_new(path: &Path, text: &str) -> anyhow::Result<bool> {
     let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o644).open(path) {
         Ok(file) => file,
@@ -511,7 +513,7 @@ mod tests {
         assert_eq!(config.plugins, written[1]);
     }
 
-    /// The commented lines are lines that work, so that taking the `#` away is enough.
+    /// The commented lines are valid, so removing the `#` is enough.
     #[test]
     fn its_commented_lines_are_accepted_too() {
         let folder = tempfile::tempdir().unwrap();
@@ -522,7 +524,7 @@ mod tests {
             Some(rest) if rest.contains(" = ") || rest.starts_with('[') => rest,
             _ => line,
         });
-        // There is one password, and none where there is a certificate.
+        // An account has one password, and none if it has a certificate.
         let others = ["password_command", "password_env", "certificate"];
         let without = |line: &&str| !others.iter().any(|key| line.starts_with(key));
         let text: Vec<_> = lines.filter(without).collect();
@@ -546,7 +548,7 @@ mod tests {
         assert!(crate::permissions::Grants::from_table(grants).is_ok());
     }
 
-    /// Whoever fills it in finds every key.
+    /// The template lists every key.
     #[test]
     fn every_key_is_among_its_lines() {
         let has = |begin: &str| CONFIG.lines().any(|line| line.trim_start_matches("# ").starts_with(begin));

@@ -1,4 +1,4 @@
-//! `parlor logs`: what the running host said.
+//! `parlor logs`: shows the log of the running host.
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
@@ -13,7 +13,7 @@ use crate::control::views::Line;
 use crate::plugins::PluginId;
 use crate::rehearsal::as_said;
 
-/// What `parlor logs` takes.
+/// The arguments of `parlor logs`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "The host keeps the last ten thousand lines since its start; earlier ones are where its standard error goes, for a service in the journal (`journalctl -u parlor`). Control characters are shown and not obeyed; where a plugin logs several lines at once, those after the first are indented.\n\nExamples:\n  parlor logs                       the last lines\n  parlor logs echo -f               those about echo, as they come\n  parlor logs --level warn -n 20    the last 20 warnings and errors\n  parlor logs --json | jq .message  for programs, one object a line\n\nExit codes: 0 done, 4 no host runs, or it has stopped, 1 failed, 2 wrong usage"
@@ -21,10 +21,10 @@ use crate::rehearsal::as_said;
 pub struct LogsArgs {
     /// Only lines about this plugin.
     plugin: Option<PluginId>,
-    /// Go on with each line as it comes.
+    /// Continue with each new line.
     #[arg(short, long)]
     follow: bool,
-    /// How many lines to begin with.
+    /// The number of earlier lines to show.
     #[arg(short = 'n', long, default_value_t = 100)]
     lines: usize,
     /// Only lines that are at least this important.
@@ -59,13 +59,13 @@ impl Level {
 }
 
 impl LogsArgs {
-    /// Prints them.
+    /// Prints the lines.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load_to_look()?;
         let Some(host) = place::host(&config)? else { return Err(Ended::NotRunning(config.data).into()) };
         let mut target = format!("/v1/logs?lines={}&follow={}", self.lines, self.follow);
         if let Some(plugin) = &self.plugin {
-            // A name that was mistyped would wait for ever. One that was removed has left lines.
+            // With a mistyped name it would wait forever. A removed plugin may still have lines.
             if let Err(error) = host.get::<serde_json::Value>(&format!("/v1/plugins/{plugin}"))
                 && host.lines(&format!("/v1/logs?lines=1&plugin={plugin}"))?.next().is_none()
             {
@@ -78,7 +78,7 @@ impl LogsArgs {
         }
         for line in host.lines(&target)? {
             let line = match line {
-                // That it ended is said below.
+                // The end is reported below.
                 Err(ClientError::Broken(_)) if self.follow => break,
                 line => line?,
             };
@@ -88,7 +88,7 @@ impl LogsArgs {
         if !self.follow {
             return Ok(());
         }
-        // Nobody who waits for the next line is to take this for silence.
+        // Report the end, so that the user does not mistake it for silence.
         if host.is_heard() {
             bail!(
                 "the host no longer sends: it was started again meanwhile, or nobody read its lines for ten seconds; \
@@ -99,10 +99,10 @@ impl LogsArgs {
     }
 }
 
-/// What stands before further lines of what a plugin said at once, so that none of them is taken for a line of the log.
+/// The prefix of further lines of one message of a plugin, so that none can imitate a line of the log.
 const FURTHER: &str = "\n    ";
 
-/// One line for people; what strangers wrote was made harmless where it was kept.
+/// Formats one line for people. Untrusted text was escaped when the line was stored.
 fn show(line: &Line) -> String {
     let level = format!("{:5}", line.level.to_ascii_uppercase());
     let level = match line.level.as_str() {
@@ -110,14 +110,14 @@ fn show(line: &Line) -> String {
         "warn" => marked(&level, Mark::Yellow),
         _ => marked(&level, Mark::Dim),
     };
-    // To the second; the rest is for programs.
+    // To the second; JSON has the rest.
     let at = moment(&line.at);
     let who = match (line.fields.get("plugin"), line.fields.get("account")) {
         (Some(plugin), Some(account)) => format!("{plugin}@{account} "),
         (Some(one), None) | (None, Some(one)) => format!("{one} "),
         (None, None) => String::new(),
     };
-    // Nobody is to take a plugin's own words for the host's.
+    // Mark a plugin's own words, so that they cannot pass for the host's.
     let said = if line.target == SAYS {
         format!("says: {}", as_said(&line.message).replace('\n', FURTHER))
     } else {
@@ -145,7 +145,7 @@ mod tests {
         }
     }
 
-    /// The screen may be one: its colours are the host's own.
+    /// Returns the line without the host's own colours, which are present if the tests run on a terminal.
     fn shown(line: &Line) -> String {
         show(line).replace("\x1b[31m", "").replace("\x1b[2m", "").replace("\x1b[0m", "")
     }
@@ -158,7 +158,7 @@ mod tests {
         let text = shown(&line(SAYS, said));
         assert_eq!(text, expected);
         assert!(text.lines().skip(1).all(|line| line.starts_with("    ")), "{text}");
-        // What the host says is one line.
+        // A message of the host stays on one line.
         assert_eq!(shown(&line("parlor::host", "of a\\u{a}b")), "2026-01-01T12:00:00Z ERROR echo of a\\u{a}b");
     }
 }

@@ -1,4 +1,4 @@
-//! `parlor completions` and `parlor man`: what shells and manuals know of the commands, made from the commands themselves.
+//! `parlor completions` and `parlor man`: completion scripts and manual pages, generated from the commands.
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use super::show::{Put as _, print};
 use crate::harmless::EscapedPath as _;
 use crate::plugins::PluginId;
 
-/// For which shell.
+/// The arguments of `parlor completions`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  parlor completions bash > /usr/share/bash-completion/completions/parlor\n  parlor completions zsh > /usr/share/zsh/site-functions/_parlor\n  parlor completions fish > ~/.config/fish/completions/parlor.fish\n\nExit codes: 0 printed, 1 failed, 2 wrong usage"
@@ -26,16 +26,18 @@ pub struct CompletionsArgs {
 }
 
 impl CompletionsArgs {
-    /// Prints them.
+    /// Prints the script.
     pub fn run(&self) -> anyhow::Result<()> {
         print(&completions(self.shell))
     }
 }
 
-/// What prints the ids of plugins for a shell. They have nothing that a shell would obey ([`PluginId`]).
+/// The command that prints plugin ids for a shell. Ids contain no characters that are special to a shell
+/// ([`PluginId`]).
 const NAMES: &str = "parlor plugin list --names 2>/dev/null";
 
-/// The script that clap makes for a shell. In bash, zsh and fish it completes ids of plugins, too, which it asks parlor for.
+/// Generates clap's script for a shell. In bash, zsh and fish it also completes plugin ids, which it queries from
+/// parlor.
 fn completions(shell: Shell) -> String {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut typed(), "parlor", &mut text);
@@ -50,7 +52,7 @@ fn completions(shell: Shell) -> String {
     }
 }
 
-/// Finds the commands that take the id of a plugin that is there, each by its words.
+/// Finds the commands that take the id of an installed plugin, each as its words.
 fn find_plugin_commands(command: &Command, words: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
     let is_plugin =
         |one: &Arg| one.get_id() == "plugin" && one.get_value_parser().type_id() == TypeId::of::<PluginId>();
@@ -64,7 +66,7 @@ fn find_plugin_commands(command: &Command, words: &mut Vec<String>, found: &mut 
     }
 }
 
-/// In bash the words that a command may have are listed in its branch of one `case`.
+/// Adds plugin ids to bash's script, which lists the words of a command in its branch of one `case`.
 fn with_names_in_bash(text: &str, commands: &[Vec<String>]) -> String {
     let branches: Vec<_> =
         commands.iter().map(|words| format!("parlor__subcmd__{})", words.join("__subcmd__"))).collect();
@@ -83,11 +85,11 @@ fn with_names_in_bash(text: &str, commands: &[Vec<String>]) -> String {
     script
 }
 
-/// In zsh each argument names the function that completes it.
+/// Adds plugin ids to zsh's script, in which each argument names its completion function.
 fn with_names_in_zsh(text: &str) -> String {
     let mut script = String::new();
     for line in text.lines() {
-        // Before the script calls itself.
+        // The function must be defined before the script calls itself.
         if line.starts_with("if [ \"$funcstack[1]\"") {
             script.put(format_args!(
                 "(( $+functions[_parlor_plugins] )) ||\n_parlor_plugins() {{\n    compadd -- ${{(f)\"$({NAMES})\"}}\n}}\n\n"
@@ -102,7 +104,7 @@ fn with_names_in_zsh(text: &str) -> String {
     script
 }
 
-/// In fish a further line says so of several commands at once.
+/// Returns lines for fish, each of which completes plugin ids for several commands.
 fn names_in_fish(commands: &[Vec<String>]) -> String {
     let (mut plain, mut below) = (Vec::new(), BTreeMap::<&str, Vec<&str>>::new());
     for words in commands {
@@ -121,14 +123,14 @@ fn names_in_fish(commands: &[Vec<String>]) -> String {
     lines
 }
 
-/// The commands that people type. Those that a host runs for itself would be offered by shells, although no help shows them.
+/// Returns the commands for users. Shells would offer the host's internal ones, although help hides them.
 fn typed() -> Command {
     let all = super::Arguments::command();
     let typed = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
     Command::new("parlor").version(env!("CARGO_PKG_VERSION")).subcommands(typed)
 }
 
-/// Of which command.
+/// The arguments of `parlor man`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  parlor man plugin add | man -l -\n  parlor man --to /usr/share/man/man1     all pages, one file each\n\nExit codes: 0 done, 1 failed, 2 wrong usage"
@@ -142,7 +144,7 @@ pub struct ManArgs {
 }
 
 impl ManArgs {
-    /// Prints one, or writes all.
+    /// Prints one page, or writes all.
     pub fn run(&self) -> anyhow::Result<()> {
         let mut command = super::Arguments::command();
         command.build();
@@ -168,7 +170,7 @@ impl ManArgs {
 mod tests {
     use super::*;
 
-    /// The words that bash offers behind these, where two plugins are installed.
+    /// Returns the words that bash offers after these, with two plugins installed.
     fn offered(words: &[&str]) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("parlor.bash");
@@ -187,13 +189,13 @@ mod tests {
         assert_eq!(offered(&["status", "pa"]), ["parrot"]);
         let all = offered(&["explain", ""]);
         assert!(["echo", "parrot", "--json"].iter().all(|word| all.iter().any(|one| one == word)), "{all:?}");
-        // A new one has no name yet, a folder is no id, and a command is none.
+        // These take a new name, a folder, or a command, but no plugin id.
         for words in [&["plugin", "new", "e"][..], &["plugin", "test", "e"], &["doctor", "e"], &["plugin", "ec"]] {
             assert!(!offered(words).contains(&"echo".to_owned()), "{words:?}");
         }
     }
 
-    /// They cannot be run everywhere.
+    /// These shells are not available everywhere, so the scripts are not run.
     #[test]
     fn zsh_and_fish_ask_for_the_ids_at_the_same_places() {
         let zsh = completions(Shell::Zsh);
@@ -210,7 +212,7 @@ mod tests {
         assert!(below.len() == 1 && below[0].contains(" remove ") && !below[0].contains(" new"), "{below:?}");
     }
 
-    /// How wide help is at most, as clap has it.
+    /// The width of help in clap.
     const WIDTH: usize = 100;
 
     fn look(command: &Command) {
@@ -225,7 +227,7 @@ mod tests {
         command.get_subcommands().for_each(look);
     }
 
-    /// What is broken by hand is broken by the terminal once more, elsewhere; and an example that it breaks is no line to copy.
+    /// A line that is broken by hand is broken again by a narrow terminal. An example that is broken cannot be copied.
     #[test]
     fn help_leaves_it_to_the_terminal_where_lines_end() {
         look(&super::super::Arguments::command());

@@ -1,4 +1,4 @@
-//! The command line: arguments become calls into the library. One file for each command.
+//! The command line: maps arguments to calls into the library. One file for each command.
 
 mod ask;
 pub mod compile;
@@ -29,7 +29,7 @@ use crate::harmless::EscapedPath as _;
 use crate::plugins::compiler::COMMAND;
 use crate::plugins::source::without_passwords;
 
-/// A bot house for XMPP: plugins that strangers wrote, held to what you granted.
+/// A host for XMPP bots: it runs untrusted plugins within the permissions that you grant.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -46,40 +46,40 @@ enum Command {
     Run(run::Run),
     /// Write a configuration, after testing the log-in.
     Init(init::InitArgs),
-    /// Show the house: accounts, plugins, what they use.
+    /// Show the host: accounts, plugins, and what they use.
     Status(status::StatusArgs),
-    /// Show the house while you look: what runs, what it uses, what it says.
+    /// Show the host live: what runs, what it uses, and its log.
     Top(top::TopArgs),
-    /// Show what the running host said.
+    /// Show the log of the running host.
     Logs(logs::LogsArgs),
     /// Say what a plugin may do, and why something was denied.
     Explain(explain::ExplainArgs),
-    /// Look for what is wrong, and say what to do about it.
+    /// Find problems, and say how to fix them.
     Doctor(doctor::DoctorArgs),
     /// Let the running host read its files again.
     Reload(reload::ReloadArgs),
     /// Work on plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
-    /// Print what a shell needs to complete commands.
+    /// Print a completion script for a shell.
     Completions(manual::CompletionsArgs),
     /// Print a manual page, or write all of them.
     Man(manual::ManArgs),
-    /// What a host runs for itself.
+    /// Compile a plugin; only the host runs this.
     #[command(name = COMMAND, hide = true)]
     Compile(compile::Compile),
 }
 
 impl Arguments {
-    /// What was typed, or the end with what is wrong about it.
+    /// Parses the command line, or exits with an error.
     pub fn typed() -> Self {
         Self::try_parse().unwrap_or_else(|error| without_secrets(error).exit())
     }
 
-    /// Does what was asked, and says how it went: 0 fine, 1 failed, 2 a wrong usage (mostly found by clap), others as [`Ended`]
-    /// says.
+    /// Runs the command, and returns its exit code: 0 success, 1 failure, 2 wrong usage (mostly found by clap), others
+    /// by [`Ended`].
     pub fn execute(self) -> ExitCode {
-        // Whoever reads the journal by its levels finds why a host ended, too.
+        // Mark the error for readers who filter the journal by level.
         let before = if let Command::Run(run) = &self.command { run.before_failure() } else { "" };
         let result = match self.command {
             Command::Run(run) => run.execute(),
@@ -97,7 +97,7 @@ impl Arguments {
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,
-            // Whoever read what was printed has read enough.
+            // A reader that closed the pipe has read enough.
             Err(error) if error.downcast_ref().is_some_and(is_closed_pipe) => ExitCode::SUCCESS,
             Err(error) => {
                 fail(before, &format!("{error:#}"));
@@ -111,7 +111,8 @@ impl Arguments {
     }
 }
 
-/// What clap says repeats what was typed, which may be an address with a password in it, and others may read where it ends up.
+/// Removes passwords from an error of clap, which repeats the command line: an address in it may hold a password, and
+/// others may read the output.
 fn without_secrets(error: clap::Error) -> clap::Error {
     let said = error.to_string();
     let shown = without_passwords(&said);
@@ -121,32 +122,32 @@ fn without_secrets(error: clap::Error) -> clap::Error {
     clap::Error::raw(error.kind(), shown.strip_prefix("error: ").unwrap_or(&shown))
 }
 
-/// The exit code for a wrong usage, as clap has it.
+/// The exit code for a wrong usage, as in clap.
 const USAGE: u8 = 2;
 
-/// An end of a command that programs can tell from a failure.
+/// A command result with its own exit code.
 #[derive(Debug, thiserror::Error)]
 enum Ended {
-    /// What was typed is wrong in a way that clap does not know of.
+    /// The command line is wrong in a way that clap cannot detect.
     #[error("{0}")]
     Usage(String),
-    /// The owner said no, or was not there to say yes.
+    /// The owner declined, or was not there to agree.
     #[error("{0}")]
     Declined(String),
     /// No host runs with this data folder.
     #[error("no host runs with the data folder {}; `parlor run` starts one", .0.escaped())]
     NotRunning(PathBuf),
-    /// The host with this data folder was there, and is not any more.
+    /// The host with this data folder has stopped meanwhile.
     #[error("the host with the data folder {} has stopped; `parlor run` starts it again", .0.escaped())]
     Stopped(PathBuf),
-    /// Something is broken.
+    /// `parlor doctor` found problems.
     #[error("broken: {0}")]
     Broken(usize),
-    /// A host runs, and something that it is to do it does not.
+    /// A host runs, and an account or a plugin does not work.
     #[error("not well: {0}")]
     Unwell(String),
-    /// No account can be logged in to before somebody changes something. Whoever starts the host again by itself must not: servers
-    /// lock accounts and addresses out.
+    /// No account can log in without a change by the owner. A service manager must not restart the host: servers lock
+    /// out accounts and addresses.
     #[error("{0}")]
     Futile(String),
 }
@@ -167,17 +168,17 @@ fn is_closed_pipe(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
 }
 
-/// Waits for something that needs a runtime.
+/// Runs a future to completion on a runtime of its own.
 fn wait_for<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("the runtime cannot start")?;
     let value = runtime.block_on(future);
-    // A name look-up that hangs must not hold up the end.
+    // A hanging name look-up must not delay the exit.
     runtime.shutdown_background();
     Ok(value)
 }
 
-/// The last word to whoever typed the command, who may have left. Each of its lines begins with what is to stand `before` it.
+/// Prints the last error, even if nobody reads it any more. `before` is the prefix of each line.
 fn fail(before: &str, message: &str) {
     let says = show::error_lines(message).replace('\n', &format!("\n{before}"));
     let _ = writeln!(io::stderr(), "{before}parlor: {says}");

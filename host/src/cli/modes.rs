@@ -1,23 +1,23 @@
-//! What a terminal does by itself with what is typed, changed for a while and given back.
+//! Terminal modes that are changed temporarily and then restored.
 
 use std::io::{self, Stdin};
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 
-/// The terminal of standard input, which does without some of it until this is dropped.
+/// The terminal of standard input with some modes turned off. Dropping it restores them.
 pub(super) struct Without {
     input: Stdin,
     before: Termios,
 }
 
 impl Without {
-    /// Begins with it. The modes are those of termios(3), such as `ECHO`.
+    /// Turns off modes of termios(3), such as `ECHO`.
     pub(super) fn begin(modes: LocalModes) -> io::Result<Self> {
         Self::change(|without| without.local_modes.remove(modes))
     }
 
-    /// Begins to show nothing of what is typed. Ctrl-C ends the line, as its last character, and not the process, which would leave
-    /// the terminal like this.
+    /// Turns off echo. Ctrl-C then ends the line, as its last character, and not the process, which would leave the
+    /// terminal without echo.
     pub(super) fn echo() -> io::Result<Self> {
         Self::change(|without| {
             without.local_modes.remove(LocalModes::ECHO | LocalModes::ISIG);
@@ -25,7 +25,7 @@ impl Without {
         })
     }
 
-    /// Whether a line that was read meanwhile was ended by Ctrl-C, or what its owner has in the place of that.
+    /// Returns whether Ctrl-C, or the user's own interrupt character, ended the line.
     pub(super) fn is_interrupted(&self, line: &[u8]) -> bool {
         line.last() == Some(&self.before.special_codes[SpecialCodeIndex::VINTR])
     }

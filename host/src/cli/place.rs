@@ -1,4 +1,4 @@
-//! Where a house is: the flags that every command for its owner takes, and what they lead to.
+//! The place of a host: the flags that every owner's command takes, and the files that they lead to.
 
 use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -18,28 +18,28 @@ use crate::host::LOCK;
 use crate::plugins::desk::Desk;
 use crate::plugins::policy::file::PATIENCE;
 
-/// Which house is meant.
+/// The flags that select a host.
 #[derive(Debug, Clone, Args)]
 pub struct Place {
-    /// The configuration.
+    /// The configuration file.
     #[arg(long, default_value = "parlor.toml", env = "PARLOR_CONFIG")]
     pub config: PathBuf,
-    /// The folder for what the host keeps, instead of the configuration's `data`.
+    /// The host's data folder, instead of the configuration's `data`.
     #[arg(long)]
     pub data: Option<PathBuf>,
-    /// The policy, instead of the configuration's `plugins`. While its file is there, what it names stays in the data folder,
-    /// whatever is changed in another policy.
+    /// The policy file, instead of the configuration's `plugins`. As long as it exists, the data folder keeps
+    /// everything that it names, whatever changes in another policy.
     #[arg(long)]
     pub plugins: Option<PathBuf>,
 }
 
 impl Place {
-    /// What wins over the configuration.
+    /// Returns the values that override the configuration.
     pub(super) fn overrides(&self) -> Overrides {
         Overrides { data: self.data.clone(), plugins: self.plugins.clone(), ..Overrides::default() }
     }
 
-    /// The configuration, as a host that is started here would read it.
+    /// Loads the configuration as a host started here would.
     pub(super) fn load(&self) -> anyhow::Result<Config> {
         self.is_named_policy_there()?;
         self.load_as_it_is()
@@ -49,21 +49,21 @@ impl Place {
         Ok(Config::load(&self.config, &self.overrides())?)
     }
 
-    /// The same for a command that looks at what runs.
+    /// Loads the configuration for a command that only reads.
     pub(super) fn load_to_look(&self) -> anyhow::Result<Config> {
         self.is_named_policy_there()?;
         self.load_of_host()
     }
 
-    /// The same for a command that takes something from what runs.
+    /// Loads the configuration for a command that removes or disables something.
     pub(super) fn load_to_stop(&self) -> anyhow::Result<Config> {
         let config = self.load_of_host()?;
         is_own_house(&config)?;
         Ok(config)
     }
 
-    /// A host that runs goes on whatever somebody writes into the configuration, and so does what needs no more of that than where
-    /// the host is. The host itself says which policy it goes by.
+    /// Loads the configuration, or falls back to the running host if the file is broken: the host keeps running, and
+    /// these commands only need its place. The host itself reports the policy that it uses.
     fn load_of_host(&self) -> anyhow::Result<Config> {
         let error = match Config::load(&self.config, &self.overrides()) {
             Ok(config) => return Ok(config),
@@ -79,7 +79,8 @@ impl Place {
         Ok(config)
     }
 
-    /// Refuses a policy that was named on purpose and is not there. The usual one may be missing: then there are no plugins.
+    /// Refuses a policy that was named explicitly and does not exist. The default one may be missing: then there are no
+    /// plugins.
     pub(super) fn is_named_policy_there(&self) -> anyhow::Result<()> {
         match self.plugins.as_deref().filter(|path| !path.exists()) {
             Some(path) => {
@@ -89,7 +90,7 @@ impl Place {
         }
     }
 
-    /// The same for a command that writes.
+    /// Loads the configuration for a command that writes.
     pub(super) fn load_to_write(&self) -> anyhow::Result<Config> {
         let config = self.load_as_it_is()?;
         is_own_house(&config)?;
@@ -97,18 +98,18 @@ impl Place {
     }
 }
 
-/// Refuses to let root write into another user's house: what root makes there is root's alone, and the host could not read it any
-/// more, so that not even a revoke would count.
+/// Refuses to let root write files for a host of another user. Files that root creates belong to root, and the host
+/// could no longer read them, so not even a revocation would take effect.
 pub(super) fn is_own_house(config: &Config) -> anyhow::Result<()> {
-    // Whoever holds the lock is who the host runs as; before its first start, whoever was given the folders.
+    // The owner of the lock is the host's user; before its first start, the owner of the folders.
     is_own(&[&config.data.join(LOCK), &config.data, folder_of(&config.plugins)])
 }
 
-/// The same for one folder, if it is there.
+/// Checks the owner of the first of these paths that exists.
 pub(super) fn is_own(places: &[&Path]) -> anyhow::Result<()> {
     let user_of = |path: &Path| path.metadata().ok().map(|found| found.uid());
     let Some((place, owner)) = places.iter().find_map(|place| Some((place, user_of(place)?))) else { return Ok(()) };
-    // Nobody but root could leave there what the owner cannot read.
+    // Only root could leave files there that the owner cannot read.
     if user_of(Path::new("/proc/self")) != Some(0) || owner == 0 {
         return Ok(());
     }
@@ -119,7 +120,7 @@ pub(super) fn is_own(places: &[&Path]) -> anyhow::Result<()> {
     )
 }
 
-/// What a user is called on this machine, as `sudo -u` takes it.
+/// Returns the name of a user on this machine, as `sudo -u` takes it.
 fn name_of(user: u32) -> String {
     let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let fields = known.lines().map(|line| line.split(':').collect::<Vec<_>>());
@@ -129,8 +130,8 @@ fn name_of(user: u32) -> String {
     name.unwrap_or_else(|| format!("#{user}"))
 }
 
-/// Refuses to begin a new policy while the host that runs here still goes by the old one, which is gone: with the new one it would
-/// take out all that is not in it.
+/// Refuses to start a new policy while the running host still uses the old one, whose file is gone: the host would
+/// remove all plugins that are not in the new one.
 pub(super) fn is_policy_in_force(config: &Config) -> anyhow::Result<()> {
     let policy = &config.plugins;
     if std::fs::read_to_string(policy).is_ok_and(|text| !text.trim().is_empty()) {
@@ -150,14 +151,14 @@ pub(super) fn is_policy_in_force(config: &Config) -> anyhow::Result<()> {
     )
 }
 
-/// Whether this host goes by the policy that is meant: it may have been started with another one.
+/// Returns whether the host uses the policy of this configuration: it may have been started with another one.
 pub(super) fn is_its_policy(status: &Status, config: &Config) -> bool {
-    // One that is gone has no other name.
+    // A missing file has no canonical path.
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| absolute(path));
     real(&status.policy) == real(&config.plugins)
 }
 
-/// The host that runs in this place, or none.
+/// Finds the host that runs in this place.
 pub(super) fn host(config: &Config) -> anyhow::Result<Option<Client>> {
     Ok(client::find(&config.data, || say_that_it_waits(&config.data))?)
 }
@@ -170,7 +171,7 @@ fn say_that_it_waits(data: &Path) {
     ));
 }
 
-/// The desk of this house, for a command that decides something there.
+/// Opens the plugin administration, for a command that changes something.
 pub(super) fn desk(config: &Config) -> Desk<'_> {
     Desk::new(config).saying(|policy| {
         let (policy, most) = (policy.escaped(), PATIENCE.as_secs());
@@ -178,12 +179,12 @@ pub(super) fn desk(config: &Config) -> Desk<'_> {
     })
 }
 
-/// Says something beside the answer.
+/// Prints a message for the user on standard error, beside the output.
 pub(super) fn say(sentence: &str) {
-    // It would stand in the picture of `parlor top`.
+    // It would appear in the middle of `parlor top`.
     if is_raw_mode_enabled().unwrap_or(false) {
         return;
     }
-    // Who does not hear it is answered all the same.
+    // The command continues even if nobody reads the message.
     let _ = writeln!(io::stderr(), "{}", error_lines(sentence));
 }

@@ -1,4 +1,4 @@
-//! `parlor reload`: the running host reads its files again.
+//! `parlor reload`: lets the running host read its files again.
 
 use clap::Args;
 
@@ -8,7 +8,7 @@ use super::show::{print, print_json, width};
 use super::status::screen;
 use crate::control::views::Status;
 
-/// What `parlor reload` takes.
+/// The arguments of `parlor reload`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Reads parlor.toml and plugins.toml, and does what they say now: new accounts log in, those that are gone leave, settings count at once, and accounts that have failed are tried again. An account loses its connection only where it leads elsewhere:\njid, server, transport, tls, ca_file, certificates, authentication, or an address in its settings. Its password, allow_plain, channel_binding, keep_unsent and ping_interval count from its next connection; data, plugins, log and watch when the host is started again.\n\nExamples:\n  parlor reload           shows the house afterwards\n  parlor reload --json    the same for programs\n\nExit codes: 0 done, 1 failed, and nothing that was wrong counts, 2 wrong usage, 4 no host runs"
@@ -22,7 +22,7 @@ pub struct ReloadArgs {
 }
 
 impl ReloadArgs {
-    /// Tells the host, and shows what came of it.
+    /// Tells the host, and shows the result.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load()?;
         let Some(host) = place::host(&config)? else { return Err(Ended::NotRunning(config.data).into()) };

@@ -1,4 +1,4 @@
-//! `parlor run`: the house stands until it is told to stop.
+//! `parlor run`: runs the host until it is told to stop.
 
 mod files;
 mod one_line;
@@ -46,17 +46,18 @@ use crate::systemd::Notifier;
 use crate::traces::Collector;
 use crate::xmpp;
 
-/// How many turns tasks take before timers, sockets and newcomers are looked at.
+/// How many task polls the runtime runs before it checks timers, sockets and new tasks.
 ///
-/// A guest may take a whole slice for its turn, so tokio's 61 would let a timer wait for 61 ms; looking after each turn
-/// costs a system call for each, which at a hundred messages in flight was a third of the host's CPU time.
+/// A guest may use its whole slice of a millisecond in each poll, so tokio's default of 61 could delay a timer by 61
+/// ms. Checking after each poll costs a system call each: at a hundred messages in flight, a third of the host's CPU
+/// time.
 const TURNS: u32 = 8;
-/// What an error begins with in the journal.
+/// The prefix of an error in the journal.
 const ERROR: &str = "<3>";
-/// How many lines of the log may wait for whoever reads it.
+/// The most log lines that may be queued for writing.
 const WAITING_LINES: usize = 4_096;
 
-/// What `parlor run` takes.
+/// The arguments of `parlor run`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  parlor run\n  parlor run --config /etc/parlor/parlor.toml --log-format journal\n  parlor run --set priority=5 --metrics 127.0.0.1:9100\n\nSignals:\n  SIGINT, SIGTERM   plugins say good-bye, then the accounts; a second one ends at once, but
@@ -65,25 +66,25 @@ const WAITING_LINES: usize = 4_096;
 pub struct Run {
     #[command(flatten)]
     place: Place,
-    /// What to log, such as `info` or `parlor=debug`, instead of the configuration's `log`. Libraries that see the
-    /// stream never log below `info`, since they would show it.
+    /// The log filter, such as `info` or `parlor=debug`, instead of the configuration's `log`. Libraries that see the
+    /// stream never log below `info`, since they would reveal it.
     #[arg(long)]
     log: Option<String>,
-    /// How to log.
+    /// The log format.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
-    /// Serve metrics for Prometheus and a health check there, such as 127.0.0.1:9100; loopback alone.
+    /// Serve metrics for Prometheus and a health check on this address, such as 127.0.0.1:9100; loopback only.
     #[arg(long, value_name = "ADDRESS:PORT", env = "PARLOR_METRICS")]
     metrics: Option<Loopback>,
-    /// Send traces to a collector of OpenTelemetry there (OTLP over HTTP), such as 127.0.0.1:4318; loopback alone. Only in
-    /// a parlor that was built with the feature `opentelemetry`.
+    /// Send traces to an OpenTelemetry collector on this address (OTLP over HTTP), such as 127.0.0.1:4318; loopback
+    /// only. Needs a parlor that was built with the feature `opentelemetry`.
     #[arg(long, value_name = "ADDRESS:PORT", env = "PARLOR_TRACES")]
     traces: Option<Loopback>,
-    /// A setting over the file's, as KEY=JSON; may be given several times.
+    /// A setting that overrides the file's, as KEY=JSON; may be given several times.
     #[arg(long = "set", value_name = "KEY=JSON", value_parser = pair)]
     settings: Vec<(String, String)>,
-    /// Log in only when all plugins are compiled and started. Otherwise a plugin that has to be compiled starts after the log-in,
-    /// and misses what people write until then.
+    /// Log in only after all plugins are compiled and started. By default a plugin that has to be compiled starts after
+    /// the log-in, and misses messages until then.
     #[arg(long)]
     compile_first: bool,
 }
@@ -94,7 +95,7 @@ enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-    /// Lines for the journal of systemd, which knows the time itself and reads the level from the line's start.
+    /// Lines for the systemd journal, which adds the time itself and reads the level from the prefix.
     Journal,
 }
 
@@ -124,12 +125,12 @@ impl Run {
         if let Some(collector) = collector {
             collector.stop();
         }
-        // A name look-up that hangs must not hold up the end.
+        // A hanging name look-up must not delay the exit.
         runtime.shutdown_background();
         result
     }
 
-    /// What stands before each line that says why it failed, as before those of the log.
+    /// Returns the prefix of each line of the final error, as in the log.
     pub(super) fn before_failure(&self) -> &'static str {
         match self.log_format {
             LogFormat::Journal => ERROR,
@@ -138,9 +139,10 @@ impl Run {
     }
 }
 
-/// A core would hold passwords and what plugins keep secret. Whoever wants one all the same allows it to the process that runs
-/// (`prlimit --core=unlimited: --pid`), since the hard limit stays as it was. One byte holds no core, and is the one limit that
-/// Linux takes as a word not to start a program that would be handed it, either (`core_pattern` with a `|`, as on most desktops).
+/// Disables core dumps: a core would hold passwords and plugins' secrets. The hard limit stays, so an owner can still
+/// allow one for a running process (`prlimit --core=unlimited: --pid`). The limit is one byte, which holds no core:
+/// Linux takes only this value as a signal not to start a core handler either (`core_pattern` with a `|`, as on most
+/// desktops).
 pub(super) fn leave_no_core() -> anyhow::Result<()> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Core);
     let current = Some(maximum.map_or(1, |most| most.min(1)));
@@ -148,7 +150,7 @@ pub(super) fn leave_no_core() -> anyhow::Result<()> {
         .context("it cannot be ruled out that a core of this process is written")
 }
 
-/// `KEY=JSON`, taken apart.
+/// Splits `KEY=JSON`.
 fn pair(text: &str) -> Result<(String, String), &'static str> {
     let (key, json) = text.split_once('=').ok_or("write KEY=JSON, such as nickname=\"bot\" or priority=5")?;
     Ok((key.to_owned(), json.to_owned()))
@@ -163,7 +165,7 @@ async fn stand(
 ) -> anyhow::Result<()> {
     let manager = Notifier::of(|name| std::env::var_os(name));
     let mut signals = Signals::listen()?;
-    // Before anything is read that could be written meanwhile.
+    // Watch the files before reading them, to miss no change.
     let mut files = Files::of(&config, written);
     let start = async {
         if compile_first {
@@ -197,7 +199,7 @@ async fn stand(
     if let Some(metrics) = metrics {
         metrics.stop().await;
     }
-    // With these went whoever else held it.
+    // All other holders were stopped above.
     let host = Arc::into_inner(host).context("the host is still in use; please report this")?;
     tokio::select! {
         () = host.stop() => {}
@@ -218,7 +220,8 @@ async fn stand(
     }
 }
 
-/// Does what it is told, until it is told to stop, or no account is connected or tried again: then it gives how they stand.
+/// Serves requests until it is told to stop, or until no account is connected or retrying: then it returns their
+/// states.
 async fn serve(
     host: &Arc<Host>,
     chat: &mut Chat,
@@ -234,7 +237,7 @@ async fn serve(
                 Asked::Stop => return None,
                 Asked::Reload => Task::Reload,
             },
-            // The control socket keeps it open.
+            // The control socket keeps this channel open.
             Some(order) = ordered.recv() => Task::Order(order),
             () = files.changed() => Task::Look,
             reasons = host.all_over() => return Some(reasons),
@@ -250,13 +253,13 @@ async fn serve(
     }
 }
 
-/// What there is to do.
+/// A task of the main loop.
 enum Task {
-    /// What SIGHUP asks for.
+    /// A reload by SIGHUP.
     Reload,
-    /// What somebody ordered over the control socket.
+    /// A command from the control socket or an owner's client.
     Order(Order),
-    /// Somebody may have written to a file that the host goes by.
+    /// Check for changes of the watched files.
     Look,
 }
 
@@ -270,13 +273,13 @@ async fn carry_out(host: &Arc<Host>, chat: &mut Chat, files: &mut Files, task: T
             drop(said(host.reload_if_changed().await));
         }
         Task::Order(Order::ReloadAll(done)) => drop(done.send(read_all(host, chat, files).await)),
-        // Whoever asked may have left meanwhile.
+        // The requester may have disconnected meanwhile.
         Task::Order(Order::Reload(done)) => drop(done.send(said(host.reload().await))),
         Task::Order(Order::Restart(id, done)) => drop(done.send(host.restart_plugin(&id).await)),
     }
 }
 
-/// Reads both files again, whether they are different or not, and tries accounts again that have failed.
+/// Reloads both files, even if they are unchanged, and retries failed accounts.
 async fn read_all(host: &Arc<Host>, chat: &mut Chat, files: &mut Files) -> Result<(), String> {
     let configured = configured(host, chat, files.config.read()).await;
     host.retry().await;
@@ -284,7 +287,7 @@ async fn read_all(host: &Arc<Host>, chat: &mut Chat, files: &mut Files) -> Resul
     configured.and(said)
 }
 
-/// Does what the configuration says now, if it says anything.
+/// Applies the configuration if it is valid.
 async fn configured(host: &Arc<Host>, chat: &mut Chat, read: Result<Config, ConfigError>) -> Result<(), String> {
     match read {
         Ok(config) => {
@@ -310,8 +313,8 @@ fn said(read: Result<(), PolicyError>) -> Result<(), String> {
     })
 }
 
-/// Lines for people, in which nobody takes a plugin's own words for the host's: they have `plugin:` before them. Each is one line,
-/// whatever others have written of what is in it.
+/// The log format for people. A plugin's own lines have the prefix `plugin:`, so they cannot pass for the host's. Each
+/// event is one line, whatever untrusted text it contains.
 struct Lined<T> {
     host: Format<Full, T>,
     plugin: Format<Full, T>,
@@ -344,7 +347,7 @@ where
     }
 }
 
-/// A line with its level before it, as the journal reads it (sd-daemon(3)).
+/// The log format for the journal: a line with its level as prefix (sd-daemon(3)).
 struct Journal(Lined<()>);
 
 impl<S, N> FormatEvent<S, N> for Journal
@@ -368,7 +371,7 @@ where
     }
 }
 
-/// Until the guard is dropped, which writes what is still to be written.
+/// Starts the log. Dropping the guard writes the remaining lines.
 fn start_log(
     filter: &str,
     format: LogFormat,
@@ -376,15 +379,15 @@ fn start_log(
     collector: Option<&Collector>,
 ) -> anyhow::Result<WorkerGuard> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("log: {filter:?} is not a filter; try `info`"))?;
-    // By a thread of its own: where nobody reads the log, a plugin that fills it holds up nobody. Lines that find no room are
-    // lost for the reader, and stand in `lines`.
+    // A separate thread writes: if nobody reads the log, a plugin that fills it delays nothing. Lines that do not fit
+    // into the queue are lost for the reader, but remain in `lines`.
     let (written, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(WAITING_LINES)
         .thread_name("parlor-log")
         .finish(std::io::stderr());
     match collector {
         None => tracing_subscriber::registry().with(shown(lines, log(format, written), filter)).init(),
-        // Spans are no lines: what the owner wants to read says nothing of them.
+        // Traces are independent of the owner's log filter.
         Some(collector) => tracing_subscriber::registry()
             .with(collector.layer())
             .with(shown(lines, log(format, written), filter))
@@ -393,14 +396,14 @@ fn start_log(
     Ok(guard)
 }
 
-/// What the owner wants to see, kept and written.
+/// Combines the stored and the written log, with the owner's filter.
 fn shown<S>(lines: Lines, log: Box<dyn Layer<S> + Send + Sync>, filter: EnvFilter) -> impl Layer<S>
 where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
 {
-    // Beside the owner's filter, not a part of it: no directive, however exact, opens what this closes.
+    // A second filter beside the owner's: no directive, however specific, can override it.
     let cap = filter_fn(|event| *event.level() <= LevelFilter::INFO || !xmpp::sees_the_stream(event.target()));
-    // What a plugin says from the level on that was chosen for it alone.
+    // A plugin's lines from the level that was chosen for it.
     let chosen = filter_fn(|event| event.name() == CHOSEN).with_max_level_hint(LevelFilter::DEBUG);
     lines.and_then(log).with_filter(cap).with_filter(filter.or(chosen))
 }
@@ -411,7 +414,7 @@ where
 {
     let log = tracing_subscriber::fmt::layer().with_writer(written);
     match format {
-        // Colours are for eyes: in a file or a journal they would be in the way.
+        // Colours are for terminals: they would clutter a file or a journal.
         LogFormat::Text => {
             let has_colours = is_for_eyes(&std::io::stderr());
             log.with_ansi(has_colours).event_format(Lined::new(Format::default(), has_colours)).boxed()

@@ -1,4 +1,4 @@
-//! What commands print: tables for people, JSON for programs, and colours where eyes are.
+//! The output of commands: tables for people, JSON for programs, and colours for terminals.
 
 use std::ffi::OsString;
 use std::fmt::{self, Write as _};
@@ -11,9 +11,9 @@ use super::is_closed_pipe;
 use crate::harmless::{Reader, harmless};
 use crate::permissions::Risk;
 
-/// Adding what is formatted to a text.
+/// Appends formatted text to a string.
 pub(super) trait Put {
-    /// Puts it at the end.
+    /// Appends the text.
     fn put(&mut self, more: fmt::Arguments<'_>);
 }
 
@@ -24,16 +24,16 @@ impl Put for String {
     }
 }
 
-/// The marks that commands make themselves.
+/// The escape sequences that commands write themselves.
 const MARKS: [&str; 5] = ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m"];
 
-/// A text for a terminal, which obeys nothing in it but line ends and the marks of [`marked`]: whatever a file is called, a manifest
-/// says or a peer writes.
+/// Escapes a text for a terminal, which then interprets only line ends and the marks of [`marked`]. File names,
+/// manifests and peers may contain anything else.
 pub(super) fn for_terminal(text: &str) -> String {
     text.split('\n').map(one_line).collect::<Vec<_>>().join("\n")
 }
 
-/// The same of what stands on one line.
+/// Escapes one line likewise.
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     let mut rest = text;
@@ -47,8 +47,8 @@ fn one_line(text: &str) -> String {
     line + &harmless(rest, usize::MAX)
 }
 
-/// Prints a text and a line's end. Whoever has read enough and left keeps nothing from being done, or from being told by the
-/// exit code.
+/// Prints a text and a line end. A reader that closed the pipe is no error: the command continues, and its exit code
+/// counts.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     match writeln!(io::stdout().lock(), "{}", for_terminal(text.trim_end())) {
         Err(error) if is_closed_pipe(&error) => Ok(()),
@@ -56,13 +56,13 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// The text in lines that move no cursor.
+/// Escapes each line of a text.
 pub(super) fn harmless_lines(text: &str) -> String {
     text.lines().map(|line| harmless(line, usize::MAX)).collect::<Vec<_>>().join("\n")
 }
 
-/// The text of an error, which may repeat words out of a stranger's file before anybody agreed to it. It moves no cursor, and all of
-/// its lines but the first are indented, so that none of them passes for a line that parlor begins.
+/// Escapes the text of an error, which may quote an unapproved file. All lines but the first are indented, so that none
+/// can imitate the start of a line of parlor.
 pub(super) fn error_lines(text: &str) -> String {
     harmless_lines(text).replace('\n', "\n  ")
 }
@@ -72,7 +72,7 @@ pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     print(&plain_json(&serde_json::to_string_pretty(value)?))
 }
 
-/// JSON that says the same without a character that a terminal obeys or nobody sees: its strings may have escapes in their place.
+/// Escapes control and invisible characters in JSON. They only occur in strings, so the value stays the same.
 pub(super) fn plain_json(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     let mut reader = Reader::default();
@@ -88,9 +88,9 @@ pub(super) fn plain_json(json: &str) -> String {
     text
 }
 
-/// Columns under their heads, each as wide as its widest cell; the last one runs free.
+/// Formats rows as a table. Each column is as wide as its widest cell; the last is not padded.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    // Before they are measured, and also what would end a line.
+    // Escape before measuring, and also line breaks.
     let rows: Vec<Vec<_>> =
         rows.iter().map(|row| row.iter().map(|cell| harmless(cell, usize::MAX)).collect()).collect();
     let width = |column: usize| {
@@ -111,16 +111,16 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
-/// How many columns the terminal has; 80 where there is none, or where it does not say.
+/// Returns the width of the terminal in columns; 80 without a terminal, or if it is unknown.
 pub(super) fn width() -> usize {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
     size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80)
 }
 
-/// A sentence in lines of at most `width` columns, of which all but the first are indented. Words stay whole, however long they are, and
-/// so do commands between backticks, which people copy.
+/// Wraps a sentence at `width` columns, with all but the first line indented. Words stay whole, however long, and so do
+/// commands in backticks, which people copy.
 pub(super) fn wrapped(sentence: &str, width: usize) -> String {
-    // Before it is measured.
+    // Escape before measuring.
     let sentence = harmless(sentence, usize::MAX);
     let (mut text, mut column, mut is_command) = (String::new(), 0, false);
     let parts = sentence.split_inclusive(|one: char| {
@@ -144,7 +144,7 @@ pub(super) fn wrapped(sentence: &str, width: usize) -> String {
     text
 }
 
-/// A size with two digits or so: `12 KiB`, `1.5 MiB`.
+/// Formats a size with about two digits: `12 KiB`, `1.5 MiB`.
 #[expect(clippy::cast_precision_loss, reason = "for people")]
 pub(super) fn size(bytes: u64) -> String {
     let (unit, factor) = match bytes {
@@ -157,7 +157,7 @@ pub(super) fn size(bytes: u64) -> String {
     if amount < 10.0 { format!("{amount:.1} {unit}") } else { format!("{amount:.0} {unit}") }
 }
 
-/// A span of time by its largest two units: `3 h 12 min`.
+/// Formats a duration by its largest two units: `3 h 12 min`.
 pub(super) fn span(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
     match () {
@@ -168,7 +168,7 @@ pub(super) fn span(seconds: u64) -> String {
     }
 }
 
-/// A moment to the second, as RFC 3339 writes it: what is cut off is the fraction, not the zone.
+/// Formats a time to the second, as in RFC 3339: it removes the fraction, not the zone.
 pub(super) fn moment(at: &str) -> String {
     match at.split_once('.') {
         Some((seconds, fraction)) => {
@@ -179,21 +179,21 @@ pub(super) fn moment(at: &str) -> String {
     }
 }
 
-/// How something is marked on a terminal.
+/// A style on a terminal.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Mark {
-    /// It matters.
+    /// Important text.
     Bold,
-    /// Look at this twice.
+    /// High risk, or an error.
     Red,
-    /// Take note.
+    /// Medium risk, or a warning.
     Yellow,
-    /// Of less importance.
+    /// Less important text.
     Dim,
 }
 
 impl Mark {
-    /// How much harm something can do.
+    /// Returns the style for a risk.
     pub(super) fn of(risk: Risk) -> Self {
         match risk {
             Risk::High => Self::Red,
@@ -203,19 +203,19 @@ impl Mark {
     }
 }
 
-/// Whether colours are in place there: it is a terminal that has them, and its owner does not mind.
+/// Returns whether a stream should have colours: it is a terminal that supports them, and the user does not object.
 pub(super) fn is_for_eyes(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && has_colours(|name| std::env::var_os(name))
 }
 
-/// What the environment says of colours: nobody minds (`NO_COLOR`), and the terminal does not show them as letters, as those within
-/// editors do.
+/// Returns whether the environment allows colours: no `NO_COLOR`, and no terminal that shows escapes as text, as those
+/// in editors do.
 fn has_colours(environment: impl Fn(&str) -> Option<OsString>) -> bool {
     environment("NO_COLOR").is_none_or(|value| value.is_empty())
         && environment("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// The text, marked if the output is for eyes.
+/// Styles a text if standard output is a terminal with colours.
 pub(super) fn marked(text: &str, mark: Mark) -> String {
     let plain = !is_for_eyes(&io::stdout());
     if plain {

@@ -1,4 +1,4 @@
-//! `parlor status`: the house on one screen.
+//! `parlor status`: shows the host on one screen.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::plugins::desk::Desk;
 use crate::plugins::policy::Policy;
 use crate::plugins::quantity::show_duration;
 
-/// What `parlor status` takes.
+/// The arguments of `parlor status`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  parlor status           the house on one screen\n  parlor status --json    the same for programs\n  parlor status echo      one plugin, with each of its limits and how much of it is used\n\nExit codes: 0 a host runs and all is well, 5 an account is retried or failed, or a plugin does not run that should (with --json 0: the answer says it), 4 no host runs, 1 failed, 2 wrong usage"
@@ -34,7 +34,7 @@ pub struct StatusArgs {
 }
 
 impl StatusArgs {
-    /// Asks, and shows the answer; from the files if nobody answers.
+    /// Queries the host, and shows the answer; without a host, it shows what the files say.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load_to_look()?;
         let (running, ills) = match &self.plugin {
@@ -52,7 +52,7 @@ impl StatusArgs {
         if !running {
             return Err(Ended::NotRunning(config.data).into());
         }
-        // A program that reads the answer reads it there.
+        // A program finds the faults in the JSON.
         if self.json || ills.is_empty() { Ok(()) } else { Err(Ended::Unwell(ills.join("; ")).into()) }
     }
 
@@ -61,9 +61,9 @@ impl StatusArgs {
     }
 }
 
-/// One plugin on each of its accounts, and whether a host runs.
+/// Returns one plugin on each of its accounts, and whether a host runs.
 fn one(config: &Config, id: &PluginId) -> anyhow::Result<(Vec<Plugin>, bool)> {
-    // It says that there is none of this id.
+    // Fails if there is no plugin of this id.
     Desk::new(config).entry(id)?;
     if let Some(host) = place::host(config)? {
         return Ok((host.get(&format!("/v1/plugins/{id}"))?, true));
@@ -73,7 +73,7 @@ fn one(config: &Config, id: &PluginId) -> anyhow::Result<(Vec<Plugin>, bool)> {
     Ok((plugins, false))
 }
 
-/// Plugins, and how near each of them is to its limits.
+/// Shows plugins with the use of each limit.
 fn closely(all: &[Plugin], width: usize) -> String {
     let mut text = plugins(all, width);
     for plugin in all.iter().filter(|plugin| !plugin.limits.is_empty()) {
@@ -107,7 +107,7 @@ fn used(limit: &Limit) -> String {
     }
 }
 
-/// The status of the house in this place, whether it stands or not.
+/// Returns the status of the host in this place, running or not.
 pub(super) fn of(config: &Config) -> anyhow::Result<Status> {
     match place::host(config)? {
         Some(host) => Ok(host.get("/v1/status")?),
@@ -115,7 +115,7 @@ pub(super) fn of(config: &Config) -> anyhow::Result<Status> {
     }
 }
 
-/// What can be said while nobody runs.
+/// Returns the status without a running host.
 fn stopped(config: &Config, policy: &Policy) -> Status {
     let accounts = config.accounts.values().map(|account| Account {
         name: account.name.to_string(),
@@ -189,7 +189,7 @@ fn with_reason(state: &str, reason: Option<&str>) -> String {
     reason.map_or_else(|| state.to_owned(), |reason| format!("{state}: {reason}"))
 }
 
-/// The table of plugins, and below it why some do not run, in lines of so many columns.
+/// Formats the table of plugins, and below it the reasons why some do not run, wrapped at `width` columns.
 fn plugins(plugins: &[Plugin], width: usize) -> String {
     if plugins.is_empty() {
         return "no plugins; `parlor plugin add FILE` adds one\n".to_owned();
@@ -201,7 +201,7 @@ fn plugins(plugins: &[Plugin], width: usize) -> String {
     table(&head, &rows) + apart + &notes + &reasons(plugins, width)
 }
 
-/// Notes what is unusual about a plugin, in a sentence below the table, so that the table fits into 80 columns.
+/// Describes what is unusual about a plugin in a sentence below the table, so that the table fits into 80 columns.
 fn note(plugin: &Plugin) -> Option<String> {
     let mut notes = Vec::new();
     let times = |count: u64, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
@@ -227,7 +227,7 @@ fn note(plugin: &Plugin) -> Option<String> {
     (!notes.is_empty()).then(|| format!("{}{on}: {}{asks}", plugin.id, notes.join(", ")))
 }
 
-/// Why some do not run, or not as the policy says: what stands below their table, in lines of so many columns.
+/// Formats the reasons why some do not run, or not as the policy says, wrapped at `width` columns.
 pub(super) fn reasons(plugins: &[Plugin], width: usize) -> String {
     let mut text = String::new();
     for (plugin, reason) in plugins.iter().filter_map(|one| Some((one, one.reason.as_ref()?))) {
@@ -303,7 +303,7 @@ mod tests {
             "limits": [{ "name": "mailbox", "used": 0.0, "of": "256", "most": 256.0 }],
         });
         let screen = |plugin: &serde_json::Value| closely(&[serde_json::from_value(plugin.clone()).unwrap()], 80);
-        // A host of before does not say.
+        // An older host does not send this field.
         assert!(!screen(&plugin).contains("lost"));
         plugin["usage"]["lost"] = 0.into();
         assert!(!screen(&plugin).contains("lost"));

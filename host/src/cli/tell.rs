@@ -1,4 +1,4 @@
-//! Telling the running host that the policy changed, or to start a plugin again, and what came of it.
+//! Notifies the running host of a changed policy or a restart, and reports the result.
 
 use serde::Serialize;
 
@@ -9,18 +9,18 @@ use crate::control::views::{Plugin, Status};
 use crate::harmless::EscapedPath as _;
 use crate::plugins::PluginId;
 
-/// What became of a change.
+/// The result of a change.
 #[derive(Debug, Serialize)]
 pub(super) struct Told {
-    /// `applied`, `stopped` or `elsewhere`.
+    /// Whether the host applied it: `applied`, `stopped` (no host runs) or `elsewhere` (the host uses another policy).
     pub(super) host: &'static str,
-    /// Where the plugins stand now that were changed.
+    /// The changed plugins, in their new state.
     pub(super) plugins: Vec<Plugin>,
     #[serde(skip)]
     sentence: String,
 }
 
-/// Tells the host, if one runs, and gives where these plugins stand then.
+/// Lets the host reload its policy, if one runs, and returns the new state of these plugins.
 pub(super) fn tell(config: &Config, ids: &[&PluginId]) -> anyhow::Result<Told> {
     let Some(host) = place::host(config)? else {
         let sentence = "the host is stopped; it counts when it starts".to_owned();
@@ -34,7 +34,7 @@ pub(super) fn tell(config: &Config, ids: &[&PluginId]) -> anyhow::Result<Told> {
     Ok(applied(host.post("/v1/reload")?, ids))
 }
 
-/// Has the host end a plugin and start it again, by what it has of it, and gives where it stands then.
+/// Lets the host restart a plugin from the file that it already has, and returns the plugin's new state.
 pub(super) fn restart(config: &Config, id: &PluginId) -> anyhow::Result<Told> {
     let host = place::host(config)?.ok_or_else(|| Ended::NotRunning(config.data.clone()))?;
     Ok(applied(host.post(&format!("/v1/plugins/{id}/restart"))?, &[id]))
@@ -47,7 +47,7 @@ fn applied(status: Status, ids: &[&PluginId]) -> Told {
 }
 
 impl Told {
-    /// It in words.
+    /// Describes the result.
     pub(super) fn show(&self) -> String {
         let mut text = self.sentence.clone();
         for plugin in &self.plugins {
@@ -58,12 +58,12 @@ impl Told {
         text
     }
 
-    /// The same on one line.
+    /// Describes the result on one line.
     pub(super) fn line(&self) -> String {
         self.show().replace('\n', "; ")
     }
 
-    /// Why a plugin that should run does not, if one does not.
+    /// Returns why a plugin that should run does not, if there is one.
     pub(super) fn trouble(&self) -> Option<String> {
         let reason = |plugin: &Plugin| plugin.reason.clone().unwrap_or_else(|| plugin.state.clone());
         if let Some(plugin) = self.plugins.iter().find(|plugin| plugin.is_behind()) {

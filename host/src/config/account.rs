@@ -1,4 +1,4 @@
-//! One account: its name, its link, its settings.
+//! The configuration of one account: its name, its link, its settings.
 
 use std::fmt;
 use std::path::Path;
@@ -13,25 +13,25 @@ use super::link::LinkSettings;
 use super::sections::{Section, Written};
 use super::settings::{Settings, setting};
 
-/// The name that the owner gives to an account. Letters, digits, `-` and `_`, so that it may name files and variables.
+/// The name that the owner gives to an account. Letters, digits, `-` and `_`, so that it can name files and variables.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountName(String);
 
-/// What cannot name an account.
+/// A text that cannot name an account.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} cannot name an account: write 1 to 32 of a-z, 0-9, - and _, beginning with a letter or digit")]
 pub struct BadAccountName(String);
 
 impl AccountName {
-    /// How long it may be.
+    /// The most bytes in a name.
     pub const LONGEST: usize = 32;
 
-    /// As it was written.
+    /// Returns the name as it was written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The variable of the environment that may hold the password of an account for which no source is configured.
+    /// Returns the environment variable that may hold the password of an account without a configured source.
     pub fn password_variable(&self) -> String {
         format!("PARLOR_PASSWORD_{}", self.0.to_ascii_uppercase().replace('-', "_"))
     }
@@ -73,21 +73,22 @@ impl<'de> Deserialize<'de> for AccountName {
     }
 }
 
-/// One account.
+/// The configuration of one account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountConfig {
     /// Its name.
     pub name: AccountName,
-    /// Who it is, and how its server is reached.
+    /// Its address, and how to connect and log in to its server.
     pub link: LinkSettings,
-    /// Who may give commands to the host from an ordinary client (XEP-0050); nobody, unless they are named.
+    /// The addresses that may send commands to the host from an ordinary client (XEP-0050); empty by default.
     pub owners: Vec<BareJid>,
     /// Its settings.
     pub settings: Settings,
 }
 
 impl AccountConfig {
-    /// Reads `[account.<name>]`. Paths in it are relative to `folder`. Its settings are still those of the host.
+    /// Reads `[account.<name>]`. Paths in it are relative to `folder`. `settings` are the account's own, over the
+    /// host's.
     pub(super) fn read(
         name: AccountName,
         section: &Section<'_>,
@@ -109,7 +110,7 @@ impl AccountConfig {
         Ok(Self { name, link, owners, settings })
     }
 
-    /// What is not wrong, but should be put right.
+    /// Returns problems that are not errors, but should be fixed.
     pub(super) fn warnings(&self) -> Vec<String> {
         self.link.warnings()
     }

@@ -1,7 +1,7 @@
-//! Why a configuration cannot be used: where it is wrong, what is wrong, and what to write instead.
+//! The errors of a configuration: the place, the mistake, and what to write instead.
 //!
-//! A cause that stands in the middle of a sentence is no `source`, which whoever prints the chain would say again.
-//! No error repeats a value that may be a secret, nor the line that it stands on.
+//! A cause that is part of the message is not a `source`: printing the error chain would repeat it. No error repeats a
+//! value that may be a secret, or the line that holds it.
 
 use std::fmt;
 use std::io;
@@ -29,14 +29,14 @@ impl fmt::Display for Place {
     }
 }
 
-/// Where a value came from.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// A file.
+    /// A place in the file.
     File(Place),
     /// A flag, as it is typed, such as `--log`.
     Flag(&'static str),
-    /// A variable of the environment.
+    /// An environment variable.
     Environment(String),
 }
 
@@ -50,7 +50,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The flag with which `parlor init` writes this file; none for the one that it writes anyway.
+/// Returns the flag with which `parlor init` writes this file; empty for its default file.
 fn init_flag(file: &Path) -> String {
     if file == Path::new("parlor.toml") {
         String::new()
@@ -59,7 +59,7 @@ fn init_flag(file: &Path) -> String {
     }
 }
 
-/// What may stand there: the nearest name, else all.
+/// Suggests the nearest name, else lists all known names.
 fn known_instead(nearest: Option<&str>, known: &[&str]) -> String {
     match nearest {
         Some(_) => suggestion(nearest),
@@ -72,7 +72,7 @@ fn pem_remedy(key: &str) -> &'static str {
 }
 
 impl ConfigError {
-    /// Whether what was typed with the command is wrong, and no file.
+    /// Returns whether the command line is wrong, not a file.
     pub(crate) fn is_usage(&self) -> bool {
         let (Self::BadLog { origin, .. }
         | Self::Setting { origin, .. }
@@ -85,86 +85,86 @@ impl ConfigError {
     }
 }
 
-/// Why a configuration cannot be used.
+/// The reason why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// There is no file.
+    /// There is no configuration file.
     #[error("there is no configuration file {file}: `parlor init{to}` writes one, which you then fill in", file = .0.escaped(), to = init_flag(.0))]
     Absent(PathBuf),
     /// The file cannot be read.
     #[error("cannot read the configuration file {file} ({cause})", file = file.escaped())]
     Unreadable {
-        /// Which.
+        /// The configuration file.
         file: PathBuf,
-        /// Why.
+        /// The error of the system.
         cause: io::Error,
     },
     /// The file is larger than any configuration.
     #[error("the configuration file {file} has more than {most} bytes: is it the right file?", file = file.escaped())]
     TooLarge {
-        /// Which.
+        /// The configuration file.
         file: PathBuf,
-        /// How many it may have.
+        /// The most bytes that it may have.
         most: u64,
     },
-    /// It is not TOML.
+    /// The file is not TOML.
     #[error("{at}: {reason}")]
     Syntax {
-        /// Where.
+        /// The place of the error.
         at: Place,
-        /// What the parser says.
+        /// The message of the parser.
         reason: String,
     },
-    /// A key or table that does not exist.
+    /// There is no such key or table.
     #[error("{at}: unknown key {key:?} {within}{}", known_instead(*nearest, known))]
     Unknown {
-        /// Where.
+        /// The place of the key.
         at: Place,
-        /// What was written.
+        /// The unknown key.
         key: String,
-        /// `in [account.main]`, or `at the top of the file`.
+        /// The table, as in `in [account.main]` or `at the top of the file`.
         within: String,
-        /// What was probably meant.
+        /// The key that was probably meant.
         nearest: Option<&'static str>,
-        /// All that may stand there.
+        /// All keys that are valid there.
         known: &'static [&'static str],
     },
-    /// A value of another type than it must have.
+    /// A value has the wrong type.
     #[error("{at}: {key} must be {expected}, not {found}")]
     WrongType {
-        /// Where.
+        /// The place of the value.
         at: Place,
-        /// Of which key.
+        /// The key of the value.
         key: String,
-        /// What it must be.
+        /// The expected type.
         expected: &'static str,
-        /// What it is.
+        /// The type that was found.
         found: &'static str,
     },
-    /// What belongs to an account stands where accounts are named.
+    /// Keys of an account are directly under `[account]`, without an account name.
     #[error("{at}: an account needs a name: write [account.main] in place of [account]")]
     NamelessAccount {
-        /// Where.
+        /// The place of the account's `jid`.
         at: Place,
     },
-    /// A setting stands where the account itself is described.
+    /// A setting is among the keys of an account.
     #[error(
         "{at}: {key} is a setting: write it under [account.{account}.settings], or under [settings] for all accounts"
     )]
     SettingOfAccount {
-        /// Where.
+        /// The place of the setting.
         at: Place,
-        /// Which.
+        /// The setting.
         key: &'static str,
-        /// Whose.
+        /// The account.
         account: AccountName,
     },
-    /// An account's name is none.
+    /// The name of an account is invalid.
     #[error("{at}: {name:?} cannot name an account: write 1 to 32 of a-z, 0-9, - and _, such as [account.main]")]
     BadAccountName {
-        /// Where.
+        /// The place of the name.
         at: Place,
-        /// What was written.
+        /// The invalid name.
         name: String,
     },
     /// No account is configured.
@@ -173,73 +173,73 @@ pub enum ConfigError {
     /// An account has no JID.
     #[error("{at}: the account {account} has no jid: write one, such as jid = \"bot@example.org\"")]
     NoJid {
-        /// Where.
+        /// The place of the account.
         at: Place,
-        /// Which account.
+        /// The account.
         account: AccountName,
     },
-    /// A JID is none, or not an account's.
+    /// A JID is invalid, or not an account's.
     #[error("{at}: {jid:?} is not the JID of an account ({reason}): write one, such as \"bot@example.org\"")]
     BadJid {
-        /// Where.
+        /// The place of the JID.
         at: Place,
-        /// What was written.
+        /// The invalid JID.
         jid: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: String,
     },
-    /// Two accounts are one on the server, where they would push each other off, or be told everything twice.
+    /// Two accounts are the same one on the server: they would disconnect each other, or receive everything twice.
     #[error(
         "{at}: the accounts {first} and {second} are the same one on the server: leave one out, or write a resource of its own behind each one's jid"
     )]
     SameJid {
-        /// Where the second is.
+        /// The place of the second account.
         at: Place,
-        /// One.
+        /// The first account.
         first: AccountName,
-        /// The other.
+        /// The second account.
         second: AccountName,
     },
-    /// Nothing says where the password is.
+    /// An account has no source for its password.
     #[error(
         "{at}: the account {account} has no password: write password_file, password_command or password_env, or set {variable}"
     )]
     NoPassword {
-        /// Where.
+        /// The place of the account.
         at: Place,
-        /// Which account.
+        /// The account.
         account: AccountName,
-        /// The variable of the environment that would do.
+        /// The environment variable that could hold the password.
         variable: String,
     },
-    /// The session that an account shall go on with is not said.
+    /// The BOSH session that an account should attach to is not fully configured.
     #[error("{at}: the account {account} cannot go on with a session that somebody else began: {reason}")]
     Prebind {
-        /// Where.
+        /// The place of the account.
         at: Place,
-        /// Which account.
+        /// The account.
         account: AccountName,
-        /// What is missing or wrong.
+        /// The missing or invalid part.
         reason: &'static str,
     },
-    /// The file with the password is not there.
+    /// The password file does not exist.
     #[error("{at}: password_file names {file}, which cannot be found ({cause}): write the password into its first line, readable by you alone (umask 077)", file = file.escaped())]
     NoPasswordFile {
-        /// Where.
+        /// The place of the key.
         at: Place,
-        /// Which file.
+        /// The password file.
         file: PathBuf,
-        /// Why not.
+        /// The error of the system.
         cause: io::Error,
     },
-    /// Two things say where the password is.
+    /// An account has two sources for its password.
     #[error("{at}: {second} stands beside {first}: keep one of them")]
     TwoPasswords {
-        /// Where the second is.
+        /// The place of the second source.
         at: Place,
-        /// One.
+        /// The key of the first source.
         first: &'static str,
-        /// The other.
+        /// The key of the second source.
         second: &'static str,
     },
     /// The password itself is in the file.
@@ -248,145 +248,145 @@ pub enum ConfigError {
          password_file = \"FILE\" here (or password_command, or password_env)"
     )]
     LiteralPassword {
-        /// Where.
+        /// The place of the password.
         at: Place,
     },
-    /// A server is none.
+    /// A server is invalid.
     #[error("{at}: {server:?} is no server ({reason}): write a host, or host:port, such as \"xmpp.example.org:5222\"")]
     BadServer {
-        /// Where.
+        /// The place of the server.
         at: Place,
-        /// What was written.
+        /// The invalid server.
         server: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: &'static str,
     },
-    /// An address on the web is none, or is not encrypted.
+    /// A web address is invalid, or not encrypted.
     #[error("{at}: {key} = {url:?} cannot be used: {reason}")]
     BadUrl {
-        /// Whose: the account's section.
+        /// The place of the account's section.
         at: Place,
-        /// Which setting.
+        /// The setting with the address.
         key: &'static str,
-        /// What was written.
+        /// The address; `…` if it is a secret.
         url: String,
-        /// What is wrong with it.
+        /// Why it is refused.
         reason: String,
     },
-    /// A mode of TLS that does not exist.
+    /// There is no such TLS mode.
     #[error(
         "{at}: tls = {found:?} does not exist: write \"starttls\" or \"direct\"; there is no connection without TLS"
     )]
     BadTls {
-        /// Where.
+        /// The place of the value.
         at: Place,
-        /// What was written.
+        /// The unknown mode.
         found: String,
     },
-    /// A transport that does not exist.
+    /// There is no such transport.
     #[error("{at}: transport = {found:?} does not exist: write \"auto\", \"tcp\", \"websocket\" or \"bosh\"")]
     BadTransport {
-        /// Where.
+        /// The place of the value.
         at: Place,
-        /// What was written.
+        /// The unknown transport.
         found: String,
     },
-    /// A way of binding log-ins that does not exist.
+    /// There is no such mode of channel binding.
     #[error("{at}: channel_binding = {found:?} does not exist: write \"auto\", \"required\" or \"never\"")]
     BadChannelBinding {
-        /// Where.
+        /// The place of the value.
         at: Place,
-        /// What was written.
+        /// The unknown mode.
         found: String,
     },
-    /// Log-ins have to be bound to their connection, and never can be.
+    /// Channel binding is required, but another key or setting rules it out.
     #[error("{at}: channel_binding = \"required\" contradicts {reason}")]
     NeverBound {
-        /// Where it is required.
+        /// The place of the key `channel_binding`.
         at: Place,
         /// The other side of the contradiction, and the remedy.
         reason: &'static str,
     },
-    /// A file with certificates or a key is not there.
+    /// A file with certificates or a key does not exist, or is not a file.
     #[error("{at}: {key} names {file}, which is no file that can be read ({cause}): {}", pem_remedy(key), file = file.escaped())]
     NoPemFile {
-        /// Where.
+        /// The place of the key.
         at: Place,
-        /// Which key of the account.
+        /// The key of the account that names the file.
         key: &'static str,
-        /// Which file.
+        /// The missing file.
         file: PathBuf,
-        /// Why not.
+        /// The error of the system.
         cause: io::Error,
     },
-    /// What should be a time is none.
+    /// A value is not a duration.
     #[error("{at}: {key} has to be a time such as \"10 min\" or \"1 h\"")]
     BadDuration {
-        /// Where.
+        /// The place of the value.
         at: Place,
-        /// Which key.
+        /// The key of the value.
         key: &'static str,
     },
-    /// The account is to log in with a certificate, and has none.
+    /// The account should log in with a certificate, and has none.
     #[error(
         "{at}: the setting authentication is external: write certificate = \"FILE\" and certificate_key = \"FILE\" here, both PEM"
     )]
     NoCertificate {
-        /// Where the account is.
+        /// The place of the account.
         at: Place,
     },
-    /// It has one and is not to use it.
+    /// The account has a certificate, but its setting `authentication` does not use it.
     #[error(
         "{at}: a certificate is for accounts whose setting authentication is \"external\": set it, or take this out"
     )]
     IdleCertificate {
-        /// Where.
+        /// The place of the certificate.
         at: Place,
     },
-    /// Others can read the key.
+    /// Other users can read the private key.
     #[error("{at}: others on this machine may read the key {file}: chmod 600 {}", shell_word(&file.to_string_lossy()), file = file.escaped())]
     OpenKey {
-        /// Where.
+        /// The place of the key `certificate_key`.
         at: Place,
-        /// Which file.
+        /// The file with the private key.
         file: PathBuf,
     },
-    /// What to log cannot be understood.
+    /// The log filter is invalid.
     #[error("{origin}: {log:?} does not say what to log: write a level such as \"info\", or \"info,parlor=debug\"")]
     BadLog {
-        /// Where it stands.
+        /// The origin of the filter.
         origin: Origin,
-        /// What was written.
+        /// The invalid filter.
         log: String,
     },
-    /// A setting of the host has a wrong value.
+    /// A setting has an invalid value.
     #[error("{origin}: {reason}")]
     Setting {
-        /// Where it stands.
+        /// The origin of the value.
         origin: Origin,
-        /// What is wrong.
+        /// Why it is invalid.
         reason: SettingError,
     },
-    /// A key of the file stands among the settings, where it has no effect.
+    /// A key of the file is among the settings, where it has no effect.
     #[error(
         "{origin}: {key} is no setting: move it {place}; a plugin's own setting of this name belongs under [plugin.ID.settings] in plugins.toml"
     )]
     Misplaced {
-        /// Where it stands.
+        /// The origin of the key.
         origin: Origin,
-        /// Which.
+        /// The misplaced key.
         key: &'static str,
-        /// Where it belongs.
+        /// The place where it belongs.
         place: String,
     },
     /// A setting's value is not JSON.
     #[error("{origin}: the value of {key:?} is not JSON ({reason}): write true, 5, '\"text\"' or '[\"a\",\"b\"]'")]
     NotJson {
-        /// Where it stands.
+        /// The origin of the value.
         origin: Origin,
-        /// Which.
+        /// The setting.
         key: String,
-        /// What is wrong.
+        /// Why it is not JSON.
         reason: &'static str,
     },
 }

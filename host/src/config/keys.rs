@@ -1,16 +1,16 @@
-//! Every key of `parlor.toml` that is no setting, in one table for each place: the reader refuses what is not in it, and the page
-//! for owners is made of it.
+//! Every key of `parlor.toml` that is not a setting, in one table per place. The reader refuses all other keys, and the
+//! page for owners is generated from these tables.
 
-/// One key, as owners are told of it.
+/// A key with its description for owners.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
-    /// How it is called.
+    /// Its name.
     pub name: &'static str,
-    /// What its value has to be.
+    /// The type or form of its value.
     pub shape: &'static str,
-    /// What counts where it is left out, as it would be written; none = it has to be there.
+    /// The default, as it would be written; none = the key is required.
     pub default: Option<&'static str>,
-    /// What it is for.
+    /// Its purpose.
     pub about: &'static str,
 }
 
@@ -18,10 +18,10 @@ const fn key(name: &'static str, shape: &'static str, default: Option<&'static s
     Key { name, shape, default, about }
 }
 
-/// It may be left out, and nothing counts in its place.
+/// The default of a key that may be omitted and has no default value.
 const NONE: Option<&str> = Some("none");
 
-/// What stands at the top of the file, ordered by name.
+/// The keys at the top of the file, ordered by name.
 pub const TOP: &[Key] = &[
     key(
         "account",
@@ -56,7 +56,7 @@ pub const TOP: &[Key] = &[
     ),
 ];
 
-/// What stands under `[account.NAME]`, ordered by name.
+/// The keys under `[account.NAME]`, ordered by name.
 pub const ACCOUNT: &[Key] = &[
     key(
         "allow_plain",

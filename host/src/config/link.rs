@@ -1,4 +1,4 @@
-//! How an account's server is reached and logged in to: addresses, TLS, references to secrets, never values.
+//! How to reach and log in to an account's server: addresses, TLS, and references to secrets, never their values.
 
 use std::fmt;
 use std::io;
@@ -19,36 +19,36 @@ use crate::harmless::shell_word;
 use crate::https::{Url, UrlError};
 use crate::plugins::quantity;
 
-/// Where a password is found. It is read elsewhere, when it is needed, and kept nowhere.
+/// The source of a password. Another module reads it when it is needed, and nothing stores the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PasswordSource {
     /// The first line of this file.
     File(PathBuf),
-    /// What this command line prints.
+    /// The output of this command line.
     Command(String),
-    /// The value of this variable of the environment.
+    /// The value of this environment variable.
     Environment(String),
-    /// What is given at this address (the setting `credentials_url`).
+    /// The response from this address (the setting `credentials_url`).
     Web(Hidden<Url>),
-    /// Nowhere: a plugin may bring one, or none is needed.
+    /// No source: a plugin may supply a password, or none is needed.
     Nowhere,
 }
 
-/// A BOSH session that somebody else began, and that this account goes on with.
+/// A BOSH session that somebody else opened, and that this account attaches to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Prebind {
-    /// The one that the settings `sid` and `rid` name. It is the account's whose full JID is configured.
+    /// The session that the settings `sid` and `rid` name. It belongs to the configured full JID.
     Given {
-        /// Its name.
+        /// The id of the session.
         sid: Hidden<String>,
-        /// The number of the next request.
+        /// The id of the next request.
         rid: Hidden<u64>,
     },
-    /// The one that is given at this address (the setting `prebind_url`).
+    /// The session that this address returns (the setting `prebind_url`).
     Fetched(Hidden<Url>),
 }
 
-/// What only a log-in may see. Prints as nothing.
+/// A value that only a log-in may see. Debug output hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Hidden<T>(pub T);
 
@@ -58,28 +58,28 @@ impl<T> fmt::Debug for Hidden<T> {
     }
 }
 
-/// How an account says who it is (the setting `authentication`).
+/// How an account authenticates (the setting `authentication`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Way {
-    /// With a password (SCRAM; PLAIN where that is allowed).
+    /// With a password (SCRAM; PLAIN if it is allowed).
     Password,
     /// With a certificate (SASL EXTERNAL, XEP-0178).
     Certificate {
-        /// The certificate and those between it and its authority, PEM.
+        /// The certificate, followed by its intermediate certificates, as PEM.
         chain: PathBuf,
-        /// Its private key, PEM.
+        /// Its private key, as PEM.
         key: PathBuf,
     },
-    /// Not at all: the server makes up an account for as long as the session lasts (XEP-0175).
+    /// Anonymously: the server creates an account for the duration of the session (XEP-0175).
     Anonymous,
 }
 
-/// Where a server is reached, in place of what the DNS says.
+/// The address of a server, overriding the DNS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// A host name or address; an IPv6 address without brackets.
     pub host: String,
-    /// The port; none = the usual one of the mode of TLS.
+    /// The port; none = the default port of the TLS mode.
     pub port: Option<u16>,
 }
 
@@ -92,42 +92,43 @@ pub enum TlsMode {
     Direct,
 }
 
-/// What carries the stream.
+/// The transport of the stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TransportChoice {
-    /// TCP, and what the domain says of the web (XEP-0156) where nobody can be reached by that and no `server` is named.
+    /// TCP, with the domain's web addresses (XEP-0156) as a fallback if no TCP connection works and no `server` is
+    /// named.
     #[default]
     Auto,
-    /// TCP alone.
+    /// Only TCP.
     Tcp,
-    /// WebSocket, at `websocket_url` or where the domain says.
+    /// WebSocket, at `websocket_url` or at the domain's address.
     WebSocket,
-    /// BOSH, at `bosh_service_url` or where the domain says.
+    /// BOSH, at `bosh_service_url` or at the domain's address.
     Bosh,
 }
 
-/// Whether log-ins are bound to their connection (the key `channel_binding`; RFC 5802, section 6).
+/// Whether log-ins are bound to their TLS connection (the key `channel_binding`; RFC 5802, section 6).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ChannelBinding {
     /// Binds if both ends can. After the first bound log-in, an offer without it is refused.
     #[default]
     Auto,
-    /// Binds always: the first log-in has to be bound as well.
+    /// Always binds: the first log-in has to be bound as well.
     Required,
-    /// Binds never, and does not compare the server's list of mechanisms either (XEP-0474).
+    /// Never binds, and does not compare the server's list of mechanisms either (XEP-0474).
     Never,
 }
 
-/// Where a server speaks XMPP over the web: a host, a port, a path. Always within TLS.
+/// The address of XMPP over WebSocket: a host, a port, a path. Always within TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebUrl {
     /// The host and its port.
     pub server: Endpoint,
-    /// The path and what follows it, with the slash that it begins with.
+    /// The path and query, with the leading slash.
     pub path: String,
 }
 
-/// Why a text is no such address.
+/// The reason why a text is not a [`WebUrl`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadUrl(&'static str);
@@ -158,37 +159,40 @@ impl fmt::Display for WebUrl {
     }
 }
 
-/// What a link needs to know.
+/// The settings that a link needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkSettings {
-    /// The account. Without a resource, `parlor-` and eight random hex digits are asked for, the same ones on each
-    /// reconnect, so that the server replaces a dead session of ours instead of keeping it beside the new one.
+    /// The account. If it has no resource, the link requests `parlor-` and eight random hex digits. It requests the
+    /// same one on each reconnect, so that the server replaces a dead session of ours instead of keeping it beside the
+    /// new one.
     pub jid: Jid,
     /// How it logs in.
     pub way: Way,
-    /// Where its password is found, where it has one.
+    /// The source of its password, if it has one.
     pub password: PasswordSource,
-    /// Where its server is; none = as the DNS says (SRV).
+    /// The address of its server; none = use the DNS (SRV).
     pub server: Option<Endpoint>,
-    /// What carries the stream. Addresses that settings name win.
+    /// The transport of the stream. An address in the settings overrides it.
     pub transport: TransportChoice,
-    /// When TLS begins; none = as the DNS says of each server (XEP-0368), at once at port 5223, else after a first exchange.
+    /// When TLS begins. None: as the DNS says for each server (XEP-0368). For a named `server`, at once on port 5223,
+    /// else after a first exchange.
     pub tls: Option<TlsMode>,
-    /// Certificates to trust in place of the system's.
+    /// A file with certificates to trust in place of the system's.
     pub ca_file: Option<PathBuf>,
-    /// Whether the password may be sent as it is (SASL PLAIN), inside of TLS.
+    /// Whether the password may be sent in plain text (SASL PLAIN) within TLS.
     pub allow_plain: bool,
     /// Whether log-ins with a password are bound to their connection.
     pub channel_binding: ChannelBinding,
-    /// XMPP over WebSocket at this address, in place of TCP (the setting `websocket_url`).
+    /// The address for XMPP over WebSocket in place of TCP (the setting `websocket_url`).
     pub websocket: Option<WebUrl>,
-    /// How long what was to be sent is kept over a cut.
+    /// How long unsent messages are kept across a connection loss.
     pub keep_unsent: Duration,
-    /// XMPP over BOSH at this address, in place of TCP (the setting `bosh_service_url`). Where both are named, WebSocket counts.
+    /// The address for XMPP over BOSH in place of TCP (the setting `bosh_service_url`). If both are set, WebSocket
+    /// wins.
     pub bosh: Option<Url>,
-    /// Over BOSH, a session that is there already in place of a log-in.
+    /// An existing BOSH session to attach to, in place of a log-in.
     pub prebind: Option<Prebind>,
-    /// After this much silence the server is asked whether it is still there.
+    /// How long the stream may be silent before the link checks that the server still answers.
     pub ping_interval: Duration,
 }
 
@@ -288,7 +292,7 @@ impl LinkSettings {
         }
     }
 
-    /// Whether log-ins go over BOSH whatever the network does.
+    /// Returns whether every log-in uses BOSH, whatever the network does.
     pub(crate) fn is_over_bosh(&self) -> bool {
         match (self.transport, &self.websocket, &self.bosh) {
             (TransportChoice::Bosh, _, Some(_)) | (_, None, Some(_)) | (TransportChoice::Bosh, None, None) => true,
@@ -297,7 +301,7 @@ impl LinkSettings {
         }
     }
 
-    /// The reason why no log-in could be bound by these, or not every one, with what to change.
+    /// Returns why some or all log-ins with these settings cannot be bound, and what to change.
     fn why_never_bound(&self) -> Option<&'static str> {
         match &self.way {
             Way::Certificate { .. } => {
@@ -319,15 +323,15 @@ impl LinkSettings {
         }
     }
 
-    /// Whether a connection that was made by the others is not one that would be made by these: another place, another way
-    /// to be let in, or others to be trusted. A password, what a log-in is bound to, and what is waited for, count from the next
-    /// connection.
+    /// Returns whether a connection made with the earlier settings differs from one made with these: in its target, its
+    /// way to log in, or the certificates to trust. Other values take effect with the next connection: the password,
+    /// channel binding, and times.
     pub fn leads_elsewhere(&self, before: &Self) -> bool {
         let Self { password, allow_plain, channel_binding, keep_unsent, ping_interval, .. } = self.clone();
         Self { password, allow_plain, channel_binding, keep_unsent, ping_interval, ..before.clone() } != *self
     }
 
-    /// What is not wrong, but should be put right.
+    /// Returns problems that are not errors, but should be fixed.
     pub(super) fn warnings(&self) -> Vec<String> {
         match &self.password {
             PasswordSource::File(file) => file_warning(file).into_iter().collect(),
@@ -350,7 +354,7 @@ fn channel_binding(section: &Section<'_>) -> Result<ChannelBinding, ConfigError>
     }
 }
 
-/// How long what was to be sent is kept over a cut, where the owner does not say.
+/// The default for how long unsent messages are kept across a connection loss.
 const KEEP_UNSENT: Duration = Duration::from_hours(1);
 
 fn keep_unsent(section: &Section<'_>) -> Result<Duration, ConfigError> {
@@ -358,7 +362,7 @@ fn keep_unsent(section: &Section<'_>) -> Result<Duration, ConfigError> {
     quantity::duration(value).map_err(|_| ConfigError::BadDuration { at, key: "keep_unsent" })
 }
 
-/// How the account logs in: as the setting says, with what it takes.
+/// Returns how the account logs in, by the setting `authentication` and the files that it needs.
 fn way(section: &Section<'_>, folder: &Path, settings: &Settings) -> Result<Way, ConfigError> {
     let file = |key| match section.text(key)? {
         Some(Written { value, at }) => Ok::<_, ConfigError>(Some((readable(key, folder.join(value), at.clone())?, at))),
@@ -377,7 +381,7 @@ fn way(section: &Section<'_>, folder: &Path, settings: &Settings) -> Result<Way,
     }
 }
 
-/// An address of a setting; `shown` is what an error shows of it.
+/// Parses an address of a setting; `shown` is the text that an error shows.
 fn web(section: &Section<'_>, key: &'static str, url: &str, shown: &str) -> Result<Url, ConfigError> {
     url.parse().map_err(|reason: UrlError| ConfigError::BadUrl {
         at: section.at.clone(),
@@ -387,7 +391,7 @@ fn web(section: &Section<'_>, key: &'static str, url: &str, shown: &str) -> Resu
     })
 }
 
-/// The session to go on with, where the account is told to, or has no other way in.
+/// Returns the session to attach to, if the settings require one or the account has no other way to log in.
 fn prebind(
     name: &AccountName,
     section: &Section<'_>,
@@ -461,7 +465,7 @@ fn password(
     url.map(|url| Ok(PasswordSource::Web(Hidden(web(section, "credentials_url", url, "…")?)))).transpose()
 }
 
-/// The file is only looked at, not opened: it may be a pipe that gives its password once.
+/// Checks that a password file exists, without opening it: it may be a pipe that provides its password once.
 fn present(file: PathBuf, at: Place) -> Result<PathBuf, ConfigError> {
     match std::fs::metadata(&file) {
         Ok(metadata) if metadata.is_dir() => {
@@ -491,7 +495,7 @@ fn others_may_read(file: &Path) -> bool {
     std::fs::metadata(file).is_ok_and(|found| is_open(&found.permissions()))
 }
 
-/// Why a text is no endpoint.
+/// The reason why a text is not an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadEndpoint(&'static str);

@@ -1,7 +1,8 @@
-//! What the operator wrote: `parlor.toml`, the environment and flags, as types. It reads files and writes none.
+//! The operator's configuration as types: `parlor.toml`, the environment and flags. This module reads files and writes
+//! none.
 //!
-//! Flags win over the environment, and that over the file. Secrets are here as references: the folder `xmpp` reads the
-//! values when it needs them. What a plugin may is not here, but in the policy file.
+//! Flags override the environment, which overrides the file. Secrets are references here: the folder `xmpp` reads their
+//! values when it needs them. The policy file, not this configuration, decides what a plugin may do.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,50 +34,51 @@ use crate::document::{self, ReadError};
 use crate::nearest::{nearest, suggestion};
 use sections::{Document, Section, Written};
 
-/// How large a configuration file may be, in bytes.
+/// The largest configuration file, in bytes.
 const LARGEST_FILE: u64 = 1 << 20;
 
-/// What the operator wrote.
+/// The operator's configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The file that it came from.
+    /// The file that it was read from.
     pub path: PathBuf,
     /// The folder for components, cache, storage and the control socket.
     pub data: PathBuf,
-    /// The policy file: which plugins there are, and what each may.
+    /// The policy file, which lists the plugins and their grants.
     pub plugins: PathBuf,
-    /// What to log, as a filter of `tracing`.
+    /// The log filter, in the syntax of `tracing`.
     pub log: String,
-    /// Whether this file and the policy are read again when somebody writes to them.
+    /// Whether this file and the policy are reloaded when they change.
     pub watch: bool,
-    /// Settings of the host, before those of an account.
+    /// The host's settings, before those of an account.
     pub settings: Settings,
-    /// Its accounts; one at least.
+    /// The accounts; at least one.
     pub accounts: BTreeMap<AccountName, AccountConfig>,
-    /// What is not wrong, but should be put right: one sentence each.
+    /// Problems that are not errors, but should be fixed: one sentence each.
     pub warnings: Vec<String>,
 }
 
-/// What wins over the file.
+/// Values that override the file.
 #[derive(Debug, Clone)]
 pub struct Overrides {
-    /// `--data`.
+    /// The flag `--data`.
     pub data: Option<PathBuf>,
-    /// `--plugins`.
+    /// The flag `--plugins`.
     pub plugins: Option<PathBuf>,
-    /// `--log`.
+    /// The flag `--log`.
     pub log: Option<String>,
-    /// `--set KEY=JSON`, for every account. What is not JSON is taken as text where the setting is one.
+    /// The flags `--set KEY=JSON`, for every account. If a value is not JSON and the setting is a text, it is taken as
+    /// text.
     pub settings: Vec<(String, String)>,
-    /// Reads a variable of the environment: `PARLOR_DATA`, `PARLOR_PLUGINS`, `PARLOR_LOG`, `PARLOR_SETTING_<KEY>`,
+    /// Reads an environment variable: `PARLOR_DATA`, `PARLOR_PLUGINS`, `PARLOR_LOG`, `PARLOR_SETTING_<KEY>`,
     /// `PARLOR_PASSWORD_<ACCOUNT>`.
     pub environment: fn(&str) -> Option<String>,
-    /// The names of all variables of the environment, so that a misspelt one is found.
+    /// Lists the names of all environment variables, to find misspelt ones.
     pub variables: fn() -> Vec<String>,
 }
 
 impl Default for Overrides {
-    /// No flags, and the environment of this process.
+    /// Uses no flags, and the environment of this process.
     fn default() -> Self {
         Self {
             data: None,
@@ -95,8 +97,8 @@ impl Config {
         Self::parse(path, &read(path)?, overrides)
     }
 
-    /// Of a file that cannot be used, where the host that was started by it may be: as flags and the environment say, or the file,
-    /// as far as it can be read, or the usual places. There is no account in it.
+    /// Returns the places of a host whose configuration file may be unusable. They come from flags and environment,
+    /// from the file as far as it can be parsed, or from the defaults. The result has no accounts.
     pub(crate) fn places_alone(path: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
         let text = read(path).unwrap_or_default();
         let document = Document::parse(path, &text).or_else(|_| Document::parse(path, ""))?;
@@ -113,7 +115,7 @@ impl Config {
         })
     }
 
-    /// What the text of the file at this path says.
+    /// Parses the text of the file at this path.
     pub(crate) fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Self, ConfigError> {
         let document = Document::parse(path, text)?;
         let top = document.top();
@@ -148,7 +150,7 @@ impl Config {
     }
 }
 
-/// The data folder and the policy.
+/// Returns the data folder and the policy file.
 fn places(top: &Section<'_>, folder: &Path, overrides: &Overrides) -> Result<(PathBuf, PathBuf), ConfigError> {
     let variable = |name: &str| (overrides.environment)(name).filter(|value| !value.is_empty());
     let place = |flag: &Option<PathBuf>, variable_name, key, default| -> Result<PathBuf, ConfigError> {
@@ -161,17 +163,17 @@ fn places(top: &Section<'_>, folder: &Path, overrides: &Overrides) -> Result<(Pa
     Ok((data, plugins))
 }
 
-/// Whether two addresses are one account of a server, and nobody gave each a resource of its own: everything would come to
-/// both. Who logs in anonymously is somebody else each time.
+/// Returns whether two addresses are one account of a server, without a distinct resource for each: both would receive
+/// everything. Each anonymous log-in is an account of its own.
 fn is_same(one: &Jid, other: &Jid) -> bool {
     let are_apart = one.is_full() && other.is_full() && one != other;
     one.node().is_some() && one.to_bare() == other.to_bare() && !are_apart
 }
 
-/// How the names of variables begin that say what a setting is.
+/// The prefix of environment variables that set a setting.
 const SETTING_VARIABLES: &str = "PARLOR_SETTING_";
 
-/// A setting from elsewhere than the file.
+/// A setting from a flag or the environment: its origin, key and value.
 type Over = (Origin, String, Value);
 
 fn read(path: &Path) -> Result<String, ConfigError> {
@@ -183,7 +185,7 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     }
 }
 
-/// What to log: as somebody says, else more where the setting `debug` is on.
+/// Returns the log filter: the given one, else `info`, or `debug` if the setting `debug` is on.
 fn log(overrides: &Overrides, written: Option<Written<&str>>, settings: &Settings) -> Result<String, ConfigError> {
     let variable = (overrides.environment)("PARLOR_LOG").filter(|value| !value.is_empty());
     let (origin, log) = match (&overrides.log, variable, written) {
@@ -196,8 +198,9 @@ fn log(overrides: &Overrides, written: Option<Written<&str>>, settings: &Setting
     if is_understood { Ok(log) } else { Err(ConfigError::BadLog { origin, log: log.chars().take(128).collect() }) }
 }
 
-/// Whether a part of what to log can be meant. A word that is no level is the name of a part of the program, all of which is shown.
-/// A misspelt level would be one, too, and nothing would be logged any more, not even errors.
+/// Returns whether a part of the log filter is plausible. A word that is not a level is the name of a target, which is
+/// then logged at all levels. A misspelt level would be such a name, and nothing would be logged any more, not even
+/// errors.
 fn can_be_meant(part: &str) -> bool {
     part.contains(['=', '[']) || part.starts_with("parlor") || part.parse::<LevelFilter>().is_ok()
 }
@@ -219,7 +222,7 @@ fn account(
     AccountConfig::read(parsed, section, folder, overrides.environment, settings)
 }
 
-/// The settings with those of a table, which is for the account of this name.
+/// Applies a table of settings, which belongs to the account of this name.
 fn with_section(mut settings: Settings, section: Option<&Section<'_>>, account: &str) -> Result<Settings, ConfigError> {
     for (key, Written { value, at }) in section.map_or(Ok(Vec::new()), Section::json)? {
         let origin = Origin::File(at);
@@ -239,8 +242,8 @@ fn with_all(mut settings: Settings, over: &[Over]) -> Result<Settings, ConfigErr
     Ok(settings)
 }
 
-/// Refuses a setting that is named like a key of the file: it would be kept for plugins, and the key would have no effect without
-/// a word.
+/// Refuses a setting that is named like a key of the file. It would be kept as a plugin's setting, and the key would
+/// silently have no effect.
 fn is_no_key(origin: &Origin, key: &str, account: &str) -> Result<(), ConfigError> {
     let named = |names: &[&'static str]| names.iter().copied().find(|name| *name == key && !Settings::is_known(name));
     let (key, place) = match (named(&keys::ACCOUNT_NAMES), named(&keys::TOP_NAMES)) {
@@ -251,7 +254,7 @@ fn is_no_key(origin: &Origin, key: &str, account: &str) -> Result<(), ConfigErro
     Err(ConfigError::Misplaced { origin: origin.clone(), key, place })
 }
 
-/// Settings of the environment, and after them those of flags, so that flags win.
+/// Returns the settings of the environment, followed by those of flags, so that flags win.
 fn settings_over_the_file(overrides: &Overrides) -> Result<Vec<Over>, ConfigError> {
     let variables = SETTINGS.iter().filter_map(|rule| {
         let variable = variable(rule);
@@ -273,12 +276,12 @@ fn settings_over_the_file(overrides: &Overrides) -> Result<Vec<Over>, ConfigErro
         .collect()
 }
 
-/// The variable of the environment that says what a setting is.
+/// Returns the environment variable of a setting.
 fn variable(rule: &SettingRule) -> String {
     format!("{SETTING_VARIABLES}{}", rule.key.to_ascii_uppercase())
 }
 
-/// What to say of a variable that looks as if it said what a setting is, and does not.
+/// Returns a warning for a variable with the prefix of settings that names no setting.
 fn misspelt(name: &str) -> Option<String> {
     let known: Vec<_> = SETTINGS.iter().map(variable).collect();
     if !name.starts_with(SETTING_VARIABLES) || known.iter().any(|known| known == name) {
@@ -289,7 +292,7 @@ fn misspelt(name: &str) -> Option<String> {
     Some(format!("the variable {name:?} of the environment names no setting{near}"))
 }
 
-/// Whether a value without quotes can only be meant as text.
+/// Returns whether an unquoted value of this setting can only be a text.
 fn is_text(key: &str) -> bool {
     setting(key).is_some_and(|rule| matches!(rule.kind, SettingKind::Text | SettingKind::Choice(_)))
 }

@@ -1,5 +1,5 @@
-//! What the sections of `parlor.toml` may have, and the errors of a configuration for what they may not. Reading and places
-//! are those of [`crate::document`].
+//! The sections of `parlor.toml`, with the errors of a configuration. [`crate::document`] does the parsing and finds
+//! the places.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::error::{ConfigError, Place};
 use crate::document::{self, Node, Position};
 use crate::nearest::nearest;
 
-/// A configuration that was read.
+/// A parsed configuration file.
 pub(super) struct Document<'a> {
     file: &'a Path,
     read: document::Document<'a>,
@@ -31,7 +31,7 @@ impl<'a> Document<'a> {
     }
 }
 
-/// A value and where it stands.
+/// A value with its place.
 #[derive(Debug, Clone)]
 pub(super) struct Written<T> {
     pub(super) value: T,
@@ -41,15 +41,15 @@ pub(super) struct Written<T> {
 /// One table of the file.
 pub(super) struct Section<'a> {
     file: &'a Path,
-    /// Its path, such as `account.main`, short enough to be shown; empty at the top.
+    /// Its path, such as `account.main`, short enough for display; empty at the top.
     path: String,
-    /// Where it begins.
+    /// The place where it begins.
     pub(super) at: Place,
     read: document::Section<'a>,
 }
 
 impl<'a> Section<'a> {
-    /// Refuses every key but these.
+    /// Refuses every key that is not in `known`.
     pub(super) fn allow_only(&self, known: &'static [&'static str]) -> Result<(), ConfigError> {
         let Some(node) = self.read.entries().find(|node| !known.contains(&node.key())) else { return Ok(()) };
         Err(ConfigError::Unknown {
@@ -62,7 +62,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// A string that is not empty.
+    /// Returns the value of this key, which must be a string that is not empty.
     pub(super) fn text(&self, key: &str) -> Result<Option<Written<&'a str>>, ConfigError> {
         self.value(key, |value| value.as_str().filter(|text| !text.is_empty()), "a string")
     }
@@ -75,7 +75,7 @@ impl<'a> Section<'a> {
         self.read.get(key).map(|node| self.inner(&node)).transpose()
     }
 
-    /// All that is in it, each of which must be a table, with its name.
+    /// Returns everything in it, each with its name. Each must be a table.
     pub(super) fn sections(&self) -> Result<Vec<(Written<&'a str>, Section<'a>)>, ConfigError> {
         let one = |node: Node<'a>| {
             let name = Written { value: node.key(), at: self.place(node.position()) };
@@ -84,24 +84,24 @@ impl<'a> Section<'a> {
         self.read.entries().map(one).collect()
     }
 
-    /// Where this key stands, if it does.
+    /// Returns the place of this key, if it is present.
     pub(super) fn place_of(&self, key: &str) -> Option<Place> {
         self.read.get(key).map(|node| self.place(node.position()))
     }
 
-    /// Where this key stands, if its value is a string.
+    /// Returns the place of this key, if its value is a string.
     pub(super) fn place_of_text(&self, key: &str) -> Option<Place> {
         let node = self.read.get(key)?;
         node.written().as_str().map(|_| self.place(node.position()))
     }
 
-    /// The first key that is not among these.
+    /// Returns the first key that is not in `known`.
     pub(super) fn other_than(&self, known: &[&str]) -> Option<(&'a str, Place)> {
         let node = self.read.entries().find(|node| !known.contains(&node.key()))?;
         Some((node.key(), self.place(node.position())))
     }
 
-    /// All values, as JSON.
+    /// Returns all values, as JSON.
     pub(super) fn json(&self) -> Result<Vec<(&'a str, Written<Value>)>, ConfigError> {
         let one = |node: Node<'a>| {
             let at = self.place(node.value_position());

@@ -1,4 +1,4 @@
-//! Configurations as owners write them, and as they get them wrong.
+//! Valid and invalid configurations.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -30,7 +30,7 @@ fn load(toml: &str) -> Result<Config, ConfigError> {
     Config::load(&path, &quiet())
 }
 
-/// The error without the name of the temporary folder.
+/// Returns the error without the name of the temporary folder.
 fn refused(toml: &str) -> String {
     let (folder, path) = folder(toml);
     let error = Config::load(&path, &quiet()).unwrap_err().to_string();
@@ -191,7 +191,7 @@ fn a_wrong_flag_or_variable_is_named() {
         Config::load(&path, &variable).unwrap_err().to_string(),
         "PARLOR_SETTING_DEFAULT_STATE: the setting \"default_state\" must be one of \"online\", \"chat\", \"away\", \"dnd\", \"xa\", \"offline\", \"unavailable\""
     );
-    // A level that is misspelt would be taken for a part of the program, and nothing would be logged.
+    // A misspelt level would be taken for a target, and nothing would be logged.
     for wrong in ["parlor=loud", "debgu", "info,wran", "info, debug"] {
         let log = Overrides { log: Some(wrong.into()), ..quiet() };
         assert_eq!(
@@ -380,7 +380,7 @@ fn a_password_file_that_is_not_there_is_named_with_its_line() {
         let error = Config::load(&path, &quiet()).unwrap_err().to_string();
         let named = format!("password_file names {}, which cannot be found", password.display());
         assert!(error.contains(&named) && error.contains("parlor.toml:3:"), "{error}");
-        // A folder of that name will not do either.
+        // A folder of that name is refused, too.
         let _ = fs::create_dir(&password);
     }
 }
@@ -413,7 +413,7 @@ fn endpoints_have_a_host_and_perhaps_a_port() {
     }
 }
 
-/// What owners are told of a key is what the reader does.
+/// The defaults in the description of the keys match those of the reader.
 #[test]
 fn a_default_that_is_written_out_changes_nothing() {
     let (_folder, path) = folder(MINIMAL);

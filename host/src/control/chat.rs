@@ -1,5 +1,5 @@
-//! What an owner may do from an ordinary client, by ad-hoc commands (XEP-0050): the safe part, and nothing that gives a plugin
-//! more than it has. Who is an owner stands in the configuration of an account; the session turns everybody else away.
+//! The owner's commands from an ordinary client (XEP-0050): the safe ones, and none that gives a plugin more
+//! permissions. An account's configuration lists its owners; the session refuses everyone else.
 
 mod steps;
 
@@ -20,29 +20,29 @@ use crate::plugins::desk::Desk;
 use crate::session::OWNER_COMMANDS;
 use crate::stanza::{AdHocAction, AdHocAnswer, AdHocRefusal, AdHocRequest, AdHocStage, Reply};
 
-/// The field with the plugin.
+/// The form field with the plugin.
 const PLUGIN: &str = "plugin";
-/// How many lines an answer has at most, and how many plugins are offered; others can be typed by clients that let one.
+/// The most lines of an answer, and the most plugins offered. Some clients let the owner type another one.
 const LINES: usize = 200;
-/// How many bytes its lines have. A server ends the stream over a stanza that is too long; some let no more than 64 KiB through.
+/// The most bytes in these lines. A server ends the stream over a stanza that is too long; some accept only 64 KiB.
 const LONGEST: usize = 16 << 10;
 
-/// Owners are heard.
+/// The tasks that serve owners' commands, one per account.
 pub struct Chat {
     accounts: JoinSet<()>,
-    /// Where the house is told what to do.
+    /// The queue of commands to the host.
     orders: mpsc::Sender<Order>,
 }
 
 impl Chat {
-    /// Hears the owners of every account that there is.
+    /// Starts to serve the owners of every account.
     pub fn start(host: &Arc<Host>, orders: &mpsc::Sender<Order>) -> Self {
         let mut chat = Self { accounts: JoinSet::new(), orders: orders.clone() };
         chat.hear_all(host);
         chat
     }
 
-    /// Hears those of accounts, too, that have come since; of those that are gone, nobody is heard any more.
+    /// Serves accounts that were added since, too. The tasks of removed accounts end by themselves.
     pub fn hear_all(&mut self, host: &Arc<Host>) {
         while self.accounts.try_join_next().is_some() {}
         for account in host.accounts() {
@@ -51,13 +51,13 @@ impl Chat {
         }
     }
 
-    /// Hears nobody any more. When this returns, nothing of the house is held.
+    /// Stops serving owners. When this returns, it holds nothing of the host.
     pub async fn stop(mut self) {
         self.accounts.shutdown().await;
     }
 }
 
-/// Does what owners ask of one account, one after the other.
+/// Serves the owners of one account, one command after the other.
 async fn hear(
     host: Arc<Host>,
     account: Arc<Shared>,
@@ -108,7 +108,7 @@ async fn answer(
             let status = show::status(host).await;
             return answer(done(if node == "status" { house(&status) } else { plugins(&status.plugins) }));
         }
-        // Whatever is filled in already: nothing changes before somebody has seen the question.
+        // Ignore fields that are already filled in: nothing changes before the owner has seen the form.
         let mut options: Vec<_> = show::status(host).await.plugins.into_iter().map(|plugin| plugin.id).collect();
         options.dedup();
         options.truncate(LINES);
@@ -139,7 +139,7 @@ async fn change(host: &Host, orders: &mpsc::Sender<Order>, node: &str, id: Plugi
         }
     } else {
         let (config, plugin, enabled) = (host.config().clone(), id.clone(), node == "enable");
-        // It waits for locks and for the disk.
+        // It blocks on locks and on the disk.
         let deciding = tokio::task::spawn_blocking(move || Desk::new(&config).enable(&plugin, enabled));
         deciding.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         let (done, was_done) = oneshot::channel();
@@ -166,7 +166,7 @@ fn house(status: &Status) -> Vec<String> {
 
 fn plugins(plugins: &[Plugin]) -> Vec<String> {
     let line = |one: &Plugin| {
-        // Nobody knows it of one whose bytes are not those that were approved.
+        // A plugin has no version if its file is not the approved one.
         let version = one.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
         let on = one.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
         let reason = one.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -178,7 +178,7 @@ fn plugins(plugins: &[Plugin]) -> Vec<String> {
     plugins.iter().map(line).collect()
 }
 
-/// As many lines as there is room for.
+/// Truncates to the most lines and bytes of an answer.
 fn short(mut lines: Vec<String>) -> Vec<String> {
     let mut bytes = 0;
     let fits = |line: &&String| {
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(short(lines(10, LINES)), lines(10, LINES));
         let many = short(lines(10, LINES + 3));
         assert_eq!((many.len(), many[LINES].as_str()), (LINES + 1, "and 3 more; `parlor status` shows all"));
-        // As reasons may be.
+        // Reasons may be as long as this.
         let long = short(lines(4 << 10, 50));
         assert_eq!((long.len(), long[3].as_str()), (4, "and 47 more; `parlor status` shows all"));
     }

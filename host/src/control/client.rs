@@ -1,4 +1,4 @@
-//! Asking the host that runs, from another process: the command line's side. It waits for the answer.
+//! The command line's side of the control socket: blocking requests to the running host from another process.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -18,77 +18,77 @@ use crate::host::LOCK;
 
 /// How long a host may take until it listens: it compiles its plugins first.
 const STARTING: Duration = Duration::from_mins(1);
-/// How long it is waited for without a word, and what would only be good to know.
+/// How long to wait for the host without telling the user. Also the timeout for information that is only nice to have.
 const QUIET: Duration = Duration::from_secs(2);
-/// How often it is looked for meanwhile.
+/// How often to retry meanwhile.
 const AGAIN: Duration = Duration::from_millis(50);
-/// How long the answer to a question may take. Who connects to a host and asks nothing loses the place to others sooner than that.
+/// The timeout of a query. The host closes a connection without a request earlier than that.
 const QUESTION: Duration = Duration::from_secs(15);
-/// How long a change may take: it may be a plugin that compiles for long.
+/// The timeout of a change: a plugin may take long to compile.
 const CHANGE: Duration = Duration::from_mins(5);
-/// How long an answer may be, in bytes.
+/// The longest response, in bytes.
 const LONGEST: u64 = 64 << 20;
-/// How long a line of an answer's head may be.
+/// The longest head of a response, in bytes.
 const LONGEST_HEAD: u64 = 16 << 10;
 
-/// The host that runs with a data folder.
+/// A client of the host that runs with a data folder. Each request opens its own connection.
 #[derive(Debug)]
 pub struct Client {
     path: PathBuf,
 }
 
-/// Why a host that runs did not do what was asked.
+/// The reason why a running host did not fulfil a request.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// It has the data folder, and does not listen.
+    /// The host holds the data folder, and does not listen.
     #[error(
         "a host runs with the data folder {}, but nobody answers on its {}: it may still be compiling its plugins, which its log \
          tells; if it is not, stop that host and start it again",
         data.escaped(), socket.escaped()
     )]
     Silent {
-        /// Its data folder.
+        /// The host's data folder.
         data: PathBuf,
-        /// Its socket.
+        /// The host's socket.
         socket: PathBuf,
     },
-    /// It listened, and what it listened on is not there any more.
+    /// The host listened, and its socket was deleted.
     #[error(
         "a host runs with the data folder {}, but its socket {} is gone: `kill -HUP {process}` has it make another one",
         data.escaped(), socket.escaped()
     )]
     Lost {
-        /// Its data folder.
+        /// The host's data folder.
         data: PathBuf,
-        /// Its socket.
+        /// The host's socket.
         socket: PathBuf,
-        /// Its process.
+        /// The host's process id.
         process: u32,
     },
     /// The socket cannot be used.
     #[error("{} cannot be used ({cause}): only the user that the host runs as may use it", path.escaped())]
     Unusable {
-        /// The socket.
+        /// The path of the socket.
         path: PathBuf,
-        /// Why.
+        /// The error of the system.
         cause: io::Error,
     },
-    /// It is a host of another kind.
+    /// The host speaks another version of the protocol.
     #[error(
         "the host that runs is parlor {host}, this is parlor {VERSION}, and they do not understand each other: use that \
          version's command, or stop the host and start this version"
     )]
     OtherVersion {
-        /// Its version.
+        /// The host's version.
         host: String,
     },
-    /// It said no.
+    /// The host refused the request. The text is its reason.
     #[error("{0}")]
     Refused(String),
-    /// The answer is no answer.
+    /// The response is malformed.
     #[error("the host answered nonsense ({0}): restart it")]
     Nonsense(String),
-    /// It does not answer in time.
+    /// The host does not answer in time.
     #[error(
         "the host was asked and does not answer: its process may be suspended (`kill -CONT` lets it go on), or the machine too \
          busy; if it is neither, end that process and start the host again"
@@ -105,8 +105,8 @@ impl From<io::Error> for ClientError {
     }
 }
 
-/// The host that runs with this data folder, or none. A host that is just starting, or stopping, is waited for; where that takes
-/// longer than one would sit there without a word, `waits` is called.
+/// Finds the host that runs with this data folder; none if there is none. It waits for a host that is starting or
+/// stopping. If that takes long, it calls `waits`, so that the user knows.
 pub fn find(data: &Path, waits: impl FnOnce()) -> Result<Option<Client>, ClientError> {
     find_after(QUIET, data, waits)
 }
@@ -119,7 +119,7 @@ fn find_after(quiet: Duration, data: &Path, waits: impl FnOnce()) -> Result<Opti
         let process = listener(data);
         match connect(&path, QUESTION) {
             Ok(_) => return Ok(Some(Client { path })),
-            // Nobody listens: nobody is there, or he is not ready yet.
+            // Nobody listens: there is no host, or it is not ready yet.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
             Err(error) if is_late(&error) => return Err(ClientError::Hangs),
             Err(cause) => return Err(ClientError::Unusable { path, cause }),
@@ -128,7 +128,7 @@ fn find_after(quiet: Duration, data: &Path, waits: impl FnOnce()) -> Result<Opti
             return Ok(None);
         }
         if began.elapsed() >= quiet {
-            // It listened before it was looked for, and does not stop: nobody is about to listen there.
+            // It listened before this attempt, and is not stopping: nobody is about to listen there.
             if let Some(process) = process.filter(|_| listener(data) == process) {
                 return Err(ClientError::Lost { data: data.to_owned(), socket: path, process });
             }
@@ -143,18 +143,19 @@ fn find_after(quiet: Duration, data: &Path, waits: impl FnOnce()) -> Result<Opti
     }
 }
 
-/// What the host says that listens there now, for who would only like to know; none: there is none, or it does not answer at once.
+/// Queries the host that listens now, for information that is only nice to have; none if there is no immediate
+/// response.
 pub fn glimpse<T: DeserializeOwned>(data: &Path, target: &str) -> Option<T> {
     Client { path: socket::path(data) }.ask("GET", target, QUIET).ok()
 }
 
-/// What a socket says whose time is over; which of them is up to the system.
+/// Returns whether a socket operation timed out; the system chooses between the two kinds.
 fn is_late(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// A connection, on which nothing that is sent may take longer than `patience`. Nor may connecting: where a host that hangs was asked
-/// so often that the system takes no more for it, that would wait for good.
+/// Connects, with a timeout of `patience` for sending and for the connection itself. Without it, connecting would block
+/// forever once a hanging host's backlog is full.
 fn connect(path: &Path, patience: Duration) -> io::Result<UnixStream> {
     let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(patience))?;
@@ -162,30 +163,32 @@ fn connect(path: &Path, patience: Duration) -> io::Result<UnixStream> {
     Ok(socket.into())
 }
 
-/// Whether a host holds the data folder.
+/// Returns whether a host holds the data folder.
 fn is_taken(data: &Path) -> bool {
     let Ok(file) = File::options().write(true).open(data.join(LOCK)) else { return false };
-    // The lock goes with the file at once; a host that starts just now tries for longer than that.
+    // This lock is released with the file at once; a host that is starting retries for longer than that.
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
-/// The process that listens there by its own word; none where it has not come so far, or is stopping.
+/// Returns the process that listens there, by the host's own note; none if the host does not listen yet, or is
+/// stopping.
 fn listener(data: &Path) -> Option<u32> {
     std::fs::read_to_string(data.join(LOCK)).ok()?.parse().ok()
 }
 
 impl Client {
-    /// Asks for something.
+    /// Sends a query.
     pub fn get<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
         self.ask("GET", target, QUESTION)
     }
 
-    /// Tells it to do something.
+    /// Sends a command.
     pub fn post<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
         self.ask("POST", target, CHANGE)
     }
 
-    /// The lines that it sends, until it is stopped. One that is cut off says that the connection broke.
+    /// Streams lines of the log until the host stops. An incomplete last line yields an error that the connection
+    /// broke.
     pub fn lines(&self, target: &str) -> Result<impl Iterator<Item = Result<Line, ClientError>>, ClientError> {
         let mut body = self.send("GET", target, QUESTION)?;
         body.get_ref().set_read_timeout(None)?;
@@ -200,7 +203,7 @@ impl Client {
         }))
     }
 
-    /// Whether anybody listens there still.
+    /// Returns whether the host still listens.
     pub fn is_heard(&self) -> bool {
         connect(&self.path, QUESTION).is_ok()
     }
@@ -211,7 +214,8 @@ impl Client {
         serde_json::from_slice(&bytes).map_err(|error| ClientError::Nonsense(error.to_string()))
     }
 
-    /// Sends a request, and gives the body of the answer if it is what was asked for. No part of it may take longer than `patience`.
+    /// Sends a request, and returns the body of a successful response. Each part of the exchange may take up to
+    /// `patience`.
     fn send(&self, method: &str, target: &str, patience: Duration) -> Result<BufReader<UnixStream>, ClientError> {
         let mut stream = connect(&self.path, patience.min(QUESTION))?;
         stream.set_read_timeout(Some(patience))?;
@@ -253,7 +257,7 @@ fn head(answer: &mut BufReader<UnixStream>) -> Result<Head, ClientError> {
     parsed.parse(&bytes).map_err(|error| ClientError::Nonsense(error.to_string()))?;
     let value = |name: &str| {
         let header = parsed.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
-        // Whoever answers may be anything: what it says of itself is shown.
+        // The peer may be anything: escape its values before they are shown.
         Some(crate::harmless::harmless(&String::from_utf8_lossy(header.value), 64))
     };
     Ok(Head {
@@ -269,7 +273,7 @@ mod tests {
 
     use super::*;
 
-    /// What a client makes of these bytes of an answer.
+    /// Returns the client's result for these bytes of a response.
     fn asked(answer: &'static [u8]) -> Result<serde_json::Value, ClientError> {
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(socket::path(folder.path())).unwrap();
@@ -277,7 +281,7 @@ mod tests {
             for _ in 0..2 {
                 let (mut stream, _) = listener.accept().unwrap();
                 let mut asked = [0; 1024];
-                // The first connection only looks whether somebody is there.
+                // The first connection only checks that the host listens.
                 if stream.read(&mut asked).is_ok_and(|length| length > 0) {
                     stream.write_all(answer).unwrap();
                 }
@@ -300,14 +304,14 @@ mod tests {
         assert!(matches!(asked(b"HTTP/1.1 200 OK\r\n"), Err(ClientError::Nonsense(_))));
         let cut = asked(b"HTTP/1.1 200 OK\r\nparlor-control: 1\r\n\r\n{\"a\":").unwrap_err();
         assert!(matches!(cut, ClientError::Nonsense(_)), "{cut}");
-        // Once is enough, however the error is printed.
+        // The error is shown once, however it is printed.
         let broken = anyhow::Error::from(ClientError::from(io::Error::from(io::ErrorKind::ConnectionReset)));
         assert!(format!("{broken:#}").ends_with("): its log says why"), "{broken:#}");
         let refused = asked(b"HTTP/1.1 404 No\r\nparlor-control: 1\r\n\r\n{\"error\":\"there is none\"}").unwrap_err();
         assert_eq!(refused.to_string(), "there is none");
     }
 
-    /// As where its process is suspended: the system takes the connection for it.
+    /// Like a suspended process: the system accepts the connection in its place.
     #[test]
     fn a_host_that_never_answers_is_waited_for_no_longer_than_meant() {
         let folder = tempfile::tempdir().unwrap();
@@ -342,7 +346,7 @@ mod tests {
         assert_eq!(silent.to_string(), says);
     }
 
-    /// A data folder that a host holds which wrote this there.
+    /// Returns a data folder that is locked by a host which wrote this into its lock file.
     fn held(wrote: &str) -> (tempfile::TempDir, File) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(LOCK), wrote).unwrap();
@@ -354,7 +358,7 @@ mod tests {
     #[test]
     fn a_host_that_does_not_listen_yet_is_waited_for_and_that_is_said() {
         let (folder, lock) = held("");
-        // It ends as soon as somebody waits for it.
+        // The host exits as soon as the client waits for it.
         let found = find_after(Duration::ZERO, folder.path(), move || drop(lock)).unwrap();
         assert!(found.is_none());
     }
@@ -384,7 +388,7 @@ mod tests {
     fn where_nobody_has_the_folder_nobody_is_found() {
         let folder = tempfile::tempdir().unwrap();
         assert!(find(folder.path(), || {}).unwrap().is_none());
-        // What a dead host leaves behind: a socket that nobody listens on, and a lock that nobody holds.
+        // A dead host leaves a socket without a listener and an unlocked lock file.
         drop(UnixListener::bind(socket::path(folder.path())).unwrap());
         std::fs::write(folder.path().join(LOCK), "").unwrap();
         assert!(find(folder.path(), || {}).unwrap().is_none());

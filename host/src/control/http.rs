@@ -1,4 +1,4 @@
-//! As much of HTTP/1.1 (RFC 9112) as the control socket speaks: one request on a connection, one answer, closed.
+//! The subset of HTTP/1.1 (RFC 9112) that the control socket speaks: one request and one response per connection.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,43 +9,43 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::{PROTOCOL, PROTOCOL_HEADER, VERSION, VERSION_HEADER};
 
-/// How long the head of a request may be, in bytes.
+/// The longest head of a request, in bytes.
 const LONGEST_HEAD: usize = 16 << 10;
-/// How long its body may be; no request has one that matters.
+/// The longest body of a request, in bytes; no request has a body that matters.
 const LONGEST_BODY: usize = 64 << 10;
-/// How many headers it may have.
+/// The most headers of a request.
 const MOST_HEADERS: usize = 64;
 
-/// How much of a request that was refused is read for that, in bytes, and for how long.
+/// How much of a refused request is still read, in bytes, and for how long, so that the response arrives.
 const UNREAD: u64 = 64 << 10;
 const LEAVING: Duration = Duration::from_secs(1);
 
-/// What the body of an answer is.
+/// The content type of JSON.
 pub(super) const JSON: &str = "application/json";
-/// Plain text, as collectors of metrics read it.
+/// The content type of plain text, as collectors of metrics read it.
 pub(super) const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What somebody asks.
+/// A request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Request {
-    /// How; `GET` of one that asks with `HEAD`.
+    /// The method; `GET` for a `HEAD` request.
     pub(super) method: String,
-    /// The head of the answer is wanted alone (RFC 9110, section 9.3.2).
+    /// Whether only the head of the response is wanted (RFC 9110, section 9.3.2).
     pub(super) head_alone: bool,
-    /// The path, taken apart at its slashes.
+    /// The path, split at its slashes.
     pub(super) path: Vec<String>,
-    /// What stands behind the question mark.
+    /// The query parameters.
     pub(super) query: BTreeMap<String, String>,
-    /// By which name it was asked.
+    /// The `Host` header.
     pub(super) host: Option<String>,
 }
 
-/// What is answered instead of what was asked.
+/// The refusal of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: u16,
     pub(super) error: String,
-    /// How it may be asked for, where that is what was wrong.
+    /// The allowed methods, if the method was wrong.
     pub(super) allow: Option<&'static str>,
 }
 
@@ -54,27 +54,27 @@ impl Refusal {
         Self { status, error: error.into(), allow: None }
     }
 
-    /// It is there, and asked for with this (RFC 9110, section 15.5.6).
+    /// Returns the refusal of a wrong method (RFC 9110, section 15.5.6).
     pub(super) fn method(allowed: &str) -> Self {
         let allow = if allowed == "GET" { "GET, HEAD" } else { "POST" };
         Self { allow: Some(allow), ..Self::new(405, format!("this is asked for with {allowed}")) }
     }
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug)]
 pub(super) struct Answer<'b> {
     pub(super) status: u16,
-    /// [`JSON`] or [`TEXT`].
+    /// The content type, [`JSON`] or [`TEXT`].
     pub(super) kind: &'static str,
     pub(super) body: &'b [u8],
-    /// As in a [`Refusal`].
+    /// The allowed methods, as in a [`Refusal`].
     pub(super) allow: Option<&'static str>,
-    /// As in a [`Request`].
+    /// Whether only the head is sent, as in a [`Request`].
     pub(super) head_alone: bool,
 }
 
-/// Reads a request. None: the other side left before it asked anything.
+/// Reads a request. None: the client disconnected before the request was complete.
 pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<Request>, Refusal> {
     let mut bytes = Vec::with_capacity(1 << 10);
     let head = loop {
@@ -84,7 +84,7 @@ pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option
         if bytes.len() >= LONGEST_HEAD {
             return Err(Refusal::new(431, format!("the head of a request has at most {LONGEST_HEAD} bytes")));
         }
-        // One that leaves in the middle is not there to hear the answer.
+        // A client that disconnects in the middle cannot receive a response.
         match stream.read_buf(&mut bytes).await {
             Ok(1..) => {}
             Ok(0) | Err(_) => return Ok(None),
@@ -127,7 +127,8 @@ pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option
     Ok(Some(request))
 }
 
-/// The target of a request. Its path and the names in its query need no escapes; values may have any character, escaped.
+/// Parses the target of a request. The path and parameter names allow no escapes; values may hold any character,
+/// escaped.
 fn request(method: &str, target: &str) -> Result<Request, Refusal> {
     let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte));
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -145,10 +146,10 @@ fn request(method: &str, target: &str) -> Result<Request, Refusal> {
     Ok(Request { method: method.to_owned(), head_alone, path, query, host: None })
 }
 
-/// Characters that stand for themselves in a value (RFC 3986, section 3.4), but for those that separate values.
+/// Characters that need no escape in a value (RFC 3986, section 3.4), except the separators of values.
 const UNESCAPED: &[u8] = b"-._~/@:*,";
 
-/// A value of a query as it can stand in a target.
+/// Percent-encodes a value for the query of a target.
 pub fn escaped(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     for byte in value.bytes() {
@@ -162,7 +163,7 @@ pub fn escaped(value: &str) -> String {
     text
 }
 
-/// The value that was escaped; none where it holds a character that has to be escaped and is not, or is no UTF-8.
+/// Decodes a value; none if it holds an unescaped character that needs an escape, or is not UTF-8.
 fn unescaped(value: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.bytes();
@@ -179,7 +180,7 @@ fn unescaped(value: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Writes a whole answer.
+/// Writes a complete response.
 pub(super) async fn answer(stream: &mut (impl AsyncWrite + Unpin), answer: Answer<'_>) -> io::Result<()> {
     let allow = answer.allow.map(|methods| format!("allow: {methods}\r\n")).unwrap_or_default();
     let more = format!("content-length: {}\r\n{allow}", answer.body.len());
@@ -190,13 +191,13 @@ pub(super) async fn answer(stream: &mut (impl AsyncWrite + Unpin), answer: Answe
     stream.shutdown().await
 }
 
-/// Leaves somebody who was refused: what was sent and not read would take the answer away from whoever sent it.
+/// Reads the rest of a refused request: closing with unread data would discard the response (RFC 9112, section 9.6).
 pub(super) async fn leave(stream: impl AsyncRead + Unpin) {
     let (mut rest, mut nowhere) = (stream.take(UNREAD), tokio::io::sink());
     let _ = tokio::time::timeout(LEAVING, tokio::io::copy(&mut rest, &mut nowhere)).await;
 }
 
-/// Begins an answer of lines that goes on until the connection is closed.
+/// Begins a response of lines that continues until the connection is closed.
 pub(super) async fn begin_lines(stream: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
     stream.write_all(head(200, "application/x-ndjson", "").as_bytes()).await
 }
@@ -273,7 +274,7 @@ mod tests {
         assert_eq!(of(many.as_bytes()).await, Err(400));
     }
 
-    /// For whom they are.
+    /// For readers of the page.
     #[test]
     fn the_page_names_each_status_of_a_failure() {
         let (_, page) = include_str!("../../../docs/control.md").split_once("A failure is `{\"error\"").unwrap();

@@ -1,4 +1,4 @@
-//! The last lines of the log, kept in memory for whoever asks. Bounded in lines and in bytes.
+//! The last lines of the log, kept in memory for queries. Bounded in lines and in bytes.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::{Debug, Write as _};
@@ -14,19 +14,19 @@ use tracing_subscriber::layer::{Context, Layer};
 use super::views::Line;
 use crate::harmless::harmless;
 
-/// So many lines are kept; the oldest go first, of the plugin with the most.
+/// The most lines that are kept. The oldest line of the plugin with the most bytes is dropped first.
 const MOST_LINES: usize = 10_000;
-/// So many bytes are kept.
+/// The most bytes that are kept.
 const MOST_BYTES: usize = 4 << 20;
-/// A longer text of a line is cut.
+/// A longer text in a line is truncated to this many bytes.
 const LONGEST: usize = 4 << 10;
-/// More fields of a line are left out.
+/// Further fields of a line are omitted.
 const MOST_FIELDS: usize = 16;
 
 /// The target of lines that plugins wrote themselves. No other line has it.
 pub const SAYS: &str = "plugin";
 
-/// A line as it is kept: there are thousands, so that what the program knows by itself is not copied into each. It is shown as a
+/// A line as it is stored. Thousands of lines are kept, so static strings are not copied into each. It is shown as a
 /// [`Line`].
 #[derive(Debug)]
 pub struct Said {
@@ -51,12 +51,12 @@ impl Said {
         }
     }
 
-    /// The plugin that wrote it or that it is about.
+    /// Returns the plugin that wrote the line or that it is about.
     fn owner(&self) -> Option<&str> {
         self.fields.iter().find(|(name, _)| *name == "plugin").map(|(_, value)| &**value)
     }
 
-    /// How many bytes it takes.
+    /// Returns how many bytes the line takes.
     fn size(&self) -> usize {
         let fields = self.fields.iter().map(|field| size_of_val(field) + field.1.len());
         size_of::<Self>() + self.message.len() + fields.sum::<usize>()
@@ -69,7 +69,7 @@ impl Serialize for Said {
     }
 }
 
-/// The ring of lines. Clones are the same one.
+/// A ring buffer of lines. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Lines(Arc<Shared>);
 
@@ -84,7 +84,7 @@ struct Shared {
 struct Kept {
     lines: VecDeque<Arc<Said>>,
     bytes: usize,
-    /// The bytes of each plugin's lines, those that it wrote and those about it, and of all others'.
+    /// The bytes of each plugin's lines (by it or about it), and of all other lines.
     shares: HashMap<Option<String>, usize>,
     next: u64,
 }
@@ -99,7 +99,7 @@ impl Kept {
         }
     }
 
-    /// The oldest line goes, of those about whom there are most: a plugin that floods the log takes its own lines away.
+    /// Drops the oldest line of the owner with the most bytes: a plugin that floods the log displaces its own lines.
     fn forget(&mut self) {
         let largest = self.shares.iter().max_by_key(|(_, bytes)| **bytes).map(|(owner, _)| owner.as_deref());
         let oldest = self.lines.iter().position(|line| largest.is_none_or(|largest| line.owner() == largest));
@@ -115,19 +115,19 @@ impl Kept {
     }
 }
 
-/// Which lines somebody wants.
+/// A filter for lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Those about this plugin alone.
+    /// Only lines about this plugin.
     pub plugin: Option<String>,
-    /// Those at least this important, as [`rank`] orders them.
+    /// Only lines that are at least this important, as [`rank`] orders them.
     pub level: Option<u8>,
 }
 
-/// Levels by their importance: 0 is `error`, 4 is `trace`.
+/// The levels by importance: 0 is `error`, 4 is `trace`.
 pub const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
-/// How important a level is, 0 the most; none for a word that is no level.
+/// Returns the rank of a level, 0 for the most important; none for a word that is not a level.
 pub fn rank(level: &str) -> Option<u8> {
     LEVELS.iter().position(|known| *known == level).and_then(|rank| u8::try_from(rank).ok())
 }
@@ -160,7 +160,7 @@ impl Lines {
         self.0.newest.send_replace(newest);
     }
 
-    /// The lines that are wanted after the one of this number, and the number of the newest line of all.
+    /// Returns the lines after this number that match the filter, and the number of the newest line of all.
     pub fn after(&self, number: u64, wanted: &Wanted) -> (Vec<Arc<Said>>, u64) {
         let kept = self.kept();
         let skip = kept.lines.partition_point(|line| line.number <= number);
@@ -168,7 +168,7 @@ impl Lines {
         (lines, kept.next)
     }
 
-    /// Told of each new line.
+    /// Returns a receiver that is notified of each new line.
     pub fn news(&self) -> watch::Receiver<u64> {
         self.0.newest.subscribe()
     }
@@ -209,7 +209,7 @@ impl Visit for Texts {
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         let mut text = String::new();
-        // Writing into a String cannot fail; a value that says that it cannot be written is shown as far as it was.
+        // Writing into a String cannot fail; if a value's `Debug` fails, the text so far is shown.
         let _ = write!(text, "{value:?}");
         self.record_str(field, &text);
     }
@@ -267,7 +267,7 @@ mod tests {
         let lines = with_lines(|| (0..MOST_LINES + 5).for_each(|_| tracing::info!("x")));
         assert_eq!(lines.after(0, &Wanted::default()).0.len(), MOST_LINES);
         assert_eq!(lines.after(0, &Wanted::default()).0[0].number, 6);
-        // A field takes more than its text.
+        // A field takes more memory than its text.
         let many =
             || tracing::info!(a = 1, b = 1, c = 1, d = 1, e = 1, f = 1, g = 1, h = 1, i = 1, j = 1, k = 1, l = 1, "x");
         let lines = with_lines(|| (0..MOST_LINES).for_each(|_| many()));

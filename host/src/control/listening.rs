@@ -1,4 +1,4 @@
-//! A socket while it is listened on: who connects is heard, so many at once, until it is enough.
+//! A listening socket that serves a bounded number of connections until it is stopped.
 
 use std::convert::Infallible;
 use std::io;
@@ -7,18 +7,19 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// How long nobody is let in after that went wrong. Most likely there are too many open files: a pause gives them time to close.
+/// The pause after a failed accept. The usual cause is too many open files, and a pause gives them time to close.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The task that lets them in.
+/// The task that accepts connections.
 pub(super) struct Listening {
     task: JoinHandle<()>,
-    /// Dropped when nobody is to be heard any more.
+    /// Dropped to stop the task.
     enough: oneshot::Sender<Infallible>,
 }
 
 impl Listening {
-    /// Hears whoever `next` gives, `most` at once; further ones wait. `fault` says what it is when nobody can be let in.
+    /// Serves the connections from `next`, up to `most` at once; further ones wait. `fault` is the warning for a failed
+    /// accept.
     pub(super) fn start<N, S, C>(
         next: impl Fn() -> N + Send + 'static,
         most: usize,
@@ -35,7 +36,7 @@ impl Listening {
             let mut conversations = JoinSet::new();
             loop {
                 tokio::select! {
-                    // To abort this task would only ask them to end, and each of them may hold the house.
+                    // Aborting this task would only ask the conversations to end, and each may hold the host.
                     _ = &mut told => return conversations.shutdown().await,
                     Some(_) = conversations.join_next(), if !conversations.is_empty() => {}
                     stream = next(), if conversations.len() < most => match stream {
@@ -51,7 +52,7 @@ impl Listening {
         Self { task, enough }
     }
 
-    /// Ends every conversation. When this returns, nothing that they held is held.
+    /// Closes every connection. When this returns, the conversations hold nothing any more.
     pub(super) async fn stop(self) {
         drop(self.enough);
         let _ = self.task.await;

@@ -1,7 +1,7 @@
-//! Metrics and health over HTTP, on request and on loopback alone: what the control socket shows, for machines that collect it.
+//! Metrics and health over HTTP, on request and only on loopback: the data of the control socket, for collectors.
 //!
-//! `GET /metrics` gives Prometheus' text format, version 0.0.4; `GET /health` answers 200 while all is well and 503 with one
-//! line for each thing that is not. No names of people, rooms or messages are in it.
+//! `GET /metrics` returns Prometheus' text format, version 0.0.4. `GET /health` returns 200 while all is well, and 503
+//! with one line per fault otherwise. Neither contains names of people, rooms or messages.
 
 use std::fmt::Write as _;
 use std::io;
@@ -18,26 +18,26 @@ use super::views::{Plugin, Record, Status, Usage};
 use crate::host::Host;
 use crate::loopback::Loopback;
 
-/// How many may ask at once; further ones wait.
+/// The most connections at once; further ones wait.
 const CONNECTIONS: usize = 8;
-/// How long a request and its answer may take.
+/// The timeout of a request with its response.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is listened on.
+/// A listening metrics server.
 pub struct Metrics(Listening);
 
-/// The port cannot be had.
+/// The error if the port cannot be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("metrics cannot be served on {address} ({cause}): name another port with --metrics")]
 pub struct MetricsError {
-    /// Where.
+    /// The address of the port.
     pub address: Loopback,
-    /// Why.
+    /// The error of the system.
     pub cause: io::Error,
 }
 
 impl Metrics {
-    /// Listens there.
+    /// Listens on this address.
     pub async fn start(address: Loopback, host: Arc<Host>) -> Result<Self, MetricsError> {
         let listener = TcpListener::bind(address.address()).await;
         let listener = listener.map_err(|cause| MetricsError { address, cause })?;
@@ -50,13 +50,13 @@ impl Metrics {
         };
         let listening = Listening::start(next, CONNECTIONS, "metrics: a connection was not accepted", move |stream| {
             let host = Arc::clone(&host);
-            // Who takes longer is left.
+            // After the timeout the connection is dropped.
             async move { drop(tokio::time::timeout(PATIENCE, converse(stream, &host)).await) }
         });
         Ok(Self(listening))
     }
 
-    /// Ends every conversation. When this returns, nothing of the house is held.
+    /// Closes every connection. When this returns, it holds nothing of the host.
     pub async fn stop(self) {
         self.0.stop().await;
     }
@@ -77,7 +77,7 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, host: &Host) 
         Ok((status, text)) => (status, text, None),
         Err(refusal) => (refusal.status, format!("{}\n", refusal.error), refusal.allow),
     };
-    // Who has left need not be answered.
+    // A client that disconnected needs no response.
     let _ = http::answer(&mut stream, Answer { status, kind: TEXT, body: text.as_bytes(), allow, head_alone }).await;
     if is_refused {
         http::leave(stream).await;
@@ -85,7 +85,8 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, host: &Host) 
 }
 
 async fn answer(request: &http::Request, host: &Host) -> Result<(u16, String), Refusal> {
-    // A page of the web that a browser on this machine shows has a name of its own, wherever that name leads.
+    // Check `Host` against DNS rebinding: a web page in a browser on this machine sends its own name, wherever that
+    // resolves.
     if !request.host.as_deref().is_some_and(is_local) {
         return Err(Refusal::new(403, "this is asked for by the address of this machine"));
     }
@@ -104,14 +105,14 @@ async fn answer(request: &http::Request, host: &Host) -> Result<(u16, String), R
     }
 }
 
-/// Whether a name, perhaps with a port, is one of loopback.
+/// Returns whether a name, with or without a port, is one of loopback.
 fn is_local(host: &str) -> bool {
     let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
     let name = name.trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Everything that is counted. Names are of a-z, 0-9, _ and -, which need no escaping.
+/// Writes all metrics. Label values consist of a-z, 0-9, _ and -, which need no escaping.
 fn metrics(status: &Status) -> String {
     let mut text = String::new();
     let mut put = |name: &str, kind: &str, help: &str, values: Vec<(String, f64)>| {
@@ -144,7 +145,7 @@ fn metrics(status: &Status) -> String {
     let labels = |one: &Plugin| format!("{{{}}}", names(one));
     let running = status.plugins.iter().map(|one| (labels(one), f64::from(u8::from(one.state == "running"))));
     put("plugin_running", "gauge", "Whether the plugin runs.", running.collect());
-    // One that is disabled does not run, either, and nobody is to be woken for that.
+    // A disabled plugin does not run either, but should raise no alarm.
     let down = status.plugins.iter().map(|one| (labels(one), f64::from(u8::from(one.is_down()))));
     put("plugin_down", "gauge", "Whether the plugin should run and does not.", down.collect());
     let restarts = status.plugins.iter().map(|one| (labels(one), number(one.restarts)));
@@ -172,7 +173,7 @@ fn metrics(status: &Status) -> String {
     usage("plugin_memory_limit_bytes", "Memory that it may hold.", |used| number(used.memory_limit));
     let limits = |value: fn(f64, f64) -> f64| -> Vec<(String, f64)> {
         let all = status.plugins.iter().flat_map(|one| one.limits.iter().map(move |limit| (one, limit)));
-        // What has no use, or no bound, says nothing to whoever compares the two.
+        // A limit without a known use, or without a bound, is useless for a comparison.
         all.filter_map(|(one, limit)| {
             let value = value(limit.used?, limit.most?);
             Some((format!("{{{},limit=\"{}\"}}", names(one), limit.name), value))
@@ -189,7 +190,7 @@ fn metrics(status: &Status) -> String {
     text
 }
 
-/// Which plugin it is, and on which account.
+/// Returns the labels for the plugin and its account.
 fn names(plugin: &Plugin) -> String {
     format!("plugin=\"{}\",account=\"{}\"", plugin.id, plugin.account.as_deref().unwrap_or_default())
 }

@@ -1,22 +1,22 @@
-//! The control socket: what the command line, and later a web page, asks a running host and tells it.
+//! The control socket: queries and commands to a running host, from the command line and later a web page.
 //!
-//! HTTP/1.1 over a Unix socket, `control.sock` in the data folder. Only processes of the user that the host runs as, and
-//! root, are heard: the file is 0600 and the kernel says who connects. Every answer closes its connection, and carries
-//! the headers `parlor-version`, the host's, and `parlor-control`, [`PROTOCOL`]: a client that knows another number says so
-//! and asks nothing further. Bodies are JSON; a failure is `{"error": "one sentence"}`.
+//! HTTP/1.1 over a Unix socket, `control.sock` in the data folder. Only processes of the host's user, and of root, are
+//! served: the file is 0600, and the kernel reports the peer. Every response closes its connection. It carries the
+//! headers `parlor-version`, the host's version, and `parlor-control`, [`PROTOCOL`]: a client that knows another number
+//! reports that and sends nothing further. Bodies are JSON; a failure is `{"error": "one sentence"}`.
 //!
-//! `docs/control.md` is the page for owners, which a test goes through.
+//! `docs/control.md` is the page for owners, which a test checks.
 //!
 //! | request | answer |
 //! |---|---|
-//! | `GET /v1/status` | [`Status`](views::Status): the house, its accounts, and each plugin on each account |
-//! | `GET /v1/plugins/ID` | [`Plugin`](views::Plugin): one of them, with what it uses of its limits and the last calls that it was denied |
-//! | `GET /v1/logs?plugin=ID&level=warn&lines=100&follow=true` | a [`Line`](views::Line) of JSON for each line of the log; with `follow` it goes on until the client leaves |
-//! | `POST /v1/reload` | reads the policy again, waits until what changed runs or does not, and answers as `status` does |
-//! | `POST /v1/configure` | reads the configuration and the policy again, tries accounts again that have failed, and answers in the same way |
-//! | `POST /v1/plugins/ID/restart` | ends the plugin on each of its accounts and starts it again |
+//! | `GET /v1/status` | [`Status`](views::Status): the host, its accounts, and each plugin on each account |
+//! | `GET /v1/plugins/ID` | [`Plugin`](views::Plugin): one plugin, with its use of each limit and its last denied calls |
+//! | `GET /v1/logs?plugin=ID&level=warn&lines=100&follow=true` | a JSON [`Line`](views::Line) for each line of the log; with `follow` it continues until the client disconnects |
+//! | `POST /v1/reload` | reloads the policy, waits until each changed plugin has started or failed, and answers like `status` |
+//! | `POST /v1/configure` | reloads the configuration and the policy, retries failed accounts, and answers likewise |
+//! | `POST /v1/plugins/ID/restart` | restarts the plugin on each of its accounts |
 //!
-//! Nothing here decides anything: it shows what the house knows, and hands orders to whoever owns it.
+//! This module decides nothing: it shows the host's state, and passes commands to the owner of that state.
 
 pub mod chat;
 pub mod client;
@@ -29,11 +29,11 @@ mod show;
 pub mod socket;
 pub mod views;
 
-/// Whether bytes are a request, for who tries all kinds of them; else why not.
+/// Checks whether bytes are a request, for fuzzing and tests; else returns the reason.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn reads(mut bytes: &[u8]) -> Result<(), String> {
     use futures_util::FutureExt as _;
-    // Bytes that are there already are waited for by nobody.
+    // Bytes in memory never make the reader wait.
     let request = http::read(&mut bytes).now_or_never().expect("it waits for nothing but the bytes");
     match request {
         Ok(Some(_)) => Ok(()),
@@ -42,7 +42,7 @@ pub(crate) fn reads(mut bytes: &[u8]) -> Result<(), String> {
     }
 }
 
-/// The number of the protocol. It changes when a client that knows the one before would misunderstand.
+/// The number of the protocol. It changes when an older client would misunderstand the new protocol.
 pub const PROTOCOL: u32 = 1;
 
 /// The header with the number of the protocol.

@@ -1,4 +1,4 @@
-//! The host's end of the control socket: who may connect, and what is answered to what.
+//! The host's end of the control socket: it checks who connects, and answers requests.
 
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -22,67 +22,67 @@ use crate::host::{Host, LOCK};
 use crate::permissions::question::Question;
 use crate::plugins::PluginId;
 
-/// How many may be connected at once; further ones wait.
+/// The most connections at once; further ones wait.
 const CONNECTIONS: usize = 32;
-/// How many of them may follow the log. The others are left to who asks, and goes.
+/// The most connections that may follow the log. The rest is reserved for short requests.
 const FOLLOWERS: usize = 24;
-/// How long a request may take to arrive, and an answer, or a part of it, to be taken.
+/// The timeout for a request to arrive, and for a response, or a part of it, to be read.
 const REQUEST: Duration = Duration::from_secs(10);
-/// How many orders may wait for the house.
+/// The most orders that may be pending.
 pub const ORDERS: usize = 16;
-/// How long a change is waited for before the answer says how far it is.
+/// How long to wait for a change before the response shows an intermediate state.
 const SETTLING: Duration = Duration::from_mins(1);
-/// How many lines of the log are given unless asked otherwise.
+/// The default number of log lines.
 const USUAL_LINES: usize = 100;
-/// How much of the reason for a refusal is shown, in bytes.
+/// The most of a refusal's reason that is shown, in bytes.
 const LONGEST_REASON: usize = 1 << 10;
-/// How much of the log is one part of an answer, in bytes.
+/// The size of a write when log lines are sent, in bytes.
 const PART: usize = 64 << 10;
 
-/// What the house is told to do by whoever may.
+/// A command to the host from an authorized user.
 #[derive(Debug)]
 pub enum Order {
-    /// Read the configuration and the policy again, and try accounts again that have failed.
+    /// Reload the configuration and the policy, and retry failed accounts.
     ReloadAll(oneshot::Sender<Result<(), String>>),
-    /// Read the policy again.
+    /// Reload the policy.
     Reload(oneshot::Sender<Result<(), String>>),
-    /// End this plugin and start it again. False: there is none.
+    /// Restart this plugin. The answer is false if there is no such plugin.
     Restart(PluginId, oneshot::Sender<bool>),
 }
 
-/// What is shown and told.
+/// The parts of the host that the control socket needs.
 #[derive(Clone)]
 pub struct House {
-    /// What is asked.
+    /// The host, for queries.
     pub host: Arc<Host>,
     /// The last lines of the log.
     pub lines: Lines,
-    /// Where orders go, one after the other.
+    /// The queue of commands, which run one after the other.
     pub orders: mpsc::Sender<Order>,
 }
 
-/// The socket, while it is listened on.
+/// A listening control socket.
 pub struct Control {
     house: House,
     listening: Listening,
     path: PathBuf,
-    /// Which file lies there, if it is ours.
+    /// The device and inode of our socket, to notice that somebody replaced it.
     made: Option<(u64, u64)>,
 }
 
-/// Why nobody can be listened to.
+/// The error if the socket cannot be created.
 #[derive(Debug, thiserror::Error)]
 #[error("the control socket {} cannot be made ({cause}): make its folder writable, or name another with --data", path.escaped())]
 pub struct ControlError {
-    /// The socket.
+    /// The path of the socket.
     pub path: PathBuf,
-    /// Why.
+    /// The error of the system.
     pub cause: io::Error,
 }
 
 impl Control {
-    /// Listens in the data folder of the house, which holds that folder's lock: whatever lies there under the socket's
-    /// name is of a host that is gone.
+    /// Listens in the host's data folder. The host holds that folder's lock, so any socket already there belongs to a
+    /// dead host.
     pub fn start(house: House) -> Result<Self, ControlError> {
         let path = socket::path(&house.host.config().data);
         let listening = hear(&house, &path)?;
@@ -90,7 +90,7 @@ impl Control {
         Ok(Self { house, listening, made: identity(&path), path })
     }
 
-    /// Listens anew where somebody took the socket away. Whoever is connected by the old one is left.
+    /// Listens again if somebody deleted or replaced the socket. Existing connections are closed.
     pub async fn mend(&mut self) {
         if self.made.is_some() && self.made == identity(&self.path) {
             return;
@@ -105,18 +105,18 @@ impl Control {
         }
     }
 
-    /// Ends every conversation. When this returns, nothing of the house is held.
+    /// Closes every connection. When this returns, it holds nothing of the host.
     pub async fn stop(self) {
         let Self { house, listening, path, .. } = self;
         drop(house);
-        // Who comes now finds no host.
+        // Clients that connect from now on find no host.
         note(&path, "");
         let _ = std::fs::remove_file(&path);
         listening.stop().await;
     }
 }
 
-/// Hears whoever connects there.
+/// Starts to serve connections on this path.
 fn hear(house: &House, path: &Path) -> Result<Listening, ControlError> {
     let listener = listen(path).map_err(|cause| ControlError { path: path.to_owned(), cause })?;
     let listener = Arc::new(listener);
@@ -130,20 +130,21 @@ fn hear(house: &House, path: &Path) -> Result<Listening, ControlError> {
     Ok(Listening::start(next, CONNECTIONS, fault, hear))
 }
 
-/// Says beside the socket who listens there: without that, whoever finds nobody takes it for a host that is starting.
+/// Writes the id of the listening process beside the socket. Without it, a client that cannot connect assumes that the
+/// host is starting.
 fn note(path: &Path, process: &str) {
-    // Then it is waited for in vain.
+    // On failure such a client waits in vain.
     let _ = std::fs::write(path.with_file_name(LOCK), process);
 }
 
-/// Which file this is, by whatever name.
+/// Returns the device and inode of a file.
 fn identity(path: &Path) -> Option<(u64, u64)> {
     path.symlink_metadata().ok().map(|found| (found.dev(), found.ino()))
 }
 
 fn listen(path: &Path) -> io::Result<UnixListener> {
-    // Made beside, closed to others, and moved: at no moment can somebody else connect, nor does a name lie there that
-    // nobody listens on.
+    // Created under another name, restricted, then renamed: at no moment can another user connect, and the final name
+    // never leads to a socket without a listener.
     let new = path.with_extension("sock.new");
     match std::fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -169,7 +170,7 @@ async fn converse(mut stream: UnixStream, house: House, followers: Arc<Semaphore
             Err(_) => Err(Refusal::new(408, format!("no request came within {} s", REQUEST.as_secs()))),
         },
     };
-    // Who has left need not be answered.
+    // A client that disconnected needs no response.
     if let Err(refusal) = result {
         let Refusal { status, error, allow } = refusal;
         let body = serde_json::to_vec(&Failure { error }).unwrap_or_default();
@@ -178,7 +179,7 @@ async fn converse(mut stream: UnixStream, house: House, followers: Arc<Semaphore
     }
 }
 
-/// Only the user that the host runs as, and root, may ask.
+/// Checks the peer: only the user that the host runs as, and root, are served.
 fn may_ask(stream: &UnixStream) -> Result<(), Refusal> {
     let own = rustix::process::geteuid().as_raw();
     let peer = stream.peer_cred().map_err(|error| Refusal::new(403, format!("nobody knows who asks ({error})")))?;
@@ -231,7 +232,7 @@ async fn serve(
             return json(stream, &answers, request.head_alone).await;
         }
         ["v1", what @ ("reload" | "configure")] => {
-            // What is done now may take long. What was taken away does not wait for that.
+            // A reload may take long. Withdrawn permissions take effect before it.
             house.host.hold_to_policy().await;
             let (done, was_done) = oneshot::channel();
             order(house, if what == "reload" { Order::Reload(done) } else { Order::ReloadAll(done) }).await?;
@@ -264,15 +265,15 @@ async fn order(house: &House, order: Order) -> Result<(), Refusal> {
     house.orders.send(order).await.map_err(|_| Refusal::new(409, "the host is being stopped"))
 }
 
-/// Waits until what was started runs, or does not.
+/// Waits until every started plugin runs or has failed.
 pub(super) async fn settle(host: &Host) {
-    // What takes longer is shown as it is.
+    // After the timeout the response shows the current state.
     let _ = tokio::time::timeout(SETTLING, host.settled()).await;
 }
 
 async fn json<T: Serialize>(stream: &mut UnixStream, value: &T, head_alone: bool) -> Result<(), Refusal> {
     let body = serde_json::to_vec(value).map_err(|error| Refusal::new(500, error.to_string()))?;
-    // Who has left need not be answered.
+    // A client that disconnected needs no response.
     let answer = Answer { status: 200, kind: JSON, body: &body, allow: None, head_alone };
     let _ = in_time(http::answer(stream, answer)).await;
     Ok(())
@@ -289,9 +290,9 @@ async fn logs(stream: &mut UnixStream, request: &Request, house: &House, followe
     let follow = query("follow") == Some("true");
     let too_many =
         |_| Refusal::new(503, format!("{FOLLOWERS} follow the log already: end one of them, or look at it without -f"));
-    // Held as long as it follows.
+    // Held for as long as the client follows.
     let _place = if follow { Some(followers.try_acquire().map_err(too_many)?) } else { None };
-    // What comes between looking and waiting is not missed: the news are asked for first.
+    // Subscribe before reading, so that no line between the two is missed.
     let mut news = house.lines.news();
     news.mark_unchanged();
     let (lines, mut newest) = house.lines.after(0, &wanted);
@@ -306,7 +307,7 @@ async fn logs(stream: &mut UnixStream, request: &Request, house: &House, followe
     loop {
         tokio::select! {
             changed = news.changed() => if changed.is_err() { return Ok(()) },
-            // A client sends nothing further: it only leaves.
+            // A client sends nothing further: a read only ends when it disconnects.
             _ = stream.read(&mut left) => return Ok(()),
         }
         let (lines, now) = house.lines.after(newest, &wanted);
@@ -330,7 +331,7 @@ async fn write_lines(stream: &mut UnixStream, lines: &[Arc<impl Serialize>]) -> 
     Ok(())
 }
 
-/// Writes to somebody who takes it. Who does not, such as a command that was stopped, loses its place.
+/// Writes to a client within the timeout. A client that does not read, such as a stopped command, is disconnected.
 async fn in_time(writing: impl Future<Output = io::Result<()>>) -> io::Result<()> {
     tokio::time::timeout(REQUEST, writing).await.unwrap_or_else(|_| {
         tracing::info!("somebody who asked on the control socket did not read the answer, and was left");
@@ -343,7 +344,7 @@ mod tests {
     use super::*;
     use crate::control::views::Line;
 
-    /// More than any socket keeps for who does not read.
+    /// More than any socket buffers for a peer that does not read.
     const LONG: usize = 16 << 20;
 
     #[tokio::test(start_paused = true)]

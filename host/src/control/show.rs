@@ -1,4 +1,4 @@
-//! What the house knows, as the control socket shows it.
+//! Converts the host's state into the views of the control socket.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,13 @@ use crate::permissions::Grants;
 use crate::permissions::question::Question;
 use crate::plugins::{self, PluginId, State, Totals};
 
-/// How much of a reason is shown, in bytes.
+/// The most of a reason that is shown, in bytes.
 const LONGEST: usize = 4 << 10;
-/// The same of a command. A longest address may become four times as long for a shell, and no command is shown in part.
+/// The longest command that is shown, in bytes; longer ones are omitted, never truncated. Shell quoting may quadruple
+/// the longest address.
 const LONGEST_COMMAND: usize = 16 << 10;
 
-/// The whole house.
+/// Returns the state of the host, without the limits and denied calls of its plugins.
 pub(super) async fn status(host: &Host) -> Status {
     let mut status = house(host, &host.status().await);
     for plugin in &mut status.plugins {
@@ -27,12 +28,12 @@ pub(super) async fn status(host: &Host) -> Status {
     status
 }
 
-/// The same, with all limits of each plugin and what it was denied.
+/// Returns the state of the host, with the limits and denied calls of each plugin.
 pub(super) async fn closely(host: &Host) -> Status {
     house(host, &host.status_with_storage().await)
 }
 
-/// One plugin on each of its accounts, with all of its limits and what it was denied.
+/// Returns one plugin on each of its accounts, with its limits, denied calls and grants.
 pub(super) async fn plugin(host: &Host, id: &PluginId) -> Vec<Plugin> {
     let shown =
         |status: &PluginStatus| Plugin { grants: status.grants.as_ref().map(grants_view), ..plugin_view(status) };
@@ -111,7 +112,7 @@ fn grants_view(grants: &Grants) -> BTreeMap<String, Vec<String>> {
         .collect()
 }
 
-/// The answer to a question about one plugin, on each of its accounts.
+/// Returns the answer to a question about one plugin, on each of its accounts.
 pub(super) async fn explained(host: &Host, id: &PluginId, question: &Question) -> Vec<Answer> {
     host.explain(id, question).await.into_iter().map(Answer::from).collect()
 }

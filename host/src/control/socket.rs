@@ -1,4 +1,4 @@
-//! Where the socket is, and how its name is kept short enough for the kernel.
+//! The path of the socket, kept short enough for the kernel.
 
 use std::fs::File;
 use std::io;
@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 
 /// The socket's name in the data folder.
 const NAME: &str = "control.sock";
-/// The most bytes of a path that the kernel takes for a socket.
+/// The longest socket path that the kernel accepts, in bytes.
 const LONGEST: usize = 107;
 
-/// The socket of the host with this data folder.
+/// Returns the socket of the host with this data folder.
 pub fn path(data: &Path) -> PathBuf {
     data.join(NAME)
 }
 
-/// A path of a socket that the kernel takes, however long it is written. The folder stays open while this lives.
+/// A socket path that the kernel accepts, even for a long original. It holds the folder open.
 #[derive(Debug)]
 pub(super) struct Address {
     path: PathBuf,

@@ -1,4 +1,4 @@
-//! What goes over the control socket, as JSON. Words of strangers are harmless in all of it.
+//! The JSON types of the control socket. All untrusted text in them is escaped.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,32 +7,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::permissions::question::Outcome;
 
-/// The house.
+/// The state of the host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
-    /// Whether a host runs with this data folder. What is below about a host is left out where none does.
+    /// Whether a host runs with this data folder. If none does, the fields about a host are omitted.
     pub running: bool,
-    /// The host.
+    /// The process of the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<Process>,
-    /// The data folder, absolute.
+    /// The data folder, as an absolute path.
     pub data: PathBuf,
-    /// The policy file, absolute.
+    /// The policy file, as an absolute path.
     pub policy: PathBuf,
-    /// Why that file, as it is written now, is not what the host goes by.
+    /// Why the current text of the policy file is not in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_error: Option<String>,
-    /// The same of the configuration.
+    /// Why the current text of the configuration file is not in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_error: Option<String>,
-    /// Its accounts, ordered by name.
+    /// The accounts, ordered by name.
     pub accounts: Vec<Account>,
-    /// Its plugins on their accounts, ordered by id and account.
+    /// The plugins on their accounts, ordered by id and account.
     pub plugins: Vec<Plugin>,
 }
 
 impl Status {
-    /// The accounts and plugins that do not do what they are to do, a clause each; none: all is well. Health is asked for here, too.
+    /// Returns a clause for each account and plugin with a fault; empty if all is well. The health check uses it, too.
     pub(crate) fn ills(&self) -> Vec<String> {
         let is_ill = |one: &&Account| ["retrying", "failed"].contains(&one.connection.as_str());
         let accounts = self.accounts.iter().filter(is_ill);
@@ -40,56 +40,57 @@ impl Status {
         accounts.chain(self.plugins.iter().filter_map(Plugin::ill)).collect()
     }
 
-    /// Which of its files do not count as they are written now, and why.
+    /// Returns the files whose current text is not in force, each with the reason.
     pub(crate) fn faults(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let files = [("configuration", &self.config_error), ("policy", &self.policy_error)];
         files.into_iter().filter_map(|(file, error)| Some((file, error.as_deref()?)))
     }
 
-    /// The same, a sentence each.
+    /// Returns one sentence for each file whose current text is not in force.
     pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
         self.faults().map(|(file, error)| not_in_force(file, error))
     }
 }
 
-/// That a file of the house does not count, and why.
+/// Returns the sentence for a file whose current text is not in force.
 pub(crate) fn not_in_force(file: &str, error: &str) -> String {
     format!("the {file} does not count as it is written now, the one before does: {error}")
 }
 
-/// A path that means the same to whoever asks from another folder.
+/// Makes a path absolute, for readers in another folder.
 pub(crate) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// The process that runs.
+/// The process of a running host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Process {
-    /// Its version of parlor.
+    /// The version of parlor.
     pub version: String,
-    /// Its process id.
+    /// The process id.
     pub pid: u32,
-    /// When it started, RFC 3339.
+    /// The start time, RFC 3339.
     pub since: String,
-    /// For how many seconds it has run.
+    /// The seconds since the start.
     pub uptime: u64,
-    /// How many bytes of memory it holds (resident).
+    /// The resident memory, in bytes.
     pub memory: u64,
-    /// How many tasks it has: its own, three of each plugin that runs on an account, and one of whoever asks.
+    /// The number of tasks: the host's own, three for each running plugin on an account, and one per control
+    /// connection.
     #[serde(default)]
     pub tasks: u64,
 }
 
-/// An account.
+/// An account of the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// Its name in the configuration.
+    /// The name in the configuration.
     pub name: String,
-    /// Its JID; the full one that it is bound to while it is connected.
+    /// The JID; the bound full JID while it is connected.
     pub jid: String,
-    /// `offline`, `connecting`, `connected`, `retrying` or `failed`; `unknown` where no host runs.
+    /// The state: `offline`, `connecting`, `connected`, `retrying` or `failed`; `unknown` if no host runs.
     pub connection: String,
-    /// Why it is retried or failed.
+    /// Why it is retrying or failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -97,63 +98,63 @@ pub struct Account {
 /// A plugin on one account.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plugin {
-    /// The owner's id.
+    /// The plugin's id, chosen by the owner.
     pub id: String,
-    /// The account; none where the plugin may not run at all.
+    /// The account; none if the plugin may not run at all.
     pub account: Option<String>,
-    /// `running`, `compiling`, `waiting`, `starting`, `stopping`, `stopped`, `refused`, `backing-off`, `quarantined`,
-    /// `disabled`; `unknown` where no host runs.
+    /// The state: `running`, `compiling`, `waiting`, `starting`, `stopping`, `stopped`, `refused`, `backing-off`,
+    /// `quarantined` or `disabled`; `unknown` if no host runs.
     pub state: String,
-    /// Why, where the state has a reason: one sentence.
+    /// The reason for the state, if it has one: one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Its version.
+    /// The plugin's version.
     pub version: Option<String>,
     /// The digest of its file.
     pub digest: String,
-    /// Where its file came from.
+    /// The source of its file.
     pub source: String,
-    /// Its record since the host started, across restarts and replacements; none where it may not run.
+    /// Its totals since the host started, across restarts and replacements; none if it may not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<Record>,
-    /// The use of the instance that runs now.
+    /// The use of the current instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
-    /// How often it was started again by itself.
+    /// How often the host restarted it after a failure.
     pub restarts: u64,
-    /// Its commands, with the word that people say for each, without the prefix.
+    /// Its commands, each with the word that people send for it, without the prefix.
     #[serde(default)]
     pub commands: BTreeMap<String, String>,
-    /// Its limits and what it uses of them; only where one plugin was asked for, and runs.
+    /// Its limits, each with the current use; only if one plugin was queried, and runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<Limit>,
-    /// The last calls that it was denied, oldest first; only where one plugin was asked for.
+    /// Its last denied calls, oldest first; only if one plugin was queried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub denied: Vec<Denied>,
-    /// What it may see and do now: the entries of each permission, none for what has none; only where one plugin was asked for, and
-    /// may run.
+    /// Its current grants: the entries of each permission, empty for a permission without scope; only if one plugin was
+    /// queried, and may run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants: Option<BTreeMap<String, Vec<String>>>,
 }
 
 impl Plugin {
-    /// Whether it is to run and does not, for as long as nobody does anything about it or it is tried again.
+    /// Returns whether it should run and does not, until the owner acts or the host retries.
     pub(crate) fn is_down(&self) -> bool {
         ["backing-off", "quarantined", "refused"].contains(&self.state.as_str())
     }
 
-    /// That it is down, in a clause.
+    /// Returns a clause about it if it is down.
     pub(crate) fn ill(&self) -> Option<String> {
         self.is_down().then(|| format!("plugin {} is {}", self.id, self.state))
     }
 
-    /// Whether it runs, but not as it was decided last; its reason says why.
+    /// Returns whether it runs, but not as the policy last decided; its reason says why.
     pub(crate) fn is_behind(&self) -> bool {
         self.state == "running" && self.reason.is_some()
     }
 }
 
-/// The record of a plugin on one account since the host started, instances that are gone included.
+/// The totals of a plugin on one account since the host started, including past instances.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Events that it has handled.
@@ -166,32 +167,32 @@ pub struct Record {
     pub lost: u64,
     /// CPU time, in milliseconds.
     pub cpu_ms: u64,
-    /// Events that it listens to and was not shown, by the permission that did not cover them.
+    /// Events that it listens to and did not receive, by the permission that did not cover them.
     pub withheld: BTreeMap<String, u64>,
 }
 
 /// The answer to a question about a plugin on one account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
-    /// The account; none where it may run on none, or where no host runs.
+    /// The account; none if it may run on none, or if no host runs.
     pub account: Option<String>,
-    /// `yes`, `no`, `partly` or `unknown`.
+    /// The outcome: `yes`, `no`, `partly` or `unknown`.
     pub answer: Outcome,
-    /// The permission that it needs; none where it is free.
+    /// The permission that it needs; none if it is free.
     pub permission: Option<String>,
-    /// Why, in a clause.
+    /// The reason, in a clause.
     pub reason: String,
     /// The command or line that would allow it, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
 
-/// What an instance has used since it started.
+/// The use of an instance since it started.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
-    /// When it started, RFC 3339.
+    /// The start time, RFC 3339.
     pub since: String,
-    /// For how many seconds it has run.
+    /// The seconds since the start.
     pub uptime: u64,
     /// Events that it has handled.
     pub handled: u64,
@@ -204,28 +205,29 @@ pub struct Usage {
     pub lost: u64,
     /// CPU time, in milliseconds.
     pub cpu_ms: u64,
-    /// Its share of one core over the time that it has run, 1 = a whole one.
+    /// Its average share of a core since it started; 1 = a whole core.
     pub cpu_share: f64,
-    /// The share of one core that it may use for long.
+    /// The share of a core that it may use in the long run.
     pub cpu_limit: f64,
-    /// It used more than its share, or the one before it failed, and it runs only when nobody else wants to.
+    /// Whether it is throttled: it exceeded its share, or its predecessor failed, and it runs only while the CPU is
+    /// idle.
     pub slowed: bool,
-    /// How many bytes of memory it holds.
+    /// The memory that it holds, in bytes.
     pub memory: u64,
-    /// How many it may hold.
+    /// The memory that it may hold, in bytes.
     pub memory_limit: u64,
 }
 
-/// How much of a limit is used now.
+/// The current use of a limit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Limit {
-    /// Its key under `[plugin.NAME.limits]`; `storage` stands under `[plugin.NAME.grants]`.
+    /// Its key under `[plugin.NAME.limits]`; `storage` is under `[plugin.NAME.grants]`.
     pub name: String,
-    /// So much, in bytes for sizes and in seconds for times; none for what nobody can say from outside of a call.
+    /// The use, in bytes for sizes and in seconds for times; none if it is only known during a call.
     pub used: Option<f64>,
-    /// Of so much, as an owner would write it.
+    /// The limit, as an owner would write it.
     pub of: String,
-    /// The same as a number, in the unit of `used`; none where nothing is bounded.
+    /// The limit as a number, in the unit of `used`; none if it is unlimited.
     #[serde(default)]
     pub most: Option<f64>,
 }
@@ -233,38 +235,38 @@ pub struct Limit {
 /// A call that was denied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Denied {
-    /// When, RFC 3339.
+    /// The time of the call, RFC 3339.
     pub at: String,
-    /// The permission that it would have needed.
+    /// The permission that it needed.
     pub permission: String,
-    /// For whom or what.
+    /// The target of the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
-    /// How the owner would allow it.
+    /// How the owner can allow it.
     pub hint: String,
 }
 
 /// A line of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    /// Its number since the host started. A gap means that lines were dropped before anybody read them.
+    /// Its number since the host started. A gap means that lines were dropped before they were read.
     pub number: u64,
-    /// When, RFC 3339.
+    /// The time, RFC 3339.
     pub at: String,
-    /// `error`, `warn`, `info`, `debug` or `trace`.
+    /// The level: `error`, `warn`, `info`, `debug` or `trace`.
     pub level: String,
-    /// Which part of the host; `plugin` where a plugin wrote it.
+    /// The part of the host that wrote it; `plugin` if a plugin wrote it.
     pub target: String,
-    /// What it says.
+    /// The message.
     pub message: String,
     /// Its fields, such as `plugin`, `account` and `reason`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
 }
 
-/// Why something was not answered.
+/// The response to a failed request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// One sentence.
+    /// The reason, as one sentence.
     pub error: String,
 }

@@ -1,4 +1,4 @@
-//! Orders, turns, bounds and ends of the fair queue, and what a model of it says to any order of steps.
+//! Order, turns, bounds and closing of the fair queue, and a model-based test of random sequences of steps.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -80,7 +80,7 @@ fn an_owner_at_its_bound_waits_for_its_own_items_alone() {
     assert_eq!(all(&mut receiver, true), [(1, 2), (1, 3), (1, 4), (1, 5)]);
 }
 
-/// The convoy: each place that becomes free was given to a future that nobody polls.
+/// The convoy: each free place used to go to a future that nobody polls.
 #[test]
 fn futures_that_nobody_polls_hold_up_no_other_owner() {
     let (sender, mut receiver) = small();
@@ -217,15 +217,15 @@ fn a_thread_that_waits_is_woken() {
     assert_eq!(thread.join().unwrap(), 1_000);
 }
 
-/// What a test of the whole does next.
+/// The next step of the model-based tests.
 #[derive(Debug, Clone)]
 enum Step {
     Put(u8, u32, bool),
     Take(bool),
     Forget(u8),
-    /// Drops the oldest future that waits.
+    /// Drops the oldest waiting future.
     GiveUp,
-    /// Polls the newest one, as a guest may poll its calls in whatever order.
+    /// Polls the newest waiting future, as a guest may poll its calls in any order.
     PollNewest,
 }
 
@@ -240,8 +240,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Whatever is done: an owner's items come in their order, none comes twice, no lane exceeds its bound, the counts are right, and
-    /// nothing that may be taken is left lying.
+    /// After any sequence of steps: an owner's items come in order, none comes twice, no lane exceeds its bound, the
+    /// counts are right, and no item is left that may be taken.
     #[test]
     fn order_bounds_and_counts_hold(steps in prop::collection::vec(step(), 1..200)) {
         let (sender, mut receiver) = queue::<u8, (u32, bool)>(|_| BOUND);
@@ -269,7 +269,7 @@ proptest! {
                     }
                 }
                 Step::Forget(owner) => {
-                    // Its guest has ended, and with it all that waited.
+                    // Its guest has ended, and all its waiting futures with it.
                     waiting.retain(|put| put.owner != owner);
                     receiver.forget(&owner);
                 }
@@ -292,7 +292,8 @@ proptest! {
         }
     }
 
-    /// However much the others have put in: of those that have something, nobody is served twice before everybody was served once.
+    /// However much the others have put in: among owners that have items, none is served twice before all were served
+    /// once.
     #[test]
     fn nobody_is_served_twice_while_another_owner_waits(puts in prop::collection::vec(0..5_u8, 1..60)) {
         let (sender, mut receiver) = queue::<u8, ()>(|_| 100);

@@ -1,4 +1,5 @@
-//! The accounts of a house: who they are, which plugins run on them, and what the owner writes about them while it stands.
+//! The accounts of a host: which there are, which plugins run on them, and changes of their configuration while the
+//! host runs.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -16,16 +17,16 @@ use crate::plugins::policy::Entry;
 use crate::plugins::store::Loaded;
 use crate::plugins::{Dependency, PluginId, Supervised};
 
-/// Names of a plugin's settings, each with the value that wins.
+/// Names of a plugin's settings, each with the value in force.
 type Wins = BTreeMap<String, Option<Value>>;
 
 impl Host {
-    /// The accounts of the house.
+    /// Returns the accounts of the host.
     pub fn accounts(&self) -> Vec<Arc<Shared>> {
         self.held().values().map(|account| Arc::clone(account.shared())).collect()
     }
 
-    /// An account of the house.
+    /// Returns the account of this name.
     pub fn account(&self, name: &AccountName) -> Option<Arc<Shared>> {
         self.held().get(name).map(|account| Arc::clone(account.shared()))
     }
@@ -34,21 +35,21 @@ impl Host {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until no account is connected or tried again, and gives how each stands: failed, or left after a cut. A house
-    /// with one live account stands. Those are meant that there are when it is asked.
+    /// Waits until no account is connected or retrying, and returns the state of each: failed, or not reconnecting. A
+    /// host with one live account continues. Only accounts that exist at the time of the call are waited for.
     pub async fn all_over(&self) -> Vec<(AccountName, Connection)> {
         loop {
             join_all(self.accounts().into_iter().map(|account| over(account.connection()))).await;
             let state = |account: Arc<Shared>| (account.name.clone(), account.connection().borrow().clone());
             let states: Vec<_> = self.accounts().into_iter().map(state).collect();
-            // One may be back by the time that another one is over.
+            // One account may be back by the time that another one ends.
             if states.iter().all(|(_, connection)| connection.over().is_some()) {
                 return states;
             }
         }
     }
 
-    /// Tries those accounts again that have failed.
+    /// Reconnects the accounts that have failed.
     pub async fn retry(&self) {
         for account in self.accounts() {
             let is_over = account.connection().borrow().over().is_some();
@@ -59,9 +60,9 @@ impl Host {
         }
     }
 
-    /// Does what another configuration says: accounts that are new begin, those that are gone end, and the others go by their
-    /// new settings without losing their stream, unless it leads elsewhere now. Nobody else notices. What only a start can
-    /// change stays, and is warned about.
+    /// Applies another configuration. New accounts start, and removed ones end. The others apply their new settings,
+    /// and reopen the connection only if its target changed. Nothing else is affected. Changes that need a restart are
+    /// ignored, with a warning.
     pub async fn reconfigure(&self, config: Config) {
         let _changing = self.changing.lock().await;
         let was = self.config();
@@ -108,8 +109,8 @@ impl Host {
         tracing::info!(config = %config.path.escaped(), "configuration read again");
     }
 
-    /// Gives the plugins on these accounts their chance to listen, and then logs in. A plugin that is still being compiled is
-    /// not waited for.
+    /// Gives the plugins on these accounts their chance to listen, and then logs in. It does not wait for plugins that
+    /// are still being compiled.
     pub(super) async fn open(&self, accounts: &[Arc<Shared>]) {
         let settling: Vec<_> = {
             let plugins = self.plugins.lock().await;
@@ -152,7 +153,7 @@ impl Host {
             names.iter().filter_map(|name| accounts.remove(*name)).collect()
         };
         join_all(going.into_iter().map(async |account| {
-            // No later process goes on with its session.
+            // No later process resumes its session.
             let _ = account.shared().log_out(Asker::Host).await;
             let name = account.shared().name.clone();
             account.stop().await;
@@ -161,7 +162,7 @@ impl Host {
         .await;
     }
 
-    /// Lets an account go by what is written about it now. Plugins that have settings of theirs there hear of it, or start anew.
+    /// Applies an account's new configuration. Plugins that have settings of theirs there are notified, or restart.
     async fn rewrite(&self, old: &AccountConfig, new: &AccountConfig) {
         let Some(account) = self.account(&new.name) else { return };
         let claimed = self.claimed(&old.settings, &new.settings, &account).await;
@@ -174,7 +175,7 @@ impl Host {
             };
             claimed.into_iter().filter_map(tell).collect()
         };
-        // They start again with the others that are still to be on this account.
+        // They start again with the others that should run on this account.
         join_all(leaving.into_iter().map(Supervised::stop)).await;
         tracing::info!(account = %new.name, "account goes by what is written now");
         let begins = new.settings.auto_login && !old.settings.auto_login;
@@ -187,7 +188,7 @@ impl Host {
         }
     }
 
-    /// The plugins' own settings that are written otherwise on this account, as they are now.
+    /// Returns the plugins' own settings that changed on this account, with their current values.
     async fn claimed(&self, old: &Settings, new: &Settings, account: &Shared) -> Vec<(PluginId, Wins)> {
         let plugins = self.plugins.lock().await;
         let of = |(id, plugin): (&PluginId, &Plugin)| {
@@ -197,7 +198,7 @@ impl Host {
         plugins.iter().filter_map(of).collect()
     }
 
-    /// Decides anew about the plugins: what was refused may run now, and what runs may have lost the right to.
+    /// Decides again about all plugins: a refused one may be allowed now, and a running one may no longer be.
     async fn judge(&self) {
         let entries: Vec<_> = {
             let plugins = self.plugins.lock().await;
@@ -206,7 +207,7 @@ impl Host {
         };
         let mut other = BTreeMap::new();
         for (id, entry, is_admitted) in entries {
-            // Of one that runs, a secret that is not to be had now decides nothing.
+            // For a running plugin, a secret that is unavailable now decides nothing.
             let is_other = match self.load(&id, &entry).await {
                 Ok(_) => !is_admitted,
                 Err(why) => is_admitted && why.forbids(),
@@ -224,8 +225,8 @@ impl Host {
         self.begin_anew(other).await;
     }
 
-    /// Lets each plugin run on the accounts that its entry says, and on no other. One that was kept back there by what it depends
-    /// on starts anew where that runs again.
+    /// Runs each plugin on exactly the accounts that its entry names. A plugin that a dependency kept from starting on
+    /// an account restarts there once that dependency runs again.
     pub(super) async fn spread(&self) {
         let mut leaving = Vec::new();
         {
@@ -239,7 +240,7 @@ impl Host {
                 };
                 let chosen = self.chosen(entry);
                 let loaded = Loaded { admitted: Arc::clone(admitted), compiled: Arc::clone(compiled) };
-                // What one depends on comes before it, and may have begun anew just now.
+                // A plugin's dependencies come before it, and may have restarted just now.
                 let is_lacking = |account: &AccountName| {
                     let after = dependencies(&loaded, &start, strictness, &plugins, account);
                     after.iter().any(Dependency::is_lacking)
@@ -260,7 +261,7 @@ impl Host {
         join_all(leaving.into_iter().map(|(_, supervised)| supervised.stop())).await;
     }
 
-    /// The accounts that an entry wants a plugin to run on.
+    /// Returns the accounts on which an entry wants a plugin to run.
     pub(super) fn chosen(&self, entry: &Entry) -> Vec<Arc<Shared>> {
         let is_chosen = |name: &AccountName| entry.accounts.as_ref().is_none_or(|accounts| accounts.contains(name));
         self.accounts().into_iter().filter(|account| is_chosen(&account.name)).collect()
@@ -285,7 +286,7 @@ impl Host {
         started.collect()
     }
 
-    /// Warns of settings and names of events that nobody knows.
+    /// Warns about unknown settings and names of events.
     pub(super) async fn warn_of_unknown(&self, account: &Shared) {
         self.warn_of_unknown_settings(account).await;
         account.warn_of_unknown_names();
@@ -321,7 +322,7 @@ impl Host {
 }
 
 impl Plugin {
-    /// It on this account, if it may run there.
+    /// Returns the plugin on this account, if it may run there.
     pub(super) fn on(&self, account: &AccountName) -> Option<&Supervised> {
         match &self.standing {
             Standing::Admitted { on, .. } => on.get(account),
@@ -330,19 +331,20 @@ impl Plugin {
     }
 }
 
-/// What decides whether plugins may run: which accounts there are, and what the owner says of plugins for all of them.
+/// Returns the configuration that decides whether plugins may run: which accounts exist, and the owner's settings for
+/// all plugins.
 fn decides(config: &Config) -> (Vec<&AccountName>, &[String], &[String], bool) {
     let settings = &config.settings;
     let (whitelist, blacklist) = (&settings.whitelisted_plugins, &settings.blacklisted_plugins);
     (config.accounts.keys().collect(), whitelist, blacklist, settings.strict_plugin_dependencies)
 }
 
-/// Whether an account is among these, and is the same one on its server.
+/// Returns whether these have an account of this name with the same bare JID.
 fn goes_on(account: &AccountConfig, others: &BTreeMap<AccountName, AccountConfig>) -> bool {
     others.get(&account.name).is_some_and(|other| other.link.jid.to_bare() == account.link.jid.to_bare())
 }
 
-/// Those that may run.
+/// Returns the plugins that may run.
 pub(super) fn candidates(plugins: &BTreeMap<PluginId, Plugin>) -> Vec<order::Candidate> {
     let admitted = plugins.iter().filter_map(|(id, plugin)| match &plugin.standing {
         Standing::Admitted { admitted, .. } => Some(order::Candidate::of(id, &admitted.manifest)),

@@ -1,4 +1,4 @@
-//! How plugins come to run: loaded, ordered by what they depend on, and started.
+//! Starting plugins: loading them, ordering them by their dependencies, and running them.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,8 @@ use crate::plugins::store::{self, Loaded, Unfit};
 use crate::plugins::{Admitted, PluginId};
 
 impl Host {
-    /// Examines, admits, orders and starts these, and with them those that only what they depend on has kept back.
+    /// Examines, admits, orders and starts these plugins, and with them those that were refused only because of a
+    /// dependency.
     pub(super) async fn add_all(&self, entries: BTreeMap<PluginId, Entry>) {
         let mut loaded = BTreeMap::new();
         for (id, entry) in entries {
@@ -21,7 +22,7 @@ impl Host {
         self.add_loaded(loaded).await;
     }
 
-    /// Orders and starts what was loaded, and with it those that only what they depend on has kept back.
+    /// Orders and starts loaded plugins, and with them those that were refused only because of a dependency.
     pub(super) async fn add_loaded(&self, mut loaded: BTreeMap<PluginId, (Entry, Result<Loaded, Unfit>)>) {
         let early: Vec<_> = {
             let plugins = self.plugins.lock().await;
@@ -61,7 +62,7 @@ impl Host {
         let strictness = self.strictness();
         let mut plan = order::plan(&candidates, strictness);
         for start in &plan.starts {
-            // Those that run already have had their turn.
+            // Plugins that run already had their turn.
             let Some((entry, Ok(one))) = loaded.get(&start.id) else { continue };
             for warning in &start.warned {
                 tracing::warn!(plugin = %start.id, reason = %warning, "plugin starts without a dependency");
@@ -77,9 +78,9 @@ impl Host {
                 (Ok(_), Some(refused)) => (refused.to_string(), true),
                 (Ok(_), None) => continue,
             };
-            // It may repeat names that stand in the file.
+            // The reason may repeat names from the file.
             let reason = harmless(&reason, LONGEST_REASON);
-            // It may be looked at again each time that something else comes.
+            // The plugin may be examined again each time that another one is added.
             let was_told = plugins.get(&id).is_some_and(|was| was.is_refused_for(&reason));
             if entry.enabled && !was_told {
                 tracing::error!(plugin = %id, %reason, "plugin refused");
@@ -89,7 +90,7 @@ impl Host {
         }
     }
 
-    /// Drops what was compiled of plugins that are not there any more.
+    /// Drops the machine code of plugins that are gone.
     pub(super) async fn prune_cache(&self) {
         let used = {
             let plugins = self.plugins.lock().await;
@@ -103,7 +104,8 @@ impl Host {
         self.engine.keep_only(used).await;
     }
 
-    /// What may not run is looked at all the same, so that the owner sees what it is; else what the policy says of it.
+    /// Returns the version of a plugin that may not run, so that the owner sees what it is: from its file, else from
+    /// the policy.
     pub(super) async fn version(&self, id: &PluginId, entry: &Entry) -> Option<semver::Version> {
         let (id, looked_at, components) = (id.clone(), entry.clone(), self.components.clone());
         let looking = tokio::task::spawn_blocking(move || store::version(&id, &looked_at, &components));
@@ -116,7 +118,7 @@ impl Host {
         store::load(id, entry, &config.settings, &self.engine, &self.components).await
     }
 
-    /// Whether a plugin may run, without getting it ready: its secrets are not looked at.
+    /// Returns whether a plugin may run, without getting it ready: its secrets are not read.
     pub(super) async fn admit(&self, id: &PluginId, entry: &Entry) -> Result<Admitted, Unfit> {
         let config = self.config.load();
         has_accounts(&config, id, entry)?;
@@ -124,7 +126,7 @@ impl Host {
     }
 }
 
-/// Whether there are the accounts that an entry names.
+/// Checks that the accounts that an entry names exist.
 pub(super) fn has_accounts(config: &Config, id: &PluginId, entry: &Entry) -> Result<(), Unfit> {
     let accounts = &config.accounts;
     let Some(unknown) = entry.accounts.iter().flatten().find(|account| !accounts.contains_key(*account)) else {

@@ -1,4 +1,5 @@
-//! Why a plugin may do something, or hear of something, on each of its accounts: asked of what runs.
+//! Explains why a plugin may do something, or get an event, on each of its accounts. The answer comes from the running
+//! instance.
 
 use std::sync::Arc;
 
@@ -17,16 +18,16 @@ use crate::router::{Whom, listening};
 /// The answer to a question about one plugin on one account.
 #[derive(Debug, Clone)]
 pub struct Explained {
-    /// The account; none where the plugin may run on none.
+    /// The account. None: the plugin may run on none.
     pub account: Option<AccountName>,
-    /// The answer.
+    /// The answer to the question.
     pub answer: Answer,
     /// The command or line that would allow it, if there is one.
     pub remedy: Option<String>,
 }
 
 impl Explained {
-    /// The answer about a plugin that its owner has disabled.
+    /// Returns the answer about a plugin that its owner has disabled.
     pub(crate) fn disabled(id: &PluginId, question: &Question) -> Self {
         let remedy = format!("parlor plugin enable {id}");
         Self { remedy: Some(remedy), ..Self::no(None, question, "the plugin is disabled".to_owned()) }
@@ -112,12 +113,12 @@ impl Judge for Running<'_> {
 }
 
 impl Host {
-    /// Whether the policy names a plugin of this id.
+    /// Returns whether the policy names a plugin of this id.
     pub async fn has_plugin(&self, id: &PluginId) -> bool {
         self.plugins.lock().await.contains_key(id)
     }
 
-    /// Answers a question about a plugin, for each of its accounts. Empty: there is none of this id.
+    /// Answers a question about a plugin, for each of its accounts. Empty: there is no plugin of this id.
     pub async fn explain(&self, id: &PluginId, question: &Question) -> Vec<Explained> {
         let plugins = self.plugins.lock().await;
         let Some(plugin) = plugins.get(id) else { return Vec::new() };
@@ -152,7 +153,7 @@ fn explain(account: &AccountName, instance: &Arc<Instance>, manifest: &Manifest,
     Explained { account: Some(account.clone()), answer, remedy }
 }
 
-/// Why the account is not connected, as a clause; none: it is.
+/// Returns why the account is not connected, as a clause. None: it is connected.
 fn apart(connection: &Connection) -> Option<String> {
     Some(match connection {
         Connection::Connected(_) => return None,
@@ -181,7 +182,7 @@ mod tests {
         Manifest::parse(&format!("{head}\n[permissions]\n{permission}\n")).unwrap()
     }
 
-    /// Nothing comes and goes by itself while nobody is connected.
+    /// Without a connection, nothing is sent or received.
     #[tokio::test]
     async fn a_use_that_needs_the_connection_is_no_plain_yes_without_it() {
         let grants = "\"messages.read\" = [\"*\"]\nstorage = [\"1 MiB\"]";

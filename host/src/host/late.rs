@@ -1,5 +1,5 @@
-//! Plugins that are not compiled when the host starts: the log-in does not wait for them, and each starts when the compiler is
-//! done with it, as one that is added to a running host.
+//! Plugins that are not compiled when the host starts. The log-in does not wait for them. Each starts once it is
+//! compiled, like a plugin that is added to a running host.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -11,12 +11,12 @@ use crate::plugins::policy::Entry;
 use crate::plugins::store::{self, Prepared, Unfit};
 use crate::plugins::{Admitted, PluginId};
 
-/// What a start does about plugins that have to be compiled.
+/// How a start treats plugins that have to be compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Late {
     /// It waits for the compiler.
     Awaited,
-    /// It goes on without them.
+    /// It continues without them.
     LeftBehind,
 }
 
@@ -28,8 +28,8 @@ struct Uncompiled {
 }
 
 impl Host {
-    /// Does what a running host has to do beside everything else: starts plugins as the compiler is done with them, and tries
-    /// versions again for which there was no room. The owner of a host polls it; it never returns.
+    /// Does the ongoing work of a running host: starts plugins once they are compiled, and retries versions for which
+    /// there was no room. The owner of a host polls it. It never returns.
     pub async fn tend(&self) -> Infallible {
         let compile = async {
             self.compile_late().await;
@@ -41,7 +41,8 @@ impl Host {
         }
     }
 
-    /// Starts those whose machine code is at hand. The others wait for the compiler, and so do those that depend on them.
+    /// Starts the plugins whose machine code is cached. The others wait for the compiler, and so do the plugins that
+    /// depend on them.
     pub(super) async fn add_ready(&self, entries: BTreeMap<PluginId, Entry>) {
         let (mut loaded, mut late) = (BTreeMap::new(), BTreeMap::new());
         for (id, entry) in entries {
@@ -62,7 +63,7 @@ impl Host {
             };
             let Some(id) = loaded.iter().find(waits).map(|(id, _)| id.clone()) else { break };
             if let Some((entry, Ok(one))) = loaded.remove(&id) {
-                // Its code is in the cache, so it costs nothing when its turn comes.
+                // Its code is in the cache, so loading it later costs nothing.
                 late.insert(id, Uncompiled { entry, admitted: one.admitted, size: 0 });
             }
         }
@@ -76,7 +77,7 @@ impl Host {
         self.add_loaded(loaded).await;
     }
 
-    /// Compiles what a start left behind, one after the other, and starts each.
+    /// Compiles the plugins that a start left behind, one after the other, and starts each.
     async fn compile_late(&self) {
         let mut was_late = false;
         loop {
@@ -85,7 +86,7 @@ impl Host {
                 break;
             }
             was_late = true;
-            // Nobody waits for the compiler meanwhile: the owner may change the policy.
+            // The owner may change the policy meanwhile: `changing` is not held.
             let mut loaded = BTreeMap::new();
             for (id, entry) in next {
                 let result = self.load(&id, &entry).await;
@@ -111,8 +112,8 @@ impl Host {
         }
     }
 
-    /// The smallest of those that wait for the compiler and for no other of them. Where all of them depend on one another, all: only
-    /// together do they show the circle for which they are refused.
+    /// Returns the smallest plugin among those that wait for the compiler and depend on none of the others. If all
+    /// depend on one another, returns all: only together do they show the cycle for which they are refused.
     async fn next_to_compile(&self) -> Vec<(PluginId, Entry)> {
         let plugins = self.plugins.lock().await;
         let late = || {
@@ -131,7 +132,7 @@ impl Host {
         }
     }
 
-    /// Whether some plugin waits for the compiler.
+    /// Returns whether a plugin waits for the compiler.
     pub(super) async fn is_compiling(&self) -> bool {
         self.plugins.lock().await.values().any(Plugin::is_compiling)
     }
@@ -149,7 +150,7 @@ impl Plugin {
     }
 }
 
-/// The ids of plugins, and the names that their authors gave them: a dependency may name either.
+/// Returns the ids of plugins, and the names that their authors gave them: a dependency may name either.
 fn names<'p>(plugins: impl Iterator<Item = (&'p PluginId, &'p Manifest)>) -> BTreeSet<PluginId> {
     plugins.flat_map(|(id, manifest)| [id.clone(), manifest.name.clone()]).collect()
 }

@@ -1,4 +1,4 @@
-//! The data folder, which one host has at a time.
+//! The lock on the data folder, which one host at a time uses.
 
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
@@ -8,21 +8,22 @@ use std::time::Duration;
 use super::StartError;
 use crate::atomic::make_private_folder;
 
-/// The file in the data folder that a house holds locked for as long as it stands. Its process is in it while it listens.
+/// The lock file in the data folder, which a running host keeps locked. It contains the process id while the host
+/// listens.
 pub(crate) const LOCK: &str = "parlor.lock";
 
-/// How often, and after which pause, the data folder is asked for again: whoever looks whether a house stands holds the
-/// lock for a moment.
+/// The number of attempts to lock the data folder, and the pause between them: a command that checks whether a host
+/// runs holds the lock for a moment.
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
-/// Makes the data folder, readable by its owner alone, and locks it.
+/// Creates the data folder, readable only by its owner, and locks it.
 pub(super) fn lock(data: &Path) -> Result<File, StartError> {
     let unusable = |cause| StartError::Data { path: data.to_owned(), cause };
     make_private_folder(data).map_err(unusable)?;
     let path = data.join(LOCK);
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(|cause| {
-        // The folder may be the user's, and a lock lie there that is not.
+        // The folder may be the user's while the lock file is not.
         if cause.kind() == ErrorKind::PermissionDenied && path.exists() {
             StartError::Lock { path: path.clone(), cause }
         } else {
@@ -31,7 +32,7 @@ pub(super) fn lock(data: &Path) -> Result<File, StartError> {
     })?;
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {
-            // Nobody listens yet.
+            // No host listens yet.
             Ok(()) => return file.set_len(0).map(|()| file).map_err(unusable),
             Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
             Err(TryLockError::Error(source)) => return Err(unusable(source)),

@@ -1,5 +1,4 @@
-//! What the policy says now, done while the house stands: what came and went, what may do more or less, what is replaced by
-//! another version.
+//! Applying a changed policy while the host runs: plugins that were added or removed, changed grants, and new versions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -16,37 +15,38 @@ use crate::plugins::id::Digest;
 use crate::plugins::policy::{Entry, Policy, PolicyError, SettingValues};
 use crate::plugins::{Admitted, CommandNames, PAUSE_FOR_ROOM, PluginId, State, Supervised, order, secret, store};
 
-/// How long a new version of a plugin has until it takes the place of the old one.
+/// Time limit for a new version of a plugin to replace the old one.
 const REPLACE: Duration = Duration::from_secs(30);
 
-/// The policy as it was read last.
+/// The policy as it was last read.
 pub(super) struct Read {
-    /// Its text, whether it was understood or not; none: there was no file, or it could not be read.
+    /// The digest of its text, whether it was valid or not. None: there was no file, or it could not be read.
     text: Option<Digest>,
-    /// Why that is not what the house goes by; none: it is.
+    /// Why this text is not in force. None: it is.
     fault: Option<String>,
 }
 
 impl Read {
-    /// A text that counts.
+    /// Records a text that is in force.
     pub(super) fn of(text: Option<&str>) -> Self {
         Self { text: text.map(|text| Digest::of(text.as_bytes())), fault: None }
     }
 }
 
-/// What came of putting what the policy names now in the place of what runs.
+/// The result of replacing a running plugin by the version that the policy names.
 enum Replaced {
-    /// It has taken over; or the present one goes on, and the status says why.
+    /// It has taken over; or the present one continues, and the status says why.
     Settled,
-    /// This is no case for that, or the owner does not let the new one run: the present one ends, and the new one is added.
+    /// This cannot be a replacement, or the owner does not allow the new version. The present one ends, and the new one
+    /// is added.
     Anew,
-    /// Something that it cannot go without is not there, or not yet. The present one goes on.
+    /// A required dependency is missing, or not running yet. The present one continues.
     Early(order::Candidate),
 }
 
 impl Host {
-    /// Reads the policy again and does what it says now, without touching the connections. A policy that cannot be
-    /// read changes nothing, and neither does one that is gone while plugins run by it: who wants none of them writes an empty one.
+    /// Reads the policy again and applies it, without touching the connections. An unreadable policy changes nothing,
+    /// and neither does a missing one while plugins run by it. To remove all plugins, the owner writes an empty policy.
     pub async fn reload(&self) -> Result<(), PolicyError> {
         let _changing = self.changing.lock().await;
         let config = self.config();
@@ -59,8 +59,8 @@ impl Host {
         self.apply(text).await
     }
 
-    /// The same for whoever wrote into the file and told nobody. What was read already is not read again; and a file that is
-    /// gone or empty is more likely on its way to being written than meant: then nothing changes, either.
+    /// Applies the policy if the file changed without a `reload`. A text that was read already is ignored. A missing or
+    /// empty file is more likely being written than intended, so it changes nothing, either.
     pub async fn reload_if_changed(&self) -> Result<(), PolicyError> {
         let _changing = self.changing.lock().await;
         let config = self.config();
@@ -89,22 +89,22 @@ impl Host {
         self.apply(text).await
     }
 
-    /// Why the policy, as it is written now, is not what the house goes by; none: it is.
+    /// Returns why the current text of the policy is not in force. None: it is.
     pub fn policy_fault(&self) -> Option<String> {
         self.read().fault.clone()
     }
 
-    /// Why the configuration, as it is written now, is not what the house goes by; none: it is.
+    /// Returns why the current configuration file is not in force. None: it is.
     pub fn config_fault(&self) -> Option<String> {
         self.config_fault.load_full().map(Arc::unwrap_or_clone)
     }
 
-    /// Notes why the configuration does not count that was read now; one that counts is for [`Host::reconfigure`].
+    /// Records why the configuration that was read now is not in force; a valid one is for [`Host::reconfigure`].
     pub fn configuration_refused(&self, fault: String) {
         self.config_fault.store(Some(Arc::new(fault)));
     }
 
-    /// Notes why what was read now does not count.
+    /// Records why the policy that was read now is not in force.
     fn note(&self, text: Option<Digest>, fault: String) {
         *self.read() = Read { text, fault: Some(fault) };
     }
@@ -113,7 +113,7 @@ impl Host {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those that run as the policy says: what was to take their place is wanted no more.
+    /// Notes that these plugins run as the policy says: versions that were to replace them are no longer wanted.
     async fn are_as_decided<'p>(&self, ids: impl Iterator<Item = &'p PluginId>) {
         let mut plugins = self.plugins.lock().await;
         for id in ids {
@@ -127,7 +127,7 @@ impl Host {
         self.plugins.lock().await.get(id).is_some_and(Plugin::lives)
     }
 
-    /// Does what this text of the policy says. Whoever calls it holds `changing`.
+    /// Applies this text of the policy. The caller holds `changing`.
     async fn apply(&self, text: Option<String>) -> Result<(), PolicyError> {
         let read = Read::of(text.as_deref());
         let config = self.config();
@@ -135,7 +135,8 @@ impl Host {
         let policy = text.map_or_else(|| Ok(Policy::default()), |text| Policy::understand(&text, path));
         let policy = policy.inspect_err(|error| self.note(read.text, error.to_string()))?;
         *self.read() = read;
-        // What takes something away waits for nothing: not for secrets, nor for what starts or never does.
+        // Changes that take something away wait for nothing: not for secrets, nor for plugins that start slowly or
+        // never.
         self.hold_to(&policy).await;
         self.log_as_decided(&policy).await;
         self.name_as_decided(&policy).await;
@@ -161,7 +162,7 @@ impl Host {
             .filter_map(|(id, entry)| Some((id.clone(), entry.clone()?)))
             .partition(|(id, entry)| policy.plugins.get(id) == Some(entry) && !outdated.contains(id));
         self.are_as_decided(same.keys()).await;
-        // Bytes that somebody changed since they were approved run nothing, not even on.
+        // A plugin whose file was changed since its approval does not continue to run.
         let mut staying = store::unchanged(same, &self.components).await;
         let mut replaced = Vec::new();
         for (id, old) in other {
@@ -174,7 +175,7 @@ impl Host {
                 replaced.push((id, new));
                 continue;
             } else {
-                // Where nothing runs there is nothing to keep: what comes starts like any other.
+                // Nothing runs, so there is nothing to keep: the new version starts like any other plugin.
                 false
             };
             if done {
@@ -199,27 +200,27 @@ impl Host {
         Ok(())
     }
 
-    /// Takes from what runs what the policy does not grant any more, at once: also while something else is changed that takes long.
-    /// The rest of what the policy says now is for [`Host::reload`].
+    /// Withdraws grants that the policy no longer contains, at once, even while another change takes long.
+    /// [`Host::reload`] applies the rest of the policy.
     pub async fn hold_to_policy(&self) {
         let config = self.config();
-        // Why it cannot be read is said when it counts.
+        // An error is reported when the policy is applied.
         if let Ok(policy) = Policy::load(&config.plugins) {
             self.hold_to(&policy).await;
         }
     }
 
-    /// Whichever version of a plugin the policy names: the one that runs has no more than its own entry and the policy grant.
+    /// Limits each running plugin, whatever its version, to grants that both its own entry and the policy contain.
     async fn hold_to(&self, policy: &Policy) {
         for (id, plugin) in &mut *self.plugins.lock().await {
-            // One that is gone, or disabled, says good-bye with what it had.
+            // A plugin that is gone or disabled shuts down with the grants that it had.
             if let Some(entry) = policy.plugins.get(id).filter(|entry| entry.enabled) {
                 plugin.hold_to(id, &entry.grants);
             }
         }
     }
 
-    /// What a plugin says stands in the log from the level that the policy names; nothing is started anew for it.
+    /// Applies the log levels that the policy names. Nothing restarts for this.
     async fn log_as_decided(&self, policy: &Policy) {
         for (id, plugin) in &mut *self.plugins.lock().await {
             if let Some(entry) = policy.plugins.get(id).filter(|entry| entry.log != plugin.entry.log) {
@@ -228,7 +229,7 @@ impl Host {
         }
     }
 
-    /// Commands go by the names that the policy has for them; nothing is started anew for it.
+    /// Applies the command names that the policy gives. Nothing restarts for this.
     async fn name_as_decided(&self, policy: &Policy) {
         for (id, plugin) in &mut *self.plugins.lock().await {
             if let Some(entry) = policy.plugins.get(id).filter(|entry| entry.commands != plugin.entry.commands) {
@@ -237,7 +238,7 @@ impl Host {
         }
     }
 
-    /// Takes one out that does not come back. False: there was none.
+    /// Removes a plugin that does not come back. Returns `false` if there was none.
     pub(super) async fn take_away(&self, id: &PluginId) -> bool {
         let was_there = self.take_out(id).await.is_some();
         if was_there {
@@ -246,8 +247,8 @@ impl Host {
         was_there
     }
 
-    /// Ends those that the policy does not name any more, or has disabled. What comes back, if only to be seen as disabled, is not
-    /// gone meanwhile: it is what this gives.
+    /// Ends the plugins that the policy no longer names or has disabled. Returns guards for those that come back, if
+    /// only to be shown as disabled: the status shows them meanwhile.
     async fn take_out_all(&self, policy: &Policy) -> Vec<Left> {
         let leaving: Vec<_> = {
             let plugins = self.plugins.lock().await;
@@ -267,8 +268,8 @@ impl Host {
         disabled
     }
 
-    /// The values of the settings of those that run, with their secrets. Of one whose secret is not to be had now there are
-    /// none: it goes on with what it has.
+    /// Returns the values of the settings of running plugins, with their secrets. A plugin whose secret is unavailable
+    /// now is left out, and keeps the values that it has.
     async fn opened(&self, policy: &Policy) -> BTreeMap<PluginId, SettingValues> {
         let manifests: Vec<_> = {
             let plugins = self.plugins.lock().await;
@@ -291,8 +292,8 @@ impl Host {
         all
     }
 
-    /// Changes what a plugin may while it runs on, with the secrets that it has. False: with that it may not run any more, or
-    /// nobody knows.
+    /// Changes a plugin's grants while it runs, with the secrets that it has. Returns `false` if it may no longer run
+    /// with them, or if that is unknown.
     async fn decide_anew(&self, id: &PluginId, entry: &Entry) -> bool {
         let Ok(anew) = self.admit(id, entry).await else { return false };
         let mut plugins = self.plugins.lock().await;
@@ -308,7 +309,8 @@ impl Host {
         true
     }
 
-    /// Notes the other accounts that a plugin is to run on. Where it stays it runs on. False: it may not run on these.
+    /// Records the other accounts that a plugin should run on. It continues on those that stay. Returns `false` if it
+    /// may not run on these.
     async fn settle_on(&self, id: &PluginId, entry: &Entry) -> bool {
         if self.admit(id, entry).await.is_err() {
             return false;
@@ -321,8 +323,8 @@ impl Host {
         true
     }
 
-    /// Puts what the policy names now in the place of what runs, where it can be had and starts; what goes on is among those that
-    /// stay. Gives those that ended instead, and are about to come back.
+    /// Replaces running plugins by the versions that the policy names, if these are available and start. Plugins that
+    /// continue are added to `staying`. Returns guards for those that ended instead and are about to come back.
     async fn replace_all(
         &self,
         policy: &Policy,
@@ -331,7 +333,7 @@ impl Host {
         staying: &mut BTreeSet<PluginId>,
     ) -> Vec<Left> {
         let (mut returning, mut early) = (Vec::new(), BTreeMap::new());
-        // A new version may take its time to start, or never do: nothing else waits for it.
+        // A new version may start slowly or never: nothing else waits for it.
         for (id, new) in replaced {
             let failed_before =
                 !outdated.contains(&id) && self.failed_to_start(&id, new).await && self.admit(&id, new).await.is_ok();
@@ -349,7 +351,7 @@ impl Host {
         if early.is_empty() {
             return returning;
         }
-        // What they wait for may come with them, or have come just now.
+        // Their dependencies may be part of the same policy, or may have started just now.
         let mut refused = self.refused_together(policy, staying, &early).await;
         for (id, (new, candidate)) in early {
             if let Some(why) = refused.remove(&id) {
@@ -362,7 +364,7 @@ impl Host {
         returning
     }
 
-    /// Those that are refused even together with all that the policy is about to bring.
+    /// Returns the plugins that are refused even together with everything that the policy is about to add.
     async fn refused_together(
         &self,
         policy: &Policy,
@@ -374,7 +376,7 @@ impl Host {
         all.extend(early.values().map(|(_, candidate)| candidate.clone()));
         for (id, entry) in &policy.plugins {
             if !staying.contains(id) && !early.contains_key(id) {
-                // Got ready, too: what is allowed and cannot be had keeps nobody's place.
+                // They are loaded completely, too: a plugin that is allowed but unavailable satisfies no dependency.
                 all.push(match self.load(id, entry).await {
                     Ok(loaded) => order::Candidate::of(id, &loaded.admitted.manifest),
                     Err(unfit) => order::Candidate::missing(id, unfit.to_string()),
@@ -384,8 +386,8 @@ impl Host {
         order::plan(&all, self.strictness()).refused
     }
 
-    /// Lets the present version go on, where the policy wants the plugin now, and notes why: another one is not to be had, or did
-    /// not start. `tried`: that it would be of no use to try that again, or only when there is room; none: with the next change.
+    /// Keeps the present version where the policy wants the plugin now, and records why: another version is unavailable
+    /// or did not start. `tried` says that a retry is useless, or has to wait for room. None: the next change retries.
     async fn goes_on(&self, id: &PluginId, wanted: &Entry, tried: Option<Tried>, why: &str) {
         let why = harmless(&format!("{why}, so this version goes on"), LONGEST_REASON);
         tracing::error!(plugin = %id, reason = %why, "plugin not replaced");
@@ -400,7 +402,7 @@ impl Host {
         }
     }
 
-    /// Tries those versions again for which there was no room beside the ones that run, as soon as another plugin has left. It
+    /// Retries versions for which there was no room beside the running ones, as soon as another plugin has ended. It
     /// never returns.
     pub(super) async fn use_room(&self) -> Infallible {
         loop {
@@ -428,27 +430,28 @@ impl Host {
         for (id, entry) in wanting {
             self.replace(&id, &entry).await;
         }
-        // Others may have waited for one of these.
+        // Other plugins may have waited for one of these.
         self.add_all(BTreeMap::new()).await;
         self.spread().await;
         self.forget_declared().await;
         self.prune_cache().await;
     }
 
-    /// Whether this very entry was tried in the place of the present one already, and did not start. It is not tried again each
-    /// time that something else is decided, or taken away from it, but when it is enabled anew.
+    /// Returns whether this entry was already tried in the place of the present one and did not start. It is not
+    /// retried when something else changes or when grants are withdrawn, but when it is enabled again.
     async fn failed_to_start(&self, id: &PluginId, entry: &Entry) -> bool {
         let plugins = self.plugins.lock().await;
         let Some(Tried::Failed(tried)) = plugins.get(id).and_then(|plugin| plugin.tried.as_ref()) else { return false };
         tried.differs_in_grants_alone(entry) && entry.grants.within(&tried.grants) == entry.grants
     }
 
-    /// Starts another version of a plugin beside the present one, on the same accounts, and lets it take over once its `initialize`
-    /// has returned. If it does not get so far, or cannot even be had, the present one goes on, and the status says why.
+    /// Starts another version of a plugin beside the present one, on the same accounts, and lets it take over once its
+    /// `initialize` has returned. If it does not get that far or is unavailable, the present one continues, and the
+    /// status says why.
     async fn replace(&self, id: &PluginId, entry: &Entry) -> Replaced {
         let loaded = match self.load(id, entry).await {
             Ok(loaded) => loaded,
-            // What the owner does not allow runs in no version.
+            // A plugin that the owner does not allow must not run in any version.
             Err(why) if why.forbids() => return Replaced::Anew,
             Err(why) => {
                 let version = self.version(id, entry).await;
@@ -482,11 +485,12 @@ impl Host {
             });
             started.unzip()
         };
-        // What the owner takes back meanwhile is taken from these, too.
+        // Grants that the owner withdraws meanwhile are withdrawn from these, too.
         if let Some(plugin) = self.plugins.lock().await.get_mut(id) {
             plugin.beside = beside.values().map(Supervised::reins).collect();
         }
-        // One that waits for the session may do so for long; the present one serves until then, and after it for good.
+        // A version that waits for the session may do so for long. The present one serves until the limit, and then
+        // stays.
         let _ = tokio::time::timeout(REPLACE, join_all(beside.values().map(Supervised::tried))).await;
         let trouble = beside.values().find_map(|new| match &*new.state().borrow() {
             State::Running => None,
@@ -500,23 +504,23 @@ impl Host {
         if let Some((why, tried)) = trouble {
             join_all(beside.into_values().map(Supervised::stop)).await;
             if matches!(tried, Tried::NoRoom(_)) {
-                // What it has left on one account is not the room that it lacks on another.
+                // The room that this version leaves on one account is not the room that it lacks on another.
                 let _ = self.engine.room().now_or_never();
             }
             let version = &loaded.admitted.manifest.version;
             self.goes_on(id, entry, Some(tried), &format!("{version} did not start ({why})")).await;
             return Replaced::Settled;
         }
-        // Less than it was admitted with, where something was taken back meanwhile.
+        // Fewer grants than it was admitted with, if some were withdrawn meanwhile.
         let held = beside.values().next().map_or_else(|| loaded.admitted.grants.clone(), Supervised::grants);
         let admitted = Arc::new(Admitted { grants: held, ..Admitted::clone(&loaded.admitted) });
         let standing = Standing::Admitted { admitted, compiled: loaded.compiled, on: beside };
         let new = Plugin::new(entry.clone(), standing, None);
-        // Whoever looks meanwhile sees the new one; nobody else changes anything.
+        // The status shows the new version from here on; `changing` excludes other changes.
         let old = self.plugins.lock().await.insert(id.clone(), new);
         if let Some(Plugin { standing: Standing::Admitted { on: mut old, .. }, .. }) = old {
-            // On all accounts at once: on each of them, handlers in flight may take their time, and the new one, which nothing
-            // starts again before it has taken over, may fail meanwhile.
+            // On all accounts at once: on each of them, running handlers may take their time, and the new version may
+            // fail meanwhile. Until it has taken over, nothing restarts it.
             let takings = successions
                 .into_iter()
                 .filter_map(|(account, succession)| Some(succession.take_over(old.remove(&account)?)));

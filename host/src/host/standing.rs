@@ -1,4 +1,4 @@
-//! Where every plugin stands, seen from outside.
+//! The status of every plugin, as seen from outside.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,61 +17,62 @@ use crate::plugins::source::Source;
 use crate::plugins::{Denial, Instance, PluginId, State, Supervised, Totals, Usage};
 use crate::store::Owner;
 
-/// How long whoever looks waits to be told how much plugins keep.
+/// How long a status request waits for the size of the plugins' storage.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Where one plugin stands on one account.
+/// The status of one plugin on one account.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PluginStatus {
-    /// The plugin.
+    /// The id of the plugin.
     pub id: PluginId,
     /// Whether the owner lets it run.
     pub enabled: bool,
-    /// Its version; none where its file was not read.
+    /// Its version. None: its file was not read.
     pub version: Option<semver::Version>,
-    /// Which bytes it may be.
+    /// The digest of the bytes that it may be.
     pub digest: Digest,
-    /// Where its file comes from.
+    /// The source of its file.
     pub source: Source,
-    /// The account; none where the plugin may not run at all.
+    /// The account. None: the plugin may not run at all.
     pub account: Option<AccountName>,
-    /// Where it stands; a refusal is [`State::Refused`].
+    /// The state it is in; a refusal is [`State::Refused`].
     pub state: State,
-    /// How many events the instance that runs now has handled.
+    /// The number of events that the current instance has handled.
     pub handled: u64,
-    /// How many calls were denied to that instance.
+    /// The number of calls that were denied to the current instance.
     pub denials: u64,
-    /// The plugin's record on this account since the host started, across restarts and replacements; none where it may not run.
+    /// The plugin's record on this account since the host started, across restarts and replacements. None: it may not
+    /// run.
     pub record: Option<Totals>,
-    /// How often it was started again.
+    /// The number of restarts.
     pub restarts: u64,
-    /// Why another version, which the policy names, has not taken its place.
+    /// Why another version, which the policy names, has not replaced it.
     pub not_replaced: Option<String>,
-    /// What the instance that runs now has used.
+    /// The resources that the current instance has used.
     pub usage: Option<Usage>,
-    /// Its commands, with the word that people say for each.
+    /// Its commands, with the word that people use for each.
     pub commands: BTreeMap<String, String>,
-    /// The last calls that it was denied, oldest first.
+    /// The last calls that were denied to it, oldest first.
     pub denied: Vec<Denial>,
-    /// What it may see and do now; none where it may not run.
+    /// The grants that it has now. None: it may not run.
     pub grants: Option<Grants>,
 }
 
 impl Host {
-    /// Where every plugin stands, by their ids.
+    /// Returns the status of every plugin, sorted by id.
     pub async fn status(&self) -> Vec<PluginStatus> {
         self.standing(None).await
     }
 
-    /// The same, and how much each of them keeps in its storage.
+    /// Returns the status of every plugin, with the size of its storage.
     pub async fn status_with_storage(&self) -> Vec<PluginStatus> {
-        // A disk that does not answer keeps nobody from looking.
+        // A disk that does not respond must not block the status.
         let kept = timeout(PATIENCE, self.store.data(Clock::Machine).sizes()).await;
         self.standing(kept.ok().and_then(Result::ok).as_ref()).await
     }
 
-    /// Where one plugin stands. One that is disabled is shown with its record on each account where it has run: a record outlives
-    /// instances.
+    /// Returns the status of one plugin. A disabled plugin is shown with its record on each account where it has run: a
+    /// record outlives instances.
     pub async fn status_of(&self, id: &PluginId) -> Vec<PluginStatus> {
         let accounts = self.accounts();
         let rows = self.status_with_storage().await.into_iter().filter(|row| row.id == *id);
@@ -87,7 +88,7 @@ impl Host {
         all
     }
 
-    /// How many tasks there are, on the runtime that this is called on and in the yard.
+    /// Returns the number of tasks on the current runtime and on the background runtime.
     pub(crate) fn tasks(&self) -> usize {
         Handle::current().metrics().num_alive_tasks() + self.engine.tasks_in_yard()
     }
@@ -114,8 +115,8 @@ impl PluginStatus {
 }
 
 impl Plugin {
-    /// Where it stands on each account, beside all instances that run; one row without an account if it may not run. How much
-    /// plugins keep is known only once the store was asked.
+    /// Returns its status on each account, beside all instances that run; one row without an account if it may not run.
+    /// The size of the storage is known only once the store was asked.
     pub(super) fn rows(
         &self,
         id: &PluginId,
@@ -172,11 +173,12 @@ impl Plugin {
     }
 }
 
-/// Plugins that are in no list any more, and still say good-bye, or are about to come back: whoever looks meanwhile sees them.
+/// Plugins that were removed from the list and are still shutting down, or about to come back. The status shows them
+/// meanwhile.
 #[derive(Debug, Default)]
 pub(super) struct Leaving(Arc<Mutex<BTreeMap<PluginId, Vec<PluginStatus>>>>);
 
-/// Until this is dropped, a plugin is seen to be leaving.
+/// A guard that shows a plugin as stopping until it is dropped.
 #[derive(Debug)]
 pub(super) struct Left {
     id: PluginId,
@@ -184,7 +186,7 @@ pub(super) struct Left {
 }
 
 impl Leaving {
-    /// One begins to leave that stood like this.
+    /// Begins to show a plugin, which had this status, as stopping.
     pub(super) fn begin(&self, id: &PluginId, mut rows: Vec<PluginStatus>) -> Left {
         for row in rows.iter_mut().filter(|row| row.account.is_some()) {
             (row.state, row.usage) = (State::Stopping, None);
@@ -197,7 +199,7 @@ impl Leaving {
         self.held().iter().filter(|(id, _)| is_meant(id)).flat_map(|(_, rows)| rows.clone()).collect()
     }
 
-    /// Held for a moment only.
+    /// Locks the list. Held for a moment only.
     fn held(&self) -> MutexGuard<'_, BTreeMap<PluginId, Vec<PluginStatus>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

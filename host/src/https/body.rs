@@ -1,4 +1,4 @@
-//! The bytes of an answer: its head, and its body in one of the three ways in which its end is told.
+//! Parses HTTP answers: the head, and a body that ends by length, by chunks or with the connection.
 
 use std::io;
 
@@ -6,35 +6,35 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::MOST_HEADERS;
 
-/// How long a head may be, in bytes.
+/// The maximum length of a head, in bytes.
 const LONGEST_HEAD: usize = 32 << 10;
-/// How often a server may say that its answer is yet to come.
+/// The maximum number of interim answers (1xx) before the final one.
 const MOST_FOREWORDS: usize = 8;
-/// How long the line before a chunk may be.
+/// The maximum length of the line before a chunk, in bytes.
 const LONGEST_LINE: usize = 1 << 10;
 
-/// What comes from a server, and what of it was not looked at yet.
+/// A connection to a server, with the bytes that were read but not yet parsed.
 pub(crate) struct Wire<S> {
     stream: S,
     bytes: Vec<u8>,
 }
 
-/// How an answer begins.
+/// The head of an answer.
 pub(crate) struct Head {
     pub(crate) status: u16,
     pub(crate) reason: String,
     pub(crate) headers: Vec<(String, String)>,
-    /// The server says that it understands HTTP/1.1.
+    /// Whether the server speaks HTTP/1.1.
     is_current: bool,
 }
 
 impl Head {
-    /// The value of a header.
+    /// Returns the value of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether there may be another request on the connection once the body was read (RFC 9112, section 9.3).
+    /// Returns whether the connection can carry another request after this body (RFC 9112, section 9.3).
     pub(crate) fn keeps_open(&self) -> bool {
         let closes = |value: &str| value.split(',').any(|word| word.trim().eq_ignore_ascii_case("close"));
         let says_its_end = self.header("content-length").or_else(|| self.header("transfer-encoding")).is_some();
@@ -42,14 +42,14 @@ impl Head {
     }
 }
 
-/// Why there is no body.
+/// An error from reading a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NoBody {
-    /// There is too much of it.
+    /// The body is larger than allowed.
     TooLarge,
-    /// It is coded like this.
+    /// The body has this coding, which is not supported.
     Compressed(String),
-    /// It is not whole.
+    /// The body is incomplete or malformed.
     Broken(String),
 }
 
@@ -72,17 +72,17 @@ impl<S: AsyncRead + Unpin> Wire<S> {
         Self { stream, bytes: Vec::new() }
     }
 
-    /// Whether more came than was asked for. Whoever sends that cannot be asked on this connection again.
+    /// Returns whether the server sent more than the answer. Such a connection cannot be reused.
     pub(crate) fn has_more(&self) -> bool {
         !self.bytes.is_empty()
     }
 
-    /// The connection, for those who speak something else than HTTP on it from here on, and what came of that already.
+    /// Returns the connection and the unparsed bytes, for a switch to a protocol other than HTTP.
     pub(crate) fn into_parts(self) -> (S, Vec<u8>) {
         (self.stream, self.bytes)
     }
 
-    /// The body behind this head, of at most so many bytes.
+    /// Reads the body that belongs to this head, at most `most` bytes.
     pub(crate) async fn body(&mut self, head: &Head, most: usize) -> Result<Vec<u8>, NoBody> {
         let mut body = Vec::new();
         self.each_part(head, most as u64, |part| {
@@ -96,7 +96,8 @@ impl<S: AsyncRead + Unpin> Wire<S> {
         Ok(body)
     }
 
-    /// Gives the body behind this head part by part, as it comes, unless more than so many bytes are announced.
+    /// Passes the body that belongs to this head to `take` part by part, as it arrives. Fails if the server announces
+    /// more than `most` bytes.
     pub(crate) async fn each_part(
         &mut self,
         head: &Head,
@@ -118,7 +119,7 @@ impl<S: AsyncRead + Unpin> Wire<S> {
         }
     }
 
-    /// Waits for more; false at the end.
+    /// Reads more bytes; returns false at the end of the connection.
     async fn more(&mut self) -> Result<bool, String> {
         match self.stream.read_buf(&mut self.bytes).await {
             Ok(read) => Ok(read > 0),
@@ -127,8 +128,8 @@ impl<S: AsyncRead + Unpin> Wire<S> {
         }
     }
 
-    /// How the answer begins. What a server says before it, asked to or not, has no body and is passed over (RFC 9110, section
-    /// 15.2), but that it speaks something else than HTTP from there on.
+    /// Reads the head of the final answer. Interim answers have no body and are skipped, requested or not (RFC 9110,
+    /// section 15.2). Status 101 is returned, because the connection speaks another protocol after it.
     pub(crate) async fn head(&mut self) -> Result<Head, String> {
         for _ in 0..=MOST_FOREWORDS {
             let head = self.next_head().await?;
@@ -167,7 +168,7 @@ impl<S: AsyncRead + Unpin> Wire<S> {
         }
     }
 
-    /// A body of this length, or up to the end of the connection.
+    /// Reads a body of this length, or up to the end of the connection.
     async fn rest(
         &mut self,
         length: Option<u64>,
@@ -185,7 +186,7 @@ impl<S: AsyncRead + Unpin> Wire<S> {
         }
     }
 
-    /// Gives so many bytes.
+    /// Passes exactly `left` bytes to `take`.
     async fn exactly(
         &mut self,
         mut left: u64,
@@ -207,7 +208,7 @@ impl<S: AsyncRead + Unpin> Wire<S> {
         }
     }
 
-    /// A body in chunks (RFC 9112, section 7.1); what the headers behind them say is of no interest.
+    /// Reads a chunked body (RFC 9112, section 7.1) and ignores its trailer fields.
     async fn chunks(
         &mut self,
         mut left: u64,
@@ -243,7 +244,7 @@ impl<S: AsyncRead + Unpin> Wire<S> {
         }
     }
 
-    /// Passes over the headers behind the last chunk, and the empty line at their end.
+    /// Skips the trailer fields behind the last chunk, and the empty line that ends them.
     async fn trailer(&mut self) -> Result<(), String> {
         loop {
             if let Some(end) = self.bytes.windows(2).position(|two| two == b"\r\n") {
@@ -254,7 +255,7 @@ impl<S: AsyncRead + Unpin> Wire<S> {
             } else if self.bytes.len() > LONGEST_LINE {
                 return Err("what follows it does not end".to_owned());
             } else if !self.more().await? {
-                // All of the body is there.
+                // The connection ended, but the body is complete.
                 return Ok(());
             }
         }
@@ -265,7 +266,7 @@ impl<S: AsyncRead + Unpin> Wire<S> {
 mod tests {
     use super::*;
 
-    /// The body of an answer with this header.
+    /// Returns the body of an answer with these headers.
     async fn body(header: &str, text: &str, most: usize) -> Result<Vec<u8>, NoBody> {
         let answer = format!("HTTP/1.1 200 OK\r\n{header}\r\n{text}");
         let mut wire = Wire::new(answer.as_bytes());

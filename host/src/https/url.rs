@@ -1,4 +1,4 @@
-//! Addresses of the web, as far as anything is fetched from there.
+//! Web addresses (`https` URLs), as far as downloads need them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,38 +7,38 @@ use idna::AsciiDenyList;
 
 use crate::config::{BadEndpoint, Endpoint};
 
-/// How long an address may be, in bytes: as much as RFC 9110 (section 4.1) wants everybody to take. Registries lead to addresses
-/// that are signed, with a token of some thousand bytes in them.
+/// The maximum length of an address behind the scheme, in bytes. RFC 9110 (section 4.1) recommends that everybody
+/// supports 8,000. Registries redirect to signed addresses that contain a token of some thousand bytes.
 const LONGEST: usize = 8000;
-/// How each begins.
+/// The scheme that every address begins with.
 const SCHEME: &str = "https://";
-/// The port of the web.
+/// The default port of `https`.
 const PORT: u16 = 443;
 
-/// `https://host[:port]/path[?query]`. There is no other scheme, and no user in it.
+/// An address of the form `https://host[:port]/path[?query]`. No other scheme and no user name is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {
     server: Endpoint,
-    /// With the slash that it begins with, and the query.
+    /// The path with its leading slash, and the query.
     path: String,
 }
 
-/// Why a text is no such address.
+/// An error from parsing an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// It is of another scheme.
+    /// The scheme is not `https`.
     #[error("it has to begin with https://: nothing goes over the web without TLS")]
     Scheme,
-    /// There is no such host.
+    /// The host or port has no valid form.
     #[error("its host is none: {0}")]
     Host(BadEndpoint),
-    /// No server can be called that.
+    /// The host is not a valid domain name.
     #[error("its host is none: no server can have that name")]
     Name,
-    /// It names a user, or even a password.
+    /// The address contains a user name or a password.
     #[error("leave out what stands before the @: nobody is logged in by an address")]
     User,
-    /// It has signs that would have to be escaped.
+    /// The part behind the host contains characters that must be escaped, or the address is too long.
     #[error("behind the host it has to be of plain characters, others as %XX, and at most {LONGEST} bytes long")]
     Path,
 }
@@ -47,7 +47,7 @@ impl FromStr for Url {
     type Err = UrlError;
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
-        // Written with large letters it is the same (RFC 3986, section 3.1).
+        // The scheme is case-insensitive (RFC 3986, section 3.1).
         let (scheme, rest) = text.split_at_checked(SCHEME.len()).ok_or(UrlError::Scheme)?;
         if !scheme.eq_ignore_ascii_case(SCHEME) {
             return Err(UrlError::Scheme);
@@ -55,7 +55,7 @@ impl FromStr for Url {
         if rest.len() > LONGEST {
             return Err(UrlError::Path);
         }
-        // What stands behind # is not sent.
+        // The fragment behind `#` is not sent to the server.
         let rest = rest.split('#').next().unwrap_or(rest);
         let (server, path) = rest.find(['/', '?']).map_or((rest, "/"), |at| rest.split_at(at));
         let slash = if path.starts_with('/') { "" } else { "/" };
@@ -66,7 +66,7 @@ impl FromStr for Url {
             return Err(UrlError::User);
         }
         let server: Endpoint = server.parse().map_err(UrlError::Host)?;
-        // Hosts are the same in any letters, and servers know an international one by this name alone.
+        // Host names are case-insensitive, and servers know an international name only by its ASCII form.
         let host = if server.host.contains(':') {
             server.host.to_ascii_lowercase()
         } else {
@@ -80,44 +80,44 @@ impl FromStr for Url {
 }
 
 impl Url {
-    /// The host with its port.
+    /// Returns the host with its port.
     pub fn server(&self) -> Endpoint {
         Endpoint { port: Some(self.port()), ..self.server.clone() }
     }
 
-    /// The host's name or address.
+    /// Returns the host's name or address.
     pub fn host(&self) -> &str {
         &self.server.host
     }
 
-    /// The port.
+    /// Returns the port, 443 by default.
     pub fn port(&self) -> u16 {
         self.server.port.unwrap_or(PORT)
     }
 
-    /// The host, and its port where it is not the usual one, as the header `host` wants it.
+    /// Returns the host for the `host` header, with the port unless it is the default.
     pub fn authority(&self) -> String {
         Endpoint { port: self.server.port.filter(|port| *port != PORT), ..self.server.clone() }.to_string()
     }
 
-    /// The path with the query.
+    /// Returns the path with the query.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Whether both are on the same server.
+    /// Returns whether both addresses have the same host and port.
     pub fn same_server(&self, other: &Self) -> bool {
         self.host() == other.host() && self.port() == other.port()
     }
 
-    /// What lies beside it under the same name and a further ending.
+    /// Returns the address with `ending` appended to its path.
     #[must_use]
     pub fn with_ending(&self, ending: &str) -> Self {
         let (path, query) = self.path.split_at(self.path.find('?').unwrap_or(self.path.len()));
         Self { path: format!("{path}{ending}{query}"), ..self.clone() }
     }
 
-    /// Where a reference leads from here (RFC 3986, section 4.2).
+    /// Resolves a reference relative to this address (RFC 3986, section 4.2).
     pub fn to(&self, reference: &str) -> Result<Self, UrlError> {
         if let Some(rest) = reference.strip_prefix("//") {
             return format!("https://{rest}").parse();
@@ -129,7 +129,7 @@ impl Url {
         let path = self.path.split('?').next().unwrap_or_default();
         let folder = match reference.chars().next() {
             Some('/') => "",
-            // The same under another query.
+            // The reference replaces the query only.
             Some('?') => path,
             None | Some('#') => self.path.as_str(),
             _ => &path[..=path.rfind('/').unwrap_or(0)],
@@ -138,7 +138,7 @@ impl Url {
     }
 }
 
-/// A path without `.` and `..` in it, which nobody serves (RFC 3986, section 5.2.4).
+/// Removes the segments `.` and `..` from a path (RFC 3986, section 5.2.4).
 fn without_dots(path: &str) -> String {
     let mut kept = Vec::new();
     let mut segments = path.strip_prefix('/').unwrap_or(path).split('/').peekable();
@@ -189,7 +189,7 @@ mod tests {
         assert!(url("https://example.ORG:443/x").same_server(&url("https://Example.org/y")));
         assert_eq!(url("https://b\u{fc}cher.example/").to_string(), "https://xn--bcher-kva.example/");
         assert_eq!(url("https://[2001:DB8::1]/").to_string(), "https://[2001:db8::1]/");
-        // A sign that would become a slash.
+        // IDNA maps this full-width character to a slash.
         assert!("https://example.org\u{ff0f}.evil.example/".parse::<Url>().is_err());
         for user in ["https://u:p@x/", "https://example.org@evil.example/x", "https://@x/"] {
             assert_eq!(user.parse::<Url>(), Err(UrlError::User), "{user}");
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(url("https://x/a@b").path(), "/a@b");
     }
 
-    /// The examples of RFC 3986, section 5.4.
+    /// Checks the examples of RFC 3986, section 5.4.
     #[test]
     fn references_are_resolved_as_everywhere() {
         let here = url("https://a/b/c/d;p?q");

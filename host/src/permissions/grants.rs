@@ -1,6 +1,7 @@
-//! What one plugin was granted, and the two questions that the house asks of it: may it see this, may it do that.
+//! The grants of one plugin, and the two checks that the host makes: may the plugin see this event, may it make this
+//! call.
 //!
-//! Both are asked for each event and each call, so they neither allocate nor log.
+//! Both run for each event and each call, so they neither allocate nor log.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,35 +17,35 @@ use crate::error::CallError;
 use crate::event::{Event, Payload};
 use crate::harmless::{Reader, has_harmful, shell_word};
 
-/// Whom or what a call is about.
+/// The target of a call.
 #[derive(Debug, Clone, Copy)]
 pub enum Target<'a> {
-    /// Nobody in particular, or everybody: of what has a scope, only `*` covers it.
+    /// No single target, or everybody: only `*` covers it, for a permission with a scope.
     None,
-    /// A person, an occupant, or a room where messages are meant.
+    /// A person, an occupant, or a room in calls about messages.
     Jid(&'a Jid),
     /// A room.
     Room(&'a BareJid),
     /// A raw stanza.
     Stanza {
-        /// `message`, `presence` or `iq`.
+        /// The kind of stanza: `message`, `presence` or `iq`.
         kind: &'a str,
-        /// Its recipient, if it names one.
+        /// The recipient, if the stanza names one.
         to: Option<&'a Jid>,
     },
 }
 
-/// Whom or what an event is about, as far as a scope can tell.
+/// The target of an event, as far as a scope can tell.
 #[derive(Debug, Clone, Copy)]
 pub enum About<'a> {
-    /// Nothing in particular, such as `roomsAutoJoined`: it tells nothing of what a scope leaves out.
+    /// No target, as for `roomsAutoJoined`: the event reveals nothing that a scope could exclude.
     Nothing,
-    /// This.
+    /// The target that the scope is checked against.
     Target(Target<'a>),
 }
 
 impl<'a> About<'a> {
-    /// Whom or what an event with this payload is about.
+    /// Returns the target of an event with this payload.
     pub fn of(payload: &'a Payload) -> Self {
         Self::Target(match payload {
             Payload::None => return Self::Nothing,
@@ -55,13 +56,13 @@ impl<'a> About<'a> {
             Payload::Contact(contact) => Target::Jid(&contact.jid),
             Payload::Chat(chat) => Target::Jid(&chat.jid),
             Payload::Stanza(xml) => Target::Stanza { kind: stanza_kind(xml), to: None },
-            // Nobody can tell whom these are about, so of a scope only `*` covers them.
+            // These payloads have no known target, so only `*` covers them.
             Payload::Text(_) | Payload::Status(_) | Payload::Feature { .. } | Payload::Json(_) => Target::None,
         })
     }
 }
 
-/// The outcome when grants are asked about one call or one event.
+/// The decision of the grants on one call or one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     /// It needs no permission.
@@ -75,12 +76,12 @@ pub enum Decision {
 }
 
 impl Decision {
-    /// Whether the call may be made, or the event be seen.
+    /// Returns whether the call is allowed, or the event visible.
     pub fn allows(self) -> bool {
         matches!(self, Self::Free | Self::Covered(_))
     }
 
-    /// The permission that stands in the way; none if it is allowed.
+    /// Returns the permission that is missing; none if it is allowed.
     pub fn lacks(self) -> Option<Permission> {
         match self {
             Self::Free | Self::Covered(_) => None,
@@ -89,17 +90,17 @@ impl Decision {
     }
 }
 
-/// What one plugin was granted. Nothing, to begin with.
+/// The grants of one plugin; empty by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants(BTreeMap<Permission, Scope>);
 
-/// Why a table is no list of grants. Each error names the permission.
+/// The reason why a table is not a list of grants. Each error names the permission.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GrantError {
     /// There is no such permission.
     #[error(transparent)]
     Unknown(#[from] UnknownPermission),
-    /// It has a scope, and none was given.
+    /// The permission needs a scope, and none was given.
     #[error(
         "{permission:?} needs to know for what: write a list of {entries}, such as {example}",
         permission = permission.as_str(),
@@ -107,50 +108,50 @@ pub enum GrantError {
         example = example(*permission)
     )]
     NeedsScope {
-        /// Which permission.
+        /// The permission in the table.
         permission: Permission,
     },
-    /// Its scope is none.
+    /// The scope is invalid.
     #[error("{permission:?}: {reason}", permission = permission.as_str())]
     BadScope {
-        /// Which permission.
+        /// The permission in the table.
         permission: Permission,
-        /// What is wrong.
+        /// Why the scope is invalid.
         reason: BadScope,
     },
-    /// Recipients are listed for what is read.
+    /// The scope of `stanza.read` lists recipients.
     #[error(
         "\"stanza.read\" is granted by kind, not by recipient: write [\"message\"], or grant \"messages.read\" instead"
     )]
     ReadsByKind,
-    /// It was written without quotation marks, so that its dot made two keys of it.
+    /// The name is not in quotation marks, so TOML made two keys of it.
     #[error("a permission's name has a dot and is written in quotation marks: {:?} = …", .permission.as_str())]
     Unquoted {
-        /// The key that it seems to be.
+        /// The first of these keys.
         key: String,
-        /// Which is meant.
+        /// The permission that was meant.
         permission: Permission,
     },
-    /// What belongs into a list stands there without one.
+    /// A single entry is not in a list.
     #[error("{permission:?} is a list: write [{entry:?}]", permission = permission.as_str())]
     NoList {
-        /// Which permission.
+        /// The permission in the table.
         permission: Permission,
-        /// What stands there.
+        /// The entry that belongs in a list.
         entry: String,
     },
-    /// It is neither true, false nor a list of strings.
+    /// The value is neither true, false nor a list of strings.
     #[error("{permission:?} is {found}: write {example}", permission = permission.as_str(), example = example(*permission))]
     WrongType {
-        /// Which permission.
+        /// The permission in the table.
         permission: Permission,
-        /// What was found.
+        /// The type of the value, in words.
         found: &'static str,
     },
 }
 
 impl GrantError {
-    /// The key in the table that is wrong.
+    /// Returns the key in the table that is wrong.
     pub fn key(&self) -> &str {
         match self {
             Self::Unknown(unknown) => &unknown.name,
@@ -164,10 +165,10 @@ impl GrantError {
     }
 }
 
-/// Something that a plugin asks for and was not granted at all.
+/// A permission that a plugin asks for and that is not granted at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Missing {
-    /// Which permission.
+    /// The missing permission.
     pub permission: Permission,
 }
 
@@ -177,7 +178,7 @@ impl fmt::Display for Missing {
     }
 }
 
-/// The permission that somebody meant whose name TOML has taken apart.
+/// Returns the error for a permission whose unquoted name TOML split at the dot.
 pub(crate) fn unquoted(key: &str, value: &Value) -> Option<GrantError> {
     let inner = value.as_table()?.keys().next()?;
     let permission = format!("{key}.{inner}").parse().ok()?;
@@ -185,7 +186,7 @@ pub(crate) fn unquoted(key: &str, value: &Value) -> Option<GrantError> {
 }
 
 impl Grants {
-    /// Reads `[plugin.<id>.grants]`: `"contacts.read" = true`, `"messages.send" = ["*"]`, `false` = not granted.
+    /// Parses `[plugin.<id>.grants]`: `"contacts.read" = true`, `"messages.send" = ["*"]`, `false` = not granted.
     pub fn from_table(table: &Table) -> Result<Self, GrantError> {
         let mut grants = Self::default();
         for (name, value) in table {
@@ -224,12 +225,12 @@ impl Grants {
         Ok(grants)
     }
 
-    /// What [`Grants::from_table`] reads, again.
+    /// Returns the table that [`Grants::from_table`] parses to these grants.
     pub fn to_table(&self) -> Table {
         self.iter().map(|(permission, scope)| (permission.to_string(), scope_value(scope))).collect()
     }
 
-    /// Grants a permission, in place of what was granted of it before. No entries: whole, if it has no scope.
+    /// Grants a permission, replacing its earlier grant. `entries` is empty for a permission without scope.
     pub fn grant<S: AsRef<str>>(&mut self, permission: Permission, entries: &[S]) -> Result<(), GrantError> {
         let scope = match (permission.scope_kind(), entries) {
             (kind @ ScopeKind::None, []) => Scope::whole(kind),
@@ -244,7 +245,8 @@ impl Grants {
         Ok(())
     }
 
-    /// The same beside what was granted of it before; of what is none or one, such as a quota, this one counts.
+    /// Adds entries to the grant of a permission. A permission without scope, or with one entry such as a quota, is
+    /// replaced.
     pub fn grant_more<S: AsRef<str>>(&mut self, permission: Permission, entries: &[S]) -> Result<(), GrantError> {
         let mut all = match permission.scope_kind() {
             ScopeKind::None | ScopeKind::Quota => Vec::new(),
@@ -256,27 +258,27 @@ impl Grants {
         self.grant(permission, &all)
     }
 
-    /// Takes a permission back. Whether it was granted.
+    /// Revokes a permission. Returns whether it was granted.
     pub fn revoke(&mut self, permission: Permission) -> bool {
         self.0.remove(&permission).is_some()
     }
 
-    /// Every permission there is, each whole: for what the owner trusts as himself.
+    /// Grants every permission with its whole scope, for a plugin that the owner trusts fully.
     pub fn all() -> Self {
         Self(Permission::ALL.iter().map(|&permission| (permission, Scope::whole(permission.scope_kind()))).collect())
     }
 
-    /// Whether the permission is granted at all, for whatever it covers.
+    /// Returns whether the permission is granted at all, with any scope.
     pub fn has(&self, permission: Permission) -> bool {
         self.0.contains_key(&permission)
     }
 
-    /// What the grant of this permission covers.
+    /// Returns the scope of this permission's grant.
     pub fn get(&self, permission: Permission) -> Option<&Scope> {
         self.0.get(&permission)
     }
 
-    /// What both grant, as far as it can be written down; never more.
+    /// Returns the intersection of both grants, as far as entries can express it; never more.
     #[must_use]
     pub fn within(&self, other: &Self) -> Self {
         let both =
@@ -284,17 +286,18 @@ impl Grants {
         Self(both.collect())
     }
 
-    /// All that is granted, ordered by name.
+    /// Returns all grants, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (Permission, &Scope)> {
         self.0.iter().map(|(&permission, scope)| (permission, scope))
     }
 
-    /// Whether nothing is granted.
+    /// Returns whether nothing is granted.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Decides whether the plugin may use this permission on this target. Calls, the router and `parlor explain` all ask here.
+    /// Decides whether the plugin may use this permission on this target. Calls, the router and `parlor explain` all
+    /// use this.
     pub fn decide(
         &self,
         permission: Permission,
@@ -308,7 +311,7 @@ impl Grants {
         }
     }
 
-    /// Decides whether the plugin may see an event of this name that is about this. An event for which the host has no rule is a
+    /// Decides whether the plugin may see an event of this name and target. An event without a rule of the host is a
     /// plugin's own, and free.
     pub fn decide_event(&self, name: &str, about: About<'_>, is_contact: &dyn Fn(&BareJid) -> bool) -> Decision {
         let Some(permission) = table::event(name).and_then(|rule| rule.permission) else { return Decision::Free };
@@ -322,7 +325,7 @@ impl Grants {
         }
     }
 
-    /// Decides about either. None: without a contact list the answer would depend on it.
+    /// Decides about a call or an event. None: the decision depends on the contact list, which is not known.
     pub fn decide_use(&self, one: Use<'_>, is_contact: Option<&dyn Fn(&BareJid) -> bool>) -> Option<Decision> {
         let with = |is_contact: &dyn Fn(&BareJid) -> bool| match one {
             Use::Call(permission, target) => self.decide(permission, target, is_contact),
@@ -334,48 +337,50 @@ impl Grants {
         }
     }
 
-    /// Whether the plugin may use this permission on this target.
+    /// Returns whether the plugin may use this permission on this target.
     pub fn may_do(&self, permission: Permission, target: Target<'_>, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
         self.decide(permission, target, is_contact).allows()
     }
 
-    /// Whether the plugin may see this event.
+    /// Returns whether the plugin may see this event.
     pub fn may_see(&self, event: &Event, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
         self.decide_event(&event.name, About::of(&event.payload), is_contact).allows()
     }
 
-    /// Whether what is said in a room may be seen.
+    /// Returns whether the plugin may read the messages of a room.
     pub fn may_hear(&self, room: &BareJid, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
         let scope = self.get(Permission::MessagesRead);
         scope.is_some_and(|scope| scope.covers(Target::Jid(room), is_contact))
     }
 
-    /// What `wanted` names and these grants lack altogether. Scopes are the owner's to choose, and not compared.
+    /// Returns the permissions of `wanted` that are not granted at all. Scopes are the owner's choice, and not
+    /// compared.
     pub fn covers(&self, wanted: &Self) -> Vec<Missing> {
         wanted.0.keys().filter(|&&permission| !self.has(permission)).map(|&permission| Missing { permission }).collect()
     }
 }
 
-/// A part of what was granted, taken from [`Grants::iter`]. A scope of another permission's kind grants nothing.
+/// Collects a part of other grants, taken from [`Grants::iter`]. A scope of another permission's kind grants nothing.
 impl FromIterator<(Permission, Scope)> for Grants {
     fn from_iter<I: IntoIterator<Item = (Permission, Scope)>>(pairs: I) -> Self {
         Self(pairs.into_iter().filter(|(permission, scope)| scope.kind() == permission.scope_kind()).collect())
     }
 }
 
-/// What an owner would have to grant.
+/// The grant that an owner would have to add.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {
     /// The permission for everybody and everything.
     Whole,
-    /// Exactly these targets, spelled as entries. A plugin may have chosen them, so an entry that stands for others, too, is refused.
+    /// Exactly these targets, spelled as entries. A plugin may have chosen them, so an entry that also covers others is
+    /// refused.
     Targets(Vec<String>),
-    /// These entries, which the owner named.
+    /// Entries that the owner named.
     Entries(Vec<String>),
 }
 
 impl Wish {
-    /// Checks that a grant can name it. The error is a clause.
+    /// Checks that a grant can express it. The error is a clause.
     pub fn check(&self, permission: Permission) -> Result<(), String> {
         let kind = permission.scope_kind();
         let targets = match self {
@@ -384,7 +389,7 @@ impl Wish {
         };
         for target in targets {
             match Scope::parse(kind, &[target]) {
-                // As a server is where a room is meant.
+                // Such as a server in a list of rooms.
                 Err(reason) => return Err(format!("no grant can name it: {reason}")),
                 Ok(scope) if !scope.is_exactly(target) => {
                     return Err(format!("no grant names this address alone, since {target:?} stands for others, too"));
@@ -395,19 +400,19 @@ impl Wish {
         Ok(())
     }
 
-    /// The command that grants it beside what was granted before, or the line to add where a command cannot; else why no grant can.
+    /// Returns the command that adds the grant, or the line to add if no command can; else the reason why no grant can.
     pub fn remedy(&self, plugin: &str, permission: Permission) -> Result<String, String> {
         self.check(permission)?;
         let kind = permission.scope_kind();
         let entries = match (kind, self) {
-            // As the plugin asks for it.
+            // The command grants it as the manifest requests it.
             (ScopeKind::None, _) | (ScopeKind::Quota, Self::Whole | Self::Targets(_)) => Vec::new(),
             (_, Self::Targets(entries) | Self::Entries(entries)) => entries.iter().map(String::as_str).collect(),
             (ScopeKind::Jids | ScopeKind::Rooms, Self::Whole) => vec!["*"],
             (ScopeKind::Stanzas, Self::Whole) => vec!["message"],
         };
-        // The command takes a comma for the end of an entry, and no spaces around one; a resource may have both. It may also have
-        // characters that nobody sees, which are escaped wherever they are shown.
+        // The command splits entries at commas and trims spaces; a resource may contain both. A resource may also
+        // contain invisible characters, which are escaped wherever they are shown.
         let is_odd = |entry: &&str| entry.contains(',') || entry.trim() != *entry || has_harmful(entry);
         if entries.iter().any(is_odd) {
             let all: Vec<_> = entries.into_iter().map(toml_string).collect();
@@ -422,11 +427,11 @@ impl Wish {
     }
 }
 
-/// A text as TOML writes it on one line, with each character escaped that would not be seen.
+/// Writes a text as a TOML string on one line, with every invisible character escaped.
 fn toml_string(text: &str) -> String {
     let mut reader = Reader::default();
     let mut written = String::new();
-    // JSON's escapes are among those of TOML.
+    // The escapes of JSON are also valid in TOML.
     for one in serde_json::Value::from(text).to_string().chars() {
         if reader.is_harmful(one) {
             written.extend(format!("\\U{:08X}", u32::from(one)).chars());
@@ -437,15 +442,15 @@ fn toml_string(text: &str) -> String {
     written
 }
 
-/// The answer to a call that needs a grant which is not there, with the command that would allow it beside what was granted
-/// before. Where no grant would, it says why.
+/// Returns the error for a call without the grant that it needs, with the command that adds the grant. If no grant
+/// would help, it says why.
 pub fn denial(plugin: &str, permission: Permission, scope: Option<String>) -> CallError {
     let wish = scope.clone().map_or(Wish::Whole, |scope| Wish::Targets(vec![scope]));
     let hint = wish.remedy(plugin, permission).unwrap_or_else(|why| why);
     CallError::Denied { permission, scope, hint }
 }
 
-/// The same where the plugin does not even ask for it: what is not asked for cannot be granted.
+/// Returns the error for a call whose permission is not in the plugin's manifest: it cannot be granted.
 pub fn undeclared(permission: Permission, scope: Option<String>) -> CallError {
     let wish = example(permission);
     let hint = format!(
@@ -455,7 +460,7 @@ pub fn undeclared(permission: Permission, scope: Option<String>) -> CallError {
     CallError::Denied { permission, scope, hint }
 }
 
-/// What could be written for a permission.
+/// Returns an example of the value to write for a permission.
 pub(crate) fn example(permission: Permission) -> &'static str {
     match permission.scope_kind() {
         ScopeKind::None => "true",
@@ -474,7 +479,7 @@ fn scope_value(scope: &Scope) -> Value {
     }
 }
 
-/// The name of the stanza's element, which the host wrote itself without prefix or declaration.
+/// Returns the name of the stanza's element, which the host wrote itself, without prefix or declaration.
 fn stanza_kind(xml: &str) -> &str {
     let name = xml.strip_prefix('<').unwrap_or_default();
     let end = name.find(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>')).unwrap_or(name.len());

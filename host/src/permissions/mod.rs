@@ -1,8 +1,8 @@
-//! Who may do and see what. Pure: no I/O, no async, no WIT and no stanza types.
+//! Permissions: what each plugin may do and see. Pure: no I/O, no async, no WIT and no stanza types.
 //!
-//! [`Permission`] is what an owner can grant, [`Scope`] what one grant covers, [`Grants`] all of one plugin. [`CALLS`] and
-//! [`EVENTS`] say which permission each call and each event needs; everything else in the house asks them. What is not
-//! granted is not allowed.
+//! A [`Permission`] is a right that an owner can grant, a [`Scope`] is what one grant covers, and [`Grants`] are all
+//! grants of one plugin. [`CALLS`] and [`EVENTS`] map each call and event to the permission that it needs, for the
+//! whole host. Anything that is not granted is denied.
 
 mod grants;
 mod permission;

@@ -1,4 +1,4 @@
-//! What an owner can grant, by name. What a grant covers is in `scope`, what needs it in `table`.
+//! The permissions that an owner can grant, by name. `scope` defines what a grant covers, `table` what needs it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,14 +8,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::table::{self, Call};
 use crate::nearest::{nearest, suggestion};
 
-/// How much harm a plugin can do that holds a permission and means ill.
+/// How much harm a malicious plugin can do with a permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Risk {
     /// It learns or changes little that matters.
     Low,
     /// It learns what people write or whom they know, or speaks in the account's name.
     Medium,
-    /// It can do whatever the account can, or cut it off.
+    /// It can do whatever the account can, or disconnect it.
     High,
 }
 
@@ -29,50 +29,50 @@ impl fmt::Display for Risk {
     }
 }
 
-/// What kind of thing the scope of a permission lists.
+/// The kind of entries in the scope of a permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ScopeKind {
-    /// Nothing: it is granted or not.
+    /// No entries: the permission is granted or not.
     None,
-    /// People, domains, contacts; rooms too, where messages are meant.
+    /// People, domains, contacts; rooms too, for permissions about messages.
     Jids,
-    /// Rooms.
+    /// Rooms, and services of rooms.
     Rooms,
-    /// Kinds of stanzas, perhaps with recipients.
+    /// Kinds of stanzas, optionally with recipients.
     Stanzas,
-    /// How much.
+    /// An amount of data.
     Quota,
 }
 
-/// The one list of permissions: enum, names, risks, scopes and words are made from it, so that none can lack one.
+/// The one list of permissions: it generates the enum, names, risks, scopes and descriptions, so that none is missing.
 macro_rules! permissions {
     ($($variant:ident = $name:literal, $risk:ident, $scope:ident, $words:literal;)*) => {
-        /// What an owner can grant. The names are those of `plugins.toml` and of a manifest.
+        /// A permission that an owner can grant. `plugins.toml` and manifests use these names.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Permission {
             $(#[doc = $words] $variant,)*
         }
 
         impl Permission {
-            /// Every permission there is, ordered by name.
+            /// Every permission, ordered by name.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
-            /// Its name, such as `messages.send`.
+            /// Returns its name, such as `messages.send`.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name),* }
             }
 
-            /// One sentence that tells an owner what a plugin does with it.
+            /// Returns one sentence that tells an owner what a plugin does with it.
             pub fn describe(self) -> &'static str {
                 match self { $(Self::$variant => $words),* }
             }
 
-            /// How much harm it can do.
+            /// Returns how much harm a plugin can do with it.
             pub fn risk(self) -> Risk {
                 match self { $(Self::$variant => Risk::$risk),* }
             }
 
-            /// What its scope lists.
+            /// Returns the kind of entries in its scope.
             pub fn scope_kind(self) -> ScopeKind {
                 match self { $(Self::$variant => ScopeKind::$scope),* }
             }
@@ -118,15 +118,15 @@ impl fmt::Display for Permission {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown permission {name:?}{}", advice(*call, *nearest))]
 pub struct UnknownPermission {
-    /// What was written, cut to a length that can be shown.
+    /// The unknown name, truncated for display.
     pub name: String,
-    /// What was probably meant.
+    /// The permission that was probably meant.
     pub nearest: Option<Permission>,
-    /// The call of that name.
+    /// The call of that name, for authors who write a call in place of the permission.
     pub call: Option<&'static Call>,
 }
 
-/// What an author writes instead, for the end of the error.
+/// Returns the advice for the author at the end of the error.
 fn advice(call: Option<&Call>, nearest: Option<Permission>) -> String {
     match call.map(|call| call.permission) {
         Some(Some(permission)) => format!("; the call of that name needs \"{permission}\""),
@@ -143,7 +143,7 @@ impl FromStr for Permission {
         find(name).ok_or_else(|| UnknownPermission {
             name: name.chars().take(64).collect(),
             nearest: nearest(name, Self::ALL.iter().map(|permission| permission.as_str())).and_then(find),
-            // Most languages write what the contract calls `set-subject` in their own way.
+            // Most languages spell the contract's `set-subject` in their own way.
             call: name.split_once('.').and_then(|(grouping, call)| table::call(grouping, &call.replace('_', "-"))),
         })
     }

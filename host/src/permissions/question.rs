@@ -1,7 +1,7 @@
-//! Questions of an owner: may this plugin make that call, or hear that event, about this address?
+//! Questions of an owner: may this plugin make that call, or see that event, with this address?
 //!
-//! The answer is taken from a [`Judge`], which decides by [`Grants`] as the router and the calls do. Here is only how a question
-//! is read and which decisions it needs; `answer` puts them into words.
+//! A [`Judge`] answers. It decides by [`Grants`], as the router and the calls do. This module parses a question and
+//! picks the decisions that it needs; `answer` phrases the result.
 
 mod answer;
 
@@ -17,13 +17,13 @@ use super::table::{self, Call, EventRule};
 use crate::harmless::harmless;
 use crate::nearest::{nearest, suggestion};
 
-/// How much of an owner's own words an error repeats, in bytes.
+/// The most of an owner's own words that an error repeats, in bytes.
 const LONGEST: usize = 64;
 
-/// What an owner asks about one plugin.
+/// A question of an owner about one plugin.
 #[derive(Debug, Clone)]
 pub struct Question {
-    /// As it was asked.
+    /// The owner's own words.
     words: String,
     subject: Subject,
     /// The address that it is about; none: any.
@@ -37,19 +37,19 @@ enum Subject {
     Permission(Permission),
     /// `stanza.send` for stanzas of this kind.
     Stanzas(&'static str),
-    /// A permission for an entry that stands for more than one address, such as `*`, or for a quota.
+    /// A permission for an entry that covers more than one address, such as `*`, or for a quota.
     Entry(Permission, Scope),
     /// A permission for several entries, each of them a question.
     Entries(Permission, Vec<Question>),
 }
 
-/// Why something is no question.
+/// The reason why a text is not a question.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadQuestion {
-    /// It names nothing.
+    /// It names nothing that exists.
     #[error("{what:?} is no call, event or permission{near}")]
     Unknown {
-        /// The word.
+        /// The unknown name.
         what: String,
         /// A suggestion, or nothing.
         near: String,
@@ -57,12 +57,12 @@ pub enum BadQuestion {
     /// It names entries that the permission cannot be granted for.
     #[error(transparent)]
     Grant(#[from] GrantError),
-    /// It names no address.
+    /// The address is invalid.
     #[error("{text:?} is no address ({reason}): write one such as \"juliet@example.org\"")]
     Address {
-        /// The text.
+        /// The text that is not an address.
         text: String,
-        /// What is wrong with it.
+        /// Why it is not an address.
         reason: String,
     },
     /// It names an address twice.
@@ -70,15 +70,15 @@ pub enum BadQuestion {
     Twice,
 }
 
-/// The four answers to a question.
+/// The four outcomes of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// Yes, whatever it is about.
+    /// Allowed for every target.
     Yes,
-    /// No.
+    /// Not allowed.
     No,
-    /// For some targets or arguments, and not for others.
+    /// Allowed for some targets or arguments, and not for others.
     Partly,
     /// It depends on something that is not known here, such as the contact list.
     Unknown,
@@ -98,24 +98,25 @@ impl fmt::Display for Outcome {
 /// The answer to a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// Yes, no, or neither.
+    /// The outcome.
     pub outcome: Outcome,
-    /// The permission that it needs.
+    /// The permission that it needs; none if it is free.
     pub permission: Option<Permission>,
-    /// Why: a clause that follows the outcome.
+    /// The reason: a clause that follows the outcome.
     pub reason: String,
-    /// The permission that is lacking, and what it would have to cover for a yes; none: no grant would help.
+    /// The missing permission, with the scope that a yes needs; none: no grant would help.
     pub lacks: Option<(Permission, Wish)>,
 }
 
 impl Answer {
-    /// The command or line that would allow it to the plugin of this id, where one would.
+    /// Returns the command or line that would allow it to the plugin of this id, if one would.
     pub fn remedy(&self, plugin: &str) -> Option<String> {
         let (permission, wish) = self.lacks.as_ref()?;
         wish.remedy(plugin, *permission).ok()
     }
 
-    /// The same answer where a yes depends on something that is not so now: `when` says what, as a clause.
+    /// Returns the answer for a case that does not hold now: a yes becomes unknown. `when` names the condition, as a
+    /// clause.
     #[must_use]
     pub fn only(self, when: &str) -> Self {
         if self.outcome == Outcome::No {
@@ -126,61 +127,63 @@ impl Answer {
     }
 }
 
-/// One use of the grants, on which a [`Judge`] decides.
+/// One use of the grants that a [`Judge`] decides on.
 #[derive(Debug, Clone, Copy)]
 pub enum Use<'a> {
-    /// A call that needs this permission on this target.
+    /// A call that needs this permission for this target.
     Call(Permission, Target<'a>),
-    /// An event of this name that is about this.
+    /// An event with this name and target.
     Event(&'a str, About<'a>),
 }
 
-/// How much of an event a plugin listens to, as far as its filters let it through.
+/// How much of an event a plugin listens to, by its subscriptions and their filters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listening {
-    /// It does not listen.
+    /// It does not listen to the event.
     Not,
-    /// Its filters leave all out that the question is about. They are given in words.
+    /// Its filters exclude everything that the question is about. The text describes them.
     Elsewhere(String),
-    /// Its filters let some of it through. They are given in words.
+    /// Its filters let a part of it through. The text describes them.
     Part(String),
     /// It listens to all of it.
     All,
 }
 
-/// A plugin's grants, and what else decides about them.
+/// A plugin's grants, and everything else that decides about them.
 pub trait Judge {
-    /// The decision about one use, as the plugin would meet it. None: it depends on the contact list, which is not known.
+    /// Decides about one use, as the host would for the plugin. None: it depends on the contact list, which is not
+    /// known.
     fn decide(&self, one: Use<'_>) -> Option<Decision>;
-    /// The scope of this permission, if it is granted.
+    /// Returns the scope of this permission, if it is granted.
     fn scope(&self, permission: Permission) -> Option<Scope>;
-    /// Whether the plugin asks for this permission in its manifest.
+    /// Returns whether the plugin's manifest requests this permission.
     fn asks_for(&self, permission: Permission) -> bool;
-    /// Whether this address counts as a contact, where that is known.
+    /// Returns whether this address counts as a contact, if that is known.
     fn is_contact(&self, jid: &BareJid) -> Option<bool>;
-    /// Whether this is a room that is open, where that is known.
+    /// Returns whether this is an open room, if that is known.
     fn is_room(&self, jid: &BareJid) -> Option<bool>;
-    /// Whether the account is in this room, where that is known.
+    /// Returns whether the account is in this room, if that is known.
     fn is_inside(&self, room: &BareJid) -> Option<bool>;
-    /// Whether this is known to be a room that is not open, by a bookmark or its service.
+    /// Returns whether this is known to be a room that is not open, by a bookmark or its service.
     fn is_closed_room(&self, _jid: &BareJid) -> bool {
         false
     }
-    /// Whether the plugin added this contact itself, so that it does not count as one.
+    /// Returns whether the plugin added this contact itself, in which case it does not count as one.
     fn added(&self, _jid: &BareJid) -> bool {
         false
     }
-    /// The bare addresses of the account itself.
+    /// Returns the bare addresses of the account itself.
     fn own(&self) -> Vec<BareJid>;
-    /// Whether an IQ to this address, which may change something (`is_set`), counts as one to the account itself.
+    /// Returns whether an IQ to this address counts as one to the account itself. `is_set`: the IQ may change
+    /// something.
     fn acts_for(&self, jid: &Jid, is_set: bool) -> bool;
-    /// How much of this event the plugin listens to, about this address or any, where that is known.
+    /// Returns how much of this event the plugin listens to, about this address or any, if that is known.
     fn listens(&self, event: &EventRule, about: Option<&Jid>) -> Option<Listening>;
 }
 
 impl Question {
-    /// Reads a call, an event or a permission, such as `chats.send`, `message`, `messages.send` or `messages.send=*`, and the
-    /// address that it is about.
+    /// Parses a call, an event or a permission, such as `chats.send`, `message`, `messages.send` or `messages.send=*`,
+    /// and the address that it is about.
     pub fn parse(what: &str, about: Option<&str>) -> Result<Self, BadQuestion> {
         let address = |text: &str| {
             Jid::new(text)
@@ -195,7 +198,7 @@ impl Question {
             return Err(unknown(what));
         };
         let entries: Vec<_> = entries.split(',').map(str::trim).collect();
-        // It can be asked about what can be granted.
+        // Only entries that can be granted are valid in a question.
         let mut grants = Grants::default();
         grants.grant(permission, &entries)?;
         if about.is_some() {
@@ -217,7 +220,7 @@ impl Question {
         }
     }
 
-    /// Asks about one entry. One that is an address is asked about as the host would ask.
+    /// Returns the question about one entry. For an address it is the same check that the host makes.
     fn of_entry(words: String, permission: Permission, scope: Scope) -> Self {
         if let Some(jid) = scope.one_address() {
             return Self { words, subject: Subject::Permission(permission), about: Some(jid) };
@@ -228,7 +231,7 @@ impl Question {
         Self { words, subject: Subject::Entry(permission, scope), about: None }
     }
 
-    /// The question in its own words.
+    /// Returns the question as it was written.
     pub fn words(&self) -> String {
         match (&self.about, self.words.contains('=')) {
             (Some(about), false) => harmless(&format!("{} {about}", self.words), usize::MAX),
@@ -236,7 +239,7 @@ impl Question {
         }
     }
 
-    /// The permission that it is about.
+    /// Returns the permission that it is about.
     pub fn permission(&self) -> Option<Permission> {
         match &self.subject {
             Subject::Call(call) => call.permission,
@@ -248,7 +251,7 @@ impl Question {
         }
     }
 
-    /// Whether it asks about something that happens only while the account is connected.
+    /// Returns whether it is about something that happens only while the account is connected.
     pub fn needs_connection(&self) -> bool {
         match &self.subject {
             Subject::Call(call) => call.needs_connection(),
@@ -262,7 +265,8 @@ impl Question {
     }
 }
 
-/// Reads a name. That of a permission may also be a call's, which needs it and depends on more.
+/// Resolves a name. If a call has the same name as a permission, the call wins: it needs that permission and depends on
+/// more.
 fn subject(what: &str) -> Result<Subject, BadQuestion> {
     let call = what.split_once('.').and_then(|(grouping, call)| table::call(grouping, &call.replace('_', "-")));
     if let Some(call) = call {

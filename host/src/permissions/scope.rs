@@ -1,4 +1,4 @@
-//! What one grant covers: parsed once from the strings that an owner wrote, then asked for each event and call.
+//! The scope of one grant: parsed once from the strings that an owner wrote, then checked for each event and call.
 //!
 //! It knows addresses and kinds of stanzas, not permissions, events or calls.
 
@@ -10,26 +10,26 @@ use super::grants::Target;
 use super::permission::ScopeKind;
 use crate::nearest::nearest;
 
-/// How many entries one scope may list: each is looked at for each event.
+/// The most entries that one scope may list: each event checks every entry.
 pub const MOST_ENTRIES: usize = 1_000;
 
-/// What `storage = true` grants, in bytes.
+/// The quota that `storage = true` grants, in bytes.
 pub const DEFAULT_QUOTA: u64 = 16 * MIB;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-/// What a grant covers. Never empty: what covers nothing is not granted.
+/// The scope of a grant. Never empty: a scope that covers nothing is not a grant.
 ///
-/// People (`messages.*`, `archive.read`): `*` is everybody; `contacts` whoever is in the roster;
-/// `juliet@example.org` that account with all its resources; `juliet@example.org/balcony` that resource alone;
-/// `@example.org` every account of that domain; `example.org` the domain's own address, that is, the server.
+/// People (`messages.*`, `archive.read`): `*` is everybody; `contacts` everyone in the roster; `juliet@example.org`
+/// that account with all its resources; `juliet@example.org/balcony` that resource alone; `@example.org` every account
+/// of that domain; `example.org` the domain's own address, that is, the server.
 ///
 /// Rooms (`rooms.*`): `*`, `lobby@conference.example.org`, `@conference.example.org`.
 ///
-/// Stanzas: `message`, `presence`, `iq`, each for every recipient; for `stanza.send` also with recipients as above, such as
-/// `message:juliet@example.org` or `iq:@example.org`. A stanza without recipient is covered by a kind alone.
+/// Stanzas: `message`, `presence`, `iq`, each for every recipient; for `stanza.send` also with recipients as above,
+/// such as `message:juliet@example.org` or `iq:@example.org`. A stanza without recipient is covered by a kind alone.
 ///
 /// A quota: `16 MiB`, `512 KiB`, `1 GiB`, or bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +44,8 @@ enum Inner {
     Quota(u64),
 }
 
-/// Whom one entry covers. Addresses are normalised (RFC 7622) when it is parsed, but for the form of international domains, which is
-/// shown as the owner wrote it.
+/// The addresses that one entry covers. Parsing normalises them (RFC 7622), except international domains, which keep
+/// the owner's spelling for display.
 #[derive(Debug, Clone, Eq)]
 enum Pattern {
     Everybody,
@@ -68,81 +68,81 @@ enum StanzaKind {
     Iq,
 }
 
-/// Why a list is not a scope.
+/// The reason why a list is not a scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadScope {
-    /// It covers nothing.
+    /// The list covers nothing.
     #[error("an empty list covers nothing: write false, or leave the line out")]
     Empty,
-    /// It is too long.
+    /// The list is too long.
     #[error("{0} entries are too many: write at most {MOST_ENTRIES}, or a domain such as \"@example.org\"")]
     TooMany(usize),
-    /// The permission has none.
+    /// The permission has no scope.
     #[error("there is nothing to list: write true")]
     NotScoped,
-    /// An entry is no address.
+    /// An entry is not an address.
     #[error("{entry:?} is no address ({reason}): write {expected}")]
     NoAddress {
-        /// The entry.
+        /// The entry, as the owner wrote it.
         entry: String,
-        /// What is wrong with it.
+        /// Why it is not an address.
         reason: String,
-        /// What could be written.
+        /// The entries that are valid here.
         expected: &'static str,
     },
-    /// An entry is a word that would be a server's name, and stands for others by another one.
+    /// An entry is a word such as `everyone`. It would parse as a server's name, but a keyword was meant.
     #[error("{entry:?} is no address: did you mean {meant:?}? There can be {JID_ENTRIES}")]
     Word {
-        /// The entry.
+        /// The entry, as the owner wrote it.
         entry: String,
-        /// What stands for what it seems to mean.
+        /// The keyword that was probably meant.
         meant: &'static str,
     },
     /// An entry has a star among other characters.
     #[error("{entry:?} covers nobody, since a star stands for everybody and only by itself: write {meant:?}")]
     Star {
-        /// The entry.
+        /// The entry, as the owner wrote it.
         entry: String,
-        /// What it seems to mean.
+        /// The entry that was probably meant.
         meant: String,
     },
-    /// Whom a stanza may go to is wrong.
+    /// The recipient of a stanza is wrong.
     #[error("behind \"{kind}:\", {reason}")]
     Recipient {
-        /// The kind of stanza that stands before it.
+        /// The kind of stanza before the recipient.
         kind: String,
-        /// What is wrong with it.
+        /// Why the recipient is wrong.
         reason: Box<BadScope>,
     },
-    /// An entry is a server where rooms are listed.
+    /// An entry in a list of rooms is a server.
     #[error("{entry:?} is a server, not a room: write {ROOM_ENTRIES}")]
     NoRoom {
-        /// The entry.
+        /// The entry, as the owner wrote it.
         entry: String,
     },
-    /// An entry is an address with a resource where rooms are listed.
+    /// An entry in a list of rooms is an address with a resource.
     #[error("{entry:?} is an occupant, not a room: write {room:?}")]
     Occupant {
-        /// The entry.
+        /// The entry, as the owner wrote it.
         entry: String,
-        /// The room that it is in.
+        /// The room of that occupant.
         room: String,
     },
-    /// Contacts are no rooms.
+    /// A list of rooms has the entry `contacts`, which are people.
     #[error("\"contacts\" are people, not rooms: write {ROOM_ENTRIES}")]
     ContactsAreNoRooms,
-    /// An entry is no kind of stanza.
+    /// An entry is not a kind of stanza.
     #[error("{0:?} is no kind of stanza: write \"message\", \"presence\" or \"iq\", each that is meant")]
     NoStanzaKind(String),
-    /// An entry is no size.
+    /// An entry is not a size.
     #[error("{entry:?} is no size: write a whole number and one of B, KiB, MiB, GiB, such as [{meant:?}]")]
     NoSize {
-        /// The entry.
+        /// The entry, as the owner wrote it.
         entry: String,
-        /// The size that it seems to mean, or just one.
+        /// The size that was probably meant, or an example.
         meant: String,
     },
-    /// There are two sizes.
+    /// The list has a second size.
     #[error("{0:?} is a second size: write one, such as [\"16 MiB\"]")]
     SecondSize(String),
 }
@@ -150,7 +150,7 @@ pub enum BadScope {
 const JID_ENTRIES: &str = "\"*\", \"contacts\", \"juliet@example.org\" or \"@example.org\"";
 const ROOM_ENTRIES: &str = "\"*\", \"lobby@conference.example.org\" or \"@conference.example.org\"";
 
-/// What a list of this kind can have in it.
+/// Returns the entries that a list of this kind can hold, for messages.
 pub(super) fn entries_of(kind: ScopeKind) -> &'static str {
     match kind {
         ScopeKind::None => "nothing",
@@ -162,7 +162,7 @@ pub(super) fn entries_of(kind: ScopeKind) -> &'static str {
 }
 
 impl Scope {
-    /// The scope of a permission that is granted whole: one without scope, or everybody, every room, every kind.
+    /// Returns the scope of a permission that is granted whole: everybody, every room, every kind, or no scope at all.
     pub fn whole(kind: ScopeKind) -> Self {
         Self(match kind {
             ScopeKind::None => Inner::Whole,
@@ -177,7 +177,7 @@ impl Scope {
         })
     }
 
-    /// Reads what an owner wrote. What is listed twice, however it is spelled, counts once.
+    /// Parses the entries that an owner wrote. An entry that is listed twice, in any spelling, counts once.
     pub fn parse<S: AsRef<str>>(kind: ScopeKind, entries: &[S]) -> Result<Self, BadScope> {
         match (kind, entries) {
             (ScopeKind::None, _) => return Err(BadScope::NotScoped),
@@ -198,7 +198,7 @@ impl Scope {
         }))
     }
 
-    /// What was parsed, as strings that parse to the same; none for a permission without scope.
+    /// Returns the entries as strings that parse to the same scope; none for a permission without scope.
     pub fn entries(&self) -> Vec<String> {
         match &self.0 {
             Inner::Whole => Vec::new(),
@@ -208,7 +208,7 @@ impl Scope {
         }
     }
 
-    /// What kind of thing it lists.
+    /// Returns the kind of its entries.
     pub fn kind(&self) -> ScopeKind {
         match self.0 {
             Inner::Whole => ScopeKind::None,
@@ -219,8 +219,8 @@ impl Scope {
         }
     }
 
-    /// What both cover: the entries of each that lie within one of the other; none if they have nothing in common. Where that
-    /// cannot be said by entries, as of `contacts` and a domain, it is less.
+    /// Returns the intersection: the entries of each scope that lie within an entry of the other; none if they share
+    /// nothing. If entries cannot express the intersection, as for `contacts` and a domain, the result is smaller.
     pub(super) fn within(&self, other: &Self) -> Option<Self> {
         Some(Self(match (&self.0, &other.0) {
             (Inner::Whole, Inner::Whole) => Inner::Whole,
@@ -236,7 +236,7 @@ impl Scope {
         }))
     }
 
-    /// Which of its entries covers by itself all that the other scope does, whoever is in the roster.
+    /// Returns the entry that alone covers all of the other scope, whoever is in the roster.
     pub fn covering(&self, other: &Self) -> Option<String> {
         self.entries().into_iter().find(|entry| {
             let one = Self::parse(self.kind(), std::slice::from_ref(entry)).ok();
@@ -244,14 +244,14 @@ impl Scope {
         })
     }
 
-    /// Whether it covers all entries of another scope, whoever is in the roster.
+    /// Returns whether it covers all entries of another scope, whoever is in the roster.
     pub fn includes(&self, other: &Self) -> bool {
         let one = |entry: String| Self::parse(other.kind(), &[entry]).ok();
         let mut entries = other.entries().into_iter().filter_map(one);
         self.kind() == other.kind() && entries.all(|entry| self.covering(&entry).is_some())
     }
 
-    /// Whether it and another scope cover somebody in common. None: it depends on who is in the roster.
+    /// Returns whether it and another scope cover an address in common. None: it depends on the roster.
     pub fn shares(&self, other: &Self) -> Option<bool> {
         let (ours, theirs) = (self.patterns(), other.patterns());
         let depends = ours.iter().any(|(kind, one)| {
@@ -261,7 +261,7 @@ impl Scope {
         if self.within(other).is_some() { Some(true) } else { (!depends).then_some(false) }
     }
 
-    /// Its addresses, each with the kind of stanza that may go there, if it lists stanzas.
+    /// Returns its addresses, each with its kind of stanza if it lists stanzas.
     fn patterns(&self) -> Vec<(Option<StanzaKind>, &Pattern)> {
         match &self.0 {
             Inner::Jids(all) | Inner::Rooms(all) => all.iter().map(|one| (None, one)).collect(),
@@ -270,20 +270,20 @@ impl Scope {
         }
     }
 
-    /// The address that it lists, if it lists one and nothing else.
+    /// Returns its address, if it lists exactly one address.
     pub fn one_address(&self) -> Option<Jid> {
         let [(None, one)] = self.patterns()[..] else { return None };
         one.one_address()
     }
 
-    /// The kind of stanza and the recipient that it lists, if it lists one recipient and nothing else.
+    /// Returns the kind of stanza and the recipient, if it lists exactly one recipient.
     pub fn one_recipient(&self) -> Option<(&'static str, Jid)> {
         let [(Some(kind), to)] = self.patterns()[..] else { return None };
         Some((kind.as_str(), to.one_address()?))
     }
 
-    /// Whether it covers this target, spelled as an entry, and nothing that is about somebody else: an address may be spelled like
-    /// an entry that stands for many.
+    /// Returns whether it covers exactly this target, spelled as an entry, and nobody else: an address may be spelled
+    /// like an entry that covers many.
     pub(super) fn is_exactly(&self, target: &str) -> bool {
         match (&self.0, target.split_once(':')) {
             (Inner::Jids(_) | Inner::Rooms(_), _) => self.one_address().is_some_and(|one| one.as_str() == target),
@@ -292,12 +292,12 @@ impl Scope {
         }
     }
 
-    /// Whether it lists contacts.
+    /// Returns whether it lists contacts.
     pub fn names_contacts(&self) -> bool {
         self.patterns().iter().any(|(_, pattern)| **pattern == Pattern::Contacts)
     }
 
-    /// How many bytes it grants, if it is a quota.
+    /// Returns how many bytes it grants, if it is a quota.
     pub fn quota(&self) -> Option<u64> {
         match self.0 {
             Inner::Quota(bytes) => Some(bytes),
@@ -305,14 +305,15 @@ impl Scope {
         }
     }
 
-    /// Whether it names recipients, as only the scope of what is sent can.
+    /// Returns whether it lists recipients, as only the scope of `stanza.send` can.
     pub(super) fn names_recipients(&self) -> bool {
         matches!(&self.0, Inner::Stanzas(patterns) if patterns.iter().any(|pattern| pattern.to != Pattern::Everybody))
     }
 
-    /// Whether it covers this target. A target of the wrong kind is not covered, and no target only by `*`.
+    /// Returns whether it covers this target. It does not cover a target of the wrong kind. Only `*` covers a call
+    /// without target.
     ///
-    /// It does not allocate, but to ask whether a full JID is a contact's, once no other entry covered it.
+    /// It does not allocate, except to look up the contact of a full JID, after no other entry covered it.
     pub fn covers(&self, target: Target<'_>, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
         match (&self.0, target) {
             (Inner::Whole | Inner::Quota(_), _) => true,
@@ -333,7 +334,7 @@ impl Scope {
     }
 }
 
-/// Each of them once, so that who takes one back has not left it in another spelling.
+/// Keeps each pattern once, so that removing one leaves no copy in another spelling.
 fn once<P: PartialEq>(patterns: impl Iterator<Item = Result<P, BadScope>>) -> Result<Box<[P]>, BadScope> {
     let mut all = Vec::new();
     for pattern in patterns {
@@ -345,7 +346,7 @@ fn once<P: PartialEq>(patterns: impl Iterator<Item = Result<P, BadScope>>) -> Re
     Ok(all.into())
 }
 
-/// The entries of each list that lie within one of the other.
+/// Returns the entries of each list that lie within an entry of the other.
 fn common<P: Clone + PartialEq>(one: &[P], other: &[P], includes: impl Fn(&P, &P) -> bool) -> Option<Box<[P]>> {
     let within = |pattern: &&P, list: &[P]| list.iter().any(|wide| includes(wide, pattern));
     let mut both: Vec<P> = one.iter().filter(|pattern| within(pattern, other)).cloned().collect();
@@ -357,7 +358,7 @@ fn common<P: Clone + PartialEq>(one: &[P], other: &[P], includes: impl Fn(&P, &P
     (!both.is_empty()).then(|| both.into())
 }
 
-/// Whether any of the patterns covers the address. The roster is asked last, since that is the dear one.
+/// Returns whether any of the patterns covers the address. The roster is checked last, since that costs most.
 fn covered(patterns: &[Pattern], jid: &Jid, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
     patterns.iter().any(|pattern| *pattern != Pattern::Contacts && pattern.covers(jid, is_contact))
         || (patterns.contains(&Pattern::Contacts) && Pattern::Contacts.covers(jid, is_contact))
@@ -366,7 +367,7 @@ fn covered(patterns: &[Pattern], jid: &Jid, is_contact: &dyn Fn(&BareJid) -> boo
 impl Pattern {
     fn parse_person(entry: &str) -> Result<Self, BadScope> {
         let pattern = Self::parse(entry, JID_ENTRIES)?;
-        // A name without a dot can be a server's, but not one that is so near to what stands for people.
+        // A name without a dot may be a server's, but not one that is so near to a keyword.
         let meant = match &pattern {
             Self::Account(jid) if jid.node().is_none() && !jid.domain().as_str().contains('.') => {
                 meant(jid.domain().as_str())
@@ -414,7 +415,7 @@ impl Pattern {
         }
     }
 
-    /// What somebody means who wrote a star in the place of names.
+    /// Returns the entry that was probably meant by a star in the place of names.
     fn starred(&self) -> Option<String> {
         let (node, domain) = match self {
             Self::Account(jid) => (jid.node(), jid.domain().as_str()),
@@ -430,7 +431,7 @@ impl Pattern {
         has_star.then(|| format!("@{rest}"))
     }
 
-    /// The address that it is, if it stands for no others.
+    /// Returns its address, if it covers only one.
     fn one_address(&self) -> Option<Jid> {
         match self {
             Self::Account(bare) => Some(bare.clone().into()),
@@ -439,7 +440,7 @@ impl Pattern {
         }
     }
 
-    /// Whether all that the other one covers is covered by this one, too, whoever is in the roster.
+    /// Returns whether it covers all that the other pattern covers, whoever is in the roster.
     fn includes(&self, other: &Self) -> bool {
         match other {
             Self::Account(jid) => self.covers(jid, &|_| false),
@@ -457,7 +458,7 @@ impl Pattern {
             },
             Self::Account(bare) => jid.node() == bare.node() && is_same_domain(jid.domain(), bare.domain()),
             Self::Resource(full) => is_same(jid, full),
-            // The domain's own address is the server, which is more than one account more: it has to be named.
+            // The domain's own address is the server. That is more than another account, so it has to be listed itself.
             Self::Domain(domain) => jid.node().is_some() && is_same_domain(jid.domain(), domain),
         }
     }
@@ -470,7 +471,7 @@ impl PartialEq for Pattern {
             (Self::Account(one), Self::Account(other)) => is_same(one, other),
             (Self::Resource(one), Self::Resource(other)) => is_same(one, other),
             (Self::Domain(one), Self::Domain(other)) => is_same_domain(one, other),
-            // A new kind of entry has to say here when two of it are one.
+            // No wildcard: a new kind of entry has to define here when two are equal.
             (Self::Everybody | Self::Contacts | Self::Account(_) | Self::Resource(_) | Self::Domain(_), _) => false,
         }
     }
@@ -480,9 +481,10 @@ fn is_same(one: &Jid, other: &Jid) -> bool {
     one.node() == other.node() && one.resource() == other.resource() && is_same_domain(one.domain(), other.domain())
 }
 
-/// Whether two domains are one: `xn--mnchen-3ya.de` is the form that `münchen.de` has in the DNS (RFC 7622, section 3.2.1).
+/// Returns whether two domains are equal: `xn--mnchen-3ya.de` is the DNS form of `münchen.de` (RFC 7622, section
+/// 3.2.1).
 fn is_same_domain(one: &DomainRef, other: &DomainRef) -> bool {
-    // Most are neither, and cost no more than to be compared.
+    // Most domains are neither, and only cost a comparison.
     let is_international = |domain: &str| !domain.is_ascii() || domain.contains("xn--");
     let in_dns = |domain: &str| idna::domain_to_ascii(domain).ok();
     one == other
@@ -543,12 +545,12 @@ impl StanzaKind {
     }
 }
 
-/// As much of an entry as an error shows.
+/// Returns as much of an entry as an error shows.
 fn shown(entry: &str) -> String {
     entry.chars().take(128).collect()
 }
 
-/// What stands for the people whom this word seems to mean.
+/// Returns the keyword that this word seems to mean.
 fn meant(word: &str) -> Option<&'static str> {
     const EVERYBODY: [&str; 6] = ["all", "any", "anybody", "anyone", "everybody", "everyone"];
     if EVERYBODY.contains(&word) { Some("*") } else { nearest(word, ["contacts"]) }
@@ -571,7 +573,7 @@ fn parse_size(entry: &str) -> Result<u64, BadScope> {
     })
 }
 
-/// The size of a number and a unit that is spelled otherwise, such as `16` and `mb`.
+/// Returns the size of a number with a misspelled unit, such as `16` and `mb`.
 fn meant_size(number: &str, unit: &str) -> Option<String> {
     let factor = match unit.trim().to_ascii_lowercase().as_str() {
         "b" | "byte" | "bytes" => 1,

@@ -1,7 +1,7 @@
-//! The table: which permission each call and each event needs. Admission, router, calls, docs and tests are made from it.
+//! The table of the permission that each call and each event needs. Admission, router, calls, docs and tests use it.
 //!
-//! Rows for groupings whose contract is not written yet stand here already, so that a plugin asks for them by the name that
-//! they will have.
+//! It already has rows for groupings whose contract is not written yet, so that a plugin can request them by their
+//! future names.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -12,27 +12,27 @@ use super::Permission::{
     SettingsWrite, StanzaRead, StanzaSend, StatusRead, StatusWrite, Storage, TokensRead, VcardRead, VcardWrite,
 };
 
-/// What one call needs.
+/// A call, with the permission that it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Call {
-    /// The grouping, as the interface in `wit/` is called.
+    /// The grouping, named after the interface in `wit/`.
     pub grouping: &'static str,
     /// The function, as in `wit/`.
     pub function: &'static str,
-    /// What it needs; none = it is free.
+    /// The permission that it needs; none = it is free.
     pub permission: Option<Permission>,
 }
 
-/// What one of the host's events needs, and what it carries.
+/// An event of the host, with the permission that it needs and its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventRule {
     /// Its name, which no plugin may fire.
     pub name: &'static str,
     /// The case of `payload` in `wit/types.wit` that it carries.
     pub payload: &'static str,
-    /// What it needs; none = it is free.
+    /// The permission that it needs; none = it is free.
     pub permission: Option<Permission>,
-    /// There is a promise of the same name.
+    /// Whether there is a promise of the same name.
     pub promise: bool,
 }
 
@@ -44,16 +44,16 @@ const fn needs(permission: Permission, grouping: &'static str, function: &'stati
     Call { grouping, function, permission: Some(permission) }
 }
 
-/// Every call of the contract, those of later groupings too.
+/// Every call of the contract, including later groupings.
 pub const CALLS: &[Call] = &[
     free("api", "emit"),
     needs(StanzaSend, "api", "send"),
     needs(StanzaSend, "api", "send-iq"),
-    // What a promise carries needs what the event of its name needs.
+    // A promise needs the permission of the event with its name.
     free("api", "wait-until"),
     needs(ArchiveRead, "archive", "query"),
     needs(ArchiveRead, "archive", "query-all"),
-    // These two only reckon: the query that they give is asked with `query`.
+    // These two only compute a query, which is sent with `query`.
     free("archive", "next"),
     free("archive", "previous"),
     needs(ChatsRead, "chats", "get"),
@@ -69,7 +69,7 @@ pub const CALLS: &[Call] = &[
     needs(ChatsWrite, "chats", "minimize"),
     needs(ChatsRead, "chats", "get-attribute"),
     needs(ChatsWrite, "chats", "set-attribute"),
-    // Declared unsupported, whoever asks.
+    // Unsupported for every plugin.
     free("chats", "initiate-otr"),
     free("chats", "end-otr"),
     needs(MessagesSend, "chats", "send"),
@@ -95,7 +95,7 @@ pub const CALLS: &[Call] = &[
     needs(DiscoOwn, "disco", "own-identities-clear"),
     needs(DiscoRead, "disco", "get-identity"),
     needs(DiscoRead, "disco", "supports"),
-    // Subscribing is free; an event that needs a grant is refused by its own row below.
+    // Subscribing is free; an event that needs a grant has its own row below.
     free("listen", "on"),
     free("listen", "once"),
     free("listen", "not"),
@@ -134,7 +134,7 @@ pub const CALLS: &[Call] = &[
     needs(RoomsRead, "rooms", "bookmarks"),
     needs(RoomsJoin, "rooms", "set-bookmark"),
     needs(RoomsJoin, "rooms", "remove-bookmark"),
-    // A plugin's own settings are free; for the host's, `settings.read` and `settings.write` are asked by key.
+    // A plugin's own settings are free; the host's settings need `settings.read` and `settings.write`, by key.
     free("settings", "get"),
     free("settings", "set"),
     free("settings", "set-many"),
@@ -162,12 +162,12 @@ pub const CALLS: &[Call] = &[
     needs(VcardWrite, "vcard", "set"),
 ];
 
-/// What calls need besides, for some of their arguments or for more than they would else give.
+/// The additional permissions of calls: for some of their arguments, or for a fuller result.
 pub const BESIDES: &[Call] = &[
     // The stanzas themselves, with `xml`.
     needs(StanzaRead, "archive", "query"),
     needs(StanzaRead, "archive", "query-all"),
-    // Help names a command where its plugin may speak.
+    // The help lists a command only in chats and rooms where its plugin may send.
     needs(MessagesSend, "commands", "add"),
     needs(RoomsSend, "commands", "add"),
     // Messages with their stanzas, with `xml`.
@@ -185,26 +185,26 @@ pub const BESIDES: &[Call] = &[
     needs(SettingsWrite, "settings", "update"),
 ];
 
-/// What a call or an event depends on besides its permission.
+/// A condition of a call or an event besides its permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depends {
     /// The permission of the event or promise that it names.
     Event,
-    /// The setting: the operator's are changed by no plugin.
+    /// The setting: no plugin changes the operator's settings.
     Setting,
-    /// The room: it has to be open.
+    /// The room, which has to be open.
     OpenRoom,
-    /// The room: the account has to be in it.
+    /// The room, which the account has to be in.
     InRoom,
     /// The room, which may refuse it to an account that is not in it.
     AskedOfRoom,
-    /// The address: it may not be that of a room.
+    /// The address, which may not be a room.
     Person,
     /// Nothing: the host answers that it is unsupported.
     Unsupported,
 }
 
-/// The calls that depend on something besides.
+/// The calls with a further condition.
 const DEPENDS: &[(&str, &str, Depends)] = {
     use Depends::{AskedOfRoom, Event, InRoom, OpenRoom, Person, Setting, Unsupported};
     &[
@@ -239,14 +239,14 @@ const DEPENDS: &[(&str, &str, Depends)] = {
 };
 
 impl Call {
-    /// What it depends on besides its permission.
+    /// Returns its condition besides the permission.
     pub fn depends(&self) -> Option<Depends> {
         let found =
             DEPENDS.iter().find(|(grouping, function, _)| (*grouping, *function) == (self.grouping, self.function));
         found.map(|(.., depends)| *depends)
     }
 
-    /// Whether it does what it is for only while the account is connected. What the host knows is read at any time.
+    /// Returns whether it works only while the account is connected. The host's own knowledge can be read at any time.
     pub fn needs_connection(&self) -> bool {
         let is_local = match (self.grouping, self.function) {
             ("archive", function) => matches!(function, "next" | "previous"),
@@ -264,19 +264,19 @@ impl Call {
     }
 }
 
-/// What each event that may be about a room depends on besides its permission.
+/// The condition of each event that may be about a room.
 const EVENTS_DEPEND: &[(&str, Option<Depends>)] = {
     use Depends::{InRoom, OpenRoom};
     &[
         ("affiliationChanged", Some(InRoom)),
-        // These two come while the account enters.
+        // These two occur while the account enters.
         ("chatRoomOpened", None),
         ("configurationNeeded", None),
-        // Like every message that is said to all, it is dropped outside of the room.
+        // Like every message to the whole room, it is dropped unless the account is in the room.
         ("command", Some(InRoom)),
         ("message", Some(InRoom)),
         ("messageAdded", Some(InRoom)),
-        // A room refuses by an error what an account that is not in it sends.
+        // A room answers with an error if an account that is not in it sends something.
         ("messageError", None),
         ("messageNotification", Some(InRoom)),
         ("messageSend", None),
@@ -294,17 +294,17 @@ const EVENTS_DEPEND: &[(&str, Option<Depends>)] = {
 };
 
 impl EventRule {
-    /// What it depends on besides its permission, where it is about a room.
+    /// Returns its condition besides the permission, if it is about a room.
     pub fn depends(&self) -> Option<Depends> {
         EVENTS_DEPEND.iter().find(|(name, _)| *name == self.name).and_then(|(_, depends)| *depends)
     }
 
-    /// Whether nothing but a room can be what it is about.
+    /// Returns whether it is always about a room.
     pub fn is_of_a_room(&self) -> bool {
         matches!(self.payload, "room" | "occupant" | "invite")
     }
 
-    /// Whether it comes only while the account is connected.
+    /// Returns whether it occurs only while the account is connected.
     pub fn needs_connection(&self) -> bool {
         const LOCAL: [&str; 13] = [
             "connectionInitialized",
@@ -334,7 +334,7 @@ const fn shown(permission: Permission, name: &'static str, payload: &'static str
 }
 
 impl EventRule {
-    /// The same, with a promise.
+    /// Adds the promise of the same name.
     const fn promised(self) -> Self {
         Self { promise: true, ..self }
     }
@@ -355,7 +355,7 @@ pub const EVENTS: &[EventRule] = &[
     open("connfeedback", "status"),
     open("discoInitialized", "none").promised(),
     open("lagged", "json"),
-    // These three go only to the plugin whose settings, command or timer it is.
+    // These three are delivered only to the plugin that owns the setting, command or timer.
     open("settingsChanged", "json"),
     open("command", "command"),
     open("timer", "none"),
@@ -387,7 +387,7 @@ pub const EVENTS: &[EventRule] = &[
     shown(ChatsRead, "chatBoxMinimized", "chat"),
     shown(ChatsRead, "chatBoxMaximized", "chat"),
     shown(ChatsRead, "chatBoxToggled", "chat"),
-    // Its name, or what is on the other side's card.
+    // Its name changed, or the other side's card.
     shown(ChatsRead, "chatBoxChanged", "chat"),
     shown(ChatsRead, "privateChatsAutoJoined", "none").promised(),
     shown(RoomsRead, "chatRoomOpened", "room"),
@@ -401,25 +401,25 @@ pub const EVENTS: &[EventRule] = &[
     shown(RoomsRead, "occupantJoined", "occupant"),
     shown(RoomsRead, "occupantLeft", "occupant"),
     shown(RoomsRead, "occupantChanged", "occupant"),
-    // Of somebody who is not in the room.
+    // The affiliation of somebody who is not in the room.
     shown(RoomsRead, "affiliationChanged", "occupant"),
     shown(RoomsRead, "roomSubjectChanged", "room"),
     shown(RoomsRead, "roomLeft", "room"),
-    // Minimized, maximized, shown, or given the focus.
+    // It was minimized, maximized, shown, or given the focus.
     shown(RoomsRead, "roomViewChanged", "room"),
     shown(DiscoRead, "serviceDiscovered", "feature"),
     shown(DiscoRead, "discoExtensionFieldDiscovered", "json"),
     shown(StanzaRead, "send", "stanza"),
 ];
 
-/// The row of a call; none = there is no such call.
+/// Returns the row of a call; none = there is no such call.
 pub fn call(grouping: &str, function: &str) -> Option<&'static Call> {
     static INDEX: LazyLock<HashMap<(&str, &str), &Call>> =
         LazyLock::new(|| CALLS.iter().map(|call| ((call.grouping, call.function), call)).collect());
     INDEX.get(&(grouping, function)).copied()
 }
 
-/// The rule of an event; none = it is not one of the host's.
+/// Returns the rule of an event; none = the host has no such event.
 pub fn event(name: &str) -> Option<&'static EventRule> {
     static INDEX: LazyLock<HashMap<&str, &EventRule>> =
         LazyLock::new(|| EVENTS.iter().map(|rule| (rule.name, rule)).collect());
@@ -433,7 +433,7 @@ mod tests {
 
     use super::*;
 
-    /// `(interface, function)` of every function in a WIT file, by reading lines: `name: func(` or `name: async func(`.
+    /// Returns `(interface, function)` of every function in a WIT file, by lines: `name: func(` or `name: async func(`.
     fn functions(text: &str) -> Vec<(String, String)> {
         let mut interface = None;
         let mut found = Vec::new();
@@ -495,7 +495,7 @@ mod tests {
         assert_eq!(promises.len(), 17, "{promises:?}");
     }
 
-    /// So that whoever may hear of the event at all may wait for it, whatever the scope.
+    /// Every plugin that may see the event at all may await its promise, whatever the scope.
     #[test]
     fn no_promise_of_the_host_carries_anything_that_a_scope_could_leave_out() {
         assert!(EVENTS.iter().filter(|rule| rule.promise).all(|rule| rule.payload == "none"));
@@ -552,7 +552,7 @@ mod tests {
         }
     }
 
-    /// The permissions that the source files of a grouping name, tests aside.
+    /// Returns the permissions that the source files of a grouping name, except in tests.
     fn named_in_sources() -> BTreeSet<(String, String)> {
         let api = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api");
         let mut named = BTreeSet::new();

@@ -1,6 +1,6 @@
-//! Whether a plugin may run: the owner's decision held against what the file really is.
+//! Decides whether a plugin may run, by comparing the owner's decision with the plugin's file.
 //!
-//! Every rule of admission is here and nowhere else. It reads no file and starts nothing.
+//! Every rule of admission is here and nowhere else. This module reads no file and starts nothing.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -21,126 +21,126 @@ use crate::{
     permissions::{Grants, Permission, table},
 };
 
-/// How much of what a setting is for is repeated, in bytes.
+/// The maximum length of a setting's description in an error, in bytes.
 const LONGEST_ABOUT: usize = 200;
 
-/// A plugin that may run, with all that an instance of it needs to know.
+/// A plugin that may run, with everything that an instance of it needs to know.
 #[derive(Debug, Clone)]
 pub struct Admitted {
     /// The owner's id.
     pub id: PluginId,
-    /// Which bytes.
+    /// The digest of the bytes.
     pub digest: Digest,
-    /// What its author declares.
+    /// The author's manifest.
     pub manifest: Arc<Manifest>,
-    /// What it may do and see: what was granted and asked for.
+    /// The permissions in force: those that were both granted and requested.
     pub grants: Grants,
-    /// How much of the machine it may use.
+    /// The resources that it may use.
     pub limits: Limits,
-    /// The owner's values for its settings; each fits its schema. Secrets are references until the plugin is loaded.
+    /// The owner's values for its settings, which fit the schema. Secrets are references until the plugin is loaded.
     pub settings: SettingValues,
     /// Whether it gets an empty WASI.
     pub wasi: bool,
-    /// Whether its language raises an error of its own where there is no more memory.
+    /// Whether its language raises an error when memory runs out.
     pub raises: bool,
-    /// From which level on its lines stand in the log; none = as everything else.
+    /// The minimum level of its log lines; `None` = the same as for everything else.
     pub log: Option<LogLevel>,
     /// The owner's names for its commands.
     pub commands: CommandNames,
-    /// What the owner should know, one sentence each.
+    /// Warnings for the owner, one sentence each.
     pub warnings: Vec<String>,
 }
 
-/// A permission together with the line of `plugins.toml` that grants it.
+/// A missing permission and the line of `plugins.toml` that grants it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lacking {
-    /// What is lacking.
+    /// The permission that is missing.
     pub permission: Permission,
-    /// What the owner would write.
+    /// The line that the owner would write.
     pub line: String,
 }
 
-/// A digest beside another one: as much of it as it takes to tell the two apart.
+/// Returns as much of a digest as it takes to distinguish it from another one.
 fn told_apart(one: &Digest, other: &Digest) -> String {
     if one.short() == other.short() { one.to_string() } else { one.short() }
 }
 
-/// Why a plugin may not run.
+/// The reason why a plugin may not run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The owner switched it off.
+    /// The owner disabled it.
     #[error("{0} is disabled; `enabled = true` under [plugin.{0}] in plugins.toml lets it run")]
     Disabled(PluginId),
-    /// The owner lists the plugins that may run, and this one is not there.
+    /// The owner lists the plugins that may run, and this one is not among them.
     #[error("{0} is not among the `whitelisted_plugins`; add it there to let it run")]
     NotWhitelisted(PluginId),
     /// The owner lists it as one that may not run.
     #[error("{0} is among the `blacklisted_plugins`; remove it there to let it run")]
     Blacklisted(PluginId),
-    /// The bytes are not those that the owner allowed.
+    /// The bytes are not those that the owner approved.
     #[error(
         "the file of {id} has the digest {}, but {} was approved: someone changed the file; if it was you, write `digest = \"{found}\"` under [plugin.{id}] in plugins.toml",
         told_apart(found, approved),
         told_apart(approved, found)
     )]
     DigestChanged {
-        /// Which plugin.
+        /// The plugin's id.
         id: PluginId,
         /// The digest in the policy.
         approved: Digest,
         /// The digest of the file.
         found: Digest,
     },
-    /// It calls what its manifest does not say that it needs.
+    /// The plugin imports calls whose permission its manifest does not request.
     #[error(
         "{id} calls what its manifest does not ask for: {}; its author has to declare it under [permissions]",
         calls(undeclared)
     )]
     Undeclared {
-        /// Which plugin.
+        /// The plugin's id.
         id: PluginId,
-        /// Each call with the permission it needs.
+        /// Each such call with the permission that it needs.
         undeclared: Vec<(Import, Permission)>,
     },
-    /// It cannot work without what was not granted.
+    /// A required permission was not granted.
     #[error(
         "{id} needs what was not granted; to allow it, add under [plugin.{id}.grants] in plugins.toml: {}",
         lines(lacking)
     )]
     NotGranted {
-        /// Which plugin.
+        /// The plugin's id.
         id: PluginId,
-        /// Each permission with its line.
+        /// Each missing permission with its line.
         lacking: Vec<Lacking>,
     },
-    /// The plugin has no such setting.
+    /// The plugin has no setting of this name.
     #[error("{id} has no setting `{}`{}", name.escape_debug(), hint(nearest.as_deref()))]
     UnknownSetting {
-        /// Which plugin.
+        /// The plugin's id.
         id: PluginId,
-        /// What the owner wrote.
+        /// The name that the owner wrote.
         name: String,
-        /// The nearest setting that it has.
+        /// The most similar name of a setting that it has.
         nearest: Option<String>,
     },
     /// A value does not fit the schema.
     #[error("the setting `{name}` under [plugin.{id}.settings] in plugins.toml does not fit: {why}")]
     Setting {
-        /// Which plugin.
+        /// The plugin's id.
         id: PluginId,
-        /// Which setting.
+        /// The setting's name.
         name: String,
-        /// What it has to be.
+        /// A description of what the value has to be.
         why: String,
     },
-    /// A setting that has to be given is not.
+    /// A required setting has no value.
     #[error("{id} needs its setting `{name}` ({about}): `parlor plugin config {id} {name} VALUE` gives it")]
     Unset {
-        /// Which plugin.
+        /// The plugin's id.
         id: PluginId,
-        /// Which setting.
+        /// The setting's name.
         name: String,
-        /// What it is for, in its author's words.
+        /// The author's description of its purpose.
         about: String,
     },
 }
@@ -165,7 +165,7 @@ fn hint(nearest: Option<&str>) -> String {
 
 /// Decides whether a plugin may run.
 ///
-/// The lists are the settings `whitelisted_plugins`, which lets all through while it is empty, and
+/// `whitelist` and `blacklist` are the settings `whitelisted_plugins`, which allows all plugins if it is empty, and
 /// `blacklisted_plugins`, which always wins.
 pub fn admit(
     id: &PluginId,
@@ -203,7 +203,7 @@ pub fn admit(
     })
 }
 
-/// The rules that need no look at the file, for a caller that wants to spare itself the reading.
+/// Checks the rules that do not depend on the file, so that a caller need not read it first.
 pub fn may_run(id: &PluginId, entry: &Entry, whitelist: &[String], blacklist: &[String]) -> Result<(), Refusal> {
     let listed = |list: &[String]| list.iter().any(|name| name == id.as_str());
     if listed(blacklist) {
@@ -217,13 +217,13 @@ pub fn may_run(id: &PluginId, entry: &Entry, whitelist: &[String], blacklist: &[
     }
 }
 
-/// The manifest asks for what the imports need; so an owner who reads it knows all.
+/// Checks that the manifest requests what the imports need, so that an owner who reads the manifest knows everything.
 fn declared(id: &PluginId, examined: &Examined) -> Result<(), Refusal> {
     let undeclared = undeclared(examined);
     if undeclared.is_empty() { Ok(()) } else { Err(Refusal::Undeclared { id: id.clone(), undeclared }) }
 }
 
-/// The calls that a component imports although its manifest does not ask for what they need.
+/// Returns the imported calls whose permission the manifest does not request.
 pub fn undeclared(examined: &Examined) -> Vec<(Import, Permission)> {
     examined
         .imports
@@ -235,9 +235,10 @@ pub fn undeclared(examined: &Examined) -> Vec<(Import, Permission)> {
         .collect()
 }
 
-/// The permissions that a manifest asks for although the component imports no call that may need them.
+/// Returns the permissions that a manifest requests although the component imports no call that may need them.
 ///
-/// One that also lets events through is not among them: what a plugin hears is only known when it runs.
+/// A permission that also lets events through is never among them: which events a plugin subscribes to is only known
+/// when it runs.
 pub fn unused(examined: &Examined) -> Vec<Permission> {
     let is_imported = |call: &table::Call| {
         examined.imports.iter().any(|import| import.grouping == call.grouping && import.function == call.function)
@@ -252,7 +253,7 @@ pub fn unused(examined: &Examined) -> Vec<Permission> {
     examined.manifest.permissions.keys().copied().filter(|permission| !is_used(*permission)).collect()
 }
 
-/// What was granted and asked for.
+/// Returns the permissions that were both granted and requested.
 fn granted(id: &PluginId, entry: &Entry, manifest: &Manifest, warnings: &mut Vec<String>) -> Result<Grants, Refusal> {
     let lacking: Vec<_> = manifest
         .permissions
@@ -273,7 +274,7 @@ fn granted(id: &PluginId, entry: &Entry, manifest: &Manifest, warnings: &mut Vec
     Ok(grants)
 }
 
-/// Whether the owner's values fit the schema.
+/// Checks that the owner's values fit the schema.
 pub fn settings_fit(id: &PluginId, entry: &Entry, manifest: &Manifest) -> Result<(), Refusal> {
     for (name, value) in &entry.settings.0 {
         let Some(checked) = setting_fits(manifest, name, value) else {
@@ -286,7 +287,7 @@ pub fn settings_fit(id: &PluginId, entry: &Entry, manifest: &Manifest) -> Result
     Ok(())
 }
 
-/// Whether the owner has given all that has to be given.
+/// Checks that the owner has given all required values.
 fn settings_given(id: &PluginId, entry: &Entry, manifest: &Manifest) -> Result<(), Refusal> {
     let lacks = |(name, setting): &(&String, &Setting)| setting.required && !entry.settings.0.contains_key(*name);
     let Some((name, setting)) = manifest.settings.iter().find(lacks) else { return Ok(()) };
@@ -294,10 +295,10 @@ fn settings_given(id: &PluginId, entry: &Entry, manifest: &Manifest) -> Result<(
     Err(Refusal::Unset { id: id.clone(), name: name.clone(), about })
 }
 
-/// Whether a value fits the schema, else why not; none where the schema has no such setting.
+/// Checks whether a value fits the schema; `None` if the schema has no such setting.
 pub fn setting_fits(manifest: &Manifest, name: &str, value: &serde_json::Value) -> Option<Result<(), String>> {
     let setting = manifest.settings.get(name)?;
-    // What a secret refers to is read when it is needed.
+    // Only the reference is checked here; the secret itself is read when it is needed.
     Some(match setting.kind {
         SettingKind::Secret => SecretSource::read(value).map(drop).map_err(str::to_owned),
         _ => setting.check(value),

@@ -1,8 +1,8 @@
-//! What the code of one instance may take of the engine: memory, tables, instances; and how the limits are called that the
-//! engine enforces by itself.
+//! The engine resources that the code of one instance may take: memory, tables, core instances. Also translates the
+//! errors of limits that the engine enforces itself.
 //!
-//! A guest that wants more is ended: it could only abort, with a less telling reason. Where its language raises an error for it, the
-//! guest is told that there is no more memory, so that its author sees where.
+//! A guest that wants more is ended, since it could only abort with a less helpful reason. If its language raises an
+//! error when memory runs out, the growth fails instead, so that the author sees where it happened.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -13,7 +13,7 @@ use wasmtime::component::{Component, ResourceTableError};
 use super::limits::Limits;
 use super::quantity::Bytes;
 
-/// The ceiling of one Store. It never gives anything back before the Store itself is gone.
+/// The resource limits of one Store. Nothing is given back before the Store is dropped.
 #[derive(Debug)]
 pub(super) struct Ceiling {
     memory: Bytes,
@@ -21,33 +21,33 @@ pub(super) struct Ceiling {
     instances: usize,
     tables: usize,
     memories: usize,
-    /// Bytes of all its memories together.
+    /// The bytes of all its memories together.
     taken: usize,
-    /// It is told that there is no more memory, in place of being ended.
+    /// Whether memory growth beyond the limit fails, instead of ending the guest.
     raises: bool,
-    /// The same for those who look from outside.
+    /// The same figures, for readers outside of the Store.
     shown: Arc<Taken>,
 }
 
-/// What an instance holds, for those who look from outside.
+/// The resources that an instance holds, for readers outside of its Store.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
-    /// Bytes of memory.
+    /// Bytes of linear memory.
     pub(super) memory: AtomicU64,
     /// Elements of its largest table.
     pub(super) table_elements: AtomicU64,
-    /// Its memories.
+    /// Number of its memories.
     pub(super) memories: AtomicU64,
-    /// Its tables.
+    /// Number of its tables.
     pub(super) tables: AtomicU64,
-    /// It was told that there is no more memory, and no handler has returned since.
+    /// Set when memory growth was refused, until a handler returns.
     pub(super) is_full: AtomicBool,
 }
 
 impl Taken {
-    /// Counts what an instance of this component has, from its first moment to its last.
+    /// Records the memories and tables of this component, which an instance has for all of its life.
     pub(super) fn count(&self, component: &Component) {
-        // It is not known only of components that import modules, which no plugin does.
+        // This is unknown only for components that import modules, which no plugin does.
         if let Some(required) = component.resources_required() {
             self.memories.store(required.num_memories.into(), Relaxed);
             self.tables.store(required.num_tables.into(), Relaxed);
@@ -55,7 +55,7 @@ impl Taken {
     }
 }
 
-/// What a guest wanted too much of.
+/// A resource of which a guest wanted too much.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Exceeded {
     #[error("it wanted more memory than its limit of {0}")]
@@ -73,11 +73,11 @@ pub(super) enum Exceeded {
 }
 
 impl Exceeded {
-    /// The same error under the name of our limit, where wasmtime has it in words of its own, which tell no owner what to raise.
+    /// Names our limit in the error if wasmtime's own text does not tell the owner which limit to raise.
     pub(super) fn named(error: wasmtime::Error, limits: &Limits) -> wasmtime::Error {
-        // Handles that are held, and what they stand for, are counted by themselves, and either may be full first.
+        // The handles and the resource table that backs them are counted separately, and either may be full first.
         let is_full = matches!(error.downcast_ref::<ResourceTableError>(), Some(ResourceTableError::Full));
-        // For these wasmtime has no type that can be named here.
+        // For these errors wasmtime has no type that can be named here.
         let words = error.root_cause().to_string();
         if is_full || words.ends_with("store handle limit exceeded") {
             error.context(Self::Handles(limits.handles))
@@ -90,7 +90,7 @@ impl Exceeded {
 }
 
 impl Ceiling {
-    /// `shown` says from now on what is taken.
+    /// Creates the limits. From now on `shown` holds what is taken.
     pub(super) fn new(limits: &Limits, raises: bool, shown: Arc<Taken>) -> Self {
         Self {
             raises,
@@ -109,7 +109,7 @@ impl ResourceLimiter for Ceiling {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let taken = self.taken.saturating_add(desired.saturating_sub(current));
         if taken > self.memory.as_usize() {
-            // A memory that is too large from the beginning is nothing that code could be told of.
+            // If the initial memory is too large, no code runs that could handle a failed growth.
             if self.raises && current > 0 {
                 self.shown.is_full.store(true, Relaxed);
                 return Ok(false);
@@ -156,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    /// What becomes of a module under these limits once it has run its function `go`.
+    /// Runs the function `go` of a module under these limits and returns the outcome.
     fn run(text: &str, limits: &Limits) -> Result<(), String> {
         run_with(text, Ceiling::new(limits, false, Arc::default()))
     }
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn all_memories_together_keep_to_the_limit() {
-        // 64 KiB a page.
+        // A page is 64 KiB.
         let limits = Limits { memory: Bytes::mib(1), ..Limits::default() };
         let grow = |first: u32, second: u32| {
             format!(

@@ -1,7 +1,7 @@
-//! The clocks that a plugin can read, in steps: what its neighbours do to caches and to the processor is a matter of
-//! nanoseconds, and is no business of its.
+//! The clocks that a plugin can read, with a coarse resolution. Timing attacks on neighbours through caches and the
+//! processor need nanoseconds.
 //!
-//! Times in events are written to the millisecond as well, so there is no finer clock that a plugin can make events of.
+//! Times in events are rounded to milliseconds too, so a plugin cannot build a finer clock from events.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 
 use crate::clock::Clock;
 
-/// A step of both: a millisecond, as in events.
+/// The resolution of both clocks: a millisecond, as in events.
 const STEP: Duration = Duration::from_millis(1);
 
-/// The clock that never goes back. It says how long the plugin has run, not the machine, and one step more: runtimes such as Go's
-/// take one that says nought for a clock that is not there.
+/// The monotonic clock. It shows how long the plugin has run, not the machine, plus one step: runtimes such as Go's
+/// take a clock that reads zero for a missing one.
 pub(super) struct Monotonic(Instant);
 
 impl Monotonic {
-    /// It begins now.
+    /// Returns a clock that starts now.
     pub(super) fn start() -> Self {
         Self(Instant::now())
     }
@@ -34,7 +34,7 @@ impl HostMonotonicClock for Monotonic {
     }
 }
 
-/// The account's clock, which somebody may set to anything.
+/// The account's wall clock, which may be set to any time.
 pub(super) struct Wall(pub(super) Clock);
 
 impl HostWallClock for Wall {
@@ -43,7 +43,7 @@ impl HostWallClock for Wall {
     }
 
     fn now(&self) -> Duration {
-        // Before 1970 is 1970: the contract has no earlier time, and a clock that is wrong is nobody's end.
+        // Times before 1970 become 1970: the contract has no earlier time, and a wrong clock must not end the plugin.
         stepped(Duration::try_from(self.0.now().as_duration()).unwrap_or_default())
     }
 }

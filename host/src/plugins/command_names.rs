@@ -1,4 +1,4 @@
-//! What a plugin's commands are called: the names that its author chose, and others that the owner chose in their place.
+//! The names of a plugin's chat commands: those its author chose, and those the owner chose instead.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -11,26 +11,26 @@ use serde::{Serialize, Serializer};
 
 use super::PluginId;
 
-/// How many characters a name may have.
+/// The maximum length of a name, in characters.
 const MOST: usize = 32;
 /// The host's own command.
 pub(crate) const HELP: &str = "help";
 
-/// A command's name without its plugin's id: letters, digits, `-` and `_`, in small letters.
+/// The name of a command without its plugin's id: letters, digits, `-` and `_`, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CommandName(Box<str>);
 
 impl CommandName {
-    /// The most bytes that a name has.
+    /// The maximum length of a name, in bytes.
     pub(crate) const MAX_BYTES: usize = 4 * MOST;
 
-    /// As it is kept.
+    /// Returns the name, in lower case.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A text is no command's name.
+/// The error for a text that is not a valid command name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is not 1 to {MOST} letters, digits, - and _")]
 pub struct NoCommandName;
@@ -65,41 +65,41 @@ impl Serialize for CommandName {
     }
 }
 
-/// The names that the owner chose for a plugin's commands, by those that its author chose.
+/// The names that the owner chose for a plugin's commands, keyed by the author's names.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct CommandNames(BTreeMap<CommandName, CommandName>);
 
-/// A name cannot be chosen.
+/// The error for a name that cannot be given to a command.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotChosen {
-    /// The host has that command.
+    /// The host has a command of this name.
     #[error("the command `{HELP}` is the host's; choose another name")]
     Help,
-    /// Another command of the same plugin is called that.
+    /// Another command of the same plugin is to have this name.
     #[error("`{name}` is to be the name of `{other}` already; choose another name for one of them")]
     Twice {
         /// The name.
         name: CommandName,
-        /// The command that has it.
+        /// The command that has the name already.
         other: CommandName,
     },
-    /// The command stands there once more.
+    /// The command was given a name already.
     #[error("`{0}` has a name already; its capitals do not count")]
     Again(CommandName),
 }
 
 impl CommandNames {
-    /// The owner's name for a command.
+    /// Returns the owner's name for a command, if there is one.
     pub fn get(&self, command: &str) -> Option<&CommandName> {
         self.0.get(command)
     }
 
-    /// All of them: the author's, and the owner's.
+    /// Returns pairs of the author's and the owner's name.
     pub fn iter(&self) -> impl Iterator<Item = (&CommandName, &CommandName)> {
         self.0.iter()
     }
 
-    /// Has a command go by this name.
+    /// Gives a command this name.
     pub(crate) fn choose(&mut self, command: CommandName, name: CommandName) -> Result<(), NotChosen> {
         if name.as_str() == HELP {
             return Err(NotChosen::Help);
@@ -138,19 +138,19 @@ impl ChosenNames {
         self.0.store(Arc::new(names));
     }
 
-    /// The owner's name for a command.
+    /// Returns the owner's name for a command, if there is one.
     pub(crate) fn of(&self, command: &str) -> Option<CommandName> {
         self.0.load().get(command).cloned()
     }
 
-    /// Whether the owner has a command go by this word.
+    /// Returns whether the owner gave the command this name.
     pub(crate) fn is(&self, command: &str, word: &str) -> bool {
         self.0.load().get(command).is_some_and(|name| name.as_str() == word)
     }
 }
 
-/// The word that people say for a command, who need not know the plugin's id where there is a shorter one: the owner's name for it,
-/// or its own where it may go by that alone and the owner has no other command go by it.
+/// Returns the word by which users call a command: the owner's name for it, else the author's name alone if that is
+/// allowed (`is_short`) and the owner gave it to no other command, else the name prefixed with the plugin's id.
 pub(crate) fn called(
     plugin: &PluginId,
     name: &str,
@@ -186,7 +186,7 @@ mod tests {
     fn no_two_commands_go_by_one_name_and_none_by_the_hosts() {
         let mut names = CommandNames::default();
         names.choose(name("roll"), name("Dice")).unwrap();
-        // Two may change places.
+        // Two commands may swap their names.
         names.choose(name("dice"), name("roll")).unwrap();
         assert_eq!(names.to_string(), "dice=roll, roll=dice");
         assert_eq!(names.choose(name("x"), name("HELP")), Err(NotChosen::Help));

@@ -1,7 +1,7 @@
-//! Reading a file that a stranger wrote, before anything of it runs.
+//! Examining a file that a stranger wrote, before any of it runs.
 //!
-//! Time and stack are bounded whatever the bytes are: nothing here recurses, and what the parser itself would recurse
-//! into is counted first. Nothing is compiled, no grant is looked at; that is for `engine` and `admission`.
+//! Time and stack are bounded for any input: nothing here recurses, and whatever the parser itself recurses into is
+//! counted first. Nothing is compiled and no grants are checked; `engine` and `admission` do that.
 
 use std::{
     sync::Arc,
@@ -21,49 +21,50 @@ use super::{
 use crate::harmless::harmless;
 use crate::permissions::table;
 
-/// The section in which the tools that made a component say what it was made of, and its field for languages.
+/// The section in which tools record how a component was made, and its field for languages.
 const PRODUCERS: &str = "producers";
 const LANGUAGE: &str = "language";
-/// How many languages of a file are told, and how much of the name of each, in bytes.
+/// The maximum number of a file's languages that are shown, and the maximum length of each name in bytes.
 const MAX_LANGUAGES: usize = 4;
 const LONGEST_LANGUAGE: usize = 32;
 
-/// The most bytes of a plugin's file.
+/// The maximum size of a plugin's file, in bytes.
 pub const MAX_BYTES: usize = 64 * 1024 * 1024;
-/// How deep modules and components are nested, the outermost counted.
+/// The maximum nesting depth of modules and components, including the outermost.
 const MAX_DEPTH: usize = 8;
-/// How much of what is wrong with a file is told, in bytes.
+/// The maximum length of an error about a file, in bytes.
 const LONGEST_REASON: usize = 1 << 10;
-/// The most modules and components in one file.
+/// The maximum number of modules and components in one file.
 const MAX_PARTS: usize = 200;
-/// The most sections, all parts together.
+/// The maximum number of sections, all parts together.
 const MAX_SECTIONS: usize = 20_000;
-/// The most functions with code. `CPython` has 14,000 of them, and 1,400 types.
+/// The maximum number of functions with code. `CPython` has 14,000 of them, and 1,400 types.
 const MAX_FUNCTIONS: u32 = 40_000;
-/// The most types of core modules.
+/// The maximum number of types of core modules.
 const MAX_TYPES: u32 = 20_000;
-/// The most bytes of one function, since its compilation takes more than linear time.
+/// The maximum size of one function in bytes, since compiling it takes more than linear time.
 const MAX_FUNCTION_BYTES: usize = 1024 * 1024;
-/// The most parameters and results of a function. A jump table is checked in time of its length times this.
+/// The maximum number of parameters and results of a function. Checking a jump table takes its length times this
+/// number.
 const MAX_ARITY: usize = 128;
-/// The most bytes in which a component describes types.
+/// The maximum number of bytes in which a component describes types.
 const MAX_TYPE_BYTES: usize = 256 * 1024;
-/// The most component or instance types that can be nested in one section of types.
+/// The maximum number of component or instance types that can be nested in one section of types.
 const MAX_TYPE_DEPTH: usize = 500;
-/// How long a file may take to be checked, for what no count foresees. `CPython`, which is 20 MB, takes about a second.
+/// The time budget for checking a file, for costs that no count predicts. `CPython`, with 20 MB, takes about a second.
 const BUDGET: Duration = Duration::from_secs(20);
-/// The most imports and exports of the whole.
+/// The maximum number of imports and exports of the whole.
 const MAX_NAMES: u32 = 1_000;
-/// The most instances of components. With a resource in it each of them is a type of its own, as large as all that it exports, and
-/// again for whatever is made of it: so a file of a few kilobytes can stand for gigabytes. Each may also hold a stack of the engine's
-/// while it is blocked, and there is one for each of them. Plugins have one, those that were put together of several have one for
-/// each.
+/// The maximum number of component instances. An instance with a resource in it is a type of its own, as large as all
+/// that it exports, and so is everything derived from it: a file of a few kilobytes can expand to gigabytes. Each
+/// instance may also hold a stack of the engine while it is blocked, and the engine has one stack for each. A plugin
+/// has one instance; a plugin composed of several components has one for each.
 pub(super) const MAX_INSTANCES: u32 = 3;
 
 /// The versions of the contract that this host serves, one for each `major.minor`.
 pub const SERVED: [Version; 1] = [Version::new(0, 1, 0)];
 
-/// What the package of the contract is called in an import.
+/// The prefix of the contract's package in an import.
 const PACKAGE: &str = "parlor:plugin/";
 /// The interface that each plugin exports, and its functions.
 const GUEST: &str = "guest";
@@ -71,27 +72,27 @@ const GUEST_FUNCTIONS: [&str; 3] = ["initialize", "handle-event", "stop"];
 /// The interface that holds nothing but types.
 const TYPES: &str = "types";
 
-/// What was found in a plugin's file.
+/// The facts found in a plugin's file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Examined {
-    /// Which bytes it is.
+    /// The digest of the file.
     pub digest: Digest,
-    /// How many bytes it is.
+    /// The size of the file, in bytes.
     pub size: usize,
-    /// What its author declares.
+    /// The author's manifest.
     pub manifest: Arc<Manifest>,
-    /// In which language it is written, as it says itself, harmless; none = it does not say.
+    /// The language that it was written in according to the file, escaped for display; `None` = not given.
     pub language: Option<String>,
-    /// The functions of the contract that it imports, in the order of their names.
+    /// The functions of the contract that it imports, sorted by name.
     pub imports: Vec<Import>,
-    /// Whether its language's runtime wants WASI; it gets an empty one.
+    /// Whether its language's runtime needs WASI; it gets an empty one.
     pub wasi: bool,
 }
 
 impl Examined {
-    /// Whether its language raises an error of its own where there is no more memory, so that its author learns where that was. In
-    /// the others a program that goes on without the memory is worse than one that ends. A file that names a wrong language harms
-    /// nobody but itself.
+    /// Returns whether its language raises an error when memory runs out, so that the author sees where it happened. In
+    /// other languages, a program that goes on without the memory is worse than one that ends. A file that names a
+    /// wrong language harms only itself.
     pub fn raises(&self) -> bool {
         const RAISES: [&str; 3] = ["Python", "JavaScript", "TypeScript"];
         self.language.as_deref().is_some_and(|language| RAISES.contains(&language))
@@ -107,83 +108,83 @@ pub struct Import {
     pub function: String,
 }
 
-/// Why a file cannot be a plugin.
+/// The reason why a file cannot be a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ComponentError {
-    /// Nothing in it.
+    /// The file is empty.
     #[error("the file is empty; copy or build it again")]
     Empty,
-    /// It is larger than any plugin may be.
+    /// The file is larger than any plugin may be.
     #[error("the file has {0} bytes, a plugin may have at most {MAX_BYTES}")]
     TooLarge(usize),
-    /// Machine code that some wasmtime wrote: it would run without any check.
+    /// The file is machine code compiled by wasmtime, which would run without any check.
     #[error("the file is precompiled machine code, which is never trusted; give the component it was made from")]
     Precompiled,
-    /// The component as text.
+    /// The file is the text form of WebAssembly.
     #[error("the file is the text form of WebAssembly; build it with `parlor plugin build`")]
     Text,
-    /// Something else.
+    /// The file is something else.
     #[error("the file is not WebAssembly; build it with `parlor plugin build`")]
     NotWasm,
-    /// A module, not yet made into a component.
+    /// The file is a core module, not a component.
     #[error("the file is a core module, not a component; build it with `parlor plugin build`")]
     CoreModule,
-    /// The bytes break the rules of WebAssembly.
+    /// The bytes are not valid WebAssembly.
     #[error("the file is malformed at byte {offset}: {reason}")]
     Malformed {
-        /// Where.
+        /// The position of the error, in bytes.
         offset: usize,
-        /// What the validator says.
+        /// The validator's message.
         reason: String,
     },
-    /// More of something than is read.
+    /// The file has more of something than is accepted.
     #[error("the file has more {what} than the {most} that are read")]
     TooMany {
-        /// Of what.
+        /// The name of what there is too much of.
         what: &'static str,
-        /// The most there may be.
+        /// The maximum.
         most: usize,
     },
-    /// It keeps the checks busy for longer than any honest file does.
+    /// Checking the file takes longer than for any honest file.
     #[error("the file was not checked within {} s, which no honest file takes", _0.as_secs())]
     TooSlow(Duration),
-    /// The author's declaration is missing.
+    /// The file has no manifest.
     #[error("the file has no manifest; build it with `parlor plugin build`, which embeds plugin.toml")]
     NoManifest,
-    /// Two declarations, and nobody can say which one holds.
+    /// The file has two manifests, so it is unknown which one holds.
     #[error("the file has more than one manifest; build it anew with `parlor plugin build`")]
     SeveralManifests,
-    /// The declaration is no text.
+    /// The manifest is not text.
     #[error("the manifest is not UTF-8")]
     ManifestNotText,
-    /// The declaration is wrong.
+    /// The manifest has a mistake.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// It was built against another version of the contract.
+    /// The plugin was built against another version of the contract.
     #[error(
         "{what} is built against version {wanted} of the contract, this host serves {}; {}",
         served(),
         remedy(wanted)
     )]
     Version {
-        /// The manifest or an import.
+        /// The part that needs the version: the manifest or an import.
         what: String,
-        /// Which version it needs.
+        /// The version that it needs.
         wanted: Version,
     },
-    /// An import or export of the contract without a version.
+    /// An import or export of the contract has no version.
     #[error("`{}` names no version of the contract; build it anew with `parlor plugin build`", _0.escape_debug())]
     NoVersion(String),
-    /// It wants something that no plugin gets.
+    /// The plugin imports something that no plugin gets.
     #[error("the plugin imports `{}`; a plugin gets nothing but parlor:plugin and an empty WASI", _0.escape_debug())]
     ForeignImport(String),
-    /// It wants a part of the contract that does not exist.
+    /// The plugin imports a part of the contract that does not exist.
     #[error("the plugin imports `{}`, which is not in the contract", _0.escape_debug())]
     UnknownImport(String),
-    /// It cannot be started.
+    /// The plugin lacks the interface that the host calls.
     #[error("the plugin does not export `{PACKAGE}{GUEST}`; build it with the parlor SDK")]
     NoGuest,
-    /// It cannot be started.
+    /// The plugin's interface lacks a function that the host calls.
     #[error("the plugin's export `{GUEST}` has no async function `{0}`; build it with the parlor SDK")]
     GuestFunction(&'static str),
 }
@@ -204,7 +205,7 @@ fn is_served(version: &Version) -> bool {
     version.pre.is_empty() && SERVED.iter().any(|served| (served.major, served.minor) == (version.major, version.minor))
 }
 
-/// Reads a plugin's file.
+/// Examines a plugin's file.
 pub fn examine(bytes: &[u8]) -> Result<Examined, ComponentError> {
     recognise(bytes)?;
     let mut found = Found::default();
@@ -223,7 +224,7 @@ pub fn examine(bytes: &[u8]) -> Result<Examined, ComponentError> {
     Ok(Examined { digest, size: bytes.len(), manifest: Arc::new(manifest), language, imports, wasi })
 }
 
-/// Whether this host serves the version of the contract that a plugin is for.
+/// Checks that this host serves the version of the contract that a plugin was built for.
 pub(super) fn serves(manifest: &Manifest) -> Result<(), ComponentError> {
     if is_served(&manifest.api) {
         return Ok(());
@@ -231,7 +232,7 @@ pub(super) fn serves(manifest: &Manifest) -> Result<(), ComponentError> {
     Err(ComponentError::Version { what: "the plugin".to_owned(), wanted: manifest.api.clone() })
 }
 
-/// What kind of file it is, by its first bytes.
+/// Recognises the kind of file by its first bytes.
 fn recognise(bytes: &[u8]) -> Result<(), ComponentError> {
     if bytes.is_empty() {
         Err(ComponentError::Empty)
@@ -250,13 +251,13 @@ fn recognise(bytes: &[u8]) -> Result<(), ComponentError> {
     }
 }
 
-/// What the rules of WebAssembly are here: those of `engine`, which has wasmtime's defaults without its GC and threads.
+/// Returns the accepted WebAssembly features: those of `engine`, which has wasmtime's defaults without GC and threads.
 fn features() -> WasmFeatures {
     let absent = WasmFeatures::GC_TYPES | WasmFeatures::EXCEPTIONS | WasmFeatures::THREADS;
     (WasmFeatures::WASM3 - absent) | WasmFeatures::COMPONENT_MODEL | WasmFeatures::CM_ASYNC
 }
 
-/// What the outermost component holds, and how much of everything there was.
+/// The contents of the outermost component, and counts for the limits.
 #[derive(Default)]
 struct Found<'b> {
     manifest: Option<&'b [u8]>,
@@ -280,14 +281,14 @@ fn at_most(count: usize, most: usize, what: &'static str) -> Result<(), Componen
     if count > most { Err(ComponentError::TooMany { what, most }) } else { Ok(()) }
 }
 
-/// Validates the whole file and collects what the outermost component says about itself.
+/// Validates the whole file and collects the outermost component's declarations.
 fn walk<'b>(bytes: &'b [u8], found: &mut Found<'b>, budget: Duration) -> Result<Types, ComponentError> {
     let begin = Instant::now();
     let mut validator = Validator::new_with_features(features());
     let mut allocations = FuncValidatorAllocations::default();
     let mut parser = Parser::new(0);
     parser.set_features(features());
-    // The parsers of the parts around the one that is read; its length is the depth.
+    // The parsers of the enclosing parts; their number is the depth.
     let mut around: Vec<Parser> = Vec::new();
     let mut rest = bytes;
     loop {
@@ -327,10 +328,10 @@ fn walk<'b>(bytes: &'b [u8], found: &mut Found<'b>, budget: Duration) -> Result<
 }
 
 impl<'b> Found<'b> {
-    /// Stops before anything is read that is too much.
+    /// Counts a payload, and fails before anything beyond a limit is parsed.
     fn count(&mut self, payload: &Payload<'b>, bytes: &[u8]) -> Result<(), ComponentError> {
         match payload {
-            // The parser says how many bodies there are, so they are not sections of their own.
+            // The code section's header gives the number of bodies, so bodies are not counted as sections.
             Payload::CodeSectionEntry(body) => {
                 return at_most(body.range().len(), MAX_FUNCTION_BYTES, "bytes of one function");
             }
@@ -358,8 +359,8 @@ impl<'b> Found<'b> {
                 let range = section.range();
                 self.type_bytes = self.type_bytes.saturating_add(range.len());
                 at_most(self.type_bytes, MAX_TYPE_BYTES, "bytes of component types")?;
-                // The parser reads a type inside a type by recursion, as deep as the file says. Each level begins with
-                // one of these pairs of bytes, so their number bounds the depth. They also occur by chance, but rarely.
+                // The parser recurses into a type inside a type, as deep as the file says. Each level begins with one
+                // of these pairs of bytes, so their number bounds the depth. They also occur by chance, but rarely.
                 let levels = bytes[range].windows(2).filter(|pair| matches!(pair, [0x01, 0x41 | 0x42])).count();
                 at_most(levels, MAX_TYPE_DEPTH, "nested types")?;
             }
@@ -381,7 +382,7 @@ impl<'b> Found<'b> {
         at_most(self.names as usize, MAX_NAMES as usize, "imports and exports")
     }
 
-    /// What the outermost component says; what is nested in it speaks for itself only.
+    /// Collects the declarations of the outermost component. Nested ones declare things for themselves only.
     fn collect(&mut self, payload: &Payload<'b>) -> Result<(), ComponentError> {
         match payload {
             Payload::CustomSection(section) if section.name() == SECTION => {
@@ -415,7 +416,7 @@ impl<'b> Found<'b> {
     }
 }
 
-/// The languages that a section of producers names. It is for people alone: one that is broken names none.
+/// Returns the languages that a producers section names. They are only for display: an invalid section names none.
 fn language(producers: ProducersSectionReader<'_>) -> Option<String> {
     let field = producers.into_iter().map_while(Result::ok).find(|field| field.name == LANGUAGE)?;
     let named = field.values.into_iter().map_while(Result::ok).take(MAX_LANGUAGES);
@@ -423,7 +424,7 @@ fn language(producers: ProducersSectionReader<'_>) -> Option<String> {
     Some(named.join(", ")).filter(|named| !named.trim().is_empty())
 }
 
-/// The interface that a name of the contract means, if it is one, and its version is served.
+/// Returns the interface that a name of the contract refers to, if it is one and its version is served.
 fn interface(name: &str) -> Result<Option<&str>, ComponentError> {
     let Some(interface) = name.strip_prefix(PACKAGE) else { return Ok(None) };
     let no_version = || ComponentError::NoVersion(name.to_owned());
@@ -436,7 +437,7 @@ fn interface(name: &str) -> Result<Option<&str>, ComponentError> {
     }
 }
 
-/// Adds the functions of one import; true if it is one of WASI's.
+/// Adds the functions of one import. Returns true if it is one of WASI's.
 fn import(types: &Types, name: &str, imports: &mut Vec<Import>) -> Result<bool, ComponentError> {
     let item = types.as_ref().component_item_for_import(name).map(|item| item.ty);
     let Some(ComponentEntityType::Instance(instance)) = item else {
@@ -461,7 +462,7 @@ fn import(types: &Types, name: &str, imports: &mut Vec<Import>) -> Result<bool, 
     Ok(false)
 }
 
-/// Looks for what the host calls.
+/// Checks that the component exports what the host calls.
 fn guest(types: &Types, exports: &[&str]) -> Result<(), ComponentError> {
     let guests = exports
         .iter()

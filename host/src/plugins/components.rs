@@ -1,7 +1,8 @@
-//! The component store: what was installed, by digest, in the data folder; and which versions each plugin had.
+//! The component store in the data folder: the installed components by digest, and the versions that each plugin had.
 //!
-//! A file of the store is written before the policy names it, so that a policy never names what is not there. Whoever
-//! changes the store holds the lock of the policy. There may be several policies, one at a time: what any of them names stays.
+//! A file is stored before the policy names it, so a policy never names a missing file. Callers that change the store
+//! hold the lock of the policy. A data folder may be used with several policies, one at a time: whatever any of them
+//! names is kept.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -18,33 +19,33 @@ use super::policy::SettingValues;
 use super::signature::KeyName;
 use crate::atomic::{self, Readers};
 
-/// How many versions of a plugin are kept, the present one counted.
+/// How many versions of a plugin are kept, including the present one.
 const KEPT: usize = 5;
 
-/// The store of one data folder.
+/// The component store of one data folder.
 #[derive(Debug, Clone)]
 pub struct Components {
     folder: PathBuf,
     versions: PathBuf,
-    /// The paths of the policies, one a line.
+    /// The file with the paths of the policies, one per line.
     policies: PathBuf,
 }
 
-/// A version that a plugin has, or had.
+/// A version that a plugin has or had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
-    /// Its number.
+    /// The version number.
     pub version: Version,
-    /// Its bytes.
+    /// The digest of its file.
     pub digest: Digest,
-    /// Where they came from.
+    /// The source that it was installed from.
     pub source: String,
-    /// Who signed them.
+    /// The trusted key that had signed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer: Option<KeyName>,
-    /// When it was installed first, RFC 3339.
+    /// The time of its first installation, as RFC 3339.
     pub at: String,
-    /// What the owner had set for it, and the version after it has no place for.
+    /// The owner's settings for this version for which the version after it has no place.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub settings: SettingValues,
 }
@@ -54,19 +55,20 @@ fn is_empty(settings: &SettingValues) -> bool {
 }
 
 impl Components {
-    /// The store in a data folder; nothing is made before something is kept.
+    /// Returns the store in a data folder. No folder is created before something is stored.
     pub fn new(data: &Path) -> Self {
         Self { folder: data.join("components"), versions: data.join("versions"), policies: data.join("policies") }
     }
 
-    /// The policies that this data folder was used with. They may be gone.
+    /// Returns the policies that this data folder was used with. They may no longer exist.
     pub fn policies(&self) -> Vec<PathBuf> {
         let text = fs::read(&self.policies).unwrap_or_default();
         let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         lines.map(|line| PathBuf::from(OsStr::from_bytes(line))).collect()
     }
 
-    /// Notes a policy that this data folder is used with, so that no change of another one takes away what it names.
+    /// Records a policy that uses this data folder, so that a change of another policy removes nothing that this one
+    /// names.
     pub fn note_policy(&self, policy: &Path) -> io::Result<()> {
         let (mut all, policy) = (self.policies(), std::path::absolute(policy)?);
         if all.contains(&policy) {
@@ -77,12 +79,12 @@ impl Components {
         atomic::write(&self.policies, &lines.join(&b'\n'), Readers::Owner)
     }
 
-    /// Where the component of this digest is, if it is there.
+    /// Returns the path of the component with this digest, whether it exists or not.
     pub fn path(&self, digest: &Digest) -> PathBuf {
         self.folder.join(digest.to_hex()).with_extension("wasm")
     }
 
-    /// Keeps a component. When this returns it is durable.
+    /// Stores a component. When this returns, the file is durable.
     pub fn keep(&self, bytes: &[u8]) -> io::Result<()> {
         let digest = Digest::of(bytes);
         let path = self.path(&digest);
@@ -97,7 +99,7 @@ impl Components {
         self.versions.join(id.as_str()).with_extension("json")
     }
 
-    /// The versions that a plugin had, in the order in which they were installed. None of a file that is not understood.
+    /// Returns the versions that a plugin had, in order of installation; none if the file cannot be parsed.
     pub fn versions(&self, id: &PluginId) -> io::Result<Vec<Kept>> {
         match fs::read(self.versions_of(id)) {
             Ok(json) => Ok(serde_json::from_slice(&json).unwrap_or_default()),
@@ -106,8 +108,9 @@ impl Components {
         }
     }
 
-    /// Notes a version of a plugin, after the one that it replaces, so that the way back leads there. One that was noted before
-    /// stays where it is. Of too many the oldest are forgotten, but never `present` nor the one that is noted.
+    /// Records a version of a plugin after `present`, the one that it replaces, so that a rollback leads there. A
+    /// version that is already recorded keeps its position. If there are too many, the oldest are dropped, but never
+    /// `present` or the new one.
     pub fn note(&self, id: &PluginId, version: Kept, present: Option<&Digest>) -> io::Result<()> {
         let (mut all, new) = (self.versions(id)?, version.digest);
         if all.iter().any(|kept| kept.digest == new) {
@@ -122,7 +125,7 @@ impl Components {
         self.write_versions(id, &all)
     }
 
-    /// Keeps with a version that is left what the owner had set for it alone.
+    /// Stores with the version that is being replaced the settings that only fit that version.
     pub fn put_aside(&self, id: &PluginId, left: &Digest, settings: SettingValues) -> io::Result<()> {
         let mut all = self.versions(id)?;
         match all.iter_mut().find(|kept| kept.digest == *left) {
@@ -137,7 +140,7 @@ impl Components {
         atomic::write(&self.versions_of(id), &serde_json::to_vec_pretty(all)?, Readers::Owner)
     }
 
-    /// Forgets the versions of a plugin.
+    /// Removes the record of a plugin's versions.
     pub fn forget(&self, id: &PluginId) -> io::Result<()> {
         match fs::remove_file(self.versions_of(id)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -145,7 +148,8 @@ impl Components {
         }
     }
 
-    /// Removes the notes of every plugin that is not `present`, and every component that no other one has or had.
+    /// Removes the records of every plugin that is not in `present`, and every component that none of the others has or
+    /// had.
     pub fn prune(&self, present: impl IntoIterator<Item = (PluginId, Digest)>) -> io::Result<()> {
         let mut used = BTreeSet::new();
         for (id, digest) in present {
@@ -222,13 +226,13 @@ mod tests {
         let minors =
             |store: &Components| store.versions(&id).unwrap().iter().map(|kept| kept.version.minor).collect::<Vec<_>>();
         assert_eq!(minors(&store), [3, 4, 5, 6, 7]);
-        // Back at an earlier one, and on from there: the one that was left is not the way back.
+        // Back to an earlier version and on from there: the version that was left is not what a rollback leads to.
         store.keep(b"new").unwrap();
         store.note(&id, kept(b"new", 8), Some(&Digest::of(&all[5]))).unwrap();
         assert_eq!(minors(&store), [4, 5, 8, 6, 7]);
         store.note(&id, kept(&all[4], 4), None).unwrap();
         assert_eq!(minors(&store), [4, 5, 8, 6, 7]);
-        // Back at the very first: what is noted just now is not what there is too much of.
+        // Back to the very first version: the one just recorded is not dropped as the oldest.
         store.keep(b"newer").unwrap();
         store.note(&id, kept(b"newer", 9), Some(&Digest::of(&all[4]))).unwrap();
         assert_eq!(minors(&store), [4, 9, 8, 6, 7]);
@@ -239,7 +243,7 @@ mod tests {
         store.forget(&id).unwrap();
         store.prune([(id.clone(), Digest::of(b"new"))]).unwrap();
         assert_eq!(fs::read_dir(folder.path().join("components")).unwrap().count(), 1);
-        // One that somebody took out by hand.
+        // A plugin that was removed from the policy by hand.
         store.note(&id, kept(b"new", 8), None).unwrap();
         store.prune([]).unwrap();
         assert!(store.versions(&id).unwrap().is_empty());

@@ -1,4 +1,4 @@
-//! The last calls that a plugin was denied, for the owner who asks why something does not work.
+//! The last denied calls of a plugin, for an owner who wants to know why something does not work.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -7,19 +7,19 @@ use jiff::Timestamp;
 
 use crate::permissions::Permission;
 
-/// So many are kept; the oldest go first.
+/// How many denials are kept. The oldest are dropped first.
 const KEPT: usize = 20;
 
 /// A call that was denied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
-    /// When.
+    /// When the call was denied.
     pub at: Timestamp,
-    /// What it would have needed.
+    /// The permission that the call needed.
     pub permission: Permission,
-    /// For whom or what.
+    /// The address or other target that was outside of the granted scope, if the call has one.
     pub scope: Option<String>,
-    /// How the owner would allow it.
+    /// What the owner would do to allow the call.
     pub hint: String,
 }
 
@@ -28,7 +28,7 @@ pub struct Denial {
 pub struct Denials(Mutex<VecDeque<Denial>>);
 
 impl Denials {
-    /// Keeps one.
+    /// Records a denial.
     pub(super) fn put(&self, denial: Denial) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() == KEPT {
@@ -37,7 +37,7 @@ impl Denials {
         kept.push_back(denial);
     }
 
-    /// Those that are kept, oldest first.
+    /// Returns the kept denials, oldest first.
     pub fn last(&self) -> Vec<Denial> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }

@@ -1,8 +1,9 @@
-//! The owner's desk: each decision about a plugin, checked as a host would check it, and written down.
+//! Plugin administration for the owner: each decision about a plugin is checked as a host would check it, and then
+//! written.
 //!
-//! It works on the files alone, whether a host runs or not; whoever calls it tells the host. Everything that can be wrong is
-//! found before anything is written, and the one write that counts, that of `plugins.toml`, is the last: a process that is
-//! killed leaves the old state or the new one.
+//! It only works on files, whether a host runs or not; the caller notifies the host. All errors are found before
+//! anything is written, and the decisive write, that of `plugins.toml`, is the last. A process that is killed leaves
+//! the old or the new state.
 
 mod carried;
 mod commands;
@@ -46,72 +47,72 @@ pub use error::DeskError;
 pub use granting::counting;
 use granting::{granting, taken_back, taking_back};
 
-/// Where decisions are written down.
+/// The administration of the plugins of one configuration.
 #[derive(Debug)]
 pub struct Desk<'c> {
     config: &'c Config,
     components: Components,
     secrets: Secrets,
-    /// Told which policy it is when another command that changes it has to be waited for.
+    /// Called with the policy's path when another command that changes it has to finish first.
     waits: fn(&Path),
 }
 
-/// A file that somebody offers, looked at and not run.
+/// A file that could be installed, examined and not run.
 #[derive(Debug, Clone)]
 pub struct Offer {
-    /// Where it comes from, as `plugins.toml` names it.
+    /// Its source, as `plugins.toml` names it.
     pub source: String,
-    /// What is in it.
+    /// The result of its examination.
     pub examined: Examined,
-    /// Who signed it, of those that the owner trusts.
+    /// The trusted key that signed it.
     pub signer: Option<KeyName>,
-    /// What the signer wrote beside; harmless.
+    /// The signer's comment, escaped for display.
     pub comment: Option<String>,
-    /// Whereto one was sent on the way here.
+    /// The redirects of its download.
     pub redirects: Vec<Url>,
     bytes: Vec<u8>,
 }
 
-/// What the owner says of a file before it is there.
+/// The owner's requirements for a file before it is fetched.
 #[derive(Debug, Clone, Default)]
 pub struct Expected {
-    /// Which bytes it has to be.
+    /// The digest that it must have.
     pub digest: Option<Digest>,
-    /// Its signature is not looked at.
+    /// Whether its signature is ignored.
     pub unsigned: bool,
-    /// Who asks for it, if a registry wants to know.
+    /// The log-in, in case a registry requires one.
     pub login: LogIn,
 }
 
-/// A permission, and for whom or what: none = as the plugin asks for it.
+/// A permission and its scope; without a scope, the one that the plugin requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wish {
-    /// Which.
+    /// The permission.
     pub permission: Permission,
-    /// For whom or what.
+    /// The entries of the scope.
     pub scope: Option<Vec<String>>,
 }
 
-/// What it means that grants were taken back.
+/// The consequences of revoking grants.
 #[derive(Debug)]
 pub struct Revoked {
-    /// What the plugin cannot do without and has not any more.
+    /// The permissions that the plugin requires and no longer has.
     pub needed: Vec<Permission>,
-    /// What it keeps of permissions that went in part.
+    /// The remaining scope of permissions that were revoked in part.
     pub left: Vec<(Permission, Scope)>,
 }
 
 impl std::str::FromStr for Wish {
     type Err = String;
 
-    /// `messages.send`, or `messages.send=juliet@example.org,@example.net`.
+    /// Parses `messages.send`, or `messages.send=juliet@example.org,@example.net`.
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, scope): (_, Option<Vec<_>>) = match text.split_once('=') {
             None => (text, None),
             Some((name, entries)) => (name, Some(entries.split(',').map(|entry| entry.trim().to_owned()).collect())),
         };
         let permission: Permission = name.trim().parse().map_err(|error| format!("{error}"))?;
-        // What is no scope whoever asks for it.
+        // An invalid scope is refused here, whatever the plugin requests.
         if let Some(entries) = &scope {
             Grants::default().grant_more(permission, entries).map_err(|error| error.to_string())?;
         }
@@ -120,70 +121,70 @@ impl std::str::FromStr for Wish {
 }
 
 impl Offer {
-    /// Looks at these bytes.
+    /// Examines these bytes.
     pub fn of(source: String, bytes: Vec<u8>) -> Result<Self, DeskError> {
         let examined = examine(&bytes).map_err(|cause| Unfit::component(&source, cause))?;
         Ok(Self { source, examined, signer: None, comment: None, redirects: Vec::new(), bytes })
     }
 
-    /// What its author declares.
+    /// Returns the author's manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.examined.manifest
     }
 }
 
 impl<'c> Desk<'c> {
-    /// The desk of this house.
+    /// Returns the administration for this configuration.
     pub fn new(config: &'c Config) -> Self {
         let (components, secrets) = (Components::new(&config.data), Secrets::new(&config.data));
         Self { config, components, secrets, waits: |_| {} }
     }
 
-    /// The same, which says so when it has to wait for another command.
+    /// Returns the same with a callback for when it has to wait for another command.
     #[must_use]
     pub fn saying(self, waits: fn(&Path)) -> Self {
         Self { waits, ..self }
     }
 
-    /// The policy, to be changed.
+    /// Opens the policy for a change.
     fn open(&self) -> Result<PolicyFile, DeskError> {
         let policy = &self.config.plugins;
         Ok(PolicyFile::open(policy, || (self.waits)(policy))?)
     }
 
-    /// The component store.
+    /// Returns the component store.
     pub fn components(&self) -> &Components {
         &self.components
     }
 
-    /// What was decided so far.
+    /// Reads the present policy.
     pub fn policy(&self) -> Result<Policy, DeskError> {
         Ok(Policy::load(&self.config.plugins)?)
     }
 
-    /// The entry of a plugin.
+    /// Returns the entry of a plugin.
     pub fn entry(&self, id: &PluginId) -> Result<Entry, DeskError> {
         self.known(&self.policy()?, id).cloned()
     }
 
-    /// What is in the file of a plugin that is installed.
+    /// Examines the file of an installed plugin.
     pub fn look(&self, id: &PluginId, entry: &Entry) -> Result<Examined, DeskError> {
         Ok(store::look(id, entry, &self.components)?)
     }
 
-    /// The version of a plugin that is installed: what its file says, else what the policy does.
+    /// Returns the version of an installed plugin, from its file or else from the policy.
     pub fn version(&self, id: &PluginId, entry: &Entry) -> Option<Version> {
         store::version(id, entry, &self.components).or_else(|| entry.version.clone())
     }
 
-    /// Fetches a file from where it is, looks at it, and finds who signed it.
+    /// Fetches a file from its source, examines it, and finds its signer.
     pub fn offer(&self, source: &Source, expected: &Expected) -> Result<Offer, DeskError> {
         let fetched = source.fetch(&expected.login)?;
         let found = Digest::of(&fetched.bytes);
         if let Some(wanted) = expected.digest.filter(|wanted| *wanted != found) {
             return Err(DeskError::OtherBytes { from: source.clone(), found, wanted });
         }
-        // Not even examined before it is known who answers for it.
+        // The signer is determined before the file is even parsed.
         let signer = if expected.unsigned { None } else { self.signer(source, &fetched)? };
         if signer.is_none() && self.policy()?.require_signature {
             return Err(DeskError::Unsigned { from: source.clone(), policy: self.config.plugins.clone() });
@@ -196,7 +197,8 @@ impl<'c> Desk<'c> {
         Ok(Offer { signer, comment, redirects: fetched.redirects, ..Offer::of(name, fetched.bytes)? })
     }
 
-    /// Who has signed what came from there: of several, the first that counts. If none does, the first says why not.
+    /// Finds the trusted signer of a fetched file. Of several signatures, the first valid one counts. If none is valid,
+    /// the error is that of the first.
     pub fn signer(&self, source: &Source, fetched: &Downloaded) -> Result<Option<Signer>, DeskError> {
         let signatures = source.signatures(fetched)?;
         let (policy, today, mut first) = (self.policy()?, signature::today(), None);
@@ -209,8 +211,8 @@ impl<'c> Desk<'c> {
         first.map_or(Ok(None), |cause| Err(DeskError::Signature { from: source.clone(), cause }))
     }
 
-    /// A file's path for `plugins.toml`: relative if it lies beside that or below. A link stays one: it may lead to a newer version
-    /// later on.
+    /// Returns a file's path for `plugins.toml`: relative if it is in the policy's folder or below. A symbolic link is
+    /// not resolved, since it may lead to a newer version later.
     fn named(&self, path: &Path) -> Result<String, DeskError> {
         let lies = folder_of(path).canonicalize().ok().zip(path.file_name());
         let whole = lies.map_or_else(|| path.to_owned(), |(folder, name)| folder.join(name));
@@ -229,7 +231,8 @@ impl<'c> Desk<'c> {
         Ok(source.to_owned())
     }
 
-    /// What could be wrong with a new id, before anybody is asked anything. `sure`: the owner chose the id himself.
+    /// Checks a new id before the owner is asked anything. `sure`: the owner chose the id, so a similar one is no
+    /// error.
     pub fn check_new(&self, id: &PluginId, offer: &Offer, sure: bool) -> Result<(), DeskError> {
         let policy = self.policy()?;
         Self::is_free(id, offer, &policy)?;
@@ -246,17 +249,17 @@ impl<'c> Desk<'c> {
         Err(DeskError::Taken { id: id.clone(), installed, offered })
     }
 
-    /// Whether the house has these accounts.
+    /// Checks that these accounts are configured.
     pub fn has_accounts(&self, names: &[AccountName]) -> Result<(), DeskError> {
         let Some(account) = names.iter().find(|name| !self.config.accounts.contains_key(*name)) else { return Ok(()) };
         let known = self.config.accounts.keys().map(AccountName::as_str).collect::<Vec<_>>().join(", ");
         Err(DeskError::UnknownAccount { account: account.clone(), config: self.config.path.clone(), known })
     }
 
-    /// What would be written down for an offer, checked as a host would check it: whether it may run.
+    /// Returns the entry that would be written for an offer, after checking as a host would that the plugin may run.
     ///
-    /// `decision` has the keys of an entry but for what the file itself says: `accounts`, `enabled`, `log`, `grants`,
-    /// `limits`, `settings`.
+    /// `decision` has the keys of an entry except for those that follow from the file: `accounts`, `enabled`, `log`,
+    /// `grants`, `limits`, `settings`.
     pub fn check(&self, id: &PluginId, offer: &Offer, decision: &Table) -> Result<Table, DeskError> {
         let mut table = Table::new();
         table.insert("source".into(), offer.source.clone().into());
@@ -273,7 +276,7 @@ impl<'c> Desk<'c> {
         Ok(table)
     }
 
-    /// An entry as the reader of the policy understands it.
+    /// Parses an entry as the policy's reader does.
     fn understood(id: &PluginId, table: &Table) -> Result<Entry, DeskError> {
         let wrong = |error: String| DeskError::Decision(format!("what was decided about {id} does not fit: {error}"));
         let text = edit("", id.as_str(), &[Change::Add(table.clone())]).map_err(|error| wrong(error.to_string()))?;
@@ -281,7 +284,7 @@ impl<'c> Desk<'c> {
         policy.plugins.into_values().next().ok_or_else(|| wrong("it is empty".to_owned()))
     }
 
-    /// Whether a plugin of the policy may run, and what it says of itself.
+    /// Checks that a plugin of the policy may run, and returns its manifest.
     pub fn fit(&self, id: &PluginId, entry: &Entry) -> Result<Arc<Manifest>, DeskError> {
         let examined = self.look(id, entry)?;
         self.may_run(id, entry, &examined)?;
@@ -291,7 +294,7 @@ impl<'c> Desk<'c> {
     fn may_run(&self, id: &PluginId, entry: &Entry, examined: &Examined) -> Result<(), DeskError> {
         self.has_accounts(entry.accounts.as_deref().unwrap_or_default())?;
         let settings = &self.config.settings;
-        // One that is disabled has to be fit to be enabled.
+        // A disabled plugin is checked as if it were enabled.
         let entry = Entry { enabled: true, ..entry.clone() };
         admit(id, &entry, examined, &settings.whitelisted_plugins, &settings.blacklisted_plugins)?;
         Ok(())
@@ -302,7 +305,7 @@ impl<'c> Desk<'c> {
         let table = self.check(id, offer, decision)?;
         let mut file = self.open()?;
         Self::is_free(id, offer, file.policy())?;
-        // What is noted of an earlier plugin of this id is not this one's, nor are the secrets that it may have left.
+        // The versions and secrets of an earlier plugin with this id must not count for this one.
         if self.policies(&file).is_ok_and(|all| !all.iter().any(|policy| policy.plugins.contains_key(id))) {
             self.components.forget(id).map_err(|cause| self.unwritten(cause))?;
         }
@@ -312,8 +315,8 @@ impl<'c> Desk<'c> {
         Ok(())
     }
 
-    /// Changes the version of a plugin: to a newer one, or back. `more` is granted beside what was granted before. What becomes
-    /// of settings that do not simply go along.
+    /// Changes the version of a plugin, to a newer or an older one. `more` is granted in addition to the present
+    /// grants. Returns the settings that do not simply stay.
     pub fn update(&self, id: &PluginId, offer: &Offer, more: &[Wish], older: Older) -> Result<Carried, DeskError> {
         let mut file = self.open()?;
         let entry = self.known(file.policy(), id)?.clone();
@@ -352,7 +355,7 @@ impl<'c> Desk<'c> {
         Ok(carried)
     }
 
-    /// Whether an offer can take the place of what is installed.
+    /// Checks that an offer can replace the installed version.
     pub fn fits(
         &self,
         id: &PluginId,
@@ -370,7 +373,7 @@ impl<'c> Desk<'c> {
         if let (Some(was), Older::Refused) = (&entry.signer, older) {
             match &offer.signer {
                 None => return Err(DeskError::NotSignedAgain { id: id.clone(), was: was.clone() }),
-                // Each key that is trusted is trusted with its own plugins.
+                // Each key is only trusted for the plugins that it signed before.
                 Some(now) if now != was => {
                     return Err(DeskError::OtherSigner { id: id.clone(), was: was.clone(), now: now.clone() });
                 }
@@ -382,7 +385,8 @@ impl<'c> Desk<'c> {
                 let (present, offered) = (present.clone(), new.version.clone());
                 Err(DeskError::Older { id: id.clone(), present, offered })
             }
-            // Whoever builds plugins changes files on this machine all day; what others publish has one content a version.
+            // Developers rebuild local files without a new version, but a published version must not change its
+            // content.
             Some(present)
                 if older == Older::Refused
                     && new.version == *present
@@ -395,7 +399,7 @@ impl<'c> Desk<'c> {
         }
     }
 
-    /// The version to which a plugin goes back: the one of this number or digest, or the one before the present one.
+    /// Returns the version for a rollback: the one with this number or digest, or the one before the present one.
     pub fn earlier(&self, id: &PluginId, wanted: Option<&str>) -> Result<Offer, DeskError> {
         let entry = self.entry(id)?;
         let all = self.kept(id)?;
@@ -411,7 +415,7 @@ impl<'c> Desk<'c> {
                         || kept.digest.to_string() == wanted
                         || kept.digest.short() == wanted
                 };
-                // Of two builds of one version the newer one is meant.
+                // If there are two builds of a version, the newer one is meant.
                 others().rfind(is_it).ok_or_else(|| DeskError::NoVersion {
                     id: id.clone(),
                     wanted: wanted.chars().take(80).collect(),
@@ -432,7 +436,7 @@ impl<'c> Desk<'c> {
         Ok(Offer { signer: kept.signer.clone(), ..Offer::of(kept.source.clone(), bytes)? })
     }
 
-    /// Takes a plugin out.
+    /// Removes a plugin.
     pub fn remove(&self, id: &PluginId) -> Result<(), DeskError> {
         let mut file = self.open()?;
         self.known(file.policy(), id)?;
@@ -441,7 +445,7 @@ impl<'c> Desk<'c> {
         Ok(())
     }
 
-    /// Lets a plugin run, or not. Whether that is a change.
+    /// Enables or disables a plugin. Returns whether that is a change.
     pub fn enable(&self, id: &PluginId, enabled: bool) -> Result<bool, DeskError> {
         let mut file = self.open()?;
         if self.known(file.policy(), id)?.enabled == enabled {
@@ -451,7 +455,8 @@ impl<'c> Desk<'c> {
         Ok(true)
     }
 
-    /// Has a plugin's lines in the log from another level on; none = as everything else. Whether that is a change.
+    /// Sets the minimum level of a plugin's log lines; `None` = the same as for everything else. Returns whether that
+    /// is a change.
     pub fn log_from(&self, id: &PluginId, level: Option<LogLevel>) -> Result<bool, DeskError> {
         let mut file = self.open()?;
         if self.known(file.policy(), id)?.log == level {
@@ -462,7 +467,7 @@ impl<'c> Desk<'c> {
         Ok(true)
     }
 
-    /// Grants more: what is listed comes beside what was granted before.
+    /// Grants permissions in addition to the present grants.
     pub fn grant(&self, id: &PluginId, wishes: &[Wish]) -> Result<(), DeskError> {
         let mut file = self.open()?;
         let entry = self.known(file.policy(), id)?.clone();
@@ -472,7 +477,7 @@ impl<'c> Desk<'c> {
         Ok(())
     }
 
-    /// Takes grants back: whole, or what is listed of them.
+    /// Revokes grants, entirely or in part.
     pub fn revoke(&self, id: &PluginId, wishes: &[Wish]) -> Result<Revoked, DeskError> {
         let mut file = self.open()?;
         let entry = self.known(file.policy(), id)?.clone();
@@ -499,15 +504,15 @@ impl<'c> Desk<'c> {
         })
     }
 
-    /// Puts the very bytes that are installed into the store again: they were lost, and what was decided of them counts on.
+    /// Stores the installed bytes again after they were lost. The decisions about the plugin stay in force.
     pub fn restore(&self, id: &PluginId, offer: &Offer) -> Result<(), DeskError> {
-        // Held until it is written, so that nobody takes the plugin out meanwhile.
+        // The lock is held until the bytes are written, so that the plugin is not removed meanwhile.
         let file = self.open()?;
         let present = self.known(file.policy(), id)?.digest;
         self.keep(id, offer, Some(&present))
     }
 
-    /// Puts an offer into the store.
+    /// Puts an offer into the component store.
     fn keep(&self, id: &PluginId, offer: &Offer, present: Option<&Digest>) -> Result<(), DeskError> {
         let kept = Kept {
             version: offer.manifest().version.clone(),
@@ -524,7 +529,8 @@ impl<'c> Desk<'c> {
             .map_err(|cause| self.unwritten(cause))
     }
 
-    /// Puts what is installed into the store, so that there is a way back: a file that the owner put there by hand is not in it.
+    /// Puts the installed file into the component store, so that a rollback is possible: a file that the owner wrote
+    /// into the policy by hand is not there yet.
     fn keep_present(&self, id: &PluginId, entry: &Entry, present: &Examined) -> Result<(), DeskError> {
         if self.kept(id)?.iter().any(|kept| kept.digest == entry.digest) {
             return Ok(());
@@ -542,7 +548,7 @@ impl<'c> Desk<'c> {
         self.keep(id, &offer, Some(&entry.digest))
     }
 
-    /// The versions that a plugin had.
+    /// Returns the recorded versions of a plugin.
     fn kept(&self, id: &PluginId) -> Result<Vec<Kept>, DeskError> {
         self.components.versions(id).map_err(|cause| DeskError::Unread { folder: self.config.data.clone(), cause })
     }
@@ -551,7 +557,8 @@ impl<'c> Desk<'c> {
         make_private_folder(&self.config.data)
     }
 
-    /// What this policy says, and each other one that the data folder was used with. An error: nobody knows what one of them names.
+    /// Returns this policy and all others that the data folder was used with. An error means that it is unknown what
+    /// one of them names.
     fn policies(&self, file: &PolicyFile) -> Result<Vec<Policy>, PolicyError> {
         let others = self.components.policies();
         let mut all = others.iter().map(|path| Policy::load(path)).collect::<Result<Vec<_>, _>>()?;
@@ -559,7 +566,7 @@ impl<'c> Desk<'c> {
         Ok(all)
     }
 
-    /// Removes what nobody has any more: it does nothing, and what cannot be removed now is removed with the next change.
+    /// Removes what no policy refers to. A failure is harmless: it is tried again with the next change.
     fn prune(&self, file: &PolicyFile, id: &PluginId) {
         let noted = self.components.note_policy(&self.config.plugins);
         let pruned = noted.and_then(|()| self.policies(file).map_err(io::Error::other)).and_then(|all| {
@@ -577,18 +584,18 @@ impl<'c> Desk<'c> {
     }
 }
 
-/// What becomes of an offer that is older than what is installed.
+/// The treatment of an offer that is older than the installed version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Older {
-    /// It is refused: somebody may offer it for what was wrong with it.
+    /// It is refused: it may be offered because of a known fault in it.
     Refused,
-    /// It is what the owner wants.
+    /// It is accepted, since the owner asked for it.
     Wanted,
-    /// It is what the owner had, and goes back to with what was granted.
+    /// It is a rollback: the owner had it before, and keeps the grants.
     Had,
 }
 
-/// Whether a file calls what its manifest does not ask for: then no grant can help.
+/// Checks that a file imports no calls whose permission its manifest does not request, since no grant could help then.
 pub fn is_honest(id: &PluginId, examined: &Examined) -> Result<(), DeskError> {
     let undeclared = undeclared(examined);
     if undeclared.is_empty() { Ok(()) } else { Err(Refusal::Undeclared { id: id.clone(), undeclared }.into()) }

@@ -1,12 +1,17 @@
 //! What a plugin's calls cost the host: the bytes that it holds for them outside of the plugin's linear memory, and the CPU time that
 //! it spends on them outside of the plugin's task.
 //!
+<<<<<<< HEAD
 //! A call that waits is a future with its arguments, an item in a queue, or an answer that nobody has fetched. How many may wait is
 //! bounded by number, and each may carry hundreds of KiB, so that the number alone bounds nothing.
 //!
 //! The account's task serves all plugins at the connection's priority. Its time counts on the CPU account of the plugin that asked:
 //! otherwise a plugin within its share could have it compute for several times as long. The limit `storage_per_second` bounds the work
 //! of the storage's thread.
+=======
+//! A waiting call is a future with its arguments, an item in a queue, or an answer that was not fetched yet. The number
+//! of waiting calls is limited, but each may carry hundreds of KiB, so their memory has to be limited too.
+>>>>>>> ae56331d589252a3a1050dd0e94eeb6dcc4420b5
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -14,12 +19,12 @@ use std::time::Duration;
 
 use super::watchdog::Account;
 
-/// How much the host holds for all plugins together. Beyond that a plugin is refused what is more than [`ASSURED`].
+/// The bytes that the host holds for all plugins together. Beyond that a plugin is refused more than [`ASSURED`].
 const MOST_OF_ALL: usize = 1 << 30;
-/// How much each plugin may have held however much is held for the others.
+/// The bytes that each plugin may always have, regardless of the others.
 const ASSURED: usize = 1 << 20;
 
-/// What all plugins of the process have together.
+/// The total of all plugins of the process.
 static ALL: Total = Total { bytes: AtomicUsize::new(0), most: MOST_OF_ALL };
 
 #[derive(Debug)]
@@ -28,7 +33,7 @@ struct Total {
     most: usize,
 }
 
-/// How many bytes the host holds for one instance, and how many it may.
+/// The bytes that the host holds for one instance, and their limit.
 #[derive(Debug)]
 pub(crate) struct Held {
     bytes: AtomicUsize,
@@ -39,16 +44,23 @@ pub(crate) struct Held {
 }
 
 impl Held {
+<<<<<<< HEAD
     /// Nothing yet, and no more than this.
     pub(crate) fn up_to(most: usize, cpu: Arc<Account>) -> Arc<Self> {
         Arc::new(Self { bytes: AtomicUsize::new(0), most, all: &ALL, cpu })
+=======
+    /// Creates an empty counter with this limit.
+    pub(crate) fn up_to(most: usize) -> Arc<Self> {
+        Arc::new(Self { bytes: AtomicUsize::new(0), most, all: &ALL })
+>>>>>>> ae56331d589252a3a1050dd0e94eeb6dcc4420b5
     }
 
-    /// How many bytes are held now.
+    /// Returns the number of bytes held now.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.load(Relaxed)
     }
 
+<<<<<<< HEAD
     /// The CPU time that was charged and that no poll of the plugin's task has settled yet.
     #[cfg(test)]
     pub(crate) fn charged(&self) -> Duration {
@@ -56,16 +68,19 @@ impl Held {
     }
 
     /// Counts so many bytes until the result is dropped. None: it would be too much.
+=======
+    /// Counts these bytes until the result is dropped. Returns `None` if they would exceed a limit.
+>>>>>>> ae56331d589252a3a1050dd0e94eeb6dcc4420b5
     pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Option<Holding> {
         let own = self.bytes.fetch_add(bytes, Relaxed).saturating_add(bytes);
         let all = self.all.bytes.fetch_add(bytes, Relaxed).saturating_add(bytes);
-        // Dropped, it gives back what was counted.
+        // If it is dropped here, the bytes are given back.
         let holding = Holding { of: Arc::clone(self), bytes };
         (own <= self.most && (all <= self.all.most || own <= ASSURED)).then_some(holding)
     }
 }
 
-/// Bytes that the host holds for a plugin.
+/// Bytes that the host holds for a plugin. Dropping it gives them back.
 #[derive(Debug)]
 pub(crate) struct Holding {
     of: Arc<Held>,

@@ -1,69 +1,70 @@
-//! What a plugin is called and which bytes it is: the owner's id, and the digest of a file.
+//! The owner's id for a plugin, and the digest of a plugin's file.
 //!
-//! Both are parsed once, at the edge, and are safe in a path, in a log line and in a terminal afterwards. An id is the
-//! owner's choice; the name that an author wrote into the file is for people and decides nothing.
+//! Both are parsed once, at the edge. Afterwards they are safe in a path, a log line and a terminal. The owner chooses
+//! the id; the name that the author wrote into the file is only for display and decides nothing.
 
 use std::{borrow::Borrow, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
-/// The owner's name for a plugin: 1 to 64 of `a-z 0-9 _ -`, the first one a letter or a digit.
+/// The owner's name for a plugin: 1 to 64 of `a-z 0-9 _ -`, beginning with a letter or a digit.
 ///
-/// Nothing else is let in, so that `../x`, `Echo` beside `echo`, or a Cyrillic twin of `echo` cannot be an id.
+/// Nothing else is allowed, so `../x`, `Echo` beside `echo`, or a Cyrillic look-alike of `echo` cannot be an id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PluginId(Box<str>);
 
-/// Why a text is not the id of a plugin.
+/// The error for a text that is not a valid plugin id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PluginIdError {
-    /// No characters at all.
+    /// The text is empty.
     #[error("a plugin's id is empty; use 1 to {} of a-z, 0-9, _ and -", PluginId::MAX_LEN)]
     Empty,
-    /// More characters than an id may have.
+    /// The text is longer than [`PluginId::MAX_LEN`]. Holds its length in bytes.
     #[error("a plugin's id has {0} bytes, at most {max} are allowed", max = PluginId::MAX_LEN)]
     TooLong(usize),
-    /// A character that no id has.
+    /// The text has a character that is not allowed in an id.
     #[error("`{}` cannot be a plugin's id: {found:?} is not one of a-z, 0-9, _ and -{}", id.escape_debug(), lower(id))]
     Character {
-        /// What was written.
+        /// The text that was given.
         id: String,
-        /// The first character that is wrong.
+        /// The first character that is not allowed.
         found: char,
     },
-    /// It begins with a sign, and would look like a flag or a hidden file.
+    /// The text begins with `-` or `_`, so it would look like a flag or a hidden file.
     #[error("`{0}` cannot be a plugin's id: it has to begin with a letter or a digit")]
     Start(String),
-    /// A name that the host keeps for itself.
+    /// The host reserves this name for itself.
     #[error("`{0}` cannot be a plugin's id: the host keeps that name for itself; choose another")]
     Reserved(String),
 }
 
-/// The hint for ids that are right but for their capitals.
+/// Returns a hint if the id would be valid in lower case, else an empty text.
 fn lower(id: &str) -> String {
     let lower = id.to_ascii_lowercase();
     if lower != id && lower.parse::<PluginId>().is_ok() { format!("; write `{lower}`") } else { String::new() }
 }
 
-/// Shorter ids differ by one sign because there are so few.
+/// Ids shorter than this often differ by one character only because they are so short, so no typo is assumed.
 const SHORTEST_SLIP: usize = 3;
 
 /// Names that mean something to the host or to its command line.
 const RESERVED: [&str; 8] = ["all", "any", "host", "none", "parlor", "plugin", "self", "system"];
 
 impl PluginId {
-    /// The most bytes that an id has.
+    /// The maximum length of an id, in bytes.
     pub const MAX_LEN: usize = 64;
 
-    /// As it is written.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl PluginId {
-    /// Whether somebody who reads quickly could take one for the other, though they differ: by signs that look alike, or by
-    /// one slip of the keys. Numbers are read with care: `bot1` is not taken for `bot2`.
+    /// Returns whether a reader could mistake one id for the other, though they differ: because of look-alike
+    /// characters, or because of one typo. Trailing numbers are assumed to be read carefully: `bot1` is not mistaken
+    /// for `bot2`.
     pub fn looks_like(&self, other: &Self) -> bool {
         if self == other {
             return false;
@@ -75,7 +76,7 @@ impl PluginId {
         is_slip || self.outline() == other.outline()
     }
 
-    /// What is left of it where signs that look alike are one.
+    /// Returns the id with look-alike characters replaced by one of them, for comparison.
     fn outline(&self) -> String {
         let outline: String = self
             .0
@@ -98,7 +99,7 @@ impl FromStr for PluginId {
     type Err = PluginIdError;
 
     fn from_str(id: &str) -> Result<Self, PluginIdError> {
-        // The length comes first, so that no error repeats a megabyte.
+        // The length is checked first, so that no error repeats a megabyte of input.
         if id.len() > Self::MAX_LEN {
             return Err(PluginIdError::TooLong(id.len()));
         }
@@ -146,20 +147,20 @@ impl<'de> Deserialize<'de> for PluginId {
     }
 }
 
-/// Which bytes a file has: their SHA-256, written `sha256:` and 64 lower-case hexadecimal digits.
+/// The SHA-256 of a file's bytes, written as `sha256:` and 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
 
-/// Why a text is not a digest.
+/// The error for a text that is not a digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DigestError {
-    /// It does not begin with the name of the algorithm.
+    /// The text does not begin with `sha256:`.
     #[error("a digest begins with `sha256:`; `parlor plugin inspect FILE` prints it")]
     Algorithm,
-    /// Too few or too many digits.
+    /// The digest does not have 64 digits. Holds the number of digits found.
     #[error("a digest has 64 digits after `sha256:`, this one has {0}; `parlor plugin inspect FILE` prints it")]
     Length(usize),
-    /// Something that is no lower-case hexadecimal digit.
+    /// The digest has a character that is not a lower-case hexadecimal digit.
     #[error("{0:?} is not a digit of a digest; only 0-9 and lower-case a-f are")]
     Character(char),
 }
@@ -167,22 +168,22 @@ pub enum DigestError {
 impl Digest {
     const PREFIX: &str = "sha256:";
 
-    /// The digest of these bytes.
+    /// Returns the digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// The 32 bytes.
+    /// Returns the 32 bytes of the hash.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// The 64 digits without the algorithm's name, for the name of a file.
+    /// Returns the 64 digits without the algorithm's name, for use in a file name.
     pub fn to_hex(&self) -> String {
         hex::encode(self.0)
     }
 
-    /// The first 12 digits, enough for people to tell two apart.
+    /// Returns the first 12 digits, which are enough for a reader to tell two digests apart.
     pub fn short(&self) -> String {
         hex::encode(&self.0[..6])
     }

@@ -1,29 +1,30 @@
-//! How much of the machine one plugin may use on one account: one table, with defaults and bounds.
+//! The resources that one plugin may use on one account: one table, with defaults and bounds.
 //!
-//! It only says the numbers; `instance`, `watchdog` and the API enforce them.
+//! This module only holds the numbers. `instance`, `watchdog` and the API enforce them.
 
 use std::time::Duration;
 
 use super::quantity::{self, Bytes};
 use crate::nearest::nearest;
 
-/// The stack of a plugin's code. It belongs to the engine and is the same for all plugins.
+/// The stack of a plugin's code. It is an engine setting and the same for all plugins.
 pub const WASM_STACK: Bytes = Bytes::kib(512);
 
-/// For how many plugins a host has room at most, counted on each account by itself: each of them has all that it may have by default
-/// of what the engine's pool has. Where the kernel allows a process few mappings, it is fewer.
+/// The maximum number of plugins in a host, counted separately for each account. The engine's pool has room for as
+/// many, each at its default limits. If the kernel allows the process few mappings, the number is lower.
 pub const ROOM: u32 = 1_000;
 
-/// The most elements that a table can have: each instance has room for them in the engine's pool of address space.
+/// The maximum number of elements of a table. Each instance reserves room for them in the engine's pool of address
+/// space.
 pub const MAX_TABLE_ELEMENTS: u32 = 1_000_000;
 
-/// A kind of quantity that a limit is measured in.
+/// A type of value that a limit can have.
 trait Amount: Sized + PartialOrd {
-    /// What an owner writes.
+    /// Describes what the owner has to write.
     const WANTS: &str;
     fn read(value: &toml::Value) -> Option<Self>;
     fn show(&self) -> String;
-    /// In bytes or seconds where it is a size or a time; none where nothing is bounded.
+    /// Returns the amount as a number, sizes in bytes and times in seconds, or `None` if it is unlimited.
     fn number(&self) -> Option<f64>;
 }
 
@@ -43,7 +44,7 @@ impl Amount for Bytes {
 impl Amount for u32 {
     const WANTS: &str = "a whole number";
     fn read(value: &toml::Value) -> Option<Self> {
-        // A negative or huge number is a number out of the range, not something else: it becomes the nearest one.
+        // A negative or huge number is out of range, not of the wrong type, so it becomes the nearest `u32`.
         value.as_integer().map(|number| Self::try_from(number.clamp(0, i64::from(Self::MAX))).unwrap_or(Self::MAX))
     }
     fn show(&self) -> String {
@@ -94,50 +95,50 @@ impl Amount for f64 {
     }
 }
 
-/// One limit, for documentation and for people who ask.
+/// One limit, for documentation and for display.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Its key in `[plugin.X.limits]`.
+    /// The key in `[plugin.X.limits]`.
     pub name: &'static str,
-    /// What it bounds.
+    /// A description of what the limit bounds.
     pub about: String,
-    /// What holds when the owner says nothing.
+    /// The value that applies if the owner sets none.
     pub default: String,
-    /// The least that may be written.
+    /// The smallest value that is allowed.
     pub least: String,
-    /// The most that may be written.
+    /// The largest value that is allowed.
     pub most: String,
 }
 
-/// Why an owner's limit is refused.
+/// The error for a limit that the owner wrote and that is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LimitError {
-    /// There is no limit of this name.
+    /// No limit has this name.
     #[error("unknown limit `{}`; {}", name.escape_debug(), nearest.map_or_else(|| format!("known are {}", Limits::NAMES.join(", ")), |near| format!("did you mean `{near}`?")))]
     Unknown {
-        /// What was written.
+        /// The name that was written.
         name: String,
-        /// The nearest name that there is.
+        /// The most similar name of a limit, if any is similar.
         nearest: Option<&'static str>,
     },
-    /// The value is not even of the right kind.
+    /// The value is of the wrong type.
     #[error("the limit `{name}` has to be {wants}")]
     Shape {
-        /// Which limit.
+        /// The limit's name.
         name: &'static str,
-        /// What to write.
+        /// A description of what to write.
         wants: &'static str,
     },
-    /// The value is below or above what is allowed.
+    /// The value is below or above the allowed range.
     #[error("the limit `{name}` has to be from {least} to {most}, not {got}")]
     Range {
-        /// Which limit.
+        /// The limit's name.
         name: &'static str,
-        /// The least that is allowed.
+        /// The smallest value that is allowed.
         least: String,
-        /// The most that is allowed.
+        /// The largest value that is allowed.
         most: String,
-        /// What was written.
+        /// The value that was written.
         got: String,
     },
 }
@@ -159,10 +160,10 @@ fn number<T: Amount>(amount: &T) -> Option<f64> {
     amount.number()
 }
 
-/// The table: each line is a field, its default and its bounds.
+/// Defines the table of limits: each line is a field, its default and its bounds.
 macro_rules! limits {
     ($($(#[doc = $about:literal])+ $name:ident: $amount:ty = $default:expr, $least:expr => $most:expr;)+) => {
-        /// How much of the machine one plugin may use on one account.
+        /// The resources that one plugin may use on one account.
         #[derive(Debug, Clone, PartialEq)]
         pub struct Limits {
             $($(#[doc = $about])+ pub $name: $amount,)+
@@ -178,7 +179,7 @@ macro_rules! limits {
             /// The names of all limits.
             pub const NAMES: &[&str] = &[$(stringify!($name),)+];
 
-            /// Changes one limit; the value is what stands in the owner's file.
+            /// Sets one limit to the value in the owner's file.
             pub fn set(&mut self, name: &str, value: &toml::Value) -> Result<(), LimitError> {
                 match name {
                     $(stringify!($name) => {
@@ -192,13 +193,13 @@ macro_rules! limits {
                 Ok(())
             }
 
-            /// What holds for the plugin, in the order of the struct, as an owner would write it and as a number: in bytes or
-            /// seconds where it is a size or a time, none where nothing is bounded.
+            /// Returns the limits in force, in the order of the struct, as an owner would write them and as numbers:
+            /// sizes in bytes, times in seconds, and `None` for unlimited ones.
             pub fn shown(&self) -> Vec<(&'static str, String, Option<f64>)> {
                 vec![$((stringify!($name), show::<$amount>(&self.$name), number::<$amount>(&self.$name)),)+]
             }
 
-            /// The whole table, in the order of the struct.
+            /// Returns the whole table, in the order of the struct.
             pub fn table() -> Vec<Row> {
                 vec![$(Row {
                     name: stringify!($name),
@@ -221,77 +222,79 @@ limits! {
     tables: u32 = 20, 1 => 1_000;
     /// Elements of each table.
     table_elements: u32 = 100_000, 0 => MAX_TABLE_ELEMENTS;
-    /// Core instances inside the component; `CPython` comes as more than thirty.
+    /// Core instances inside the component; `CPython` alone needs more than thirty.
     instances: u32 = 100, 1 => 1_000;
     /// Handles to resources, subtasks, futures and streams at once.
     handles: u32 = 4_096, 16 => 1_000_000;
-    /// What one call may carry across the boundary. More ends the plugin, so that what is merely too long for a call, a
-    /// text of a MiB for instance, has to fit: it is answered with an error.
+    /// Bytes that one call may carry across the boundary. A call with more ends the plugin. So this has to leave room
+    /// for arguments that are merely too long, such as a text of 1 MiB, which are answered with an error.
     hostcall_bytes: Bytes = Bytes::mib(4), Bytes::kib(16) => Bytes::mib(64);
-    /// Handlers that have begun and not returned. While these places are taken, one timer at a time has one more: they may wait
-    /// for it.
+    /// Handlers that have begun and not returned. While all these places are taken, one timer handler at a time may
+    /// still run, since the others may be waiting for it.
     handlers: u32 = 32, 1 => 1_024;
-    /// Events that wait for a handler, in 32 MiB at most; what comes on top is counted as lost.
+    /// Events that wait for a handler, 32 MiB of them at most. Events beyond that are counted as lost.
     mailbox: u32 = 256, 1 => 65_536;
-    /// How much of one core, over time.
+    /// Share of one core, averaged over time.
     cpu_share: f64 = 0.25, 0.001 => 1.0;
     /// CPU time that may be used at once before the share is enforced.
     cpu_burst: Duration = Duration::from_millis(100), Duration::from_millis(1) => Duration::from_mins(1);
-    /// CPU time of its own without ever waiting, after which it is ended.
+    /// CPU time that the plugin may use without ever waiting. After that it is ended.
     cpu_slice: Duration = Duration::from_secs(1), Duration::from_millis(10) => Duration::from_mins(1);
     /// Subscriptions to events.
     subscriptions: u32 = 256, 1 => 65_536;
-    /// Promises of its own.
+    /// Promises that the plugin has added.
     promises: u32 = 64, 0 => 4_096;
     /// Timers.
     timers: u32 = 64, 0 => 4_096;
-    /// Calls that wait for an answer; of those that wait for promises 1,024 at most, of those for one room 256, of those for
-    /// chats that are not ready yet 256.
+    /// Calls that wait for an answer. At most 1,024 of them may wait for promises, 256 for any one room, and 256 for
+    /// chats that are not ready yet.
     open_calls: u32 = 256, 1 => 65_536;
-    /// Memory that the host holds for its calls beside the plugin's own: what they carry while they wait, and what was read for
-    /// them. All plugins of a host together may have 1 GiB, and each of them 1 MiB in any case.
+    /// Memory that the host holds for the plugin's calls, outside of the plugin's own: what they carry while they wait,
+    /// and what was read for them. All plugins of a host together may use 1 GiB. Each may use 1 MiB in any case.
     host_memory: Bytes = Bytes::mib(16), Bytes::mib(1) => Bytes::mib(1024);
-    /// Queries of archives, and streams of them, at once; of their pages 64 at most.
+    /// Archive queries, and streams of them, at once. At most 64 of their pages may be under way.
     archive_queries: u32 = 8, 0 => 1_024;
-    /// Questions to the server and to others (IQs) that wait for an answer, but for those of archives; one that is given up
-    /// counts for half a minute. Of changes of the own card that wait for one another 8 at most.
+    /// IQ requests that wait for an answer, except those of archive queries. A request that was given up still counts
+    /// for half a minute. At most 8 changes of the account's own vCard may wait for one another.
     iqs: u32 = 64, 0 => 1_024;
-    /// Rooms that it has opened, nobody else before it, and that are open still, or would be entered again for a bookmark. To put
-    /// down a bookmark with `autojoin` opens its room, too.
+    /// Rooms that this plugin was the first to open and that are still open, or that a bookmark would open again.
+    /// Adding a bookmark with `autojoin` also opens its room.
     rooms: u32 = 100, 0 => 1_000;
-    /// Commands that people may say to it.
+    /// Chat commands that the plugin registers.
     commands: u32 = 64, 0 => 1_024;
-    /// Messages that it is told after it has missed them, each time, from the account's archive and from each room's; for plugins
-    /// that catch up. At most ten times as many are read for it.
+    /// Missed messages that the plugin is sent each time it catches up, from the account's archive and from that of
+    /// each room. At most ten times as many are read from the archive for it.
     catch_up_messages: u32 = 5_000, 1 => 1_000_000;
-    /// How old they are at most.
+    /// Maximum age of missed messages.
     catch_up_age: Duration = Duration::from_hours(7 * 24), Duration::from_mins(1) => Duration::from_hours(366 * 24);
-    /// Lines in the log, each second.
+    /// Log lines per second.
     log_lines_per_second: u32 = 50, 0 => 10_000;
-    /// Stanzas that it sends, each second, over time.
+    /// Stanzas that the plugin sends, per second, averaged over time.
     messages_per_second: u32 = 10, 0 => 1_000_000;
-    /// Stanzas that it may send at once. A status, which each open room is told by itself, takes one for each room and one more,
-    /// but no more than there are here, and goes out at once all the same.
+    /// Stanzas that the plugin may send at once. A status change goes to each open room, so it counts as one stanza for
+    /// each room and one more, but never as more than this limit, and it is always sent at once.
     messages_burst: u32 = 50, 1 => 1_000_000;
-    /// Bytes of the messages and stanzas that it sends, each second; as much at once.
+    /// Bytes of messages and stanzas that the plugin sends, per second; as much at once.
     bytes_per_second: Bytes = Bytes::kib(512), Bytes::kib(256) => Bytes::mib(1024);
-    /// Events of its own that it fires, each second; as many at once.
+    /// Events of its own that the plugin fires, per second; as many at once.
     events_per_second: u32 = 500, 1 => 1_000_000;
-    /// Other calls that the account's task carries out, such as `chats.show` or `promises.add`, each second; as many at once.
+    /// Other calls that the account's task carries out, such as `chats.show` or `promises.add`, per second; as many at
+    /// once.
     calls_per_second: u32 = 500, 1 => 1_000_000;
-    /// What it writes to its storage and reads there, each second; as much at once. Each call counts for 512 bytes at least, a
-    /// page of keys for 16 KiB.
+    /// Bytes that the plugin writes to its storage or reads from it, per second; as much at once. Each call counts as
+    /// at least 512 bytes, and a page of keys as 16 KiB.
     storage_per_second: Bytes = Bytes::mib(8), Bytes::kib(512) => Bytes::mib(1024);
-    /// Time of its own that `initialize` may take.
+    /// Time that `initialize` may take, not counting time that it waits for others.
     initialize: Duration = Duration::from_secs(10), Duration::from_millis(100) => Duration::from_mins(10);
-    /// Time that a handler may take, waiting included; `none` = as long as it likes.
+    /// Time that a handler may take, including waiting; `none` = unlimited.
     handler: Option<Duration> = None, Some(Duration::from_millis(100)) => Some(Duration::from_hours(24));
-    /// Time that `stop` may take; when the house stops, as much before that to handle what the plugin was told.
+    /// Time that `stop` may take. When the host shuts down, the plugin first gets as much time to handle the events in
+    /// its mailbox.
     stop: Duration = Duration::from_secs(2), Duration::ZERO => Duration::from_mins(1);
 }
 
 impl Limits {
-    /// The defaults, changed by what stands in `[plugin.X.limits]`.
+    /// Returns the default limits with the changes in `[plugin.X.limits]`.
     pub fn from_table(table: &toml::Table) -> Result<Self, LimitError> {
         let mut limits = Self::default();
         table.iter().try_for_each(|(name, value)| limits.set(name, value))?;

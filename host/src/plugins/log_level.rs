@@ -1,10 +1,10 @@
-//! From which level on what a plugin says stands in the log, where the owner wants more or less of one plugin than of the others.
+//! The minimum log level of one plugin's lines, if the owner wants more or fewer of them than of other plugins.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-/// The least important level of a plugin's lines that is kept, such as `debug` of one whose author looks for something.
+/// The least important level of a plugin's lines that is logged, such as `debug` for a plugin under development.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "their names say it")]
 pub enum LogLevel {
@@ -17,7 +17,7 @@ pub enum LogLevel {
 impl LogLevel {
     const ALL: [Self; 4] = [Self::Debug, Self::Info, Self::Warn, Self::Error];
 
-    /// As it is written.
+    /// Returns the level's name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Debug => "debug",
@@ -34,7 +34,7 @@ impl fmt::Display for LogLevel {
     }
 }
 
-/// What is no level.
+/// The error for a text that is not a log level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a level is debug, info, warn or error")]
 pub struct NoLevel;
@@ -47,11 +47,11 @@ impl FromStr for LogLevel {
     }
 }
 
-/// The level of one plugin, which may change while it runs; none = as of everything else, by `--log`.
+/// The log level chosen for one plugin, which may change while it runs; `None` = the general one of `--log`.
 #[derive(Debug)]
 pub(crate) struct ChosenLevel(AtomicU8);
 
-/// In the place of a level.
+/// The value that stands for no chosen level.
 const NONE: u8 = u8::MAX;
 
 impl ChosenLevel {

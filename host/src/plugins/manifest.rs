@@ -1,6 +1,6 @@
-//! What a plugin's author declares: the TOML in the section `parlor:manifest` of a component.
+//! The author's declaration of a plugin: the TOML in the section `parlor:manifest` of a component.
 //!
-//! It is a claim and nothing more: `component` compares it with the imports, `admission` with what the owner granted.
+//! It is only a claim: `component` compares it with the imports, and `admission` with what the owner granted.
 
 pub mod keys;
 
@@ -21,113 +21,113 @@ use crate::permissions::{Grants, Permission, Scope, denial, example, table, unde
 /// The custom section of a component that holds the manifest.
 pub const SECTION: &str = "parlor:manifest";
 
-/// The most bytes that a manifest has.
+/// The maximum length of a manifest, in bytes.
 pub const MAX_BYTES: usize = 64 * 1024;
 
-/// The most entries of each list and table.
+/// The maximum number of entries of each list and table.
 pub const MAX_ENTRIES: usize = 64;
-/// The most bytes of a reason.
+/// The maximum length of a reason, in bytes.
 const MAX_REASON: usize = 500;
-/// The most bytes of a description.
+/// The maximum length of a description, in bytes.
 pub(super) const MAX_DESCRIPTION: usize = 1000;
-/// The most bytes of a licence.
+/// The maximum length of a licence, in bytes.
 const MAX_LICENSE: usize = 200;
-/// The most bytes of a setting's name.
+/// The maximum length of a setting's name, in bytes.
 const MAX_SETTING_NAME: usize = 64;
 
-/// What a plugin's author declares.
+/// A plugin's manifest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
-    /// The author's name for it, for people; what counts is the owner's id.
+    /// The author's name for the plugin, for display. The host identifies it by the owner's id.
     pub name: PluginId,
-    /// Which version this is.
+    /// The version of the plugin.
     pub version: Version,
-    /// The version of the contract that it was built against.
+    /// The version of the contract that the plugin was built against.
     pub api: Version,
-    /// What it does, in one sentence.
+    /// A description of what the plugin does, in one sentence.
     pub description: String,
-    /// Who wrote it.
+    /// The authors' names.
     pub authors: Vec<String>,
-    /// Under which terms, an SPDX expression.
+    /// The licence as an SPDX expression.
     pub license: Option<String>,
-    /// What is new in this version and those before it, a sentence each, in the author's words.
+    /// The changes in this version and earlier ones, a sentence each, in the author's words.
     pub changes: BTreeMap<Version, String>,
-    /// It is told what it missed (`catch_up`).
+    /// Whether the plugin is sent the messages that it missed (`catch_up`).
     pub catch_up: bool,
-    /// What it asks for.
+    /// The permissions that the plugin requests.
     pub permissions: BTreeMap<Permission, Request>,
-    /// The plugins that it works with, by their id or name.
+    /// The plugins that this one works with, by id or name.
     pub dependencies: BTreeMap<PluginId, Dependency>,
-    /// Its own settings.
+    /// The plugin's own settings.
     pub settings: BTreeMap<String, Setting>,
-    /// The events that it fires.
+    /// The events that the plugin fires.
     pub events: Vec<String>,
-    /// The promises that it adds.
+    /// The promises that the plugin adds.
     pub promises: Vec<String>,
 }
 
-/// A permission that a plugin asks for.
+/// A permission that a plugin requests.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
-    /// How far it would like it to reach, written as in `plugins.toml`; `true` where there is no scope.
+    /// The requested scope, written as in `plugins.toml`; `true` for a permission without a scope.
     pub scope: toml::Value,
-    /// Why, in the author's words.
+    /// The author's reason for the request.
     pub reason: String,
-    /// It runs without it too.
+    /// Whether the plugin also runs without this permission.
     pub optional: bool,
 }
 
 impl Request {
-    /// The line of `plugins.toml` that grants just this.
+    /// Returns the line of `plugins.toml` that grants exactly this.
     pub fn line(&self, permission: Permission) -> String {
         format!("\"{}\" = {}", permission.as_str(), self.scope)
     }
 }
 
 impl Request {
-    /// What it would like to reach, entry by entry; empty where there is no scope.
+    /// Returns the entries of the requested scope. The list is empty for a permission without a scope.
     pub fn entries(&self, permission: Permission) -> Vec<String> {
         let table = toml::Table::from_iter([(permission.to_string(), self.scope.clone())]);
-        // The manifest was read with the same reader.
+        // The manifest was parsed by the same function, so this cannot fail.
         let grants = Grants::from_table(&table).unwrap_or_default();
         grants.get(permission).map(Scope::entries).unwrap_or_default()
     }
 }
 
-/// Another plugin that this one works with.
+/// A dependency on another plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dependency {
-    /// Which versions of it will do.
+    /// The versions that are acceptable.
     pub version: VersionReq,
-    /// It runs without it too.
+    /// Whether the plugin also runs without this dependency.
     pub optional: bool,
 }
 
-/// Why a text is not a manifest.
+/// The error for a text that is not a valid manifest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
-    /// It is too long to be read at all.
+    /// The text is too long to be parsed at all. Holds its length in bytes.
     #[error("the manifest has {0} bytes, at most {MAX_BYTES} are read")]
     TooLong(usize),
-    /// Something in it is wrong.
+    /// The text has a mistake.
     #[error("in the manifest, {0}")]
     Invalid(#[from] DocumentError),
 }
 
 impl Manifest {
-    /// The names of the settings that are secrets of the plugin's own.
+    /// Returns the names of the plugin's own settings that are secrets.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         let secret = self.settings.iter().filter(|(_, setting)| setting.kind == SettingKind::Secret);
         secret.map(|(key, _)| key.as_str())
     }
 
-    /// The names that it fires: of its events, and of its promises.
+    /// Returns the names of the events that the plugin fires and of the promises that it adds.
     pub fn provides(&self) -> impl Iterator<Item = &String> {
         self.events.iter().chain(&self.promises)
     }
 
-    /// The denial of a call to this plugin, which its owner calls by this id, with what would allow it: a grant, or a line of its
-    /// author's where it does not even ask.
+    /// Returns the denial of a call by this plugin, whose owner's id is `plugin`. It says what would allow the call: a
+    /// grant, or a declaration by the author if the manifest does not request the permission.
     pub fn denial(&self, plugin: &PluginId, permission: Permission, scope: Option<String>) -> CallError {
         if self.permissions.contains_key(&permission) {
             denial(plugin.as_str(), permission, scope)
@@ -136,7 +136,7 @@ impl Manifest {
         }
     }
 
-    /// Reads a manifest.
+    /// Parses a manifest.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
         if text.len() > MAX_BYTES {
             return Err(ManifestError::TooLong(text.len()));
@@ -191,7 +191,7 @@ impl FromStr for Manifest {
     }
 }
 
-/// A table with a bounded number of entries.
+/// Parses a table with a bounded number of entries.
 fn each<K: Ord, V>(
     root: &Section<'_>,
     key: &str,
@@ -219,7 +219,7 @@ fn catch_up(plugin: &Section<'_>, asked: &BTreeMap<Permission, Request>) -> Resu
     }
 }
 
-/// A version by the rules of semver.
+/// Parses a semantic version.
 fn version(node: &Node<'_>) -> Result<Version, DocumentError> {
     if let Ok(version) = node.string().unwrap_or_default().parse() {
         return Ok(version);
@@ -232,14 +232,15 @@ fn version(node: &Node<'_>) -> Result<Version, DocumentError> {
     Err(node.wants(&format!("a version, three numbers in quotes such as \"{}\"", completed(written))))
 }
 
-/// The version that somebody means who left out of it what is nought; where it is none, any.
+/// Guesses the version that was meant by a text without its trailing zeros or with a leading `v`, for the error
+/// message. If there is none, any version serves as the example.
 fn completed(text: &str) -> Version {
     let text = text.trim().trim_start_matches(['v', 'V']);
     let whole = ["", ".0", ".0.0"].iter().find_map(|rest| Version::parse(&format!("{text}{rest}")).ok());
     whole.unwrap_or(Version::new(0, 1, 0))
 }
 
-/// The version in which something has changed.
+/// Parses the version that a change belongs to.
 fn changed(node: &Node<'_>) -> Result<Version, DocumentError> {
     let refusal = |_| {
         let key = node.key().escape_debug();
@@ -248,7 +249,7 @@ fn changed(node: &Node<'_>) -> Result<Version, DocumentError> {
     node.key().parse().map_err(refusal)
 }
 
-/// Refuses what tells of the plugin as a whole and stands elsewhere.
+/// Refuses a key of `[plugin]` that is written in another table.
 fn misplaced(node: &Node<'_>) -> Result<(), DocumentError> {
     if keys::of("plugin").contains(&node.key()) {
         return Err(node.error(format!("`{}` stands under [plugin]", node.key())));
@@ -275,7 +276,7 @@ fn request(node: &Node<'_>, permission: Permission) -> Result<Request, DocumentE
     if scope == toml::Value::Boolean(false) || scope.as_array().is_some_and(Vec::is_empty) {
         return Err(node.error("a permission that is not asked for is left out"));
     }
-    // The owner's file has the same language, so its reader says whether such a line can be granted.
+    // The owner's file has the same syntax, so its parser decides whether such a line can be granted.
     let granted = Grants::from_table(&toml::Table::from_iter([(node.key().to_owned(), scope.clone())]));
     granted.map_err(|error| match section.get("scope") {
         Some(scope) => scope.error(format!("in `scope`, {error}")),
@@ -297,7 +298,7 @@ fn dependency(node: &Node<'_>) -> Result<Dependency, DocumentError> {
     }
 }
 
-/// Which versions will do.
+/// Parses a range of versions.
 fn range(node: &Node<'_>) -> Result<VersionReq, DocumentError> {
     let refusal = |why| node.wants(&format!("a range of versions such as \"^0.1\", or \"*\"{why}"));
     let text = node.string().map_err(|_| refusal(String::new()))?;

@@ -1,4 +1,4 @@
-//! What plugins are, which may run, and running them.
+//! Plugins: what they declare, which ones may run, and how they are run.
 
 pub mod admission;
 mod books;
@@ -60,12 +60,12 @@ pub use supervisor::{Dependency, Reins, State, Succession, Supervised};
 pub(crate) use timers::SHORTEST_PERIOD;
 pub use traces::Traces;
 
-/// One plugin on one account, for as long as it runs. Never used twice in a process.
+/// Identifies one run of a plugin on one account. An id is never reused within a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InstanceId(pub(crate) u64);
 
 impl InstanceId {
-    /// A new one.
+    /// Returns a new id.
     pub fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Relaxed))

@@ -1,7 +1,7 @@
-//! In which order plugins start, and which cannot: their dependencies as a graph.
+//! The order in which plugins start, and which of them cannot: their dependencies as a graph.
 //!
-//! It starts nothing. The same function serves a start and a plugin that is added while others run: the caller gives it
-//! the running ones and the new one, and looks at the decision about the new one.
+//! This module starts nothing. The same function serves a start of the host and a plugin that is added while others
+//! run: the caller passes the running ones and the new one, and reads the decision about the new one.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -13,23 +13,23 @@ use super::{
 };
 use crate::config::Settings;
 
-/// A plugin as far as the order is concerned.
+/// A plugin as far as the start order is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// The owner's id for it.
     pub id: PluginId,
     /// The author's name for it.
     pub name: PluginId,
-    /// Which version it is.
+    /// The plugin's version.
     pub version: Version,
-    /// What it works with, by id or name.
+    /// The plugins that it works with, by id or name.
     pub dependencies: BTreeMap<PluginId, Dependency>,
-    /// Why it does not run, if it failed or is not allowed. It is missing then, and others can say why.
+    /// The reason why it does not run, if it failed or is not allowed. Plugins that depend on it report the reason.
     pub unusable: Option<String>,
 }
 
 impl Candidate {
-    /// One that may run.
+    /// Returns a candidate that may run.
     pub fn of(id: &PluginId, manifest: &Manifest) -> Self {
         Self {
             id: id.clone(),
@@ -40,63 +40,63 @@ impl Candidate {
         }
     }
 
-    /// One that may not, so that those who depend on it can say why.
+    /// Returns a candidate that may not run, so that plugins that depend on it can say why.
     pub fn missing(id: &PluginId, why: String) -> Self {
         let (name, version) = (id.clone(), Version::new(0, 0, 0));
         Self { id: id.clone(), name, version, dependencies: BTreeMap::new(), unusable: Some(why) }
     }
 }
 
-/// What is to be done with each candidate that is usable.
+/// The decision about each usable candidate.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
     /// The plugins that start, each after all that it waits for.
     pub starts: Vec<Start>,
-    /// The plugins that do not.
+    /// The plugins that do not start.
     pub refused: BTreeMap<PluginId, Refused>,
 }
 
 /// One plugin that starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Start {
-    /// Which one.
+    /// The plugin's id.
     pub id: PluginId,
-    /// The plugins whose `initialize` comes first.
+    /// The plugins whose `initialize` has to return first.
     pub after: Vec<PluginId>,
-    /// The dependencies that it goes without.
+    /// The missing dependencies that it starts without.
     pub warned: Vec<Warned>,
 }
 
-/// A dependency that a plugin goes without.
+/// A missing dependency that a plugin starts without.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}; it starts without", sentence(chain, why))]
 pub struct Warned {
-    /// The plugin, and the one that it misses.
+    /// The ids from the plugin to the one that is missing.
     pub chain: Vec<PluginId>,
-    /// What is wrong with the last one.
+    /// The problem with the last one.
     pub why: Missing,
 }
 
-/// Why a plugin does not start.
+/// The reason why a plugin does not start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// It waits for itself.
+    /// The plugin depends on itself through others.
     #[error("its dependencies form a circle: {}; take one of them out of plugins.toml", arrows(chain))]
     Cycle {
-        /// From the plugin back to itself.
+        /// The ids from the plugin back to itself.
         chain: Vec<PluginId>,
     },
-    /// Something that it cannot go without is not there.
+    /// A required dependency is missing.
     #[error("{}{}", sentence(chain, why), why.remedy())]
     Missing {
-        /// From the plugin to the one that is missing.
+        /// The ids from the plugin to the one that is missing.
         chain: Vec<PluginId>,
-        /// What is wrong with the last one.
+        /// The problem with the last one.
         why: Missing,
     },
 }
 
-/// What is wrong with a dependency.
+/// The problem with a dependency.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
     /// No plugin has this id or name.
@@ -105,27 +105,27 @@ pub enum Missing {
     /// Several plugins have this name.
     #[error("is the name of several plugins: {}; call one of them so by its id", list(_0))]
     Ambiguous(Vec<PluginId>),
-    /// It is there in a version that will not do.
+    /// The plugin exists in a version that is not acceptable.
     #[error("is there in version {has}, but {wants} is needed")]
     Version {
-        /// The version that is there.
+        /// The version that exists.
         has: Version,
         /// The range that is needed.
         wants: String,
     },
-    /// It failed, or is not allowed.
+    /// The plugin failed, or is not allowed.
     #[error("does not run: {0}")]
     Unusable(String),
-    /// It waits for itself.
+    /// The plugin depends on itself through others.
     #[error("waits for itself")]
     Cycle,
-    /// It works with the plugin that works with it, so that neither can be first.
+    /// The plugin depends on the one that depends on it, so neither can be first.
     #[error("waits for this one itself")]
     Mutual,
 }
 
 impl Missing {
-    /// What lets the plugin start nevertheless, beside what it says itself.
+    /// Returns a further way to let the plugin start, besides the one in the error itself.
     fn remedy(&self) -> &'static str {
         match self {
             Self::Absent => ", or set `strict_plugin_dependencies = false`",
@@ -149,8 +149,8 @@ fn sentence(chain: &[PluginId], why: &Missing) -> String {
 
 /// Decides for each usable candidate whether it starts, and after which others.
 ///
-/// `strict`: a dependency that is not optional and is missing refuses the plugin; else it is only warned about. A circle
-/// of dependencies that are not optional refuses all in it, always. The same candidates give the same plan.
+/// With `strict`, a missing dependency that is not optional refuses the plugin; else there is only a warning. A circle
+/// of dependencies that are not optional always refuses all plugins in it. The plan depends only on the candidates.
 pub fn plan(candidates: &[Candidate], strict: Strictness) -> Plan {
     let graph = Graph::new(candidates);
     let mut refused = graph.cycles();
@@ -165,7 +165,7 @@ pub fn plan(candidates: &[Candidate], strict: Strictness) -> Plan {
         let (mut after, mut warned) = (BTreeSet::new(), Vec::new());
         for edge in edges {
             match usable(edge, &refused) {
-                // Only an optional dependency can still close a circle; it gives way.
+                // Only an optional dependency can still close a circle, and it gives way.
                 Ok(target) if edge.optional && graph.path(target, id, &refused).is_some() => {
                     warned.push(Warned { chain: vec![(*id).clone(), target.clone()], why: Missing::Mutual });
                 }
@@ -183,31 +183,31 @@ pub fn plan(candidates: &[Candidate], strict: Strictness) -> Plan {
     Plan { starts: sequence(waits), refused }
 }
 
-/// What happens to a plugin whose dependency is missing: the setting `strict_plugin_dependencies`.
+/// The consequence of a missing dependency: the setting `strict_plugin_dependencies`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strictness {
-    /// It is refused.
+    /// The plugin is refused.
     Strict,
-    /// It starts, with a warning.
+    /// The plugin starts, with a warning.
     Lenient,
 }
 
 impl Strictness {
-    /// What these settings say.
+    /// Returns the strictness in these settings.
     pub fn of(settings: &Settings) -> Self {
         if settings.strict_plugin_dependencies { Self::Strict } else { Self::Lenient }
     }
 }
 
-/// One dependency, looked up.
+/// One dependency, resolved.
 struct Edge<'c> {
-    /// What the plugin calls it.
+    /// The name by which the plugin refers to it.
     name: &'c PluginId,
     optional: bool,
     target: Result<&'c PluginId, Missing>,
 }
 
-/// The usable candidates and what they depend on, both in the order of their names.
+/// The usable candidates and their dependencies, both ordered by name.
 struct Graph<'c> {
     edges: BTreeMap<&'c PluginId, Vec<Edge<'c>>>,
 }
@@ -246,13 +246,13 @@ impl<'c> Graph<'c> {
         Self { edges: edges.collect() }
     }
 
-    /// The targets of the edges of one plugin that it cannot go without.
+    /// Returns the required dependencies of a plugin that were found.
     fn needs(&self, id: &PluginId) -> impl Iterator<Item = &'c PluginId> {
         let edges = self.edges.get(id).map(Vec::as_slice).unwrap_or_default();
         edges.iter().filter(|edge| !edge.optional).filter_map(|edge| edge.target.as_ref().ok().copied())
     }
 
-    /// The plugins that wait for themselves over dependencies that are not optional, each with its shortest circle.
+    /// Returns the plugins that depend on themselves through required dependencies, each with its shortest circle.
     fn cycles(&self) -> BTreeMap<PluginId, Refused> {
         let mut refused = BTreeMap::new();
         for id in self.edges.keys() {
@@ -264,7 +264,7 @@ impl<'c> Graph<'c> {
         refused
     }
 
-    /// Refuses what needs something that is missing or refused, until nothing changes.
+    /// Refuses each plugin that needs a missing or refused one, until nothing changes.
     fn spread(&self, refused: &mut BTreeMap<PluginId, Refused>) {
         loop {
             let mut more = BTreeMap::new();
@@ -282,7 +282,7 @@ impl<'c> Graph<'c> {
         }
     }
 
-    /// A way from one plugin to another over all dependencies of plugins that start.
+    /// Returns a path from one plugin to another through all dependencies of plugins that start.
     fn path(&self, from: &'c PluginId, to: &PluginId, refused: &BTreeMap<PluginId, Refused>) -> Option<Vec<PluginId>> {
         if from == to {
             return Some(vec![from.clone()]);
@@ -294,7 +294,7 @@ impl<'c> Graph<'c> {
     }
 }
 
-/// The shortest way of at least one step.
+/// Returns the shortest path of at least one step.
 fn search<'c>(
     from: &'c PluginId,
     to: &PluginId,
@@ -323,7 +323,7 @@ fn search<'c>(
     None
 }
 
-/// The plugin at the end of an edge; or the chain from there to what is missing, and why it is.
+/// Returns the plugin at the end of an edge, or the chain from there to the missing one and the problem with it.
 fn usable<'c>(
     edge: &Edge<'c>,
     refused: &BTreeMap<PluginId, Refused>,
@@ -336,7 +336,8 @@ fn usable<'c>(
     }
 }
 
-/// The plugins in an order in which each comes after all that it waits for; of several that could be next, the first by id.
+/// Sorts the plugins so that each comes after all that it waits for. If several could be next, the smallest id comes
+/// first.
 fn sequence(waits: BTreeMap<&PluginId, (BTreeSet<&PluginId>, Vec<Warned>)>) -> Vec<Start> {
     let mut open: BTreeMap<&PluginId, usize> = waits.iter().map(|(id, (after, _))| (*id, after.len())).collect();
     let mut waiting: BTreeMap<&PluginId, Vec<&PluginId>> = BTreeMap::new();

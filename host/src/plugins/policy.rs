@@ -1,6 +1,6 @@
-//! The owner's decisions: `plugins.toml`, read whole or not at all.
+//! The owner's decisions: `plugins.toml`, which is read as a whole or not at all.
 //!
-//! It says what the owner wrote and judges nothing; `admission` compares it with what a file really is.
+//! This module only parses what the owner wrote. `admission` compares it with the plugin's file.
 
 pub mod edit;
 pub mod file;
@@ -31,68 +31,69 @@ use crate::{
     permissions::Grants,
 };
 
-/// The most bytes of a policy that are read.
+/// The maximum size of a policy, in bytes.
 const MAX_BYTES: u64 = 1024 * 1024;
-/// The most plugins in one policy.
+/// The maximum number of plugins in one policy.
 const MAX_PLUGINS: usize = 1000;
-/// The most keys in one policy.
+/// The maximum number of keys in one policy.
 const MAX_KEYS: usize = 1000;
-/// The most accounts of one plugin.
+/// The maximum number of accounts of one plugin.
 const MAX_ACCOUNTS: usize = 1000;
 
 /// The owner's decisions about all plugins.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Policy {
-    /// What is written about each.
+    /// The entry of each plugin.
     pub plugins: BTreeMap<PluginId, Entry>,
-    /// Whose signatures count.
+    /// The keys whose signatures the owner trusts.
     pub keys: Keys,
-    /// Whether nothing is installed that nobody of them signed.
+    /// Whether only plugins signed with one of these keys can be installed.
     pub require_signature: bool,
 }
 
 /// The owner's decisions about one plugin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// Where the file comes from; a relative path was taken from the folder of the policy.
+    /// The source of the file. A relative path was resolved against the policy's folder.
     pub source: Source,
-    /// Which bytes may run.
+    /// The digest of the bytes that may run.
     pub digest: Digest,
-    /// The version that the owner believes it is, for people.
+    /// The version that the owner believes it is, for display.
     pub version: Option<Version>,
-    /// Who signed it when it was installed.
+    /// The key that had signed it when it was installed.
     pub signer: Option<KeyName>,
-    /// On which accounts it runs; none = on all of them.
+    /// The accounts on which it runs; `None` = all of them.
     pub accounts: Option<Vec<AccountName>>,
     /// Whether it may run at all.
     pub enabled: bool,
-    /// From which level on what it says stands in the log; none = as everything else.
+    /// The minimum level of its log lines; `None` = the same as for everything else.
     pub log: Option<LogLevel>,
-    /// What its commands are called, where the owner wants other names for them.
+    /// The owner's names for its commands, in place of the author's.
     pub commands: CommandNames,
-    /// What it is granted.
+    /// The permissions that it is granted.
     pub grants: Grants,
-    /// How much of the machine it may use.
+    /// The resources that it may use.
     pub limits: Limits,
-    /// Values for its own settings.
+    /// The values of its own settings.
     pub settings: SettingValues,
 }
 
 impl Entry {
-    /// Whether all that the two say differently is where the plugin runs, and what is for people.
+    /// Returns whether the two differ only in the accounts and in fields for display.
     pub fn differs_in_accounts_alone(&self, other: &Self) -> bool {
         let Self { source, version, signer, accounts, .. } = other.clone();
         self.accounts != other.accounts && Self { source, version, signer, accounts, ..self.clone() } == *other
     }
 
-    /// Whether all that the two say differently is what the plugin may, and what is for people.
+    /// Returns whether the two differ only in the grants and in fields for display.
     pub fn differs_in_grants_alone(&self, other: &Self) -> bool {
         let Self { source, version, signer, grants, .. } = other.clone();
         Self { source, version, signer, grants, ..self.clone() } == *other
     }
 }
 
-/// Values of a plugin's own settings. Somebody may have written a secret where none belongs, so that only the names can be shown.
+/// The values of a plugin's own settings. Since an owner may have written a secret into any of them, only the names are
+/// shown.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SettingValues(pub BTreeMap<String, Value>);
 
@@ -102,46 +103,46 @@ impl fmt::Debug for SettingValues {
     }
 }
 
-/// Why a policy is not used. The policy that is in force goes on.
+/// The error for a policy that is not used. The policy in force stays in force.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
-    /// The file is there and cannot be read.
+    /// The file exists and cannot be read.
     #[error("cannot read {} ({cause}); it has to be a text file that you can read", path.escaped())]
     Read {
-        /// Which file.
+        /// The file's path.
         path: PathBuf,
-        /// Why not.
+        /// The error of the file system.
         cause: io::Error,
     },
-    /// The file is gone while plugins run by what it said.
+    /// The file is gone while plugins run that it allowed.
     #[error("{} is gone; put it back, or write an empty one and reload if no plugin is to run", path.escaped())]
     Gone {
-        /// Which file.
+        /// The file's path.
         path: PathBuf,
     },
-    /// The file is no policy by its size alone.
+    /// The file is too large to be a policy.
     #[error("{} has more than {MAX_BYTES} bytes, which no policy has", path.escaped())]
     TooLong {
-        /// Which file.
+        /// The file's path.
         path: PathBuf,
     },
-    /// Something in it is wrong.
+    /// The file has a mistake.
     #[error("{}:{error}", path.escaped())]
     Invalid {
-        /// Which file.
+        /// The file's path.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// The mistake and its position.
         error: DocumentError,
     },
 }
 
 impl Policy {
-    /// Reads the owner's file; a file that is not there is a policy that allows nothing.
+    /// Reads the owner's file. A file that does not exist is a policy that allows nothing.
     pub fn load(path: &Path) -> Result<Self, PolicyError> {
         Self::read(path)?.map_or_else(|| Ok(Self::default()), |text| Self::understand(&text, path))
     }
 
-    /// The text of the owner's file; none where there is no file.
+    /// Reads the text of the owner's file; `None` if there is no file.
     pub(crate) fn read(path: &Path) -> Result<Option<String>, PolicyError> {
         document::read(path, MAX_BYTES).map_err(|error| match error {
             ReadError::Unreadable(cause) => PolicyError::Read { path: path.to_owned(), cause },
@@ -149,19 +150,19 @@ impl Policy {
         })
     }
 
-    /// Whether its rule about signatures lets through what this key has signed, or nobody.
+    /// Returns whether the policy's rule about signatures allows a plugin with this signer, or with none.
     pub fn lets_through(&self, signer: Option<&KeyName>) -> bool {
         let counts = |key: &TrustedKey| key.ended(signature::today()).is_none();
         !self.require_signature || signer.and_then(|name| self.keys.get(name)).is_some_and(counts)
     }
 
-    /// What the text of the file at this path says.
+    /// Parses the text of the file at this path.
     pub(crate) fn understand(text: &str, path: &Path) -> Result<Self, PolicyError> {
         let folder = path.parent().unwrap_or(Path::new(""));
         Self::parse(text, folder).map_err(|error| PolicyError::Invalid { path: path.to_owned(), error })
     }
 
-    /// Reads a policy whose relative paths begin at `folder`.
+    /// Parses a policy whose relative paths begin at `folder`.
     pub fn parse(text: &str, folder: &Path) -> Result<Self, DocumentError> {
         let document = Document::parse(text)?;
         let root = document.root();
@@ -187,8 +188,8 @@ impl Policy {
     }
 }
 
-/// Whether a text can be a decision about a plugin that is not installed yet: the keys of an entry, but for what its file says
-/// itself.
+/// Checks that a text is valid as a decision about a plugin that is not installed yet: an entry, except for the keys
+/// that follow from the plugin's file.
 pub(crate) fn is_decision(text: &str) -> Result<(), DocumentError> {
     let document = Document::parse(text)?;
     let root = document.root();
@@ -262,7 +263,7 @@ fn grants(section: &Section<'_>) -> Result<Grants, DocumentError> {
     let Some(granted) = section.section("grants")? else { return Ok(Grants::default()) };
     for node in granted.entries() {
         let value = node.value()?;
-        // One at a time, so that the complaint has the line of the grant that is wrong.
+        // Each is parsed alone first, so that the error has the line of the wrong grant.
         let single = toml::Table::from_iter([(node.key().to_owned(), value.clone())]);
         Grants::from_table(&single).map_err(|error| node.error(error))?;
         table.insert(node.key().to_owned(), value);

@@ -1,4 +1,4 @@
-//! Sizes and spans of time as people write them: `32 MiB`, `250 ms`.
+//! Sizes and durations as people write them: `32 MiB`, `250 ms`.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -12,29 +12,29 @@ const SIZES: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), (
 const TIMES: [(&str, u64); 5] = [("ms", 1), ("s", 1000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 impl Bytes {
-    /// So many KiB.
+    /// Returns a size of `count` KiB.
     pub const fn kib(count: u64) -> Self {
         Self(count << 10)
     }
 
-    /// So many MiB.
+    /// Returns a size of `count` MiB.
     pub const fn mib(count: u64) -> Self {
         Self(count << 20)
     }
 
-    /// For what is measured over time.
+    /// Returns the number of bytes as a float, for rates.
     #[expect(clippy::cast_precision_loss, reason = "what an owner can write has not so many digits")]
     pub fn as_f64(self) -> f64 {
         self.0 as f64
     }
 
-    /// For an interface that counts in `usize`.
+    /// Returns the number of bytes as a `usize`, saturating.
     pub fn as_usize(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 }
 
-/// A text that is no size or no span of time.
+/// The error for a text that is not a size or a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("write a whole number and a unit, one of {units}, such as `{example}`")]
 pub struct QuantityError {
@@ -70,12 +70,12 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// Reads a span of time: a whole number and `ms`, `s`, `min`, `h` or `d`.
+/// Parses a duration: a whole number and `ms`, `s`, `min`, `h` or `d`.
 pub fn duration(text: &str) -> Result<Duration, QuantityError> {
     parse(text, &TIMES).map(Duration::from_millis).ok_or(QuantityError { units: "ms, s, min, h, d", example: "10 s" })
 }
 
-/// Writes a span of time, down to a millisecond, as `duration` reads it.
+/// Formats a duration, to the millisecond, in the form that `duration` parses.
 pub fn show_duration(duration: Duration) -> String {
     let (number, unit) = largest_unit(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), &TIMES);
     format!("{number} {unit}")

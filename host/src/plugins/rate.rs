@@ -1,11 +1,12 @@
-//! A token bucket: so many a second, and a burst on top.
+//! A token bucket: a rate per second and a burst.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Counts what a plugin does against what it may do. Only what runs of the plugin itself takes from it. Clones are the same one.
+/// Counts what a plugin does against one of its rate limits. Only the plugin's own running code takes tokens. Clones
+/// share the same tokens.
 #[derive(Debug, Clone)]
 pub struct Bucket {
     rate: f64,
@@ -14,36 +15,38 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// `rate` a second, and up to `burst` at once. It begins full. What is more than a burst never gets through.
+    /// Creates a full bucket that gains `rate` tokens a second, up to `burst`. An amount larger than `burst` is never
+    /// granted.
     pub fn new(rate: f64, burst: f64) -> Self {
         Self { rate: rate.max(0.001), burst, level: Arc::new(Mutex::new((burst, Instant::now()))) }
     }
 
-    /// This one, going on where another one stands, which goes on with it.
+    /// Returns this bucket with the tokens of another one; both share them from then on.
     #[must_use]
     pub fn after(self, other: &Self) -> Self {
         Self { level: Arc::clone(&other.level), ..self }
     }
 
-    /// Takes so many. `Err` says how long to wait until there are as many again; then nothing was taken.
+    /// Takes tokens. `Err` holds the time until there are enough; nothing was taken then.
     pub fn take(&self, amount: f64) -> Result<(), Duration> {
         self.take_at(amount, Instant::now())
     }
 
-    /// Takes so many that are used up already, since nobody knew before how many that would be: what comes next waits for them.
+    /// Takes tokens for an amount that was already used and could not be known before. Later calls wait until they are
+    /// made up for.
     pub fn owe(&self, amount: f64) {
         let now = Instant::now();
         let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
         *level = (self.filled(*level, now) - amount, now);
     }
 
-    /// How many of the burst are used up.
+    /// Returns how many tokens of the burst are used up.
     pub fn used(&self) -> f64 {
         let level = *self.level.lock().unwrap_or_else(PoisonError::into_inner);
         self.burst - self.filled(level, Instant::now())
     }
 
-    /// How many there are now of what was there then.
+    /// Returns the tokens that there are now, if there were `tokens` at `at`.
     fn filled(&self, (tokens, at): (f64, Instant), now: Instant) -> f64 {
         (tokens + now.saturating_duration_since(at).as_secs_f64() * self.rate).min(self.burst)
     }
@@ -56,8 +59,8 @@ impl Bucket {
             Ok(())
         } else {
             *level = (tokens, now);
-            // So little may be lacking that it takes no time, as sums of fractions go; who waited for none would never stop to ask
-            // where the clock stands still until everybody waits.
+            // Rounding of fractions can leave a deficit so small that it takes no time. With a paused clock, a caller
+            // that waited for zero time would retry for ever.
             Err(Duration::from_secs_f64((amount - tokens) / self.rate).max(Duration::from_nanos(1)))
         }
     }

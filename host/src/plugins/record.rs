@@ -1,7 +1,7 @@
 //! The record of one plugin on one account since the host started.
 //!
-//! A record outlives instances: a restart, new settings, an update or a rollback begin no new one. It ends when the plugin leaves
-//! the policy, or with the account.
+//! A record outlives instances: it continues over restarts, new settings, updates and rollbacks. It ends when the
+//! plugin is removed from the policy, or with the account.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -18,7 +18,7 @@ use crate::permissions::Permission;
 use crate::router::OwnContacts;
 use crate::store::AddedContacts;
 
-/// Counts of what a plugin did.
+/// Counters of a plugin's activity.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Events that it has handled.
@@ -29,9 +29,9 @@ pub struct Totals {
     pub denials: u64,
     /// Events that were lost because its mailbox was full.
     pub lost: u64,
-    /// CPU time.
+    /// CPU time that it used.
     pub cpu: Duration,
-    /// Events that it listened to and was not shown, by the permission that did not cover them.
+    /// Events that it subscribed to and that were withheld, by the permission that did not cover them.
     pub withheld: BTreeMap<Permission, u64>,
 }
 
@@ -58,29 +58,29 @@ pub struct Record {
 
 #[derive(Debug, Default)]
 struct Counted {
-    /// The sum of instances that are gone.
+    /// The sum over instances that have ended.
     past: Totals,
-    /// Those that run; two while one takes the other one's place.
+    /// The running instances: two while one replaces the other.
     live: Vec<Weak<Instance>>,
 }
 
 impl Record {
-    /// Keeps the denial of a call.
+    /// Records the denial of a call.
     pub(super) fn deny(&self, denial: Denial) {
         self.denied.put(denial);
     }
 
-    /// Counts one more start that nobody asked for.
+    /// Counts an automatic restart.
     pub(super) fn restarted(&self) {
         self.restarts.fetch_add(1, Relaxed);
     }
 
-    /// Includes this instance from now on.
+    /// Includes this instance in the totals from now on.
     pub(super) fn begins(&self, instance: &Arc<Instance>) {
         self.counted().live.push(Arc::downgrade(instance));
     }
 
-    /// Adds the counts of this instance for good, after its end.
+    /// Adds the final counts of this instance, after its end.
     pub(super) fn ended(&self, instance: &Arc<Instance>) {
         let mut counted = self.counted();
         let before = counted.live.len();
@@ -90,17 +90,17 @@ impl Record {
         }
     }
 
-    /// The last calls that were denied, oldest first.
+    /// Returns the last denied calls, oldest first.
     pub fn denied(&self) -> Vec<Denial> {
         self.denied.last()
     }
 
-    /// How often it was started again by itself.
+    /// Returns how often it was restarted automatically.
     pub fn restarts(&self) -> u64 {
         self.restarts.load(Relaxed)
     }
 
-    /// The counts so far. No count ever becomes smaller.
+    /// Returns the totals so far. No count ever decreases.
     pub fn totals(&self) -> Totals {
         let counted = self.counted();
         let mut all = counted.past.clone();
@@ -121,32 +121,33 @@ pub struct Records {
     all: Mutex<BTreeMap<PluginId, Arc<Record>>>,
     own_contacts: Mutex<BTreeMap<PluginId, Arc<OwnContacts>>>,
     kept: AddedContacts,
-    /// Set once the kept contacts are known.
+    /// Set once the stored contacts were loaded.
     learned: OnceCell<()>,
 }
 
 impl Records {
-    /// The records of an account, whose plugins have added these contacts.
+    /// Creates the records of an account, whose plugins have added these contacts.
     pub(crate) fn new(kept: AddedContacts) -> Self {
         Self { all: Mutex::default(), own_contacts: Mutex::default(), kept, learned: OnceCell::new() }
     }
 
-    /// The record of this plugin, which begins now if there is none.
+    /// Returns the record of this plugin, creating it if there is none.
     pub(super) fn of(&self, plugin: &PluginId) -> Arc<Record> {
         Arc::clone(lock(&self.all).entry(plugin.clone()).or_default())
     }
 
-    /// The record of this plugin, if there is one.
+    /// Returns the record of this plugin, if there is one.
     pub(crate) fn find(&self, plugin: &PluginId) -> Option<Arc<Record>> {
         lock(&self.all).get(plugin).map(Arc::clone)
     }
 
-    /// Drops the records of plugins that are gone: another plugin of that id begins anew.
+    /// Drops the records of removed plugins, so that another plugin with such an id starts with an empty one.
     pub(crate) fn keep_only(&self, is_there: impl Fn(&PluginId) -> bool) {
         lock(&self.all).retain(|plugin, _| is_there(plugin));
     }
 
-    /// Reads which contacts plugins added, once. Where that cannot be read, the log says so and they count like others.
+    /// Loads the contacts that plugins added, once. If that fails, a warning is logged and these contacts count like
+    /// any others.
     pub(super) async fn learn(&self) {
         let learn = async || match self.kept.load().await {
             Ok(all) => {
@@ -162,12 +163,12 @@ impl Records {
         self.learned.get_or_init(learn).await;
     }
 
-    /// The contacts that this plugin added, now and from now on.
+    /// Returns the set of contacts that this plugin added, which is updated as it adds more.
     pub(crate) fn own_contacts(&self, plugin: &PluginId) -> Arc<OwnContacts> {
         Arc::clone(lock(&self.own_contacts).entry(plugin.clone()).or_default())
     }
 
-    /// Notes that a plugin is about to add a contact that the roster does not have.
+    /// Records that a plugin is about to add a contact that the roster does not have.
     pub(crate) async fn adds_contact(&self, plugin: &PluginId, jid: &BareJid) {
         self.own_contacts(plugin).add(jid);
         if let Err(error) = self.kept.keep(plugin, jid).await {
@@ -175,14 +176,14 @@ impl Records {
         }
     }
 
-    /// Takes that back: the server refused it.
+    /// Takes that record back, because the server refused the contact.
     pub(crate) fn added_no_contact(&self, plugin: &PluginId, jid: &BareJid) {
         if self.own_contacts(plugin).remove(jid) {
             self.kept.forget(Some(plugin), jid);
         }
     }
 
-    /// Forgets who added a contact that left the roster: the next one to add it decides anew.
+    /// Forgets which plugin added a contact that left the roster. If a plugin adds it again, it becomes that plugin's.
     pub(crate) fn contact_left(&self, jid: &BareJid) {
         let removed = lock(&self.own_contacts).values().filter(|own| own.remove(jid)).count();
         if removed > 0 {
@@ -191,7 +192,7 @@ impl Records {
     }
 }
 
-/// Held for a moment only.
+/// Locks a mutex that is only held briefly.
 fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
     what.lock().unwrap_or_else(PoisonError::into_inner)
 }

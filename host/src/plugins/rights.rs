@@ -1,4 +1,4 @@
-//! What a plugin asks for and what it was granted, side by side and in words, for its owner.
+//! The permissions that a plugin requests, beside those it was granted, described for its owner.
 
 use serde::Serialize;
 
@@ -7,45 +7,47 @@ use super::manifest::{Manifest, Request};
 use crate::harmless::harmless;
 use crate::permissions::{Grants, Permission, Scope};
 
-/// How much of an author's reason is shown, in bytes.
+/// The maximum length of an author's reason as shown, in bytes.
 const LONGEST: usize = 600;
 
-/// One permission of a plugin.
+/// One permission that a plugin requests or was granted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Right {
-    /// Its name.
+    /// The permission.
     pub permission: Permission,
-    /// `low`, `medium` or `high`.
+    /// The risk: `low`, `medium` or `high`.
     pub risk: String,
-    /// What a plugin does with it.
+    /// A description of what the permission lets a plugin do.
     pub what: &'static str,
-    /// What the author asks for.
+    /// The author's request, if the manifest requests this permission.
     pub asked: Option<Asked>,
-    /// What was granted, harmless: an empty list for what has no scope.
+    /// The granted scope, escaped for display. It is empty for a permission without a scope, and `None` if nothing was
+    /// granted.
     pub granted: Option<Vec<String>>,
-    /// The line of `plugins.toml` that grants what is asked for, harmless.
+    /// The line of `plugins.toml` that grants what is requested, escaped for display.
     pub line: String,
 }
 
-/// What an author asks for.
+/// An author's request for a permission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Asked {
-    /// For whom or what, harmless: empty for what has no scope.
+    /// The requested scope, escaped for display. It is empty for a permission without a scope.
     pub scope: Vec<String>,
-    /// Why, in the author's words, harmless.
+    /// The author's reason, escaped for display.
     pub reason: String,
-    /// The plugin runs without it, too.
+    /// Whether the plugin also runs without this permission.
     pub optional: bool,
 }
 
 impl Right {
-    /// Whether the plugin has it: granted, and asked for.
+    /// Returns whether the plugin holds the permission: it must be both granted and requested.
     pub fn is_in_force(&self) -> bool {
         self.granted.is_some() && self.asked.is_some()
     }
 }
 
-/// Each permission that is asked for or granted, the most harmful first. Without a manifest nobody knows what is asked for.
+/// Lists each permission that is requested or granted, the riskiest first. Without a manifest only the granted ones are
+/// known.
 pub fn rights(id: &PluginId, manifest: Option<&Manifest>, grants: &Grants) -> Vec<Right> {
     let asked = |permission: Permission| manifest.and_then(|manifest| manifest.permissions.get(&permission));
     let mut rights: Vec<_> = Permission::ALL
@@ -81,8 +83,8 @@ fn right(id: &PluginId, permission: Permission, asked: Option<&Request>, granted
     }
 }
 
-/// The entries of a scope, harmless: an address may have what turns the words after it around. Each is shown whole, since that is
-/// what is agreed to.
+/// Escapes the entries of a scope for display: an address may contain characters that reorder the text after it. No
+/// entry is shortened, since the owner consents to the whole of it.
 pub fn shown(entries: &[String]) -> Vec<String> {
     entries.iter().map(|entry| harmless(entry, usize::MAX)).collect()
 }
@@ -91,7 +93,7 @@ pub fn shown(entries: &[String]) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// Isolates and their end (U+2066 to U+2069) are let through in a resource.
+    /// U+2066 to U+2069 (bidirectional isolates and their end) are allowed in a resource.
     #[test]
     fn an_address_that_turns_words_around_is_shown_and_not_obeyed() {
         let text = r#"

@@ -1,7 +1,7 @@
-//! Secret settings: where the owner keeps one, and reading it for the one plugin whose own schema declares it.
+//! Secret settings: where the owner keeps one, and reading it for the one plugin whose schema declares it.
 //!
-//! A policy holds a reference, never the value. The value goes from its file or command to the plugin's settings on this
-//! host, and nowhere else: no error here repeats it, nor the command, which may hold another.
+//! A policy holds a reference, never the value. The value goes from its file or command to the plugin's settings on
+//! this host, and nowhere else. No error here repeats the value, nor the command, which may contain another secret.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,45 +19,45 @@ use crate::atomic::{self, Readers};
 use crate::harmless::{EscapedPath as _, shell_word};
 use crate::shell::{ASKS_NOBODY, Shell};
 
-/// How long a command may take.
+/// The timeout of a command.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// What an owner does instead of writing a secret down.
+/// The error's advice for an owner who wrote a secret into the policy.
 const INSTEAD: &str =
     "a secret is not written here: write { file = \"…\" } with a file that only you can read, or { command = \"…\" }";
 
-/// Where the owner keeps a secret.
+/// The place where the owner keeps a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretSource {
-    /// In this file, which only its owner can read.
+    /// A file that only its owner can read.
     File(PathBuf),
-    /// What this command line prints.
+    /// The output of a command line.
     Command(String),
 }
 
-/// Why a secret cannot be had.
+/// The error when a secret cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The file cannot be read.
     #[error("{} cannot be read ({cause})", path.escaped())]
     File {
-        /// Which.
+        /// The file's path.
         path: PathBuf,
-        /// Why.
+        /// The error of the file system.
         cause: io::Error,
     },
-    /// Others may read the file.
+    /// Other users may read the file.
     #[error("others on this machine may read it: chmod 600 {}", shell_word(&.0.to_string_lossy()))]
     Open(PathBuf),
-    /// The command did not give it.
+    /// The command failed or timed out.
     #[error("its command {0}")]
     Command(String),
-    /// What came is no secret.
+    /// The content cannot be a secret.
     #[error("what is kept there is {0}")]
     Unfit(&'static str),
 }
 
 impl SecretSource {
-    /// Reads a reference of a policy: what it has to be, if it is none.
+    /// Parses a reference in a policy. The error says what to write instead.
     pub fn read(value: &Value) -> Result<Self, &'static str> {
         let one = value.as_object().filter(|table| table.len() == 1).ok_or(INSTEAD)?;
         let text = |key: &str| one.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
@@ -68,7 +68,7 @@ impl SecretSource {
         }
     }
 
-    /// The reference as a policy has it.
+    /// Returns the reference as a policy has it.
     pub fn written(&self) -> Value {
         match self {
             Self::File(path) => json!({ "file": path }),
@@ -76,7 +76,7 @@ impl SecretSource {
         }
     }
 
-    /// The reference with its file's path from this folder on, where it is a relative one.
+    /// Returns the reference with a relative file path resolved against `folder`.
     pub(super) fn below(value: Value, folder: &Path) -> Value {
         match Self::read(&value) {
             Ok(Self::File(path)) => Self::File(folder.join(path)).written(),
@@ -84,7 +84,7 @@ impl SecretSource {
         }
     }
 
-    /// The value, without the line's end.
+    /// Reads the value, without the trailing line break.
     pub async fn open(&self) -> Result<String, SecretError> {
         let bytes = match self {
             Self::File(path) => {
@@ -123,13 +123,13 @@ async fn run(command: &str) -> Result<Vec<u8>, SecretError> {
 
 async fn bounded(reader: impl AsyncRead + Unpin) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // Room for a line's end, and for one more, so that what is too long is seen to be.
+    // Leaves room for a line break of two bytes, and for one byte more, so that a secret that is too long is noticed.
     reader.take(MAX_TEXT as u64 + 3).read_to_end(&mut bytes).await?;
     Ok(bytes)
 }
 
-/// The owner's values with the secrets that the schema declares in place of their references. The name is that of the
-/// setting whose secret cannot be had.
+/// Returns the owner's values, with the references of the schema's secrets replaced by the secrets. The error names the
+/// setting whose secret cannot be read.
 pub(crate) async fn opened(
     values: &SettingValues,
     manifest: &Manifest,
@@ -137,7 +137,7 @@ pub(crate) async fn opened(
     let mut opened = values.clone();
     for (name, value) in &mut opened.0 {
         let declared = manifest.settings.get(name).is_some_and(|setting| setting.kind == SettingKind::Secret);
-        // What is neither was refused at admission.
+        // A declared secret that is not a reference was refused at admission.
         let Ok(source) = SecretSource::read(value) else { continue };
         if declared {
             *value = source.open().await.map_err(|error| (name.clone(), error))?.into();
@@ -146,19 +146,19 @@ pub(crate) async fn opened(
     Ok(opened)
 }
 
-/// The files of secrets that owners handed to the command line.
+/// The files in which the command line keeps owners' secrets.
 #[derive(Debug)]
 pub struct Secrets {
     folder: PathBuf,
 }
 
 impl Secrets {
-    /// Those of a data folder.
+    /// Returns the secrets of a data folder.
     pub fn new(data: &Path) -> Self {
         Self { folder: data.join("secrets") }
     }
 
-    /// Keeps one in a file that only this user can read. When this returns it is durable.
+    /// Stores a secret in a file that only this user can read. When this returns, the file is durable.
     pub fn keep(&self, id: &PluginId, name: &str, text: &str) -> io::Result<PathBuf> {
         let folder = self.folder.join(id.as_str());
         atomic::make_private_folder(&folder)?;
@@ -167,12 +167,12 @@ impl Secrets {
         path.canonicalize()
     }
 
-    /// Where that of a setting is kept, if one is.
+    /// Returns the path at which the secret of a setting would be kept.
     pub fn path(&self, id: &PluginId, name: &str) -> PathBuf {
         self.folder.join(id.as_str()).join(name)
     }
 
-    /// Removes what was kept of a setting.
+    /// Removes the stored secret of a setting.
     pub fn forget(&self, id: &PluginId, name: &str) -> io::Result<()> {
         match std::fs::remove_file(self.path(id, name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -180,9 +180,9 @@ impl Secrets {
         }
     }
 
-    /// Removes each of which this says, by the plugin's id and the file, that nobody has it any more.
+    /// Removes each file for which `is_left_over` returns true, given the plugin's id and the file's path.
     pub fn prune(&self, is_left_over: impl Fn(&str, &Path) -> bool) -> io::Result<()> {
-        // Where none is kept, none is left over.
+        // If the folder does not exist, nothing is left over.
         let Ok(folders) = std::fs::read_dir(&self.folder) else { return Ok(()) };
         for folder in folders {
             let folder = folder?;
@@ -193,7 +193,7 @@ impl Secrets {
                     std::fs::remove_file(file)?;
                 }
             }
-            // It stays while anything is in it.
+            // This fails if the folder still has files in it, as intended.
             let _ = std::fs::remove_dir(folder.path());
         }
         Ok(())

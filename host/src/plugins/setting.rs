@@ -1,6 +1,6 @@
 //! The typed schema of a plugin's own settings.
 //!
-//! A refusal says what a value has to be and never what it was: the value may be a secret.
+//! An error says what a value has to be, and never what it was: the value may be a secret.
 
 use std::fmt;
 
@@ -11,27 +11,27 @@ use super::quantity;
 use crate::document::{DocumentError, Section};
 use crate::nearest::nearest;
 
-/// The most bytes that a text in a setting has.
+/// The maximum length of a text in a setting, in bytes.
 pub(super) const MAX_TEXT: usize = 16 * 1024;
-/// The most items of a list.
+/// The maximum number of items in a list.
 const MAX_ITEMS: usize = 1024;
-/// The most choices of a choice.
+/// The maximum number of choices in a `choice`.
 pub(super) const MAX_CHOICES: usize = 64;
 
 /// One setting that a plugin's author declared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setting {
-    /// What a value has to be.
+    /// The type that a value has to have.
     pub kind: SettingKind,
-    /// The value when nobody gives one; a value of this setting's own kind.
+    /// The value that applies if nobody gives one. It fits `kind`.
     pub default: Option<Value>,
-    /// What it is for, in the author's words.
+    /// The author's description of its purpose.
     pub description: String,
-    /// Whether the plugin runs only once its owner has given a value.
+    /// Whether the plugin only runs once its owner has given a value.
     pub required: bool,
 }
 
-/// What a value has to be.
+/// The type of a setting's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SettingKind {
     /// A text.
@@ -44,9 +44,9 @@ pub enum SettingKind {
     Choice(Vec<String>),
     /// A list of texts.
     List,
-    /// An address (RFC 7622).
+    /// A JID (RFC 7622).
     Jid,
-    /// A span of time: a whole number of seconds, or a text such as `10 s`.
+    /// A duration: a whole number of seconds, or a text such as `10 s`.
     Duration,
     /// A text that no log, error or other plugin may show.
     Secret,
@@ -54,7 +54,7 @@ pub enum SettingKind {
 
 const KINDS: [&str; 8] = ["string", "number", "boolean", "choice", "list", "jid", "duration", "secret"];
 
-/// Each type as authors write it, what a value of it is, and an example.
+/// Lists each type as authors write it, with a description of its values and an example.
 pub fn kinds() -> impl Iterator<Item = (&'static str, String, &'static str)> {
     let text = format!("a text of at most {MAX_TEXT} bytes");
     let values: [_; KINDS.len()] = [
@@ -90,7 +90,7 @@ impl fmt::Display for SettingKind {
 }
 
 impl Setting {
-    /// Whether a value is what the schema asks for; else what it has to be.
+    /// Checks a value against the schema. The error says what it has to be.
     pub fn check(&self, value: &Value) -> Result<(), String> {
         let text = |what: &str| match value.as_str() {
             None => Err(format!("it has to be {what}")),
@@ -129,7 +129,7 @@ impl Setting {
         }
     }
 
-    /// A value as plugins are handed it: a span of time in seconds, however it was written.
+    /// Converts a value to the form that plugins get: a duration becomes a number of seconds.
     pub(super) fn handed(&self, value: Value) -> Value {
         let span = value.as_str().filter(|_| self.kind == SettingKind::Duration).map(quantity::duration);
         match span {
@@ -139,7 +139,7 @@ impl Setting {
         }
     }
 
-    /// Reads `[settings.NAME]` of a manifest.
+    /// Parses `[settings.NAME]` of a manifest.
     pub(super) fn read(section: &Section<'_>) -> Result<Self, DocumentError> {
         section.allow(&keys::of("settings"))?;
         let node = section.require("type", &format!("write one of {}", KINDS.join(", ")))?;
@@ -185,7 +185,7 @@ impl Setting {
             }
             let default = node.json()?;
             setting.check(&default).map_err(|why| {
-                // `yes` is nothing without them, either.
+                // The hint must hold without the quotes: `yes` is no value then either.
                 let bare = default.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
                 let is_quoted = matches!(setting.kind, SettingKind::Number | SettingKind::Boolean)
                     && bare.is_some_and(|bare| setting.check(&bare).is_ok());

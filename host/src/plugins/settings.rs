@@ -1,4 +1,4 @@
-//! A plugin's own settings on one account, in the layers of API row 117. They outlive its instances.
+//! A plugin's own settings on one account, in layers. They outlive its instances.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,29 +12,30 @@ use crate::error::CallError;
 use crate::nearest::nearest;
 use crate::xmpp::is_one_line;
 
-/// How many settings a plugin may add beyond its schema.
+/// The maximum number of settings that a plugin may add beyond its schema.
 const MAX_ADDED: usize = 64;
-/// How long the JSON of one value may be.
+/// The maximum length of one value's JSON, in bytes.
 const MAX_VALUE: usize = 64 << 10;
-/// How much memory all that a plugin gives may take, in bytes.
+/// The maximum memory of all values that a plugin gives, in bytes.
 const MAX_HELD: usize = 1 << 20;
-/// How long a name may be.
+/// The maximum length of a name, in bytes.
 const MAX_KEY: usize = 128;
-/// So many names that a plugin asks for and does not have are warned of.
+/// The maximum number of requested but missing names that are warned about.
 const MAX_MISSED: usize = 16;
 
-/// Settings by their names.
+/// Settings by name.
 pub(super) type Values = BTreeMap<String, Value>;
 
-/// What wins: what was set, then what the owner wrote in the policy, then what stands under `[settings]` of the
-/// configuration, then what the plugin offered as default, then its manifest.
+/// The settings of one plugin, in layers. The first layer that has a value wins: values the plugin set, then the
+/// owner's in the policy, then `[settings]` of the configuration, then defaults that the plugin offered, then its
+/// manifest.
 #[derive(Debug)]
 pub struct OwnSettings {
     manifest: Arc<Manifest>,
     layers: ArcSwap<Layers>,
-    /// Held by whoever writes, for a moment; readers never wait.
+    /// Held briefly by writers. Readers never wait.
     writing: Mutex<()>,
-    /// What the instance has asked for and does not have.
+    /// The names that this instance asked for and that have no setting.
     missed: Mutex<BTreeSet<String>>,
 }
 
@@ -45,23 +46,24 @@ struct Layers {
     offered: Values,
 }
 
-/// Who gives a value.
+/// The layer that a plugin writes a value to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layer {
-    /// The plugin, for as long as the process lives.
+    /// A value that the plugin set; it lasts as long as the process.
     Set,
-    /// The plugin, as a default.
+    /// A default that the plugin offered.
     Offered,
 }
 
 impl OwnSettings {
-    /// The schema, and what the owner wrote in the policy: checked at admission.
+    /// Creates the settings from the schema and the owner's values, which were checked at admission.
     pub fn new(manifest: Arc<Manifest>, owner: Values) -> Self {
         let layers = ArcSwap::from_pointee(Layers { owner, ..Layers::default() });
         Self { manifest, layers, writing: Mutex::default(), missed: Mutex::default() }
     }
 
-    /// The value that wins. `written` is what stands under `[settings]`; it counts where the plugin claims the name.
+    /// Returns the winning value. `written` is the value under `[settings]`; it counts only if the plugin claims the
+    /// name.
     pub fn get(&self, key: &str, written: impl FnOnce() -> Option<Value>) -> Option<Value> {
         self.winner(&self.layers.load(), key, written)
     }
@@ -81,12 +83,12 @@ impl OwnSettings {
         })
     }
 
-    /// Whether its manifest has a setting of this name.
+    /// Returns whether the plugin's manifest declares a setting of this name.
     pub fn declares(&self, key: &str) -> bool {
         self.manifest.settings.contains_key(key)
     }
 
-    /// Whether it has a setting of this name, from its manifest or since.
+    /// Returns whether the plugin has a setting of this name, from its manifest or added since.
     pub fn claims(&self, key: &str) -> bool {
         self.claims_in(&self.layers.load(), key)
     }
@@ -95,31 +97,31 @@ impl OwnSettings {
         self.declares(key) || layers.offered.contains_key(key) || layers.set.contains_key(key)
     }
 
-    /// The plugin asks for a setting that nobody has. Whether that is to be warned about now: it is not its own, and it did not
-    /// ask before.
+    /// Records that the plugin asked for a setting that nobody has. Returns whether to warn about it now: the plugin
+    /// does not claim the name, and this is the first time that it asks.
     pub fn missed(&self, key: &str) -> bool {
         let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
         !self.claims(key) && missed.len() < MAX_MISSED && missed.insert(key.to_owned())
     }
 
-    /// The name, of its manifest's and of the host's, that is nearest to this one.
+    /// Returns the most similar name among the settings of the manifest and of the host.
     pub fn nearest(&self, key: &str) -> Option<&str> {
         let declared = self.manifest.settings.keys().map(String::as_str);
         nearest(key, declared.chain(SETTINGS.iter().map(|rule| rule.key)))
     }
 
-    /// What a value that stands under `[settings]` has to be, where its manifest says something else.
+    /// Returns what a value under `[settings]` has to be, if it does not fit the plugin's schema.
     pub fn misfit(&self, key: &str, value: &Value) -> Option<String> {
         self.manifest.settings.get(key)?.check(value).err()
     }
 
-    /// The settings that nobody else may read.
+    /// Returns the settings that no other plugin may read.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.manifest.secrets()
     }
 
-    /// Reads values as a plugin gives them, as JSON. What they take is counted before the next one is read: an object that is
-    /// three bytes of text is several hundred of memory.
+    /// Parses the JSON values that a plugin gives. The memory of each is counted before the next one is parsed: an
+    /// object of three bytes of text takes several hundred in memory.
     pub fn read(argument: &str, given: &[(String, String)]) -> Result<Values, CallError> {
         let mut held = 0;
         let read = |(key, json): &(String, String)| {
@@ -135,12 +137,12 @@ impl OwnSettings {
         given.iter().map(read).collect()
     }
 
-    /// Whether these could be changed.
+    /// Checks whether these values could be set.
     pub fn check(&self, layer: Layer, values: &Values) -> Result<(), CallError> {
         self.changed(&self.layers.load(), layer, values.clone()).map(drop)
     }
 
-    /// Changes them, all or none. What is different now, each with the value that wins.
+    /// Sets all of these values or none. Returns those that changed, each with the value that wins now.
     pub fn change(
         &self,
         layer: Layer,
@@ -154,7 +156,7 @@ impl OwnSettings {
         Ok(self.replace(&before, after, keys, written))
     }
 
-    /// The owner wrote others in the policy: checked as at admission.
+    /// Replaces the owner's values, after they changed in the policy. They were checked as at admission.
     pub fn owner_changed(
         &self,
         owner: Values,
@@ -167,7 +169,7 @@ impl OwnSettings {
         self.replace(&before, after, keys, written)
     }
 
-    /// A new instance begins, which offers its own defaults.
+    /// Prepares for a new instance, which offers its own defaults.
     pub fn restart(&self) {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.layers.load_full();
@@ -211,7 +213,7 @@ impl OwnSettings {
         Ok(after)
     }
 
-    /// Whether a setting can have this name.
+    /// Checks whether a setting can have this name.
     pub fn check_key(key: &str) -> Result<(), CallError> {
         if key.is_empty() || key.len() > MAX_KEY || !is_one_line(key) {
             let reason = format!("a name of 1 to {MAX_KEY} bytes without control characters");
@@ -235,9 +237,9 @@ fn too_much() -> CallError {
     CallError::OverLimit(format!("{MAX_HELD} bytes of settings in memory"))
 }
 
-/// About how many bytes of memory a value takes.
+/// Estimates how many bytes of memory a value takes.
 fn weight(value: &Value) -> usize {
-    /// What the first entry of an object takes with the room for others.
+    /// The memory of an object's first entry, with the room allocated for others.
     const OBJECT: usize = 640;
     size_of::<Value>()
         + match value {
@@ -272,7 +274,7 @@ mod tests {
         OwnSettings::new(Arc::new(Manifest::parse(MANIFEST).unwrap()), values(owner))
     }
 
-    /// What stands under `[settings]`.
+    /// The values under `[settings]`.
     fn written(key: &str) -> Option<Value> {
         match key {
             "greeting" => Some(json!("written")),
@@ -299,7 +301,7 @@ mod tests {
         assert_eq!(get(&one, "greeting"), Some(json!("owner")));
         one.change(Layer::Set, values(&[("greeting", json!("set"))]), &written).unwrap();
         assert_eq!(get(&one, "greeting"), Some(json!("set")));
-        // Nobody claims it before it is offered.
+        // The name is not claimed before a default is offered.
         assert_eq!(get(&one, "added"), None);
         one.change(Layer::Offered, values(&[("added", json!(2))]), &written).unwrap();
         assert_eq!(get(&one, "added"), Some(json!(1)));
@@ -344,7 +346,7 @@ mod tests {
             any::<bool>().prop_map(Value::from),
             any::<i64>().prop_map(Value::from),
             any::<u64>().prop_map(Value::from),
-            // Of more than 15 digits the reader rounds the last one.
+            // The JSON reader rounds the last of more than 15 digits.
             any::<i16>().prop_map(|number| Value::from(f64::from(number) / 16.0)),
             any::<String>().prop_map(Value::from),
         ];
@@ -358,7 +360,7 @@ mod tests {
     }
 
     proptest! {
-        /// Through the text that a plugin hands in and is handed.
+        /// The value passes through the text that a plugin hands in and is handed.
         #[test]
         fn whatever_is_set_is_what_is_read(value in any_json()) {
             let one = own(&[]);

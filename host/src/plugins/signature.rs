@@ -1,4 +1,5 @@
-//! Who signed a plugin: detached signatures of minisign (Ed25519) over the whole file, and the keys that the owner trusts.
+//! Signatures of plugins: detached minisign signatures (Ed25519) over the whole file, and the keys that the owner
+//! trusts.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,10 +16,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::document::{DocumentError, Section};
 use crate::harmless::harmless;
 
-/// How much of a signer's comment is shown, in bytes.
+/// The maximum length of a signer's comment as shown, in bytes.
 const LONGEST_COMMENT: usize = 500;
 
-/// The owner's name for somebody's key: 1 to 64 of `a-z 0-9 _ -`, the first one a letter or a digit.
+/// The owner's name for a key: 1 to 64 of `a-z 0-9 _ -`, beginning with a letter or a digit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyName(Box<str>);
 
@@ -26,41 +27,41 @@ pub struct KeyName(Box<str>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedKey {
     public: PublicKey,
-    /// The last day on which it counts.
+    /// The last day on which it is trusted.
     until: Option<Date>,
 }
 
 /// The keys that the owner trusts.
 pub type Keys = BTreeMap<KeyName, TrustedKey>;
 
-/// Who signed a file.
+/// The signer of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signer {
     /// The owner's name for the key.
     pub key: KeyName,
-    /// What the signer wrote beside, and signed, too; harmless.
+    /// The signer's trusted comment, which the signature covers too, escaped for display.
     pub comment: String,
 }
 
-/// Why a signature does not count.
+/// The reason why a signature is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// It is none.
+    /// The text is not a minisign signature.
     #[error("the signature beside it is none that minisign makes; ask who offers the plugin for the right one")]
     Malformed,
-    /// Nobody that the owner trusts.
+    /// The signature is by a key that the owner does not trust.
     #[error(
         "it is signed by the key {0}, which plugins.toml does not trust; if you know whose it is, add it there as [key.NAME], or install it with --unsigned as if nobody had signed it"
     )]
     UnknownKey(String),
-    /// A key that does not count any more.
+    /// The signature is by a key that is no longer trusted.
     #[error(
         "it is signed by the key of {name}, which counted until {until}; ask for one that is signed anew, or correct `until` under [key.{name}] in plugins.toml"
     )]
     Expired {
-        /// Whose key.
+        /// The owner's name for the key.
         name: KeyName,
-        /// The last day on which it counted.
+        /// The last day on which it was trusted.
         until: Date,
     },
     /// The signature belongs to another file, or was made with another key.
@@ -70,11 +71,12 @@ pub enum SignatureError {
     Wrong(KeyName),
 }
 
-/// Finds who signed these bytes. `today` is the day on which that has to count, in UTC.
+/// Finds the trusted key that signed these bytes. `today` is the day on which it has to be trusted, in UTC.
 pub fn verify(bytes: &[u8], signature: &str, keys: &Keys, today: Date) -> Result<Signer, SignatureError> {
     let id = key_id(signature).ok_or(SignatureError::Malformed)?;
     let signature = Signature::decode(signature).map_err(|_| SignatureError::Malformed)?;
-    // Ids are what whoever makes a key says, and a key may be there twice, with a day and without: any of them may count.
+    // Whoever makes a key chooses its id, and the policy may list a key twice, with and without an end date. So every
+    // key is tried, and any may match.
     let (mut expired, mut wrong) = (None, None);
     for (name, key) in keys {
         match (key.public.verify(bytes, &signature, true), key.ended(today)) {
@@ -90,25 +92,25 @@ pub fn verify(bytes: &[u8], signature: &str, keys: &Keys, today: Date) -> Result
     Err(expired.or(wrong).unwrap_or(SignatureError::UnknownKey(id)))
 }
 
-/// The id of the key that a signature names, as minisign prints it.
+/// Returns the id of the key that a signature names, in the form that minisign prints.
 fn key_id(signature: &str) -> Option<String> {
     let bytes = BASE64_STANDARD.decode(signature.lines().nth(1)?).ok()?;
     let id: [u8; 8] = bytes.get(2..10)?.try_into().ok()?;
     Some(format!("{:016X}", u64::from_le_bytes(id)))
 }
 
-/// The day on which signatures have to count, in UTC.
+/// Returns the current day in UTC, on which keys have to be trusted.
 pub fn today() -> Date {
     Timestamp::now().to_zoned(TimeZone::UTC).date()
 }
 
 impl TrustedKey {
-    /// The last day on which it counted, if it does not any more.
+    /// Returns the last day on which the key was trusted, if that day has passed.
     pub(super) fn ended(&self, today: Date) -> Option<Date> {
         self.until.filter(|until| *until < today)
     }
 
-    /// Reads `[key.NAME]` of a policy.
+    /// Parses `[key.NAME]` of a policy.
     pub(super) fn read(section: &Section<'_>) -> Result<Self, DocumentError> {
         section.allow(&["public", "until"])?;
         let public = section.require("public", "write the second line of the signer's minisign.pub")?;
@@ -183,7 +185,7 @@ mod tests {
         assert!(matches!(of(b"test", "2031-01-01"), Err(SignatureError::Expired { .. })));
         let unknown = verify(b"test", SIGNATURE, &Keys::new(), day("2026-01-01"));
         assert_eq!(unknown, Err(SignatureError::UnknownKey("E7620F1842B4E81F".to_owned())));
-        // The comment is signed, too.
+        // The signature covers the comment too.
         let forged = SIGNATURE.replace("file:test", "file:best");
         assert!(matches!(verify(b"test", &forged, &known, day("2026-01-01")), Err(SignatureError::Wrong(_))));
         for broken in ["", "x", "a\nb\nc\nd", &SIGNATURE[..150]] {
@@ -204,7 +206,7 @@ mod tests {
         assert!(matches!(of(other), Err(SignatureError::Wrong(_))));
     }
 
-    /// As mail programs and other systems leave it.
+    /// Mail programs and other systems leave signatures in such forms.
     #[test]
     fn the_ends_of_lines_and_what_follows_do_not_matter() {
         let known = keys(&format!("[key.jedi]\npublic = \"{KEY}\"\n")).unwrap();
@@ -213,9 +215,9 @@ mod tests {
         for signature in [&other_ends, &format!("{other_ends}\r\n"), &format!("\u{feff}{SIGNATURE}\n\nbest wishes\n")] {
             assert_eq!(of(signature).unwrap().to_string(), "jedi", "{signature:?}");
         }
-        // Said to be of the other way than it is.
+        // The signature claims the other algorithm, which hashes the file differently.
         assert!(matches!(of(&SIGNATURE.replace("\nRUQ", "\nRWQ")), Err(SignatureError::Wrong(_))));
-        // Without the line that nobody signed, or with a space less in the one that somebody did.
+        // Without the untrusted comment's line, or without a space in the trusted comment.
         let (_, rest) = SIGNATURE.split_once('\n').unwrap();
         for signature in [rest, &SIGNATURE.replace("trusted comment: timestamp", "trusted comment:timestamp")] {
             assert!(of(signature).is_err(), "{signature:?}");

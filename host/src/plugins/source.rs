@@ -1,4 +1,4 @@
-//! Where plugins come from: a file, an address of the web, a registry. What comes from there is bytes, judged elsewhere.
+//! The sources of plugins: a file, a web address, a registry. They deliver bytes, which other modules judge.
 
 mod oci;
 
@@ -18,95 +18,95 @@ use crate::https::{self, Answer, FetchError, Url, UrlError};
 
 pub use oci::{LogIn, LogInError, OciError, Reference, ReferenceError};
 
-/// The ending of a detached signature, as minisign names it.
+/// The suffix of a detached signature, as minisign names it.
 const SIGNATURE: &str = ".minisig";
-/// How long a signature may be, in bytes.
+/// The maximum length of a signature, in bytes.
 const LONGEST_SIGNATURE: usize = 16 << 10;
 
-/// Where a plugin's file comes from.
+/// The source of a plugin's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A file on this machine.
     File(PathBuf),
-    /// An address of the web.
+    /// A web address.
     Web(Url),
-    /// An artifact of a registry (OCI distribution).
+    /// An artifact in a registry (OCI distribution).
     Registry(Box<Reference>),
 }
 
-/// Why a text names no source.
+/// The error for a text that is not a source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
-    /// Its address is none.
+    /// The address is invalid.
     #[error("{0:?} is not an address that a plugin can come from: {1}")]
     Url(String, UrlError),
-    /// Its reference is none.
+    /// The reference is invalid.
     #[error("{0:?} is not a reference of a registry: {1}")]
     Reference(String, ReferenceError),
 }
 
-/// Why nothing came.
+/// The reason why a download failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
     /// The file cannot be read.
     #[error("{path} cannot be read ({cause}); give the path of a plugin's file{}", meant(path, cause), path = path.escaped())]
     NoFile {
-        /// Which.
+        /// The file's path.
         path: PathBuf,
-        /// Why not.
+        /// The error of the file system.
         cause: io::Error,
     },
-    /// It is none that could be a plugin's.
+    /// The file cannot be a plugin's.
     #[error(transparent)]
     File(#[from] Unfit),
     /// The download failed.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// The registry did not give it.
+    /// The registry did not deliver it.
     #[error(transparent)]
     Registry(#[from] OciError),
-    /// The signature beside it cannot be read.
+    /// The signature beside the file cannot be read.
     #[error("the signature {path} cannot be read: {cause}", path = path.escaped())]
     Signature {
-        /// Where it is.
+        /// The signature's path.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         cause: String,
     },
 }
 
-/// What came.
+/// The result of a download.
 #[derive(Debug, Clone)]
 pub struct Downloaded {
     /// The whole file.
     pub bytes: Vec<u8>,
-    /// Whereto one was sent on the way, in order.
+    /// The redirects on the way, in order.
     pub redirects: Vec<Url>,
-    /// The registry that it came from, which may be asked for more.
+    /// The registry that it was pulled from, for further requests.
     pulled: Option<oci::Pulled>,
 }
 
 impl Source {
-    /// Reads a source; a relative path begins at `folder`.
+    /// Parses a source. A relative path is resolved against `folder`.
     pub fn parse(text: &str, folder: &Path) -> Result<Self, SourceError> {
         let shown = || shown(text);
         if let Some(reference) = text.strip_prefix("oci://") {
             let reference: Reference = reference.parse().map_err(|error| SourceError::Reference(shown(), error))?;
             return Ok(Self::Registry(Box::new(reference)));
         }
-        // `http://`, too, so that its refusal says why.
+        // `http://` counts as an address too, so that its error says why it is refused.
         if text.contains("://") {
             return text.parse().map(Self::Web).map_err(|error| SourceError::Url(shown(), error));
         }
         Ok(Self::File(folder.join(text)))
     }
 
-    /// Whether it is on this machine.
+    /// Returns whether it is on this machine.
     pub fn is_file(&self) -> bool {
         matches!(self, Self::File(_))
     }
 
-    /// Fetches the file; a registry that wants a log-in is given this one.
+    /// Fetches the file. `login` is used if a registry requires a log-in.
     pub fn fetch(&self, login: &LogIn) -> Result<Downloaded, DownloadError> {
         match self {
             Self::File(path) => {
@@ -127,8 +127,8 @@ impl Source {
         }
     }
 
-    /// The versions that are newer than this one, the newest first, and where each comes from; none: nobody there says. A login is
-    /// given as to [`Self::fetch`].
+    /// Returns the versions newer than this one, the newest first, each with its source; `None` if the source cannot
+    /// tell. `login` is used as in [`Self::fetch`].
     pub fn newer(&self, than: &Version, login: &LogIn) -> Option<Vec<(Version, Self)>> {
         match self {
             Self::File(_) | Self::Web(_) => None,
@@ -140,14 +140,16 @@ impl Source {
         }
     }
 
-    /// Fetches the detached signatures of what was fetched: the one beside the file or address, those that refer to an artifact.
+    /// Fetches the detached signatures of a fetched file: the one beside the file or address, or those that refer to an
+    /// artifact.
     pub fn signatures(&self, fetched: &Downloaded) -> Result<Vec<String>, DownloadError> {
         match self {
             Self::File(path) => Ok(beside(path)?.into_iter().collect()),
             Self::Web(url) => {
-                // Whoever keeps a signature back could as well cut it off: what follows from none is the owner's rule.
+                // A server that can withhold a signature can also remove it, so a missing one is no error. The owner's
+                // rule decides what follows from it.
                 match https::get(&url.with_ending(SIGNATURE), &[], LONGEST_SIGNATURE) {
-                    // No signature is as long as that.
+                    // No signature is that long.
                     Err(FetchError::TooLarge { .. }) => Ok(Vec::new()),
                     Ok(answer) if matches!(answer.status, 403 | 404 | 410) || is_page(&answer) => Ok(Vec::new()),
                     answer => Ok(vec![String::from_utf8_lossy(&answer?.ok()?.body).into_owned()]),
@@ -160,16 +162,16 @@ impl Source {
     }
 }
 
-/// Whether it is a page for people: many servers have one for every path under which there is nothing.
+/// Returns whether the answer is a web page: many servers answer every unknown path with one.
 fn is_page(answer: &Answer) -> bool {
     let is_html = |kind: &str| kind.trim_start().get(..9).is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
     answer.status == 200
-        // Whatever its server takes it for, this is how a signature begins.
+        // A signature begins like this, whatever content type the server sends.
         && !answer.body.starts_with(b"untrusted comment:")
         && (answer.header("content-type").is_some_and(is_html) || answer.body.trim_ascii_start().starts_with(b"<"))
 }
 
-/// An address as an error shows it.
+/// Returns an address as an error shows it.
 fn shown(text: &str) -> String {
     let shown = match text.split_once("://") {
         Some((scheme, rest)) => format!("{scheme}://{}", discreet(rest)),
@@ -178,7 +180,7 @@ fn shown(text: &str) -> String {
     shown.chars().take(200).collect()
 }
 
-/// A text without the passwords that somebody wrote into its addresses.
+/// Removes the passwords from the addresses in a text.
 pub(crate) fn without_passwords(text: &str) -> String {
     let mut addresses = text.split("://");
     let mut shown = addresses.next().unwrap_or_default().to_owned();
@@ -189,8 +191,9 @@ pub(crate) fn without_passwords(text: &str) -> String {
     shown
 }
 
-/// An address behind its scheme. What stands before its last `@` is a name and a password also where that has what would end it
-/// if it were encoded, as it has to be; a port does not make it one.
+/// Hides the user name and password of an address without its scheme. They end at the last `@`, even if the password
+/// contains characters that would end the authority and should have been encoded. A port before such a character is not
+/// a password.
 fn discreet(address: &str) -> Cow<'_, str> {
     let server = &address[..address.find(['/', '?', '#']).unwrap_or(address.len())];
     let is_no_port = |after: &str| !after.ends_with(']') && !after.bytes().all(|digit| digit.is_ascii_digit());
@@ -199,7 +202,8 @@ fn discreet(address: &str) -> Cow<'_, str> {
     at.map_or(Cow::Borrowed(address), |at| format!("…{}", &address[at..]).into())
 }
 
-/// What else may be meant by the path of what is no file: the folder that one is made of, an address without what it begins with.
+/// Suggests what a path that is no file may mean: the file built from a plugin's folder, or an address without its
+/// scheme.
 fn meant(path: &Path, cause: &io::Error) -> String {
     if build::is_plugin(path) {
         let command = format!("`parlor plugin build {}`", shell_word(&path.to_string_lossy()));
@@ -221,7 +225,7 @@ fn meant(path: &Path, cause: &io::Error) -> String {
     }
 }
 
-/// The signature beside a file.
+/// Reads the signature beside a file, if there is one.
 fn beside(path: &Path) -> Result<Option<String>, DownloadError> {
     let mut name = path.as_os_str().to_owned();
     name.push(SIGNATURE);

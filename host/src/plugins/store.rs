@@ -1,4 +1,4 @@
-//! From an entry of the policy to code that is ready to run: found, examined, admitted, compiled.
+//! Turns an entry of the policy into code that is ready to run: finds, examines, admits and compiles it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Read};
@@ -23,49 +23,49 @@ use crate::harmless::EscapedPath as _;
 /// A plugin that may run.
 #[derive(Clone)]
 pub(crate) struct Loaded {
-    /// What it was admitted as.
+    /// The result of admission.
     pub admitted: Arc<Admitted>,
-    /// Its code.
+    /// The compiled code.
     pub compiled: Arc<Compiled>,
 }
 
-/// Why a plugin of the policy may not run.
+/// The reason why a plugin of the policy may not run.
 #[derive(Debug, thiserror::Error)]
 pub enum Unfit {
     /// The file cannot be read.
     #[error("{path} cannot be read ({cause}); put the plugin's file there, or correct its `source` in plugins.toml", path = path.escaped())]
     File {
-        /// Which.
+        /// The file's path.
         path: PathBuf,
-        /// Why.
+        /// The error of the file system.
         cause: std::io::Error,
     },
-    /// What was downloaded once is not in the component store any more.
+    /// The component was downloaded and is no longer in the component store.
     #[error(
         "what was installed from {from} is not in the component store any more; `parlor plugin update {id}` gets it again"
     )]
     Lost {
-        /// Which plugin.
+        /// The plugin's id.
         id: PluginId,
-        /// Where it came from.
+        /// The source that it was downloaded from.
         from: Source,
     },
-    /// What was installed is in the component store, and cannot be read.
+    /// The installed file is in the component store, but cannot be read.
     #[error("{path}, which was installed as {id}, cannot be read ({cause}): run parlor as the user that the host runs as, or take it away and get it again by `parlor plugin update {id}`", path = path.escaped())]
     Kept {
-        /// Which plugin.
+        /// The plugin's id.
         id: PluginId,
-        /// Where it is kept.
+        /// The path in the component store.
         path: PathBuf,
-        /// Why.
+        /// The error of the file system.
         cause: std::io::Error,
     },
     /// The installed file in the component store was altered.
     #[error("{path}, which was installed as {id}, was altered: it has the digest {found}, and you approved {approved}. Find out by whom; then get it again by `parlor plugin update {id}`", path = path.escaped())]
     Altered {
-        /// Which plugin.
+        /// The plugin's id.
         id: PluginId,
-        /// Where it is kept.
+        /// The path in the component store.
         path: PathBuf,
         /// The digest in the policy.
         approved: Digest,
@@ -75,9 +75,9 @@ pub enum Unfit {
     /// The file is not a plugin for this host.
     #[error("{from}: {cause}")]
     Component {
-        /// Which.
+        /// The source of the file.
         from: String,
-        /// Why.
+        /// The reason.
         cause: ComponentError,
     },
     /// The owner's policy does not allow it.
@@ -88,38 +88,39 @@ pub enum Unfit {
         "plugins.toml wants it on the account {account}, which parlor.toml does not have; name one of {known} in `accounts` under [plugin.{id}], or add [account.{account}]"
     )]
     UnknownAccount {
-        /// Which plugin.
+        /// The plugin's id.
         id: PluginId,
         /// The account that it is to run on.
         account: AccountName,
-        /// Those that there are.
+        /// The accounts that are configured.
         known: String,
     },
-    /// A secret of its own cannot be had.
+    /// One of its secrets cannot be read.
     #[error("the secret {name} of {id} is not to be had: {cause}; `parlor plugin config {id} {name}` keeps another")]
     Secret {
-        /// Which plugin.
+        /// The plugin's id.
         id: PluginId,
-        /// Which setting.
+        /// The setting's name.
         name: String,
-        /// Why.
+        /// The reason.
         cause: SecretError,
     },
     /// It does not compile.
     #[error(transparent)]
     Compile(#[from] CompileError),
-    /// The host failed while it read and examined it.
+    /// The host failed while reading and examining it.
     #[error("the file was not read: {0}")]
     Reader(String),
 }
 
 impl Unfit {
-    /// What came from there is no plugin for this host.
+    /// Returns the error for a file from this source that is not a plugin for this host.
     pub(crate) fn component(from: &impl ToString, cause: ComponentError) -> Self {
         Self::Component { from: from.to_string(), cause }
     }
 
-    /// Whether the owner does not let it run. A slip in a setting takes nothing back: what runs goes on with the values that it has.
+    /// Returns whether the owner does not allow it to run. A mistake in a setting does not count: a plugin that already
+    /// runs keeps its present values.
     pub(crate) fn forbids(&self) -> bool {
         let is_slip = matches!(
             self,
@@ -128,13 +129,13 @@ impl Unfit {
         !is_slip && matches!(self, Self::Refused(_) | Self::UnknownAccount { .. })
     }
 
-    /// Whether the same bytes would fare no better if they were tried again.
+    /// Returns whether trying the same bytes again would fail again.
     pub(crate) fn is_final(&self) -> bool {
         matches!(self, Self::Compile(error) if matches!(error, CompileError::Link(_)) || error.again().is_some())
     }
 }
 
-/// Reads, examines and admits what an entry names, off the runtime; gives its bytes, too.
+/// Reads, examines and admits the plugin of an entry, off the runtime. Also returns its bytes.
 pub(crate) async fn admitted(
     id: &PluginId,
     entry: &Entry,
@@ -152,23 +153,23 @@ pub(crate) async fn admitted(
     reading.await.unwrap_or_else(|error| Err(Unfit::Reader(error.to_string())))
 }
 
-/// From how many bytes on a component takes seconds to compile, which is logged before.
+/// Components of at least this size take seconds to compile, so that is logged first.
 const LARGE: usize = 1024 * 1024;
 
-/// A plugin that may run, as far as it is got ready without the compiler.
+/// A plugin that may run, prepared as far as possible without the compiler.
 pub(crate) enum Prepared {
-    /// Its machine code was at hand.
+    /// Its machine code was available.
     Ready(Loaded),
     /// It has to be compiled.
     Uncompiled {
-        /// What it was admitted as.
+        /// The result of admission.
         admitted: Arc<Admitted>,
-        /// How many bytes its file has.
+        /// The size of its file in bytes.
         size: usize,
     },
 }
 
-/// Reads, examines and admits what an entry names, and compiles it. What takes long runs off the runtime.
+/// Reads, examines, admits and compiles the plugin of an entry. Slow work runs off the runtime.
 pub(crate) async fn load(
     id: &PluginId,
     entry: &Entry,
@@ -189,7 +190,7 @@ pub(crate) async fn load(
     with_secrets(admitted, compiled, origin).await
 }
 
-/// The same without the compiler: what is not compiled yet stays so.
+/// Does the same without the compiler. A plugin that is not compiled yet stays so.
 pub(crate) async fn prepare(
     id: &PluginId,
     entry: &Entry,
@@ -224,30 +225,30 @@ async fn with_secrets(mut admitted: Admitted, compiled: Arc<Compiled>, origin: O
     Ok(Loaded { admitted: Arc::new(admitted), compiled })
 }
 
-/// What is in the file of an entry, looked at and not run; only if it is the one that was approved.
+/// Examines the file of an entry without running it, provided that it is the approved one.
 pub(crate) fn look(id: &PluginId, entry: &Entry, components: &Components) -> Result<Examined, Unfit> {
     let bytes = approved(id, entry, components)?;
     examine(&bytes).map_err(|cause| Unfit::component(&entry.source, cause))
 }
 
-/// The version of what an entry names, whether it may run or not; none where its bytes are not those that were approved.
+/// Returns the version of an entry's plugin, whether it may run or not; `None` if its bytes are not the approved ones.
 pub(crate) fn version(id: &PluginId, entry: &Entry, components: &Components) -> Option<Version> {
     look(id, entry, components).ok().map(|examined| examined.manifest.version.clone())
 }
 
-/// Which of these files are still those that the owner approved. Reading takes long and runs off the runtime.
+/// Returns which of these files are still the approved ones. Reading takes long, so it runs off the runtime.
 pub(crate) async fn unchanged(entries: BTreeMap<PluginId, Entry>, components: &Components) -> BTreeSet<PluginId> {
     let components = components.clone();
     let reading = tokio::task::spawn_blocking(move || {
         let is_unchanged = |(id, entry): &(PluginId, Entry)| approved(id, entry, &components).is_ok();
         entries.into_iter().filter(is_unchanged).map(|(id, _)| id).collect()
     });
-    // What could not be read counts as changed, and is looked at anew.
+    // Files that could not be read count as changed and are examined again.
     reading.await.unwrap_or_default()
 }
 
-/// The bytes that the owner approved: from the component store, or from where the entry says that they are. Others are
-/// refused before they are even looked at: they are nobody's to parse.
+/// Returns the bytes that the owner approved, from the component store or from the entry's source. Other bytes are
+/// refused before any of them are parsed.
 pub(crate) fn approved(id: &PluginId, entry: &Entry, components: &Components) -> Result<Vec<u8>, Unfit> {
     let path = components.path(&entry.digest);
     let unusable = match read(&path) {
@@ -263,13 +264,13 @@ pub(crate) fn approved(id: &PluginId, entry: &Entry, components: &Components) ->
         }
         Err(_) => None,
     };
-    // What lies where it came from may be another file by now, and that is no wonder.
+    // If both fail, the problem in the store is reported: the file at the source may legitimately have changed.
     from_source(id, entry).map_err(|error| unusable.unwrap_or(error))
 }
 
-/// The same from where the entry says that they are.
+/// Returns the approved bytes from the entry's source.
 fn from_source(id: &PluginId, entry: &Entry) -> Result<Vec<u8>, Unfit> {
-    // Nothing is downloaded but when the owner says so.
+    // Downloads only happen when the owner requests them.
     let Source::File(path) = &entry.source else {
         return Err(Unfit::Lost { id: id.clone(), from: entry.source.clone() });
     };
@@ -282,18 +283,18 @@ fn from_source(id: &PluginId, entry: &Entry) -> Result<Vec<u8>, Unfit> {
     }
 }
 
-/// What is in a file, up to one byte more than a plugin may have.
+/// Reads a file, up to one byte more than a plugin may have.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Unfit> {
     let unreadable = |cause| Unfit::File { path: path.to_owned(), cause };
     let file = atomic::open_plain(path, 0).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
-    // Said before its digest is compared: of a part of a file that would only be another one.
+    // The size is checked before the digest: the digest of a partial file would only seem to be a wrong one.
     let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
     if size > MAX_BYTES {
         return Err(Unfit::Component { from: path.escaped().to_string(), cause: ComponentError::TooLarge(size) });
     }
     let mut bytes = Vec::new();
-    // One more than allowed, so that a file that grows meanwhile is seen to.
+    // Reads one byte more than allowed, so that a file that grows meanwhile is noticed.
     file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)
 }
@@ -319,7 +320,7 @@ mod tests {
             error.contains("was altered: it has the digest sha256:") && error.contains("plugin update echo"),
             "{error}"
         );
-        // The file that it came from is as good.
+        // The file at the source is used instead.
         std::fs::write(folder.path().join("gone.wasm"), b"one").unwrap();
         assert_eq!(approved(&id, &entry, &components).unwrap(), b"one");
     }

@@ -1,4 +1,4 @@
-//! The timers of one instance. They go with it.
+//! The timers of one instance. They are dropped with it.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -8,21 +8,21 @@ use tokio::time::Instant;
 
 use crate::router::SubscriptionId;
 
-/// The shortest period of a timer that repeats.
+/// The shortest period of a repeating timer.
 pub(crate) const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
-/// The longest time ahead: a year. What is longer is taken as that.
+/// The longest delay: a year. Longer ones are shortened to it.
 const LONGEST: Duration = Duration::from_hours(365 * 24);
 
-/// What is to fire when.
+/// A set of timers, ordered by when they are due.
 #[derive(Debug, Default)]
 pub struct Timers {
     due: BinaryHeap<Reverse<(Instant, SubscriptionId)>>,
-    /// The timers that are set, with the period of those that repeat.
+    /// The timers that are set, with the period of repeating ones.
     set: HashMap<SubscriptionId, Option<Duration>>,
 }
 
 impl Timers {
-    /// Sets a timer.
+    /// Sets a timer and returns its id.
     pub fn set(&mut self, now: Instant, after: Duration, repeats: bool) -> SubscriptionId {
         let after = after.min(LONGEST);
         let id = SubscriptionId::next();
@@ -31,10 +31,11 @@ impl Timers {
         id
     }
 
-    /// Ends one. False: there is none of this number.
+    /// Cancels a timer. Returns false if there is none with this id.
     pub fn cancel(&mut self, id: SubscriptionId) -> bool {
         let was_set = self.set.remove(&id).is_some();
-        // Cancelled ones leave the heap when they come up; a storm of set and cancel must not grow it.
+        // Cancelled timers leave the heap when they become due, so it is cleaned here: setting and cancelling in a loop
+        // must not grow it.
         if self.due.len() > 64 && self.due.len() > 2 * self.set.len() {
             let set = &self.set;
             self.due.retain(|Reverse((_, id))| set.contains_key(id));
@@ -42,17 +43,17 @@ impl Timers {
         was_set
     }
 
-    /// How many are set.
+    /// Returns the number of timers that are set.
     pub fn len(&self) -> usize {
         self.set.len()
     }
 
-    /// When the next one is due.
+    /// Returns when the next timer is due.
     pub fn next_due(&self) -> Option<Instant> {
         self.due.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Takes one that is due, and sets it again if it repeats.
+    /// Takes a timer that is due, and schedules it again if it repeats.
     pub fn take_due(&mut self, now: Instant) -> Option<SubscriptionId> {
         while let Some(&Reverse((at, id))) = self.due.peek() {
             if at > now {
@@ -66,7 +67,8 @@ impl Timers {
                     return Some(id);
                 }
                 Some(&Some(period)) => {
-                    // From now, not from when it was due: after a pause there is no storm of missed ticks.
+                    // The period counts from now, not from when it was due, so a pause does not cause a burst of missed
+                    // ticks.
                     self.due.push(Reverse((now + period, id)));
                     return Some(id);
                 }

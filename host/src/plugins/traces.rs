@@ -1,12 +1,12 @@
-//! How much can be seen of where in its code a plugin ended.
+//! The level of detail in the backtrace of a plugin that trapped.
 
-/// What stands in a trace.
+/// The contents of a plugin's backtrace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Traces {
-    /// The names of functions, as far as the file has them: for owners, whose plugins are by strangers.
+    /// The names of functions, as far as the file has them. This is for owners, who run plugins of strangers.
     #[default]
     Functions,
-    /// The author's files and lines as well. What the file says of them is read without any bound, so this is for authors, who
-    /// run what is their own.
+    /// The author's files and lines as well. Reading this debug information has no bounds, so it is only for authors,
+    /// who run their own code.
     Lines,
 }

@@ -1,11 +1,13 @@
-//! Authors' tests: a script of what people do and what the plugin is to do, tried on a real session and a real instance. And
-//! the same with an author who says from moment to moment what people do (`parlor plugin dev`).
+//! Runs authors' tests: a script says what people do and what the plugin must do, and runs on a real session and a real
+//! instance. `parlor plugin dev` uses the same code with an author who enters the steps interactively.
 //!
-//! Everything is as in a house but for three things: the server is within the process and has nobody on it but whom the
-//! script speaks of, the store forgets, and the clock stands still until the script lets it go on. So a test takes
-//! milliseconds, and an hour takes no longer than a second. With an author the clock is the machine's.
+//! Three things differ from a running host. The server is a mock in the process and knows only the people whom the
+//! script names. The store is kept in memory. The clock is paused and advances only when the script says so. A test
+//! therefore takes milliseconds, and an hour of test time takes less than a second. With an interactive author the
+//! clock is the machine's.
 //!
-//! [`script`] reads what an author wrote, [`stage`] is where it happens, [`run`] compares, [`report`] says how it went.
+//! [`script`] parses the author's file, [`stage`] sets up the environment, [`run`] compares, [`report`] prints the
+//! results.
 
 pub mod names;
 mod notes;

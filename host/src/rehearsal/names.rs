@@ -1,24 +1,24 @@
-//! Short names for addresses: `alice` is `alice@example.org`, `garden` a room, `garden/alice` somebody in it.
+//! Short names for addresses: `alice` is `alice@example.org`, `garden` is a room, `garden/alice` an occupant of it.
 
 use jid::{BareJid, FullJid, Jid};
 
 use crate::permissions::ScopeKind;
 
-/// Where people are.
+/// The domain of people's addresses.
 const PEOPLE: &str = "example.org";
-/// Where rooms are.
+/// The domain of rooms.
 const ROOMS: &str = "rooms.example.org";
-/// What people write from.
+/// The resource that people write from.
 const HOME: &str = "home";
-/// The account that the plugin runs on.
+/// The full JID of the account that the plugin runs on.
 const OWN: &str = "bot@example.org/parlor";
 
-/// The account that the plugin runs on.
+/// Returns the full JID of the account that the plugin runs on.
 pub fn own() -> FullJid {
     FullJid::new(OWN).expect("it is written here")
 }
 
-/// A person: a short name, or an address.
+/// Parses a person's short name or address.
 pub fn person(text: &str) -> Result<FullJid, String> {
     if text.is_empty() {
         return Err("somebody's name is missing, such as alice".to_owned());
@@ -31,7 +31,7 @@ pub fn person(text: &str) -> Result<FullJid, String> {
     jid.try_into_full().or_else(|bare| bare.with_resource_str(HOME)).map_err(|error| error.to_string())
 }
 
-/// A room.
+/// Parses a room's short name or address.
 pub fn room(text: &str) -> Result<BareJid, String> {
     if text.is_empty() {
         return Err("a room's name is missing, such as garden".to_owned());
@@ -45,7 +45,7 @@ pub fn room(text: &str) -> Result<BareJid, String> {
     }
 }
 
-/// Somebody in a room, `garden/alice`; none: it is none.
+/// Parses an occupant of a room, such as `garden/alice`; returns `None` if the text does not name one.
 pub fn occupant(text: &str) -> Option<Result<FullJid, String>> {
     let (name, nick) = text.split_once('/')?;
     if name.contains('@') && !name.contains("@rooms.") {
@@ -54,15 +54,15 @@ pub fn occupant(text: &str) -> Option<Result<FullJid, String>> {
     Some(room(name).and_then(|room| room.with_resource_str(nick).map_err(|error| error.to_string())))
 }
 
-/// Who is somebody in a room, as far as nobody says.
+/// Returns the person behind an occupant, by default derived from the nickname.
 pub fn behind(occupant: &FullJid) -> FullJid {
     let nick = occupant.resource().as_str();
-    // What no address may have in it: `Al Ice` is somebody else than `Bo Ice`.
+    // Replaces characters that a JID may not contain, so that `Al Ice` and `Bo Ice` remain different people.
     let plain: String = nick.chars().map(|one| if one.is_alphanumeric() { one } else { '.' }).collect();
     person(nick).or_else(|_| person(&plain)).unwrap_or_else(|_| person("guest").expect("it is written here"))
 }
 
-/// What a grant lists, with addresses where short names are written.
+/// Replaces the short names in a grant's scope by addresses.
 pub fn scope(kind: ScopeKind, written: toml::Value) -> toml::Value {
     let is_long = |entry: &str| entry == "contacts" || entry.contains(['@', '.', '*']);
     let somebody = |entry: &str| match occupant(entry) {
@@ -88,7 +88,7 @@ pub fn scope(kind: ScopeKind, written: toml::Value) -> toml::Value {
     }
 }
 
-/// The short name of an address.
+/// Returns the short name of an address.
 pub fn short(jid: &Jid) -> String {
     let node = jid.node().map_or("", jid::NodeRef::as_str);
     let resource = jid.resource().map(jid::ResourceRef::as_str);
@@ -99,7 +99,7 @@ pub fn short(jid: &Jid) -> String {
     }
 }
 
-/// The same of a text that should be one.
+/// Returns the short name of a text if the text is a JID, and otherwise the text itself.
 pub fn short_text(text: &str) -> String {
     text.parse().map_or_else(|_| text.to_owned(), |jid: Jid| short(&jid))
 }

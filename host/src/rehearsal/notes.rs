@@ -1,4 +1,5 @@
-//! What happened on a stage, in order: what the account sent, what the host's log says of the plugin, what it logs itself.
+//! Records what happens in a plugin test, in order: what the account sends, what the host logs about the plugin, and
+//! what the plugin logs.
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write as _};
@@ -14,61 +15,62 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use crate::xmpp::Deed;
 
-/// More than this is not kept: a plugin that goes on for ever ends the test and not the machine.
+/// The most events that are kept, so that a plugin that never stops ends the test and does not exhaust the machine.
 const MOST: usize = 10_000;
 
-/// Where a line ends in what was said at once: the log has it as one.
+/// Stands for a line end within one log entry, since the log writes each entry on one line.
 pub(super) const LINE_END: &str = "\\u{a}";
 
-/// What was said at once, as it was said: the log has it as one line, a stack as well, and spells out where others end and begin.
+/// Restores the line ends and tabs of a log entry. The log writes an entry on one line, a stack trace as well, and
+/// escapes them.
 pub fn as_said(line: &str) -> String {
     line.replace(LINE_END, "\n").replace("\\u{9}", "    ")
 }
 
-/// Something that happened.
+/// An event of a plugin test.
 #[derive(Debug, Clone)]
 pub enum Happened {
-    /// The account did something.
+    /// The account sent something.
     Did(Deed),
     /// A call was denied.
     Denied {
-        /// What it would have needed.
+        /// The permission that the call needs.
         permission: String,
-        /// For whom or what.
+        /// The JID, room or other target that the call was for.
         scope: Option<String>,
     },
     /// The plugin wrote a line to the log.
     Logged {
-        /// How important it is.
+        /// The log level.
         level: Level,
-        /// The line.
+        /// The text of the entry.
         text: String,
     },
-    /// It runs: its `initialize` has returned.
+    /// The plugin is running: its `initialize` has returned.
     Runs,
-    /// The host has something to say about the plugin.
+    /// The host logged a warning about the plugin.
     Warned(String),
-    /// It computes without a pause, which it may not for long.
+    /// The plugin computes without yielding, which the host tolerates only for a limited time.
     Computes(String),
-    /// The plugin ended by a mistake of its own.
+    /// The plugin ended by its own fault.
     Ended(String),
-    /// Where in its code it ended.
+    /// The backtrace of where in its code the plugin ended.
     Trace(String),
 }
 
-/// All of it. Clones are the same ones.
+/// The recorded events. Clones share the same record.
 #[derive(Debug, Clone, Default)]
 pub struct Notes(Arc<Pad>);
 
 #[derive(Debug, Default)]
 struct Pad {
     all: Mutex<Vec<Happened>>,
-    /// Told when something is added.
+    /// Notified when an event is added.
     more: Notify,
 }
 
 impl Notes {
-    /// Adds something.
+    /// Adds an event.
     pub fn put(&self, happened: Happened) {
         let mut all = self.all();
         if all.len() < MOST {
@@ -77,14 +79,14 @@ impl Notes {
         self.0.more.notify_one();
     }
 
-    /// Waits until there is something. One alone may wait.
+    /// Waits until there is an event. Only one task may wait at a time.
     pub async fn more(&self) {
         while self.all().is_empty() {
             self.0.more.notified().await;
         }
     }
 
-    /// Takes what is there.
+    /// Takes all recorded events.
     pub fn take(&self) -> Vec<Happened> {
         std::mem::take(&mut *self.all())
     }
@@ -93,12 +95,12 @@ impl Notes {
         self.0.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes down what is logged on this thread until the guard is dropped.
+    /// Records what is logged on this thread until the guard is dropped.
     pub fn listen(&self) -> tracing::subscriber::DefaultGuard {
         tracing::subscriber::set_default(self.subscriber())
     }
 
-    /// Takes down what is logged in this process from now on. Once in a process.
+    /// Records everything that is logged in this process from now on. Can be called once in a process.
     pub fn listen_everywhere(&self) -> Result<(), SetGlobalDefaultError> {
         tracing::subscriber::set_global_default(self.subscriber())
     }
@@ -184,7 +186,7 @@ impl Visit for Texts {
 mod tests {
     use super::*;
 
-    /// As Go writes it.
+    /// The stack is as Go writes it.
     #[test]
     fn a_stack_is_read_line_by_line_with_its_tabs() {
         let stack = crate::harmless::harmless("main.answer()\n\tplugin.go:23", 99);

@@ -1,4 +1,5 @@
-//! How tests went: what differs line by line for people, the same as JSON for programs, and the script as it was seen.
+//! Reports the results of tests: a line-by-line diff for people, the same as JSON for programs, and the script updated
+//! with what was observed.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -9,24 +10,25 @@ use super::run::{Aside, Outcome, Seen, covers};
 use super::script::Script;
 use super::stack::held;
 
-/// How many asides are shown of one test.
+/// The most lines of asides that are shown for one test.
 const MOST_ASIDES: usize = 40;
 
-/// A line of a comparison.
+/// A line of a comparison between expected and actual lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line<'a> {
-    /// Both have it: what was expected, and all that was seen for it.
+    /// An expected line, and all actual lines that it matches.
     Same(&'a str, &'a [String]),
-    /// It was to come and did not.
+    /// An expected line that did not come.
     Missing(&'a str),
-    /// It came and was not to.
+    /// An actual line that was not expected.
     Unexpected(&'a str),
 }
 
-/// What is different, by the longest part that both have.
+/// Compares expected and actual lines by their longest common subsequence.
 pub fn compare(seen: &Seen) -> Vec<Line<'_>> {
     let (expected, actual) = (&seen.expected, &seen.actual);
-    // How many lines both have from here on, counted on both sides, and for how many of those that came the next one stands.
+    // For each pair of positions: the length of the common rest, counted on both sides, and how many actual lines the
+    // expected line at this position matches.
     let mut common = vec![vec![(0_usize, 0_usize); actual.len() + 1]; expected.len() + 1];
     for e in (0..expected.len()).rev() {
         for a in (0..actual.len()).rev() {
@@ -53,17 +55,18 @@ pub fn compare(seen: &Seen) -> Vec<Line<'_>> {
     lines
 }
 
-/// What was told already of the tests of one run.
+/// The stack traces and failed starts that have been reported in one run, so that they are not repeated.
 #[derive(Debug, Default)]
 pub struct Told {
-    /// What has a stack.
+    /// The asides with a stack trace that have been shown.
     stacks: HashSet<String>,
-    /// What the plugin did when it did not start.
+    /// The lines of each failed start that has been shown.
     starts: HashSet<Vec<String>>,
 }
 
 impl Told {
-    /// The lines of an aside, of which so many are shown; of one with a stack that was told before the first.
+    /// Returns the lines of an aside, of which at most `shown` are displayed. For a stack trace that has already been
+    /// shown in full, returns only the first line.
     fn lines(&mut self, aside: &Aside, shown: usize) -> Vec<String> {
         let mut lines = aside.text.lines().map(str::to_owned);
         let first = format!("line {}, {}", aside.line, lines.next().unwrap_or_default());
@@ -71,7 +74,7 @@ impl Told {
         if self.stacks.contains(&aside.text) {
             return vec![first + " (as above)"];
         }
-        // One that is cut off was not told.
+        // A stack trace that is truncated does not count as shown.
         if (1..shown).contains(&rest.len()) {
             self.stacks.insert(aside.text.clone());
         }
@@ -79,7 +82,7 @@ impl Told {
     }
 }
 
-/// A test that did not pass, for people: where, what happened, and what is different.
+/// Describes a failed test for people: where it is, what happened, and what differs.
 pub fn show(file: &str, script: &Script, outcome: &Outcome, told: &mut Told) -> String {
     let mut text = format!("FAILED {file}:{}: {}\n", outcome.line, outcome.name);
     let source = |line: usize| script.lines.get(line - 1).map(String::as_str).unwrap_or_default();
@@ -98,7 +101,7 @@ pub fn show(file: &str, script: &Script, outcome: &Outcome, told: &mut Told) -> 
         // Writing into a String cannot fail.
         let _ = writeln!(text, "{number}   {step}");
         for line in compare(seen) {
-            // A stack stands below.
+            // The stack trace is shown below, with the asides.
             let _ = match line {
                 Line::Same(_, lines) => lines.iter().try_for_each(|line| writeln!(text, "          {}", held(line))),
                 Line::Missing(line) => writeln!(text, "      -   {line}"),
@@ -129,7 +132,7 @@ pub fn show(file: &str, script: &Script, outcome: &Outcome, told: &mut Told) -> 
     text
 }
 
-/// A test for programs.
+/// Describes a test's result as JSON.
 pub fn json(file: &str, outcome: &Outcome) -> Value {
     let differing = outcome.seen.iter().filter(|seen| !seen.fits());
     let differing =
@@ -147,7 +150,7 @@ pub fn json(file: &str, outcome: &Outcome) -> Value {
     })
 }
 
-/// The script with what was seen in the place of what was expected; lines that fit stay as they are written.
+/// Returns the script with the expected lines replaced by what was observed. Lines that match stay as they are written.
 pub fn updated(script: &Script, outcomes: &[Outcome]) -> String {
     let mut lines: Vec<String> = Vec::new();
     let all: Vec<&Seen> = outcomes.iter().flat_map(|outcome| &outcome.seen).collect();

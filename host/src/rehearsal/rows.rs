@@ -1,13 +1,13 @@
-//! The lines that a test may have, for `--help` and the documentation.
+//! The kinds of lines that a test may have, for `--help` and the documentation.
 
-/// A kind of line, for `--help` and the documentation.
+/// One kind of line, for `--help` and the documentation.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
-    /// The word that it is known by.
+    /// The keyword that identifies the line.
     pub word: &'static str,
-    /// How it is written.
+    /// An example of the line.
     pub example: &'static str,
-    /// What it means.
+    /// The line's meaning.
     pub about: &'static str,
 }
 
@@ -15,7 +15,7 @@ const fn row(word: &'static str, example: &'static str, about: &'static str) -> 
     Row { word, example, about }
 }
 
-/// What may happen, at the left margin.
+/// The steps that may happen, written at the left margin.
 pub const STEPS: [Row; 39] = [
     row("start", "start", "the plugin starts; else before the first step that needs it"),
     row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
@@ -70,7 +70,7 @@ pub const STEPS: [Row; 39] = [
     row("host", "host nickname = \"Marvin\"", "at the top: a setting of the host"),
 ];
 
-/// What the plugin may do, indented.
+/// The expected actions of the plugin, written indented.
 pub const DEEDS: [Row; 22] = [
     row("to", "to alice: hello", "it writes to alice; a bar begins further lines"),
     row("to", "to garden: hello", "it writes in a room; to garden/alice: to one alone"),

@@ -1,4 +1,4 @@
-//! Tries a test: lets happen what stands in it, and compares what the plugin does with what it is to do.
+//! Runs a test: performs its steps, and compares what the plugin does with what the test expects.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,61 +15,62 @@ use super::stage::{Player, Stage};
 use super::{stack, trace};
 use crate::clock::Clock;
 
-/// What time it is when a test begins, unless it says otherwise.
+/// The time at which a test begins unless it sets another.
 const BEGIN: &str = "2026-01-01T12:00:00Z";
-/// How long the stage is let alone until it is quiet: everything that is due at once comes before a timer.
+/// How long the plugin is left to settle before each look. Everything that is due at once happens before a timer fires.
 const QUIET: Duration = Duration::from_millis(1);
-/// How often a plugin is let alone for as long, while it is in the middle of something: a language's own runtime may wait for a
-/// moment between two steps, as Go's does when it writes down a panic.
+/// How many more times the plugin is left to settle while it is busy. A language's runtime may wait for a moment
+/// between two steps, as Go's does when it writes out a panic.
 const SETTLING: u32 = 5;
-/// How long goes by after the last step. A goroutine that has more to do goes on 10 ms after its handler, and may end the plugin.
+/// How much time passes after the last step. A goroutine that has more to do continues 10 ms after its handler, and may
+/// end the plugin.
 const AFTERWARDS: Duration = Duration::from_millis(50);
-/// How long a test may take by the machine's clock: one that is never quiet never ends.
+/// How long a test may take by the machine's clock, since a plugin that never becomes idle would never end it.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// The most lines of one step.
+/// The most lines that are recorded for one step.
 const MOST_LINES: usize = 2_000;
 
-/// How a test went.
+/// The result of a test.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// What it shows.
+    /// The test's name, which says what it shows.
     pub name: String,
-    /// Its line.
+    /// The line on which the test begins.
     pub line: usize,
-    /// What was seen at each step that was tried.
+    /// The observations, one for each step that was run.
     pub seen: Vec<Seen>,
-    /// Where and why it could not go on; of one that was not tried, each line that is none.
+    /// The lines at which the test could not continue, and why. If the test was not run, its invalid lines.
     pub trouble: Vec<(usize, String)>,
-    /// What belongs in no transcript and helps to understand it: where in its code a plugin ended, and what it logged.
+    /// Information that belongs in no transcript but helps to understand a failure: backtraces and log entries.
     pub asides: Vec<Aside>,
 }
 
-/// What is said beside a transcript.
+/// Information shown beside a transcript.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aside {
     /// The line of the step that it belongs to.
     pub line: usize,
-    /// What it is, and in further lines where in the code it was.
+    /// The text; further lines say where in the code it happened.
     pub text: String,
 }
 
-/// What was seen at a step.
+/// The observations at one step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
-    /// The step's line, from 1; for a start that is not written, that of the step before which it happened.
+    /// The step's line, from 1. For an implicit start, the line of the step before which the plugin started.
     pub line: usize,
-    /// Whether it is a start that is not written.
+    /// Whether this is an implicit start, which the script does not contain.
     pub is_unwritten_start: bool,
-    /// What the plugin was to do.
+    /// The lines that the test expects.
     pub expected: Vec<String>,
-    /// What it did.
+    /// The lines that were observed.
     pub actual: Vec<String>,
 }
 
 impl Seen {
-    /// Whether it did what it was to do.
+    /// Returns whether the observed lines match the expected ones.
     pub fn fits(&self) -> bool {
-        // Behind how many of the lines that came those expected so far may end.
+        // The positions in `actual` up to which the expected lines so far can match.
         let mut ends = BTreeSet::from([0]);
         for expected in &self.expected {
             let further =
@@ -79,26 +80,27 @@ impl Seen {
         ends.contains(&self.actual.len())
     }
 
-    /// Of a start: whether the plugin ended, and was not to.
+    /// Returns whether the plugin ended at this start although the test did not expect it.
     pub fn is_failed_start(&self) -> bool {
         !self.fits() && self.actual.iter().any(|line| line.starts_with("plugin ends: "))
     }
 }
 
 impl Outcome {
-    /// Of a test that nothing was seen of yet.
+    /// Creates the outcome of a test without observations.
     fn of(test: &Test) -> Self {
         Self { name: test.name.clone(), line: test.line, seen: Vec::new(), trouble: Vec::new(), asides: Vec::new() }
     }
 
-    /// Whether all of it was as it was to be.
+    /// Returns whether the whole test passed.
     pub fn passed(&self) -> bool {
         self.trouble.is_empty() && self.seen.iter().all(Seen::fits)
     }
 }
 
-/// For how many of the lines that came, from the first on, an expected one may stand: for one that is the same. One that ends
-/// with ` (glob)` has `*` for anything, and so may stand for what is left of a text as well, and `?` for one character.
+/// Returns for how many actual lines, from the first on, an expected line can stand. Usually it stands for one equal
+/// line. In a line that ends with ` (glob)`, `?` stands for one character and `*` for any text, which may include the
+/// continuation lines that follow.
 pub fn covers(expected: &str, actual: &[String]) -> Vec<usize> {
     let Some((first, rest)) = actual.split_first() else { return Vec::new() };
     let Some(pattern) = expected.strip_suffix(" (glob)") else {
@@ -124,7 +126,7 @@ pub fn covers(expected: &str, actual: &[String]) -> Vec<usize> {
 }
 
 fn glob(pattern: &[char], text: &[char]) -> bool {
-    // Where the last star stands, and how much of the text it has taken.
+    // `star` holds the position of the last star, and how much of the text it has taken.
     let (mut p, mut t, mut star) = (0, 0, None);
     while t < text.len() {
         match pattern.get(p) {
@@ -149,7 +151,7 @@ fn glob(pattern: &[char], text: &[char]) -> bool {
     pattern[p..].iter().all(|rest| *rest == '*')
 }
 
-/// Tries a test on a stage of its own.
+/// Runs a test in an environment of its own.
 pub fn run(player: &Player, script: &Script, test: &Test) -> anyhow::Result<Outcome> {
     if !test.wrong.is_empty() {
         let trouble = test.wrong.iter().map(|wrong| (wrong.line, wrong.reason.clone())).collect();
@@ -176,7 +178,7 @@ pub fn run(player: &Player, script: &Script, test: &Test) -> anyhow::Result<Outc
         }
     });
     drop(done);
-    // It ends as soon as `done` is gone.
+    // The thread ends as soon as `done` is dropped.
     let _ = watch.join();
     let mut outcome = rehearsal.outcome;
     if !in_time {
@@ -240,7 +242,8 @@ impl Rehearsal<'_> {
         stage.close().await;
     }
 
-    /// Adds to the last step that the plugin ended behind it. Nothing else counts that time alone has brought.
+    /// Records at the last step that the plugin ended after it. Other events that only the passage of time caused are
+    /// ignored.
     fn look_afterwards(&mut self) {
         let happened = self.notes.take();
         let is_end = |one: &Happened| matches!(one, Happened::Ended(_));
@@ -254,7 +257,7 @@ impl Rehearsal<'_> {
         }
     }
 
-    /// Takes down what was seen at a step.
+    /// Records what was observed at a step.
     fn look(&mut self, step: &Step, is_unwritten_start: bool) {
         let mut actual = Vec::new();
         for happened in self.notes.take() {
@@ -274,21 +277,21 @@ impl Rehearsal<'_> {
     }
 }
 
-/// What is said beside a transcript.
+/// Returns the text to show beside the transcript for an event, if there is any.
 fn aside(happened: &Happened) -> Option<String> {
     match happened {
         Happened::Trace(trace) => Some(trace::for_authors(trace)),
         Happened::Logged { level, text } => {
             Some(stack::for_authors(&format!("log {}: {text}", level.as_str().to_ascii_lowercase())))
         }
-        // Where it is not logged as well.
+        // Only if the reason has a stack trace that is not logged as well.
         Happened::Ended(why) if why.contains(LINE_END) => Some(stack::for_authors(&format!("plugin ends: {why}"))),
         _ => None,
     }
 }
 
-/// Waits until nothing is left to do: the clock stands still until then. A plugin that is in the middle of something comes to its
-/// end first, so that a step fails in which it ends.
+/// Waits until nothing is left to do; the clock is paused until then. A plugin that is busy may finish first, so that
+/// the step during which it ends is the one that fails.
 async fn settled(stage: &Stage) {
     tokio::time::sleep(QUIET).await;
     for _ in 0..SETTLING {

@@ -1,4 +1,4 @@
-//! What an author wrote: tests of steps, each with what the plugin is to do about it.
+//! Parses the author's tests: each is a list of steps with what the plugin must do at each.
 //!
 //! ```text
 //! == it answers            a test, to the next of these
@@ -25,51 +25,51 @@ use crate::permissions::Permission;
 use crate::plugins::quantity;
 use crate::xmpp::{About, How, Rank, Said};
 
-/// How long a script may be, in bytes.
+/// The largest size of a script, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
 
-/// How many lines that are none are told of a test.
+/// The most invalid lines that are reported for one test.
 const MOST_WRONG: usize = 20;
 
-/// The longest time that a step lets go by.
+/// The longest time that one step may let pass.
 const LONGEST: Duration = Duration::from_hours(24 * 366);
 
-/// A file of tests.
+/// A parsed file of tests.
 #[derive(Debug, Clone)]
 pub struct Script {
-    /// Its lines.
+    /// The file's lines, for messages and updates.
     pub lines: Vec<String>,
-    /// The tests in it.
+    /// The tests in the file.
     pub tests: Vec<Test>,
 }
 
-/// A test.
+/// One test of a script.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Test {
-    /// What it shows.
+    /// The name, which says what the test shows.
     pub name: String,
-    /// The line of its name, from 1.
+    /// The line of the name, from 1.
     pub line: usize,
-    /// What happens in it.
+    /// The steps, in order.
     pub steps: Vec<Step>,
-    /// The lines that are none, and why, as far as they are told: a test with any is not tried.
+    /// The invalid lines and the reasons, up to a limit. A test with any is not run.
     pub wrong: Vec<ScriptError>,
 }
 
-/// Something that happens, and what the plugin does about it.
+/// A step: something that happens, and what the plugin does about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// Its line, from 1.
+    /// The step's line, from 1.
     pub line: usize,
-    /// What happens.
+    /// The action to perform.
     pub act: Act,
-    /// It happens at once with the step before it: the plugin comes to do nothing in between.
+    /// Whether it happens together with the step before it, so that the plugin has no chance to act in between.
     pub at_once: bool,
-    /// Which lines of the script say what the plugin does, from 0.
+    /// The lines of the script that say what the plugin does, counted from 0.
     pub expected: Range<usize>,
 }
 
-/// What may happen.
+/// Something that can happen in a test.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "each case is a line of `STEPS`")]
 pub enum Act {
@@ -125,7 +125,7 @@ pub enum Act {
     After(Duration),
     Cut,
     Back,
-    /// `by` puts the account out of the room, for good where it bans.
+    /// `by` removes the account from the room, permanently if `bans` is set.
     PutsOut {
         by: FullJid,
         bans: bool,
@@ -148,35 +148,35 @@ pub enum Act {
 }
 
 impl Act {
-    /// Whether it comes before the plugin starts.
+    /// Returns whether the step must come before the plugin starts.
     pub fn is_preparation(&self) -> bool {
         matches!(self, Self::Clock(_) | Self::Host { .. } | Self::Room { .. } | Self::NoArchive)
     }
 
-    /// Whether it may come before the plugin starts, and does not start it.
+    /// Returns whether the step may come before the plugin starts and does not start it.
     pub fn may_prepare(&self) -> bool {
         self.is_preparation()
             || matches!(self, Self::Contact { .. } | Self::Set { .. } | Self::Deny(_) | Self::Grant { .. })
     }
 
-    /// Whether people may do it before the plugin starts, where the test says when that is.
+    /// Returns whether people may do this before the plugin starts, in a test with an explicit `start`.
     pub fn may_come_before(&self) -> bool {
         matches!(self, Self::Enters(_) | Self::Leaves(_) | Self::Renames { .. } | Self::Ranks { .. } | Self::Is { .. })
     }
 }
 
-/// What is wrong with a line of a script.
+/// An error in a line of a script.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{line}: {reason}")]
 pub struct ScriptError {
-    /// Where.
+    /// The line number, from 1.
     pub line: usize,
-    /// What.
+    /// The reason, with a suggestion for the author where there is one.
     pub reason: String,
 }
 
 impl Script {
-    /// Reads a file of tests. One that cannot be read is one that fails.
+    /// Reads a file of tests. A file that cannot be read becomes one failing test.
     pub fn load(path: &Path) -> Self {
         Self::text(path).map_or_else(Self::unreadable, |text| Self::parse(&text))
     }
@@ -190,7 +190,7 @@ impl Script {
     fn text(path: &Path) -> Result<String, String> {
         let unreadable = |error| format!("it cannot be read ({error})");
         let mut text = Vec::new();
-        // One more than allowed, so that a file that is too long is seen to be.
+        // Reads one byte more than allowed, so that a file that is too long is recognized.
         let file = atomic::open_plain(path, 0).map_err(unreadable)?;
         file.take(MAX_BYTES as u64 + 1).read_to_end(&mut text).map_err(unreadable)?;
         if text.len() > MAX_BYTES {
@@ -199,7 +199,7 @@ impl Script {
         String::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())
     }
 
-    /// Reads tests. One with a line that is none is there, and says so.
+    /// Parses tests. A test with an invalid line is kept, and reports it.
     pub fn parse(text: &str) -> Self {
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
         let mut tests: Vec<Test> = Vec::new();
@@ -238,7 +238,7 @@ impl Script {
         Self { lines, tests }
     }
 
-    /// What the plugin is to do at a step.
+    /// Returns the lines that the test expects at a step.
     pub fn expected(&self, step: &Step) -> Vec<&str> {
         let lines = self.lines[step.expected.clone()].iter().map(|line| line.trim());
         lines.filter(|line| *line != NOTHING).collect()
@@ -246,7 +246,7 @@ impl Script {
 }
 
 impl Test {
-    /// Adds what happens next; not where something before it is missing.
+    /// Adds a step, unless an earlier line of the test is invalid.
     fn put(&mut self, step: Step) -> Result<(), String> {
         if !self.wrong.is_empty() {
             return Ok(());
@@ -270,13 +270,13 @@ impl Test {
         Ok(())
     }
 
-    /// Whether it says when the plugin starts.
+    /// Returns whether the test has an explicit `start`.
     pub fn says_start(&self) -> bool {
         self.steps.iter().any(|step| step.act == Act::Start)
     }
 }
 
-/// Reads what happens in this line, with what is to come of it, and goes on to the line behind that.
+/// Parses one step with its continuation lines and expected lines, and advances `at` behind them.
 fn one_step(lines: &[String], at: &mut usize) -> Result<Step, String> {
     let (line, text) = (*at + 1, lines[*at].trim_end());
     *at += 1;
@@ -296,17 +296,17 @@ fn one_step(lines: &[String], at: &mut usize) -> Result<Step, String> {
     Ok(Step { line, act: act(text, &more)?, at_once, expected: begin..*at })
 }
 
-/// What stands before a step that happens at once with the one above it.
+/// The prefix of a step that happens together with the one above it.
 const AT_ONCE: &str = "and ";
 
-/// What may be written where the plugin is to do nothing, for those who read it.
+/// A placeholder that authors may write where the plugin must do nothing, for readers.
 pub const NOTHING: &str = "(nothing)";
 
 fn is_indented(line: &str) -> bool {
     line.starts_with([' ', '\t']) && !line.trim().is_empty()
 }
 
-/// Reads one line of what happens, and those that continue it.
+/// Parses one step and its continuation lines.
 pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
     let (first, rest) = quoted(text).or_else(|| text.split_once(' ')).unwrap_or((text, ""));
     let rest = rest.trim();
@@ -340,25 +340,25 @@ pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
     }
 }
 
-/// A subject with spaces in it, and what follows: `"garden/Al Ice": hello`.
+/// Splits a quoted subject, which may contain spaces, from what follows: `"garden/Al Ice": hello`.
 fn quoted(text: &str) -> Option<(&str, &str)> {
     text.strip_prefix('"')?.split_once('"')
 }
 
-/// What somebody does who speaks, and so may go on in the next line.
+/// Verbs whose text may continue on further lines.
 const SPEAKING: [&str; 3] = ["whispers:", "replies ", "corrects "];
 
 fn say(speaker: &str, text: &str, more: &[String]) -> Result<Act, String> {
     Ok(Act::Say(said(speaker, body(speaker, text, more)?, None)?))
 }
 
-/// A text, with the lines that continue it.
+/// Joins a text and its continuation lines.
 fn body(speaker: &str, text: &str, more: &[String]) -> Result<String, String> {
     let body = std::iter::once(text).chain(more.iter().map(String::as_str)).collect::<Vec<_>>().join("\n");
     if body.is_empty() { Err(format!("{speaker} says nothing")) } else { Ok(body) }
 }
 
-/// What somebody says, in a chat or in a room.
+/// Builds a message to a chat or a room.
 fn said(speaker: &str, body: String, about: Option<About>) -> Result<Said, String> {
     match names::occupant(speaker) {
         Some(occupant) => Ok(Said { from: occupant?, to_room: true, body, about }),
@@ -366,7 +366,8 @@ fn said(speaker: &str, body: String, about: Option<About>) -> Result<Said, Strin
     }
 }
 
-/// `👍 to "Pizza"`, or `👍 to 1st "Pizza"`: how it begins stands between the first and the last quotation mark.
+/// Parses `👍 to "Pizza"` or `👍 to 1st "Pizza"`. The message's beginning is between the first and the last quotation
+/// mark.
 fn reacts(subject: &str, rest: &str) -> Result<Act, String> {
     let how_to = || format!("write: {subject} reacts 👍 to \"Pizza\"");
     let (before, begins) = rest.strip_suffix('"').and_then(|rest| rest.split_once('"')).ok_or_else(how_to)?;
@@ -377,7 +378,7 @@ fn reacts(subject: &str, rest: &str) -> Result<Act, String> {
     Ok(Act::Say(said(subject, String::new(), Some(about))?))
 }
 
-/// `to "Pizza": yes`, or `2nd "helo": hello`.
+/// Parses `to "Pizza": yes` or `2nd "helo": hello`.
 fn speaks_of(how: How, subject: &str, verb: &str, rest: &str, more: &[String]) -> Result<Act, String> {
     let how_to = || format!("write: {subject} {verb} \"Pizza\": yes");
     let object = if how == How::Reply { rest.strip_prefix("to ") } else { Some(rest) };
@@ -387,7 +388,7 @@ fn speaks_of(how: How, subject: &str, verb: &str, rest: &str, more: &[String]) -
     Ok(Act::Say(said(subject, body(subject, text.trim(), more)?, Some(about))?))
 }
 
-/// An earlier message: the last one there that begins so, or `1st`, `2nd` and so on.
+/// Builds a reference to an earlier message: the last one that begins with this text, or the `1st`, `2nd` and so on.
 fn about(how: How, which: &str, begins: &str) -> Option<About> {
     let which = match which.trim() {
         "" => None,
@@ -400,7 +401,7 @@ fn about(how: How, which: &str, begins: &str) -> Option<About> {
     Some(About { how, begins: unescaped(begins), which })
 }
 
-/// With the characters that stand where a log spells them out: `\u{a}` ends a line.
+/// Replaces the escapes that a log uses for characters, such as `\u{a}` for a line end.
 fn unescaped(text: &str) -> String {
     let (mut plain, mut rest) = (String::new(), text);
     while let Some((before, after)) = rest.split_once("\\u{") {
@@ -420,7 +421,7 @@ fn unescaped(text: &str) -> String {
     plain + rest
 }
 
-/// What stands before another nickname.
+/// The words before a new nickname.
 const CALLED: &str = "is now called";
 
 fn somebody(subject: &str, rest: &str, more: &[String]) -> Result<Act, String> {
@@ -486,10 +487,10 @@ fn somebody(subject: &str, rest: &str, more: &[String]) -> Result<Act, String> {
     }
 }
 
-/// The plugin's account, by the name that it has in every address.
+/// The node of the plugin's account, which every address of it has.
 const US: &str = "bot";
 
-/// `"hello": item-not-found`; without a condition, the recipient is not there.
+/// Parses `"hello": item-not-found`. Without a condition, the recipient is unavailable.
 fn bounces(subject: &str, rest: &str) -> Result<Act, String> {
     let how_to = || format!("write: {subject} bounces \"hello\"");
     let (begins, rest) = rest.strip_prefix('"').and_then(|rest| rest.split_once('"')).ok_or_else(how_to)?;
@@ -524,7 +525,7 @@ fn after(text: &str) -> Result<Act, String> {
     Ok(Act::After(time))
 }
 
-/// `key = value`, as in TOML.
+/// Parses `key = value`, as in TOML.
 fn pair(text: &str) -> Result<(String, toml::Value), String> {
     let table: toml::Table = text.parse().map_err(|_| "write as in TOML: key = \"value\"".to_owned())?;
     let mut entries = table.into_iter();
@@ -570,7 +571,7 @@ fn room(text: &str) -> Result<Act, String> {
     Ok(Act::Room { occupants: occupants.collect::<Result<_, _>>()?, hides_addresses: kind.is_some(), room })
 }
 
-/// `alice (admin)`; other words in brackets are part of the nickname.
+/// Parses `alice (admin)`. Other words in brackets are part of the nickname.
 fn ranked(text: &str) -> Result<(&str, Option<Rank>), String> {
     let Some((nick, word)) = text.strip_suffix(')').and_then(|text| text.rsplit_once(" (")) else {
         return Ok((text, None));

@@ -1,4 +1,4 @@
-//! What happened as lines of a transcript.
+//! Formats events as lines of a transcript.
 
 use std::collections::HashMap;
 
@@ -10,25 +10,25 @@ use super::notes::Happened;
 use crate::stanza::{Message, MessageKind};
 use crate::xmpp::Deed;
 
-/// What further lines of a text begin with.
+/// The first character of each continuation line of a text.
 pub(super) const FURTHER: char = '|';
 
-/// How much of a message stands for it, in characters.
+/// The most characters of a message that are quoted to identify it.
 const GIST: usize = 40;
 
-/// Makes lines of what happened; knows what was said before, so that a reply shows to what.
+/// Formats events as transcript lines. It remembers earlier messages, so that a reply can quote the message it answers.
 #[derive(Debug, Default)]
 pub struct Shown {
     said: HashMap<String, String>,
 }
 
 impl Shown {
-    /// Somebody else said this.
+    /// Remembers a message that somebody other than the plugin sent.
     pub fn heard(&mut self, id: String, body: &str) {
         self.said.insert(id, body.to_owned());
     }
 
-    /// The lines of a transcript; none for what belongs in no transcript.
+    /// Returns the transcript lines of an event, or none if the event does not appear in transcripts.
     pub fn lines(&mut self, happened: &Happened) -> Vec<String> {
         let text = match happened {
             Happened::Did(deed) => self.deed(deed),
@@ -117,7 +117,7 @@ impl Shown {
         }
         let about = if about.is_empty() { String::new() } else { format!(" ({})", about.join(", ")) };
         if let Some(body) = &message.body {
-            // In a room, others refer to it by the room's id.
+            // In a room, other occupants refer to the message by the id that the room assigned.
             self.said.extend(message.id.iter().chain(&message.stanza_id).map(|id| (id.clone(), body.clone())));
         }
         match &message.body {
@@ -134,7 +134,7 @@ impl Shown {
     }
 }
 
-/// Reactions to a message; none are what takes them back.
+/// Formats reactions to a message. An empty list retracts earlier reactions.
 fn reacted(emojis: &[String], gist: &str) -> String {
     let emojis = if emojis.is_empty() { "nothing".to_owned() } else { emojis.join(" ") };
     format!("{emojis} for {gist}")

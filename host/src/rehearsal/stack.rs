@@ -1,35 +1,37 @@
-//! Stacks in what a plugin logs, as the languages and their SDKs write them: which lines say what went wrong, and which where.
+//! Recognizes stack traces in what a plugin logs, as the languages and their SDKs write them: which lines say what went
+//! wrong, and which say where.
 //!
-//! What is logged at once is one line here, in which others end at `\u{a}`.
+//! A log entry is one line here; the line ends within it are written `\u{a}`.
 
 use super::notes::{LINE_END, as_said};
 use super::trace::and_others;
 
-/// What Python begins a stack with; its lines are indented.
+/// The first line of a stack trace in Python; the lines after it are indented.
 const TRACEBACK: &str = "Traceback (most recent call last):";
-/// What a line of that which names a file begins with.
+/// The beginning of a line in it that names a file.
 const FILE: &str = "  File \"/";
-/// Where the author's own files are when a plugin in Python is built; the SDK and Python's library have other numbers.
+/// The folder of the author's files when a plugin in Python is built. The SDK and Python's library have other numbers.
 const OWN_FILE: &str = "  File \"/0/";
-/// What Go indents a function's place with.
+/// The indentation of a function's location in Go.
 const TAB: &str = "\\u{9}";
-/// What JavaScript writes before each function of a stack.
+/// The text before each function of a stack trace in JavaScript.
 const AT: &str = "    at ";
 
-/// What a line of what was logged at once is.
+/// The kind of a line within one log entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// It says something.
+    /// A message.
     Words,
-    /// The head of a stack.
+    /// The first line of a stack trace.
     Head,
     /// A function of the author's.
     Own,
-    /// One of the SDK, or of the language.
+    /// A function of the SDK or of the language.
     Others,
 }
 
-/// What a transcript says before what was logged, or why a plugin ended, and that; none: it is another line.
+/// Splits a transcript line into its prefix and the text that was logged, or the reason for which the plugin ended.
+/// Returns `None` for any other line.
 fn split(line: &str) -> Option<(&str, &str)> {
     let said = match line.strip_prefix("log ") {
         Some(logged) => logged.split_once(": ")?.1,
@@ -38,8 +40,8 @@ fn split(line: &str) -> Option<(&str, &str)> {
     Some((line.strip_suffix(said)?, said))
 }
 
-/// A line as a test holds it to be true: of what is logged with a stack, what went wrong, and not where in whose code, which is
-/// another place after the next change.
+/// Returns a line in the form that a test stores. Of a log entry with a stack trace it keeps what went wrong. The
+/// locations are dropped, since they move with the next change of the code.
 pub(super) fn held(line: &str) -> String {
     let Some((before, said)) = split(line) else { return line.to_owned() };
     let (mut text, mut is_cut, mut goes_on) = (before.to_owned(), false, false);
@@ -60,8 +62,8 @@ pub(super) fn held(line: &str) -> String {
     if is_cut { text + " (glob)" } else { text }
 }
 
-/// What was logged at once, line by line. The functions of the SDK and the language are only counted where the author's own are
-/// there: those say enough.
+/// Formats a log entry over several lines for authors. If the stack trace contains functions of the author's, those of
+/// the SDK and the language are only counted.
 pub fn for_authors(line: &str) -> String {
     let (before, said) = split(line).unwrap_or(("", line));
     let parts = parts(said);
@@ -83,7 +85,7 @@ pub fn for_authors(line: &str) -> String {
     as_said(&(before.to_owned() + &lines.join("\n")))
 }
 
-/// A function of Go's without what it was given, which is numbers: `main.answer({0x19b0b8, 0x1bb1c0}, 0x2ee000)`.
+/// Removes a Go function's arguments, which are numbers: `main.answer({0x19b0b8, 0x1bb1c0}, 0x2ee000)`.
 fn without_numbers(part: &str) -> String {
     match part.rsplit_once('(') {
         Some((name, given)) if !part.starts_with([' ', '\\']) && given.ends_with(')') && given.contains("0x") => {
@@ -93,11 +95,11 @@ fn without_numbers(part: &str) -> String {
     }
 }
 
-/// The lines of what was logged at once; none in the place of each that says where in the code it was.
+/// Returns the lines of a log entry, with `None` for each line that is a location in the code.
 fn sentences(line: &str) -> Vec<Option<&str>> {
     let mut sentences = Vec::new();
     for (kind, part) in parts(line) {
-        // Rust.
+        // A panic message of Rust.
         if let Some((before, _)) = part.split_once("panicked at ").filter(|_| part.ends_with(':')) {
             sentences.extend([Some(&part[..before.len() + "panicked at ".len()]), None]);
             continue;
@@ -107,16 +109,16 @@ fn sentences(line: &str) -> Vec<Option<&str>> {
     sentences
 }
 
-/// The lines of what was logged at once, each with what it is.
+/// Returns the lines of a log entry, each with its kind.
 fn parts(line: &str) -> Vec<(Kind, &str)> {
     let lines: Vec<&str> = line.split(LINE_END).collect();
     let (mut parts, mut in_traceback, mut is_go) = (Vec::new(), None, false);
     for (index, &part) in lines.iter().enumerate() {
         let kind = if is_go {
-            // A function's place stands in the line below it.
+            // The function's location is on the line below it.
             of_go(if part.starts_with(TAB) { Some(part) } else { lines.get(index + 1).copied() })
         } else if part.starts_with("goroutine ") && part.ends_with("]:") {
-            // Nothing else comes behind it.
+            // Everything after this line belongs to the stack trace.
             is_go = true;
             Kind::Head
         } else if part == TRACEBACK {
@@ -135,7 +137,7 @@ fn parts(line: &str) -> Vec<(Kind, &str)> {
     parts
 }
 
-/// Of a function's place in Go.
+/// Classifies a function in Go by its location.
 fn of_go(place: Option<&str>) -> Kind {
     let others = ["parlor@", "runtime/", "<"];
     match place.and_then(|place| place.strip_prefix(TAB)) {
@@ -144,12 +146,12 @@ fn of_go(place: Option<&str>) -> Kind {
     }
 }
 
-/// Of a line of a stack in Python; none: it belongs to the line above it.
+/// Classifies a line of a stack trace in Python. Returns `None` if it belongs to the line above it.
 fn of_python(part: &str) -> Option<Kind> {
     part.starts_with(FILE).then(|| if part.starts_with(OWN_FILE) { Kind::Own } else { Kind::Others })
 }
 
-/// Of a line in JavaScript, whose files have a path: the SDK is `parlor`.
+/// Classifies a line in JavaScript. The author's files have a path; the SDK is named `parlor`.
 fn of_javascript(part: &str) -> Kind {
     match part.strip_prefix(AT).and_then(|part| part.strip_suffix(')')?.rsplit_once('(')) {
         Some((_, place)) if place.starts_with('/') => Kind::Own,
@@ -158,7 +160,7 @@ fn of_javascript(part: &str) -> Kind {
     }
 }
 
-/// Whether it names a function's file; of each function one line does.
+/// Returns whether the line names a function's file. Each function has one such line.
 fn is_place(part: &str) -> bool {
     [AT, FILE, TAB].iter().any(|begin| part.starts_with(begin))
 }
@@ -174,7 +176,7 @@ mod tests {
         parts.join(LINE_END)
     }
 
-    /// What the SDK of each language logs of a handler that fails.
+    /// These are the entries that the SDK of each language logs for a handler that fails.
     #[test]
     fn a_test_holds_what_went_wrong_and_not_where() {
         let own = "    at fail (/plugin.js:16:29)";
@@ -194,7 +196,7 @@ mod tests {
             ),
             (format!("{FAILED}: {}", line(&go)), format!("{FAILED}: panic: nil map* (glob)")),
             (format!("plugin ends: {}", line(&go)), "plugin ends: panic: nil map* (glob)".to_owned()),
-            // What is nothing but a stack, and begins with it.
+            // An entry that is nothing but a stack trace, and begins with it.
             (
                 line(&[
                     "log error: Traceback (most recent call last):",
@@ -279,7 +281,7 @@ mod tests {
         for (logged, expected) in cases {
             assert_eq!(for_authors(&line(logged)), expected);
         }
-        // What fails within the SDK alone is told as it is.
+        // A failure within the SDK alone is shown unchanged.
         let whole = line(&[javascript[0], javascript[2]]);
         assert_eq!(for_authors(&whole), as_said(&whole));
         assert_eq!(for_authors("(0x10) of 0x20)"), "(0x10) of 0x20)");

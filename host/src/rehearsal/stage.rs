@@ -1,4 +1,4 @@
-//! Where a plugin is tried: an account whose server is within the process, and one instance on it.
+//! The environment of a plugin test: an account with a mock server in the process, and one plugin instance.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -30,10 +30,10 @@ use crate::session::{Command, Wins};
 use crate::store::Store;
 use crate::xmpp::{Impossible, Within};
 
-/// How long somebody who is waited for may take to come; a plugin may keep its account from it.
+/// How long a person or a room may take to be reached. It is bounded because a plugin may log the account out.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A plugin that can be put on a stage.
+/// A compiled plugin, ready to be run in a test.
 #[derive(Clone)]
 pub struct Player {
     engine: Arc<Engine>,
@@ -42,7 +42,7 @@ pub struct Player {
 }
 
 impl Player {
-    /// Reads and compiles a plugin's file, as a host would.
+    /// Reads and compiles a plugin's file, as the host does.
     pub async fn load(engine: &Arc<Engine>, path: &Path) -> anyhow::Result<Self> {
         let bytes = read(path)?;
         let examined = examine(&bytes).map_err(|error| anyhow::anyhow!("{}: {error}", path.escaped()))?;
@@ -54,12 +54,12 @@ impl Player {
         Ok(Self { engine: Arc::clone(engine), compiled, examined: Arc::new(examined) })
     }
 
-    /// What was found in its file.
+    /// Returns what the examination found in the plugin's file.
     pub fn examined(&self) -> &Arc<Examined> {
         &self.examined
     }
 
-    /// What its author declares.
+    /// Returns the plugin's manifest.
     pub fn manifest(&self) -> &Arc<Manifest> {
         &self.examined.manifest
     }
@@ -69,7 +69,7 @@ impl Player {
     }
 }
 
-/// What a plugin is given: its author's wishes, until a script says otherwise.
+/// The grants and settings of a plugin: those that its manifest asks for, until a script changes them.
 #[derive(Debug, Clone)]
 pub struct Given {
     manifest: Arc<Manifest>,
@@ -80,7 +80,7 @@ pub struct Given {
 }
 
 impl Given {
-    /// What the manifest asks for.
+    /// Creates the grants that the manifest asks for.
     pub fn of(manifest: &Arc<Manifest>) -> Self {
         let grants = manifest.permissions.iter().map(|(permission, one)| (permission.to_string(), one.scope.clone()));
         Self {
@@ -92,7 +92,7 @@ impl Given {
         }
     }
 
-    /// A setting of the host.
+    /// Changes a setting of the host.
     pub fn host(&mut self, key: &str, value: Value) -> Result<(), String> {
         if !Settings::is_known(key) {
             let near = Settings::nearest(key).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
@@ -102,7 +102,7 @@ impl Given {
         Ok(())
     }
 
-    /// A room that the account is in from the beginning.
+    /// Adds a room that the account is in from the beginning.
     pub fn room(&mut self, room: BareJid) -> Result<(), String> {
         if !self.rooms.contains(&room) {
             self.rooms.push(room);
@@ -111,7 +111,7 @@ impl Given {
         self.host("auto_join_rooms", rooms.into())
     }
 
-    /// A setting of the plugin's own.
+    /// Changes one of the plugin's own settings.
     pub fn set(&mut self, key: &str, value: Value) -> Result<(), String> {
         let Some(setting) = self.manifest.settings.get(key) else {
             let near = nearest(key, self.manifest.settings.keys().map(String::as_str));
@@ -123,20 +123,20 @@ impl Given {
         Ok(())
     }
 
-    /// A setting that an owner has to give before the plugin runs, and nobody has.
+    /// Returns a required setting that has no value yet.
     pub fn unset(&self) -> Option<&str> {
         let lacks = |(name, setting): &(&String, &Setting)| setting.required && !self.own.contains_key(*name);
         self.manifest.settings.iter().find(lacks).map(|(name, _)| name.as_str())
     }
 
-    /// The owner does not grant this, or not any more.
+    /// Withholds or revokes a permission.
     pub fn deny(&mut self, permission: Permission) -> Result<(), String> {
         self.asked_for(permission)?;
         self.grants.remove(permission.as_str());
         Ok(())
     }
 
-    /// The owner grants this, for what the manifest says or for something else.
+    /// Grants a permission, with the scope of the manifest or another.
     pub fn grant(&mut self, permission: Permission, scope: Option<toml::Value>) -> Result<(), String> {
         let asked = self.asked_for(permission)?;
         let scope = scope.map_or(asked, |scope| names::scope(permission.scope_kind(), scope));
@@ -152,15 +152,17 @@ impl Given {
         request.map(|request| request.scope.clone()).ok_or_else(none)
     }
 
-    /// What another version of the plugin is given in the place of this one: the same, as far as it asks for it.
+    /// Returns the grants and settings for another version of the plugin: the same ones, as far as its manifest asks
+    /// for them.
     fn passed_on(self, manifest: &Arc<Manifest>) -> Self {
         let mut new = Self::of(manifest);
         for (key, value) in self.own {
-            // What does not fit any more is left out.
+            // A value that the new manifest does not accept is left out.
             let _ = new.set(&key, value);
         }
         let asked = self.manifest.permissions.keys();
-        // What was taken away stays so, and what was narrowed, and what is asked for now and was not before is granted.
+        // Revoked permissions stay revoked and narrowed scopes stay narrowed. Permissions that are new in the manifest
+        // are granted.
         for permission in asked.filter(|permission| manifest.permissions.contains_key(permission)) {
             match self.grants.get(permission.as_str()) {
                 None => drop(new.grants.remove(permission.as_str())),
@@ -174,26 +176,26 @@ impl Given {
     }
 
     fn grants(&self) -> Grants {
-        // Each was read when it was given, by the manifest's reader or here.
+        // Each grant was parsed when it was added, by the manifest's reader or here.
         Grants::from_table(&self.grants).unwrap_or_default()
     }
 }
 
-/// An account, its server, and a plugin on it.
+/// An account, its mock server, and a plugin on it.
 pub struct Stage {
-    /// The server.
+    /// The mock server.
     pub server: Within,
-    /// What the plugin is given.
+    /// The grants and settings of the plugin.
     pub given: Given,
     account: Option<Account>,
     player: Player,
     plugin: Option<Supervised>,
-    /// What outlives the host.
+    /// The store, which outlives a restart of the host.
     store: Store,
 }
 
 impl Stage {
-    /// A stage that nobody is on yet. Must be called within a runtime.
+    /// Creates an environment in which nothing has started yet. Must be called within a runtime.
     pub fn new(player: Player, clock: Clock, notes: &Notes) -> Self {
         let notes = notes.clone();
         let server = Within::new(names::own(), clock, move |deed| notes.put(Happened::Did(deed)));
@@ -201,12 +203,12 @@ impl Stage {
         Self { server, given, account: None, player, plugin: None, store: Store::on_runtime() }
     }
 
-    /// Whether the plugin was started.
+    /// Returns whether the account and the plugin have been started.
     pub fn has_begun(&self) -> bool {
         self.account.is_some()
     }
 
-    /// Starts the account and the plugin, and logs in, as a house does.
+    /// Starts the account and the plugin, and logs in, as the host does.
     pub async fn begin(&mut self) {
         let config = AccountConfig {
             name: "main".parse().expect("a word of letters names an account"),
@@ -223,14 +225,14 @@ impl Stage {
         shared.connect().await;
     }
 
-    /// Waits until people can reach the account; not for long, since a plugin may have logged it out.
+    /// Waits until people can reach the account. The wait is bounded, since a plugin may have logged the account out.
     pub async fn until_reachable(&self) {
         let Some(account) = &self.account else { return };
-        // Who speaks to it before is told later what was said, as history.
+        // A message that is sent earlier would be delivered later, as history.
         let _ = tokio::time::timeout(PATIENCE, account.shared().until("statusInitialized")).await;
     }
 
-    /// What it is admitted as.
+    /// Builds the admitted plugin from its file and what it is given.
     fn admitted(&self, player: &Player, given: &Given) -> Arc<Admitted> {
         let examined = &player.examined;
         Arc::new(Admitted {
@@ -262,7 +264,7 @@ impl Stage {
         self.plugin = Some(plugin);
     }
 
-    /// Ends the plugin and starts it again; what it keeps stays.
+    /// Stops the plugin and starts it again. Its stored data is kept.
     pub async fn restart(&mut self) {
         if let Some(plugin) = self.plugin.take() {
             plugin.stop().await;
@@ -270,7 +272,7 @@ impl Stage {
         self.start_plugin().await;
     }
 
-    /// Ends the host and starts it again, as its owner does: what is kept on disk stays, and the account logs in anew.
+    /// Stops the host and starts it again, as its owner does. The store is kept, and the account logs in again.
     pub async fn restart_host(&mut self) {
         if let Some(account) = &self.account {
             account.hear_nobody().await;
@@ -287,9 +289,9 @@ impl Stage {
         self.begin().await;
     }
 
-    /// Puts another version of the plugin in the place of this one, as a house does: it starts beside it, and takes over once
-    /// it runs. What this one stores stays, and what it was given as far as the other asks for it. If the other does not
-    /// start, this one goes on; the error says why.
+    /// Replaces the plugin by another version, as the host does: the new version starts beside the old one and takes
+    /// over once it runs. Stored data is kept, and so are the grants and settings that the new manifest asks for. If
+    /// the new version does not start, the old one keeps running, and the error says why.
     pub async fn replace(&mut self, player: Player) -> Result<(), String> {
         let given = self.given.clone().passed_on(player.manifest());
         let Some(old) = &self.plugin else {
@@ -303,7 +305,7 @@ impl Stage {
             Arc::clone(&player.engine),
             Vec::new(),
         );
-        // Its own limit for `initialize` ends it.
+        // The wait ends because the plugin has a limit for `initialize`.
         let mut state = new.state();
         let settled = state.wait_for(State::is_settled).await.map(|state| state.clone());
         match settled {
@@ -324,7 +326,7 @@ impl Stage {
         }
     }
 
-    /// Brings what was given into effect while the plugin runs: at once, or by starting it again, as a house does.
+    /// Applies changed grants and settings to a running plugin: at once, or by a restart, as the host does.
     pub async fn apply(&mut self) {
         let Some(plugin) = &self.plugin else { return };
         plugin.grant(&self.given.grants());
@@ -338,7 +340,7 @@ impl Stage {
         }
     }
 
-    /// Lets something happen. What is said is noted, so that an answer shows to what.
+    /// Performs a step. Messages are remembered, so that a reply can quote the message it answers.
     pub async fn act(&mut self, act: &Act, shown: &mut Shown) -> Result<(), String> {
         let possible = |result: Result<(), Impossible>| result.map_err(|error| error.to_string());
         match act {
@@ -398,7 +400,7 @@ impl Stage {
         Ok(())
     }
 
-    /// The account is in this room from now on.
+    /// Adds a room that the account is in from now on.
     async fn open_room(&mut self, room: &BareJid) -> Result<(), String> {
         self.server.expect_in(room);
         self.given.room(room.clone())?;
@@ -410,24 +412,24 @@ impl Stage {
         if self.server.is_cut() {
             return Ok(());
         }
-        // What somebody says there next is heard only by who is in.
+        // The account must be in the room to receive what people say there next.
         let (by, jid) = (InstanceId::next(), room.clone());
         let enter = |answer| Command::OpenRoom { by, jid, wish: Box::default(), answer };
         let _ = tokio::time::timeout(PATIENCE, account.shared().ask(Asker::Host, enter)).await;
         Ok(())
     }
 
-    /// Whether the plugin is in the middle of something that no call of the host's holds up.
+    /// Returns whether the plugin is busy and is not waiting for a call to the host.
     pub fn is_at_work(&self) -> bool {
         self.plugin.as_ref().and_then(Supervised::instance).is_some_and(|instance| instance.is_at_work())
     }
 
-    /// Where the plugin stands.
+    /// Returns the plugin's state.
     pub fn state(&self) -> Option<State> {
         self.plugin.as_ref().map(|plugin| plugin.state().borrow().clone())
     }
 
-    /// Ends all of it.
+    /// Stops the plugin and the account.
     pub async fn close(mut self) {
         if let Some(plugin) = self.plugin.take() {
             plugin.stop().await;
@@ -438,7 +440,7 @@ impl Stage {
     }
 }
 
-/// A link that goes nowhere: the server is within the process.
+/// Returns link settings that connect nowhere, since the server is in the process.
 fn link() -> LinkSettings {
     LinkSettings {
         jid: names::own().into(),
@@ -458,8 +460,8 @@ fn link() -> LinkSettings {
     }
 }
 
-/// A plugin's usual limits. Where the clock stands still, what is measured on the machine's is wide: time on such a stage is no
-/// measure of that.
+/// Returns the plugin's usual limits. With a paused clock, limits that are measured on the machine's clock are wide,
+/// since test time says nothing about it.
 fn limits(clock: Clock) -> Limits {
     const LONG: Duration = Duration::from_hours(24);
     match clock {

@@ -1,38 +1,39 @@
-//! Where in its code a plugin ended, as its author wants to read it.
+//! Formats the backtrace of a plugin that ended, for its author.
 
 use std::fmt::Write as _;
 
-/// What the author's own files begin with where the compiler was told to name no folders of this machine.
+/// The path prefix of the author's own files when the compiler was told not to name this machine's folders.
 const OWN: &str = "/plugin/";
-/// What the SDK's begin with, in the plugin's folder.
+/// The path prefix of the SDK's files, in the plugin's folder.
 const SDK: &str = ".parlor/";
-/// What the names of the author's own functions begin with in Go, which writes down no places.
+/// The prefix of the author's own functions in Go, whose backtraces have no locations.
 const MAIN: &str = "main.";
 
-/// A function that was being run.
+/// A frame of the backtrace.
 #[derive(Debug, PartialEq, Eq)]
 struct Frame {
     name: String,
-    /// File, line and column.
+    /// The file, line and column.
     place: Option<String>,
 }
 
 impl Frame {
-    /// As wasmtime calls a function that no name stands for: `<unknown>!<wasm function 672>`.
+    /// Returns whether wasmtime had no name for the function: `<unknown>!<wasm function 672>`.
     fn is_nameless(&self) -> bool {
         self.place.is_none() && self.name.ends_with('>') && self.name.contains("<wasm function ")
     }
 
-    /// The name, if that alone says that the function is the author's.
+    /// Returns the name if the name alone shows that the function is the author's.
     fn of_main(&self) -> Option<&str> {
         let (_, name) = self.name.split_once('!').filter(|_| self.place.is_none())?;
         name.starts_with(MAIN).then_some(name)
     }
 }
 
-/// The author's own functions out of wasmtime's account of a trap, innermost first, each with its file and line, or in Go by its
-/// name alone. A function that calls itself is shown once, with the innermost line. Where there are none, or their lines are not known, it is the whole account; and
-/// where not even names are, that is said.
+/// Returns the author's own functions from wasmtime's report of a trap, innermost first. Each has its file and line, or
+/// in Go only its name. A function that calls itself is shown once, with the innermost line.
+///
+/// If no function is known to be the author's, returns the whole report. If the report has no names at all, says so.
 pub fn for_authors(detail: &str) -> String {
     let frames = frames(detail);
     let mut text = String::new();
@@ -62,13 +63,13 @@ pub fn for_authors(detail: &str) -> String {
     if others > 0 { text + &and_others(others) } else { text.trim_end().to_owned() }
 }
 
-/// That so many functions are not shown.
+/// Says how many functions are not shown.
 pub(super) fn and_others(count: usize) -> String {
     format!("and {count} function{} of the SDK and the language's own", if count == 1 { "" } else { "s" })
 }
 
-/// The frames of an account: `  6:   0xa43d - name`, those that the compiler put into the same function without the numbers, and
-/// beneath each, where it is known, `  at file:line:column`.
+/// Parses the frames of a report. A frame is `  6:   0xa43d - name`; functions that the compiler inlined have no
+/// numbers. Below each name follows `  at file:line:column` if it is known.
 fn frames(detail: &str) -> Vec<Frame> {
     let mut frames: Vec<Frame> = Vec::new();
     for line in detail.lines().map(str::trim_start) {
@@ -87,17 +88,17 @@ fn frames(detail: &str) -> Vec<Frame> {
     frames
 }
 
-/// The place as the author writes it, if the file is the author's.
+/// Returns the location as the author writes it, if the file is the author's.
 fn own(place: &str) -> Option<&str> {
     let place = place.strip_prefix(OWN).unwrap_or(place);
     let place = place.strip_prefix("./").unwrap_or(place);
     (!place.starts_with('/') && !place.starts_with(SDK)).then_some(place)
 }
 
-/// A function's name without the numbers that compilers tell what has one name apart by: `parrot[5c1a]::fall`,
+/// Removes the hashes by which compilers distinguish functions of the same name: `parrot[5c1a]::fall`,
 /// `parrot::fall::hbdf65071a6c3f153`.
 fn plain(name: &str) -> String {
-    /// How many digits the number at the end has.
+    /// The number of hexadecimal digits in the hash at the end.
     const DIGITS: usize = 16;
     let is_number = |end: &str| end.len() == DIGITS && end.bytes().all(|byte| byte.is_ascii_hexdigit());
     let name = name.rsplit_once("::h").filter(|(_, end)| is_number(end)).map_or(name, |(name, _)| name);
@@ -158,7 +159,7 @@ and 4 functions of the SDK and the language's own";
         assert_eq!(for_authors("it is full\n"), "it is full");
     }
 
-    /// As where an interpreter was compiled without them, such as that of JavaScript.
+    /// An interpreter may have been compiled without names, as that of JavaScript is.
     #[test]
     fn numbers_without_names_are_not_shown() {
         let nameless = "error while executing at wasm backtrace:\n    0: 0x11c405 - <unknown>!<wasm function 672>\n    1: 0x7a - \
@@ -178,7 +179,7 @@ and 4 functions of the SDK and the language's own";
         assert_eq!(for_authors(&trap), "in parrot::fall\n   at src/lib.rs:7:5");
     }
 
-    /// Go names functions, and no lines.
+    /// Backtraces of Go have function names and no lines.
     #[test]
     fn the_authors_own_functions_in_go_are_shown_by_their_names_and_once_where_one_calls_itself() {
         let trap = "\

@@ -1,4 +1,4 @@
-//! What a subscription leaves out.
+//! The filters of subscriptions.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -11,11 +11,11 @@ use crate::permissions::EventRule;
 use crate::permissions::question::Listening;
 use crate::stanza::{Message, MessageKind};
 
-/// How much of a plugin's own words about a filter is shown, in bytes.
+/// Maximum length of a filter's field in a description, in bytes.
 const LONGEST: usize = 128;
 
-/// An event for which subscriptions are looked through. Taking out of a message what it only quotes goes through all of it: that is
-/// done once, whatever a plugin subscribes to, since nobody else is told anything meanwhile.
+/// An event for which subscriptions are searched. Removing quotations from a message has to read all of it. That is
+/// done once, whatever plugins subscribe to, since no other event is routed meanwhile.
 pub(super) struct Heard<'e> {
     event: &'e Event,
     said: OnceCell<Cow<'e, str>>,
@@ -26,13 +26,13 @@ impl<'e> Heard<'e> {
         Self { event, said: OnceCell::new() }
     }
 
-    /// What the event's message says.
+    /// Returns the text of the event's message without quotations.
     pub(super) fn said(&self, message: &'e Message) -> &str {
         self.said.get_or_init(|| message.said())
     }
 }
 
-/// What a subscription leaves out. Every field that is given must match; see `filter` in `wit/listen.wit`.
+/// The filter of a subscription. Every field that is given must match; see `filter` in `wit/listen.wit`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "documented once, in the contract")]
 pub struct Filter {
@@ -49,7 +49,7 @@ impl Filter {
     pub(super) fn matches(&self, heard: &Heard<'_>) -> bool {
         let event = heard.event;
         match &event.payload {
-            // Of the other events that carry messages some are about own ones by their nature.
+            // Some of the other events that carry messages are about the account's own messages by definition.
             Payload::Message(message) => {
                 (self.own || !message.own || &*event.name != "message") && self.matches_message(message, heard)
             }
@@ -93,12 +93,12 @@ impl Filter {
             })
     }
 
-    /// Whether it lets a message of this kind through, whatever it says: one from this address in this conversation. None: an
-    /// address that no filter names.
+    /// Returns whether the filter lets a message of this kind from this address in this conversation through,
+    /// regardless of its text. None: an address that no filter names.
     fn admits(&self, kind: MessageKind, from: Option<&Jid>, chat: Option<&Jid>) -> bool {
         (self.kinds.is_empty() || self.kinds.contains(&kind))
             && self.from.as_ref().is_none_or(|wanted| from.is_some_and(|from| covers(wanted, from)))
-            // What is said with one occupant alone is of another conversation, and so is what becomes of it.
+            // Private messages to an occupant, and their errors, belong to another conversation.
             && self.room.as_ref().is_none_or(|room| {
                 matches!(kind, MessageKind::Groupchat | MessageKind::Error) && chat.is_some_and(|chat| chat == room)
             })
@@ -115,20 +115,20 @@ impl Filter {
     }
 }
 
-/// Whom a question about an event is about.
+/// The subject of a question about an event.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Whom<'a> {
     /// The account itself.
     Own(&'a BareJid),
-    /// Somebody outside of rooms.
+    /// Someone outside of rooms.
     Person(&'a Jid),
-    /// All in a room.
+    /// Everyone in a room.
     Room(&'a BareJid),
-    /// Somebody in a room.
+    /// One occupant of a room.
     Occupant(&'a Jid),
 }
 
-/// One message that an event may carry, as far as filters look at it. None: an address that no filter names.
+/// A message that an event may carry, with the fields that filters examine. None: an address that no filter names.
 #[derive(Debug, Clone)]
 struct Sample {
     kind: MessageKind,
@@ -148,7 +148,7 @@ impl Whom<'_> {
         }
     }
 
-    /// The messages of an event in a conversation with it, from this sender.
+    /// Returns the messages that an event may carry in a conversation with the subject, from this sender.
     fn samples(self, event: &str, from: Option<&Jid>) -> Vec<Sample> {
         let sample = |kind: MessageKind| {
             let chat = match self {
@@ -161,13 +161,13 @@ impl Whom<'_> {
             Self::Own(_) | Self::Person(_) => kinds_of(event, false),
             Self::Room(_) | Self::Occupant(_) => kinds_of(event, true),
         };
-        // A chat is with one occupant alone.
+        // A chat is with one occupant only.
         let is_possible = |kind: &&MessageKind| !matches!((self, kind), (Self::Room(_), MessageKind::Chat));
         kinds.iter().filter(is_possible).map(|kind| sample(*kind)).collect()
     }
 }
 
-/// The kinds of messages that an event carries, within rooms or outside of them.
+/// Returns the kinds of messages that an event carries, inside or outside of rooms.
 fn kinds_of(event: &str, in_room: bool) -> &'static [MessageKind] {
     use MessageKind::{Chat, Error, Groupchat, Headline, Normal};
     match (event, in_room) {
@@ -175,7 +175,7 @@ fn kinds_of(event: &str, in_room: bool) -> &'static [MessageKind] {
         ("messageAdded", true) => &[Groupchat],
         ("messageAdded" | "command", false) => &[Chat, Normal],
         ("command", true) => &[Groupchat, Chat, Normal],
-        // A plugin may send any as a stanza.
+        // A plugin may send any kind as a stanza.
         ("messageSend", true) => &[Groupchat, Chat, Normal, Headline, Error],
         ("messageSend", false) => &[Chat, Normal, Headline, Error],
         (_, true) => &[Groupchat, Chat, Normal, Headline],
@@ -183,7 +183,7 @@ fn kinds_of(event: &str, in_room: bool) -> &'static [MessageKind] {
     }
 }
 
-/// How much of what happens a filter lets through.
+/// The share of an event's occurrences that a filter lets through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach {
     Nothing,
@@ -191,7 +191,7 @@ enum Reach {
     All,
 }
 
-/// How much of an event passes one of these filters, each of which may end with the first event that does (`true`).
+/// Returns how much of an event passes these filters, each of which may end with the first event that passes (`true`).
 pub(crate) fn listening(filters: &[(Filter, bool)], rule: &EventRule, whom: Option<Whom<'_>>) -> Listening {
     let reaches: Vec<_> = filters.iter().map(|(filter, once)| (filter, *once, filter.reach(rule, whom))).collect();
     let words = |reaches: &[&(&Filter, bool, Reach)]| {
@@ -209,7 +209,7 @@ pub(crate) fn listening(filters: &[(Filter, bool)], rule: &EventRule, whom: Opti
 }
 
 impl Filter {
-    /// How much of an event it lets through, of all that is about this address or any.
+    /// Returns the share of an event's occurrences, about this address or any, that the filter lets through.
     fn reach(&self, rule: &EventRule, whom: Option<Whom<'_>>) -> Reach {
         let is_other_room = |room: &BareJid| whom.is_some_and(|whom| whom.bare() != *room);
         let is_elsewhere =
@@ -222,7 +222,7 @@ impl Filter {
             "occupant" | "invite" => !self.is_free_of_message_fields(),
             _ => self.from.is_some() || self.room.is_some() || !self.is_free_of_message_fields(),
         };
-        // Of what happens in a room an address says nothing but which room that is.
+        // In room events, an address only identifies the room.
         let is_limited = match rule.payload {
             "occupant" | "invite" => self.from.is_some() || (self.room.is_some() && whom.is_none()),
             _ => whom.is_none() && (self.from.is_some() || self.room.is_some()),
@@ -238,7 +238,7 @@ impl Filter {
     }
 
     fn reach_of_messages(&self, rule: &EventRule, whom: Option<Whom<'_>>) -> Reach {
-        // Of the other events that carry messages some are about own ones by their nature.
+        // Some of the other events that carry messages are about the account's own messages by definition.
         if matches!(whom, Some(Whom::Own(_))) && !self.own && matches!(rule.name, "message" | "command") {
             return Reach::Nothing;
         }
@@ -253,8 +253,8 @@ impl Filter {
         }
     }
 
-    /// The messages that an event may carry about somebody, as far as a filter tells one from another: those that have to pass for
-    /// all to pass, and others.
+    /// Returns the messages that an event may carry about the subject, as far as filters distinguish them. The first
+    /// list has the messages that all have to pass for [`Reach::All`], the second one the others.
     fn samples(&self, event: &str, whom: Option<Whom<'_>>) -> (Vec<Sample>, Vec<Sample>) {
         let Some(whom) = whom else {
             let kinds = kinds_of(event, false).iter().chain(kinds_of(event, true));
@@ -269,19 +269,19 @@ impl Filter {
             return (usual.collect(), rare.collect());
         };
         let address = whom.address();
-        // Messages that leave are from the account itself.
+        // Outgoing messages are from the account itself.
         let is_sender = event != "messageSend" || matches!(whom, Whom::Own(_));
         let from = self.from.as_ref().filter(|from| !is_sender || (address.is_bare() && from.to_bare() == address));
         let mut usual = whom.samples(event, is_sender.then_some(&address));
         let mut rare = from.map(|from| whom.samples(event, Some(from))).unwrap_or_default();
-        // Most of what comes from a room is for all in it.
+        // Most messages from a room are for everyone in it.
         if matches!(whom, Whom::Room(_)) && usual.iter().any(|one| one.kind == MessageKind::Groupchat) {
             rare.extend(usual.extract_if(.., |one| one.kind != MessageKind::Groupchat));
         }
         (usual, rare)
     }
 
-    /// What it lets through, in words.
+    /// Describes what the filter lets through.
     fn words(&self, once: bool) -> String {
         let mut all = Vec::new();
         if !self.kinds.is_empty() {
@@ -300,7 +300,7 @@ impl Filter {
     }
 }
 
-/// Whether an address that was asked for stands for another: a bare one also for its full ones.
+/// Returns whether an address in a filter matches another one. A bare address also matches its full ones.
 fn covers(wanted: &Jid, jid: &Jid) -> bool {
     wanted == jid || (wanted.is_bare() && wanted.to_bare() == jid.to_bare())
 }

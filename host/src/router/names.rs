@@ -1,4 +1,4 @@
-//! Which names of events somebody fires, so that a plugin that listens to another one can be warned about.
+//! The names of events that plugins declare, for warnings about subscriptions to unknown names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use crate::nearest;
 use crate::permissions::{EVENTS, table};
 use crate::plugins::PluginId;
 
-/// How many names that nobody declares are remembered; further ones are not warned about.
+/// Maximum number of undeclared names that are remembered. Further ones are not warned about.
 const MAX_ASKED: usize = 1_000;
 
 /// The names that plugins declare in their manifests, and those that plugins listen to.
@@ -17,21 +17,22 @@ pub struct Names(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    /// With the plugins that do.
+    /// The declared names, with the plugins that declare them.
     declared: BTreeMap<String, BTreeSet<PluginId>>,
-    /// With the first plugin that listened.
+    /// The names that plugins listen to, with the first plugin that did.
     asked: BTreeMap<EventName, PluginId>,
-    /// Every plugin had its turn to declare.
+    /// Whether every plugin has had its turn to declare names.
     is_open: bool,
 }
 
 impl Names {
-    /// Held for a moment, and never by the connection.
+    /// Locks the names. Held for a moment, and never by the connection.
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A plugin fires these. Gives those that another one fires, too, with that one: who relies on a name should know.
+    /// Declares that a plugin fires these names. Returns those that another plugin fires as well, with that plugin,
+    /// since listeners should know.
     pub(crate) fn declare<'a>(
         &self,
         plugin: &PluginId,
@@ -48,7 +49,7 @@ impl Names {
         shared
     }
 
-    /// Forgets what those who declared it declare no more.
+    /// Forgets names that their plugins no longer declare.
     pub(crate) fn forget_undeclared(&self, is_declared: impl Fn(&PluginId, &str) -> bool) {
         self.known().declared.retain(|name, plugins| {
             plugins.retain(|plugin| is_declared(plugin, name));
@@ -56,13 +57,14 @@ impl Names {
         });
     }
 
-    /// Whether a plugin may fire this: nobody declares it, or it does itself. What is declared says whose it is, and others rely
-    /// on that.
+    /// Returns whether a plugin may fire this name: no plugin declares it, or this one does. A declaration reserves the
+    /// name, and listeners rely on that.
     pub(crate) fn may_fire(&self, name: &str, plugin: &PluginId) -> bool {
         self.known().declared.get(name).is_none_or(|plugins| plugins.contains(plugin))
     }
 
-    /// A plugin listens to this. Whether that is to be warned about now: nobody declares it, and nobody listened before.
+    /// Notes that a plugin listens to this name. Returns whether to warn about it now: no plugin declares it, and none
+    /// listened before.
     pub(crate) fn asked_for(&self, name: &EventName, plugin: &PluginId) -> bool {
         if table::event(name).is_some() {
             return false;
@@ -75,7 +77,7 @@ impl Names {
         known.is_open && !known.declared.contains_key(&**name)
     }
 
-    /// Every plugin had its turn. Those that are listened to and that nobody declares.
+    /// Notes that every plugin had its turn. Returns the names that plugins listen to and that none declares.
     pub(crate) fn open(&self) -> Vec<(EventName, PluginId)> {
         let mut known = self.known();
         known.is_open = true;
@@ -83,7 +85,7 @@ impl Names {
         undeclared.map(|(name, plugin)| (name.clone(), plugin.clone())).collect()
     }
 
-    /// The known name that is nearest to this one.
+    /// Returns the known name that is nearest to this one.
     pub(crate) fn nearest(&self, name: &str) -> Option<String> {
         let known = self.known();
         let names = EVENTS.iter().map(|rule| rule.name).chain(known.declared.keys().map(String::as_str));

@@ -1,5 +1,5 @@
-//! Contacts that a plugin put into the roster itself. They do not count for its own grants: else `contacts.write` would make
-//! `contacts` mean everybody.
+//! Contacts that a plugin added to the roster itself. They do not count for its own grants: otherwise `contacts.write`
+//! would make `contacts` mean everyone.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use jid::BareJid;
 pub struct OwnContacts(ArcSwap<HashSet<BareJid>>);
 
 impl OwnContacts {
-    /// Whether the plugin added this contact.
+    /// Returns whether the plugin added this contact.
     pub fn has(&self, jid: &BareJid) -> bool {
         let all = self.0.load();
         !all.is_empty() && all.contains(jid)
     }
 
-    /// Counts it as added by the plugin.
+    /// Counts this contact as added by the plugin.
     pub(crate) fn add(&self, jid: &BareJid) {
         self.change(|all| all.insert(jid.clone()));
     }
 
-    /// Counts it like any other contact. Whether it was one of these.
+    /// Counts this contact like any other one. Returns whether the plugin had added it.
     pub(crate) fn remove(&self, jid: &BareJid) -> bool {
         self.has(jid) && self.change(|all| all.remove(jid))
     }

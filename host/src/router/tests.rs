@@ -1,4 +1,4 @@
-//! Who hears of what: by subscription, by grant, and by what a plugin asked for.
+//! Which plugins get an event: by subscription, by grant, and by filter.
 
 use jiff::Timestamp;
 
@@ -20,7 +20,7 @@ fn route(router: &Router, name: &str) {
     router.route(event(name), router.live(), &|_| false);
 }
 
-/// The subscriptions of each piece of mail that has come.
+/// Returns the subscriptions of each piece of mail that has come.
 fn heard(receiver: &mut mpsc::Receiver<Box<Mail>>) -> Vec<Vec<SubscriptionId>> {
     std::iter::from_fn(|| receiver.try_recv().ok()).map(|mail| mail.subscriptions).collect()
 }
@@ -103,7 +103,7 @@ fn events_that_a_scope_does_not_cover_are_counted_by_permission() {
     let (mailbox, mut receiver) = Mailbox::new(InstanceId::next(), 8, Arc::new(grants));
     let counted =
         || mailbox.withheld.counts().into_iter().map(|(one, count)| (one.as_str(), count)).collect::<Vec<_>>();
-    // Nobody listens, so nothing is kept from anybody.
+    // Nobody listens, so nothing is withheld.
     router.route(message(None, "one"), router.live(), &|_| false);
     assert_eq!(counted(), []);
     let only_two = Filter { prefix: Some("two".to_owned()), ..Filter::default() };
@@ -116,7 +116,7 @@ fn events_that_a_scope_does_not_cover_are_counted_by_permission() {
     assert_eq!(counted(), [("messages.read", 2)], "once for each event");
     router.route(message(None, "two"), router.live(), &|jid| jid.as_str() == "juliet@example.org");
     assert_eq!((heard(&mut receiver).len(), counted()), (1, vec![("messages.read", 2)]));
-    // Mail that waits is looked at again once its grant is gone.
+    // Waiting mail is checked again once its grant is gone.
     router.route(message(None, "two"), router.live(), &|_| true);
     let waits = receiver.try_recv().unwrap();
     mailbox.grant(Arc::default());
@@ -205,7 +205,7 @@ fn a_mailbox_holds_so_much_however_few_events_that_is() {
     assert_eq!(heard(&mut slow_mail).len(), 1);
 }
 
-/// Each presence of one of them is an event with all of them, and each event a copy.
+/// Each presence of one client is an event with all clients of the contact, and each event is a copy.
 #[test]
 fn a_contact_weighs_what_its_clients_say() {
     let client = ContactResource {
@@ -250,7 +250,7 @@ fn message(id: Option<&str>, body: &str) -> Event {
     Event { name: "message".into(), at: Timestamp::UNIX_EPOCH, payload: Payload::Message(Arc::from(message)) }
 }
 
-/// What came: the archive id of each, and whether the plugin has something to do with it.
+/// Returns the archive id of each piece of mail, and whether it has an event for the plugin.
 fn places(receiver: &mut mpsc::Receiver<Box<Mail>>) -> Vec<(Option<String>, bool)> {
     let id = |mail: &Mail| match &mail.place {
         Some(Place::Message { at, .. }) => at.id.clone(),
@@ -281,7 +281,7 @@ fn what_came_live_is_not_told_as_missed_and_what_was_told_as_missed_not_live() {
     assert_eq!(places(&mut receiver), [(None, true)], "it is told of each message as often as of others");
 }
 
-/// Where a service leaves ids that others wrote in its name.
+/// Applies to services that leave ids in place that others wrote in their name.
 #[test]
 fn an_id_of_the_archive_that_another_message_has_hides_nothing() {
     let router = Router::default();
@@ -362,7 +362,7 @@ fn what_can_wait_leaves_half_of_what_a_mailbox_may_take_to_what_cannot() {
     assert!(mailbox.has_room_for_the_past());
 }
 
-/// The same said in a room, at this moment or before it was entered.
+/// The same message in a room, sent now or before the room was entered.
 fn in_room(id: Option<&str>, body: &str, delayed: bool) -> Event {
     let Event { payload: Payload::Message(message), .. } = message(id, body) else { unreachable!() };
     let mut message = Message::clone(&message);
@@ -434,7 +434,7 @@ fn what_a_message_says_beside_its_quotation_is_made_out_once() {
     assert!(std::ptr::eq(heard.said(&message), heard.said(&message)));
 }
 
-/// What an owner is told who asks whether a plugin hears somebody.
+/// The answer to an owner who asks whether a plugin hears someone.
 #[test]
 fn a_filter_says_how_much_it_lets_through() {
     use crate::permissions::event as rule;
@@ -489,7 +489,7 @@ fn a_filter_says_how_much_it_lets_through() {
     assert_eq!(listening(&both, message, person), part("kind chat"));
     let once = [(Filter::default(), true)];
     assert_eq!(listening(&once, message, person), part("the next one alone"));
-    // The router knows them.
+    // The router knows the filters.
     let router = Router::default();
     let (mailbox, _receiver) = mailbox(1);
     router.subscribe(&mailbox, "message", groupchat(), true);
@@ -497,7 +497,7 @@ fn a_filter_says_how_much_it_lets_through() {
     assert_eq!(router.filters(mailbox.instance, "messageSend"), []);
 }
 
-/// Explaining and routing agree about each message that there can be.
+/// Explaining and routing agree about every possible message.
 #[test]
 fn a_filter_is_said_to_let_through_what_it_lets_through() {
     use MessageKind::{Chat, Error, Groupchat, Headline, Normal};

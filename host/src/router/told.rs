@@ -1,7 +1,8 @@
-//! Which messages a plugin that catches up was told of, live or from an archive, so that none is told to it twice; and where
-//! in the account's archive, or a room's, each of them is (XEP-0313).
+//! The delivery log: which messages a plugin that catches up has had, live or from an archive, so that none is
+//! delivered twice. It also knows where each message is in the account's archive, or in a room's (XEP-0313).
 //!
-//! All that is routed to one mailbox passes here one after the other; whoever routes holds it for a moment, and no guest does.
+//! All events that are routed to one mailbox pass here one after the other. The routing thread holds the log for a
+//! moment, and no guest does.
 
 use std::sync::Arc;
 
@@ -15,36 +16,36 @@ use crate::recent::Recent;
 use crate::stanza::{Message, MessageKind};
 use crate::store::{Archive, Position};
 
-/// How many messages are remembered at least.
+/// Minimum number of messages that are remembered.
 const REMEMBERED: usize = 4_096;
 
-/// How a message comes to a plugin.
+/// How a message reaches a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Course {
-    /// As it was said: over this stream; in a room, after it was entered for this time.
+    /// Live: over the stream of this number or, in a room, during the visit of this number.
     Live(u64),
-    /// Out of an archive, after it was missed.
+    /// From an archive, after it was missed.
     Missed,
 }
 
-/// Where something that a plugin gets is in an archive.
+/// The place of an item in an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// It is a message of the archive.
+    /// It is an archived message.
     Message {
-        /// Whose archive.
+        /// The archive that has the message.
         of: Archive,
-        /// Which one.
+        /// The position of the message in it.
         at: Position,
-        /// How it came.
+        /// How the message came.
         course: Course,
     },
-    /// It is none, and says: all that was missed until this stream, or this time in the room, was told.
+    /// It is no message. It means that everything missed up to this stream, or this visit to the room, was delivered.
     CaughtUp(Archive, u64),
 }
 
 impl Place {
-    /// Whose archive it is in.
+    /// Returns the archive that the place is in.
     pub fn of(&self) -> &Archive {
         match self {
             Self::Message { of, .. } | Self::CaughtUp(of, _) => of,
@@ -52,18 +53,18 @@ impl Place {
     }
 }
 
-/// The rooms whose past a plugin gets out of their archives, and not from what they say of it when they are entered: shared by those
-/// who route and whoever asks the archives, without a lock.
+/// The rooms whose history a plugin gets from their archives instead of from the room when it is entered. Routing and
+/// catch-up share it without a lock.
 #[derive(Debug, Clone, Default)]
 pub struct CaughtUpRooms(Arc<ArcSwap<HashSet<BareJid>>>);
 
 impl CaughtUpRooms {
-    /// From now on, so it is with this one.
+    /// Adds a room.
     pub(crate) fn add(&self, room: &BareJid) {
         self.0.rcu(|rooms| rooms.update(room.clone()));
     }
 
-    /// No longer with this one.
+    /// Removes a room.
     pub(crate) fn remove(&self, room: &BareJid) {
         self.0.rcu(|rooms| rooms.without(room));
     }
@@ -73,18 +74,18 @@ impl CaughtUpRooms {
     }
 }
 
-/// What becomes of an event for one mailbox.
+/// The decision about an event for one mailbox.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is told, and has this place, if it is a message of the archive.
+    /// It is delivered, with its place if it is an archived message.
     Tell(Option<Place>),
-    /// It was told before anybody knew that it has this place.
+    /// It was delivered before its place was known.
     Pass(Place),
-    /// It was told before.
+    /// It was delivered before.
     Again,
 }
 
-/// What one plugin was told of.
+/// The delivery log of one plugin.
 #[derive(Debug)]
 pub(super) struct Told {
     live: Recent,
@@ -93,31 +94,32 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// For a mailbox of this size, of a plugin that catches up in these rooms.
+    /// Creates the log for a mailbox of this size, of a plugin that catches up in these rooms.
     pub(super) fn new(mailbox: usize, rooms: CaughtUpRooms) -> Self {
-        // What waits, and what is being handled, must be known.
+        // All mail that waits or is being handled has to be remembered.
         let most = REMEMBERED.max(2 * mailbox);
         Self { live: Recent::new(most), missed: Recent::new(REMEMBERED), rooms }
     }
 
-    /// Takes note of an event that goes to this mailbox, if it was not told before.
+    /// Decides about an event for this mailbox, and records it.
     pub(super) fn judge(&mut self, event: &Event, course: Course) -> Verdict {
         let (Payload::Message(message) | Payload::Command { message, .. }) = &event.payload else {
             return Verdict::Tell(None);
         };
-        // Of what is told of a message, it is this event that catching up tells.
+        // Several events report a message; catching up delivers only this one.
         let is_message = &*event.name == "message";
         if message.kind == MessageKind::Error {
             return Verdict::Tell(None);
         }
         let of = archive_of(message);
         let is_caught_up_in = of.room().is_none_or(|room| self.rooms.has(room));
-        // What a room says of its past its archive says as well, and further back, and what of it was handled is known there.
+        // A room's archive has the same messages as the history that the room sends, goes further back, and has the
+        // positions of those that were handled.
         let is_past = of.room().is_some() && is_caught_up_in && message.delayed;
         if is_past && is_message && matches!(course, Course::Live(_)) {
             return Verdict::Again;
         }
-        // Both: where a service leaves ids that others wrote in its name, one that was used before must hide nothing.
+        // The hash covers id and text: if a service lets others write ids in its name, a reused id must hide nothing.
         let hash = message.stanza_id.as_ref().map(|id| self.live.hash((&of, id, self.words(message))));
         let mut was_told = false;
         match course {
@@ -126,7 +128,8 @@ impl Told {
                     return Verdict::Again;
                 }
                 if is_message {
-                    // Before the account or the room has said that it numbers messages, they are known by their words.
+                    // Until the account or the room has announced that it numbers messages, they are recognised by
+                    // their text.
                     let hash = hash.or_else(|| message.id.is_some().then(|| self.words(message)));
                     hash.map(|hash| self.live.note(hash));
                 }
@@ -160,7 +163,8 @@ fn archive_of(message: &Message) -> Archive {
     }
 }
 
-/// When it was archived, as well as that can be known: what is said to be older than it is must not move a place back.
+/// Returns when a message was archived, as well as that can be known. A message that claims to be older must not move
+/// the position back.
 fn reached(message: &Message, came: Timestamp) -> Timestamp {
     if message.delayed { message.at.min(came) } else { came }
 }

@@ -1,11 +1,12 @@
-//! How many events were kept from a plugin that listens to them, for each permission that did not cover them.
+//! Counters of events that were withheld from a plugin that listens to them, for each permission that did not cover
+//! them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::permissions::Permission;
 
-/// Counts by permission, without a lock: the account's task counts while it routes.
+/// Counters by permission, without a lock: the account's task counts while it routes.
 #[derive(Debug)]
 pub struct Withheld([AtomicU64; Permission::ALL.len()]);
 
@@ -24,7 +25,7 @@ impl Withheld {
         }
     }
 
-    /// The counts that are not zero.
+    /// Returns the counts that are not zero.
     pub(crate) fn counts(&self) -> BTreeMap<Permission, u64> {
         let counts = Permission::ALL.iter().zip(&self.0).map(|(permission, count)| (*permission, count.load(Relaxed)));
         counts.filter(|(_, count)| *count > 0).collect()

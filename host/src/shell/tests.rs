@@ -1,4 +1,4 @@
-//! A command line that never ends, for those who give one up.
+//! A command line that never ends, for tests of callers that give up on one.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -6,18 +6,18 @@ use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// What comes of a command line that never ends and has started another process, once that process is gone as well. Needs a
-/// clock that stands still.
+/// Returns the outcome of `run` for a command line that never ends and has started another process, once that process
+/// has ended too. Needs a paused clock.
 pub(crate) async fn given_up<T>(run: impl AsyncFnOnce(String) -> T) -> T {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let line = format!("sleep 1000 > '{}' & wait", pipe.display());
-    // Time does not go on by itself while somebody works on another thread: nobody gives up before the process is there.
+    // The paused clock does not advance while a blocking task runs, so nobody gives up before the process runs.
     let opening = tokio::task::spawn_blocking(move || File::open(pipe));
     let (outcome, opened) = tokio::join!(run(line), opening);
     let mut opened = opened.unwrap().unwrap();
-    // It comes to its end when nobody is left who could write into it.
+    // The pipe reaches its end when no process is left that could write to it.
     let (sender, gone) = mpsc::channel();
     std::thread::spawn(move || sender.send(opened.read_to_end(&mut Vec::new())));
     gone.recv_timeout(Duration::from_secs(30)).expect("what it started goes on").unwrap();

@@ -1,94 +1,94 @@
-//! Ad-hoc commands (XEP-0050), as far as an account offers any: one step, or one choice and one step.
+//! Ad-hoc commands (XEP-0050), as an account offers them: one step, or one choice and one step.
 
 use std::collections::BTreeMap;
 
 use jid::Jid;
 
-/// The namespace, the node with the list, and the feature.
+/// The namespace, the node of the list, and the feature.
 pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
 
-/// What somebody gives.
+/// A command that someone sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdHoc {
-    /// Which command.
+    /// The node of the command.
     pub node: String,
-    /// Which one that has begun; none: a new one.
+    /// The session that it continues. None: a new one.
     pub session: Option<String>,
-    /// What to do with it.
+    /// The action to take.
     pub action: AdHocAction,
-    /// What was filled in, by field; the first value of each.
+    /// The submitted values by field; the first value of each.
     pub values: BTreeMap<String, String>,
 }
 
-/// What to do with a command.
+/// The action of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdHocAction {
-    /// Go on.
+    /// Execute, or continue.
     Go,
-    /// It is not to be done after all.
+    /// Cancel the command.
     Cancel,
-    /// Go back, which no command here can.
+    /// Go back, which no command here supports.
     Back,
-    /// What is no action.
+    /// An invalid action.
     Unknown,
 }
 
-/// What somebody gives, and who.
+/// A command with its sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdHocRequest {
-    /// Who.
+    /// The sender of the command.
     pub from: Jid,
     /// The id of the IQ.
     pub id: String,
-    /// What.
+    /// The command itself.
     pub command: AdHoc,
 }
 
-/// What is answered.
+/// The answer to a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdHocAnswer {
-    /// To which command.
+    /// The node of the command.
     pub node: String,
-    /// Which of those that have begun.
+    /// The session that it belongs to.
     pub session: String,
-    /// How far it is.
+    /// The stage of the command.
     pub stage: AdHocStage,
 }
 
-/// How far a command is.
+/// The stage of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AdHocStage {
     /// A plugin has to be chosen first.
     Choose {
-        /// What for.
+        /// The title of the form.
         title: String,
-        /// The field that the choice goes into.
+        /// The field for the choice.
         field: &'static str,
         /// The choices.
         options: Vec<String>,
     },
-    /// It is done, or failed.
+    /// It is completed, or failed.
     Done {
-        /// What came of it, line by line.
+        /// The result, line by line.
         lines: Vec<String>,
-        /// It failed.
+        /// Whether it failed.
         failed: bool,
     },
-    /// It was not done.
+    /// It was cancelled.
     Cancelled,
 }
 
-/// Why a command is refused as such (XEP-0050, section 4.4).
+/// The reason for refusing a command (XEP-0050, section 4.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdHocRefusal {
-    /// There is none like that.
+    /// There is no such command.
     Unknown,
-    /// It cannot do that.
+    /// The command does not support this action.
     BadAction,
-    /// That is no action.
+    /// The action is invalid.
     MalformedAction,
-    /// None that began so is this sender's.
+    /// The sender has no such session.
     BadSession,
-    /// It began too long ago.
+    /// The session began too long ago.
     SessionExpired,
 }

@@ -1,39 +1,39 @@
-//! What is asked of an archive of messages, and what it says (XEP-0313, XEP-0059, XEP-0441).
+//! Queries of a message archive, and its answers (XEP-0313, XEP-0059, XEP-0441).
 
 use jid::Jid;
 use jiff::Timestamp;
 
 use super::Message;
 
-/// The feature of an entity that has an archive; also the namespace of all that is said to it.
+/// The feature of an entity that has an archive; also the namespace of queries and answers.
 pub const MAM: &str = "urn:xmpp:mam:2";
 
-/// One page that is asked for.
+/// A query for one page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ArchiveQuery {
-    /// What its results carry, so that they are known.
+    /// The id that the results carry, to recognise them.
     pub queryid: String,
-    /// Only what was said with them.
+    /// Only messages exchanged with this address.
     pub with: Option<Jid>,
-    /// Nothing older.
+    /// Only messages since this time.
     pub start: Option<Timestamp>,
-    /// Nothing newer.
+    /// Only messages up to this time.
     pub end: Option<Timestamp>,
-    /// How many at most.
+    /// Maximum number of messages.
     pub max: u32,
-    /// Where the page is.
+    /// The position of the page.
     pub cursor: Cursor,
 }
 
-/// Where in an archive a page is (XEP-0059, sections 2.1 to 2.4).
+/// The position of a page in an archive (XEP-0059, sections 2.1 to 2.4).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Cursor {
     /// At the oldest message.
     #[default]
     Start,
-    /// Right after the message with this archive id.
+    /// Directly after the message with this archive id.
     After(String),
-    /// Right before it; an empty one stands for the newest message's end.
+    /// Directly before the message with this archive id. An empty id means the end of the archive.
     Before(String),
     /// At the message of this number.
     Index(u32),
@@ -42,44 +42,44 @@ pub enum Cursor {
 /// One message of an archive, as it came.
 #[derive(Debug)]
 pub struct ArchiveResult {
-    /// Who sent it; the own bare JID where the stanza names nobody.
+    /// The sender; the own bare JID if the stanza names none.
     pub from: Jid,
     /// The query that it belongs to.
     pub queryid: Option<String>,
-    /// The archive's id.
+    /// The archive's id of the message.
     pub id: String,
     /// When it was archived.
     pub stamp: Option<Timestamp>,
-    /// The message; none where there is none that can be read.
+    /// The message. None: there is none that can be read.
     pub message: Option<Box<Message>>,
-    /// The message is from, or about, this real JID, as a room's archive says (XEP-0313, section 5.1.1).
+    /// The real JID that the message is from or about, according to a room's archive (XEP-0313, section 5.1.1).
     pub author: Option<Jid>,
     /// About how many bytes of memory it takes.
     pub weight: usize,
 }
 
-/// What an archive says at the end of a page (XEP-0313, section 4.1; XEP-0059).
+/// The archive's information at the end of a page (XEP-0313, section 4.1; XEP-0059).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ArchiveFin {
-    /// Nothing is left in the direction of the paging.
+    /// Whether nothing is left in the direction of the paging.
     pub complete: bool,
     /// The id of the page's first message.
     pub first: Option<String>,
-    /// The number of that message.
+    /// The number of the page's first message.
     pub index: Option<u32>,
-    /// The id of its last message.
+    /// The id of the page's last message.
     pub last: Option<String>,
-    /// How many messages match in all.
+    /// The total number of matching messages.
     pub count: Option<u32>,
 }
 
-/// What the server's archive keeps (XEP-0441).
+/// The preferences of the server's archive (XEP-0441).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchivePreferences {
-    /// `always`, `never` or `roster`.
+    /// The default: `always`, `never` or `roster`.
     pub default: String,
-    /// Whose messages it keeps in any case.
+    /// The addresses whose messages it always keeps.
     pub always: Vec<Jid>,
-    /// Whose it never keeps.
+    /// The addresses whose messages it never keeps.
     pub never: Vec<Jid>,
 }

@@ -1,4 +1,4 @@
-//! Messages, in and out.
+//! Incoming and outgoing messages.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,10 +22,10 @@ pub enum MessageKind {
 }
 
 impl MessageKind {
-    /// Every one.
+    /// All kinds.
     pub const ALL: [Self; 5] = [Self::Chat, Self::Normal, Self::Headline, Self::Groupchat, Self::Error];
 
-    /// As the attribute spells it.
+    /// Returns the value of the attribute.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Chat => "chat",
@@ -43,7 +43,7 @@ impl fmt::Display for MessageKind {
     }
 }
 
-/// How a message reached this client when it was not sent to it (XEP-0280).
+/// The direction of a message that is a copy from another client of the account (XEP-0280).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carbon {
     /// Another client of this account received it.
@@ -52,82 +52,83 @@ pub enum Carbon {
     Sent,
 }
 
-/// A message as it came. Fields as in `message` of `wit/types.wit`.
+/// A message that came from the server. Fields as in `message` of `wit/types.wit`.
 #[derive(Debug, Clone)]
 pub struct Message {
     /// The id that the author's client gave it.
     pub id: Option<String>,
-    /// The archive's id, only where the archive's own entity says it (XEP-0359, section 5).
+    /// The archive's id, only if the archive's own entity set it (XEP-0359, section 5).
     pub stanza_id: Option<String>,
     /// The author's id that survives rewriting.
     pub origin_id: Option<String>,
-    /// The conversation: the other side's bare JID or the room's; `session` makes it an occupant's for private messages in rooms.
+    /// The conversation: the other side's bare JID, or the room's. `session` changes it to the occupant's address for
+    /// private messages in rooms.
     pub chat: Jid,
-    /// The sender; the own bare JID where the stanza names none (RFC 6120, section 8.1.2.1).
+    /// The sender; the own bare JID if the stanza names none (RFC 6120, section 8.1.2.1).
     pub from: Jid,
     /// The recipient.
     pub to: Jid,
-    /// The occupant's nickname, for a groupchat message from one.
+    /// The occupant's nickname, for a groupchat message from an occupant.
     pub nick: Option<String>,
-    /// Its type.
+    /// The type of the message.
     pub kind: MessageKind,
-    /// The text; the first where there are several.
+    /// The text; the first one if there are several.
     pub body: Option<String>,
-    /// All texts with their languages, in the order in which they came; empty where there are not several.
+    /// All texts with their languages, in the order in which they came. Empty unless there are several.
     pub bodies: Vec<(String, String)>,
     /// The subject.
     pub subject: Option<String>,
-    /// The thread.
+    /// The thread that it belongs to.
     pub thread: Option<String>,
-    /// The command that the host read in it; `session` sets it.
+    /// The command that the host recognised in it; `session` sets it.
     pub command: Option<String>,
-    /// The limit of the host over which a part of it was left out.
+    /// The host's limit because of which a part of it was omitted.
     pub cut: Option<String>,
     /// When it was sent (XEP-0203), else when it came.
     pub at: Timestamp,
-    /// It was stored on the way, as somebody says whose word counts, or who gives no name.
+    /// Whether it was delayed, according to a stamp of a trusted entity, or one without a name.
     pub delayed: bool,
-    /// When it was sent, as somebody says whose word does not count, or who gives no name; `session` believes it of a room's past, and
-    /// of what was before the stream.
+    /// When it was sent, according to a stamp of an untrusted entity, or one without a name. `session` trusts it for a
+    /// room's history, and for messages from before the stream.
     pub claimed_at: Option<Timestamp>,
-    /// It is a copy.
+    /// Set if it is a carbon copy.
     pub carbon: Option<Carbon>,
-    /// This account wrote it; `session` also sets it for its echoes in rooms.
+    /// Whether this account wrote it; `session` also sets it for its echoes in rooms.
     pub own: bool,
-    /// It says that it is between somebody in a room and us alone (XEP-0045, section 7.5).
+    /// Whether it claims to be private between an occupant of a room and us (XEP-0045, section 7.5).
     pub of_occupant: bool,
-    /// What it carries beside its text.
+    /// The contents other than its text.
     pub extensions: Option<Box<Extensions>>,
-    /// For the kind `error`: which.
+    /// The error, for the kind `error`.
     pub error: Option<Box<StanzaError>>,
     /// An invitation to a room that it carries (XEP-0045, section 7.8; XEP-0249).
     pub invite: Option<Box<Invite>>,
-    /// The no to an invitation of ours (XEP-0045, section 7.8.2): `from` says it.
+    /// The decline of our invitation (XEP-0045, section 7.8.2); the field `from` names who declined.
     pub declined: Option<Box<Invite>>,
-    /// Status codes by which a room says what changed about itself (XEP-0045, section 10.2.1).
+    /// Status codes about changes of the room itself (XEP-0045, section 10.2.1).
     pub room_status: Vec<u16>,
-    /// A room says of which affiliation somebody is now who is not in it.
+    /// The room's notice about the new affiliation of someone who is not in it.
     pub affiliation: Option<Box<MucUser>>,
-    /// The stanza itself, for those who may see XML.
+    /// The stanza itself, for plugins that may see XML.
     pub raw: RawStanza,
 }
 
-/// The namespace of replies. Who replies in most clients writes what is replied to before it, for those who know no
-/// replies (XEP-0461, section 3.2).
+/// The namespace of replies. In most clients, a reply begins with a quotation of the original message, for clients
+/// without replies (XEP-0461, section 3.2).
 pub const REPLY: &str = "urn:xmpp:reply:0";
-/// What else others write into a body for those who do not know it, and is said by nobody: reactions (XEP-0444), which are read as
-/// a reply then, and that a message is taken back (XEP-0424).
+/// Features whose fallback texts are no words of the sender: reactions (XEP-0444), which would be read as a reply, and
+/// retractions (XEP-0424).
 const NOT_SAID: [&str; 2] = ["urn:xmpp:reactions:0", "urn:xmpp:message-retract:1"];
 
 impl Message {
-    /// Whether there is a text that does not only stand in for a reply's quotation, for a reaction or for taking something back
-    /// (XEP-0428, section 3).
+    /// Returns whether it has text other than the fallback of a reply, a reaction or a retraction (XEP-0428, section
+    /// 3).
     pub fn says_something(&self) -> bool {
         self.body.as_deref().is_some_and(|body| body.is_empty() || !self.said().is_empty())
     }
 
-    /// The body without what it quotes for a reply, and without what stands in for a reaction or for taking something back, wherever
-    /// that is; empty where there is none.
+    /// Returns the body without the quotation of a reply and without the fallback of a reaction or a retraction,
+    /// wherever that is. Empty if there is no body.
     pub fn said(&self) -> Cow<'_, str> {
         let body = self.body.as_deref().unwrap_or_default();
         let parts = self.extensions.iter().flat_map(|extensions| &extensions.fallback);
@@ -139,7 +140,7 @@ impl Message {
         }
         parts.sort_unstable();
         let (mut said, mut rest, mut at) = (String::new(), body, 0);
-        // They may overlap, end before they begin, or lie behind the end: then nothing is left to leave out.
+        // Ranges may overlap, end before they begin, or lie behind the end; then there is nothing left to omit.
         for (start, end) in parts {
             let (kept, behind) = rest.split_at(place(rest, start.saturating_sub(at)));
             said.push_str(kept);
@@ -152,12 +153,12 @@ impl Message {
     }
 }
 
-/// Where the character of this number begins, in bytes; the end of the text where there is none.
+/// Returns the byte position of the character with this number, or the end of the text if there is none.
 fn place(text: &str, number: u32) -> usize {
     text.char_indices().nth(number as usize).map_or(text.len(), |(at, _)| at)
 }
 
-/// What a message carries beside its text. Fields as in `extensions` of `wit/types.wit`.
+/// The contents of a message other than its text. Fields as in `extensions` of `wit/types.wit`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "documented once, in the contract")]
 pub struct Extensions {
@@ -176,7 +177,7 @@ pub struct Extensions {
 }
 
 impl Extensions {
-    /// Whether there are only such as make sense beside something else.
+    /// Returns whether it has only extensions that make no sense on their own.
     pub fn say_nothing(&self) -> bool {
         let Self {
             thread_parent: _,
@@ -196,16 +197,16 @@ impl Extensions {
     }
 }
 
-/// A part of the body for clients that lack something (XEP-0428).
+/// A part of the body for clients that lack a feature (XEP-0428).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "documented once, in the contract")]
 pub struct Fallback {
     pub feature: Option<String>,
-    /// In Unicode code points, the end excluded; none = the whole body.
+    /// The range in Unicode code points, the end excluded. None: the whole body.
     pub part: Option<(u32, u32)>,
 }
 
-/// What servers on the way should do with a message (XEP-0334).
+/// A hint for servers on the way (XEP-0334).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names are the XEP's own")]
 pub enum Hint {
@@ -216,10 +217,10 @@ pub enum Hint {
 }
 
 impl Hint {
-    /// Every one.
+    /// All hints.
     pub const ALL: [Self; 4] = [Self::NoCopy, Self::NoPermanentStore, Self::NoStore, Self::Store];
 
-    /// As the element is called.
+    /// Returns the name of the element.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NoCopy => "no-copy",
@@ -229,7 +230,7 @@ impl Hint {
         }
     }
 
-    /// The hint of this name, if there is one.
+    /// Returns the hint of this name, if there is one.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|hint| hint.as_str() == name)
     }
@@ -251,7 +252,7 @@ pub struct Reactions {
     pub emojis: Vec<String>,
 }
 
-/// What a message to be sent says.
+/// The contents of a message to be sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "documented once, in the contract")]
 pub struct Draft {
@@ -262,7 +263,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// About how many bytes of memory it takes.
+    /// Returns about how many bytes of memory it takes.
     pub fn weight(&self) -> usize {
         let extended = self.extensions.as_deref().map_or(0, |extensions| {
             let features = extensions.fallback.iter().filter_map(|one| one.feature.as_ref());

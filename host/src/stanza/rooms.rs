@@ -1,13 +1,13 @@
-//! What is said to rooms and by rooms (XEP-0045), and of them in bookmarks (XEP-0402).
+//! Data that is exchanged with rooms (XEP-0045), and bookmarks (XEP-0402).
 
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
 
-/// How many fields of a form are read; with more than that it is no form that this house fills in.
+/// Maximum number of fields of a form. The host does not fill in larger forms.
 pub const MAX_FORM_FIELDS: usize = 512;
-/// How many people of one affiliation are read.
+/// Maximum number of people in the list of an affiliation.
 pub const MAX_AFFILIATED: usize = 10_000;
-/// How many bookmarks are kept.
+/// Maximum number of bookmarks.
 pub const MAX_BOOKMARKS: usize = 1_000;
 
 /// An invitation to a room.
@@ -21,7 +21,7 @@ pub struct Invite {
     pub password: Option<String>,
 }
 
-/// Who changed the role or the affiliation of an occupant. Fields as in `actor` of `wit/types.wit`.
+/// The person who changed an occupant's role or affiliation. Fields as in `actor` of `wit/types.wit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "documented once, in the contract")]
 pub struct Actor {
@@ -29,39 +29,39 @@ pub struct Actor {
     pub jid: Option<Jid>,
 }
 
-/// What a room says of an occupant, or of what happened to it (XEP-0045, `muc#user`).
+/// A room's data about an occupant, or about what happened to it (XEP-0045, `muc#user`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MucUser {
-    /// `none`, `outcast`, `member`, `admin` or `owner`; empty where the room does not say.
+    /// `none`, `outcast`, `member`, `admin` or `owner`; empty if the room does not name it.
     pub affiliation: String,
-    /// `none`, `visitor`, `participant` or `moderator`; empty where the room does not say.
+    /// `none`, `visitor`, `participant` or `moderator`; empty if the room does not name it.
     pub role: String,
-    /// The real JID, where the room shows it.
+    /// The real JID, if the room shows it.
     pub jid: Option<Jid>,
     /// The new nickname, with status 303.
     pub nick: Option<String>,
-    /// Why it was kicked, banned or the room destroyed.
+    /// The reason for a kick, a ban, or the destruction of the room.
     pub reason: Option<String>,
-    /// Who did that, where the room says so.
+    /// The person who did that, if the room names them.
     pub actor: Option<Actor>,
     /// Status codes, such as 110 for oneself.
     pub status: Vec<u16>,
-    /// The room is gone; where people were sent to, if anywhere.
+    /// Set if the room was destroyed; the inner value is the replacement room, if one was named.
     pub destroyed: Option<Option<BareJid>>,
-    /// Whom the room knows it to be (XEP-0421); to be believed only of a room that announces it.
+    /// The occupant id (XEP-0421). Trusted only in a room that announces the feature.
     pub occupant_id: Option<String>,
 }
 
-/// How a room is entered (XEP-0045, sections 7.2.5 and 7.2.14).
+/// The parameters for entering a room (XEP-0045, sections 7.2.5 and 7.2.14).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RoomJoin {
     /// The room's password.
     pub password: Option<String>,
-    /// How much of its past is asked for; none = what the room likes to send.
+    /// The requested amount of history. None: the room decides.
     pub history: Option<History>,
 }
 
-/// How much of a room's past is asked for. Fields as in `history` of `wit/rooms.wit`.
+/// The requested amount of a room's history. Fields as in `history` of `wit/rooms.wit`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "documented once, in the contract")]
 pub struct History {
@@ -71,20 +71,20 @@ pub struct History {
     pub since: Option<Timestamp>,
 }
 
-/// A field of a form that a room wants filled in (XEP-0004, section 3.2).
+/// A field of a form that a room wants to be filled in (XEP-0004, section 3.2).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FormField {
-    /// Its name.
+    /// The name of the field.
     pub var: String,
-    /// Its type, such as `boolean` or `list-multi`.
+    /// The type of the field, such as `boolean` or `list-multi`.
     pub kind: String,
-    /// What it is set to.
+    /// The present values.
     pub values: Vec<String>,
-    /// What it may be set to; empty = anything.
+    /// The allowed values. Empty: any.
     pub options: Vec<String>,
 }
 
-/// Somebody whom a room knows by an affiliation. Fields as in `affiliated` of `wit/rooms.wit`.
+/// A person with an affiliation in a room. Fields as in `affiliated` of `wit/rooms.wit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "documented once, in the contract")]
 pub struct Affiliated {
@@ -94,7 +94,7 @@ pub struct Affiliated {
     pub reason: Option<String>,
 }
 
-/// A room that the account has put down. Fields as in `bookmark` of `wit/rooms.wit`.
+/// A bookmarked room. Fields as in `bookmark` of `wit/rooms.wit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "documented once, in the contract")]
 pub struct Bookmark {
@@ -103,25 +103,25 @@ pub struct Bookmark {
     pub autojoin: bool,
     pub nick: Option<String>,
     pub password: Option<String>,
-    /// What other clients keep with it, as XML; it has to survive a change of ours (XEP-0402, section 2).
+    /// Data of other clients in the bookmark, as XML. It has to survive our changes (XEP-0402, section 2).
     pub extensions: Option<String>,
-    /// There is more of that than is kept.
+    /// Whether that data is longer than what is kept.
     pub is_cut: bool,
 }
 
-/// Where the bookmarks of an account may be.
+/// A place where an account's bookmarks may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BookmarkPlace {
-    /// Each on its own, in a node of the account (XEP-0402).
+    /// Each as an item of its own, in a node of the account (XEP-0402).
     Items,
-    /// All in one, in a node of the account (XEP-0048).
+    /// All in one item, in a node of the account (XEP-0048).
     Node,
     /// All in one, in the account's private storage (XEP-0048 with XEP-0049), the oldest place.
     Private,
 }
 
 impl BookmarkPlace {
-    /// The place where they were usual before this one.
+    /// Returns the place that was usual before this one.
     pub fn older(self) -> Option<Self> {
         match self {
             Self::Items => Some(Self::Node),
@@ -131,41 +131,41 @@ impl BookmarkPlace {
     }
 }
 
-/// What another client of this account did to a bookmark.
+/// A change of bookmarks by another client of this account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BookmarkChange {
-    /// It is there now, and like this.
+    /// The bookmark was added or changed.
     Set(Bookmark),
-    /// It is gone.
+    /// The bookmark was removed.
     Removed(BareJid),
-    /// All are gone.
+    /// All bookmarks were removed.
     AllRemoved,
 }
 
-/// What is said about joining a room, to a person or to the room.
+/// An invitation to a room or its decline, sent to a person or to the room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Invitation {
-    /// Straight to the person (XEP-0249).
+    /// Directly to the person (XEP-0249).
     Direct {
-        /// Where to.
+        /// The room to join.
         room: BareJid,
-        /// Why.
+        /// The reason to state.
         reason: Option<String>,
         /// The room's password.
         password: Option<String>,
     },
-    /// To the room, which sends it on (XEP-0045, section 7.8.2).
+    /// To the room, which forwards it (XEP-0045, section 7.8.2).
     Mediated {
-        /// Who is invited.
+        /// The person who is invited.
         user: BareJid,
-        /// Why.
+        /// The reason to state.
         reason: Option<String>,
     },
-    /// To the room, which tells the inviter.
+    /// To the room, which informs the inviter.
     Declined {
-        /// Who invited.
+        /// The person who sent the invitation.
         inviter: Jid,
-        /// Why not.
+        /// The reason to state.
         reason: Option<String>,
     },
 }

@@ -1,5 +1,6 @@
-//! Which contacts of an account were added by which of its plugins. It outlives the process: a contact that a plugin added itself
-//! never counts for what that plugin was granted for contacts.
+//! Stores which plugin added which contacts of an account.
+//!
+//! This outlives the process: a contact that a plugin added itself never counts for grants that cover contacts.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ CREATE TABLE IF NOT EXISTS added_contact (
 ) WITHOUT ROWID, STRICT;
 ";
 
-/// The contacts that plugins added to one account. It does not keep the store's thread going.
+/// The contacts that plugins added to one account. It does not keep the store's thread alive.
 #[derive(Debug, Clone)]
 pub struct AddedContacts {
     tasks: WeakTasks,
@@ -35,22 +36,22 @@ impl AddedContacts {
         Self { tasks, account: account.clone(), path }
     }
 
-    /// All of them.
+    /// Returns all added contacts of the account.
     pub async fn load(&self) -> Result<Vec<(PluginId, BareJid)>, StoreError> {
         self.run(Lane::Host, load).await
     }
 
-    /// Keeps one. It is on disk when this returns.
+    /// Stores a contact. It is on disk when this returns.
     pub async fn keep(&self, plugin: &PluginId, jid: &BareJid) -> Result<(), StoreError> {
-        // Each plugin waits for its own turn.
+        // Each plugin waits in its own lane.
         let lane = Lane::Plugin(Arc::new(Owner { account: self.account.clone(), plugin: plugin.clone() }));
         let (plugin, jid) = (plugin.to_string(), jid.to_string());
         let insert = "INSERT OR IGNORE INTO added_contact VALUES (?1, ?2, ?3)";
         self.run(lane, move |file, account| file.execute(insert, params![account, plugin, jid]).map(drop)).await
     }
 
-    /// Forgets one, of this plugin or of all. It does not wait: one that is not forgotten counts as added by the plugin, which
-    /// grants nothing.
+    /// Removes a contact, for this plugin or for all, without waiting. If the removal fails, the contact still counts
+    /// as added by the plugin, which grants nothing.
     pub fn forget(&self, plugin: Option<&PluginId>, jid: &BareJid) {
         let (account, plugin, jid) = (self.account.to_string(), plugin.map(ToString::to_string), jid.to_string());
         let delete = "DELETE FROM added_contact WHERE account = ?1 AND jid = ?2 AND plugin = ifnull(?3, plugin)";
@@ -74,7 +75,7 @@ impl AddedContacts {
         let job: Job = Box::new(move |file| {
             let result = job(file, &account);
             let health = file::health(&result);
-            // Whoever asked may be gone.
+            // The caller may be gone.
             let _ = answer.send(result);
             health
         });
@@ -90,7 +91,7 @@ fn load(file: &Connection, account: &str) -> rusqlite::Result<Vec<(PluginId, Bar
     let mut all = Vec::new();
     for row in rows {
         let (plugin, jid) = row?;
-        // Nobody but another program writes an id or an address that is none.
+        // Only another program writes an invalid id or address.
         if let (Ok(plugin), Ok(jid)) = (plugin.parse(), BareJid::new(&jid)) {
             all.push((plugin, jid));
         }

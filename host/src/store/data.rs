@@ -1,6 +1,6 @@
-//! What plugins keep: keys and values for each plugin and account, with a quota and perhaps an end.
+//! The data of plugins: keys and values for each plugin and account, with a quota and an optional expiry.
 //!
-//! Each write is acknowledged after the disk was flushed, and either happens as a whole or not at all.
+//! Each write is acknowledged after a flush of the disk, and happens as a whole or not at all.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,13 +20,14 @@ use crate::harmless::EscapedPath as _;
 use crate::plugins::{Held, Holding, PluginId};
 use crate::xmpp::is_one_line;
 
-/// How long a key may be, in bytes.
+/// The maximum length of a key, in bytes.
 pub const LONGEST_KEY: usize = 512;
-/// How long a value may be, in bytes.
+/// The maximum length of a value, in bytes.
 pub const LONGEST_VALUE: usize = 256 << 10;
-/// What an entry counts beside its key and value.
+/// The bytes that an entry counts in addition to its key and value.
 const ENTRY: u64 = 64;
-/// How many that have expired make room for one write at most: enough for the longest, however little each of them takes.
+/// The maximum number of expired entries that are removed for one write. It makes room for the longest entry even if
+/// each expired one is as small as possible.
 const PURGED: i64 = 4_200;
 
 pub(super) const TABLES: &str = "
@@ -47,67 +48,68 @@ CREATE TABLE IF NOT EXISTS plugin_data_size (
 ) WITHOUT ROWID, STRICT;
 ";
 
-/// Whether a text can be a key.
+/// Returns whether a text can be a key.
 pub fn is_key(text: &str) -> bool {
     !text.is_empty() && text.len() <= LONGEST_KEY && is_one_line(text)
 }
 
-/// Whose data.
+/// The owner of data: a plugin on an account.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner {
-    /// The account.
+    /// The account that the plugin runs on.
     pub account: BareJid,
-    /// The plugin.
+    /// The plugin that stores the data.
     pub plugin: PluginId,
 }
 
 /// A change of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
-    /// The key.
+    /// The key that changes.
     pub key: String,
-    /// Its new value; none = it is deleted.
+    /// The new value; `None` deletes the key.
     pub value: Option<Vec<u8>>,
-    /// When it is gone again, in milliseconds of the Unix clock.
+    /// When the entry expires, in milliseconds since the Unix epoch.
     pub expires: Option<i64>,
-    /// Only if this holds.
+    /// The condition for the change.
     pub only: Only,
 }
 
-/// When a change is made.
+/// The condition under which a change is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Only {
-    /// Always.
+    /// The change is always made.
     Always,
-    /// If the present value is this one; none = if there is none.
+    /// The change is made if this is the present value; `None` means that there is no value.
     If(Option<Vec<u8>>),
 }
 
-/// What became of a change.
+/// The outcome of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
-    /// It was made; there was such a key before.
+    /// The change was made, and the key existed before.
     Replaced,
-    /// It was made; there was none.
+    /// The change was made, and the key did not exist before.
     Fresh,
-    /// The present value is another one.
+    /// The change was not made, since the present value differs from the expected one.
     Otherwise,
-    /// It would be more than the quota.
+    /// The change was not made, since it would exceed the quota.
     TooMuch,
 }
 
 /// An entry as `parlor plugin data` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
-    /// Its key.
+    /// The key of the entry.
     pub key: String,
-    /// Its value.
+    /// The value of the entry.
     pub value: Vec<u8>,
-    /// When it is gone, in milliseconds of the Unix clock.
+    /// When the entry expires, in milliseconds since the Unix epoch.
     pub expires: Option<i64>,
 }
 
-/// What plugins keep. Cheap to clone. It does not keep the store's thread going: when that has ended, nothing is kept.
+/// A handle on the data of plugins. It is cheap to clone and does not keep the store's thread alive: after the thread
+/// has ended, nothing is stored.
 #[derive(Debug, Clone)]
 pub struct PluginData {
     tasks: WeakTasks,
@@ -117,7 +119,7 @@ pub struct PluginData {
 }
 
 impl PluginData {
-    /// In this store.
+    /// Creates the handle for this store.
     pub(super) fn new(store: &Store, clock: Clock) -> Self {
         Self {
             tasks: store.tasks.downgrade(),
@@ -127,19 +129,19 @@ impl PluginData {
         }
     }
 
-    /// Up to where in archives this plugin has come.
+    /// Returns the positions of this plugin in archives.
     pub fn positions(&self, owner: Owner) -> Positions {
         Positions::new(self.tasks.clone(), owner, self.path.clone())
     }
 
-    /// The value of a key.
+    /// Returns the value of a key.
     pub async fn get(&self, owner: Owner, key: String) -> Result<Option<Vec<u8>>, StoreError> {
         let (owner, now) = (Arc::new(owner), self.now());
         self.read(Lane::Plugin(Arc::clone(&owner)), move |file| value(file, &owner, &key, now)).await
     }
 
-    /// The same, with what is counted of it against what the host may hold for the plugin. That is none where it would be too much,
-    /// and then the value is not given.
+    /// Same as [`get`](Self::get), but counts the value against what the host may hold for the plugin. If that would be
+    /// too much, the value is empty and the holding is `None`.
     pub(crate) async fn get_held(
         &self,
         owner: Owner,
@@ -157,17 +159,18 @@ impl PluginData {
         .await
     }
 
-    /// How many bytes each plugin keeps on each account, as its quota counts them; whoever keeps nothing may be left out.
+    /// Returns the bytes that each plugin stores on each account, as its quota counts them. Plugins that store nothing
+    /// may be missing.
     pub async fn sizes(&self) -> Result<BTreeMap<Owner, u64>, StoreError> {
         self.read(Lane::Host, sizes).await
     }
 
-    /// Changes a key, and waits until that is on disk.
+    /// Changes a key and waits until the change is on disk.
     pub async fn write(&self, owner: Owner, quota: u64, write: Write) -> Result<Written, StoreError> {
         self.write_held(owner, quota, write, None).await
     }
 
-    /// The same. What is counted of it is kept for as long as it waits, whether its call does or not.
+    /// Same as [`write`](Self::write). `held` is kept until the write is done, even if its call no longer waits.
     pub(crate) async fn write_held(
         &self,
         owner: Owner,
@@ -188,14 +191,14 @@ impl PluginData {
         self.clock.now().as_millisecond()
     }
 
-    /// Reads something, beside the thread that writes if that is possible.
+    /// Reads on the reader thread if there is one, and otherwise on the writer thread.
     pub(super) async fn read<R: Send + 'static>(
         &self,
         lane: Lane,
         read: impl FnOnce(&Connection) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, StoreError> {
         let (answer, arrives) = oneshot::channel();
-        // Whoever asked may be gone when it is answered.
+        // The caller may be gone when the answer is sent.
         let tell = move |result: rusqlite::Result<R>| {
             let health = file::health(&result);
             drop(answer.send(result));
@@ -214,7 +217,7 @@ impl PluginData {
     }
 }
 
-/// Makes these changes durable at once.
+/// Makes these writes durable together.
 pub(super) fn flush(file: &mut Connection, writes: Vec<PendingWrite>) -> Health {
     let result = try_flush(file, writes);
     if let Err(error) = &result {
@@ -224,16 +227,16 @@ pub(super) fn flush(file: &mut Connection, writes: Vec<PendingWrite>) -> Health 
 }
 
 fn try_flush(file: &mut Connection, writes: Vec<PendingWrite>) -> rusqlite::Result<()> {
-    // On disk even if the machine loses power, unlike what is only a cache.
+    // Unlike caches, these writes must be on disk even if the machine loses power.
     file.pragma_update(None, "synchronous", "full")?;
     let result = (|| {
         let mut change = file.transaction()?;
         let mut done = Vec::with_capacity(writes.len());
         for pending in &writes {
-            // One that fails takes no other along.
+            // A failed write must not affect the others.
             let one = change.savepoint()?;
             let outcome = match write(&one, &pending.owner, pending.quota, &pending.write, pending.now) {
-                // The file is begun anew for that: nobody is to be told that something is in it.
+                // The file is created again after this error, so no caller may be told that its write was stored.
                 Err(error) if file::is_broken(&error) => return Err(error),
                 outcome => outcome,
             };
@@ -249,7 +252,7 @@ fn try_flush(file: &mut Connection, writes: Vec<PendingWrite>) -> rusqlite::Resu
     match result {
         Ok(done) => {
             for (pending, outcome) in writes.into_iter().zip(done) {
-                // Whoever asked may be gone; it is done all the same.
+                // The caller may be gone; the write is done all the same.
                 let _ = pending.answer.send(outcome);
             }
             restored
@@ -264,7 +267,7 @@ fn try_flush(file: &mut Connection, writes: Vec<PendingWrite>) -> rusqlite::Resu
     }
 }
 
-/// The same error for each who waited; `SQLite`'s own cannot be copied.
+/// Copies an error for each waiting caller, since `SQLite`'s own type cannot be cloned.
 pub(super) fn again(error: &rusqlite::Error) -> rusqlite::Error {
     match error {
         rusqlite::Error::SqliteFailure(code, text) => rusqlite::Error::SqliteFailure(*code, text.clone()),
@@ -290,7 +293,7 @@ fn sizes(file: &Connection) -> rusqlite::Result<BTreeMap<Owner, u64>> {
     let mut all = BTreeMap::new();
     while let Some(row) = rows.next()? {
         let (account, plugin, bytes): (String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        // What is no address or id is nobody's.
+        // A row with an invalid address or id belongs to no plugin.
         if let (Ok(account), Ok(plugin)) = (account.parse(), plugin.parse()) {
             all.insert(Owner { account, plugin }, u64::try_from(bytes).unwrap_or(0));
         }
@@ -298,10 +301,10 @@ fn sizes(file: &Connection) -> rusqlite::Result<BTreeMap<Owner, u64>> {
     Ok(all)
 }
 
-/// Makes one change, if it may be made.
+/// Makes one change, if its condition and the quota allow it.
 fn write(file: &Connection, owner: &Owner, quota: u64, write: &Write, now: i64) -> rusqlite::Result<Written> {
     let whose = (owner.account.as_str(), owner.plugin.as_str());
-    // One that has expired is not there, but still takes up room.
+    // An expired entry counts as absent, but still takes up room.
     let mut statement =
         file.prepare("SELECT value, expires FROM plugin_data WHERE account = ?1 AND plugin = ?2 AND key = ?3")?;
     let present =
@@ -320,7 +323,7 @@ fn write(file: &Connection, owner: &Owner, quota: u64, write: &Write, now: i64) 
     };
     let quota = i64::try_from(quota).unwrap_or(i64::MAX);
     let mut after = bytes(file)? - taken + needed;
-    // A quota that was made smaller, or that data from elsewhere went over, still lets a plugin have less.
+    // The quota may have been lowered, or exceeded by an import. A plugin can still shrink its data then.
     if needed > taken && after > quota {
         purge(file, owner, now, &write.key, after - quota)?;
         after = bytes(file)? - taken + needed;
@@ -350,8 +353,8 @@ fn set_size(file: &Connection, owner: &Owner, bytes: i64) -> rusqlite::Result<()
     Ok(())
 }
 
-/// Removes of what has expired of one plugin as much as it takes to have so many bytes more, but for the key that is being written.
-/// All of it may be hundreds of thousands of entries, and every plugin waits for the thread that writes.
+/// Removes expired entries of one plugin until `room` bytes are freed, except the key that is being written. Removing
+/// all could take hundreds of thousands of entries, while every plugin waits for the writer thread.
 fn purge(file: &Connection, owner: &Owner, now: i64, but: &str, room: i64) -> rusqlite::Result<()> {
     let (account, plugin) = (owner.account.as_str(), owner.plugin.as_str());
     let mut expired = file.prepare(&format!(
@@ -379,34 +382,34 @@ fn purge(file: &Connection, owner: &Owner, now: i64, but: &str, room: i64) -> ru
     Ok(())
 }
 
-/// What plugins keep, for `parlor plugin data`: the file itself, beside a host that may be using it.
+/// Plugin data for `parlor plugin data`. It opens the file itself, beside a host that may be using it.
 #[derive(Debug)]
 pub struct DataFile {
     connection: Connection,
     path: PathBuf,
 }
 
-/// Why the file was not read or changed.
+/// An error from reading or changing the file.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// It cannot be used.
+    /// The file cannot be used.
     #[error("{} cannot be used ({cause})", path.escaped())]
     File {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The reason that it cannot be used.
         cause: String,
     },
-    /// What is imported is more than the plugin may keep.
+    /// The import would exceed the plugin's quota of this many bytes.
     #[error("that is more than the {0} bytes that the plugin may keep; nothing was imported")]
     TooMuch(u64),
 }
 
 impl DataFile {
-    /// The file in this data folder; none if nothing was ever kept there.
+    /// Opens the file in this data folder; returns `None` if nothing was ever stored there.
     pub fn open(data: &Path) -> Result<Option<Self>, DataError> {
         let path = data.join(super::FILE);
-        // Whoever may not look into the folder does not know.
+        // If the folder cannot be searched, whether the file exists is unknown.
         match path.try_exists() {
             Ok(true) => Self::create(data).map(Some),
             Ok(false) => Ok(None),
@@ -414,7 +417,7 @@ impl DataFile {
         }
     }
 
-    /// The file in this data folder, made if need be.
+    /// Opens the file in this data folder, or creates it.
     pub fn create(data: &Path) -> Result<Self, DataError> {
         let path = data.join(super::FILE);
         match file::try_open(&path) {
@@ -427,25 +430,26 @@ impl DataFile {
         DataError::File { path: self.path.clone(), cause: cause.to_string() }
     }
 
-    /// Gives each entry of a plugin on an account, in the order of their keys; ends with the first that is not taken.
+    /// Passes each entry of a plugin on an account to `with`, in key order, and stops at the first error that `with`
+    /// returns.
     pub fn each<E>(&self, owner: &Owner, with: impl FnMut(Kept) -> Result<(), E>) -> Result<Result<(), E>, DataError> {
         each(&self.connection, owner, with).map_err(|cause| self.failed(&cause))
     }
 
-    /// Writes entries, all or none, in place of those of the same keys.
+    /// Writes all entries or none, replacing entries with the same keys.
     pub fn import(&mut self, quota: u64, entries: Vec<(Owner, Vec<Kept>)>) -> Result<(), DataError> {
         let written = import(&mut self.connection, quota, entries).map_err(|cause| self.failed(&cause))?;
         if written == Written::TooMuch { Err(DataError::TooMuch(quota)) } else { Ok(()) }
     }
 
-    /// Whether a plugin keeps anything, on whatever account.
+    /// Returns whether a plugin stores anything, on any account.
     pub fn keeps(&self, plugin: &PluginId) -> Result<bool, DataError> {
         let any = "SELECT EXISTS (SELECT 1 FROM plugin_data WHERE plugin = ?1)";
         let found = self.connection.query_row(any, [plugin.as_str()], |row| row.get(0));
         found.map_err(|cause| self.failed(&cause))
     }
 
-    /// Forgets all that a plugin keeps, on every account.
+    /// Removes all data of a plugin, on every account.
     pub fn forget(&mut self, plugin: &PluginId) -> Result<(), DataError> {
         forget(&mut self.connection, plugin).map_err(|cause| self.failed(&cause))
     }
@@ -510,7 +514,7 @@ mod tests {
         Write { key: key.to_owned(), value: Some(value.to_vec()), expires: None, only: Only::Always }
     }
 
-    /// The store has to live for as long as what is in it is used.
+    /// The store must live as long as its data is used.
     fn data() -> (Store, PluginData) {
         let store = Store::in_memory();
         let data = store.data(Clock::Machine);
@@ -549,7 +553,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert!(DataFile::open(folder.path()).unwrap().is_none());
         assert!(DataFile::open(&folder.path().join("none")).unwrap().is_none());
-        // One that leads to itself lets nobody in, not even root.
+        // A link to itself cannot be opened, not even by root.
         let data = folder.path().join("data");
         std::os::unix::fs::symlink("data", &data).unwrap();
         let error = DataFile::open(&data).unwrap_err().to_string();
@@ -567,7 +571,7 @@ mod tests {
         assert_eq!(write(&data, swap(None, b"1")).await, Written::Fresh);
         assert_eq!(write(&data, swap(None, b"2")).await, Written::Otherwise);
         assert_eq!(write(&data, swap(Some(b"1"), b"2")).await, Written::Replaced);
-        // Of many at once just one wins.
+        // Exactly one of many concurrent swaps succeeds.
         let all = join_all((0..50_u8).map(|one| write(&data, swap(Some(b"2"), &[one])))).await;
         assert_eq!(all.iter().filter(|one| **one == Written::Replaced).count(), 1);
     }
@@ -584,13 +588,13 @@ mod tests {
         let small = |write| data.write(owner("a"), 1_000, write);
         assert_eq!(small(put("new", &[0; 600])).await.unwrap(), Written::Fresh);
         assert_eq!(small(put("more", &[0; 600])).await.unwrap(), Written::TooMuch);
-        // An expired one counts as none for whoever compares.
+        // An expired entry compares as absent.
         write(&data, until(now() - 1)).await;
         let swap = Write { only: Only::If(None), ..put("old", b"") };
         assert_eq!(write(&data, swap).await, Written::Fresh);
     }
 
-    /// One thread writes for all.
+    /// One thread writes for all plugins.
     #[tokio::test]
     async fn for_a_write_no_more_is_removed_of_what_has_expired_than_it_needs() {
         let (_store, data) = data();
@@ -605,7 +609,7 @@ mod tests {
         assert_eq!(small(put("more", b"")).await.unwrap(), Written::TooMuch);
     }
 
-    /// By an index, and not by looking at all that a plugin keeps.
+    /// The query must use an index, and not scan all data of the plugin.
     #[test]
     fn what_has_expired_is_found_without_looking_at_the_rest() {
         let folder = tempfile::tempdir().unwrap();
@@ -645,7 +649,7 @@ mod tests {
         assert!(file.keeps(&"a".parse().unwrap()).unwrap());
     }
 
-    /// As by a fault of `SQLite`.
+    /// The thread fails as if by a fault of `SQLite`.
     #[tokio::test]
     async fn whoever_waits_for_a_thread_that_fails_hears_that_it_has_ended() {
         let (store, data) = data();
@@ -670,14 +674,14 @@ mod tests {
         let (_store, data) = data();
         for number in 0..100 {
             let writing = write(&data, put(&format!("{number}"), b"x"));
-            // Polled once or not at all, and dropped.
+            // The write is polled at most once, and dropped.
             let _ = tokio::time::timeout(std::time::Duration::ZERO, writing).await;
         }
         assert_eq!(write(&data, put("last", b"x")).await, Written::Fresh);
     }
 
     proptest! {
-        /// The size that is kept is that of what is there, whatever was done.
+        /// The recorded size equals that of the stored entries, after any sequence of writes.
         #[test]
         fn the_size_is_right(steps in prop::collection::vec((0..4_usize, 0..200_usize, prop::option::of(-1..2_i64), any::<bool>()), 1..40)) {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

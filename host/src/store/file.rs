@@ -1,4 +1,4 @@
-//! Opening the file: whose it is, what is in it, and what becomes of one that cannot be used.
+//! Opens the file: checks its owner and version, and sets it aside if it cannot be used.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read as _;
@@ -11,42 +11,43 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use super::{Health, OpenError, added, data, pins, position, roster, session};
 use crate::harmless::EscapedPath as _;
 
-/// Says in the file's header that it is ours: "prlr".
+/// Marks the file as parlor's in its header: "prlr".
 const APPLICATION: i32 = 0x7072_6c72;
-/// The version of the tables. One that is newer was written by a newer parlor.
+/// The version of the tables. A file with a higher one was written by a newer parlor.
 const VERSION: i32 = 1;
-/// How long a reader from outside, such as a backup, may hold up a write.
+/// The maximum time that an outside reader, such as a backup, may delay a write.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How many files may have been set aside.
+/// The bound of the numbers for files that are set aside.
 const ASIDE: u32 = 1_000;
-/// How long the header of a database is, and where in it two numbers are: see section 1.3 of <https://sqlite.org/fileformat2.html>.
+/// The length of a database header, and the offsets of two numbers in it: see section 1.3 of
+/// <https://sqlite.org/fileformat2.html>.
 const HEADER: u64 = 100;
 const USER_VERSION: usize = 60;
 const APPLICATION_ID: usize = 68;
 
-/// Why a file is not used.
+/// The reason that a file is not used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unfit {
-    /// Somebody else's.
+    /// The file belongs to another program.
     #[error("it is not one of parlor's")]
     Foreign,
-    /// What it would be written to is somewhere else.
+    /// The path is a symbolic link, so that writes would go elsewhere.
     #[error("it is a symbolic link")]
     Link,
-    /// It knows more than this program.
+    /// A newer parlor wrote the file.
     #[error("it was written by a newer parlor (version {0} of its tables, this one knows {VERSION})")]
     Newer(i32),
-    /// `SQLite` does not use it.
+    /// `SQLite` cannot use the file.
     #[error("{0}")]
     Sqlite(#[from] rusqlite::Error),
-    /// The system does not open it.
+    /// The system cannot open the file.
     #[error("{0}")]
     Io(#[from] std::io::Error),
 }
 
 impl Unfit {
-    /// Whether nothing will ever be read out of it here. A disk that is full, a file that is locked or not ours to read, and what a
-    /// newer parlor wrote are all as good as they were: whoever put them out of view would lose what plugins were told is kept.
+    /// Returns whether the file can never be used. A file on a full disk, one that is locked or unreadable, and one of
+    /// a newer parlor are all still good: setting them aside would lose data that plugins were told is stored.
     fn is_for_good(&self) -> bool {
         match self {
             Self::Foreign | Self::Link => true,
@@ -55,7 +56,7 @@ impl Unfit {
         }
     }
 
-    /// What to do about one that may be used later.
+    /// Returns the advice for a file that may be usable later.
     fn remedy(&self) -> &'static str {
         match self {
             Self::Newer(_) => "run that parlor, or move the file away to begin without what plugins have kept",
@@ -64,7 +65,7 @@ impl Unfit {
     }
 }
 
-/// Opens the file, a fresh one if need be. One that is broken is set aside; any other that cannot be used is left as it is.
+/// Opens the file, or creates it. A broken file is set aside; any other file that cannot be used is left as it is.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     let result = try_open(path).or_else(|why| {
         if !why.is_for_good() {
@@ -76,7 +77,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     result.map_err(|cause| OpenError { path: path.to_owned(), remedy: cause.remedy(), cause })
 }
 
-/// The same in a house that stands: where nothing can be opened, what is kept from now on lives in memory alone.
+/// Same as [`open`], for a running host: if nothing can be opened, later data is kept in memory only.
 pub(super) fn open_anew(path: &Path) -> Connection {
     open(path).unwrap_or_else(|error| {
         tracing::warn!(%error, "the store cannot be used; what it keeps from now on is lost at the end");
@@ -84,7 +85,7 @@ pub(super) fn open_anew(path: &Path) -> Connection {
     })
 }
 
-/// Why [`open`] would leave the file as it is, and not use it, if it would. Nothing is written, and nothing set aside.
+/// Returns the error with which [`open`] would leave the file as it is, if any. Nothing is written or set aside.
 pub(super) fn look(path: &Path) -> Result<(), OpenError> {
     let cause = match numbers_in(path) {
         Ok((APPLICATION, version)) if version > VERSION => Unfit::Newer(version),
@@ -94,7 +95,7 @@ pub(super) fn look(path: &Path) -> Result<(), OpenError> {
     Err(OpenError { path: path.to_owned(), remedy: cause.remedy(), cause })
 }
 
-/// A second connection, which only reads, so that no reader waits for a write to reach the disk.
+/// Opens a second connection for reading, so that no reader waits for a write to reach the disk.
 pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -102,12 +103,12 @@ pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Whether what is kept there is gone with the process.
+/// Returns whether the data is lost at the end of the process.
 pub(super) fn is_in_memory(connection: &Connection) -> bool {
     connection.path().is_none_or(str::is_empty)
 }
 
-/// A store that is gone with the process.
+/// Opens a store in memory, which is lost at the end of the process.
 pub(super) fn in_memory() -> Connection {
     let connection = Connection::open_in_memory().expect("SQLite opens a database in memory");
     make_tables(&connection).expect("tables can be made in an empty database");
@@ -115,7 +116,7 @@ pub(super) fn in_memory() -> Connection {
 }
 
 pub(super) fn try_open(path: &Path) -> Result<Connection, Unfit> {
-    // Made here, so that nobody but the owner ever reads it; SQLite gives its other files the same mode.
+    // The file is created here, so that only its owner can ever read it; SQLite gives its side files the same mode.
     let mut made = OpenOptions::new();
     made.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
     match made.open(path) {
@@ -126,7 +127,8 @@ pub(super) fn try_open(path: &Path) -> Result<Connection, Unfit> {
     // The folder may be reached over a symbolic link; the file itself may not be one.
     let mut connection = Connection::open_with_flags(path.canonicalize()?, flags)?;
     connection.busy_timeout(PATIENCE)?;
-    // One that read first and writes then would be refused at once if another process wrote in between, and not be waited for.
+    // A deferred transaction that reads before it writes would fail at once, instead of waiting, if another process
+    // wrote in between.
     connection.set_transaction_behavior(TransactionBehavior::Immediate);
     let objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let present = numbers(&connection)?;
@@ -137,10 +139,10 @@ pub(super) fn try_open(path: &Path) -> Result<Connection, Unfit> {
         _ => return Err(Unfit::Foreign),
     }
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
-    // A process that is killed loses nothing that was committed; only a machine that loses power may lose the last moments.
+    // A killed process loses nothing that was committed; only a power failure may lose the last moments.
     connection.pragma_update(None, "synchronous", "normal")?;
     make_tables(&connection)?;
-    // Nothing is written to a file that has it all: somebody may be writing a long import.
+    // A complete file is not written to: another process may be busy with a long import.
     if present != (APPLICATION, VERSION) {
         connection.pragma_update(None, "application_id", APPLICATION)?;
         connection.pragma_update(None, "user_version", VERSION)?;
@@ -148,13 +150,13 @@ pub(super) fn try_open(path: &Path) -> Result<Connection, Unfit> {
     Ok(connection)
 }
 
-/// Whose a database says that it is, and the version of its tables.
+/// Reads the application id and the version of the tables.
 fn numbers(connection: &Connection) -> rusqlite::Result<(i32, i32)> {
     let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
     Ok((number("application_id")?, number("user_version")?))
 }
 
-/// The same of a file that nobody is to touch; zeros where there is none.
+/// Reads the same numbers without touching the file. Returns zeros if there is no file.
 fn numbers_in(path: &Path) -> Result<(i32, i32), Unfit> {
     let kind = match path.symlink_metadata() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((0, 0)),
@@ -163,15 +165,15 @@ fn numbers_in(path: &Path) -> Result<(i32, i32), Unfit> {
     if kind.is_symlink() {
         return Err(Unfit::Link);
     }
-    // Who opens a pipe waits for whoever writes into it.
+    // Opening a pipe would block until somebody writes to it.
     if !kind.is_file() {
         return Err(std::io::Error::other("it is no file").into());
     }
-    // What was written last is there, until somebody carries it over.
+    // The newest changes are in the WAL until they are copied into the file.
     if beside(path, "-wal").exists() {
         return Ok(numbers(&open_to_read(path)?)?);
     }
-    // SQLite would leave such files there, even of one that it only reads.
+    // SQLite would create side files even for a database that it only reads, so the header is parsed here.
     let mut header = Vec::new();
     File::open(path)?.take(HEADER).read_to_end(&mut header)?;
     let number = |at: usize| {
@@ -190,21 +192,21 @@ fn make_tables(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(data::TABLES)
 }
 
-/// The file of the same name with more behind it.
+/// Appends a suffix to the name of the file.
 fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
 }
 
-/// Moves a file that cannot be used out of the way, with what `SQLite` keeps beside it.
+/// Moves an unusable file out of the way, with the files that `SQLite` keeps beside it.
 pub(super) fn set_aside(path: &Path, why: &str) {
     let beside = |suffix: &str| beside(path, suffix);
     let free = (1..ASIDE).map(|number| format!(".broken-{number}")).find(|aside| !beside(aside).exists());
     let aside = free.unwrap_or_else(|| ".broken-1".to_owned());
-    // What was written last lies there. It goes first: it would be taken for the new file's.
+    // The WAL holds the newest changes. It is moved first, since SQLite would apply it to the new file.
     let _ = std::fs::rename(beside("-wal"), beside(&format!("{aside}-wal")));
-    // Only an index of that, which is made again from it.
+    // This file is only an index of the WAL and can be rebuilt from it.
     let _ = std::fs::remove_file(beside("-shm"));
     let aside = beside(&aside);
     match std::fs::rename(path, &aside) {
@@ -218,7 +220,7 @@ pub(super) fn set_aside(path: &Path, why: &str) {
     }
 }
 
-/// Whether what a job met says that the file is broken.
+/// Reports whether the result of a job shows that the file is broken.
 pub(super) fn health<T>(result: &rusqlite::Result<T>) -> Health {
     match result {
         Err(error) if is_broken(error) => Health::Broken,
@@ -226,7 +228,7 @@ pub(super) fn health<T>(result: &rusqlite::Result<T>) -> Health {
     }
 }
 
-/// Whether nothing is left to be done with the file but to begin it anew.
+/// Returns whether the file is corrupt and has to be created again.
 pub(super) fn is_broken(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }

@@ -1,12 +1,13 @@
-//! The one file on disk that holds what outlives the process: caches now, what plugins store later on.
+//! The `SQLite` file that holds everything that outlives the process: caches, positions in archives, and the data of
+//! plugins.
 //!
-//! [`Store`] is a handle on the thread that owns the file: the only writer, so that nobody waits for a lock of `SQLite`, and
-//! a thread of its own, so that a slow disk holds up no connection. Each table has a file of its own here, which is also
-//! where its statements are. Only this folder names `rusqlite`.
+//! [`Store`] is a handle on the thread that owns the file. That thread is the only writer, so nothing waits for a lock
+//! of `SQLite`. Because the thread is separate, a slow disk delays no connection. Each table has a file of its own in
+//! this folder, which also holds its statements. Only this folder names `rusqlite`.
 //!
-//! A file that is broken or somebody else's is set aside under a new name, with what lies beside it, and begun anew: what is in
-//! it is worth less than a house that stands. One that only cannot be used now, or that a newer parlor wrote, is left as it is,
-//! and the house does not stand: what plugins were told is kept is in it.
+//! A file that is broken or belongs to another program is renamed, together with the files beside it, and a new one is
+//! created: a running host is worth more than its contents. A file that cannot be used at the moment, or that a newer
+//! parlor wrote, is left as it is, and the host does not start: it holds data that plugins were told is stored.
 
 mod added;
 mod data;
@@ -43,80 +44,81 @@ use crate::harmless::EscapedPath as _;
 use reader::ReadsSender;
 use work::{Inbox, Job, Lane, Task, Tasks, Work};
 
-/// How many jobs of the host may wait for the thread.
+/// The maximum number of host jobs that may wait for the thread.
 const JOBS: usize = 1_024;
 
 /// The name of the file in the data folder.
 const FILE: &str = "parlor.db";
 
-/// How the file fared in a job.
+/// The state of the file that a job reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Health {
     Fine,
     Broken,
 }
 
-/// Why something was not stored or read.
+/// An error from reading or writing the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The file could not be read or written.
     #[error("{path} cannot be used ({cause}); check the disk and the file's owner and mode", path = path.escaped())]
     File {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
-        /// What `SQLite` said.
+        /// The error from `SQLite`.
         cause: rusqlite::Error,
     },
-    /// The thread has ended.
+    /// The store's thread has ended.
     #[error("the store has ended")]
     Ended,
 }
 
-/// Why the file was not opened.
+/// An error from opening the file.
 #[derive(Debug, thiserror::Error)]
 #[error("{} cannot be used, and is left as it is ({cause}): {remedy}", path.escaped())]
 pub struct OpenError {
-    /// Which.
+    /// The path of the file.
     path: PathBuf,
-    /// Why.
+    /// The reason that the file cannot be used.
     cause: file::Unfit,
-    /// What to do about it.
+    /// The advice for the user.
     remedy: &'static str,
 }
 
-/// A handle on the file. Cheap to clone; the thread ends with the last one.
+/// A handle on the file. It is cheap to clone; the thread ends with the last handle.
 #[derive(Debug, Clone)]
 pub struct Store {
     tasks: Tasks,
-    /// The way to the reader; none where only the thread itself sees what is stored.
+    /// The queue of the reader; `None` if only the writer thread sees the data.
     reads: Option<ReadsSender>,
     path: PathBuf,
-    /// Closes when the thread has ended, and the file is closed.
+    /// Closes when the thread has ended and the file is closed.
     ended: watch::Receiver<()>,
 }
 
 impl Store {
-    /// Opens the file in this folder, or makes one. What is broken is set aside, and the log says so; what cannot be used now
-    /// stays as it is.
+    /// Opens the file in this folder, or creates it. A broken file is set aside, which is logged. A file that cannot be
+    /// used at the moment is left as it is.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         let path = folder.join(FILE);
         let connection = file::open(&path)?;
         Ok(Self::serve(connection, path, true))
     }
 
-    /// Why it could not be opened, without doing it: nothing is made, changed or set aside.
+    /// Checks whether [`open`](Self::open) would leave the file as it is and fail, without creating, changing or
+    /// setting aside anything.
     pub fn look(folder: &Path) -> Result<(), OpenError> {
         file::look(&folder.join(FILE))
     }
 
-    /// One that forgets everything at its end.
+    /// Creates a store in memory.
     #[cfg(test)]
     pub fn in_memory() -> Self {
         Self::serve(file::in_memory(), PathBuf::new(), false)
     }
 
-    /// One that forgets everything at its end, and works on the runtime itself: where its clock stands still, nobody may wait
-    /// for another thread, since time would go on to whatever is due next.
+    /// Creates a store in memory that works on the runtime itself instead of a thread. With a paused clock, waiting for
+    /// another thread would advance the time to the next timer.
     pub fn on_runtime() -> Self {
         let (tasks, mut inbox) = Inbox::new();
         let (alive, ended) = watch::channel(());
@@ -136,7 +138,7 @@ impl Store {
         let file = path.clone();
         let (alive, ended) = watch::channel(());
         let alive = Arc::new(alive);
-        // Says to the reader that the file is another one.
+        // Counts recreations of the file, so that the reader reopens it.
         let begun = Arc::new(AtomicU64::new(0));
         let reads = is_on_disk
             .then(|| reader::serve(path.clone(), Arc::clone(&begun), Arc::clone(&alive), tasks.downgrade()))
@@ -164,17 +166,17 @@ impl Store {
         Self { tasks, reads, path, ended }
     }
 
-    /// What plugins keep. It does not keep the thread going.
+    /// Returns the data of plugins. This handle does not keep the thread alive.
     pub fn data(&self, clock: Clock) -> PluginData {
         PluginData::new(self, clock)
     }
 
-    /// Which contacts plugins added to this account. It does not keep the thread going.
+    /// Returns the contacts that plugins added to this account. This handle does not keep the thread alive.
     pub fn added_contacts(&self, account: &jid::BareJid) -> AddedContacts {
         AddedContacts::new(self.tasks.downgrade(), account, self.path.clone())
     }
 
-    /// Does something with the file, and waits for it.
+    /// Runs a job on the file and waits for its result.
     async fn run<R: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
@@ -183,7 +185,7 @@ impl Store {
         let job: Job = Box::new(move |connection| {
             let result = job(connection);
             let health = file::health(&result);
-            // Whoever asked may be gone; it is done all the same.
+            // The caller may be gone; the job is done all the same.
             let _ = answer.send(result);
             health
         });
@@ -192,8 +194,7 @@ impl Store {
         result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
     }
 
-    /// Has something done with the file, without waiting for it. False: the thread is too far behind, and it will not be
-    /// done.
+    /// Queues a job on the file without waiting for it. Returns false if the queue is full; the job is then dropped.
     fn put(&self, job: impl FnOnce(&mut Connection) -> rusqlite::Result<()> + Send + 'static) -> bool {
         let path = self.path.clone();
         let job: Job = Box::new(move |connection| {
@@ -206,16 +207,16 @@ impl Store {
         self.tasks.try_put(&Lane::Host, Task::Job(job))
     }
 
-    /// Waits until everything that was put before is in the file, and the file is closed. Other handles have to be gone.
+    /// Waits until all queued jobs are done and the file is closed. All other handles must have been dropped.
     pub async fn close(self) {
         let Self { tasks, reads, path: _, mut ended } = self;
         drop((tasks, reads));
-        // Nothing is ever said there but that it is over.
+        // Nothing is ever sent here; the channel only closes.
         let _ = ended.changed().await;
     }
 }
 
-/// Does what the thread is asked to do.
+/// Does a piece of work on the thread.
 fn perform(work: Work, file: &mut Connection) -> Health {
     match work {
         Work::Job(job) => job(file),

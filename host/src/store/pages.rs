@@ -1,4 +1,4 @@
-//! Reads what a plugin keeps, one page at a time: keys alone, or with their values.
+//! Reads the data of a plugin one page at a time: keys alone, or keys with values.
 
 use std::sync::Arc;
 
@@ -8,30 +8,31 @@ use super::StoreError;
 use super::data::{LONGEST_VALUE, Owner, PluginData};
 use super::work::Lane;
 
-/// How many bytes of keys one page has, unless its first one alone has more.
+/// The maximum bytes of keys in one page, unless the first key alone is longer.
 pub const LONGEST_PAGE: usize = 64 << 10;
-/// The same of keys and values together.
+/// The maximum bytes of keys and values together in one page.
 const LONGEST_ENTRIES: usize = LONGEST_VALUE;
-/// How many entries one page looks at: those that have expired are passed over, and one thread reads for all plugins.
+/// The maximum number of entries that one page examines. Expired entries are skipped, and one thread reads for all
+/// plugins.
 const LOOKED_AT: usize = 2_000;
 
-/// Some of what a plugin keeps, in the order of the keys' bytes.
+/// A page of a plugin's data, in the byte order of the keys.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Page<T> {
-    /// What was found.
+    /// The keys or entries of the page.
     pub found: Vec<T>,
-    /// The key after which the next page begins; none: this page is the last one.
+    /// The key after which the next page begins; `None` on the last page.
     pub next: Option<String>,
 }
 
-/// Which page is asked for.
+/// The request for a page.
 #[derive(Debug, Clone)]
 pub struct PageOf {
-    /// What the keys begin with.
+    /// The prefix that all keys must have.
     pub prefix: String,
-    /// The key after which the page begins; none: the first page.
+    /// The key after which the page begins; `None` for the first page.
     pub after: Option<String>,
-    /// How many it has at most.
+    /// The maximum number of entries in the page.
     pub most: usize,
 }
 
@@ -64,7 +65,8 @@ impl PluginData {
     }
 }
 
-/// Walks over the keys with a prefix. Values are among the columns for who wants them alone: they would be read from the disk.
+/// Walks over the keys with a prefix. `columns` includes values only if the caller wants them, since they would be read
+/// from the disk.
 fn walk<T>(
     file: &Connection,
     owner: &Owner,
@@ -86,7 +88,7 @@ fn walk<T>(
     for looked_at in 0.. {
         let Some(row) = rows.next()? else { break };
         let (key, is_there): (String, bool) = (row.get(0)?, row.get(1)?);
-        // Keys are ordered by their bytes, so those with the prefix stand together.
+        // Keys are ordered by their bytes, so keys with the same prefix are adjacent.
         if !key.starts_with(&page.prefix) {
             break;
         }
@@ -125,7 +127,7 @@ mod tests {
         PageOf { prefix: prefix.to_owned(), after: None, most }
     }
 
-    /// All pages of a prefix: how many entries each has, and the keys of all.
+    /// Reads all pages of a prefix. Returns the number of entries in each page, and all keys.
     async fn pages(data: &PluginData, prefix: &str, most: usize) -> (Vec<usize>, Vec<String>) {
         let (mut sizes, mut keys, mut asked) = (Vec::new(), Vec::new(), first(prefix, most));
         loop {
@@ -202,7 +204,7 @@ mod tests {
         assert_eq!(pages(&data, "p/", 1).await, (vec![1; 10], keys));
     }
 
-    /// One thread reads for all plugins, so that a page must not take long.
+    /// One thread reads for all plugins, so a page must not take long.
     #[tokio::test]
     async fn a_page_looks_at_so_many_entries_however_many_have_expired() {
         let store = Store::in_memory();

@@ -1,4 +1,4 @@
-//! Keeps for later processes that log-ins of an account were bound to their connection.
+//! Stores the pins of an account for later processes: the transports over which log-ins were bound to their connection.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -25,17 +25,17 @@ pub struct PinKeeper {
     account: String,
     /// The pins that log-ins read and add to.
     pins: Pins,
-    /// The state on disk, as the last job that was committed left it.
+    /// The pins on disk after the last committed job.
     kept: Arc<Mutex<BTreeSet<Carrier>>>,
 }
 
 impl PinKeeper {
-    /// For this account. Nothing is known before it is loaded.
+    /// Creates the keeper for this account. It has no pins until they are loaded.
     pub fn new(store: Store, account: &BareJid) -> Self {
         Self { store, account: account.to_string(), pins: Pins::default(), kept: Arc::default() }
     }
 
-    /// Reads what was kept.
+    /// Reads the stored pins.
     pub async fn load(&mut self) {
         let account = self.account.clone();
         match self.store.run(move |file| load(file, &account)).await {
@@ -50,12 +50,13 @@ impl PinKeeper {
         }
     }
 
-    /// The pins that log-ins of the account read and add to.
+    /// Returns the pins that log-ins of the account read and add to.
     pub fn pins(&self) -> Pins {
         self.pins.clone()
     }
 
-    /// Keeps what log-ins have changed. It does not wait. A change that could not be written is written by the next call.
+    /// Stores the pins if log-ins have changed them, without waiting. A change that could not be written is written by
+    /// the next call.
     pub fn keep(&self) {
         let known = self.pins.known();
         if known == *lock(&self.kept) {
@@ -80,8 +81,8 @@ fn lock(kept: &Mutex<BTreeSet<Carrier>>) -> MutexGuard<'_, BTreeSet<Carrier>> {
 }
 
 impl Store {
-    /// Reads the pins of an account from outside the host: nothing is made or changed. There are none before the first host has
-    /// made the file.
+    /// Reads the pins of an account from outside the host, without creating or changing anything. Returns no pins if no
+    /// host has created the file yet.
     pub fn look_for_pins(folder: &Path, account: &BareJid) -> Result<Pins, StoreError> {
         let path = folder.join(FILE);
         if matches!(path.try_exists(), Ok(false)) {
@@ -92,7 +93,7 @@ impl Store {
     }
 }
 
-/// As [`load`], of a file that may be older than the table.
+/// Same as [`load`], for a file that may be older than the table.
 fn load_if_made(file: &Connection, account: &str) -> rusqlite::Result<BTreeSet<Carrier>> {
     let made = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'bound_log_in')";
     if file.query_row(made, [], |row| row.get(0))? { load(file, account) } else { Ok(BTreeSet::new()) }
@@ -142,7 +143,7 @@ mod tests {
         assert!(keeper.pins().known().is_empty());
     }
 
-    /// As with a disk that is full for a while.
+    /// The first write fails, as with a disk that is full for a while.
     #[tokio::test]
     async fn a_pin_that_could_not_be_written_is_written_later() {
         let store = Store::in_memory();

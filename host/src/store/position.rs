@@ -1,4 +1,4 @@
-//! Up to where in an archive, the account's or a room's, a plugin has handled what was said: for those that catch up (XEP-0313).
+//! Stores how far a plugin has handled an archive, the account's or a room's, for plugins that catch up (XEP-0313).
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,20 +32,21 @@ CREATE TABLE IF NOT EXISTS room_position (
 ) WITHOUT ROWID, STRICT;
 ";
 
-/// How many rooms are remembered of each plugin, those in which it heard something last. Strangers may invite to any number.
+/// The maximum number of rooms that are remembered for each plugin. The rooms heard from least recently are forgotten,
+/// since strangers may invite to any number.
 const MOST_ROOMS: u32 = 4_096;
 
-/// Whose archive it is.
+/// The owner of an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Archive {
-    /// The account's own.
+    /// The account's own archive.
     Own,
-    /// This room's.
+    /// The archive of this room.
     Room(BareJid),
 }
 
 impl Archive {
-    /// The room, if it is one's.
+    /// Returns the room, if this is a room's archive.
     pub fn room(&self) -> Option<&BareJid> {
         match self {
             Self::Own => None,
@@ -54,25 +55,25 @@ impl Archive {
     }
 }
 
-/// A place in an archive.
+/// A position in an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
-    /// The archive's id of the last message before it; none: the archive was empty.
+    /// The archive id of the last message before the position; `None` if the archive was empty.
     pub id: Option<String>,
-    /// When that message came or was archived, for an archive that has forgotten it.
+    /// When that message arrived or was archived, in case the archive no longer has it.
     pub at: Timestamp,
 }
 
-/// What a plugin has handled of an archive.
+/// The part of an archive that a plugin has handled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handled {
-    /// All up to here.
+    /// Everything up to this position is handled.
     pub up_to: Position,
-    /// And these, which come later: what came after them was quicker.
+    /// Ids of later messages that are handled already, since their handlers returned earlier than others.
     pub beyond: Vec<String>,
 }
 
-/// The positions of one plugin on one account. It does not keep the store's thread going.
+/// The positions of one plugin on one account. It does not keep the store's thread alive.
 #[derive(Debug, Clone)]
 pub struct Positions {
     tasks: WeakTasks,
@@ -81,17 +82,17 @@ pub struct Positions {
 }
 
 impl Positions {
-    /// In this store.
+    /// Creates the handle for this store.
     pub(super) fn new(tasks: WeakTasks, owner: Owner, path: PathBuf) -> Self {
         Self { tasks, owner: Arc::new(owner), path }
     }
 
-    /// What keeps the one in this archive.
+    /// Returns the keeper of the position in this archive.
     pub fn of(&self, archive: Archive) -> PositionKeeper {
         PositionKeeper { all: self.clone(), archive: Arc::new(archive), latest: Arc::default() }
     }
 
-    /// The rooms that have one. Of very many, those in which nothing was heard for longest are forgotten.
+    /// Returns the rooms that have a position. Above the limit, the rooms that were silent for longest are forgotten.
     pub async fn rooms(&self) -> Result<Vec<BareJid>, StoreError> {
         let owner = Arc::clone(&self.owner);
         self.run(move |file| rooms(file, &owner)).await
@@ -105,7 +106,7 @@ impl Positions {
         let job: Job = Box::new(move |file| {
             let result = job(file);
             let health = file::health(&result);
-            // Whoever asked may be gone.
+            // The caller may be gone.
             let _ = answer.send(result);
             health
         });
@@ -114,7 +115,7 @@ impl Positions {
         result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
     }
 
-    /// Has something written without waiting for it. False: the thread is too far behind, and it will not be.
+    /// Queues a write without waiting for it. Returns false if the queue is full; the write is then dropped.
     fn put(&self, job: impl FnOnce(&Connection, &Owner) -> rusqlite::Result<()> + Send + 'static) -> bool {
         let owner = Arc::clone(&self.owner);
         let job: Job = Box::new(move |file| {
@@ -137,18 +138,18 @@ impl Positions {
 pub struct PositionKeeper {
     all: Positions,
     archive: Arc<Archive>,
-    /// What is to be written: however many positions are kept until the thread gets to it, it writes the last.
+    /// The position to write next. If several are kept before the thread gets to it, only the latest is written.
     latest: Arc<Mutex<Option<Handled>>>,
 }
 
 impl PositionKeeper {
-    /// What was kept; none: nothing was.
+    /// Returns the stored position, or `None` if none was stored.
     pub async fn load(&self) -> Result<Option<Handled>, StoreError> {
         let (owner, archive) = (Arc::clone(&self.all.owner), Arc::clone(&self.archive));
         self.all.run(move |file| load(file, &owner, &archive)).await
     }
 
-    /// Keeps another one. It does not wait.
+    /// Stores a new position without waiting for it.
     pub fn keep(&self, handled: Handled) {
         if lock(&self.latest).replace(handled).is_some() {
             return;
@@ -159,16 +160,16 @@ impl PositionKeeper {
             save(file, owner, &archive, &handled)
         });
         if !is_put {
-            // The next one tries again.
+            // The next position is queued again.
             lock(&self.latest).take();
         }
     }
 
-    /// Keeps none from now on, where it is that of a room. It does not wait.
+    /// Removes the stored position if the archive is a room's, without waiting.
     pub fn forget(&self) {
         lock(&self.latest).take();
         let archive = Arc::clone(&self.archive);
-        // One that is not forgotten now is when the room is entered the next time.
+        // A position that is not removed now is removed when the room is next entered.
         self.all.put(move |file, owner| forget(file, owner, &archive));
     }
 }
@@ -189,7 +190,7 @@ fn rooms(file: &Connection, owner: &Owner) -> rusqlite::Result<Vec<BareJid>> {
         let oldest = *oldest;
         all.retain(|(_, at)| *at > oldest);
     }
-    // Nobody but another program writes an address that is none.
+    // Only another program writes an invalid address.
     Ok(all.into_iter().filter_map(|(room, _)| room.parse().ok()).collect())
 }
 
@@ -206,7 +207,7 @@ fn load(file: &Connection, owner: &Owner, archive: &Archive) -> rusqlite::Result
             file.query_row(select, params![account, plugin, room.as_str()], read)
         }
     };
-    // Nobody but another program writes a time or a list that is none.
+    // Only another program writes an invalid time or list.
     Ok(row.optional()?.and_then(|(id, at, beyond)| {
         let up_to = Position { id, at: Timestamp::from_millisecond(at).ok()? };
         Some(Handled { up_to, beyond: serde_json::from_str(&beyond).ok()? })
@@ -310,7 +311,7 @@ mod tests {
         assert!(!rooms.contains(&room("r2")) && rooms.contains(&room("r3")));
     }
 
-    /// A file from before rooms had any.
+    /// The file is from a version that stored no positions for rooms.
     #[tokio::test]
     async fn what_an_older_parlor_kept_is_there_beside_what_is_new() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! The thread that only reads: a connection of its own, so that a read takes microseconds even while writes wait for the disk.
+//! The thread that only reads. It has its own connection, so that a read takes microseconds even while writes wait for
+//! the disk.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,18 +12,20 @@ use super::work::{Job, Lane, Task, WeakTasks};
 use super::{Health, file};
 use crate::fair;
 
-/// How often the file was begun anew where there is none any more: what is kept is in the writer's memory alone.
+/// The value of `begun` when there is no file any more: all data is in the writer's memory.
 pub(super) const NO_FILE: u64 = u64::MAX;
 
-/// What is to be read. It says whether the file turned out to be broken.
+/// A read. It reports whether the file turned out to be broken.
 pub(super) type Reads = Box<dyn FnOnce(rusqlite::Result<&Connection>) -> Health + Send>;
 
-/// The ways to the reader.
+/// The queue of the reader.
 pub(super) type ReadsSender = fair::Sender<Lane, Reads>;
 pub(super) type WeakReads = fair::WeakSender<Lane, Reads>;
 
-/// Starts it. The writer, to which `tasks` leads, has `begun` the file anew so often, and is told when it has to again. None: it
-/// cannot be started, and what is to be read has to be asked of the writer.
+/// Starts the reader thread.
+///
+/// `begun` counts how often the writer has created the file again. If the reader finds the file broken, it reports that
+/// to the writer through `tasks`. Returns `None` if the thread cannot be started; reads then have to go to the writer.
 pub(super) fn serve(
     path: PathBuf,
     begun: Arc<AtomicU64>,
@@ -36,7 +39,8 @@ pub(super) fn serve(
         while let Some((lane, read)) = waiting.recv_blocking() {
             let now = begun.load(Relaxed);
             if now == NO_FILE {
-                // Dropped where the writer has ended, or has hundreds of this plugin's writes to do, which says so to whoever asked.
+                // The job is dropped if the writer has ended or has hundreds of writes of this plugin pending. The
+                // caller then gets an error.
                 let job: Job = Box::new(move |file| read(Ok(&*file)));
                 let _ = tasks.try_put(&lane, Task::Job(job));
                 continue;
@@ -51,7 +55,7 @@ pub(super) fn serve(
             };
             if health == Health::Broken {
                 let begun = Arc::clone(&begun);
-                // The writer may have met it meanwhile. One that is too far behind is told by the next read.
+                // The writer may have noticed meanwhile. If its lane is full, the next read reports it again.
                 let job: Job =
                     Box::new(move |_| if begun.load(Relaxed) == seen { Health::Broken } else { Health::Fine });
                 let _ = tasks.try_put(&Lane::Host, Task::Job(job));

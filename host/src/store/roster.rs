@@ -1,4 +1,4 @@
-//! The roster as it was last known, with its version (RFC 6121, section 2.6): so that the server need not send all of it
+//! Stores the last known roster with its version (RFC 6121, section 2.6), so that the server need not send all of it
 //! again.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::Store;
 use crate::session::KeepRoster;
 use crate::stanza::RosterItem;
 
-/// How many entries of one roster are read back.
+/// The maximum number of entries that are read back for one roster.
 const MOST: usize = 50_000;
 
 pub(super) const TABLES: &str = "
@@ -38,33 +38,34 @@ ON CONFLICT DO UPDATE SET name = ?3, subscription = ?4, ask = ?5, groups = ?6
 /// A roster as it was last known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptRoster {
-    /// The server's name for this state of it.
+    /// The server's name for this state of the roster.
     pub version: String,
-    /// Its entries.
+    /// The entries of the roster.
     pub items: Vec<RosterItem>,
 }
 
-/// Keeps the roster of one account on disk, as the session says.
+/// Keeps the roster of one account on disk, following the session.
 ///
-/// What is on disk is always a state that the server knew under the version beside it: a change that finds no room is left
-/// out, and then all further ones are, too, until the whole roster comes again. An older state costs the server a few pushes.
+/// The stored roster is always a state that the server knew under the stored version. If the queue has no room for a
+/// change, that change and all later ones are dropped until the whole roster is stored again. An older state costs the
+/// server a few pushes.
 #[derive(Debug)]
 pub struct RosterKeeper {
     store: Store,
     account: String,
-    /// A change found no room: those that follow it are left out.
+    /// A change found no room in the queue, so later changes are dropped.
     behind: bool,
-    /// A change could not be written: the same goes for those that wait already.
+    /// A change could not be written, so changes already in the queue are dropped.
     broken: Arc<AtomicBool>,
 }
 
 impl RosterKeeper {
-    /// For this account.
+    /// Creates the keeper for this account.
     pub fn new(store: Store, account: &BareJid) -> Self {
         Self { store, account: account.to_string(), behind: false, broken: Arc::default() }
     }
 
-    /// What was kept; none where nothing was, or where it cannot be read.
+    /// Returns the stored roster, or `None` if nothing was stored or it cannot be read.
     pub async fn load(&self) -> Option<KeptRoster> {
         let account = self.account.clone();
         match self.store.run(move |file| load(file, &account)).await {
@@ -76,7 +77,7 @@ impl RosterKeeper {
         }
     }
 
-    /// Keeps a change. It does not wait.
+    /// Stores a change without waiting for it.
     pub fn keep(&mut self, change: KeepRoster) {
         let account = self.account.clone();
         match change {
@@ -97,20 +98,20 @@ impl RosterKeeper {
         }
     }
 
-    /// What is kept is replaced, whatever became of what was to be kept before.
+    /// Replaces the stored roster, regardless of earlier changes that were lost.
     fn begin_anew(&mut self, job: impl FnOnce(&mut Connection) -> rusqlite::Result<()> + Send + 'static) {
         self.broken.store(false, Relaxed);
         self.put(job);
     }
 
-    /// Something of what is kept changes, if that is what it was.
+    /// Changes the stored roster, unless an earlier change was lost.
     fn go_on(&mut self, job: impl FnOnce(&Connection, &str) -> rusqlite::Result<()> + Send + 'static) {
         if self.behind {
             return;
         }
         let (account, broken) = (self.account.clone(), Arc::clone(&self.broken));
         self.put(move |file| {
-            // A file that was begun anew meanwhile knows nothing of what this is a change of.
+            // A file that was created again meanwhile does not hold the roster that this change applies to.
             if broken.load(Relaxed) || kept_version(file, &account)?.is_none() {
                 return Ok(());
             }
@@ -126,7 +127,7 @@ impl RosterKeeper {
     }
 }
 
-/// The version that is kept.
+/// Returns the stored version.
 fn kept_version(file: &Connection, account: &str) -> rusqlite::Result<Option<String>> {
     let select = "SELECT version FROM roster_version WHERE account = ?1";
     file.query_row(select, [account], |row| row.get(0)).optional()
@@ -148,7 +149,7 @@ fn load(file: &mut Connection, account: &str) -> rusqlite::Result<Option<KeptRos
         };
         match (BareJid::new(&jid), serde_json::from_str(&groups)) {
             (Ok(jid), Ok(groups)) => item(jid, groups).map(Some),
-            // Nobody but another program writes such a row.
+            // Only another program writes such a row.
             (Err(_), _) | (_, Err(_)) => Ok(None),
         }
     })?;
@@ -164,7 +165,7 @@ fn is_whole(item: &RosterItem) -> bool {
     matches!(item.subscription.as_str(), "none" | "to" | "from" | "both")
 }
 
-/// Puts these entries in the place of all that are kept; without a version, none.
+/// Replaces all stored entries. Without a version, the roster is only removed.
 fn replace(
     file: &mut Connection,
     account: &str,
@@ -190,7 +191,8 @@ fn put_item(put: &mut Statement<'_>, account: &str, item: &RosterItem) -> rusqli
     put.execute(params![account, item.jid.as_str(), item.name, item.subscription, item.ask, groups]).map(drop)
 }
 
-/// A push without a version leaves the one that was: asked for with it, the server says again what has changed since.
+/// Stores the version of a push. A push without one keeps the old version: when asked with that, the server sends the
+/// later changes again.
 fn set_version(file: &Connection, account: &str, version: Option<&str>) -> rusqlite::Result<()> {
     if let Some(version) = version {
         let insert = "INSERT INTO roster_version VALUES (?1, ?2) ON CONFLICT DO UPDATE SET version = ?2";

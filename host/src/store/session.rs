@@ -1,4 +1,4 @@
-//! The session with the server that the last process left, so that this one may go on with it (XEP-0198).
+//! Stores the stream session that the last process left, so that this one can resume it (XEP-0198).
 
 use jid::{BareJid, FullJid};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS session (
 ) WITHOUT ROWID, STRICT;
 ";
 
-/// Makes the table, or adds to one of before what it has not.
+/// Creates the table, or adds the column that an older table lacks.
 pub(super) fn make_table(file: &Connection) -> rusqlite::Result<()> {
     file.execute_batch(TABLES)?;
     let known = "SELECT count(*) FROM pragma_table_info('session') WHERE name = 'location'";
@@ -36,12 +36,12 @@ pub struct SessionKeeper {
 }
 
 impl SessionKeeper {
-    /// For this account.
+    /// Creates the keeper for this account.
     pub fn new(store: Store, account: &BareJid) -> Self {
         Self { store, account: account.to_string() }
     }
 
-    /// Takes out what was kept: a session is gone on with once, or never.
+    /// Removes and returns the stored session: a session is resumed at most once.
     pub async fn take(&self) -> Option<Left> {
         let account = self.account.clone();
         match self.store.run(move |file| take(file, &account)).await {
@@ -53,7 +53,7 @@ impl SessionKeeper {
         }
     }
 
-    /// Keeps it. It does not wait.
+    /// Stores a session without waiting for it.
     pub fn keep(&self, left: Left) {
         let account = self.account.clone();
         self.store.put(move |file| {
@@ -69,7 +69,7 @@ fn take(file: &mut Connection, account: &str) -> rusqlite::Result<Option<Left>> 
     let taken = "DELETE FROM session WHERE account = ?1 RETURNING jid, id, heard, acknowledged, location";
     let row = file.query_row(taken, [account], |row| {
         let jid: String = row.get(0)?;
-        // Nobody but another program writes an address that is none.
+        // Only another program writes an invalid address.
         let Ok(jid) = FullJid::new(&jid) else { return Ok(None) };
         let (id, heard, acknowledged, location) = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
         Ok(Some(Left { jid, id, heard, acknowledged, location }))

@@ -1,4 +1,4 @@
-//! What the store keeps, and gives back.
+//! Tests of what the store keeps and returns.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ async fn loaded(store: &Store) -> Option<(String, Vec<RosterItem>)> {
     keeper(store).load().await.map(|kept| (kept.version, kept.items))
 }
 
-/// Everything that was put before is done.
+/// Waits until all earlier jobs are done.
 async fn settled(store: &Store) {
     store.run(|_| Ok(())).await.unwrap();
 }
@@ -89,7 +89,7 @@ async fn a_session_is_given_once_with_where_it_is_also_by_a_file_of_before() {
     }
 }
 
-/// Else the server would say that nothing has changed since, and what is missing would be missing for ever.
+/// Otherwise the server would report no changes since that version, and the missing entries would never arrive.
 #[tokio::test]
 async fn a_change_of_what_is_not_kept_any_more_is_not_kept() {
     let store = Store::in_memory();
@@ -99,13 +99,13 @@ async fn a_change_of_what_is_not_kept_any_more_is_not_kept() {
         KeepRoster::Changed { version: Some(version.to_owned()), contact }
     };
     keeper.keep(whole("v1", &[item("romeo@example.org", &[])]));
-    // As a file that was begun anew, since it turned out to be broken.
+    // As in a file that was created again because it turned out to be broken.
     assert!(store.put(|file| file.execute_batch("DELETE FROM roster_version; DELETE FROM roster_item")));
     keeper.keep(changed("v2"));
     assert_eq!(loaded(&store).await, None);
 
     keeper.keep(whole("v3", &[item("romeo@example.org", &[])]));
-    // As a disk that is full for a moment.
+    // As with a disk that is full for a moment.
     assert!(store.put(|file| file.execute_batch("ALTER TABLE roster_item RENAME TO away")));
     keeper.keep(changed("v4"));
     assert!(store.put(|file| file.execute_batch("ALTER TABLE away RENAME TO roster_item")));
@@ -113,7 +113,7 @@ async fn a_change_of_what_is_not_kept_any_more_is_not_kept() {
     assert_eq!(loaded(&store).await.map(|(version, items)| (version, items.len())), Some(("v3".to_owned(), 1)));
 }
 
-/// So that a flood of pushes costs one row each, and nothing that falls behind ever mixes two versions.
+/// A flood of pushes costs one row each, and a keeper that falls behind never mixes two versions.
 #[tokio::test]
 async fn what_is_on_disk_was_one_state_of_the_server_even_when_the_disk_is_too_slow() {
     let store = Store::in_memory();
@@ -167,7 +167,7 @@ async fn a_file_that_is_newer_or_locked_stays_where_it_is_with_what_was_written_
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(FILE);
     Store::open(folder.path()).unwrap().close().await;
-    // Whoever leaves last carries what was written last over into the file; after SIGKILL nobody has.
+    // The last connection to close copies the WAL into the file; after SIGKILL no connection does.
     let other = Connection::open(&path).unwrap();
     let store = Store::open(folder.path()).unwrap();
     keeper(&store).keep(whole("v1", &[]));
@@ -196,7 +196,7 @@ async fn a_file_that_is_newer_is_seen_to_be_and_not_touched() {
     other.execute_batch("SELECT count(*) FROM roster_version").unwrap();
     Store::look(folder.path()).unwrap();
     let expected = "cannot be used, and is left as it is (it was written by a newer parlor (version 99 of its tables, this one knows 1))";
-    // First beside the file alone, since somebody has it, and then in it.
+    // At first the version is only in the WAL, since another connection is open; later it is in the file.
     other.execute_batch("PRAGMA user_version = 99").unwrap();
     assert!(path.with_file_name("parlor.db-wal").exists());
     let error = Store::look(folder.path()).unwrap_err().to_string();
@@ -206,12 +206,12 @@ async fn a_file_that_is_newer_is_seen_to_be_and_not_touched() {
     assert_eq!(Store::look(folder.path()).unwrap_err().to_string(), error);
     assert_eq!(files(), 1);
     assert_eq!(Store::open(folder.path()).unwrap_err().to_string(), error);
-    // What is broken is begun anew, and so keeps no host from starting.
+    // A broken file is created again, and so does not prevent the host from starting.
     std::fs::write(&path, "x".repeat(10_000)).unwrap();
     Store::look(folder.path()).unwrap();
 }
 
-/// As its owner does who is told to move it away, and leaves what lies beside it.
+/// An owner who is told to move the file away may leave the files beside it.
 #[tokio::test]
 async fn a_file_that_is_gone_or_a_link_is_seen_to_be_begun_anew() {
     let folder = tempfile::tempdir().unwrap();
@@ -255,7 +255,7 @@ async fn a_file_that_breaks_meanwhile_is_begun_anew() {
     let path = folder.path().join(FILE);
     let mut bytes = std::fs::read(&path).unwrap();
     let length = bytes.len();
-    // The header and the schema stay; the rows do not.
+    // The header and the schema stay valid; the rows do not.
     bytes[8_192..length].fill(0xaa);
     std::fs::write(&path, bytes).unwrap();
     let store = Store::open(folder.path()).unwrap();
@@ -264,7 +264,7 @@ async fn a_file_that_breaks_meanwhile_is_begun_anew() {
     assert_eq!(loaded(&store).await.unwrap().0, "v2");
 }
 
-/// Else whatever touches what is broken of it would fail for ever.
+/// Otherwise every access to the broken part would fail for ever.
 #[tokio::test]
 async fn a_file_is_begun_anew_also_where_only_plugins_meet_that_it_is_broken() {
     let owner = || Owner { account: bare("bot@example.org"), plugin: "echo".parse().unwrap() };
@@ -277,7 +277,7 @@ async fn a_file_is_begun_anew_also_where_only_plugins_meet_that_it_is_broken() {
         store.close().await;
         let path = folder.path().join(FILE);
         let mut bytes = std::fs::read(&path).unwrap();
-        // As above.
+        // The same damage as in the test above.
         bytes[8_192..].fill(0xaa);
         std::fs::write(&path, bytes).unwrap();
         let store = Store::open(folder.path()).unwrap();
@@ -297,7 +297,7 @@ async fn a_file_is_begun_anew_also_where_only_plugins_meet_that_it_is_broken() {
     }
 }
 
-/// As where the disk is full as well.
+/// This happens if the disk is full as well.
 #[tokio::test]
 async fn what_is_kept_in_memory_alone_for_want_of_a_file_is_found_there() {
     let owner = || Owner { account: bare("bot@example.org"), plugin: "echo".parse().unwrap() };

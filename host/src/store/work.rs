@@ -1,8 +1,8 @@
-//! What the threads of the store are asked to do, and by whom. Everybody who asks has a lane of their own, and lanes are served in
-//! turn: a plugin that writes all it may delays the next write of another plugin by one batch.
+//! The queue of the store's threads. Every caller has its own lane, and lanes are served in turn: a plugin that writes
+//! as much as it may delays the next write of another plugin by one batch at most.
 //!
-//! Writes of plugins that wait at the same time are made durable together, so that many writers pay for one flush of the disk
-//! between them. A batch is bounded in number and bytes, since everybody who comes meanwhile waits for it.
+//! Pending writes of plugins are made durable together, so that many writers share one flush of the disk. The size of a
+//! batch is bounded in number and bytes, since all others wait for it meanwhile.
 
 use std::sync::Arc;
 
@@ -14,31 +14,32 @@ use super::{Health, JOBS};
 use crate::fair;
 use crate::plugins::Holding;
 
-/// How many reads, and how many writes, of one plugin on one account may wait. Further ones wait to be put in.
+/// The maximum pending reads, and the maximum pending writes, of one plugin on one account. Further calls wait for a
+/// free place.
 pub(super) const WAITING: usize = 256;
-/// How many writes are made durable together at most.
+/// The maximum number of writes in one batch.
 pub(super) const BATCH: usize = 64;
-/// After how many bytes no further write joins those that are made durable together.
+/// The size in bytes from which on a batch takes no further write.
 pub(super) const BATCH_BYTES: usize = 256 << 10;
-/// How many bytes a write may have for each turn that it takes of its plugin's.
+/// The bytes of a write that one turn of its lane covers.
 const TURN: usize = 16 << 10;
 
-/// What the thread is asked to do. It gets the file, and says whether that turned out to be broken.
+/// A job for the thread. It gets the file and reports whether the file turned out to be broken.
 pub(super) type Job = Box<dyn FnOnce(&mut Connection) -> Health + Send>;
 
-/// Who asks.
+/// The lane of a caller.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Lane {
-    /// The host.
+    /// The host itself.
     Host,
-    /// A plugin, by its calls.
+    /// A plugin, through its calls.
     Plugin(Arc<Owner>),
-    /// The host for a plugin: up to where it has come in archives. A plugin whose own calls wait does not hold this up.
+    /// The host on behalf of a plugin, for its positions in archives. Pending calls of the plugin do not delay these.
     Progress(Arc<Owner>),
 }
 
 impl Lane {
-    /// How much of it may wait.
+    /// Returns the maximum number of pending entries in the lane.
     pub(super) fn bound(&self) -> usize {
         match self {
             Self::Host | Self::Progress(_) => JOBS,
@@ -47,16 +48,16 @@ impl Lane {
     }
 }
 
-/// What waits for the thread that writes.
+/// A task that waits for the writer thread.
 pub(super) enum Task {
-    /// Anything, done by itself.
+    /// A job that is done by itself.
     Job(Job),
-    /// A change of a plugin's, which may be made durable together with others.
+    /// A plugin's write, which may join a batch.
     Write(PendingWrite),
 }
 
 impl Task {
-    /// The same, with the turns that it takes.
+    /// Returns the task as a queue item, with the number of turns that it takes.
     pub(super) fn item(self) -> fair::Item<Self> {
         let turns = match &self {
             Self::Job(_) => 1,
@@ -72,15 +73,15 @@ impl From<Job> for Task {
     }
 }
 
-/// A change of a plugin's that is to be made.
+/// A plugin's write that waits to be made.
 #[derive(Debug)]
 pub(super) struct PendingWrite {
     pub(super) owner: Arc<Owner>,
     pub(super) quota: u64,
     pub(super) write: Write,
-    /// When it was asked for, in milliseconds of the Unix clock.
+    /// When the call was made, in milliseconds since the Unix epoch.
     pub(super) now: i64,
-    /// What is counted of it while it waits.
+    /// Counts the write against what the host may hold for the plugin, until the write is done.
     #[expect(dead_code, reason = "it is dropped")]
     pub(super) held: Option<Holding>,
     pub(super) answer: oneshot::Sender<rusqlite::Result<Written>>,
@@ -92,19 +93,19 @@ impl PendingWrite {
     }
 }
 
-/// The ways to the thread that writes.
+/// The queue of the writer thread.
 pub(super) type Tasks = fair::Sender<Lane, Task>;
 pub(super) type WeakTasks = fair::WeakSender<Lane, Task>;
 
-/// What the thread does next.
+/// The next piece of work for the thread.
 pub(super) enum Work {
-    /// This.
+    /// A single job.
     Job(Job),
-    /// Makes all of these durable together.
+    /// Writes that are made durable together.
     Writes(Vec<PendingWrite>),
 }
 
-/// Where the thread has its work from. Dropped with it: whoever waits hears of the end.
+/// The receiving end of the writer's queue. It is dropped with the thread, so that waiting callers learn of the end.
 pub(super) struct Inbox {
     tasks: fair::Receiver<Lane, Task>,
     /// A job whose turn came while writes were collected.
@@ -112,13 +113,13 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// An empty one, and the way into it.
+    /// Creates an empty inbox and the queue that leads to it.
     pub(super) fn new() -> (Tasks, Self) {
         let (sender, tasks) = fair::queue(Lane::bound);
         (sender, Self { tasks, next: None })
     }
 
-    /// Waits for work. None: nobody will ask for any more.
+    /// Waits for work. Returns `None` when all senders are gone.
     pub(super) fn wait(&mut self) -> Option<Work> {
         if let Some(job) = self.next.take() {
             return Some(Work::Job(job));
@@ -127,7 +128,7 @@ impl Inbox {
         Some(self.beginning_with(first))
     }
 
-    /// The same on a runtime.
+    /// Same as [`wait`](Self::wait), on a runtime.
     pub(super) async fn next(&mut self) -> Option<Work> {
         if let Some(job) = self.next.take() {
             return Some(Work::Job(job));
@@ -173,7 +174,7 @@ mod tests {
     use crate::store::{Only, PluginData, Store, StoreError};
 
     const MIB: u64 = 1 << 20;
-    /// So many plugins do all they may to be in the way.
+    /// The number of plugins that fill the queue.
     const CROWD: usize = 8;
 
     type Call<R> = Pin<Box<dyn Future<Output = Result<R, StoreError>> + Send>>;
@@ -193,19 +194,20 @@ mod tests {
         Box::pin(async move { data.get(owner, "k".to_owned()).await })
     }
 
-    /// Begins more calls for each of many plugins than may wait, and gives them back: their guests compute, and nobody polls them.
+    /// Starts more calls for each plugin of the crowd than may wait, and returns them unpolled, as when their guests
+    /// compute.
     fn asleep<R>(call: impl Fn(&str) -> Call<R>) -> Vec<Call<R>> {
         let all = (0..CROWD).flat_map(|number| (0..WAITING + 20).map(move |_| format!("crowd-{number}")));
         all.map(|plugin| {
             let mut call = call(&plugin);
-            // One that was answered at once waits for nobody.
+            // A call that completes at the first poll does not wait.
             let _ = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             call
         })
         .collect()
     }
 
-    /// Holds a thread of the store until what is given back is dropped.
+    /// Blocks a thread of the store until the returned sender is dropped.
     fn hold(store: &Store) -> std::sync::mpsc::Sender<()> {
         let (release, held) = std::sync::mpsc::channel::<()>();
         assert!(store.put(move |_| {
@@ -248,7 +250,7 @@ mod tests {
         }
     }
 
-    /// A guest that begins calls and gives them up would else have the host hold any number of values.
+    /// Otherwise a guest that starts calls and drops them could make the host hold any number of values.
     #[tokio::test]
     async fn a_write_counts_until_it_is_done_whether_its_call_waits_or_not() {
         let store = Store::in_memory();
@@ -262,7 +264,7 @@ mod tests {
         drop(release);
         assert!(soon(store.run(|_| Ok(()))).await.is_ok());
         assert!(held.hold(60).is_some());
-        // What is read counts as well, until it is fetched; and what would be too much is not read.
+        // A value that was read counts as well, until it is fetched. A value above the limit is not returned.
         let read = soon(data.get_held(owner("a"), "k".to_owned(), Arc::clone(&held))).await.unwrap();
         let more = soon(data.get_held(owner("a"), "k".to_owned(), Arc::clone(&held))).await.unwrap();
         assert!(matches!(&read, Some((value, Some(_))) if value.len() == 60));
@@ -279,7 +281,7 @@ mod tests {
         assert!(tasks.try_put(&Lane::Plugin(Arc::clone(&write.owner)), Task::Write(write).item()));
     }
 
-    /// How many writes the thread makes durable with that of a neighbour, and before it, and how many bytes they have.
+    /// Takes batches up to that with the neighbour's write. Returns the number of batches and their writes and bytes.
     fn before_the_neighbour(inbox: &mut Inbox) -> (usize, usize, usize) {
         let (mut batches, mut writes, mut bytes) = (0, 0, 0);
         while let Some(Work::Writes(batch)) = inbox.wait() {
@@ -294,7 +296,7 @@ mod tests {
         panic!("the neighbour's write is lost");
     }
 
-    /// Whatever the others write, and however long it is.
+    /// This holds regardless of the number and size of the other writes.
     #[test]
     fn a_write_waits_for_no_more_than_one_batch() {
         for (each, bytes) in [(WAITING, 1), (20, 256 << 10)] {

@@ -1,4 +1,4 @@
-//! In the place of the collector where parlor was built without it.
+//! The replacement for the collector in builds without it.
 
 use std::convert::Infallible;
 
@@ -8,11 +8,11 @@ use tracing_subscriber::layer::{Identity, Layer};
 
 use crate::loopback::Loopback;
 
-/// There is none.
+/// A collector that cannot exist in this build.
 #[derive(Debug)]
 pub struct Collector(Infallible);
 
-/// Why spans cannot be sent.
+/// The reason why spans cannot be sent.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "this parlor was built without traces: build it with `cargo install --features opentelemetry`, or leave --traces out"
@@ -20,17 +20,17 @@ pub struct Collector(Infallible);
 pub struct CollectorError;
 
 impl Collector {
-    /// Says that there is none.
+    /// Fails, because this build has no collector.
     pub fn start(_: Loopback, _: Handle) -> Result<Self, CollectorError> {
         Err(CollectorError)
     }
 
-    /// Nothing.
+    /// Returns a layer that does nothing.
     pub fn layer<S: Subscriber>(&self) -> impl Layer<S> + use<S> {
         Identity::new()
     }
 
-    /// Nothing.
+    /// Does nothing.
     pub fn stop(self) {}
 }
 

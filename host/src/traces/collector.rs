@@ -1,7 +1,7 @@
-//! Sends spans to a collector of OpenTelemetry on this machine: OTLP over HTTP, as Protobuf.
+//! Sends spans to an OpenTelemetry collector on this machine: OTLP over HTTP, as Protobuf.
 //!
-//! They are gathered in memory, 2,048 at most, and sent every 5 s by a thread of their own. What does not fit, or is not
-//! taken, is lost: nothing waits for it.
+//! Spans are buffered in memory, 2,048 at most, and sent every 5 s by a separate thread. Spans that do not fit or are
+//! not accepted are lost: nothing waits for the collector.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -23,26 +23,26 @@ use super::TARGET;
 use crate::https;
 use crate::loopback::Loopback;
 
-/// How long one batch may take.
+/// Time limit for one batch.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long an answer may be, in bytes; what is in it says how many spans were refused.
+/// Maximum length of an answer, in bytes. It tells how many spans were refused.
 const LONGEST_ANSWER: usize = 64 << 10;
 
-/// Why spans cannot be sent.
+/// The reason why spans cannot be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectorError {
-    /// The library does not want to.
+    /// The library cannot create the exporter.
     #[error("traces cannot be sent: {0}")]
     Exporter(#[from] ExporterBuildError),
 }
 
-/// Whoever collects spans. It is sent what is left when it is stopped.
+/// An exporter of spans to a collector. It sends the remaining spans when it is stopped.
 #[derive(Debug)]
 pub struct Collector(SdkTracerProvider);
 
 impl Collector {
-    /// Sends spans to this address, on a runtime that lives longer. They do not leave the machine as they are: a collector
-    /// on it sends them on.
+    /// Starts to send spans to this address, on a runtime that outlives it. They are sent in the clear and must not
+    /// leave the machine; a collector on it can forward them.
     pub fn start(address: Loopback, runtime: Handle) -> Result<Self, CollectorError> {
         let address = address.address();
         let exporter = SpanExporter::builder()
@@ -58,7 +58,7 @@ impl Collector {
         Ok(Self(SdkTracerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build()))
     }
 
-    /// What takes the spans out of the log.
+    /// Returns the layer that takes the spans out of the log.
     pub fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -71,7 +71,7 @@ impl Collector {
             .with_filter(filter_fn(|metadata| metadata.target() == TARGET))
     }
 
-    /// Sends what is left. Must not be called within the runtime.
+    /// Sends the remaining spans. Must not be called within the runtime.
     pub fn stop(self) {
         if let Err(error) = self.0.shutdown_with_timeout(PATIENCE) {
             tracing::warn!(reason = %error, "the last traces were not sent");
@@ -82,9 +82,9 @@ impl Collector {
 #[derive(Debug)]
 struct Client {
     address: SocketAddr,
-    /// The exporter's thread is none of the runtime's.
+    /// The exporter's thread does not belong to this runtime.
     runtime: Handle,
-    /// The last batch was not taken. That is said once.
+    /// Whether the last batch failed. A failure is logged once.
     fails: AtomicBool,
 }
 

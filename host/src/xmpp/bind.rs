@@ -1,5 +1,6 @@
-//! From a stream that is logged in to one that stanzas go over: resumed (XEP-0198, section 5), or bound anew (RFC 6120,
-//! section 7), begun where the server still wants to be told so, and then managed, where it can.
+//! Prepares a logged-in stream for stanzas: resumes the previous session (XEP-0198, section 5), or binds a new one (RFC
+//! 6120, section 7). A new session is started explicitly if the server still requires that, and is managed if the
+//! server supports it.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,51 +20,52 @@ use xmpp_parsers::stream_features::StreamFeatures;
 
 use super::connect::{ConnectError, io_failure, printable, said, stream_failure};
 
-/// How many stanzas may come before the session is managed.
+/// The maximum number of stanzas that may arrive before the session is managed.
 const MAX_EARLY: usize = 256;
-/// What a session is begun by, for those that wait for it (RFC 3921, section 3).
+/// The namespace of the session request, which some servers wait for (RFC 3921, section 3).
 pub(super) const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
 
-/// A session that may be gone on with.
+/// A session that may be resumed.
 #[derive(Debug)]
 pub(super) struct Previous {
     pub(super) id: StreamId,
-    /// How many stanzas of the server's came.
+    /// The number of stanzas received from the server.
     pub(super) heard: u32,
-    /// Where the server that has it wants to be asked for it (XEP-0198, section 5).
+    /// The host where the server wants the session to be resumed (XEP-0198, section 5).
     pub(super) location: Option<String>,
-    /// For how long the server keeps it after a cut, if it said so.
+    /// How long the server keeps the session after connection loss, if it said so.
     pub(super) kept: Option<Duration>,
-    /// How often in a row it was asked for, and nobody answered.
+    /// The number of consecutive attempts to resume it that got no answer.
     pub(super) unanswered: AtomicU32,
-    /// How many stanzas of ours the server took in, where it has said that the session is over. It says so once, and then knows
-    /// nothing of it.
+    /// The number of our stanzas that the server handled, once it has said that the session is over. It says so once,
+    /// and then forgets the session.
     pub(super) settled: OnceLock<u32>,
 }
 
-/// How a stream begins.
+/// How the session on a stream began.
 #[derive(Debug)]
 pub(super) enum Begun {
-    /// The old session goes on.
+    /// The previous session was resumed.
     Resumed {
-        /// How many stanzas of ours the server took in.
+        /// The number of our stanzas that the server has handled.
         handled: u32,
-        /// It was asked for the session before, and did not answer.
+        /// Whether an earlier attempt to resume it got no answer.
         is_asked_again: bool,
     },
-    /// There is a new session.
+    /// A new session was bound.
     Anew {
         jid: FullJid,
-        /// It is managed.
+        /// The server's answer to `<enable/>`, if the session is managed.
         managed: Option<Enabled>,
-        /// How many stanzas of the old session the server took in, where it still knows.
+        /// The number of stanzas of the previous session that the server handled, if it still knows.
         handled: Option<u32>,
-        /// What came before the counting began.
+        /// Stanzas that arrived before the counting began.
         early: Vec<Stanza>,
     },
 }
 
-/// Begins, as `wanted` if a resource has to be asked for. What the server acknowledges counts also where nothing can be resumed.
+/// Resumes the previous session, or binds a new one as `wanted`. Acknowledgements are requested even if the session
+/// cannot be resumed.
 pub(super) async fn begin<Io: AsyncBufRead + AsyncWrite + Unpin>(
     stream: &mut XmppStream<Io>,
     features: &StreamFeatures,
@@ -79,7 +81,7 @@ pub(super) async fn begin<Io: AsyncBufRead + AsyncWrite + Unpin>(
         let is_asked_again = previous.unanswered.fetch_add(1, Ordering::Relaxed) > 0;
         say(stream, XmppStreamElement::SM(Sm::Resume(Resume { h: previous.heard, previd: previous.id.clone() })))
             .await?;
-        // What makes no sense now would not at the next attempt, either.
+        // An invalid answer now would be invalid at the next attempt, too.
         let nonsense = |cause: &str| ConnectError::NotResumed { cause: printable(cause) };
         let answered = answer(stream, domain, &mut Vec::new(), nonsense).await?;
         previous.unanswered.store(0, Ordering::Relaxed);
@@ -116,20 +118,20 @@ async fn bind<Io: AsyncBufRead + AsyncWrite + Unpin>(
     wanted: &FullJid,
 ) -> Result<FullJid, ConnectError> {
     let query = BindQuery::new(Some(wanted.resource().to_string()));
-    // Nobody can write to an account that is not bound; whatever comes, it is not for us.
+    // Nobody can write to a stream that is not bound, so stanzas before the answer are not for us.
     let payload = ask(stream, wanted, "bind", query.into(), &mut Vec::new()).await?;
     let bound = payload.and_then(|payload| BindResponse::try_from(payload).ok());
     Ok(bound.ok_or_else(|| unexpected("its answer to the bind names no full JID"))?.jid)
 }
 
-/// Whether the server takes in nothing before somebody says that the session begins (RFC 3921, section 3). Most of those that offer
-/// it can do without; `MongooseIM` waits for it, unless it was told otherwise.
+/// Returns whether the server handles nothing before the client starts a session (RFC 3921, section 3). Most servers
+/// that offer it do not need it; `MongooseIM` requires it unless configured otherwise.
 fn waits_for_session(features: &StreamFeatures) -> bool {
     let mut offers = features.others.iter().filter(|feature| feature.is("session", SESSION));
     offers.any(|offer| !offer.has_child("optional", SESSION))
 }
 
-/// The answer to a question that has to come before any other; the stanzas that come before it are put aside.
+/// Sends a request and waits for its answer. Stanzas that arrive before it are put aside.
 async fn ask<Io: AsyncBufRead + AsyncWrite + Unpin>(
     stream: &mut XmppStream<Io>,
     wanted: &FullJid,
@@ -157,15 +159,15 @@ async fn ask<Io: AsyncBufRead + AsyncWrite + Unpin>(
                 });
             }
             XmppStreamElement::Stanza(stanza) if early.len() < MAX_EARLY => early.push(stanza),
-            // What is acknowledged was said in the session that could not be gone on with.
+            // Acknowledgements before the answer are about the session that could not be resumed.
             XmppStreamElement::Stanza(_) | XmppStreamElement::SM(Sm::Ack(_)) => {}
             _ => return Err(unexpected(&format!("no answer to the {what}"))),
         }
     }
 }
 
-/// A server that has just refused to go on with a session may mean that one when it ends the stream: Prosody 0.12 does where
-/// more waited for the session than it keeps.
+/// Attributes a stream error to the session that the server has just refused to resume. Prosody 0.12 sends it if more
+/// stanzas waited for that session than it keeps.
 fn with_the_session(error: ConnectError) -> ConnectError {
     match &error {
         ConnectError::Stream { condition, .. } if condition == "resource-constraint" => {
@@ -175,8 +177,8 @@ fn with_the_session(error: ConnectError) -> ConnectError {
     }
 }
 
-/// The next word about stream management; stanzas that come before are put aside. A connection that breaks says nothing, and so is
-/// no nonsense.
+/// Returns the next element about stream management, and puts stanzas before it aside. Connection loss is reported as
+/// its own error, and not as `nonsense`.
 async fn answer<Io: AsyncBufRead + AsyncWrite + Unpin>(
     stream: &mut XmppStream<Io>,
     domain: &str,
@@ -200,11 +202,11 @@ async fn answer<Io: AsyncBufRead + AsyncWrite + Unpin>(
 
 pub(super) enum Heard {
     Element(Box<XmppStreamElement>),
-    /// A refusal of stream management that says more than the library reads.
+    /// A refusal of stream management with content that the library cannot parse.
     Refused,
-    /// A stanza that the library does not read. It is not counted yet.
+    /// A stanza that the library cannot parse. It is not counted yet.
     Odd,
-    /// XML that is no word of XMPP here.
+    /// XML that is not valid XMPP at this point.
     Nonsense(String),
 }
 

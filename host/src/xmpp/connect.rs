@@ -1,6 +1,7 @@
-//! One connection, from nothing to a stream that is logged in, and bound or resumed.
+//! Opens one connection: from nothing to a stream that is logged in, and bound or resumed.
 //!
-//! Everything here either works or says in one typed sentence what its reader can do. When to try again is for `link`.
+//! Each function either succeeds or returns a typed error that tells its reader what to do. `link` decides when to
+//! retry.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -44,26 +45,28 @@ mod error;
 pub(super) use attempts::Attempts;
 pub use error::{CertificateFault, ConnectError, WhyBound};
 
-/// How long all of it may take, the password apart.
+/// The time limit for the whole log-in, apart from reading the password.
 const LIMIT: Duration = Duration::from_secs(30);
-/// How long direct TLS may take to begin where the DNS alone names it.
+/// The time limit for starting direct TLS if only DNS announces it.
 const DIRECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// A connection that stanzas may go over.
+/// A connection that is ready for stanzas.
 pub(super) struct Opened {
     pub(super) stream: XmppStream<Transport>,
-    /// How it began.
+    /// How the session began: new or resumed.
     pub(super) begun: Begun,
-    /// What of its features matters above it.
+    /// The stream features that matter above this module.
     pub(super) offers: Offers,
-    /// The server wants to know whether anybody looks (XEP-0352).
+    /// Whether the server supports client state indication (XEP-0352).
     pub(super) hears_state: bool,
-    /// What ends it later on is found here.
+    /// Holds the reason once the stream has ended.
     pub(super) ending: Ending,
 }
 
-/// Connects, to the server that is named `elsewhere` if any, logs in, and goes on with a session or begins one as `wanted`.
-/// The password is read anew, and wiped at the end. `tokens` are those of the BOSH session from then on, if it is one.
+/// Connects to the server, logs in, and resumes the previous session or begins a new one as `wanted`.
+///
+/// `elsewhere` is the host that a server redirected us to. The password is read for each log-in, and wiped at the end.
+/// `tokens` receives the tokens of the BOSH session, if it is one.
 pub(super) async fn log_in(
     settings: &LinkSettings,
     supplied: Option<&Supplied>,
@@ -74,7 +77,7 @@ pub(super) async fn log_in(
     attempts: &Attempts,
 ) -> Result<Opened, ConnectError> {
     let jid = &Jid::from(wanted.clone());
-    // Who brings a password along logs in with it.
+    // A supplied password is used in place of the configured way to log in.
     let way = if supplied.is_some() { &Way::Password } else { &settings.way };
     if jid.node().is_none() && *way != Way::Anonymous {
         return Err(ConnectError::NoUser { jid: jid.clone() });
@@ -83,7 +86,7 @@ pub(super) async fn log_in(
     let late = |_| ConnectError::TimedOut { domain: domain.to_owned() };
     let is_prebound = settings.prebind.is_some() && supplied.is_none();
     attempts.begin();
-    // Whoever gives sessions away begins them.
+    // A prebound session was already requested by the service that provides it.
     attempts.has_asked.store(is_prebound, Ordering::Relaxed);
     if let Some(prebind) = settings.prebind.as_ref().filter(|_| is_prebound) {
         return tokio::time::timeout(LIMIT, go_on(settings, prebind, tokens)).await.map_err(late)?;
@@ -116,7 +119,7 @@ pub(super) async fn log_in(
     outcome.map_err(|error| told(error, ending, domain))
 }
 
-/// One log-in, with all that it goes by.
+/// One log-in with its inputs.
 struct Attempt<'a> {
     settings: &'a LinkSettings,
     way: &'a Way,
@@ -172,14 +175,14 @@ impl Attempt<'_> {
     }
 }
 
-/// What went wrong, in the words of a server that closed what is below the stream, or that ended it by words which the library
-/// does not know.
+/// Replaces an error by the reason that the server gave when it closed the WebSocket, or when it ended the stream with
+/// an element that the library does not know.
 fn told(error: ConnectError, ending: &Ending, domain: &str) -> ConnectError {
     match (error, ending.reason()) {
         (ConnectError::HungUp | ConnectError::NotXmpp { .. }, Some(Lost::WebSocketClosed { cause })) => {
             ConnectError::WebSocketClosed { cause }
         }
-        // Whoever ends a stream speaks XMPP, and STARTTLS is not what is missing.
+        // A server that ends a stream speaks XMPP, so missing STARTTLS is not the cause.
         (
             ConnectError::NotXmpp { .. } | ConnectError::NoStartTls { .. },
             Some(Lost::Stream { condition, text, elsewhere }),
@@ -188,8 +191,8 @@ fn told(error: ConnectError, ending: &Ending, domain: &str) -> ConnectError {
     }
 }
 
-/// Goes on with a BOSH session that somebody else began, in place of a log-in: it is bound already, and what it offers is not
-/// known.
+/// Attaches to a BOSH session that another program began, in place of a log-in. It is already bound, and its features
+/// are unknown.
 async fn go_on(settings: &LinkSettings, prebind: &Prebind, tokens: &Tokens) -> Result<Opened, ConnectError> {
     let gone = |remedy, temporary| ConnectError::NoSession { remedy, temporary };
     let (session, gone) = match prebind {
@@ -215,20 +218,20 @@ async fn go_on(settings: &LinkSettings, prebind: &Prebind, tokens: &Tokens) -> R
     Ok(Opened { stream, begun, offers: Offers { roster_versions: false }, hears_state: false, ending })
 }
 
-/// Whatever a stream runs over.
+/// The byte stream of any transport.
 pub(super) type Transport = Box<dyn AsyncReadAndWrite>;
 
 /// A stream inside TLS.
 pub(super) struct Reached {
     pub(super) pending: PendingFeaturesRecv<Transport>,
-    /// What a log-in can be bound to.
+    /// The channel-binding data that a log-in can be bound to.
     channel: Channel,
-    /// A session on it may be gone on with on another one (XEP-0198).
+    /// Whether a session on this stream can be resumed on another one (XEP-0198).
     can_resume: bool,
 }
 
 impl Reached {
-    /// Begins the stream on what was reached.
+    /// Begins the XML stream on a transport.
     async fn begin(
         transport: impl AsyncBufRead + AsyncWrite + Unpin + Send + 'static,
         timeouts: Timeouts,
@@ -236,7 +239,7 @@ impl Reached {
         ending: &Ending,
         (channel, can_resume): (Channel, bool),
     ) -> Result<Self, ConnectError> {
-        // What became of a place that was tried before is not how this one ends.
+        // The result of an address that was tried before does not apply to this stream.
         ending.forget();
         let transport: Transport = Box::new(Intake::new(transport, ending.clone(), timeouts.response_timeout));
         let pending = initiate_stream(transport, ns::JABBER_CLIENT, header(domain), timeouts).await;
@@ -244,7 +247,8 @@ impl Reached {
     }
 }
 
-/// A stream with the server of this domain, by what the owner chose, or at the place that a server sent us to.
+/// Opens a stream with the server of this domain over the transport that the owner chose, or at the host that a server
+/// redirected us to.
 pub(super) async fn open(
     settings: &LinkSettings,
     elsewhere: Option<&Endpoint>,
@@ -253,7 +257,7 @@ pub(super) async fn open(
     tokens: &Tokens,
     unheard: &Unheard,
 ) -> Result<Reached, ConnectError> {
-    // A test may have a network of its own.
+    // A test may use a network of its own.
     #[cfg(test)]
     if let Some(called) = super::simulated::call() {
         let (stream, timeouts) = (BufStream::new(called?), settings.timeouts());
@@ -279,15 +283,15 @@ pub(super) async fn open(
     }
 }
 
-/// Whether the domain is asked where it is on the web, when this has become of TCP: the owner left it open, and nobody was
-/// there to speak to.
+/// Returns whether the domain is asked for its web addresses after this error on TCP: the owner left the transport
+/// open, and no server could be reached.
 fn may_go_over_the_web(settings: &LinkSettings, elsewhere: Option<&Endpoint>, error: &ConnectError) -> bool {
     let is_free = elsewhere.is_none() && settings.server.is_none() && settings.transport == TransportChoice::Auto;
     is_free && error.is_unreachable()
 }
 
-/// As [`open_discovered`], where TCP led nowhere. If the web is closed as well, what is wrong with TCP is the better thing to
-/// say.
+/// Like [`open_discovered`], after TCP has failed. If this fails as well, the error from TCP is the better one to
+/// report.
 async fn go_over_the_web(
     settings: &LinkSettings,
     domain: &str,
@@ -307,7 +311,7 @@ async fn go_over_the_web(
     }
 }
 
-/// As [`open`], where the domain says that it can be reached over the web, by what the owner chose.
+/// Like [`open`], over the web addresses that the domain publishes, restricted to the transport that the owner chose.
 async fn open_discovered(
     settings: &LinkSettings,
     domain: &str,
@@ -334,7 +338,7 @@ async fn open_discovered(
     Err(last)
 }
 
-/// As [`open`], by TCP. Where the DNS alone said that TLS begins at once, and it does not, it begins after a first exchange.
+/// Like [`open`], over TCP. If only DNS announces direct TLS and it fails, STARTTLS is tried.
 async fn open_tcp(
     settings: &LinkSettings,
     elsewhere: Option<&Endpoint>,
@@ -346,7 +350,7 @@ async fn open_tcp(
     let named = elsewhere.or(settings.server.as_ref());
     let (tcp, mode) = reach_in_turn(&host, settings.tls, named, unheard).await?;
     let secured = if mode == TlsMode::Direct && settings.tls.is_none() && named.is_none() {
-        // Whoever says nothing there must not take the time for the other way.
+        // A silent server must not use up the time for STARTTLS.
         let direct = tokio::time::timeout(DIRECT_LIMIT, begin_tls(tcp, mode, domain, settings, ending)).await;
         match direct.unwrap_or_else(|_| Err(ConnectError::TimedOut { domain: domain.to_owned() })) {
             Err(error) => {
@@ -355,7 +359,7 @@ async fn open_tcp(
                     Ok((tcp, mode)) => begin_tls(tcp, mode, domain, settings, ending).await,
                     Err(other) => Err(other),
                 };
-                // Where there is no other way, what is wrong is with the first.
+                // If STARTTLS cannot be reached at all, the error from direct TLS is the one to report.
                 other.map_err(|other| if other.is_unreachable() { error } else { other })?
             }
             secured => secured?,
@@ -383,8 +387,8 @@ async fn begin_tls(
     }
 }
 
-/// The same failure, where the owner says that the server is at this place or that it speaks STARTTLS. Where the DNS alone says so,
-/// how TLS begins is not what is wrong.
+/// Turns a hang-up before STARTTLS into [`ConnectError::NoStartTls`] if the owner configured this server or STARTTLS.
+/// If only DNS names them, the TLS mode is not what is wrong.
 fn of_named(error: ConnectError, settings: &LinkSettings, domain: &str) -> ConnectError {
     let is_written = settings.tls == Some(TlsMode::StartTls);
     let place = settings.server.as_ref().map(ToString::to_string).or_else(|| is_written.then(|| domain.to_owned()));
@@ -396,7 +400,7 @@ fn of_named(error: ConnectError, settings: &LinkSettings, domain: &str) -> Conne
     place.map_or(error, |place| ConnectError::NoStartTls { place, cause, is_written })
 }
 
-/// As [`open`], within a WebSocket. Its certificate is for the host that the owner named.
+/// Like [`open`], over WebSocket. The certificate must be for the host that the owner named.
 async fn open_websocket(
     settings: &LinkSettings,
     url: &WebUrl,
@@ -413,8 +417,8 @@ async fn open_websocket(
     Reached::begin(socket, settings.websocket_timeouts(), domain, ending, (secured.channel, true)).await
 }
 
-/// As [`open`], within requests of HTTP. They have more than one connection, so that a log-in is bound to none; and a session
-/// of BOSH outlives its connections by itself.
+/// Like [`open`], over HTTP requests (BOSH). They use more than one connection, so a log-in is bound to none. A BOSH
+/// session outlives its connections by itself.
 async fn open_bosh(
     settings: &LinkSettings,
     url: &Url,
@@ -426,7 +430,7 @@ async fn open_bosh(
     Reached::begin(session, settings.timeouts(), domain, ending, (Channel::default(), false)).await
 }
 
-/// A domain as DNS and certificates spell it; literal addresses without their brackets.
+/// Converts a domain to the form used in DNS and certificates; literal addresses lose their brackets.
 pub(super) fn ascii(domain: &str) -> Result<String, ConnectError> {
     let bare = domain.trim_start_matches('[').trim_end_matches(']');
     if bare.parse::<std::net::IpAddr>().is_ok() {
@@ -436,14 +440,14 @@ pub(super) fn ascii(domain: &str) -> Result<String, ConnectError> {
         .map_err(|error| ConnectError::UnknownHost { host: domain.to_owned(), cause: error.to_string() })
 }
 
-/// Says nothing but STARTTLS on a plain stream, and gives the socket back for the handshake.
+/// Negotiates STARTTLS on a plain stream and returns the socket for the handshake.
 async fn start_tls(
     tcp: TcpStream,
     domain: &str,
     timeouts: Timeouts,
     ending: &Ending,
 ) -> Result<TcpStream, ConnectError> {
-    // Anybody on the way can write here, so the limits count all the more.
+    // Anybody on the path can write here, so the limits matter even more.
     let intake = Intake::new(BufStream::new(tcp), ending.clone(), timeouts.response_timeout);
     let pending = initiate_stream(intake, ns::JABBER_CLIENT, header(domain), timeouts)
         .await
@@ -455,7 +459,7 @@ async fn start_tls(
     send(&mut stream, &XmppStreamElement::Starttls(StartTls::Request(Request))).await?;
     loop {
         match stream.next().await.map(|element| element.and_then(FallibleStreamElement::into_read_error)) {
-            // Whatever came after this in plain is thrown away with the buffer: nobody vouches for it.
+            // Plain text that came after this is discarded with the buffer, since nothing authenticates it.
             Some(Ok(XmppStreamElement::Starttls(StartTls::Proceed(_)))) => {
                 let transport = stream.into_inner().into_inner().ok_or(ConnectError::HungUp)?;
                 return Ok(transport.into_inner());
@@ -502,7 +506,7 @@ pub(super) fn stream_failure(error: &StreamError, domain: &str) -> ConnectError 
     ended(&error.condition.to_string(), text, elsewhere, domain)
 }
 
-/// What it means that a server ends the stream like this, and perhaps sends us elsewhere.
+/// Returns the error for a stream that the server ended with this condition, and perhaps with a redirect.
 pub(super) fn ended(condition: &str, text: Option<String>, elsewhere: Option<String>, domain: &str) -> ConnectError {
     match (condition, elsewhere) {
         (_, Some(place)) => ConnectError::Elsewhere { place },
@@ -519,13 +523,13 @@ pub(super) fn io_failure(error: &io::Error) -> ConnectError {
     }
 }
 
-/// What a server says beside a condition, in English where it says it in several languages.
+/// Returns the text that a server sent with a condition, in English if there are several languages.
 pub(super) fn said(texts: &BTreeMap<String, String>) -> Option<String> {
     let text = texts.get("en").or_else(|| texts.values().next())?.trim();
     (!text.is_empty()).then(|| printable(text))
 }
 
-/// What a server says ends up in logs and terminals: short, and nothing but text.
+/// Makes server text safe for logs and terminals: short, and nothing but text.
 pub(super) fn printable(text: &str) -> String {
     harmless(text, 200)
 }

@@ -1,4 +1,4 @@
-//! Where a domain speaks XMPP over the web, by what it says itself (XEP-0156): within TLS, from the domain's own server.
+//! Finds the web addresses that a domain publishes for XMPP (XEP-0156): over TLS, from the domain's own server.
 
 use minidom::Element;
 use serde::Deserialize;
@@ -8,25 +8,25 @@ use super::intake::sieve::Sieve;
 use crate::config::{LinkSettings, WebUrl};
 use crate::https::{self, Url};
 
-/// How long what a domain says may be, in bytes.
+/// The maximum length of the document, in bytes.
 const MOST: usize = 64 << 10;
-/// How many places of each kind count.
+/// The maximum number of addresses of each kind.
 const MOST_PLACES: usize = 2;
 const WEBSOCKET: &str = "urn:xmpp:alt-connections:websocket";
 const BOSH: &str = "urn:xmpp:alt-connections:xbosh";
 const XRD: &str = "http://docs.oasis-open.org/ns/xri/xrd-1.0";
 
-/// Where a domain speaks XMPP over the web. Places that are not within TLS are left out.
+/// The web addresses of a domain. Addresses without TLS are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Places {
     pub(super) websocket: Vec<WebUrl>,
     pub(super) bosh: Vec<Url>,
 }
 
-/// Reads what a domain says; none where it cannot be read.
+/// A parser of the document; it returns `None` if the document is invalid.
 type Reader = fn(&[u8]) -> Option<Places>;
 
-/// Asks the domain, or the server that stands for it.
+/// Asks the domain, or the server that is configured for it.
 pub(super) async fn discover(settings: &LinkSettings, domain: &str) -> Result<Places, ConnectError> {
     let unsaid = |cause: String| ConnectError::NotDiscovered { domain: domain.to_owned(), cause };
     let server = settings.server.as_ref().map_or_else(|| domain.to_owned(), ToString::to_string);
@@ -80,7 +80,7 @@ fn from_json(bytes: &[u8]) -> Option<Places> {
 
 fn from_xml(bytes: &[u8]) -> Option<Places> {
     let text = without_comments(std::str::from_utf8(bytes).ok()?)?;
-    // It is held to the limits of a stanza before it is parsed.
+    // The document must meet the limits for stanzas before it is parsed.
     Sieve::default().push(format!("<stream>{text}").as_bytes(), &mut Vec::new()).ok()?;
     let root: Element = text.parse().ok()?;
     let mut places = Places::default();
@@ -90,7 +90,7 @@ fn from_xml(bytes: &[u8]) -> Option<Places> {
     root.is("XRD", XRD).then_some(places)
 }
 
-/// None: one of them does not end.
+/// Removes comments; returns `None` if one of them does not end.
 fn without_comments(text: &str) -> Option<String> {
     let mut pieces = text.split("<!--");
     let mut rest = pieces.next()?.to_owned();

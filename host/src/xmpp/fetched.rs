@@ -1,6 +1,6 @@
-//! What is fetched from the web to log in with: a password, or a BOSH session that somebody else began.
+//! Fetches log-in data from the web: a password, or a BOSH session that another program began.
 //!
-//! Within TLS alone, bounded, without redirects; and neither the address nor what comes from it is ever shown.
+//! It uses TLS only, limits the size, and follows no redirects. Neither the address nor the answer is ever shown.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,27 +14,27 @@ use super::password::Password;
 use crate::config::LinkSettings;
 use crate::https::{self, Url};
 
-/// How long an answer may be, in bytes.
+/// The maximum length of an answer, in bytes.
 const MOST: usize = 16 << 10;
-/// How long it may take.
+/// The time limit for an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A session that somebody else began.
+/// A BOSH session that another program began.
 pub(super) struct Session {
     pub(super) jid: FullJid,
     pub(super) sid: Zeroizing<String>,
-    /// The number of the next request.
+    /// The id of the next request.
     pub(super) rid: u64,
 }
 
-/// What is given at `credentials_url`.
+/// The JSON that `credentials_url` provides.
 #[derive(Deserialize)]
 struct WrittenCredentials {
     jid: Option<String>,
     password: String,
 }
 
-/// What is given at `prebind_url`.
+/// The JSON that `prebind_url` provides.
 #[derive(Deserialize)]
 struct WrittenSession {
     jid: String,
@@ -49,7 +49,7 @@ enum WrittenNumber {
     Text(String),
 }
 
-/// The account's password, from the address of the setting `credentials_url`.
+/// Fetches the account's password from the address in the setting `credentials_url`.
 pub(super) async fn credentials(settings: &LinkSettings, url: &Url) -> Result<Password, ConnectError> {
     let setting = "credentials_url";
     let WrittenCredentials { jid, password } = fetch(setting, settings.ca_file.as_deref(), url).await?;
@@ -64,7 +64,7 @@ pub(super) async fn credentials(settings: &LinkSettings, url: &Url) -> Result<Pa
     Ok(password)
 }
 
-/// A session, from the address of the setting `prebind_url`.
+/// Fetches a session from the address in the setting `prebind_url`.
 pub(super) async fn session(settings: &LinkSettings, url: &Url) -> Result<Session, ConnectError> {
     let setting = "prebind_url";
     let WrittenSession { jid, sid, rid } = fetch(setting, settings.ca_file.as_deref(), url).await?;
@@ -79,7 +79,7 @@ pub(super) async fn session(settings: &LinkSettings, url: &Url) -> Result<Sessio
     Ok(Session { jid, sid, rid })
 }
 
-/// Nobody becomes another account by what an address says.
+/// Rejects data for another account: an answer must not change which account this is.
 fn ours(setting: &'static str, settings: &LinkSettings, jid: &Jid) -> Result<(), ConnectError> {
     if jid.to_bare() == settings.jid.to_bare() {
         return Ok(());
@@ -97,7 +97,8 @@ async fn fetch<T: for<'de> Deserialize<'de>>(
     let mut bytes = fetched
         .map_err(|_| cannot("nothing came in time".to_owned()))?
         .map_err(|error| cannot(error.without_address()))?;
-    // What the parser would say of a wrong text repeats parts of it. It may be a page that says that the right one comes later.
+    // The parser's error would quote parts of the text, so it is not shown. The failure is temporary, since the text
+    // may be a page saying that the right one comes later.
     let read = serde_json::from_slice(&bytes).map_err(|_| cannot("it is not the JSON that it has to be".to_owned()));
     bytes.zeroize();
     read

@@ -1,8 +1,9 @@
-//! One account's stream: comes up, comes back after cuts, and says so.
+//! The stream of one account: connects, reconnects after connection loss, and reports both.
 //!
-//! [`Link`] owns the stream and is used by one task; nothing overtakes anything. What was written and not acknowledged is
-//! kept, and goes out again: by itself when the session is resumed (XEP-0198), else handed up, for the session above to
-//! decide. Logging in is done by [`Connector`], a task of its own. A link that is dropped leaves no task behind.
+//! [`Link`] owns the stream and is used by one task, so everything stays in order. Stanzas that were written and not
+//! acknowledged are kept. If the session is resumed (XEP-0198) they are sent again automatically; otherwise they are
+//! returned, and the session above decides. [`Connector`] logs in, in a task of its own. A dropped link leaves no task
+//! behind.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -44,24 +45,26 @@ mod pace;
 mod queue;
 pub(super) mod unsent;
 
-/// How many stanzas may wait to be written.
+/// The maximum number of stanzas that wait to be written.
 const QUEUE: usize = 64;
-/// After how many bytes of these no more are taken. What waits longer waits with whoever says it, and is taken in turn.
+/// The number of queued bytes from which on no more stanzas are accepted. Further ones wait with their senders, and are
+/// taken in turn.
 const QUEUE_BYTES: usize = 64 << 10;
-/// How long a server may take to answer once it was asked whether it is still there, or what it has taken in.
+/// The time for a server to answer whether it is still there, or how much it has handled.
 const RESPONSE_LIMIT: Duration = Duration::from_secs(30);
-/// How long it may say other things instead, before it counts as deaf.
+/// The time for which a server may send other data in place of that answer, before the connection counts as lost.
 const ACK_LIMIT: Duration = Duration::from_mins(2);
-/// After so many resumed connections in a row on which it acknowledged nothing, the session is given up. Prosody 0.12 goes on
-/// with the parser of the first connection: cut within a stanza, it resumes the session and understands nothing from then on.
+/// The number of consecutive resumed connections without any acknowledgement after which the session is given up.
+/// Prosody 0.12 continues with the parser of the first connection: if that was lost within a stanza, the server resumes
+/// the session but understands nothing from then on.
 const DEAF: u32 = 2;
-/// How long closing may take before the connection is cut.
+/// The time limit for closing a stream before the connection is dropped.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
-/// Two conflicts within this time are a fight, which goes on until somebody gives in.
+/// Two conflicts within this time mean that two clients compete for a full JID, which only ends when one gives up.
 const CONFLICT_SPAN: Duration = Duration::from_mins(1);
-/// The longest silence over WebSocket: what lies between closes a connection over which nothing is said, nginx after a minute.
+/// The longest silence over WebSocket: proxies close a silent connection, nginx after a minute.
 const WEBSOCKET_SILENCE: Duration = Duration::from_secs(45);
-/// The longest silence, where the owner wants nobody to be asked.
+/// The longest silence if the owner disabled pings.
 const FOR_EVER: Duration = Duration::from_hours(24 * 365);
 
 impl LinkSettings {
@@ -70,7 +73,7 @@ impl LinkSettings {
         Timeouts { read_timeout, response_timeout: RESPONSE_LIMIT }
     }
 
-    /// Those over WebSocket (RFC 7395, section 3.8).
+    /// Returns the timeouts for WebSocket (RFC 7395, section 3.8).
     pub(super) fn websocket_timeouts(&self) -> Timeouts {
         let usual = self.timeouts();
         let longest = if self.ping_interval.is_zero() { FOR_EVER } else { WEBSOCKET_SILENCE };
@@ -78,116 +81,118 @@ impl LinkSettings {
     }
 }
 
-/// How somebody wishes to log in.
+/// The parameters of a log-in.
 #[derive(Debug, Default)]
 pub struct LogIn {
-    /// With this password in place of the configured one, also when the connection comes back after a cut.
+    /// A password that replaces the configured one, also for reconnects.
     pub password: Option<Supplied>,
-    /// Not before this much time has passed.
+    /// The minimum delay before the first attempt.
     pub after: Duration,
-    /// On the session that a former process left, where the server still has it.
+    /// A session that a former process left, to be resumed if the server still has it.
     pub left: Option<Left>,
-    /// Where the tokens of a BOSH session are kept, while there is one.
+    /// The store for the tokens of a BOSH session, while there is one.
     pub tokens: Tokens,
     /// The carriers over which log-ins of the account were bound before.
     pub pins: Pins,
 }
 
-/// A session that was left without a good-bye, with nothing under way, and what it takes to go on with it (XEP-0198).
+/// A session whose stream was not closed and that has nothing unacknowledged, with the data to resume it (XEP-0198).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Left {
-    /// Whose it is.
+    /// The full JID of the session.
     pub jid: FullJid,
-    /// The server's name for it.
+    /// The server's id for the session.
     pub id: String,
-    /// How many stanzas came.
+    /// The number of stanzas received from the server.
     pub heard: u32,
-    /// How many of ours the server has taken in.
+    /// The number of our stanzas that the server has handled.
     pub acknowledged: u32,
-    /// Where the server wants to be asked for it, if it said so.
+    /// The host where the server wants the session to be resumed, if it named one.
     pub location: Option<String>,
 }
 
-/// What happens on a link.
+/// An event on a link.
 #[derive(Debug)]
 pub enum LinkEvent {
-    /// A session that is new to this process; whatever it knew of an old one is gone.
+    /// A session that is new to this process began; the state of any earlier session is gone.
     Bound {
-        /// The full JID that the server gave.
+        /// The full JID that the server assigned.
         jid: FullJid,
-        /// What the server offers.
+        /// The features that the server offers.
         offers: Offers,
-        /// It is not new to the server, which goes on with what a former process left: who we are present for, and what
-        /// came since then.
+        /// Whether the server resumed a session that a former process left. Our presence is still in effect, and
+        /// stanzas since then follow.
         taken_up: bool,
-        /// What the old session's server has not acknowledged, or was never sent, oldest first: messages, and presences
-        /// that ask for a subscription or answer such. The rest meant something only within the old session.
+        /// Stanzas of the old session that were not acknowledged or never sent, oldest first: messages, and presences
+        /// that request a subscription or answer such a request. Other stanzas only had a meaning within the old
+        /// session.
         again: Vec<RawStanza>,
-        /// How many of these, the first ones, were written: the server may have taken them in, and has not said so.
+        /// How many of these, from the first on, were written: the server may have handled them without saying so.
         doubtful: usize,
     },
-    /// The connection is lost; a new one is being made.
+    /// The connection was lost; a new one is being opened.
     Suspended {
-        /// Why, as far as this end knows.
+        /// The reason, as far as this end knows it.
         why: Lost,
     },
-    /// A new connection is being tried for, after one that was lost or failed.
+    /// A new attempt to connect begins, after a connection that was lost or failed.
     Trying,
-    /// There is a connection again, and nothing was lost (XEP-0198).
+    /// The connection is back, and nothing was lost (XEP-0198).
     Resumed {
-        /// The server was asked for it before, and did not answer. ejabberd 23.01 may then have lost what waited for the session.
+        /// Whether an earlier request to resume the session got no answer. ejabberd 23.01 may then have lost what
+        /// waited for the session.
         doubtful: bool,
     },
-    /// A log-in failed, and will be tried again.
+    /// A log-in failed and will be retried.
     Retrying {
-        /// After this long.
+        /// The delay before the retry.
         after: Duration,
-        /// Why it failed.
+        /// The reason that the log-in failed.
         why: ConnectError,
     },
-    /// A stanza came.
+    /// A stanza arrived.
     Stanza(Incoming),
-    /// A log-in failed in a way that trying again does not help. Nothing but [`LinkEvent::Closed`] follows.
+    /// A log-in failed in a way that no retry helps. Only [`LinkEvent::Closed`] follows.
     Failed(ConnectError),
-    /// It is over.
+    /// The link has ended.
     Closed,
 }
 
-/// Whether anybody looks at what comes (XEP-0352).
+/// Whether anybody looks at incoming stanzas (XEP-0352).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ClientState {
-    /// Yes; so it is at the beginning of each stream.
+    /// Somebody looks; each stream begins in this state.
     #[default]
     Active,
-    /// No: the server may hold back what can wait.
+    /// Nobody looks: the server may hold back stanzas that can wait.
     Inactive,
 }
 
-/// One account's stream.
+/// The stream of one account.
 pub struct Link {
-    /// Logs in whenever a connection is wanted; none where the server is within the process.
+    /// Logs in whenever a connection is wanted; `None` if the server is within the process.
     connector: Option<Connector>,
     stage: Stage,
-    /// What waits to be written.
+    /// Stanzas that wait to be written.
     queue: Queue,
-    /// What the server has not acknowledged; none where nothing is managed.
+    /// Counts the session's stanzas (XEP-0198); `None` if the session is not managed.
     ledger: Option<Ledger>,
-    /// What came before the stream was ready.
+    /// Stanzas that arrived before the stream was ready.
     early: VecDeque<Stanza>,
-    /// Who we are, once bound.
+    /// Our full JID, once bound.
     own: Option<FullJid>,
-    /// How many resumed connections in a row the server has acknowledged nothing on.
+    /// The number of consecutive resumed connections without any acknowledgement.
     deaf: u32,
-    /// Nobody was told that we are bound.
+    /// Whether [`LinkEvent::Bound`] is still to be reported.
     is_new: bool,
-    /// How long what was to be sent is kept over a cut.
+    /// How long unsent messages are kept while there is no connection.
     keep_unsent: Duration,
-    /// Since when there is no connection, after there was one.
+    /// When the last connection was lost; `None` while there is one, or before the first.
     cut: Option<Instant>,
-    /// When somebody else took our full JID last.
+    /// When another client last took our full JID.
     conflict: Option<Instant>,
     state: ClientState,
-    /// Nothing is acknowledged any more.
+    /// Whether incoming stanzas are no longer acknowledged.
     leaves: bool,
 }
 
@@ -204,7 +209,7 @@ impl Link {
         Self::log_in(settings, LogIn::default())
     }
 
-    /// The same, in the way that somebody wishes.
+    /// Same as [`Link::start`], with parameters for the log-in.
     pub fn log_in(settings: LinkSettings, wish: LogIn) -> Self {
         let (left, keep_unsent) = (wish.left.clone(), settings.keep_unsent);
         Self {
@@ -215,7 +220,7 @@ impl Link {
         }
     }
 
-    /// A link to a server within the process, which goes by these settings.
+    /// Creates a link to a server within the process, which follows these settings.
     pub fn within(server: Within, settings: &LinkSettings) -> Self {
         server.open(settings);
         Self::new(None, Stage::Within(server))
@@ -239,13 +244,13 @@ impl Link {
         }
     }
 
-    /// Waits for what happens next, and writes what is queued. Cancel-safe. After the end, gives [`LinkEvent::Closed`] at
-    /// once, each time.
+    /// Waits for the next event, and writes queued stanzas. Cancel-safe. After the end, returns [`LinkEvent::Closed`]
+    /// at once, each time.
     pub async fn next(&mut self) -> LinkEvent {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// As [`Link::next`], but returns none as soon as [`Link::has_room`].
+    /// Same as [`Link::next`], but returns `None` as soon as [`Link::has_room`].
     pub async fn next_or_room(&mut self) -> Option<LinkEvent> {
         poll_fn(|cx| match self.poll_next(cx) {
             Poll::Ready(event) => Poll::Ready(Some(event)),
@@ -271,7 +276,7 @@ impl Link {
                     Some(Report::Trying) => Some(LinkEvent::Trying),
                     Some(Report::Retrying { after, why }) => Some(LinkEvent::Retrying { after, why }),
                     Some(Report::Failed(why)) => Some(self.fail(why)),
-                    // Nobody is left who would log in.
+                    // The connector has ended, so nothing would log in.
                     None => {
                         self.stage = Stage::Over;
                         None
@@ -285,13 +290,13 @@ impl Link {
         }
     }
 
-    /// Whether there is room for another stanza. Who sends nevertheless makes the queue longer than it should be.
+    /// Returns whether there is room for another stanza. Sending without room makes the queue exceed its limit.
     pub fn has_room(&self) -> bool {
         self.queue.len() < QUEUE && self.queue.bytes() < QUEUE_BYTES
     }
 
-    /// Queues a stanza; [`Link::next`] writes it. While there is no connection it waits for one. After the end, it goes
-    /// nowhere.
+    /// Queues a stanza, which [`Link::next`] writes. Without a connection it waits for one. After the end, it is
+    /// dropped.
     pub fn send(&mut self, outgoing: Outgoing) {
         match &self.stage {
             Stage::Over => {}
@@ -300,7 +305,7 @@ impl Link {
         }
     }
 
-    /// Tells the server whether anybody looks, where it wants to know, on this stream and those that follow.
+    /// Tells the server whether anybody looks, if the server supports it, on this stream and later ones.
     pub fn set_state(&mut self, state: ClientState) {
         if self.state != state {
             self.state = state;
@@ -310,15 +315,15 @@ impl Link {
         }
     }
 
-    /// Asks the server whether it is there, if there is a connection: it may have gone, and nothing would say so.
+    /// Asks the server whether it is there, if there is a connection, since a loss might go unnoticed.
     pub fn ask(&mut self) {
         if let Stage::Live { live, .. } = &mut self.stage {
             live.ask();
         }
     }
 
-    /// Acknowledges nothing of what comes from now on, on this stream and those that follow. What comes is still given: answers
-    /// to what is asked meanwhile.
+    /// Stops acknowledging incoming stanzas, on this stream and later ones. Stanzas are still returned, since they may
+    /// be answers to requests made meanwhile.
     pub fn acknowledge_no_more(&mut self) {
         self.leaves = true;
         if let Some(ledger) = &mut self.ledger {
@@ -326,13 +331,14 @@ impl Link {
         }
     }
 
-    /// Whether the server keeps what is not acknowledged.
+    /// Returns whether the server keeps stanzas that are not acknowledged.
     pub fn is_managed(&self) -> bool {
         self.ledger.is_some()
     }
 
-    /// Goes by these settings from now on, which were the others so far, of the same address. Where they lead elsewhere, the connection is left for
-    /// one that is made by them, and nothing of what was to be sent is lost; else they count from the next one.
+    /// Applies new settings of the same address; `before` are the settings so far. If they lead to another server, the
+    /// connection is replaced by one made with them, and nothing that was to be sent is lost. Otherwise they apply from
+    /// the next connection on.
     pub fn follow(&mut self, settings: LinkSettings, before: &LinkSettings) {
         self.keep_unsent = settings.keep_unsent;
         let Some(connector) = &self.connector else { return };
@@ -343,7 +349,7 @@ impl Link {
         }
     }
 
-    /// Writes what is queued, says goodbye to the server, and ends. Takes at most five seconds.
+    /// Writes queued stanzas, closes the stream, and ends. Takes at most five seconds.
     pub async fn close(mut self) {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Live { live, .. } => {
@@ -357,15 +363,15 @@ impl Link {
         }
     }
 
-    /// Whether the session could be gone on with by a later process.
+    /// Returns whether a later process could resume the session.
     pub fn can_be_left(&self) -> bool {
         matches!(self.stage, Stage::Live { .. })
             && self.early.is_empty()
             && self.ledger.as_ref().is_some_and(|ledger| ledger.previous().is_some())
     }
 
-    /// Writes what is queued and ends without a good-bye: the server keeps the session for a while. Takes at most five
-    /// seconds. None: there is nothing to go on with.
+    /// Writes queued stanzas and ends without closing the stream, so that the server keeps the session for a while.
+    /// Takes at most five seconds. Returns `None` if there is no session to resume.
     pub async fn leave(mut self) -> Option<Left> {
         let Stage::Live { live, .. } = std::mem::replace(&mut self.stage, Stage::Over) else { return None };
         let leaving = tokio::time::timeout(CLOSE_LIMIT, live.leave(&mut self.queue, &mut self.ledger));
@@ -378,7 +384,7 @@ impl Link {
     fn opened(&mut self, opened: Opened, is_contested: bool) -> Option<LinkEvent> {
         let Opened { stream, begun, offers, hears_state, ending } = opened;
         let mut live = Live::new(stream, ending);
-        // Each stream begins active, a resumed one, too (XEP-0352, section 5).
+        // Each stream begins active, even a resumed one (XEP-0352, section 5).
         if hears_state && self.state != ClientState::Active {
             live.say_state(self.state);
         }
@@ -397,7 +403,7 @@ impl Link {
                         self.want(Lost::Miscounted);
                         return None;
                     }
-                    // By this count everything before is settled, and what is sent again was not taken in.
+                    // The count settles all earlier stanzas, and shows that those sent again were not handled.
                     Ok(0) if self.deaf >= DEAF => {
                         tracing::warn!("the server resumes a session and takes nothing in; beginning another");
                         ledger.give_up();
@@ -432,7 +438,7 @@ impl Link {
                 let mut suspects = self.ledger.as_ref().map(|ledger| ledger.suspects().clone()).unwrap_or_default();
                 let (mut written, mut is_told) = (VecDeque::new(), false);
                 if let Some(mut ledger) = self.ledger.take() {
-                    // A count that cannot be says nothing; then all is sent again.
+                    // An impossible count says nothing; all stanzas are then sent again.
                     is_told = handled.is_some_and(|handled| ledger.acknowledge(handled).is_ok());
                     written = ledger.take();
                 }
@@ -467,7 +473,7 @@ impl Link {
         Some(event)
     }
 
-    /// The connection is gone.
+    /// Handles the loss of the connection.
     fn lost(&mut self) -> Option<LinkEvent> {
         self.cut.get_or_insert_with(Instant::now);
         let stage = std::mem::replace(&mut self.stage, Stage::Connecting);
@@ -485,7 +491,7 @@ impl Link {
             let error = ConnectError::Revoked { jid, text: why.text().map(str::to_owned) };
             return Some(self.fail(error));
         }
-        // Who throws us out after an attempt whose question for a session nobody answered may be that attempt.
+        // A conflict after an attempt whose request for a session got no answer may come from that attempt itself.
         if why.is_conflict() && !is_contested {
             let now = Instant::now();
             if self.conflict.replace(now).is_some_and(|first| now - first <= CONFLICT_SPAN) {
@@ -536,12 +542,12 @@ impl Link {
     }
 }
 
-/// What the connector has to say; nothing more where there is none.
+/// Polls the connector's reports; ready with `None` if there is no connector.
 fn poll_report(connector: &mut Option<Connector>, cx: &mut Context<'_>) -> Poll<Option<Report>> {
     connector.as_mut().map_or(Poll::Ready(None), |connector| connector.reports.poll_recv(cx))
 }
 
-/// Says that a stanza is not sent any more.
+/// Logs that a stanza is not sent again.
 fn given_up(stanza: &Stanza) {
     let to = match stanza {
         Stanza::Message(message) => message.to.as_ref(),

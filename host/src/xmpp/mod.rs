@@ -1,8 +1,9 @@
-//! The only folder that names `tokio_xmpp`: from sockets to [`Incoming`](crate::stanza::Incoming), and back.
+//! Connects to XMPP servers, and converts between sockets and [`Incoming`](crate::stanza::Incoming). Only this folder
+//! names `tokio_xmpp`.
 //!
-//! [`Link`] owns one account's stream: it logs in, comes back after cuts, and hands up what came in the order in which it
-//! came. `decode` decides what may be believed, `encode` writes, [`RawStanza`] carries XML past the rest of the house.
-//! Nothing here knows of plugins, grants or rosters.
+//! [`Link`] owns the stream of one account: it logs in, reconnects after connection loss, and passes on stanzas in the
+//! order in which they arrived. `decode` decides what may be believed, `encode` writes stanzas, and [`RawStanza`]
+//! carries XML through the rest of the host unparsed. This module knows nothing about plugins, grants or rosters.
 
 mod bind;
 mod bosh;
@@ -46,8 +47,8 @@ pub use raw::{RawStanza, is_one_line, is_sendable, is_sendable_char, is_sendable
 pub(crate) use tls::{client_config, handshake_failure};
 pub use within::{About, Deed, How, Impossible, Rank, Said, Within};
 
-/// Whether what logs under this target sees the stream before or after it is encrypted. Below `info` such libraries write
-/// it out, log-in and messages included.
+/// Returns whether a library that logs under this target sees the stream before or after encryption. Below `info`, such
+/// libraries log the stream itself, including log-ins and messages.
 pub(crate) fn sees_the_stream(target: &str) -> bool {
     const LIBRARIES: [&str; 10] = [
         "tokio_tungstenite",
@@ -62,6 +63,6 @@ pub(crate) fn sees_the_stream(target: &str) -> bool {
         "tokio_rustls",
     ];
     let library = target.split("::").next().unwrap_or(target);
-    // hickory comes in several parts.
+    // hickory consists of several crates.
     LIBRARIES.contains(&library) || library.starts_with("hickory_")
 }

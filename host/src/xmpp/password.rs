@@ -1,7 +1,7 @@
-//! The account's password, from where the owner keeps it to the log-in, and nowhere else.
+//! Carries the account's password from the owner's storage to the log-in, and nowhere else.
 //!
-//! The value can be read only inside this folder, prints as nothing, and is wiped when dropped. It is read anew for each
-//! log-in, so a changed password needs no restart and none is kept while the connection stands.
+//! The value can be read only inside this folder, prints as nothing, and is wiped when dropped. It is read again for
+//! each log-in, so a changed password needs no restart, and none is held while the connection lasts.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,41 +15,41 @@ use crate::config::PasswordSource;
 use crate::harmless::EscapedPath as _;
 use crate::shell::{ASKS_NOBODY, Shell};
 
-/// How long a password command may take.
+/// The time limit for a password command.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
-/// More than any password, less than a disk image given by mistake.
+/// More than any password needs, less than a disk image given by mistake.
 const MAX_BYTES: u64 = 64 * 1024;
-/// How long a password may be that somebody brings along, in bytes.
+/// The maximum length of a supplied password, in bytes.
 const MAX_SUPPLIED: usize = 1_024;
-/// How much of a failed command's complaint is repeated, in characters.
+/// The maximum length of the quoted output of a failed command, in characters.
 const MAX_COMPLAINT: usize = 200;
 
-/// A password. Prints as nothing and is wiped when dropped.
+/// A password. It prints as nothing and is wiped when dropped.
 pub(super) struct Password(Zeroizing<String>);
 
 impl Password {
-    /// Reads it from where the owner keeps it.
+    /// Reads the password from where the owner stores it.
     pub(super) async fn read(source: &PasswordSource) -> Result<Self, PasswordError> {
         match source {
             PasswordSource::File(path) => read_file(path).await,
             PasswordSource::Command(command) => read_command(command).await,
             PasswordSource::Environment(name) => read_environment(name),
-            // It is fetched where the rest of the log-in is known.
+            // A web source is fetched by the caller, which knows the rest of the log-in.
             PasswordSource::Web(_) | PasswordSource::Nowhere => Err(PasswordError::Nowhere),
         }
     }
 
-    /// Takes it over; no copy is left where it came from.
+    /// Takes ownership of the string, so that no copy is left behind.
     pub(super) fn of(password: String) -> Self {
         Self(Zeroizing::new(password))
     }
 
-    /// The value, for the log-in alone.
+    /// Returns the value, for the log-in alone.
     pub(super) fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The first line of what was read, without its end.
+    /// Takes the first line of the bytes, without its line end.
     fn first_line(bytes: &[u8], origin: &Origin) -> Result<Self, PasswordError> {
         let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -61,24 +61,24 @@ impl Password {
     }
 }
 
-/// A password that somebody brings along for one log-in and what follows from it, in place of the configured one. Opaque
-/// outside of this folder, prints as nothing, and is wiped when the link that was given it ends.
+/// A password that replaces the configured one for one log-in and the reconnects that follow. It is opaque outside this
+/// folder, prints as nothing, and is wiped when its link ends.
 #[derive(Debug)]
 pub struct Supplied(Password);
 
 impl Supplied {
-    /// Takes it over; no copy is left where it came from.
+    /// Takes ownership of the string, so that no copy is left behind.
     pub fn new(password: String) -> Self {
         Self(Password::of(password))
     }
 
-    /// Whether a server could take it at all: 1 to 1,024 bytes, none of them NUL (RFC 4616, section 2).
+    /// Returns whether a server could accept the password: 1 to 1,024 bytes, none of them NUL (RFC 4616, section 2).
     pub fn is_usable(&self) -> bool {
         let value = self.0.expose();
         (1..=MAX_SUPPLIED).contains(&value.len()) && !value.contains('\0')
     }
 
-    /// The password, for the log-in alone.
+    /// Returns the password, for the log-in alone.
     pub(super) fn password(&self) -> &Password {
         &self.0
     }
@@ -96,12 +96,12 @@ impl fmt::Display for Password {
     }
 }
 
-/// Where a password was looked for, as messages name it.
+/// The source of a password, as messages name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// A file.
     File(PathBuf),
-    /// `password_command`; the command itself is not repeated, since it may hold a secret.
+    /// `password_command`. The command itself is not shown, since it may hold a secret.
     Command,
     /// An environment variable.
     Environment(String),
@@ -117,10 +117,10 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Why there is no password.
+/// An error from reading the password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    /// Nobody said where it is.
+    /// No source is configured.
     #[error(
         "the account has no password; name a password_file, or credentials_url, or let a plugin log in with one of its own"
     )]
@@ -128,38 +128,38 @@ pub enum PasswordError {
     /// The file or variable does not exist.
     #[error("{origin} does not exist; create it or correct its name")]
     Missing {
-        /// Where it was looked for.
+        /// The source of the password.
         origin: Origin,
     },
-    /// It is there and holds nothing.
+    /// The source holds an empty password.
     #[error("{origin} gave an empty password; its first line must be the password")]
     Empty {
-        /// Where it was looked for.
+        /// The source of the password.
         origin: Origin,
     },
-    /// It is not UTF-8.
+    /// The password is not UTF-8.
     #[error("{origin} gave something that is not UTF-8 text; its first line must be the password")]
     NotText {
-        /// Where it was looked for.
+        /// The source of the password.
         origin: Origin,
     },
-    /// It cannot be read.
+    /// The source cannot be read.
     #[error("{origin} cannot be read ({cause}); check its owner and mode")]
     Unreadable {
-        /// Where it was looked for.
+        /// The source of the password.
         origin: Origin,
-        /// What the system said.
+        /// The error from the system.
         cause: String,
     },
-    /// The command said no.
+    /// The command failed.
     #[error("password_command ended with {status}{}; run it by hand to see why", complaint.as_deref().map(|line| format!(" and said \"{line}\"")).unwrap_or_default())]
     CommandFailed {
-        /// Its exit status.
+        /// The exit status of the command.
         status: String,
-        /// The first line of what it complained.
+        /// The first line that the command wrote to stderr.
         complaint: Option<String>,
     },
-    /// The command did not end.
+    /// The command did not end in time.
     #[error("password_command did not end within {} s; {ASKS_NOBODY}", COMMAND_LIMIT.as_secs())]
     CommandTimedOut,
 }
@@ -170,7 +170,7 @@ async fn read_file(path: &Path) -> Result<Password, PasswordError> {
         std::io::ErrorKind::NotFound => PasswordError::Missing { origin: origin.clone() },
         _ => PasswordError::Unreadable { origin: origin.clone(), cause: error.to_string() },
     };
-    // It may be a pipe into which nobody writes, or lie where nothing answers.
+    // The file may be a pipe without a writer, or be on a file system that does not answer.
     let reading = tokio::time::timeout(COMMAND_LIMIT, async {
         let mut file = tokio::fs::File::open(path).await?;
         read_bounded(&mut file).await
@@ -187,7 +187,8 @@ async fn read_command(command: &str) -> Result<Password, PasswordError> {
     let mut shell = Shell::run(command, Stdio::piped()).map_err(unreadable)?;
     let mut stdout = shell.child.stdout.take().expect("stdout was asked to be a pipe");
     let mut stderr = shell.child.stderr.take().expect("stderr was asked to be a pipe");
-    // Both pipes are read to a bound and then closed, so a chatty command ends by itself instead of waiting for a reader.
+    // Both pipes are read up to a bound and then closed, so that a verbose command ends instead of waiting for a
+    // reader.
     let outcome = tokio::time::timeout(COMMAND_LIMIT, async {
         let (output, complaint) = tokio::join!(
             async {
@@ -224,14 +225,14 @@ fn read_environment(name: &str) -> Result<Password, PasswordError> {
     Password::first_line(&value, &origin)
 }
 
-/// Reads up to the bound. The buffer is made once, since growing would leave unwiped copies behind.
+/// Reads up to the bound. The buffer is allocated once, since growing it would leave unwiped copies behind.
 async fn read_bounded(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(MAX_BYTES).expect("64 KiB fit") + 1));
     from.take(MAX_BYTES).read_to_end(&mut bytes).await?;
     Ok(bytes)
 }
 
-/// One printable line of what a command complained.
+/// Returns one printable line of what a command wrote to stderr.
 fn first_complaint(bytes: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(bytes);
     let line: String = text.lines().find(|line| !line.trim().is_empty())?.trim().chars().take(MAX_COMPLAINT).collect();
@@ -275,17 +276,17 @@ mod tests {
         ));
     }
 
-    /// The account would hang without a word.
+    /// Otherwise the account would hang without a message.
     #[tokio::test(start_paused = true)]
     async fn a_pipe_into_which_nobody_writes_is_waited_for_for_a_while() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         let source = PasswordSource::File(path.clone());
-        // Time does not go on by itself while somebody works on another thread.
+        // The paused clock does not advance by itself while another thread works.
         let (read, ()) = tokio::join!(Password::read(&source), tokio::time::advance(COMMAND_LIMIT * 2));
         let error = read.unwrap_err();
-        // What still waits for a writer gets one, so that its thread ends.
+        // The thread that waits for a writer gets one, so that it ends.
         drop(std::fs::File::options().write(true).open(&path));
         assert!(matches!(&error, PasswordError::Unreadable { .. }), "{error}");
         assert!(error.to_string().contains("nothing came within"), "{error}");
@@ -312,7 +313,7 @@ mod tests {
         assert!(late.to_string().contains("it can ask nobody, not on a terminal either: unlock"), "{late}");
     }
 
-    /// Each minute there would be more of them.
+    /// Otherwise their number would grow each minute.
     #[tokio::test(start_paused = true)]
     async fn a_command_that_does_not_end_is_ended_with_all_that_it_has_started() {
         assert_eq!(given_up(async |line| run(&line).await).await, Err(PasswordError::CommandTimedOut));

@@ -1,5 +1,7 @@
-//! Pins: the memory that log-ins of an account were bound to their connection, so that nobody in between can make a later one
-//! unbound. Beside them, for as long as the process lives, the memory of what the account's server refuses.
+//! Pins: they record that log-ins of an account were bound to their connection, so that nobody in between can force a
+//! later log-in to be unbound.
+//!
+//! This module also records, for the life of the process, which kinds of log-in the account's server refuses.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,17 +11,17 @@ use crate::config::{Endpoint, LinkSettings, TransportChoice};
 /// A transport whose log-ins can be bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Carrier {
-    /// TCP, and what the domain names in its place where TCP leads nowhere.
+    /// TCP, or the transport that the domain names in its place if TCP leads nowhere.
     Tcp,
-    /// WebSocket, where the owner chose it: its TLS often ends at another program than the XMPP server.
+    /// WebSocket, if the owner chose it: its TLS often ends at a program other than the XMPP server.
     WebSocket,
 }
 
 impl Carrier {
-    /// All of them.
+    /// All carriers.
     pub const ALL: [Self; 2] = [Self::Tcp, Self::WebSocket];
 
-    /// Its name on disk.
+    /// Returns the carrier's name on disk.
     pub fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
@@ -29,7 +31,7 @@ impl Carrier {
 }
 
 impl LinkSettings {
-    /// The carrier that the owner chose; none for BOSH, which has no single connection to bind a log-in to.
+    /// Returns the carrier that the owner chose. BOSH has none, since it has no single connection to bind a log-in to.
     pub(super) fn carrier(&self) -> Option<Carrier> {
         match (self.transport, &self.websocket) {
             _ if self.is_over_bosh() => None,
@@ -38,65 +40,67 @@ impl LinkSettings {
         }
     }
 
-    /// The carrier of a connection to the place that a server sent us to, if any. It is always reached by TCP.
+    /// Returns the carrier of a connection to the host that a server redirected us to, if any. That host is always
+    /// reached by TCP.
     pub(super) fn carrier_to(&self, elsewhere: Option<&Endpoint>) -> Option<Carrier> {
         if elsewhere.is_some() { Some(Carrier::Tcp) } else { self.carrier() }
     }
 }
 
-/// Ways to log in that a server refused before it took a weaker one.
+/// Kinds of log-in that a server refused before it accepted a weaker one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Refused {
-    /// A log-in that was bound to something which the server does not name (XEP-0440).
+    /// A log-in that was bound with a type that the server does not announce (XEP-0440).
     pub(super) guess: bool,
-    /// An unbound log-in which said that this end could have bound it: the flag `y` (RFC 5802, section 6).
+    /// An unbound log-in with the flag `y`: this end supports channel binding (RFC 5802, section 6).
     pub(super) could_flag: bool,
 }
 
-/// The carriers over which log-ins of one account were bound, and what its server refused. Cheap to clone; clones share what they
-/// know.
+/// The carriers over which log-ins of one account were bound, and the log-ins that its server refused. It is cheap to
+/// clone; clones share their state.
 #[derive(Debug, Clone, Default)]
 pub struct Pins(Arc<Mutex<Memory>>);
 
 #[derive(Debug, Default)]
 struct Memory {
     carriers: BTreeSet<Carrier>,
-    /// Kept by no store, so that a restart finds out again.
+    /// Not stored on disk, so that it is determined again after a restart.
     refused: Refused,
 }
 
 impl Pins {
-    /// Pins that were kept before.
+    /// Creates pins from those that were stored.
     pub fn of(known: BTreeSet<Carrier>) -> Self {
         Self(Arc::new(Mutex::new(Memory { carriers: known, refused: Refused::default() })))
     }
 
-    /// The carriers that are pinned now.
+    /// Returns the carriers that are pinned now.
     pub fn known(&self) -> BTreeSet<Carrier> {
         self.lock().carriers.clone()
     }
 
-    /// Whether a log-in over this carrier was bound.
+    /// Returns whether a log-in over this carrier was bound.
     pub(super) fn has(&self, carrier: Carrier) -> bool {
         self.lock().carriers.contains(&carrier)
     }
 
-    /// A log-in over this carrier was bound.
+    /// Records that a log-in over this carrier was bound.
     pub(super) fn add(&self, carrier: Carrier) {
         self.lock().carriers.insert(carrier);
     }
 
-    /// What the server refused since the process began.
+    /// Returns what the server has refused since the process began.
     pub(super) fn refused(&self) -> Refused {
         self.lock().refused
     }
 
-    /// The server refused these, and took the same password without them.
+    /// Records that the server refused these, and accepted the same password without them.
     pub(super) fn set_refused(&self, refused: Refused) {
         self.lock().refused = refused;
     }
 
-    /// The owner wants no log-in to be bound. Where that changes later, the server is asked anew.
+    /// Forgets everything, since the owner wants no log-in to be bound. If that changes later, the server is tried
+    /// again.
     pub(super) fn forget(&self) {
         *self.lock() = Memory::default();
     }

@@ -1,5 +1,7 @@
-//! One connection to look at a server: whether the log-in works, what the server can do, what time it has; and making an account
-//! in-band where the server lets anybody (XEP-0077). It leaves at once, and becomes nobody's session.
+//! Opens one connection to inspect a server: whether the log-in works, which features the server has, and what its
+//! clock says. Also registers accounts in-band if the server permits it (XEP-0077).
+//!
+//! The connection is closed at once, and never becomes the session of a running account.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -27,75 +29,76 @@ use super::pins::Pins;
 use super::reach::Unheard;
 use crate::config::LinkSettings;
 
-/// How long an answer may take.
+/// The time limit for an answer.
 const ANSWER: Duration = Duration::from_secs(10);
-/// How many stanzas may come before an answer.
+/// The maximum number of stanzas before an answer.
 const MOST_BEFORE: usize = 256;
-/// How long a password is that is made here, in random bytes: 128 bits.
+/// The number of random bytes in a generated password: 128 bits.
 const RANDOM: usize = 16;
 
-/// What a server was seen to be able to.
+/// The result of inspecting a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
-    /// What the log-in was bound to.
+    /// The JID that the log-in was bound to.
     pub jid: FullJid,
-    /// What matters to plugins, and whether it is there.
+    /// The features that matter to plugins, present or not.
     pub features: Vec<Feature>,
-    /// How far the server's clock is before this one's, in seconds; none where it does not say.
+    /// How far the server's clock is ahead of this machine's, in seconds; `None` if the server does not say.
     pub clock: Option<i64>,
 }
 
-/// Something that a server can do, or not.
+/// A feature that a server may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Feature {
-    /// What it is called.
+    /// The name of the feature.
     pub name: &'static str,
-    /// What does not work without it.
+    /// The consequence of its absence.
     pub without: &'static str,
-    /// Whether the server has it.
+    /// Whether the server has the feature.
     pub present: bool,
 }
 
-/// Why there is no new account.
+/// An error from registering an account.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
-    /// The server cannot even be asked.
+    /// The server cannot be reached.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The server makes no accounts in-band.
+    /// The server does not register accounts in-band.
     #[error("{0} lets nobody register this way; ask who runs it for an account")]
     NotOffered(String),
-    /// It wants to know more than a name and a password.
+    /// The server wants more than a name and a password.
     #[error(
         "{domain} wants more than a name and a password ({asked}); register there as it says, and run this again without --register"
     )]
     WantsMore {
-        /// Whose server.
+        /// The account's domain.
         domain: String,
-        /// What it asks for.
+        /// The fields that the server asks for.
         asked: String,
     },
-    /// It said no.
+    /// The server refused the registration.
     #[error("{domain} made no account: {}", if *taken { "the name is taken".to_owned() } else { condition.clone() })]
     Refused {
-        /// Whose server.
+        /// The account's domain.
         domain: String,
         /// The condition (RFC 6120, section 8.3.3).
         condition: String,
-        /// Somebody has that name.
+        /// Whether the name is taken.
         taken: bool,
     },
-    /// It was told to, and did not say whether it has.
+    /// The request was sent, but the server did not confirm it.
     #[error("{domain} may have made the account, and did not say so ({cause})")]
     Unanswered {
-        /// Whose server.
+        /// The account's domain.
         domain: String,
-        /// What came instead of an answer.
+        /// The error that came in place of an answer.
         cause: ConnectError,
     },
 }
 
-/// Logs in beside whoever is logged in, looks, and leaves. `pins` say where log-ins of the account were bound before.
+/// Logs in beside other sessions of the account, inspects the server, and disconnects. `pins` tell where earlier
+/// log-ins of the account were bound.
 pub async fn probe(settings: &LinkSettings, pins: Pins) -> Result<Probe, ConnectError> {
     let wanted = settings.jid.to_bare().with_resource_str(&format!("parlor-look-{:08x}", rand::random::<u32>()));
     let wanted = wanted.map_err(|_| ConnectError::NoUser { jid: settings.jid.clone() })?;
@@ -114,7 +117,7 @@ pub async fn probe(settings: &LinkSettings, pins: Pins) -> Result<Probe, Connect
         let at: Timestamp = time.get_child("utc", ns::TIME)?.text().parse().ok()?;
         Some(at.as_second() - Timestamp::now().as_second())
     });
-    // Who leaves need not be answered.
+    // The end of the stream need not be answered.
     let _ = tokio::time::timeout(ANSWER, SinkExt::<&XmppStreamElement>::close(&mut stream)).await;
     let server_has = |feature: &str| of_server.contains(feature);
     let account_has = |feature: &str| of_account.contains(feature);
@@ -132,12 +135,12 @@ pub async fn probe(settings: &LinkSettings, pins: Pins) -> Result<Probe, Connect
     Ok(Probe { jid, features, clock })
 }
 
-/// What says that bookmarks are kept where clients look for them.
+/// The feature that announces bookmarks in the place where clients look for them.
 const BOOKMARKS: &str = "urn:xmpp:bookmarks:1#compat";
 /// The identity of an account with personal eventing.
 const PEP: &str = "pubsub/pep";
 
-/// The features that an answer names, and the identities, as `category/type`.
+/// Returns the features in an answer, and its identities as `category/type`.
 fn features(info: Option<Element>) -> BTreeSet<String> {
     let Some(info) = info else { return BTreeSet::new() };
     let one = |child: &Element| match child.name() {
@@ -148,7 +151,7 @@ fn features(info: Option<Element>) -> BTreeSet<String> {
     info.children().filter_map(one).collect()
 }
 
-/// Makes the account of these settings, with the password that they name.
+/// Registers the account of these settings, with the password that they name.
 pub async fn register(settings: &LinkSettings) -> Result<(), RegisterError> {
     let jid = &settings.jid;
     let Some(user) = jid.node() else { return Err(ConnectError::NoUser { jid: jid.clone() }.into()) };
@@ -159,7 +162,7 @@ pub async fn register(settings: &LinkSettings) -> Result<(), RegisterError> {
     let (_features, mut stream): (StreamFeatures, XmppStream<_>) =
         pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
     let server = Jid::from(jid.domain().to_owned());
-    // Not every server that does it says so among its features: the question is what counts.
+    // Some servers support registration without announcing it, so the answer to the request decides.
     let payload = Element::bare("query", ns::REGISTER);
     let question = Iq::Get { from: None, to: Some(server.clone()), id: String::new(), payload };
     let asked = ask(&mut stream, question).await?;
@@ -183,15 +186,16 @@ pub async fn register(settings: &LinkSettings) -> Result<(), RegisterError> {
     })
 }
 
-/// What a form for a name and a password may consist of; `x` says the same once more (XEP-0077, section 4).
+/// The fields of a form that needs only a name and a password; `x` repeats them (XEP-0077, section 4).
 const KNOWN: [&str; 5] = ["instructions", "username", "password", "registered", "x"];
 
-/// A password that nobody can guess.
+/// Generates a password that nobody can guess.
 pub fn random_password() -> String {
     hex::encode(rand::random::<[u8; RANDOM]>())
 }
 
-/// Asks, and gives the payload of the answer, or the condition of the error. Whatever comes meanwhile is of no interest.
+/// Sends a request, and returns the payload of the answer or the condition of the error. Other stanzas are ignored
+/// meanwhile.
 async fn ask<Io: AsyncBufRead + AsyncWrite + Unpin>(
     stream: &mut XmppStream<Io>,
     mut iq: Iq,

@@ -1,4 +1,5 @@
-//! From the name of a server to a TCP connection: its addresses in turn, each beside those that say nothing (RFC 8305).
+//! Opens a TCP connection to a named server: tries its addresses in turn, each in parallel with those that have not
+//! answered (RFC 8305).
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,18 +15,20 @@ use super::connect::ConnectError;
 use super::srv::{MAX_SERVERS, Server, servers};
 use crate::config::{Endpoint, TlsMode};
 
-/// How long one address may take.
+/// The time limit for one address.
 const ADDRESS_LIMIT: Duration = Duration::from_secs(10);
-/// How long it has before the next one is tried beside it, so that a few dead ones leave time for one that lives.
+/// How long an address is tried before the next one is tried in parallel, so that a few dead ones leave time for a live
+/// one.
 const HEAD_START: Duration = Duration::from_secs(2);
 
-/// Servers that took a connection and have not said what they offer, in the order in which they took it: a balancer takes one with
-/// nobody behind it. They are tried after the others, so that all have their turn (RFC 6120, section 3.2.1).
+/// Servers that accepted a connection but have not sent their features, in the order in which they accepted it. A load
+/// balancer may accept connections although no server is behind it. These servers are tried after the others, so that
+/// all get their turn (RFC 6120, section 3.2.1).
 #[derive(Debug, Default)]
 pub(super) struct Unheard(Mutex<Vec<Server>>);
 
 impl Unheard {
-    /// A server has said what it offers, and the order is the usual one again.
+    /// Restores the usual order, after a server has sent its features.
     pub(super) fn forget(&self) {
         self.servers().clear();
     }
@@ -49,8 +52,9 @@ impl Unheard {
     }
 }
 
-/// A TCP connection to the first server that takes one, and when TLS begins on it; else why the last did not. It is the one that is
-/// `named`, or those that the DNS names for this mode of TLS, for both if there is none.
+/// Connects to the first server that accepts a TCP connection, and returns when TLS begins on it. Otherwise returns the
+/// error of the last attempt. The servers are the `named` one, or those that DNS names for this TLS mode, or for both
+/// modes if none is given.
 pub(super) async fn reach(
     domain: &str,
     tls: Option<TlsMode>,
@@ -59,7 +63,7 @@ pub(super) async fn reach(
     reach_in_turn(domain, tls, named, &Unheard::default()).await
 }
 
-/// The same, where those were tried before and not heard.
+/// Same as [`reach`], but servers that were tried before without an answer come last.
 pub(super) async fn reach_in_turn(
     domain: &str,
     tls: Option<TlsMode>,
@@ -77,7 +81,7 @@ pub(super) async fn reach_in_turn(
     Ok((tcp, server.tls))
 }
 
-/// Where a server is, or why nobody knows.
+/// Resolves the addresses of a server.
 async fn addresses(server: Server) -> Vec<Result<(SocketAddr, Server), ConnectError>> {
     let found = tokio::net::lookup_host((server.host.as_str(), server.port)).await;
     match found {
@@ -86,8 +90,8 @@ async fn addresses(server: Server) -> Vec<Result<(SocketAddr, Server), ConnectEr
     }
 }
 
-/// What the first attempt gives that succeeds; else why the last one failed, or this if there was none. The next one begins when
-/// one has failed, or has said nothing for a while.
+/// Returns the result of the first attempt that succeeds. If none does, returns the error of the last one, or `last` if
+/// there was no attempt. The next attempt begins when one has failed, or has been silent for a while.
 async fn first_of<T, A: Future<Output = Result<T, ConnectError>>>(
     attempts: impl Stream<Item = Result<A, ConnectError>>,
     mut last: ConnectError,
@@ -129,7 +133,7 @@ async fn reach_address(address: SocketAddr, server: Server) -> Result<(TcpStream
         .await
         .map_err(|_| ConnectError::Unreachable { address: named(), cause: "no answer".to_owned() })?
         .map_err(unreachable)?;
-    // Without this, Nagle's algorithm on both ends costs 40 ms a round trip.
+    // Without this, Nagle's algorithm on both ends costs 40 ms for each round trip.
     stream.set_nodelay(true).map_err(unreachable)?;
     Ok((stream, server))
 }
@@ -140,15 +144,15 @@ mod tests {
 
     use super::*;
 
-    /// How an address behaves.
+    /// The behaviour of an address.
     #[derive(Debug, Clone, Copy)]
     enum Way {
-        /// It says nothing until the system gives up.
+        /// The address does not answer until the system gives up.
         Dead,
         Refuses,
-        /// It answers after so many seconds.
+        /// The address answers after this many seconds.
         Answers(u64),
-        /// Its name is unknown.
+        /// The name of the address is unknown.
         Unknown,
     }
 
@@ -164,7 +168,7 @@ mod tests {
         ConnectError::Unreachable { address: "there".to_owned(), cause: "no answer".to_owned() }
     }
 
-    /// Which of these takes the connection, or why none does, and after how many seconds.
+    /// Returns which address accepts the connection, or the error if none does, and the time in seconds.
     async fn reached(ways: &[Way]) -> (Result<usize, ConnectError>, u64) {
         let began = Instant::now();
         let attempts = stream::iter(ways.iter().enumerate()).map(|(number, way)| match *way {
@@ -187,7 +191,7 @@ mod tests {
         (outcome, began.elapsed().as_secs())
     }
 
-    /// The addresses of a network that leads nowhere come first, each time.
+    /// The addresses of an unreachable network come first each time.
     #[tokio::test(start_paused = true)]
     async fn dead_addresses_leave_time_for_one_that_lives() {
         use Way::{Answers, Dead, Refuses, Unknown};

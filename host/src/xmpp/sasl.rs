@@ -1,6 +1,6 @@
-//! Which SASL mechanism a log-in uses, and the log-in itself.
+//! Chooses the SASL mechanism of a log-in, and runs the log-in.
 //!
-//! One mechanism is chosen, and there is no falling back from it. The server has to prove that it knows the password, too.
+//! One mechanism is chosen, without a fallback. With SCRAM, the server must prove that it knows the password, too.
 
 use std::collections::BTreeSet;
 
@@ -21,42 +21,42 @@ pub(super) use exchange::{authenticate, may_be_about_binding};
 
 use scram::Hash;
 
-/// How many of the mechanisms that a server offers an error names.
+/// The maximum number of offered mechanisms that an error lists.
 const MAX_NAMED: usize = 16;
 
-/// What the server offers, and what this end can do.
+/// The server's offer, and what this end supports.
 pub(super) struct Offer<'a> {
     /// How the owner wants to log in.
     pub(super) way: &'a Way,
-    /// The mechanisms that the server names.
+    /// The mechanisms that the server offers.
     pub(super) mechanisms: &'a BTreeSet<String>,
-    /// What the server says that it can bind a log-in to (XEP-0440).
+    /// The channel-binding types that the server announces (XEP-0440).
     pub(super) bindings: Option<&'a sasl_cb::SaslChannelBinding>,
-    /// What this end can bind it to.
+    /// The channel-binding data that this end has.
     pub(super) channel: Channel,
-    /// The binding that is demanded.
+    /// The channel binding that the log-in requires.
     pub(super) demand: Demand,
-    /// The owner allows PLAIN.
+    /// Whether the owner allows PLAIN.
     pub(super) allow_plain: bool,
     /// The account's domain.
     pub(super) domain: &'a str,
 }
 
-/// The binding that a log-in with a password has to have.
+/// The channel binding that a log-in with a password requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Demand {
-    /// None: the owner wants it so.
+    /// No binding, since the owner disabled it.
     Never,
-    /// The best that both ends can, or none, without what the server refused before.
+    /// The best binding that both ends support, or none, except what the server refused before.
     IfPossible(Refused),
-    /// Any, since a log-in of the account was bound before.
+    /// Any binding, since an earlier log-in of the account was bound.
     AsBefore,
-    /// Any, since the owner requires it.
+    /// Any binding, since the owner requires it.
     Always,
 }
 
 impl Demand {
-    /// The reason why there has to be one; none if there need not be.
+    /// Returns the reason that a binding is required; `None` if it is optional.
     pub(super) fn reason(self) -> Option<WhyBound> {
         match self {
             Self::AsBefore => Some(WhyBound::Pinned),
@@ -66,37 +66,37 @@ impl Demand {
     }
 }
 
-/// How a log-in is made.
+/// The mechanism and channel binding of a log-in.
 #[derive(Debug)]
 pub(super) struct Choice {
     pub(super) mechanism: Mechanism,
     pub(super) binding: Binding,
-    /// The server does not say that it can bind to this.
+    /// Whether the server does not announce this binding.
     pub(super) is_guess: bool,
-    /// It offers an unbound log-in as well.
+    /// Whether the server offers an unbound log-in as well.
     pub(super) has_other: bool,
 }
 
 impl Choice {
-    /// Nothing is bound.
+    /// Creates a choice without channel binding.
     fn unbound(mechanism: Mechanism, binding: Binding) -> Self {
         Self { mechanism, binding, is_guess: false, has_other: false }
     }
 }
 
-/// A mechanism that this end speaks.
+/// A mechanism that this end supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mechanism {
     Scram(Hash),
     Plain,
-    /// The certificate that was shown says who it is (XEP-0178).
+    /// EXTERNAL: the client certificate identifies the account (XEP-0178).
     External,
-    /// Nobody in particular (XEP-0175).
+    /// ANONYMOUS: the server assigns a temporary account (XEP-0175).
     Anonymous,
 }
 
 impl Mechanism {
-    /// As it is called, with what it is bound to.
+    /// Returns the mechanism's registered name, with `-PLUS` if the log-in is bound.
     fn name(self, binding: &Binding) -> &'static str {
         match (self, binding.is_bound()) {
             (Self::Scram(Hash::Sha512), false) => "SCRAM-SHA-512",
@@ -112,7 +112,7 @@ impl Mechanism {
     }
 }
 
-/// The mechanism to use, and what it is bound to.
+/// Chooses the mechanism and its channel binding.
 pub(super) fn choose(offer: Offer<'_>) -> Result<Choice, ConnectError> {
     let Offer { way, mechanisms, bindings, channel, demand, allow_plain, domain } = offer;
     let offers = |name: &str| mechanisms.contains(name);
@@ -153,8 +153,8 @@ pub(super) fn choose(offer: Offer<'_>) -> Result<Choice, ConnectError> {
         return Err(ConnectError::NoChannelBinding { domain: domain.to_owned(), cause: cause.into(), why });
     }
     if let Some(mechanism) = unbound {
-        // RFC 5802, section 6: "y" says that we could have bound, so that a server which offered -PLUS notices when
-        // somebody struck it from the list.
+        // RFC 5802, section 6: "y" says that this end supports channel binding. A server that offered -PLUS then
+        // notices if somebody removed it from the list.
         let may_say = match demand {
             Demand::IfPossible(refused) => !refused.could_flag,
             Demand::Never | Demand::AsBefore | Demand::Always => false,
@@ -168,10 +168,11 @@ pub(super) fn choose(offer: Offer<'_>) -> Result<Choice, ConnectError> {
     Err(none_of("SCRAM-SHA-1, SCRAM-SHA-256 or SCRAM-SHA-512 is needed"))
 }
 
-/// The binding to use if the server has a mechanism for it, and whether it is a guess because the server does not name it.
+/// Returns the binding to use if the server has a mechanism for it, and whether it is a guess because the server does
+/// not announce it.
 ///
-/// A man in the middle can change the list that a server names (XEP-0440). So `tls-exporter`, which servers with TLS 1.3 should
-/// know (RFC 9266), is tried in any case. A server that knows only `tls-unique`, which TLS 1.3 has not, refuses it.
+/// A man in the middle can change the announced list (XEP-0440). So `tls-exporter`, which servers with TLS 1.3 should
+/// support (RFC 9266), is tried in any case. A server that supports only `tls-unique`, which TLS 1.3 lacks, refuses it.
 fn bindable(
     channel: &Channel,
     named: Option<&sasl_cb::SaslChannelBinding>,
@@ -214,12 +215,12 @@ mod tests {
         }
     }
 
-    /// The mechanism that is used and the gs2 flag of the binding, or a dash where there are none.
+    /// Returns the chosen mechanism and the gs2 flag of its binding, or a dash if there is none.
     fn pick(mechanisms: &[&str], named: &[Type], tls13: bool, allow_plain: bool) -> String {
         demanded(ANYTHING, mechanisms, Some(named), tls13, allow_plain)
     }
 
-    /// The same where this is demanded, and perhaps no binding is named at all.
+    /// Same as `pick`, for this demand, and optionally with no announced bindings at all.
     fn demanded(demand: Demand, mechanisms: &[&str], named: Option<&[Type]>, tls13: bool, allow_plain: bool) -> String {
         let channel = Channel { exporter: tls13.then(|| vec![7; 32]), end_point: Some(vec![8; 32]) };
         let bindings = named.map(|types| sasl_cb::SaslChannelBinding { types: types.to_vec() });
@@ -266,7 +267,7 @@ mod tests {
         assert_eq!(pick(&["SCRAM-SHA-256-PLUS"], &[], false, false), "-");
     }
 
-    /// Somebody in between may have struck or changed what is named.
+    /// Somebody in between may have removed or changed the announced types.
     #[test]
     fn what_a_server_does_not_name_is_tried_unless_it_was_refused() {
         let all = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"];

@@ -1,11 +1,11 @@
-//! Where an account's server listens: SRV records (RFC 6120, section 3.2; XEP-0368), else the domain itself.
+//! Finds the servers of a domain: by SRV records (RFC 6120, section 3.2; XEP-0368), or else the domain itself.
 
 use hickory_resolver::proto::rr::RData;
 use hickory_resolver::{ResolverBuilder, TokioResolver};
 
 use crate::config::{Endpoint, TlsMode};
 
-/// How many servers of one domain are tried.
+/// The maximum number of servers that are tried for one domain.
 pub(super) const MAX_SERVERS: usize = 8;
 
 /// A server to try.
@@ -13,14 +13,14 @@ pub(super) const MAX_SERVERS: usize = 8;
 pub(super) struct Server {
     pub(super) host: String,
     pub(super) port: u16,
-    /// When TLS begins there.
+    /// When TLS begins on a connection to it.
     pub(super) tls: TlsMode,
 }
 
-/// The servers to try, in order. `domain` is in its ASCII form. Without a mode of TLS both kinds are looked up, and mixed by their
-/// priorities (XEP-0368, section 3).
+/// Returns the servers to try, in order. `domain` is in its ASCII form. If no TLS mode is given, records of both kinds
+/// are looked up, and mixed by priority (XEP-0368, section 3).
 pub(super) async fn servers(domain: &str, named: Option<&Endpoint>, tls: Option<TlsMode>) -> Vec<Server> {
-    // The port that was for TLS alone before there was any other way.
+    // Port 5223 was reserved for TLS before there was another way.
     let is_for_tls = named.is_some_and(|named| named.port == Some(usual_port(TlsMode::Direct)));
     let mode = tls.unwrap_or(if is_for_tls { TlsMode::Direct } else { TlsMode::StartTls });
     if let Some(named) = named {
@@ -36,13 +36,13 @@ pub(super) async fn servers(domain: &str, named: Option<&Endpoint>, tls: Option<
         let (direct, other) = tokio::join!(look_up(domain, TlsMode::Direct), look_up(domain, TlsMode::StartTls));
         direct.into_iter().chain(other).collect()
     };
-    // That there is no direct TLS says nothing of the usual way (RFC 6120, section 3.2.1).
+    // The absence of direct TLS says nothing about STARTTLS (RFC 6120, section 3.2.1).
     let has_usual = tls.is_some() || records.iter().any(|record| record.tls == TlsMode::StartTls);
     if records.is_empty() || (!has_usual && records.iter().all(|record| record.host == ".")) {
         return itself();
     }
     sort(&mut records, rand::random);
-    // A single record that points at the root says that the service is decidedly not there (RFC 2782); the domain itself
+    // A single record with the root as its target says that the service is not available (RFC 2782). The domain itself
     // is then no better.
     records.into_iter().filter(|record| record.host != ".").take(MAX_SERVERS).map(Record::into_server).collect()
 }
@@ -69,7 +69,7 @@ impl Record {
     }
 }
 
-/// No answer and no records are the same: the domain itself is tried.
+/// Looks up the records. An error and an empty answer are treated alike: the domain itself is tried.
 async fn look_up(domain: &str, tls: TlsMode) -> Vec<Record> {
     let service = match tls {
         TlsMode::StartTls => "_xmpp-client._tcp",
@@ -104,9 +104,9 @@ async fn look_up(domain: &str, tls: TlsMode) -> Vec<Record> {
     records.collect()
 }
 
-/// Lower priorities first; within one, at random by weight. `random` gives numbers in [0, 1).
+/// Sorts records by ascending priority, and randomly by weight within one priority. `random` returns numbers in [0, 1).
 fn sort(records: &mut [Record], random: impl Fn() -> f64) {
-    // The classic trick for a weighted shuffle: the record with the smallest exponential draw goes first.
+    // This is the usual weighted shuffle: the record with the smallest exponential draw goes first.
     records.sort_by_cached_key(|record| {
         let draw = -(1.0 - random()).ln() / f64::from(record.weight).max(0.01);
         // Non-negative floats order as their bits do.
@@ -114,7 +114,7 @@ fn sort(records: &mut [Record], random: impl Fn() -> f64) {
     });
 }
 
-/// A DNS of a test's own, for its thread.
+/// A scripted DNS for the thread of a test.
 #[cfg(test)]
 pub(super) mod scripted {
     use std::cell::RefCell;
@@ -132,7 +132,7 @@ pub(super) mod scripted {
         port: u16,
     }
 
-    /// From now on the DNS has these records and no others: a name, a priority, a host, a port.
+    /// Makes DNS return these records and no others: a name, a priority, a host, a port.
     pub(in crate::xmpp) fn say(records: &[(&str, u16, &str, u16)]) {
         let said = |&(name, priority, host, port): &(&str, u16, &str, u16)| Said {
             name: name.to_owned(),

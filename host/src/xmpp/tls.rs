@@ -1,8 +1,9 @@
-//! TLS of a connection: which certificates are trusted, and for which name.
+//! Starts TLS on a connection, and decides which certificates are trusted for which name.
 //!
-//! What an account's `ca_file` holds is trusted as an authority, and where it is the server's own certificate, as such.
+//! The certificates in an account's `ca_file` are trusted as authorities. One that is the server's own certificate is
+//! trusted as such.
 //!
-//! The name is always that of the account's domain, never that of the host which DNS led to (RFC 6120, section 13.7.2).
+//! The expected name is always the account's domain, never the host that DNS returned (RFC 6120, section 13.7.2).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,20 +27,20 @@ use super::connect::{CertificateFault, ConnectError};
 use super::sasl::{Channel, end_point};
 use crate::config::{LinkSettings, Way};
 
-/// How long what the system trusts counts as read.
+/// How long the system's certificates are cached before they are read again.
 const FRESH: Duration = Duration::from_mins(1);
 
-/// What is wrong where no TLS is spoken, behind an address.
+/// The message for a port that does not speak TLS, written after an address.
 pub(super) const NO_TLS: &str = "its port does not speak TLS";
 
-/// A TLS stream, and what a log-in can bind to it.
+/// A TLS stream, with the data that a log-in can be bound to.
 pub(super) struct Secured<S> {
     pub(super) stream: TlsStream<S>,
     pub(super) channel: Channel,
 }
 
-/// Begins TLS with the server of `domain`, for this protocol (RFC 7301) if it matters, trusting the system's certificates or
-/// exactly those of the account's `ca_file`, and showing the account's own if it has one.
+/// Starts TLS with the server of `domain`, announcing this protocol (RFC 7301) if any. Trusts the system's certificates
+/// or exactly those in the account's `ca_file`, and presents the account's own certificate if it has one.
 pub(super) async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     domain: &str,
@@ -49,12 +50,13 @@ pub(super) async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
     let name = ServerName::try_from(domain.to_owned())
         .map_err(|_| ConnectError::UnknownHost { host: domain.to_owned(), cause: "not a host name".to_owned() })?;
     let (ca_file, way) = (settings.ca_file.clone(), settings.way.clone());
-    // Certificates are read from disk, so that a renewed file needs no restart.
+    // Certificates are read from disk each time, so that a renewed file needs no restart.
     let mut config = tokio::task::spawn_blocking(move || config_for(ca_file, &way))
         .await
         .map_err(|error| ConnectError::Tls { cause: error.to_string() })??;
     config.alpn_protocols = protocol.into_iter().map(<[u8]>::to_vec).collect();
-    // It is for this connection alone, so that nobody would ever use a ticket, and each connection would hold a store of them.
+    // The configuration is for this connection alone: no ticket would ever be used, but each connection would hold a
+    // store for them.
     config.resumption = Resumption::disabled();
     let stream =
         TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| explain(&error, domain))?;
@@ -82,7 +84,7 @@ fn config_for(ca_file: Option<PathBuf>, way: &Way) -> Result<ClientConfig, Conne
     builder.with_client_auth_cert(certificates, secret).map_err(|error| broken(key, error.to_string()))
 }
 
-/// How this end speaks TLS to anybody, trusting the system's certificates or exactly those of `ca_file`.
+/// Returns the TLS configuration of a client that trusts the system's certificates or exactly those in `ca_file`.
 pub(crate) fn client_config(ca_file: Option<PathBuf>) -> Result<ClientConfig, ConnectError> {
     Ok(trusting(ca_file)?.with_no_client_auth())
 }
@@ -105,7 +107,8 @@ fn trusting(ca_file: Option<PathBuf>) -> Result<ConfigBuilder<ClientConfig, Want
     Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(Named { authorities, named })))
 }
 
-/// How a handshake failed, in the library's words. It has none for people where what answers is no TLS at all.
+/// Describes a failed handshake in the library's words. The library has no readable message for a peer that does not
+/// speak TLS.
 pub(crate) fn handshake_failure(error: &io::Error) -> String {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
     match inner {
@@ -114,8 +117,8 @@ pub(crate) fn handshake_failure(error: &io::Error) -> String {
     }
 }
 
-/// Whom the system trusts: one store for all connections. Hundreds of accounts that come back at once would each read one, and
-/// keep it.
+/// Returns the certificates that the system trusts, as one store for all connections. Otherwise, hundreds of accounts
+/// that reconnect at once would each read and keep one.
 fn system_roots() -> Result<Arc<RootCertStore>, ConnectError> {
     static SYSTEM: Mutex<Option<Roots>> = Mutex::new(None);
     let mut system = SYSTEM.lock().unwrap_or_else(PoisonError::into_inner);
@@ -127,14 +130,15 @@ fn system_roots() -> Result<Arc<RootCertStore>, ConnectError> {
     if roots.is_empty() { Err(ConnectError::NoTrustedCertificates) } else { Ok(roots) }
 }
 
-/// What was read, and when.
+/// A store of certificates, and when it was read.
 struct Roots {
     at: Instant,
     store: Arc<RootCertStore>,
 }
 
 impl Roots {
-    /// The same store for as long as nothing else is read; that is tried no more often than each minute.
+    /// Returns the same store until other certificates are read. They are read at most once a minute, unless the store
+    /// is empty.
     fn renewed(last: &mut Option<Self>, now: Instant, read: impl FnOnce() -> RootCertStore) -> Arc<RootCertStore> {
         if let Some(last) = last
             && !last.store.is_empty()
@@ -159,8 +163,8 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ConnectErro
     if read.is_empty() { Err(broken("there is no certificate in it".to_owned())) } else { Ok(read) }
 }
 
-/// Trusts those whom authorities vouch for, and those that are named themselves, whoever issued them: in their time, and for their
-/// names.
+/// A verifier that accepts certificates signed by the authorities, and the named certificates themselves, whoever
+/// issued them. Validity period and name are checked in both cases.
 #[derive(Debug)]
 struct Named {
     authorities: Arc<WebPkiServerVerifier>,
@@ -182,7 +186,7 @@ impl ServerCertVerifier for Named {
         };
         let verdict = self.authorities.verify_server_cert(certificate, chain, name, ocsp, now);
         match &verdict {
-            // These are found out before anybody asks who issued it, or after that.
+            // These faults are found before or after the issuer is checked, so they do not depend on it.
             Err(TlsError::InvalidCertificate(
                 BadEncoding
                 | Expired
@@ -224,7 +228,7 @@ impl ServerCertVerifier for Named {
     }
 }
 
-/// A failed handshake, in terms of what its reader can do about it.
+/// Converts a failed handshake into an error that tells its reader what to do.
 fn explain(error: &io::Error, domain: &str) -> ConnectError {
     let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) else {
         return ConnectError::Tls { cause: error.to_string() };
@@ -238,15 +242,16 @@ fn explain(error: &io::Error, domain: &str) -> ConnectError {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 CertificateFault::WrongName
             }
-            // One with the name of a trusted authority, but another's signature: often the same server's older one.
+            // `BadSignature`: the issuer has the name of a trusted authority, but the signature is another's. It is
+            // often the same server's older authority.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => CertificateFault::Untrusted,
-            // The library shows what it knows no words for as its own value.
+            // The library prints faults that it has no words for as debug values.
             CertificateError::Other(fault) if format!("{fault:?}").contains("CaUsedAsEndEntity") => {
                 CertificateFault::Other("it is an authority's own".to_owned())
             }
             other => CertificateFault::Other(other.to_string()),
         },
-        // Bytes that are no record of TLS: `InvalidMessage::InvalidContentType` for most, others for some.
+        // The bytes are not a TLS record: mostly `InvalidMessage::InvalidContentType`, sometimes another variant.
         TlsError::InvalidMessage(_) => return ConnectError::NotTls { domain: domain.to_owned() },
         other => return ConnectError::Tls { cause: other.to_string() },
     };

@@ -1,11 +1,11 @@
-//! What an address or a password may be made of, and which spellings are the same: the profiles of stringprep (RFC 3454) that
-//! RFC 3920 and RFC 4013 name, for the Unicode of today.
+//! The stringprep profiles (RFC 3454) of RFC 3920 and RFC 4013, for current Unicode: they define what addresses and
+//! passwords may contain, and which spellings are equal.
 //!
-//! It stands in the place of the crate of this name below `jid`, which holds every address to the Unicode 3.2 of 2002: there
-//! nobody with an emoji in the resource or nickname is heard. RFC 7622 lets all of Unicode in, and RFC 3454 (section 7) asks
-//! whoever only looks somebody up to take what it does not know, as it is: the server decides which addresses there are. So what
-//! came after Unicode 3.2 stays as it is written, whatever it looks like, and the rest is as servers do it: an address that is
-//! written in two ways is the same for them and for us, and two addresses are two.
+//! This crate replaces the crate of the same name that `jid` depends on. That crate restricts every address to Unicode
+//! 3.2 of 2002, so users with an emoji in their resource or nickname would be unreachable. RFC 7622 permits all of
+//! Unicode. RFC 3454 (section 7) lets programs that only look up addresses pass on characters that they do not know:
+//! the server decides which addresses exist. So characters newer than Unicode 3.2 stay unchanged. All others are
+//! prepared as servers prepare them, so that host and servers agree on which spellings are the same address.
 //!
 //! ```
 //! # fn main() -> Result<(), stringprep::Error> {
@@ -25,18 +25,18 @@ use unassigned::UNASSIGNED;
 use unicode_bidi::{BidiClass, bidi_class};
 use unicode_normalization::UnicodeNormalization;
 
-/// Why a text is no part of an address.
+/// An error that says why a text is not valid in an address or password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Error {
-    /// A character that may not be there: RFC 3454, appendix C.
+    /// The text contains a prohibited character (RFC 3454, appendix C).
     #[error("{0:?} may not be in it")]
     Prohibited(char),
-    /// Text that is written from the right, and something else beside it: RFC 3454, section 6.
+    /// The text mixes right-to-left characters with others (RFC 3454, section 6).
     #[error("it is written from the right and from the left")]
     Directions,
 }
 
-/// The local part of an address: RFC 3920, appendix A. Case does not count.
+/// Prepares the local part of an address (RFC 3920, appendix A), ignoring case.
 pub fn nodeprep(text: &str) -> Result<Cow<'_, str>, Error> {
     if text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_')) {
         return Ok(Cow::Borrowed(text));
@@ -49,11 +49,11 @@ pub fn nodeprep(text: &str) -> Result<Cow<'_, str>, Error> {
     Ok(Cow::Owned(prepared))
 }
 
-/// The domain of an address: RFC 3491. Case does not count.
+/// Prepares the domain of an address (RFC 3491), ignoring case.
 ///
-/// It gives no part of the text back, even where nothing changes: `jid` 0.12.3 takes the final dot of a domain away (RFC 7622, section
-/// 3.2), and where it gets a borrowed domain it keeps the text with the dot all the same, and the resource one character too early.
-/// `jid::Jid::new("a@b./c")` shows it.
+/// Always returns an owned string, even if nothing changes. `jid` 0.12.3 removes the final dot of a domain (RFC 7622,
+/// section 3.2). If it gets a borrowed domain, it keeps the dot in the text and takes the resource one character too
+/// early. `jid::Jid::new("a@b./c")` shows it.
 pub fn nameprep(text: &str) -> Result<Cow<'_, str>, Error> {
     if text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-')) {
         return Ok(Cow::Owned(text.to_owned()));
@@ -64,8 +64,8 @@ pub fn nameprep(text: &str) -> Result<Cow<'_, str>, Error> {
     Ok(Cow::Owned(prepared))
 }
 
-/// The resource of an address, and so a nickname in a room: RFC 3920, appendix B. Words may be written from the right beside
-/// others (RFC 8265, section 4.2).
+/// Prepares the resource of an address, and so a nickname in a room (RFC 3920, appendix B). Text of both directions may
+/// be mixed (RFC 8265, section 4.2).
 pub fn resourceprep(text: &str) -> Result<Cow<'_, str>, Error> {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return Ok(Cow::Borrowed(text));
@@ -75,7 +75,7 @@ pub fn resourceprep(text: &str) -> Result<Cow<'_, str>, Error> {
     Ok(Cow::Owned(prepared))
 }
 
-/// A password, as SCRAM uses it: RFC 4013.
+/// Prepares a password for SCRAM (RFC 4013).
 pub fn saslprep(text: &str) -> Result<Cow<'_, str>, Error> {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return Ok(Cow::Borrowed(text));
@@ -87,8 +87,8 @@ pub fn saslprep(text: &str) -> Result<Cow<'_, str>, Error> {
     Ok(Cow::Owned(prepared))
 }
 
-/// The one spelling of all that differ in case or in form: table B.2. Some letters come apart when they are folded, and what
-/// they come apart into has a case of its own.
+/// Folds case and normalises to NFKC (table B.2). Some letters decompose when they are folded, and the resulting
+/// letters have a case of their own, hence the second pass.
 fn folded(text: &str) -> String {
     mapped(text.chars(), |known| {
         let once: String = known.chars().flat_map(fold).nfkc().collect();
@@ -96,7 +96,7 @@ fn folded(text: &str) -> String {
     })
 }
 
-/// A letter without its case, where that was known in Unicode 3.2.
+/// Folds the case of a letter as Unicode 3.2 defines it. A letter whose folded form is newer stays unchanged.
 fn fold(letter: char) -> impl Iterator<Item = char> {
     let folded = caseless::default_case_fold_str(letter.encode_utf8(&mut [0; 4]));
     let is_known = !folded.contains(is_unassigned);
@@ -104,7 +104,7 @@ fn fold(letter: char) -> impl Iterator<Item = char> {
     folded.chars().chain(letter).collect::<Vec<_>>().into_iter()
 }
 
-/// Text of which each run of known characters is mapped so, and what Unicode 3.2 does not know stays as it is.
+/// Applies `map` to each run of characters that Unicode 3.2 knows, and leaves all others unchanged.
 fn mapped(text: impl Iterator<Item = char>, map: impl Fn(&str) -> String) -> String {
     let (mut whole, mut known) = (String::new(), String::new());
     for c in text.filter(|&c| !is_nothing(c)) {
@@ -119,7 +119,7 @@ fn mapped(text: impl Iterator<Item = char>, map: impl Fn(&str) -> String) -> Str
     whole + &map(&known)
 }
 
-/// Table A.1.
+/// Returns whether the character is in table A.1.
 fn is_unassigned(c: char) -> bool {
     let after = UNASSIGNED.partition_point(|(first, _)| *first <= c);
     after > 0 && c <= UNASSIGNED[after - 1].1
@@ -132,7 +132,7 @@ fn check(text: &str, is_prohibited_here: impl Fn(char) -> bool) -> Result<(), Er
     }
 }
 
-/// RFC 3454, section 6.
+/// Checks bidirectional text (RFC 3454, section 6).
 fn check_directions(text: &str) -> Result<(), Error> {
     let is_from_right = |c: char| matches!(bidi_class(c), BidiClass::R | BidiClass::AL);
     let is_from_left = |c: char| bidi_class(c) == BidiClass::L;
@@ -143,7 +143,7 @@ fn check_directions(text: &str) -> Result<(), Error> {
     if ends && !text.chars().any(is_from_left) { Ok(()) } else { Err(Error::Directions) }
 }
 
-/// Commonly mapped to nothing: table B.1.
+/// Returns whether the character is commonly mapped to nothing (table B.1).
 fn is_nothing(c: char) -> bool {
     matches!(
         c,
@@ -158,12 +158,12 @@ fn is_nothing(c: char) -> bool {
     )
 }
 
-/// Tables C.1.1 and C.1.2.
+/// Returns whether the character is in table C.1.1 or C.1.2.
 fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200b}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
 }
 
-/// What no profile lets in: tables C.2.2 to C.9.
+/// Returns whether every profile prohibits the character (tables C.2.2 to C.9).
 fn is_prohibited(c: char) -> bool {
     let is_control = matches!(
         c,
@@ -215,14 +215,15 @@ mod tests {
             ("🐢", "🐢"),
             ("שלום", "שלום"),
             ("a\\20b", "a\\20b"),
-            // PRECIS lets no symbols in (RFC 8265, section 3.3), but servers do: whoever is called so is to be heard.
+            // PRECIS permits no symbols (RFC 8265, section 3.3), but servers do, and users with such names must be
+            // reachable.
             ("♚", "♚"),
         ] {
             assert_eq!(nodeprep(text).as_deref(), Ok(same), "{text}");
         }
     }
 
-    /// Servers hold them apart, so that each may be somebody else.
+    /// Servers keep these spellings apart, so each may be another user.
     #[test]
     fn what_unicode_3_2_does_not_know_is_nobody_elses_spelling() {
         for text in ["ᵃdmin", "🄰dmin", "straẞe", "ꭰ", "ᴬnna", "Ⴀ", "Ӏ"] {
@@ -277,7 +278,7 @@ mod tests {
         assert!(nameprep("a\u{200e}b").is_err());
     }
 
-    /// The examples of RFC 4013, section 3.
+    /// Checks the examples of RFC 4013, section 3.
     #[test]
     fn a_password_is_as_rfc_4013_has_it() {
         for (text, same) in

@@ -1,6 +1,6 @@
-//! What Unicode 3.2 leaves unassigned, and so nobody may map: RFC 3454, appendix A.1.
+//! The characters that Unicode 3.2 leaves unassigned, and that must not be mapped (RFC 3454, appendix A.1).
 
-/// The first and the last of each range, in order.
+/// The first and the last character of each range, in order.
 pub(crate) const UNASSIGNED: &[(char, char)] = &[
     ('\u{221}', '\u{221}'),
     ('\u{234}', '\u{24f}'),

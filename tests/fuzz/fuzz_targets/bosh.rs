@@ -1,4 +1,4 @@
-//! An answer from a server over BOSH.
+//! Fuzzes an answer from a server over BOSH.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {

@@ -1,4 +1,4 @@
-//! A plugin's file, before anything of it is compiled.
+//! Fuzzes a plugin's file, as it is read before anything is compiled.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {

@@ -1,4 +1,4 @@
-//! The operator's file.
+//! Fuzzes `parlor.toml`, the operator's file.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &str| {

@@ -1,4 +1,4 @@
-//! A request on the control socket.
+//! Fuzzes a request on the control socket.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {

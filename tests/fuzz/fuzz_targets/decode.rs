@@ -1,4 +1,4 @@
-//! Bytes from a server: through the intake and the decoder.
+//! Fuzzes bytes from a server, through the intake and the decoder.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {

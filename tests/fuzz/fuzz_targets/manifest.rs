@@ -1,4 +1,4 @@
-//! What an author declares.
+//! Fuzzes the plugin manifest, which an author writes.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &str| {

@@ -1,4 +1,4 @@
-//! The owner's file, read and changed.
+//! Fuzzes reading and changing `plugins.toml`, the owner's file.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &str| {

@@ -1,4 +1,4 @@
-//! Text from a plugin: what `api.send` and `api.send-iq` make of it.
+//! Fuzzes the text that a plugin passes to `api.send` and `api.send-iq`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &str| {

@@ -1,4 +1,4 @@
-//! A message from a server over WebSocket.
+//! Fuzzes a message from a server over WebSocket.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &str| {

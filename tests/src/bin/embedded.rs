@@ -1,8 +1,8 @@
-//! A house inside another program, as the library lets one have it, whose own part of the log is not up to its work: it
-//! panics when a plugin writes a certain word.
+//! A program that embeds the host as a library, with a log layer that is broken: it panics when a plugin logs a certain
+//! word.
 //!
-//! No input is known that makes a host function panic. This is one that does: `log.write` calls the log, which is whatever
-//! the program around it made it.
+//! No input is known that makes a host function panic. This program makes one panic: `log.write` calls the log, which
+//! is whatever the embedding program set up.
 
 use std::fmt;
 use std::path::Path;
@@ -19,7 +19,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
-/// At this it panics.
+/// The word at which the log panics.
 const WORD: &str = "the log breaks here";
 
 struct Fragile;
@@ -50,13 +50,13 @@ async fn main() -> ExitCode {
     }
 }
 
-/// With the arguments of `parlor run`, of which it knows the log's filter alone.
+/// Takes the arguments of `parlor run`, and uses only the log's filter.
 async fn run() -> Result<()> {
     let arguments: Vec<_> = std::env::args().collect();
     let filter = arguments.iter().skip_while(|one| *one != "--log").nth(1).map_or("info", String::as_str);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).json().flatten_event(true);
     tracing_subscriber::registry().with(EnvFilter::try_new(filter)?).with(lines).with(Fragile).init();
-    // What is expected is no news.
+    // The panic is expected, so it is not printed.
     std::panic::set_hook(Box::new(|_| {}));
     let config = Config::load(Path::new("parlor.toml"), &Overrides::default())?;
     let compiler = Compiler::Process {

@@ -1,4 +1,4 @@
-//! `cargo xtask faults`: connections that break at random under traffic, and whether anything was lost or came twice.
+//! `cargo xtask faults`: breaks connections at random under traffic, and counts lost and duplicated messages.
 
 use std::process::ExitCode;
 
@@ -12,22 +12,22 @@ use parlor_tests::transport::Transport;
 /// How many messages are answered before anything breaks.
 const WARM_UP: usize = 1_000;
 
-/// Break connections at random under traffic, and count what was lost or came twice.
+/// Break connections at random under traffic, and count lost and duplicated messages.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// How often a connection breaks, on each server and each way to it.
+    /// How many connections to break, on each server and each transport.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     cuts: u32,
-    /// How many accounts share that.
+    /// The number of accounts that share these breaks.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
     accounts: u32,
     /// How connections reach the server: starttls, tls, ws, bosh, or all of these after one another.
     #[arg(long, default_value = "starttls")]
     transport: String,
-    /// Which server they reach: prosody, ejabberd, or both after one another.
+    /// The server to use: prosody, ejabberd, or both after one another.
     #[arg(long, default_value = "prosody")]
     server: String,
-    /// What decides about faults; a new one each time, unless given.
+    /// The seed of the random faults; a new one each time by default.
     #[arg(long)]
     seed: Option<u64>,
 }

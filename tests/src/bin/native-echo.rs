@@ -1,6 +1,6 @@
-//! The echo bot without a plugin host, on the host's own connector: what `cargo xtask bench` compares the plugin with.
+//! The echo bot without a plugin host, on the host's own connector, for `cargo xtask bench` to compare with the plugin.
 //!
-//! It answers each chat message with its body, and every question as RFC 6120 demands; nothing else.
+//! It answers each chat message with its body, and every IQ request as RFC 6120 demands; nothing else.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,22 +15,22 @@ use parlor::xmpp::{Link, LinkEvent};
 /// Answer each chat message with its body.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// The account.
+    /// The account's address.
     #[arg(long)]
     jid: Jid,
-    /// Its password.
+    /// The file with the account's password.
     #[arg(long)]
     password_file: PathBuf,
     /// The server's port on 127.0.0.1.
     #[arg(long)]
     port: u16,
-    /// Direct TLS instead of STARTTLS.
+    /// Use direct TLS instead of STARTTLS.
     #[arg(long)]
     direct: bool,
     /// The certificate to trust.
     #[arg(long)]
     ca_file: PathBuf,
-    /// PLAIN will do.
+    /// Accept PLAIN.
     #[arg(long)]
     allow_plain: bool,
 }

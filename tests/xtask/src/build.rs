@@ -1,4 +1,4 @@
-//! Building the host, the programs of the tests, and the plugins.
+//! Builds the host, the test programs, and the plugins.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use crate::run::{Output, run};
 use crate::workspace;
 
-/// As for a release, what the workspace's profile does not optimize: the host, and what it is compared with. Few units, since
-/// what stands in two of them is not inlined.
+/// Compiles as for a release those crates that the workspace's profile does not optimize: the host, and the programs it
+/// is compared with. It uses few codegen units, since code in different units is not inlined.
 const AS_RELEASED: [&str; 5] = [
     "--config=profile.dev.package.parlor.opt-level=3",
     "--config=profile.dev.package.parlor.codegen-units=16",
@@ -18,18 +18,18 @@ const AS_RELEASED: [&str; 5] = [
     "--config=profile.dev.package.wasmtime-wasi.opt-level=3",
 ];
 
-/// Always the whole workspace: cargo unites the features of what it builds together, and a part of the workspace has other
-/// features than the whole, for which wasmtime would be compiled a second time.
+/// Builds the whole workspace, always. Cargo unifies the features of everything it builds together. A part of the
+/// workspace has other features than the whole, and wasmtime would be compiled a second time for it.
 const PROGRAMS: [&str; 4] = ["build", "--workspace", "--bins", "--lib"];
 
-/// The host, the tests' programs and the plugins.
+/// Builds the host, the test programs and the plugins.
 pub(crate) fn everything() -> Result<()> {
     begin();
     programs()?;
     plugins()
 }
 
-/// The same, and what a message passes through is compiled as for a release: to be measured.
+/// Builds the same for measurements: the crates that handle a message are compiled as for a release.
 pub(crate) fn to_be_measured() -> Result<()> {
     begin();
     build(workspace::cargo(PROGRAMS.into_iter().chain(AS_RELEASED)))?;
@@ -41,12 +41,12 @@ fn begin() {
     eprintln!("building (the first time takes some minutes)");
 }
 
-/// The host and the tests' programs.
+/// Builds the host and the test programs.
 pub(crate) fn programs() -> Result<()> {
     build(workspace::cargo(PROGRAMS))
 }
 
-/// The same, with lints.
+/// Builds the same with lints.
 pub(crate) fn linted_programs() -> Result<()> {
     build(workspace::linting_cargo(PROGRAMS))
 }
@@ -55,7 +55,7 @@ fn build(mut cargo: Command) -> Result<()> {
     run("building the host", &mut cargo, Output::Shown)
 }
 
-/// Every plugin of the workspace, by the host's own command, as their authors build them.
+/// Builds every plugin of the workspace with the host's own command, as authors do.
 pub(crate) fn plugins() -> Result<()> {
     let target = workspace::plugins();
     std::fs::create_dir_all(&target).with_context(|| format!("cannot make {}", target.display()))?;

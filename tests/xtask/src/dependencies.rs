@@ -1,5 +1,5 @@
-//! Third-party crates: checks their licences and sources against `deny.toml`, looks for advisories about them, and lists them for
-//! the package.
+//! Third-party crates: checks their licences and sources against `deny.toml`, checks for advisories about them, and
+//! lists them for the package.
 
 mod bill;
 mod licence;
@@ -17,12 +17,12 @@ use crate::workspace;
 
 pub(crate) use bill::write as write_bill;
 
-/// The only place that crates may come from, as Cargo.lock names it.
+/// The only registry that crates may come from, as Cargo.lock names it.
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
-/// How long the database of advisories may take to come.
+/// How long the download of the advisory database may take.
 const FETCH: Duration = Duration::from_mins(2);
 
-/// The part of `cargo metadata` that is read here.
+/// The fields of `cargo metadata` that are used here.
 #[derive(Debug, Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
@@ -35,7 +35,7 @@ struct Package {
     name: String,
     version: String,
     license: Option<String>,
-    /// None for what lies here.
+    /// The registry, or `None` for a crate of this workspace.
     source: Option<String>,
 }
 
@@ -50,7 +50,7 @@ struct Node {
     dependencies: Vec<String>,
 }
 
-/// `deny.toml`, as far as it is read here. cargo-deny reads all of it.
+/// The parts of `deny.toml` that are used here. cargo-deny reads all of it.
 #[derive(Debug, Deserialize)]
 struct Rules {
     licenses: Licenses,
@@ -67,7 +67,7 @@ struct Bans {
     deny: Vec<String>,
 }
 
-/// Looks at everything that is compiled here, for this platform.
+/// Checks every crate that is compiled here, for this platform.
 pub(crate) fn check() -> Result<()> {
     let metadata = metadata()?;
     let faults = faults(&metadata.packages, &rules()?);
@@ -99,7 +99,8 @@ fn faults(packages: &[Package], rules: &Rules) -> Vec<String> {
     faults
 }
 
-/// Asks cargo-deny, where it is installed and its database can be had. Else the gate says that nobody has looked.
+/// Runs cargo-deny if it is installed and its database can be downloaded. Otherwise the check reports that it was
+/// skipped.
 fn advisories() -> Result<()> {
     let skipped = |why: &str| {
         say(&format!("advisories: SKIPPED, {why}"));
@@ -125,13 +126,13 @@ fn deny(arguments: &[&str]) -> Command {
 }
 
 fn metadata() -> Result<Metadata> {
-    // For one platform: what others need is not compiled here, and need not have been fetched.
+    // Only this platform: crates for others are not compiled here, and may not have been fetched.
     let platform = format!("--filter-platform={}", platform()?);
     let arguments = ["metadata", "--format-version=1", "--locked", platform.as_str()];
     serde_json::from_slice(&output(&mut workspace::cargo(arguments))?).context("cargo metadata said something else")
 }
 
-/// The platform that is compiled for.
+/// Returns the target platform.
 fn platform() -> Result<String> {
     let said = String::from_utf8(output(Command::new("rustc").arg("-vV"))?)?;
     let host = said.lines().find_map(|line| line.strip_prefix("host: "));
@@ -144,7 +145,7 @@ fn rules() -> Result<Rules> {
     toml::from_str(&text).with_context(|| format!("{} is not as it should be", path.display()))
 }
 
-/// The checksums of what crates.io has, by name and version, as Cargo.lock has them.
+/// Reads the checksums of crates from crates.io, by name and version, from Cargo.lock.
 fn checksums() -> Result<BTreeMap<(String, String), String>> {
     #[derive(Deserialize)]
     struct Lock {
@@ -162,7 +163,7 @@ fn checksums() -> Result<BTreeMap<(String, String), String>> {
     Ok(known.collect())
 }
 
-/// Runs a program, and gives its output.
+/// Runs a program and returns its output.
 fn output(command: &mut Command) -> Result<Vec<u8>> {
     let name = command.get_program().display().to_string();
     let ended = command.output().with_context(|| format!("cannot start {name}"))?;

@@ -1,7 +1,7 @@
 //! `cargo xtask`: the project's own commands, for a machine that has nothing but Rust.
 //!
-//! It is small, so that it builds in seconds, and only starts other programs: apt, cargo, and what cargo built. What they
-//! do is theirs; here is the order, the progress, and an end that says whether all of it worked.
+//! This program is small, so that it builds in seconds. It only starts other programs: apt, cargo, and the programs
+//! that cargo built. It decides their order, shows progress, and reports whether all of them succeeded.
 
 mod build;
 mod dependencies;
@@ -21,7 +21,7 @@ use crate::setup::Servers;
 
 /// parlor's own commands
 ///
-/// On Debian and Ubuntu, as root, they install what is missing; elsewhere they say what to install.
+/// On Debian and Ubuntu, as root, they install missing packages; elsewhere they say what to install.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true, after_help = EXAMPLES)]
 struct Arguments {
@@ -42,7 +42,7 @@ const EXAMPLES: &str = "Examples:
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Show the house at work: a real server, three plugins from files, a client that talks to them
+    /// Demonstrate the host: a real server, three plugins from files, and a client that talks to them
     #[command(after_help = "Examples:
   cargo xtask demo
   cargo xtask demo --keep
@@ -61,7 +61,7 @@ Ends with 0 only when every step was seen. Nothing is left behind, not even afte
         #[arg(long)]
         json: bool,
     },
-    /// Format, lints, unit tests, doc tests, the suite against real servers, and the owner's story
+    /// Run all checks: format, lints, unit tests, doc tests, the suite against real servers, and the owner's story
     #[command(after_help = "Example:
   cargo xtask test
 
@@ -87,7 +87,7 @@ Nothing is left behind, not even after Ctrl-C.")]
         #[arg(long)]
         json: bool,
     },
-    /// Break connections at random under traffic, and count what was lost or came twice
+    /// Break connections at random under traffic, and count lost and duplicated messages
     #[command(after_help = "Examples:
   cargo xtask faults
   cargo xtask faults --transport tls --seed 7
@@ -105,22 +105,22 @@ With --seeds there is no server: an account lives on a network within its proces
 goes wrong follows from one number. It ends with 0 when so many numbers were tried, and at the first that fails names it, with
 what happened.")]
     Faults {
-        /// How often a connection breaks, on each server and each way to it
+        /// How many connections to break, on each server and each transport
         #[arg(long, default_value_t = 100)]
         cuts: u32,
-        /// How many accounts share that
+        /// The number of accounts that share these breaks
         #[arg(long, default_value_t = 8)]
         accounts: u32,
         /// How connections reach the server: starttls, tls, ws or bosh, or all
         #[arg(long, default_value = "starttls")]
         transport: String,
-        /// Which server they reach: prosody or ejabberd, or both
+        /// The server to use: prosody or ejabberd, or both
         #[arg(long, default_value = "prosody")]
         server: String,
-        /// What decides about faults; a new one each time, unless given. With --seeds the first one; 0, unless given
+        /// The seed of the random faults; a new one each time by default. With --seeds the first one, 0 by default
         #[arg(long)]
         seed: Option<u64>,
-        /// Instead, try this many numbers on a network within the process
+        /// Instead, try this many seeds on a simulated network within the process
         #[arg(
             long,
             value_name = "N",
@@ -129,18 +129,18 @@ what happened.")]
         )]
         seeds: Option<u64>,
     },
-    /// Go through all that an owner does: set up, install from everywhere, change under load, break, mend, take down
+    /// Run everything that an owner does: set up, install from all sources, change under load, break, repair, remove
     #[command(after_help = "Examples:
   cargo xtask operate
   cargo xtask operate --screens     what each command showed goes into docs/screens.md
 
 A line for each step, and last `operated N/N`. Ends with 0 only when every step was seen.")]
     Operate {
-        /// Write what each command showed into docs/screens.md, and do not compare it
+        /// Write the output of each command into docs/screens.md instead of comparing it
         #[arg(long)]
         screens: bool,
     },
-    /// Try on a real host what a hostile plugin, peer or package may try
+    /// Attack a real host as a hostile plugin, peer or package may
     #[command(after_help = "Examples:
   cargo xtask attack
   cargo xtask attack --case 50 --case 65
@@ -152,19 +152,20 @@ A line for each case: how it ended, how long 99 of 100 of a good neighbour's ans
 the host's memory before and after. The last line counts the contained ones; what does not apply is not among them.
 Ends with 0 only when no case escaped. Nothing is left behind, not even after Ctrl-C. SECURITY.md has the table.")]
     Attack {
-        /// Only this case; may be given several times
+        /// Run only this case; may be given several times
         #[arg(long, value_name = "N")]
         case: Vec<u8>,
-        /// Only some of each heading, in less than a minute
+        /// Run only some cases of each heading, in less than a minute
         #[arg(long)]
         quick: bool,
-        /// Instead of cases: thirty bad plugins beside a good one, for minutes
+        /// Instead of cases: run thirty bad plugins beside a good one, for minutes
         #[arg(long, conflicts_with_all = ["case", "quick", "list"])]
         soak: bool,
-        /// Instead of cases: what a good plugin feels of 2, 4 and 8 hostile ones of each kind, against as many idle ones
+        /// Instead of cases: measure how 2, 4 and 8 hostile plugins of each kind affect a good one, compared with as
+        /// many idle ones
         #[arg(long, conflicts_with_all = ["case", "quick", "list", "soak"])]
         neighbours: bool,
-        /// For how many
+        /// How many minutes the soak test takes
         #[arg(long, value_name = "MINUTES", default_value_t = 10, requires = "soak")]
         minutes: u64,
         /// Only list the cases
@@ -174,7 +175,7 @@ Ends with 0 only when no case escaped. Nothing is left behind, not even after Ct
         #[arg(long)]
         json: bool,
     },
-    /// Break what SECURITY.md promises, one thing after the other, and see that a test or an attack notices
+    /// Break the promises of SECURITY.md one by one, and check that a test or an attack notices each
     #[command(after_help = "Examples:
   cargo xtask detectors
   cargo xtask detectors --only limit-on-memory --only grant-of-a-call
@@ -186,7 +187,7 @@ A line for each one: what was broken, which check has to notice, and what it sai
 less than all of them it does not end with 0. It takes a build of the host for each, more than an hour in all; the first time
 it compiles everything anew for the copy, which takes some gigabytes. Ctrl-C mends what is broken at that moment.")]
     Detectors {
-        /// Only this one; may be given several times
+        /// Run only this one; may be given several times
         #[arg(long, value_name = "NAME")]
         only: Vec<String>,
         /// Only list them
@@ -202,7 +203,7 @@ it compiles everything anew for the copy, which takes some gigabytes. Ctrl-C men
 
 It needs cargo-deb: cargo install cargo-deb. Its last line names the package.")]
     Package {
-        /// Package the program that lies in target/release instead of building it
+        /// Package the program that is in target/release instead of building it
         #[arg(long)]
         no_build: bool,
     },
@@ -218,9 +219,9 @@ has looked. docs/decisions/dependencies.md has the reasons.")]
         #[arg(long, value_name = "FILE")]
         bill: Option<PathBuf>,
     },
-    /// Write the pages of docs/ anew, from the contract and the host's tables
+    /// Generate the pages of docs/ from the contract and the host's tables
     Docs,
-    /// Measure the echo plugin beside the same bot without a plugin host
+    /// Compare the echo plugin with the same bot without a plugin host
     #[command(after_help = "Examples:
   cargo xtask bench
   cargo xtask bench --json > bench.json
@@ -231,7 +232,7 @@ Takes less than three minutes, with --languages some more. Close what else is ru
         /// Instead, measure the same plugin in each language, and write docs/languages.md
         #[arg(long)]
         languages: bool,
-        /// The table as JSON, on standard output
+        /// Write the table as JSON to standard output
         #[arg(long)]
         json: bool,
     },
@@ -317,7 +318,7 @@ fn operate(screens: bool) -> anyhow::Result<()> {
 
 fn attack(numbers: Vec<String>, flags: [(&'static str, bool); 5]) -> anyhow::Result<()> {
     setup::prepare(Servers::One)?;
-    // What a neighbour feels is what it feels of the program that is released.
+    // Effects on a neighbour are measured with the program as it is released.
     let is_measured = flags.contains(&("--soak", true)) || flags.contains(&("--neighbours", true));
     if is_measured {
         build::to_be_measured()?;

@@ -1,5 +1,5 @@
-//! `cargo xtask package`: what a Debian package needs beside the program, and then the package. What is in it stands in
-//! `host/Cargo.toml`.
+//! `cargo xtask package`: builds the files that a Debian package needs beside the program, and then the package.
+//! `host/Cargo.toml` lists its contents.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,10 +10,10 @@ use anyhow::{Context as _, Result, bail};
 use crate::run::{Output, run};
 use crate::{dependencies, workspace};
 
-/// What the completions of a shell are called in `target/package`.
+/// The file name of each shell's completions in `target/package`.
 const SHELLS: [(&str, &str); 3] = [("bash", "parlor.bash"), ("zsh", "_parlor"), ("fish", "parlor.fish")];
 
-/// Makes it.
+/// Builds the package.
 pub(crate) fn debian(no_build: bool) -> Result<()> {
     if !has_cargo_deb() {
         bail!("cargo-deb makes the package, and is not there: cargo install cargo-deb");
@@ -23,7 +23,7 @@ pub(crate) fn debian(no_build: bool) -> Result<()> {
         run("the program", &mut workspace::cargo(build), Output::Shown)?;
     }
     let target = workspace::root().join("target");
-    // Not below `release`: what lies there cargo-deb takes for built, and does not compress.
+    // Not below `release`: cargo-deb takes files there for build products, and does not compress them.
     let (program, folder) = (target.join("release/parlor"), target.join("package"));
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     run("manual pages", Command::new(&program).arg("man").arg("--to").arg(folder.join("man1")), Output::Kept)?;
@@ -32,7 +32,7 @@ pub(crate) fn debian(no_build: bool) -> Result<()> {
     }
     dependencies::write_bill(&folder.join("parlor.cdx.json"))?;
     let mut package = workspace::cargo(["deb", "--package", "parlor", "--no-build", "--strip"]);
-    // As all of Debian's tools ask for it: whoever makes the package answers for it.
+    // As with all of Debian's tools, whoever builds the package is its maintainer.
     match (env::var("DEBFULLNAME"), env::var("DEBEMAIL")) {
         (Ok(name), Ok(address)) => drop(package.arg("--maintainer").arg(format!("{name} <{address}>"))),
         _ => warn("nobody can be written to about this package: set DEBFULLNAME and DEBEMAIL to be its maintainer"),

@@ -1,4 +1,4 @@
-//! Running other programs: their output, progress while they are silent, signals, and their end.
+//! Runs other programs: handles their output, progress while they are silent, signals, and their end.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -11,28 +11,28 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// How often a child is looked at; also how soon a signal is heeded.
+/// How often a child is polled; this is also how soon a signal takes effect.
 const LOOK: Duration = Duration::from_millis(50);
-/// Where no terminal shows progress, a line says so often that something still goes on.
+/// How often a line reports progress if there is no terminal.
 const QUIET: Duration = Duration::from_secs(30);
-/// A child that was told to stop gets so long.
+/// The grace period of a child that was told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// What to do with a program's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Output {
-    /// It goes where ours goes: cargo shows its own progress.
+    /// The output goes where ours goes, since cargo shows its own progress.
     Shown,
-    /// It is kept, and part of the error when the program fails.
+    /// The output is captured, and becomes part of the error if the program fails.
     Kept,
 }
 
-/// Runs a program to its end; its failure is an error. `title` says what it does.
+/// Runs a program to its end; a failure of the program is an error. `title` describes what it does.
 pub(crate) fn run(title: &str, command: &mut Command, output: Output) -> Result<()> {
     run_within(title, command, output, Duration::MAX)
 }
 
-/// Runs a program that is ended when it takes too long, which is an error.
+/// Runs a program with a timeout. A program that exceeds it is ended, which is an error.
 pub(crate) fn run_within(title: &str, command: &mut Command, output: Output, limit: Duration) -> Result<()> {
     command.stdin(Stdio::null());
     if output == Output::Kept {
@@ -52,24 +52,25 @@ pub(crate) fn run_within(title: &str, command: &mut Command, output: Output, lim
     Ok(())
 }
 
-/// Replaces this program by another one, so that signals reach it and its exit code is ours. Returns only why it could not.
+/// Replaces this program by another one, so that signals reach it and its exit code is ours. Returns only if that
+/// fails.
 pub(crate) fn replace_by<A: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Item = A>) -> anyhow::Error {
     use std::os::unix::process::CommandExt as _;
     let error = Command::new(program).args(arguments).exec();
     anyhow::Error::new(error).context(format!("cannot start {}", program.display()))
 }
 
-/// Reads an output to its end, so that the child never waits for us.
+/// Reads an output to its end, so that the child never blocks on the pipe.
 fn keep(mut output: impl std::io::Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
         let mut text = Vec::new();
-        // What was read until an error is all that there is.
+        // The output that was read before an error is kept.
         let _ = output.read_to_end(&mut text);
         text
     })
 }
 
-/// Waits for the end of a child, shows that time passes, and passes signals on.
+/// Waits for the end of a child, shows progress, and forwards signals.
 fn watch(title: &str, child: &mut Child, output: Output, limit: Duration) -> Result<ExitStatus> {
     let start = Instant::now();
     let mut progress = Progress::new(title, output);
@@ -105,7 +106,7 @@ fn stop(child: &mut Child, signal: i32) {
     let _ = child.wait();
 }
 
-/// Shows that time passes: a line that counts the seconds on a terminal, else a new line now and then.
+/// Shows progress: on a terminal one line that counts the seconds, otherwise a new line at intervals.
 struct Progress<'a> {
     title: &'a str,
     way: Way,
@@ -116,9 +117,9 @@ struct Progress<'a> {
 enum Way {
     /// The child draws its own progress.
     None,
-    /// One line, written over and over.
+    /// One line that is overwritten.
     Live,
-    /// A line now and then.
+    /// A new line at intervals.
     Lines,
 }
 
@@ -137,7 +138,7 @@ impl<'a> Progress<'a> {
         if self.way == Way::None || elapsed < self.next {
             return;
         }
-        // Progress that cannot be shown is no reason to stop.
+        // A failure to show progress is no reason to stop.
         let mut to = std::io::stderr();
         if self.way == Way::Live {
             self.next = elapsed + Duration::from_millis(200);
@@ -157,7 +158,7 @@ impl Drop for Progress<'_> {
     }
 }
 
-/// A duration as a person reads it.
+/// Formats a duration for people.
 pub(crate) fn clock(time: Duration) -> String {
     match time.as_secs() {
         0..10 => format!("{:.1} s", time.as_secs_f64()),
@@ -166,12 +167,12 @@ pub(crate) fn clock(time: Duration) -> String {
     }
 }
 
-/// Somebody wants this program to stop.
+/// A signal asked this program to stop.
 #[derive(Debug)]
 pub(crate) struct Interrupted(i32);
 
 impl Interrupted {
-    /// As a shell expects it of a program that a signal ended.
+    /// Returns the exit code that a shell expects of a program that a signal ended.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(u8::try_from(128 + self.0).unwrap_or(1))
     }
@@ -185,14 +186,14 @@ impl fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// The signal that came, or 0.
+/// The signal that was received, or 0.
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
 
 extern "C" fn note(signal: i32) {
     SIGNAL.store(signal, Ordering::Relaxed);
 }
 
-/// Lets SIGINT and SIGTERM end this program in order: what it changed for the time of a step is put back.
+/// Handles SIGINT and SIGTERM by an orderly end, so that temporary changes of a step are undone.
 #[expect(unsafe_code, reason = "the standard library handles no signals")]
 pub(crate) fn heed_signals() {
     let handler = note as extern "C" fn(i32) as libc::sighandler_t;

@@ -1,6 +1,7 @@
-//! What has to be on the machine: the servers, and a Rust compiler that makes WebAssembly.
+//! Installs what the machine needs: the servers, and a Rust compiler that targets WebAssembly.
 //!
-//! On Debian and Ubuntu, as root, what is missing is installed. Elsewhere nothing is touched: an error says what to do.
+//! On Debian and Ubuntu, as root, missing packages are installed. Elsewhere nothing is changed: an error says what to
+//! do.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt as _;
@@ -15,31 +16,31 @@ use crate::workspace;
 
 /// The server of demo and tests, with the Lua modules that it needs for TLS, many connections and storage.
 const SERVER: &[&str] = &["prosody", "prosody-modules", "lua-sec", "lua-event", "lua-dbi-sqlite3", "lua-unbound"];
-/// The second server of the suite, with what keeps its archive.
+/// The second server of the suite, with the package that stores its archive.
 const EJABBERD: &[&str] = &["ejabberd", "erlang-p1-sqlite3"];
-/// What plugins in Python are built with.
+/// The package for building plugins in Python.
 const PYTHON: &str = "python3-venv";
-/// What plugins in JavaScript are built with.
+/// The package for building plugins in JavaScript.
 const NPM: &str = "npm";
-/// Debian's compiler with the sources of the standard library, where rustup cannot get the target.
+/// Debian's compiler with the sources of the standard library, for machines where rustup cannot get the target.
 const COMPILER: &[&str] = &["rustc-web", "rust-web-src"];
-/// What plugins are compiled for.
+/// The compilation target of plugins.
 const TARGET: &str = "wasm32-unknown-unknown";
-/// Without a network, rustup tries for minutes.
+/// The timeout of rustup, which retries for minutes without a network.
 const RUSTUP: Duration = Duration::from_mins(1);
 /// How long a daemon may take to end.
 const ENDING: Duration = Duration::from_secs(5);
 
-/// Which servers have to be there; the suite, which wants both, also builds plugins in other languages.
+/// The servers that are needed. The suite needs both, and also builds plugins in other languages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Servers {
-    /// Prosody.
+    /// Only Prosody.
     One,
-    /// Prosody and ejabberd.
+    /// Both Prosody and ejabberd.
     Both,
 }
 
-/// Sees to it that everything is there.
+/// Makes sure that everything is installed.
 pub(crate) fn prepare(servers: Servers) -> Result<()> {
     let system = System::detect();
     let server = missing_server(system, servers);
@@ -59,12 +60,12 @@ pub(crate) fn prepare(servers: Servers) -> Result<()> {
     Ok(())
 }
 
-/// What kind of machine this is.
+/// The operating system, as far as it matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum System {
-    /// Debian, Ubuntu, or made from them.
+    /// Debian, Ubuntu, or a derivative.
     Debian { root: bool },
-    /// Anything else.
+    /// Any other system.
     Other,
 }
 
@@ -74,13 +75,13 @@ impl System {
         if !is_debian(&release) || find("apt-get").is_none() {
             return Self::Other;
         }
-        // The owner of this process's own entry is its effective user.
+        // The owner of this process's own entry in `/proc` is its effective user.
         let root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
         Self::Debian { root }
     }
 }
 
-/// Whether `os-release` speaks of Debian or of something made from it.
+/// Returns whether `os-release` names Debian or a derivative.
 fn is_debian(release: &str) -> bool {
     release
         .lines()
@@ -89,7 +90,7 @@ fn is_debian(release: &str) -> bool {
         .any(|id| id == "debian" || id == "ubuntu")
 }
 
-/// What the user has to do.
+/// Returns instructions for the user.
 fn advice(system: System, server: &[&str], compiler: bool) -> String {
     let apt = |packages: &[&str]| format!("apt-get install -y --no-install-recommends {}", packages.join(" "));
     let debian = system != System::Other;
@@ -128,7 +129,8 @@ fn advice(system: System, server: &[&str], compiler: bool) -> String {
     lines.join("\n")
 }
 
-/// The packages that are missing, the compiler's apart. Where there are no packages, one name stands for each.
+/// Returns the missing packages, except those of the compiler. On a system without these packages, one name stands for
+/// each server.
 fn missing_server(system: System, servers: Servers) -> Vec<&'static str> {
     let second = if servers == Servers::Both { EJABBERD } else { &[] };
     let mut missing: Vec<&str> = match system {
@@ -149,7 +151,7 @@ fn missing_server(system: System, servers: Servers) -> Vec<&'static str> {
     missing
 }
 
-/// Whether there is a Python that can make environments with pip in them.
+/// Returns whether there is a Python that can create environments with pip.
 fn has_python() -> bool {
     let mut command = Command::new("python3");
     command.args(["-c", "import venv, ensurepip"]).stdout(Stdio::null()).stderr(Stdio::null());
@@ -160,7 +162,7 @@ fn compiles_wasm(system: System) -> bool {
     has_target() || (system != System::Other && COMPILER.iter().all(|package| is_installed(package)))
 }
 
-/// Whether the compiler of this workspace has the standard library for plugins.
+/// Returns whether the workspace's compiler has the standard library for the plugins' target.
 fn has_target() -> bool {
     let mut command = Command::new("rustc");
     command.args(["--print", "target-libdir", "--target", TARGET]).current_dir(workspace::root()).stderr(Stdio::null());
@@ -187,7 +189,7 @@ fn install_compiler() -> Result<()> {
     install(COMPILER)
 }
 
-/// Installs packages without starting what they bring.
+/// Installs packages without starting the services that they bring.
 #[expect(clippy::print_stderr, reason = "a command shows what it does")]
 fn install(packages: &[&str]) -> Result<()> {
     let begin = Instant::now();
@@ -201,7 +203,7 @@ fn install(packages: &[&str]) -> Result<()> {
         if error.is::<Interrupted>() {
             return Err(error);
         }
-        // The lists of packages are missing or out of date on a fresh machine.
+        // On a fresh machine the package lists are missing or out of date.
         run("apt-get update", &mut apt(&["update"]), Output::Kept)?;
         apt_install(&title, packages)?;
     }
@@ -220,22 +222,23 @@ fn apt_install(title: &str, packages: &[&str]) -> Result<()> {
 
 fn apt(arguments: &[&str]) -> Command {
     let mut command = Command::new("apt-get");
-    // Somebody else's installation may hold the lock for a while.
+    // Another installation may hold the lock for a while.
     command.args(["-qq", "-o", "DPkg::Lock::Timeout=120"]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
     command
 }
 
-/// Services that start at boot and open ports, and which package brings each. Erlang's port mapper comes with ejabberd.
+/// Services that start at boot and open ports, each with the package that brings it. Erlang's port mapper comes with
+/// ejabberd.
 const SERVICES: &[(&str, &str)] = &[("prosody", "prosody"), ("ejabberd", "ejabberd"), ("epmd", "ejabberd")];
 
-/// Whether the machine has this service already: then somebody wants it.
+/// Returns whether the machine has this service already, so that it must be left alone.
 fn has_service(service: &str) -> bool {
     Path::new("/lib/systemd/system").join(format!("{service}.service")).exists()
         || Path::new("/etc/init.d").join(service).exists()
 }
 
-/// The packages made system services of what they brought, which start at boot and open ports to the world. Nobody asked
-/// for them.
+/// Stops and disables the system services that the packages installed. They would start at boot and open ports to the
+/// world, which nobody asked for.
 fn leave_no_server(services: &[&str], before: &[u32]) -> Result<()> {
     let systemd = Path::new("/run/systemd/system").is_dir();
     for service in services {
@@ -245,12 +248,12 @@ fn leave_no_server(services: &[&str], before: &[u32]) -> Result<()> {
             &[&["service", service, "stop"], &["systemctl", "disable", service], &["update-rc.d", service, "disable"]]
         };
         for step in steps {
-            // Where there is no such service there is nothing to stop.
+            // If there is no such service, there is nothing to stop.
             let _ = Command::new(step[0]).args(&step[1..]).stdout(Stdio::null()).stderr(Stdio::null()).status();
         }
     }
     let new = || processes(is_system_server).into_iter().filter(|id| !before.contains(id));
-    // Erlang's port mapper is started by whoever needs it first, as a daemon of no service, and stays for good.
+    // Erlang's port mapper is started on demand by any node, as a daemon without a service, and never ends by itself.
     for id in processes(is_port_mapper).into_iter().filter(|id| new().any(|one| one == *id)) {
         end(id)?;
     }
@@ -274,7 +277,7 @@ fn end(id: u32) -> Result<()> {
     Ok(())
 }
 
-/// Processes with such a command line.
+/// Returns the ids of the processes whose command line satisfies the predicate.
 fn processes(is_meant: fn(&str) -> bool) -> Vec<u32> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return vec![] };
     entries
@@ -287,24 +290,24 @@ fn processes(is_meant: fn(&str) -> bool) -> Vec<u32> {
         .collect()
 }
 
-/// Whether a command line, its parts ended by NUL, is that of a Prosody without a configuration of ours, or of an ejabberd
-/// with a node name, which ours have not.
+/// Returns whether a command line, its parts ended by NUL, is that of a Prosody without a configuration of ours, or of
+/// an ejabberd with a node name. Ours have no node name.
 fn is_system_server(line: &str) -> bool {
     let mut parts = line.split('\0').take(2);
     let prosody = parts.any(|part| part == "prosody" || part.ends_with("/prosody")) && !line.contains("--config");
     prosody || line.contains("\0-sname\0ejabberd") || line.contains("\0-name\0ejabberd") || is_port_mapper(line)
 }
 
-/// Whether a command line is that of Erlang's port mapper, as nodes start it.
+/// Returns whether a command line is that of Erlang's port mapper, as nodes start it.
 fn is_port_mapper(line: &str) -> bool {
     let program = line.split('\0').next().unwrap_or_default();
     (program == "epmd" || program.ends_with("/epmd")) && line.contains("\0-daemon")
 }
 
-/// While it lives, packages start no services (the policy that Debian provides for that).
+/// Keeps packages from starting services while it exists (Debian's `policy-rc.d`).
 #[derive(Debug)]
 struct NoServices {
-    /// The file that this wrote; none if there was a policy before, which is respected.
+    /// The policy file that was written, or `None` if there was a policy before, which is respected.
     written: Option<PathBuf>,
 }
 
@@ -316,7 +319,7 @@ impl NoServices {
         use std::os::unix::fs::PermissionsExt as _;
         let file = PathBuf::from(Self::FILE);
         match std::fs::read_to_string(&file) {
-            // One that was left behind when this was killed is ours to remove.
+            // A file that an earlier run left behind when it was killed is replaced, and removed at the end.
             Ok(text) if text != Self::TEXT => return Ok(Self { written: None }),
             _ => {}
         }
@@ -330,20 +333,20 @@ impl NoServices {
 impl Drop for NoServices {
     fn drop(&mut self) {
         if let Some(file) = &self.written {
-            // If it is gone already, that is what was wanted.
+            // If the file is gone already, nothing is left to do.
             let _ = std::fs::remove_file(file);
         }
     }
 }
 
-/// Whether a package is installed.
+/// Returns whether a package is installed.
 fn is_installed(package: &str) -> bool {
     let mut command = Command::new("dpkg-query");
     command.args(["--show", "--showformat=${db:Status-Status}", package]).stderr(Stdio::null());
     command.output().is_ok_and(|output| output.stdout == b"installed")
 }
 
-/// A program in the PATH.
+/// Finds a program in the PATH.
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths::<OsStr>(&path).map(|folder| folder.join(program)).find(|file| file.is_file())

@@ -1,5 +1,5 @@
-//! `cargo xtask test`: everything that has to pass, in the order of what fails soonest. And `cargo xtask faults --seeds`: one of
-//! its unit tests, for longer.
+//! `cargo xtask test`: everything that has to pass, with the steps that fail soonest first. It also runs `cargo xtask
+//! faults --seeds`, which is one of the unit tests with more seeds.
 
 use std::num::NonZero;
 use std::process::Command;
@@ -12,10 +12,10 @@ use crate::run::{Output, clock, run};
 use crate::setup::Servers;
 use crate::{build, dependencies, setup, workspace};
 
-/// How many tests run at once.
+/// The environment variable for how many tests run at once.
 const THREADS: &str = "RUST_TEST_THREADS";
 
-/// The host's test in which all that breaks follows from a number.
+/// The host's test in which all faults follow from a seed.
 const WHATEVER_BREAKS: &str = "account::tests::simulated::nothing_is_lost_whatever_breaks";
 
 type Step = (&'static str, fn() -> Result<()>);
@@ -30,7 +30,7 @@ const STEPS: &[Step] = &[
     ("doc tests", || run("doc tests", &mut workspace::linting_cargo(["test", "--workspace", "--doc"]), Output::Shown)),
     ("plugins", build::plugins),
     ("suite", || tests("the suite", &["test", "--workspace", "--test", "suite"], 2)),
-    // After the suite, which leaves nothing beside it: it writes 500 messages a second.
+    // It runs after the suite and not beside it, since it writes 500 messages a second.
     ("the owner's story", || run("the owner's story", &mut Command::new(workspace::program("operate")), Output::Shown)),
 ];
 
@@ -52,10 +52,10 @@ pub(crate) fn run_all() -> Result<()> {
     Ok(())
 }
 
-/// Runs that test with so many numbers, from this one on. It says itself with which of them it fails.
+/// Runs that test with this many seeds, beginning with `first`. The test itself reports the seed that fails.
 #[expect(clippy::print_stderr, reason = "a command shows what it does")]
 pub(crate) fn seeds(count: u64, first: u64) -> Result<()> {
-    // The whole workspace, as whatever else is built.
+    // The whole workspace is built, as by all other commands.
     let unit_tests = ["test", "--workspace", "--lib"];
     let building = unit_tests.into_iter().chain(["--no-run"]);
     run("building the unit tests", &mut workspace::cargo(building), Output::Shown)?;
@@ -68,24 +68,26 @@ pub(crate) fn seeds(count: u64, first: u64) -> Result<()> {
     Ok(())
 }
 
-/// Builds all that runs, at once: the last of it are a few large programs, each of which keeps one core busy for a minute or two.
+/// Builds all programs and tests at once. The last crates to finish are a few large programs, each of which keeps one
+/// core busy for a minute or two.
 fn programs() -> Result<()> {
     let tests = ["test", "--workspace", "--lib", "--bins", "--test", "suite", "--no-run"];
     run("building the tests", &mut workspace::linting_cargo(tests), Output::Shown)?;
     build::linted_programs()
 }
 
-/// Reads the host as it is packaged and installed. The suite's own package asks for all of the host's features, and so does whatever
-/// is built beside it.
+/// Checks the host with the features that it is packaged and installed with. The suite's own package enables all of the
+/// host's features, also for everything that is built beside it.
 ///
-/// On two cores it takes 10 s after a change of the host. The first time it reads other crates as well: a minute for those that have
-/// other features here, and more where nothing has read the rest of them.
+/// On two cores this takes 10 s after a change of the host. The first run also checks other crates: a minute for those
+/// that have other features here, and more if nothing has checked the rest of them.
 fn host_alone() -> Result<()> {
     let checking = ["check", "--package", "parlor", "--lib", "--bins"];
     run("the host without features", &mut workspace::linting_cargo(checking), Output::Shown)
 }
 
-/// Tests compute little and wait much, for servers, dead-lines and silence: more at once than there are cores.
+/// Runs tests, more at once than there are cores, since they compute little and mostly wait for servers, deadlines and
+/// silence.
 fn tests(title: &str, arguments: &[&str], per_core: usize) -> Result<()> {
     let mut command = workspace::linting_cargo(arguments.iter().copied());
     if env::var_os(THREADS).is_none() {
@@ -99,7 +101,7 @@ fn tests(title: &str, arguments: &[&str], per_core: usize) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// Cargo runs what has another name without a word: nothing.
+    /// Cargo succeeds without running anything if no test has the name.
     #[test]
     fn the_test_that_takes_numbers_is_there() {
         let file = include_str!("../../../host/src/account/tests/simulated.rs");

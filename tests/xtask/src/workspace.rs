@@ -1,24 +1,24 @@
-//! Where things lie in this workspace.
+//! The workspace's paths.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
-/// The workspace's root.
+/// Returns the workspace's root.
 pub(crate) fn root() -> PathBuf {
-    // Cargo says where this package lies now; without cargo it still lies where it was built.
+    // Cargo says where this package is now. Without cargo, it is still where it was built.
     let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     let root = Path::new(&package).ancestors().nth(2).expect("this package lies two folders deep");
     root.to_owned()
 }
 
-/// A program that cargo built with the profile that this one was built with.
+/// Returns the path of a program that cargo built with the same profile as this one.
 pub(crate) fn program(name: &str) -> PathBuf {
     profile().join(name)
 }
 
-/// Where built plugins go.
+/// Returns the folder of the built plugins.
 pub(crate) fn plugins() -> PathBuf {
     profile().parent().expect("a profile's folder lies in the target folder").join("plugins")
 }
@@ -28,8 +28,8 @@ fn profile() -> PathBuf {
     program.parent().expect("a program lies in a folder").to_owned()
 }
 
-/// The folders of all plugins in Rust in this workspace: the examples, and the guests of the suite, which builds those in
-/// other languages itself.
+/// Returns the folders of all plugins in Rust in this workspace: the examples and the suite's guests. The suite builds
+/// the plugins in other languages itself.
 pub(crate) fn plugin_folders() -> Result<Vec<PathBuf>> {
     let mut folders = Vec::new();
     for group in ["example-plugins", "tests/guests"] {
@@ -46,18 +46,18 @@ pub(crate) fn plugin_folders() -> Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-/// The same as [`cargo`], with clippy as the compiler of what is ours, and each warning an error.
+/// Like [`cargo`], with clippy as the compiler of our own crates, and each warning an error.
 ///
-/// What others wrote is compiled once so, and by the same name as without lints. `cargo clippy` reads it a second time first: six
-/// minutes on a machine that begins with nothing.
+/// Third-party crates are compiled only once this way, under the same name as without lints. `cargo clippy` would check
+/// them a second time first, which takes six minutes on a machine that begins with nothing.
 pub(crate) fn linting_cargo<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = cargo(["--config=build.rustc-workspace-wrapper='clippy-driver'"].into_iter().chain(arguments));
-    // How `cargo clippy` tells it what is said after `--`.
+    // The variable through which `cargo clippy` passes the arguments after `--`.
     command.env("CLIPPY_ARGS", "--deny__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__");
     command
 }
 
-/// Cargo in the workspace's root, without what the cargo that started this program said about this program.
+/// Returns a cargo command in the workspace's root, without the variables that the parent cargo set for this program.
 pub(crate) fn cargo<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new("cargo");
     command.args(arguments).current_dir(root());

@@ -1,4 +1,4 @@
-//! Log-ins that were bound to their connection, and those that come after them.
+//! Log-ins with channel binding, and the log-ins that follow them.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ async fn an_account_that_was_bound_once_does_not_log_in_unbound_after_a_restart(
     let mut keeper = PinKeeper::new(store.clone(), &jid::BareJid::new("bot@localhost").unwrap());
     keeper.load().await;
     assert_eq!(keeper.pins().known(), BTreeSet::from([Carrier::Tcp]));
-    // The same account, and somebody in between who strikes what binds.
+    // The same account, and an attacker who removes channel binding from the server's offer.
     let stripping = Peer::start(Manners::default()).await;
     let account = start(&stripping);
     account.shared().connect().await;

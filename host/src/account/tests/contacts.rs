@@ -1,4 +1,4 @@
-//! Roster and log-in against a peer that says what it must not.
+//! Roster and log-in with a peer that sends forged stanzas.
 
 use futures_util::FutureExt;
 use jid::BareJid;
@@ -14,7 +14,7 @@ async fn known(account: &Account) -> Vec<String> {
     account.shared().snapshot().contacts.iter().flat_map(|contacts| contacts.keys()).map(ToString::to_string).collect()
 }
 
-/// What comes before the answer to a ping: by then everything that the peer said before has been seen.
+/// Returns the stanzas before the answer to a ping: by then, everything that the peer sent before has been handled.
 async fn seen(session: &mut PeerSession) -> Vec<String> {
     session.say("<iq xmlns='jabber:client' type='get' id='seen'><ping xmlns='urn:xmpp:ping'/></iq>").await;
     let mut heard = Vec::new();
@@ -34,7 +34,7 @@ async fn a_roster_changes_by_the_word_of_the_own_account_alone() {
     let (account, mut session) = connected(&peer).await;
     soon("the presence", session.settle_roster(ROSTER)).await;
     assert_eq!(known(&account).await, ["romeo@far"]);
-    // The bookmarks are asked for next.
+    // The bookmarks are requested next.
     seen(&mut session).await;
     let push = |from: &str, items: &str| {
         format!(
@@ -46,13 +46,13 @@ async fn a_roster_changes_by_the_word_of_the_own_account_alone() {
         session.say(&push(from, evil)).await;
         session.say(&push(from, "<item jid='romeo@far' subscription='remove'/>")).await;
     }
-    // From the account itself, so that it is owed an answer; and still it is no push.
+    // From the account itself, so an answer is required; still it is no roster push.
     for items in ["", "<item/>", "<item jid='a@far'/><item jid='evil@far'/>"] {
         session.say(&push("", items)).await;
     }
     let heard = seen(&mut session).await;
     let (forged, odd) = heard.split_at(8);
-    // What no account takes from others is like anything else that it does not know.
+    // A push that is accepted from nobody is answered like any unknown request.
     assert!(forged.iter().all(|xml| xml.contains("service-unavailable")), "{heard:?}");
     assert!(odd.len() == 3 && odd.iter().all(|xml| xml.contains("bad-request")), "{heard:?}");
     assert_eq!(known(&account).await, ["romeo@far"]);
@@ -110,8 +110,8 @@ async fn a_server_with_versions_is_asked_for_what_has_changed() {
     soon("the end of the account", account.stop()).await;
 }
 
-/// Ten thousand contacts, and all of them online: whoever wants something meanwhile gets it, and after a cut only what has
-/// changed comes again, and is told.
+/// Ten thousand contacts, all of them online: other requests are served meanwhile, and after a lost connection only
+/// changes are sent and reported.
 /// Rows 17, 62-64.
 #[tokio::test]
 async fn ten_thousand_contacts_hold_up_nobody() {
@@ -201,7 +201,7 @@ async fn a_log_in_of_a_plugin_that_fails_is_that_plugins_alone() {
 }
 
 /// Rows 55.
-/// Nobody misses an event of a session that a plugin begins while others still start.
+/// No plugin misses an event of a session that another one begins while some still start.
 #[tokio::test]
 async fn a_log_in_waits_until_every_plugin_can_listen() {
     let peer = Peer::start(Manners::default()).await;
@@ -209,7 +209,7 @@ async fn a_log_in_waits_until_every_plugin_can_listen() {
     let shared = Arc::clone(account.shared());
     let early = shared.log_in(Asker::Host, None);
     tokio::pin!(early);
-    // The first poll puts the order in; the second order is done after it.
+    // The first poll queues the order; the second order is done after it.
     assert!(early.as_mut().now_or_never().is_none());
     soon("an order", account.shared().forget(InstanceId::next())).await;
     assert_eq!(*account.shared().connection().borrow(), Connection::Offline);
@@ -235,7 +235,7 @@ async fn the_client_of_the_highest_priority_speaks_for_a_contact() {
         ("romeo@far/a", 1, "one", speaks("a", "one")),
         ("romeo@far/b", 5, "two", speaks("b", "two")),
         ("romeo@far/a", 4, "three", speaks("b", "two")),
-        // Nobody else speaks for him, however loudly.
+        // Nobody else sets his presence, whatever the priority.
         ("evil@far/a", 127, "forged", speaks("b", "two")),
         ("romeo@far.evil/a", 127, "forged", speaks("b", "two")),
         ("romeo@far/c", 5, "four", speaks("c", "four")),

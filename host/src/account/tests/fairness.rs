@@ -1,4 +1,4 @@
-//! What plugins ask of an account whose guests do not run: it holds up nobody else. A guest that computes polls none of its calls, so
+//! Calls of plugins whose guests do not run: they delay nobody else. A guest that computes polls none of its calls, so
 //! the calls here are polled once and then left alone.
 
 use std::pin::Pin;
@@ -7,12 +7,12 @@ use std::task::{Context, Waker};
 use super::*;
 use crate::plugins::Held;
 
-/// So many plugins do all they may to be in the way.
+/// Number of plugins that do all they can to be in the way.
 const CROWD: usize = 8;
 
 type Call<R> = Pin<Box<dyn Future<Output = Result<R, CallError>> + Send>>;
 
-/// Begins more calls for each of many plugins than may wait, and gives them back.
+/// Begins more calls for each of many plugins than may wait, and returns them.
 fn asleep<R>(call: impl Fn(InstanceId) -> Call<R>) -> Vec<Call<R>> {
     let plugins: Vec<_> = (0..CROWD).map(|_| InstanceId::next()).collect();
     let all = plugins.iter().flat_map(|by| (0..COMMANDS + 20).map(move |_| *by));
@@ -63,7 +63,7 @@ async fn the_time_that_a_call_takes_here_is_charged_to_its_plugin() {
     assert!(held.charged() > Duration::ZERO);
 }
 
-/// Of what waits for the link, each plugin's next message goes before any plugin's second one.
+/// When messages wait for the link, each plugin's next message goes before any plugin's second one.
 #[tokio::test]
 async fn a_message_waits_for_one_of_each_other_plugin_when_the_link_has_room_again() {
     let peer = Peer::start(Manners::default()).await;
@@ -88,7 +88,7 @@ async fn a_message_waits_for_one_of_each_other_plugin_when_the_link_has_room_aga
     soon("the end of the account", account.stop()).await;
 }
 
-/// They go the same way as what the house does to end a plugin, or itself.
+/// They take the same path as the host's orders that end a plugin, or the host.
 #[tokio::test]
 async fn orders_of_plugins_that_do_not_run_hold_up_no_order_of_the_house() {
     let peer = Peer::start(Manners::default()).await;
@@ -103,7 +103,7 @@ async fn orders_of_plugins_that_do_not_run_hold_up_no_order_of_the_house() {
     soon("the end of the account", account.stop()).await;
 }
 
-/// What it has asked for and was not done would else be registered after all that it had was taken away.
+/// Otherwise its waiting requests would register something after everything that it had was removed.
 #[tokio::test]
 async fn what_a_plugin_asked_for_goes_with_it() {
     let peer = Peer::start(Manners::default()).await;

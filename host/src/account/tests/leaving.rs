@@ -1,4 +1,4 @@
-//! Going on with the session that a former process left.
+//! Resuming the session that a previous process left.
 
 use std::pin::Pin;
 
@@ -13,7 +13,7 @@ fn start(peer: &Peer, store: &Store, keepalive: bool) -> Account {
     Account::start(config, store.clone())
 }
 
-/// Stops the account; whether it said that it is unavailable.
+/// Stops the account. Returns whether it sent unavailable presence.
 fn stop(account: Account, session: PeerSession) -> Pin<Box<dyn Future<Output = bool>>> {
     Box::pin(stopped(account, session))
 }
@@ -51,12 +51,12 @@ async fn the_next_process_goes_on_with_the_session() {
         let mut session = soon("the log-in", peer.accept()).await.unwrap();
         assert_eq!(session.resumed, keepalive);
         if keepalive {
-            // What came meanwhile is told, and nothing that the other process had sent goes out again.
+            // Messages that came meanwhile are delivered, and nothing that the other process had sent goes out again.
             let late = format!(
                 "<message xmlns='jabber:client' from='friend@localhost/x' to='{jid}' type='chat'><body>late</body></message>"
             );
             session.say(&late).await;
-            // Who was present to whom is told anew, whatever the last process came to say.
+            // Presence is exchanged again, whatever the last process had sent.
             session.settle(&[]).await;
             assert!(session.has_said("unavailable"));
         }
@@ -67,7 +67,7 @@ async fn the_next_process_goes_on_with_the_session() {
         }
         send(account.shared(), "second").await.unwrap();
         assert_eq!(soon("a message", session.bodies_until("second")).await, ["second"]);
-        // Who was gone on with once is not gone on with again.
+        // A session is resumed only once.
         drop(session);
         drop(account);
         let account = start(&peer, &store, keepalive);
@@ -77,7 +77,7 @@ async fn the_next_process_goes_on_with_the_session() {
     }
 }
 
-/// Settings `keepalive`: where the server has forgotten the session, another one begins.
+/// Settings `keepalive`: a new session begins if the server has forgotten the old one.
 #[tokio::test]
 async fn a_session_that_the_server_has_forgotten_is_begun_anew() {
     let (peer, store) = (Peer::start(Manners { memory: Memory::None, ..Manners::default() }).await, Store::in_memory());
@@ -104,7 +104,7 @@ fn said(body: &str) -> String {
     )
 }
 
-/// Settings `keepalive`. What nobody will hear any more is not acknowledged, so that the server keeps it.
+/// Settings `keepalive`. Stanzas that will not be delivered are not acknowledged, so that the server keeps them.
 #[tokio::test]
 async fn what_comes_while_the_house_stops_is_left_to_the_server() {
     for keepalive in [true, false] {
@@ -152,7 +152,7 @@ async fn what_comes_while_the_house_stops_is_left_to_the_server() {
     }
 }
 
-/// Where the server keeps nothing, what comes is heard until the end.
+/// A server that keeps nothing is listened to until the end.
 #[tokio::test]
 async fn what_nobody_would_keep_is_heard_to_the_end() {
     let peer = Peer::start(Manners { resumption: false, ..Manners::default() }).await;

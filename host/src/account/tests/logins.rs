@@ -1,11 +1,11 @@
-//! Log-ins that the server leaves without an answer.
+//! Log-ins that the server does not answer.
 
 use super::*;
 use crate::account::logins::Logins;
 use crate::session::Answer;
 use crate::xmpp::peer::Step;
 
-/// Rows 54, 55. Whoever waits for it is told in time, and nothing of it is left for the next one.
+/// Rows 54, 55. Each caller gets an answer in time, and nothing of the attempt is left for the next one.
 #[tokio::test]
 async fn a_log_in_that_is_not_answered_fails_in_its_time_and_the_next_one_works() {
     let peer = Peer::start(Manners { thinks: Some(Step::Success), ..Manners::default() }).await;
@@ -27,14 +27,14 @@ async fn a_log_in_that_is_not_answered_fails_in_its_time_and_the_next_one_works(
     drop(serving);
     until_it_is(&account, |connection| matches!(connection, Connection::Retrying(_))).await;
     let again = log_in();
-    // This time it does not think for long.
+    // This time the server does not pause.
     peer.go_on();
     let _session = soon("the log-in", peer.accept()).await.unwrap();
     assert_eq!(soon("an answer", again).await.unwrap(), Ok(()));
     soon("the end of the account", account.stop()).await;
 }
 
-/// A plugin answers for the log-in that it asked for, and not for what happens weeks later.
+/// A plugin is responsible for the log-in that it requested, and not for what happens weeks later.
 #[tokio::test]
 async fn a_session_that_a_plugin_began_and_that_is_ended_for_good_is_a_failure_of_the_account() {
     let peer = Peer::start(Manners::default()).await;
@@ -50,7 +50,7 @@ async fn a_session_that_a_plugin_began_and_that_is_ended_for_good_is_a_failure_o
     soon("the end of the account", account.stop()).await;
 }
 
-/// Else a plugin that has ended would log somebody in, in place of the owner.
+/// Otherwise a plugin that has ended would log in, in place of the owner.
 #[test]
 fn who_asked_for_a_log_in_before_the_house_opened_and_has_ended_asks_for_none() {
     let mut logins = Logins::default();

@@ -1,6 +1,6 @@
-//! The account with its session and link, on a network on which anything may go wrong, under a clock that stands still. What
-//! went wrong follows from one number: where a test fails, it names that. `PARLOR_SEEDS` says how many numbers are tried, and
-//! `PARLOR_SEED` which one is the first, or the only one; `cargo xtask faults --seeds N` sets both.
+//! The account with its session and link, on a network on which anything may fail, under a paused clock. All faults
+//! follow from one seed, which a failed test names. `PARLOR_SEEDS` sets how many seeds are tried, and `PARLOR_SEED` the
+//! first one, or the only one; `cargo xtask faults --seeds N` sets both.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -15,29 +15,29 @@ use super::*;
 use crate::config::{ChannelBinding, PasswordSource, TransportChoice, Way};
 use crate::xmpp::simulated::{Fault, Network, Standing, story};
 
-/// How many numbers are tried unless somebody says otherwise.
+/// Default number of seeds.
 const SEEDS: u64 = 200;
-/// How many of them are tried twice.
+/// Number of seeds that are tried twice.
 const AGAIN: u64 = 10;
-/// How long an answer may take.
+/// Minimum time before a request is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long it may take until what can be seen is seen.
+/// Time limit for showing a change that is visible on the connection.
 const SEEN: Duration = Duration::from_secs(5);
-/// How long it may take until silence is.
+/// Time limit for noticing silence.
 const NOTICED: Duration = Duration::from_secs(130);
-/// No life is as long.
+/// No run takes this long.
 const LIFE: Duration = Duration::from_hours(24);
-/// Everything is in order so long after the last fault.
+/// Time limit for recovery after the last fault.
 const SETTLED: Duration = Duration::from_mins(30);
 
-/// What the account and its plugin know, as far as anybody outside is told.
+/// The observations of the account and its plugin.
 #[derive(Debug, Default)]
 struct Diary {
-    /// What was taken over to be sent, in that order.
+    /// The messages that were accepted for sending, in order.
     accepted: Vec<String>,
-    /// What was not.
+    /// The messages that were refused.
     refused: BTreeSet<String>,
-    /// What was lost with an account that failed, and was seen to.
+    /// The messages that were lost with a failed account and have been dealt with.
     given_up: BTreeSet<String>,
     heard: Vec<String>,
     open_questions: u32,
@@ -52,7 +52,7 @@ struct Life {
     say: mpsc::UnboundedSender<String>,
     tasks: JoinSet<()>,
     random: StdRng,
-    /// By how much the machine's clock was set.
+    /// The number of seconds by which the machine's clock was set.
     clock: &'static AtomicI64,
     sent: u32,
     denials: u32,
@@ -97,7 +97,7 @@ impl Life {
                 let body = message.body.clone().unwrap();
                 told.tell(format_args!("heard {body}"));
                 book.lock().unwrap().heard.push(body.clone());
-                // Who is gone needs no answer.
+                // A receiver that is gone needs no answer.
                 let _ = answers.send(body.replace('q', "a"));
             }
         });
@@ -106,7 +106,7 @@ impl Life {
         Self { account, network, diary, say, tasks, random, clock, sent: 0, denials: 0 }
     }
 
-    /// Something happens.
+    /// Takes one random step.
     async fn step(&mut self) {
         let wait = match self.random.random_range(0..20) {
             0 => self.random.random_range(60_000..300_000),
@@ -148,7 +148,7 @@ impl Life {
         }
     }
 
-    /// A question, which somebody answers, or nobody.
+    /// Sends a request, which may remain unanswered.
     fn ask(&mut self) {
         let name = ["question", "mute"][self.random.random_range(0..2)];
         let (shared, diary) = (Arc::clone(self.account.shared()), Arc::clone(&self.diary));
@@ -173,7 +173,7 @@ impl Life {
         });
     }
 
-    /// Compares what is shown with what is so; and starts an account again that has failed.
+    /// Compares the reported state with the real one, and reconnects a failed account.
     async fn look(&mut self) {
         let shown = self.account.shared().connection().borrow().clone();
         let standing = self.network.books(|books| books.standing());
@@ -198,12 +198,12 @@ impl Life {
             let mut connection = self.account.shared().connection();
             connection.mark_unchanged();
             self.account.shared().connect().await;
-            // It may have failed again by the time that anybody looks.
+            // It may have failed again by the time it is checked.
             connection.changed().await.unwrap();
         }
     }
 
-    /// What was not taken in by now was lost with the account's failure, which the owner was told.
+    /// Notes the messages that were lost with the account's failure, which was reported to the owner.
     fn give_up(&mut self) {
         let took: BTreeSet<String> = self.network.books(|books| books.took.iter().cloned().collect());
         let mut diary = self.diary.lock().unwrap();
@@ -211,7 +211,7 @@ impl Life {
         diary.given_up.extend(lost);
     }
 
-    /// Whether nothing is under way.
+    /// Returns whether nothing is in progress.
     fn is_settled(&self) -> bool {
         let diary = self.diary.lock().unwrap();
         let (took, said) =
@@ -224,7 +224,7 @@ impl Life {
             && matches!(*self.account.shared().connection().borrow(), Connection::Connected(_))
     }
 
-    /// Nothing goes wrong any more: everything comes into order, and everything ends.
+    /// Ends all faults: everything recovers and completes.
     async fn end(mut self) {
         self.network.calm();
         let calm = Instant::now();
@@ -274,7 +274,7 @@ fn link() -> LinkSettings {
     LinkSettings {
         jid: "bot@localhost/here".parse().unwrap(),
         way: Way::Password,
-        // The server takes any; this one is there everywhere.
+        // The server accepts any password, and this variable always exists.
         password: PasswordSource::Environment("PATH".to_owned()),
         server: None,
         tls: None,
@@ -290,7 +290,7 @@ fn link() -> LinkSettings {
     }
 }
 
-/// All that follows from one number, and what happened.
+/// Runs everything that follows from one seed, and returns the log.
 fn live(seed: u64) -> Vec<String> {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
@@ -301,19 +301,20 @@ fn live(seed: u64) -> Vec<String> {
             }
             life.end().await;
         };
-        // Where all wait for each other, the clock goes on to here.
+        // If all tasks wait for each other, the paused clock advances to this limit.
         tokio::time::timeout(LIFE, life).await.expect("it comes to an end");
     });
     story()
 }
 
-/// A number from the environment.
+/// Reads a number from the environment.
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|value| value.parse().expect("it is a number"))
 }
 
-/// Whatever breaks, and whenever: nothing is lost, nothing comes twice but what nobody could know of, each in its order; what
-/// is shown is so; questions end, and not before their time, whatever becomes of the machine's clock; and nothing is left.
+/// Whatever breaks, and whenever: nothing is lost, messages keep their order, and none is repeated unless nobody could
+/// know that it had arrived. The reported state is true. Requests end, and not too early, whatever happens to the
+/// machine's clock. Nothing is left over.
 #[test]
 fn nothing_is_lost_whatever_breaks() {
     let (first, count) = match (number("PARLOR_SEED"), number("PARLOR_SEEDS")) {
@@ -328,7 +329,8 @@ fn nothing_is_lost_whatever_breaks() {
     }
 }
 
-/// Everything is said around one cut, after so many bytes of the connection of this number. Whether it came to that.
+/// Sends everything around one lost connection: the connection of this number, after this many bytes. Returns whether
+/// it broke.
 fn cut_after(number: usize, bytes: usize) -> bool {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
@@ -352,8 +354,8 @@ fn cut_after(number: usize, bytes: usize) -> bool {
     })
 }
 
-/// Wherever the bytes of a connection end: in the log-in, between a stanza and its acknowledgement, within either. The second
-/// one resumes the session of the first.
+/// Wherever a connection breaks: in the log-in, between a stanza and its acknowledgement, or within either. The second
+/// connection resumes the session of the first.
 #[test]
 fn nothing_is_lost_after_whichever_byte_it_breaks() {
     for number in [1, 2] {
@@ -369,7 +371,7 @@ fn nothing_is_lost_after_whichever_byte_it_breaks() {
     }
 }
 
-/// So a test that failed can be looked at again.
+/// So that a failed test can be reproduced.
 #[test]
 fn what_happened_happens_once_more_with_the_same_number() {
     for seed in 0..AGAIN {

@@ -1,4 +1,4 @@
-//! What a plugin asks of an archive, parsed once, and what it is told of the page.
+//! Parsing a plugin's archive query, and its answer for the page.
 
 use jid::Jid;
 
@@ -11,33 +11,33 @@ use crate::plugins::Instance;
 use crate::stanza::{ArchiveFin, ArchiveQuery, Cursor};
 use crate::xmpp::is_sendable;
 
-/// The longest archive id, in bytes.
+/// Maximum length of an archive id, in bytes.
 const MAX_ID: usize = 1_024;
 
-/// A query that may be asked.
+/// A valid and permitted query.
 pub(super) struct Request {
-    /// Its `max` is not set.
+    /// The query; its `max` is not set.
     pub(super) query: ArchiveQuery,
-    /// How many messages are wanted, if that was said.
+    /// The number of wanted messages, if it was given.
     pub(super) max: Option<u32>,
-    /// The stanzas are wanted, too, and may be seen.
+    /// Whether the stanzas are wanted, too; the grants allow it.
     pub(super) xml: bool,
-    /// How many messages one answer may have, and how many one page of the server.
+    /// Maximum number of messages in one answer, and in one page of the server.
     pub(super) limit: u32,
     pub(super) page: u32,
     asked: Options,
 }
 
-/// How much one query gives.
+/// The size of a query's result.
 pub(super) enum Size {
-    /// So many at most, whatever else there is.
+    /// This many messages at most.
     OnePage(u32),
-    /// Everything, in pages of that size; past the limit it is too much.
+    /// Everything, in pages of this size. More than the limit is an error.
     All { page: u32, limit: u32 },
 }
 
 impl Request {
-    /// Parses what a plugin asks, and asks the grants.
+    /// Parses a plugin's query and checks the grants.
     pub(super) fn read(instance: &Instance, options: Options) -> Result<Self, CallError> {
         let with = options.with.as_deref().map(|with| jid("options.with", with)).transpose()?;
         let start = options.start.as_deref().map(|start| time("options.start", start)).transpose()?;
@@ -56,12 +56,12 @@ impl Request {
             xml: options.xml,
             limit: settings.archived_messages_limit,
             page: settings.archived_messages_page_size,
-            // What was answered before is of any length, and answered anew.
+            // Earlier answers may have any length, and are replaced.
             asked: Options { max, first: None, last: None, ..options },
         })
     }
 
-    /// How much `query` gives.
+    /// Returns the size of the result of `query`.
     pub(super) fn page_size(&self) -> Result<Size, CallError> {
         match self.max {
             Some(max) if max > self.limit => {
@@ -72,7 +72,7 @@ impl Request {
         }
     }
 
-    /// What was asked, with what the archive says of the page.
+    /// Returns the options of the query, with the archive's answer for the page.
     pub(super) fn answered(self, fin: ArchiveFin) -> Options {
         Options {
             index: fin.index,
@@ -85,12 +85,12 @@ impl Request {
     }
 }
 
-/// Asks the grants: for each page anew, since they may have been narrowed meanwhile.
+/// Checks the grants. This is done for each page, since they may have been narrowed meanwhile.
 pub(super) fn may_read(instance: &Instance, with: Option<&Jid>) -> Result<(), CallError> {
     instance.require(Permission::ArchiveRead, with.map_or(Target::None, Target::Jid))
 }
 
-/// The query for a page beside one that was answered.
+/// Returns the query for a page next to one that was answered.
 pub(super) fn turned(rsm: Options, max: u32, before: Option<String>, after: Option<String>) -> Options {
     Options { max: Some(max), before, after, index: None, first: None, last: None, count: None, complete: None, ..rsm }
 }

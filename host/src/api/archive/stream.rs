@@ -1,7 +1,7 @@
 //! `query-all`: an archive as a stream that is filled as it is read.
 //!
-//! One page at a time is in memory. The next one is asked for when the guest reads and nothing is left of it. What ends the
-//! stream goes into its future.
+//! One page at a time is in memory. The next one is requested when the guest reads and nothing of it is left. The
+//! stream's future gets the reason for its end.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,23 +22,23 @@ use crate::plugins::{Instance, OpenArchiveQuery};
 use crate::session::{ArchivePage, Pager};
 use crate::stanza::{ArchiveQuery, Cursor};
 
-/// The end of a stream that the host writes to.
+/// The host's end of a stream.
 pub(super) struct Pages {
     instance: Arc<Instance>,
     pager: Pager,
-    /// The stream ends with this message.
+    /// The id of the message with which the stream ends.
     last: Option<String>,
     xml: bool,
-    /// What came and was not read.
+    /// Messages that came and were not read.
     ready: Vec<ArchivedMessage>,
     asking: Option<BoxFuture<'static, Result<ArchivePage, CallError>>>,
-    /// None once it has ended.
+    /// None once the stream has ended.
     ended: Option<oneshot::Sender<Result<(), Error>>>,
     _query: OpenArchiveQuery,
 }
 
 impl Pages {
-    /// Asks for the first page: what is wrong with the query shows here.
+    /// Requests the first page. An invalid query fails here.
     pub(super) async fn begin(
         instance: &Arc<Instance>,
         request: &Request,
@@ -50,9 +50,9 @@ impl Pages {
             if let Some(max) = request.max {
                 return Self::last_before(instance, request, max, guard).await;
             }
-            // A stream runs forwards, up to there.
+            // A stream runs forwards, up to the given message.
             if !id.is_empty() {
-                // The message before which it ends need not be one of those that match.
+                // The message before which it ends need not match the query.
                 let page = collect(instance, query.clone(), request.page, Some(1), request.limit).await?;
                 let Some(message) = page.messages.back() else { return Ok(Self::nothing(instance, request, guard)) };
                 last = Some(message.id.clone());
@@ -75,7 +75,7 @@ impl Pages {
         Ok(begun)
     }
 
-    /// The last messages before one: they have to be collected, since they are paged backwards and read forwards.
+    /// Collects the last messages before one: they are paged backwards and read forwards.
     async fn last_before(
         instance: &Arc<Instance>,
         request: &Request,
@@ -92,7 +92,7 @@ impl Pages {
         Ok(collected)
     }
 
-    /// One that asks for no more pages.
+    /// Creates a stream that requests no more pages.
     fn nothing(instance: &Arc<Instance>, request: &Request, guard: OpenArchiveQuery) -> Self {
         let nothing_more = Pager::new(ArchiveQuery::default(), request.page, Some(0));
         Self::new(instance, nothing_more, request.xml, guard)
@@ -111,13 +111,13 @@ impl Pages {
         }
     }
 
-    /// The stream's writing end, and the future's.
+    /// Returns the producer of the stream, and the future of its end.
     pub(super) fn producers(
         mut self,
     ) -> (Self, impl Future<Output = wasmtime::Result<Result<(), Error>>> + Send + 'static) {
         let (ended, ends) = oneshot::channel();
         self.ended = Some(ended);
-        // Dropped without a word: the guest stopped reading.
+        // Dropped without a result: the guest stopped reading.
         (self, async { Ok(ends.await.unwrap_or(Err(Error::Stopped))) })
     }
 
@@ -134,12 +134,12 @@ impl Pages {
 
     fn end(&mut self, how: Result<(), CallError>) {
         if let Some(ended) = self.ended.take() {
-            // Nobody may want to know.
+            // The guest may have dropped the future.
             let _ = ended.send(how.map_err(Error::from));
         }
     }
 
-    /// Asks for the next page; none: there is none.
+    /// Requests the next page. None: there is no further page.
     fn next_page(&mut self) -> Option<BoxFuture<'static, Result<ArchivePage, CallError>>> {
         let query = self.pager.next_page()?;
         let instance = Arc::clone(&self.instance);
@@ -150,7 +150,7 @@ impl Pages {
         }))
     }
 
-    /// Waits until something is ready to be read. False: the stream has ended.
+    /// Waits until messages are ready to be read. Returns `false` if the stream has ended.
     fn poll_ready(&mut self, polling: &mut Polling<'_>) -> Poll<bool> {
         while self.ready.is_empty() {
             if self.asking.is_none() {
@@ -188,14 +188,14 @@ impl<D> StreamProducer<D> for Pages {
         let pages = self.get_mut();
         match pages.poll_ready(polling) {
             Poll::Ready(true) => {
-                // A read of nothing only waits for this; what it does not take must stay here.
+                // A zero-length read only waits for readiness; the messages must stay here.
                 if destination.remaining(&mut store) != Some(0) {
                     destination.set_buffer(std::mem::take(&mut pages.ready).into());
                 }
                 Poll::Ready(Ok(StreamResult::Completed))
             }
             Poll::Ready(false) => Poll::Ready(Ok(StreamResult::Dropped)),
-            // The page that was asked for is kept for the next read.
+            // The requested page is kept for the next read.
             Poll::Pending if finish => Poll::Ready(Ok(StreamResult::Cancelled)),
             Poll::Pending => Poll::Pending,
         }

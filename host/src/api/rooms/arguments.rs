@@ -1,4 +1,4 @@
-//! What plugins hand in to `rooms`, read once.
+//! Parsing the arguments of `rooms`.
 
 use jid::BareJid;
 
@@ -10,37 +10,37 @@ use crate::error::CallError;
 use crate::session::{ConfigValue, RoomWish};
 use crate::stanza::{Affiliated, Bookmark, History, RoomJoin};
 
-/// How many fields of a room's configuration one call may set.
+/// Maximum number of fields of a room's configuration in one call.
 const MAX_FIELDS: usize = 100;
-/// How many values all of them may have that have several.
+/// Maximum number of values of all fields with several values.
 const MAX_VALUES: usize = 1_000;
-/// How long all texts of a configuration may be together, in bytes.
+/// Maximum total length of the texts of a configuration, in bytes.
 const MAX_CONFIG: usize = 64 << 10;
-/// The longest password, reason, name or field, in bytes.
+/// Maximum length of a password, reason, name or field, in bytes.
 const MAX_TEXT: usize = 4 << 10;
 
-/// One that may be left out.
+/// Checks an optional text.
 pub(super) fn optional(argument: &str, given: Option<&String>) -> Result<(), CallError> {
     given.map_or(Ok(()), |given| words(argument, given, MAX_TEXT).map(drop))
 }
 
-/// A nickname in this room.
+/// Checks a nickname for this room.
 pub(super) fn nick(room: &BareJid, nick: &str) -> Result<(), CallError> {
     words("nick", nick, MAX_TEXT)?;
     room.with_resource_str(nick).map(drop).map_err(|error| CallError::invalid("nick", error.to_string()))
 }
 
-/// A role as `set-role` gives it.
+/// Parses a role for `set-role`.
 pub(super) fn role(role: &str) -> Result<&'static str, CallError> {
     one_of("role", role, &["none", "visitor", "participant", "moderator"])
 }
 
-/// An affiliation as `set-affiliation` gives it.
+/// Parses an affiliation for `set-affiliation`.
 pub(super) fn affiliation(affiliation: &str) -> Result<&'static str, CallError> {
     one_of("affiliation", affiliation, &["none", "outcast", "member", "admin", "owner"])
 }
 
-/// An affiliation of which there can be a list.
+/// Parses an affiliation that has a list.
 pub(super) fn has_affiliation(affiliation: &str) -> Result<&'static str, CallError> {
     one_of("affiliation", affiliation, &["outcast", "member", "admin", "owner"])
 }
@@ -50,7 +50,7 @@ fn one_of(argument: &str, value: &str, known: &[&'static str]) -> Result<&'stati
     found.ok_or_else(|| CallError::invalid(argument, format!("{value:.32} is none of {}", known.join(", "))))
 }
 
-/// How a room is to be entered.
+/// Parses how a room should be entered.
 pub(super) fn wish(attributes: &Attributes) -> Result<RoomWish, CallError> {
     let Attributes { nick, password, history, auto_configure, roomconfig, maximize, bring_to_foreground } = attributes;
     optional("attributes.nick", nick.as_ref())?;
@@ -73,12 +73,12 @@ fn history(history: &WitHistory) -> Result<History, CallError> {
     Ok(History { max_chars: *max_chars, max_stanzas: *max_stanzas, seconds: *seconds, since })
 }
 
-/// Fields of a room's configuration; which there are the room says.
+/// Parses fields of a room's configuration. The room decides which fields exist.
 pub(super) fn fields(argument: &str, fields: &[(String, WitValue)]) -> Result<Vec<(String, ConfigValue)>, CallError> {
     if fields.len() > MAX_FIELDS {
         return Err(CallError::invalid(argument, format!("more than {MAX_FIELDS} fields")));
     }
-    // An empty text is no byte of a text, and takes memory all the same.
+    // An empty text has no bytes, but takes memory all the same.
     if fields.iter().map(|(_, value)| values(value)).sum::<usize>() > MAX_VALUES {
         return Err(CallError::invalid(argument, format!("more than {MAX_VALUES} values")));
     }
@@ -125,7 +125,7 @@ fn field(argument: &str, name: &str, value: &WitValue) -> Result<(String, Config
     Ok((name.to_owned(), value))
 }
 
-/// A bookmark to be put down.
+/// Parses a bookmark to be stored.
 pub(super) fn bookmark(bookmark: WitBookmark) -> Result<Bookmark, CallError> {
     let WitBookmark { jid, name, autojoin, nick, password } = bookmark;
     let room = bare_jid("bookmark.jid", &jid)?;
@@ -165,7 +165,7 @@ impl From<Affiliated> for WitAffiliated {
 mod tests {
     use super::*;
 
-    /// An empty one is no byte of a text.
+    /// An empty value has no bytes.
     #[test]
     fn values_are_counted_over_all_fields() {
         let of = |counts: [usize; 2]| {

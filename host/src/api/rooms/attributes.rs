@@ -1,4 +1,4 @@
-//! What is read of a room like an attribute: what plugins set, and the fields of its record.
+//! Reading a room's attributes: those that plugins set, and the fields of its record.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::error::CallError;
 use crate::plugins::Instance;
 use crate::session::{Attribute, Room, field_name};
 
-/// An attribute that a plugin set, or a field of the record, as JSON.
+/// Returns an attribute that a plugin set, or a field of the record, as JSON.
 pub(super) fn read(instance: &Instance, text: &str, name: &str) -> Result<Option<String>, CallError> {
     Attribute::check_name(name)?;
     let room = super::known(instance, text)?;
@@ -16,7 +16,7 @@ pub(super) fn read(instance: &Instance, text: &str, name: &str) -> Result<Option
     })
 }
 
-/// A field of the record; none = it is an attribute.
+/// Returns a field of the record. None: it is an attribute.
 fn field(room: &Room, name: &str) -> Option<Value> {
     Some(match &*field_name(name) {
         "actor" => json!(room.actor.as_ref().map(|actor| json!({ "nick": actor.nick, "jid": actor.jid }))),

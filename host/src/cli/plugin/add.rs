@@ -1,4 +1,4 @@
-//! `parlor plugin add`: from a stranger's file to a plugin that runs.
+//! `parlor plugin add`: installs a plugin from an untrusted file.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -29,12 +29,12 @@ use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::is_decision;
 use crate::plugins::source::{LogIn, Source, SourceError};
 
-/// How long a password may be, in bytes.
+/// The longest password, in bytes.
 const LONGEST_PASSWORD: u64 = 64 << 10;
-/// How large a file of decisions may be, in bytes.
+/// The largest file with a decision, in bytes.
 const LARGEST: u64 = 1 << 20;
 
-/// What is installed, and how.
+/// The arguments of `parlor plugin add`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "On a terminal it asks. Without one, --yes and the grants have to say it:\n\n  parlor plugin add echo.wasm\n  parlor plugin add echo.wasm --yes --grant messages.read --grant messages.send=contacts\n  parlor plugin add echo.wasm --yes --policy echo-policy.toml --account main\n  parlor plugin add https://example.org/echo.wasm\n  parlor plugin add oci://registry.example.org/plugins/echo:0.1.0\n\nA signature lies beside the file, as echo.wasm.minisig (minisign), or refers to the artifact of a registry, as\n\n  oras attach --artifact-type application/vnd.minisign REFERENCE echo.wasm.minisig\n\nmakes it. It has to be of a key that plugins.toml trusts, under [key.NAME]; `require_signature = true` there refuses what is not signed.\n\nA grant without a scope gives what the plugin asks for. A policy file has the keys of an entry of plugins.toml:\n\n  enabled = true\n  accounts = [\"main\"]\n  [grants]\n  \"messages.read\" = [\"*\"]\n  [limits]\n  memory = \"32 MiB\"\n  [settings]\n  greeting = \"Hello\"\n\nExit codes: 0 installed, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
@@ -43,10 +43,10 @@ pub struct AddArgs {
     /// The plugin: a file, an address that begins with https://, or a registry's reference that begins with oci://.
     #[arg(value_parser = source)]
     source: Source,
-    /// What to call it here; else what its author calls it.
+    /// The plugin's id on this host; by default the name in its manifest.
     #[arg(long)]
     id: Option<PluginId>,
-    /// An account that it runs on; may be given several times. All of them, if none is named.
+    /// An account that it runs on; may be given several times. By default it runs on all.
     #[arg(long = "account", value_name = "NAME")]
     accounts: Vec<AccountName>,
     #[command(flatten)]
@@ -56,23 +56,23 @@ pub struct AddArgs {
     /// Install it without letting it run.
     #[arg(long)]
     disabled: bool,
-    /// Say what was done as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     place: Place,
 }
 
-/// How a command hears of the owner's decision where nobody can be asked.
+/// The owner's decision as flags, for commands that cannot ask.
 #[derive(Debug, Args)]
 pub(super) struct Wanted {
-    /// Agree: nothing is asked.
+    /// Agree without being asked.
     #[arg(long, short)]
     pub(super) yes: bool,
     /// Grant this, such as `messages.send=contacts,@example.org`; may be given several times.
     #[arg(long = "grant", value_name = "PERMISSION[=SCOPE,…]", value_parser = wish)]
     pub(super) grants: Vec<Wish>,
-    /// Grant all that it asks for, as it asks.
+    /// Grant everything that it asks for, as it asks.
     #[arg(long)]
     pub(super) grant_all: bool,
     /// A file with the decision.
@@ -80,19 +80,20 @@ pub(super) struct Wanted {
     pub(super) policy: Option<PathBuf>,
 }
 
-/// What the owner says of the file before it is there.
+/// The owner's requirements on the origin of the file.
 #[derive(Debug, Args)]
 pub(super) struct Origin {
     /// Refuse it unless it has this digest, `sha256:…`.
     #[arg(long)]
     digest: Option<Digest>,
-    /// Do not look at its signature: it counts as signed by nobody.
+    /// Ignore its signature: the plugin then counts as unsigned.
     #[arg(long)]
     unsigned: bool,
-    /// Log in to the registry under this name, if it wants a log-in; else with what docker, podman or oras keep for it.
+    /// Log in to the registry under this name, if it requires that; by default with the log-in of docker, podman or
+    /// oras.
     #[arg(long, value_name = "NAME", requires = "password_file")]
     username: Option<String>,
-    /// The password for that, or a token in its place: the first line of this file, or of what is typed where it is `-`.
+    /// The password for that, or a token in its place: the first line of this file, or of standard input if it is `-`.
     #[arg(long, value_name = "FILE", requires = "username")]
     password_file: Option<PathBuf>,
 }
@@ -107,10 +108,10 @@ impl Origin {
     }
 }
 
-/// The first line of a file, or of the standard input.
+/// Reads the first line of a file, or of standard input.
 fn password(path: &Path) -> anyhow::Result<String> {
     let mut line = String::new();
-    // Room for the line's end, so that what is too long is seen to be, and not cut.
+    // Two more bytes than allowed, for the line end: a password that is too long is then refused, not truncated.
     let most = LONGEST_PASSWORD + 2;
     let read = if path == Path::new("-") {
         std::io::stdin().lock().take(most).read_line(&mut line)
@@ -132,7 +133,7 @@ fn password(path: &Path) -> anyhow::Result<String> {
     Ok(password.to_owned())
 }
 
-/// A source as a user gives it: relative to where he is.
+/// Parses a source as a user types it: relative to the current folder.
 pub(super) fn source(text: &str) -> Result<Source, SourceError> {
     Source::parse(text, Path::new(""))
 }
@@ -142,7 +143,7 @@ fn wish(text: &str) -> Result<Wish, String> {
 }
 
 impl Wanted {
-    /// The file with the decision, as a table; empty if there is none.
+    /// Reads the file with the decision; empty if none is named.
     fn decision(&self) -> anyhow::Result<Table> {
         let Some(path) = &self.policy else { return Ok(Table::new()) };
         let text = match crate::document::read(path, LARGEST) {
@@ -154,7 +155,8 @@ impl Wanted {
         text.parse::<Table>().with_context(|| format!("{} is not TOML", path.escaped()))
     }
 
-    /// The same of what is installed: the flags, and the grants in the file. Whatever else such a file says was decided already.
+    /// Returns the wishes for an installed plugin: the flags, and the grants in the file. Other keys in the file are
+    /// refused, since they are already decided.
     pub(super) fn further_wishes(&self, id: &PluginId, manifest: &Manifest) -> anyhow::Result<Vec<Wish>> {
         let decision = self.decision()?;
         if let (Some(path), Some(other)) = (&self.policy, decision.keys().find(|key| *key != "grants")) {
@@ -172,12 +174,13 @@ impl Wanted {
         Ok(self.asked(wishes, &Grants::default(), id, manifest)?)
     }
 
-    /// The wishes of the flags; what the plugin does not ask for is refused. What is `written` is narrower on purpose.
+    /// Returns the wishes of the flags, and refuses permissions that the plugin does not request. With `grant_all`,
+    /// permissions in `written` are left out: their scope is narrower on purpose.
     pub(super) fn wishes(&self, written: &Grants, id: &PluginId, manifest: &Manifest) -> Result<Vec<Wish>, DeskError> {
         self.asked(self.grants.clone(), written, id, manifest)
     }
 
-    /// These, if the plugin asks for them; and all others that it asks for, if all is granted.
+    /// Checks that the plugin requests these permissions. With `grant_all` it adds all others that it requests.
     fn asked(
         &self,
         mut wishes: Vec<Wish>,
@@ -197,7 +200,7 @@ impl Wanted {
         Ok(wishes)
     }
 
-    /// Why a plugin is not installed. A setting that does not fit stands in the file with the decision, and nowhere else yet.
+    /// Explains why a plugin is not installed. An invalid setting can only be in the file with the decision.
     fn why_not(&self, error: DeskError, id: &PluginId) -> anyhow::Error {
         match (&self.policy, error) {
             (Some(path), DeskError::Refused(Refusal::Setting { name, why, .. })) => {
@@ -209,18 +212,18 @@ impl Wanted {
 }
 
 impl AddArgs {
-    /// Installs it.
+    /// Installs the plugin.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load_to_write()?;
         place::is_policy_in_force(&config)?;
         let desk = place::desk(&config);
-        // Nobody reads through all that it asks for, only to hear of a slip in a name.
+        // Check this first: the owner should not read all requests only to learn of a typo in a name.
         desk.has_accounts(&self.accounts)?;
         let offer = desk.offer(&self.source, &self.origin.expected()?)?;
         let manifest = offer.manifest();
         let id = self.id.clone().unwrap_or_else(|| manifest.name.clone());
         is_honest(&id, &offer.examined)?;
-        // As above: what cannot be installed is refused before anybody reads what it asks for.
+        // Likewise refuse a plugin that cannot be installed before the owner reads its requests.
         let alike = match desk.check_new(&id, &offer, self.id.is_some()) {
             Err(alike @ DeskError::LooksLike { .. }) => Some(alike),
             checked => checked.map(|()| None)?,
@@ -284,7 +287,7 @@ impl AddArgs {
     }
 }
 
-/// A plugin that lacks a grant is not installed; programs can tell that from a failure.
+/// Converts a missing grant into the result `Declined`, so that programs can distinguish it from a failure.
 pub(super) fn needs_consent(error: DeskError, id: &PluginId) -> anyhow::Error {
     match error {
         DeskError::Refused(Refusal::NotGranted { lacking, .. }) => {
@@ -296,32 +299,32 @@ pub(super) fn needs_consent(error: DeskError, id: &PluginId) -> anyhow::Error {
     }
 }
 
-/// Says what was done, and what the host made of it. A plugin that does not run then is a failure.
+/// Reports a change, and the host's result. If the plugin does not run then, that is a failure.
 pub(super) fn done(config: &Config, id: &PluginId, sentence: &str, as_json: bool) -> anyhow::Result<()> {
     failure(&say(config, id, sentence, as_json)?, sentence).map_or(Ok(()), Err)
 }
 
-/// That a plugin does not run after what was done.
+/// Returns the error if a plugin does not run after a change.
 pub(super) fn failure(told: &tell::Told, sentence: &str) -> Option<anyhow::Error> {
     told.trouble().map(|trouble| anyhow!("{sentence}, but {trouble}"))
 }
 
-/// Tells the host what was done.
+/// Lets the host apply a change.
 pub(super) fn told(config: &Config, id: &PluginId, sentence: &str) -> anyhow::Result<tell::Told> {
     tell::tell(config, &[id]).with_context(|| format!("{sentence}, but the host was not told"))
 }
 
-/// What was done, for programs.
+/// Returns the result of a change, for programs.
 pub(super) fn done_json(told: &tell::Told, id: &PluginId, sentence: &str) -> serde_json::Value {
     json!({ "plugin": id, "done": sentence, "host": told.host, "plugins": told.plugins })
 }
 
-/// The same where it is no failure if the plugin does not run.
+/// Reports a change like [`done`], for changes after which the plugin need not run.
 pub(super) fn done_as_wanted(config: &Config, id: &PluginId, sentence: &str, as_json: bool) -> anyhow::Result<()> {
     say(config, id, sentence, as_json).map(drop)
 }
 
-/// The same where the host did not hear of it: it is written down all the same.
+/// Returns the result for programs if the change is written, but the host could not be notified.
 pub(super) fn untold_json(error: &anyhow::Error, id: &PluginId, sentence: &str) -> serde_json::Value {
     json!({ "plugin": id, "done": sentence, "host": "untold", "plugins": [], "error": format!("{error:#}") })
 }
@@ -336,7 +339,7 @@ fn say(config: &Config, id: &PluginId, sentence: &str, as_json: bool) -> anyhow:
     told
 }
 
-/// Says what was done, and what the host made of it.
+/// Prints a change, and the host's result.
 pub(super) fn show_done(told: &tell::Told, id: &PluginId, sentence: &str, as_json: bool) -> anyhow::Result<()> {
     if as_json { print_json(&done_json(told, id, sentence)) } else { print(&format!("{sentence}; {}", told.show())) }
 }

@@ -1,4 +1,4 @@
-//! `parlor plugin build`: from a folder with source to the file that can be installed.
+//! `parlor plugin build`: builds a source folder into an installable file.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::harmless::EscapedPath as _;
 use crate::plugins::Traces;
 use crate::plugins::build::{self, Built};
 
-/// What to build, and how to say that it was.
+/// The arguments of `parlor plugin build`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  parlor plugin build                          the folder that you are in\n  parlor plugin build parrot -o parrot.wasm\n\nExit codes: 0 built, 3 not agreed to run what it brings along, 1 failed, 2 wrong usage"
@@ -24,16 +24,16 @@ pub struct BuildArgs {
     /// The file to write [default: target/plugins/<package>.wasm for Rust, else <name>.wasm in the folder]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Build a folder in Rust, C or Go without asking: its compiler works outside of any sandbox, as you
+    /// Build a folder in Rust, C or Go without asking: its compiler runs outside of any sandbox, as your user
     #[arg(long)]
     trust: bool,
-    /// Say what was built as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
 impl BuildArgs {
-    /// Builds it, and says what came out.
+    /// Builds the plugin, and prints the result.
     pub fn run(&self) -> anyhow::Result<()> {
         let consent = trust::check(&self.folder, self.trust, self.json)?;
         let (folder, output) = (self.folder.clone(), self.output.clone());
@@ -44,7 +44,7 @@ impl BuildArgs {
     }
 }
 
-/// Says what an author should know, apart from what was asked for.
+/// Prints warnings for the author on standard error.
 pub(super) fn warn(warnings: &[String]) -> anyhow::Result<()> {
     warnings
         .iter()
@@ -79,7 +79,7 @@ mod tests {
         assert!(arguments.json);
     }
 
-    /// For whom it is printed.
+    /// For readers of the page.
     #[test]
     fn the_page_for_programs_names_each_field() {
         let built = Built { file: PathBuf::new(), size: 0, digest: Digest::of(b""), warnings: Vec::new() };

@@ -1,4 +1,4 @@
-//! `parlor plugin command`: what people say to a plugin, by names that the owner may choose.
+//! `parlor plugin command`: the names of a plugin's chat commands, which the owner may change.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::nearest::{nearest, suggestion};
 use crate::plugins::PluginId;
 use crate::plugins::command_names::{CommandName, CommandNames, NoCommandName};
 
-/// What is shown or named.
+/// The arguments of `parlor plugin command`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "A name is 1 to 32 letters, digits, - and _, without the prefix; capitals do not count. A command that you gave a name does not go by its author's name any more, which another plugin may take when it starts; PLUGIN.COMMAND always works. A name counts at once, on the running plugin. Which commands there are is known while the plugin runs.\n\nExamples:\n  parlor plugin command dice                 its commands, and what people say\n  parlor plugin command dice roll throw      !throw in the place of !roll\n  parlor plugin command dice --unset roll    !roll again\n\nExit codes: 0 done, or nothing to do, 1 it cannot be called that and nothing has changed, 2 wrong usage"
@@ -26,10 +26,10 @@ pub struct CommandArgs {
     /// The command, as its author called it.
     #[arg(requires = "name", value_parser = named)]
     command: Option<CommandName>,
-    /// What people are to say.
+    /// The name for people to use.
     #[arg(value_parser = named)]
     name: Option<CommandName>,
-    /// Take your name for a command back.
+    /// Return to the author's name for a command.
     #[arg(long, value_name = "COMMAND", conflicts_with_all = ["command", "name"], value_parser = named)]
     unset: Option<CommandName>,
     /// Print JSON.
@@ -44,7 +44,7 @@ fn named(text: &str) -> Result<CommandName, String> {
 }
 
 impl CommandArgs {
-    /// Shows or names them.
+    /// Shows the commands, or renames one.
     pub fn run(&self) -> anyhow::Result<()> {
         let id = &self.plugin;
         match (&self.command, &self.name, &self.unset) {
@@ -71,13 +71,13 @@ impl CommandArgs {
     }
 }
 
-/// The plugins of a host that runs by this policy.
+/// Returns the plugins of the running host if it uses this policy.
 fn running(config: &Config) -> anyhow::Result<Vec<Plugin>> {
     let house = status::of(config)?;
     Ok(if place::is_its_policy(&house, config) { house.plugins } else { Vec::new() })
 }
 
-/// The commands of a plugin with what people say for each: as it runs, and what is chosen for others.
+/// Returns the commands of a plugin, each with its current name: from the running plugin, else from the policy.
 fn all(chosen: &CommandNames, running: &[Plugin], id: &PluginId) -> BTreeMap<String, String> {
     let chosen = chosen.iter().map(|(command, name)| (command.to_string(), name.to_string()));
     let on = running.iter().filter(|one| one.id == id.as_str());
@@ -92,7 +92,7 @@ fn screen(id: &PluginId, commands: &BTreeMap<String, String>) -> String {
     table(&["COMMAND", "PEOPLE SAY"], &cells)
 }
 
-/// Whether a command can be called that, as far as a host that runs can tell.
+/// Checks that a command can have this name, as far as the running host knows.
 fn may_be_called(id: &PluginId, command: &CommandName, name: &CommandName, running: &[Plugin]) -> anyhow::Result<()> {
     CommandNames::default().choose(command.clone(), name.clone())?;
     for one in running.iter().filter(|one| one.id == id.as_str() && one.state == "running") {
@@ -165,7 +165,7 @@ mod tests {
         assert!(asked("roll", "cards").unwrap_err().starts_with(taken));
         assert!(asked("roll", "toss").unwrap_err().starts_with("people say toss to dice for its command toss already"));
         assert_eq!(asked("roll", "help").unwrap_err(), "the command `help` is the host's; choose another name");
-        // Where nothing runs nobody can tell.
+        // If nothing runs, the check has no information.
         assert!(may_be_called(&id, &"x".parse().unwrap(), &"y".parse().unwrap(), &[]).is_ok());
     }
 

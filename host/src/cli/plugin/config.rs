@@ -1,4 +1,4 @@
-//! `parlor plugin config`: a plugin's own settings, by the schema that its author wrote.
+//! `parlor plugin config`: a plugin's own settings, by the schema in its manifest.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Read as _};
@@ -21,14 +21,14 @@ use crate::plugins::PluginId;
 use crate::plugins::secret::SecretSource;
 use crate::plugins::setting::{Setting, SettingKind};
 
-/// How much of an author's words or of a value is shown, in bytes.
+/// How much of an author's text or of a value is shown, in bytes.
 const SHOWN: usize = 200;
-/// How long a secret may be, in bytes.
+/// The longest secret, in bytes.
 const LONGEST_SECRET: u64 = 16 << 10;
-/// How long a secret on standard input is waited for without a word.
+/// How long to wait for a secret on standard input before a message says so.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// What is shown or set.
+/// The arguments of `parlor plugin config`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "A value is JSON where the schema wants no text, such as 5, true or [\"a\", \"b\"]. A secret is asked for, or read from standard input, so that it stands in no list of processes; it is kept in a file of the data folder that only you can read, or wherever --file or --command say, and is never shown. To name one is to set it; without a name all are shown, and which secrets are there. What is set counts at once, on the running plugin.\n\nExamples:\n  parlor plugin config echo                       its settings, with their defaults\n  parlor plugin config echo room_prefix 'say '    set one\n  parlor plugin config echo --unset room_prefix   back to the default\n  pass show key | parlor plugin config weather api_key\n  parlor plugin config weather api_key --command 'pass show key'\n\nExit codes: 0 done, 1 it does not fit and nothing has changed, or it is set and the plugin does not run with it, 2 wrong usage"
@@ -44,10 +44,10 @@ pub struct ConfigArgs {
     /// The file that holds the secret; only its owner may be able to read it.
     #[arg(long, value_name = "FILE", requires = "setting", conflicts_with = "value")]
     file: Option<PathBuf>,
-    /// The command that prints the secret. It can ask nobody: whatever it reads has to be unlocked.
+    /// The command that prints the secret. It cannot ask anything: unlock what it reads beforehand.
     #[arg(long, value_name = "COMMAND", requires = "setting", conflicts_with_all = ["value", "file"])]
     command: Option<String>,
-    /// Take the owner's value back.
+    /// Remove the owner's value.
     #[arg(long, value_name = "SETTING", conflicts_with_all = ["setting", "value"])]
     unset: Option<String>,
     /// Print JSON.
@@ -58,7 +58,7 @@ pub struct ConfigArgs {
 }
 
 impl ConfigArgs {
-    /// Shows or sets them.
+    /// Shows or changes settings.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load()?;
         let desk = place::desk(&config);
@@ -70,7 +70,7 @@ impl ConfigArgs {
             place::is_own_house(&config)?;
         }
         if let Some(name) = &self.unset {
-            // What an earlier version had may still be written there.
+            // A setting of an earlier version may still be in the policy.
             if !schema.contains_key(name) && !entry.settings.0.contains_key(name) {
                 bail!(unknown(id, name, schema));
             }
@@ -101,7 +101,7 @@ impl ConfigArgs {
             (Some(SettingKind::Secret), None) => {
                 let set = entry.settings.0.get(name);
                 let Some(source) = source else {
-                    // Nobody gives one there: whoever asks wants to know whether it is set.
+                    // A terminal with `--json` supplies no secret: the user wants to know whether one is set.
                     if let (true, true, Some(setting)) = (self.json, io::stdin().is_terminal(), schema.get(name)) {
                         return print_json(&one_as_json(&(name.clone(), setting.clone(), set.cloned())));
                     }
@@ -126,7 +126,7 @@ impl ConfigArgs {
                 return print(&value.map_or_else(|| "not set".to_owned(), |value| harmless(&value.to_string(), SHOWN)));
             }
             (Some(SettingKind::Number), Some(text)) => number(text),
-            // What is neither is refused by the schema, which says what it has to be.
+            // The schema refuses an invalid value, and says what it has to be.
             (Some(SettingKind::Boolean), Some(text)) => {
                 serde_json::from_str(text).unwrap_or_else(|_| Value::from(text.as_str()))
             }
@@ -143,7 +143,7 @@ impl ConfigArgs {
         done(&config, id, &format!("{name} of {id} is set"), self.json)
     }
 
-    /// Whether something is to be set. A secret is asked for where none is given.
+    /// Returns whether something would change. A secret without a value is prompted for, so it counts.
     fn changes(&self, schema: &BTreeMap<String, Setting>) -> bool {
         let is_secret = |name: &String| schema.get(name).is_some_and(|setting| setting.kind == SettingKind::Secret);
         let is_given = self.value.is_some() || self.file.is_some() || self.command.is_some() || self.unset.is_some();
@@ -151,7 +151,7 @@ impl ConfigArgs {
     }
 }
 
-/// A number, also as JSON does not have it: `.5`, `+5`. What is none stays the text that it is.
+/// Parses a number, also in forms that JSON lacks: `.5`, `+5`. Any other text stays a text.
 fn number(text: &str) -> Value {
     let json = serde_json::from_str::<Value>(text).ok();
     let whole = || text.parse::<i64>().ok().map(Value::from);
@@ -159,17 +159,17 @@ fn number(text: &str) -> Value {
     json.or_else(whole).or_else(broken).unwrap_or_else(|| Value::from(text))
 }
 
-/// That a plugin has no such setting, and which was meant.
+/// Returns the error for an unknown setting, with a suggestion.
 fn unknown(id: &PluginId, name: &str, schema: &BTreeMap<String, Setting>) -> String {
     let near = suggestion(nearest(name, schema.keys().map(String::as_str)));
     format!("{id} has no setting {name:?}{near}")
 }
 
-/// A secret from whoever sits at the terminal, or from standard input, without the line's end. `present` refers to the one that is
-/// set already.
+/// Reads a secret from the terminal or standard input, without the line end. `present` is the reference to the current
+/// one.
 fn secret(id: &PluginId, name: &str, present: Option<&Value>, as_json: bool) -> anyhow::Result<String> {
     if let Some(terminal) = Terminal::open_unless(as_json) {
-        // Who only wants to know whether there is one must not lose it.
+        // A user who only wants to know whether there is a secret must not lose it.
         let question = match present {
             None => format!("The secret {name}, which is not shown:"),
             Some(present) => {
@@ -189,7 +189,8 @@ fn secret(id: &PluginId, name: &str, present: Option<&Value>, as_json: bool) -> 
     let (sender, given) = mpsc::channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();
-        // Room for a line's end, and for one more, so that what is too long is seen to be, and not cut.
+        // Three more bytes than allowed, for a line end and one byte: a secret that is too long is then refused, not
+        // truncated.
         let read = io::stdin().lock().take(LONGEST_SECRET + 3).read_to_end(&mut bytes);
         let _ = sender.send(read.map(|_| bytes));
     });
@@ -234,7 +235,7 @@ fn screen(id: &PluginId, all: &[Shown]) -> String {
     table(&["SETTING", "TYPE", "VALUE", "DEFAULT", "WHAT FOR"], &rows)
 }
 
-/// Where a secret is, for people; never what it is, nor a command, which may hold another.
+/// Describes where a secret is, for people. It shows neither the secret nor a command, which may contain another.
 pub(super) fn kept(reference: &Value) -> String {
     match SecretSource::read(reference) {
         Ok(SecretSource::File(path)) if path.is_file() => format!("(present, in {})", path.escaped()),

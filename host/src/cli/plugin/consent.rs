@@ -1,4 +1,4 @@
-//! The owner's consent: what a plugin asks for is shown, by risk and with its author's reasons, and granted or not.
+//! The owner's consent: shows a plugin's requests, by risk and with the author's reasons, and asks for each grant.
 
 use crate::cli::Ended;
 use crate::cli::ask::{Terminal, is_yes};
@@ -10,12 +10,12 @@ use crate::plugins::desk::Wish;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::rights::{Right, rights};
 
-/// What a plugin asks for in words, the most harmful first; a sentence where it asks for nothing.
+/// Describes a plugin's requests, the riskiest first, or says that there are none.
 pub(super) fn asked(id: &PluginId, manifest: &Manifest, only: impl Fn(&Permission) -> bool) -> String {
     in_words(&wanted(id, manifest, only))
 }
 
-/// The same of what is installed, with what was granted of it.
+/// Describes the requests of an installed plugin, with the current grants.
 pub(super) fn asked_and_granted(id: &PluginId, manifest: &Manifest, grants: &Grants) -> String {
     let rights = rights(id, Some(manifest), grants).into_iter().filter(|right| right.asked.is_some());
     in_words(&rights.collect::<Vec<_>>())
@@ -36,8 +36,8 @@ fn wanted(id: &PluginId, manifest: &Manifest, only: impl Fn(&Permission) -> bool
     rights(id, Some(manifest), &Grants::default()).into_iter().filter(|right| only(&right.permission)).collect()
 }
 
-/// Asks for each of these permissions that the owner has not decided about yet: all at once, or one by one. What is of high
-/// risk is asked about by itself. `doing` is what the plugin is to become: "Install it".
+/// Asks for each of these permissions that is still undecided: all at once, or one by one. High-risk ones are always
+/// asked separately. `doing` is the question's action: "Install it".
 pub(super) fn ask(
     terminal: &Terminal,
     doing: &str,
@@ -76,7 +76,7 @@ pub(super) fn ask(
     Ok(wishes)
 }
 
-/// Asks for one permission, until the answer is one: none is a no.
+/// Asks for one permission until the answer is valid. None: not granted.
 fn one(terminal: &Terminal, right: &Right) -> anyhow::Result<Option<Wish>> {
     let permission = right.permission;
     let entries = right.asked.as_ref().map(|asked| asked.scope.join(", ")).filter(|entries| !entries.is_empty());

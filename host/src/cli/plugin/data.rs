@@ -1,4 +1,4 @@
-//! `parlor plugin data`: what a plugin keeps on this machine.
+//! `parlor plugin data`: the data that a plugin stores on this machine.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -24,12 +24,13 @@ use crate::store::{DataError, DataFile, Kept, LONGEST_KEY, LONGEST_VALUE, Owner,
 
 /// How much of a value a list shows, in bytes.
 const SHOWN: usize = 60;
-/// The longest line that is read, in bytes: the longest value with each byte written as `\u001f`, and room for the rest.
+/// The longest line that is read, in bytes: the longest value with each byte written as `\u001f`, and room for the
+/// rest.
 const LONGEST_LINE: u64 = 6 * LONGEST_VALUE as u64 + (16 << 10);
 /// The most entries that are imported at once.
 const MOST: usize = 1_000_000;
 
-/// Whose data, and what to do with it.
+/// The arguments of `parlor plugin data`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Works beside a running host. An export has one JSON object a line: account, key, `value` (text) or `hex` (other bytes), and `expires` (milliseconds of the Unix clock) where there is an end.\n\nExamples:\n  parlor plugin data echo list\n  parlor plugin data echo export > echo.jsonl\n  parlor plugin data echo import echo.jsonl\n\nExit codes: 0 done, 1 failed and nothing imported, 2 wrong usage"
@@ -45,7 +46,7 @@ pub struct DataArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Show its keys, and how its values begin
+    /// Show its keys, with the beginning of each value
     #[command(after_help = "Example:\n  parlor plugin data echo list\n\nExit codes: 0 shown, 1 failed, 2 wrong usage")]
     List {
         /// Print JSON: the keys with the sizes of their values; `export` prints the values.
@@ -57,12 +58,12 @@ enum What {
         after_help = "Example:\n  parlor plugin data echo export > echo.jsonl\n\nExit codes: 0 printed, 1 failed, 2 wrong usage"
     )]
     Export,
-    /// Read what was exported, in place of what is there under the same keys: all of it or nothing
+    /// Import an export, replacing entries with the same keys: all of it or nothing
     #[command(
         after_help = "Examples:\n  parlor plugin data echo import echo.jsonl\n  zcat echo.jsonl.gz | parlor plugin data echo import\n\nExit codes: 0 imported, 1 failed and nothing imported, 2 wrong usage"
     )]
     Import {
-        /// The file; standard input if none is named, or `-`.
+        /// The file; by default, or with `-`, standard input.
         file: Option<PathBuf>,
     },
 }
@@ -107,7 +108,8 @@ impl Line {
     }
 }
 
-/// Gives each entry that a plugin of this id has kept on the accounts of the house, whether it is there still or not.
+/// Passes each stored entry of a plugin on the configured accounts to `with`, even if the plugin is not installed any
+/// more.
 pub(super) fn each_kept(
     config: &Config,
     plugin: &PluginId,
@@ -125,7 +127,7 @@ fn owner(plugin: &PluginId, account: &AccountConfig) -> Owner {
 }
 
 impl DataArgs {
-    /// Does it.
+    /// Runs the subcommand.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = match &self.what {
             What::List { .. } | What::Export => self.place.load()?,
@@ -182,8 +184,8 @@ impl DataArgs {
         if is_empty { self.known(config) } else { Ok(()) }
     }
 
-    /// Fails if the policy has no such plugin. What one has left that is gone may be wanted still; what never was is a slip
-    /// of the pen.
+    /// Fails if the policy has no such plugin. A removed plugin may have left data that is still wanted; an id without
+    /// data is probably a typo.
     fn known(&self, config: &Config) -> anyhow::Result<()> {
         let policy = Policy::load(&config.plugins)?;
         if policy.plugins.contains_key(&self.plugin) {
@@ -217,7 +219,7 @@ impl DataArgs {
             if text.trim_end().len() as u64 > LONGEST_LINE {
                 return Err(anyhow!("it has more than {LONGEST_LINE} bytes").context(at()));
             }
-            // Such as an editor leaves at the end.
+            // An editor may leave an empty line at the end.
             if text.trim().is_empty() {
                 continue;
             }
@@ -227,14 +229,14 @@ impl DataArgs {
             }
             let account = line.account.clone();
             let kept = line.kept().with_context(at)?;
-            // It would be gone at once, and what is there under its key with it.
+            // It would expire at once, and delete the existing entry of its key.
             if kept.expires.is_some_and(|expires| expires <= now) {
                 expired += 1;
                 continue;
             }
             let all = by_account.entry(account).or_default();
             all.put(kept);
-            // Before there is more of it than memory.
+            // Check early, before it exhausts the memory.
             if all.bytes > quota {
                 return Err(DataError::TooMuch(quota).into());
             }
@@ -254,11 +256,11 @@ impl DataArgs {
     }
 }
 
-/// What is imported for one account: of several entries under one key, the last.
+/// The entries to import for one account; the last of several under one key wins.
 #[derive(Default)]
 struct Entries {
     kept: BTreeMap<String, Kept>,
-    /// What their keys and values have.
+    /// The size of their keys and values.
     bytes: u64,
 }
 

@@ -1,4 +1,4 @@
-//! `parlor plugin enable`, `disable`, `restart`, `remove`, `grant` and `revoke`: decisions about what is installed.
+//! `parlor plugin enable`, `disable`, `restart`, `remove`, `grant` and `revoke`: decisions about installed plugins.
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -18,7 +18,7 @@ use crate::plugins::desk::{Revoked, Wish};
 use crate::plugins::rights::shown;
 use crate::store::DataFile;
 
-/// Which plugin.
+/// The arguments of commands for one plugin.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  parlor plugin disable echo\n  parlor plugin enable echo\n\nExit codes: 0 done, or nothing to do, 1 failed, 2 wrong usage"
@@ -26,7 +26,7 @@ use crate::store::DataFile;
 pub struct OneArgs {
     /// The plugin.
     plugin: PluginId,
-    /// Say what was done as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -34,7 +34,7 @@ pub struct OneArgs {
 }
 
 impl OneArgs {
-    /// Lets it run, or not.
+    /// Enables or disables the plugin.
     pub fn enable(&self, enabled: bool) -> anyhow::Result<()> {
         let config = if enabled { self.place.load_to_write()? } else { self.place.load_to_stop()? };
         let changed = place::desk(&config).enable(&self.plugin, enabled)?;
@@ -44,7 +44,7 @@ impl OneArgs {
     }
 }
 
-/// What is ended and started again.
+/// The arguments of `parlor plugin restart`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  parlor plugin restart echo    such as after five failures in a row\n\nIt starts by the entry that the host has read; what it keeps on this machine stays. Exit codes: 0 it was started again, 1 failed, or it does not run, 2 wrong usage, 4 no host runs"
@@ -55,7 +55,7 @@ pub struct RestartArgs {
 }
 
 impl RestartArgs {
-    /// Has the host do it.
+    /// Lets the host restart the plugin.
     pub fn run(&self) -> anyhow::Result<()> {
         let id = &self.one.plugin;
         let told = tell::restart(&self.one.place.load()?, id)?;
@@ -68,7 +68,7 @@ impl RestartArgs {
     }
 }
 
-/// How much of what a plugin says is wanted.
+/// The arguments of `parlor plugin log`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  parlor plugin log echo debug      all that echo says, whatever `parlor run --log` shows of others\n  parlor plugin log echo error      only what went wrong\n  parlor plugin log echo default    as everything else\n\nIt counts at once, on the running plugin. Exit codes: 0 done, or nothing to do, 1 failed, 2 wrong usage"
@@ -76,10 +76,10 @@ impl RestartArgs {
 pub struct LogArgs {
     /// The plugin.
     plugin: PluginId,
-    /// The least important level that is wanted.
+    /// The least important level to log.
     #[arg(value_parser = ["debug", "info", "warn", "error", "default"])]
     level: String,
-    /// Say what was done as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -87,7 +87,7 @@ pub struct LogArgs {
 }
 
 impl LogArgs {
-    /// Writes it down.
+    /// Stores the level in the policy.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load_to_write()?;
         let changed = place::desk(&config).log_from(&self.plugin, self.level.parse().ok())?;
@@ -97,7 +97,7 @@ impl LogArgs {
     }
 }
 
-/// What is taken out.
+/// The arguments of `parlor plugin remove`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  parlor plugin remove echo          asks first, on a terminal\n  parlor plugin remove echo --yes\n  parlor plugin remove echo --yes --with-data\n\nWhat it keeps on this machine stays, unless --with-data says otherwise; that may be said afterwards, too. Without a terminal --yes has to say it. Exit codes: 0 removed, 3 not agreed to, 1 failed, 2 wrong usage"
@@ -108,13 +108,13 @@ pub struct RemoveArgs {
     /// Do not ask.
     #[arg(long, short)]
     yes: bool,
-    /// Remove what it keeps on this machine, too.
+    /// Also remove the data that it stores on this machine.
     #[arg(long)]
     with_data: bool,
 }
 
 impl RemoveArgs {
-    /// Takes it out.
+    /// Removes the plugin.
     pub fn run(&self) -> anyhow::Result<()> {
         let id = &self.one.plugin;
         let config = self.one.place.load_to_write()?;
@@ -136,7 +136,7 @@ impl RemoveArgs {
             };
             return done(&config, id, &format!("{id} is removed{left}"), self.one.json);
         }
-        // After the host has let go of it: what still runs could keep something new.
+        // Only after the host has stopped the plugin, which could otherwise store new data.
         let told = tell::tell(&config, &[id]).with_context(|| {
             format!("{id} is removed, but what it kept is not: `parlor plugin remove {id} --with-data` removes that, too; the host was not told")
         })?;
@@ -169,12 +169,12 @@ impl RemoveArgs {
     }
 }
 
-/// Whether there is anything that a plugin of this id has kept.
+/// Returns whether a plugin of this id has stored data.
 fn keeps(config: &Config, id: &PluginId) -> anyhow::Result<bool> {
     Ok(DataFile::open(&config.data)?.map_or(Ok(false), |file| file.keeps(id))?)
 }
 
-/// What is granted.
+/// The arguments of `parlor plugin grant`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  parlor plugin grant echo messages.read                 as it asks\n  parlor plugin grant echo messages.send=@example.org    beside what was granted before\n  parlor plugin grant echo stanza.send=message --yes     of high risk: asked about on a terminal\n\nIt counts at once, on the running plugin. Exit codes: 0 granted, 3 not agreed to, 1 failed, 2 wrong usage"
@@ -182,13 +182,13 @@ fn keeps(config: &Config, id: &PluginId) -> anyhow::Result<bool> {
 pub struct GrantArgs {
     /// The plugin.
     plugin: PluginId,
-    /// What it may.
+    /// The permissions to grant.
     #[arg(required = true, value_name = "PERMISSION[=SCOPE,…]")]
     grants: Vec<Wish>,
-    /// Grant what is of high risk without being asked.
+    /// Grant high-risk permissions without being asked.
     #[arg(long, short)]
     yes: bool,
-    /// Say what was done as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -196,7 +196,7 @@ pub struct GrantArgs {
 }
 
 impl GrantArgs {
-    /// Grants it.
+    /// Grants the permissions.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load_to_write()?;
         let desk = place::desk(&config);
@@ -209,7 +209,7 @@ impl GrantArgs {
         done(&config, &self.plugin, &sentence, self.json)
     }
 
-    /// Asks about what is of high risk, as `plugin add` does.
+    /// Asks about high-risk permissions, as `plugin add` does.
     fn agree(&self, more: &[(Permission, Scope)]) -> anyhow::Result<()> {
         let is_risky = |(permission, _): &&(Permission, Scope)| permission.risk() == Risk::High;
         for (permission, scope) in more.iter().filter(is_risky).filter(|_| !self.yes) {
@@ -229,7 +229,7 @@ impl GrantArgs {
         Ok(())
     }
 
-    /// A permission with all that is granted of it, also where the owner named nothing and the plugin did.
+    /// Describes a permission with its whole scope, even if the scope comes from the plugin's request.
     fn in_words(&self, permission: Permission, scope: &Scope) -> String {
         let entries = shown(&scope.entries());
         if entries.is_empty() {
@@ -247,7 +247,7 @@ impl GrantArgs {
     }
 }
 
-/// What is taken back.
+/// The arguments of `parlor plugin revoke`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  parlor plugin revoke echo messages.send                       all of it\n  parlor plugin revoke echo messages.send=juliet@example.org    that one alone\n\nIt counts at once, on the running plugin. A plugin stops when it loses what it cannot do without. Exit codes: 0 revoked, 1 failed, 2 wrong usage"
@@ -255,10 +255,10 @@ impl GrantArgs {
 pub struct RevokeArgs {
     /// The plugin.
     plugin: PluginId,
-    /// What it may not any more.
+    /// The permissions to revoke.
     #[arg(required = true, value_name = "PERMISSION[=SCOPE,…]")]
     grants: Vec<Wish>,
-    /// Say what was done as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -266,13 +266,13 @@ pub struct RevokeArgs {
 }
 
 impl RevokeArgs {
-    /// Takes it back.
+    /// Revokes the permissions.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load_to_stop()?;
         let Revoked { needed, left } = place::desk(&config).revoke(&self.plugin, &self.grants)?;
         let id = &self.plugin;
         let mut sentence = format!("{} is taken back from {id}", names(&self.grants));
-        // Which may cover what was taken back: an account of a domain that is granted, a contact.
+        // A remaining entry may cover a revoked one: the domain of an address, or `contacts`.
         for (permission, scope) in left {
             sentence.put(format_args!("; it keeps {permission} for {}", shown(&scope.entries()).join(", ")));
         }
@@ -281,12 +281,12 @@ impl RevokeArgs {
         }
         let needed: Vec<_> = needed.iter().map(ToString::to_string).collect();
         sentence.put(format_args!("; {id} cannot do without {}, so it does not run any more", needed.join(", ")));
-        // That it is refused now is what was asked for.
+        // The plugin's refusal is the intended effect, not a failure.
         done_as_wanted(&config, id, &sentence, self.json)
     }
 }
 
-/// A clause about entries that name the account itself as the recipient of IQs, and so cover nothing there.
+/// Returns a clause about entries whose IQ recipient is the account itself: these cover nothing.
 fn idle(wishes: &[Wish], accounts: &[BareJid]) -> String {
     let send = wishes.iter().filter(|wish| wish.permission == Permission::StanzaSend);
     let recipient = |entry: &String| Scope::parse(ScopeKind::Stanzas, &[entry]).ok()?.one_recipient();

@@ -1,4 +1,4 @@
-//! `parlor plugin inspect`: what a plugin is, before or after it was installed.
+//! `parlor plugin inspect`: shows what a plugin is, before or after it is installed.
 
 use anyhow::bail;
 use clap::Args;
@@ -21,21 +21,21 @@ use crate::plugins::setting::SettingKind;
 use crate::plugins::signature::KeyName;
 use crate::plugins::source::{Downloaded, LogIn, Source};
 
-/// How much of what an author wrote is shown, in bytes.
+/// How much of an author's text is shown, in bytes.
 pub(super) const LONGEST: usize = 1_000;
-/// How long the query of an address is at most that is shown whole, in bytes.
+/// The longest query of an address that is shown in full, in bytes.
 const LONGEST_QUERY: usize = 100;
 
-/// Who signed what no key signed that counts.
+/// The signer of a file without a valid signature by a trusted key.
 const NOBODY: &str = "nobody whom you trust";
 
-/// What is looked at.
+/// The arguments of `parlor plugin inspect`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  parlor plugin inspect echo.wasm    a file, before it is installed\n  parlor plugin inspect https://example.org/echo.wasm\n  parlor plugin inspect echo         what is installed under this id\n\nNothing of it is run. Exit codes: 0 shown, 1 it is not fit to run, 2 wrong usage"
 )]
 pub struct InspectArgs {
-    /// The id of a plugin that is installed, or a source as for `add`.
+    /// The id of an installed plugin, or a source as for `add`.
     what: String,
     /// Print JSON.
     #[arg(long)]
@@ -45,10 +45,10 @@ pub struct InspectArgs {
 }
 
 impl InspectArgs {
-    /// Shows it.
+    /// Prints the plugin's properties.
     pub fn run(&self) -> anyhow::Result<()> {
         let (is_file, read) = (self.what.contains(['/', '.']), self.what.parse::<PluginId>());
-        // A file can be looked at where no house is.
+        // A file can be inspected without a configuration.
         let (examined, source, grants, id, (signer, by_whom), values) = match read {
             Ok(id) if !is_file => {
                 let config = self.place.load()?;
@@ -90,8 +90,8 @@ impl InspectArgs {
         print(&consent::asked_and_granted(&id, &examined.manifest, &grants.unwrap_or_default()))
     }
 
-    /// Who has signed what is not installed, and the same in words, or why nobody has. Whose signatures count is for a house to
-    /// say: where none is, nothing is said.
+    /// Returns the signer of a file that is not installed, and a description, or the reason why there is none. The
+    /// policy lists the trusted keys; without a configuration, both are none.
     fn signer(&self, source: &Source, fetched: &Downloaded) -> (Option<KeyName>, Option<String>) {
         let Ok(config) = self.place.load() else { return (None, None) };
         match Desk::new(&config).signer(source, fetched) {
@@ -105,13 +105,13 @@ impl InspectArgs {
     }
 }
 
-/// Who signed something, in words.
+/// Describes the signer.
 fn signed_by(signer: Option<&KeyName>, comment: Option<&str>) -> String {
     let comment = comment.map(|comment| format!(", who says “{comment}”")).unwrap_or_default();
     signer.map_or_else(|| NOBODY.to_owned(), ToString::to_string) + &comment
 }
 
-/// What is offered, for people, with how it came and who answers for it.
+/// Describes an offered plugin, with its redirects and its signer.
 pub(super) fn offered(offer: &Offer) -> String {
     let mut text = sheet(&offer.examined, &offer.source);
     for url in &offer.redirects {
@@ -122,7 +122,7 @@ pub(super) fn offered(offer: &Offer) -> String {
     text
 }
 
-/// An address without the query that lets whoever has it fetch the file, too, for as long as it holds.
+/// Returns the address without a long query: it may hold a token that lets any reader fetch the file while it is valid.
 fn without_token(url: &Url) -> String {
     match url.path().split_once('?') {
         Some((path, query)) if query.len() > LONGEST_QUERY => format!("https://{}{path}?…", url.authority()),
@@ -130,7 +130,7 @@ fn without_token(url: &Url) -> String {
     }
 }
 
-/// What a plugin is, for people. What strangers wrote is made harmless.
+/// Describes a plugin, with untrusted text escaped.
 pub(super) fn sheet(examined: &Examined, source: &str) -> String {
     let manifest = &examined.manifest;
     let title = marked(&format!("{} {}", manifest.name, manifest.version), Mark::Bold);
@@ -170,7 +170,7 @@ pub(super) fn sheet(examined: &Examined, source: &str) -> String {
     text
 }
 
-/// What is new in these versions, in the author's words, for programs.
+/// Returns the changes of these versions in the author's words, for programs.
 pub(super) fn changes<'m>(changes: impl Iterator<Item = (&'m Version, &'m String)>) -> Value {
     changes
         .map(|(version, change)| (version.to_string(), harmless(change, LONGEST).into()))

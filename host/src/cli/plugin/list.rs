@@ -1,4 +1,4 @@
-//! `parlor plugin list`: what is installed.
+//! `parlor plugin list`: lists the installed plugins.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::plugins::desk::Desk;
 use crate::plugins::id::Digest;
 use crate::plugins::policy::{Entry, Policy};
 
-/// How it is shown.
+/// The arguments of `parlor plugin list`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  parlor plugin list\n  parlor plugin list --json\n  parlor plugin list --names      for scripts, and for what completes names in shells\n\nExit codes: 0 shown, whether a host runs or not, 1 failed, 2 wrong usage"
@@ -24,7 +24,7 @@ pub struct ListArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Print the ids that the policy names and nothing else, one a line.
+    /// Print only the ids in the policy, one a line.
     #[arg(long, conflicts_with = "json")]
     names: bool,
     #[command(flatten)]
@@ -32,18 +32,18 @@ pub struct ListArgs {
 }
 
 impl ListArgs {
-    /// Shows them.
+    /// Prints the plugins.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load()?;
         let policy = Policy::load(&config.plugins)?;
         if self.names {
-            // A shell asks at a key: no host is waited for.
+            // Shell completion runs this at each key, so do not wait for a host.
             let ids: Vec<_> = policy.plugins.keys().map(PluginId::as_str).collect();
             return if ids.is_empty() { Ok(()) } else { print(&ids.join("\n")) };
         }
         let mut house = status::of(&config)?;
         let is_elsewhere = !place::is_its_policy(&house, &config);
-        // What is called the same in another policy is another plugin. What leaves just now is to be seen nowhere.
+        // The same id in another policy is another plugin. A plugin that is being removed is not shown.
         house.plugins.retain(|one| !is_elsewhere && (one.state != "stopping" || is_named(&policy, one)));
         let desk = Desk::new(&config);
         let running = house.plugins.iter().filter_map(|one| one.id.parse::<PluginId>().ok());
@@ -58,9 +58,9 @@ impl ListArgs {
         } else {
             let mut head = vec!["PLUGIN", "VERSION", "ENABLED", "ACCOUNTS", "STATE", "DIGEST", "SOURCE"];
             let mut cells: Vec<_> = rows.iter().map(|row| row.cells(&house)).collect();
-            // Where nobody signs and nobody has to, it would say nothing.
+            // Without signatures, and without a rule that requires them, the column would be empty.
             if policy.require_signature || policy.plugins.values().any(|entry| entry.signer.is_some()) {
-                // What may be long stays the last.
+                // The longest column stays last.
                 head.insert(6, "SIGNER");
                 for (row, cells) in rows.iter().zip(&mut cells) {
                     let signer = row.entry.and_then(|entry| entry.signer.as_ref());
@@ -87,8 +87,8 @@ fn is_named(policy: &Policy, plugin: &Plugin) -> bool {
     policy.plugins.keys().any(|id| id.as_str() == plugin.id)
 }
 
-/// A plugin, as the owner decided about it. What it is, is that of what a host has now, where one runs: the policy may name another
-/// version, which did not start, or none at all any more.
+/// A plugin with the owner's decision. Its version, digest and source are the running host's, if there is one: the
+/// policy may name another version that did not start, or no longer name the plugin.
 struct Row<'a> {
     id: &'a PluginId,
     entry: Option<&'a Entry>,

@@ -1,4 +1,4 @@
-//! `parlor plugin`: what the owner decides about plugins, and what their authors need.
+//! `parlor plugin`: the commands for the owners and the authors of plugins.
 
 mod add;
 mod build;
@@ -18,10 +18,10 @@ mod workshop;
 
 use clap::Subcommand;
 
-/// What can be done with plugins.
+/// Manage plugins, as their owner or author.
 ///
-/// What an owner does works on a running host, which applies it at once and keeps its connections, and on a stopped one; the
-/// command says which.
+/// The owner's commands work with and without a running host. A running host applies them at once and keeps its
+/// connections; each command reports which it was.
 #[derive(Debug, Subcommand)]
 #[command(
     after_help = "Exit codes: 0 done, 3 not agreed to, 4 no host runs, 1 failed, 2 wrong usage. A command that fails has changed nothing, unless it says so."
@@ -37,15 +37,15 @@ pub enum PluginCommand {
     Enable(decide::OneArgs),
     /// Keep a plugin from running
     Disable(decide::OneArgs),
-    /// End a running plugin and start it again
+    /// Restart a running plugin
     Restart(decide::RestartArgs),
-    /// Choose from which level on what a plugin says stands in the log
+    /// Set the least important level of a plugin's log lines
     Log(decide::LogArgs),
-    /// Take a plugin out
+    /// Remove a plugin
     Remove(decide::RemoveArgs),
-    /// Allow a plugin more, at once
+    /// Grant a plugin more, at once
     Grant(decide::GrantArgs),
-    /// Take back what a plugin was allowed, at once
+    /// Revoke a plugin's grants, at once
     Revoke(decide::RevokeArgs),
     /// Change the version of a plugin, after showing what else it asks for
     Update(update::UpdateArgs),
@@ -55,20 +55,20 @@ pub enum PluginCommand {
     Config(config::ConfigArgs),
     /// Show a plugin's commands, and choose other names for them
     Command(command::CommandArgs),
-    /// Show, export and import what a plugin keeps on this machine
+    /// Show, export and import the data that a plugin stores
     Data(data::DataArgs),
-    /// Begin a plugin: a folder that builds at once
+    /// Create a plugin: a folder that builds at once
     New(new::NewArgs),
     /// Build a plugin's folder into the one file that can be installed
     Build(build::BuildArgs),
-    /// Try a plugin against its author's tests, without a server
+    /// Run a plugin's own tests, without a server
     Test(test::TestArgs),
     /// Work on a plugin: build it at each save, and talk to it
     Dev(dev::DevArgs),
 }
 
 impl PluginCommand {
-    /// Does it.
+    /// Runs the subcommand.
     pub fn run(&self) -> anyhow::Result<()> {
         match self {
             Self::Add(arguments) => arguments.run(),

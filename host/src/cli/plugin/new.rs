@@ -1,4 +1,4 @@
-//! `parlor plugin new`: a folder that builds at once.
+//! `parlor plugin new`: creates a plugin folder that builds at once.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -13,7 +13,7 @@ use crate::cli::show::for_terminal;
 use crate::harmless::{EscapedPath as _, shell_word};
 use crate::plugins::{PluginId, build};
 
-/// What it is called, and in which language it is written.
+/// The arguments of `parlor plugin new`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  parlor plugin new parrot --lang rust && cd parrot && parlor plugin build\n\nExit codes: 0 made, 1 failed and nothing was made, 2 wrong usage"
@@ -25,12 +25,12 @@ pub struct NewArgs {
     /// The language
     #[arg(long, value_enum)]
     lang: Language,
-    /// Where the folder is made
+    /// The folder in which to create it
     #[arg(long, value_name = "DIR", default_value = ".")]
     r#in: PathBuf,
 }
 
-/// A language that there is a template for.
+/// A language with a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Language {
     /// By cargo
@@ -39,7 +39,7 @@ enum Language {
     Python,
     /// JavaScript, by `QuickJS`
     Js,
-    /// TypeScript, by the same
+    /// TypeScript, by `QuickJS`
     Ts,
     /// By Go's own compiler
     Go,
@@ -47,7 +47,7 @@ enum Language {
     C,
 }
 
-/// A template's files, by where they go.
+/// The files of a template: target path and text.
 type Template = &'static [(&'static str, &'static str)];
 
 macro_rules! template {
@@ -81,7 +81,7 @@ impl Language {
 }
 
 impl NewArgs {
-    /// Makes the folder, whole or not at all.
+    /// Creates the folder, completely or not at all.
     pub fn run(&self) -> anyhow::Result<()> {
         let folder = self.r#in.join(self.name.as_str());
         make(&folder, self.name.as_str(), self.lang.template())?;
@@ -100,7 +100,7 @@ fn make(folder: &Path, name: &str, template: Template) -> anyhow::Result<()> {
         bail!("{} is there already; take another name, or remove it first", folder.escaped());
     }
     let cannot = || format!("cannot make {}", folder.escaped());
-    // Filled beside where it belongs, and then put there.
+    // Filled under a temporary name, then renamed.
     let fresh = tempfile::Builder::new().prefix(".new-").tempdir_in(folder_of(folder)).with_context(cannot)?;
     let place = fresh.path().join(name);
     fs::create_dir(&place).with_context(cannot)?;
@@ -114,7 +114,7 @@ fn make(folder: &Path, name: &str, template: Template) -> anyhow::Result<()> {
     fs::rename(&place, folder).with_context(cannot)
 }
 
-/// What the package is called: cargo takes no name that begins with a digit, and a plugin may have one.
+/// Returns the name of the package: cargo refuses one that begins with a digit, which a plugin's name may.
 fn package(name: &str) -> String {
     if name.starts_with(|first: char| first.is_ascii_digit()) { format!("plugin-{name}") } else { name.to_owned() }
 }
@@ -132,19 +132,19 @@ mod tests {
             make(&folder, "parrot", language.template()).unwrap();
             let manifest = Manifest::parse(&fs::read_to_string(folder.join("plugin.toml")).unwrap()).unwrap();
             assert_eq!(manifest.name.as_str(), "parrot");
-            // What its README names lies beside it.
+            // The pages that its README names are in the folder.
             let readme = fs::read_to_string(folder.join("README.md")).unwrap();
             for page in ["manifest.md", "testing.md", "events.md", "cannot.md"] {
                 assert!(readme.contains(page) && folder.join(".parlor/docs").join(page).is_file(), "{page}");
             }
-            // It is read at a glance.
+            // It fits on one screen.
             assert!(readme.lines().count() <= 40, "{language:?}: more than a screen");
             let left: Vec<_> = fs::read_dir(around.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
             assert_eq!(left, ["parrot"]);
         }
     }
 
-    /// Cargo would refuse its package.
+    /// Cargo would refuse a package of this name.
     #[test]
     fn a_plugin_whose_name_begins_with_a_digit_is_made_of_a_package_that_does_not() {
         let around = tempfile::tempdir().unwrap();

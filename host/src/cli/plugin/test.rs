@@ -1,4 +1,4 @@
-//! `parlor plugin test`: a plugin's own tests, without a server and with a clock that stands still.
+//! `parlor plugin test`: runs a plugin's own tests, without a server and with a paused clock.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -19,10 +19,10 @@ use crate::plugins::build;
 use crate::rehearsal::script::{DEEDS, Row, STEPS};
 use crate::rehearsal::{Script, report, run};
 
-/// How a file of tests is called.
+/// The extension of a file with tests.
 const EXTENSION: &str = "chat";
 
-/// Which plugin, and which of its tests.
+/// The arguments of `parlor plugin test`.
 #[derive(Debug, Args)]
 #[command(
     long_about = "Try a plugin against its author's tests: tests/*.chat in its folder. There is no server and no waiting: what people do is written down, and a real session passes it on to the plugin, whose clock stands still until the test lets time go by.",
@@ -32,19 +32,19 @@ pub struct TestArgs {
     /// The plugin's folder, which is built first, or a built file
     #[arg(value_name = "DIR|FILE", default_value = ".")]
     plugin: PathBuf,
-    /// Only tests whose name, or whose file's name, has this in it
+    /// Only tests with this text in their name, or in the name of their file
     #[arg(short, long, value_name = "TEXT")]
     filter: Vec<String>,
-    /// Write down what the plugin does, in the place of what it was to do
+    /// Write what the plugin does into the tests, replacing what they expect
     #[arg(long)]
     update: bool,
-    /// Where the tests are [default: tests beside plugin.toml, or beside the file]
+    /// The folder with the tests [default: tests beside plugin.toml, or beside the file]
     #[arg(long, value_name = "DIR")]
     tests: Option<PathBuf>,
-    /// Build a folder in Rust, C or Go without asking: its compiler works outside of any sandbox, as you
+    /// Build a folder in Rust, C or Go without asking: its compiler runs outside of any sandbox, as your user
     #[arg(long)]
     trust: bool,
-    /// Say how it went as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
@@ -72,9 +72,9 @@ Examples:
 
 Exit codes: 0 all passed, 1 some did not, or could not be tried, 3 not agreed to run what the folder brings along.";
 
-/// The language of tests.
+/// Returns the reference of the test language.
 fn help() -> String {
-    /// Longer examples have their meaning in the next line.
+    /// The description of a longer example is on the next line.
     const COLUMN: usize = 36;
     let row = |row: &Row| {
         let gap = if row.example.len() < COLUMN { String::new() } else { format!("\n  {:COLUMN$}", "") };
@@ -85,7 +85,7 @@ fn help() -> String {
 }
 
 impl TestArgs {
-    /// Tries them, and says how it went.
+    /// Runs the tests, and reports the results.
     pub fn run(&self) -> anyhow::Result<()> {
         if !self.plugin.exists() {
             bail!("there is no {}: name a plugin's folder, or its file", self.plugin.escaped());
@@ -107,7 +107,7 @@ impl TestArgs {
         let workshop = Workshop::open()?;
         let player = wait_for(workshop.load(&file))??;
         if self.plugin.is_dir() {
-            // Also where nothing had to be built: what it warns of is still so.
+            // Even if nothing had to be built: the warnings still apply.
             warn(&build::warnings(player.examined()))?;
         }
         let mut out = io::stdout().lock();
@@ -168,7 +168,7 @@ fn summary(passed: usize, failed: usize, updated_files: usize, tests: &[Value]) 
     json!({ "passed": passed, "failed": failed, "updated_files": updated_files, "tests": tests })
 }
 
-/// The files of tests in a folder, by name.
+/// Loads the test files of a folder, ordered by name.
 fn scripts(folder: &Path) -> anyhow::Result<Vec<(PathBuf, Script)>> {
     let none = || {
         format!(

@@ -1,4 +1,4 @@
-//! Agreement to build a folder whose compiler works outside of any sandbox.
+//! Consent to build a folder whose compiler runs outside of any sandbox.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::cli::place::say;
 use crate::harmless::EscapedPath as _;
 use crate::plugins::build::{Consent, Outside};
 
-/// Asks once for each folder, on a terminal; without one, `--trust` has to say it.
+/// Asks once for each folder, on a terminal; without one, `--trust` is required.
 pub(super) fn check(folder: &Path, is_trusted: bool, as_json: bool) -> anyhow::Result<Consent> {
     let outside = Outside::of(folder).with_context(|| format!("cannot look into {}", folder.escaped()))?;
     if is_trusted {
@@ -28,7 +28,7 @@ pub(super) fn check(folder: &Path, is_trusted: bool, as_json: bool) -> anyhow::R
     Ok(Consent::Given)
 }
 
-/// Trusts a folder that this user has just made, unless it lies within one that somebody else may have made.
+/// Trusts a folder that this user has just created, unless it is inside one that somebody else may have made.
 pub(super) fn made(folder: &Path) {
     if let Ok(Some(outside)) = Outside::of(folder)
         && !outside.is_within_another()

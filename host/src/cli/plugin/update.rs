@@ -1,4 +1,4 @@
-//! `parlor plugin update` and `rollback`: another version of what is installed.
+//! `parlor plugin update` and `rollback`: change the version of an installed plugin.
 
 use clap::Args;
 use semver::Version;
@@ -19,7 +19,7 @@ use crate::plugins::policy::Entry;
 use crate::plugins::source::{LogIn, Source};
 use crate::plugins::store::Unfit;
 
-/// What is updated, and how.
+/// The arguments of `parlor plugin update`.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(
@@ -29,25 +29,25 @@ pub struct UpdateArgs {
     /// The plugin.
     #[arg(required_unless_present = "all")]
     plugin: Option<PluginId>,
-    /// The new one, as for `add`; else from where it came.
+    /// The new version, as for `add`; by default from its current source.
     #[arg(value_parser = source)]
     source: Option<Source>,
-    /// Every plugin.
+    /// Update every plugin.
     // A log-in is for one registry.
     #[arg(long, conflicts_with_all = ["plugin", "source", "username"])]
     all: bool,
-    /// Only say what would change.
+    /// Only show what would change.
     #[arg(long)]
     check: bool,
-    /// Take an older version, another build of the same one from an address or a registry (from a file it is taken anyway), or one
-    /// without the signature that it had, too.
+    /// Also accept an older version, another build of the same version from an address or a registry (from a file it is
+    /// always accepted), or one that lacks the signature of the present one.
     #[arg(long)]
     downgrade: bool,
     #[command(flatten)]
     wanted: Wanted,
     #[command(flatten)]
     origin: Origin,
-    /// Say what was done as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -55,7 +55,7 @@ pub struct UpdateArgs {
 }
 
 impl UpdateArgs {
-    /// Updates one, or all.
+    /// Updates one plugin, or all.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = if self.check { self.place.load()? } else { self.place.load_to_write()? };
         let desk = place::desk(&config);
@@ -67,7 +67,7 @@ impl UpdateArgs {
             let mut outcomes = ids.iter().map(|id| self.update(&config, &desk, id));
             return outcomes.next().map_or(Ok(()), |outcome| outcome?.show(self.json));
         }
-        // One that cannot be updated holds up no other; the first failure is the one that is told last.
+        // A plugin that cannot be updated does not stop the others. The first failure is the result.
         let (mut failed, mut all) = (None, Vec::new());
         for id in ids {
             let outcome = self.update(&config, &desk, &id).unwrap_or_else(|error| Outcome::failed(&id, error));
@@ -105,11 +105,11 @@ impl UpdateArgs {
     }
 }
 
-/// What came of one plugin. People have been told by then.
+/// The result for one plugin. People have already seen it.
 struct Outcome {
-    /// The same for programs.
+    /// The result for programs.
     json: Value,
-    /// Why it is no success, if it is none.
+    /// The failure, if there was one.
     failure: Option<anyhow::Error>,
 }
 
@@ -126,7 +126,7 @@ impl Outcome {
     }
 }
 
-/// To what a plugin goes back.
+/// The arguments of `parlor plugin rollback`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "The last five versions are kept.\n\nExamples:\n  parlor plugin rollback echo               to the version before the present one\n  parlor plugin rollback echo --to 0.1.0\n\nExit codes: 0 done, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
@@ -134,12 +134,12 @@ impl Outcome {
 pub struct RollbackArgs {
     /// The plugin.
     plugin: PluginId,
-    /// The version, or the digest.
+    /// The version or digest.
     #[arg(long, value_name = "VERSION")]
     to: Option<String>,
     #[command(flatten)]
     wanted: Wanted,
-    /// Say what was done as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -147,7 +147,7 @@ pub struct RollbackArgs {
 }
 
 impl RollbackArgs {
-    /// Goes back.
+    /// Goes back to the version.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load_to_write()?;
         let desk = place::desk(&config);
@@ -163,11 +163,11 @@ struct How<'a> {
     check: bool,
     wanted: &'a Wanted,
     json: bool,
-    /// Who was asked for it, and with which log-in, where it does not come from the component store.
+    /// The source that was asked, with its log-in; none if the offer is from the component store.
     asked: Option<(&'a Source, &'a LogIn)>,
 }
 
-/// Puts an offer in the place of what is installed, if the owner agrees.
+/// Replaces the installed version by an offer, if the owner agrees.
 fn change(
     config: &Config,
     desk: &Desk<'_>,
@@ -178,7 +178,7 @@ fn change(
 ) -> anyhow::Result<Outcome> {
     let present = match desk.look(id, entry) {
         Ok(present) => Some(present),
-        // Of what is there nobody may say that it is lost.
+        // An unreadable component is still there: do not report it as lost.
         Err(DeskError::Unfit(unfit @ Unfit::Kept { .. })) => return Err(unfit.into()),
         Err(_) => None,
     };
@@ -194,7 +194,7 @@ fn change(
     is_honest(id, &offer.examined)?;
     desk.fits(id, entry, present.as_ref(), offer, how.older)?;
     let difference = present.as_ref().map(|present| Difference::between(&present.manifest, new));
-    // Where nobody can say what the old one asked for, all counts as new.
+    // If the old version's requests are unknown, all requests count as new.
     let difference = difference
         .unwrap_or_else(|| Difference { new: new.permissions.keys().copied().collect(), ..Difference::default() });
     let carried = desk.carried(id, entry, offer);
@@ -235,7 +235,7 @@ fn change(
     changed(config, id, [&was, &new.version.to_string()], &sentence, how)
 }
 
-/// Tells the host and the owner what was done.
+/// Lets the host apply the change, and reports it.
 fn changed(
     config: &Config,
     id: &PluginId,
@@ -259,7 +259,7 @@ fn changed(
     Ok(Outcome { json, failure })
 }
 
-/// Gets again what is installed and was lost, as it was decided on.
+/// Fetches an installed component again that was lost, with the same digest.
 fn restore(config: &Config, desk: &Desk<'_>, id: &PluginId, offer: &Offer, how: &How<'_>) -> anyhow::Result<Outcome> {
     let version = offer.manifest().version.to_string();
     if how.check {
@@ -274,8 +274,8 @@ fn restore(config: &Config, desk: &Desk<'_>, id: &PluginId, offer: &Offer, how: 
     changed(config, id, [&version, &version], &sentence, how)
 }
 
-/// Says that nothing else is offered, and which newer versions are known to be there. A source names one of them for good, or
-/// whatever is offered there: only the owner knows whether to go on to another.
+/// Reports that the source offers nothing else, and lists newer versions. A source may name one fixed version; only the
+/// owner can decide to move to another.
 fn unchanged(id: &PluginId, offer: &Offer, how: &How<'_>) -> anyhow::Result<Outcome> {
     let version = &offer.manifest().version;
     let newer = how.asked.and_then(|(source, login)| source.newer(version, login));
@@ -298,7 +298,7 @@ fn unchanged(id: &PluginId, offer: &Offer, how: &How<'_>) -> anyhow::Result<Outc
     Ok(Outcome { json, failure: None })
 }
 
-/// What would become of a plugin with an offer, for programs.
+/// Returns what an update would change, for programs.
 fn would_be(id: &PluginId, was: &str, offer: &Offer, difference: &Difference, carried: &Carried) -> Value {
     let names = |all: &[Permission]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
     json!({
@@ -308,7 +308,7 @@ fn would_be(id: &PluginId, was: &str, offer: &Offer, difference: &Difference, ca
     })
 }
 
-/// What becomes of the owner's settings, in words, a line for each.
+/// Describes the effect on the owner's settings, one line each.
 fn settled(carried: &Carried, was: &str, verb: &str) -> String {
     let [aside, back] = carried.names();
     let mut text = String::new();
@@ -323,7 +323,8 @@ fn settled(carried: &Carried, was: &str, verb: &str) -> String {
     text
 }
 
-/// Whether a version is one that comes with the new one. Of a present one that nobody knows, only the new one is sure to be.
+/// Returns whether the update brings this version's changes. If the present version is unknown, only the new one
+/// counts.
 fn is_news(present: Option<&Version>, version: &Version, new: &Version) -> bool {
     version <= new && present.map_or(version == new, |present| version > present)
 }

@@ -1,4 +1,4 @@
-//! Where authors try their plugins: an engine that shows lines, and remembers what it has compiled.
+//! The engine for authors: it resolves source lines, and caches compiled components.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ pub(super) struct Workshop {
 }
 
 impl Workshop {
-    /// Opens it.
+    /// Starts the engine.
     pub(super) fn open() -> anyhow::Result<Self> {
         let kept = build::compiled_folder();
         Ok(Self { engine: Arc::new(Engine::start(Compiler::for_authors(), kept.as_deref())?) })

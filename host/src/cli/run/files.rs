@@ -1,4 +1,4 @@
-//! The files of a running house that somebody may write to: its policy, and its configuration.
+//! The files of a running host that may change: its policy and its configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -9,11 +9,11 @@ use crate::watch::Watch;
 /// Both files.
 pub(super) struct Files {
     pub(super) config: ConfigFile,
-    /// None: they are not watched.
+    /// The file watcher; none if the files are not watched.
     watch: Option<Watch>,
 }
 
-/// The configuration, as it was when it was read last.
+/// The configuration file, with the digest of the last version that was read.
 pub(super) struct ConfigFile {
     path: PathBuf,
     overrides: Overrides,
@@ -21,7 +21,7 @@ pub(super) struct ConfigFile {
 }
 
 impl Files {
-    /// Those of this configuration. They are watched unless it says otherwise, or the system cannot.
+    /// Watches the files of this configuration, unless it disables that or the system cannot.
     pub(super) fn of(config: &Config, written: ConfigFile) -> Self {
         let files = || [config.plugins.clone(), config.path.clone()];
         let watch = config.watch.then(|| Watch::start(files()));
@@ -31,7 +31,7 @@ impl Files {
         Self { config: written, watch }
     }
 
-    /// Waits until one of them may be different.
+    /// Waits until one of them may have changed.
     pub(super) async fn changed(&mut self) {
         match &mut self.watch {
             Some(watch) => watch.changed().await,
@@ -41,26 +41,26 @@ impl Files {
 }
 
 impl ConfigFile {
-    /// The file that was just read.
+    /// Returns the file that was just read.
     pub(super) fn of(path: &Path, overrides: Overrides) -> Self {
         Self { path: path.to_owned(), overrides, read: digest(path) }
     }
 
-    /// What it says now.
+    /// Reads the file again.
     pub(super) fn read(&mut self) -> Result<Config, ConfigError> {
         self.read = digest(&self.path);
         Config::load(&self.path, &self.overrides)
     }
 
-    /// The same, if it is not what it said when it was read last.
+    /// Reads the file again, if it changed since the last time.
     pub(super) fn read_if_changed(&mut self) -> Option<Result<Config, ConfigError>> {
         (digest(&self.path) != self.read).then(|| self.read())
     }
 }
 
-/// What is in the file, if it can be read.
+/// Returns the digest of the file, if it can be read.
 fn digest(path: &Path) -> Option<Digest> {
-    // Of a pipe there is nothing to be read a second time.
+    // A pipe cannot be read twice.
     let is_file = path.metadata().is_ok_and(|metadata| metadata.is_file());
     is_file.then(|| std::fs::read(path).ok()).flatten().map(|bytes| Digest::of(&bytes))
 }

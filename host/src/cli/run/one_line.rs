@@ -1,5 +1,5 @@
-//! A line of the log as it is written: one, whatever is in it. A field may be what somebody on XMPP wrote, such as why a room lets
-//! nobody in, and the library writes it as it is.
+//! Keeps an event of the log on one line, whatever it contains. A field may hold untrusted text, such as a room's
+//! reason to refuse entry, and the library writes it unescaped.
 
 use std::fmt;
 
@@ -7,28 +7,28 @@ use tracing_subscriber::fmt::format::Writer;
 
 use crate::harmless::Reader;
 
-/// How long a line may be, in bytes; what is longer is cut.
+/// The longest line, in bytes; the rest is truncated.
 const LONGEST: usize = 128 << 10;
 
-/// A line while it is written.
+/// A line of the log that is being written.
 pub(super) struct OneLine<'w> {
     to: Writer<'w>,
     reader: Reader,
-    /// Escapes are let through, since colours are made of them. Nothing that comes as XML has any.
+    /// Allows escape characters, which colours consist of. Text from XML cannot contain any.
     has_colours: bool,
-    /// A line's end came, which is one only if nothing follows.
+    /// A line break was written. It ends the line only if nothing follows.
     is_over: bool,
-    /// How much may come still.
+    /// How many bytes may still follow.
     left: usize,
 }
 
 impl<'w> OneLine<'w> {
-    /// Nothing is written yet.
+    /// Starts an empty line.
     pub(super) fn begin(to: Writer<'w>, has_colours: bool) -> Self {
         Self { to, reader: Reader::default(), has_colours, is_over: false, left: LONGEST }
     }
 
-    /// That was all.
+    /// Ends the line.
     pub(super) fn end(mut self) -> fmt::Result {
         self.to.write_char('\n')
     }
@@ -115,7 +115,7 @@ mod tests {
         }
     }
 
-    /// A room says in its own words why it lets nobody in.
+    /// A room's reason to refuse entry is its own text.
     #[test]
     fn nobody_writes_a_line_of_the_log_by_what_he_is_quoted_with() {
         let said = "forbidden: go\n2026-11-22T06:24:00Z ERROR account failed\u{9b}2J";

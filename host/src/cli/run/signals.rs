@@ -1,4 +1,4 @@
-//! The signals that a host obeys, and which of them count.
+//! The signals that a host handles, with repeated ones removed.
 
 use std::time::Duration;
 
@@ -6,31 +6,31 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
-/// The same signal within this time is one request: `timeout` and other programs send it to the process and to its group, so
-/// that it comes twice at once.
+/// The same signal within this time counts once: `timeout` and other programs send it to the process and to its group,
+/// so it arrives twice.
 const SAME: Duration = Duration::from_secs(1);
 
-/// The signals, as they come.
+/// The stream of signals.
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
-    /// A hang-up was heard while something else was done.
+    /// Whether a SIGHUP arrived during another task.
     hung_up: bool,
     requests: Requests,
 }
 
-/// A request that a signal makes.
+/// The request that a signal makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
-    /// Stop.
+    /// Stop the host.
     Stop,
-    /// Read the files again.
+    /// Reload the files.
     Reload,
 }
 
 impl Signals {
-    /// Hears them from now on.
+    /// Starts to listen for signals.
     pub(super) fn listen() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("signals cannot be listened to");
         Ok(Self {
@@ -42,7 +42,7 @@ impl Signals {
         })
     }
 
-    /// The next request, or one that came while nobody could do what it asks for.
+    /// Waits for the next request, or returns one that arrived during another task.
     pub(super) async fn next(&mut self) -> Asked {
         if std::mem::take(&mut self.hung_up) {
             return Asked::Reload;
@@ -63,8 +63,8 @@ impl Signals {
         }
     }
 
-    /// The next request to stop. A hang-up meanwhile is kept for [`next`](Self::next): what it is about was written after what is
-    /// being read now.
+    /// Waits for the next request to stop. A SIGHUP meanwhile is kept for [`next`](Self::next): the files may have
+    /// changed after the current reload read them.
     pub(super) async fn stop(&mut self) {
         while self.heard().await == Asked::Reload {
             self.hung_up = true;
@@ -72,19 +72,19 @@ impl Signals {
     }
 }
 
-/// The two signals that ask a host to stop.
+/// The two signals that stop a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stop {
     Interrupt,
     Terminate,
 }
 
-/// The last request to stop, with which a later signal is compared.
+/// The last request to stop, to detect repeated signals.
 #[derive(Debug, Default)]
 struct Requests(Option<(Stop, Instant)>);
 
 impl Requests {
-    /// Whether this signal asks for something that the one before did not.
+    /// Returns whether this signal is a new request.
     fn is_new(&mut self, stop: Stop, now: Instant) -> bool {
         if self.0.is_some_and(|(last, at)| last == stop && now.duration_since(at) < SAME) {
             return false;

@@ -1,4 +1,4 @@
-//! The picture of `parlor top`. Whatever the host says is made harmless once more: a terminal obeys, and this one is the owner's.
+//! Renders the screen of `parlor top`. The host's texts are escaped once more, since a terminal would interpret them.
 
 use std::time::{Duration, Instant};
 
@@ -14,13 +14,13 @@ use crate::control::VERSION;
 use crate::control::views::{self, Account, Plugin, Status};
 use crate::harmless::harmless;
 
-/// The least that makes sense.
+/// The smallest usable size.
 const LEAST: (u16, u16) = (40, 10);
 /// How many accounts are shown.
 const ACCOUNTS: usize = 3;
-/// How old what is shown may be before that is said.
+/// From which age on the screen warns that its content is old.
 const OLD: Duration = Duration::from_secs(5);
-/// How long a text of a cell may be, in bytes; longer than any screen.
+/// The longest text of a cell, in bytes; longer than any screen.
 const LONGEST: usize = 1 << 10;
 
 /// The keys, for the help.
@@ -40,7 +40,7 @@ const KEYS: [(&str, &str); 13] = [
     ("", "EVENTS, SENT and DENIED since the plugin started."),
 ];
 
-/// Draws all of it.
+/// Draws everything.
 pub(super) fn draw(frame: &mut Frame<'_>, top: &mut Top, now: Instant) {
     let area = frame.area();
     if area.width < LEAST.0 || area.height < LEAST.1 {
@@ -81,7 +81,7 @@ fn title(top: &Top, now: Instant) -> Line<'static> {
     let count = format!("  {running} of {} run{filter}", top.status.plugins.len());
     match &top.status.host {
         Some(host) => {
-            // What is shown goes on when the host is back.
+            // The last state stays visible until the host is back.
             let gone = top.trouble.as_ref().map(|_| format!("  as of {} ago", span(top.age(now).as_secs())));
             let other = if host.version == VERSION { "" } else { "  (of another version than this command)" };
             Line::from(vec![
@@ -96,7 +96,7 @@ fn title(top: &Top, now: Instant) -> Line<'static> {
     }
 }
 
-/// The accounts; those that are not connected first.
+/// Returns the lines of the accounts, disconnected ones first.
 fn accounts(all: &[Account]) -> Vec<Line<'static>> {
     let mut sorted: Vec<_> = all.iter().collect();
     sorted.sort_by_key(|account| account.connection == "connected");
@@ -108,7 +108,7 @@ fn accounts(all: &[Account]) -> Vec<Line<'static>> {
     lines
 }
 
-/// Why a file does not count. Where there is little room, that is what is to be seen.
+/// Returns why a file is not in force. The error is shown even if there is little room.
 fn faults(status: &Status) -> impl Iterator<Item = Line<'static>> {
     status.faults().map(|(file, error)| Line::from(format!("{file} not in force: {}", safe(error))).red())
 }
@@ -164,7 +164,7 @@ fn plugins(frame: &mut Frame<'_>, area: Rect, top: &mut Top) {
     frame.render_widget(Paragraph::new(text), detail);
 }
 
-/// Amounts stand to the right.
+/// Returns whether a column holds amounts, which are right-aligned.
 fn is_amount(column: Column) -> bool {
     !matches!(column, Column::Plugin | Column::Version | Column::Account | Column::State)
 }
@@ -209,7 +209,7 @@ fn state(plugin: &Plugin) -> Cell<'static> {
     Cell::from(Span::styled(text, colour))
 }
 
-/// What the columns have no room for.
+/// Returns the details that the columns have no room for.
 fn about(plugin: &Plugin) -> Text<'static> {
     let on = plugin.account.as_ref().map(|account| format!(" on {}", safe(account))).unwrap_or_default();
     let version = plugin.version.as_ref().map(|version| format!(" {}", safe(version))).unwrap_or_default();
@@ -251,7 +251,7 @@ fn logs(frame: &mut Frame<'_>, area: Rect, log: &Log) {
 }
 
 fn log_line(line: &views::Line, aside: usize) -> Line<'static> {
-    // The time alone: whoever looks live knows the day.
+    // The time alone: the user of a live view knows the day.
     let at: String = line.at.chars().skip(11).take(8).collect();
     let colour = match line.level.as_str() {
         "error" => Color::Red,
@@ -277,7 +277,7 @@ fn help(frame: &mut Frame<'_>, area: Rect) {
     frame.render_widget(Paragraph::new(Text::from(lines.collect::<Vec<_>>())), area);
 }
 
-/// The line above the keys: a question, what is being done, or what came of it.
+/// Returns the line above the keys: a question, a command in progress, or its result.
 fn say(top: &Top, now: Instant) -> Line<'static> {
     if let View::Confirm(order) = &top.view {
         return Line::from(format!("{} y/n", question(order))).bold();

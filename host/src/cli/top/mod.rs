@@ -1,7 +1,7 @@
-//! `parlor top`: the house while one looks. The same as `parlor status` says, from the same socket, again each second.
+//! `parlor top`: shows the host live. It reads what `parlor status` shows, from the same socket, once a second.
 //!
-//! `state` is what stands on the screen and what keys do to it, `draw` the picture of that, `news` the threads that wait for
-//! the keyboard, the host and signals, `screen` the terminal. Here they are put together.
+//! `state` is the state of the screen and handles keys, `draw` renders it, `news` runs the threads that wait for the
+//! keyboard, the host and signals, and `screen` is the terminal. This module connects them.
 
 mod draw;
 mod news;
@@ -21,10 +21,10 @@ use news::{News, Sources};
 use screen::Screen;
 use state::{Top, Wish};
 
-/// How long a picture stands if nothing happens.
+/// How long the screen stays unchanged if nothing happens.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// What `parlor top` takes.
+/// The arguments of `parlor top`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Keys: ? shows them all. Restarting and disabling ask first.\n\nExamples:\n  parlor top               the house, live\n  parlor status --json      the same once, for programs\n\nExit codes: 0 left, 4 no host runs, 1 failed, 2 wrong usage"
@@ -35,7 +35,7 @@ pub struct TopArgs {
 }
 
 impl TopArgs {
-    /// Shows it until somebody leaves.
+    /// Shows the host until the user quits.
     pub fn run(&self) -> anyhow::Result<()> {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             bail!("`parlor top` needs a terminal to draw on; `parlor status --json` says the same to programs");
@@ -47,7 +47,7 @@ impl TopArgs {
             );
         }
         let config = self.place.load_to_look()?;
-        // Before anything is drawn: whoever is told what to do first should be able to read it.
+        // Before the screen is taken: the user must be able to read what to do first.
         let Some(host) = place::host(&config)? else { return Err(Ended::NotRunning(config.data).into()) };
         let mut top = Top::new(host.get("/v1/status")?, Instant::now());
         let sources = Sources::start(config, self.place.clone()).context("signals cannot be listened to")?;

@@ -1,5 +1,5 @@
-//! What `parlor top` waits for, each thing in a thread of its own, since each blocks: the keyboard, the host, signals, and
-//! orders that are being carried out.
+//! The event sources of `parlor top`: the keyboard, the host, signals, and running commands. Each blocks, so each has a
+//! thread.
 
 use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -16,23 +16,23 @@ use crate::cli::{Ended, tell};
 use crate::config::Config;
 use crate::plugins::PluginId;
 
-/// How often the host is asked.
+/// How often the host is queried.
 const LOOK: Duration = Duration::from_secs(1);
 /// How many lines of a plugin's log are shown.
 const LINES: usize = 500;
 
-/// Something happened.
+/// An event.
 #[derive(Debug)]
 pub(super) enum News {
     /// A key was pressed.
     Key(KeyEvent),
-    /// The terminal has another size.
+    /// The terminal was resized.
     Resized,
-    /// What the host says now, or why it says nothing.
+    /// The host's response, or the reason why there is none.
     Looked(Result<Box<Look>, String>),
-    /// What came of an order.
+    /// The result of a command.
     Done(Result<String, String>),
-    /// Somebody wants it to end.
+    /// A signal to stop.
     Stop,
     /// The terminal is gone.
     Lost(io::Error),
@@ -40,7 +40,7 @@ pub(super) enum News {
     Broken,
 }
 
-/// Everything that tells news.
+/// All event sources.
 pub(super) struct Sources {
     place: Place,
     news: Receiver<News>,
@@ -48,26 +48,26 @@ pub(super) struct Sources {
     logs: Sender<Option<PluginId>>,
 }
 
-/// One thread's way to tell; whoever panics has told that, too.
+/// The sender of one thread, which also reports a panic.
 #[derive(Clone)]
 struct Teller(Sender<News>);
 
 impl Drop for Teller {
     fn drop(&mut self) {
         if thread::panicking() {
-            // Where nobody listens any more, nobody needs to know.
+            // Without a receiver, nobody needs the report.
             let _ = self.0.send(News::Broken);
         }
     }
 }
 
 impl Sources {
-    /// Begins to wait for all of them. Their threads end with the process.
+    /// Starts all threads. They end with the process.
     pub(super) fn start(config: Config, place: Place) -> io::Result<Self> {
         let (sender, news) = mpsc::channel();
         let teller = Teller(sender);
         let (logs, wanted) = mpsc::channel();
-        // First: a signal that comes later is heard, and does not end the process with the terminal in our hands.
+        // Install the signal handlers first: a later signal must not end the process while it controls the terminal.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let signals = {
             let _inside = runtime.enter();
@@ -89,18 +89,18 @@ impl Sources {
         Ok(Self { place, news, teller, logs })
     }
 
-    /// The next thing that happens, within this time.
+    /// Waits for the next event, up to this time.
     pub(super) fn next(&self, within: Duration) -> Result<News, RecvTimeoutError> {
         self.news.recv_timeout(within)
     }
 
-    /// Looks for the log of this plugin, too, from now on, and at once; none: for none.
+    /// Fetches the log of this plugin, too, from now on and at once; none stops that.
     pub(super) fn show_logs(&self, plugin: Option<PluginId>) {
-        // The thread ends only by a panic, which is told.
+        // The thread ends only by a panic, which is reported.
         let _ = self.logs.send(plugin);
     }
 
-    /// Does this; what comes of it is told.
+    /// Executes a command in a thread, and reports the result.
     pub(super) fn carry_out(&self, order: Order) {
         let (place, teller) = (self.place.clone(), self.teller.clone());
         thread::spawn(move || {
@@ -126,7 +126,7 @@ fn read(teller: &Teller) {
     }
 }
 
-/// Asks the host again and again.
+/// Queries the host periodically.
 fn look(config: &Config, wanted: &Receiver<Option<PluginId>>, teller: &Teller) {
     let mut logs = None;
     loop {
@@ -135,7 +135,7 @@ fn look(config: &Config, wanted: &Receiver<Option<PluginId>>, teller: &Teller) {
             return;
         }
         match wanted.recv_timeout(LOOK) {
-            // Only the last one counts.
+            // Only the latest request counts.
             Ok(plugin) => logs = wanted.try_iter().last().unwrap_or(plugin),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
@@ -159,7 +159,7 @@ fn ask(config: &Config, logs: Option<&PluginId>) -> anyhow::Result<Look> {
 fn carry_out(place: &Place, order: &Order) -> anyhow::Result<String> {
     match order {
         Order::Enable(id, enabled) => {
-            // As by command: what takes something is done though the configuration is wrong by now.
+            // As on the command line: a plugin can be disabled even if the configuration is broken.
             let config = if *enabled { place.load_to_write()? } else { place.load_to_stop()? };
             let changed = place::desk(&config).enable(id, *enabled)?;
             let already = if changed { "" } else { " already" };

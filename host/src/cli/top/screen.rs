@@ -1,34 +1,34 @@
-//! The terminal while something is drawn on it: taken at the start, and given back as it was, however that ends.
+//! The terminal during drawing: taken over at the start, and always restored at the end.
 
 use std::ffi::OsStr;
 use std::io;
 
 use ratatui::{DefaultTerminal, Frame};
 
-/// Whether a terminal of this kind, as `TERM` has it, can be drawn on. Those within editors, and what nobody knows, would show as
-/// letters what is to move the cursor.
+/// Returns whether a terminal of this kind (`TERM`) supports drawing. Those in editors, and unknown ones, would show
+/// cursor movements as text.
 pub(super) fn can_be_drawn_on(kind: Option<&OsStr>) -> bool {
     kind.is_some_and(|kind| !kind.is_empty() && kind != "dumb")
 }
 
-/// A terminal that is ours until this is dropped. A panic gives it back, too, before it says anything.
+/// A terminal that is ours until this is dropped. A panic restores it, too, before it prints its message.
 #[derive(Debug)]
 pub struct Screen(DefaultTerminal);
 
 impl Screen {
-    /// Takes the terminal of standard input and output.
+    /// Takes over the terminal of standard input and output.
     pub fn open() -> io::Result<Self> {
         match ratatui::try_init() {
             Ok(terminal) => Ok(Self(terminal)),
             Err(error) => {
-                // It may have come half way.
+                // Undo a partial initialization.
                 ratatui::restore();
                 Err(error)
             }
         }
     }
 
-    /// Draws a whole picture; what is the same as before is not sent again.
+    /// Draws a whole screen; only differences are sent.
     pub fn draw(&mut self, picture: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
         self.0.draw(picture).map(drop)
     }
@@ -36,7 +36,7 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // A terminal that has gone needs nothing back.
+        // A terminal that is gone cannot be restored.
         let _ = ratatui::try_restore();
         let _ = self.0.show_cursor();
     }

@@ -1,4 +1,4 @@
-//! What stands on the screen of `parlor top`, and what keys do to it. No terminal, no host, no clock.
+//! The state of the screen of `parlor top`, and the effect of keys. No terminal, no host, no clock.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -9,85 +9,85 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use crate::control::views::{Line, Plugin, Status};
 use crate::plugins::PluginId;
 
-/// How long a filter may be, in characters.
+/// The longest filter, in characters.
 const LONGEST_FILTER: usize = 64;
-/// How far a page goes.
+/// The number of rows of a page.
 const PAGE: usize = 10;
-/// How far a line of the log is moved to the side.
+/// By how many characters a key scrolls a line of the log sideways.
 const ASIDE: usize = 16;
 
-/// What the host said when it was asked.
+/// A response of the host.
 #[derive(Debug)]
 pub(super) struct Look {
-    /// The house.
+    /// The state of the host.
     pub(super) status: Status,
-    /// The log of the plugin that it was asked for.
+    /// The log of the requested plugin.
     pub(super) logs: Option<(PluginId, Vec<Line>)>,
 }
 
-/// Something that the owner wants done.
+/// A command of the owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Order {
-    /// End it and start it again.
+    /// Restart the plugin.
     Restart(PluginId),
-    /// Let it run, or not.
+    /// Enable or disable the plugin.
     Enable(PluginId, bool),
 }
 
-/// What a key leads to outside of the screen.
+/// The effect of a key outside of the screen.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Wish {
-    /// Nothing.
+    /// No effect.
     Nothing,
-    /// To leave.
+    /// Quit.
     Quit,
-    /// To see this plugin's log from now on, or none.
+    /// Fetch this plugin's log from now on, or none.
     Logs(Option<PluginId>),
-    /// To do this.
+    /// Execute this command.
     Do(Order),
 }
 
-/// What is looked at.
+/// The current view.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum View {
-    /// The plugins.
+    /// The table of plugins.
     Plugins,
-    /// The same, while a filter is typed.
+    /// The table, while a filter is typed.
     Filter,
-    /// The same, with a question.
+    /// The table, with a question.
     Confirm(Order),
     /// The log of a plugin.
     Logs(Log),
-    /// The keys.
+    /// The list of keys.
     Help,
 }
 
-/// The log of a plugin.
+/// The view of a plugin's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Log {
-    /// Whose.
+    /// The plugin.
     pub(super) plugin: PluginId,
-    /// Its last lines; none before the host has said any.
+    /// Its last lines; none before the first response of the host.
     pub(super) lines: Option<Vec<Line>>,
-    /// How many lines from the end the screen ends. While it is not 0, nothing new comes in.
+    /// How many lines the view is scrolled back from the end. While it is not 0, the log is not updated.
     pub(super) back: usize,
-    /// How many characters of each line are left out at its start.
+    /// How many characters at the start of each line are scrolled out of view.
     pub(super) aside: usize,
 }
 
-/// A row: the plugin and its account.
+/// The key of a row: the plugin and its account.
 pub(super) type RowId = (String, Option<String>);
 
-/// What a plugin did lately.
+/// A plugin's activity between the last two responses.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Rate {
-    /// Events a second.
+    /// Events per second.
     pub(super) events: f64,
-    /// Its share of a core, 1 = a whole one.
+    /// The share of a core that it used; 1 = a whole core.
     pub(super) cpu: f64,
 }
 
-/// What is compared with the next look.
+/// Counters to compare with the next response.
 #[derive(Debug, Clone)]
 struct Counted {
     since: String,
@@ -112,7 +112,7 @@ pub(super) enum Column {
     Restarts,
 }
 
-/// The columns from left to right: name, width, and how early it goes where there is no room, 0 the last.
+/// The columns from left to right: name, width, and priority for removal on a narrow screen; 0 stays longest.
 pub(super) const COLUMNS: [(Column, &str, u16, u8); 12] = [
     (Column::Plugin, "PLUGIN", 16, 0),
     (Column::Version, "VERSION", 9, 11),
@@ -128,10 +128,10 @@ pub(super) const COLUMNS: [(Column, &str, u16, u8); 12] = [
     (Column::Restarts, "RESTARTS", 9, 8),
 ];
 
-/// The columns that a screen of this width has room for.
+/// Returns the columns that fit into this width.
 pub(super) fn columns(width: u16) -> Vec<(Column, &'static str, u16)> {
     let mut all = COLUMNS.to_vec();
-    // One between each two.
+    // One space separates two columns.
     while all.len() > 1 && all.iter().map(|(_, _, width, _)| width + 1).sum::<u16>() > width + 1 {
         let first = all.iter().enumerate().max_by_key(|(_, (_, _, _, early))| *early).map_or(0, |(at, _)| at);
         all.remove(first);
@@ -139,13 +139,13 @@ pub(super) fn columns(width: u16) -> Vec<(Column, &'static str, u16)> {
     all.into_iter().map(|(column, name, width, _)| (column, name, width)).collect()
 }
 
-/// The screen.
+/// The whole state.
 #[derive(Debug)]
 pub(super) struct Top {
     pub(super) status: Status,
-    /// When that was said.
+    /// The time of the last response.
     looked: Instant,
-    /// Why nothing newer is.
+    /// Why there is no newer response.
     pub(super) trouble: Option<String>,
     counted: BTreeMap<RowId, Counted>,
     pub(super) rates: BTreeMap<RowId, Rate>,
@@ -154,11 +154,11 @@ pub(super) struct Top {
     pub(super) descending: bool,
     pub(super) filter: String,
     pub(super) selected: Option<RowId>,
-    /// What is being done.
+    /// The command that is being executed.
     pub(super) doing: Option<Order>,
-    /// What came of the last order; an error or not.
+    /// The result of the last command.
     pub(super) said: Option<Result<String, String>>,
-    /// Which columns the last picture had.
+    /// The columns of the last drawn screen.
     pub(super) shown: Vec<Column>,
 }
 
@@ -167,7 +167,7 @@ pub(super) fn row_id(plugin: &Plugin) -> RowId {
 }
 
 impl Top {
-    /// The screen that begins with this.
+    /// Starts with this response.
     pub(super) fn new(status: Status, now: Instant) -> Self {
         let mut top = Self {
             status: status.clone(),
@@ -188,7 +188,7 @@ impl Top {
         top
     }
 
-    /// Takes what the host says now.
+    /// Applies a response of the host.
     pub(super) fn look(&mut self, look: Result<Box<Look>, String>, now: Instant) -> Wish {
         let Look { status, logs } = match look {
             Ok(look) => *look,
@@ -199,7 +199,7 @@ impl Top {
         };
         let elapsed = now.saturating_duration_since(self.looked);
         let mut counted = BTreeMap::new();
-        // Two looks at the same moment say nothing about what happened between them.
+        // Two responses at the same moment yield no rate.
         if !elapsed.is_zero() {
             self.rates.clear();
         }
@@ -222,19 +222,19 @@ impl Top {
         Wish::Nothing
     }
 
-    /// What came of an order.
+    /// Records the result of a command.
     pub(super) fn done(&mut self, result: Result<String, String>) -> Wish {
         self.doing = None;
         self.said = Some(result);
         Wish::Nothing
     }
 
-    /// How old what is shown is.
+    /// Returns the age of the shown state.
     pub(super) fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.looked)
     }
 
-    /// The rows in the order in which they stand.
+    /// Returns the rows in display order.
     pub(super) fn rows(&self) -> Vec<&Plugin> {
         let wanted = self.filter.to_lowercase();
         let matches = |plugin: &&Plugin| {
@@ -275,18 +275,18 @@ impl Top {
         }
     }
 
-    /// The row that is selected, by its place.
+    /// Returns the index of the selected row.
     pub(super) fn selected_at(&self) -> Option<usize> {
         let selected = self.selected.as_ref()?;
         self.rows().iter().position(|plugin| row_id(plugin) == *selected)
     }
 
-    /// The plugin that is selected.
+    /// Returns the selected plugin.
     pub(super) fn selected(&self) -> Option<&Plugin> {
         self.rows().into_iter().nth(self.selected_at()?)
     }
 
-    /// Some row is selected as long as there is one.
+    /// Selects the first row if no row is selected.
     fn keep_selected(&mut self) {
         if self.selected_at().is_none() {
             self.selected = self.rows().first().map(|plugin| row_id(plugin));
@@ -300,9 +300,9 @@ impl Top {
         self.selected = rows.get(at).map(|plugin| row_id(plugin));
     }
 
-    /// A key was pressed.
+    /// Handles a key.
     pub(super) fn key(&mut self, key: KeyEvent) -> Wish {
-        // It leads out of everything.
+        // Ctrl-C quits from every view.
         if key.modifiers.contains(KeyModifiers::CONTROL) {
             return if key.code == KeyCode::Char('c') { Wish::Quit } else { Wish::Nothing };
         }
@@ -342,7 +342,7 @@ impl Top {
             KeyCode::Char('r') => self.ask(plugin.map(Order::Restart)),
             KeyCode::Char('d') => self.ask(plugin.map(|id| Order::Enable(id, false))),
             KeyCode::Char('e') => {
-                // It takes nothing from anybody: no question.
+                // Enabling takes nothing away, so it needs no confirmation.
                 return plugin.map_or(Wish::Nothing, |id| self.order(Order::Enable(id, true)));
             }
             KeyCode::Enter | KeyCode::Char('l') => {
@@ -393,7 +393,7 @@ impl Top {
         Wish::Nothing
     }
 
-    /// Another column, of those that are seen; what has most comes first where there are amounts.
+    /// Sorts by another visible column. Amounts are sorted in descending order.
     fn sort_by(&mut self, next: impl FnOnce(usize, usize) -> usize) {
         let at = self.shown.iter().position(|column| *column == self.sort);
         let Some(column) = self.shown.get(next(at.unwrap_or(0), self.shown.len().max(1))) else { return };
@@ -407,7 +407,7 @@ impl Top {
         }
     }
 
-    /// One after the other: what is asked for while something is done is not.
+    /// Executes a command, unless another one is in progress.
     fn order(&mut self, order: Order) -> Wish {
         if self.doing.is_some() {
             self.said = Some(Err("something else is being done; try again when it has ended".to_owned()));

@@ -1,4 +1,4 @@
-//! The screen of `parlor top`, drawn on a terminal that is none.
+//! Tests of the screen of `parlor top`, drawn on a test backend.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -84,7 +84,7 @@ fn three(handled: u64, cpu_ms: u64) -> Status {
     house(vec![broken, plugin("echo", "main", Some(usage(10, 5))), snoop])
 }
 
-/// A screen on which a second has passed.
+/// Returns a screen after one second.
 fn screen() -> (Top, Instant) {
     let (begin, second) = (Instant::now(), Duration::from_secs(1));
     let mut top = Top::new(three(100, 1_000), begin);
@@ -96,7 +96,7 @@ fn drawn(top: &mut Top, width: u16, height: u16, now: Instant) -> String {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| draw(frame, top, now)).unwrap();
     let text = terminal.backend().to_string();
-    // As it is seen: without the quotes, and without what is empty to the right.
+    // As a user sees it: without the quotes, and without trailing space.
     text.lines().map(|line| line.trim_matches('"').trim_end()).collect::<Vec<_>>().join("\n")
 }
 
@@ -194,7 +194,7 @@ fn rates_are_of_the_last_look_and_of_one_instance() {
     let (mut top, now) = screen();
     let id = ("snoop".to_owned(), Some("main".to_owned()));
     assert!((top.rates[&id].events - 500.0).abs() < 0.1 && (top.rates[&id].cpu - 0.5).abs() < 0.01);
-    // Started again: what it did before is another's.
+    // After a restart the earlier counters belong to another instance.
     let mut status = three(5, 1);
     for usage in status.plugins.iter_mut().filter_map(|plugin| plugin.usage.as_mut()) {
         usage.since = "2025-01-02T00:00:00Z".into();
@@ -213,7 +213,7 @@ fn what_takes_something_away_is_asked_about() {
     assert_eq!(press(&mut top, "n"), [Wish::Nothing]);
     assert_eq!(press(&mut top, "dy"), [Wish::Nothing, Wish::Do(Order::Enable(broken(), false))]);
     assert!(drawn(&mut top, 80, 24, now).contains("broken is being disabled…"));
-    // One after the other.
+    // Only one command at a time.
     assert_eq!(press(&mut top, "ry"), [Wish::Nothing, Wish::Nothing]);
     top.done(Err("no\x1b[2J".into()));
     assert!(drawn(&mut top, 80, 24, now).contains("no\\u{1b}[2J"));
@@ -228,7 +228,7 @@ fn a_filter_shows_what_it_matches_alone() {
     press(&mut top, "/SNOO");
     assert_eq!(top.rows().len(), 1);
     assert_eq!(top.selected().unwrap().id, "snoop");
-    // While it is typed, keys are letters.
+    // While a filter is typed, keys are letters.
     assert_eq!(press(&mut top, "q"), [Wish::Nothing]);
     assert!(drawn(&mut top, 80, 24, now).contains("no plugin is like that; Esc shows all"));
     assert_eq!(press(&mut top, "x".repeat(1_000).as_str()).len(), 1_000);

@@ -1,4 +1,4 @@
-//! The settings of one account: what was given, over the host's defaults. Values, no files and no flags.
+//! The settings of one account: given values over the host's defaults. No files and no flags.
 //!
 //! Keys that the host does not know are kept, since a plugin may claim them.
 
@@ -17,23 +17,23 @@ use crate::nearest;
 
 mod table;
 
-/// How many settings may be given for one account.
+/// The most settings that one account may have.
 const MOST_SETTINGS: usize = 1_000;
-/// How long a key may be, in bytes.
+/// The longest key, in bytes.
 const LONGEST_KEY: usize = 128;
 
-/// The settings of one account. Cheap to clone; a change makes new ones. Prints without those that are secret.
+/// The settings of one account. Cheap to clone; a change returns new settings. Debug output omits secrets.
 #[derive(Clone)]
 pub struct Settings(Arc<Inner>);
 
 struct Inner {
     given: BTreeMap<String, Value>,
-    /// What plugins made the default of settings that the host has.
+    /// Defaults that plugins set for settings of the host.
     defaults: BTreeMap<String, Value>,
     effective: Effective,
 }
 
-/// What has an effect, with its type. Reach it through [`Settings`], as `settings.nickname`.
+/// The settings with an effect, with their types. Reach them through [`Settings`], as `settings.nickname`.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[expect(missing_docs, reason = "the keys are described in the table, and in the handbook")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own, with the name that owners know")]
@@ -56,16 +56,16 @@ pub struct Effective {
     pub bosh_service_url: Option<String>,
     pub command_prefix: String,
     pub credentials_url: Option<String>,
-    /// In seconds.
+    /// In seconds of idleness; 0 = never (XEP-0352).
     pub csi_waiting_time: u32,
     pub debug: bool,
-    /// `online`, `chat`, `away`, `dnd`, `xa`, `offline` or `unavailable`.
+    /// One of `online`, `chat`, `away`, `dnd`, `xa`, `offline` or `unavailable`.
     pub default_state: String,
     pub expose_rid_and_sid: bool,
     pub failed_command_answer: String,
     pub keepalive: bool,
     pub message_archiving: Option<Archiving>,
-    /// In milliseconds.
+    /// In milliseconds, for one page of the archive.
     pub message_archiving_timeout: u32,
     pub message_carbons: bool,
     pub muc_history_max_stanzas: Option<u32>,
@@ -84,7 +84,7 @@ pub struct Effective {
     pub whitelisted_plugins: Vec<String>,
 }
 
-/// How an account proves who it is.
+/// How an account authenticates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Authentication {
@@ -92,63 +92,63 @@ pub enum Authentication {
     Login,
     /// With a certificate.
     External,
-    /// Not at all.
+    /// Anonymously.
     Anonymous,
     /// With a session that somebody else opened.
     Prebind,
 }
 
-/// What the server's archive is asked to keep (XEP-0313, preferences).
+/// The messages that the server's archive should keep (XEP-0313, preferences).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Archiving {
-    /// Nothing.
+    /// No messages.
     Never,
-    /// Everything.
+    /// All messages.
     Always,
-    /// What contacts write.
+    /// Messages of contacts.
     Roster,
 }
 
-/// A room that is entered on connecting.
+/// A room that the account enters when it connects.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "WrittenRoom")]
 pub struct AutoJoin {
-    /// Which.
+    /// The address of the room.
     pub jid: BareJid,
     /// The nickname there; none = the account's.
     pub nick: Option<String>,
 }
 
-/// Why a setting cannot have a value.
+/// The reason why a setting cannot have a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
-    /// The host knows the key, and the value is not what it may be.
+    /// The host has this setting, and the value is invalid.
     #[error("the setting {key:?} {reason}")]
     Wrong {
-        /// The key.
+        /// The key of the setting.
         key: String,
-        /// What it must be.
+        /// The requirement that the value does not meet.
         reason: String,
     },
-    /// It belongs to the account itself.
+    /// It is a key of the account itself.
     #[error("{key:?} is no setting to be written here: write {instead} under [account.<name>]")]
     OfAccount {
-        /// The key.
+        /// The misplaced key.
         key: &'static str,
-        /// What to write.
+        /// The key to write instead.
         instead: &'static str,
     },
     /// The key is empty or too long.
     #[error("a setting's key has 1 to {LONGEST_KEY} bytes, not {0}")]
     BadKey(usize),
-    /// There are too many.
+    /// There are too many settings.
     #[error("an account has {MOST_SETTINGS} settings at most")]
     TooMany,
 }
 
 impl Settings {
-    /// The value that holds now: what was given, else the default. None: no such setting, none given, or a secret.
+    /// Returns the effective value: the given one, else the default. None: no such setting, no value, or a secret.
     pub fn get(&self, key: &str) -> Option<Value> {
         let rule = setting(key);
         if rule.is_some_and(|rule| rule.role == Role::Secret) {
@@ -160,14 +160,15 @@ impl Settings {
         }
     }
 
-    /// What was given for a key, whether the host knows it or not.
+    /// Returns the value that was given for a key, even if the host does not know the key.
     pub fn given(&self, key: &str) -> Option<&Value> {
         self.0.given.get(key)
     }
 
-    /// The same with one changed. Whether whoever asks may change it is asked elsewhere; see [`Settings::operator_only`].
+    /// Returns the settings with one value changed. The caller checks that the change is allowed; see
+    /// [`Settings::operator_only`].
     ///
-    /// A value of null takes a setting back to none, where its default is none.
+    /// Null resets a setting to none, if its default is none.
     pub fn with(&self, key: &str, value: Value) -> Result<Self, SettingError> {
         Self::check(key, &value)?;
         let mut given = self.0.given.clone();
@@ -175,7 +176,7 @@ impl Settings {
         Self::new(given, self.0.defaults.clone(), key)
     }
 
-    /// The same with another default for a setting that the host has; what was given goes on to win.
+    /// Returns the settings with another default for a setting of the host. Given values still win.
     pub fn with_default(&self, key: &str, value: Value) -> Result<Self, SettingError> {
         Self::check(key, &value)?;
         let mut defaults = self.0.defaults.clone();
@@ -183,8 +184,8 @@ impl Settings {
         Self::new(self.0.given.clone(), defaults, key)
     }
 
-    /// The same as the owner has written them anew: what differs between the two that were written counts, and what was changed
-    /// since, and not by the owner, stays.
+    /// Applies the owner's edit: the differences between the two configured versions, `before` and `after`. A value
+    /// that was changed since by somebody else stays, unless the owner changed that key.
     #[must_use]
     pub fn rewritten(&self, before: &Self, after: &Self) -> Self {
         let mut given = self.0.given.clone();
@@ -192,18 +193,18 @@ impl Settings {
             given.insert(key.clone(), value.clone());
         }
         given.retain(|key, _| after.0.given.contains_key(key) || !before.0.given.contains_key(key));
-        // Too many at most; then what was written is what counts.
+        // The only possible error is too many settings; then the configured ones apply alone.
         Self::new(given, self.0.defaults.clone(), "").unwrap_or_else(|_| after.clone())
     }
 
-    /// What was given and is given otherwise, or not at all, in the other.
+    /// Returns the keys whose given values differ between the two, including those that only one has.
     pub fn differing<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a str> {
         let (own, others) = (&self.0.given, &other.0.given);
         let new = others.keys().filter(|key| !own.contains_key(*key));
         own.keys().filter(|key| own.get(*key) != others.get(*key)).chain(new).map(String::as_str)
     }
 
-    /// Whether this value may be given for this key.
+    /// Checks that this value is valid for this key.
     pub fn check(key: &str, value: &Value) -> Result<(), SettingError> {
         match key {
             "jid" => return Err(SettingError::OfAccount { key: "jid", instead: "jid" }),
@@ -237,25 +238,26 @@ impl Settings {
         Ok(Self(Arc::new(Inner { given, defaults, effective })))
     }
 
-    /// Whether the host has a setting of this key.
+    /// Returns whether the host has a setting of this key.
     pub fn is_known(key: &str) -> bool {
         setting(key).is_some()
     }
 
-    /// Whether no plugin may change it, whatever it was granted: what decides about connection, credentials, policy and
+    /// Returns whether no plugin may change it, whatever its grants. This covers connection, credentials, policy and
     /// exposure, and every address of a service.
     pub fn operator_only(key: &str) -> bool {
-        // Case is folded, so that no other spelling passes where something else reads the key without case.
+        // Fold the case, so that no other spelling passes if another reader ignores case.
         let key = key.to_ascii_lowercase();
         key.ends_with("_url") || setting(&key).is_some_and(|rule| matches!(rule.role, Role::Operator | Role::Secret))
     }
 
-    /// The known key that is nearest to this one.
+    /// Returns the known key that is nearest to this one.
     pub fn nearest(key: &str) -> Option<&'static str> {
         nearest::nearest(key, SETTINGS.iter().map(|rule| rule.key))
     }
 
-    /// What was given and the host does not know, each with the nearest known key: for a plugin to claim, or a warning.
+    /// Returns the given keys that the host does not know, each with the nearest known key. A plugin may claim one; the
+    /// others deserve a warning.
     pub fn unknown(&self) -> impl Iterator<Item = (&str, Option<&'static str>)> {
         self.0.given.keys().filter(|key| !Self::is_known(key)).map(|key| (key.as_str(), Self::nearest(key)))
     }
@@ -483,7 +485,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4_000))]
 
-        /// What the check lets through always fits the typed settings, so that the two cannot part.
+        /// A value that passes the check always fits the typed settings, so the two cannot diverge.
         #[test]
         fn what_passes_the_check_fits(rule in prop::sample::select(SETTINGS), value in any_value()) {
             if rule.check(&value).is_ok() && !matches!(rule.key, "jid" | "password") {

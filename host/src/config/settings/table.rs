@@ -1,42 +1,42 @@
-//! The table of the host's settings: key, type, default, and who may change it. Docs and checks are made from it.
+//! The table of the host's settings: key, type, default, and who may change it. Docs and checks use it.
 
 use jid::BareJid;
 use serde_json::Value;
 
-/// One setting of the host.
+/// A setting of the host.
 #[derive(Debug, Clone, Copy)]
 pub struct SettingRule {
-    /// Its key.
+    /// The key.
     pub key: &'static str,
-    /// What its value may be.
+    /// The type and range of its value.
     pub kind: SettingKind,
     /// Its default, as JSON; `null` = none.
     pub default: &'static str,
-    /// Who may change it, and what it is for.
+    /// Its purpose, which decides who may change it.
     pub role: Role,
 }
 
-/// Who may change a setting, and what it is for.
+/// The purpose of a setting, which decides who may change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// It has an effect, and a plugin that holds `settings.write` may change it.
+    /// It has an effect, and a plugin with `settings.write` may change it.
     Effect,
-    /// It decides about connection, credentials, policy or exposure, and is the operator's alone.
+    /// It decides about connection, credentials, policy or exposure, and only the operator may change it.
     Operator,
-    /// The same, and nobody reads its value back.
+    /// Like `Operator`, and its value cannot be read back.
     Secret,
     /// Kept for a front end; the host does nothing with it.
     Data,
 }
 
-/// What a setting's value may be.
+/// The type and range of a setting's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SettingKind {
     /// True or false.
     Flag,
     /// A string.
     Text,
-    /// A whole number in these bounds, both included.
+    /// A whole number within these bounds, inclusive.
     Number(i64, i64),
     /// One of these strings.
     Choice(&'static [&'static str]),
@@ -50,9 +50,9 @@ pub enum SettingKind {
     Any,
 }
 
-/// How many rooms, JIDs or names a list may hold.
+/// The most rooms, JIDs or names in a list.
 const MOST_IN_A_LIST: usize = 1_000;
-/// How long a text may be, in bytes.
+/// The longest text, in bytes.
 const LONGEST_TEXT: usize = 4_096;
 
 const U32: SettingKind = SettingKind::Number(0, u32::MAX as i64);
@@ -71,7 +71,7 @@ pub const SETTINGS: &[SettingRule] = {
         rule(Effect, "allow_muc", Flag, "true"),
         rule(Effect, "allow_non_roster_messaging", Flag, "false"),
         rule(Data, "allow_otr", Flag, "true"),
-        // How many messages `archive.query` gives at most when no `max` is asked for.
+        // The most messages that `archive.query` returns without `max`.
         rule(Effect, "archived_messages_limit", Number(1, 100_000), "1000"),
         rule(Effect, "archived_messages_page_size", Number(1, 1_000), "50"),
         rule(Operator, "authentication", Choice(&["login", "external", "anonymous", "prebind"]), "\"login\""),
@@ -81,22 +81,23 @@ pub const SETTINGS: &[SettingRule] = {
         rule(Data, "auto_list_rooms", Flag, "false"),
         rule(Operator, "auto_login", Flag, "true"),
         rule(Operator, "auto_reconnect", Flag, "true"),
-        // It lets strangers into the roster. A plugin that set it would have those who ask count as contacts, and be covered by what
-        // it was granted for contacts.
+        // It lets strangers into the roster. A plugin that set it would make every requester a contact, covered by its
+        // grants for contacts.
         rule(Operator, "auto_subscribe", Flag, "false"),
         rule(Operator, "blacklisted_plugins", Names, "[]"),
         rule(Operator, "bosh_service_url", Text, "null"),
-        // What a message begins with that is read as a command. A plugin that chose it would choose which messages reach it, without
-        // a grant to read any.
+        // The prefix of messages that are parsed as commands. A plugin that chose it would choose which messages reach
+        // it, without a grant to read any.
         rule(Operator, "command_prefix", Text, "\"!\""),
-        // Whoever fetches it is given credentials.
+        // A secret: its response holds credentials.
         rule(Secret, "credentials_url", Text, "null"),
         // In seconds.
         rule(Effect, "csi_waiting_time", U32, "0"),
         rule(Operator, "debug", Flag, "false"),
         rule(Effect, "default_state", Choice(STATES), "\"online\""),
         rule(Operator, "expose_rid_and_sid", Flag, "false"),
-        // The host says it for a plugin that may not be allowed to speak there: the owner's words, and no plugin's.
+        // The host sends it for a plugin that may not be allowed to send there: the text is the owner's, never a
+        // plugin's.
         rule(Operator, "failed_command_answer", Text, "\"Sorry, that failed.\""),
         rule(Data, "hide_muc_server", Flag, "false"),
         rule(Data, "hide_offline_users", Flag, "false"),
@@ -117,7 +118,7 @@ pub const SETTINGS: &[SettingRule] = {
         rule(Data, "play_sounds", Flag, "false"),
         // The older form of authentication = "prebind".
         rule(Operator, "prebind", Flag, "false"),
-        // Whoever fetches it is given a session.
+        // A secret: its response holds a session.
         rule(Secret, "prebind_url", Text, "null"),
         rule(Effect, "priority", Number(-128, 127), "0"),
         rule(Secret, "rid", Text, "null"),
@@ -132,20 +133,20 @@ pub const SETTINGS: &[SettingRule] = {
 
 const STATES: &[&str] = &["online", "chat", "away", "dnd", "xa", "offline", "unavailable"];
 
-/// The rule of a key; none = the host has no such setting.
+/// Returns the rule of a key; none = the host has no such setting.
 pub fn setting(key: &str) -> Option<&'static SettingRule> {
     SETTINGS.binary_search_by_key(&key, |rule| rule.key).ok().map(|index| &SETTINGS[index])
 }
 
 impl SettingRule {
-    /// Its default; none where it has none.
+    /// Returns its default, if it has one.
     pub fn default_value(&self) -> Option<Value> {
         serde_json::from_str(self.default).ok().filter(|value: &Value| !value.is_null())
     }
 
-    /// Whether this is a value for it. What was none may be none again.
+    /// Checks that this is a valid value. A setting whose default is none may be none again.
     ///
-    /// The reason never repeats a value, but for what is no address: settings may be secret.
+    /// The reason never repeats a value, except one that is not a valid address: settings may be secret.
     pub fn check(&self, value: &Value) -> Result<(), String> {
         if value.is_null() && self.default == "null" {
             return Ok(());
@@ -289,7 +290,7 @@ mod tests {
         ("debug", "false"),
     ];
 
-    /// Those of them that are kept for a front end.
+    /// The listed settings that are kept for a front end.
     const KEPT: &[(&str, &str)] = &[
         ("allow_otr", "true"),
         ("auto_list_rooms", "false"),
@@ -301,7 +302,7 @@ mod tests {
         ("roster_groups", "false"),
     ];
 
-    /// Those that the API's other words ask for.
+    /// The settings that other parts of the API need.
     const ADDED: &[(&str, &str)] = &[
         ("archived_messages_limit", "1000"),
         ("command_prefix", "\"!\""),
@@ -321,7 +322,7 @@ mod tests {
         }
     }
 
-    /// All Rust of the host that is no test, but for the settings themselves.
+    /// Collects the host's Rust sources, except tests and the settings themselves.
     fn product(folder: &std::path::Path, text: &mut String) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -347,7 +348,7 @@ mod tests {
             })
         };
         for rule in SETTINGS.iter().filter(|rule| rule.role != Role::Data) {
-            // The account's own keys, and the older form of another one, are read where settings are.
+            // Keys of the account, and the older form of another setting, are read elsewhere.
             let elsewhere = matches!(rule.key, "jid" | "password" | "prebind");
             assert!(elsewhere || is_read(rule.key), "nobody reads {}", rule.key);
         }

@@ -8,12 +8,12 @@ use tokio::time::Instant;
 
 use crate::stanza::AdHocRefusal;
 
-/// How many may wait; the oldest goes first.
+/// The most pending commands; the oldest is dropped first.
 const MOST: usize = 16;
-/// For how long.
+/// How long a command stays pending.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// Those of one account.
+/// The pending commands of one account.
 #[derive(Debug, Default)]
 pub(super) struct Steps(VecDeque<Step>);
 
@@ -25,13 +25,13 @@ struct Step {
     until: Instant,
 }
 
-/// An id for a command that begins.
+/// Returns an id for a new command session.
 pub(super) fn session() -> String {
     hex::encode(rand::random::<[u8; 16]>())
 }
 
 impl Steps {
-    /// One has begun.
+    /// Adds a pending command.
     pub(super) fn begin(&mut self, session: String, by: Jid, node: &'static str, now: Instant) {
         if self.0.len() == MOST {
             self.0.pop_front();
@@ -39,10 +39,10 @@ impl Steps {
         self.0.push_back(Step { session, by, node, until: now + PATIENCE });
     }
 
-    /// The second step of one: it is over, whatever comes of it.
+    /// Removes a command at its second step. It cannot be used again, even if the step fails.
     pub(super) fn end(&mut self, session: &str, by: &Jid, node: &str, now: Instant) -> Result<(), AdHocRefusal> {
         let is_it = |step: &Step| step.session == session && step.by == *by && step.node == node;
-        // What is somebody else's stays his.
+        // A command of another user stays pending.
         let at = self.0.iter().position(is_it).ok_or(AdHocRefusal::BadSession)?;
         let step = self.0.remove(at).ok_or(AdHocRefusal::BadSession)?;
         if now < step.until { Ok(()) } else { Err(AdHocRefusal::SessionExpired) }

@@ -1,4 +1,4 @@
-//! What grants let through, and what not.
+//! Tests of the calls and events that grants allow and deny.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -418,7 +418,7 @@ fn admission_names_what_is_lacking_altogether() {
     assert_eq!(wanted.covers(&held), []);
 }
 
-/// What these grants are once a shell has run the command that is hinted at.
+/// Returns the grants after a shell has run the hinted command.
 fn granted_by(hint: &str, mut grants: Grants) -> Grants {
     let printed = std::process::Command::new("sh").arg("-c").arg(format!("printf '%s\\n' {hint}")).output().unwrap();
     let printed = String::from_utf8(printed.stdout).unwrap();
@@ -434,7 +434,7 @@ fn granted_by(hint: &str, mut grants: Grants) -> Grants {
     grants
 }
 
-/// Its line in the manifest is one, whatever the permission is.
+/// The suggested line is valid in a manifest, for every permission.
 #[test]
 fn a_denial_of_what_is_not_asked_for_says_how_to_ask() {
     for &permission in Permission::ALL {
@@ -502,7 +502,7 @@ fn a_denial_of_what_no_grant_can_name_says_why_and_gives_no_command() {
     }
 }
 
-/// A plugin may call with any address, and the owner may paste what the hint says.
+/// A plugin may call with any address, and the owner may paste the hinted command.
 #[test]
 fn a_denial_of_a_target_that_is_spelled_like_a_wider_entry_gives_no_command() {
     for (permission, scope) in [
@@ -520,8 +520,8 @@ fn a_denial_of_a_target_that_is_spelled_like_a_wider_entry_gives_no_command() {
     }
 }
 
-// What an independent and slow reader of the rules says of one entry. Addresses here are lower-case ASCII, so that
-// comparing strings is comparing addresses.
+// An independent and slow implementation of the rule for one entry. Addresses here are lower-case ASCII, so comparing
+// strings compares addresses.
 fn slowly_covers(entry: &str, to: &str, contacts: &[String]) -> bool {
     let bare = to.split('/').next().unwrap().to_owned();
     if entry == "*" {

@@ -1,4 +1,4 @@
-//! Which decisions an answer needs, and the answer in words.
+//! Finds the decisions that an answer needs, and phrases the answer.
 
 use jid::{BareJid, Jid};
 
@@ -9,7 +9,7 @@ use crate::permissions::permission::{Permission, ScopeKind};
 use crate::permissions::scope::Scope;
 use crate::permissions::table::{BESIDES, CALLS, Call, Depends, EVENTS, EventRule};
 
-/// The kinds of stanzas, each of which is decided on by itself, and whether each changes something.
+/// The kinds of stanzas that are decided separately. The flag is set for stanzas that change something.
 const KINDS: [(&str, bool); 4] = [("message", false), ("presence", false), ("iq", true), ("iq", false)];
 
 /// The risk of an IQ to any recipient. In-band registration (XEP-0077) sets the password.
@@ -20,9 +20,9 @@ struct Part {
     decision: Option<Decision>,
     /// The entry that would cover this part and no more; none: only the whole permission would.
     entry: Option<String>,
-    /// The entry covers the account itself, whoever the question is about.
+    /// The entry also covers the account itself, which the question may not be about.
     widens: bool,
-    /// This part in words, where there are others.
+    /// A description of this part, used if there are other parts.
     words: String,
 }
 
@@ -33,7 +33,7 @@ impl Part {
 }
 
 impl Question {
-    /// Answers it.
+    /// Answers the question.
     pub fn answer(&self, judge: &dyn Judge) -> Answer {
         let answer = match &self.subject {
             Subject::Call(call) => self.call(call, judge),
@@ -87,7 +87,7 @@ impl Question {
         }
     }
 
-    /// The answer about an event as far as the plugin listens to it.
+    /// Returns the answer about an event, restricted to the part that the plugin listens to.
     fn as_heard(&self, rule: &EventRule, answer: Answer, judge: &dyn Judge) -> Answer {
         if answer.outcome == Outcome::No {
             return answer;
@@ -110,7 +110,7 @@ impl Question {
         }
     }
 
-    /// The decisions that an event needs.
+    /// Returns the decisions that an event needs.
     fn parts_of_event(&self, rule: &EventRule, judge: &dyn Judge) -> Vec<Part> {
         let part = |about: About<'_>, entry: Option<String>, words: String| Part {
             decision: judge.decide(Use::Event(rule.name, about)),
@@ -185,7 +185,8 @@ impl Question {
         }
     }
 
-    /// The answer by the call's own permission, and what the plugin lacks for some of its uses, as a clause.
+    /// Returns the answer by the call's own permission. The second value is a clause about permissions that the plugin
+    /// lacks for some uses of the call.
     fn with_besides(&self, call: &Call, judge: &dyn Judge) -> (Answer, Option<String>) {
         let kinds = match call.function {
             "send-iq" => &KINDS[2..],
@@ -201,7 +202,7 @@ impl Question {
         let besides = BESIDES.iter().filter(|one| one.grouping == call.grouping && one.function == call.function);
         let lacking = besides.filter_map(|one| {
             let permission = one.permission?;
-            // Of stanzas no call shows others than messages.
+            // Calls show no stanzas but those of messages.
             let kinds = if permission == Permission::StanzaRead { &KINDS[..1] } else { kinds };
             let other = self.permission_alone(permission, kinds, judge);
             (!judge.asks_for(permission) || other.outcome != Outcome::Yes).then_some(permission.to_string())
@@ -251,7 +252,7 @@ impl Question {
         self.put(permission, &parts, judge)
     }
 
-    /// Puts what was decided into words.
+    /// Phrases the decisions as an answer.
     fn put(&self, permission: Permission, parts: &[Part], judge: &dyn Judge) -> Answer {
         let scope = judge.scope(permission);
         let list = scope.as_ref().map(|scope| shown(&scope.entries())).unwrap_or_default();
@@ -311,7 +312,7 @@ impl Question {
             let reason = format!("{permission} covers {list}, and nothing of that kind to {shown_about}");
             return with(Outcome::No, reason, lacks());
         }
-        // The whole address stands in no event of a chat.
+        // Chat events carry the bare address only.
         let bare = about.to_bare();
         let judged = match parts {
             [Part { entry: Some(entry), .. }] if *entry == bare.as_str() && !about.is_bare() => {
@@ -332,8 +333,8 @@ impl Question {
     }
 }
 
-/// The addresses that messages with this one are about, and what is said there in words: as `About::of` has it, the other side's
-/// bare address, in a room the room's, and what an occupant says to this account alone is about the occupant.
+/// Returns the addresses that messages with this address are about, each with a description. As in `About::of`: in a
+/// chat the other side's bare address, in a room the room's, and for a private message of an occupant the occupant's.
 fn conversations(jid: &Jid, judge: &dyn Judge) -> Vec<(Jid, String)> {
     let bare = jid.to_bare();
     let is_room = if jid.is_bare() { Some(false) } else { judge.is_room(&bare) };
@@ -346,20 +347,20 @@ fn conversations(jid: &Jid, judge: &dyn Judge) -> Vec<(Jid, String)> {
     }
 }
 
-/// An event that needs this permission, if no call does: what it covers is what events are about.
+/// Returns an event that needs this permission, if no call does: its scope then lists the targets of events.
 fn of_events_alone(permission: Permission) -> Option<&'static EventRule> {
     let is_called = CALLS.iter().chain(BESIDES).any(|call| call.permission == Some(permission));
     EVENTS.iter().find(|rule| !is_called && rule.permission == Some(permission) && rule.payload == "message")
 }
 
-/// Those parts that are not allowed and that an owner is offered to allow: one that takes more than was asked about is offered
-/// once no other part is left.
+/// Returns the denied parts that an owner is offered to allow. A part whose entry covers more than the question is
+/// offered only if no other part is left.
 fn offered(parts: &[Part]) -> Vec<&Part> {
     let (wide, narrow): (Vec<_>, Vec<_>) = parts.iter().filter(|part| !part.is_allowed()).partition(|part| part.widens);
     if narrow.is_empty() { wide } else { narrow }
 }
 
-/// What would cover those parts.
+/// Returns the grant that would cover the offered parts.
 fn wish(permission: Permission, parts: &[Part]) -> Wish {
     let offered = offered(parts).into_iter();
     let Some(entries) = offered.map(|part| part.entry.clone()).collect::<Option<Vec<_>>>() else { return Wish::Whole };
@@ -391,7 +392,7 @@ fn undeclared(permission: Permission, judge: &dyn Judge) -> Answer {
     Answer { outcome: Outcome::No, permission: Some(permission), reason, lacks: None }
 }
 
-/// Whether an entry that stands for more than one address is granted as it is.
+/// Returns whether an entry that covers more than one address is granted as it is.
 fn entry(permission: Permission, wanted: &Scope, judge: &dyn Judge) -> Answer {
     let list = shown(&wanted.entries());
     let lacks = || Some((permission, Wish::Entries(wanted.entries())));
@@ -419,14 +420,14 @@ fn entry(permission: Permission, wanted: &Scope, judge: &dyn Judge) -> Answer {
     with(outcome, format!("{permission} is granted for {held}, {reason}"), lacks())
 }
 
-/// The account's own address, if what is wanted has it among others. An IQ there does whatever its owner may, so that no entry
-/// with a recipient covers it.
+/// Returns the account's own address, if the wanted scope includes it and the granted one does not. An IQ to that
+/// address can do whatever the account's owner can, so no entry with a recipient covers it.
 fn uncovered_self(granted: &Scope, wanted: &Scope, judge: &dyn Judge) -> Option<BareJid> {
     let covers = |scope: &Scope, to: Option<&Jid>| scope.covers(Target::Stanza { kind: "iq", to }, &|_| false);
     judge.own().into_iter().find(|own| covers(wanted, Some(own)) && !covers(granted, None))
 }
 
-/// Whether several entries are granted, each of which is a question of its own.
+/// Returns whether several entries are granted, each as a question of its own.
 fn entries(permission: Permission, each: &[Question], judge: &dyn Judge) -> Answer {
     let answers: Vec<_> = each.iter().map(|one| (one, one.answer(judge))).collect();
     let all = |outcome| answers.iter().all(|(_, answer)| answer.outcome == outcome);
@@ -449,12 +450,12 @@ fn entries(permission: Permission, each: &[Question], judge: &dyn Judge) -> Answ
         outcome: outcome.unwrap_or(Outcome::Partly),
         permission: Some(permission),
         reason,
-        // Each was found to be what it seems to be.
+        // Each entry passed its own check, and is what the owner named.
         lacks: lacks.map(|entries| (permission, Wish::Entries(entries))),
     }
 }
 
-/// Entries as a list for people.
+/// Joins entries into a list for people.
 fn shown(entries: &[String]) -> String {
     entries.iter().map(|entry| harmless(entry, usize::MAX)).collect::<Vec<_>>().join(", ")
 }

@@ -1,4 +1,4 @@
-//! Answers that an owner can rely on: none says yes where the host would say no.
+//! Answers that an owner can rely on: none is yes if the host would refuse.
 
 use proptest::prelude::*;
 
@@ -7,17 +7,17 @@ use crate::error::CallError;
 use crate::permissions::{ScopeKind, denial};
 
 const CONTACT: &str = "nurse@example.org";
-/// The account is in it.
+/// A room that the account is in.
 const ROOM: &str = "lobby@conference.example.org";
-/// It is open, and the account is not in it.
+/// An open room that the account is not in.
 const LEFT: &str = "den@conference.example.org";
-/// It is not open, and its service is known to have rooms.
+/// A room that is not open, on a service that is known to have rooms.
 const CLOSED: &str = "attic@conference.example.org";
 
-/// A plugin with these grants, which asks for all that it was granted and for `messages.read`.
+/// A plugin with these grants. Its manifest requests everything but `vcard.write`.
 struct Plugin {
     grants: Grants,
-    /// The contact list has come.
+    /// Whether the contact list was received.
     knows: bool,
     listens: Listening,
 }
@@ -94,11 +94,11 @@ fn a_scope_of_contacts_is_no_for_a_stranger_and_yes_for_a_contact() {
     assert_eq!(answer.lacks, Some((Permission::MessagesRead, Wish::Targets(vec!["juliet@localhost".to_owned()]))));
 }
 
-/// The router asks about the other side's bare JID, so that a grant for one of its clients covers no message of it.
+/// The router checks the other side's bare JID, so a grant for one of its clients covers none of its messages.
 #[test]
 fn a_message_is_asked_about_as_the_router_asks() {
     let one = plugin("\"messages.read\" = [\"juliet@localhost/balcony\"]");
-    // Reading is nothing but hearing of events. The remedy names the address by which it is decided.
+    // Only events need `messages.read`. The remedy names the address that decides.
     for (what, about) in
         [("message", Some("juliet@localhost/balcony")), ("messages.read=juliet@localhost/balcony", None)]
     {
@@ -107,13 +107,13 @@ fn a_message_is_asked_about_as_the_router_asks() {
         assert!(answer.reason.ends_with("not juliet@localhost, by whose bare address it is decided"), "{answer:?}");
         assert_eq!(answer.remedy("echo").unwrap(), "parlor plugin grant echo messages.read=juliet@localhost");
     }
-    // A call is about the whole address.
+    // A call is about the full address.
     let sends = plugin("\"messages.send\" = [\"juliet@localhost/balcony\"]");
     assert_eq!(ask(&sends, "messages.send=juliet@localhost/balcony", None).0, Outcome::Yes);
     assert_eq!(ask(&sends, "messages.send", Some("juliet@localhost")).0, Outcome::No);
 }
 
-/// What one says to all in a room is about the room, and what he says to the account alone is about him.
+/// A public message of an occupant is about the room, a private one is about the occupant.
 #[test]
 fn an_occupant_is_heard_in_part_by_a_grant_for_him_alone() {
     let speaker = "lobby@conference.example.org/rom";
@@ -127,7 +127,7 @@ fn an_occupant_is_heard_in_part_by_a_grant_for_him_alone() {
     assert_eq!(ask(&occupant, "message", Some(ROOM)).0, Outcome::No);
     let open = plugin(&format!("\"messages.read\" = [{ROOM:?}]"));
     assert_eq!(ask(&open, "message", Some(speaker)).0, Outcome::Yes);
-    // Nobody knows which addresses are rooms.
+    // It is not known which addresses are rooms.
     let unknown = Plugin { knows: false, ..plugin("\"messages.read\" = [\"lobby@conference.example.org/rom\"]") };
     assert_eq!(ask(&unknown, "message", Some(speaker)).0, Outcome::Partly);
 }
@@ -147,7 +147,7 @@ fn an_event_to_which_nobody_listens_is_not_heard() {
     assert_eq!(outcome, Outcome::No);
     assert!(reason.starts_with("it does not listen to it, although it may"), "{reason}");
     assert_eq!(ask(&deaf, "messages.read", None).0, Outcome::Yes);
-    // A filter is named, whether it leaves all of it out or some.
+    // The reason names the filter, whether it excludes everything or a part.
     for (listening, outcome) in [
         (Listening::Elsewhere("kind groupchat".to_owned()), Outcome::No),
         (Listening::Part("kind groupchat".to_owned()), Outcome::Partly),
@@ -188,7 +188,7 @@ fn a_call_that_depends_on_more_than_its_grant_is_no_plain_yes() {
     }
 }
 
-/// What is said in a room that the account is not in is dropped.
+/// Messages of a room that the account is not in are dropped.
 #[test]
 fn an_event_about_a_room_is_no_plain_yes_outside_of_it() {
     let all = Plugin { grants: Grants::all(), ..plugin("") };
@@ -218,7 +218,7 @@ fn an_event_about_a_room_is_no_plain_yes_outside_of_it() {
         ("message", CONTACT),
         ("occupantJoined", ROOM),
         ("roomViewChanged", LEFT),
-        // These come to an account that is not in the room.
+        // These arrive although the account is not in the room.
         ("messageError", LEFT),
         ("chatRoomOpened", CLOSED),
         ("roomInviteReceived", LEFT),
@@ -226,7 +226,7 @@ fn an_event_about_a_room_is_no_plain_yes_outside_of_it() {
     ] {
         assert_eq!(ask(&all, what, Some(about)).0, Outcome::Yes, "{what} {about}");
     }
-    // A filter or a grant that leaves it out comes first.
+    // A filter or a grant that excludes it comes first.
     let no = plugin("\"rooms.read\" = [\"a@b\"]");
     assert!(ask(&no, "occupantJoined", Some(LEFT)).1.ends_with("not den@conference.example.org"));
 }
@@ -248,7 +248,7 @@ fn calls_are_answered_with_all_that_they_may_need() {
     assert_eq!(outcome, Outcome::Partly);
     assert!(reason.contains("for some of its uses it needs rooms.join or rooms.configure, too"), "{reason}");
     assert_eq!(ask(&reads, "rooms.get", Some(ROOM)).0, Outcome::Yes);
-    // The stanzas of messages, and no others.
+    // Only the stanzas of messages count.
     let archive = |more: &str| plugin(&format!("\"archive.read\" = [\"*\"]\n{more}"));
     for call in ["archive.query", "archive.query-all", "listen.on", "listen.once"] {
         let (outcome, reason) = ask(&archive("\"stanza.read\" = [\"presence\"]"), call, None);
@@ -259,7 +259,7 @@ fn calls_are_answered_with_all_that_they_may_need() {
         assert!(!reason.contains("stanza.read"), "{reason}");
     }
     assert_eq!(ask(&plugin("\"rooms.read\" = [\"a@b.c\"]"), "rooms.get", Some(ROOM)).0, Outcome::No);
-    // A name of both a permission and a call is the call's, and entries are the permission's.
+    // A name of both a permission and a call means the call; with entries it means the permission.
     assert!(matches!(Question::parse("rooms.send", Some(ROOM)).unwrap().subject, Subject::Call(_)));
     assert!(matches!(Question::parse("rooms.send=a@b", None).unwrap().subject, Subject::Permission(_)));
     assert_eq!(
@@ -276,7 +276,7 @@ fn calls_are_answered_with_all_that_they_may_need() {
 #[test]
 fn stanzas_are_decided_on_by_kind_and_recipient() {
     let server = plugin("\"stanza.send\" = [\"iq:bot@example.org\", \"message\"]");
-    // An IQ to the own account does whatever its owner may, and only `iq` covers it.
+    // An IQ to the own account can do whatever its owner can, and only `iq` covers it.
     assert_eq!(ask(&server, "api.send", Some("bot@example.org")).0, Outcome::Partly);
     assert_eq!(
         ask(&plugin("\"stanza.send\" = [\"iq:bot@example.org\"]"), "api.send-iq", Some("bot@example.org")).0,
@@ -288,7 +288,7 @@ fn stanzas_are_decided_on_by_kind_and_recipient() {
         Outcome::Partly,
         "it may ask, and change nothing"
     );
-    // One entry with an address is the same question.
+    // An entry with one address is the same question.
     assert_eq!(ask(&server, "stanza.send=iq:bot@example.org", None).0, Outcome::No);
     assert_eq!(ask(&server_alone, "stanza.send=iq:example.org", None).0, Outcome::Partly);
     assert_eq!(ask(&server, "stanza.send=message:bot@example.org", None).0, Outcome::Yes);
@@ -302,7 +302,7 @@ fn entries_are_compared_with_what_is_granted() {
     let some = plugin("\"messages.send\" = [\"@example.org\", \"a@b\"]\nstorage = [\"1 MiB\"]");
     assert_eq!(ask(&some, "messages.send=@example.org", None).0, Outcome::Yes);
     assert_eq!(ask(&some, "messages.send=*", None).0, Outcome::Partly);
-    // A contact may have an address there.
+    // A contact may have an address of that domain.
     let (outcome, reason) = ask(&some, "messages.send=contacts", None);
     assert_eq!(outcome, Outcome::Unknown);
     assert!(reason.ends_with("who is covered by both that and contacts depends on the contact list"), "{reason}");
@@ -317,7 +317,7 @@ fn entries_are_compared_with_what_is_granted() {
     assert_eq!(ask(&some, "messages.read=*", None).0, Outcome::No);
 }
 
-/// An IQ to the account itself is as good as its password, so that only `iq` covers it.
+/// An IQ to the account itself is as good as its password, so only `iq` covers it.
 #[test]
 fn an_entry_that_takes_the_account_itself_in_is_no_plain_yes() {
     let iq = |entries: &str| plugin(&format!("\"stanza.send\" = [{entries}]"));
@@ -347,7 +347,7 @@ fn a_remedy_names_what_was_asked_about() {
     for (what, about, expected) in [
         ("api.send-iq", Some("romeo@localhost"), Some("stanza.send=iq:romeo@localhost")),
         ("api.send-iq", Some("bot@example.org"), Some("stanza.send=iq")),
-        // A question to the server is covered by less than what changes something there.
+        // A query to the server needs a narrower grant than a change there.
         ("api.send-iq", Some("example.org"), Some("stanza.send=iq:example.org")),
         ("stanza.send=iq:example.org", None, Some("stanza.send=iq:example.org")),
         ("stanza.send=iq:bot@example.org,message", None, Some("stanza.send=iq,message")),
@@ -377,7 +377,7 @@ fn a_remedy_names_what_was_asked_about() {
         answer.reason.ends_with("no grant names this address alone, since \"*\" stands for others, too"),
         "{answer:?}"
     );
-    // What is not seen is escaped wherever it is shown, so that a command would name another address.
+    // Invisible characters are escaped wherever they are shown, so a command would name another address.
     let line = remedy("chats.send", Some("juliet@localhost/a\u{2067}b")).unwrap();
     assert_eq!(
         line,
@@ -386,7 +386,7 @@ fn a_remedy_names_what_was_asked_about() {
     assert_eq!(harmless(&line, usize::MAX), line);
 }
 
-/// `iq` covers what sets the account's password.
+/// `iq` covers requests that set the account's password.
 #[test]
 fn a_remedy_that_is_as_good_as_the_account_is_the_last_one_and_says_so() {
     let answer = |grants: &str, what, about| Question::parse(what, about).unwrap().answer(&plugin(grants));
@@ -409,7 +409,7 @@ fn a_remedy_that_is_as_good_as_the_account_is_the_last_one_and_says_so() {
     assert_eq!(yes.reason, "it needs stanza.send, which is granted for iq");
 }
 
-/// The grants once their owner has done what the remedy says.
+/// Returns the grants after their owner has followed the remedy.
 fn remedied(grants: &Grants, remedy: &str) -> Grants {
     let mut grants = grants.clone();
     if let Some(rest) = remedy.strip_prefix("in plugins.toml, under [plugin.echo.grants], in the list \"") {
@@ -483,7 +483,7 @@ proptest! {
         let mut plugin = plugin(held);
         let mut answer = question.answer(&plugin);
         let Some(mut remedy) = answer.remedy("echo") else { return Ok(()) };
-        // One that grants more than was asked about comes last.
+        // A remedy that grants more than the question comes last.
         for _ in 0..2 {
             plugin.grants = remedied(&plugin.grants, &remedy);
             let before = std::mem::replace(&mut answer, question.answer(&plugin));
@@ -500,7 +500,7 @@ proptest! {
             Subject::Event(rule) => rule.depends().is_some(),
             _ => false,
         };
-        // Of all stanzas to anybody no remedy allows more than those that are less than the account.
+        // For all stanzas to any recipient, no remedy allows more than those that are less than the account.
         let is_of_any_stanza = question.about.is_none() && question.permission() == Some(Permission::StanzaSend);
         if needs_more || is_of_any_stanza {
             prop_assert!(answer.lacks.is_none(), "{what} {about:?}: {remedy}: {answer:?}");

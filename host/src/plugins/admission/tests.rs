@@ -1,4 +1,4 @@
-//! Each rule of admission, with a plugin that keeps all others.
+//! Tests for each rule of admission, with a plugin that keeps all others.
 
 use std::path::Path;
 
@@ -101,7 +101,7 @@ fn what_is_asked_for_and_no_call_may_need_is_found_unless_it_lets_events_through
     assert_eq!(found(&[("log", "write")]), [Permission::MessagesSend, Permission::RoomsSend]);
     assert_eq!(found(&[("chats", "send")]), [Permission::RoomsSend]);
     assert!(found(&[("chats", "send"), ("rooms", "send")]).is_empty());
-    // Where it may speak, the host names its commands.
+    // The host announces a plugin's commands where the plugin may send messages.
     assert!(found(&[("commands", "add")]).is_empty());
 }
 

@@ -1,4 +1,4 @@
-//! Files as `parlor plugin build` makes them, and as somebody who means harm makes them.
+//! Tests with files as `parlor plugin build` makes them, and with hostile ones.
 
 use wasm_encoder::{ProducersField, ProducersSection, Section as _};
 
@@ -7,7 +7,7 @@ use super::*;
 const MANIFEST: &str =
     "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says what it hears\"\n";
 
-/// The export that the host calls, made of core functions that do nothing.
+/// The export that the host calls, made of core functions that trap.
 const GUEST_EXPORT: &str = r#"
   (core module $m
     (func (export "start") (result i32) unreachable)
@@ -29,12 +29,12 @@ fn section(manifest: &str) -> String {
     format!("(@custom \"{SECTION}\" \"{}\")", manifest.escape_default())
 }
 
-/// A whole plugin with these imports.
+/// A complete plugin with these imports.
 fn plugin(imports: &str) -> Vec<u8> {
     wat(&format!("(component {imports} {GUEST_EXPORT} {})", section(MANIFEST)))
 }
 
-/// Files that are plugins, for who changes them a little.
+/// Valid plugin files, for tests that mutate them.
 pub(crate) fn seeds() -> impl Iterator<Item = Vec<u8>> {
     let import =
         "(import \"parlor:plugin/chats@0.1.3\" (instance (export \"send\" (func async (param \"jid\" string)))))";
@@ -57,7 +57,7 @@ fn leb(mut number: usize) -> Vec<u8> {
     }
 }
 
-/// One section: its number, its length, its bytes.
+/// A section: its number, its length, its bytes.
 fn raw_section(number: u8, body: &[u8]) -> Vec<u8> {
     [&[number][..], &leb(body.len()), body].concat()
 }
@@ -70,7 +70,7 @@ fn raw_module(sections: &[Vec<u8>]) -> Vec<u8> {
     [&b"\0asm\x01\0\0\0"[..], &sections.concat()].concat()
 }
 
-/// Hostile bytes are refused, and soon.
+/// Examines hostile bytes, which must be refused quickly.
 fn refused_soon(bytes: &[u8]) -> ComponentError {
     let begin = Instant::now();
     let error = examine(bytes).unwrap_err();
@@ -129,14 +129,14 @@ fn the_language_is_what_the_whole_says_of_itself_bounded_and_harmless() {
     let without = |text: &str| examine(&plugin(text)).unwrap().language;
     assert_eq!(without(""), None);
     assert_eq!(without("(@custom \"producers\" \"\\ff\")"), None);
-    // What is nested in it may be an adapter, in a language of its own.
+    // A nested module may be an adapter written in another language.
     assert_eq!(without("(core module (@custom \"producers\" \"\\01\\08language\\01\\04Rust\\00\"))"), None);
 }
 
 #[test]
 fn a_component_is_not_instantiated_again_and_again() {
     let resource = "(component $c (type $r (resource (rep i32))) (export \"r\" (type $r)))";
-    // What it exports to the host is one more.
+    // The instance that is exported to the host counts too.
     let with = |instances: usize| plugin(&format!("{resource} {}", "(instance (instantiate $c))".repeat(instances)));
     let most = MAX_INSTANCES as usize;
     assert!(examine(&with(most - 1)).is_ok());
@@ -173,7 +173,7 @@ fn what_this_accepts_the_engine_accepts() {
 #[test]
 fn cut_and_changed_files_are_malformed_or_otherwise_refused() {
     let whole = plugin(r#"(import "parlor:plugin/chats@0.1.0" (instance (export "send" (func async))))"#);
-    // Behind the manifest there are only names for a debugger.
+    // After the manifest there are only names for a debugger.
     let end = whole.windows(MANIFEST.len()).position(|window| window == MANIFEST.as_bytes()).unwrap() + MANIFEST.len();
     for cut in 0..end {
         assert!(examine(&whole[..cut]).is_err(), "cut at {cut}");
@@ -183,7 +183,7 @@ fn cut_and_changed_files_are_malformed_or_otherwise_refused() {
         for bit in 0..8 {
             let mut changed = whole.clone();
             changed[at] ^= 1 << bit;
-            // Any answer will do but a panic.
+            // Any result is acceptable, but no panic.
             let _ = examine(&changed);
         }
     }
@@ -195,7 +195,7 @@ fn one_manifest_and_no_other_number() {
     assert_eq!(examine(&wat(&format!("(component {GUEST_EXPORT})"))), Err(ComponentError::NoManifest));
     let two = format!("(component {GUEST_EXPORT} {0} {0})", section(MANIFEST));
     assert_eq!(examine(&wat(&two)), Err(ComponentError::SeveralManifests));
-    // A manifest inside a part is not the manifest of the whole.
+    // A manifest inside a nested component is not the manifest of the whole.
     let inner = format!("(component (component {}) {GUEST_EXPORT})", section(MANIFEST));
     assert_eq!(examine(&wat(&inner)), Err(ComponentError::NoManifest));
     let bad = format!("(component {GUEST_EXPORT} (@custom \"{SECTION}\" \"\\ff\"))");
@@ -283,7 +283,7 @@ fn types_inside_types_without_end_do_not_end_the_host() {
         let levels = 300_000;
         let body = [&[0x01][..], &[kind, 0x01, 0x01].repeat(levels), &[kind, 0x00]].concat();
         assert!(matches!(refused_soon(&raw_component(&[raw_section(7, &body)])), ComponentError::TooMany { .. }));
-        // As deep as the count lets through: the validator says no, and nothing overflows.
+        // At the maximum depth the validator refuses the file, and no stack overflows.
         let body = [&[0x01][..], &[kind, 0x01, 0x01].repeat(MAX_TYPE_DEPTH - 1), &[kind, 0x00]].concat();
         assert!(matches!(
             refused_soon(&raw_component(&[raw_section(7, &body)])),
@@ -350,7 +350,7 @@ fn jump_tables_that_take_long_to_check_are_refused() {
         refused_soon(&raw_component(&[raw_section(1, &raw_module(&[raw_section(1, &types)]))])),
         ComponentError::TooMany { what: "parameters and results of one function", most: MAX_ARITY }
     );
-    // As bad as it may be: a table of many labels, each with as many results as are let through.
+    // The worst case that is allowed: a table of many labels, each with the maximum number of results.
     let targets = 100_000;
     let types = [&[1, 0x60, 0][..], &leb(MAX_ARITY), &[0x7f; MAX_ARITY]].concat();
     let values = [0x41, 0].repeat(MAX_ARITY + 1);

@@ -8,7 +8,7 @@ use crate::plugins::policy::Entry;
 use crate::plugins::policy::edit::Change;
 
 impl Desk<'_> {
-    /// Has a command of a plugin go by another name; none = by its own again. Whether that is a change.
+    /// Names a plugin's command; `None` restores its own name. Returns whether that is a change.
     pub fn name_command(
         &self,
         id: &PluginId,
@@ -36,7 +36,7 @@ impl Desk<'_> {
     }
 }
 
-/// Whether two plugins hear the same people.
+/// Returns whether two plugins run on a common account, so that the same users can call both.
 fn share_an_account(one: &Entry, other: &Entry) -> bool {
     let has = |accounts: &[AccountName], name: &AccountName| accounts.contains(name);
     match (&one.accounts, &other.accounts) {

@@ -1,21 +1,21 @@
-//! What another version asks for otherwise than the present one.
+//! The difference between the permissions that two versions request.
 
 use crate::permissions::Permission;
 use crate::plugins::manifest::Manifest;
 
-/// What changes for the owner when an offer takes the place of what is installed.
+/// The changes in requested permissions when an offer replaces the installed version.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Difference {
-    /// Permissions that were not asked for before.
+    /// Permissions that were not requested before.
     pub new: Vec<Permission>,
-    /// Permissions that are asked for otherwise: for others, or necessarily.
+    /// Permissions whose requested scope changed, or that are no longer optional.
     pub changed: Vec<Permission>,
-    /// Permissions that are not asked for any more.
+    /// Permissions that are no longer requested.
     pub gone: Vec<Permission>,
 }
 
 impl Difference {
-    /// Between what was asked for and what is.
+    /// Compares the requests of two versions.
     pub fn between(old: &Manifest, new: &Manifest) -> Self {
         let mut difference = Self::default();
         for (permission, request) in &new.permissions {

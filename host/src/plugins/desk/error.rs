@@ -1,4 +1,4 @@
-//! Why a wish of the owner's was not done.
+//! The errors of plugin administration.
 
 use std::io;
 use std::path::PathBuf;
@@ -16,10 +16,10 @@ use crate::plugins::signature::{KeyName, SignatureError};
 use crate::plugins::source::{DownloadError, Source};
 use crate::plugins::store::Unfit;
 
-/// Why a decision was not written down. Nothing has changed.
+/// The reason why a decision was not written. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
 pub enum DeskError {
-    /// The id is taken.
+    /// The id is in use.
     #[error(
         "there is a plugin {id} already, from {installed}; {offered} was not installed. If it is another version, run `parlor plugin \
          update {id} FILE`; else give it another id by --id"
@@ -27,151 +27,151 @@ pub enum DeskError {
     Taken {
         /// The id.
         id: PluginId,
-        /// Where the installed plugin comes from.
+        /// The source of the installed plugin.
         installed: Source,
-        /// Where the other one comes from, as it would be written down.
+        /// The source of the offered one, as it would be written.
         offered: String,
     },
-    /// The id looks like another one.
+    /// The id resembles another one.
     #[error(
         "{id} looks like {other}, which is installed, and may be meant to; if it is right, say so with `--id {id}`"
     )]
     LooksLike {
         /// The new id.
         id: PluginId,
-        /// The one that it looks like.
+        /// The installed id that it resembles.
         other: PluginId,
     },
-    /// There is none of this id.
+    /// No plugin has this id.
     #[error("there is no plugin {id} in {}{}", policy.escaped(), suggestion(near.as_deref()))]
     Unknown {
         /// The id.
         id: PluginId,
-        /// The policy.
+        /// The policy's path.
         policy: PathBuf,
-        /// What was probably meant.
+        /// The id that was probably meant.
         near: Option<String>,
     },
-    /// An account that is not configured.
+    /// An account is not configured.
     #[error("there is no account {account} in {}; known are {known}", config.escaped())]
     UnknownAccount {
-        /// Which.
+        /// The account.
         account: AccountName,
-        /// The configuration.
+        /// The configuration's path.
         config: PathBuf,
-        /// Those that there are.
+        /// The accounts that are configured.
         known: String,
     },
-    /// It did not come.
+    /// The download failed.
     #[error(transparent)]
     Download(Box<DownloadError>),
-    /// It is not what was meant.
+    /// The file does not have the expected digest.
     #[error("{from} has the digest {found}, but {wanted} was asked for; it was changed, or it is another file")]
     OtherBytes {
-        /// Where it comes from.
+        /// The source of the file.
         from: Source,
-        /// What it is.
+        /// The digest of the file.
         found: Digest,
-        /// What it should be.
+        /// The expected digest.
         wanted: Digest,
     },
-    /// Its signature does not count.
+    /// The signature is not accepted.
     #[error("{from}: {cause}")]
     Signature {
-        /// Where it comes from.
+        /// The source of the file.
         from: Source,
-        /// Why not.
+        /// The reason.
         cause: SignatureError,
     },
-    /// Nobody signed it, and somebody has to.
+    /// The file has no trusted signature, and the policy requires one.
     #[error(
         "{from} is not signed by anybody whom you trust, and {} says `require_signature = true`; a signature {}", policy.escaped(), place(from)
     )]
     Unsigned {
-        /// Where it comes from.
+        /// The source of the file.
         from: Source,
-        /// Where it is required.
+        /// The path of the policy that requires it.
         policy: PathBuf,
     },
-    /// What is kept is not signed by anybody who counts today, and somebody has to.
+    /// The stored version was not signed by a key that is trusted today, and the policy requires it.
     #[error(
         "version {version} of {id} was not signed by anybody whom you trust today, and {} says `require_signature = true`; `parlor plugin update {id} SOURCE --downgrade` takes one that is", policy.escaped()
     )]
     KeptUnsigned {
-        /// The plugin.
+        /// The plugin's id.
         id: PluginId,
-        /// Which version.
+        /// The version.
         version: semver::Version,
-        /// Where it is required.
+        /// The path of the policy that requires it.
         policy: PathBuf,
     },
-    /// The present one was signed, and the new one is not.
+    /// The present version was signed, and the new one is not.
     #[error("{id} was signed by {was}, and what is offered now is not signed; --downgrade takes it nevertheless")]
     NotSignedAgain {
-        /// The plugin.
+        /// The plugin's id.
         id: PluginId,
-        /// Who signed the present one.
+        /// The signer of the present version.
         was: KeyName,
     },
-    /// The present one was signed by somebody else, who is trusted as well.
+    /// The present version was signed by another key, even though both are trusted.
     #[error("{id} was signed by {was}, and what is offered now is signed by {now}; --downgrade takes it nevertheless")]
     OtherSigner {
-        /// The plugin.
+        /// The plugin's id.
         id: PluginId,
-        /// Who signed the present one.
+        /// The signer of the present version.
         was: KeyName,
-        /// Who signed this one.
+        /// The signer of the new version.
         now: KeyName,
     },
-    /// The same version is something else now.
+    /// The bytes changed although the version is the same.
     #[error(
         "{from} is still version {version} of {id}, but other bytes than those that were installed: who publishes it changed it under the same name; --downgrade takes it nevertheless"
     )]
     SameVersion {
-        /// The plugin.
+        /// The plugin's id.
         id: PluginId,
-        /// Which version.
+        /// The version.
         version: semver::Version,
-        /// Where it comes from.
+        /// The source of the file.
         from: String,
     },
     /// The file is not fit to run.
     #[error(transparent)]
     Unfit(#[from] Unfit),
-    /// The file may not run as it was decided.
+    /// The plugin may not run under this decision.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The plugin does not ask for it.
+    /// The plugin does not request the permission.
     #[error("{id} does not ask for {permission}, so it would not get it")]
     NotAsked {
-        /// The plugin.
+        /// The plugin's id.
         id: PluginId,
         /// The permission.
         permission: Permission,
     },
-    /// It was not granted.
+    /// The permission was not granted.
     #[error("{id} was not granted {what}, so there is nothing to take back")]
     NotGranted {
-        /// The plugin.
+        /// The plugin's id.
         id: PluginId,
-        /// The permission, perhaps with what it was to cover.
+        /// The permission, possibly with the entry of the scope.
         what: String,
     },
-    /// It was granted with more, and cannot be taken out of that.
+    /// The entry is covered by a wider one and cannot be revoked by itself.
     #[error(
         "{id} was not granted {permission} for {entry} by itself: {by} covers it; `parlor plugin revoke {id} {}` takes that back", wish(*permission, by)
     )]
     Covered {
-        /// The plugin.
+        /// The plugin's id.
         id: PluginId,
         /// The permission.
         permission: Permission,
-        /// What it was to cover no more.
+        /// The entry that was to be revoked.
         entry: String,
         /// The entry that covers it.
         by: String,
     },
-    /// Another plugin's command goes by that name.
+    /// A command of another plugin has that name.
     #[error(
         "{name} is what you named the command {command} of {other}, on the same account; choose another name, or take that one back: \
          `parlor plugin command {other} --unset {command}`"
@@ -179,36 +179,36 @@ pub enum DeskError {
     NameTaken {
         /// The name.
         name: CommandName,
-        /// The plugin that has it.
+        /// The plugin that uses it.
         other: PluginId,
-        /// Its command.
+        /// The command of that plugin.
         command: CommandName,
     },
-    /// What was decided is not what `plugins.toml` understands.
+    /// The decision is not valid in `plugins.toml`.
     #[error("{0}")]
     Decision(String),
-    /// The new file is another plugin.
+    /// The new file is a different plugin.
     #[error(
         "{id} is the plugin “{old}” of its author, but this file is “{new}”; remove {id} first, or add this one under an id of its own"
     )]
     OtherPlugin {
         /// The owner's id.
         id: PluginId,
-        /// The author's name for the present one.
+        /// The author's name for the present plugin.
         old: PluginId,
         /// The author's name for the new one.
         new: PluginId,
     },
-    /// The new file is older.
+    /// The new file is an older version.
     #[error(
         "{id} has version {present}, this file has {offered}; --downgrade takes it, `parlor plugin rollback {id}` goes back to the version before"
     )]
     Older {
-        /// The plugin.
+        /// The plugin's id.
         id: PluginId,
-        /// What it has.
+        /// The present version.
         present: semver::Version,
-        /// What is offered.
+        /// The offered version.
         offered: semver::Version,
     },
     /// There is no earlier version.
@@ -217,11 +217,11 @@ pub enum DeskError {
     /// There is no such version.
     #[error("{id} has no version {wanted} to go back to; kept beside the present one: {}", if kept.is_empty() { "none" } else { kept })]
     NoVersion {
-        /// The plugin.
+        /// The plugin's id.
         id: PluginId,
-        /// What was asked for.
+        /// The version or digest that was requested.
         wanted: String,
-        /// Those that are kept.
+        /// The versions that are stored.
         kept: String,
     },
     /// The policy cannot be changed.
@@ -232,7 +232,7 @@ pub enum DeskError {
     Unread {
         /// The data folder.
         folder: PathBuf,
-        /// Why.
+        /// The error of the file system.
         cause: io::Error,
     },
     /// The component store cannot be written.
@@ -240,7 +240,7 @@ pub enum DeskError {
     Store {
         /// The data folder.
         folder: PathBuf,
-        /// Why.
+        /// The error of the file system.
         cause: io::Error,
     },
 }
@@ -257,12 +257,12 @@ impl From<PolicyError> for DeskError {
     }
 }
 
-/// How an entry of a permission is spelled on a command line.
+/// Formats an entry of a permission as an argument of the command line.
 fn wish(permission: Permission, entry: &str) -> String {
     shell_word(&format!("{permission}={entry}"))
 }
 
-/// Where the signature of such a file is found.
+/// Describes where the signature of such a file is found.
 fn place(from: &Source) -> String {
     match from {
         Source::File(_) | Source::Web(_) => format!("lies beside it as {from}.minisig"),

@@ -1,4 +1,4 @@
-//! Which grants count with a version, and what is granted beside them.
+//! The grants that apply to a new version, and further grants.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,8 @@ use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::edit::Change;
 
 impl Desk<'_> {
-    /// Resolves wishes: each permission with the scope that is granted beside the present one, as the plugin asks where none is named.
+    /// Resolves wishes: each permission with the scope to be granted, which is the one that the plugin requests if none
+    /// is named.
     pub fn comes_to(&self, id: &PluginId, wishes: &[Wish]) -> Result<Vec<(Permission, Scope)>, DeskError> {
         let entry = self.entry(id)?;
         let manifest = self.look(id, &entry)?.manifest;
@@ -18,8 +19,9 @@ impl Desk<'_> {
     }
 }
 
-/// What of the present grants counts on with a version: what the present one asks for, too. What that one had dropped would
-/// otherwise come back with a later version that asks for it again, and nobody would be asked.
+/// Returns the present grants that stay valid with a new version: those for permissions that the present version
+/// requests too. Otherwise a grant for a permission that one version dropped would apply again, without consent, once a
+/// later one requests it.
 pub fn counting(grants: &Grants, present: Option<&Manifest>, new: &Manifest, older: Older) -> Grants {
     let Some(present) = present.filter(|_| older != Older::Had) else { return grants.clone() };
     let is_asked_anew =
@@ -28,13 +30,13 @@ pub fn counting(grants: &Grants, present: Option<&Manifest>, new: &Manifest, old
     counting.map(|(permission, scope)| (permission, scope.clone())).collect()
 }
 
-/// What has to be written for that.
+/// Returns the changes that remove the other grants.
 pub(super) fn taken_back(grants: &Grants, counting: &Grants) -> Vec<Change> {
     let gone = counting.covers(grants);
     gone.iter().map(|gone| Change::Unset(vec!["grants".to_owned(), gone.permission.to_string()])).collect()
 }
 
-/// The grants with more, and the changes that write them down.
+/// Adds to the grants, and returns the changes that write them.
 pub(super) fn granting(
     id: &PluginId,
     manifest: &Manifest,
@@ -55,7 +57,7 @@ pub(super) fn granting(
     Ok((grants, changes))
 }
 
-/// The grants without what is listed, and the changes that write that down.
+/// Removes from the grants, and returns the changes that write them.
 pub(super) fn taking_back(
     id: &PluginId,
     present: &Grants,
@@ -71,7 +73,7 @@ pub(super) fn taking_back(
         match &wish.scope {
             None => left.clear(),
             Some(entries) => {
-                // One address has several spellings.
+                // An address has several spellings.
                 let bad = |reason| decision(&GrantError::BadScope { permission, reason });
                 let gone = Scope::parse(permission.scope_kind(), entries).map_err(bad)?;
                 for entry in gone.entries() {
@@ -97,7 +99,7 @@ pub(super) fn taking_back(
     Ok((grants, changes))
 }
 
-/// How these permissions are written down, as they are granted now.
+/// Returns the changes that write these permissions as they are granted now.
 fn written(grants: &Grants, touched: BTreeSet<Permission>) -> Vec<Change> {
     let mut table = grants.to_table();
     let changes = touched.into_iter().map(|permission| {

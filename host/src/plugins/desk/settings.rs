@@ -1,5 +1,5 @@
-//! One of a plugin's own settings is set, or taken back: judged by itself, whatever else keeps the plugin from running. And the
-//! files that secrets are kept in, which go when nothing refers to them any more.
+//! Setting one of a plugin's own settings, or unsetting it. It is checked by itself, whatever else keeps the plugin
+//! from running. Also the files of stored secrets, which are removed once nothing refers to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -17,7 +17,7 @@ use crate::plugins::policy::{Entry, Policy, SettingValues};
 use crate::plugins::secret::SecretSource;
 
 impl Desk<'_> {
-    /// Sets one of a plugin's own settings, or takes the owner's value back. A value has to fit the schema.
+    /// Sets one of a plugin's own settings, or removes the owner's value. A value has to fit the schema.
     pub fn set(&self, id: &PluginId, name: &str, value: Option<&Value>) -> Result<(), DeskError> {
         let mut file = self.open()?;
         let entry = self.known(file.policy(), id)?;
@@ -27,19 +27,20 @@ impl Desk<'_> {
         self.write(&mut file, id, name, value)
     }
 
-    /// Keeps a secret of a plugin in a file of the data folder that only this user can read, and refers to it.
+    /// Stores a secret of a plugin in a file of the data folder that only this user can read, and sets a reference to
+    /// it.
     pub fn keep_secret(&self, id: &PluginId, name: &str, text: &str) -> Result<(), DeskError> {
         let mut file = self.open()?;
         let entry = self.known(file.policy(), id)?;
         let reference = |path: PathBuf| SecretSource::File(path).written();
-        // Before it is written: what cannot be set must not cost the owner the one that is kept there.
+        // This is checked before the file is written, so that an invalid setting does not overwrite the stored secret.
         self.judge(id, entry, name, &reference(self.secrets.path(id, name)))?;
         let path = self.make_data().and_then(|()| self.secrets.keep(id, name, text));
         let path = path.map_err(|cause| self.unwritten(cause))?;
         self.write(&mut file, id, name, Some(&reference(path)))
     }
 
-    /// Whether a value fits the schema. What is set beside it may be wrong, too, and is put right by itself.
+    /// Checks that a value fits the schema. Other settings may be wrong too; they are corrected separately.
     fn judge(&self, id: &PluginId, entry: &Entry, name: &str, value: &Value) -> Result<(), DeskError> {
         let manifest = self.look(id, entry)?.manifest;
         let settings = SettingValues(BTreeMap::from([(name.to_owned(), value.clone())]));
@@ -55,13 +56,14 @@ impl Desk<'_> {
             referred.is_ok_and(|files| !files.contains(kept))
         };
         if kept.is_ok_and(|kept| is_left(&kept)) {
-            // Nobody refers to it.
+            // Nothing refers to it any more.
             let _ = self.secrets.forget(id, name);
         }
         Ok(())
     }
 
-    /// The files of secrets that something refers to: what is set now, or what waits with an earlier version.
+    /// Returns the files of secrets that are referred to, by present settings or by those put aside with earlier
+    /// versions.
     fn referred(&self, policies: &[Policy]) -> io::Result<BTreeSet<PathBuf>> {
         let mut files = BTreeSet::new();
         for (id, entry) in policies.iter().flat_map(|policy| &policy.plugins) {
@@ -76,8 +78,8 @@ impl Desk<'_> {
         Ok(files)
     }
 
-    /// Removes the secrets of a plugin that is gone, and of no other: a policy without them may be the wrong one, and they cannot
-    /// be had again. Who gives a plugin another id by hand leaves its secrets where they are.
+    /// Removes the secrets of this removed plugin only. Those of others stay: a policy without them may be the wrong
+    /// one, and secrets cannot be recovered. If an owner renames a plugin's id by hand, its secrets stay in place.
     pub(super) fn prune_secrets(&self, policies: &[Policy], gone: &PluginId) -> io::Result<()> {
         let referred = self.referred(policies)?;
         let is_named = policies.iter().any(|policy| policy.plugins.contains_key(gone));
@@ -87,7 +89,7 @@ impl Desk<'_> {
     }
 }
 
-/// What has to be written for a value, or for none.
+/// Returns the change that sets a value, or removes it.
 pub(super) fn written(name: &str, value: Option<&Value>) -> Result<Change, DeskError> {
     let keys = vec!["settings".to_owned(), name.to_owned()];
     Ok(match value {

@@ -1,4 +1,5 @@
-//! Every key that a manifest may have, in one table: the reader refuses what is not in it, and the page for authors is made of it.
+//! Every key that a manifest may have, in one table. The parser refuses all others, and the page for authors is
+//! generated from it.
 
 use std::sync::LazyLock;
 
@@ -7,36 +8,36 @@ use super::{MAX_DESCRIPTION, MAX_ENTRIES, MAX_LICENSE, MAX_REASON, MAX_SETTING_N
 use crate::event::LONGEST_NAME;
 use crate::plugins::PluginId;
 
-/// One key, as authors are told of it.
+/// One key, as documented for authors.
 #[derive(Debug, Clone)]
 pub struct Key {
-    /// The table that it stands in; empty = none.
+    /// The table that the key belongs to; empty = none.
     pub table: &'static str,
-    /// How it is called; what stands for any name is in capitals.
+    /// The key's name. A part that stands for any name is in capitals.
     pub name: &'static str,
-    /// What its value has to be.
+    /// The type of its value.
     pub shape: &'static str,
-    /// What counts where it is left out; none = it has to be there.
+    /// The value that applies if the key is left out; `None` = the key is required.
     pub default: Option<&'static str>,
-    /// What its value is bounded by; empty = nothing of its own.
+    /// The limit on its value; empty = no limit of its own.
     pub limit: String,
-    /// What it is for.
+    /// A description of its purpose.
     pub about: &'static str,
-    /// How it is written; a part of [`EXAMPLE`].
+    /// An example of its use, which is part of [`EXAMPLE`].
     pub example: &'static str,
 }
 
 /// A manifest with every key and every type of setting.
 pub const EXAMPLE: &str = include_str!("example.toml");
 
-/// The keys that a table may have.
+/// Returns the keys that a table may have.
 pub(in crate::plugins) fn of(table: &str) -> Vec<&'static str> {
     all().iter().filter(|key| key.table == table).map(|key| key.name).collect()
 }
 
-/// All keys, table by table.
+/// Returns all keys, table by table.
 pub fn all() -> &'static [Key] {
-    // A manifest asks for them with each of its entries.
+    // They are kept, since parsing a manifest asks for them once for each entry.
     static ALL: LazyLock<Vec<Key>> =
         LazyLock::new(|| [plugin(), permissions(), dependencies(), settings(), provides()].concat());
     &ALL

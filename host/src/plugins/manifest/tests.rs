@@ -1,4 +1,4 @@
-//! Manifests as authors write them, and as they get them wrong.
+//! Tests with manifests as authors write them, and with typical mistakes.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -36,7 +36,7 @@ fn refusal(text: &str) -> String {
     Manifest::parse(text).unwrap_err().to_string()
 }
 
-/// The manifest above with one text in the place of another.
+/// The manifest above with one text replaced by another.
 fn but(from: &str, to: &str) -> String {
     assert!(WHOLE.contains(from));
     WHOLE.replace(from, to)

@@ -1,4 +1,4 @@
-//! Graphs of dependencies: small ones by hand, many by chance.
+//! Tests with small graphs of dependencies written by hand, and with many random ones.
 
 use proptest::prelude::*;
 
@@ -8,7 +8,8 @@ fn id(name: &str) -> PluginId {
     name.parse().unwrap()
 }
 
-/// `a: b, c?` = a needs b, and c if it is there; `!` before it = it does not run; `name=id` gives an author's name.
+/// Parses candidates: `a: b, c?` = a needs b, and c optionally; a leading `!` = does not run; `name=id` sets the
+/// author's name.
 fn candidates(lines: &[&str]) -> Vec<Candidate> {
     let candidate = |line: &&str| {
         let (head, needs) = line.split_once(':').unwrap_or((*line, ""));
@@ -156,12 +157,12 @@ fn graphs() -> impl Strategy<Value = Vec<Candidate>> {
     })
 }
 
-/// The index of the plugin that a generated name means.
+/// Returns the index of the plugin that a generated name refers to.
 fn index(name: &PluginId) -> usize {
     name.as_str()[1..].parse().unwrap()
 }
 
-/// By brute force: whether a plugin reaches itself over dependencies that are not optional.
+/// Determines by brute force whether a plugin reaches itself through dependencies that are not optional.
 fn in_a_circle(candidates: &[Candidate], start: usize) -> bool {
     let mut reached = BTreeSet::new();
     let mut open = vec![start];
@@ -191,10 +192,10 @@ proptest! {
         let position = |target: usize| made.starts.iter().position(|start| index(&start.id) == target);
         for (at, candidate) in candidates.iter().enumerate() {
             let refused = made.refused.get(&candidate.id);
-            // Each usable one is either started or refused, once.
+            // Each usable plugin is either started or refused, once.
             let count = made.starts.iter().filter(|start| start.id == candidate.id).count() + usize::from(refused.is_some());
             prop_assert_eq!(count, usize::from(candidate.unusable.is_none()));
-            // Circles are always found, and nothing else is called one.
+            // Circles are always found, and nothing else is reported as one.
             prop_assert_eq!(matches!(refused, Some(Refused::Cycle { .. })), candidate.unusable.is_none() && in_a_circle(&candidates, at));
             if lenient {
                 prop_assert!(!matches!(refused, Some(Refused::Missing { .. })), "lenient, but refused");
@@ -202,7 +203,7 @@ proptest! {
             let Some(here) = position(at) else { continue };
             let start = &made.starts[here];
             for (name, wanted) in &candidate.dependencies {
-                // No plugin starts before its dependency, and whatever it goes without it was warned about.
+                // No plugin starts before its dependency, and each one that it starts without was warned about.
                 if let Some(there) = position(index(name)).filter(|there| *there < here) {
                     let gave_way = start.warned.iter().any(|warned| warned.why == Missing::Mutual);
                     prop_assert!(gave_way || start.after.contains(&made.starts[there].id));
@@ -212,7 +213,7 @@ proptest! {
                 }
             }
         }
-        // The order in which candidates are given decides nothing.
+        // The order of the candidates does not matter.
         let mut turned = candidates;
         turned.reverse();
         prop_assert_eq!(plan(&turned, strictness), made);

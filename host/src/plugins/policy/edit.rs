@@ -1,7 +1,7 @@
-//! Changing the text of `plugins.toml` so that what people wrote there stays as it is: comments, order, spacing.
+//! Changing the text of `plugins.toml` while keeping what people wrote there: comments, order, spacing.
 //!
-//! The change is made where the parser says that something stands. What comes out is read again and has to mean just what
-//! was wanted; a file that is written in a way that this does not understand is refused and left alone.
+//! A change is made at the position that the parser reports. The result is parsed again and has to mean exactly what
+//! was wanted. A file written in a way that this code does not understand is refused and left alone.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-/// A change of the text was not possible.
+/// The error when the text cannot be changed. Holds what to do by hand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("it is written in a way that no command can change; change it by hand: {0}")]
 pub struct Unchangeable(pub String);
@@ -19,17 +19,17 @@ pub struct Unchangeable(pub String);
 /// One change of one plugin's entry.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// A new entry.
+    /// Adds an entry.
     Add(Table),
-    /// The entry goes.
+    /// Removes the entry.
     Remove,
-    /// A value below the entry, under keys of which the last one is its own.
+    /// Sets a value below the entry, at this path of keys.
     Set(Vec<String>, Value),
-    /// The value goes.
+    /// Removes the value at this path of keys.
     Unset(Vec<String>),
 }
 
-/// The text with these changes to the entry of a plugin.
+/// Returns the text with these changes to the entry of a plugin.
 pub fn edit(text: &str, id: &str, changes: &[Change]) -> Result<String, Unchangeable> {
     let mut text = text.to_owned();
     for change in changes {
@@ -44,7 +44,7 @@ pub fn edit(text: &str, id: &str, changes: &[Change]) -> Result<String, Unchange
     Ok(text)
 }
 
-/// What the text is to mean afterwards.
+/// Returns what the text has to mean after the change.
 fn wanted(text: &str, id: &str, change: &Change) -> Result<Table, Unchangeable> {
     let mut root: Table = text.parse().map_err(|_| by_hand(id, change))?;
     if let Change::Remove = change {
@@ -84,7 +84,7 @@ fn wanted(text: &str, id: &str, change: &Change) -> Result<Table, Unchangeable> 
     Ok(root)
 }
 
-/// `[plugin]` with nothing in it means the same as none.
+/// Removes an empty `[plugin]`, which means the same as none.
 fn without_empty(mut root: Table) -> Table {
     if root.get("plugin").and_then(Value::as_table).is_some_and(Table::is_empty) {
         root.remove("plugin");
@@ -92,7 +92,7 @@ fn without_empty(mut root: Table) -> Table {
     root
 }
 
-/// What somebody would do by hand instead.
+/// Returns the error that says how to make the change by hand.
 fn by_hand(id: &str, change: &Change) -> Unchangeable {
     Unchangeable(match change {
         Change::Add(_) => format!("add [plugin.{id}]"),
@@ -115,7 +115,7 @@ fn path<'k>(id: &'k str, keys: &'k [String]) -> Vec<&'k str> {
     ["plugin", id].into_iter().chain(keys.iter().map(String::as_str)).collect()
 }
 
-/// A new entry, at the end of the file.
+/// Adds an entry at the end of the file.
 fn add(text: &str, id: &str, entry: &Table) -> String {
     let mut new = text.trim_end().to_owned();
     if !new.is_empty() {
@@ -125,7 +125,7 @@ fn add(text: &str, id: &str, entry: &Table) -> String {
     new
 }
 
-/// A table with its header, and after it the tables in it with theirs.
+/// Formats a table with its header, followed by the tables in it with theirs.
 fn block(path: &[&str], table: &Table) -> String {
     let mut text = format!("{}\n", header(path));
     for (key, value) in table.iter().filter(|(_, value)| !value.is_table()) {
@@ -151,7 +151,7 @@ fn written_key(key: &str) -> String {
     if bare { key.to_owned() } else { Value::from(key).to_string() }
 }
 
-/// A value as people would write it: a number with hundreds of zeros has its exponent.
+/// Formats a value as people would write it: a number with hundreds of zeros gets an exponent.
 fn written_value(value: &Value) -> String {
     match value {
         Value::Float(number) if is_far(number.abs()) => format!("{number:e}"),
@@ -159,26 +159,26 @@ fn written_value(value: &Value) -> String {
     }
 }
 
-/// Whether a number without its sign has many zeros.
+/// Returns whether a non-negative number has many zeros.
 fn is_far(number: f64) -> bool {
     number.is_finite() && (number >= 1e16 || (number > 0.0 && number < 1e-5))
 }
 
-/// A header's line: the keys in it, and where the line is.
+/// A header's line: its keys, and its position.
 struct Header {
     keys: Vec<String>,
     line: Range<usize>,
 }
 
-/// Every line that reads as a header. One inside of a text of several lines does, too; what comes of that is found out
-/// when the result is compared.
+/// Finds every line that reads as a header. A line inside of a multi-line string may be among them; a wrong edit due to
+/// that is noticed when the result is compared.
 fn headers(text: &str) -> Vec<Header> {
     let mut found = Vec::new();
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         let range = start..start + line.len();
         start = range.end;
-        // Some editors begin a file with a mark that is no text.
+        // Some editors begin a file with a byte order mark.
         if !line.trim_start_matches('\u{feff}').trim_start().starts_with('[') {
             continue;
         }
@@ -197,7 +197,7 @@ fn headers(text: &str) -> Vec<Header> {
     found
 }
 
-/// Where the section of the header at this index ends: before the next header and the comments that belong to that.
+/// Returns where the section of a header ends: before the next header and the comments that belong to it.
 fn end_of_section(text: &str, headers: &[Header], index: usize) -> usize {
     let end = headers.get(index + 1).map_or(text.len(), |next| next.line.start);
     let mut kept = headers[index].line.end;
@@ -221,7 +221,7 @@ fn remove(text: &str, id: &str) -> Option<String> {
     let mut from = 0;
     for (index, header) in headers.iter().enumerate().filter(|(_, header)| is_of_plugin(header)) {
         new.push_str(&text[from..header.line.start]);
-        // The empty lines before it go with it.
+        // The empty lines before the entry are removed with it.
         new.truncate(new.trim_end().len());
         if !new.is_empty() {
             new.push('\n');
@@ -232,7 +232,7 @@ fn remove(text: &str, id: &str) -> Option<String> {
     Some(new)
 }
 
-/// A value, and the key that it stands under.
+/// A value and the position of its key.
 struct Place<'d> {
     key: Range<usize>,
     value: &'d Spanned<DeValue<'d>>,
@@ -259,7 +259,8 @@ fn set(text: &str, path: &[&str], value: &Value) -> Option<String> {
     let (key, above) = path.split_last()?;
     let line = format!("{} = {}", written_key(key), written_value(value));
     let Some(table) = find(root, above) else {
-        // The table is not there either: it goes into an inline one, or gets a header after the plugin's last section.
+        // The table does not exist either: it goes into an inline table, or gets a header after the plugin's last
+        // section.
         let plugin = find(root, path.get(..2)?)?;
         if is_inline(text, &plugin) {
             let inner = Table::from_iter([((*key).to_owned(), value.clone())]);
@@ -285,14 +286,14 @@ fn set(text: &str, path: &[&str], value: &Value) -> Option<String> {
     Some(format!("{}{gap}{line}\n{}", &text[..end], &text[end..]))
 }
 
-/// A list of texts in which something is noted, with other texts in it: what is noted stays, but for what stands behind a text that
-/// goes. None: it is no such list, or their order is another one.
+/// Edits a list of texts that has comments in it. Comments stay, except those behind a removed text. Returns `None` if
+/// it is no such list, or if the order of the texts changes.
 fn noted_list(text: &str, place: &Place<'_>, value: &Value) -> Option<String> {
     let (old, new) = (place.value.get_ref().as_array()?, value.as_array()?);
     let begins = place.value.span().start;
     let mut list = text.get(place.value.span()).filter(|list| list.contains('#'))?.to_owned();
     let is_same = |item: &Spanned<DeValue<'_>>, value: &Value| item.get_ref().as_str() == value.as_str();
-    // From the end, so that what stands before keeps its place.
+    // Items are removed from the end, so that the positions of earlier ones stay valid.
     for item in old.iter().rev().filter(|item| !new.iter().any(|value| is_same(item, value))) {
         let span = item.span();
         list = without_item(&list, span.start - begins, span.end - begins);
@@ -305,10 +306,10 @@ fn noted_list(text: &str, place: &Place<'_>, value: &Value) -> Option<String> {
     (means.values().next() == Some(value)).then_some(list)
 }
 
-/// What a list is put behind to be read by itself.
+/// The text before a list that lets it be parsed by itself.
 const LIST: &str = "list = ";
 
-/// A list without the item that stands there, and without its line if there is nothing else on it.
+/// Removes the item at this position from a list, and its line if nothing else is on it.
 fn without_item(list: &str, start: usize, item_end: usize) -> String {
     let rest = list[item_end..].trim_start_matches([' ', '\t']);
     let end = rest.strip_prefix(',').map_or(item_end, |rest| list.len() - rest.len());
@@ -321,7 +322,7 @@ fn without_item(list: &str, start: usize, item_end: usize) -> String {
     format!("{}{}", &list[..start], list[end..].trim_start_matches(' '))
 }
 
-/// A list with one more item, on a line of its own if the last one ends its line; none where there is no last one.
+/// Adds an item to a list, on a line of its own if the last item ends its line. Returns `None` if the list is empty.
 fn with_item(list: &str, value: &Value) -> Option<String> {
     let read = format!("{LIST}{list}");
     let document = DeTable::parse(&read).ok()?;
@@ -337,7 +338,7 @@ fn with_item(list: &str, value: &Value) -> Option<String> {
     Some(format!("{before}{}\n{indent}{value},{}", &rest[..newline], &rest[newline..]))
 }
 
-/// Where the line begins in which that stands.
+/// Returns where the line that contains this position begins.
 fn line_of(text: &str, at: usize) -> usize {
     text[..at].rfind('\n').map_or(0, |newline| newline + 1)
 }
@@ -348,7 +349,7 @@ fn unset(text: &str, path: &[&str]) -> Option<String> {
     let value = place.value.span();
     let above = find(document.get_ref(), &path[..path.len() - 1]);
     if above.is_some_and(|above| is_inline(text, &above)) {
-        // With the comma after it, or else with that before it.
+        // Removes the comma after the entry too, or else the one before it.
         let (mut start, mut end) = (place.key.start, value.end);
         let rest = &text[end..];
         if let Some(after) = rest.trim_start().strip_prefix(',') {
@@ -433,13 +434,13 @@ enabled = true
         assert_eq!(to(several, &["a@b"]), file("[ # whom it may write to\n  \"a@b\", # my friend\n  # the others\n]"));
         let one_line = "[ # all\n  \"a@b\", \"c@d\", \"@e\" ]";
         assert_eq!(to(one_line, &["a@b", "@e", "@f"]), file("[ # all\n  \"a@b\", \"@e\", \"@f\" ]"));
-        // In another order, or with nothing left of it, it is another list.
+        // If the order changes, or nothing of the old list is left, the list is replaced.
         assert_eq!(to(several, &["c@d", "a@b"]), file("[\"c@d\", \"a@b\"]"));
         assert_eq!(to(several, &["@e"]), file("[\"@e\"]"));
         assert_eq!(to("[\"a#b@c\"]", &["a#b@c", "@e"]), file("[\"a#b@c\", \"@e\"]"));
     }
 
-    /// As editors of other systems write it.
+    /// Editors on other systems write such files.
     #[test]
     fn a_mark_at_the_beginning_and_other_ends_of_lines_are_understood() {
         let text = "\u{feff}[plugin.echo]\r\nsource = \"x\"\r\n\r\n[plugin.snoop]\r\nsource = \"y\"\r\n";
@@ -503,7 +504,7 @@ enabled = true
 
     #[test]
     fn what_is_not_understood_is_refused_and_says_what_to_do() {
-        // A text of several lines in which something looks like a header.
+        // A multi-line string that contains a line like a header.
         let text = "[plugin.echo]\nsource = \"\"\"\n[plugin.echo.grants]\n\"\"\"\n[plugin.echo.grants]\n";
         match edit(text, "echo", &[set_to(&["grants", "a"], true)]) {
             Ok(new) => {
@@ -517,7 +518,7 @@ enabled = true
     }
 
     proptest! {
-        /// Whatever the file looks like: what comes out means what was wanted, or nothing comes out.
+        /// For any file, the result means what was wanted, or there is no result.
         #[test]
         fn no_file_is_spoiled(
             header in prop::sample::select(vec!["[plugin.e]\n", "[plugin]\n[plugin.e] # x\n", "plugin.e.d = 1\n[plugin.f]\n", "[plugin]\ne = { d = 1 }\n"]),

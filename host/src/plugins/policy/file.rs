@@ -1,5 +1,5 @@
-//! `plugins.toml` while a command changes it: locked against other commands, compared with what was read before it is
-//! replaced, and replaced whole.
+//! `plugins.toml` while a command changes it: locked against other commands, checked for changes since it was read, and
+//! replaced as a whole.
 
 use std::fs::{self, File, Permissions, TryLockError};
 use std::io;
@@ -13,39 +13,39 @@ use crate::atomic::{self, Readers};
 use crate::harmless::EscapedPath as _;
 use crate::plugins::id::PluginId;
 
-/// How long another command may take.
+/// The time to wait for another command to finish.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-/// How long it is waited for without a word.
+/// The time to wait for it before that is reported.
 const QUIET: Duration = Duration::from_secs(1);
-/// How often it is looked for meanwhile.
+/// The interval between attempts to take the lock.
 const AGAIN: Duration = Duration::from_millis(20);
 
-/// Why the policy was not changed. It is as it was before.
+/// The error when the policy was not changed. It is as it was before.
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {
-    /// It cannot be read: then it is not written over either.
+    /// The policy cannot be read, so it is not overwritten either.
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    /// Another command changes it, and does not come to an end.
+    /// Another command is changing it and does not finish.
     #[error("another command is changing {}; try again when it has ended", .0.escaped())]
     Busy(PathBuf),
-    /// Somebody changed it meanwhile.
+    /// It was changed by someone else meanwhile.
     #[error("somebody changed {} at the same moment, so nothing was written; try again", .0.escaped())]
     Changed(PathBuf),
-    /// It is written in a way that is not understood.
+    /// It is written in a way that cannot be edited automatically.
     #[error("{}: {cause}", path.escaped())]
     Unchangeable {
-        /// Which file.
+        /// The file's path.
         path: PathBuf,
-        /// What to do instead.
+        /// The advice on what to do instead.
         cause: Unchangeable,
     },
-    /// The disk is full, or the folder is closed.
+    /// The file cannot be written, for instance because the disk is full.
     #[error("{} cannot be written ({cause}); nothing has changed", path.escaped())]
     Write {
-        /// Which file.
+        /// The file's path.
         path: PathBuf,
-        /// Why.
+        /// The error of the file system.
         cause: io::Error,
     },
 }
@@ -53,18 +53,18 @@ pub enum EditError {
 /// The policy, locked. Others wait until it is dropped.
 #[derive(Debug)]
 pub struct PolicyFile {
-    /// Where it really is: a link to it stays a link.
+    /// The resolved path. A symbolic link to the policy stays a link.
     path: PathBuf,
-    /// Where the owner says that it is; what it names is relative to that.
+    /// The path as the owner gave it. Paths in the policy are relative to its folder.
     named: PathBuf,
-    /// What it says, as it was read; none where it is not there.
+    /// The text as it was read; `None` if there is no file.
     text: Option<String>,
     policy: Policy,
     _lock: File,
 }
 
 impl PolicyFile {
-    /// Waits for its turn, and reads it. Where that takes longer than one would sit there without a word, `waits` is called.
+    /// Waits for the lock and reads the policy. If that takes longer than [`QUIET`], `waits` is called once.
     pub fn open(path: &Path, waits: impl FnOnce()) -> Result<Self, EditError> {
         let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let lock = lock(&real, waits)?;
@@ -76,12 +76,12 @@ impl PolicyFile {
         Ok(Self { path: real, named: path.to_owned(), text, policy, _lock: lock })
     }
 
-    /// What it says.
+    /// Returns the parsed policy.
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    /// The text after these changes; it is read as a host would read it before it is given.
+    /// Returns the text with these changes. It is parsed as a host would parse it, and refused if that fails.
     fn changed(&self, id: &PluginId, changes: &[Change]) -> Result<String, EditError> {
         let text = edit(self.text.as_deref().unwrap_or_default(), id.as_str(), changes)
             .map_err(|cause| EditError::Unchangeable { path: self.path.clone(), cause })?;
@@ -95,7 +95,7 @@ impl PolicyFile {
         if self.text.as_deref() == Some(text.as_str()) {
             return Ok(());
         }
-        // Editors know no lock.
+        // Editors do not take the lock.
         if Policy::read(&self.path)? != self.text {
             return Err(EditError::Changed(self.path.clone()));
         }
@@ -107,7 +107,7 @@ impl PolicyFile {
     }
 }
 
-/// Locks a file beside the policy; the policy itself is replaced, and a lock on it would go with the old one.
+/// Locks a file beside the policy. The policy itself is replaced, so a lock on it would stay with the old file.
 fn lock(policy: &Path, waits: impl FnOnce()) -> Result<File, EditError> {
     let mut name = std::ffi::OsString::from(".");
     name.push(policy.file_name().unwrap_or_default());
@@ -115,8 +115,8 @@ fn lock(policy: &Path, waits: impl FnOnce()) -> Result<File, EditError> {
     let path = policy.with_file_name(name);
     let failed = |cause| EditError::Write { path: path.clone(), cause };
     let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
-    // Whoever can open it can lock it and keep the owner waiting. One that others may open is from before; its owner closes it,
-    // and where it is somebody else's it works as well.
+    // Anyone who can open the lock file can lock it and keep the owner waiting. Older versions created it readable by
+    // others, so its owner restricts it here. If it belongs to another user, it works as it is.
     if atomic::is_open(&file.metadata().map_err(failed)?.permissions()) {
         let _ = file.set_permissions(Permissions::from_mode(0o600));
     }
@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(file.policy(), &Policy::load(&path).unwrap());
         file.change(&id("echo"), &[Change::Set(vec!["enabled".into()], false.into())]).unwrap();
         assert!(!Policy::load(&path).unwrap().plugins["echo"].enabled);
-        // What no host would read is not written.
+        // A change that no host could parse is not written.
         let error = file.change(&id("echo"), &[Change::Set(vec!["enabled".into()], "no".into())]).unwrap_err();
         assert!(error.to_string().contains("has to be true or false"), "{error}");
         assert!(!Policy::load(&path).unwrap().plugins["echo"].enabled);
@@ -203,7 +203,7 @@ mod tests {
         let mode = || lock.metadata().unwrap().permissions().mode() & 0o777;
         open(&path).unwrap();
         assert_eq!(mode(), 0o600);
-        // As it was made before.
+        // Older versions created it with this mode.
         fs::set_permissions(&lock, Permissions::from_mode(0o644)).unwrap();
         open(&path).unwrap();
         assert_eq!(mode(), 0o600);

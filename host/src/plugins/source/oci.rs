@@ -1,8 +1,8 @@
-//! Pulling a component from a registry (OCI distribution specification 1.1): the manifest, its one layer of wasm, the
-//! signatures that refer to it, and which versions there are beside it.
+//! Pulling a component from a registry (OCI distribution specification 1.1): the manifest, its single layer of wasm,
+//! the signatures that refer to it, and the list of other versions.
 //!
-//! Nobody is told who asks before a registry itself has said that it wants to know. Then the log-in goes to where that registry
-//! gives its tokens, and the token to the registry; neither goes along when either leads elsewhere.
+//! Requests are anonymous until the registry itself asks for a log-in. Then the log-in goes to the registry's token
+//! service, and the token to the registry. Neither is sent along when a request is redirected.
 
 mod challenge;
 mod login;
@@ -35,127 +35,128 @@ const INDEXES: [&str; 2] = [INDEX, "application/vnd.docker.distribution.manifest
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// The media type of a layer that is a component, by the CNCF's guidance for Wasm.
 const LAYER: &str = "application/wasm";
-/// How those end that tools have given it otherwise: wasm-to-oci, wash of wasmCloud, the images of runwasi.
+/// The suffix of the media types that other tools use: wasm-to-oci, wash of wasmCloud, the images of runwasi.
 const WASM: &str = "+wasm";
-/// Which file a layer is (image specification, annotations): tools that push files without being told a type say at least that.
+/// The annotation with a layer's file name (image specification). Tools that push files without a media type set at
+/// least that.
 const TITLE: &str = "org.opencontainers.image.title";
-/// What Docker Hub is called, and who answers for it.
+/// The names of Docker Hub, and the server that answers for it.
 const HUBS: [&str; 2] = ["docker.io", "index.docker.io"];
 const HUB: &str = "registry-1.docker.io";
-/// How long a manifest may be, in bytes; registries have to take as much (section "Pushing manifests").
+/// The maximum length of a manifest, in bytes. Registries must accept this length (section "Pushing manifests").
 const LONGEST_MANIFEST: usize = 4 << 20;
-/// How long the answer with a token may be.
+/// The maximum length of an answer with a token, in bytes.
 const LONGEST_TOKEN: usize = 64 << 10;
-/// How much of a registry's words is shown, in bytes.
+/// The maximum length of a registry's text as shown, in bytes.
 const SHOWN: usize = 200;
 
-/// `registry[:port]/name[:tag][@sha256:…]`; without both it is the tag `latest`.
+/// A reference `registry[:port]/name[:tag][@sha256:…]`. Without tag and digest it means the tag `latest`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
-    /// As it is called.
+    /// The registry as it is written.
     registry: Url,
-    /// Who is asked.
+    /// The server that is asked.
     server: Url,
     name: String,
-    /// What it is called there.
+    /// The repository's name on the server.
     repository: String,
     tag: Option<String>,
     digest: Option<Digest>,
 }
 
-/// Why a text is no reference.
+/// The error for a text that is not a reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
-    /// There is no registry in it.
+    /// It names no registry.
     #[error("write oci://registry.example.org/name:tag")]
     Shape,
-    /// The registry cannot be one.
+    /// The registry is invalid.
     #[error("the registry is none: {0}")]
     Registry(UrlError),
-    /// The name has signs that no name has.
+    /// The name has a character that is not allowed.
     #[error("a name is of small letters, digits, ., _, - and /")]
     Name,
-    /// The tag has signs that no tag has.
+    /// The tag has a character that is not allowed.
     #[error("a tag is of 1 to 128 letters, digits, ., _ and -, the first one none of . and -")]
     Tag,
-    /// The digest is none.
+    /// The digest is invalid.
     #[error("{0}")]
     Digest(String),
 }
 
-/// Why nothing was pulled.
+/// The reason why a pull failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OciError {
     /// The download failed.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// It has no such tag.
+    /// The repository has no such tag.
     #[error("{reference} is not there; of that name its registry has {known}")]
     NoTag {
-        /// What was asked for.
+        /// The reference that was requested.
         reference: String,
-        /// Some of the tags that there are.
+        /// Some of the tags that exist.
         known: String,
     },
-    /// The registry wants to know who asks.
+    /// The registry requires a log-in.
     #[error(
         "{registry} gives {name} to nobody without a log-in: let `docker login {registry}`, or the same of podman or oras, keep one, or give --username and --password-file"
     )]
     Private {
-        /// Which registry.
+        /// The registry.
         registry: String,
-        /// What was asked for.
+        /// The repository that was requested.
         name: String,
     },
-    /// It knows who asks, and does not give it.
+    /// The registry refuses access with this log-in.
     #[error("{registry} does not give {name} to {which}; check the name and its password, and whether it may pull")]
     Refused {
-        /// Which registry.
+        /// The registry.
         registry: String,
-        /// What was asked for.
+        /// The repository that was requested.
         name: String,
-        /// Which log-in, and where from.
+        /// The log-in that was used and its origin.
         which: String,
     },
-    /// Somebody else wants to know who asks.
+    /// The registry redirected to another server, which requires a log-in.
     #[error("{registry} leads to {elsewhere}, which wants a log-in; none is sent to where a registry leads")]
     Elsewhere {
-        /// Which registry.
+        /// The registry.
         registry: String,
-        /// Whereto.
+        /// The other server.
         elsewhere: String,
     },
-    /// The log-in is not to be had.
+    /// The log-in cannot be read.
     #[error(transparent)]
     LogIn(#[from] LogInError),
-    /// Whether there are signatures is not known.
+    /// It cannot be determined whether there are signatures.
     #[error(
         "whether {reference} is signed cannot be seen: {cause}; try again later, and if it stays so, --unsigned takes it as if nobody had signed it"
     )]
     Unseen {
-        /// What was asked for.
+        /// The reference that was requested.
         reference: String,
-        /// What is in the way.
+        /// The reason.
         cause: Box<FetchError>,
     },
-    /// What came is not what was meant.
+    /// The received bytes do not have the requested digest.
     #[error(
         "{reference} has the digest {found}, but {wanted} was asked for; whoever runs the registry changed it, or somebody is in between"
     )]
     Digest {
-        /// What was asked for.
+        /// The reference that was requested.
         reference: String,
-        /// What it is.
+        /// The digest of the received bytes.
         found: Digest,
-        /// What it should be.
+        /// The digest that was requested.
         wanted: Digest,
     },
-    /// It is no component, or several things.
+    /// The artifact is not a component, or is several things.
     #[error("{reference} is not a component: {why}")]
     Shape {
-        /// What was asked for.
+        /// The reference that was requested.
         reference: String,
-        /// What it is instead.
+        /// A description of what it is instead.
         why: String,
     },
 }
@@ -166,11 +167,11 @@ struct Manifest {
     media_type: Option<String>,
     #[serde(default)]
     layers: Vec<Descriptor>,
-    /// What it refers to.
+    /// The artifact that this one refers to.
     subject: Option<Descriptor>,
 }
 
-/// A list of manifests. Some registries write `null` where it is empty.
+/// A list of manifests. Some registries send `null` for an empty list.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Index {
@@ -178,7 +179,7 @@ struct Index {
     manifests: Option<Vec<Descriptor>>,
 }
 
-/// Something of a registry, by its digest.
+/// A reference to content in a registry by its digest.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Descriptor {
@@ -190,7 +191,7 @@ struct Descriptor {
 }
 
 impl Descriptor {
-    /// Whether it says that it is a component. Whether it is one is seen when it is there.
+    /// Returns whether it claims to be a component. The content is checked after the download.
     fn is_wasm(&self) -> bool {
         let title = self.annotations.as_ref().and_then(|annotations| annotations.get(TITLE));
         self.media_type == LAYER
@@ -205,19 +206,19 @@ struct Token {
     access_token: Option<String>,
 }
 
-/// A registry, asked about one repository.
+/// A registry, for further requests about one repository.
 #[derive(Debug, Clone)]
 pub(super) struct Pulled {
     reference: Reference,
     /// The digest of the manifest that was pulled.
     manifest: Digest,
-    /// The header with which the registry answers us; none where it answers everybody.
+    /// The authorization header for this registry; `None` if it answers anonymous requests.
     authorization: Option<Hidden<String>>,
-    /// Whereto the component's bytes led, in order.
+    /// The redirects to the component's bytes, in order.
     pub(super) redirects: Vec<Url>,
 }
 
-/// Pulls the component; the login is looked for if the registry wants one.
+/// Pulls the component. `login` is used only if the registry requires one.
 pub(super) fn pull(reference: &Reference, login: &LogIn) -> Result<(Vec<u8>, Pulled), OciError> {
     let shape = |why: String| OciError::Shape { reference: reference.to_string(), why };
     let (manifest, authorization) = reference.manifest(login)?;
@@ -238,7 +239,7 @@ pub(super) fn pull(reference: &Reference, login: &LogIn) -> Result<(Vec<u8>, Pul
 }
 
 impl Pulled {
-    /// The bytes of a blob, which are those that its digest says.
+    /// Fetches a blob and checks its digest.
     fn blob(&self, blob: &Descriptor, most: usize) -> Result<Answer, OciError> {
         let digest = self.digest(blob)?;
         let what = format!("blobs/{digest}");
@@ -255,9 +256,9 @@ impl Pulled {
         get(&url, accept, self.authorization.as_ref(), most)
     }
 
-    /// Refuses a list of manifests, which says nothing of which one is meant.
+    /// Refuses a list of manifests, since it does not say which one is meant.
     fn is_one(&self, bytes: &[u8]) -> Result<(), OciError> {
-        // What cannot be read as one is none.
+        // Bytes that do not parse as a list are not one.
         let Ok(Index { media_type, manifests }) = serde_json::from_slice(bytes) else { return Ok(()) };
         let is_index = media_type.is_none_or(|kind| INDEXES.contains(&kind.as_str()));
         let Some(all) = manifests.filter(|_| is_index) else { return Ok(()) };
@@ -299,14 +300,15 @@ impl Reference {
         if found == wanted { Ok(()) } else { Err(OciError::Digest { reference: self.to_string(), found, wanted }) }
     }
 
-    /// The bytes of the manifest, and the header with which they were given.
+    /// Fetches the manifest. Also returns the authorization header that was needed.
     fn manifest(&self, login: &LogIn) -> Result<(Vec<u8>, Option<Hidden<String>>), OciError> {
         let which = match (&self.digest, &self.tag) {
             (Some(digest), _) => digest.to_string(),
             (None, Some(tag)) => tag.clone(),
             (None, None) => "latest".to_owned(),
         };
-        // Lists, too: a registry that has one there says else that it has nothing.
+        // Lists are accepted too: a registry that has a list at this reference would otherwise answer that it has
+        // nothing.
         let accept = format!("{MANIFEST}, {}", INDEXES.join(", "));
         let (answer, authorization) =
             self.ask(&format!("manifests/{which}"), Some(&accept), LONGEST_MANIFEST, login)?;
@@ -320,7 +322,8 @@ impl Reference {
         Ok((answer.ok()?.body, authorization))
     }
 
-    /// What the registry answers, and the header with which it did.
+    /// Sends a request, with a log-in if the registry requires one. Also returns the authorization header that was
+    /// needed.
     fn ask(
         &self,
         what: &str,
@@ -339,8 +342,8 @@ impl Reference {
             return Err(OciError::Elsewhere { registry, elsewhere });
         }
         let found = login.find(&registry, &self.name);
-        // Many registries want a token of everybody, and give it to everybody: a log-in that is not to be had matters only
-        // where nobody gets anything without one.
+        // Many registries require a token of everyone, and give it to everyone. So a log-in that cannot be read only
+        // matters if anonymous requests are refused.
         let known = found.as_ref().ok().and_then(Option::as_ref);
         let authorization = self.authorization(&first, known.map(|(credentials, _)| credentials))?;
         if let Some(authorization) = authorization {
@@ -357,7 +360,8 @@ impl Reference {
         })
     }
 
-    /// What to say to a registry that wants to know who asks: a token that its own service gives, or the log-in itself.
+    /// Returns the authorization header for a registry that requires one: a token from its token service, or the log-in
+    /// itself.
     fn authorization(
         &self,
         refused: &Answer,
@@ -367,7 +371,7 @@ impl Reference {
             Hidden(format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
         };
         let challenges = refused.headers.iter().filter(|(name, _)| name == "www-authenticate");
-        // Of several ways the one by a token, which may be given to everybody.
+        // A token is preferred if there are several ways, since it may be given to anonymous users.
         let challenge = challenges
             .flat_map(|(_, value)| Challenge::read(value))
             .min_by_key(|challenge| *challenge == Challenge::Basic);
@@ -401,13 +405,13 @@ impl Reference {
             };
             https::get_here(&url, &header, LONGEST_TOKEN)?
         };
-        // One that is broken, or has too much to do, says nothing about who asks.
+        // A server that is broken or overloaded has not judged the log-in.
         let answer = if matches!(answer.status, 429 | 500..=599) { answer.ok()? } else { answer };
         if answer.status != 200 {
             return Ok(None);
         }
         let token: Option<Token> = serde_json::from_slice(&answer.body).ok();
-        // One of the two may be there and empty.
+        // One of the two may be present and empty.
         let plain = |token: &String| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
         let token = token.and_then(|token| [token.token, token.access_token].into_iter().flatten().find(plain));
         Ok(token.map(|token| Hidden(format!("Bearer {token}"))))
@@ -439,7 +443,7 @@ impl FromStr for Reference {
         let url = |host: &str| format!("https://{host}").parse::<Url>().map_err(ReferenceError::Registry);
         let registry = url(registry)?;
         let is_hub = HUBS.contains(&registry.authority().as_str());
-        // What has no owner there belongs to Docker itself.
+        // Repositories without an owner belong to Docker itself.
         let library = if is_hub && !name.contains('/') { "library/" } else { "" };
         Ok(Self {
             server: if is_hub { url(HUB)? } else { registry.clone() },
@@ -470,7 +474,7 @@ fn is_tag(text: &str) -> bool {
     fits(text, 128, |one| one.is_ascii_alphabetic()) && !text.starts_with(['.', '-'])
 }
 
-/// Whoever the registry leads to is not told who we are.
+/// Sends a request. The authorization header is not sent along on a redirect to another server.
 fn get(
     url: &Url,
     accept: Option<&str>,

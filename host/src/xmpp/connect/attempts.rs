@@ -1,4 +1,4 @@
-//! Facts that log-ins of one account learn for the next ones.
+//! Facts that log-ins of one account learn for later ones.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,8 +10,8 @@ use crate::xmpp::reach::Unheard;
 use crate::xmpp::sasl::{Binding, Choice, Demand, may_be_about_binding};
 use crate::xmpp::stream_error::words;
 
-/// Prosody says this, and nothing else, to a client with the flag `y` if it offers to bind (0.12, `util/sasl/scram.lua`). So
-/// somebody has changed its offer on the way.
+/// The condition with which Prosody alone answers the flag `y` if it offers channel binding (0.12,
+/// `util/sasl/scram.lua`). Somebody has then changed its offer on the way.
 const NOTICED: &str = "malformed-request";
 
 /// Facts from earlier attempts.
@@ -19,33 +19,34 @@ const NOTICED: &str = "malformed-request";
 pub(in crate::xmpp) struct Attempts {
     /// The servers that are tried last.
     pub(super) unheard: Unheard,
-    /// The last one came so far that it asked for a session.
+    /// Whether the last attempt came so far that it requested a session.
     pub(super) has_asked: AtomicBool,
-    /// A log-in without these is tried now, since the server refused the one before. Only if it takes this one, they were the reason,
-    /// and not the password.
+    /// The log-in that is now tried without these, since the server refused the one before. Only if this one succeeds,
+    /// they were the reason, and not the password.
     on_trial: Mutex<Option<Refused>>,
-    /// The carriers over which log-ins were bound, and what the server refuses.
+    /// The carriers over which log-ins were bound, and the log-ins that the server refuses.
     pins: Pins,
 }
 
 impl Attempts {
-    /// No attempt was made yet; `pins` are known from before.
+    /// Creates the state before the first attempt; `pins` are known from before.
     pub(in crate::xmpp) fn knowing(pins: Pins) -> Self {
         Self { pins, ..Self::default() }
     }
 
-    /// Whether the last one asked for a session, so that the server may still give it to a connection that is gone.
+    /// Returns whether the last attempt requested a session, so that the server may still assign it to a lost
+    /// connection.
     pub(in crate::xmpp) fn have_asked(&self) -> bool {
         self.has_asked.load(Ordering::Relaxed)
     }
 
-    /// A log-in begins, with nothing on trial.
+    /// Begins a log-in with nothing on trial.
     pub(super) fn begin(&self) {
         *self.on_trial() = None;
     }
 
-    /// Says what the next log-in has to be bound to, which uses this carrier. A pin on the carrier that the owner chose counts as
-    /// well: otherwise a server that sends us elsewhere would send us past it.
+    /// Returns the channel binding that the next log-in over the carrier `used` requires. A pin on the carrier that the
+    /// owner chose counts as well: otherwise a server could evade the pin with a redirect.
     pub(super) fn demand(&self, settings: &LinkSettings, used: Option<Carrier>) -> Demand {
         let is_pinned = [settings.carrier(), used].into_iter().flatten().any(|carrier| self.pins.has(carrier));
         match settings.channel_binding {
@@ -56,7 +57,7 @@ impl Attempts {
         }
     }
 
-    /// Notes that a log-in like this has worked over this carrier.
+    /// Records that a log-in with this choice succeeded over this carrier.
     pub(super) fn worked(&self, settings: &LinkSettings, used: Option<Carrier>, choice: &Choice) {
         match used {
             _ if settings.channel_binding == ChannelBinding::Never => self.pins.forget(),
@@ -68,7 +69,7 @@ impl Attempts {
         }
     }
 
-    /// Notes that a log-in like this failed, and gives the error to report.
+    /// Records that a log-in with this choice failed, and returns the error to report.
     pub(super) fn failed(&self, error: ConnectError, choice: &Choice, demand: Demand, domain: &str) -> ConnectError {
         let Some(subject) = Subject::of(&error) else { return error };
         match (&choice.binding, demand.reason()) {
@@ -79,11 +80,11 @@ impl Attempts {
                         let said = words(text.as_deref());
                         unbound(format!("the server refused the bound log-in: {condition}{said}").into())
                     }
-                    // Nobody can tell whether it was the password.
+                    // Nothing shows whether the password was the reason.
                     (Subject::Password, _) if choice.is_guess => {
                         unbound("the server names no way to bind it, and refused the usual one or the password".into())
                     }
-                    // A binding that the server names is seldom the reason.
+                    // A binding that the server announces is seldom the reason.
                     (Subject::Password | Subject::Binding { .. }, error) => error,
                 }
             }
@@ -103,7 +104,7 @@ impl Attempts {
         }
     }
 
-    /// Whether the log-in is to be tried at once without what the server has just refused.
+    /// Returns whether the log-in is to be retried at once, without what the server has just refused.
     pub(super) fn has_trial(&self) -> bool {
         self.on_trial().is_some()
     }
@@ -117,20 +118,20 @@ impl Attempts {
     }
 }
 
-/// The thing that a server may mean when it refuses a log-in.
+/// The possible reason for which a server refuses a log-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Subject {
-    /// The password. Many servers say the same about a binding.
+    /// The password. Many servers send the same condition for a channel binding.
     Password,
-    /// What the log-in is bound to, or that it is not.
+    /// The channel binding, or the lack of one.
     Binding {
-        /// The server says that it would have offered to bind.
+        /// The server says that it would have offered channel binding.
         is_noticed: bool,
     },
 }
 
 impl Subject {
-    /// None if the error is no refusal, or one that is about neither.
+    /// Returns `None` if the error is not a refusal, or is about neither.
     fn of(error: &ConnectError) -> Option<Self> {
         match error {
             ConnectError::NotAuthorized { .. } => Some(Self::Password),

@@ -1,4 +1,4 @@
-//! Why there is no connection: typed for the house, one sentence with a remedy for its reader.
+//! Errors of connecting and logging in: typed for the host, each with one sentence and a remedy for its reader.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -10,101 +10,101 @@ use crate::harmless::EscapedPath as _;
 use crate::xmpp::password::PasswordError;
 use crate::xmpp::stream_error::{remedy, sentence, words};
 
-/// Why there is no connection.
+/// An error from connecting or logging in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
-    /// The account's JID names no user.
+    /// The account's JID has no local part.
     #[error("the account's jid {jid} has nothing before an @; write it as user@domain")]
     NoUser {
-        /// The JID.
+        /// The configured JID.
         jid: Jid,
     },
-    /// There is no password.
+    /// The password cannot be read.
     #[error(transparent)]
     Password(#[from] PasswordError),
-    /// DNS does not know it.
+    /// DNS does not know the host.
     #[error(
         "{host} is not known to DNS ({cause}); check the account's domain, or say where its server is with `server` in parlor.toml"
     )]
     UnknownHost {
-        /// Which name.
+        /// The name that was looked up.
         host: String,
-        /// What DNS said.
+        /// The error from DNS.
         cause: String,
     },
-    /// Nothing listens there.
+    /// Nothing listens at the address.
     #[error(
         "{address} refuses connections; check that the server runs, and that `server` in parlor.toml names its port"
     )]
     Refused {
-        /// Which address.
+        /// The address and port.
         address: String,
     },
-    /// It cannot be reached.
+    /// The address cannot be reached.
     #[error("{address} cannot be reached ({cause}); check the network and the firewall")]
     Unreachable {
-        /// Which address.
+        /// The address and port.
         address: String,
-        /// What the system said.
+        /// The error from the system.
         cause: String,
     },
-    /// It took too long.
+    /// The log-in took longer than the limit.
     #[error("{domain} did not finish the log-in within {} s; check the network and the server's load", LIMIT.as_secs())]
     TimedOut {
-        /// Whose server.
+        /// The account's domain.
         domain: String,
     },
     /// The server offers no TLS.
     #[error("{domain} offers no STARTTLS, and nothing is sent unencrypted; turn TLS on there, or use direct TLS")]
     NoTls {
-        /// Whose server.
+        /// The account's domain.
         domain: String,
     },
-    /// TLS failed for another reason than the certificate.
+    /// TLS failed for a reason other than the certificate.
     #[error("TLS failed ({cause}); check that tls is the mode which this port speaks")]
     Tls {
-        /// What went wrong.
+        /// The error from TLS.
         cause: String,
     },
-    /// The answer to the first bytes of TLS was something else.
+    /// The first bytes of TLS were answered by another protocol.
     #[error(
         "what answers for {domain} does not speak TLS there; check the port of `server`, and set tls = \"starttls\" if TLS begins by STARTTLS there, as it does on port 5222, or tls = \"direct\" if it begins at once, as on port 5223"
     )]
     NotTls {
-        /// Whose server.
+        /// The account's domain.
         domain: String,
     },
-    /// The certificate is not good.
+    /// The server's certificate is not accepted.
     #[error("the certificate of {domain} {fault}")]
     Certificate {
-        /// Whose server.
+        /// The account's domain.
         domain: String,
-        /// What is wrong with it.
+        /// The fault of the certificate.
         fault: CertificateFault,
     },
     /// The file of trusted certificates cannot be used.
     #[error("ca_file {} cannot be used: {cause}", path.escaped())]
     CaFile {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason that it cannot be used.
         cause: String,
     },
-    /// The system trusts nobody.
+    /// The system trusts no certificate.
     #[error("this system has no trusted certificates; install its ca-certificates, or name a ca_file")]
     NoTrustedCertificates,
-    /// The server takes no mechanism that this end would use.
+    /// The server offers no mechanism that this end would use.
     #[error("the server offers no acceptable way to log in (it offers: {}){}", offered.join(", "),
         if *plain_is_offered { "; allow_plain = true would let it see the password itself".to_owned() } else { format!("; {needed}") })]
     NoMechanism {
-        /// What it offers.
+        /// The mechanisms that the server offers.
         offered: Vec<String>,
-        /// What would do.
+        /// The advice on which mechanisms are acceptable.
         needed: &'static str,
-        /// PLAIN is among it, and not allowed.
+        /// Whether the server offers PLAIN, which is not allowed.
         plain_is_offered: bool,
     },
-    /// The log-in cannot be bound to its connection, and has to be.
+    /// The log-in must be bound to its connection, but cannot be.
     #[error(
         "a log-in to {domain} cannot be bound to its connection ({cause}), {}: somebody may be in between; {} for this account", why.words(), why.remedy()
     )]
@@ -113,7 +113,7 @@ pub enum ConnectError {
         domain: String,
         /// The part that is missing, or the server's refusal.
         cause: Cow<'static, str>,
-        /// The reason why it has to be bound.
+        /// The reason that it must be bound.
         why: WhyBound,
     },
     /// The list of mechanisms or channel bindings is not the one that the server sent (XEP-0474).
@@ -124,42 +124,42 @@ pub enum ConnectError {
         /// The account's domain.
         domain: String,
     },
-    /// Wrong user or password.
+    /// The user or password is wrong.
     #[error("the server refused the password of {}; check the jid and where its password comes from", jid.to_bare())]
     NotAuthorized {
-        /// Whose.
+        /// The account's JID.
         jid: Jid,
     },
-    /// The server does not take the certificate for the account.
+    /// The server does not accept the certificate for the account.
     #[error("the server does not take the certificate for {}{}; check that it names this jid, has not expired, and is signed by an authority that the server trusts", jid.to_bare(), words(text.as_deref()))]
     CertificateRefused {
-        /// Whose.
+        /// The account's JID.
         jid: Jid,
-        /// The server's own words.
+        /// The server's explanation.
         text: Option<String>,
     },
-    /// The server took the certificate for another account.
+    /// The server accepted the certificate, but for another account.
     #[error("the server took the certificate for {jid} in place of {}; check what the certificate names, and the jid", wanted.to_bare())]
     OtherAccount {
-        /// Whose it was to be.
+        /// The JID that was requested.
         wanted: FullJid,
-        /// Whose the server says that it is.
+        /// The JID that the server assigned.
         jid: FullJid,
     },
     /// The account's own certificate or key cannot be used.
     #[error("{} cannot be used to log in: {cause}; both certificate and certificate_key must be PEM and belong together", path.escaped())]
     OwnCertificate {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason that it cannot be used.
         cause: String,
     },
     /// The account is disabled.
     #[error("the account {} is disabled{}; ask who runs its server", jid.to_bare(), words(text.as_deref()))]
     AccountDisabled {
-        /// Which.
+        /// The account's JID.
         jid: Jid,
-        /// The server's own words.
+        /// The server's explanation.
         text: Option<String>,
     },
     /// The log-in was refused for another reason.
@@ -167,30 +167,30 @@ pub enum ConnectError {
     LoginRefused {
         /// The condition (RFC 6120, section 6.5).
         condition: String,
-        /// The server's own words.
+        /// The server's explanation.
         text: Option<String>,
-        /// Trying again may help.
+        /// Whether a retry may help.
         temporary: bool,
     },
-    /// The server did not prove who it is.
+    /// The server did not prove that it knows the password.
     #[error(
         "what answers for {domain} did not prove that it knows the account's password ({cause}); somebody may be in between"
     )]
     ServerUnproven {
-        /// Whose server.
+        /// The account's domain.
         domain: String,
-        /// What was missing or wrong.
+        /// The proof that was missing or wrong.
         cause: &'static str,
     },
-    /// The server wants the password hashed in a way that is not safe, or not affordable.
+    /// The server requests password hashing that is not safe, or not affordable.
     #[error(
         "the server's log-in challenge is not acceptable: {cause}; ask who runs it to set the account's password anew"
     )]
     BadChallenge {
-        /// What is wrong with it.
+        /// The unacceptable part of the challenge.
         cause: String,
     },
-    /// Somebody else logs in with the same full JID, again and again.
+    /// Another client logs in with the same full JID, again and again.
     #[error(
         "another client is logged in as {jid} and both threw each other out; end it, or give this account a resource of its own"
     )]
@@ -201,33 +201,33 @@ pub enum ConnectError {
     /// The server does not serve this domain.
     #[error("the server does not serve {domain}; check the account's domain and the server that is named for it")]
     HostUnknown {
-        /// Which domain.
+        /// The account's domain.
         domain: String,
     },
-    /// The server sends us to another one, and that was done once already, or cannot be done.
+    /// The server redirects to another one, and that was followed once already, or cannot be followed.
     #[error(
         "the server sends this account to {place}, and that leads nowhere; name the right one as `server` in parlor.toml"
     )]
     Elsewhere {
-        /// Where.
+        /// The host that the server redirects to.
         place: String,
     },
-    /// The server gave no resource.
+    /// The server assigned no resource.
     #[error("the server did not let {jid} in: {condition}{}; {}", words(text.as_deref()), remedy(condition))]
     NotBound {
-        /// What was asked for.
+        /// The requested JID.
         jid: FullJid,
         /// The condition (RFC 6120, section 7.6.2).
         condition: String,
-        /// The server's own words.
+        /// The server's explanation.
         text: Option<String>,
     },
-    /// The server no longer lets the account in, which it said in the middle of a session.
+    /// The server stopped admitting the account, as it reported during a session.
     #[error("the server threw {jid} out as not authorized{}; check its password, and whether the account still exists", words(text.as_deref()))]
     Revoked {
-        /// Who.
+        /// The JID of the session.
         jid: FullJid,
-        /// Its own words.
+        /// The server's explanation.
         text: Option<String>,
     },
     /// The server ended the stream.
@@ -235,71 +235,71 @@ pub enum ConnectError {
     Stream {
         /// The condition (RFC 6120, section 4.9.3).
         condition: String,
-        /// Its own words.
+        /// The server's explanation.
         text: Option<String>,
     },
-    /// What answers there is not an XMPP server.
+    /// The peer is not an XMPP server.
     #[error("what answers there does not speak XMPP as expected ({cause}); check host and port")]
     NotXmpp {
-        /// What was wrong.
+        /// The violation of the protocol.
         cause: String,
     },
-    /// What it says about the session that was to go on makes no sense.
+    /// The server's answer about the session to resume makes no sense.
     #[error("the server does not go on with the session of before ({cause}); a new one is begun")]
     NotResumed {
-        /// What was wrong.
+        /// The violation of the protocol.
         cause: String,
     },
-    /// What answers there speaks no XMPP over WebSocket (RFC 7395).
+    /// The peer does not speak XMPP over WebSocket (RFC 7395).
     #[error("{url} does not speak XMPP over WebSocket ({cause}); check websocket_url")]
     NoWebSocket {
-        /// Which address.
+        /// The configured or discovered address.
         url: String,
-        /// What was wrong.
+        /// The violation of the protocol.
         cause: String,
     },
-    /// The server closed the WebSocket in the middle, and said why.
+    /// The server closed the WebSocket during the log-in and gave a reason.
     #[error("the server closed the WebSocket during the log-in ({cause}); check websocket_url, or ask who runs it")]
     WebSocketClosed {
-        /// The code and the words, or where it wants to be asked instead.
+        /// The code and text of the close frame, or the address that it redirects to.
         cause: String,
     },
-    /// What answers there speaks no XMPP over BOSH (XEP-0206).
+    /// The peer does not speak XMPP over BOSH (XEP-0206).
     #[error(
         "{url} does not speak XMPP over BOSH ({cause}); check bosh_service_url, and whether this network wants a log-in of its own first"
     )]
     NoBosh {
-        /// Which address.
+        /// The configured or discovered address.
         url: String,
-        /// What was wrong.
+        /// The violation of the protocol.
         cause: String,
     },
-    /// The domain does not say where it speaks XMPP over the web (XEP-0156).
+    /// The domain does not publish web addresses for XMPP (XEP-0156).
     #[error(
         "{domain} does not say where it speaks XMPP over the web ({cause}); set websocket_url or bosh_service_url, or another transport"
     )]
     NotDiscovered {
-        /// Whose server.
+        /// The account's domain.
         domain: String,
-        /// What was missing or wrong.
+        /// The data that was missing or wrong.
         cause: String,
     },
-    /// What a log-in needs is not given where a setting says.
+    /// The address in a setting did not provide the data for a log-in.
     #[error("what {setting} names gives nothing to log in with ({cause}); check what is served there")]
     NotFetched {
-        /// Which setting.
+        /// The name of the setting.
         setting: &'static str,
-        /// What was wrong. It names no address.
+        /// The reason; it contains no address.
         cause: String,
-        /// Trying again may help.
+        /// Whether a retry may help.
         temporary: bool,
     },
-    /// The session that somebody else began is not there any more.
+    /// The session that another program began no longer exists.
     #[error("the BOSH session to go on with is not there (any more); begin another one, and {remedy}")]
     NoSession {
-        /// What to do with it.
+        /// The advice on how to provide another session.
         remedy: &'static str,
-        /// A further one may be had by itself.
+        /// Whether another session may become available by itself.
         temporary: bool,
     },
     /// The address that the owner named offers no STARTTLS.
@@ -308,20 +308,20 @@ pub enum ConnectError {
         if *is_written { " in place of \"starttls\"" } else { "" }
     )]
     NoStartTls {
-        /// The address, or the domain where DNS gave it.
+        /// The address, or the domain if it came from DNS.
         place: String,
         /// The failure.
         cause: String,
-        /// The owner wrote that TLS begins by STARTTLS there.
+        /// Whether the owner configured STARTTLS.
         is_written: bool,
     },
-    /// The server hung up in the middle.
+    /// The server hung up during the log-in.
     #[error("the server hung up during the log-in; its log may say why")]
     HungUp,
 }
 
 impl ConnectError {
-    /// Where the server wants us to go.
+    /// Returns the host that the server redirects to.
     pub(in crate::xmpp) fn elsewhere(&self) -> Option<&str> {
         match self {
             Self::Elsewhere { place } => Some(place),
@@ -329,18 +329,19 @@ impl ConnectError {
         }
     }
 
-    /// Whether nobody was there to speak to, which another transport may help against.
+    /// Returns whether no server could be reached, so that another transport may help.
     pub(in crate::xmpp) fn is_unreachable(&self) -> bool {
         matches!(self, Self::UnknownHost { .. } | Self::Refused { .. } | Self::Unreachable { .. })
     }
 
-    /// Whether the connection went before the server had answered: it may have done what it was asked for, or still do it.
+    /// Returns whether the connection was lost before the server answered: it may have done what was requested, or
+    /// still do it.
     pub(in crate::xmpp) fn is_no_answer(&self) -> bool {
         matches!(self, Self::HungUp | Self::NoStartTls { .. } | Self::TimedOut { .. } | Self::WebSocketClosed { .. })
     }
 
-    /// Whether the account itself was judged, or somebody may be listening: trying again is pointless, or even harmful, since
-    /// servers lock accounts out.
+    /// Returns whether the server judged the account itself, or somebody may be listening. A retry is then pointless,
+    /// or even harmful, since servers lock accounts out.
     pub fn is_verdict(&self) -> bool {
         match self {
             Self::NoUser { .. }
@@ -357,12 +358,12 @@ impl ConnectError {
         }
     }
 
-    /// Whether trying again without a change by somebody is pointless, as long as it has never worked. What has worked once and
-    /// is no [verdict](Self::is_verdict) may pass by itself: a certificate is renewed, a portal is logged in to, a file is
-    /// written anew.
+    /// Returns whether a retry is pointless unless somebody changes something, as long as no log-in has succeeded.
+    /// After one has, errors that are no [verdict](Self::is_verdict) may pass by themselves: a certificate is renewed,
+    /// somebody logs in to a portal, a file is written again.
     pub fn is_final(&self) -> bool {
         match self {
-            // A machine without a clock of its own learns what time it is from the network.
+            // A machine without a battery-backed clock learns the time from the network.
             Self::Certificate { fault, .. } => *fault != CertificateFault::NotValidYet,
             Self::NoUser { .. }
             | Self::Password(_)
@@ -406,10 +407,10 @@ impl ConnectError {
     }
 }
 
-/// Why a log-in has to be bound to its connection.
+/// The reason that a log-in must be bound to its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhyBound {
-    /// A log-in of the account was bound before.
+    /// An earlier log-in of the account was bound.
     Pinned,
     /// The owner requires it.
     Required,
@@ -423,7 +424,7 @@ impl WhyBound {
         }
     }
 
-    /// The change that lets the account in, and gives up no more than it must.
+    /// Returns the change that admits the account and gives up no more than it must.
     fn remedy(self) -> &'static str {
         match self {
             Self::Pinned => "if the server itself no longer does it, set channel_binding = \"never\"",
@@ -432,24 +433,24 @@ impl WhyBound {
     }
 }
 
-/// What is wrong with a certificate.
+/// The fault of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateFault {
-    /// Nobody who is trusted signed it.
+    /// No trusted authority signed it.
     #[error(
         "is not signed by anybody who is trusted; if it is your own, name it or its authority as `ca_file` in parlor.toml"
     )]
     Untrusted,
-    /// It is too old.
+    /// It has expired.
     #[error("has expired; renew it on the server")]
     Expired,
-    /// It is too young, or the clock is wrong.
+    /// It is not valid yet, or the clock is wrong.
     #[error("is not valid yet; check this machine's clock")]
     NotValidYet,
-    /// It is somebody else's.
+    /// It is for another name.
     #[error("is for another name; the server needs one for the account's domain")]
     WrongName,
-    /// Anything else.
+    /// It has another fault.
     #[error(
         "is not acceptable ({0}); it must be an end-entity certificate that a trusted authority or ca_file vouches for"
     )]

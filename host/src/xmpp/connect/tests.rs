@@ -1,4 +1,4 @@
-//! Servers that are reached in each way, or in none, and what is said of it.
+//! Tests of servers that are reached over each transport, or over none, and of the errors that are reported.
 
 use minidom::Element;
 use tokio::io::AsyncWriteExt as _;
@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use super::*;
 use crate::xmpp::peer::{Manners, Peer};
 
-/// Before a machine has heard what time it is.
+/// The first error occurs before a machine has learned the time.
 #[test]
 fn a_certificate_of_the_future_is_tried_again_and_one_of_the_past_is_not() {
     let error = |fault| ConnectError::Certificate { domain: "house".to_owned(), fault };
@@ -57,7 +57,7 @@ async fn the_web_is_tried_only_where_nobody_was_there_and_the_owner_left_it_open
     assert!(!may_go_over_the_web(&free, None, &ConnectError::HungUp), "somebody was there");
 }
 
-/// A server whose port speaks TLS from the first byte says nothing to a plain stream.
+/// A server whose port speaks TLS from the first byte sends nothing to a plain stream.
 #[tokio::test]
 async fn a_server_that_the_owner_named_and_that_offers_no_starttls_may_want_tls_at_once() {
     let peer = Peer::start(Manners::default()).await.settings();
@@ -68,7 +68,7 @@ async fn a_server_that_the_owner_named_and_that_offers_no_starttls_may_want_tls_
         assert!(said.to_string().contains("set tls = \"direct\" (`parlor init"), "{said}");
         assert!(said.to_string().starts_with(&place), "{said}");
         assert!(!said.is_final(), "it may be about to start");
-        // Where the DNS says how TLS begins, that is not what is wrong.
+        // If DNS announces the TLS mode, the mode is not what is wrong.
         assert_eq!(of_named(error.clone(), &LinkSettings { server: None, ..named.clone() }, "localhost"), error);
         let written = LinkSettings { tls: Some(TlsMode::StartTls), ..named.clone() };
         let nowhere = LinkSettings { server: None, ..written.clone() };
@@ -81,7 +81,7 @@ async fn a_server_that_the_owner_named_and_that_offers_no_starttls_may_want_tls_
     assert_eq!(of_named(refused(), &named, "localhost"), refused());
 }
 
-/// The port of STARTTLS answers the first bytes of TLS with the end of a stream; one of HTTP with its own words.
+/// A STARTTLS port answers the first bytes of TLS with a stream error, and an HTTP port with an HTTP error.
 #[tokio::test]
 async fn a_port_that_speaks_no_tls_is_said_to_speak_none() {
     let peer = Peer::start(Manners { tls: TlsMode::Direct, ..Manners::default() }).await;
@@ -102,7 +102,7 @@ async fn a_port_that_speaks_no_tls_is_said_to_speak_none() {
         let words = error.to_string();
         assert!(words.contains("check the port of `server`") && words.contains("tls = \"starttls\""), "{words}");
         assert!(!error.is_final(), "it may be about to change");
-        // The same of an address of the web, which has no such setting.
+        // The same applies to a web address, which has no such setting.
         let url = peer.over_websocket().websocket.unwrap();
         let opening = open_websocket(&settings, &url, "localhost", &ending);
         let (opened, _socket) = tokio::join!(opening, async {
@@ -115,10 +115,10 @@ async fn a_port_that_speaks_no_tls_is_said_to_speak_none() {
     }
 }
 
-/// What becomes of a connection that nobody takes by TCP, where this is what the domain's server of the web says.
+/// Returns the result of a connection that TCP refuses while the domain's web server answers like this.
 async fn over_the_web(peer: &Peer, web: impl Future<Output = ()>) -> Result<Reached, ConnectError> {
     let (ending, tokens) = (Ending::default(), Tokens::default());
-    // Its certificate is for this name.
+    // The certificate is for this name.
     let server = peer.settings().server.map(|place| Endpoint { host: "localhost".to_owned(), ..place });
     let settings = LinkSettings { server, ..peer.settings() };
     let going = go_over_the_web(&settings, "localhost", &ending, &tokens, refused());
@@ -158,7 +158,7 @@ async fn a_portal_in_place_of_the_domain_is_no_server_and_what_is_said_is_what_w
         }
     };
     assert_eq!(over_the_web(&peer, portal).await.err(), Some(refused()));
-    // One that sends everybody to its own page.
+    // This portal redirects all requests to its own page.
     let portal = async {
         for _ in 0..2 {
             peer.answer_web("302 Found\r\nlocation: http://portal.example/", "").await;
@@ -168,7 +168,7 @@ async fn a_portal_in_place_of_the_domain_is_no_server_and_what_is_said_is_what_w
     assert!(!refused().is_final(), "it is tried again");
 }
 
-/// A stream over WebSocket by which nothing is said, with the server's end of it.
+/// Opens an idle stream over WebSocket, and returns it with the server's end.
 async fn over_websocket(
     peer: &Peer,
     settings: &LinkSettings,
@@ -193,7 +193,7 @@ async fn over_websocket(
     (stream.unwrap(), socket)
 }
 
-/// Settings `ping_interval`: what lies between closes a WebSocket over which nobody says anything, often after a minute.
+/// Setting `ping_interval`: proxies close an idle WebSocket, often after a minute.
 #[tokio::test]
 async fn over_a_websocket_silence_is_never_long() {
     let peer = Peer::start(Manners::default()).await;
@@ -210,8 +210,8 @@ async fn over_a_websocket_silence_is_never_long() {
     }
 }
 
-/// RFC 7395, section 3.3.3; RFC 6120, section 4.8.3. Who asks chooses the id, and servers end the stream over a stanza without a
-/// namespace.
+/// RFC 7395, section 3.3.3; RFC 6120, section 4.8.3. The sender of a request chooses the id, and servers end the stream
+/// over a stanza without a namespace.
 #[tokio::test]
 async fn over_a_websocket_a_stanza_is_one_whatever_somebody_wrote_into_it() {
     let peer = Peer::start(Manners::default()).await;
@@ -219,7 +219,7 @@ async fn over_a_websocket_a_stanza_is_one_whatever_somebody_wrote_into_it() {
     let answer = "<iq xmlns='jabber:client' type='result' id=' xmlns=' to='mallory@evil/ xmlns=x'/>";
     stream.send(&answer.parse::<Element>().unwrap()).await.unwrap();
     let mut heard = Vec::new();
-    // What opens the stream comes first.
+    // The stream opening comes first.
     while heard.len() < 2 {
         if let Message::Text(text) = socket.next().await.unwrap().unwrap() {
             heard.push(text.as_str().to_owned());
@@ -235,7 +235,7 @@ async fn a_piece_of_a_message_over_a_websocket_is_no_silence() {
     let (settings, ending) = (peer.over_websocket(), Ending::default());
     let (mut stream, mut socket) = over_websocket(&peer, &settings, &ending).await;
     tokio::time::pause();
-    // The head of a frame of forty bytes, and some of them.
+    // The header of a frame of forty bytes, and some of its bytes.
     for piece in [&b"\x81\x28<message>"[..], b"<body>"] {
         tokio::time::advance(Duration::from_secs(10)).await;
         let began = Instant::now();
@@ -251,7 +251,7 @@ async fn a_piece_of_a_message_over_a_websocket_is_no_silence() {
 async fn a_websocket_that_is_closed_says_why_the_stream_is_over() {
     let peer = Peer::start(Manners::default()).await;
     let (settings, ending) = (peer.over_websocket(), Ending::default());
-    // Of another place that was tried.
+    // The reason is from another address that was tried.
     ending.note(Lost::Unknown);
     let (mut stream, mut socket) = over_websocket(&peer, &settings, &ending).await;
     let close = CloseFrame { code: CloseCode::Policy, reason: "too much".into() };

@@ -19,45 +19,45 @@ use crate::xmpp::bind::Previous;
 use crate::xmpp::connect::{Attempts, ConnectError, Opened, log_in};
 use crate::xmpp::intake::Lost;
 
-/// How often a server is asked in a row for a session of before, and goes without an answer. A connection that breaks just then
-/// so often is no accident.
+/// The number of consecutive requests to resume a session without an answer, after which it is given up. A connection
+/// that is lost just then so often is no accident.
 pub(super) const MOST_ASKED: u32 = 4;
 
-/// What the connector has to say.
+/// A report of the connector to the link.
 pub(super) enum Report {
-    /// Here is a connection.
+    /// A log-in succeeded.
     Opened {
-        /// What it is.
+        /// The new connection.
         opened: Box<Opened>,
-        /// An attempt before it asked for a session and was cut off without an answer, so that the server may give it that one as
-        /// well.
+        /// Whether an earlier attempt requested a session and lost its connection before the answer, so that the server
+        /// may assign the session to that attempt as well.
         is_contested: bool,
     },
-    /// A log-in begins, which is not the first.
+    /// A log-in begins that is not the first.
     Trying,
-    /// A log-in failed; the next one comes after this long.
+    /// A log-in failed; the next one begins after this delay.
     Retrying { after: Duration, why: ConnectError },
-    /// A log-in failed for good. Nothing follows.
+    /// A log-in failed for good. No further report follows.
     Failed(ConnectError),
 }
 
-/// What the link wants: a connection in place of the one that was lost, if there was one.
+/// A request of the link for a connection, in place of the lost one, if there was one.
 #[derive(Debug)]
 pub(super) struct Wanted {
-    /// The session to go on with.
+    /// The session to resume.
     pub(super) previous: Option<Previous>,
-    /// Why the last connection is over.
+    /// The reason that the last connection ended.
     pub(super) lost: Option<Lost>,
 }
 
-/// The task, ended when this is dropped.
+/// A handle on the task, which ends when this is dropped.
 pub(super) struct Connector {
     task: AbortHandle,
-    /// The full JID that is asked for.
+    /// The full JID that is requested.
     pub(super) jid: FullJid,
     settings: watch::Sender<LinkSettings>,
     wants: mpsc::Sender<Wanted>,
-    /// What it says.
+    /// The reports of the task.
     pub(super) reports: mpsc::Receiver<Report>,
 }
 
@@ -79,18 +79,19 @@ impl Connector {
         connector
     }
 
-    /// Asks for a connection. The last one must be over.
+    /// Requests a connection. The last one must have ended.
     pub(super) fn want(&self, wanted: Wanted) {
-        // It has taken the last wish before it fulfilled it, so there is room; where it has ended, `reports` says so.
+        // The task takes each request before it fulfils it, so there is room. If the task has ended, `reports` shows
+        // it.
         let _ = self.wants.try_send(wanted);
     }
 
-    /// Connects by these settings from now on. An attempt that is under way, or waited for, is made anew at once.
+    /// Connects with these settings from now on. A running or pending attempt is restarted at once.
     pub(super) fn follow(&self, settings: LinkSettings) {
         self.settings.send_replace(settings);
     }
 
-    /// Ends it, also in the middle of a log-in.
+    /// Ends the task, even during a log-in.
     pub(super) fn end(&self) {
         self.task.abort();
     }
@@ -111,10 +112,10 @@ async fn run(
 ) {
     let mut pace = Pace::default();
     let attempts = Attempts::knowing(wish.pins.clone());
-    // Whether the last connection is one that a server had pointed to.
+    // Whether the last connection went to a server that another one redirected to.
     let mut followed = false;
     let mut is_first = true;
-    // Whether it has worked before.
+    // Whether a log-in has succeeded before.
     let mut was_in = false;
     let mut first_wait = Some(wish.after);
     while let Some(Wanted { mut previous, lost }) = wants.recv().await {
@@ -133,7 +134,7 @@ async fn run(
         loop {
             tokio::select! {
                 biased;
-                // Whoever put right what was wrong is not kept waiting.
+                // Corrected settings are tried without further delay.
                 Ok(()) = follows.changed() => {}
                 () = tokio::time::sleep(after) => {}
             }
@@ -144,18 +145,18 @@ async fn run(
             is_first = false;
             pace.began(Instant::now());
             followed = elsewhere.is_some();
-            // Of a cluster one node has the session. It is asked for once, and else whoever is there.
+            // In a cluster, one node holds the session. It is tried once, and the usual servers after that.
             let node = location.take().filter(|_| !followed).and_then(|place| node_at(&place, &settings));
             let at_node = node.is_some();
             let server = elsewhere.take().or(node);
-            // A panic here, over something a server said, must not end the account.
+            // A panic over server data must not end the account.
             let (password, server) = (wish.password.as_ref(), server.as_ref());
             let span = traces::connecting(jid.domain().as_str());
             let attempt = log_in(&settings, password, &jid, server, previous.as_ref(), &wish.tokens, &attempts);
             let outcome = tokio::select! {
                 biased;
                 outcome = AssertUnwindSafe(attempt).catch_unwind() => outcome,
-                // It may lead to where nobody ever answers.
+                // The attempt may be directed to a server that never answers.
                 Ok(()) = follows.changed() => {
                     (after, is_contested) = (Duration::ZERO, is_contested || attempts.have_asked());
                     continue;
@@ -181,22 +182,22 @@ async fn run(
                     tracing::info!(reason = %why, "the session is not to be had where it was said to be; trying the usual way");
                     after = Duration::ZERO;
                 }
-                // A server that another one pointed to is not where the owner wanted to go: what is wrong there decides nothing.
+                // The owner did not choose a server that another one redirected to, so its errors are not final.
                 Err(why) if why.is_verdict() || (why.is_final() && !was_in && !followed) => {
-                    // Whoever listened may be gone.
+                    // The receiver may be gone.
                     let _ = reports.send(Report::Failed(why)).await;
                     return;
                 }
                 Err(why @ ConnectError::NotResumed { .. }) => {
                     tracing::warn!(reason = %why, "the session cannot be gone on with");
-                    // What is known of its end counts for the next one.
+                    // If the server has reported its final count, the next attempt needs it.
                     previous = previous.filter(|previous| previous.settled.get().is_some());
                     after = Duration::ZERO;
                 }
                 Err(why) => {
                     elsewhere = why.elsewhere().and_then(|place| follow(place, followed));
                     if elsewhere.is_some() {
-                        // Being sent on is no failure, and not a reason to wait.
+                        // A redirect is no failure, and no reason to wait.
                         after = Duration::ZERO;
                         continue;
                     }
@@ -216,7 +217,8 @@ async fn run(
     }
 }
 
-/// Where a session is to be resumed, if we may go there: whoever names a server, or another way than TCP, knows better.
+/// Returns the node where a session is to be resumed, unless the owner configured a server or a transport other than
+/// TCP.
 fn node_at(place: &str, settings: &LinkSettings) -> Option<Endpoint> {
     let over_the_web = matches!(settings.transport, TransportChoice::WebSocket | TransportChoice::Bosh);
     let is_free = settings.server.is_none() && settings.websocket.is_none() && settings.bosh.is_none();
@@ -226,7 +228,7 @@ fn node_at(place: &str, settings: &LinkSettings) -> Option<Endpoint> {
     place.trim().parse().inspect_err(|error| tracing::debug!(%error, "the session is said to be at no place")).ok()
 }
 
-/// A number in [0, 1), which decides where in its bounds a wait lies.
+/// Returns a random number in [0, 1), which decides where a wait lies within its bounds.
 fn chance() -> f64 {
     #[cfg(test)]
     if let Some(drawn) = crate::xmpp::simulated::chance() {
@@ -235,8 +237,8 @@ fn chance() -> f64 {
     rand::random()
 }
 
-/// Where a server says that another one is to be asked (RFC 6120, section 4.9.3.19): it is, once, and under the same checks
-/// of its certificate. One that sends on in its turn is not followed, so that no two can keep us running.
+/// Returns the server that another one redirects to (RFC 6120, section 4.9.3.19). A redirect is followed once, with the
+/// same certificate checks. A redirect from that server is not followed, so that two servers cannot keep us moving.
 fn follow(place: &str, followed: bool) -> Option<Endpoint> {
     if followed {
         tracing::warn!("a server that we were sent to sends us on; going back to the first one");

@@ -1,4 +1,4 @@
-//! What was sent and not yet acknowledged (XEP-0198). Pure.
+//! Counts stanzas for stream management, and keeps those that were sent but not acknowledged (XEP-0198). Pure.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::OnceLock;
@@ -13,37 +13,37 @@ use super::queue::Kept;
 use super::{Left, QUEUE};
 use crate::xmpp::bind::Previous;
 
-/// How many stanzas may be under way without an acknowledgement; more wait.
+/// The maximum number of unacknowledged stanzas; more wait.
 pub(super) const WINDOW: usize = 512;
-/// After how many bytes under way without an acknowledgement the next stanza waits: on a slow line, all that is said later comes
-/// after these.
+/// The number of unacknowledged bytes from which on the next stanza waits: on a slow line, everything sent later is
+/// delayed by these.
 pub(super) const WINDOW_BYTES: usize = 128 << 10;
 
-/// The books of one session, which outlive its connections.
+/// The counters and unacknowledged stanzas of one session, which outlives its connections.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    /// By which the session is resumed; none = it cannot be.
+    /// The id that resumes the session; `None` if it cannot be resumed.
     id: Option<StreamId>,
-    /// Where it is best resumed, if the server said so.
+    /// The preferred host for resumption, if the server named one.
     location: Option<String>,
-    /// For how long the server keeps it after a cut, if it said so.
+    /// How long the server keeps the session after connection loss, if it said so.
     kept: Option<Duration>,
-    /// How many stanzas came.
+    /// The number of received stanzas.
     heard: u32,
-    /// How many of ours the server has acknowledged. Both ends count modulo 2³².
+    /// The number of our stanzas that the server has acknowledged. Both ends count modulo 2³².
     acknowledged: u32,
     unacknowledged: VecDeque<Kept>,
-    /// About how many bytes these take.
+    /// The approximate memory of the unacknowledged stanzas, in bytes.
     bytes: usize,
-    /// The ids of what a stream of before may have ended over. Each of these goes alone.
+    /// The ids of stanzas that may have ended an earlier stream. Each of them is sent alone.
     suspects: HashSet<String>,
-    /// What comes is not counted any more.
+    /// Whether received stanzas are no longer counted.
     is_closed: bool,
-    /// The stream is about to be closed: nobody waits for an acknowledgement any more.
+    /// Whether the stream is about to close, so that nothing waits for acknowledgements.
     is_ending: bool,
 }
 
-/// The id of a stanza; empty where it has none.
+/// Returns the id of a stanza; empty if it has none.
 pub(super) fn id(stanza: &Stanza) -> &str {
     match stanza {
         Stanza::Message(message) => message.id.as_ref().map_or("", |id| &id.0),
@@ -52,7 +52,7 @@ pub(super) fn id(stanza: &Stanza) -> &str {
     }
 }
 
-/// The server acknowledged more than was ever sent, or took an acknowledgement back.
+/// The error for a server that acknowledged more than was sent, or withdrew an acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Miscounted {
     pub(super) handled: u32,
@@ -75,7 +75,7 @@ impl Ledger {
         }
     }
 
-    /// Of a session that a former process left.
+    /// Creates the state of a session that a former process left.
     pub(super) fn taken_up(left: &Left) -> Self {
         Self {
             id: Some(StreamId(left.id.clone())),
@@ -91,48 +91,51 @@ impl Ledger {
         }
     }
 
-    /// What a later process has to know; none while something is under way, or where the session cannot be resumed.
+    /// Returns the data for a later process. Returns `None` while stanzas are unacknowledged, or if the session cannot
+    /// be resumed.
     pub(super) fn left(&self, jid: FullJid) -> Option<Left> {
         let id = self.id.clone().filter(|_| self.is_settled())?;
         let location = self.location.clone();
         Some(Left { jid, id: id.0, heard: self.heard, acknowledged: self.acknowledged, location })
     }
 
-    /// Whether the server has taken in all that was written.
+    /// Returns whether the server has handled everything that was written.
     pub(super) fn is_settled(&self) -> bool {
         self.unacknowledged.is_empty()
     }
 
-    /// A stanza came.
+    /// Counts a received stanza.
     pub(super) fn count(&mut self) {
         if !self.is_closed {
             self.heard = self.heard.wrapping_add(1);
         }
     }
 
-    /// Counts nothing of what comes from now on: the server keeps it, for whoever goes on with the session.
+    /// Stops counting received stanzas: the server keeps them for the next process that resumes the session.
     pub(super) fn close(&mut self) {
         self.is_closed = true;
     }
 
-    /// Lets all that waits be written, however much is under way: what is not written when the stream closes is lost.
+    /// Lets all pending stanzas be written, however many are unacknowledged: a stanza that is unwritten when the stream
+    /// closes is lost.
     pub(super) fn end(&mut self) {
         self.is_ending = true;
     }
 
-    /// How many came, and were counted.
+    /// Returns the number of received stanzas that were counted.
     pub(super) fn heard(&self) -> u32 {
         self.heard
     }
 
-    /// A stanza was written.
+    /// Records that a stanza was written.
     pub(super) fn wrote(&mut self, stanza: Stanza) {
         let kept = Kept::new(stanza);
         self.bytes += kept.bytes();
         self.unacknowledged.push_back(kept);
     }
 
-    /// Whether this may be written now: a suspect goes alone, so that nothing else is taken for the reason.
+    /// Returns whether this stanza may be written now. A suspect is sent alone, so that no other stanza is taken for
+    /// the cause.
     pub(super) fn has_room(&self, next: &Stanza) -> bool {
         let is_suspect = |id: &str| !self.suspects.is_empty() && self.suspects.contains(id);
         match self.unacknowledged.front() {
@@ -144,8 +147,8 @@ impl Ledger {
         }
     }
 
-    /// The server ended the stream over a stanza, and does not say which. Each that was under way goes alone from now on; one
-    /// that went so already and was under way again is the one, and is given and not kept.
+    /// Handles the end of a stream over an unspecified stanza. Each unacknowledged stanza becomes a suspect and is sent
+    /// alone from now on. One that was a suspect already is the cause: it is returned and no longer kept.
     pub(super) fn accuse(&mut self) -> Vec<Stanza> {
         let under_way = std::mem::take(&mut self.unacknowledged);
         let (guilty, rest): (Vec<_>, Vec<_>) =
@@ -156,17 +159,17 @@ impl Ledger {
         guilty.into_iter().filter_map(Kept::into_stanza).collect()
     }
 
-    /// The ids of what may be why a stream ended, and has not been taken in since.
+    /// Returns the ids of stanzas that may have ended a stream, and have not been acknowledged since.
     pub(super) fn suspects(&self) -> &HashSet<String> {
         &self.suspects
     }
 
-    /// These may be why a stream of before ended.
+    /// Sets the suspects, taken from an earlier session.
     pub(super) fn suspect(&mut self, ids: HashSet<String>) {
         self.suspects = ids;
     }
 
-    /// The server says how many it has taken in. Gives how many of these are new.
+    /// Applies the server's count of handled stanzas. Returns how many of these are new.
     pub(super) fn acknowledge(&mut self, handled: u32) -> Result<u32, Miscounted> {
         let open = u32::try_from(self.unacknowledged.len()).unwrap_or(u32::MAX);
         let done = handled.wrapping_sub(self.acknowledged);
@@ -180,27 +183,27 @@ impl Ledger {
             }
         }
         if self.unacknowledged.is_empty() {
-            // The room that a flood took is given back.
+            // Frees the memory that a flood of stanzas used.
             self.unacknowledged.shrink_to(QUEUE);
         }
         self.acknowledged = handled;
         Ok(done)
     }
 
-    /// What it takes to resume the session.
+    /// Returns the data to resume the session.
     pub(super) fn previous(&self) -> Option<Previous> {
         let (heard, location, kept) = (self.heard, self.location.clone(), self.kept);
         let (unanswered, settled) = (AtomicU32::new(0), OnceLock::new());
         self.id.clone().map(|id| Previous { id, heard, location, kept, unanswered, settled })
     }
 
-    /// The session is over at the server's end, or must not be gone on with.
+    /// Makes the session unresumable: the server has ended it, or it must not be resumed.
     pub(super) fn give_up(&mut self) {
         self.id = None;
     }
 
-    /// What the server has not acknowledged, oldest first. After it has said how many it took in, these are the ones that
-    /// it has not seen.
+    /// Takes the unacknowledged stanzas, oldest first. After the server has reported its count, these are the ones that
+    /// it has not handled.
     pub(super) fn take(&mut self) -> VecDeque<Stanza> {
         self.bytes = 0;
         std::mem::take(&mut self.unacknowledged).into_iter().filter_map(Kept::into_stanza).collect()
@@ -304,7 +307,8 @@ mod tests {
     }
 
     proptest! {
-        /// Across any number of cuts, and across the wrap of the counters, each stanza is either acknowledged or still known.
+        /// Across any number of connection losses, and across the wrap of the counters, each stanza is either
+        /// acknowledged or still kept.
         #[test]
         fn nothing_is_forgotten_and_nothing_is_sent_twice_that_arrived(
             rounds in proptest::collection::vec((0_u32..20, 0_u32..20), 1..20),
@@ -323,7 +327,7 @@ mod tests {
                 under_way.truncate(under_way.len().saturating_sub(lost as usize));
                 taken_in = taken_in.wrapping_add(u32::try_from(under_way.len()).unwrap());
                 arrived.extend(under_way);
-                // The connection is cut, and the session resumed.
+                // The connection is lost, and the session resumed.
                 ledger.acknowledge(taken_in).unwrap();
                 waiting.extend(ids(ledger.take()));
             }

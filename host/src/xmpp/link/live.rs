@@ -1,4 +1,4 @@
-//! One connection while it lives: stanzas out of the queue and up to the link, and the counting of both (XEP-0198).
+//! One live connection: writes stanzas from the queue, passes received ones to the link, and counts both (XEP-0198).
 
 use std::io;
 use std::pin::Pin;
@@ -21,53 +21,54 @@ use crate::error::io_words;
 use crate::xmpp::connect::Transport;
 use crate::xmpp::intake::{Ending, Lost};
 
-/// Ids of this link's own pings, whose answers nobody awaits: that something comes is all.
+/// The prefix of ids of this link's own pings. Any received data shows that the server is alive, so no answer is
+/// awaited.
 pub(in crate::xmpp) const PROBE_PREFIX: &str = "parlor-alive-";
 
-/// A connection that is bound or resumed.
+/// A connection whose session is bound or resumed.
 #[expect(clippy::struct_excessive_bools, reason = "each is one thing that is owed, independent of the others")]
 pub(super) struct Live {
     stream: XmppStream<Transport>,
     ending: Ending,
-    /// How many acknowledgements the server has asked for and not got.
+    /// The number of acknowledgements that the server has requested and not received.
     acks_due: u32,
-    /// Stanzas were written since the server was last asked what it has taken in.
+    /// Whether stanzas were written since the server was last asked for an acknowledgement.
     unasked: bool,
-    /// Since when it owes an answer; none = it has answered.
+    /// The pending request to the server; `None` if it has answered.
     asked: Option<Asked>,
-    /// It has acknowledged something on this connection, or all that there was.
+    /// Whether the server has acknowledged something on this connection, or everything.
     acknowledged: bool,
-    /// Looks at `asked` now and then.
+    /// The timer that checks `asked`.
     patience: Pin<Box<Sleep>>,
-    /// There was silence for long enough to ask whether anybody is there.
+    /// Whether the connection was silent long enough to ask whether the server is alive.
     silent: bool,
-    /// What the server is to be told about whether somebody looks (XEP-0352).
+    /// The client state that is still to be sent (XEP-0352).
     state: Option<ClientState>,
-    /// Something was written that may not be on the wire.
+    /// Whether written data may not have been flushed.
     unflushed: bool,
-    /// The owner wants another connection.
+    /// Whether the owner wants another connection.
     left: bool,
 }
 
-/// When the server was asked what it has taken in.
+/// A pending request for an acknowledgement or a sign of life.
 struct Asked {
     first: Instant,
-    /// When it was looked last whether anything came since.
+    /// When it was last checked whether anything had arrived.
     checked: Instant,
-    /// How often something had come by then.
+    /// The number of reads up to that check.
     pieces: u64,
-    /// How many bytes had gone out.
+    /// The number of bytes written up to that check.
     written: u64,
 }
 
-/// What is seen of a connection.
+/// The observable activity of a connection.
 #[derive(Debug, Clone, Copy)]
 struct Signs {
-    /// How often something has come.
+    /// The number of reads that returned data.
     pieces: u64,
-    /// How many bytes have gone out.
+    /// The number of bytes written.
     written: u64,
-    /// More is to go out.
+    /// Whether more data is waiting to be written.
     writes: bool,
 }
 
@@ -77,14 +78,15 @@ impl Asked {
         Self { first: now, checked: now, pieces: ending.pieces(), written: ending.written() }
     }
 
-    /// What came up to now counts no longer. Who was asked before has as long as anybody.
+    /// Restarts the response limit: earlier data no longer counts. A server that was asked before gets the full time
+    /// again.
     fn once_more(&mut self, now: Instant, pieces: u64, written: u64) {
         *self = Self { first: self.first, checked: now, pieces, written };
     }
 
-    /// Looks at the connection. Gives when to look again, or why it is left: the server said nothing at all for too long, or no end
-    /// of other things. An acknowledgement may be late behind much else, such as a large stanza on a slow line, but not for ever.
-    /// While the line still takes what is being written, the question may not even be out.
+    /// Checks the connection. Returns when to check again, or the reason to give it up: the server sent nothing for too
+    /// long, or nothing but other data. An acknowledgement may be delayed by other data, such as a large stanza on a
+    /// slow line, but not for ever. While the line still accepts data, the request may not even have been sent.
     fn look(&mut self, now: Instant, signs: Signs) -> Result<Instant, Lost> {
         let has_come = signs.pieces != self.pieces;
         let goes_out = signs.writes && signs.written != self.written;
@@ -121,12 +123,12 @@ impl Live {
         }
     }
 
-    /// It is over as soon as what can be written at once is written.
+    /// Ends the connection as soon as everything that can be written at once is written.
     pub(super) fn is_to_be_left(&mut self) {
         self.left = true;
     }
 
-    /// Asks the server whether it is there, as after a silence. What came before says nothing any more.
+    /// Asks the server whether it is alive, as after a silence. Earlier data no longer counts as a sign of life.
     pub(super) fn ask(&mut self) {
         self.silent = true;
         if let Some(asked) = &mut self.asked {
@@ -134,30 +136,30 @@ impl Live {
         }
     }
 
-    /// Tells the server with the next that is written.
+    /// Sends the client state with the next write.
     pub(super) fn say_state(&mut self, state: ClientState) {
         self.state = Some(state);
     }
 
-    /// Why the connection is over.
+    /// Returns the reason that the connection ended.
     pub(super) fn into_reason(self) -> Lost {
         let Self { stream, ending, .. } = self;
-        // The transport says why it went when it goes.
+        // The transport notes its reason when it is dropped.
         drop(stream);
         ending.reason().unwrap_or(Lost::Unknown)
     }
 
-    /// Whether the server was asked what it has taken in, and has never said on this connection.
+    /// Returns whether the server was asked for an acknowledgement and never sent one on this connection.
     pub(super) fn is_ignored(&self) -> bool {
         self.asked.is_some() && !self.acknowledged
     }
 
-    /// Whether the server has taken in something on this connection, as far as it says.
+    /// Returns whether the server has acknowledged anything on this connection.
     pub(super) fn has_acknowledged(&self) -> bool {
         self.acknowledged
     }
 
-    /// Writes what is queued, and gives the next stanza; none = the connection is over.
+    /// Writes queued stanzas, and returns the next received one; `None` if the connection has ended.
     pub(super) fn poll(
         &mut self,
         queue: &mut Queue,
@@ -178,7 +180,7 @@ impl Live {
                 return Poll::Ready(None);
             }
             let item = ready!(Pin::new(&mut self.stream).poll_next(cx));
-            // Where nothing is acknowledged, whatever comes is an answer.
+            // Without stream management, any received data counts as an answer.
             if ledger.is_none() && matches!(item, Some(Ok(_))) {
                 self.asked = None;
             }
@@ -199,13 +201,13 @@ impl Live {
                     self.asked = None;
                     match ledger.as_mut().map(|ledger| (ledger.acknowledge(h), ledger.is_settled())) {
                         Some((Err(miscounted), _)) => return Poll::Ready(self.protest(miscounted, cx)),
-                        // To say that nothing has come acknowledges nothing.
+                        // A repeated count acknowledges nothing.
                         Some((Ok(0), false)) => {}
                         Some((Ok(_), _)) | None => self.acknowledged = true,
                     }
                 }
                 Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Req(_))))) => {
-                    // A server that asks where nothing is managed is owed nothing.
+                    // Without stream management, a request for an acknowledgement is ignored.
                     if ledger.is_some() {
                         self.acks_due = self.acks_due.saturating_add(1);
                     }
@@ -215,7 +217,7 @@ impl Live {
                     count(ledger);
                 }
                 Some(Err(ReadError::SoftTimeout)) => self.ask(),
-                // An element that does not belong here, or one that is not what it should be.
+                // The element is not allowed here, or is malformed.
                 Some(
                     Ok(
                         FallibleStreamElement::Ok(_)
@@ -226,7 +228,7 @@ impl Live {
                     self.ending.note(Lost::Unreadable);
                     return Poll::Ready(self.complain(cx));
                 }
-                // The library knows of what is whole alone. How long the rest may take is bounded by the question.
+                // The library only sees whole elements. The pending request bounds how long the rest may take.
                 Some(Err(ReadError::HardError(error)))
                     if error.kind() == io::ErrorKind::TimedOut && self.is_being_told() => {}
                 Some(Err(ReadError::HardError(error))) => {
@@ -239,7 +241,7 @@ impl Live {
         }
     }
 
-    /// Writes what there is to write, as far as the transport and the server's acknowledgements let it.
+    /// Writes pending data, as far as the transport and the server's acknowledgements permit.
     fn poll_write(
         &mut self,
         queue: &mut Queue,
@@ -278,7 +280,7 @@ impl Live {
                             self.unasked = true;
                         }
                     }
-                    // The library has taken back what it wrote of it.
+                    // The library has discarded the partly written stanza.
                     Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                         tracing::warn!(%error, "a stanza could not be written");
                     }
@@ -294,7 +296,7 @@ impl Live {
             }
         }
         if queue.is_empty() {
-            // After a cut under load there was much more in it than is let in otherwise.
+            // After connection loss under load, the queue held more than its usual limit.
             queue.shrink_to(QUEUE);
         }
         if self.unflushed {
@@ -304,12 +306,12 @@ impl Live {
         Poll::Ready(Ok(()))
     }
 
-    /// Whether something has come of what is not whole yet, and nothing is wrong but that.
+    /// Returns whether part of an incomplete element has arrived recently, and nothing else is wrong.
     fn is_being_told(&self) -> bool {
         self.ending.reason().is_none() && self.ending.heard().elapsed() < RESPONSE_LIMIT
     }
 
-    /// Why the server is left that was asked what it has taken in.
+    /// Returns the reason to give up a server that has not answered a request.
     fn out_of_patience(&mut self, cx: &mut Context<'_>) -> Option<Lost> {
         let asked = self.asked.as_mut()?;
         while self.patience.as_mut().poll(cx).is_ready() {
@@ -322,8 +324,8 @@ impl Live {
         None
     }
 
-    /// Ends the stream over what came, if that is why it ends, and says so (RFC 6120, section 4.9.1): the server is not left
-    /// with a session that waits for somebody.
+    /// Sends a stream error if received data is the reason that the stream ends (RFC 6120, section 4.9.1), so that the
+    /// server keeps no session waiting for us.
     fn complain(&mut self, cx: &mut Context<'_>) -> Option<Stanza> {
         let why = self.ending.reason()?;
         let condition = match &why {
@@ -335,7 +337,7 @@ impl Live {
         None
     }
 
-    /// Says why the stream ends, if that can be said at once.
+    /// Sends a stream error if it can be sent at once.
     fn say_last(&mut self, error: &StreamError, cx: &mut Context<'_>) {
         let mut stream = Pin::new(&mut self.stream);
         if let Poll::Ready(Ok(())) = Sink::<&StreamError>::poll_ready(stream.as_mut(), cx)
@@ -345,12 +347,12 @@ impl Live {
         }
     }
 
-    /// Closes a stream that the server has closed (RFC 6120, section 4.4), as far as that can be done at once.
+    /// Closes a stream that the server has closed (RFC 6120, section 4.4), as far as that is possible at once.
     fn close_too(&mut self, cx: &mut Context<'_>) {
         let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
     }
 
-    /// Ends the stream over a count that cannot be.
+    /// Ends the stream over an impossible acknowledgement.
     fn protest(&mut self, miscounted: Miscounted, cx: &mut Context<'_>) -> Option<Stanza> {
         let Miscounted { handled, sent } = miscounted;
         tracing::warn!(handled, sent, "the server acknowledged what was never sent");
@@ -359,8 +361,9 @@ impl Live {
         None
     }
 
-    /// Writes what is queued, waits until the server has taken it in, and goes without a word, so that the session may be
-    /// gone on with. What comes meanwhile is not counted: the server says it once more. False: it did not work out.
+    /// Writes queued stanzas, waits until the server has acknowledged them, and ends without closing the stream, so
+    /// that the session can be resumed. Stanzas that arrive meanwhile are not counted: the server sends them again.
+    /// Returns false on failure.
     pub(super) async fn leave(mut self, queue: &mut Queue, ledger: &mut Option<Ledger>) -> bool {
         std::future::poll_fn(|cx| {
             loop {
@@ -395,8 +398,8 @@ impl Live {
         .await
     }
 
-    /// Writes what is queued, says how much came (XEP-0198, section 4), closes the stream and waits for the server to do the
-    /// same.
+    /// Writes queued stanzas, sends a final acknowledgement (XEP-0198, section 4), closes the stream, and waits for the
+    /// server to close it too.
     pub(super) async fn close(mut self, queue: &mut Queue, ledger: &mut Option<Ledger>) {
         self.acks_due = self.acks_due.max(u32::from(ledger.is_some()));
         if let Some(ledger) = ledger {
@@ -407,7 +410,7 @@ impl Live {
             return;
         }
         while let Some(Ok(_) | Err(ReadError::SoftTimeout | ReadError::ParseError(_))) = self.stream.next().await {}
-        // Lets TLS say its own goodbye, where the other end has not gone.
+        // Lets TLS send its closure alert, if the peer is still there.
         let _ = SinkExt::<&Stanza>::close(&mut self.stream).await;
     }
 }
@@ -422,7 +425,8 @@ fn count(ledger: &mut Option<Ledger>) {
 mod tests {
     use super::*;
 
-    /// How long a server is kept that was asked, with these signs of life at each look.
+    /// Returns how long the connection to a server that was asked is kept, with these signs at each check, and why it
+    /// is given up.
     fn kept(mut signs: impl FnMut(u32) -> Signs) -> (std::time::Duration, Lost) {
         let first = Instant::now();
         let mut asked = Asked { first, checked: first, pieces: 0, written: 0 };
@@ -443,14 +447,14 @@ mod tests {
     fn a_server_is_left_for_what_it_does_not_say_and_not_for_a_slow_line() {
         let signs = |pieces, written, writes| Signs { pieces, written, writes };
         assert_eq!(kept(|_| signs(0, 0, false)), (RESPONSE_LIMIT, Lost::TimedOut));
-        // What the system has taken is not known to have gone out.
+        // Data that the system accepted need not have left the machine.
         assert_eq!(kept(|_| signs(0, 9, false)), (RESPONSE_LIMIT, Lost::TimedOut));
         assert_eq!(kept(|look| signs(look.into(), 0, false)), (ACK_LIMIT, Lost::Deaf));
-        // A line that takes something now and then is no reason, however long that goes on.
+        // A line that still accepts data now and then is never given up, however long that takes.
         let (time, why) = kept(|look| signs(0, look.into(), true));
         assert_eq!(why, Lost::Unknown);
         assert!(time > 10 * ACK_LIMIT);
-        // One that takes nothing more is.
+        // A line that accepts no more data is.
         let (time, why) = kept(|look| signs(0, look.min(8).into(), true));
         assert_eq!((time, why), (9 * RESPONSE_LIMIT, Lost::TimedOut));
     }

@@ -1,4 +1,4 @@
-//! When to log in again. Pure.
+//! Decides when to log in again. Pure.
 
 use std::time::Duration;
 
@@ -8,50 +8,51 @@ use crate::xmpp::connect::ConnectError;
 use crate::xmpp::intake::Lost;
 use crate::xmpp::stream_error::{Return, returns};
 
-/// The least time between two log-ins, whatever became of the first: two clients that share a resource throw each other
-/// out, hundreds of times a second if nothing slows them down.
+/// The minimum time between two log-ins, whatever the outcome of the first. Without it, two clients that share a
+/// resource would throw each other out hundreds of times a second.
 const MIN_INTERVAL: Duration = Duration::from_secs(2);
-/// The first and the longest back-off.
+/// The first and the longest backoff.
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(1);
-/// A connection that the server ended has to have lived this long, to be a good one.
+/// The lifetime from which on a connection that the server ended counts as good.
 const STABLE: Duration = Duration::from_secs(10);
-/// One that the network cut has to have lived this long.
+/// The lifetime from which on a connection that the network broke counts as good.
 const USABLE: Duration = Duration::from_secs(1);
-/// A server that goes down is not stormed when it comes back: everybody waits for some part of this.
+/// The range of the random wait after a server shuts down, so that clients do not all return at once.
 const SPREAD: Duration = Duration::from_secs(5);
-/// Nor is one that breaks down: everybody who it cuts off at once waits for some part of this.
+/// The range of the random wait after connection loss, which may affect many clients at once.
 const JOLT: Duration = Duration::from_secs(1);
-/// The least time until a server is bothered again which said that it was too much.
+/// The minimum wait after a server has complained of too much load.
 const PENANCE: Duration = Duration::from_secs(30);
 
-/// The part of a wait that leaves time for another try before a session is forgotten.
+/// The divisor of a session's remaining lifetime that bounds a wait, to leave time for another attempt.
 const IN_TIME: u32 = 2;
 
-/// A wait that is no longer than a session has: the server keeps it for `kept` after `cut`. What is gone is not hurried for.
+/// Limits a wait so that the session can still be resumed: the server keeps it for `kept` after `cut`. If the session
+/// has expired, there is no hurry.
 pub(super) fn in_time(wait: Duration, kept: Option<Duration>, cut: Instant, now: Instant) -> Duration {
     let left = kept.map_or(Duration::ZERO, |kept| kept.saturating_sub(now - cut));
     if left.is_zero() { wait } else { wait.min((left / IN_TIME).max(MIN_INTERVAL)) }
 }
 
-/// Remembers how log-ins went.
+/// The history of log-ins that determines the next wait.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// How many went wrong in a row.
+    /// The number of consecutive failures.
     failures: u32,
-    /// When the last one began.
+    /// When the last log-in began.
     began: Option<Instant>,
-    /// When the last good one was handed on.
+    /// When the last successful log-in was handed to the link.
     delivered: Option<Instant>,
-    /// What the last connection's end asks for.
+    /// The kind of wait that the end of the last connection calls for.
     manner: Return,
 }
 
 impl Pace {
-    /// How long to wait before a log-in that is wanted at `now`. `random` is in [0, 1).
+    /// Returns how long to wait before a log-in that is wanted at `now`. `random` is in [0, 1).
     pub(super) fn wait(&self, now: Instant, random: f64) -> Duration {
         let interval = self.began.map_or(Duration::ZERO, |began| MIN_INTERVAL.saturating_sub(now - began));
-        // Full jitter: a thousand clients that lost the same server do not come back in step.
+        // Full jitter: a thousand clients that lost the same server do not return in step.
         let back_off = match self.failures {
             0 => Duration::ZERO,
             failures => FIRST.saturating_mul(1 << failures.min(10)).min(LONGEST).mul_f64(random),
@@ -62,11 +63,12 @@ impl Pace {
             Return::Spread => SPREAD.mul_f64(random),
             Return::Slowly => PENANCE + SPREAD.mul_f64(random),
         };
-        // On top of the interval: what it is the least of would bring all back in step that it holds up.
+        // The backoff is added to the interval. If the interval were a lower bound, all clients delayed by it would
+        // return in step.
         (interval + back_off).min(LONGEST).max(manner)
     }
 
-    /// A connection is wanted, since the last one ended like this, if there was one.
+    /// Records that a connection is wanted, and how the last one ended, if there was one.
     pub(super) fn wanted(&mut self, lost: Option<&Lost>, now: Instant) {
         let (manner, least) = match lost {
             Some(Lost::Cut { .. }) => (Return::Soon, USABLE),
@@ -85,12 +87,12 @@ impl Pace {
         }
     }
 
-    /// A log-in begins.
+    /// Records that a log-in begins.
     pub(super) fn began(&mut self, now: Instant) {
         self.began = Some(now);
     }
 
-    /// It went wrong.
+    /// Records that the log-in failed.
     pub(super) fn failed(&mut self, why: &ConnectError) {
         self.failures = self.failures.saturating_add(1);
         self.manner = match why {
@@ -100,7 +102,7 @@ impl Pace {
         };
     }
 
-    /// It worked.
+    /// Records that the log-in succeeded.
     pub(super) fn delivered(&mut self, now: Instant) {
         self.delivered = Some(now);
     }
@@ -171,14 +173,14 @@ mod tests {
         pace.delivered(start + seconds(10));
         pace.wanted(Some(&stream_error("conflict")), start + seconds(20));
         assert_eq!(pace.wait(start + seconds(20), 1.0), Duration::ZERO);
-        // What the network cuts is less suspicious.
+        // A connection that the network broke is less suspicious.
         pace.delivered(start + seconds(20));
         pace.wanted(Some(&Lost::TimedOut), start + seconds(21));
         assert_eq!(pace.wait(start + seconds(21), 1.0), Duration::ZERO);
     }
 
-    /// How many log-ins of two hundred accounts come in the busiest tenth of a second, and when the last one is back, where a
-    /// server is gone for so long and says good-bye like this.
+    /// Simulates two hundred accounts whose server ends like this and is gone for this time. Returns the log-ins in the
+    /// busiest tenth of a second, and when the last account is back.
     fn busiest(lost: &Lost, gone: Duration) -> (usize, Duration) {
         let start = Instant::now();
         let fell = start + seconds(600);
@@ -188,7 +190,7 @@ mod tests {
             pace.began(start);
             pace.delivered(start);
             pace.wanted(Some(lost), fell);
-            // No two accounts draw the same numbers, and a test draws the same ones each time.
+            // No two accounts draw the same numbers, but a test draws the same ones each time.
             let mut drawn = f64::from(account) * 0.618_033_988_75 + 0.1;
             let mut now = fell;
             loop {
@@ -242,12 +244,12 @@ mod tests {
         let mut pace = Pace::default();
         pace.failed(&ConnectError::Stream { condition: "policy-violation".to_owned(), text: None });
         assert_eq!(pace.wait(start, 0.0), seconds(30));
-        // One that has no room for another session.
+        // The server has no room for another session.
         let mut pace = Pace::default();
         let (jid, condition) = ("bot@house/here".parse().unwrap(), "resource-constraint".to_owned());
         pace.failed(&ConnectError::NotBound { jid, condition, text: None });
         assert_eq!(pace.wait(start, 0.0), seconds(30));
-        // One that starts, and has not read yet for whom it is there.
+        // The server is starting, and has not loaded its hosts yet.
         let mut pace = Pace::default();
         pace.failed(&ConnectError::HostUnknown { domain: "house".to_owned() });
         assert_eq!(pace.wait(start, 1.0), seconds(5));

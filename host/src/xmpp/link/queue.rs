@@ -1,4 +1,4 @@
-//! Stanzas on their way out, counted in bytes as well: those that wait to be written, and those that nobody has acknowledged. Pure.
+//! Outgoing stanzas with their size in bytes: those that wait to be written, and those that are unacknowledged. Pure.
 
 use std::collections::VecDeque;
 
@@ -7,7 +7,8 @@ use xmpp_parsers::stanza::Stanza;
 use super::ledger::id;
 use crate::xmpp::raw;
 
-/// How much memory a stanza may take to be kept as it is. A tree of many small elements takes fifty times what it has on the wire.
+/// The memory up to which a stanza is kept parsed. A tree of many small elements takes fifty times its size on the
+/// wire.
 const HEAVY: usize = 8 << 10;
 
 /// Stanzas that wait to be written.
@@ -18,26 +19,26 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Puts one behind the others.
+    /// Appends a stanza.
     pub(super) fn push_back(&mut self, stanza: Stanza) {
         let bytes = raw::stanza_weight(&stanza);
         self.bytes += bytes;
         self.stanzas.push_back((stanza, bytes));
     }
 
-    /// The next one.
+    /// Returns the next stanza.
     pub(super) fn front(&self) -> Option<&Stanza> {
         self.stanzas.front().map(|(stanza, _)| stanza)
     }
 
-    /// Takes the next one.
+    /// Removes the next stanza.
     pub(super) fn pop_front(&mut self) -> Option<Stanza> {
         let (stanza, bytes) = self.stanzas.pop_front()?;
         self.bytes -= bytes;
         Some(stanza)
     }
 
-    /// Takes all of them.
+    /// Removes all stanzas.
     pub(super) fn take(&mut self) -> VecDeque<Stanza> {
         std::mem::take(self).stanzas.into_iter().map(|(stanza, _)| stanza).collect()
     }
@@ -50,12 +51,12 @@ impl Queue {
         self.stanzas.is_empty()
     }
 
-    /// About how many bytes of memory they take.
+    /// Returns the approximate memory of the stanzas, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Gives back the room for all but so many.
+    /// Frees the memory for all but `count` stanzas.
     pub(super) fn shrink_to(&mut self, count: usize) {
         self.stanzas.shrink_to(count);
     }
@@ -71,18 +72,18 @@ impl From<VecDeque<Stanza>> for Queue {
     }
 }
 
-/// A stanza that was written, kept until the server has acknowledged it.
+/// A written stanza, kept until the server acknowledges it.
 #[derive(Debug)]
 pub(super) struct Kept {
     form: Form,
-    /// About how many bytes of memory it takes.
+    /// The approximate memory of the stanza, in bytes.
     bytes: usize,
 }
 
 #[derive(Debug)]
 enum Form {
     Whole(Box<Stanza>),
-    /// As it was written, since it would take much more memory otherwise.
+    /// The serialised stanza, if the parsed one would take much more memory.
     Text {
         id: String,
         xml: String,
@@ -100,7 +101,7 @@ impl Kept {
         Self { form: Form::Text { id, xml }, bytes }
     }
 
-    /// Its id; empty where it has none.
+    /// Returns the id of the stanza; empty if it has none.
     pub(super) fn id(&self) -> &str {
         match &self.form {
             Form::Whole(stanza) => id(stanza),
@@ -108,16 +109,16 @@ impl Kept {
         }
     }
 
-    /// About how many bytes of memory it takes.
+    /// Returns the approximate memory of the stanza, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The stanza itself.
+    /// Returns the stanza, parsed again if it was serialised.
     pub(super) fn into_stanza(self) -> Option<Stanza> {
         match self.form {
             Form::Whole(stanza) => Some(*stanza),
-            // What was made of a stanza is one.
+            // Text that was serialised from a stanza can be parsed.
             Form::Text { xml, .. } => raw::from_text(&xml)
                 .inspect_err(|error| tracing::error!(error, "a stanza that was kept cannot be read again"))
                 .ok(),

@@ -1,4 +1,4 @@
-//! A link beside a server that follows a script.
+//! Tests of a link with a server that follows a script.
 
 use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
@@ -9,7 +9,7 @@ use crate::stanza::{Draft, MessageKind, Query};
 use crate::xmpp::connect::CertificateFault;
 use crate::xmpp::peer::{Issued, Manners, Memory, Peer, Session, jid};
 
-/// Waits until no more tasks live than at the start of a test.
+/// Waits until only the tasks from the start of the test are alive.
 async fn no_task_is_left() {
     let deadline = Instant::now() + Duration::from_secs(10);
     while Handle::current().metrics().num_alive_tasks() > 0 {
@@ -32,7 +32,7 @@ fn message(body: &str) -> Outgoing {
     }
 }
 
-/// A link and the server's end of it.
+/// Connects a link, and returns it with the server's end.
 async fn pair(peer: &Peer) -> (Link, Session) {
     let mut link = Link::start(peer.settings());
     let (event, session) = tokio::join!(link.next(), peer.accept());
@@ -40,7 +40,7 @@ async fn pair(peer: &Peer) -> (Link, Session) {
     (link, session.unwrap())
 }
 
-/// What happens next, but for attempts.
+/// Returns the next event other than [`LinkEvent::Trying`].
 async fn next(link: &mut Link) -> LinkEvent {
     loop {
         match link.next().await {
@@ -50,7 +50,7 @@ async fn next(link: &mut Link) -> LinkEvent {
     }
 }
 
-/// Lets the link work until this is done; nothing may happen on it meanwhile.
+/// Runs the link until the work is done; no event may occur meanwhile.
 async fn beside<R>(link: &mut Link, work: impl Future<Output = R>) -> R {
     tokio::select! {
         biased;
@@ -59,13 +59,13 @@ async fn beside<R>(link: &mut Link, work: impl Future<Output = R>) -> R {
     }
 }
 
-/// The next connection and what the link makes of it.
+/// Accepts the next connection, and returns it with the link's event.
 async fn again(link: &mut Link, peer: &Peer) -> (LinkEvent, Session) {
     let (event, session) = tokio::join!(next(link), peer.accept());
     (event, session.unwrap())
 }
 
-/// The texts of messages that are handed up to be sent once more.
+/// Returns the texts of messages that are returned for sending again.
 fn bodies(again: &[RawStanza]) -> Vec<String> {
     let body = |stanza: &RawStanza| match &*stanza.0 {
         Stanza::Message(message) => message.bodies.values().next().unwrap().clone(),
@@ -81,7 +81,7 @@ async fn incoming(link: &mut Link) -> Incoming {
     }
 }
 
-/// What becomes of a first log-in there.
+/// Returns the result of the first log-in to this server.
 async fn outcome(peer: &Peer, settings: LinkSettings) -> LinkEvent {
     let mut link = Link::start(settings);
     let serve = async {
@@ -178,7 +178,7 @@ async fn a_certificate_must_be_trusted_and_for_the_domain() {
     assert_eq!(fault, CertificateFault::WrongName);
 }
 
-/// As `ca_file`, whoever issued it.
+/// The certificate is given as `ca_file`, whoever issued it.
 #[tokio::test]
 async fn a_certificate_that_is_named_itself_is_trusted_for_its_name_and_in_its_time() {
     for issued in [Issued::ByItself, Issued::AsAuthority, Issued::ByAuthority] {
@@ -199,7 +199,7 @@ async fn a_certificate_that_is_named_itself_is_trusted_for_its_name_and_in_its_t
             let LinkEvent::Failed(ConnectError::Certificate { fault, .. }) = event else {
                 panic!("{issued:?} {event:?}")
             };
-            // One that is an authority itself is not even looked at for who issued it.
+            // If the certificate is an authority itself, its issuer is not even checked.
             let is_told =
                 fault == expected || (issued == Issued::AsAuthority && expected == CertificateFault::Untrusted);
             assert!(is_told, "{issued:?}: {fault:?} in place of {expected:?}");
@@ -281,7 +281,7 @@ async fn a_cut_connection_is_resumed_without_loss_and_not_at_once() {
     assert!(began.elapsed() > Duration::from_millis(1500), "the second log-in came after {:?}", began.elapsed());
 }
 
-/// What was on its way when the connection was cut goes again by itself, once, before what came later.
+/// Stanzas in flight when the connection is lost are sent again automatically, once, before later ones.
 #[tokio::test]
 async fn what_the_server_had_not_taken_in_goes_again_after_a_resumption() {
     let peer = peer().await;
@@ -290,7 +290,7 @@ async fn what_the_server_had_not_taken_in_goes_again_after_a_resumption() {
     assert_eq!(beside(&mut link, session.hear_body()).await, "one");
     link.send(message("two"));
     link.send(message("three"));
-    // They are written, and nobody reads them.
+    // The messages are written, but not read by the server.
     beside(&mut link, tokio::time::sleep(Duration::from_millis(50))).await;
     drop(session);
     assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
@@ -300,7 +300,7 @@ async fn what_the_server_had_not_taken_in_goes_again_after_a_resumption() {
     assert_eq!(beside(&mut link, session.bodies_until("four")).await, ["two", "three", "four"]);
 }
 
-/// A server that has forgotten the session, but not its count, gets what it has not seen, and nothing that it has.
+/// A server that has lost the session but not its count gets only the stanzas that it has not handled.
 #[tokio::test]
 async fn what_a_forgetful_server_did_not_take_in_is_handed_up() {
     let cases = [(Memory::Count, vec!["two", "three"], 0), (Memory::None, vec!["one", "two", "three"], 2)];
@@ -308,7 +308,7 @@ async fn what_a_forgetful_server_did_not_take_in_is_handed_up() {
         let peer = Peer::start(Manners { memory, ..Manners::default() }).await;
         let (mut link, mut session) = pair(&peer).await;
         link.send(message("one"));
-        // Heard, and not acknowledged: the request comes after it.
+        // The message is received but not acknowledged: the request follows it.
         assert_eq!(beside(&mut link, session.hear_body()).await, "one");
         link.send(message("two"));
         link.send(Outgoing::Presence(crate::stanza::PresenceOut::default()));
@@ -321,7 +321,7 @@ async fn what_a_forgetful_server_did_not_take_in_is_handed_up() {
         assert!(!session.resumed);
         let LinkEvent::Bound { again, doubtful, .. } = event else { panic!("{event:?}") };
         assert_eq!((bodies(&again), doubtful), (expected.into_iter().map(str::to_owned).collect(), expected_doubtful));
-        // It is the session's to send them; nothing goes by itself.
+        // The session decides whether to send them; none is sent automatically.
         link.send(message("last"));
         assert_eq!(beside(&mut link, session.bodies_until("last")).await, ["last"]);
     }
@@ -342,7 +342,7 @@ async fn a_server_that_resumes_and_miscounts_is_begun_anew_with() {
     assert_eq!(bodies(&again), ["kept"]);
 }
 
-/// Prosody 0.12.3 does so with a session whose first connection was cut within a stanza.
+/// Prosody 0.12.3 does this if the session's first connection was lost within a stanza.
 #[tokio::test]
 async fn a_session_that_is_resumed_and_deaf_is_begun_anew_and_nothing_is_lost() {
     let peer = peer().await;
@@ -353,7 +353,7 @@ async fn a_session_that_is_resumed_and_deaf_is_begun_anew_and_nothing_is_lost() 
     for _ in 0..DEAF {
         let (event, _session) = again(&mut link, &peer).await;
         assert!(matches!(event, LinkEvent::Resumed { .. }), "{event:?}");
-        // Nobody reads what is said, and time flies.
+        // The server does not read, and time passes quickly.
         tokio::time::pause();
         let event = link.next().await;
         tokio::time::resume();
@@ -374,7 +374,7 @@ async fn a_session_that_is_resumed_and_deaf_is_begun_anew_and_nothing_is_lost() 
     assert_eq!(beside(&mut link, session.bodies_until("last")).await, ["last"]);
 }
 
-/// So it does as soon as what follows cannot stand within a stanza.
+/// Prosody ends the stream as soon as the following data is invalid within the torn stanza.
 #[tokio::test]
 async fn a_session_that_is_resumed_within_a_torn_stanza_is_begun_anew_and_no_stanza_is_suspected() {
     let peer = peer().await;
@@ -395,7 +395,7 @@ async fn a_session_that_is_resumed_within_a_torn_stanza_is_begun_anew_and_no_sta
     let LinkEvent::Bound { again: kept, .. } = event else { panic!("{event:?}") };
     assert_eq!(bodies(&kept), ["one", "two"]);
     assert!(link.ledger.as_ref().unwrap().suspects().is_empty());
-    // Where something was taken in on this connection, a stanza of ours may be the reason.
+    // If something was acknowledged on this connection, a stanza of ours may be the cause.
     link.send(message("three"));
     drop(session);
     assert!(matches!(next(&mut link).await, LinkEvent::Suspended { .. }));
@@ -451,7 +451,7 @@ async fn a_server_that_goes_down_is_come_back_to() {
     assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
 }
 
-/// Settings `ping_interval`.
+/// Setting `ping_interval`.
 #[tokio::test]
 async fn a_silent_server_is_asked_and_left_when_it_does_not_answer() {
     for resumption in [true, false] {
@@ -461,12 +461,12 @@ async fn a_silent_server_is_asked_and_left_when_it_does_not_answer() {
         let (event, session) = tokio::join!(link.next(), peer.accept());
         assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
         let mut session = session.unwrap();
-        // Asked by a request of stream management or by a ping; either is answered, twice.
+        // The server is asked with `<r/>` or with a ping, and answers it twice.
         for _ in 0..2 {
             let asked = beside(&mut link, session.hear_question()).await;
             assert_eq!(asked, if resumption { "r" } else { "ping" });
         }
-        // From here on it is silent, and time flies.
+        // From here on the server is silent, and time passes quickly.
         beside(&mut link, session.hear_question_only()).await;
         tokio::time::pause();
         let began = Instant::now();
@@ -478,7 +478,7 @@ async fn a_silent_server_is_asked_and_left_when_it_does_not_answer() {
     }
 }
 
-/// Settings `csi_waiting_time`.
+/// Setting `csi_waiting_time`.
 #[tokio::test]
 async fn a_server_that_wants_to_know_hears_whether_anybody_looks() {
     let peer = Peer::start(Manners { client_state: true, ..Manners::default() }).await;
@@ -537,7 +537,7 @@ async fn a_closed_link_says_goodbye_and_leaves_no_task() {
 
 #[tokio::test]
 async fn a_dropped_link_leaves_no_task_wherever_it_was() {
-    // Before anything answers.
+    // Before anything is answered.
     let peer = peer().await;
     let link = Link::start(peer.settings());
     let socket = peer.accept_socket().await;
@@ -545,7 +545,7 @@ async fn a_dropped_link_leaves_no_task_wherever_it_was() {
     no_task_is_left().await;
     drop(socket);
 
-    // Logged in, while the server owes the answer to the bind.
+    // Logged in, before the answer to the bind.
     let mut link = Link::start(peer.settings());
     let session = tokio::select! {
         event = link.next() => panic!("nothing was bound: {event:?}"),
@@ -555,7 +555,7 @@ async fn a_dropped_link_leaves_no_task_wherever_it_was() {
     no_task_is_left().await;
     drop(session);
 
-    // Bound, with a server that does not answer a goodbye.
+    // Bound, with a server that does not answer the end of the stream.
     let (link, session) = pair(&peer).await;
     drop(link);
     no_task_is_left().await;

@@ -1,5 +1,5 @@
-//! Messages that are given up because the cut was too long: they come back to plugins as errors, like one that the recipient's
-//! server refused.
+//! Messages that are given up after a long connection loss. They return to plugins as errors, as if the recipient's
+//! server had refused them.
 
 use std::collections::VecDeque;
 
@@ -10,8 +10,8 @@ use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
 /// The text of the error.
 const WHY: &str = "not sent: the connection was cut for longer than keep_unsent of the account says";
 
-/// What is sent after a cut that was longer than messages are kept, and the errors for those that are not: their readers have gone
-/// on without them.
+/// Splits unsent stanzas after a connection loss longer than `keep_unsent`: returns those still to be sent, and errors
+/// for the messages, which are dropped because the conversation has moved on.
 pub(in crate::xmpp) fn too_old<T>(unsent: VecDeque<T>, stanza: impl Fn(&T) -> &Stanza) -> (VecDeque<T>, Vec<Stanza>) {
     let (messages, rest): (VecDeque<_>, VecDeque<_>) =
         unsent.into_iter().partition(|one| matches!(stanza(one), Stanza::Message(_)));
@@ -24,7 +24,8 @@ pub(in crate::xmpp) fn too_old<T>(unsent: VecDeque<T>, stanza: impl Fn(&T) -> &S
     (rest, messages.iter().filter_map(|message| returned(stanza(message))).collect())
 }
 
-/// The error that comes back for a message. None for an error, which is answered by nothing, and for what goes to nobody.
+/// Returns the error for a message that was not sent. Returns `None` for an error message, which must not be answered,
+/// and for a message without a recipient.
 pub(in crate::xmpp) fn returned(stanza: &Stanza) -> Option<Stanza> {
     let Stanza::Message(message) = stanza else { return None };
     let mut back = message.clone();

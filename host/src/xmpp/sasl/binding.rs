@@ -1,37 +1,37 @@
-//! What a log-in is bound to, so that nobody in between can pass it on: the connection itself (RFC 9266), or the server's
-//! certificate (RFC 5929, section 4).
+//! Channel-binding data, so that nobody in between can relay a log-in: the connection itself (RFC 9266), or the
+//! server's certificate (RFC 5929, section 4).
 
 use ring::digest;
 
-/// What of a TLS connection a log-in can be bound to.
+/// The channel-binding data of a TLS connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::xmpp) struct Channel {
-    /// `tls-exporter`; none before TLS 1.3.
+    /// The data of `tls-exporter`; `None` before TLS 1.3.
     pub(in crate::xmpp) exporter: Option<Vec<u8>>,
-    /// `tls-server-end-point`; none where the certificate is signed in a way that has no digest.
+    /// The data of `tls-server-end-point`; `None` if the certificate's signature algorithm defines no digest.
     pub(in crate::xmpp) end_point: Option<Vec<u8>>,
 }
 
-/// What a log-in is bound to.
+/// The channel binding of a log-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::xmpp) enum Binding {
-    /// Nothing: one end cannot, or its owner does not want it.
+    /// No binding: one end does not support it, or the owner disabled it.
     None,
-    /// Nothing, since the server does not offer it (RFC 5802, section 6).
+    /// No binding, since the server does not offer it (RFC 5802, section 6).
     Unsupported,
-    /// `tls-exporter`.
+    /// Binding with `tls-exporter` and its data.
     Exporter(Vec<u8>),
-    /// `tls-server-end-point`.
+    /// Binding with `tls-server-end-point` and its data.
     EndPoint(Vec<u8>),
 }
 
 impl Binding {
-    /// Whether it is bound to anything.
+    /// Returns whether the log-in is bound.
     pub(in crate::xmpp) fn is_bound(&self) -> bool {
         matches!(self, Self::Exporter(_) | Self::EndPoint(_))
     }
 
-    /// How SCRAM says it.
+    /// Returns the gs2 header of SCRAM.
     pub(super) fn header(&self) -> &'static str {
         match self {
             Self::None => "n,,",
@@ -41,7 +41,7 @@ impl Binding {
         }
     }
 
-    /// What SCRAM repeats in the end, signed.
+    /// Returns the channel-binding input that SCRAM repeats, signed, in its last message.
     pub(super) fn input(&self) -> Vec<u8> {
         let data: &[u8] = match self {
             Self::None | Self::Unsupported => &[],
@@ -51,13 +51,13 @@ impl Binding {
     }
 }
 
-/// `sha…WithRSAEncryption` and its likes (RFC 8017), without the last number.
+/// The OID of `sha…WithRSAEncryption` and similar algorithms (RFC 8017), without its last arc.
 const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
-/// `ecdsa-with-SHA…` (RFC 5758), without the last number.
+/// The OID of `ecdsa-with-SHA…` (RFC 5758), without its last arcs.
 const ECDSA: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04];
 
-/// `tls-server-end-point` of a certificate: its digest, by the function that it is signed with, and SHA-256 in place of those
-/// that are too weak.
+/// Returns the `tls-server-end-point` data of a certificate: its digest with the hash function of its signature.
+/// SHA-256 replaces functions that are too weak.
 pub(in crate::xmpp) fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
     let (_, whole, _) = element(certificate)?;
     let (_, _, after) = element(whole)?;
@@ -72,7 +72,7 @@ pub(in crate::xmpp) fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
     Some(digest::digest(function, certificate).as_ref().to_vec())
 }
 
-/// The first element of these bytes (DER): its tag, what is in it, and what comes after it.
+/// Parses the first DER element of these bytes: returns its tag, its content, and the bytes after it.
 fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = bytes.split_first()?;
     let (&first, mut rest) = rest.split_first()?;

@@ -1,6 +1,7 @@
-//! The list of mechanisms and channel bindings that arrived, compared with the one that the server says it sent (XEP-0474).
+//! Compares the list of mechanisms and channel bindings that arrived with the list that the server claims to have sent
+//! (XEP-0474).
 //!
-//! The server's word for it is part of what SCRAM signs, so that nobody can change both without the password.
+//! The server's claim is part of what SCRAM signs, so nobody can change both without the password.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -11,12 +12,12 @@ use xmpp_parsers::stream_features::StreamFeatures;
 use super::scram::Hash;
 use crate::xmpp::intake::{BINDINGS, NOTES};
 
-/// Between two names of a list.
+/// The separator between names in a list.
 const RECORD: &str = "\u{1e}";
-/// Before the list of channel bindings.
+/// The separator before the list of channel bindings.
 const UNIT: &str = "\u{1f}";
 
-/// A server's offer, spelled for the hash of XEP-0474, section 6.1.
+/// A server's offer, serialised for the hash of XEP-0474, section 6.1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::xmpp) struct Advertised(String);
 
@@ -24,13 +25,13 @@ impl Advertised {
     /// Reads the offer from stream features.
     pub(in crate::xmpp) fn of(features: &StreamFeatures) -> Self {
         let mechanisms = features.sasl_mechanisms.iter().map(String::as_str).collect();
-        // The library knows no types but those of its day; the intake has noted all of them.
+        // The library drops types that it does not know; the intake has noted all of them.
         let noted = features.others.iter().find(|other| other.is(BINDINGS, NOTES.as_str())).cloned();
         let bindings = noted.or_else(|| features.sasl_cb.clone().map(Element::from));
         let mut advertised = joined(mechanisms);
         let named: Vec<_> =
             bindings.iter().flat_map(Element::children).filter_map(|binding| binding.attr("type")).collect();
-        // A list without names is hashed like none, as ejabberd does.
+        // An empty list is hashed like an absent one, as ejabberd does.
         if !named.is_empty() {
             advertised += UNIT;
             advertised += &joined(named);
@@ -38,14 +39,14 @@ impl Advertised {
         Self(advertised)
     }
 
-    /// Whether this is the hash of it that a server says.
+    /// Returns whether the server's claim `said` is the hash of this offer.
     pub(super) fn has_hash(&self, hash: Hash, said: &str) -> bool {
         let own = digest::digest(hash.digest(), self.0.as_bytes());
         BASE64.decode(said).is_ok_and(|said| said == own.as_ref())
     }
 }
 
-/// The names in the order of their bytes.
+/// Joins the names in byte order.
 fn joined(mut names: Vec<&str>) -> String {
     names.sort_unstable();
     names.join(RECORD)

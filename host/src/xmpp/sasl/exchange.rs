@@ -1,6 +1,7 @@
-//! The log-in's conversation (RFC 6120, section 6).
+//! Runs the SASL exchange (RFC 6120, section 6).
 //!
-//! The library's own log-in believes any server that says "success" and hashes as often as it is told; this one does not.
+//! The library's own log-in believes any server that reports success, and hashes as often as the server demands. This
+//! one does not.
 
 use std::borrow::Cow;
 
@@ -23,8 +24,8 @@ use super::{Advertised, Choice, Mechanism};
 use crate::xmpp::connect::{ConnectError, io_failure, printable, said, stream_failure};
 use crate::xmpp::password::Password;
 
-/// Logs in as the user of `jid`, and gives the stream, which has to begin anew. Without a password where the mechanism wants
-/// none. `advertised` is what the server is to have offered, if that is compared.
+/// Logs in as the user of `jid`, and returns the stream, which must be restarted. The password is `None` if the
+/// mechanism needs none. `advertised` is the offer to compare with the server's claim, if it is compared.
 pub(in crate::xmpp) async fn authenticate<Io: AsyncBufRead + AsyncWrite + Unpin>(
     mut stream: XmppStream<Io>,
     choice: &Choice,
@@ -37,12 +38,12 @@ pub(in crate::xmpp) async fn authenticate<Io: AsyncBufRead + AsyncWrite + Unpin>
     let unproven = |cause| ConnectError::ServerUnproven { domain: jid.domain().as_str().to_owned(), cause };
     let (first, mut scram) = begin(choice, advertised, jid, password)?;
     stream.send(&auth(name, &first)).await.map_err(|error| io_failure(&error))?;
-    // Who shows no password has nothing to be proved: TLS alone says who the server is.
+    // Without SCRAM there is nothing to prove: TLS alone authenticates the server.
     let mut proven = scram.is_none();
     loop {
         match (hear(&mut stream, jid).await?, scram.take()) {
             (Nonza::Challenge(challenge), Some(mut asked)) if !asked.was_asked() => {
-                // Thousands of rounds of hashing must not hold up who shares this thread.
+                // Thousands of hashing rounds must not block other tasks on this thread.
                 let answering = tokio::task::spawn_blocking(move || {
                     let answer = asked.answer(&challenge.data);
                     (asked, answer)
@@ -51,13 +52,13 @@ pub(in crate::xmpp) async fn authenticate<Io: AsyncBufRead + AsyncWrite + Unpin>
                 scram = Some(asked);
                 say(&mut stream, Nonza::Response(Response { data: answer? })).await?;
             }
-            // The proof may come as a challenge of its own, before an empty success.
+            // The proof may arrive as a challenge of its own, before an empty success.
             (Nonza::Challenge(challenge), Some(asked)) if !proven => {
                 asked.check(&challenge.data).map_err(unproven)?;
                 proven = true;
                 say(&mut stream, Nonza::Response(Response { data: Vec::new() })).await?;
             }
-            // What the first message said is asked for once more (RFC 4422, section 5).
+            // The server asks for the content of the first message again (RFC 4422, section 5).
             (Nonza::Challenge(challenge), None) if challenge.data.is_empty() && mechanism == Mechanism::External => {
                 say(&mut stream, Nonza::Response(Response { data: first.clone() })).await?;
             }
@@ -73,7 +74,7 @@ pub(in crate::xmpp) async fn authenticate<Io: AsyncBufRead + AsyncWrite + Unpin>
     }
 }
 
-/// The first message, and what answers a challenge.
+/// Returns the first message, and the state that answers challenges.
 fn begin(
     choice: &Choice,
     advertised: Option<Advertised>,
@@ -90,25 +91,26 @@ fn begin(
             (scram.first(), Some(scram))
         }
         Mechanism::Plain => (format!("\0{}\0{}", user()?, password()?.expose()).into_bytes(), None),
-        // Whom of those that the certificate names (XEP-0178, section 2).
+        // The authorization identity selects one of the addresses in the certificate (XEP-0178, section 2).
         Mechanism::External => (jid.to_bare().to_string().into_bytes(), None),
         Mechanism::Anonymous => (Vec::new(), None),
     })
 }
 
-/// The password in the one spelling that a proof is made of (RFC 5802, section 2.2). One that has none goes as it is: the server
-/// decides. By PLAIN it always does: what the server compares it with may be anything (RFC 4616, section 4).
+/// Returns the password in the normalised form that SCRAM proofs are computed from (RFC 5802, section 2.2). A password
+/// that cannot be normalised is used unchanged; the server decides. PLAIN always sends it unchanged, since the server
+/// may compare it with anything (RFC 4616, section 4).
 fn prepared(password: &Password) -> Zeroizing<String> {
     let password = password.expose();
     Zeroizing::new(stringprep::saslprep(password).map_or_else(|_| password.to_owned(), Cow::into_owned))
 }
 
-/// The library's own element knows fewer mechanisms than there are.
+/// Builds the element by hand, since the library's own type supports fewer mechanisms.
 fn auth(mechanism: &str, data: &[u8]) -> Element {
     let name = NcName::try_from("mechanism").expect("a word is a name");
     Element::builder("auth", ns::SASL)
         .attr(name, mechanism)
-        // An empty message is spelled so (RFC 6120, section 6.4.2).
+        // An empty message is written as "=" (RFC 6120, section 6.4.2).
         .append(if data.is_empty() { "=".to_owned() } else { BASE64.encode(data) })
         .build()
 }
@@ -117,7 +119,7 @@ fn refusal(mechanism: Mechanism, failure: Failure, jid: &Jid) -> ConnectError {
     let Failure { defined_condition, texts } = failure;
     let text = said(&texts);
     match defined_condition {
-        // Prosody says account-disabled of any certificate that it does not trust.
+        // Prosody reports account-disabled for every certificate that it does not trust.
         DefinedCondition::NotAuthorized | DefinedCondition::InvalidAuthzid | DefinedCondition::AccountDisabled
             if mechanism == Mechanism::External =>
         {
@@ -136,17 +138,18 @@ fn refusal(mechanism: Mechanism, failure: Failure, jid: &Jid) -> ConnectError {
     }
 }
 
-/// Whether it is not the password that the server does not take, but how it was shown. ejabberd says so in its text alone: of an
-/// account whose password it keeps hashed in another way, and of a log-in that is bound to a connection which somebody in between
-/// has ended.
+/// Returns whether the server rejects the kind of proof, and not the password. ejabberd says so only in its text. It
+/// does so if it stores the password hashed for another mechanism, and if the log-in is bound to a connection that
+/// ended at somebody in between.
 fn is_about_the_way(text: &str) -> bool {
     [INCOMPATIBLE, "Invalid channel binding"].contains(&text)
 }
 
-/// ejabberd says this if it keeps the password hashed for another mechanism.
+/// The text of ejabberd if it stores the password hashed for another mechanism.
 const INCOMPATIBLE: &str = "Incompatible SCRAM methods";
 
-/// Whether a refusal with this condition and text may mean what the log-in was bound to, since it says nothing else.
+/// Returns whether a refusal with this condition and text may be about the channel binding, since it names no other
+/// reason.
 pub(in crate::xmpp) fn may_be_about_binding(condition: &str, text: Option<&str>) -> bool {
     !["credentials-expired", "encryption-required"].contains(&condition) && text != Some(INCOMPATIBLE)
 }
@@ -168,7 +171,7 @@ async fn hear<Io: AsyncBufRead + AsyncWrite + Unpin>(
 ) -> Result<Nonza, ConnectError> {
     loop {
         let element = stream.next().await;
-        // Of a condition that RFC 6120 does not know, or of none: it is a refusal all the same (section 6.4.5).
+        // A refusal with an unknown condition, or with none, is a refusal all the same (RFC 6120, section 6.4.5).
         if let Some(Ok(FallibleStreamElement::Err(StreamElementError::InvalidNonza { qname, .. }))) = &element
             && qname.0.as_str() == ns::SASL
             && qname.1 == "failure"
@@ -210,7 +213,7 @@ mod tests {
         assert!(stranger.is_final() && stranger.to_string().contains("certificate"), "{stranger}");
     }
 
-    /// RFC 6120, section 6.5: what to do is often in the text alone.
+    /// RFC 6120, section 6.5: the advice is often only in the text.
     #[test]
     fn a_server_that_says_why_it_refuses_is_quoted() {
         let refused = |mechanism, defined_condition, texts: &[(&str, &str)]| {
@@ -235,7 +238,7 @@ mod tests {
         assert_eq!(said, "the account bot@house is disabled; ask who runs its server");
     }
 
-    /// RFC 4013, section 3: two spellings, one password.
+    /// RFC 4013, section 3: two spellings can be the same password.
     #[test]
     fn a_password_is_spelled_as_servers_keep_it() {
         for (written, kept) in

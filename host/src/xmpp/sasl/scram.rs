@@ -1,6 +1,8 @@
-//! SCRAM, this end of it (RFC 5802, RFC 7677; SHA-512 as the registry of mechanisms has it). Pure but for the nonce.
+//! The client side of SCRAM (RFC 5802, RFC 7677; SHA-512 as in the registry of mechanisms). It is pure except for the
+//! nonce.
 //!
-//! A server's challenge is checked before anything is computed, and its proof at the end: it has to know the password, too.
+//! The server's challenge is checked before anything is computed. At the end its proof is checked: it must know the
+//! password, too.
 
 use std::num::NonZeroU32;
 
@@ -13,11 +15,11 @@ use super::binding::Binding;
 use super::downgrade::Advertised;
 use crate::xmpp::connect::{ConnectError, printable};
 
-/// How often the password may have to be hashed. Below, whoever pretends to be the server could guess it from our answer
-/// (RFC 7677, section 4); above, the answer costs seconds.
+/// The permitted number of hashing rounds. Below it, somebody who poses as the server could guess the password from our
+/// answer (RFC 7677, section 4). Above it, the answer takes seconds.
 const ROUNDS: std::ops::RangeInclusive<u32> = 4096..=1_000_000;
 
-/// What a password is hashed with.
+/// The hash function of a mechanism.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::xmpp) enum Hash {
     Sha1,
@@ -51,22 +53,23 @@ impl Hash {
     }
 }
 
-/// One log-in.
+/// The state of one log-in.
 pub(super) struct Scram {
     hash: Hash,
     binding: Binding,
     password: Zeroizing<String>,
     nonce: String,
-    /// The first message without what comes before the user.
+    /// The client-first message without the gs2 header.
     first: String,
-    /// The domain, and the offer that arrived from its server; none = the offer is not compared.
+    /// The domain, and the offer that arrived from its server; `None` if the offer is not compared.
     compared: Option<(String, Advertised)>,
-    /// The key and the words that the server signs; none before it asked.
+    /// The server key and the message that the server signs; `None` before the challenge.
     signs: Option<(hmac::Key, String)>,
 }
 
 impl Scram {
-    /// For this user. Both `=` and `,` are allowed in a JID and mean something here (RFC 5802, section 5.1).
+    /// Creates the state for this user. Escapes `=` and `,`, which are valid in a JID but special in SCRAM (RFC 5802,
+    /// section 5.1).
     pub(super) fn new(hash: Hash, user: &str, password: &str, binding: Binding) -> Self {
         Self::with_nonce(hash, user, password, binding, BASE64.encode(rand::random::<[u8; 24]>()))
     }
@@ -77,22 +80,22 @@ impl Scram {
         Self { hash, binding, password: Zeroizing::new(password.to_owned()), nonce, first, compared: None, signs: None }
     }
 
-    /// The same, which compares what this server says that it offered with what arrived (XEP-0474).
+    /// Enables comparing the offer that the server claims with the one that arrived (XEP-0474).
     pub(super) fn comparing(self, compared: Option<(String, Advertised)>) -> Self {
         Self { compared, ..self }
     }
 
-    /// The first message.
+    /// Returns the first message.
     pub(super) fn first(&self) -> Vec<u8> {
         format!("{}{}", self.binding.header(), self.first).into_bytes()
     }
 
-    /// Whether the server has asked already.
+    /// Returns whether the server has sent its challenge.
     pub(super) fn was_asked(&self) -> bool {
         self.signs.is_some()
     }
 
-    /// The answer to the server's challenge. Takes as long as the hashing does.
+    /// Returns the answer to the server's challenge. Takes as long as the hashing.
     pub(super) fn answer(&mut self, challenge: &[u8]) -> Result<Vec<u8>, ConnectError> {
         let Challenge { text, nonce, salt, rounds, offered } = Challenge::read(challenge, &self.nonce)?;
         if let (Some((domain, advertised)), Some(offered)) = (&self.compared, offered)
@@ -113,7 +116,7 @@ impl Scram {
         Ok(format!("{last},p={}", BASE64.encode(proof)).into_bytes())
     }
 
-    /// Whether the server has proved that it knows the password.
+    /// Checks the server's proof that it knows the password.
     pub(super) fn check(&self, proof: &[u8]) -> Result<(), &'static str> {
         let Some((key, words)) = &self.signs else { return Err("it said success before anything was asked") };
         let text = std::str::from_utf8(proof).ok().and_then(|text| text.split(',').next()?.strip_prefix("v="));
@@ -124,13 +127,13 @@ impl Scram {
     }
 }
 
-/// The server's first message, as RFC 5802, section 7, has it.
+/// The server's first message (RFC 5802, section 7).
 struct Challenge<'a> {
     text: &'a str,
     nonce: &'a str,
     salt: Vec<u8>,
     rounds: NonZeroU32,
-    /// The hash of what it offered (XEP-0474), if it says it.
+    /// The hash of the server's offer (XEP-0474), if it sends one.
     offered: Option<&'a str>,
 }
 
@@ -184,8 +187,8 @@ mod tests {
         String::from_utf8(scram.answer(challenge.as_bytes()).unwrap()).unwrap()
     }
 
-    /// The examples of RFC 5802, section 5, and RFC 7677, section 3; for SHA-512 the same words, reckoned with another
-    /// library.
+    /// The examples of RFC 5802, section 5, and RFC 7677, section 3. The values for SHA-512 use the same messages and
+    /// were computed with another library.
     #[test]
     fn the_answers_are_those_of_the_standards() {
         let mut one = scram(Hash::Sha1, "fyko+d2lbbFgONRv9qkxdawL");

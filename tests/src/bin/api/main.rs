@@ -1,10 +1,10 @@
-//! Whether a plugin can use the whole of the private API, on Prosody and on ejabberd: a line for each row, call,
-//! event, setting and rule.
+//! Shows whether a plugin can use the whole of the private API, on Prosody and on ejabberd: one line for each row,
+//! call, event, setting and rule.
 //!
-//! `cargo xtask api` builds everything and runs this. The rows are those of `tests/conformance.toml`; what shows them are
-//! the tests of the suite that name them, in which a plugin is told from outside what to call. They run once on each
-//! server, and what the plugin called, was answered and heard is read from what they write down. So a test that only says
-//! that it shows something does not count.
+//! `cargo xtask api` builds everything and runs this program. The rows are those of `tests/conformance.toml`. They are
+//! shown by the tests of the suite that name them, in which a plugin receives the calls to make from outside. The tests
+//! run once on each server and record what the plugin called, which answers it received and which events it heard. The
+//! table is made from that record, so a test that only claims to show something does not count.
 
 mod report;
 mod run;
@@ -23,7 +23,7 @@ use parlor_tests::server::Software;
 use crate::report::Report;
 use crate::run::Programs;
 
-/// Show which of the private API a plugin can use, on two real servers.
+/// Show how much of the private API a plugin can use, on two real servers.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Only this row.
@@ -32,18 +32,18 @@ struct Arguments {
     /// Only on this server.
     #[arg(long, value_parser = ["prosody", "ejabberd"])]
     server: Option<String>,
-    /// One JSON object for each line.
+    /// Print one JSON object for each line.
     #[arg(long)]
     json: bool,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // An interruption drops what is going on: processes end, folders go.
+    // An interruption drops this future, which ends the processes and removes the folders.
     ended(interruptible(show(&Arguments::parse())).await)
 }
 
-/// Runs the tests and shows what follows; whether nothing is missing that has to be there.
+/// Runs the tests and prints the table. Returns whether everything that is required was shown.
 async fn show(arguments: &Arguments) -> Result<bool> {
     let mut list = List::read()?;
     let mut tests = tests_of::all()?;

@@ -1,4 +1,4 @@
-//! The table: rows, calls, events, settings, rules, and the line that sums it up.
+//! Prints the table: rows, calls, events, settings, rules, and the summary line.
 #![expect(clippy::print_stdout, reason = "the table is what was asked for")]
 
 use std::collections::BTreeSet;
@@ -9,10 +9,10 @@ use parlor_tests::conformance::verdict::{self, Run, Verdict};
 use parlor_tests::server::Software;
 use serde_json::json;
 
-/// How many tests a line names; the others are counted.
+/// The most tests that a line names; the others are counted.
 const NAMED: usize = 3;
 
-/// What was found out.
+/// The results to print.
 pub(crate) struct Report<'a> {
     pub(crate) list: &'a List,
     /// The calls of the contract.
@@ -22,7 +22,7 @@ pub(crate) struct Report<'a> {
     pub(crate) units: &'a Run,
 }
 
-/// One line.
+/// One line of the table.
 struct Entry<'a> {
     what: &'static str,
     number: Option<u16>,
@@ -30,7 +30,7 @@ struct Entry<'a> {
     kind: Kind,
     verdicts: Vec<(Software, Verdict)>,
     tests: Vec<&'a Test>,
-    /// What one server cannot do of it.
+    /// The parts that a server does not support, each with the server.
     but: Vec<(&'a str, &'a str)>,
 }
 
@@ -41,7 +41,7 @@ impl Entry<'_> {
 }
 
 impl Report<'_> {
-    /// Prints it; whether nothing is missing that has to be there.
+    /// Prints the table. Returns whether everything that is required was shown.
     pub(crate) fn print(&self, json: bool) -> bool {
         let (rows, calls, events) = (self.rows(), self.calls(), self.events());
         let (settings, rules) = (self.settings(), self.rules());

@@ -1,4 +1,4 @@
-//! Running the tests that name something, and reading how each ended.
+//! Runs the tests that name something, and reads how each ended.
 #![expect(clippy::print_stderr, reason = "progress beside the table")]
 
 use std::collections::BTreeSet;
@@ -18,17 +18,17 @@ use parlor_tests::process::Process;
 use parlor_tests::programs;
 use parlor_tests::server::Software;
 
-/// How long all the tests together may take on one server.
+/// The time limit for all the tests together on one server.
 const LIMIT: Duration = Duration::from_mins(15);
 
-/// The test programs.
+/// The test programs, by path.
 pub(crate) struct Programs {
     suite: PathBuf,
     units: PathBuf,
 }
 
 impl Programs {
-    /// Builds them and asks cargo where they are.
+    /// Builds the test programs and asks cargo where they are.
     pub(crate) async fn build() -> Result<Self> {
         let arguments = ["test", "--workspace", "--test", "suite", "--lib", "--no-run"];
         let built = programs::Programs::build(&root(), arguments).await?;
@@ -54,7 +54,7 @@ impl Programs {
     }
 }
 
-/// Runs a test program to its end. That tests fail is no error here.
+/// Runs a test program to its end. Failing tests are no error here.
 async fn run(title: &str, mut command: Command, tests: &[&Test]) -> Result<Run> {
     let mut run = Run::default();
     if tests.is_empty() {
@@ -64,12 +64,12 @@ async fn run(title: &str, mut command: Command, tests: &[&Test]) -> Result<Run> 
     let process = Process::start(title, command)?;
     let live = std::io::stderr().is_terminal();
     let (mut from, mut done) = (Mark::default(), 0);
-    // The last line but those about failures says how many passed.
+    // The summary line, the last one before the failures, says how many passed.
     while !process.log().wait("the next test", &mut from, LIMIT, |line| step(line, &mut run)).await? {
         done += 1;
         if live {
             eprint!("\r\x1b[K  {title}: {done} of {}", tests.len());
-            // Progress that cannot be shown is no reason to stop.
+            // A failure to show progress is no reason to stop.
             let _ = std::io::stderr().flush();
         } else if done % 20 == 0 {
             eprintln!("  {title}: {done} of {}", tests.len());
@@ -90,7 +90,7 @@ async fn run(title: &str, mut command: Command, tests: &[&Test]) -> Result<Run> 
     Ok(run)
 }
 
-/// Reads a line of a test program: a test that ended (false), or the end of all (true).
+/// Reads a line of a test program's output. Returns false for the end of a test, and true for the end of all tests.
 fn step(line: &str, run: &mut Run) -> Option<bool> {
     if line.starts_with("test result: ") {
         return Some(true);

@@ -1,4 +1,4 @@
-//! Between plugins: one that wants what belongs to another.
+//! Attacks between plugins: one plugin tries to get at what belongs to another.
 
 use anyhow::{Result, ensure};
 use parlor::permissions::EVENTS;
@@ -23,8 +23,8 @@ pub(crate) fn cases() -> Vec<Case> {
 
 async fn reserved_names(trial: &mut Trial) -> Result<String> {
     let stage = trial.start(Plan::new()?.caller(|entry| entry)?).await?;
-    // Names that are the host's alone: plugins believe what comes under them.
-    // Some by hand, should a row of the table be lost.
+    // These names are reserved for the host, since plugins trust events with them. Some are repeated by hand, in case a
+    // row of the table is lost.
     let by_hand = ["message", "connected", "initialized", "command", "timer", "lagged", "settingsChanged"];
     for name in EVENTS.iter().map(|rule| rule.name).chain(by_hand) {
         stage.refused("api.emit", &json!({ "name": name, "payload": { "forged": true } }), "invalid").await?;
@@ -33,26 +33,26 @@ async fn reserved_names(trial: &mut Trial) -> Result<String> {
     Ok(format!("invalid, all {} of them", EVENTS.len()))
 }
 
-/// A second plugin of the same kind, whose orders come as events, so that mallory cannot speak to it.
+/// A second plugin of the same kind. It receives its orders as events, so that mallory cannot write to it.
 fn victim(entry: Entry) -> Entry {
     entry.set("name", "victim").set("token", kept_in("victim.token")).set("greeting", "canary-greeting-of-victim")
 }
 
-/// A secret setting as an owner writes it: where it is kept.
+/// The value of a secret setting in the owner's file: the path of the file that holds the secret.
 pub(crate) fn kept_in(file: &str) -> toml::Table {
     [("file".to_owned(), toml::Value::from(file))].into_iter().collect()
 }
 
 fn with_victim(change: impl FnOnce(Entry) -> Entry) -> Result<Plan> {
     let mut plan = Plan::new()?.caller(change)?;
-    // What the victim keeps secret may be written there, too, and the other plugin claims the same name.
+    // A host setting may have the name of the victim's secret setting, and the other plugin claims the same name.
     plan.home.set("token", "canary-token-under-settings")?;
     let entry = plan.home.install("victim", &parlor_tests::plugins::built("caller")?)?;
     plan.home.write("victim.token", "canary-token-of-victim\n")?;
     Ok(plan.with("victim", victim(entry).grant_whole("storage")))
 }
 
-/// An order to the victim, whose emitting it accepts from everybody: it stands for a plugin that works.
+/// Builds an order to the victim. The victim accepts the event from every plugin, as a well-behaved plugin might.
 fn order(n: u64, call: &str, args: &Value) -> Value {
     json!({ "name": "victim.order", "payload": { "n": n, "call": call, "args": args } })
 }
@@ -62,7 +62,7 @@ async fn foreign_promise(trial: &mut Trial) -> Result<String> {
     stage.logged("plugin running", "victim").await?;
     let add = order(1, "promises.add", &json!({ "name": "victimReady" }));
     stage.call("api.emit", &add).await?;
-    // The victim has to have it first.
+    // Waits until the victim owns the promise.
     loop {
         let answer = stage.call("api.emit", &json!({ "name": "victimReady", "payload": 1 })).await?;
         if answer["err"]["case"] == "denied" {
@@ -94,7 +94,7 @@ async fn foreign_data(trial: &mut Trial) -> Result<String> {
     for key in ["token", "greeting", "victim.token", "victim/token", "plugin.victim.settings.token", "settings.token"] {
         seen.push(stage.call("settings.get", &json!({ "key": key })).await?);
     }
-    // Claiming a name does not give its value.
+    // Claiming a name does not reveal its value.
     seen.push(stage.call("settings.update", &json!({ "values": [["victim.token", "mine"]] })).await?);
     seen.push(stage.call("settings.get", &json!({ "key": "victim.token" })).await?);
     for (call, args) in
@@ -114,13 +114,13 @@ async fn foreign_data(trial: &mut Trial) -> Result<String> {
 
 async fn confused_deputy(trial: &mut Trial) -> Result<String> {
     let stage = trial.start(Plan::new()?.caller(|entry| entry)?).await?;
-    // Echo may write to juliet. What makes it write is a message of hers, and nothing else may look like one.
+    // Echo may write to juliet. Only a message from her makes it write, and no event may pass for one.
     let forged = json!({ "from": JULIET, "body": "forged", "kind": "chat", "text": "forged" });
     for name in ["message", "command", "messageSend", "chatBoxOpened", "send"] {
         let answer = stage.call("api.emit", &json!({ "name": name, "payload": forged })).await?;
         ensure!(answer["err"]["case"] == "invalid" || answer.get("ok").is_some(), "{name}: {}", short(&answer));
     }
-    // The host's own deeds for everybody: commands and their help answer who asked, not who is named.
+    // Commands and their help are handled by the host, which answers the sender and nobody else that is named.
     for (name, case) in [("help", "invalid"), ("echo.say", "invalid"), ("../x", "invalid")] {
         stage.refused("commands.add", &json!({ "name": name, "help": "evil", "usage": "" }), case).await?;
     }
@@ -140,7 +140,8 @@ async fn reused_slot(trial: &mut Trial) -> Result<String> {
     let stage = trial
         .start(Plan::new()?.unruly(|entry| entry)?.named("next", "unruly", |entry| entry.set("behaviour", ""))?)
         .await?;
-    // Both hear it; each fills what it gets with the mark, and another instance gets the slot after it.
+    // Both plugins receive the order. Each fills its memory with the mark, and another instance gets the slot
+    // afterwards.
     stage.order("do mark-memory").await?;
     for _ in 0..2 {
         let marked = stage.answer().await?;
@@ -155,7 +156,7 @@ async fn reused_slot(trial: &mut Trial) -> Result<String> {
         let found = stage.answer().await?;
         ensure!(found.starts_with("found 0 bytes") && !found.ends_with(" 0 MiB"), "{found}");
     }
-    // Those that searched hold all that they may.
+    // The plugins that searched hold as much memory as they may.
     remove(stage).await?;
     let rest = stage.policy.clone().without("next");
     stage.reload(rest).await?;

@@ -1,4 +1,4 @@
-//! Host calls: floods of them, and calls that are cut off in the middle.
+//! Attacks by host calls: floods of calls, and calls that are interrupted.
 
 use std::time::Duration;
 
@@ -68,10 +68,10 @@ async fn odd_log(trial: &mut Trial) -> Result<String> {
 
 async fn reentrance(trial: &mut Trial) -> Result<String> {
     let stage = trial.start(Plan::new()?.unruly(|entry| entry)?).await?;
-    // Each event that it fires is handled by itself, and fires the next, while the first call has not returned.
+    // The plugin handles each event that it fires, and fires the next one before the first call has returned.
     let begin = std::time::Instant::now();
     stage.order("do flood-emit").await?;
-    // What it may fire at once, and so many a second after that; and what it hears besides.
+    // The bound is the burst, the rate after that, and some other events that the plugin receives.
     let mut handled = 0;
     while handled < 500 {
         ensure!(begin.elapsed() < SOON, "{handled} events were handled");
@@ -101,7 +101,7 @@ async fn blocking(trial: &mut Trial) -> Result<String> {
     let begin = std::time::Instant::now();
     stage.reload(policy).await?;
     let took = begin.elapsed();
-    // It has two seconds to say good-bye, and all that waits is cut off.
+    // The plugin has two seconds for its stop handler, and all pending calls are then interrupted.
     ensure!(took < Duration::from_secs(10), "it was removed after {took:?}");
     Ok(format!("holds up nothing but itself; removed in {:.1} s", took.as_secs_f64()))
 }
@@ -110,7 +110,7 @@ async fn killed_in_mid_call(trial: &mut Trial) -> Result<String> {
     let grants =
         |entry: Entry| entry.grant_whole("storage").grant("stanza.send", &["iq:@localhost"]).limit("stop", "0 ms");
     let plan = Plan::new()?.caller(grants)?;
-    // It keeps the compiled code, so that each life is short.
+    // The keeper holds on to the compiled code, so that each restart is quick.
     let keeper = plan.home.install("keeper", &parlor_tests::plugins::built("caller")?)?.set("name", "keeper");
     let stage = trial.start(plan.with("keeper", keeper)).await?;
     stage.keep_questions("never-answered");
@@ -208,7 +208,7 @@ async fn storage(trial: &mut Trial) -> Result<String> {
         stage.refused("storage.set", &json!({ "key": key, "value": "x" }), "invalid").await?;
     }
     stage.refused("storage.set-long", &json!({ "key": "long", "length": 300 << 10 }), "invalid").await?;
-    // Keys that a file system or a database might read as something else are keys like any other.
+    // Keys that a file system or a database might interpret are ordinary keys.
     for key in ["../../x", "/etc/passwd", "%", "_", "'; drop table data; --", "K0", "k0\u{301}"] {
         stage.call("storage.set", &json!({ "key": key, "value": key })).await?;
         let back = stage.call("storage.get", &json!({ "key": key })).await?;

@@ -6,22 +6,22 @@ use futures_util::future::LocalBoxFuture;
 use crate::trial::Trial;
 use crate::{between, calls, cpu, fairness, loading, memory, operator, peer, secrets, sends, wasi};
 
-/// How many there are on the list of threats.
+/// The number of cases in `SECURITY.md`.
 pub(crate) const TOTAL: u8 = 85;
 
 /// One attack.
 pub(crate) struct Case {
-    /// Its place on the list of threats.
+    /// The number that `SECURITY.md` gives it.
     pub(crate) number: u8,
-    /// What is tried.
+    /// A description of the attack.
     pub(crate) name: &'static str,
-    /// Mounts it; gives how it ended, or fails because it did not end as it has to.
+    /// Runs the attack. Returns how it ended, or an error if it was not contained.
     pub(crate) run: Run,
 }
 
 pub(crate) type Run = for<'t> fn(&'t mut Trial) -> LocalBoxFuture<'t, Result<String>>;
 
-/// A case: its number, what is tried, and the function that tries it.
+/// Builds a case from its number, its description, and the function that runs it.
 macro_rules! case {
     ($number:literal, $name:literal, $run:path) => {
         $crate::case::Case { number: $number, name: $name, run: |trial| Box::pin($run(trial)) }
@@ -30,10 +30,10 @@ macro_rules! case {
 
 pub(crate) use case;
 
-/// Some of each heading, less than a minute in all: what the suite runs each time.
+/// Some cases of each heading, which take less than a minute in all. The suite runs them each time.
 pub(crate) const QUICK: &[u8] = &[1, 3, 10, 19, 20, 22, 30, 38, 44, 46, 50, 53, 59, 62, 68, 71, 75, 80, 84, 85];
 
-/// All that are written, by number.
+/// Returns all cases, by number.
 pub(crate) fn all() -> Vec<Case> {
     let all = [
         cpu::cases(),

@@ -1,4 +1,4 @@
-//! CPU: plugins that do not give the processor back.
+//! Attacks on the CPU: plugins that do not yield.
 
 use anyhow::{Context as _, Result, ensure};
 use parlor_tests::policy::Entry;
@@ -27,7 +27,7 @@ fn slice(entry: Entry) -> Entry {
     entry.limit("cpu_slice", "300 ms")
 }
 
-/// A deed to order, the neighbour beside it, and the end of the plugin.
+/// Orders a behaviour, checks the neighbour beside it, and waits for the plugin to be ended.
 pub(crate) async fn deed_ends(trial: &mut Trial, plan: Plan, deed: &str, reason: &str) -> Result<String> {
     let stage = trial.start(plan).await?;
     stage.order(&format!("do {deed}")).await?;
@@ -37,11 +37,11 @@ pub(crate) async fn deed_ends(trial: &mut Trial, plan: Plan, deed: &str, reason:
     Ok(how)
 }
 
-/// It was started again, and does no harm any more.
+/// Waits until the plugin has been restarted and works again.
 pub(crate) async fn lives_again(stage: &mut Stage, plugin: &str) -> Result<()> {
     stage.host.wait_count("plugin running", &[("plugin", plugin)], 2, crate::stage::SOON).await?;
     stage.order("do ping").await?;
-    // What an earlier life said last comes first.
+    // Messages from before the restart arrive first.
     while stage.answer().await? != "pong" {}
     Ok(())
 }
@@ -83,7 +83,7 @@ async fn in_stop(trial: &mut Trial) -> Result<String> {
     stage.host.reload()?;
     stage.during().await?;
     stage.host.wait_count("plugin removed", &[("plugin", "unruly")], 1, crate::stage::SOON).await?;
-    // By the one or the other, as busy as the machine is.
+    // Which of the two limits ends it depends on the load of the machine.
     let said = |message: &str, fields: &[(&str, &str)]| stage.host.lines(message, fields).len();
     let by_slice = said("plugin failed while stopping", &[("plugin", "unruly"), ("reason", SLICE)]);
     let by_time = said("plugin did not stop within 500 ms and was ended", &[("plugin", "unruly")]);
@@ -116,14 +116,14 @@ async fn zero_waits(trial: &mut Trial) -> Result<String> {
             break (used - before, up - began);
         }
     };
-    // A tenth of the time, of which whole seconds are counted.
+    // The share is a tenth of the time, which is counted in whole seconds.
     ensure!(used <= 100 + 100 * (seconds + 1), "it used {used} ms of {seconds} s");
-    // It goes on at its share, as long as the owner lets it.
+    // It may continue at its share as long as the owner lets it.
     remove(stage).await?;
     Ok(format!("moved to the yard, and held to its share: {used} ms in {seconds} s"))
 }
 
-/// For how many milliseconds it has computed, and for how many seconds it has run.
+/// Returns how many milliseconds the plugin has computed, and how many seconds it has run.
 async fn computed(stage: &Stage) -> Result<(u64, u64)> {
     let plugin = stage.status("unruly").await?;
     let number = |name: &str| plugin["usage"][name].as_u64().with_context(|| format!("no {name} in {plugin}"));
@@ -134,7 +134,7 @@ async fn never_ready(trial: &mut Trial) -> Result<String> {
     let stage = trial.start(Plan::new()?.unruly(|entry| entry)?).await?;
     stage.order("do wait-for-ever").await?;
     stage.during().await?;
-    // The one wait holds up nothing else of the same plugin either.
+    // The endless wait does not hold up other handlers of the same plugin.
     stage.order("do ping").await?;
     ensure!(stage.answer().await? == "pong", "the plugin itself is held up");
     Ok("waits, and holds nobody up".to_owned())
@@ -155,7 +155,7 @@ async fn ten_spinners(trial: &mut Trial) -> Result<String> {
     Ok("all ten ended, and nobody else".to_owned())
 }
 
-/// The owner takes the hostile plugin out.
+/// Removes the hostile plugins from the policy, as the owner would.
 pub(crate) async fn remove(stage: &mut Stage) -> Result<()> {
     let policy = stage.policy.clone().without("unruly").without("caller");
     stage.reload(policy).await

@@ -1,5 +1,5 @@
-//! What all plugins share: the account's task, the disk. Whoever holds as much of it as they may, and does not run, holds up nobody
-//! else.
+//! Attacks on what all plugins share: the account's task and the disk. A plugin that holds as much of these as it may,
+//! without running, must not delay other plugins.
 
 use anyhow::{Result, ensure};
 use parlor_tests::plugins;
@@ -13,14 +13,14 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![case!(85, "calls that hold what all share, of plugins that do not run", convoy)]
 }
 
-/// So many plugins of each kind are in the way.
+/// The number of hostile plugins of each kind.
 const CROWD: usize = 4;
-/// So many writes of the neighbour are tried.
+/// The number of writes by the neighbour.
 const WRITES: u64 = 20;
-/// So often the neighbour's conversation is measured.
+/// How often the neighbour's conversation is measured.
 const ROUNDS: usize = 3;
 
-/// The neighbour's p50 and p99 in milliseconds, with no answer later than a standstill.
+/// Returns the neighbour's p50 and p99 in milliseconds. Fails if an answer comes later than a standstill.
 async fn measured(stage: &mut Stage) -> Result<(f64, f64)> {
     let mut trips = Vec::new();
     for _ in 0..ROUNDS {
@@ -32,7 +32,7 @@ async fn measured(stage: &mut Stage) -> Result<(f64, f64)> {
     Ok((milliseconds(50), milliseconds(99)))
 }
 
-/// A house with this crowd in it, a plugin that writes to its storage, and one that fails and starts again.
+/// A host with this crowd, a plugin that writes to its storage, and one that fails and is restarted.
 fn plan(behaviours: [&str; 2]) -> Result<Plan> {
     let mut plan = Plan::new()?
         .caller(|entry| entry.grant_whole("storage"))?
@@ -41,7 +41,7 @@ fn plan(behaviours: [&str; 2]) -> Result<Plan> {
         for (kind, behaviour) in [("emits", behaviours[0]), ("writes", behaviours[1])] {
             let id = format!("{kind}{number}");
             let entry = plan.home.install(&id, &plugins::built("unruly")?)?.set("behaviour", behaviour);
-            // However slow the machine is, it computes for less than ends it.
+            // Even on a slow machine, it computes for less time than would end it.
             let entry = entry.limit("cpu_slice", "10 s");
             let entry = if kind == "writes" { entry.grant("storage", &["1 MiB"]) } else { entry };
             plan = plan.with(&id, entry);

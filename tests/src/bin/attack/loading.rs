@@ -1,4 +1,4 @@
-//! Loading: files that are no plugins, or pretend to be others.
+//! Attacks on loading: files that are not plugins, or that pretend to be others.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 impl Stage {
-    /// Brings a file of these bytes to the running host, which has to refuse it for this reason.
+    /// Gives the running host a file with these bytes, which it must refuse for this reason.
     async fn refuses(&mut self, id: &str, bytes: &[u8], reason: &str) -> Result<()> {
         let entry = self.home.install_bytes(id, bytes)?;
         self.refuses_entry(id, entry, reason).await
@@ -41,7 +41,7 @@ impl Stage {
         let with = self.policy.clone().with(id, entry);
         self.home.set_policy(&with)?;
         self.host.reload()?;
-        // While the host looks at it.
+        // Runs while the host examines the file.
         self.during().await?;
         let got = self.host.wait_count("plugin refused", &[("plugin", id)], 1, SOON).await?.get("reason");
         ensure!(!got.is_empty() && got.contains(reason), "{id} has to be refused for {reason:?}, but: {got:?}");
@@ -55,7 +55,7 @@ async fn malformed(trial: &mut Trial) -> Result<String> {
     let stage = trial.start(Plan::new()?).await?;
     let good = plugins::built("unruly")?.bytes()?;
     stage.refuses("cut", &good[..good.len() / 2], "malformed at byte").await?;
-    // Bits turned over here and there: each is refused, or it is a plugin like any other.
+    // With some bits flipped, a file is either refused or an ordinary plugin.
     let mut refused = 0;
     for round in 0_u64..40 {
         let mut bytes = good.clone();
@@ -89,7 +89,7 @@ async fn precompiled(trial: &mut Trial) -> Result<String> {
     Ok("refused, before anything of it was read".to_owned())
 }
 
-/// The plugin that does nothing by itself, with a module of this text in it.
+/// Adds a module in the text format to the plugin that does nothing by itself.
 fn with_module(text: &str) -> Result<Vec<u8>> {
     let mut bytes = plugins::built("unruly")?.bytes()?;
     graft(&mut bytes, &wat::parse_str(text)?)?;
@@ -100,7 +100,7 @@ async fn giant_function(trial: &mut Trial) -> Result<String> {
     let stage = trial.start(Plan::new()?).await?;
     let giant = |bytes: usize| with_module(&format!("(module (func {}))", "i32.const 1 drop ".repeat(bytes / 3)));
     stage.refuses("giant", &giant(1_200_000)?, "bytes of one function").await?;
-    // What is allowed is compiled beside the others.
+    // A module within the limits is compiled beside the others.
     let entry = stage.home.install_bytes("large", &giant(900_000)?)?;
     let policy = stage.policy.clone().with("large", entry);
     stage.home.set_policy(&policy)?;
@@ -109,7 +109,7 @@ async fn giant_function(trial: &mut Trial) -> Result<String> {
     stage.host.wait_count("plugin running", &[("plugin", "large")], 1, 4 * SOON).await?;
     let without = stage.policy.clone();
     stage.reload(without).await?;
-    // So do eight at once that are hard to compile, for seconds on every core.
+    // Eight modules at once that keep every core busy for seconds are compiled as well.
     let mut heavy = plugins::built("unruly")?.bytes()?;
     graft(&mut heavy, &heavy_module(8, 1_000_000))?;
     let entry = stage.home.install_bytes("heavy", &heavy)?;
@@ -141,7 +141,7 @@ async fn nesting(trial: &mut Trial) -> Result<String> {
         stage.refuses(id, &nested, "levels of nested components").await?;
     }
     stage.refuses("types", &nested_types(20_000), "nested types").await?;
-    // With a resource in it each instance is a type of its own, as large as all that it exports.
+    // With a resource in it, each instance has a type of its own, which is as large as everything that it exports.
     let copies = "(instance (instantiate $c))".repeat(900);
     let instances =
         format!("(component (component $c (type $r (resource (rep i32))) (export \"r\" (type $r))) {copies})");
@@ -149,7 +149,7 @@ async fn nesting(trial: &mut Trial) -> Result<String> {
     Ok("refused, without recursion".to_owned())
 }
 
-/// A component in a component, so deep: made by hand, since makers of text do not go so deep either.
+/// Nests components this deep. The bytes are written by hand, since text-format tools do not nest that deep either.
 fn nested(depth: usize) -> Vec<u8> {
     let mut inner = b"\0asm\x0d\0\x01\0".to_vec();
     for _ in 1..depth {
@@ -161,7 +161,7 @@ fn nested(depth: usize) -> Vec<u8> {
     inner
 }
 
-/// A component type in a component type, so deep.
+/// Nests component types this deep.
 fn nested_types(depth: usize) -> Vec<u8> {
     let mut section = vec![1];
     section.extend([0x41, 1, 1].repeat(depth));
@@ -185,7 +185,7 @@ async fn compressed(trial: &mut Trial) -> Result<String> {
     stage.refuses("gzip", b"\x1f\x8b\x08\0\0\0\0\0\0\x03", "not WebAssembly").await?;
     stage.refuses("zstd", b"\x28\xb5\x2f\xfd\x04\0", "not WebAssembly").await?;
     stage.refuses("zip", b"PK\x03\x04", "not WebAssembly").await?;
-    // WebAssembly's own compression: few bytes that say how many locals there are.
+    // Run-length encoding of WebAssembly: a few bytes declare a huge number of locals.
     let locals = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x0a\x0a\x01\x08\x01\xff\xff\xff\xff\x0f\x7f\x0b";
     let mut bytes = plugins::built("unruly")?.bytes()?;
     graft(&mut bytes, locals)?;
@@ -215,7 +215,7 @@ async fn undeclared(trial: &mut Trial) -> Result<String> {
     })?;
     let entry = stage.home.install_bytes("sly", &sly)?.grant("messages.read", &["*"]);
     stage.refuses_entry("sly", entry, "calls what its manifest does not ask for").await?;
-    // A grant for what the manifest does not name does not help it either.
+    // A grant for a permission that the manifest does not name does not help either.
     let entry = stage.home.install_bytes("sly2", &sly)?.grant("messages.send", &["*"]);
     stage.refuses_entry("sly2", entry, "calls what its manifest does not ask for").await?;
     Ok("refused, the call named".to_owned())
@@ -236,7 +236,7 @@ async fn swapped(trial: &mut Trial) -> Result<String> {
     let entry = stage.home.install("swapped", &plugins::built("snoop")?)?;
     stage.home.replace("swapped", &plugins::built("unruly")?.bytes()?)?;
     stage.refuses_entry("swapped", entry, "someone changed the file").await?;
-    // The same to one that runs: the next look at the policy stops it.
+    // The same change to the file of a running plugin stops it when the policy is read next.
     let entry = stage.home.install("later", &plugins::built("unruly")?)?;
     let policy = stage.policy.clone().with("later", entry);
     let without = stage.policy.clone();
@@ -289,13 +289,13 @@ async fn names(trial: &mut Trial) -> Result<String> {
 
 async fn symlinks(trial: &mut Trial) -> Result<String> {
     let stage = trial.start(Plan::new()?).await?;
-    // A link to what is no plugin: its bytes are looked at, and never shown.
+    // The link's target is not a plugin: its bytes are examined, and never shown.
     let secret = stage.home.password_file("main");
     std::os::unix::fs::symlink(&secret, stage.home.path().join("plugins/link.wasm"))?;
     let digest = plugins::digest(&secret)?;
     let entry = Entry::new("plugins/link.wasm", digest);
     stage.refuses_entry("link", entry, "not WebAssembly").await?;
-    // A link whose end is swapped after approval.
+    // The link's target is changed after approval.
     let good = stage.home.install("real", &plugins::built("unruly")?)?;
     std::os::unix::fs::symlink("real.wasm", stage.home.path().join("plugins/moving.wasm"))?;
     let entry = Entry { source: "plugins/moving.wasm".to_owned(), ..good };
@@ -318,7 +318,8 @@ async fn cache(trial: &mut Trial) -> Result<String> {
     let foreign = wasmtime::Engine::default()
         .precompile_component(&plugins::built("snoop")?.bytes()?)
         .map_err(|error| anyhow!("{error:#}"))?;
-    // Somebody else's code, under this one's name and fingerprint, authenticated with a key that is not this host's.
+    // This is another plugin's code under this one's name and fingerprint, authenticated with a key that is not this
+    // host's.
     let trailer = &good[good.len() - 96..good.len() - 32];
     let mut forged = [foreign.as_slice(), trailer].concat();
     let tag = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &[0; 32]), &forged);
@@ -353,7 +354,7 @@ async fn cache(trial: &mut Trial) -> Result<String> {
     compiles_anew(stage, 2).await.context("a key that others could read")?;
     let kept = std::fs::metadata(&key)?.permissions().mode() & 0o777;
     ensure!(kept == 0o600, "the key has mode {kept:o}");
-    // And what nobody touched is used.
+    // Entries that nobody touched are used.
     stage.kill_and_start().await?;
     let compiled = stage.host.lines("plugin compiled", &[]).len();
     ensure!(compiled == 0, "{compiled} compiled, though all of it was there");
@@ -361,7 +362,7 @@ async fn cache(trial: &mut Trial) -> Result<String> {
     Ok(format!("{count} entries and keys not believed: dropped, and compiled anew"))
 }
 
-/// The next start believes nothing of what was spoiled, and runs what was approved.
+/// Checks that the next start trusts none of the spoiled entries, and runs the approved plugins.
 async fn compiles_anew(stage: &mut Stage, plugins: usize) -> Result<()> {
     stage.kill_and_start().await?;
     stage.order("do ping").await?;

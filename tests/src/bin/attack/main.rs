@@ -1,8 +1,8 @@
-//! `cargo xtask attack`: what a hostile plugin, peer or package may try, tried on the real `parlor run`.
+//! `cargo xtask attack`: attacks of hostile plugins, peers and packages on the real `parlor run`.
 //!
-//! Each case of `SECURITY.md` is mounted on a house of its own, with a good neighbour in it. It is contained when the attempt
-//! ended as it has to, the neighbour and the host's footprint are back where they were, and nothing went out that no grant
-//! allows.
+//! Each case of `SECURITY.md` runs on a host of its own with a well-behaved neighbour. A case is contained if three
+//! things hold: the attempt ended as it must, the neighbour and the host's footprint are back where they were, and
+//! nothing was sent that no grant allows.
 
 mod case;
 mod neighbours;
@@ -11,7 +11,7 @@ mod soak;
 mod stage;
 mod trial;
 
-// The headings of the list of threats.
+// The headings of the cases in `SECURITY.md`.
 mod between;
 mod calls;
 mod cpu;
@@ -34,29 +34,30 @@ use parlor_tests::interrupt::{Interrupt, ended};
 use crate::case::{Case, QUICK, TOTAL};
 use crate::report::Report;
 
-/// Try on a real host what a hostile plugin, peer or package may try.
+/// Attack a real host as a hostile plugin, peer or package may.
 #[derive(Debug, Parser)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct Arguments {
-    /// Only this case; may be given several times.
+    /// Run only this case; may be given several times.
     #[arg(long, value_name = "N")]
     case: Vec<u8>,
-    /// Only some of each heading, in less than a minute.
+    /// Run only some cases of each heading, in less than a minute.
     #[arg(long)]
     quick: bool,
-    /// Instead of cases: thirty bad plugins beside a good one, for minutes.
+    /// Instead of cases: run thirty bad plugins beside a good one, for minutes.
     #[arg(long, conflicts_with_all = ["case", "quick", "list"])]
     soak: bool,
-    /// Instead of cases: what a good plugin feels of two, four and eight hostile ones of each kind, against idle ones.
+    /// Instead of cases: measure how two, four and eight hostile plugins of each kind affect a good one, compared with
+    /// idle ones.
     #[arg(long, conflicts_with_all = ["case", "quick", "list", "soak"])]
     neighbours: bool,
-    /// For how many.
+    /// How many minutes the soak test takes.
     #[arg(long, value_name = "MINUTES", default_value_t = 10, requires = "soak")]
     minutes: u64,
     /// Only list the cases.
     #[arg(long)]
     list: bool,
-    /// One JSON object for each line.
+    /// Print one JSON object for each line.
     #[arg(long)]
     json: bool,
 }
@@ -66,7 +67,7 @@ async fn main() -> ExitCode {
     ended(run(&Arguments::parse()).await)
 }
 
-/// Whether all of the chosen cases that apply are contained.
+/// Returns whether all chosen cases that apply are contained.
 async fn run(arguments: &Arguments) -> Result<bool> {
     let known = case::all();
     for number in &arguments.case {
@@ -99,7 +100,7 @@ async fn run(arguments: &Arguments) -> Result<bool> {
         return Ok(is_well);
     }
     for case in &cases {
-        // An interruption drops the trial, and with it the house: its process ends, its folders go.
+        // An interruption drops the trial and with it the host: its process ends, and its folders are removed.
         let verdict = interrupt.or(async { Ok(trial::judge(case).await) }).await?;
         report.case(case, &verdict);
     }

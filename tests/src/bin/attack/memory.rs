@@ -1,4 +1,4 @@
-//! Memory: plugins that take what they can get, and arguments that are no values.
+//! Attacks on memory: plugins that take all they can get, and arguments that are invalid values.
 
 use anyhow::{Result, ensure};
 use parlor_tests::component::graft;
@@ -27,11 +27,11 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Why a plugin is ended that hands over more than a call may carry.
+/// The reason for ending a plugin that passes more than a call may carry.
 const TOO_MUCH: &str = "it handed over more in one call than its limit of 4 MiB";
-/// Why one is that holds more than it may.
+/// The reason for ending a plugin that holds too many handles.
 const TOO_MANY: &str = "it wanted more handles than its limit of 4096";
-/// Why one is whose text is not in its memory.
+/// The reason for ending a plugin whose text lies outside its memory.
 const OUTSIDE: &str = "out of bounds of memory";
 
 async fn grow(trial: &mut Trial) -> Result<String> {
@@ -39,7 +39,7 @@ async fn grow(trial: &mut Trial) -> Result<String> {
     deed_ends(trial, Plan::new()?.unruly(small)?, "grow-memory", "it wanted more memory than its limit of 32 MiB").await
 }
 
-/// A plugin with these modules in it is ended at its start, each time anew, and stays ended.
+/// Checks that a plugin with these modules is ended at each start, and finally quarantined.
 async fn grafted(trial: &mut Trial, modules: &[&str], reason: &str) -> Result<String> {
     let mut bytes = plugins::built("unruly")?.bytes()?;
     for module in modules {
@@ -81,14 +81,14 @@ async fn gc_heap(trial: &mut Trial) -> Result<String> {
 }
 
 async fn handles(trial: &mut Trial) -> Result<String> {
-    // The limit on calls that wait comes first in life; here it is out of the way.
+    // The limit on open calls would be reached first, so it is raised here.
     let wide = |entry: Entry| entry.limit("open_calls", 65_536);
     let stage = trial.start(Plan::new()?.unruly(wide)?).await?;
     stage.order("do handles").await?;
     stage.during().await?;
     let how = stage.ended("unruly", TOO_MANY).await?;
     lives_again(stage, "unruly").await?;
-    // What WASI gives counts as well.
+    // Handles that WASI returns count as well.
     let stage = trial.start(Plan::new()?.named("intruder", "intruder", |entry| entry)?).await?;
     stage.order("pollables all").await?;
     stage.during().await?;
@@ -101,7 +101,7 @@ async fn subtasks(trial: &mut Trial) -> Result<String> {
     stage.order("do open-calls").await?;
     stage.during().await?;
     let how = stage.answer().await?;
-    // One more of the 256 waits for the time to say so.
+    // One of the 256 open calls may be the plugin's own sleep before it reports.
     ensure!(["9744 of", "9745 of"].iter().any(|one| how.contains(one)), "256 may wait at once: {how}");
     remove(stage).await?;
     Ok(how)
@@ -136,7 +136,7 @@ async fn gigabyte(trial: &mut Trial) -> Result<String> {
 
 async fn amplified(trial: &mut Trial) -> Result<String> {
     let how = deed_ends(trial, Plan::new()?.unruly(|entry| entry)?, "aliased-list", TOO_MUCH).await?;
-    // Three bytes of text that are hundreds of memory, to be kept by the host.
+    // Three bytes of text take hundreds of bytes of memory when the host holds them.
     let stage = trial.start(Plan::new()?.caller(|entry| entry)?).await?;
     let objects = vec![json!({ "": 0 }); 2_000];
     stage.refused("settings.set", &json!({ "key": "large", "value": objects }), "over-limit").await?;

@@ -1,6 +1,7 @@
-//! `attack --neighbours`: what a good plugin feels of two, four and eight hostile ones of each kind, against as many that are idle.
+//! `attack --neighbours`: measures how two, four and eight hostile plugins of each kind affect a good one, compared
+//! with as many idle ones.
 //!
-//! Both houses run at the same time and are asked in turn, so that the machine's other work weighs on both.
+//! Both hosts run at the same time and are asked in turn, so that other load on the machine affects both.
 
 use std::time::Duration;
 
@@ -11,18 +12,19 @@ use crate::stage::{Plan, Stage, share};
 
 /// The sizes of the crowds.
 const CROWDS: [usize; 3] = [2, 4, 8];
-/// How many messages one conversation has.
+/// The number of messages in one conversation.
 const TURNS: u64 = 100;
-/// How many conversations of each house are measured.
+/// The number of conversations that are measured on each host.
 const ROUNDS: usize = 6;
-/// How much longer the median answer may take beside hostile plugins.
+/// How many times longer the median answer may take beside hostile plugins.
 const P50: f64 = 1.5;
-/// The same of 99 answers of 100.
+/// How many times longer the 99th percentile may take.
 const P99: f64 = 3.0;
-/// What each plugin may have the host hold by default, in KiB: its memory, its calls, its mail, its promises and its archive pages.
+/// The memory that the host may hold for each plugin by default, in KiB: the plugin's memory, calls, mail, promises and
+/// archive pages.
 const BUDGET_KIB: u64 = (64 + 16 + 32 + 16 + 32) << 10;
 
-/// A kind of hostile plugin: what it holds or floods, and the behaviour that does it.
+/// A kind of hostile plugin: the resource that it holds or floods, and the behaviour that does it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Kind {
     pub(crate) name: &'static str,
@@ -54,37 +56,37 @@ impl Times {
     }
 }
 
-/// What one crowd did to its neighbour.
+/// The effect of one crowd on its neighbour.
 #[derive(Debug)]
 pub(crate) struct Felt {
     pub(crate) kind: Kind,
     pub(crate) crowd: usize,
-    /// The neighbour's answers beside idle plugins.
+    /// The neighbour's answer times beside idle plugins.
     pub(crate) idle: Times,
-    /// The same beside hostile ones.
+    /// The neighbour's answer times beside hostile plugins.
     pub(crate) hostile: Times,
-    /// How much more memory the host has than the one with idle plugins, in KiB.
+    /// How much more memory this host uses than the one with idle plugins, in KiB.
     pub(crate) grown_kib: u64,
 }
 
 impl Felt {
-    /// The p50 beside hostile plugins as a multiple of that beside idle ones.
+    /// Returns the p50 beside hostile plugins as a multiple of that beside idle ones.
     pub(crate) fn p50(&self) -> f64 {
         self.hostile.p50.as_secs_f64() / self.idle.p50.as_secs_f64()
     }
 
-    /// The same of the p99.
+    /// Returns the p99 beside hostile plugins as a multiple of that beside idle ones.
     pub(crate) fn p99(&self) -> f64 {
         self.hostile.p99.as_secs_f64() / self.idle.p99.as_secs_f64()
     }
 
-    /// Whether the neighbour felt no more than it may, and the host holds no more than the plugins' budgets.
+    /// Returns whether the neighbour's times and the host's memory stayed within their bounds.
     pub(crate) fn is_well(&self) -> bool {
         self.p50() <= P50 && self.p99() <= P99 && self.grown_kib <= BUDGET_KIB * self.crowd as u64
     }
 }
 
-/// All kinds and sizes.
+/// Returns all combinations of kinds and sizes.
 pub(crate) fn all() -> impl Iterator<Item = (Kind, usize)> {
     KINDS.into_iter().flat_map(|kind| CROWDS.map(|crowd| (kind, crowd)))
 }
@@ -99,7 +101,7 @@ fn plan(crowd: usize, behaviour: &str) -> Result<Plan> {
     Ok(plan)
 }
 
-/// Measures one kind in one number.
+/// Measures one kind in a crowd of this size.
 pub(crate) async fn measure(kind: Kind, crowd: usize) -> Result<Felt> {
     let mut idle = Box::pin(Stage::set(plan(crowd, "")?)).await?;
     let mut hostile = Box::pin(Stage::set(plan(crowd, kind.behaviour)?)).await?;

@@ -1,4 +1,4 @@
-//! The operator's side: updates, broken files, and a machine that stops in the middle.
+//! Attacks on the operator's side: updates, broken files, and a machine that stops in the middle.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -28,7 +28,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// The plugin in this version, with further lines among its permissions.
+/// Builds this version of the plugin, with further lines among its permissions.
 fn version(number: &str, more: &str) -> Result<Vec<u8>> {
     with_manifest(&plugins::built("unruly")?.bytes()?, |manifest| {
         let text = manifest.replacen("version = \"0.1.0\"", &format!("version = \"{number}\""), 1);
@@ -102,7 +102,7 @@ async fn broken_policy(trial: &mut Trial) -> Result<String> {
 
 async fn killed(trial: &mut Trial) -> Result<String> {
     let stage = trial.start(Plan::new()?).await?;
-    // The same commands as an owner, on a house that stands beside, killed at moments that come nearer to their end.
+    // The owner's commands run on a second home, and are killed at moments ever closer to their end.
     let home = parlor_tests::host::Home::new()?;
     home.write("parlor.toml", &std::fs::read_to_string(stage.home.path().join("parlor.toml"))?)?;
     home.write("main.password", "any\n")?;
@@ -149,7 +149,7 @@ async fn killed(trial: &mut Trial) -> Result<String> {
     }
     ensure!(old > 0 && new > 0, "no moment was in the middle: {old} old, {new} new");
     stage.during().await?;
-    // And the host itself, while a plugin writes: it comes again, and what was acknowledged is there.
+    // The host itself is killed while a plugin writes. It starts again, and every acknowledged value is kept.
     let dying = Plan::new()?.caller(|entry| entry.grant_whole("storage"))?;
     let stage = trial.start(dying).await?;
     let mut acknowledged = 0;
@@ -168,7 +168,7 @@ async fn killed(trial: &mut Trial) -> Result<String> {
     Ok(format!("old state {old} times, new state {new} times, never half; {kept} of {acknowledged} values kept"))
 }
 
-/// The disk on which the data folder lies, in bytes.
+/// The size of the disk that holds the data folder, in bytes.
 const DISK: u64 = 12 << 20;
 
 async fn disk_full(trial: &mut Trial) -> Result<String> {
@@ -187,10 +187,10 @@ async fn disk_full(trial: &mut Trial) -> Result<String> {
         keep(stage, number, 20_000).await?.context("a value was refused while there was room")?;
         kept += 1;
     }
-    // Its own view of the disk, from outside.
+    // The host's own view of the disk, from outside.
     let data = seen_by(stage.host.id(), &stage.home.path().join("data"))?;
     fill(&data.join("filler"))?;
-    // What the database has room for inside of its files is still taken.
+    // The database still accepts values while its files have free pages.
     let refused = loop {
         match keep(stage, kept, 200_000).await? {
             Ok(()) => kept += 1,
@@ -204,7 +204,7 @@ async fn disk_full(trial: &mut Trial) -> Result<String> {
         stage.call("storage.get", &json!({ "key": "k0" })).await?.get("ok").is_some(),
         "what was kept cannot be read"
     );
-    // A plugin that comes now runs, though what is compiled of it cannot be kept.
+    // A plugin that is added now runs, although its compiled code cannot be cached.
     let with = stage.policy.clone().with("late", late);
     stage.reload(with).await?;
     stage.logged("plugin running", "late").await?;
@@ -221,14 +221,14 @@ async fn disk_full(trial: &mut Trial) -> Result<String> {
     Ok(format!("{refused}; all {kept} values that were acknowledged are there, and it goes on when there is room"))
 }
 
-/// Has a value of so many bytes kept; the inner error is the plugin's.
+/// Stores a value of this length. The inner error is the plugin's.
 async fn keep(stage: &mut Stage, number: usize, length: usize) -> Result<Result<()>> {
     let set = json!({ "key": format!("k{number}"), "length": length });
     let answer = stage.call("storage.set-long", &set).await?;
     Ok(if answer.get("ok").is_some() { Ok(()) } else { Err(anyhow!("{}", short(&answer["err"]))) })
 }
 
-/// Writes until there is no room.
+/// Fills the disk.
 fn fill(file: &Path) -> Result<()> {
     let mut file = std::fs::File::create(file).context("the disk of the host cannot be written to")?;
     for bytes in [64 << 10, 4 << 10, 1] {
@@ -262,7 +262,7 @@ async fn clock_set_back(trial: &mut Trial) -> Result<String> {
         (0, "right again"),
     ] {
         std::fs::write(&clock, wrong.to_ne_bytes())?;
-        // Not so often that nobody starts it any more.
+        // It fails rarely enough not to be quarantined.
         lives += usize::from(wrong < 0);
         goes_on(stage, what, wrong, lives).await.with_context(|| format!("with the clock {what}"))?;
     }
@@ -271,20 +271,20 @@ async fn clock_set_back(trial: &mut Trial) -> Result<String> {
     Ok("set back, to 1970, and on by thirty years: what waits goes by another clock, and nothing is lost".to_owned())
 }
 
-/// All that knows of time works while the clock on the wall is wrong by so many seconds.
+/// Checks that everything that depends on time works while the wall clock is wrong by this many seconds.
 async fn goes_on(stage: &mut Stage, what: &str, wrong: i64, lives: usize) -> Result<()> {
     stage.during().await?;
-    // What waits, waits as long as it was told to, whatever the wall says.
+    // A sleep takes as long as requested, whatever the wall clock shows.
     stage.call("timers.sleep", &json!({ "milliseconds": 20 })).await?;
     let hour = stage.call("storage.get", &json!({ "key": "hour" })).await?;
-    // Once it was gone, it does not come back either.
+    // A value that has expired does not come back either.
     let may_be_gone = wrong > 3_600 || wrong == 0;
     ensure!(hour["ok"] == "x" || may_be_gone, "a value that lasts for an hour: {}", short(&hour));
     ensure!(hour["ok"].is_null() || wrong <= 3_600, "a value that lasted for an hour: {}", short(&hour));
     stage.call("storage.set", &json!({ "key": what, "value": what })).await?;
     let back = stage.call("storage.get", &json!({ "key": what })).await?;
     ensure!(back["ok"] == what, "{}", short(&back));
-    // One that fails comes again after its pause.
+    // A plugin that fails is restarted after its pause.
     if wrong < 0 {
         stage.order_call(1, "deed.panic", &json!(null)).await?;
     }
@@ -330,7 +330,7 @@ async fn own_settings(trial: &mut Trial) -> Result<String> {
         }
     }
     stage.during().await?;
-    // All or none: what stood beside it was not taken.
+    // The update is applied as a whole or not at all: the valid setting beside the invalid one was not changed.
     let greeting = stage.call("settings.get", &json!({ "key": "greeting" })).await?;
     ensure!(greeting["ok"]["value"] == "hello", "{}", short(&greeting));
     Ok(format!("denied, {denied} times"))

@@ -1,4 +1,4 @@
-//! XMPP in: what a hostile person or server may write to the account.
+//! Attacks over incoming XMPP: what a hostile person or server may write to the account.
 
 use anyhow::{Context, Result, ensure};
 use parlor_tests::policy::Entry;
@@ -23,18 +23,18 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// The account as the scripted server calls it.
+/// The account's bare JID on the scripted server.
 const BOT: &str = "bot@localhost";
 const FULL: &str = "bot@localhost/parlor";
 
-/// Echo answers what it believes that juliet said: nobody may speak for her.
+/// Checks that nobody could speak for juliet: echo would answer a message that it attributes to her.
 fn nobody_was_echoed(stage: &Stage, word: &str) -> Result<()> {
     let echoed: Vec<_> = stage.messages().into_iter().filter(|(_, body)| body.contains(word)).collect();
     ensure!(echoed.is_empty(), "it was believed: {echoed:?}");
     Ok(())
 }
 
-/// A message of juliet within a message of somebody else.
+/// Wraps a message from juliet in a message from somebody else.
 fn forwarded(from: &str, wrapper: &str, namespace: &str) -> String {
     format!(
         "<message xmlns='jabber:client' from='{from}' to='{FULL}' type='chat'><{wrapper} xmlns='{namespace}'>\
@@ -62,7 +62,7 @@ async fn carbons(trial: &mut Trial) -> Result<String> {
     }
     stage.during().await?;
     nobody_was_echoed(stage, "forged")?;
-    // The same from the account itself is believed, so that the above shows something.
+    // The same from the account itself is accepted, which proves that the check above can fail.
     stage.raw(forwarded(BOT, "received", "urn:xmpp:carbons:2")).await?;
     while !stage.answer().await?.contains("forged") {}
     Ok("not believed, but from the account itself".to_owned())
@@ -89,7 +89,7 @@ async fn archive_results(trial: &mut Trial) -> Result<String> {
         )).await?;
     }
     stage.during().await?;
-    // And the end of the page by somebody else.
+    // Somebody else also sends the end of the page.
     for from in [MALLORY, "localhost", BOT] {
         stage.raw(format!(
             "<iq xmlns='jabber:client' type='result' id='{id}' from='{from}' to='{FULL}'><fin xmlns='urn:xmpp:mam:2' \
@@ -159,7 +159,7 @@ async fn caps(trial: &mut Trial) -> Result<String> {
     let grants = |entry: Entry| entry.grant_whole("disco.read");
     let stage = trial.start(Plan::new()?.caller(grants)?).await?;
     stage.keep_questions("disco#info");
-    // What strangers say of their clients is not looked at: these are contacts.
+    // The host ignores the capabilities of strangers, so these are contacts.
     let [liar, honest, third] = ["mallory@localhost/lair", "nurse@localhost/ward", "friar@localhost/cell"];
     for who in [liar, honest, third] {
         let contact = who.split('/').next().unwrap_or(who);
@@ -171,7 +171,7 @@ async fn caps(trial: &mut Trial) -> Result<String> {
             .await?;
         stage.allow(&format!("iq:{contact}"));
     }
-    // The hash of XEP-0115, section 5.2, and what it is of.
+    // The hash in XEP-0115, section 5.2, and the information that it was computed from.
     let presence = |from: &str| {
         format!(
             "<presence xmlns='jabber:client' from='{from}' to='{FULL}'><c xmlns='http://jabber.org/protocol/caps' \
@@ -189,7 +189,7 @@ async fn caps(trial: &mut Trial) -> Result<String> {
         )
     };
     let supports = |feature: &str, jid: &str| json!({ "feature": feature, "jid": jid });
-    // Who comes first claims the hash of an honest client, and answers something else for it.
+    // The first contact claims the hash of an honest client, and answers with something else.
     stage.raw(presence(liar)).await?;
     stage.order_call(1, "disco.supports", &supports("urn:poisoned", liar)).await?;
     let (id, _) = stage.question().await?;
@@ -203,7 +203,7 @@ async fn caps(trial: &mut Trial) -> Result<String> {
     stage.raw(info(&id, honest, exodus)).await?;
     let answer = stage.answer().await?;
     ensure!(answer.contains("\"supported\":false"), "{answer}");
-    // What does hash to it is true of whoever claims it, so that the above shows something.
+    // An answer that matches the hash holds for everybody who claims it, which proves that the check above can fail.
     stage.raw(presence(third)).await?;
     stage.during().await?;
     let answer = stage.call("disco.supports", &supports("http://jabber.org/protocol/muc", third)).await?;
@@ -233,7 +233,7 @@ async fn look_alikes(trial: &mut Trial) -> Result<String> {
     }
     stage.during().await?;
     nobody_was_echoed(stage, "forged")?;
-    // Nor does anybody but mallory order the other one about.
+    // Nobody but mallory can order the other plugin about either.
     for from in ["mall\u{43e}ry@localhost/lair", "mallory@localhost.evil/lair", "evil@localhost/mallory@localhost"] {
         stage
             .raw(format!(
@@ -274,7 +274,7 @@ async fn bombs(trial: &mut Trial) -> Result<String> {
         stage.raw(odd.clone()).await?;
         stage.during().await.with_context(|| format!("after {odd:.120}"))?;
     }
-    // What only a server can send, and XMPP forbids, ends the stream; the host comes again.
+    // XMPP forbids this, and only a server can send it: the stream ends, and the host reconnects.
     for forbidden in [
         "<!DOCTYPE x [<!ENTITY a 'aaaaaaaaaa'>]><message xmlns='jabber:client'><body>&a;</body></message>",
         "<unknown xmlns='jabber:client'/>",

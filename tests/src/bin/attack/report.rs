@@ -1,4 +1,4 @@
-//! What is shown: a line for each case, and the count.
+//! Prints the results: a line for each case, and the count.
 #![expect(clippy::print_stdout, reason = "showing is what it is for")]
 
 use std::time::Duration;
@@ -67,7 +67,7 @@ impl Report {
         );
     }
 
-    /// What came of the long run, and whether all is well.
+    /// Prints the result of the soak test. Returns whether it passed.
     pub(crate) fn soak(&self, soaked: &Soaked) -> bool {
         let [base, rest] = soaked.resident_kib;
         let p99 = [soaked.alone, soaked.beside, soaked.begin].map(|time| millis(Some(time)));
@@ -94,7 +94,7 @@ impl Report {
         soaked.is_well()
     }
 
-    /// What a neighbour felt of one crowd, and whether that is no more than it may.
+    /// Prints how one crowd affected its neighbour. Returns whether the effect is within bounds.
     pub(crate) fn neighbour(&self, felt: &Felt) -> bool {
         let times =
             [felt.idle.p50, felt.hostile.p50, felt.idle.p99, felt.hostile.p99].map(|time| time.as_secs_f64() * 1e3);
@@ -122,7 +122,7 @@ impl Report {
         felt.is_well()
     }
 
-    /// The last line, and whether all is well.
+    /// Prints the last line. Returns whether all cases are contained.
     pub(crate) fn end(&self) -> bool {
         if self.json {
             println!("{}", json!({ "contained": self.contained, "escaped": self.escaped, "of": TOTAL }));
@@ -137,7 +137,7 @@ fn millis(time: Option<Duration>) -> Option<f64> {
     time.map(|time| (time.as_secs_f64() * 1e6).round() / 1e3)
 }
 
-/// A value of a typed error or an answer on one line.
+/// Formats an error or an answer on one line.
 pub(crate) fn short(value: &Value) -> String {
     let text = value.to_string();
     if text.chars().count() <= 120 { text } else { text.chars().take(119).chain(['…']).collect() }

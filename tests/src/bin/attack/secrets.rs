@@ -1,4 +1,4 @@
-//! Secrets: canaries are planted wherever secrets are kept, and looked for wherever they might come out.
+//! Attacks on secrets: canaries are planted wherever secrets are kept, and looked for wherever they might leak.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -33,27 +33,27 @@ pub(crate) fn cases() -> Vec<Case> {
 
 /// The victim's secret setting.
 static TOKEN: LazyLock<String> = LazyLock::new(|| canary("token"));
-/// A setting of the victim's that is no secret, and yet nobody else's business.
+/// A setting of the victim's that is not secret, but that no other plugin may read either.
 static GREETING: LazyLock<String> = LazyLock::new(|| canary("greeting"));
-/// What it stored.
+/// The value that the victim stored.
 static STORED: LazyLock<String> = LazyLock::new(|| canary("stored"));
-/// What juliet said.
+/// The text that juliet sent.
 static SAID: LazyLock<String> = LazyLock::new(|| canary("said"));
-/// What a proof that the password is known is made of, and the proof.
+/// Stands for the keys derived from the password, and the proof.
 const MADE: &str = "what was made of the password";
-/// Where the other examples would be if anybody were there.
+/// The room that the other examples are granted. Nobody is in it.
 const ROOM: &str = "lobby@rooms.localhost";
-/// Who has the example snoop about.
+/// The person whose messages make the snoop example act.
 const IAGO: &str = "iago@localhost";
 
-/// All that was planted.
+/// Returns all planted secrets.
 fn planted() -> [&'static str; 5] {
     [PASSWORD.as_str(), TOKEN.as_str(), GREETING.as_str(), STORED.as_str(), SAID.as_str()]
 }
 
-/// A house with secrets in it: a victim with settings, one of them secret, and something stored, and the hostile plugin beside it,
-/// which may read the host's settings and listen to its own stanzas. The other examples in Rust are there, too, so that many
-/// memories are looked at.
+/// A host with secrets in it: a victim with settings, one of them secret, and a stored value. The hostile plugin beside
+/// it may read the host's settings and listen to its own stanzas. The other examples in Rust run as well, so that the
+/// memory of many plugins is searched.
 async fn house(trial: &mut Trial) -> Result<&mut Stage> {
     furnish(trial, plan()?).await
 }
@@ -76,7 +76,7 @@ fn plan() -> Result<Plan> {
     let greeter = in_rooms(plan.home.install("greeter", &built("greeter")?)?);
     let moderator = in_rooms(plan.home.install("moderator", &built("moderator")?)?);
     let moderator = moderator.grant("messages.read", &[ROOM]).grant("rooms.moderate", &[ROOM]);
-    // Not by mallory, whose orders would then lie in its memory, too.
+    // The snoop example obeys iago: orders from mallory would lie in its memory, too.
     let snoop = plan.home.install("snoop", &built("snoop")?)?;
     let snoop = snoop.grant("messages.read", &[IAGO]).grant("messages.send", &[IAGO]);
     let plan = plan.with("greeter", greeter).with("moderator", moderator).with("snoop", snoop);
@@ -94,7 +94,7 @@ async fn furnish(trial: &mut Trial, plan: Plan) -> Result<&mut Stage> {
     Ok(stage)
 }
 
-/// The base64 of the middle of it, for each of the three places that it may begin at in what is encoded.
+/// Returns the base64 of the secret's middle, for each of the three offsets at which it may begin in the encoded data.
 fn base64_middles(secret: &[u8]) -> Vec<String> {
     let middle = |skip: usize| {
         let rest = &secret[skip..];
@@ -103,7 +103,7 @@ fn base64_middles(secret: &[u8]) -> Vec<String> {
     (0..3).map(middle).collect()
 }
 
-/// A secret as it is, in base64, in hex, as numbers, and URL-coded.
+/// Returns the secret as it is, in base64, in hex, as numbers, and URL-encoded.
 fn disguises(secret: &[u8]) -> Vec<String> {
     let hex = hex::encode(secret);
     let url_coded = |is_kept: fn(u8) -> bool| {
@@ -117,7 +117,7 @@ fn disguises(secret: &[u8]) -> Vec<String> {
     all
 }
 
-/// The same of bytes that are no text. They are written as their base64, which may be in disguise in its turn.
+/// Returns the same for bytes that are not text. Keys are written in base64, which may be encoded again.
 fn disguises_of_key(key: &[u8]) -> Vec<String> {
     [disguises(key), disguises(BASE64_STANDARD.encode(key).as_bytes())].concat()
 }
@@ -131,7 +131,7 @@ fn has_none(what: &str, text: &str, secrets: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// And nothing that was made of the password in a log-in.
+/// Checks that the text contains nothing that was derived from the password in a log-in.
 fn has_no_key(what: &str, text: &str, keys: &[Vec<u8>]) -> Result<()> {
     for disguise in keys.iter().flat_map(|key| disguises_of_key(key)) {
         ensure!(!text.contains(&disguise), "{what} holds {MADE} as {disguise}");
@@ -139,7 +139,7 @@ fn has_no_key(what: &str, text: &str, keys: &[Vec<u8>]) -> Result<()> {
     Ok(())
 }
 
-/// Looks for the secrets in everything that the host wrote and everything that it lets see.
+/// Looks for the secrets in everything that the host has written and everything that it shows.
 async fn search(stage: &mut Stage, extra: &[Value]) -> Result<()> {
     stage.during().await?;
     let keys = stage.made_of_password();
@@ -168,7 +168,7 @@ async fn search(stage: &mut Stage, extra: &[Value]) -> Result<()> {
     let mallory: String =
         stage.messages().into_iter().filter(|(to, _)| !to.starts_with(JULIET)).map(|(_, body)| body + "\n").collect();
     has_none("what the hostile plugin says", &mallory, &planted())?;
-    // Storage is where what was stored is; the password and the token have no place there.
+    // Stored values belong in the data folder. The password and the token do not.
     let data = files(&stage.home.path().join("data"))?;
     has_none("the data folder", &data, &[&PASSWORD, &TOKEN, &SAID])?;
     has_no_key("the log", &log, &keys)?;
@@ -177,23 +177,23 @@ async fn search(stage: &mut Stage, extra: &[Value]) -> Result<()> {
     has_no_key("the data folder", &data, &keys)
 }
 
-/// Looks for the secrets in all memory that the hostile plugin has, also where it never asked for any, and for those that are not
-/// its own in that of each plugin.
+/// Looks for the secrets in all memory of the hostile plugin, also where it never asked for any. Also looks in the
+/// memory of each plugin for secrets that are not its own.
 async fn search_memory(stage: &mut Stage, keys: &[Vec<u8>]) -> Result<()> {
-    // Its orders lie there, too: so no word that is looked for stands in one as it is.
+    // The orders lie in this memory as well, so they contain the words only in masked form.
     let masked = |word: &str| word.bytes().map(|byte| byte ^ 0x5a).collect::<Vec<u8>>();
     let here = "canary-that-it-was-told";
     let mut words: Vec<_> = planted().into_iter().flat_map(|secret| disguises(secret.as_bytes())).collect();
     words.push(here.to_owned());
     let order = json!({ "masked": words.iter().map(|word| masked(word)).collect::<Vec<_>>(), "told": here });
     let found = stage.call("deed.search", &order).await?["ok"].clone();
-    // The one that it was told is there, so that the others would be found.
+    // The word that the plugin was told is found, which proves that the others would be found.
     ensure!(found == json!([words.len() - 1]), "its memory holds {found} of {words:?}");
     only_what_is_its_own(stage.host.id(), keys)
 }
 
-/// Looked at from outside: nobody has the password or what was made of it, one plugin may have what is the victim's, and nothing else
-/// then, and what juliet said is the neighbour's alone.
+/// Searches the plugins' memory from outside. No plugin holds the password or anything derived from it. Only one plugin
+/// may hold the victim's secrets, and then nothing else. Only the neighbour holds juliet's text.
 fn only_what_is_its_own(host: u32, keys: &[Vec<u8>]) -> Result<()> {
     /// The name of a setting of the neighbour's.
     const NEIGHBOURS: &str = "room_prefix";
@@ -202,7 +202,7 @@ fn only_what_is_its_own(host: u32, keys: &[Vec<u8>]) -> Result<()> {
         words.extend(disguises(secret.as_bytes()).into_iter().map(|one| (secret, one.into_bytes())));
     }
     for key in keys {
-        // Most of a memory is zero: what begins so would be looked for at nearly each place of it.
+        // Most of a memory is zero, so a word that begins with zeros would be compared at nearly every position.
         let itself: Vec<u8> = key.iter().copied().skip_while(|byte| *byte == 0).collect();
         words.extend(
             [itself, BASE64_STANDARD.encode(key).into_bytes(), hex::encode(key).into_bytes()].map(|one| (MADE, one)),
@@ -228,12 +228,12 @@ fn only_what_is_its_own(host: u32, keys: &[Vec<u8>]) -> Result<()> {
         }
     }
     ensure!(victims <= 1, "{victims} plugins hold what is the victim's");
-    // It was looked at, so that the others were as well.
+    // The neighbour's memory was found, which proves that the others were searched as well.
     ensure!(neighbours >= 1, "the neighbour's memory was not found");
     Ok(())
 }
 
-/// All files of a folder as text.
+/// Returns all files of a folder as text.
 fn files(folder: &Path) -> Result<String> {
     let mut text = String::new();
     for entry in std::fs::read_dir(folder)? {
@@ -265,7 +265,7 @@ async fn errors(trial: &mut Trial) -> Result<String> {
     ] {
         seen.push(stage.call(call, &args).await?);
     }
-    // And the owner's own mistakes: a policy that is wrong right beside the secret.
+    // The owner's own mistakes: a policy with an error right beside the secret.
     let (text, token) = (stage.policy.to_toml()?, TOKEN.as_str());
     for wrong in [
         format!("{text}\ntoken = \"{token}\"\n"),
@@ -308,12 +308,12 @@ async fn read_back(trial: &mut Trial) -> Result<String> {
     for key in keys {
         seen.push(stage.call("settings.get", &json!({ "key": key })).await?);
     }
-    // A plugin that claims a name does not get what another keeps under it.
+    // A plugin that claims a name does not get the value that another plugin keeps under it.
     for values in [json!([["token2", "x"]]), json!([["victim.token", "x"]])] {
         seen.push(stage.call("settings.update", &json!({ "values": values })).await?);
     }
     seen.push(stage.call("settings.get", &json!({ "key": "victim.token" })).await?);
-    // And the one that tries all that it was not granted.
+    // The snoop example tries everything that it was not granted.
     stage.allow(IAGO);
     let body = "<body>snoop</body>";
     let from = format!("from='{IAGO}/lair' to='bot@localhost/parlor'");
@@ -325,7 +325,8 @@ async fn read_back(trial: &mut Trial) -> Result<String> {
 
 async fn debug_output(trial: &mut Trial) -> Result<String> {
     logs_in_twice(house(trial).await?).await?;
-    // What goes over the stream then is made of the password, and whoever has it is nearer to it.
+    // In this log-in the stream carries a proof that is derived from the password, and helps whoever has it to guess
+    // it.
     let stage = furnish(trial, plan()?.proving()).await?;
     logs_in_twice(stage).await?;
     let made = stage.made_of_password().len();
@@ -333,15 +334,15 @@ async fn debug_output(trial: &mut Trial) -> Result<String> {
     Ok("four log-ins at trace, two of them by proof, no secret in the log".to_owned())
 }
 
-/// With everything that is printed of it.
+/// Logs in twice, and looks for secrets in everything that is logged about it.
 async fn logs_in_twice(stage: &mut Stage) -> Result<()> {
-    // What juliet says is hers.
+    // Juliet's text must not appear in the log either.
     let said = SAID.as_str();
     let message = format!(
         "<message xmlns='jabber:client' from='{JULIET}/balcony' to='bot@localhost/parlor' id='s'><subject>{said}</subject></message>"
     );
     stage.raw(message).await?;
-    // A log-in anew.
+    // The host logs in again.
     stage.cut().await?;
     stage.during().await?;
     search(stage, &[]).await
@@ -363,7 +364,8 @@ async fn backtraces(trial: &mut Trial) -> Result<String> {
     Ok(format!("{how}; no secret in what is said of it"))
 }
 
-/// The names in a trace are the plugin's own words: in C++ this one would stand for more text than there is memory.
+/// The names in a backtrace are the plugin's own. As a mangled C++ name, this one would expand to more text than
+/// memory.
 async fn spells_out_no_name(trial: &mut Trial) -> Result<()> {
     let ten_times = |name: String, place: char| name + "S_I" + &format!("S{place}_").repeat(10) + "E";
     let name = "0123456789".chars().fold("_Z1f1AIiiE".to_owned(), ten_times);
@@ -379,7 +381,7 @@ async fn spells_out_no_name(trial: &mut Trial) -> Result<()> {
     Ok(())
 }
 
-/// What a plugin listens to that wants to see a log-in.
+/// The events of a plugin that tries to observe a log-in.
 const HEARD: [&str; 7] = ["send", "stanza", "sendMessage", "connected", "beforeLogin", "reconnected", "messageSend"];
 
 async fn events(trial: &mut Trial) -> Result<String> {
@@ -390,16 +392,16 @@ async fn events(trial: &mut Trial) -> Result<String> {
         stage.answer().await?;
     }
     stage.cut().await?;
-    // A message that it may not see is not shown to it as a stanza either, but what it says of it may be: so only the
-    // secrets of the log-in are looked for here.
+    // A message that the plugin may not see is not shown to it as a stanza either, but the victim's own text may be. So
+    // only the secrets of the log-in are looked for here.
     stage.during().await?;
     let heard: String =
         stage.messages().into_iter().filter(|(to, _)| !to.starts_with(JULIET)).map(|(_, body)| body).collect();
     has_none("what it heard", &heard, &[&PASSWORD, &TOKEN, &STORED])?;
     let log = stage.host.log().all().join("\n");
     has_none("the log", &log, &[&PASSWORD, &TOKEN, &STORED])?;
-    // And by one that says nothing of what it hears, and so does not hear itself: it keeps all of it in its memory. What it was told
-    // to have the victim keep went with an earlier life.
+    // A second plugin does not report what it hears, and so does not hear itself: it keeps everything in its memory.
+    // The secret that it was told to store with the victim was lost with its earlier run.
     let plan = plan()?;
     let caller = plan.policy.plugin["caller"].clone().set("listens", HEARD.join(","));
     let stage = furnish(trial, plan.with("caller", caller).proving()).await?;
@@ -417,7 +419,7 @@ async fn own_answers(trial: &mut Trial) -> Result<String> {
     let mut seen = vec![stage.call("disco.own-features-get", &json!({})).await?];
     seen.push(stage.call("disco.own-identities-get", &json!({})).await?);
     seen.push(stage.call("vcard.get", &json!({ "jid": "bot@localhost" })).await?);
-    // And what a stranger is answered.
+    // The answers that strangers get.
     for (id, payload) in [
         ("q1", "<query xmlns='http://jabber.org/protocol/disco#info'/>"),
         ("q2", "<query xmlns='http://jabber.org/protocol/disco#items'/>"),
@@ -452,7 +454,7 @@ async fn credentials_url(trial: &mut Trial) -> Result<String> {
     let stage = furnish(trial, with_password).await?;
     asks_for_the_address(stage, &key).await?;
     ensure!(server.accept().is_err(), "the host fetches from there though it has a password");
-    // And where the password is there and nowhere else.
+    // Here the host has the password only from this address.
     let stage = furnish(trial, plan()?.page(format!("/{key}"))).await?;
     asks_for_the_address(stage, &key).await?;
     Ok("the address and what it gives are shown to nobody; nothing is fetched where a password is configured"
@@ -466,7 +468,7 @@ async fn asks_for_the_address(stage: &mut Stage, key: &str) -> Result<()> {
         let set = json!({ "key": name, "value": "https://evil.example/" });
         seen.push(stage.call("settings.set", &set).await?);
     }
-    // A log-in anew: what is written there is the owner's to use, and nobody's to see.
+    // The host logs in again. The owner's address may be used, but must not be shown to anybody.
     stage.cut().await?;
     search(stage, &seen).await?;
     has_none("an answer", &serde_json::to_string(&seen)?, &[key])?;

@@ -1,4 +1,4 @@
-//! XMPP out: what a plugin may try to have the host send.
+//! Attacks over outgoing XMPP: what a plugin may try to have the host send.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Messages and IQs to mallory, and nothing else.
+/// Grants messages and IQs to mallory, and nothing else.
 fn sharp(entry: Entry) -> Entry {
     entry.grant("stanza.send", &["message:mallory@localhost", "iq:mallory@localhost"])
 }
@@ -109,7 +109,7 @@ async fn bombs(trial: &mut Trial) -> Result<String> {
                     <message to='mallory@localhost'><body>&b;&b;</body></message>";
     stage.refused("api.send", &stanza(entities), "invalid").await?;
     let begin = format!("<message to='{MALLORY}'>");
-    // What is too long to be told is put together by the plugin.
+    // A text that is too long for a message is built by the plugin itself.
     for (open, times) in [("<x xmlns='a'>", 18_000), ("<x>", 70_000), ("<x xmlns='a'/>", 17_000), ("&#x41;", 300_000)] {
         let repeated = json!({ "$repeat": [open, times] });
         stage.order_call(1, "api.send", &json!({ "stanza": repeated })).await?;
@@ -128,21 +128,21 @@ async fn bombs(trial: &mut Trial) -> Result<String> {
 
 async fn foreign_iq(trial: &mut Trial) -> Result<String> {
     let plan = Plan::new()?.caller(|entry| entry.grant("stanza.send", &["iq"]))?;
-    // The other one is nobody's enemy, and asks something that is not answered yet.
+    // The other plugin is a bystander whose question is not answered yet.
     let plan = plan.named("victim", "caller", |entry| {
         entry.set("chat", true).set("name", "victim").grant("stanza.send", &["iq:@localhost"])
     })?;
     let stage = trial.start(plan).await?;
     stage.keep_questions("slow-question");
     stage.allow("iq:nurse@localhost");
-    // Both get the order, and both ask; each answer has to come to the one that asked.
+    // Both plugins receive the order and ask; each answer must reach the plugin that asked.
     let ask = json!({ "iq": "<iq type='get' to='nurse@localhost'><x xmlns='slow-question'/></iq>" });
     stage.order_call(7, "api.send-iq", &ask).await?;
     let first = stage.question().await?.0;
     let second = stage.question().await?.0;
     ensure!(first != second, "two questions have the id {first}");
     ensure!(first.len() >= 10 && second.len() >= 10, "ids that can be guessed: {first}, {second}");
-    // An own IQ under an id that waits, and an answer in its place.
+    // The plugin sends an IQ of its own under a pending id, and an answer in its place.
     let forged = format!("<iq type='get' id='{first}' to='nurse@localhost'><ping xmlns='urn:xmpp:ping'/></iq>");
     stage.order_call(8, "api.send", &stanza(forged)).await?;
     for _ in 0..2 {
@@ -173,7 +173,7 @@ async fn foreign_iq(trial: &mut Trial) -> Result<String> {
 }
 
 async fn server_state(trial: &mut Trial) -> Result<String> {
-    // The sharp grant, but not for IQs to everybody; and none of the groupings' own.
+    // It has the narrow grant, but not for IQs to everybody, and no grants of the other groupings.
     let plan = Plan::new()?.caller(sharp)?;
     let stage = trial.start(plan).await?;
     for payload in [
@@ -224,7 +224,7 @@ async fn loop_of_bots(trial: &mut Trial) -> Result<String> {
         turns += 1;
     }
     let took = begin.elapsed();
-    // Twenty at once, and ten a second after that.
+    // The burst is twenty, the rate ten a second.
     ensure!(took.as_millis() >= 1_500, "40 turns took {took:?}");
     stage.during().await?;
     Ok(format!("held to its limit: 40 turns in {:.1} s", took.as_secs_f64()))
@@ -232,7 +232,7 @@ async fn loop_of_bots(trial: &mut Trial) -> Result<String> {
 
 async fn mass_joins(trial: &mut Trial) -> Result<String> {
     let grants = |entry: Entry, domain: &str| entry.grant("rooms.join", &[domain]).grant("rooms.read", &[domain]);
-    // One is held by its rate alone, the other by how many it may have.
+    // One is limited only by its rate, the other only by the number of rooms.
     let plan = Plan::new()?.caller(|entry| grants(entry, "@rooms.localhost").limit("rooms", 1_000))?.named(
         "joiner",
         "caller",
@@ -245,10 +245,10 @@ async fn mass_joins(trial: &mut Trial) -> Result<String> {
     )?;
     let stage = trial.start(plan).await?;
     stage.logged("plugin running", "joiner").await?;
-    // For which the host opens a file of the store's that stays open.
+    // For this command the host opens a file of the store that stays open.
     stage.home.run(&["status", "joiner", "--json"]).await?.json()?;
     stage.begin_anew().await?;
-    // Where neither may go.
+    // Neither plugin may enter these rooms.
     let many = |domain: &str, count: u32| (0..count).map(|number| format!("room{number}@{domain}")).collect::<Vec<_>>();
     stage.order_call(1, "rooms.open-many", &json!({ "jids": many("elsewhere.localhost", 50) })).await?;
     for _ in 0..2 {
@@ -268,7 +268,7 @@ async fn mass_joins(trial: &mut Trial) -> Result<String> {
         }
         stage.order_call(2, "rooms.open-many", &json!({ "jids": many(domain, 1_000) })).await?;
     }
-    // As many as it may have, one after the other; and fifty at once, and ten a second after that.
+    // One enters as many rooms as it may have. The other is held to a burst of fifty, and ten a second after that.
     while entered(stage, "@halls.localhost") < 100 || entered(stage, "@rooms.localhost") < 50 {
         stage.during().await?;
         ensure!(begin.elapsed() < SOON, "{} were entered", entered(stage, "@halls.localhost"));
@@ -278,7 +278,7 @@ async fn mass_joins(trial: &mut Trial) -> Result<String> {
     ensure!(at_once == 100, "{at_once} rooms were entered, and 100 are the most");
     let most = 50 + 10 * (usize::try_from(begin.elapsed().as_secs())? + 1);
     ensure!((50..=most).contains(&slowly), "{slowly} rooms were entered in {:?}", begin.elapsed());
-    // Whoever takes its place has them already, and does not enter as many again.
+    // The replacement has these rooms already, and does not enter as many again.
     let entry = stage.policy.plugin.get("joiner").context("there is no joiner")?.clone().limit("mailbox", 7);
     let policy = stage.policy.clone().with("joiner", entry);
     stage.reload(policy).await?;
@@ -294,20 +294,20 @@ async fn mass_joins(trial: &mut Trial) -> Result<String> {
 }
 
 async fn full_queue(trial: &mut Trial) -> Result<String> {
-    // One goes by the limits that there are; the other has none that would hold it, and fills what is behind them.
+    // One keeps to the default limits. The other has no effective limits, and fills the queues behind them.
     let plan = Plan::new()?.unruly(|entry| entry)?.caller(|entry| {
         entry
             .limit("messages_per_second", 1_000_000)
             .limit("messages_burst", 1_000_000)
             .limit("open_calls", 65_536)
             .limit("memory", "256 MiB")
-            // To check so much text takes a host that is not optimized longer than plugins may compute.
+            // An unoptimized host takes longer to check this much text than plugins may compute.
             .limit("cpu_slice", "10 s")
     })?;
     let stage = trial.start(plan).await?;
     stage.order("do flood-messages").await?;
     stage.during().await?;
-    // Fifty at once, and ten a second after that.
+    // The burst is fifty, the rate ten a second.
     for _ in 0..60 {
         ensure!(stage.answer().await?.starts_with("flood"), "something else was said");
     }
@@ -315,12 +315,12 @@ async fn full_queue(trial: &mut Trial) -> Result<String> {
     ensure!(sent < 200, "{sent} were sent at once");
     let policy = stage.policy.clone().without("unruly");
     stage.reload(policy).await?;
-    // And a server that takes nothing meanwhile: what its and our buffers hold is not endless, and the rest waits.
+    // The server stops reading. The buffers on both sides are finite, and the rest waits.
     stage.stop_reading(Duration::from_secs(4)).await?;
     stage.order_call(1, "deed.send", &json!({ "jid": MALLORY, "times": 3_000, "length": 16_384 })).await?;
     let held = stage.status("caller").await?["usage"]["sent"].as_u64().context("nothing is counted")?;
     ensure!(held < 3_000, "all of it went out though nobody reads");
-    // The answer comes when all of it has gone out after all.
+    // The answer comes once everything has been sent after all.
     while !stage.answer().await?.starts_with("done ") {}
     stage.during().await?;
     let policy = stage.policy.clone().without("caller");
@@ -337,10 +337,11 @@ async fn sent_again(trial: &mut Trial) -> Result<String> {
     let policy = stage.policy.clone().without("caller");
     stage.reload(policy).await?;
     let again = stage.cut_and_resume().await?;
-    // What goes out again is what was not acknowledged, once, to whom it was for: it is the account's to keep its word.
+    // Only the unacknowledged message is sent again, once, to its recipient. The account owes this to the removed
+    // plugin.
     let count = again.iter().filter(|body| *body == "last words").count();
     ensure!(count == 1, "it was sent {count} times after the cut: {again:?}");
-    // Nothing of it is in the name of another plugin, nor counted as its own.
+    // Nothing of it is sent in another plugin's name or counted as its own.
     let sent = stage.status("unruly").await?["usage"]["sent"].clone();
     ensure!(sent == 0, "{sent} messages are counted as another plugin's");
     stage.during().await?;

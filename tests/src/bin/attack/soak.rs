@@ -1,9 +1,9 @@
-//! `attack --soak`: ten plugins that spin, ten that flood and ten that take all the memory that they get, beside one good one,
-//! for minutes.
+//! `attack --soak`: ten plugins that spin, ten that flood and ten that take all memory they can get, beside one good
+//! one, for minutes.
 //!
-//! A second house, without them, is asked in turn with this one, so that what the machine does besides weighs on both. The
-//! thirty are started anew every half minute: each time there is a second in which they begin, and then the time in which
-//! they are held back.
+//! A second host without them is asked in turn with this one, so that other load on the machine affects both. The
+//! thirty are restarted every half minute. Each cycle has one second in which they start, and then the time in which
+//! they are throttled.
 
 use std::time::{Duration, Instant};
 
@@ -13,48 +13,48 @@ use toml::Table;
 
 use crate::stage::{Plan, SOON, Stage, share};
 
-/// How long the thirty go on before they begin anew.
+/// How long the thirty run before they are restarted.
 const CYCLE: Duration = Duration::from_secs(30);
-/// The time in which they begin.
+/// The time in which they start.
 const BEGINNING: Duration = Duration::from_secs(1);
-/// So many messages one conversation has.
+/// The number of messages in one conversation.
 const TURNS: u64 = 200;
-/// How much longer the good one's answers may take beside them, once they are held back.
+/// How many times longer the good plugin's answers may take beside them, once they are throttled.
 const RATIO: f64 = 2.0;
-/// How long they may take in the second in which they begin.
+/// How long the answers may take in the second in which they start.
 const BEGIN: Duration = Duration::from_millis(15);
 
-/// What came of it.
+/// The result of the soak test.
 pub(crate) struct Soaked {
-    /// The good one's p99 without them; of several conversations the median.
+    /// The good plugin's p99 without them, as the median of several conversations.
     pub(crate) alone: Duration,
-    /// The same beside them.
+    /// The good plugin's p99 beside them.
     pub(crate) beside: Duration,
-    /// The same while they began.
+    /// The good plugin's p99 while they started.
     pub(crate) begin: Duration,
-    /// How often they began.
+    /// How often they were started.
     pub(crate) cycles: usize,
     /// How many of them were ended.
     pub(crate) ended: usize,
-    /// The limits that each of them had, where those were not the defaults.
+    /// The limits of each of them that differ from the defaults.
     pub(crate) limits: Table,
     /// The host's memory before and after, in KiB.
     pub(crate) resident_kib: [Option<u64>; 2],
 }
 
 impl Soaked {
-    /// Beside as a multiple of alone.
+    /// Returns the p99 beside them as a multiple of that without them.
     pub(crate) fn ratio(&self) -> f64 {
         self.beside.as_secs_f64() / self.alone.as_secs_f64()
     }
 
-    /// Whether the neighbours felt no more than they may.
+    /// Returns whether the effect on the good plugin is within bounds.
     pub(crate) fn is_well(&self) -> bool {
         self.ratio() <= RATIO && self.begin <= BEGIN
     }
 }
 
-/// Thirty of the same file, each with a way of its own.
+/// Thirty plugins of the same file, each with a behaviour of its own.
 fn crowd(stage: &Stage, base: &Policy) -> Result<Policy> {
     let mut policy = base.clone();
     for number in 0..10 {
@@ -67,15 +67,15 @@ fn crowd(stage: &Stage, base: &Policy) -> Result<Policy> {
     Ok(policy)
 }
 
-/// By default the thirty would be allowed seven cores between them, and the good one would be measured on a machine that was
-/// promised away; like this it is one and a half. The memory of the ten that take all stays within what the host may hold at once
-/// (`PEAK_KIB`).
+/// Sets lower limits. By default the thirty could use seven cores together, and no machine would be left to measure the
+/// good one on. With these limits they use one and a half cores. The memory of the ten that take all they can get stays
+/// within what the host may hold at once (`PEAK_KIB`).
 fn held(entry: Entry) -> Entry {
-    // The log is for what the host says of them: the harness keeps its last lines alone.
+    // The harness keeps only the last lines of the log, and these must be the host's own.
     entry.limit("memory", "32 MiB").limit("cpu_share", 0.05).limit("log_lines_per_second", 0)
 }
 
-/// Lets them go on for so long.
+/// Runs the soak test for this long.
 pub(crate) async fn soak(time: Duration) -> Result<Soaked> {
     let mut alone = Box::pin(Stage::set(Plan::new()?)).await?;
     let mut house = Box::pin(Stage::set(Plan::new()?)).await?;

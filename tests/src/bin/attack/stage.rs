@@ -1,4 +1,4 @@
-//! The house of one case: a scripted server, `parlor run`, a good neighbour in it, and the hostile plugin.
+//! The environment of one case: a scripted server, `parlor run`, a well-behaved neighbour, and the hostile plugin.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -30,33 +30,34 @@ use tokio_xmpp::Stanza;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::minidom::Element;
 
-/// How long anything may take. Much less is usual; but a machine may be busy with other tests, and the build that compiles
-/// a plugin need not be an optimized one.
+/// The general timeout. Most steps take much less, but the machine may be busy with other tests, and the compiling
+/// build may be unoptimized.
 pub(crate) const SOON: Duration = Duration::from_mins(1);
-/// The password of the account: whoever shows it gives itself away.
+/// The account's password, which is recognizable wherever it appears.
 pub(crate) static PASSWORD: LazyLock<String> = LazyLock::new(|| canary("password"));
-/// So many messages one conversation with the neighbour has.
+/// The number of messages in one conversation with the neighbour.
 const TURNS: u64 = 40;
-/// An answer that comes later than this is not slow: something stood still. How fast the others are is measured.
+/// An answer that is later than this counts as a standstill. Lesser delays are measured.
 const STANDSTILL: Duration = Duration::from_secs(2);
-/// What may be left in memory of an attack: the engine keeps some slots warm.
+/// The memory that may remain after an attack: the engine keeps some slots warm.
 const SPARE_KIB: u64 = 24 << 10;
-/// How much more than before an attack may be held at any moment of it: its plugins' memory, and what is on its way.
+/// How much more memory may be used at any moment of an attack: the plugins' memory, and data in transit.
 const PEAK_KIB: u64 = 384 << 10;
-/// Threads that the runtime keeps for a while for work that blocks.
+/// Threads that the runtime keeps for a while for blocking work.
 const SPARE_THREADS: usize = 8;
 
-/// Who gives the hostile plugin its orders.
+/// The person who gives the hostile plugin its orders.
 pub(crate) const MALLORY: &str = "mallory@localhost";
 /// The neighbour's friend.
 pub(crate) const JULIET: &str = "juliet@localhost";
 
-/// Something to plant and to look for. It is another one each time that this program runs: what has it, has it from this run.
+/// Returns a recognizable text to plant and to look for. It differs in each run of this program, so that a find is from
+/// this run.
 pub(crate) fn canary(what: &str) -> String {
     format!("canary-{what}-{:016x}", rand::random::<u64>())
 }
 
-/// What a house is made of.
+/// The parts from which a case's environment is built.
 pub(crate) struct Plan {
     pub(crate) home: Home,
     pub(crate) policy: Policy,
@@ -64,14 +65,14 @@ pub(crate) struct Plan {
     resumes: bool,
     proves: bool,
     metrics: bool,
-    /// The page where the host finds the password.
+    /// The page from which the host fetches the password.
     page: Option<String>,
     log: &'static str,
     surroundings: Surroundings,
 }
 
 impl Plan {
-    /// With the neighbour alone: echo, which may talk to juliet and to nobody else.
+    /// Plans a host with the neighbour alone: echo, which may talk to juliet and nobody else.
     pub(crate) fn new() -> Result<Self> {
         let home = Home::new()?;
         let echo = home
@@ -93,80 +94,80 @@ impl Plan {
         })
     }
 
-    /// With one more plugin.
+    /// Adds a plugin.
     pub(crate) fn with(mut self, id: &str, entry: Entry) -> Self {
         self.policy = self.policy.with(id, entry);
         self
     }
 
-    /// With the plugin that misbehaves to order, and may talk to mallory alone.
+    /// Adds the plugin that misbehaves on order, and may talk to mallory alone.
     pub(crate) fn unruly(self, change: impl FnOnce(Entry) -> Entry) -> Result<Self> {
         self.named("unruly", "unruly", change)
     }
 
-    /// With the plugin that calls what mallory tells it to call, and may talk to mallory alone.
+    /// Adds the plugin that makes the calls that mallory orders, and may talk to mallory alone.
     pub(crate) fn caller(self, change: impl FnOnce(Entry) -> Entry) -> Result<Self> {
         self.named("caller", "caller", |entry| change(entry.set("chat", true)))
     }
 
-    /// With the plugin of this file under this id, which may talk to mallory alone.
+    /// Adds the plugin of this file under this id, which may talk to mallory alone.
     pub(crate) fn named(self, id: &str, file: &str, change: impl FnOnce(Entry) -> Entry) -> Result<Self> {
         let entry = self.home.install(id, &plugins::built(file)?)?;
         let entry = change(entry.grant("messages.read", &[MALLORY]).grant("messages.send", &[MALLORY]));
         Ok(self.with(id, entry))
     }
 
-    /// With a plugin of these bytes, which may talk to mallory alone.
+    /// Adds a plugin of these bytes, which may talk to mallory alone.
     pub(crate) fn bytes(self, id: &str, bytes: &[u8], change: impl FnOnce(Entry) -> Entry) -> Result<Self> {
         let entry = self.home.install_bytes(id, bytes)?;
         let entry = change(entry.grant("messages.read", &[MALLORY]).grant("messages.send", &[MALLORY]));
         Ok(self.with(id, entry))
     }
 
-    /// With a log of this filter.
+    /// Sets the log filter.
     pub(crate) fn log(mut self, log: &'static str) -> Self {
         self.log = log;
         self
     }
 
-    /// In other surroundings than this process.
+    /// Runs the host in other surroundings.
     pub(crate) fn surroundings(mut self, surroundings: Surroundings) -> Self {
         self.surroundings = surroundings;
         self
     }
 
-    /// With metrics for whoever collects them.
+    /// Enables the metrics page.
     pub(crate) fn metrics(mut self) -> Self {
         self.metrics = true;
         self
     }
 
-    /// With the password on a page of this path, and nowhere else.
+    /// Provides the password only on a page with this path.
     pub(crate) fn page(mut self, path: String) -> Self {
         self.page = Some(path);
         self
     }
 
-    /// With a server whose sessions can be resumed.
+    /// Uses a server whose sessions can be resumed.
     pub(crate) fn resuming(mut self) -> Self {
         self.resumes = true;
         self
     }
 
-    /// With a server that demands a proof of the password in the place of the password itself.
+    /// Uses a server that demands a proof of the password instead of the password itself.
     pub(crate) fn proving(mut self) -> Self {
         self.proves = true;
         self
     }
 
-    /// With an archive of so many messages.
+    /// Provides an archive of this many messages.
     pub(crate) fn archive(mut self, messages: u64) -> Self {
         self.archive = Some(messages);
         self
     }
 }
 
-/// What a process holds.
+/// The resources that a process holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Footprint {
     files: usize,
@@ -187,22 +188,23 @@ impl Footprint {
     }
 }
 
-/// A host's tasks, but for those that its plugins have while they are in the state that they are in.
+/// The number of the host's tasks without those of its plugins, which depend on each plugin's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Tasks {
-    /// If those that are about to start or to end have all of theirs.
+    /// The number if plugins that are starting or stopping have all their tasks.
     least: u64,
-    /// If they have none but what supervises them.
+    /// The number if such plugins have only the task that supervises them.
     most: u64,
 }
 
 impl Tasks {
-    /// Those in this answer to `parlor status --json`.
+    /// Computes the bounds from an answer to `parlor status --json`.
     fn of(status: &Value) -> Result<Self> {
         let all = status["host"]["tasks"].as_u64().with_context(|| format!("no tasks in {status}"))?;
         let (mut least, mut most) = (all, all);
         for plugin in status["plugins"].as_array().into_iter().flatten() {
-            // One supervises it; while it lives there is one more on its runtime, and one that moves it to another.
+            // A supervisor task for each plugin. A running one also has a task on its runtime, and one that moves it to
+            // another.
             let (few, many) = match plugin["state"].as_str() {
                 Some("running") => (3, 3),
                 Some("starting" | "stopping") => (1, 3),
@@ -219,9 +221,9 @@ impl Tasks {
     }
 }
 
-/// The house. Dropping it ends it.
+/// The running environment. Dropping it ends it.
 pub(crate) struct Stage {
-    // The process goes first: its files are in the home.
+    // The process is dropped first, since its files are in the home.
     pub(crate) host: Host,
     pub(crate) home: Home,
     pub(crate) policy: Policy,
@@ -232,14 +234,14 @@ pub(crate) struct Stage {
     base_files: String,
     base_tasks: Option<Tasks>,
     rest: Option<Footprint>,
-    /// The data folder, as it is seen from here. None: the program around the host lets nobody ask.
+    /// The data folder as this process sees it. `None` if the program around the host has no control socket to ask.
     data: Option<PathBuf>,
     said: u64,
     /// The sorted times of the neighbour's answers: before, during, after.
     trips: [Vec<Duration>; 3],
-    /// To whom else something may be sent.
+    /// Further addresses that may be sent to.
     allowed: Vec<String>,
-    /// Where the metrics are, if they are.
+    /// The port of the metrics page, if it is enabled.
     metrics: Option<u16>,
     _web: Option<Web>,
 }
@@ -305,26 +307,26 @@ impl Stage {
             metrics,
             _web: web,
         };
-        // Whatever the first messages make ready is ready afterwards.
+        // Resources that the first messages create exist afterwards.
         stage.converse(TURNS).await?;
         stage.trips[0] = stage.converse(TURNS).await?;
         stage.begin_anew().await?;
         Ok(stage)
     }
 
-    /// Says something to the hostile plugin.
+    /// Sends an order to the hostile plugin.
     pub(crate) async fn order(&mut self, text: &str) -> Result<()> {
         self.said += 1;
         let id = self.said;
         self.line.tell(Told::Say(mallory(), id, text.to_owned())).await
     }
 
-    /// The next that the hostile plugin says to mallory.
+    /// Waits for the next message from the hostile plugin to mallory.
     pub(crate) async fn answer(&mut self) -> Result<String> {
         self.hear(MALLORY).await
     }
 
-    /// What comes of one call that the hostile plugin makes.
+    /// Has the hostile plugin make a call, and returns the result.
     pub(crate) async fn call(&mut self, call: &str, args: &Value) -> Result<Value> {
         self.order_call(1, call, args).await?;
         loop {
@@ -335,12 +337,12 @@ impl Stage {
         }
     }
 
-    /// Has it called, without waiting for what comes of it.
+    /// Has the hostile plugin make a call, without waiting for the result.
     pub(crate) async fn order_call(&mut self, n: u64, call: &str, args: &Value) -> Result<()> {
         self.order(&format!("call {}", json!({ "n": n, "call": call, "args": args }))).await
     }
 
-    /// One call that has to be answered with this case of the contract's errors.
+    /// Has the hostile plugin make a call that must fail with this case of the contract's errors.
     pub(crate) async fn refused(&mut self, call: &str, args: &Value, case: &str) -> Result<()> {
         let answer = self.call(call, args).await?;
         ensure!(answer["err"]["case"] == case, "{call} {args} has to be refused as {case}, but gave {answer}");
@@ -352,12 +354,12 @@ impl Stage {
         self.line.tell(Told::Raw(xml.into())).await
     }
 
-    /// Leaves questions with this text in them to the case, from now on.
+    /// From now on leaves IQs that contain this text for the case to answer.
     pub(crate) fn keep_questions(&self, with: &str) {
         self.line.kept.lock().unwrap_or_else(PoisonError::into_inner).push(with.to_owned());
     }
 
-    /// The next question that was left to the case: its id, and all of it as XML.
+    /// Waits for the next IQ that was left to the case. Returns its id and its XML.
     pub(crate) async fn question(&mut self) -> Result<(String, String)> {
         let wait = async {
             loop {
@@ -371,17 +373,17 @@ impl Stage {
         timeout(SOON, wait).await.context("the host asks nothing")?
     }
 
-    /// All that the host has sent, as it was on the wire.
+    /// Returns everything that the host has sent, as it was on the wire.
     pub(crate) fn wire(&self) -> String {
         self.line.tap.heard(0)
     }
 
-    /// What was made of the password in log-ins so far, where a proof of it is demanded.
+    /// Returns everything that was derived from the password in log-ins so far, on a server that demands a proof.
     pub(crate) fn made_of_password(&self) -> Vec<Vec<u8>> {
         self.peer.made_of_password()
     }
 
-    /// Each message that the host sent: to whom, and its text.
+    /// Returns each message that the host sent: its recipient and its text.
     pub(crate) fn messages(&self) -> Vec<(String, String)> {
         let sent = self.line.sent.lock().unwrap_or_else(PoisonError::into_inner);
         let messages = sent.iter().filter_map(|stanza| match stanza {
@@ -394,12 +396,12 @@ impl Stage {
         messages.collect()
     }
 
-    /// Something may be sent to this address, too; behind `iq:` it is one that may be asked.
+    /// Allows sending to this address, too. An address after `iq:` may be sent IQs.
     pub(crate) fn allow(&mut self, jid: &str) {
         self.allowed.push(jid.to_owned());
     }
 
-    /// Waits until a plugin ended for a reason with this in it; gives the reason.
+    /// Waits until a plugin was ended for a reason that contains this text, and returns the reason.
     pub(crate) async fn ended(&self, plugin: &str, reason: &str) -> Result<String> {
         let line = self.host.wait_count("plugin ended", &[("plugin", plugin)], 1, SOON).await?;
         let got = line.get("reason");
@@ -407,12 +409,12 @@ impl Stage {
         Ok(format!("ended: {got}"))
     }
 
-    /// Waits until the host logs this of a plugin.
+    /// Waits until the host logs this message about a plugin.
     pub(crate) async fn logged(&self, message: &str, plugin: &str) -> Result<Line> {
         self.host.wait_count(message, &[("plugin", plugin)], 1, SOON).await
     }
 
-    /// Has the host read this policy, and waits until it did.
+    /// Has the host read this policy, and waits until it has.
     pub(crate) async fn reload(&mut self, policy: Policy) -> Result<()> {
         let before = self.host.lines("policy read again", &[]).len();
         self.home.set_policy(&policy)?;
@@ -421,12 +423,12 @@ impl Stage {
         self.host.wait_count("policy read again", &[], before + 1, SOON).await.map(drop)
     }
 
-    /// How many errors of the host's own stand in its log.
+    /// Returns the number of the host's own errors in its log.
     pub(crate) fn errors(&self) -> usize {
         self.host.log().all().iter().filter(|line| is_error(line)).count()
     }
 
-    /// Waits until there are so many.
+    /// Waits until the log has this many errors.
     pub(crate) async fn wait_errors(&self, count: usize) -> Result<()> {
         let mut seen = 0;
         let count_up = |line: &str| {
@@ -436,24 +438,24 @@ impl Stage {
         self.host.log().wait("one more error in the log", &mut Mark::default(), SOON, count_up).await
     }
 
-    /// Has the hostile plugin read and write its storage, for which the host opens its files when they are first used: what
-    /// the host holds then is what counts as before.
+    /// Has the hostile plugin use its storage. The host opens the files on first use, so they are part of the footprint
+    /// before the attack.
     pub(crate) async fn open_storage(&mut self) -> Result<()> {
         self.call("storage.set", &json!({ "key": "first", "value": "" })).await?;
         self.call("storage.get", &json!({ "key": "first" })).await?;
         self.begin_anew().await
     }
 
-    /// What the host holds now is what counts as before.
+    /// Takes the host's current resources as the state before the attack.
     pub(crate) async fn begin_anew(&mut self) -> Result<()> {
-        // First, since whoever asks for tasks is a file of the host's meanwhile.
+        // Measured first, since a client that asks for tasks is an open file of the host's meanwhile.
         self.base = Footprint::of(self.host.id())?;
         self.base_files = open_files(self.host.id());
         self.base_tasks = self.tasks().await?;
         usage::forget_peak(self.host.id())
     }
 
-    /// Ends the host by SIGKILL, and starts it again with the same files.
+    /// Ends the host with SIGKILL, and starts it again with the same files.
     pub(crate) async fn kill_and_start(&mut self) -> Result<()> {
         self.host.signal(Signal::Kill)?;
         self.host.ended(SOON).await?;
@@ -468,7 +470,7 @@ impl Stage {
         self.begin_anew().await
     }
 
-    /// The neighbour's conversation while the attack goes on, and the server's question whether the connection is there.
+    /// Checks the neighbour's conversation during the attack, and that the connection answers a ping.
     pub(crate) async fn during(&mut self) -> Result<()> {
         self.keep_alive().await.context("the connection, during the attack")?;
         let trips = self.converse(TURNS).await.context("the neighbour, during the attack")?;
@@ -478,7 +480,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Is answered (XEP-0199) as long as the connection's own task goes on.
+    /// Sends a ping (XEP-0199), which is answered as long as the connection's own task runs.
     async fn keep_alive(&mut self) -> Result<()> {
         self.said += 1;
         let id = format!("alive-{}", self.said);
@@ -496,20 +498,20 @@ impl Stage {
         Ok(())
     }
 
-    /// Cuts the connection, and waits for the host to come again.
+    /// Cuts the connection, and waits for the host to reconnect.
     pub(crate) async fn cut(&mut self) -> Result<()> {
         self.line.task.abort();
         self.line = Pump::start(Box::pin(self.peer.accept(SOON)).await.with_context(|| self.host.log().tail())?);
         Ok(())
     }
 
-    /// Cuts the connection, and waits for the host to resume its session. What was never acknowledged is sent again; gives
-    /// what the hostile plugins had said.
+    /// Cuts the connection, and waits for the host to resume its session. Stanzas that were never acknowledged are sent
+    /// again; returns those of the hostile plugins.
     pub(crate) async fn cut_and_resume(&mut self) -> Result<Vec<String>> {
         self.line.task.abort();
         let session = Box::pin(self.peer.accept_again(SOON)).await.with_context(|| self.host.log().tail())?;
         self.line = Pump::start(session);
-        // It is answered when all of that is out.
+        // The answer comes after all of these.
         self.keep_alive().await?;
         let again = std::mem::take(&mut self.line.heard);
         let to_mallory = again.iter().filter_map(|stanza| match stanza {
@@ -519,12 +521,12 @@ impl Stage {
         Ok(to_mallory.collect())
     }
 
-    /// The server reads nothing for so long.
+    /// Stops reading on the server's side for this long.
     pub(crate) async fn stop_reading(&self, time: Duration) -> Result<()> {
         self.line.tell(Told::Hold(time)).await
     }
 
-    /// The host's tasks, if it can be asked.
+    /// Returns the host's tasks, if it can be asked.
     async fn tasks(&self) -> Result<Option<Tasks>> {
         let Some(data) = &self.data else { return Ok(None) };
         let data = data.display().to_string();
@@ -532,14 +534,14 @@ impl Stage {
         Tasks::of(&status).map(Some)
     }
 
-    /// What `parlor status` shows of a plugin.
+    /// Returns what `parlor status` shows for a plugin.
     pub(crate) async fn status(&self, plugin: &str) -> Result<Value> {
         let status = self.home.run(&["status", "--json"]).await?.json()?;
         let found = status["plugins"].as_array().into_iter().flatten().find(|one| one["id"] == plugin).cloned();
         found.with_context(|| format!("no {plugin} in {status}"))
     }
 
-    /// The page for collectors of metrics.
+    /// Fetches the metrics page.
     pub(crate) async fn metrics(&self) -> Result<String> {
         let port = self.metrics.context("there are no metrics")?;
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
@@ -550,16 +552,16 @@ impl Stage {
         Ok(page)
     }
 
-    /// Nothing is left of the attack.
+    /// Checks that nothing is left of the attack.
     pub(crate) async fn aftermath(&mut self) -> Result<()> {
-        // Whatever still runs has a moment to come to its end; the neighbour goes on meanwhile.
+        // Work that is still running gets a moment to finish, while the neighbour continues.
         self.trips[2] = self.converse(TURNS).await.context("the neighbour")?;
         let (before, mut after) = (share(&self.trips[0], 99), share(&self.trips[2], 99));
         let bound = (before * 10).max(Duration::from_millis(50));
         let deadline = Instant::now() + SOON;
         while after > bound {
             ensure!(Instant::now() < deadline, "the neighbour's p99 is {after:?}, and was {before:?} before");
-            // Once more: the machine may have been busy with something else.
+            // Tries again, since the machine may have been busy with something else.
             self.trips[2] = self.converse(TURNS).await?;
             after = share(&self.trips[2], 99);
         }
@@ -577,7 +579,7 @@ impl Stage {
         self.nothing_went_out()
     }
 
-    /// Waits until the host holds no more than before.
+    /// Waits until the host holds no more resources than before.
     async fn come_to_rest(&mut self) -> Result<()> {
         let deadline = Instant::now() + usage::GIVEN_BACK;
         let mut tasks = None;
@@ -585,7 +587,7 @@ impl Stage {
             let now = Footprint::of(self.host.id())?;
             self.rest = Some(now);
             if now.is_back_at(self.base) {
-                // Asked for last: each question takes a process of its own.
+                // Asked last, since each request starts a process of its own.
                 tasks = self.tasks().await?;
                 if tasks.zip(self.base_tasks).is_none_or(|(tasks, base)| tasks.are_back_at(base)) {
                     return Ok(());
@@ -604,7 +606,8 @@ impl Stage {
         }
     }
 
-    /// Nothing was sent that no grant allows: messages to who may be written to, and no change of what the server keeps.
+    /// Checks that nothing was sent that no grant allows: messages only to allowed recipients, and no change of what
+    /// the server stores.
     fn nothing_went_out(&self) -> Result<()> {
         let sent = self.line.sent.lock().unwrap_or_else(PoisonError::into_inner);
         for stanza in sent.iter() {
@@ -613,7 +616,7 @@ impl Stage {
                 Stanza::Message(message) => message.to.clone(),
                 Stanza::Presence(presence) => presence.to.clone(),
                 Stanza::Iq(Iq::Set { payload, .. }) => {
-                    // A query of an archive is a set by its form, and changes nothing (XEP-0313, section 3.1).
+                    // An archive query is a set in form only, and changes nothing (XEP-0313, section 3.1).
                     let usual = payload.is("bind", xmpp_parsers::ns::BIND)
                         || payload.is("query", xmpp_parsers::ns::MAM)
                         || payload.is("enable", xmpp_parsers::ns::CARBONS)
@@ -621,12 +624,12 @@ impl Stage {
                     ensure!(usual, "the host changed something at the server: {payload:?}");
                     None
                 }
-                // The server and the account itself are asked by the host.
+                // The host itself sends requests to the server and the account.
                 Stanza::Iq(Iq::Get { to, .. }) => {
                     question = "iq:";
                     to.clone().filter(|to| !["localhost", "bot@localhost"].contains(&to.to_bare().as_str()))
                 }
-                // Whoever asks is answered.
+                // Answers may go to anybody who asks.
                 Stanza::Iq(Iq::Result { .. } | Iq::Error { .. }) => None,
             };
             let Some(to) = to.map(|to| format!("{question}{}", to.to_bare())) else { continue };
@@ -636,7 +639,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Neighbour's p99s and memory, as far as they were measured.
+    /// Returns the neighbour's p99s and the host's memory, as far as they were measured.
     pub(crate) fn measured(&self) -> ([Option<Duration>; 3], [Option<u64>; 2]) {
         let p99 = self.trips.each_ref().map(|trips| (!trips.is_empty()).then(|| share(trips, 99)));
         (p99, [Some(self.base.resident_kib), self.rest.map(|rest| rest.resident_kib)])
@@ -646,7 +649,7 @@ impl Stage {
         parlor_tests::log::keep("attack", self.host.log());
     }
 
-    /// Messages of juliet one after the other: each is answered, once.
+    /// Sends messages from juliet one after the other, and checks that each is answered once.
     pub(crate) async fn converse(&mut self, count: u64) -> Result<Vec<Duration>> {
         let mut trips = Vec::new();
         for _ in 0..count {
@@ -663,7 +666,7 @@ impl Stage {
         Ok(trips)
     }
 
-    /// The next message to this address.
+    /// Waits for the next message to this address.
     pub(crate) async fn hear(&mut self, to: &str) -> Result<String> {
         match self.next_such(|stanza| is_to(stanza, to)).await {
             Ok(Stanza::Message(message)) => Ok(body(&message).unwrap_or_default().to_owned()),
@@ -672,7 +675,7 @@ impl Stage {
         }
     }
 
-    /// The next stanza of this kind; others are kept for who asks for them.
+    /// Waits for the next stanza of this kind; others are kept for later calls.
     async fn next_such(&mut self, is_such: impl Fn(&Stanza) -> bool) -> Result<Stanza> {
         let wait = async {
             let mut passed = VecDeque::new();
@@ -694,12 +697,12 @@ impl Stage {
     }
 }
 
-/// A folder as a process sees it that may have a disk of its own there.
+/// Returns the path of a folder as another process sees it, which may have a mount of its own there.
 pub(crate) fn seen_by(process: u32, folder: &Path) -> Result<PathBuf> {
     Ok(Path::new(&format!("/proc/{process}/root")).join(folder.strip_prefix("/")?))
 }
 
-/// What the files are that a process holds open.
+/// Returns the targets of a process's open files.
 fn open_files(process: u32) -> String {
     let entries = std::fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
     let mut names: Vec<_> =
@@ -720,26 +723,26 @@ pub(crate) fn mallory() -> FullJid {
     FullJid::new(&format!("{MALLORY}/lair")).expect("an address")
 }
 
-/// The time within which so many of a hundred came, of sorted times.
+/// Returns the time within which this percentage came, from sorted times.
 pub(crate) fn share(sorted: &[Duration], percent: usize) -> Duration {
     sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
 }
 
-/// What the server does besides answering.
+/// The orders to the scripted server, beyond answering.
 enum Told {
     Say(FullJid, u64, String),
     Raw(String),
-    /// Reads nothing for so long.
+    /// Stop reading for this long.
     Hold(Duration),
 }
 
-/// The server's end of the stream: it answers questions at once, whatever the case is busy with.
+/// The server's end of the stream. It answers IQs at once, whatever the case is busy with.
 struct Pump {
     orders: mpsc::Sender<Told>,
     stanzas: mpsc::UnboundedReceiver<Stanza>,
-    /// What was read and passed over.
+    /// Stanzas that were read and skipped.
     heard: VecDeque<Stanza>,
-    /// All that came.
+    /// All stanzas that came from the host.
     sent: Arc<Mutex<Vec<Stanza>>>,
     kept: Arc<Mutex<Vec<String>>>,
     tap: Tap,
@@ -771,7 +774,7 @@ impl Pump {
                     },
                     stanza = session.read(), if !holds => {
                         let stanza = stanza?;
-                        // Stanzas are not to be cloned.
+                        // Stanzas cannot be cloned.
                         let element = Element::from(stanza);
                         let text = String::from(&element);
                         all.lock().unwrap_or_else(PoisonError::into_inner).push(Stanza::try_from(element.clone())?);
@@ -798,7 +801,7 @@ impl Pump {
         self.orders.send(told).await.map_err(|_| anyhow!("the stream to the host was lost"))
     }
 
-    /// The next stanza, of those that were passed over first.
+    /// Returns the next stanza, first of those that were skipped.
     async fn next(&mut self) -> Result<Stanza> {
         if let Some(stanza) = self.heard.pop_front() {
             return Ok(stanza);

@@ -1,4 +1,4 @@
-//! One case from its start to its verdict.
+//! Runs one case from its start to its verdict.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -8,27 +8,27 @@ use anyhow::{Context, Result};
 use crate::case::Case;
 use crate::stage::{Plan, Stage};
 
-/// How a case ended.
+/// The result of a case.
 pub(crate) enum Outcome {
-    /// As it has to, and nothing is left of it.
+    /// It ended as it must, and nothing is left of it.
     Contained(String),
-    /// Otherwise.
+    /// It was not contained.
     Escaped(anyhow::Error),
-    /// There is nothing to attack.
+    /// The machine lacks what the case attacks.
     Absent(&'static str),
 }
 
-/// A case's line.
+/// The verdict on a case, for its line in the report.
 pub(crate) struct Verdict {
     pub(crate) outcome: Outcome,
-    /// What 99 of 100 of the neighbour's answers took, before, during and after.
+    /// The p99 of the neighbour's answers before, during and after the attack.
     pub(crate) p99: [Option<Duration>; 3],
     /// The host's memory before and after.
     pub(crate) resident_kib: [Option<u64>; 2],
     pub(crate) took: Duration,
 }
 
-/// There is nothing to attack, for this reason.
+/// An error that says why the case does not apply on this machine.
 #[derive(Debug)]
 pub(crate) struct Absent(pub(crate) &'static str);
 
@@ -40,15 +40,15 @@ impl fmt::Display for Absent {
 
 impl std::error::Error for Absent {}
 
-/// A case that goes on.
+/// A running case.
 #[derive(Default)]
 pub(crate) struct Trial {
     stage: Option<Stage>,
 }
 
 impl Trial {
-    /// Starts the house, and lets the neighbour and everything else settle. Of a case with several houses nothing may be left in the
-    /// one before either.
+    /// Starts a host, and lets the neighbour and everything else settle. In a case with several hosts, also checks that
+    /// nothing is left on the one before.
     pub(crate) async fn start(&mut self, plan: Plan) -> Result<&mut Stage> {
         if let Some(before) = &mut self.stage {
             Box::pin(before.aftermath()).await.context("afterwards, in the house before")?;
@@ -58,7 +58,7 @@ impl Trial {
     }
 }
 
-/// Mounts the attack, and looks at what is left of it.
+/// Runs the attack, and checks what is left of it.
 pub(crate) async fn judge(case: &Case) -> Verdict {
     let begin = Instant::now();
     let mut trial = Trial::default();

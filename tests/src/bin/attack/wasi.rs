@@ -1,4 +1,4 @@
-//! WASI: what a language's runtime may ask for, and a plugin through it.
+//! Attacks through WASI: what a language's runtime may ask for, and a plugin through it.
 
 use std::net::{TcpListener, UdpSocket};
 
@@ -20,7 +20,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// A component that calls the one function of its import when it starts, with its memory and room for what comes back.
+/// Builds a component that calls its one imported function when it starts. It has memory, with room for the result.
 fn probe(function: &str, signature: &str, core: &str, call: &str) -> Result<Vec<u8>> {
     let text = format!(
         r#"(component
@@ -45,7 +45,7 @@ fn probe(function: &str, signature: &str, core: &str, call: &str) -> Result<Vec<
     Ok(wat::parse_str(text)?)
 }
 
-/// The host with a plugin in it that does this when it starts.
+/// Starts a host with a plugin that contains this probe.
 async fn house<'t>(trial: &'t mut Trial, interface: &str, ty: &InstanceType, probe: &[u8]) -> Result<&'t mut Stage> {
     let mut bytes = plugins::built("unruly")?.bytes()?;
     graft_importing(&mut bytes, interface, ty, probe)?;
@@ -70,7 +70,7 @@ async fn huge_random(trial: &mut Trial) -> Result<String> {
             let call = format!("i64.const {bytes} i32.const 16 call $call");
             probe(function, "(param \"len\" u64) (result (list u8))", "(param i64 i32)", &call)
         };
-        // What is no more than it may carry it gets.
+        // A request within the limit is served.
         let stage = house(trial, interface, &ty(), &ask("1024")?).await?;
         stage.logged("plugin running", "grafted").await?;
         for bytes in ["1099511627776", "-1"] {
@@ -96,7 +96,7 @@ async fn surroundings(trial: &mut Trial) -> Result<String> {
     ensure!(found == nothing, "it found: {found}");
     let came = server.accept().map(drop).or_else(|_| datagrams.recv(&mut [0]).map(drop));
     ensure!(came.is_err(), "something came from it");
-    // And a socket that is of no use is still a file of the host's.
+    // Even a useless socket would be an open file of the host's.
     stage.order("sockets all").await?;
     stage.during().await?;
     let got = stage.answer().await?;
@@ -116,7 +116,7 @@ async fn clocks(trial: &mut Trial) -> Result<String> {
     let [monotonic, wall, since] = numbers[..] else { bail!("it says: {found}") };
     ensure!(monotonic >= STEP && monotonic % STEP == 0, "a clock goes in steps of {monotonic} ns");
     ensure!(wall >= STEP && wall % STEP == 0, "the clock on the wall goes in steps of {wall} ns");
-    // The machine's own says since when it runs.
+    // The machine's own clock would show how long the machine has been running.
     ensure!(since < 60_000 * STEP, "its clock began {since} ns ago, and it itself did not");
     Ok("no clock is finer than a millisecond, which tells nothing of caches; see SECURITY.md for what it may"
         .to_owned())

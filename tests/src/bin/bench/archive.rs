@@ -1,7 +1,7 @@
-//! An archive of 100,000 messages through a plugin: how fast, how soon, and in how much memory.
+//! Benchmark of an archive of 100,000 messages that a plugin reads: throughput, latency and memory.
 //!
-//! The scripted peer makes the archive up as it goes, so that what grows in this process is the host's, or the peer's: both
-//! together have to stay within what the host alone may take. The plugin says how large its own memory is.
+//! The scripted peer generates the archive on the fly. So only the host or the peer can make this process grow, and
+//! both together must stay within the host's bound. The plugin reports the size of its own memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -31,35 +31,35 @@ use tokio::time::timeout;
 
 use crate::table::median;
 
-/// So many messages.
+/// The number of messages in the archive.
 const MESSAGES: u64 = 100_000;
-/// Before anything counts, so many.
+/// The number of messages that are read before measuring.
 const WARM_UP: u64 = 5_000;
-/// How often one page, and the first message of a stream, are waited for; medians count.
+/// How often a page, and the first message of a stream, are measured; the medians are reported.
 const ROUNDS: usize = 15;
-/// How long anything may take.
+/// The general timeout.
 const LIMIT: Duration = Duration::from_mins(1);
-/// How often the memory is looked at.
+/// How often the memory is sampled.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What was measured.
+/// The results.
 #[derive(Debug, Clone)]
 pub(crate) struct Figures {
-    /// How many messages came.
+    /// The number of messages that were read.
     pub(crate) messages: u64,
-    /// How many in a second.
+    /// Messages per second.
     pub(crate) rate: f64,
-    /// Microseconds until a page that was asked for was there.
+    /// Microseconds from asking for a page to receiving it.
     pub(crate) page: f64,
-    /// Microseconds until the first message of a stream was there.
+    /// Microseconds from opening a stream to its first message.
     pub(crate) first: f64,
-    /// MiB by which this process, host and peer, grew at most.
+    /// The most MiB by which this process, with host and peer, grew.
     pub(crate) host_mib: f64,
     /// MiB by which the plugin's linear memory grew.
     pub(crate) plugin_mib: f64,
 }
 
-/// Measures it. Takes some ten seconds.
+/// Runs the benchmark, which takes some ten seconds.
 pub(crate) async fn figures() -> Result<Figures> {
     let mut stage = Stage::set().await?;
     stage.read_all(WARM_UP).await?;
@@ -94,7 +94,7 @@ fn number(number: u64) -> f64 {
     number as f64
 }
 
-/// Looks at this process's memory until it is stopped.
+/// Samples this process's memory until the task is stopped.
 async fn look(peak: Arc<AtomicU64>) {
     loop {
         tokio::time::sleep(LOOK).await;
@@ -104,12 +104,12 @@ async fn look(peak: Arc<AtomicU64>) {
     }
 }
 
-/// A host in this process, a plugin that reads, and a peer that has the archive.
+/// A host in this process, a plugin that reads, and a peer with the archive.
 struct Stage {
     host: Host,
     account: Arc<Shared>,
     peer: tokio::task::JoinHandle<()>,
-    /// What the plugin says.
+    /// The plugin's reports.
     said: mpsc::Receiver<Box<Mail>>,
     _mailbox: Arc<Mailbox>,
     is_large: Arc<AtomicBool>,
@@ -146,7 +146,7 @@ impl Stage {
             Host::start(Config::load(&home.path().join("parlor.toml"), &Overrides::default())?, Compiler::ThisProcess)
                 .await?;
         let account = host.account(&"main".parse()?).context("the account is configured")?;
-        // Plugins listen and the account is connected when this comes.
+        // When this resolves, plugins listen and the account is connected.
         timeout(LIMIT, account.until("initialized")).await.context("the account does not get ready")??;
         let (mailbox, said) = Mailbox::new(InstanceId::next(), 100, Arc::new(Grants::all()));
         for name in ["meter.done", "meter.failed", "serviceDiscovered"] {
@@ -194,7 +194,7 @@ impl Stage {
         Ok(value)
     }
 
-    /// Microseconds that it took until what was asked for was there.
+    /// Returns how many microseconds the plugin's request took.
     async fn timed(&mut self, what: &str) -> Result<f64> {
         let begin = Instant::now();
         self.emit(&format!("archive-{what}")).await?;
@@ -202,7 +202,7 @@ impl Stage {
         Ok(begin.elapsed().as_secs_f64() * 1e6)
     }
 
-    /// Lets the plugin read everything; its linear memory before and after, in bytes.
+    /// Lets the plugin read everything. Returns its linear memory before and after, in bytes.
     async fn read_all(&mut self, expected: u64) -> Result<(u64, u64)> {
         self.emit("archive-all").await?;
         let done = self.done().await?;

@@ -1,4 +1,4 @@
-//! The bots as processes, and whom they talk to.
+//! The bots as processes, and the other sides that they talk to.
 
 use std::process::Command;
 use std::time::Duration;
@@ -19,13 +19,13 @@ use parlor_tests::server::XmppServer;
 use tokio::time::timeout;
 use tokio_xmpp::Stanza;
 
-/// How long anything may take that is not measured, and a message that is.
+/// The timeout of everything that is not measured, and of a measured message.
 const SOON: Duration = Duration::from_secs(20);
 
-/// Whom the bots talk to.
+/// The other side of a bot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Side {
-    /// The scripted peer: what is left is the bot's own cost.
+    /// The scripted peer, so that the measured cost is the bot's own.
     Scripted,
     /// A real server.
     Prosody,
@@ -40,14 +40,14 @@ impl Side {
     }
 }
 
-/// Everything that runs. Dropping it ends it: the bots first, then what they talk to.
+/// All running bots and servers. Dropping it ends the bots first, then the servers.
 pub(crate) struct Stage {
     pub(crate) pairings: Vec<Pairing>,
     _prosody: XmppServer,
     _folder: Folder,
 }
 
-/// The two bots that are compared, talking to the same kind of other side.
+/// The two bots to compare, talking to the same kind of other side.
 pub(crate) struct Pairing {
     pub(crate) side: Side,
     pub(crate) plugin: Bot,
@@ -56,7 +56,7 @@ pub(crate) struct Pairing {
 
 /// A bot that is connected and answers.
 pub(crate) struct Bot {
-    // The process goes first: its files are in the home.
+    // The process is dropped first, since its files are in the home.
     program: Program,
     line: Line,
     _home: Home,
@@ -119,7 +119,7 @@ async fn on_prosody(prosody: &XmppServer, start: Start) -> Result<Bot> {
     Ok(bot)
 }
 
-/// `parlor run` with the echo plugin, which nothing holds back.
+/// Starts `parlor run` with the echo plugin and without effective limits.
 fn plugin(home: &mut Home, account: &Account, server: Server<'_>) -> Result<Program> {
     home.add_account("main", account, server)?;
     let echo = home
@@ -135,7 +135,7 @@ fn plugin(home: &mut Home, account: &Account, server: Server<'_>) -> Result<Prog
     Ok(Program::Plugin(home.start()?))
 }
 
-/// The same bot without a plugin host.
+/// Starts the same bot without a plugin host.
 fn native(home: &mut Home, account: &Account, server: Server<'_>) -> Result<Program> {
     home.add_account("main", account, server)?;
     let mut command = Command::new(plugins::program("native-echo")?);
@@ -172,7 +172,7 @@ impl Program {
 }
 
 impl Bot {
-    /// `parlor run` with a plugin that says what was said, at a scripted peer. `install` puts it into the home.
+    /// Starts `parlor run` on a scripted peer, with a plugin that echoes. `install` adds the plugin to the home.
     pub(crate) async fn parrot(
         certificate: &Certificate,
         id: &str,
@@ -187,12 +187,12 @@ impl Bot {
         scripted(certificate, start).await
     }
 
-    /// Its process.
+    /// Returns the id of its process.
     pub(crate) fn process(&self) -> u32 {
         self.program.id()
     }
 
-    /// Says something to it.
+    /// Sends it a numbered message.
     pub(crate) async fn say(&mut self, number: u64) -> Result<()> {
         let text = format!("message {number}");
         match &mut self.line {
@@ -201,7 +201,7 @@ impl Bot {
         }
     }
 
-    /// Waits for its next words, and gives the number in them.
+    /// Waits for its next message, and returns the number in it.
     pub(crate) async fn hear(&mut self) -> Result<u64> {
         match &mut self.line {
             Line::Scripted(session) => {
@@ -219,14 +219,14 @@ impl Bot {
         .with_context(|| self.program.tail())
     }
 
-    /// Forgets what was heard.
+    /// Forgets the messages that were received.
     pub(crate) fn forget(&mut self) {
         if let Line::Prosody { client, .. } = &mut self.line {
             client.forget();
         }
     }
 
-    /// Waits until a bot on a real server answers: before its log-in, messages are stored instead.
+    /// Waits until a bot on a real server answers. Before its log-in, messages would be stored instead.
     async fn connected(&mut self) -> Result<()> {
         match &self.program {
             Program::Plugin(host) => host.wait_count("account connected", &[], 1, SOON).await.map(drop),

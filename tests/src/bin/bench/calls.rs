@@ -1,7 +1,7 @@
-//! What a call between host and guest costs, beside the same call in bare wasmtime.
+//! Measures the cost of a call between host and guest, beside the same call in bare wasmtime.
 //!
-//! One guest, `tests/guests/meter`, makes the calls in both. The house gives it its account, grants, limits and CPU
-//! account; bare wasmtime answers with constants. What is left between them is what parlor adds.
+//! One guest, `tests/guests/meter`, makes the calls in both. The host adds its account, grants, limits and CPU
+//! accounting. Bare wasmtime answers with constants. The difference is what parlor adds.
 
 mod bare;
 
@@ -14,21 +14,21 @@ use parlor_tests::plugins::built;
 use crate::house::House;
 use crate::table::median;
 
-/// One kind of call.
+/// The measurements of one kind of call.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
-    /// Which, such as `guest → host, plain`.
+    /// The kind of call, such as `guest → host, plain`.
     pub(crate) name: &'static str,
-    /// Nanoseconds for each, in the house.
+    /// Nanoseconds per call in the host.
     pub(crate) parlor: f64,
-    /// Nanoseconds for each, with wasmtime and nothing else.
+    /// Nanoseconds per call in bare wasmtime.
     pub(crate) bare: f64,
 }
 
-/// How often each is measured; medians count.
+/// How often each kind is measured; the medians are reported.
 const ROUNDS: usize = 5;
 
-/// A call that is measured: what the guest is told, and how often it makes it in one round.
+/// A kind of call to measure: the guest's order, and the number of calls in one round.
 #[derive(Debug, Clone, Copy)]
 struct Kind {
     name: &'static str,
@@ -38,9 +38,9 @@ struct Kind {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Call {
-    /// The guest makes it.
+    /// The guest calls the host.
     ToHost(&'static str),
-    /// The host delivers an event.
+    /// The host delivers an event to the guest.
     ToGuest,
 }
 
@@ -51,7 +51,7 @@ const KINDS: [Kind; 4] = [
     Kind { name: "host → guest, an event", call: Call::ToGuest, times: 50_000 },
 ];
 
-/// Measures them all. Takes a few seconds.
+/// Measures all kinds, which takes a few seconds.
 pub(crate) async fn rows() -> Result<Vec<Row>> {
     let plugin = built("meter")?;
     let mut bare = bare::Bare::new(&std::fs::read(&plugin.file)?).await?;
@@ -69,7 +69,7 @@ pub(crate) async fn rows() -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// How long the house takes for all of them.
+/// Returns how long the host takes for all calls of one round.
 async fn run(house: &House, kind: Kind) -> Result<Duration> {
     let began = Instant::now();
     let before = house.handled().await?;
@@ -97,7 +97,7 @@ fn each(time: Duration, kind: Kind) -> f64 {
     time.as_secs_f64() * 1e9 / f64::from(kind.times)
 }
 
-/// What the guest is told to do.
+/// Builds the order to the guest.
 fn order(call: &str, times: u32) -> String {
     serde_json::json!({ "call": call, "times": times }).to_string()
 }

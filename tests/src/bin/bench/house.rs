@@ -1,4 +1,4 @@
-//! The host in this process with the meter in it, and an account that never connects: for what needs no server.
+//! A host in this process with the meter plugin and an account that never connects, for benchmarks without a server.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(crate) struct House {
 }
 
 impl House {
-    /// The entry of the plugin ends with these lines, which are limits, and tables after them.
+    /// Starts the host. The plugin's entry ends with the lines of `more`: limits, and then tables.
     pub(crate) async fn stand(plugin: &Built, more: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("parlor.toml");
@@ -45,7 +45,7 @@ impl House {
         Ok(account.ask(Asker::Plugin(by), |answer| Command::Emit { by, name, payload, answer }).await?)
     }
 
-    /// How many events the meter has handled.
+    /// Returns how many events the meter has handled.
     pub(crate) async fn handled(&self) -> Result<u64> {
         let status: BTreeMap<_, _> = self.host.status().await.into_iter().map(|one| (one.id.clone(), one)).collect();
         let meter = status.values().next().context("the meter is there")?;

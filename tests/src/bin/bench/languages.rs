@@ -1,10 +1,11 @@
-//! What each language costs: the plugin that `parlor plugin new` begins with, which says what you said, built and run in each.
+//! Measures what each language costs. The plugin is the one that `parlor plugin new` creates, which repeats each
+//! message; it is built and run in each language.
 //!
-//! What an author waits for is the time of the commands that they type, up to an answer on a real server, with all that a plugin
-//! is built with in place.
+//! The author's waiting time is that of the commands that they type, up to an answer on a real server. All build tools
+//! are already installed.
 //!
-//! Starts are those of `parlor run` as a process, from nothing to the plugin's `plugin running`; what one more instance costs is
-//! what forty more accounts add, on a host that has these accounts in any case.
+//! Start times are those of `parlor run` as a process, from its start to the plugin's `plugin running`. The cost of one
+//! more instance is measured with forty more accounts, on a host that has these accounts in any case.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -30,13 +31,13 @@ use crate::table::median;
 /// A language that is measured.
 #[derive(Debug, Clone, Copy)]
 struct Language {
-    /// As people call it.
+    /// The name for people.
     name: &'static str,
-    /// As `parlor plugin new --lang` does.
+    /// The name that `parlor plugin new --lang` takes.
     lang: &'static str,
-    /// The file of the template that says what the plugin answers.
+    /// The template's file that defines the plugin's answer.
     source: &'static str,
-    /// How long it may take from `parlor plugin new` to an answer.
+    /// The longest time from `parlor plugin new` to an answer that the documentation promises.
     promise: Duration,
 }
 
@@ -49,47 +50,47 @@ const LANGUAGES: [Language; 5] = [
 ];
 
 const PLUGIN: &str = "parrot";
-/// What the plugin says before what it heard, and what it says instead after a change.
+/// The text before each answer, and its replacement in the changed plugin.
 const SAYS: [&str; 2] = ["you said: ", "you wrote: "];
-/// What is built of it, in its folder.
+/// The component's file name in the plugin's folder.
 const FILE: &str = "built.wasm";
-/// The page that the table goes to, in `docs/`.
+/// The page for the table, in `docs/`.
 const PAGE: &str = "languages.md";
-/// Of several runs the median counts.
+/// The number of runs; the median is reported.
 const RUNS: usize = 5;
-/// What one more instance adds cannot be told from nothing below this.
+/// The cost of one more instance is indistinguishable from nothing below this.
 const NOISE: Duration = Duration::from_micros(100);
-/// So many instances beside the first.
+/// The number of instances beside the first.
 const MORE: usize = 40;
-/// Messages that are answered, one at a time.
+/// The number of messages that are answered, one at a time.
 const MESSAGES: u64 = 500;
-/// How long a start may take; the one of Python compiles for ten seconds on an idle machine.
+/// The timeout of a start. Compiling a plugin in Python takes ten seconds on an idle machine.
 const START: Duration = Duration::from_mins(3);
 const STOP: Duration = Duration::from_secs(20);
 
-/// What was measured of one language.
+/// The measurements of one language.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     language: Language,
-    /// Of the file, in bytes.
+    /// The size of the component's file, in bytes.
     size: u64,
-    /// From nothing to an answer.
+    /// The time from `parlor plugin new` to an answer.
     answer: Duration,
-    /// One more build, after a change.
+    /// The time of a second build, after a change.
     again: Duration,
-    /// From the start of the process until the plugin runs, with nothing compiled before.
+    /// The time from the start of the process until the plugin runs, with an empty compile cache.
     cold: Duration,
-    /// The same with what was compiled before.
+    /// The time from the start of the process until the plugin runs, with a filled compile cache.
     cached: Duration,
-    /// What one more instance adds to that.
+    /// How much one more instance adds to the cached start.
     instance: Duration,
-    /// What one more instance adds to the process's memory, in KiB.
+    /// How much one more instance adds to the process's memory, in KiB.
     memory: f64,
-    /// From a message to its answer, at a scripted peer: the half comes within this.
+    /// The median time from a message to its answer, at a scripted peer.
     trip: Duration,
 }
 
-/// Measures them all. Takes some minutes, most of it to build them.
+/// Measures all languages. This takes some minutes, mostly for builds.
 pub(crate) async fn rows() -> Result<Vec<Row>> {
     let folder = Folder::new()?;
     let prosody = Prosody::start_with(Archive::Nothing).await?;
@@ -101,7 +102,7 @@ pub(crate) async fn rows() -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// An error where an author would wait longer for the first answer than is promised.
+/// Returns an error if an author would wait longer for the first answer than is promised.
 pub(crate) fn kept(rows: &[Row]) -> Result<()> {
     let late = rows.iter().filter(|row| row.answer > row.language.promise);
     let late: Vec<_> = late
@@ -118,7 +119,7 @@ async fn row(language: Language, prosody: &XmppServer, folder: &Folder) -> Resul
     let name = language.name;
     eprintln!("{name}: building");
     let author = Home::new()?;
-    // Installs what it is built with, if that is not there: nobody promised how long a download takes.
+    // The first build installs missing build tools, since the promise does not cover downloads.
     let plugin = begin(language, &author, &folder.path().join(language.lang)).await?;
     let plugin = built(&author, &plugin).await?;
     eprintln!("{name}: from nothing to an answer");
@@ -129,7 +130,7 @@ async fn row(language: Language, prosody: &XmppServer, folder: &Folder) -> Resul
     let (mut cold, mut cached, mut instance, mut memory) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..RUNS {
         let home = home(&certificate)?;
-        // The first of them compiles, in a data folder that is empty.
+        // The first start compiles, since the data folder is empty.
         cold.push(start(&home, &plugin, 1).await?.took);
         let one = start(&home, &plugin, 1).await?;
         let all = start(&home, &plugin, 1 + MORE).await?;
@@ -155,7 +156,8 @@ async fn row(language: Language, prosody: &XmppServer, folder: &Folder) -> Resul
     })
 }
 
-/// How long an author waits: from the first command to an answer on a real server, and for one more build after a change.
+/// Measures how long an author waits: from the first command to an answer on a real server, and for one more build
+/// after a change.
 async fn begun(language: Language, prosody: &XmppServer, folder: &Folder) -> Result<(Duration, Duration)> {
     let account = prosody.fresh_account("bot")?;
     let mut friend = Client::login(&prosody.connector()?, &prosody.fresh_account("juliet")?, "balcony").await?;
@@ -169,7 +171,8 @@ async fn begun(language: Language, prosody: &XmppServer, folder: &Folder) -> Res
     run(&home, &["plugin", "add", text(&plugin.join(FILE))?, "--yes", "--grant-all"]).await?;
     let mut host: Host = home.start()?;
     host.wait_count("plugin running", &[("plugin", PLUGIN)], 1, START).await?;
-    // Who writes to the bare address before the first presence is told later, as history where seconds are stamped whole.
+    // A message to the bare address before the first presence arrives later, as history on servers that stamp whole
+    // seconds.
     let connected = host.wait_count("account connected", &[], 1, START).await?;
     friend.chat(connected.get("jid").parse::<FullJid>()?, "hello").await?;
     friend.wait_body(&account.jid, &format!("{}hello", SAYS[0]), START).await?;
@@ -186,21 +189,21 @@ async fn begun(language: Language, prosody: &XmppServer, folder: &Folder) -> Res
     Ok((answer, again))
 }
 
-/// The plugin of the template, as its author begins it, in a folder that is made for it.
+/// Creates the plugin from the template, as its author would, in a new folder.
 async fn begin(language: Language, home: &Home, around: &Path) -> Result<PathBuf> {
     std::fs::create_dir_all(around).with_context(|| format!("cannot make {}", around.display()))?;
     run(home, &["plugin", "new", PLUGIN, "--lang", language.lang, "--in", text(around)?]).await?;
     Ok(around.join(PLUGIN))
 }
 
-/// Builds it as its author does, and gives the component.
+/// Builds the plugin as its author would, and returns the component.
 async fn built(home: &Home, plugin: &Path) -> Result<Vec<u8>> {
     let file = plugin.join(FILE);
     run(home, &["plugin", "build", "--trust", text(plugin)?, "-o", text(&file)?]).await?;
     std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))
 }
 
-/// Runs `parlor`, which has to do what it is told.
+/// Runs `parlor`, and fails unless the command succeeds.
 async fn run(home: &Home, arguments: &[&str]) -> Result<()> {
     let finished = home.run(arguments).await?;
     ensure!(finished.code == Some(0), "parlor {} failed:\n{}", arguments.join(" "), finished.stderr);
@@ -211,7 +214,7 @@ fn text(path: &Path) -> Result<&str> {
     path.to_str().with_context(|| format!("the name of {} is no text", path.display()))
 }
 
-/// With an account for each instance, none of which connects.
+/// A home with an account for each instance, none of which connects.
 fn home(certificate: &Certificate) -> Result<Home> {
     let mut home = Home::new()?;
     for name in accounts(1 + MORE) {
@@ -227,7 +230,7 @@ fn accounts(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("a{number:02}")).collect()
 }
 
-/// How a start went.
+/// The measurements of one start.
 struct Started {
     took: Duration,
     resident_kib: u64,
@@ -247,7 +250,7 @@ async fn start(home: &Home, plugin: &[u8], instances: usize) -> Result<Started> 
     Ok(Started { took, resident_kib })
 }
 
-/// With all that it asks for, and no limit that a bench would meet.
+/// Grants everything that the plugin asks for, with limits that the benchmark does not reach.
 fn unhindered(entry: Entry) -> Entry {
     entry
         .grant("messages.read", &["*"])
@@ -271,7 +274,7 @@ fn middle(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// The table, as Markdown, which people can read as well.
+/// Formats the table as Markdown, which is also readable in a terminal.
 pub(crate) fn to_text(rows: &[Row]) -> String {
     let mut text =
         "| language | file | from `new` to an answer | second build | cold start | cached start | one more instance \
@@ -298,7 +301,7 @@ pub(crate) fn to_text(rows: &[Row]) -> String {
     text
 }
 
-/// For programs.
+/// Formats the table for programs.
 pub(crate) fn to_json(rows: &[Row]) -> Value {
     let row = |row: &Row| {
         let micros = |time: Duration| time.as_secs_f64() * 1e6;
@@ -312,7 +315,7 @@ pub(crate) fn to_json(rows: &[Row]) -> Value {
     rows.iter().map(row).collect()
 }
 
-/// Writes the page about it, and gives where it is.
+/// Writes the page and returns its path.
 pub(crate) fn write(rows: &[Row]) -> Result<PathBuf> {
     let path = docs::folder().join(PAGE);
     std::fs::write(&path, page(rows, &jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()))
@@ -393,12 +396,12 @@ mod tests {
         assert_eq!(error, "from `parlor plugin new` to an answer, C takes 61.0 s and may take 60.0 s");
     }
 
-    /// What is changed for the second build is there to be changed.
+    /// The second build replaces this text, so every template must contain it.
     #[test]
     fn every_template_says_what_it_heard() {
         let templates = docs::folder().join("../plugins-sdk/templates");
         for Language { lang, source, .. } in LANGUAGES {
-            // The folder of a plugin in Rust is that of cargo, the one of its template is flat.
+            // A plugin in Rust has cargo's folders; its template is flat.
             let source = Path::new(source).file_name().unwrap();
             let text = std::fs::read_to_string(templates.join(lang).join(source)).unwrap();
             assert!(text.contains(SAYS[0]), "{lang}");

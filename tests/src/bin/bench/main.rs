@@ -1,8 +1,9 @@
-//! What a plugin costs: the echo plugin in the host, beside the same bot without a plugin host on the same connector.
+//! Measures what a plugin costs: the echo plugin in the host, beside the same bot without a plugin host on the same
+//! connector.
 //!
-//! Both bots run as processes of their own, against Prosody and against a scripted peer that costs next to nothing. They
-//! take turns in one run, so that what else the machine does hits both; a ratio is of two neighbours in time, and the
-//! table shows medians. The numbers are the program's; nobody edits them.
+//! Both bots run as processes of their own, against Prosody and against a scripted peer that costs next to nothing.
+//! They take turns in one run, so that other load on the machine affects both. Each ratio compares two consecutive
+//! turns, and the table shows medians. The table is printed by the program and never edited by hand.
 
 mod archive;
 mod bots;
@@ -28,31 +29,31 @@ use crate::table::Table;
 #[derive(Debug, Parser)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct Arguments {
-    /// The table as one JSON object.
+    /// Print the table as one JSON object.
     #[arg(long)]
     json: bool,
     /// How often each pair takes its turn, as long as there is time.
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=50))]
     rounds: u32,
-    /// Only the calls between host and guest; takes a few seconds.
+    /// Measure only the calls between host and guest; takes a few seconds.
     #[arg(long)]
     calls: bool,
-    /// Only the archive of messages; takes some ten seconds.
+    /// Measure only the archive of messages; takes some ten seconds.
     #[arg(long, conflicts_with = "calls")]
     archive: bool,
-    /// Only what plugins keep; takes some ten seconds.
+    /// Measure only the plugins' storage; takes some ten seconds.
     #[arg(long, conflicts_with_all = ["calls", "archive"])]
     storage: bool,
-    /// Instead, what a plugin costs in each language; writes docs/languages.md, and takes some minutes.
+    /// Instead, measure what a plugin costs in each language; writes docs/languages.md, and takes some minutes.
     #[arg(long, conflicts_with_all = ["calls", "archive", "storage"])]
     languages: bool,
 }
 
-/// After this much time no further round begins: on a slow or busy machine fewer have to do.
+/// No further round begins after this time: on a slow or busy machine fewer rounds must do.
 const ROUNDS: Duration = Duration::from_secs(80);
-/// The whole of it takes less, or something hangs.
+/// The time limit of the whole benchmark; a run that exceeds it hangs.
 const LIMIT: Duration = Duration::from_secs(170);
-/// The same for languages, whose plugins are built first, with what they are built with.
+/// The time limit for languages, where build tools are installed and plugins are built first.
 const LANGUAGES_LIMIT: Duration = Duration::from_mins(30);
 
 #[tokio::main]
@@ -63,7 +64,7 @@ async fn main() -> ExitCode {
         let done = tokio::time::timeout(limit, bench(&arguments)).await;
         done.with_context(|| format!("not done within {limit:?}")).flatten().map(|()| true)
     };
-    // What is dropped ends its processes and removes its folders.
+    // Dropping the future ends its processes and removes its folders.
     ended(Box::pin(interruptible(measured)).await)
 }
 
@@ -77,7 +78,7 @@ async fn bench(arguments: &Arguments) -> Result<()> {
         } else {
             println!("{}\nwritten to {}", languages::to_text(&rows), page.display());
         }
-        // After the table, which says by how much.
+        // After the table, which shows by how much a promise was missed.
         return languages::kept(&rows);
     }
     let mut table = Table::default();
@@ -104,11 +105,11 @@ async fn bench(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Both bots, by turns, against both servers.
+/// Measures both bots in turns, against both servers.
 #[expect(clippy::print_stderr, reason = "progress beside the table")]
 async fn bots(rounds: u32, table: &mut Table) -> Result<()> {
     let mut stage = Stage::set().await?;
-    // Everything is paged in, compiled and connected before anything counts.
+    // Everything is paged in, compiled and connected before measuring.
     for pairing in &mut stage.pairings {
         for bot in [&mut pairing.plugin, &mut pairing.native] {
             measure::warm_up(bot).await?;
@@ -122,7 +123,7 @@ async fn bots(rounds: u32, table: &mut Table) -> Result<()> {
         }
         eprintln!("round {round} of {rounds}");
         for Pairing { side, plugin, native } in &mut stage.pairings {
-            // Who begins changes each time: the second may find the machine warmer.
+            // The bots alternate in going first, since the second may find the machine warmer.
             let (plugin, native) = if round % 2 == 0 {
                 let plugin = Round::run(plugin).await?;
                 (plugin, Round::run(native).await?)

@@ -8,34 +8,34 @@ use parlor_tests::usage;
 
 use crate::bots::Bot;
 
-/// One at a time, so many.
+/// The number of messages sent one at a time.
 const ALONE: u64 = 500;
-/// With many in flight, so many.
+/// The number of messages sent with many in flight.
 const TOGETHER: u64 = 2_000;
-/// So many in flight.
+/// The number of messages in flight.
 const IN_FLIGHT: u64 = 100;
-/// Before anything counts, so many.
+/// The number of messages of each kind before measuring.
 const WARM_UP: u64 = 500;
 
-/// What one turn showed.
+/// The measurements of one turn.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Round {
-    /// Half of the answers came within this.
+    /// The median answer time, one at a time.
     pub(crate) p50: Duration,
-    /// 99 of 100 came within this.
+    /// The 99th percentile of the answer times, one at a time.
     pub(crate) p99: Duration,
-    /// CPU time of the bot's process for each message, one at a time.
+    /// The CPU time of the bot's process for each message, one at a time.
     pub(crate) cpu_alone: Duration,
-    /// The same with many in flight.
+    /// The CPU time of the bot's process for each message, with many in flight.
     pub(crate) cpu_together: Duration,
-    /// Messages a second with many in flight.
+    /// Messages per second with many in flight.
     pub(crate) rate: f64,
-    /// Memory of the bot's process afterwards.
+    /// The resident memory of the bot's process afterwards, in KiB.
     pub(crate) resident_kib: u64,
 }
 
 impl Round {
-    /// Lets a bot take its turn.
+    /// Measures one turn of a bot.
     pub(crate) async fn run(bot: &mut Bot) -> Result<Self> {
         let process = bot.process();
         let before = usage::cpu(process)?;
@@ -53,13 +53,13 @@ impl Round {
     }
 }
 
-/// Lets a bot answer until what is done once is done.
+/// Lets a bot answer until one-time work is done.
 pub(crate) async fn warm_up(bot: &mut Bot) -> Result<()> {
     alone(bot, WARM_UP).await?;
     together(bot, WARM_UP).await
 }
 
-/// So many messages, each after the answer to the one before: how long each answer took.
+/// Sends this many messages, each after the answer to the one before. Returns how long each answer took.
 pub(crate) async fn alone(bot: &mut Bot, count: u64) -> Result<Vec<Duration>> {
     let mut trips = Vec::new();
     for number in 0..count {
@@ -73,7 +73,7 @@ pub(crate) async fn alone(bot: &mut Bot, count: u64) -> Result<Vec<Duration>> {
     Ok(trips)
 }
 
-/// Each message is answered once; the order is the bot's.
+/// Sends messages with many in flight. Each must be answered once, in any order.
 async fn together(bot: &mut Bot, count: u64) -> Result<()> {
     let mut open = HashSet::new();
     let mut said = 0;
@@ -96,7 +96,7 @@ fn each(time: Duration, count: u64) -> Duration {
     time / u32::try_from(count).expect("a small number")
 }
 
-/// The time within which so many of a hundred came, of sorted times.
+/// Returns the time within which this percentage came, from sorted times.
 fn share(sorted: &[Duration], percent: usize) -> Duration {
     sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
 }

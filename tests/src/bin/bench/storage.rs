@@ -1,4 +1,4 @@
-//! Storage through a plugin: how many values a second are kept for good, and how long one takes to be read.
+//! Benchmark of a plugin's storage: how many values a second are stored durably, and how long reading one takes.
 
 use std::time::{Duration, Instant};
 
@@ -10,27 +10,27 @@ use serde_json::json;
 use crate::house::House;
 use crate::table::median;
 
-/// So many handlers write at once.
+/// The number of handlers that write at once.
 const WRITERS: u32 = 64;
-/// So many values each, in one round.
+/// The number of values that each writes in one round.
 const VALUES: u32 = 1_000;
-/// So many are read one after the other, in one round.
+/// The number of values that are read one after the other in one round.
 const READS: u32 = 2_000;
-/// How often each is measured; medians count.
+/// How often each is measured; the medians are reported.
 const ROUNDS: usize = 3;
-/// How long one round may take.
+/// The timeout of one round.
 const LIMIT: Duration = Duration::from_secs(40);
 
-/// What was measured.
+/// The results.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Figures {
-    /// How many values were kept in a second, each durable when it was acknowledged.
+    /// Values stored per second, each durable when it was acknowledged.
     pub(crate) sets: f64,
-    /// Microseconds until one was read, call and answer included.
+    /// Microseconds for reading one value, with call and answer.
     pub(crate) get: f64,
 }
 
-/// Measures it. Takes some ten seconds.
+/// Runs the benchmark, which takes some ten seconds.
 pub(crate) async fn figures() -> Result<Figures> {
     let more = "handlers = 64\nstorage_per_second = \"256 MiB\"\nopen_calls = 256\n[plugin.meter.grants]\nstorage = [\"256 MiB\"]\n";
     let house = House::stand(&built("meter")?, more).await?;
@@ -45,7 +45,7 @@ pub(crate) async fn figures() -> Result<Figures> {
     Ok(Figures { sets: median(sets.into_iter()), get: median(gets.into_iter()) })
 }
 
-/// How long so many handlers take that do it so often each.
+/// Returns how long this many handlers take to repeat the call this often each.
 async fn timed(house: &House, call: &str, handlers: u32, times: u32) -> Result<Duration> {
     let before = house.handled().await?;
     let begin = Instant::now();

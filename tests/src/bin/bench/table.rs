@@ -1,4 +1,4 @@
-//! From rounds to the table: medians, and ratios of neighbours first.
+//! Computes the table from the rounds: medians of the ratios between neighbouring turns.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -15,28 +15,28 @@ use crate::storage;
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     pairs: Vec<(Side, Round, Round)>,
-    /// The archive of messages, if it was measured.
+    /// The archive benchmark, if it was run.
     pub(crate) archive: Option<Figures>,
-    /// What plugins keep, if it was measured.
+    /// The storage benchmark, if it was run.
     pub(crate) storage: Option<storage::Figures>,
 }
 
-/// How much the memory of host and plugin may each grow while an archive goes through, in MiB.
+/// How many MiB the memory of host and plugin may each grow while an archive is read.
 const ARCHIVE_MIB: f64 = 8.0;
-/// How many values a second plugins can keep.
+/// The expected number of values stored per second.
 const SETS: f64 = 10_000.0;
-/// How many pages' time the first message may take.
+/// How many times as long as a page the first message may take.
 const FIRST: f64 = 1.5;
 
 /// A quantity that is compared.
 struct Quantity {
-    /// As people read it.
+    /// The name for people.
     name: &'static str,
-    /// As programs read it, with its unit.
+    /// The key for programs, with the unit.
     key: &'static str,
     unit: &'static str,
     of: fn(&Round) -> f64,
-    /// At most this many times the native bot's against the scripted peer, where something is expected.
+    /// The largest acceptable ratio to the native bot against the scripted peer, if there is one.
     expected: Option<f64>,
 }
 
@@ -61,7 +61,7 @@ const QUANTITIES: &[Quantity] = &[
     Quantity { name: "memory", key: "resident_mib", unit: "MiB", of: |r| mib(r.resident_kib), expected: None },
 ];
 
-/// Medians of one quantity on one side.
+/// The medians of one quantity on one side.
 struct Medians {
     ratio: f64,
     plugin: f64,
@@ -69,12 +69,12 @@ struct Medians {
 }
 
 impl Table {
-    /// One more turn of both.
+    /// Adds a turn of both bots.
     pub(crate) fn add(&mut self, side: Side, plugin: Round, native: Round) {
         self.pairs.push((side, plugin, native));
     }
 
-    /// For people.
+    /// Formats the table for people.
     pub(crate) fn to_text(&self, calls: &[Row]) -> String {
         let mut text = String::new();
         if !self.pairs.is_empty() {
@@ -117,7 +117,7 @@ impl Table {
         text
     }
 
-    /// For programs.
+    /// Formats the table for programs.
     pub(crate) fn to_json(&self, calls: &[Row]) -> Value {
         let mut sides = Map::new();
         for side in self.sides() {
@@ -170,7 +170,7 @@ impl Table {
     }
 }
 
-/// The archive of messages, for people.
+/// Formats the archive benchmark for people.
 fn archive_text(archive: &Figures) -> String {
     let Figures { messages, rate, page, first, host_mib, plugin_mib } = archive;
     let verdict =
@@ -199,7 +199,7 @@ fn archive_text(archive: &Figures) -> String {
     text
 }
 
-/// The middle one; of an even number, the upper of the two. Not a number where there is none.
+/// Returns the median, the upper one for an even number of values. Returns NaN for no values.
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_unstable_by(f64::total_cmp);
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn ratios_are_of_neighbours_and_what_is_too_much_is_marked() {
         let mut table = Table::default();
-        // The second round was slow for both: as a ratio it is like the others.
+        // The second round was slow for both bots, so its ratio is like the others.
         for (plugin, native) in [(200, 100), (2000, 1000), (210, 100)] {
             table.add(Side::Scripted, round(plugin, 1e4), round(native, 2e4));
         }

@@ -1,7 +1,8 @@
-//! The house at work: a real server, three plugins from files, and a client that talks to them.
+//! Demonstrates the host: a real server, three plugins from files, and a client that talks to them.
 //!
-//! `cargo xtask demo` builds everything and runs this. It drives `parlor run` from outside, as a user would: by its files,
-//! signals, log and XMPP. Every step has a deadline; the end is 0 only when every step was seen.
+//! `cargo xtask demo` builds everything and runs this program. It drives `parlor run` from outside, as a user would:
+//! through its files, signals, log and XMPP. Every step has a deadline. The exit code is 0 only if every step
+//! succeeded.
 
 mod report;
 mod stage;
@@ -17,7 +18,7 @@ use parlor_tests::transport::Transport;
 use crate::report::Report;
 use crate::stage::Stage;
 
-/// Show the house at work.
+/// Demonstrate the host.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Leave it running at the end, and say how to join with an ordinary client.
@@ -26,7 +27,7 @@ struct Arguments {
     /// How the host reaches its server.
     #[arg(long, value_enum, default_value_t)]
     transport: Transport,
-    /// One JSON object for each step.
+    /// Print one JSON object for each step.
     #[arg(long)]
     json: bool,
 }
@@ -42,12 +43,12 @@ async fn main() -> ExitCode {
 
 async fn show(arguments: &Arguments, report: &mut Report) -> anyhow::Result<()> {
     let mut interrupt = Interrupt::new()?;
-    // An interruption drops what is going on, and with it the stage: its processes end, its folders go.
+    // An interruption drops this future and with it the stage, which ends its processes and removes its folders.
     let mut stage = Box::pin(interrupt.or(Stage::set(arguments.transport, report))).await?;
     let (host, server) = (stage.host.log().clone(), stage.prosody.log().clone());
     let shown = interrupt
         .or(async {
-            // Whatever a step waits for, it does not come any more when one of these is gone.
+            // If one of these ends, the step would wait in vain.
             tokio::select! {
                 shown = steps::converse(&mut stage, report) => shown,
                 () = host.ended() => bail!("`parlor run` ended in the middle\n{}", host.tail()),

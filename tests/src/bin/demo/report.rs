@@ -1,4 +1,4 @@
-//! What the demo shows: each step with a tick and its time, or as JSON.
+//! Shows the steps of the demo: each with a tick and its time, or as JSON.
 #![expect(clippy::print_stdout, reason = "showing is what it is for")]
 
 use std::fmt::Display;
@@ -19,7 +19,7 @@ pub(crate) struct Report {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// The step that goes on is shown, and written over when it is done.
+    /// The running step is shown, and overwritten when it is done.
     Live,
     /// A line for each step that is done.
     Lines,
@@ -37,11 +37,11 @@ impl Report {
         Self { start: Instant::now(), steps: 0, way }
     }
 
-    /// Does a step and shows how it went, with a detail of what was seen.
+    /// Runs a step and shows the result, with a detail that was observed.
     pub(crate) async fn step<D: Display>(&mut self, name: &str, work: impl Future<Output = Result<D>>) -> Result<()> {
         if self.way == Way::Live {
             print!("  … {name}");
-            // A terminal that is gone shows nothing; the step is done nevertheless.
+            // A failure to show progress does not stop the step.
             let _ = std::io::stdout().flush();
         }
         let begin = Instant::now();
@@ -56,13 +56,13 @@ impl Report {
         match self.way {
             Way::Json => println!("{}", json!({ "step": name, "ok": ok, "ms": millis(time), "detail": detail })),
             Way::Live | Way::Lines if ok => println!("{clear}  ✓ {name:<58} {:>7.0} ms  {detail}", millis(time)),
-            // Why is said once, at the end.
+            // The reason is printed once, at the end.
             Way::Live | Way::Lines => println!("{clear}  ✗ {name:<58} {:>7.0} ms", millis(time)),
         }
         done.map(drop).with_context(|| format!("step {}, {name}", self.steps))
     }
 
-    /// Shows how it ended.
+    /// Shows the result of the demo.
     pub(crate) fn end(&self, ok: bool) {
         let time = self.start.elapsed();
         match (self.way, ok) {
@@ -73,7 +73,7 @@ impl Report {
     }
 }
 
-/// Milliseconds, exact to a microsecond.
+/// Returns milliseconds, rounded to a microsecond.
 fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }

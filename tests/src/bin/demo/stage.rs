@@ -1,4 +1,4 @@
-//! What the demo plays on: the server, the host with its three plugins, and two people with clients.
+//! The environment of the demo: the server, the host with its three plugins, and two people with clients.
 #![expect(clippy::print_stderr, reason = "an invitation is printed, beside what programs read")]
 
 use std::net::Ipv4Addr;
@@ -21,10 +21,10 @@ use tokio::net::TcpStream;
 
 use crate::report::Report;
 
-/// How long anything ordinary may take.
+/// The general timeout.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-/// All that the demo needs. Dropping it ends and removes it, clients first, the server last.
+/// Everything that the demo needs. Dropping it ends and removes it, clients first and the server last.
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) juliet: Client,
@@ -32,7 +32,7 @@ pub(crate) struct Stage {
     pub(crate) host: Host,
     pub(crate) home: Home,
     pub(crate) policy: Policy,
-    /// TLS before the server's web port.
+    /// A TLS proxy in front of the server's web port.
     front: Front,
     pub(crate) prosody: XmppServer,
     pub(crate) bot: Account,
@@ -98,7 +98,7 @@ impl Stage {
         Ok(Self { juliet, romeo, host, home, policy, front, prosody, bot, visitor, room })
     }
 
-    /// Says how an ordinary client joins.
+    /// Prints how to join with an ordinary client.
     pub(crate) fn invite(&self) {
         let ports = self.prosody.ports();
         eprintln!(
@@ -122,7 +122,7 @@ Its files are in {home}. Ctrl-C ends it and removes everything.",
         );
     }
 
-    /// Keeps the logs of a demo that failed.
+    /// Saves the logs of a failed demo.
     pub(crate) fn keep_logs(&self) {
         let folder = plugins::target().join("demo-logs");
         let saved = std::fs::create_dir_all(&folder)
@@ -134,7 +134,7 @@ Its files are in {home}. Ctrl-C ends it and removes everything.",
         }
     }
 
-    /// What must be gone afterwards.
+    /// Returns what must be gone afterwards.
     pub(crate) fn traces(&self) -> Traces {
         let ports = self.prosody.ports();
         Traces {
@@ -145,7 +145,7 @@ Its files are in {home}. Ctrl-C ends it and removes everything.",
     }
 }
 
-/// What the owner allows: the plugins that behave what they need, and snoop to hear and answer one person.
+/// The owner's policy: well-behaved plugins get what they need, and snoop may hear and answer one person.
 fn policy(home: &Home, juliet: &BareJid) -> Result<Policy> {
     let echo = home
         .install("echo", &plugins::built("echo")?)?
@@ -165,7 +165,7 @@ fn policy(home: &Home, juliet: &BareJid) -> Result<Policy> {
     Ok(Policy::default().with("echo", echo).with("greeter", greeter).with("snoop", snoop))
 }
 
-/// Processes, ports and folders of a stage.
+/// The processes, ports and folders of a stage.
 #[derive(Debug)]
 pub(crate) struct Traces {
     processes: Vec<u32>,
@@ -174,7 +174,7 @@ pub(crate) struct Traces {
 }
 
 impl Traces {
-    /// Checks that all of it is gone.
+    /// Checks that all of them are gone.
     pub(crate) async fn gone(&self) -> Result<String> {
         for process in &self.processes {
             ensure!(!exists(*process), "process {process} is still there");

@@ -1,4 +1,4 @@
-//! The conversation, step by step. Each step asserts what it shows.
+//! The steps of the conversation. Each step asserts what it shows.
 
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,12 @@ use xmpp_parsers::presence::Type as PresenceType;
 use crate::report::Report;
 use crate::stage::{SOON, Stage};
 
-/// While the spinner spins, one message each.
+/// The interval between messages while the spinner spins.
 const PACE: Duration = Duration::from_millis(100);
-/// So long a spinner may take until it is ended: it may wait for its turn on a busy machine.
+/// How long it may take until a spinner is ended: on a busy machine it may wait for its turn.
 const SPIN: Duration = Duration::from_mins(1);
 
-/// Everything but the end.
+/// Runs all steps but the shutdown.
 pub(crate) async fn converse(stage: &mut Stage, report: &mut Report) -> Result<()> {
     report.step("echo answers in a chat", chat_echo(stage)).await?;
     report.step("echo answers in a room", room_echo(stage)).await?;
@@ -36,7 +36,7 @@ async fn chat_echo(stage: &mut Stage) -> Result<String> {
     Ok(format!("\"{text}\""))
 }
 
-/// Says something to the bot and waits for the same words.
+/// Sends a message to the bot and waits for the same text.
 async fn echo(stage: &mut Stage, text: &str) -> Result<()> {
     let bot = &stage.bot.jid;
     stage.juliet.chat(bot.clone(), text).await?;
@@ -46,7 +46,7 @@ async fn echo(stage: &mut Stage, text: &str) -> Result<()> {
 async fn room_echo(stage: &mut Stage) -> Result<String> {
     let Stage { juliet, room, .. } = stage;
     juliet.say(room, "echo Romeo, Romeo").await?;
-    // Who speaks in a room hears it, too: it is the bot's words that count.
+    // A room also reflects the speaker's own message; only the bot's counts.
     let bot = format!("{room}/bot");
     let heard = juliet
         .wait_for("the bot's answer in the room", SOON, |stanza| match stanza {
@@ -67,13 +67,13 @@ async fn greeting(stage: &mut Stage) -> Result<String> {
     Ok(format!("\"{text}\""))
 }
 
-/// What greeter says when the promise that it waits for comes.
+/// Returns the message that greeter sends when its promise is resolved.
 fn resolved(text: &str) -> Option<String> {
     text.starts_with("resolved:").then(|| text.to_owned())
 }
 
 async fn promise_before(stage: &mut Stage) -> Result<String> {
-    // The echo of it tells that the plugins have it; nothing can be resolved yet.
+    // Once echo has answered, the plugins have the message. Nothing can be resolved yet.
     echo(stage, "await").await?;
     let Stage { juliet, bot, .. } = stage;
     juliet.catch_up(SOON).await?;
@@ -108,7 +108,7 @@ async fn snoop(stage: &mut Stage) -> Result<String> {
     Ok(format!("{refused} of {tries} tries refused"))
 }
 
-/// `snooped N tries, M refused`.
+/// Parses `snooped N tries, M refused`.
 fn summary(text: &str) -> Option<(usize, usize)> {
     let (tries, refused) = text.strip_prefix("snooped ")?.split_once(" tries, ")?;
     Some((tries.parse().ok()?, refused.split_whitespace().next()?.parse().ok()?))
@@ -142,7 +142,7 @@ async fn swap(stage: &mut Stage) -> Result<String> {
     let runs = count(&stage.host, "plugin running", "greeter");
     let file = stage.home.path().join("plugins/greeter.wasm");
     let approved = std::fs::read(&file).context("cannot read greeter's file")?;
-    // Another plugin's bytes: whole and valid, but not those that the owner approved.
+    // Another plugin's file is whole and valid, but not the one that the owner approved.
     let other = std::fs::read(stage.home.path().join("plugins/echo.wasm")).context("cannot read echo's file")?;
     stage.home.replace("greeter", &other)?;
     stage.host.reload()?;
@@ -174,7 +174,7 @@ async fn remove_and_add(stage: &mut Stage) -> Result<String> {
     stage.host.wait_count("plugin stopped", &plugin, ended + 1, SOON).await?;
     let unheard = "Wherefore art thou?";
     stage.juliet.chat(stage.bot.jid.clone(), unheard).await?;
-    // Another plugin's answer tells that the account lives and that the message before went by.
+    // Another plugin's answer shows that the account is connected and that the earlier message has been delivered.
     let Stage { juliet, bot, room, .. } = stage;
     juliet.chat(bot.jid.clone(), "resolve").await?;
     juliet.chat(bot.jid.clone(), "await").await?;
@@ -205,7 +205,7 @@ fn is_unavailable(stanza: &Stanza, occupant: &str) -> bool {
         && presence.from.as_ref().is_some_and(|from| from.as_str() == occupant))
 }
 
-/// The end: as a service manager would end it.
+/// Shuts the host down, as a service manager would.
 pub(crate) async fn stop(mut stage: Stage, report: &mut Report) -> Result<()> {
     report
         .step("the house stops cleanly", async {
@@ -215,14 +215,14 @@ pub(crate) async fn stop(mut stage: Stage, report: &mut Report) -> Result<()> {
             stage.host.wait_count("stopped cleanly", &[], 1, SOON).await?;
             let gone = |stanza: &Stanza| is_unavailable(stanza, &occupant).then_some(());
             stage.juliet.wait_for("the bot's good-bye", SOON, gone).await?;
-            // All of it goes now, in order: clients, host, server, folders.
+            // Everything is dropped now, in order: clients, host, server, folders.
             drop(stage);
             Ok("exit code 0, good-bye seen")
         })
         .await
 }
 
-/// How many lines of the log say this of a plugin.
+/// Returns how many lines of the log have this message about a plugin.
 fn count(host: &Host, message: &str, plugin: &str) -> usize {
     host.lines(message, &[("plugin", plugin)]).len()
 }

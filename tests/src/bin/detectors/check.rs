@@ -1,4 +1,4 @@
-//! What has to notice: a test or an attack, built from the copy and run there.
+//! The check that must notice: a test or an attack, built from the copy and run there.
 #![expect(clippy::print_stderr, reason = "progress beside the report")]
 
 use std::fmt;
@@ -13,17 +13,17 @@ use serde_json::Value;
 
 use crate::tree::Tree;
 
-/// How long one check may take. It has dead-lines of its own, which are shorter, and are the ones that count.
+/// The time limit of one check. The check's own deadlines are shorter and take effect first.
 const LIMIT: Duration = Duration::from_mins(5);
-/// A line says so often that something still goes on.
+/// How often a line reports progress.
 const QUIET: Duration = Duration::from_secs(30);
-/// A check.
+/// A check that must notice a broken promise.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Check {
-    /// A test in the host's library, by its whole name.
+    /// A test in the host's library, by its full name.
     Unit(String),
-    /// A test of the suite, by its whole name.
+    /// A test of the suite, by its full name.
     Suite(String),
     /// A case of `cargo xtask attack`.
     Attack(u8),
@@ -39,24 +39,24 @@ impl fmt::Display for Check {
     }
 }
 
-/// How a check ended.
+/// The result of a check.
 pub(crate) enum Outcome {
-    /// It saw nothing wrong.
+    /// It found nothing wrong.
     Green,
-    /// It did, in these words.
+    /// It failed, with this message.
     Red(String),
 }
 
-/// A check that can be run.
+/// A check that is built and can be run.
 pub(crate) struct Built<'a> {
     check: &'a Check,
     command: Command,
 }
 
 impl Check {
-    /// Builds what it takes.
+    /// Builds the programs that the check needs.
     pub(crate) async fn build(&self, tree: &Tree) -> Result<Built<'_>> {
-        // Always of the whole workspace, as in `cargo xtask test`: a part of it has other features.
+        // The whole workspace is built, as in `cargo xtask test`, since a part of it has other features.
         let arguments: &[&str] = match self {
             Self::Unit(_) => &["test", "--workspace", "--lib", "--no-run"],
             Self::Suite(_) => &["build", "--workspace", "--bin", "parlor", "--test", "suite"],
@@ -70,7 +70,7 @@ impl Check {
             Self::Attack(_) => (programs.of("attack")?, "tests"),
         };
         let mut command = Command::new(program);
-        // What was said is wanted, and not where in the code of others.
+        // The failure message is needed, and not a backtrace through library code.
         command.current_dir(tree.root().join(folder)).env("RUST_BACKTRACE", "0");
         match self {
             Self::Unit(test) | Self::Suite(test) => command.args(["--exact", test]),
@@ -81,7 +81,7 @@ impl Check {
 }
 
 impl Built<'_> {
-    /// Runs it.
+    /// Runs the check.
     pub(crate) async fn run(self) -> Result<Outcome> {
         let title = self.check.to_string();
         let mut process = Process::start(&title, self.command)?;
@@ -95,12 +95,13 @@ impl Built<'_> {
     }
 }
 
-/// What a test program said. That it ends with 101 is how it says that a test failed; a signal is no test's own words.
+/// Reads a test program's output. Exit code 101 means that a test failed; a signal does not count as the test's own
+/// failure.
 fn of_test(log: &[String], test: &str, code: Option<i32>) -> Result<Outcome> {
     match code {
         Some(0) if log.iter().any(|line| line.starts_with("test result: ok. 1 passed")) => Ok(Outcome::Green),
         Some(0) => bail!("there is no test {test}"),
-        // The first line says where.
+        // The first line says where the failure is.
         Some(101) => match last_words(log, test).get(1..) {
             Some(words) if !words.is_empty() => Ok(Outcome::Red(words.join(" "))),
             _ => bail!("{test} failed, and does not say why"),
@@ -109,8 +110,8 @@ fn of_test(log: &[String], test: &str, code: Option<i32>) -> Result<Outcome> {
     }
 }
 
-/// What `cargo xtask attack --json` said: its last line counts, and of one before, which may be too long to be read as JSON, the
-/// words are shown.
+/// Reads the output of `cargo xtask attack --json`. The last line has the result. The ending is cut from the case's
+/// line, which may be too long to be parsed as JSON.
 fn of_attack(log: &[String]) -> Result<Outcome> {
     let lines = log.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let count = lines.into_iter().find(|line| line["of"].is_number()).context("it came to no end")?;
@@ -123,7 +124,7 @@ fn of_attack(log: &[String]) -> Result<Outcome> {
     }
 }
 
-/// Waits for something, and says now and then that it does.
+/// Waits for something, and reports from time to time that it still waits.
 async fn patiently<T>(title: &str, work: impl Future<Output = T>) -> T {
     let begin = Instant::now();
     let mut work = std::pin::pin!(work);
@@ -165,7 +166,7 @@ mod tests {
         };
         assert!(matches!(ended(1, 0).unwrap(), Outcome::Green));
         assert!(matches!(ended(0, 1).unwrap(), Outcome::Red(why) if why == "why"));
-        // It does not apply.
+        // A case that does not apply is an error.
         assert!(ended(0, 0).is_err());
         assert!(of_attack(&log(&["error: no server"])).is_err());
     }

@@ -1,8 +1,8 @@
-//! `cargo xtask detectors`: whether what watches over the host would notice.
+//! `cargo xtask detectors`: tests whether the checks of the host would notice a broken promise.
 //!
-//! Each entry of `tests/detectors.toml` is one thing that SECURITY.md promises, broken on purpose in a copy of the sources, and
-//! the one check that has to go red. First these checks pass on the copy as it is; then one thing after the other is broken,
-//! built, checked and mended.
+//! Each entry of `tests/detectors.toml` breaks one promise of SECURITY.md on purpose in a copy of the sources, and
+//! names the one check that must fail. First these checks must pass on the unchanged copy. Then one change after the
+//! other is applied, built, checked and undone.
 
 mod check;
 mod report;
@@ -22,27 +22,27 @@ use crate::report::{Report, Verdict};
 use crate::table::{Detector, Table};
 use crate::tree::Tree;
 
-/// Break what is promised, one thing after the other, and see each time that a check notices.
+/// Break the promises one by one, and test each time that a check notices.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Only this one; may be given several times.
+    /// Run only this one; may be given several times.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     /// Only list them.
     #[arg(long)]
     list: bool,
-    /// One JSON object for each line.
+    /// Print one JSON object for each line.
     #[arg(long)]
     json: bool,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // An interruption drops what is going on: programs end, and what was broken is mended.
+    // An interruption drops this future, which ends the programs and undoes the change.
     ended(interruptible(run(&Arguments::parse())).await)
 }
 
-/// Whether all of the chosen ones fired.
+/// Returns whether all chosen detectors fired.
 async fn run(arguments: &Arguments) -> Result<bool> {
     let all = Table::read()?.detector;
     for name in &arguments.only {
@@ -69,7 +69,7 @@ async fn run(arguments: &Arguments) -> Result<bool> {
     Ok(report.end())
 }
 
-/// What fails anyway notices nothing.
+/// Checks that the check passes on the unchanged copy. A check that fails anyway notices nothing.
 async fn passes(tree: &Tree, check: &Check) -> Result<()> {
     match check.build(tree).await?.run().await? {
         Outcome::Green => Ok(()),
@@ -77,7 +77,7 @@ async fn passes(tree: &Tree, check: &Check) -> Result<()> {
     }
 }
 
-/// Breaks it, and looks whether its check goes red.
+/// Applies the change, and tests whether the check fails.
 async fn judge(tree: &Tree, detector: &Detector) -> Result<Verdict> {
     let _broken = tree.break_on_purpose(detector)?;
     let check = &detector.seen_by;

@@ -1,4 +1,4 @@
-//! What is shown: a line for each detector, and the count.
+//! Prints the results: a line for each detector, and the count.
 #![expect(clippy::print_stdout, reason = "showing is what it is for")]
 
 use std::time::Duration;
@@ -7,17 +7,17 @@ use serde_json::json;
 
 use crate::table::Detector;
 
-/// How much is shown of what a check said, in characters, and of why one could not be tried.
+/// How many characters are shown of a check's message, and of the reason why a detector could not be tried.
 const WORDS: usize = 160;
 const CAUSE: usize = 4_000;
 
-/// What became of one.
+/// The result of one detector.
 pub(crate) enum Verdict {
-    /// Its check went red, in these words.
+    /// Its check failed, with this message.
     Fired(String),
-    /// Its check saw nothing.
+    /// Its check did not notice.
     Silent,
-    /// It could not be tried.
+    /// It could not be tried, for this reason.
     Untried(anyhow::Error),
 }
 
@@ -62,7 +62,7 @@ impl Report {
         }
     }
 
-    /// The last line, and whether all of them fired.
+    /// Prints the last line. Returns whether all detectors fired.
     pub(crate) fn end(&self) -> bool {
         if self.json {
             println!("{}", json!({ "fired": self.fired, "of": self.of }));

@@ -1,4 +1,4 @@
-//! The table of what is broken: `tests/detectors.toml`.
+//! The table of detectors: `tests/detectors.toml`.
 
 use anyhow::{Context as _, Result, ensure};
 use parlor_tests::conformance::root;
@@ -6,28 +6,28 @@ use serde::Deserialize;
 
 use crate::check::Check;
 
-/// All of it.
+/// The whole table.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Table {
     pub(crate) detector: Vec<Detector>,
 }
 
-/// One change that breaks a promise, and what has to notice.
+/// One change that breaks a promise, and the check that must notice.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Detector {
-    /// A word or a few, with `-` between them.
+    /// The detector's name: a word or a few, with `-` between them.
     pub(crate) name: String,
-    /// What does not hold any more, in one sentence.
+    /// The broken behaviour, in one sentence.
     pub(crate) broken: String,
-    /// The file that is changed, from the workspace's root on.
+    /// The file to change, relative to the workspace's root.
     pub(crate) file: String,
-    /// What stands there once.
+    /// The text to replace, which occurs once in the file.
     pub(crate) find: String,
-    /// What stands there instead.
+    /// The replacement.
     pub(crate) instead: String,
-    /// What has to go red.
+    /// The check that must fail.
     pub(crate) seen_by: Check,
 }
 
@@ -40,7 +40,7 @@ impl Table {
 }
 
 impl Detector {
-    /// The file's text, broken.
+    /// Returns the file's text with the change applied.
     pub(crate) fn applied_to(&self, text: &str) -> Result<String> {
         let times = text.matches(&self.find).count();
         ensure!(
@@ -61,7 +61,7 @@ mod tests {
 
     use super::*;
 
-    /// All text in files of Rust below a folder.
+    /// Returns the text of all Rust files below a folder.
     fn sources(folder: &Path) -> String {
         let mut all = String::new();
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -75,7 +75,7 @@ mod tests {
         all
     }
 
-    /// Otherwise nobody would see before the next long run that a detector is of yesterday's sources.
+    /// Without this test, an outdated detector would be noticed only by the next long run.
     #[test]
     fn each_change_fits_the_present_sources_and_each_check_is_there() {
         let table = Table::read().unwrap();

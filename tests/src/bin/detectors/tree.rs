@@ -1,4 +1,4 @@
-//! The copy of the sources that is broken, in the target folder. It stays there, with what was compiled of it.
+//! The copy of the sources that is changed, in the target folder. It is kept, with everything that was compiled in it.
 
 use std::path::{Path, PathBuf};
 
@@ -9,14 +9,14 @@ use tokio::process::Command;
 
 use crate::table::Detector;
 
-/// The copy.
+/// The copy of the sources.
 pub(crate) struct Tree {
     root: PathBuf,
 }
 
 impl Tree {
-    /// Makes the copy like the sources are now: what git knows of, with changes that are not committed. Files that are the
-    /// same already are left alone, so that cargo knows what it has built of them.
+    /// Copies the current sources: the files that git knows, with uncommitted changes. Files that are already the same
+    /// are not touched, so that cargo does not rebuild them.
     pub(crate) async fn copy() -> Result<Self> {
         let tree = Self { root: plugins::target().join("detectors") };
         make_folder(&tree.root)?;
@@ -27,12 +27,12 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Its folder.
+    /// Returns the copy's folder.
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Plugins are what they are, whatever is wrong with the host: those that were built of the sources themselves serve.
+    /// Copies the plugins that were built from the real sources. They do not depend on the host's code.
     fn copy_plugins(&self) -> Result<()> {
         let (from, to) = (plugins::target().join("plugins"), self.root.join("target/plugins"));
         make_folder(&to)?;
@@ -47,7 +47,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Breaks something, until what this gives is dropped.
+    /// Applies a detector's change until the returned guard is dropped.
     pub(crate) fn break_on_purpose(&self, detector: &Detector) -> Result<Broken> {
         let path = self.root.join(&detector.file);
         let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -57,7 +57,7 @@ impl Tree {
     }
 }
 
-/// A file that is not as it should be. Dropping this mends it.
+/// A changed file. Dropping this restores it.
 pub(crate) struct Broken {
     path: PathBuf,
     text: String,
@@ -65,7 +65,7 @@ pub(crate) struct Broken {
 
 impl Drop for Broken {
     fn drop(&mut self) {
-        // What cannot be mended now is when the copy is made again.
+        // If it cannot be restored now, the next copy restores it.
         let _ = std::fs::write(&self.path, &self.text);
     }
 }
@@ -74,7 +74,8 @@ fn make_folder(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))
 }
 
-/// Git in the workspace's root, for a work tree elsewhere, which has an index of its own: the one of the sources is not touched.
+/// Runs git in the workspace's root, for a work tree elsewhere with an index of its own. The index of the sources is
+/// not touched.
 async fn git(arguments: &[&str], work_tree: &Path) -> Result<String> {
     let mut command = Command::new("git");
     if arguments.first() == Some(&"read-tree") {

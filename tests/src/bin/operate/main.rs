@@ -1,8 +1,8 @@
-//! The owner's side from end to end: a house is set up, plugins are installed from everywhere, changed under load, broken and
-//! mended, and taken down, all with the program that a user has.
+//! Tests the owner's side from end to end, with the program that users have. A host is set up, plugins are installed
+//! from all sources, changed under load, broken and repaired, and everything is removed.
 //!
-//! `cargo xtask operate` builds everything and runs this. A line for each step, and last `operated N/N`; the end is 0 only when
-//! every step was seen.
+//! `cargo xtask operate` builds everything and runs this program. It prints a line for each step, and `operated N/N` at
+//! the end. The exit code is 0 only if every step succeeded.
 
 mod screens;
 mod steps;
@@ -17,13 +17,13 @@ use parlor_tests::interrupt::{Interrupt, ended};
 
 use crate::story::Story;
 
-/// How long one step may take.
+/// The time limit of one step.
 const STEP: Duration = Duration::from_mins(3);
 
-/// Go through all that an owner does.
+/// Run everything that an owner does.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Write what each command showed into `docs/screens.md`, and do not compare it.
+    /// Write the output of each command into `docs/screens.md` instead of comparing it.
     #[arg(long)]
     screens: bool,
 }
@@ -41,7 +41,7 @@ async fn main() -> ExitCode {
 #[expect(clippy::print_stdout, reason = "showing is what it is for")]
 async fn operate(arguments: &Arguments, seen: &mut usize) -> Result<()> {
     let mut interrupt = Interrupt::new()?;
-    // An interruption drops what is going on, and with it the story: its processes end, its folders go.
+    // An interruption drops this future and with it the story, which ends its processes and removes its folders.
     let mut story = Box::pin(interrupt.or(Story::begin(arguments.screens))).await?;
     for (name, step) in steps::ALL {
         let begin = Instant::now();

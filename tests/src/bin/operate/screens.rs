@@ -1,4 +1,4 @@
-//! What each command showed, as a page of `docs/`. What is different each time is written as it would be on anybody's machine.
+//! The output of each command, as a page of `docs/`. Values that differ in each run are replaced by typical ones.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -13,7 +13,7 @@ const HEAD: &str = "<!-- Made by `cargo xtask operate --screens` from what the p
 /// The screens so far.
 #[derive(Debug)]
 pub(crate) struct Screens {
-    /// Whether the page is written anew, and not compared with.
+    /// Whether the page is rewritten instead of compared.
     pub(crate) rewrites: bool,
     all: Vec<(String, String, String)>,
 }
@@ -23,7 +23,7 @@ impl Screens {
         Self { rewrites, all: Vec::new() }
     }
 
-    /// Keeps what a command printed, under a title.
+    /// Adds a command's output under a title.
     pub(crate) fn keep(&mut self, title: &str, arguments: &[&str], output: &str, home: &Path) {
         let quoted = arguments
             .iter()
@@ -34,7 +34,7 @@ impl Screens {
         self.all.push((title.to_owned(), command.replace(&home.display().to_string(), "/srv/parlor"), output));
     }
 
-    /// How many there are.
+    /// Returns the number of screens.
     pub(crate) fn len(&self) -> usize {
         self.all.len()
     }
@@ -44,7 +44,7 @@ impl Screens {
         std::fs::write(docs::folder().join(PAGE), self.page()?).context(PAGE)
     }
 
-    /// Compares with the page, but for what is different each time.
+    /// Compares with the page, ignoring values that differ in each run.
     pub(crate) fn compare(&self) -> Result<()> {
         let (written, shown) = (std::fs::read_to_string(docs::folder().join(PAGE)).context(PAGE)?, self.page()?);
         let (mut written, mut shown) = (lasting(&written).into_iter(), lasting(&shown).into_iter());
@@ -70,7 +70,8 @@ impl Screens {
     }
 }
 
-/// The lines of a page without what is another one each time: figures, names made of them, units, and how far columns are apart.
+/// Returns the lines of a page without values that differ in each run: figures, names made of them, units, and the
+/// width of columns.
 fn lasting(page: &str) -> Vec<String> {
     let is_figure = |word: &str| word == "-" || word.contains(|letter: char| letter.is_ascii_digit());
     let is_unit = |word: &str| matches!(word.trim_end_matches(','), "B" | "KiB" | "MiB" | "GiB" | "TiB");
@@ -81,7 +82,7 @@ fn lasting(page: &str) -> Vec<String> {
         .collect()
 }
 
-/// The text without the marks that a terminal takes for colours.
+/// Returns the text without terminal colours.
 fn without_colours(text: &str) -> String {
     let mut plain = String::new();
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! What an owner does, one step after the other.
+//! The steps of an owner, one after the other.
 
 use std::future::ready;
 use std::pin::Pin;
@@ -19,7 +19,7 @@ type Work<'s> = Pin<Box<dyn Future<Output = Result<String>> + 's>>;
 
 type Step = fn(&mut Story) -> Work<'_>;
 
-/// Every step, by its name.
+/// Every step with its name.
 pub(crate) const ALL: &[(&str, Step)] = &[
     ("init makes an account, tests it, and writes the configuration", |story| Box::pin(init(story))),
     ("doctor finds nothing broken", |story| Box::pin(doctor(story))),
@@ -54,9 +54,9 @@ pub(crate) const ALL: &[(&str, Step)] = &[
     ("docs/screens.md shows what was shown", |story| Box::pin(ready(page(story)))),
 ];
 
-/// What echo asks for, by flags.
+/// The flags that grant everything that echo asks for.
 const YES: [&str; 2] = ["--yes", "--grant-all"];
-/// How many messages are written during upgrades, and how long lies between two.
+/// How many messages are sent during upgrades, and the interval between two.
 const MESSAGES: usize = 1_500;
 const PERIOD: Duration = Duration::from_millis(2);
 /// How many commands are killed.
@@ -493,7 +493,7 @@ async fn again(story: &mut Story) -> Result<String> {
     ensure!(story.home.path().join("data/control.sock").exists(), "it left no socket behind");
     story.show("status, of a house that is down", &["status"], 4).await?;
     story.start().await?;
-    // What is sent to the account alone may go to the session of the one that was killed, which the server keeps for a while.
+    // A message to the bare address may go to the killed host's session, which the server keeps for a while.
     let line = story.host()?.wait_count("account connected", &[], 1, SOON).await?;
     let full: jid::Jid = line.get("jid").parse().context("the bound JID")?;
     story.juliet.chat(full, "up again").await?;

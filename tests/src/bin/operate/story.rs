@@ -1,4 +1,4 @@
-//! What the steps play on: a server, a house that `parlor init` sets up, a server of the web, keys, somebody who writes.
+//! The environment of the steps: an XMPP server, a host that `parlor init` sets up, a web server, keys, and a client.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,13 +18,13 @@ use xmpp_parsers::iq::Iq;
 
 use crate::screens::Screens;
 
-/// How long anything ordinary may take.
+/// The general timeout.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// The namespace of ad-hoc commands (XEP-0050).
 pub(crate) const COMMANDS: &str = "http://jabber.org/protocol/commands";
 
-/// All that the steps need. Dropping it ends and removes it.
+/// Everything that the steps need. Dropping it ends and removes it.
 pub(crate) struct Story {
     pub(crate) juliet: Client,
     pub(crate) host: Option<Host>,
@@ -51,7 +51,7 @@ impl Story {
         Ok(Self { juliet, host: None, home, web, prosody, bot, alice: Key::new(), screens: Screens::new(rewrites) })
     }
 
-    /// Runs a command that has to end with this code.
+    /// Runs a command that must end with this exit code.
     pub(crate) async fn run(&self, arguments: &[&str], code: i32) -> Result<Finished> {
         self.run_with(arguments, "", code).await
     }
@@ -62,7 +62,7 @@ impl Story {
         Ok(finished)
     }
 
-    /// The same, and what it printed becomes a screen.
+    /// Runs a command and keeps its output as a screen.
     pub(crate) async fn show(&mut self, title: &str, arguments: &[&str], code: i32) -> Result<String> {
         let finished = self.run(arguments, code).await?;
         let both = format!("{}{}", finished.stdout, finished.stderr);
@@ -74,12 +74,12 @@ impl Story {
         Ok(std::fs::read_to_string(self.home.path().join("plugins.toml"))?)
     }
 
-    /// What `parlor.toml` says.
+    /// Returns the text of `parlor.toml`.
     pub(crate) fn config(&self) -> Result<String> {
         Ok(std::fs::read_to_string(self.home.path().join("parlor.toml"))?)
     }
 
-    /// Saves another configuration, and waits until the host goes by it.
+    /// Saves another configuration, and waits until the host has applied it.
     pub(crate) async fn configure(&self, config: &str) -> Result<()> {
         let read = "configuration read again";
         let before = self.host()?.lines(read, &[]).len();
@@ -99,7 +99,7 @@ impl Story {
         Ok(())
     }
 
-    /// Echo in this version, with further lines under `[permissions]`.
+    /// Builds this version of echo, with further lines under `[permissions]`.
     pub(crate) fn echo(version: &str, more: &str) -> Result<Vec<u8>> {
         let bytes = plugins::built("echo")?.bytes()?;
         with_manifest(&bytes, |text| {
@@ -108,20 +108,20 @@ impl Story {
         })
     }
 
-    /// Says something to the bot, and waits for the answer.
+    /// Sends a message to the bot, and waits for the answer.
     pub(crate) async fn talk(&mut self, text: &str) -> Result<()> {
         self.juliet.chat(self.bot.clone(), text).await?;
         self.juliet.wait_body(&self.bot, text, SOON).await.map(drop)
     }
 
-    /// Puts an ad-hoc command with these attributes and what was filled in, and gives the answer.
+    /// Sends an ad-hoc command with these attributes and form values, and returns the answer.
     pub(crate) async fn command(&mut self, to: &Jid, attributes: &str, filled: &str) -> Result<Element> {
         let payload: Element = format!("<command xmlns='{COMMANDS}' {attributes}>{filled}</command>").parse()?;
         let question = Iq::Set { from: None, to: Some(to.clone()), id: String::new(), payload };
         self.juliet.ask(question, SOON).await?.context("the answer has nothing in it")
     }
 
-    /// Where a plugin stands, by the status.
+    /// Returns a plugin's state, as the status shows it.
     pub(crate) async fn state(&self, id: &str) -> Result<String> {
         let json = self.run(&["status", "--json"], 0).await?.json()?;
         let all = json["plugins"].as_array().context("no plugins")?;
@@ -129,7 +129,7 @@ impl Story {
         Ok(found["state"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// How often each of the texts that begin like this came back.
+    /// Counts how often each of the texts with this beginning came back.
     pub(crate) fn answers(&self, begins: &str) -> BTreeMap<String, usize> {
         let mut answers = BTreeMap::new();
         for stanza in self.juliet.received_xml() {
@@ -142,7 +142,7 @@ impl Story {
     }
 }
 
-/// An error unless these words are there.
+/// Fails unless the text contains these words.
 pub(crate) fn says(text: &str, words: &str) -> Result<()> {
     if !text.contains(words) {
         bail!("no {words:?} in:\n{text}");

@@ -1,4 +1,4 @@
-//! The software bill of materials of the host, in `CycloneDX` 1.5.
+//! The host's software bill of materials, in `CycloneDX` 1.5.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 use super::{Metadata, Package, checksums, metadata, output};
 use crate::workspace;
 
-/// Writes it. It is the same for the same sources: there is no time in it, and no number of its own.
+/// Writes the bill. It is the same for the same sources, since it contains no time and no serial number.
 pub(crate) fn write(to: &Path) -> Result<()> {
     let bill = bill(&metadata()?, &shipped()?, &checksums()?).context("cargo does not know the package parlor")?;
     let text = serde_json::to_string_pretty(&bill).context("a bill of materials is JSON")?;
     fs::write(to, text + "\n").with_context(|| format!("cannot write {}", to.display()))
 }
 
-/// Names and versions of what is compiled into the program, or while it is compiled. The metadata are those of the whole
-/// workspace, with features that only tests ask for.
+/// Returns the names and versions of the crates that are compiled into the program or used while compiling it. `cargo
+/// metadata` covers the whole workspace instead, with features that only tests enable.
 fn shipped() -> Result<BTreeSet<(String, String)>> {
     let platform = format!("--target={}", super::platform()?);
     let asked = ["tree", "--package=parlor", "--edges=normal,build", "--prefix=none", "--locked", platform.as_str()];
@@ -74,7 +74,7 @@ fn bill(
     }))
 }
 
-/// The name of a package within the bill: its address (purl) if it comes from a registry.
+/// Returns the name of a package within the bill: its package URL (purl) if it comes from a registry.
 fn reference(package: &Package) -> String {
     let Package { name, version, source, .. } = package;
     if source.is_some() { format!("pkg:cargo/{name}@{version}") } else { format!("{name}@{version}") }

@@ -1,6 +1,6 @@
-//! Licence expressions (SPDX, annex D; and `/` in place of `OR`, as older crates have it).
+//! Evaluates licence expressions (SPDX, annex D; older crates write `/` in place of `OR`).
 
-/// Whether what is allowed fulfils an expression, or why it is none.
+/// Returns whether the allowed licences satisfy an expression, or why the expression is invalid.
 pub(super) fn is_allowed(expression: &str, allowed: &[String]) -> Result<bool, String> {
     let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
     let mut reader = Reader { words: spaced.split_whitespace().collect(), at: 0, allowed };
@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
                 let exception = self.next().ok_or("it names no exception")?;
                 Ok(self.is_listed(&format!("{name} WITH {exception}")))
             }
-            // A later version than the one that is allowed is the reader's choice.
+            // With `+`, the reader may choose a later version than the allowed one.
             _ => Ok(self.is_listed(name.strip_suffix('+').unwrap_or(name))),
         }
     }

@@ -1,4 +1,4 @@
-//! What an author types, as what people do: who speaks, in which room, and what else happens.
+//! Converts an author's input into the acts of simulated people: the speaker, the room, and other events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,10 +9,10 @@ use crate::rehearsal::names;
 use crate::rehearsal::script::{Act, act};
 use crate::xmpp::Said;
 
-/// Who speaks first.
+/// The first speaker.
 const FIRST: &str = "alice";
 
-/// What there is to type, for `/help`.
+/// The possible input, for `/help`.
 pub(super) const HELP: &str = "\
 hello               says that to the plugin, in a chat of its own
 /as bob             says what follows as bob; an address will do, too
@@ -29,31 +29,31 @@ hello               says that to the plugin, in a chat of its own
 /quit               ends all of this
 Whatever else a test can say goes after a slash as well: `parlor plugin test --help`. Two slashes say a text that begins with one.";
 
-/// What somebody typed.
+/// The meaning of a line.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Typed {
-    /// These things happen, in that order.
+    /// These acts happen, in this order.
     Happens(Vec<Act>),
-    /// Nothing happens for so long.
+    /// Nothing is read for this time.
     Waits(Duration),
-    /// Somebody wants to know what can be typed.
+    /// Show the help.
     AsksForHelp,
-    /// Somebody has seen enough.
+    /// Quit.
     Leaves,
-    /// Somebody else speaks from now on.
+    /// Nothing happens now; the speaker may have changed.
     Nothing,
 }
 
-/// Who speaks, and where.
+/// The speaker and the rooms.
 #[derive(Debug, Clone)]
 pub(super) struct Chat {
     user: String,
     room: Option<BareJid>,
     /// Rooms that the plugin's account is in because somebody joined them here.
     open: BTreeSet<BareJid>,
-    /// Who was let into a room here.
+    /// The occupants that joined here.
     inside: BTreeSet<FullJid>,
-    /// Who took another nickname, by who it was before.
+    /// The current nickname of occupants that changed it, by their original one.
     renamed: BTreeMap<FullJid, FullJid>,
 }
 
@@ -70,12 +70,12 @@ impl Default for Chat {
 }
 
 impl Chat {
-    /// Who speaks.
+    /// Returns the speaker.
     pub(super) fn user(&self) -> &str {
         &self.user
     }
 
-    /// What a line means; the error says what to type instead.
+    /// Parses a line. The error says what to type instead.
     pub(super) fn understand(&mut self, line: &str) -> Result<Typed, String> {
         let line = line.trim();
         if line.is_empty() {
@@ -146,7 +146,7 @@ impl Chat {
         Ok(Typed::Happens(vec![Act::Say(Said { from, to_room: false, body: text.to_owned(), about: None })]))
     }
 
-    /// Who we are in the room that was joined last.
+    /// Returns the speaker as an occupant of the room that was joined last.
     fn us(&self) -> Result<FullJid, String> {
         let room = self.room.as_ref().ok_or("there is no room yet; /join garden enters one")?;
         let person = names::person(&self.user)?;
@@ -161,13 +161,13 @@ impl Chat {
         }
     }
 
-    /// Lets us in, if we are not.
+    /// Lets the speaker join the room, if necessary.
     fn enter(&mut self) -> Result<Vec<Act>, String> {
         let us = self.us()?;
         Ok(if self.inside.insert(us.clone()) { vec![Act::Enters(us)] } else { Vec::new() })
     }
 
-    /// Keeps in mind who went where.
+    /// Tracks joins, leaves and nickname changes.
     fn noted(&mut self, act: Act) -> Typed {
         match &act {
             Act::Enters(who) => drop(self.inside.insert(who.clone())),
@@ -297,7 +297,7 @@ mod tests {
         assert_eq!(chat.user(), "alice");
     }
 
-    /// What the help says can be typed.
+    /// Every line of the help is valid input.
     #[test]
     fn every_line_of_the_help_is_understood() {
         let mut chat = Chat::default();

@@ -1,5 +1,4 @@
-//! Where the author types, and sees what happens: a terminal, on which a line is typed while others are printed, or pipes, for
-//! scripts.
+//! The author's input and output: a terminal, which prints lines above the one that is typed, or pipes, for scripts.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::thread;
@@ -12,12 +11,12 @@ use tokio::sync::mpsc;
 use super::line::{Line, Pressed};
 use crate::cli::modes::Without;
 
-/// How many keys or lines may wait: who pastes waits as well.
+/// How many keys or lines may be queued: a paste waits.
 const WAITING: usize = 64;
-/// How wide a terminal is that does not say it.
+/// The width of a terminal that does not report one.
 const USUAL_WIDTH: u16 = 80;
 
-/// What comes in.
+/// An input event.
 enum Input {
     Key(KeyEvent),
     /// The terminal has another width.
@@ -28,23 +27,23 @@ enum Input {
 /// The console.
 pub(super) struct Console {
     input: mpsc::Receiver<Input>,
-    /// None without a terminal.
+    /// The line that is being typed; none without a terminal.
     typing: Option<Typing>,
 }
 
 /// A line that is being typed.
 struct Typing {
     line: Line,
-    /// What stands before it.
+    /// The text before the line.
     prompt: String,
-    /// Whether it stands on the screen now.
+    /// Whether it is on the screen now.
     is_shown: bool,
-    /// Its keys are ours until this is dropped. Signals are not: Ctrl-C goes to compilers, too.
+    /// Disables line mode and echo until this is dropped. Signals stay enabled: Ctrl-C also ends compilers.
     _ours: Without,
 }
 
 impl Console {
-    /// Takes the terminal of standard input and output, or reads lines where there is none.
+    /// Takes over the terminal of standard input and output, or reads lines without a terminal.
     pub(super) fn open() -> io::Result<Self> {
         let (sender, input) = mpsc::channel(WAITING);
         let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
@@ -54,17 +53,17 @@ impl Console {
         } else {
             None
         };
-        // It blocks, and ends with the process.
+        // The thread blocks, and ends with the process.
         thread::spawn(move || if is_terminal { keys(&sender) } else { lines(&sender) });
         Ok(Self { input, typing })
     }
 
-    /// Whether somebody sits there.
+    /// Returns whether there is a terminal.
     pub(super) fn is_terminal(&self) -> bool {
         self.typing.is_some()
     }
 
-    /// The next line; none when there is nothing more to come. Nothing is lost where this is dropped before it returns.
+    /// Waits for the next line; none at the end of the input. Cancel-safe.
     pub(super) async fn next(&mut self) -> io::Result<Option<String>> {
         loop {
             let Some(input) = self.input.recv().await else { return Ok(None) };
@@ -81,7 +80,7 @@ impl Console {
                 Pressed::Edited => self.draw()?,
                 Pressed::Line(text) => {
                     let shown = format!("{}{text}", typing.prompt);
-                    // As a whole, and it stays on the screen.
+                    // Print the whole line, so that it stays on the screen.
                     self.print(&shown)?;
                     return Ok(Some(text));
                 }
@@ -90,7 +89,7 @@ impl Console {
         }
     }
 
-    /// Shows this before the line that is typed, from now on.
+    /// Shows this text before the typed line from now on.
     pub(super) fn prompt(&mut self, prompt: String) -> io::Result<()> {
         if let Some(typing) = &mut self.typing {
             (typing.prompt, typing.is_shown) = (prompt, true);
@@ -98,14 +97,14 @@ impl Console {
         self.draw()
     }
 
-    /// Clears the line that is typed off the screen until there is a prompt again, since others print.
+    /// Clears the typed line from the screen until the next prompt, since others print.
     pub(super) fn make_room(&mut self) -> io::Result<()> {
         let Some(typing) = self.typing.as_mut().filter(|typing| typing.is_shown) else { return Ok(()) };
         typing.is_shown = false;
         write(format_args!("\r\x1b[K"))
     }
 
-    /// Prints a line, above the one that is typed.
+    /// Prints a line above the typed one.
     pub(super) fn print(&self, text: &str) -> io::Result<()> {
         let clear = if self.is_shown() { "\r\x1b[K" } else { "" };
         write(format_args!("{clear}{text}\n"))?;
@@ -128,7 +127,7 @@ impl Console {
 
 impl Drop for Console {
     fn drop(&mut self) {
-        // A terminal that has gone needs nothing back.
+        // A terminal that is gone cannot be restored.
         let _ = self.make_room();
     }
 }
@@ -146,7 +145,7 @@ fn keys(sender: &mpsc::Sender<Input>) {
             Ok(Event::Key(key)) if key.kind != KeyEventKind::Release => Input::Key(key),
             Ok(Event::Resize(..)) => Input::Resized,
             Ok(_) => continue,
-            // It is gone.
+            // The terminal is gone.
             Err(_) => return,
         };
         if sender.blocking_send(input).is_err() {
@@ -158,7 +157,7 @@ fn keys(sender: &mpsc::Sender<Input>) {
 /// Reads a pipe, line by line.
 fn lines(sender: &mpsc::Sender<Input>) {
     for line in io::stdin().lock().lines() {
-        // What is no text is no line, either.
+        // Invalid UTF-8 ends the input, too.
         let Ok(line) = line else { return };
         if sender.blocking_send(Input::Line(line)).is_err() {
             return;

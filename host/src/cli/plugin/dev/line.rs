@@ -1,36 +1,36 @@
-//! A line while it is typed, with those that were typed before. It knows keys, and neither a terminal nor what lines mean.
+//! A line editor with history. It handles keys, but knows neither the terminal nor the meaning of lines.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-/// How many lines are remembered.
+/// How many lines the history keeps.
 const REMEMBERED: usize = 500;
-/// How long a line may become, in characters: what is longer was pasted, and by mistake.
+/// The longest line, in characters: a longer one was pasted by mistake.
 const LONGEST: usize = 10_000;
 
-/// What a key did.
+/// The effect of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Pressed {
-    /// The line is another one, or the cursor stands elsewhere.
+    /// The line or the cursor changed.
     Edited,
-    /// It is done.
+    /// The line is complete.
     Line(String),
-    /// There is nothing more to come.
+    /// The input ends.
     End,
 }
 
-/// The line.
+/// A line that is being edited.
 #[derive(Debug, Default)]
 pub(super) struct Line {
     text: Vec<char>,
-    /// How many characters stand before the cursor.
+    /// The position of the cursor, in characters.
     at: usize,
     before: Vec<String>,
-    /// Which of those is shown, and what was typed instead of it.
+    /// The index of the shown history entry, with the unfinished line that it replaces.
     shown: Option<(usize, Vec<char>)>,
 }
 
 impl Line {
-    /// Takes a key.
+    /// Handles a key.
     pub(super) fn press(&mut self, key: KeyEvent) -> Pressed {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
@@ -103,9 +103,10 @@ impl Line {
         self.at = self.text.len();
     }
 
-    /// The part of it that fits into so many columns, and how many of them are before the cursor. A character counts as one.
+    /// Returns the part of the line that fits into `columns`, and the cursor's column in it. Each character counts as
+    /// one column.
     pub(super) fn part(&self, columns: usize) -> (String, usize) {
-        // The cursor needs a place, too.
+        // The cursor needs a column, too.
         let begin = (self.at + 1).saturating_sub(columns).min(self.at);
         (self.text.iter().skip(begin).take(columns.saturating_sub(1)).collect(), self.at - begin)
     }

@@ -1,8 +1,8 @@
-//! `parlor plugin dev`: a plugin's folder, built at each save, and the plugin to talk to meanwhile.
+//! `parlor plugin dev`: rebuilds a plugin's folder at each save, and lets the author talk to the plugin.
 //!
-//! `chat` is what typed lines mean, `line` a line while it is typed, `console` the terminal, `real` an account on a server,
-//! `session` what goes on. What is printed reads like a test: what happens at the margin, what the plugin does indented, and
-//! what is said about it behind a `#`.
+//! `chat` parses typed lines, `line` is the line editor, `console` the terminal, `real` an account on a server, and
+//! `session` the main loop. The output reads like a test: events at the margin, the plugin's acts indented, and remarks
+//! after a `#`.
 
 mod chat;
 mod console;
@@ -21,7 +21,7 @@ use crate::config::AccountName;
 use crate::plugins::build::Consent;
 use session::Session;
 
-/// What is worked on, and where it runs.
+/// The arguments of `parlor plugin dev`.
 #[derive(Debug, Args)]
 #[command(
     long_about = "Work on a plugin: build it at each save, put the new build in the place of the old one, and talk to it. Who talks, the rooms and the server are made up, unless an account is named; the clock is the machine's. A build that fails is shown, and the plugin from before goes on. What the plugin stores is forgotten at the end.",
@@ -31,25 +31,25 @@ pub struct DevArgs {
     /// The plugin's folder
     #[arg(value_name = "DIR", default_value = ".")]
     folder: PathBuf,
-    /// Run it on this account, on its real server, with everything granted that it asks for; no other plugin runs there
+    /// Run it on this account, on its real server, with every requested permission granted; no other plugin runs there
     #[arg(long, value_name = "NAME")]
     account: Option<AccountName>,
-    /// The configuration that has the account
+    /// The configuration with the account
     #[arg(long, value_name = "FILE", default_value = "parlor.toml", env = "PARLOR_CONFIG")]
     config: PathBuf,
-    /// Build a folder in Rust, C or Go without asking: its compiler works outside of any sandbox, as you
+    /// Build a folder in Rust, C or Go without asking: its compiler runs outside of any sandbox, as your user
     #[arg(long)]
     trust: bool,
 }
 
 impl DevArgs {
-    /// Works on it until somebody leaves.
+    /// Runs until the user quits.
     pub fn run(&self) -> anyhow::Result<()> {
         let consent = trust::check(&self.folder, self.trust, false)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.context("the runtime cannot start")?;
         let result = runtime.block_on(self.work(consent));
-        // A compiler that was asked to end like this process may take its time, and a name look-up, too.
+        // A compiler that received the same signal may take its time, and so may a name look-up.
         runtime.shutdown_background();
         result
     }

@@ -1,4 +1,4 @@
-//! A plugin that is worked on, on a real account: a house of its own, with this plugin alone, which is granted what it asks for.
+//! A plugin under development on a real account: a host of its own with only this plugin, and every request granted.
 
 use std::fs;
 use std::path::Path;
@@ -21,26 +21,26 @@ use crate::plugins::manifest::Manifest;
 use crate::plugins::store::read;
 use crate::plugins::{Compiler, State};
 
-/// How long the account may take from its log-in until others see it.
+/// How long the account may take after its log-in until others see it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How much is shown of whoever answers on its socket, in bytes.
+/// How much is shown of a response from the control socket, in bytes.
 const SHOWN: usize = 1 << 10;
 
-/// The house.
+/// The host of the plugin.
 pub(super) struct Real {
     config: Config,
     account: AccountName,
     host: Option<Host>,
     running: Option<Digest>,
-    /// What is to be known before it logs in, if anything is.
+    /// A warning to show before the log-in.
     beside: Option<String>,
-    /// Its data folder and its policy, which go with it.
+    /// The folder with its data and policy, deleted with this.
     folder: TempDir,
 }
 
 impl Real {
-    /// On this account of this configuration. It does not log in before there is a plugin.
+    /// Prepares a host for this account. It logs in only once there is a plugin.
     pub(super) fn at(config: &Path, account: &AccountName) -> anyhow::Result<Self> {
         leave_no_core()?;
         let folder = tempfile::tempdir().context("no folder for what is kept can be made")?;
@@ -51,7 +51,7 @@ impl Real {
             let near = suggestion(nearest(account.as_str(), known.iter().copied()));
             bail!("{} has no account {account}{near}; it has {}", config.path.escaped(), known.join(", "));
         };
-        // Who cannot be asked is on no account.
+        // A host that does not answer is assumed not to use the account.
         let house = client::glimpse::<Status>(&config.data, "/v1/status");
         let beside = house.and_then(|house| beside(&house, account, found.link.jid.is_full()));
         config.accounts.retain(|name, _| name == account);
@@ -59,19 +59,19 @@ impl Real {
         Ok(Self { config, account: account.clone(), host: None, running: None, beside, folder })
     }
 
-    /// What is to be known before it logs in, if anything is: of the host that is on this account as well.
+    /// Returns a warning to show before the log-in: another host uses this account as well.
     pub(super) fn beside(&self) -> Option<&str> {
         self.beside.as_deref()
     }
 
-    /// Lets this file run, in the place of what ran before. None: it runs already.
+    /// Runs this file in place of the previous one. None: it is already running.
     pub(super) async fn replace(&mut self, file: &Path) -> anyhow::Result<Option<Examined>> {
         let bytes = read(file)?;
         let examined = examine(&bytes).map_err(|error| anyhow::anyhow!("{}: {error}", file.escaped()))?;
         if self.running == Some(examined.digest) {
             return Ok(None);
         }
-        // A copy: the next build overwrites the file, and bytes that changed run nothing.
+        // Copy it: the next build overwrites the file, and a file whose digest changed does not run.
         let copy = self.folder.path().join(format!("{}.wasm", examined.digest.to_hex()));
         let policy = policy(&examined.manifest, examined.digest, &copy)?;
         let cannot = || format!("{} cannot be written", self.folder.path().escaped());
@@ -98,15 +98,15 @@ impl Real {
             {
                 bail!("account {}: {why}", self.account);
             }
-            // What is said before the account is available comes later, as history, which nobody answers. It says that it is once
-            // the roster is there, before chats are.
+            // Messages sent before the account is available arrive later as history, which plugins do not answer. The
+            // account becomes available after the roster arrives, and before chats are fetched.
             let _ = tokio::time::timeout(PATIENCE, account.until("chatBoxesFetched")).await;
         }
         self.running = Some(examined.digest);
         Ok(Some(examined))
     }
 
-    /// What somebody is told who wants to talk to it.
+    /// Returns the hint for a user who wants to talk to the plugin.
     pub(super) fn invitation(&self) -> String {
         let jid = self.config.accounts.get(&self.account).map(|account| account.link.jid.to_bare().to_string());
         format!("write to {} with a client of yours; here, /quit ends", jid.unwrap_or_default())
@@ -120,7 +120,8 @@ impl Real {
     }
 }
 
-/// What becomes of it where a house is on the same account; none: nobody would notice. A resource is one client's alone.
+/// Returns the warning if another host uses the same account; none if that has no effect. Only one client can have a
+/// resource.
 fn beside(house: &Status, account: &AccountName, names_resource: bool) -> Option<String> {
     let there = house.accounts.iter().find(|one| one.name == account.as_str())?;
     if !["connected", "connecting", "retrying"].contains(&there.connection.as_str()) {
@@ -143,7 +144,7 @@ fn beside(house: &Status, account: &AccountName, names_resource: bool) -> Option
     ))
 }
 
-/// A policy with this plugin alone, and everything granted that it asks for.
+/// Returns a policy with only this plugin, and every request granted.
 fn policy(manifest: &Manifest, digest: Digest, file: &Path) -> anyhow::Result<String> {
     let grants = manifest.permissions.iter().map(|(permission, one)| (permission.to_string(), one.scope.clone()));
     let entry = toml::Table::from_iter([

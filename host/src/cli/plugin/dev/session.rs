@@ -1,4 +1,4 @@
-//! What goes on while an author works: lines are typed, files are saved, builds end, the plugin does something.
+//! The main loop while an author works: typed lines, saved files, finished builds, and acts of the plugin.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,23 +25,23 @@ use crate::rehearsal::script::Act;
 use crate::rehearsal::{Happened, Notes, Player, Shown, Stage, stack, trace};
 use crate::watch::Watch;
 
-/// How long nothing happens before a script goes on with its next line, or ends.
+/// How long nothing must happen before a script continues with its next line, or ends.
 const QUIET: Duration = Duration::from_millis(200);
-/// How much of one line is shown, in bytes.
+/// The most of one line that is shown, in bytes.
 const LONGEST: usize = 16 << 10;
 
-/// Where the plugin runs.
+/// The place where the plugin runs.
 enum Place {
-    /// With people who are made up; nobody is there before the first build.
+    /// Among simulated people; the stage is none before the first build.
     MadeUp { workshop: Workshop, stage: Option<Box<Stage>> },
-    /// On an account.
+    /// On a real account.
     Account(Box<Real>),
 }
 
-/// A build that is under way.
+/// A build in progress.
 type Building = JoinHandle<anyhow::Result<PathBuf>>;
 
-/// All of it.
+/// The whole state.
 pub(super) struct Session {
     folder: PathBuf,
     /// Whether the user agreed to builds of it.
@@ -52,29 +52,29 @@ pub(super) struct Session {
     shown: Shown,
     chat: Chat,
     place: Place,
-    /// The plugin that runs, as it was built last.
+    /// The running plugin, from the last successful build.
     running: Option<Arc<Examined>>,
     /// Whether one has ever run.
     has_run: bool,
     building: Option<Building>,
-    /// Something was saved while it was built.
+    /// Whether a file was saved during the build.
     is_outdated: bool,
     last: Last,
-    /// Nothing is read before this.
+    /// No input is read before this time.
     hold: Option<Instant>,
-    /// Nothing more comes to be read.
+    /// Whether the input has ended.
     is_at_end: bool,
 }
 
-/// How the last build ended.
+/// The result of the last build.
 enum Last {
-    /// What was built runs.
+    /// The build is running.
     InPlace,
-    /// There was nothing to run, or it could not take the place of what runs.
+    /// The build failed, or could not replace the running plugin.
     Broken,
 }
 
-/// What happened next.
+/// The next event.
 enum Next {
     Line(Option<String>),
     Saved,
@@ -85,7 +85,7 @@ enum Next {
 }
 
 impl Session {
-    /// Begins with it: the first build is under way.
+    /// Opens the session. [`go_on`](Self::go_on) starts the first build.
     pub(super) fn open(arguments: &DevArgs, consent: build::Consent) -> anyhow::Result<Self> {
         let folder = arguments.folder.clone();
         if !folder.is_dir() {
@@ -119,7 +119,7 @@ impl Session {
         })
     }
 
-    /// Goes on until somebody leaves.
+    /// Runs until the user quits.
     pub(super) async fn go_on(&mut self) -> anyhow::Result<()> {
         if let Place::Account(real) = &self.place
             && let Some(beside) = real.beside()
@@ -168,7 +168,7 @@ impl Session {
         Ok(())
     }
 
-    /// How it is, once it was built.
+    /// Returns the state of the plugin, once there was a build.
     fn state(&self) -> Option<State> {
         match &self.place {
             Place::MadeUp { stage, .. } => stage.as_ref()?.state(),
@@ -176,7 +176,7 @@ impl Session {
         }
     }
 
-    /// Why it does not run, if so.
+    /// Returns why it does not run, if that is so.
     fn absence(&self) -> Option<String> {
         match self.state()? {
             State::Compiling | State::Waiting(_) | State::Starting | State::Running | State::Stopping => None,
@@ -186,7 +186,7 @@ impl Session {
         }
     }
 
-    /// Ends the plugin and its account, and gives the terminal back.
+    /// Ends the plugin and its account, and restores the terminal.
     pub(super) async fn close(self) {
         match self.place {
             Place::MadeUp { stage: Some(stage), .. } => stage.close().await,
@@ -196,7 +196,7 @@ impl Session {
     }
 
     async fn next(&mut self) -> anyhow::Result<Next> {
-        // Who types may do so while it is built; a script waits for what it is about.
+        // A user may type during a build; a script waits for the plugin.
         let reads = !self.is_at_end && self.hold.is_none() && (self.console.is_terminal() || self.building.is_none());
         let hold = self.hold.filter(|_| self.building.is_none());
         let quiet = async {
@@ -224,7 +224,7 @@ impl Session {
         })
     }
 
-    /// Builds what is there now, beside everything else.
+    /// Starts a build in the background.
     fn build(&mut self) -> anyhow::Result<()> {
         if self.building.is_some() {
             self.is_outdated = true;
@@ -233,17 +233,17 @@ impl Session {
         let (folder, consent) = (self.folder.clone(), self.consent);
         self.console.make_room().context("standard output")?;
         if self.console.is_terminal() {
-            // The first one may take long, and says little.
+            // The first build may take long without output.
             self.remark("building")?;
         }
         self.building = Some(tokio::task::spawn_blocking(move || Ok(build::fresh(&folder, consent)?)));
         Ok(())
     }
 
-    /// Puts what was built in the place of what runs.
+    /// Replaces the running plugin by the build.
     async fn put_in_place(&mut self, result: anyhow::Result<PathBuf>) -> anyhow::Result<()> {
         if std::mem::take(&mut self.is_outdated) {
-            // What was built is of the day before.
+            // The build is already outdated.
             return self.build();
         }
         let replaced = match result {
@@ -269,7 +269,7 @@ impl Session {
         self.prompt()
     }
 
-    /// `false`: it is what runs already.
+    /// Runs a built file. Returns `false` if the same file is already running.
     async fn replace(&mut self, file: &Path) -> anyhow::Result<bool> {
         let is_first = self.running.is_none();
         let examined = match &mut self.place {
@@ -313,7 +313,7 @@ impl Session {
         Ok(true)
     }
 
-    /// Does what a line says. True: somebody leaves.
+    /// Executes a typed line. Returns `true` if the user quits.
     async fn typed(&mut self, line: &str) -> anyhow::Result<bool> {
         if !self.console.is_terminal() && !line.trim().is_empty() {
             self.print(&format!("{}: {}", self.chat.user(), line.trim()))?;
@@ -336,7 +336,7 @@ impl Session {
         Ok(false)
     }
 
-    /// Has it happen, among the people who are made up; `before` is how they stood.
+    /// Performs the acts of simulated people; `before` restores the chat state on failure.
     async fn happen(&mut self, acts: Vec<Act>, before: Chat) -> anyhow::Result<()> {
         if !acts.contains(&Act::Restart)
             && let Some(why) = self.absence()
@@ -348,7 +348,7 @@ impl Session {
                 for (index, act) in acts.into_iter().enumerate() {
                     if let Err(reason) = stage.act(&act, &mut self.shown).await {
                         if index == 0 {
-                            // Nobody did anything.
+                            // The first act failed, so nothing happened.
                             self.chat = before;
                         }
                         return self.remark(&reason);
@@ -357,7 +357,7 @@ impl Session {
                 Ok(())
             }
             Place::MadeUp { stage: None, .. } => {
-                // Nobody went anywhere.
+                // Nobody joined anything.
                 self.chat = before;
                 self.remark("there is nobody to talk to yet: it has not been built")
             }
@@ -368,7 +368,7 @@ impl Session {
         }
     }
 
-    /// Lets a script wait for what comes of it.
+    /// Lets a script wait for the reaction.
     fn rest(&mut self) {
         if !self.console.is_terminal() {
             let until = Instant::now() + QUIET;
@@ -376,12 +376,12 @@ impl Session {
         }
     }
 
-    /// Tells what has happened.
+    /// Prints the plugin's reactions and log lines.
     fn tell(&mut self) -> anyhow::Result<()> {
         for happened in self.notes.take() {
             let is_deed = matches!(happened, Happened::Did(_));
             for line in self.shown.lines(&happened) {
-                // What it says to people has its lines.
+                // A message to people keeps its own lines; only other text may hold a stack trace.
                 let said = if is_deed { line } else { stack::for_authors(&line) };
                 let (line, stack) = said.split_once('\n').unwrap_or((&said, ""));
                 self.print(&format!("  {line}"))?;
@@ -406,7 +406,7 @@ impl Session {
         Ok(())
     }
 
-    /// What the owner would type.
+    /// Returns the command that would allow a denied call.
     fn hint(&self, permission: &str, scope: Option<String>) -> Option<String> {
         let manifest = &self.running.as_ref()?.manifest;
         match manifest.denial(&manifest.name, permission.parse().ok()?, scope) {
@@ -426,23 +426,23 @@ impl Session {
         self.console.prompt(prompt).context("standard output")
     }
 
-    /// Prints what is said about it.
+    /// Prints a remark.
     fn remark(&self, text: &str) -> anyhow::Result<()> {
         text.lines().try_for_each(|line| self.print(format!("# {line}").trim_end()))
     }
 
-    /// What a plugin says stands in it, and a terminal obeys.
+    /// Prints a line, escaped: it contains text of the plugin, and a terminal would interpret it.
     fn print(&self, line: &str) -> anyhow::Result<()> {
         self.console.print(&harmless(line, LONGEST)).context("standard output")
     }
 }
 
-/// What a plugin is called.
+/// Returns the plugin's name and version.
 fn name(manifest: &Manifest) -> String {
     format!("{} {}", manifest.name, manifest.version)
 }
 
-/// Lets the plugin begin, on an account that has just logged in.
+/// Starts the plugin, on an account that has just logged in.
 async fn begin(place: &mut Option<Box<Stage>>, player: Player, notes: &Notes) -> anyhow::Result<()> {
     let mut stage = Box::new(Stage::new(player, Clock::Machine, notes));
     stage.begin().await;

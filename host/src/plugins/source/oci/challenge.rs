@@ -1,24 +1,24 @@
-//! What a registry wants of whoever asks (RFC 9110, section 11.6.1; the token protocol of distribution).
+//! The authentication challenge of a registry (RFC 9110, section 11.6.1; the token protocol of distribution).
 
 use std::fmt::Write as _;
 
-/// How one is to log in.
+/// A way to authenticate.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Challenge {
-    /// With a token that is given at this address, for this service.
+    /// With a token that is issued at this address, for this service.
     Bearer { realm: String, service: Option<String> },
-    /// With the name and the password themselves.
+    /// With the name and password themselves.
     Basic,
 }
 
 impl Challenge {
-    /// Reads the header `www-authenticate`, which may name several ways; those that are none of these are left out.
+    /// Parses a `www-authenticate` header, which may name several ways. Unknown ones are left out.
     pub(super) fn read(header: &str) -> Vec<Self> {
         let mut found: Vec<(&str, Option<String>, Option<String>)> = Vec::new();
         for part in parts(header) {
             let (first, rest) = part.split_once([' ', '\t']).unwrap_or((part, ""));
             let rest = rest.trim_start();
-            // A comma divides both ways and what belongs to one of them; of the latter each has its `=`.
+            // Commas separate both challenges and the parameters of one challenge. A parameter has a `=`.
             let is_scheme = !first.contains('=') && !rest.starts_with('=');
             if is_scheme {
                 found.push((first, None, None));
@@ -43,7 +43,7 @@ impl Challenge {
     }
 }
 
-/// What stands between the commas of a header, but for those in quotes.
+/// Splits a header at its commas, except for those in quotes.
 fn parts(header: &str) -> impl Iterator<Item = &str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     let divides = move |one: char| {
@@ -61,7 +61,7 @@ fn parts(header: &str) -> impl Iterator<Item = &str> {
     header.split(divides).map(str::trim).filter(|part| !part.is_empty())
 }
 
-/// A value as it is meant; none: its quotes do not end.
+/// Removes the quotes of a value; `None` if they do not end.
 fn unquoted(value: &str) -> Option<String> {
     let Some(quoted) = value.strip_prefix('"') else { return Some(value.to_owned()) };
     let mut signs = quoted.strip_suffix('"')?.chars();
@@ -72,7 +72,7 @@ fn unquoted(value: &str) -> Option<String> {
     Some(text)
 }
 
-/// A value as it stands in a query or a form.
+/// Encodes a value for a query or a form.
 pub(super) fn encoded(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     for byte in value.bytes() {
@@ -112,7 +112,7 @@ mod tests {
         for none in ["", "Negotiate", "Bearer", "Bearer service=\"a\"", "Bearer realm=\"a", "realm=\"a\"", ", ,"] {
             assert!(Challenge::read(none).is_empty(), "{none}");
         }
-        // Several at once, in any order: what belongs to one is not taken for another's.
+        // Several challenges at once, in any order: the parameters of one are not taken for another's.
         let of_bearer = r#"Bearer realm="https://a",service="r, Basic s""#;
         let both = [bearer("https://a", Some("r, Basic s")), Challenge::Basic];
         assert_eq!(Challenge::read(&format!(r#"Negotiate YQ==, {of_bearer}, Basic realm="x""#)), both);

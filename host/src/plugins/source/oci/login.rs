@@ -1,6 +1,7 @@
-//! Who asks a registry: a log-in that the owner gives, or one that another tool for registries keeps, found as they find it.
+//! The log-in for a registry: one that the owner gives, or one that another registry tool stores, found in the same way
+//! as that tool does.
 //!
-//! No error and no `Debug` here shows a password, a token, or what a helper printed.
+//! No error and no `Debug` here shows a password, a token, or a helper's output.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,37 +21,37 @@ use crate::config::Hidden;
 use crate::document::{self, ReadError};
 use crate::harmless::{EscapedPath as _, harmless};
 
-/// How large a file of log-ins may be, in bytes.
+/// The maximum size of a file of log-ins, in bytes.
 const LARGEST: u64 = 1 << 20;
-/// How long a password may be, in bytes.
+/// The maximum length of a helper's answer, in bytes.
 const LONGEST: usize = 64 << 10;
-/// How long a helper may take.
+/// The timeout of a helper.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The name of the one registry that is called otherwise than it is reached, as other tools keep it.
+/// The one registry whose stored log-in has another name than its server: its names, and the name that tools use.
 const HUB: (&[&str], &str) = (&["docker.io", "index.docker.io", "registry-1.docker.io"], "https://index.docker.io/v1/");
 
-/// Where a log-in comes from, in case a registry wants one.
+/// The origin of a log-in, in case a registry requires one.
 #[derive(Debug, Clone, Default)]
 pub enum LogIn {
-    /// From what other tools keep: `$REGISTRY_AUTH_FILE` alone, or podman's `auth.json` of this session and then of this user,
-    /// and then docker's `config.json`.
+    /// The log-ins that other tools store: `$REGISTRY_AUTH_FILE` alone if set; else podman's `auth.json` of this
+    /// session, then that of this user, and then docker's `config.json`.
     #[default]
     Kept,
-    /// From the owner.
+    /// A log-in from the owner.
     Given {
-        /// The name.
+        /// The user name.
         user: String,
-        /// Its password, or a token in its place.
+        /// The password, or a token in its place.
         password: Hidden<String>,
     },
 }
 
-/// How one is known to a registry.
+/// Credentials for a registry.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Credentials {
-    /// By a name and a password.
+    /// A user name and a password.
     Password { user: String, password: String },
-    /// By a token that others are given for (`identitytoken`).
+    /// A token that is exchanged for others (`identitytoken`).
     Identity(String),
 }
 
@@ -60,33 +61,33 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Why no log-in is to be had.
+/// The reason why the log-in cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LogInError {
-    /// A file is there and cannot be read.
+    /// A file exists and cannot be read.
     #[error(
         "the log-ins of registries in {} cannot be read ({cause}); correct it, or give --username and --password-file",
         path.escaped()
     )]
     File {
-        /// Which.
+        /// The file's path.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         cause: String,
     },
-    /// A helper that the file names does not give it.
+    /// The helper that the file names does not return a log-in.
     #[error("docker-credential-{name}, which {} names, {cause}; or give --username and --password-file", path.escaped())]
     Helper {
-        /// Its name.
+        /// The helper's name.
         name: String,
-        /// The file.
+        /// The file's path.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         cause: String,
     },
 }
 
-/// A file of log-ins, as docker, podman, oras and others keep it. Some write `null` where there is nothing.
+/// A file of log-ins, as docker, podman, oras and others store it. Some write `null` for an empty value.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Kept {
@@ -99,7 +100,7 @@ struct Kept {
 struct KeptLogIn {
     auth: Option<String>,
     identitytoken: Option<String>,
-    /// These two in place of `auth`, as people write it, and what makes secrets for clusters.
+    /// Used in place of `auth` in files that people write and in secrets made for clusters.
     username: Option<String>,
     password: Option<String>,
 }
@@ -112,7 +113,7 @@ struct Helped {
 }
 
 impl LogIn {
-    /// What is known for a repository of a registry, and where from, as an error says it.
+    /// Returns the credentials for a repository and a description of their origin for errors.
     pub(super) fn find(&self, registry: &str, name: &str) -> Result<Option<(Credentials, String)>, LogInError> {
         match self {
             Self::Given { user, password: Hidden(password) } => {
@@ -132,14 +133,15 @@ impl LogIn {
     }
 }
 
-/// The files that a user's log-ins are looked for in, as podman does (containers-auth.json(5)).
+/// Returns the files to search for a user's log-ins, as podman does (containers-auth.json(5)).
 fn files(variable: impl Fn(&str) -> Option<PathBuf>, user: u32) -> Vec<PathBuf> {
     if let Some(file) = variable("REGISTRY_AUTH_FILE") {
         return vec![file];
     }
     let home = |folder: &str| variable("HOME").map(|home| home.join(folder));
     let session = variable("XDG_RUNTIME_DIR").map(|folder| folder.join("containers"));
-    // Who has no session has none there, either, but root, as by sudo; and others may not even look.
+    // A user without a session has no such folder, except root, for instance under sudo. Other users may not even look
+    // into root's.
     let session = session.or_else(|| (user == 0).then(|| PathBuf::from("/run/containers/0")));
     let user = variable("XDG_CONFIG_HOME").or_else(|| home(".config")).map(|folder| folder.join("containers"));
     let podman = [session, user].into_iter().flatten().map(|folder| folder.join("auth.json"));
@@ -147,7 +149,7 @@ fn files(variable: impl Fn(&str) -> Option<PathBuf>, user: u32) -> Vec<PathBuf> 
     podman.chain(docker.map(|folder| folder.join("config.json"))).collect()
 }
 
-/// What a file has for a repository: by its helper for this registry, by its helper for all, or itself.
+/// Looks up a repository in a file: through its helper for this registry, its helper for all, or in the file itself.
 fn find_in(path: &Path, registry: &str, name: &str) -> Result<Option<Credentials>, LogInError> {
     let wrong = |cause: String| LogInError::File { path: path.to_owned(), cause };
     let text = match document::read(path, LARGEST) {
@@ -156,7 +158,7 @@ fn find_in(path: &Path, registry: &str, name: &str) -> Result<Option<Credentials
         Err(ReadError::Unreadable(cause)) => return Err(wrong(cause.to_string())),
         Err(ReadError::TooLong) => return Err(wrong(format!("it has more than {LARGEST} bytes"))),
     };
-    // Where the parser stumbled, and not over what.
+    // Reports the position of the parser's error but not its text, which may contain a secret.
     let unreadable = |error: serde_json::Error| wrong(format!("line {}, column {}", error.line(), error.column()));
     let kept: Kept = serde_json::from_str(&text).map_err(unreadable)?;
     let (names, server) = HUB;
@@ -174,7 +176,7 @@ fn find_in(path: &Path, registry: &str, name: &str) -> Result<Option<Credentials
             return Ok(Some(found));
         }
     }
-    // The narrowest counts: `registry/folder/name`, `registry/folder`, `registry`.
+    // The most specific entry counts: `registry/folder/name`, `registry/folder`, `registry`.
     let whole = format!("{registry}/{name}");
     let ends = whole.match_indices('/').map(|(at, _)| at).chain([whole.len()]);
     let found = ends
@@ -195,14 +197,14 @@ fn find_in(path: &Path, registry: &str, name: &str) -> Result<Option<Credentials
     Ok(Some(Credentials::Password { user: user.to_owned(), password: password.to_owned() }))
 }
 
-/// A registry's name out of the ways in which files write it.
+/// Returns the registry's name from the forms in which files write it.
 fn plain(key: &str) -> &str {
     let key = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
     let key = key.trim_end_matches('/');
     key.strip_suffix("/v1").or_else(|| key.strip_suffix("/v2")).unwrap_or(key)
 }
 
-/// Asks a helper for a log-in (the protocol of docker-credential-helpers); none: it knows of none.
+/// Asks a helper for a log-in (the protocol of docker-credential-helpers); `None` if the helper has none.
 fn ask(helper: &str, server: &str) -> Result<Option<Credentials>, String> {
     if !helper.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
         return Err("is no name of a helper".to_owned());
@@ -214,7 +216,7 @@ fn ask(helper: &str, server: &str) -> Result<Option<Credentials>, String> {
         .map_err(|_| format!("did not answer within {} s", PATIENCE.as_secs()))?
         .map_err(|error| format!("cannot be run ({error}); install it, or take it out of the file"))?;
     if !success {
-        // The one failure that is none (`credentials.NewErrCredentialsNotFound`).
+        // This failure means that the helper has no log-in (`credentials.NewErrCredentialsNotFound`).
         let none = String::from_utf8_lossy(&bytes).contains("credentials not found");
         return if none { Ok(None) } else { Err("gives no log-in".to_owned()) };
     }
@@ -235,7 +237,7 @@ async fn run(helper: &str, server: &str) -> io::Result<(bool, Vec<u8>)> {
         .kill_on_drop(true)
         .spawn()?;
     if let Some(mut input) = child.stdin.take() {
-        // One that does not want to read it says so by how it ends.
+        // If the helper does not read its input, its exit status tells.
         let _ = input.write_all(server.as_bytes()).await;
     }
     let mut bytes = Vec::new();

@@ -1,8 +1,8 @@
-//! The signatures that refer to a component (referrers of the distribution specification 1.1).
+//! The signatures that refer to a component (referrers in the distribution specification 1.1).
 //!
-//! A registry that keeps no list of what refers to something says so in its own way: it leads to a page for people, has one itself,
-//! or refuses. None of that is an error. Whoever keeps a signature back could as well cut it off: what follows from none is the
-//! owner's rule.
+//! Registries without a list of referrers answer in various ways: with a redirect to a web page, with a page, or with a
+//! refusal. None of that is an error. A registry that can withhold a signature can also remove it, so the owner's rule
+//! decides what follows from a missing one.
 
 use serde::de::IgnoredAny;
 
@@ -12,14 +12,14 @@ use super::{Descriptor, INDEX, Index, LONGEST_MANIFEST, MANIFEST, OciError, Pull
 use crate::https::{Answer, FetchError, Url};
 use crate::plugins::source::LONGEST_SIGNATURE;
 
-/// The type of an artifact that is a signature of minisign over the component of the artifact that it refers to.
+/// The type of an artifact that is a minisign signature over the component of the artifact that it refers to.
 const SIGNATURE: &str = "application/vnd.minisign";
-/// How many signatures of one component are looked at.
+/// The maximum number of signatures of one component that are fetched.
 const MOST_SIGNATURES: usize = 8;
 
 impl Pulled {
-    /// The signatures that refer to what was pulled: artifacts of the type [`SIGNATURE`], each with one file. What others attach
-    /// is not looked at.
+    /// Returns the signatures that refer to the pulled artifact: artifacts of the type [`SIGNATURE`] with one file
+    /// each. Other attached artifacts are ignored.
     pub(in crate::plugins::source) fn signatures(&self) -> Result<Vec<String>, OciError> {
         let (mut found, mut failed) = (Vec::new(), None);
         for attached in self.attached()?.iter().take(MOST_SIGNATURES) {
@@ -28,7 +28,7 @@ impl Pulled {
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
-        // One that was deleted and is listed still, or is none, hides no other.
+        // A signature that was deleted but is still listed, or that is invalid, does not hide the others.
         failed.filter(|_| found.is_empty()).map_or(Ok(found), Err)
     }
 
@@ -46,10 +46,10 @@ impl Pulled {
         Ok(String::from_utf8_lossy(&self.blob(layer, LONGEST_SIGNATURE)?.body).into_owned())
     }
 
-    /// What is attached to it as a signature.
+    /// Lists the artifacts that are attached as signatures.
     fn attached(&self) -> Result<Vec<Descriptor>, OciError> {
         let listed = format!("referrers/{}?artifactType={}", self.manifest, encoded(SIGNATURE));
-        // Where a registry does not list it, whoever attaches something keeps a list under a tag of this name.
+        // If the registry has no referrers API, clients that attach something maintain a list under a tag of this name.
         let tagged = format!("manifests/{}", self.manifest.to_string().replace(':', "-"));
         let mut failed = None;
         for what in [listed, tagged] {
@@ -67,7 +67,7 @@ impl Pulled {
         failed.map_or_else(|| Ok(Vec::new()), Err)
     }
 
-    /// A list of what refers to it, as far as it is asked for; empty where the registry has no such list.
+    /// Fetches a list of referrers, up to a number of pages; empty if the registry has no such list.
     fn list(&self, what: &str) -> Result<Vec<Descriptor>, OciError> {
         let (mut all, mut next) = (Vec::new(), Some(self.reference.url(what).map_err(FetchError::from)?));
         for _ in 0..MOST_PAGES {
@@ -79,7 +79,7 @@ impl Pulled {
         Ok(all)
     }
 
-    /// One page of such a list, and where the next one is.
+    /// Fetches one page of such a list, and returns the address of the next.
     fn page(&self, url: &Url) -> Result<(Vec<Descriptor>, Option<Url>), OciError> {
         let answer = get(url, Some(INDEX), self.authorization.as_ref(), LONGEST_MANIFEST);
         let page = match answer.and_then(Answer::ok) {
@@ -89,7 +89,7 @@ impl Pulled {
             }
             Err(_) => return Ok((Vec::new(), None)),
         };
-        // A page for people.
+        // The answer is a web page.
         if serde_json::from_slice::<IgnoredAny>(&page.body).is_err() {
             return Ok((Vec::new(), None));
         }
@@ -99,7 +99,7 @@ impl Pulled {
     }
 }
 
-/// Whether a registry says that it has nothing of the kind. One that is broken, or has too much to do, says nothing.
+/// Returns whether a registry answers that it has no such list. A broken or overloaded one has not answered that.
 fn is_no(error: &FetchError) -> bool {
     matches!(error, FetchError::Status { status, .. } if !matches!(status, 429 | 500 | 502..=599))
 }

@@ -1,4 +1,4 @@
-//! Which versions a repository has, as its tags say (distribution specification 1.1, "Listing Tags").
+//! The versions in a repository, according to its tags (distribution specification 1.1, "Listing Tags").
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use serde::Deserialize;
 use super::{LogIn, Reference, get, is_tag};
 use crate::https::{Answer, Url};
 
-/// How many tags are asked for at a time; there are registries that refuse to give more.
+/// The number of tags requested per page. Some registries refuse larger pages.
 const PAGE: usize = 1000;
-/// How long such a page may be, in bytes: as many tags of 128 letters have room in it.
+/// The maximum size of such a page, in bytes, which suffices for that many tags of 128 letters.
 const LONGEST_PAGE: usize = 256 << 10;
-/// How many pages of a list are asked for.
+/// The maximum number of pages of a list that are requested.
 pub(super) const MOST_PAGES: usize = 5;
-/// How many versions, or tags, are named.
+/// The maximum number of versions or tags that are named.
 const MOST_NAMED: usize = 10;
 
 #[derive(Deserialize)]
@@ -23,8 +23,8 @@ struct Tags {
 }
 
 impl Reference {
-    /// The versions of this repository that are newer than this one, the newest first, each with what it is called there; none:
-    /// the registry does not say.
+    /// Returns the versions of this repository that are newer than this one, the newest first, each with its reference;
+    /// `None` if the registry does not list its tags.
     pub(in crate::plugins::source) fn newer(&self, than: &Version, login: &LogIn) -> Option<Vec<(Version, Self)>> {
         let newer = |tag: String| Some((version(&tag).filter(|version| is_newer(version, than))?, tag));
         let versions: BTreeMap<_, _> =
@@ -33,17 +33,17 @@ impl Reference {
         Some(named.map(|(version, tag)| (version, Self { tag: Some(tag), digest: None, ..self.clone() })).collect())
     }
 
-    /// Some of its tags, for whoever asked for one that is not there; none: the registry does not say.
+    /// Returns some of the repository's tags, for an error about a missing one; `None` if the registry lists none.
     pub(super) fn known(&self, login: &LogIn) -> Option<String> {
         let tags = self.tags(login)?;
-        // The others are lists of what refers to something.
+        // Tags that begin with `sha256-` are lists of referrers.
         let meant: Vec<_> =
             tags.iter().map(String::as_str).filter(|tag| is_tag(tag) && !tag.starts_with("sha256-")).collect();
         let last = &meant[meant.len().saturating_sub(MOST_NAMED)..];
         (!last.is_empty()).then(|| last.join(", "))
     }
 
-    /// Its tags, as far as they are asked for.
+    /// Returns the repository's tags, up to a number of pages.
     fn tags(&self, login: &LogIn) -> Option<Vec<String>> {
         let (mut answer, authorization) = self.ask(&format!("tags/list?n={PAGE}"), None, LONGEST_PAGE, login).ok()?;
         let mut all = tags(&answer)?;
@@ -56,7 +56,8 @@ impl Reference {
         Some(all)
     }
 
-    /// The page behind this one, if it is this registry that has it: it is asked with the same log-in.
+    /// Returns the address of the next page. It has to be on the same server, since the same authorization is sent
+    /// there.
     pub(super) fn next_page(&self, page: &Answer) -> Option<Url> {
         let mut links = page.headers.iter().filter(|(name, _)| name == "link");
         let next = page.from.to(links.find_map(|(_, value)| next(value))?).ok()?;
@@ -64,23 +65,23 @@ impl Reference {
     }
 }
 
-/// The tags of one page.
+/// Parses the tags of one page.
 fn tags(page: &Answer) -> Option<Vec<String>> {
     let page: Tags = (page.status == 200).then(|| serde_json::from_slice(&page.body).ok())??;
     page.tags
 }
 
-/// The version that a tag is, written with a `v` before it or without.
+/// Parses a tag as a version, with or without a leading `v`.
 fn version(tag: &str) -> Option<Version> {
     tag.strip_prefix('v').unwrap_or(tag).parse().ok()
 }
 
-/// Whether it is one to go on to: whoever has a release does not wait for what comes before one.
+/// Returns whether it is an update: a user of a release is not offered pre-releases.
 fn is_newer(version: &Version, than: &Version) -> bool {
     version > than && (version.pre.is_empty() || !than.pre.is_empty())
 }
 
-/// Where the next page is, as one of the links of a header says (RFC 8288, section 3).
+/// Returns the address of the next page in a `link` header (RFC 8288, section 3).
 fn next(links: &str) -> Option<&str> {
     let mut rest = links;
     while let Some((_, link)) = rest.split_once('<') {
@@ -94,7 +95,7 @@ fn next(links: &str) -> Option<&str> {
     None
 }
 
-/// Whether what belongs to a link says that it leads to the next page.
+/// Returns whether a link parameter says that it leads to the next page.
 fn is_next(parameter: &str) -> bool {
     let Some((name, value)) = parameter.split_once('=') else { return false };
     let mut kinds = value.trim_matches([' ', '\t', ',', '"']).split_ascii_whitespace();

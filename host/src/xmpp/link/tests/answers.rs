@@ -1,4 +1,4 @@
-//! What a server may answer on the way to a session that is no answer.
+//! Tests of invalid answers of a server during the log-in.
 
 use std::pin::pin;
 
@@ -7,14 +7,14 @@ use super::silence::beginning;
 use super::*;
 use crate::xmpp::peer::Step;
 
-/// Takes whoever comes, for as long as this is polled.
+/// Accepts all connections while it is polled.
 async fn served(peer: &Peer) {
     loop {
         let _session = peer.accept().await;
     }
 }
 
-/// What happens on the link where a server says this at that step.
+/// Returns the link's event if the server sends this at that step.
 async fn answered(step: Step, said: &str) -> LinkEvent {
     let peer = Peer::start(Manners { says: Some((step, said.to_owned())), ..Manners::default() }).await;
     let mut link = beginning(&peer, step).await;
@@ -57,7 +57,7 @@ async fn an_answer_that_is_none_is_named_and_the_log_in_tried_again() {
     }
 }
 
-/// The first is RFC 3920's name for what is called otherwise today.
+/// The first condition is RFC 3920's name for one that was renamed since.
 #[tokio::test]
 async fn a_stream_that_ends_by_words_that_nobody_knows_is_no_nonsense() {
     for (said, expected) in [("xml-not-well-formed", "not-well-formed"), ("too-much-poetry", "too-much-poetry")] {
@@ -71,7 +71,7 @@ async fn a_stream_that_ends_by_words_that_nobody_knows_is_no_nonsense() {
     }
 }
 
-/// It may never talk sense about that one.
+/// The server may never give a valid answer about that session.
 #[tokio::test]
 async fn a_session_about_which_a_server_talks_nonsense_is_not_asked_for_again() {
     for said in [
@@ -84,7 +84,8 @@ async fn a_session_about_which_a_server_talks_nonsense_is_not_asked_for_again() 
     }
 }
 
-/// A session that nobody can be asked for without the server's going is left after some times, and the account comes back.
+/// If the server disconnects at each request for a session, the session is given up after some attempts, and the
+/// account reconnects.
 #[tokio::test]
 async fn a_server_that_goes_whenever_it_is_asked_for_a_session_is_asked_for_it_no_more() {
     for said in [
@@ -100,7 +101,7 @@ async fn a_server_that_goes_whenever_it_is_asked_for_a_session_is_asked_for_it_n
                 event = next(&mut link) => match event {
                     LinkEvent::Retrying { .. } => {
                         tries += 1;
-                        // Nobody waits here for as long as a server is left alone.
+                        // New settings skip the backoff, which this test cannot wait for.
                         link.follow(LinkSettings { keep_unsent: Duration::from_secs(tries), ..peer.settings() }, &peer.settings());
                     }
                     event => break event,
@@ -113,8 +114,8 @@ async fn a_server_that_goes_whenever_it_is_asked_for_a_session_is_asked_for_it_n
     }
 }
 
-/// The second answer would be that nobody knows the session. Prosody 0.12 ends the stream with the session, where more waited
-/// for it than it keeps.
+/// A second answer would be that the session is unknown. Prosody 0.12 ends the stream together with the session if more
+/// stanzas waited for it than it keeps.
 #[tokio::test]
 async fn what_a_session_that_is_over_had_taken_in_is_not_sent_again_if_the_log_in_does_not_come_to_its_end() {
     let over = "<failed xmlns='urn:xmpp:sm:3' h='2' previd='one'/>";
@@ -127,7 +128,7 @@ async fn what_a_session_that_is_over_had_taken_in_is_not_sent_again_if_the_log_i
         for body in ["one", "two", "three"] {
             link.send(message(body));
         }
-        // Heard, and not acknowledged: the request comes after them.
+        // The messages are received but not acknowledged: the request follows them.
         assert_eq!(beside(&mut link, session.bodies_until("three")).await, ["one", "two", "three"]);
         drop(session);
         assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
@@ -186,7 +187,7 @@ async fn a_server_that_keeps_a_session_for_ever_is_gone_on_with() {
     assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
 }
 
-/// `MongooseIM` takes in nothing else until then, and ends the stream after five seconds.
+/// `MongooseIM` handles nothing else until then, and ends the stream after five seconds.
 #[tokio::test]
 async fn a_session_is_begun_where_the_server_waits_for_that() {
     for resumption in [true, false] {

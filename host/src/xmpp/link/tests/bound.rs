@@ -1,4 +1,4 @@
-//! Servers and those in between that would rather have a log-in unbound.
+//! Tests of servers, and of attackers in between, that try to get an unbound log-in.
 
 use std::collections::BTreeSet;
 
@@ -11,18 +11,18 @@ use crate::config::{ChannelBinding, TransportChoice};
 use crate::xmpp::peer::Proves;
 use crate::xmpp::pins::{Carrier, Pins};
 
-/// How SCRAM's first message begins, in the base64 of the wire: `p=tls-exporter,,`, `n,,n=` and `y,,n=`.
+/// The beginnings of SCRAM's first message in base64: `p=tls-exporter,,`, `n,,n=` and `y,,n=`.
 const EXPORTER: &str = "cD10bHMtZXhwb3J0ZXIs";
 const UNBOUND: &str = "biwsbj1i";
 const STRIPPED: &str = "eSwsbj1i";
 
 const BOTH: &[&str] = &["SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"];
 
-/// ejabberd's answer to the flag `y` on a connection whose TLS it does not see.
+/// ejabberd's answer to the flag `y` on a connection whose TLS ends elsewhere.
 const INVALID_BINDING: &str = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/><text xml:lang='en'>Invalid channel binding</text></failure>";
-/// Prosody's answer to the flag `y` if it offers to bind.
+/// Prosody's answer to the flag `y` if it offers channel binding.
 const MALFORMED: &str = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><malformed-request/></failure>";
-/// A server's answer if the password is too old.
+/// A server's answer if the password has expired.
 const EXPIRED: &str = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><credentials-expired/></failure>";
 
 fn pinned() -> Pins {
@@ -33,7 +33,7 @@ fn link(settings: LinkSettings, pins: &Pins) -> Link {
     Link::log_in(settings, LogIn { pins: pins.clone(), ..LogIn::default() })
 }
 
-/// The error of a log-in that has to fail.
+/// Returns the error of a log-in that has to fail.
 async fn failure(peer: &Peer, settings: LinkSettings, pins: &Pins) -> ConnectError {
     let mut link = link(settings, pins);
     let (event, session) = tokio::join!(link.next(), peer.accept());
@@ -44,7 +44,7 @@ async fn failure(peer: &Peer, settings: LinkSettings, pins: &Pins) -> ConnectErr
     }
 }
 
-/// The session of a link whose first log-in is refused, for this reason, and whose second one is not.
+/// Returns the session of a link whose first log-in is refused for this reason, and whose second one succeeds.
 async fn second_success(peer: &Peer, link: &mut Link, refused: &str) -> Session {
     let both = async {
         assert!(peer.accept().await.is_none(), "{refused}");
@@ -55,7 +55,7 @@ async fn second_success(peer: &Peer, link: &mut Link, refused: &str) -> Session 
     session
 }
 
-/// Somebody in between has struck the server's list of what it binds to (XEP-0440).
+/// Somebody in between has removed the server's list of binding types (XEP-0440).
 #[tokio::test]
 async fn a_log_in_is_bound_although_nobody_says_to_what() {
     let manners =
@@ -69,7 +69,7 @@ async fn a_log_in_is_bound_although_nobody_says_to_what() {
     assert_eq!(pins.known(), BTreeSet::from([Carrier::Tcp]), "the next one has to be");
 }
 
-/// As ejabberd 23.01 does, which knows `tls-unique` alone and offers -PLUS even where there is none.
+/// ejabberd 23.01 behaves like this: it supports only `tls-unique`, and offers -PLUS even if the connection has none.
 #[tokio::test]
 async fn a_server_that_cannot_bind_as_it_offers_is_logged_in_to_unbound_and_asked_once() {
     let peer = Peer::start(Manners { mechanisms: BOTH, ..Manners::default() }).await;
@@ -89,7 +89,7 @@ async fn a_server_that_cannot_bind_as_it_offers_is_logged_in_to_unbound_and_aske
     assert!(session.is_some_and(|session| session.has_said(UNBOUND)), "it is not asked again");
 }
 
-/// RFC 5802, section 6: the server notices.
+/// RFC 5802, section 6: the flag lets the server notice.
 #[tokio::test]
 async fn a_log_in_from_whose_offer_all_that_binds_was_struck_says_so() {
     let peer = Peer::start(Manners::default()).await;
@@ -98,7 +98,7 @@ async fn a_log_in_from_whose_offer_all_that_binds_was_struck_says_so() {
     assert!(matches!(event, LinkEvent::Bound { .. }) && session.unwrap().has_said(STRIPPED), "{event:?}");
 }
 
-/// The session of a log-in that has to work.
+/// Returns the session of a log-in that has to succeed.
 async fn success(peer: &Peer, pins: &Pins) -> (Link, Session) {
     let mut link = link(peer.settings(), pins);
     let (event, session) = tokio::join!(next(&mut link), peer.accept());
@@ -106,7 +106,7 @@ async fn success(peer: &Peer, pins: &Pins) -> (Link, Session) {
     (link, session.unwrap())
 }
 
-/// As ejabberd does from 24.02 on, over WebSocket and behind a proxy that ends TLS (its issue 4322).
+/// ejabberd behaves like this from 24.02 on, over WebSocket and behind a proxy that ends TLS (its issue 4322).
 #[tokio::test]
 async fn a_server_that_refuses_to_hear_of_binding_is_logged_in_to_without_a_word_of_it() {
     let refuses = Some(("y,,", INVALID_BINDING));
@@ -145,7 +145,7 @@ async fn a_refused_guess_is_remembered_for_the_account_and_the_flag_is_still_sai
     assert!(session.has_said(STRIPPED));
 }
 
-/// Somebody in between who passes a bound log-in on cannot pass on the connection that it is bound to.
+/// An attacker who relays a bound log-in cannot relay the connection that it is bound to.
 #[tokio::test]
 async fn a_bound_log_in_that_is_refused_as_such_is_no_verdict_on_a_pinned_account() {
     for (binds, failure_said) in [(Type::TlsExporter, INVALID_BINDING), (Type::TlsServerEndPoint, MALFORMED)] {
@@ -159,7 +159,7 @@ async fn a_bound_log_in_that_is_refused_as_such_is_no_verdict_on_a_pinned_accoun
             "{said}"
         );
     }
-    // What is wrong with the account itself stays what it is, and so does the password.
+    // Faults of the account itself are still reported as such, and so is a wrong password.
     let named = Manners { mechanisms: BOTH, binds: Some(Type::TlsExporter), ..Manners::default() };
     let peer = Peer::start(Manners { refuses: Some(("p=", EXPIRED)), ..named.clone() }).await;
     let error = failure(&peer, peer.settings(), &pinned()).await;
@@ -169,7 +169,7 @@ async fn a_bound_log_in_that_is_refused_as_such_is_no_verdict_on_a_pinned_accoun
     assert!(matches!(error, ConnectError::NotAuthorized { .. }), "{error}");
 }
 
-/// A wrong password is no reason to log in unbound once it is put right.
+/// A wrong password is no reason to log in unbound after it is corrected.
 #[tokio::test]
 async fn a_refusal_is_remembered_only_if_the_server_takes_the_log_in_without() {
     let wrong = Peer::start(Manners { mechanisms: BOTH, password: "other", ..Manners::default() }).await;
@@ -205,11 +205,11 @@ async fn after_a_bound_log_in_an_unbound_one_is_refused_before_anything_is_said(
     assert!(matches!(error, ConnectError::NoChannelBinding { .. }) && !error.is_verdict(), "{error}");
     let said = error.to_string();
     assert!(said.contains("but earlier ones were") && said.contains("channel_binding = \"never\""), "{said}");
-    // One that refuses the bound log-in does not get another.
+    // A server that refuses the bound log-in does not get an unbound one.
     let refusing = Peer::start(Manners { mechanisms: BOTH, ..Manners::default() }).await;
     let error = failure(&refusing, refusing.settings(), &pinned()).await;
     assert!(matches!(error, ConnectError::NoChannelBinding { .. }), "{error}");
-    // That is so from the first log-in where the owner requires it.
+    // If the owner requires binding, this applies from the first log-in.
     let settings = LinkSettings { channel_binding: ChannelBinding::Required, ..stripped.settings() };
     let error = failure(&stripped, settings, &Pins::default()).await;
     let said = error.to_string();
@@ -254,7 +254,7 @@ async fn what_the_owner_chose_decides_what_counts_as_before() {
     }
 }
 
-/// A log-in over WebSocket that the server sends to another one, which is reached by TCP.
+/// Logs in over WebSocket to a server that redirects to another one, which is reached over TCP.
 async fn sent_on(manners: Manners, pins: &Pins) -> LinkEvent {
     let web = Peer::start(manners).await;
     let other = web.twin().await;
@@ -293,10 +293,10 @@ async fn a_server_that_sends_us_elsewhere_does_not_send_us_past_a_pin() {
     }
 }
 
-/// XEP-0474: somebody has struck `SCRAM-SHA-512` from the list, and cannot change the server's word for it.
+/// XEP-0474: somebody has removed `SCRAM-SHA-512` from the list, but cannot change the hash that the server sends.
 #[tokio::test]
 async fn a_list_that_is_not_the_one_the_server_sent_ends_the_log_in() {
-    // The SHA-256 of `SCRAM-SHA-256` and `SCRAM-SHA-512`, and what stands between them.
+    // The SHA-256 hash of `SCRAM-SHA-256` and `SCRAM-SHA-512` with the separator between them.
     let challenge = |said: String| format!("{said},h=EGS6a7qsI+lFBIsA4DHz+dHySk1RlZcZfXKDdpF+HpM=");
     let peer = Peer::start(Manners { mechanisms: &["SCRAM-SHA-256"], challenge, ..Manners::default() }).await;
     let error = failure(&peer, peer.settings(), &Pins::default()).await;

@@ -1,4 +1,4 @@
-//! What a hostile server, or a hostile peer behind an honest one, may try.
+//! Tests of attacks by a hostile server, or by a hostile peer behind an honest one.
 
 use futures_util::SinkExt as _;
 use futures_util::future::join_all;
@@ -58,8 +58,8 @@ async fn a_challenge_that_is_weak_or_endless_is_refused_before_it_is_computed() 
     assert!(began.elapsed() < Duration::from_secs(20));
 }
 
-/// What waits behind it would never be sent, and the account would be up for moments only. The second condition is what RFC 3920
-/// calls the first, and the last one is in neither.
+/// Otherwise stanzas behind it would never be sent, and the account would be connected for moments only. The second
+/// condition is RFC 3920's name for the first; the last one is in neither RFC.
 #[tokio::test]
 async fn a_stanza_over_which_the_server_ends_the_stream_is_sent_twice_and_not_for_ever() {
     join_all(["not-well-formed", "xml-not-well-formed", "too-much-poetry"].map(poisoned)).await;
@@ -76,7 +76,7 @@ async fn poisoned(condition: &str) {
         link.send(Outgoing::Message { to, kind, id: id.to_owned(), draft, to_occupant: false });
     }
     assert_eq!(beside(&mut link, session.bodies_until("poison")).await, ["before", "poison"]);
-    // Which of the three it was nobody knows at first; then one goes after the other.
+    // At first, any of the three may be the cause; then they are sent one after the other.
     for (handed_up, last) in [(&["before", "poison", "after"][..], "poison"), (&["after"], "after")] {
         session.say_raw(&end).await;
         assert!(matches!(next(&mut link).await, LinkEvent::Suspended { .. }));
@@ -128,7 +128,7 @@ async fn bombs_are_left_out_and_the_stream_goes_on() {
     let peer = peer().await;
     let (mut link, mut session) = pair(&peer).await;
     let in_message = |bomb: &str| format!("<message from='m@evil'>{bomb}<body>beside it</body></message>");
-    // As a server writes 40,000 elements of a namespace that their parent has declared.
+    // A server writes 40,000 elements like this if their parent has declared the namespace.
     let many = format!("<x xmlns='urn:x'>{}</x>", format!("<a xmlns='{}'/>", "u".repeat(254)).repeat(40_000));
     assert!(many.len() > 10 << 20);
     let bombs = [
@@ -152,7 +152,7 @@ async fn bombs_are_left_out_and_the_stream_goes_on() {
         let Incoming::Message(message) = incoming(&mut link).await else { panic!("a message was sent") };
         assert_eq!((message.body.as_deref(), message.cut.as_deref()), (Some("still here"), None));
     }
-    // The stream counted them all, so that what was sent meanwhile is not asked for again.
+    // The stream counted them all, so the server does not have to send them again.
     assert_eq!(beside(&mut link, session.ask_what_was_taken_in()).await, 9);
 }
 
@@ -173,7 +173,7 @@ async fn half_a_stanza_and_then_nothing_is_silence_and_the_session_goes_on() {
     assert!(matches!(event, LinkEvent::Resumed { .. }) && session.resumed, "{event:?}");
 }
 
-/// The next session is a new one.
+/// Asserts that the next session is a new one.
 async fn comes_back_anew(peer: &Peer, link: &mut Link) {
     let (event, session) = again(link, peer).await;
     assert!(matches!(event, LinkEvent::Bound { .. }) && !session.resumed, "{event:?}");
@@ -243,7 +243,7 @@ async fn a_second_conflict_within_a_minute_is_the_end() {
     no_task_is_left().await;
 }
 
-/// A server that comes to what an attempt asked for when another one is there already throws that one out.
+/// If a server handles a bind late, after a newer attempt was bound, it throws that one out.
 #[tokio::test]
 async fn an_attempt_that_nobody_answered_is_no_other_client() {
     let peer = Peer::start(Manners { thinks: Some(Step::Resume), ..Manners::default() }).await;
@@ -256,7 +256,7 @@ async fn an_attempt_that_nobody_answered_is_no_other_client() {
     let event = next(&mut link).await;
     assert!(matches!(event, LinkEvent::Retrying { why: ConnectError::HungUp, .. }), "{event:?}");
     peer.go_on();
-    // Nobody waits here for as long as a server is left alone.
+    // New settings skip the backoff, which this test cannot wait for.
     link.follow(LinkSettings { keep_unsent: Duration::from_secs(9), ..peer.settings() }, &peer.settings());
     let (event, mut session) = again(&mut link, &peer).await;
     assert!(matches!(event, LinkEvent::Resumed { doubtful: true }), "{event:?}");
@@ -272,13 +272,13 @@ async fn an_attempt_that_nobody_answered_is_no_other_client() {
     assert!(matches!(&event, LinkEvent::Failed(ConnectError::Conflict { .. })), "{event:?}");
 }
 
-/// A server gives no session that nobody has asked for yet.
+/// A server assigns no session before it is requested.
 #[tokio::test]
 async fn an_attempt_that_broke_before_it_asked_for_a_session_excuses_no_conflict() {
     join_all([Step::SecureHeader, Step::Success, Step::LastHeader].map(broken_at)).await;
 }
 
-/// Breaks an attempt at this step, and throws the next one out, and the one after that.
+/// Breaks an attempt at this step, and then throws out the two that follow.
 async fn broken_at(step: Step) {
     let peer = Peer::start(Manners { thinks: Some(step), ..Manners::default() }).await;
     let mut link = beginning(&peer, step).await;
@@ -290,7 +290,7 @@ async fn broken_at(step: Step) {
     let event = next(&mut link).await;
     assert!(matches!(event, LinkEvent::Retrying { .. }), "{step:?}: {event:?}");
     peer.go_on();
-    // Nobody waits here for as long as a server is left alone.
+    // New settings skip the backoff, which this test cannot wait for.
     link.follow(LinkSettings { keep_unsent: Duration::from_secs(9), ..peer.settings() }, &peer.settings());
     let (event, mut session) = again(&mut link, &peer).await;
     assert!(matches!(event, LinkEvent::Bound { .. }), "{step:?}: {event:?}");
@@ -322,7 +322,7 @@ async fn an_account_that_is_thrown_out_stays_out_and_says_why() {
 
 #[tokio::test]
 async fn where_a_server_sends_us_is_followed_once_and_with_the_same_checks() {
-    // To another server of the same domain, whose certificate is as good.
+    // A redirect to another server of the same domain, with an equally valid certificate.
     let first = peer().await;
     let second = first.twin().await;
     let (mut link, mut session) = pair(&first).await;
@@ -332,13 +332,13 @@ async fn where_a_server_sends_us_is_followed_once_and_with_the_same_checks() {
     assert!(matches!(event, LinkEvent::Suspended { .. }), "{event:?}");
     let (event, mut session) = again(&mut link, &second).await;
     assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
-    // That one sends us on; it is the first one that is asked again.
+    // The second server redirects in turn, so the first one is tried again.
     session.say_raw(&stream_error(&format!("<see-other-host $NS>{place}</see-other-host>"))).await;
     assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
     let (event, _session) = again(&mut link, &first).await;
     assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
 
-    // To one that cannot show that it serves this domain.
+    // A redirect to a server that cannot prove that it serves this domain.
     let (first, stranger) = (peer().await, peer().await);
     let (mut link, mut session) = pair(&first).await;
     session.say_raw(&stream_error(&format!("<see-other-host $NS>{}</see-other-host>", stranger.place()))).await;
@@ -348,7 +348,7 @@ async fn where_a_server_sends_us_is_followed_once_and_with_the_same_checks() {
         _ = stranger.accept() => next(&mut link).await,
     };
     assert!(matches!(event, LinkEvent::Retrying { why: ConnectError::Certificate { .. }, .. }), "{event:?}");
-    // The first one is there to go back to.
+    // The first server is still available.
     let (event, _session) = again(&mut link, &first).await;
     assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
 }
@@ -371,7 +371,7 @@ async fn a_portal_in_the_place_of_a_server_of_the_web_is_named_and_tried_again()
     }
 }
 
-/// RFC 7395, section 3.6.1, as Tigase says it in clusters; RFC 6455, section 7.4.
+/// RFC 7395, section 3.6.1, as Tigase sends it in clusters; RFC 6455, section 7.4.
 #[tokio::test]
 async fn a_server_that_closes_a_websocket_is_understood() {
     let open = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' version='1.0'/>".to_owned();
@@ -452,8 +452,9 @@ async fn each_stream_error_says_what_to_do_and_only_one_is_the_end_at_once() {
     }
 }
 
-/// Where nothing is encrypted yet: in the place of what the server offers, and of its part of STARTTLS. The last two are RFC 3920's
-/// name for what is called otherwise today, and nobody's. Nobody has proved anything by then, so that none of them is a verdict.
+/// The errors arrive before encryption, in place of the features or of the answer to STARTTLS. The last two conditions
+/// are RFC 3920's name for a renamed one, and an unknown one. Nothing is authenticated by then, so none of the errors
+/// is a verdict.
 #[tokio::test]
 async fn each_stream_error_before_tls_says_what_to_do_as_well() {
     const HEADER: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
@@ -470,13 +471,13 @@ async fn each_stream_error_before_tls_says_what_to_do_as_well() {
                 socket.write_all(said.as_bytes()).await.unwrap();
                 socket
             };
-            // The socket is held, so that nothing of what was said is lost.
+            // The socket is held, so that no data is lost.
             let (event, _socket) = tokio::join!(link.next(), serve);
             match (condition, event) {
                 ("host-unknown" | "host-gone", LinkEvent::Failed(error @ ConnectError::HostUnknown { .. })) => {
                     assert!(!error.is_verdict(), "{error}");
                 }
-                // It is asked at once.
+                // The other server is tried at once.
                 ("see-other-host", LinkEvent::Trying) => {}
                 (_, LinkEvent::Retrying { after, why: why @ ConnectError::Stream { .. } }) => {
                     let sentence = why.to_string();

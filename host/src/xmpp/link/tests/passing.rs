@@ -1,8 +1,8 @@
-//! What goes wrong at a log-in that has worked before, and passes.
+//! Tests of temporary failures to log in after an earlier success.
 
 use super::*;
 
-/// A link that was connected and is cut.
+/// Creates a link that was connected and has lost its connection.
 async fn cut(peer: &Peer) -> Link {
     let (mut link, session) = pair(peer).await;
     drop(session);
@@ -11,7 +11,7 @@ async fn cut(peer: &Peer) -> Link {
     link
 }
 
-/// Why the next log-in there fails, which is not the end.
+/// Returns the error of the next log-in, which must not be final.
 async fn hindrance(link: &mut Link, peer: &Peer) -> ConnectError {
     let event = tokio::select! {
         event = next(link) => event,
@@ -66,7 +66,7 @@ async fn a_server_without_tls_or_an_acceptable_way_in_is_waited_for() {
     assert!(matches!(event, LinkEvent::Resumed { .. }), "{event:?}");
 }
 
-/// Trying again would have the server lock the account out.
+/// A retry could make the server lock the account.
 #[tokio::test]
 async fn a_password_that_the_server_refuses_is_the_end_also_after_it_worked() {
     let (good, changed) = tokio::join!(peer(), Peer::start(Manners { password: "another", ..Manners::default() }));

@@ -1,4 +1,4 @@
-//! How long what was to be sent is kept over a cut (`keep_unsent`).
+//! Tests of how long unsent stanzas are kept after connection loss (`keep_unsent`).
 
 use super::*;
 
@@ -10,7 +10,7 @@ async fn impatient(memory: Memory) -> (Peer, Link, Session) {
     (peer, link, session.unwrap())
 }
 
-/// The plugin that has sent it hears of it as of any message that could not be delivered.
+/// The plugin that sent the message gets the error, as for any message that could not be delivered.
 fn is_returned(event: LinkEvent) {
     let LinkEvent::Stanza(Incoming::Message(message)) = event else { panic!("{event:?}") };
     assert_eq!((message.kind, message.body.as_deref()), (MessageKind::Error, Some("too old")));

@@ -1,4 +1,4 @@
-//! Where a server is: as the DNS says (XEP-0368), and as a server says of a session that is cut (XEP-0198).
+//! Tests of the server's address: from DNS (XEP-0368), and from a server that names a host for resumption (XEP-0198).
 
 use tokio::net::TcpListener;
 
@@ -8,7 +8,7 @@ use crate::xmpp::srv::scripted;
 const STARTTLS: &str = "_xmpp-client._tcp.localhost.";
 const DIRECT: &str = "_xmpps-client._tcp.localhost.";
 
-/// Settings of an account whose server only the DNS knows.
+/// Returns the settings of an account whose server is found only through DNS.
 fn unnamed(peer: &Peer) -> LinkSettings {
     LinkSettings { server: None, tls: None, ..peer.settings() }
 }
@@ -29,13 +29,13 @@ async fn where_the_dns_is_wrong_about_direct_tls_it_begins_after_a_first_exchang
     scripted::say(&[(DIRECT, 0, "127.0.0.1", peer.port()), (STARTTLS, 10, "127.0.0.1", peer.port())]);
     let event = outcome(&peer, unnamed(&peer)).await;
     assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
-    // Who chose it gets no other.
+    // If the owner chose direct TLS, STARTTLS is not tried.
     let settings = LinkSettings { tls: Some(TlsMode::Direct), ..unnamed(&peer) };
     let event = outcome(&peer, settings).await;
     assert!(matches!(event, LinkEvent::Retrying { .. }), "{event:?}");
 }
 
-/// A balancer with nobody behind it takes every connection.
+/// A load balancer without a working server accepts every connection.
 #[tokio::test]
 async fn a_server_that_takes_a_connection_and_hangs_up_leaves_the_next_attempt_to_the_others() {
     let peer = peer().await;
@@ -60,7 +60,7 @@ async fn a_server_that_takes_a_connection_and_hangs_up_leaves_the_next_attempt_t
             _ = &mut nobody => unreachable!("hanging up does not end"),
         };
         assert!(matches!(event, LinkEvent::Retrying { .. }), "{event:?}");
-        // Nobody waits here for as long as a server is left alone.
+        // New settings skip the backoff, which this test cannot wait for.
         link.follow(LinkSettings { keep_unsent: Duration::from_secs(failures), ..settings.clone() }, &settings);
     }
     let mut session = None;
@@ -74,12 +74,12 @@ async fn a_server_that_takes_a_connection_and_hangs_up_leaves_the_next_attempt_t
     assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
 }
 
-/// A link whose server has said that its session is at another place.
+/// A link whose server has named another host for resuming the session.
 struct Clustered {
     base: Peer,
-    /// That place.
+    /// The named host.
     node: Peer,
-    /// Where it was begun.
+    /// The server where the session began.
     first: Peer,
     link: Link,
     session: Option<Session>,

@@ -1,11 +1,11 @@
-//! A server that thinks on the way to a session: for too long, or not quite.
+//! Tests of a server that is slow during the log-in: too slow, or just fast enough.
 
 use std::pin::pin;
 
 use super::*;
 use crate::xmpp::peer::Step;
 
-/// A link that waits for what comes at this step.
+/// Creates a link that is about to reach this step.
 pub(super) async fn beginning(peer: &Peer, step: Step) -> Link {
     if step != Step::Resume {
         return Link::start(peer.settings());
@@ -17,13 +17,13 @@ pub(super) async fn beginning(peer: &Peer, step: Step) -> Link {
     link
 }
 
-/// What happens on the link when the server says nothing at this step, or says it after this long.
+/// Returns the link's event if the server is silent at this step, or answers after this delay.
 async fn thinking(step: Step, late: Option<Duration>) -> LinkEvent {
     let peer = Peer::start(Manners { thinks: Some(step), ..Manners::default() }).await;
     let mut link = beginning(&peer, step).await;
     let mut serving = pin!(peer.accept());
     let mut session = None;
-    // Whoever waits on a socket has what is on it before the clock stops.
+    // Data on the sockets is read before the clock stops.
     tokio::select! {
         event = next(&mut link) => panic!("{step:?}: {event:?}"),
         _ = &mut serving => panic!("{step:?}: the server did not think"),
@@ -70,7 +70,7 @@ async fn a_server_may_take_its_time_at_whatever_step() {
     }
 }
 
-/// Who is asked out of turn, as after a sleep of the machine, has no more time than after a silence.
+/// A server that is asked out of turn, as after a sleep of the machine, gets no more time than after a silence.
 #[tokio::test]
 async fn who_is_asked_and_says_nothing_is_left_also_where_nothing_is_acknowledged() {
     for resumption in [true, false] {
@@ -82,7 +82,7 @@ async fn who_is_asked_and_says_nothing_is_left_also_where_nothing_is_acknowledge
         let session = session.as_mut().unwrap();
         link.ask();
         beside(&mut link, session.hear_question()).await;
-        // Until the answer was read.
+        // Runs until the answer is read.
         assert!(tokio::time::timeout(Duration::from_millis(200), link.next()).await.is_err());
         tokio::time::pause();
         assert!(tokio::time::timeout(2 * RESPONSE_LIMIT, link.next()).await.is_err(), "{resumption}: it had answered");
@@ -96,7 +96,7 @@ async fn who_is_asked_and_says_nothing_is_left_also_where_nothing_is_acknowledge
     }
 }
 
-/// An acknowledgement cannot overtake it.
+/// An acknowledgement cannot overtake the stanza.
 #[tokio::test]
 async fn a_large_stanza_on_a_slow_line_is_no_silence() {
     let peer = peer().await;
@@ -137,7 +137,7 @@ async fn a_stanza_that_does_not_end_is_not_waited_for_for_ever() {
     }
 }
 
-/// What is said again when its time has passed begins nothing anew.
+/// An element that is repeated too late has no effect.
 #[tokio::test]
 async fn what_a_server_says_twice_is_not_gone_by() {
     let said = [

@@ -1,4 +1,4 @@
-//! Logging in without a password: with a certificate (XEP-0178), or as nobody in particular (XEP-0175).
+//! Tests of logging in with channel binding, with a certificate (XEP-0178), or anonymously (XEP-0175).
 
 use xmpp_parsers::sasl_cb::Type;
 
@@ -6,10 +6,10 @@ use super::*;
 use crate::config::Way;
 use crate::xmpp::peer::{Proves, Step};
 
-/// The server computes for itself what the log-in has to be bound to (RFC 9266; RFC 5929, section 4).
+/// The server computes the channel-binding data itself (RFC 9266; RFC 5929, section 4).
 #[tokio::test]
 async fn a_log_in_is_bound_to_the_connection_or_to_the_servers_certificate() {
-    // How both begin as SCRAM says them: `p=tls-exporter,,` and `p=tls-server-end-point,,`.
+    // The base64 of the two gs2 headers, `p=tls-exporter,,` and `p=tls-server-end-point,,`.
     for (kind, said) in
         [(Type::TlsExporter, "cD10bHMtZXhwb3J0ZXIs"), (Type::TlsServerEndPoint, "cD10bHMtc2VydmVyLWVuZC1wb2ludCws")]
     {
@@ -20,7 +20,7 @@ async fn a_log_in_is_bound_to_the_connection_or_to_the_servers_certificate() {
     }
 }
 
-/// RFC 6120, section 6.4.6: what a server has to say of no length is a sign of its own.
+/// RFC 6120, section 6.4.6: zero-length data is written as a single sign.
 #[tokio::test]
 async fn a_server_may_spell_out_that_it_says_nothing() {
     let cases: [(&'static [&'static str], Step, &str); 4] = [
@@ -55,7 +55,7 @@ async fn a_certificate_says_who_it_is_and_whom_it_speaks_for() {
     let (event, session) = tokio::join!(link.next(), peer.accept());
     assert!(matches!(&event, LinkEvent::Bound { jid, .. } if jid.as_str() == "bot@localhost/here"), "{event:?}");
     let session = session.unwrap();
-    // bot@localhost
+    // The base64 text is bot@localhost.
     assert!(session.has_said("EXTERNAL") && session.has_said("Ym90QGxvY2FsaG9zdA=="));
 }
 
@@ -80,7 +80,7 @@ async fn a_certificate_that_is_refused_or_unusable_is_final_and_named() {
     for (chain, key, named) in [
         (chain.clone(), nowhere.clone(), nowhere.clone()),
         (nowhere.clone(), key.clone(), nowhere.clone()),
-        // A key in the place of the certificate, and the other way round.
+        // A key in place of the certificate, and the other way round.
         (key.clone(), key.clone(), key.clone()),
         (chain.clone(), chain.clone(), chain.clone()),
     ] {

@@ -1,4 +1,4 @@
-//! The same guest in wasmtime and nothing else: every call that it makes is answered with a constant.
+//! Runs the same guest in bare wasmtime: every call that it makes is answered with a constant.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use bindings::exports::parlor::plugin::guest::Event;
 use bindings::parlor::plugin::listen::Filter;
 use bindings::parlor::plugin::types::{Error, Payload};
 
-/// An instance without a house.
+/// An instance without a host.
 pub(super) struct Bare {
     store: Store<u64>,
     plugin: Plugin,
@@ -77,7 +77,7 @@ fn event(name: &str, subscription: u64, payload: Payload) -> Event {
     }
 }
 
-/// What the guest calls.
+/// Defines the functions that the guest imports.
 fn answers(linker: &mut Linker<u64>) -> wasmtime::Result<()> {
     linker.instance("parlor:plugin/listen@0.1.0")?.func_wrap(
         "on",
