@@ -1,17 +1,12 @@
 //! What a plugin's calls cost the host: the bytes that it holds for them outside of the plugin's linear memory, and the CPU time that
 //! it spends on them outside of the plugin's task.
 //!
-<<<<<<< HEAD
-//! A call that waits is a future with its arguments, an item in a queue, or an answer that nobody has fetched. How many may wait is
-//! bounded by number, and each may carry hundreds of KiB, so that the number alone bounds nothing.
+//! A waiting call is a future with its arguments, an item in a queue, or an answer that was not fetched yet. The number
+//! of waiting calls is limited, but each may carry hundreds of KiB, so their memory has to be limited too.
 //!
 //! The account's task serves all plugins at the connection's priority. Its time counts on the CPU account of the plugin that asked:
 //! otherwise a plugin within its share could have it compute for several times as long. The limit `storage_per_second` bounds the work
 //! of the storage's thread.
-=======
-//! A waiting call is a future with its arguments, an item in a queue, or an answer that was not fetched yet. The number
-//! of waiting calls is limited, but each may carry hundreds of KiB, so their memory has to be limited too.
->>>>>>> ae56331d589252a3a1050dd0e94eeb6dcc4420b5
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -44,15 +39,9 @@ pub(crate) struct Held {
 }
 
 impl Held {
-<<<<<<< HEAD
-    /// Nothing yet, and no more than this.
+    /// Creates an empty counter with this limit.
     pub(crate) fn up_to(most: usize, cpu: Arc<Account>) -> Arc<Self> {
         Arc::new(Self { bytes: AtomicUsize::new(0), most, all: &ALL, cpu })
-=======
-    /// Creates an empty counter with this limit.
-    pub(crate) fn up_to(most: usize) -> Arc<Self> {
-        Arc::new(Self { bytes: AtomicUsize::new(0), most, all: &ALL })
->>>>>>> ae56331d589252a3a1050dd0e94eeb6dcc4420b5
     }
 
     /// Returns the number of bytes held now.
@@ -60,17 +49,13 @@ impl Held {
         self.bytes.load(Relaxed)
     }
 
-<<<<<<< HEAD
     /// The CPU time that was charged and that no poll of the plugin's task has settled yet.
     #[cfg(test)]
     pub(crate) fn charged(&self) -> Duration {
         self.cpu.charged()
     }
 
-    /// Counts so many bytes until the result is dropped. None: it would be too much.
-=======
     /// Counts these bytes until the result is dropped. Returns `None` if they would exceed a limit.
->>>>>>> ae56331d589252a3a1050dd0e94eeb6dcc4420b5
     pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Option<Holding> {
         let own = self.bytes.fetch_add(bytes, Relaxed).saturating_add(bytes);
         let all = self.all.bytes.fetch_add(bytes, Relaxed).saturating_add(bytes);

@@ -88,7 +88,8 @@ fn a_name_may_be_as_long_in_its_end_tag_as_in_its_start_tag() {
 fn a_sender_that_is_too_long_is_not_taken_for_the_own_account() {
     for before in ["", "type='chat' "] {
         let from = "a".repeat(MAX_TOKEN + 1);
-        let out = after_header(&format!("<message {before}from='{from}@example.org' to='b@c'><body>hi</body></message>"));
+        let out =
+            after_header(&format!("<message {before}from='{from}@example.org' to='b@c'><body>hi</body></message>"));
         assert!(out.starts_with(&format!("<message {before}from='@' to='b@c'>")), "{out}");
     }
 }
