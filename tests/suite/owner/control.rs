@@ -556,7 +556,7 @@ async fn explain_says_what_was_denied_and_what_would_allow_it() {
 /// A bot that answers nobody but its contacts, and an owner who wonders why it is silent.
 #[tokio::test]
 async fn explain_says_no_for_whom_a_scope_leaves_out_and_counts_what_was_withheld() {
-    let (home, bot) = home().await;
+    let (mut home, bot) = home().await;
     let contacts = home.install("echo", &built("echo").unwrap()).unwrap().grant("messages.read", &["contacts"]);
     let contacts = contacts.grant("messages.send", &["*"]).grant("rooms.send", &["*"]);
     let host = start(&home, &Policy::default().with("echo", contacts)).await;

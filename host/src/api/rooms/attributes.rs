@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::error::CallError;
 use crate::plugins::Instance;
 use crate::session::{Attribute, Room, field_name};
+use crate::stanza::Actor;
 
 /// Returns an attribute that a plugin set, or a field of the record, as JSON.
 pub(super) fn read(instance: &Instance, text: &str, name: &str) -> Result<Option<String>, CallError> {
@@ -19,7 +20,10 @@ pub(super) fn read(instance: &Instance, text: &str, name: &str) -> Result<Option
 /// Returns a field of the record. None: it is an attribute.
 fn field(room: &Room, name: &str) -> Option<Value> {
     Some(match &*field_name(name) {
-        "actor" => json!(room.actor.as_ref().map(|actor| json!({ "nick": actor.nick, "jid": actor.jid }))),
+        "actor" => json!(room.actor.as_ref().map(|Actor { nick, jid }| {
+            let jid = jid.as_ref().map(ToString::to_string);
+            json!({ "nick": nick, "jid": jid })
+        })),
         "affiliation" => json!(room.affiliation),
         "alternative" => json!(room.alternative.as_ref().map(ToString::to_string)),
         "features" => json!(room.about.features),
