@@ -1,5 +1,5 @@
-//! A built plugin with another manifest or more modules: for plugins that nobody would build, such as two that wait for
-//! each other.
+//! Changes a built plugin's manifest or adds modules to it, for plugins that nobody would build, such as two that wait
+//! for each other.
 
 use anyhow::{Context, Result, ensure};
 use wasm_encoder::{
@@ -9,12 +9,12 @@ use wasm_encoder::{
 };
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
-/// The section in which `parlor plugin build` puts the manifest.
+/// The section in which `parlor plugin build` stores the manifest.
 const SECTION: &[u8] = b"parlor:manifest";
-/// What a component begins with.
+/// The length of a component's header, in bytes.
 const HEADER: usize = 8;
 
-/// The same component with a manifest that `edit` makes of the present one.
+/// Returns the component with a manifest that `edit` makes of the present one.
 pub fn with_manifest(component: &[u8], edit: impl FnOnce(&str) -> String) -> Result<Vec<u8>> {
     let mut out = component.get(..HEADER).context("shorter than a component's header")?.to_vec();
     let mut rest = &component[HEADER..];
@@ -40,7 +40,7 @@ pub fn with_manifest(component: &[u8], edit: impl FnOnce(&str) -> String) -> Res
     Ok(out)
 }
 
-/// The same bytes with one text in place of another that is as long, wherever it stands.
+/// Replaces every occurrence of a text by another of the same length.
 pub fn with_text(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len(), "sections say how long they are");
     let mut bytes = bytes.to_vec();
@@ -52,7 +52,7 @@ pub fn with_text(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     bytes
 }
 
-/// Puts a core module into a component, and an instance of it.
+/// Adds a core module and an instance of it to a component.
 pub fn graft(component: &mut Vec<u8>, module: &[u8]) -> Result<()> {
     let mut depth = 0;
     let mut index = 0;
@@ -74,7 +74,8 @@ pub fn graft(component: &mut Vec<u8>, module: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// A module that takes long to compile: so many functions of about so many bytes, in which no instruction can be left out.
+/// Builds a module that takes long to compile: this many functions of about this many bytes, in which the compiler
+/// cannot drop any instruction.
 pub fn heavy_module(functions: u32, bytes: usize) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([ValType::I32], [ValType::I32]);
@@ -84,7 +85,7 @@ pub fn heavy_module(functions: u32, bytes: usize) -> Vec<u8> {
         let mut body = Function::new([(1, ValType::I32)]);
         let mut sink = body.instructions();
         sink.local_get(0).local_set(1);
-        // Ten bytes each.
+        // Each step is ten bytes.
         for step in 0..bytes / 10 {
             let constant = 1 + i32::try_from((step + number as usize) % 60).expect("a small number");
             sink.local_get(1).i32_const(constant).i32_mul().local_get(0).i32_rotl().local_set(1);
@@ -97,7 +98,7 @@ pub fn heavy_module(functions: u32, bytes: usize) -> Vec<u8> {
     module.finish()
 }
 
-/// Puts a component into a component, which gets an import of the outer one, an instance of this type, as `from`.
+/// Adds a component to a component. The inner one gets an import of the outer one, an instance of this type, as `from`.
 pub fn graft_importing(component: &mut Vec<u8>, import: &str, ty: &InstanceType, inner: &[u8]) -> Result<()> {
     let mut validator = Validator::new_with_features(WasmFeatures::all());
     let types = validator.validate_all(component).context("a component that can be read")?;
@@ -118,13 +119,13 @@ pub fn graft_importing(component: &mut Vec<u8>, import: &str, ty: &InstanceType,
     Ok(())
 }
 
-/// The name and the content of a custom section.
+/// Splits a custom section into its name and its content.
 fn custom(content: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = number(content).ok()?;
     rest.split_at_checked(length)
 }
 
-/// LEB128, as the binary format has its lengths.
+/// Parses a LEB128 number, as the binary format encodes lengths.
 fn number(bytes: &[u8]) -> Result<(usize, &[u8])> {
     let mut value = 0;
     for (index, byte) in bytes.iter().enumerate().take(5) {

@@ -1,4 +1,4 @@
-//! Connecting to a test server: direct TLS that trusts exactly one certificate, and no waiting for full packets.
+//! Connects to a test server: direct TLS that trusts exactly one certificate, without Nagle's algorithm.
 
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
@@ -27,7 +27,7 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// To the direct TLS port of a server with this certificate.
+    /// Creates a connector to the direct TLS port of a server with this certificate.
     pub fn new(port: u16, trusted: &CertificateDer<'static>) -> Result<Self, Error> {
         let mut roots = RootCertStore::empty();
         roots.add(trusted.clone()).map_err(std::io::Error::other)?;
@@ -46,13 +46,13 @@ impl ServerConnector for Connector {
         timeouts: Timeouts,
     ) -> Result<(PendingFeaturesRecv<Transport>, ChannelBinding), Error> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await?;
-        // Otherwise a small stanza waits for the acknowledgement of the one before: 40 ms.
+        // Otherwise a small stanza would wait 40 ms for the acknowledgement of the one before.
         stream.set_nodelay(true)?;
         let domain = ServerName::try_from(jid.domain().as_str().to_owned()).map_err(std::io::Error::other)?;
         let stream = TlsConnector::from(Arc::clone(&self.tls)).connect(domain, stream).await?;
         let header = StreamHeader { to: Some(Cow::Borrowed(jid.domain().as_str())), from: None, id: None };
         let stream = initiate_stream(BufStream::new(stream), ns, header, timeouts).await?;
-        // No channel binding: where the server does not offer it, a client that insists falls to PLAIN.
+        // Without channel binding: if the server does not offer it, a client that insists on it falls back to PLAIN.
         Ok((stream, ChannelBinding::None))
     }
 }

@@ -1,7 +1,7 @@
-//! ejabberd: its configuration, and how accounts come into it.
+//! ejabberd: its configuration, and how accounts are added.
 //!
-//! It runs as a plain Erlang program without a node name, so that neither the port mapper nor a distribution port comes
-//! with it, and nothing of the system's own ejabberd is read or written.
+//! It runs as a plain Erlang program without a node name. So it needs neither the port mapper nor a distribution port,
+//! and reads and writes nothing of the system's own ejabberd.
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
@@ -16,7 +16,7 @@ use crate::certificate::Certificate;
 use crate::folder::Folder;
 use crate::server::{Archive, DOMAIN, Ports, ROOMS, Software, Way, XmppServer};
 
-/// How long adding an account may take; it takes ten milliseconds.
+/// The timeout for adding an account, which usually takes ten milliseconds.
 const ADDED: Duration = Duration::from_secs(20);
 
 /// Starts ejabberd.
@@ -24,12 +24,12 @@ const ADDED: Duration = Duration::from_secs(20);
 pub enum Ejabberd {}
 
 impl Ejabberd {
-    /// Starts one that archives what it is told to, and returns when it accepts connections.
+    /// Starts a server that archives what `archive` says, and returns once it accepts connections.
     pub async fn start_with(archive: Archive) -> Result<XmppServer> {
         XmppServer::start(&WAY, archive).await
     }
 
-    /// Whether it is there to be started.
+    /// Returns whether ejabberd is installed.
     pub fn is_installed() -> bool {
         libraries().is_some()
     }
@@ -50,17 +50,17 @@ fn command(folder: &Folder, certificate: &Certificate, ports: Ports, archive: Ar
     folder.write("both.pem", both)?;
     let file = folder.write("ejabberd.yml", config(folder, ports, archive))?;
     let mut command = Command::new("erl");
-    // Schedulers that spin while they wait for work would take the cores from those who have some.
+    // Busy-waiting schedulers would take the cores from processes that have work.
     command.args(["+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none", "-noinput"]);
     command.args(["-mnesia", "dir", &quoted(&folder.join("data"))]).args(["-s", "ejabberd"]);
-    // Who asks the archive first would else be told of an error.
+    // Otherwise the first archive query would fail.
     command.arg("-eval").arg(format!("ok = ejabberd_sql_sup:start(<<\"{DOMAIN}\">>)."));
     command.env("ERL_LIBS", libraries).env("HOME", folder.path()).env("ERL_CRASH_DUMP", "/dev/null");
     command.env("EJABBERD_CONFIG_PATH", file).env("EJABBERD_LOG_PATH", folder.join("ejabberd.log"));
     Ok(command)
 }
 
-/// The folder that holds `ejabberd-VERSION`, where Debian puts it for its architecture.
+/// Returns the folder that holds `ejabberd-VERSION`, where Debian installs it for its architecture.
 fn libraries() -> Option<PathBuf> {
     let holds = |folder: &Path| {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -74,9 +74,9 @@ fn libraries() -> Option<PathBuf> {
     folders.chain([PathBuf::from("/usr/lib/erlang/lib")]).find(|folder| holds(folder))
 }
 
-/// By the server's HTTP interface, which it opens to this machine alone. Its own command takes a second.
+/// Adds an account through the server's HTTP interface, which listens on loopback only. Its own command takes a second.
 fn add_account(server: &XmppServer, name: &str, password: &str) -> Result<()> {
-    // The name is letters and digits, the password hexadecimal: nothing in them has to be escaped.
+    // The name is alphanumeric and the password hexadecimal, so nothing needs to be escaped.
     let body = format!(r#"{{"user":"{name}","host":"{DOMAIN}","password":"{password}"}}"#);
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.ports().http))?;
     stream.set_read_timeout(Some(ADDED))?;
@@ -94,11 +94,11 @@ fn add_account(server: &XmppServer, name: &str, password: &str) -> Result<()> {
     Ok(())
 }
 
-/// No limits; nothing that asks other hosts; rooms and archives as Prosody has them.
+/// Writes a configuration without limits and without requests to other hosts. Rooms and archives are as in Prosody.
 fn config(folder: &Folder, ports: Ports, archive: Archive) -> String {
     let Ports { starttls, direct, http } = ports;
     let (archived, pem) = (if archive == Archive::Everything { "always" } else { "never" }, folder.join("both.pem"));
-    // Its own database writes all that it has of somebody for each message, until it has 2 GB and takes none.
+    // Its own database rewrites all data of a user for each message, and accepts nothing more at 2 GB.
     let database = quoted(&folder.join("archive.sqlite"));
     let mut text = format!(
         r#"hosts: ["{DOMAIN}"]
@@ -165,7 +165,7 @@ modules:
     text
 }
 
-/// A path as Erlang and YAML spell it.
+/// Quotes a path for Erlang and YAML.
 fn quoted(path: &Path) -> String {
     format!("\"{}\"", path.display().to_string().replace('\\', "\\\\").replace('"', "\\\""))
 }

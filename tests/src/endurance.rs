@@ -1,7 +1,8 @@
-//! An echo bot behind connections that break at random, and whether every message was answered once.
+//! Runs an echo bot over connections that break at random, and checks that every message is answered once.
 //!
-//! Each account has a way of its own to the server, and somebody on a good way who talks to it without a pause. Which fault
-//! comes when is decided by a seed, so that a run can be had again, as far as the machine's own timing lets it.
+//! Each account reaches the server through a proxy of its own, and a client on a good connection sends it messages
+//! without a pause. A seed decides which fault comes when, so that a run can be repeated as far as the machine's timing
+//! allows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -31,52 +32,56 @@ use crate::server::{Account, Archive, Software};
 use crate::transport::Transport;
 use crate::usage;
 
-/// How long the first log-in may take, and how long the last answers.
+/// The timeout of the first log-in, and of the last answers.
 const SOON: Duration = Duration::from_mins(1);
-/// After a silence the host has to notice by itself; then it may take so long until all is answered.
+/// The timeout of the last answers after a silence, which the host must detect by itself.
 const AFTER_SILENCE: Duration = Duration::from_secs(150);
-/// How many messages may be without an answer. Behind a connection that is away for long, more would be lost by rules that
-/// are not on trial here: Prosody keeps 500 stanzas for a session that may be resumed, and a plugin's mailbox holds 256.
+/// The most messages without an answer at any time. During a long outage, more would be lost by limits that are not
+/// tested here: Prosody keeps 500 stanzas for a session that may be resumed, and a plugin's mailbox holds 256.
 const MOST_OPEN: usize = 200;
-/// How long somebody waits for an answer before the next message goes out.
+/// How long a client waits for an answer before it sends the next message.
 const PAUSE: Duration = Duration::from_millis(40);
-/// The same where the server archives, for each account, so that all together say fifty messages a second: the archive that
-/// comes with ejabberd takes some hundreds. A session that ejabberd has not read to its end when another connection goes on with
-/// it is read further and counted no more, so that what came there comes twice.
+/// The same for each account if the server archives, so that all together send fifty messages a second: ejabberd's own
+/// archive manages some hundreds. If another connection resumes a session of ejabberd that it has not read to its end,
+/// it continues to read but no longer counts, so that these stanzas come twice.
 const PAUSE_EACH: Duration = Duration::from_millis(20);
-/// What is said until a bot is known to be there, and how long it has to answer before it is said again.
+/// The text that is sent until a bot answers, and how long to wait before it is sent again.
 const GREETING: &str = "hello";
 const GREETED: Duration = Duration::from_secs(1);
-/// How much more the host may have in memory at the end.
+/// How much more memory the host may use at the end.
 const MOST_GROWN_KIB: u64 = 8 << 10;
-/// A connection lives at least so long: one that the host has not even made needs no cutting.
+/// The shortest time after which a connection is broken, since it must have been established before.
 const LEAST_LIFE: Duration = Duration::from_millis(1_500);
 const LONGEST_LIFE: Duration = Duration::from_millis(3_500);
 
-/// What to do.
+/// The parameters of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// How often a connection breaks, in all.
+    /// How many connections break, in all.
     pub cuts: usize,
-    /// How many accounts share that.
+    /// The number of accounts that share these breaks.
     pub accounts: usize,
-    /// Which server they are on.
+    /// The server that the accounts are on.
     pub server: Software,
     /// How connections reach the server.
     pub transport: Transport,
-    /// How many messages the bots answer, all together, before the host's memory is looked at: what is needed once is there then.
+    /// How many messages the bots answer together before the host's memory is measured, so that one-time allocations
+    /// exist.
     pub warm_up: usize,
-    /// One connection of each account also falls silent.
+    /// Whether one connection of each account also falls silent.
     pub silence: bool,
-    /// What decides about faults.
+    /// The seed of the random faults.
     pub seed: u64,
 }
 
 impl Plan {
-    /// What the server archives, for a plugin that catches up on it: where servers lose sessions themselves. Prosody 0.12 goes on
-    /// within a stanza or a frame of WebSocket that a cut has torn, cannot read on and ends the session; and it may say what it has
-    /// for a session over BOSH to a connection that is broken. ejabberd 23.01 drops what it has for one over WebSocket if the
-    /// connection that asks for it breaks just then; of it over TCP alone nothing is to come from there.
+    /// Returns what the server archives, for a plugin that catches up from it. An archive is used where servers lose
+    /// sessions themselves.
+    ///
+    /// - Prosody 0.12 continues to parse within a stanza or a WebSocket frame that a broken connection has truncated,
+    ///   fails and ends the session. Over BOSH, it may send a session's data to a broken connection.
+    /// - ejabberd 23.01 drops the data of a WebSocket session if the connection that resumes it breaks at that moment.
+    ///   Over TCP alone, nothing should have to come from the archive.
     fn archive(&self) -> Archive {
         match (self.server, self.transport) {
             (Software::Prosody, _) | (Software::Ejabberd, Transport::WebSocket | Transport::Bosh) => {
@@ -87,21 +92,21 @@ impl Plan {
     }
 }
 
-/// Messages to one bot that were said one after the other.
+/// Consecutive messages to one bot.
 #[derive(Debug)]
 pub struct Stretch {
-    /// To whom.
+    /// The bot that they were sent to.
     pub bot: BareJid,
-    /// The first and the last of them.
+    /// The numbers of the first and the last message.
     pub numbers: RangeInclusive<usize>,
-    /// When these were said, to be found in the logs.
+    /// When these were sent, for finding them in the logs.
     pub said: RangeInclusive<Timestamp>,
-    /// How many of them the archive of the bot's account has; none = it was not asked.
+    /// How many of them the archive of the bot's account has; `None` if it was not queried.
     pub archived: Option<usize>,
 }
 
 impl Stretch {
-    /// What the bot did with them, when they were said, and what the archive has of them.
+    /// Describes what the bot did with them, when they were sent, and how many the archive has.
     fn told(&self, did: &str, how_often: &str) -> String {
         let Self { bot, numbers, said, .. } = self;
         let (first, last) = (numbers.start(), numbers.end());
@@ -112,43 +117,43 @@ impl Stretch {
         format!("{bot} {did} {first} to {last}{how_often}, said from {} to {}{archive}", said.start(), said.end())
     }
 
-    /// How many of them the archive has, and how many it lacks.
+    /// Returns how many of them the archive has, and how many it lacks.
     fn shares(&self) -> Option<(usize, usize)> {
         let has = self.archived?;
         Some((has, self.numbers.clone().count().saturating_sub(has)))
     }
 
-    /// Looks for them among the ids that the archive has.
+    /// Counts how many of them are among the ids in the archive.
     fn look_up(&mut self, said: &[Said], ids: &BTreeSet<String>) {
         let those = &said[self.numbers.clone()];
         self.archived = Some(those.iter().filter(|one| ids.contains(&one.id)).count());
     }
 }
 
-/// What came of it.
+/// The results of a run.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// How often each fault came.
+    /// How often each fault occurred.
     pub faults: BTreeMap<Fault, usize>,
-    /// Messages that were sent.
+    /// The number of messages that were sent.
     pub sent: usize,
-    /// Messages without an answer.
+    /// The number of messages without an answer.
     pub lost: usize,
-    /// Messages that the server itself sent back.
+    /// The number of messages that the server bounced.
     pub refused: usize,
-    /// Which messages to whom had no answer.
+    /// The messages without an answer, by recipient.
     pub unanswered: Vec<Stretch>,
-    /// Whose archive says nothing of them, and why.
+    /// The accounts whose archive could not be queried, each with the reason.
     pub not_asked: Vec<String>,
-    /// Answers beyond the first.
+    /// The number of answers beyond the first.
     pub doubled: usize,
-    /// Those of them that are the first answer, sent again: the bot heard the message once.
+    /// How many of these repeat the first answer's stanza. The bot heard such a message once.
     pub sent_again: usize,
-    /// Which messages to whom had more than one answer.
+    /// The messages with more than one answer, by recipient.
     pub answered_more: Vec<Stretch>,
-    /// How often a session was gone on with.
+    /// How often a session was resumed.
     pub resumed: usize,
-    /// How often one was begun, the first ones not counted.
+    /// How often a session was established, without the first ones.
     pub anew: usize,
     /// The longest time from a fault to the next answer.
     pub longest: Duration,
@@ -157,11 +162,11 @@ pub struct Report {
 }
 
 impl Report {
-    /// The table's first line.
+    /// The header line of the table.
     pub const HEAD: &str = "server    transport  closed   reset  silent  resumed    anew  longest s  MiB before    after  \
                             lost  doubled       of";
 
-    /// What came of it on the way that was tried, as a line of the table.
+    /// Formats the results on this transport as a line of the table.
     pub fn line(&self, plan: &Plan) -> String {
         let times = |fault| self.faults.get(&fault).copied().unwrap_or_default();
         let mib = |kib: u64| kib.div_ceil(1024);
@@ -183,12 +188,12 @@ impl Report {
         )
     }
 
-    /// How many messages nobody answered, whatever became of them.
+    /// Returns how many messages were not answered, including those that were bounced.
     pub fn without_answer(&self) -> usize {
         self.lost + self.refused
     }
 
-    /// Adds what came of another run.
+    /// Adds the results of another run.
     pub fn add(&mut self, other: Self) {
         for (fault, count) in other.faults {
             *self.faults.entry(fault).or_default() += count;
@@ -206,12 +211,12 @@ impl Report {
         self.longest = self.longest.max(other.longest);
     }
 
-    /// Whether every message was answered, and once.
+    /// Returns whether every message was answered exactly once.
     pub fn is_good(&self) -> bool {
         self.without_answer() == 0 && self.doubled == 0 && self.sent > 0
     }
 
-    /// Whether the host has no more in memory than before, but for what is no leak.
+    /// Returns whether the host uses no more memory than before, within a tolerance that excludes leaks.
     pub fn memory_is_back(&self) -> bool {
         self.resident_kib.1 <= self.resident_kib.0 + MOST_GROWN_KIB
     }
@@ -245,7 +250,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Does it, on a server of its own.
+/// Runs the plan, on a server of its own.
 pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> {
     let server = plan.server.start_with(plan.archive()).await?;
     let front = Front::before(server.ports().http, server.certificate()).await?;
@@ -264,7 +269,7 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> 
     if plan.archive() == Archive::Everything {
         echo = with_manifest(&echo, |manifest| manifest.replacen("[plugin]", "[plugin]\ncatch_up = true", 1))?;
     }
-    // A session that could not be gone on with leaves history.
+    // Messages from a session that could not be resumed arrive as history.
     let echo = home
         .install_bytes("echo", &echo)?
         .grant("messages.read", &["*"])
@@ -274,7 +279,7 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> 
         .limit("catch_up_messages", i64::try_from(MOST_OPEN * 2)?)
         .set("answer_late", true);
     home.set_policy(&Policy::default().with("echo", echo))?;
-    // Who has nothing to say notices a silence by asking.
+    // An idle connection detects a silence only by a ping.
     home.set("ping_interval", 10)?;
     let mut host = home.start()?;
     host.wait_count("account connected", &[], plan.accounts, SOON).await?;
@@ -310,7 +315,7 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> 
     }
     report.resumed = host.lines("connection resumed", &[]).len();
     report.anew = host.lines("account connected", &[]).len().saturating_sub(plan.accounts);
-    // What it needed for a while it gives back within a minute.
+    // Temporary memory is given back within a minute.
     let end = Instant::now() + usage::GIVEN_BACK;
     loop {
         report.resident_kib = (before, usage::resident_kib(host.id())?);
@@ -333,10 +338,10 @@ async fn stop(host: &mut Host) -> Result<()> {
     Ok(())
 }
 
-/// A bot, its way to the server, and who talks to it.
+/// A bot, its proxy to the server, and the client that talks to it.
 struct Line {
     bot: Account,
-    /// How the archive of the bot's account is asked, if there is one.
+    /// The connector for querying the archive of the bot's account, if there is one.
     archive: Option<Connector>,
     faults: Faults,
     client: Client,
@@ -361,7 +366,7 @@ impl Line {
                 0 => Fault::Close,
                 _ => Fault::Reset,
             };
-            // In the middle of something, not between two messages.
+            // The fault hits while a message is in transit, not between two messages.
             self.say(&mut said).await?;
             self.faults.strike(fault);
             *report.faults.entry(fault).or_default() += 1;
@@ -373,7 +378,7 @@ impl Line {
         while said.iter().any(Said::is_open) && Instant::now() < end {
             self.hear(&mut said, &mut last_answer, &mut report).await?;
         }
-        // What comes twice comes soon after.
+        // Duplicates arrive soon afterwards.
         let end = Instant::now() + Duration::from_secs(2);
         while Instant::now() < end {
             self.hear(&mut said, &mut last_answer, &mut report).await?;
@@ -398,7 +403,7 @@ impl Line {
         Ok(report)
     }
 
-    /// Has the bot answer so many messages.
+    /// Lets the bot answer this many messages.
     async fn warm_up(mut self, messages: usize) -> Result<Self> {
         self.greet().await?;
         for _ in 0..messages {
@@ -409,8 +414,8 @@ impl Line {
         Ok(self)
     }
 
-    /// Greets the bot until it answers: what comes a moment before the first presence of an account, ejabberd keeps for the
-    /// next one.
+    /// Greets the bot until it answers. ejabberd stores a message that arrives a moment before the account's first
+    /// presence, and delivers it to the next session.
     async fn greet(&mut self) -> Result<()> {
         let end = Instant::now() + SOON;
         while Instant::now() < end {
@@ -422,8 +427,8 @@ impl Line {
         anyhow::bail!("{} is connected, and does not answer", self.bot.jid)
     }
 
-    /// How the next connection is carried: most as they come, some late, some in crumbs, some over a narrow way, and some end at a
-    /// byte that nobody chose, perhaps in the middle of the log-in.
+    /// Chooses how the next connection is carried. Most are unchanged; some are delayed, split into small pieces or
+    /// throttled; and some end at a random byte, perhaps in the middle of the log-in.
     fn way(&mut self) -> Way {
         match self.random.random_range(0..7) {
             0 => Way { delay: Duration::from_millis(self.random.random_range(1..20)), ..Way::default() },
@@ -457,7 +462,7 @@ impl Line {
         Ok(())
     }
 
-    /// Takes in what comes until a moment passes without anything.
+    /// Receives stanzas until a pause passes without any.
     async fn hear(&mut self, said: &mut [Said], last: &mut Instant, report: &mut Report) -> Result<()> {
         while let Some(heard) = self.client.next(self.pause).await? {
             match heard {
@@ -467,7 +472,7 @@ impl Line {
                         one.refused = true;
                     }
                 }
-                // Of those that had no answer, one may have it now.
+                // This frees a place among the messages without an answer.
                 Stanza::Message(message) if body(message) == Some(GREETING) => {}
                 Stanza::Message(message) => {
                     let number = body(message).and_then(|body| body.strip_prefix("message "));
@@ -485,7 +490,7 @@ impl Line {
         Ok(())
     }
 
-    /// Which messages are like this.
+    /// Returns the messages that satisfy the predicate.
     fn those(&self, said: &[Said], are: impl Fn(&Said) -> bool) -> Vec<Stretch> {
         let numbers = said.iter().enumerate().filter(|(_, one)| are(one)).map(|(number, _)| number);
         let stretch = |numbers: RangeInclusive<usize>| {
@@ -496,7 +501,7 @@ impl Line {
     }
 }
 
-/// The ids of what the archive of the bot's account has, from the first message on.
+/// Returns the ids in the archive of the bot's account, which must reach back to the first message.
 async fn archived(connector: Option<&Connector>, bot: &Account, said: &[Said]) -> Result<BTreeSet<String>> {
     let connector = connector.context("the server archives nothing over this transport here")?;
     let ids = archive::ids(connector, bot).await?;
@@ -504,13 +509,13 @@ async fn archived(connector: Option<&Connector>, bot: &Account, said: &[Said]) -
     Ok(ids)
 }
 
-/// Whether the archive still has what it was given first: Prosody in memory keeps a thousand messages for each account. What was
-/// answered, it has had.
+/// Returns whether the archive still has its first messages: Prosody in memory keeps a thousand for each account. A
+/// message that was answered must have been archived.
 fn reaches_back(ids: &BTreeSet<String>, said: &[Said]) -> bool {
     said.iter().find(|one| !one.answers.is_empty()).is_none_or(|first| ids.contains(&first.id))
 }
 
-/// Numbers in order, as few ranges.
+/// Combines ascending numbers into as few ranges as possible.
 fn ranges(numbers: impl Iterator<Item = usize>) -> Vec<RangeInclusive<usize>> {
     let mut found: Vec<RangeInclusive<usize>> = Vec::new();
     for number in numbers {
@@ -528,17 +533,17 @@ struct Said {
     at: Timestamp,
     /// The ids of its answers.
     answers: Vec<String>,
-    /// The server sent it back: whoever said it knows that the bot has not heard it.
+    /// Whether the server bounced it, so that its sender knows that the bot has not received it.
     refused: bool,
 }
 
 impl Said {
-    /// Nothing is known of it.
+    /// Returns whether the message was neither answered nor bounced.
     fn is_open(&self) -> bool {
         self.answers.is_empty() && !self.refused
     }
 
-    /// How many of its answers are one that came before.
+    /// Returns how many of its answers repeat an earlier one.
     fn sent_again(&self) -> usize {
         self.answers.len() - self.answers.iter().collect::<BTreeSet<_>>().len()
     }
@@ -584,7 +589,7 @@ mod tests {
         assert_eq!(total.to_string(), shown);
     }
 
-    /// What it has dropped is not what it never had.
+    /// A message that the archive has dropped is no evidence that it never had it.
     #[test]
     fn an_archive_that_has_dropped_what_was_answered_says_nothing_of_what_was_not() {
         let some = [said(0, false), said(1, true), said(2, false), said(3, true)];

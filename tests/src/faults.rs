@@ -1,7 +1,8 @@
-//! What networks do to connections: a proxy on loopback that cuts, resets, delays, chops and falls silent when it is told to.
+//! Simulates network faults: a proxy on loopback that closes, resets, delays, splits and silences connections on
+//! demand.
 //!
-//! It knows nothing of what it carries. What was read from one end before a fault and not yet handed to the other is lost,
-//! as on a real way between two machines.
+//! It does not interpret what it carries. Data that was read from one end before a fault and not yet written to the
+//! other is lost, as on a real network.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,30 +16,30 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
 
-/// How much is carried at once.
+/// The largest piece that is carried at once.
 const CHUNK: usize = 16 * 1024;
 
-/// What happens to a connection.
+/// A fault of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// Both ends see it closed in good order.
+    /// Both ends see an orderly close.
     Close,
-    /// Both ends see it reset.
+    /// Both ends see a reset.
     Reset,
-    /// Neither end sees anything: what is written is taken in, and nothing comes.
+    /// Neither end sees anything: data that it writes is accepted, and none arrives.
     Silence,
 }
 
-/// How connections are carried that no fault has hit.
+/// How connections without a fault are carried.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Way {
-    /// Each piece is held up for this long.
+    /// The delay of each piece.
     pub delay: Duration,
-    /// Pieces are at most this long; none = as they come.
+    /// The largest length of a piece; `None` leaves pieces as they come.
     pub piece: Option<usize>,
-    /// So many bytes a second, in each direction; none = as fast as they come.
+    /// The rate in bytes a second, in each direction; `None` is unlimited.
     pub rate: Option<u64>,
-    /// After so many bytes, both directions together, this happens to a connection that begins from now on.
+    /// The fault that hits a new connection after this many bytes, both directions together.
     pub limit: Option<(u64, Fault)>,
 }
 
@@ -53,13 +54,13 @@ pub struct Faults {
 #[derive(Debug)]
 struct State {
     way: Mutex<Way>,
-    /// How many faults were asked for, and the last of them; connections that are there heed it.
+    /// How many faults were ordered, and the last of them, for the present connections.
     order: watch::Sender<(u64, Fault)>,
     accepted: AtomicU64,
 }
 
 impl Faults {
-    /// Listens on a free port of the loopback interface, for a server on another.
+    /// Listens on a free port of the loopback interface, in front of a server on another port.
     pub async fn before(server: u16) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on 127.0.0.1")?;
         let port = listener.local_addr()?.port();
@@ -69,12 +70,12 @@ impl Faults {
         Ok(Self { port, state, task })
     }
 
-    /// Where it listens.
+    /// Returns the port that it listens on.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Lets this happen to every connection that there is.
+    /// Applies a fault to every present connection.
     pub fn strike(&self, fault: Fault) {
         self.state.order.send_modify(|(count, last)| {
             *count += 1;
@@ -82,12 +83,12 @@ impl Faults {
         });
     }
 
-    /// Carries what comes from now on like this.
+    /// Changes how new connections are carried.
     pub fn set(&self, way: Way) {
         *self.state.way.lock().unwrap_or_else(PoisonError::into_inner) = way;
     }
 
-    /// How many connections there were.
+    /// Returns how many connections were accepted.
     pub fn accepted(&self) -> u64 {
         self.state.accepted.load(Ordering::Relaxed)
     }
@@ -123,7 +124,7 @@ async fn serve(listener: TcpListener, server: u16, state: Arc<State>) {
 
 async fn carry(mut near: TcpStream, server: u16, state: Arc<State>) {
     let Ok(mut far) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await else { return };
-    // A segment for each piece, or chopping would show nothing.
+    // Each piece must be a segment of its own, or splitting would have no effect.
     if near.set_nodelay(true).is_err() || far.set_nodelay(true).is_err() {
         return;
     }
@@ -149,7 +150,7 @@ async fn carry(mut near: TcpStream, server: u16, state: Arc<State>) {
     match fault {
         Fault::Close => {}
         Fault::Reset => {
-            // Closing then says so at once, and forgets what was under way.
+            // Closing then resets the connection at once, and drops data in transit.
             let _ = (near.set_zero_linger(), far.set_zero_linger());
         }
         Fault::Silence => {
@@ -157,7 +158,7 @@ async fn carry(mut near: TcpStream, server: u16, state: Arc<State>) {
             tokio::select! {
                 () = swallow(&mut near) => {}
                 () = swallow(&mut far) => {}
-                // The next fault finds a connection that is dead already, and frees it.
+                // The next fault finds a dead connection, and closes it.
                 _ = order.changed() => {}
             }
         }
@@ -170,13 +171,13 @@ enum End {
     Struck(Fault),
 }
 
-/// How many bytes may still be carried.
+/// The number of bytes that may still be carried.
 struct Budget {
     left: AtomicU64,
 }
 
 impl Budget {
-    /// Takes as much of `wanted` as there is.
+    /// Takes up to `wanted` bytes from the budget.
     fn take(&self, wanted: usize) -> usize {
         let before = self.left.load(Ordering::Relaxed);
         let taken = before.min(wanted as u64);
@@ -213,7 +214,7 @@ async fn pump(
     }
 }
 
-/// Takes in whatever comes, until the end goes.
+/// Reads and discards data until the end closes.
 async fn swallow(end: &mut TcpStream) {
     let mut buffer = vec![0; CHUNK];
     while !matches!(end.read(&mut buffer).await, Ok(0) | Err(_)) {}
@@ -225,7 +226,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that says everything back, and a connection to it.
+    /// Starts a server that echoes everything, and a proxy in front of it.
     async fn echo() -> (Faults, JoinHandle<()>) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let faults = Faults::before(listener.local_addr().unwrap().port()).await.unwrap();

@@ -1,4 +1,4 @@
-//! A temporary folder that goes away with this process, also when the process is killed.
+//! A temporary folder that is removed when this process ends, also when the process is killed.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-/// Waits until its input ends, which it does when the owner is gone, however; then removes the folder. It tries more than
-/// once, since processes that end at the same moment may still write there.
+/// Waits until its input ends, which happens when the owner ends for any reason, and then removes the folder. It
+/// retries, since processes that end at the same moment may still write there.
 const SWEEP: &str = r#"
 trap '' INT TERM HUP
 read -r _
@@ -19,40 +19,40 @@ for _ in 1 2 3 4 5; do
 done
 "#;
 
-/// The folder. Dropping it removes it with all that is in it.
+/// A temporary folder. Dropping it removes it with its contents.
 #[derive(Debug)]
 pub struct Folder {
-    /// None only while it is dropped.
+    /// `None` only during drop.
     dir: Option<TempDir>,
     sweeper: Child,
 }
 
 impl Folder {
-    /// A new, empty one that only this user can look into.
+    /// Creates an empty folder that only this user can access.
     pub fn new() -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("parlor-").tempdir().context("cannot make a temporary folder")?;
         let sweeper = sweeper(dir.path()).context("cannot start sh, which removes the temporary folder")?;
         Ok(Self { dir: Some(dir), sweeper })
     }
 
-    /// Where it is.
+    /// Returns the folder's path.
     pub fn path(&self) -> &Path {
         self.dir.as_ref().expect("there until it is dropped").path()
     }
 
-    /// Where something in it is.
+    /// Returns the path of an entry in the folder.
     pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
         self.path().join(name)
     }
 
-    /// Makes a folder in it, if it is not there.
+    /// Creates a folder in it, unless it exists.
     pub fn make_folder(&self, name: &str) -> Result<()> {
         std::fs::create_dir_all(self.join(name)).with_context(|| format!("cannot make the folder {name}"))
     }
 
-    /// Writes a file in it that only this user can read, and gives its path. Folders on the way are made.
+    /// Writes a file in it that only this user can read, and returns its path. Missing parent folders are created.
     ///
-    /// It is whole or not there at all: written beside, then moved.
+    /// The file is written to a temporary name and then renamed, so that it is never seen half written.
     pub fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> Result<PathBuf> {
         let path = self.join(name);
         write_private(&path, content.as_ref()).with_context(|| format!("cannot write {}", path.display()))?;
@@ -62,14 +62,14 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What cannot be removed now the sweeper tries again.
+        // If it cannot be removed now, the sweeper tries again.
         drop(self.dir.take());
         drop(self.sweeper.stdin.take());
         let _ = self.sweeper.wait();
     }
 }
 
-/// Not tied to this process's death like other children: it is what comes after it.
+/// Starts the sweeper. Unlike other children, it must outlive this process.
 fn sweeper(folder: &Path) -> io::Result<Child> {
     use std::os::unix::process::CommandExt as _;
     Command::new("sh")
@@ -118,7 +118,7 @@ mod tests {
         let mut folder = Folder::new().unwrap();
         let path = folder.path().to_owned();
         folder.write("file", "x").unwrap();
-        // As if this process had been killed: the pipe closes, and nobody removes anything.
+        // As if this process had been killed: the pipe closes, and only the sweeper is left.
         drop(folder.sweeper.stdin.take());
         let deadline = Instant::now() + Duration::from_secs(10);
         while path.exists() {

@@ -1,4 +1,4 @@
-//! TLS in front of a port that has none: what a reverse proxy does for a server's BOSH and WebSocket.
+//! A TLS proxy in front of a plain port, as a reverse proxy for a server's BOSH and WebSocket.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio_xmpp::rustls::ServerConfig;
 
 use crate::certificate::Certificate;
 
-/// The front. Dropping it closes its port and all connections.
+/// A TLS proxy. Dropping it closes its port and all connections.
 #[derive(Debug)]
 pub struct Front {
     port: u16,
@@ -19,7 +19,7 @@ pub struct Front {
 }
 
 impl Front {
-    /// Listens on a free port of the loopback interface, for a server on another.
+    /// Listens on a free port of the loopback interface, in front of a server on another port.
     pub async fn before(server: u16, certificate: &Certificate) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on 127.0.0.1")?;
         let port = listener.local_addr()?.port();
@@ -31,7 +31,7 @@ impl Front {
         Ok(Self { port, task })
     }
 
-    /// Where it listens.
+    /// Returns the port that it listens on.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -61,7 +61,7 @@ async fn carry(near: TcpStream, tls: TlsAcceptor, server: u16) {
         && far.set_nodelay(true).is_ok()
         && let Ok(mut near) = tls.accept(near).await
     {
-        // Either end may go without a word.
+        // Either end may close without notice.
         let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
     }
 }

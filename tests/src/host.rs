@@ -27,14 +27,15 @@ pub struct Home {
     environment: Vec<(String, String)>,
 }
 
-/// What a host stands in.
+/// The environment that a host runs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Surroundings {
-    /// What this process stands in.
+    /// The environment of this process.
     Usual,
-    /// Another program, whose log fails at a certain word: `embedded`.
+    /// Another program, `embedded`, whose log fails at a certain word.
     Embedded,
-    /// A disk for the data folder that is full after so many bytes. The system has to let users mount one for themselves.
+    /// A disk of this many bytes for the data folder. The system must allow users to mount one in a namespace of their
+    /// own.
     SmallDisk(u64),
 }
 
@@ -54,7 +55,7 @@ pub enum Server<'a> {
 }
 
 impl Home {
-    /// An empty one: a host that has no account yet.
+    /// Creates an empty home: a host without an account.
     pub fn new() -> Result<Self> {
         let home = Self { folder: Folder::new()?, config: Table::new(), environment: Vec::new() };
         home.set_policy(&Policy::default())?;
@@ -91,7 +92,7 @@ impl Home {
         self.write_config()
     }
 
-    /// Writes another value for a key of an account, or none.
+    /// Sets or removes a key of an account.
     pub fn amend(&mut self, account: &str, key: &str, value: Option<toml::Value>) -> Result<()> {
         let table = self.table("account").get_mut(account).and_then(toml::Value::as_table_mut);
         let table = table.with_context(|| format!("there is no account {account}"))?;
@@ -102,7 +103,7 @@ impl Home {
         self.write_config()
     }
 
-    /// Takes an account out.
+    /// Removes an account.
     pub fn remove_account(&mut self, name: &str) -> Result<()> {
         self.table("account").remove(name);
         self.write_config()
@@ -114,23 +115,23 @@ impl Home {
         self.write_config()
     }
 
-    /// Copies a plugin file to where this host looks, and gives an entry for it without any grant.
+    /// Copies a plugin file to where this host finds it, and returns an entry for it without any grant.
     pub fn install(&self, id: &str, plugin: &Built) -> Result<Entry> {
         self.install_bytes(id, &plugin.bytes()?)
     }
 
-    /// Writes a plugin file of these bytes, and gives an entry for it without any grant.
+    /// Writes a plugin file of these bytes, and returns an entry for it without any grant.
     pub fn install_bytes(&self, id: &str, bytes: &[u8]) -> Result<Entry> {
         self.replace(id, bytes)?;
         Ok(Entry::new(format!("plugins/{id}.wasm"), plugins::digest_of(bytes)))
     }
 
-    /// Puts other bytes into a plugin's file, as somebody might who should not.
+    /// Replaces the bytes of a plugin's file, as an attacker might.
     pub fn replace(&self, id: &str, bytes: &[u8]) -> Result<()> {
         self.folder.write(format!("plugins/{id}.wasm"), bytes).map(drop)
     }
 
-    /// Writes the policy. A host that runs reads it after [`Host::reload`].
+    /// Writes the policy. A running host reads it after [`Host::reload`].
     pub fn set_policy(&self, policy: &Policy) -> Result<()> {
         self.folder.write("plugins.toml", policy.to_toml()?).map(drop)
     }
@@ -140,22 +141,22 @@ impl Home {
         self.folder.write(name, content)
     }
 
-    /// The file with the password of an account that was added under this name.
+    /// Returns the password file of the account with this name.
     pub fn password_file(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.password"))
     }
 
-    /// The folder.
+    /// Returns the folder's path.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// `parlor` with these arguments, in this folder, with no setting from the environment.
+    /// Returns a command that runs `parlor` with these arguments in this folder, without settings from the environment.
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Result<Command> {
         Ok(self.command_of(&plugins::program("parlor")?, arguments))
     }
 
-    /// The same with another program.
+    /// Returns the same command with another program.
     fn command_of<A: AsRef<OsStr>>(&self, program: &Path, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.path());
@@ -168,24 +169,24 @@ impl Home {
         command
     }
 
-    /// Sets a variable for every command from now on.
+    /// Sets an environment variable for all later commands.
     pub fn set_environment(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Runs `parlor` with these arguments until it ends, with no terminal.
+    /// Runs `parlor` with these arguments until it ends, without a terminal.
     pub async fn run(&self, arguments: &[&str]) -> Result<Finished> {
         self.run_with(arguments, "").await
     }
 
-    /// The same with something to read.
+    /// Runs `parlor` in the same way, with this standard input.
     pub async fn run_with(&self, arguments: &[&str], input: &str) -> Result<Finished> {
         let mut command = self.command(arguments)?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let (input, what) = (input.to_owned(), arguments.join(" "));
         let ending = tokio::task::spawn_blocking(move || {
             let mut child = crate::process::spawn(command)?;
-            // One that does not want to read it has ended already.
+            // A command that does not read its input has already ended.
             let _ = child.stdin.take().map(|mut pipe| pipe.write_all(input.as_bytes()));
             child.wait_with_output()
         });
@@ -197,26 +198,26 @@ impl Home {
         })
     }
 
-    /// Starts `parlor run`; it is not waited for.
+    /// Starts `parlor run` without waiting for it.
     pub fn start(&self) -> Result<Host> {
         self.start_with(&[])
     }
 
-    /// The same with more arguments.
+    /// Starts `parlor run` with more arguments.
     pub fn start_with(&self, more: &[&str]) -> Result<Host> {
         self.start_in(&Surroundings::Usual, more)
     }
 
-    /// The same in other surroundings.
+    /// Starts `parlor run` with more arguments in other surroundings.
     pub fn start_in(&self, surroundings: &Surroundings, more: &[&str]) -> Result<Host> {
-        // An account that is connected has all of its plugins then.
+        // `--compile-first`: once an account is connected, all of its plugins run.
         let arguments = [&["run", "--config", "parlor.toml", "--log-format", "json", "--compile-first"], more].concat();
         let parlor = plugins::program("parlor")?;
         let command = match surroundings {
             Surroundings::Usual => self.command(arguments)?,
             Surroundings::Embedded => self.command_of(&plugins::program("embedded")?, arguments),
             Surroundings::SmallDisk(size) => {
-                // A disk of its own for the data folder, which nobody else sees and which goes with the process.
+                // The data folder gets a mount of its own, which only the process sees and which ends with it.
                 self.folder.make_folder("data")?;
                 let script = format!("mount -t tmpfs -o size={size},mode=700 none data && exec \"$0\" \"$@\"");
                 let parlor = parlor.display().to_string();
@@ -238,19 +239,19 @@ impl Home {
     }
 }
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug, Clone)]
 pub struct Finished {
-    /// Its exit code; none if a signal ended it.
+    /// The exit code; `None` if a signal ended it.
     pub code: Option<i32>,
-    /// What it wrote.
+    /// The text on standard output.
     pub stdout: String,
-    /// What it complained of.
+    /// The text on standard error.
     pub stderr: String,
 }
 
 impl Finished {
-    /// What it wrote, as JSON.
+    /// Parses standard output as JSON.
     pub fn json(&self) -> Result<Value> {
         serde_json::from_str(&self.stdout).with_context(|| format!("not JSON: {self:?}"))
     }
@@ -260,14 +261,14 @@ impl Finished {
 #[derive(Debug)]
 pub struct Host {
     process: Process,
-    /// Up to where its log was read by [`wait`](Self::wait).
+    /// The position in its log up to which [`wait`](Self::wait) has read.
     seen: Mark,
 }
 
 impl Host {
     /// Waits for the next line of the log with this message and these fields.
     ///
-    /// Waits go forward: a line before one that was waited for is not found any more.
+    /// Waits move forward: a line before one that an earlier call returned is not found again.
     pub async fn wait(&mut self, message: &str, fields: &[(&str, &str)], limit: Duration) -> Result<Line> {
         let mut what = format!("the log line \"{message}\"");
         for (name, value) in fields {
@@ -277,9 +278,9 @@ impl Host {
         self.process.log().wait(&what, &mut self.seen, limit, pick).await
     }
 
-    /// Waits until the log, from its start on, has so many lines with this message and these fields; gives the last of them.
+    /// Waits until the whole log has this many lines with this message and these fields, and returns the last of them.
     ///
-    /// For what may happen in any order: count before, then wait for one more.
+    /// Use it for events that may come in any order: count first, then wait for one more.
     pub async fn wait_count(
         &self,
         message: &str,
@@ -297,39 +298,39 @@ impl Host {
         self.process.log().wait(&what, &mut Mark::default(), limit, pick).await
     }
 
-    /// All lines with this message and these fields, from the start on.
+    /// Returns all lines of the log with this message and these fields.
     pub fn lines(&self, message: &str, fields: &[(&str, &str)]) -> Vec<Line> {
         let lines = self.process.log().all();
         lines.iter().filter_map(|text| Line::parse(text)).filter(|line| line.is(message, fields)).collect()
     }
 
-    /// Lets it read its policy again.
+    /// Makes the host read its policy again.
     pub fn reload(&self) -> Result<()> {
         self.process.signal(Signal::Reload)
     }
 
-    /// Tells it something.
+    /// Sends the host a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         self.process.signal(signal)
     }
 
-    /// Stops it as `kill` does, and gives how it ended.
+    /// Stops the host as `kill` does, and returns its exit status.
     pub async fn stop(&mut self, limit: Duration) -> Result<ExitStatus> {
         self.process.signal(Signal::Terminate)?;
         self.process.wait(limit).await
     }
 
-    /// Waits until it ended by itself.
+    /// Waits until the host ends by itself.
     pub async fn ended(&mut self, limit: Duration) -> Result<ExitStatus> {
         self.process.wait(limit).await
     }
 
-    /// Its process id.
+    /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Its log.
+    /// Returns the log.
     pub fn log(&self) -> &Log {
         self.process.log()
     }
@@ -362,7 +363,7 @@ impl Line {
         self.get("message") == message && fields.iter().all(|(name, value)| self.get(name) == *value)
     }
 
-    /// A field's text; empty if there is none.
+    /// Returns a field's text, or an empty string if the field is missing.
     pub fn get(&self, field: &str) -> String {
         match self.0.get(field) {
             None => String::new(),

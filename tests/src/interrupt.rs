@@ -1,4 +1,4 @@
-//! Stopping in the middle: Ctrl-C, `kill`, a closed terminal.
+//! Handles interruptions: Ctrl-C, `kill`, a closed terminal.
 
 use std::fmt;
 use std::future::Future;
@@ -16,7 +16,7 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// From now on they are heeded here, and no longer end the process on the spot.
+    /// Handles the signals from now on, so that they no longer end the process at once.
     pub fn new() -> Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen to signals");
         Ok(Self {
@@ -26,7 +26,7 @@ impl Interrupt {
         })
     }
 
-    /// Waits for one.
+    /// Waits for a signal.
     pub async fn came(&mut self) -> Interrupted {
         tokio::select! {
             _ = self.ctrl_c.recv() => Interrupted(2),
@@ -35,7 +35,7 @@ impl Interrupt {
         }
     }
 
-    /// Does the work, or drops it when a signal comes.
+    /// Runs the future, or drops it when a signal comes.
     pub async fn or<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             interrupted = self.came() => Err(interrupted.into()),
@@ -44,12 +44,12 @@ impl Interrupt {
     }
 }
 
-/// Does the work of a whole program, or drops it when a signal comes.
+/// Runs the work of a whole program, or drops it when a signal comes.
 pub async fn interruptible<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     Interrupt::new()?.or(work).await
 }
 
-/// How such a program ends: well, with something missing, or with an error, which is said.
+/// Converts a program's result to its exit code: success, something missing, or an error, which is printed.
 #[expect(clippy::print_stderr, reason = "a command says why it failed")]
 pub fn ended(outcome: Result<bool>) -> ExitCode {
     match outcome {
@@ -62,12 +62,12 @@ pub fn ended(outcome: Result<bool>) -> ExitCode {
     }
 }
 
-/// A signal came, of this number.
+/// The number of a signal that was received.
 #[derive(Debug)]
 pub struct Interrupted(u8);
 
 impl Interrupted {
-    /// As a shell expects it of a program that a signal ended.
+    /// Returns the exit code that a shell expects of a program that a signal ended.
     fn exit_code(&self) -> ExitCode {
         ExitCode::from(128 + self.0)
     }

@@ -1,9 +1,10 @@
-//! What the suite, the demo and the bench stand on: a real server, a real client, the host as a user starts it.
+//! The harness of the suite, the demo and the benchmarks: a real server, a real client, and the host as a user starts
+//! it.
 //!
-//! Each part is a handle that cleans up after itself: processes end with it and also when this process is killed, ports
-//! are free ones of the loopback interface, files live in a temporary folder. Every wait has a deadline, and an error that
-//! says what was waited for and shows the last lines of the log. Nothing here looks into the host: it is driven from
-//! outside, by its command line, its files, its log and its XMPP stream.
+//! Each part is a handle that cleans up after itself. Processes end with it, also when this process is killed. Ports
+//! are free ones of the loopback interface, and files are in a temporary folder. Every wait has a deadline, and its
+//! error says what was waited for and shows the last lines of the log. Nothing here looks into the host, which is
+//! driven from outside: by its command line, its files, its log and its XMPP stream.
 
 pub mod archive;
 pub mod certificate;

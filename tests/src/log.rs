@@ -1,4 +1,4 @@
-//! The lines that a child process wrote, and waiting for one of them.
+//! Collects the output lines of a child process, and waits for lines.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -11,14 +11,14 @@ use anyhow::{Result, bail};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// So many lines are kept; the oldest go first.
+/// The number of lines that are kept; the oldest are dropped first.
 const KEPT: usize = 20_000;
-/// A longer line is cut.
+/// The length at which a line is truncated.
 const LINE: usize = 16 * 1024;
-/// So many lines an error shows.
+/// The number of lines that an error shows.
 const SHOWN: usize = 15;
 
-/// The lines of one process, both its outputs together. Clones see the same lines.
+/// The lines of one process, from both of its outputs. Clones share the same lines.
 #[derive(Debug, Clone, Default)]
 pub struct Log(Arc<Shared>);
 
@@ -31,9 +31,9 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Lines {
     kept: VecDeque<String>,
-    /// How many were dropped at the front.
+    /// The number of lines that were dropped.
     dropped: usize,
-    /// Outputs that are still open.
+    /// The number of outputs that are still open.
     open: usize,
 }
 
@@ -45,7 +45,7 @@ impl Log {
         std::thread::spawn(move || {
             let mut output = BufReader::new(output);
             let mut line = Vec::new();
-            // A read error is the end of the output, like its end.
+            // A read error counts as the end of the output.
             while let Ok(1..) = output.by_ref().take(LINE as u64).read_until(b'\n', &mut line) {
                 let mut lines = log.lines();
                 if lines.kept.len() == KEPT {
@@ -62,20 +62,20 @@ impl Log {
         });
     }
 
-    /// The number of lines so far: where a later search begins.
+    /// Returns the number of lines so far, from which a later search may begin.
     pub fn mark(&self) -> Mark {
         let lines = self.lines();
         Mark(lines.dropped + lines.kept.len())
     }
 
-    /// All lines that are kept.
+    /// Returns all kept lines.
     pub fn all(&self) -> Vec<String> {
         self.lines().kept.iter().cloned().collect()
     }
 
-    /// Waits for a line at or after `from` of which `pick` makes something, and sets `from` behind it.
+    /// Waits for a line at or after `from` for which `pick` returns a value, and moves `from` behind it.
     ///
-    /// Fails when the deadline passes, or when the process closed its outputs without such a line.
+    /// Fails at the deadline, or if the process has closed its outputs without such a line.
     pub async fn wait<T>(
         &self,
         what: &str,
@@ -87,7 +87,7 @@ impl Log {
         loop {
             let news = self.0.news.notified();
             tokio::pin!(news);
-            // Registered before the lines are read, so that one that comes in between wakes this.
+            // Registered before the lines are read, so that a line that comes in between wakes this.
             news.as_mut().enable();
             let open = {
                 let lines = self.lines();
@@ -109,7 +109,7 @@ impl Log {
         }
     }
 
-    /// Waits until the process closed its outputs, which it does when it ends.
+    /// Waits until the process has closed its outputs, which it does when it ends.
     pub async fn ended(&self) {
         loop {
             let news = self.0.news.notified();
@@ -122,7 +122,7 @@ impl Log {
         }
     }
 
-    /// The last lines, indented, for an error.
+    /// Returns the last lines, indented, for an error.
     pub fn tail(&self) -> String {
         let lines = self.lines();
         let mut text = String::from("last lines of its log:");
@@ -144,12 +144,12 @@ impl Log {
     }
 
     fn lines(&self) -> MutexGuard<'_, Lines> {
-        // Nothing in here panics half-way; the lines are whole in any case.
+        // No code panics while it holds the lock halfway through a change, so the lines are whole in any case.
         self.0.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Keeps the log of something whose test failed, and says where.
+/// Saves the log of a process whose test failed, and prints where.
 #[expect(clippy::print_stderr, reason = "a failing test shows what it printed")]
 pub fn keep(name: &str, log: &Log) {
     let folder = crate::plugins::target().join("test-logs");
@@ -160,7 +160,7 @@ pub fn keep(name: &str, log: &Log) {
     }
 }
 
-/// A place in a log.
+/// A position in a log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark(usize);
 

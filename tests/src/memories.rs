@@ -1,4 +1,4 @@
-//! What the plugins of a process hold in their linear memories, looked at from outside: in whatever language they are written.
+//! Searches the linear memories of a process's plugins from outside, whatever language they are written in.
 
 use std::fs::{self, File};
 use std::ops::Range;
@@ -6,23 +6,25 @@ use std::os::unix::fs::FileExt as _;
 
 use anyhow::{Context, Result};
 
-/// So much lies closed before each linear memory, at least: the guard of the one before.
+/// The least size of the inaccessible region before each linear memory: the guard of the one before.
 const BEFORE: u64 = 32 << 20;
-/// And so much behind it: the rest of what 32 bits can name. Nothing else in a process lies between two such pieces.
+/// The least size of the inaccessible region behind it: the rest of the 32-bit address space. No other mapping of a
+/// process lies between two such regions.
 const BEHIND: u64 = 1 << 30;
-/// The largest that there can be.
+/// The largest possible size of a linear memory.
 const LARGEST: u64 = 4 << 30;
-/// How much is read at once.
+/// The number of bytes that are read at once.
 const PART: u64 = 1 << 20;
 
-/// Which of these words lie in a linear memory of any plugin of this process, which is this one or was started by it.
+/// Returns those of the words that lie in a linear memory of any plugin of this process. The process must be this one
+/// or a child of it.
 pub fn found<W: AsRef<[u8]> + Copy>(process: u32, words: &[W]) -> Result<Vec<W>> {
     let each = found_in_each(process, words)?;
     let lies_somewhere = |number: &usize| each.iter().any(|memory| memory[*number]);
     Ok((0..words.len()).filter(lies_somewhere).map(|number| words[number]).collect())
 }
 
-/// For each linear memory of this process, which of these words lie in it.
+/// Returns for each linear memory of this process which of the words lie in it.
 pub fn found_in_each<W: AsRef<[u8]>>(process: u32, words: &[W]) -> Result<Vec<Vec<bool>>> {
     let file = |name: &str| format!("/proc/{process}/{name}");
     let maps = fs::read_to_string(file("maps")).with_context(|| format!("cannot read {}", file("maps")))?;
@@ -46,8 +48,8 @@ pub fn found_in_each<W: AsRef<[u8]>>(process: u32, words: &[W]) -> Result<Vec<Ve
     Ok(each)
 }
 
-/// Notes which of these words lie in these bytes. Each place is looked at once, however many words there are, and nearly every
-/// one is left at its first byte.
+/// Notes which of the words lie in these bytes. It scans the bytes once, however many words there are, and rejects
+/// nearly every position by its first byte.
 fn look<W: AsRef<[u8]>>(bytes: &[u8], words: &[W], is_found: &mut [bool]) {
     let mut begins_one = [false; 256];
     for first in words.iter().filter_map(|word| word.as_ref().first()) {
@@ -61,7 +63,7 @@ fn look<W: AsRef<[u8]>>(bytes: &[u8], words: &[W], is_found: &mut [bool]) {
     }
 }
 
-/// Where linear memories are, of all that a process has mapped.
+/// Finds the linear memories among all mappings of a process.
 fn linear(maps: &str) -> Vec<Range<u64>> {
     let pieces: Vec<_> = maps.lines().filter_map(piece).collect();
     let places = pieces.windows(3).filter_map(|three| {
@@ -76,12 +78,12 @@ fn linear(maps: &str) -> Vec<Range<u64>> {
     places.collect()
 }
 
-/// What a line of the map says of a piece of memory that is of no file: where it is, and what may be done with it.
+/// Parses a line of the map: the range and the permissions of an anonymous mapping.
 fn piece(line: &str) -> Option<(Range<u64>, &str)> {
     let mut words = line.split_whitespace();
     let (from, to) = words.next()?.split_once('-')?;
     let may = words.next()?;
-    // Behind where it is in its file, on which disk and which one it is there stands its name.
+    // The name of a mapped file follows its offset, device and inode.
     let is_of_a_file = words.nth(3).is_some();
     let place = u64::from_str_radix(from, 16).ok()?..u64::from_str_radix(to, 16).ok()?;
     (!is_of_a_file).then_some((place, may))
@@ -91,7 +93,8 @@ fn piece(line: &str) -> Option<(Range<u64>, &str)> {
 mod tests {
     use super::*;
 
-    /// As Linux showed it of a host with one plugin: the tables, a guard, the memory, the other memories, and a thread's heap.
+    /// Mappings that Linux showed for a host with one plugin: the tables, a guard, the memory, the other memories, and
+    /// a thread's heap.
     #[test]
     fn a_linear_memory_is_told_from_what_else_is_mapped() {
         let maps = "\

@@ -1,8 +1,8 @@
-//! A scripted server: the cheapest other side that a client can talk to, for measuring the client alone.
+//! A scripted server: the cheapest peer that a client can talk to, for measuring the client alone.
 //!
-//! It is TLS from the first byte, takes any password by PLAIN, unless it demands a proof of one, and answers what a client
-//! asks with the least that is an answer. It knows one client at a time. The host's own tests have another,
-//! `host/src/xmpp/peer.rs`, which says why.
+//! It speaks TLS from the first byte and accepts any password by PLAIN, unless it demands a proof of one. It answers
+//! the client's requests with minimal answers, and serves one client at a time. The host's own tests have another
+//! scripted server, `host/src/xmpp/peer.rs`, which says why.
 
 pub mod archive;
 mod proofs;
@@ -51,18 +51,19 @@ pub struct Peer {
     resumes: bool,
 }
 
-/// What somebody is asked.
+/// An IQ request from the client.
 #[derive(Debug, Clone)]
 pub struct Question {
-    /// Under which id.
+    /// The id of the request.
     pub id: String,
-    /// Who; none = the account.
+    /// The address that was asked; `None` is the account.
     pub to: Option<Jid>,
-    /// What.
+    /// The payload of the request.
     pub payload: Element,
 }
 
-/// What is sent to whoever asks, in the place of the least that is an answer. None, from it or of it: that.
+/// A callback whose stanzas replace the minimal answer. Without a callback, or if it returns `None`, the minimal answer
+/// is sent.
 pub type Answers = Arc<Mutex<Option<Box<dyn FnMut(&Question) -> Option<Vec<Element>> + Send>>>>;
 
 /// Every stanza that clients have sent, in order.
@@ -89,52 +90,52 @@ impl Peer {
         })
     }
 
-    /// With an archive of messages, for the account and for rooms of the domain `rooms.localhost`.
+    /// Adds an archive of messages, for the account and for rooms of the domain `rooms.localhost`.
     #[must_use]
     pub fn with_archive(mut self, script: archive::Script) -> Self {
         self.archive = Some(Arc::new(Mutex::new(script)));
         self
     }
 
-    /// Keeps what clients send where it can be read.
+    /// Records what clients send.
     #[must_use]
     pub fn keeping(mut self, said: Said) -> Self {
         self.said = Some(said);
         self
     }
 
-    /// Lets a test answer, for as long as it has something there to answer with.
+    /// Lets a test answer requests as long as it has set a callback.
     #[must_use]
     pub fn answering(mut self, answers: Answers) -> Self {
         self.answers = answers;
         self
     }
 
-    /// Demands a proof of this password, by SCRAM, in the place of any password itself.
+    /// Demands a proof of this password by SCRAM, instead of any password itself.
     pub fn demanding_proof(mut self, password: &str) -> Result<Self> {
         self.proofs = Some(Proofs::of(password)?);
         Ok(self)
     }
 
-    /// What was made of the password so far where a proof of it is demanded: whoever has any of it is nearer to it. Each log-in adds
-    /// two, the proof and the message that it came in.
+    /// Returns everything that was derived from the password so far, if a proof is demanded. Each of these helps an
+    /// attacker to find the password. Each log-in adds two, the proof and the message that it came in.
     pub fn made_of_password(&self) -> Vec<Vec<u8>> {
         self.proofs.as_ref().map(Proofs::made).unwrap_or_default()
     }
 
-    /// With XEP-0198: sessions can be resumed, and nothing is ever acknowledged, so that all of it comes again.
+    /// Enables XEP-0198: sessions can be resumed, and nothing is ever acknowledged, so that all stanzas are sent again.
     #[must_use]
     pub fn resuming(mut self) -> Self {
         self.resumes = true;
         self
     }
 
-    /// Where.
+    /// Returns the port.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Waits for a client, logs it in, and answers what it asks until it sends its presence.
+    /// Waits for a client, logs it in, and answers its requests until it sends its presence.
     pub async fn accept(&self, limit: Duration) -> Result<Session> {
         timeout(limit, self.accept_unbounded()).await.with_context(|| format!("no client within {limit:?}")).flatten()
     }
@@ -145,7 +146,7 @@ impl Peer {
         Ok(session)
     }
 
-    /// A client that knows what is offered, and has not chosen.
+    /// Logs a client in, up to the stream features, of which it has chosen none yet.
     async fn log_in(&self) -> Result<Session> {
         let (stream, _) = self.listener.accept().await?;
         stream.set_nodelay(true)?;
@@ -183,7 +184,7 @@ impl Peer {
         })
     }
 
-    /// Waits for a client that resumes the session which it had.
+    /// Waits for a client that resumes its session.
     pub async fn accept_again(&self, limit: Duration) -> Result<Session> {
         let again = async {
             let mut session = self.log_in().await?;
@@ -197,7 +198,7 @@ impl Peer {
     }
 }
 
-/// A client that logged in.
+/// A client that is logged in.
 pub struct Session {
     stream: XmppStream<BufStream<Tapped>>,
     jid: FullJid,
@@ -208,7 +209,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// What the client is called.
+    /// Returns the client's address.
     pub fn jid(&self) -> &FullJid {
         &self.jid
     }
@@ -223,7 +224,7 @@ impl Session {
         self.stream.send(&XmppStreamElement::SM(nonza)).await.context("the stream to the client broke")
     }
 
-    /// Sends a chat message of somebody to the client.
+    /// Sends a chat message from somebody to the client.
     pub async fn say(&mut self, from: &FullJid, id: u64, body: &str) -> Result<()> {
         let mut message = Message::chat(Jid::from(self.jid.clone())).with_body(Lang::default(), body.to_owned());
         message.from = Some(from.clone().into());
@@ -239,12 +240,12 @@ impl Session {
             .context("the stream to the client broke")
     }
 
-    /// What went over the connection.
+    /// Returns the tap of the connection.
     pub fn tap(&self) -> &Tap {
         &self.tap
     }
 
-    /// The next stanza of the client that is not a question; questions are answered on the way.
+    /// Returns the client's next stanza that is not an IQ request, and answers the requests before it.
     pub async fn next(&mut self) -> Result<Stanza> {
         loop {
             let stanza = self.read().await?;
@@ -254,7 +255,7 @@ impl Session {
         }
     }
 
-    /// The next stanza of the client; nothing is answered. A caller that gives up waiting loses nothing.
+    /// Returns the client's next stanza without answering it. It is cancel-safe.
     pub async fn read(&mut self) -> Result<Stanza> {
         loop {
             let stanza = match next(&mut self.stream).await? {
@@ -264,7 +265,7 @@ impl Session {
                     self.manage(Sm::Enabled(Enabled { id, location: None, max: None, resume: true })).await?;
                     continue;
                 }
-                // Whoever did not hear that it is offered gets no answer.
+                // If the element was not offered as a feature, it is not answered.
                 _ => continue,
             };
             let Some(said) = &self.said else { return Ok(stanza) };
@@ -274,7 +275,7 @@ impl Session {
         }
     }
 
-    /// Answers a question, or gives the stanza back that is none.
+    /// Answers an IQ request, or returns any other stanza.
     pub async fn answer_or_give(&mut self, stanza: Stanza) -> Result<Option<Stanza>> {
         let Stanza::Iq(Iq::Get { to, id, payload, .. } | Iq::Set { to, id, payload, .. }) = stanza else {
             return Ok(Some(stanza));
@@ -291,7 +292,7 @@ impl Session {
             && let Some(asked) = archive::Asked::read(to.as_ref(), &id, &payload, &self.jid)
         {
             let stanzas = (archive.lock().expect("no script panics"))(&asked);
-            // Together, as servers send a page.
+            // All stanzas are sent together, as servers send a page.
             for stanza in stanzas {
                 let element = XmppStreamElement::Stanza(Stanza::try_from(stanza)?);
                 self.stream.feed(&element).await.context("the stream to the client broke")?;
@@ -312,7 +313,7 @@ impl Session {
         }
     }
 
-    /// The least that is an answer.
+    /// Returns the minimal answer to a request.
     fn answer(&mut self, to: Option<Jid>, id: String, payload: Element) -> Iq {
         let result = |payload| Iq::Result { from: to.clone(), to: None, id: id.clone(), payload };
         if let Ok(bind) = BindQuery::try_from(payload.clone()) {
@@ -346,7 +347,7 @@ impl Session {
     }
 }
 
-/// Somebody whom the scripted server speaks for.
+/// Returns the address of a person for whom the scripted server speaks.
 pub fn somebody() -> FullJid {
     BareJid::new(&format!("juliet@{DOMAIN}")).expect("an address").with_resource_str("balcony").expect("a resource")
 }

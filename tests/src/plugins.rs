@@ -1,4 +1,4 @@
-//! What was built before: the host's binary and the plugins, found from where this program itself lies.
+//! Finds what was built before, the host's binary and the plugins, relative to this program's own path.
 
 use std::path::{Path, PathBuf};
 
@@ -8,20 +8,20 @@ use sha2::{Digest as _, Sha256};
 /// A plugin file as `cargo xtask` built it.
 #[derive(Debug, Clone)]
 pub struct Built {
-    /// The component.
+    /// The path of the component.
     pub file: PathBuf,
     /// `sha256:` and the digest of its bytes, as a policy names it.
     pub digest: String,
 }
 
 impl Built {
-    /// What is in the file.
+    /// Reads the file.
     pub fn bytes(&self) -> Result<Vec<u8>> {
         std::fs::read(&self.file).with_context(|| format!("cannot read {}", self.file.display()))
     }
 }
 
-/// The plugin of this name, from `example-plugins/` or `tests/guests/`.
+/// Returns the built plugin of this name, from `example-plugins/` or `tests/guests/`.
 pub fn built(name: &str) -> Result<Built> {
     let file = target().join("plugins").join(name).with_extension("wasm");
     let digest = digest(&file).with_context(|| {
@@ -30,30 +30,30 @@ pub fn built(name: &str) -> Result<Built> {
     Ok(Built { file, digest })
 }
 
-/// The digest of a file as a policy names it.
+/// Returns the digest of a file as a policy names it.
 pub fn digest(file: &Path) -> Result<String> {
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     Ok(digest_of(&bytes))
 }
 
-/// The digest of these bytes as a policy names it.
+/// Returns the digest of these bytes as a policy names it.
 pub fn digest_of(bytes: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 
-/// A program of this workspace, such as `parlor`: the one that was built with this one.
+/// Returns the path of a program of this workspace, such as `parlor`, which was built with this one.
 pub fn program(name: &str) -> Result<PathBuf> {
     let file = profile().join(name);
     anyhow::ensure!(file.is_file(), "{} is not built; run `cargo build --workspace --bins`", file.display());
     Ok(file)
 }
 
-/// Cargo's target folder.
+/// Returns cargo's target folder.
 pub fn target() -> PathBuf {
     profile().parent().expect("a profile's folder lies in the target folder").to_owned()
 }
 
-/// The folder of the profile that this program was built with: its own, or that of `deps` for tests.
+/// Returns the folder of the profile that this program was built with. Tests are in its `deps`.
 fn profile() -> PathBuf {
     let program = std::env::current_exe().expect("a program knows where it lies");
     let folder = program.parent().expect("a program lies in a folder");

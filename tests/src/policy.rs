@@ -9,55 +9,55 @@ use toml::{Table, Value};
 /// The whole file.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Policy {
-    /// Its plugins, by id.
+    /// The plugins, by id.
     pub plugin: BTreeMap<String, Entry>,
 }
 
-/// What the owner decided about one plugin.
+/// The owner's entry for one plugin.
 #[derive(Debug, Clone, Serialize)]
 pub struct Entry {
-    /// Where the file lies, relative to the policy.
+    /// The path of the file, relative to the policy.
     pub source: String,
-    /// Which bytes it may be.
+    /// The approved digest of the file.
     pub digest: String,
-    /// Whether it may run.
+    /// Whether the plugin may run.
     pub enabled: bool,
-    /// On which accounts; all of them if none.
+    /// The accounts that it runs on, or `None` for all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accounts: Option<Vec<String>>,
-    /// What it may see and do.
+    /// The permissions that it is granted.
     pub grants: Table,
-    /// What it may use up.
+    /// The limits that differ from the defaults.
     #[serde(skip_serializing_if = "Table::is_empty")]
     pub limits: Table,
-    /// Its own settings.
+    /// The plugin's own settings.
     #[serde(skip_serializing_if = "Table::is_empty")]
     pub settings: Table,
 }
 
 impl Policy {
-    /// With one more plugin, or with another entry for one.
+    /// Adds a plugin or replaces its entry.
     #[must_use]
     pub fn with(mut self, id: &str, entry: Entry) -> Self {
         self.plugin.insert(id.to_owned(), entry);
         self
     }
 
-    /// Without one plugin.
+    /// Removes a plugin.
     #[must_use]
     pub fn without(mut self, id: &str) -> Self {
         self.plugin.remove(id);
         self
     }
 
-    /// The file's text.
+    /// Returns the file's text.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string(self).context("cannot write a policy as TOML")
     }
 }
 
 impl Entry {
-    /// An enabled plugin without any grant.
+    /// Creates an entry for an enabled plugin without any grant.
     pub fn new(source: impl Into<String>, digest: impl Into<String>) -> Self {
         Self {
             source: source.into(),
@@ -70,7 +70,7 @@ impl Entry {
         }
     }
 
-    /// With a grant that has a scope.
+    /// Grants a permission with a scope.
     #[must_use]
     pub fn grant(mut self, permission: &str, scope: &[&str]) -> Self {
         let scope = scope.iter().map(|pattern| Value::from(*pattern)).collect::<Vec<_>>();
@@ -78,21 +78,21 @@ impl Entry {
         self
     }
 
-    /// With a grant that has none.
+    /// Grants a permission without a scope.
     #[must_use]
     pub fn grant_whole(mut self, permission: &str) -> Self {
         self.grants.insert(permission.to_owned(), true.into());
         self
     }
 
-    /// With a limit.
+    /// Sets a limit.
     #[must_use]
     pub fn limit(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.limits.insert(name.to_owned(), value.into());
         self
     }
 
-    /// With a setting.
+    /// Sets one of the plugin's settings.
     #[must_use]
     pub fn set(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.settings.insert(name.to_owned(), value.into());

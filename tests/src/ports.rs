@@ -1,16 +1,16 @@
-//! Free ports of the loopback interface.
+//! Finds free ports of the loopback interface.
 
 use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::{Context, Result};
 
-/// Below the range from which outgoing connections take their ports, so that none of those gets in between.
+/// Below the range of ephemeral ports, so that no outgoing connection takes one.
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
-/// So many are tried before giving up.
+/// The number of ports to try before giving up.
 const TRIES: usize = 200;
 
-/// A port that was free a moment ago. Whoever uses it must cope with somebody else having been faster.
+/// Returns a port that was free a moment ago. Another process may take it first, so callers must be ready to retry.
 pub fn free() -> Result<u16> {
     (0..TRIES)
         .map(|_| rand::random_range(RANGE))
@@ -22,7 +22,8 @@ pub fn free() -> Result<u16> {
 
 #[cfg(test)]
 mod tests {
-    // That it can be bound again is not asserted: a child that another test is just starting may hold it for an instant.
+    // It is not asserted that the port can be bound again: a child that another test just starts may hold it for an
+    // instant.
     #[test]
     fn a_free_port_is_outside_the_range_of_outgoing_connections() {
         assert!(super::RANGE.contains(&super::free().unwrap()));

@@ -1,4 +1,4 @@
-//! Child processes that cannot outlive this one, whatever ends it.
+//! Child processes that cannot outlive this one, however it ends.
 
 use std::io;
 use std::os::unix::process::CommandExt as _;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::log::Log;
 
-/// How long the outputs of a process that has ended are waited for.
+/// How long to wait for the outputs of a process that has ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A child process with its log. Dropping it kills it and waits until it is gone.
@@ -22,10 +22,10 @@ pub struct Process {
     log: Log,
 }
 
-/// What a child can be told.
+/// A signal to a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// Read your files again (SIGHUP).
+    /// Reload the files (SIGHUP).
     Reload,
     /// Stop as if by Ctrl-C (SIGINT).
     Interrupt,
@@ -36,7 +36,7 @@ pub enum Signal {
 }
 
 impl Process {
-    /// Starts it with no input, its outputs in its [`log`](Self::log).
+    /// Starts a process without input and with its outputs in its [`log`](Self::log).
     ///
     /// The child gets a process group of its own, so that a Ctrl-C reaches only this process, which then stops its
     /// children in order.
@@ -54,39 +54,39 @@ impl Process {
         Ok(Self { name: name.to_owned(), child, log })
     }
 
-    /// Its process id.
+    /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it wrote.
+    /// Returns the output so far.
     pub fn log(&self) -> &Log {
         &self.log
     }
 
-    /// Tells it something.
+    /// Sends the process a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         send(self.child.id(), signal).with_context(|| format!("cannot signal {}", self.name))
     }
 
-    /// How it ended, if it did.
+    /// Returns the exit status, if the process has ended.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().with_context(|| format!("cannot ask how {} is", self.name))
     }
 
-    /// Waits until it ended by itself, and until its last words are in the log.
+    /// Waits until the process has ended and its last output is in the log.
     pub async fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
         let deadline = Instant::now() + limit;
         loop {
             if let Some(status) = self.ended()? {
-                // Whom it started itself may have its outputs for longer.
+                // Its own children may keep its outputs open for longer.
                 let _ = tokio::time::timeout(LAST_WORDS, self.log.ended()).await;
                 return Ok(status);
             }
             if Instant::now() >= deadline {
                 bail!("{} did not end within {limit:?}\n{}", self.name, self.log.tail());
             }
-            // There is no portable way to wait for one child with a deadline; a look now and then costs nothing.
+            // There is no portable way to wait for one child with a deadline, and polling costs almost nothing.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -100,19 +100,19 @@ impl Drop for Process {
     }
 }
 
-/// A request to the thread that starts processes, and where it puts the answer.
+/// A request to the thread that starts processes, with the channel for the answer.
 type Order = (Command, mpsc::Sender<io::Result<Child>>);
 
-/// Starts a child that the kernel kills when this process ends, by SIGKILL even.
+/// Starts a child that the kernel kills when this process ends, even by SIGKILL.
 ///
-/// The kernel watches the *thread* that started the child, and test threads end early: so one thread that never ends
-/// starts them all.
+/// The kernel watches the *thread* that started the child, and test threads end early. So one thread that never ends
+/// starts all children.
 pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
     command.process_group(0);
     spawn_as_it_is(command)
 }
 
-/// The same at a terminal, its input, which becomes the one of a session of its own.
+/// Starts such a child at a terminal, its input, which becomes the controlling terminal of a new session.
 #[expect(unsafe_code, reason = "a child gets a session of its own between fork and exec")]
 pub(crate) fn spawn_at_terminal(mut command: Command) -> io::Result<Child> {
     // SAFETY: the closure makes two system calls and touches no memory or lock.
@@ -134,7 +134,8 @@ fn spawn_as_it_is(mut command: Command) -> io::Result<Child> {
         let (orders, inbox) = mpsc::channel::<Order>();
         std::thread::spawn(move || {
             for (mut command, answer) in inbox {
-                // Whoever asked waits for it, or has panicked meanwhile: then the child is dropped with the answer.
+                // The caller waits for the answer, or has panicked meanwhile. Then the child is dropped with the
+                // answer.
                 let _ = answer.send(command.spawn());
             }
         });
@@ -170,7 +171,7 @@ fn die_with_parent(command: &mut Command) {
     }
 }
 
-/// Tells a process something, of which the caller knows that it is the one that it means.
+/// Sends a signal to a process. The caller must know that the id still belongs to the intended process.
 #[expect(unsafe_code, reason = "the standard library sends no other signal than SIGKILL")]
 pub fn send(process: u32, signal: Signal) -> io::Result<()> {
     let number = match signal {
@@ -187,13 +188,13 @@ pub fn send(process: u32, signal: Signal) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a process of this id runs. One that has ended and was not yet collected by its parent does not: inside a container
-/// nobody may ever collect the children of what was killed.
+/// Returns whether a process with this id runs. A zombie does not count: inside a container nobody may ever reap the
+/// children of a killed process.
 pub fn exists(process: u32) -> bool {
     stat(process).is_some_and(|fields| !fields.starts_with('Z'))
 }
 
-/// The processes of which this one is the parent.
+/// Returns the child processes of a process.
 pub fn children(parent: u32) -> Vec<u32> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return vec![] };
     let ids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -201,7 +202,7 @@ pub fn children(parent: u32) -> Vec<u32> {
     ids.filter(|id| stat(*id).is_some_and(|fields| fields.split(' ').nth(1) == Some(parent.as_str()))).collect()
 }
 
-/// What the kernel says of a process, from its state on: the name before may contain anything.
+/// Reads a process's status line from the kernel, from the state on. The name before it may contain anything.
 fn stat(process: u32) -> Option<String> {
     let line = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     line.rsplit_once(") ").map(|(_, fields)| fields.to_owned())
@@ -233,7 +234,7 @@ mod tests {
     async fn a_process_outlives_the_thread_that_asked_for_it() {
         let mut process =
             std::thread::spawn(|| Process::start("sleeper", shell("exec sleep 1000")).unwrap()).join().unwrap();
-        // The starter thread still serves others, and the child was not killed with the thread that asked.
+        // The starter thread still serves others, and the child was not killed with the thread that requested it.
         let mut other = Process::start("other", shell("exit 3")).unwrap();
         assert_eq!(other.wait(SOON).await.unwrap().code(), Some(3));
         assert_eq!(process.ended().unwrap(), None);
@@ -241,7 +242,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_killed_parent_takes_its_children_along() {
-        // This very test binary as the parent: it starts a child, says its id, and is killed.
+        // This test binary itself is the parent: it starts a child, prints its id, and is killed.
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "process::tests::parent_of_a_sleeper", "--nocapture"]).env("PARLOR_TEST_PARENT", "1");
         let parent = Process::start("parent", command).unwrap();

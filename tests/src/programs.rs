@@ -1,4 +1,4 @@
-//! The programs in which tests run: cargo builds them and says where they are, and what they say is read here.
+//! Builds the test programs with cargo, finds their paths, and reads their output.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -6,29 +6,29 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// How many of the last words of a failed test are shown.
+/// How many lines of a failed test's last output are shown.
 const WORDS: usize = 4;
 
-/// What cargo built.
+/// The build messages of cargo.
 #[derive(Debug)]
 pub struct Programs {
     messages: Vec<Value>,
 }
 
 impl Programs {
-    /// Has cargo build something in the workspace of this root; its own progress goes where ours goes.
+    /// Runs a cargo build in the workspace with this root. Its progress goes where ours goes.
     pub async fn build<'a>(root: &Path, arguments: impl IntoIterator<Item = &'a str>) -> Result<Self> {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.args(arguments).args(["--message-format", "json"]).current_dir(root);
         command.stdin(Stdio::null()).stderr(Stdio::inherit());
-        // What the cargo that started this program said about this program is not said to that one.
+        // The new cargo must not inherit the variables that the parent cargo set for this program.
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") || text == "CARGO_BIN_NAME" {
                 command.env_remove(name);
             }
         }
-        // Programs look for each other in one target folder: that of their workspace.
+        // Programs look for each other in one target folder, that of their workspace.
         if root != crate::conformance::root() {
             command.env("CARGO_TARGET_DIR", root.join("target"));
         }
@@ -39,7 +39,7 @@ impl Programs {
         if output.status.success() { Ok(built) } else { bail!("cargo cannot build it\n{}", built.errors()) }
     }
 
-    /// The program of the target of this name.
+    /// Returns the path of the program of this target.
     pub fn of(&self, target: &str) -> Result<PathBuf> {
         let mut found = self.messages.iter().filter(|one| one["target"]["name"] == target);
         let program = found.find_map(|one| one["executable"].as_str());
@@ -52,7 +52,7 @@ impl Programs {
     }
 }
 
-/// What a failed test said at its end: where it panicked, and why.
+/// Returns the end of a failed test's output: where it panicked, and why.
 pub fn last_words<'a>(log: &'a [String], name: &str) -> Vec<&'a str> {
     let section = log.iter().skip_while(|line| **line != format!("---- {name} stdout ----")).skip(1);
     let lines = section.take_while(|line| !line.starts_with("---- ")).skip_while(|line| !line.contains("panicked at"));

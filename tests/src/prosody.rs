@@ -1,4 +1,4 @@
-//! Prosody: its configuration, and how accounts come into it.
+//! Prosody: its configuration, and how accounts are added.
 
 use std::process::Command;
 
@@ -9,13 +9,13 @@ use crate::certificate::Certificate;
 use crate::folder::Folder;
 use crate::server::{Software, Way, XmppServer};
 
-// Where they were before there was a second server.
+// Re-exported for callers from before there was a second server.
 pub use crate::server::{Account, Archive, DOMAIN, Ports, ROOMS};
 
-/// Where everybody is let in for a while, as nobody in particular.
+/// The domain for anonymous log-ins.
 pub const ANONYMOUS: &str = "anonymous.localhost";
 
-/// Who is let in with a certificate alone: the files `account.pem` and `account.key` of the server's folder.
+/// The account that logs in by certificate alone, with `account.pem` and `account.key` of the server's folder.
 pub const HOLDER: &str = "holder@certificate.localhost";
 
 /// Starts Prosody.
@@ -23,12 +23,12 @@ pub const HOLDER: &str = "holder@certificate.localhost";
 pub enum Prosody {}
 
 impl Prosody {
-    /// Starts one and returns when it accepts connections.
+    /// Starts a server and returns once it accepts connections.
     pub async fn start() -> Result<XmppServer> {
         Self::start_with(Archive::Everything).await
     }
 
-    /// Starts one that archives what it is told to.
+    /// Starts a server that archives what `archive` says.
     pub async fn start_with(archive: Archive) -> Result<XmppServer> {
         XmppServer::start(&WAY, archive).await
     }
@@ -51,14 +51,14 @@ fn command(folder: &Folder, certificate: &Certificate, ports: Ports, archive: Ar
     Ok(command)
 }
 
-/// The server reads an account's file at log-in, so writing it is all there is to it. Its own command takes 0.3 s.
+/// Adds an account by writing its file, which the server reads at log-in. Its own command takes 0.3 s.
 fn add_account(server: &XmppServer, name: &str, password: &str) -> Result<()> {
     let entry = format!("return {{ [\"password\"] = \"{password}\" }};\n");
     server.write(&format!("data/{DOMAIN}/accounts/{name}.dat"), entry)
 }
 
-/// Storage in memory where nothing has to last, since its files make it twenty times slower; no limits; Nagle's
-/// algorithm off, which would measure itself.
+/// Writes the configuration: no limits, and storage in memory where nothing has to last, since files make it twenty
+/// times slower. Nagle's algorithm is off, since its delays would be measured.
 fn config(folder: &Folder, certificate: &Certificate, client: &Certificate, ports: Ports, archive: Archive) -> String {
     let Ports { starttls, direct, http } = ports;
     let archived = archive == Archive::Everything;
@@ -118,7 +118,7 @@ Component "{ROOMS}" "muc"
     )
 }
 
-/// A string as Lua spells it.
+/// Quotes a string for Lua.
 fn lua(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }

@@ -1,5 +1,5 @@
-//! A real server, as a child process on free ports with its data in a temporary folder: what Prosody and ejabberd have in
-//! common, so that a test may run on either.
+//! A real server, as a child process on free ports with its data in a temporary folder. This is the common part of
+//! Prosody and ejabberd, so that a test may run on either.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -23,17 +23,17 @@ use crate::ports;
 use crate::process::Process;
 use crate::prosody::Prosody;
 
-/// How long it may take to listen.
+/// How long a server may take to listen.
 const START: Duration = Duration::from_mins(1);
-/// Somebody else may take a port between choosing and listening: then with others.
+/// Another process may take a port after it was chosen. Then other ports are tried, this often.
 const TRIES: usize = 3;
 
 /// The server's domain.
 pub const DOMAIN: &str = "localhost";
-/// The domain of its rooms.
+/// The domain of the server's rooms.
 pub const ROOMS: &str = "conference.localhost";
 
-/// Which server it is.
+/// A server software.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Software {
     /// Prosody 0.12 or newer.
@@ -43,10 +43,10 @@ pub enum Software {
 }
 
 impl Software {
-    /// Both.
+    /// Both servers.
     pub const ALL: [Self; 2] = [Self::Prosody, Self::Ejabberd];
 
-    /// Its name in lower case.
+    /// Returns its name in lower case.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Prosody => "prosody",
@@ -54,17 +54,17 @@ impl Software {
         }
     }
 
-    /// The server of this name.
+    /// Returns the software with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|one| one.as_str() == name)
     }
 
-    /// Starts one that archives every message, and returns when it accepts connections.
+    /// Starts a server that archives every message, and returns once it accepts connections.
     pub async fn start(self) -> Result<XmppServer> {
         self.start_with(Archive::Everything).await
     }
 
-    /// Starts one that archives what it is told to.
+    /// Starts a server that archives what `archive` says.
     pub async fn start_with(self, archive: Archive) -> Result<XmppServer> {
         match self {
             Self::Prosody => Prosody::start_with(archive).await,
@@ -79,49 +79,49 @@ impl fmt::Display for Software {
     }
 }
 
-/// What the server archives of chats, unless an account says otherwise (XEP-0313).
+/// The messages of chats that the server archives, unless an account overrides it (XEP-0313).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Archive {
     /// Every message.
     Everything,
-    /// Nothing: for measuring, since an archive that grows makes each message dearer than the one before.
+    /// Nothing, for measurements: in a growing archive each message costs more than the one before.
     Nothing,
 }
 
-/// Somebody who can log in.
+/// An account that can log in.
 #[derive(Debug, Clone)]
 pub struct Account {
     /// Its address.
     pub jid: BareJid,
-    /// Its password: random, so that it is found wherever it leaks to.
+    /// Its password, which is random, so that it is recognizable wherever it leaks.
     pub password: String,
 }
 
-/// Where a server listens, all on 127.0.0.1.
+/// The ports of a server, all on 127.0.0.1.
 #[derive(Debug, Clone, Copy)]
 pub struct Ports {
-    /// Clients, STARTTLS.
+    /// The client port with STARTTLS.
     pub starttls: u16,
-    /// Clients, direct TLS.
+    /// The client port with direct TLS.
     pub direct: u16,
-    /// BOSH and WebSocket.
+    /// The port of BOSH and WebSocket.
     pub http: u16,
 }
 
-/// How one software is started and talked to.
+/// How to start and use one server software.
 pub(crate) struct Way {
     pub(crate) software: Software,
-    /// Writes its configuration and gives the command that runs it in the foreground.
+    /// Writes its configuration and returns the command that runs it in the foreground.
     pub(crate) command: fn(&Folder, &Certificate, Ports, Archive) -> Result<Command>,
-    /// What its log says when a port is not free.
+    /// The text in its log if a port is not free.
     pub(crate) port_taken: &'static str,
-    /// Adds an account of this name and password.
+    /// Adds an account with this name and password.
     pub(crate) add_account: fn(&XmppServer, &str, &str) -> Result<()>,
-    /// How to come by it.
+    /// How to install it.
     pub(crate) install: &'static str,
 }
 
-/// The server. Dropping it ends it and removes its data.
+/// A running server. Dropping it ends it and removes its data.
 pub struct XmppServer {
     // Fields are dropped in this order: the process before the folder that it writes to.
     process: Process,
@@ -139,7 +139,7 @@ impl fmt::Debug for XmppServer {
 }
 
 impl XmppServer {
-    /// Starts one, and returns when it accepts connections.
+    /// Starts a server, and returns once it accepts connections.
     pub(crate) async fn start(way: &'static Way, archive: Archive) -> Result<Self> {
         let mut tried = 0;
         loop {
@@ -189,27 +189,27 @@ impl XmppServer {
         }
     }
 
-    /// Which one it is.
+    /// Returns its software.
     pub fn software(&self) -> Software {
         self.way.software
     }
 
-    /// Where it listens.
+    /// Returns its ports.
     pub fn ports(&self) -> Ports {
         self.ports
     }
 
-    /// What it shows to clients.
+    /// Returns its certificate.
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
     }
 
-    /// What a client of the harness connects with.
+    /// Returns a connector for the harness's clients.
     pub fn connector(&self) -> Result<Connector> {
         Connector::new(self.ports.direct, &self.certificate.der).context("the certificate cannot be trusted")
     }
 
-    /// Its folder.
+    /// Returns its folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -219,17 +219,17 @@ impl XmppServer {
         self.folder.write(name, content).map(drop)
     }
 
-    /// Its log.
+    /// Returns its log.
     pub fn log(&self) -> &Log {
         self.process.log()
     }
 
-    /// Its process id.
+    /// Returns its process id.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Adds an account; it can log in at once. `name` is of lower-case letters and digits.
+    /// Adds an account, which can log in at once. `name` consists of lower-case letters and digits.
     pub fn add_account(&self, name: &str) -> Result<Account> {
         let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
         ensure!(plain, "an account's name is of lower-case letters and digits: {name:?}");
@@ -240,12 +240,12 @@ impl XmppServer {
         Ok(Account { jid, password })
     }
 
-    /// Adds an account of a name that nobody has.
+    /// Adds an account with a new name.
     pub fn fresh_account(&self, prefix: &str) -> Result<Account> {
         self.add_account(&format!("{prefix}{:016x}", rand::random::<u64>()))
     }
 
-    /// The address of a room that nobody uses.
+    /// Returns the address of an unused room.
     pub fn fresh_room(&self) -> BareJid {
         BareJid::new(&format!("room{:016x}@{ROOMS}", rand::random::<u64>())).expect("letters and digits are a name")
     }
@@ -259,7 +259,7 @@ impl Drop for XmppServer {
     }
 }
 
-/// A port was free when it was chosen, and is not any more.
+/// An error: a port was free when it was chosen, and is not any more.
 #[derive(Debug)]
 struct PortTaken;
 

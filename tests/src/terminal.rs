@@ -1,4 +1,4 @@
-//! A command at a terminal of its own, with somebody who reads what it asks and types the answers.
+//! Runs a command at a terminal of its own, and acts as the user who reads its questions and types the answers.
 
 mod picture;
 
@@ -14,17 +14,17 @@ use anyhow::{Context, Result, bail};
 use crate::process::Signal;
 use picture::Picture;
 
-/// How large it is at first.
+/// The initial size of the terminal.
 const ROWS: u16 = 24;
 const COLUMNS: u16 = 80;
 
-/// The command. Dropping it kills it.
+/// A command at a terminal. Dropping it kills the command.
 #[derive(Debug)]
 pub struct Terminal {
     child: Child,
     keyboard: File,
     screen: Arc<Screen>,
-    /// Up to where the screen was read.
+    /// The position up to which the screen was read.
     read: usize,
 }
 
@@ -43,23 +43,23 @@ impl Screen {
 }
 
 impl Terminal {
-    /// Starts a command whose input and outputs are a terminal, which is the one of its session.
+    /// Starts a command whose input and outputs are a terminal, the controlling terminal of its session.
     pub fn start(mut command: Command) -> Result<Self> {
         let (ours, theirs) = open().context("cannot make a terminal")?;
         let their = || theirs.try_clone().map(Stdio::from);
         command.stdin(their()?).stdout(their()?).stderr(their()?).env("TERM", "xterm").env_remove("NO_COLOR");
         let child = crate::process::spawn_at_terminal(command).context("cannot start a command at a terminal")?;
-        // Ours alone is left open here, so that its end is seen.
+        // Only our end stays open here, so that the end of the other one is noticed.
         drop(theirs);
         let (keyboard, mut output) = (File::from(ours.try_clone()?), File::from(ours));
         let screen = Arc::<Screen>::default();
         let shown = Arc::clone(&screen);
         std::thread::spawn(move || {
             let (mut bytes, mut pending) = ([0; 4096], Vec::new());
-            // A terminal that the last process has left gives an error, like its end.
+            // Once the last process has closed the terminal, reading returns an error, which counts as the end.
             while let Ok(length @ 1..) = output.read(&mut bytes) {
                 pending.extend_from_slice(&bytes[..length]);
-                // A character may come in two pieces.
+                // A character may arrive in two pieces.
                 let whole = match std::str::from_utf8(&pending) {
                     Err(error) if error.error_len().is_none() => error.valid_up_to(),
                     _ => pending.len(),
@@ -77,7 +77,7 @@ impl Terminal {
         Ok(Self { child, keyboard, screen, read: 0 })
     }
 
-    /// Waits until this stands on the screen, after what was waited for before.
+    /// Waits until this text is on the screen, after the text that was waited for before.
     pub fn sees(&mut self, wanted: &str, limit: Duration) -> Result<()> {
         let until = Instant::now() + limit;
         let mut text = self.screen.text.lock().unwrap_or_else(PoisonError::into_inner);
@@ -94,12 +94,12 @@ impl Terminal {
         }
     }
 
-    /// Waits until this stands in the picture, wherever it was drawn; the picture.
+    /// Waits until this text is in the picture, wherever it was drawn. Returns the picture.
     pub fn shows(&self, wanted: &str, limit: Duration) -> Result<String> {
         self.shows_what(&format!("{wanted:?}"), |picture| picture.contains(wanted), limit)
     }
 
-    /// Waits until the picture is like that; the picture.
+    /// Waits until the picture satisfies the predicate. Returns the picture.
     pub fn shows_what(&self, what: &str, wanted: impl Fn(&str) -> bool, limit: Duration) -> Result<String> {
         let until = Instant::now() + limit;
         let mut text = self.screen.text.lock().unwrap_or_else(PoisonError::into_inner);
@@ -116,12 +116,12 @@ impl Terminal {
         }
     }
 
-    /// Presses keys, without the one that ends a line.
+    /// Presses keys, without Enter.
     pub fn presses(&mut self, keys: &str) -> Result<()> {
         self.keyboard.write_all(keys.as_bytes()).context("cannot type")
     }
 
-    /// Makes it larger or smaller, as somebody does who pulls at a window.
+    /// Resizes the terminal, as a user does with a window.
     #[expect(unsafe_code, reason = "the standard library knows no terminals")]
     pub fn resize(&self, rows: u16, columns: u16) -> Result<()> {
         self.screen.picture(|picture| picture.resize(rows.into(), columns.into()));
@@ -131,12 +131,12 @@ impl Terminal {
         if result == -1 { Err(std::io::Error::last_os_error()).context("cannot resize") } else { Ok(()) }
     }
 
-    /// Whether it does what terminals do by themselves: show what is typed, and hand it over line by line.
+    /// Returns whether the terminal is in cooked mode: it echoes what is typed, and passes it on line by line.
     #[expect(unsafe_code, reason = "the standard library knows no terminals")]
     pub fn is_cooked(&self) -> Result<bool> {
-        // SAFETY: all zeroes are values of its fields; it is written before it is read.
+        // SAFETY: all zeroes are valid values of its fields, and it is written before it is read.
         let mut settings: libc::termios = unsafe { std::mem::zeroed() };
-        // SAFETY: it writes `settings`, which is nobody else's.
+        // SAFETY: it writes `settings`, which is not shared.
         if unsafe { libc::tcgetattr(self.keyboard.as_raw_fd(), &raw mut settings) } == -1 {
             return Err(std::io::Error::last_os_error()).context("cannot ask the terminal");
         }
@@ -144,7 +144,7 @@ impl Terminal {
         Ok(settings.c_lflag & cooked == cooked)
     }
 
-    /// Tells the command something.
+    /// Sends the command a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         crate::process::send(self.child.id(), signal).context("cannot signal it")
     }
@@ -154,7 +154,7 @@ impl Terminal {
         self.keyboard.write_all(format!("{line}\n").as_bytes()).context("cannot type")
     }
 
-    /// Waits until it has ended; its exit code, and all that stood on the screen.
+    /// Waits until the command has ended. Returns its exit code and everything that was on the screen.
     pub fn ended(&mut self, limit: Duration) -> Result<(Option<i32>, String)> {
         let until = Instant::now() + limit;
         let mut text = self.screen.text.lock().unwrap_or_else(PoisonError::into_inner);
@@ -177,17 +177,17 @@ impl Drop for Terminal {
     }
 }
 
-/// The two ends of a new terminal.
+/// Returns the two ends of a new terminal.
 #[expect(unsafe_code, reason = "the standard library makes no terminals")]
 fn open() -> std::io::Result<(OwnedFd, OwnedFd)> {
     let (mut ours, mut theirs) = (0, 0);
     let (name, settings, size) = (std::ptr::null_mut(), std::ptr::null(), size(ROWS, COLUMNS));
-    // SAFETY: both numbers are written before it returns 0, and are nobody else's then.
+    // SAFETY: both numbers are written before it returns 0, and nothing else owns them then.
     unsafe {
         if libc::openpty(&raw mut ours, &raw mut theirs, name, settings, &raw const size) == -1 {
             return Err(std::io::Error::last_os_error());
         }
-        // Whoever else is started meanwhile would keep it open.
+        // Other children that are started meanwhile would keep it open.
         for end in [ours, theirs] {
             libc::fcntl(end, libc::F_SETFD, libc::FD_CLOEXEC);
         }

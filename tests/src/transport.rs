@@ -1,4 +1,4 @@
-//! The ways in which a host reaches its server, for what is shown over each of them.
+//! The transports by which a host reaches its server, for tests that run over each of them.
 
 use clap::ValueEnum;
 
@@ -7,14 +7,14 @@ use crate::front::Front;
 use crate::host::Server;
 use crate::server::XmppServer;
 
-/// A way to a server.
+/// A transport to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Transport {
     /// TCP, and then STARTTLS.
     #[default]
     #[value(name = "starttls", alias = "tcp")]
     StartTls,
-    /// TLS at once.
+    /// TLS from the first byte.
     #[value(name = "tls")]
     Direct,
     /// WebSocket within TLS.
@@ -25,10 +25,10 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// All of them.
+    /// All transports.
     pub const ALL: [Self; 4] = [Self::StartTls, Self::Direct, Self::WebSocket, Self::Bosh];
 
-    /// Its name, as `--transport` takes it.
+    /// Returns its name, as `--transport` takes it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::StartTls => "starttls",
@@ -38,7 +38,7 @@ impl Transport {
         }
     }
 
-    /// The port of this server, or of what stands in front of its web port.
+    /// Returns this server's port for the transport, or that of the TLS proxy in front of its web port.
     pub fn port(self, server: &XmppServer, front: &Front) -> u16 {
         let ports = server.ports();
         match self {
@@ -48,7 +48,7 @@ impl Transport {
         }
     }
 
-    /// How an account goes this way, by this port.
+    /// Returns how an account connects over this transport, to this port.
     pub fn by(self, port: u16, certificate: &Certificate) -> Server<'_> {
         match self {
             Self::StartTls => Server::StartTls(port, certificate),

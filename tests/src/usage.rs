@@ -1,15 +1,15 @@
-//! What another process used: CPU time and memory.
+//! Measures other processes: CPU time and memory.
 
 use std::io;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// How long a host may have more in memory than it needs: it gives back within a minute.
+/// How long a host may use more memory than it needs. It gives memory back within a minute.
 pub const GIVEN_BACK: Duration = Duration::from_secs(75);
 
-/// The CPU time of all threads of a process, ended ones included. Exact to a microsecond, unlike `/proc/PID/stat`, whose
-/// unit of 10 ms is as much as two hundred messages.
+/// Returns the CPU time of all threads of a process, including ended ones. It is exact to a microsecond, unlike
+/// `/proc/PID/stat`, whose unit of 10 ms is as much as two hundred messages.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "the standard library reads no CPU clocks")]
 pub fn cpu(process: u32) -> Result<Duration> {
@@ -30,17 +30,17 @@ pub fn cpu(process: u32) -> Result<Duration> {
     Ok(Duration::new(seconds, nanos))
 }
 
-/// The memory of a process that is in RAM, in KiB.
+/// Returns the resident memory of a process, in KiB.
 pub fn resident_kib(process: u32) -> Result<u64> {
     memory_kib(process, "VmRSS")
 }
 
-/// The most memory of a process that was in RAM since [`forget_peak`], in KiB.
+/// Returns the most resident memory of a process since [`forget_peak`], in KiB.
 pub fn peak_kib(process: u32) -> Result<u64> {
     memory_kib(process, "VmHWM")
 }
 
-/// What a process holds now is the most that it ever held.
+/// Resets a process's peak to its present resident memory.
 pub fn forget_peak(process: u32) -> Result<()> {
     let file = format!("/proc/{process}/clear_refs");
     std::fs::write(&file, "5").with_context(|| format!("cannot write {file}"))

@@ -1,4 +1,4 @@
-//! A server of the web, on loopback and within TLS, that answers each path with the bytes that it was given for it.
+//! A web server on loopback and within TLS, which serves the bytes that were set for each path.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -20,17 +20,17 @@ pub struct Web {
     port: u16,
     state: Arc<Mutex<State>>,
     _task: Task,
-    /// Its own certificate, where it has one.
+    /// Its own certificate, if it generated one.
     own: Option<(Certificate, Folder)>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whole answers by the target of the request.
+    /// The complete answers, by request target.
     answers: BTreeMap<String, Vec<u8>>,
-    /// What it wants to be told under paths that begin like this, and what it says to who does not.
+    /// The credentials that paths with this beginning require, and the challenge for requests without them.
     guards: BTreeMap<String, Guard>,
-    /// All requests, with what was sent behind their heads.
+    /// All requests, with their bodies.
     requests: Vec<String>,
 }
 
@@ -49,7 +49,7 @@ impl Web {
         Ok(Self { own: Some((certificate, folder)), ..web })
     }
 
-    /// The same with this certificate.
+    /// Listens on a free port, with this certificate.
     pub async fn start_as(certificate: &Certificate) -> Result<Self> {
         let tls = ServerConfig::builder()
             .with_no_client_auth()
@@ -62,58 +62,58 @@ impl Web {
         let shared = Arc::clone(&state);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // Who leaves in the middle, or does not trust the certificate, is of no interest here.
+                // A client that leaves early, or does not trust the certificate, is ignored here.
                 let _ = answer(stream, &tls, &shared).await;
             }
         });
         Ok(Self { port, state, _task: Task(task), own: None })
     }
 
-    /// The certificate that it made, for whoever is to trust it.
+    /// Returns the certificate that it generated, for clients that are to trust it.
     pub fn certificate(&self) -> &Certificate {
         &self.own.as_ref().expect("asked of one that has a certificate of its own").0
     }
 
-    /// The address of a path, which begins with a slash.
+    /// Returns the URL of a path, which begins with a slash.
     pub fn url(&self, path: &str) -> String {
         format!("https://{}{path}", self.host())
     }
 
-    /// The host and its port.
+    /// Returns the host and its port.
     pub fn host(&self) -> String {
         format!("localhost:{}", self.port)
     }
 
-    /// Serves these bytes there.
+    /// Serves these bytes at a path.
     pub fn put(&self, path: &str, bytes: impl AsRef<[u8]>) {
         let bytes = bytes.as_ref();
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", bytes.len());
         self.put_raw(path, [head.as_bytes(), bytes].concat());
     }
 
-    /// Answers there with these very bytes, head and all, and hangs up.
+    /// Answers at a path with exactly these bytes, including the head, and closes the connection.
     pub fn put_raw(&self, path: &str, bytes: impl Into<Vec<u8>>) {
         self.state().answers.insert(path.to_owned(), bytes.into());
     }
 
-    /// Sends everybody elsewhere from there.
+    /// Redirects requests for a path.
     pub fn redirect(&self, path: &str, to: &str) {
         self.put_raw(path, format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"));
     }
 
-    /// Answers under paths that begin like this to nobody but who says this in `authorization`; others are told this in
+    /// Requires this `authorization` for paths with this beginning. Other requests get this challenge in
     /// `www-authenticate`.
     pub fn guard(&self, beginning: &str, authorization: &str, challenge: &str) {
         let guard = Guard { authorization: authorization.to_owned(), challenge: challenge.to_owned() };
         self.state().guards.insert(beginning.to_owned(), guard);
     }
 
-    /// Nothing is there any more.
+    /// Serves nothing at a path any more.
     pub fn remove(&self, path: &str) {
         self.state().answers.remove(path);
     }
 
-    /// The requests so far, with what was sent behind their heads.
+    /// Returns the requests so far, with their bodies.
     pub fn requests(&self) -> Vec<String> {
         self.state().requests.clone()
     }
@@ -123,7 +123,7 @@ impl Web {
     }
 }
 
-/// Ends with this.
+/// A task that ends when this is dropped.
 #[derive(Debug)]
 struct Task(JoinHandle<()>);
 

@@ -1,4 +1,4 @@
-//! Two accounts in one process, one plugin on both: nothing crosses.
+//! Two accounts in one process with one plugin on both: nothing passes from one to the other.
 
 use serde_json::{Value, json};
 
@@ -76,7 +76,7 @@ async fn settings_status_chats_and_the_connection_are_apart() {
     house.call_on(1, FULL, "connection.connected", Value::Null).await.is(true);
 }
 
-/// One instance fails; the one on the other account does not notice.
+/// If one instance fails, the one on the other account does not notice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_stays_on_its_account() {
     let house = two().await;

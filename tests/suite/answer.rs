@@ -1,18 +1,18 @@
-//! What came of a call: the result or the typed error, as the plugin saw it.
+//! The result of a call, as the plugin saw it: a value or a typed error.
 
 use serde_json::Value;
 
-/// The answer to one order. What is asked of it panics where it is something else, and shows it.
+/// The answer to one order. Its methods assert what it is, and panic with the answer otherwise.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Answer {
-    /// What was called, for failures.
+    /// The name of the call, for failure messages.
     pub(crate) call: String,
-    /// `Err`: the typed error, its case under `case`.
+    /// The value, or the typed error with its case under `case`.
     pub(crate) result: Result<Value, Value>,
 }
 
 impl Answer {
-    /// From `{ok}` or `{err}`.
+    /// Parses `{ok}` or `{err}`.
     pub(crate) fn read(call: &str, answer: &Value) -> Self {
         let result = match (answer.get("ok"), answer.get("err")) {
             (Some(value), None) => Ok(value.clone()),
@@ -22,7 +22,7 @@ impl Answer {
         Self { call: call.to_owned(), result }
     }
 
-    /// It worked.
+    /// Asserts that the call succeeded, and returns the value.
     #[track_caller]
     pub(crate) fn ok(self) -> Value {
         match self.result {
@@ -31,14 +31,14 @@ impl Answer {
         }
     }
 
-    /// It gave this very result.
+    /// Asserts that the call succeeded with this value.
     #[track_caller]
     pub(crate) fn is(self, expected: impl Into<Value>) {
         let call = self.call.clone();
         assert_eq!(self.ok(), expected.into(), "{call}");
     }
 
-    /// It failed with this case of error.
+    /// Asserts that the call failed with this case of error, and returns the error.
     #[track_caller]
     pub(crate) fn fails(self, case: &str) -> Value {
         match self.result {
@@ -50,7 +50,7 @@ impl Answer {
         }
     }
 
-    /// An argument was wrong: this one.
+    /// Asserts that this argument was invalid.
     #[track_caller]
     pub(crate) fn invalid(self, argument: &str) {
         let call = self.call.clone();
@@ -58,7 +58,7 @@ impl Answer {
         assert_eq!(error["argument"], argument, "{call}: {error}");
     }
 
-    /// This grant was missing, for this scope; gives the hint.
+    /// Asserts that this grant was missing for this scope, and returns the hint.
     #[track_caller]
     pub(crate) fn denied(self, permission: &str, scope: Option<&str>) -> String {
         let call = self.call.clone();

@@ -1,4 +1,4 @@
-//! `api`: events of a plugin's own, raw stanzas, waiting for promises (API rows 8–13).
+//! `api`: a plugin's own events, raw stanzas, waiting for promises (rows 8–13 of `tests/conformance.toml`).
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ async fn emit_refuses_the_hosts_names_and_odd_ones_and_what_is_too_long() {
     assert!(house.heard_so_far(FULL, heard).await.is_empty());
 }
 
-/// Row 8: a promise's name belongs to who added it.
+/// Row 8: a promise's name belongs to the plugin that added it.
 /// Rows 8, 14.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_promises_owner_fires_its_name() {
@@ -74,7 +74,7 @@ async fn a_stanza_goes_out_as_one_stanza_from_this_account() {
     assert_eq!(came, 3, "{:?}", friend.received_xml());
 }
 
-/// Row 10. Whichever of its own addresses a plugin writes, or none: it arrives under the full JID.
+/// Row 10. The stanza arrives under the full JID, whichever of its own addresses the plugin writes, or none.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_stanza_arrives_under_the_full_jid() {
     let house = Plan::new().await.three().start().await;
@@ -91,7 +91,7 @@ async fn every_stanza_arrives_under_the_full_jid() {
     }
 }
 
-/// Row 12. What a plugin builds arrives as it was meant, whatever is in it.
+/// Row 12. A stanza that a plugin builds arrives intact, whatever it contains.
 #[tokio::test(flavor = "multi_thread")]
 async fn stanzas_are_built_without_writing_xml() {
     let house = Plan::new().await.three().start().await;
@@ -174,7 +174,7 @@ async fn the_hosts_promises_come_true_for_who_may_know_of_them() {
     ] {
         house.call(FULL, "api.wait-until", json!({ "promise": promise })).await.is("none");
     }
-    // No cache was used (row 17).
+    // No roster cache was used (row 17).
     let cached = json!({ "promise": "cachedRoster" });
     house.call(FULL, "api.wait-until", cached.clone()).await.fails("unsupported");
     house.call(BARE, "api.wait-until", json!({ "promise": "connected" })).await.ok();
@@ -201,7 +201,7 @@ async fn without_a_connection_what_needs_one_says_offline() {
     house.call(FULL, "contacts.get-all", Value::Null).await.fails("not-ready");
 }
 
-/// Rows 9-10. Whatever tricks a stanza plays with namespaces, streams and bombs, it is refused before anything is sent.
+/// Rows 9-10. A stanza that plays tricks with namespaces, streams or entities is refused before anything is sent.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_more_or_less_than_one_stanza_is_not_sent() {
     let house = Plan::new().await.three().start().await;
@@ -243,7 +243,7 @@ async fn what_is_more_or_less_than_one_stanza_is_not_sent() {
     assert_eq!(came, 1, "{:?}", friend.received_xml());
 }
 
-/// Rows 9, 11. Whoever may ask people something may not, by that, change what the server keeps for the account.
+/// Rows 9, 11. A plugin that may send IQs to people may not, by that grant, change the account's data on the server.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_own_account_is_asked_only_by_who_may_ask_everybody() {
     let some =
@@ -264,7 +264,8 @@ async fn the_own_account_is_asked_only_by_who_may_ask_everybody() {
     house.call(FULL, "api.send-iq", json!({ "iq": roster("") })).await.ok();
 }
 
-/// Events send. Every stanza that leaves is shown to who may see its kind, but no password and no other plugin's questions.
+/// Events send. Every outgoing stanza is shown to plugins that may see its kind, but no password and no other plugin's
+/// IQs.
 #[tokio::test(flavor = "multi_thread")]
 async fn stanzas_that_leave_are_shown_without_secrets() {
     let house = Plan::new().await.three().caller("other", crate::house::granted).start().await;
@@ -283,7 +284,7 @@ async fn stanzas_that_leave_are_shown_without_secrets() {
     let shown = async |plugin: &str, ear: u64| -> Vec<String> {
         let events = house.heard_so_far(plugin, ear).await;
         let xml = events.iter().map(|event| event["payload"]["stanza"].as_str().unwrap().to_owned());
-        // Answers to what the server asks meanwhile leave as well.
+        // Answers to the server's own requests are sent meanwhile as well.
         xml.filter(|xml| xml.contains("nobody@localhost") || xml.contains("mine")).collect()
     };
     let (mine, others, narrows) = (shown(FULL, full).await, shown("other", other).await, shown(NARROW, narrow).await);

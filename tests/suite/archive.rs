@@ -1,4 +1,4 @@
-//! `archive`: messages that servers and rooms keep (API rows 35–50).
+//! `archive`: messages that servers and rooms store (rows 35–50 of `tests/conformance.toml`).
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use xmpp_parsers::minidom::Element;
 
 use crate::house::{BARE, FULL, House, NARROW, Plan, SOON, friend, granted, prosody, refuses, refuses_to_tell};
 
-/// A house on the real server that may use its archive, and a friend who said so many things to it.
+/// Starts a host on the real server that may use its archive, with a friend who has sent it this many messages.
 async fn talked(messages: usize) -> (House, Client) {
     let house = Plan::new().await.set("allow_non_roster_messaging", true).three().start().await;
     archive_is_known(&house).await;
@@ -26,19 +26,20 @@ async fn talked(messages: usize) -> (House, Client) {
     (house, friend)
 }
 
-/// The server said that it has one. Whoever listens hears of it once; so it is asked.
+/// Waits until the server is known to have an archive. The event for this comes only once, so the archive is queried
+/// instead.
 pub(crate) async fn archive_is_known(house: &House) {
     loop {
         let answer = house.call(FULL, "archive.query", json!({ "max": 0 })).await;
         match answer.result {
             Ok(_) => return,
-            // Or the server has not answered yet that it has one.
+            // The server may not have reported its archive yet.
             Err(error) => assert!(error["case"] == "unsupported" || error["case"] == "timed-out", "{error}"),
         }
     }
 }
 
-/// Nothing is slowed down in here: it is the archive that counts.
+/// Raises the limits, since the archive is what is tested here.
 fn swift(entry: Entry) -> Entry {
     granted(entry).limit("messages_per_second", 10_000).limit("messages_burst", 10_000).limit("cpu_share", 1.0)
 }
@@ -57,7 +58,7 @@ fn numbered(numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
     numbers.into_iter().map(text).collect()
 }
 
-/// With the field of that name changed.
+/// Returns the options with one field changed.
 fn with(mut options: Value, key: &str, value: Value) -> Value {
     options[key] = value;
     options
@@ -178,12 +179,12 @@ async fn a_room_is_asked_whether_we_are_in_it_or_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_room_that_does_not_exist_is_an_error_and_no_empty_page() {
     let house = Plan::new().await.three().start().await;
-    // So that the rooms service is known as such.
+    // This makes the host recognize the domain as a rooms service.
     house.call(FULL, "disco.supports", json!({ "feature": "urn:x", "jid": "conference.localhost" })).await.ok();
     let room = prosody().await.fresh_room().to_string();
     let error = house.call(FULL, "archive.query", json!({ "with": room, "max": 5 })).await.fails("stanza");
     assert_eq!(error["condition"], "item-not-found", "{error}");
-    // A person of whom nobody says anything has said nothing.
+    // The archive has no messages with an unknown person.
     let page = house.call(FULL, "archive.query", json!({ "with": "nobody@localhost", "max": 5 })).await.ok();
     assert_eq!(page["messages"], json!([]));
 }
@@ -207,7 +208,7 @@ async fn nothing_is_read_without_the_grant_and_no_xml_without_its_own() {
         .call(NARROW, "archive.query", with(with_xml, "with", json!("nobody@nowhere.invalid")))
         .await
         .denied("stanza.read", Some("message"));
-    // It only reckons.
+    // These calls only compute and need no grant.
     house.call(BARE, "archive.next", json!({ "rsm": {}, "max": 3 })).await.ok();
     house.call(BARE, "archive.previous", json!({ "rsm": {}, "max": 3 })).await.ok();
 }
@@ -259,7 +260,7 @@ async fn a_server_without_an_archive_is_unsupported() {
 }
 
 /// Rows 41.
-/// Some servers give their first page to who asks for what comes after a message that they do not know.
+/// Some servers return their first page if the id in `after` is unknown.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_id_is_not_found_on_every_server() {
     for (script, fresh) in [(honest as fn(u64) -> Script, true), (honest, false), (careless, true), (careless, false)] {
@@ -333,7 +334,7 @@ async fn a_stream_gives_everything_and_says_that_it_ended_well() {
 }
 
 /// Rows 36.
-/// The next page is asked for once what came before it was read, and one plugin does not wait for another.
+/// The next page is requested once the messages before it were read, and one plugin does not wait for another.
 /// Settings `archived_messages_page_size`.
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_are_asked_for_as_they_are_read_and_two_plugins_do_not_disturb_each_other() {
@@ -417,7 +418,7 @@ fn body(text: &str) -> Element {
 }
 
 /// Rows 36, 44, 48.
-/// Whatever a server sends, each query ends, and with what can be read.
+/// Each query ends, with the readable part of the answer, whatever a server sends.
 #[tokio::test(flavor = "multi_thread")]
 async fn odd_archives_end_every_query_in_a_typed_way() {
     let scripts: [(&str, Script, Value); 7] = [
@@ -486,7 +487,7 @@ async fn odd_archives_end_every_query_in_a_typed_way() {
         ),
     ];
     for (what, script, expected) in scripts {
-        // Where an answer comes, a busy machine has its time for it.
+        // Only the case without an answer has a short timeout; a busy machine needs time for the others.
         let patience = if expected["end"]["case"] == "timed-out" { 500 } else { 20_000 };
         let house =
             Plan::scripted(script).await.set("message_archiving_timeout", patience).caller(FULL, swift).start().await;

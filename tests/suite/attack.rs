@@ -1,4 +1,4 @@
-//! `cargo xtask attack`: some of its cases each time, and nothing is left of it however it ends.
+//! `cargo xtask attack`: some of its cases run each time, and nothing is left of it however it ends.
 
 use std::process::Command;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use parlor_tests::plugins;
 use parlor_tests::process::{self, Process, Signal, exists};
 use tokio::time::Instant;
 
-/// How long a few cases may take, each of which may wait for a minute. Much less is usual.
+/// The timeout of a few cases, each of which may wait for a minute. They usually take much less.
 const SOON: Duration = Duration::from_mins(10);
 
 fn attack(arguments: &[&str]) -> Process {

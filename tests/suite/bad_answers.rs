@@ -1,7 +1,7 @@
-//! Bad answers to each call that asks somebody: an error, nonsense, what somebody else says, and the same twice. The call
-//! ends with a typed error, or with what can be believed, and nothing of it is left.
+//! Bad answers to each call that sends a request: an error, nonsense, an answer from another sender, and duplicates.
+//! The call must end with a typed error or with the trustworthy part, and leave nothing behind.
 //!
-//! What is late or never comes, `host/src/session/tests/answers.rs` tries on a clock of its own.
+//! Late and missing answers are tested in `host/src/session/tests/answers.rs`, on a simulated clock.
 
 use jid::Jid;
 use parlor_tests::peer::{Question, archive};
@@ -13,7 +13,7 @@ use crate::house::{FULL, House, Plan};
 const FRIEND: &str = "friend@elsewhere.example";
 const ROOM: &str = "room@rooms.localhost";
 
-/// Calls with their arguments, and whether anything counts as a yes: an order has no other answer.
+/// Returns the calls with their arguments, and whether any result counts as success: a command has no other answer.
 fn calls() -> Vec<(&'static str, Value, bool)> {
     let user = json!({ "jid": ROOM, "user": FRIEND, "affiliation": "member" });
     let nick = json!({ "jid": ROOM, "nick": "juliet", "role": "visitor" });
@@ -64,13 +64,13 @@ async fn house() -> House {
     Plan::scripted(archive::honest(3)).await.set("allow_non_roster_messaging", true).three().start().await
 }
 
-/// No call waits any more.
+/// Asserts that no call is pending.
 async fn nothing_waits(house: &House) {
     let instance = house.instance(FULL).await;
     assert_eq!((instance.waits().borrow().for_session, instance.open_archive_queries()), (0, 0));
 }
 
-/// An error that is told as such; what asks for many pages tells it at the end.
+/// Returns the error of an answer. A query of many pages reports it at the end of its stream.
 fn told(call: &str, answered: Result<Value, Value>) -> Result<Value, Value> {
     match answered {
         Ok(all) if call == "archive.query-all" && !all["end"].is_null() => Err(all["end"].clone()),
@@ -82,7 +82,7 @@ fn told(call: &str, answered: Result<Value, Value>) -> Result<Value, Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_is_told_with_its_condition() {
     let house = house().await;
-    // To be changed and forgotten.
+    // The contact and the bookmark exist, so that they can be changed and removed.
     house.call(FULL, "rooms.set-bookmark", json!({ "jid": ROOM, "autojoin": false })).await.fails("stanza");
     house.answers(|question| vec![result(question, "")]);
     house.call(FULL, "contacts.add", json!({ "jid": FRIEND })).await.ok();
@@ -122,7 +122,7 @@ async fn somebody_else_answers_nothing_and_nobody_answers_twice() {
     house.answers(|question| {
         let forged = ["evil@elsewhere.example/x", "elsewhere.example", "bot@localhost/other"];
         let forged = forged.map(|from| answer(question, "result", Some(from), ""));
-        // Twice, and then as if it were a yes after all.
+        // The genuine error comes twice, followed by a success.
         forged.into_iter().chain([error(question), error(question), result(question, "")]).collect()
     });
     for (call, args, _) in calls() {

@@ -1,5 +1,5 @@
-//! Bad input to each call of the contract: for each argument what is empty, far too long, has control characters or is no
-//! address, date or stanza. Each is answered with `invalid` and the argument's name before anything is sent.
+//! Bad input to each call of the contract. Each argument is tried empty, far too long, with control characters, and as
+//! an invalid address, date or stanza. Each must fail with `invalid` and the argument's name before anything is sent.
 
 mod contract;
 mod table;
@@ -16,12 +16,12 @@ use crate::house::{FULL, House, Plan};
 const FRIEND: &str = "friend@localhost";
 const ROOM: &str = "room@rooms.localhost";
 
-/// Every call that has arguments, with some that work, as far as they matter to the table.
+/// Returns every call that has arguments, with valid ones, as far as the table needs them.
 pub(crate) fn calls(jid: &str, room: &str) -> Vec<(&'static str, Value)> {
     cases(jid, room).into_iter().map(|(call, good, _)| (call, good)).collect()
 }
 
-/// A call that the contract has and the table lacks is not tested below.
+/// Without this test, a call that is missing from the table would not be tested below.
 #[test]
 fn every_argument_of_every_call_is_in_the_table() {
     let mut table = BTreeSet::new();
@@ -31,7 +31,7 @@ fn every_argument_of_every_call_is_in_the_table() {
     let contract = contract::arguments();
     let absent: Vec<_> = contract.difference(&table).collect();
     assert!(absent.is_empty(), "the table lacks {absent:#?}");
-    // The table may also have what is wrong with a record as a whole.
+    // The table may also have invalid values for a record as a whole.
     let is_record = |(call, path): &&(String, String)| {
         contract.iter().any(|(other, part)| other == call && part.starts_with(&format!("{path}.")))
     };
@@ -77,7 +77,7 @@ async fn what_is_no_address_is_nobodys_and_spoils_nothing_for_the_others() {
     }
 }
 
-/// Rows 74, 77-79, 81-86, 105. What is well written and names nothing that there is.
+/// Rows 74, 77-79, 81-86, 105. The arguments are well-formed, but name nothing that exists.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_knows_is_not_found_and_nothing_is_sent() {
     let house = Plan::scripted(archive::honest(3)).await.three().start().await;
@@ -110,7 +110,7 @@ async fn what_nobody_knows_is_not_found_and_nothing_is_sent() {
     assert_eq!(house.said().await[before.len() + 1..], [] as [String; 0]);
 }
 
-/// What is wrong with the answer to a call with a wrong argument.
+/// Returns what is wrong with the answer to a call with an invalid argument.
 async fn fault(house: &House, call: &str, path: &str, kind: &Kind, args: Value) -> Option<String> {
     let shown = format!("{call} {path} {}", short(&args));
     let answer = house.call(FULL, call, args).await;
@@ -131,12 +131,12 @@ async fn fault(house: &House, call: &str, path: &str, kind: &Kind, args: Value) 
     (!errors.iter().all(is_right)).then(|| format!("{shown}: {}", short(&errors.into())))
 }
 
-/// The same arguments with another value: the plugin is told fields of a record without the record's name.
+/// Returns the arguments with one value replaced. The plugin receives a record's fields without the record's name.
 fn with(good: &Value, path: &str, value: Value) -> Value {
     let mut args = good.clone();
     let told = match path.split_once('.') {
         Some((_, told)) => told,
-        // Nothing is left of the whole record.
+        // The whole record is removed.
         None if path == "message" && good.get("body").is_some() => return json!({ "jid": good["jid"] }),
         None => path,
     };
@@ -151,7 +151,7 @@ fn with(good: &Value, path: &str, value: Value) -> Value {
     args
 }
 
-/// A value as a person wants to read it.
+/// Shortens a value for failure messages.
 fn short(value: &Value) -> String {
     let text = value.to_string();
     let cut: String = text.chars().take(160).collect();

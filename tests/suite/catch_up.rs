@@ -1,4 +1,5 @@
-//! What a plugin missed is told to it out of the archive: once, as history, and no more than it may hear.
+//! Catching up: a plugin receives the messages that it missed from the archive, once, as history, and only if its
+//! grants allow them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -18,16 +19,16 @@ use crate::cut::cut_for_good;
 use crate::house::{FULL, House, NARROW, Plan, SOON, client, friend, granted, narrowly_granted, prosody};
 use crate::trace::BREAKS;
 
-/// A caller that does not catch up.
+/// The id of a caller that does not catch up.
 const LATE: &str = "late";
 
-/// A caller whose manifest says that it catches up.
+/// Builds a caller whose manifest declares that it catches up.
 fn catching_up() -> Vec<u8> {
     let says = |text: &str| text.replacen("[plugin]", "[plugin]\ncatch_up = true", 1);
     with_manifest(&built("caller").unwrap().bytes().unwrap(), says).unwrap()
 }
 
-/// It notes all messages from the start on, those of the past, too.
+/// Configures it to note all messages from the start on, including history.
 fn noting(id: &str) -> impl FnOnce(Entry) -> Entry {
     move |entry| entry.set("name", id).set("listens", "message+delayed")
 }
@@ -42,7 +43,8 @@ impl CatchesUp for Plan {
     }
 }
 
-/// A house with a plugin that catches up and may hear all, one that may hear nobody here, and one that does not catch up.
+/// Starts a host with three plugins: one catches up with a full grant, one with a grant for nobody here, and one does
+/// not catch up.
 async fn house() -> House {
     let plan = Plan::new().await.set("keepalive", false).catches_up(FULL, granted).catches_up(NARROW, narrowly_granted);
     begun(plan.caller(LATE, |entry| granted(noting(LATE)(entry))).start().await).await
@@ -57,7 +59,7 @@ async fn caught_up(house: &House, messages: &str) {
     house.logged("plugin caught up", &[("plugin", FULL), ("messages", messages)]).await;
 }
 
-/// The text of what a plugin noted since it started, each with whether it was history.
+/// Returns the messages that a plugin has noted since it started, each with whether it was history.
 async fn noted(house: &House, plugin: &str) -> Vec<(String, bool)> {
     let events = house.call(plugin, "deed.noted", Value::Null).await.ok();
     let texts = events.as_array().unwrap().iter().filter_map(|event| {
@@ -79,12 +81,12 @@ async fn tell(friend: &mut Client, to: &BareJid, texts: &[&str]) {
     for text in texts {
         friend.chat(to.clone(), text).await.unwrap();
     }
-    // What it sent is where it belongs.
+    // The server has received all of these messages.
     friend.catch_up(SOON).await.unwrap();
 }
 
-/// Restarts a house, and says this to its account while it is down. Another client of the account is there, so that none of it
-/// is put aside for those who come later.
+/// Restarts a host, and sends these messages to its account while it is down. Another client of the account is online,
+/// so that the server stores none of them for later delivery.
 async fn down_while(house: House, friend: &mut Client, texts: &[&str]) -> House {
     let (bot, account) = (house.account().jid.clone(), house.account().clone());
     let meanwhile = async || {
@@ -95,7 +97,7 @@ async fn down_while(house: House, friend: &mut Client, texts: &[&str]) -> House 
     house.restart_after(meanwhile).await
 }
 
-/// Waits until a plugin has heard this just now.
+/// Waits until a plugin has heard this as a live message.
 async fn hears_now(house: &House, plugin: &str, text: &str) {
     while !noted(house, plugin).await.contains(&(text.to_owned(), false)) {}
 }
@@ -125,12 +127,12 @@ async fn what_was_said_while_the_house_was_down_is_told_once_and_as_history() {
     assert_eq!(noted(&house, FULL).await, told, "the server said it, too, and so does the archive");
 }
 
-/// Waits until the plugin that catches up has heard this, as history.
+/// Waits until the plugin that catches up has heard this as history.
 async fn hears(house: &House, text: &str) {
     while !noted(house, FULL).await.contains(&(text.to_owned(), true)) {}
 }
 
-/// A house with a plugin that catches up and goes to this room by itself, in which somebody is.
+/// Starts a host with a plugin that catches up and enters this room by itself. Somebody is in the room.
 async fn house_in(room: &BareJid, juliet: &mut Client, plan: Plan) -> House {
     juliet.join(room, "Juliet", SOON).await.unwrap();
     juliet.unlock(room, SOON).await.unwrap();
@@ -146,11 +148,11 @@ async fn say(somebody: &mut Client, room: &BareJid, texts: &[String]) {
     for text in texts {
         somebody.say(room, text).await.unwrap();
     }
-    // What it said was heard by all.
+    // Everybody has received these messages.
     somebody.catch_up(SOON).await.unwrap();
 }
 
-/// More than rooms say of their past by themselves.
+/// Returns more messages than rooms send as history by themselves.
 fn many(what: &str) -> Vec<String> {
     (0..30).map(|number| format!("{what} {number}")).collect()
 }
@@ -198,14 +200,14 @@ async fn what_a_room_said_during_a_cut_that_nothing_resumes_is_told_once_however
     assert_eq!(noted(&house, FULL).await, expected);
 }
 
-/// The host left its session to the next process (setting `keepalive`), and both the server and its archive may say what came
-/// meanwhile.
+/// With the setting `keepalive` the host leaves its session to the next process, so both the server and its archive may
+/// have the messages of the meantime.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_server_kept_for_the_next_process_is_told_once() {
     let house = begun(Plan::new().await.catches_up(FULL, granted).start().await).await;
     let (bot, mut friend) = (house.account().jid.clone(), friend("friend").await);
     let house = house.restart_after(async || tell(&mut friend, &bot, &["meanwhile"]).await).await;
-    // On a busy machine a session cannot always be left in time, and then it is the archive that tells, a little later.
+    // On a busy machine the session is not always kept. Then the archive has the message, a little later.
     while noted(&house, FULL).await.is_empty() {}
     says(&mut friend, &house, &["after"]).await;
     hears_now(&house, FULL, "after").await;
@@ -246,7 +248,7 @@ async fn what_a_plugin_missed_while_it_was_down_itself_is_told_and_what_broke_it
     house.host.reload().await.unwrap();
     caught_up(&house, "1").await;
     assert_eq!(noted(&house, FULL).await, past(&["while it was away"]));
-    // It breaks in the midst of a message, which may be what broke it, and knows nothing of what it noted.
+    // It fails while it handles a message, which may be the cause, and has lost its notes.
     house.ears().promise("go").await;
     let slow = house.order(FULL, "listen.on-and-wait", json!({ "name": "message", "promise": "go" })).await;
     house.answer(FULL, "listen.on-and-wait", slow).await.ok();
@@ -260,7 +262,7 @@ async fn what_a_plugin_missed_while_it_was_down_itself_is_told_and_what_broke_it
     assert_eq!(noted(&house, FULL).await, [("after".to_owned(), false)]);
 }
 
-/// It would break over it each time, until nobody but its owner starts it again, and then once more.
+/// It would fail over this message each time until it is quarantined, and again after its owner restarts it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_breaks_the_host_under_a_plugin_is_not_told_again_either() {
     let house = begun(Plan::new().await.catches_up(FULL, granted).start().await).await;
@@ -291,7 +293,7 @@ async fn of_too_much_so_many_are_told_and_the_log_says_so() {
     house.restart().await.logged("plugin running", &[("plugin", FULL)]).await;
 }
 
-/// An archive keeps what the account says, too.
+/// An archive also stores the account's own messages.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_account_said_itself_is_no_part_of_what_is_told() {
     let limited = |entry| granted(entry).limit("catch_up_messages", 3);
@@ -318,7 +320,7 @@ async fn without_an_archive_the_log_says_so_and_all_else_goes_on() {
     house.call(FULL, "user.jid", Value::Null).await.ok();
 }
 
-/// As it is while a server starts.
+/// This happens while a server starts.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_archive_cannot_say_for_a_while_is_told_as_soon_as_it_can() {
     let (busy, is_longer) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
@@ -342,7 +344,7 @@ async fn what_an_archive_cannot_say_for_a_while_is_told_as_soon_as_it_can() {
 
 const ROOM: &str = "hall@rooms.localhost";
 
-/// A room of a scripted server: it says what it is, and when it is asked to, it lets us in, says something, or puts us out.
+/// A room of a scripted server. It answers disco requests, and on request admits us, says something, or removes us.
 fn hall(question: &Question) -> Option<Vec<Element>> {
     if question.to.as_ref()?.as_str() != ROOM {
         return None;
@@ -394,7 +396,7 @@ async fn have_hall(house: &House, what: &str) {
     house.call(FULL, "api.send-iq", json!({ "iq": asks })).await.ok();
 }
 
-/// A page of its archive, when it has so many messages.
+/// Returns a page of its archive, which has this many messages.
 fn page_of_hall(asked: &Asked, total: u64) -> Vec<Element> {
     let number = |part| asked.part(part).map(|id: &str| id.strip_prefix("uid-").and_then(|id| id.parse().ok()));
     let (begin, end) = match (number("before"), number("after")) {
@@ -408,7 +410,7 @@ fn page_of_hall(asked: &Asked, total: u64) -> Vec<Element> {
     stanzas
 }
 
-/// Page after page, too.
+/// The limit counts across several pages.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_room_cannot_say_for_a_while_is_told_as_soon_as_it_can_up_to_the_limit() {
     let (total, busy) = (Arc::new(AtomicU64::new(3)), Arc::new(AtomicUsize::new(0)));
@@ -441,7 +443,7 @@ async fn what_a_room_cannot_say_for_a_while_is_told_as_soon_as_it_can_up_to_the_
     assert_eq!(noted(&house, FULL).await, expected);
 }
 
-/// As where a server has said something into a connection that was broken, and went on over another one.
+/// A server may have written a message into a broken connection and continued over another one.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_never_brought_between_what_was_is_told_once() {
     let total = Arc::new(AtomicU64::new(3));
@@ -471,7 +473,7 @@ async fn what_was_never_brought_between_what_was_is_told_once() {
     }
 }
 
-/// The archive of before is another one now: what the plugin has handled is not in it.
+/// The archive is replaced by another one, which lacks the message that the plugin handled last.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_that_has_forgotten_where_it_was_gives_what_it_has_since_then() {
     for after in [honest, careless] {

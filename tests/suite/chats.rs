@@ -1,4 +1,4 @@
-//! `chats`: private chats (API rows 73–78, 91).
+//! `chats`: private chats (rows 73–78 and 91 of `tests/conformance.toml`).
 #![allow(clippy::doc_markdown, reason = "what a test shows is named as the list of the API spells it")]
 
 use parlor_tests::client::Client;
@@ -52,8 +52,8 @@ async fn several_are_opened_and_closed_each_with_its_own_result() {
     house.call(FULL, "chats.open-many", json!({ "jids": [] })).await.invalid("jids");
 }
 
-/// Whoever says one thing to people and another to bots gets past every moderator. Clients show the first text, and a text beside an
-/// extension of any size.
+/// A message that shows one text to people and another to bots would pass every moderator. Clients show the first text,
+/// and show a text beside an extension of any size.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_is_told_what_people_are_shown() {
     let house = Plan::new().await.three().start().await;
@@ -116,7 +116,7 @@ async fn nothing_is_read_opened_or_sent_without_the_grant() {
     assert!(!friend.received_xml().iter().any(|xml| xml.starts_with("<message")));
 }
 
-/// What a denial hints at, granted, is what it says that it is.
+/// The grant in a denial's hint is the one that makes the call work.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_denial_hints_at_makes_the_call_work_once_it_is_granted() {
     let (house, mut friend) = open_house().await;
@@ -188,7 +188,7 @@ async fn a_message_carries_what_it_was_given() {
     house.call(FULL, "chats.send", json!({ "jid": jid, "body": long })).await.invalid("message.body");
     house.call(FULL, "chats.send", json!({ "jid": jid, "body": "a\u{1}" })).await.invalid("message.body");
     house.call(FULL, "chats.send", json!({ "jid": jid, "body": "" })).await.invalid("message.body");
-    // Twice as much as servers take, once it is escaped: they would end the stream.
+    // Escaped, the text is twice as long as servers accept: they would end the stream.
     let ampersands = "&".repeat(64 << 10);
     house.call(FULL, "chats.send", json!({ "jid": jid, "body": ampersands })).await.invalid("message");
     for (extensions, argument) in [
@@ -243,7 +243,7 @@ async fn opening_closing_and_hearing_of_it() {
     assert!(house.heard_so_far(FULL, opened).await.is_empty(), "it was open");
     house.call(FULL, "chats.close", json!({ "jid": jid })).await.ok();
     assert_eq!(house.heard(FULL, closed).await["payload"]["chat"]["jid"], jid);
-    // What somebody says opens it again.
+    // A message from the contact opens it again.
     friend.chat(house.account().jid.clone(), "hello").await.unwrap();
     assert_eq!(house.heard(FULL, opened).await["payload"]["chat"]["jid"], jid);
 }
@@ -288,7 +288,7 @@ async fn what_comes_and_leaves_is_told_by_more_names_than_one() {
         assert_eq!((&message["id"], &message["own"]), (&json!(id), &json!(false)), "{message}");
     }
     assert!(house.heard_so_far(FULL, sent.0).await.is_empty(), "that was not ours");
-    // It opened a chat, so that the answer is part of one.
+    // The message opened a chat, so the answer belongs to one.
     let id = house.call(FULL, "chats.send", json!({ "jid": jid, "body": "well met" })).await.ok();
     for ear in [sent, added] {
         let message = house.heard(FULL, ear.0).await["payload"]["message"].clone();
@@ -296,7 +296,7 @@ async fn what_comes_and_leaves_is_told_by_more_names_than_one() {
         assert_eq!((&message["body"], &message["kind"]), (&json!("well met"), &json!("chat")), "{message}");
         assert_eq!(message["from"], house.shared().snapshot().jid.to_string(), "{message}");
     }
-    // What is sent as a stanza leaves as well; where no chat is open nothing is added to one.
+    // A stanza sent by `api.send` counts as sent as well. Without an open chat, it is added to none.
     let stanza = "<message to='nobody-here@localhost' type='chat' id='raw-1'><body>hi</body></message>";
     house.call(FULL, "api.send", json!({ "stanza": stanza })).await.ok();
     assert_eq!(house.heard(FULL, sent.0).await["payload"]["message"]["id"], "raw-1");
@@ -308,8 +308,8 @@ async fn what_comes_and_leaves_is_told_by_more_names_than_one() {
     friend.catch_up(SOON).await.unwrap();
 }
 
-/// Settings message_carbons. What other clients of the account send and receive is heard as a copy: what they sent only by
-/// those who want it.
+/// Settings message_carbons. Messages of the account's other clients are heard as carbon copies; those that these
+/// clients sent are heard only on request.
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_are_heard_and_those_of_own_messages_only_if_asked_for() {
     let (house, mut friend) = open_house().await;
@@ -317,7 +317,7 @@ async fn copies_are_heard_and_those_of_own_messages_only_if_asked_for() {
     let jid = friend.jid().to_bare();
     let (all, others) =
         (house.listen_with(FULL, json!({ "name": "message", "own": true })).await, house.listen(FULL, "message").await);
-    // Prosody copies what is for one client alone to the others.
+    // Prosody copies a message for one client's full JID to the others.
     friend.chat(phone.jid().clone(), "for the phone").await.unwrap();
     let received = house.heard(FULL, all).await["payload"]["message"].clone();
     assert_eq!((&received["body"], &received["carbon"]), (&json!("for the phone"), &json!("received")), "{received}");
@@ -360,7 +360,7 @@ fn jids_of(chats: &Value) -> Vec<&str> {
     jids(chats).into_iter().flatten().collect()
 }
 
-/// Rows 91. What one plugin sends another reads field by field.
+/// Rows 91. Another plugin can read a message field by field.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_typed_message_arrives_as_it_was_sent() {
     let mut plan = Plan::new().await.set("allow_non_roster_messaging", true);

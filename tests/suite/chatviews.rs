@@ -1,4 +1,5 @@
-//! `chatviews`: how private chats should be shown (API rows 89, 90), and the calls that change it (79–86).
+//! `chatviews`: how private chats should be shown (rows 89 and 90 of `tests/conformance.toml`), and the calls that
+//! change it (79–86).
 
 use serde_json::{Value, json};
 
@@ -84,7 +85,7 @@ async fn attributes_are_kept_while_a_chat_is_open() {
         house.call(FULL, "chats.set-attribute", set(name, value.clone())).await.is(Value::Null);
         house.call(FULL, "chats.get-attribute", get(name)).await.is(value);
     }
-    // Fields of the record are read in the same way, and have calls of their own that change them.
+    // Fields of the record are read in the same way, but have their own calls to change them.
     for (name, value) in [
         ("jid", json!(jid)),
         ("fullname", json!(jid)),
@@ -145,7 +146,7 @@ async fn views_need_their_grants() {
     .await;
 }
 
-/// Rows 87-88: nobody encrypts like that any more, and everybody is told so.
+/// Rows 87-88: off-the-record encryption is obsolete, and the calls say so.
 #[tokio::test(flavor = "multi_thread")]
 async fn there_is_no_off_the_record_messaging() {
     let house = Plan::offline().three().start().await;

@@ -1,4 +1,4 @@
-//! `commands`: what people say to a plugin by name (API row 127).
+//! `commands`: what people say to a plugin by name (row 127 of `tests/conformance.toml`).
 
 use serde_json::json;
 
@@ -66,7 +66,7 @@ async fn the_host_answers_help_where_it_was_asked() {
     let mut friend = friend("juliet").await;
     let bot = house.account().jid.clone();
     add(&house, FULL, "say").await;
-    // It may speak to nobody, and neither does its help.
+    // This plugin may speak to nobody, so the host's help does not list its command.
     add(&house, BARE, "silent").await;
     friend.chat(bot.clone(), "§help").await.unwrap();
     friend.wait_body(&bot, "Commands:\n§say – Says it", SOON).await.unwrap();

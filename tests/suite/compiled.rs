@@ -1,5 +1,5 @@
-//! Machine code that the houses of this process hand on to one another: most of them run the same few plugins, one of which takes
-//! seconds of a processor to compile. Tests of compiling itself have hosts of their own.
+//! Machine code that the hosts of this process share. Most of them run the same few plugins, one of which takes seconds
+//! of CPU time to compile. Tests of compiling itself have hosts of their own.
 
 use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
@@ -17,12 +17,13 @@ use parlor_tests::policy::Policy;
 
 use crate::house::{House, Plan, granted};
 
-/// Where the cache of a data folder lies, in files of the names that digests have.
+/// The folder of the cache in a data folder; its files are named after digests.
 const CACHE: &str = "compiled";
-/// What its entries are authenticated with: theirs have one key, so that each takes what another one has made.
+/// The file with the key that authenticates its entries. These hosts share one key, so that each accepts the others'
+/// entries.
 const KEY: &str = "compiled.key";
 
-/// What was compiled so far. It goes with this process, so that nothing is taken that another build has made.
+/// The shared cache. It is removed with this process, so that nothing is reused from another build.
 static SHARED: LazyLock<Folder> = LazyLock::new(|| {
     let shared = Folder::new().unwrap();
     shared.make_folder(CACHE).unwrap();
@@ -30,13 +31,13 @@ static SHARED: LazyLock<Folder> = LazyLock::new(|| {
     shared
 });
 
-/// Starts a host in this process. What others have compiled of the plugins of its policy it finds in its cache, as at a second
-/// start; what it compiles itself, others find.
+/// Starts a host in this process. It finds the compiled code of other hosts in its cache, as at a second start, and
+/// shares the code that it compiles itself.
 pub(crate) async fn start(config: Config, policy: &Policy) -> Host {
     let data = config.data.clone();
     DirBuilder::new().recursive(true).mode(0o700).create(data.join(CACHE)).unwrap();
     named_too(&SHARED.join(KEY), &data.join(KEY));
-    // One file with a name in each place: a host that drops or replaces an entry takes its own name away.
+    // Each place has a hard link of its own, since a host that drops or replaces an entry removes only its own link.
     let digests = policy.plugin.values().filter_map(|entry| entry.digest.strip_prefix("sha256:"));
     let places = digests.map(|digest| Path::new(CACHE).join(digest));
     let entries: Vec<_> = places.map(|place| (SHARED.join(&place), data.join(&place))).collect();
@@ -50,7 +51,7 @@ pub(crate) async fn start(config: Config, policy: &Policy) -> Host {
     host
 }
 
-/// Gives a file another name as well, if there is such a file and nothing of that name.
+/// Creates a hard link to a file, unless the file is missing or the link exists.
 fn named_too(file: &Path, name: &Path) {
     let named = fs::hard_link(file, name);
     let is_fine =

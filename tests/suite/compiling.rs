@@ -1,4 +1,4 @@
-//! Compiling what strangers wrote: in a process that has little and ends with the host, and only once.
+//! Compiling untrusted code: in a process that has few resources and ends with the host, and only once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -23,7 +23,7 @@ use crate::house::prosody;
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// A folder for a host that does not log in.
+/// Creates a folder for a host that does not log in.
 fn home() -> Home {
     let home = Home::new().unwrap();
     let text = "[settings]\nauto_login = false\n[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n";
@@ -35,20 +35,20 @@ fn unruly(home: &Home) -> Entry {
     home.install("unruly", &built("unruly").unwrap()).unwrap().grant("messages.read", &["*"])
 }
 
-/// A plugin that takes so many functions of almost a MiB to compile.
+/// A plugin with this many functions of almost a MiB each, which take long to compile.
 fn heavy(home: &Home, functions: u32) -> Entry {
     let mut bytes = built("unruly").unwrap().bytes().unwrap();
     graft(&mut bytes, &heavy_module(functions, 1_000_000)).unwrap();
     home.install_bytes("heavy", &bytes).unwrap()
 }
 
-/// The one thing that a process does at a time, as it was started.
+/// Returns the command line of a process.
 fn arguments(process: u32) -> String {
     fs::read(format!("/proc/{process}/cmdline"))
         .map_or_else(|_| String::new(), |line| String::from_utf8_lossy(&line).replace('\0', " "))
 }
 
-/// Waits for a compiler of this process with this among its arguments.
+/// Waits for a compiler process of this parent with this argument.
 async fn compiler_of(parent: u32, argument: &str) -> u32 {
     let deadline = Instant::now() + SOON;
     loop {
@@ -83,7 +83,7 @@ async fn a_second_start_compiles_nothing() {
     };
     run(1).await;
     run(0).await;
-    // Nobody can bring code in by a key that he knows, or by bytes that he wrote.
+    // An attacker cannot bring code in by a known key or by changed bytes.
     let data = home.path().join("data");
     let entries: Vec<PathBuf> = fs::read_dir(data.join("compiled")).unwrap().map(|one| one.unwrap().path()).collect();
     assert_eq!(entries.len(), 1, "{entries:?}");
@@ -95,7 +95,7 @@ async fn a_second_start_compiles_nothing() {
     run(0).await;
     fs::write(data.join("compiled.key"), [7; 32]).unwrap();
     run(1).await;
-    // What nobody has any more does not stay.
+    // Entries of removed plugins are deleted.
     home.set_policy(&Policy::default()).unwrap();
     let mut host = home.start().unwrap();
     let deadline = Instant::now() + SOON;
@@ -112,7 +112,7 @@ async fn a_compiler_has_nothing_of_the_host_and_ends_with_it() {
     home.set_environment("NONE", "canary-password");
     home.set_policy(&Policy::default().with("heavy", heavy(&home, 40))).unwrap();
     let mut host = home.start().unwrap();
-    // Who waits for the account learns why it is not there yet.
+    // A message explains why the account is not connected yet.
     host.wait("compiling plugin, which may take a while", &[("plugin", "heavy")], SOON).await.unwrap();
     let compiler = compiler_of(host.id(), "compile-component").await;
     let of = |what: &str| format!("/proc/{compiler}/{what}");
@@ -133,7 +133,7 @@ async fn a_compiler_has_nothing_of_the_host_and_ends_with_it() {
     assert_eq!(limit(&limits, "Max cpu time"), "120");
     assert_eq!(limit(&limits, "Max file size"), "0");
     assert_eq!(limit(&limits, "Max core file size"), "0");
-    // The filter of system calls comes last.
+    // The filter of system calls is installed last.
     let status = loop {
         let status = fs::read_to_string(of("status")).unwrap();
         if status.contains("Seccomp:\t2\n") {
@@ -154,7 +154,7 @@ async fn a_compiler_has_nothing_of_the_host_and_ends_with_it() {
     gone(compiler).await;
 }
 
-/// The attempts of a compiler process to get out of its sandbox, each with the system's error.
+/// Runs the escape attempts of a compiler process in its sandbox, and returns each with the system's error.
 fn tried() -> BTreeMap<String, Option<i32>> {
     let bounds = Bounds::default();
     let ended = Command::new(program("parlor").unwrap())
@@ -174,19 +174,19 @@ fn tried() -> BTreeMap<String, Option<i32>> {
         assert!(is_there || layer["name"] == "landlock", "{layer}");
     }
     let tried: Vec<(String, Option<i32>)> = serde_json::from_value(found["tried"].clone()).unwrap();
-    // One that became another program does not say so.
+    // A process that was replaced by another program does not report.
     let last = last.map(|last| serde_json::from_value(last.unwrap()).unwrap());
     tried.into_iter().chain(last).collect()
 }
 
-/// Code that has taken over a compiler has its pipes and nothing else.
+/// Code that has taken over a compiler can use its pipes and nothing else.
 #[test]
 fn a_compiler_that_is_taken_over_reaches_no_file_no_socket_and_no_program() {
     const ACCESS: i32 = 13;
     const PERMISSION: i32 = 1;
     let tried = tried();
     for (what, expected) in [
-        // Landlock alone, where the kernel has it.
+        // Only Landlock, if the kernel has it.
         ("landlock: read a file", ACCESS),
         ("landlock: write a file", ACCESS),
         ("landlock: run a program", ACCESS),
@@ -203,7 +203,7 @@ fn a_compiler_that_is_taken_over_reaches_no_file_no_socket_and_no_program() {
     }
 }
 
-/// A host in this process whose compilers are the program of this build, within these bounds.
+/// Starts a host in this process that compiles with this program, within these bounds.
 async fn embedding(home: &Home, program: PathBuf, bounds: Bounds) -> Host {
     let overrides = Overrides { environment: |_| None, ..Overrides::default() };
     let config = Config::load(&home.path().join("parlor.toml"), &overrides).unwrap();
@@ -214,7 +214,7 @@ async fn state(host: &Host, id: &str) -> Option<State> {
     host.status().await.into_iter().find(|one| one.id.as_str() == id).map(|one| one.state)
 }
 
-/// Waits for a state, while the host does what it has to do beside everything else.
+/// Waits for a plugin's state, while the host's background work runs.
 async fn becomes(host: &Host, id: &str, wanted: State) {
     let looks = async {
         while state(host, id).await.as_ref() != Some(&wanted) {
@@ -231,7 +231,7 @@ async fn becomes(host: &Host, id: &str, wanted: State) {
     assert!(is_in_time, "{id}: {:?}", state(host, id).await);
 }
 
-/// The compiler does not even begin before [`Host::tend`] is polled.
+/// The compiler does not start before [`Host::tend`] is polled.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_is_connected_while_its_plugins_are_still_compiled() {
     let mut home = Home::new().unwrap();
@@ -250,14 +250,14 @@ async fn an_account_is_connected_while_its_plugins_are_still_compiled() {
     assert_eq!(state(&host, "unruly").await, Some(State::Compiling));
     becomes(&host, "unruly", State::Running).await;
     host.stop().await;
-    // What is in the cache begins before the log-in, as ever.
+    // A plugin that is in the cache starts before the log-in, as usual.
     let host = Host::start_at_once(config(), Compiler::ThisProcess).await.unwrap();
     host.settled().await;
     assert_eq!(state(&host, "unruly").await, Some(State::Running));
     host.stop().await;
 }
 
-/// A plugin waits for another one that it depends on, whichever of them is compiled already.
+/// A plugin waits for its dependency, whichever of the two is compiled first.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_depends_on_a_plugin_that_is_still_compiled_waits_for_it() {
     let home = home();
@@ -281,7 +281,7 @@ async fn what_depends_on_a_plugin_that_is_still_compiled_waits_for_it() {
     host.stop().await;
 }
 
-/// What the owner decides meanwhile counts.
+/// The owner's decision takes effect although the plugin is being compiled.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_that_is_removed_while_it_waits_for_the_compiler_does_not_begin() {
     let home = home();
@@ -320,7 +320,7 @@ async fn what_takes_too_much_to_compile_is_refused_with_what_was_too_much() {
         assert!(matches!(&refused, AddError::Refused { reason: got, .. } if got.contains(reason)), "{refused}");
         host.stop().await;
     }
-    // Those are no bounds for an honest one.
+    // An honest compiler stays within these bounds.
     let home = home();
     let host = embedding(&home, program("parlor").unwrap(), usual).await;
     let (id, entry) = decided(&home, "unruly", unruly(&home));
@@ -331,7 +331,7 @@ async fn what_takes_too_much_to_compile_is_refused_with_what_was_too_much() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_compiler_whose_result_nobody_waits_for_ends() {
     let home = home();
-    // By its own number it is known among others.
+    // The compiler is recognized among others by this unusual number.
     let bounds = Bounds { memory: Bytes((3 << 30) + 4096), ..Bounds::default() };
     let host = embedding(&home, program("parlor").unwrap(), bounds).await;
     let (id, entry) = decided(&home, "heavy", heavy(&home, 40));

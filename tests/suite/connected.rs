@@ -1,4 +1,4 @@
-//! What needs no server, once more on an account that is connected to one: nothing of it is different there.
+//! Calls that need no server, tested again on a connected account: nothing differs there.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -97,11 +97,11 @@ async fn before_the_roster_is_there_nobody_is_told_that_it_is_empty() {
     }
 }
 
-/// A port that leads to another one, until it is cut.
+/// A proxy to another port that can be cut.
 struct Cable {
     port: u16,
     open: Arc<Mutex<Vec<JoinHandle<()>>>>,
-    /// The next one who comes is turned away.
+    /// Whether the next connection is refused.
     closed: Arc<AtomicBool>,
     taker: JoinHandle<()>,
 }
@@ -130,7 +130,7 @@ impl Cable {
         Self { port: here, open, closed, taker }
     }
 
-    /// Cuts what is connected; who comes back gets through the second time.
+    /// Cuts all connections and refuses the next one. The second attempt to reconnect succeeds.
     fn cut(&self) {
         self.closed.store(true, Relaxed);
         for connection in self.open.lock().unwrap().drain(..) {
@@ -146,7 +146,8 @@ impl Drop for Cable {
     }
 }
 
-/// Settings `keepalive`: a house that stops leaves its session to the next one, which has the same full JID, whatever it is.
+/// Settings `keepalive`: a host that stops leaves its session with the same full JID to the next one, if the setting is
+/// on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_is_gone_on_with_after_a_restart() {
     for keepalive in [true, false] {
@@ -158,7 +159,7 @@ async fn a_session_is_gone_on_with_after_a_restart() {
         let after = house.call(BARE, "user.jid", Value::Null).await.ok();
         assert_eq!(before == after, keepalive, "{before} {after}");
         house.call(FULL, "settings.get", json!({ "key": "keepalive" })).await.is(json!({ "value": keepalive }));
-        // Everything works on it.
+        // The session is fully usable.
         let jid = contact.jid().to_bare();
         house.call(FULL, "chats.send", json!({ "jid": jid.to_string(), "body": "again" })).await.ok();
         contact.wait_body(&house.account().jid, "again", SOON).await.unwrap();
@@ -222,7 +223,7 @@ async fn a_connection_is_told_of_from_the_first_attempt_to_the_last() {
     }
     is_up(false).await;
 
-    // The way stands still, and leads nowhere in the end.
+    // The connection hangs, and is finally closed.
     let login = house.order(FULL, "user.login", Value::Null).await;
     let still = next().await;
     is_up(false).await;
@@ -235,7 +236,7 @@ async fn a_connection_is_told_of_from_the_first_attempt_to_the_last() {
     says("online", "").await;
     is_up(true).await;
 
-    // By the time that it comes back, the server does not let it in any more.
+    // Before it reconnects, the password becomes wrong.
     std::fs::write(house.home.password_file(house.name()), "wrong\n").unwrap();
     stream.abort();
     says("offline", "the connection was cut").await;

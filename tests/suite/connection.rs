@@ -1,4 +1,4 @@
-//! `connection`: whether there is one, and ending it (API rows 51, 52).
+//! `connection`: whether the account is connected, and disconnecting it (rows 51 and 52 of `tests/conformance.toml`).
 
 use serde_json::Value;
 

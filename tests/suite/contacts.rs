@@ -1,4 +1,4 @@
-//! `contacts`: the roster (API rows 62–68).
+//! `contacts`: the roster (rows 62–68 of `tests/conformance.toml`).
 
 use parlor_tests::client::Client;
 use parlor_tests::peer::Question;
@@ -13,7 +13,7 @@ use xmpp_parsers::presence::{Presence, Show, Type};
 
 use crate::house::{FULL, House, NARROW, Plan, SOON, client, friend, granted, refuses, refuses_to_tell};
 
-/// A house and somebody in its roster, both sides subscribed.
+/// Starts a host with a contact in its roster; both sides are subscribed.
 async fn house_with_contact() -> (House, Client) {
     let house = Plan::new().await.set("auto_subscribe", true).three().start().await;
     let mut friend = interested("friend").await;
@@ -26,7 +26,7 @@ async fn house_with_contact() -> (House, Client) {
     for kind in ["subscribe", "subscribed"] {
         house.call(FULL, "api.send", json!({ "stanza": format!("<presence type='{kind}' to='{jid}'/>") })).await.ok();
     }
-    // Not before the request is there: a consent that nobody asked for counts for nothing on some servers.
+    // The request must have arrived: some servers ignore an approval that was not requested.
     let asks = |stanza: &Stanza| match stanza {
         Stanza::Presence(one) => (one.type_ == Type::Subscribe).then_some(()),
         _ => None,
@@ -43,7 +43,7 @@ async fn house_with_contact() -> (House, Client) {
     (house, friend)
 }
 
-/// Else a plugin that may add contacts could let itself be granted everybody.
+/// Otherwise a plugin that may add contacts could extend its own grants to everybody.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_contact_that_a_plugin_added_is_none_for_its_own_grants() {
     const ADDS: &str = "adds";
@@ -59,18 +59,18 @@ async fn a_contact_that_a_plugin_added_is_none_for_its_own_grants() {
     house.call(ADDS, "contacts.add", json!({ "jid": jid })).await.ok();
     house.call(ADDS, "chats.send", says.clone()).await.denied("messages.send", Some(jid.as_str()));
     house.call(OTHER, "chats.send", says.clone()).await.ok();
-    // It is not forgotten with the process.
+    // This is still known after a restart.
     let house = house.restart().await;
     house.call(FULL, "api.wait-until", has_roster).await.ok();
     house.call(ADDS, "chats.send", says.clone()).await.denied("messages.send", Some(jid.as_str()));
-    // Somebody else decides about it anew.
+    // Another plugin removes the contact and adds it again, and so takes its place.
     house.call(OTHER, "contacts.remove", json!({ "jid": jid })).await.ok();
     house.call(OTHER, "contacts.add", json!({ "jid": jid })).await.ok();
     house.call(ADDS, "chats.send", says.clone()).await.ok();
     house.call(OTHER, "chats.send", says).await.denied("messages.send", Some(jid.as_str()));
 }
 
-/// The same by raw presence, which no call of `contacts` has seen.
+/// The same holds for raw presence, which bypasses the calls of `contacts`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_contact_that_a_raw_stanza_added_is_none_for_its_plugins_grants() {
     const ADDS: &str = "adds";
@@ -206,11 +206,12 @@ async fn presence_is_told_under_both_names_and_the_text_under_its_own() {
             }
         }
     }
-    // Who may not read messages may still know of contacts: the grants are apart.
+    // A plugin without a grant for messages may still read contacts, since the grants are separate.
     house.call(NARROW, "contacts.get-all", Value::Null).await.ok();
 }
 
-/// Somebody who has asked for the roster: servers tell only those what becomes of a request (RFC 6121, section 3.1.5).
+/// Logs in and requests the roster, since servers report subscription changes only to such clients (RFC 6121, section
+/// 3.1.5).
 async fn interested(prefix: &str) -> Client {
     let mut friend = friend(prefix).await;
     let query = Element::builder("query", ns::ROSTER).build();
@@ -218,7 +219,7 @@ async fn interested(prefix: &str) -> Client {
     friend
 }
 
-/// The contact as the plugin reads it.
+/// Returns the contact as the plugin reads it.
 async fn contact(house: &House, jid: &str) -> Value {
     house.call(FULL, "contacts.get", json!({ "jid": jid })).await.ok()
 }
@@ -243,7 +244,7 @@ async fn contacts_are_added_changed_and_removed_and_the_next_read_shows_it() {
         .await
         .unwrap();
 
-    // The other side asks in return, and sees us: nobody is asked once more.
+    // The other side subscribes in return and approves our subscription: no request is reported again.
     let asked = house.listen(FULL, "contactRequest").await;
     let pushed = house.listen(FULL, "rosterPush").await;
     for type_ in [Type::Subscribed, Type::Subscribe] {
@@ -268,7 +269,7 @@ async fn contacts_are_added_changed_and_removed_and_the_next_read_shows_it() {
     house.call(FULL, "contacts.get-attribute", json!({ "jid": jid, "name": "fullname" })).await.is("Juliet");
     house.call(FULL, "contacts.get-attribute", json!({ "jid": jid, "name": "image" })).await.is(Value::Null);
 
-    // The server has it, too: what another client of the account fetches.
+    // The server has stored it as well, as another client of the account can see.
     let mut other = client(house.account()).await;
     let query = Element::builder("query", ns::ROSTER).build();
     let asked = Iq::Get { from: None, to: None, id: "roster".to_owned(), payload: query };
@@ -398,7 +399,7 @@ async fn a_roster_is_kept_across_restarts() {
     let jid = format!("juliet@{DOMAIN}");
     let pushed = house.listen(FULL, "rosterPush").await;
     house.call(FULL, "contacts.add", json!({ "jid": jid, "fullname": "Juliet" })).await.ok();
-    // Until the server has said all of it: a server need not tell what has changed since, and Prosody does not.
+    // The whole entry must have arrived, since a server need not report changes from before, and Prosody does not.
     while !house.heard(FULL, pushed).await["payload"]["stanza"].as_str().unwrap().contains("ask=") {}
     let house = house.restart().await;
     for promise in names {
@@ -409,7 +410,7 @@ async fn a_roster_is_kept_across_restarts() {
     let noted: Vec<&Value> = noted.as_array().unwrap().iter().map(|event| &event["name"]).collect();
     assert_eq!(noted, names, "in this order");
 
-    // A file that nobody can read costs a fetch, and nothing else.
+    // A corrupt file only causes the roster to be fetched again.
     let file = house.home.path().join("data/parlor.db");
     assert!(file.is_file());
     house.call(FULL, "contacts.rename", json!({ "jid": jid, "fullname": "J." })).await.ok();
@@ -418,10 +419,10 @@ async fn a_roster_is_kept_across_restarts() {
     assert_eq!(contact(&house, &jid).await["fullname"], "J.");
 }
 
-/// How many contacts a large roster has.
+/// The number of contacts in a large roster.
 const MANY: usize = 10_000;
 
-/// A server with a large roster, and with somebody who says whatever a question to it says.
+/// A server with a large roster, and a contact that echoes the payload of a request.
 fn of_many(question: &Question) -> Option<Vec<Element>> {
     let id = &question.id;
     if question.payload.is("query", ns::ROSTER) && question.payload.children().next().is_none() {
@@ -444,7 +445,8 @@ fn of_many(question: &Question) -> Option<Vec<Element>> {
     })
 }
 
-/// Rows 64, 65. They come whole, with the limits as they are, and whoever has messages to answer is not held up by it.
+/// Rows 64, 65. The whole roster arrives with the default limits, and a plugin that answers messages is not delayed by
+/// it.
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_contacts_reach_a_plugin_and_hold_up_no_other() {
     const TIMES: usize = 10;
@@ -479,7 +481,7 @@ async fn ten_thousand_contacts_reach_a_plugin_and_hold_up_no_other() {
     assert_eq!(house.restarts(FULL).await, 0);
 }
 
-/// Row 64. More than a plugin may hold is told, and does not end it.
+/// Row 64. A roster that exceeds the plugin's memory is reported as an error, and does not end the plugin.
 #[tokio::test(flavor = "multi_thread")]
 async fn more_contacts_than_a_plugin_can_hold_are_over_its_limit() {
     let small = |entry| granted(entry).limit("memory", "2 MiB");

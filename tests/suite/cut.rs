@@ -1,4 +1,5 @@
-//! After a cut that the server does not mend: everything is built up anew, and plugins are told the truth and no more.
+//! Connection losses after which the session cannot be resumed: everything is set up again, and plugins are told
+//! exactly what changed.
 #![allow(clippy::doc_markdown, reason = "what a test shows is named as the list of the API spells it")]
 
 use jid::BareJid;
@@ -10,14 +11,15 @@ use xmpp_parsers::presence::{Presence, Type};
 
 use crate::house::{FULL, House, Plan, SOON, friend, prosody};
 
-/// A house, and its way to the server.
+/// Starts a host that reaches its server through a fault proxy.
 async fn start() -> (House, Faults) {
     let faults = Faults::before(prosody().await.ports().starttls).await.unwrap();
     let plan = Plan::new().await.through(faults.port()).await;
     (plan.set("auto_subscribe", true).three().start().await, faults)
 }
 
-/// Cuts the connection until this is done, and has the server forget the session: somebody else takes its address.
+/// Cuts the connection, runs a callback, and lets the connection recover. The server forgets the session, since another
+/// client takes its full JID.
 pub(crate) async fn cut_for_good(house: &House, faults: &Faults, meanwhile: impl AsyncFnOnce()) {
     let (cut, back) = (house.listen(FULL, "disconnected").await, house.listen(FULL, "reconnected").await);
     faults.set(Way { limit: Some((1, Fault::Reset)), ..Way::default() });
@@ -32,12 +34,12 @@ pub(crate) async fn cut_for_good(house: &House, faults: &Faults, meanwhile: impl
     house.heard(FULL, back).await;
 }
 
-/// Waits until somebody sees this occupant come.
+/// Waits until a client sees this occupant come.
 async fn sees(client: &mut Client, room: &BareJid, nick: &str) {
     sees_as(client, room, nick, Type::None).await;
 }
 
-/// Waits until somebody sees this occupant come or go.
+/// Waits until a client sees this occupant come or go.
 async fn sees_as(client: &mut Client, room: &BareJid, nick: &str, way: Type) {
     let address = jid::Jid::from(room.with_resource_str(nick).unwrap());
     let comes = |stanza: &Stanza| match stanza {
@@ -47,11 +49,11 @@ async fn sees_as(client: &mut Client, room: &BareJid, nick: &str, way: Type) {
     client.wait_for(&format!("{address} as {way:?}"), SOON, comes).await.unwrap();
 }
 
-/// The house's account and somebody see each other's presence.
+/// Subscribes the host's account and a client to each other's presence.
 async fn befriend(house: &House, other: &mut Client) {
     let (pushed, came) = (house.listen(FULL, "rosterPush").await, house.listen(FULL, "contactPresenceChanged").await);
     other.send(Presence::subscribe().with_to(house.account().jid.clone())).await.unwrap();
-    // Not before the house asks in turn: a consent that nobody asked for counts for nothing on some servers.
+    // The host must have subscribed in turn: some servers ignore an approval that was not requested.
     let asks = |stanza: &Stanza| match stanza {
         Stanza::Presence(one) => (one.type_ == Type::Subscribe).then_some(()),
         _ => None,
@@ -86,7 +88,7 @@ async fn what_cannot_be_resumed_is_built_up_anew() {
     sees(&mut juliet, &room, "Romeo").await;
     house.call(FULL, "promises.add", json!({ "name": "own" })).await.ok();
     let own = house.order(FULL, "api.wait-until", json!({ "promise": "own" })).await;
-    // Nobody answers this: its client looks at nothing.
+    // This is never answered, since the client reads nothing.
     let mute = friend("mute").await;
     let question = format!("<iq type='get' to='{}'><query xmlns='urn:example:question'/></iq>", mute.jid());
     let question = house.order(FULL, "api.send-iq", json!({ "iq": question })).await;
@@ -149,7 +151,7 @@ async fn whoever_took_our_nickname_meanwhile_keeps_it() {
     let joined = house.listen(FULL, "occupantJoined").await;
     let mut mercutio = friend("mercutio").await;
     cut_for_good(&house, &faults, async || {
-        // Until the room has heard that the session is gone, the nickname is taken.
+        // The nickname is taken until the room has noticed the end of the session.
         sees_as(&mut juliet, &room, "Romeo", Type::Unavailable).await;
         mercutio.join(&room, "Romeo", SOON).await.unwrap();
     })

@@ -14,14 +14,14 @@ use tokio::time::Instant;
 /// How long the demo may take to get to its middle, and to end afterwards.
 const SOON: Duration = Duration::from_secs(30);
 
-/// Whom to kill in the middle.
+/// The process to kill in the middle of the demo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Victim {
-    /// The child process with this in its command line.
+    /// The child process with this text in its command line.
     Child(&'static str),
-    /// The demo itself, which cannot do anything about it any more.
+    /// The demo itself, which cannot clean up any more.
     Demo,
-    /// Nobody: it is asked to stop.
+    /// No process is killed; the demo is asked to stop.
     Asked,
 }
 
@@ -76,7 +76,7 @@ async fn killed_in_the_middle(victim: Victim) {
         let children = children.iter().filter(|child| exists(**child)).count();
         children + folders.iter().filter(|folder| folder.exists()).count()
     };
-    // When the demo itself was killed, others clean up after it, and need a moment.
+    // If the demo itself was killed, others clean up after it, which takes a moment.
     while left() > 0 {
         assert!(Instant::now() < deadline, "{victim:?}: of {children:?} and {folders:?}, {} are left", left());
         tokio::task::yield_now().await;

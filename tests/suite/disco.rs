@@ -1,4 +1,4 @@
-//! `disco`: who can do what, this account included (API rows 109–115).
+//! `disco`: the features of entities, including this account (rows 109–115 of `tests/conformance.toml`).
 
 use parlor_tests::client::Client;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::house::{BARE, FULL, House, NARROW, Plan, SOON, client, friend, id, re
 const INFO: &str = "http://jabber.org/protocol/disco#info";
 const MAM: &str = "urn:xmpp:mam:2";
 
-/// What a client sees of the house: the caps of its next presence.
+/// Returns the caps hash in the account's next presence, as a client sees it.
 async fn told(watcher: &mut Client, house: &House) -> String {
     let bot = house.shared().snapshot().jid.clone();
     let caps = |stanza: &Stanza| match stanza {
@@ -25,7 +25,7 @@ async fn told(watcher: &mut Client, house: &House) -> String {
     watcher.wait_for("presence of the house with its caps", SOON, caps).await.unwrap()
 }
 
-/// What the house says of itself.
+/// Returns the host's own disco information.
 async fn info(watcher: &mut Client, house: &House, node: Option<&str>) -> Element {
     let node = node.map(|node| format!("node='{node}'")).unwrap_or_default();
     let payload: Element = format!("<query xmlns='{INFO}' {node}/>").parse().unwrap();
@@ -94,7 +94,7 @@ async fn own_identities_are_added_and_cleared() {
     assert_eq!(identities.iter().map(|one| one.attr("type")).collect::<Vec<_>>(), [Some("bot")]);
 }
 
-/// Events discoExtensionFieldDiscovered: what a room says of itself beyond its features.
+/// Events discoExtensionFieldDiscovered: the extended information of a room, beyond its features.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_field_of_a_form_is_told_once_with_its_values() {
     let house = Plan::new().await.three().start().await;
@@ -137,7 +137,7 @@ async fn bad_names_are_refused_by_name() {
         house.call(FULL, "disco.own-features-add", json!({ "name": format!("urn:{number}") })).await.is(true);
     }
     house.call(FULL, "disco.own-features-add", json!({ "name": "urn:more" })).await.fails("over-limit");
-    // Kept while offline.
+    // It is kept while offline.
     let own = house.call(FULL, "disco.own-features-get", Value::Null).await.ok();
     assert!(own.as_array().unwrap().contains(&json!("urn:127")));
 }
@@ -160,10 +160,10 @@ async fn others_are_asked_what_they_are_and_can_do() {
     assert_eq!((&found["category"], &found["kind"]), (&json!("pubsub"), &json!("pep")));
     assert_eq!(identity("conference", "text", "conference.localhost").await.ok()["category"], "conference");
     identity("conference", "irc", "conference.localhost").await.is(Value::Null);
-    // Who does not answer as it should is an error, not a no.
+    // An invalid answer is an error, and does not count as a missing feature.
     let mut friend = friend("friend").await;
     let jid = friend.jid().to_string();
-    // A client answers while it reads.
+    // The client answers only while it reads.
     let refused = tokio::select! {
         answer = supports(INFO, &jid) => answer,
         _ = friend.wait_for("nothing in particular", SOON, |_: &Stanza| None::<()>) => panic!("{jid} was not asked"),
@@ -200,7 +200,7 @@ async fn without_the_grants_nothing_is_said_or_asked() {
     )
     .await;
     refuses_to_tell(&house, "disco.read", &["serviceDiscovered", "discoExtensionFieldDiscovered"]).await;
-    // Without a connection nobody can be asked; what this account is it knows.
+    // Without a connection no other entity can be asked, but the account's own information is known.
     house.call(FULL, "disco.supports", json!({ "feature": INFO, "jid": "localhost" })).await.fails("offline");
     house.call(NARROW, "disco.own-features-add", json!({ "name": "urn:x" })).await.is(true);
 }

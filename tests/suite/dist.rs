@@ -1,4 +1,4 @@
-//! What `dist/` makes of this workspace, a package and an image: what both name is there, which can be seen without either tool.
+//! The package and the image that `dist/` builds. This tests without either tool that everything they name exists.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -40,11 +40,11 @@ fn all_that_the_debian_package_is_made_of_is_there_or_is_made_for_it() {
     }
 }
 
-/// What the engine is given of a folder to build the image from.
+/// The build context of the image.
 struct Context {
-    /// What lies at the root and is let through.
+    /// The entries at the root that are let through.
     roots: Vec<String>,
-    /// What is left out of it, wherever it lies: a name, or `*` and its end.
+    /// The names that are left out anywhere below: a name, or `*` and an ending.
     left_out: Vec<String>,
 }
 
@@ -82,7 +82,7 @@ impl Context {
     }
 }
 
-/// The files below a folder that end like this.
+/// Returns the files below a folder with this ending.
 fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
     let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     paths
@@ -98,17 +98,17 @@ fn the_image_is_built_from_all_that_the_program_needs() {
         context.copy(&root().join(name), &folder.path().join(name));
     }
     assert!(!folder.path().join("dist").exists() && !folder.path().join(".git").exists());
-    // Every package of the workspace is there, with its targets.
+    // Every package of the workspace is included, with its targets.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut metadata = Command::new(cargo);
     metadata.args(["metadata", "--no-deps", "--locked", "--offline", "--format-version", "1", "--manifest-path"]);
     let read = metadata.arg(folder.path().join("Cargo.toml")).output().unwrap();
     assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
-    // And so is what the program has within itself.
+    // Files that the program embeds are included as well.
     let mut count = 0;
     for file in files(&folder.path().join("host"), ".rs") {
         let source = std::fs::read_to_string(&file).unwrap();
-        // A macro names the folder alone.
+        // A macro names only the folder.
         let ways = ["include_str!(\"", "include_bytes!(\"", "include_str!(concat!(\"", "include_bytes!(concat!(\""];
         for (_, rest) in ways.iter().flat_map(|with| {
             source.match_indices(with).map(|(at, with)| source.split_at(at + with.len())).collect::<Vec<_>>()
@@ -119,7 +119,7 @@ fn the_image_is_built_from_all_that_the_program_needs() {
         }
     }
     assert!(count > 10, "{count}");
-    // What the image starts and asks is what the program takes.
+    // The program accepts the commands that the image starts and polls.
     let dockerfile = text("dist/Dockerfile");
     assert!(dockerfile.contains("CMD [\"parlor\", \"status\", \"--json\"]"), "{dockerfile}");
     for copied in dockerfile.lines().filter_map(|line| line.strip_prefix("COPY --from=build /src/target/release/")) {

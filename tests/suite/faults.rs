@@ -1,4 +1,4 @@
-//! Connections that break under traffic: nothing is lost, and nothing comes twice.
+//! Connections that break under traffic: nothing is lost, and nothing is duplicated.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use parlor_tests::transport::Transport;
 
 use crate::house::prosody;
 
-/// A session of BOSH outlives its connections by itself; all others are resumed.
+/// A BOSH session outlives its connections by itself; on all other transports sessions are resumed.
 /// Settings `auto_reconnect`, `bosh_service_url`, `websocket_url`.
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_break_lose_nothing_and_double_nothing() {
@@ -26,7 +26,7 @@ async fn connections_that_break_lose_nothing_and_double_nothing() {
     }
 }
 
-/// What a server kept for a session comes all at once, right behind its word that the session goes on.
+/// Stanzas that the server kept for a session arrive all at once, right behind its `<resumed/>`.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waited_behind_a_cut_comes_when_it_is_over() {
     const WAITING: usize = 200;
@@ -50,14 +50,14 @@ async fn what_waited_behind_a_cut_comes_when_it_is_over() {
     juliet.available().await.unwrap();
     juliet.chat(bot.jid.clone(), "first").await.unwrap();
     juliet.wait_body(&bot.jid, "first", SOON).await.unwrap();
-    // Nobody gets through.
+    // No connection gets through.
     faults.set(Way { limit: Some((1, Fault::Reset)), ..Way::default() });
     faults.strike(Fault::Reset);
     for number in 0..WAITING {
         juliet.chat(bot.jid.clone(), &format!("message {number}")).await.unwrap();
     }
     juliet.catch_up(SOON).await.unwrap();
-    // Then somebody does, but not for long: some of it comes, and is answered.
+    // Then one gets through, but not for long: some of the messages arrive and are answered.
     let before = faults.accepted();
     faults.set(Way { limit: Some((40_000, Fault::Reset)), ..Way::default() });
     while faults.accepted() < before + 3 {

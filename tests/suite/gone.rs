@@ -1,4 +1,4 @@
-//! What lived for a plugin goes with it, whether it was removed or ended (API row 3).
+//! A plugin's registrations are removed with it, whether it was removed or ended (row 3 of `tests/conformance.toml`).
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::house::{BARE, FULL, House, Plan, SOON, id, prosody, running};
 
-/// A plugin that has one of everything, and another that waits for its promise; gives the latter's order.
+/// Lets a plugin register one of everything, and another one wait for its promise. Returns the latter's order.
 async fn settled(house: &House) -> u64 {
     house.ears().promise("never").await;
     for name in ["message", "greeted", "connected"] {
@@ -31,7 +31,7 @@ async fn settled(house: &House) -> u64 {
     house.order(FULL, "timers.sleep", json!({ "milliseconds": 3_600_000 })).await;
     house.order(FULL, "api.send-iq", json!({ "iq": "<iq type='get' to='localhost'><x xmlns='slow'/></iq>" })).await;
     let order = house.order(BARE, "api.wait-until", json!({ "promise": "mine" })).await;
-    // What a plugin answers now comes after what it was told to do before.
+    // A plugin answers this only after it has begun its earlier orders.
     for plugin in [FULL, BARE] {
         house.call(plugin, "user.jid", Value::Null).await.ok();
     }
@@ -39,7 +39,7 @@ async fn settled(house: &House) -> u64 {
     order
 }
 
-/// Nothing holds it any more, and nobody hears for it.
+/// Checks that nothing holds the instance any more, and that it has no subscriptions.
 async fn nothing_is_left(house: &House, instance: Weak<Instance>, id: InstanceId) {
     assert_eq!(house.shared().router.count(id), 0, "subscriptions");
     let gone = async {
@@ -89,7 +89,7 @@ async fn after_a_trap_a_fresh_instance_begins_anew() {
     house.call(FULL, "promises.add", json!({ "name": "mine" })).await.ok();
 }
 
-/// Its manifest says what is its own: for as long as it is there, and in that version.
+/// The names that a plugin's manifest declares are reserved only while that version is installed.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_plugin_declared_is_anybodys_once_it_is_gone() {
     let plan = Plan::offline().caller(FULL, |entry| entry).plugin("unruly", "unruly", |entry| entry);
@@ -109,7 +109,7 @@ async fn what_a_plugin_declared_is_anybodys_once_it_is_gone() {
     house.call(FULL, "promises.add", promise).await.ok();
 }
 
-/// What ended a plugin is not given to the one that comes after it, however often it is ended.
+/// An event that ended a plugin is not delivered to the next instance, however often this happens.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poisonous_event_is_given_once() {
     let house = Plan::offline().three().start().await;
@@ -121,7 +121,7 @@ async fn a_poisonous_event_is_given_once() {
             tokio::task::yield_now().await;
         }
         running(&house, FULL).await;
-        // The poison would have come first.
+        // The event that ended it would have come first.
         for _ in 0..3 {
             house.call(FULL, "user.jid", Value::Null).await.ok();
         }
@@ -129,10 +129,10 @@ async fn a_poisonous_event_is_given_once() {
     }
 }
 
-/// Removed and added again and again: tasks and registrations come back to their base.
+/// After many removals and additions, tasks and registrations are back at their base.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_lives_leave_no_task_and_no_registration() {
-    // The second one keeps the compiled code, so that each life is short.
+    // The second plugin keeps the compiled code, so that each round is short.
     let house = Plan::offline().three().start().await;
     let text = house.policy.to_toml().unwrap();
     let entries = policy::Policy::parse(&text, house.home.path()).unwrap().plugins;
@@ -158,7 +158,7 @@ async fn two_hundred_lives_leave_no_task_and_no_registration() {
     assert_eq!(names(), base.1);
 }
 
-/// The same to the process, by its files, threads and memory.
+/// The same for the process, by its files, threads and memory.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_lives_leave_the_process_as_it_was() {
     let prosody = prosody().await;
@@ -167,11 +167,11 @@ async fn two_hundred_lives_leave_the_process_as_it_was() {
     home.add_account("main", &account, Server::StartTls(prosody.ports().starttls, prosody.certificate())).unwrap();
     let built = plugins::built("unruly").unwrap();
     let keeps = Policy::default().with("keeper", home.install("keeper", &built).unwrap());
-    // Each life leaves timers behind that fire much later.
+    // Each round leaves timers behind that would fire much later.
     let guest = home.install("guest", &built).unwrap().set("behaviour", "many-timers");
     let both = keeps.clone().with("guest", guest);
     home.set_policy(&keeps).unwrap();
-    // What is written counts when it is said, and once: nobody else reads it meanwhile.
+    // Only the explicit reload reads the policy, since file watching is off.
     let config = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
     home.write("parlor.toml", &format!("watch = false\n{config}")).unwrap();
     let mut host = home.start().unwrap();
@@ -197,13 +197,13 @@ async fn two_hundred_lives_leave_the_process_as_it_was() {
     assert!(host.ended(Duration::from_secs(20)).await.unwrap().success());
 }
 
-/// Open files, threads, and memory in KiB.
+/// Returns the number of open files, of threads, and the memory in KiB.
 fn footprint(process: u32) -> (usize, usize, u64) {
     let count = |what: &str| std::fs::read_dir(format!("/proc/{process}/{what}")).unwrap().count();
     (count("fd"), count("task"), usage::resident_kib(process).unwrap())
 }
 
-/// What the harness itself registered is gone with it, so that the counts above mean something.
+/// The harness's own registrations are removed with it, so that the counts above are meaningful.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_router_forgets_whom_it_is_told_to_forget() {
     let house = Plan::offline().caller(BARE, |entry| entry).start().await;

@@ -1,8 +1,9 @@
-//! Random calls by a plugin of random grants, against a model of what grants mean: nothing gets through that the model forbids,
-//! and nothing is denied that it allows.
+//! Random calls by a plugin with random grants, against a model of what grants mean. No call succeeds that the model
+//! forbids, and none is denied that it allows.
 //!
-//! The model knows the table and the words of `docs/permissions.md`, and nothing of how the host asks. Each call is about
-//! people, rooms and words that no other call names, so that what was sent is found by them, however late it came.
+//! The model knows the table and the terms of `docs/permissions.md`, but not how the host checks. Each call is about
+//! people, rooms and words that no other call names, so that a stanza it caused is recognized by them, however late it
+//! is sent.
 
 use std::sync::Arc;
 
@@ -17,28 +18,28 @@ use serde_json::{Value, json};
 use crate::house::{FULL, House, Plan};
 use crate::seed;
 
-/// Whose grants are random.
+/// The id of the plugin with random grants.
 const SUBJECT: &str = "subject";
-/// How many calls there are.
+/// The number of calls.
 const CALLS_MADE: usize = 1_000;
 const DOMAINS: [&str; 2] = ["localhost", "elsewhere.example"];
 const ROOMS: [&str; 2] = ["rooms.localhost", "rooms.elsewhere.example"];
-/// What ends the session, or the rest of the test, if it may be done.
+/// Calls that would end the session or the rest of the test, if they are allowed.
 const LAST_THINGS: [&str; 3] = ["connection.disconnect", "user.logout", "user.login"];
-/// What is answered by what the plugin may see of it, and so by nothing, where it may see nothing.
+/// Calls that return only what the plugin may see, which is an empty list if it may see nothing.
 const FILTERED: [&str; 2] = ["rooms.get-all", "rooms.bookmarks"];
 
 /// One call and the grants that it is made with.
 struct Trial {
     call: &'static Call,
     name: String,
-    /// What only this call names.
+    /// A word that only this call uses.
     token: String,
     person: String,
     room: String,
-    /// The kind of stanza that it sends, if it does.
+    /// The kind of stanza that it sends, if it sends one.
     stanza: &'static str,
-    /// As `plugins.toml` has them.
+    /// The grants, as in `plugins.toml`.
     granted: Vec<(Permission, Vec<String>)>,
 }
 
@@ -67,7 +68,7 @@ impl Trial {
         grants
     }
 
-    /// Whether the model allows it. There are no contacts.
+    /// Returns whether the model allows the call. There are no contacts.
     fn is_allowed(&self) -> bool {
         let Some(permission) = self.call.permission else { return true };
         let Some((_, scope)) = self.granted.iter().find(|(granted, _)| *granted == permission) else { return false };
@@ -89,7 +90,7 @@ impl Trial {
         })
     }
 
-    /// What the plugin says to the host. Of all that is there, it takes what the call has.
+    /// Returns arguments for every call. Each call uses those that it has.
     fn arguments(&self) -> Value {
         let Self { token, person, room, stanza, .. } = self;
         let jid = if self.call.grouping == "rooms" { room } else { person };
@@ -106,7 +107,7 @@ impl Trial {
     }
 }
 
-/// Entries for a grant, of which some cover this person or room and some do not.
+/// Returns entries for a grant, some of which cover this person or room.
 fn scope(permission: Permission, person: &str, room: &str, random: &mut StdRng) -> Vec<String> {
     let kind = permission.scope_kind();
     let address = |own: &str, domains: [&str; 2], random: &mut StdRng| match random.random_range(0..4) {
@@ -123,7 +124,7 @@ fn scope(permission: Permission, person: &str, room: &str, random: &mut StdRng) 
         ScopeKind::Stanzas => {
             let stanza = ["message", "presence", "iq"].choose(random).unwrap();
             match address(person, DOMAINS, random).as_str() {
-                // Whoever reads stanzas reads them from everybody.
+                // A grant for reading stanzas covers all senders.
                 "*" => (*stanza).to_owned(),
                 _ if permission == Permission::StanzaRead => (*stanza).to_owned(),
                 to => format!("{stanza}:{to}"),
@@ -139,7 +140,7 @@ fn scope(permission: Permission, person: &str, room: &str, random: &mut StdRng) 
     }
 }
 
-/// Whether the plugin was told that it may not.
+/// Returns whether the plugin's call was denied.
 fn is_denied(result: &Result<Value, Value>) -> bool {
     let denied = |error: &Value| error["case"] == "denied";
     match result {
@@ -149,7 +150,7 @@ fn is_denied(result: &Result<Value, Value>) -> bool {
     }
 }
 
-/// Whether the plugin got nothing of what it wanted: an argument may be wrong before anybody asks for the grant.
+/// Returns whether the call had no success at all: an argument may be invalid before the grant is checked.
 fn got_nothing(result: &Result<Value, Value>) -> bool {
     match result {
         Err(_) => true,
@@ -187,9 +188,9 @@ async fn nothing_gets_through_that_a_model_of_grants_forbids() {
         let reads =
             trial.call.permission.is_some_and(|permission| permission.as_str().split('.').next_back() == Some("read"));
         if may && !reads {
-            // What it asks for may never come; what it asks for it with, nobody else has.
+            // Its result may never come. The words in its request are unique to it.
             let order = house.order(SUBJECT, &trial.name, arguments).await;
-            // It has been asked for by the time that something later is answered.
+            // The request has been sent by the time that a later call is answered.
             house.call(SUBJECT, "user.jid", Value::Null).await.ok();
             let early = house.early(SUBJECT, order);
             assert!(!early.is_some_and(|answer| is_denied(&answer.result)), "denied: {about}");
@@ -206,7 +207,7 @@ async fn nothing_gets_through_that_a_model_of_grants_forbids() {
             forbidden.push((trial.token, about));
         }
     }
-    // Most of it was decided by grants, and not by what was wrong with the arguments.
+    // Most calls were decided by grants, and not by invalid arguments.
     assert!(denied > forbidden.len() * 3 / 4 && allowed > CALLS_MADE / 4, "{denied} of {}, {allowed}", forbidden.len());
     let said = house.said().await.join("\n");
     assert!(said.contains("t0"), "nothing at all was sent");

@@ -1,4 +1,4 @@
-//! A house in this process: accounts of its own on the suite's one Prosody, and plugins that do what a test tells them.
+//! A host in this process: it has accounts on the suite's one Prosody, and plugins that do what a test tells them.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -33,23 +33,23 @@ use crate::answer::Answer;
 use crate::compiled;
 use crate::trace::{self, Line};
 
-/// How long anything may take that happens at once on an idle machine.
+/// The timeout of everything that is immediate on an idle machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
-/// The plugin that has every grant there is.
+/// The plugin that has every grant.
 pub(crate) const FULL: &str = "full";
-/// The same plugin without any.
+/// The same plugin without any grant.
 pub(crate) const BARE: &str = "bare";
-/// The same plugin with every grant, whose scopes fit nobody that a test meets.
+/// The same plugin with every grant, but scopes that match nobody in the tests.
 pub(crate) const NARROW: &str = "narrow";
 
-/// The one server of the suite: Prosody, or the one that the environment names; `cargo xtask api` runs it on both.
+/// Returns the suite's one server: Prosody, or the one that the environment names. `cargo xtask api` runs it on both.
 pub(crate) async fn prosody() -> &'static XmppServer {
     static SERVER: OnceCell<XmppServer> = OnceCell::const_new();
     SERVER.get_or_init(async || software().start().await.unwrap()).await
 }
 
-/// Which server it is, for tests of what only one of them does.
+/// Returns the server software, for tests of what only one of them does.
 pub(crate) fn software() -> Software {
     match std::env::var("PARLOR_TEST_SERVER") {
         Ok(name) => Software::named(&name).unwrap(),
@@ -57,27 +57,27 @@ pub(crate) fn software() -> Software {
     }
 }
 
-/// Somebody else, logged in and available.
+/// Returns another client, logged in and available.
 pub(crate) async fn friend(prefix: &str) -> Client {
     let prosody = prosody().await;
     client(&prosody.fresh_account(prefix).unwrap()).await
 }
 
-/// A client of an account that may be the house's own.
+/// Logs a client in to an account, which may be the host's own.
 pub(crate) async fn client(account: &Account) -> Client {
     let mut client = Client::login(&prosody().await.connector().unwrap(), account, "suite").await.unwrap();
     client.available().await.unwrap();
-    // Until the server knows of it, what is sent to the account may be put aside.
+    // Until the server has processed the presence, it may store messages to the account instead.
     client.catch_up(SOON).await.unwrap();
     client
 }
 
-/// With every grant there is.
+/// Grants everything.
 pub(crate) fn granted(entry: Entry) -> Entry {
     with_scopes(entry, "*")
 }
 
-/// With every grant there is, for nobody.
+/// Grants everything for nobody.
 pub(crate) fn narrowly_granted(entry: Entry) -> Entry {
     with_scopes(entry, "nobody@nowhere.invalid")
 }
@@ -95,26 +95,26 @@ fn with_scopes(entry: Entry, jids: &str) -> Entry {
     })
 }
 
-/// Whether the manifest of `caller` names it; the others belong to groupings that are still to come.
+/// Returns whether the manifest of `caller` asks for it. The others belong to groupings that do not exist yet.
 fn is_asked_for(permission: Permission) -> bool {
     static MANIFEST: &str = include_str!("../guests/caller/plugin.toml");
     MANIFEST.contains(&format!("\"{permission}\""))
 }
 
-/// A house that is not built yet.
+/// A host that is not started yet.
 pub(crate) struct Plan {
     home: Home,
     policy: Policy,
     accounts: Vec<(String, Account)>,
     connects: bool,
-    /// What the configuration points to, beside the home.
+    /// Files that the configuration refers to, beside the home.
     beside: Option<Folder>,
     peer: Option<ScriptedServer>,
-    /// TLS before the server's web port.
+    /// A TLS proxy in front of the server's web port.
     front: Option<Front>,
 }
 
-/// A server that does what a script says, for one client after the other.
+/// A server that follows a script, for one client after the other.
 struct ScriptedServer {
     task: JoinHandle<()>,
     cut: Arc<Notify>,
@@ -133,7 +133,7 @@ impl ScriptedServer {
                 let Ok(mut session) = peer.accept(SOON).await else { continue };
                 tokio::select! {
                     () = is_cut.notified() => {}
-                    // It ends with the stream.
+                    // The session ends with the stream.
                     () = async { while session.next().await.is_ok() {} } => {}
                 }
             }
@@ -153,19 +153,19 @@ impl Drop for ScriptedServer {
 }
 
 impl Plan {
-    /// With one account, called as returned by [`House::name`], that logs in.
+    /// Creates a plan with one account that logs in, whose name [`House::name`] returns.
     pub(crate) async fn new() -> Self {
         let mut plan = Self::empty(true);
         plan.account().await;
         plan
     }
 
-    /// With one account on a server that does what a script says. Ends with the house.
+    /// Creates a plan with one account on a server that follows a script. The server ends with the host.
     pub(crate) async fn scripted(script: Script) -> Self {
         Self::on_a_script(Some(script)).await
     }
 
-    /// The same where the server has no archive.
+    /// Creates the same plan on a server without an archive.
     pub(crate) async fn scripted_without_archive() -> Self {
         Self::on_a_script(None).await
     }
@@ -186,13 +186,14 @@ impl Plan {
         plan
     }
 
-    /// Has the scripted server answer like this from the first question on, and as ever where this gives none.
+    /// Lets a callback answer the scripted server's requests from the first one on. If it returns `None`, the default
+    /// applies.
     pub(crate) fn answering(self, answer: impl FnMut(&Question) -> Option<Vec<Element>> + Send + 'static) -> Self {
         self.peer.as_ref().unwrap().answer(answer);
         self
     }
 
-    /// With one account that never logs in: for what needs no server.
+    /// Creates a plan with one account that never logs in, for tests that need no server.
     pub(crate) fn offline() -> Self {
         let mut plan = Self::empty(false);
         let (name, folder) = (unique(), Folder::new().unwrap());
@@ -229,7 +230,7 @@ impl Plan {
         self
     }
 
-    /// Lets the first account ask the server at this place where it may go by this transport.
+    /// Lets the first account discover the address of this transport from this server.
     pub(crate) fn discovering(mut self, transport: &str, server: &str) -> Self {
         for (key, value) in [("transport", transport), ("server", server)] {
             self.home.amend(&self.accounts[0].0, key, Some(value.into())).unwrap();
@@ -237,13 +238,13 @@ impl Plan {
         self
     }
 
-    /// Its first account has no password that the configuration names.
+    /// Removes the first account's password from the configuration.
     pub(crate) fn without_password(mut self) -> Self {
         self.home.amend(&self.accounts[0].0, "password_file", None).unwrap();
         self
     }
 
-    /// With an account of another house, under this full address.
+    /// Creates a plan with another host's account, under this full JID.
     pub(crate) async fn of(account: &Account, jid: &str, transport: Transport) -> Self {
         let mut plan = Self::empty(true);
         plan.accounts.push((unique(), account.clone()));
@@ -252,7 +253,7 @@ impl Plan {
         plan.without_password()
     }
 
-    /// Lets the first account reach its server in this way.
+    /// Lets the first account reach its server by this transport.
     pub(crate) async fn over(mut self, transport: Transport) -> Self {
         let prosody = prosody().await;
         let front = Front::before(prosody.ports().http, prosody.certificate()).await.unwrap();
@@ -269,13 +270,13 @@ impl Plan {
         self
     }
 
-    /// Its accounts are not connected before a plugin logs in.
+    /// Keeps its accounts offline until a plugin logs in.
     pub(crate) fn unconnected(mut self) -> Self {
         self.connects = false;
         self.set("auto_login", false)
     }
 
-    /// Adds a caller that is told what to do under its id.
+    /// Adds a caller that receives its orders under its id.
     pub(crate) fn caller(self, id: &str, entry: impl FnOnce(Entry) -> Entry) -> Self {
         self.plugin(id, "caller", |new| entry(new.set("name", id)))
     }
@@ -299,7 +300,7 @@ impl Plan {
         self.caller(FULL, granted).caller(BARE, |entry| entry).caller(NARROW, narrowly_granted)
     }
 
-    /// Builds it; its accounts are connected and ready when this returns.
+    /// Starts the host, and returns when its accounts are connected and ready.
     pub(crate) async fn start(self) -> House {
         self.home.set_policy(&self.policy).unwrap();
         let (host, ears) = open(&self.home, &self.policy, &self.accounts).await;
@@ -322,7 +323,7 @@ impl Plan {
     }
 }
 
-/// Starts what stands in a home, with ears on each of its accounts.
+/// Starts the host of a home, and listens on each of its accounts.
 async fn open(home: &Home, policy: &Policy, accounts: &[(String, Account)]) -> (Host, Vec<Ears>) {
     let overrides = Overrides { environment: |_| None, ..Overrides::default() };
     let config = Config::load(&home.path().join("parlor.toml"), &overrides).unwrap();
@@ -339,12 +340,12 @@ fn unique() -> String {
     format!("bot{:016x}", rand::random::<u64>())
 }
 
-/// A running house. Dropping it ends its plugins and accounts without a good-bye.
+/// A running host. Dropping it ends its plugins and accounts abruptly.
 pub(crate) struct House {
     pub(crate) host: Host,
     pub(crate) home: Home,
     pub(crate) policy: Policy,
-    /// Each with its name in the configuration.
+    /// The accounts, each with its name in the configuration.
     pub(crate) accounts: Vec<(String, Account)>,
     ears: Vec<Ears>,
     _beside: Option<Folder>,
@@ -353,17 +354,17 @@ pub(crate) struct House {
 }
 
 impl House {
-    /// The name of its first account.
+    /// Returns the name of its first account.
     pub(crate) fn name(&self) -> &str {
         &self.accounts[0].0
     }
 
-    /// Its first account.
+    /// Returns its first account.
     pub(crate) fn account(&self) -> &Account {
         &self.accounts[0].1
     }
 
-    /// What plugins hold of its first account.
+    /// Returns the part of the first account that plugins share.
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.ears[0].shared
     }
@@ -373,12 +374,12 @@ impl House {
         self.peer.as_ref().unwrap().cut.notify_one();
     }
 
-    /// Has a scripted server answer like this from now on.
+    /// Lets a callback answer the scripted server's requests from now on.
     pub(crate) fn answers(&self, mut answer: impl FnMut(&Question) -> Vec<Element> + Send + 'static) {
         self.peer.as_ref().unwrap().answer(move |question| Some(answer(question)));
     }
 
-    /// Waits until the first account has sent a scripted server a stanza with this text.
+    /// Waits until the first account has sent the scripted server a stanza with this text.
     pub(crate) async fn says(&self, text: &str) {
         let said = &self.peer.as_ref().unwrap().said;
         let wait = async {
@@ -389,9 +390,9 @@ impl House {
         assert!(timeout(SOON, wait).await.is_ok(), "{text} was not said");
     }
 
-    /// Every stanza that the first account has sent to a scripted server.
+    /// Returns every stanza that the first account has sent to the scripted server.
     pub(crate) async fn said(&self) -> Vec<String> {
-        // What it answers comes after all that was sent before.
+        // The answer to this comes after everything that was sent before.
         let ping = "<iq type='get' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>";
         self.call(FULL, "api.send-iq", json!({ "iq": ping })).await.ok();
         let mut said = self.peer.as_ref().unwrap().said.lock().unwrap().clone();
@@ -399,23 +400,23 @@ impl House {
         said
     }
 
-    /// The ears on its first account.
+    /// Returns the listener on its first account.
     pub(crate) fn ears(&self) -> &Ears {
         &self.ears[0]
     }
 
-    /// Calls something from inside a plugin on the first account, and waits for what comes of it.
+    /// Makes a call from inside a plugin on the first account, and waits for the result.
     pub(crate) async fn call(&self, plugin: &str, call: &str, args: Value) -> Answer {
         self.call_on(0, plugin, call, args).await
     }
 
-    /// The same on the account of this index.
+    /// Makes the call on the account with this index.
     pub(crate) async fn call_on(&self, at: usize, plugin: &str, call: &str, args: Value) -> Answer {
         let n = self.order_on(at, plugin, call, args).await;
         self.answer_on(at, plugin, call, n).await
     }
 
-    /// Tells a plugin to call something, without waiting; gives the order's number.
+    /// Tells a plugin to make a call, without waiting, and returns the order's number.
     pub(crate) async fn order(&self, plugin: &str, call: &str, args: Value) -> u64 {
         self.order_on(0, plugin, call, args).await
     }
@@ -451,47 +452,48 @@ impl House {
         answer
     }
 
-    /// The answer to an order, if it has come already.
+    /// Returns the answer to an order, if it has come already.
     pub(crate) fn early(&self, plugin: &str, n: u64) -> Option<Answer> {
         let answer = self.ears().take(&format!("{plugin}.done"), |it| it["n"] == n)?;
         Some(Answer::read(&format!("order {n} of {plugin}"), &answer))
     }
 
-    /// Lets a plugin listen to an event; gives the order's number, under which it tells what it heard.
+    /// Lets a plugin listen to an event. Returns the order's number, under which it reports what it hears.
     pub(crate) async fn listen(&self, plugin: &str, name: &str) -> u64 {
         self.listen_with(plugin, json!({ "name": name })).await
     }
 
-    /// The same with a filter beside the name.
+    /// Lets a plugin listen with a filter beside the name.
     pub(crate) async fn listen_with(&self, plugin: &str, args: Value) -> u64 {
         self.listen_on(0, plugin, args).await
     }
 
-    /// The same on the account of this index.
+    /// Lets a plugin listen on the account with this index.
     pub(crate) async fn listen_on(&self, at: usize, plugin: &str, args: Value) -> u64 {
         let n = self.order_on(at, plugin, "listen.on", args.clone()).await;
         self.answer_on(at, plugin, &format!("listen.on {args}"), n).await.ok();
         n
     }
 
-    /// The next event that a plugin heard by this order's subscription.
+    /// Waits for the next event that a plugin heard by this order's subscription.
     pub(crate) async fn heard(&self, plugin: &str, n: u64) -> Value {
         self.heard_on(0, plugin, n).await
     }
 
-    /// The same on the account of this index.
+    /// Waits for the next event on the account with this index.
     pub(crate) async fn heard_on(&self, at: usize, plugin: &str, n: u64) -> Value {
         self.ears[at].heard(plugin, n).await
     }
 
-    /// What a plugin heard by this order's subscription and nobody has asked for yet.
+    /// Returns the events of this order's subscription that no test has asked for yet.
     ///
-    /// Everything that was routed before is in it: the plugin first carries out an order that comes after that.
+    /// It contains everything that was routed before, since the plugin first carries out an order that comes after
+    /// that.
     pub(crate) async fn heard_so_far(&self, plugin: &str, n: u64) -> Vec<Value> {
         self.heard_so_far_on(0, plugin, n).await
     }
 
-    /// The same on the account of this index.
+    /// Returns the same on the account with this index.
     pub(crate) async fn heard_so_far_on(&self, at: usize, plugin: &str, n: u64) -> Vec<Value> {
         self.call_on(at, plugin, "user.jid", Value::Null).await.ok();
         let (name, mut found) = (format!("{plugin}.heard"), Vec::new());
@@ -508,12 +510,12 @@ impl House {
         trace::wait(&what, self.name(), SOON, |line| line.is(message, fields).then(|| line.clone())).await
     }
 
-    /// What runs of a plugin on the first account.
+    /// Returns a plugin's running instance on the first account.
     pub(crate) async fn instance(&self, plugin: &str) -> Arc<Instance> {
         self.host.instance(&id(plugin), &self.account_name()).await.unwrap()
     }
 
-    /// Where a plugin stands on the first account.
+    /// Returns a plugin's state on the first account.
     pub(crate) async fn state(&self, plugin: &str) -> State {
         let (id, account) = (id(plugin), self.account_name());
         let status = self.host.status().await;
@@ -521,7 +523,7 @@ impl House {
         found.unwrap().state
     }
 
-    /// How often it was started again.
+    /// Returns how often a plugin was restarted.
     pub(crate) async fn restarts(&self, plugin: &str) -> u64 {
         let id = id(plugin);
         self.host.status().await.into_iter().find(|one| one.id == id).unwrap().restarts
@@ -531,7 +533,7 @@ impl House {
         self.name().parse().unwrap()
     }
 
-    /// Waits until an account has logged in and is done with all that follows.
+    /// Waits until an account has logged in and has finished everything that follows.
     async fn ready(&self, at: usize) {
         let Ears { shared, .. } = &self.ears[at];
         let mut connection = shared.connection();
@@ -541,17 +543,17 @@ impl House {
         timeout(SOON, shared.until("initialized")).await.unwrap().unwrap();
     }
 
-    /// Stops it, and starts what stands in its home again; its accounts are connected and ready when this returns.
+    /// Stops the host and starts it again from its home, and returns when its accounts are connected and ready.
     pub(crate) async fn restart(self) -> Self {
         self.restart_after(async || {}).await
     }
 
-    /// The same, with something that happens in between.
+    /// Restarts the host, and runs a callback in between.
     pub(crate) async fn restart_after(self, meanwhile: impl AsyncFnOnce()) -> Self {
         self.restart_around(async |_, _| {}, meanwhile).await
     }
 
-    /// The same, with something that happens while it stops, on the account of this name.
+    /// Restarts the host, and runs a callback while it stops, with the first account's name and listener.
     pub(crate) async fn restart_during(self, during: impl AsyncFnOnce(&str, &Ears)) -> Self {
         self.restart_around(during, async || {}).await
     }
@@ -568,25 +570,25 @@ impl House {
         house
     }
 
-    /// Stops it, and gives what heard its plugins on the first account to the last.
+    /// Stops the host, and returns the listener of the first account, which heard its plugins until the end.
     pub(crate) async fn stop_and_listen(mut self) -> Ears {
         self.host.stop().await;
         self.ears.swap_remove(0)
     }
 
-    /// Stops it as a user would.
+    /// Stops the host as a user would.
     pub(crate) async fn stop(self) {
         self.host.stop().await;
     }
 }
 
-/// Notes that a plugin heard this event.
+/// Records that a plugin heard this event.
 fn heard(event: &Value) {
     if let Some(name) = event["name"].as_str() {
         let case = match &event["payload"] {
             Value::Object(payload) => payload.keys().next().map_or("?", String::as_str),
             Value::String(case) => case,
-            // A timer of a plugin's own is told without any.
+            // A plugin's own timer has no payload.
             _ => "none",
         };
         record::note(&Note::Heard(name.to_owned(), case.to_owned()));
@@ -597,9 +599,9 @@ pub(crate) fn id(plugin: &str) -> PluginId {
     plugin.parse().unwrap()
 }
 
-/// What the harness hears and says on one account, in the way of a plugin with every grant.
+/// Listens and acts for the harness on one account, as a plugin with every grant.
 pub(crate) struct Ears {
-    /// As whom.
+    /// The instance id under which it acts.
     pub(crate) id: InstanceId,
     shared: Arc<Shared>,
     heard: Arc<Heard>,
@@ -613,7 +615,7 @@ struct Heard {
 }
 
 impl Ears {
-    /// Listens to what the callers answer.
+    /// Subscribes to the answers of the callers.
     fn open<'a>(shared: Arc<Shared>, callers: impl Iterator<Item = &'a String>) -> Self {
         let id = InstanceId::next();
         let (mailbox, mut receiver) = Mailbox::new(id, 10_000, Arc::new(Grants::all()));
@@ -649,19 +651,19 @@ impl Ears {
         self.shared.ask(Asker::Host, |answer| Command::AddPromises { by, names, most: 1_000, answer }).await.unwrap();
     }
 
-    /// Whether an order was not answered yet.
+    /// Returns whether an order has not been answered yet.
     pub(crate) fn nothing_from(&self, plugin: &str, n: u64) -> bool {
         self.take(&format!("{plugin}.done"), |it| it["n"] == n).is_none()
     }
 
-    /// The next event that a plugin heard by this order's subscription.
+    /// Waits for the next event that a plugin heard by this order's subscription.
     pub(crate) async fn heard(&self, plugin: &str, n: u64) -> Value {
         let mut it = self.hear(&format!("{plugin}.heard"), &format!("what {plugin} hears"), |it| it["n"] == n).await;
         heard(&it["event"]);
         it["event"].take()
     }
 
-    /// Whether a plugin told nothing more of what it heard by this order's subscription.
+    /// Returns whether a plugin has reported no further event of this order's subscription.
     pub(crate) fn heard_nothing(&self, plugin: &str, n: u64) -> bool {
         self.take(&format!("{plugin}.heard"), |it| it["n"] == n).is_none()
     }
@@ -677,7 +679,7 @@ impl Ears {
             loop {
                 let news = self.heard.news.notified();
                 tokio::pin!(news);
-                // Registered before the events are read, so that one that comes in between wakes this.
+                // Registered before the events are read, so that an event that comes in between wakes this.
                 news.as_mut().enable();
                 if let Some(value) = self.take(name, &mut wanted) {
                     return value;
@@ -699,7 +701,7 @@ impl Drop for Ears {
 /// Waits until a plugin on the first account runs.
 pub(crate) async fn running(house: &House, plugin: &str) {
     let wait = async {
-        // After a failure the state lags behind; the instance is taken away first.
+        // After a failure the instance is removed before the state changes.
         let account = house.account_name();
         while house.host.instance(&id(plugin), &account).await.is_none() || house.state(plugin).await != State::Running
         {
@@ -712,7 +714,7 @@ pub(crate) async fn running(house: &House, plugin: &str) {
 /// A call with its arguments, and the grant and scope that it lacks.
 pub(crate) type Refused<'a> = (&'a str, Value, &'a str, Option<&'a str>);
 
-/// Each call is denied to who has no grant, and to who has one for somebody else.
+/// Checks that each call is denied to a plugin without a grant, and to one with a grant for somebody else.
 pub(crate) async fn refuses(house: &House, calls: &[Refused<'_>]) {
     for (call, args, permission, scope) in calls {
         house.call(BARE, call, args.clone()).await.denied(permission, *scope);
@@ -722,7 +724,7 @@ pub(crate) async fn refuses(house: &House, calls: &[Refused<'_>]) {
     }
 }
 
-/// No subscription to these events without the grant.
+/// Checks that subscriptions to these events are denied without the grant.
 pub(crate) async fn refuses_to_tell(house: &House, permission: &str, events: &[&str]) {
     for event in events {
         for how in ["listen.on", "listen.once"] {

@@ -1,4 +1,5 @@
-//! Plugins in each language: from nothing to an answer on a real server, by the commands that an author types.
+//! Plugins in each language, from an empty folder to an answer on a real server, with the commands that an author
+//! types.
 
 mod c;
 mod dev;
@@ -32,7 +33,7 @@ async fn parlor(arguments: &[&str]) -> Finished {
     parlor_in(Path::new("."), arguments).await
 }
 
-/// The same, in a folder.
+/// Runs `parlor` in a folder.
 async fn parlor_in(place: &Path, arguments: &[&str]) -> Finished {
     let home = Home::new().unwrap();
     let mut command = home.command(arguments).unwrap();
@@ -42,15 +43,15 @@ async fn parlor_in(place: &Path, arguments: &[&str]) -> Finished {
     Finished { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }
 
-/// Begins a plugin in this language, as an author does, and gives its folder.
+/// Creates a plugin in this language, as an author does, and returns its folder.
 async fn begun(name: &str, language: &str, around: &Path) -> PathBuf {
     let new = parlor(&["plugin", "new", name, "--lang", language, "--in", around.to_str().unwrap()]).await;
     assert_eq!(new.code, Some(0), "{new:?}");
     around.join(name)
 }
 
-/// Where plugins in Rust lie, one at a time and always at the same place: cargo compares paths before it takes what it compiled
-/// before, the standard library among it.
+/// Returns the folder for a plugin in Rust. There is one at a time, and always at the same path: cargo compares paths
+/// before it reuses compiled code, the standard library included.
 async fn rust_place() -> (MutexGuard<'static, ()>, PathBuf) {
     static ONE: Mutex<()> = Mutex::const_new(());
     let guard = ONE.lock().await;
@@ -60,14 +61,15 @@ async fn rust_place() -> (MutexGuard<'static, ()>, PathBuf) {
     (guard, fs::canonicalize(place).unwrap())
 }
 
-/// Where cargo keeps what it compiles for plugins in Rust: the standard library, above all, once and not in each run.
+/// Returns the folder where cargo keeps code compiled for plugins in Rust, so that the standard library is compiled
+/// once and not in each run.
 fn compiled() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/suite-rust");
     fs::create_dir_all(&folder).unwrap();
     folder
 }
 
-/// Builds a plugin's folder, and gives the component.
+/// Builds a plugin's folder, and returns the component.
 async fn built(folder: &Path, into: &Folder) -> Vec<u8> {
     let file = into.path().join("built.wasm");
     let (folder, output) = (folder.to_str().unwrap(), file.to_str().unwrap());
@@ -76,7 +78,7 @@ async fn built(folder: &Path, into: &Folder) -> Vec<u8> {
     fs::read(file).unwrap()
 }
 
-/// Builds a plugin of this file, which may also ask for archives, and gives the component.
+/// Builds a plugin from this source file, with a manifest that also asks for archives, and returns the component.
 async fn built_reader(file: &str, text: &str, into: &Folder) -> Vec<u8> {
     let reads = "[permissions]\n\"archive.read\" = { scope = [\"*\"], reason = \"to look back\" }";
     into.write("plugin/plugin.toml", MANIFEST.replace("[permissions]", reads)).unwrap();
@@ -84,8 +86,8 @@ async fn built_reader(file: &str, text: &str, into: &Folder) -> Vec<u8> {
     built(&into.path().join("plugin"), into).await
 }
 
-/// Runs such a plugin where the archive gives a message at a time, whoever asks, with fewer handles than it uses unless it closes
-/// what it opens.
+/// Runs such a plugin on an archive that returns one message at a time. The plugin has fewer handles than it needs
+/// unless it closes what it opens.
 async fn with_archive(script: Script, plugin: &[u8]) -> House {
     let swift = |entry: Entry| entry.limit("messages_per_second", 10_000).limit("messages_burst", 10_000);
     let plan = Plan::scripted(script).await.set("archived_messages_page_size", 1).set("archived_messages_limit", 1);
@@ -101,7 +103,7 @@ fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../example-plugins").join(name)
 }
 
-/// Whoever builds the same source gets the same bytes, wherever and whenever it is.
+/// The same source gives the same bytes, wherever and whenever it is built.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_source_gives_the_same_bytes() {
     for language in ["js", "go", "c"] {
@@ -116,12 +118,12 @@ async fn the_same_source_gives_the_same_bytes() {
     }
 }
 
-/// Tries what was built last against the tests of an example.
+/// Runs the tests of an example against the plugin that was built last.
 async fn passes_its_tests(name: &str, into: &Folder, passed: &str) {
     passes(&example(name).join("tests"), into, passed).await;
 }
 
-/// Builds the plugin of a language that lies here, and tries what its authors expect.
+/// Builds this folder's plugin in a language, and runs its tests, which cover what authors expect.
 async fn does_as_expected(language: &str, passed: &str) {
     let folder = Folder::new().unwrap();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("suite/languages").join(language);
@@ -133,7 +135,7 @@ async fn does_as_expected(language: &str, passed: &str) {
     passes(&source.join("tests"), &folder, passed).await;
 }
 
-/// Tries the plugin that was built there against these tests.
+/// Runs these tests against the plugin that was built there.
 async fn passes(tests: &Path, into: &Folder, passed: &str) {
     let file = into.path().join("built.wasm");
     let tested = parlor(&["plugin", "test", file.to_str().unwrap(), "--tests", tests.to_str().unwrap()]).await;
@@ -144,15 +146,15 @@ fn talks(entry: Entry) -> Entry {
     entry.grant("messages.read", &["*"]).grant("messages.send", &["*"])
 }
 
-/// Begins a plugin in this language, builds it as it is, and lets somebody talk to it on a real server.
+/// Creates a plugin in this language, builds it unchanged, and has a client talk to it on a real server.
 async fn begins_and_answers(language: &str, folder: &Path, into: &Folder) {
     let plugin = begun("parrot", language, folder).await;
-    // Its own test passes at once, after the build that it begins with.
+    // Its own test passes at once, after a build that `plugin test` starts.
     let tested = parlor(&["plugin", "test", "--trust", plugin.to_str().unwrap()]).await;
     assert_eq!((tested.code, tested.stdout.as_str()), (Some(0), "2 passed, 0 failed\n"), "{tested:?}");
     let parrot = match fs::read(plugin.join("parrot.wasm")) {
         Ok(parrot) => parrot,
-        // Cargo has its own place for what it makes.
+        // Cargo has a place of its own for its output.
         Err(_) => built(&plugin, into).await,
     };
     says_its_language(language, &parrot, into).await;
@@ -165,7 +167,7 @@ async fn begins_and_answers(language: &str, folder: &Path, into: &Folder) {
     house.stop().await;
 }
 
-/// Who is offered such a plugin sees what it is written in.
+/// An owner who is offered the plugin sees its language.
 async fn says_its_language(language: &str, plugin: &[u8], into: &Folder) {
     let file = into.path().join("offered.wasm");
     fs::write(&file, plugin).unwrap();
@@ -177,7 +179,7 @@ async fn says_its_language(language: &str, plugin: &[u8], into: &Folder) {
     assert_eq!(finished.json().unwrap()["language"], name);
 }
 
-/// Builds a plugin of these files, runs it with this setting, and tells it this and that; what is answered is as it is here.
+/// Builds a plugin of these files, runs it with this setting, sends it these messages, and checks the answers.
 async fn deeds(files: &[(&str, &str)], greeting: &str, told: &[(&str, Option<&str>)]) -> House {
     let folder = Folder::new().unwrap();
     folder.write("plugin/plugin.toml", MANIFEST).unwrap();
@@ -198,16 +200,16 @@ async fn deeds(files: &[(&str, &str)], greeting: &str, told: &[(&str, Option<&st
     house
 }
 
-/// No plugin holds the password of its account, looked at from outside: not every language lets a plugin search its own memory.
-/// What people said to it lies there, so that the password would be found as well.
+/// Checks from outside that no plugin holds the password of its account, since not every language lets a plugin search
+/// its own memory. Messages to the plugin lie there, which proves that the password would be found.
 fn holds_no_password(house: &House) {
-    // What is freed may lose its first bytes.
+    // Freed memory may lose its first bytes.
     let (password, own) = (house.account().password.as_str(), &house.name()[8..]);
     let found = memories::found(std::process::id(), &[password, own]).unwrap();
     assert_eq!(found, [own], "in the memory of plugins");
 }
 
-/// Starts the plugin of [`deeds`] anew while its account is there: it is ready at once, and once.
+/// Restarts the plugin of [`deeds`] while its account is connected. It is ready at once, and only once.
 async fn is_ready_again(house: &House) {
     assert!(house.host.restart_plugin(&id("deeds")).await);
     running(house, "deeds").await;
@@ -217,7 +219,7 @@ async fn is_ready_again(house: &House) {
     friend.wait_body(&bot, "ready once", SOON).await.unwrap();
 }
 
-/// Tries to build what is broken: there is no file afterwards, and each of these parts of a message.
+/// Tries to build a broken plugin. No file must be left, and the message must have each of these parts.
 async fn is_refused(plugin: &Path, into: &Folder, parts: &[&str]) {
     let output = into.path().join("refused.wasm");
     let finished =
@@ -229,7 +231,7 @@ async fn is_refused(plugin: &Path, into: &Folder, parts: &[&str]) {
     assert!(!output.exists());
 }
 
-/// Builds a plugin of this file, whose start is refused for a reason that says this.
+/// Builds a plugin of this file, which must refuse to start for a reason that contains this text.
 async fn does_not_start(file: &str, text: &str, says: &str) {
     let folder = Folder::new().unwrap();
     folder.write("plugin/plugin.toml", MANIFEST).unwrap();
@@ -241,13 +243,13 @@ async fn does_not_start(file: &str, text: &str, says: &str) {
     house.stop().await;
 }
 
-/// What [`MANIFEST`] asks for; writing to nobody but people of this server.
+/// Grants what [`MANIFEST`] asks for, but messages only to people of this server.
 fn asked(entry: Entry) -> Entry {
     let entry = entry.grant("messages.read", &["*"]).grant("messages.send", &["@localhost"]);
     entry.grant("storage", &["1 MiB"]).grant("stanza.send", &["iq"])
 }
 
-/// Of a plugin that tries this and that.
+/// The manifest of a test plugin.
 const MANIFEST: &str = r#"
 [plugin]
 name = "deeds"

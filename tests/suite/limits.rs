@@ -1,4 +1,4 @@
-//! Each limit of a plugin bites, at the number that the owner wrote, and nobody else feels it.
+//! Each limit of a plugin takes effect at the owner's value, and no other plugin is affected.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 use crate::house::{BARE, FULL, House, Plan, SOON, friend, granted, prosody, running};
 use crate::trace;
 
-/// A house that needs no server, with a good plugin and a bad one.
+/// Starts a host that needs no server, with a good plugin and a bad one.
 async fn with_unruly(behaviour: &str, limit: impl FnOnce(Entry) -> Entry) -> House {
     let plan = Plan::offline().caller(BARE, |entry| entry);
     plan.plugin("unruly", "unruly", |entry| limit(entry.set("behaviour", behaviour))).start().await
 }
 
-/// The bad one is ended for this reason, and the good one lives.
+/// Checks that the bad plugin is ended for this reason, and that the good one runs.
 async fn ends(house: House, reason: &str) {
     let line = house.logged("plugin ended", &[("plugin", "unruly")]).await;
     assert_eq!(line.get("reason"), reason);
@@ -25,7 +25,7 @@ async fn ends(house: House, reason: &str) {
     house.stop().await;
 }
 
-/// What the bad one says of its deed.
+/// Waits until the bad plugin logs this line.
 async fn says(house: &House, line: &str) {
     house.logged(line, &[("plugin", "unruly")]).await;
     assert_eq!(house.state("unruly").await, State::Running);
@@ -122,7 +122,7 @@ async fn cpu_without_a_pause() {
     }
 }
 
-/// A busy plugin that waits now and then goes to the yard, and comes back when it has become quiet.
+/// A busy plugin that sometimes waits is moved to the background runtime, and back once it has become idle.
 #[tokio::test(flavor = "multi_thread")]
 async fn cpu_share() {
     let plan = Plan::offline().caller(BARE, |entry| entry);
@@ -140,7 +140,7 @@ async fn cpu_share() {
         used <= wall.mul_f64(0.2) + Duration::from_millis(20),
         "{used:?} of CPU in {wall:?} is more than its share"
     );
-    // It is looked at whenever it is woken.
+    // It is checked whenever it is woken.
     while instance.cpu.in_yard() {
         assert!(began.elapsed() < wall + SOON, "it does not come back");
         house.call(FULL, "user.jid", Value::Null).await.ok();
@@ -183,11 +183,11 @@ async fn the_mailbox_and_what_it_lost_is_told() {
         house.answer(FULL, "listen.on-and-wait", slow).await.ok();
         house.ears().emit("work", &json!("first")).await;
         house.heard(FULL, slow).await;
-        // One is being handled; four wait; the others are lost.
+        // One event is being handled, four wait, and the others are lost.
         for number in 0..4 + lost {
             house.ears().emit("work", &json!(number)).await;
         }
-        // Whoever looks need not wait until the plugin is told.
+        // The count is visible before the plugin is told.
         all += lost;
         assert_eq!(house.instance(FULL).await.usage(None).lost, all);
         house.ears().emit("go", &Value::Null).await;
@@ -251,11 +251,11 @@ async fn questions_that_nobody_answers() {
         .call(FULL, "disco.supports", json!({ "feature": "urn:x", "jid": silent.jid().to_string() }))
         .await
         .fails("over-limit");
-    // What asks nobody goes on.
+    // Calls without a request to others continue to work.
     house.call(FULL, "chats.send", json!({ "jid": silent.jid().to_string(), "body": "hello" })).await.ok();
 }
 
-/// Questions are out whether or not somebody waits for the answer.
+/// IQs stay pending whether or not the plugin waits for the answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn questions_that_are_given_up() {
     let house = Plan::new().await.caller(FULL, |entry| granted(entry).limit("iqs", 2)).start().await;
@@ -278,7 +278,7 @@ async fn rooms() {
     house.call(FULL, "rooms.open", named(&one)).await.ok();
     house.call(FULL, "rooms.close", named(&one)).await.ok();
     house.call(FULL, "rooms.open", named(&two)).await.ok();
-    // It does not get round it by beginning anew.
+    // A restart does not reset the limit.
     house.order(FULL, "deed.panic", Value::Null).await;
     house.logged("plugin ended", &[("plugin", FULL)]).await;
     running(&house, FULL).await;
@@ -298,7 +298,7 @@ async fn commands() {
     house.call(FULL, "commands.add", named("two")).await.ok();
 }
 
-/// What the account's task does for one, all the others wait for.
+/// A call that the account's task carries out for one plugin delays all others.
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_a_second() {
     let house = Plan::offline().caller(FULL, |entry| entry.limit("calls_per_second", 2)).start().await;
@@ -312,11 +312,11 @@ async fn calls_a_second() {
             refused += 1;
         }
     }
-    // Two at once, and what two seconds bring; some of them after each other's turn.
+    // The bound is a burst of two, and what two seconds bring. Some calls wait for each other's turn.
     assert!((10..=17).contains(&refused), "{refused}");
 }
 
-/// A few hundred calls with long values would else be a few hundred MiB.
+/// Otherwise a few hundred calls with long values would take a few hundred MiB.
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_of_calls_that_wait() {
     let little = |entry: Entry| granted(entry).limit("host_memory", "1 MiB").limit("storage_per_second", "512 KiB");
@@ -335,7 +335,7 @@ async fn memory_of_calls_that_wait() {
     house.call(FULL, "storage.set-long", json!({ "key": "k", "length": 1 })).await.ok();
 }
 
-/// The line is for all plugins.
+/// The plugins share the connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_a_second() {
     let little = |entry: Entry| granted(entry).limit("bytes_per_second", "256 KiB");
@@ -349,11 +349,11 @@ async fn bytes_a_second() {
             refused += usize::from(error["what"] == "256 KiB sent a second");
         }
     }
-    // Four at once, and what two seconds bring; the others come as far as to hear that nobody is connected.
+    // The bound is a burst of four, and what two seconds bring. The others fail because the account is offline.
     assert!((1..=16).contains(&refused), "{refused}");
 }
 
-/// The disk is for all plugins.
+/// The plugins share the disk.
 #[tokio::test(flavor = "multi_thread")]
 async fn storage_a_second() {
     let little = |entry: Entry| granted(entry).limit("storage_per_second", "512 KiB");
@@ -368,9 +368,9 @@ async fn storage_a_second() {
             refused += 1;
         }
     }
-    // Two at once, and what two seconds bring; some of them after each other's turn.
+    // The bound is a burst of two, and what two seconds bring. Some calls wait for each other's turn.
     assert!((6..=12).contains(&refused), "{refused}");
-    // What comes one after the other waits, and is never refused.
+    // Sequential calls wait, and are never refused.
     for number in 0..6 {
         house.call(FULL, "storage.set-long", set(number)).await.ok();
     }
@@ -381,7 +381,7 @@ async fn log_lines_a_second() {
     let house = Plan::offline().caller(FULL, |entry| entry.limit("log_lines_per_second", 5)).start().await;
     let flood = json!({ "level": "info", "message": "flood", "times": 1_000 });
     house.call(FULL, "log.write", flood).await.ok();
-    // The next line that there is room for says how many were dropped.
+    // The next line that is written reports how many were dropped.
     let dropped = loop {
         house.call(FULL, "log.write", json!({ "level": "info", "message": "after" })).await.ok();
         let lines = trace::with("account", house.name());
@@ -395,7 +395,7 @@ async fn log_lines_a_second() {
     assert!(told >= 1_000 - written, "{told} of {} were told", 1_000 - written);
 }
 
-/// What a plugin makes the host say of it counts like what it says.
+/// Warnings that a plugin causes count against its limit for log lines.
 #[tokio::test(flavor = "multi_thread")]
 async fn warnings_of_names_are_lines_of_the_plugins() {
     let house = Plan::offline().caller(FULL, |entry| entry.limit("log_lines_per_second", 5)).start().await;
@@ -403,7 +403,7 @@ async fn warnings_of_names_are_lines_of_the_plugins() {
     for number in 0..60 {
         house.listen(FULL, &format!("nonsense{number}")).await;
     }
-    // The first is written, and by then all are that there was room for.
+    // Once the first warning is written, all others within the limit are as well.
     house.logged("nobody declares the event that a plugin listens to", &[("event", "nonsense0")]).await;
     let lines = trace::with("account", house.name());
     let warned = lines.iter().filter(|line| line.get("event").starts_with("nonsense")).count();
@@ -411,7 +411,7 @@ async fn warnings_of_names_are_lines_of_the_plugins() {
     assert!(u64::try_from(warned).unwrap() <= room, "{warned} lines of 60, where there is room for {room}");
 }
 
-/// A flood is slowed down first, and refused when that is not enough.
+/// A flood is first slowed down, and refused if that is not enough.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_a_second() {
     let slow = |entry: Entry| granted(entry).limit("messages_per_second", 4).limit("messages_burst", 2);
@@ -432,7 +432,7 @@ async fn messages_a_second() {
     assert!((came + 3..=came + 4).contains(&(arrived as u64)), "{arrived} arrived of {came} + 3");
 }
 
-/// The same for events: what is fired is heard, and no more than that.
+/// The same for events: those that were fired are heard, and no others.
 #[tokio::test(flavor = "multi_thread")]
 async fn events_a_second() {
     let plan = Plan::offline().caller(BARE, |entry| entry);
@@ -440,7 +440,7 @@ async fn events_a_second() {
     let heard = house.listen(BARE, "flood").await;
     let many = house.call(FULL, "deed.emit", json!({ "name": "flood", "times": 200 })).await.ok();
     let (came, failed) = (many["came"].as_u64().unwrap(), many["failed"].as_u64().unwrap());
-    // The bucket fills again while they wait, for as long as this machine takes.
+    // The bucket refills while they wait, by an amount that depends on the machine.
     assert!(came + failed == 200 && came >= 20 && failed > 0, "{many}");
     assert_eq!(many["error"], json!({ "case": "over-limit", "what": "20 events a second" }));
     for _ in 0..came {
@@ -457,7 +457,7 @@ async fn time_to_initialize() {
     ends(house, "it computed for 50 ms without a pause").await;
 }
 
-/// Row 7: dead-lines stand still while a plugin waits for the session, and nobody waits for it.
+/// Row 7: deadlines are suspended while a plugin waits for the session, and the host does not wait for the plugin.
 #[tokio::test(flavor = "multi_thread")]
 async fn waiting_for_a_promise_is_not_held_against_it() {
     let house = with_unruly("initialize-never-returns", |entry| entry.limit("initialize", "100 ms")).await;
@@ -481,7 +481,7 @@ async fn time_to_stop() {
     }
 }
 
-/// The time of a handler counts with its waits, and all of the plugin is ended with it.
+/// The time limit of a handler includes its waits. Exceeding it ends the whole plugin.
 #[tokio::test(flavor = "multi_thread")]
 async fn time_of_a_handler() {
     let plan = Plan::offline().caller(BARE, |entry| entry);
@@ -496,7 +496,7 @@ async fn time_of_a_handler() {
     running(&house, FULL).await;
 }
 
-/// A plugin that fails again and again rests in between, and then stays where it is.
+/// A plugin that fails repeatedly is restarted after pauses, and finally quarantined.
 #[tokio::test(flavor = "multi_thread")]
 async fn failures() {
     let house = with_unruly("trap", |entry| entry).await;
@@ -506,7 +506,7 @@ async fn failures() {
     house.call(BARE, "user.jid", Value::Null).await.ok();
 }
 
-/// A house with a good plugin, and the same plugin with more core modules in it.
+/// Starts a host with a good plugin, and the same plugin with more core modules in it.
 async fn with_modules(modules: &[&str], limit: impl FnOnce(Entry) -> Entry) -> House {
     let mut bytes = plugins::built("caller").unwrap().bytes().unwrap();
     for module in modules {
@@ -522,7 +522,7 @@ async fn grafted_ends(house: &House, reason: &str) {
     house.call(BARE, "user.jid", Value::Null).await.ok();
 }
 
-/// The bindings keep the block of each event's fields, 416 bytes, unless the SDK frees it.
+/// The bindings leak the block of each event's fields, 416 bytes, unless the SDK frees it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_needs_no_more_memory_for_many_events_than_for_few() {
     const EVENTS: u64 = 20_000;

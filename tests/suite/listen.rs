@@ -1,4 +1,4 @@
-//! `listen`: subscriptions and filters (API rows 122–124), and the order in which events come.
+//! `listen`: subscriptions and filters (rows 122–124 of `tests/conformance.toml`), and the order of events.
 
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ async fn nobody_ends_anothers_subscription() {
     let shared = house.shared();
     let (id, other) = (house.instance(BARE).await.id, house.instance(FULL).await.id);
     let before = shared.router.count(id);
-    // All numbers that were ever given out.
+    // Tries all subscription ids that were ever assigned.
     let newest = parlor::router::SubscriptionId::next().0;
     assert!((0..newest).all(|number| {
         !shared.router.unsubscribe(other, parlor::router::SubscriptionId(number)) || shared.router.count(id) == before
@@ -95,7 +95,7 @@ async fn own_messages_and_xml_come_to_who_asks_and_may() {
     let jid = friend.jid().to_bare().to_string();
     let plain = house.listen(FULL, "message").await;
     let own = house.listen_with(FULL, json!({ "name": "message", "own": true, "xml": true })).await;
-    // Another client of the account writes: the host gets a copy (XEP-0280).
+    // Another client of the account sends a message, and the host gets a copy (XEP-0280).
     let mut other = client(house.account()).await;
     other.chat(friend.jid().to_bare(), "from my telephone").await.unwrap();
     let copy = house.heard(FULL, own).await["payload"]["message"].clone();
@@ -117,7 +117,7 @@ async fn xml_needs_a_grant_of_its_own() {
         .denied("stanza.read", Some("message"));
 }
 
-/// What a plugin without any grant hears of connecting.
+/// The events of connecting that a plugin without any grant hears.
 const FREE: [&str; 6] = [
     "pluginsInitialized",
     "connectionInitialized",
@@ -127,7 +127,7 @@ const FREE: [&str; 6] = [
     "initialized",
 ];
 
-/// The order of API.md, as far as this version fires it. None of them waits for a plugin.
+/// The order in which the host fires the events of connecting. None of them waits for a plugin.
 /// Events `pluginsInitialized`, `connectionInitialized`, `connected`, `statusInitialized`, `discoInitialized`,
 /// `rosterInitialized`, `roster`, `rosterGroupsFetched`, `rosterContactsFetched`, `chatBoxesInitialized`,
 /// `chatBoxesFetched`, `bookmarksInitialized`, `roomsPanelRendered`, `roomsAutoJoined`, `privateChatsAutoJoined`,

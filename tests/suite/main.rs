@@ -1,8 +1,8 @@
-//! The suite: the host against a real server, in this process where that sees more, and as a process where that matters.
-//! One binary, one module for each grouping and concern.
+//! The suite: tests of the host against a real server. It runs in this process where tests look inside, and as a
+//! process of its own where that matters. There is one binary, and one module for each grouping and concern.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may say so in one word")]
 
-// What the tests stand on.
+// Shared parts of the tests.
 mod answer;
 mod compiled;
 mod house;
@@ -29,7 +29,7 @@ mod tokens;
 mod user;
 mod vcard;
 
-// What holds across them.
+// Properties that hold across groupings.
 mod accounts;
 mod attack;
 mod bad_answers;

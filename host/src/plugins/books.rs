@@ -1,5 +1,5 @@
-//! The books of a plugin on an account: for each archive that it catches up with, its own and those of rooms, a [`Ledger`] of what
-//! it has handled.
+//! The catch-up progress of a plugin on an account: a [`Ledger`] of handled messages for each archive that it catches
+//! up with, its own and those of rooms.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use crate::router::{CaughtUpRooms, Place};
 use crate::session::MAX_ROOMS;
 use crate::store::{Archive, Positions, StoreError};
 
-/// The books, for its instances and whoever tells them what they missed; none: it does not catch up.
-/// A lock that is waited for and never blocks: an instance may hold it that runs only when nobody else wants to.
+/// The progress in all archives, shared by the plugin's instances and the catch-up task; `None` if the plugin does not
+/// catch up. The lock is asynchronous: an instance that runs only when the CPU is idle may hold it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Books(Option<Arc<Kept>>);
 
@@ -22,7 +22,7 @@ struct Kept {
     rooms: CaughtUpRooms,
 }
 
-/// A handler that has begun with something that has a place.
+/// A handler that has begun with an item of an archive.
 #[derive(Debug)]
 pub(super) struct Handling {
     of: Archive,
@@ -30,23 +30,23 @@ pub(super) struct Handling {
 }
 
 impl Books {
-    /// For a plugin that catches up.
+    /// Returns the progress of a plugin that catches up.
     pub(super) fn kept_in(positions: Positions) -> Self {
         let shelf = Shelf { positions, ledgers: HashMap::new(), knows_rooms: false };
         Self(Some(Arc::new(Kept { shelf: Mutex::new(shelf), rooms: CaughtUpRooms::default() })))
     }
 
-    /// Whether there are any.
+    /// Returns whether the plugin catches up.
     pub(super) fn are_kept(&self) -> bool {
         self.0.is_some()
     }
 
-    /// The rooms whose past comes out of their archives; none: the plugin does not catch up.
+    /// Returns the rooms whose history comes from their archives; `None` if the plugin does not catch up.
     pub(super) fn rooms(&self) -> Option<&CaughtUpRooms> {
         self.0.as_deref().map(|kept| &kept.rooms)
     }
 
-    /// To look into them.
+    /// Locks the progress.
     pub(super) async fn open(&self) -> Option<MutexGuard<'_, Shelf>> {
         match &self.0 {
             Some(kept) => Some(kept.shelf.lock().await),
@@ -54,7 +54,8 @@ impl Books {
         }
     }
 
-    /// Before an instance hears anything: learns in which rooms the plugin has handled something in former lives.
+    /// Loads the rooms in which the plugin has handled messages in former runs. Called before an instance receives
+    /// events.
     pub(super) async fn learn_rooms(&self) -> Result<(), StoreError> {
         let (Some(rooms), Some(mut opened)) = (self.rooms(), self.open().await) else { return Ok(()) };
         if !opened.knows_rooms {
@@ -64,7 +65,7 @@ impl Books {
         Ok(())
     }
 
-    /// A handler begins with something that has this place, if it has one.
+    /// Records that a handler begins with the item at this place, if there is one.
     pub(super) async fn began(&self, place: Option<Place>) -> Option<Handling> {
         let place = place?;
         let of = place.of().clone();
@@ -72,42 +73,42 @@ impl Books {
         Some(Handling { of, ticket })
     }
 
-    /// A handler returned.
+    /// Records that a handler returned.
     pub(super) async fn returned(&self, handling: Option<Handling>) {
         if let (Some(Handling { of, ticket }), Some(mut shelf)) = (handling, self.open().await) {
             shelf.ledger(&of).returned(ticket);
         }
     }
 
-    /// A new instance begins that takes nobody's place.
+    /// Records that a new instance begins that replaces no running one.
     pub(super) async fn restart(&self) {
         if let Some(mut shelf) = self.open().await {
             shelf.ledgers.values_mut().for_each(Ledger::restart);
         }
     }
 
-    /// A new instance takes another one's place.
+    /// Records that a new instance replaces a running one.
     pub(super) async fn succeed(&self) {
         if let Some(mut shelf) = self.open().await {
             shelf.ledgers.values_mut().for_each(Ledger::succeed);
         }
     }
 
-    /// The instance ended in the midst of what it did.
+    /// Records that the instance failed.
     pub(super) async fn broke(&self) {
         if let Some(mut shelf) = self.open().await {
             shelf.ledgers.values_mut().for_each(Ledger::broke);
         }
     }
 
-    /// The plugin has nothing to do with what is at this place.
+    /// Records that the plugin does not handle the item at this place.
     pub(super) async fn passed(&self, place: Option<Place>) {
         if let (Some(place), Some(mut shelf)) = (place, self.open().await) {
             shelf.ledger(&place.of().clone()).passed(place);
         }
     }
 
-    /// Closes those of rooms that are not open, once they are many: what they say is on disk.
+    /// Drops the progress in rooms that are not open, once there are many: it is on disk.
     pub(super) async fn keep_only(&self, is_open: impl Fn(&jid::BareJid) -> bool) {
         if let Some(mut shelf) = self.open().await
             && shelf.ledgers.len() > 2 * MAX_ROOMS
@@ -117,7 +118,7 @@ impl Books {
     }
 }
 
-/// The ledgers of one plugin on one account.
+/// The progress of one plugin on one account, by archive.
 #[derive(Debug)]
 pub(super) struct Shelf {
     positions: Positions,
@@ -126,7 +127,7 @@ pub(super) struct Shelf {
 }
 
 impl Shelf {
-    /// That of an archive.
+    /// Returns the progress in an archive.
     pub(super) fn ledger(&mut self, of: &Archive) -> &mut Ledger {
         let positions = &self.positions;
         self.ledgers.entry(of.clone()).or_insert_with(|| Ledger::new(positions.of(of.clone())))

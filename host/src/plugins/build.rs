@@ -1,7 +1,7 @@
-//! From a folder with a plugin's source to the one file that an owner installs.
+//! Builds a folder with a plugin's source into the one file that an owner installs.
 //!
-//! Each language makes a component in its own file here; then the manifest is put inside, and both are checked by those who
-//! check them before a start. It never runs what it built, and decides nothing about permissions.
+//! Each language has a submodule that makes a component. Then the manifest is embedded, and both are checked by the
+//! same code as before a start. This module never runs the result, and decides nothing about permissions.
 
 mod c;
 mod calls;
@@ -49,58 +49,59 @@ use crate::permissions::{Permission, example};
 /// The manifest's name in a plugin's folder.
 const MANIFEST: &str = "plugin.toml";
 
-/// What is to be built, and where it goes.
+/// A request to build a plugin.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The folder with `plugin.toml`, and the file that says which language it is in.
+    /// The folder with `plugin.toml` and the file that determines the language.
     pub folder: PathBuf,
-    /// The file to write; none = `target/plugins/<package>.wasm` of a Rust plugin's workspace, else `<name>.wasm` in the folder.
-    /// One with lines goes to another place, where nobody takes it for the one that is given to owners.
+    /// The file to write; `None` = `target/plugins/<package>.wasm` in a Rust plugin's workspace, else `<name>.wasm` in
+    /// the folder. A file with lines goes to another place, so that it is not mistaken for the one that owners get.
     pub output: Option<PathBuf>,
-    /// What a trace shows when the plugin ends. Lines make a larger file.
+    /// The level of detail in a backtrace of the plugin. Lines make the file larger.
     pub traces: Traces,
-    /// Whether the user agreed, which counts where the compiler works [outside](Outside) of any sandbox.
+    /// Whether the user agreed to a build [outside](Outside) of any sandbox, in case the compiler needs that.
     pub consent: Consent,
 }
 
-/// The user's word on a build whose compiler works outside of any sandbox.
+/// The user's consent to a build whose compiler works outside of any sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Consent {
-    /// Given for this time.
+    /// Given for this build.
     Given,
-    /// Given before, if the folder is one of those that are [trusted](Outside::is_trusted).
+    /// Given before, if the folder is [trusted](Outside::is_trusted).
     Remembered,
 }
 
-/// What came out.
+/// The result of a build.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Built {
-    /// The component's file.
+    /// The path of the component.
     pub file: PathBuf,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// `sha256:` and the digest of its bytes in lower-case hex, as `plugins.toml` names it.
+    /// The digest of its bytes, as `plugins.toml` names it.
     pub digest: Digest,
-    /// What its author should know, one sentence each.
+    /// Warnings for the author, one sentence each.
     pub warnings: Vec<String>,
 }
 
-/// Where parlor keeps what authors need, for this user: tools, and what was compiled to be tried.
+/// Returns the folder of this user for what authors need: tools, and code that was compiled for tests.
 pub fn data_folder() -> Result<PathBuf, BuildError> {
     tools::data()
 }
 
-/// How much of what was compiled is kept for authors, in bytes: some versions of several plugins in Python, which take some 40 MB
-/// each, and hundreds of others.
+/// The maximum size of compiled code that is kept for authors, in bytes. It has room for some versions of several
+/// Python plugins, which take some 40 MB each, and for hundreds of others.
 pub const MOST_COMPILED: u64 = 1 << 30;
 
-/// Where that is kept, in parlor's own folder for this user; where there is none, it is compiled anew in each process.
+/// Returns the folder for that code. Without one, each process compiles it again.
 pub fn compiled_folder() -> Option<PathBuf> {
     let folder = data_folder().ok()?.join("tried");
     atomic::make_private_folder(&folder).is_ok().then_some(folder)
 }
 
-/// Languages, and why plugins in them cannot be built here, in one sentence; none where they can. Nothing is installed by asking.
+/// Returns the languages, each with the reason why plugins in it cannot be built here, or `None` if they can. Nothing
+/// is installed by this check.
 pub fn toolchains() -> [(&'static str, Option<String>); 3] {
     let problem = |found: Result<(), BuildError>| found.err().map(|error| error.to_string());
     [
@@ -110,7 +111,7 @@ pub fn toolchains() -> [(&'static str, Option<String>); 3] {
     ]
 }
 
-/// Why there is no component.
+/// The reason why a build failed.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each message says what its case is")]
 pub enum BuildError {
@@ -124,7 +125,7 @@ pub enum BuildError {
     NotTrusted { folder: PathBuf, does: &'static str },
     #[error("{} has no {MANIFEST}; write one that says what the plugin is called and what it asks for", .0.escaped())]
     NoManifest(PathBuf),
-    // As compilers name a place, so that editors find it.
+    // In the format that compilers use for a position, so that editors find it.
     #[error("{}:{error}", file.escaped())]
     InManifest { file: PathBuf, error: DocumentError },
     #[error("{}: {reason}", file.escaped())]
@@ -169,18 +170,18 @@ pub enum BuildError {
     File { path: PathBuf, error: io::Error },
 }
 
-/// What a language makes of a folder: a component without its manifest.
+/// The result of a language's build: a component without its manifest.
 struct Made {
     component: Vec<u8>,
-    /// The custom sections that registries and tools read, with what they hold.
+    /// The custom sections that registries and tools read, with their contents.
     metadata: Vec<(&'static str, String)>,
-    /// What it is called.
+    /// The name of the package.
     package: String,
-    /// Where it goes when nobody says.
+    /// The output path if the request names none.
     output: PathBuf,
 }
 
-/// A language that a plugin's folder is in.
+/// The language of a plugin's folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Language {
     Rust,
@@ -192,7 +193,7 @@ enum Language {
 }
 
 impl Language {
-    /// By the file that makes a folder one of it.
+    /// Determines the language by the file that marks a folder.
     fn of(folder: &Path) -> Option<Self> {
         let [js, ts] = javascript::MARKS;
         let marks = [
@@ -206,7 +207,7 @@ impl Language {
         marks.into_iter().find(|(_, mark)| folder.join(mark).is_file()).map(|(language, _)| language)
     }
 
-    /// As people call it.
+    /// Returns the language's usual name.
     fn name(self) -> &'static str {
         match self {
             Self::Rust => "Rust",
@@ -219,7 +220,8 @@ impl Language {
     }
 }
 
-/// Puts what authors, compilers and editors need into a plugin's folder, under `.parlor`, as far as it is not there.
+/// Puts the files that authors, compilers and editors need into a plugin's folder, under `.parlor`, unless they are
+/// there.
 pub fn equip(folder: &Path) -> Result<(), BuildError> {
     match Language::of(folder) {
         Some(Language::Rust) => rust::equip(folder)?,
@@ -229,29 +231,29 @@ pub fn equip(folder: &Path) -> Result<(), BuildError> {
         Some(Language::Python) => python::equip(folder)?,
         None => {}
     }
-    // One that lies beside the SDK's own source has the pages there, too.
+    // A folder beside the SDK's own source has the pages there, too.
     if folder.join(kept::OURS).is_dir() { pages::equip(folder) } else { Ok(()) }
 }
 
-/// Where a build of this folder goes when nobody says; none where another program decides it.
+/// Returns the default output path for this folder; `None` if another program decides it.
 fn output(folder: &Path, manifest: &Manifest, traces: Traces) -> Option<PathBuf> {
     let package = manifest.name.as_str();
     match Language::of(folder)? {
         Language::Rust => None,
         Language::C => Some(c::output(folder, package, traces)),
-        // What these say when they fail has lines in any case.
+        // Error output of these languages has lines in any case.
         Language::Python | Language::JavaScript | Language::TypeScript | Language::Go => {
             Some(folder.join(format!("{package}.wasm")))
         }
     }
 }
 
-/// Whether a plugin can be built of this folder, as far as one sees without doing so.
+/// Returns whether the folder looks like a plugin that can be built.
 pub fn is_plugin(folder: &Path) -> bool {
     Language::of(folder).is_some() && folder.join(MANIFEST).is_file()
 }
 
-/// The file for owners that a build of this folder makes. Cargo alone knows where it puts one, unless it has before.
+/// Returns the path of the file for owners that a build of this folder makes. For Rust it is known only after a build.
 pub fn made_of(folder: &Path) -> Option<PathBuf> {
     match Language::of(folder)? {
         Language::Rust => rust::made_of(folder),
@@ -259,13 +261,13 @@ pub fn made_of(folder: &Path) -> Option<PathBuf> {
     }
 }
 
-/// Builds the plugin in a folder. The output of compilers goes to the standard error, as it comes.
+/// Builds the plugin in a folder. Compilers write to standard error as they run.
 pub fn build(request: &Request) -> Result<Built, BuildError> {
     let _alone = alone_in(&request.folder);
     build_alone(request)
 }
 
-/// The file with lines that a folder is built into, to be tried. It is built if anything has changed since it was.
+/// Returns the file with lines that is used for tests. It is built if anything has changed since the last build.
 pub fn fresh(folder: &Path, consent: Consent) -> Result<PathBuf, BuildError> {
     let _alone = alone_in(folder);
     if let Some(file) = fresh::file(folder) {
@@ -275,8 +277,8 @@ pub fn fresh(folder: &Path, consent: Consent) -> Result<PathBuf, BuildError> {
     build_alone(&request).map(|built| built.file)
 }
 
-/// Refuses a folder whose compiler works outside of any sandbox, if the user has not agreed. Here and not where people are asked: a folder
-/// that is watched may become another one.
+/// Refuses a folder whose compiler works outside of any sandbox, unless the user has agreed. This is checked for each
+/// build and not where users are asked, since the contents of a watched folder may change.
 fn check_trust(folder: &Path, language: Language) -> Result<(), BuildError> {
     let outside =
         Outside::of_language(folder, language).map_err(|error| BuildError::File { path: folder.to_owned(), error })?;
@@ -286,7 +288,7 @@ fn check_trust(folder: &Path, language: Language) -> Result<(), BuildError> {
     }
 }
 
-/// Builds it where nobody else does.
+/// Builds the folder, which the caller has locked.
 fn build_alone(request: &Request) -> Result<Built, BuildError> {
     let folder = &request.folder;
     let Some(language) = Language::of(folder) else {
@@ -296,7 +298,7 @@ fn build_alone(request: &Request) -> Result<Built, BuildError> {
         Consent::Given => {}
         Consent::Remembered => check_trust(folder, language)?,
     }
-    // Before anything is read: what is saved from now on may be in the file, or not.
+    // This comes before anything is read: files saved from now on may or may not be in the result.
     let sources = Sources::of(folder);
     let (text, manifest) = read_manifest(folder)?;
     equip(folder)?;
@@ -328,7 +330,7 @@ fn build_alone(request: &Request) -> Result<Built, BuildError> {
     Ok(Built { file, size: component.len() as u64, digest: Digest::of(&component), warnings })
 }
 
-/// The manifest as it is written, and as a host would read it: looked at before the slow part.
+/// Reads the manifest, as text and parsed. It is checked before the slow part.
 fn read_manifest(folder: &Path) -> Result<(String, Manifest), BuildError> {
     let file = folder.join(MANIFEST);
     let text = match read_text(&file) {
@@ -349,19 +351,19 @@ fn read_manifest(folder: &Path) -> Result<(String, Manifest), BuildError> {
     Err(BuildError::InManifest { file, error })
 }
 
-/// An error about the line of a manifest that says for which version of the contract it is.
+/// Returns an error about the line of a manifest with the version of the contract.
 fn at_api(text: &str, reason: &str) -> Result<DocumentError, DocumentError> {
     let document = Document::parse(text)?;
     let plugin = document.root().require("plugin", reason)?.section()?;
     Ok(plugin.require("api", reason)?.error(reason))
 }
 
-/// What is in a file of the author's, if it is one and not too long to be.
+/// Reads a file of the author's, if it is a regular file and not too long.
 fn read_text(file: &Path) -> io::Result<String> {
     read_text_within(file, 1 << 20)
 }
 
-/// The same of one that may have so many bytes.
+/// Does the same with another maximum length in bytes.
 fn read_text_within(file: &Path, longest: u64) -> io::Result<String> {
     let mut text = String::new();
     atomic::open_plain(file, 0)?.take(longest + 1).read_to_string(&mut text)?;
@@ -371,14 +373,14 @@ fn read_text_within(file: &Path, longest: u64) -> io::Result<String> {
     Ok(text)
 }
 
-/// The bytes of a component that parlor made.
+/// Reads a component that parlor made.
 fn read_bytes(file: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     atomic::open_plain(file, 0)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// The component as a host would examine and admit it: nobody ships what no host would run. Gives what its author should know.
+/// Examines and admits the component as a host would, so that no file is shipped that would not run. Returns warnings.
 fn check_component(component: &[u8], folder: &Path, language: Language) -> Result<Vec<String>, String> {
     let examined = examine(component).map_err(|error| error.to_string())?;
     let undeclared = undeclared(&examined);
@@ -396,7 +398,7 @@ fn check_component(component: &[u8], folder: &Path, language: Language) -> Resul
     Ok(warnings(&examined))
 }
 
-/// What the author of a plugin should know that can be run all the same, one sentence each.
+/// Returns warnings about a plugin that can run nevertheless, one sentence each.
 pub fn warnings(examined: &Examined) -> Vec<String> {
     let warning = |permission| {
         format!("{MANIFEST} asks for {permission}, and no call of the plugin needs it; take it out of [permissions]")
@@ -404,7 +406,7 @@ pub fn warnings(examined: &Examined) -> Vec<String> {
     unused(examined).into_iter().map(warning).collect()
 }
 
-/// The custom sections that registries and tools read, from the manifest.
+/// Returns the custom sections that registries and tools read, from the manifest.
 fn metadata(manifest: &Manifest) -> Vec<(&'static str, String)> {
     let texts = [
         ("version", manifest.version.to_string()),
@@ -415,8 +417,8 @@ fn metadata(manifest: &Manifest) -> Vec<(&'static str, String)> {
     texts.into_iter().filter(|(_, text)| !text.is_empty()).collect()
 }
 
-/// The component with its language beside what the tools that made it say of themselves: of several languages that runtimes and
-/// adapters in it name, nobody could tell which is the author's.
+/// Adds the author's language to the component's producers section. Runtimes and adapters in it may name other
+/// languages, so it would otherwise be unclear which one is the author's.
 fn written_in(language: Language, component: &[u8]) -> Result<Vec<u8>, String> {
     let mut producers = Producers::empty();
     producers.add("language", language.name(), "");

@@ -1,11 +1,11 @@
-//! What a plugin missed, told to it out of archives (XEP-0313), the account's and those of the rooms that the account is in: for
-//! plugins whose manifest says `catch_up`.
+//! Catch-up: delivering missed messages from archives (XEP-0313), the account's and those of the rooms that the account
+//! is in, to plugins whose manifest says `catch_up`.
 //!
-//! Missed is what came after the last message that the plugin has handled (`books`), while the host was down, after a cut that
-//! could not be resumed, while we were out of the room, or while the plugin itself was down. It is told as `message` events that are
-//! delayed, to subscriptions that want such, and shows nothing that the plugin's grants would not have shown. The account's task
-//! tells it, between two events, so that nothing is told twice (`router/told`). Missed is also what a stream did not bring of the
-//! last messages before that.
+//! Missed messages are those after the last one that the plugin has handled (`books`). They came while the host was
+//! down, after a connection loss without resumption, while the account was out of the room, or while the plugin was
+//! down. They are delivered as delayed `message` events to subscriptions that want those, and only as far as the
+//! plugin's grants allow. The account's task delivers them between two events, so that nothing is delivered twice
+//! (`router/told`). Among the last messages before that point, those that a stream did not bring count as missed too.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -27,37 +27,37 @@ use crate::session::{ArchivePage, Archived, Pager};
 use crate::stanza::{ArchiveQuery, Cursor, MessageKind};
 use crate::store::{Archive, Handled, Position, StoreError};
 
-/// How many messages are asked for at once.
+/// The number of messages per request.
 const PAGE: u32 = 50;
-/// How many messages are read for each that may be told: in an archive is also what the account said itself, and what its plugin
-/// may not hear.
+/// How many messages are read for each one that may be delivered. An archive also has messages that the account sent,
+/// and those that the plugin may not receive.
 const READ_FOR_EACH: u32 = 10;
-/// How long an archive is left alone that cannot answer now; twice as long each time.
+/// The first pause before an archive is asked again that cannot answer now. It doubles each time.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The longest that it is left alone.
+/// The longest such pause.
 const LONGEST: Duration = Duration::from_mins(5);
-/// How often one is asked again on the same stream whose answers are no answers.
+/// The number of attempts on the same stream if the archive's answers are invalid.
 const TRIES: u32 = 3;
-/// How many rooms are asked at once.
+/// The number of rooms that are asked at once.
 const ROOMS: usize = 4;
 
-/// Why a plugin is not told what it missed.
+/// The reason why a plugin does not get missed messages.
 #[derive(Debug, thiserror::Error)]
 enum CatchUpError {
-    /// There is nowhere to ask.
+    /// There is no archive.
     #[error("the account's server keeps no archive (XEP-0313)")]
     NoArchive,
-    /// Nobody knows where it has come.
+    /// The plugin's progress cannot be loaded.
     #[error("it is not known what the plugin has handled: {0}")]
     Store(#[from] StoreError),
-    /// The archive did not give it.
+    /// The archive returned an error.
     #[error("{0}")]
     Archive(#[from] CallError),
 }
 
 impl CatchUpError {
-    /// Whether it is tried again that has been tried so often. Nothing is given up that may pass: what comes meanwhile would be
-    /// taken for what comes next, and what was missed would be passed for good.
+    /// Returns whether to retry after this many attempts. Temporary errors are always retried: otherwise newer messages
+    /// would move the position, and the missed ones would be skipped for good.
     fn is_tried_again(&self, tried: u32) -> bool {
         match self {
             Self::NoArchive => false,
@@ -67,29 +67,29 @@ impl CatchUpError {
     }
 }
 
-/// What became of it.
+/// The outcome of a catch-up.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
-    /// The plugin begins here: nothing was before.
+    /// The plugin begins here, since there was no earlier position.
     Begun,
-    /// So many messages were told.
+    /// This many messages were delivered.
     Told(usize),
-    /// So many were, and there are more.
+    /// This many messages were delivered, and there are more.
     TooMany(usize),
 }
 
-/// An archive, and since when what is said there comes live.
+/// An archive, and the point from which on messages come live.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Source {
     of: Archive,
-    /// Over this stream; in a room, since it was entered for this time.
+    /// The number of the stream or, in a room, of the visit.
     since: u64,
-    /// There is one.
+    /// Whether the archive exists.
     exists: bool,
 }
 
 impl Source {
-    /// Whether it is still that stream, or that time in the room.
+    /// Returns whether that stream, or that visit to the room, is still the present one.
     fn is_present(&self, instance: &Instance) -> bool {
         let snapshot = instance.account.snapshot();
         match &self.of {
@@ -99,8 +99,8 @@ impl Source {
     }
 }
 
-/// Tells an instance what it missed, after each log-in and each entering of a room, until it is dropped. Begin with it when the
-/// instance runs.
+/// Delivers missed messages to an instance after each log-in and each time that a room is entered, until it is dropped.
+/// Call this when the instance runs.
 pub(super) async fn keep_up(instance: Arc<Instance>) {
     if instance.books.are_kept() {
         tokio::join!(keep_up_with_account(&instance), keep_up_with_rooms(&instance));
@@ -118,13 +118,13 @@ async fn keep_up_with_account(instance: &Arc<Instance>) {
         let source = Source { of: Archive::Own, since: now.stream, exists: now.exists };
         tokio::select! {
             () = keep_up_with(instance, source, &slot) => {}
-            // This stream is over, and what it had not told is told on the next one.
+            // This stream is over. The messages that were not delivered follow on the next one.
             _ = archive.wait_for(|archive| archive.is_none_or(|archive| archive.stream != now.stream)) => {}
         }
     }
 }
 
-/// Each room for itself, since one that is slow is no reason to wait for another.
+/// Catches up with each room separately, since a slow room must not delay the others.
 async fn keep_up_with_rooms(instance: &Arc<Instance>) {
     let mut told = instance.account.rooms_told();
     let (mut begun, slots) = (HashMap::new(), Semaphore::new(ROOMS));
@@ -147,7 +147,7 @@ async fn keep_up_with_rooms(instance: &Arc<Instance>) {
     }
 }
 
-/// The rooms that were entered since this was asked last, and which the plugin may hear.
+/// Returns the rooms that were entered since the last call and from which the plugin may receive messages.
 fn entered_rooms(instance: &Instance, begun: &mut HashMap<BareJid, u64>) -> Vec<Source> {
     let (snapshot, grants) = (instance.account.snapshot(), instance.mailbox.grants());
     begun.retain(|room, _| snapshot.rooms.contains_key(room));
@@ -163,13 +163,13 @@ fn entered_rooms(instance: &Instance, begun: &mut HashMap<BareJid, u64>) -> Vec<
     new
 }
 
-/// What was missed until this stream, or until the room was entered for this time.
+/// Delivers the messages missed before this stream, or before this visit to the room.
 async fn keep_up_with(instance: &Arc<Instance>, source: Source, slots: &Semaphore) {
     let (plugin, account) = (&instance.plugin, &instance.account.name);
     let room = source.of.room().map(tracing::field::display);
     for tried in 1.. {
         let caught_up = {
-            // Closed never, so this only waits.
+            // The semaphore is never closed, so this only waits.
             let _slot = slots.acquire().await;
             if !source.is_present(instance) {
                 return;
@@ -184,9 +184,9 @@ async fn keep_up_with(instance: &Arc<Instance>, source: Source, slots: &Semaphor
                 %plugin, %account, room, messages,
                 "plugin missed more than its limit catch_up_messages; the rest stays in the archive"
             ),
-            // The next stream begins with it.
+            // The next stream begins with catch-up.
             Err(CatchUpError::Archive(CallError::Offline | CallError::Stopped)) => return,
-            // Like most rooms.
+            // Most rooms have no archive.
             Err(CatchUpError::NoArchive) if room.is_some() => return,
             Err(error) if error.is_tried_again(tried) => {
                 if tried == 1 {
@@ -202,7 +202,7 @@ async fn keep_up_with(instance: &Arc<Instance>, source: Source, slots: &Semaphor
         }
         break;
     }
-    // Behind all that was handed over.
+    // The marker follows after everything that was handed over.
     loop {
         room_for_the_past(instance).await;
         if instance.mailbox.pass(Place::CaughtUp(source.of.clone(), source.since)) {
@@ -221,7 +221,7 @@ async fn catch_up(instance: &Arc<Instance>, books: &Books, source: &Source) -> R
     let (known, keeper) = (ledger.up_to().cloned(), ledger.keeper().clone());
     drop(shelf);
     if !source.exists {
-        // What such a room says of its past when it is entered is all that there is.
+        // Without an archive, the history that the room sends when it is entered is all there is.
         if let Some((rooms, room)) = books.rooms().zip(source.of.room()) {
             rooms.remove(room);
             keeper.forget();
@@ -250,7 +250,8 @@ async fn begin(books: &Books, of: &Archive, handled: Handled) -> Position {
     from
 }
 
-/// Nothing was before: what a room said came when it was entered, and does again if the end of its archive cannot be had.
+/// Begins without an earlier position. The room's history came when it was entered, and will again if the end of its
+/// archive cannot be determined.
 async fn begin_here(instance: &Arc<Instance>, books: &Books, of: &Archive) -> Result<(), CallError> {
     let newest = newest(instance, of).await;
     if let (Err(_), Some((rooms, room))) = (&newest, books.rooms().zip(of.room())) {
@@ -260,7 +261,7 @@ async fn begin_here(instance: &Arc<Instance>, books: &Books, of: &Archive) -> Re
     Ok(())
 }
 
-/// The end of an archive.
+/// Returns the end of an archive.
 async fn newest(instance: &Arc<Instance>, of: &Archive) -> Result<Position, CallError> {
     let last = ArchiveQuery { max: 1, cursor: Cursor::Before(String::new()), ..all(of) };
     let page = first_page(instance, last).await?;
@@ -268,12 +269,12 @@ async fn newest(instance: &Arc<Instance>, of: &Archive) -> Result<Position, Call
     Ok(Position { id, at: instance.account.clock.now() })
 }
 
-/// All of an archive.
+/// Returns a query for everything in an archive.
 fn all(of: &Archive) -> ArchiveQuery {
     ArchiveQuery { with: of.room().cloned().map(Jid::from), ..ArchiveQuery::default() }
 }
 
-/// Page after page of what came after this position.
+/// Delivers the messages after this position, page by page.
 async fn tell_after(
     instance: &Arc<Instance>,
     books: &Books,
@@ -310,7 +311,8 @@ async fn tell_after(
         told += more;
         is_complete = is_last && is_all;
     }
-    // Rather these are left out than what the place would pass.
+    // These are delivered last: if the limit is reached, they are dropped rather than messages that the position would
+    // skip.
     let (more, _) = tell(instance, gaps, most - told).await?;
     told += more;
     if is_complete {
@@ -322,7 +324,7 @@ async fn tell_after(
     Ok(Outcome::TooMany(told))
 }
 
-/// What the plugin lacks of the last messages before this position.
+/// Returns those of the last messages before this position that the plugin lacks.
 async fn gaps(
     instance: &Arc<Instance>,
     books: &Books,
@@ -336,7 +338,8 @@ async fn gaps(
     let mut messages = match first_page(instance, last).await {
         Ok(page) => page.messages,
         Err(gone @ (CallError::Offline | CallError::Stopped)) => return Err(gone),
-        // Such as that the archive has forgotten the place: it is no reason not to tell what came after it.
+        // For instance, the archive may have forgotten the message at the position. That must not prevent delivering
+        // later ones.
         Err(_) => return Ok(VecDeque::new()),
     };
     messages.retain(|archived| is_missed(of, archived) && archived.message.says_something());
@@ -347,25 +350,25 @@ async fn gaps(
     Ok(messages)
 }
 
-/// What came after it, but nothing that is older than this.
+/// Returns a query for the messages after a position that are not too old.
 fn query(instance: &Instance, of: &Archive, from: &Position) -> ArchiveQuery {
     let cursor = from.id.clone().map_or(Cursor::Start, Cursor::After);
     ArchiveQuery { start: oldest(instance).filter(|oldest| from.at < *oldest), cursor, ..all(of) }
 }
 
-/// How old it may be.
+/// Returns the oldest time that is not too old.
 fn oldest(instance: &Instance) -> Option<Timestamp> {
     let age = SignedDuration::try_from(instance.limits.catch_up_age).ok();
     age.and_then(|age| instance.account.clock.now().checked_sub(age).ok())
 }
 
-/// What came since then, by time alone, but nothing that is older than this.
+/// Returns a query for the messages since the time of a position that are not too old.
 fn query_since(instance: &Instance, of: &Archive, from: &Position) -> ArchiveQuery {
     let query = query(instance, of, from);
     ArchiveQuery { start: query.start.max(Some(from.at)), cursor: Cursor::Start, ..query }
 }
 
-/// What the plugin lacks of a page of what came after the place. How much of that it hears, and whether that was all.
+/// Delivers the messages of a page that the plugin lacks. Returns how many it received, and whether that was all.
 async fn hand_over(
     instance: &Arc<Instance>,
     books: &Books,
@@ -381,8 +384,8 @@ async fn hand_over(
     tell(instance, left, most).await
 }
 
-/// Has the account's task tell it, as the plugin makes room, until it hears as many as it may. How many it hears, and whether that
-/// was all.
+/// Lets the account's task deliver messages as the plugin makes room, until it has received as many as it may. Returns
+/// how many it received, and whether that was all.
 async fn tell(instance: &Arc<Instance>, mut left: VecDeque<Archived>, most: usize) -> Result<(usize, bool), CallError> {
     let mut told = 0;
     while !left.is_empty() && told < most {
@@ -395,7 +398,8 @@ async fn tell(instance: &Arc<Instance>, mut left: VecDeque<Archived>, most: usiz
     Ok((told, left.is_empty()))
 }
 
-/// Whether it is what a plugin hears as `message`: somebody else's, and what was said in a room only from its own archive.
+/// Returns whether a plugin would receive it as `message`: not an own one, and groupchat only from the room's own
+/// archive.
 fn is_missed(of: &Archive, archived: &Archived) -> bool {
     let message = &archived.message;
     let is_here = match of {
@@ -405,7 +409,7 @@ fn is_missed(of: &Archive, archived: &Archived) -> bool {
     is_here && !message.own
 }
 
-/// Waits until the mailbox has room for what can wait.
+/// Waits until the mailbox has room for events that can wait.
 async fn room_for_the_past(instance: &Instance) {
     while !instance.mailbox.has_room_for_the_past() {
         instance.took.notified().await;
@@ -424,7 +428,7 @@ mod tests {
         let (instance, _mailbox) = disconnected_instance("", limits);
         let now = instance.account.clock.now();
         let handled = |before| Position { id: Some("uid".to_owned()), at: now - SignedDuration::from_hours(before) };
-        // What comes after the last that was handled is young enough by itself.
+        // Everything after the last handled message is recent enough by itself.
         assert_eq!(query(&instance, &Archive::Own, &handled(1)).start, None);
         let start = query(&instance, &Archive::Own, &handled(3)).start;
         assert!(start.is_some_and(|start| start >= now - SignedDuration::from_hours(2)), "{start:?}, now {now}");

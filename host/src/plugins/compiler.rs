@@ -1,8 +1,8 @@
-//! From the bytes of strangers to machine code, without letting the compiler loose on the house.
+//! Compiling components of strangers to machine code, without giving the compiler access to the host.
 //!
-//! Compiling runs a large program on bytes that somebody else chose. So it is done in a process of its own, which has little
-//! memory, little time and nothing else, and ends with the job. What comes of it is kept in a cache that only this host can
-//! write to. Machine code of any other origin has no way in: an [`Artifact`] is made here, and nowhere else.
+//! Compilation runs a large program on bytes that a stranger chose. So it happens in a separate process with little
+//! memory, little time and no other access, which ends with the job. The result is kept in a cache that only this host
+//! can write to. There is no way in for other machine code: an [`Artifact`] is only created here.
 
 mod cache;
 mod child;
@@ -27,42 +27,43 @@ pub(crate) use child::look;
 pub(crate) use sandbox::Layer;
 pub(crate) use worker::{COMMAND, look_around, work};
 
-/// The most bytes of machine code that a component may become. `CPython`, which is 21 MB, becomes 38.
+/// The maximum size of a component's machine code, in bytes. `CPython`, with 21 MB, becomes 38 MB.
 const MAX_ARTIFACT: usize = 512 << 20;
 
-/// Where plugins are compiled.
+/// The place where plugins are compiled.
 #[derive(Debug, Clone)]
 pub enum Compiler {
-    /// Each in a process of its own, held to its bounds. What it runs is a `parlor` of this very build.
+    /// Each in a process of its own, within bounds. The program is a `parlor` of this very build.
     Process {
-        /// The program, by an absolute path.
+        /// The absolute path of the program.
         program: PathBuf,
-        /// What it may use up.
+        /// The resources that it may use.
         bounds: Bounds,
-        /// What a trace of the plugins shows.
+        /// The level of detail in backtraces of the plugins.
         traces: Traces,
     },
-    /// In this process: for programs that embed the library, are no `parlor` themselves and have none at hand. A plugin can
-    /// then make this process take much memory and time while it is compiled, and a fault of the compiler is one of this
-    /// process. What a file may hold at most is counted before, in either case.
+    /// In this process: for programs that embed the library and have no `parlor` available. Compiling a plugin can then
+    /// take much memory and time of this process, and a fault in the compiler is a fault in this process. The limits on
+    /// a file's contents are checked before, in either case.
     ThisProcess,
 }
 
 impl Compiler {
-    /// For the program `parlor` itself: it runs itself once more. This is the file that it was started from, even if there is
-    /// another one in its place by now.
+    /// Returns the compiler for the program `parlor` itself, which runs itself again. This is the file that it was
+    /// started from, even if another one has replaced it.
     pub fn parlor() -> Self {
         let program = PathBuf::from("/proc/self/exe");
         Self::Process { program, bounds: Bounds::default(), traces: Traces::Functions }
     }
 
-    /// The same for what authors try themselves: it is compiled in less time, runs slower, and shows lines when it ends.
+    /// Returns the same for authors who try their own code: it compiles faster, runs slower, and shows lines in a
+    /// backtrace.
     pub fn for_authors() -> Self {
         let program = PathBuf::from("/proc/self/exe");
         Self::Process { program, bounds: Bounds::default(), traces: Traces::Lines }
     }
 
-    /// What a trace of the plugins shows.
+    /// Returns the level of detail in backtraces of the plugins.
     pub(super) fn traces(&self) -> Traces {
         match self {
             Self::Process { traces, .. } => *traces,
@@ -71,51 +72,51 @@ impl Compiler {
     }
 }
 
-/// What compiling one component may use up.
+/// The resources that compiling one component may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// Address space.
     pub memory: Bytes,
     /// CPU time of all its threads, in whole seconds.
     pub cpu: Duration,
-    /// Time on the clock.
+    /// Elapsed time.
     pub time: Duration,
 }
 
 impl Default for Bounds {
-    /// `CPython` takes 14 s of CPU time and 600 MiB of address space where this was measured, and a plugin in Go of 3.4 MiB takes
-    /// 1.9 GiB, since some of its functions are large; there are slower machines, and larger plugins.
+    /// As measured, `CPython` takes 14 s of CPU time and 600 MiB of address space. A Go plugin of 3.4 MiB takes 1.9
+    /// GiB, since some of its functions are large. The defaults leave room for slower machines and larger plugins.
     fn default() -> Self {
         Self { memory: Bytes::mib(3072), cpu: Duration::from_mins(2), time: Duration::from_mins(5) }
     }
 }
 
-/// Why a component that passed its examination cannot run.
+/// The reason why a component that passed its examination cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
-    /// It does not compile.
+    /// The component does not compile.
     #[error("it does not compile: {0}")]
     Compile(String),
-    /// The compiler used up the CPU time that it may.
+    /// The compiler used up its CPU time.
     #[error("compiling it took more than {}, which no honest file takes; it is not compiled any further", show_duration(*.0))]
     TooLong(Duration),
-    /// The compiler was not done in time, although it used no more of the processor than it may.
+    /// The compiler hit the timeout, although it did not use up its CPU time.
     #[error(
         "compiling it was not done within {}, since the machine is busy with other things; a host tries again at `parlor reload`",
         show_duration(*.0)
     )]
     Slow(Duration),
-    /// It became more machine code than any honest file does.
+    /// The component became more machine code than that of any honest file.
     #[error("it became more than {MAX_ARTIFACT} bytes of machine code, which no honest file does")]
     TooLarge,
-    /// The compiler did not come to an end by itself.
+    /// The compiler was killed or failed.
     #[error("the compiler, which may use {memory} of memory, ended with {status}{}", said(.words))]
     Died {
-        /// How.
+        /// Its exit status.
         status: ExitStatus,
-        /// What it might have used.
+        /// The address space that it was allowed.
         memory: Bytes,
-        /// What it said at last, harmless.
+        /// Its last output, escaped for display.
         words: String,
     },
     /// The compiler could not be started.
@@ -123,24 +124,24 @@ pub enum CompileError {
     Start {
         /// Its program.
         program: PathBuf,
-        /// Why.
+        /// The error of the system.
         cause: std::io::Error,
     },
-    /// The compiler is that of another build.
+    /// The compiler is from another build.
     #[error(
         "the compiler made code that does not run here ({0}); `parlor run` and its compiler have to be the same build"
     )]
     Foreign(String),
-    /// It imports what the host does not have, or in another shape.
+    /// The component imports a function that the host does not have, or with another type.
     #[error("it does not fit this host's API: {0:#}")]
     Link(wasmtime::Error),
-    /// The host failed while it compiled.
+    /// The host failed during the compilation.
     #[error("the compiler failed: {0}")]
     Host(String),
 }
 
 impl CompileError {
-    /// What would come of it if the same bytes were compiled again; none where that may end otherwise.
+    /// Returns the error if compiling the same bytes again would fail in the same way; `None` if it might not.
     pub(super) fn again(&self) -> Option<Self> {
         match self {
             Self::Compile(why) => Some(Self::Compile(why.clone())),
@@ -156,7 +157,7 @@ impl CompileError {
     }
 }
 
-/// What it said, if anything; where that is how Rust says that there is no more memory, what is to be done about it.
+/// Returns the compiler's output for an error. If it is Rust's message about exhausted memory, returns advice instead.
 fn said(words: &str) -> String {
     if words.contains("memory allocation of") {
         ": the file is too large for that; one in Go becomes so by what needs a network, such as net/http, and is to go without it"
@@ -169,7 +170,7 @@ fn said(words: &str) -> String {
 }
 
 impl Compiler {
-    /// Compiles a component. For authors, functions that the cache has of the same code are taken from there.
+    /// Compiles a component. For authors, functions of the same code are reused from the cache.
     pub(super) async fn compile(
         &self,
         engine: &wasmtime::Engine,
@@ -181,7 +182,7 @@ impl Compiler {
                 let (component, known, cache) = known(component, cache.cloned()).await?;
                 let (artifact, used) = child::compile_again(program, *bounds, &component, &known.code).await?;
                 if let (Some(cache), Some(key)) = (cache, known.key) {
-                    // Where they cannot be kept, the next time takes as long.
+                    // If they cannot be stored, the next compilation takes as long as this one.
                     let keep = move || drop(cache.keep(&key, Artifact(used)));
                     tokio::task::spawn_blocking(keep).await.map_err(|error| CompileError::Host(error.to_string()))?;
                 }
@@ -200,13 +201,13 @@ impl Compiler {
     }
 }
 
-/// Functions that were compiled before, and what they are kept under.
+/// Functions that were compiled before, and their cache key.
 struct Known {
     key: Option<Digest>,
     code: Vec<u8>,
 }
 
-/// What the cache has of a component's code.
+/// Looks up the functions of a component's code in the cache.
 async fn known(
     component: Vec<u8>,
     cache: Option<Arc<Cache>>,
@@ -219,7 +220,7 @@ async fn known(
     tokio::task::spawn_blocking(look).await.map_err(|error| CompileError::Host(error.to_string()))
 }
 
-/// Machine code that this host's compiler made: just now, or before, and it was authenticated since.
+/// Machine code from this host's compiler: compiled just now, or read from the cache and authenticated.
 pub(super) struct Artifact(Vec<u8>);
 
 impl Artifact {
@@ -228,12 +229,13 @@ impl Artifact {
         Self(code)
     }
 
-    /// Makes it ready to be run. It fails for code that was made for another engine or processor.
+    /// Loads the code, ready to be run. Fails for code that was made for another engine or processor.
     #[expect(unsafe_code, reason = "the one place where machine code comes in")]
     pub(super) fn load(&self, engine: &wasmtime::Engine) -> wasmtime::Result<Component> {
-        // SAFETY: wasmtime takes the bytes for the unmodified result of a compilation. They are: an `Artifact` is made by the
-        // compiler, or by the cache after it has found them authenticated with this host's key. A component that a stranger
-        // sends is compiled, and refused before that if it looks like machine code (`component::examine`).
+        // SAFETY: wasmtime requires that the bytes are the unmodified result of a compilation. They are: an `Artifact`
+        // is made by the compiler, or by the cache after it has authenticated the bytes with this host's key. A
+        // component from a stranger is always compiled, and refused before that if it looks like machine code
+        // (`component::examine`).
         unsafe { Component::deserialize(engine, &self.0) }
     }
 }

@@ -19,7 +19,7 @@ pub struct Denial {
     pub permission: Permission,
     /// The address or other target that was outside of the granted scope, if the call has one.
     pub scope: Option<String>,
-    /// What the owner would do to allow the call.
+    /// The hint on how the owner can allow the call.
     pub hint: String,
 }
 

@@ -1,7 +1,8 @@
-//! wasmtime's set-up for the whole house: one engine, one linker, the memory pool, the ticker and the yard.
+//! The wasmtime setup of the whole host: one engine, one linker, the memory pool, the ticker and the background
+//! runtime.
 //!
-//! Bytes come here only after `component::examine` found nothing against them, and go on to `compiler`; what is compiled is
-//! shared by all instances of the same digest.
+//! Bytes come here only after `component::examine` accepted them, and go on to `compiler`. All instances with the same
+//! digest share the compiled code.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -21,39 +22,39 @@ use super::limits::{Limits, MAX_TABLE_ELEMENTS, ROOM, WASM_STACK};
 use super::watchdog::{Seats, Ticker, Yard};
 use crate::bindings::{Plugin, PluginPre};
 
-/// The largest linear memory that a limit can allow: all that 32 bits reach.
+/// The largest linear memory that a limit can allow: everything that 32 bits can address.
 pub(super) const MAX_MEMORY: usize = 4 << 30;
-/// The pause where the house is full, unless another one leaves before that.
+/// The pause when the host has no room for another plugin, unless one ends before that.
 pub(crate) const PAUSE_FOR_ROOM: Duration = Duration::from_mins(1);
-/// How many stacks the pool has for each plugin: each store keeps one, and each instance of a component may be interrupted while it
-/// holds one. So nobody takes those of others, however a component is put together.
+/// The number of stacks in the pool for each plugin. Each store keeps one, and each component instance may be suspended
+/// while it holds one. So no plugin takes the stacks of others, however its component is composed.
 const STACKS: u32 = MAX_INSTANCES + 1;
-/// So many of a process's mappings are for all else: the program and its libraries, threads, heaps, and files.
+/// The mappings of the process that are reserved for everything else: the program, libraries, threads, heaps and files.
 const MAPPINGS_OF_THE_HOST: u64 = 2_000;
-/// The code of a plugin is three mappings: what comes before the instructions, those, and what comes behind them.
+/// The mappings of a plugin's code: the part before the instructions, the instructions, and the part after them.
 const MAPPINGS_OF_CODE: u32 = 3;
 
 /// Everything that instances of all accounts share.
 pub struct Engine {
     wasmtime: wasmtime::Engine,
     linker: Linker<Context>,
-    /// The same, plus an empty WASI.
+    /// The same linker with an empty WASI added.
     wasi_linker: Linker<Context>,
-    /// For how many plugins there is room.
+    /// The maximum number of plugins.
     places: u32,
     ticker: Ticker,
     yard: Yard,
     seats: Seats,
     compiler: Compiler,
-    /// None where no data folder has one: everything is compiled at each start then.
+    /// The cache; `None` without a data folder, and then everything is compiled again at each start.
     cache: Option<Arc<Cache>>,
-    /// Held while something is compiled, so that what compilers use up together is what one may.
+    /// Held while a component is compiled, so that the limits for one compiler hold for all of them together.
     compiling: tokio::sync::Mutex<()>,
-    /// What is compiled and still in use, by digest.
+    /// The compiled components that are in use, by digest.
     compiled: Mutex<HashMap<Digest, Weak<Compiled>>>,
-    /// What would not compile if it were tried again, and why: nobody waits for it twice.
+    /// The components that cannot be compiled, with the reason, so that nobody waits for that twice.
     hopeless: Mutex<HashMap<Digest, CompileError>>,
-    /// An instance has left.
+    /// Notified when an instance has ended.
     left: Notify,
 }
 
@@ -62,7 +63,7 @@ pub struct Compiled {
     pub(super) pre: PluginPre<Context>,
 }
 
-/// Why the engine could not start.
+/// The reason why the engine could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// wasmtime refused its configuration, or the machine lacks something.
@@ -73,7 +74,7 @@ pub enum EngineError {
     Thread(#[from] std::io::Error),
 }
 
-/// Where machine code came from.
+/// The origin of machine code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// Other instances in this process use it.
@@ -85,10 +86,10 @@ pub(crate) enum Origin {
 }
 
 impl Engine {
-    /// Sets wasmtime up, and starts the ticker and the yard. The cache of what is compiled lies in the data folder, if there is
-    /// one.
+    /// Sets up wasmtime, and starts the ticker and the background runtime. The compile cache is in the data folder, if
+    /// there is one.
     pub fn start(compiler: Compiler, data: Option<&Path>) -> Result<Self, EngineError> {
-        // An engine that compiles elsewhere has no compiler at all.
+        // An engine whose code is compiled elsewhere has no compiler at all.
         let has_own = matches!(compiler, Compiler::ThisProcess);
         let traces = compiler.traces();
         let mappings = most_mappings();
@@ -102,7 +103,7 @@ impl Engine {
         }
         let wasmtime = wasmtime::Engine::new(pooled(traces, places).enable_compiler(has_own))
             .or_else(|error| {
-                // Some containers limit address space; plugins then start a little slower.
+                // Some containers limit address space. Plugins then start a little slower.
                 tracing::warn!(
                     error = format!("{error:#}"),
                     "no memory pool for plugins; each gets its memory when it starts"
@@ -138,14 +139,14 @@ impl Engine {
         })
     }
 
-    /// Compiles a component, or gives what was compiled for the same digest, now or in an earlier run.
+    /// Compiles a component, or returns the code compiled for the same digest, in this or an earlier run.
     pub(crate) async fn compile(
         &self,
         digest: Digest,
         bytes: Vec<u8>,
         wasi: bool,
     ) -> Result<(Arc<Compiled>, Origin), CompileError> {
-        // What is there already does not wait for what is being compiled.
+        // Code that exists already does not wait for other compilations.
         if let Some(known) = self.at_hand(digest, wasi).await? {
             return Ok(known);
         }
@@ -164,7 +165,7 @@ impl Engine {
         }
     }
 
-    /// What was compiled for a digest, now or in an earlier run, or why that is of no use.
+    /// Returns the code compiled for a digest, in this or an earlier run, or the error if it is known not to compile.
     pub(crate) async fn at_hand(
         &self,
         digest: Digest,
@@ -190,24 +191,24 @@ impl Engine {
         Ok(compiled)
     }
 
-    /// Compiles this one again, should it be asked for, also if it did not compile before.
+    /// Allows another attempt to compile this component, even if it failed before.
     pub(crate) fn try_again(&self, digest: Digest) {
         self.hopeless().remove(&digest);
     }
 
-    /// What an earlier run left of a component.
+    /// Looks up a component in the cache.
     async fn find(&self, digest: Digest) -> Result<Option<Component>, CompileError> {
         let Some(cache) = self.cache.clone() else { return Ok(None) };
         let engine = self.wasmtime.clone();
         off_the_runtime(move || {
             let artifact = cache.find(&digest)?;
-            // Authentic, and yet of no use: for instance, the machine has another processor now.
+            // The entry is authentic but may be unusable, for instance because the machine has another processor now.
             artifact.load(&engine).inspect_err(|_| cache.forget(&digest)).ok()
         })
         .await
     }
 
-    /// Compiles a component, and keeps what comes of it.
+    /// Compiles a component and adds it to the cache.
     async fn make(&self, digest: Digest, bytes: Vec<u8>) -> Result<Component, CompileError> {
         let artifact: Artifact = self.compiler.compile(&self.wasmtime, bytes, self.cache.as_ref()).await?;
         let (engine, cache) = (self.wasmtime.clone(), self.cache.clone());
@@ -221,7 +222,7 @@ impl Engine {
         .await?
     }
 
-    /// Drops from the cache on disk what was made of all components but these.
+    /// Removes from the cache on disk all components but these.
     pub(crate) async fn keep_only(&self, used: BTreeSet<Digest>) {
         self.hopeless().retain(|digest, _| used.contains(digest));
         let Some(cache) = self.cache.clone() else { return };
@@ -230,7 +231,7 @@ impl Engine {
         }
     }
 
-    /// Drops from the cache on disk what was compiled first, until what is left has no more bytes than that.
+    /// Removes the least recently used entries from the cache on disk until the rest fits into this many bytes.
     pub async fn keep_newest(&self, bytes: u64) {
         let Some(cache) = self.cache.clone() else { return };
         if let Err(error) = off_the_runtime(move || cache.keep_newest(bytes)).await {
@@ -238,17 +239,17 @@ impl Engine {
         }
     }
 
-    /// For how many plugins there is room, counted on each account by itself.
+    /// Returns the maximum number of plugins, counted separately for each account.
     pub(super) fn places(&self) -> u32 {
         self.places
     }
 
-    /// Says that an instance has left, so that there may be room for another one.
+    /// Reports that an instance has ended, so there may be room for another one.
     pub(super) fn made_room(&self) {
         self.left.notify_one();
     }
 
-    /// Waits until an instance has left, for which nobody else has waited.
+    /// Waits until an instance has ended. Each end wakes one waiter.
     pub(crate) async fn room(&self) {
         self.left.notified().await;
     }
@@ -277,7 +278,7 @@ impl Engine {
         &self.yard
     }
 
-    /// How many tasks there are in the yard.
+    /// Returns the number of tasks on the background runtime.
     pub(crate) fn tasks_in_yard(&self) -> usize {
         self.yard.handle().metrics().num_alive_tasks()
     }
@@ -290,7 +291,7 @@ impl Drop for Engine {
     }
 }
 
-/// Reading, checking and mapping tens of megabytes takes longer than a task may.
+/// Runs work in a blocking thread: reading, checking and mapping tens of megabytes takes longer than a task may.
 async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, CompileError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| CompileError::Host(error.to_string()))
 }
@@ -301,11 +302,12 @@ fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Context>> {
     Ok(linker)
 }
 
-/// What counts for code as well: a compiler process has the same.
+/// Returns the configuration that affects code generation, which compiler processes use too.
 pub(super) fn base(traces: Traces) -> Config {
     let mut config = Config::new();
     match traces {
-        // Said at all, so that it does not depend on a variable that a compiler process does not have.
+        // This is set explicitly, so that it does not depend on an environment variable that a compiler process does
+        // not have.
         Traces::Functions => config.wasm_backtrace_details(WasmBacktraceDetails::Disable),
         Traces::Lines => {
             config.wasm_backtrace_details(WasmBacktraceDetails::Enable).cranelift_opt_level(OptLevel::None)
@@ -314,22 +316,22 @@ pub(super) fn base(traces: Traces) -> Config {
     config
         .epoch_interruption(true)
         .wasm_component_model_async(true)
-        // Deep recursion ends that guest with a trap.
+        // Deep recursion ends the guest with a trap.
         .max_wasm_stack(WASM_STACK.as_usize())
         .async_stack_size(2 * WASM_STACK.as_usize())
-        // Copy-on-write images double the mappings of an instance, and the kernel allows a process so many and no more.
+        // Copy-on-write images double the mappings of an instance, and the kernel limits those of a process.
         .memory_init_cow(false);
     config
 }
 
-/// How many mappings the kernel allows a process, where it says so.
+/// Returns how many mappings the kernel allows a process, if it says so.
 fn most_mappings() -> Option<u64> {
     std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()?.trim().parse().ok()
 }
 
-/// For how many plugins there is room where a process may have so many mappings; past them even the host's own memory is
-/// refused, and it aborts. Each plugin may have two for each stack, the guard and the stack, and two for each memory, what is open
-/// of it and what is not. All tables are one.
+/// Returns the maximum number of plugins for this number of mappings. Beyond it even the host's own allocations fail,
+/// and it aborts. A plugin may need two mappings for each stack (the guard and the stack) and two for each memory (the
+/// accessible part and the rest). All tables together are one.
 fn places(mappings: Option<u64>) -> u32 {
     let each = 2 * STACKS + 2 * Limits::default().memories + MAPPINGS_OF_CODE;
     let Some(mappings) = mappings else { return ROOM };
@@ -337,15 +339,15 @@ fn places(mappings: Option<u64>) -> u32 {
     u32::try_from(places).unwrap_or(ROOM).clamp(1, ROOM)
 }
 
-/// With places for all that limits allow so many plugins by default, so that nobody takes those of others: of address space, where a
-/// memory takes 4 GiB and 32 MiB of guard behind it, and a table 8 MB. For as many as there can be that is 16 TiB of the 128 that a
-/// process has on `x86_64` (47 bits), and of the 256 on `aarch64` (48 bits). The lists of all places take some 1.5 MB of the host's
-/// own memory.
+/// Configures a pool with room for this many plugins at their default limits, so that none takes the room of others.
+/// The pool takes address space: 4 GiB and a guard of 32 MiB for a memory, 8 MB for a table. For the maximum number of
+/// plugins that is 16 TiB of the 128 TiB that a process has on `x86_64` (47 bits), and of the 256 TiB on `aarch64` (48
+/// bits). The pool's own lists take some 1.5 MB.
 fn pooled(traces: Traces, places: u32) -> Config {
     let each = Limits::default();
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(places)
-        // These take no place of their own.
+        // These take no room of their own.
         .total_core_instances(places * each.instances)
         .total_memories(places * each.memories)
         .total_tables(places * each.tables)
@@ -367,7 +369,7 @@ mod tests {
     use crate::plugins::compiler::Bounds;
     use crate::plugins::store::Unfit;
 
-    /// A compiler process knows nothing of the pool, and the engine that runs what it makes has no compiler.
+    /// A compiler process has no pool, and the engine that runs its code has no compiler.
     #[test]
     fn what_a_compiler_process_makes_runs_here() {
         for traces in [Traces::Functions, Traces::Lines] {
@@ -382,13 +384,13 @@ mod tests {
         }
     }
 
-    /// Each reload asks for it anew, and minutes of a compiler's time are the price of an answer that is known.
+    /// Each reload requests it again, and compiling again would take minutes for an answer that is known.
     #[tokio::test]
     async fn what_does_not_compile_is_tried_once_and_holds_up_nobody() {
         let engine = Engine::start(Compiler::ThisProcess, None).unwrap();
         let digest = Digest::of(b"a plugin");
         let compile = |bytes: &[u8]| engine.compile(digest, bytes.to_vec(), false);
-        // It compiles, and is no plugin.
+        // This one compiles, and is no plugin.
         let component = wat::parse_str("(component)").unwrap();
         assert!(matches!(compile(b"nothing that compiles").await, Err(CompileError::Compile(_))));
         let busy = engine.compiling.lock().await;
@@ -398,12 +400,13 @@ mod tests {
         assert!(matches!(compile(&component).await, Err(CompileError::Link(_))));
     }
 
-    /// It is no fault of the file's. The clock goes on as soon as the test waits.
+    /// A timeout is not the file's fault. The paused clock advances as soon as the test waits.
     #[tokio::test(start_paused = true)]
     async fn what_a_busy_machine_has_not_compiled_is_tried_again() {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("compiler");
-        // Written by somebody else: what this process has open for writing, or one that it starts just now, does not start.
+        // Another process writes the script: a file that this process, or a child that it is just starting, has open
+        // for writing cannot be executed.
         let script = "printf '#!/bin/sh\\nexec sleep 1000\\n' > \"$0\" && chmod +x \"$0\"";
         let written = std::process::Command::new("sh").args(["-c", script]).arg(&program).status().unwrap();
         assert!(written.success());
@@ -415,18 +418,18 @@ mod tests {
         assert!(engine.hopeless().is_empty() && !Unfit::from(error).is_final());
     }
 
-    /// What is not taken for plugins has to do for the host.
+    /// The mappings that plugins do not use have to suffice for the host.
     #[test]
     fn there_is_room_for_as_many_as_the_kernel_allows_mappings_for() {
         assert_eq!(places(Some(65_530)), ROOM);
         assert_eq!(places(Some(10_000)), 421);
         assert_eq!(places(Some(u64::MAX)), ROOM);
         assert_eq!(places(Some(0)), 1);
-        // Where the kernel does not say it.
+        // The kernel does not report the limit.
         assert_eq!(places(None), ROOM);
     }
 
-    /// One plugin within its limits, on many accounts, would else take the places of all others.
+    /// Otherwise one plugin within its limits, on many accounts, would take the room of all others.
     #[tokio::test]
     async fn there_is_room_for_all_that_limits_allow_by_default() {
         for places in [3, ROOM] {
@@ -460,7 +463,7 @@ mod tests {
         }
     }
 
-    /// What an owner may allow, the pool has room for.
+    /// The pool has room for the largest limits that an owner may set.
     #[tokio::test]
     async fn the_largest_tables_and_memories_that_limits_allow_are_there() {
         let engine = wasmtime::Engine::new(&pooled(Traces::Functions, 1)).unwrap();

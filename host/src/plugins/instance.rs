@@ -1,7 +1,7 @@
 //! One plugin on one account while it runs: one Store, one task, one mailbox.
 //!
-//! [`Instance`] is what the host's calls see of it; [`Context`] is what lives inside its Store. Dropping the future of
-//! [`run`] ends it, and nothing else holds a piece of it.
+//! [`Instance`] is the part that the host's calls use. [`Context`] is the data inside of its Store. Dropping the future
+//! of [`run`] ends the instance, and nothing else holds a part of it.
 
 mod denied;
 mod detail;
@@ -59,99 +59,99 @@ use crate::harmless::harmless;
 use crate::router::{Mail, Mailbox};
 use crate::stanza::Message;
 
-/// How much of a guest's own words a status shows, in bytes.
+/// The maximum length of a guest's own text in a status, in bytes.
 const LONGEST_REASON: usize = 300;
 
-/// What the host's calls see of a running plugin.
+/// A running plugin as the host's calls see it.
 pub struct Instance {
-    /// Its number.
+    /// Its id.
     pub id: InstanceId,
-    /// The owner's name for the plugin.
+    /// The owner's id for the plugin.
     pub plugin: PluginId,
     /// The account that it runs for.
     pub account: Arc<account::Shared>,
-    /// Where events for it go, and what it may see and do.
+    /// The queue of its events, with its grants.
     pub mailbox: Arc<Mailbox>,
-    /// What it may use.
+    /// The resources that it may use.
     pub limits: Limits,
     /// Its own settings.
     pub settings: Arc<OwnSettings>,
-    /// How much of what it says is wanted.
+    /// The minimum level of its log lines.
     pub(crate) log: Arc<ChosenLevel>,
     /// The owner's names for its commands.
     pub(crate) command_names: Arc<ChosenNames>,
-    /// The CPU time it used.
+    /// The CPU time that it used.
     pub cpu: Arc<watchdog::Account>,
-    /// How many events it has handled.
+    /// The number of events that it has handled.
     pub handled: AtomicU64,
-    /// How many calls were denied.
+    /// The number of calls that were denied.
     pub denials: AtomicU64,
-    /// The plugin's record, which earlier instances began.
+    /// The plugin's record, which includes earlier instances.
     pub(crate) record: Arc<Record>,
-    /// What its author declares.
+    /// The author's manifest.
     manifest: Arc<Manifest>,
-    /// How many stanzas it sent.
+    /// The number of stanzas that it sent.
     pub sent: AtomicU64,
-    /// What it holds of the engine.
+    /// The engine resources that it holds.
     taken: Arc<Taken>,
-    /// Its language raises an error of its own where there is no more memory.
+    /// Whether its language raises an error when memory runs out.
     raises: bool,
-    /// When it started.
+    /// The time when it started.
     since: Timestamp,
-    /// The same by the clock that nobody sets.
+    /// The same time on the monotonic clock.
     began: Instant,
-    /// Bytes that the host holds for its calls.
+    /// The bytes that the host holds for its calls.
     held: Arc<Held>,
-    /// Messages and other stanzas that it sends.
+    /// The limit on messages and other stanzas that it sends.
     pub outgoing: Bucket,
-    /// The bytes of these.
+    /// The limit on the bytes of these.
     pub outgoing_bytes: Bucket,
-    /// Events that it emits.
+    /// The limit on events that it emits.
     pub emitted: Bucket,
-    /// Other calls that the account's task carries out.
+    /// The limit on other calls that the account's task carries out.
     pub orders: Bucket,
-    /// Bytes that it reads from its storage and writes to it.
+    /// The limit on bytes that it reads from its storage and writes to it.
     pub stored: Bucket,
-    /// Lines that it logs, and that the host logs because of what it does.
+    /// The limit on lines that it logs, and that the host logs because of its actions.
     log_lines: Bucket,
-    /// Lines that were dropped since one was last written.
+    /// The number of lines that were dropped since one was last written.
     log_dropped: AtomicU64,
-    /// The spans of handlers that have not returned, while anybody wants them.
+    /// The spans of handlers that have not returned, while tracing is on.
     traced: Mutex<Vec<Span>>,
-    /// Calls that have not returned.
+    /// The number of calls that have not returned.
     open_calls: AtomicUsize,
-    /// Queries of archives and streams of them that have not ended.
+    /// The number of archive queries, and streams of them, that have not ended.
     archive_queries: AtomicUsize,
-    /// Questions to others that were not answered.
+    /// The number of requests to others that were not answered.
     questions: AtomicUsize,
-    /// When questions were given up that may still be answered.
+    /// The times when requests were given up that may still be answered.
     given_up: Mutex<VecDeque<Instant>>,
-    /// Rooms that the plugin has opened.
+    /// The rooms that the plugin has opened.
     rooms: Arc<Rooms>,
-    /// Promises that it owns.
+    /// The number of promises that it owns.
     promises: AtomicUsize,
-    /// Commands that people may say to it, and whether each goes by its name alone.
+    /// Its chat commands, and whether each can be called without the plugin's id.
     commands: Mutex<BTreeMap<String, bool>>,
-    /// When each handler began that has not returned.
+    /// The time when each handler began that has not returned.
     handlers: Mutex<Vec<Instant>>,
-    /// What was handed to those that never will.
+    /// The events of handlers that were dropped before they returned.
     cut_off: Mutex<Vec<Handed>>,
-    /// The messages with commands that those had.
+    /// The messages with the commands that those handlers carried out.
     unanswered: Mutex<Vec<Arc<Message>>>,
-    /// Whether nothing of it runs but handlers: it has started, and does not stop yet.
+    /// Whether only handlers of it run: it has started, and is not stopping yet.
     only_handles: AtomicBool,
-    /// Calls that wait for others: their time is not held against the plugin.
+    /// The calls that wait for others, whose time does not count against the plugin.
     waits: watch::Sender<Waits>,
     timers: Mutex<Timers>,
     timers_changed: Notify,
-    /// Up to where in archives it has come, if it catches up.
+    /// Its progress in archives, if it catches up.
     pub(super) books: Books,
-    /// It took something out of its mailbox.
+    /// Notified when it has taken an event out of its mailbox.
     pub(super) took: Notify,
 }
 
 impl Instance {
-    /// A new one, and the end of its mailbox that [`run`] reads.
+    /// Creates an instance. Also returns the end of its mailbox that [`run`] reads.
     pub(super) fn new(
         admitted: &Admitted,
         settings: Arc<OwnSettings>,
@@ -172,7 +172,7 @@ impl Instance {
         };
         mailbox.disregard(account.records.own_contacts(&admitted.id));
         let cpu = Arc::<watchdog::Account>::default();
-        // Who may have a whole core for as long as they like takes it from nobody.
+        // A plugin that may use a whole core all the time is not throttled at its start either.
         if failed.load(Relaxed) && limits.cpu_share < 1.0 {
             cpu.begin_in_yard();
         }
@@ -224,8 +224,8 @@ impl Instance {
         (Arc::new(instance), receiver)
     }
 
-    /// Whether one more line about it may go into the log, so that no plugin fills the disk. A line that may not is
-    /// counted, and the count is logged before the next one.
+    /// Returns whether another line about this plugin may be logged, so that no plugin fills the disk. A refused line
+    /// is counted, and the count is logged before the next line.
     pub fn may_log(&self) -> bool {
         if self.log_lines.take(1.0).is_err() {
             self.log_dropped.fetch_add(1, Relaxed);
@@ -240,7 +240,7 @@ impl Instance {
         true
     }
 
-    /// Its timers. Held only for a moment, and never by the connection.
+    /// Locks its timers, which is only done briefly and never by the connection.
     fn timers(&self) -> MutexGuard<'_, Timers> {
         self.timers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -253,12 +253,12 @@ impl Instance {
     }
 }
 
-/// What lives inside an instance's Store.
+/// The data inside of an instance's Store.
 pub(crate) struct Context {
     pub(crate) instance: Arc<Instance>,
     ceiling: Ceiling,
     table: ResourceTable,
-    /// No environment, files or sockets; what is printed goes into the log.
+    /// A WASI without environment, files or sockets. Printed text goes into the log.
     wasi: WasiCtx,
 }
 
@@ -268,68 +268,68 @@ impl WasiView for Context {
     }
 }
 
-/// How the groupings reach their data in a Store.
+/// Gives the groupings access to their data in a Store.
 pub(crate) struct Grouping;
 
 impl HasData for Grouping {
     type Data<'a> = &'a mut Context;
 }
 
-/// How an instance's life came to its end.
+/// The way in which an instance ended.
 #[derive(Debug)]
 pub(super) enum Ended {
     /// It was asked to stop, and did.
     Stopped,
-    /// Its `initialize` said no, in its own words.
+    /// Its `initialize` returned an error, with this text.
     Declined(String),
-    /// Others have all that the engine's pool has. That is no fault of its own.
+    /// The engine's pool is used up by others, which is not the plugin's fault.
     NoRoom {
-        /// One sentence.
+        /// The reason, in one sentence.
         why: String,
-        /// wasmtime's account of it.
+        /// wasmtime's description of the error.
         detail: String,
     },
     /// It trapped, or hit a limit.
     Failed {
-        /// One sentence.
+        /// The reason, in one sentence.
         why: String,
-        /// wasmtime's account of it, with the guest's backtrace.
+        /// wasmtime's description of the error, with the guest's backtrace.
         detail: String,
     },
 }
 
-/// How an instance ends that is asked to.
+/// The mode in which an instance is asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Parting {
-    /// At once: handlers that wait are cut off.
+    /// At once: waiting handlers are dropped.
     Now,
-    /// Another one takes its place: handlers in flight come to their end first, so that nobody's message is left half-answered.
+    /// Another instance replaces it. Running handlers finish first, so that no message is left half-answered.
     Handover,
-    /// The house stops, and tells nobody anything more: what waits in the mailbox is handled first, for as long as the limit
-    /// `stop` says, and then its `stop` has as long.
+    /// The host shuts down and delivers nothing more. Events in the mailbox are handled first, for at most the limit
+    /// `stop`. Then the plugin's `stop` has as much time.
     House,
 }
 
-/// Mail that one instance leaves to another, in its order.
+/// Events that one instance leaves to another, in order.
 pub(super) type Backlog = Vec<Box<Mail>>;
 
-/// What an instance needs to run.
+/// Everything that an instance needs to run.
 pub(super) struct Start {
-    /// Its handle.
+    /// The instance.
     pub instance: Arc<Instance>,
     /// Its code.
     pub compiled: Arc<Compiled>,
     /// The engine that compiled it.
     pub engine: Arc<Engine>,
-    /// Its end of the mailbox.
+    /// The receiving end of its mailbox.
     pub mailbox: mpsc::Receiver<Box<Mail>>,
-    /// Told when `initialize` has returned.
+    /// Notified when `initialize` has returned.
     pub initialized: oneshot::Sender<()>,
     /// Asks it to stop.
     pub stop: oneshot::Receiver<Parting>,
-    /// For one that takes another one's place: what that one has not handled, which comes before all other mail.
+    /// The events that the replaced instance has not handled, which come before all others; `None` if it replaces none.
     pub backlog: Option<oneshot::Receiver<Backlog>>,
-    /// Where what it has not handled goes as soon as it is asked to stop.
+    /// Receives the events that it has not handled, as soon as it is asked to stop.
     pub rest: oneshot::Sender<Backlog>,
 }
 
@@ -341,13 +341,13 @@ pub(super) async fn run(start: Start) -> Ended {
         Err(error) if is_full(&error) => Ended::NoRoom { why: no_room(places), detail: detail(&error) },
         Err(error) => {
             let error = Exceeded::named(error, &instance.limits);
-            // That one says itself which handler it was.
+            // A slow handler is already named in the error.
             let at_what = if error.is::<SlowHandler>() { String::new() } else { instance.at_what() };
             let detail = detail(&error);
             let why = if detail::is_full_stack(&detail) {
                 FULL_STACK.to_owned()
             } else if instance.taken.is_full.load(Relaxed) && (error.is::<wasmtime::Trap>() || error.is::<I32Exit>()) {
-                // It was told so, and could not go on without.
+                // It was refused more memory, and could not go on without.
                 Exceeded::Memory(instance.limits.memory).to_string()
             } else {
                 reason(&error)
@@ -370,8 +370,8 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
             let mut initialize = pin!(guest.call_initialize(accessor).fuse());
             let mut initialized = Some(initialized);
             let mut handlers = FuturesUnordered::new();
-            // What comes before the mailbox: mail that another one left, and what comes after events that were lost, while
-            // the plugin is told of the loss.
+            // Events that come before the mailbox: those left by a replaced instance, and one that is held back while
+            // the plugin is told of lost events before it.
             let mut ahead = VecDeque::new();
             let mut timer = pin!(tokio::time::sleep_until(Instant::now()));
             let mut due = None;
@@ -385,7 +385,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                         }
                         instance.only_handles.store(true, Relaxed);
                         if let Some(initialized) = initialized.take() {
-                            // Whoever started us may have given up meanwhile, and then stops us.
+                            // The supervisor may have given up meanwhile, and then stops this instance.
                             let _ = initialized.send(());
                         }
                     }
@@ -394,7 +394,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                         instance.books.returned(result?).await;
                         instance.handled.fetch_add(1, Relaxed);
                     }
-                    // Whoever lets go of it wants it to end.
+                    // If the sender is dropped, the instance is to end.
                     parting = &mut stop => break parting.unwrap_or(Parting::Now),
                     () = &mut timer, if due.is_some() && spare.is_there(handlers.len(), most) => {
                         if let Some(mail) = fire_timers(&instance, spare.is_needed(handlers.len(), most)) {
@@ -424,12 +424,12 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                         instance.handled.fetch_add(1, Relaxed);
                     }
                 };
-                // What is left after that goes with the plugin, but for what one that catches up is told again.
+                // Remaining events are lost, except that a plugin that catches up gets the messages again.
                 if let Ok(result) = tokio::time::timeout(instance.limits.stop, handled).await {
                     result?;
                 }
             }
-            // Handlers in flight may finish while it says good-bye; the supervisor's dead-line bounds both.
+            // Running handlers may finish during `stop`; the supervisor's timeout limits both.
             mailbox.close();
             let mut left = Vec::from(ahead);
             while let Ok(mail) = mailbox.try_recv() {
@@ -441,7 +441,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                     "plugin did not come to handle all that it was told"
                 );
             }
-            // Nobody may want it.
+            // The receiver may be gone.
             let _ = rest.send(left);
             if parting == Parting::Handover {
                 while let Some(result) = handlers.next().await {
@@ -474,8 +474,8 @@ fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context> {
         instance: Arc::clone(instance),
         ceiling: Ceiling::new(limits, instance.raises, Arc::clone(&instance.taken)),
         table,
-        // What it asks for at once is made in the host's memory first, and a socket that connects to nobody is still a file
-        // of the host's.
+        // Random bytes are first produced in the host's memory, so their number is limited. Sockets are denied, since
+        // even an unconnected one takes a file descriptor of the host.
         wasi: WasiCtx::builder()
             .secure_random(chance.generator())
             .insecure_random(chance.generator())
@@ -502,17 +502,17 @@ fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context> {
     store
 }
 
-/// What an instance of these limits may compute.
+/// Returns the CPU time that an instance with these limits may use.
 pub(super) fn allowance(limits: &Limits) -> Allowance {
     Allowance { share: limits.cpu_share, burst: limits.cpu_burst, slice: limits.cpu_slice }
 }
 
-/// Whether there was nothing left of what all plugins share.
+/// Returns whether the shared pool was used up.
 fn is_full(error: &wasmtime::Error) -> bool {
     error.is::<PoolConcurrencyLimitError>()
 }
 
-/// The same in one sentence for the owner.
+/// Returns the same as a sentence for the owner.
 fn no_room(places: u32) -> String {
     format!(
         "the host has room for {places} plugins, counted on each account by itself, and all of it is taken: run some \
@@ -520,10 +520,10 @@ fn no_room(places: u32) -> String {
     )
 }
 
-/// Why a plugin ends whose calls go too deep.
+/// The reason for a plugin whose calls nest too deep.
 const FULL_STACK: &str = "it used up its stack";
 
-/// One sentence for the owner.
+/// Returns the reason as a sentence for the owner.
 fn reason(error: &wasmtime::Error) -> String {
     if let Some(overrun) = error.downcast_ref::<Overrun>() {
         return overrun.to_string();
@@ -534,7 +534,7 @@ fn reason(error: &wasmtime::Error) -> String {
     if let Some(slow) = error.downcast_ref::<SlowHandler>() {
         return slow.to_string();
     }
-    // The status is not named: the adapter makes one of all that mean a failure.
+    // The exit status is not shown: the adapter maps all failures to the same one.
     if error.is::<I32Exit>() {
         return "it called exit".to_owned();
     }
@@ -545,7 +545,7 @@ fn reason(error: &wasmtime::Error) -> String {
             trap => format!("it trapped: {trap}"),
         };
     }
-    // Where it happened, which comes before, is for the detail.
+    // The outer context says where it happened, which belongs to the detail.
     harmless(&error.root_cause().to_string(), LONGEST_REASON)
 }
 

@@ -1,26 +1,30 @@
-//! Up to where in one archive, the account's or a room's, a plugin that catches up has handled what was said.
+//! The progress of a plugin that catches up, in one archive: the account's or a room's.
 //!
-//! Handled is what the plugin's handler returned from. Handlers overlap: all up to the first one that has not returned is
-//! handled, and of the rest those that have, by name. What comes over a stream, or from a room that was entered, is put beyond what
-//! was missed before that, until this was told: else what is still to be told would be passed. What came live and is found in the
-//! archive among what was missed holds the place up until its handler has returned, and never is the place, which would go back to
-//! it. No I/O but by the keeper, which never waits.
+//! A message is handled when the plugin's handler for it has returned. Handlers overlap, so the position in the archive
+//! is before the first message whose handler has not returned. Messages after it that are handled are known by their
+//! ids.
 //!
-//! What a stream brought need not be all that was said: a server may say something into a connection that is broken, and go on over
-//! another one (Prosody 0.12 over BOSH does). So an instance is told, on the next stream, what it lacks of the last messages before
-//! the place. They have no place of their own: who ends before it was told has lost them.
+//! Live messages, from a stream or an entered room, are newer than those missed before. So they do not move the
+//! position until the missed ones were delivered, which the position would otherwise skip. The archive may list a live
+//! message among the missed ones. Such a message holds the position until its handler has returned. It never becomes
+//! the position, which would move back. This module does no I/O except through the keeper, which never waits.
+//!
+//! A stream may not have brought every message: a server may write one to a broken connection and continue on another
+//! (Prosody 0.12 over BOSH does). So on the next stream an instance also gets the messages that it lacks among the last
+//! ones before the position. They do not move the position: if an instance ends before they were delivered, they are
+//! lost.
 
 use std::collections::VecDeque;
 
 use crate::router::{Course, Place};
 use crate::store::{Handled, Position, PositionKeeper};
 
-/// How many messages are known by name; a handler that so many others have overtaken counts as returned.
+/// How many messages are known by id. A handler that more messages have overtaken counts as returned.
 const MOST: usize = 256;
-/// How many messages before the place are looked at again, for what is missing between them.
+/// How many messages before the position are checked again for missing ones between them.
 pub(super) const LOOKED_BACK: u8 = 50;
 
-/// A handler that has begun.
+/// Identifies a handler that has begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ticket(u64);
 
@@ -28,29 +32,31 @@ pub(super) struct Ticket(u64);
 struct Entry {
     ticket: Ticket,
     at: Position,
-    /// The stream that it came over, or the time that its room was entered; what was missed is older than all.
+    /// The number of the stream, or of the visit to the room, that brought it. It is 0 for missed messages, which are
+    /// older.
     stream: u64,
     done: bool,
-    /// It came live, and the archive has it among what was missed.
+    /// Whether it came live and the archive has it among the missed messages.
     is_met: bool,
 }
 
-/// The places of what one plugin handles on one account, over all of its instances.
+/// The progress of one plugin on one account in one archive, over all of its instances.
 #[derive(Debug)]
 pub(super) struct Ledger {
     keeper: PositionKeeper,
-    /// Up to where all is handled; none: nobody has said yet where the plugin begins.
+    /// The position up to which everything is handled; `None` until it is known where the plugin begins.
     up_to: Option<Position>,
-    /// Where it was before, oldest first, as long as all in between was told as it came.
+    /// Earlier positions, oldest first, as long as everything between them was delivered as it came.
     before: VecDeque<Position>,
-    /// Some messages before the next place that is reached live are to stay in the archive.
+    /// Whether some messages before the next position that is reached live stay in the archive.
     is_incomplete: bool,
-    /// What lies before the place and is told now, and what of it was told.
+    /// The messages before the position that are being delivered now, and those of them that were delivered.
     gaps: VecDeque<String>,
     filled: VecDeque<String>,
-    /// Handled in former lives, or found among what was missed, and maybe later than that, until something is that came after it.
+    /// Messages handled by former instances, or found among the missed ones, that may be after the position. Cleared
+    /// once a later live message is handled.
     beyond: Vec<String>,
-    /// All that was missed until this stream was told; 0: it is being told.
+    /// The stream or visit up to which all missed messages were delivered; 0 while they are being delivered.
     caught_up: u64,
     missed: VecDeque<Entry>,
     live: VecDeque<Entry>,
@@ -74,27 +80,27 @@ impl Ledger {
         }
     }
 
-    /// What outlives the process.
+    /// Returns the part that outlives the process.
     pub(super) fn keeper(&self) -> &PositionKeeper {
         &self.keeper
     }
 
-    /// Up to where all is handled.
+    /// Returns the position up to which everything is handled.
     pub(super) fn up_to(&self) -> Option<&Position> {
         self.up_to.as_ref()
     }
 
-    /// Whether all that was missed until this stream was told.
+    /// Returns whether all messages missed before this stream were delivered.
     pub(super) fn is_caught_up(&self, stream: u64) -> bool {
         self.caught_up >= stream
     }
 
-    /// What was missed is about to be told, once more: until it was, the place is nothing that came live.
+    /// Marks that missed messages are about to be delivered: until they were, no live message becomes the position.
     pub(super) fn falls_behind(&mut self) {
         self.caught_up = 0;
     }
 
-    /// Whether a message that the archive has among those that were missed was handled, or is being handled.
+    /// Returns whether a message that the archive lists as missed was handled, or is being handled.
     pub(super) fn meets(&mut self, id: &str) -> bool {
         if let Some(place) = self.live.iter().position(|entry| entry.at.id.as_deref() == Some(id)) {
             self.missed.extend(self.live.remove(place).map(|entry| Entry { is_met: true, ..entry }));
@@ -102,20 +108,20 @@ impl Ledger {
         self.knows(id)
     }
 
-    /// Whether a message that is beyond was handled, or is being handled.
+    /// Returns whether a message after the position was handled, or is being handled.
     fn knows(&self, id: &str) -> bool {
         let entries = self.missed.iter().chain(&self.live);
         entries.filter_map(|entry| entry.at.id.as_deref()).any(|known| known == id)
             || self.beyond.iter().any(|known| known == id)
     }
 
-    /// Whether it is known what was told of the messages before the place.
+    /// Returns whether it is known which messages before the position were delivered.
     pub(super) fn may_look_back(&self) -> bool {
         !self.before.is_empty()
     }
 
-    /// Of the last messages before the place, oldest first, those that the plugin lacks. What is older than all that it is known to
-    /// have been told is none of them.
+    /// Returns those of the last messages before the position, oldest first, that the plugin lacks. Messages older than
+    /// all that it is known to have received are left out.
     pub(super) fn lacks<'a>(&mut self, last: impl Iterator<Item = &'a str>) -> Vec<String> {
         let was_told = |id: &str| self.before.iter().any(|place| place.id.as_deref() == Some(id));
         let known = last
@@ -127,12 +133,12 @@ impl Ledger {
         lacking
     }
 
-    /// The plugin is not told all that it missed.
+    /// Records that the plugin does not get all that it missed.
     pub(super) fn leave_rest(&mut self) {
         self.is_incomplete = true;
     }
 
-    /// Where the plugin goes on, or begins.
+    /// Sets the position at which the plugin continues or begins.
     pub(super) fn begin(&mut self, handled: Handled) {
         self.before.clear();
         self.up_to = Some(handled.up_to);
@@ -140,7 +146,7 @@ impl Ledger {
         self.keep();
     }
 
-    /// A handler begins with something that has this place.
+    /// Records that a handler begins with a message at this place.
     pub(super) fn began(&mut self, place: Place) -> Option<Ticket> {
         let Place::Message { at, course, .. } = place else {
             self.passed(place);
@@ -161,7 +167,7 @@ impl Ledger {
         Some(ticket)
     }
 
-    /// It returned.
+    /// Records that a handler returned.
     pub(super) fn returned(&mut self, ticket: Ticket) {
         if let Some(entry) = self.missed.iter_mut().chain(&mut self.live).find(|entry| entry.ticket == ticket) {
             entry.done = true;
@@ -169,7 +175,7 @@ impl Ledger {
         self.advance();
     }
 
-    /// The plugin has nothing to do with what is at this place.
+    /// Records that the plugin does not handle the item at this place.
     pub(super) fn passed(&mut self, place: Place) {
         match place {
             Place::CaughtUp(_, stream) => {
@@ -184,19 +190,21 @@ impl Ledger {
         }
     }
 
-    /// The instance ended in the midst of what it did. What it had begun with is not given again, whether that broke it or not:
-    /// it may have been answered. What it had not begun with was missed.
+    /// Records that the instance failed. The messages that it had begun with are not delivered again, whether they
+    /// caused the failure or not, since they may have been answered. Messages that it had not begun with count as
+    /// missed.
     pub(super) fn broke(&mut self) {
         self.missed.iter_mut().chain(&mut self.live).for_each(|entry| entry.done = true);
         self.advance();
     }
 
-    /// Another instance takes the place of the one that was told this: it does not know what that was told beside it.
+    /// Records that another instance replaces the one that received these messages. It is unknown which of them the new
+    /// one got.
     pub(super) fn succeed(&mut self) {
         self.before.clear();
     }
 
-    /// A new instance begins: what the last one left was missed.
+    /// Records that a new instance begins. The messages that the last one left count as missed.
     pub(super) fn restart(&mut self) {
         self.before.clear();
         self.gaps.clear();
@@ -229,7 +237,7 @@ impl Ledger {
         if self.missed.is_empty() {
             while let Some(entry) = self.live.pop_front_if(|entry| entry.done && entry.stream <= caught_up) {
                 self.reach(entry);
-                // What was left, or handled in former lives, lies before this, too.
+                // Messages that were left, or handled by former instances, are before this one too.
                 let is_known = |id: &String| self.before.iter().any(|place| place.id.as_ref() == Some(id));
                 if std::mem::take(&mut self.is_incomplete) || !self.beyond.iter().all(is_known) {
                     self.before.clear();
@@ -283,7 +291,7 @@ mod tests {
         Place::Message { of: Archive::Own, at: at(id), course: Course::Missed }
     }
 
-    /// A ledger of a plugin that has handled all up to 0, and its keeper.
+    /// Returns the progress of a plugin that has handled everything up to 0, and its store.
     fn ledger() -> (Store, Ledger) {
         let store = Store::in_memory();
         let owner = Owner { account: "bot@example.org".parse().unwrap(), plugin: "echo".parse().unwrap() };
@@ -292,7 +300,7 @@ mod tests {
         (store, ledger)
     }
 
-    /// What a later process would find: the place, and what is handled beyond it.
+    /// Returns the state that a later process would find: the position, and the messages handled after it.
     async fn kept(ledger: &Ledger) -> (String, Vec<String>) {
         let Handled { up_to, beyond } = ledger.keeper().load().await.unwrap().unwrap();
         (up_to.id.unwrap(), beyond)
@@ -356,7 +364,7 @@ mod tests {
         ledger.passed(Place::CaughtUp(Archive::Own, 1));
         ledger.falls_behind();
         ledger.passed(over(2, 5));
-        // The next stream is there before all was told that this one missed.
+        // The next stream starts before everything was delivered that this one missed.
         ledger.falls_behind();
         assert!(!ledger.meets("4") && ledger.meets("5") && !ledger.meets("6"));
         ledger.passed(missed(4));
@@ -419,7 +427,7 @@ mod tests {
         ledger.passed(missed(1));
         ledger.passed(Place::CaughtUp(Archive::Own, 1));
         assert_eq!(kept(&ledger).await, known("1", &["2"]));
-        // Nothing was said meanwhile.
+        // No message came meanwhile.
         ledger.restart();
         assert!(ledger.knows("2"));
         ledger.passed(Place::CaughtUp(Archive::Own, 1));
@@ -428,7 +436,7 @@ mod tests {
         assert_eq!(lacking(&mut ledger, 0..3), [""; 0]);
     }
 
-    /// What the plugin lacks of these.
+    /// Returns which of these the plugin lacks.
     fn lacking(ledger: &mut Ledger, last: impl IntoIterator<Item = u32>) -> Vec<String> {
         let ids: Vec<_> = last.into_iter().map(|id| id.to_string()).collect();
         ledger.lacks(ids.iter().map(String::as_str))
@@ -469,7 +477,7 @@ mod tests {
         assert_eq!((lacks.len(), lacks[0].as_str()), (usize::from(LOOKED_BACK), "11"));
         ledger.succeed();
         assert!(!ledger.may_look_back());
-        // What is under way by then.
+        // A message that is already under way.
         ledger.passed(missed(11));
         assert_eq!(ledger.up_to(), Some(&at(2 * (most + 5))));
     }

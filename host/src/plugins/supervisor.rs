@@ -1,7 +1,7 @@
-//! The life of one plugin on one account: started, watched, ended, started again.
+//! The lifecycle of one plugin on one account: started, watched, ended, restarted.
 //!
-//! The supervisor owns the instance's task and is the only one to end it. Whatever was registered under an instance is
-//! taken away here when it is gone.
+//! The supervisor owns the instance's task and is the only one to end it. It also removes everything that was
+//! registered under an instance after the instance is gone.
 
 mod dependency;
 mod life;
@@ -46,57 +46,57 @@ pub use succession::Succession;
 
 /// How long an instance must run for its earlier failures to be forgotten.
 const HEALTHY: Duration = Duration::from_mins(1);
-/// How long handlers in flight have to come to their end when another instance takes over.
+/// How long running handlers may take to finish when another instance takes over.
 const HANDOVER: Duration = Duration::from_secs(10);
-/// After so many failures in a row nobody but the owner starts it again.
+/// After this many failures in a row, only the owner can start it again.
 const MAX_FAILURES: u32 = 5;
-/// The first pause after a failure; each further one is twice as long.
+/// The first pause after a failure. Each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Where a plugin on one account stands.
+/// The state of a plugin on one account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// The compiler is not done with it; it starts when that is done.
+    /// The plugin is being compiled, and starts afterwards.
     Compiling,
-    /// It starts when this plugin runs, which it depends on.
+    /// It waits for this plugin to run, on which it depends.
     Waiting(PluginId),
     /// Its `initialize` has not returned.
     Starting,
     /// It handles events.
     Running,
-    /// It says good-bye.
+    /// Its `stop` is running.
     Stopping,
     /// It was asked to stop, and is gone.
     Stopped,
-    /// Its own `initialize` said no, with these words.
+    /// Its `initialize` returned an error, with this text.
     Refused(String),
-    /// It failed, or there was no room for it, and starts again after the pause.
+    /// It failed, or there was no room for it. It starts again after the pause.
     BackingOff {
-        /// One sentence.
+        /// The reason, in one sentence.
         why: String,
-        /// How long the pause is.
+        /// The length of the pause.
         pause: Duration,
     },
-    /// It failed too often; the owner decides.
+    /// It failed too often, so the owner has to decide.
     Quarantined(String),
 }
 
 impl State {
-    /// Whether its `initialize` is not waited for any more.
+    /// Returns whether its `initialize` is no longer waited for.
     pub fn is_settled(&self) -> bool {
         !matches!(self, Self::Compiling | Self::Waiting(_) | Self::Starting)
     }
 
-    /// Whether it will never run again by itself.
+    /// Returns whether it will never run again without the owner.
     pub fn is_over(&self) -> bool {
         matches!(self, Self::Stopped | Self::Refused(_) | Self::Quarantined(_))
     }
 }
 
-/// A plugin on one account, supervised.
+/// A plugin on one account with its supervisor.
 pub struct Supervised {
     shared: Arc<Shared>,
-    /// How it is to end, once it is.
+    /// The mode in which it is to end, once it is to.
     stop: watch::Sender<Option<Parting>>,
     task: JoinHandle<()>,
 }
@@ -109,24 +109,24 @@ struct Shared {
     compiled: Arc<Compiled>,
     engine: Arc<Engine>,
     account: Arc<account::Shared>,
-    /// What it is started after.
+    /// The plugins that it is started after.
     after: Vec<Dependency>,
-    /// It waits for none of these any more.
+    /// Set once it no longer waits for any of these.
     has_begun: std::sync::atomic::AtomicBool,
     state: watch::Sender<State>,
-    /// The one that runs now.
+    /// The instance that runs now.
     instance: watch::Sender<Option<Arc<Instance>>>,
-    /// What one instance leaves to the next.
+    /// The state that one instance leaves to the next.
     lasting: Lasting,
-    /// Up to where in the archive it has come, if it catches up.
+    /// Its progress in archives, if it catches up.
     books: Books,
-    /// What it may see and do: what it was admitted with, or what the owner decided since.
+    /// The grants in force: those at admission, or later ones of the owner.
     grants: ArcSwap<Grants>,
-    /// For one that is to take another one's place.
+    /// Set for a plugin that is to replace another one.
     beside: Mutex<Option<Beside>>,
-    /// It was started beside another one, whose place it has not taken yet.
+    /// Whether it was started beside another one that it has not replaced yet.
     is_beside: watch::Sender<bool>,
-    /// Where the instance that runs now leaves what it has not handled, when it is asked to stop.
+    /// Receives the events that the running instance has not handled when it is asked to stop.
     rest: Mutex<Option<oneshot::Receiver<Backlog>>>,
 }
 
@@ -189,27 +189,27 @@ impl Supervised {
         Self { shared, stop, task }
     }
 
-    /// What it was admitted as.
+    /// Returns the result of its admission.
     pub fn admitted(&self) -> &Arc<Admitted> {
         &self.shared.admitted
     }
 
-    /// Where it stands, now and from now on.
+    /// Returns a receiver for its state.
     pub fn state(&self) -> watch::Receiver<State> {
         self.shared.state.subscribe()
     }
 
-    /// The instance that runs now.
+    /// Returns the instance that runs now.
     pub fn instance(&self) -> Option<Arc<Instance>> {
         self.shared.instance.borrow().clone()
     }
 
-    /// The plugin's record on this account, which earlier instances began.
+    /// Returns the plugin's record on this account, which includes earlier instances.
     pub fn record(&self) -> &Record {
         &self.shared.lasting.record
     }
 
-    /// This one, for another that is to be started after it.
+    /// Returns a handle on this plugin for another one that is to be started after it.
     pub fn as_dependency(&self, required: bool) -> Dependency {
         Dependency { required, shared: Arc::clone(&self.shared) }
     }
@@ -222,25 +222,26 @@ impl Supervised {
         }
     }
 
-    /// Waits until its `initialize` has returned or failed, or waits itself for the session (API row 7).
+    /// Waits until its `initialize` has returned or failed, or is itself waiting for the session.
     pub fn settled(&self) -> impl Future<Output = ()> + use<> {
         let shared = Arc::clone(&self.shared);
         async move { shared.settled().await }
     }
 
-    /// Lets it say good-bye, and waits until it is gone.
+    /// Asks it to stop, and waits until it is gone.
     pub async fn stop(self) {
         self.part(Parting::Now);
         self.gone().await;
     }
 
-    /// The same, after it has handled what it was told: the house stops, and tells nobody anything more.
+    /// Asks it to stop after it has handled the events in its mailbox, since the host shuts down. Waits until it is
+    /// gone.
     pub async fn stop_with_the_house(self) {
         self.part(Parting::House);
         self.gone().await;
     }
 
-    /// Lets it end in this way, if it was not told another one before.
+    /// Asks it to end in this mode, unless it was asked before.
     fn part(&self, parting: Parting) {
         self.stop.send_if_modified(|told| {
             let is_new = told.is_none();
@@ -279,8 +280,8 @@ impl Shared {
                 let Some(dependency) = dependency else { return };
                 Box::pin(dependency.shared.settled()).await;
                 if dependency.shared.state.borrow().is_settled() {
-                    // It runs or failed: this one starts or is refused at once, and its own state changes. So it does when one that
-                    // was about to be tried again is.
+                    // The dependency runs or failed, so this plugin is started or refused at once, and its own state
+                    // changes. If the dependency is backing off, the state is set again when it is retried.
                     std::future::pending::<()>().await;
                 }
             }
@@ -289,11 +290,11 @@ impl Shared {
     }
 }
 
-/// Returns once a call of the instance waits for the session. The instance may still have to come.
+/// Returns once a call of the instance waits for the session. There may be no instance yet.
 async fn some_call_waits(mut instance: watch::Receiver<Option<Arc<Instance>>>) {
     let found = instance.wait_for(Option::is_some).await.ok().and_then(|instance| instance.clone());
     if let Some(instance) = found {
-        // The sender lives in the instance, which this holds.
+        // The sender is part of the instance, which is held here.
         let _ = instance.waits().wait_for(|waits| waits.for_session > 0).await;
     }
 }
@@ -335,7 +336,7 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<Part
                 shared.state.send_replace(State::Refused(words));
                 return;
             }
-            // However often that happens, it comes to no quarantine.
+            // This never leads to quarantine, however often it happens.
             Ended::NoRoom { why, detail } => {
                 tracing::warn!(%plugin, %account, reason = %why, "plugin found no room");
                 tracing::debug!(%plugin, %account, detail, "what there was no room for");
@@ -349,7 +350,7 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<Part
             }
         };
         if *shared.is_beside.borrow() {
-            // Whoever wants it there tries it again, where there was only no room.
+            // If there was only no room, the code that replaces the plugin tries again.
             let (why, pause) = (why.clone(), PAUSE_FOR_ROOM);
             let state = if is_crowded { State::BackingOff { why, pause } } else { State::Quarantined(why) };
             shared.state.send_replace(state);
@@ -358,7 +359,7 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<Part
             }
         }
         if failures >= MAX_FAILURES {
-            // Whoever reads the log and asks then hears the same.
+            // The state is set before the log line, so that a reader of the log who asks for the state sees it.
             shared.state.send_replace(State::Quarantined(why.clone()));
             tracing::error!(
                 %plugin, %account, reason = %why, failures,
@@ -367,7 +368,7 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<Part
             return;
         }
         let pause = if is_crowded { PAUSE_FOR_ROOM } else { FIRST_PAUSE * 2_u32.pow(failures - 1) };
-        // Plugins that failed together do not come back together.
+        // Random jitter, so that plugins that failed together do not restart together.
         let pause = pause.mul_f64(shared.account.chance.generator().random_range(0.75..1.25));
         shared.state.send_replace(State::BackingOff { why, pause });
         tokio::select! {
@@ -384,7 +385,7 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<Part
     }
 }
 
-/// One instance from start to end, and everything of it taken away.
+/// Runs one instance from start to end, and removes everything that it registered.
 async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Parting>>) -> Ended {
     shared.settings.restart();
     shared.account.records.learn().await;
@@ -398,7 +399,7 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Pa
     let (instance, mailbox) = Instance::new(&shared.admitted, settings, log, commands, account, lasting, books);
     shared.lasting.record.begins(&instance);
     shared.instance.send_replace(Some(Arc::clone(&instance)));
-    // After it can be seen: whoever changes the grants later changes those of the instance, too.
+    // This follows after the instance is visible: later changes of the grants then reach it too.
     shared.hand_over_grants(&instance);
     let beside = lock(&shared.beside).take();
     let backlog = match beside {
@@ -416,7 +417,8 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Pa
     };
     let (rest_sender, rest) = oneshot::channel();
     *lock(&shared.rest) = Some(rest);
-    // In this order: whoever hears that it starts finds the instance that may come to wait for the session.
+    // The state changes after the instance is set: observers of the state find the instance that may wait for the
+    // session.
     shared.state.send_replace(State::Starting);
     let (initialized_sender, initialized) = oneshot::channel();
     let (stop_sender, stop) = oneshot::channel();
@@ -441,28 +443,28 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Pa
         Metered::new(life, Arc::clone(&instance.cpu), allowance, shared.engine.ticker(), shared.engine.seats());
     let mut life = Life::begin(metered, Arc::clone(&shared.engine), Arc::clone(&instance));
     let ended = watch_over(shared, &instance, &mut life, initialized, stop_sender, stopped).await;
-    // Ended first, then forgotten: a guest that still ran could register something after it was forgotten.
+    // The guest is ended first and then forgotten: a guest that still ran could register something afterwards.
     drop(life);
     let _ = gone.await;
-    // However it failed, also by a dead-line or a fault of the host. Beside another one it has begun with nothing, and what that
-    // one is at is not done.
+    // Every failure counts, including a timeout or a fault in the host. An instance beside another one has not begun
+    // with any message, and those that the other one is handling are not done.
     let failed = matches!(ended, Ended::Failed { .. });
     shared.lasting.failed.store(failed, Relaxed);
     if failed && !*shared.is_beside.borrow() {
         shared.books.broke().await;
     }
     shared.account.forget(instance.id).await;
-    // Nothing is routed to it any more, so nothing more is counted.
+    // Nothing is routed to it any more, so the counts are final.
     shared.lasting.record.ended(&instance);
     ended
 }
 
-/// Held for a moment only.
+/// Locks a mutex that is only held briefly.
 fn lock<T>(what: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Holds an instance to its dead-lines until it has ended.
+/// Enforces an instance's timeouts until it has ended.
 async fn watch_over(
     shared: &Shared,
     instance: &Arc<Instance>,
@@ -488,7 +490,7 @@ async fn watch_over(
                 shared.state.send_replace(State::Running);
                 break;
             }
-            // What it waits for may never come, and no dead-line says so.
+            // The thing that it waits for may never come, and no timeout reports that.
             () = &mut slow, if !slow.is_elapsed() => if instance.waits().borrow().for_session > 0 {
                 tracing::warn!(
                     plugin = %instance.plugin, account = %shared.account.name,
@@ -510,9 +512,9 @@ async fn watch_over(
         Parting::Now | Parting::House => instance.limits.stop,
         Parting::Handover => instance.limits.stop.max(HANDOVER),
     };
-    // An instance that is already gone does not hear it, and `outcome` says so at once.
+    // If the instance is already gone, the send fails and `outcome` returns at once.
     let _ = stop.send(parting);
-    // When the house stops, its good-bye begins once it has handled what it was told, or has had its time for that.
+    // When the host shuts down, `stop` begins once the mailbox is handled, or the time for that is over.
     let told = if parting == Parting::House { lock(&shared.rest).take() } else { None };
     if let Some(told) = told {
         let _ = tokio::time::timeout(limit, told).await;
@@ -533,7 +535,7 @@ async fn watch_over(
     Ended::Stopped
 }
 
-/// Tells an instance what it missed, for as long as it lives, once it has taken the place of another one that it was to take.
+/// Delivers missed messages to an instance as long as it runs, once it has replaced the one that it was to replace.
 async fn keep_up(shared: &Shared, instance: &Arc<Instance>) -> Infallible {
     let mut beside = shared.is_beside.subscribe();
     // The sender lives as long as this.
@@ -542,7 +544,7 @@ async fn keep_up(shared: &Shared, instance: &Arc<Instance>) -> Infallible {
     std::future::pending().await
 }
 
-/// The books of a plugin that catches up.
+/// Returns the catch-up progress of a plugin.
 fn books(admitted: &Admitted, account: &account::Shared) -> Books {
     if !admitted.manifest.catch_up {
         return Books::default();
@@ -551,8 +553,8 @@ fn books(admitted: &Admitted, account: &account::Shared) -> Books {
     Books::kept_in(account.data().positions(owner))
 }
 
-/// Waits for `done` for as long as `limit`, not counting the time during which the plugin waits for others: in a call, or for the
-/// processor (`kept_waiting`, in all).
+/// Waits for `done` for at most `limit` of the plugin's own time. That excludes time in which a call waits for others,
+/// and time in which it waits for the CPU (the total of which is `kept_waiting`).
 async fn within_own_time(
     mut done: oneshot::Receiver<()>,
     mut waits: watch::Receiver<Waits>,
@@ -567,7 +569,7 @@ async fn within_own_time(
             biased;
             started = &mut done => match started {
                 Ok(()) => return true,
-                // The instance has ended; its outcome says how.
+                // The instance has ended, and its outcome says how.
                 Err(_) => std::future::pending().await,
             },
             changed = waits.changed() => if changed.is_err() { std::future::pending().await },
@@ -595,7 +597,7 @@ mod tests {
     use super::*;
     use crate::plugins::limits::Limits;
 
-    /// The supervisor says `Starting` before there is an instance; whoever settles then must not miss it.
+    /// The supervisor sets `Starting` before there is an instance. A caller that waits in that moment must not miss it.
     #[tokio::test]
     async fn an_instance_that_comes_late_is_seen_to_wait() {
         let current = watch::Sender::new(None);
@@ -633,7 +635,7 @@ mod tests {
         let own_time =
             tokio::spawn(within_own_time(receiver, waits.subscribe(), Duration::from_secs(10), || Duration::ZERO));
         tokio::time::sleep(Duration::from_secs(6)).await;
-        // A call in between starts no new allowance.
+        // A call in between does not restart the time limit.
         waits.send_replace(Waits { for_session: 1, for_turn: 0 });
         tokio::time::sleep(Duration::from_mins(1)).await;
         waits.send_replace(Waits::default());
@@ -650,7 +652,7 @@ mod tests {
         let kept = move || Duration::from_secs(counted.load(Relaxed));
         let own_time = tokio::spawn(within_own_time(receiver, waits.subscribe(), Duration::from_secs(10), kept));
         tokio::time::sleep(Duration::from_secs(1)).await;
-        // What was before it began counts for nothing.
+        // Waiting before the start counts for nothing.
         kept_waiting.store(12, Relaxed);
         tokio::time::sleep(Duration::from_secs(15)).await;
         assert!(!own_time.is_finished());

@@ -1,10 +1,10 @@
-//! What keeps a busy plugin from hurting its neighbours: the ticker, the CPU account, the kill rule and the yard.
+//! Protection of plugins from a busy neighbour: the ticker, CPU accounts, the kill rule and the background runtime.
 //!
-//! Every instance runs inside a [`Metered`] future. It charges the CPU time of each poll to the instance's
-//! [`Account`], and says `Step::Move` when the instance should go to the yard or come back. The epoch callback
-//! ([`on_epoch`]) runs inside the guest on every tick and ends a guest that never waits.
-//! The rules were measured (FACTS, "CPU accounts"): only the thread's CPU clock is fair, yielding at every tick is not,
-//! and a runtime under `SCHED_IDLE` is what protects the neighbours.
+//! Every instance runs inside a [`Metered`] future. It charges the CPU time of each poll to the instance's [`Account`],
+//! and returns `Step::Move` when the instance should move to the background runtime or back. The epoch callback
+//! ([`on_epoch`]) runs inside the guest on every tick and ends a guest that never waits. The rules follow from
+//! measurements: only the thread's CPU clock is fair, yielding at every tick is not, and a runtime under `SCHED_IDLE`
+//! is what protects the neighbours.
 
 use std::future::Future;
 use std::num::NonZero;
@@ -21,38 +21,38 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use wasmtime::{Engine, UpdateDeadline};
 
-/// How long a guest computes before it lets others on its runtime have a turn.
+/// How long a guest computes before it yields to others on its runtime.
 const SLICE: Duration = Duration::from_millis(1);
-/// How often the epoch advances while guests compute.
+/// The interval at which the epoch advances while guests compute.
 const TICK: Duration = Duration::from_millis(1);
-/// What a poll costs beyond its CPU time, so that a storm of empty waits is billed as well.
+/// The cost of a poll beyond its CPU time, so that very frequent empty waits are charged as well.
 const POLL_COST: Duration = Duration::from_nanos(500);
-/// How often an instance that woke itself goes on at once, before others on its runtime have a turn.
+/// How often an instance that woke itself is polled again at once, before others on its runtime have a turn.
 const TURNS: u32 = 8;
 
 /// The CPU account of one instance: written by [`Metered`], read by the epoch callback and by status pages.
 #[derive(Debug, Default)]
 pub struct Account {
-    /// All CPU time so far, in nanoseconds.
+    /// The total CPU time, in nanoseconds.
     used: AtomicU64,
     /// CPU time that others spent on the instance's calls and that no poll has settled yet, in nanoseconds.
     spent_by_others: AtomicU64,
     /// The thread's CPU clock when the running poll began.
     poll_began: AtomicU64,
-    /// CPU time since the last poll that ended because the guest waited.
+    /// The CPU time since the last poll that ended because the guest waited.
     unbroken: AtomicU64,
-    /// The running poll will end because a tick said so, not because the guest waits.
+    /// Whether the running poll ends because of a tick, not because the guest waits.
     interrupted: AtomicBool,
-    /// It is in the yard now.
+    /// Whether it runs on the background runtime.
     in_yard: AtomicBool,
-    /// For how long in all it was ready to go on and was not let, in nanoseconds.
+    /// The total time in which it was ready to run but not polled, in nanoseconds.
     kept_waiting: AtomicU64,
-    /// How much of the burst was used up when it was last looked at, and when that was.
+    /// The used part of the burst when it was last settled, and the time of that.
     spent: Mutex<Option<(Duration, Instant)>>,
 }
 
 impl Account {
-    /// All CPU time that the instance has used.
+    /// Returns the total CPU time that the instance has used.
     pub fn used(&self) -> Duration {
         Duration::from_nanos(self.used.load(Relaxed))
     }
@@ -73,46 +73,47 @@ impl Account {
         if self.spent_by_others.load(Relaxed) == 0 { 0 } else { self.spent_by_others.swap(0, Relaxed) }
     }
 
-    /// For how long in all it was ready to go on while others had the processor.
+    /// Returns the total time in which it was ready to run while others had the CPU.
     pub(super) fn kept_waiting(&self) -> Duration {
         Duration::from_nanos(self.kept_waiting.load(Relaxed))
     }
 
-    /// Whether the instance runs in the yard, because it has used more than its share, or the one before it failed.
+    /// Returns whether the instance runs on the background runtime, because it used more than its share or the one
+    /// before it failed.
     pub fn in_yard(&self) -> bool {
         self.in_yard.load(Relaxed)
     }
 
-    /// Has an instance begin in the yard: the one before it failed, and who fails again and again would compute at its neighbours'
-    /// cost each time.
+    /// Lets an instance begin on the background runtime, since the one before it failed: a plugin that keeps failing
+    /// would otherwise compute at its neighbours' cost each time.
     pub(super) fn begin_in_yard(&self) {
         self.in_yard.store(true, Relaxed);
     }
 
-    /// How much CPU time the instance has used without ever waiting.
+    /// Returns the CPU time that the instance has used without ever waiting.
     pub(super) fn unbroken(&self) -> Duration {
         Duration::from_nanos(self.unbroken.load(Relaxed))
     }
 
-    /// How much is used up of what it may use at once. More than that: it is overdrawn.
+    /// Returns the used part of its burst. If that is more than the burst, its account is overdrawn.
     pub(super) fn spent(&self, share: f64) -> Duration {
         let spent = *self.spent.lock().unwrap_or_else(PoisonError::into_inner);
         spent.map_or(Duration::ZERO, |(spent, at)| spent.saturating_sub(at.elapsed().mul_f64(share)))
     }
 }
 
-/// How much CPU time an instance may use.
+/// The CPU time that an instance may use.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Allowance {
-    /// Its lasting share of one core, from 0 to 1.
+    /// Its share of one core in the long run, from 0 to 1.
     pub share: f64,
-    /// What it may use at once beyond that.
+    /// The CPU time that it may use at once beyond that.
     pub burst: Duration,
     /// How long it may compute without waiting for anything before it is ended.
     pub slice: Duration,
 }
 
-/// Says what a guest does at a tick. Called by wasmtime inside the guest.
+/// Decides at a tick whether a guest continues, yields or is ended. Called by wasmtime inside of the guest.
 pub(super) fn on_epoch(account: &Account, allowance: Allowance) -> Result<UpdateDeadline, Overrun> {
     let here = thread_cpu().saturating_sub(account.poll_began.load(Relaxed));
     if account.unbroken.load(Relaxed) + here > nanos(allowance.slice) {
@@ -125,20 +126,20 @@ pub(super) fn on_epoch(account: &Account, allowance: Allowance) -> Result<Update
     Ok(UpdateDeadline::Yield(1))
 }
 
-/// A guest computed for too long without waiting for anything.
+/// The error when a guest computed for too long without waiting for anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it computed for {} ms without a pause", .0.as_millis())]
 pub(super) struct Overrun(Duration);
 
-/// Who may compute at length beside the connection: so few at a time that those who do not find a thread at once. The others wait
-/// for their turn, and for a slice each.
+/// Permits for computing at length on the normal runtime. There are few enough that all other tasks always find a
+/// thread. Instances without a permit wait for one, which is for one slice.
 #[derive(Debug, Clone)]
 pub(super) struct Seats(Arc<Semaphore>);
 
 type Seat = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
 
 impl Seats {
-    /// One for every other thread of the runtime, which has as many as the machine has cores.
+    /// Creates one permit for every two threads of the runtime, which has as many threads as the machine has cores.
     pub(super) fn of_this_machine() -> Self {
         Self::new(std::thread::available_parallelism().map_or(1, NonZero::get) / 2)
     }
@@ -147,24 +148,24 @@ impl Seats {
         Self(Arc::new(Semaphore::new(seats.max(1))))
     }
 
-    /// The next that is free, in the order of who asks.
+    /// Returns a future for the next free permit, in the order of requests.
     fn next(&self) -> Seat {
         let seats = Arc::clone(&self.0);
-        // Nobody closes it.
+        // The semaphore is never closed.
         Box::pin(async move { seats.acquire_owned().await.ok() })
     }
 }
 
-/// How a [`Metered`] future ends a stay on a runtime.
+/// The reason why a [`Metered`] future ends on a runtime.
 #[derive(Debug)]
 pub(super) enum Step<R> {
     /// The instance has ended.
     Done(R),
-    /// It should go on on the other runtime: in the yard if its account says so, else beside the connection.
+    /// It should continue on the other runtime: the background one if its account says so, else the normal one.
     Move,
 }
 
-/// An instance's whole life, with every poll on its account.
+/// The whole run of an instance, with every poll charged to its account.
 ///
 /// Dropping it ends the instance.
 pub(super) struct Metered<R> {
@@ -172,21 +173,21 @@ pub(super) struct Metered<R> {
     account: Arc<Account>,
     allowance: Allowance,
     ticker: Ticker,
-    /// What may still be used, in nanoseconds; below zero it is overdrawn.
+    /// The remaining CPU time in nanoseconds. Below zero the account is overdrawn.
     balance: i64,
     settled_at: Instant,
-    /// Closed while the account is overdrawn.
+    /// The timer that holds polls back while the account is overdrawn.
     gate: Option<Pin<Box<Sleep>>>,
     seats: Seats,
-    /// The one that is waited for.
+    /// The permit that is being waited for.
     seat: Option<Seat>,
     wakes: Arc<Wakes>,
-    /// `wakes`, as futures want it.
+    /// `wakes` as a [`Waker`].
     waker: Waker,
 }
 
 impl<R> Metered<R> {
-    /// Puts `inner` on the account.
+    /// Charges `inner` to the account.
     pub(super) fn new(
         inner: impl Future<Output = R> + Send + 'static,
         account: Arc<Account>,
@@ -195,7 +196,7 @@ impl<R> Metered<R> {
         seats: Seats,
     ) -> Self {
         let wakes = Arc::new(Wakes::new());
-        // Who begins in the yard leaves it once it has waited for as long as its start has cost.
+        // An instance that begins on the background runtime leaves it once it has waited for as long as its start cost.
         let balance = signed(allowance.burst) / if account.in_yard() { 2 } else { 1 };
         Self {
             inner: Box::pin(inner),
@@ -212,7 +213,7 @@ impl<R> Metered<R> {
         }
     }
 
-    /// Polls the instance until it waits for somebody else, or others should have a turn. Also says how many polls it took.
+    /// Polls the instance until it waits for others, or others should have a turn. Also returns the number of polls.
     fn turns(&mut self) -> (Poll<R>, u32) {
         let mut context = Context::from_waker(&self.waker);
         let _awake = self.ticker.awake();
@@ -224,20 +225,22 @@ impl<R> Metered<R> {
             if is_over || !self.wakes.again() {
                 return (polled, turn);
             }
-            // It came to a pause, if only for itself.
+            // It did wait, if only for itself.
             self.account.unbroken.store(0, Relaxed);
             turn += 1;
         }
     }
 
-    /// For how long it could have gone on by now and was not let: the yard runs when nobody else wants to, and seats are few.
+    /// Returns for how long it could have run by now but was not polled: the background runtime only gets idle CPU
+    /// time, and permits are few.
     fn starved(&self, opened: Option<Instant>) -> Duration {
         let ready = self.wakes.woken().max(self.settled_at);
         opened.map_or(ready, |opened| opened.max(ready)).elapsed()
     }
 
-    /// Charges what some polls used, and credits the share of the time that went by, but for that in which it was starved: who wants
-    /// the processor all the time would earn its way back by not getting it, and the neighbours would feel it again.
+    /// Charges the CPU time of some polls and credits the share of the elapsed time, except time in which it was
+    /// starved. Otherwise an instance that always wants the CPU would earn its way back by not getting it, and burden
+    /// its neighbours again.
     fn settle(&mut self, used: u64, polls: u32, starved: Duration) {
         let now = Instant::now();
         let earned = now.duration_since(self.settled_at).saturating_sub(starved).mul_f64(self.allowance.share);
@@ -250,7 +253,7 @@ impl<R> Metered<R> {
         *self.account.spent.lock().unwrap_or_else(PoisonError::into_inner) = Some((spent, now));
     }
 
-    /// Until when the overdraft is paid off.
+    /// Returns how long it takes until the overdraft is paid off.
     fn debt(&self) -> Duration {
         Duration::from_nanos(self.balance.unsigned_abs()).div_f64(self.allowance.share.max(0.001))
     }
@@ -302,7 +305,7 @@ impl<R> Future for Metered<R> {
                 return Poll::Ready(Step::Move);
             }
             let mut gate = Box::pin(tokio::time::sleep(this.debt()));
-            // Polled once so that its timer is armed; the inner future's own wakers stay as they are.
+            // Polled once to arm its timer. The inner future's own wakers stay as they are.
             if gate.as_mut().poll(context).is_pending() {
                 this.gate = Some(gate);
             } else {
@@ -319,14 +322,14 @@ impl<R> Future for Metered<R> {
     }
 }
 
-/// The waker of an instance's futures. A call that wakes its own instance in mid-poll, as most do, is kept for the end of that
-/// poll: a task that a runtime has to take up again is offered to all its threads, and one of them wakes up for nothing.
+/// The waker of an instance's futures. Most calls wake their own instance during its poll. Such a wake-up is kept until
+/// the poll ends: a runtime offers a woken task to all of its threads, and one of them would wake up for nothing.
 #[derive(Debug)]
 struct Wakes {
     /// [`Self::POLLING`], [`Self::WOKEN`], both or none.
     state: AtomicU8,
     began: Instant,
-    /// When it was woken last between two polls, in nanoseconds from `began` on.
+    /// The time of the last wake-up between two polls, in nanoseconds since `began`.
     woken: AtomicU64,
     /// The task that polls the instance.
     task: AtomicWaker,
@@ -340,22 +343,22 @@ impl Wakes {
         Self { state: AtomicU8::new(0), began: Instant::now(), woken: AtomicU64::new(0), task: AtomicWaker::new() }
     }
 
-    /// When it was woken last between two polls.
+    /// Returns the time of the last wake-up between two polls.
     fn woken(&self) -> Instant {
         self.began + Duration::from_nanos(self.woken.load(Relaxed))
     }
 
-    /// A poll begins, which answers all earlier wake-ups.
+    /// Marks the begin of a poll, which answers all earlier wake-ups.
     fn begin(&self) {
         self.state.swap(Self::POLLING, AcqRel);
     }
 
-    /// Whether there was a wake-up in mid-poll, which the next one answers.
+    /// Returns whether there was a wake-up during the poll, which the next poll answers.
     fn again(&self) -> bool {
         self.state.compare_exchange(Self::POLLING | Self::WOKEN, Self::POLLING, AcqRel, Acquire).is_ok()
     }
 
-    /// No poll goes on. Whether a wake-up is left to be answered.
+    /// Marks the end of polling. Returns whether a wake-up is still unanswered.
     fn pause(&self) -> bool {
         self.state.swap(0, AcqRel) & Self::WOKEN != 0
     }
@@ -382,12 +385,12 @@ pub(super) struct Ticker {
 
 #[derive(Debug)]
 struct TickerShared {
-    /// How many polls are going on.
+    /// The number of running polls.
     awake: AtomicU64,
-    /// Whether the thread is parked; guarded so that no wake-up is lost.
+    /// Whether the thread is parked. The lock ensures that no wake-up is lost.
     parked: Mutex<bool>,
     wake: Condvar,
-    /// Read without the lock on the way of every poll.
+    /// The same, read without the lock in every poll.
     is_parked: AtomicBool,
     stopped: AtomicBool,
 }
@@ -407,13 +410,13 @@ impl Ticker {
         Ok(Self { shared })
     }
 
-    /// Stops the thread. Guests that compute are not interrupted any more: end them first.
+    /// Stops the thread. Guests that compute are no longer interrupted, so end them first.
     pub(super) fn stop(&self) {
         self.shared.stopped.store(true, Relaxed);
         self.shared.unpark();
     }
 
-    /// Keeps the ticker going while the guard lives.
+    /// Keeps the ticker running while the guard lives.
     fn awake(&self) -> Awake<'_> {
         let shared = &*self.shared;
         shared.awake.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
@@ -434,8 +437,8 @@ impl Drop for Awake<'_> {
 
 impl TickerShared {
     fn run(&self, engine: &Engine) {
-        // A poll of a few microseconds needs no tick; parking after a quiet spell keeps an idle house at no cost,
-        // and staying up between closely spaced polls spares them the wake-up.
+        // A poll of a few microseconds needs no tick. Parking after a quiet time makes an idle host cost nothing, and
+        // staying awake between closely spaced polls spares them the wake-up.
         const QUIET_TICKS: u32 = 50;
         let mut quiet = 0;
         while !self.stopped.load(Relaxed) {
@@ -468,7 +471,8 @@ impl TickerShared {
     }
 }
 
-/// The runtime for instances that have overdrawn their account: one thread that runs only when nobody else wants to.
+/// The background runtime for instances whose account is overdrawn: one thread that runs only when no other thread
+/// wants to.
 #[derive(Debug)]
 pub(super) struct Yard(Option<tokio::runtime::Runtime>);
 
@@ -479,7 +483,7 @@ impl Yard {
             .worker_threads(1)
             .thread_name("parlor-yard")
             .enable_all()
-            // Guests take whole slices here; timers and newcomers must not wait for 61 of them.
+            // Guests take whole slices here, and timers and new tasks must not wait for 61 of them.
             .event_interval(1)
             .global_queue_interval(1)
             .on_thread_start(step_back)
@@ -487,7 +491,7 @@ impl Yard {
         Ok(Self(Some(runtime)))
     }
 
-    /// Where to spawn.
+    /// Returns the handle to spawn tasks on it.
     pub(super) fn handle(&self) -> &tokio::runtime::Handle {
         self.0.as_ref().expect("taken only on drop").handle()
     }
@@ -496,7 +500,7 @@ impl Yard {
 impl Drop for Yard {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
-            // A plain drop would block, and panics inside another runtime.
+            // A plain drop would block, and would panic inside another runtime.
             runtime.shutdown_background();
         }
     }
@@ -515,7 +519,7 @@ fn step_back() {
     }
 }
 
-/// The CPU time that this thread has used, in nanoseconds.
+/// Returns the CPU time that this thread has used, in nanoseconds.
 fn thread_cpu() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
@@ -552,7 +556,7 @@ mod tests {
         let inner = async {
             burn(Duration::from_millis(4));
             tokio::task::yield_now().await;
-            // Waits until it has earned its way back.
+            // It waits until it has earned its way back.
             loop {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -569,7 +573,7 @@ mod tests {
         ticker.stop();
     }
 
-    /// Polls it once on the test's own thread. Whether it is to be moved.
+    /// Polls it once on the test's own thread. Returns whether it is to be moved.
     fn moves(metered: &mut Metered<()>) -> bool {
         let polled = Pin::new(metered).poll(&mut Context::from_waker(Waker::noop()));
         assert!(!matches!(polled, Poll::Ready(Step::Done(()))));
@@ -589,7 +593,7 @@ mod tests {
             metered.balance /= 4;
             assert!(!moves(&mut metered));
             let before = metered.account.kept_waiting();
-            // Others have the processor for so long that its share of that is its whole burst.
+            // Others have the CPU for so long that its share of that time equals its whole burst.
             burn(Duration::from_millis(20));
             if waits {
                 metered.waker.wake_by_ref();
@@ -650,7 +654,7 @@ mod tests {
             (Metered::new(guest, account, SMALL, ticker.clone(), seats.clone()), polls)
         };
         let (mut guest, polls) = computes();
-        // Nobody is asked for one before it is known to compute.
+        // No permit is requested before the guest is known to compute.
         let held = Arc::clone(&seats.0).try_acquire_owned().unwrap();
         assert!(!moves(&mut guest));
         assert_eq!(polls.load(Relaxed), 1);
@@ -660,7 +664,7 @@ mod tests {
         assert!(!moves(&mut guest));
         assert_eq!(polls.load(Relaxed), 2);
         assert_eq!(seats.0.available_permits(), 1, "it is for a slice");
-        // In the yard it is in nobody's way.
+        // On the background runtime it needs no permit.
         let _held = Arc::clone(&seats.0).try_acquire_owned().unwrap();
         guest.account.in_yard.store(true, Relaxed);
         assert!(!moves(&mut guest));
@@ -672,7 +676,7 @@ mod tests {
     fn a_guest_that_never_waits_is_ended_by_its_own_cpu_time_alone() {
         let account = Account::default();
         account.poll_began.store(thread_cpu(), Relaxed);
-        // Long idle beforehand counts for nothing: only CPU time of the poll does.
+        // A long idle time before counts for nothing: only CPU time of the poll does.
         assert!(matches!(on_epoch(&account, SMALL), Ok(UpdateDeadline::Continue(1))));
         burn(Duration::from_millis(2));
         assert!(matches!(on_epoch(&account, SMALL), Ok(UpdateDeadline::Yield(1))));
@@ -691,7 +695,7 @@ mod tests {
         ticker.stop();
     }
 
-    /// Wakes itself so many times, and counts how often it was polled.
+    /// Wakes itself this many times, and counts how often it was polled.
     async fn restless(wakes: u32, polls: &AtomicU64) {
         for _ in 0..wakes {
             polls.fetch_add(1, Relaxed);

@@ -1,4 +1,4 @@
-//! What a lost stream took with it on the way out, and is sent once more on the one that follows.
+//! Resending: outgoing stanzas that were lost with a stream and are sent again on the next one.
 
 use jid::BareJid;
 use jiff::Timestamp;
@@ -7,10 +7,10 @@ use crate::session::{Effect, Session, Turn};
 use crate::stanza::Outgoing;
 use crate::xmpp::RawStanza;
 
-/// How many stanzas may wait for rooms.
+/// Maximum number of stanzas that wait for rooms.
 const MAX_WAITING: usize = 1_024;
 
-/// Stanzas for rooms that we are not in again yet: before, the room would refuse them.
+/// Stanzas for rooms that we have not entered again yet. Before that, the room would refuse them.
 #[derive(Debug, Default)]
 pub(super) struct Again(Vec<(BareJid, RawStanza)>);
 
@@ -19,15 +19,15 @@ impl Again {
         self.0.clear();
     }
 
-    /// We are not in this room any more.
+    /// Drops the stanzas for a room that we are no longer in.
     pub(super) fn forget(&mut self, room: &BareJid) {
         self.0.retain(|(waits_for, _)| waits_for != room);
     }
 }
 
 impl Session {
-    /// Sends what the server of a former stream did not acknowledge, after [`bound`](Self::bound); what is for a room, once we
-    /// are in it again.
+    /// Sends the stanzas that the server of a previous stream did not acknowledge, after [`bound`](Self::bound).
+    /// Stanzas for a room wait until we are in it again.
     pub fn send_again(&mut self, stanzas: Vec<RawStanza>, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);
         for stanza in stanzas {
@@ -44,7 +44,7 @@ impl Session {
         }
     }
 
-    /// We are in a room again.
+    /// Sends the stanzas for a room once we are in it again.
     pub(super) fn send_to_room_again(&mut self, room: &BareJid, turn: &mut Turn<'_>) {
         let ready = self.again.0.extract_if(.., |(waits_for, _)| waits_for == room);
         turn.out.extend(ready.map(|(_, stanza)| Effect::Send(Outgoing::Again(stanza))));

@@ -1,8 +1,7 @@
-//! Archives of messages: which entities have one, the pages that are asked of them, and whose results are believed
-//! (XEP-0313).
+//! Message archives (XEP-0313): which entities have one, the pages that are queried, and which results are trusted.
 //!
-//! A page is one question. Its results come before its answer, in the order of the stream; they count only from whom was
-//! asked, with the id of a query that runs (API.md, last rules).
+//! A page is one request. Its results come before its answer, in the order of the stream. They count only if they come
+//! from the queried archive, with the id of a pending query.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -26,33 +25,32 @@ mod pager;
 
 pub use pager::Pager;
 
-/// What a plugin hears where there is no archive, or none is known.
+/// The error for plugins if there is no archive, or none is known.
 const NO_ARCHIVE: &str = "This server does not support XEP-0313, Message Archive Management";
-/// The feature of services that have rooms.
-/// How many pages may be asked for at once, for all plugins together.
+/// Maximum number of pages that are queried at once, for all plugins together.
 pub(super) const MAX_RUNNING: usize = 256;
-/// How many may be asked for, or wait to be, for one plugin, whatever its limit `archive_queries` is: so that it takes no other one's
-/// place.
+/// Maximum number of pages that are queried for one plugin or wait to be, whatever its limit `archive_queries` is, so
+/// that it does not take the place of others.
 pub(super) const MAX_OWN: usize = 64;
-/// How much of one page is kept, by the weight of its results. One result is kept in any case.
+/// Maximum weight of the results of one page. The first result is always kept.
 pub(super) const MAX_WEIGHT: usize = 4 << 20;
-/// How many addresses may be asked at once whether they are rooms.
+/// Maximum number of addresses that are asked at once whether they are rooms.
 pub(super) const MAX_ASKED: usize = 512;
-/// How many archive ids are remembered as such.
+/// Number of archive ids that are remembered.
 pub(super) const MAX_UIDS: usize = 4_096;
-/// How long somebody may take to say whether it is a room.
+/// Time limit for an address to answer whether it is a room.
 const ENTITY_PATIENCE: Duration = Duration::from_secs(10);
-/// When the own account is asked again which could not say what it can do.
+/// Delay before the own account is asked again after it could not announce its features.
 const ASK_AGAIN: Duration = Duration::from_mins(1);
 
 /// One message of an archive.
 #[derive(Debug)]
 pub struct Archived {
-    /// The archive's id.
+    /// The archive's id of the message.
     pub id: String,
-    /// When it was archived; none = the server does not say.
+    /// When it was archived. None: the server does not say.
     pub stamp: Option<Timestamp>,
-    /// The message.
+    /// The message itself.
     pub message: Box<Message>,
     /// About how many bytes of memory it takes.
     pub weight: usize,
@@ -61,22 +59,22 @@ pub struct Archived {
 /// One page of an archive, from the oldest message to the newest.
 #[derive(Debug)]
 pub struct ArchivePage {
-    /// The messages.
+    /// The messages of the page.
     pub messages: VecDeque<Archived>,
-    /// What the archive says of the page; where it sent more than was asked for, what is true of the part that was kept.
+    /// The archive's information about the page. If it sent more than requested, this is limited to the kept part.
     pub fin: ArchiveFin,
-    /// It is a room's archive, not the account's.
+    /// Whether it is a room's archive rather than the account's.
     pub of_room: bool,
-    /// The id that the page comes after or before was known to be one of this archive.
+    /// Whether the id that the page comes after or before was known to belong to this archive.
     pub cursor_known: bool,
 }
 
-/// What is known of the account's own archive on one stream.
+/// The knowledge about the account's own archive on one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnArchive {
-    /// Which stream, counted from the first one of this process.
+    /// The number of the stream, counted from the first one of this process.
     pub stream: u64,
-    /// There is one.
+    /// Whether there is an archive.
     pub exists: bool,
 }
 
@@ -88,54 +86,54 @@ enum Support {
     Yes,
 }
 
-/// Where what was said with somebody is archived.
+/// The place where messages exchanged with someone are archived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// With the own account: it was said with a person.
+    /// In the own account's archive: it is a person.
     Account,
     Room,
-    /// It is a room that archives nothing.
+    /// Nowhere: it is a room without an archive.
     Nowhere,
 }
 
-/// A page that is to be asked for.
+/// A page that is to be queried.
 #[derive(Debug)]
 pub(super) struct Pending {
-    /// For which plugin; none: for the host itself.
+    /// The plugin's instance. None: the host itself.
     pub(super) by: Option<InstanceId>,
     pub(super) query: ArchiveQuery,
     pub(super) answer: Answer<ArchivePage>,
 }
 
-/// A page that was asked for.
+/// A page that was queried.
 #[derive(Debug)]
 struct Running {
     by: Option<InstanceId>,
-    /// Whom: the own bare JID, or the room's.
+    /// The queried address: the own bare JID, or the room's.
     archive: BareJid,
     of_room: bool,
     query: ArchiveQuery,
     kept: VecDeque<Archived>,
     weight: usize,
-    /// More came than was asked for, or than is kept.
+    /// Whether more results came than were requested or are kept.
     cut: bool,
     cursor_known: bool,
     answer: Answer<ArchivePage>,
 }
 
-/// What is known of archives, and asked of them.
+/// The known archives, and the queries of them.
 #[derive(Debug)]
 pub(super) struct Archives {
     own: Support,
-    /// Queries that wait until somebody has said whether it is a room.
+    /// Queries that wait until an address has answered whether it is a room.
     waiting: HashMap<BareJid, Vec<Pending>>,
-    /// By the query's id.
+    /// The pending queries, by id.
     running: HashMap<String, Running>,
-    /// The archive ids that came last.
+    /// The most recent archive ids.
     uids: Recent,
-    /// The server is to be asked again what it can do.
+    /// Whether the server will be asked again for its features.
     server_again: bool,
-    /// The account has said on this stream whether it has an archive, or will not say.
+    /// Whether the account has announced on this stream whether it has an archive, or will not.
     learnt: bool,
 }
 
@@ -151,8 +149,8 @@ impl Archives {
         }
     }
 
-    /// Ends what only the old stream could have answered. What the account's server can do is kept: it is learnt anew, and
-    /// nobody would be told a second time.
+    /// Ends everything that only the old stream could have answered. Whether the own account has an archive is kept
+    /// until it is learnt again, because no event would report it a second time.
     pub(super) fn end(&mut self, turn: &mut Turn<'_>) {
         self.learnt = false;
         self.server_again = false;
@@ -164,7 +162,7 @@ impl Archives {
         }
     }
 
-    /// Another account may be on another server.
+    /// Forgets the archive: another account may be on another server.
     pub(super) fn forget(&mut self) {
         self.own = Support::Unknown;
         self.uids = Recent::new(MAX_UIDS);
@@ -177,8 +175,8 @@ impl Archives {
         }
     }
 
-    /// Whether as many pages are asked for in a plugin's name as may be. Those that it gave up make room; but while somebody is asked
-    /// whether it is a room they do not, so that the plugin has no more of them asked.
+    /// Returns whether the plugin has the maximum number of queries. Abandoned ones make room, except while an address
+    /// is asked whether it is a room: otherwise the plugin could have more addresses asked.
     fn is_full_of(&mut self, by: InstanceId) -> bool {
         let waiting = self.waiting.values().flatten().filter(|pending| pending.by == Some(by)).count();
         let is_full = |running: &HashMap<String, Running>| {
@@ -190,7 +188,7 @@ impl Archives {
         is_full(&self.running)
     }
 
-    /// How many pages were asked for, and how many queries wait to be asked.
+    /// Returns how many pages are queried or wait to be.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.running.len() + self.waiting.values().map(Vec::len).sum::<usize>()
@@ -203,8 +201,8 @@ impl Running {
         Self { by, archive, of_room, query, kept, weight: 0, cut: false, cursor_known: known, answer }
     }
 
-    /// Keeps a result, as far as it was asked for and there is room: of a page that is paged backwards the newest, else the
-    /// oldest. Whether it was kept.
+    /// Keeps a result, if it was requested and there is room: the newest ones of a page that is paged backwards, else
+    /// the oldest ones. Returns whether it was kept.
     fn keep(&mut self, archived: Archived) -> bool {
         let most = self.query.max as usize;
         if let Cursor::Before(_) = self.query.cursor {
@@ -226,7 +224,8 @@ impl Running {
         true
     }
 
-    /// Whether a message is one of those that were asked for: a server that gives others shows what was not granted.
+    /// Returns whether a message is one of those requested: other messages from the server would show what was not
+    /// granted.
     fn wants(&self, message: &Message) -> bool {
         if self.of_room {
             return message.from.to_bare() == self.archive;
@@ -236,7 +235,7 @@ impl Running {
         if with.is_full() { other == with } else { other.to_bare() == *with }
     }
 
-    /// What comes of it, for whom.
+    /// Returns the receiver and the result of the query.
     fn end(self, outcome: Result<Body, Box<StanzaError>>) -> (Answer<ArchivePage>, Result<ArchivePage, CallError>) {
         let Self { of_room, query, kept, cut, cursor_known, answer, .. } = self;
         let result = match outcome {
@@ -245,7 +244,7 @@ impl Running {
             }
             Ok(Body::ArchiveFin(mut fin)) => {
                 if cut {
-                    // What the archive says of its page is not true of the part that was kept.
+                    // The archive's information is not true of the part that was kept.
                     fin.complete = false;
                     fin.index = fin.index.filter(|_| !matches!(query.cursor, Cursor::Before(_)));
                     fin.first = None;
@@ -262,7 +261,7 @@ impl Running {
     }
 }
 
-/// Servers that cannot begin at an index give their first page instead.
+/// Servers that cannot begin at an index return their first page instead.
 fn is_at_the_wrong_index(cursor: &Cursor, fin: &ArchiveFin, is_empty: bool) -> bool {
     match (cursor, fin.index) {
         (Cursor::Index(asked), Some(given)) => *asked != given,
@@ -279,9 +278,9 @@ fn unsupported() -> CallError {
     CallError::Unsupported(NO_ARCHIVE.to_owned())
 }
 
-/// What an archive's error means for a plugin that asked this.
+/// Converts an archive's error for the plugin that made this query.
 fn refused(query: &ArchiveQuery, of_room: bool, error: Box<StanzaError>) -> CallError {
-    // MongooseIM says so where an id has not the shape of its own; a room says it to who is not in it.
+    // MongooseIM returns this if an id does not have its own format. A room returns it to people who are not in it.
     let is_misshapen = error.condition == "not-acceptable" && error.kind == "modify" && !of_room;
     let is_unknown = error.condition == "item-not-found" || is_misshapen;
     match &query.cursor {
@@ -294,7 +293,7 @@ fn refused(query: &ArchiveQuery, of_room: bool, error: Box<StanzaError>) -> Call
 }
 
 impl Session {
-    /// Asks for one page; a room's archive of the room.
+    /// Queries one page: of the room, if it is a room's archive.
     pub(super) fn query_archive(&mut self, asked: Pending, turn: &mut Turn<'_>) {
         if !self.is_live() {
             return turn.answer(asked.answer, Err(CallError::Offline));
@@ -322,12 +321,12 @@ impl Session {
         }
     }
 
-    /// Whether the account has an archive, as far as anybody has said on this stream or one before.
+    /// Returns whether the account has an archive, as far as it was announced on this stream or an earlier one.
     pub fn has_archive(&self) -> bool {
         self.archives.own == Support::Yes
     }
 
-    /// Where what was said with this address is archived, as far as it has told what it is.
+    /// Returns where messages exchanged with this address are archived, as far as the address has announced what it is.
     fn archived_at(&self, other: &Jid, turn: &Turn<'_>) -> Option<Place> {
         let known = self.disco.known.of(other, turn.now)?;
         let is_room = self.rooms.has(other) || known.identities.iter().any(|one| one.category == "conference");
@@ -346,7 +345,7 @@ impl Session {
         }
     }
 
-    /// The address, if it may be a room's. Contacts, the own domain and occupants of rooms are none.
+    /// Returns the address if it may be a room. Contacts, the own domain and occupants of rooms are none.
     fn may_be_room(&self, with: Option<&Jid>) -> Option<BareJid> {
         let with = with?.clone().try_into_full().err()?;
         let is_person = with.node().is_none() || with.domain() == self.own.domain() || self.roster.has(&with);
@@ -380,13 +379,13 @@ impl Session {
         self.ask(to, Ask::Archive(Box::new(asked)), Waiting::Archive(id), patience, turn);
     }
 
-    /// Whether this id came from that archive, with a page or with a message of these days.
+    /// Returns whether this id came from that archive, in a page or in a recent message.
     fn knows_uid(&self, archive: &BareJid, of_room: bool, id: &str) -> bool {
         self.archives.uids.knows(self.archives.uids.hash((archive, id)))
             || self.seen.knows(of_room.then_some(archive), id)
     }
 
-    /// A result came. It counts only while its query runs, and only from whom was asked.
+    /// Handles a result. It counts only while its query is pending, and only from the queried archive.
     pub(super) fn archived(&mut self, result: ArchiveResult) {
         let ArchiveResult { from, queryid, id, stamp, message, author, weight } = result;
         let running = queryid.and_then(|queryid| self.archives.running.get_mut(&queryid));
@@ -412,14 +411,14 @@ impl Session {
         }
     }
 
-    /// The answer to a page; what comes of it afterwards was not asked for.
+    /// Handles the answer to a page. Later results of it are not accepted.
     pub(super) fn archive_answered(
         &mut self,
         queryid: &str,
         outcome: Result<Body, Box<StanzaError>>,
         turn: &mut Turn<'_>,
     ) {
-        // Its plugin may have ended meanwhile.
+        // The plugin may have ended meanwhile.
         let Some(running) = self.archives.running.remove(queryid) else { return };
         for archived in &running.kept {
             let hash = self.archives.uids.hash((&running.archive, &archived.id));
@@ -429,19 +428,19 @@ impl Session {
         turn.answer(answer, result);
     }
 
-    /// No answer to a page will come, for this reason.
+    /// Handles the failure of a query, for this reason.
     pub(super) fn archive_failed(&mut self, queryid: &str, error: CallError, turn: &mut Turn<'_>) {
         if let Some(running) = self.archives.running.remove(queryid) {
             turn.answer(running.answer, Err(error));
         }
     }
 
-    /// Somebody said what it is, or will not.
+    /// Handles an entity's answer about what it is, or the failure to answer.
     pub(super) fn entity_answered(&mut self, entity: &Jid, outcome: Result<(), &CallError>, turn: &mut Turn<'_>) {
         if *entity == self.own.to_bare() {
             self.account_asked(outcome);
         } else if *entity == self.server() && outcome.is_err_and(CallError::may_pass) {
-            // Carbons and its services hang on it.
+            // Carbons and the server's services depend on it.
             if !std::mem::replace(&mut self.archives.server_again, true) {
                 self.deadlines.set(ASK_AGAIN, Late::ServerAgain);
             }
@@ -451,14 +450,14 @@ impl Session {
         let Some((other, waiting)) = self.archives.waiting.remove_entry(entity) else { return };
         let place = match outcome {
             Ok(()) => self.archived_at(&other, turn).unwrap_or(Place::Account),
-            // A room that says nothing of itself, or that is none of its service: whoever asked hears why.
+            // The room does not answer, or its service does not have it: the caller gets the error.
             Err(error) if self.rooms.has(&other) || self.is_no_room(&other, error, turn) => {
                 for pending in waiting {
                     turn.answer(pending.answer, Err(error.clone()));
                 }
                 return;
             }
-            // Servers say nothing of people to strangers.
+            // Servers reveal nothing about people to strangers.
             Err(_) => Place::Account,
         };
         for pending in waiting.into_iter().filter(|pending| !pending.answer.is_abandoned()) {
@@ -466,7 +465,7 @@ impl Session {
         }
     }
 
-    /// The own account has said what it can do, or will not. One that cannot say so now has said nothing of an archive.
+    /// Handles the own account's answer. If it only fails for now, it has not answered whether it has an archive.
     fn account_asked(&mut self, outcome: Result<(), &CallError>) {
         let is_open = self.archives.own == Support::Unknown && outcome.is_err_and(CallError::may_pass);
         if is_open {
@@ -477,7 +476,7 @@ impl Session {
         }
     }
 
-    /// Whether a service that is known to have nothing but rooms says that this is none of them.
+    /// Returns whether a service that is known to have only rooms reports that this is none of them.
     fn is_no_room(&self, other: &BareJid, error: &CallError, turn: &Turn<'_>) -> bool {
         let says_so = matches!(error, CallError::Stanza(error) if error.condition == "item-not-found");
         says_so && self.disco.known.is_at_rooms(other, turn.now)
@@ -496,27 +495,28 @@ impl Session {
         }
     }
 
-    /// Whether the account has an archive, as soon as it has said so on this stream and messages may come.
+    /// Returns whether the account has an archive, once it has announced that on this stream and messages may come.
     pub(super) fn own_archive(&self) -> Option<OwnArchive> {
         let exists = self.archives.own == Support::Yes;
         (self.announced && self.archives.learnt).then_some(OwnArchive { stream: self.stream, exists })
     }
 
-    /// What the own account can do: its archive is asked of it, and not of the server.
+    /// Handles the features of the own account: the account announces the archive, not the server.
     pub(super) fn account_answered(&mut self, disco: &Disco, turn: &mut Turn<'_>) {
         let has_archive = disco.features.iter().any(|feature| feature == MAM);
         self.archives.own = if has_archive { Support::Yes } else { Support::No };
         self.ask_archive_preferences(turn);
     }
 
-    /// Has the archive keep what the setting `message_archiving` says, where there is one and the server lets us choose.
+    /// Sets the preferences of the archive to the setting `message_archiving`, if it is set and there is an archive
+    /// that has preferences.
     pub(super) fn ask_archive_preferences(&mut self, turn: &mut Turn<'_>) {
         if self.archives.own == Support::Yes && self.settings.message_archiving.is_some() {
             self.ask(None, Ask::ArchivePreferences, Waiting::ArchivePreferences, PATIENCE, turn);
         }
     }
 
-    /// Changes what the archive keeps by default, if it is not what the setting says. The lists stay as they are.
+    /// Changes the default preference, if it differs from the setting. The lists stay as they are.
     pub(super) fn archive_preferences_came(&mut self, preferences: ArchivePreferences, turn: &mut Turn<'_>) {
         let wanted = match self.settings.message_archiving {
             None => return,

@@ -1,5 +1,5 @@
-//! Visiting cards (XEP-0054): fetching them, keeping them for a while, changing the own one, and the pictures that presence
-//! names (XEP-0153).
+//! vCards (XEP-0054): fetching them, caching them, changing the own one, and the pictures that presence announces
+//! (XEP-0153).
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -19,36 +19,37 @@ use crate::session::{Answer, Session, Turn};
 use crate::stanza::{Ask, Body};
 use crate::xmpp::WholeCard;
 
-/// How many cards are kept.
+/// Maximum number of cached vCards.
 pub(super) const MAX_CARDS: usize = 1_000;
-/// How much all of them may weigh, in bytes.
+/// Maximum weight of all of them, in bytes.
 const MAX_WEIGHT: usize = 16 << 20;
-/// How many changes of the own card may wait for one another.
+/// Maximum number of changes of the own vCard that wait for one another.
 pub(super) const MAX_CHANGES: usize = 64;
-/// How many of them may be one plugin's, whatever its limit `iqs` is: so that it takes no other one's place.
+/// Maximum number of one plugin's waiting changes, whatever its limit `iqs` is, so that it does not take the place of
+/// others.
 pub(super) const MAX_OWN_CHANGES: usize = 8;
-/// How long the own card may become, in bytes: what a stanza can carry.
+/// Maximum length of the own vCard, in bytes: what a stanza can carry.
 const MAX_WHOLE: usize = 240 * 1024;
-/// A card whose picture seems to change more often than this is fetched only when somebody asks for it.
+/// If the picture of a vCard seems to change more often than this, it is fetched only on request.
 const REFRESH: Duration = Duration::from_mins(1);
 
-/// A card, and when it was fetched.
+/// A vCard, with the time at which it was fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownCard {
-    /// What stands on it.
+    /// The vCard itself.
     pub card: Card,
     /// When it was fetched.
     pub updated: Timestamp,
 }
 
-/// Why a card is fetched.
+/// The reason for fetching a vCard.
 #[derive(Debug)]
 pub(super) enum Fetch {
     /// A plugin wants to have it.
     Get(Answer<Arc<KnownCard>>),
     /// A plugin wants contacts to show it.
     Update(Answer<()>),
-    /// Presence named another picture.
+    /// Presence announced another picture.
     Refresh,
 }
 
@@ -70,7 +71,7 @@ impl Fetch {
     }
 }
 
-/// A change of the own card.
+/// A change of the own vCard.
 #[derive(Debug)]
 pub(super) struct Change {
     pub(super) by: InstanceId,
@@ -81,22 +82,22 @@ pub(super) struct Change {
 #[derive(Debug)]
 struct Entry {
     known: Arc<KnownCard>,
-    /// Its place in `ages`.
+    /// Its key in `ages`.
     number: u64,
-    /// Presence named another picture since.
+    /// Whether presence has announced another picture since.
     stale: bool,
 }
 
-/// The cards that are known. Bounded: the one that was fetched first makes room.
+/// The cached vCards. Bounded: the one that was fetched first makes room.
 #[derive(Debug, Default)]
 pub(super) struct Cards {
     entries: HashMap<Jid, Entry>,
     ages: BTreeMap<u64, Jid>,
     number: u64,
     weight: usize,
-    /// Changes of the own card that wait for the one that is under way: each begins with what is on the card then.
+    /// Changes of the own vCard that wait for the one in progress. Each starts from the vCard of that moment.
     changes: VecDeque<Change>,
-    /// Whether one is under way.
+    /// Whether a change is in progress.
     changing: bool,
 }
 
@@ -112,7 +113,7 @@ impl Cards {
         }
     }
 
-    /// Forgets the cards of all occupants of a room.
+    /// Removes the vCards of all occupants of a room.
     pub(super) fn forget_occupants(&mut self, room: &BareJid) {
         let theirs: Vec<Jid> = self.entries.keys().filter(|jid| is_occupant(jid, room)).cloned().collect();
         for occupant in theirs {
@@ -120,7 +121,7 @@ impl Cards {
         }
     }
 
-    /// Keeps a card. Whose cards had to make room.
+    /// Stores a vCard. Returns the owners of vCards that had to make room.
     fn put(&mut self, jid: Jid, known: Arc<KnownCard>) -> Vec<Jid> {
         self.remove(&jid);
         self.number += 1;
@@ -138,7 +139,7 @@ impl Cards {
         gone
     }
 
-    /// Whether another change of this plugin's may wait. Those that were given up make room.
+    /// Checks whether another change of this plugin may wait. Abandoned ones make room.
     fn may_wait(&mut self, by: InstanceId) -> Result<(), CallError> {
         self.changes.retain(|change| !change.answer.is_abandoned());
         if self.changes.iter().filter(|change| change.by == by).count() >= MAX_OWN_CHANGES {
@@ -157,7 +158,7 @@ impl Cards {
 }
 
 impl Session {
-    /// API rows 69 and 70.
+    /// Gets a vCard, from the cache or from its owner.
     pub(super) fn get_card(&mut self, jid: &Jid, force: bool, answer: Answer<Arc<KnownCard>>, turn: &mut Turn<'_>) {
         let owner = self.card_owner(jid);
         match self.fresh_card(&owner, force) {
@@ -166,7 +167,7 @@ impl Session {
         }
     }
 
-    /// API row 72.
+    /// Fetches a vCard, so that the contact shows it.
     pub(super) fn update_card(&mut self, jid: &Jid, force: bool, answer: Answer<()>, turn: &mut Turn<'_>) {
         let owner = self.card_owner(jid);
         match self.fresh_card(&owner, force) {
@@ -178,7 +179,7 @@ impl Session {
         }
     }
 
-    /// API row 71.
+    /// Changes the own vCard.
     pub(super) fn set_card(&mut self, change: Change, turn: &mut Turn<'_>) {
         if !self.is_live() {
             return turn.answer(change.answer, Err(CallError::Offline));
@@ -190,7 +191,7 @@ impl Session {
         self.next_change(turn);
     }
 
-    /// Whose card is meant: an occupant's is asked for by the occupant's address, everybody else's by the bare one.
+    /// Returns the address for a vCard: the occupant's for an occupant of a room, else the bare one.
     fn card_owner(&self, jid: &Jid) -> Jid {
         let bare = jid.to_bare();
         if !jid.is_bare() && self.rooms.has(&bare) { jid.clone() } else { Jid::from(bare) }
@@ -205,12 +206,12 @@ impl Session {
         if !self.is_live() {
             return fetch.fail(CallError::Offline, turn);
         }
-        // The own card is asked for without an address (XEP-0054, section 3.1).
+        // The own vCard is requested without an address (XEP-0054, section 3.1).
         let to = Some(owner.clone()).filter(|owner| *owner != self.own.to_bare());
         self.ask_for_plugin(to, Ask::Card, Waiting::Card(owner, fetch), turn);
     }
 
-    /// Somebody's card came, or did not.
+    /// Handles the answer to a request for a vCard.
     pub(super) fn card_came(
         &mut self,
         owner: &Jid,
@@ -230,7 +231,7 @@ impl Session {
         }
     }
 
-    /// Keeps a card that is known to be this now, and tells of it.
+    /// Stores a vCard that is current, and reports it.
     fn keep_card(&mut self, owner: &Jid, card: Card, turn: &mut Turn<'_>) -> Arc<KnownCard> {
         let known = Arc::new(KnownCard { card, updated: turn.now });
         let before = self.own_avatar();
@@ -239,14 +240,14 @@ impl Session {
         }
         self.tell_card(owner, &known, turn);
         if self.own_avatar() != before && self.announced && self.is_live() && !self.status.value.is_hidden() {
-            // XEP-0153, section 4.2: whoever sees us learns of the new picture at once.
+            // XEP-0153, section 4.2: everyone who sees us learns of the new picture at once.
             self.announce(turn);
         }
         known
     }
 
-    /// Lets its owner's contact, open chat or occupant show a card, or none any more. `true`: a chat or an occupant shows another
-    /// one than before.
+    /// Lets the owner's contact, open chat or occupant show a vCard, or none any more. Returns whether a chat or an
+    /// occupant shows another one than before.
     fn show_card(&mut self, owner: &Jid, card: Option<&Arc<KnownCard>>) -> bool {
         let bare = owner.to_bare();
         if let Some(nick) = owner.resource() {
@@ -270,12 +271,12 @@ impl Session {
         true
     }
 
-    /// The card of this address, as far as it was fetched.
+    /// Returns the cached vCard of this address.
     pub(super) fn known_card(&self, jid: &BareJid) -> Option<Arc<KnownCard>> {
         self.cards.get(jid).map(Arc::clone)
     }
 
-    /// Forgets all cards, and lets nobody show one any more: the session that they were fetched in has ended.
+    /// Removes all vCards, also from contacts, chats and occupants: the session in which they were fetched has ended.
     pub(super) fn forget_cards(&mut self) {
         let owners: Vec<Jid> = self.cards.entries.keys().cloned().collect();
         for owner in owners {
@@ -284,14 +285,14 @@ impl Session {
         self.cards = Cards::default();
     }
 
-    /// Lets somebody who was no contact when the card was fetched show it.
+    /// Lets someone show a vCard that was fetched before they became a contact.
     pub(super) fn show_known_card(&mut self, jid: &BareJid) {
         if let Some(known) = self.known_card(jid) {
             self.show_card(jid, Some(&known));
         }
     }
 
-    /// The same for all of them: the roster came.
+    /// Lets all contacts show their cached vCards after the roster came.
     pub(super) fn show_known_cards(&mut self) {
         let without = |jid: &BareJid| self.roster.get(jid).is_some_and(|contact| contact.card.is_none());
         let known = self.cards.entries.keys().filter(|jid| jid.is_bare()).map(Jid::to_bare);
@@ -317,7 +318,7 @@ impl Session {
         if !is_another {
             return;
         }
-        // Front ends that see chats or rooms alone learn of it by these.
+        // Front ends that see only chats or rooms learn of it by these events.
         let bare = owner.to_bare();
         if let Some(nick) = owner.resource() {
             let room = self.rooms.shown.get(&bare);
@@ -329,13 +330,13 @@ impl Session {
         }
     }
 
-    /// What presence says of the own picture.
+    /// Returns the announcement of the own picture in presence.
     pub(super) fn own_avatar(&self) -> Avatar {
         let own = Jid::from(self.own.to_bare());
         self.cards.get(&own).map_or(Avatar::Unknown, |known| Avatar::of(&known.card))
     }
 
-    /// Presence says which picture somebody has now. Only cards that somebody wanted are known, and so fetched again.
+    /// Handles the announcement of someone's picture. Only vCards that were requested are cached, and so fetched again.
     pub(super) fn avatar_seen(&mut self, from: &Jid, avatar: &Avatar, turn: &mut Turn<'_>) {
         if self.cards.entries.is_empty() || *avatar == Avatar::Unknown {
             return;
@@ -352,7 +353,7 @@ impl Session {
         }
     }
 
-    /// Begins the next change of the own card, if none is under way.
+    /// Begins the next change of the own vCard, if none is in progress.
     fn next_change(&mut self, turn: &mut Turn<'_>) {
         if self.cards.changing {
             return;
@@ -364,7 +365,7 @@ impl Session {
         }
     }
 
-    /// The own card came, to be changed.
+    /// Handles the own vCard, which is to be changed.
     pub(super) fn own_card_came(
         &mut self,
         change: Change,
@@ -372,14 +373,14 @@ impl Session {
         turn: &mut Turn<'_>,
     ) {
         let outcome = match outcome {
-            // XEP-0054, section 3.1: there is none yet, in the words of one server or another.
+            // XEP-0054, section 3.1: there is none yet; the condition depends on the server.
             Err(error)
                 if error.kind != "wait"
                     && matches!(error.condition.as_str(), "item-not-found" | "service-unavailable") =>
             {
                 Ok((Card::default(), None))
             }
-            // A picture that is too large may be what is to go.
+            // The change may remove a picture that is too large.
             outcome => read(outcome),
         };
         let (card, whole) = match outcome {
@@ -400,7 +401,7 @@ impl Session {
         self.ask_for_plugin(None, ask, Waiting::CardSet(change, Box::new(card)), turn);
     }
 
-    /// The own card was changed, or not.
+    /// Handles the answer to a change of the own vCard.
     pub(super) fn card_was_set(
         &mut self,
         change: Change,
@@ -423,7 +424,7 @@ impl Session {
         self.next_change(turn);
     }
 
-    /// The stream is gone, and the changes with it.
+    /// Ends all changes, because the stream is gone.
     pub(super) fn end_changes(&mut self, turn: &mut Turn<'_>) {
         self.cards.changing = false;
         for change in self.cards.changes.drain(..) {
@@ -432,7 +433,7 @@ impl Session {
     }
 }
 
-/// A card from what was answered. An empty answer is an empty card (XEP-0054, section 3.1).
+/// Reads a vCard from an answer. An empty answer is an empty vCard (XEP-0054, section 3.1).
 fn read(outcome: Result<Body, Box<StanzaError>>) -> Result<(Card, Option<WholeCard>), CallError> {
     match outcome.map_err(CallError::Stanza)? {
         Body::Card { card, whole } => Ok((*card, Some(whole))),

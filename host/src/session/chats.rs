@@ -1,4 +1,4 @@
-//! Open private chats (API rows 73–86).
+//! Open private chats.
 
 use std::sync::Arc;
 
@@ -14,13 +14,14 @@ use crate::session::view::Focus;
 use crate::session::waiters::{self, Waiter};
 use crate::session::{Attribute, Session, Turn, View, ViewChange};
 
-/// How many chats are open at once; the one that was idle longest makes room.
+/// Maximum number of open chats; the one that was idle longest makes room.
 pub(super) const MAX_OPEN: usize = 1_024;
-/// How many calls may wait for chats to be ready.
+/// Maximum number of calls that wait for chats to be ready.
 pub(super) const MAX_PENDING: usize = 2_048;
-/// How many of them may be one plugin's, whatever its limit `open_calls` is: so that it takes no other one's place.
+/// Maximum number of one plugin's waiting calls, whatever its limit `open_calls` is, so that it does not take the place
+/// of others.
 pub(super) const MAX_OWN_PENDING: usize = 256;
-/// How exactly `last_active` is kept, so that a lively chat costs no new snapshot with each message.
+/// Precision of `last_active`, so that a busy chat does not cause a new snapshot with each message.
 const ACTIVITY_STEP: SignedDuration = SignedDuration::from_mins(1);
 
 /// An open private chat. Fields as in `chat` of `wit/types.wit`.
@@ -33,7 +34,7 @@ pub struct Chat {
     pub view: View,
     /// Exact to a minute.
     pub last_active: Option<Timestamp>,
-    /// The other side's card, once that was fetched.
+    /// The other side's vCard, once it was fetched.
     pub card: Option<Arc<KnownCard>>,
 }
 
@@ -49,7 +50,7 @@ impl Chats {
         self.pending.retain(|(_, waiter)| !waiter.answer.is_abandoned());
     }
 
-    /// Whether another call of this plugin's may wait. Those that were given up make room.
+    /// Checks whether another call of this plugin may wait. Abandoned ones make room.
     fn may_wait(&mut self, by: InstanceId) -> Result<(), CallError> {
         if self.pending.len() >= MAX_OWN_PENDING {
             self.forget_abandoned();
@@ -89,7 +90,7 @@ impl Session {
         }
     }
 
-    /// Chats are ready: whoever was too early gets its answer.
+    /// Answers the calls that waited until chats are ready.
     pub(super) fn chats_ready(&mut self, turn: &mut Turn<'_>) {
         for (jid, waiter) in std::mem::take(&mut self.chats.pending) {
             let result = self.chat_with(jid, turn);
@@ -138,13 +139,13 @@ impl Session {
         chat
     }
 
-    /// What the owner calls somebody, and not what a stranger calls himself.
+    /// Returns the owner's name for someone, not the name that a stranger uses for themselves.
     fn chat_name(&self, jid: &BareJid) -> String {
         let contact = self.roster.entry(jid);
         contact.map_or_else(|| jid.to_string(), |contact| contact.fullname.clone())
     }
 
-    /// The roster may call this contact otherwise now: so does the chat with it, if one is open.
+    /// Updates the name of an open chat after a change of the roster.
     pub(super) fn name_chat(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let name = self.chat_name(jid);
         if let Some(chat) = self.chats.open.get_mut(jid).filter(|chat| chat.fullname != name) {
@@ -155,7 +156,7 @@ impl Session {
         }
     }
 
-    /// The same for all of them: another roster came.
+    /// Updates the names of all open chats after the roster came.
     pub(super) fn name_chats(&mut self, turn: &mut Turn<'_>) {
         let open: Vec<BareJid> = self.chats.open.keys().cloned().collect();
         for jid in &open {
@@ -163,7 +164,7 @@ impl Session {
         }
     }
 
-    /// Something was said in a chat that is open; `false`: it is not.
+    /// Notes activity in an open chat. Returns `false` if there is none.
     pub(super) fn chat_active(&mut self, jid: &jid::Jid, at: Timestamp) -> bool {
         let Some(chat) = self.chats.open.get(jid) else { return false };
         if chat.last_active.is_some_and(|before| at.duration_since(before) < ACTIVITY_STEP) {
@@ -176,8 +177,8 @@ impl Session {
         true
     }
 
-    /// API rows 79–82. Being shown and having the focus are told each time, since a front end may have moved on by itself;
-    /// being small or not, where it changed.
+    /// Changes how a front end should show a chat. Being shown and being focused are reported each time, since a front
+    /// end may have changed its own state. Being minimized is reported only if it changed.
     pub(super) fn change_chat_view(
         &mut self,
         jid: &BareJid,
@@ -203,7 +204,7 @@ impl Session {
         Ok(())
     }
 
-    /// API rows 84–86.
+    /// Sets or removes an attribute of a chat.
     pub(super) fn set_chat_attribute(&mut self, jid: &BareJid, attribute: &Attribute) -> Result<(), CallError> {
         let chat = self.chats.open.get_mut(jid).ok_or_else(|| not_open(jid))?;
         self.changed |= Arc::make_mut(chat).view.set_attribute(attribute)?;

@@ -1,4 +1,4 @@
-//! What plugins want of an account, and where the answers go.
+//! The commands of plugins to an account, and their answers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,305 +18,306 @@ use crate::session::{
 use crate::stanza::{ArchiveQuery, Disco, Draft, Identity, Message, MessageKind};
 use crate::xmpp::RawStanza;
 
-/// Where the answer to a [`Command`] goes. Dropping it answers `stopped`; whoever asked may be gone, which is fine.
+/// The receiver of a [`Command`]'s answer. Dropping it answers `stopped`. The caller may be gone, which is fine.
 #[derive(Debug)]
 pub struct Answer<T>(oneshot::Sender<Result<T, CallError>>);
 
 impl<T> Answer<T> {
-    /// An answer to be given, and where it arrives.
+    /// Returns an answer to be given, and the end where it arrives.
     pub fn channel() -> (Self, oneshot::Receiver<Result<T, CallError>>) {
         let (sender, receiver) = oneshot::channel();
         (Self(sender), receiver)
     }
 
-    /// Gives it.
+    /// Gives the answer.
     pub fn give(self, result: Result<T, CallError>) {
-        // The asker may have been ended meanwhile; nobody is owed anything then.
+        // The caller may have ended meanwhile.
         let _ = self.0.send(result);
     }
 
-    /// Whether nobody waits any more.
+    /// Returns whether nobody waits any more.
     pub fn is_abandoned(&self) -> bool {
         self.0.is_closed()
     }
 }
 
-/// What a setting that a plugin gives wins over.
+/// Which values a setting from a plugin replaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wins {
-    /// Whatever was given before.
+    /// Any previous value.
     Always,
-    /// The default alone.
+    /// Only the default.
     OverDefault,
 }
 
-/// What a plugin wants, after its grants were checked.
+/// A command of a plugin, after its grants were checked.
 #[derive(Debug)]
 pub enum Command {
-    /// Say something in a chat (`Chat`), or in a room (`Groupchat`). Gives the id.
+    /// Send a message to a person (`Chat`) or to a room (`Groupchat`). The answer is its id.
     SendMessage {
-        /// To whom.
+        /// The recipient.
         to: Jid,
         /// `Chat` or `Groupchat`.
         kind: MessageKind,
-        /// What.
+        /// The contents of the message.
         draft: Box<Draft>,
-        /// The answer.
+        /// Answered when the message is queued.
         answer: Answer<String>,
     },
     /// Send a stanza as it is.
     SendRaw {
-        /// Who.
+        /// The calling instance.
         by: InstanceId,
-        /// The stanza.
+        /// The stanza to send.
         stanza: RawStanza,
-        /// The answer.
+        /// Answered when the stanza is queued.
         answer: Answer<()>,
     },
-    /// Send an IQ get or set, and wait for its result. The id is set here.
+    /// Send an IQ get or set, and wait for its result. The session sets the id.
     SendIq {
-        /// Who.
+        /// The calling instance.
         by: InstanceId,
-        /// The IQ.
+        /// The IQ to send.
         iq: RawStanza,
-        /// The answer: the whole result.
+        /// Answered with the whole result.
         answer: Answer<RawStanza>,
     },
-    /// One page of an archive (API row 39).
+    /// Query one page of an archive.
     QueryArchive {
-        /// Who; none: the host itself.
+        /// The calling instance. None: the host itself.
         by: Option<InstanceId>,
-        /// What is asked for.
+        /// The query for the page.
         query: Box<ArchiveQuery>,
-        /// The answer.
+        /// Answered with the page.
         answer: Answer<ArchivePage>,
     },
-    /// API row 76.
+    /// Open a private chat, or return the open one.
     OpenChat {
-        /// Who.
+        /// The calling instance.
         by: InstanceId,
-        /// With whom.
+        /// The other side.
         jid: BareJid,
-        /// The answer.
+        /// Answered with the chat.
         answer: Answer<Arc<Chat>>,
     },
-    /// API row 78.
+    /// Close a private chat.
     CloseChat {
-        /// With whom.
+        /// The other side.
         jid: BareJid,
-        /// The answer.
+        /// Answered when the chat is closed.
         answer: Answer<()>,
     },
-    /// API rows 79–82.
+    /// Change how a front end should show a chat.
     ChangeChatView {
-        /// With whom.
+        /// The other side.
         jid: BareJid,
-        /// How.
+        /// The change of the view.
         change: ViewChange,
-        /// The answer.
+        /// Answered when the view is changed.
         answer: Answer<()>,
     },
-    /// API row 84.
+    /// Set or remove an attribute of a chat.
     SetChatAttribute {
-        /// With whom.
+        /// The other side.
         jid: BareJid,
-        /// What.
+        /// The attribute with its value.
         attribute: Attribute,
-        /// The answer.
+        /// Answered when the attribute is set.
         answer: Answer<()>,
     },
-    /// API row 97.
+    /// Enter a room, unless the account is in it already.
     OpenRoom {
-        /// Who.
+        /// The calling instance.
         by: InstanceId,
-        /// Which.
+        /// The address of the room.
         jid: BareJid,
-        /// How.
+        /// The parameters for entering.
         wish: Box<RoomWish>,
-        /// The answer.
+        /// Answered with the room once the account is in it.
         answer: Answer<Arc<Room>>,
     },
-    /// API row 105.
+    /// Leave a room.
     CloseRoom {
-        /// Who.
+        /// The calling instance.
         by: InstanceId,
-        /// Which.
+        /// The address of the room.
         jid: BareJid,
-        /// The answer.
+        /// Answered when the account has left.
         answer: Answer<()>,
     },
-    /// API rows 66–68.
+    /// Add, remove or change a contact, or answer its request.
     Contact {
-        /// Whom it is about.
+        /// The address of the contact.
         jid: BareJid,
-        /// What is wanted.
+        /// The change to make.
         wish: ContactWish,
-        /// The answer.
+        /// Answered when the change is made.
         answer: Answer<()>,
     },
-    /// API rows 69 and 70.
+    /// Get a vCard.
     GetCard {
-        /// Whose.
+        /// The owner of the vCard.
         jid: Jid,
-        /// Ask again, even where it is known.
+        /// Whether to fetch it even if it is known.
         force: bool,
-        /// The answer.
+        /// Answered with the vCard.
         answer: Answer<Arc<KnownCard>>,
     },
-    /// API row 71.
+    /// Change the own vCard.
     SetCard {
-        /// Who.
+        /// The calling instance.
         by: InstanceId,
-        /// What is to change.
+        /// The change to make.
         change: Box<CardChange>,
-        /// The answer.
+        /// Answered when the server has accepted the change.
         answer: Answer<()>,
     },
-    /// API row 72.
+    /// Fetch a vCard, so that the contact shows it.
     UpdateCard {
-        /// Whose.
+        /// The owner of the vCard.
         jid: Jid,
-        /// Ask again, even where it is known.
+        /// Whether to fetch it even if it is known.
         force: bool,
-        /// The answer.
+        /// Answered when the contact shows it.
         answer: Answer<()>,
     },
-    /// API row 108.
+    /// Act on a room: moderate, configure, invite, bookmark, or change its view.
     Room {
-        /// Which.
+        /// The address of the room.
         jid: BareJid,
-        /// What is wanted of it, with the answer.
+        /// The action, with its answer.
         deed: RoomDeed,
     },
-    /// API rows 58–61. None keeps what is there.
+    /// Set the own status. `None` keeps the present value or text.
     SetStatus {
-        /// The value.
+        /// The new value.
         value: Option<StatusValue>,
-        /// The text.
+        /// The new text.
         message: Option<String>,
-        /// The answer.
+        /// Answered when the status is set.
         answer: Answer<()>,
     },
-    /// API row 8.
+    /// Fire a plugin's own event.
     Emit {
-        /// Who.
+        /// The calling instance.
         by: InstanceId,
-        /// The event, and perhaps promise.
+        /// The name of the event, and of the promise that it resolves, if there is one.
         name: EventName,
-        /// What it carries.
+        /// The payload of the event.
         payload: Payload,
-        /// The answer.
+        /// Answered when the event was fired.
         answer: Answer<()>,
     },
-    /// API rows 14 and 15.
+    /// Add promises of a plugin.
     AddPromises {
-        /// Who.
+        /// The calling instance.
         by: InstanceId,
-        /// All of them or none.
+        /// The names. All of them are added, or none.
         names: Vec<EventName>,
-        /// How many it may own in all.
+        /// Maximum number of promises that the plugin may own.
         most: usize,
-        /// The answer: how many it has now.
+        /// Answered with the number of promises that it owns now.
         answer: Answer<usize>,
     },
-    /// API row 16.
+    /// Reject a promise of a plugin.
     RejectPromise {
-        /// Who.
+        /// The calling instance.
         by: InstanceId,
-        /// Which.
+        /// The name of the promise.
         name: EventName,
-        /// Why.
+        /// The reason, for everyone who waits.
         reason: String,
-        /// The answer.
+        /// Answered when the promise is rejected.
         answer: Answer<()>,
     },
-    /// API row 109. False: it was there.
+    /// Add a feature that this account announces.
     AddFeature {
-        /// Who.
+        /// The calling instance.
         by: InstanceId,
-        /// The feature.
+        /// The feature to announce.
         name: String,
-        /// The answer.
+        /// Answered with `false` if it was announced already.
         answer: Answer<bool>,
     },
-    /// API row 111. False: it was there.
+    /// Add an identity that this account announces.
     AddIdentity {
-        /// Who.
+        /// The calling instance.
         by: InstanceId,
-        /// What this account is.
+        /// The identity to announce.
         identity: Identity,
-        /// The answer.
+        /// Answered with `false` if it was announced already.
         answer: Answer<bool>,
     },
-    /// API row 113.
+    /// Remove the default identity, and those that the plugin added.
     ClearIdentities {
-        /// Who.
+        /// The calling instance.
         by: InstanceId,
-        /// The answer.
+        /// Answered when they are removed.
         answer: Answer<()>,
     },
-    /// API rows 116, 118 and 119, for the host's settings. All of them or none.
+    /// Change settings of the host. All of them are changed, or none.
     ChangeSettings {
-        /// The settings.
+        /// The settings with their new values.
         values: BTreeMap<String, Value>,
-        /// What they win over.
+        /// Which previous values they replace.
         wins: Wins,
-        /// The answer.
+        /// Answered when they are changed.
         answer: Answer<()>,
     },
-    /// API row 127.
+    /// Register a command that people can give to the plugin.
     AddCommand {
-        /// Who, and what it may do.
+        /// The calling instance's mailbox, with its grants.
         mailbox: Arc<Mailbox>,
         /// The owner's names for the plugin's commands.
         names: Arc<ChosenNames>,
-        /// As which plugin.
+        /// The plugin of the instance.
         plugin: PluginId,
-        /// What.
+        /// The command with its help.
         spoken: Spoken,
-        /// How many it may have.
+        /// Maximum number of commands that the plugin may have.
         most: usize,
-        /// The answer: its name, and whether it goes by that alone.
+        /// Answered with the name, and whether the command can be given by that name alone.
         answer: Answer<(String, bool)>,
     },
-    /// API row 127.
+    /// Remove a command of the plugin.
     RemoveCommand {
-        /// Who.
+        /// The calling instance.
         by: InstanceId,
-        /// Whose.
+        /// The plugin of the instance.
         plugin: PluginId,
-        /// Which.
+        /// The name of the command.
         name: String,
-        /// The answer: its name.
+        /// Answered with the name under which the command was registered.
         answer: Answer<String>,
     },
-    /// A command failed, and the person who gave it is to be told.
+    /// Inform the person who gave a command that it failed.
     AnswerFailed {
         /// The message with the command.
         message: Arc<Message>,
-        /// The answer.
+        /// Answered when the reply is sent.
         answer: Answer<()>,
     },
-    /// API rows 114 and 115.
+    /// Get an entity's features and identities, from memory or by asking it.
     Discover {
-        /// Who is asked.
+        /// The address of the entity.
         entity: Jid,
-        /// The answer.
+        /// Answered with the entity's information.
         answer: Answer<Arc<Disco>>,
     },
-    /// API row 13.
+    /// Wait until a promise is settled.
     WaitUntil {
-        /// Who.
+        /// The calling instance.
         by: InstanceId,
-        /// The promise.
+        /// The name of the promise.
         name: EventName,
-        /// The answer.
+        /// Answered with the payload of the promise.
         answer: Answer<Payload>,
     },
 }
 
 impl Command {
-    /// Whether doing it sends something, so that it waits while the link takes nothing in. Others never wait for it.
+    /// Returns whether the command sends something, so that it waits while the link has no room. Other commands never
+    /// wait for the link.
     pub fn sends(&self) -> bool {
         match self {
             Self::SendMessage { .. }
@@ -350,7 +351,7 @@ impl Command {
         }
     }
 
-    /// About how many bytes of memory it takes beside its answer, where that may be much.
+    /// Returns about how many bytes of memory the command takes without its answer, as far as that may be much.
     pub fn weight(&self) -> usize {
         match self {
             Self::SendMessage { draft, .. } => draft.weight(),
@@ -360,7 +361,7 @@ impl Command {
             Self::ChangeSettings { values, .. } => values.values().map(weight).sum(),
             Self::OpenRoom { wish, .. } => wish.weight(),
             Self::Room { deed, .. } => deed.weight(),
-            // Their calls bound each argument to some KiB; those with lists of them hold these for themselves.
+            // The calls limit each argument to some KiB, and account for lists of them themselves.
             Self::QueryArchive { .. }
             | Self::OpenChat { .. }
             | Self::CloseChat { .. }
@@ -384,7 +385,7 @@ impl Command {
         }
     }
 
-    /// Whether nobody waits for the answer any more: the call was given up, or its plugin has ended.
+    /// Returns whether nobody waits for the answer any more: the call was given up, or its plugin has ended.
     pub fn is_abandoned(&self) -> bool {
         match self {
             Self::SendMessage { answer, .. } | Self::RemoveCommand { answer, .. } => answer.is_abandoned(),
@@ -417,7 +418,7 @@ impl Command {
     }
 }
 
-/// About how many bytes of memory a value takes.
+/// Returns about how many bytes of memory a value takes.
 fn weight(value: &Value) -> usize {
     let inside = match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
@@ -434,7 +435,7 @@ mod tests {
     use crate::session::ConfigValue;
     use crate::stanza::Bookmark;
 
-    /// A field may have as many bytes as a stanza, and a plugin may wait for many calls.
+    /// A field may be as long as a stanza, and a plugin may wait for many calls.
     #[test]
     fn a_command_weighs_what_it_carries_of_a_configuration() {
         let long = "x".repeat(100_000);

@@ -1,4 +1,4 @@
-//! Commands: what people say to plugins by name, and `help` (API row 127).
+//! Commands that people give to plugins by name, and `help`.
 
 mod words;
 
@@ -21,61 +21,61 @@ use crate::session::questions::random_id;
 use crate::session::{Effect, Session, Turn};
 use crate::stanza::{Draft, Message, MessageKind};
 
-/// How long a command's name is at most with the plugin's id before it, in bytes.
+/// Maximum length of a command's name with the plugin's id before it, in bytes.
 const LONGEST_WORD: usize = PluginId::MAX_LEN + 1 + CommandName::MAX_BYTES;
-/// How long help and usage may be, in bytes.
+/// Maximum length of help and usage, in bytes.
 const MAX_HELP: usize = 256;
-/// How many arguments are told apart; the last one holds what is left.
+/// Maximum number of arguments; the last one holds the rest of the line.
 const MAX_ARGS: usize = 256;
-/// How long an answer of the host may be, in bytes.
+/// Maximum length of an answer of the host, in bytes.
 const MAX_ANSWER: usize = 8 << 10;
-/// How many answers the host gives at once, and how long it takes to have another one ready.
+/// Number of answers that the host gives at once, and the time after which it may give another one.
 pub(super) const ANSWERS: u32 = 5;
 const ANSWER_EVERY: Duration = Duration::from_secs(2);
 
 /// A command as a plugin describes it.
 #[derive(Debug, Clone)]
 pub struct Spoken {
-    /// Its name, with the plugin's id before it or not.
+    /// The name, with or without the plugin's id before it.
     pub name: String,
-    /// What it does, in one sentence.
+    /// The description, in one sentence.
     pub help: String,
-    /// What follows the name; may be empty.
+    /// The arguments that follow the name; may be empty.
     pub usage: String,
 }
 
-/// A command as somebody gives it.
+/// A command as someone gives it.
 #[derive(Debug)]
 pub(super) struct CommandLine {
-    /// The word by which it is called, with the plugin's id or without.
+    /// The word that was used, with or without the plugin's id.
     word: String,
-    /// Its name.
+    /// The name under which the command is registered.
     pub(super) name: String,
-    /// What follows.
+    /// The rest of the line.
     rest: String,
 }
 
 #[derive(Debug)]
 struct Registered {
     owner: InstanceId,
-    /// What its plugin may do.
+    /// The mailbox of its instance, which has the plugin's grants.
     mailbox: Arc<Mailbox>,
     help: String,
     usage: String,
-    /// It also goes by its name alone, unless the owner has another one for it.
+    /// Whether it can also be given by its name alone, unless the owner chose another name.
     is_short: bool,
     /// The owner's names for its plugin's commands.
     names: Arc<ChosenNames>,
 }
 
-/// Every command of an account, and how many answers the host may give.
+/// The commands of an account, and the number of answers that the host may give.
 #[derive(Debug)]
 pub(super) struct Commands {
     all: BTreeMap<PluginId, BTreeMap<String, Registered>>,
     answers: u32,
-    /// Since when the next answer has been getting ready.
+    /// The start of the wait for the next answer.
     since: Duration,
-    /// What an instance that is to take another one's place has put in the place of that one's.
+    /// Commands of an instance that its designated replacement has overwritten.
     displaced: Vec<Displaced>,
 }
 
@@ -105,7 +105,7 @@ impl Commands {
         Some((plugin, name, found))
     }
 
-    /// The command that goes by this word since the owner wants it so, whoever else has a command of that name.
+    /// Returns the command that the owner has given this name, whichever other command has it.
     fn chosen(&self, word: &str) -> Option<(&PluginId, (&String, &Registered))> {
         self.all.iter().find_map(|(plugin, own)| {
             let found = own.iter().find(|(name, found)| found.names.is(name, word))?;
@@ -113,7 +113,7 @@ impl Commands {
         })
     }
 
-    /// The word that people say for a command.
+    /// Returns the word that people use for a command.
     fn called(&self, plugin: &PluginId, name: &str, command: &Registered) -> String {
         called(plugin, name, command.is_short, &command.names, |word| self.chosen(word).is_some())
     }
@@ -131,18 +131,18 @@ impl Commands {
             !own.is_empty()
         });
         self.displaced.retain(|one| one.was.owner != gone);
-        // It never took the other one's place, which goes on.
+        // It never replaced the other instance, which continues.
         for back in self.displaced.extract_if(.., |one| one.by == gone) {
             self.all.entry(back.plugin).or_default().entry(back.name).or_insert(back.was);
         }
     }
 
-    /// What an instance has displaced is its own for good.
+    /// Makes the commands that an instance has overwritten its own for good.
     pub(super) fn inherit(&mut self, new: InstanceId) {
         self.displaced.retain(|one| one.by != new);
     }
 
-    /// Whether the host may answer once more.
+    /// Returns whether the host may give another answer, and counts it.
     fn may_answer(&mut self, now: Duration) -> bool {
         let ready = now.saturating_sub(self.since).as_millis() / ANSWER_EVERY.as_millis();
         self.answers = ANSWERS.min(self.answers.saturating_add(u32::try_from(ready).unwrap_or(ANSWERS)));
@@ -160,7 +160,7 @@ impl Commands {
     }
 }
 
-/// The name as it is kept, and whether it came without the plugin's id.
+/// Returns the name as it is registered, and whether it was given without the plugin's id.
 fn parse_name(plugin: &PluginId, name: &str) -> Result<(String, bool), CallError> {
     let invalid = |reason: String| Err(CallError::invalid("name", reason));
     if name.len() > LONGEST_WORD {
@@ -177,7 +177,7 @@ fn parse_name(plugin: &PluginId, name: &str) -> Result<(String, bool), CallError
     }
 }
 
-/// One line that the host may say in this plugin's stead.
+/// Checks a single line of text that the host may send on behalf of a plugin.
 fn check_line(argument: &str, text: &str) -> Result<(), CallError> {
     check_text(argument, text, MAX_HELP)?;
     match text.chars().find(|c| c.is_control()) {
@@ -187,7 +187,8 @@ fn check_line(argument: &str, text: &str) -> Result<(), CallError> {
 }
 
 impl Session {
-    /// A plugin has at most so many. Gives the command's name, and whether it goes by that alone.
+    /// Registers a command, unless the plugin has too many. Returns its name, and whether it can be given by that name
+    /// alone.
     pub(super) fn add_command(
         &mut self,
         mailbox: Arc<Mailbox>,
@@ -208,7 +209,7 @@ impl Session {
             && let Some((owner, ..)) = self.commands.find(&name)
             && *owner != plugin
         {
-            // One that the owner has given another name needs no name of its own.
+            // A command that the owner has renamed needs no short name.
             is_short = false;
             if names.of(&name).is_none() {
                 return Err(CallError::NotOwner(format!("the command {name} of the plugin {owner}")));
@@ -230,7 +231,7 @@ impl Session {
         Ok((name, is_short))
     }
 
-    /// Gives its name.
+    /// Removes a command and returns its name.
     pub(super) fn remove_command(
         &mut self,
         by: InstanceId,
@@ -242,14 +243,14 @@ impl Session {
         let found = self.commands.all.get_mut(plugin).and_then(|own| own.remove(&name));
         self.commands.all.retain(|_, own| !own.is_empty());
         let Some(was) = found else { return Err(CallError::NotFound(format!("the command {name} of {plugin}"))) };
-        // The one whose place it is to take has it back if that comes to nothing.
+        // The instance to be replaced gets it back if the replacement fails.
         if is_heir && was.owner != by {
             self.commands.displaced.push(Displaced { by, plugin: plugin.clone(), name: name.clone(), was });
         }
         Ok(name)
     }
 
-    /// The command in a message, if somebody gives one of those that there are now.
+    /// Returns the command in a message, if it contains a registered one.
     pub(super) fn command_in(&self, message: &Message) -> Option<CommandLine> {
         let prefix = self.settings.command_prefix.as_str();
         if self.commands.all.is_empty() || prefix.is_empty() || !is_spoken(message) {
@@ -266,7 +267,7 @@ impl Session {
         Some(CommandLine { word: word.to_lowercase(), name, rest: rest.to_owned() })
     }
 
-    /// Has a command carried out that somebody gives.
+    /// Carries out a command that someone gives.
     pub(super) fn obey(&mut self, message: &Arc<Message>, line: &CommandLine, turn: &mut Turn<'_>) {
         if line.word == HELP {
             let wanted = words::split(&line.rest, 1).pop();
@@ -279,10 +280,11 @@ impl Session {
         turn.out.push(Effect::FireFor(found.owner, event));
     }
 
-    /// Says which commands there are, or how one is used, where it was asked. In a room a name that nobody here knows may be
-    /// meant for somebody else.
+    /// Lists the commands, or explains one, in the conversation in which `help` was given. In a room, an unknown name
+    /// is not answered, since it may be meant for another bot.
     ///
-    /// What a plugin wrote is said only where it may speak itself: else help would be its way to tell strangers what it hears.
+    /// A plugin's texts are sent only where the plugin may speak itself: otherwise help would be its way to send
+    /// strangers what it hears.
     fn help(&mut self, message: &Message, wanted: Option<&str>, turn: &mut Turn<'_>) {
         let in_room = message.kind == MessageKind::Groupchat;
         let prefix = &self.settings.command_prefix;
@@ -300,17 +302,19 @@ impl Session {
                 }
             }
         };
-        // It was asked a moment ago, where this goes.
+        // It fails only if sending is impossible, and the request came a moment ago.
         let _ = self.answer_command(message, text.trim_end(), turn);
     }
 
-    /// Tells the person who gave a command that it failed, in the owner's words. They say nothing of the error, and are no plugin's.
+    /// Informs the person who gave a command that it failed, in the owner's words. These reveal nothing about the
+    /// error, and no plugin wrote them.
     pub(super) fn answer_failed(&mut self, message: &Message, turn: &mut Turn<'_>) -> Result<(), CallError> {
         let words = self.settings.failed_command_answer.clone();
         if words.is_empty() { Ok(()) } else { self.answer_command(message, &words, turn) }
     }
 
-    /// Answers a command in the place of its plugin, where it was given, unless the host has just answered many.
+    /// Answers a command on behalf of its plugin, in the conversation in which it was given, unless the host has just
+    /// answered many.
     fn answer_command(&mut self, message: &Message, text: &str, turn: &mut Turn<'_>) -> Result<(), CallError> {
         let (to, kind) = if message.kind == MessageKind::Groupchat {
             (Jid::from(message.from.to_bare()), MessageKind::Groupchat)
@@ -327,7 +331,7 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the plugin of a command may say something where this was said.
+    /// Returns whether the plugin of a command may speak in the conversation of this message.
     fn may_speak(&self, command: &Registered, asked: &Message) -> bool {
         let where_to = asked.from.to_bare();
         let (permission, target) = if asked.kind == MessageKind::Groupchat {
@@ -339,7 +343,8 @@ impl Session {
         decision.is_some_and(Decision::allows)
     }
 
-    /// All commands of plugins that may speak here, by name. It does not begin with the prefix: another bot would take it for a command.
+    /// Lists all commands of plugins that may speak here, by name. The text does not begin with the prefix: another bot
+    /// would take it for a command.
     fn list(&self, asked: &Message) -> String {
         let prefix = &self.settings.command_prefix;
         let mut lines: Vec<String> = Vec::new();
@@ -367,11 +372,12 @@ impl Session {
     }
 }
 
-/// Whether somebody says it now, to this account: no history, no copy, no correction of what may have been done already.
+/// Returns whether someone says it now, to this account. History, copies, and corrections of commands that may already
+/// be done do not count.
 fn is_spoken(message: &Message) -> bool {
     let is_said = match message.kind {
         MessageKind::Chat | MessageKind::Normal => true,
-        // What the room says itself is no command.
+        // Messages of the room itself are no commands.
         MessageKind::Groupchat => message.nick.is_some(),
         MessageKind::Headline | MessageKind::Error => false,
     };

@@ -1,4 +1,4 @@
-//! What plugins do with contacts (API rows 66–68): each call returns when the server has answered and readers see the effect.
+//! Changes of contacts by plugins. Each call returns when the server has answered and readers see the effect.
 
 use jid::{BareJid, Jid};
 
@@ -9,33 +9,33 @@ use crate::session::questions::Waiting;
 use crate::session::{Answer, Effect, Sent, Session, Turn};
 use crate::stanza::{Ask, Outgoing, PresenceOut, PresenceOutKind, RosterItem};
 
-/// How many groups one contact may be put into.
+/// Maximum number of groups of one contact.
 const MAX_GROUPS: usize = 64;
-/// How long all groups of a contact may be together once they are written as XML.
+/// Maximum total length of a contact's groups as XML.
 const MAX_GROUPS_WRITTEN: usize = 64 << 10;
 
-/// What a plugin wants with a contact.
+/// A plugin's change of a contact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContactWish {
-    /// Into the roster, under this name if one is given; and to see its presence.
+    /// Add it to the roster, with this name if one is given, and ask to see its presence.
     Add {
-        /// The name.
+        /// The name to give.
         fullname: Option<String>,
     },
-    /// Out of the roster, with both subscriptions.
+    /// Remove it from the roster, with both subscriptions.
     Remove,
-    /// Under another name; empty = under its address.
+    /// Give it another name. Empty: its address.
     Rename(String),
-    /// Into these groups and no others.
+    /// Put it into these groups and no others.
     SetGroups(Vec<String>),
-    /// It asked to see our presence, and may.
+    /// Grant its request to see our presence.
     Accept,
-    /// It asked to see our presence, and may not.
+    /// Deny its request to see our presence.
     Deny,
 }
 
 impl ContactWish {
-    /// Whether it can be carried out at all, as far as it says itself.
+    /// Checks the arguments of the change.
     pub fn check(&self) -> Result<(), CallError> {
         match self {
             Self::Add { fullname: Some(name) } | Self::Rename(name) => {
@@ -47,15 +47,15 @@ impl ContactWish {
     }
 }
 
-/// A wish that the server has yet to answer.
+/// A change that the server has yet to answer.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) jid: BareJid,
-    /// What was asked for; none where the answer is a push: nobody answers a presence.
+    /// The requested entry. None: the answer is a push, since nothing answers presence.
     item: Option<RosterItem>,
-    /// To be asked for its presence once it is in the roster.
+    /// Whether to ask for its presence once it is in the roster.
     subscribe: bool,
-    /// A push told of this contact meanwhile, so that nothing is left to be applied.
+    /// Whether a push reported this contact meanwhile, so that nothing is left to apply.
     pushed: bool,
     pub(super) answer: Answer<()>,
 }
@@ -70,7 +70,7 @@ impl Session {
         }
         if self.roster.contacts.is_none() {
             return match (&wish, self.promises.is_rejected("rosterContactsFetched")) {
-                // A server without a roster still passes requests on, and nothing tells what became of them.
+                // A server without a roster still forwards such answers, but reports no effect.
                 (ContactWish::Accept, true) => send_verdict(jid, PresenceOutKind::Subscribed, answer, turn),
                 (ContactWish::Deny, true) => send_verdict(jid, PresenceOutKind::Unsubscribed, answer, turn),
                 _ => turn.answer(answer, Err(CallError::NotReady("rosterContactsFetched"))),
@@ -90,7 +90,7 @@ impl Session {
         }
     }
 
-    /// The entry that the wish leads to, and whether to ask for presence afterwards.
+    /// Returns the entry that the change leads to, and whether to ask for presence afterwards.
     fn wanted_item(&self, jid: &BareJid, wish: ContactWish) -> Result<(RosterItem, bool), CallError> {
         let known = self.roster.entry(jid).map(|contact| contact.to_item());
         if let ContactWish::Add { fullname } = wish {
@@ -137,11 +137,11 @@ impl Session {
             return;
         }
         self.request_is_over(&jid, turn);
-        // To a denial the server says nothing.
+        // The server does not answer a denial.
         send_verdict(jid, PresenceOutKind::Unsubscribed, answer, turn);
     }
 
-    /// Nobody asks any more.
+    /// Removes a subscription request that no longer exists.
     pub(super) fn request_is_over(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         if let Some(contact) = self.roster.remove_stranger(jid) {
             self.changed = true;
@@ -154,7 +154,7 @@ impl Session {
         }
     }
 
-    /// The server answered.
+    /// Handles the server's answer to a change.
     pub(super) fn contact_answered(
         &mut self,
         pending: Pending,
@@ -164,12 +164,12 @@ impl Session {
         let Pending { jid, item, subscribe, pushed, answer } = pending;
         let is_removal = item.as_ref().is_some_and(|item| item.subscription == "remove");
         match outcome {
-            // It is not there any more (RFC 6121, section 2.5.3), of which no push has told: a server may lose what it knew.
+            // It is gone already (RFC 6121, section 2.5.3), and no push reported that: a server may lose data.
             Err(error) if is_removal && error.condition == "item-not-found" => {}
             Err(error) => return turn.answer(answer, Err(CallError::Stanza(error))),
             Ok(()) => {}
         }
-        // The push may come after the answer; whoever reads after the call has to see it all the same (API row 128).
+        // The push may come after the answer, but readers have to see the effect once the call returns.
         match item.filter(|_| !pushed) {
             Some(_) if is_removal => {
                 if let Some(contact) = self.remove_contact(&jid, None, turn) {
@@ -177,7 +177,7 @@ impl Session {
                 }
             }
             Some(item) => {
-                // What became of the subscription meanwhile is not this answer's to say.
+                // The state of the subscription does not come from this answer.
                 let known = self.roster.get(&jid).map(|contact| (contact.subscription.clone(), contact.ask));
                 let (subscription, ask) = known.unwrap_or((item.subscription, item.ask));
                 self.put_contact(RosterItem { subscription, ask, ..item }, None, turn);
@@ -194,7 +194,8 @@ impl Session {
         turn.answer(answer, Ok(()));
     }
 
-    /// A push told of this contact: for some that is the answer, for others it says what the answer would.
+    /// Completes changes after a push of this contact. For some changes the push is the answer; for others it brings
+    /// the effect of the answer.
     pub(super) fn contact_pushed(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let sees_us = self.roster.get(jid).is_some_and(|contact| contact.sees_us());
         let settled = self.questions.take_contacts(jid, &mut self.deadlines, |pending| {
@@ -207,7 +208,7 @@ impl Session {
     }
 }
 
-/// Lets somebody see our presence, or not; the answer is given when that is queued.
+/// Sends an answer to a subscription request. The call is answered when it is queued.
 fn send_verdict(jid: BareJid, kind: PresenceOutKind, answer: Answer<()>, turn: &mut Turn<'_>) {
     let verdict = PresenceOut { to: Some(Jid::from(jid)), kind, ..PresenceOut::default() };
     turn.out.push(Effect::SendFor(Outgoing::Presence(verdict), Sent::Raw(answer)));
@@ -229,7 +230,7 @@ fn check_groups(groups: &[String]) -> Result<(), CallError> {
     Ok(())
 }
 
-/// A server refuses what is named twice (RFC 6121, section 2.3.3).
+/// Servers refuse a group that is listed twice (RFC 6121, section 2.3.3).
 fn each_once(groups: Vec<String>) -> Vec<String> {
     let mut kept: Vec<String> = Vec::with_capacity(groups.len());
     for group in groups {

@@ -1,4 +1,4 @@
-//! When something has waited long enough. Measured in time that only moves forward.
+//! Deadlines, measured in time that only moves forward.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,45 +6,45 @@ use std::time::Duration;
 use jid::BareJid;
 use jiff::{SignedDuration, Timestamp};
 
-/// What to do when a dead-line passes.
+/// The action when a deadline passes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Late {
-    /// The question of this id got no answer.
+    /// The request with this id got no answer.
     Question(String),
-    /// What is under way in this room took long enough: entering, leaving, its past, or the wait for another try.
+    /// The current step in this room timed out: entering, leaving, its history, or the pause before a retry.
     Room(BareJid),
     /// This room may have been silent for too long.
     RoomSilent(BareJid),
-    /// The automatic joins have had their time.
+    /// The time for the automatic joins is over.
     AutoJoins,
-    /// The roster is asked for once more.
+    /// Request the roster again.
     RosterAgain,
-    /// The bookmarks are asked for once more.
+    /// Request the bookmarks again.
     BookmarksAgain,
-    /// The own account is asked once more what it can do.
+    /// Ask the own account for its features again.
     AccountAgain,
-    /// The server could not say what it can do.
+    /// Ask the server for its features again.
     ServerAgain,
-    /// The server is asked once more for copies, or for none.
+    /// Switch carbons again.
     CarbonsAgain,
-    /// This room is asked once more what it can do.
+    /// Ask this room for its features again.
     RoomAgain(BareJid),
-    /// The server and the own account have had their time to say what they can do.
+    /// The time for the features of the server and the own account is over.
     Discovery,
-    /// Whoever was online on the former stream and has not been heard of on this one is offline.
+    /// Contacts that were online on the previous stream and have not been heard of on this one are offline.
     Doubts,
-    /// What this account can do has changed, and others are told.
+    /// Announce the changed features of this account.
     Caps,
 }
 
-/// Names one dead-line, so that it can be taken back.
+/// The key of a deadline, for cancelling it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct DeadlineKey(Duration, u64);
 
-/// All dead-lines of an account.
+/// All deadlines of an account.
 ///
-/// Callers speak of the time of day, and say when that was set. A clock that is set back a little, which nobody notices, would
-/// stretch every wait, so that what counts here is the sum of the steps forward.
+/// Callers pass the time of day, and report when the clock was set. A small step back of the clock, which goes
+/// unnoticed, would lengthen every wait. So only the sum of the steps forward counts.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
     wall: Option<Timestamp>,
@@ -63,13 +63,13 @@ impl Deadlines {
         }
     }
 
-    /// The clock was set by this much, which is no time that has passed.
+    /// Adjusts to a clock that was set by this much, since this is no time that has passed.
     pub(super) fn clock_set(&mut self, by: SignedDuration) {
         self.wall =
             self.wall.map(|wall| wall.saturating_add(by).expect("a duration of nothing but seconds can be added"));
     }
 
-    /// How much time has passed since the first step.
+    /// Returns the time since the first step.
     pub(super) fn elapsed(&self) -> Duration {
         self.elapsed
     }
@@ -81,7 +81,7 @@ impl Deadlines {
         key
     }
 
-    /// Puts another one, or none, in the place of the one whose key is kept there.
+    /// Replaces the deadline whose key is kept in `place` by another one, or by none.
     pub(super) fn replace(&mut self, place: &mut Option<DeadlineKey>, new: Option<(Duration, Late)>) {
         let new = new.map(|(after, late)| self.set(after, late));
         if let Some(old) = std::mem::replace(place, new) {
@@ -97,7 +97,7 @@ impl Deadlines {
         self.waiting.clear();
     }
 
-    /// Takes one that has passed.
+    /// Takes a deadline that has passed.
     pub(super) fn pop(&mut self) -> Option<Late> {
         let entry = self.waiting.first_entry()?;
         (entry.key().0 <= self.elapsed).then(|| entry.remove())

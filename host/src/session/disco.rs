@@ -1,7 +1,7 @@
-//! Who can do what: service discovery (XEP-0030) and entity capabilities (XEP-0115), both ways.
+//! The features of entities: service discovery (XEP-0030) and entity capabilities (XEP-0115), in both directions.
 //!
-//! `own` is what this account says of itself, `known` what others said of themselves, `caps` the hash over either. Here is
-//! the asking: the own server, account and services on connecting, and anybody else when a plugin wants to know.
+//! `own` is the information about this account, `known` that about others, and `caps` the hash of either. This file
+//! sends the requests: to the own server, account and services on connecting, and to others when a plugin asks.
 
 mod caps;
 mod known;
@@ -33,26 +33,27 @@ pub(super) use own::Own;
 #[cfg(test)]
 pub(super) use own::{GATHER, MAX_OWN};
 
-/// How long the server and the own account may take to say what they can do, since everything after it waits.
+/// Time limit for the features of the server and the own account, since everything after it waits.
 pub(super) const DISCO_PATIENCE: Duration = Duration::from_secs(10);
-/// How many of the server's services are asked on connecting.
+/// Maximum number of the server's services that are asked on connecting.
 pub(super) const MAX_SERVICES: usize = 64;
-/// How many calls may wait for answers; each counts as a question of its plugin's, whoever else waits for the same.
+/// Maximum number of calls that wait for answers. Each counts as a request of its plugin, even if others wait for the
+/// same answer.
 const MAX_WAITERS: usize = MAX_OUTSTANDING;
-/// The feature of an entity that says what others belong to it.
+/// The feature of an entity that lists related entities.
 const ITEMS: &str = "http://jabber.org/protocol/disco#items";
 
-/// All that one account knows of what others can do, and says of itself.
+/// The features of other entities, and those that this account announces.
 #[derive(Debug)]
 pub(super) struct Discovery {
     pub(super) own: Own,
     pub(super) known: KnownDisco,
-    /// Who waits for the answer of whom.
+    /// The calls that wait for the answer of an entity.
     waiting: HashMap<Jid, Vec<Answer<Arc<Disco>>>>,
     told: Told,
-    /// The server and the own account, as far as they have neither answered on this stream nor failed to.
+    /// The server and the own account, until they have answered on this stream or failed to.
     due: Vec<Jid>,
-    /// When they are waited for no longer.
+    /// When they are no longer waited for.
     due_until: Option<DeadlineKey>,
 }
 
@@ -79,7 +80,7 @@ impl Discovery {
         }
     }
 
-    /// The stream that could have answered is gone, and what was true on it may not be on the next.
+    /// Ends the pending requests of a lost stream. Answers from it may be wrong on the next one.
     pub(super) fn stream_gone(&mut self, turn: &mut Turn<'_>) {
         for answer in self.waiting.drain().flat_map(|(_, waiters)| waiters) {
             turn.answer(answer, Err(CallError::Offline));
@@ -88,7 +89,7 @@ impl Discovery {
         self.due.clear();
     }
 
-    /// Nobody was told anything.
+    /// Forgets everything, including the features that were reported.
     pub(super) fn forget(&mut self) {
         self.known = KnownDisco::default();
         self.told = Told::default();
@@ -101,7 +102,8 @@ impl Discovery {
     }
 }
 
-/// What was told of whom, so that nothing is told twice: as hashes that nobody outside can aim at.
+/// The features and fields that were reported for each entity, so that nothing is reported twice. They are stored as
+/// hashes that no outsider can predict.
 #[derive(Debug, Default)]
 struct Told {
     hasher: RandomState,
@@ -110,11 +112,11 @@ struct Told {
 }
 
 impl Told {
-    /// Notes something; `false`: it was told before.
+    /// Notes something to report. Returns `false` if it was reported before.
     fn note(&mut self, entity: &Jid, what: (&str, &str)) -> bool {
         let hash = self.hasher.hash_one(what);
         if let Some(told) = self.by_entity.get_mut(entity) {
-            // Whoever says more than this is not repeated any further.
+            // If an entity announces more than this, the rest is not reported.
             return told.len() < 4 * MAX_FEATURES && told.insert(hash);
         }
         if self.order.len() >= MAX_ENTITIES
@@ -129,16 +131,16 @@ impl Told {
 }
 
 impl Session {
-    /// What an entity can do, as far as that is known now, without asking anybody.
+    /// Returns whether an entity has a feature, as far as that is known now, without a request.
     pub(super) fn can(&self, entity: &Jid, feature: &str, turn: &Turn<'_>) -> Option<bool> {
         let disco = self.disco.known.of(entity, turn.now)?;
         Some(disco.features.iter().any(|known| known == feature))
     }
 
-    /// On a new stream: the server, which then names its services, and the own account.
+    /// Asks the server, which then lists its services, and the own account, on a new stream.
     ///
-    /// The connect order goes on once both have answered or failed to: `discoInitialized` says that it is known what the
-    /// server can do.
+    /// The connect order continues once both have answered or failed to: after `discoInitialized`, the features of the
+    /// server are known.
     pub(super) fn discover_server(&mut self, turn: &mut Turn<'_>) {
         let entities = [self.server(), Jid::from(self.own.to_bare())];
         self.disco.due = entities.to_vec();
@@ -149,7 +151,7 @@ impl Session {
         }
     }
 
-    /// One of them has answered, or will not.
+    /// Notes that one of them has answered, or will not.
     fn no_longer_due(&mut self, entity: &Jid, turn: &mut Turn<'_>) {
         if self.disco.due.is_empty() {
             return;
@@ -160,7 +162,7 @@ impl Session {
         }
     }
 
-    /// They have had their time.
+    /// Continues without those that did not answer in time.
     pub(super) fn discovery_late(&mut self, turn: &mut Turn<'_>) {
         if !std::mem::take(&mut self.disco.due).is_empty() {
             self.discovered(turn);
@@ -172,7 +174,7 @@ impl Session {
         self.disco_settled(turn);
     }
 
-    /// Asks an entity what it is and can do, unless it was asked already and is yet to answer.
+    /// Asks an entity for its identities and features, unless a request is pending.
     pub(super) fn learn(&mut self, entity: Jid, patience: Duration, turn: &mut Turn<'_>) {
         if !self.disco.waiting.contains_key(&entity) {
             self.disco.waiting.insert(entity.clone(), Vec::new());
@@ -185,7 +187,7 @@ impl Session {
         Jid::from(BareJid::from_parts(None, self.own.domain()))
     }
 
-    /// API rows 114 and 115: asks, unless it is known.
+    /// Returns an entity's information to a plugin, from memory or by asking it.
     pub(super) fn discover(&mut self, entity: Jid, answer: Answer<Arc<Disco>>, turn: &mut Turn<'_>) {
         if entity == self.own {
             return turn.answer(answer, Ok(Arc::clone(self.disco.own.disco())));
@@ -213,7 +215,7 @@ impl Session {
         self.disco.waiting.entry(entity).or_default().push(answer);
     }
 
-    /// Somebody said what it is and can do, or why not.
+    /// Handles an entity's answer about its identities and features, or the failure.
     pub(super) fn disco_came(
         &mut self,
         entity: &Jid,
@@ -223,7 +225,7 @@ impl Session {
     ) {
         let disco = match result {
             Ok(disco) => disco,
-            // It does not know the node of its own presence, or any longer; it is still there itself.
+            // It does not know the node of its own presence, or no longer; the entity itself may still answer.
             Err(CallError::Stanza(error)) if node.is_some() && error.condition == "item-not-found" => {
                 return self.ask_info(entity.clone(), None, PATIENCE, turn);
             }
@@ -256,7 +258,7 @@ impl Session {
         self.no_longer_due(entity, turn);
     }
 
-    /// Once for each feature and entity (API row 50), and likewise for each field of a form (XEP-0128).
+    /// Reports each feature of an entity once, and each field of a form (XEP-0128).
     fn tell_disco(&mut self, entity: &Jid, disco: &Disco, turn: &mut Turn<'_>) {
         for var in &disco.features {
             if self.disco.told.note(entity, ("", var)) {
@@ -267,7 +269,7 @@ impl Session {
         for form in &disco.forms {
             let form_type = form.form_type.as_deref().unwrap_or_default();
             for field in &form.fields {
-                // A feature has a name as well; the sign keeps the two apart.
+                // A field may have the name of a feature; the character keeps the two apart.
                 if self.disco.told.note(entity, (&format!("<{form_type}"), &field.var)) {
                     let field = json!({
                         "entity": entity.as_str(), "form_type": form.form_type, "var": field.var, "type": field.kind,
@@ -279,7 +281,7 @@ impl Session {
         }
     }
 
-    /// The server named its services: each is asked what it is.
+    /// Asks each of the server's services for its identities and features.
     pub(super) fn items_came(&mut self, items: Vec<Jid>, turn: &mut Turn<'_>) {
         let known = [self.server(), Jid::from(self.own.to_bare()), self.own.clone()];
         let mut asked = HashSet::new();
@@ -296,19 +298,19 @@ impl Session {
         }
     }
 
-    /// What presence claims of its sender. A claim costs nothing and is worth nothing until it was compared.
+    /// Handles the capabilities that presence claims. A claim is worthless until its hash was compared.
     pub(super) fn caps_came(&mut self, presence: &mut Presence) {
         let caps = presence.caps.take();
         if presence.from.is_bare() || presence.from == self.own {
             return;
         }
-        // Strangers cost nothing to make up, and would leave no room for those who matter.
+        // Strangers cost nothing to make up, and would leave no room for others.
         let bare = presence.from.to_bare();
         if !(self.roster.has(&bare) || self.rooms.has(&bare) || bare == self.own.to_bare()) {
             return;
         }
         let changed = match (&presence.kind, caps) {
-            // Presence that is silent of it takes nothing back (XEP-0115, section 8.4).
+            // Presence without capabilities does not withdraw them (XEP-0115, section 8.4).
             (PresenceKind::Available, Some(caps)) => self.disco.known.claimed(&presence.from, *caps),
             (PresenceKind::Unavailable, _) => self.disco.known.gone(&presence.from),
             _ => false,

@@ -1,4 +1,4 @@
-//! What follows from something that happened. The account's task carries it out, in order.
+//! The effects of an input on the session. The account's task carries them out, in order.
 
 use std::fmt;
 
@@ -8,45 +8,46 @@ use crate::plugins::InstanceId;
 use crate::session::{Answer, KeepRoster};
 use crate::stanza::{AdHocRequest, Outgoing};
 
-/// What follows from something that happened, in order.
+/// An effect of an input. Effects are carried out in order.
 ///
-/// Publish the new [`Snapshot`](crate::session::Snapshot) first, where one is due: whoever is answered or told reads it.
+/// Publish the new [`Snapshot`](crate::session::Snapshot) first, if one is due: everyone who gets an answer or event
+/// reads it.
 #[derive(Debug)]
 pub enum Effect {
-    /// Send this.
+    /// Send this stanza.
     Send(Outgoing),
-    /// Send this, and give the answer when it is queued on the stream.
+    /// Send this stanza, and give the answer when it is queued on the stream.
     SendFor(Outgoing, Sent),
-    /// Tell whoever listens.
+    /// Deliver this event to all plugins that listen.
     Fire(Event),
-    /// Tell this one alone, if it listens.
+    /// Deliver this event to this instance, if it listens.
     FireFor(InstanceId, Event),
     /// Give this answer.
     Answer(Due),
-    /// Keep this of the roster for later.
+    /// Store this part of the roster.
     Keep(KeepRoster),
-    /// An owner gives a command; whoever does it answers.
+    /// Pass an owner's command to the task that carries it out and answers.
     Command(AdHocRequest),
 }
 
 impl Effect {
-    /// Give this answer, in its turn.
+    /// Returns the effect that gives this answer.
     pub fn answer<T: Send + 'static>(answer: Answer<T>, result: Result<T, CallError>) -> Self {
         Self::Answer(Due::new(answer, result))
     }
 }
 
-/// What to answer when a stanza was queued.
+/// The answer to give when a stanza was queued.
 #[derive(Debug)]
 pub enum Sent {
-    /// The message's id.
+    /// The answer contains the message's id.
     Message(String, Answer<String>),
-    /// Nothing but that it was.
+    /// The answer contains nothing.
     Raw(Answer<()>),
 }
 
 impl Sent {
-    /// The stanza is queued.
+    /// Answers that the stanza is queued.
     pub fn queued(self) {
         match self {
             Self::Message(id, answer) => answer.give(Ok(id)),
@@ -54,7 +55,7 @@ impl Sent {
         }
     }
 
-    /// It could not be.
+    /// Answers that the stanza could not be queued.
     pub fn failed(self, error: CallError) {
         match self {
             Self::Message(_, answer) => answer.give(Err(error)),
@@ -63,7 +64,7 @@ impl Sent {
     }
 }
 
-/// An answer that is decided. It is held back until readers can see what it speaks of (API row 128).
+/// A decided answer. It is held back until readers can see what it reports.
 pub struct Due(Box<dyn FnOnce() + Send>);
 
 impl Due {
@@ -71,7 +72,7 @@ impl Due {
         Self(Box::new(move || answer.give(result)))
     }
 
-    /// Gives it.
+    /// Gives the answer.
     pub fn give(self) {
         (self.0)();
     }

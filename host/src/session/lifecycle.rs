@@ -1,7 +1,8 @@
-//! From the first log-in to the last good-bye: which events come when, and what a lost stream takes with it.
+//! The life of a session, from the first log-in to the last log-out: the order of events, and the effects of a lost
+//! stream.
 //!
-//! The order on connecting is that of `docs/events.md`. It waits for three things, each with a deadline: what the server and the
-//! own account can do, the roster, and the automatic joins.
+//! The order on connecting is that of `docs/events.md`. It waits for three things, each with a deadline: the features
+//! of the server and the own account, the roster, and the automatic joins.
 
 use std::time::Duration;
 
@@ -17,41 +18,41 @@ use crate::session::roster::ROSTER_PROMISES;
 use crate::session::{Effect, Session, Status, StatusValue, Turn, View};
 use crate::stanza::{Offers, Outgoing, PresenceOut, PresenceOutKind};
 
-/// What there is of a connection.
+/// The state of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Link {
-    /// None yet; it is being tried.
+    /// No connection yet; one is being attempted.
     Starting,
     /// A stream with a bound resource.
     Up,
-    /// The stream was cut and may be resumed; what is sent is queued.
+    /// The stream was lost and may be resumed. Outgoing stanzas are queued.
     Suspended,
-    /// None, and nobody tries.
+    /// No connection, and none is attempted.
     Over,
 }
 
 impl Session {
-    /// Every plugin had its turn to initialize; the log-in comes next.
+    /// Notes that every plugin had its turn to initialize. The log-in follows.
     pub fn plugins_initialized(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);
         self.fire(names::PLUGINS_INITIALIZED, Payload::None, turn);
         self.fire("connectionInitialized", Payload::None, turn);
     }
 
-    /// Somebody logs in (again), so that what others wait for may come after all.
+    /// Notes a new log-in, so that promises that others wait for may still resolve.
     pub fn connecting(&mut self) {
         if self.link == Link::Over {
             self.link = Link::Starting;
         }
     }
 
-    /// A new stream is up. Where one was there before, it could not be resumed, and everything is built up anew.
+    /// Handles a new stream. If there was one before, it could not be resumed, and everything is built up again.
     pub fn bound(&mut self, jid: FullJid, offers: Offers, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);
         if self.link != Link::Over {
             self.stream_gone(GiveUp::No, turn);
         }
-        // One that was closed as asked is not come back to: what follows is another.
+        // After a stream that was closed on request, this is not a reconnect.
         let comes_back = matches!(self.link, Link::Up | Link::Suspended);
         self.own = Jid::from(jid);
         self.roster.versions_offered = offers.roster_versions;
@@ -73,18 +74,18 @@ impl Session {
         self.ask_server(turn);
     }
 
-    /// The server and the own account have said what they can do, or will not: go on.
+    /// Continues once the server and the own account have announced their features, or will not.
     pub(super) fn disco_settled(&mut self, turn: &mut Turn<'_>) {
         self.fire_once("discoInitialized", turn);
         self.fire_once("rosterInitialized", turn);
         self.ask_roster(turn);
     }
 
-    /// The stream that was [`bound`](Self::bound) just now is one that a former process left, and which the server took for
-    /// cut: it goes on with it, and says what came meanwhile.
+    /// Handles a stream that was [`bound`](Self::bound) just now and resumes a session that a previous process left.
+    /// The server took that session for lost, and sends the stanzas that came meanwhile.
     ///
-    /// Nobody can know here what that process knew. So the server is told that we are gone: it then tells of everybody's
-    /// presence once more when we come, and rooms let us enter anew.
+    /// This process cannot know the state of the previous one. So it sends unavailable presence first: the server then
+    /// sends everyone's presence again when we become available, and rooms can be entered again.
     pub fn taken_up(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);
         if !self.announced {
@@ -93,13 +94,13 @@ impl Session {
         turn.send(Outgoing::Presence(PresenceOut { kind: PresenceOutKind::Unavailable, ..PresenceOut::default() }));
     }
 
-    /// The roster has come, or will not: go on.
+    /// Continues once the roster has come, or will not.
     pub(super) fn roster_settled(&mut self, turn: &mut Turn<'_>) {
         if self.announced {
             return;
         }
         self.announce_first(turn);
-        // Who hides is told of nobody.
+        // A hidden account gets no presence.
         let hides = self.status.value.is_hidden();
         self.await_presence(Some(if hides { Duration::ZERO } else { PRESENCE_PATIENCE }));
         for held in self.held.take().into_iter().flatten() {
@@ -113,7 +114,7 @@ impl Session {
         self.fetch_bookmarks(turn);
     }
 
-    /// The bookmarks have come, or will not: go on.
+    /// Continues once the bookmarks have come, or will not.
     pub(super) fn bookmarks_settled(&mut self, turn: &mut Turn<'_>) {
         self.changed = true;
         self.rooms.bookmarks_asked = false;
@@ -131,7 +132,7 @@ impl Session {
         }
     }
 
-    /// Every automatic join has ended, one way or the other.
+    /// Continues once every automatic join has ended, with or without success.
     pub(super) fn auto_joined(&mut self, turn: &mut Turn<'_>) {
         if self.promises.is_resolved("roomsAutoJoined") {
             return;
@@ -144,7 +145,7 @@ impl Session {
         self.fire("initialized", Payload::None, turn);
     }
 
-    /// The stream was cut; the link tries to resume it. Until then what is sent is queued.
+    /// Handles the loss of the stream. The link tries to resume it, and outgoing stanzas are queued until then.
     pub fn suspended(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);
         if self.link != Link::Up {
@@ -158,7 +159,7 @@ impl Session {
         self.feedback(StatusValue::Offline, "the connection was cut".to_owned(), turn);
     }
 
-    /// The stream goes on where it was cut; nothing was lost.
+    /// Handles the resumption of a lost stream. Nothing was lost.
     pub fn resumed(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);
         if self.link != Link::Suspended {
@@ -174,15 +175,15 @@ impl Session {
         self.ask_all_whether_inside(turn);
     }
 
-    /// What was on its way over the stream that was [`resumed`](Self::resumed) just now may be lost. Nothing is built up anew; who
-    /// catches up does so as if another stream had begun, and each room been entered.
+    /// Handles possible losses on the stream that was [`resumed`](Self::resumed) just now. Nothing is built up again.
+    /// Plugins that catch up do so as if a new stream had begun and each room been entered.
     pub fn doubt_stream(&mut self) {
         self.stream += 1;
         self.rooms.enter_in_doubt();
         self.changed = true;
     }
 
-    /// A connection is being tried for again.
+    /// Notes another attempt to connect.
     pub fn reconnecting(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);
         if self.link == Link::Suspended {
@@ -190,30 +191,30 @@ impl Session {
         }
     }
 
-    /// An attempt to connect failed; the next one comes after this long.
+    /// Notes that an attempt to connect failed. The next one comes after this time.
     pub fn retrying(&mut self, after: Duration, why: &str, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);
         self.connecting();
         self.feedback(StatusValue::Offline, format!("{why}; trying again in {} s", after.as_secs()), turn);
     }
 
-    /// The connection is gone for good, for this reason; nobody tries again.
+    /// Handles the final loss of the connection, for this reason. There is no retry.
     ///
-    /// The host's promises are fresh again afterwards, and whoever waited for one gets `stopped`.
+    /// Afterwards the host's promises are pending again, and everyone who waited for one gets `stopped`.
     pub fn lost(&mut self, reason: &str, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);
         self.end_session(reason, turn);
         self.forget_session(turn);
     }
 
-    /// The stream was closed as asked (API row 52). Promises that came true stay so.
+    /// Handles a stream that was closed on request. Resolved promises stay resolved.
     pub fn closed(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);
         self.end_session("", turn);
         self.promises.end_host_waits(turn.out);
     }
 
-    /// The account logged out (API row 56): as [`closed`](Self::closed), and everything that was known is forgotten.
+    /// Handles a log-out: as [`closed`](Self::closed), and everything that was known is forgotten.
     pub fn logged_out(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);
         self.end_session("", turn);
@@ -240,7 +241,8 @@ impl Session {
         self.feedback(StatusValue::Offline, reason.to_owned(), turn);
     }
 
-    /// Ends what only the old stream could have answered, and forgets what only it could have kept true.
+    /// Ends everything that only the old stream could have answered, and forgets everything that only it could have
+    /// kept current.
     fn stream_gone(&mut self, give_up: GiveUp, turn: &mut Turn<'_>) {
         self.announced = false;
         for held in self.held.take().into_iter().flatten() {
@@ -262,7 +264,7 @@ impl Session {
         }
     }
 
-    /// API row 34.
+    /// Forgets what belongs to a session, and makes the host's promises pending again, except `pluginsInitialized`.
     fn forget_session(&mut self, turn: &mut Turn<'_>) {
         self.roster.end();
         self.forget_cards();
@@ -271,7 +273,7 @@ impl Session {
         self.promises.rearm(&fresh);
     }
 
-    /// Fires an event of the connect order unless a former stream got as far already.
+    /// Fires an event of the connect order unless a previous stream got that far already.
     fn fire_once(&mut self, name: &'static str, turn: &mut Turn<'_>) {
         if !self.promises.is_resolved(name) {
             self.fire(name, Payload::None, turn);

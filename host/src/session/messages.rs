@@ -1,4 +1,4 @@
-//! Messages: what comes in is sorted and told, what goes out is checked (RFC 6121, section 5).
+//! Messages: incoming ones are classified and delivered, outgoing ones are checked (RFC 6121, section 5).
 
 use std::sync::Arc;
 
@@ -23,14 +23,15 @@ pub(crate) use draft::check as check_draft;
 pub(super) use draft::{check_text, written_len};
 pub(super) use numbering::{Numbering, STANZA_IDS};
 
-/// How many hashes of messages are remembered, so that nothing is told twice; a message with an archive id has two.
+/// Number of message hashes that are remembered, so that nothing is delivered twice. A message with an archive id has
+/// two.
 pub(super) const REMEMBERED: usize = 8_192;
-/// How much of a room's subject is kept, in bytes.
+/// Maximum length of a room's subject, in bytes.
 const MAX_SUBJECT: usize = 4_096;
-/// How far back the server's clock may be behind ours; it also stamps whole seconds alone.
+/// How far the server's clock may be behind ours. Server time stamps may also be rounded to whole seconds.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
 
-/// The archive ids of the last messages, and the words of those that have none.
+/// The archive ids of the latest messages, and the contents of those without one.
 #[derive(Debug)]
 pub(super) struct Seen(Recent);
 
@@ -43,19 +44,19 @@ impl Seen {
         self.0.hash((room, id))
     }
 
-    /// Whether a message with this archive id came, from the account's archive or a room's.
+    /// Returns whether a message with this archive id came, from the account's archive or a room's.
     pub(super) fn knows(&self, room: Option<&BareJid>, id: &str) -> bool {
         self.0.knows(self.hash(room.map(|room| &**room), id))
     }
 
-    /// Notes a message; `false`: it was there before. Only one that may come `again` is known by its words: else nobody could say
-    /// the same twice.
+    /// Notes a message. Returns `false` if it came before. Only a message that may be a repetition is recognised by its
+    /// contents: otherwise nobody could send the same text twice.
     fn note(&mut self, message: &Message, again: bool) -> bool {
-        // The account's archive and a room's number their messages each for itself.
+        // The account's archive and each room's have separate ids.
         let room = (message.kind == MessageKind::Groupchat).then_some(&message.chat);
         match &message.stanza_id {
             Some(id) if !self.note_archived(room, id, message) => false,
-            // It may have come before the room said that it numbers what is said.
+            // It may have come before the room announced that it numbers messages.
             Some(_) if room.is_some() && again && message.body.is_some() => !self.knows_words(message),
             None if room.is_some() && message.body.is_some() => self.note_words(message, again),
             Some(_) | None if room.is_none() && message.id.is_some() => self.note_direct(message) || !again,
@@ -66,14 +67,14 @@ impl Seen {
         }
     }
 
-    /// Where two connections tried to go on with one session, or one could not be gone on with, servers say once more, stamped,
-    /// what has come already.
+    /// Notes a direct message with an id. Servers repeat delivered messages with a delay stamp after two connections
+    /// tried to resume one session, or after a session could not be resumed.
     fn note_direct(&mut self, message: &Message) -> bool {
         self.0.note(self.0.hash((&message.from, &message.id, &message.body)))
     }
 
-    /// One without an id is known by who said what, and about when: who says the same once more says it later. One that comes
-    /// again and is told is not noted: the next one of the same words may be another one.
+    /// Notes a message without an id by sender, text and approximate time: the same text sent again later has another
+    /// time. A repetition that is delivered is not noted, since the next message with the same text may be another one.
     fn note_nameless(&mut self, message: &Message, again: bool) -> bool {
         let (words, step) =
             ((&message.from, &message.body), message.at.as_second().div_euclid(CLOCKS_DIFFER.as_secs()));
@@ -84,19 +85,20 @@ impl Seen {
         true
     }
 
-    /// A repeat has its archive id and its words. Some services announce ids and leave those that others wrote in their name
-    /// (Metronome): an id alone would let anybody hide a message behind one that was used before.
+    /// Notes a message with an archive id: a repetition has the same id and contents. Some services announce ids but do
+    /// not remove ids that others wrote in their name (Metronome). With the id alone, anyone could hide a message
+    /// behind an id that was used before.
     ///
-    /// The first messages of a stream come before the account has said that it numbers messages, and may come once more; so their
-    /// ids are noted, too.
+    /// The first messages of a stream come before the account has announced that it numbers messages, and may be
+    /// repeated. So their ids are noted, too.
     fn note_archived(&mut self, room: Option<&Jid>, id: &str, message: &Message) -> bool {
         let number = self.hash(room, id);
         self.0.note(number);
         self.0.note(self.0.hash((number, &message.from, &message.id, &message.body)))
     }
 
-    /// A room without an archive sends what it said before once more when it is entered again: known by who said what under
-    /// which id, and if that was past already, by when.
+    /// Notes a room message without an archive id. A room without an archive sends its history again when it is entered
+    /// again. It is recognised by sender, id and text, and if it was history already, by its time.
     fn note_words(&mut self, message: &Message, again: bool) -> bool {
         let words = (&message.from, &message.id, &message.body);
         let said = self.0.hash(words);
@@ -118,7 +120,7 @@ impl Seen {
     }
 }
 
-/// Some services say what a room is about with an empty body beside it, such as those of `MongooseIM`.
+/// Removes an empty body beside a subject, which some services send, such as `MongooseIM`.
 fn drop_body_beside_subject(message: &mut Message) {
     if message.kind == MessageKind::Groupchat && message.subject.is_some() && message.thread.is_none() {
         message.body.take_if(|body| body.is_empty());
@@ -129,7 +131,8 @@ impl Session {
     pub(super) fn message(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
         let claimed = self.check_number(&mut message);
         drop_body_beside_subject(&mut message);
-        // A room that we are not in has nothing to say to us. What it said is not noted either: it may come again as its past.
+        // Messages from a room that we are not in do not count. They are not noted either, since they may come again as
+        // its history.
         if message.kind == MessageKind::Groupchat
             && !self.rooms.stage(&message.chat).is_some_and(|stage| !matches!(stage, Stage::Outside { .. }))
         {
@@ -163,8 +166,8 @@ impl Session {
         if self.is_affiliation_alone(&mut message, turn) {
             return;
         }
-        // Nobody but its author has kept it from who was there: clients stamp what was written without a network, and some all that
-        // they send, as gateways do. Where the server has stored it, its own stamp counts, which is another one.
+        // Only the author's side delayed it: clients stamp messages that were written offline, and some, such as
+        // gateways, stamp all. If the server stored it, the server's own stamp counts, which differs.
         let is_unsigned = message.claimed_at == Some(message.at);
         if message.delayed && is_unsigned && message.at >= self.stream_since() {
             message.delayed = false;
@@ -190,28 +193,30 @@ impl Session {
         self.tell(message, enters, notifies, turn);
     }
 
-    /// When the stream of now or the last one began, by whichever clock.
+    /// Returns when the present or last stream began, allowing for different clocks.
     pub fn stream_since(&self) -> Timestamp {
         self.bound_at.checked_sub(CLOCKS_DIFFER).unwrap_or(self.bound_at)
     }
 
-    /// Whether it was said to this very session, and came late; it is news, as it would have been in time. Either the stream was
-    /// cut meanwhile: servers stamp what they say once more when a stream is resumed. Or it was stored until our first presence
-    /// came: no plugin of this process or of a former one has heard it, and its author may have seen us log in. What is older than
-    /// the session was stored for whoever comes, and so was what is said to a session that a former process left.
+    /// Returns whether the message was sent to this very session and came late; then it is news, as it would have been
+    /// in time. There are two cases. Either the stream was lost meanwhile: servers stamp messages that they repeat on a
+    /// resumed stream. Or it was stored until our first presence: no plugin of this process or a previous one has had
+    /// it, and its author may have seen us log in. Messages older than the session were stored for any client, and so
+    /// were those for a session that a previous process left.
     fn was_said_to_us(&self, message: &Message) -> bool {
         let waited_behind_a_cut = self.resumed && message.at >= self.stream_since();
-        // A whole second, as some servers stamp, may have been before; what was said while nobody was there is history.
+        // A time stamp in whole seconds may be earlier than the message. Messages from before the session are history.
         let came_as_we_did = self.arriving.as_ref().is_some_and(|arriving| arriving.contains(&message.at));
         message.carbon.is_none() && (waited_behind_a_cut || came_as_we_did)
     }
 
-    /// Whether the server may have said it before a cut, and not have heard that it came: on the same session, or on one that it
-    /// has ended since, of which it kept what was not acknowledged. So may its author's client, whose stamp does not count. In a room
-    /// it is the past alone, which is over once the room has said so: what occupants stamp in its name is said now.
+    /// Returns whether this may be a repetition. The server may have sent the message before the stream was lost,
+    /// without learning that it arrived: on the same session, or on one that ended, whose unacknowledged messages it
+    /// kept. The author's client may repeat it, too, and its stamp is not trusted. In a room only history is repeated,
+    /// and it ends when the room says so: later stamps of occupants do not count.
     ///
-    /// Without an id there are only the words. They are no proof, so the server's own stamp has to say that it was before the cut:
-    /// a person who says the same twice, in whatever form, is heard twice.
+    /// A message without an id can be recognised only by its contents, which prove nothing. So the server's own stamp
+    /// has to be from before the loss: a person who sends the same text twice, in any form, is heard twice.
     fn comes_again(&self, message: &Message) -> bool {
         if message.kind == MessageKind::Groupchat {
             return message.delayed && self.rooms.tells(&message.chat) != Some(Tells::Present);
@@ -225,7 +230,8 @@ impl Session {
             || (message.delayed && (was_said || self.was_said_to_us(message)))
     }
 
-    /// Something was said in a private chat; it opens one with a contact, or where strangers are welcome. `true`: it is open.
+    /// Handles a message in a private chat. It opens the chat with a contact, or with a stranger if that is allowed.
+    /// Returns whether the chat is open.
     fn said(&mut self, message: &Message, turn: &mut Turn<'_>) -> bool {
         let at = message.at.min(turn.now);
         if self.chat_active(&message.chat, at) {
@@ -249,18 +255,19 @@ impl Session {
         }
         let mentioned = mentions(&message.said(), &room.nick);
         self.room_heard(&jid);
-        // With a body or in a thread it is a message like any other (XEP-0045, section 8.1).
+        // With a body or in a thread it is an ordinary message (XEP-0045, section 8.1).
         let is_subject = message.subject.is_some() && message.body.is_none() && message.thread.is_none();
         let Some(membership) = self.rooms.membership(&jid) else { return };
         match membership.tells {
-            // Whatever it is stamped with; but what is past is stamped (XEP-0045, section 7.2.14), its subject alone not always.
+            // Any stamp counts. History is stamped (XEP-0045, section 7.2.14), except that its subject may not be.
             Tells::Past if is_subject || message.delayed || message.claimed_at.is_some() => {
                 // The room's own stamp is better than any other.
                 if !std::mem::replace(&mut message.delayed, true) {
                     message.at = message.claimed_at.unwrap_or(message.at);
                 }
             }
-            // Some services pass on what an occupant wrote in the room's name, who would hide from bots.
+            // Some services forward stamps that an occupant wrote in the room's name, with which someone could hide
+            // from bots.
             Tells::Present if message.delayed => {
                 message.delayed = false;
                 message.claimed_at = Some(std::mem::replace(&mut message.at, turn.now));
@@ -287,7 +294,7 @@ impl Session {
         self.tell(message, enters, notifies, turn);
     }
 
-    /// Tells of an affiliation that a room has changed. `true`: the message says nothing else.
+    /// Reports a changed affiliation. Returns `true` if the message contains nothing else.
     fn is_affiliation_alone(&mut self, message: &mut Message, turn: &mut Turn<'_>) -> bool {
         let room = message.from.to_bare();
         let Some(muc) = message.affiliation.take() else { return false };
@@ -311,7 +318,7 @@ impl Session {
         self.fire("roomSubjectChanged", Payload::Room(room), turn);
     }
 
-    /// The hot path: one allocation, for what all listeners share.
+    /// Delivers a message. The hot path: one allocation, shared by all listeners.
     fn tell(&mut self, mut message: Box<Message>, enters: bool, notifies: bool, turn: &mut Turn<'_>) {
         let line = self.command_in(&message);
         message.command = line.as_ref().map(|line| line.name.clone());
@@ -328,7 +335,7 @@ impl Session {
         }
     }
 
-    /// A message of ours leaves, whether a plugin wrote it as a stanza or not.
+    /// Reports an outgoing message, whether a plugin wrote it as a stanza or not.
     pub fn leaving(&mut self, mut message: Box<Message>, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);
         let in_room = if message.kind == MessageKind::Groupchat {
@@ -337,7 +344,7 @@ impl Session {
         } else {
             self.name_occupant(&mut message)
         };
-        // What is said in a room enters it when the room says it to all.
+        // A message to a room is added when the room reflects it.
         let is_chat = matches!(message.kind, MessageKind::Chat | MessageKind::Normal);
         let enters = is_chat && !in_room && message.says_something() && self.chats.open.contains_key(&message.chat);
         let message = Arc::from(message);
@@ -366,7 +373,8 @@ impl Session {
         turn.out.push(Effect::SendFor(message, Sent::Message(id, answer)));
     }
 
-    /// A message of ours. Whether it is for an occupant, only who knows the rooms can tell from its address.
+    /// Builds an outgoing message. An address alone does not show whether it is an occupant's, so the known rooms
+    /// decide.
     pub(super) fn outgoing(&self, to: Jid, kind: MessageKind, id: String, draft: Draft) -> Outgoing {
         let to_occupant = kind == MessageKind::Chat && self.rooms.is_known(&to.to_bare());
         Outgoing::Message { to, kind, id, draft, to_occupant }
@@ -378,7 +386,7 @@ impl Session {
             MessageKind::Groupchat if to.is_full() => {
                 return Err(CallError::invalid("jid", "is an occupant's; a room has a bare JID"));
             }
-            // One that is only asked for may be anybody's address.
+            // A room that is only being entered may be anybody's address.
             MessageKind::Chat if to.is_bare() && self.rooms.is_known(to) => {
                 return Err(CallError::invalid("jid", format!("{to} is a room; what all are to hear is said as such")));
             }
@@ -400,8 +408,9 @@ impl Session {
     }
 }
 
-/// Somebody in a room who writes to us alone is a conversation of its own (XEP-0045, section 7.5). Of a room that is not open,
-/// where another client of the account may be, the message itself says so; of a contact it says nothing.
+/// Makes a private message from an occupant a conversation of its own (XEP-0045, section 7.5). For a room that is not
+/// open here, but perhaps at another client of the account, the message itself says so; if the address is a contact's,
+/// that does not count. Returns whether it is one.
 pub(super) fn name_occupant(message: &mut Message, rooms: &Rooms, roster: &Roster) -> bool {
     let other = if message.own { &message.to } else { &message.from };
     let is_told = message.of_occupant && other.is_full();
@@ -412,7 +421,7 @@ pub(super) fn name_occupant(message: &mut Message, rooms: &Rooms, roster: &Roste
     in_room
 }
 
-/// The events of the hot path, apart from all other names.
+/// The names of the events on the hot path, apart from all others.
 #[derive(Debug)]
 pub(super) struct MessageEvents {
     message: EventName,
@@ -430,12 +439,12 @@ impl MessageEvents {
     }
 }
 
-/// Whether it is worth telling a person: somebody else said it here and now.
+/// Returns whether a person would want to be notified: someone else wrote it here and now.
 fn is_news(message: &Message) -> bool {
     !message.own && !message.delayed && message.carbon.is_none()
 }
 
-/// Whether a text names somebody, as a word of its own and whatever the capitals, which telephones write for people.
+/// Returns whether a text contains a nickname as a separate word. Case is ignored, since phones capitalise words.
 fn mentions(text: &str, nick: &str) -> bool {
     let (text, nick) = (text.to_lowercase(), nick.to_lowercase());
     let is_edge = |neighbour: Option<char>| neighbour.is_none_or(|neighbour| !neighbour.is_alphanumeric());

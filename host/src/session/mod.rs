@@ -1,7 +1,7 @@
-//! What one account knows: roster, presence, rooms, chats, promises. No I/O, no async.
+//! The state of one account: roster, presence, rooms, chats, promises. No I/O, no async.
 //!
-//! [`Session`] is fed with what came over the stream, what plugins want and what time it is; it changes its state and
-//! says what follows as [`Effect`]s, in order. Readers never touch it: they hold a [`Snapshot`].
+//! [`Session`] is fed with stanzas from the stream, commands of plugins, and the time. It changes its state and returns
+//! the [`Effect`]s, in order. Readers never touch it: they hold a [`Snapshot`].
 
 mod again;
 mod archive;
@@ -63,29 +63,30 @@ pub use snapshot::Snapshot;
 pub use status::{Status, StatusValue};
 pub use view::{Attribute, CHAT_FIELDS, ROOM_FIELDS, View, ViewChange, field_name};
 
-/// How much is held until the roster is there; what is more is told without it.
+/// Maximum number of stanzas that are held until the roster has come. Further ones are handled without it.
 const MAX_HELD: usize = 4_096;
 
-/// All that one account knows, and the rules by which it changes.
+/// The state of one account, and the rules by which it changes.
 #[derive(Debug)]
 pub struct Session {
     /// The bound full JID; before the first log-in, the configured one.
     own: Jid,
     settings: Settings,
     link: lifecycle::Link,
-    /// How many streams were bound.
+    /// The number of streams that were bound.
     stream: u64,
-    /// When the last one was.
+    /// When the last stream was bound.
     bound_at: Timestamp,
-    /// When one was cut last.
+    /// When the last stream was lost.
     cut_at: Timestamp,
-    /// Whether it was cut and resumed since (XEP-0198).
+    /// Whether the stream was lost and resumed since (XEP-0198).
     resumed: bool,
     deadlines: deadlines::Deadlines,
     status: Status,
-    /// The connect order of this stream has got as far as the first presence.
+    /// Whether the connect order of this stream has reached the first presence.
     announced: bool,
-    /// Between binding the stream and its first presence: what is said then is stored, since nobody seems to be there.
+    /// The time between binding the stream and its first presence. The server stores messages from that time, since the
+    /// account seems to be offline.
     arriving: Option<RangeInclusive<Timestamp>>,
     roster: roster::Roster,
     cards: cards::Cards,
@@ -95,9 +96,9 @@ pub struct Session {
     focus: Option<view::Focus>,
     promises: promises::Promises,
     questions: questions::Questions,
-    /// When the server is asked once more to switch carbons, which it could not.
+    /// The timer for another attempt to switch carbons, after the server could not do it.
     carbons_again: Option<deadlines::DeadlineKey>,
-    /// What came for a session that a former process left, until the roster says from whom.
+    /// Stanzas for a session that a previous process left, held until the roster says from whom they are.
     held: Option<Vec<Incoming>>,
     seen: messages::Seen,
     again: again::Again,
@@ -108,14 +109,14 @@ pub struct Session {
     numbering: messages::Numbering,
     /// Kept apart from `names`, for the hot path.
     message_events: messages::MessageEvents,
-    /// Who may give commands to the host itself (XEP-0050).
+    /// The people who may give commands to the host itself (XEP-0050).
     owners: Vec<BareJid>,
-    /// Readers should get a new snapshot.
+    /// Whether readers should get a new snapshot.
     changed: bool,
     ignored: u64,
 }
 
-/// One call of the session: what time it is, and where what follows is put down.
+/// The context of one call of the session: the time, and the list for the effects.
 struct Turn<'a> {
     now: Timestamp,
     out: &'a mut Vec<Effect>,
@@ -136,7 +137,7 @@ impl Turn<'_> {
 }
 
 impl Session {
-    /// An account that has not connected yet.
+    /// Creates the session of an account that has not connected yet.
     pub fn new(own: Jid, settings: Settings) -> Self {
         let names = names::Names::new();
         let status = Status::initial(&settings);
@@ -175,7 +176,7 @@ impl Session {
         }
     }
 
-    /// Something came over the stream.
+    /// Handles a stanza that came over the stream.
     pub fn incoming(&mut self, incoming: Incoming, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);
         if !self.is_live() {
@@ -205,8 +206,8 @@ impl Session {
         }
     }
 
-    /// A plugin wants something, and may. What nobody waits for any more is left undone: its plugin may be gone, and
-    /// would leave behind what nobody takes away.
+    /// Carries out a permitted command of a plugin. A command whose caller no longer waits is dropped: its plugin may
+    /// be gone, and nothing would clean up after it.
     pub fn command(&mut self, command: Command, now: Timestamp, effects: &mut Vec<Effect>) {
         if command.is_abandoned() {
             return;
@@ -288,7 +289,7 @@ impl Session {
         }
     }
 
-    /// Time has passed: whatever has waited long enough is ended.
+    /// Ends everything whose deadline has passed.
     pub fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);
         while let Some(late) = self.deadlines.pop() {
@@ -314,14 +315,14 @@ impl Session {
         }
     }
 
-    /// When [`tick`](Self::tick) is due; none: when something else happens.
+    /// Returns when [`tick`](Self::tick) is due. None: only after another input.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.deadlines.next()
     }
 
-    /// A plugin ended: what it owned and waited for goes with it.
+    /// Removes everything that a plugin's instance owned and waited for.
     ///
-    /// Its calls are known by their receivers being gone, so drop those first.
+    /// Its calls are recognised by their dropped receivers, so drop those first.
     pub fn instance_gone(&mut self, instance: InstanceId, effects: &mut Vec<Effect>) {
         self.promises.instance_gone(instance, effects);
         self.questions.forget_abandoned(&mut self.deadlines);
@@ -333,18 +334,18 @@ impl Session {
         self.commands.instance_gone(instance);
     }
 
-    /// Lets an instance register what another one has registered, whose place it is to take.
+    /// Lets an instance register the same as another one, which it is to replace.
     pub fn instance_heir(&mut self, new: InstanceId, of: InstanceId) {
         self.promises.heir(new, of);
     }
 
-    /// Gives what one instance has registered to the one that takes its place.
+    /// Transfers everything that one instance registered to the one that replaces it.
     pub fn instance_inherits(&mut self, new: InstanceId) {
         self.promises.inherit(new);
         self.commands.inherit(new);
     }
 
-    /// What readers should see now.
+    /// Returns the snapshot for readers.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             jid: self.own.clone(),
@@ -362,27 +363,27 @@ impl Session {
         }
     }
 
-    /// How many streams were bound so far; one that is resumed is the same one.
+    /// Returns how many streams were bound so far. A resumed stream is the same one.
     pub fn stream(&self) -> u64 {
         self.stream
     }
 
-    /// Whether the first presence on this stream was sent, or would have been if the account did not hide.
+    /// Returns whether the first presence on this stream was sent, or would have been if the account were not hidden.
     pub fn is_announced(&self) -> bool {
         self.announced
     }
 
-    /// Whether readers should get a new [`snapshot`](Self::snapshot), since this was last asked.
+    /// Returns whether readers should get a new [`snapshot`](Self::snapshot), since the last call.
     pub fn changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
 
-    /// How many stanzas were not believed, came twice or were more than is kept.
+    /// Returns how many stanzas were not trusted, were duplicates, or were more than is kept.
     pub fn ignored(&self) -> u64 {
         self.ignored
     }
 
-    /// The clock that all times are read from was set by this much: no dead-line is nearer or farther for it.
+    /// Adjusts to a clock that was set by this much. No deadline comes nearer or moves away.
     pub fn clock_set(&mut self, by: SignedDuration) {
         for at in [&mut self.bound_at, &mut self.cut_at] {
             *at = at.checked_add(by).unwrap_or(*at);
@@ -396,7 +397,7 @@ impl Session {
         Turn { now, out }
     }
 
-    /// Whether what is sent reaches the server, now or when the stream is resumed.
+    /// Returns whether stanzas reach the server, now or when the stream is resumed.
     fn is_live(&self) -> bool {
         matches!(self.link, lifecycle::Link::Up | lifecycle::Link::Suspended)
     }

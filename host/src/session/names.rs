@@ -1,21 +1,21 @@
-//! The names of the host's events as events carry them, and which of them are promises (API rows 17–33). The table in
-//! `permissions/` says which there are.
+//! The names of the host's events as events carry them, and which of them are promises. The table in `permissions/`
+//! lists them.
 
 use std::collections::HashMap;
 
 use crate::event::EventName;
 use crate::permissions::EVENTS;
 
-/// The one promise that no log-out takes back: plugins live on.
+/// The only promise that stays resolved after a log-out: plugins continue to run.
 pub(super) const PLUGINS_INITIALIZED: &str = "pluginsInitialized";
 
-/// The host's promises: each is resolved by the event of its name.
+/// Returns the host's promises. Each is resolved by the event of its name.
 pub(super) fn promises() -> impl Iterator<Item = &'static str> {
     EVENTS.iter().filter(|rule| rule.promise).map(|rule| rule.name)
 }
 
-/// The host's names as events carry them, made once: those that it keeps for itself, whether this version fires them or
-/// not.
+/// The names that are reserved for the host, as events carry them, whether this version fires them or not. Each is
+/// allocated once.
 #[derive(Debug)]
 pub(super) struct Names(HashMap<&'static str, EventName>);
 

@@ -1,4 +1,4 @@
-//! Who is in a room, as the room tells (XEP-0045, sections 7.2 to 7.6 and 9).
+//! The occupants of rooms, as the rooms report them (XEP-0045, sections 7.2 to 7.6 and 9).
 
 use std::sync::Arc;
 
@@ -12,22 +12,23 @@ use crate::session::rooms::{Farewell, Stage};
 use crate::session::{Room, Session, Turn};
 use crate::stanza::{Actor, MucUser, Presence, PresenceKind, Show, kept};
 
-/// How many occupants of one room are kept.
+/// Maximum number of occupants of one room.
 pub(super) const MAX_OCCUPANTS: usize = 20_000;
-/// How many occupants of all rooms together are kept: whoever invites us to a hundred rooms also says who is in them.
+/// Maximum number of occupants of all rooms together: someone who invites us to a hundred rooms also decides who is in
+/// them.
 pub(super) const MAX_ALL_OCCUPANTS: usize = 100_000;
-/// How many bytes the occupants of all rooms together take, as far as rooms choose them: names can be long.
+/// Maximum number of bytes that the occupants of all rooms take, as far as rooms choose them: names can be long.
 pub(super) const MAX_ALL_BYTES: usize = 64 << 20;
-/// How many a room has room for whatever others have.
+/// Number of occupants for which each room has room, however many others have.
 pub(super) const OWN_SHARE: usize = 64;
-/// How long a nickname may be, in bytes (RFC 7622, section 3.4).
+/// Maximum length of a nickname, in bytes (RFC 7622, section 3.4).
 const MAX_NICK: usize = 1_023;
-/// How long an occupant's id may be to be kept, in bytes (XEP-0421, section 3.1).
+/// Maximum length of an occupant id that is kept, in bytes (XEP-0421, section 3.1).
 const MAX_OCCUPANT_ID: usize = 128;
-/// How much of a reason is kept, in bytes.
+/// Maximum length of a reason that is kept, in bytes.
 const MAX_REASON: usize = 4_096;
 
-// What a room's status codes say (XEP-0045, section 15.6).
+// The meanings of a room's status codes (XEP-0045, section 15.6).
 const OURSELVES: u16 = 110;
 const CREATED: u16 = 201;
 const BANNED: u16 = 301;
@@ -37,12 +38,12 @@ const NOT_A_MEMBER: u16 = 321;
 const MEMBERS_ONLY: u16 = 322;
 const SHUTDOWN: u16 = 332;
 const TROUBLE: u16 = 333;
-/// Not of the standard's: Prosody's `mod_ping_muc` says so in the room's name, once its server cannot be reached.
+/// Not standardised: Prosody's `mod_ping_muc` sends it in the room's name when the room's server is unreachable.
 const UNREACHABLE: u16 = 330;
 const SHOWS_JIDS: u16 = 100;
 const LOGGED: u16 = 170;
 
-/// Somebody in a room. Fields as in `occupant` of `wit/types.wit`.
+/// An occupant of a room. Fields as in `occupant` of `wit/types.wit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "documented once, in the contract")]
 pub struct Occupant {
@@ -57,18 +58,18 @@ pub struct Occupant {
     pub previous_nick: Option<String>,
     pub left: Option<&'static str>,
     pub reason: Option<String>,
-    /// To be shown only where [`Room::has_occupant_ids`].
+    /// Shown only if [`Room::has_occupant_ids`].
     pub occupant_id: Option<String>,
-    /// Only on its way as an event: who is there was not put there by anybody.
+    /// Set only in events: an occupant's record does not have it.
     pub actor: Option<Actor>,
-    /// Its card, once that was fetched.
+    /// The occupant's vCard, once it was fetched.
     pub card: Option<Arc<KnownCard>>,
 }
 
 impl Occupant {
-    /// How many bytes it takes: the nickname twice, since it is a key as well.
+    /// Returns how many bytes it takes. The nickname counts twice, since it is a key as well.
     ///
-    /// Its card is counted where all of them are kept.
+    /// The vCard is counted where all of them are kept.
     pub(crate) fn bytes(&self) -> usize {
         let optional = |text: Option<&str>| text.map_or(0, str::len);
         let chosen = 2 * self.nick.len() + optional(self.status.as_deref()) + optional(self.occupant_id.as_deref());
@@ -92,8 +93,8 @@ impl Room {
 }
 
 impl Occupant {
-    /// It is out, and this is what the room says of that: whoever was banned is an outcast now. What it was before it went it is
-    /// no more; its last status is what it said in going (XEP-0045, section 7.14).
+    /// Marks the occupant as gone, with the room's information: someone who was banned is an outcast now. The previous
+    /// presence is dropped, and the last status is that of the unavailable presence (XEP-0045, section 7.14).
     fn went(&mut self, muc: &MucUser, status: Option<String>) {
         self.left = Some(why_left(muc));
         self.reason = kept_reason(muc, status.as_deref());
@@ -107,7 +108,7 @@ impl Occupant {
     }
 }
 
-/// Why somebody left, in the words of the contract.
+/// Returns why someone left, in the words of the contract.
 fn why_left(muc: &MucUser) -> &'static str {
     let has = |code| muc.status.contains(&code);
     if muc.destroyed.is_some() {
@@ -115,10 +116,10 @@ fn why_left(muc: &MucUser) -> &'static str {
     } else if has(BANNED) {
         "banned"
     } else if has(TROUBLE) || has(UNREACHABLE) {
-        // The first comes beside 307, which older clients know.
+        // The first code comes beside 307, which older clients know.
         "error"
     } else if has(SHUTDOWN) {
-        // So does this in Spectrum.
+        // Spectrum sends this code beside 307, too.
         "shutdown"
     } else if has(KICKED) {
         "kicked"
@@ -131,36 +132,36 @@ fn why_left(muc: &MucUser) -> &'static str {
     }
 }
 
-/// Why, in words. Of whom it had trouble with a service says it as a status, where it gives no reason.
+/// Returns the reason as text. After an error, a service may give it as the status if there is no reason.
 fn kept_reason(muc: &MucUser, status: Option<&str>) -> Option<String> {
     let of_trouble = status.filter(|_| why_left(muc) == "error");
     let reason = muc.reason.as_deref().or(of_trouble)?;
     Some(reason[..reason.floor_char_boundary(MAX_REASON)].to_owned())
 }
 
-/// Whether this is the address of somebody in this room.
+/// Returns whether this is the address of an occupant of this room.
 pub(super) fn is_occupant(jid: &Jid, room: &BareJid) -> bool {
     jid.as_str().strip_prefix(room.as_str()).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// What a room says of somebody, else what it said before.
+/// Returns the value from the room, else the previous one.
 fn said_or_known(said: String, known: Option<&String>) -> String {
     if said.is_empty() { known.cloned().unwrap_or_else(|| "none".to_owned()) } else { said }
 }
 
 impl Session {
-    /// A presence from a room that is open, or from somebody in it.
+    /// Handles a presence from an open room or one of its occupants.
     pub(super) fn room_presence(&mut self, room: &BareJid, presence: Presence, turn: &mut Turn<'_>) {
         let Some(stage) = self.rooms.stage(room) else { return };
         self.room_heard(room);
         match presence.kind {
             PresenceKind::Error(error) => {
-                // Whom it did not let in it does not see off.
+                // A room that did not let us in will not confirm our leaving.
                 self.rooms.no_farewell_is_due(room);
                 match stage {
                     Stage::Entering => self.not_entered(room, &CallError::Stanza(error), turn),
                     Stage::Leaving => self.left(room, turn),
-                    // A change of status that was refused, for instance, by a room that may not know us any more.
+                    // For example, a room that no longer knows us refused a change of status.
                     Stage::Configuring | Stage::Inside => self.ask_whether_inside(room, turn),
                     Stage::Outside { .. } => {}
                 }
@@ -178,7 +179,7 @@ impl Session {
         }
     }
 
-    /// A room that we are not in may say that we left it, later than anybody waited for that.
+    /// Handles the confirmation of a room that we are out of, which came after the time limit for leaving.
     pub(super) fn seen_off_late(&mut self, room: &BareJid, presence: &Presence) {
         let ourselves = presence.muc.as_ref().is_some_and(|muc| muc.status.contains(&OURSELVES));
         if ourselves && presence.kind == PresenceKind::Unavailable {
@@ -192,7 +193,7 @@ impl Session {
             return;
         };
         let muc = presence.muc.unwrap_or_else(|| self.as_known_or_plain(jid, nick.as_str()));
-        // Some services leave the code out; this very session has no other address.
+        // Some services omit the code; this very session has no other address.
         let ourselves = muc.status.contains(&OURSELVES)
             || (stage == Stage::Entering && muc.jid.as_ref().is_some_and(|real| real.is_full() && *real == self.own));
         let Some(room) = self.rooms.shown.get(jid) else { return };
@@ -220,13 +221,13 @@ impl Session {
             self.ignored += 1;
             return;
         }
-        // What is told of somebody who is there counts in any case, but for what takes room that there is not.
+        // Changes of known occupants always count, except for texts for which there is no room.
         if !ours && before.is_some_and(|before| occupant.bytes() > before.bytes()) && !self.has_bytes() {
             occupant.status = None;
             occupant.jid = before.and_then(|before| before.jid.clone());
         }
         let occupant = Arc::new(occupant);
-        // Where another client of the account stays under the old nickname, a room does not say that ours was changed.
+        // If another client of the account keeps the old nickname, a room does not report that ours was changed.
         if is_renamed && let Some(membership) = self.rooms.membership(jid) {
             membership.is_called(&occupant.nick);
         }
@@ -250,13 +251,13 @@ impl Session {
             return self.entered(jid, muc.status.contains(&CREATED), turn);
         }
         if !matches!(stage, Stage::Inside | Stage::Configuring) {
-            // Who was there before us is not news.
+            // Occupants who were there before us are not news.
             return;
         }
         match before {
             None => self.fire_occupant("occupantJoined", occupant, turn),
             Some(before) if before != occupant => {
-                // Who changed a role or an affiliation, and why, is said once, and not kept.
+                // The actor and the reason of a change are reported once, and not kept.
                 let (actor, reason) = (muc.actor, muc.reason.map(|reason| kept(reason, MAX_REASON)));
                 let is_explained = actor.is_some() || reason.is_some();
                 let told = if is_explained {
@@ -270,8 +271,8 @@ impl Session {
         }
     }
 
-    /// Stands for the word of the room in a presence that has none. It comes from a service older than XEP-0045, where everybody may
-    /// speak, or nothing but its sender was within the limits.
+    /// Returns the data for a presence without the room's data. It comes from a service older than XEP-0045, where
+    /// everyone may speak, or only its sender was within the limits.
     fn as_known_or_plain(&self, room: &BareJid, nick: &str) -> Box<MucUser> {
         let known = self.rooms.shown.get(room).and_then(|room| room.occupants.get(nick));
         Box::new(MucUser {
@@ -282,7 +283,8 @@ impl Session {
         })
     }
 
-    /// The affiliation of somebody who is not in the room has changed (XEP-0045, sections 9.1 to 9.6 and 10.3 to 10.8).
+    /// Reports a changed affiliation of someone who is not in the room (XEP-0045, sections 9.1 to 9.6 and 10.3 to
+    /// 10.8).
     pub(super) fn affiliation_changed(&mut self, room: &BareJid, muc: MucUser, turn: &mut Turn<'_>) {
         let occupant = Occupant {
             room: room.clone(),
@@ -309,7 +311,7 @@ impl Session {
         here < OWN_SHARE || (here < MAX_OCCUPANTS && everywhere() < MAX_ALL_OCCUPANTS && self.has_bytes())
     }
 
-    /// Whether rooms may still say more of who is in them.
+    /// Returns whether there is room for more data about occupants.
     fn has_bytes(&self) -> bool {
         self.rooms.shown.values().map(|room| room.bytes).sum::<usize>() < MAX_ALL_BYTES
     }
@@ -321,13 +323,13 @@ impl Session {
             self.ignored += 1;
             return;
         };
-        // Whoever is called so next may be somebody else.
+        // Another person may use this nickname next.
         self.cards.remove(&presence.from);
-        // Asked only where somebody takes another name, since all rooms are looked at for it.
+        // Checked only for a change of nickname, since it iterates over all rooms.
         let has_bytes = muc.nick.is_none() || self.has_bytes();
         let Some(room) = self.rooms.shown.get_mut(jid) else { return };
         let ourselves = muc.status.contains(&OURSELVES) || room.nick == nick;
-        // Where there is no room for the longer name, one leaves, and another one does not come.
+        // If there is no room for the longer name, the occupant leaves, and no other one joins.
         let fits = |new: &&str| ourselves || new.len() <= nick.len() || has_bytes;
         if let Some(new) = muc.nick.as_deref().filter(|_| muc.status.contains(&RENAMED)).filter(fits) {
             if new.is_empty() || new.len() > MAX_NICK {
@@ -362,11 +364,11 @@ impl Session {
         let was_due = self.rooms.farewell_came(jid);
         match stage {
             Stage::Leaving => self.left(jid, turn),
-            // It answers a farewell, perhaps one that nobody waits for any more: a room that lets nobody in says why.
+            // It confirms our leaving, perhaps after the time limit. A room that refuses entry says why.
             Stage::Entering if why == "left" => {}
             Stage::Entering => {
                 if was_due {
-                    // It may have put us out before it heard our farewell, and be about to let us in.
+                    // It may have removed us before it got our leave, and be about to let us in.
                     self.send_farewell(jid, turn);
                 }
                 let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -378,14 +380,14 @@ impl Session {
                 }
             }
             Stage::Configuring | Stage::Inside => {
-                // A server takes an account that hides out of its rooms, and a service that restarts or has trouble takes
-                // everybody out; nobody wanted that.
+                // A server removes a hidden account from its rooms, and a service that restarts or fails removes
+                // everyone. Nobody wanted that.
                 let hides = why == "left" && self.status.value.is_hidden();
                 if was_due && why == "left" && !hides {
                     return self.enters_still(jid);
                 }
-                // MongooseIM says so to all clients of an account that share a nickname, whichever of them left, and some
-                // services leave the code out: the room knows.
+                // MongooseIM sends this to all clients of an account that share a nickname, whichever of them left, and
+                // some services omit the code. The room knows.
                 if why == "left" && !hides && !muc.status.contains(&OURSELVES) {
                     return self.ask_whether_inside(jid, turn);
                 }
@@ -407,7 +409,7 @@ impl Session {
         }
     }
 
-    /// Says of ourselves what would be said of others, so that a plugin learns why.
+    /// Reports our own leaving like that of others, so that plugins learn the reason.
     fn own_occupant_left(&mut self, jid: &BareJid, muc: &MucUser, status: Option<String>, turn: &mut Turn<'_>) {
         let Some(room) = self.rooms.shown.get_mut(jid) else { return };
         let Some(own) = room.occupants.get(&room.nick) else { return };
@@ -419,14 +421,15 @@ impl Session {
 }
 
 impl Session {
-    /// We are out of a room: nobody tells us any more who leaves, and whoever has a nickname there next may be somebody else.
+    /// Forgets data about the occupants of a room that we are out of: nobody reports any more who leaves, and another
+    /// person may use a nickname next.
     pub(super) fn forget_occupants(&mut self, room: &BareJid) {
         self.cards.forget_occupants(room);
         self.disco.known.forget_occupants(room);
         self.changed = true;
     }
 
-    /// Tells something of an occupant, with an id only where it can be believed.
+    /// Fires an event about an occupant. The occupant id is included only if it can be trusted.
     pub(super) fn fire_occupant(&mut self, name: &'static str, mut occupant: Arc<Occupant>, turn: &mut Turn<'_>) {
         let has_ids = self.rooms.shown.get(&occupant.room).is_some_and(|room| room.has_occupant_ids());
         if occupant.occupant_id.is_some() && !has_ids {
@@ -436,13 +439,13 @@ impl Session {
     }
 }
 
-/// Moves an occupant to a new nickname, and gives it as an event tells it.
+/// Changes an occupant's nickname. Returns the record for the event.
 fn rename(room: &mut Room, old: &str, new: &str, ourselves: bool) -> Option<Arc<Occupant>> {
     if ourselves {
         new.clone_into(&mut room.nick);
     }
     let mut occupant = Arc::unwrap_or_clone(room.let_go(old)?);
-    // Cards go by the address.
+    // vCards are stored by address.
     occupant.card = None;
     new.clone_into(&mut occupant.nick);
     room.take_in(Arc::new(occupant.clone()));

@@ -1,11 +1,12 @@
-//! Who may give commands to the host itself from an ordinary client (XEP-0050). What comes of them is decided elsewhere.
+//! The owners, who may give commands to the host itself from an ordinary client (XEP-0050). The commands are carried
+//! out elsewhere.
 
 use jid::{BareJid, FullJid, Jid};
 
 use super::Session;
 use crate::stanza::{COMMANDS, Disco, Identity};
 
-/// The commands that there are, by node, with what a client shows for each.
+/// The commands by node, with the name that a client shows for each.
 pub const OWNER_COMMANDS: [(&str, &str); 5] = [
     ("status", "Show the house"),
     ("list", "List plugins"),
@@ -14,7 +15,8 @@ pub const OWNER_COMMANDS: [(&str, &str); 5] = [
     ("restart", "Start a plugin anew"),
 ];
 
-/// What the list of commands or one of them is, for a client that asks before it shows it (XEP-0050, section 2).
+/// Returns the information about the list of commands or one of them, for a client that asks before it shows it
+/// (XEP-0050, section 2).
 pub(super) fn command_node(node: &str) -> Option<Disco> {
     let (kind, name, features) = if node == COMMANDS {
         ("command-list", "Commands", Vec::new())
@@ -28,7 +30,7 @@ pub(super) fn command_node(node: &str) -> Option<Disco> {
 }
 
 impl Session {
-    /// Whoever may give commands to the host itself, from now on.
+    /// Sets the people who may give commands to the host itself.
     pub fn set_owners(&mut self, owners: Vec<BareJid>) {
         if owners.is_empty() != self.owners.is_empty() {
             self.offer(if owners.is_empty() { Vec::new() } else { vec![COMMANDS] });
@@ -36,14 +38,14 @@ impl Session {
         self.owners = owners;
     }
 
-    /// Whether this is a command, for somebody who may give it.
+    /// Returns whether this is a command, for a sender who may give it.
     pub(super) fn has_command(&self, from: Option<&Jid>, node: &str) -> bool {
         self.owner(from).is_some() && command_node(node).is_some()
     }
 
-    /// Who sent this, if it is an owner at a client. Servers vouch for the sender (RFC 6120, section 8.1.2.1); somebody in a
-    /// room speaks as the room's occupant, never under his own address. The account may be its owner's own: then any of its
-    /// other clients may be the owner's, but what comes from this very one a plugin has sent.
+    /// Returns the sender's address, if it is an owner's client. Servers vouch for the sender (RFC 6120, section
+    /// 8.1.2.1). Someone in a room appears as an occupant, never under the own address. The account may be its owner's
+    /// own: then any of its other clients may be the owner's, but a stanza from this very client was sent by a plugin.
     pub(super) fn owner(&self, from: Option<&Jid>) -> Option<FullJid> {
         let from = from?.try_as_full().ok()?;
         let is_owner = *from != self.own && self.owners.contains(&from.to_bare());

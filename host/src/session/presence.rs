@@ -1,4 +1,4 @@
-//! What presence says of contacts, and requests to see ours (RFC 6121, sections 3 and 4).
+//! The presence of contacts, and requests to see ours (RFC 6121, sections 3 and 4).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use crate::session::roster::Contact;
 use crate::session::{Session, Turn};
 use crate::stanza::{Outgoing, Presence, PresenceKind, PresenceOut, PresenceOutKind, Show, kept};
 
-/// How many clients of one contact are kept.
+/// Maximum number of clients of one contact.
 pub(super) const MAX_RESOURCES: usize = 64;
-/// How long whoever was online before a cut may take to be heard of again.
+/// Time limit for clients that were online before a lost connection to be reported again.
 pub(super) const PRESENCE_PATIENCE: Duration = Duration::from_secs(10);
-/// How much of a status text is kept, in bytes: it stays in memory for as long as its author is online.
+/// Maximum length of a status text that is kept, in bytes: it stays in memory while its author is online.
 const MAX_STATUS: usize = 1_024;
 
-/// One connected client of a contact. Fields as in `resource` of `wit/types.wit`.
+/// A connected client of a contact. Fields as in `resource` of `wit/types.wit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "documented once, in the contract")]
 pub struct ContactResource {
@@ -32,24 +32,24 @@ pub struct ContactResource {
     pub since: Timestamp,
 }
 
-/// A status text as it is kept.
+/// Returns the status text to keep.
 pub(super) fn kept_status(status: Option<String>) -> Option<String> {
     status.filter(|status| !status.is_empty()).map(|status| kept(status, MAX_STATUS))
 }
 
-/// Who was online on a stream that is gone, or before we hid, by contact and client, and has not been heard of since.
+/// Clients that were online on a lost stream, or before we hid, and have not been reported since, by contact.
 #[derive(Debug, Default)]
 pub(super) struct Doubts {
     of: BTreeMap<BareJid, BTreeSet<String>>,
-    /// Who asked to see our presence then, and has not been heard to ask since.
+    /// People who asked to see our presence then, and whose request has not been repeated since.
     requests: BTreeSet<BareJid>,
     deadline: Option<DeadlineKey>,
 }
 
 impl Doubts {
-    /// This client is there.
+    /// Notes that this client is online.
     fn confirm(&mut self, jid: &BareJid, client: &str) {
-        // Of a stream that is some seconds old nothing is in doubt.
+        // A stream that is some seconds old has no doubts.
         if let Some(clients) = self.of.get_mut(jid)
             && clients.remove(client)
             && clients.is_empty()
@@ -64,7 +64,7 @@ impl Doubts {
 }
 
 impl Contact {
-    /// Takes over what one client says. The highest priority is spoken to first, among equals the newest.
+    /// Updates a client. The highest priority comes first; among equal ones, the newest.
     fn client_came(&mut self, mut client: ContactResource) {
         if let Some(at) = self.resources.iter().position(|known| known.name == client.name) {
             let known = self.resources.remove(at);
@@ -91,7 +91,7 @@ impl Session {
         }
         self.seen_off_late(&bare, &presence);
         if bare == self.own.to_bare() {
-            // The own clients are not contacts of ours, and nobody subscribes to himself.
+            // Our own clients are not contacts, and nobody subscribes to themselves.
             return;
         }
         match presence.kind {
@@ -112,20 +112,20 @@ impl Session {
                 }),
                 None => self.update_presence(&bare, turn, |contact| contact.resources.clear()),
             },
-            // Nobody vouches any more for who was there: their server is out of reach (RFC 6121, section 4.7.1).
+            // Nobody vouches for their presence any more: their server is unreachable (RFC 6121, section 4.7.1).
             PresenceKind::Error(_) if presence.from.is_bare() => {
                 self.update_presence(&bare, turn, |contact| contact.resources.clear());
             }
             PresenceKind::Subscribe => self.subscription_asked(bare, presence.nick, turn),
             PresenceKind::Unsubscribe => self.request_is_over(&bare, turn),
             PresenceKind::Unsubscribed => self.request_refused(&bare, turn),
-            // What it means for the roster comes as a roster push; a probe is the server's to answer.
+            // The effect on the roster comes as a roster push, and the server answers probes.
             PresenceKind::Subscribed | PresenceKind::Probe | PresenceKind::Error(_) => {}
         }
     }
 
     pub(super) fn update_presence(&mut self, jid: &BareJid, turn: &mut Turn<'_>, update: impl FnOnce(&mut Contact)) {
-        // Whoever only asks to be let in has not been, and could be a thousand people with many clients each.
+        // People who only ask to be added are ignored; there could be a thousand of them, with many clients each.
         let Some(before) = self.roster.entry(jid).map(Arc::clone) else {
             self.ignored += 1;
             return;
@@ -153,8 +153,9 @@ impl Session {
         }
     }
 
-    /// Who is online is told no more, the stream being gone or this account hiding, and is told again by the next stream or
-    /// when we show ourselves. Until then nobody is told that everybody went, only to hear that they are back.
+    /// Marks all online clients as uncertain. Presence is not reported any longer, because the stream is gone or this
+    /// account hides. It will be reported again on the next stream, or when we become visible. Until then, no event
+    /// reports everyone as offline, only to report them online again.
     pub(super) fn doubt_presence(&mut self) {
         let contacts = self.roster.contacts.iter().flat_map(|contacts| contacts.values());
         let online = contacts.filter(|contact| !contact.resources.is_empty());
@@ -166,17 +167,18 @@ impl Session {
         self.await_presence(None);
     }
 
-    /// Our presence is sent, to which the server answers with that of the contacts (RFC 6121, section 4.2.2), and with the requests
-    /// that nobody has answered (section 3.1.3).
+    /// Starts the time limit after our presence was sent. The server answers with the presence of the contacts (RFC
+    /// 6121, section 4.2.2), and with unanswered requests (section 3.1.3).
     pub(super) fn await_presence(&mut self, patience: Option<Duration>) {
         let patience = patience.filter(|_| !self.roster.doubts.are_none());
         let doubts = patience.map(|patience| (patience, Late::Doubts));
         self.deadlines.replace(&mut self.roster.doubts.deadline, doubts);
     }
 
-    /// Whoever would have been heard of by now is offline, or asks no more: another client has answered.
+    /// Treats clients that were not reported in time as offline, and requests that were not repeated as answered by
+    /// another client.
     pub(super) fn doubts_end(&mut self, turn: &mut Turn<'_>) {
-        // What has come meanwhile may wait at the other end of a stream that is cut.
+        // Presence may wait at the other end of a lost stream.
         if self.link == Link::Suspended {
             return;
         }
@@ -187,7 +189,7 @@ impl Session {
             }
         }
         let requests = std::mem::take(&mut self.roster.doubts.requests);
-        // They are not repeated to who hides, nor by ejabberd to who has a negative priority.
+        // Requests are not repeated to a hidden account, nor by ejabberd to one with a negative priority.
         if !self.status.value.is_hidden() && self.settings.priority >= 0 {
             for jid in requests {
                 self.request_is_over(&jid, turn);
@@ -195,13 +197,13 @@ impl Session {
         }
     }
 
-    /// A contact that was known is none any more, and nobody says whether it is there.
+    /// Reports a removed contact as offline, since its presence is no longer known.
     pub(super) fn went_offline(&mut self, before: &Contact, turn: &mut Turn<'_>) {
         let after = Contact { resources: Vec::new(), ..before.clone() };
         self.fire_presence(before, &Arc::new(after), turn);
     }
 
-    /// Nobody is known to be online any more: the stream that told us is gone.
+    /// Marks everyone as offline: the stream that reported presence is gone.
     pub(super) fn forget_presence(&mut self, turn: &mut Turn<'_>) {
         self.roster.doubts = Doubts::default();
         let online: Vec<BareJid> = self
@@ -225,7 +227,7 @@ impl Session {
         if !self.settings.allow_contact_requests {
             return send_presence(&from, PresenceOutKind::Unsubscribed, turn);
         }
-        // We have asked to see each other: nobody has to be asked who added this contact.
+        // We have asked to see this contact ourselves, so the owner need not be asked.
         let is_wanted = known.as_ref().is_some_and(|contact| contact.ask || contact.is_seen());
         if self.settings.auto_subscribe || is_wanted {
             send_presence(&from, PresenceOutKind::Subscribed, turn);
@@ -236,13 +238,13 @@ impl Session {
         }
         self.roster.doubts.requests.remove(&from);
         let contact = match known {
-            // A request that is pending is repeated by the server at will.
+            // The server may repeat a pending request at any time.
             Some(contact) if contact.requesting => None,
             Some(_) => self.roster.get_mut(&from).map(|contact| {
                 contact.requesting = true;
                 Arc::new(contact.clone())
             }),
-            // Without a roster there is nowhere to keep the request, yet somebody may answer it.
+            // Without a roster the request cannot be kept, but a plugin may still answer it.
             None if self.roster.contacts.is_none() => Some(Arc::new(Contact::stranger(from).called(nick))),
             None => self.roster.add_stranger(&from, nick).and_then(|_| {
                 self.show_known_card(&from);

@@ -1,4 +1,4 @@
-//! Promises: names that come true once, and who waits for them (API rows 13–34).
+//! Promises: names that resolve once, and the calls that wait for them.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,9 +10,10 @@ use crate::session::names::{self, Names};
 use crate::session::waiters::Waiter;
 use crate::session::{Answer, Session, Turn};
 
-/// How many calls may wait in all.
+/// Maximum number of waiting calls.
 pub(super) const MAX_WAITERS: usize = 8_192;
-/// How many of them may be one plugin's, whatever its limit `open_calls` is: so that it takes no other one's place.
+/// Maximum number of one plugin's waiting calls, whatever its limit `open_calls` is, so that it does not take the place
+/// of others.
 pub(super) const MAX_OWN_WAITERS: usize = 1_024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,12 +46,12 @@ impl Promise {
     }
 }
 
-/// Every promise of an account.
+/// The promises of an account.
 #[derive(Debug)]
 pub(super) struct Promises {
     by_name: HashMap<EventName, Promise>,
     waiters: usize,
-    /// Instances that are to take another one's place, with that one.
+    /// Instances that are to replace another one, with that one.
     heirs: BTreeMap<InstanceId, InstanceId>,
 }
 
@@ -68,7 +69,7 @@ impl Promises {
         self.by_name.get(name).is_some_and(Promise::is_pending)
     }
 
-    /// There is such a promise, and it has not come true.
+    /// Returns whether there is such a promise and it is not resolved.
     pub(super) fn is_unresolved(&self, name: &str) -> bool {
         self.by_name.get(name).is_some_and(|promise| !matches!(promise.state, State::Resolved(_)))
     }
@@ -77,13 +78,13 @@ impl Promises {
         self.by_name.get(name).is_some_and(|promise| matches!(promise.state, State::Rejected(_)))
     }
 
-    /// The first payload stays. A rejection of the host's is overruled by what came after all; a plugin's stays, until its owner
-    /// adds a fresh one.
+    /// Resolves a promise; the first payload stays. A later resolution overrules a rejection of a host's promise. A
+    /// plugin's rejected promise stays rejected until its owner adds it again.
     pub(super) fn resolve(&mut self, name: &str, payload: Payload, out: &mut Vec<Effect>) {
         self.settle(name, Ok(payload), out);
     }
 
-    /// Nothing happens where it is resolved already.
+    /// Rejects a promise, unless it is resolved already.
     pub(super) fn reject(&mut self, name: &str, error: CallError, out: &mut Vec<Effect>) {
         self.settle(name, Err(error), out);
     }
@@ -103,7 +104,7 @@ impl Promises {
         promise.state = result.map_or_else(State::Rejected, State::Resolved);
     }
 
-    /// Makes these promises of the host fresh again; who waits goes on waiting.
+    /// Makes these promises of the host pending again. Calls that wait continue to wait.
     pub(super) fn rearm(&mut self, names: &[&str]) {
         for name in names {
             if let Some(promise) = self.by_name.get_mut(*name) {
@@ -112,7 +113,7 @@ impl Promises {
         }
     }
 
-    /// Ends every wait for a promise of the host that has not come.
+    /// Ends all waits for pending promises of the host.
     pub(super) fn end_host_waits(&mut self, out: &mut Vec<Effect>) {
         for promise in self.by_name.values_mut().filter(|promise| promise.owner == Owner::Host) {
             self.waiters -= promise.waiters.len();
@@ -121,12 +122,12 @@ impl Promises {
         }
     }
 
-    /// Lets an instance own what another one owns, whose place it is to take.
+    /// Lets an instance own the same promises as another one, which it is to replace.
     pub(super) fn heir(&mut self, new: InstanceId, of: InstanceId) {
         self.heirs.insert(new, of);
     }
 
-    /// Gives all that one instance owns to the one that takes its place.
+    /// Transfers all promises of an instance to the one that replaces it.
     pub(super) fn inherit(&mut self, new: InstanceId) {
         let Some(old) = self.heirs.remove(&new) else { return };
         for promise in self.by_name.values_mut().filter(|promise| promise.owner == Owner::Plugin(old)) {
@@ -134,17 +135,17 @@ impl Promises {
         }
     }
 
-    /// Whether an instance is to take another one's place, and has not yet.
+    /// Returns whether an instance is to replace another one and has not done so yet.
     pub(super) fn is_heir(&self, new: InstanceId) -> bool {
         self.heirs.contains_key(&new)
     }
 
-    /// In whose name an instance owns.
+    /// Returns the instance that owns the promises which this one adds.
     fn as_owner(&self, by: InstanceId) -> InstanceId {
         self.heirs.get(&by).copied().unwrap_or(by)
     }
 
-    /// Gives how many it owns then.
+    /// Adds promises. Returns how many the instance owns then.
     fn add(&mut self, by: InstanceId, names: &[EventName], most: usize) -> Result<usize, CallError> {
         let mut fresh = Vec::with_capacity(names.len().min(most));
         for name in names {
@@ -163,13 +164,13 @@ impl Promises {
             return Err(CallError::OverLimit(format!("{most} promises")));
         }
         for name in names {
-            // Whoever waits already waits for the fresh one.
+            // Calls that already wait now wait for the fresh promise.
             self.by_name.entry(name.clone()).or_insert_with(|| Promise::new(Owner::Plugin(by))).state = State::Pending;
         }
         Ok(owned)
     }
 
-    /// `None`: the answer is kept until the promise settles.
+    /// Waits for a promise. `None`: the answer is kept until the promise settles.
     fn wait(&mut self, by: InstanceId, name: &str, answer: Answer<Payload>, session_over: bool) -> Option<Due> {
         let mut is_own_full = self.is_full_of(by);
         if is_own_full || self.waiters >= MAX_WAITERS {
@@ -198,7 +199,8 @@ impl Promises {
         Some(Due::new(answer, result))
     }
 
-    /// Whether as many wait as may of this plugin's. They are counted only where there are so many at all.
+    /// Returns whether the maximum number of an instance's calls wait. They are counted only if there are that many in
+    /// total.
     fn is_full_of(&self, by: InstanceId) -> bool {
         let own = |promise: &Promise| promise.waiters.iter().filter(|waiter| waiter.by == by).count();
         self.waiters >= MAX_OWN_WAITERS && self.by_name.values().map(own).sum::<usize>() >= MAX_OWN_WAITERS
@@ -211,7 +213,7 @@ impl Promises {
         self.waiters = self.by_name.values().map(|promise| promise.waiters.len()).sum();
     }
 
-    /// Takes away what a plugin owned and what it waited for.
+    /// Removes the promises that an instance owned, and its waiting calls.
     pub(super) fn instance_gone(&mut self, gone: InstanceId, out: &mut Vec<Effect>) {
         self.heirs.retain(|new, old| *new != gone && *old != gone);
         let orphaned = self.by_name.extract_if(|_, promise| promise.owner == Owner::Plugin(gone));

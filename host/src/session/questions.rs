@@ -1,4 +1,4 @@
-//! What this account asked, and whose answers count (RFC 6120, section 8.2.3).
+//! Pending IQs: the requests of this account, and the answers that count (RFC 6120, section 8.2.3).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,35 +18,36 @@ use crate::session::{Answer, Session, Turn, cards, contacts};
 use crate::stanza::{self, AdHocRequest, Ask, Body, Outgoing, Query, Reply, Request};
 use crate::xmpp::RawStanza;
 
-/// How many questions of plugins may be open at once: those of eight plugins that ask as much as the limit `iqs` may allow one.
+/// Maximum number of pending requests for plugins: those of eight plugins with the largest limit `iqs` that can be
+/// allowed.
 pub(super) const MAX_OUTSTANDING: usize = 8_192;
-/// How long an answer may take.
+/// Time limit for an answer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the roster may take, since everything after it waits.
+/// Time limit for the roster, since everything after it waits.
 pub(super) const ROSTER_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The feature of a server that copies messages to all clients of an account.
 const CARBONS: &str = "urn:xmpp:carbons:2";
-/// The node of the rooms that somebody is in.
+/// The node that lists the rooms in which someone is.
 const OWN_ROOMS: &str = "http://jabber.org/protocol/muc#rooms";
 
-/// What to do with an answer.
+/// The purpose of a pending request, which decides how its answer is handled.
 #[derive(Debug)]
 pub(super) enum Waiting {
-    /// The roster; `versioned` where an empty answer says that what is known still holds. `late` where nobody waits for it any
-    /// longer, and it is taken when it comes.
+    /// The roster. `versioned`: an empty answer means that the known roster is current. `late`: nobody waits for it any
+    /// longer, but it is accepted when it comes.
     Roster {
         versioned: bool,
         late: bool,
     },
     Contact(contacts::Pending),
-    /// Somebody's card.
+    /// Someone's vCard.
     Card(Jid, cards::Fetch),
-    /// The own card, to be changed.
+    /// The own vCard, before a change.
     OwnCard(cards::Change),
-    /// The own card, changed to this.
+    /// The change of the own vCard to this one.
     CardSet(cards::Change, Box<Card>),
-    /// `disco#info` of this entity, perhaps of a node.
+    /// `disco#info` of this entity, optionally of a node.
     Info(Jid, Option<String>),
     /// The server's services.
     Items,
@@ -68,7 +69,7 @@ struct Question {
 }
 
 impl Waiting {
-    /// Whether a plugin waited for it, and does not any more.
+    /// Returns whether a plugin waited for it and no longer does.
     fn is_abandoned(&self) -> bool {
         match self {
             Self::Contact(pending) => pending.answer.is_abandoned(),
@@ -76,8 +77,8 @@ impl Waiting {
             Self::Plugin(answer) => answer.is_abandoned(),
             Self::Room(_, question) => question.is_abandoned(),
             Self::Bookmarks(question) => question.is_abandoned(),
-            // Whoever waits for an archive or for what an entity says waits there; changes of the card end in their turn, since
-            // the next one waits for it.
+            // Calls for archive pages and service discovery wait elsewhere. Changes of the vCard end in their turn,
+            // since the next one waits for them.
             Self::OwnCard(_)
             | Self::CardSet(..)
             | Self::Roster { .. }
@@ -91,7 +92,7 @@ impl Waiting {
     }
 }
 
-/// Everything that was asked and not answered yet.
+/// All pending requests.
 #[derive(Debug, Default)]
 pub(super) struct Questions(HashMap<String, Question>);
 
@@ -103,13 +104,13 @@ impl Questions {
         id
     }
 
-    /// Takes the question that this answers, unless somebody else answered it.
+    /// Removes the request that this answers, unless the answer comes from another entity.
     fn answered(&mut self, answer: &stanza::Answer, own: &Jid) -> Option<Question> {
         let question = self.0.get(&answer.id)?;
         counts(question.to.as_ref(), answer.from.as_ref(), own).then(|| self.0.remove(&answer.id)).flatten()
     }
 
-    /// Ends all of them; what the session asked for itself is simply forgotten.
+    /// Ends all requests. The session's own ones are simply forgotten.
     pub(super) fn end(&mut self, deadlines: &mut Deadlines, turn: &mut Turn<'_>) {
         for (_, question) in self.0.drain() {
             deadlines.cancel(question.deadline);
@@ -122,7 +123,7 @@ impl Questions {
                     turn.answer(change.answer, Err(CallError::Offline));
                 }
                 Waiting::Plugin(answer) => turn.answer(answer, Err(CallError::Offline)),
-                // Who waits for what an entity says is told by `Discovery::stream_gone` and `Archives::end`.
+                // `Discovery::stream_gone` and `Archives::end` answer the calls that wait for these.
                 Waiting::Roster { .. }
                 | Waiting::Info(..)
                 | Waiting::Items
@@ -144,7 +145,7 @@ impl Questions {
         });
     }
 
-    /// Takes the wishes about this contact of which `settles` says that they are fulfilled.
+    /// Removes the pending changes of this contact that are completed according to `settles`.
     pub(super) fn take_contacts(
         &mut self,
         jid: &BareJid,
@@ -170,12 +171,12 @@ impl Questions {
     }
 }
 
-/// An id that nobody can guess, so that nobody can answer in another's place.
+/// Returns an id that cannot be guessed, so that nobody can answer in another entity's place.
 pub(super) fn random_id() -> String {
     format!("{:016x}", rand::random::<u64>())
 }
 
-/// Whether an answer from there counts for a question to there.
+/// Returns whether an answer from this address counts for a request to that one.
 fn counts(to: Option<&Jid>, from: Option<&Jid>, own: &Jid) -> bool {
     let is_account = |jid: &Jid| jid == own || *jid == own.to_bare();
     match (to, from) {
@@ -192,12 +193,12 @@ impl Session {
         turn.send(Outgoing::Ask { to, id, ask });
     }
 
-    /// Something is about to be sent that is answered; gives the id to send it under.
+    /// Registers a request that is about to be sent. Returns its id.
     pub(super) fn expect(&mut self, to: Option<Jid>, waiting: Waiting, patience: Duration) -> String {
         self.questions.add(to, waiting, patience, &mut self.deadlines)
     }
 
-    /// Takes a question that was answered by something else than an IQ.
+    /// Removes a request that was answered by something other than an IQ.
     pub(super) fn take_question(&mut self, id: &str, is_meant: impl Fn(&Waiting) -> bool) -> Option<Waiting> {
         self.questions.0.get(id).filter(|question| is_meant(&question.waiting))?;
         let question = self.questions.0.remove(id)?;
@@ -205,7 +206,7 @@ impl Session {
         Some(question.waiting)
     }
 
-    /// A plugin may ask only so much at once.
+    /// Checks that there is room for another pending request of a plugin.
     pub(super) fn make_room_for_question(&mut self) -> Result<(), CallError> {
         if self.questions.len() >= MAX_OUTSTANDING {
             self.questions.forget_abandoned(&mut self.deadlines);
@@ -222,17 +223,17 @@ impl Session {
         self.ask(None, Ask::Roster { version }, Waiting::Roster { versioned, late: false }, ROSTER_PATIENCE, turn);
     }
 
-    /// Asks for a plugin, unless too many questions of plugins are open.
+    /// Sends a request for a plugin, unless too many requests of plugins are pending.
     pub(super) fn ask_for_plugin(&mut self, to: Option<Jid>, ask: Ask, waiting: Waiting, turn: &mut Turn<'_>) {
         if let Some(waiting) = self.admit(waiting, turn) {
             self.ask(to, ask, waiting, PATIENCE, turn);
         }
     }
 
-    /// Waits for a push that nothing else announces. False: too many wait already.
+    /// Waits for a push that no answer announces. Returns `false` if too many requests are pending.
     pub(super) fn wait_for_push(&mut self, waiting: Waiting, turn: &mut Turn<'_>) -> bool {
         let Some(waiting) = self.admit(waiting, turn) else { return false };
-        // Its id is never sent, so that nobody can answer.
+        // Its id is never sent, so nobody can answer it.
         self.questions.add(None, waiting, PATIENCE, &mut self.deadlines);
         true
     }
@@ -247,7 +248,7 @@ impl Session {
         }
     }
 
-    /// Nobody will answer any more, for this reason.
+    /// Handles a request that will not be answered, for this reason.
     fn question_failed(&mut self, waiting: Waiting, error: CallError, turn: &mut Turn<'_>) {
         match waiting {
             Waiting::Roster { .. } => self.ask_roster(turn),
@@ -268,16 +269,16 @@ impl Session {
         self.discover_server(turn);
     }
 
-    /// Has copies of what other clients of this account send and receive sent here, too, where the server can do that
-    /// (XEP-0280, section 4).
+    /// Enables carbons, if the server supports them: copies of the messages that other clients of this account send and
+    /// receive (XEP-0280, section 4).
     pub(super) fn ask_carbons(&mut self, features: &[String], turn: &mut Turn<'_>) {
         if self.settings.message_carbons && features.iter().any(|feature| feature == CARBONS) {
             self.ask(None, Ask::EnableCarbons, Waiting::Carbons, PATIENCE, turn);
         }
     }
 
-    /// The setting is another one than on connecting (XEP-0280, section 5). A server that has not said yet what it can do
-    /// is asked when it has.
+    /// Switches carbons after the setting changed (XEP-0280, section 5). If the features of the server are not known
+    /// yet, they are switched once they are.
     pub(super) fn switch_carbons(&mut self, turn: &mut Turn<'_>) {
         if self.can(&self.server(), CARBONS, turn) == Some(true) {
             let ask = if self.settings.message_carbons { Ask::EnableCarbons } else { Ask::DisableCarbons };
@@ -285,7 +286,7 @@ impl Session {
         }
     }
 
-    /// The server may be able to switch them in a while. One without carbons loses nothing else by it.
+    /// Retries if the server may be able to switch carbons later. Nothing else depends on it.
     fn carbons_failed(&mut self, error: &CallError) {
         if error.may_pass() {
             self.put_carbons_off();
@@ -296,7 +297,7 @@ impl Session {
         self.deadlines.replace(&mut self.carbons_again, Some((ASK_AGAIN, Late::CarbonsAgain)));
     }
 
-    /// What is asked during a cut would all be asked when it is over.
+    /// Requests during a lost connection would all be sent when it is over.
     pub(super) fn ask_carbons_again(&mut self, turn: &mut Turn<'_>) {
         if self.link == Link::Suspended {
             return self.put_carbons_off();
@@ -313,14 +314,14 @@ impl Session {
         self.ask(Some(entity), Ask::DiscoItems, Waiting::Items, PATIENCE, turn);
     }
 
-    /// API row 9.
+    /// Sends a stanza that a plugin wrote.
     pub(super) fn send_raw(&mut self, by: InstanceId, stanza: RawStanza, answer: Answer<()>, turn: &mut Turn<'_>) {
         if !self.is_live() {
             return turn.answer(answer, Err(CallError::Offline));
         }
         let presence = stanza.broadcast_presence();
         let outgoing = if stanza.is_request() {
-            // The answer would be taken for the one to the other question.
+            // The answer would be taken for that of the other request.
             if stanza.id().is_some_and(|id| self.questions.0.contains_key(id)) {
                 let reason = "the id is that of another question that waits for its answer; choose another";
                 return turn.answer(answer, Err(CallError::invalid("stanza", reason)));
@@ -374,7 +375,7 @@ impl Session {
                 self.disco_came(&entity, node.as_deref(), result, turn);
             }
             Waiting::Items => {
-                // A server that does not say has no services for us.
+                // A server that does not answer has no services for us.
                 if let Ok(Body::Items(items)) = answer.outcome {
                     self.items_came(items, turn);
                 }
@@ -390,7 +391,7 @@ impl Session {
                     self.carbons_failed(&CallError::Stanza(error));
                 }
             }
-            // One that archives as it likes goes on to do so.
+            // If the server refuses, it keeps its own preferences.
             Waiting::ArchivePreferencesSet => {}
             Waiting::Room(room, asked) => {
                 self.room_heard(&room);
@@ -410,7 +411,7 @@ impl Session {
     }
 
     pub(super) fn question_late(&mut self, id: &str, turn: &mut Turn<'_>) {
-        // A server that has just started, or a long roster, takes its time each time that it is asked.
+        // A server that has just started, or a long roster, may take that long each time.
         if let Some(Question { waiting: Waiting::Roster { late, .. }, deadline, .. }) = self.questions.0.get_mut(id)
             && !std::mem::replace(late, true)
         {
@@ -421,7 +422,7 @@ impl Session {
         self.question_failed(question.waiting, CallError::TimedOut, turn);
     }
 
-    /// Answers what somebody asks of this account. Every request is owed an answer (RFC 6120, section 8.2.3).
+    /// Answers a request to this account. Every request must be answered (RFC 6120, section 8.2.3).
     pub(super) fn requested(&mut self, request: Request, turn: &mut Turn<'_>) {
         let reply = match request.query {
             Query::Ping => Reply::Done,
@@ -442,14 +443,14 @@ impl Session {
                     let asked = AdHocRequest { from: owner.into(), id: request.id, command: *command };
                     return turn.out.push(Effect::Command(asked));
                 }
-                // As where nobody can do that: which accounts have an owner is nobody's business.
+                // The same answer as from an entity without commands: whether an account has an owner is private.
                 None => Reply::Refuse { kind: "cancel", condition: "service-unavailable" },
             },
-            // There is nothing below a command, and it is there all the same.
+            // A command has no items, but its node exists.
             Query::DiscoItems { node: Some(node) } if self.has_command(request.from.as_ref(), &node) => {
                 Reply::NoItems { node: Some(node) }
             }
-            // Where we are is not said, and a list that is empty says no more (XEP-0045, section 6.7).
+            // The rooms that we are in are private, and an empty list reveals nothing (XEP-0045, section 6.7).
             Query::DiscoItems { node: Some(node) }
                 if !node.is_empty() && node != OWN_ROOMS && !self.disco.own.has_node(&node) =>
             {

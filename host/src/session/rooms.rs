@@ -1,4 +1,4 @@
-//! Rooms: entering, leaving and staying in them (XEP-0045; API rows 92–108).
+//! Rooms: entering, leaving and staying in them (XEP-0045).
 
 mod bookmarks;
 mod configuring;
@@ -32,11 +32,12 @@ pub(super) use entering::Reason;
 pub(super) use leaving::{Farewell, GiveUp};
 pub(super) use moderating::RoomQuestion;
 
-/// How many rooms an account may have open.
+/// Maximum number of open rooms of an account.
 pub const MAX_ROOMS: usize = 1_000;
-/// How many calls may wait to get into one room, and how many to get out of it.
+/// Maximum number of calls that wait to enter one room, and of those that wait to leave it.
 const MAX_WAITERS: usize = 2_048;
-/// How many of them may be one plugin's, whatever its limit `open_calls` is: so that it takes no other one's place.
+/// Maximum number of one plugin's waiting calls, whatever its limit `open_calls` is, so that it does not take the place
+/// of others.
 pub(super) const MAX_OWN_WAITERS: usize = 256;
 
 /// A room. Fields as in `room` of `wit/types.wit`.
@@ -55,26 +56,26 @@ pub struct Room {
     pub reason: Option<String>,
     pub alternative: Option<BareJid>,
     pub actor: Option<Actor>,
-    /// What it says of itself; shared, since every change of a room copies the rest.
+    /// The room's information; shared, since every change of a room copies the record.
     pub about: Arc<About>,
     pub shows_jids: bool,
     pub logged: bool,
-    /// Which time this is that a room was entered, counted from the first of this process.
+    /// The number of this visit, counted over all rooms since the start of this process.
     pub entered: u64,
-    /// Whether it has an archive whose ids its messages carry, as far as it has said so since it was entered.
+    /// Whether it has an archive whose ids its messages carry. None: not announced since it was entered.
     pub archived: Option<bool>,
-    /// By nickname; ourselves included.
+    /// The occupants by nickname, including ourselves.
     pub occupants: OrdMap<String, Arc<Occupant>>,
-    /// What they take.
+    /// The size of the occupants in bytes.
     pub(super) bytes: usize,
 }
 
-/// What a room says of itself (XEP-0045, section 6.4).
+/// The information that a room announces about itself (XEP-0045, section 6.4).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct About {
-    /// What it calls itself.
+    /// The name of the room.
     pub name: Option<String>,
-    /// What it can do and how it is set up.
+    /// The features and the configuration of the room.
     pub features: Vec<String>,
 }
 
@@ -102,7 +103,7 @@ impl Room {
         }
     }
 
-    /// Whether its occupants' ids can be believed: elsewhere everybody may write them (XEP-0421, section 5).
+    /// Returns whether its occupant ids can be trusted: elsewhere anyone may write them (XEP-0421, section 5).
     pub(crate) fn has_occupant_ids(&self) -> bool {
         self.about.features.iter().any(|feature| feature == "urn:xmpp:occupant-id:0")
     }
@@ -116,78 +117,78 @@ impl Room {
     }
 }
 
-/// How far we are with a room.
+/// Our state in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// We are not in it, and are again as soon as we can where `wanted`.
+    /// We are not in it. If `wanted`, we enter as soon as possible.
     Outside { wanted: bool },
-    /// The presence that enters it is sent.
+    /// The presence that enters it was sent.
     Entering,
     /// We are in it, and it is being configured.
     Configuring,
     /// We are in it.
     Inside,
-    /// The presence that leaves it is sent.
+    /// The presence that leaves it was sent.
     Leaving,
 }
 
 impl Stage {
-    /// We are in it.
+    /// Returns whether we are in the room.
     pub(super) fn is_in(self) -> bool {
         matches!(self, Self::Inside | Self::Configuring)
     }
 }
 
-/// Of when it is what a room says.
+/// The time to which a room's messages belong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tells {
-    /// Of what was before we entered: its subject ends it (XEP-0045, section 7.2.15).
+    /// History: everything is from before we entered. The subject ends it (XEP-0045, section 7.2.15).
     Past,
-    /// Of before, where it is stamped; else of now. Some services repeat each subject in its place among what was said, and
-    /// go on with what was said after it.
+    /// History if stamped, else new. Some services repeat each subject in its place within the history, and continue
+    /// with later messages.
     Ending,
-    /// It never said what its subject is, so each message says when it was by its stamp.
+    /// The room never sent its subject, so each message's stamp decides.
     Whenever,
-    /// Of now, whatever it is stamped with.
+    /// New, whatever the stamp is.
     Present,
 }
 
-/// What is behind a [`Room`], and nobody's business outside.
+/// The internal state that belongs to a [`Room`].
 #[derive(Debug)]
 pub(super) struct Membership {
     pub(super) stage: Stage,
     reason: Reason,
-    /// It was entered because of a bookmark, and is left with it.
+    /// Whether it was entered because of a bookmark, and is left when that is removed.
     bookmarked: bool,
     join: RoomJoin,
     configure: Option<Vec<(String, ConfigValue)>>,
     joiners: Vec<Waiter<Arc<Room>>>,
     leavers: Vec<Waiter<()>>,
-    /// The nickname that was asked for; the room's may have got a suffix.
+    /// The requested nickname; the room's may have a suffix.
     nick: String,
-    /// How often entering it again did not work out.
+    /// The number of failed attempts to enter it again.
     tries: u32,
-    /// How many other nicknames were tried.
+    /// The number of other nicknames that were tried.
     nicks_tried: u32,
-    /// How often its service had to put us out soon after we had come.
+    /// How often its service removed us soon after we had entered.
     put_out: u32,
-    /// When we came in last.
+    /// When we last entered.
     entered_at: Duration,
-    /// Of when it is what comes now.
+    /// The time to which its messages belong now.
     pub(super) tells: Tells,
-    /// For entering, leaving, the end of the past and the next try.
+    /// For entering, leaving, the end of the history and the next attempt.
     deadline: Option<DeadlineKey>,
     /// For asking whether we are still in.
     silence: Option<DeadlineKey>,
     /// When something last came from the room.
     heard: Duration,
-    /// It said that it does not know us, or that there is no such room.
+    /// Whether it reported that it does not know us, or does not exist.
     is_missed: bool,
-    /// What others are told of us has changed since we asked to be let in.
+    /// Whether our presence has changed since we asked to enter.
     untold: bool,
-    /// Up to when we know what was said.
+    /// The time up to which we know the messages.
     known_until: Option<Timestamp>,
-    /// Who was there before we had to enter again.
+    /// The occupants from before we had to enter again.
     before: OrdMap<String, Arc<Occupant>>,
 }
 
@@ -197,36 +198,37 @@ pub(super) struct Rooms {
     pub(super) shown: OrdMap<BareJid, Arc<Room>>,
     /// The same keys as `shown`.
     memberships: HashMap<BareJid, Membership>,
-    /// How often a room was entered.
+    /// The number of times that a room was entered.
     enterings: u64,
-    /// How often one that we are in has said whether it has an archive.
+    /// The number of times that a room that we are in has reported whether it has an archive.
     pub(super) told: u64,
     /// The automatic joins that have not ended.
     auto: HashSet<BareJid>,
-    /// How often each room has still to answer on this stream that we left: before it answers what we sent after that.
+    /// The number of times that each room has still to confirm on this stream that we left. It does so before it
+    /// answers later stanzas.
     farewells: HashMap<BareJid, u32>,
     /// None until they have come.
     pub(super) bookmarks: Option<Bookmarks>,
-    /// They were asked for, and no place has answered that had to.
+    /// Whether they were requested, and the answers that are needed have not come.
     pub(super) bookmarks_asked: bool,
-    /// A place that may hold some did not say which.
+    /// Whether a place that may have some did not answer.
     bookmarks_untold: bool,
-    /// They lie where they used to be, and none of them where new ones are put down.
+    /// Whether they are in an older place, and none is in the place for new ones.
     bookmarks_older: bool,
 }
 
 impl Membership {
-    /// A lost stream put us out of it, and nobody was told.
+    /// Returns whether a lost stream removed us, which was not reported.
     fn is_to_come_back(&self) -> bool {
         self.reason == Reason::Again && self.stage == Stage::Outside { wanted: true }
     }
 
-    /// We have another nickname now, and keep it.
+    /// Notes that we have another nickname now, and keep it.
     pub(super) fn is_called(&mut self, nick: &str) {
         nick.clone_into(&mut self.nick);
     }
 
-    /// Something was said in the room at this time.
+    /// Notes that a message was sent in the room at this time.
     pub(super) fn said(&mut self, at: Timestamp) {
         self.known_until = self.known_until.max(Some(at));
     }
@@ -237,7 +239,7 @@ impl Rooms {
         self.memberships.contains_key(jid)
     }
 
-    /// Whether this is a room for sure. One that is only being entered may turn out to be anybody's address.
+    /// Returns whether this is certainly a room. One that is only being entered may turn out to be anybody's address.
     pub(super) fn is_known(&self, jid: &Jid) -> bool {
         self.stage(jid).is_some_and(|stage| stage != Stage::Entering)
     }
@@ -254,30 +256,30 @@ impl Rooms {
         self.memberships.get(jid).map(|membership| membership.tells)
     }
 
-    /// Whether we are about to be in it again.
+    /// Returns whether we are about to be in it again.
     pub(super) fn will_be_entered(&self, jid: &BareJid) -> bool {
         matches!(self.stage(jid), Some(Stage::Outside { wanted: true } | Stage::Entering))
     }
 
-    /// Our own addresses in the rooms that we are in.
+    /// Returns our own addresses in the rooms that we are in.
     pub(super) fn occupied(&self) -> impl Iterator<Item = Jid> {
         self.shown
             .values()
-            // What comes after our farewell would have us enter once more.
+            // Presence after our leaving would enter the room again.
             .filter(|room| room.joined && self.stage(&room.jid) != Some(Stage::Leaving))
             .filter_map(|room| room.jid.with_resource_str(&room.nick).ok())
             .map(Jid::from)
     }
 
-    /// What others are told of us has changed. A room that we are entering hears of it when we are in: where it does not let us
-    /// in, that would be another entering.
+    /// Notes that our presence has changed. A room that we are entering gets it once we are in: if it refuses us, the
+    /// presence would be another attempt to enter.
     pub(super) fn changed_while_entering(&mut self) {
         for membership in self.memberships.values_mut().filter(|membership| membership.stage == Stage::Entering) {
             membership.untold = true;
         }
     }
 
-    /// What was said in the rooms that we are in may have been lost, as if we entered them now.
+    /// Notes that messages in our rooms may have been lost, as if we entered them now.
     pub(super) fn enter_in_doubt(&mut self) {
         let inside: Vec<BareJid> =
             self.shown.values().filter(|room| room.joined).map(|room| room.jid.clone()).collect();
@@ -290,20 +292,20 @@ impl Rooms {
         self.told += 1;
     }
 
-    /// Whoever waits to get into a room, to be told that it will not happen.
+    /// Takes the calls that wait to enter a room, for answering that this will not happen.
     pub(super) fn take_joiners(&mut self, jid: &BareJid) -> Vec<Waiter<Arc<Room>>> {
         self.memberships.get_mut(jid).map(|membership| std::mem::take(&mut membership.joiners)).unwrap_or_default()
     }
 
-    /// We leave, and the room has to say so.
+    /// Notes that we leave, which the room has to confirm.
     fn farewell_sent(&mut self, jid: &BareJid) {
-        // Who invites us to room after room that says nothing makes us remember no more than these.
+        // Someone may invite us to room after room that never answers: the number is bounded.
         if self.farewells.len() < MAX_ROOMS || self.farewells.contains_key(jid) {
             *self.farewells.entry(jid.clone()).or_default() += 1;
         }
     }
 
-    /// A room says that we left it; whether that was still to come.
+    /// Handles a room's confirmation that we left. Returns whether one was due.
     pub(super) fn farewell_came(&mut self, jid: &BareJid) -> bool {
         let Some(due) = self.farewells.get_mut(jid) else { return false };
         *due -= 1;
@@ -313,7 +315,7 @@ impl Rooms {
         true
     }
 
-    /// What was still to come from a room will not come.
+    /// Notes that the room will send no more confirmations.
     pub(super) fn no_farewell_is_due(&mut self, jid: &Jid) {
         self.farewells.remove(jid);
     }
@@ -326,7 +328,7 @@ impl Rooms {
     }
 
     pub(super) fn forget_all(&mut self) {
-        // What was counted is never used twice.
+        // The counters continue, so that no number is used twice.
         *self = Self { enterings: self.enterings, told: self.told, ..Self::default() };
     }
 
@@ -341,23 +343,23 @@ impl Rooms {
     }
 }
 
-/// How somebody wants to enter a room.
+/// The parameters with which a room is entered.
 #[derive(Debug, Clone, Default)]
 pub struct RoomWish {
-    /// The nickname asked for.
+    /// The requested nickname.
     pub nick: Option<String>,
     /// Password and history.
     pub join: RoomJoin,
-    /// Configuration of a room that this creates; none = as the setting `muc_instant_rooms` says.
+    /// The configuration if this creates the room. None: the setting `muc_instant_rooms` decides.
     pub configure: Option<Vec<(String, ConfigValue)>>,
-    /// It is not to be small.
+    /// Whether it should not be minimized.
     pub maximize: bool,
-    /// It is to have the focus, where another chat or room is open.
+    /// Whether it should get the focus, if another chat or room is open.
     pub bring_to_foreground: bool,
 }
 
 impl RoomWish {
-    /// How many bytes of memory its configuration takes; its other texts have some KiB at most.
+    /// Returns how many bytes of memory its configuration takes; its other texts have some KiB at most.
     pub(super) fn weight(&self) -> usize {
         self.configure.as_deref().map_or(0, configuring::weight)
     }
@@ -365,7 +367,7 @@ impl RoomWish {
 
 impl Session {
     pub(super) fn open_room(&mut self, jid: &BareJid, wish: RoomWish, joiner: Waiter<Arc<Room>>, turn: &mut Turn<'_>) {
-        // There has to be something else that it could come before.
+        // Focus matters only if something else is open.
         let is_beside = !self.chats.open.is_empty() || self.rooms.shown.keys().any(|other| other != jid);
         let (maximize, focus) = (wish.maximize, wish.bring_to_foreground && is_beside);
         if let Err(error) = self.try_open(jid, wish, Reason::Asked, turn) {
@@ -378,7 +380,7 @@ impl Session {
             }
         }
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
-        // Who asked for it now does not want it to go with a bookmark.
+        // The room should not be left with a bookmark, since a plugin asks for it now.
         membership.bookmarked = false;
         if membership.stage == Stage::Inside {
             let room = self.rooms.shown.get(jid).map(Arc::clone);
@@ -428,7 +430,7 @@ impl Session {
         room.nick.clone_from(&nick);
         self.changed = true;
         if let Some(known) = self.rooms.memberships.get_mut(jid).filter(|room| room.is_to_come_back()) {
-            // What we know of it, and who waits for what, stays: it is entered again anyway.
+            // Our knowledge of it and the waiting calls are kept: it is entered again anyway.
             known.join.password = join.password.or_else(|| known.join.password.take());
             known.configure = wish.configure.or_else(|| known.configure.take());
             known.nick = nick;
@@ -471,8 +473,8 @@ impl Session {
         Ok(())
     }
 
-    /// Our address in a room: the nickname asked for, else the bookmark's, else the setting's, else the node of our JID
-    /// (API row 95).
+    /// Returns our address in a room. The nickname is the requested one, else the bookmark's, else the setting's, else
+    /// the node of our JID.
     fn address_in(&self, room: &BareJid, nick: Option<String>) -> Result<FullJid, CallError> {
         let given = nick.is_some();
         let nick = nick
@@ -488,7 +490,7 @@ impl Session {
         })
     }
 
-    /// A room that we were put out of is forgotten when its place is needed.
+    /// Makes room for another room by forgetting one that we were removed from.
     fn make_room_for_room(&mut self, turn: &mut Turn<'_>) -> Result<(), CallError> {
         if self.rooms.memberships.len() < MAX_ROOMS {
             return Ok(());
@@ -506,14 +508,14 @@ impl Session {
         }
     }
 
-    /// Replaces the dead-line for what is under way in a room.
+    /// Replaces the deadline for the current step in a room.
     fn set_room_deadline(&mut self, jid: &BareJid, after: Option<Duration>) {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         self.deadlines.replace(&mut membership.deadline, after.map(|after| (after, Late::Room(jid.clone()))));
     }
 }
 
-/// Whether another call of this plugin's may wait for a room beside these. Those that were given up make room.
+/// Checks whether another call of this plugin may wait for a room. Abandoned ones make room.
 fn may_wait<T>(waiters: &mut Vec<Waiter<T>>, by: InstanceId, jid: &BareJid) -> Result<(), CallError> {
     if waiters.len() >= MAX_OWN_WAITERS {
         waiters.retain(|waiter| !waiter.answer.is_abandoned());
@@ -521,10 +523,10 @@ fn may_wait<T>(waiters: &mut Vec<Waiter<T>>, by: InstanceId, jid: &BareJid) -> R
     waiters::may_wait(waiters.iter(), by, (MAX_OWN_WAITERS, MAX_WAITERS), jid)
 }
 
-/// A local part as people read it (XEP-0106, section 4).
+/// Returns a local part as people read it (XEP-0106, section 4).
 fn unescaped(node: &NodeRef) -> String {
     let written = node.as_str();
-    // The library looks at two signs behind each backslash, whether they are there or not.
+    // The library reads two characters after each backslash, even if they do not exist.
     let is_cut = written.match_indices('\\').any(|(at, _)| at + 2 >= written.len());
     if is_cut { written.to_owned() } else { node.unescape().unwrap_or(written.into()).into_owned() }
 }

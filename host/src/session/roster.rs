@@ -1,7 +1,7 @@
-//! The roster: who is in it, and keeping it as the server says (RFC 6121, section 2).
+//! The roster: its entries, and keeping it in step with the server (RFC 6121, section 2).
 //!
-//! Where the server gives it a version, what is known is kept across log-outs and restarts, and only what has changed since
-//! comes again (section 2.6).
+//! If the server gives it a version, the roster is kept across log-outs and restarts, and only changes are sent again
+//! (section 2.6).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,21 +18,21 @@ use crate::session::presence::{ContactResource, Doubts};
 use crate::session::{Effect, Session, Turn};
 use crate::stanza::{RosterItem, Show};
 
-/// How many contacts are kept.
+/// Maximum number of contacts.
 pub(super) const MAX_CONTACTS: usize = 50_000;
-/// How many strangers may ask to be let in at once.
+/// Maximum number of strangers whose subscription requests are pending.
 pub(super) const MAX_REQUESTS: usize = 1_000;
-/// When the roster is asked for again after no answer came.
+/// Delay before the roster is requested again after there was no answer.
 pub(super) const ASK_AGAIN: Duration = Duration::from_mins(1);
-/// How long the name of a version may be, in bytes; a longer one is not kept.
+/// Maximum length of a version's name, in bytes; a longer one is not kept.
 const MAX_VERSION: usize = 1_024;
 /// The promises that a roster resolves, in the order of their events.
 const FETCHED: [&str; 3] = ["roster", "rosterGroupsFetched", "rosterContactsFetched"];
-/// The promises that are settled anew with each stream that could not be resumed.
+/// The promises that are settled again on each stream that could not be resumed.
 pub(super) const ROSTER_PROMISES: [&str; 4] =
     ["cachedRoster", "roster", "rosterGroupsFetched", "rosterContactsFetched"];
 
-/// A roster entry with what presence says of it. Fields as in `contact` of `wit/types.wit`.
+/// A roster entry with its presence. Fields as in `contact` of `wit/types.wit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "documented once, in the contract")]
 pub struct Contact {
@@ -42,17 +42,17 @@ pub struct Contact {
     pub ask: bool,
     pub requesting: bool,
     pub groups: Vec<String>,
-    /// Connected clients, the one that is spoken to first at the front.
+    /// Connected clients, the preferred one first.
     pub resources: Vec<ContactResource>,
-    /// Its card, once that was fetched.
+    /// The contact's vCard, once it was fetched.
     pub card: Option<Arc<KnownCard>>,
-    /// It is nobody of the roster but the occupant of a room, whose address `jid` is, under this nickname: an event about its
-    /// card says so.
+    /// Set if this is an occupant of a room rather than a roster entry: the nickname, with the room's address in `jid`.
+    /// An event about the occupant's vCard uses it.
     pub occupant: Option<String>,
 }
 
 impl Contact {
-    /// As the roster has it; nobody is known to be online yet.
+    /// Creates a contact from a roster entry, without presence.
     pub fn new(item: RosterItem) -> Self {
         Self {
             fullname: item.name.filter(|name| !name.is_empty()).unwrap_or_else(|| item.jid.to_string()),
@@ -67,7 +67,7 @@ impl Contact {
         }
     }
 
-    /// As the roster has it, again.
+    /// Returns the roster entry of the contact.
     pub fn to_item(&self) -> RosterItem {
         RosterItem {
             jid: self.jid.clone(),
@@ -78,7 +78,7 @@ impl Contact {
         }
     }
 
-    /// Somebody who is not in the roster, and would like to see our presence.
+    /// Creates a contact for someone outside of the roster who asks to see our presence.
     pub(super) fn stranger(jid: BareJid) -> Self {
         Self {
             fullname: jid.to_string(),
@@ -93,12 +93,12 @@ impl Contact {
         }
     }
 
-    /// The same, under the name that it gives itself.
+    /// Renames the contact to the nickname that it gave itself.
     pub(super) fn called(self, nick: Option<String>) -> Self {
         Self { fullname: nick.unwrap_or(self.fullname), ..self }
     }
 
-    /// `online`, `offline`, `busy`, `away` or `xa`, of the highest resource (API row 65).
+    /// Returns `online`, `offline`, `busy`, `away` or `xa`, from the preferred client.
     pub fn chat_status(&self) -> &'static str {
         match self.resources.first().map(|resource| resource.show) {
             None => "offline",
@@ -109,29 +109,29 @@ impl Contact {
         }
     }
 
-    /// The status text of the highest resource.
+    /// Returns the status text of the preferred client.
     pub fn status(&self) -> Option<&str> {
         self.resources.first()?.status.as_deref()
     }
 
-    /// How many bytes its texts take, but for those of its card, which all share who show it.
+    /// Returns how many bytes its texts take, without those of its vCard, which all its users share.
     pub(crate) fn texts(&self) -> usize {
         let said = |client: &ContactResource| client.name.len() + client.status.as_ref().map_or(0, String::len);
         let groups: usize = self.groups.iter().map(String::len).sum();
         self.jid.as_str().len() + self.fullname.len() + groups + self.resources.iter().map(said).sum::<usize>()
     }
 
-    /// Whether it may already see our presence.
+    /// Returns whether it may already see our presence.
     pub(super) fn sees_us(&self) -> bool {
         matches!(self.subscription.as_str(), "from" | "both")
     }
 
-    /// Whether we may see its presence.
+    /// Returns whether we may see its presence.
     pub(super) fn is_seen(&self) -> bool {
         matches!(self.subscription.as_str(), "to" | "both")
     }
 
-    /// Takes over what presence said of the contact that this replaces.
+    /// Takes over the presence of the contact that this replaces.
     fn with_presence_of(mut self, known: &Self) -> Self {
         self.resources.clone_from(&known.resources);
         self.card.clone_from(&known.card);
@@ -143,52 +143,53 @@ impl Contact {
 /// All contacts by address. Persistent: a snapshot of it costs a pointer.
 pub type Contacts = OrdMap<BareJid, Arc<Contact>>;
 
-/// What is to be kept of the roster for later streams. The account's task has it written; see `store/`.
+/// A change of the stored roster, for later streams. The account's task has it written; see `store/`.
 #[derive(Debug, Clone)]
 pub enum KeepRoster {
-    /// All of it, under this version.
+    /// Store the whole roster, under this version.
     Whole {
         /// The server's name for this state.
         version: String,
-        /// The contacts, without those who only ask to be.
+        /// The contacts, without people who only ask to be one.
         contacts: Contacts,
     },
-    /// Nothing: this server gives no versions.
+    /// Store nothing: this server has no versions.
     Nothing,
-    /// An entry is new, or different.
+    /// Store an entry that is new or changed.
     Changed {
-        /// The version that this leads to, if the server named one.
+        /// The new version, if the server named one.
         version: Option<String>,
-        /// The entry.
+        /// The entry to store.
         contact: Arc<Contact>,
     },
-    /// An entry is gone.
+    /// Remove an entry.
     Removed {
-        /// The version that this leads to, if the server named one.
+        /// The new version, if the server named one.
         version: Option<String>,
-        /// Whose.
+        /// The address of the entry.
         jid: BareJid,
     },
 }
 
-/// The contacts, and the requests of those who are none.
+/// The contacts, and the subscription requests of others.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
     /// None until the roster has come.
     pub(super) contacts: Option<Contacts>,
-    /// Who asks without being in the roster: bounded on their own, since strangers cost nothing to make up.
+    /// People who ask without being in the roster. They have a limit of their own, since strangers cost nothing to make
+    /// up.
     pub(super) strangers: imbl::HashSet<BareJid>,
-    /// Whom this account has asked to see, of which the server's push has not come yet: an earlier push, still on its way, must
-    /// not undo what was seen to be done (API row 128).
+    /// Contacts whose presence this account has requested, until the server's push. An earlier push that is still on
+    /// its way must not undo the visible effect of the request.
     asked: HashSet<BareJid>,
-    /// The server's name for the state of `contacts`, where it gives one.
+    /// The server's name for the state of `contacts`, if it gives one.
     version: Option<String>,
-    /// What was known at the end of an earlier session, with its version. It is nobody's to see before the server has said
-    /// that it still holds.
+    /// The contacts at the end of an earlier session, with their version. They are not shown before the server has
+    /// confirmed them.
     kept: Option<(String, Contacts)>,
-    /// Who was online on the former stream, as far as this one has not told it again.
+    /// Clients that were online on the previous stream and were not yet reported on this one.
     pub(super) doubts: Doubts,
-    /// Whether this stream's server gives rosters versions.
+    /// Whether this stream's server has roster versions.
     pub(super) versions_offered: bool,
 }
 
@@ -201,7 +202,7 @@ impl Roster {
         self.contacts.as_mut()?.get_mut(jid).map(Arc::make_mut)
     }
 
-    /// Somebody who is in the roster, and not only asking.
+    /// Returns the entry of someone who is in the roster, and not only asking.
     pub(super) fn entry(&self, jid: &BareJid) -> Option<&Arc<Contact>> {
         self.get(jid).filter(|_| !self.strangers.contains(jid))
     }
@@ -210,12 +211,12 @@ impl Roster {
         self.entry(jid).is_some()
     }
 
-    /// Whether there is no room for one more.
+    /// Returns whether the roster is full.
     pub(super) fn is_full(&self) -> bool {
         self.contacts.as_ref().is_some_and(|contacts| contacts.len() - self.strangers.len() >= MAX_CONTACTS)
     }
 
-    /// Adds somebody who asks, under the name that it gives itself. None: too many do.
+    /// Adds someone who asks, with the nickname that they gave. None: too many do.
     pub(super) fn add_stranger(&mut self, jid: &BareJid, nick: Option<String>) -> Option<Arc<Contact>> {
         if self.strangers.len() >= MAX_REQUESTS {
             return None;
@@ -226,22 +227,22 @@ impl Roster {
         Some(contact)
     }
 
-    /// Forgets somebody who only asked.
+    /// Removes someone who only asked.
     pub(super) fn remove_stranger(&mut self, jid: &BareJid) -> Option<Arc<Contact>> {
         self.strangers.remove(jid)?;
         self.contacts.as_mut()?.remove(jid)
     }
 
-    /// This account asks to see somebody's presence.
+    /// Notes that this account asks to see someone's presence.
     pub(super) fn ask(&mut self, jid: &BareJid) {
-        // Who was asked before is not asked anew (RFC 6121, appendix A.2.1), and no push will say so.
+        // A repeated request is not sent again by the server (RFC 6121, appendix A.2.1), and no push will report it.
         if let Some(contact) = self.get_mut(jid).filter(|contact| !contact.ask) {
             contact.ask = true;
             self.asked.insert(jid.clone());
         }
     }
 
-    /// Puts in an entry of the roster, in the place of what was known of it; presence that was told stays.
+    /// Inserts or replaces a roster entry. Known presence is kept.
     fn put(&mut self, item: RosterItem) -> Option<Arc<Contact>> {
         let contacts = self.contacts.as_mut()?;
         let mut contact = Contact::new(item);
@@ -259,7 +260,7 @@ impl Roster {
         Some(contact)
     }
 
-    /// Ends the session: what was known is kept for the next one, if the server has a name for it.
+    /// Ends the session. The roster is kept for the next one, if the server has a name for its state.
     pub(super) fn end(&mut self) {
         let ended = std::mem::take(self);
         self.kept = match (ended.version, ended.contacts) {
@@ -271,7 +272,7 @@ impl Roster {
                 let more: Vec<BareJid> = more.map(|one| one.jid.clone()).collect();
                 for contact in more {
                     if let Some(contact) = contacts.get_mut(&contact).map(Arc::make_mut) {
-                        // The server repeats what is still open.
+                        // The server repeats pending requests.
                         contact.requesting = false;
                         contact.card = None;
                     }
@@ -282,7 +283,8 @@ impl Roster {
         };
     }
 
-    /// The version to ask the server with: that of what is known, empty where nothing is, none where it gives none.
+    /// Returns the version for the request: that of the known roster, empty if none is known. None: the server has no
+    /// versions.
     pub(super) fn known_version(&self) -> Option<String> {
         if !self.versions_offered {
             return None;
@@ -294,7 +296,7 @@ impl Roster {
         Some(known.cloned().unwrap_or_default())
     }
 
-    /// Takes the whole roster as it came. What is to be kept of it, and how many entries were left out.
+    /// Replaces the whole roster. Returns the change to store, and the number of entries that were left out.
     fn replace(&mut self, version: Option<String>, items: Vec<RosterItem>) -> (KeepRoster, usize) {
         let before = self.contacts.take().unwrap_or_default();
         self.asked.clear();
@@ -311,7 +313,7 @@ impl Roster {
             }
             contacts.insert(contact.jid.clone(), Arc::new(contact));
         }
-        // What is not whole cannot be brought up to date by what has changed.
+        // An incomplete roster cannot be updated by changes.
         self.version = version.filter(|_| left_out == 0);
         self.kept = None;
         let keep = match &self.version {
@@ -327,26 +329,26 @@ impl Roster {
     }
 }
 
-/// A version as it is kept. An empty one is no version: it is how a client asks that has none.
+/// Returns the version to keep. An empty one is none: clients without a version send it.
 fn kept_version(version: Option<String>) -> Option<String> {
     version.filter(|version| !version.is_empty() && version.len() <= MAX_VERSION)
 }
 
 impl Session {
-    /// What was kept of the roster when the last process ended. Before the first log-in.
+    /// Sets the roster that was stored when the last process ended. Before the first log-in.
     pub fn roster_kept(&mut self, version: String, items: Vec<RosterItem>) {
         let contacts = items.into_iter().map(|item| (item.jid.clone(), Arc::new(Contact::new(item)))).collect();
         self.roster.kept = kept_version(Some(version)).map(|version| (version, contacts));
     }
 
-    /// The whole roster came.
+    /// Handles the whole roster.
     pub(super) fn roster_came(&mut self, version: Option<String>, items: Vec<RosterItem>, turn: &mut Turn<'_>) {
         let before = self.roster.contacts.clone();
         let (keep, left_out) = self.roster.replace(kept_version(version), items);
         turn.out.push(Effect::Keep(keep));
         self.ignored += left_out as u64;
         self.changed = true;
-        // Another client took them out while we were away.
+        // Another client removed these while we were offline.
         for gone in before.iter().flat_map(OrdMap::values) {
             if self.roster.get(&gone.jid).is_none() {
                 self.went_offline(gone, turn);
@@ -361,7 +363,8 @@ impl Session {
         self.roster_fetched(Err(CallError::Unsupported(error.to_owned())), turn);
     }
 
-    /// The server said that what was known still holds; what has changed since comes as pushes (RFC 6121, section 2.6.3).
+    /// Handles the confirmation that the known roster is current. Later changes come as pushes (RFC 6121, section
+    /// 2.6.3).
     pub(super) fn roster_is_current(&mut self, turn: &mut Turn<'_>) {
         if self.roster.contacts.is_none()
             && let Some((version, contacts)) = self.roster.kept.take()
@@ -388,8 +391,8 @@ impl Session {
         self.roster_settled(turn);
     }
 
-    /// A bot without a roster still serves its rooms: whoever waits for contacts learns why there are none, nobody is
-    /// shown an empty roster, and everything else goes on.
+    /// Handles the failure to get the roster. A bot without a roster still serves its rooms. Calls that wait for
+    /// contacts get the reason, no empty roster is shown, and everything else continues.
     pub(super) fn roster_failed(&mut self, why: &str, turn: &mut Turn<'_>) {
         let error = CallError::Rejected(format!("the roster could not be fetched: {why}"));
         for name in ROSTER_PROMISES {
@@ -402,10 +405,10 @@ impl Session {
         self.deadlines.set(ASK_AGAIN, Late::RosterAgain);
     }
 
-    /// Applies what the own server says of one entry. `decode` has checked who sent it.
+    /// Applies the own server's push of one entry. `decode` has checked its sender.
     pub(super) fn roster_push(&mut self, version: Option<String>, item: RosterItem, xml: String, turn: &mut Turn<'_>) {
         if self.roster.contacts.is_none() {
-            // The roster that is on its way has this change already.
+            // The roster that is on its way includes this change.
             return;
         }
         let jid = item.jid.clone();
@@ -423,7 +426,7 @@ impl Session {
             return;
         }
         if self.roster.is_full() && !self.roster.has(&jid) {
-            // From here on the version would speak of more than is known.
+            // From here on, the version would claim more than is known.
             if self.roster.version.take().is_some() {
                 turn.out.push(Effect::Keep(KeepRoster::Nothing));
             }
@@ -435,13 +438,13 @@ impl Session {
         self.fire("rosterPush", Payload::Stanza(xml), turn);
         let was_seen = before.is_some_and(|before| before.is_seen());
         if was_seen && self.roster.get(&jid).is_some_and(|now| !now.is_seen()) {
-            // Nobody tells us any more whether this contact is there (RFC 6121, section 3.3).
+            // Nobody reports this contact's presence any more (RFC 6121, section 3.3).
             self.update_presence(&jid, turn, |contact| contact.resources.clear());
         }
         self.contact_pushed(&jid, turn);
     }
 
-    /// Puts an entry in, for readers and for later sessions.
+    /// Inserts or replaces an entry, for readers and for later sessions.
     pub(super) fn put_contact(&mut self, item: RosterItem, version: Option<String>, turn: &mut Turn<'_>) {
         let Some(contact) = self.roster.put(item) else { return };
         self.changed = true;
@@ -454,7 +457,7 @@ impl Session {
         }
     }
 
-    /// Our request to see somebody's presence was refused. Some servers send no push of it.
+    /// Handles a refused request to see someone's presence. Some servers send no push for it.
     pub(super) fn request_refused(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let Some(contact) = self.roster.get(jid).filter(|contact| contact.ask) else { return };
         let item = RosterItem { ask: false, ..contact.to_item() };
@@ -462,7 +465,7 @@ impl Session {
         self.put_contact(item, None, turn);
     }
 
-    /// Takes an entry out. None: there was none.
+    /// Removes an entry. None: there was none.
     pub(super) fn remove_contact(
         &mut self,
         jid: &BareJid,
@@ -472,7 +475,7 @@ impl Session {
         let contact = self.roster.contacts.as_mut()?.remove(jid);
         self.roster.strangers.remove(jid);
         self.roster.asked.remove(jid);
-        // Also where nothing is kept of the roster itself: more than that goes with a contact.
+        // Even if the roster itself is not stored: other stored data depends on the contact.
         if self.roster.version.is_some() || contact.is_some() {
             turn.out.push(Effect::Keep(KeepRoster::Removed { version, jid: jid.clone() }));
         }

@@ -1,7 +1,7 @@
-//! Settings that change while the account lives (API rows 116, 118 and 119): what follows at once.
+//! Settings that change while the account runs, and their immediate effects.
 //!
-//! Most are read whenever they count. Those about something that was begun already, on this stream or before it, have
-//! their consequences here.
+//! Most settings are read whenever they are needed. Changes that affect something already in progress, on this stream
+//! or before it, take effect here.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use crate::config::Settings;
 use crate::error::CallError;
 
 impl Session {
-    /// The settings that hold now.
+    /// Returns the present settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// All or none. Whether whoever asks may was asked before.
+    /// Changes all settings, or none. The caller's permission was checked before.
     pub(super) fn change_settings(
         &mut self,
         values: BTreeMap<String, Value>,
@@ -39,8 +39,8 @@ impl Session {
         Ok(())
     }
 
-    /// The owner has written them anew. What differs counts at once; a room that is not among those to be entered any more is
-    /// left, unless a bookmark wants us there.
+    /// Applies settings that the owner changed in the configuration. Differences take effect at once. A room that is no
+    /// longer listed is left, unless a bookmark wants us there.
     pub fn rewritten(&mut self, before: &Settings, after: &Settings, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);
         let (old, new) = (self.settings.clone(), self.settings.rewritten(before, after));
@@ -59,14 +59,14 @@ impl Session {
         let before = std::mem::replace(&mut self.settings, settings);
         self.changed = true;
         self.configure_own();
-        // Nobody has said anything else yet, and nobody was told.
+        // The status was not set otherwise yet, and was not announced.
         if before.default_state != self.settings.default_state
             && !self.promises.is_resolved("statusInitialized")
             && self.status == Status::initial(&before)
         {
             self.status = Status::initial(&self.settings);
         }
-        // What comes below is looked at when its place in the order of connecting comes.
+        // The settings below are applied when the connect order reaches them.
         if !self.is_live() || !self.announced {
             return;
         }

@@ -1,4 +1,4 @@
-//! The own status: what it is, and telling others (API rows 57–61).
+//! The own status, and announcing it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,26 +14,26 @@ use crate::session::{Session, Turn};
 use crate::stanza::{Outgoing, PresenceOut, PresenceOutKind, Show, kept};
 use crate::xmpp::BroadcastPresence;
 
-/// How long a status text may be, in bytes.
+/// Maximum length of a status text, in bytes.
 const MAX_MESSAGE: usize = 4_096;
 
-/// The own status (API rows 57–61).
+/// The own status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// Which.
+    /// The value of the status.
     pub value: StatusValue,
-    /// Its text; may be empty.
+    /// The text; may be empty.
     pub message: String,
 }
 
 impl Status {
-    /// That of an account whose session has not begun.
+    /// Returns the status of an account whose session has not begun.
     pub(super) fn initial(settings: &Settings) -> Self {
         Self { value: settings.default_state.parse().unwrap_or(StatusValue::Online), message: String::new() }
     }
 }
 
-/// What the own status can be (API row 58).
+/// The value of the own status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the API's own")]
 pub enum StatusValue {
@@ -47,7 +47,7 @@ pub enum StatusValue {
 }
 
 impl StatusValue {
-    /// As the API spells it.
+    /// Returns the value as the API spells it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Online => "online",
@@ -60,7 +60,7 @@ impl StatusValue {
         }
     }
 
-    /// Nobody sees the account, although its stream stays.
+    /// Returns whether the account is hidden from everyone, although its stream stays.
     pub fn is_hidden(self) -> bool {
         matches!(self, Self::Offline | Self::Unavailable)
     }
@@ -116,8 +116,8 @@ impl Session {
         Ok(())
     }
 
-    /// A plugin has sent presence for everybody as a stanza: that is the own status now, as if it had been set. Rooms are told
-    /// only that we go, by the server.
+    /// Takes over the status from presence for everyone that a plugin sent as a stanza. Rooms get only our unavailable
+    /// presence, which the server sends.
     pub(super) fn status_sent(&mut self, sent: BroadcastPresence, turn: &mut Turn<'_>) {
         let value = match (sent.is_available, sent.show) {
             (false, _) if self.status.value.is_hidden() => self.status.value,
@@ -133,17 +133,17 @@ impl Session {
         self.status_changed(&before, turn);
     }
 
-    /// What follows from another status, once others were told.
+    /// Applies a new status, after it was announced.
     fn status_changed(&mut self, before: &Status, turn: &mut Turn<'_>) {
         if self.status != *before {
             self.changed = true;
         }
         if self.announced && self.is_live() {
             match (before.value.is_hidden(), self.status.value.is_hidden()) {
-                // From here on nobody tells us who comes and goes.
+                // From here on, the presence of others is not reported to us.
                 (false, true) => self.doubt_presence(),
                 (true, false) => {
-                    // What was on its way then may have come since.
+                    // Presence that was on its way then may have come since.
                     self.doubt_presence();
                     self.await_presence(Some(PRESENCE_PATIENCE));
                     self.enter_wanted_rooms(turn);
@@ -159,12 +159,12 @@ impl Session {
         }
     }
 
-    /// The first presence on a stream. A hidden account says nothing: nobody has seen it yet.
+    /// Sends the first presence on a stream. A hidden account sends none: nobody has seen it yet.
     pub(super) fn announce_first(&mut self, turn: &mut Turn<'_>) {
         self.announced = true;
         self.changed = true;
         let is_shown = !self.status.value.is_hidden();
-        // Where a former process left the session, what that one was told is stored as well.
+        // If a previous process left the session, the server has stored that one's messages as well.
         let is_taken_up = self.held.is_some();
         self.arriving = (is_shown && !is_taken_up).then_some(self.bound_at..=turn.now);
         if is_shown {
@@ -177,7 +177,7 @@ impl Session {
         turn.send(Outgoing::Presence(self.presence_to(None)));
         self.caps_told();
         if self.status.value.is_hidden() {
-            // The server tells the rooms by itself (RFC 6121, section 4.6.3).
+            // The server informs the rooms by itself (RFC 6121, section 4.6.3).
             return;
         }
         self.rooms.changed_while_entering();
@@ -187,7 +187,7 @@ impl Session {
         }
     }
 
-    /// The own status as presence; without an address, for everybody who may see it.
+    /// Returns the own status as presence; without an address, for everyone who may see it.
     pub(super) fn presence_to(&self, to: Option<Jid>) -> PresenceOut {
         let hidden = self.status.value.is_hidden();
         let kind = if hidden { PresenceOutKind::Unavailable } else { PresenceOutKind::Available };

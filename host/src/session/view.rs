@@ -1,4 +1,4 @@
-//! How a front end should show an open chat or room: kept here, so that whoever draws it can follow (API rows 79–86).
+//! The view of an open chat or room: how a front end should show it. It is kept here, so that any front end can follow.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use crate::event::Payload;
 use crate::session::{Session, Turn};
 use crate::xmpp::is_one_line;
 
-/// How many attributes one chat or room may have.
+/// Maximum number of attributes of one chat or room.
 const MAX_ATTRIBUTES: usize = 64;
-/// How much the attributes of one chat or room may take in all, names and JSON texts together, in bytes.
+/// Maximum total length of the attributes of one chat or room, names and JSON texts together, in bytes.
 const MAX_ATTRIBUTES_BYTES: usize = 16 * 1_024;
-/// How long the name of an attribute may be, in bytes.
+/// Maximum length of the name of an attribute, in bytes.
 const MAX_NAME: usize = 128;
-/// The fields of an open chat that can be read like attributes. Setting them as such would have no effect.
+/// The fields of an open chat that can be read like attributes. Setting them as attributes would have no effect.
 pub const CHAT_FIELDS: &[&str] = &[
     "focused",
     "fullname",
@@ -52,57 +52,58 @@ pub const ROOM_FIELDS: &[&str] = &[
     "subject",
 ];
 
-/// What a front end should do with an open chat or room.
+/// A change of how a front end shows an open chat or room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ViewChange {
-    /// API row 79: what a person types goes there; it is shown, and not small.
+    /// Give it the focus: a person's typing goes there. It is shown, and not minimized.
     Focus,
-    /// API row 80: it is shown, and not small.
+    /// Show it, not minimized.
     Show,
-    /// API row 81: no longer small.
+    /// Restore it from being minimized.
     Maximize,
-    /// API row 82: small, and without the focus.
+    /// Minimize it, and take the focus away.
     Minimize,
 }
 
 /// How a front end should show an open chat or room.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct View {
-    /// It is small.
+    /// Whether it is minimized.
     pub minimized: bool,
-    /// Somebody asked to see it; `false` for what opened by itself, such as by a message that came.
+    /// Whether someone asked to see it; `false` if it opened by itself, such as by an incoming message.
     pub shown: bool,
-    /// What a person types goes there. One chat or room of an account has it at most; see `Session::move_focus`.
+    /// Whether a person's typing goes there. At most one chat or room of an account has the focus; see
+    /// `Session::move_focus`.
     pub focused: bool,
     attributes: OrdMap<Arc<str>, Arc<str>>,
-    /// What the attributes take.
+    /// The size of the attributes in bytes.
     bytes: usize,
 }
 
 impl View {
-    /// The view of something that was just opened; `shown`: since somebody asked to see it.
+    /// Creates the view of something that was just opened; `shown` if someone asked to see it.
     pub(crate) fn new(shown: bool) -> Self {
         Self { shown, ..Self::default() }
     }
 
-    /// Changes it; `true`: it was small and is not any more, or the other way round.
+    /// Applies a change. Returns whether it was minimized or restored.
     pub(super) fn change(&mut self, change: ViewChange) -> bool {
         let minimized = change == ViewChange::Minimize;
         self.shown |= matches!(change, ViewChange::Focus | ViewChange::Show);
         std::mem::replace(&mut self.minimized, minimized) != minimized
     }
 
-    /// The JSON text of an attribute; none = nobody set it.
+    /// Returns the JSON text of an attribute. None: it is not set.
     pub fn attribute(&self, name: &str) -> Option<&Arc<str>> {
         self.attributes.get(name)
     }
 
-    /// All attributes, ordered by name.
+    /// Returns all attributes, ordered by name.
     pub fn attributes(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
         self.attributes.iter()
     }
 
-    /// Sets an attribute to a JSON text; `null` takes it away. `true`: something changed.
+    /// Sets an attribute to a JSON text; `null` removes it. Returns whether anything changed.
     pub(super) fn set_attribute(&mut self, attribute: &Attribute) -> Result<bool, CallError> {
         let Attribute { name, value } = attribute;
         let size = |value: &Arc<str>| name.len() + value.len();
@@ -112,7 +113,7 @@ impl View {
         }
         let bytes = self.bytes - before.map_or(0, size) + value.as_ref().map_or(0, size);
         let number = self.attributes.len() + usize::from(value.is_some()) - usize::from(before.is_some());
-        // What takes less or as much as before is let through in any case.
+        // A change that does not increase the size is always allowed.
         if number > self.attributes.len() && number > MAX_ATTRIBUTES {
             return Err(CallError::OverLimit(format!("{MAX_ATTRIBUTES} attributes; set one to null to take it away")));
         }
@@ -128,7 +129,7 @@ impl View {
     }
 }
 
-/// An attribute that a plugin wants to set, checked.
+/// A checked attribute that a plugin wants to set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attribute {
     name: Arc<str>,
@@ -136,10 +137,10 @@ pub struct Attribute {
 }
 
 impl Attribute {
-    /// Reads a name and a JSON text; the text `null` takes the attribute away.
+    /// Parses a name and a JSON text; the text `null` removes the attribute.
     ///
-    /// `height` is a number that is not negative, `url` a text, any other anything; but none of these `fields`, which are only
-    /// read.
+    /// `height` must be a number that is not negative, `url` a text; any other attribute may have any value. The names
+    /// in `fields` are read-only, and refused.
     pub fn parse(name: &str, value: &str, fields: &[&str]) -> Result<Self, CallError> {
         Self::check_name(name)?;
         if fields.contains(&&*field_name(name)) {
@@ -162,11 +163,11 @@ impl Attribute {
             let expected = if name == "height" { "a number that is not negative" } else { "a text" };
             return Err(invalid(format!("is not what {name} is: {expected}")));
         }
-        // Kept as it was written: reading a large number may have rounded it.
+        // Kept as it was written: parsing a large number may have rounded it.
         Ok(Self { name: name.into(), value: Some(value.trim().into()) })
     }
 
-    /// Whether this may be an attribute's name.
+    /// Checks that this may be an attribute's name.
     pub fn check_name(name: &str) -> Result<(), CallError> {
         if name.is_empty() || name.len() > MAX_NAME || !is_one_line(name) {
             let reason = format!("a name has 1 to {MAX_NAME} bytes and no control characters");
@@ -176,7 +177,8 @@ impl Attribute {
     }
 }
 
-/// The name of a field as the contract spells it: plugins may write it as their language does, such as `image_type`.
+/// Returns the name of a field as the contract spells it: plugins may use the spelling of their language, such as
+/// `image_type`.
 pub fn field_name(name: &str) -> String {
     name.replace('_', "-")
 }
@@ -189,8 +191,8 @@ pub(super) enum Focus {
 }
 
 impl Session {
-    /// Keeps the focus in step with a change of this chat's or room's view, or with its end (`None`). A room that loses it to
-    /// another one says so; a chat's loss follows from the event of what has it now.
+    /// Updates the focus after a change of this chat's or room's view, or after its end (`None`). If a room loses the
+    /// focus to another one, an event reports it. For a chat, the event of the new focus implies it.
     pub(super) fn move_focus(&mut self, of: &Focus, change: Option<ViewChange>, turn: &mut Turn<'_>) {
         let focus = match change {
             Some(ViewChange::Focus) => Some(of.clone()),

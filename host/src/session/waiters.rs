@@ -1,4 +1,5 @@
-//! Calls that wait for something of the session's, and whose they are: so that those of one plugin take no other one's place.
+//! Calls that wait for the session, with the instance that made each: the calls of one plugin must not take the place
+//! of another's.
 
 use std::fmt;
 
@@ -7,7 +8,7 @@ use crate::plugins::InstanceId;
 use crate::session::Answer;
 use crate::session::effect::{Due, Effect};
 
-/// A call that waits.
+/// A waiting call.
 #[derive(Debug)]
 pub(super) struct Waiter<T> {
     pub(super) by: InstanceId,
@@ -15,13 +16,14 @@ pub(super) struct Waiter<T> {
 }
 
 impl<T: Send + 'static> Waiter<T> {
-    /// It waits for what does not come any more.
+    /// Ends the call, because it waits for something that will not come.
     pub(super) fn stopped(self) -> Effect {
         Effect::Answer(Due::new(self.answer, Err(CallError::Stopped)))
     }
 }
 
-/// Whether another call of this plugin's may wait beside these: so many of its own, so many of all.
+/// Checks whether another call of this instance may wait beside these. The limits are for its own calls and for all
+/// calls.
 pub(super) fn may_wait<'a, T: 'a>(
     waiting: impl ExactSizeIterator<Item = &'a Waiter<T>>,
     by: InstanceId,

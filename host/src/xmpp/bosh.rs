@@ -1,10 +1,10 @@
-//! XMPP over BOSH (XEP-0124, XEP-0206), as a transport that looks like TCP to what is above it.
+//! XMPP over BOSH (XEP-0124, XEP-0206), as a transport that looks like TCP to the layers above.
 //!
-//! A session is a series of requests, each with the next number. One of them the server holds back until it has something to
-//! say; what this end has to say goes into a second one, upon which the server answers the first. A request whose connection
-//! breaks is made again under its number, and the server, which knows it, says again what it said: so a session outlives its
-//! connections, and nothing is lost or comes twice by that. What it does not outlive is a silence of the length that the server
-//! allows; then it is over, and nothing resumes it.
+//! A session is a series of requests with consecutive numbers. The server holds one of them back until it has something
+//! to send. If this end has something to send, it makes a second request, and the server answers the first. A request
+//! whose connection breaks is repeated under its number. The server recognises it and repeats its answer, so a session
+//! outlives its connections, and nothing is lost or duplicated. A session ends for good after a silence longer than the
+//! server permits.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -36,77 +36,77 @@ mod tokens;
 
 pub use tokens::Tokens;
 
-/// How much is said in one request, a longer element apart.
+/// The bytes of one request, unless a single element is longer.
 const MOST_AT_ONCE: usize = 64 << 10;
-/// How much may wait to be said; further elements wait where they come from.
+/// The bytes that may wait to be sent; further elements wait with their sender.
 const MOST_WAITING: usize = 256 << 10;
-/// With so much unread the server is not asked for more.
+/// The unread bytes from which on no more is requested from the server.
 const MOST_UNREAD: usize = 1 << 20;
-/// How much longer an answer may take than the server said.
+/// How much longer an answer may take than the server's announced wait.
 const MARGIN: Duration = Duration::from_secs(10);
-/// How long one may take that the server has no reason to hold back; after a second silence twice as long, and so on.
+/// The time for an answer that the server has no reason to hold back. It grows by itself with each further silence.
 const PROMPT: Duration = Duration::from_secs(10);
-/// How long one request comes after the other: they have connections of their own, and ejabberd 23.01 loses a session whose
-/// requests overtake each other. For as long it is waited after an answer, whether this end has something to say to it.
+/// The time between two requests: they use separate connections, and ejabberd 23.01 loses a session whose requests
+/// overtake each other. After an answer, this end waits as long for data to send before it makes an empty request.
 const GAP: Duration = Duration::from_millis(10);
-/// The longest pause before a request is made again.
+/// The longest pause before a request is repeated.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// The first number of a session: random, and with room for all that follow (XEP-0124, section 14).
+/// The range of a session's first request number: random, with room for all that follow (XEP-0124, section 14).
 const RIDS: Range<u64> = (1 << 16)..(1 << 48);
 
 /// A session, from its first request to its end.
 pub(super) struct Bosh {
     line: Arc<Line>,
-    /// Of the server that the stream is with.
+    /// The domain of the server.
     domain: String,
     sid: String,
     terms: Terms,
     tokens: Tokens,
     /// The number of the next request.
     rid: u64,
-    /// What was asked and not answered, oldest first: answers count in this order.
+    /// Requests whose answers were not processed yet, oldest first: answers are processed in this order.
     under_way: VecDeque<UnderWay>,
     idle: Vec<Connection>,
-    /// Not before this time may the server be asked again for what it has to say.
+    /// The earliest time for the next empty request.
     pause: Option<Pin<Box<Sleep>>>,
-    /// When the youngest request was written, once it is.
+    /// When the newest request was written, once it is.
     written: Option<watch::Receiver<Option<Instant>>>,
-    /// Cuts what is written into elements.
+    /// Splits written data into elements.
     cutter: Cutter,
     waiting: VecDeque<Saying>,
-    /// The header of the stream was written; a further one begins the stream anew.
+    /// Whether the stream header was written; another one restarts the stream.
     has_begun: bool,
-    /// This end has said that it is over.
+    /// Whether this end has sent the end of the session.
     is_closing: bool,
     over: bool,
-    /// What came, as it would have come over TCP, and how much of it was read.
+    /// The received data, as it would arrive over TCP, and how much of it was read.
     ready: Vec<u8>,
     taken: usize,
 }
 
-/// A request without an answer.
+/// A request that was not answered yet.
 struct UnderWay {
     body: Arc<str>,
-    /// It says nothing.
+    /// Whether the request carries no data.
     is_empty: bool,
     began: Instant,
-    /// When it was written, for the next one, and the same of the one before.
+    /// When this request was written, for the next one; and the same of the previous request.
     written: Arc<watch::Sender<Option<Instant>>>,
     before: Option<watch::Receiver<Option<Instant>>>,
     attempt: Pin<Box<dyn Future<Output = Result<Answered, Failure>> + Send>>,
-    /// When the connection is given up, unless it has answered, or something comes still.
+    /// When the connection is given up, unless an answer or other data arrives.
     patience: Pin<Box<Sleep>>,
-    /// The server has no reason to hold it back.
+    /// Whether the server has no reason to hold the request back.
     is_due: bool,
-    /// Since when it goes wrong.
+    /// When the current failures began.
     failing: Option<Instant>,
-    /// How often it was made, and how often of these nothing was heard.
+    /// The number of attempts, and how many of these got no data at all.
     times: u32,
     silences: u32,
     answered: Option<Answered>,
 }
 
-/// Begins a session with the server of this domain, at this address. When something comes is noted.
+/// Begins a session with the server of this domain, at this address. `ending` notes when data arrives.
 pub(super) async fn open(
     settings: &LinkSettings,
     url: &Url,
@@ -120,12 +120,12 @@ pub(super) async fn open(
     let asked = Arc::clone(&line).ask(None, creation(rid, domain).into(), None, written).await;
     let Answered { answer, connection } = asked.map_err(|failure| failure.error)?;
     if answer.terminates() {
-        // It says more than the condition, which then says no more than that it is there.
+        // The payload says more than the condition, which then only says that there is an error in the payload.
         if let Some(Lost::Stream { condition, text, elsewhere }) = said_last(&answer.payload) {
             return Err(ended(&condition, text, elsewhere, domain));
         }
         return Err(match answer.condition().unwrap_or("it gives no reason") {
-            // Prosody says the latter of domains that it does not know.
+            // Prosody sends the last one for domains that it does not know.
             "host-unknown" | "host-gone" | "improper-addressing" => {
                 ConnectError::HostUnknown { domain: domain.to_owned() }
             }
@@ -143,14 +143,14 @@ pub(super) async fn open(
     Ok(bosh)
 }
 
-/// By what the server ends the stream, if that is in this.
+/// Returns the error with which the server ends the stream, if the payload contains one.
 fn said_last(payload: &str) -> Option<Lost> {
     let mut sieve = Sieve::default();
     sieve.push(format!("<stream:stream>{payload}").as_bytes(), &mut Vec::new()).ok()?;
     sieve.farewell()
 }
 
-/// Whether this is an answer, all of which is looked at.
+/// Returns whether a text is an answer, after reading all of it.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn is_answer(text: &str) -> bool {
     let Ok(answer) = body::Answer::read(text) else { return false };
@@ -161,7 +161,8 @@ pub(super) fn is_answer(text: &str) -> bool {
     true
 }
 
-/// Goes on with a session of this name, whose next request has this number. None: the server does not know it.
+/// Attaches to the session with this id, whose next request has this number. Returns `None` if the server does not know
+/// it.
 pub(super) async fn attach(
     settings: &LinkSettings,
     url: &Url,
@@ -172,9 +173,9 @@ pub(super) async fn attach(
 ) -> Result<Option<Bosh>, ConnectError> {
     let line = Arc::new(Line { settings: settings.clone(), url: url.clone(), ending: ending.clone() });
     let mut bosh = Bosh::new(Arc::clone(&line), domain, sid.to_owned(), rid, Terms::default(), tokens);
-    // It is beyond what features are for.
+    // The session is bound already, so no features are needed.
     bosh.ready.extend_from_slice(b"<stream:features/>");
-    // The server has something to answer, and need not hold it back.
+    // The ping gives the server something to answer, so that it need not hold the request back.
     let ping = format!(
         "<iq xmlns='{}' type='get' id='{PROBE_PREFIX}attach'><ping xmlns='urn:xmpp:ping'/></iq>",
         ns::JABBER_CLIENT
@@ -185,7 +186,7 @@ pub(super) async fn attach(
         let driven = bosh.drive(cx);
         if driven.is_ok() && !bosh.over && bosh.ready.len() == before { Poll::Pending } else { Poll::Ready(driven) }
     });
-    // One that was asked by somebody else a moment ago may answer there first, and hold this back.
+    // If another program made a request a moment ago, the server may answer that one and hold this one back.
     if let Ok(Err(error)) = timeout(PROMPT, heard).await {
         return Err(line.failure(&error.to_string(), false).error);
     }
@@ -218,7 +219,7 @@ impl Bosh {
         bosh
     }
 
-    /// What a server would say first over TCP.
+    /// Adds the stream header that a server would send first over TCP.
     fn say_header(&mut self) {
         let header = format!(
             "<stream:stream xmlns='{}' xmlns:stream='{}' from='{}' version='1.0'>",
@@ -229,7 +230,7 @@ impl Bosh {
         self.ready.extend_from_slice(header.as_bytes());
     }
 
-    /// Takes in what was written.
+    /// Accepts written data.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut all = Vec::new();
         let cut = self.cutter.cut(bytes, |element| match written(element) {
@@ -241,7 +242,7 @@ impl Bosh {
         cut.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why.to_string()))?;
         for saying in all {
             match (saying, self.waiting.back_mut()) {
-                // The first header is what the session began with.
+                // The session request itself stands for the first header.
                 (Saying::Restart, _) if !std::mem::replace(&mut self.has_begun, true) => {}
                 (Saying::Restart, _) => {
                     self.say_header();
@@ -264,14 +265,14 @@ impl Bosh {
         lengths.sum::<usize>() >= MOST_WAITING
     }
 
-    /// Asks and takes in answers, as far as it goes without waiting.
+    /// Makes requests and processes answers as far as possible without waiting.
     fn drive(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         loop {
             let mut late = None;
             for at in 0..self.under_way.len() {
                 match self.under_way[at].poll(&self.line, &self.terms, cx) {
                     Ok(()) => {}
-                    // Nobody waits for the last word of a session.
+                    // The answer to the last request of a session is not needed.
                     Err(_) if self.is_closing => {
                         self.end("</stream:stream>");
                         return Ok(());
@@ -289,8 +290,8 @@ impl Bosh {
                         break;
                     }
                     Err(Late::Silent) => {
-                        // Where one connection is dead, the others are as well, and the server may wait for what never reached
-                        // it.
+                        // If one connection is dead, the others are as well, and the server may be waiting for a
+                        // request that never reached it.
                         self.idle.clear();
                         for asked in &mut self.under_way {
                             asked.silences = asked.silences.saturating_add(1);
@@ -312,11 +313,12 @@ impl Bosh {
         }
     }
 
-    /// Makes requests again.
+    /// Repeats requests.
     ///
-    /// Prosody 0.12 keeps a request that has overtaken the one before it until that comes. If its connection has broken by
-    /// then, Prosody answers into that connection all the same, and all that it says afterwards: nothing is heard any more. So
-    /// the later one comes first, again over a connection that lives, which takes the place of the broken one.
+    /// Prosody 0.12 keeps a request that has overtaken the one before it until that arrives. If the connection of the
+    /// later request has broken by then, Prosody still answers into that connection, and so with all that follows:
+    /// nothing arrives any more. So the later request is repeated first, on a live connection that replaces the broken
+    /// one.
     fn again(&mut self, late: Range<usize>) {
         let (line, terms) = (&self.line, &self.terms);
         match self.under_way.make_contiguous() {
@@ -332,7 +334,7 @@ impl Bosh {
         }
     }
 
-    /// Takes in the oldest answer.
+    /// Processes the oldest answer.
     fn take_in(&mut self) {
         let Some(UnderWay { is_empty, began, times, answered: Some(answered), .. }) = self.under_way.pop_front() else {
             return;
@@ -341,13 +343,13 @@ impl Bosh {
         if self.idle.len() < self.terms.requests {
             self.idle.extend(connection);
         }
-        // A server forgets a request whose connection broke, and with it that it may come again. Then it had nothing to say to
-        // it, or it would say that again: so does Prosody 0.12 with what it said to the last two. If the session is over, the
-        // answer to the youngest says so, too.
+        // A server forgets a request whose connection broke, and then does not recognise its repetition. It had nothing
+        // to send in answer, or it would repeat that: Prosody 0.12 repeats its answers to the last two requests. If the
+        // session is over, the answer to the newest request says so, too.
         if times > 1 && answer.condition() == Some("item-not-found") && !self.under_way.is_empty() {
             return;
         }
-        // The session is over by another request, which is told why (XEP-0124, section 17.2).
+        // The session ended over another request, which gets the reason (XEP-0124, section 17.2).
         if answer.condition() == Some("other-request") && !self.under_way.is_empty() && !self.is_closing {
             return;
         }
@@ -356,7 +358,7 @@ impl Bosh {
         if answer.terminates() || is_last {
             self.end(&answer.farewell());
         } else if answer.payload.is_empty() {
-            // The server is alive, which over TCP nobody says in fewer bytes.
+            // Shows that the server is alive. Over TCP, a space is the shortest sign of that.
             self.ready.push(b' ');
         }
         if self.under_way.is_empty() {
@@ -374,13 +376,13 @@ impl Bosh {
         self.tokens.forget(&self.sid);
     }
 
-    /// Whether the server may be asked while something that was said waits for its answer. It then has no reason to hold that
-    /// back any more, and who does not answer was never reached.
+    /// Returns whether an empty request may be made while one with data is unanswered. The server then has no reason to
+    /// hold the earlier one back; if that stays unanswered, it never reached the server.
     fn may_ask_after(&self) -> bool {
         self.terms.hold > 0 && self.under_way.len() == 1 && self.under_way.iter().all(|asked| !asked.is_empty)
     }
 
-    /// Makes the next request, if there is something to say or to be heard. Whether one was made.
+    /// Makes the next request, if there is data to send or to wait for. Returns whether one was made.
     fn ask_next(&mut self, cx: &mut Context<'_>) -> bool {
         if self.over || self.under_way.len() >= self.terms.requests || self.ready.len() - self.taken >= MOST_UNREAD {
             return false;
@@ -421,7 +423,7 @@ impl Bosh {
         });
         self.rid += 1;
         self.tokens.set(&self.sid, self.rid);
-        // The server holds back the youngest alone.
+        // The server only holds the newest requests back.
         let due = self.under_way.len().saturating_sub(self.terms.hold);
         for asked in self.under_way.iter_mut().take(due) {
             asked.hurry();
@@ -430,20 +432,20 @@ impl Bosh {
     }
 }
 
-/// What became of a request that has no answer yet.
+/// The state of a request that has no answer yet.
 enum Late {
-    /// Its connection broke.
+    /// The connection broke.
     Broken,
-    /// The server wants it once more, with those before it.
+    /// The server wants the request again, together with those before it.
     Unheard,
-    /// Its connection is silent.
+    /// The connection is silent.
     Silent,
-    /// It has failed for good.
+    /// The request has failed for good.
     Failed(ConnectError),
 }
 
 impl UnderWay {
-    /// Goes on with it.
+    /// Drives the request.
     fn poll(&mut self, line: &Arc<Line>, terms: &Terms, cx: &mut Context<'_>) -> Result<(), Late> {
         while self.answered.is_none() {
             match self.attempt.as_mut().poll(cx) {
@@ -452,7 +454,8 @@ impl UnderWay {
                     self.answered = Some(Answered { answer, connection: None });
                 }
                 Poll::Ready(Err(Failure { error, again, with_former, answer: None })) => {
-                    // One that was held back for a while reached the server: somebody on the way has less patience.
+                    // A request that was held back for a while did reach the server: a proxy in between closed the
+                    // connection earlier.
                     if !self.is_due && !with_former && self.written.borrow().is_some_and(|at| at.elapsed() > PROMPT) {
                         self.failing = None;
                     }
@@ -467,7 +470,7 @@ impl UnderWay {
                     if self.patience.as_mut().poll(cx).is_pending() {
                         return Ok(());
                     }
-                    // The line is slow, and something comes: of this answer, or of the other one.
+                    // The line is slow, but data arrives, for this answer or for another.
                     let quiet = line.ending.heard() + PROMPT;
                     if quiet > Instant::now() {
                         self.patience.as_mut().reset(quiet);
@@ -483,16 +486,16 @@ impl UnderWay {
         Ok(())
     }
 
-    /// Makes it once more, on another connection, when that one was written.
+    /// Repeats the request on another connection, after the request `before` was written.
     fn again(&mut self, before: Option<watch::Receiver<Option<Instant>>>, line: &Arc<Line>, terms: &Terms) {
         if self.answered.is_some() {
             return;
         }
         self.failing.get_or_insert_with(Instant::now);
-        // At once the first time: servers close connections that nobody used for a while.
+        // The first repetition is immediate: servers close connections that were idle for a while.
         let pause = Duration::from_millis(250 << self.times.min(6)).min(LONGEST_PAUSE);
         let pause = if self.times == 1 { Duration::ZERO } else { pause.mul_f64(rand::random()) };
-        // A connection that breaks says nothing of how long the server takes.
+        // A broken connection says nothing about how long the server takes, so only silences count.
         let prompt = PROMPT.saturating_mul(self.silences.max(1)).min(terms.wait + MARGIN);
         self.times = self.times.saturating_add(1);
         self.written.send_replace(None);
@@ -507,7 +510,7 @@ impl UnderWay {
         self.patience.as_mut().reset(Instant::now() + pause + limit);
     }
 
-    /// The server has to answer it now.
+    /// Marks the request as one that the server has to answer now.
     fn hurry(&mut self) {
         if !std::mem::replace(&mut self.is_due, true) {
             self.patience.as_mut().reset(Instant::now() + PROMPT);
@@ -549,7 +552,7 @@ impl AsyncWrite for Bosh {
             this.drive(cx)?;
         }
         if this.over {
-            // What the server said last has to be read first: it is the reason.
+            // The server's last data must be read first: it gives the reason.
             let is_read = this.taken == this.ready.len();
             return Poll::Ready(if is_read { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(buf.len()) });
         }

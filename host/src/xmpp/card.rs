@@ -1,4 +1,5 @@
-//! Visiting cards on the wire (XEP-0054): reading what the house knows, and changing that without losing the rest.
+//! Reads and writes vCards (XEP-0054): reads the fields that the host knows, and changes them without losing the
+//! others.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,12 +11,12 @@ use super::encode::clean;
 use crate::card::{BadPicture, Card, CardChange, MAX_FIELD, Picture, PictureChange};
 use crate::stanza::kept;
 
-/// A whole card, opaque to everything above this folder. Cheap to clone; prints as nothing.
+/// A whole vCard, opaque outside this folder. It is cheap to clone and prints as nothing.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WholeCard(Arc<Element>);
 
 impl WholeCard {
-    /// How long it is when written, in bytes.
+    /// Returns the length of the serialised card, in bytes.
     pub fn length(&self) -> usize {
         String::from(&*self.0).len()
     }
@@ -23,7 +24,7 @@ impl WholeCard {
 
 #[cfg(test)]
 impl super::RawStanza {
-    /// The card that this carries.
+    /// Returns the card in this stanza.
     pub(crate) fn whole_card(&self) -> WholeCard {
         let stanza: Element = self.to_xml().parse().expect("it was written here");
         WholeCard(Arc::new(stanza.children().next().expect("it carries one").clone()))
@@ -36,7 +37,7 @@ impl fmt::Debug for WholeCard {
     }
 }
 
-/// What stands on a card, and the card itself.
+/// Reads the known fields of a card, and keeps the card itself.
 pub(super) fn read(element: &Element) -> Result<(Card, WholeCard), BadPicture> {
     let text = |parent: &Element, name: &str| {
         let text = parent.get_child(name, ns::VCARD)?.text();
@@ -51,7 +52,7 @@ pub(super) fn read(element: &Element) -> Result<(Card, WholeCard), BadPicture> {
     let binary = photo.and_then(|photo| photo.get_child("BINVAL", ns::VCARD)).map(Element::text);
     let picture = match binary.map(|binary| Picture::read(&binary)) {
         Some(Err(BadPicture::TooLarge)) => return Err(BadPicture::TooLarge),
-        // What cannot be read is no picture; the rest of the card is still good.
+        // An unreadable picture counts as none; the rest of the card is still usable.
         Some(Err(BadPicture::NotBase64)) | None => None,
         Some(Ok(picture)) => Some(picture).filter(|picture| !picture.base64().is_empty()),
     };
@@ -67,7 +68,7 @@ pub(super) fn read(element: &Element) -> Result<(Card, WholeCard), BadPicture> {
     Ok((card, WholeCard(Arc::new(element.clone()))))
 }
 
-/// The card after a change; everything that the change does not name stays as it was.
+/// Returns the card after a change. Everything that the change does not name stays as it was.
 pub(super) fn changed(whole: Option<WholeCard>, change: CardChange) -> Element {
     let mut card = whole.map_or_else(|| Element::bare("vCard", ns::VCARD), |whole| Arc::unwrap_or_clone(whole.0));
     let CardChange { full_name, nickname, url, role, email, picture, picture_type } = change;
@@ -96,7 +97,7 @@ pub(super) fn changed(whole: Option<WholeCard>, change: CardChange) -> Element {
     card
 }
 
-/// Gives a child this text; an empty one takes it away, none leaves it.
+/// Sets the text of a child. An empty text removes the child, and `None` leaves it unchanged.
 fn set(parent: &mut Element, name: &str, value: Option<String>) {
     match value {
         None => {}
@@ -113,7 +114,7 @@ fn remove(parent: &mut Element, name: &str) {
     while parent.remove_child(name, ns::VCARD).is_some() {}
 }
 
-/// The first child of this name, made where there is none.
+/// Returns the first child of this name, created if it is missing.
 fn child<'a>(parent: &'a mut Element, name: &str) -> &'a mut Element {
     if !parent.has_child(name, ns::VCARD) {
         parent.append_child(Element::builder(name, ns::VCARD).build());

@@ -1,7 +1,7 @@
-//! From stanzas to [`Incoming`]: what the wire says, as far as RFC 6120, RFC 6121 and the XEPs say that it may be believed.
+//! Converts stanzas to [`Incoming`]: what they contain, as far as RFC 6120, RFC 6121 and the XEPs permit believing it.
 //!
-//! Pure. Never panics, whatever comes. Refuses carbons that are not from the own account, and takes no roster push that is
-//! not; everything else is decided above.
+//! Pure. Never panics, whatever arrives. Refuses carbons that are not from the own account, and ignores such roster
+//! pushes; everything else is decided above.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,15 +30,15 @@ mod extensions;
 mod iq;
 mod muc;
 
-/// How much of the words of an error is kept, in bytes: a room that lets nobody in is remembered with them, and each call that waited
-/// is told of them.
+/// The bytes of an error's text that are kept: a room that refuses entry is remembered with it, and each waiting call
+/// gets it.
 const MAX_ERROR_TEXT: usize = 4 << 10;
-/// How long an error may be as XML to be kept whole.
+/// The maximum length of an error as XML, to be kept completely.
 const MAX_ERROR: usize = 16 << 10;
-/// What an error may say that can be done about it (RFC 6120, section 8.3.2).
+/// The types of a stanza error (RFC 6120, section 8.3.2).
 const ERROR_KINDS: [&str; 5] = ["auth", "cancel", "continue", "modify", "wait"];
 
-/// What a stanza says, for the account that is bound as `own`, at `now`.
+/// Reads a stanza for the account that is bound as `own`, at the time `now`.
 pub(super) fn decode(stanza: Stanza, own: &FullJid, now: Timestamp) -> Incoming {
     match stanza {
         Stanza::Message(message) => decode_message(message, own, now),
@@ -49,7 +49,7 @@ pub(super) fn decode(stanza: Stanza, own: &FullJid, now: Timestamp) -> Incoming 
     }
 }
 
-/// Whether this sender is the own account itself (RFC 6120, section 8.1.2.1: no sender means the account).
+/// Returns whether this sender is the own account itself (RFC 6120, section 8.1.2.1: no sender means the account).
 fn is_own_account(from: Option<&Jid>, own: &FullJid) -> bool {
     from.is_none_or(|from| from.is_bare() && is_same_bare(from, own))
 }
@@ -60,7 +60,7 @@ fn is_same_bare(one: &Jid, other: &Jid) -> bool {
 }
 
 fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> Incoming {
-    // What people in a room see nobody hides from bots by calling it a copy of something else.
+    // People in a room see this message, so nobody may hide it from bots by labelling it as a copy.
     if message.type_ == MessageType::Groupchat && !message.bodies.is_empty() {
         return Incoming::Message(Box::new(read_message(message, None, None, own, now)));
     }
@@ -68,7 +68,7 @@ fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> In
         return archive::result(message, at, own, now);
     }
     let Some((at, carbon)) = find_carbon(&message) else {
-        // The account's own storage speaks under its bare JID (XEP-0163, section 4.3.1); anybody else could write this, too.
+        // The account's own storage sends from its bare JID (XEP-0163, section 4.3.1); anybody else could forge this.
         if is_own_account(message.from.as_ref(), own)
             && let Some(event) = message.payloads.iter().find(|payload| payload.is("event", ns::PUBSUB_EVENT))
             && let Some(changes) = bookmarks::changes(event)
@@ -81,7 +81,7 @@ fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> In
         return Incoming::Refused("a carbon that is not from the own account");
     }
     let cut = cut_note(&message.payloads).cloned();
-    // A copy of an error is of the same type; any other that is an error is one of ours that came back.
+    // A carbon of an error is an error as well. Any other carbon of this type is a stanza of ours that bounced.
     let came_back = message.type_ == MessageType::Error;
     let mut wrapper = message.payloads.swap_remove(at);
     let Some(mut forwarded) = wrapper.remove_child("forwarded", ns::FORWARD) else {
@@ -102,8 +102,8 @@ fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> In
     }
 }
 
-/// The message that was forwarded, where it can be read, with the note that a part of it was left out. What language it is in as a
-/// whole is left out, as `intake` does: a text without one is told from others by that.
+/// Returns the forwarded message if it can be parsed, with the note that a part of it was left out. Removes the
+/// message's own language, as `intake` does, since otherwise texts without a language could not be told from others.
 fn forwarded_message(forwarded: &mut Element, cut: Option<Element>) -> Option<WireMessage> {
     let mut message = forwarded.remove_child("message", ns::DEFAULT_NS)?;
     message.attrs_mut().remove(&Namespace::XML, "lang");
@@ -113,20 +113,20 @@ fn forwarded_message(forwarded: &mut Element, cut: Option<Element>) -> Option<Wi
     Some(message)
 }
 
-/// What `intake` has noted in a stanza.
+/// The notes of `intake` in a stanza.
 #[derive(Debug, Default)]
 struct Notes {
-    /// The limit over which a part of it was left out.
+    /// The limit over which a part of the stanza was left out.
     cut: Option<String>,
-    /// All texts of a stanza that has several of a kind.
+    /// All texts of a stanza that has several of one kind.
     texts: Option<Element>,
 }
 
 impl Notes {
-    /// Takes them out again.
+    /// Removes the notes from the payloads.
     fn take(payloads: &mut Vec<Element>) -> Self {
         let mut notes = Self::default();
-        // Most stanzas have none.
+        // Most stanzas have no notes.
         for note in payloads.extract_if(.., |payload| payload.has_ns(NOTES.as_str())) {
             match note.name() {
                 CUT => notes.cut = Some(note.text()),
@@ -136,7 +136,7 @@ impl Notes {
         notes
     }
 
-    /// All texts of this kind, with their languages, in the order in which they came; none where there are not several.
+    /// Returns all texts of this kind with their languages, in their order; empty unless there are several.
     fn texts(&self, kind: &str) -> Vec<(String, String)> {
         let children = self.texts.iter().flat_map(Element::children).filter(|text| text.name() == kind);
         let lang = |text: &Element| text.attr_ns(&Namespace::XML, "lang").unwrap_or_default().to_owned();
@@ -145,12 +145,12 @@ impl Notes {
     }
 }
 
-/// The note that a part of a message was left out.
+/// Returns the note that a part of a message was left out.
 fn cut_note(payloads: &[Element]) -> Option<&Element> {
     payloads.iter().find(|payload| payload.is(CUT, NOTES.as_str()))
 }
 
-/// Whether a message of ours was copied as sent, one to us as received.
+/// Returns whether a sent copy is from this account, or a received one is for it.
 fn is_copy_for(message: &WireMessage, carbon: Carbon, own: &FullJid) -> bool {
     let ours = match carbon {
         Carbon::Sent => &message.from,
@@ -159,7 +159,7 @@ fn is_copy_for(message: &WireMessage, carbon: Carbon, own: &FullJid) -> bool {
     ours.as_ref().is_none_or(|ours| is_same_bare(ours, own))
 }
 
-/// Where in the payloads a carbon is (XEP-0280, section 8), and which.
+/// Returns the position and direction of the carbon in the payloads (XEP-0280, section 8).
 fn find_carbon(message: &WireMessage) -> Option<(usize, Carbon)> {
     message.payloads.iter().enumerate().find_map(|(at, payload)| {
         let carbon = match payload.name() {
@@ -191,12 +191,12 @@ fn read_message(
     let is_own = is_same_bare(&from, own);
     let notes = Notes::take(&mut message.payloads);
     let bodies = notes.texts("body");
-    // People are shown the first.
+    // Clients show the first body.
     let body = bodies.first().map(|(lang, text)| (lang.as_str(), text)).or_else(|| only(&message.bodies));
     let lang = body.map_or("", |(lang, _)| lang);
     let mut found = extensions::read(&message.payloads, kind, lang, &from, own);
     let id = message.id.as_ref().and_then(|id| match kind {
-        // What came back was called so, whatever that is.
+        // The bounced message had this id, whatever it is.
         MessageKind::Error => Some(id.0.clone()),
         MessageKind::Chat | MessageKind::Normal | MessageKind::Headline | MessageKind::Groupchat => {
             extensions::sendable_id(&id.0)
@@ -207,7 +207,7 @@ fn read_message(
     if let Some(parent) = parent.filter(|_| thread.is_some() && kind != MessageKind::Error) {
         found.extensions().thread_parent = Some(parent);
     }
-    // Some clients and gateways write an empty body beside a receipt or a chat state, and say nothing by it.
+    // Some clients and gateways write an empty body beside a receipt or a chat state, without meaning.
     let says_enough = found.extensions.as_ref().is_some_and(|extensions| !extensions.say_nothing());
     let body = body.map(|(_, text)| text).filter(|text| !(says_enough && text.is_empty())).cloned();
     let other = if is_own { &to } else { &from };
@@ -217,7 +217,7 @@ fn read_message(
         origin_id: found.origin_id,
         chat: if other.is_bare() { other.clone() } else { other.to_bare().into() },
         nick: match kind {
-            // How we are called in a room stands in no stanza of ours.
+            // No stanza of ours contains our nickname in a room.
             MessageKind::Groupchat if !is_own => from.resource().map(|nick| nick.as_str().to_owned()),
             _ => None,
         },
@@ -246,16 +246,16 @@ fn read_message(
     }
 }
 
-/// A message of ours on its way out, as those hear of it who listen; none where it is no message.
+/// Returns an outgoing message in the form that subscribers get; `None` if the stanza is not a message.
 pub(super) fn leaving(stanza: &Stanza, own: &FullJid, now: Timestamp) -> Option<Message> {
     let Stanza::Message(message) = stanza else { return None };
     let message = WireMessage { from: Some(own.clone().into()), ..message.clone() };
     let message = read_message(message, None, None, own, now);
-    // Nobody has stored it yet, and no invitation is for us.
+    // The message is not stored yet, and an invitation in it is not for us.
     Some(Message { at: now, delayed: false, claimed_at: None, stanza_id: None, own: true, invite: None, ..message })
 }
 
-/// How present somebody is (RFC 6121, section 4.7.2.1).
+/// Converts the availability in a presence (RFC 6121, section 4.7.2.1).
 pub(super) fn show(show: &WireShow) -> Show {
     match show {
         WireShow::Away => Show::Away,
@@ -265,12 +265,12 @@ pub(super) fn show(show: &WireShow) -> Show {
     }
 }
 
-/// The text of a stanza that has one of its kind.
+/// Returns the text of a stanza that has one of its kind.
 pub(super) fn only(texts: &BTreeMap<Lang, String>) -> Option<(&str, &String)> {
     texts.first_key_value().map(|(lang, text)| (lang.0.as_str(), text))
 }
 
-/// The text of this kind that came first.
+/// Returns the first text of this kind.
 fn first(notes: &Notes, kind: &str, texts: &BTreeMap<Lang, String>) -> Option<String> {
     let several = notes.texts(kind);
     several.into_iter().next().map(|(_, text)| text).or_else(|| only(texts).map(|(_, text)| text.clone()))
@@ -290,7 +290,7 @@ fn decode_presence(mut presence: WirePresence, own: &FullJid) -> Presence {
         Type::Error => PresenceKind::Error(Box::new(error_in(&presence.payloads))),
     };
     Presence {
-        // Elsewhere it changes nothing: contacts are called what the roster calls them.
+        // In other presences a nickname has no effect: contacts have the names in the roster.
         nick: payload("nick", ns::NICK).filter(|_| kind == PresenceKind::Subscribe).and_then(nick),
         muc: muc::user(&presence.payloads, &kind).map(|x| Box::new(muc::occupant(x, &presence.payloads))),
         kind,
@@ -304,7 +304,7 @@ fn decode_presence(mut presence: WirePresence, own: &FullJid) -> Presence {
     }
 }
 
-/// What is said of a picture (XEP-0153, section 3). None: what is no hash.
+/// Reads the avatar in a presence (XEP-0153, section 3); `None` if its hash is invalid.
 fn avatar(update: &Element) -> Option<Avatar> {
     let Some(photo) = update.get_child("photo", AVATAR) else { return Some(Avatar::Unknown) };
     let hash = photo.text().trim().to_ascii_lowercase();
@@ -317,31 +317,31 @@ fn avatar(update: &Element) -> Option<Avatar> {
     }
 }
 
-/// What somebody calls himself, as much of it as is kept. None: what is no name on one line.
+/// Returns the nickname that a sender claims, cut to the limit; `None` if it is not a name on one line.
 fn nick(nick: &Element) -> Option<String> {
-    // Names in Japanese have a space of their own. Two that differ in which space it is look alike.
+    // Japanese names contain a space of their own. Names that differ only in the kind of space look alike.
     let text = nick.text().replace(is_odd_space, " ");
     let name = text.trim();
     let name = &name[..name.floor_char_boundary(RosterItem::LONGEST_NAME)];
-    // Nor does a name turn around what follows it, or differ from another in what nobody sees.
+    // A name must not reverse the direction of the text behind it, or differ from another only invisibly.
     let is_plain = is_one_line(name) && harmless(name, name.len()) == name;
     (!name.is_empty() && is_plain).then(|| name.to_owned())
 }
 
-/// What a presence claims of its sender (XEP-0115, section 4). The older form without `hash` says nothing that could be
-/// compared.
+/// Reads the capabilities that a presence claims (XEP-0115, section 4). The older form without `hash` cannot be
+/// verified.
 fn caps(c: &Element) -> Option<Caps> {
     let attribute = |name: &str| c.attr(name).filter(|value| !value.is_empty()).map(str::to_owned);
     Some(Caps { hash: attribute("hash")?, node: attribute("node")?, ver: attribute("ver")? })
 }
 
-/// What the error of a stanza says that is one. Where there is nothing to read, it is one all the same.
+/// Reads the error of a stanza of type error, even if its content is missing.
 fn error_in(payloads: &[Element]) -> StanzaError {
     let error = payloads.iter().find(|payload| payload.is("error", ns::DEFAULT_NS));
     error.map_or_else(|| stanza_error(&Element::bare("error", ns::DEFAULT_NS)), stanza_error)
 }
 
-/// What an `<error/>` says. It need not be well made: an odd one is still an answer.
+/// Reads an `<error/>`. It need not be well-formed: an odd error is still an answer.
 fn stanza_error(error: &Element) -> StanzaError {
     let defined = |child: &&Element| child.has_ns(ns::XMPP_STANZAS);
     let condition = error.children().filter(defined).find(|child| child.name() != "text");
@@ -363,8 +363,8 @@ fn stanza_error(error: &Element) -> StanzaError {
     }
 }
 
-/// An element as XML, where that is no longer than so many bytes. It is written no further: the namespace that a stanza declares once
-/// is written for each element in it, which may be two hundred times as long as the stanza was.
+/// Serialises an element if it takes at most `most` bytes. Writing stops at the limit: a namespace that a stanza
+/// declares once is written for each element in it, which may take two hundred times the length of the stanza.
 fn xml_within(element: &Element, most: usize) -> Option<String> {
     let mut room = vec![0_u8; most];
     let mut left = room.as_mut_slice();
@@ -373,20 +373,21 @@ fn xml_within(element: &Element, most: usize) -> Option<String> {
     std::str::from_utf8(&room[..length]).ok().map(str::to_owned)
 }
 
-/// Where somebody is who is gone (RFC 6120, section 8.3.3.5), without what is to be done there (RFC 5122).
+/// Returns the new address of an entity that is gone (RFC 6120, section 8.3.3.5), without the query of its URI (RFC
+/// 5122).
 fn gone_to(gone: &Element) -> Option<BareJid> {
     let uri = gone.text();
     let address = uri.trim().strip_prefix("xmpp:")?.split(['?', '#']).next()?;
-    // What is written with escapes is somebody else's address without them.
+    // An address with escapes that are not decoded would be that of somebody else.
     Jid::new(address).ok().filter(|_| !address.contains('%')).map(Jid::into_bare)
 }
 
-/// An attribute that holds a JID.
+/// Reads an attribute that holds a JID.
 fn jid_attribute(element: &Element, name: &str) -> Option<Jid> {
     element.attr(name).and_then(|jid| Jid::new(jid).ok())
 }
 
-/// An attribute that holds a bare JID; a resource is cut.
+/// Reads an attribute that holds a bare JID; a resource is removed.
 fn bare_jid_attribute(element: &Element, name: &str) -> Option<BareJid> {
     jid_attribute(element, name).map(Jid::into_bare)
 }

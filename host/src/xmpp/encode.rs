@@ -1,4 +1,4 @@
-//! From [`Outgoing`] to stanzas. Pure; writes no `from`, and no text that could end the stream.
+//! Converts [`Outgoing`] to stanzas. Pure; writes no `from`, and no text that could end the stream.
 
 mod adhoc;
 mod archive;
@@ -30,10 +30,10 @@ pub(super) const HINTS: &str = "urn:xmpp:hints";
 pub(super) const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
 pub(super) const MUC_ADMIN: &str = "http://jabber.org/protocol/muc#admin";
 
-/// XEP-0153.
+/// The namespace of XEP-0153.
 pub(super) const AVATAR: &str = "vcard-temp:x:update";
 
-/// The stanza that says it.
+/// Returns the stanza for an outgoing item.
 pub(super) fn encode(outgoing: Outgoing) -> Stanza {
     match outgoing {
         Outgoing::Message { to, kind, id, draft, to_occupant } => {
@@ -51,7 +51,7 @@ pub(super) fn encode(outgoing: Outgoing) -> Stanza {
     }
 }
 
-/// A copy of a stanza; the library's type has none.
+/// Copies a stanza, since the library's type does not implement `Clone`.
 pub(super) fn copy(stanza: &Stanza) -> Stanza {
     match stanza {
         Stanza::Message(message) => Stanza::Message(message.clone()),
@@ -60,7 +60,7 @@ pub(super) fn copy(stanza: &Stanza) -> Stanza {
     }
 }
 
-/// The stanza as an element.
+/// Converts a stanza to an element.
 pub(super) fn element(stanza: &Stanza) -> Element {
     match stanza {
         Stanza::Message(message) => message.clone().into(),
@@ -69,12 +69,12 @@ pub(super) fn element(stanza: &Stanza) -> Element {
     }
 }
 
-/// An attribute's name that is written in this folder.
+/// Converts a literal of this folder to an attribute name.
 pub(super) fn name(name: &'static str) -> NcName {
     NcName::try_from(name).expect("attribute names in this folder are valid")
 }
 
-/// Text that XML can carry: what it cannot is replaced, since one such character would make the whole stanza vanish.
+/// Replaces characters that XML cannot contain, since one of them would make the whole stanza vanish.
 pub(super) fn clean(text: String) -> String {
     if text.chars().any(is_forbidden) { text.replace(is_forbidden, "\u{fffd}") } else { text }
 }
@@ -91,7 +91,8 @@ fn message(to: Jid, kind: MessageKind, id: String, draft: Draft) -> Message {
         to,
     );
     let id = clean(id);
-    // XEP-0359, section 3.1: the id that rooms and relays must not change; the same, so that nobody has to keep two.
+    // XEP-0359, section 3.1: rooms and relays must not change this id. It equals the message's id, so that nobody has
+    // to keep two.
     message.payloads.push(with_id("origin-id", ns::SID, id.clone()).build());
     message.id = Some(Id(id));
     message.bodies.extend(draft.body.map(|body| (Lang::new(), clean(body))));
@@ -107,7 +108,7 @@ fn message(to: Jid, kind: MessageKind, id: String, draft: Draft) -> Message {
 
 pub(super) fn extension_elements(extensions: Extensions, elements: &mut Vec<Element>) {
     let Extensions {
-        // Written with the thread.
+        // It is written with the thread.
         thread_parent: _,
         reply,
         fallback,
@@ -142,7 +143,7 @@ pub(super) fn extension_elements(extensions: Extensions, elements: &mut Vec<Elem
     if let Some(id) = receipt {
         elements.push(with_id("received", ns::RECEIPTS, id).build());
     }
-    // Element names cannot be taken from outside: only those that the standards know are written.
+    // Element names must not come from outside, so only known names are written.
     if let (Some(marker), Some(id)) = (marker, marked)
         && let Some(marker) = known(&["received", "displayed", "acknowledged"], &marker)
     {
@@ -193,7 +194,7 @@ fn presence(out: PresenceOut) -> Presence {
         Show::Xa => WireShow::Xa,
     });
     presence.statuses.extend(out.status.map(|status| (Lang::new(), clean(status))));
-    // The library writes a priority on every presence, zero where none is set.
+    // The library writes a priority in every presence, zero if none is set.
     presence.priority = Priority(out.priority.unwrap_or(0));
     presence.payloads.extend(out.join.map(|join| rooms::join(join).into()));
     presence.payloads.extend(out.avatar.map(avatar));
@@ -207,7 +208,7 @@ fn presence(out: PresenceOut) -> Presence {
     presence
 }
 
-/// What is said of the own picture (XEP-0153, section 3): nothing yet, that there is none, or which.
+/// Returns the avatar element of our presence (XEP-0153, section 3): unknown yet, none, or a hash.
 fn avatar(avatar: Avatar) -> Element {
     let update = Element::builder("x", AVATAR);
     match avatar {
@@ -252,7 +253,8 @@ fn question(to: Option<Jid>, id: String, ask: Ask) -> Iq {
     if is_set { Iq::Set { from: None, to, id, payload } } else { Iq::Get { from: None, to, id, payload } }
 }
 
-/// An entry as a client may set it (RFC 6121, section 2.1.2): without subscription, unless it is to go.
+/// Returns a roster item as a client may set it (RFC 6121, section 2.1.2): without subscription, unless it is to be
+/// removed.
 fn roster_item(item: RosterItem) -> Element {
     let entry = Element::builder("item", ns::ROSTER).attr(name("jid"), item.jid.to_string());
     if item.subscription == "remove" {
@@ -327,7 +329,7 @@ fn refusal(to: Option<Jid>, id: String, kind: &'static str, condition: &'static 
         .attr(name("type"), kind)
         .append(Element::bare(condition, ns::XMPP_STANZAS))
         .build();
-    // The caller names a defined condition; were it to name another, the asker is still owed an answer.
+    // The caller names a defined condition; if it did not, the requester would still be owed an answer.
     let error = StanzaError::try_from(error).unwrap_or_else(|_| StanzaError {
         type_: ErrorType::Cancel,
         by: None,

@@ -1,19 +1,19 @@
-//! What this end writes, where each element has to stand for itself: over WebSocket and BOSH. Pure.
+//! Splits written data for transports on which each element must be complete in itself: WebSocket and BOSH. Pure.
 
 use xmpp_parsers::ns;
 
-/// Something that was written as over TCP.
+/// A part of the stream, as written for TCP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Written<'a> {
-    /// The header of the stream, with the attributes in it.
+    /// The header of the stream, with its attributes.
     Begin(&'a str),
-    /// Its footer.
+    /// The footer of the stream.
     End,
-    /// An element, with the namespaces that over TCP the header declares.
+    /// An element, with the namespaces that the header declares over TCP.
     Element(String),
 }
 
-/// What this is; none where there is nothing to say.
+/// Classifies a piece of the stream; returns `None` if there is nothing to send.
 pub(super) fn written(element: &str) -> Option<Written<'_>> {
     let element = element.trim();
     if element.is_empty() || element.starts_with("<?") {
@@ -27,11 +27,11 @@ pub(super) fn written(element: &str) -> Option<Written<'_>> {
     if name == "<stream:stream" {
         return Some(Written::Begin(&rest[..rest.find('>').unwrap_or(rest.len())]));
     }
-    // The library declares a default namespace right behind the name or not at all. What looks like that further on is what
-    // somebody chose for an id or a nickname.
+    // The library declares a default namespace directly behind the name or not at all. A similar text further on is an
+    // id or nickname that somebody chose.
     let default = if rest.starts_with(" xmlns=") { String::new() } else { format!(" xmlns='{}'", ns::JABBER_CLIENT) };
-    // It declares this prefix in the header alone, and uses it wherever something is in that namespace. To declare it for words
-    // that only look like it changes nothing.
+    // The library declares this prefix only in the header, and uses it for every element in that namespace. An
+    // unnecessary declaration, for text that only looks like the prefix, changes nothing.
     let prefix = if element.contains("stream:") { format!(" xmlns:stream='{}'", ns::STREAM) } else { String::new() };
     Some(Written::Element(format!("{name}{default}{prefix}{rest}")))
 }

@@ -1,10 +1,10 @@
-//! What stands between the socket and the library's parser.
+//! Checks received data between the socket and the library's parser.
 //!
-//! The library bounds neither the size nor the depth of a stanza, gives up the stream over an attribute of 8 KiB, and
-//! throws away without a word what is not as its types want it. So each stanza is held here until it is whole. A child that is over
-//! the limits is left out, whatever its length, and the rest of the stanza goes on; a stanza that the library would drop is mended.
-//! So nobody's stanza ends the stream, and each question has its answer. The number of stanzas stays the same, since both ends count
-//! them (XEP-0198).
+//! The library limits neither the size nor the depth of a stanza, gives up the stream over an attribute of 8 KiB, and
+//! silently drops stanzas that do not match its types. So each stanza is held here until it is complete. A child that
+//! exceeds the limits is left out, whatever its length, and the rest of the stanza passes. A stanza that the library
+//! would drop is repaired. So no stanza of a peer ends the stream, and each request is answered. The number of stanzas
+//! stays the same, since both ends count them (XEP-0198).
 
 use std::io;
 use std::pin::Pin;
@@ -28,20 +28,20 @@ pub(super) use self::mend::{BINDINGS, CUT, MALFORMED, NOTES, note_texts};
 pub(super) use self::sieve::{Cutter, MAX_BYTES};
 pub use lost::Lost;
 
-/// A buffer that grew past this for one large stanza is given back.
+/// The capacity up to which a buffer is kept after a large stanza.
 const KEEP: usize = 64 * 1024;
 
-/// A transport that hands on only whole elements, within the limits.
+/// A transport that passes on only complete elements within the limits.
 pub(super) struct Intake<T> {
-    /// None once it was taken out.
+    /// The transport; `None` after it was taken out.
     inner: Option<T>,
     sieve: Sieve,
-    /// What may be read, and how much of it was.
+    /// The data that can be read, and how much of it was read.
     ready: Vec<u8>,
     taken: usize,
     broken: Option<Lost>,
     ending: Ending,
-    /// How long silence may last before the library gives up.
+    /// The silence after which the library gives up the connection.
     patience: Duration,
 }
 
@@ -59,7 +59,7 @@ impl<T> Intake<T> {
         }
     }
 
-    /// The transport itself; what was read of it and not handed on is lost.
+    /// Returns the transport; data that was read but not passed on is lost.
     pub(super) fn into_inner(mut self) -> Option<T> {
         self.inner.take()
     }
@@ -78,7 +78,7 @@ impl<T> Intake<T> {
 
 impl<T> Drop for Intake<T> {
     fn drop(&mut self) {
-        // The library left a connection that was alive: it waited too long, or did not understand.
+        // The library gave up a live connection: it waited too long, or could not parse the data.
         if self.inner.is_some() {
             let silent = self.ending.heard().elapsed() >= self.patience;
             self.ending.note(if silent { Lost::TimedOut } else { Lost::Unreadable });
@@ -86,7 +86,7 @@ impl<T> Drop for Intake<T> {
     }
 }
 
-/// Reads by way of what a transport has in its buffer.
+/// Implements reading for a buffered transport.
 pub(super) fn read_buffered<T: AsyncBufRead>(
     mut transport: Pin<&mut T>,
     cx: &mut Context<'_>,
@@ -170,7 +170,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Intake<T> {
 mod tests {
     use super::*;
 
-    /// Why a connection was left that stood, if this much silence is too much.
+    /// Returns the reason for which a live connection is given up, if this much silence is too much.
     fn left_after(patience: Duration) -> Option<Lost> {
         let ending = Ending::default();
         drop(Intake::new(tokio::io::empty(), ending.clone(), patience));

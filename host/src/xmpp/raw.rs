@@ -1,7 +1,7 @@
-//! Whole stanzas: those that came, for who may see XML, and those that plugins write, for sending.
+//! Whole stanzas: received ones for plugins that may see XML, and those that plugins write to send.
 //!
-//! What a plugin wrote is never passed on as bytes: it is parsed under limits, checked, made into typed stanzas and written
-//! anew. So nothing that ends the stream, opens another stanza or speaks for somebody else can get through.
+//! XML from a plugin is never passed on as bytes. It is parsed under limits, checked, converted to typed stanzas and
+//! written again. So nothing can pass that ends the stream, opens another stanza or forges a sender.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,33 +22,33 @@ use crate::error::CallError;
 use crate::harmless::harmless;
 use crate::stanza::{Incoming, Message, Outgoing, Show};
 
-/// What `send` calls what it takes.
+/// The name of `send`'s argument in errors.
 const ARGUMENT: &str = "stanza";
-/// The longest stanza that a plugin may hand in, in bytes.
+/// The maximum length of a stanza from a plugin, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
-/// The longest that it may become when written anew; servers end the whole stream at 256 KiB.
+/// The maximum length of the stanza when written again; servers end the whole stream at 256 KiB.
 const MAX_WRITTEN_BYTES: usize = 252 * 1024;
-/// How deep elements may nest. Trees are dropped recursively, so this also bounds the host's stack.
+/// The maximum depth of elements. Trees are dropped recursively, so this also bounds the host's stack.
 const MAX_DEPTH: usize = 64;
-/// How many elements a stanza may have.
+/// The maximum number of elements in a stanza.
 const MAX_ELEMENTS: usize = 4096;
-/// How many attributes an element may have.
+/// The maximum number of attributes of an element.
 const MAX_ATTRIBUTES: usize = 64;
-/// How long the name of a namespace may be, in bytes. It is kept, and written, for each element that is in it, however it was
+/// The maximum length of a namespace, in bytes. It is stored and written for each element in it, however it was
 /// declared.
 const MAX_NAMESPACE: usize = 256;
-/// The namespace that declarations of namespaces are in. Written anew, what is in it would be one itself, which servers end the
-/// stream over.
+/// The namespace of namespace declarations. Written again, an element or attribute in it would become a declaration
+/// itself, over which servers end the stream.
 pub(super) const DECLARATIONS: &str = "http://www.w3.org/2000/xmlns/";
-/// What a node of a parsed stanza takes beside its text.
+/// The memory of a node in a parsed stanza, in addition to its text.
 const NODE: usize = 200;
 
-/// A whole stanza, opaque to everything above this folder. Cheap to clone; prints as its kind alone, so that no log shows
-/// what somebody wrote.
+/// A whole stanza, opaque outside this folder. It is cheap to clone. It prints only its kind, so that no log shows its
+/// content.
 #[derive(Clone)]
 pub struct RawStanza(pub(super) Arc<Stanza>);
 
-/// What presence for everybody who may see it says of the own status (RFC 6121, section 4).
+/// The account's status in a presence that is broadcast to everybody authorised (RFC 6121, section 4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BroadcastPresence {
     pub(crate) is_available: bool,
@@ -63,17 +63,17 @@ impl fmt::Debug for RawStanza {
 }
 
 impl RawStanza {
-    /// Reads what a plugin wants to `send`: one message, presence or IQ request, in the name of `own` or of nobody.
+    /// Parses a stanza for `send`: one message, presence or IQ request, sent by `own` or without a sender.
     ///
-    /// `own` is the account's JID; a `from` that names it, bare or full, is left out, since the server stamps the full JID.
-    /// An IQ needs an id. Results and errors are refused: answering is the host's.
+    /// `own` is the account's JID. A `from` with it, bare or full, is removed, since the server sets the full JID. An
+    /// IQ needs an id. Results and errors are refused, since only the host answers.
     pub fn parse(xml: &str, own: &Jid) -> Result<Self, CallError> {
         let mut element = read(xml)?;
         check_sender(&mut element, own)?;
         Self::from_element(element)
     }
 
-    /// Reads what a plugin wants to `send-iq`: an IQ get or set. Its id does not matter, see [`RawStanza::with_id`].
+    /// Parses a request for `send-iq`: an IQ get or set. Its id does not matter, see [`RawStanza::with_id`].
     pub fn parse_request(xml: &str, own: &Jid) -> Result<Self, CallError> {
         Self::read_request(xml, own).map_err(|error| match error {
             CallError::Invalid { argument, reason } if argument == ARGUMENT => CallError::invalid("iq", reason),
@@ -121,7 +121,7 @@ impl RawStanza {
         Ok(stanza)
     }
 
-    /// The very stanza that this becomes on its way out.
+    /// Returns the exact stanza that will be sent for this.
     pub fn of(outgoing: Outgoing) -> Self {
         match outgoing {
             Outgoing::Raw(raw) | Outgoing::Again(raw) | Outgoing::Private(raw, _) => raw,
@@ -129,34 +129,34 @@ impl RawStanza {
         }
     }
 
-    /// A message that leaves in the name of `own`, as those hear of it who listen; none where it is no message.
+    /// Returns an outgoing message of `own` in the form that subscribers get; `None` if it is not a message.
     pub fn leaving(&self, own: &FullJid, now: Timestamp) -> Option<Box<Message>> {
         decode::leaving(&self.0, own, now).map(Box::new)
     }
 
-    /// The error that comes back for a message which is not sent any more.
+    /// Returns the error for a message that is not sent any more.
     pub fn returned(&self, own: &FullJid, now: Timestamp) -> Option<Incoming> {
         Some(decode::decode(returned(&self.0)?, own, now))
     }
 
-    /// The stanza as XML, without the passwords in it: for those who may see stanzas that leave.
+    /// Returns the stanza as XML without its passwords, for plugins that may see outgoing stanzas.
     pub fn to_shown_xml(&self) -> String {
         let mut element = encode::element(&self.0);
         hide_passwords(&mut element);
         String::from(&element)
     }
 
-    /// The stanza as XML.
+    /// Returns the stanza as XML.
     pub fn to_xml(&self) -> String {
         to_text(&self.0)
     }
 
-    /// About how many bytes of memory it takes.
+    /// Returns the approximate memory of the stanza, in bytes.
     pub fn weight(&self) -> usize {
         stanza_weight(&self.0)
     }
 
-    /// `message`, `presence` or `iq`.
+    /// Returns `message`, `presence` or `iq`.
     pub fn kind(&self) -> &'static str {
         match *self.0 {
             Stanza::Message(_) => "message",
@@ -165,7 +165,7 @@ impl RawStanza {
         }
     }
 
-    /// The recipient; none = the own account, or everybody for a presence.
+    /// Returns the recipient; `None` means the own account, or everybody for a presence.
     pub fn to(&self) -> Option<Jid> {
         match &*self.0 {
             Stanza::Message(message) => message.to.clone(),
@@ -174,7 +174,7 @@ impl RawStanza {
         }
     }
 
-    /// The id, where there is one.
+    /// Returns the id, if there is one.
     pub fn id(&self) -> Option<&str> {
         match &*self.0 {
             Stanza::Message(message) => message.id.as_ref().map(|id| id.0.as_str()),
@@ -183,18 +183,18 @@ impl RawStanza {
         }
     }
 
-    /// Whether it is an IQ get or set, which is owed an answer.
+    /// Returns whether it is an IQ get or set, which must be answered.
     pub fn is_request(&self) -> bool {
         matches!(&*self.0, Stanza::Iq(Iq::Get { .. } | Iq::Set { .. }))
     }
 
-    /// Whether it is an IQ that changes something.
+    /// Returns whether it is an IQ set.
     pub fn is_set(&self) -> bool {
         matches!(&*self.0, Stanza::Iq(Iq::Set { .. }))
     }
 
-    /// The contacts that the account's server adds to the roster because of it: whom a presence asks for a subscription or
-    /// grants one (RFC 6121, section 3), and whom a roster set names (section 2.3).
+    /// Returns the contacts that the server adds to the roster because of this stanza. They are the recipients of a
+    /// subscription request or approval (RFC 6121, section 3), and the items of a roster set (section 2.3).
     pub(crate) fn adds_contacts(&self) -> Vec<BareJid> {
         match &*self.0 {
             Stanza::Presence(presence) if matches!(presence.type_, Type::Subscribe | Type::Subscribed) => {
@@ -208,7 +208,7 @@ impl RawStanza {
         }
     }
 
-    /// What it says of the own status; none where it is no presence, or is for somebody alone.
+    /// Returns the own status in this stanza; `None` if it is not a presence, or has a recipient.
     pub(crate) fn broadcast_presence(&self) -> Option<BroadcastPresence> {
         let Stanza::Presence(presence) = &*self.0 else { return None };
         let is_available = match presence.type_ {
@@ -223,12 +223,12 @@ impl RawStanza {
         })
     }
 
-    /// Whether it is a message that is not for all in a room.
+    /// Returns whether it is a message that is not for all occupants of a room.
     pub(crate) fn is_said_to_a_person(&self) -> bool {
         matches!(&*self.0, Stanza::Message(message) if message.type_ != MessageType::Groupchat)
     }
 
-    /// As [`Outgoing::outlives_its_stream`](crate::stanza::Outgoing::outlives_its_stream).
+    /// Same as [`Outgoing::outlives_its_stream`](crate::stanza::Outgoing::outlives_its_stream).
     pub(crate) fn outlives_its_stream(&self) -> bool {
         match &*self.0 {
             Stanza::Message(_) => true,
@@ -239,7 +239,7 @@ impl RawStanza {
         }
     }
 
-    /// The same stanza under another id.
+    /// Returns the same stanza with another id.
     #[must_use]
     pub fn with_id(&self, id: &str) -> Self {
         let mut stanza = encode::copy(&self.0);
@@ -252,12 +252,12 @@ impl RawStanza {
     }
 }
 
-/// About how many bytes of memory a stanza takes.
+/// Returns the approximate memory of a stanza, in bytes.
 pub(super) fn stanza_weight(stanza: &Stanza) -> usize {
     let (texts, payloads): (usize, &[Element]) = match stanza {
         Stanza::Message(message) => {
             let texts = message.bodies.values().chain(message.subjects.values()).map(String::len);
-            // The text that counts is held twice.
+            // The chosen text is held twice.
             (2 * texts.sum::<usize>(), &message.payloads)
         }
         Stanza::Presence(presence) => (presence.statuses.values().map(String::len).sum(), &presence.payloads),
@@ -267,25 +267,25 @@ pub(super) fn stanza_weight(stanza: &Stanza) -> usize {
     NODE + texts + payloads.iter().map(weight).sum::<usize>()
 }
 
-/// A stanza as XML.
+/// Serialises a stanza.
 pub(super) fn to_text(stanza: &Stanza) -> String {
     String::from(&encode::element(stanza))
 }
 
-/// A stanza that [`to_text`] wrote.
+/// Parses a stanza that [`to_text`] wrote.
 pub(super) fn from_text(xml: &str) -> Result<Stanza, String> {
     let element: Element = xml.parse().map_err(|error: minidom::Error| error.to_string())?;
     Stanza::try_from(element).map_err(|error| error.to_string())
 }
 
-/// About how many bytes an element takes in memory. Depth is bounded where stanzas come in.
+/// Returns the approximate memory of an element, in bytes. The depth is bounded on input.
 pub(super) fn weight(element: &Element) -> usize {
     let text: usize = element.texts().map(str::len).sum();
     let attributes: usize = element.attrs().iter().map(|(_, value)| value.len() + NODE / 2).sum();
     NODE + text + attributes + element.children().map(weight).sum::<usize>()
 }
 
-/// Takes out what opens something: passwords of rooms and accounts, as elements, attributes and fields of forms.
+/// Removes passwords of rooms and accounts: elements, attributes and form fields.
 fn hide_passwords(element: &mut Element) {
     element.attrs_mut().remove(&rxml::Namespace::NONE, "password");
     for node in element.take_nodes() {
@@ -305,28 +305,29 @@ fn is_password(element: &Element) -> bool {
     element.name() == "password" || (element.name() == "field" && element.attr("var").is_some_and(names))
 }
 
-/// Whether XML can carry this text at all, and no control character hides in it.
+/// Returns whether XML can contain this text, and there is no control character in it.
 pub fn is_sendable(text: &str) -> bool {
     text.chars().all(is_sendable_char)
 }
 
-/// Whether XML can carry this character, and it is no control character.
+/// Returns whether XML can contain this character, and it is no control character.
 pub fn is_sendable_char(character: char) -> bool {
     !is_forbidden(character)
 }
 
-/// Whether XML can carry this text, and it is one line: what names are.
+/// Returns whether XML can contain this text and it is a single line, as a name must be.
 pub fn is_one_line(text: &str) -> bool {
     text.chars().all(|character| is_sendable_char(character) && !character.is_control())
 }
 
-/// Whether a stanza can carry this time: XEP-0082 has four digits for a year, and so nothing before the year 0.
+/// Returns whether a stanza can contain this time: XEP-0082 has four digits for a year, and so nothing before the year
+/// 0.
 pub fn is_sendable_time(at: Timestamp) -> bool {
     const YEAR_0: i64 = -62_167_219_200;
     at.as_second() >= YEAR_0
 }
 
-/// Characters that XML 1.0 has no place for, and control characters that only confuse who reads.
+/// Returns whether XML 1.0 cannot contain the character, or it is a control character that would only confuse readers.
 pub(super) fn is_forbidden(character: char) -> bool {
     matches!(character, '\u{fffe}' | '\u{ffff}') || (character.is_control() && !matches!(character, '\t' | '\n' | '\r'))
 }
@@ -335,14 +336,14 @@ fn invalid(reason: impl Into<String>) -> CallError {
     CallError::invalid(ARGUMENT, reason)
 }
 
-/// One element, within the limits, of a kind and namespace that may be sent.
+/// Parses one element within the limits, of a kind and namespace that may be sent.
 fn read(xml: &str) -> Result<Element, CallError> {
     if xml.len() > MAX_BYTES {
         return Err(invalid(format!("{} bytes are more than {MAX_BYTES}", xml.len())));
     }
     let xml = xml.trim_matches([' ', '\t', '\r', '\n']);
     check_shape(xml)?;
-    // The second pass builds the tree; the first has shown that it is neither too deep nor followed by anything.
+    // The second pass builds the tree; the first has shown that it is not too deep and that nothing follows it.
     let element = Element::from_reader_with_prefixes(xml.as_bytes(), ns::JABBER_CLIENT.to_owned())
         .map_err(|error| invalid(format!("not well-formed: {error}")))?;
     if !element.has_ns(ns::JABBER_CLIENT) || !matches!(element.name(), "message" | "presence" | "iq") {
@@ -356,7 +357,7 @@ fn read(xml: &str) -> Result<Element, CallError> {
     Ok(element)
 }
 
-/// Reads through the document without building anything of it.
+/// Reads the document without building a tree.
 fn check_shape(xml: &str) -> Result<(), CallError> {
     let mut depth = 0_usize;
     let mut elements = 0_usize;
@@ -399,14 +400,14 @@ fn check_shape(xml: &str) -> Result<(), CallError> {
     if elements == 0 { Err(invalid("there is no element")) } else { Ok(()) }
 }
 
-/// What a plugin gave for an address, and why it is none.
+/// Describes an invalid address of a plugin, and the reason.
 pub fn no_jid(text: &str, why: &impl fmt::Display) -> String {
-    /// How much of it is shown, in bytes.
+    /// The bytes of it that are shown.
     const LONGEST: usize = 128;
     format!("\"{}\" is not a JID: {why}", harmless(text, LONGEST))
 }
 
-/// Takes the sender off, if it is the account itself.
+/// Removes the sender if it is the account itself, and refuses any other.
 fn check_sender(element: &mut Element, own: &Jid) -> Result<(), CallError> {
     let Some(from) = element.attr("from") else { return Ok(()) };
     let sender = Jid::new(from).map_err(|error| invalid(format!("its from {}", no_jid(from, &error))))?;

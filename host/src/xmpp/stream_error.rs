@@ -1,24 +1,24 @@
-//! What servers mean by ending a stream, and what is to be done about it: one table (RFC 6120, section 4.9.3).
+//! Stream errors: what servers mean by them, and what to do about them, in one table (RFC 6120, section 4.9.3).
 
-/// When a server that ended a stream for a reason is come back to.
+/// When to reconnect to a server that ended a stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Return {
-    /// As soon as may be.
+    /// Reconnect as soon as possible.
     #[default]
     AtOnce,
-    /// Some time within the next second.
+    /// Reconnect at a random time within a second.
     Soon,
-    /// Some time within the next seconds, since everybody else comes back, too.
+    /// Reconnect at a random time within a few seconds, since all other clients reconnect, too.
     Spread,
-    /// Not before a while: it had enough.
+    /// Reconnect after a longer wait, since the server complained of too much load.
     Slowly,
 }
 
-/// One condition.
+/// The rule for one condition.
 struct Rule {
     condition: &'static str,
     returns: Return,
-    /// What its reader can do.
+    /// The advice for the user.
     remedy: &'static str,
 }
 
@@ -26,10 +26,10 @@ const fn rule(condition: &'static str, returns: Return, remedy: &'static str) ->
     Rule { condition, returns, remedy }
 }
 
-/// What is said of what is no fault of anybody here.
+/// The advice for errors that nobody here can correct.
 const A_BUG: &str = "this should not happen, please report it with the server's software and version";
 
-/// All conditions that there are.
+/// The rules for all defined conditions.
 const RULES: &[Rule] = &[
     rule("bad-format", Return::AtOnce, A_BUG),
     rule("bad-namespace-prefix", Return::AtOnce, A_BUG),
@@ -82,7 +82,7 @@ const RULES: &[Rule] = &[
     rule("unsupported-version", Return::AtOnce, "it speaks no XMPP 1.0: it has to be updated"),
 ];
 
-/// Those that no stanza of ours is the reason for.
+/// The conditions that no stanza of ours can cause.
 const ABOUT_STREAMS: [&str; 12] = [
     "conflict",
     "connection-timeout",
@@ -98,16 +98,16 @@ const ABOUT_STREAMS: [&str; 12] = [
     "unsupported-version",
 ];
 
-/// Those that say that what we write is not what it should be, as it looks to a parser.
+/// The conditions for data that the server's parser rejects.
 const ABOUT_SYNTAX: [&str; 5] =
     ["bad-format", "bad-namespace-prefix", "invalid-xml", "not-well-formed", "restricted-xml"];
 
-/// Whether the server could not read what we wrote.
+/// Returns whether the server could not parse what we wrote.
 pub(super) fn is_about_syntax(condition: &str) -> bool {
     ABOUT_SYNTAX.contains(&condition)
 }
 
-/// Whether a stanza of ours may be why the stream ended. Where nobody here knows the condition, it may.
+/// Returns whether a stanza of ours may have ended the stream. An unknown condition may be about one.
 pub(super) fn is_about_a_stanza(condition: &str) -> bool {
     !ABOUT_STREAMS.contains(&condition)
 }
@@ -116,22 +116,22 @@ fn find(condition: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.condition == condition)
 }
 
-/// When the server is come back to.
+/// Returns when to reconnect.
 pub(super) fn returns(condition: &str) -> Return {
     find(condition).map_or(Return::AtOnce, |rule| rule.returns)
 }
 
-/// What its reader can do.
+/// Returns the advice for the user.
 pub(super) fn remedy(condition: &str) -> &'static str {
     find(condition).map_or("its log says more; ask who runs it", |rule| rule.remedy)
 }
 
-/// One sentence: that the server ended the stream, why, and what can be done.
+/// Returns one sentence: the server ended the stream, the reason, and the advice.
 pub(super) fn sentence(condition: &str, text: Option<&str>) -> String {
     format!("the server ended the stream: {condition}{}; {}", words(text), remedy(condition))
 }
 
-/// What the server says beside a condition, for the middle of a sentence.
+/// Returns the server's explanation, formatted for the middle of a sentence.
 pub(super) fn words(text: Option<&str>) -> String {
     text.map(|text| format!(" ({text})")).unwrap_or_default()
 }
@@ -144,7 +144,7 @@ mod tests {
 
     use super::*;
 
-    /// Every condition of the RFC is there, spelled as on the wire, and says what to do.
+    /// Each condition of the RFC is in the table, spelled as on the wire, with advice.
     #[test]
     fn each_condition_says_what_to_do() {
         assert_eq!(RULES.len(), 25);

@@ -1,7 +1,7 @@
-//! XMPP over WebSocket (RFC 7395), as a transport that looks like TCP to what is above it.
+//! XMPP over WebSocket (RFC 7395), as a transport that looks like TCP to the layers above.
 //!
-//! Over TCP a stream is one document; over WebSocket each element is a message of its own, and the stream's header and
-//! footer are elements, too. Here one is made of the other, both ways, so that nothing above knows the difference.
+//! Over TCP a stream is one document. Over WebSocket each element is a message of its own, and the stream's header and
+//! footer are elements, too. This module translates both ways, so that the layers above see no difference.
 
 use std::collections::VecDeque;
 use std::io;
@@ -30,31 +30,33 @@ use crate::https::{Head, Wire};
 
 pub(super) mod frames;
 
-/// The elements that begin and end a stream (RFC 7395, section 3.3).
+/// The namespace of the elements that begin and end a stream (RFC 7395, section 3.3).
 const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
-/// The longest of them.
+/// The maximum length of a message with such elements, in bytes.
 const MAX_FRAMING: usize = 16 * 1024;
-/// How many tags they have at most. They are empty; and trees are copied and dropped recursively, so that what is nested deep
-/// enough would overflow the stack, which ends the process. What is no framing is held to the limits of a stanza above.
+/// The maximum number of tags in a message with such elements, which are empty. Trees are copied and dropped
+/// recursively, so deep nesting would overflow the stack, which ends the process. Other messages are held to the limits
+/// of stanzas by the layer above.
 const MOST_TAGS: usize = 8;
 
-/// A stream of XMPP within a WebSocket.
+/// An XMPP stream inside a WebSocket.
 pub(super) struct WebSocket<S> {
-    /// What comes of a message is noted below it, since the message comes whole.
+    /// The socket. Arriving data is noted below it, since it only delivers whole messages.
     socket: WebSocketStream<Narrow<Listening<S>>>,
-    /// What came, as it would have come over TCP, and how much of it was read.
+    /// The received data, as it would arrive over TCP, and how much of it was read.
     ready: Vec<u8>,
     taken: usize,
-    /// Cuts what is written into elements.
+    /// Splits written data into elements.
     cutter: Cutter,
-    /// Elements that the socket has not taken yet.
+    /// Elements that the socket has not accepted yet.
     waiting: VecDeque<Message>,
     over: bool,
-    /// Where it is noted why the server closes it.
+    /// Notes the reason that the server closes the socket.
     ending: Ending,
 }
 
-/// Begins with the server of this address, over a connection that is encrypted already. Why the server closes it is noted.
+/// Opens a WebSocket with the server of this address, over a connection that is already encrypted. `ending` notes why
+/// the server closes it.
 pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     url: &WebUrl,
@@ -82,8 +84,8 @@ pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     })
 }
 
-/// Whether the server goes over to XMPP within a WebSocket, as it was asked to under this key (RFC 6455, section 4.1); else what is
-/// wrong. The library takes no answer that says more than it has to, as proxies do: `Connection: keep-alive, Upgrade`.
+/// Checks that the server switches to XMPP over WebSocket in answer to the request with this key (RFC 6455, section
+/// 4.1). The library rejects answers with additional values, as proxies send them: `Connection: keep-alive, Upgrade`.
 fn goes_over(head: &Head, key: &str) -> Result<(), String> {
     if head.status != 101 {
         return Err(format!("it answers {} {}", head.status, head.reason));
@@ -109,7 +111,7 @@ fn goes_over(head: &Head, key: &str) -> Result<(), String> {
 }
 
 impl<S> WebSocket<S> {
-    /// The server has closed it, and said why.
+    /// Records that the server has closed the socket, and why.
     fn closed(&mut self, cause: &str) {
         self.ending.note(Lost::WebSocketClosed { cause: printable(cause) });
         self.over = true;
@@ -171,7 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncBufRead for WebSocket<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocket<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        // What was cut before has to go first, so that no more than one buffer waits here.
+        // Earlier elements must be sent first, so that no more than one buffer waits here.
         ready!(this.poll_drain(cx))?;
         let waiting = &mut this.waiting;
         this.cutter
@@ -199,8 +201,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocket<S> {
     }
 }
 
-/// What a message says, as it would be said over TCP. Gives where the server wants to be asked instead, if it closes the stream for
-/// that (RFC 7395, section 3.6.1).
+/// Appends a message as it would arrive over TCP. Returns the other address if the server closes the stream with a
+/// redirect (RFC 7395, section 3.6.1).
 pub(super) fn read_frame(text: &str, out: &mut Vec<u8>) -> io::Result<Option<String>> {
     if !text.starts_with('<') {
         return Err(invalid("a message that does not begin with an element"));
@@ -221,21 +223,22 @@ pub(super) fn read_frame(text: &str, out: &mut Vec<u8>) -> io::Result<Option<Str
     Ok(None)
 }
 
-/// What begins or ends a stream in this message, if nothing else is in it. Tigase says both in one where it sends somebody on.
+/// Returns the elements that begin or end a stream, if the message contains nothing else. Tigase sends both in one
+/// message for a redirect.
 fn framing(text: &str) -> Option<Vec<Element>> {
     if text.len() > MAX_FRAMING || !text.contains(FRAMING) || text.matches('<').count() > MOST_TAGS {
         return None;
     }
     let elements: Vec<_> = match format!("<several xmlns='several'>{text}</several>").parse::<Element>() {
         Ok(several) => several.children().cloned().collect(),
-        // It may have a declaration of XML, as a document may.
+        // The message may begin with an XML declaration, like a document.
         Err(_) => vec![text.parse().ok()?],
     };
     let is_framing = |element: &Element| element.is("open", FRAMING) || element.is("close", FRAMING);
     (!elements.is_empty() && elements.iter().all(is_framing)).then_some(elements)
 }
 
-/// The header of the stream that this element opens.
+/// Writes the stream header that this element stands for.
 fn begin(element: &Element, out: &mut Vec<u8>) {
     out.extend_from_slice(b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'");
     for name in ["from", "to", "id", "version"] {
@@ -246,14 +249,14 @@ fn begin(element: &Element, out: &mut Vec<u8>) {
     out.push(b'>');
 }
 
-/// The message that says what was said as over TCP; none where there is nothing to say.
+/// Returns the message for data written as over TCP; `None` if there is nothing to send.
 fn frame(element: &str) -> Option<String> {
     let attributes = match written(element)? {
         Written::Element(element) => return Some(element),
         Written::End => return Some(format!("<close xmlns='{FRAMING}'/>")),
         Written::Begin(attributes) => attributes,
     };
-    // What else the header says are namespaces, which have no meaning here.
+    // The header's other attributes are namespaces, which have no meaning here.
     let said = |name: &str| {
         let value = attributes.split_once(&format!(" {name}="))?.1;
         let quote = value.chars().next()?;
@@ -289,7 +292,7 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    /// What is made of an answer with these headers, to the question of RFC 6455, section 1.3.
+    /// Returns the result of an answer with these headers to the request of RFC 6455, section 1.3.
     async fn answered(headers: [&str; 4]) -> Result<(), String> {
         let answer = format!("HTTP/1.1 101 Switching Protocols\r\n{}\r\n\r\n", headers.join("\r\n"));
         let head = Wire::new(answer.as_bytes()).head().await?;

@@ -1,4 +1,4 @@
-//! The list that is checked in: `tests/conformance.toml`.
+//! The checked-in list of the API: `tests/conformance.toml`.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +7,17 @@ use serde::Deserialize;
 
 use super::root;
 
-/// Everything that has to be shown.
+/// Everything that must be shown.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct List {
     /// The rows, in the order of their numbers.
     pub row: Vec<Row>,
-    /// The host's events.
+    /// The names of the host's events.
     pub event: Vec<String>,
-    /// The host's settings.
+    /// The names of the host's settings.
     pub setting: Vec<String>,
-    /// What the host keeps to, whatever a plugin or a server does.
+    /// The rules that the host keeps, whatever a plugin or a server does.
     pub rule: Vec<Rule>,
 }
 
@@ -25,9 +25,9 @@ pub struct List {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// One word, by which tests name it.
+    /// The word by which tests name the rule.
     pub name: String,
-    /// The rule.
+    /// The text of the rule.
     pub text: String,
 }
 
@@ -35,23 +35,24 @@ pub struct Rule {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
-    /// From 1 to 129.
+    /// The number, from 1 to 129.
     pub number: u16,
-    /// What it is about, in a few words.
+    /// The subject, in a few words.
     pub name: String,
-    /// How it is shown.
+    /// How the row is shown.
     #[serde(default)]
     pub kind: Kind,
-    /// The calls that a plugin has to make: `grouping.function`, or `grouping.function:case` where it ends in this error.
+    /// The calls that a plugin must make: `grouping.function`, or `grouping.function:case` if it must end in this
+    /// error.
     #[serde(default)]
     pub calls: Vec<String>,
     /// Whether a server takes part.
     #[serde(default = "yes")]
     pub server: bool,
-    /// The servers that cannot do it, each with the reason.
+    /// The servers that do not support it, each with the reason.
     #[serde(default)]
     pub cannot: BTreeMap<String, String>,
-    /// The servers that cannot do a part of it, each with which.
+    /// The servers that support all but a part, each with that part.
     #[serde(default)]
     pub but: BTreeMap<String, String>,
 }
@@ -69,19 +70,19 @@ pub enum Kind {
     Plain,
     /// Through the library or the command line.
     Host,
-    /// Declared: what a plugin is given is the error that says so.
+    /// The call is declared, and the plugin receives the error that says it is unsupported.
     Unsupported,
 }
 
 impl Row {
-    /// Whether it names this call, with or without an error that it ends in.
+    /// Returns whether the row names this call, with or without an error case.
     pub fn names(&self, call: &str) -> bool {
         self.calls.iter().any(|named| named.split([':', '(']).next() == Some(call))
     }
 }
 
 impl List {
-    /// Reads it.
+    /// Reads the list.
     pub fn read() -> Result<Self> {
         let path = root().join("tests/conformance.toml");
         let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -1,7 +1,8 @@
-//! What was seen while a test ran: on which server, what a plugin called and was answered, and what it heard.
+//! Records what happens while a test runs: the server, the calls of a plugin with their results, and the events that it
+//! hears.
 //!
-//! Nothing is written unless `PARLOR_TEST_RECORD` names a file. A line names its test by the thread, which the test program
-//! names after the test.
+//! Nothing is written unless `PARLOR_TEST_RECORD` names a file. A line names its test by the thread, which the test
+//! program names after the test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -12,54 +13,54 @@ use serde::{Deserialize, Serialize};
 
 use crate::server::Software;
 
-/// The variable that names the file.
+/// The environment variable that names the file.
 pub const FILE: &str = "PARLOR_TEST_RECORD";
 
-/// Something that was seen.
+/// One entry of the record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Note {
     /// The test has an account on this server.
     Server(String),
-    /// A plugin was told to call this, under this number.
+    /// A plugin was told to make this call, under this number.
     Call(u64, String),
-    /// What came of the order of this number: `ok`, or the case of the error.
+    /// The result of the order with this number: `ok`, or the case of the error.
     Answer(u64, String),
     /// A plugin heard an event of this name, with a payload of this case.
     Heard(String, String),
 }
 
 impl Note {
-    /// The test has an account on this server.
+    /// Creates the entry that the test has an account on this server.
     pub fn server(software: Software) -> Self {
         Self::Server(software.to_string())
     }
 }
 
-/// Writes it down.
+/// Writes an entry to the record, if there is one.
 pub fn note(note: &Note) {
     let Some(file) = std::env::var_os(FILE) else { return };
     let thread = std::thread::current();
     let Some(test) = thread.name() else { return };
     let line = serde_json::json!([test, note]).to_string() + "\n";
     let file = std::fs::OpenOptions::new().append(true).create(true).open(file);
-    // One write for each line, at the end: tests that run side by side do not cut each other's.
+    // Each line is one write at the end of the file, so that concurrent tests do not split each other's lines.
     file.and_then(|mut file| file.write_all(line.as_bytes())).expect("the record can be written");
 }
 
-/// What was seen of one test.
+/// The record of one test.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
     /// The servers that it has accounts on.
     pub servers: BTreeSet<String>,
-    /// `grouping.function` for what a plugin called with success, `grouping.function:case` for what ended in an error; where
-    /// an argument counts, once more as `grouping.function(argument)`.
+    /// The calls of a plugin: `grouping.function` if it succeeded, `grouping.function:case` if it ended in an error. A
+    /// call whose argument matters is recorded a second time as `grouping.function(argument)`.
     pub calls: BTreeSet<String>,
-    /// What a plugin heard, with the cases of the payloads.
+    /// The events that a plugin heard, with the cases of their payloads.
     pub events: BTreeSet<(String, String)>,
 }
 
-/// Reads what was written, by the names of the tests.
+/// Reads the record, by the names of the tests.
 pub fn read(file: &Path) -> Result<BTreeMap<String, Seen>> {
     let text = match std::fs::read_to_string(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
@@ -78,7 +79,7 @@ pub fn read(file: &Path) -> Result<BTreeMap<String, Seen>> {
             Note::Answer(number, outcome) => {
                 let Some(call) = open.get(&(name, number)) else { continue };
                 of.calls.insert(if outcome == "ok" { call.clone() } else { format!("{call}:{outcome}") });
-                // Whatever it was about.
+                // The call counts without its argument as well.
                 if let Some((call, _)) = call.split_once('(') {
                     of.calls.insert(if outcome == "ok" { call.to_owned() } else { format!("{call}:{outcome}") });
                 }

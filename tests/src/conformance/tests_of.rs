@@ -1,4 +1,5 @@
-//! Which tests show what: read from the lines `Rows …`, `Events …`, `Settings …` and `Rules …` in the comments of the tests.
+//! Reads what each test shows from the lists `Rows …`, `Events …`, `Settings …` and `Rules …` in the tests' doc
+//! comments.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,33 +8,33 @@ use anyhow::{Context, Result};
 
 use super::root;
 
-/// A test that says what it shows.
+/// A test that names what it shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Test {
-    /// Its name as the test program knows it, such as `chats::get_gives_what_is_open_and_opens_nothing`.
+    /// The name as the test program knows it, such as `chats::get_gives_what_is_open_and_opens_nothing`.
     pub name: String,
-    /// Where it runs.
+    /// The place where the test runs.
     pub place: Place,
-    /// The rows.
+    /// The rows that it shows.
     pub rows: BTreeSet<u16>,
-    /// The events.
+    /// The events that it shows.
     pub events: BTreeSet<String>,
-    /// The settings.
+    /// The settings that it shows.
     pub settings: BTreeSet<String>,
-    /// The rules.
+    /// The rules that it shows.
     pub rules: BTreeSet<String>,
 }
 
-/// Where a test runs.
+/// The place where a test runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// In `tests/suite`, on a real server.
     Suite,
-    /// In the library of the host, beside what it tests.
+    /// In the host's library, beside the code that it tests.
     Host,
 }
 
-/// All tests that show anything, in the order of their files.
+/// Returns all tests that show anything, in the order of their files.
 pub fn all() -> Result<Vec<Test>> {
     let mut found = Vec::new();
     for (folder, place) in [("tests/suite", Place::Suite), ("host/src", Place::Host)] {
@@ -64,7 +65,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// `rooms/entering.rs` is `rooms::entering`, `rooms/mod.rs` is `rooms`.
+/// Converts a path to a module path: `rooms/entering.rs` is `rooms::entering`, `rooms/mod.rs` is `rooms`.
 fn module(path: &Path) -> Vec<String> {
     let mut parts: Vec<String> =
         path.with_extension("").iter().map(|part| part.to_string_lossy().into_owned()).collect();
@@ -101,7 +102,7 @@ fn in_file(module: &[String], place: Place, text: &str) -> Result<Vec<Test>> {
                 let shown = Test::read(&name, place, &comment).with_context(|| format!("the comment of {name}"))?;
                 found.extend(shown);
             }
-            // A line of a macro's arguments between attribute and function ends neither.
+            // A line of a macro's arguments between the attribute and the function ends neither.
             if !code.starts_with([')', ']']) || function.is_some() {
                 comment.clear();
                 marked = false;
@@ -115,12 +116,12 @@ impl Test {
     fn read(name: &str, place: Place, comment: &[&str]) -> Result<Option<Self>> {
         let mut rows = BTreeSet::new();
         let [mut events, mut settings, mut rules] = [const { BTreeSet::new() }; 3];
-        // A list is a sentence of its own; it ends with a full stop, or with a colon and prose behind.
+        // A list is a sentence of its own. It ends with a full stop, or with a colon that prose follows.
         let text = comment.join(" ").replace('`', "");
         for sentence in text.split(['.', ':']).map(str::trim) {
             let (kind, list) = sentence.split_once(' ').unwrap_or((sentence, ""));
             let list = list.replace(" and ", ",");
-            // A list may be begun anew on its next line.
+            // A list may repeat its first word on its next line.
             let parts = list.split(',').map(|part| part.trim().trim_start_matches(kind).trim());
             let parts = parts.filter(|part| !part.is_empty());
             let is_prose = parts.clone().any(|part| part.contains(' '));
@@ -141,7 +142,7 @@ impl Test {
     }
 }
 
-/// `73` or `73-75`.
+/// Parses `73` or `73-75`.
 fn range(text: &str) -> Option<std::ops::RangeInclusive<u16>> {
     let (first, last) = text.split_once(['-', '–']).unwrap_or((text, text));
     Some(first.trim().parse().ok()?..=last.trim().parse().ok()?)

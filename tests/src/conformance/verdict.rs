@@ -1,4 +1,4 @@
-//! What follows for a row, an event, a setting or a rule from the tests that name it and what was seen on one server.
+//! Judges a row, an event, a setting or a rule by the tests that name it and their records on one server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,37 +11,37 @@ use super::record::Seen;
 use super::tests_of::{Place, Test};
 use crate::server::Software;
 
-/// How the tests of one run ended, and what was seen of them.
+/// The results and records of one run of the tests.
 #[derive(Debug, Clone, Default)]
 pub struct Run {
     /// The tests that passed.
     pub passed: BTreeSet<String>,
     /// The tests that failed.
     pub failed: BTreeSet<String>,
-    /// What was seen, by test.
+    /// The record of each test.
     pub seen: BTreeMap<String, Seen>,
 }
 
 impl Run {
-    /// Whether any test saw this call end like this.
+    /// Returns whether any test recorded this call with this result.
     fn saw(&self, call: &str) -> bool {
         self.seen.values().any(|seen| seen.calls.contains(call))
     }
 }
 
-/// What one server has to say about one thing.
+/// The verdict on one entry on one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It was seen.
+    /// It was shown.
     Works,
-    /// The server cannot do it, for this reason, and a plugin is told so.
+    /// The server does not support it, for this reason, and a plugin receives an error.
     Cannot(String),
     /// It is not shown, for this reason.
     Missing(String),
 }
 
 impl Verdict {
-    /// Whether nothing is missing.
+    /// Returns whether nothing is missing.
     pub fn is_good(&self) -> bool {
         !matches!(self, Self::Missing(_))
     }
@@ -57,7 +57,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Of a row.
+/// Judges a row.
 pub fn of_row(row: &Row, tests: &[&Test], software: Software, run: &Run, units: &Run) -> Verdict {
     if let Some(missing) = unproven(tests, run, units) {
         return missing;
@@ -69,7 +69,7 @@ pub fn of_row(row: &Row, tests: &[&Test], software: Software, run: &Run, units: 
     if row.server && !seen().any(|seen| seen.servers.contains(software.as_str())) {
         return Verdict::Missing(format!("none of its tests ran on {software}"));
     }
-    // The host's own rows are not driven from inside.
+    // Rows of the kind `host` are not driven from inside a plugin.
     let calls: &[String] = if row.kind == Kind::Host { &[] } else { &row.calls };
     match calls.iter().find(|call| !seen().any(|seen| seen.calls.contains(*call))) {
         Some(call) => Verdict::Missing(format!("none of its tests saw {call}")),
@@ -77,7 +77,7 @@ pub fn of_row(row: &Row, tests: &[&Test], software: Software, run: &Run, units: 
     }
 }
 
-/// Of an event: heard with its payload and with no other, and refused to who has not the grant.
+/// Judges an event: it must be heard with its payload and no other, and refused to plugins without the grant.
 pub fn of_event(event: &str, tests: &[&Test], run: &Run, units: &Run) -> Verdict {
     if let Some(missing) = unproven(tests, run, units) {
         return missing;
@@ -99,7 +99,7 @@ pub fn of_event(event: &str, tests: &[&Test], run: &Run, units: &Run) -> Verdict
     Verdict::Works
 }
 
-/// Of a setting: read by a plugin, and set by one, or refused where it is the operator's.
+/// Judges a setting: a plugin must read it and set it, or be refused if it is the operator's.
 pub fn of_setting(setting: &str, tests: &[&Test], run: &Run, units: &Run) -> Verdict {
     if let Some(missing) = unproven(tests, run, units) {
         return missing;
@@ -117,7 +117,7 @@ pub fn of_setting(setting: &str, tests: &[&Test], run: &Run, units: &Run) -> Ver
     }
 }
 
-/// Of a call: a row names it, and a plugin was given an answer to it as the row says.
+/// Judges a call: a row must name it, and a plugin must have received an answer as the row says.
 pub fn of_call(call: &str, rows: &[Row], run: &Run) -> Verdict {
     let mut named = rows.iter().filter(|row| row.names(call)).flat_map(|row| &row.calls).peekable();
     if named.peek().is_none() {
@@ -131,12 +131,12 @@ pub fn of_call(call: &str, rows: &[Row], run: &Run) -> Verdict {
     }
 }
 
-/// Of a rule: its tests pass.
+/// Judges a rule: its tests must pass.
 pub fn of_rule(tests: &[&Test], run: &Run, units: &Run) -> Verdict {
     unproven(tests, run, units).unwrap_or(Verdict::Works)
 }
 
-/// What is wrong with the tests themselves, if anything is.
+/// Returns why the tests themselves prove nothing, if that is so.
 fn unproven(tests: &[&Test], run: &Run, units: &Run) -> Option<Verdict> {
     if tests.is_empty() {
         return Some(Verdict::Missing("no test names it".to_owned()));

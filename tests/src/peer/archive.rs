@@ -1,4 +1,4 @@
-//! The scripted server's archive of messages (XEP-0313): an honest one of any size, or whatever a test makes of it.
+//! The scripted server's archive of messages (XEP-0313): an honest one of any size, or one that a test defines.
 
 use jid::{BareJid, FullJid, Jid};
 use xmpp_parsers::iq::Iq;
@@ -8,28 +8,28 @@ use xmpp_parsers::ns;
 /// The namespace of archives.
 pub const MAM: &str = "urn:xmpp:mam:2";
 
-/// One page that a client asks for.
+/// A request for one page.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    /// The question's id.
+    /// The id of the request.
     pub id: String,
-    /// Whose archive; none = the account's.
+    /// The owner of the archive; `None` is the account.
     pub to: Option<Jid>,
-    /// What the results have to carry.
+    /// The query id, which the results must carry.
     pub queryid: String,
-    /// Fields of the form: `with`, `start`, `end`.
+    /// The fields of the form: `with`, `start`, `end`.
     pub fields: Vec<(String, String)>,
-    /// Elements of the set: `max`, `before`, `after`, `index`.
+    /// The elements of the result set: `max`, `before`, `after`, `index`.
     pub set: Vec<(String, String)>,
-    /// Who asks.
+    /// The client that sent the request.
     pub client: FullJid,
 }
 
-/// What answers: the stanzas that are sent, as elements.
+/// A callback that returns the stanzas of the answer, as elements.
 pub type Script = Box<dyn FnMut(&Asked) -> Vec<Element> + Send>;
 
 impl Asked {
-    /// Reads a question, if it is one for a page.
+    /// Parses a request if it is one for a page.
     pub(super) fn read(to: Option<&Jid>, id: &str, payload: &Element, client: &FullJid) -> Option<Self> {
         if !payload.is("query", MAM) {
             return None;
@@ -52,27 +52,27 @@ impl Asked {
         })
     }
 
-    /// One part of the set.
+    /// Returns one element of the result set.
     pub fn part(&self, name: &str) -> Option<&str> {
         self.set.iter().find(|(part, _)| part == name).map(|(_, value)| value.as_str())
     }
 
-    /// One field of the form.
+    /// Returns one field of the form.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
-    /// How many messages are wanted.
+    /// Returns the number of messages that are requested.
     pub fn max(&self) -> u64 {
         self.part("max").and_then(|max| max.parse().ok()).unwrap_or(u64::MAX)
     }
 
-    /// Who is asked: the account, or a room.
+    /// Returns the address of the archive: the account or a room.
     pub fn archive(&self) -> Jid {
         self.to.clone().unwrap_or_else(|| self.client.to_bare().into())
     }
 
-    /// The message of this number as a result from somebody.
+    /// Returns the message with this number as a result from this address.
     pub fn result_from(&self, from: &Jid, number: u64) -> Element {
         let author = format!("juliet{}@localhost/balcony", number % 10);
         let body = Element::builder("body", ns::DEFAULT_NS).append(text(number)).build();
@@ -86,12 +86,12 @@ impl Asked {
         self.wrap(from, &id(number), message)
     }
 
-    /// A result of the archive that was asked.
+    /// Returns a result of the requested archive.
     pub fn result(&self, number: u64) -> Element {
         self.result_from(&self.archive(), number)
     }
 
-    /// A result with any message in it.
+    /// Returns a result that contains any message.
     pub fn wrap(&self, from: &Jid, id: &str, message: Element) -> Element {
         let delay = Element::builder("delay", ns::DELAY).attr(name("stamp"), "2026-11-20T06:24:00Z").build();
         let forwarded = Element::builder("forwarded", ns::FORWARD).append(delay).append(message).build();
@@ -107,7 +107,7 @@ impl Asked {
             .build()
     }
 
-    /// The end of a page that has these messages, if any.
+    /// Returns the end of a page that has these messages, if any.
     pub fn fin(&self, page: Option<(u64, u64)>, complete: bool, count: Option<u64>) -> Element {
         let part = |element: &'static str, value: String| Element::builder(element, ns::RSM).append(value).build();
         let set = Element::builder("set", ns::RSM)
@@ -119,18 +119,18 @@ impl Asked {
         self.answer(fin)
     }
 
-    /// The answer with this payload.
+    /// Returns a successful answer with this payload.
     pub fn answer(&self, payload: Element) -> Element {
         let from = self.to.clone();
         Iq::Result { from, to: Some(self.client.clone().into()), id: self.id.clone(), payload: Some(payload) }.into()
     }
 
-    /// The answer that it cannot be.
+    /// Returns a permanent error.
     pub fn refuse(&self, condition: &'static str) -> Element {
         self.fail("cancel", condition)
     }
 
-    /// The answer that it cannot be now.
+    /// Returns a temporary error.
     pub fn put_off(&self) -> Element {
         self.fail("wait", "resource-constraint")
     }
@@ -149,12 +149,12 @@ impl Asked {
     }
 }
 
-/// The archive's id of a message.
+/// Returns the archive id of a message.
 pub fn id(number: u64) -> String {
     format!("uid-{number}")
 }
 
-/// What a message says.
+/// Returns the text of a message.
 pub fn text(number: u64) -> String {
     format!("message {number}")
 }
@@ -167,12 +167,12 @@ fn name(name: &'static str) -> NcName {
     NcName::try_from(name).expect("attribute names in this folder are valid")
 }
 
-/// An honest archive of so many messages, of which it knows the number and the order.
+/// An honest archive of this many messages, which reports their number and order.
 pub fn honest(total: u64) -> Script {
     Box::new(move |asked| page(asked, total, Unknown::Refused))
 }
 
-/// One that gives its first page to who asks for what comes after a message that it does not know.
+/// An archive that returns its first page if the id in `after` is unknown, instead of an error.
 pub fn careless(total: u64) -> Script {
     Box::new(move |asked| page(asked, total, Unknown::Ignored))
 }
@@ -206,7 +206,7 @@ fn page(asked: &Asked, total: u64, unknown: Unknown) -> Vec<Element> {
     stanzas
 }
 
-/// What an entity of this kind says of itself, an archive among it.
+/// Returns the disco information of an entity of this kind, optionally with an archive.
 pub(super) fn disco(category: &str, archive: bool) -> Element {
     let identity = Element::builder("identity", ns::DISCO_INFO)
         .attr(name("category"), category)
@@ -216,7 +216,7 @@ pub(super) fn disco(category: &str, archive: bool) -> Element {
     Element::builder("query", ns::DISCO_INFO).append(identity).append_all(feature).build()
 }
 
-/// Where the scripted server's rooms are.
+/// Returns whether the address is a room of the scripted server.
 pub(super) fn is_room(jid: &BareJid) -> bool {
     jid.domain().as_str().starts_with("rooms.")
 }

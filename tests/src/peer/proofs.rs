@@ -1,5 +1,5 @@
-//! A log-in by SCRAM-SHA-256 (RFC 5802, RFC 7677), the server's end of it. What is made of the password on the way is kept, so that
-//! a test can look for it.
+//! The server's side of a log-in by SCRAM-SHA-256 (RFC 5802, RFC 7677). It records everything that is derived from the
+//! password, so that a test can look for it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -19,13 +19,13 @@ use xmpp_parsers::sasl::{Challenge, Nonza};
 use super::next;
 use super::tap::Tapped;
 
-/// How often the password is hashed: as often as has to be.
+/// The number of hash iterations, which is the required minimum.
 const ROUNDS: u32 = 4096;
 
-/// Who demands proofs of one password.
+/// A server's side that demands proofs of one password.
 pub(super) struct Proofs {
     known: Known,
-    /// What both sides made of the password so far.
+    /// Everything that both sides derived from the password so far.
     made: Mutex<Vec<Vec<u8>>>,
 }
 
@@ -39,13 +39,13 @@ impl Proofs {
         Ok(Self { known: Known(salted), made: Mutex::new(made) })
     }
 
-    /// All that was made of the password so far: its hash, the keys that are made of that, and each proof, by itself and in the
-    /// message that it came in.
+    /// Returns everything that was derived from the password so far: its hash, the keys derived from that, and each
+    /// proof, by itself and in the message that it came in.
     pub(super) fn made(&self) -> Vec<Vec<u8>> {
         self.lock().clone()
     }
 
-    /// Demands a proof of a client that has said its first message. Gives what is to be said with the success.
+    /// Demands a proof of a client that has sent its first message. Returns the data for the success message.
     pub(super) async fn demand(&self, stream: &mut XmppStream<BufStream<Tapped>>, first: &[u8]) -> Result<Vec<u8>> {
         let mut scram = Scram::<Sha256, Known>::new(self.known.clone(), ChannelBinding::None);
         let Response::Proceed(data) = scram.respond(first).context("the client's first message is none of SCRAM's")?
@@ -71,7 +71,7 @@ impl Proofs {
     }
 }
 
-/// What a server keeps of a password: whoever says to be whose it is.
+/// The data that a server stores for a password. It accepts any user name.
 #[derive(Clone)]
 struct Known(Pbkdf2Sha256);
 

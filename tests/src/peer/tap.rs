@@ -1,4 +1,4 @@
-//! Below a stream of XML: keeps what the client wrote, byte by byte, and lets bytes go out that no library would write.
+//! A layer below the XML stream. It records the client's bytes, and sends bytes that no library would write.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -10,10 +10,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// So much of what the client wrote is kept.
+/// How much of the client's output is kept, in bytes.
 const KEPT: usize = 64 << 20;
 
-/// What went over a connection, and what is to go.
+/// The recorded bytes of a connection, and those to be sent.
 #[derive(Debug, Clone, Default)]
 pub struct Tap(Arc<Mutex<Bytes>>);
 
@@ -24,23 +24,23 @@ struct Bytes {
 }
 
 impl Tap {
-    /// What the client wrote from the `from`th byte on.
+    /// Returns what the client wrote, from byte `from` on.
     pub fn heard(&self, from: usize) -> String {
         let bytes = self.bytes();
         String::from_utf8_lossy(bytes.heard.get(from..).unwrap_or_default()).into_owned()
     }
 
-    /// How many bytes the client wrote.
+    /// Returns how many bytes the client wrote.
     pub fn len(&self) -> usize {
         self.bytes().heard.len()
     }
 
-    /// Whether it wrote nothing.
+    /// Returns whether the client wrote nothing.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Has these bytes written, as they are, when the stream is flushed next.
+    /// Queues bytes to be written, as they are, at the next flush of the stream.
     pub(super) fn say(&self, bytes: &[u8]) {
         self.bytes().to_say.extend(bytes);
     }
@@ -58,7 +58,7 @@ pub(super) struct Tapped {
 }
 
 impl Tapped {
-    /// Writes what waits in the tap.
+    /// Writes the bytes that are queued in the tap.
     fn write_own(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let chunk: Vec<u8> = self.tap.bytes().to_say.iter().take(16 << 10).copied().collect();

@@ -12,7 +12,7 @@ async fn clients_talk_over_prosody_and_it_leaves_nothing_behind() {
     clients_talk(Software::Prosody).await;
 }
 
-/// Only where it is installed: `cargo xtask test` and `cargo xtask api` see to it.
+/// Runs only where ejabberd is installed; `cargo xtask test` and `cargo xtask api` install it.
 #[tokio::test]
 async fn clients_talk_over_ejabberd_and_it_leaves_nothing_behind() {
     if Ejabberd::is_installed() {
@@ -49,7 +49,7 @@ async fn clients_talk(software: Software) {
     let helpers: Vec<u32> = crate::process::children(id);
     drop(server);
     assert!(!crate::process::exists(id));
-    // What it started itself notices that it is gone.
+    // Its own child processes notice that it has ended.
     let deadline = Instant::now() + SOON;
     while let Some(helper) = helpers.iter().find(|id| crate::process::exists(**id)) {
         assert!(Instant::now() < deadline, "{helper} outlived {software}");

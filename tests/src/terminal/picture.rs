@@ -1,4 +1,4 @@
-//! What stands on a screen: as much of a terminal as programs need that draw on one.
+//! The picture on a screen: as much of a terminal as drawing programs need.
 
 /// The characters on a screen, after everything that was written to it.
 #[derive(Debug)]
@@ -6,7 +6,7 @@ pub(super) struct Picture {
     cells: Vec<Vec<char>>,
     row: usize,
     column: usize,
-    /// A sequence that has begun.
+    /// An escape sequence that has begun.
     escape: Option<String>,
 }
 
@@ -15,7 +15,7 @@ impl Picture {
         Self { cells: vec![vec![' '; columns]; rows], row: 0, column: 0, escape: None }
     }
 
-    /// The terminal has another size. What stood there stays.
+    /// Resizes the picture. Existing characters stay.
     pub(super) fn resize(&mut self, rows: usize, columns: usize) {
         self.cells.resize(rows, Vec::new());
         for row in &mut self.cells {
@@ -30,7 +30,8 @@ impl Picture {
     fn put(&mut self, one: char) {
         if let Some(escape) = &mut self.escape {
             escape.push(one);
-            // `ESC [`, parameters, a letter; without the bracket what comes between is of another kind (ECMA-48, ECMA-35).
+            // `ESC [`, parameters, a letter. Without the bracket, intermediate bytes of another kind follow (ECMA-48,
+            // ECMA-35).
             let is_over = match escape.strip_prefix('[') {
                 Some(order) => !order.is_empty() && ('@'..='~').contains(&one),
                 None => !(' '..='/').contains(&one),
@@ -64,13 +65,13 @@ impl Picture {
                 self.row = numbers[0].saturating_sub(1);
                 self.column = numbers.get(1).map_or(0, |column| column.saturating_sub(1));
             }
-            // The alternate screen is another one; as far as tests look, an empty one.
+            // The alternate screen is a separate one; for the tests an empty one is enough.
             ("J", "2") | ("h" | "l", "?1049") => self.cells.iter_mut().for_each(|row| row.fill(' ')),
             _ => {}
         }
     }
 
-    /// Its lines, without what is empty to the right.
+    /// Returns its lines, without trailing blanks.
     pub(super) fn lines(&self) -> String {
         let lines = self.cells.iter().map(|row| row.iter().collect::<String>().trim_end().to_owned());
         lines.collect::<Vec<_>>().join("\n").trim_end().to_owned()

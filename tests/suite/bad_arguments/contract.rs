@@ -1,15 +1,15 @@
-//! Every argument of every call, read from the contract itself.
+//! Reads every argument of every call from the contract itself.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use wit_parser::{Resolve, Type, TypeDefKind, WorldItem};
 
-/// One argument: the call, and the path by which an error has to name it, such as `message.extensions.reply.id`.
+/// One argument: the call, and the path by which an error must name it, such as `message.extensions.reply.id`.
 pub(super) type Argument = (String, String);
 
-/// All that can be wrong: fields of records one by one, lists as one, and nothing of a call that gives no error. What is
-/// true or false, or one of an enumeration, cannot be wrong.
+/// Returns every argument that can be invalid: fields of records one by one, a list as a whole. Calls without an error
+/// result are left out, and so are booleans and enumerations, which cannot be invalid.
 pub(super) fn arguments() -> BTreeSet<Argument> {
     let mut contract = Resolve::default();
     contract.push_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit")).unwrap();

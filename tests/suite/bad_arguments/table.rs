@@ -1,48 +1,48 @@
-//! Every call with arguments that work, and for each argument what is wrong for it.
+//! Every call with valid arguments, and the invalid values to try for each argument.
 
 use serde_json::{Value, json};
 
-/// What kind of thing an argument is, and so what is wrong for it.
+/// The kind of an argument, which determines its invalid values.
 pub(super) enum Kind {
     /// An address.
     Jid,
-    /// Several of them.
+    /// A list of addresses.
     Jids,
-    /// Several that are looked for: what is no address is not there.
+    /// A list of addresses to look up, where an invalid address is simply not found.
     Sought,
-    /// A name that must be there.
+    /// A required, non-empty name.
     Name,
     /// A text that may be empty.
     Text,
-    /// An id, which is there or is left out.
+    /// An optional id, which must not be empty.
     Id,
-    /// One of a few words.
+    /// One of a few fixed words.
     Word,
     /// A point in time.
     Date,
     /// A stanza.
     Stanza,
-    /// JSON.
+    /// A JSON value.
     Json,
-    /// Names with JSON.
+    /// Names with JSON values.
     Settings,
-    /// Fields of a room's configuration.
+    /// The fields of a room's configuration.
     Fields,
-    /// Several names.
+    /// A list of names.
     Names,
-    /// A picture.
+    /// A picture in base64.
     Base64,
     /// A password.
     Password,
-    /// These values.
+    /// Exactly these invalid values.
     These(Vec<Value>),
-    /// Nobody knows this one: `not-found`, and not `invalid`.
+    /// A value that names nothing known, which must fail with `not-found` instead of `invalid`.
     Unknown(Value),
-    /// Too much at once: `over-limit`, and not `invalid`.
+    /// A value that is too large, which must fail with `over-limit` instead of `invalid`.
     TooMuch(Value),
-    /// The whole call is `unsupported`.
+    /// The whole call fails with `unsupported`.
     Unsupported,
-    /// Whatever it is, it is right, or the answer to another question.
+    /// Every value is valid, or another test covers the invalid ones.
     Anything,
 }
 
@@ -51,17 +51,17 @@ pub(super) use Kind::{
     TooMuch, Unknown, Unsupported, Word,
 };
 
-/// A MiB of one letter, which the plugin makes itself.
+/// A MiB of one letter, which the plugin generates itself.
 fn long() -> Value {
     json!({ "$repeat": ["x", 1 << 20] })
 }
 
-/// Texts that neither XML nor a line can carry.
+/// Texts that XML or a single line cannot contain.
 fn unfit() -> [Value; 4] {
     ["a\u{1}", "a\u{0}", "a\u{fffe}", "a\u{ffff}"].map(Value::from)
 }
 
-/// A text that is no JSON, or none that everybody reads.
+/// Texts that are not JSON, or that not every parser accepts.
 fn no_json() -> Vec<Value> {
     let deep = "[".repeat(10_000);
     let raw = ["", "{", "'x'", "1 2", "\"\u{1}\"", r#""\ud800""#, r#"{"\udc00":1}"#, "nul", "\u{fffe}", &deep];
@@ -128,7 +128,7 @@ impl Kind {
         }
     }
 
-    /// The case of error that has to come.
+    /// Returns the case of error that is expected.
     pub(super) fn case(&self) -> &'static str {
         match self {
             Unknown(_) => "not-found",
@@ -139,8 +139,8 @@ impl Kind {
     }
 }
 
-/// A call that works but for the argument that is made wrong, and its arguments by their paths in the contract. The plugin
-/// is told an argument by what follows the name of the record that it is in.
+/// A call with valid arguments, and the arguments to vary by their paths in the contract. The plugin receives a
+/// record's fields without the record's name.
 pub(super) type Case = (&'static str, Value, Vec<(&'static str, Kind)>);
 
 pub(super) fn cases(jid: &str, room: &str) -> Vec<Case> {
@@ -150,7 +150,7 @@ pub(super) fn cases(jid: &str, room: &str) -> Vec<Case> {
     cases
 }
 
-/// Of the groupings that are about nobody in particular.
+/// The cases of the groupings without a chat, contact or room.
 fn plain(jid: &str) -> Vec<Case> {
     let filter = || {
         vec![
@@ -158,7 +158,7 @@ fn plain(jid: &str) -> Vec<Case> {
             ("filter.from", Jid),
             ("filter.room", Jid),
             ("filter.kind", Word),
-            // An empty one is how everything begins.
+            // An empty prefix matches everything.
             ("filter.prefix", Text),
         ]
     };
@@ -168,11 +168,11 @@ fn plain(jid: &str) -> Vec<Case> {
             ("options.start", Date),
             ("options.end", Date),
             ("options.max", Anything),
-            // Empty: from the newest on.
+            // An empty value means from the newest message on.
             ("options.before", Text),
             ("options.after", Id),
             ("options.index", Anything),
-            // Answers, which are ignored in a request.
+            // Parts of answers, which are ignored in a request.
             ("options.first", Anything),
             ("options.last", Anything),
             ("options.count", Anything),
@@ -221,13 +221,13 @@ fn plain(jid: &str) -> Vec<Case> {
         (
             "storage.list",
             json!({ "prefix": "", "limit": 1 }),
-            // Every key begins with an empty one.
+            // An empty prefix matches every key.
             vec![("prefix", Text), ("after", Name), ("limit", These(vec![json!(0), json!(1_001), json!(u32::MAX)]))],
         ),
         (
             "storage.entries",
             json!({ "prefix": "", "limit": 1 }),
-            // Every key begins with an empty one.
+            // An empty prefix matches every key.
             vec![("prefix", Text), ("after", Name), ("limit", These(vec![json!(0), json!(1_001), json!(u32::MAX)]))],
         ),
         (
@@ -240,7 +240,7 @@ fn plain(jid: &str) -> Vec<Case> {
                 ("expires", These(vec![json!(0)])),
             ],
         ),
-        // A year is the longest, and what is longer is taken as that.
+        // Longer times are capped at a year.
         ("timers.after", json!({}), vec![("milliseconds", Anything)]),
         ("timers.every", json!({}), vec![("milliseconds", These(vec![json!(0), json!(9)]))]),
         ("timers.cancel", json!({}), vec![("timer", Unknown(json!(u64::MAX)))]),
@@ -249,7 +249,7 @@ fn plain(jid: &str) -> Vec<Case> {
         ("user.set-status-message", json!({}), vec![("message", Text)]),
         (
             "user.login",
-            // The account that the scripted server has.
+            // The account on the scripted server.
             json!({ "jid": "bot@localhost", "password": "x" }),
             vec![
                 ("credentials.jid", Jid),
@@ -260,12 +260,12 @@ fn plain(jid: &str) -> Vec<Case> {
     ]
 }
 
-/// One line of help.
+/// One line of a command's help.
 fn line() -> Kind {
     These(unfit().into_iter().chain([json!("a\nb"), json!("x".repeat(257)), long()]).collect())
 }
 
-/// Of chats, contacts and cards.
+/// The cases of chats, contacts and vCards.
 fn private(jid: &str) -> Vec<Case> {
     let one = json!({ "jid": jid });
     let many = json!({ "jids": [jid] });
@@ -306,12 +306,12 @@ fn private(jid: &str) -> Vec<Case> {
     let card = card.into_iter().map(|field| (field, Text));
     let rest = [("data.jid", Jid), ("data.jid", These(vec![json!(jid)])), ("data.image", Base64)];
     cases.push(("vcard.set", json!({ "fn": "x" }), card.chain(rest).collect()));
-    // Nothing at all is wrong, too.
+    // A card without any field is invalid, too.
     cases.push(("vcard.set", json!({}), vec![("data", These(vec![json!({})]))]));
     cases
 }
 
-/// A message that may be sent, and carries of everything something.
+/// A valid message with every extension.
 fn message(jid: &str) -> Value {
     json!({
         "jid": jid, "body": "no", "subject": "no", "thread": "t",
@@ -358,7 +358,7 @@ fn in_rooms(jid: &str, room: &str) -> Vec<Case> {
             first,
             ("attributes.nick", Name),
             ("attributes.password", Text),
-            // Each a count that means what it says.
+            // Every count is valid.
             ("attributes.history.max-chars", Anything),
             ("attributes.history.max-stanzas", Anything),
             ("attributes.history.seconds", Anything),

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{End, SOON, failed, house, refused_early, says};
 
-/// A host whose server is never there: it stands, and that is enough here.
+/// Creates a host whose server is never reachable, for tests that need no connection.
 fn lonely() -> (Folder, Home) {
     let folder = Folder::new().unwrap();
     let certificate = Certificate::make(&folder).unwrap();
@@ -70,7 +70,7 @@ async fn without_a_configuration_one_is_written_that_works() {
     let init = End::of(&home, &["init", "--jid", account.jid.as_str()]).await;
     let left = "nothing was tested: write the account's password into bot.password; `parlor doctor` tests it then";
     assert_eq!((init.code, &init.lines[..]), (Some(0), &["wrote parlor.toml".to_owned(), left.to_owned()][..]));
-    // What is left to do is said again by whoever forgets it.
+    // If the user forgets the remaining step, the message repeats it.
     assert_eq!(
         refused_early(&home).await,
         "parlor.toml:15:17: password_file names bot.password, which cannot be found (No such file or directory \
@@ -78,7 +78,7 @@ async fn without_a_configuration_one_is_written_that_works() {
     );
     home.write("bot.password", &format!("{}\n", account.password)).unwrap();
     let text = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
-    // As its comments say; only a test has a server that the DNS does not know.
+    // The comments of the file describe this change. Only a test has a server that the DNS does not know.
     let text = text
         .replace(
             "# server = \"xmpp.example.org:5222\"",
@@ -236,7 +236,7 @@ async fn a_password_that_others_can_read_is_warned_about_and_used() {
     host.wait("account connected", &[], SOON).await.unwrap();
     assert!(host.stop(SOON).await.unwrap().success());
 
-    // The remedy is one.
+    // The remedy in the message works.
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     let mut host = home.start().unwrap();
     host.wait("account connected", &[], SOON).await.unwrap();

@@ -1,4 +1,4 @@
-//! What goes wrong between the account and its server.
+//! Errors between the account and its server.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use tokio_xmpp::rustls::ServerConfig;
 
 use super::{SOON, failed, house};
 
-/// A port that leads to another one, and counts who came through.
+/// A proxy to another port that counts connections.
 struct Pipe {
     port: u16,
     count: Arc<AtomicUsize>,
@@ -27,7 +27,7 @@ struct Pipe {
 }
 
 impl Pipe {
-    /// From this port, or any for 0.
+    /// Listens on this port, or on any for 0.
     async fn new(from: u16, to: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, from)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -38,7 +38,7 @@ impl Pipe {
             while let Ok((mut here, _)) = listener.accept().await {
                 counted.fetch_add(1, Relaxed);
                 let mut there = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await.unwrap();
-                // How it ends is the business of the two ends.
+                // Errors concern only the two ends.
                 open.spawn(async move { copy_bidirectional(&mut here, &mut there).await });
             }
         });
@@ -75,7 +75,7 @@ async fn a_wrong_password_is_tried_once() {
     assert!(host.log().all().iter().all(|line| !line.contains("wrong")), "the password is in the log");
 }
 
-/// A server that takes any number of clients, offers these mechanisms, and refuses whatever is tried.
+/// A server that accepts any number of clients, offers these mechanisms, and refuses every log-in.
 struct Refusing {
     port: u16,
     tried: Arc<std::sync::Mutex<Vec<String>>>,
@@ -95,7 +95,7 @@ impl Refusing {
         let log = Arc::clone(&tried);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // One at a time: only one client comes. One that leaves in the middle is none of ours.
+                // Clients are served one at a time, since only one comes. One that leaves early is ignored.
                 let _ = refuse(&tls, stream, mechanisms, &log).await;
             }
         });
@@ -197,7 +197,7 @@ fn account_on(server: &str, jid: &str, certificate: Option<&Certificate>) -> Str
     )
 }
 
-/// The DNS may be down at the moment: it is asked again, and the reason is told each time.
+/// The DNS may fail temporarily, so the name is looked up again, and the reason is logged each time.
 #[tokio::test]
 async fn a_host_that_the_dns_does_not_know_is_named_and_asked_for_again() {
     let home = Home::new().unwrap();
@@ -234,7 +234,7 @@ async fn a_server_that_does_not_serve_the_domain_is_asked_once() {
     assert_eq!(pipe.count(), 1);
 }
 
-/// A server may come up after its bots, for instance when a machine boots: the host waits for it, says so each time, and
+/// A server may start after its bots, for instance when a machine boots. The host retries and logs each attempt, and
 /// ends when it is told to.
 #[tokio::test]
 async fn a_refused_port_is_tried_again_until_the_server_is_there() {
@@ -255,7 +255,7 @@ async fn a_refused_port_is_tried_again_until_the_server_is_there() {
             )
         );
     }
-    // Three tries, and two pauses of two seconds at least.
+    // There are three attempts, with two pauses of at least two seconds.
     assert!(begin.elapsed() >= Duration::from_millis(3_500), "it hurries: {:?}", begin.elapsed());
 
     let pipe = Pipe::new(port, prosody.ports().starttls).await;
@@ -267,7 +267,7 @@ async fn a_refused_port_is_tried_again_until_the_server_is_there() {
 #[tokio::test]
 async fn a_certificate_that_nobody_vouches_for_ends_it_before_anything_is_said() {
     let (prosody, mut home, account) = house().await;
-    // Another server's, or the same server's of last year: either way not this one.
+    // The certificate may be another server's, or the same server's of last year: it is not the trusted one.
     let folder = Folder::new().unwrap();
     let other = Certificate::make(&folder).unwrap();
     let (starttls, direct) = (Pipe::new(0, prosody.ports().starttls).await, Pipe::new(0, prosody.ports().direct).await);

@@ -1,5 +1,5 @@
-//! What users get wrong: each mistake ends in its exit code and one sentence that says what to do, leaves nothing
-//! half-done, and takes nobody else along.
+//! User errors: each ends with its exit code and one sentence that says what to do, leaves nothing half-done, and does
+//! not affect anything else.
 
 mod config;
 mod login;
@@ -15,14 +15,14 @@ use parlor_tests::server::{Account, XmppServer};
 
 use crate::house::software;
 
-/// How long anything here may take. Much less is usual.
+/// The general timeout. Steps usually take much less.
 const SOON: Duration = Duration::from_secs(30);
 
-/// How a `parlor` ended that was left alone.
+/// The result of a `parlor` that ran to its end.
 #[derive(Debug)]
 struct End {
     code: Option<i32>,
-    /// All that it wrote.
+    /// All lines that it wrote.
     lines: Vec<String>,
 }
 
@@ -35,12 +35,12 @@ impl End {
         Self { code: status.code(), lines: process.log().all() }
     }
 
-    /// The sentence that a `parlor` which failed leaves its user with.
+    /// Returns the last line of a `parlor` that failed, which tells the user what is wrong.
     fn sentence(&self) -> String {
         self.sentence_with(1)
     }
 
-    /// The same of one that ended with this code.
+    /// Returns the same line of a command that ended with this exit code.
     fn sentence_with(&self, code: i32) -> String {
         let lines = &self.lines;
         assert_eq!(self.code, Some(code), "{lines:#?}");
@@ -52,7 +52,7 @@ impl End {
     }
 }
 
-/// What `parlor run` says that fails before it does anything.
+/// Returns the message of a `parlor run` that fails before it does anything.
 async fn refused_early(home: &Home) -> String {
     let end = End::of(home, &["run"]).await;
     let sentence = end.sentence();
@@ -61,14 +61,14 @@ async fn refused_early(home: &Home) -> String {
     sentence
 }
 
-/// What a running host says whose accounts then have failed for good, which it tells from all other failures.
+/// Returns the message of a running host whose accounts have failed for good, which has an exit code of its own.
 async fn failed(host: &mut Host) -> String {
     let code = host.ended(SOON).await.unwrap().code();
     tokio::time::timeout(SOON, host.log().ended()).await.unwrap();
     End { code, lines: host.log().all() }.sentence_with(6)
 }
 
-/// A server, and a host's folder with an account on it.
+/// Starts a server, and prepares a host's folder with an account on it.
 async fn house() -> (XmppServer, Home, Account) {
     let prosody = software().start().await.unwrap();
     let account = prosody.fresh_account("bot").unwrap();
@@ -77,18 +77,18 @@ async fn house() -> (XmppServer, Home, Account) {
     (prosody, home, account)
 }
 
-/// The plugin that does no harm, and goes on while others fail.
+/// Adds the well-behaved plugin, which must keep running while others fail.
 fn echo(home: &Home) -> Entry {
     let echo = home.install("echo", &parlor_tests::plugins::built("echo").unwrap()).unwrap();
     echo.grant("messages.read", &["*"]).grant("messages.send", &["*"]).grant("rooms.send", &["*"])
 }
 
-/// The one reason that a log line of this plugin gives, wherever in the log it stands.
+/// Waits for a log line about this plugin, and returns its reason.
 async fn reason(host: &Host, message: &str, plugin: &str) -> String {
     host.wait_count(message, &[("plugin", plugin)], 1, SOON).await.unwrap().get("reason")
 }
 
-/// Waits until a text stands in the log.
+/// Waits until a text is in the log.
 async fn says(host: &Host, text: &str) {
     host.log().wait(text, &mut Mark::default(), SOON, |line| line.contains(text).then_some(())).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Plugin files and `plugins.toml`: what cannot run is refused in a sentence of its own, and the others go on.
+//! Plugin files and `plugins.toml`: a plugin that cannot run is refused with a sentence of its own, and the others run.
 
 use parlor_tests::client::Client;
 use parlor_tests::component::{with_manifest, with_text};
@@ -18,7 +18,7 @@ async fn start(home: &Home, policy: Policy) -> Host {
     host
 }
 
-/// Starts the host with one bad plugin beside echo, and gives the reason for which that one does not run.
+/// Starts the host with one bad plugin beside echo, and returns the reason why that one does not run.
 async fn refused(home: &Home, id: &str, entry: Entry) -> String {
     let mut host = start(home, Policy::default().with(id, entry)).await;
     let reason = reason(&host, "plugin refused", id).await;
@@ -90,7 +90,7 @@ async fn a_plugin_for_another_version_of_the_contract_is_refused_with_both_numbe
              {update}"
         )
     );
-    // Whatever the manifest says, the imports are what counts.
+    // The imports count, whatever the manifest says.
     let imported = with_text(&echo, "@0.1.0", "@0.9.0");
     let reason = refused(&home, "liar", home.install_bytes("liar", &imported).unwrap()).await;
     assert!(reason.starts_with("plugins/liar.wasm: `parlor:plugin/"), "{reason}");
@@ -203,7 +203,7 @@ async fn an_initialize_that_traps_is_tried_five_times_and_then_left_to_the_owner
     assert_eq!(host.lines("plugin ended", &[("plugin", "bad")]).len(), 5);
     assert!(host.lines("plugin running", &[("plugin", "bad")]).is_empty());
 
-    // Each remedy is one.
+    // The remedy in each message works.
     let again = home.run(&["plugin", "restart", "bad"]).await.unwrap();
     assert_eq!(again.code, Some(1), "{again:?}");
     assert!(again.stderr.contains("bad does not run: it panicked or aborted"), "{again:?}");
@@ -223,12 +223,12 @@ async fn an_initialize_that_never_returns_holds_nobody_up() {
         .with("sleeps", limited("sleeps", "initialize-sleeps"))
         .with("spins", limited("spins", "initialize-spins"))
         .with("waits", limited("waits", "initialize-never-returns"));
-    // That it connects at all says that it waits for none of them: one of the three never returns.
+    // One of the three never returns. That the account connects at all shows that it waits for none of them.
     let mut host = start(&home, policy).await;
     assert_eq!(reason(&host, "plugin ended", "sleeps").await, "its initialize did not return within 500 ms");
     let spun = reason(&host, "plugin ended", "spins").await;
     assert!(spun.contains("50 ms"), "{spun}");
-    // What waits for the house may wait as long as it likes; its owner is told, once.
+    // A plugin may wait for the host as long as it likes. The owner is told once.
     let message = "plugin has not started: its initialize waits for the connection or for another plugin";
     host.wait_count(message, &[("plugin", "waits")], 1, SOON).await.unwrap();
     assert!(host.lines("plugin ended", &[("plugin", "waits")]).is_empty());

@@ -1,4 +1,4 @@
-//! C.
+//! Plugins in C.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::house::{Plan, SOON, friend, running};
 
-/// As `plugin dev` in one terminal and `plugin test` in another, in a folder that has just been cloned.
+/// This happens if `plugin dev` runs in one terminal and `plugin test` in another, in a folder that was just cloned.
 #[tokio::test(flavor = "multi_thread")]
 async fn several_may_build_one_folder_at_once() {
     let folder = Folder::new().unwrap();
@@ -30,7 +30,7 @@ async fn several_may_build_one_folder_at_once() {
     }
 }
 
-/// Whoever never says `plugin build` learns it as well, each time.
+/// An author who never runs `plugin build` sees its warnings as well, each time.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_build_warns_of_is_said_by_test_and_dev_too() {
     let folder = Folder::new().unwrap();
@@ -42,7 +42,7 @@ async fn what_a_build_warns_of_is_said_by_test_and_dev_too() {
     let built = parlor(&["plugin", "build", "--trust", plugin]).await;
     let warning = built.stderr.lines().last().unwrap_or_default();
     assert!(warning.starts_with("warning: plugin.toml asks for vcard.read, and no call"), "{built:?}");
-    // The second one has nothing to build.
+    // The second run has nothing to build.
     for _ in 0..2 {
         let tested = parlor(&["plugin", "test", "--trust", plugin]).await;
         assert_eq!((tested.stdout.as_str(), tested.stderr.trim_end()), ("2 passed, 0 failed\n", warning));
@@ -58,7 +58,7 @@ async fn a_new_plugin_in_c_builds_at_once_and_answers() {
     editors_find_every_header(&folder.path().join("parrot"));
 }
 
-/// Its stack is memory from the first moment on.
+/// Its stack is allocated from the start.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_plugin_in_c_takes_less_than_a_mebibyte_of_memory() {
     let folder = Folder::new().unwrap();
@@ -71,7 +71,8 @@ async fn a_new_plugin_in_c_takes_less_than_a_mebibyte_of_memory() {
     house.stop().await;
 }
 
-/// What clangd is told leads to the SDK, and keeps nobody from C's own headers: of those of another machine there are none here.
+/// The flags for clangd lead to the SDK, and do not hide the C compiler's own headers. Headers of another platform are
+/// not needed.
 fn editors_find_every_header(plugin: &Path) {
     let flags = fs::read_to_string(plugin.join("compile_flags.txt")).unwrap();
     let mut compiler = Command::new("cc");
@@ -119,8 +120,8 @@ async fn a_plugin_in_c_does_what_its_author_expects_of_it_and_of_the_sdk() {
     does_as_expected("c", "43 passed, 0 failed\n").await;
 }
 
-/// A page at a time, in no more memory than half of it takes: all of it, as much as is wanted, and up to an error, its own, the
-/// server's, and that of a server which begins anew each time.
+/// The archive is read page by page, in no more memory than half of it takes. The plugin reads all of it, or stops
+/// early, or meets an error: its own, the server's, or that of a server that starts over each time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_c_reads_a_whole_archive_or_as_much_as_it_wants() {
     let folder = Folder::new().unwrap();
@@ -186,7 +187,7 @@ async fn what_does_not_build_in_c_leaves_no_file_and_shows_the_authors_own_line(
     is_refused(&folder.path().join("plugin"), &folder, &["plugin.c:2:", "deeds did not compile"]).await;
     folder.write("plugin/plugin.c", "#include <parlor.h>\n").unwrap();
     is_refused(&folder.path().join("plugin"), &folder, &["deeds did not compile: plugin.c has no parlor_start"]).await;
-    // What compilers do no more than warn of.
+    // Mistakes about which compilers only warn.
     for (mistake, flag) in [
         ("  return parlor_chats_reply(event, \"hello\");", "-Wincompatible-pointer-types"),
         ("  return parlor_fail(\"%s\", 5);", "-Wformat"),
@@ -198,14 +199,15 @@ async fn what_does_not_build_in_c_leaves_no_file_and_shows_the_authors_own_line(
         folder.write("plugin/plugin.c", text).unwrap();
         is_refused(&folder.path().join("plugin"), &folder, &["error: ", flag, "deeds did not compile"]).await;
     }
-    // A call that nobody declared is refused by its name.
+    // A call that the manifest does not cover is refused by its name.
     let calls =
         "#include <parlor.h>\nparlor_error parlor_start(void) { return parlor_rooms_send(\"r@x\", \"hello\"); }\n";
     folder.write("plugin/plugin.c", calls).unwrap();
     is_refused(&folder.path().join("plugin"), &folder, &["plugin.c:2: parlor_rooms_send needs rooms.send"]).await;
 }
 
-/// Address 0 is memory like any other, and so is what stands behind an array: nothing but a look at each step finds it.
+/// Address 0 is ordinary memory in WebAssembly, and so is the memory behind an array. Only instrumented code finds such
+/// mistakes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mistake_ends_the_plugin_that_is_tried_at_the_authors_line_and_is_not_looked_for_in_that_of_owners() {
     let folder = Folder::new().unwrap();
@@ -223,7 +225,7 @@ async fn a_mistake_ends_the_plugin_that_is_tried_at_the_authors_line_and_is_not_
     let plugin = plugin.to_str().unwrap();
     let tested = parlor(&["plugin", "test", "--trust", plugin]).await;
     assert_eq!((tested.code, tested.stdout.as_str()), (Some(0), "5 passed, 0 failed\n"), "{tested:?}");
-    // Where it was is said where a test fails.
+    // A failing test shows the location.
     folder.write("plugin/tests/mistakes.chat", expected.replace(ends, "")).unwrap();
     let tested = parlor(&["plugin", "test", "--trust", plugin]).await;
     for (said, line) in kinds {
@@ -232,13 +234,13 @@ async fn a_mistake_ends_the_plugin_that_is_tried_at_the_authors_line_and_is_not_
         let of_it = of_it.split("FAILED").next().unwrap();
         assert!(of_it.contains(&place), "{said}: {tested:?}");
     }
-    // The one for owners is not made slower by it.
+    // The build for owners is not slowed down by these checks.
     built(Path::new(plugin), &folder).await;
     folder.write("owners/false.chat", "== it goes on\nalice: false\n  to alice: well\n").unwrap();
     passes(&folder.path().join("owners"), &folder, "1 passed, 0 failed\n").await;
 }
 
-/// Also where it says that all went well.
+/// This holds also for an exit code of success.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_that_calls_exit_is_said_to_have() {
     let folder = Folder::new().unwrap();

@@ -1,4 +1,4 @@
-//! `parlor plugin dev`: a folder that is built at each save, and its plugin to talk to.
+//! `parlor plugin dev`: builds a folder at each save, and lets the author talk to the plugin.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use parlor_tests::terminal::Terminal;
 use super::{MANIFEST, begun, parlor, rust_place};
 use crate::house::{SOON, friend, prosody};
 
-/// Says what it heard, or does what it is told.
+/// A plugin that repeats what it hears, or does what it is told.
 const PLUGIN: &str = r#"
 import { on, reply, send, say } from "parlor";
 
@@ -31,7 +31,7 @@ function lost() {
 }
 "#;
 
-/// A folder with a plugin in JavaScript.
+/// Writes a folder with a plugin in JavaScript.
 fn plugin(folder: &Folder) -> PathBuf {
     let manifest =
         MANIFEST.replace("[permissions]", "[permissions]\n\"rooms.send\" = { scope = [\"*\"], reason = \"r\" }");
@@ -44,7 +44,7 @@ fn plugin(folder: &Folder) -> PathBuf {
     folder.join("deeds")
 }
 
-/// Puts another text in the place of a part of the source, as an editor that saves does.
+/// Replaces a part of the source, as an editor that saves does.
 fn edit(plugin: &Path, part: &str, other: &str) {
     edit_all(plugin, &[(part, other)]);
 }
@@ -64,12 +64,12 @@ fn at_terminal(home: &Home, plugin: &Path, more: &[&str]) -> Terminal {
     Terminal::start(home.command(arguments).unwrap()).unwrap()
 }
 
-/// Works on it with what a script says.
+/// Runs `plugin dev` with a script as its input.
 async fn scripted(plugin: &Path, script: &str) -> Finished {
     Home::new().unwrap().run_with(&["plugin", "dev", "--trust", plugin.to_str().unwrap()], script).await.unwrap()
 }
 
-/// That a text has these parts, one after the other.
+/// Checks that a text has these parts, in this order.
 #[track_caller]
 fn has(text: &str, parts: &[&str]) {
     let mut rest = text;
@@ -91,7 +91,7 @@ async fn at_a_terminal_each_save_is_built_and_takes_over_and_a_mistake_leaves_th
 
     edit(&plugin, "you said", "you shouted");
     terminal.sees("# deeds 0.1.0 has taken over (", SOON).unwrap();
-    // The arrow shows what was typed before.
+    // The arrow key recalls the last input.
     terminal.presses("\x1b[A\r").unwrap();
     terminal.sees("  to alice: you shouted: hello", SOON).unwrap();
 
@@ -105,7 +105,7 @@ async fn at_a_terminal_each_save_is_built_and_takes_over_and_a_mistake_leaves_th
     edit(&plugin, "functio lost", "function lost");
     terminal.sees("# it builds again, and deeds 0.1.0 is what runs already", SOON).unwrap();
 
-    // What throws is shown with its function and line, and the plugin goes on.
+    // An exception is shown with its function and line, and the plugin keeps running.
     edit(&plugin, "told to", "asked to");
     terminal.sees("has taken over", SOON).unwrap();
     terminal.types("throw").unwrap();
@@ -124,13 +124,13 @@ async fn what_is_saved_while_it_is_built_is_built_as_well() {
     let mut terminal = at_terminal(&home, &plugin, &[]);
     terminal.sees("# deeds 0.1.0 is there (", SOON).unwrap();
     terminal.sees("alice: ", SOON).unwrap();
-    // What stands outside of functions takes its time, and says when it begins.
+    // Code outside of functions runs during the build. This code takes long, and prints that it begins.
     let slow = "say } from \"parlor\";\nconsole.log(\"it begins\");\nfor (let i = 0; i < 2e7; i++);\n";
     edit_all(&plugin, &[("say } from \"parlor\";\n", slow), ("you said", "you shouted")]);
     terminal.sees("it begins", SOON).unwrap();
     edit(&plugin, "you shouted", "you whispered");
     terminal.sees("# deeds 0.1.0 has taken over (", SOON).unwrap();
-    // On a machine that is slow to tell of what was saved, the first one may have its moment.
+    // If the machine reports saved files late, the first version may run for a moment.
     let whispers = |terminal: &mut Terminal| {
         terminal.types("hello").unwrap();
         terminal.sees("  to alice: you whispered: hello", Duration::from_secs(2)).is_ok()
@@ -155,7 +155,7 @@ async fn a_room_that_is_joined_before_there_is_a_plugin_is_joined_once_there_is_
     terminal.types("/join garden").unwrap();
     terminal.types("/room hi").unwrap();
     terminal.sees("  to garden: alice: hi", SOON).unwrap();
-    // As many at once as somebody pastes: what is said in one is said to who is in.
+    // Many lines arrive at once, as if pasted. A message to a room needs the room to be entered before.
     let rooms = (0..20).map(|number| format!("room{number}")).collect::<Vec<_>>();
     let lines: Vec<_> = rooms.iter().map(|room| format!("/join {room}\r/room hi\r")).collect();
     terminal.presses(&lines.concat()).unwrap();
@@ -196,14 +196,14 @@ async fn a_script_speaks_for_several_people_in_rooms_and_reads_like_a_test() {
         &[
             "# deeds 0.1.0 is there (",
             "alice: hello\n  to alice: you said: hello\n",
-            // Nobody takes a person's words for the end of a line.
+            // A person's text is not taken for a line end.
             "alice: a\\u{a}# b\n  to alice: you said: a\\u{a}# b\n",
             "bob: hi\n  to bob: you said: hi\n",
             "bob: /room all\n  to garden: bob: all\n",
             "bob: far\n  denied messages.send for nobody@elsewhere.org\n",
             "# to allow it: parlor plugin grant deeds messages.send=nobody@elsewhere.org\n",
             "messages.send for nobody@elsewhere.org (chats.send \"nobody@elsewhere.org\")\n",
-            // Where it was asked for, although the answer came later.
+            // The location is where the call was made, although the answer came later.
             "(/plugin.js:5:",
             "bob: throw\n  log error: a handler of message failed: Error: told to\n",
             "lost (/plugin.js:13",
@@ -240,7 +240,7 @@ async fn what_cannot_be_worked_on_is_said_with_what_to_do() {
             assert!(finished.stderr.contains(part), "{part} is missing: {finished:?}");
         }
     }
-    // A script has nobody who would save something better.
+    // With a script as its input, nobody can save a corrected version.
     edit(&plugin, "function lost", "functio lost");
     let finished = scripted(&plugin, "hello\n").await;
     assert_eq!(finished.code, Some(1), "{finished:?}");
@@ -261,14 +261,15 @@ async fn a_handler_without_an_end_is_told_of_before_it_is_ended_and_named_then()
     terminal.sees("# it has computed for ", SOON).unwrap();
     terminal.sees(" ms without a pause: it is slowed down now, and ended after 1 s of that", SOON).unwrap();
     let ends = "plugin ends: it computed for 1000 ms without a pause while it handled message (chat)";
-    // Somebody who is slowed down may take long for it on a busy machine.
+    // On a busy machine, a throttled plugin may take long to reach the limit.
     terminal.sees(ends, 4 * SOON).unwrap();
     terminal.types("/quit").unwrap();
     let (code, screen) = terminal.ended(SOON).unwrap();
     assert_eq!(code, Some(0), "{screen}");
 }
 
-/// As where its `plugin.toml` does not ask for what one of its events needs, which only shows when it starts.
+/// For instance, its `plugin.toml` does not ask for a permission that one of its events needs, which shows only at the
+/// start.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_does_not_start_is_not_talked_to_as_if_it_were_there() {
     let folder = Folder::new().unwrap();
@@ -343,7 +344,7 @@ async fn who_works_on_an_account_that_a_host_is_on_is_told_that_both_answer() {
     assert!(host.stop(SOON).await.unwrap().success());
 }
 
-/// A panic ends the plugin, which says where, and comes back.
+/// A panic ends the plugin, which reports the location and restarts.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trap_in_rust_shows_the_authors_own_function_and_line() {
     let (_alone, place) = rust_place().await;
@@ -382,7 +383,7 @@ async fn a_trap_in_rust_shows_the_authors_own_function_and_line() {
         &["plugin ends: it panicked or aborted while it handled message (chat)", "parrot::fall", "at src/lib.rs:24:5"],
     );
 
-    // The file for owners has the names, and is no larger for the rest.
+    // The file for owners keeps the function names, but is not larger for debug information.
     let (output, folder) = (place.join("small.wasm"), plugin.to_str().unwrap());
     let built = parlor(&["plugin", "build", "--trust", folder, "-o", output.to_str().unwrap()]).await;
     assert_eq!(built.code, Some(0), "{built:?}");

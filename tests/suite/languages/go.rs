@@ -1,4 +1,4 @@
-//! Go.
+//! Plugins in Go.
 
 use parlor_tests::folder::Folder;
 use parlor_tests::peer::archive::{Script, honest};
@@ -49,7 +49,7 @@ async fn a_plugin_in_go_waits_keeps_and_goes_on_after_what_it_returns_and_after_
     let lines = crate::trace::with("account", house.name());
     let logged = |text: &str| lines.iter().any(|line| line.get("message").contains(text));
     assert!(logged("a handler of message failed: told to"));
-    // The stack of a panic, in its author's own lines.
+    // A panic is logged with a stack trace of the author's own lines.
     let panicked = lines.iter().find(|line| line.get("message").contains("panic: told to")).unwrap();
     for part in ["main.number", "number.go:5"] {
         assert!(panicked.get("message").contains(part), "{part} is missing: {panicked:?}");
@@ -66,7 +66,7 @@ async fn a_plugin_in_go_does_what_its_author_expects_of_it_and_of_the_sdk() {
     does_as_expected("go", "40 passed, 0 failed\n").await;
 }
 
-/// A page at a time: often only its beginning, once all of it, and once with an error in the midst.
+/// The archive is read page by page: often only its beginning, once all of it, and once with an error halfway.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_go_reads_a_whole_archive_or_as_much_as_it_wants() {
     let folder = Folder::new().unwrap();
@@ -115,14 +115,14 @@ async fn what_does_not_build_in_go_leaves_no_file_and_shows_the_authors_own_line
     folder.write("plugin/plugin.go", "package main\n\nfunc main() { nobody() }\n").unwrap();
     let plugin = folder.path().join("plugin");
     is_refused(&plugin, &folder, &["plugin.go:3:15: undefined: nobody", "deeds did not compile"]).await;
-    // A call that nobody declared is refused by its name.
+    // A call that the manifest does not cover is refused by its name.
     let calls = "package main\n\nimport (\n\t\"context\"\n\n\t\"parlor\"\n)\n\nfunc main() { parlor.Start(start) }\n\n\
                  func start(ctx context.Context) error {\n\t_, err := parlor.RoomsSend(ctx, \"r@x\", \"hello\")\n\treturn err\n}\n";
     folder.write("plugin/plugin.go", calls).unwrap();
     is_refused(&plugin, &folder, &["plugin.go:12: parlor.RoomsSend needs rooms.send"]).await;
 }
 
-/// Compiling it would take a host minutes, and it could reach nobody.
+/// Compiling it would take a host minutes, and it could not connect to anything.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_go_that_speaks_http_is_refused_when_it_is_built() {
     let folder = Folder::new().unwrap();
@@ -139,7 +139,7 @@ async fn a_plugin_in_go_that_speaks_http_is_refused_when_it_is_built() {
     .await;
 }
 
-/// Git runs what a configuration in the folder names; asked about this one, it says that it is none of its own.
+/// Git runs programs that a folder's configuration names, so it must not be asked about the folder.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_go_is_built_without_a_question_to_git() {
     let folder = Folder::new().unwrap();
@@ -157,7 +157,7 @@ async fn a_plugin_in_go_is_built_without_a_question_to_git() {
     assert!(!marker.exists(), "it ran a command of the folder");
 }
 
-/// Go writes down a panic in several steps, between which it waits for a moment.
+/// Go writes out a panic in several steps, and waits for a moment between them.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_step_fails_in_which_a_goroutine_ends_the_plugin() {
     let folder = Folder::new().unwrap();
@@ -169,7 +169,7 @@ async fn the_step_fails_in_which_a_goroutine_ends_the_plugin() {
     let tested = parlor(&["plugin", "test", "--trust", folder.path().join("plugin").to_str().unwrap()]).await;
     assert_eq!(tested.stdout.lines().last(), Some("0 passed, 3 failed"), "{tested:?}");
     assert_eq!(tested.stdout.matches("plugin ends: it panicked or aborted").count(), 3, "{tested:?}");
-    // Where it was stands there, too.
+    // The location is shown as well.
     for part in ["panic: at once", "all goroutines are asleep - deadlock!", "panic: in a while", "main.answer"] {
         assert!(tested.stdout.contains(part), "{part}: {tested:?}");
     }
@@ -207,7 +207,7 @@ func answer(ctx context.Context, message *parlor.Message) error {
 }
 "#;
 
-/// What is no panic, and so comes without Go's own stack.
+/// Such an end is not a panic, and so has no stack trace of Go's.
 #[tokio::test(flavor = "multi_thread")]
 async fn where_a_plugin_in_go_ended_is_said_by_the_names_of_its_authors_functions() {
     let folder = Folder::new().unwrap();

@@ -1,4 +1,4 @@
-//! JavaScript and TypeScript.
+//! Plugins in JavaScript and TypeScript.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -35,7 +35,7 @@ async fn a_new_plugin_in_typescript_builds_at_once_and_answers() {
     begins_and_answers("ts", folder.path(), &folder).await;
 }
 
-/// Of two that could be the plugin, it says which it is before it builds that one.
+/// The build prints a line here, since two files could be the plugin.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_is_built_where_nobody_reads_what_is_said_meanwhile() {
     let folder = Folder::new().unwrap();
@@ -49,12 +49,12 @@ async fn a_plugin_is_built_where_nobody_reads_what_is_said_meanwhile() {
     assert_eq!(status.code(), Some(0));
 }
 
-/// It takes most of a build, and authors build at each save.
+/// Compiling the runtime takes most of a build, and authors build at each save.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_runtime_is_compiled_once_whatever_plugin_it_evaluates() {
     let folder = Folder::new().unwrap();
     let plugin = begun("parrot", "js", folder.path()).await;
-    // Brings the tools, which are then lent to a folder where nothing is compiled yet.
+    // Installs the tools, which are then linked into a folder with an empty compile cache.
     built(&plugin, &folder).await;
     let tools = parlor::plugins::build::data_folder().unwrap().join("tools");
     folder.make_folder("data/parlor").unwrap();
@@ -68,7 +68,7 @@ async fn the_runtime_is_compiled_once_whatever_plugin_it_evaluates() {
         let finished = home.run(&["plugin", "build", plugin.to_str().unwrap()]).await.unwrap();
         assert_eq!(finished.code, Some(0), "{finished:?}");
         let entries = fs::read_dir(folder.join("data/parlor/tried/compiled")).unwrap();
-        // What is written anew is another file.
+        // A file that is written again has another inode.
         kept.push(entries.map(|entry| entry.unwrap().metadata().unwrap().ino()).collect::<Vec<_>>());
     }
     assert_eq!(kept[0].len(), 1);
@@ -114,7 +114,7 @@ async fn a_plugin_in_javascript_waits_keeps_and_goes_on_after_what_it_throws() {
         deeds(&[("plugin.js", PLUGIN), ("lib/number.ts", NUMBER), ("lib/words.json", words)], "h\u{fc}", &told).await;
     holds_no_password(&house);
     is_ready_again(&house).await;
-    // Its stack, in its author's own lines, types or no types, and no end of the plugin.
+    // The log has a stack trace of the author's own lines, with or without types, and the plugin keeps running.
     let lines = crate::trace::with("account", house.name());
     let thrown = lines.iter().find(|line| line.get("message").contains("RangeError: told to")).unwrap();
     let thrown = thrown.get("message");
@@ -131,7 +131,7 @@ async fn a_plugin_in_javascript_does_what_its_author_expects_of_it_and_of_the_sd
     does_as_expected("javascript", "48 passed, 0 failed\n").await;
 }
 
-/// A page at a time, with somebody who writes while the plugin waits for each; and once with an error in the midst.
+/// The archive is read page by page while somebody sends messages, and once with an error halfway.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_javascript_reads_a_whole_archive_beside_what_else_it_does() {
     let folder = Folder::new().unwrap();
@@ -157,7 +157,7 @@ async fn a_plugin_in_javascript_reads_a_whole_archive_beside_what_else_it_does()
     assert!(lines.iter().all(|line| line.get("message") != "plugin ended"));
 }
 
-/// Its memory is what it was when it was built, and what seeds chance lies there.
+/// Its memory is restored from the build, and the seed of its random numbers lies there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_javascript_draws_other_numbers_at_each_start() {
     let folder = Folder::new().unwrap();
@@ -181,7 +181,7 @@ async fn a_plugin_in_javascript_draws_other_numbers_at_each_start() {
     house.stop().await;
 }
 
-/// What needs a connection is too early then, and its author is told what to do.
+/// Calls that need a connection come too early then, and the author is told what to do.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_sends_is_refused_with_what_helps() {
     let folder = Folder::new().unwrap();
@@ -198,7 +198,7 @@ async fn a_start_that_sends_is_refused_with_what_helps() {
     house.stop().await;
 }
 
-/// What stands at the top of a file is begun when the plugin starts, where no stack leads to its author's line.
+/// Code at the top of a file runs when the plugin starts, where no stack trace leads to the author's line.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_begin_in_javascript_is_named_with_its_authors_line() {
     for (line, says) in [
@@ -288,7 +288,7 @@ async fn what_does_not_build_in_javascript_leaves_no_file_and_shows_the_authors_
     }
 }
 
-/// Modules are read by Node.js, which takes options where a name could stand.
+/// Node.js reads the modules, and would take a name that begins with a dash for an option.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_name_of_a_module_is_no_option_of_the_program_that_reads_it() {
     let folder = Folder::new().unwrap();
@@ -301,7 +301,7 @@ async fn the_name_of_a_module_is_no_option_of_the_program_that_reads_it() {
     assert!(built.code == Some(0) && built.stderr.contains("  this one\n"), "{built:?}");
 }
 
-/// What is read becomes a part of the file that is given to others.
+/// A module that is read becomes part of the file that others receive.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_out_of_the_folder_is_no_module() {
     let folder = Folder::new().unwrap();
@@ -312,7 +312,7 @@ async fn a_link_out_of_the_folder_is_no_module() {
     symlink(folder.path().join("secret.json"), &link).unwrap();
     let says = "conf.json is a link that leads out of the plugin's folder";
     is_refused(&folder.path().join("plugin"), &folder, &[says]).await;
-    // One within is a file like any other.
+    // A link within the folder is an ordinary file.
     fs::remove_file(&link).unwrap();
     folder.write("plugin/own.json", "\"no secret\"").unwrap();
     symlink("own.json", &link).unwrap();
@@ -320,7 +320,7 @@ async fn a_link_out_of_the_folder_is_no_module() {
     assert!(built.code == Some(0) && built.stderr.contains("  no secret\n"), "{built:?}");
 }
 
-/// Neither a terminal nor a reader takes them for what parlor says.
+/// Neither a terminal nor a reader must take the plugin's output for parlor's own.
 #[tokio::test(flavor = "multi_thread")]
 async fn words_of_a_plugin_that_is_built_move_no_cursor_and_begin_no_line() {
     for (file, text) in [

@@ -1,4 +1,4 @@
-//! A machine without what plugins are built with.
+//! A machine without the build tools of plugins.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -41,16 +41,16 @@ async fn what_is_missing_is_named_with_what_to_do_and_leaves_nothing_behind() {
             says.iter().any(|(state, says)| *state == "warning" && says.contains(language) && says.contains(missing));
         assert!(named, "{language}: {says:?}");
     }
-    // Neither half of a tool nor a whole one.
+    // No tool is left, neither whole nor half installed.
     assert_eq!(tools(&folder), 0);
 }
 
-/// How many tools there are, whole ones and halves.
+/// Returns the number of installed tools, whole or half.
 fn tools(folder: &Folder) -> usize {
     std::fs::read_dir(folder.path().join("data/parlor/tools")).map_or(0, Iterator::count)
 }
 
-/// A folder of programs that do nothing but this; it is all that is in `PATH`, but for what scripts are run with.
+/// Creates a folder of programs that only run this code. It is all of `PATH`, except for what scripts need to run.
 fn programs(folder: &Folder, all: &[(&str, &str)]) -> String {
     for (name, does) in all {
         let file = folder.write(format!("bin/{name}"), format!("#!/bin/sh\n{does}\n")).unwrap();
@@ -59,7 +59,7 @@ fn programs(folder: &Folder, all: &[(&str, &str)]) -> String {
     folder.path().join("bin").display().to_string()
 }
 
-/// Builds a new plugin in these surroundings, which has to fail with each of these parts of a message and leave nothing.
+/// Builds a new plugin in this environment. It must fail with each of these parts of a message and leave nothing.
 async fn fails_to_build(language: &str, surroundings: &[(&str, &str)], folder: &Folder, parts: &[&str]) {
     let _ = std::fs::remove_dir_all(folder.path().join("parrot"));
     let plugin = begun("parrot", language, folder.path()).await;
@@ -101,7 +101,7 @@ async fn what_is_too_old_or_broken_is_named_with_what_to_do_and_leaves_nothing_b
     let rustc = format!("rustc is of version 1.70.0, and {oldest} or later is needed");
     fails_to_build("rust", &[("PATH", &path)], &folder, &[rustc.as_str(), "https://rustup.rs"]).await;
 
-    // Where that does not work either, it is named instead.
+    // A tool that is recent enough but does not work is named instead.
     let rustc = format!("echo 'rustc {oldest}.0'");
     let broken = [
         ("python3", "echo it lacks a library >&2; exit 127"),
@@ -120,7 +120,7 @@ async fn what_is_too_old_or_broken_is_named_with_what_to_do_and_leaves_nothing_b
     fails_to_build("rust", &[("PATH", &path)], &folder, &["cargo cannot read", "it ended with exit status: 101"]).await;
 }
 
-/// Nobody listens at port 9 of this machine.
+/// Nothing listens on port 9 of this machine.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_package_index_within_reach_that_is_said_and_nothing_is_left() {
     let folder = Folder::new().unwrap();

@@ -1,4 +1,4 @@
-//! The pages `docs/first-plugin.md` and `docs/second-plugin.md`, line by line.
+//! Follows the pages `docs/first-plugin.md` and `docs/second-plugin.md` line by line.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,22 +10,22 @@ use super::typed::complaints;
 use super::{example, parlor_in, rust_place, talks};
 use crate::house::{Plan, SOON, friend, running};
 
-/// The first page, on which the folder is made.
+/// The first page, which creates the folder.
 const FIRST: &str = "first-plugin.md";
-/// The second one, which goes on in that folder.
+/// The second page, which continues in that folder.
 const SECOND: &str = "second-plugin.md";
-/// What the second one says before it comes to the languages.
+/// The heading of the section that applies to all languages on the second page.
 const EVERYWHERE: &str = "In every language";
 
-/// A part of a section, in order.
+/// A step of a section.
 enum Step {
-    /// What an author types.
+    /// A command that an author types.
     Type(String),
     /// A file that an author writes, with its text.
     Write(String, String),
 }
 
-/// What a section of a page says to do.
+/// Returns the steps of a section of a page.
 fn steps(page: &str, title: &str) -> Vec<Step> {
     let text = fs::read_to_string(example("../docs").join(page)).unwrap();
     let begin = format!("\n## {title}\n");
@@ -43,7 +43,7 @@ fn steps(page: &str, title: &str) -> Vec<Step> {
     steps
 }
 
-/// Does it, in a folder, from which it may lead into another one.
+/// Follows the steps in a folder, and updates `place` if they change the folder.
 async fn follow(page: &str, title: &str, place: &mut PathBuf) {
     for step in steps(page, title) {
         match step {
@@ -51,7 +51,7 @@ async fn follow(page: &str, title: &str, place: &mut PathBuf) {
             Step::Type(line) => match line.split_whitespace().collect::<Vec<_>>().as_slice() {
                 ["cd", folder] => place.push(folder),
                 ["parlor", arguments @ ..] => {
-                    // The folder lies within this workspace, where `parlor plugin new` trusts none.
+                    // The folder lies within this workspace, where `parlor plugin new` does not mark it as trusted.
                     let builds = matches!(arguments, ["plugin", "build" | "test" | "dev", ..]);
                     let trust: &[&str] = if builds { &["--trust"] } else { &[] };
                     let finished = parlor_in(place, &[arguments, trust].concat()).await;
@@ -98,7 +98,7 @@ async fn the_pages_plugin_in_rust_shouts_and_then_counts() {
 async fn the_pages_plugin_in_typescript_shouts_and_then_counts() {
     let folder = Folder::new().unwrap();
     shouts_and_then_counts("TypeScript", folder.path()).await;
-    // A build strips types, and does not check them.
+    // A build strips types without checking them.
     assert_eq!(complaints(&folder.path().join("parrot")).await, "");
 }
 

@@ -1,4 +1,4 @@
-//! Python.
+//! Plugins in Python.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -30,7 +30,7 @@ async fn a_new_plugin_in_python_builds_at_once_and_answers() {
     super::unit::python_is_tested(&plugin);
 }
 
-/// The stubs in its folder say of every function and record what componentize-py makes of the contract.
+/// Checks that the stubs in the plugin's folder match every function and record that componentize-py generates.
 fn editors_are_told_what_there_is(folder: &Folder) {
     let tools = parlor::plugins::build::data_folder().unwrap().join("tools");
     let tools = fs::read_dir(tools).unwrap().map(|tool| tool.unwrap().path());
@@ -82,7 +82,7 @@ async fn a_plugin_in_python_waits_keeps_and_goes_on_after_what_it_raises() {
     let house = deeds(&[("plugin.py", PLUGIN)], "hi", &told).await;
     holds_no_password(&house);
     stays_in_the_thread(&house).await;
-    // Its traceback, in its author's own lines, and no end of the plugin.
+    // The log has a traceback of the author's own lines, and the plugin keeps running.
     let lines = crate::trace::with("account", house.name());
     let raised = lines.iter().find(|line| line.get("message").contains("ValueError: told to")).unwrap();
     assert!(raised.get("message").contains("plugin.py"), "{raised:?}");
@@ -94,7 +94,7 @@ async fn a_plugin_in_python_waits_keeps_and_goes_on_after_what_it_raises() {
     house.stop().await;
 }
 
-/// A reply stays in the thread of what it answers.
+/// A reply stays in the thread of the message that it answers.
 async fn stays_in_the_thread(house: &House) {
     let (mut friend, bot) = (friend("friend").await, house.account().jid.clone());
     let mut asked = Message::new_with_type(MessageType::Chat, Some(bot.into()));
@@ -108,18 +108,19 @@ async fn stays_in_the_thread(house: &House) {
     assert_eq!(thread.await.unwrap().map(|thread| thread.id), Some("t1".to_owned()));
 }
 
-/// What authors know from other programs: asyncio between handlers, tasks that live on, records, calls, stanzas, commands.
+/// Authors expect what they know from other programs: asyncio across handlers, long-lived tasks, records, calls,
+/// stanzas, commands.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_python_does_what_its_author_expects_of_asyncio_and_of_the_sdk() {
     does_as_expected("python", "64 passed, 0 failed\n").await;
 }
 
-/// Whoever waits for messages of an archive may have enough of it, and go on or not: nothing is left of what nobody reads.
+/// A loop over an archive may be cancelled and continued or not. Nothing is left of an unread stream.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_in_python_is_read_to_its_end_also_where_a_wait_was_cut_short() {
     let folder = Folder::new().unwrap();
     let plugin = built_reader("plugin.py", ARCHIVE, &folder).await;
-    // Second pages are held back until somebody asks how many messages there are, which nobody is told before.
+    // Second pages are held back until a request asks for the number of messages. It fails while none is held.
     let (mut archive, mut held) = (honest(4), Vec::new());
     let script: Script = Box::new(move |asked| match (asked.max(), asked.part("after")) {
         (0, _) if held.is_empty() => vec![asked.refuse("internal-server-error")],
@@ -140,7 +141,7 @@ async fn an_archive_in_python_is_read_to_its_end_also_where_a_wait_was_cut_short
     house.stop().await;
 }
 
-/// What needs a connection is too early then, and its author is told what to do, and where it stands.
+/// Calls that need a connection come too early then, and the author is told what to do, with the line.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_sends_is_refused_with_what_helps_and_its_traceback() {
     let folder = Folder::new().unwrap();
@@ -169,7 +170,7 @@ async fn what_calls_the_host_while_it_is_built_is_told_where_to() {
     is_refused(&folder.path().join("plugin"), &folder, &parts).await;
 }
 
-/// Else it would build on this machine and on no other.
+/// Otherwise it would build only on this machine.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_python_takes_nothing_of_the_machines_packages_but_those_of_an_active_environment() {
     let folder = Folder::new().unwrap();
@@ -208,7 +209,7 @@ async fn the_reminders_remind_also_after_a_restart() {
     friend.chat(bot.clone(), "remind me in 1h to sleep").await.unwrap();
     friend.chat(bot.clone(), "remind me in 1s to water the plants").await.unwrap();
     friend.wait_body(&bot, "You wanted to be reminded to water the plants", SOON).await.unwrap();
-    // What comes due while nobody is there to say it is said as soon as somebody is.
+    // A reminder that comes due while the host is down is sent once it is up.
     friend.chat(bot.clone(), "remind me in 5s to get up").await.unwrap();
     let promised = |text: &str| text.starts_with("I will, at ").then_some(());
     for _ in 0..3 {
@@ -229,7 +230,7 @@ async fn what_does_not_build_leaves_no_file_and_shows_the_authors_own_line() {
     is_refused(&folder.path().join("plugin"), &folder, &parts).await;
 }
 
-/// It is said where it is handed over, and not when it is called, which may be in a week.
+/// The error is raised where the handler is registered, and not when it is called, which may be a week later.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_could_call_in_python_is_refused_with_what_to_write() {
     let folder = Folder::new().unwrap();
@@ -256,7 +257,7 @@ async fn what_nobody_could_call_in_python_is_refused_with_what_to_write() {
     is_refused(&folder.path().join("plugin"), &folder, &parts).await;
 }
 
-/// What stands at the top of a file is begun when the plugin starts, where no traceback leads to its author's line.
+/// Code at the top of a file runs when the plugin starts, where no traceback leads to the author's line.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_begin_in_python_is_named_with_its_authors_line() {
     for (line, says) in [
@@ -268,7 +269,7 @@ async fn what_cannot_begin_in_python_is_named_with_its_authors_line() {
     }
 }
 
-/// What goes wrong only when it is run is shown by the plugin's own Python, without what the tool says of itself.
+/// A runtime error during the build is shown by the plugin's own Python, without the tool's own output.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_while_a_plugin_in_python_is_built_is_shown_as_python_shows_it() {
     let folder = Folder::new().unwrap();
@@ -283,7 +284,7 @@ async fn an_error_while_a_plugin_in_python_is_built_is_shown_as_python_shows_it(
                     File \"lib/part.py\", line 4, in <module>\n      not_there(1)\n      ^^^^^^^^^\n  \
                     NameError: name 'not_there' is not defined\n";
     assert!(finished.stderr.ends_with(expected), "{finished:?}");
-    // Who waits is told for what, also where there is no terminal.
+    // Progress is shown also without a terminal.
     assert!(finished.stderr.contains("building deeds\n") && finished.stdout.is_empty(), "{finished:?}");
 }
 

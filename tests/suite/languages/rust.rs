@@ -1,4 +1,4 @@
-//! Rust, outside of parlor's own workspace.
+//! Plugins in Rust, outside of parlor's own workspace.
 
 use std::fs;
 
@@ -22,7 +22,7 @@ async fn a_new_plugin_in_rust_builds_at_once_and_answers_and_a_mistake_is_shown_
     fs::write(&lib, text.replace("Ok(())\n}\n", "Ok(1)\n}\n")).unwrap();
     is_refused(&plugin, &folder, &["src/lib.rs:", "parrot did not compile"]).await;
 
-    // Who declares what no call needs is told so, and has the file all the same.
+    // A permission that no call needs causes a warning, and the file is written all the same.
     fs::write(&lib, text).unwrap();
     let manifest = fs::read_to_string(plugin.join("plugin.toml")).unwrap();
     let more = "\"vcard.read\" = { scope = [\"*\"], reason = \"for nothing\" }\n";
@@ -35,7 +35,7 @@ async fn a_new_plugin_in_rust_builds_at_once_and_answers_and_a_mistake_is_shown_
     let warnings = finished.json().unwrap()["warnings"].as_array().unwrap().len();
     assert!(warnings == 1 && output.exists(), "{finished:?}");
 
-    // Who takes away what the plugin declares is told which call needs it.
+    // A call without its permission in the manifest is named.
     let without: Vec<_> = manifest.lines().filter(|line| !line.starts_with("\"messages.send\"")).collect();
     fs::write(plugin.join("plugin.toml"), without.join("\n")).unwrap();
     is_refused(
@@ -60,7 +60,7 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
                 \"storage\" = { scope = [\"1 MiB\"], reason = \"to keep\" }\n\"stanza.send\" = { scope = [\"iq\"], reason = \"to ask\" }\n\
                 [settings.pause]\ntype = \"duration\"\ndefault = \"1500 ms\"\ndescription = \"How long\"\n";
     fs::write(plugin.join("plugin.toml"), manifest + asks).unwrap();
-    // As the template's README says.
+    // The template's README describes this change.
     let cargo = fs::read_to_string(plugin.join("Cargo.toml")).unwrap();
     let crates = "[dependencies]\nfutures = { version = \"0.3\", default-features = false, features = [\"alloc\"] }\n\
                   rand = { version = \"0.10\", default-features = false }\n";
@@ -103,7 +103,7 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
     juliet.chat(bot.clone(), "draw").await.unwrap();
     juliet.wait_body(&bot, "another", SOON).await.unwrap();
     let lines = crate::trace::with("account", house.name());
-    // The call and whom it was about, or the author's line.
+    // The message has the call and its argument, or the author's line.
     for (failed, place) in [
         ("a handler of command fails failed: told to", "(at src/lib.rs:"),
         ("a handler of message failed: invalid jid: ", "(chats.send \"@\" at src/lib.rs:"),
@@ -123,13 +123,13 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
     juliet.say(&room, "hello Bot!").await.unwrap();
     juliet.wait_body(&room, "you said hello Bot!, none", SOON).await.unwrap();
 
-    // Its end is no answer either.
+    // Ending in a handler does not count as an answer either.
     juliet.chat(bot.clone(), "!dies").await.unwrap();
     juliet.wait_body(&bot, "Sorry, that failed.", SOON).await.unwrap();
     house.stop().await;
 }
 
-/// As chrono does, unless it is asked not to.
+/// chrono does this with its default features.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crate_that_is_made_for_browsers_is_named_as_what_it_is() {
     let (_alone, place) = rust_place().await;
@@ -144,7 +144,7 @@ async fn a_crate_that_is_made_for_browsers_is_named_as_what_it_is() {
     is_refused(&plugin, &folder, &["__wbindgen_placeholder__", "without its default features"]).await;
 }
 
-/// In a cut what came true before stays so, and nothing can be entered.
+/// During a connection loss, promises that were fulfilled stay fulfilled, but no room can be entered.
 const CUT: &str = "== who starts during a cut is ready when that is over, and once
 alice: ready
   to alice: ready once
@@ -290,7 +290,7 @@ async fn answer(ready: Rc<Cell<u32>>, message: Message) -> Result<()> {
 }
 "#;
 
-/// In a room that the bot made, and so owns.
+/// The bot has created the room, and so owns it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_moderator_warns_puts_out_obeys_and_bans_in_a_real_room() {
     let all = |entry: Entry| {
@@ -318,7 +318,7 @@ async fn the_moderator_warns_puts_out_obeys_and_bans_in_a_real_room() {
     let left = house.heard(FULL, gone).await["payload"]["occupant"].clone();
     assert_eq!((&left["nick"], &left["left"]), (&json!("Paris"), &json!("kicked")));
 
-    // An admin gives orders; nobody else is heard.
+    // An admin may give orders; orders from others are ignored.
     let mut paris = friend("paris").await;
     paris.join(&room, "Paris", SOON).await.unwrap();
     paris.say(&room, "!ban Juliet").await.unwrap();

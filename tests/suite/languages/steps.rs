@@ -1,6 +1,6 @@
-//! A hundred steps, the same in every language on a real server: what comes of them is the same text, byte for byte.
+//! A hundred steps that are the same in every language on a real server. Their output must be the same, byte for byte.
 //!
-//! The one in Rust is `tests/guests/steps`, the others are in `tests/steps`.
+//! The plugin in Rust is `tests/guests/steps`, the others are in `tests/steps`.
 
 use jid::BareJid;
 use parlor_tests::client::Client;
@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{built, example};
 use crate::house::{FULL, House, Plan, SOON, friend, granted, running};
 
-/// What all of them say, with names for the addresses that are others in each run.
+/// Returns the output of all plugins, with placeholders for the addresses that differ in each run.
 fn expected() -> String {
     std::fs::read_to_string(example("../tests/suite/languages/steps.txt")).unwrap()
 }
@@ -53,14 +53,14 @@ async fn built_in(language: &str) -> Vec<u8> {
 
 async fn come_out(plugin: &[u8]) {
     let (transcript, expected) = (Walk::begin(plugin).await.transcript().await, expected());
-    // Line by line first, since that is easier to read.
+    // The lines are compared one by one first, since such a failure is easier to read.
     for (came, expected) in transcript.lines().zip(expected.lines()) {
         assert_eq!(came, expected, "in\n{transcript}");
     }
     assert_eq!(transcript, expected);
 }
 
-/// One plugin that takes the steps, and who tells it to.
+/// One plugin that takes the steps, and the client that orders them.
 struct Walk {
     house: House,
     friend: Client,
@@ -102,7 +102,7 @@ impl Walk {
         self.lines.replace(whom.as_str(), "FRIEND").replace(self.room.as_str(), "ROOM")
     }
 
-    /// Tells it to wait for what another plugin promised, and keeps that while it waits; then it asks late.
+    /// Tells the plugin to wait for a promise, fulfils it meanwhile, and then lets the plugin wait again.
     async fn waits(&mut self) {
         self.tell("wait", "promised").await;
         self.house.logged("waiting for promised", &[("plugin", "steps")]).await;
@@ -112,7 +112,7 @@ impl Walk {
         self.part("wait", "promised").await;
     }
 
-    /// Has it take the steps of a part.
+    /// Has the plugin take the steps of a part.
     async fn part(&mut self, part: &str, rest: &str) {
         self.tell(part, rest).await;
         self.answer(part).await;
@@ -136,7 +136,7 @@ impl Walk {
     }
 }
 
-/// Everything that it asks for; writing to nobody but people of this server, and no presence.
+/// Grants everything that the plugin asks for, but messages only to people of this server, and no presence.
 fn grants(entry: Entry) -> Entry {
     let everywhere = ["archive.read", "messages.read"];
     let rooms = ["rooms.configure", "rooms.join", "rooms.moderate", "rooms.read", "rooms.send"];

@@ -1,4 +1,4 @@
-"""Compares what editors are told of the contract with what componentize-py makes of it, and reads all that is for editors.
+"""Compares the stubs for editors with the bindings that componentize-py generates, and parses all files for editors.
 
     stubs.py SDK BINDINGS PACKAGE
 """
@@ -9,11 +9,11 @@ import re
 import sys
 
 sdk, bindings, package = map(pathlib.Path, sys.argv[1:])
-#: What stands for an address, and what is plain in the place of a variant.
+#: The SDK's types for an address, and for plain values in place of a variant.
 ENTITY = "Union[str, types.Contact, types.Chat, types.View, types.Room, types.Occupant]"
 PLAIN = "Union[bool, int, str, Sequence[str], ConfigValue]"
 FIELDS = f"Union[Mapping[str, {PLAIN}], Sequence[Tuple[str, {PLAIN}]]]"
-#: What the SDK changes: times, stanzas, messages that are nothing but a text, texts that are one of a few, addresses, and a room's
+#: The types that the SDK changes: times, stanzas, messages that are only a text, enumerations, addresses, and a room's
 #: configuration.
 ANY = {
     f"jid: {ENTITY}": "jid: str",
@@ -32,14 +32,14 @@ ANY = {
 
 
 def shape(file: pathlib.Path) -> dict[str, str]:
-    """What a module has, by name, without comments."""
+    """Returns the definitions of a module by name, without comments."""
     found = {}
     for node in ast.parse(file.read_text()).body:
         if isinstance(node, ast.ClassDef):
             found[node.name] = "; ".join(declared(one.target, one) for one in node.body if isinstance(one, ast.AnnAssign))
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             kind = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
-            # What may be left out, and fields named in the place of a record, are the SDK's.
+            # Optional arguments and fields in place of a record are the SDK's.
             arguments = ", ".join(declared(ast.Name(one.arg), one) for one in node.args.args)
             found[node.name] = f"{kind} ({arguments}) -> {ast.unparse(node.returns)}"
         elif isinstance(node, ast.Assign):
@@ -48,13 +48,13 @@ def shape(file: pathlib.Path) -> dict[str, str]:
 
 
 def declared(name: ast.expr, of: ast.AnnAssign | ast.arg) -> str:
-    """A field or an argument, without its default."""
+    """Returns a field or an argument without its default."""
     text = f"{ast.unparse(name)}: {ast.unparse(of.annotation)}"
     return ANY.get(text, text)
 
 
 def same(stub: str, real: str) -> bool:
-    """Whether the stub says what there is. Of a stream and of how it ended the SDK makes one thing."""
+    """Returns whether the stub matches the binding. The SDK combines a stream and its result into one object."""
     return stub == re.sub(r"^async (.* -> )Tuple\[StreamReader\[(.*)\], FutureReader\[.*\]\]$", r"\1AsyncIterator[\2]", real)
 
 

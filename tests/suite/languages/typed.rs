@@ -1,4 +1,4 @@
-//! What TypeScript's own compiler says of the SDK's types.
+//! Checks the SDK's types with TypeScript's own compiler.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use tokio::sync::Mutex;
 
 use super::{begun, built, example};
 
-/// The compiler that they are tried with.
+/// The version of the compiler.
 const TYPESCRIPT: &str = "typescript@5.9.3";
 
-/// Where it is, once npm has brought it.
+/// Returns the path of the compiler, which npm installs if necessary.
 async fn compiler() -> PathBuf {
     static ONE: Mutex<()> = Mutex::const_new(());
     let _alone = ONE.lock().await;
@@ -27,7 +27,8 @@ async fn compiler() -> PathBuf {
     compiler
 }
 
-/// What it says of a plugin's folder that was built, and so has the types; empty where all is well.
+/// Returns the compiler's output for a plugin's folder, which is empty without errors. The folder must have been built,
+/// so that it has the types.
 pub(super) async fn complaints(plugin: &Path) -> String {
     let checked = Command::new("node").arg(compiler().await).arg("-p").arg(plugin).output().unwrap();
     String::from_utf8(checked.stdout).unwrap()
@@ -44,7 +45,7 @@ async fn what_a_plugin_leaves_out_and_names_is_in_the_types() {
         .write("parrot/uses.ts", "import { rooms } from \"parlor\";\n\nawait rooms.open(\"r@x\", { nik: \"bot\" });\n")
         .unwrap();
     assert!(complaints(&plugin).await.contains("uses.ts(3,"), "what is no field is no field");
-    // Types alone are stripped, and a type that is imported as something else stays.
+    // Only types are stripped. A type that is imported without `type` stays.
     let takes = "import { type Message, on } from \"parlor\";\nimport words from \"./words.json\";\n\n\
                  on(\"message\", (message: Message) => void (message.body === words.yes));\n";
     folder.write("parrot/words.json", "{ \"yes\": \"yes\" }").unwrap();

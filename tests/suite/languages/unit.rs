@@ -1,4 +1,4 @@
-//! Authors' own tools beside the transcripts: unit tests where there is no host, and a type checker.
+//! Authors' other tools: unit tests without a host, and a type checker.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use tokio::sync::Mutex;
 use super::{begun, built, example};
 use parlor_tests::folder::Folder;
 
-/// The type checker that the SDK for Python is tried with.
+/// The version of the type checker for the SDK for Python.
 const MYPY: &str = "mypy==1.18.2";
 
-/// A Python that has it, once pip has brought it.
+/// Returns a Python with the checker, which pip installs if necessary.
 async fn checker() -> PathBuf {
     static ONE: Mutex<()> = Mutex::const_new(());
     let _alone = ONE.lock().await;
@@ -28,7 +28,7 @@ async fn checker() -> PathBuf {
     python
 }
 
-/// What it says of a plugin's files; none that it is not asked for.
+/// Returns the checker's errors for these files of a plugin.
 async fn complaints(plugin: &Path, files: &[&str]) -> Vec<String> {
     let mut mypy = Command::new(checker().await);
     mypy.env("MYPYPATH", ".parlor/sdk")
@@ -41,7 +41,7 @@ async fn complaints(plugin: &Path, files: &[&str]) -> Vec<String> {
     said.lines().filter(|line| line.contains(": error: ")).map(str::to_owned).collect()
 }
 
-/// Checks a new plugin that was built, and with it what authors may write.
+/// Checks the types of a new plugin that was built, and of other code that authors may write.
 pub(super) async fn python_is_typed(plugin: &Path) {
     assert_eq!(complaints(plugin, &["plugin.py"]).await, [""; 0], "of a new plugin");
     fs::write(plugin.join("uses.py"), TYPED).unwrap();
@@ -80,7 +80,7 @@ pub(super) fn python_is_tested(plugin: &Path) {
     passed(&python.output().unwrap(), "Ran 4 tests");
 }
 
-/// Those in Rust are doc tests.
+/// The examples in Rust are doc tests.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_examples_on_the_pages_are_plugins() {
     let folder = Folder::new().unwrap();
@@ -98,7 +98,7 @@ async fn an_authors_own_tests_in_go_run_without_a_host() {
     built(&plugin, &folder).await;
     fs::write(plugin.join("plugin_test.go"), TESTS_IN_GO).unwrap();
     tested_in_go(&plugin, "--- PASS: TestAnAnswerNeedsAHost");
-    // The example has some, too.
+    // The example plugin has unit tests as well.
     let karma = example("karma");
     built(&karma, &folder).await;
     tested_in_go(&karma, "--- PASS: Test");

@@ -1,5 +1,4 @@
-//! What becomes of what the owner writes into `parlor.toml` while the house stands: accounts come and go and change, and no
-//! other account notices.
+//! Changes of `parlor.toml` while the host runs: accounts are added, removed and changed without affecting others.
 
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ async fn another(home: &mut Home, name: &str) -> Account {
     account
 }
 
-/// A host with echo on the accounts `main` and `second`.
+/// Starts a host with echo on the accounts `main` and `second`.
 async fn two() -> (Home, Host, [Account; 2]) {
     let (mut home, main) = home().await;
     let second = another(&mut home, "second").await;
@@ -39,13 +38,14 @@ async fn connected(host: &Host, account: &str, times: usize) {
     host.wait_count("account connected", &[("account", account)], times, SOON).await.unwrap();
 }
 
-/// What is said to this one is said back.
+/// Checks that a message to this account is echoed.
 async fn answers(juliet: &mut Client, bot: &BareJid, text: &str) {
     juliet.chat(bot.clone(), text).await.unwrap();
     juliet.wait_body(bot, text, SOON).await.unwrap();
 }
 
-/// The same for one that has just logged in: until the server has its presence, what is said to it is put aside.
+/// Checks the same for an account that has just logged in. Until the server has its presence, messages to it are
+/// stored.
 async fn answers_once_there(juliet: &mut Client, bot: &BareJid, text: &str) {
     for attempt in 0..60 {
         let text = format!("{text} {attempt}");
@@ -57,7 +57,7 @@ async fn answers_once_there(juliet: &mut Client, bot: &BareJid, text: &str) {
     panic!("{bot} never answers");
 }
 
-/// This account is on its first stream, and its plugin on its first instance.
+/// Checks that this account is still on its first stream, and its plugin on its first instance.
 fn is_untouched(host: &Host, account: &str) {
     let of = [("account", account)];
     assert_eq!(host.lines("account connected", &of).len(), 1, "{}", host.log().tail());
@@ -92,7 +92,7 @@ async fn one_that_is_added_logs_in_with_its_plugins_and_one_that_is_gone_leaves(
     host.wait_count(READ, &[], 2, SOON).await.unwrap();
     assert_eq!(accounts(&home).await, [("main".to_owned(), "connected".to_owned())]);
     assert_eq!(host.lines("plugin stopped", &[("account", "second")]).len(), 1, "{}", host.log().tail());
-    // Its session is over: whoever logs in under its name is alone, and is answered by nobody.
+    // Its session has ended, so a client that logs in to the account is alone, and nobody answers its messages.
     let mut own = crate::house::client(&second).await;
     own.chat(second.jid.clone(), "to whoever is here").await.unwrap();
     own.wait_body(&second.jid, "to whoever is here", SOON).await.unwrap();
@@ -130,7 +130,7 @@ async fn what_is_written_about_one_counts_at_once_and_the_streams_stay() {
     home.amend("main", "settings", Some(rooms(Vec::new()).into())).unwrap();
     juliet.wait_for("the bot leaving the room", SOON, here(presence::Type::Unavailable)).await.unwrap();
 
-    // Who may give commands from chat.
+    // The owners who may give commands from chat.
     let bot: Jid = host.lines("account connected", &[("account", "main")])[0].get("jid").parse().unwrap();
     super::chat::begin(&mut juliet, &bot, "list").await.unwrap_err();
     home.amend("main", "owners", Some(vec![juliet.jid().to_bare().to_string()].into())).unwrap();
@@ -140,7 +140,7 @@ async fn what_is_written_about_one_counts_at_once_and_the_streams_stay() {
     host.wait_count(READ, &[], 4, SOON).await.unwrap();
     super::chat::begin(&mut juliet, &bot, "list").await.unwrap_err();
 
-    // What counts from the next connection leaves this one alone.
+    // A setting that takes effect with the next connection does not affect this one.
     home.amend("main", "keep_unsent", Some("2 h".into())).unwrap();
     host.wait_count(READ, &[], 5, SOON).await.unwrap();
     answers(&mut juliet, &main.jid, "one").await;
@@ -154,7 +154,8 @@ async fn another_way_to_the_server_is_taken_at_once_by_that_account_alone() {
     let (mut home, host, [main, second]) = two().await;
     let mut juliet = juliet().await;
     home.amend("main", "tls", Some("direct".into())).unwrap();
-    // Both are saved before the first is looked at, or not: the way that does not exist is left for the other one.
+    // The host may see both changes together or one by one. In the latter case the first address fails, and it connects
+    // to the second.
     let direct = format!("127.0.0.1:{}", prosody().await.ports().direct);
     home.amend("main", "server", Some(direct.into())).unwrap();
     let lost = host.wait_count("connection lost, reconnecting", &[("account", "main")], 1, SOON).await.unwrap();
@@ -162,12 +163,12 @@ async fn another_way_to_the_server_is_taken_at_once_by_that_account_alone() {
     host.wait_count("connection resumed", &[("account", "main")], 1, SOON).await.unwrap();
     answers(&mut juliet, &main.jid, "by another way").await;
     answers(&mut juliet, &second.jid, "as before").await;
-    // Another resource is another session.
+    // Another resource means another session.
     home.amend("main", "jid", Some(format!("{}/mine", main.jid).into())).unwrap();
     connected(&host, "main", 2).await;
     assert_eq!(host.lines("account connected", &[("account", "main")])[1].get("jid"), format!("{}/mine", main.jid));
     answers_once_there(&mut juliet, &main.jid, "as another").await;
-    // And another address is another account.
+    // Another address means another account.
     let other = prosody().await.fresh_account("other").unwrap();
     let way = Server::StartTls(prosody().await.ports().starttls, prosody().await.certificate());
     home.add_account("main", &other, way).unwrap();
@@ -177,9 +178,9 @@ async fn another_way_to_the_server_is_taken_at_once_by_that_account_alone() {
     is_untouched(&host, "second");
 }
 
-/// How many messages are written while other accounts change, five hundred a second.
+/// How many messages are sent while other accounts change, five hundred a second.
 const MESSAGES: usize = 1_500;
-/// How long lies between two of them.
+/// The interval between two of them.
 const PERIOD: Duration = Duration::from_millis(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -239,13 +240,13 @@ async fn a_wrong_password_costs_nothing_until_it_is_needed_and_is_tried_again_wh
     home.amend("main", "transport", Some("tcp".into())).unwrap();
     host.wait_count("account failed", &[("account", "main")], 1, SOON).await.unwrap();
     answers(&mut juliet, &second.jid, "the house stands").await;
-    // The file is the same, its content is not: nobody sees that but who is told to look.
+    // The password file has another content under the same name, which only an explicit reload notices.
     home.write("wrong.password", &format!("{}\n", main.password)).unwrap();
     let shown = ended(home.run(&["reload", "--json"]).await.unwrap(), 0).json().unwrap();
     assert_eq!(shown["accounts"].as_array().unwrap().len(), 2);
     connected(&host, "main", 2).await;
     answers_once_there(&mut juliet, &main.jid, "here again").await;
-    // Whoever writes another one into the configuration need not say more.
+    // A change of the configuration takes effect by itself.
     home.write("wrong.password", "wrong again\n").unwrap();
     home.amend("main", "transport", Some("auto".into())).unwrap();
     host.wait_count("account failed", &[("account", "main")], 2, SOON).await.unwrap();
@@ -254,7 +255,7 @@ async fn a_wrong_password_costs_nothing_until_it_is_needed_and_is_tried_again_wh
     is_untouched(&host, "second");
 }
 
-/// Has an account log in again, with a password that is wrong.
+/// Makes an account log in again, with a wrong password.
 async fn locked_out(home: &mut Home, host: &Host, name: &str) {
     home.write("wrong.password", "wrong\n").unwrap();
     home.amend(name, "password_file", Some("wrong.password".into())).unwrap();
@@ -341,14 +342,14 @@ async fn a_plugin_runs_where_both_files_say_and_goes_on_where_it_stays() {
     host.wait_count("plugin running", &[("account", "second")], 2, SOON).await.unwrap();
     answers(&mut juliet, &main.jid, "never away").await;
     is_untouched(&host, "main");
-    // What names an account that is gone is refused, as it would be at a start; and runs again once that is put right.
+    // A plugin that names a removed account is refused, as at a start, and runs again once this is corrected.
     home.remove_account("second").unwrap();
     let refused = host.wait_count("plugin refused", &[("plugin", "echo")], 1, SOON).await.unwrap();
     assert!(refused.get("reason").contains("the account second, which parlor.toml does not have"), "{refused:?}");
     home.set_policy(&one).unwrap();
     host.wait_count("plugin running", &[("account", "main")], 2, SOON).await.unwrap();
     assert_eq!(host.lines("account connected", &[("account", "main")]).len(), 1);
-    // The lists of plugins that may run count for what runs.
+    // The lists of allowed and forbidden plugins apply to running plugins.
     home.set("blacklisted_plugins", vec!["echo".to_owned()]).unwrap();
     host.wait_count("plugin refused", &[("plugin", "echo")], 2, SOON).await.unwrap();
     home.set("blacklisted_plugins", Vec::<String>::new()).unwrap();

@@ -1,4 +1,4 @@
-//! What is asked on a terminal, and what becomes of the answers.
+//! Questions on a terminal, and the effect of the answers.
 
 use parlor_tests::component::with_manifest;
 use parlor_tests::host::Home;
@@ -8,7 +8,7 @@ use parlor_tests::terminal::Terminal;
 
 use super::{SOON, home};
 
-/// Echo, which would also like to send what it wants.
+/// Writes an echo that also asks for a dangerous permission.
 fn greedy(home: &Home) {
     let more =
         "[permissions]\n\"stanza.send\" = { scope = [\"message\"], reason = \"for \\u001b[2Jfun\", optional = true }\n";
@@ -38,7 +38,7 @@ async fn prepared() -> Home {
 async fn yes_grants_all_but_asks_again_for_what_is_of_high_risk() {
     let home = prepared().await;
     let mut terminal = at_terminal(&home, &["plugin", "add", "echo.wasm"]);
-    // In red, before the others, and without the author's control characters.
+    // The dangerous permission comes first, in red, and without the author's control characters.
     terminal.sees("\x1b[31mhigh", SOON).unwrap();
     terminal.sees("“for \\u{1b}[2Jfun”", SOON).unwrap();
     terminal.sees("\x1b[33mmedium", SOON).unwrap();
@@ -99,7 +99,7 @@ async fn each_can_be_decided_by_itself_and_for_whom() {
     terminal.sees("Grant messages.read for *?", SOON).unwrap();
     terminal.types("y").unwrap();
     terminal.sees("Grant messages.send for *?", SOON).unwrap();
-    // What is no address is asked for again.
+    // An invalid address is asked for again.
     terminal.types("foo bar").unwrap();
     terminal.sees("\"foo bar\" is no address", SOON).unwrap();
     terminal.sees("Grant messages.send for *?", SOON).unwrap();
@@ -120,7 +120,7 @@ async fn whoever_says_no_or_nothing_has_changed_nothing() {
         for answer in answers {
             terminal.types(answer).unwrap();
         }
-        // The end of the input is a no, too.
+        // The end of the input counts as a no as well.
         terminal.types("\x04").unwrap();
         let (code, screen) = terminal.ended(SOON).unwrap();
         assert!([Some(1), Some(3)].contains(&code), "{answers:?}: {code:?}\n{screen}");
@@ -148,7 +148,7 @@ async fn a_secret_is_asked_for_and_not_shown() {
         assert_eq!(ended, Some(code), "{screen}");
         assert!(!screen.contains("s3cr3t"), "{screen}");
     }
-    // Whoever only wants to know whether it is there is told, and keeps it.
+    // An owner who gives no new secret sees that there is one, and keeps it.
     let mut terminal = at_terminal(&home, &["plugin", "config", "echo", "key"]);
     terminal.sees("The secret key (present, in ", SOON).unwrap();
     terminal.sees("; a new one, which is not shown, or nothing to leave it:", SOON).unwrap();
@@ -178,7 +178,7 @@ async fn removing_asks_first() {
     assert_eq!(grants(&home), None);
 }
 
-/// What would be read as JSON has no questions in it, nor is anybody asked about what was not shown.
+/// JSON output contains no questions, so nothing is asked: the owner would not have seen what the question is about.
 #[tokio::test]
 async fn who_wants_json_is_asked_nothing() {
     let home = prepared().await;

@@ -1,4 +1,4 @@
-//! What an owner does from an ordinary client, by ad-hoc commands (XEP-0050), and who is turned away.
+//! Commands of an owner from an ordinary client, as ad-hoc commands (XEP-0050), and who is turned away.
 
 use jid::{BareJid, Jid};
 use parlor_tests::client::Client;
@@ -14,7 +14,7 @@ use crate::house::prosody;
 const COMMANDS: &str = "http://jabber.org/protocol/commands";
 const FORMS: &str = "jabber:x:data";
 
-/// Puts a command, as it is written.
+/// Builds a command with these attributes.
 fn put(to: &Jid, attributes: &str, plugin: Option<&str>) -> Iq {
     let filled = plugin.map_or_else(String::new, |plugin| {
         format!("<x xmlns='{FORMS}' type='submit'><field var='plugin'><value>{plugin}</value></field></x>")
@@ -32,13 +32,13 @@ pub(super) async fn begin(client: &mut Client, to: &Jid, node: &str) -> Result<E
     ask(client, put(to, &format!("node='{node}' action='execute'"), None)).await
 }
 
-/// Chooses a plugin for one that has begun.
+/// Chooses a plugin for a command that has begun.
 async fn choose(client: &mut Client, to: &Jid, begun: &Element, plugin: &str) -> Result<Element, String> {
     let (node, session) = (begun.attr("node").unwrap(), begun.attr("sessionid").unwrap());
     ask(client, put(to, &format!("node='{node}' sessionid='{session}' action='complete'"), Some(plugin))).await
 }
 
-/// Does a command in both of its steps; what it said.
+/// Runs both steps of a command, and returns its note.
 async fn done(client: &mut Client, to: &Jid, node: &str, plugin: &str) -> String {
     let begun = begin(client, to, node).await.unwrap();
     assert_eq!(begun.attr("status"), Some("executing"));
@@ -50,7 +50,7 @@ fn note(answer: &Element) -> String {
     answer.get_child("note", COMMANDS).unwrap().text()
 }
 
-/// A host with echo, whose owner is this.
+/// Starts a host with echo and this owner.
 async fn owned(owner: &BareJid) -> (Home, Host, Jid) {
     let (home, _) = home().await;
     let config = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
@@ -96,7 +96,7 @@ async fn an_owner_does_the_safe_part_and_nobody_else_anything() {
     done(&mut owner, &bot, "restart", "echo").await;
     host.wait_count("plugin running", &[("plugin", "echo")], before + 1, SOON).await.unwrap();
 
-    // Nothing but that: no grants, no installing, and what is not there is said.
+    // There are no commands for grants or installing, and an unknown plugin is reported.
     for node in ["grant", "add", "update", "remove", "config", ""] {
         let unknown = begin(&mut owner, &bot, node).await.unwrap_err();
         assert!(unknown.contains("ItemNotFound"), "{node}: {unknown}");
@@ -120,7 +120,7 @@ async fn what_is_forged_replayed_or_somebody_elses_is_refused() {
     let mut elsewhere = Client::login(&connector, &account, "chamber").await.unwrap();
     let (home, host, bot) = owned(&owner.jid().to_bare()).await;
 
-    // The first step asks, whatever is filled in already; and a second one has to belong to a first.
+    // The first step always asks, even if the form is filled in. A second step must belong to a first one.
     let filled = ask(&mut owner, put(&bot, "node='disable' action='complete'", Some("echo"))).await.unwrap();
     assert_eq!(filled.attr("status"), Some("executing"));
     for session in ["parlor", "", "00000000000000000000000000000000"] {
@@ -128,7 +128,7 @@ async fn what_is_forged_replayed_or_somebody_elses_is_refused() {
         let refused = ask(&mut owner, put(&bot, &attributes, Some("echo"))).await.unwrap_err();
         assert!(refused.contains("BadRequest") && refused.contains("bad-sessionid"), "{refused}");
     }
-    // Another client of the owner's, another command, and a second time.
+    // The session is refused to another client of the owner's, to another command, and a second time.
     let begun = begin(&mut owner, &bot, "disable").await.unwrap();
     let refused = choose(&mut elsewhere, &bot, &begun, "echo").await.unwrap_err();
     assert!(refused.contains("bad-sessionid"), "{refused}");
@@ -140,13 +140,13 @@ async fn what_is_forged_replayed_or_somebody_elses_is_refused() {
     let begun = begin(&mut owner, &bot, "disable").await.unwrap();
     let attributes = format!("node='disable' sessionid='{}' action='prev'", begun.attr("sessionid").unwrap());
     assert!(ask(&mut owner, put(&bot, &attributes, Some("echo"))).await.unwrap_err().contains("bad-action"));
-    // It did nothing to what has begun.
+    // The refused action did not affect the command that has begun.
     let attributes = format!("node='disable' sessionid='{}' action='odd'", begun.attr("sessionid").unwrap());
     assert!(ask(&mut owner, put(&bot, &attributes, None)).await.unwrap_err().contains("malformed-action"));
     let attributes = format!("node='disable' sessionid='{}' action='cancel'", begun.attr("sessionid").unwrap());
     assert_eq!(ask(&mut owner, put(&bot, &attributes, None)).await.unwrap().attr("status"), Some("canceled"));
 
-    // Whoever writes the owner's address as his own: the server speaks up, or puts his there.
+    // If a client writes the owner's address as its own, the server refuses the stanza or corrects the address.
     let mut mallory = juliet().await;
     let begun = begin(&mut owner, &bot, "disable").await.unwrap();
     let attributes = format!("node='disable' sessionid='{}' action='complete'", begun.attr("sessionid").unwrap());

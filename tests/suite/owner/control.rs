@@ -1,4 +1,4 @@
-//! `parlor status`, `logs` and `explain`, and the socket below them.
+//! `parlor status`, `logs` and `explain`, and the socket that they use.
 
 use std::io::{Read as _, Write as _};
 use std::net::Ipv4Addr;
@@ -37,7 +37,7 @@ async fn status_shows_accounts_and_plugins_with_what_they_use() {
     let json = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
     assert_eq!(json["running"], true);
     assert_eq!(json["host"]["pid"], host.id());
-    // The account's, three of the plugin, the socket's and one of who asks, at least.
+    // At least the account's task, three of the plugin, the socket's and one for the request.
     let tasks = json["host"]["tasks"].as_u64().unwrap();
     assert!((6..50).contains(&tasks), "{tasks} tasks");
     assert_eq!(json["accounts"][0]["connection"], "connected");
@@ -80,7 +80,7 @@ async fn status_and_health_say_of_each_account_how_it_stands_and_why() {
     let (mut home, main) = home().await;
     let prosody = prosody().await;
     let starttls = prosody.ports().starttls;
-    // Taken by a socket that does not listen.
+    // The port is taken by a socket that does not listen.
     let taken = TcpSocket::new_v4().unwrap();
     taken.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     let nobody = taken.local_addr().unwrap();
@@ -104,7 +104,7 @@ async fn status_and_health_say_of_each_account_how_it_stands_and_why() {
     {
         host.wait_count(message, &[("account", account)], 1, SOON).await.unwrap();
     }
-    // It comes last, since it is not waited for for ever.
+    // It is added last, since the host waits for it only for a limited time.
     home.add_account("silent", &silent, Server::StartTls(mute_port, prosody.certificate())).unwrap();
     let _held = tokio::time::timeout(SOON, mute.accept()).await.unwrap().unwrap();
 
@@ -132,7 +132,7 @@ async fn status_and_health_say_of_each_account_how_it_stands_and_why() {
     let lines: Vec<Vec<&str>> = screen.lines().map(|line| line.split_whitespace().collect()).collect();
     for (one, (name, account, connection, why)) in shown.iter().zip(expected) {
         let jid = one["jid"].as_str().unwrap();
-        // Only who is connected has a resource.
+        // Only a connected account has a resource.
         let own = jid.split_once('/').map_or(jid, |(bare, _)| bare);
         assert_eq!(
             (&one["name"], own, jid == own, &one["connection"], one["reason"].as_str()),
@@ -145,12 +145,12 @@ async fn status_and_health_say_of_each_account_how_it_stands_and_why() {
         let gauge = format!("parlor_account_connected{{account=\"{name}\"}} {}\n", u8::from(connection == "connected"));
         assert!(metrics.contains(&gauge), "no {gauge:?} in {metrics}");
     }
-    // One that is to be offline, or may still come, is no ill.
+    // An account that should be offline, or is still connecting, does not count as unhealthy.
     assert!(health.starts_with("HTTP/1.1 503 "), "{health}");
     assert!(health.ends_with("\r\n\r\naccount refused is retrying\naccount wrong is failed\n"), "{health}");
 }
 
-/// Whoever looks just then would take it for one that is gone, and `top` would have another one under its cursor.
+/// Otherwise a client that looks at this moment would take the plugin for removed, and the cursor of `top` would move.
 #[tokio::test]
 async fn a_plugin_is_listed_while_it_is_started_again_and_while_it_leaves() {
     let (home, _) = home().await;
@@ -191,7 +191,7 @@ async fn a_plugin_is_listed_while_it_is_started_again_and_while_it_leaves() {
     assert_eq!(status["plugins"].as_array().unwrap().len(), 1, "{status}");
 }
 
-/// Whatever somebody writes into `parlor.toml`: it is not what runs.
+/// A broken `parlor.toml` does not affect the running host.
 #[tokio::test]
 async fn a_host_is_looked_at_and_held_back_though_its_configuration_is_wrong_by_now() {
     let (home, _) = home().await;
@@ -208,7 +208,7 @@ async fn a_host_is_looked_at_and_held_back_though_its_configuration_is_wrong_by_
     }
     ended(home.run(&["plugin", "disable", "echo"]).await.unwrap(), 0);
     host.wait_count("plugin disabled", &[("plugin", "echo")], 1, SOON).await.unwrap();
-    // What gives something is not done by half of what the owner wrote; nor is anything said of a host that there is not.
+    // A command that grants something needs the whole configuration. Without a running host, the message mentions none.
     let refused = ended(home.run(&["plugin", "enable", "echo"]).await.unwrap(), 1);
     assert!(refused.stderr.contains("parlor.toml:"), "{refused:?}");
     let refused = ended(home.run(&["status", "--data", "elsewhere"]).await.unwrap(), 1);
@@ -229,7 +229,7 @@ async fn a_socket_that_was_taken_away_is_said_to_be_gone_and_made_anew_by_a_hang
     host.wait_count("the control socket was gone, and is made anew", &[], 1, SOON).await.unwrap();
     ended(home.run(&["status"]).await.unwrap(), 0);
     assert_eq!(socket.symlink_metadata().unwrap().permissions().mode() & 0o777, 0o600);
-    // One that is there stays.
+    // An existing socket stays.
     host.reload().unwrap();
     host.wait_count("policy read again", &[], 2, SOON).await.unwrap();
     assert_eq!(host.lines("the control socket was gone, and is made anew", &[]).len(), 1);
@@ -250,7 +250,7 @@ async fn what_another_policy_names_is_not_said_to_be_what_runs() {
     let own = home.path().join("plugins.toml");
     let says = format!("\nthe host that runs reads {} instead\n", own.display());
     assert!(screen.contains(&says) && !screen.contains("running"), "{screen}");
-    // By another name it is the same one.
+    // Through a link it is the same policy.
     std::os::unix::fs::symlink("plugins.toml", home.path().join("link.toml")).unwrap();
     let same = ["plugin", "list", "--plugins", "link.toml", "--json"];
     let json = ended(home.run(&same).await.unwrap(), 0).json().unwrap();
@@ -314,19 +314,19 @@ async fn a_plugin_is_started_again_by_a_command_that_says_how_it_stands_then() {
     host.wait_count("plugin is disabled, and is not started", &[("plugin", "off")], 1, SOON).await.unwrap();
     ended(home.run(&["reload"]).await.unwrap(), 0);
     host.wait_count("policy read again", &[], 1, SOON).await.unwrap();
-    // What is still installed was not removed, whether it runs or not.
+    // A plugin that is still installed was not removed, whether it runs or not.
     assert!(host.lines("plugin removed", &[]).is_empty(), "{}", host.log().tail());
     assert_eq!(host.lines("account connected", &[]).len(), 1);
 }
 
-/// It is not the fault of who comes last.
+/// A plugin that was started last is not at fault if there is no room.
 #[tokio::test]
 async fn a_plugin_for_which_there_is_no_room_says_so_and_runs_when_another_one_has_left() {
     const MEMORIES: u32 = 100;
     let (mut home, _) = home().await;
     let mut bytes = built("unruly").unwrap().bytes().unwrap();
     let memory = wat::parse_str("(module (memory 0))").unwrap();
-    // It has one of its own.
+    // It has one memory of its own already.
     for _ in 1..MEMORIES {
         graft(&mut bytes, &memory).unwrap();
     }
@@ -352,7 +352,7 @@ async fn a_plugin_for_which_there_is_no_room_says_so_and_runs_when_another_one_h
     host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
     assert!(host.lines("plugin quarantined", &[]).is_empty());
 
-    // The same of what is to take another one's place: it is tried again, whoever leaves and why.
+    // The same holds for a replacement: it is retried, whichever plugin leaves and why.
     let other = full.without(&named(0)).with(&named(1), greedy.clone().limit("mailbox", 7));
     home.set_policy(&other).unwrap();
     let json = ended(home.run(&["reload", "--json"]).await.unwrap(), 0).json().unwrap();
@@ -363,7 +363,7 @@ async fn a_plugin_for_which_there_is_no_room_says_so_and_runs_when_another_one_h
     home.set("blacklisted_plugins", Vec::<String>::new()).unwrap();
     host.wait_count("plugin running", &[("plugin", named(2).as_str())], 2, SOON).await.unwrap();
 
-    // And with the policy.
+    // A policy change that frees room also starts it.
     let other = other.with(&named(1), greedy.limit("mailbox", 8));
     for (policy, replaced) in [(&other, false), (&other.clone().without(&named(3)), true)] {
         home.set_policy(policy).unwrap();
@@ -385,7 +385,7 @@ async fn a_stopped_host_is_said_to_be_stopped_and_its_left_over_socket_is_replac
     }
     let json = ended(home.run(&["status", "--json"]).await.unwrap(), 4).json().unwrap();
     assert_eq!((&json["running"], &json["plugins"][0]["state"]), (&false.into(), &"unknown".into()));
-    // As a running one says it: whoever reads it may have called from another folder.
+    // The paths are absolute, as from a running host, since the reader may have called from another folder.
     assert_eq!(json["data"].as_str(), home.path().join("data").to_str());
     assert_eq!(json["policy"].as_str(), home.path().join("plugins.toml").to_str());
 
@@ -448,10 +448,10 @@ async fn logs_are_shown_by_plugin_and_level_and_followed() {
     let line: serde_json::Value = serde_json::from_str(&line.await.unwrap()).unwrap();
     assert_eq!((&line["fields"]["plugin"], &line["level"]), (&"quiet".into(), &"info".into()));
     assert!(!follow.log().all().iter().any(|line| line.contains(&bot.password)));
-    // What is gone has left its lines.
+    // The lines of a removed plugin are kept.
     let left = ended(home.run(&["logs", "quiet"]).await.unwrap(), 0).stdout;
     assert!(left.contains("quiet@main plugin stopped"), "{left}");
-    // Silence would be no news, and this is.
+    // The end of the host is reported, since silence could mean that nothing happened.
     assert!(host.stop(SOON).await.unwrap().success());
     assert_eq!(follow.wait(SOON).await.unwrap().code(), Some(4));
     let says = "parlor: the host with the data folder data has stopped; `parlor run` starts it again";
@@ -467,7 +467,7 @@ async fn who_follows_the_log_and_is_left_by_a_host_that_goes_on_is_told_so() {
     assert!(left.stderr.starts_with("parlor: the host no longer sends: "), "{left:?}");
 }
 
-/// Neither those that read nor those that have stopped to.
+/// Neither followers that read nor those that have stopped reading block other requests.
 #[tokio::test]
 async fn who_follows_the_log_keeps_nobody_from_asking() {
     let (home, _) = home().await;
@@ -523,7 +523,7 @@ async fn explain_says_what_was_denied_and_what_would_allow_it() {
         assert!(text.contains(words), "no {words} in\n{text}");
     }
     assert!(text.contains(&format!("      to allow it: {hint}\n")), "{text}");
-    // What is hinted at allows it, beside what was granted before.
+    // The command in the hint grants the call, beside what was granted before.
     let command: Vec<_> = hint.strip_prefix("parlor ").unwrap().split(' ').collect();
     ended(home.run(&command).await.unwrap(), 0);
     romeo.chat(bot.to_bare(), "and now?").await.unwrap();
@@ -553,7 +553,7 @@ async fn explain_says_what_was_denied_and_what_would_allow_it() {
     assert!(error.contains("did you mean \"echo\"?"), "{error}");
 }
 
-/// A bot that answers nobody but its contacts, and an owner who wonders why it is silent.
+/// A bot answers only its contacts, and its owner asks why it is silent.
 #[tokio::test]
 async fn explain_says_no_for_whom_a_scope_leaves_out_and_counts_what_was_withheld() {
     let (mut home, bot) = home().await;
@@ -565,7 +565,7 @@ async fn explain_says_no_for_whom_a_scope_leaves_out_and_counts_what_was_withhel
     let jid = juliet.jid().to_bare().to_string();
     let jid = jid.as_str();
     juliet.chat(bot.jid.clone(), "hear me").await.unwrap();
-    // It is routed once a later question of hers is answered.
+    // Once a later ping is answered, the message has been routed.
     let status = home.run(&["status", "--json"]).await.unwrap().json().unwrap();
     let full: jid::Jid = status["accounts"][0]["jid"].as_str().unwrap().parse().unwrap();
     juliet.ping(full, SOON).await.unwrap();
@@ -595,18 +595,18 @@ async fn explain_says_no_for_whom_a_scope_leaves_out_and_counts_what_was_withhel
         "{screen}"
     );
 
-    // The remedy helps, and nothing that is said afterwards is withheld.
+    // The suggested command helps, and no later message is withheld.
     let command: Vec<_> = remedy.strip_prefix("parlor ").unwrap().split(' ').collect();
     ended(home.run(&command).await.unwrap(), 0);
     let text = ended(home.run(&["explain", "echo", "message", jid]).await.unwrap(), 0).stdout;
     assert!(text.starts_with(&format!("message {jid}: partly, {filtered}): it needs messages.read, ")), "{text}");
     juliet.chat(bot.jid.clone(), "and now?").await.unwrap();
     juliet.wait_body(&bot.jid, "and now?", SOON).await.unwrap();
-    // It listens to no such event, whatever it was granted.
+    // The plugin does not listen to this event, whatever it was granted.
     let text = ended(home.run(&["explain", "echo", "messageError", jid]).await.unwrap(), 0).stdout;
     assert!(text.starts_with(&format!("messageError {jid}: no, it does not listen to it, although it may")), "{text}");
 
-    // Neither a restart nor other settings begin a new record, and a plugin that does not run does nothing.
+    // Neither a restart nor changed settings reset the record. A disabled plugin does nothing.
     for command in [&["plugin", "restart", "echo"][..], &["plugin", "config", "echo", "room_prefix", "say "]] {
         ended(home.run(command).await.unwrap(), 0);
         let status = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
@@ -625,7 +625,7 @@ async fn explain_says_no_for_whom_a_scope_leaves_out_and_counts_what_was_withhel
     let text = ended(home.run(&["explain", "echo", "message", jid]).await.unwrap(), 0).stdout;
     let enable = "the plugin is disabled\n    to allow it: parlor plugin enable echo\n";
     assert!(text.contains(&format!("message {jid}: no, {enable}")), "{text}");
-    // Its record outlives it.
+    // The record outlives the plugin's run.
     assert!(text.ends_with(withheld), "{text}");
     let status = ended(home.run(&["status", "echo", "--json"]).await.unwrap(), 0).json().unwrap();
     assert_eq!((&status[0]["state"], &status[0]["account"]), (&"disabled".into(), &"main".into()), "{status}");
@@ -633,7 +633,7 @@ async fn explain_says_no_for_whom_a_scope_leaves_out_and_counts_what_was_withhel
     drop(host);
     let text = ended(home.run(&["explain", "echo", "messages.send=*"]).await.unwrap(), 0).stdout;
     assert!(text.contains(&format!("messages.send=*: no, {enable}")), "{text}");
-    // Whatever the file says, a host might decide otherwise.
+    // A running host might decide otherwise, whatever the file says.
     ended(home.run(&["plugin", "enable", "echo"]).await.unwrap(), 0);
     let text = ended(home.run(&["explain", "echo", "messages.send=*"]).await.unwrap(), 0).stdout;
     let says = "messages.send=*: unknown, no host runs; by plugins.toml alone: yes, messages.send is granted for *\n";
@@ -673,7 +673,7 @@ async fn the_socket_speaks_http_and_refuses_what_it_does_not_know() {
     assert!(restarted.contains("\"state\":\"running\""), "{restarted}");
 }
 
-/// Whoever asks something just then does not keep a host from stopping.
+/// Open connections to the socket do not keep a host from stopping.
 #[tokio::test]
 async fn a_host_that_stops_is_held_by_nobody_who_asks() {
     let (mut home, _) = home().await;
@@ -689,7 +689,7 @@ async fn a_host_that_stops_is_held_by_nobody_who_asks() {
     for _ in 0..8 {
         waiting.push(tokio::net::UnixStream::connect(&path).await.unwrap());
     }
-    // They are heard in their order: who is answered came last.
+    // Connections are accepted in order, so an answer to the last one means that all were.
     let mut last = tokio::net::UnixStream::connect(&path).await.unwrap();
     last.write_all(b"GET /v1/status HTTP/1.1\r\n\r\n").await.unwrap();
     last.read_to_string(&mut String::new()).await.unwrap();

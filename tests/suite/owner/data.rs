@@ -1,4 +1,4 @@
-//! `parlor plugin data`: what a plugin keeps is listed, exported and imported, beside a running host and without one.
+//! `parlor plugin data`: a plugin's stored data is listed, exported and imported, with and without a running host.
 
 use std::io::Write as _;
 
@@ -9,7 +9,7 @@ use parlor_tests::policy::Policy;
 
 use super::{SOON, ended, home};
 
-/// Echo as one that may keep something.
+/// Prepares an echo that may use storage.
 async fn prepared() -> Home {
     let (home, _) = home().await;
     home.set_policy(&Policy::default()).unwrap();
@@ -40,7 +40,7 @@ async fn what_is_imported_is_listed_and_exported_again() {
     assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout, LINES);
     home.write("more.jsonl", "{\"account\":\"main\",\"key\":\"d\",\"value\":\"\"}\n").unwrap();
     ended(home.run(&["plugin", "data", "echo", "import", "more.jsonl"]).await.unwrap(), 0);
-    // What a plugin that was removed has kept stays, unless it is to go.
+    // The data of a removed plugin is kept, unless the owner says otherwise.
     let unasked = ended(home.run(&["plugin", "remove", "echo"]).await.unwrap(), 3);
     assert!(unasked.stderr.contains("give --yes to remove echo, with its grants"), "{unasked:?}");
     let removed = ended(home.run(&["plugin", "remove", "echo", "--yes"]).await.unwrap(), 0);
@@ -57,12 +57,12 @@ async fn what_is_imported_is_listed_and_exported_again() {
     }
 }
 
-/// As where another user asks than the host's.
+/// This happens if another user than the host's runs the command.
 #[tokio::test]
 async fn what_cannot_be_read_is_not_called_nothing() {
     let home = prepared().await;
     std::fs::rename(home.path().join("data"), home.path().join("elsewhere")).unwrap();
-    // A folder that leads to itself lets nobody in, whoever runs this.
+    // Nobody can open a link to itself, not even root.
     std::os::unix::fs::symlink("data", home.path().join("data")).unwrap();
     for what in [&["export"][..], &["list"], &["list", "--json"]] {
         let refused = ended(home.run(&[&["plugin", "data", "echo"], what].concat()).await.unwrap(), 1);
@@ -124,13 +124,13 @@ async fn what_had_expired_is_not_imported_and_empty_lines_are_no_entries() {
     };
     let said = import(&format!("\n{}  \n", line("new", ""))).await;
     assert!(said.contains("1 entry imported\n"), "{said}");
-    // Nor does it take away what is there.
+    // An expired entry does not remove the existing one either.
     let said = import(&line("old", ",\"expires\":1")).await;
     assert!(said.contains("0 entries imported; 1 entry had expired"), "{said}");
     assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout, line("new", ""));
 }
 
-/// There may be more of it than memory, and no end.
+/// The input may be larger than memory, or endless.
 #[tokio::test]
 async fn what_is_too_much_is_not_read_to_its_end() {
     let home = prepared().await;
@@ -138,7 +138,7 @@ async fn what_is_too_much_is_not_read_to_its_end() {
     let mut command = home.command(["plugin", "data", "echo", "import"]).unwrap();
     command.stdin(reader).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     let mut child = command.spawn().unwrap();
-    // Of several under one key the last counts.
+    // If a key occurs several times, the last entry counts.
     let line = |key: &str, length| {
         format!("{{\"account\":\"main\",\"key\":\"{key}\",\"value\":\"{}\"}}\n", "x".repeat(length))
     };

@@ -1,4 +1,4 @@
-//! What an owner's machine may do to a house: files that are broken or newer, a full disk, other users, other versions.
+//! Problems of an owner's machine: broken or newer files, a full disk, other users, other versions.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
@@ -22,7 +22,7 @@ async fn state(home: &Home) -> String {
     json["plugins"][0]["state"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Whatever a stranger called the file that he gives away.
+/// A stranger may choose any name for the file that the owner gets.
 #[tokio::test]
 async fn the_name_of_a_file_moves_no_cursor_and_hides_nothing() {
     let (home, _) = home().await;
@@ -40,7 +40,7 @@ async fn the_name_of_a_file_moves_no_cursor_and_hides_nothing() {
         tame(&refused);
         assert!(!policy(&home).contains("[plugin."), "{}", policy(&home));
     }
-    // One that somebody wrote by hand.
+    // This entry was written by hand.
     let digest = parlor::plugins::id::Digest::of(&bytes);
     let source = "a\\nPLUGIN  VERSION\\u001b[2J\\r\\u3164\\u202e.wasm";
     home.write("plugins.toml", &format!("[plugin.echo]\nsource = \"{source}\"\ndigest = \"{digest}\"\n")).unwrap();
@@ -48,7 +48,7 @@ async fn the_name_of_a_file_moves_no_cursor_and_hides_nothing() {
     for (command, code) in [
         (&["plugin", "list"][..], 0),
         (&["plugin", "list", "--json"][..], 0),
-        // It says that such a path cannot be written, and what to do.
+        // The message says that such a path cannot be written, and what to do.
         (&["plugin", "update", "echo", "--check"][..], 1),
         (&["plugin", "inspect", "echo"][..], 0),
         (&["status", "--json"][..], 4),
@@ -57,12 +57,12 @@ async fn the_name_of_a_file_moves_no_cursor_and_hides_nothing() {
         tame(&shown);
         assert!(!shown.stdout.lines().any(|line| line.starts_with("PLUGIN  VERSION\\u")), "{shown:?}");
     }
-    // Nobody is stuck with it.
+    // The owner can remove such a plugin.
     ended(home.run(&["plugin", "disable", "echo"]).await.unwrap(), 0);
     ended(home.run(&["plugin", "remove", "echo", "--yes"]).await.unwrap(), 0);
 }
 
-/// Neither in an answer nor in an error, whichever of them names the file.
+/// This holds for answers and errors, whichever of them names the file.
 #[tokio::test]
 async fn the_name_of_a_file_begins_no_line_of_its_own() {
     let (home, _) = home().await;
@@ -92,7 +92,7 @@ async fn the_name_of_a_file_begins_no_line_of_its_own() {
     assert!(!forged(&said.stdout), "{said:?}");
 }
 
-/// Cargo runs build scripts, macros and wrappers before anything is within a sandbox; compilers of C and Go read any file.
+/// Cargo runs build scripts, macros and wrappers outside of any sandbox; compilers of C and Go read any file.
 #[tokio::test]
 async fn a_folder_whose_compiler_is_in_no_sandbox_is_not_built_unasked() {
     let home = Home::new().unwrap();
@@ -104,7 +104,7 @@ async fn a_folder_whose_compiler_is_in_no_sandbox_is_not_built_unasked() {
             let refused = ended(home.run(&["plugin", command, folder]).await.unwrap(), 3);
             assert!(refused.stderr.contains(&format!("to build {folder} {does}")), "{refused:?}");
             assert!(refused.stderr.ends_with("if you trust its author, give --trust to go on\n"), "{refused:?}");
-            // It is built then, as far as it goes.
+            // The build then starts, and fails for another reason.
             let tried = ended(home.run(&["plugin", command, folder, "--trust"]).await.unwrap(), 1);
             assert!(tried.stderr.contains("has no plugin.toml"), "{tried:?}");
         }
@@ -153,7 +153,7 @@ async fn a_policy_that_is_broken_or_newer_changes_nothing_and_names_its_place() 
     assert_eq!(host.lines("account connected", &[]).len(), 1);
 }
 
-/// A command whose files may have so many bytes and no more: it is told so as it is told of a full disk.
+/// Limits the size of the files that a command may write. Exceeding it causes the same error as a full disk.
 #[expect(unsafe_code, reason = "only the child itself can be bounded, between fork and exec")]
 fn bounded(mut command: Command, bytes: u64) -> Command {
     // SAFETY: the closure makes two system calls and touches no memory or lock.
@@ -175,11 +175,11 @@ fn files(folder: &Path) -> Vec<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// How echo is installed, and what it keeps then.
+/// The command that installs echo, and an entry of its storage.
 const ADD: [&str; 5] = ["plugin", "add", "echo.wasm", "--yes", "--grant-all"];
 const ENTRY: &str = "{\"account\":\"main\",\"key\":\"a\",\"value\":\"1\"}\n";
 
-/// Writes echo as one that may keep something.
+/// Writes an echo that may use storage.
 fn write_keeper(home: &Home) {
     let storage = "[permissions]\nstorage = { reason = \"to remember\" }\n";
     let bytes = built("echo").unwrap().bytes().unwrap();
@@ -193,7 +193,7 @@ async fn a_start_on_a_full_disk_hides_nothing_of_what_plugins_keep() {
     home.set_policy(&Policy::default()).unwrap();
     write_keeper(&home);
     ended(home.run(&ADD).await.unwrap(), 0);
-    // What a first start writes is there.
+    // The files of a first start exist.
     start_as_it_is(&home).await.stop(SOON).await.unwrap();
     ended(home.run_with(&["plugin", "data", "echo", "import"], ENTRY).await.unwrap(), 0);
     let mut process = Process::start("parlor", bounded(home.command(["run"]).unwrap(), 10)).unwrap();
@@ -213,7 +213,7 @@ async fn a_full_disk_is_told_and_leaves_the_old_state() {
     let before = policy(&home);
     write_keeper(&home);
     let add = ADD;
-    // No room for the component, and none for the policy that names it.
+    // There is room neither for the component nor for the policy that names it.
     for room in [100_000, 10] {
         let output = bounded(home.command(add).unwrap(), room).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -236,7 +236,7 @@ async fn a_full_disk_is_told_and_leaves_the_old_state() {
     let output = bounded(import, 300_000).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout, ENTRY);
-    // With room again everything works as if nothing had been.
+    // With room again, everything works as if nothing had happened.
     ended(home.run(&["plugin", "data", "echo", "import", "big.jsonl"]).await.unwrap(), 0);
     assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout.lines().count(), 201);
 }
@@ -251,7 +251,7 @@ async fn what_a_newer_parlor_has_kept_is_left_alone_and_found() {
     ended(home.run(&["doctor", "--offline"]).await.unwrap(), 0);
     let data = home.path().join("data");
     let mut bytes = std::fs::read(data.join("parlor.db")).unwrap();
-    // Where SQLite has the version that its user gives it.
+    // SQLite keeps its user's version here.
     bytes[60..64].copy_from_slice(&99_i32.to_be_bytes());
     std::fs::write(data.join("parlor.db"), &bytes).unwrap();
     let says = "data/parlor.db cannot be used, and is left as it is (it was written by a newer parlor (version 99 of its \
@@ -264,7 +264,7 @@ async fn what_a_newer_parlor_has_kept_is_left_alone_and_found() {
     assert!(refused.stderr.contains(says), "{refused:?}");
 }
 
-/// Before anybody has agreed to anything: whatever is wrong with a stranger's file, its words obey nobody.
+/// Before the owner has agreed to anything, an error about a file must not contain control characters from it.
 #[tokio::test]
 async fn a_file_that_is_refused_moves_no_cursor() {
     let (home, _) = home().await;
@@ -285,7 +285,7 @@ async fn a_file_that_is_refused_moves_no_cursor() {
     }
 }
 
-/// Nobody, as every system calls it.
+/// The user id of nobody, which is the same on every system.
 pub(super) const NOBODY: u32 = 65_534;
 
 fn open_to_all(path: &Path, mode: u32) {
@@ -296,7 +296,7 @@ pub(super) fn is_root() -> bool {
     std::fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
-/// Gives a folder and all in it to somebody.
+/// Gives a folder and everything in it to a user.
 pub(super) fn give(path: &Path, user: u32) {
     std::os::unix::fs::chown(path, Some(user), Some(user)).unwrap();
     if path.is_dir() {
@@ -314,7 +314,7 @@ async fn root_leaves_nothing_in_a_house_that_its_user_could_not_read() {
     let (home, _) = home().await;
     home.set_policy(&Policy::default().with("echo", echo(&home))).unwrap();
     give(home.path(), NOBODY);
-    // Before its first start, too.
+    // This holds before the first start as well.
     let refused = ended(home.run(&["run"]).await.unwrap(), 1);
     assert!(refused.stderr.contains("run `sudo -u '"), "{refused:?}");
     std::fs::create_dir(home.path().join("data")).unwrap();
@@ -334,7 +334,7 @@ async fn root_leaves_nothing_in_a_house_that_its_user_could_not_read() {
         let refused = ended(home.run(arguments).await.unwrap(), 1);
         assert!(refused.stderr.contains("run `sudo -u '"), "{arguments:?}: {refused:?}");
     }
-    // Who only looks may.
+    // Commands that only read are allowed.
     ended(home.run(&["status"]).await.unwrap(), 4);
     for arguments in [
         &["plugin", "list"][..],
@@ -357,12 +357,12 @@ async fn root_leaves_nothing_in_a_house_that_its_user_could_not_read() {
 
 #[tokio::test]
 async fn another_user_is_turned_away_from_the_socket_even_if_it_is_open() {
-    // Only root can be somebody else.
+    // Only root can run commands as another user.
     if !is_root() {
         return;
     }
     let (home, _) = home().await;
-    // Somewhere where others can read it.
+    // The certificate must be where others can read it.
     let certificate = crate::house::prosody().await.certificate().certificate_file.clone();
     std::fs::copy(&certificate, home.path().join("ca.pem")).unwrap();
     let config = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
@@ -373,7 +373,7 @@ async fn another_user_is_turned_away_from_the_socket_even_if_it_is_open() {
         command.uid(NOBODY).gid(NOBODY);
         command.output()
     };
-    // The program has to be somewhere where anybody can run it.
+    // The program must be where anybody can run it.
     let Ok(_) = Command::new(program("parlor").unwrap()).arg("--version").uid(NOBODY).gid(NOBODY).output() else {
         return;
     };
@@ -408,7 +408,7 @@ async fn a_host_of_another_version_is_named_and_nothing_is_asked_of_it() {
         let refused = ended(home.run(arguments).await.unwrap(), 1);
         assert!(refused.stderr.contains(says), "{arguments:?}: {refused:?}");
     }
-    // The files are the owner's all the same; that the host does not know of it is a failure, and said.
+    // The owner may change the files all the same. That the host was not told is an error, and is reported.
     let disabled = ended(home.run(&["plugin", "disable", "echo"]).await.unwrap(), 1);
     assert!(
         disabled.stderr.contains("echo is disabled, but the host was not told") && disabled.stderr.contains(says),

@@ -1,4 +1,4 @@
-//! SIGKILL at random points: the old state or the new one, never half of one.
+//! SIGKILL at random moments: the state is the old one or the new one, never half of one.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ use crate::seed;
 /// How often each command is killed.
 const TIMES: u32 = 70;
 
-/// Runs a command and kills it after so long, or lets it end. Whether it ended by itself.
+/// Runs a command, and kills it after this time unless it has ended. Returns whether it ended by itself.
 async fn killed(home: &Home, arguments: &[&str], after: Duration) -> bool {
     let mut command = home.command(arguments).unwrap();
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -38,7 +38,7 @@ async fn killed(home: &Home, arguments: &[&str], after: Duration) -> bool {
     .unwrap()
 }
 
-/// How long a command takes when nobody kills it.
+/// Returns how long a command takes if it is not killed.
 async fn time(home: &Home, arguments: &[&str]) -> Duration {
     let began = Instant::now();
     ended(home.run(arguments).await.unwrap(), 0);
@@ -51,12 +51,12 @@ fn entry(home: &Home, id: &str) -> Option<toml::Value> {
     table.get("plugin")?.get(id).cloned()
 }
 
-/// The file that the secret of echo is kept in.
+/// Returns the path of echo's secret.
 fn secret(home: &Home) -> PathBuf {
     home.path().join("data/secrets/echo/key")
 }
 
-/// What the policy names is in the store, whole.
+/// Checks that the component that the policy names is complete in the store.
 fn is_whole(home: &Home, id: &str) {
     let Some(entry) = entry(home, id) else { return };
     let digest = entry["digest"].as_str().unwrap();
@@ -105,7 +105,7 @@ async fn a_command_that_is_killed_leaves_the_old_state_or_the_new_one() {
             "0.1.0" => undone += 1,
             other => panic!("{other} was never installed"),
         }
-        // Whatever was left behind, the next command works.
+        // The next command works, whatever was left behind.
         let finished = home.run(&back).await.unwrap();
         assert_eq!(finished.code, Some(0), "{finished:?}");
         ended(home.run_with(&["plugin", "config", "echo", "key"], "s3cr3t\n").await.unwrap(), 0);
@@ -147,7 +147,7 @@ async fn storage_that_is_killed_has_all_of_a_change_or_nothing_of_it() {
     };
     let import = ["plugin", "data", "echo", "import", "round.jsonl"];
     write(0);
-    // As late as it has to be for some to be done and some not, however fast the machine is at the moment.
+    // The moment is adapted, so that some imports are done and some are not, however fast the machine is.
     let mut latest = time(&home, &import).await;
     let mut random = seed::random();
     let (mut now, mut undone) = (0, 0);
@@ -171,7 +171,7 @@ async fn storage_that_is_killed_has_all_of_a_change_or_nothing_of_it() {
 
 /// How often a host is killed while a plugin writes.
 const KILLS: u32 = 40;
-/// How many keys it writes to.
+/// How many keys the plugin writes to.
 const KEYS: u64 = 8;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -189,7 +189,7 @@ async fn what_a_plugin_was_told_is_kept_is_there_after_its_host_was_killed() {
         let line = host.wait_count("account connected", &[], 1, SOON).await.unwrap();
         host.wait_count("plugin running", &[("plugin", "caller")], 1, SOON).await.unwrap();
         let bot: jid::Jid = line.get("jid").parse().unwrap();
-        // Always some on their way, so that the end comes in the middle of a write.
+        // Some orders are always pending, so that the end comes in the middle of a write.
         let first = sent + 1;
         let until = random.random_range(1..60);
         let mut newest = BTreeMap::new();
@@ -206,7 +206,7 @@ async fn what_a_plugin_was_told_is_kept_is_there_after_its_host_was_killed() {
         std::thread::sleep(Duration::from_micros(random.random_range(0..2_000)));
         host.signal(Signal::Kill).unwrap();
         host.ended(SOON).await.unwrap();
-        // What it said before its end and what was not read yet counts, too.
+        // Answers that were sent before the end but not read yet count as well.
         juliet.catch_up(SOON).await.unwrap();
         while let Some(n) = juliet.next(Duration::ZERO).await.unwrap().map(|stanza| match stanza {
             Stanza::Message(message) => body(message).and_then(done),
@@ -234,7 +234,7 @@ async fn what_a_plugin_was_told_is_kept_is_there_after_its_host_was_killed() {
     assert!(lost > 0, "nothing was on its way at any end: {sent} sent, {acknowledged} acknowledged");
 }
 
-/// The number of an order that was carried out, by the answer.
+/// Returns the number of a completed order, from its answer.
 fn done(text: &str) -> Option<u64> {
     let answer: serde_json::Value = serde_json::from_str(text.strip_prefix("done ")?).ok()?;
     assert!(answer.get("err").is_none(), "{answer}");

@@ -1,4 +1,4 @@
-//! The owner's side: what the command line says of a house and does to it, running and stopped, as a user calls it.
+//! The owner's side: the commands that show and change a host, running or stopped, as a user calls them.
 
 mod accounts;
 mod ask;
@@ -28,10 +28,10 @@ use parlor_tests::prosody::Account;
 
 use crate::house::prosody;
 
-/// How long anything here may take. Much less is usual.
+/// The general timeout. Steps usually take much less.
 const SOON: Duration = Duration::from_mins(1);
 
-/// A host's folder with one account, `main`, on the suite's server.
+/// Prepares a host's folder with one account, `main`, on the suite's server.
 async fn home() -> (Home, Account) {
     let prosody = prosody().await;
     let account = prosody.fresh_account("bot").unwrap();
@@ -40,7 +40,7 @@ async fn home() -> (Home, Account) {
     (home, account)
 }
 
-/// The plugin that answers, with what it needs.
+/// Adds the plugin that answers, with the grants that it needs.
 fn echo(home: &Home) -> Entry {
     let echo = home.install("echo", &parlor_tests::plugins::built("echo").unwrap()).unwrap();
     echo.grant("messages.read", &["*"]).grant("messages.send", &["*"]).grant("rooms.send", &["*"])
@@ -52,21 +52,21 @@ async fn start(home: &Home, policy: &Policy) -> Host {
     start_as_it_is(home).await
 }
 
-/// The same with the policy that is there.
+/// Starts the host with the existing policy.
 async fn start_as_it_is(home: &Home) -> Host {
     let host = home.start().unwrap();
     host.wait_count("account connected", &[], 1, SOON).await.unwrap();
     host
 }
 
-/// Somebody who answers every question to the host of this folder with these bytes.
+/// Stands in for the host of this folder, and answers every request with these bytes.
 fn stand_in(home: &Home, answer: &'static [u8]) {
     std::fs::create_dir(home.path().join("data")).unwrap();
     let listener = UnixListener::bind(home.path().join("data/control.sock")).unwrap();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let (mut stream, mut asked) = (stream.unwrap(), [0; 4096]);
-            // Some connections only look whether somebody is there.
+            // Some connections only check whether a host runs.
             if stream.read(&mut asked).is_ok_and(|length| length > 0) {
                 stream.write_all(answer).unwrap();
             }
@@ -74,7 +74,7 @@ fn stand_in(home: &Home, answer: &'static [u8]) {
     });
 }
 
-/// Runs a command that has to end with this code.
+/// Checks that a command ended with this exit code.
 #[track_caller]
 fn ended(finished: Finished, code: i32) -> Finished {
     assert_eq!(finished.code, Some(code), "{finished:#?}");
@@ -82,7 +82,7 @@ fn ended(finished: Finished, code: i32) -> Finished {
     finished
 }
 
-/// Somebody who writes to the bot.
+/// Logs in a client that writes to the bot.
 async fn juliet() -> Client {
     let prosody = prosody().await;
     let account = prosody.fresh_account("juliet").unwrap();

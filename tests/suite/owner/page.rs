@@ -1,4 +1,4 @@
-//! The page `docs/control.md`, line by line: what it says can be asked is answered, and what is shown has the fields that it names.
+//! Checks the page `docs/control.md`: each request on it is answered, and the output has the fields that it names.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -19,7 +19,7 @@ fn page() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/control.md")).unwrap()
 }
 
-/// Methods and targets: those of its tables, and what it has curl ask.
+/// Returns methods and targets: those of the page's tables, and those of its curl commands.
 fn requests(page: &str) -> Vec<(String, String)> {
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()?.split_once(' '));
     let commands = page.lines().filter(|line| line.starts_with("$ curl ")).map(|line| {
@@ -27,12 +27,12 @@ fn requests(page: &str) -> Vec<(String, String)> {
         let address = line.split_once("http://").unwrap().1;
         (method, address[address.find('/').unwrap()..].trim_end_matches('\''))
     });
-    // Who follows the log would never have all of the answer.
+    // A request that follows the log would never end.
     let plain = |target: &str| target.replace("ID", "echo").replace("&follow=true", "");
     rows.chain(commands).map(|(method, target)| (method.to_owned(), plain(target))).collect()
 }
 
-/// The head of what is answered, and the body.
+/// Sends a request, and returns the head and the body of the answer.
 fn ask(mut stream: impl Read + Write, method: &str, target: &str) -> (String, String) {
     let request = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
@@ -66,7 +66,7 @@ async fn what_the_page_says_can_be_asked_is_answered() {
     }
 }
 
-/// The fields that stand below a heading, and whether they are always there.
+/// Returns the fields below a heading, each with whether it is always present.
 fn fields(page: &str, heading: &str) -> BTreeMap<String, bool> {
     let section = page.split(&format!("\n### {heading}\n")).nth(1).unwrap_or_else(|| panic!("no {heading}"));
     let section = section.split("\n##").next().unwrap();
@@ -74,8 +74,8 @@ fn fields(page: &str, heading: &str) -> BTreeMap<String, bool> {
     rows.map(|(name, about)| (name.to_owned(), !about.contains("left out"))).collect()
 }
 
-/// What `parlor plugin update --json` prints where there is something new, once it is there, when there is nothing new any more, and
-/// when nobody can look.
+/// Returns the output of `parlor plugin update --json` if there is an update, after it, without one, and if the source
+/// cannot be read.
 async fn updates(home: &Home) -> Value {
     let newer = |manifest: &str| manifest.replacen("version = \"0.1.0\"", "version = \"0.2.0\"", 1);
     let file = home.path().join("newer.wasm");
@@ -91,7 +91,7 @@ async fn updates(home: &Home) -> Value {
     all.into()
 }
 
-/// What is shown has these fields and no others. What a house that is well does not show is taken from the page as it is.
+/// Checks that the output has exactly these fields. Optional fields that a healthy host does not show are not checked.
 fn compare(page: &str, heading: &str, shown: &Value) {
     let fields = fields(page, heading);
     let all: Vec<_> = match shown {
@@ -126,7 +126,7 @@ async fn what_is_shown_has_the_fields_that_the_page_names() {
     let lines: Vec<Value> = get("/v1/logs").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let list = ended(home.run(&["plugin", "list", "--json"]).await.unwrap(), 0).json().unwrap();
     let inspected = ended(home.run(&["plugin", "inspect", "echo", "--json"]).await.unwrap(), 0).json().unwrap();
-    // What it finds depends on the machine; the exit code says so.
+    // Its findings and its exit code depend on the machine.
     let findings = home.run(&["doctor", "--offline", "--json"]).await.unwrap().json().unwrap();
     let explained = ended(home.run(&["explain", "echo", "chats.send", "romeo@localhost", "--json"]).await.unwrap(), 0)
         .json()

@@ -1,4 +1,4 @@
-//! `parlor plugin`: a stranger's file is installed, changed and taken out, on a running host and on a stopped one.
+//! `parlor plugin`: a stranger's file is installed, changed and removed, on a running host and on a stopped one.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,13 +13,13 @@ use serde_json::Value;
 
 use super::{SOON, ended, home, juliet, start};
 
-/// What echo asks for, by flags.
+/// The flags that grant everything that echo asks for.
 const GRANTS: [&str; 3] = ["--grant=messages.read", "--grant=messages.send", "--grant=rooms.send"];
 
 /// A secret among its settings.
 const KEY: &str = "[settings.key]\ntype = \"secret\"\ndescription = \"the key\"\n";
 
-/// A file of echo in this version, with further lines of its manifest.
+/// Writes a file of this version of echo, with further lines of its manifest.
 fn file(home: &Home, name: &str, version: &str, more: &str) -> String {
     let edit = |manifest: &str| {
         let text = manifest.replacen("version = \"0.1.0\"", &format!("version = \"{version}\""), 1);
@@ -31,7 +31,7 @@ fn file(home: &Home, name: &str, version: &str, more: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// A file of echo in this version, with more settings.
+/// Writes a file of this version of echo, with more settings.
 fn with_settings(home: &Home, name: &str, version: &str, schema: &str) {
     let bytes = std::fs::read(file(home, name, version, "")).unwrap();
     let bytes = with_manifest(&bytes, |manifest| format!("{manifest}\n{schema}")).unwrap();
@@ -51,7 +51,7 @@ async fn run(home: &Home, arguments: &[&str], code: i32) -> parlor_tests::host::
     ended(home.run(&[&["plugin"], arguments].concat()).await.unwrap(), code)
 }
 
-/// Installs echo with all that it asks for.
+/// Installs echo with everything that it asks for.
 async fn add(home: &Home) {
     let file = file(home, "echo.wasm", "0.1.0", "");
     run(home, &[&["add", &file, "--yes"], &GRANTS[..]].concat(), 0).await;
@@ -78,7 +78,7 @@ async fn a_plugin_is_installed_on_a_stopped_host_and_runs_when_it_starts() {
     assert_eq!(entry["grants"]["messages.read"][0].as_str(), Some("*"));
     assert!(policy(&home).starts_with("# mine\n\n[plugin.echo]\n"), "{}", policy(&home));
 
-    // What was installed is kept: its source may go, or be changed by whoever.
+    // The installed component is a copy, so its source may be removed or changed.
     std::fs::write(&file, "something else").unwrap();
     let host = home.start().unwrap();
     host.wait_count("account connected", &[], 1, SOON).await.unwrap();
@@ -156,11 +156,11 @@ async fn a_grant_and_its_end_count_at_once_on_the_running_plugin() {
     run(&home, &["grant", "echo", "messages.send=@localhost"], 0).await;
     juliet.chat(bot.jid.clone(), "three").await.unwrap();
     juliet.wait_body(&bot.jid, "three", SOON).await.unwrap();
-    // The very instance that ran before.
+    // The same instance still runs.
     assert_eq!(state(&home, "echo").await["usage"]["since"], since);
     assert_eq!(host.lines("plugin running", &[]).len(), 1);
 
-    // Without what it cannot do without it does not run.
+    // Without a permission that it requires, the plugin does not run.
     let revoked = run(&home, &["revoke", "echo", "messages.send"], 0).await;
     assert!(
         revoked.stdout.contains("echo cannot do without messages.send, so it does not run any more"),
@@ -192,7 +192,7 @@ async fn what_is_taken_back_is_gone_however_it_was_spelled_and_what_stays_is_sai
     run(&home, &["grant", "echo", "messages.send=Romeo@Example.org,romeo@example.org"], 0).await;
     run(&home, &["grant", "echo", "messages.send=ROMEO@example.org"], 0).await;
     assert_eq!(granted(&home), toml::Value::from(vec!["@example.net", "romeo@example.org"]));
-    // Who is covered by more than an entry of his own can be taken out with that alone.
+    // If a broader entry covers an address as well, only that entry can be revoked.
     let covered = run(&home, &["revoke", "echo", "messages.send=tybalt@Example.NET"], 1).await.stderr;
     let says = "echo was not granted messages.send for tybalt@example.net by itself: @example.net covers it; \
                 `parlor plugin revoke echo messages.send=@example.net` takes that back";
@@ -212,7 +212,7 @@ async fn each_grant_that_is_given_counts() {
     let granted = vec!["@example.net", "romeo@example.org", "juliet@example.org"];
     assert_eq!(entry(&home, "echo")["grants"]["messages.send"], toml::Value::from(granted));
 
-    // All else that it asks for is not more of what was narrowed.
+    // `--grant-all` does not widen a permission that was narrowed.
     run(&home, &["add", &file, "--id", "parrot", "--yes", "--policy", "more.toml", "--grant-all"], 0).await;
     let granted = &entry(&home, "parrot")["grants"];
     assert_eq!(granted["messages.send"], toml::Value::from(vec!["@example.net"]));
@@ -307,7 +307,7 @@ async fn without_a_terminal_nothing_is_installed_that_was_not_agreed_to() {
         (vec!["add", &file, "--yes", "--grant-all", "--account", "nobody"], 1, "there is no account nobody"),
         (vec!["add", &file, "--yes", "--grant-all", "--id", "../x"], 2, "cannot be a plugin's id"),
         (vec!["add", &file, "--yes", "--grant", "messages.send=@@"], 2, "is no address"),
-        // What cannot be meant, whatever the house has, is a wrong usage with each command.
+        // An argument that is invalid on every host is a usage error, with each command.
         (vec!["grant", "echo", "messages.send=@@"], 2, "is no address"),
         (vec!["revoke", "nobody", "messages.send=@@"], 2, "is no address"),
         (vec!["grant", "echo", "contacts.read=@example.org"], 2, "contacts.read"),
@@ -328,7 +328,7 @@ async fn without_a_terminal_nothing_is_installed_that_was_not_agreed_to() {
         let refused = run(&home, &arguments, code).await;
         assert!(refused.stderr.contains(words), "{arguments:?}: {refused:?}");
     }
-    // A slip in a name is told before the file is shown, or even got.
+    // An error in a name is reported before the file is shown, or even fetched.
     let unknown = run(&home, &["add", &file, "--account", "nobody"], 1).await;
     assert!(unknown.stderr.contains("there is no account nobody") && unknown.stdout.is_empty(), "{unknown:?}");
     let unknown = run(&home, &["add", "nothing.wasm", "--account", "nobody"], 1).await;
@@ -370,7 +370,7 @@ async fn a_policy_file_decides_and_is_checked() {
     let entry = entry(&home, "parrot");
     assert_eq!((entry["enabled"].as_bool(), entry["limits"]["memory"].as_str()), (Some(false), Some("8 MiB")));
     assert_eq!(entry["grants"]["messages.send"][0].as_str(), Some("contacts"));
-    // A twin of it has to be meant.
+    // An id that looks like the plugin's other one must be given explicitly.
     let twin = run(&home, &["add", &file, "--yes", "--grant-all", "--id", "parr0t"], 0).await;
     assert!(twin.stdout.contains("parr0t 0.1.0 is installed"));
     let taken = run(&home, &["add", &file, "--yes", "--grant-all", "--id", "parrot"], 1).await;
@@ -403,7 +403,7 @@ async fn a_policy_that_cannot_be_read_is_not_written_over() {
             assert!(refused.stderr.contains(place), "{arguments:?}: {refused:?}");
         }
         assert_eq!(policy(&home), text);
-        // The state that runs stays.
+        // The running state is not affected.
         assert_eq!(state(&home, "echo").await["state"], "running");
     }
     assert_eq!(host.lines("plugin running", &[]).len(), 1);
@@ -469,11 +469,11 @@ async fn settings_are_checked_by_their_schema_and_secrets_are_not_shown() {
     assert_eq!(entry(&home, "echo")["settings"]["key"]["file"].as_str(), kept.to_str());
     assert_eq!(std::fs::read_to_string(&kept).unwrap(), "s3cr3t");
     assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-    // What is too long is not cut, and does not cost the owner the one that is kept.
+    // A secret that is too long is not truncated, and the stored one is kept.
     let long = home.run_with(&["plugin", "config", "echo", "key"], &"x".repeat(16 * 1024 + 1)).await.unwrap();
     assert!(ended(long, 1).stderr.contains("more than 16384 bytes"));
     assert_eq!(std::fs::read_to_string(&kept).unwrap(), "s3cr3t");
-    // Who has nothing to give, or gives nothing, is told what to do.
+    // Empty input causes an error that says what to do.
     let nothing = run(&home, &["config", "echo", "key"], 1).await.stderr;
     let advice = "such as `pass show key | parlor plugin config echo key`; or say where it is by --file or --command";
     assert!(nothing.contains(&format!("there is nothing on standard input: give it there, {advice}")), "{nothing}");
@@ -511,7 +511,7 @@ async fn settings_are_checked_by_their_schema_and_secrets_are_not_shown() {
     assert!(run(&home, &["config", "echo", "many"], 0).await.stdout.starts_with('3'));
 }
 
-/// What is typed is read by its type, and is in the policy as the owner would have written it there.
+/// Input is parsed by the setting's type, and written to the policy as the owner would write it.
 #[tokio::test]
 async fn a_choice_an_address_and_a_span_of_time_are_set_and_checked() {
     let (home, _) = home().await;
@@ -539,7 +539,7 @@ async fn a_choice_an_address_and_a_span_of_time_are_set_and_checked() {
     assert_eq!(entry(&home, "echo")["settings"]["pause"].as_integer(), Some(90));
 }
 
-/// Whatever else keeps the plugin from running: one thing after the other is put right.
+/// Other problems that keep the plugin from running do not matter, so that they can be solved one by one.
 #[tokio::test]
 async fn a_setting_is_judged_by_itself() {
     let (home, _) = home().await;
@@ -550,7 +550,7 @@ async fn a_setting_is_judged_by_itself() {
     run(&home, &["config", "echo", "many", "5"], 0).await;
     run(&home, &["config", "echo", "room_prefix", "say "], 0).await;
     ended(home.run_with(&["plugin", "config", "echo", "key"], "old\n").await.unwrap(), 0);
-    // Two that do not fit, as after another version that was put there by hand.
+    // Two settings do not fit, as after another version was put in place by hand.
     let spoiled = policy(&home).replace("many = 5", "many = true").replace("room_prefix =", "prefix =");
     home.write("plugins.toml", &spoiled).unwrap();
     run(&home, &["revoke", "echo", "messages.send"], 0).await;
@@ -564,7 +564,7 @@ async fn a_setting_is_judged_by_itself() {
     assert_eq!((settings.get("prefix"), settings["many"].as_integer()), (None, Some(6)));
 }
 
-/// Whoever tries other plugins with `--plugins` for a while.
+/// An owner may try other plugins with `--plugins` for a while.
 #[tokio::test]
 async fn what_another_policy_of_the_data_folder_names_stays() {
     let (home, _) = home().await;
@@ -578,11 +578,11 @@ async fn what_another_policy_of_the_data_folder_names_stays() {
     run(&home, &["add", &three, "--id", "other", "--yes", "--grant-all", "--plugins", "other.toml"], 0).await;
     let kept = || std::fs::read_dir(home.path().join("data/components")).unwrap().count();
     assert_eq!(kept(), 3);
-    // The other way round as well.
+    // The reverse holds as well.
     run(&home, &["rollback", "echo", "--yes"], 0).await;
     assert_eq!(entry(&home, "echo")["version"].as_str(), Some("0.1.0"));
     assert_eq!(kept(), 3);
-    // Nobody knows what one names that cannot be read, and one that is gone names nothing.
+    // A policy that cannot be read may name any component; a policy that is gone names none.
     let other = std::fs::read_to_string(home.path().join("other.toml")).unwrap();
     home.write("other.toml", "nonsense").unwrap();
     run(&home, &["remove", "echo", "--yes"], 0).await;
@@ -609,7 +609,7 @@ async fn a_secret_goes_when_nothing_refers_to_it_any_more() {
     run(&home, &["config", "echo", "key", "--command", "pass show key"], 0).await;
     assert!(!kept.exists());
 
-    // What waits for the way back is another version's, whatever this one has under the same name.
+    // The secret that is kept for a rollback belongs to the other version, whatever this one has under the same name.
     keep().await;
     run(&home, &["update", "echo", "two.wasm", "--yes"], 0).await;
     run(&home, &["config", "echo", "key", "plain"], 0).await;
@@ -617,11 +617,11 @@ async fn a_secret_goes_when_nothing_refers_to_it_any_more() {
     run(&home, &["rollback", "echo", "--yes"], 0).await;
     assert_eq!(std::fs::read_to_string(&kept).unwrap(), "s3cr3t");
 
-    // Another id that was written by hand, which refers to it still.
+    // An entry under another id was written by hand, and still refers to the secret.
     home.write("plugins.toml", &policy(&home).replace("plugin.echo", "plugin.parrot")).unwrap();
     run(&home, &["add", "one.wasm", "--id", "other", "--yes", "--grant-all"], 0).await;
     assert!(kept.exists() && !home.path().join("data/versions/echo.json").exists());
-    // And no entry at all.
+    // Now no entry refers to it.
     let mut table: toml::Table = policy(&home).parse().unwrap();
     table["plugin"].as_table_mut().unwrap().remove("parrot");
     home.write("plugins.toml", &toml::to_string(&table).unwrap()).unwrap();
@@ -629,7 +629,7 @@ async fn a_secret_goes_when_nothing_refers_to_it_any_more() {
     for folder in ["versions", "components"] {
         assert_eq!(std::fs::read_dir(home.path().join("data").join(folder)).unwrap().count(), 0, "{folder}");
     }
-    // It cannot be had again, and the file that does not name it may be the wrong one.
+    // A secret cannot be recovered, and a policy that does not name it may be the wrong one, so it is kept.
     assert!(kept.exists());
     run(&home, &["add", "one.wasm", "--id", "echo", "--yes", "--grant-all"], 0).await;
     assert!(!kept.exists());
@@ -644,7 +644,7 @@ async fn what_a_version_did_not_ask_for_any_more_is_asked_for_again() {
         .map(|(version, more)| file(&home, &format!("{version}.wasm"), version, more));
     run(&home, &["add", &one, "--yes", "--grant-all"], 0).await;
     run(&home, &["update", "echo", &two, "--yes"], 0).await;
-    // The way back leads to what was granted.
+    // A rollback restores the earlier grants.
     run(&home, &["rollback", "echo", "--yes"], 0).await;
     run(&home, &["update", "echo", &two, "--yes"], 0).await;
     let declined = run(&home, &["update", "echo", &three, "--yes"], 3).await;
@@ -728,7 +728,7 @@ async fn json_is_one_document_whatever_came_of_it() {
     let one = run(&home, &["update", "two", "--json"], 0).await.json().unwrap();
     assert_eq!((&one["changed"], &one["version"], &one["new"]), (&false.into(), &"0.2.0".into(), &Value::Null));
 
-    // Nothing new is no failure, as something new is none: `new` tells them apart.
+    // Neither the presence nor the absence of an update is an error: `new` tells them apart.
     let check = run(&home, &["update", "two", "--check", "--json"], 0).await.json().unwrap();
     assert_eq!((&check["version"], &check["new"]), (&"0.2.0".into(), &Value::Null));
 
@@ -739,7 +739,7 @@ async fn json_is_one_document_whatever_came_of_it() {
     assert_eq!(run(&home, &["data", "two", "list", "--json"], 0).await.json().unwrap(), serde_json::json!([]));
 }
 
-/// The files say it by then: a program that is told that nothing changed would go on with the old version.
+/// The files have changed by then. A program that is told that nothing changed would keep using the old version.
 #[tokio::test]
 async fn what_was_changed_is_told_although_the_host_does_not_hear_of_it() {
     let (home, _) = home().await;
@@ -750,7 +750,7 @@ async fn what_was_changed_is_told_although_the_host_does_not_hear_of_it() {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let (mut stream, mut asked) = (stream.unwrap(), [0; 4096]);
-            // The first connection only looks whether somebody is there.
+            // The first connection only checks whether a host runs.
             if stream.read(&mut asked).is_ok_and(|length| length > 0) {
                 let answer = b"HTTP/1.1 409 Conflict\r\nparlor-control: 1\r\n\r\n{\"error\":\"the host stops\"}";
                 stream.write_all(answer).unwrap();
@@ -774,7 +774,7 @@ async fn what_was_changed_is_told_although_the_host_does_not_hear_of_it() {
     assert_eq!(entry(&home, "echo")["enabled"].as_bool(), Some(false));
 }
 
-/// The host was started in its folder and told of `parlor.toml` there, as anybody would.
+/// The host was started in its folder and found `parlor.toml` there, as usual.
 #[tokio::test]
 async fn a_command_from_another_folder_finds_the_host_that_runs() {
     let (home, _) = home().await;
@@ -787,7 +787,7 @@ async fn a_command_from_another_folder_finds_the_host_that_runs() {
     assert!(said.starts_with("echo is disabled; the running host has applied it"), "{said}");
 }
 
-/// Who could not be asked for a secret a moment ago does not take the plugin down, which has it.
+/// A secret that is temporarily unavailable does not end a running plugin, which already has it.
 #[tokio::test]
 async fn a_secret_that_is_not_to_be_had_now_stops_nothing_that_runs() {
     let (home, _) = home().await;
@@ -834,7 +834,7 @@ async fn a_setting_that_the_next_version_does_not_know_is_put_aside_and_comes_ba
     let listed = run(&home, &["list", "--json"], 0).await.stdout + &run(&home, &["inspect", "echo"], 0).await.stdout;
     assert!(!listed.contains("s3cr3t") && !policy(&home).contains("s3cr3t"), "{listed}");
 
-    // What was set meanwhile counts; what fits neither is with neither.
+    // Settings that were made meanwhile are kept; a value that fits only one version stays with it.
     run(&home, &["config", "echo", "room_prefix", "hear "], 0).await;
     run(&home, &["config", "echo", "many", "seven"], 0).await;
     let said = run(&home, &["rollback", "echo", "--yes"], 0).await.stdout;
@@ -866,7 +866,7 @@ async fn what_a_file_is_can_be_seen_before_it_is_installed() {
     run(&home, &["add", &file, "--yes", "--grant-all"], 0).await;
     let json = run(&home, &["inspect", "echo", "--json"], 0).await.json().unwrap();
     assert_eq!((&json["installed"], &json["permissions"][0]["granted"][0]), (&true.into(), &"message".into()));
-    // What it has is told, and what it has not is what can be allowed.
+    // The sheet shows granted permissions, and how to grant the others.
     assert!(!sheet.contains("      granted") && sheet.contains("      to allow it: "), "{sheet}");
     let sheet = run(&home, &["inspect", "echo"], 0).await.stdout;
     assert!(sheet.contains("      granted for message\n") && !sheet.contains("to allow it"), "{sheet}");

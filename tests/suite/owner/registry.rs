@@ -1,4 +1,4 @@
-//! Registries that a scripted server plays: pulling, logging in, and signatures that refer to what was pulled.
+//! Registries, played by a scripted server: pulling, logging in, and signatures that refer to an artifact.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -19,14 +19,14 @@ const BLOBS: &str = "/v2/plugins/echo/blobs";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const SIGNATURE: &str = "application/vnd.minisign";
-/// What nobody may see but who is meant: a password, in every form that it takes.
+/// A password that only its token service may see, in any encoding.
 const PASSWORD: &str = "s3cr3t-2210";
 
 fn reference(web: &Web, what: &str) -> String {
     format!("oci://{}/plugins/echo{what}", web.host())
 }
 
-/// A manifest of these layers, each a type and its bytes, which are served, too.
+/// Builds a manifest of these layers, each a type and its bytes, and serves the layers.
 fn manifest(web: &Web, layers: &[(&str, &[u8])], more: &Value) -> Vec<u8> {
     let layers = layers.iter().map(|(kind, bytes)| {
         web.put(&format!("{BLOBS}/{}", digest_of(bytes)), bytes);
@@ -39,7 +39,7 @@ fn manifest(web: &Web, layers: &[(&str, &[u8])], more: &Value) -> Vec<u8> {
     whole.to_string().into_bytes()
 }
 
-/// Serves echo as `0.1.0`; the digest of its manifest.
+/// Serves echo as `0.1.0`, and returns the digest of its manifest.
 fn push(web: &Web, bytes: &[u8]) -> String {
     let whole = manifest(web, &[("application/wasm", bytes)], &json!({}));
     web.put(&format!("{MANIFESTS}/0.1.0"), &whole);
@@ -50,7 +50,7 @@ fn basic(password: &str) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(format!("me:{password}")))
 }
 
-/// Serves echo to who has a token, and a token to who has the password.
+/// Serves echo to clients with a token, and a token to clients with the password.
 fn private(web: &Web) {
     push(web, &version("0.1.0"));
     let challenge = format!("Bearer realm=\"{}\",service=\"a registry\",scope=\"x\"", web.url("/token"));
@@ -59,7 +59,7 @@ fn private(web: &Web) {
     web.put("/token?scope=repository:plugins/echo:pull&service=a%20registry", "{\"token\":\"t0k3n\"}");
 }
 
-/// Keeps a log-in as docker does.
+/// Stores a log-in as docker does.
 fn keep(home: &Home, auths: &Value) -> PathBuf {
     home.write("auth.json", &auths.to_string()).unwrap()
 }
@@ -68,7 +68,7 @@ fn auth(password: &str) -> Value {
     json!({ "auth": BASE64_STANDARD.encode(format!("me:{password}")) })
 }
 
-/// Takes echo out again, so that it can be installed once more.
+/// Removes echo, so that it can be installed again.
 async fn remove(home: &Home) {
     run(home, &["remove", "echo", "--yes"], 0).await;
 }
@@ -97,7 +97,7 @@ async fn a_component_is_pulled_from_a_registry_and_held_to_its_digests() {
     add(&home, &reference(&format!("@{}", digest_of(whole.as_bytes()))), 0).await;
     run(&home, &["remove", "echo", "--yes"], 0).await;
 
-    // The tag moves: what was pinned is not that any more.
+    // The tag moves, so it no longer matches the pinned digest.
     let zeros = format!("sha256:{}", "0".repeat(64));
     web.put(&format!("{MANIFESTS}/{zeros}"), &whole);
     says(
@@ -119,7 +119,7 @@ async fn a_component_is_pulled_from_a_registry_and_held_to_its_digests() {
         web.put(&format!("{MANIFESTS}/bad"), text);
         says(&add(&home, &reference(":bad"), 1).await, words);
     }
-    // Several at once are asked for, so that the registry gives them, and refused by name; which is meant is the owner's to say.
+    // Lists are accepted, so that the registry sends them, and refused with a message. The owner must choose an entry.
     let one = digest_of(whole.as_bytes());
     let several = |kind: &str| {
         let entry = |digest: &str| json!({ "mediaType": MANIFEST, "digest": digest, "size": 1, "annotations": null });
@@ -152,13 +152,13 @@ async fn what_other_tools_push_is_taken_and_long_ways_are_gone() {
         add(&home, &reference(&web, ":0.1.0"), 0).await;
         remove(&home).await;
     }
-    // `oras push registry/x:1 echo.wasm`, which says no more than the file's name.
+    // `oras push registry/x:1 echo.wasm` creates this, which has no more than the file's name.
     let layer = json!({
         "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest_of(&echo), "size": echo.len(),
         "annotations": { "org.opencontainers.image.title": "echo.wasm" },
     });
     web.put(&format!("{MANIFESTS}/0.1.0"), manifest(&web, &[], &json!({ "layers": [layer] })));
-    // As a registry in a cloud leads to its storage.
+    // Registries in a cloud redirect to their storage like this.
     let token = "x".repeat(3_000);
     web.redirect(&format!("{BLOBS}/{}", digest_of(&echo)), &web.url(&format!("/blob?token={token}")));
     web.put(&format!("/blob?token={token}"), &echo);
@@ -171,7 +171,7 @@ async fn who_is_known_to_a_registry_is_said_to_its_token_service_and_the_token_t
     let (home, web) = web().await;
     let cdn = Web::start_as(web.certificate()).await.unwrap();
     private(&web);
-    // The blob itself lies elsewhere, as it does with most registries.
+    // The blob itself is on another host, as with most registries.
     let blob = format!("{BLOBS}/{}", digest_of(&version("0.1.0")));
     web.redirect(&blob, &cdn.url("/blob"));
     cdn.put("/blob", version("0.1.0"));
@@ -200,7 +200,7 @@ async fn who_is_known_to_a_registry_is_said_to_its_token_service_and_the_token_t
     let refused = add(&home, &source, 1).await;
     says(&refused, &format!("does not give plugins/echo to the log-in in {}", file.display()));
     assert!(!refused.stderr.contains("2210"), "{refused:?}");
-    // What the owner gives wins over what is kept.
+    // The log-in that the owner gives takes precedence over the stored one.
     let given = home.write("password", &format!("{PASSWORD}\n")).unwrap();
     let with = |file: &str| {
         ["add", &source, "--yes", "--grant-all", "--username", "me", "--password-file", file].map(str::to_owned)
@@ -231,7 +231,7 @@ async fn a_log_in_is_not_sent_to_where_a_registry_leads() {
     private(&web);
     keep(&home, &json!({ "auths": { web.host(): auth(PASSWORD), other.host(): auth(PASSWORD) } }));
     let challenge = |url: &str| format!("Bearer realm=\"{url}\",service=\"a registry\"");
-    // The registry leads to somebody who asks for the log-in.
+    // The registry redirects to another host that asks for a log-in.
     web.guard("/v2/", "nothing", &challenge(&other.url("/token")));
     web.redirect(&format!("/open{MANIFESTS}/0.1.0"), &other.url("/v2/x"));
     other.guard("/v2/", "nothing", &challenge(&other.url("/token")));
@@ -240,12 +240,12 @@ async fn a_log_in_is_not_sent_to_where_a_registry_leads() {
     keep(&home, &json!({ "auths": { leading.host(): auth(PASSWORD), other.host(): auth(PASSWORD) } }));
     let led = add(&home, &reference(&leading, ":0.1.0"), 1).await;
     says(&led, &format!("leads to {}, which wants a log-in; none is sent", other.host()));
-    // Its token service leads elsewhere.
+    // Its token service redirects to another host.
     keep(&home, &json!({ "auths": { web.host(): auth(PASSWORD) } }));
     web.guard("/v2/", "Bearer t0k3n", &challenge(&web.url("/moved")));
     web.redirect("/moved?scope=repository:plugins/echo:pull&service=a%20registry", &other.url("/token"));
     says(&add(&home, &reference(&web, ":0.1.0"), 1).await, "does not give plugins/echo");
-    // Or is not reached within TLS.
+    // Its token service is not reached within TLS.
     web.guard("/v2/", "Bearer t0k3n", &challenge("http://localhost/token"));
     says(&add(&home, &reference(&web, ":0.1.0"), 1).await, "nothing goes over the web without TLS");
     assert!(other.requests().iter().all(|request| !request.contains("authorization")), "{:?}", other.requests());
@@ -256,7 +256,7 @@ async fn log_ins_are_kept_in_each_way_that_docker_keeps_them() {
     let (mut home, web) = web().await;
     private(&web);
     let source = reference(&web, ":0.1.0");
-    // A helper, which is told the registry on its standard input.
+    // A helper, which receives the registry on its standard input.
     let helper = format!(
         "#!/bin/sh\nread -r server\n[ \"$1\" = get ] && [ \"$server\" = {} ] || {{ echo credentials not found in native keychain; exit 1; }}\n\
          echo '{{\"ServerURL\":\"x\",\"Username\":\"me\",\"Secret\":\"{PASSWORD}\"}}'\n",
@@ -292,7 +292,7 @@ async fn log_ins_are_kept_in_each_way_that_docker_keeps_them() {
     says(&broken, "cannot be read (line 1, column");
     assert!(!broken.stderr.contains(PASSWORD), "{broken:?}");
 
-    // A token that stands for name and password is exchanged for one that may pull.
+    // An identity token is exchanged for a token that may pull.
     keep(&home, &json!({ "auths": { web.host(): { "identitytoken": "ident+ity" } } }));
     let challenge = format!("Bearer realm=\"{}\",service=\"r\"", web.url("/exchange"));
     web.guard("/v2/", "Bearer t0k3n", &challenge);
@@ -303,7 +303,7 @@ async fn log_ins_are_kept_in_each_way_that_docker_keeps_them() {
     assert!(posted.ends_with(form), "{posted}");
     remove(&home).await;
 
-    // A registry that wants the password itself.
+    // This registry requires the password itself.
     keep(&home, &json!({ "auths": { format!("https://{}/v2/", web.host()): auth(PASSWORD) } }));
     web.guard("/v2/", &basic(PASSWORD), "Basic realm=\"x\"");
     add(&home, &source, 0).await;
@@ -327,7 +327,7 @@ async fn a_signature_is_an_artifact_that_refers_to_the_component() {
     let tagged = format!("{MANIFESTS}/{}", subject.replace(':', "-"));
     let refers =
         |to: &str| json!({ "artifactType": SIGNATURE, "subject": { "mediaType": MANIFEST, "digest": to, "size": 1 } });
-    // What `oras attach` makes of it; the one that is listed.
+    // Builds an artifact as `oras attach` does, and returns its entry in the list.
     let attach = |kind: &str, files: &[&str], to: &str| {
         let files: Vec<_> =
             files.iter().map(|text| ("application/vnd.oci.image.layer.v1.tar", text.as_bytes())).collect();
@@ -359,14 +359,14 @@ async fn a_signature_is_an_artifact_that_refers_to_the_component() {
     says(&add(&home, &source, 1).await, "the list of what refers to it cannot be read");
     assert_eq!(policy(&home), keys);
 
-    // One that counts is enough, whatever others attach.
+    // One valid signature is enough, whatever else is attached.
     let both = [attach(SIGNATURE, &[&foreign], &subject), attach(SIGNATURE, &[&good], &subject)];
     web.put(&listed, index(&both));
     let added = add(&home, &source, 0).await;
     assert!(added.stdout.contains("signed by alice, who says “echo 0.1.0”"), "{}", added.stdout);
     assert!(policy(&home).contains("signer = \"alice\""));
     remove(&home).await;
-    // Nor does one that was deleted and is listed still, or is none, and the list may have several pages.
+    // An entry that was deleted or is invalid does not hinder either. The list may have several pages.
     let gone = json!({ "mediaType": MANIFEST, "artifactType": SIGNATURE, "digest": digest_of(b"gone"), "size": 1 });
     let link = format!("</v2/plugins/echo/referrers/{subject}?page=1>; rel=\"prev\", <?page=2>; rel=\"next\"");
     let first = index(&[gone, attach(SIGNATURE, &[&good, &good], &subject)]);
@@ -378,12 +378,12 @@ async fn a_signature_is_an_artifact_that_refers_to_the_component() {
     remove(&home).await;
     web.put_raw(&second, "HTTP/1.1 503 Not Now\r\n\r\n");
     says(&add(&home, &source, 1).await, "is signed cannot be seen");
-    // A registry that keeps no list has one under a tag.
+    // A registry without such lists has one under a tag.
     web.remove(&listed);
     says(&add(&home, &source, 1).await, unsigned);
     web.put(&tagged, index(&both));
     add(&home, &source, 0).await;
-    // An update that is not signed does not replace one that was.
+    // An unsigned update does not replace a signed version.
     push(&web, &version("0.2.0"));
     says(&run(&home, &["update", "echo", "--yes"], 1).await, unsigned);
     home.write("plugins.toml", &policy(&home).replace("require_signature = true\n", "")).unwrap();
@@ -423,7 +423,7 @@ async fn a_registry_that_lists_nothing_that_refers_to_a_component_gives_one_with
     let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [entry] }).to_string();
 
     for answer in [
-        // GitHub's leads to its pages, which have too much to do; Google's to where people log in.
+        // GitHub's redirect leads to pages that are overloaded, Google's to a log-in page.
         led(&elsewhere.url("/busy")),
         led(&elsewhere.url("/page")),
         led(&nobody_there),
@@ -440,8 +440,8 @@ async fn a_registry_that_lists_nothing_that_refers_to_a_component_gives_one_with
         let added = add(&home, &source, 0).await;
         assert!(added.stdout.contains("signed by nobody whom you trust\n"), "{answer}: {}", added.stdout);
         remove(&home).await;
-        // Where somebody has to have signed it, nothing follows from an answer like that but a refusal; and bytes are held to
-        // their digest, whatever else the registry gives or does not give.
+        // If a signature is required, such an answer leads to a refusal. The digest is always checked, whatever else
+        // the registry returns.
         home.write("plugins.toml", &format!("require_signature = true\n\n{key}")).unwrap();
         says(&add(&home, &source, 1).await, "is not signed by anybody whom you trust");
         says(&add(&home, &pinned, 1).await, "was asked for; whoever runs the registry changed it");
@@ -453,7 +453,7 @@ async fn a_registry_that_lists_nothing_that_refers_to_a_component_gives_one_with
         web.remove(&tagged);
     }
 
-    // A registry that is broken, or has too much to do, may have one that is not seen at the moment.
+    // A registry that is broken or overloaded may have a signature that cannot be seen at the moment.
     for status in ["429 Too Many Requests", "503 Service Unavailable"] {
         answers(&web, &format!("HTTP/1.1 {status}\r\n\r\n"));
         home.write("plugins.toml", &key).unwrap();
@@ -479,7 +479,7 @@ async fn what_a_registry_gives_to_everybody_needs_no_log_in_that_can_be_had() {
     let (home, web) = web().await;
     push(&web, &version("0.1.0"));
     let source = reference(&web, ":0.1.0");
-    // As GitHub's and Docker's: nobody gets a thing without a token, and everybody gets a token.
+    // On GitHub and Docker nothing is served without a token, and everybody gets a token.
     web.guard("/v2/", "Bearer t0k3n", &format!("Bearer realm=\"{}\",service=\"r\"", web.url("/token")));
     web.put("/token?scope=repository:plugins/echo:pull&service=r", "{\"token\":\"t0k3n\"}");
     keep(&home, &json!({ "credsStore": "absent" }));
@@ -489,14 +489,14 @@ async fn what_a_registry_gives_to_everybody_needs_no_log_in_that_can_be_had() {
     add(&home, &source, 0).await;
     remove(&home).await;
     home.write("auth.json", "{}").unwrap();
-    // Of several ways to log in, the one that is for everybody.
+    // Of several authentication schemes, the anonymous one is chosen.
     for between in ["\r\nwww-authenticate: ", ", "] {
         let both = format!("Basic realm=\"x\"{between}Bearer realm=\"{}\",service=\"r\"", web.url("/token"));
         web.guard("/v2/", "Bearer t0k3n", &both);
         add(&home, &source, 0).await;
         remove(&home).await;
     }
-    // A token service that is broken, or has too much to do, asks for no log-in.
+    // A token service that is broken or overloaded does not ask for a log-in.
     for status in ["429 Too Many Requests", "503 Service Unavailable"] {
         web.put_raw(
             "/token?scope=repository:plugins/echo:pull&service=r",
@@ -507,7 +507,7 @@ async fn what_a_registry_gives_to_everybody_needs_no_log_in_that_can_be_had() {
         assert!(!refused.stderr.contains("docker login"), "{refused:?}");
     }
     home.write("auth.json", "{\"auths\": s3cr3t-2210").unwrap();
-    // Where it is not given to everybody, what is wrong with the log-in is what is told.
+    // If there is no anonymous access, the error is about the log-in.
     web.remove("/token?scope=repository:plugins/echo:pull&service=r");
     says(&add(&home, &source, 1).await, "cannot be read (line 1, column");
     web.guard("/v2/", &basic(PASSWORD), "Basic realm=\"x\"");
@@ -524,7 +524,7 @@ async fn newer_versions_that_a_registry_has_beside_a_fixed_tag_are_named() {
     let tags = "/v2/plugins/echo/tags/list?n=1000";
     let still = format!("{source} still gives echo 0.1.0");
     let json = async || run(&home, &["update", "echo", "--json"], 0).await.json().unwrap();
-    // It lists none, or nothing that is one.
+    // The registry has no list, or an invalid one.
     let none = json().await;
     assert_eq!((&none["changed"], &none["newer"]), (&json!(false), &Value::Null));
     for answer in ["<html>", "{\"tags\":7}", &"x".repeat(2 << 20)] {
@@ -536,7 +536,7 @@ async fn newer_versions_that_a_registry_has_beside_a_fixed_tag_are_named() {
     assert_eq!(run(&home, &["update", "echo"], 0).await.stdout, format!("{still}\n"));
     assert_eq!(json().await["newer"], json!([]));
 
-    // More than one page, as far as the registry does not lead elsewhere.
+    // The list may have several pages, but redirects to another host are not followed.
     let other = Web::start_as(web.certificate()).await.unwrap();
     let page =
         |next: &str, tags: &[&str]| format!("HTTP/1.1 200 OK\r\nlink: <{next}>; rel=\"next\"\r\n\r\n{}", list(tags));
@@ -560,7 +560,7 @@ async fn newer_versions_that_a_registry_has_beside_a_fixed_tag_are_named() {
     assert_eq!((&named["changed"], &named["version"], &named["newer"]), (&json!(false), &json!("0.1.0"), &expected));
     assert!(other.requests().is_empty(), "{:?}", other.requests());
 
-    // Nothing of that changes where it comes from. What is named does, when the owner says so.
+    // None of this changes the plugin's source. An update to an explicit reference does.
     assert!(policy(&home).contains(&format!("source = \"{source}\"")), "{}", policy(&home));
     let whole = manifest(&web, &[("application/wasm", &version("0.10.0"))], &json!({}));
     web.put(&format!("{MANIFESTS}/v0.10.0"), &whole);
@@ -568,7 +568,7 @@ async fn newer_versions_that_a_registry_has_beside_a_fixed_tag_are_named() {
     assert!(policy(&home).contains(&format!("source = \"{newest}\"")), "{}", policy(&home));
     assert_eq!(run(&home, &["update", "echo"], 0).await.stdout, format!("{newest} still gives echo 0.10.0\n"));
 
-    // A registry whose list has no end is not read for ever.
+    // An endless list is not read to its end.
     web.put_raw(tags, page(tags, &["0.11.0"]));
     let before = web.requests().len();
     assert_eq!(json().await["newer"][0]["version"], "0.11.0");

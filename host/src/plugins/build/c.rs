@@ -1,7 +1,7 @@
-//! A plugin in C: `plugin.c` and what else ends in `.c` beside it, which include `parlor.h`.
+//! Plugins in C: `plugin.c` and other `.c` files beside it, which include `parlor.h`.
 //!
-//! Zig's C compiler brings the C library for WebAssembly along. The bindings of the whole contract are made when parlor is
-//! built; the linker leaves out what a plugin does not call, so that it imports no more than that.
+//! Zig's C compiler includes the C library for WebAssembly. The bindings of the whole contract are made when parlor is
+//! built. The linker removes those that a plugin does not call, so that it imports no more than that.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -17,48 +17,49 @@ use super::tools::{self, Cache, Pip};
 use super::{BuildError, Made, Traces, kept, metadata};
 use crate::child;
 
-/// The file that makes a folder one of C.
+/// The file that marks a folder as C.
 pub(super) const MARK: &str = "plugin.c";
 
-/// Where the SDK lies in a plugin's folder, for the compiler and for editors.
+/// The path of the SDK in a plugin's folder, for the compiler and for editors.
 const PLACE: &str = ".parlor/sdk";
 
-/// The compiler, and the version that the SDK was tried with.
+/// The compiler, in the version that the SDK was tested with.
 const ZIG: Pip = Pip { package: "ziglang==0.15.2", module: "ziglang", serves: "plugins in C" };
 
-/// How everything is compiled: for size, and each function apart, so that the linker can leave it out.
+/// The flags for all files: optimised for size, and with each function separate, so that the linker can remove it.
 const FLAGS: &[&str] = &[
     "-target",
     "wasm32-wasi",
     "-mexec-model=reactor",
     "-std=gnu17",
     "-Os",
-    // Names of files as the author writes them, on every machine alike.
+    // File names as the author writes them, the same on every machine.
     "-gline-tables-only",
     "-fdebug-compilation-dir=.",
     "-ffunction-sections",
     "-fdata-sections",
 ];
 
-/// The stack for local variables: as large as the engine's own, which calls fill as well. Zig's 16 MiB would be memory of each
-/// plugin from its first moment on. It lies below everything else, so that a plugin that fills it ends there.
+/// The stack for local variables, as large as the engine's own, which calls fill as well. Zig's default of 16 MiB would
+/// be part of each plugin's memory from the start. The stack is at the bottom of memory, so that a plugin that
+/// overflows it traps.
 const STACK: &str = "-Wl,-z,stack-size=524288";
 
-/// How the file that is only tried is compiled beside that: it ends where the author's mistake is, which for WebAssembly, whose
-/// address 0 is memory like any other, often is no end at all.
+/// Further flags for the file that is used for tests: it traps at the author's mistake. In WebAssembly such a mistake
+/// often has no effect, since address 0 is ordinary memory.
 const CHECKED: &[&str] = &[
     "-fsanitize=undefined",
     "-fsanitize-trap=undefined",
-    // Else all that may end in one function ends at a place without a line.
+    // Otherwise all checks in a function share one trap, which has no line.
     "-fno-sanitize-merge",
-    // Zig turns `assert` off where it compiles for size.
+    // Zig disables `assert` when it compiles for size.
     "-UNDEBUG",
 ];
 
-/// What would be no more than a warning, and is a mistake in every plugin. `compile_flags.txt` tells editors the same.
+/// Warnings that are mistakes in every plugin. `compile_flags.txt` sets the same flags for editors.
 const MISTAKES: &[&str] = &["-Werror=format", "-Werror=incompatible-pointer-types", "-Werror=return-type"];
 
-/// What the linker puts in the place of the function that a plugin begins with, where there is none.
+/// The name that the linker gives to a missing start function.
 const NO_START: &[u8] = b"undefined_weak:parlor_start";
 
 macro_rules! generated {
@@ -67,7 +68,7 @@ macro_rules! generated {
     };
 }
 
-/// The SDK, and below it the bindings that parlor's own build script made of the contract.
+/// The SDK, and the bindings that parlor's build script made of the contract.
 pub(super) const FILES: &[(&str, &[u8])] = &[
     ("parlor.h", include_bytes!("../../../../plugins-sdk/c/parlor.h")),
     ("parlor.c", include_bytes!("../../../../plugins-sdk/c/parlor.c")),
@@ -77,15 +78,15 @@ pub(super) const FILES: &[(&str, &[u8])] = &[
     (TYPES, generated!("plugin_component_type.o")),
 ];
 
-/// The contract in the form that makes a component of what is linked with it.
+/// The contract, in the form that turns the linked module into a component.
 const TYPES: &str = "plugin_component_type.o";
 
-/// Puts what the plugin is compiled with into its folder.
+/// Puts the files for the compiler into the plugin's folder.
 pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
     FILES.iter().try_for_each(|(name, text)| kept::write(&folder.join(PLACE).join(name), text))
 }
 
-/// Compiles it, and makes a component of the result.
+/// Compiles the plugin, and makes a component of the result.
 pub(super) fn make(folder: &Path, manifest: &Manifest, traces: Traces) -> Result<Made, BuildError> {
     let package = manifest.name.to_string();
     let output = output(folder, &package, traces);
@@ -97,7 +98,8 @@ pub(super) fn make(folder: &Path, manifest: &Manifest, traces: Traces) -> Result
     let cache = Cache::begin("zig-cache", "C's own library")?;
     let compiler = Compiler { python, cache: cache.folder(), folder, package: &package };
     let work = tempfile::tempdir().map_err(|error| BuildError::File { path: std::env::temp_dir(), error })?;
-    // The bindings are not the author's to be warned about, and forget what they were given in the SDK's own way.
+    // Warnings about the bindings are disabled, since they are not the author's. The included file adapts how they free
+    // memory to the SDK.
     let bindings = work.path().join("bindings.o");
     compiler.run(|cc| {
         cc.args(["-w", "-include", ".parlor/sdk/bindings.h", "-c", ".parlor/sdk/plugin.c", "-o"]).arg(&bindings);
@@ -117,7 +119,7 @@ pub(super) fn make(folder: &Path, manifest: &Manifest, traces: Traces) -> Result
     let unmade = |reason: String| BuildError::Component { package: package.clone(), reason };
     let kept = if traces == Traces::Lines { Kept::Lines } else { Kept::Functions };
     let module = names::keep(module, kept).map_err(|error| unmade(error.to_string()))?;
-    // The adapter is for who prints; the encoder leaves it out where nothing wants it.
+    // The adapter is for plugins that print. The encoder leaves it out if nothing needs it.
     let component = ComponentEncoder::default()
         .validate(true)
         .module(&module)
@@ -127,13 +129,13 @@ pub(super) fn make(folder: &Path, manifest: &Manifest, traces: Traces) -> Result
     Ok(Made { component, metadata: metadata(manifest), output, package })
 }
 
-/// Where the component goes when nobody says.
+/// Returns the default output path.
 pub(super) fn output(folder: &Path, package: &str, traces: Traces) -> PathBuf {
     let folder = if traces == Traces::Lines { folder.join(".parlor/lines") } else { folder.to_owned() };
     folder.join(format!("{package}.wasm"))
 }
 
-/// The names of the author's own files, in order. What begins with a dot is an editor's or a file manager's.
+/// Returns the names of the author's own files, sorted. Names that begin with a dot belong to editors or file managers.
 fn sources(folder: &Path) -> Result<Vec<PathBuf>, BuildError> {
     let failed = |error| BuildError::File { path: folder.to_owned(), error };
     let mut sources = Vec::new();
@@ -141,7 +143,7 @@ fn sources(folder: &Path) -> Result<Vec<PathBuf>, BuildError> {
         let name = PathBuf::from(entry.map_err(failed)?.file_name());
         let is_hidden = name.as_os_str().as_encoded_bytes().starts_with(b".");
         if !is_hidden && name.extension() == Some(OsStr::new("c")) {
-            // To the compiler a bare name may be an option, and one with @ a file full of them.
+            // The compiler might take a bare name for an option, or one with `@` for a file of options.
             sources.push(Path::new(".").join(name));
         }
     }
@@ -157,7 +159,7 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    /// Runs it in the plugin's folder, so that its messages name files as the author does.
+    /// Runs the compiler in the plugin's folder, so that its messages name files as the author does.
     fn run(&self, arguments: impl FnOnce(&mut Command)) -> Result<(), BuildError> {
         let mut cc = child::command(&self.python, self.folder);
         cc.args(["-I", "-m", "ziglang", "cc"]).args(FLAGS);

@@ -1,8 +1,8 @@
-//! Which line of an author's needs a permission, for the error where `plugin.toml` does not ask for it.
+//! Finds the author's line that needs a permission, for the error if `plugin.toml` does not request it.
 //!
-//! A component names calls of the contract, and an author wrote those of an SDK: which of these come to it, says the SDK's own
-//! source. They are looked for in the author's, name by name; of who gave them other names, the contract's are told, as the
-//! language spells them.
+//! A component imports calls of the contract, but the author called functions of an SDK. The SDK's own source shows
+//! which of these lead to a call of the contract. Their names are searched in the author's source. If none is found,
+//! the error names the contract's calls as the language spells them.
 
 use std::fs;
 use std::ops::Range;
@@ -14,19 +14,19 @@ use super::{Language, c, go, is_no_source, read_text, rust};
 use crate::harmless::EscapedPath as _;
 use crate::permissions::Permission;
 
-/// How many files of a plugin's are looked at, and how deep their folders lie.
+/// The maximum number of a plugin's files that are searched, and the maximum depth of their folders.
 const MOST_FILES: usize = 1_000;
 const DEEPEST: usize = 8;
 
 /// A function of an SDK.
 #[derive(Debug, PartialEq)]
 struct Function {
-    /// The module in Rust; the other SDKs are one each.
+    /// The module in Rust. The other SDKs have only one.
     module: &'static str,
     name: &'static str,
-    /// What an author writes to call it, whatever stands behind that; none: only the SDK does.
+    /// The text by which an author calls it; `None` if only the SDK calls it.
     spelled: Option<String>,
-    /// What stands from its name to the next one's.
+    /// The text from its name to the next function's name.
     body: Vec<(usize, Token<'static>)>,
 }
 
@@ -34,7 +34,7 @@ impl Function {
     fn new(language: Language, file: &'static str, name: &'static str, is_method: bool, body: &'static str) -> Self {
         let module = if language == Language::Rust { file.trim_end_matches(".rs") } else { "parlor" };
         let spelled = match language {
-            // Told from a field.
+            // The parenthesis distinguishes it from a field.
             Language::Rust if is_method => Some(format!(".{name}(")),
             Language::Rust => Some(format!("{module}::{name}")),
             Language::Go => Some(format!("parlor.{name}")),
@@ -43,7 +43,7 @@ impl Function {
         Self { module, name, spelled, body: tokens(body) }
     }
 
-    /// Whether it calls another one, as its own module does or as authors do.
+    /// Returns whether it calls another function, in the way of its own module or of an author.
     fn calls(&self, other: &Self) -> bool {
         let is_call = |part: &[(usize, Token<'_>)]| {
             matches!(part, [(_, before), (_, Token::Word(name)), (_, Token::Sign('(' | '['))]
@@ -54,7 +54,8 @@ impl Function {
     }
 }
 
-/// What needs permissions that are not asked for, one entry each: the first line of the source that does, else the calls.
+/// Lists the uses of permissions that are not requested, one entry each: the first such line of the source, else the
+/// call.
 pub(super) fn in_need(folder: &Path, language: Language, undeclared: &[(Import, Permission)]) -> Vec<String> {
     let (sdk, files) = (functions(language), files(folder, language));
     let mut told = Vec::new();
@@ -62,7 +63,7 @@ pub(super) fn in_need(folder: &Path, language: Language, undeclared: &[(Import, 
         let contract = spelled(language, &import.grouping, &import.function);
         let mut names = callers(&sdk, &contract);
         names.push(&contract);
-        // Others may have a method of that name.
+        // Methods come last: another type may have a method of that name.
         let (methods, names): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| name.starts_with('.'));
         let line = first_line(folder, &files, &names).or_else(|| first_line(folder, &files, &methods));
         let one = format!("{} needs {permission}", line.unwrap_or(contract));
@@ -73,25 +74,25 @@ pub(super) fn in_need(folder: &Path, language: Language, undeclared: &[(Import, 
     told
 }
 
-/// A call of the contract as the language spells it.
+/// Returns a call of the contract as the language spells it.
 fn spelled(language: Language, grouping: &str, function: &str) -> String {
     let snake = function.replace('-', "_");
     match language {
         Language::Rust => format!("{grouping}::{snake}"),
         Language::Go => format!("{grouping}.{}", capitalised(function)),
         Language::C => format!("parlor_plugin_{grouping}_{snake}"),
-        // These have no call that is not asked for.
+        // In these languages a call that is not requested does not exist.
         Language::Python | Language::JavaScript | Language::TypeScript => format!("{grouping}.{function}"),
     }
 }
 
-/// `get-many` as Go has it, `GetMany`.
+/// Converts `get-many` to Go's `GetMany`.
 fn capitalised(function: &str) -> String {
     let words = function.split('-').map(|word| word[..1].to_ascii_uppercase() + &word[1..]);
     words.collect()
 }
 
-/// The functions of an SDK.
+/// Returns the functions of an SDK.
 fn functions(language: Language) -> Vec<Function> {
     let sources = match language {
         Language::Rust => rust::SOURCES.to_vec(),
@@ -112,7 +113,7 @@ fn functions(language: Language) -> Vec<Function> {
         for (name, is_method) in names.into_iter().rev() {
             let begin = name.start;
             let body = &text[name.end..end];
-            // A method of Go has its name elsewhere.
+            // Go methods have their name elsewhere in the line.
             if !name.is_empty() {
                 all.push(Function::new(language, file, &text[name], is_method, body));
             }
@@ -122,12 +123,12 @@ fn functions(language: Language) -> Vec<Function> {
     all
 }
 
-/// Those files that are texts.
+/// Returns the files that are text.
 fn texts(files: &'static [(&'static str, &'static [u8])]) -> Vec<(&'static str, &'static str)> {
     files.iter().filter_map(|(name, text)| Some((*name, std::str::from_utf8(text).ok()?))).collect()
 }
 
-/// Where in a line the name stands of a function that begins there.
+/// Returns the range of the name in a line that begins a function.
 fn begun(language: Language, line: &str) -> Option<Range<usize>> {
     let begin = match language {
         Language::Rust => {
@@ -143,7 +144,7 @@ fn begun(language: Language, line: &str) -> Option<Range<usize>> {
     Some(begin..begin + length)
 }
 
-/// What an author may have written that comes to a call of the contract.
+/// Returns what an author may have written that leads to a call of the contract.
 fn callers<'s>(sdk: &'s [Function], contract: &str) -> Vec<&'s str> {
     let mut found: Vec<&Function> = Vec::new();
     loop {
@@ -157,7 +158,7 @@ fn callers<'s>(sdk: &'s [Function], contract: &str) -> Vec<&'s str> {
     }
 }
 
-/// Where a name stands first.
+/// Returns the first position of a name.
 fn stands(text: &[(usize, Token<'_>)], name: &str) -> Option<usize> {
     let name: Vec<_> = tokens(name).into_iter().map(|(_, token)| token).collect();
     text.windows(name.len())
@@ -165,16 +166,16 @@ fn stands(text: &[(usize, Token<'_>)], name: &str) -> Option<usize> {
         .map(|part| part[0].0)
 }
 
-/// The author's files, in the order of their names.
+/// Returns the author's files, sorted by name.
 pub(super) fn files(folder: &Path, language: Language) -> Vec<PathBuf> {
-    // As the compilers look for them.
+    // In the way that the compilers find them.
     let (ends, deepest): (&[&str], _) = match language {
         Language::Rust => (&["rs"], DEEPEST),
         Language::Go => (&["go"], DEEPEST),
         Language::C => (&["c", "h"], 0),
         Language::Python | Language::JavaScript | Language::TypeScript => (&[], 0),
     };
-    // Beside it there are examples and benchmarks, which are not in the component.
+    // Beside `src` there are examples and benchmarks, which are not part of the component.
     let src = Some(folder.join("src")).filter(|src| language == Language::Rust && src.is_dir());
     let mut found = Vec::new();
     collect(src.as_deref().unwrap_or(folder), language, ends, deepest, &mut found);
@@ -182,14 +183,14 @@ pub(super) fn files(folder: &Path, language: Language) -> Vec<PathBuf> {
     found
 }
 
-/// What the compiler of the language leaves out, or takes from others.
+/// Returns whether the language's compiler ignores the file, or whether it is of others.
 fn is_left_out(language: Language, name: &str) -> bool {
     language == Language::Go
         && (name.starts_with('_') || name.ends_with("_test.go") || ["testdata", "vendor"].contains(&name))
 }
 
 fn collect(folder: &Path, language: Language, ends: &[&str], deeper: usize, found: &mut Vec<PathBuf>) {
-    // What cannot be read is told of by who compiles it.
+    // Unreadable files are reported by the compiler.
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let (path, name) = (entry.path(), entry.file_name());
         let name = name.to_string_lossy();
@@ -205,7 +206,7 @@ fn collect(folder: &Path, language: Language, ends: &[&str], deeper: usize, foun
     }
 }
 
-/// The first line that has one of these names, such as `src/lib.rs:14: chats::reply`.
+/// Returns the first line with one of these names, such as `src/lib.rs:14: chats::reply`.
 fn first_line(folder: &Path, files: &[PathBuf], names: &[&str]) -> Option<String> {
     files.iter().find_map(|file| {
         let text = read_text(file).ok()?;
@@ -276,7 +277,7 @@ mod tests {
         let told = |language| in_need(folder.path(), language, &send());
         assert_eq!(told(Language::Rust), ["src/lib.rs:2: chats::send needs messages.send"]);
         assert_eq!(told(Language::Go), ["z.go:3: parlor.ChatsSend needs messages.send"]);
-        // Where its Cargo.toml names another place.
+        // For packages whose Cargo.toml names another place.
         fs::rename(folder.path().join("src"), folder.path().join("a")).unwrap();
         assert_eq!(told(Language::Rust), ["a/lib.rs:2: chats::send needs messages.send"]);
     }

@@ -1,7 +1,7 @@
-//! The contract as one plugin sees it: what it did not ask for is not there.
+//! The contract as one plugin sees it, without the calls that it did not request.
 //!
-//! Some languages import every function of their world, called or not. A plugin of theirs is built against a world that holds
-//! what its manifest asks for, so that it imports no more than that.
+//! In some languages a component imports every function of its world, called or not. Plugins in these are built against
+//! a world with only what their manifest requests, so that they import no more than that.
 
 use serde_json::{Map, Value};
 use wit_component::{OutputToString, WitPrinter};
@@ -10,7 +10,7 @@ use wit_parser::{PackageId, Resolve, SourceMap, Type, TypeDefKind, WorldItem};
 use super::super::manifest::Manifest;
 use crate::permissions::table;
 
-/// The world of a plugin.
+/// The name of a plugin's world.
 pub(super) const WORLD: &str = "plugin";
 
 macro_rules! files {
@@ -19,7 +19,7 @@ macro_rules! files {
     };
 }
 
-/// The files in `wit/`, by name; a test says when one is missing.
+/// The files in `wit/`, by name. A test fails if one is missing.
 pub(super) const FILES: &[(&str, &str)] = files![
     "api",
     "archive",
@@ -44,11 +44,11 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "world",
 ];
 
-/// The contract as WIT, without the functions that need a permission which the manifest does not name.
+/// Returns the contract as WIT, without the functions whose permission the manifest does not request.
 pub(super) fn of(manifest: &Manifest) -> Result<String, String> {
     let declared = |grouping: &str, function: &str| match table::call(grouping, function) {
         Some(call) => call.permission.is_none_or(|needed| manifest.permissions.contains_key(&needed)),
-        // What the host calls.
+        // The functions that the host calls.
         None => true,
     };
     let (mut contract, package) = parsed()?;
@@ -58,7 +58,7 @@ pub(super) fn of(manifest: &Manifest) -> Result<String, String> {
     }
     let interfaces = &contract.interfaces;
     for (_, world) in &mut contract.worlds {
-        // One that others take types from comes along with them.
+        // An empty interface that others take types from is still included through them.
         world.imports.retain(|_, item| match item {
             WorldItem::Interface { id, .. } => !interfaces[*id].functions.is_empty(),
             WorldItem::Function(_) | WorldItem::Type { .. } => true,
@@ -69,7 +69,7 @@ pub(super) fn of(manifest: &Manifest) -> Result<String, String> {
     Ok(printer.output.to_string())
 }
 
-/// All of it.
+/// Returns the whole contract.
 pub(super) fn whole() -> Resolve {
     parsed().expect("parlor's own contract, which bindings were made from").0
 }
@@ -85,8 +85,8 @@ fn parsed() -> Result<(Resolve, PackageId), String> {
     Ok((contract, package))
 }
 
-/// Which permission each call needs that needs one, by its name as a language spells it: where a plugin does not ask for it, the
-/// call is not there, and nothing but the SDK can say what is missing.
+/// Returns the permission of each call that needs one, by the call's name in a language. If a plugin does not request
+/// it, the call does not exist, and only the SDK can tell what is missing.
 pub(super) fn needs(spelled: impl Fn(&str) -> String) -> Value {
     let needs = table::CALLS.iter().filter_map(|call| {
         let name = format!("{}.{}", spelled(call.grouping), spelled(call.function));
@@ -95,7 +95,7 @@ pub(super) fn needs(spelled: impl Fn(&str) -> String) -> Value {
     Value::Object(needs.collect::<Map<_, _>>())
 }
 
-/// What a type of a contract is, under whatever name; none for those that WIT brings along.
+/// Returns the kind of a type, resolving aliases; `None` for WIT's built-in types.
 pub(super) fn kind<'c>(contract: &'c Resolve, ty: &Type) -> Option<&'c TypeDefKind> {
     let Type::Id(id) = ty else { return None };
     match &contract.types[*id].kind {

@@ -1,11 +1,11 @@
-//! What the cargo that builds a plugin must not inherit from a cargo that runs parlor.
+//! Isolates the cargo that builds a plugin from a cargo that runs parlor.
 
 use std::env;
 use std::process::Command;
 
-/// Takes from the environment what an outer cargo, or a build script, set for the package that it builds.
+/// Removes the environment variables that an outer cargo, or a build script, set for the package that it builds.
 ///
-/// Settings that people export for themselves stay: where cargo keeps its files, registries, proxies, job counts.
+/// Settings that users export themselves stay, such as cargo's folders, registries, proxies and job counts.
 pub(super) fn forget_outer_cargo(command: &mut Command) {
     let inside_cargo = env::var_os("CARGO").is_some();
     for (name, _) in env::vars_os() {
@@ -24,7 +24,7 @@ fn belongs_to_outer_cargo(name: &str, inside_cargo: bool) -> bool {
         "CARGO_MAKEFLAGS",
         "CARGO_PRIMARY_PACKAGE",
         "CARGO_TARGET_TMPDIR",
-        // Flags for the machine at hand, such as its processor, mean nothing on the target.
+        // Flags for this machine, such as its processor, mean nothing for the target.
         "CARGO_BUILD_RUSTFLAGS",
         "RUSTFLAGS",
         "RUSTC",
@@ -32,7 +32,8 @@ fn belongs_to_outer_cargo(name: &str, inside_cargo: bool) -> bool {
         "CARGO_BUILD_RUSTC",
     ];
     const PREFIXES: [&str; 5] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CFG_", "CARGO_FEATURE_"];
-    // A toolchain that a person chose counts; one that rustup exported to cargo's children is that of another folder.
+    // A toolchain that the user chose counts, but one that rustup exported to cargo's children is that of another
+    // folder.
     let of_rustup = inside_cargo && matches!(name, "RUSTUP_TOOLCHAIN" | "RUST_RECURSION_COUNT");
     of_rustup || NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }

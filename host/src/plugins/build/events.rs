@@ -1,5 +1,5 @@
-//! Slips in the names of events, for a warning of the build: the host subscribes a plugin to any name, since plugins fire events of
-//! their own. In Rust, Go and C a name is a text, of which no compiler knows whether it is one; elsewhere type checkers do.
+//! Warnings about misspelled event names. The host accepts a subscription to any name, since plugins fire events of
+//! their own. In Rust, Go and C a name is a string that no compiler checks. In the other languages type checkers do.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::harmless::EscapedPath as _;
 use crate::nearest::nearest;
 use crate::permissions::table;
 
-/// The functions that subscribe to the event that they are given first, and those that fire one.
+/// Returns the functions that subscribe to the event in their first argument, and those that fire one.
 fn words(language: Language) -> (&'static [&'static str], &'static [&'static str]) {
     match language {
         Language::Rust => (&["on"], &["emit"]),
@@ -20,7 +20,7 @@ fn words(language: Language) -> (&'static [&'static str], &'static [&'static str
     }
 }
 
-/// One sentence for each name that is nearly that of an event of the host, with its first line.
+/// Returns a warning for each name that is similar to an event of the host, with its first line.
 pub(super) fn slips(folder: &Path, language: Language) -> Vec<String> {
     let (subscribing, firing) = words(language);
     let texts: Vec<(PathBuf, String)> =
@@ -46,7 +46,7 @@ pub(super) fn slips(folder: &Path, language: Language) -> Vec<String> {
     slips
 }
 
-/// Each text that one of these functions is given first, and where it begins.
+/// Returns each string that is the first argument of one of these functions, with its position.
 fn given_first<'t>(text: &'t str, words: &[&str]) -> Vec<(usize, &'t str)> {
     let parts = tokens(text);
     let calls = parts.windows(3).filter_map(|part| match part {
@@ -80,7 +80,7 @@ mod tests {
             ["plugin.go:1: the host has no event \"occupantJoind\"; did you mean \"occupantJoined\"?"]
         );
         assert_eq!(told(Language::C), ["plugin.c:2: the host has no event \"conected\"; did you mean \"connected\"?"]);
-        // A plugin may fire one of such a name itself.
+        // A plugin may fire an event of such a name itself.
         write("plugin.c", "parlor_on(\"massage\", NULL, a, NULL);\nparlor_emit(\"massage\", NULL);\n");
         assert_eq!(told(Language::C), [""; 0]);
     }

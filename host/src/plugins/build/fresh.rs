@@ -1,7 +1,8 @@
-//! Whether what a folder was built into is of what lies there now, and one build of a folder after the other.
+//! Detects whether a folder's source has changed since its last build, and serialises the builds of a folder.
 //!
-//! What a build is of is known by the names, sizes and times of the source, as they were before anything was read: what is saved
-//! while it runs makes its file one of the day before, and so does what is removed, or put back with the time that it had.
+//! A build is identified by the names, sizes and times of its sources, taken before anything was read. So a file that
+//! is saved during a build makes the result outdated. So does a file that is removed, or replaced with its old
+//! modification time.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
@@ -16,24 +17,24 @@ use super::{BuildError, Traces, kept, output, read_manifest, read_text};
 use crate::atomic::{self, Locked};
 use crate::harmless::EscapedPath as _;
 
-/// How many files and folders are looked at; a folder with more is built each time.
+/// The maximum number of files and folders that are checked. A larger folder is built each time.
 const MOST: usize = 10_000;
 
-/// What the file that is tried was made of, in the folder that is parlor's.
+/// The file in parlor's subfolder that records the sources of the file used for tests.
 const STAMP: &str = "built";
 
-/// What is made of source, or tries it, or is nobody's but a tool's.
+/// Returns whether a file is no source: build results, tests, and files of tools.
 pub fn is_no_source(name: &str) -> bool {
     let made = ["target", "node_modules", "__pycache__", "tests"];
     name.starts_with('.') || made.contains(&name) || Path::new(name).extension().is_some_and(|end| end == "wasm")
 }
 
-/// A folder's source at one moment, and the program that builds it, which brings the SDK.
+/// The state of a folder's source at one moment, and of the program that builds it, which includes the SDK.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sources(Digest);
 
 impl Sources {
-    /// None where that cannot be said, or is too much.
+    /// Returns the present state; `None` if it cannot be determined, or has too many files.
     pub(super) fn of(folder: &Path) -> Option<Self> {
         Self::built_by(&std::env::current_exe().ok()?, folder)
     }
@@ -43,20 +44,20 @@ impl Sources {
         found.look(folder)?;
         let mut text = identity(&program.metadata().ok()?);
         for (path, identity) in &found.files {
-            // The folder may be called by another name the next time.
+            // The folder may be given under another name the next time.
             let name = path.strip_prefix(folder).unwrap_or(path);
             let _ = write!(text, "\n{} {identity}", name.escaped());
         }
         Some(Self(Digest::of(text.as_bytes())))
     }
 
-    /// What says that this file is of this source.
+    /// Returns the text that records that this file was built from this source.
     fn stamp(&self, file: &Path) -> Option<String> {
         Some(format!("{}\n{}\n", self.0, identity(&file.metadata().ok()?)))
     }
 }
 
-/// What was seen of a folder.
+/// The contents of a folder.
 #[derive(Debug, Default)]
 struct Found {
     files: BTreeMap<PathBuf, String>,
@@ -66,7 +67,7 @@ struct Found {
 impl Found {
     fn look(&mut self, folder: &Path) -> Option<()> {
         let own = folder.metadata().ok()?;
-        // Links are followed, as compilers do, and may lead back.
+        // Symbolic links are followed, as compilers do, and may lead in a circle.
         if !self.folders.insert((own.dev(), own.ino())) {
             return Some(());
         }
@@ -81,7 +82,7 @@ impl Found {
             let path = entry.path();
             match path.metadata() {
                 Ok(metadata) if metadata.is_dir() => self.look(&path)?,
-                // One that leads nowhere may lead somewhere later.
+                // A broken link may lead somewhere later.
                 metadata => drop(self.files.insert(path, metadata.map_or(String::new(), |found| identity(&found)))),
             }
         }
@@ -89,23 +90,23 @@ impl Found {
     }
 }
 
-/// What is another one as soon as somebody writes to a file, or puts another in its place.
+/// Returns a text that changes when the file is written or replaced.
 fn identity(file: &Metadata) -> String {
     let (size, place) = (file.size(), (file.dev(), file.ino()));
     let (written, changed) = ((file.mtime(), file.mtime_nsec()), (file.ctime(), file.ctime_nsec()));
     format!("{size} {place:?} {written:?} {changed:?}")
 }
 
-/// The file that is tried, if it is of what lies in the folder.
+/// Returns the file used for tests, if it is up to date.
 pub(super) fn file(folder: &Path) -> Option<PathBuf> {
     let (_, manifest) = read_manifest(folder).ok()?;
-    // None where another program knows best what is new, as Cargo does.
+    // This is `None` if another program knows better what has changed, such as Cargo.
     let file = output(folder, &manifest, Traces::Lines)?;
     let stamp = read_text(&folder.join(kept::OURS).join(STAMP)).ok()?;
     (Sources::of(folder)?.stamp(&file)? == stamp).then_some(file)
 }
 
-/// Writes down what a file was made of, if it is the one that is tried.
+/// Records the sources of a file, if it is the one used for tests.
 pub(super) fn mark(
     folder: &Path,
     manifest: &Manifest,
@@ -119,7 +120,7 @@ pub(super) fn mark(
     }
 }
 
-/// Keeps other processes from working in a folder, and says so to who has to wait for them.
+/// Locks a folder against other processes, and reports it if it has to wait for them.
 pub(super) fn alone_in(folder: &Path) -> Option<Locked> {
     atomic::alone_in(folder, || announce(&format!("waiting for another parlor that works in {}", folder.escaped())))
 }
@@ -135,7 +136,7 @@ mod tests {
     const MANIFEST: &str =
         "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says what it hears\"\n";
 
-    /// A plugin in Python, as if it had just been built.
+    /// Returns a Python plugin as if it had just been built.
     fn built() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("lib")).unwrap();

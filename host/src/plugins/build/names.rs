@@ -1,15 +1,15 @@
-//! What a module says of its own source: the names of its functions, and their files and lines (DWARF).
+//! The debug information of a module: the names of its functions, and their files and lines (DWARF).
 //!
-//! Compilers are told to write all of it. An author's own file keeps it for traces; the one for owners has no more of it than
-//! the author wants, and is as small as if it had never been there.
+//! Compilers are told to write all of it. The author's own file keeps it for backtraces. The file for owners keeps only
+//! what the author wants, and is as small as if the rest had never been written.
 
 use wasm_encoder::RawSection;
 use wasmparser::{Parser, Payload};
 
-/// What of it stays.
+/// The debug information that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kept {
-    /// Nothing.
+    /// None.
     Nothing,
     /// The names of functions.
     Functions,
@@ -17,7 +17,7 @@ pub(super) enum Kept {
     Lines,
 }
 
-/// The core module with what is kept, and with everything else that it had.
+/// Returns the core module with only this debug information, and with everything else unchanged.
 pub(super) fn keep(module: Vec<u8>, kept: Kept) -> wasmparser::Result<Vec<u8>> {
     if kept == Kept::Lines {
         return Ok(module);
@@ -40,7 +40,7 @@ pub(super) fn keep(module: Vec<u8>, kept: Kept) -> wasmparser::Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// What the custom sections of a module are called.
+    /// Returns the names of a module's custom sections.
     fn customs(module: &[u8]) -> Vec<String> {
         let parts = Parser::new(0).parse_all(module).filter_map(|part| match part.unwrap() {
             Payload::CustomSection(section) => Some(section.name().to_owned()),

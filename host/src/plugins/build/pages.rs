@@ -1,11 +1,11 @@
-//! What authors read: the pages of `docs/`, beside the SDK in a plugin's folder, so that nobody has to look for those of this
-//! parlor.
+//! The documentation for authors: the pages of `docs/`, which are put beside the SDK in a plugin's folder, so that
+//! authors have those for this version of parlor.
 
 use std::path::Path;
 
 use super::{BuildError, kept};
 
-/// Where they are in a plugin's folder.
+/// Their path in a plugin's folder.
 const PLACE: &str = ".parlor/docs";
 
 macro_rules! pages {
@@ -51,7 +51,7 @@ const PAGES: &[(&str, &[u8])] = pages![
     "values.md",
 ];
 
-/// Puts them into a plugin's folder.
+/// Puts the pages into a plugin's folder.
 pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
     PAGES.iter().try_for_each(|(name, text)| kept::write(&folder.join(PLACE).join(name), text))
 }
@@ -62,7 +62,7 @@ mod tests {
 
     use super::*;
 
-    /// Every link from one page to another leads to one that is there.
+    /// Every link from one page to another leads to an existing page.
     #[test]
     fn what_the_pages_lead_to_is_there() {
         let names: BTreeSet<_> = PAGES.iter().map(|(name, _)| Path::new(name).to_path_buf()).collect();

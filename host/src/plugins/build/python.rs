@@ -1,7 +1,7 @@
-//! A plugin in Python: `plugin.py`, which imports `parlor`.
+//! Plugins in Python: `plugin.py`, which imports `parlor`.
 //!
-//! componentize-py puts `CPython` and the plugin's modules into one component. It is installed by pip into a folder of parlor's
-//! own, once for all plugins, and nothing else on the machine changes.
+//! componentize-py puts `CPython` and the plugin's modules into one component. It is installed by pip into a folder of
+//! parlor's, once for all plugins. Nothing else on the machine changes.
 
 mod base;
 mod events;
@@ -20,22 +20,22 @@ use super::tools::{self, Pip};
 use super::{BuildError, Made, contract, kept, metadata, texts};
 use crate::child;
 
-/// The file that makes a folder one of Python.
+/// The file that marks a folder as Python.
 pub(super) const MARK: &str = "plugin.py";
 
-/// What makes a component of Python, and the version that the SDK was tried with.
+/// The tool that makes a component of Python, in the version that the SDK was tested with.
 const COMPONENTIZE: Pip =
     Pip { package: "componentize-py==0.25.1", module: "componentize_py", serves: "plugins in Python" };
 
-/// Calls it: its own script names the folder that it was installed into, and is moved from there.
+/// The command to run it: its own script names the folder into which it was installed, and it is moved from there.
 const CALL: &str = "import componentize_py; componentize_py.script()";
 
-/// Reads the plugin's files as Python does.
+/// Parses the plugin's files as Python does.
 const CHECK: &str = include_str!("python/check.py");
-/// How it ends when one of them is none of Python.
+/// The exit code if one of them is not valid Python.
 const REFUSED: i32 = 3;
 
-/// The module that the host's calls go to; it brings the plugin's own along.
+/// The module that receives the host's calls. It imports the plugin's own.
 const MAIN: &str = "parlor_main";
 const MAIN_TEXT: &str = r#"
 # First, so that what the plugin takes from the library by name is what the SDK makes of it.
@@ -51,10 +51,10 @@ except ModuleNotFoundError as error:
 from parlor.guest import Guest
 "#;
 
-/// Names the virtual environment that an author has made active, whose packages are taken.
+/// The variable with the author's active virtual environment, whose packages are used.
 const ENVIRONMENT: &str = "VIRTUAL_ENV";
 
-/// The SDK's line for what calls need that a plugin may not have.
+/// The SDK's line for the permissions of calls that a plugin may not make.
 const NEEDS: &str = "_NEEDS: dict[str, str] = {}";
 
 macro_rules! sdk {
@@ -63,7 +63,7 @@ macro_rules! sdk {
     };
 }
 
-/// The SDK, file by file; a test says when one is missing.
+/// The files of the SDK. A test fails if one is missing.
 const SDK: &[(&str, &str)] = sdk![
     "__init__.py",
     "errors.py",
@@ -83,7 +83,7 @@ const SDK: &[(&str, &str)] = sdk![
     "values.py",
 ];
 
-/// What of it is nothing for editors: it names what is only there in a component.
+/// The files that are no use to editors, since they import modules that only exist in a component.
 const WITHIN: [&str; 11] = [
     "__init__.py",
     "guest.py",
@@ -98,17 +98,17 @@ const WITHIN: [&str; 11] = [
     "turns.py",
 ];
 
-/// The files of it that run where there is no host, too.
+/// The files that also run without a host.
 const RUNS_OUTSIDE: [&str; 5] = ["__init__.py", "listen.py", "messages.py", "records.py", "said.py"];
 
-/// The files that replace the rest there.
+/// The files that replace the others without a host.
 const OUTSIDE: &[(&str, &str)] = &[
     ("guest.py", include_str!("../../../../plugins-sdk/python/outside/guest.py")),
     ("host.py", include_str!("../../../../plugins-sdk/python/outside/host.py")),
     ("loop.py", include_str!("../../../../plugins-sdk/python/outside/loop.py")),
 ];
 
-/// What editors read in its place: types, and no code.
+/// The files for editors in their place, with types and no code.
 const EDITORS: &[(&str, &str)] = &[
     ("parlor/__init__.pyi", include_str!("../../../../plugins-sdk/python/editors/__init__.pyi")),
     ("parlor/guest.pyi", include_str!("../../../../plugins-sdk/python/editors/guest.pyi")),
@@ -116,16 +116,16 @@ const EDITORS: &[(&str, &str)] = &[
     ("parlor/loop.pyi", include_str!("../../../../plugins-sdk/python/editors/loop.pyi")),
     ("parlor/messages.pyi", include_str!("../../../../plugins-sdk/python/editors/messages.pyi")),
     ("parlor/said.pyi", include_str!("../../../../plugins-sdk/python/editors/said.pyi")),
-    // It says that there are types (PEP 561).
+    // Marks the package as typed (PEP 561).
     ("parlor/py.typed", ""),
     ("parlor/_contract/__init__.pyi", ""),
     ("componentize_py_types.pyi", include_str!("../../../../plugins-sdk/python/editors/componentize_py_types.pyi")),
 ];
 
-/// Another one, which lacks the host's events.
+/// Another such file, to which the host's events are added.
 const LISTEN: &str = include_str!("../../../../plugins-sdk/python/editors/listen.pyi");
 
-/// Where all of it lies in a plugin's folder, for editors alone: what is built has its own.
+/// Their path in a plugin's folder. They are only for editors: a build uses its own.
 const PLACE: &str = ".parlor/sdk";
 
 /// Puts the SDK and the types of the whole contract into a plugin's folder.
@@ -141,7 +141,7 @@ pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
     for (grouping, text) in stubs::of_contract() {
         kept::write(&place.join("parlor/_contract").join(grouping).with_extension("pyi"), text)?;
     }
-    // Beside these, what an author's own tests run with.
+    // Beside these, the modules with which an author's own tests run.
     let runs = SDK.iter().filter(|(name, _)| RUNS_OUTSIDE.contains(name)).chain(OUTSIDE);
     for (name, text) in runs {
         kept::write(&place.join("parlor").join(name), text)?;
@@ -166,7 +166,7 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
     Ok(Made { component, metadata: metadata(manifest), output: folder.join(format!("{package}.wasm")), package })
 }
 
-/// Imports the plugin into an interpreter that has the SDK already.
+/// Imports the plugin into an interpreter that has already imported the SDK.
 fn imported(python: &Path, wit: &str, folder: &Path, package: &str) -> Result<Vec<u8>, BuildError> {
     let base = base::base(python, wit, package)?;
     tools::announce(&format!("building {package}"));
@@ -184,10 +184,10 @@ fn imported(python: &Path, wit: &str, folder: &Path, package: &str) -> Result<Ve
     Ok(taken.component)
 }
 
-/// What only componentize-py can bring along: libraries in other languages, and contracts of their own. They are linked with the
-/// interpreter, which therefore begins anew.
+/// Returns whether only componentize-py can build the plugin: if it has libraries in other languages or contracts of
+/// its own. These are linked with the interpreter, which therefore has to be initialised again.
 fn wants_linking(folder: &Path, seen: &mut usize) -> bool {
-    /// How many files are looked at. Where there are more, it is linked in any case.
+    /// The maximum number of files that are checked. With more, componentize-py is used in any case.
     const MOST: usize = 20_000;
     fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| {
         *seen += 1;
@@ -202,7 +202,7 @@ fn wants_linking(folder: &Path, seen: &mut usize) -> bool {
     })
 }
 
-/// Has componentize-py make all of it, which takes ten seconds.
+/// Builds the plugin with componentize-py alone, which takes ten seconds.
 fn linked(python: &Path, wit: &str, folder: &Path, package: &str) -> Result<Vec<u8>, BuildError> {
     tools::announce(&format!("building {package} with componentize-py, which takes some seconds"));
     let work = tempfile::tempdir().map_err(|error| BuildError::File { path: env::temp_dir(), error })?;
@@ -216,7 +216,8 @@ fn linked(python: &Path, wit: &str, folder: &Path, package: &str) -> Result<Vec<
     let component = work.path().join("plugin.wasm");
     let mut command = child::command(python, work.path());
     if env::var_os(ENVIRONMENT).is_none() {
-        // Else it takes what the machine's Python has, which is another thing on each machine, and lets the plugin's top write there.
+        // Otherwise it would use the packages of the machine's Python, which differ, and that would allow the plugin's
+        // top-level code to write there.
         let nothing = work.path().join("environment");
         let packages = nothing.join("lib/site-packages");
         fs::create_dir_all(&packages).map_err(|error| BuildError::File { path: packages, error })?;
@@ -247,16 +248,16 @@ fn linked(python: &Path, wit: &str, folder: &Path, package: &str) -> Result<Vec<
     fs::read(&component).map_err(|error| BuildError::File { path: component, error })
 }
 
-/// Passes on what was said for the author.
+/// Shows output of the build to the author.
 fn tell(said: &[u8]) {
     tools::show_output(&String::from_utf8_lossy(said));
 }
 
-/// Says what is wrong in the plugin's files before componentize-py does, which takes seconds. What the Python at hand may be too
-/// old for is left to the plugin's own.
+/// Finds mistakes in the plugin's files before componentize-py does, which takes seconds. Syntax that the machine's
+/// Python may be too old for is left to the plugin's own.
 fn check(python: &Path, folder: &Path, package: &str) -> Result<(), BuildError> {
     let mut command = child::command(python, folder);
-    // In the folder, so that messages name files as the author does.
+    // It runs in the folder, so that messages name files as the author does.
     command.args(["-I", "-c", CHECK]);
     let done = tools::heard(&mut command).map_err(|error| BuildError::File { path: python.to_owned(), error })?;
     if done.status.code() != Some(REFUSED) {
@@ -266,7 +267,7 @@ fn check(python: &Path, folder: &Path, package: &str) -> Result<(), BuildError> 
     Err(BuildError::Source { package: package.to_owned(), reason })
 }
 
-/// A file of the SDK; the one that says what is missing knows what it needs.
+/// Returns a file of the SDK. If it reports missing permissions, the table of permissions is inserted.
 fn with_needs(text: &str) -> String {
     text.replacen(NEEDS, &format!("_NEEDS: dict[str, str] = {}", contract::needs(stubs::snake)), 1)
 }
@@ -301,7 +302,7 @@ mod tests {
             "parrot did not compile: Traceback (most recent call last):\n  File \"lib/part.py\", line 2\n    def answer(:\n\
              \u{20}              ^\nSyntaxError: invalid syntax"
         );
-        // What is not run when it is built is not looked at.
+        // Imports that are not executed during the build are not followed.
         for fine in ["def later():\n    import lib.part\n", "try:\n    import lib.part\nexcept Exception:\n    pass\n"]
         {
             assert_eq!(said(fine), "");
@@ -317,11 +318,11 @@ mod tests {
         ] {
             assert_eq!(said(newer), "", "{newer}");
         }
-        // A package is what is imported, also where a module beside it is called so.
+        // A package takes precedence over a module of the same name beside it.
         fs::write(folder.path().join("lib.py"), "def answer(:\n").unwrap();
         fs::write(folder.path().join("lib/__init__.py"), "").unwrap();
         assert_eq!(said("import lib\n"), "");
-        // Nor is one that is called as the library has one.
+        // A module of the standard library takes precedence too.
         fs::write(folder.path().join("queue.py"), "def answer(:\n").unwrap();
         assert_eq!(said("import queue\n"), "");
     }

@@ -1,4 +1,4 @@
-//! A plugin in Rust: `Cargo.toml`, and a library of the type `cdylib` that calls `parlor_sdk::plugin!`.
+//! Plugins in Rust: `Cargo.toml`, and a library of the type `cdylib` that calls `parlor_sdk::plugin!`.
 
 mod project;
 mod sdk;
@@ -20,31 +20,32 @@ use super::{BuildError, Made, Traces, environment, names, read_text};
 use crate::atomic::Locked;
 use crate::child;
 
-/// The file that makes a folder one of Rust.
+/// The file that marks a folder as Rust.
 pub(super) const MARK: &str = "Cargo.toml";
 
-/// Puts what the plugin is compiled with into its folder.
+/// Puts the files for the compiler into the plugin's folder.
 pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
     sdk::equip(folder)
 }
 
-/// The file for owners that was made of this folder before, where workspaces have it unless Cargo was told otherwise.
+/// Returns the file for owners from an earlier build of this folder, at its usual place in a workspace. It is not found
+/// if Cargo was told another place.
 pub(super) fn made_of(folder: &Path) -> Option<PathBuf> {
     let manifest = read_text(&folder.join(MARK)).ok()?.parse::<toml::Table>().ok()?;
     let package = manifest.get("package")?.get("name")?.as_str()?;
-    // Whoever made the folder wrote it, and it may be shown.
+    // The author of the folder chose the name, and it may be shown.
     let is_name = package.bytes().all(|letter| letter.is_ascii_alphanumeric() || b"-_".contains(&letter));
     let file = is_name.then(|| format!("target/plugins/{package}.wasm"))?;
     let folder = fs::canonicalize(folder).ok()?;
-    // What lies around no project may be anybody's, as in `/tmp`.
+    // A folder that is not in a project may belong to anybody, as in `/tmp`.
     let projects = folder.ancestors().filter(|around| around.join(MARK).is_file());
     projects.map(|around| around.join(&file)).find(|file| file.is_file())
 }
 
-/// Compiles it, and makes a component of the result.
+/// Compiles the plugin, and makes a component of the result.
 pub(super) fn make(folder: &Path, traces: Traces) -> Result<Made, BuildError> {
     let toolchain = match Toolchain::find(folder) {
-        // Its cargo is as old or does not work either, and says less clearly what is wrong.
+        // The cargo of such a compiler has the same problem, and reports it less clearly.
         Err(useless @ (BuildError::TooOld { .. } | BuildError::Broken { .. })) => return Err(useless),
         found => found,
     };
@@ -62,7 +63,7 @@ pub(super) fn make(folder: &Path, traces: Traces) -> Result<Made, BuildError> {
     Ok(Made { component, metadata, output: project.output(traces), package: project.package })
 }
 
-/// Why no component can be made of what cargo made, with what usually helps.
+/// Adds advice to the reason why no component can be made of cargo's output.
 fn advised(reason: &str) -> String {
     let advice = if reason.contains("__wbindgen") {
         "a crate that it depends on is made for browsers as it comes: take that without its default features, such as chrono with \
@@ -74,7 +75,7 @@ fn advised(reason: &str) -> String {
     format!("{reason}; {advice}")
 }
 
-/// Runs cargo, and gives the core module that it made.
+/// Runs cargo, and returns the core module that it made.
 fn compile(folder: &Path, project: &Project, toolchain: &Toolchain) -> Result<Vec<u8>, BuildError> {
     let target = project.target_directory()?;
     // The module of another plugin may have the same name.
@@ -90,7 +91,7 @@ fn compile(folder: &Path, project: &Project, toolchain: &Toolchain) -> Result<Ve
         .arg(Project::anonymous_paths(toolchain))
         .args(project.with_names());
     toolchain.apply(&mut cargo);
-    // What it says belongs to people and goes where they look; what it has done is for this program.
+    // Cargo's diagnostics go to the user, and its messages about results to this program.
     cargo.arg("--message-format=json-render-diagnostics").stdin(Stdio::null()).stderr(Stdio::inherit());
     cargo.arg("--").args(project.anonymous_root());
     let done = cargo.output().map_err(|error| BuildError::NoRust { program: "cargo", error })?;
@@ -101,13 +102,14 @@ fn compile(folder: &Path, project: &Project, toolchain: &Toolchain) -> Result<Ve
     fs::read(&path).map_err(|error| BuildError::File { path, error })
 }
 
-/// Keeps other builds out of the folder that plugins share, until the file is dropped.
+/// Locks the folder that plugins share against other builds, until the result is dropped.
 fn alone_in_cache(target: &Path) -> Result<Option<Locked>, BuildError> {
     fs::create_dir_all(target).map_err(|error| BuildError::File { path: target.to_owned(), error })?;
     Ok(alone_in(target))
 }
 
-/// Why cargo failed. It says how a build ended only where one began: before, it was after what the plugin depends on.
+/// Returns why cargo failed. If there is no message about the end of a build, cargo failed earlier, while fetching
+/// dependencies.
 fn failed(package: String, status: ExitStatus, said: &[u8]) -> BuildError {
     let has_built =
         |line: &[u8]| serde_json::from_slice::<Value>(line).is_ok_and(|message| message["reason"] == "build-finished");

@@ -1,19 +1,19 @@
-//! The outermost sections of a component: those within its modules and components belong to their own.
+//! The outermost sections of a component, without those of nested modules and components.
 
 use wasmparser::{Parser, Payload};
 
-/// Anything that a parser says, in its own words.
+/// Any error of a parser.
 pub(super) type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// A section as it stands in the file.
+/// A section of the file.
 pub(super) struct Section<'c> {
     pub(super) id: u8,
     pub(super) data: &'c [u8],
-    /// The same, read.
+    /// The parsed section.
     pub(super) payload: Payload<'c>,
 }
 
-/// The outermost sections, in their order.
+/// Iterates over the outermost sections in order.
 pub(super) fn outermost(component: &[u8]) -> impl Iterator<Item = Result<Section<'_>, Error>> {
     let mut depth = 0;
     Parser::new(0).parse_all(component).filter_map(move |payload| {

@@ -1,4 +1,4 @@
-//! Running a component once, at build time, and keeping what its memory is afterwards: what languages with an interpreter share.
+//! Runs a component once, at build time, and keeps a snapshot of its memory. Interpreted languages share this code.
 
 use std::future::Future;
 use std::sync::mpsc;
@@ -15,34 +15,34 @@ use crate::plugins::build;
 use crate::plugins::compiler::{Cache, Compiler, Fingerprint};
 use crate::plugins::id::Digest;
 
-/// What the names of the contract's interfaces begin with.
+/// The prefix of the contract's interfaces.
 pub(super) const CONTRACT: &str = "parlor:plugin/";
-/// The interface that authors may use at once.
+/// The interface that plugins can already call during the build.
 const LOG: &str = "log";
 
-/// Why there is no snapshot.
+/// The reason why there is no snapshot.
 pub(super) enum Failure {
-    /// The author's own: it does not parse, or throws. In the runtime's words, with file, line and column.
+    /// A mistake of the author: a parse error or an exception, in the runtime's words, with file, line and column.
     Source(String),
     /// Anything else.
     Component(String),
 }
 
-/// What an instance has while a plugin is built: a WASI, and bounds.
+/// The state of an instance while a plugin is built: a WASI, and limits.
 pub(super) struct Building {
     wasi: WasiCtx,
     table: ResourceTable,
     limits: StoreLimits,
 }
 
-/// How long what stands outside of functions may run.
+/// How long a plugin's top-level code may run.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// How much memory it may take, in bytes; a plugin has less than a tenth of that, if its owner says nothing.
+/// The maximum memory of that code, in bytes. At run time a plugin has less than a tenth of that by default.
 const MEMORY: usize = 1 << 30;
 
-/// Ends what computes in an engine for too long.
+/// A timer that interrupts code in an engine that computes for too long.
 pub(super) struct Alarm {
-    /// Nobody waits any more once this is gone.
+    /// Dropping it ends the wait.
     _over: mpsc::Sender<()>,
 }
 
@@ -64,7 +64,7 @@ impl WasiView for Building {
     }
 }
 
-/// Runs this on a thread of its own: the caller may run on a runtime already.
+/// Runs this on a thread of its own, since the caller may already be on a runtime.
 pub(super) fn apart<T: Send>(work: impl Future<Output = Result<T, Failure>> + Send) -> Result<T, Failure> {
     std::thread::scope(|scope| {
         let work = scope.spawn(|| {
@@ -76,14 +76,14 @@ pub(super) fn apart<T: Send>(work: impl Future<Output = Result<T, Failure>> + Se
     })
 }
 
-/// An engine for what runs once.
+/// Creates an engine for code that runs once.
 pub(super) fn engine() -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config.wasm_component_model_async(true).cranelift_opt_level(OptLevel::None).epoch_interruption(true);
     Engine::new(&config)
 }
 
-/// A store with bounds; it ends what computes for too long, until the alarm is dropped.
+/// Creates a store with limits. Code that computes for too long is interrupted until the alarm is dropped.
 pub(super) fn store(engine: &Engine, wasi: WasiCtx) -> (Store<Building>, Alarm) {
     let limits = StoreLimitsBuilder::new().memory_size(MEMORY).trap_on_grow_failure(true).build();
     let mut store = Store::new(engine, Building { wasi, table: ResourceTable::new(), limits });
@@ -92,7 +92,7 @@ pub(super) fn store(engine: &Engine, wasi: WasiCtx) -> (Store<Building>, Alarm) 
     (store, Alarm::set(engine.clone()))
 }
 
-/// Why what the author wrote was not run to its end. The runtime's own backtrace tells an author nothing.
+/// Returns the reason why the author's code trapped. The runtime's own backtrace would be of no use to an author.
 pub(super) fn trapped(error: &wasmtime::Error) -> Failure {
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => Failure::Source(format!(
@@ -103,7 +103,8 @@ pub(super) fn trapped(error: &wasmtime::Error) -> Failure {
     }
 }
 
-/// Compiles the runtime, which takes most of a build. It is the same each time, unless the plugin asks for other permissions.
+/// Compiles the runtime, which takes most of a build. The result is reused, unless the plugin requests other
+/// permissions.
 pub(super) async fn compiled(engine: &Engine, runtime: Vec<u8>) -> Result<Component, Failure> {
     let cache = build::compiled_folder().and_then(|folder| Cache::open(&folder, Fingerprint::of(engine)).ok());
     let digest = Digest::of(&runtime);
@@ -115,14 +116,14 @@ pub(super) async fn compiled(engine: &Engine, runtime: Vec<u8>) -> Result<Compon
     let artifact = artifact.map_err(|error| Failure::Component(error.to_string()))?;
     let component = artifact.load(engine).map_err(|error| Failure::Component(format!("{error:#}")))?;
     if let Some(cache) = cache {
-        // Where it cannot be kept, the next build takes as long.
+        // If it cannot be stored, the next build takes as long.
         let _ = cache.keep(&digest, artifact);
         cache.keep_newest(build::MOST_COMPILED);
     }
     Ok(component)
 }
 
-/// The component that goes on from where an instance of it stands.
+/// Returns the component that continues from the present state of an instance.
 pub(super) async fn of_memory(
     wizer: &Wizer,
     context: ComponentContext<'_>,
@@ -133,8 +134,8 @@ pub(super) async fn of_memory(
     taken.map_err(|error| Failure::Component(format!("{error:#}")))
 }
 
-/// WASI, and a contract that nobody answers yet but for its log, which is for the author. `spelled` is how the language writes
-/// names, and `later` the handler in which calls can be made.
+/// Returns a linker with WASI and a contract in which only the log works, which is shown to the author. `spelled`
+/// converts names to the language, and `later` is the handler in which calls can be made.
 pub(super) fn linker(
     engine: &Engine,
     component: &Component,
@@ -163,14 +164,14 @@ pub(super) fn linker(
     Ok(linker)
 }
 
-/// Shows a line of the log to the author.
+/// Shows a log line to the author.
 fn says(values: &[Val]) {
     if let [_, Val::String(line)] = values {
         show_output(line);
     }
 }
 
-/// Answers a call of the contract by what the author is to do: `later` is the handler in which it can be made.
+/// Defines a call of the contract that fails with advice: `later` is the handler in which it can be made.
 fn no_host(
     instance: &mut LinkerInstance<'_, Building>,
     function: &str,
@@ -189,7 +190,7 @@ fn no_host(
     }
 }
 
-/// How wizer looks into the instance.
+/// Gives wizer access to the instance.
 struct State<'s> {
     store: &'s mut Store<Building>,
     instance: Instance,

@@ -1,4 +1,4 @@
-//! Everything but the compiler itself; the suite builds real plugins.
+//! Tests of everything but the compilers; the suite builds real plugins.
 
 use super::*;
 
@@ -25,7 +25,7 @@ fn a_folder_without_cargo_toml_is_not_a_plugin() {
     assert!(matches!(error, BuildError::NotAPlugin(_)), "{error}");
 }
 
-/// A folder that is watched may become one whose build runs code.
+/// A watched folder may turn into one whose build runs code.
 #[test]
 fn a_build_that_nobody_agreed_to_is_refused_where_the_compiler_would_be_started() {
     for mark in ["Cargo.toml", "go.mod", "plugin.c"] {

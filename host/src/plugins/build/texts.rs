@@ -1,12 +1,12 @@
-//! Texts of the contract that are one of a few, and that languages with types for such texts show as one.
+//! Texts of the contract with a fixed set of values, which languages with literal types or constants declare as such.
 
 /// A kind of text.
 pub(super) struct Few {
-    /// How it is called as a type.
+    /// The name of its type.
     pub(super) name: &'static str,
     /// Its values.
     pub(super) values: &'static [&'static str],
-    /// The fields and arguments that are one: the grouping or record, and the name.
+    /// The fields and arguments of this kind: the grouping or record, and the name.
     places: &'static [(&'static str, &'static str)],
 }
 
@@ -30,7 +30,7 @@ pub(super) const ALL: &[Few] = &[
     Few { name: "Kind", values: &["chat", "normal", "headline", "groupchat", "error"], places: &[("message", "kind")] },
 ];
 
-/// The kind of text that a field of a record is, or an argument of a grouping's calls; none: any text.
+/// Returns the kind of a record's field, or of an argument in a grouping; `None` for arbitrary texts.
 pub(super) fn of(owner: &str, name: &str) -> Option<&'static Few> {
     ALL.iter().find(|few| few.places.contains(&(owner, name)))
 }
@@ -79,7 +79,7 @@ mod tests {
                 for (ty, docs) in places {
                     let docs = docs.unwrap_or_default();
                     assert_eq!(ty, Type::String, "{owner}.{name}");
-                    // Nobody is listed by having none.
+                    // `none` need not be named: lists leave out entries that have none.
                     let named = few.values.iter().filter(|value| **value != "none");
                     for value in named {
                         assert!(docs.contains(&format!("`{value}`")), "{owner}.{name} may be {value}: {docs}");

@@ -1,18 +1,18 @@
-//! What a source is made of, in the languages that write comments and texts as C does: enough to find a name in it.
+//! A tokenizer for languages with C-like comments and strings, sufficient to find names in a source.
 
-/// A part of a text, as far as it matters here.
+/// A token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token<'t> {
     /// A name or a keyword.
     Word(&'t str),
-    /// What stands between quotation marks.
+    /// The text between quotation marks.
     Text(&'t str),
-    /// Any other sign.
+    /// Any other character.
     Sign(char),
 }
 
-/// The parts of a text, and where they begin, without comments. A regular expression of JavaScript is not told from a division,
-/// nor a lifetime of Rust from a text: they may hide what follows.
+/// Returns the tokens of a text with their positions, without comments. It cannot distinguish a regular expression in
+/// JavaScript from a division, or a lifetime in Rust from a string, and these may hide what follows.
 pub(super) fn tokens(text: &str) -> Vec<(usize, Token<'_>)> {
     let is_of_name = |sign: char| sign.is_alphanumeric() || matches!(sign, '_' | '$');
     let mut found = Vec::new();
@@ -42,7 +42,7 @@ pub(super) fn tokens(text: &str) -> Vec<(usize, Token<'_>)> {
     found
 }
 
-/// How long a text is with its quotation marks; most end with their line at the latest.
+/// Returns the length of a string with its quotation marks. Most kinds end at the end of the line at the latest.
 fn quoted(rest: &str, mark: char) -> usize {
     let mut is_escaped = false;
     for (at, sign) in rest.char_indices().skip(1) {

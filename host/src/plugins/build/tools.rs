@@ -1,5 +1,5 @@
-//! What plugins are built with and parlor does not carry along: installed once, by its own package manager, into a folder of
-//! parlor's own. Nothing else on the machine changes.
+//! The tools for building plugins that parlor does not include. They are installed once, by their own package managers,
+//! into a folder of parlor's. Nothing else on the machine changes.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -15,16 +15,16 @@ use crate::atomic::{self, Locked};
 use crate::child::{self, NOWHERE};
 use crate::harmless::{EscapedPath as _, harmless};
 
-/// How much of what a broken program says is shown, in bytes.
+/// The maximum length of a broken program's output as shown, in bytes.
 const MAX_SAID: usize = 300;
 
-/// Python, in an environment of its own.
+/// Python, in a virtual environment.
 const PYTHON: &str = "bin/python3";
 
-/// A language's own program, of which any version will do that is not too old.
+/// A program of the system that is used in any version that is new enough.
 pub(super) struct InUse {
     program: &'static str,
-    /// Makes it say its version, as `3.11`, `v20.1.0` or `rustc 1.95.0 (59807616e 2026-04-14)`.
+    /// The arguments that print its version, as `3.11`, `v20.1.0` or `rustc 1.95.0 (59807616e 2026-04-14)`.
     asked: &'static [&'static str],
     oldest: (u32, u32),
     oldest_said: &'static str,
@@ -47,7 +47,7 @@ const NODE_IN_USE: InUse = InUse {
     remedy: "install a newer Node.js with npm, or put it first in PATH: https://nodejs.org",
 };
 
-/// The oldest is that of the SDK, below which cargo refuses it.
+/// The oldest version is that of the SDK; cargo refuses an older one.
 pub(super) const RUSTC_IN_USE: InUse = InUse {
     program: "rustc",
     asked: &["--version"],
@@ -57,12 +57,12 @@ pub(super) const RUSTC_IN_USE: InUse = InUse {
 };
 
 impl InUse {
-    /// Asks it before anything is installed with it: what comes later would say less clearly what is wrong.
+    /// Checks its version before anything is installed with it, since later errors would be less clear.
     fn check(&self, missing: fn(io::Error) -> BuildError) -> Result<(), BuildError> {
         self.check_with(&mut child::command(self.program, NOWHERE), missing)
     }
 
-    /// The same of one that is called in this way.
+    /// Does the same with this command.
     pub(super) fn check_with(
         &self,
         command: &mut Command,
@@ -86,25 +86,25 @@ impl InUse {
     }
 }
 
-/// The first two numbers of a version.
+/// Returns the first two numbers of a version.
 fn version(said: &str) -> Option<(u32, u32)> {
     let mut numbers = said.strip_prefix('v').unwrap_or(said).split('.');
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// A package of `PyPI`, and the version that was tried.
+/// A package of `PyPI` in a tested version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pip {
-    /// Such as `ziglang==0.15.2`.
+    /// The package and version, such as `ziglang==0.15.2`.
     pub(super) package: &'static str,
-    /// What Python imports of it.
+    /// The module to import.
     pub(super) module: &'static str,
-    /// What it builds, in words.
+    /// A description of what it builds.
     pub(super) serves: &'static str,
 }
 
 impl Pip {
-    /// The Python that has the package, installed if it is not there yet.
+    /// Returns the Python that has the package, and installs it if it is missing.
     pub(super) fn python(self) -> Result<PathBuf, BuildError> {
         let home = folder()?.join(self.package.replace("==", "-"));
         if !self.works(&home) {
@@ -132,7 +132,8 @@ impl Pip {
         Ok(home.join(PYTHON))
     }
 
-    /// Whether it is there for the Python that it refers to: that is the machine's, which may be another one by now.
+    /// Returns whether it works with the Python that it refers to. That is the machine's, whose version may have
+    /// changed.
     fn works(self, home: &Path) -> bool {
         let mut python = child::command(home.join(PYTHON), NOWHERE);
         let asked = silent(python.args(["-I", "-c", &format!("import {}", self.module)])).status();
@@ -148,19 +149,19 @@ impl Pip {
     }
 }
 
-/// Packages of npm, in the versions that were tried.
+/// Packages of npm in tested versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Npm {
-    /// Such as `amaro@1.2.1`.
+    /// The packages and versions, such as `amaro@1.2.1`.
     pub(super) packages: &'static [&'static str],
-    /// The folder that holds these versions.
+    /// The name of the folder for these versions.
     pub(super) home: &'static str,
-    /// What they build, in words.
+    /// A description of what they build.
     pub(super) serves: &'static str,
 }
 
 impl Npm {
-    /// The folder with `node_modules`, installed if it is not there yet.
+    /// Returns the folder with `node_modules`, and installs the packages if they are missing.
     pub(super) fn folder(self) -> Result<PathBuf, BuildError> {
         let home = folder()?.join(self.home);
         let is_there = |home: &Path| home.join("node_modules").is_dir();
@@ -181,7 +182,7 @@ impl Npm {
             "--no-fund",
             "--ignore-scripts",
             "--loglevel=error",
-            // It tries a registry that is out of reach for minutes otherwise, without a word.
+            // Otherwise it silently retries an unreachable registry for minutes.
             "--fetch-retries=1",
         ]);
         let status = quiet(npm.args(self.packages)).status().map_err(BuildError::NoNode)?;
@@ -193,7 +194,7 @@ impl Npm {
     }
 }
 
-/// Whether what comes by pip can be installed.
+/// Checks that packages of pip can be installed.
 pub(super) fn python_is_there() -> Result<(), BuildError> {
     let mut python = child::command("python3", NOWHERE);
     match silent(python.args(["-I", "-c", "import ensurepip, venv"])).status().map_err(BuildError::NoPython)? {
@@ -202,7 +203,7 @@ pub(super) fn python_is_there() -> Result<(), BuildError> {
     }
 }
 
-/// Whether what comes by npm can be installed.
+/// Checks that packages of npm can be installed.
 pub(super) fn npm_is_there() -> Result<(), BuildError> {
     silent(child::command("npm", NOWHERE).arg("--version")).status().map(drop).map_err(BuildError::NoNode)
 }
@@ -211,62 +212,63 @@ fn silent(command: &mut Command) -> &mut Command {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
 }
 
-/// A program that reads nothing, and whose output goes where people look: the standard output is kept for the result.
+/// Configures a program without input, whose output goes to standard error: standard output is reserved for the result.
 pub(super) fn quiet(command: &mut Command) -> &mut Command {
     without_traces(command).stdin(Stdio::null()).stdout(Stdio::from(io::stderr()))
 }
 
-/// The same of one whose output is looked at first.
+/// Runs such a program and returns its output.
 pub(super) fn heard(command: &mut Command) -> io::Result<Output> {
     without_traces(command).stdin(Stdio::null()).output()
 }
 
-/// Some tools are written in Rust: an author who wants the traces of a program of his own wants none of theirs.
+/// Disables backtraces: some tools are written in Rust, and an author who wants those of their own program does not
+/// want theirs.
 fn without_traces(command: &mut Command) -> &mut Command {
     command.env_remove("RUST_BACKTRACE").env_remove("RUST_LIB_BACKTRACE")
 }
 
-/// Says what takes long before it is done, also where there is no terminal; the standard output is kept for the result.
+/// Announces slow work before it begins, even without a terminal. Standard output is reserved for the result.
 pub(super) fn announce(what: &str) {
-    // Where nobody reads it any more, it is built all the same.
+    // If nobody reads standard error any more, the build continues.
     let _ = writeln!(io::stderr().lock(), "{what}");
 }
 
-/// Shows the author what the plugin itself says while it is built. Its lines move no cursor and are indented, so that none of them
-/// passes for one of parlor's.
+/// Shows the author the plugin's output during the build. Its lines are escaped and indented, so that they cannot move
+/// the cursor or be mistaken for parlor's own.
 pub(super) fn show_output(text: &str) {
     for line in text.lines() {
         announce(&format!("  {}", harmless(line, usize::MAX)));
     }
 }
 
-/// Where all of them lie.
+/// Returns the folder of all tools.
 pub(super) fn folder() -> Result<PathBuf, BuildError> {
     Ok(data()?.join("tools"))
 }
 
-/// A folder of a compiler's, which stays as long as this is held.
+/// A compiler's cache folder, which is not emptied while this is held.
 pub(super) struct Cache {
     folder: PathBuf,
     _used: Option<Locked>,
 }
 
 impl Cache {
-    /// Where a compiler keeps what it has downloaded, or compiled.
+    /// Opens the folder where a compiler keeps its downloads or compiled files.
     pub(super) fn open(name: &str) -> Result<Self, BuildError> {
         let folder = folder()?.join(name);
         bound(&folder, MOST_CACHED, SystemTime::now());
         Self::used(folder)
     }
 
-    /// The same of what is compiled `first` for all plugins, which is said where it is not there yet.
+    /// Does the same, and announces that `first` is compiled for all plugins if the folder does not exist yet.
     pub(super) fn begin(name: &str, first: &str) -> Result<Self, BuildError> {
         Self::used(bounded(folder()?.join(name), first))
     }
 
     fn used(folder: PathBuf) -> Result<Self, BuildError> {
         fs::create_dir_all(&folder).map_err(|error| BuildError::File { path: folder.clone(), error })?;
-        // Where it cannot be locked, it may be emptied while it is used, and the build fails once.
+        // If it cannot be locked, it may be emptied during use, and that build fails.
         let used = atomic::shared(&folder);
         Ok(Self { folder, _used: used })
     }
@@ -276,12 +278,13 @@ impl Cache {
     }
 }
 
-/// Where cargo compiles for all plugins that share their crates. It is no tool: those are whole, or not there.
+/// Returns the target folder for all plugins that share their crates. It is not among the tools, which are never
+/// incomplete.
 pub(super) fn crates_folder() -> Result<PathBuf, BuildError> {
     Ok(bounded(data()?.join("rust-crates"), "the crates of the SDK"))
 }
 
-/// A folder of a compiler's. Where there is nothing yet, it is said what it compiles first, for all plugins.
+/// Limits the size of a compiler's cache. If it does not exist yet, announces what is compiled first.
 fn bounded(cache: PathBuf, first: &str) -> PathBuf {
     bound(&cache, MOST_CACHED, SystemTime::now());
     if !cache.is_dir() {
@@ -290,15 +293,15 @@ fn bounded(cache: PathBuf, first: &str) -> PathBuf {
     cache
 }
 
-/// How many bytes a cache may have. What plugins are compiled with takes some hundred megabytes in each language.
+/// The maximum size of a cache in bytes. The dependencies of plugins take some hundred megabytes in each language.
 const MOST_CACHED: u64 = 2 << 30;
-/// How often a cache is measured.
+/// The interval at which a cache is measured.
 const MEASURED: Duration = Duration::from_hours(24);
-/// The file in a cache that says when it was measured, by its time.
+/// The file in a cache whose modification time is that of the last measurement.
 const MEASURED_AT: &str = ".measured";
 
-/// Empties a cache that has become too large, looked at once a day. What is needed of it is made or fetched anew; which of it that
-/// will be, its own program alone knows.
+/// Removes a cache that has become too large, checked once a day. Whatever is still needed is compiled or downloaded
+/// again, since only the compiler knows which parts of it are in use.
 fn bound(cache: &Path, most: u64, now: SystemTime) {
     let stamp = cache.join(MEASURED_AT);
     let measured = stamp.metadata().and_then(|found| found.modified());
@@ -311,12 +314,12 @@ fn bound(cache: &Path, most: u64, now: SystemTime) {
     {
         remove(cache, cache.parent().expect("a folder of its own"));
     } else {
-        // Where that cannot be noted, it is measured again.
+        // If this fails, it is measured again next time.
         let _ = fs::write(&stamp, "");
     }
 }
 
-/// How many bytes the files below a folder have. Links are not followed.
+/// Returns the total size of the files in a folder, in bytes. Symbolic links are not followed.
 fn size(folder: &Path) -> u64 {
     let sizes = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| match entry.file_type() {
         Ok(kind) if kind.is_dir() => size(&entry.path()),
@@ -326,23 +329,23 @@ fn size(folder: &Path) -> u64 {
     sizes.sum()
 }
 
-/// Where parlor keeps what authors need.
+/// Returns the folder for everything that authors need.
 pub(super) fn data() -> Result<PathBuf, BuildError> {
     let data = data_home(std::env::var_os("XDG_DATA_HOME"), std::env::home_dir()).ok_or(BuildError::NoHome)?;
     Ok(data.join("parlor"))
 }
 
 fn data_home(xdg: Option<OsString>, home: Option<PathBuf>) -> Option<PathBuf> {
-    // A relative one is to be ignored, says the XDG Base Directory Specification.
+    // The XDG Base Directory Specification says that a relative path is to be ignored.
     let xdg = xdg.map(PathBuf::from).filter(|folder| folder.is_absolute());
     xdg.or_else(|| Some(home?.join(".local/share")))
 }
 
-/// What is installed, while it is.
+/// The prefix of folders with an incomplete installation.
 const HALF: &str = "new-";
 
-/// Installs it beside where it belongs and then puts it there, so that there is never half of it. What lies there and does not
-/// work gives way to it.
+/// Installs a tool in a temporary folder and then moves it into place, so that it is never incomplete. An existing one
+/// that does not work is replaced.
 fn install(
     home: &Path,
     what: &str,
@@ -355,10 +358,10 @@ fn install(
     fs::create_dir_all(around).map_err(failed)?;
     let alone = alone_in(around);
     if works(home) {
-        // Another one was faster.
+        // Another process was faster.
         return Ok(());
     }
-    // What another one is just making is not left over.
+    // Without the lock, another process may be at work on them.
     if alone.is_some() {
         sweep(around);
     }
@@ -374,14 +377,14 @@ fn install(
     fs::rename(&place, home).map_err(failed)
 }
 
-/// How long a tool is kept that nobody builds with.
+/// How long an unused tool is kept.
 const LONGEST_UNUSED: Duration = Duration::from_hours(30 * 24);
 
-/// Notes that it is built with, and removes the same tool in other versions that nobody has built with for long. Those are left
-/// when parlor brings a newer one; a parlor of before may still use one for a while.
+/// Records that a tool is in use, and removes other versions of it that were not used for long. These remain when a new
+/// parlor brings a newer version, and an older parlor may still use one for a while.
 fn is_used(home: &Path, tool: &str) {
     let (around, now) = (home.parent().expect("a folder of its own"), SystemTime::now());
-    // Where that cannot be noted, it may go while it is used, and is installed again.
+    // If the time cannot be set, the tool may be removed during use, and is installed again.
     let _ = File::open(home).and_then(|place| place.set_modified(now));
     for entry in fs::read_dir(around).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -394,26 +397,26 @@ fn is_used(home: &Path, tool: &str) {
             remove(&entry.path(), around);
         }
     }
-    // Who was interrupted may have left half of it, and who is at work is not waited for.
+    // An interrupted process may have left an incomplete one. A process at work is not waited for.
     if let Some(_alone) = atomic::try_alone_in(around) {
         sweep(around);
     }
 }
 
-/// Removes a tool at once for all who look for it, and then its files, which takes longer.
+/// Moves a tool away at once, and then removes its files, which takes longer.
 fn remove(tool: &Path, around: &Path) {
     if let Ok(away) = tempfile::Builder::new().prefix(HALF).tempdir_in(around) {
         let old = away.path().join("old");
-        // It may be gone already: another parlor does the same.
+        // It may be gone already if another parlor does the same.
         if fs::rename(tool, &old).is_ok() {
             open_folders(&old);
         }
     }
 }
 
-/// Lets what is in a folder be removed: Go closes the folders of modules against being written to.
+/// Makes the folders below one writable, so that they can be removed: Go makes those of modules read-only.
 fn open_folders(folder: &Path) {
-    // What stays closed is tried again by the next sweep.
+    // If this fails, the next sweep tries again.
     let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -422,11 +425,11 @@ fn open_folders(folder: &Path) {
     }
 }
 
-/// Removes what was begun and never ended: whoever is interrupted leaves some hundred megabytes.
+/// Removes incomplete installations: an interrupted one leaves some hundred megabytes.
 fn sweep(around: &Path) {
     for entry in fs::read_dir(around).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(HALF) {
-            // What cannot be removed harms nobody, and the next one tries again.
+            // A failure does no harm, and the next sweep tries again.
             let _ = fs::remove_dir_all(entry.path());
         }
     }
@@ -521,7 +524,7 @@ mod tests {
         drop(alone);
         is_used(&tools.path().join("zig-2.0.0"), "zig");
         assert!(!half.exists(), "an interrupted removal goes on");
-        // What is used is not what goes next.
+        // The version that was just used is not the next one to be removed.
         is_used(&tools.path().join("zig-1.10.0"), "zig");
         assert!(tools.path().join("zig-2.0.0").is_dir());
     }
@@ -541,7 +544,7 @@ mod tests {
         fill(101);
         bound(&cache, 100, now);
         assert!(cache.is_dir(), "it was measured just now");
-        // As Go leaves folders of modules.
+        // Go leaves module folders in this state.
         for closed in ["m@v1/deep", "m@v1"] {
             fs::set_permissions(cache.join(closed), fs::Permissions::from_mode(0o500)).unwrap();
         }

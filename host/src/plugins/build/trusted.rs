@@ -1,9 +1,10 @@
-//! Folders whose build works outside of any sandbox, and which the user agreed to build.
+//! Folders whose build works outside of any sandbox and which the user agreed to build.
 //!
-//! A plugin runs within wasm, and so do Python and JavaScript while they are evaluated for a build, with the folder to read and nothing
-//! else. Compilers are different. Cargo runs build scripts, procedural macros, wrappers and whole toolchains, named by the folder, by
-//! folders above it, by what it depends on, or by what those name in turn. Those of C and Go run nothing of the folder, but read
-//! whatever files its sources name. No list of such files is complete, so the question is about the folder and not about its content.
+//! A plugin runs in wasm, and so do Python and JavaScript when they are evaluated for a build, with only read access to
+//! the folder. Compilers are different. Cargo runs build scripts, procedural macros, wrappers and whole toolchains.
+//! These are named by the folder, by folders above it, by its dependencies, or by what those name in turn. The
+//! compilers of C and Go run nothing of the folder, but read any file that its sources name. No list of such files is
+//! complete, so the user is asked about the folder and not about its content.
 
 use std::fs;
 use std::io;
@@ -13,33 +14,33 @@ use super::{Language, data_folder};
 use crate::atomic::{self, Readers};
 use crate::plugins::id::Digest;
 
-/// How many folders are remembered.
+/// The maximum number of folders that are remembered.
 const REMEMBERED: usize = 1_000;
 
 /// A folder whose build works outside of any sandbox.
 #[derive(Debug)]
 pub struct Outside {
-    /// Its path, without links.
+    /// Its path, with symbolic links resolved.
     folder: PathBuf,
     does: Does,
 }
 
-/// What the compiler does there, as the user.
+/// The access that the compiler has there, as the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Does {
-    /// It runs code of the author.
+    /// It runs the author's code.
     RunsCode,
     /// It reads the files that the sources name, wherever they are.
     ReadsFiles,
 }
 
 impl Outside {
-    /// None where a build of the folder stays within it.
+    /// Returns `None` if a build of the folder is sandboxed.
     pub fn of(folder: &Path) -> io::Result<Option<Self>> {
         Language::of(folder).map_or(Ok(None), |language| Self::of_language(folder, language))
     }
 
-    /// The same of a folder in this language.
+    /// Does the same for a folder in this language.
     pub(super) fn of_language(folder: &Path, language: Language) -> io::Result<Option<Self>> {
         let does = match language {
             Language::Rust => Does::RunsCode,
@@ -49,7 +50,7 @@ impl Outside {
         Ok(Some(Self { folder: fs::canonicalize(folder)?, does }))
     }
 
-    /// What its build does, in words that come after the folder's name.
+    /// Describes what its build does, to follow the folder's name.
     pub fn does(&self) -> &'static str {
         match self.does {
             Does::RunsCode => {
@@ -60,7 +61,7 @@ impl Outside {
         }
     }
 
-    /// Whether something above the folder is run by its build, too, as by cargo or rustup: the home folder's own aside.
+    /// Returns whether its build also runs something above the folder, by cargo or rustup, except in the home folder.
     pub fn is_within_another(&self) -> bool {
         const READ: [&str; 4] = ["Cargo.toml", ".cargo", "rust-toolchain", "rust-toolchain.toml"];
         let home = std::env::home_dir().and_then(|home| fs::canonicalize(home).ok());
@@ -72,12 +73,12 @@ impl Outside {
         }
     }
 
-    /// Whether the user agreed to build it.
+    /// Returns whether the user agreed to build it.
     pub fn is_trusted(&self) -> bool {
         trusted().is_ok_and(|file| self.is_in(&file))
     }
 
-    /// Remembers that the user agreed, or made the folder. Where that cannot be written, the next build asks.
+    /// Remembers that the user agreed, or created the folder. If that cannot be written, the next build asks again.
     pub fn trust(&self) -> io::Result<()> {
         self.note_in(&trusted()?)
     }
@@ -100,13 +101,13 @@ impl Outside {
         atomic::write(file, lines.join("\n").as_bytes(), Readers::Owner)
     }
 
-    /// A path may have any character in it, and its digest none that ends a line.
+    /// Returns the folder's line in the file: a digest, since a path may contain line breaks.
     fn line(&self) -> String {
         Digest::of(self.folder.as_os_str().as_encoded_bytes()).to_string()
     }
 }
 
-/// The file with the folders.
+/// Returns the path of the file with the folders.
 fn trusted() -> io::Result<PathBuf> {
     let data = data_folder().map_err(|error| io::Error::other(error.to_string()))?;
     Ok(data.join("trusted"))
@@ -137,12 +138,12 @@ mod tests {
         assert!(Outside::of(&root.path().join("link")).unwrap().unwrap().is_in(&file));
         assert!(!one.is_within_another());
         assert!(folder(root.path(), "one/inner", "Cargo.toml").unwrap().is_within_another());
-        // Compilers of C and Go read what they are told to.
+        // Compilers of C and Go only read what they are told to.
         for (name, mark) in [("c", "plugin.c"), ("go", "go.mod")] {
             let one = folder(root.path(), name, mark).unwrap();
             assert_eq!((one.does, one.is_within_another()), (Does::ReadsFiles, false));
         }
-        // Others are evaluated within wasm.
+        // The others are evaluated in wasm.
         for (name, mark) in [("python", "plugin.py"), ("javascript", "plugin.js"), ("typescript", "plugin.ts")] {
             assert!(folder(root.path(), name, mark).is_none(), "{name}");
         }

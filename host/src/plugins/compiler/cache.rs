@@ -1,7 +1,8 @@
-//! The compile cache: machine code of earlier runs, in the data folder, by the digest of its component.
+//! The compile cache: machine code of earlier runs in the data folder, by the digest of its component.
 //!
-//! Each entry is authenticated with a key that only this host's user can read, over the code, the digest and what the code was
-//! made for. One that fails is dropped, and the component is compiled anew: nobody can bring code in by writing a file.
+//! Each entry is authenticated with a key that only this host's user can read. The tag covers the code, the digest and
+//! the engine that the code was made for. An entry that fails is dropped, and the component is compiled again. So
+//! nobody can inject code by writing a file.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -21,15 +22,15 @@ use crate::plugins::id::Digest;
 const KEY_BYTES: usize = 32;
 const DIGEST_BYTES: usize = 32;
 const TAG_BYTES: usize = 32;
-/// What stands behind the code: the digest of the component, the fingerprint, and the tag over all of it.
+/// The length of the data behind the code: the digest of the component, the fingerprint, and the tag over everything.
 const TRAILER: usize = 2 * DIGEST_BYTES + TAG_BYTES;
 
-/// What machine code is made for: wasmtime's version and all of its configuration that counts for code.
+/// The engine that machine code was made for: wasmtime's version and all configuration that affects code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::plugins) struct Fingerprint([u8; DIGEST_BYTES]);
 
 impl Fingerprint {
-    /// That of an engine.
+    /// Returns the fingerprint of an engine.
     pub(in crate::plugins) fn of(engine: &wasmtime::Engine) -> Self {
         let mut hasher = Sha(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut hasher);
@@ -37,7 +38,7 @@ impl Fingerprint {
     }
 }
 
-/// The standard library's hasher is another one in each of its versions.
+/// A hasher that stays the same. That of the standard library may change with each version.
 struct Sha(Sha256);
 
 impl Hasher for Sha {
@@ -51,11 +52,11 @@ impl Hasher for Sha {
     }
 }
 
-/// What an entry is.
+/// The result of checking an entry.
 enum Found {
     /// Authentic code for this engine.
     Fit(Artifact),
-    /// Authentic code of this component for an engine of before.
+    /// Authentic code of this component for another version of the engine.
     Outdated,
     /// Anything else.
     Foreign,
@@ -70,8 +71,8 @@ pub(in crate::plugins) struct Cache {
 }
 
 impl Cache {
-    /// The cache in a data folder, for machine code with this fingerprint. A key is made where there is none, and where there
-    /// is one that others could read: what was kept under that proves nothing any more.
+    /// Opens the cache in a data folder, for machine code with this fingerprint. A new key is made if there is none, or
+    /// if others could read it: entries authenticated with such a key prove nothing.
     pub(in crate::plugins) fn open(data: &Path, fingerprint: Fingerprint) -> io::Result<Self> {
         let folder = data.join("compiled");
         atomic::make_private_folder(&folder)?;
@@ -91,7 +92,7 @@ impl Cache {
         self.folder.join(digest.to_hex())
     }
 
-    /// What was made of this component before, if it is there and authentic.
+    /// Returns the code made of this component before, if it exists and is authentic.
     pub(in crate::plugins) fn find(&self, digest: &Digest) -> Option<Artifact> {
         let path = self.path(digest);
         let found = match read(&path) {
@@ -101,11 +102,12 @@ impl Cache {
         };
         match found {
             Found::Fit(artifact) => {
-                // Where room is short, what is used stays. If that cannot be noted, it is made anew some day.
+                // The time marks the last use, by which entries are dropped when space is short. If it cannot be set,
+                // the entry may be dropped early and compiled again.
                 let _ = open(&path).and_then(|file| file.set_modified(SystemTime::now()));
                 return Some(artifact);
             }
-            // As after each update of parlor.
+            // This is usual after an update of parlor.
             Found::Outdated => {
                 tracing::debug!(path = %path.escaped(), "an entry of the compile cache is of another version; it is made anew");
             }
@@ -124,7 +126,7 @@ impl Cache {
             return Found::Foreign;
         }
         let (of, made_for) = signed[length..].split_at(DIGEST_BYTES);
-        // Authentic, but another component's: somebody put it there.
+        // The entry is authentic but of another component, so somebody moved it here.
         if of != digest.as_bytes() {
             return Found::Foreign;
         }
@@ -135,7 +137,7 @@ impl Cache {
         Found::Fit(Artifact(bytes))
     }
 
-    /// Keeps what was made of a component.
+    /// Stores the code made of a component.
     pub(in crate::plugins) fn keep(&self, digest: &Digest, artifact: Artifact) -> io::Result<()> {
         let Artifact(mut bytes) = artifact;
         bytes.extend(digest.as_bytes());
@@ -146,12 +148,12 @@ impl Cache {
         atomic::write(&self.path(digest), &bytes, Readers::Owner)
     }
 
-    /// Drops what was kept of a component.
+    /// Removes the entry of a component.
     pub(in crate::plugins) fn forget(&self, digest: &Digest) {
         remove(&self.path(digest));
     }
 
-    /// Drops what was kept of all other components.
+    /// Removes the entries of all other components.
     pub(in crate::plugins) fn prune(&self, used: &BTreeSet<Digest>) {
         let _alone = alone_in(&self.folder);
         let used: BTreeSet<_> = used.iter().map(|digest| self.path(digest)).collect();
@@ -162,9 +164,9 @@ impl Cache {
         }
     }
 
-    /// Drops what was not used for longest, until what is left has no more bytes than that. The last one stays in any case.
+    /// Removes the least recently used entries until the rest fits into this many bytes. The last entry always stays.
     pub(in crate::plugins) fn keep_newest(&self, most: u64) {
-        // What another one is just writing is not there to be dropped.
+        // The lock keeps entries safe that another process is just writing.
         let _alone = alone_in(&self.folder);
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut all: Vec<_> = entries
@@ -184,7 +186,7 @@ impl Cache {
     }
 }
 
-/// An author may build several plugins at once, which wait for one another for a moment.
+/// Locks the folder. Other processes of an author who builds several plugins at once wait briefly.
 fn alone_in(folder: &Path) -> Option<Locked> {
     atomic::alone_in(folder, || {})
 }
@@ -192,12 +194,12 @@ fn alone_in(folder: &Path) -> Option<Locked> {
 fn remove(path: &Path) {
     let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     if let Err(error) = removed {
-        // It is not trusted, whether it is there or not.
+        // A remaining entry does no harm, since entries are not trusted.
         tracing::debug!(path = %path.escaped(), %error, "an entry of the compile cache stays");
     }
 }
 
-/// The key in this file, if nobody else could read it.
+/// Reads the key from this file, if no other user could read it.
 fn closed_key(path: &Path) -> Option<[u8; KEY_BYTES]> {
     let mut file = open(path).ok()?;
     let is_open = atomic::is_open(&file.metadata().ok()?.permissions());
@@ -210,7 +212,7 @@ fn closed_key(path: &Path) -> Option<[u8; KEY_BYTES]> {
     key
 }
 
-/// Opens a file, which is no link.
+/// Opens a file that is not a symbolic link.
 fn open(path: &Path) -> io::Result<File> {
     atomic::open_plain(path, libc::O_NOFOLLOW)
 }
@@ -223,7 +225,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("it is too long"));
     }
     let mut bytes = Vec::with_capacity(size);
-    // What grows meanwhile is not authentic.
+    // If the file grows meanwhile, it fails authentication.
     file.take(size as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
@@ -313,7 +315,7 @@ mod tests {
         assert_eq!(found(&cache, b"b"), None);
         assert_eq!(found(&cache, b"a").unwrap(), b"code");
         let other = Cache::open(data.path(), Fingerprint([2; DIGEST_BYTES])).unwrap();
-        // Which is no reason to warn anybody: so it is after each update.
+        // This is no reason for a warning: it is usual after each update.
         let (bytes, [own, another]) = (fs::read(&path).unwrap(), [b"a", b"b"].map(|one| Digest::of(one)));
         assert!(matches!(other.judge(&own, bytes.clone()), Found::Outdated));
         assert!(matches!(other.judge(&another, bytes), Found::Foreign));

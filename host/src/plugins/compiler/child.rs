@@ -1,7 +1,7 @@
-//! The host's end of a compiler process.
+//! The host's side of a compiler process.
 //!
-//! It gets the component through a pipe and gives the machine code back through another. The first pipe is its leash as well:
-//! when the host is gone, whatever ended it, the pipe is closed, and the process ends.
+//! The process reads the component from one pipe and writes the machine code to another. The first pipe also ties it to
+//! the host: when the host ends, for whatever reason, the pipe closes and the process exits.
 
 use std::io;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -20,14 +20,14 @@ use crate::child::NOWHERE;
 use crate::harmless::harmless;
 use crate::plugins::Traces;
 
-/// How many bytes of what it says are read.
+/// The maximum number of bytes of its error output that are read.
 const MAX_WORDS: usize = 4 << 10;
-/// Whether it was said that the kernel lacks something.
+/// Whether a missing kernel feature was logged already.
 static TOLD: Once = Once::new();
-/// How many threads it has at most: more of them would make the others wait, and each takes address space.
+/// The maximum number of its threads: more would only compete with each other, and each takes address space.
 const MAX_THREADS: usize = 4;
 
-/// Compiles a component in a process of its own. Dropping this ends it.
+/// Compiles a component in a separate process. Dropping the future ends the process.
 pub(super) async fn compile(
     program: &Path,
     bounds: Bounds,
@@ -37,7 +37,7 @@ pub(super) async fn compile(
     run(program, bounds, traces, &[component], MAX_ARTIFACT).await.map(Artifact)
 }
 
-/// The same for an author, with functions that were compiled before. Also gives those for the next time.
+/// Does the same for an author, reusing functions that were compiled before. Also returns those for the next time.
 pub(super) async fn compile_again(
     program: &Path,
     bounds: Bounds,
@@ -49,7 +49,7 @@ pub(super) async fn compile_again(
         let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
         rest.split_at_checked(length)
     });
-    // That is how another build says it.
+    // A compiler of another build answers in another format.
     let (code, used) = parted.ok_or_else(|| CompileError::Foreign("it says something else".to_owned()))?;
     if code.len() > MAX_ARTIFACT {
         return Err(CompileError::TooLarge);
@@ -57,7 +57,7 @@ pub(super) async fn compile_again(
     Ok((Artifact(code.to_vec()), used.to_vec()))
 }
 
-/// Tells a compiler these parts, and gives what it says.
+/// Sends these parts to a compiler and returns its output.
 async fn run(
     program: &Path,
     bounds: Bounds,
@@ -68,7 +68,7 @@ async fn run(
     let start = |cause| CompileError::Start { program: program.to_owned(), cause };
     let mut child = spawn(program, bounds, traces, parts.len() > 1).map_err(start)?;
     let Ok(ended) = tokio::time::timeout(bounds.time, converse(&mut child, parts, most)).await else {
-        // It may have ended just now, which is as good.
+        // It may have exited in this moment, which is fine.
         let _ = child.kill().await;
         return Err(CompileError::Slow(bounds.time));
     };
@@ -95,7 +95,7 @@ async fn run(
     })
 }
 
-/// Starts a compiler process that compiles nothing, and gives the protections that it found on this machine.
+/// Starts a compiler process that compiles nothing and reports the protections that it found on this machine.
 pub(crate) fn look() -> io::Result<Vec<Layer>> {
     let mut command = prepared(Path::new("/proc/self/exe"), Bounds::default());
     let ended = command.arg("--look").stdin(Stdio::null()).stderr(Stdio::null()).output()?;
@@ -107,7 +107,7 @@ pub(crate) fn look() -> io::Result<Vec<Layer>> {
     Ok(found.layers.into_iter().chain(escaped).collect())
 }
 
-/// A compiler process within these bounds.
+/// Prepares the command for a compiler process within these bounds.
 fn prepared(program: &Path, bounds: Bounds) -> std::process::Command {
     let mut command = std::process::Command::new(program);
     command
@@ -115,7 +115,7 @@ fn prepared(program: &Path, bounds: Bounds) -> std::process::Command {
         .arg(COMMAND)
         .arg(format!("--memory={}", bounds.memory.as_usize()))
         .arg(format!("--cpu={}", bounds.cpu.as_secs()))
-        // Nothing of what this process was told is for it.
+        // The process gets no environment variables of the host.
         .env_clear()
         .current_dir(NOWHERE);
     command
@@ -127,7 +127,7 @@ fn spawn(program: &Path, bounds: Bounds, traces: Traces, knows: bool) -> io::Res
         .args((traces == Traces::Lines).then_some("--lines"))
         .args(knows.then_some("--again"))
         .env("RAYON_NUM_THREADS", threads.to_string())
-        // A Ctrl-C is for the host, which ends it.
+        // Ctrl-C is only meant for the host, which ends the process itself.
         .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -154,13 +154,13 @@ async fn converse(child: &mut Child, parts: &[&[u8]], most: usize) -> io::Result
         }
         Ok::<_, io::Error>(())
     };
-    // One that does not want to hear it has ended, and how it ended says more.
+    // If the process does not read its input, it has exited, and its exit status says more.
     let (_, code, words) = tokio::join!(tell, bounded(output, most), bounded(errors, MAX_WORDS));
     let status = child.wait().await?;
     Ok(Ended { status, code: code?, words: words? })
 }
 
-/// What it writes, up to one byte more than it may. It is not listened to any further than that, so that it ends.
+/// Reads its output up to one byte more than the limit. Then the pipe is closed, so that the process ends.
 async fn bounded(pipe: impl AsyncRead + Unpin, most: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     pipe.take(most as u64 + 1).read_to_end(&mut bytes).await?;

@@ -1,5 +1,5 @@
-//! Machine code of single functions, kept from one compilation to the next for authors. A plugin in Python is the same 13,000
-//! functions at each save, with other data: to compile it again takes 4.5 s of CPU time in the place of 11.
+//! Machine code of single functions, kept between an author's compilations. A Python plugin has the same 13,000
+//! functions at each save, with other data: compiling it again then takes 4.5 s of CPU time instead of 11 s.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,12 +11,13 @@ use wasmtime::CacheStore;
 
 use crate::plugins::id::Digest;
 
-/// The most bytes that are kept for one component. `CPython` has 35 MB.
+/// The maximum number of bytes kept for one component. `CPython` has 35 MB.
 pub(super) const MAX_BYTES: usize = 256 << 20;
-/// How long a component is at least whose functions are kept: a shorter one is compiled within a second.
+/// The minimum size of a component whose functions are kept. A smaller one compiles within a second.
 pub(super) const FROM: usize = 1 << 20;
 
-/// What a component's functions are kept under: all of its code, and none of its data. None for what is no component.
+/// Returns the cache key of a component's functions: a hash of all of its code and none of its data. `None` if it is
+/// invalid.
 pub(super) fn key(component: &[u8]) -> Option<Digest> {
     let mut all = Sha256::new();
     for payload in Parser::new(0).parse_all(component) {
@@ -26,23 +27,23 @@ pub(super) fn key(component: &[u8]) -> Option<Digest> {
             all.update(code);
         }
     }
-    // It is not the digest of any bytes that stand alone.
+    // Hashed with a prefix, so that the key cannot be the digest of a component, which is a cache key too.
     Some(Digest::of(format!("functions of {}", hex::encode(all.finalize())).as_bytes()))
 }
 
-/// Functions by what the compiler names them by.
+/// Functions by the compiler's key for them.
 #[derive(Debug, Default)]
 pub(super) struct Functions(Mutex<HashMap<Vec<u8>, Function>>);
 
 #[derive(Debug)]
 struct Function {
     code: Vec<u8>,
-    /// The compiler made it or asked for it this time.
+    /// Whether the compiler made it or asked for it this time.
     is_used: bool,
 }
 
 impl Functions {
-    /// Those that were written before. From the first byte on that is none of theirs there are no more.
+    /// Parses the functions that were written before. Everything after an invalid part is ignored.
     pub(super) fn read(mut bytes: &[u8]) -> Self {
         let mut all = HashMap::new();
         while let Some((name, rest)) = part(bytes)
@@ -54,7 +55,7 @@ impl Functions {
         Self(Mutex::new(all))
     }
 
-    /// Those that were used, for the next time.
+    /// Returns the functions that were used, for the next time.
     pub(super) fn write(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (name, function) in self.all().iter().filter(|(_, function)| function.is_used) {
@@ -62,7 +63,7 @@ impl Functions {
                 break;
             }
             for part in [name, &function.code] {
-                // Less than what is the most of all together.
+                // Each length is less than the maximum of all together.
                 bytes.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
                 bytes.extend(part);
             }

@@ -1,8 +1,9 @@
-//! The sandbox of a compiler process: the kernel lets it compute and use the pipes that it has.
+//! The sandbox of a compiler process: the kernel only lets it compute and use its open pipes.
 //!
-//! Each layer holds by itself. No privileges come with a program that it would start. Landlock keeps it from the file system,
-//! from TCP and from other processes. A filter of system calls (seccomp) leaves it those that computing takes: no file or socket
-//! can be opened, no program or process be started, no memory become code. A kernel that lacks a layer still has the others.
+//! Each layer holds by itself. A program that the process starts gains no privileges. Landlock denies it the file
+//! system, TCP and other processes. A filter of system calls (seccomp) only allows those that computing needs: it
+//! cannot open files or sockets, start programs or processes, or make memory executable. A kernel that lacks one layer
+//! still has the others.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -19,9 +20,9 @@ use seccompiler::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The youngest Landlock that is asked for; of an older one as much as it has.
+/// The newest Landlock version that is requested. An older kernel enforces as much of it as it has.
 const LANDLOCK: ABI = ABI::V7;
-/// System calls that computing in several threads takes, with pipes that are open already.
+/// The system calls that computing in several threads needs, with pipes that are already open.
 const ANY: &[libc::c_long] = &[
     libc::SYS_brk,
     libc::SYS_clock_gettime,
@@ -58,9 +59,9 @@ const ANY: &[libc::c_long] = &[
 /// A layer of the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Layer {
-    /// Its name for owners.
+    /// The name for owners.
     pub(crate) name: String,
-    /// The reason why this kernel does not have it; none if it has.
+    /// The reason why this kernel lacks it; `None` if it has it.
     pub(crate) missing: Option<String>,
 }
 
@@ -70,19 +71,20 @@ impl Layer {
     }
 }
 
-/// The name of the last attempt, which a process that is gone cannot report.
+/// The name of the last attempt. If it succeeds, the process is gone and cannot report it.
 pub(super) const BECOME: &str = "become a program";
 
-/// The protections of a compiler process, and the attempts that it made to get past them.
+/// The protections of a compiler process, and its attempts to get past them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Findings {
     /// The layers, in the order in which they were set up.
     pub(crate) layers: Vec<Layer>,
-    /// The attempts under Landlock alone and then under all layers, each with the system's error; none if it worked.
+    /// The attempts under Landlock alone and then under all layers, each with the system's error; `None` if it
+    /// succeeded.
     pub(crate) tried: Vec<(String, Option<i32>)>,
 }
 
-/// Why the kernel does not filter system calls.
+/// The reason why the kernel does not filter system calls.
 #[derive(Debug, thiserror::Error)]
 enum FilterError {
     #[error("{0}")]
@@ -91,7 +93,8 @@ enum FilterError {
     Apply(#[from] seccompiler::Error),
 }
 
-/// Takes the file system, TCP and other processes from this thread and those that it starts. It takes an open file.
+/// Denies this thread and those that it starts the file system, TCP and other processes. It has to open a file for
+/// this.
 pub(super) fn close_files() -> Layer {
     Layer::of("landlock", restrict())
 }
@@ -111,14 +114,15 @@ fn restrict() -> Result<(), String> {
     }
 }
 
-/// Takes all system calls from this process but those that computing takes.
+/// Denies this process all system calls except those that computing needs.
 pub(super) fn filter_calls() -> Layer {
     Layer::of("seccomp", filter())
 }
 
 fn filter() -> Result<(), FilterError> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
-    // The filter cannot read what clone3 is told. The C library then starts threads by clone, but only for this error.
+    // The filter cannot read the arguments of clone3. With this error, and no other, the C library starts threads with
+    // clone instead.
     let no_clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
     let absent = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
     let no_clone3 = SeccompFilter::new(no_clone3, SeccompAction::Allow, absent, arch)?;
@@ -133,24 +137,24 @@ fn filter() -> Result<(), FilterError> {
 
 fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ANY.iter().map(|call| (*call, Vec::new())).collect();
-    // The layer before it asks for this error in place of one that would be told first.
+    // The other filter answers clone3. If this one refused the call too, its error would be reported instead.
     rules.insert(libc::SYS_clone3, Vec::new());
     let mut only = |call, conditions: Vec<SeccompCondition>| -> Result<(), BackendError> {
         rules.entry(call).or_default().push(SeccompRule::new(conditions)?);
         Ok(())
     };
-    // No memory becomes code.
+    // No memory can be made executable.
     let code = u64::from(libc::PROT_EXEC.unsigned_abs());
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {
         only(call, vec![SeccompCondition::new(2, Dword, SeccompCmpOp::MaskedEq(code), 0)?])?;
     }
-    // Threads, and no processes.
+    // New threads are allowed, but no processes.
     let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
     only(libc::SYS_clone, vec![SeccompCondition::new(0, Qword, SeccompCmpOp::MaskedEq(thread), thread)?])?;
-    // A signal to itself, such as by `abort`.
+    // Signals to itself are allowed, such as by `abort`.
     let own = u64::from(std::process::id());
     only(libc::SYS_tgkill, vec![SeccompCondition::new(0, Dword, SeccompCmpOp::Eq, own)?])?;
-    // Names of threads and of memory.
+    // Naming threads and memory is allowed.
     for option in [libc::PR_SET_NAME, libc::PR_SET_VMA] {
         let option = u64::from(option.unsigned_abs());
         only(libc::SYS_prctl, vec![SeccompCondition::new(0, Dword, SeccompCmpOp::Eq, option)?])?;
@@ -158,7 +162,7 @@ fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     Ok(rules)
 }
 
-/// Tries to reach files, under Landlock alone. Changes nothing if that works.
+/// Tries to access files, under Landlock alone. Changes nothing if that succeeds.
 pub(super) fn try_files() -> Vec<(String, Option<i32>)> {
     vec![
         tried("landlock: read a file", File::open("/etc/passwd")),
@@ -167,7 +171,7 @@ pub(super) fn try_files() -> Vec<(String, Option<i32>)> {
     ]
 }
 
-/// Tries to do what no compiler does, under all layers.
+/// Tries actions that no compiler needs, under all layers.
 pub(super) fn try_all() -> Vec<(String, Option<i32>)> {
     vec![
         tried("read a file", File::open("/etc/passwd")),
@@ -177,7 +181,7 @@ pub(super) fn try_all() -> Vec<(String, Option<i32>)> {
     ]
 }
 
-/// The last attempt: where it works, nothing comes after it.
+/// Makes the last attempt: if it succeeds, this process is replaced.
 pub(super) fn try_to_become_a_program() -> (String, Option<i32>) {
     tried(BECOME, Err::<(), _>(Command::new("/bin/true").exec()))
 }

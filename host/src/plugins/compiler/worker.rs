@@ -1,4 +1,4 @@
-//! Inside of a compiler process: it gives up what it could use up, reads a component, and writes machine code.
+//! The code inside of a compiler process: it drops its privileges, reads a component, and writes machine code.
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -15,24 +15,24 @@ use crate::plugins::component::MAX_BYTES;
 use crate::plugins::engine;
 use crate::plugins::quantity::Bytes;
 
-/// The subcommand of `parlor` that this is.
+/// The subcommand of `parlor` for this process.
 pub(crate) const COMMAND: &str = "compile-component";
-/// The exit code for a component that does not compile; standard error says why.
+/// The exit code for a component that does not compile. The reason is on standard error.
 pub(super) const REFUSED: u8 = 3;
 
-/// How much less than others it wants to run: the connection comes first.
+/// The nice value of the process: the connection has priority.
 const NICE: i32 = 10;
 
-/// Why nothing was compiled.
+/// The reason why nothing was compiled.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WorkerError {
-    /// It could not give up what it has.
+    /// The process could not drop its privileges.
     #[error("the compiler cannot be confined ({0}); it needs Linux 5.9 or later")]
     Confine(io::Error),
-    /// It was not told what to compile.
+    /// The component could not be read.
     #[error("this command is for parlor itself: it expects a component from the process that runs plugins ({0})")]
     Input(io::Error),
-    /// Nobody takes the result.
+    /// The result could not be written.
     #[error("the result cannot be handed back: {0}")]
     Output(io::Error),
     /// wasmtime refused its configuration.
@@ -44,18 +44,18 @@ pub(crate) enum WorkerError {
 }
 
 impl WorkerError {
-    /// The exit code of the process, by which the host knows whether it is the component's fault.
+    /// Returns the exit code of the process, which tells the host whether the component is at fault.
     pub(crate) fn code(&self) -> u8 {
         if matches!(self, Self::Refused(_)) { REFUSED } else { 1 }
     }
 }
 
-/// Does the work of a compiler process: what comes on standard input is compiled onto standard output.
+/// Does the work of a compiler process: compiles the component on standard input to standard output.
 pub(crate) fn work(memory: Bytes, cpu: Duration, traces: Traces, again: bool) -> Result<(), WorkerError> {
     let layers = confine(memory, cpu, Vec::new).map_err(WorkerError::Confine)?.layers;
     let component = receive(MAX_BYTES).map_err(WorkerError::Input)?;
     let known = again.then(|| receive(functions::MAX_BYTES)).transpose().map_err(WorkerError::Input)?;
-    // From here on there is nothing to come any more; what comes is the end of the host.
+    // Standard input has no more data from here on, so if a read returns, the host has ended.
     std::thread::Builder::new()
         .name("leash".to_owned())
         .spawn(|| {
@@ -80,7 +80,8 @@ pub(crate) fn work(memory: Bytes, cpu: Duration, traces: Traces, again: bool) ->
     output.write_all(&code).and_then(|()| output.flush()).map_err(WorkerError::Output)
 }
 
-/// Tells the host what does not hold this process. Nothing else is said by one that has compiled, and this by no other.
+/// Reports the missing sandbox layers to the host. A process that compiled writes nothing else to standard error, and
+/// one that failed does not write this.
 #[expect(clippy::print_stderr, reason = "the host reads it")]
 fn say_what_is_missing(layers: &[Layer]) {
     for Layer { name, missing } in layers {
@@ -90,7 +91,8 @@ fn say_what_is_missing(layers: &[Layer]) {
     }
 }
 
-/// In place of work: gives up the same, tries what is then impossible, and writes what came of it onto standard output.
+/// Tests the sandbox instead of compiling: sets it up, tries forbidden actions, and writes the results to standard
+/// output.
 pub(crate) fn look_around(memory: Bytes, cpu: Duration) -> Result<(), WorkerError> {
     let mut findings = confine(memory, cpu, sandbox::try_files).map_err(WorkerError::Confine)?;
     findings.tried.extend(sandbox::try_all());
@@ -100,7 +102,7 @@ pub(crate) fn look_around(memory: Bytes, cpu: Duration) -> Result<(), WorkerErro
         written.and_then(|()| output.flush()).map_err(WorkerError::Output)
     };
     tell(serde_json::to_vec(&findings))?;
-    // Where this works, another program is in the place of this one, and says nothing.
+    // If this works, another program replaces this one, and nothing is written.
     tell(serde_json::to_vec(&sandbox::try_to_become_a_program()))
 }
 
@@ -117,33 +119,33 @@ fn receive(most: usize) -> io::Result<Vec<u8>> {
     Ok(component)
 }
 
-/// Gives up what the work does not need: open files but the three pipes, opening any other, writing any, memory and time
-/// beyond the bounds, its turn if others want to run, and then all system calls but those of computing. `between` is done when
-/// files are out of reach by Landlock and nothing else is, if the kernel has Landlock.
+/// Drops everything that the work does not need: open files except for the three pipes, opening or writing files,
+/// memory and time beyond the bounds, normal priority, and finally all system calls except those for computing.
+/// `between` is called while only Landlock restricts file access, if the kernel has Landlock.
 #[expect(unsafe_code, reason = "closing all files at once, and giving up privileges, has no safe interface")]
 fn confine(memory: Bytes, cpu: Duration, between: impl FnOnce() -> Vec<(String, Option<i32>)>) -> io::Result<Findings> {
     let limit = |resource, soft, hard| setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) });
-    // SAFETY: a system call on plain numbers. Nothing in this process has opened a file that it still needs.
+    // SAFETY: a system call with plain numbers. Nothing in this process has opened a file that it still needs.
     if unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) } == -1 {
         return Err(io::Error::last_os_error());
     }
-    // Where the machine's own memory is short, this is the first to go; where that cannot be said, nobody is worse off.
+    // If the machine runs out of memory, the kernel kills this process first. Failing to set this does no harm.
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
     let (on, unused): (libc::c_ulong, libc::c_ulong) = (1, 0);
-    // SAFETY: a system call on plain numbers, of the size that it reads.
+    // SAFETY: a system call with plain numbers, of the size that it reads.
     if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, on, unused, unused, unused) } == -1 {
         return Err(io::Error::last_os_error());
     }
-    // It takes an open file, of which there are none below.
+    // Landlock has to open a file, which the limits below forbid.
     let mut layers = vec![Layer { name: "no_new_privs".to_owned(), missing: None }, sandbox::close_files()];
     let tried = if layers.iter().all(|layer| layer.missing.is_none()) { between() } else { Vec::new() };
     limit(Resource::As, memory.0, memory.0)?;
-    // At the soft limit it is ended by a signal that says why.
+    // At the soft limit a signal ends the process, and so tells the reason.
     limit(Resource::Cpu, cpu.as_secs(), cpu.as_secs() + 1)?;
     limit(Resource::Core, 0, 0)?;
     limit(Resource::Fsize, 0, 0)?;
     limit(Resource::Nofile, 0, 0)?;
-    // A process may always want less; if not, it only competes with the others.
+    // Lowering the priority is always allowed. If it fails, the process only competes with others.
     let _ = setpriority_process(None, NICE);
     layers.push(sandbox::filter_calls());
     Ok(Findings { layers, tried })

@@ -1,4 +1,4 @@
-//! The decision about a call of an instance, and the denial: counted, logged and kept for the owner.
+//! Permission checks for the calls of an instance. Denials are counted, logged and kept for the owner.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -9,7 +9,7 @@ use crate::permissions::{Decision, Permission, Target};
 use crate::plugins::denials::Denial;
 
 impl Instance {
-    /// Whether its grants cover this; else the denial, counted and logged.
+    /// Checks that its grants cover this call. Otherwise returns the denial, counted and logged.
     pub fn require(&self, permission: Permission, target: Target<'_>) -> Result<(), CallError> {
         let snapshot = self.account.snapshot();
         let decision = self.mailbox.decide(Use::Call(permission, target), Some(&|jid| snapshot.is_contact(jid)));
@@ -26,12 +26,12 @@ impl Instance {
         Err(self.deny(permission, scope))
     }
 
-    /// The denial of something, counted and logged.
+    /// Returns the denial of a call, counted and logged.
     pub fn deny(&self, permission: Permission, scope: Option<String>) -> CallError {
         self.denied(self.manifest.denial(&self.plugin, permission, scope))
     }
 
-    /// The same where no grant helps, but this does.
+    /// Returns a denial that no grant can lift, with a hint that can help.
     pub fn deny_for_good(&self, permission: Permission, scope: String, hint: String) -> CallError {
         self.denied(CallError::Denied { permission, scope: Some(scope), hint })
     }

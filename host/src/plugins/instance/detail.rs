@@ -1,34 +1,34 @@
-//! wasmtime's account of how a plugin ended: where in its code, and why.
+//! wasmtime's description of how a plugin ended: where in its code, and why.
 //!
-//! The names in it are the plugin's own words, and wasmtime is built so that it does not spell them out: in C++, a name of a few
-//! hundred bytes can stand for more text than there is memory.
+//! Names in it are chosen by the plugin's author, and wasmtime is built without C++ demangling: a C++ name of a few
+//! hundred bytes can expand to more text than there is memory.
 
 use std::fmt::{self, Write as _};
 use std::io;
 
 use crate::harmless::harmless;
 
-/// How long an account may be, in bytes.
+/// The maximum length of a description, in bytes.
 const LONGEST: usize = 64 << 10;
-/// How long one of its lines may be.
+/// The maximum length of one of its lines, in bytes.
 const LONGEST_LINE: usize = 1 << 10;
 
-/// The account of an error, on lines of their own, with the names of functions in Rust as their authors wrote them.
+/// Returns the description of an error, with Rust function names demangled.
 pub(super) fn detail(error: &wasmtime::Error) -> String {
     let (mut written, mut read) = (Cut::default(), Cut::default());
-    // Either fails only where there is no more room, and then what there is will do.
+    // A write only fails when the text is full, and then the text so far will do.
     let _ = write!(written, "{error:?}");
     let _ = rustc_demangle::demangle_stream(&mut written.0.as_bytes(), &mut read, true);
     let lines: Vec<_> = read.0.lines().map(|line| harmless(line, LONGEST_LINE)).collect();
     lines.join("\n")
 }
 
-/// How often a function stands in a backtrace at least that has called itself until there was no stack left. wasmtime shows 20
+/// The minimum number of times that a function appears in the backtrace of infinite recursion. wasmtime shows 20
 /// functions.
 const DEEP: usize = 8;
 
-/// Whether an account of a memory fault is that of a stack which is full: languages that keep local variables in memory have their
-/// stack below everything else, so that the first access past its end is one far above all memory.
+/// Returns whether a memory fault is due to a full stack. Languages that keep local variables in memory place their
+/// stack at the bottom of memory, so the first access past its end wraps to an address far above all memory.
 pub(super) fn is_full_stack(detail: &str) -> bool {
     let after = |text: &str| detail.split_once(text).map(|(_, rest)| rest);
     let digits = |rest: &str| rest.chars().take_while(char::is_ascii_hexdigit).collect::<String>();
@@ -38,10 +38,10 @@ pub(super) fn is_full_stack(detail: &str) -> bool {
     wraps && names().any(|name| names().filter(|other| *other == name).count() >= DEEP)
 }
 
-/// How far below its stack a function may reach at once: its local variables.
+/// How far below the stack one function may reach: the size of its local variables.
 const BELOW: u64 = 16 << 20;
 
-/// A text that takes no more than it has room for.
+/// A text with a maximum length.
 #[derive(Default)]
 struct Cut(String);
 
@@ -71,7 +71,7 @@ mod tests {
 
     use super::*;
 
-    /// What is said of a trap in a function of this name.
+    /// Returns the description of a trap in a function of this name.
     fn detail_of(name: &str) -> String {
         let engine = Engine::default();
         let text = format!("(module (func (@name \"{name}\") (export \"go\") unreachable))");
@@ -106,7 +106,7 @@ mod tests {
         assert!(!is_full_stack("wasm trap: wasm `unreachable` instruction executed"));
     }
 
-    /// Each type is ten times the one before it.
+    /// Each type name is ten times as long as the one before it.
     #[test]
     fn a_name_that_stands_for_more_than_any_memory_is_not_spelled_out() {
         let ten_times = |name: String, place: char| name + "S_I" + &format!("S{place}_").repeat(10) + "E";

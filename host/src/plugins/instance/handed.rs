@@ -1,4 +1,4 @@
-//! What a handler was handed, as a reason names it when the plugin ends in its midst: the event, and never what somebody said.
+//! The event of a handler, as an error names it if the plugin ends during it. The content of messages is never shown.
 
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
@@ -9,17 +9,17 @@ use crate::event::{Event, EventName, Payload};
 use crate::harmless::harmless;
 use crate::stanza::MessageKind;
 
-/// How many of them a reason names.
+/// The maximum number of events that a reason names.
 const MOST: usize = 3;
 
-/// An event without what it carries, which may be large.
+/// An event without its payload, which may be large.
 #[derive(Debug, Clone)]
 pub(super) struct Handed {
     event: EventName,
     which: Which,
 }
 
-/// What tells handlers of the same event apart.
+/// The detail that distinguishes handlers of the same event.
 #[derive(Debug, Clone)]
 enum Which {
     Any,
@@ -38,10 +38,10 @@ impl Handed {
     }
 }
 
-/// Such as `message (chat)` or `command roll`.
+/// Formats it as `message (chat)` or `command roll`.
 impl fmt::Display for Handed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Plugins name events, too.
+        // Plugins can name events too.
         let event = harmless(&self.event, LONGEST_REASON);
         match &self.which {
             Which::Any => f.write_str(&event),
@@ -52,13 +52,13 @@ impl fmt::Display for Handed {
 }
 
 impl Instance {
-    /// What was handed to handlers that ended before they returned. Held for a moment only.
+    /// Locks the list of events whose handlers were dropped before they returned. Held only briefly.
     pub(super) fn cut_off(&self) -> MutexGuard<'_, Vec<Handed>> {
         self.cut_off.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What it was at when it ended, to stand behind the reason; nothing where no handler was in flight, or where it may have been
-    /// what it does when it starts or stops.
+    /// Describes what it was handling when it ended, to be appended to the reason. The text is empty if no handler was
+    /// running, or if the cause may be its start or stop.
     pub(super) fn at_what(&self) -> String {
         if !self.only_handles.load(Relaxed) {
             return String::new();

@@ -1,4 +1,4 @@
-//! What outlives the instances of a plugin on one account: who comes after one that failed goes on where that one left off.
+//! The state that outlives the instances of a plugin on one account, so that a restart does not reset it.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -8,21 +8,21 @@ use crate::plugins::limits::Limits;
 use crate::plugins::rate::Bucket;
 use crate::plugins::record::Record;
 
-/// What one instance leaves to the next one. Clones are the same one.
+/// The state that one instance leaves to the next one. Clones share it.
 #[derive(Debug, Clone)]
 pub(in crate::plugins) struct Lasting {
     /// The plugin's record.
     pub(in crate::plugins) record: Arc<Record>,
     /// The rooms that it has opened.
     pub(in crate::plugins) rooms: Arc<Rooms>,
-    /// Its last instance failed.
+    /// Whether its last instance failed.
     pub(in crate::plugins) failed: Arc<AtomicBool>,
-    /// What it may do at once: who fails again and again would have that anew each time.
+    /// The rate limits. If a restart reset them, a plugin that keeps failing would get a new burst each time.
     pub(super) buckets: Buckets,
 }
 
 impl Lasting {
-    /// Of a plugin with these limits, which has opened these rooms and did this so far.
+    /// Creates the state of a plugin with these limits, opened rooms and record.
     pub(in crate::plugins) fn new(limits: &Limits, rooms: Arc<Rooms>, record: Arc<Record>) -> Self {
         let buckets = Buckets {
             outgoing: Bucket::new(limits.messages_per_second.into(), limits.messages_burst.into()),
@@ -35,7 +35,7 @@ impl Lasting {
         Self { record, rooms, failed: Arc::default(), buckets }
     }
 
-    /// For another version, with these limits: the rooms stay open, and what was done at once is not there to be done once more.
+    /// Returns the state for another version with these limits. The rooms stay open, and used bursts stay used.
     pub(in crate::plugins) fn passed_on(&self, limits: &Limits) -> Self {
         let new = Self::new(limits, Arc::clone(&self.rooms), Arc::clone(&self.record));
         let (old, fresh) = (&self.buckets, new.buckets);
@@ -51,7 +51,7 @@ impl Lasting {
     }
 }
 
-/// One for each thing that a plugin may do so often a second; what they are for stands at the instance.
+/// The buckets for all rate limits of a plugin; [`Instance`](super::Instance) documents each.
 #[derive(Debug, Clone)]
 pub(super) struct Buckets {
     pub(super) outgoing: Bucket,

@@ -1,4 +1,4 @@
-//! From mail to handlers: what is handled next, what it begins with, and how long it may take.
+//! Turns mail into handlers: the order of events, the start of a handler, and its timeout.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -19,12 +19,12 @@ use crate::plugins::quantity;
 use crate::router::Mail;
 use crate::traces;
 
-/// A handler that took longer than its owner allows.
+/// The error when a handler took longer than its owner allows.
 #[derive(Debug, thiserror::Error)]
 #[error("a handler of {} did not return within {}", .0, quantity::show_duration(*.1))]
 pub(super) struct SlowHandler(Handed, Duration);
 
-/// A handler, for as long as it may take. One that computes all that time is ended by the watchdog instead.
+/// Runs a handler with its timeout. A handler that computes all that time is ended by the watchdog instead.
 pub(super) async fn within<T>(
     limit: Option<Duration>,
     handed: &Handed,
@@ -39,7 +39,7 @@ pub(super) async fn within<T>(
     }
 }
 
-/// Begins to handle mail. None: there is nothing to handle in it.
+/// Starts a handler for mail. Returns `None` if there is nothing to handle in it.
 pub(super) async fn handle<'a>(
     instance: &Arc<Instance>,
     guest: &'a Guest,
@@ -60,7 +60,7 @@ pub(super) async fn handle<'a>(
         }
         None => mail,
     };
-    // The event is handed over at once: a future that held it would be kilobytes, and be copied each time that it is moved.
+    // The event is passed on at once: a future that held it would be kilobytes, and copied each time it is moved.
     let callee = guest.func_handle_event();
     let call = accessor.with(|store| callee.start_call_concurrent(store, (api::listen::event(instance, &mail),)));
     let handler = async move { callee.finish_call_concurrent(accessor, call?).await };
@@ -83,11 +83,11 @@ pub(super) async fn handle<'a>(
     })
 }
 
-/// The place that a timer has beside all others. Whoever holds those may wait for just that timer, which would never come.
+/// The additional place for a timer's handler. The handlers in all other places may be waiting for just that timer.
 #[derive(Debug, Default)]
 pub(super) struct Spare(Arc<()>);
 
-/// That place, for as long as a handler has it.
+/// The additional place, held by a handler.
 #[derive(Debug)]
 pub(super) struct Place(#[expect(dead_code, reason = "it is counted")] Arc<()>);
 
@@ -96,12 +96,12 @@ impl Spare {
         Place(Arc::clone(&self.0))
     }
 
-    /// Whether of so many handlers enough hold the other places, `most` of them.
+    /// Returns whether all `most` places are taken, not counting the additional one.
     pub(super) fn is_needed(&self, handlers: usize, most: usize) -> bool {
         handlers - usize::from(self.is_taken()) >= most
     }
 
-    /// Whether there is a place for a timer, this one or another.
+    /// Returns whether there is a place for a timer, the additional one or another.
     pub(super) fn is_there(&self, handlers: usize, most: usize) -> bool {
         !self.is_taken() || !self.is_needed(handlers, most)
     }
@@ -111,13 +111,13 @@ impl Spare {
     }
 }
 
-/// How long a timer that is due waits before it looks again whether the mailbox has room.
+/// How long a due timer waits before the mailbox is checked again for room.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// Puts those that are due behind what waits in the mailbox; or gives the first of them, to be handled at once.
+/// Puts due timers at the end of the mailbox, or returns the first of them to be handled at once.
 pub(super) fn fire_timers(instance: &Instance, at_once: bool) -> Option<Box<Mail>> {
     let now = Instant::now();
-    // What finds the mailbox full stays due: a timer that fires once is not lost, one that repeats leaves ticks out.
+    // If the mailbox is full, timers stay due: one that fires once is not lost, and one that repeats skips ticks.
     while at_once || instance.mailbox.has_room() {
         let id = instance.timers().take_due(now)?;
         let event = Event { name: EventName::from("timer"), at: instance.account.clock.now(), payload: Payload::None };
@@ -130,23 +130,23 @@ pub(super) fn fire_timers(instance: &Instance, at_once: bool) -> Option<Box<Mail
     None
 }
 
-/// When the next one is due, and has `timer` wake then.
+/// Returns when the next timer is due, and sets `timer` to that time.
 pub(super) fn next_due(instance: &Instance, timer: Pin<&mut Sleep>) -> Option<Instant> {
     let due = instance.timers().next_due();
     if let Some(at) = due {
-        // A timer that is overdue waits for the mailbox; looking at once would be a loop without end.
+        // An overdue timer waits for room in the mailbox; checking at once would be a busy loop.
         let wait = if instance.mailbox.has_room() { Duration::ZERO } else { RETRY };
         timer.reset(at.max(Instant::now() + wait));
     }
     due
 }
 
-/// Whether the owner has taken back meanwhile what it takes to see this.
+/// Returns whether the owner has revoked the grant that this event needs, after it was queued.
 fn is_withheld(instance: &Instance, mail: &Mail) -> bool {
     instance.mailbox.withholds(mail, &|jid| instance.account.snapshot().is_contact(jid))
 }
 
-/// What waits already.
+/// Returns the next event that is already waiting.
 pub(super) fn waiting_mail(
     ahead: &mut VecDeque<Box<Mail>>,
     mailbox: &mut mpsc::Receiver<Box<Mail>>,
@@ -160,7 +160,7 @@ pub(super) async fn next_mail(
     mailbox: &mut mpsc::Receiver<Box<Mail>>,
 ) -> Option<Box<Mail>> {
     if let Some(left) = backlog {
-        // Whoever should have given it may be gone: then there is none.
+        // The replaced instance may be gone, and then it leaves nothing.
         ahead.extend(left.await.unwrap_or_default());
         *backlog = None;
     }
@@ -170,8 +170,8 @@ pub(super) async fn next_mail(
     }
 }
 
-/// What tells the plugin how many events its full mailbox lost, if it did and the plugin listens to `lagged`. It does not
-/// go through the mailbox, which others may have filled again: then the count would be lost as well.
+/// Returns an event that tells the plugin how many events its full mailbox lost, if it subscribed to `lagged`. It
+/// bypasses the mailbox, which may be full again: then the count would be lost as well.
 pub(super) fn loss(instance: &Instance) -> Option<Mail> {
     let lost = instance.mailbox.take_lost();
     if lost == 0 {

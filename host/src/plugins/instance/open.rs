@@ -1,5 +1,4 @@
-//! What an instance has open, counted by guards: handlers, calls, queries of archives, waits for the
-//! session.
+//! The open operations of an instance, counted by guards: handlers, calls, archive queries, waits for the session.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -24,7 +23,7 @@ use crate::session::{Answer, Command, PATIENCE, Snapshot};
 use crate::stanza::Message;
 use crate::traces;
 
-/// How long a plugin that failed may take to have people told whose commands it was at.
+/// How long a failed plugin may take to send error replies to the users whose commands it was handling.
 const ANSWERS: Duration = Duration::from_secs(1);
 
 impl Instance {
@@ -41,17 +40,18 @@ impl Instance {
         Handling { instance, began, span, handed, command: command_in(event), has_returned: false }
     }
 
-    /// When each handler began that has not returned, the oldest first. Held for a moment only.
+    /// Locks the list of times when each unreturned handler began, the oldest first. Held only briefly.
     pub(super) fn handlers(&self) -> MutexGuard<'_, Vec<Instant>> {
         self.handlers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether some handler has not returned, and waits for nothing that the host was asked for: it is about to go on by itself.
+    /// Returns whether a handler has not returned and no call to the host is open: the handler will continue without
+    /// any input.
     pub(crate) fn is_at_work(&self) -> bool {
         !self.handlers().is_empty() && self.open_calls.load(Relaxed) == 0
     }
 
-    /// The messages with commands whose handlers were cut off. Held for a moment only.
+    /// Locks the messages with commands whose handlers were dropped. Held only briefly.
     pub(super) fn unanswered(&self) -> MutexGuard<'_, Vec<Arc<Message>>> {
         self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -79,7 +79,7 @@ impl Instance {
         traces::calling(&self.plugin, &self.account.name, call, handler)
     }
 
-    /// Counts a query of an archive, or a stream of one, until the guard is dropped.
+    /// Counts an archive query, or a stream of one, until the guard is dropped.
     pub fn archive_query(self: &Arc<Self>) -> Result<OpenArchiveQuery, CallError> {
         let open = self.archive_queries.fetch_add(1, Relaxed);
         let guard = OpenArchiveQuery(Arc::clone(self));
@@ -89,8 +89,8 @@ impl Instance {
         Ok(guard)
     }
 
-    /// Counts a question to somebody as open until it is answered. One that is given up counts for as long as its answer may
-    /// take: it is out all the same.
+    /// Counts an IQ request as open until it is answered. One that is given up counts for as long as its answer may
+    /// still arrive.
     pub fn open_question(self: &Arc<Self>) -> Result<OpenQuestion, CallError> {
         let given_up = self.questions_given_up();
         let open = self.questions.fetch_add(1, Relaxed);
@@ -101,7 +101,7 @@ impl Instance {
         Ok(guard)
     }
 
-    /// How many questions may still be answered that nobody waits for.
+    /// Returns how many requests were given up and may still be answered.
     pub(super) fn questions_given_up(&self) -> usize {
         let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
         while given_up.front().is_some_and(|at| at.elapsed() >= PATIENCE) {
@@ -110,8 +110,8 @@ impl Instance {
         given_up.len()
     }
 
-    /// Counts a room as one that this plugin has opened, unless it is open already. It stops to be when the guard is told that the
-    /// room was not opened, or when it is closed and no bookmark would have it entered again.
+    /// Counts a room as opened by this plugin, unless it is open already. It counts until the guard reports a failure,
+    /// or until the room is closed and no bookmark would open it again.
     pub fn open_room(self: &Arc<Self>, room: &BareJid) -> Result<OpeningRoom, CallError> {
         let snapshot = self.account.snapshot();
         let mut rooms = self.rooms.held();
@@ -131,17 +131,17 @@ impl Instance {
         Ok(OpeningRoom { rooms: Arc::clone(&self.rooms), room: room.clone(), is_new })
     }
 
-    /// It owns so many promises now.
+    /// Sets how many promises it owns now.
     pub fn has_promises(&self, now: usize) {
         self.promises.store(now, Relaxed);
     }
 
-    /// Commands that people may say to it, and whether each goes by its name alone. Held for a moment only.
+    /// Locks its commands, with whether each can be called without the plugin's id. Held only briefly.
     pub(crate) fn commands(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
         self.commands.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same, with the word that people say for each beside those of the other instances on its account.
+    /// Returns its commands, each with the word by which users call it, considering the other instances on the account.
     pub(crate) fn called(&self, all: &[Arc<Self>]) -> BTreeMap<String, String> {
         let on_account = || all.iter().filter(|one| one.account.name == self.account.name);
         let is_chosen = |word: &str| on_account().any(|one| one.chooses(word));
@@ -153,24 +153,25 @@ impl Instance {
         called.collect()
     }
 
-    /// Whether the owner has one of its commands go by this word.
+    /// Returns whether the owner gave one of its commands this name.
     fn chooses(&self, word: &str) -> bool {
         self.commands().keys().any(|name| self.command_names.is(name, word))
     }
 
-    /// Has people told whose commands it was at when it failed. The next instance starts whether they can be told or not.
+    /// Sends error replies to the users whose commands it was handling when it failed. The next instance starts even if
+    /// that fails.
     pub(super) async fn answer_cut_off(&self) {
         let unanswered = std::mem::take(&mut *self.unanswered());
         let answers = unanswered.into_iter().map(|command| api::commands::failed(self, command));
         let _ = tokio::time::timeout(ANSWERS, join_all(answers)).await;
     }
 
-    /// Whether its `initialize` has not returned.
+    /// Returns whether its `initialize` has not returned.
     pub(crate) fn is_starting(&self) -> bool {
         !self.only_handles.load(Relaxed)
     }
 
-    /// How many queries of archives and streams of them have not ended.
+    /// Returns how many archive queries and streams of them have not ended.
     pub fn open_archive_queries(&self) -> usize {
         self.archive_queries.load(Relaxed)
     }
@@ -181,12 +182,12 @@ impl Instance {
         SessionWait(Arc::clone(self))
     }
 
-    /// How many calls wait, and for what.
+    /// Returns a receiver for the number of waiting calls, by what they wait for.
     pub fn waits(&self) -> watch::Receiver<Waits> {
         self.waits.subscribe()
     }
 
-    /// As whom it asks the account's task.
+    /// Returns the identity under which it sends commands to the account's task.
     pub fn asker(&self) -> Asker {
         Asker::Plugin(self.id)
     }
@@ -196,25 +197,26 @@ impl Instance {
         self.held.hold(bytes).ok_or_else(|| self.holds_too_much())
     }
 
-    /// The same for what finds out by itself how much it is.
+    /// Returns the counter, for callers that determine the amount themselves.
     pub(crate) fn held(&self) -> Arc<Held> {
         Arc::clone(&self.held)
     }
 
-    /// That it would be too much.
+    /// Returns the error for exceeding that limit.
     pub(crate) fn holds_too_much(&self) -> CallError {
         CallError::OverLimit(format!("{} of memory for calls that wait", self.limits.host_memory))
     }
 
-    /// Asks the session for something, in this plugin's turn, and waits for the answer.
+    /// Sends a command to the session in this plugin's turn, and waits for the answer.
     pub async fn ask<R>(&self, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
         let hold = |command: &Command| self.hold(command.weight()).map(Some);
         self.in_turn(self.account.ask_holding(self.asker(), command, hold)).await
     }
 
-    /// Waits for something that all plugins share. While it starts, that time is not held against it: others may be served first.
+    /// Waits for a resource that all plugins share. During `initialize` that time does not count against the plugin,
+    /// since others may be served first.
     pub async fn in_turn<R>(&self, shared: impl Future<Output = R>) -> R {
-        // Only `initialize` has a time of its own, and every call would pay for the count.
+        // Only `initialize` has such a time limit, so other calls are spared the cost of counting.
         let _waits = (!self.only_handles.load(Relaxed)).then(|| TurnWait::begin(&self.waits));
         shared.await
     }
@@ -233,14 +235,15 @@ pub(super) struct Handling {
     began: Instant,
     pub(super) span: Span,
     pub(super) handed: Handed,
-    /// The message with the command that it carries out, if it does: somebody waits for an answer.
+    /// The message with the command that it carries out, whose sender expects an answer.
     command: Option<Arc<Message>>,
-    /// It did return, and is let go of.
+    /// Whether it has returned.
     has_returned: bool,
 }
 
 impl Handling {
-    /// It was not cut off, nor ended by a lack of memory that it was told of. Gives the message with the command that it carried out.
+    /// Records that the handler returned: it was not dropped, and it survived any lack of memory. Returns the message
+    /// with the command that it carried out.
     pub(super) fn has_returned(&mut self) -> Option<Arc<Message>> {
         self.has_returned = true;
         self.instance.taken.is_full.store(false, Relaxed);
@@ -251,7 +254,7 @@ impl Handling {
 impl Drop for Handling {
     fn drop(&mut self) {
         let mut handlers = self.instance.handlers();
-        // Which of several that began at once does not matter.
+        // If several began at the same time, it does not matter which one is removed.
         if let Some(place) = handlers.iter().position(|began| *began == self.began) {
             handlers.remove(place);
         }
@@ -269,7 +272,7 @@ impl Drop for Handling {
 /// A call that has not returned.
 pub struct OpenCall {
     instance: Arc<Instance>,
-    /// It ends with the call.
+    /// The span ends with the call.
     _span: Span,
 }
 
@@ -279,21 +282,21 @@ impl Drop for OpenCall {
     }
 }
 
-/// A question that was not answered.
+/// An IQ request that was not answered.
 pub struct OpenQuestion {
     instance: Arc<Instance>,
     is_out: bool,
 }
 
 impl OpenQuestion {
-    /// It may be on its way from now on.
+    /// Records that the request may be sent from now on.
     #[must_use]
     pub fn sent(mut self) -> Self {
         self.is_out = true;
         self
     }
 
-    /// Nothing comes for it any more.
+    /// Records that the request is complete.
     pub fn answered(mut self) {
         self.is_out = false;
     }
@@ -316,11 +319,11 @@ pub(crate) struct Rooms(Mutex<BTreeMap<BareJid, Stage>>);
 enum Stage {
     Opening,
     Open,
-    /// Nobody waits for it any more, and it may be entered all the same.
+    /// No call waits for it any more, but it may still be entered.
     GivenUp(Instant),
 }
 
-/// How long a room counts whose opening was given up, until it shows among those that are open.
+/// How long a room counts after its opening was given up, unless it becomes open.
 const GIVEN_UP: Duration = Duration::from_mins(1);
 
 impl Rooms {
@@ -328,7 +331,7 @@ impl Rooms {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many of them are open still, or would be again.
+    /// Returns how many of them are still open, or would be opened again.
     pub(super) fn count(&self, snapshot: &Snapshot) -> usize {
         self.held().keys().filter(|room| snapshot.is_kept_open(room)).count()
     }
@@ -342,7 +345,7 @@ pub struct OpeningRoom {
 }
 
 impl OpeningRoom {
-    /// It is open, or was not opened.
+    /// Records whether the room was opened.
     pub fn ended(mut self, is_open: bool) {
         if !std::mem::take(&mut self.is_new) {
             return;
@@ -364,7 +367,7 @@ impl Drop for OpeningRoom {
     }
 }
 
-/// A query of an archive, or a stream of one, that has not ended.
+/// An archive query, or a stream of one, that has not ended.
 pub struct OpenArchiveQuery(Arc<Instance>);
 
 impl Drop for OpenArchiveQuery {
@@ -373,17 +376,17 @@ impl Drop for OpenArchiveQuery {
     }
 }
 
-/// How many calls wait, and for what. Their time is not held against the plugin.
+/// The number of calls that wait, by what they wait for. Their time does not count against the plugin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Waits {
-    /// For the session: for the connection, for answers, for other plugins.
+    /// Calls that wait for the session: for the connection, for answers, for other plugins.
     pub for_session: usize,
-    /// For their turn at what all plugins share.
+    /// Calls that wait for their turn at a shared resource.
     pub for_turn: usize,
 }
 
 impl Waits {
-    /// Whether any call waits.
+    /// Returns whether any call waits.
     pub fn any(self) -> bool {
         self.for_session + self.for_turn > 0
     }

@@ -1,4 +1,4 @@
-//! A plugin's own settings, as one instance of it is told of them.
+//! A plugin's own settings, as seen by one instance.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,9 @@ use crate::config::Settings;
 use crate::event::{Event, EventName, Payload};
 
 impl Instance {
-    /// What stands under `[settings]` for a name that the host does not have. What any plugin keeps secret is not taken from
-    /// there, not even for itself: whoever claims the name reads it there.
+    /// Returns the value under `[settings]` for a name that is not a setting of the host. Names that any plugin
+    /// declares as secret are not read from there, not even for that plugin, since any plugin that claims the name
+    /// could read the value.
     pub fn written(&self, key: &str) -> Option<Value> {
         if Settings::is_known(key) || self.account.is_secret(key) {
             return None;
@@ -18,7 +19,7 @@ impl Instance {
         self.account.settings().given(key).cloned()
     }
 
-    /// Tells the plugin which of its own settings are different now.
+    /// Notifies the plugin of changes to its own settings.
     pub fn tell_changes(&self, changes: &BTreeMap<String, Option<Value>>) {
         if changes.is_empty() {
             return;

@@ -1,4 +1,4 @@
-//! An instance without a guest: its limits, its dead-lines, and what is said of its losses.
+//! Tests of an instance without a guest: its limits, its timeouts, and the reporting of lost events.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ use crate::router::Filter;
 const MANIFEST: &str =
     "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says what it hears\"\n";
 
-/// An instance of an account that is never connected, with the grants of this TOML. Needs a runtime.
+/// Returns an instance of an account that is never connected, with the grants of this TOML. Needs a runtime.
 pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Receiver<Box<Mail>>) {
     let lasting = Lasting::new(&limits, Arc::default(), Arc::default());
     after(lasting, grants, limits)
 }
 
-/// The same of one that comes after others, which have left this.
+/// Does the same for one that follows other instances, which left this.
 fn after(lasting: Lasting, grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Receiver<Box<Mail>>) {
     let account = AccountConfig {
         name: "main".parse().unwrap(),
@@ -85,7 +85,7 @@ async fn what_a_plugin_makes_the_host_log_is_counted_as_its_own_lines() {
     assert!(instance.log_dropped.load(Relaxed) > 50, "{} lines were dropped", instance.log_dropped.load(Relaxed));
 }
 
-/// It may fail five times in a row, and as often as it likes if it lives for a minute each time.
+/// A plugin may fail five times in a row, and any number of times if it runs for a minute each time.
 #[tokio::test(start_paused = true)]
 async fn who_comes_after_one_that_failed_may_do_no_more_at_once_than_that_one_could() {
     let limits = Limits { messages_per_second: 10, messages_burst: 5, ..Limits::default() };
@@ -108,7 +108,7 @@ async fn who_comes_after_one_that_failed_may_do_no_more_at_once_than_that_one_co
     assert!(next.outgoing.take(5.0).is_ok() && next.outgoing.take(1.0).is_err());
 }
 
-/// As an update is, whatever its limits are.
+/// An update is such a replacement, whatever its limits are.
 #[tokio::test(start_paused = true)]
 async fn who_takes_the_place_of_another_one_has_no_burst_anew() {
     let limits = Limits { messages_per_second: 10, messages_burst: 5, ..Limits::default() };
@@ -167,7 +167,7 @@ fn who_calls_exit_is_said_to_have_whatever_is_around_it() {
     assert_eq!(reason(&error), "it called exit");
 }
 
-/// What a component makes without a call of ours counts like what it is given.
+/// Handles that a component creates without a call of ours count like those that it is given.
 #[tokio::test]
 async fn streams_and_futures_of_its_own_are_handles() {
     let engine = Engine::start(Compiler::ThisProcess, None).unwrap();
@@ -203,7 +203,7 @@ async fn streams_and_futures_of_its_own_are_handles() {
     }
 }
 
-/// Whoever opens a room and waits for it no longer has it entered all the same.
+/// A room is entered even if the caller that opens it no longer waits for it.
 #[tokio::test(start_paused = true)]
 async fn a_room_whose_opening_was_given_up_counts_for_a_while() {
     let (instance, _mailbox) = instance("", Limits { rooms: 1, ..Limits::default() });

@@ -1,4 +1,4 @@
-//! What an instance has used, and how near it is to each of its limits.
+//! The resources that an instance has used, compared to its limits.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use crate::plugins::limits::WASM_STACK;
 use crate::plugins::quantity::Bytes;
 use crate::plugins::record::Totals;
 
-/// What an instance has used since it started.
+/// The resources that an instance has used since it started.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Usage {
-    /// When it started.
+    /// The time when it started.
     pub since: Timestamp,
-    /// For how long it has run, also where the clock was set meanwhile.
+    /// The time that it has run, independent of changes to the clock.
     pub uptime: Duration,
     /// Events that it has handled.
     pub handled: u64,
@@ -27,38 +27,38 @@ pub struct Usage {
     pub denials: u64,
     /// Events that were lost because its mailbox was full.
     pub lost: u64,
-    /// CPU time.
+    /// CPU time that it used.
     pub cpu: Duration,
-    /// The share of one core that it has used over the time that it has run.
+    /// The share of one core that it has used, averaged over its run time.
     pub cpu_share: f64,
-    /// The share of one core that it may use for long.
+    /// The share of one core that it may use in the long run.
     pub cpu_limit: f64,
-    /// It used more than its share, or the one before it failed, and it runs only when nobody else wants to.
+    /// Whether it is throttled to idle CPU time, because it used more than its share or the instance before it failed.
     pub slowed: bool,
     /// Bytes of memory that it holds.
     pub memory: u64,
     /// Bytes of memory that it may hold.
     pub memory_limit: u64,
-    /// All of its limits, in the order of [`Limits`](crate::plugins::limits::Limits), then the stack, which is the engine's, and its
-    /// quota if it may keep anything.
+    /// All of its limits, in the order of [`Limits`](crate::plugins::limits::Limits). Then the stack, which is a limit
+    /// of the engine, and its storage quota if it was granted one.
     pub limits: Vec<LimitUse>,
 }
 
-/// How much of a limit is used now.
+/// The current use of a limit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LimitUse {
-    /// Its key in `[plugin.X.limits]`; `storage` stands in `[plugin.X.grants]`, and `stack` nowhere.
+    /// The key in `[plugin.X.limits]`; `storage` is a key of `[plugin.X.grants]`, and `stack` cannot be set.
     pub name: &'static str,
-    /// So much, in bytes for sizes and in seconds for times; none for what nobody can say from outside of a call.
+    /// The amount in use, in bytes or seconds for sizes and times; `None` if it is only known during a call.
     pub used: Option<f64>,
-    /// Of so much, as an owner would write it.
+    /// The limit, as an owner would write it.
     pub of: String,
-    /// The same as a number, in the unit of `used`; none where nothing is bounded.
+    /// The limit as a number, in the unit of `used`; `None` if it is unlimited.
     pub most: Option<f64>,
 }
 
 impl Instance {
-    /// What it has used so far. How many bytes it keeps in its storage the store knows, if it was asked.
+    /// Returns its usage so far. `kept` is the number of bytes in its storage, if the store was asked.
     pub fn usage(&self, kept: Option<u64>) -> Usage {
         Usage {
             since: self.since,
@@ -77,7 +77,7 @@ impl Instance {
         }
     }
 
-    /// Counts what this instance did so far, for the record of its plugin.
+    /// Returns the counts of this instance so far, for the record of its plugin.
     pub(in crate::plugins) fn totals(&self) -> Totals {
         Totals {
             handled: self.handled.load(Relaxed),
@@ -89,7 +89,7 @@ impl Instance {
         }
     }
 
-    /// How many bytes it may keep in its storage; none: it was not granted any.
+    /// Returns how many bytes it may keep in its storage; `None` if it was granted no storage.
     pub fn quota(&self) -> Option<u64> {
         self.mailbox.grants().get(Permission::Storage).and_then(Scope::quota)
     }
@@ -136,24 +136,24 @@ impl Instance {
             "calls_per_second" => return Some(self.orders.used().ceil()),
             "storage_per_second" => return Some(self.stored.used().ceil()),
             "events_per_second" => return Some(self.emitted.used().ceil()),
-            // wasmtime counts instances, handles and what goes over the boundary, and tells nobody; the others bound one deed
-            // each: a start, an end, a look at what was missed.
+            // wasmtime counts instances, handles and hostcall bytes without exposing the counts. The remaining limits
+            // apply to single actions: a start, a stop, a catch-up.
             _ => return None,
         };
         Some(count as f64)
     }
 
-    /// Its share of one core over the time that it has run. Right after the start that says nothing.
+    /// Returns its share of one core over its run time, which means little right after the start.
     fn cpu_share(&self) -> f64 {
         self.cpu.used().as_secs_f64() / self.uptime()
     }
 
-    /// For how many seconds it has run; one at least, so that there is something to divide by.
+    /// Returns how many seconds it has run; at least one, since it is a divisor.
     fn uptime(&self) -> f64 {
         self.began.elapsed().as_secs_f64().max(1.0)
     }
 
-    /// How long the handler takes already that began first.
+    /// Returns how long the oldest handler has been running.
     fn oldest_handler(&self) -> Duration {
         self.handlers().first().map(Instant::elapsed).unwrap_or_default()
     }
@@ -168,7 +168,7 @@ mod tests {
     use crate::plugins::CommandNames;
     use crate::plugins::limits::Limits;
 
-    /// A limit that is not shown is forgotten on purpose alone.
+    /// Ensures that a limit is only left out on purpose.
     #[tokio::test]
     async fn each_limit_shows_its_use_or_has_none() {
         let none = [
@@ -187,10 +187,10 @@ mod tests {
         assert_eq!(shown, [Limits::NAMES, &["stack"]].concat());
         for one in usage.limits {
             assert_eq!(one.used.is_none(), none.contains(&one.name), "{one:?}");
-            // That one bounds nothing unless its owner says so.
+            // This limit is unlimited by default.
             assert_eq!(one.most.is_none(), one.name == "handler", "{one:?}");
         }
-        // What it may keep is a grant.
+        // The storage quota is a grant.
         let (instance, _mailbox) = crate::plugins::disconnected_instance("storage = [\"1 MiB\"]", Limits::default());
         for kept in [Some(7), None] {
             let limits = instance.usage(kept).limits;
@@ -200,12 +200,12 @@ mod tests {
         }
     }
 
-    /// A machine without a clock of its own learns the time some seconds after it was started.
+    /// A machine without a battery-backed clock learns the time some seconds after its start.
     #[tokio::test(start_paused = true)]
     async fn how_long_it_has_run_and_what_it_used_a_second_is_not_measured_by_the_clock_on_the_wall() {
         let (instance, _mailbox) = crate::plugins::disconnected_instance("", Limits::default());
         instance.sent.store(45, std::sync::atomic::Ordering::Relaxed);
-        // Of which the one on the wall sees nothing.
+        // The wall clock does not see this.
         tokio::time::advance(Duration::from_secs(90)).await;
         let usage = instance.usage(None);
         let rate = usage.limits.iter().find(|one| one.name == "messages_per_second").and_then(|one| one.used);
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!((used("handlers"), used("handler")), (Some(0.0), Some(0.0)));
     }
 
-    /// As in help: a word that the owner chose goes to the command that it was chosen for.
+    /// As in help: a word that the owner chose calls the command for which it was chosen.
     #[tokio::test]
     async fn a_command_is_called_by_a_word_that_reaches_it() {
         let instance = || crate::plugins::disconnected_instance("", Limits::default());

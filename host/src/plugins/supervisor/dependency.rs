@@ -1,4 +1,4 @@
-//! What a plugin is started after, and waiting for it.
+//! The plugins that a plugin is started after, and waiting for them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -8,26 +8,26 @@ use super::{Shared, State, Supervised};
 /// A plugin that another one is started after.
 #[derive(Clone)]
 pub struct Dependency {
-    /// Without it the other one does not start.
+    /// Whether the other one does not start without it.
     pub required: bool,
     pub(super) shared: Arc<Shared>,
 }
 
 impl Dependency {
-    /// Whether it will not run, and the other one does not start without it.
+    /// Returns whether it will not run although the other one requires it.
     pub fn is_lacking(&self) -> bool {
         self.required && self.shared.state.borrow().is_over()
     }
 }
 
 impl Supervised {
-    /// Whether it has not started, and will not, because of one that it cannot go without.
+    /// Returns whether it has not started, and will not, because a required dependency does not run.
     pub fn is_kept_back(&self) -> bool {
         !self.shared.has_begun.load(Relaxed) && self.shared.after.iter().any(Dependency::is_lacking)
     }
 }
 
-/// Waits for what a plugin depends on, and notes that it begins. `Err`: it is not to start, and the sentence says why.
+/// Waits for a plugin's dependencies, and then marks it as begun. `Err` says why it is not to start.
 pub(super) async fn dependencies(shared: &Shared) -> Result<(), String> {
     for dependency in &shared.after {
         let on = &dependency.shared.admitted.id;
@@ -37,7 +37,7 @@ pub(super) async fn dependencies(shared: &Shared) -> Result<(), String> {
             let trouble = match now {
                 State::Running | State::Stopping => break,
                 State::BackingOff { why, .. } if !dependency.required => format!("failed: {why}"),
-                // One that is tried again may run yet, and who cannot go without it waits for that.
+                // A dependency that is retried may still run, so a plugin that requires it waits.
                 State::Compiling | State::Waiting(_) | State::Starting | State::BackingOff { .. } => {
                     shared.state.send_replace(State::Waiting(on.clone()));
                     if state.changed().await.is_ok() {

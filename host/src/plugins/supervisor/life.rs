@@ -1,4 +1,4 @@
-//! The task of an instance, on the runtime where its account of CPU time says that it belongs.
+//! The task of an instance, which runs on the normal or the background runtime depending on its CPU use.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -11,26 +11,27 @@ use crate::plugins::instance::{Ended, Instance};
 use crate::plugins::quantity::show_duration;
 use crate::plugins::watchdog::{Metered, Step};
 
-/// The task of an instance; ends with it.
+/// The task of an instance. Dropping it ends the instance.
 pub(super) struct Life(AbortOnDrop<Ended>);
 
 impl Life {
-    /// Lets the instance live, on this runtime and in the yard.
+    /// Starts the instance, on this runtime and the background runtime.
     pub(super) fn begin(metered: Metered<Ended>, engine: Arc<Engine>, instance: Arc<Instance>) -> Self {
         Self(AbortOnDrop(tokio::spawn(on_both(metered, Handle::current(), engine, instance))))
     }
 
-    /// How it ends. Cancel-safe.
+    /// Waits for its end and returns the outcome. Cancel-safe.
     pub(super) async fn outcome(&mut self) -> Ended {
         (&mut self.0.0).await.unwrap_or_else(|error| broke(&error))
     }
 }
 
-/// Polls an instance on the runtime where its account says that it belongs.
+/// Polls an instance on the runtime to which its CPU account assigns it.
 async fn on_both(mut metered: Metered<Ended>, beside: Handle, engine: Arc<Engine>, instance: Arc<Instance>) -> Ended {
     loop {
         let runtime = if instance.cpu.in_yard() { engine.yard().handle() } else { &beside };
-        // To take apart what it leaves takes as long as it has much memory, and is done where it computed.
+        // Dropping what the instance leaves takes longer the more memory it has. It is done on the runtime where the
+        // instance ran.
         let mut stay = AbortOnDrop(runtime.spawn(async move {
             match (&mut metered).await {
                 Step::Done(ended) => ControlFlow::Break(ended),
@@ -52,7 +53,7 @@ async fn on_both(mut metered: Metered<Ended>, beside: Handle, engine: Arc<Engine
     }
 }
 
-/// The host's own code panicked under it.
+/// Returns the outcome if the host's own code panicked.
 fn broke(error: &JoinError) -> Ended {
     Ended::Failed {
         why: "the host failed while it served a call; please report this".into(),

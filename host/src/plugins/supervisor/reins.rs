@@ -1,4 +1,4 @@
-//! Grants that change while a plugin runs, or is only about to.
+//! Changes to the grants of a plugin that runs, or is about to.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::{Shared, Supervised};
 use crate::permissions::Grants;
 use crate::plugins::Instance;
 
-/// What holds a plugin on an account to its grants, wherever the plugin itself is.
+/// A handle for changing the grants of a plugin on an account, independent of its [`Supervised`].
 pub struct Reins(Arc<Shared>);
 
 impl Reins {
@@ -19,7 +19,7 @@ impl Reins {
         }
     }
 
-    /// Lets it see and do no more than this of what it may.
+    /// Restricts its present grants to those that `grants` covers too.
     pub fn hold_to(&self, grants: &Grants) {
         let held = self.0.grants.load().within(grants);
         self.grant(&held);
@@ -27,24 +27,24 @@ impl Reins {
 }
 
 impl Supervised {
-    /// Lets it see and do this from now on, and no more: from its next event and call.
+    /// Replaces its grants, from its next event and call on.
     pub fn grant(&self, grants: &Grants) {
         self.reins().grant(grants);
     }
 
-    /// What it may see and do now.
+    /// Returns the grants in force.
     pub fn grants(&self) -> Grants {
         Grants::clone(&self.shared.grants.load())
     }
 
-    /// What holds it to its grants, for as long as that lives.
+    /// Returns a handle for changing its grants.
     pub fn reins(&self) -> Reins {
         Reins(Arc::clone(&self.shared))
     }
 }
 
 impl Shared {
-    /// Gives an instance that begins what its owner decided last, until nobody has decided otherwise meanwhile.
+    /// Gives the latest grants to a starting instance, and repeats that if they change meanwhile.
     pub(super) fn hand_over_grants(&self, instance: &Instance) {
         loop {
             let grants = self.grants.load_full();

@@ -1,4 +1,4 @@
-//! A plugin's own settings on one account, and how much of it the log shows, as the owner changes them while it runs.
+//! Changes by the owner to a running plugin's settings, log level and command names.
 
 use std::collections::BTreeMap;
 
@@ -9,27 +9,27 @@ use crate::plugins::settings::{OwnSettings, Values};
 use crate::plugins::{CommandNames, LogLevel};
 
 impl Supervised {
-    /// Its own settings.
+    /// Returns its own settings.
     pub fn settings(&self) -> &OwnSettings {
         &self.shared.settings
     }
 
-    /// Its lines stand in the log from this level on.
+    /// Sets the minimum level of its log lines.
     pub fn log_from(&self, level: Option<LogLevel>) {
         self.shared.log.set(level);
     }
 
-    /// Its commands go by these names of the owner's.
+    /// Sets the owner's names for its commands.
     pub fn name_commands(&self, names: CommandNames) {
         self.shared.commands.set(names);
     }
 
-    /// Whether it runs and wants to hear when its settings change.
+    /// Returns whether it runs and subscribed to changes of its settings.
     pub fn hears_of_settings(&self) -> bool {
         self.instance().is_some_and(|one| self.shared.account.router.listens(one.id, "settingsChanged"))
     }
 
-    /// The owner wrote other settings, which were checked; it goes on with them.
+    /// Applies settings that the owner changed, which were checked before.
     pub fn settings_changed(&self, owner: Values) {
         let Some(instance) = self.instance() else {
             self.shared.settings.owner_changed(owner, &|_| None);
@@ -39,16 +39,16 @@ impl Supervised {
         instance.tell_changes(&changes);
     }
 
-    /// Which of these it has for settings of its own, with the values that win now. None where nothing runs: what starts reads
-    /// them then.
+    /// Returns which of these keys are its own settings, with the values that win now. The result is empty if it does
+    /// not run, since it reads its settings when it starts.
     pub fn wins<'a>(&self, keys: impl Iterator<Item = &'a str>) -> BTreeMap<String, Option<Value>> {
         let Some(instance) = self.instance() else { return BTreeMap::new() };
         let own = keys.filter(|key| self.shared.settings.claims(key));
         own.map(|key| (key.to_owned(), self.shared.settings.get(key, || instance.written(key)))).collect()
     }
 
-    /// Others stand under `[settings]` of the configuration now; before, these won. It hears of it. True: it listens to
-    /// nothing of the kind, and has to be started anew.
+    /// Notifies it of changes to `[settings]` of the configuration, given the values that won before. Returns true if
+    /// it is not subscribed to changes and so has to be restarted.
     pub fn settings_rewritten(&self, before: &BTreeMap<String, Option<Value>>) -> bool {
         let changes: BTreeMap<_, _> = self
             .wins(before.keys().map(String::as_str))

@@ -1,4 +1,4 @@
-//! How one instance takes another one's place: between two events, and with the mail that the other one has not handled.
+//! Replacing one instance by another: between two events, and with the events that the old one has not handled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,26 +11,26 @@ use crate::plugins::admission::Admitted;
 use crate::plugins::engine::{Compiled, Engine};
 use crate::plugins::instance::{Backlog, Lasting, Parting};
 
-/// How an instance begins that is to take another one's place.
+/// The state that an instance needs to replace another one.
 pub(super) struct Beside {
-    /// The other one, if it runs.
+    /// The other instance, if it runs.
     pub(super) old: Option<InstanceId>,
-    /// What the other one leaves.
+    /// Receives the events that the other one has not handled.
     pub(super) backlog: oneshot::Receiver<Backlog>,
-    /// What the other one passes on: whoever takes its place has the rooms that it has opened.
+    /// The lasting state of the other one, such as the rooms that it opened.
     pub(super) before: Lasting,
 }
 
-/// How one that was started beside another one takes its place.
+/// A handle that lets a plugin started beside another one replace it.
 pub struct Succession {
     pub(super) shared: Arc<Shared>,
-    /// Where what the old one leaves is put.
+    /// Sends the events that the old instance has not handled.
     pub(super) backlog: oneshot::Sender<Backlog>,
 }
 
 impl Supervised {
-    /// Starts it beside another one on the same account, whose place it is to take: it hears nothing until then. If it fails
-    /// before, it is over.
+    /// Starts a plugin beside another one on the same account, which it is to replace. It receives no events until
+    /// then. If it fails before, it is not restarted.
     pub fn start_beside(
         old: &Self,
         admitted: Arc<Admitted>,
@@ -53,12 +53,13 @@ impl Supervised {
 }
 
 impl Succession {
-    /// Puts the new one, which runs, in the place of the old one: from one event to the next, and with all that the old one has not
-    /// handled. Then the old one ends.
+    /// Replaces the old plugin by the new one, which runs: between two events, and with all events that the old one has
+    /// not handled. Then the old one ends.
     pub async fn take_over(self, old: Supervised) {
         let new = self.shared.instance.borrow().clone();
         let Some(new) = new else {
-            // It failed just now, and is started again, as one that fails in that place. Two at once would answer twice.
+            // The new one just failed. It is restarted like any plugin that fails. The old one ends first: two at once
+            // would answer twice.
             old.stop().await;
             self.shared.is_beside.send_replace(false);
             return;
@@ -72,13 +73,13 @@ impl Succession {
         let rest = lock(&old.shared.rest).take();
         old.part(Parting::Handover);
         let left = match rest {
-            // One that does not come to itself within its time takes along what it has.
+            // If the old instance does not respond in time, its events are lost.
             Some(rest) => tokio::time::timeout(limit, rest).await.ok().and_then(Result::ok).unwrap_or_default(),
             None => Vec::new(),
         };
         let snapshot = account.snapshot();
         let is_contact = |jid: &jid::BareJid| snapshot.is_contact(jid);
-        // The new one listens in its own way: what it does not want to hear, it does not hear.
+        // The new instance has its own subscriptions, so events that it did not subscribe to are dropped.
         let mail = left.into_iter().filter_map(|mail| account.router.mail_again(new.id, mail, &is_contact));
         let mail = mail.collect();
         drop(snapshot);
@@ -88,7 +89,8 @@ impl Succession {
     }
 }
 
-/// Whether one that failed beside another one takes its place all the same: whoever gives it that may not have heard of it yet.
+/// Waits for the decision about an instance that failed beside another one: true if it replaces the other one all the
+/// same, because the failure came too late to be noticed.
 pub(super) async fn takes_over(
     mut beside: watch::Receiver<bool>,
     stopped: &mut watch::Receiver<Option<Parting>>,
@@ -106,7 +108,7 @@ mod tests {
 
     use super::*;
 
-    /// It may fail when it has been seen to run, and the other one is to go.
+    /// It may fail after it was seen running, when the other one is already to be replaced.
     #[tokio::test]
     async fn one_that_failed_is_over_unless_it_has_the_other_ones_place() {
         let (beside, (stop, mut stopped)) = (watch::Sender::new(true), watch::channel(None));

@@ -1,45 +1,47 @@
-//! Page after page of one archive: which one comes next, and when it is over. Pure.
+//! Paging through an archive: which page comes next, and when the paging is over. Pure.
 //!
-//! Servers differ, and a hostile one may send the same pages for ever: every way through here ends.
+//! Servers differ, and a hostile one may send the same pages forever: every sequence of pages ends here.
 
 use crate::error::CallError;
 use crate::session::archive::ArchivePage;
 use crate::stanza::{ArchiveQuery, Cursor};
 
-/// How many pages in a row may have nothing that is kept. Each may be of another place: that is no circle, and has no end.
+/// Maximum number of pages in a row without a message that is kept. They may have different positions, so they are no
+/// cycle, and yet have no end.
 const MOST_EMPTY: u32 = 2_000;
 
-/// Page after page of one archive, forwards; or backwards, where its query has [`Cursor::Before`].
+/// A sequence of pages of one archive, forwards, or backwards if its query has [`Cursor::Before`].
 #[derive(Debug)]
 pub struct Pager {
     query: ArchiveQuery,
-    /// How many messages a page has.
+    /// The number of messages on a page.
     size: u32,
-    /// How many are still wanted; none = all.
+    /// The number of messages that are still wanted. None: all.
     left: Option<u32>,
     over: bool,
-    /// A place where the paging was, to see that it goes in a circle: moved here after 1, 2, 4, 8 … pages.
+    /// An earlier position, for detecting cycles. It moves to the present position after 1, 2, 4, 8 … pages.
     mark: Option<String>,
     since_mark: u32,
     next_mark: u32,
-    /// How many pages came last that had nothing.
+    /// The number of empty pages since the last one with messages.
     empty: u32,
 }
 
 impl Pager {
-    /// From where `query` begins, in pages of `size`, until `most` messages came. Its own `max` does not matter.
+    /// Creates a pager from the position of `query`, in pages of `size`, until `most` messages came. The `max` of
+    /// `query` is ignored.
     pub fn new(query: ArchiveQuery, size: u32, most: Option<u32>) -> Self {
         let over = most == Some(0);
         Self { query, size, left: most, over, mark: None, since_mark: 0, next_mark: 1, empty: 0 }
     }
 
-    /// The next page; none: it is over.
+    /// Returns the query for the next page. None: the paging is over.
     pub fn next_page(&self) -> Option<ArchiveQuery> {
         let max = self.left.map_or(self.size, |left| left.min(self.size));
         (!self.over).then(|| ArchiveQuery { max, ..self.query.clone() })
     }
 
-    /// Takes note of a page. An error: the archive goes round in circles, or on for ever with nothing in it.
+    /// Notes a page. Fails if the archive repeats itself, or sends empty pages forever.
     pub fn took(&mut self, page: &ArchivePage) -> Result<(), CallError> {
         let came = u32::try_from(page.messages.len()).unwrap_or(u32::MAX);
         if let Some(left) = &mut self.left {
@@ -137,7 +139,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// However long the way into a circle, and the circle.
+        /// However long the way into a cycle is, and the cycle.
         #[test]
         fn an_archive_that_goes_in_circles_is_found_out(lead in 0..200_u32, circle in 1..200_u32) {
             let mut pager = Pager::new(ArchiveQuery::default(), 50, None);

@@ -1,15 +1,16 @@
-//! From a line to its words: what people type is text first, and a shell's line only where they mean it. Whatever a line holds,
-//! it has words.
+//! Splitting a line into words. People mostly type text, and use the quoting of a shell only on purpose. Every line can
+//! be split.
 
-/// The words of a line. Quotes at the beginning of a word hold words together: `"` up to the next one, `'` up to one that ends
-/// a word, since within words it is an apostrophe. A backslash takes the next character as it is, between `"` only another `"`
-/// or backslash, between `'` none. A quote without a partner and a backslash at the end are characters like any other.
+/// Splits a line into words. A quote at the beginning of a word groups words. `"` ends at the next one. `'` ends at one
+/// that ends a word, since inside a word it is an apostrophe. A backslash makes the next character literal; between `"`
+/// it applies only to `"` and the backslash, between `'` to nothing. An unpaired quote and a backslash at the end are
+/// literal characters.
 ///
-/// Where there are more than `most`, the last one holds what is left of the line as it was written.
+/// If there are more than `most` words, the last one holds the rest of the line as it was written.
 pub(super) fn split(line: &str, most: usize) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = line.trim();
-    // What has no partner now has none further on either.
+    // A quote without a partner here has none later in the line, either.
     let mut may_pair = true;
     while !rest.is_empty() {
         let (word, after) = word(rest, &mut may_pair);
@@ -23,7 +24,7 @@ pub(super) fn split(line: &str, most: usize) -> Vec<String> {
     words
 }
 
-/// The first word, and what follows it.
+/// Returns the first word, and the text after it.
 fn word<'l>(line: &'l str, may_pair: &mut bool) -> (String, &'l str) {
     let opened = match line.strip_prefix('\'') {
         Some(inside) if *may_pair => {
@@ -52,14 +53,14 @@ fn word<'l>(line: &'l str, may_pair: &mut bool) -> (String, &'l str) {
     (found, rest)
 }
 
-/// What stands before the next `'` that ends a word, and what follows that.
+/// Returns the text before the next `'` that ends a word, and the text after it.
 fn apostrophised(text: &str) -> Option<(String, &str)> {
     let ends = |after: &str| after.chars().next().is_none_or(char::is_whitespace);
     let mut parts = text.match_indices('\'').map(|(at, sign)| (&text[..at], &text[at + sign.len()..]));
     parts.find(|(_, after)| ends(after)).map(|(before, after)| (before.to_owned(), after))
 }
 
-/// What stands before the next `"`, and what follows that.
+/// Returns the text before the next `"`, and the text after it.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let mut found = String::new();
     let mut chars = text.char_indices().peekable();

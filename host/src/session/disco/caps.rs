@@ -1,4 +1,4 @@
-//! Entity capabilities: what an entity can do, as one hash (XEP-0115, section 5). Pure.
+//! Entity capabilities: an entity's features as one hash (XEP-0115, section 5). Pure.
 
 use std::collections::BTreeSet;
 
@@ -8,29 +8,29 @@ use sha1::{Digest, Sha1};
 
 use crate::stanza::{Caps, Disco, Field, Form, Identity};
 
-/// The only hash that everybody knows (XEP-0115, section 8.1).
+/// The only hash function that all implementations support (XEP-0115, section 8.1).
 pub(super) const HASH: &str = "sha-1";
-/// What this software is called there.
+/// The name of this software in capabilities.
 const NODE: &str = "urn:x-parlor:bot";
-/// What a form may be about for a hash over it to be believed (XEP-0232).
+/// The only form type with which a hash is trusted (XEP-0232).
 const SOFTWARE: &str = "urn:xmpp:dataforms:softwareinfo";
 
-/// What an account that says this of itself claims in its presence.
+/// Returns the capabilities that an account with this information claims in its presence.
 pub(super) fn of(disco: &Disco) -> Caps {
     Caps { hash: HASH.to_owned(), node: NODE.to_owned(), ver: ver(disco) }
 }
 
-/// The node under which the host of these caps answers for them (XEP-0115, section 6.2).
+/// Returns the node under which the claiming entity answers for these capabilities (XEP-0115, section 6.2).
 pub(super) fn node(caps: &Caps) -> String {
     format!("{}#{}", caps.node, caps.ver)
 }
 
-/// The hash, as presence carries it.
+/// Returns the hash in the form that presence uses.
 pub(in crate::session) fn ver(disco: &Disco) -> String {
     BASE64_STANDARD.encode(Sha1::digest(verification(disco)))
 }
 
-/// The string that is hashed (section 5.1). Texts are ordered byte by byte, as `i;octet` does.
+/// Returns the string that is hashed (section 5.1). Texts are ordered byte by byte, as `i;octet` does.
 fn verification(disco: &Disco) -> String {
     let mut text = String::new();
     let mut push = |part: &str| {
@@ -67,13 +67,13 @@ fn key(identity: &Identity) -> (&str, &str, &str, &str) {
     (&identity.category, &identity.kind, lang, identity.name.as_deref().unwrap_or_default())
 }
 
-/// Whether this is what the claim stands for, and nothing else could be: then it may be believed of everybody who claims
-/// the same (sections 5.4 and 9.2).
+/// Returns whether the claim stands for this information and cannot stand for any other. Then it is true of everyone
+/// who claims the same (sections 5.4 and 9.2).
 pub(super) fn vouches(claim: &Caps, disco: &Disco) -> bool {
     claim.hash == HASH && is_well_formed(disco) && is_unambiguous(disco) && ver(disco) == claim.ver
 }
 
-/// Section 5.4, steps 3.3 to 3.5.
+/// Checks section 5.4, steps 3.3 to 3.5.
 fn is_well_formed(disco: &Disco) -> bool {
     let identities: BTreeSet<_> = disco.identities.iter().map(key).collect();
     let features: BTreeSet<_> = disco.features.iter().collect();
@@ -91,9 +91,9 @@ fn is_well_formed(disco: &Disco) -> bool {
         && disco.forms.iter().all(one_type)
 }
 
-/// Whether the string that is hashed can be read in one way only. Its parts are divided by `<`, which the parts may hold
-/// as well, and the end of the features looks like a form. So what holds such a sign, or another form than the one that
-/// software describes itself with, is believed of nobody but who said it.
+/// Returns whether the hashed string can be parsed in only one way. Its parts are separated by `<`, which they may
+/// contain as well, and the end of the features looks like a form. So information that contains `<`, or a form other
+/// than that for software, is trusted only for the entity that sent it.
 fn is_unambiguous(disco: &Disco) -> bool {
     let identity = |one: &Identity| {
         let (category, kind, lang, name) = key(one);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     proptest! {
-        /// However an entity orders what it says, the hash is the same.
+        /// The hash does not depend on the order.
         #[test]
         fn order_does_not_matter(
             features in prop::collection::vec("[a-z#:]{1,8}", 0..8),

@@ -1,4 +1,4 @@
-//! What others said of themselves. Bounded in every direction, since anybody can say anything.
+//! The features of other entities. Bounded in every respect, since anyone can send anything.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,41 +12,41 @@ use super::caps;
 use crate::session::occupants::is_occupant;
 use crate::stanza::{Caps, Disco, Identity};
 
-/// How many entities' own answers are kept.
+/// Maximum number of entities whose own answers are kept.
 pub(in crate::session) const MAX_ENTITIES: usize = 512;
-/// How many features, identities or fields of one entity are kept.
+/// Maximum number of features, identities or fields of one entity.
 pub(in crate::session) const MAX_FEATURES: usize = 512;
-/// How much text of one entity is kept, in bytes.
+/// Maximum length of the texts of one entity, in bytes.
 const MAX_TEXT: usize = 32 << 10;
-/// How many full addresses are kept with what they claim.
+/// Maximum number of full addresses whose claims are kept.
 pub(in crate::session) const MAX_CLAIMS: usize = 16_384;
-/// How long each part of a claim may be, in bytes.
+/// Maximum length of each part of a claim, in bytes.
 const MAX_CLAIM: usize = 256;
-/// How many hashes are kept with what they stand for.
+/// Maximum number of verified hashes.
 pub(in crate::session) const MAX_VERIFIED: usize = 256;
-/// The feature of a service of rooms (XEP-0045).
+/// The feature of a service with rooms (XEP-0045).
 const MUC: &str = "http://jabber.org/protocol/muc";
-/// How long an entity's own answer counts.
+/// How long an entity's own answer is valid.
 const FRESH: Duration = Duration::from_hours(1);
 
-/// What is known of what others can do. Cloning it copies a few pointers.
+/// The known features of other entities. Cloning it copies a few pointers.
 #[derive(Debug, Clone, Default)]
 pub struct KnownDisco {
-    /// What an entity answered itself, and when.
+    /// The entities' own answers, with the time of each.
     entities: HashMap<Jid, (Timestamp, Arc<Disco>)>,
     order: Arc<VecDeque<Jid>>,
-    /// The own server, account and services: what they said stays for as long as the stream.
+    /// The own server, account and services: their answers are valid for the whole stream.
     lasting: HashSet<Jid>,
-    /// What full addresses claim in their presence.
+    /// The claims in the presence of full addresses.
     claims: HashMap<Jid, Arc<Caps>>,
-    /// What a hash stands for, compared: true of everybody who claims it.
+    /// The verified information for each hash. It is true of everyone who claims the hash.
     verified: HashMap<String, Arc<Disco>>,
     verified_order: Arc<VecDeque<String>>,
 }
 
 impl KnownDisco {
-    /// What this entity is and can do: as it said itself within the last hour, or as somebody else of the same, verified
-    /// hash did.
+    /// Returns the information about this entity: its own answer within the last hour, or that of another entity with
+    /// the same verified hash.
     pub fn of(&self, entity: &Jid, now: Timestamp) -> Option<&Arc<Disco>> {
         let fresh = |at: Timestamp| now.duration_since(at).unsigned_abs() <= FRESH;
         match self.entities.get(entity) {
@@ -58,7 +58,7 @@ impl KnownDisco {
         }
     }
 
-    /// Whether this is the address of a room, by what the service at its domain says of itself: that it has nothing but rooms.
+    /// Returns whether this is the address of a room, according to the service at its domain: it has only rooms.
     /// Gateways have people as well, and another type (XEP-0045, section 6.2).
     pub fn is_at_rooms(&self, jid: &BareJid, now: Timestamp) -> bool {
         let service = Jid::from(BareJid::from_parts(None, jid.domain()));
@@ -67,17 +67,17 @@ impl KnownDisco {
         service.identities.iter().any(has_rooms) && service.features.iter().any(|feature| feature == MUC)
     }
 
-    /// What an entity claims in its presence.
+    /// Returns the claim in an entity's presence.
     pub(super) fn claim(&self, entity: &Jid) -> Option<&Caps> {
         self.claims.get(entity).map(|claim| &**claim)
     }
 
-    /// What this entity says is kept for as long as the stream.
+    /// Keeps the answers of this entity for the whole stream.
     pub(super) fn last(&mut self, entity: &Jid) {
         self.lasting.insert(entity.clone());
     }
 
-    /// Keeps what an entity answered, as much of it as is kept.
+    /// Stores an entity's answer, as much of it as is kept.
     pub(super) fn add(&mut self, entity: &Jid, mut disco: Disco, now: Timestamp) -> Arc<Disco> {
         let is_whole = !cut(&mut disco);
         let disco = Arc::new(disco);
@@ -99,7 +99,7 @@ impl KnownDisco {
         if is_new && !self.lasting.contains(entity) {
             let order = Arc::make_mut(&mut self.order);
             order.push_back(entity.clone());
-            // Those that have left are in the order still.
+            // Entities that have left are still in the order.
             while self.entities.len() > MAX_ENTITIES + self.lasting.len() || order.len() > 2 * MAX_ENTITIES {
                 match order.pop_front() {
                     Some(oldest) if oldest != *entity => self.entities.remove(&oldest),
@@ -110,7 +110,7 @@ impl KnownDisco {
         disco
     }
 
-    /// A full address claims this now. Whether anything is different.
+    /// Stores the claim of a full address. Returns whether anything changed.
     pub(super) fn claimed(&mut self, entity: &Jid, claim: Caps) -> bool {
         if [&claim.hash, &claim.node, &claim.ver].iter().any(|part| part.len() > MAX_CLAIM) {
             return self.claims.remove(entity).is_some();
@@ -119,25 +119,25 @@ impl KnownDisco {
         if before.is_some_and(|before| **before == claim) || (before.is_none() && self.claims.len() >= MAX_CLAIMS) {
             return false;
         }
-        // What it said of itself was true of something else.
+        // Its previous answer belonged to the previous claim.
         self.entities.remove(entity);
         self.claims.insert(entity.clone(), Arc::new(claim));
         true
     }
 
-    /// A full address is not there any more. Whether anything is different.
+    /// Removes a full address that went offline. Returns whether anything changed.
     pub(super) fn gone(&mut self, entity: &Jid) -> bool {
         let claimed = self.claims.remove(entity).is_some();
         self.entities.remove(entity).is_some() || claimed
     }
 
-    /// Nobody says any more who is in a room.
+    /// Removes the occupants of a room, whose presence is no longer reported.
     pub(in crate::session) fn forget_occupants(&mut self, room: &BareJid) {
         self.claims.retain(|entity, _| !is_occupant(entity, room));
         self.entities.retain(|entity, _| !is_occupant(entity, room));
     }
 
-    /// Forgets everybody, but not what hashes stand for.
+    /// Removes all entities, but keeps the verified hashes.
     pub(super) fn forget_entities(&mut self) {
         self.entities.clear();
         self.order = Arc::default();
@@ -151,7 +151,7 @@ impl KnownDisco {
     }
 }
 
-/// Leaves out what is more than is kept. Whether anything was.
+/// Removes the part that exceeds the limits. Returns whether there was any.
 fn cut(disco: &mut Disco) -> bool {
     let mut left = MAX_TEXT;
     let mut is_cut = false;
@@ -178,7 +178,7 @@ fn cut(disco: &mut Disco) -> bool {
     for form in &mut disco.forms {
         form.fields.retain(|field| {
             number += 1;
-            // Each value costs something even if it is empty.
+            // Each value takes memory even if it is empty.
             let values = field.values.iter().map(|value| value.len() + 8);
             keep(number - 1, &mut values.chain([field.var.len(), len(&field.kind)]))
         });

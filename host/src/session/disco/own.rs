@@ -1,4 +1,4 @@
-//! What this account says of itself: the host's features and those of its plugins (API rows 109–113).
+//! The information that this account announces: the features of the host and those of its plugins.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,10 +13,11 @@ use crate::session::messages::{check_text, written_len};
 use crate::session::{Session, Turn};
 use crate::stanza::{Caps, Disco, Identity, Reply};
 
-/// The settings under which something can be done.
+/// The settings under which a feature is available.
 type When = fn(&Settings) -> bool;
 
-/// What the host itself can do, each with the settings under which it can. Only what it really does belongs here.
+/// The host's own features, each with the settings under which it is available. Only features that really work belong
+/// here.
 const HOST_FEATURES: &[(&str, When)] = &[
     ("http://jabber.org/protocol/caps", always),
     ("http://jabber.org/protocol/disco#info", always),
@@ -24,7 +25,7 @@ const HOST_FEATURES: &[(&str, When)] = &[
     ("http://jabber.org/protocol/muc", |settings| settings.allow_muc),
     ("jabber:iq:version", always),
     ("jabber:x:conference", |settings| settings.allow_muc),
-    // Other clients' changes of the bookmarks are followed (XEP-0402, section 4).
+    // The host follows other clients' changes of the bookmarks (XEP-0402, section 4).
     ("urn:xmpp:bookmarks:1+notify", |settings| settings.allow_muc && settings.allow_bookmarks),
     ("urn:xmpp:ping", always),
     ("urn:xmpp:time", always),
@@ -34,46 +35,46 @@ fn always(_: &Settings) -> bool {
     true
 }
 
-/// How many features or identities a plugin may add.
+/// Maximum number of features or identities that a plugin may add.
 pub(in crate::session) const MAX_OWN: usize = 128;
-/// How long a name may be, in bytes.
+/// Maximum length of a name, in bytes.
 const MAX_NAME: usize = 512;
-/// How long all that plugins add may be once it is written as XML: whoever asks is answered with all of it in one stanza.
+/// Maximum total length of the plugins' additions as XML: an answer contains all of them in one stanza.
 const MAX_ADDED: usize = 48 << 10;
-/// How long changes are gathered, so that twenty features are one presence.
+/// How long changes are collected, so that twenty features cause one presence.
 pub(in crate::session) const GATHER: Duration = Duration::from_millis(250);
-/// The least time between two presences that say nothing but that.
+/// Minimum time between two presences that only announce such changes.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// What one plugin added.
+/// The additions of one plugin.
 #[derive(Debug, Default)]
 struct Added {
     features: BTreeSet<String>,
     identities: Vec<Identity>,
-    /// It took the default identity away.
+    /// Whether it removed the default identity.
     no_default: bool,
 }
 
-/// What the account says, and what its contacts were told of it.
+/// The information about the account, and the part of it that was announced.
 #[derive(Debug)]
 pub(in crate::session) struct Own {
     added: BTreeMap<InstanceId, Added>,
     host: Vec<&'static str>,
-    /// What the host can do beside that for some.
+    /// Announced features of the host that only some people can use.
     offered: Vec<&'static str>,
-    /// What is registered. Without any identity it is not what others are told.
+    /// The registered information. Without any identity, others get a default one.
     pub(in crate::session) listed: Arc<Disco>,
     shown: Statement,
-    /// What the last presence said.
+    /// The information in the last presence.
     told: Option<Statement>,
-    /// The priority that it had.
+    /// The priority in the last presence.
     priority: Option<i8>,
     gathering: Option<DeadlineKey>,
-    /// When a change was last told by a presence of its own.
+    /// When a change was last announced by a presence of its own.
     last_told: Option<Duration>,
 }
 
-/// What others are told, and its hash.
+/// The information for others, with its hash.
 #[derive(Debug, Clone)]
 struct Statement {
     disco: Arc<Disco>,
@@ -110,7 +111,7 @@ impl Own {
         self.rebuild()
     }
 
-    /// Puts together what is said now. False: it is what was said before.
+    /// Builds the present information. Returns `false` if it did not change.
     fn rebuild(&mut self) -> bool {
         let mut features: BTreeSet<&str> = self.host.iter().chain(&self.offered).copied().collect();
         features.extend(self.added.values().flat_map(|added| added.features.iter().map(String::as_str)));
@@ -128,7 +129,7 @@ impl Own {
         }
         self.listed = Arc::new(listed);
         let shown = if self.listed.identities.is_empty() {
-            // XEP-0030, section 3.1: everybody is something.
+            // XEP-0030, section 3.1: every entity has an identity.
             Arc::new(Disco { identities: vec![default_identity(None)], ..Disco::clone(&self.listed) })
         } else {
             Arc::clone(&self.listed)
@@ -137,19 +138,20 @@ impl Own {
         true
     }
 
-    /// What the next presence says.
+    /// Returns the capabilities for the next presence.
     pub(in crate::session) fn caps(&self) -> Arc<Caps> {
         Arc::clone(&self.shown.caps)
     }
 
-    /// What this account is and can do, for itself.
+    /// Returns the present information for others.
     pub(super) fn disco(&self) -> &Arc<Disco> {
         &self.shown.disco
     }
 
-    /// The answer to somebody who asks, of a node or not. What the last presence spoke of is still true for who heard it.
+    /// Returns the answer to a request, with or without a node. The node of the last presence is still valid for those
+    /// who got it.
     pub(in crate::session) fn answer(&self, node: Option<String>) -> Reply {
-        // An empty one is none, as it is to servers.
+        // Servers treat an empty node as none, and so does this.
         if node.as_deref().is_none_or(str::is_empty) {
             return Reply::Disco { node, disco: Disco::clone(&self.shown.disco) };
         }
@@ -160,7 +162,7 @@ impl Own {
         }
     }
 
-    /// Whether this node is one of this account's.
+    /// Returns whether this node belongs to this account.
     pub(in crate::session) fn has_node(&self, node: &str) -> bool {
         self.statements().any(|one| caps::node(&one.caps) == node)
     }
@@ -169,7 +171,7 @@ impl Own {
         std::iter::once(&self.shown).chain(&self.told)
     }
 
-    /// Whether there is room for so many bytes more of what plugins add.
+    /// Checks whether plugins may add this many more bytes.
     fn has_room(&self, more: usize) -> Result<(), CallError> {
         let added = |added: &Added| {
             let features = added.features.iter().map(|name| feature_len(name)).sum::<usize>();
@@ -186,24 +188,24 @@ impl Own {
     }
 }
 
-/// How long a feature is once it is written.
+/// Returns the length of a feature as XML.
 fn feature_len(name: &str) -> usize {
     "<feature var=''/>".len() + written_len(name)
 }
 
-/// How long an identity is once it is written.
+/// Returns the length of an identity as XML.
 fn identity_len(identity: &Identity) -> usize {
     let Identity { category, kind, name, lang } = identity;
     let texts = [Some(category), Some(kind), name.as_ref(), lang.as_ref()].into_iter().flatten();
     "<identity category='' type='' name='' xml:lang=''/>".len() + texts.map(|text| written_len(text)).sum::<usize>()
 }
 
-/// What a bot is when nobody says more.
+/// Returns the identity of a bot that has no other one.
 fn default_identity(name: Option<&str>) -> Identity {
     Identity { category: "client".to_owned(), kind: "bot".to_owned(), name: name.map(str::to_owned), lang: None }
 }
 
-/// A name that others are told, and that cannot pretend to be several in the hash over all of them.
+/// Checks a name that others get. It must not look like several names in the hash of all of them.
 fn check_name(argument: &str, name: &str, may_be_empty: bool, forbidden: &[char]) -> Result<(), CallError> {
     check_text(argument, name, MAX_NAME)?;
     if name.is_empty() && !may_be_empty {
@@ -227,7 +229,7 @@ impl Session {
         if added.features.len() >= MAX_OWN && !added.features.contains(&name) {
             return Err(CallError::OverLimit(format!("{MAX_OWN} own features")));
         }
-        // It is noted even if it is there: whoever else added it may go first.
+        // It is noted even if it exists already: the other plugin may end first.
         added.features.insert(name);
         self.own_changed();
         Ok(is_new)
@@ -263,14 +265,14 @@ impl Session {
         self.own_changed();
     }
 
-    /// Takes away what an instance added. Its presence follows when changes are next told.
+    /// Removes the additions of an instance. The next announcement reports it.
     pub(in crate::session) fn forget_own(&mut self, gone: InstanceId) {
         if self.disco.own.added.remove(&gone).is_some() {
             self.own_changed();
         }
     }
 
-    /// The settings may say other features than before, or another priority.
+    /// Applies settings that may change the features or the priority.
     pub(in crate::session) fn configure_own(&mut self) {
         let is_new = self.disco.own.configure(&self.settings);
         if is_new || self.disco.own.priority.is_some_and(|told| told != self.settings.priority) {
@@ -279,7 +281,7 @@ impl Session {
         }
     }
 
-    /// The host can do this beside the rest, for some; or nothing of the kind any more.
+    /// Sets the announced features of the host that only some people can use.
     pub(in crate::session) fn offer(&mut self, features: Vec<&'static str>) {
         self.disco.own.offered = features;
         self.own_changed();
@@ -292,7 +294,7 @@ impl Session {
         }
     }
 
-    /// Sees to it that others are told, once for all that changes within a moment.
+    /// Schedules an announcement, one for all changes within a moment.
     fn gather(&mut self) {
         let own = &mut self.disco.own;
         if own.gathering.is_some() || !self.announced {
@@ -303,7 +305,7 @@ impl Session {
         own.gathering = Some(self.deadlines.set(GATHER.max(pause), Late::Caps));
     }
 
-    /// The moment is over.
+    /// Announces the changes that were collected.
     pub(in crate::session) fn caps_due(&mut self, turn: &mut Turn<'_>) {
         let own = &mut self.disco.own;
         own.gathering = None;
@@ -316,14 +318,14 @@ impl Session {
         self.announce(turn);
     }
 
-    /// A presence for everybody goes out.
+    /// Notes that a presence for everyone is sent.
     pub(in crate::session) fn caps_told(&mut self) {
         let own = &mut self.disco.own;
         own.told = Some(own.shown.clone());
         own.priority = Some(self.settings.priority);
     }
 
-    /// Nobody has heard anything on the next stream.
+    /// Notes that nothing has been announced on the next stream.
     pub(in crate::session) fn caps_untold(&mut self) {
         let own = &mut self.disco.own;
         own.told = None;

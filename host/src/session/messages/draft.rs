@@ -1,23 +1,23 @@
-//! What a message to be sent may hold: checked before anything is sent, each argument by its name.
+//! Checks of outgoing messages before anything is sent. Errors name the argument.
 
 use crate::error::CallError;
 use crate::stanza::{Draft, Extensions, Fallback};
 use crate::xmpp;
 
-/// How long a body may be, in bytes.
+/// Maximum length of a body, in bytes.
 const MAX_BODY: usize = 64 * 1_024;
-/// How long an id or a thread may be, in bytes.
+/// Maximum length of an id or a thread, in bytes.
 const MAX_ID: usize = 1_024;
-/// How long an emoji may be, in bytes: some are made of a dozen characters.
+/// Maximum length of an emoji, in bytes: some consist of a dozen characters.
 const MAX_EMOJI: usize = 64;
-/// How many reactions one message may carry.
+/// Maximum number of reactions in one message.
 const MAX_EMOJIS: usize = 64;
-/// How many parts of a body may be named as only there for clients that lack something.
+/// Maximum number of fallback ranges of a body.
 const MAX_FALLBACKS: usize = 8;
-/// How long all texts may be together once they are written as XML; servers end the whole stream at 256 KiB.
+/// Maximum total length of the texts as XML; servers end the whole stream at 256 KiB.
 const MAX_WRITTEN: usize = 240 * 1_024;
 
-/// Whether this may be sent.
+/// Checks whether this may be sent.
 pub(crate) fn check(draft: &Draft) -> Result<(), CallError> {
     let extensions = draft.extensions.as_deref().filter(|extensions| **extensions != Extensions::default());
     if draft.body.is_none() && draft.subject.is_none() && extensions.is_none_or(Extensions::say_nothing) {
@@ -41,7 +41,7 @@ pub(crate) fn check(draft: &Draft) -> Result<(), CallError> {
     Ok(())
 }
 
-/// All texts of these that are as long as whoever wrote them wanted.
+/// Returns all texts of the extensions that have no fixed set of values.
 fn texts_of(extensions: &Extensions) -> impl Iterator<Item = &String> {
     let Extensions { thread_parent, reply, fallback, replace, reactions, receipt, marked, .. } = extensions;
     let ids = [thread_parent, replace, receipt, marked].into_iter().flatten();
@@ -83,7 +83,7 @@ fn check_extensions(extensions: &Extensions, draft: &Draft) -> Result<(), CallEr
         return Err(CallError::invalid("message.extensions.marker", "and marked are given together, or neither is"));
     }
     if extensions.receipt.is_some() && extensions.receipt_requested {
-        // XEP-0184, section 5.3: two clients would acknowledge each other's receipts for ever.
+        // XEP-0184, section 5.3: two clients would acknowledge each other's receipts forever.
         return Err(CallError::invalid("message.extensions.receipt-requested", "is not asked for a receipt"));
     }
     if extensions.thread_parent.is_some() && draft.thread.is_none() {
@@ -122,7 +122,7 @@ fn one_of(argument: &str, value: &str, allowed: &[&str]) -> Result<(), CallError
     Err(CallError::invalid(argument, format!("{value:.32} is none of {}", allowed.join(", "))))
 }
 
-/// An id of a message or a thread, or a name: not empty.
+/// Checks an id of a message or a thread, or a name. It must not be empty.
 fn check_id(argument: &str, id: Option<&String>) -> Result<(), CallError> {
     match id {
         Some(id) if id.is_empty() => Err(CallError::invalid(argument, "is empty; leave it out")),
@@ -134,7 +134,7 @@ fn check_optional(argument: &str, text: Option<&String>, limit: usize) -> Result
     text.map_or(Ok(()), |text| check_text(argument, text, limit))
 }
 
-/// Text without control characters, which XML 1.0 cannot carry or which only confuse who reads; and not too much of it.
+/// Checks a text for its length, and for control characters, which XML 1.0 cannot carry or which only confuse readers.
 pub(in crate::session) fn check_text(argument: &str, text: &str, limit: usize) -> Result<(), CallError> {
     if text.len() > limit {
         return Err(CallError::invalid(argument, format!("has {} bytes; at most {limit} are allowed", text.len())));
@@ -147,7 +147,7 @@ pub(in crate::session) fn check_text(argument: &str, text: &str, limit: usize) -
     }
 }
 
-/// How long a text is once it is written as XML.
+/// Returns the length of a text as XML.
 pub(in crate::session) fn written_len(text: &str) -> usize {
     let escaped = |byte: u8| match byte {
         b'&' | b'\r' | b'\t' | b'\n' => 5,

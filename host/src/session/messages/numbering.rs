@@ -1,4 +1,4 @@
-//! Whose archive ids count (XEP-0359).
+//! The archive ids that count (XEP-0359).
 
 use std::collections::HashSet;
 
@@ -8,20 +8,20 @@ use crate::session::Session;
 use crate::session::rooms::MAX_ROOMS;
 use crate::stanza::{Message, MessageKind};
 
-/// What an entity announces that numbers messages.
+/// The feature of an entity that numbers messages.
 pub(in crate::session) const STANZA_IDS: &str = "urn:xmpp:sid:0";
 
-/// Who numbers messages, and so takes out what others wrote in its name. From anybody else an id means nothing: it may be
-/// the sender's.
+/// The entities that number messages, and so remove ids that others wrote in their name. An id from another entity
+/// means nothing: the sender may have written it.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Numbering {
-    /// None: it has not said so far.
+    /// None: not announced yet.
     account: Option<bool>,
     rooms: HashSet<BareJid>,
 }
 
 impl Session {
-    /// An entity has said what it can do: perhaps to number messages (XEP-0359, section 5).
+    /// Handles an entity's features, which may announce that it numbers messages (XEP-0359, section 5).
     pub(in crate::session) fn note_numbering(&mut self, entity: &Jid, features: &[String]) {
         let announced = features.iter().any(|feature| feature == STANZA_IDS);
         let Ok(entity) = BareJid::try_from(entity.clone()) else { return };
@@ -37,7 +37,8 @@ impl Session {
         }
     }
 
-    /// Takes out an archive id that nobody who numbers messages gave. Gives it where the account may say yet that it does.
+    /// Removes an archive id that no numbering entity set. Returns it if the account may still announce that it numbers
+    /// messages.
     pub(super) fn check_number(&self, message: &mut Message) -> Option<String> {
         let counts = match message.kind {
             MessageKind::Groupchat => self.numbering.rooms.contains(&message.chat),

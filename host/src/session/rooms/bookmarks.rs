@@ -1,4 +1,4 @@
-//! Bookmarks: rooms that the account has put down, for all of its clients (XEP-0402).
+//! Bookmarks: rooms that the account has stored for all of its clients (XEP-0402).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,25 +13,25 @@ use crate::session::questions::{PATIENCE, Waiting};
 use crate::session::{Answer, Session, Turn};
 use crate::stanza::{Ask, Body, Bookmark, BookmarkChange, BookmarkPlace, MAX_BOOKMARKS};
 
-/// How long the bookmarks may take, since everything after them waits.
+/// Time limit for the bookmarks, since everything after them waits.
 const BOOKMARKS_PATIENCE: Duration = Duration::from_secs(10);
 
-/// When they are asked for again, where they did not come in that time or cannot be had for now.
+/// Delay before they are requested again, if they did not come in time or were temporarily unavailable.
 const ASK_AGAIN: Duration = Duration::from_mins(1);
 
 /// The bookmarks of an account, by room.
 pub type Bookmarks = OrdMap<BareJid, Arc<Bookmark>>;
 
-/// Why nobody can say which bookmarks there are.
+/// The reason why the bookmarks are unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoBookmarks {
     /// They have not come yet.
     NotYet,
-    /// The settings do not want any.
+    /// The settings disable them.
     NotWanted,
-    /// The server keeps none.
+    /// The server stores none.
     NotKept,
-    /// The server may keep some, and did not say which.
+    /// The server may store some, and did not return them.
     NotTold,
 }
 
@@ -51,27 +51,27 @@ impl From<NoBookmarks> for CallError {
     }
 }
 
-/// What became of a question about bookmarks.
+/// The purpose of a pending request about bookmarks.
 #[derive(Debug)]
 pub(in crate::session) enum BookmarkQuestion {
-    /// Which there are in this place, and what the newer ones have said.
+    /// Get those in this place, after the answers of newer places.
     All { place: BookmarkPlace, newer: Newer },
-    /// To put one down, for a plugin.
+    /// Store one, for a plugin.
     Set { bookmark: Box<Bookmark>, step: Publishing, answer: Answer<()> },
-    /// To forget one, for a plugin.
+    /// Remove one, for a plugin.
     Remove(BareJid, Answer<()>),
-    /// To have this one, too, in the newer place, that was in an older one.
+    /// Copy one from an older place to the newer one.
     Carry(BareJid),
 }
 
-/// What the places said that were asked so far.
+/// The answers of the places that were asked so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::session) enum Newer {
-    /// They are none on this server.
+    /// The server has none of these places.
     Nowhere,
-    /// One could hold bookmarks, and holds none.
+    /// One exists, and has no bookmarks.
     Empty,
-    /// One may hold some, and did not say.
+    /// One may have some, and did not answer.
     Unsaid,
 }
 
@@ -85,24 +85,25 @@ impl Newer {
     }
 }
 
-/// How far the putting down of a bookmark has come.
+/// The progress of storing a bookmark.
 ///
-/// It is published with what its place has to be like. A server that does not know all of that is first asked to make the
-/// place so: else it may be one that holds a single bookmark, and forgets the others.
+/// It is published with the options that the node needs. If the server does not know all of them, it is first asked to
+/// configure the node: otherwise the node may hold a single item and forget the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::session) enum Publishing {
-    /// At once.
+    /// Publish at once, with the options.
     AtOnce,
-    /// Its place is made ready.
+    /// Configure the node first.
     Preparing { counted: bool },
-    /// Its place is made.
+    /// Create the node first.
     Creating { counted: bool },
-    /// In a place that is ready.
+    /// Publish in a node that is ready.
     Prepared,
 }
 
 impl Publishing {
-    /// What is tried next where the server refuses this. Openfire knows no word for as many as there are, and wants a number.
+    /// Returns the next step if the server refuses this one. Openfire does not know the value for an unlimited number
+    /// of items, and needs a number.
     fn otherwise(self, error: &StanzaError) -> Option<Self> {
         match self {
             Self::AtOnce => Some(Self::Preparing { counted: false }),
@@ -115,7 +116,7 @@ impl Publishing {
 }
 
 impl BookmarkQuestion {
-    /// Whether a plugin asked that has ended.
+    /// Returns whether a plugin asked that has ended.
     pub(in crate::session) fn is_abandoned(&self) -> bool {
         match self {
             Self::All { .. } | Self::Carry(_) => false,
@@ -123,7 +124,7 @@ impl BookmarkQuestion {
         }
     }
 
-    /// The stream is gone.
+    /// Ends the request, because the stream is gone.
     pub(in crate::session) fn end(self, turn: &mut Turn<'_>) {
         match self {
             Self::All { .. } | Self::Carry(_) => {}
@@ -137,7 +138,7 @@ impl Session {
         self.rooms.bookmarks.as_ref()?.get(room)
     }
 
-    /// All of them, or why they are not known.
+    /// Returns all bookmarks, or why they are unknown.
     pub(in crate::session) fn known_bookmarks(&self) -> Result<Bookmarks, NoBookmarks> {
         self.rooms.bookmarks.clone().ok_or_else(|| {
             if self.rooms.bookmarks_asked || !self.promises.is_resolved("bookmarksInitialized") {
@@ -152,7 +153,7 @@ impl Session {
         })
     }
 
-    /// Fetches the bookmarks; the connect order goes on when they are there, or will not be.
+    /// Requests the bookmarks. The connect order continues once they have come, or will not.
     pub(in crate::session) fn fetch_bookmarks(&mut self, turn: &mut Turn<'_>) {
         if self.settings.allow_muc && self.settings.allow_bookmarks {
             self.rooms.bookmarks_asked = true;
@@ -162,16 +163,16 @@ impl Session {
         }
     }
 
-    /// They did not come in time, or could not be had at that moment.
+    /// Requests the bookmarks again, after they did not come in time or were unavailable.
     pub(in crate::session) fn fetch_bookmarks_again(&mut self, turn: &mut Turn<'_>) {
-        // Where they are wanted no more, or a new stream has asked already or will, nobody waits for this.
+        // Unnecessary if they are disabled now, or if a new stream has requested them or will.
         let wanted = self.settings.allow_muc && self.settings.allow_bookmarks;
         if wanted && self.is_live() && self.announced && !self.rooms.bookmarks_asked {
             self.fetch_bookmarks(turn);
         }
     }
 
-    /// They are not to be looked at any longer. Where we are we stay, as if a plugin had entered.
+    /// Forgets the bookmarks. We stay in the rooms that we are in, as if a plugin had entered them.
     pub(in crate::session) fn forget_bookmarks(&mut self) {
         self.rooms.bookmarks = None;
         for membership in self.rooms.memberships.values_mut() {
@@ -184,7 +185,7 @@ impl Session {
         self.ask(None, Ask::Bookmarks { place }, waiting, BOOKMARKS_PATIENCE, turn);
     }
 
-    /// What is known from now on; what another client changes is followed.
+    /// Sets the known bookmarks. Later changes by other clients are followed.
     fn bookmarks_came(&mut self, all: Vec<Bookmark>, place: BookmarkPlace, turn: &mut Turn<'_>) {
         self.rooms.bookmarks_older = place != BookmarkPlace::Items;
         self.rooms.bookmarks_untold = false;
@@ -197,8 +198,8 @@ impl Session {
         self.bookmarks_settled(turn);
     }
 
-    /// A place has none, or is none on this server, which may keep them as was usual before. Where one could hold some and
-    /// does not, and no other holds any either, there are none.
+    /// Continues with an older place, because this one has no bookmarks or does not exist. If a place exists and is
+    /// empty, and no other one has any either, there are none.
     fn no_bookmarks_in(&mut self, place: BookmarkPlace, so_far: Newer, turn: &mut Turn<'_>) {
         match (place.older(), so_far) {
             (Some(older), _) => self.ask_bookmarks(older, so_far, turn),
@@ -221,7 +222,7 @@ impl Session {
             (BookmarkQuestion::All { place, .. }, Ok(Body::Bookmarks(all))) if wanted => {
                 self.bookmarks_came(all, place, turn);
             }
-            // What cannot be had for now may be in this very place.
+            // Bookmarks that are temporarily unavailable may be in this very place.
             (BookmarkQuestion::All { place, newer }, Err(CallError::Stanza(error)))
                 if wanted && error.kind != "wait" =>
             {
@@ -268,7 +269,7 @@ impl Session {
         }
     }
 
-    /// The rooms to be entered on connecting, as the bookmarks say.
+    /// Enters the rooms that the bookmarks list for entering on connecting.
     pub(in crate::session) fn join_bookmarked(&mut self, turn: &mut Turn<'_>) {
         let all = self.rooms.bookmarks.clone().unwrap_or_default();
         for bookmark in all.values().filter(|bookmark| bookmark.autojoin) {
@@ -284,9 +285,9 @@ impl Session {
         }
     }
 
-    /// Another client of this account changed something. `decode` has checked who says so.
+    /// Handles changes by another client of this account. `decode` has checked their sender.
     pub(in crate::session) fn bookmarks_changed(&mut self, changes: Vec<BookmarkChange>, turn: &mut Turn<'_>) {
-        // What is still on its way has these changes already.
+        // The bookmarks that are on their way include these changes.
         if !self.settings.allow_muc || !self.settings.allow_bookmarks || self.rooms.bookmarks.is_none() {
             return;
         }
@@ -295,9 +296,10 @@ impl Session {
         }
     }
 
-    /// What is to be entered is entered, and what was entered for its bookmark is left with it (XEP-0402, section 4.2).
+    /// Applies a change: enters a room with `autojoin`, and leaves one that was entered for its bookmark (XEP-0402,
+    /// section 4.2).
     fn bookmark_changed(&mut self, change: BookmarkChange, turn: &mut Turn<'_>) {
-        // One that we have put down is not all that there are, where the others are not known.
+        // If the others are unknown, the bookmark that we have stored must not count as all of them.
         if !matches!(self.known_bookmarks(), Ok(_) | Err(NoBookmarks::NotKept)) {
             return;
         }
@@ -330,8 +332,8 @@ impl Session {
         }
     }
 
-    /// Where a bookmark gives us another nickname than `before`, its room is entered with that the next time. Else we keep the
-    /// one that we have: a plugin may have changed it.
+    /// Adopts a nickname that a bookmark has changed from that in `before`, for the next time that its room is entered.
+    /// Otherwise we keep the present one, which a plugin may have changed.
     fn bookmark_names_us(&mut self, before: &Bookmark) {
         let room = &before.room;
         if self.bookmark(room).is_none_or(|bookmark| bookmark.nick == before.nick) {
@@ -343,7 +345,7 @@ impl Session {
         }
     }
 
-    /// What was changed while we were away.
+    /// Leaves the rooms whose bookmarks were removed while we were offline.
     fn leave_what_is_not_bookmarked(&mut self, turn: &mut Turn<'_>) {
         let entered = self.rooms.memberships.iter().filter(|(_, membership)| membership.bookmarked);
         let stays = |jid: &BareJid| self.bookmark(jid).is_some_and(|bookmark| bookmark.autojoin);
@@ -353,7 +355,7 @@ impl Session {
         }
     }
 
-    /// The settings do not want us in this room any more.
+    /// Leaves a room that the settings no longer list.
     pub(in crate::session) fn leave_unlisted(&mut self, room: &BareJid, turn: &mut Turn<'_>) {
         let Some(membership) = self.rooms.memberships.get(room) else { return };
         if membership.stage != Stage::Leaving && !self.bookmark(room).is_some_and(|bookmark| bookmark.autojoin) {
@@ -368,8 +370,8 @@ impl Session {
         }
     }
 
-    /// What other clients keep in a bookmark is not to be lost (XEP-0402, section 2), so it has to be known before one is
-    /// changed. A server that has not said it is asked once more.
+    /// Checks that the bookmarks are known before one is changed, because other clients' data in it must not be lost
+    /// (XEP-0402, section 2). If the server did not return them, they are requested again.
     fn may_change_bookmarks(&mut self, turn: &mut Turn<'_>) -> Result<(), CallError> {
         match self.known_bookmarks() {
             Ok(_) | Err(NoBookmarks::NotKept) => Ok(()),
@@ -413,7 +415,8 @@ impl Session {
         self.ask(None, ask, waiting, PATIENCE, turn);
     }
 
-    /// One lies in the newer place now. At the next log-in the others would not be looked for any more where they are.
+    /// Copies the other bookmarks to the newer place, which has one now: at the next log-in they would no longer be
+    /// found in the older one.
     fn carry_bookmarks(&mut self, put_down: &BareJid, plain: bool, turn: &mut Turn<'_>) {
         if !std::mem::take(&mut self.rooms.bookmarks_older) {
             return;

@@ -1,4 +1,4 @@
-//! Configuring rooms: new ones before anybody else may enter, and others later (XEP-0045, sections 10.1 and 10.2).
+//! Configuring rooms: new ones before others may enter, and existing ones later (XEP-0045, sections 10.1 and 10.2).
 
 use std::collections::HashMap;
 
@@ -11,26 +11,26 @@ use crate::session::messages::written_len;
 use crate::session::{Answer, Turn};
 use crate::stanza::{Ask, Body, FormField, MAX_FORM_FIELDS};
 
-/// How long a filled in form may be once it is written as XML; servers end the whole stream at 256 KiB.
+/// Maximum length of a submitted form as XML; servers end the whole stream at 256 KiB.
 const MAX_FORM_WRITTEN: usize = 200 << 10;
-/// What stands around each of its texts.
+/// Length of the markup around each text.
 const AROUND: usize = "<field var=''></field><value></value>".len();
 
-/// What a field of a room's configuration is set to.
+/// The value of a field of a room's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConfigValue {
-    /// Yes or no.
+    /// A boolean.
     Flag(bool),
-    /// One value.
+    /// A single value.
     Text(String),
-    /// Several.
+    /// Several values.
     Texts(Vec<String>),
 }
 
-/// Fields with their names as a plugin gave them.
+/// Fields with the names that a plugin used.
 pub(super) type Wanted = Vec<(String, ConfigValue)>;
 
-/// How many bytes the texts of fields have.
+/// Returns how many bytes of memory the fields take.
 pub(in crate::session) fn weight(fields: &[(String, ConfigValue)]) -> usize {
     let one = |value: &ConfigValue| match value {
         ConfigValue::Flag(_) => 0,
@@ -41,7 +41,7 @@ pub(in crate::session) fn weight(fields: &[(String, ConfigValue)]) -> usize {
 }
 
 impl Session {
-    /// Configures a room that we just made. Nobody else can enter it before that is done.
+    /// Configures a room that we just created. Nobody else can enter it before.
     pub(super) fn configure_new(&mut self, jid: &BareJid, wanted: Wanted, turn: &mut Turn<'_>) {
         if wanted.is_empty() {
             self.ask_room(jid, Ask::ConfigureRoom { fields: Vec::new() }, RoomQuestion::ConfiguredNew, turn);
@@ -63,7 +63,7 @@ impl Session {
         }
     }
 
-    /// A room that we made was configured, or could not be.
+    /// Handles the answer to the configuration of a room that we created.
     pub(super) fn configured_new(&mut self, jid: &BareJid, result: &Result<(), CallError>, turn: &mut Turn<'_>) {
         if self.rooms.stage(jid) != Some(Stage::Configuring) {
             return;
@@ -80,7 +80,7 @@ impl Session {
         }
     }
 
-    /// A room that nobody can enter is of no use to anybody: it is given up, and goes with us.
+    /// Gives up a room that we created and nobody can enter. It ends when we leave.
     pub(in crate::session) fn new_room_failed(&mut self, jid: &BareJid, error: &CallError, turn: &mut Turn<'_>) {
         let Some(membership) = self.rooms.membership(jid).filter(|room| room.stage == Stage::Configuring) else {
             return;
@@ -102,7 +102,7 @@ impl Session {
         turn: &mut Turn<'_>,
     ) {
         match filled_in(jid, form, wanted, "fields") {
-            // Whoever asked may have ended meanwhile.
+            // The caller may have ended meanwhile.
             Ok(_) if answer.is_abandoned() => {}
             Ok(fields) => self.ask_room(jid, Ask::ConfigureRoom { fields }, RoomQuestion::Done(answer), turn),
             Err(error) => turn.answer(answer, Err(error)),
@@ -110,7 +110,7 @@ impl Session {
     }
 }
 
-/// The form with what is wanted; what nobody named stays as the room says that it is.
+/// Fills in the form. Fields that were not named keep the room's values.
 fn filled_in(
     jid: &BareJid,
     form: Result<Body, CallError>,
@@ -134,7 +134,7 @@ fn filled_in(
             return Err(CallError::invalid(&*argument, "is there twice"));
         }
     }
-    // What a form is comes first, and is written for every form.
+    // The form's type comes first, and is written for every form.
     let fields = form.into_iter().filter(|field| field.var != "FORM_TYPE");
     let fields: Vec<_> =
         fields.map(|field| (values.remove(&field.var).unwrap_or(field.values), field.var)).map(swapped).collect();
@@ -154,7 +154,7 @@ fn swapped<A, B>((a, b): (A, B)) -> (B, A) {
     (b, a)
 }
 
-/// A value as a field of this type has it (XEP-0004, section 3.3).
+/// Converts a value for a field of this type (XEP-0004, section 3.3).
 fn fitting(field: &FormField, value: ConfigValue) -> Result<Vec<String>, String> {
     let multiple = field.kind.ends_with("-multi");
     let values = match value {

@@ -1,4 +1,4 @@
-//! What plugins want of rooms beside entering and leaving them (API row 108), and rows 79 to 86 for rooms.
+//! Actions of plugins on rooms, other than entering and leaving them.
 
 use std::sync::Arc;
 
@@ -13,51 +13,51 @@ use crate::session::view::Focus;
 use crate::session::{Answer, Attribute, Session, Turn, ViewChange};
 use crate::stanza::{Affiliated, Ask, Bookmark, Invitation, Invite, Outgoing};
 
-/// What a plugin wants of a room, after its grants were checked.
+/// An action of a plugin on a room, after its grants were checked.
 #[derive(Debug)]
 pub enum RoomDeed {
-    /// Show it in another way.
+    /// Change how it is shown.
     View(ViewChange, Answer<()>),
-    /// Keep something for a front end.
+    /// Set or remove an attribute for front ends.
     Attribute(Attribute, Answer<()>),
     /// Set its subject.
     Subject(String, Answer<()>),
-    /// Ask it to do something: `SetRole`, `SetAffiliation` or `DestroyRoom`.
+    /// Send it an order: `SetRole`, `SetAffiliation` or `DestroyRoom`.
     Order(Ask, Answer<()>),
-    /// Ask who has this affiliation.
+    /// List the people with this affiliation.
     Affiliations(&'static str, Answer<Vec<Affiliated>>),
     /// Change fields of its configuration.
     Configure(Vec<(String, ConfigValue)>, Answer<()>),
-    /// Invite this person.
+    /// Invite a person.
     Invite {
-        /// Whom.
+        /// The person to invite.
         user: BareJid,
-        /// Straight, not by way of the room.
+        /// Whether to send it directly instead of through the room.
         direct: bool,
-        /// Why.
+        /// The reason to state.
         reason: Option<String>,
         /// The room's password.
         password: Option<String>,
-        /// The answer.
+        /// Answered when the invitation is sent.
         answer: Answer<()>,
     },
-    /// Say no to an invitation.
+    /// Decline an invitation.
     Decline {
-        /// Who invited.
+        /// The person who sent the invitation.
         inviter: Jid,
-        /// Why not.
+        /// The reason to state.
         reason: Option<String>,
-        /// The answer.
+        /// Answered when the decline is sent.
         answer: Answer<()>,
     },
-    /// Put it down.
+    /// Store a bookmark of it.
     SetBookmark(Box<Bookmark>, Answer<()>),
-    /// Forget that it was put down.
+    /// Remove its bookmark.
     RemoveBookmark(Answer<()>),
 }
 
 impl RoomDeed {
-    /// Whether nobody waits for the answer any more.
+    /// Returns whether nobody waits for the answer any more.
     pub(crate) fn is_abandoned(&self) -> bool {
         match self {
             Self::View(_, answer)
@@ -88,7 +88,8 @@ impl RoomDeed {
         }
     }
 
-    /// How many bytes of memory it takes beside its answer, where that may be much: other texts have some KiB at most.
+    /// Returns how many bytes of memory it takes without its answer, as far as that may be much: other texts have some
+    /// KiB at most.
     pub(crate) fn weight(&self) -> usize {
         match self {
             Self::Configure(fields, _) => configuring::weight(fields),
@@ -104,7 +105,7 @@ impl RoomDeed {
         }
     }
 
-    /// Whether something is sent for it.
+    /// Returns whether it sends a stanza.
     pub(crate) fn sends(&self) -> bool {
         !matches!(self, Self::View(..) | Self::Attribute(..))
     }
@@ -183,7 +184,7 @@ impl Session {
         self.changed |= *room != before;
         self.move_focus(&Focus::Room(jid.clone()), Some(change), turn);
         let room = Arc::clone(self.rooms.shown.get(jid).ok_or_else(|| not_open(jid))?);
-        // Being shown and having the focus are told each time, since a front end may have moved on by itself.
+        // Being shown and being focused are reported each time, since a front end may have changed its own state.
         if toggled || matches!(change, ViewChange::Focus | ViewChange::Show) {
             self.fire("roomViewChanged", Payload::Room(room), turn);
         }

@@ -1,4 +1,4 @@
-//! Getting into rooms: because a plugin asks, the settings or a bookmark say so, somebody invites us, or the stream broke.
+//! Entering rooms: for a plugin, the settings, a bookmark, an invitation, or after a lost stream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,42 +16,42 @@ use crate::session::questions::PATIENCE;
 use crate::session::{Occupant, Session, Turn};
 use crate::stanza::{History, Outgoing, PresenceOut};
 
-/// How long entering a room may take.
+/// Time limit for entering a room.
 pub(super) const JOIN_PATIENCE: Duration = Duration::from_secs(30);
-/// How long after our entering a room may take to say what its subject is, before what it says counts as new.
+/// Time limit for a room to send its subject after our entering. After it, unstamped messages count as new.
 const PAST_PATIENCE: Duration = Duration::from_secs(5);
-/// How many other nicknames are tried where ours is taken.
+/// Maximum number of other nicknames that are tried if ours is taken.
 const MAX_NICKS: u32 = 6;
-/// How often a room is tried again that does not let us in for a while, before anybody hears that we are out of it.
+/// Number of attempts at a room that refuses us for a while, before it is reported that we are out of it.
 const TRIES_UNTOLD: u32 = 6;
-/// When a room is asked again that could not say what it is.
+/// Delay before a room is asked again that could not answer with its features.
 const ASK_AGAIN: Duration = Duration::from_mins(5);
-/// When a room is entered again whose service had to put us out.
+/// Delay before a room is entered again whose service removed us.
 const COME_BACK: Duration = Duration::from_secs(30);
-/// How often that is doubled, where it puts us out again and again.
+/// Maximum number of times that this delay doubles, if we are removed repeatedly.
 const MAX_DOUBLED: u32 = 5;
-/// How long we have to stay for that not to count any more.
+/// Duration of a stay after which earlier removals no longer count.
 const STAYED: Duration = Duration::from_mins(10);
-/// When it is tried for the second time; after that, twice as late each time, up to some ten minutes.
+/// Delay before the second attempt. It doubles with each further one, up to some ten minutes.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
-/// How much earlier than what we know a room's past is asked for: clocks differ, and what comes twice is told once.
+/// Overlap of the requested history with the known messages: clocks differ, and repetitions are recognised.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(60);
 
-/// Why a room is entered.
+/// The reason for entering a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::session) enum Reason {
-    /// A plugin asked.
+    /// A plugin asked for it.
     Asked,
-    /// The settings or a bookmark say so.
+    /// The settings or a bookmark list it.
     Automatic,
-    /// Somebody invited us, and the settings say that we come.
+    /// Someone invited us, and the settings accept invitations.
     Invited,
     /// We were in it before, and never left.
     Again,
 }
 
 impl Session {
-    /// Sends the presence that enters a room which is known.
+    /// Sends the presence that enters a known room.
     pub(super) fn enter(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let Some(room) = self.rooms.shown.get(jid) else { return };
         let Ok(address) = room.jid.with_resource_str(&room.nick) else { return };
@@ -62,7 +62,7 @@ impl Session {
         };
         let Some(membership) = self.rooms.memberships.get(jid) else { return };
         let mut join = membership.join.clone();
-        // It may have another one since.
+        // The bookmark may have another password since.
         let put_down = self.bookmark(jid).filter(|_| membership.bookmarked);
         join.password = put_down.and_then(|bookmark| bookmark.password.clone()).or(join.password);
         if let Some(until) = membership.known_until {
@@ -76,7 +76,7 @@ impl Session {
         turn.send(Outgoing::Presence(PresenceOut { join: Some(join), ..presence }));
     }
 
-    /// We are in, and what the presence that entered said of us may be true no more.
+    /// Sends our presence once we are in, if it changed since we asked to enter.
     fn tell_what_has_changed(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         if !std::mem::take(&mut membership.untold) || self.status.value.is_hidden() {
@@ -95,8 +95,8 @@ impl Session {
         self.set_room_deadline(jid, Some(JOIN_PATIENCE));
     }
 
-    /// What has let us in was late: it answers an entering that we have taken back, and the room says so now. What we sent
-    /// after that it answers next, so that nobody is told that we are out.
+    /// Handles a late confirmation of an attempt to enter that we have taken back. The answer to our later attempt
+    /// comes next, so no event reports that we are out.
     pub(in crate::session) fn enters_still(&mut self, jid: &BareJid) {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         if membership.stage == Stage::Inside {
@@ -106,7 +106,7 @@ impl Session {
         self.is_entering(jid);
     }
 
-    /// Enters again what a lost stream, or our own hiding, put us out of.
+    /// Enters the rooms again that a lost stream, or our own hiding, removed us from.
     pub(in crate::session) fn enter_wanted_rooms(&mut self, turn: &mut Turn<'_>) {
         let wanted = self.rooms.memberships.iter().filter(|(_, room)| room.stage == Stage::Outside { wanted: true });
         let mut wanted: Vec<BareJid> = wanted.map(|(jid, _)| jid.clone()).collect();
@@ -117,7 +117,7 @@ impl Session {
         }
     }
 
-    /// The nickname that was asked for is tried again: who had it may be gone by now.
+    /// Returns to the requested nickname: its other user may be gone by now.
     pub(super) fn wish_nick_back(&mut self, jid: &BareJid) {
         let nick = self.rooms.memberships.get(jid).map(|membership| membership.nick.clone());
         if let (Some(nick), Some(room)) = (nick, self.rooms.shown.get_mut(jid))
@@ -128,7 +128,7 @@ impl Session {
         }
     }
 
-    /// The automatic joins (API row 27).
+    /// Starts the automatic joins.
     pub(in crate::session) fn auto_join(&mut self, turn: &mut Turn<'_>) {
         for room in self.settings.auto_join_rooms.clone() {
             self.enter_by_itself(&room.jid, room.nick, turn);
@@ -141,7 +141,7 @@ impl Session {
         }
     }
 
-    /// Enters a room that nobody waits for; `true`: it was not on its way already.
+    /// Enters a room without a waiting call. Returns `false` if it was being entered already.
     pub(in crate::session) fn enter_by_itself(
         &mut self,
         jid: &BareJid,
@@ -169,19 +169,19 @@ impl Session {
         self.rooms.auto.clear();
     }
 
-    /// We are in: the room says so of ourselves (XEP-0045, section 7.2.2).
+    /// Handles the room's confirmation that we are in (XEP-0045, section 7.2.2).
     pub(in crate::session) fn entered(&mut self, jid: &BareJid, created: bool, turn: &mut Turn<'_>) {
         self.set_room_deadline(jid, Some(PAST_PATIENCE));
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         (membership.tries, membership.nicks_tried) = (0, 0);
         membership.known_until.get_or_insert(turn.now);
-        // Who comes back after a cut was in it all the time, as far as anybody has been told.
+        // After a lost stream, we count as having been in it all the time.
         if membership.reason != Reason::Again {
             membership.entered_at = self.deadlines.elapsed();
         }
         membership.stage = Stage::Inside;
         let before = std::mem::take(&mut membership.before);
-        // Kept: a room that went with its service is made anew when we come back, as it was wanted.
+        // Kept: a room that its service lost is created again when we come back, with the same configuration.
         let configure = membership.configure.clone();
         self.rooms.enterings += 1;
         if let Some(room) = self.rooms.shown.get_mut(jid) {
@@ -211,7 +211,7 @@ impl Session {
         self.configure_new(jid, fields, turn);
     }
 
-    /// Who came and went while we were out without anybody's knowing.
+    /// Reports who came and went while we were out unnoticed.
     fn tell_changes_since(&mut self, jid: &BareJid, before: &OrdMap<String, Arc<Occupant>>, turn: &mut Turn<'_>) {
         let Some(room) = self.rooms.shown.get(jid).map(Arc::clone).filter(|_| !before.is_empty()) else { return };
         let is_gone = |occupant: &&Arc<Occupant>| !occupant.own && !room.occupants.contains_key(&occupant.nick);
@@ -220,7 +220,7 @@ impl Session {
             self.fire_occupant("occupantLeft", Arc::new(gone), turn);
         }
         for here in room.occupants.values() {
-            // Who has the nickname that was ours is somebody else.
+            // The nickname that was ours belongs to someone else now.
             match before.get(&here.nick).filter(|known| !known.own) {
                 _ if here.own => {}
                 None => self.fire_occupant("occupantJoined", Arc::clone(here), turn),
@@ -230,7 +230,7 @@ impl Session {
         }
     }
 
-    /// Tells everybody who waited.
+    /// Answers all calls that waited to enter.
     pub(super) fn settled_in(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         let Some(room) = self.rooms.shown.get(jid).map(Arc::clone) else { return };
@@ -245,7 +245,7 @@ impl Session {
         self.auto_join_ended(jid, turn);
     }
 
-    /// Entering did not work out. The room is forgotten, unless we were in it before or may try again.
+    /// Handles a failure to enter. The room is forgotten, unless we were in it before or may try again.
     pub(in crate::session) fn not_entered(&mut self, jid: &BareJid, error: &CallError, turn: &mut Turn<'_>) {
         if self.try_again(jid, error, turn) {
             return;
@@ -267,7 +267,7 @@ impl Session {
         self.auto_join_ended(jid, turn);
     }
 
-    /// Entering did not work out for now: its service goes down, or has trouble, which is no word about us.
+    /// Handles a temporary failure to enter: its service shuts down or fails, and has not refused us.
     pub(in crate::session) fn not_entered_now(&mut self, jid: &BareJid, error: &CallError, turn: &mut Turn<'_>) {
         match self.rooms.memberships.get(jid).map(|membership| membership.reason) {
             Some(Reason::Automatic | Reason::Again) => self.try_later(jid, error, turn),
@@ -275,8 +275,8 @@ impl Session {
         }
     }
 
-    /// Whether another try is made, or will be. Nobody can be asked for another nickname where nobody asked to enter, and
-    /// ours may be held by what a broken stream left of us; and a service that is down comes back.
+    /// Returns whether another attempt is made, now or later. If no plugin asked to enter, nobody can choose another
+    /// nickname, and ours may be held by our own lost stream. A service that is down comes back.
     fn try_again(&mut self, jid: &BareJid, error: &CallError, turn: &mut Turn<'_>) -> bool {
         let Some(membership) = self.rooms.memberships.get(jid) else { return false };
         match membership.reason {
@@ -307,11 +307,11 @@ impl Session {
         true
     }
 
-    /// Tries it in a while, however often that was done: a service may be down for hours. Who waits does not wait for that, and
-    /// after some tries whoever believes that we are still in hears that we are not.
+    /// Schedules another attempt, without a limit: a service may be down for hours. Waiting calls get the error. After
+    /// some attempts, plugins that believe us to be in are notified.
     fn try_later(&mut self, jid: &BareJid, error: &CallError, turn: &mut Turn<'_>) {
         if let Some(room) = self.rooms.shown.get_mut(jid) {
-            // Whom it has named so far may be gone by then, of which nobody would tell us.
+            // Occupants that it has named so far may leave, which nobody would report.
             Arc::make_mut(room).empty();
         }
         self.forget_occupants(jid);
@@ -333,14 +333,14 @@ impl Session {
         self.auto_join_ended(jid, turn);
     }
 
-    /// A room that we were in does not let us in again; so we have left it, and those who were there have, too.
+    /// Handles the refusal of a room that we were in: we count as having left, and so do its occupants.
     fn refused(&mut self, jid: &BareJid, wanted: bool, error: &CallError, turn: &mut Turn<'_>) {
         self.again.forget(jid);
         let membership = self.rooms.memberships.get_mut(jid);
         let before = membership.map(|membership| std::mem::take(&mut membership.before)).unwrap_or_default();
         self.tell_changes_since(jid, &before, turn);
         let farewell = match error {
-            // Nobody gets in any more (XEP-0045, section 10.9).
+            // Nobody can enter any more (XEP-0045, section 10.9).
             CallError::Stanza(error) if error.condition == "gone" => {
                 let (reason, alternative) = (error.text.clone(), error.gone_to.clone());
                 Farewell { why: "destroyed", reason, alternative, actor: None }
@@ -350,7 +350,7 @@ impl Session {
         self.outside(jid, wanted, farewell, turn);
     }
 
-    /// We are out of a room, and everybody was told; it is entered again by itself, `soon` or when we show ourselves.
+    /// Schedules entering a room again, after it was reported that we are out: `soon`, or when we become visible.
     pub(in crate::session) fn comes_back(&mut self, jid: &BareJid, soon: bool) {
         self.wish_nick_back(jid);
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
@@ -371,12 +371,13 @@ impl Session {
         }
     }
 
-    /// The room says what it is and can do; a change of what it is comes as a status code, and is asked for again.
+    /// Asks the room for its information. A change of its configuration comes as a status code, after which it is asked
+    /// again.
     pub(super) fn ask_about(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         self.learn(Jid::from(jid.clone()), PATIENCE, turn);
     }
 
-    /// A room that we are in could not say now what it is and can do.
+    /// Schedules another request to a room that we are in and that could not answer.
     pub(in crate::session) fn room_untold(&mut self, entity: &Jid) {
         if let Some(room) = self.rooms.shown.get(entity).filter(|room| room.joined && room.archived.is_none()) {
             self.deadlines.set(ASK_AGAIN, Late::RoomAgain(room.jid.clone()));
@@ -390,7 +391,7 @@ impl Session {
     }
 }
 
-/// Whether nothing is told of somebody that was not known before. A card is fetched anew, and tells of itself.
+/// Returns whether nothing about an occupant has changed. A vCard is fetched again, which has its own event.
 fn is_same(known: &Occupant, here: &Occupant) -> bool {
     *here == Occupant { card: here.card.clone(), ..known.clone() }
 }
@@ -401,18 +402,18 @@ impl Membership {
     }
 }
 
-/// Whether somebody else has our nickname. Tigase has another condition for it, by which it also lets nobody make a room, and says
-/// which it is in its text alone.
+/// Returns whether our nickname is taken. Tigase uses another condition, which also means that creating rooms is
+/// forbidden; only the text tells them apart.
 fn is_conflict(error: &CallError) -> bool {
     let CallError::Stanza(error) = error else { return false };
     let says_so = || error.text.as_deref().is_some_and(|text| text.starts_with("Nickname already in use"));
     error.condition == "conflict" || (error.condition == "not-allowed" && says_so())
 }
 
-/// Whether it may be otherwise in a while. A service that is down is one that its server does not find.
+/// Returns whether a later attempt may succeed. If a service is down, its server does not find it.
 fn may_pass(error: &CallError) -> bool {
     const DOWN: [&str; 5] = [
-        // Somebody else has just made it, and nobody may come in before it is configured (XEP-0045, section 10.1.3).
+        // Someone else has just created it, and nobody may enter before it is configured (XEP-0045, section 10.1.3).
         "item-not-found",
         "remote-server-not-found",
         "remote-server-timeout",
@@ -423,7 +424,7 @@ fn may_pass(error: &CallError) -> bool {
 }
 
 impl Room {
-    /// We are in it now, and this is what its first word about us says (XEP-0045, section 7.2).
+    /// Notes that we are in, with the information from the room's first presence about us (XEP-0045, section 7.2).
     pub(in crate::session) fn welcomed(&mut self, shows_jids: bool, logged: bool) {
         self.left = None;
         self.reason = None;

@@ -7,12 +7,12 @@ use crate::event::Payload;
 use crate::session::{Session, Turn};
 use crate::stanza::{Invite, RoomJoin, kept};
 
-/// How many rooms may be on their way to being entered because somebody invited us.
+/// Maximum number of rooms that are being entered because of invitations.
 const MAX_INVITED: usize = 16;
-/// How much of a reason is kept, in bytes.
+/// Maximum length of a reason, in bytes.
 const MAX_REASON: usize = 4_096;
-/// The longest password that is taken of an invitation, as of a bookmark, in bytes. It is sent to the room, and a stanza that is
-/// larger than our own server takes ends the stream.
+/// Maximum length of a password in an invitation or a bookmark, in bytes. It is sent to the room, and a stanza that is
+/// too large for our own server ends the stream.
 const MAX_PASSWORD: usize = 4_096;
 
 impl Session {
@@ -20,9 +20,9 @@ impl Session {
         if !self.settings.allow_muc {
             return;
         }
-        // A person is no room, and a service is none either: who says so wants our presence.
+        // A person or a service is no room: such an invitation only tries to get our presence.
         let is_person = invite.room == self.own.to_bare() || self.roster.has(&invite.room);
-        // Nor does anybody have to be told of a room that we are in (XEP-0249, section 3).
+        // An invitation to a room that we are in is not reported, either (XEP-0249, section 3).
         let is_in = self.rooms.stage(&invite.room).is_some_and(Stage::is_in);
         if is_person || is_in || invite.room.node().is_none() {
             self.ignored += 1;
@@ -38,12 +38,12 @@ impl Session {
         let entering = entering.filter(|room| room.reason == Reason::Invited && room.stage == Stage::Entering).count();
         let is_open = self.rooms.stage(&room).is_some_and(|stage| stage != Stage::Outside { wanted: false });
         if self.settings.auto_join_on_invite && entering < MAX_INVITED && !is_open {
-            // Nobody waits for it: an invitation that leads nowhere is the inviter's loss.
+            // No call waits for it: an invitation that fails is the inviter's loss.
             let _ = self.try_open(&room, wish, Reason::Invited, turn);
         }
     }
 
-    /// Whom we invited does not come. Of a room that is not open anybody could say so.
+    /// Reports the decline of our invitation. Only open rooms count, since anyone could send it for another room.
     pub(in crate::session) fn declined(&mut self, mut no: Invite, turn: &mut Turn<'_>) {
         if !self.rooms.has(&no.room) {
             self.ignored += 1;

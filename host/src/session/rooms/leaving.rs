@@ -1,4 +1,4 @@
-//! Getting out of rooms: as asked, put out by the room, or with the stream.
+//! Leaving rooms: on request, after removal by the room, or with the stream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::session::waiters::Waiter;
 use crate::session::{Session, Turn};
 use crate::stanza::{Actor, Outgoing, PresenceOut, PresenceOutKind};
 
-/// How long leaving a room may take.
+/// Time limit for leaving a room.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Why we are out of a room, as its record says.
+/// The reason why we are out of a room, for its record.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Farewell {
     pub(in crate::session) why: &'static str,
@@ -27,7 +27,7 @@ pub(in crate::session) struct Farewell {
     pub(in crate::session) actor: Option<Actor>,
 }
 
-/// Whether whoever waits to get into a room is told that it will not happen.
+/// Whether calls that wait to enter a room are answered that this will not happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::session) enum GiveUp {
     Yes,
@@ -35,7 +35,7 @@ pub(in crate::session) enum GiveUp {
 }
 
 impl Session {
-    /// We are no longer in a room, and it stays known.
+    /// Marks a room as left; it stays known.
     pub(in crate::session) fn outside(&mut self, jid: &BareJid, wanted: bool, why: Farewell, turn: &mut Turn<'_>) {
         if let Some(membership) = self.rooms.memberships.get_mut(jid) {
             membership.stage = Stage::Outside { wanted };
@@ -70,7 +70,7 @@ impl Session {
         }
     }
 
-    /// Leaves a room that is known. Whoever waits to get in waits no longer.
+    /// Leaves a known room. Calls that wait to enter end.
     pub(super) fn leave(&mut self, jid: &BareJid, leaver: Option<Waiter<()>>, turn: &mut Turn<'_>) {
         let live = self.is_live();
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
@@ -85,7 +85,7 @@ impl Session {
             }
             _ => {
                 if membership.is_to_come_back() {
-                    // Everybody believes that we are in.
+                    // The room counts as entered for everyone.
                     self.left(jid, turn);
                 } else {
                     self.drop_room(jid, turn);
@@ -109,7 +109,7 @@ impl Session {
         turn.send(Outgoing::Presence(PresenceOut { to: Some(address.into()), kind, ..PresenceOut::default() }));
     }
 
-    /// We have left, as asked.
+    /// Completes a requested leaving.
     pub(in crate::session) fn left(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let leavers = self.rooms.membership(jid).map(|membership| std::mem::take(&mut membership.leavers));
         if let Some(mut room) = self.drop_room(jid, turn) {
@@ -126,17 +126,17 @@ impl Session {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         membership.deadline = None;
         match membership.stage {
-            // Our entering waits for the stream: no room could have answered it.
+            // Our presence is queued during a lost connection, so no room could have answered it.
             Stage::Entering if self.link == Link::Suspended && membership.joiners.is_empty() => {
                 self.set_room_deadline(jid, Some(JOIN_PATIENCE));
             }
             Stage::Entering => {
-                // The room may have let us in without our hearing of it.
+                // The room may have let us in without our learning of it.
                 self.send_farewell(jid, turn);
                 self.not_entered(jid, &CallError::TimedOut, turn);
             }
             Stage::Leaving => self.left(jid, turn),
-            // A room that never says what its subject is.
+            // The room did not send its subject.
             Stage::Configuring | Stage::Inside if membership.tells == Tells::Past => membership.tells = Tells::Whenever,
             Stage::Configuring | Stage::Inside if membership.tells == Tells::Ending => {
                 membership.tells = Tells::Present;
@@ -146,7 +146,8 @@ impl Session {
         }
     }
 
-    /// The stream is gone, and with it our being in rooms. With `give_up`, whoever waits to get in waits no longer.
+    /// Handles the loss of the stream, and with it of our presence in rooms. With `give_up`, calls that wait to enter
+    /// end.
     pub(in crate::session) fn rooms_cut(&mut self, give_up: GiveUp, turn: &mut Turn<'_>) {
         let all: Vec<BareJid> = self.rooms.shown.keys().cloned().collect();
         self.rooms.farewells.clear();
@@ -162,7 +163,7 @@ impl Session {
             }
             match membership.stage {
                 Stage::Leaving => self.left(&jid, turn),
-                // What we enter by ourselves, or were in, is entered when somebody logs in again.
+                // Rooms that we were in, or enter automatically, are entered at the next log-in.
                 Stage::Entering | Stage::Outside { wanted: true }
                     if give_up == GiveUp::Yes && matches!(membership.reason, Reason::Asked | Reason::Invited) =>
                 {
@@ -171,7 +172,7 @@ impl Session {
                 }
                 Stage::Entering => self.emptied(&jid),
                 Stage::Configuring | Stage::Inside => {
-                    // Nobody is told that we are back in a room when nobody was told that we were out of it.
+                    // No event reports that we are back in a room if none reported that we were out.
                     membership.reason = Reason::Again;
                     self.emptied(&jid);
                 }
@@ -180,7 +181,7 @@ impl Session {
         }
     }
 
-    /// We are out of a room without having been told so, and are to enter it again.
+    /// Empties a room that we are out of unnoticed, and that is to be entered again.
     pub(super) fn emptied(&mut self, jid: &BareJid) {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         membership.stage = Stage::Outside { wanted: true };

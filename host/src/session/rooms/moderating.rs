@@ -1,4 +1,4 @@
-//! What is asked of rooms, and what becomes of the answers: subject, roles, affiliations, end (XEP-0045, sections 8 to 10).
+//! Requests to rooms, and their answers: subject, roles, affiliations, destruction (XEP-0045, sections 8 to 10).
 
 use std::sync::Arc;
 
@@ -12,36 +12,37 @@ use crate::session::questions::{PATIENCE, Waiting};
 use crate::session::{Answer, Session, Turn};
 use crate::stanza::{Affiliated, Ask, Body, Disco, Draft, MAM, Message, MessageKind};
 
-/// How many features of a room are kept.
+/// Maximum number of features of a room.
 const MAX_FEATURES: usize = 128;
-/// How long a feature, and how long a room's name, may be to be kept, in bytes.
+/// Maximum length of a feature, and of a room's name, in bytes. Longer ones are not kept.
 const MAX_TEXT: usize = 1_024;
 
-/// What a room was asked.
+/// The purpose of a pending request to a room.
 #[derive(Debug)]
 pub(in crate::session) enum RoomQuestion {
-    /// Whether we are in it.
+    /// Ask whether we are in it.
     WhetherInside,
-    /// The form by which a room that we made is configured, and what is wanted.
+    /// Get the configuration form of a room that we created, with the wanted values.
     NewForm(Wanted),
-    /// To take the configuration of a room that we made.
+    /// Submit the configuration of a room that we created.
     ConfiguredNew,
-    /// To forget a room that we made.
+    /// Cancel a room that we created.
     GivenUp,
-    /// The form by which it is configured, and what a plugin wants.
+    /// Get the configuration form, with the values that a plugin wants.
     Form(Wanted, Answer<()>),
-    /// To do something, for a plugin.
+    /// Do something for a plugin.
     Done(Answer<()>),
-    /// Who has an affiliation.
+    /// List the people with an affiliation.
     Affiliations(Answer<Vec<Affiliated>>),
-    /// To set its subject. No IQ, and where it has it already it may stay silent: an error message says no.
+    /// Set its subject. This is no IQ, and there may be no answer if the subject is the same; a refusal comes as an
+    /// error message.
     Subject(Answer<()>),
-    /// Anything, after it was asked to set its subject under this id. It answers in the order in which it was asked.
+    /// Any request after setting the subject under this id. The room answers in the order of the requests.
     AfterSubject(String),
 }
 
 impl RoomQuestion {
-    /// Whether a plugin asked that has ended.
+    /// Returns whether a plugin asked that has ended.
     pub(in crate::session) fn is_abandoned(&self) -> bool {
         match self {
             Self::Form(_, answer) | Self::Done(answer) | Self::Subject(answer) => answer.is_abandoned(),
@@ -52,7 +53,7 @@ impl RoomQuestion {
         }
     }
 
-    /// The stream is gone. What the session asked for itself is forgotten.
+    /// Ends the request, because the stream is gone. The session's own requests are simply forgotten.
     pub(in crate::session) fn end(self, turn: &mut Turn<'_>) {
         match self {
             Self::Form(_, answer) | Self::Done(answer) | Self::Subject(answer) => {
@@ -65,12 +66,12 @@ impl RoomQuestion {
 }
 
 impl Session {
-    /// Asks a room.
+    /// Sends a request to a room.
     pub(super) fn ask_room(&mut self, jid: &BareJid, ask: Ask, question: RoomQuestion, turn: &mut Turn<'_>) {
         self.ask_in_room(jid, Jid::from(jid.clone()), ask, question, turn);
     }
 
-    /// Asks a room, or an address in it.
+    /// Sends a request to a room, or to an address in it.
     pub(super) fn ask_in_room(
         &mut self,
         jid: &BareJid,
@@ -82,7 +83,7 @@ impl Session {
         self.ask(Some(to), ask, Waiting::Room(jid.clone(), question), PATIENCE, turn);
     }
 
-    /// What came of a question to a room.
+    /// Handles the answer to a request to a room.
     pub(in crate::session) fn room_answered(
         &mut self,
         jid: &BareJid,
@@ -113,7 +114,7 @@ impl Session {
         }
     }
 
-    /// Somebody said what it is and can do: it may be a room that is open.
+    /// Updates an open room with its information, if the entity is one.
     pub(in crate::session) fn learned_about(&mut self, entity: &Jid, disco: &Disco) {
         let Some(room) = self.rooms.shown.get_mut(entity) else { return };
         let fits = |text: &&String| !text.is_empty() && text.len() <= MAX_TEXT;
@@ -123,7 +124,7 @@ impl Session {
             features: disco.features.iter().filter(fits).take(MAX_FEATURES).cloned().collect(),
         };
         let has = |feature| disco.features.iter().any(|known| known == feature);
-        // An archive whose ids messages do not carry cannot be told which of them were handled.
+        // Without archive ids in its messages, nobody can tell which archived messages were handled.
         let archived = room.joined.then(|| has(MAM) && has(STANZA_IDS));
         if archived != room.archived {
             Arc::make_mut(room).archived = archived;
@@ -134,7 +135,8 @@ impl Session {
             Arc::make_mut(room).about = Arc::new(about);
             self.changed = true;
         }
-        // It was asked when we were in, and answers in order: a farewell of before is never answered.
+        // It was asked when we were in, and answers in order, so earlier confirmations of leaving will not come any
+        // more.
         if self.rooms.stage(entity).is_some_and(super::Stage::is_in) {
             self.rooms.no_farewell_is_due(entity);
         }
@@ -152,21 +154,22 @@ impl Session {
         self.ask_room(jid, Ask::DiscoInfo { node: None }, RoomQuestion::AfterSubject(id), turn);
     }
 
-    /// A room sends something back to us.
+    /// Handles an error message from a room.
     pub(in crate::session) fn room_refused(&mut self, message: &Message, turn: &mut Turn<'_>) {
         let room = message.from.to_bare();
         let Some(error) = &message.error else { return };
         let Some(shown) = self.rooms.shown.get(&room) else { return };
-        // Under our own nickname nobody but the room can speak to us; MongooseIM refuses so.
+        // Under our own nickname only the room can send to us; MongooseIM sends refusals that way.
         if message.from.resource().is_some_and(|nick| nick.as_str() != shown.nick) {
             return;
         }
         let may_be_out = match error.condition.as_str() {
             // It does not know us (XEP-0045, section 7.4).
             "not-acceptable" => true,
-            // There is none, also in the words of Openfire.
+            // The room does not exist; the second condition is that of Openfire.
             "item-not-found" | "recipient-unavailable" => message.from.is_bare(),
-            // Tigase tells nothing else to who is not in it. A visitor is not allowed to speak anywhere.
+            // Tigase sends nothing else to people who are not in it. To a visitor, it means only that they may not
+            // speak.
             "forbidden" => message.from.is_bare() && shown.role != "visitor",
             _ => false,
         };
@@ -182,7 +185,7 @@ impl Session {
         }
     }
 
-    /// A room says that something about itself changed (XEP-0045, section 10.2.1).
+    /// Handles a room's notice of changes about itself (XEP-0045, section 10.2.1).
     pub(in crate::session) fn room_changed(&mut self, message: &Message, turn: &mut Turn<'_>) {
         let jid = message.chat.to_bare();
         let Some(room) = self.rooms.shown.get_mut(&jid) else { return };

@@ -1,4 +1,4 @@
-//! Staying in rooms: asking a room that is silent whether it still knows us (XEP-0410), and entering it again if not.
+//! Staying in rooms: asking a silent room whether it still knows us (XEP-0410), and entering it again if not.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::stanza::Ask;
 
 /// How long a room may be silent before it is asked.
 const SILENCE: Duration = Duration::from_mins(15);
-/// When it is asked again where its answer decided nothing.
+/// Delay before it is asked again if its answer decided nothing.
 const ASK_AGAIN: Duration = Duration::from_mins(1);
 
 impl Session {
-    /// Something came from a room.
+    /// Notes that something came from a room.
     pub(in crate::session) fn room_heard(&mut self, jid: &BareJid) {
         let now = self.deadlines.elapsed();
         if let Some(membership) = self.rooms.memberships.get_mut(jid) {
@@ -24,7 +24,7 @@ impl Session {
         }
     }
 
-    /// Looks after a room that we are in.
+    /// Starts to watch a room that we are in.
     pub(super) fn watch(&mut self, jid: &BareJid) {
         self.room_heard(jid);
         self.watch_again_in(jid, SILENCE);
@@ -35,7 +35,8 @@ impl Session {
         self.deadlines.replace(&mut membership.silence, Some((after, Late::RoomSilent(jid.clone()))));
     }
 
-    /// One dead-line for a room, however much is said there: it looks when it passes.
+    /// Checks whether a room is silent. There is one deadline for a room, however busy it is: it is checked when it
+    /// passes.
     pub(in crate::session) fn room_silent(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let silent_for = |heard| self.deadlines.elapsed().saturating_sub(heard);
         let Some(silent_for) = self.rooms.memberships.get(jid).map(|membership| silent_for(membership.heard)) else {
@@ -47,7 +48,8 @@ impl Session {
         }
     }
 
-    /// Asks all rooms that we are in. After a resumption: a service may have put us out meanwhile that could not say so.
+    /// Asks all rooms that we are in, after a resumption: a service may have removed us meanwhile and could not report
+    /// it.
     pub(in crate::session) fn ask_all_whether_inside(&mut self, turn: &mut Turn<'_>) {
         let inside = self.rooms.memberships.iter().filter(|(_, room)| room.stage.is_in());
         let mut inside: Vec<BareJid> = inside.map(|(jid, _)| jid.clone()).collect();
@@ -57,18 +59,18 @@ impl Session {
         }
     }
 
-    /// Asks a room whether we are in it; one question at a time.
+    /// Asks a room whether we are in it; one request at a time.
     pub(in crate::session) fn ask_whether_inside(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let Some(room) = self.rooms.shown.get(jid) else { return };
         let Ok(ourselves) = room.jid.with_resource_str(&room.nick).map(Jid::from) else { return };
         let Some(membership) = self.rooms.memberships.get_mut(jid).filter(|room| room.stage.is_in()) else { return };
-        // Without one, the answer to an earlier question is still to come.
+        // Without a deadline, the answer to an earlier request is pending.
         let Some(key) = membership.silence.take() else { return };
         self.deadlines.cancel(key);
         self.ask_in_room(jid, ourselves, Ask::Ping, RoomQuestion::WhetherInside, turn);
     }
 
-    /// The table of XEP-0410, section 3.
+    /// Handles the answer, according to the table in XEP-0410, section 3.
     pub(super) fn told_whether_inside(&mut self, jid: &BareJid, result: &Result<(), CallError>, turn: &mut Turn<'_>) {
         if !self.rooms.stage(jid).is_some_and(super::Stage::is_in) {
             return;
@@ -76,11 +78,12 @@ impl Session {
         match result {
             Ok(()) => self.is_found(jid),
             Err(CallError::Stanza(error)) => match error.condition.as_str() {
-                // Another client under our nickname answered, and does not know pings.
+                // Another client under our nickname answered, and does not support pings.
                 "service-unavailable" | "feature-not-implemented" => self.is_found(jid),
-                // MongooseIM says so to who is in a room where nobody may ask another; to strangers it says something else.
+                // MongooseIM sends this to occupants of a room in which requests to others are forbidden; strangers get
+                // another error.
                 "not-allowed" if says_that_nobody_is_asked(error) => self.is_found(jid),
-                // Our nickname changed a moment ago, which is over when this is said again: then there is no such room.
+                // Our nickname may have changed a moment ago. If the error comes again, there is no such room.
                 "item-not-found" => match self.rooms.membership(jid) {
                     Some(membership) if membership.is_missed => self.fell_out(jid, turn),
                     Some(membership) => {
@@ -89,7 +92,7 @@ impl Session {
                     }
                     None => {}
                 },
-                // The service cannot be reached.
+                // The service is unreachable.
                 "remote-server-not-found" | "remote-server-timeout" => self.watch_again_in(jid, ASK_AGAIN),
                 _ => self.fell_out(jid, turn),
             },
@@ -97,7 +100,7 @@ impl Session {
         }
     }
 
-    /// It knows us.
+    /// Notes that the room knows us.
     fn is_found(&mut self, jid: &BareJid) {
         self.rooms.no_farewell_is_due(jid);
         if let Some(membership) = self.rooms.membership(jid) {
@@ -115,7 +118,8 @@ impl Session {
     }
 }
 
-/// Other services tell strangers the same, without these words.
+/// Returns whether the room forbids requests to others. Other services send strangers the same condition, without this
+/// text.
 fn says_that_nobody_is_asked(error: &StanzaError) -> bool {
     error.text.as_deref().is_some_and(|text| text.starts_with("Queries to the conference members are not allowed"))
 }

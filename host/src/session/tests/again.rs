@@ -1,4 +1,4 @@
-//! What a lost stream took with it on the way out.
+//! Resending after a lost stream.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! Whatever is asked of a server or a peer, and whatever comes of it: an error, nonsense, too much, from somebody else, twice,
-//! too late or never. Each call ends with what can be believed or a typed error, and nothing is left waiting.
+//! Every request to a server or a peer, with every kind of answer: an error, nonsense, too much, from another entity,
+//! repeated, late, or none. Each call ends with a trusted result or a typed error, and nothing is left waiting.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use crate::stanza::{ArchiveQuery, Bookmark, MAM};
 const FRIEND: &str = "friend@example.net/x";
 const OWN: &str = "bot@example.org";
 
-/// A call that is under way.
+/// A call in progress.
 struct Call(Box<dyn FnMut() -> Option<Result<(), CallError>>>);
 
 impl Call {
@@ -20,7 +20,7 @@ impl Call {
         desk.command(command(answer));
         let mut outcome = None;
         Self(Box::new(move || {
-            // An answer is given once, and asked for more often.
+            // An answer is given once, but read several times.
             outcome = outcome.take().or_else(|| got(&mut receiver).map(|result| result.map(drop)));
             outcome.clone()
         }))
@@ -63,7 +63,8 @@ fn order(desk: &mut Desk, ask: Ask) -> Call {
     in_room(desk, |answer| RoomDeed::Order(ask, answer))
 }
 
-/// What is asked, how, and which answers are ones. To an order any result is a yes, since nothing stands in it.
+/// A call, how it is made, and which answers it accepts. An order accepts any result, since results of orders are
+/// empty.
 struct Question {
     name: &'static str,
     ask: fn(&mut Desk) -> Call,
@@ -83,7 +84,7 @@ fn questions() -> Vec<Question> {
         question("archive.query", &["an empty page", "an odd page"], |desk| {
             Call::start(desk, |answer| Command::QueryArchive { by: Some(InstanceId(1)), query: query(None), answer })
         }),
-        // Whether it is a room is asked first; who does not say so is looked for in the own archive.
+        // The address is asked first whether it is a room. If it does not answer, the own archive is queried.
         question("archive.query of a stranger", &["an empty page", "an odd page"], |desk| {
             Call::start(desk, |answer| Command::QueryArchive {
                 by: Some(InstanceId(1)),
@@ -135,7 +136,7 @@ fn questions() -> Vec<Question> {
     ]
 }
 
-/// Results, each by a name.
+/// Results with their names.
 fn results() -> Vec<(&'static str, String)> {
     let many = |one: &str| one.repeat(9_000);
     let (info, admin, owner) = (
@@ -182,7 +183,7 @@ fn errors() -> Vec<(&'static str, &'static str)> {
     ]
 }
 
-/// What was asked and has not been looked at yet: of whom, and under which id.
+/// The requests that were handled so far.
 struct Asked(HashSet<String>);
 
 impl Asked {
@@ -195,7 +196,7 @@ impl Asked {
         asked.filter(|(_, id)| self.0.insert(id.clone())).collect()
     }
 
-    /// Answers all of it, and all that is asked because of the answers.
+    /// Answers all open requests, and those that follow from the answers.
     fn answer(&mut self, desk: &mut Desk, answer: impl Fn(Option<&Jid>, &str) -> String) {
         for _ in 0..8 {
             for (to, id) in self.news(desk) {
@@ -218,7 +219,7 @@ fn error(to: Option<&Jid>, id: &str, error: &str) -> String {
     format!("<iq type='error' id='{id}' {}>{error}</iq>", from(to))
 }
 
-/// How much waits.
+/// Returns how many things wait.
 fn waiting(desk: &Desk) -> [usize; 7] {
     let session = &desk.session;
     [
@@ -232,7 +233,7 @@ fn waiting(desk: &Desk) -> [usize; 7] {
     ]
 }
 
-/// Connected, with an archive, in a room, and with nothing left to be asked.
+/// Returns a desk that is connected, with an archive, in a room, and without open requests.
 fn desk() -> (Desk, Asked) {
     let mut desk = Desk::connected(Settings::default());
     let mut asked = Asked(HashSet::new());
@@ -247,7 +248,7 @@ fn desk() -> (Desk, Asked) {
     asked.answer(&mut desk, answer);
     desk.in_room();
     asked.answer(&mut desk, answer);
-    // Others are told of what the account can do.
+    // The features of the account are announced.
     desk.wait(1);
     assert_eq!(desk.session.questions.len(), 0);
     desk.forget();
@@ -323,7 +324,7 @@ fn what_somebody_else_answers_or_the_same_once_more_is_nobodys() {
         assert_eq!(call.outcome(), None, "{name}");
         assert_eq!(desk.session.ignored() - ignored, 2 * others.len() as u64, "{name}");
         assert_eq!(waiting(&desk), before, "{name}");
-        // Once more, after it has ended.
+        // Again, after it has ended.
         desk.hear_xml(&error(to.as_ref(), id, errors()[0].1));
         asked.answer(&mut desk, |to, id| error(to, id, errors()[0].1));
         let outcome = call.outcome();
@@ -336,7 +337,7 @@ fn what_somebody_else_answers_or_the_same_once_more_is_nobodys() {
     }
 }
 
-/// What only a presence or a message answers ends in time, too.
+/// Requests that are answered only by a presence or a message end in time, too.
 #[test]
 fn a_room_that_never_answers_lets_nobody_wait() {
     let (mut desk, mut asked) = desk();
@@ -361,7 +362,7 @@ fn a_room_that_never_answers_lets_nobody_wait() {
     assert_eq!(waiting(&desk)[..6], before[..6]);
 }
 
-/// Nonsense for every question that the account asks by itself.
+/// Nonsense for every request that the account makes by itself.
 #[test]
 fn an_account_begins_whatever_the_server_answers() {
     let results = results();

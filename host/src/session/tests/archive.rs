@@ -1,4 +1,4 @@
-//! Archives: what is asked of whom, and which results are believed.
+//! Archives: which one is queried, and which results are trusted.
 
 use super::*;
 use crate::session::archive::{MAX_ASKED, MAX_OWN, MAX_RUNNING, MAX_WEIGHT};
@@ -17,13 +17,13 @@ fn disco(category: &str, features: &[&str]) -> Disco {
     }
 }
 
-/// Answers the last question of what somebody is.
+/// Answers the last request for an address's information.
 fn says(desk: &mut Desk, who: &str, outcome: Result<Disco, Box<StanzaError>>) {
     let id = desk.asked_of(who, |ask| matches!(ask, Ask::DiscoInfo { .. }));
     desk.answer(Some(who), id, outcome.map(Body::Disco));
 }
 
-/// Connected to an account that has an archive.
+/// Returns a desk that is connected to an account with an archive.
 fn with_archive() -> Desk {
     let mut desk = Desk::connected(Settings::default());
     says(&mut desk, OWN, Ok(disco("account", &[MAM, "urn:xmpp:sid:0"])));
@@ -211,7 +211,7 @@ fn a_room_without_an_archive_says_so_and_whoever_is_no_room_is_in_the_own_archiv
         let (to, _, asked) = asked_page(&desk);
         assert_eq!((to, asked.with), (None, Some(jid(stranger))));
     }
-    // Contacts, the own domain and occupants need no question.
+    // Contacts, the own domain and occupants need no request.
     for with in [ROMEO, "else@example.org", "room@muc.example.org/juliet", OWN] {
         let _page = query(&mut desk, of(Some(with), 5, Cursor::Start));
         assert_eq!(asked_page(&desk).2.with, Some(jid(with)), "{with}");
@@ -224,7 +224,7 @@ fn a_room_without_an_archive_says_so_and_whoever_is_no_room_is_in_the_own_archiv
 }
 
 /// Rows 37.
-/// A server that gives more than was asked for shows what the plugin may not see.
+/// A server that returns more than requested would show what the plugin may not see.
 #[test]
 fn what_was_said_with_others_is_not_shown() {
     let mut desk = with_archive();
@@ -288,13 +288,13 @@ fn what_the_archive_refuses_is_told_as_what_it_is() {
     };
     let after = Cursor::After("gone".to_owned());
     assert!(matches!(refused(after.clone(), "item-not-found"), CallError::NotFound(what) if what.contains("gone")));
-    // MongooseIM says that an id is not of its making.
+    // MongooseIM reports that an id does not have its own format.
     assert!(matches!(refused(after.clone(), "not-acceptable"), CallError::NotFound(what) if what.contains("gone")));
     assert!(matches!(refused(Cursor::Start, "not-acceptable"), CallError::Stanza(_)));
     assert!(matches!(refused(after, "forbidden"), CallError::Stanza(error) if error.condition == "forbidden"));
     assert!(matches!(refused(Cursor::Start, "item-not-found"), CallError::Stanza(_)));
     assert!(matches!(refused(Cursor::Index(9), "feature-not-implemented"), CallError::Unsupported(_)));
-    // A room says it to who is not in it, whatever was asked.
+    // A room sends this to anyone who is not in it, whatever the request is.
     let mut page = query(&mut desk, of(Some(ROOM), 5, Cursor::After("gone".to_owned())));
     says(&mut desk, ROOM, Ok(disco("conference", &[MAM])));
     let id = asked_page(&desk).1;
@@ -411,7 +411,7 @@ fn so_many_pages_are_asked_for_by_a_plugin_and_take_no_place_of_another_one() {
     assert!(got(&mut ask(&mut desk, 2, None)).is_none(), "a neighbour asks all the same");
     drop(open);
     assert!(got(&mut ask(&mut desk, 1, None)).is_none(), "those that were given up make room");
-    // Nor does it have ever more strangers asked whether they are rooms, by giving up each time.
+    // Abandoning calls does not let it ask an unlimited number of strangers whether they are rooms.
     for number in 0..MAX_OWN {
         assert!(got(&mut ask(&mut desk, 1, Some(number))).is_none());
     }
@@ -422,7 +422,7 @@ fn so_many_pages_are_asked_for_by_a_plugin_and_take_no_place_of_another_one() {
 }
 
 /// Rows 41.
-/// Ids that came from the archive need no proof that it knows them.
+/// Ids that came from the archive need no check that it knows them.
 #[test]
 fn ids_that_came_are_known() {
     let mut desk = with_archive();
@@ -506,7 +506,7 @@ fn the_archive_may_be_asked_on_each_stream_once_it_is_known_and_messages_may_com
     assert_eq!(desk.session.snapshot().archive, None, "it is another stream");
 }
 
-/// As it is while a server starts.
+/// For example, while a server starts.
 #[test]
 fn an_account_that_cannot_say_now_what_it_can_do_is_asked_again_and_one_that_will_not_is_not() {
     let ask = "> ask disco of bot@example.org";
@@ -544,7 +544,7 @@ fn a_room_says_each_time_that_it_is_entered_whether_it_has_an_archive_whose_ids_
         let mut desk = with_archive();
         desk.in_room();
         assert_eq!(stands(&desk), (1, None, 0), "it has said nothing");
-        // One that cannot say so now is asked again.
+        // A room that fails temporarily is asked again.
         desk.wait(31);
         assert_eq!(stands(&desk), (1, None, 0));
         desk.forget();

@@ -1,4 +1,4 @@
-//! Visiting cards: fetched, kept, changed, and named by presence.
+//! vCards: fetched, cached, changed, and announced by presence.
 
 use super::*;
 use crate::card::{Avatar, Card, CardChange, Picture, PictureChange};
@@ -46,7 +46,7 @@ fn named(name: &str) -> CardChange {
     CardChange { full_name: Some(name.to_owned()), ..CardChange::default() }
 }
 
-/// The last question of this kind: to whom, and its id.
+/// Returns the recipient and the id of the last request of this kind.
 fn asked(desk: &Desk, is: fn(&Ask) -> bool) -> (Option<String>, String) {
     let question = desk.sent.iter().rev().find_map(|stanza| match stanza {
         Outgoing::Ask { to, id, ask } if is(ask) => Some((to.as_ref().map(ToString::to_string), id.clone())),
@@ -125,7 +125,7 @@ fn a_card_is_shown_by_the_chat_and_by_the_occupant_that_it_was_fetched_for() {
         let Payload::Chat(told) = desk.last("chatBoxChanged") else { panic!("a chat") };
         assert!(told.card.as_ref().unwrap().card.picture.is_some() && chat(&desk, who).is_some());
     }
-    // What opens later shows what is known.
+    // A chat that opens later shows the cached vCard.
     let _card = get(&mut desk, "juliet@example.org", false);
     come(&mut desk, card("Juliet", None));
     open(&mut desk, "juliet@example.org");
@@ -156,7 +156,7 @@ fn a_card_is_shown_by_the_chat_and_by_the_occupant_that_it_was_fetched_for() {
     assert!(chat(&desk, ROMEO).is_none(), "a session that has ended vouches for no card");
 }
 
-/// Row 72: cards are bounded, and nobody goes on showing one that had to make room.
+/// Row 72: the number of vCards is limited, and nothing shows one that had to make room.
 #[test]
 fn a_card_that_made_room_is_shown_by_no_chat() {
     let mut desk = Desk::connected(Settings::default());
@@ -320,7 +320,7 @@ fn a_change_that_fails_holds_up_no_other() {
     assert!(matches!(got(&mut fourth), Some(Err(CallError::Stanza(_)))));
     assert!(got(&mut get(&mut desk, "bot@example.org", false)).is_none(), "what was refused is not known");
 
-    // What a server says that has none of ours yet, and one that keeps none at all.
+    // The errors of a server that has no vCard of ours yet, and of one that has none at all.
     let mut fifth = set(&mut desk, named("E"));
     let id = asked(&desk, is_get).1;
     desk.answer(None, id, Err(stanza_error("service-unavailable")));
@@ -328,7 +328,7 @@ fn a_change_that_fails_holds_up_no_other() {
     desk.answer(None, id, Ok(Body::Empty));
     assert_eq!(got(&mut fifth), Some(Ok(())));
 
-    // Who has it and cannot give it for now is not to lose the rest of it.
+    // If the server cannot return the vCard now, the rest of it must not be lost.
     let mut sixth = set(&mut desk, named("E"));
     let id = asked(&desk, is_get).1;
     let kind = "wait".to_owned();
@@ -340,7 +340,7 @@ fn a_change_that_fails_holds_up_no_other() {
     assert_eq!(got(&mut late), Some(Err(CallError::TimedOut)));
     desk.bind();
     assert_eq!(got(&mut next), Some(Err(CallError::Offline)));
-    // As many plugins as are needed, each with as many as it may have.
+    // As many plugins as necessary, each with its maximum.
     let plugins = (10..).flat_map(|number| std::iter::repeat_n(InstanceId(number), MAX_OWN_CHANGES));
     let many: Vec<_> = plugins.take(MAX_CHANGES + 6).map(|by| set_as(&mut desk, by, named("G"))).collect();
     assert_eq!(desk.session.cards.sizes().1, MAX_CHANGES);
@@ -358,7 +358,7 @@ fn a_change_that_fails_holds_up_no_other() {
 #[test]
 fn so_many_changes_of_a_plugin_wait_and_take_no_place_of_another_one() {
     let mut desk = Desk::connected(Settings::default());
-    // One more is under way.
+    // One more is in progress.
     let waiting: Vec<_> = (0..=MAX_OWN_CHANGES).map(|_| set_as(&mut desk, ONE, named("A"))).collect();
     assert!(matches!(got(&mut set_as(&mut desk, ONE, named("B"))), Some(Err(CallError::OverLimit(_)))));
     assert!(got(&mut set_as(&mut desk, TWO, named("C"))).is_none(), "a neighbour waits all the same");
@@ -370,7 +370,7 @@ fn seen(avatar: Avatar) -> Presence {
     Presence { avatar: Some(avatar), ..presence("romeo@example.org/orchard", PresenceKind::Available) }
 }
 
-/// XEP-0153: only cards that somebody wanted are fetched again, and not at the pace of whoever sends presence.
+/// XEP-0153: only vCards that were requested are fetched again, and senders of presence do not set the pace.
 #[test]
 fn a_picture_that_changes_is_fetched_again_where_somebody_wanted_it() {
     let other = || Avatar::Hash("b".repeat(40));
@@ -400,7 +400,7 @@ fn a_picture_that_changes_is_fetched_again_where_somebody_wanted_it() {
     assert!(got(&mut asked_for).unwrap().is_err());
 }
 
-/// Row 69. A nickname is nobody's for good.
+/// Row 69. A nickname may be used by someone else next.
 #[test]
 fn the_card_of_an_occupant_is_not_that_of_who_has_the_nickname_next() {
     let mut desk = Desk::connected(Settings::default());

@@ -1,4 +1,4 @@
-//! What people say to plugins by name.
+//! Commands that people give to plugins by name.
 
 use super::*;
 use crate::permissions::Grants;
@@ -7,7 +7,7 @@ use crate::router::Mailbox;
 use crate::session::commands::ANSWERS;
 use crate::stanza::{Carbon, Extensions, Fallback};
 
-/// How many commands each may have.
+/// Maximum number of commands of each plugin.
 const MOST: usize = 64;
 const ROMEO_HOME: &str = "romeo@example.org/home";
 
@@ -61,7 +61,7 @@ impl Desk {
         got(&mut receiver).unwrap().map(drop)
     }
 
-    /// The plugin says that it failed over the last event of this name.
+    /// Reports that the plugin failed over the last event of this name.
     fn fails(&mut self, event: &str) -> Result<(), CallError> {
         let Payload::Command { message, .. } = self.last(event) else { panic!() };
         let message = Arc::clone(message);
@@ -74,7 +74,7 @@ impl Desk {
         self.message(message(ROMEO_HOME, MessageKind::Chat, body));
     }
 
-    /// What the host answered since this was last asked, with to whom.
+    /// Returns the host's answers since the last call, with their recipients.
     fn answers(&mut self) -> Vec<(String, String)> {
         let sent = std::mem::take(&mut self.sent);
         let answers = sent.into_iter().filter_map(|stanza| match stanza {
@@ -129,7 +129,7 @@ fn what_is_no_news_or_no_message_of_others_is_no_command() {
         Message { body: None, subject: Some("!say x".to_owned()), ..direct() },
         message(ROMEO_HOME, MessageKind::Headline, "!say x"),
         message(ROMEO_HOME, MessageKind::Error, "!say x"),
-        // Our own echo, the room itself, its subject.
+        // Our own echo, a message of the room itself, and its subject.
         message(&format!("{ROOM}/bot"), MessageKind::Groupchat, "!say x"),
         message(ROOM, MessageKind::Groupchat, "!say x"),
         Message {
@@ -209,7 +209,7 @@ fn an_owner_gives_commands_other_names_while_the_plugins_run() {
     };
     desk.add(&one, "say").unwrap();
     assert!(desk.add(&two, "say").is_err());
-    // One that goes by another name needs none of its own.
+    // A command that the owner has renamed needs no short name.
     named(&two, &[("say", "shout")]);
     desk.add(&two, "say").unwrap();
     assert_eq!(heard(&mut desk, "!SHOUT x"), goes_to(&two));
@@ -226,7 +226,7 @@ fn an_owner_gives_commands_other_names_while_the_plugins_run() {
     assert_eq!(desk.answers()[0].1, "Commands:\n!shout – Says it\n!whisper – Says it");
     desk.say("!help whisper");
     assert_eq!(desk.answers()[0].1, "Usage: !whisper [WHAT]\nSays it");
-    // An owner's name comes before one that a plugin has.
+    // An owner's name takes precedence over a plugin's.
     named(&one, &[]);
     named(&two, &[("say", "say")]);
     assert_eq!(heard(&mut desk, "!say"), goes_to(&two));
@@ -283,7 +283,7 @@ fn help_is_answered_where_it_was_asked() {
 }
 
 /// Row 127.
-/// As what plugins answer does.
+/// Like the plugins' own answers.
 #[test]
 fn help_stays_in_the_thread_that_it_was_asked_in() {
     let mut desk = Desk::connected(Settings::default());
@@ -294,7 +294,7 @@ fn help_stays_in_the_thread_that_it_was_asked_in() {
 }
 
 /// Row 127.
-/// As most clients write a reply (XEP-0461, section 3.2).
+/// In the format that most clients use for a reply (XEP-0461, section 3.2).
 #[test]
 fn what_a_reply_quotes_is_neither_a_command_nor_a_mention() {
     let reply = |body: &str, quoted: u32| quoting(body, &[(0, quoted)]);
@@ -326,7 +326,7 @@ fn what_a_reply_quotes_is_neither_a_command_nor_a_mention() {
     assert_eq!(args, &["a", "c"]);
 }
 
-/// A reply that quotes in these parts of it.
+/// Returns a reply whose quotations are in these ranges.
 fn quoting(body: &str, parts: &[(u32, u32)]) -> Message {
     let part = |part: &(u32, u32)| Fallback { feature: Some("urn:xmpp:reply:0".to_owned()), part: Some(*part) };
     let fallback = parts.iter().map(part).collect();
@@ -335,7 +335,7 @@ fn quoting(body: &str, parts: &[(u32, u32)]) -> Message {
 }
 
 proptest::proptest! {
-    /// Whatever somebody claims to quote, in whatever order.
+    /// For any ranges that someone claims to quote, in any order.
     #[test]
     fn what_is_quoted_is_cut_and_nothing_else(
         body in proptest::collection::vec(proptest::sample::select(vec!['a', 'é', '👍', ' ', '\n']), 0..12),
@@ -350,7 +350,7 @@ proptest::proptest! {
     }
 }
 
-/// Else it could tell strangers by way of the host what it has heard.
+/// Otherwise it could use the host to send strangers what it has heard.
 #[test]
 fn help_says_what_a_plugin_wrote_only_where_that_may_speak() {
     let mut desk = Desk::connected(Settings::default());
@@ -407,7 +407,7 @@ fn help_is_not_given_without_end() {
 #[test]
 fn a_command_that_failed_is_answered_where_it_was_given_in_the_owners_words() {
     let mut desk = Desk::connected(Settings::default());
-    // It may not speak itself: the words are the owner's.
+    // The plugin may not speak itself: the words are the owner's.
     let echo = granted("echo", "");
     desk.add(&echo, "say").unwrap();
     desk.in_room();
@@ -424,7 +424,7 @@ fn a_command_that_failed_is_answered_where_it_was_given_in_the_owners_words() {
     assert!(desk.answers().is_empty());
     desk.set(&[("failed_command_answer", "Hoppla.".into())]).unwrap();
     desk.say("!say x");
-    // As many as of help, and no more.
+    // The same number of answers as for help, and no more.
     for _ in 0..ANSWERS {
         desk.fails("command").unwrap();
     }
@@ -447,7 +447,7 @@ fn the_prefix_is_the_owners() {
     assert!(desk.answers().is_empty());
 }
 
-/// A word that the owner chose for one command goes to that one, so that help shows no other command by it.
+/// A word that the owner chose for one command reaches that one, so help does not show another command by it.
 #[test]
 fn help_names_each_command_by_a_word_that_reaches_it() {
     let mut desk = Desk::connected(Settings::default());

@@ -1,4 +1,4 @@
-//! From the first log-in to the last good-bye.
+//! From the first log-in to the last log-out.
 
 use serde_json::json;
 
@@ -45,7 +45,7 @@ fn events_come_in_the_order_of_the_api() {
     assert_eq!(desk.session.snapshot().contacts.unwrap().len(), 1);
 }
 
-/// Row 31: whoever waits for it is not told that the server cannot do what it can.
+/// Row 31: a plugin that waits for it must not be told that the server lacks a feature that it has.
 #[test]
 fn disco_is_initialized_once_the_server_and_the_account_have_answered_or_failed() {
     let rest = ["discoInitialized", "rosterInitialized", "> ask roster"];
@@ -83,7 +83,7 @@ fn disco_is_initialized_once_the_server_and_the_account_have_answered_or_failed(
     assert_eq!(desk.lines(), rest, "the account took too long");
     answer(&mut desk, "bot@example.org", &[stanza::MAM]);
     assert_eq!(desk.lines(), ["serviceDiscovered"]);
-    // The next stream asks anew, and nobody is told twice.
+    // The next stream asks again, and nothing is reported twice.
     desk.run(Session::suspended);
     desk.forget();
     desk.bind_alone();
@@ -118,7 +118,7 @@ fn no_roster_is_told_to_those_who_wait_and_holds_up_nothing_else() {
         assert!(matches!(got(&mut cached), Some(Err(CallError::Rejected(_)))));
         desk.wait(60);
         if may_pass {
-            // It may have been a moment of weakness.
+            // It may have been a temporary failure.
             assert_eq!(desk.lines(), ["> ask roster"]);
             desk.roster(vec![item(ROMEO, "both")]);
             assert_eq!(desk.lines(), ["roster", "rosterGroupsFetched", "rosterContactsFetched"]);
@@ -129,7 +129,7 @@ fn no_roster_is_told_to_those_who_wait_and_holds_up_nothing_else() {
     }
 }
 
-/// It is long, or the server has just started.
+/// The roster is long, or the server has just started.
 #[test]
 fn a_roster_that_comes_after_nobody_waited_for_it_any_longer_is_taken() {
     let mut desk = Desk::new(Settings::default());
@@ -148,7 +148,7 @@ fn a_roster_that_comes_after_nobody_waited_for_it_any_longer_is_taken() {
     assert!(desk.lines().is_empty(), "nothing is left to be asked for");
 }
 
-/// Carbons and the server's services hang on it.
+/// Carbons and the server's services depend on it.
 #[test]
 fn a_server_that_could_not_say_what_it_can_do_is_asked_again() {
     let mut desk = Desk::connected(Settings::default());
@@ -200,14 +200,14 @@ fn a_stream_that_is_resumed_loses_nothing() {
     assert!(matches!(got(&mut sent), Some(Ok(_))), "it is queued");
     desk.forget();
     desk.run(Session::resumed);
-    // Whether the room knows us still (XEP-0410, section 3).
+    // Asks whether the room still knows us (XEP-0410, section 3).
     assert_eq!(desk.lines(), ["reconnected", "connfeedback", "> ask Ping"]);
     let snapshot = desk.session.snapshot();
     assert!(snapshot.connected && snapshot.rooms[&bare(ROOM)].joined);
     assert_eq!(snapshot.contacts.unwrap()[&bare(ROMEO)].chat_status(), "online");
 }
 
-/// Servers stamp what they say once more after a resumption.
+/// Servers stamp messages that they repeat after a resumption.
 #[test]
 fn what_was_said_during_a_cut_is_news_when_the_session_goes_on() {
     let mut desk = Desk::connected(Settings::default());
@@ -227,20 +227,20 @@ fn what_was_said_during_a_cut_is_news_when_the_session_goes_on() {
     desk.run(Session::resumed);
     for (at, is_history) in [
         (bound + Duration::from_secs(65), false),
-        // Said just before the cut, and stamped with whole seconds.
+        // Sent just before the connection was lost, and stamped with whole seconds.
         (bound + Duration::from_secs(59), false),
         (bound - Duration::from_secs(1), false),
-        // Stored before anybody was there to hear it.
+        // Stored before the session existed.
         (bound - Duration::from_mins(1), true),
     ] {
         assert_eq!(told(&mut desk, late(at)), (is_history, usize::from(!is_history)), "{at}");
     }
     let copy = Message { carbon: Some(stanza::Carbon::Received), ..late(bound + Duration::from_secs(65)) };
     assert!(told(&mut desk, copy).0, "it was told to somebody else");
-    // The clock that it was bound by was an hour ahead.
+    // The clock was an hour ahead when the stream was bound.
     desk.session.clock_set(-SignedDuration::from_hours(1));
     assert!(!told(&mut desk, late(bound - Duration::from_mins(50))).0);
-    // Nothing was said to the next session before it was there.
+    // Messages from before the next session are history.
     desk.run(Session::suspended);
     desk.wait(10);
     desk.bind();
@@ -250,12 +250,12 @@ fn what_was_said_during_a_cut_is_news_when_the_session_goes_on() {
     assert!(told(&mut desk, before).0);
 }
 
-/// The server stores it until the first presence: its author may have seen us log in, and nobody else hears it.
+/// The server stores it until the first presence: its author may have seen us log in, and no other client gets it.
 #[test]
 fn what_is_said_while_we_connect_is_news() {
     let mut desk = Desk::new(Settings::default());
     desk.run(Session::plugins_initialized);
-    // In the middle of a second, which some servers do not tell from its beginning.
+    // In the middle of a second: some servers stamp whole seconds only.
     desk.now = "2026-11-23T12:00:00.5Z".parse().unwrap();
     let bound: Timestamp = desk.now;
     let told = |desk: &mut Desk, at: Timestamp| {
@@ -280,7 +280,7 @@ fn what_is_said_while_we_connect_is_news() {
         let at = bound + SignedDuration::from_millis(after_ms);
         assert_eq!(told(&mut desk, at), (is_history, true), "{after_ms} ms after it was bound");
     }
-    // What a former process was told is stored as well where that has left the session.
+    // If a previous process left the session, messages to that process are stored as well.
     desk.run(Session::suspended);
     desk.wait(60);
     let bound: Timestamp = desk.now;
@@ -288,7 +288,8 @@ fn what_is_said_while_we_connect_is_news() {
     assert_eq!(told(&mut desk, bound + SignedDuration::from_millis(100)), (true, true));
 }
 
-/// Rules delayed: Dino stamps what was written without a network so, Kaidan all that it sends, and Spectrum what a network dates.
+/// Rules delayed: Dino stamps messages that were written offline, Kaidan all messages, and Spectrum those that a
+/// network dates.
 #[test]
 fn what_its_author_stamped_is_news_to_who_was_there() {
     let mut desk = Desk::connected(Settings::default());
@@ -313,7 +314,7 @@ fn what_its_author_stamped_is_news_to_who_was_there() {
     }
 }
 
-/// Rules delayed: Gajim signs its stamps, and a clock may be fast, or somebody lie.
+/// Rules delayed: Gajim signs its stamps, and a clock may be fast, or an author may lie.
 #[test]
 fn what_the_server_has_stored_is_history_whatever_its_author_stamped_it_with() {
     let mut desk = Desk::connected(Settings::default());
@@ -328,7 +329,7 @@ fn what_the_server_has_stored_is_history_whatever_its_author_stamped_it_with() {
     assert_eq!(desk.count("messageNotification"), 0);
 }
 
-/// Our entering waits in a queue: to be in the room and out of it again and again is nobody's wish.
+/// Our presence waits in a queue: nobody wants us to enter and leave the room repeatedly.
 #[test]
 fn what_enters_a_room_during_a_cut_is_sent_once() {
     let mut desk = Desk::connected(settings(&[("auto_join_rooms", json!([ROOM]))]));
@@ -344,7 +345,7 @@ fn what_enters_a_room_during_a_cut_is_sent_once() {
     assert!(desk.session.snapshot().rooms[&bare(ROOM)].joined);
 }
 
-/// Archives are asked as after a new stream and a new entering; nothing else is.
+/// Archives are queried as after a new stream and entering again; nothing else is.
 #[test]
 fn a_stream_that_is_resumed_in_doubt_counts_as_another() {
     let mut desk = Desk::connected(Settings::default());

@@ -1,4 +1,4 @@
-//! The roster: versions, pushes, and what plugins do with contacts.
+//! The roster: versions, pushes, and changes of contacts by plugins.
 use super::*;
 use crate::session::roster::MAX_CONTACTS;
 
@@ -61,7 +61,7 @@ fn a_roster_that_was_kept_is_used_when_the_server_says_that_it_holds() {
         KeepRoster::Removed { version: Some(three), jid },
     ] if two == "v2" && three == "v3" && contact.jid == bare(NURSE) && *jid == bare(ROMEO)));
 
-    // The same after a cut that could not be resumed, and after a log-out.
+    // The same after a lost stream that could not be resumed, and after a log-out.
     with_versions(&mut desk);
     assert_eq!(asked_version(&desk).as_deref(), Some("v3"));
     desk.forget();
@@ -115,7 +115,7 @@ fn a_push_without_a_version_changes_the_roster_and_not_its_version() {
     assert_eq!(asked_version(&desk).as_deref(), Some("v1"));
 }
 
-/// A flood of presence makes no copies of a roster: each snapshot shares with the last all but who changed.
+/// A flood of presence does not copy the roster: each snapshot shares all unchanged contacts with the previous one.
 #[test]
 fn ten_thousand_contacts_come_and_go_one_at_a_time() {
     const MANY: usize = 10_000;
@@ -355,7 +355,7 @@ fn who_is_gone_from_the_servers_roster_can_be_removed() {
     assert_eq!(got(&mut removed), Some(Ok(())));
     assert!(contact(&desk, ROMEO).is_none());
     assert_eq!(desk.lines(), ["contactRemoved"]);
-    // What is to be changed has to be there.
+    // A contact has to exist to be changed.
     let juliet = "juliet@example.org";
     let mut renamed = wish(&mut desk, juliet, ContactWish::Rename("J.".to_owned()));
     let id = set(&desk).0;
@@ -424,7 +424,7 @@ fn a_request_is_accepted_when_the_roster_says_so_and_denied_at_once() {
     assert_eq!(desk.session.questions.len(), 0);
 }
 
-/// Row 66: nobody has to be asked who has asked for it first.
+/// Row 66: the request of someone whom we have asked needs no confirmation.
 #[test]
 fn a_contact_that_we_have_asked_to_see_is_let_see_us_in_return() {
     let asks = |settings: Settings, entry: RosterItem| {

@@ -1,4 +1,4 @@
-//! Who can do what, asked and told.
+//! Features of entities, requested and announced.
 
 use super::*;
 use crate::session::disco::{GATHER, MAX_CLAIMS, MAX_ENTITIES, MAX_FEATURES, MAX_OWN, MAX_SERVICES, MAX_VERIFIED};
@@ -29,7 +29,7 @@ const EXODUS: [&str; 4] = [
     "http://jabber.org/protocol/muc",
 ];
 
-/// What the hash of [`client`] is (XEP-0115, section 5.2).
+/// The hash of [`client`] (XEP-0115, section 5.2).
 const VER: &str = "QgayPKawpkPSDYmwT/WM94uAlu0=";
 
 fn claiming(from: &str, ver: &str) -> Presence {
@@ -38,7 +38,7 @@ fn claiming(from: &str, ver: &str) -> Presence {
     Presence { caps: Some(Box::new(caps)), ..presence(from, PresenceKind::Available) }
 }
 
-/// Whoever asks is answered with all of it in one stanza, and servers end the stream at 256 KiB.
+/// An answer contains all of it in one stanza, and servers end the stream at 256 KiB.
 #[test]
 fn what_plugins_add_has_its_bounds_in_bytes() {
     let mut desk = Desk::connected(Settings::default());
@@ -78,7 +78,7 @@ impl Desk {
         receiver
     }
 
-    /// The id and the node of the last `disco#info` that was asked of somebody.
+    /// Returns the id and the node of the last `disco#info` request to an entity.
     fn info_asked_of(&self, entity: &str) -> (String, Option<String>) {
         let question = self.sent.iter().rev().find_map(|stanza| match stanza {
             Outgoing::Ask { to: Some(to), id, ask: Ask::DiscoInfo { node } } if to.as_str() == entity => {
@@ -99,7 +99,7 @@ impl Desk {
         self.sent.iter().filter(is).count()
     }
 
-    /// What somebody is told who asks.
+    /// Returns the answer to a request for our information.
     fn says(&mut self, node: Option<&str>) -> Reply {
         let query = Query::DiscoInfo { node: node.map(str::to_owned) };
         self.hear(Incoming::Request(Request { from: Some(jid("a@b/c")), id: "q".to_owned(), query }));
@@ -116,7 +116,7 @@ impl Desk {
         }
     }
 
-    /// What each presence to everybody said since this was last asked.
+    /// Returns the capabilities in each presence for everyone since the last call.
     fn told_caps(&mut self) -> Vec<String> {
         let sent = std::mem::take(&mut self.sent);
         let caps = sent.iter().filter_map(|stanza| match stanza {
@@ -344,7 +344,7 @@ fn the_server_its_services_and_the_account_are_asked_on_connecting() {
     assert!(["muc.example.org", "up.example.org", SERVER].iter().all(|one| desk.times_asked(one) == 1));
     assert_eq!(desk.count("serviceDiscovered"), 6);
     assert_eq!(desk.sent.iter().filter(|one| matches!(one, Outgoing::Ask { ask: Ask::DiscoItems, .. })).count(), 1);
-    // A new stream asks anew, and tells only what is new.
+    // A new stream asks again, and reports only what is new.
     desk.bind();
     desk.info(SERVER, features(&["urn:a", "urn:b"]));
     assert_eq!(desk.count("serviceDiscovered"), 7);
@@ -373,7 +373,7 @@ fn an_entity_is_asked_once_and_known_afterwards() {
     assert!(got(&mut desk.discover("romeo@example.org/x")).is_none(), "asked again after an hour");
 }
 
-/// A gateway to another network may call its people rooms, and has no rooms alone.
+/// A gateway to another network may call its people rooms, but does not have only rooms.
 #[test]
 fn a_room_that_is_not_open_is_known_by_its_service() {
     let mut desk = Desk::connected(Settings::default());
@@ -429,14 +429,14 @@ fn a_verified_hash_speaks_for_everybody_who_claims_it() {
     assert_eq!(desk.times_asked("romeo@example.org/x"), 0);
     desk.presence(presence("romeo@example.org/x", PresenceKind::Available));
     assert!(got(&mut desk.discover("romeo@example.org/x")).is_some(), "it is silent of it (XEP-0115, section 8.4)");
-    // It says something else now.
+    // The client claims something else now.
     desk.presence(claiming("romeo@example.org/x", "other"));
     assert!(got(&mut desk.discover("romeo@example.org/x")).is_none());
     desk.presence(presence(JULIET, PresenceKind::Unavailable));
     assert!(got(&mut desk.discover(JULIET)).is_none(), "she may come back as something else");
 }
 
-/// Rows 114-115. Nobody told us who left meanwhile.
+/// Rows 114-115. Nobody reported who left meanwhile.
 #[test]
 fn what_an_occupant_could_do_is_forgotten_once_we_are_out_of_the_room() {
     let mut desk = Desk::connected(Settings::default());
@@ -453,7 +453,7 @@ fn what_an_occupant_could_do_is_forgotten_once_we_are_out_of_the_room() {
     assert!(got(&mut desk.discover(&juliet)).is_none(), "whoever has the nickname now is asked");
 }
 
-/// Rows 114-115. Nobody poisons what is believed of others.
+/// Rows 114-115. Nobody can forge the features of others.
 #[test]
 fn a_hash_that_does_not_fit_speaks_for_nobody_else() {
     let mut desk = Desk::connected(Settings::default());

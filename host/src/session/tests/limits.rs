@@ -1,4 +1,4 @@
-//! Everything is bounded.
+//! Limits of everything that is stored.
 
 use super::*;
 use crate::session::rooms::MAX_OWN_WAITERS;
@@ -131,7 +131,7 @@ fn so_many_calls_may_wait_for_chats_and_those_of_a_plugin_take_no_place_of_anoth
     assert!(got(&mut open(&mut desk, 2)).is_none(), "a neighbour waits all the same");
     drop(waiting);
     assert!(got(&mut open(&mut desk, 1)).is_none(), "those who left make room");
-    // As many plugins as are needed, each with as many calls as it may have.
+    // As many plugins as necessary, each with its maximum.
     let plugins = (10..).flat_map(|number| std::iter::repeat_n(number, chats::MAX_OWN_PENDING));
     let waiting: Vec<_> = plugins.take(chats::MAX_PENDING).map(|by| open(&mut desk, by)).collect();
     assert!(matches!(got(&mut open(&mut desk, 2)), Some(Err(CallError::OverLimit(_)))));
@@ -165,7 +165,7 @@ fn all_rooms_together_have_so_many_occupants_and_each_room_some() {
     assert_eq!(counts[full], occupants::OWN_SHARE, "{counts:?}");
 }
 
-/// A room says how its occupants are called.
+/// A room decides the names of its occupants.
 #[test]
 fn what_is_known_of_occupants_takes_so_many_bytes() {
     let mut desk = Desk::connected(Settings::default());
@@ -184,19 +184,19 @@ fn what_is_known_of_occupants_takes_so_many_bytes() {
     let known = desk.session.snapshot().rooms[&bare(ROOM)].occupants.len();
     let most = occupants::MAX_ALL_BYTES / (5 * 1_000);
     assert!((most / 2..=most).contains(&known), "{known}, and {most} at most");
-    // Somebody leaves, and there is room for another one; and the account itself is always among them.
+    // If an occupant leaves, there is room for another one. The account itself is always included.
     desk.presence(Presence { kind: PresenceKind::Unavailable, ..told(7) });
     desk.presence(told(occupants::MAX_OCCUPANTS));
     let there = desk.session.snapshot().rooms[&bare(ROOM)].occupants.clone();
     assert_eq!(there.len(), known);
     assert!(there.contains_key(&long(occupants::MAX_OCCUPANTS)) && there.values().any(|one| one.own));
-    // Who is there is told of, whatever there is room for.
+    // Changes of known occupants are handled regardless of the room.
     let mut demoted = occupant(&long(9), PresenceKind::Available, &[]);
     demoted.status = Some("d".repeat(1_024));
     demoted.muc.as_mut().unwrap().role = "none".to_owned();
     desk.presence(demoted);
     assert_eq!(desk.session.snapshot().rooms[&bare(ROOM)].occupants[&long(9)].role, "none");
-    // A room that we are in again begins anew.
+    // A room that is entered again starts with an empty list.
     let (answer, _closed) = Answer::channel();
     desk.command(Command::CloseRoom { by: InstanceId(1), jid: bare(ROOM), answer });
     desk.presence(occupant("bot", PresenceKind::Unavailable, &[110]));

@@ -1,4 +1,4 @@
-//! Messages in and out.
+//! Incoming and outgoing messages.
 #![allow(clippy::doc_markdown, reason = "what a test shows is named as the list of the API spells it")]
 
 use super::*;
@@ -49,7 +49,7 @@ fn what_is_sent_is_checked_first() {
         (text(""), "message.body"),
         (text("a\u{7f}"), "message.body"),
         (text("a\u{85}"), "message.body"),
-        // Within 64 KiB, and yet longer than any server takes once it is written.
+        // Within 64 KiB, but as XML longer than any server accepts.
         (Draft { subject: some(&"&".repeat(60_000)), ..text("x") }, "message"),
         (Draft { thread: some(""), ..text("x") }, "message.thread"),
         (Draft { thread: some(&"x".repeat(1_025)), ..text("x") }, "message.thread"),
@@ -238,14 +238,15 @@ fn what_the_archive_knows_already_is_not_told_twice() {
     assert_eq!(desk.session.seen.len(), messages::REMEMBERED);
 }
 
-/// A server that ends a session keeps what was not acknowledged, though it has come: Prosody 0.12 does where it cannot read on.
+/// A server that ends a session keeps unacknowledged stanzas, although they arrived: Prosody 0.12 does if it cannot
+/// parse on.
 #[test]
 fn what_came_before_a_cut_is_not_told_twice_by_the_next_session() {
     let mut desk = Desk::connected(Settings::default());
     let said =
         |at| Message { at, id: Some("1".to_owned()), ..message("juliet@example.org/x", MessageKind::Chat, "hi") };
     let again = |at| Message { delayed: true, ..said(at) };
-    // It was not said while we connected.
+    // The message does not come while we connect.
     desk.wait(1);
     let first = desk.now;
     desk.message(said(first));
@@ -263,7 +264,7 @@ fn what_came_before_a_cut_is_not_told_twice_by_the_next_session() {
     desk.session.clock_set(SignedDuration::from_hours(1));
     desk.message(again(cut + Duration::from_hours(1)));
     assert_eq!(desk.count("message"), 0, "the clock was set");
-    // Whoever numbers messages as before says the same again.
+    // The message is new if the archive id, the text or the stamp differs.
     desk.message(again(cut + Duration::from_hours(2)));
     desk.message(Message { body: Some("ho".to_owned()), ..again(cut) });
     desk.message(said(desk.now));
@@ -272,7 +273,7 @@ fn what_came_before_a_cut_is_not_told_twice_by_the_next_session() {
     assert_eq!(desk.count("message"), 4);
 }
 
-/// Some programs give no id, and one that could not be sent back is none.
+/// Some programs set no id, and an id that could not be sent back counts as none.
 #[test]
 fn what_has_no_id_and_came_before_a_cut_is_not_told_twice_either() {
     let mut desk = Desk::connected(Settings::default());
@@ -292,7 +293,7 @@ fn what_has_no_id_and_came_before_a_cut_is_not_told_twice_either() {
     desk.message(again(first - Duration::from_secs(2)));
     desk.message(again(first + Duration::from_secs(2)));
     assert_eq!(desk.count("message"), 0);
-    // Said when nobody heard it any more, and twice.
+    // Two messages that were sent while nobody heard them.
     desk.message(again(cut));
     desk.message(again(cut));
     desk.message(Message { body: Some("ho".to_owned()), ..again(first) });
@@ -300,7 +301,7 @@ fn what_has_no_id_and_came_before_a_cut_is_not_told_twice_either() {
     assert_eq!(desk.count("message"), 4);
 }
 
-/// Rules duplicate. Words alone prove nothing, whoever stamps them with whatever.
+/// Rules duplicate. Equal texts prove nothing, whoever stamps them.
 #[test]
 fn what_somebody_says_twice_without_an_id_is_told_twice() {
     for is_cut in [false, true] {
@@ -322,7 +323,7 @@ fn what_somebody_says_twice_without_an_id_is_told_twice() {
     }
 }
 
-/// Rules duplicate. Metronome announces ids, and leaves those that others write in its name.
+/// Rules duplicate. Metronome announces ids, and does not remove those that others write in its name.
 #[test]
 fn an_archives_id_that_was_used_before_hides_nothing() {
     let mut desk = Desk::connected(Settings::default());
@@ -347,7 +348,7 @@ fn an_archives_id_that_was_used_before_hides_nothing() {
     }
 }
 
-/// Rules duplicate. Rooms leave a stamp that an occupant wrote in their name.
+/// Rules duplicate. Rooms do not remove a stamp that an occupant wrote in their name.
 #[test]
 fn what_is_said_again_in_a_room_is_no_past_of_it_whatever_it_is_stamped_with() {
     let mut desk = Desk::connected(Settings::default());
@@ -445,7 +446,7 @@ fn an_archives_id_counts_only_where_the_archive_says_that_it_gives_any() {
     hear(&mut desk, private(), None);
     hear(&mut desk, private(), None);
     hear(&mut desk, public(), None);
-    // Neither the server nor somebody else speaks for an archive.
+    // Neither the server nor another entity can announce this for an archive.
     for entity in
         ["example.org", "bot@example.org/house", "juliet@example.org", "muc.example.org", "hall@muc.example.org"]
     {
@@ -465,7 +466,7 @@ fn an_archives_id_counts_only_where_the_archive_says_that_it_gives_any() {
     hear(&mut desk, public(), None);
 }
 
-/// A client that has not heard that its message arrived sends it once more when there is a network again: Gajim signs the stamp.
+/// A client that has not learnt that its message arrived sends it again once there is a network: Gajim signs the stamp.
 #[test]
 fn what_its_author_sends_once_more_with_a_stamp_is_told_once() {
     for signed in [false, true] {
@@ -492,7 +493,7 @@ fn what_its_author_sends_once_more_with_a_stamp_is_told_once() {
     }
 }
 
-/// As ejabberd does whose session two connections tried to go on with.
+/// ejabberd does this after two connections tried to resume one session.
 #[test]
 fn what_a_server_says_once_more_with_a_stamp_is_told_once() {
     let mut desk = Desk::connected(Settings::default());
@@ -534,7 +535,7 @@ fn what_is_told_of_a_message_that_comes() {
     desk.wait(1);
     desk.forget();
     let (told, added, noted) = ("message", "messageAdded", "messageNotification");
-    // As it reaches those who know no reactions.
+    // In the form for clients without reactions.
     let thumb = |to: Message| {
         let id = "1".to_owned();
         let fallback = vec![Fallback { feature: Some("urn:xmpp:reactions:0".to_owned()), part: None }];
@@ -558,7 +559,7 @@ fn what_is_told_of_a_message_that_comes() {
         desk.message(message);
         assert_eq!(desk.lines(), events, "{kind} from {from}");
     }
-    // As clients take back what was said, for those who do not know how (XEP-0424, section 3.1).
+    // In the form in which clients retract messages for clients without retractions (XEP-0424, section 3.1).
     desk.hear_xml(&format!(
         "<message from='{romeo}' type='chat'><retract xmlns='urn:xmpp:message-retract:1' id='1'/><fallback \
          xmlns='urn:xmpp:fallback:0' for='urn:xmpp:message-retract:1'/><body>Somebody took a message back.</body></message>"
@@ -676,7 +677,7 @@ fn copies_are_asked_for_where_the_server_has_them_and_the_setting_wants_them() {
     }
 }
 
-/// An IQ of a plugin under the id of another question would have its answer taken for the other's.
+/// Otherwise the answer to a plugin's IQ would be taken for that to the other request.
 #[test]
 fn an_id_that_waits_for_its_answer_is_not_used_again() {
     let mut desk = Desk::new(Settings::default());

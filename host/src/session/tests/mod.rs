@@ -1,4 +1,4 @@
-//! The session through its public functions: what comes in, what follows.
+//! The session through its public functions: inputs and their effects.
 
 mod again;
 mod answers;
@@ -55,7 +55,7 @@ fn raw(xml: &str) -> RawStanza {
     RawStanza::parse(xml, &jid("bot@example.org")).unwrap()
 }
 
-/// The settings, but for these.
+/// Returns the default settings with these values.
 fn settings(values: &[(&str, Value)]) -> Settings {
     values.iter().fold(Settings::default(), |settings, (key, value)| settings.with(key, value.clone()).unwrap())
 }
@@ -132,7 +132,7 @@ fn message(from: &str, kind: MessageKind, body: &str) -> Message {
     }
 }
 
-/// The payload's case as the contract calls it.
+/// Returns the payload's case as the contract calls it.
 fn case(payload: &Payload) -> &'static str {
     match payload {
         Payload::None => "none",
@@ -151,7 +151,7 @@ fn case(payload: &Payload) -> &'static str {
     }
 }
 
-/// What came of an answer so far.
+/// Returns the answer, as far as it was given.
 fn got<T>(receiver: &mut Receiver<Result<T, CallError>>) -> Option<Result<T, CallError>> {
     match receiver.try_recv() {
         Ok(result) => Some(result),
@@ -160,7 +160,7 @@ fn got<T>(receiver: &mut Receiver<Result<T, CallError>>) -> Option<Result<T, Cal
     }
 }
 
-/// A session at work: effects are carried out, and kept as one line each.
+/// A session under test: effects are carried out, and each is recorded as one line.
 struct Desk {
     session: Session,
     now: Timestamp,
@@ -177,7 +177,7 @@ impl Desk {
         Self { session, now, lines: Vec::new(), events: Vec::new(), sent: Vec::new(), kept: Vec::new() }
     }
 
-    /// Connected, with Romeo and Juliet in the roster.
+    /// Returns a connected desk with Romeo and Juliet in the roster.
     fn connected(settings: Settings) -> Self {
         let mut desk = Self::new(settings);
         desk.run(Session::plugins_initialized);
@@ -219,13 +219,13 @@ impl Desk {
         }
     }
 
-    /// The stream is up, and the roster is asked for: the server and the account took too long to say what they can do.
+    /// Binds a stream and lets the features of the server and the account time out, so that the roster is requested.
     fn bind(&mut self) {
         self.bind_alone();
         self.go_on_to_roster();
     }
 
-    /// The server and the account have had their time to say what they can do.
+    /// Lets the features of the server and the account time out.
     fn go_on_to_roster(&mut self) {
         self.run(|session, now, effects| {
             let turn = &mut session.turn(now, effects);
@@ -233,7 +233,7 @@ impl Desk {
         });
     }
 
-    /// The stream is up, and nobody has answered yet.
+    /// Binds a stream on which nobody has answered yet.
     fn bind_alone(&mut self) {
         let own = FullJid::new("bot@example.org/house").unwrap();
         self.run(|session, now, effects| session.bound(own, Offers::default(), now, effects));
@@ -247,7 +247,7 @@ impl Desk {
         self.run(|session, now, effects| session.incoming(incoming, now, effects));
     }
 
-    /// Stanzas as they come over the wire.
+    /// Handles stanzas in the form in which they come over the wire.
     fn hear_xml(&mut self, xml: &str) {
         let own = FullJid::new("bot@example.org/house").unwrap();
         let told = crate::xmpp::fuzz::told(xml.as_bytes(), xml.len().max(1), &own, self.now);
@@ -269,7 +269,7 @@ impl Desk {
         self.hear(Incoming::Request(Request { from: None, id: "push".to_owned(), query }));
     }
 
-    /// The id of the last question that asked this.
+    /// Returns the id of the last request of this kind.
     fn asked(&self, is: impl Fn(&Ask) -> bool) -> String {
         let question = self.sent.iter().rev().find_map(|stanza| match stanza {
             Outgoing::Ask { id, ask, .. } if is(ask) => Some(id.clone()),
@@ -278,7 +278,7 @@ impl Desk {
         question.expect("it was asked")
     }
 
-    /// The id of the last question that asked this of somebody.
+    /// Returns the id of the last request of this kind to this address.
     fn asked_of(&self, who: &str, is: impl Fn(&Ask) -> bool) -> String {
         let question = self.sent.iter().rev().find_map(|stanza| match stanza {
             Outgoing::Ask { to: Some(to), id, ask } if *to == jid(who) && is(ask) => Some(id.clone()),
@@ -291,7 +291,7 @@ impl Desk {
         self.hear(Incoming::Answer(stanza::Answer { from: from.map(jid), id, outcome, raw: some_raw() }));
     }
 
-    /// The own account and the server say what they can do, which is nothing in particular.
+    /// Lets the own account and the server answer that they have no special features.
     fn account_told(&mut self) {
         for entity in ["bot@example.org", "example.org"] {
             let id = self.asked_of(entity, |ask| matches!(ask, Ask::DiscoInfo { .. }));
@@ -299,13 +299,13 @@ impl Desk {
         }
     }
 
-    /// The room says the same of itself.
+    /// Lets the room answer that it has no special features.
     fn room_told(&mut self) {
         let id = self.asked_of(ROOM, |ask| matches!(ask, Ask::DiscoInfo { .. }));
         self.answer(Some(ROOM), id, Err(stanza_error("service-unavailable")));
     }
 
-    /// The roster comes, and what is asked then is not answered.
+    /// Lets the roster come. The requests that follow are not answered.
     fn roster_alone(&mut self, items: Vec<RosterItem>) {
         let id = self.asked(|ask| matches!(ask, Ask::Roster { .. }));
         self.answer(None, id, Ok(Body::Roster { version: None, items }));
@@ -337,7 +337,7 @@ impl Desk {
         std::mem::take(&mut self.lines)
     }
 
-    /// A plugin that may changes settings of the host.
+    /// Changes settings of the host for a plugin that may.
     fn set(&mut self, values: &[(&str, Value)]) -> Result<(), CallError> {
         let values = values.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
         let (answer, mut receiver) = Answer::channel();
@@ -365,20 +365,20 @@ impl Desk {
         receiver
     }
 
-    /// The room says what its subject is, with which its past ends.
+    /// Lets the room send its subject, which ends its history.
     fn subject(&mut self, subject: &str) {
         let subject = Some(subject.to_owned());
         self.message(Message { subject, body: None, ..message(ROOM, MessageKind::Groupchat, "") });
     }
 
-    /// Asks something of the room.
+    /// Sends a request to the room.
     fn deed<T>(&mut self, deed: impl FnOnce(Answer<T>) -> RoomDeed) -> Receiver<Result<T, CallError>> {
         let (answer, receiver) = Answer::channel();
         self.command(Command::Room { jid: bare(ROOM), deed: deed(answer) });
         receiver
     }
 
-    /// In the room, beside Juliet.
+    /// Enters the room, in which Juliet is.
     fn in_room(&mut self) {
         let mut opened = self.open_room(None);
         self.presence(occupant("juliet", PresenceKind::Available, &[]));
@@ -399,7 +399,7 @@ impl Desk {
     }
 }
 
-/// A stanza in a few words.
+/// Describes a stanza in a few words.
 fn line(stanza: &Outgoing) -> String {
     match stanza {
         Outgoing::Message { to, kind, .. } => format!("> {kind} to {to}"),

@@ -1,11 +1,11 @@
-//! Who may give commands to the host itself.
+//! The people who may give commands to the host itself.
 
 use super::*;
 use crate::stanza::COMMANDS;
 
 const COMMAND: &str = "<command xmlns='http://jabber.org/protocol/commands' node='disable' action='execute'/>";
 
-/// The session of an account whose owner is Juliet.
+/// Returns the session of an account whose owner is Juliet.
 fn owned() -> Desk {
     let mut desk = Desk::new(Settings::default());
     desk.session.set_owners(vec![bare("juliet@example.org")]);
@@ -38,7 +38,7 @@ fn only_an_owner_at_a_client_gives_commands() {
     }
 }
 
-/// A plugin that may send IQs may also send them to this very client, and must not give commands by that.
+/// A plugin that may send IQs may also send them to this very client, and must not give commands that way.
 #[test]
 fn what_this_very_client_sends_is_no_command_of_an_owners() {
     let mut desk = owned();
@@ -61,7 +61,7 @@ fn an_owners_client_learns_what_the_nodes_are_and_nobody_elses() {
         desk.hear_xml(&format!("<iq xmlns='jabber:client' type='get' id='1' from='{from}'>{query}</iq>"));
         desk.lines().concat()
     };
-    // A client that looks whether there is more below it, such as a browser of services, finds an empty list.
+    // A client that looks for items below it, such as a service browser, finds an empty list.
     let below = of("items", "juliet@example.org/balcony", "restart");
     assert!(!below.is_empty() && !below.contains("item-not-found"), "{below}");
     assert!(of("items", "romeo@example.org/garden", "restart").contains("item-not-found"));

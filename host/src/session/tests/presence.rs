@@ -35,7 +35,7 @@ fn the_highest_priority_speaks_for_a_contact_and_ties_go_to_the_newest() {
         (gone("nobody"), "busy", Some("busy"), Some("b"), &[]),
         (presence(ROMEO, PresenceKind::Unavailable), "offline", None, None, &all[..]),
         (client("a", 0, None, None), "online", None, Some("a"), &both[..]),
-        // A client that could not be reached says nothing of others; the whole address does.
+        // An unreachable client does not affect others; an unreachable bare address does.
         (presence(&format!("{ROMEO}/a"), unreachable()), "online", None, Some("a"), &[]),
         (presence(ROMEO, unreachable()), "offline", None, None, &both[..]),
     ] {
@@ -90,7 +90,7 @@ fn after_a_cut_only_what_became_different_is_told() {
         let contacts = desk.session.snapshot().contacts.unwrap();
         contacts.get(&bare(&format!("{name}@example.org"))).map(|contact| contact.chat_status())
     };
-    // The whole way up, and twice: the second stream is cut before anybody was heard of.
+    // The whole connect order, twice: the second stream is lost before any presence came.
     for _ in 0..2 {
         desk.run(Session::suspended);
         desk.forget();
@@ -106,7 +106,7 @@ fn after_a_cut_only_what_became_different_is_told() {
     desk.presence(Presence { show: Some(Show::Away), ..presence(&who("away"), PresenceKind::Available) });
     assert_eq!(desk.lines(), ["contactPresenceChanged", "contactStatusChanged"]);
     desk.presence(presence(&who("less"), PresenceKind::Available));
-    // A cut that is mended does not cost anybody time.
+    // A lost connection that is resumed takes nobody's time.
     desk.wait(9);
     desk.run(Session::suspended);
     desk.wait(600);
@@ -153,13 +153,13 @@ fn after_hiding_only_what_became_different_is_told() {
     }
     desk.forget();
     status(&mut desk, StatusValue::Offline);
-    // Another way of saying the same, and a cut that is mended.
+    // An equivalent status, and a lost connection that is resumed.
     status(&mut desk, StatusValue::Unavailable);
     desk.run(Session::suspended);
     desk.run(Session::resumed);
     desk.wait(3_600);
     assert_eq!(romeo(&desk).chat_status(), "online", "nobody says anything else");
-    // What was on its way when the account hid says nothing of what is so when it shows itself.
+    // Presence that was on its way when the account hid proves nothing once it is visible again.
     desk.presence(presence("romeo@example.org/orchard", PresenceKind::Available));
     status(&mut desk, StatusValue::Online);
     desk.presence(presence(juliet, PresenceKind::Available));
@@ -251,7 +251,7 @@ fn a_stranger_who_asks_is_no_contact_to_chat_with() {
     assert_eq!(desk.lines(), ["contactRequest", "message", "messageNotification"]);
 }
 
-/// Grants for `contacts` would be grants for everybody: asking costs nothing.
+/// Otherwise grants for `contacts` would cover everyone: asking costs nothing.
 #[test]
 fn a_stranger_who_asks_is_no_contact_to_grants() {
     let mut desk = Desk::connected(Settings::default());

@@ -5,7 +5,7 @@ use crate::session::promises;
 
 const ONE: InstanceId = InstanceId(1);
 const TWO: InstanceId = InstanceId(2);
-/// How many promises each may own.
+/// Maximum number of promises that each plugin may own.
 const MOST: usize = 64;
 
 fn add(desk: &mut Desk, by: InstanceId, names: &[&str]) -> Result<(), CallError> {
@@ -46,7 +46,7 @@ fn who_waits_gets_the_payload_early_or_late() {
     assert!(got(&mut desk.wait_until("ready")).is_none(), "it is fresh");
 }
 
-/// Thousands may wait for one.
+/// Thousands of calls may wait for one promise.
 #[test]
 fn what_a_promise_carries_is_held_once() {
     let mut desk = Desk::new(Settings::default());
@@ -93,7 +93,7 @@ fn a_rejection_reaches_everybody() {
         assert_eq!(result.unwrap().unwrap_err(), CallError::Rejected("no luck".to_owned()));
     }
     assert!(matches!(reject(&mut desk, ONE, "ready"), Err(CallError::Invalid { .. })), "it is settled");
-    // An event of that name is one, and no more: only a fresh promise can come true.
+    // Another event of that name does not resolve it; only a fresh promise can be resolved.
     emit(&mut desk, ONE, "ready").unwrap();
     assert!(got(&mut desk.wait_until("ready")).unwrap().is_err());
     add(&mut desk, ONE, &["ready"]).unwrap();
@@ -132,7 +132,7 @@ fn a_plugin_owns_so_many_and_no_more() {
 fn so_many_calls_of_a_plugin_may_wait_and_take_no_place_of_another_one() {
     let mut desk = Desk::new(Settings::default());
     add(&mut desk, TWO, &["ready", "other"]).unwrap();
-    // However many promises it waits for.
+    // The limit applies to all promises together.
     let names = ["ready", "other"].into_iter().cycle().take(promises::MAX_OWN_WAITERS);
     let waiting: Vec<_> = names.map(|name| desk.wait_until_as(ONE, name)).collect();
     assert!(matches!(got(&mut desk.wait_until_as(ONE, "ready")), Some(Err(CallError::OverLimit(_)))));
@@ -145,7 +145,7 @@ fn so_many_calls_of_a_plugin_may_wait_and_take_no_place_of_another_one() {
 fn so_many_calls_may_wait_in_all() {
     let mut desk = Desk::new(Settings::default());
     add(&mut desk, ONE, &["ready"]).unwrap();
-    // As many as are needed, each with as many as it may have.
+    // As many plugins as necessary, each with its maximum.
     let plugins = (10..).flat_map(|number| std::iter::repeat_n(InstanceId(number), promises::MAX_OWN_WAITERS));
     let waiting: Vec<_> = plugins.take(promises::MAX_WAITERS).map(|by| desk.wait_until_as(by, "ready")).collect();
     assert!(matches!(got(&mut desk.wait_until_as(TWO, "ready")), Some(Err(CallError::OverLimit(_)))));

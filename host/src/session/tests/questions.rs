@@ -1,4 +1,4 @@
-//! Questions, and whose answers count.
+//! Requests, and the answers that count.
 
 use super::*;
 use crate::plugins::limits::Limits;
@@ -142,14 +142,14 @@ fn every_request_is_answered() {
     assert_eq!(ask(&mut desk, Query::Version), Reply::Version);
     assert_eq!(ask(&mut desk, Query::Time), Reply::Time(desk.now));
     assert_eq!(ask(&mut desk, Query::DiscoItems { node: None }), Reply::NoItems { node: None });
-    // Where we are is nobody's business (XEP-0045, section 6.7).
+    // The rooms that we are in are private (XEP-0045, section 6.7).
     let rooms = Some("http://jabber.org/protocol/muc#rooms".to_owned());
     assert_eq!(ask(&mut desk, Query::DiscoItems { node: rooms.clone() }), Reply::NoItems { node: rooms });
     let refuse = |condition| Reply::Refuse { kind: "cancel", condition };
     assert_eq!(ask(&mut desk, Query::DiscoItems { node: node.clone() }), refuse("item-not-found"));
     assert_eq!(ask(&mut desk, Query::DiscoInfo { node }), refuse("item-not-found"));
     assert_eq!(ask(&mut desk, Query::Other), refuse("service-unavailable"));
-    // Who names an empty node means none, and is answered in the same words.
+    // An empty node means none, and the answer repeats it.
     let empty = Some(String::new());
     assert_eq!(ask(&mut desk, Query::DiscoItems { node: empty.clone() }), Reply::NoItems { node: empty.clone() });
     for asked in [None, empty] {

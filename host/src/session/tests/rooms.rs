@@ -49,7 +49,7 @@ fn who_opens_a_room_is_told_when_we_are_in() {
     assert!(room(&desk).joined);
 }
 
-/// As of a service of before XEP-0045, and of a presence of which nothing but its sender was within the limits.
+/// For example, from a service older than XEP-0045, or in a presence of which only the sender was within the limits.
 #[test]
 fn an_occupant_of_whom_a_room_says_nothing_is_there() {
     let mut desk = Desk::connected(Settings::default());
@@ -75,7 +75,7 @@ fn an_occupant_of_whom_a_room_says_nothing_is_there() {
     assert!(desk.lines().is_empty() && room(&desk).occupants.len() == 3, "another room, and the room itself");
 }
 
-/// Servers refuse such nicknames (RFC 7622, section 3.4), but for the space, which is one like any other.
+/// Servers refuse such nicknames (RFC 7622, section 3.4), except for the space, which is allowed.
 #[test]
 fn who_enters_and_who_speaks_is_read_in_the_same_way() {
     for (written, read) in [
@@ -111,7 +111,7 @@ fn who_enters_and_who_speaks_is_read_in_the_same_way() {
     }
 }
 
-/// The code 110 is missing, as with some services (XEP-0045, section 7.2.2, has it).
+/// Some services omit the code 110, which XEP-0045, section 7.2.2, requires.
 #[test]
 fn our_own_address_says_that_we_are_in() {
     let mut desk = Desk::connected(Settings::default());
@@ -148,7 +148,7 @@ fn the_nickname_of_an_account_is_its_name_as_people_read_it_if_it_can_be_read() 
     for (account, expected) in [
         ("d\\27artagnan@example.org", "d'artagnan"),
         ("back\\slash@example.org", "back\\slash"),
-        // There is nothing, or not enough, behind the backslash.
+        // Nothing follows the backslash, or too little.
         ("bot\\@example.org", "bot\\"),
         ("bot\\2@example.org", "bot\\2"),
         ("\\27bot\\@example.org", "\\27bot\\"),
@@ -232,7 +232,7 @@ fn what_somebody_says_in_leaving_is_told_and_no_status_of_before() {
     }
 }
 
-/// RFC 7622, section 3.4: what is the same once it is prepared is the same.
+/// RFC 7622, section 3.4: nicknames are equal if they are equal after preparation.
 #[test]
 fn a_new_nickname_is_spelled_as_in_the_address_that_follows() {
     for written in ["Anna ❤\u{fe0f}", "Ann\u{e9}", "Anne\u{301}", "Anna…"] {
@@ -255,7 +255,7 @@ fn a_new_nickname_is_spelled_as_in_the_address_that_follows() {
     }
 }
 
-/// A room may name us by our nickname alone.
+/// A room may refer to us by our nickname alone.
 #[test]
 fn what_we_may_do_in_a_room_is_in_its_record() {
     for status in [&[110][..], &[]] {
@@ -286,7 +286,7 @@ fn our_own_new_nickname_is_known() {
     assert_eq!(desk.lines().last().unwrap(), "> available to room@muc.example.org/bot2 entering", "and kept");
 }
 
-/// As rooms tell it where another client of the account stays there under the old one.
+/// Rooms send this if another client of the account stays there under the old nickname.
 #[test]
 fn our_own_new_nickname_is_kept_where_nobody_says_that_the_old_one_was_changed() {
     let mut desk = Desk::connected(Settings::default());
@@ -324,7 +324,7 @@ fn being_put_out_is_told_with_the_reason() {
         let left = last_occupant(&desk, "occupantLeft");
         assert_eq!((left.left, room(&desk).left), (Some(why), Some(why)));
         assert_eq!(left.status.as_deref(), Some("Disconnected: timed out"));
-        // As Prosody says it of whom it had trouble with.
+        // Prosody sends the reason of an error in this form.
         let reason = (why == "error").then_some("Disconnected: timed out");
         assert_eq!((left.reason.as_deref(), room(&desk).reason.as_deref()), (reason, reason), "{why}");
         assert!(!room(&desk).joined && room(&desk).occupants.is_empty());
@@ -342,7 +342,7 @@ fn being_put_out_is_told_with_the_reason() {
     }
 }
 
-/// As `MongooseIM` tells it to all clients of an account that share a nickname, when one of them leaves.
+/// `MongooseIM` sends this to all clients of an account that share a nickname, when one of them leaves.
 #[test]
 fn a_room_that_says_only_that_our_nickname_left_is_asked_whether_we_did() {
     let entering = "> available to room@muc.example.org/bot entering";
@@ -484,7 +484,7 @@ fn wanted(fields: &[(&str, ConfigValue)]) -> Vec<(String, ConfigValue)> {
     fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
 }
 
-/// What was submitted, by field.
+/// Returns the submitted values, by field.
 fn submitted(desk: &Desk) -> BTreeMap<String, Vec<String>> {
     let fields = desk.sent.iter().rev().find_map(|stanza| match stanza {
         Outgoing::Ask { ask: Ask::ConfigureRoom { fields }, .. } => Some(fields.iter().cloned().collect()),
@@ -633,7 +633,7 @@ fn a_room_is_entered_again_from_where_we_were() {
     let since = join.unwrap().since.unwrap();
     assert!(since < before && before.duration_since(since).as_secs() <= 60, "{since} {before}");
     desk.forget();
-    // What we know already comes once more, and then what we missed.
+    // Known messages are repeated, and then come the missed ones.
     let past = |id: &str, body: &str| Message {
         at: before,
         id: Some(id.to_owned()),
@@ -683,7 +683,7 @@ fn a_rooms_past_is_told_once_though_its_numbers_did_not_count_at_first() {
     assert_eq!(desk.count("message"), 1);
 }
 
-/// An occupant may write a stamp in the room's name, and some services pass it on.
+/// An occupant may write a stamp in the room's name, and some services forward it.
 #[test]
 fn nobody_hides_behind_a_stamp_once_the_subject_has_come() {
     let mut desk = Desk::connected(Settings::default());
@@ -698,7 +698,7 @@ fn nobody_hides_behind_a_stamp_once_the_subject_has_come() {
     desk.message(stamped("1"));
     assert_eq!(desk.count("messageNotification"), 0, "that is the past");
     desk.subject("");
-    // MongooseIM repeats each subject in its place, and goes on with what was said after it.
+    // MongooseIM repeats each subject in its place, and continues with later messages.
     desk.message(stamped("2"));
     assert_eq!(desk.count("messageNotification"), 0, "that may be the past still");
     desk.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "bot: now"));
@@ -706,7 +706,7 @@ fn nobody_hides_behind_a_stamp_once_the_subject_has_come() {
     desk.wait(5);
     desk.message(stamped("3"));
     assert_eq!(desk.count("messageNotification"), 2);
-    // A room that is entered again tells its past again.
+    // A room that is entered again sends its history again.
     desk.bind();
     desk.roster(Vec::new());
     desk.presence(occupant("bot", PresenceKind::Available, &[110]));
@@ -715,7 +715,7 @@ fn nobody_hides_behind_a_stamp_once_the_subject_has_come() {
     assert_eq!(desk.count("messageNotification"), 0);
 }
 
-/// Telephones write the capital of a first word.
+/// Phones capitalise the first word.
 #[test]
 fn whoever_names_us_may_do_so_in_capitals() {
     let mut desk = Desk::connected(Settings::default());
@@ -729,7 +729,7 @@ fn whoever_names_us_may_do_so_in_capitals() {
     }
 }
 
-/// As `MongooseIM` writes it.
+/// In the form that `MongooseIM` sends.
 #[test]
 fn a_subject_beside_an_empty_body_is_one() {
     let mut desk = Desk::connected(Settings::default());
@@ -746,7 +746,7 @@ fn a_subject_beside_an_empty_body_is_one() {
     assert_eq!(desk.count("messageNotification"), 1, "the past ended with it");
     desk.hear_xml(&subject("Verona"));
     assert_eq!(room(&desk).subject.as_deref(), Some("Verona"));
-    // It is said again whenever we enter again, and nobody numbers it.
+    // It is sent again whenever we enter again, without an id.
     desk.bind();
     desk.roster(Vec::new());
     desk.presence(occupant("bot", PresenceKind::Available, &[110]));
@@ -784,7 +784,7 @@ fn our_ghost_does_not_keep_us_out() {
     assert_eq!(room(&desk).left, Some("refused"));
 }
 
-/// By the same condition it lets nobody make a room.
+/// The same condition also means that creating rooms is forbidden.
 #[test]
 fn a_nickname_that_tigase_does_not_allow_is_one_that_somebody_has() {
     for (text, then) in [
@@ -830,14 +830,14 @@ fn a_service_that_is_down_is_tried_again_until_it_is_back() {
         assert!(desk.lines().is_empty(), "it was told once");
     }
     desk.wait(640);
-    // Who has our nickname by then does not keep us out.
+    // Another user of our nickname does not keep us out.
     desk.presence(presence(ROOM, PresenceKind::Error(stanza_error("conflict"))));
     desk.presence(occupant("bot_2", PresenceKind::Available, &[110]));
     assert!(desk.lines().contains(&"chatRoomOpened".to_owned()));
     assert!(room(&desk).joined);
 }
 
-/// It may be on its way out while we are on our way in.
+/// It may shut down while we are entering.
 #[test]
 fn a_service_that_goes_down_while_it_lets_us_in_is_tried_again() {
     for status in [&[110, 332][..], &[110, 333, 307]] {
@@ -862,7 +862,7 @@ fn a_service_that_goes_down_while_it_lets_us_in_is_tried_again() {
             desk.roster(Vec::new());
         }
     }
-    // Who asked is told.
+    // The caller gets the error.
     let mut desk = Desk::connected(Settings::default());
     let mut opened = desk.open_room(None);
     desk.presence(occupant("bot", PresenceKind::Unavailable, &[110, 332]));
@@ -871,7 +871,7 @@ fn a_service_that_goes_down_while_it_lets_us_in_is_tried_again() {
     assert!(desk.session.snapshot().rooms.is_empty());
 }
 
-/// It has trouble with what we are or say, and has it again as soon as we are back.
+/// The service fails because of something that we are or send, and fails again as soon as we are back.
 #[test]
 fn a_room_that_puts_us_out_again_and_again_is_entered_less_and_less_often() {
     let mut desk = Desk::connected(Settings::default());
@@ -891,11 +891,11 @@ fn a_room_that_puts_us_out_again_and_again_is_entered_less_and_less_often() {
     for wait in [30, 60, 120, 240, 480, 960, 960, 960] {
         come_and_go(1, wait);
     }
-    // It got over it.
+    // The service recovered.
     for wait in [30, 60] {
         come_and_go(if wait == 30 { 600 } else { 1 }, wait);
     }
-    // That a stream was cut meanwhile is not its fault.
+    // A lost stream is not the service's fault.
     desk.wait(599);
     desk.bind();
     desk.roster(Vec::new());
@@ -907,7 +907,7 @@ fn a_room_that_puts_us_out_again_and_again_is_entered_less_and_less_often() {
     assert!(desk.lines().iter().any(|line| line.contains("entering")));
 }
 
-/// The settings name it, and its service starts later than we do.
+/// The settings list it, and its service starts later than we do.
 #[test]
 fn a_room_that_was_never_there_is_entered_when_it_is() {
     let mut desk = Desk::new(settings(&[("auto_join_rooms", serde_json::json!([ROOM]))]));
@@ -926,7 +926,7 @@ fn a_room_that_was_never_there_is_entered_when_it_is() {
     assert!(desk.lines().contains(&"chatRoomOpened".to_owned()));
 }
 
-/// Row 52. A log-out is another thing: it forgets all rooms.
+/// Row 52. A log-out is different: it forgets all rooms.
 #[test]
 fn a_room_that_we_are_to_enter_by_ourselves_is_entered_at_the_next_log_in() {
     let automatic = || {
@@ -955,7 +955,7 @@ fn a_room_that_we_are_to_enter_by_ourselves_is_entered_at_the_next_log_in() {
     }
 }
 
-/// What its first words say of a nickname that has just changed they say of a room that is gone for ever.
+/// The first error means a nickname that has just changed; the same error again means a room that is gone.
 #[test]
 fn a_room_that_is_gone_is_entered_anew() {
     let mut desk = Desk::connected(Settings::default());
@@ -972,7 +972,7 @@ fn a_room_that_is_gone_is_entered_anew() {
     }
 }
 
-/// API rows 101 and 102: nobody wants a members' room to come back open to all.
+/// A members-only room must not come back open to everyone.
 #[test]
 fn a_room_that_is_made_anew_when_we_come_back_is_configured_as_it_was_wanted() {
     let mut desk = Desk::connected(Settings::default());
@@ -1003,7 +1003,7 @@ fn a_room_that_somebody_else_is_making_is_come_back_to() {
     assert_eq!(desk.lines(), ["> available to room@muc.example.org/bot entering"]);
 }
 
-/// A plugin that hears of a new stream may do so, and takes nothing from the others by it.
+/// A plugin that hears of a new stream may do so, and other plugins lose nothing by it.
 #[test]
 fn who_opens_a_room_that_is_being_come_back_to_changes_nothing_for_the_others() {
     let mut desk = Desk::connected(Settings::default());
@@ -1019,7 +1019,7 @@ fn who_opens_a_room_that_is_being_come_back_to_changes_nothing_for_the_others() 
     assert_eq!(desk.count("occupantLeft"), 1, "Juliet went meanwhile: {:?}", desk.lines());
 }
 
-/// Everybody was told that we are in.
+/// It was reported that we are in.
 #[test]
 fn closing_a_room_that_is_being_come_back_to_is_told() {
     let mut desk = Desk::connected(Settings::default());
@@ -1042,7 +1042,7 @@ fn who_was_banned_is_an_outcast_in_what_is_told_and_kept() {
     assert_eq!(room(&desk).affiliation, "outcast");
 }
 
-/// Some services leave out the item with which they say it.
+/// Some services omit the item with the affiliation.
 #[test]
 fn an_affiliation_of_which_nothing_is_said_stays() {
     let mut desk = Desk::connected(Settings::default());
@@ -1066,7 +1066,7 @@ fn an_affiliation_of_which_nothing_is_said_stays() {
     assert_eq!((last_occupant(&desk, "occupantLeft").own, room(&desk).affiliation.as_str()), (true, "member"));
 }
 
-/// Nobody waits for it any more, and it says nothing of what was asked since.
+/// The confirmation comes after the time limit, and does not refer to later requests.
 #[test]
 fn a_farewell_that_is_answered_late_ends_no_other_entering() {
     let mut desk = Desk::connected(Settings::default());
@@ -1080,7 +1080,7 @@ fn a_farewell_that_is_answered_late_ends_no_other_entering() {
     assert!(got(&mut opened).unwrap().unwrap().joined);
 }
 
-/// It was slow, or its server could not be reached for a while, and answers each of our presences in its turn.
+/// The room was slow, or its server was unreachable for a while, and it answers each of our presences in turn.
 #[test]
 fn a_room_that_answers_late_is_not_taken_for_left() {
     let answers = |desk: &mut Desk| {
@@ -1092,7 +1092,7 @@ fn a_room_that_answers_late_is_not_taken_for_left() {
         }
         let told = ["chatRoomOpened", "occupantLeft", "roomLeft"].map(|name| desk.count(name));
         assert_eq!(told, [1, 0, 0], "{:?}", desk.lines);
-        // That was all that it had to answer.
+        // The room has answered everything.
         desk.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
         assert_eq!((desk.count("roomLeft"), room(desk).joined), (1, false));
     };
@@ -1110,7 +1110,7 @@ fn a_room_that_answers_late_is_not_taken_for_left() {
     assert!(got(&mut second).unwrap().is_ok());
 }
 
-/// Nobody waits for it any more, and what comes after it is news.
+/// The confirmation comes after the time limit, and later presence counts again.
 #[test]
 fn a_farewell_that_is_answered_after_all_is_not_waited_for_again() {
     for is_known in [true, false] {
@@ -1134,7 +1134,7 @@ fn a_farewell_that_is_answered_after_all_is_not_waited_for_again() {
     }
 }
 
-/// A room that does not know us owes no answer to it. What it says of itself comes after all that it had to answer.
+/// A room that does not know us need not confirm. Its information comes after all pending confirmations.
 #[test]
 fn a_farewell_that_is_never_answered_is_not_waited_for_once_the_room_has_said_what_it_is() {
     let mut desk = Desk::connected(Settings::default());
@@ -1150,7 +1150,7 @@ fn a_farewell_that_is_never_answered_is_not_waited_for_once_the_room_has_said_wh
     assert_eq!(desk.lines(), ["occupantLeft", "roomLeft"]);
 }
 
-/// Whom it bans it does not see off.
+/// A room does not confirm the leaving of someone whom it bans.
 #[test]
 fn a_room_that_has_not_answered_a_farewell_may_still_say_why_it_lets_nobody_in() {
     let mut desk = Desk::connected(Settings::default());
@@ -1234,7 +1234,7 @@ fn a_silent_room_is_asked_whether_we_are_in() {
     assert_eq!(desk.lines(), ["> ask Ping"]);
 }
 
-/// As `MongooseIM` says it to who is in such a room. To enter it once more, it would tell of nobody.
+/// `MongooseIM` sends this to occupants of such a room. Entering again would not report any occupants.
 #[test]
 fn a_room_where_nobody_may_ask_another_knows_us_still() {
     let mut desk = Desk::connected(Settings::default());
@@ -1272,7 +1272,7 @@ fn a_room_that_does_not_know_us_is_entered_again() {
     assert_eq!(desk.lines(), ["> available to room@muc.example.org/bot entering"]);
 }
 
-/// Openfire says so of a room that is gone, and Tigase to who is not in it, as others do to visitors.
+/// Openfire sends this for a room that is gone, and Tigase to people who are not in it, as others do to visitors.
 #[test]
 fn a_room_that_refuses_what_we_say_is_asked_whether_we_are_in() {
     for (condition, from, role, is_asked) in [
@@ -1379,7 +1379,7 @@ fn a_subject_is_set_when_the_room_says_so() {
         }
         other => panic!("{other:?}"),
     };
-    // A room need not repeat a subject that it has already.
+    // A room need not repeat an unchanged subject.
     for told in [true, false] {
         let mut set = desk.deed(|answer| RoomDeed::Subject("News".to_owned(), answer));
         let (_, after) = asked(&desk);
@@ -1411,7 +1411,7 @@ fn a_subject_is_set_when_the_room_says_so() {
     assert!(matches!(got(&mut set), Some(Err(CallError::Stanza(error))) if error.condition == "forbidden"));
     desk.answer(Some(ROOM), after, Ok(Body::Empty));
 
-    // MongooseIM says no under our own nickname, which is nobody else's.
+    // MongooseIM sends refusals under our own nickname, which nobody else has.
     let mut set = desk.deed(|answer| RoomDeed::Subject("No".to_owned(), answer));
     let id = Some(asked(&desk).0);
     let error = Some(stanza_error("forbidden"));
@@ -1518,7 +1518,7 @@ fn nobody_is_followed_to_what_is_no_room() {
     assert_eq!(desk.session.snapshot().rooms.len(), 16, "so many at once");
 }
 
-/// The own server ends the stream over a stanza that it finds too large, and the room is entered again after each reconnect.
+/// The own server ends the stream over a stanza that is too large, and the room is entered again after each reconnect.
 #[test]
 fn a_password_is_not_so_long_that_the_server_ends_the_stream_over_it() {
     for (length, taken) in [(4_096, true), (4_097, false), (1 << 20, false)] {
@@ -1600,7 +1600,7 @@ fn how_a_room_is_shown_is_kept_and_told() {
     assert!(room(&desk).view.minimized, "there is nothing that it could come before");
     open(&mut desk, true, false);
     assert!(!room(&desk).view.minimized && !room(&desk).view.focused);
-    // A chat that nobody has given the focus is enough.
+    // A chat without the focus is enough.
     let (answer, _opened) = Answer::channel();
     desk.command(Command::OpenChat { by: InstanceId(1), jid: bare(ROMEO), answer });
     change(&mut desk, ViewChange::Minimize).unwrap();
@@ -1701,7 +1701,7 @@ fn bookmark(autojoin: bool) -> stanza::Bookmark {
     }
 }
 
-/// A desk that has just connected, with these bookmarks.
+/// Returns a desk that has just connected, with these bookmarks.
 fn bookmarked(settings: Settings, bookmarks: Vec<stanza::Bookmark>) -> Desk {
     let mut desk = Desk::new(settings);
     desk.run(Session::plugins_initialized);
@@ -1738,7 +1738,7 @@ fn bookmarked_rooms_are_entered_on_connecting() {
     assert_eq!((desk.count("bookmarksInitialized"), desk.count("initialized")), (1, 1));
 }
 
-/// Another client has put it down while we were away, or before we fell out.
+/// Another client has stored it while we were offline, or before we fell out of the room.
 #[test]
 fn a_bookmarked_room_is_entered_again_with_the_password_that_it_has_now() {
     let changed = || stanza::Bookmark { password: Some("changed".to_owned()), ..bookmark(true) };
@@ -1761,7 +1761,7 @@ fn a_bookmarked_room_is_entered_again_with_the_password_that_it_has_now() {
     desk.answer(Some(&format!("{ROOM}/Puck")), id, Err(stanza_error("not-acceptable")));
     assert_eq!(said(&desk).as_deref(), Some("changed"));
 
-    // Whoever asked for the room knows its password better.
+    // The password in a plugin's call takes precedence.
     let mut desk = bookmarked(Settings::default(), vec![bookmark(false)]);
     let (answer, _opened) = Answer::channel();
     let join = stanza::RoomJoin { password: Some("known".to_owned()), history: None };
@@ -1770,7 +1770,7 @@ fn a_bookmarked_room_is_entered_again_with_the_password_that_it_has_now() {
     assert_eq!(said(&desk).as_deref(), Some("known"));
 }
 
-/// As the password. Nobody is renamed by it who is in.
+/// Like the password. It does not rename us in a room that we are in.
 #[test]
 fn a_bookmarked_room_is_entered_again_with_the_nickname_that_it_has_now() {
     let changed = || stanza::Bookmark { nick: Some("Oberon".to_owned()), ..bookmark(true) };
@@ -1801,7 +1801,7 @@ fn a_bookmarked_room_is_entered_again_with_the_nickname_that_it_has_now() {
     desk.wait(30);
     assert_eq!(desk.lines().pop(), entering("Oberon"));
 
-    // It says nothing new, so that what we are called since stays.
+    // The bookmark's nickname is unchanged, so our new nickname stays.
     let mut desk = inside();
     let renamed = occupant("Puck", PresenceKind::Unavailable, &[110, 303]);
     desk.presence(with_muc(renamed, |muc| muc.nick = Some("Robin".to_owned())));
@@ -1838,7 +1838,8 @@ fn a_server_without_bookmarks_holds_up_nothing() {
     assert_eq!((desk.count("bookmarksInitialized"), desk.count("initialized")), (1, 1));
 }
 
-/// A desk whose server says these of the places where bookmarks may be, the newest first, and the last of all further ones.
+/// Refuses the requests for bookmarks with these conditions, the newest place first; the last condition is for all
+/// further places.
 fn refuse_bookmarks(desk: &mut Desk, conditions: &[&str]) {
     let mut left = conditions.iter();
     let mut asked = String::new();
@@ -1867,7 +1868,7 @@ fn an_account_without_bookmarks_has_none_and_gets_some() {
     desk.hear(Incoming::Bookmarks(vec![Set(bookmark(true))]));
     assert_eq!(desk.lines().last().unwrap(), "> available to room@muc.example.org/Puck entering");
     desk.presence(occupant("Puck", PresenceKind::Available, &[110]));
-    // Another client took the last one away, and its place with it, while we were away.
+    // Another client removed the last bookmark, and its node, while we were offline.
     desk.bind();
     desk.roster_alone(Vec::new());
     desk.forget();
@@ -1896,7 +1897,7 @@ fn who_cannot_say_which_bookmarks_there_are_has_us_leave_no_room() {
     }
 }
 
-/// Row 32. A server that has just begun anew may have no time for them.
+/// Row 32. A server that has just started may be too busy to answer.
 #[test]
 fn bookmarks_that_did_not_come_are_asked_for_again() {
     let asked = |desk: &Desk| desk.count_asked(|ask| matches!(ask, Ask::Bookmarks { .. }));
@@ -1918,7 +1919,7 @@ fn bookmarks_that_did_not_come_are_asked_for_again() {
     assert_eq!(asked(&desk), 3, "they came");
 }
 
-/// Row 32. What other clients keep in them would be lost (XEP-0402, section 2).
+/// Row 32. Data of other clients in them would be lost (XEP-0402, section 2).
 #[test]
 fn no_bookmark_is_changed_before_they_are_known() {
     let changed = |ask: &Ask| matches!(ask, Ask::PublishBookmark { .. } | Ask::RetractBookmark(_));
@@ -1993,7 +1994,7 @@ fn bookmarks_are_put_down_and_forgotten() {
         RoomDeed::SetBookmark(Box::new(stanza::Bookmark { extensions: None, ..bookmark(true) }), answer)
     });
     let publish = |plain| Ask::PublishBookmark { bookmark: Box::new(bookmark(true)), plain };
-    // A server that does not know what the place has to be like is asked to make it so first.
+    // A server that does not know the publish options is asked to configure the node first.
     let id = desk.asked(|ask| *ask == publish(false));
     desk.answer(None, id, Err(stanza_error("resource-constraint")));
     let id = desk.asked(|ask| *ask == Ask::PrepareBookmarks { create: false, counted: false });
@@ -2013,7 +2014,7 @@ fn bookmarks_are_put_down_and_forgotten() {
     assert!(matches!(got(&mut desk.deed(RoomDeed::RemoveBookmark)), Some(Err(CallError::NotFound(_)))));
 }
 
-/// Row 32. Openfire stumbles over the word for as many as there are, whether the place is there or not.
+/// Row 32. Openfire does not know the value for an unlimited number of items, whether the node exists or not.
 #[test]
 fn a_bookmark_is_put_down_where_a_server_has_to_be_told_how_many_there_may_be() {
     let set = |desk: &mut Desk| {
@@ -2040,7 +2041,7 @@ fn a_bookmark_is_put_down_where_a_server_has_to_be_told_how_many_there_may_be() 
         desk.answer(None, id, Ok(Body::Empty));
         assert_eq!(got(&mut set), Some(Ok(())));
     }
-    // One that will not have it at all is asked for no more than that.
+    // If the server refuses all variants, the call fails.
     let mut desk = bookmarked(Settings::default(), vec![bookmark(false)]);
     let mut set = set(&mut desk);
     stumbles(&mut desk, &publish(false), "conflict");
@@ -2049,7 +2050,7 @@ fn a_bookmark_is_put_down_where_a_server_has_to_be_told_how_many_there_may_be() 
     assert!(matches!(got(&mut set), Some(Err(CallError::Stanza(error))) if error.condition == "bad-request"));
 }
 
-/// Row 32. Where there is one bookmark in the newer place, the older ones are not looked at.
+/// Row 32. Once the newer place has a bookmark, the older ones are not read.
 #[test]
 fn bookmarks_of_an_older_place_come_along_with_the_first_that_is_put_down() {
     let other = || stanza::Bookmark { room: bare("other@muc.example.org"), ..bookmark(false) };

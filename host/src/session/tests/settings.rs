@@ -1,4 +1,4 @@
-//! Settings that change while the account lives: what follows at once.
+//! Settings that change while the account runs, and their immediate effects.
 
 use super::*;
 use crate::stanza::{ArchivePreferences, Disco};
@@ -33,7 +33,7 @@ fn copies_are_switched_on_and_off_where_the_server_has_them() {
     assert!(desk.lines().is_empty(), "it has none");
 }
 
-/// The server may be busy, or slow, when it is asked. One that cannot do it is not asked again.
+/// The server may be busy, or slow, when it is asked. A server without the feature is not asked again.
 #[test]
 fn copies_are_asked_for_again_where_the_server_could_not_say() {
     let answer = |desk: &mut Desk, outcome| {
@@ -50,11 +50,11 @@ fn copies_are_asked_for_again_where_the_server_could_not_say() {
     can(&mut desk, "example.org", CARBONS);
     answer(&mut desk, Err(busy()));
     assert!(!asks_after(&mut desk, 59) && asks_after(&mut desk, 1));
-    // It says nothing at all.
+    // The server does not answer.
     assert!(!asks_after(&mut desk, 30) && asks_after(&mut desk, 60));
     answer(&mut desk, Ok(Body::Empty));
     assert!(!asks_after(&mut desk, 60), "it copies by now");
-    // What waits for its time goes with a log-out, and another log-in asks anew.
+    // A log-out ends the wait, and another log-in asks again.
     desk.bind();
     can(&mut desk, "example.org", CARBONS);
     answer(&mut desk, Err(busy()));
@@ -114,7 +114,7 @@ fn bookmarks_are_fetched_and_forgotten() {
         assert_eq!(desk.session.snapshot().bookmarks, Err(NoBookmarks::NotWanted));
         desk.hear(Incoming::Bookmarks(vec![stanza::BookmarkChange::Removed(bare(ROOM))]));
         assert!(desk.lines().is_empty(), "where we are we stay");
-        // An answer that is still on its way when they are not wanted any more.
+        // An answer that is on its way when bookmarks are disabled.
         desk.set(&[(key, true.into())]).unwrap();
         desk.set(&[(key, false.into())]).unwrap();
         desk.bookmarks(vec![bookmark("Robin")]);

@@ -86,7 +86,7 @@ fn rooms_hear_of_it_and_are_entered_again_after_hiding() {
     assert_eq!(desk.lines().last().unwrap(), "chatRoomOpened");
 }
 
-/// The presence that enters was sent before, and the room is no contact of ours.
+/// The presence for entering was sent before, and the room is not a contact.
 #[test]
 fn a_room_that_was_being_entered_is_told_what_was_set_meanwhile_once_we_are_in() {
     let mut desk = Desk::connected(Settings::default());
@@ -96,13 +96,13 @@ fn a_room_that_was_being_entered_is_told_what_was_set_meanwhile_once_we_are_in()
     assert_eq!(desk.lines(), ["> available away 'lunch' priority 0", "statusChanged", "statusMessageChanged"]);
     desk.presence(occupant("bot", PresenceKind::Available, &[110]));
     assert_eq!(desk.lines()[0], "> available away 'lunch' to room@muc.example.org/bot");
-    // Who enters with it has said it.
+    // A presence for entering that contains the status has announced it.
     desk.bind();
     desk.roster(Vec::new());
     desk.forget();
     desk.presence(occupant("bot", PresenceKind::Available, &[110]));
     assert!(room_is_told_nothing(&desk), "{:?}", desk.lines);
-    // Nor does it hear of who hides.
+    // A hidden account sends no status to the room, either.
     desk.bind();
     desk.roster(Vec::new());
     set(&mut desk, Some("dnd"), None).unwrap();
@@ -112,7 +112,7 @@ fn a_room_that_was_being_entered_is_told_what_was_set_meanwhile_once_we_are_in()
     assert!(room_is_told_nothing(&desk), "{:?}", desk.lines);
 }
 
-/// Rows 9, 57: what a plugin says in presence of its own is the status, as if it had set it.
+/// Rows 9, 57: presence that a plugin sends by itself is the status, as if it had set it.
 #[test]
 fn presence_that_a_plugin_sends_as_a_stanza_is_the_own_status() {
     let send = |desk: &mut Desk, xml: &str| {
@@ -136,7 +136,7 @@ fn presence_that_a_plugin_sends_as_a_stanza_is_the_own_status() {
     assert_eq!(desk.lines(), ["occupantLeft", "roomLeft"]);
     assert_eq!(send(&mut desk, "<presence/>"), ("online", String::new()));
     assert_eq!(desk.lines(), ["> raw", "> available to room@muc.example.org/bot entering", "statusChanged"]);
-    // What is for somebody alone says nothing of it, nor does what is no presence.
+    // Presence for a single address does not change the status, and neither does other presence.
     for xml in ["<presence type='unavailable' to='romeo@example.org'/>", "<presence type='subscribe' to='a@b'/>"] {
         assert_eq!(send(&mut desk, xml), ("online", String::new()));
         assert_eq!(desk.lines(), ["> raw"]);

@@ -1,4 +1,4 @@
-//! Whatever comes in whatever order: nothing panics, nothing grows without end, nobody waits for ever.
+//! Random inputs in any order: nothing panics, nothing grows without limit, and no call waits forever.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::card::CardChange;
 use crate::session::{messages, questions};
 use crate::stanza::{Bookmark, BookmarkChange, Draft, FormField, Invite};
 
-/// One thing that happens.
+/// One input.
 #[derive(Debug, Clone)]
 enum Step {
     Bind,
@@ -104,7 +104,7 @@ fn instance(number: u8) -> InstanceId {
     InstanceId(u64::from(number % 3))
 }
 
-/// Receivers of everything that was asked, by whether it may outlive the session.
+/// The receivers of all calls. Each function returns whether its call was answered.
 #[derive(Default)]
 struct Open(Vec<Box<dyn FnMut() -> bool>>);
 
@@ -148,7 +148,7 @@ fn mark(desk: &mut Desk, which: u8, autojoin: bool) {
     desk.hear(Incoming::Bookmarks(vec![change]));
 }
 
-/// Whose calls these are.
+/// The instance that makes the calls.
 const BY: InstanceId = InstanceId(1);
 
 fn room_wish(configure: bool) -> RoomWish {

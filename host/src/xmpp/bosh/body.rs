@@ -1,7 +1,7 @@
-//! The element `<body/>` that BOSH is made of (XEP-0124, XEP-0206): what this end says in one, and what an answer says. Pure.
+//! Writes and reads the element `<body/>` of BOSH (XEP-0124, XEP-0206). Pure.
 //!
-//! An answer is not parsed here: of what is inside of it all that matters is where it begins and ends. It goes on to the
-//! intake as it is, which holds it to the limits.
+//! The content of an answer is not parsed here; only where it begins and ends matters. It is passed on unchanged to the
+//! intake, which enforces the limits.
 
 use std::time::Duration;
 
@@ -9,32 +9,33 @@ use xmpp_parsers::ns;
 
 /// The namespace of `<body/>`.
 const HTTPBIND: &str = "http://jabber.org/protocol/httpbind";
-/// The longest start tag.
+/// The longest start tag, in bytes.
 const LONGEST_HEAD: usize = 16 << 10;
-/// The longest name of a session.
+/// The longest id of a session, in bytes.
 const LONGEST_SID: usize = 1 << 10;
-/// How long the server shall hold a request back, in seconds: nobody in between may take the connection for dead before, and
-/// proxies usually do after 50 or 60 s.
+/// How long the server shall hold a request back, in seconds. No proxy may close the connection as idle before; proxies
+/// usually do after 50 or 60 s.
 const WAIT: u64 = 45;
-/// How long one does that somebody else began the session with, who has usually asked for this.
+/// How long requests are held back in a session that another program began, in seconds; most programs ask for this
+/// value.
 const USUAL_WAIT: u64 = 60;
-/// How many requests the server shall hold back.
+/// The number of requests that the server shall hold back.
 const HOLD: u64 = 1;
-/// What a server may say at most of the times that it names, in seconds.
+/// The upper bound for the times that a server announces, in seconds.
 const LONGEST: u64 = 300;
 
-/// What is said in one request.
+/// The content of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Saying {
-    /// These elements, or nothing: the server may say something now.
+    /// Elements, or nothing: an empty request lets the server send something.
     Elements(String),
-    /// The stream begins anew (XEP-0206, section 5).
+    /// The restart of the stream (XEP-0206, section 5).
     Restart,
-    /// The session is over (XEP-0124, section 13).
+    /// The end of the session (XEP-0124, section 13).
     Terminate,
 }
 
-/// The request that begins a session with the server of this domain.
+/// Returns the request that begins a session with the server of this domain.
 pub(super) fn creation(rid: u64, domain: &str) -> String {
     let domain = escaped(domain);
     format!(
@@ -43,7 +44,7 @@ pub(super) fn creation(rid: u64, domain: &str) -> String {
     )
 }
 
-/// A request within a session.
+/// Returns a request within a session.
 pub(super) fn request(sid: &str, rid: u64, domain: &str, saying: &Saying) -> String {
     let (sid, domain) = (escaped(sid), escaped(domain));
     let head = format!("<body xmlns='{HTTPBIND}' sid='{sid}' rid='{rid}'");
@@ -57,43 +58,43 @@ pub(super) fn request(sid: &str, rid: u64, domain: &str, saying: &Saying) -> Str
     }
 }
 
-/// What a server says in one answer.
+/// The content of one answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answer {
     attributes: Vec<(String, String)>,
-    /// The elements of the stream in it, as they were written.
+    /// The stream elements in it, unparsed.
     pub(super) payload: String,
 }
 
-/// Why a text is no answer.
+/// The reason that a text is not an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NotBosh {
-    /// It is a page for people.
+    /// The text is a web page.
     Page,
-    /// It is something else.
+    /// The text is something else.
     Other,
 }
 
-/// What a session keeps to (XEP-0124, section 7.2).
+/// The terms of a session (XEP-0124, section 7.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Terms {
     /// How long the server may hold a request back.
     pub(super) wait: Duration,
-    /// How many it holds back; none at all means that it has to be asked again and again.
+    /// How many requests the server holds back; with 0 it has to be polled.
     pub(super) hold: usize,
-    /// How many may be under way.
+    /// The maximum number of unanswered requests.
     pub(super) requests: usize,
-    /// How long a session lives that nobody asks for.
+    /// How long the session lives without a request.
     pub(super) inactivity: Duration,
-    /// How long to wait before asking again where nothing was said.
+    /// How long to wait before the next request if nothing was sent.
     pub(super) polling: Duration,
-    /// Of two requests that are made again, the later one comes first: what Prosody needs, and what ejabberd 23.01 loses a
-    /// session by. Only the latter says how long a session may pause.
+    /// Whether the later of two repeated requests is made first. Prosody needs that, but ejabberd 23.01 loses a session
+    /// over it. Only ejabberd announces how long a session may pause (`maxpause`).
     pub(super) is_late_first: bool,
 }
 
 impl Default for Terms {
-    /// What holds where nobody has said anything: the session was begun by somebody else.
+    /// Returns the terms of a session that another program began, about which nothing was announced.
     fn default() -> Self {
         let seconds = Duration::from_secs;
         let (inactivity, polling) = (seconds(30), seconds(5));
@@ -102,7 +103,7 @@ impl Default for Terms {
 }
 
 impl Answer {
-    /// Takes an answer apart.
+    /// Splits an answer into its attributes and its content.
     pub(super) fn read(text: &str) -> Result<Self, NotBosh> {
         let mut text = text.trim();
         if let Some(rest) = text.strip_prefix("<?xml") {
@@ -133,7 +134,7 @@ impl Answer {
         Ok(Self { payload: payload.to_owned(), attributes })
     }
 
-    /// What this status of HTTP says within a session (XEP-0124, section 17.1); none = nothing.
+    /// Returns the meaning of an HTTP status within a session (XEP-0124, section 17.1); `None` if it has none.
     pub(super) fn of_status(status: u16) -> Option<Self> {
         let condition = match status {
             400 => "bad-request",
@@ -154,12 +155,12 @@ impl Answer {
         self.attribute(name)?.trim().parse().ok()
     }
 
-    /// The name of the session that begins.
+    /// Returns the id of the session that begins.
     pub(super) fn sid(&self) -> Option<&str> {
         self.attribute("sid").filter(|sid| !sid.is_empty() && sid.len() <= LONGEST_SID)
     }
 
-    /// What the session that begins keeps to. What a server leaves out, or what nobody could keep to, is set right.
+    /// Returns the terms of the session that begins, with missing or impossible values corrected.
     pub(super) fn terms(&self) -> Terms {
         let seconds = |name: &str, otherwise: u64, most: u64| {
             Duration::from_secs(self.number(name).unwrap_or(otherwise).min(most))
@@ -177,25 +178,25 @@ impl Answer {
         }
     }
 
-    /// Whether the session is over.
+    /// Returns whether the session is over.
     pub(super) fn terminates(&self) -> bool {
         self.attribute("type") == Some("terminate")
     }
 
-    /// Whether it is no answer, and the session goes on with the same request (XEP-0124, section 17.3).
+    /// Returns whether this is a recoverable error, after which the same request is repeated (XEP-0124, section 17.3).
     pub(super) fn is_passing(&self) -> bool {
         self.attribute("type") == Some("error")
     }
 
-    /// Why it is over (XEP-0124, section 17.2); none where there is nothing to say.
+    /// Returns the reason that the session is over (XEP-0124, section 17.2); `None` if there is none.
     pub(super) fn condition(&self) -> Option<&str> {
         self.attribute("condition").filter(|_| self.terminates())
     }
 
-    /// What is left to say on the stream of a session that is over: the error, if there is one, and the end.
+    /// Returns the end of the stream for a session that is over: an error, if there is one, and the footer.
     pub(super) fn farewell(&self) -> String {
         let error = match self.condition() {
-            // It is in the payload.
+            // The error is in the payload.
             None | Some("remote-stream-error") => String::new(),
             Some(condition) => stream_error(condition),
         };
@@ -203,7 +204,7 @@ impl Answer {
     }
 }
 
-/// A condition of BOSH as a stream over TCP would say it (RFC 6120, section 4.9.3).
+/// Converts a BOSH condition to a stream error (RFC 6120, section 4.9.3).
 fn stream_error(condition: &str) -> String {
     let (name, text) = match condition {
         "bad-request" => ("bad-format", "the server could not read a BOSH request"),
@@ -227,13 +228,13 @@ fn stream_error(condition: &str) -> String {
 struct Head<'a> {
     name: &'a str,
     attributes: Vec<(String, String)>,
-    /// How many bytes it has.
+    /// The length of the tag in bytes.
     length: usize,
-    /// There is nothing behind it, not even an end tag.
+    /// Whether the element is empty, without an end tag.
     is_empty: bool,
 }
 
-/// The start tag that a text begins with.
+/// Parses the start tag at the beginning of a text.
 fn head(text: &str) -> Option<Head<'_>> {
     let inside = text.strip_prefix('<')?;
     let name = &inside[..inside.find(|one: char| one.is_ascii_whitespace() || matches!(one, '>' | '/'))?];
@@ -257,7 +258,7 @@ fn head(text: &str) -> Option<Head<'_>> {
     }
 }
 
-/// As the value of an attribute.
+/// Escapes the value of an attribute.
 pub(super) fn escaped(value: &str) -> String {
     value.replace('&', "&amp;").replace('<', "&lt;").replace('\'', "&apos;").replace('"', "&quot;")
 }
@@ -285,7 +286,7 @@ mod tests {
             format!("<?xml version='1.0'?>\n<b:body xmlns:b=\"{HTTPBIND}\" sid = '&amp;lt;'><iq/></b:body>\n");
         let answer = Answer::read(&prefixed).unwrap();
         assert_eq!((answer.payload.as_str(), answer.sid()), ("<iq/>", Some("&lt;")));
-        // What breaks out of it is for the intake to refuse.
+        // The intake rejects data that breaks out of the body.
         assert_eq!(read("></body></stream:stream></body>").payload, "</body></stream:stream>");
     }
 

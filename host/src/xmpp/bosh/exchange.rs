@@ -1,4 +1,4 @@
-//! One request and its answer, over HTTP/1.1 within TLS.
+//! One request and its answer, over HTTP/1.1 inside TLS.
 
 use std::sync::Arc;
 
@@ -17,50 +17,52 @@ use crate::xmpp::intake::{Ending, Listening, MAX_BYTES};
 use crate::xmpp::reach::reach;
 use crate::xmpp::tls::{NO_TLS, secure};
 
-/// The longest answer, after what is over the limits was left out of each stanza: a server says at once all that waits.
+/// The longest answer, after each stanza was cut to its limits: a server sends all pending stanzas at once.
 const MOST: usize = 6 * MAX_BYTES;
-/// The longest answer as it comes.
+/// The longest answer as received.
 const MOST_ON_THE_WAY: u64 = 1 << 30;
-/// How much of an answer is enough to say what it is instead.
+/// How many bytes of an answer are kept to say what it is instead of BOSH.
 const BEGINNING: usize = 1 << 10;
 
-/// What somebody on the way says who may let the same request through a moment later: Request Timeout, Too Early, Too Many
-/// Requests (RFC 9110, section 15.5.9; RFC 8470, section 5.2; RFC 6585, section 4).
+/// Statuses of intermediaries that may let the same request through a moment later: Request Timeout, Too Early, Too
+/// Many Requests (RFC 9110, section 15.5.9; RFC 8470, section 5.2; RFC 6585, section 4).
 const PASSING: [u16; 3] = [408, 425, 429];
 
-/// A connection on which something may be asked.
+/// A connection on which requests can be made.
 pub(super) type Connection = Wire<Listening<TlsStream<TcpStream>>>;
 
-/// Whom to ask.
+/// The server and settings of a session.
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) settings: LinkSettings,
     pub(super) url: Url,
-    /// Where it is noted when something comes, on whichever connection.
+    /// Notes when data arrives on any of the connections.
     pub(super) ending: Ending,
 }
 
-/// An answer, and the connection, where it may be used again.
+/// An answer, with its connection if that can be reused.
 pub(super) struct Answered {
     pub(super) answer: Answer,
     pub(super) connection: Option<Connection>,
 }
 
-/// Why there is no answer.
+/// The reason that there is no answer.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) error: ConnectError,
-    /// The connection failed, or somebody on the way, and not the server itself: it may still answer the same request.
+    /// Whether the connection or an intermediary failed, and not the server itself: it may still answer the same
+    /// request.
     pub(super) again: bool,
-    /// The server wants it once more, and with it all from before that it has not answered (XEP-0124, section 17.3).
+    /// Whether the server wants the request again, with all earlier ones that it has not answered (XEP-0124, section
+    /// 17.3).
     pub(super) with_former: bool,
-    /// What it means within a session.
+    /// The meaning of the failure within a session.
     pub(super) answer: Option<Answer>,
 }
 
 impl Line {
-    /// Says this, on a connection that is there already, or on a new one, a little after the one before was written, and tells
-    /// when it is written itself.
+    /// Makes a request on an existing connection or on a new one, shortly after the previous request was written.
+    /// Reports when it is written itself.
     pub(super) async fn ask(
         self: Arc<Self>,
         connection: Option<Connection>,
@@ -72,7 +74,7 @@ impl Line {
             Some(wire) => wire,
             None => self.connect().await.map_err(|error| Failure { error, ..self.failure("", true) })?,
         };
-        // Its connection is there by now: the less time is between the two, the less can break there.
+        // The connection exists by now: the shorter the time between the two requests, the less can break in between.
         turn(before).await;
         let cut = |cause: String| self.failure(&cause, true);
         let request = format!(
@@ -137,12 +139,12 @@ impl Line {
     }
 }
 
-/// An answer as it comes, each stanza in it held to its limits. A server may write a stranger's stanza of 256 KiB as hundreds of
-/// megabytes, and would say it again to the next request.
+/// A partly received answer, with each stanza in it cut to its limits. A server may serialise a stranger's stanza of
+/// 256 KiB as hundreds of megabytes, and would send it again for the next request.
 struct Reading {
     sieve: Sieve,
     kept: Vec<u8>,
-    /// How it begins, for one that is no XML.
+    /// The first bytes, for an answer that is not XML.
     beginning: Vec<u8>,
     is_xml: bool,
 }
@@ -166,11 +168,11 @@ impl Reading {
     }
 }
 
-/// Waits until the one before was written, and a little longer, or has its answer.
+/// Waits until shortly after the previous request was written, or until it is answered.
 async fn turn(before: Option<watch::Receiver<Option<Instant>>>) {
     let Some(mut before) = before else { return };
     while let Some(written) = before.wait_for(Option::is_some).await.ok().and_then(|written| *written) {
-        // It may fail meanwhile, and be written again.
+        // The previous request may fail meanwhile, and be written again.
         if !matches!(timeout_at(written + GAP, before.changed()).await, Ok(Ok(()))) {
             break;
         }

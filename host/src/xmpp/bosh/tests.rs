@@ -1,4 +1,4 @@
-//! Sessions whose requests fail, come late or are cut, beside a server that says when.
+//! Tests of sessions whose requests fail, are late or break, with a scripted server.
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -15,12 +15,12 @@ fn body(attributes: &str, inside: &str) -> String {
     format!("<body xmlns='http://jabber.org/protocol/httpbind' {attributes}>{inside}</body>")
 }
 
-/// A session, and the connection on which it began.
+/// Begins a session, and returns it with the connection on which it began.
 async fn session(peer: &Peer, tokens: &Tokens) -> (Bosh, Page) {
     session_of(peer, tokens, CREATED).await
 }
 
-/// The same where the server says something else of it.
+/// Same as `session`, with another answer to the session request.
 async fn session_of(peer: &Peer, tokens: &Tokens, created: &str) -> (Bosh, Page) {
     let url = format!("https://localhost:{}/http-bind", peer.settings().server.unwrap().port.unwrap());
     let url = url.parse().unwrap();
@@ -38,7 +38,7 @@ async fn session_of(peer: &Peer, tokens: &Tokens, created: &str) -> (Bosh, Page)
     (bosh, page)
 }
 
-/// What two connections bring, in the order in which it comes, whichever of them was there first.
+/// Returns two connections with the request on each, in the order in which the requests arrive.
 async fn both(peer: &Peer) -> [(Page, String); 2] {
     let hear = async |mut page: Page| {
         let said = page.hear().await.unwrap();
@@ -49,7 +49,7 @@ async fn both(peer: &Peer) -> [(Page, String); 2] {
     [heard.next().await.unwrap(), heard.next().await.unwrap()]
 }
 
-/// Reads until this was said.
+/// Reads until this text arrives.
 async fn until(bosh: &mut Bosh, wanted: &str) -> String {
     let mut said = Vec::new();
     while !String::from_utf8_lossy(&said).contains(wanted) {
@@ -68,7 +68,7 @@ async fn a_request_whose_connection_breaks_is_made_again_as_it_was() {
         let asked = page.hear().await.unwrap();
         assert!(asked.contains(&format!("rid='{first}'")) && asked.contains("sid='some'"), "{asked}");
         assert!(asked.contains("<message xmlns='jabber:client' to='a'><body>hi</body></message></body>"), "{asked}");
-        // In the middle of an answer.
+        // The connection breaks within an answer.
         page.say_raw(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n<body").await;
         drop(page);
         for status in ["502 Bad Gateway", "200 OK"] {
@@ -169,7 +169,7 @@ async fn what_the_server_says_last_is_said_as_over_tcp() {
     }
 }
 
-/// ejabberd answers so what it has held back, when it ends a session by what came after.
+/// ejabberd answers the held request like this when it ends a session over the following one.
 #[tokio::test]
 async fn why_a_session_is_over_is_what_the_other_request_is_told() {
     let peer = Peer::start(Manners::default()).await;
@@ -185,7 +185,7 @@ async fn why_a_session_is_over_is_what_the_other_request_is_told() {
         second
     };
     let talk = async {
-        // The first request is made by listening.
+        // Polling for data makes the first request.
         assert!(futures_util::poll!(std::pin::pin!(bosh.read(&mut [0; 1]))).is_pending());
         bosh.write_all(b"<a xmlns='x'/>").await.unwrap();
         let _ = futures_util::poll!(std::pin::pin!(bosh.flush()));
@@ -195,7 +195,7 @@ async fn why_a_session_is_over_is_what_the_other_request_is_told() {
     assert!(heard.contains("<policy-violation") && !heard.contains("<undefined-condition"), "{heard}");
 }
 
-/// Why a session does not begin with a server that answers this.
+/// Returns the error of beginning a session with a server that answers this.
 async fn refused(inside: &str) -> ConnectError {
     let peer = Peer::start(Manners::default()).await;
     let url = format!("https://localhost:{}/http-bind", peer.port());
@@ -213,7 +213,8 @@ async fn refused(inside: &str) -> ConnectError {
     opened.err().unwrap()
 }
 
-/// XEP-0124, section 17.2. So ejabberd refuses an address that had too many log-ins, and a domain that it does not serve.
+/// XEP-0124, section 17.2. This is how ejabberd refuses an address with too many log-ins, and a domain that it does not
+/// serve.
 #[tokio::test]
 async fn a_stream_error_in_place_of_a_session_is_understood_as_over_tcp() {
     let error = |inside: &str| format!("<stream:features/><stream:error>{inside}</stream:error>");
@@ -256,13 +257,13 @@ async fn what_is_no_answer_ends_the_session_in_one_sentence() {
         let (read, ()) = tokio::join!(bosh.read_to_string(&mut text), serve);
         let error = read.unwrap_err().to_string();
         assert!(error.contains(said) && error.contains("check bosh_service_url"), "{error}");
-        // Whoever asks on hears of an end, and nothing is done any more.
+        // Later reads return the end, and later writes fail.
         assert_eq!(bosh.read(&mut [0; 8]).await.unwrap(), 0);
         assert!(bosh.write_all(b"<presence/>").await.is_err());
     }
 }
 
-/// What is said while the server holds a request back goes into a second one, and no third is made.
+/// Data that is written while the server holds a request back goes into a second request, and no third is made.
 #[tokio::test]
 async fn no_more_requests_are_under_way_than_the_server_takes() {
     let peer = Peer::start(Manners::default()).await;
@@ -273,19 +274,19 @@ async fn no_more_requests_are_under_way_than_the_server_takes() {
         let mut second = peer.accept_page().await;
         let said = second.hear().await.unwrap();
         first.say("200 OK", &body("", "")).await;
-        // What was said meanwhile comes together.
+        // Elements written meanwhile are sent together.
         let more = first.hear().await.unwrap();
-        // Answers count in the order of what was asked.
+        // Answers are processed in the order of the requests.
         first.say("200 OK", &body("", "<presence/>")).await;
         second.say("200 OK", &body("", "<message/>")).await;
         (poll, said, more)
     };
     let talk = async {
-        // The first request is made by listening.
+        // Polling for data makes the first request.
         assert!(futures_util::poll!(std::pin::pin!(bosh.read(&mut [0; 1]))).is_pending());
         for element in [&b"<r xmlns='x'/>"[..], b"<a xmlns='x'/>", b"<b xmlns='x'/>"] {
             bosh.write_all(element).await.unwrap();
-            // Begins what may be begun, and waits for nothing.
+            // Starts pending work, and does not wait.
             let _ = futures_util::poll!(std::pin::pin!(bosh.flush()));
         }
         until(&mut bosh, "<presence/>").await
@@ -296,7 +297,7 @@ async fn no_more_requests_are_under_way_than_the_server_takes() {
     assert!(heard.find("<message/>") < heard.find("<presence/>"), "{heard}");
 }
 
-/// Two requests whose connections break: which of them is made again first.
+/// Breaks the connections of two requests, and returns which of them is repeated first.
 async fn made_again(created: &str) -> (u64, [String; 2]) {
     let (peer, tokens) = (Peer::start(Manners::default()).await, Tokens::default());
     let (mut bosh, mut first) = session_of(&peer, &tokens, created).await;
@@ -326,7 +327,8 @@ async fn made_again(created: &str) -> (u64, [String; 2]) {
     (rid, said)
 }
 
-/// What Prosody keeps until the one before it comes must have a connection by then; what ejabberd keeps must not come twice.
+/// The request that Prosody keeps until the one before it arrives must have a connection by then. The request that
+/// ejabberd keeps must not arrive twice.
 #[tokio::test]
 async fn of_two_requests_that_are_made_again_the_later_one_comes_first_where_it_has_to() {
     for (created, order) in [(CREATED.to_owned(), [1, 0]), (CREATED.replace(" hold", " maxpause='120' hold"), [0, 1])] {
@@ -386,7 +388,7 @@ async fn a_silence_after_breaks_is_noticed_as_soon_as_one_without_them() {
     tokio::join!(until(&mut bosh, "<presence/>"), serve);
 }
 
-/// It is over when nobody asks for so long; whose request is held back by the server is asking.
+/// The session expires if no request is made for this time; a request that the server holds back counts as made.
 #[tokio::test]
 async fn a_proxy_with_less_patience_than_the_server_ends_no_session() {
     let peer = Peer::start(Manners::default()).await;
@@ -416,7 +418,8 @@ async fn a_proxy_with_less_patience_than_the_server_ends_no_session() {
     assert!(heard.contains("<presence/>"), "{heard}");
 }
 
-/// To those it had nothing to say. If the session is over, it says so to the youngest as well.
+/// The server had nothing to send for those. If the session is over, it says so in answer to the newest request as
+/// well.
 #[tokio::test]
 async fn a_server_may_forget_requests_whose_connections_broke_but_not_the_youngest() {
     let unknown = body("type='terminate' condition='item-not-found'", "");

@@ -1,13 +1,11 @@
-//! What names a BOSH session: whoever has it can take the session over.
+//! The tokens of a BOSH session: they are secret, since they suffice to take the session over.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use zeroize::Zeroizing;
 
-/// The tokens of the BOSH session that an account has now, if it has one. Clones show the same. Prints as nothing.
-///
-/// Where they may be read is decided by API rows 120 and 121.
+/// The tokens of the account's current BOSH session, if it has one. Clones share them. They print as nothing.
 #[derive(Clone, Default)]
 pub struct Tokens(Arc<Mutex<Option<Known>>>);
 
@@ -18,17 +16,17 @@ struct Known {
 }
 
 impl Tokens {
-    /// The name of the session.
+    /// Returns the id of the session.
     pub fn sid(&self) -> Option<String> {
         self.known().as_ref().map(|known| known.sid.to_string())
     }
 
-    /// The id that the next request in it has.
+    /// Returns the id of its next request.
     pub fn rid(&self) -> Option<u64> {
         self.known().as_ref().map(|known| known.rid)
     }
 
-    /// This is the session now, and its next request.
+    /// Sets the current session and the id of its next request.
     pub(super) fn set(&self, sid: &str, rid: u64) {
         let mut known = self.known();
         match known.as_mut().filter(|known| *known.sid == sid) {
@@ -37,7 +35,7 @@ impl Tokens {
         }
     }
 
-    /// This session is over, whether or not there is another one.
+    /// Forgets this session, unless another one has replaced it.
     pub(super) fn forget(&self, sid: &str) {
         self.known().take_if(|known| *known.sid == sid);
     }

@@ -193,7 +193,7 @@ async fn over_websocket(
     (stream.unwrap(), socket)
 }
 
-/// Setting `ping_interval`: proxies close an idle WebSocket, often after a minute.
+/// Settings `ping_interval`: proxies close an idle WebSocket, often after a minute.
 #[tokio::test]
 async fn over_a_websocket_silence_is_never_long() {
     let peer = Peer::start(Manners::default()).await;

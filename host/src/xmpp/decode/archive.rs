@@ -1,6 +1,6 @@
-//! What archives say: results, the ends of pages, preferences (XEP-0313, XEP-0059, XEP-0441).
+//! Reads answers of archives: results, the ends of pages, preferences (XEP-0313, XEP-0059, XEP-0441).
 //!
-//! Whether a result was asked for is the session's to know.
+//! The session decides whether a result was requested.
 
 use jid::{FullJid, Jid};
 use jiff::Timestamp;
@@ -12,17 +12,17 @@ use super::{cut_note, extensions, forwarded_message, jid_attribute, read_message
 use crate::stanza::{ArchiveFin, ArchivePreferences, ArchiveResult, Incoming, MAM};
 use crate::xmpp::raw::weight;
 
-/// The longest archive id that is dealt with, in bytes.
+/// The maximum length of an archive id, in bytes.
 pub(super) const MAX_ID: usize = 1_024;
-/// How many JIDs of a list of preferences are looked at.
+/// The maximum number of JIDs read from a list of preferences.
 const MAX_JIDS: usize = 10_000;
 
-/// Where in the payloads of a message a result of an archive is, of whichever version.
+/// Returns the position of an archive result in the payloads of a message, for any version of the protocol.
 pub(super) fn find(message: &WireMessage) -> Option<usize> {
     message.payloads.iter().position(|payload| payload.name() == "result" && payload.ns().starts_with("urn:xmpp:mam:"))
 }
 
-/// One message of an archive (XEP-0313, section 4.2).
+/// Reads one message of an archive (XEP-0313, section 4.2).
 pub(super) fn result(mut message: WireMessage, at: usize, own: &FullJid, now: Timestamp) -> Incoming {
     let from = message.from.take().unwrap_or_else(|| Jid::from(own.to_bare()));
     let cut = cut_note(&message.payloads).cloned();
@@ -43,12 +43,12 @@ pub(super) fn result(mut message: WireMessage, at: usize, own: &FullJid, now: Ti
         if let Some(inner) = forwarded_message(&mut forwarded, cut) {
             author = real_author(&inner);
             let mut message = read_message(inner, None, stamp, own, now);
-            // The archive knows when it came; what its author stamped it with may be any time.
+            // The archive knows when the message arrived; a stamp of its author may be any time.
             message.at = stamp.filter(|_| message.claimed_at.is_some()).unwrap_or(message.at);
             stamp = stamp.or_else(|| message.delayed.then_some(message.at));
             message.delayed = true;
             message.stanza_id = Some(id.clone());
-            // An old invitation is read, not followed.
+            // An old invitation is shown but not followed.
             message.invite = None;
             read = Some(Box::new(message));
         }
@@ -56,13 +56,13 @@ pub(super) fn result(mut message: WireMessage, at: usize, own: &FullJid, now: Ti
     Incoming::Archived(Box::new(ArchiveResult { from, queryid, id, stamp, message: read, author, weight }))
 }
 
-/// Who really wrote a room's message, where its archive says so (XEP-0313, section 5.1.1).
+/// Returns the real author of a room's message, if its archive tells it (XEP-0313, section 5.1.1).
 fn real_author(message: &WireMessage) -> Option<Jid> {
     let user = message.payloads.iter().find(|payload| payload.is("x", ns::MUC_USER))?;
     jid_attribute(user.get_child("item", ns::MUC_USER)?, "jid")
 }
 
-/// The end of a page (XEP-0313, section 4.1).
+/// Reads the end of a page (XEP-0313, section 4.1).
 pub(super) fn fin(fin: &Element) -> ArchiveFin {
     let set = fin.get_child("set", ns::RSM);
     let child = |name| set.and_then(|set| set.get_child(name, ns::RSM));
@@ -76,7 +76,7 @@ pub(super) fn fin(fin: &Element) -> ArchiveFin {
     }
 }
 
-/// What the archive keeps (XEP-0441).
+/// Reads the preferences of an archive (XEP-0441).
 pub(super) fn preferences(prefs: &Element) -> ArchivePreferences {
     let jids = |name: &str| {
         let list = prefs.get_child(name, MAM).into_iter().flat_map(Element::children);

@@ -1,4 +1,4 @@
-//! Bookmarks (XEP-0402), and where older clients keep them (XEP-0048).
+//! Reads bookmarks (XEP-0402), also from the storage of older clients (XEP-0048).
 
 use jid::BareJid;
 use minidom::Element;
@@ -7,18 +7,18 @@ use xmpp_parsers::ns;
 use super::{bare_jid_attribute, xml_within};
 use crate::stanza::{Body, Bookmark, BookmarkChange, MAX_BOOKMARKS};
 
-/// The longest extensions of one bookmark that are kept, in bytes.
+/// The maximum length of one bookmark's extensions to be kept, in bytes.
 const MAX_EXTENSIONS: usize = 16 * 1024;
-/// The longest name, nickname or password that is kept, in bytes.
+/// The maximum length of a name, nickname or password to be kept, in bytes.
 const MAX_TEXT: usize = 4 * 1024;
 
-/// All bookmarks, from an answer; none: it is about something else.
+/// Reads all bookmarks from an answer; `None` if it is about something else.
 pub(super) fn answer(payload: &Element) -> Option<Body> {
     let bookmarks = if payload.is("pubsub", ns::PUBSUB) {
         let items = payload.get_child("items", ns::PUBSUB)?;
         match items.attr("node")? {
             ns::BOOKMARKS2 => items.children().filter_map(|one| item(one, ns::PUBSUB)).take(MAX_BOOKMARKS).collect(),
-            // Whatever it is called: there is one.
+            // There is only one item, whatever its id.
             ns::BOOKMARKS => items.get_child("item", ns::PUBSUB).map(stored).unwrap_or_default(),
             _ => return None,
         }
@@ -31,14 +31,14 @@ pub(super) fn answer(payload: &Element) -> Option<Body> {
     Some(Body::Bookmarks(bookmarks))
 }
 
-/// All bookmarks in the storage right below this element.
+/// Reads all bookmarks in the storage directly below this element.
 fn stored(parent: &Element) -> Vec<Bookmark> {
     let storage = parent.get_child("storage", ns::BOOKMARKS);
     let all = storage.into_iter().flat_map(Element::children).filter_map(legacy);
     all.take(MAX_BOOKMARKS).collect()
 }
 
-/// What changed, from a notification of the own account; none: it is about something else.
+/// Reads changes from a notification of the own account; `None` if it is about something else.
 pub(super) fn changes(event: &Element) -> Option<Vec<BookmarkChange>> {
     let about = |child: &&Element| child.attr("node") == Some(ns::BOOKMARKS2);
     let child = event.children().find(about)?;

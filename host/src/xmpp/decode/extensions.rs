@@ -1,4 +1,4 @@
-//! What a message carries beside its text, in one pass over its payloads: every message of the house comes through here.
+//! Reads a message's extensions in one pass over its payloads, since this runs for every message.
 
 use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
@@ -15,29 +15,29 @@ use crate::stanza::{Extensions, Fallback, Hint, Invite, MessageKind, MucUser, RE
 use crate::xmpp::encode::{FALLBACK, HINTS};
 use crate::xmpp::{is_sendable, is_sendable_time};
 
-/// Of delays, in old servers (XEP-0091).
+/// The namespace of delays from old servers (XEP-0091).
 const OLDER_DELAY: &str = "jabber:x:delay";
-/// Of parts of a body for others, in clients that know an earlier version of XEP-0428.
+/// The namespace of fallback bodies from clients with an earlier version of XEP-0428.
 const OLDER_FALLBACK: &str = "urn:xmpp:feature-fallback:0";
-/// How many reactions of one message are looked at.
+/// The maximum number of reactions read from one message.
 const MAX_REACTIONS: usize = 64;
-/// How long a reaction may be, in bytes; what is longer is no emoji.
+/// The maximum length of a reaction in bytes; longer texts are no emoji.
 const MAX_REACTION: usize = 64;
-/// How many parts of a body for clients that lack something are looked at.
+/// The maximum number of fallback parts read from one message.
 const MAX_FALLBACKS: usize = 8;
 
-/// What was found.
+/// The extensions found in a message.
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) stanza_id: Option<String>,
-    /// Whether an id was found that names the archive, usable or not.
+    /// Whether an id from the archive was found, usable or not.
     is_numbered: bool,
     pub(super) origin_id: Option<String>,
-    /// When it was sent, as somebody says whose word counts.
+    /// When the message was sent, from a sender that is trusted.
     pub(super) delay: Option<Timestamp>,
-    /// When it was sent, as anybody else says.
+    /// When the message was sent, from anybody else.
     pub(super) claim: Option<Timestamp>,
-    /// When it was sent, as somebody says who does not give a name, and not in a room.
+    /// When the message was sent, from an unsigned stamp outside rooms.
     unsigned: Option<Timestamp>,
     pub(super) extensions: Option<Box<Extensions>>,
     pub(super) error: Option<Box<StanzaError>>,
@@ -49,28 +49,28 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Allocated only for a message that carries any.
+    /// Returns the extensions, which are only allocated for a message that has any.
     pub(super) fn extensions(&mut self) -> &mut Extensions {
         self.extensions.get_or_insert_default()
     }
 
-    /// Where the time of this stamp belongs, by whose word it is.
+    /// Returns the field for the time of this stamp, which depends on its author.
     fn stamped(&mut self, delay: &Element, kind: MessageKind, from: &Jid, own: &FullJid) -> &mut Option<Timestamp> {
         match delay.attr("from") {
             Some(by) if counts(by, kind, from, own) => &mut self.delay,
             None if kind != MessageKind::Groupchat => &mut self.unsigned,
-            // In a room it may be any occupant's.
+            // In a room, any occupant may have written it.
             Some(_) | None => &mut self.claim,
         }
     }
 }
 
-/// Looks at each payload once. Names are compared first, since namespaces share long beginnings. `lang` is the language of the
-/// body that is taken; empty = it has none of its own.
+/// Reads each payload once. Names are compared first, since namespaces share long beginnings. `lang` is the language of
+/// the chosen body; empty if it has none of its own.
 pub(super) fn read(payloads: &[Element], kind: MessageKind, lang: &str, from: &Jid, own: &FullJid) -> Found {
     let mut found = Found::default();
     if kind == MessageKind::Error {
-        // The rest is what was sent and came back; nothing of it is said by anybody (RFC 6120, section 8.3.1).
+        // All other payloads belong to the bounced message, so nobody says them now (RFC 6120, section 8.3.1).
         found.error = Some(Box::new(error_in(payloads)));
         return found;
     }
@@ -78,8 +78,8 @@ pub(super) fn read(payloads: &[Element], kind: MessageKind, lang: &str, from: &J
     for payload in payloads {
         match payload.name() {
             "stanza-id" if payload.has_ns(ns::SID) => {
-                // Anybody can write this element; only the archive's own entity means it (XEP-0359, section 5). It has to
-                // take away what others wrote in its name. Of two ids one is forged, and nobody can tell which: none counts.
+                // Anybody can write this element; only the archive's own counts (XEP-0359, section 5). The archive must
+                // remove forged ones. Of two ids one is forged, and nobody can tell which, so neither counts.
                 let archive: &Jid = if kind == MessageKind::Groupchat { from } else { own };
                 if payload.attr("by").is_some_and(|by| names(by, archive)) {
                     let is_second = std::mem::replace(&mut found.is_numbered, true);
@@ -94,14 +94,15 @@ pub(super) fn read(payloads: &[Element], kind: MessageKind, lang: &str, from: &J
                 *known = known.or_else(|| stamp(payload));
             }
             "x" if payload.has_ns(OLDER_DELAY) => older = older.or(Some(payload)),
-            // A room that speaks of itself does so under its own address.
+            // A room speaks about itself under its own address.
             "x" if kind == MessageKind::Groupchat && from.is_bare() && payload.has_ns(ns::MUC_USER) => {
                 found.room_status = muc::status(payload);
                 found.affiliation = muc::affiliation(payload, from).map(Box::new);
             }
             "x" if kind != MessageKind::Error && kind != MessageKind::Groupchat => {
                 let (before, invite) = (found.invite.take(), muc::invite(payload, from, own).map(Box::new));
-                // The one that a room sends on says more than the older form, which services write before it or behind.
+                // The invitation that a room forwards has more details than the older form, which services write before
+                // or behind it.
                 found.invite = if payload.has_ns(ns::MUC_USER) { invite.or(before) } else { before.or(invite) };
                 found.declined = found.declined.take().or_else(|| muc::declined(payload, from, own).map(Box::new));
                 found.affiliation = found.affiliation.take().or_else(|| muc::affiliation(payload, from).map(Box::new));
@@ -114,14 +115,14 @@ pub(super) fn read(payloads: &[Element], kind: MessageKind, lang: &str, from: &J
     if let Some(delay) = older.filter(|_| !is_stamped) {
         *found.stamped(delay, kind, from, own) = older_stamp(delay);
     }
-    // It may be the own server's, which stored it, and anybody's: the session knows more.
+    // The stamp may be from the own server, which stored the message, or from anybody: the session knows more.
     if let Some(at) = found.unsigned.filter(|_| found.delay.is_none()) {
         (found.delay, found.claim) = (Some(at), Some(at));
     }
     found
 }
 
-/// An id; one that cannot be sent is none, since whoever answers names it.
+/// Returns an id unless it cannot be sent, since an answer has to quote it.
 pub(super) fn sendable_id(id: &str) -> Option<String> {
     (!id.is_empty() && id.len() <= MAX_ID && is_sendable(id)).then(|| id.to_owned())
 }
@@ -130,7 +131,8 @@ fn id_of(payload: &Element) -> Option<String> {
     payload.attr("id").and_then(sendable_id)
 }
 
-/// Whether who stamped this may say when a message was sent: the own account or server, which stored it, or the room.
+/// Returns whether the author of a stamp is trusted to say when a message was sent: the own account or server, which
+/// stored it, or the room.
 fn counts(by: &str, kind: MessageKind, from: &Jid, own: &FullJid) -> bool {
     if kind == MessageKind::Groupchat {
         return names(by, from);
@@ -138,10 +140,10 @@ fn counts(by: &str, kind: MessageKind, from: &Jid, own: &FullJid) -> bool {
     by == own.domain().as_str() || names(by, own) || names(by, &BareJid::from_parts(None, own.domain()))
 }
 
-/// Whether this text is the address of `archive` without its resource.
+/// Returns whether this text is the address of `archive` without its resource.
 fn names(by: &str, archive: &Jid) -> bool {
     let resource = archive.resource().map_or(0, |resource| resource.as_str().len() + 1);
-    // Servers write what they mean; reading a JID by all its rules costs more than the rest of the message.
+    // Servers usually write the address as it is; parsing a JID would cost more than the rest of the message.
     by == &archive.as_str()[..archive.as_str().len() - resource]
         || Jid::new(by).is_ok_and(|by| by.is_bare() && is_same_bare(&by, archive))
 }
@@ -192,7 +194,7 @@ fn read_extension(payload: &Element, lang: &str, found: &mut Found) {
     }
 }
 
-/// A set: who names one twice means it once (XEP-0444, section 3.1).
+/// Reads the set of reactions; repeated ones count once (XEP-0444, section 3.1).
 fn reactions(payload: &Element) -> Vec<String> {
     let mut emojis: Vec<String> = Vec::new();
     for child in payload.children().filter(|child| child.is("reaction", ns::REACTIONS)).take(MAX_REACTIONS) {
@@ -205,14 +207,14 @@ fn reactions(payload: &Element) -> Vec<String> {
     emojis
 }
 
-/// Which parts of the body are only there for clients that lack something; all of it where none is named. Those of a body in
-/// another language are none of this one, where there are such of its own, or of none.
+/// Reads the parts of the body that are only for clients without a feature; the whole body if no part is named. Parts
+/// of a body in another language are ignored if there are parts in this language, or without one.
 fn read_fallback(payload: &Element, lang: &str, found: &mut Found) {
     let number = |body: &Element, name: &str| body.attr(name).and_then(|number| number.parse().ok());
     let part = |body: &Element| match (number(body, "start"), number(body, "end")) {
         (Some(start), Some(end)) if start <= end => Some(Some((start, end))),
         (None, None) if body.attr("start").is_none() && body.attr("end").is_none() => Some(None),
-        // Whoever cannot count has said nothing about the body.
+        // An invalid range says nothing about the body.
         _ => None,
     };
     let feature = payload.attr("for").map(str::to_owned);
@@ -229,12 +231,12 @@ fn read_fallback(payload: &Element, lang: &str, found: &mut Found) {
     }
 }
 
-/// When it was sent (XEP-0203).
+/// Reads when the message was sent (XEP-0203).
 pub(super) fn stamp(delay: &Element) -> Option<Timestamp> {
     time(delay.attr("stamp")?).filter(|at| is_sendable_time(*at))
 }
 
-/// A time of XEP-0082, whose fractions of a second may have any number of digits (section 3.2).
+/// Parses a time of XEP-0082, whose fractions of a second may have any number of digits (section 3.2).
 fn time(text: &str) -> Option<Timestamp> {
     const DIGITS: usize = 9;
     zoned(text).or_else(|| {
@@ -245,8 +247,8 @@ fn time(text: &str) -> Option<Timestamp> {
     })
 }
 
-/// A time with its zone. Some programs leave the zone out, which XEP-0082 demands, and mean UTC: a stored message would be news without
-/// its stamp, and commands in it would run.
+/// Parses a time with its zone. Some programs omit the zone, which XEP-0082 requires, and mean UTC. Without its stamp,
+/// a stored message would count as new, and commands in it would run.
 fn zoned(text: &str) -> Option<Timestamp> {
     text.parse().ok().or_else(|| in_utc(text.parse().ok()?))
 }
@@ -255,7 +257,7 @@ fn in_utc(time: DateTime) -> Option<Timestamp> {
     time.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }
 
-/// The same as older services say it: in UTC, without a word of that (XEP-0091, section 2).
+/// Same as [`stamp`], for older services: in UTC, without a zone (XEP-0091, section 2).
 fn older_stamp(delay: &Element) -> Option<Timestamp> {
     let text = delay.attr("stamp")?;
     let older = || in_utc(DateTime::strptime("%Y%m%dT%H:%M:%S", text).ok()?);

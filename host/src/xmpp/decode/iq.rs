@@ -1,4 +1,4 @@
-//! IQs: what others ask of this account, and what they answer. Every get and set comes out as something to answer.
+//! Reads IQs: requests of others to this account, and their answers. Each get and set becomes something to answer.
 
 use std::sync::Arc;
 
@@ -18,13 +18,13 @@ use crate::xmpp::card;
 use crate::xmpp::intake::MALFORMED;
 use crate::xmpp::raw::RawStanza;
 
-/// How many groups of one contact are looked at.
+/// The maximum number of groups read for one contact.
 const MAX_GROUPS: usize = 64;
-/// How many fields of a command are looked at, and how long a name or a value may be, in bytes.
+/// The maximum number of fields read from a command, and the maximum length of a name or value, in bytes.
 const MAX_FIELDS: usize = 16;
 const MAX_FIELD: usize = 1_024;
 
-/// A get.
+/// Reads an IQ of type get.
 pub(super) fn request(from: Option<Jid>, id: String, payload: &Element) -> Incoming {
     let node = || payload.attr("node").map(str::to_owned);
     let query = match payload.name() {
@@ -39,7 +39,7 @@ pub(super) fn request(from: Option<Jid>, id: String, payload: &Element) -> Incom
     Incoming::Request(Request { from, id, query })
 }
 
-/// A set.
+/// Reads an IQ of type set.
 pub(super) fn order(from: Option<Jid>, to: Option<Jid>, id: String, payload: Element, own: &FullJid) -> Incoming {
     if payload.has_ns(MALFORMED) {
         return Incoming::Request(Request { from, id, query: Query::Malformed });
@@ -51,8 +51,8 @@ pub(super) fn order(from: Option<Jid>, to: Option<Jid>, id: String, payload: Ele
     if !payload.is("query", ns::ROSTER) {
         return Incoming::Request(Request { from, id, query: Query::Other });
     }
-    // RFC 6121, section 2.1.6: a push from anybody but the account itself must be ignored. It is a request all the same, and
-    // answered like any other that nobody here knows (RFC 6120, section 8.2.3).
+    // RFC 6121, section 2.1.6: a push from anybody but the account itself must be ignored. It is still a request, and
+    // is answered like any unknown one (RFC 6120, section 8.2.3).
     if !is_own_account(from.as_ref(), own) {
         return Incoming::Request(Request { from, id, query: Query::Other });
     }
@@ -71,7 +71,7 @@ pub(super) fn order(from: Option<Jid>, to: Option<Jid>, id: String, payload: Ele
     Incoming::Request(Request { from, id, query })
 }
 
-/// A command that somebody gives; none: it does not say which.
+/// Reads a command request; `None` if it names no command.
 fn ad_hoc(payload: &Element) -> Option<AdHoc> {
     let form = payload.get_child("x", ns::DATA_FORMS);
     let fields = form.into_iter().flat_map(Element::children).filter(|field| field.is("field", ns::DATA_FORMS));
@@ -84,7 +84,7 @@ fn ad_hoc(payload: &Element) -> Option<AdHoc> {
         node: payload.attr("node").filter(|node| node.len() <= MAX_FIELD)?.to_owned(),
         session: payload.attr("sessionid").map(|session| session.chars().take(MAX_FIELD).collect()),
         action: match payload.attr("action") {
-            // Which of them is meant is the same with one step to go (XEP-0050, section 3.4).
+            // All of these mean the same if only one step is left (XEP-0050, section 3.4).
             None | Some("execute" | "complete" | "next") => AdHocAction::Go,
             Some("cancel") => AdHocAction::Cancel,
             Some("prev") => AdHocAction::Back,
@@ -94,7 +94,7 @@ fn ad_hoc(payload: &Element) -> Option<AdHoc> {
     })
 }
 
-/// A result or an error.
+/// Reads an IQ of type result or error.
 pub(super) fn answer(iq: Iq) -> Incoming {
     let outcome = match &iq {
         Iq::Error { error, .. } => Err(Box::new(stanza_error(&Element::from(error.clone())))),
@@ -112,7 +112,7 @@ pub(super) fn answer(iq: Iq) -> Incoming {
 
 fn body(payload: &Element) -> Body {
     if payload.is("query", ns::ROSTER) {
-        // One broken entry must not cost the whole roster.
+        // One invalid entry must not cost the whole roster.
         let items = payload.children().filter(|child| child.is("item", ns::ROSTER));
         let items = items.filter_map(|item| roster_item(item, Place::Result)).collect();
         return Body::Roster { version: payload.attr("ver").map(str::to_owned), items };
@@ -133,22 +133,22 @@ fn body(payload: &Element) -> Body {
         };
     }
     if payload.is("query", ns::DISCO_ITEMS) {
-        // A node belongs to whoever made it; entities of their own have none.
+        // An item with a node is part of another entity; entities of their own have none.
         let items = payload.children().filter(|item| item.is("item", ns::DISCO_ITEMS) && item.attr("node").is_none());
         return Body::Items(items.filter_map(|item| jid_attribute(item, "jid")).collect());
     }
     muc::answer(payload).or_else(|| bookmarks::answer(payload)).unwrap_or(Body::Other)
 }
 
-/// Where an entry of the roster stands.
+/// The context of a roster item.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Push,
     Result,
 }
 
-/// One entry (RFC 6121, section 2.1.2). Walked by hand: values that nobody knows are ignored, as the RFC says, and not the
-/// entry. None: it has no address.
+/// Reads one roster item (RFC 6121, section 2.1.2); `None` if it has no address. It is read by hand, because the RFC
+/// says to ignore unknown values, and not the whole item.
 fn roster_item(item: &Element, place: Place) -> Option<RosterItem> {
     let subscription = match item.attr("subscription") {
         Some(known @ ("to" | "from" | "both")) => known,
@@ -171,7 +171,7 @@ fn roster_item(item: &Element, place: Place) -> Option<RosterItem> {
     })
 }
 
-/// Walked by hand, so that one odd form among the extensions does not hide what an entity can do.
+/// Reads service discovery information by hand, so that one odd form does not hide the entity's features.
 fn disco(payload: &Element) -> Disco {
     let children = |name: &'static str| payload.children().filter(move |child| child.is(name, ns::DISCO_INFO));
     Disco {
@@ -186,7 +186,7 @@ fn disco(payload: &Element) -> Disco {
             })
             .collect(),
         features: children("feature").filter_map(|feature| feature.attr("var").map(str::to_owned)).collect(),
-        // XEP-0128, section 2: whatever is not a result is no statement about the entity.
+        // XEP-0128, section 2: only a form of type result is a statement about the entity.
         forms: payload
             .children()
             .filter(|form| form.is("x", ns::DATA_FORMS) && form.attr("type") == Some("result"))
@@ -208,7 +208,7 @@ fn form(form: &Element) -> Form {
             })
         })
         .collect();
-    // XEP-0068: only a hidden field of this name says what the form is about.
+    // XEP-0068: only a hidden field of this name gives the type of the form.
     let named = fields.iter().find(|field| field.var == "FORM_TYPE" && field.kind.as_deref() == Some("hidden"));
     Form { form_type: named.and_then(|field| field.values.first().cloned()), fields }
 }

@@ -1,5 +1,5 @@
-//! `muc#user`, `muc#owner`, `muc#admin` and direct invitations (XEP-0045, XEP-0249). Walked by hand: the library's types
-//! lack half of it.
+//! Reads `muc#user`, `muc#owner`, `muc#admin` and direct invitations (XEP-0045, XEP-0249). They are read by hand, since
+//! the library's types lack half of this.
 
 use jid::{FullJid, Jid, ResourcePart};
 use minidom::Element;
@@ -12,23 +12,24 @@ use crate::stanza::{
 use crate::xmpp::encode::{MUC_ADMIN, MUC_OWNER};
 
 const DIRECT_INVITE: &str = "jabber:x:conference";
-/// How many status codes of one stanza are looked at.
+/// The maximum number of status codes read from one stanza.
 const MAX_STATUS: usize = 16;
-/// How many values, and how many options, of one field of a form are looked at.
+/// The maximum number of values, and of options, read from one field of a form.
 const MAX_VALUES: usize = 512;
-/// What roles and affiliations there are (XEP-0045, sections 5.1 and 5.2), the one first that stands for what is no such word.
+/// The roles and affiliations (XEP-0045, sections 5.1 and 5.2). The first of each replaces an invalid word.
 const ROLES: [&str; 4] = ["none", "visitor", "participant", "moderator"];
 const AFFILIATIONS: [&str; 5] = ["none", "outcast", "member", "admin", "owner"];
 
-/// Where a room says something of an occupant. `MongooseIM` 6.2 and 6.3 say of who has come, and so that we are in, under the name
-/// of what asks to be let in. A room's own words come last, behind what an occupant may have written.
+/// Returns the element in which a room describes an occupant. `MongooseIM` 6.2 and 6.3 describe an arriving occupant,
+/// and so our own arrival, in the namespace of the request to join. The room's own element is last, behind those that
+/// an occupant may have written.
 pub(super) fn user<'a>(payloads: &'a [Element], kind: &PresenceKind) -> Option<&'a Element> {
     let usual = payloads.iter().find(|payload| payload.is("x", ns::MUC_USER));
     let is_misnamed = |payload: &&Element| payload.is("x", ns::MUC) && payload.has_child("item", ns::MUC);
     usual.or_else(|| payloads.iter().rfind(is_misnamed).filter(|_| *kind == PresenceKind::Available))
 }
 
-/// What a room says of an occupant, in a presence that carries these.
+/// Reads a room's description of an occupant, from a presence with these payloads.
 pub(super) fn occupant(x: &Element, payloads: &[Element]) -> MucUser {
     let namespace = x.ns();
     let child = |name: &str| x.get_child(name, namespace.as_str());
@@ -39,7 +40,7 @@ pub(super) fn occupant(x: &Element, payloads: &[Element]) -> MucUser {
         affiliation: word(item, "affiliation", &AFFILIATIONS),
         role: word(item, "role", &ROLES),
         jid: item.and_then(|item| jid_attribute(item, "jid")),
-        // Spelled as in the address that its presence will come from.
+        // Normalised like the address that the occupant's presence will come from.
         nick: attribute("nick").and_then(|nick| Some(ResourcePart::new(&nick).ok()?.as_str().to_owned())),
         reason: item.and_then(reason).or_else(|| destroy.and_then(reason)),
         actor: item.and_then(actor),
@@ -53,15 +54,15 @@ pub(super) fn occupant(x: &Element, payloads: &[Element]) -> MucUser {
     }
 }
 
-/// One of these words, or empty where nothing is said; occupants are many, and what they are kept with is no place for a room's
-/// prose.
+/// Returns one of these words, or an empty string if the attribute is missing. Occupants are many, so a room's free
+/// text is not stored for each.
 fn word(item: Option<&Element>, name: &str, words: &[&str]) -> String {
     let Some(said) = item.and_then(|item| item.attr(name)) else { return String::new() };
     let word = if words.contains(&said) { said } else { words[0] };
     word.to_owned()
 }
 
-/// The status codes in an `<x/>` of `muc#user`.
+/// Reads the status codes in an `<x/>` of `muc#user`.
 pub(super) fn status(x: &Element) -> Vec<u16> {
     let namespace = x.ns();
     x.children()
@@ -71,7 +72,8 @@ pub(super) fn status(x: &Element) -> Vec<u16> {
         .collect()
 }
 
-/// The invitation in this payload: sent on by the room (XEP-0045, section 7.8.2), or by the inviter (XEP-0249).
+/// Reads the invitation in this payload: forwarded by the room (XEP-0045, section 7.8.2), or from the inviter
+/// (XEP-0249).
 pub(super) fn invite(x: &Element, from: &Jid, own: &FullJid) -> Option<Invite> {
     let to = || Jid::from(own.to_bare());
     if x.has_ns(DIRECT_INVITE) {
@@ -84,7 +86,7 @@ pub(super) fn invite(x: &Element, from: &Jid, own: &FullJid) -> Option<Invite> {
         });
     }
     let invite = x.get_child("invite", ns::MUC_USER).filter(|_| x.has_ns(ns::MUC_USER))?;
-    // A room speaks for itself under its bare JID; from anybody else this would be an invitation in a stranger's name.
+    // A room speaks for itself under its bare JID; anybody else could forge the name of the inviter.
     if !from.is_bare() {
         return None;
     }
@@ -97,13 +99,13 @@ pub(super) fn invite(x: &Element, from: &Jid, own: &FullJid) -> Option<Invite> {
     })
 }
 
-/// Why somebody invites us whose client writes what there was before XEP-0249: there it is the text.
+/// Returns the reason in an invitation from before XEP-0249, where it is the text.
 fn older_reason(x: &Element) -> Option<String> {
     let text = x.text();
     Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-/// The no to an invitation of ours in this payload, which the room sends on (XEP-0045, section 7.8.2).
+/// Reads the refusal of an invitation of ours, which the room forwards (XEP-0045, section 7.8.2).
 pub(super) fn declined(x: &Element, from: &Jid, own: &FullJid) -> Option<Invite> {
     let no = x.get_child("decline", ns::MUC_USER).filter(|_| x.has_ns(ns::MUC_USER) && from.is_bare())?;
     Some(Invite {
@@ -115,13 +117,13 @@ pub(super) fn declined(x: &Element, from: &Jid, own: &FullJid) -> Option<Invite>
     })
 }
 
-/// Whether a message that carries this is between somebody in a room and us alone (XEP-0045, section 7.5).
+/// Returns whether a message with this payload is a private message of a room (XEP-0045, section 7.5).
 pub(super) fn is_of_occupant(x: &Element) -> bool {
     let speaks_of_rooms = || x.children().any(|child| matches!(child.name(), "invite" | "decline"));
     x.has_ns(ns::MUC_USER) && !speaks_of_rooms()
 }
 
-/// Who did what an item says, as far as it names anybody (XEP-0045, section 8.2).
+/// Reads who caused the change that an item describes, if it names anybody (XEP-0045, section 8.2).
 fn actor(item: &Element) -> Option<Actor> {
     let actor = item.get_child("actor", item.ns().as_str())?;
     let nick = actor.attr("nick").and_then(|nick| Some(ResourcePart::new(nick).ok()?.as_str().to_owned()));
@@ -129,8 +131,8 @@ fn actor(item: &Element) -> Option<Actor> {
     (nick.is_some() || jid.is_some()).then_some(Actor { nick, jid })
 }
 
-/// What a room says of the affiliation of somebody who is not in it (XEP-0045, section 9.3, for instance). Only the room itself
-/// speaks of others.
+/// Reads the affiliation of somebody who is not in the room (XEP-0045, section 9.3, for instance). Only the room itself
+/// may report on others.
 pub(super) fn affiliation(x: &Element, from: &Jid) -> Option<MucUser> {
     let item = x.get_child("item", ns::MUC_USER).filter(|_| x.has_ns(ns::MUC_USER) && from.is_bare())?;
     item.attr("affiliation")?;
@@ -142,12 +144,12 @@ fn reason(element: &Element) -> Option<String> {
     reason.map(Element::text).filter(|reason| !reason.is_empty())
 }
 
-/// What a room answers about itself to who runs it; none: something else.
+/// Reads a room's answer to a request of an owner or admin; `None` if it is something else.
 pub(super) fn answer(payload: &Element) -> Option<Body> {
     if payload.is("query", MUC_ADMIN) {
         return Some(Body::Affiliations(payload.children().filter_map(affiliated).take(MAX_AFFILIATED).collect()));
     }
-    // A form that was cancelled has nothing to fill in.
+    // A cancelled form has nothing to fill in.
     let form = payload.get_child("x", ns::DATA_FORMS).filter(|_| payload.is("query", MUC_OWNER))?;
     (form.attr("type") == Some("form"))
         .then(|| Body::RoomForm(form.children().filter_map(field).take(MAX_FORM_FIELDS + 1).collect()))
@@ -167,7 +169,7 @@ fn affiliated(item: &Element) -> Option<Affiliated> {
 
 fn field(field: &Element) -> Option<FormField> {
     let kind = field.attr("type").unwrap_or("text-single");
-    // A fixed field is words for people, and never sent back (XEP-0004, section 3.3).
+    // A fixed field is text for people, and is never sent back (XEP-0004, section 3.3).
     if !field.is("field", ns::DATA_FORMS) || kind == "fixed" {
         return None;
     }

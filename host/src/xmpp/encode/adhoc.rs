@@ -1,4 +1,4 @@
-//! Ad-hoc commands (XEP-0050) as answers.
+//! Writes answers to ad-hoc commands (XEP-0050).
 
 use jid::Jid;
 use minidom::Element;
@@ -8,7 +8,7 @@ use xmpp_parsers::ns;
 use super::{clean, name, refusal, text};
 use crate::stanza::{AdHocAnswer, AdHocRefusal, AdHocStage, COMMANDS};
 
-/// The answer to a command.
+/// Returns the answer to a command.
 pub(super) fn answer(answer: AdHocAnswer) -> Element {
     let command = |status: &str| {
         Element::builder("command", COMMANDS)
@@ -52,7 +52,7 @@ pub(super) fn answer(answer: AdHocAnswer) -> Element {
     }
 }
 
-/// The commands that there are, as `disco#items` lists them.
+/// Returns the list of commands for `disco#items`.
 pub(super) fn list(owner: &str, items: &[(&'static str, &'static str)]) -> Element {
     let item = |(node, label): &(&str, &str)| {
         Element::builder("item", ns::DISCO_ITEMS)
@@ -64,7 +64,7 @@ pub(super) fn list(owner: &str, items: &[(&'static str, &'static str)]) -> Eleme
     Element::builder("query", ns::DISCO_ITEMS).attr(name("node"), COMMANDS).append_all(items.iter().map(item)).build()
 }
 
-/// A command that is refused as such: the condition, and what of it is particular to commands (XEP-0050, section 4.4).
+/// Returns the refusal of a command: the condition, with the detail specific to commands (XEP-0050, section 4.4).
 pub(super) fn refused(to: Option<Jid>, id: String, why: AdHocRefusal) -> Iq {
     let (kind, condition, detail) = match why {
         AdHocRefusal::Unknown => ("cancel", "item-not-found", None),

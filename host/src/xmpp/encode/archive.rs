@@ -1,4 +1,4 @@
-//! What is asked of archives (XEP-0313, XEP-0059, XEP-0441).
+//! Writes requests to archives (XEP-0313, XEP-0059, XEP-0441).
 
 use minidom::Element;
 use xmpp_parsers::ns;
@@ -6,7 +6,7 @@ use xmpp_parsers::ns;
 use super::{clean, name, text};
 use crate::stanza::{ArchivePreferences, ArchiveQuery, Cursor, MAM};
 
-/// One page of an archive (XEP-0313, section 4.1).
+/// Returns the request for one page of an archive (XEP-0313, section 4.1).
 pub(super) fn query(query: ArchiveQuery) -> Element {
     let ArchiveQuery { queryid, with, start, end, max, cursor } = query;
     let fields = [
@@ -41,7 +41,8 @@ fn field(var: &'static str, value: String, kind: Option<&'static str>) -> Elemen
         .build()
 }
 
-/// What the archive is to keep (XEP-0441). Both lists are always written: what is left out would be lost.
+/// Returns the request to set the preferences of an archive (XEP-0441). Both lists are always written, since an omitted
+/// list would be lost.
 pub(super) fn preferences(preferences: ArchivePreferences) -> Element {
     let ArchivePreferences { default, always, never } = preferences;
     let list = |element: &'static str, jids: Vec<jid::Jid>| {

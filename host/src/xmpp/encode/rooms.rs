@@ -1,4 +1,4 @@
-//! What is asked of rooms, invitations, and bookmarks (XEP-0045, XEP-0249, XEP-0402).
+//! Writes requests to rooms, invitations, and bookmarks (XEP-0045, XEP-0249, XEP-0402).
 
 use jid::{BareJid, Jid};
 use minidom::Element;
@@ -18,14 +18,14 @@ const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
 const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
 
 const MAX_ITEMS: &str = "pubsub#max_items";
-/// As XEP-0402, section 3, has them.
+/// The publish options of XEP-0402, section 3.
 const OPTIONS: [(&str, &str); 4] = [
     ("pubsub#persist_items", "true"),
     (MAX_ITEMS, "max"),
     ("pubsub#send_last_published_item", "never"),
     ("pubsub#access_model", "whitelist"),
 ];
-/// What every server knows that keeps bookmarks: that they stay, and that nobody else sees them.
+/// The options that every server with bookmarks supports: they persist, and nobody else sees them.
 const KNOWN_OPTIONS: [&str; 2] = ["pubsub#persist_items", "pubsub#access_model"];
 
 pub(super) fn join(join: RoomJoin) -> Muc {
@@ -37,7 +37,7 @@ fn history(history: History) -> WireHistory {
         maxchars: history.max_chars,
         maxstanzas: history.max_stanzas,
         seconds: history.seconds,
-        // To the second, downwards: what a fraction means is not the same for all servers.
+        // Rounded down to the second, since servers interpret fractions differently.
         since: history
             .since
             .and_then(|since| since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().parse::<DateTime>().ok()),
@@ -77,7 +77,7 @@ pub(super) fn cancelled_configuration() -> Element {
     Element::builder("query", MUC_OWNER).append(form).build()
 }
 
-/// A filled-in form (XEP-0004, section 3.1).
+/// Returns a submitted form (XEP-0004, section 3.1).
 fn submitted_as(kind: &str, fields: Vec<(String, Vec<String>)>) -> Element {
     let kind = ("FORM_TYPE".to_owned(), vec![kind.to_owned()]);
     submitted(std::iter::once(kind).chain(fields))
@@ -102,7 +102,7 @@ pub(super) fn destruction(reason: Option<String>, alternative: Option<BareJid>) 
     Element::builder("query", MUC_OWNER).append(destroy).build()
 }
 
-/// An item of `muc#admin`: of whom (`nick` or `jid`), and what it is to be (`role` or `affiliation`).
+/// Returns an item of `muc#admin`: for a user (`nick` or `jid`), with the new value (`role` or `affiliation`).
 pub(super) fn admin_item(
     whom: Option<(&'static str, String)>,
     what: (&'static str, &'static str),
@@ -128,7 +128,7 @@ pub(super) fn bookmarks(place: BookmarkPlace) -> Element {
     Element::builder("pubsub", ns::PUBSUB).append(items).build()
 }
 
-/// Published so that nobody but the account ever sees it (XEP-0402, section 3; XEP-0223).
+/// Returns the request to publish a bookmark so that only the account ever sees it (XEP-0402, section 3; XEP-0223).
 pub(super) fn published(bookmark: Bookmark, plain: bool) -> Element {
     let Bookmark { room, name: called, autojoin, nick, password, extensions, is_cut: _ } = bookmark;
     let conference = Element::builder("conference", ns::BOOKMARKS2)
@@ -136,7 +136,7 @@ pub(super) fn published(bookmark: Bookmark, plain: bool) -> Element {
         .attr(name("autojoin"), if autojoin { "true" } else { "false" })
         .append_all(nick.map(|nick| text("nick", ns::BOOKMARKS2, nick)))
         .append_all(password.map(|password| text("password", ns::BOOKMARKS2, password)))
-        // It was an element when it came.
+        // It was an element when it was received.
         .append_all(extensions.and_then(|xml| xml.parse::<Element>().ok()));
     let item = Element::builder("item", ns::PUBSUB).attr(name("id"), room.to_string()).append(conference);
     let publish = Element::builder("publish", ns::PUBSUB).attr(name("node"), ns::BOOKMARKS2).append(item);
@@ -164,7 +164,8 @@ fn options(form: &str, counted: bool, wanted: impl Fn(&str) -> bool) -> Element 
     submitted_as(form, options.collect())
 }
 
-/// Asks that the account's other clients are told, too (XEP-0060, section 7.2.2.1).
+/// Returns the request to remove a bookmark, which also notifies the account's other clients (XEP-0060, section
+/// 7.2.2.1).
 pub(super) fn retracted(room: &BareJid) -> Element {
     let item = Element::builder("item", ns::PUBSUB).attr(name("id"), room.to_string());
     let retract = Element::builder("retract", ns::PUBSUB)

@@ -1,4 +1,4 @@
-//! What is said on the stream for what plugins ask for.
+//! Tests of the stanzas that are written for requests of plugins.
 
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -25,7 +25,7 @@ fn replied(reply: Reply) -> String {
     xml(Outgoing::Reply { to: Some(jid("a@b/c")), id: "1".to_owned(), reply })
 }
 
-/// Compared as trees, since the order of attributes is the library's.
+/// Compares trees, since the library decides the order of attributes.
 fn same(found: &str, expected: &str) {
     let read = |xml: &str| xml.parse::<Element>().unwrap();
     assert_eq!(read(found), read(expected), "{found}");
@@ -259,7 +259,7 @@ fn preferences_are_written_with_both_lists() {
         "<iq xmlns='jabber:client' type='get' to='a@b' id='1'><prefs xmlns='urn:xmpp:mam:2'/></iq>",
     );
 }
-/// What XML can carry, the characters that it escapes among them.
+/// Generates text that XML can contain, including the characters that it escapes.
 fn text() -> impl Strategy<Value = String> {
     let character = prop_oneof![
         4 => any::<char>().prop_filter("can be sent", |character| !is_forbidden(*character)),
@@ -328,7 +328,7 @@ proptest! {
         let draft = Draft { body, subject, thread: Some(thread), extensions: Some(Box::new(extensions)) };
         let (to_occupant, sent) = (!groupchat, draft.clone());
         let out = Outgoing::Message { to: jid(to), kind, id: id.clone(), draft: sent, to_occupant };
-        // Read as text, since that is where things get lost.
+        // Read from text, since data gets lost in serialisation.
         let element: Element = xml(out).parse().unwrap();
         let own = "me@house/here".parse().unwrap();
         let Incoming::Message(read) = decode(Stanza::try_from(element).unwrap(), &own, Timestamp::UNIX_EPOCH) else {
@@ -342,13 +342,13 @@ proptest! {
     }
 }
 
-/// What is asked as somebody else reads it: through text, since that is where things get lost.
+/// Returns a request as another entity reads it: from text, since data gets lost in serialisation.
 fn asked_as_read(ask: Ask) -> Element {
     let iq: Element = asked(ask).parse().unwrap();
     iq.children().next().unwrap().clone()
 }
 
-/// The answer to it, as this account understands it.
+/// Returns an answer as this account reads it.
 fn answered(payload: &str) -> Body {
     let iq = format!("<iq xmlns='jabber:client' type='result' id='1' from='a@b'>{payload}</iq>");
     let stanza = Stanza::try_from(iq.parse::<Element>().unwrap()).unwrap();
@@ -363,7 +363,7 @@ fn texts(most: usize) -> impl Strategy<Value = Vec<String>> {
 }
 
 proptest! {
-    /// XEP-0004 both ways: a form that is submitted has the fields that were filled in.
+    /// XEP-0004: a submitted form has the fields that were filled in.
     #[test]
     fn a_form_that_is_submitted_has_these_fields(
         fields in prop::collection::vec((text().prop_filter("is its own", |var| var != "FORM_TYPE"), texts(4)), 1..6),
@@ -380,7 +380,7 @@ proptest! {
         prop_assert_eq!(read, fields);
     }
 
-    /// And one that is to be filled in is read as it was meant, whatever kinds of fields there are.
+    /// A form to fill in is read with all its fields, whatever their types.
     #[test]
     fn a_form_to_fill_in_is_read_with_its_fields(
         fields in prop::collection::vec((text(), prop::option::of(text()), texts(4), texts(4)), 0..6),

@@ -1,4 +1,4 @@
-//! What all who have to do with one connection know of it: when something came last, and how it ended.
+//! The shared state of one connection: when data last arrived, and how the connection ended.
 
 use std::io;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::lost::Lost;
 
-/// How one connection ended, as far as it is known. Shared by who sees it and who wants to know.
+/// How one connection ended, as far as it is known. It is shared by all layers of the connection.
 #[derive(Debug, Clone)]
 pub(in crate::xmpp) struct Ending(Arc<Mutex<Known>>);
 
@@ -29,42 +29,42 @@ impl Default for Ending {
 }
 
 impl Ending {
-    /// Why, if it has ended.
+    /// Returns the reason, if the connection has ended.
     pub(in crate::xmpp) fn reason(&self) -> Option<Lost> {
         self.known().why.clone()
     }
 
-    /// It is that of another connection from now on.
+    /// Resets the reason for another connection.
     pub(in crate::xmpp) fn forget(&self) {
         self.known().why = None;
     }
 
-    /// The first reason is the cause, and later ones follow from it.
+    /// Notes a reason. The first one is the cause; later ones follow from it and are ignored.
     pub(in crate::xmpp) fn note(&self, why: Lost) {
         self.known().why.get_or_insert(why);
     }
 
-    /// When something came last, be it a piece of a stanza.
+    /// Returns when data last arrived, even if only a part of a stanza.
     pub(in crate::xmpp) fn heard(&self) -> Instant {
         self.known().heard
     }
 
-    /// How often something came.
+    /// Returns how often data has arrived.
     pub(in crate::xmpp) fn pieces(&self) -> u64 {
         self.known().pieces
     }
 
-    /// How many bytes the connection has taken.
+    /// Returns how many bytes the connection has accepted.
     pub(in crate::xmpp) fn written(&self) -> u64 {
         self.known().written
     }
 
-    /// The connection has taken so many bytes more.
+    /// Records that the connection has accepted more bytes.
     pub(in crate::xmpp) fn wrote(&self, bytes: usize) {
         self.known().written += bytes as u64;
     }
 
-    /// Something came.
+    /// Records that data has arrived.
     pub(in crate::xmpp) fn hear(&self) {
         let mut known = self.known();
         known.heard = Instant::now();
@@ -76,7 +76,7 @@ impl Ending {
     }
 }
 
-/// A transport that says when something comes, for what is above it and hands on nothing but what is whole.
+/// A transport that records arriving data, for a layer above that only passes on complete messages.
 pub(in crate::xmpp) struct Listening<S> {
     inner: S,
     ending: Ending,

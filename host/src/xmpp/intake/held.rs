@@ -1,8 +1,9 @@
-//! The element that is coming in, held within its limits. Pure.
+//! Holds the element that is being received, within its limits. Pure.
 //!
-//! A stanza that grows past a limit loses the child that is too large and keeps the rest, so that an oversized extension hides
-//! neither the text beside it nor who came or went. Nothing of what is left out is stored, however long it is: a server may write
-//! a stanza of 256 KiB as one of hundreds of megabytes, since it declares a namespace again for each element that is in it.
+//! A stanza that exceeds a limit loses the child that is too large and keeps the rest. So an oversized extension hides
+//! neither the text beside it nor who joined or left. Nothing of what is left out is stored, however long it is: a
+//! server may serialise a stanza of 256 KiB as hundreds of megabytes, since it repeats a namespace declaration for each
+//! element.
 
 use super::limits::{
     DEEP, ESSENTIAL, FIRST_AND_LAST, KEPT_CHILDREN, LONG, LONG_NAMESPACE, LONG_TOKEN, Limits, MANY_ATTRIBUTES,
@@ -14,23 +15,23 @@ use super::mend;
 
 mod attribute;
 
-/// What kind of element is coming in.
+/// The kind of element that is being received.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Kind {
-    /// Its start tag is not whole.
+    /// The start tag is not complete yet.
     #[default]
     Unknown,
-    /// This end writes it, and the limits are not for it.
+    /// An element that this end writes, without limits.
     Own,
-    /// It is no stanza, such as the features of a stream.
+    /// An element other than a stanza, such as stream features.
     Other,
-    /// An IQ, of which all or nothing is read.
+    /// An IQ, which is read completely or not at all.
     Iq(Limits),
-    /// A message or a presence, of which each child stands for itself.
+    /// A message or a presence, whose children are independent of each other.
     Parts { is_message: bool },
 }
 
-/// How much there is of what is counted.
+/// The counts that are limited.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counts {
     elements: usize,
@@ -43,82 +44,82 @@ impl Counts {
     }
 }
 
-/// Where a child begins, and what was counted before it.
+/// The start of a child, and the counts before it.
 #[derive(Debug, Clone, Copy)]
 struct Mark {
     at: usize,
     before: Counts,
 }
 
-/// A child that is whole.
+/// A complete child.
 #[derive(Debug, Clone, Copy)]
 struct Child {
     start: usize,
     end: usize,
     counts: Counts,
-    /// Its place in [`ESSENTIAL`].
+    /// Its index in [`ESSENTIAL`].
     essential: Option<usize>,
 }
 
-/// The attribute of a tag that is being read.
+/// The attribute that is being read.
 #[derive(Debug, Clone, Copy, Default)]
 struct Attribute {
-    /// Where it begins.
+    /// The start of the attribute.
     start: usize,
-    /// Where its value begins, with the quote.
+    /// The start of its quoted value.
     value: Option<usize>,
-    /// It is too long, and no more of it is held.
+    /// Whether it is too long, so that no more of it is held.
     is_long: bool,
 }
 
-/// The element that is coming in.
+/// The element that is being received.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     bytes: Vec<u8>,
     kind: Kind,
-    /// Where its start tag ends; 0 while that is read.
+    /// The end of its start tag; 0 while that is being read.
     head: usize,
-    /// Where the tag that is being read begins.
+    /// The start of the tag that is being read.
     tag: usize,
     /// The attribute that is being read.
     attribute: Attribute,
-    /// The attributes of the start tag that were kept although nothing needs them: how many, and their bytes.
+    /// The number and bytes of attributes of the start tag that were kept although nothing needs them.
     spare: (usize, usize),
-    /// The length of the name or value that is being read so far.
+    /// The length so far of the name or value that is being read.
     token: usize,
-    /// The tag that is being read ends in a slash so far.
+    /// Whether the tag that is being read ends with a slash so far.
     is_empty: bool,
     counts: Counts,
-    /// The level of the children that can be left out one by one; 0 where none can.
+    /// The level of the children that can be left out individually; 0 if none can.
     unit: usize,
-    /// How many elements that only carry another message are open, or were.
+    /// The number of wrapper elements, around another message, that were opened.
     wrappers: usize,
     /// The child that is open.
     child: Option<Mark>,
     children: Vec<Child>,
-    /// Some children were left out to make room.
+    /// Whether children were left out to make room.
     is_overfull: bool,
-    /// The level of the element of which nothing is held until it ends.
+    /// The level of the element that is skipped until its end.
     skipped: Option<usize>,
-    /// How many elements are right below it.
+    /// The number of direct children.
     pub(super) direct: usize,
     /// Which of [`ONCE`] were among them.
     once: [bool; ONCE.len()],
-    /// Something that the library may refuse.
+    /// Whether the library may refuse something in it.
     pub(super) is_odd: bool,
     /// The limit over which a part was left out.
     cut: Option<&'static str>,
-    /// The limit over which all was left out but its start tag.
+    /// The limit over which everything but the start tag was left out.
     whole: Option<&'static str>,
 }
 
 impl Held {
-    /// One that this end writes.
+    /// Creates the state for elements that this end writes.
     pub(super) fn own() -> Self {
         Self { kind: Kind::Own, ..Self::default() }
     }
 
-    /// Begins the next one of the same sort, and gives what was held of this one.
+    /// Begins the next element of the same kind, and returns what was held of this one.
     pub(super) fn take(&mut self) -> Vec<u8> {
         let mut children = std::mem::take(&mut self.children);
         children.clear();
@@ -127,7 +128,7 @@ impl Held {
         std::mem::replace(self, Self { children, ..next }).bytes
     }
 
-    /// Reuses the room of something that was held before.
+    /// Reuses the memory of an earlier element.
     pub(super) fn reuse(&mut self, mut room: Vec<u8>) {
         if self.bytes.is_empty() && room.capacity() > self.bytes.capacity() {
             room.clear();
@@ -136,44 +137,44 @@ impl Held {
         }
     }
 
-    /// What is held of it.
+    /// Returns what is held of the element.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The tag that is being read.
+    /// Returns the tag that is being read.
     pub(super) fn tag(&self) -> &[u8] {
         &self.bytes[self.tag.min(self.bytes.len())..]
     }
 
-    /// Where its start tag ends.
+    /// Returns the start tag of the element.
     pub(super) fn head(&self) -> &[u8] {
         &self.bytes[..self.head]
     }
 
-    /// Whether nothing is held until the element of some level ends.
+    /// Returns whether data is skipped until the end of some element.
     pub(super) fn is_skipping(&self) -> bool {
         self.skipped.is_some()
     }
 
-    /// Whether it is over a limit.
+    /// Returns whether the element exceeds a limit.
     pub(super) fn is_over(&self) -> bool {
         self.whole.is_some() || self.cut.is_some()
     }
 
-    /// Whether the tag that was read opens nothing.
+    /// Returns whether the tag that was read is an empty element.
     pub(super) fn is_empty_tag(&self) -> bool {
         self.is_empty
     }
 
     /// Takes text at this level.
     pub(super) fn text(&mut self, text: &[u8], level: usize) -> Result<(), Lost> {
-        // Between the children of a stanza it means nothing, and makes the library drop the stanza.
+        // Text between the children of a stanza has no meaning, but makes the library drop the stanza.
         let is_between = self.is_stanza() && (level == 2 || level == self.unit);
         if is_between { Ok(()) } else { self.hold(text) }
     }
 
-    /// A tag begins at this level.
+    /// Handles the beginning of a tag at this level.
     pub(super) fn tag_begins(&mut self, level: usize) -> Result<(), Lost> {
         self.token = 0;
         self.is_empty = false;
@@ -188,14 +189,14 @@ impl Held {
         self.hold(b"<")
     }
 
-    /// The tag that has begun at this level ends an element.
+    /// Records that the tag at this level is an end tag.
     pub(super) fn tag_closes(&mut self, level: usize) {
         if self.unit == level && !self.is_skipping() {
             self.child = None;
         }
     }
 
-    /// Takes a part of a start tag outside of quotes.
+    /// Takes a part of a start tag outside quotes.
     pub(super) fn name(&mut self, part: &[u8]) -> Result<(), Lost> {
         if let Some(last) = part.last() {
             self.is_empty = *last == b'/';
@@ -203,7 +204,7 @@ impl Held {
         self.part(part)
     }
 
-    /// Takes the quote with which a value begins.
+    /// Takes the quote at the beginning of a value.
     pub(super) fn quote(&mut self, quote: u8) -> Result<(), Lost> {
         self.attribute.value = (!self.is_skipping() && !self.attribute.is_long).then_some(self.bytes.len());
         self.hold(&[quote])?;
@@ -229,7 +230,7 @@ impl Held {
         // Only the name counts, as in the start tag: one that is as long as a name may be is no reason to end the stream.
         self.token += part.len() - usize::from(part.ends_with(b">"));
         if self.token > MAX_TOKEN && self.kind != Kind::Own {
-            // A server writes the name that it has opened, and such a name was left out.
+            // An end tag repeats the name of its start tag, and an element with such a name was left out.
             return if self.is_skipping() { Ok(()) } else { Err(Lost::Unreadable) };
         }
         if !self.is_skipping() {
@@ -238,7 +239,7 @@ impl Held {
         Ok(())
     }
 
-    /// Takes the quote with which a value ends.
+    /// Takes the quote at the end of a value.
     pub(super) fn unquote(&mut self, quote: u8) -> Result<(), Lost> {
         let is_long_name = self.token > MAX_NAMESPACE && !self.is_skipping() && self.declares();
         self.hold(&[quote])?;
@@ -252,14 +253,14 @@ impl Held {
         }
     }
 
-    /// The start tag of the element itself is whole.
+    /// Handles the complete start tag of the element itself.
     pub(super) fn head_ends(&mut self) {
         self.end_long_tag();
         self.head = self.bytes.len();
         if self.kind == Kind::Own {
             return;
         }
-        // What it says of itself is in its start tag.
+        // The attributes of the start tag itself do not count.
         self.counts = Counts { elements: 1, attributes: 0 };
         self.kind = match name_of(&self.bytes) {
             b"message" => Kind::Parts { is_message: true },
@@ -275,7 +276,7 @@ impl Held {
         }
     }
 
-    /// A start tag below it is whole, at this level.
+    /// Handles a complete start tag below the element, at this level.
     pub(super) fn opened(&mut self, level: usize) -> Result<(), Lost> {
         if level == 2 {
             self.direct += 1;
@@ -306,12 +307,12 @@ impl Held {
         self.check_counts()
     }
 
-    /// Something is open at this level now.
+    /// Checks the depth after an element was opened.
     pub(super) fn deeper(&mut self, level: usize) -> Result<(), Lost> {
         if level > MAX_DEPTH { self.over(DEEP) } else { Ok(()) }
     }
 
-    /// The element that was opened at this level has ended.
+    /// Handles the end of the element that was opened at this level.
     pub(super) fn ended(&mut self, level: usize) {
         if self.skipped.is_some() {
             if self.skipped == Some(level) {
@@ -329,7 +330,7 @@ impl Held {
         }
     }
 
-    /// What looked like a tag was a section of characters at this level.
+    /// Handles the end of a CDATA section at this level, whose beginning looked like a tag.
     pub(super) fn characters_end(&mut self, level: usize) {
         if level == self.unit
             && !self.is_skipping()
@@ -341,7 +342,7 @@ impl Held {
         }
     }
 
-    /// Holds this, unless nothing is held at present.
+    /// Holds these bytes, unless data is being skipped.
     pub(super) fn hold(&mut self, bytes: &[u8]) -> Result<(), Lost> {
         if self.is_skipping() || self.attribute.is_long {
             return Ok(());
@@ -349,7 +350,7 @@ impl Held {
         if self.bytes.len() + bytes.len() > self.most_bytes() {
             match self.kind {
                 Kind::Own | Kind::Other => return Err(Lost::TooLarge { limit: MAX_BYTES }),
-                // Nobody but the server itself could make one as long as that of what is kept.
+                // Only the server itself could make the attributes that are kept this long.
                 Kind::Unknown => return Err(Lost::TooLarge { limit: MAX_HEAD }),
                 Kind::Iq(_) => return self.over(LONG),
                 Kind::Parts { .. } => {
@@ -394,7 +395,7 @@ impl Held {
         if is_over(self.counts) { self.over(what) } else { Ok(()) }
     }
 
-    /// Whether the child that is open takes most of what there is, so that it is the one to be left out.
+    /// Returns whether the open child takes most of a limit, so that it is the one to be left out.
     fn is_hog(&self) -> bool {
         let Some(Mark { at, before }) = self.child else { return false };
         let Counts { elements, attributes } = self.counts.without(before);
@@ -402,7 +403,7 @@ impl Held {
         2 * (self.bytes.len() - at) > bytes || 2 * elements > most_elements || 2 * attributes > most_attributes
     }
 
-    /// A limit is passed: the child that is open is left out, or everything but the start tag where there is none.
+    /// Handles an exceeded limit: leaves out the open child, or everything but the start tag if no child is open.
     fn over(&mut self, why: &'static str) -> Result<(), Lost> {
         if self.is_skipping() || self.attribute.is_long {
             return Ok(());
@@ -412,7 +413,7 @@ impl Held {
             Kind::Unknown if is_stanza(name_of(self.tag())) => self.attribute.is_long = true,
             Kind::Unknown | Kind::Other => return Err(Lost::Unreadable),
             Kind::Iq(_) => self.leave_out_all(why),
-            // Only what is being read is too long; a limit of all of it is another matter.
+            // Only the current name or value is too long; the limits of the whole stanza are handled below.
             Kind::Parts { .. } if self.token > MAX_TOKEN && self.is_tag_of_a_stanza() => self.attribute.is_long = true,
             Kind::Parts { .. } => match self.child {
                 Some(Mark { at, before }) => {
@@ -433,7 +434,7 @@ impl Held {
         self.whole.get_or_insert(why);
     }
 
-    /// Leaves out the children that nobody needs, where all together are too much.
+    /// Leaves out children that are not essential, if all of them together exceed a limit.
     fn make_room(&mut self) {
         let mut in_all = [0_usize; ESSENTIAL.len()];
         for place in self.children.iter().filter_map(|child| child.essential) {
@@ -481,8 +482,8 @@ impl Held {
         }
     }
 
-    /// The element is whole: as much of it as was held, and what the stream is owed in the place of what was not. Where it is no
-    /// stanza all of it is needed.
+    /// Completes the element: keeps what was held, and replaces or marks what was left out. An element other than a
+    /// stanza is never shortened.
     pub(super) fn finish(&mut self) {
         if let Some(why) = self.whole {
             tracing::debug!(reason = why, "a stanza over the limits was not read");
@@ -495,27 +496,27 @@ impl Held {
         }
     }
 
-    /// Whether all of it that is left is the start tag.
+    /// Returns whether only the start tag is left of it.
     pub(super) fn is_replaced(&self) -> bool {
         self.whole.is_some()
     }
 
-    /// Whether it is a stanza.
+    /// Returns whether it is a stanza.
     pub(super) fn is_stanza(&self) -> bool {
         matches!(self.kind, Kind::Iq(_) | Kind::Parts { .. })
     }
 
-    /// Whether this end writes it.
+    /// Returns whether this end writes it.
     pub(super) fn is_own(&self) -> bool {
         self.kind == Kind::Own
     }
 
-    /// Removes so much at this place.
+    /// Removes the byte at this index.
     pub(super) fn remove(&mut self, at: usize) {
         self.bytes.remove(at);
     }
 
-    /// Puts this in its place.
+    /// Replaces the content.
     pub(super) fn replace(&mut self, bytes: Vec<u8>) {
         self.bytes = bytes;
     }
@@ -529,7 +530,7 @@ fn find(bytes: &[u8], wanted: impl Fn(u8) -> bool) -> Option<usize> {
     bytes.iter().position(|byte| wanted(*byte))
 }
 
-/// The name in a start tag.
+/// Returns the name in a start tag.
 pub(super) fn name_of(tag: &[u8]) -> &[u8] {
     let tag = tag.strip_prefix(b"<").unwrap_or(tag);
     &tag[..find(tag, |byte| matches!(byte, b'>' | b'/') || byte.is_ascii_whitespace()).unwrap_or(tag.len())]

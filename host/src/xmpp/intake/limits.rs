@@ -1,20 +1,20 @@
-//! The limits of what comes in, and what is kept where a stanza is over one of them.
+//! The limits for received data, and what is kept of a stanza that exceeds one.
 
 use super::mend;
 
-/// The most bytes of an answer of the own server; a roster of 50,000 contacts fits.
+/// The maximum size of an answer of the account's own server, in bytes; a roster of 50,000 contacts fits.
 pub(in crate::xmpp) const MAX_BYTES: usize = 10 * 1024 * 1024;
-/// The deepest nesting of a stanza. Trees are built and dropped recursively, and an overflow of the stack ends the process.
+/// The maximum nesting of a stanza. Trees are built and dropped recursively, and a stack overflow ends the process.
 pub(super) const MAX_DEPTH: usize = 64;
-/// The longest name or attribute; the library's parser gives up the stream at 8192.
+/// The maximum length of a name or attribute; the library's parser gives up the stream at 8192.
 pub(super) const MAX_TOKEN: usize = 8000;
-/// The longest namespace. The library copies it for each element that is in it.
+/// The maximum length of a namespace. The library copies it for each element in it.
 pub(super) const MAX_NAMESPACE: usize = 256;
-/// The longest start tag of a stanza.
+/// The maximum length of a stanza's start tag.
 pub(super) const MAX_HEAD: usize = 64 * 1024;
-/// How many attributes of a start tag are kept that no specification names, and their bytes.
+/// The maximum number of attributes that are kept in a start tag although no specification names them, and their bytes.
 pub(super) const MAX_SPARE: (usize, usize) = (512, 32 * 1024);
-/// How many children of one name survive in an overfull stanza, from its beginning and from its end.
+/// How many children of each essential name are kept in an overfull stanza, from its beginning and from its end.
 pub(super) const FIRST_AND_LAST: usize = 8;
 
 pub(super) const LONG: &str = "too long";
@@ -24,11 +24,11 @@ pub(super) const MANY_ELEMENTS: &str = "too many elements";
 pub(super) const MANY_ATTRIBUTES: &str = "too many attributes";
 pub(super) const DEEP: &str = "nested too deep";
 
-/// How many places for children are kept from one stanza to the next.
+/// The capacity for children that is kept from one stanza to the next.
 pub(super) const KEPT_CHILDREN: usize = 64;
 
-/// The children that are kept when a stanza is overfull. People are shown the first body, and servers append who it is from, when it
-/// was sent and under which id it is archived at the end.
+/// The children that are kept in an overfull stanza. Clients show the first body, while servers append the sender's
+/// identity, the time and the archive id at the end.
 pub(super) const ESSENTIAL: [&[u8]; 14] = [
     b"body",
     b"subject",
@@ -45,10 +45,12 @@ pub(super) const ESSENTIAL: [&[u8]; 14] = [
     b"replace",
     b"event",
 ];
-/// The children that the library wants at most once in a message, or of which it keeps the last. Presences are looked at anyway.
+/// The children that the library permits at most once in a message, or of which it keeps the last. Presences are
+/// checked in any case.
 pub(super) const ONCE: [&[u8]; 3] = [b"thread", b"body", b"subject"];
 
-/// What one stanza may cost: bytes, elements and attributes. Each element and attribute takes hundreds of bytes once it is parsed.
+/// The maximum cost of one stanza: bytes, elements and attributes. Each element and attribute takes hundreds of bytes
+/// when parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limits {
     pub(super) bytes: usize,
@@ -56,23 +58,24 @@ pub(super) struct Limits {
     pub(super) attributes: usize,
 }
 
-/// An answer of the own account or server, which the host asked for, such as a roster.
+/// The limits for an answer of the own account or server to a request of the host, such as a roster.
 pub(super) const OWN_ANSWER: Limits = Limits { bytes: MAX_BYTES, elements: 100_000, attributes: 200_000 };
-/// An answer of somebody else, such as the list of a room's members.
+/// The limits for an answer of anybody else, such as a room's list of members.
 pub(super) const ANSWER: Limits = Limits { bytes: 2 * 1024 * 1024, elements: 10_000, attributes: 30_000 };
-/// A message, a presence or a request: anybody may send it, asked or not. It costs the connection some milliseconds at most.
+/// The limits for a message, a presence or a request, which anybody may send unasked. It delays the connection by some
+/// milliseconds at most.
 pub(super) const UNASKED: Limits = Limits { bytes: 1024 * 1024, elements: 2_048, attributes: 8_192 };
 
-/// What an attribute of a stanza is good for.
+/// The purpose of an attribute of a stanza.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
-    /// It says what the stanza is and whose.
+    /// It says what the stanza is, and who sent it.
     Needed,
     /// It declares the namespace of the stanza itself.
     Namespace,
     /// It declares a prefix.
     Prefix,
-    /// Nobody here reads it.
+    /// Nothing here reads it.
     Spare,
 }
 
@@ -87,8 +90,8 @@ impl Use {
     }
 }
 
-/// Whether an element only carries another message, so that what is too large in that one is left out there: a copy (XEP-0280)
-/// or a result of an archive (XEP-0313).
+/// Returns whether an element only wraps another message, so that oversized parts are left out inside it: a carbon copy
+/// (XEP-0280) or a result from an archive (XEP-0313).
 pub(super) fn is_wrapper(level: usize, name: &[u8]) -> bool {
     match level {
         2 => matches!(name, b"result" | b"sent" | b"received"),
@@ -98,7 +101,7 @@ pub(super) fn is_wrapper(level: usize, name: &[u8]) -> bool {
     }
 }
 
-/// The limits of an IQ with this start tag.
+/// Returns the limits for an IQ with this start tag.
 pub(super) fn limits_of_iq(head: &[u8]) -> Limits {
     let said = |wanted: &[u8]| {
         mend::attributes(head).find(|(name, _)| *name == wanted).map(|(_, value)| mend::unquoted(value))

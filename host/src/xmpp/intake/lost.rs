@@ -1,22 +1,22 @@
-//! Why a connection is over.
+//! The reasons that a connection ended.
 
 use crate::xmpp::stream_error::{is_about_a_stanza, sentence};
 
-/// Why a connection that stood is over, as far as this end can know.
+/// The reason that a live connection ended, as far as this end can know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Lost {
-    /// The server ended the stream and said why.
+    /// The server ended the stream with an error.
     #[error("{}", sentence(condition, text.as_deref()))]
     Stream {
         /// The condition (RFC 6120, section 4.9.3).
         condition: String,
-        /// Its own words.
+        /// The server's explanation.
         text: Option<String>,
-        /// Where it wants us to go instead (`see-other-host`).
+        /// The host that the server redirects to (`see-other-host`).
         elsewhere: Option<String>,
     },
-    /// The server went on with a session, took in nothing of what followed, and could not read it: some go on with the parser of
-    /// the connection of before, which stood within a stanza when it was cut.
+    /// The server resumed the session, acknowledged nothing, and could not parse the data. Some servers continue with
+    /// the parser of the previous connection, which was lost within a stanza.
     #[error(
         "the server went on with the session within a stanza that the cut had torn, and could not read on ({condition})"
     )]
@@ -24,50 +24,51 @@ pub enum Lost {
         /// The condition (RFC 6120, section 4.9.3).
         condition: String,
     },
-    /// The server closed the stream in good order.
+    /// The server closed the stream without an error.
     #[error("the server closed the stream")]
     Closed,
     /// The connection broke.
     #[error("the connection broke{}", cause.as_deref().map(|cause| format!(" ({cause})")).unwrap_or_default())]
     Cut {
-        /// What the system said; none = the other end just went.
+        /// The error from the system; `None` if the peer just closed the connection.
         cause: Option<String>,
     },
-    /// The server closed the WebSocket below the stream, and said why (RFC 6455, section 7.4; RFC 7395, section 3.6.1).
+    /// The server closed the WebSocket below the stream and gave a reason (RFC 6455, section 7.4; RFC 7395, section
+    /// 3.6.1).
     #[error("the server closed the WebSocket ({cause})")]
     WebSocketClosed {
-        /// The code and the words, or where it wants to be asked instead.
+        /// The code and text of the close frame, or the address that the server redirects to.
         cause: String,
     },
-    /// The server fell silent.
+    /// The server stopped answering.
     #[error("the server did not answer any more")]
     TimedOut,
-    /// The server says all sorts of things, but not that it takes anything in (XEP-0198).
+    /// The server still sends data, but no acknowledgements (XEP-0198).
     #[error("the server did not acknowledge anything any more")]
     Deaf,
-    /// A stanza was longer than anybody may send.
+    /// A stanza was longer than the limit.
     #[error("the server sent a stanza of more than {limit} bytes")]
     TooLarge {
-        /// The most that is taken.
+        /// The maximum number of bytes.
         limit: usize,
     },
-    /// It acknowledged stanzas that it was never sent (XEP-0198).
+    /// The server acknowledged stanzas that were never sent (XEP-0198).
     #[error("the server acknowledged stanzas that it was never sent")]
     Miscounted,
-    /// What came is no stream of stanzas.
+    /// The received data is not a stream of stanzas.
     #[error("the server sent XML that cannot be read")]
     Unreadable,
-    /// This end left it: the owner names another way to the server.
+    /// This end dropped the connection, since the owner configured another way to the server.
     #[error("the configuration leads elsewhere now")]
     Moved,
-    /// Nobody knows.
+    /// The reason is unknown.
     #[error("the connection is gone for an unknown reason")]
     Unknown,
 }
 
 impl Lost {
-    /// Whether the session can be gone on with (XEP-0198). A server that ends a stream for a reason has ended its session,
-    /// and the same bytes, sent again after a resumption, would end the next connection as well.
+    /// Returns whether the session can be resumed (XEP-0198). A server that ends a stream with an error has ended the
+    /// session. The same bytes, sent again after a resumption, would end the next connection as well.
     pub(in crate::xmpp) fn may_resume(&self) -> bool {
         match self {
             Self::Closed
@@ -83,12 +84,12 @@ impl Lost {
         }
     }
 
-    /// Whether a stanza of ours may be the reason.
+    /// Returns whether a stanza of ours may be the cause.
     pub(in crate::xmpp) fn is_about_a_stanza(&self) -> bool {
         matches!(self, Self::Stream { condition, .. } if is_about_a_stanza(condition))
     }
 
-    /// Where the server wants us to go.
+    /// Returns the host that the server redirects to.
     pub(in crate::xmpp) fn elsewhere(&self) -> Option<&str> {
         match self {
             Self::Stream { elsewhere, .. } => elsewhere.as_deref(),
@@ -96,7 +97,7 @@ impl Lost {
         }
     }
 
-    /// The server's own words.
+    /// Returns the server's explanation.
     pub(in crate::xmpp) fn text(&self) -> Option<&str> {
         match self {
             Self::Stream { text, .. } => text.as_deref(),
@@ -104,12 +105,12 @@ impl Lost {
         }
     }
 
-    /// Whether the server no longer lets this account in.
+    /// Returns whether the server no longer admits this account.
     pub(in crate::xmpp) fn is_revocation(&self) -> bool {
         matches!(self, Self::Stream { condition, .. } if condition == "not-authorized")
     }
 
-    /// Whether somebody else took this account's resource.
+    /// Returns whether another client took this account's resource.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Stream { condition, .. } if condition == "conflict")
     }

@@ -1,7 +1,7 @@
-//! What the library would drop, made into what it takes. Pure.
+//! Repairs stanzas that the library would drop. Pure.
 //!
-//! As little as possible is changed: the sender stays, and so does all that can be read. What cannot be repaired is left as
-//! it is, and the library then drops it, but counts it.
+//! As little as possible is changed: the sender stays, and so does everything that can be read. A stanza that cannot be
+//! repaired is left unchanged; the library then drops it, but counts it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -22,33 +22,34 @@ use crate::xmpp::connect::printable;
 use crate::xmpp::encode::name;
 use crate::xmpp::raw::DECLARATIONS;
 
-/// Stands for what somebody asked and nobody can read: it is answered like every question of an unknown kind.
+/// The namespace that replaces an unreadable payload. Such a request is answered like every request of an unknown kind.
 const UNREADABLE: &str = "urn:parlor:unreadable";
-/// Stands for what is no question although it wants to be one. `decode` knows it, and it is answered as such.
+/// The namespace that marks a request which is not valid. `decode` recognises it, and the request is answered
+/// accordingly.
 pub(in crate::xmpp) const MALFORMED: &str = "urn:parlor:malformed";
 
-/// The namespace of what is noted in a stanza for `decode`. It is new for each process, so that nobody else can write it.
+/// The namespace of notes for `decode` in a stanza. It is random for each process, so that no peer can write it.
 pub(in crate::xmpp) static NOTES: LazyLock<String> =
     LazyLock::new(|| format!("urn:parlor:intake:{:032x}", rand::random::<u128>()));
-/// Notes that a part of a message was left out, with the limit that it was over.
+/// The note that a part of a message was left out, with the limit that it exceeded.
 pub(in crate::xmpp) const CUT: &str = "cut";
-/// Notes all types of channel binding that a server names, those included that the library does not know.
+/// The note with all types of channel binding that a server announces, including those that the library does not know.
 pub(in crate::xmpp) const BINDINGS: &str = "bindings";
-/// Notes all texts of a stanza that has several of a kind, in the order in which they came.
+/// The note with all texts of a stanza that has several of one kind, in their order.
 const TEXTS: &str = "texts";
 
-/// Whether a stanza with this start tag and so many children may be one that the library refuses.
+/// Returns whether the library might refuse a stanza with this start tag and this number of children.
 pub(super) fn is_odd(head: &[u8], children: usize) -> bool {
     let kind = attributes(head).find(|(name, _)| *name == b"type").map(|(_, value)| unquoted(value));
     match super::sieve::name(head) {
         b"iq" => match kind {
             Some(b"get" | b"set") => children != 1,
-            // Anything may be in the one that it may have, and that may be as large as a roster.
+            // The one permitted child can be anything, and as large as a roster.
             Some(b"result") => children > 1,
             _ => true,
         },
         b"message" => kind.is_some_and(|kind| !is_message_type(kind)),
-        // Much of a presence can be wrong, and there are few of them.
+        // Much can be wrong with a presence, and presences are few.
         _ => true,
     }
 }
@@ -57,7 +58,7 @@ fn is_message_type(kind: &[u8]) -> bool {
     matches!(kind, b"chat" | b"groupchat" | b"headline" | b"normal" | b"error")
 }
 
-/// The stanza as the library takes it; none where it does so already, or where nothing helps.
+/// Returns the stanza in a form that the library accepts; `None` if it already does, or if it cannot be repaired.
 pub(super) fn mend(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut element = parse(bytes)?;
     let is_told_apart = tell_languages_apart(&mut element) | note_texts(&mut element);
@@ -74,13 +75,15 @@ pub(super) fn mend(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(written(&element).into_bytes())
 }
 
-/// Whether it asks more than one thing. The library would take the first for all of it.
+/// Returns whether a request has more than one payload. The library would take the first for all of it.
 fn is_crowded(element: &Element) -> bool {
     element.name() == "iq" && matches!(element.attr("type"), Some("get" | "set")) && element.children().count() > 1
 }
 
-/// Who leaves out the language of a text means that of the stanza or of the stream, and the library puts it in. Which of several texts
-/// was the one without nobody can tell then (RFC 6121, section 5.2.3); so such a stanza is said to be in none. Whether it is one.
+/// Marks a stanza with several texts as having no language, and returns whether it has several.
+///
+/// A text without a language has that of the stanza or stream, and the library fills that in. Then nobody could tell
+/// which of several texts had none (RFC 6121, section 5.2.3).
 fn tell_languages_apart(element: &mut Element) -> bool {
     let is_error = |child: &&Element| child.name() == "error" && own(child);
     let has_several = has_several_texts(element) || element.children().filter(is_error).any(has_several_texts);
@@ -90,8 +93,10 @@ fn tell_languages_apart(element: &mut Element) -> bool {
     has_several
 }
 
-/// Notes the texts of a message or presence that has several of a kind, and keeps of each kind the first in each language: people are
-/// shown the first, and the library keeps them by language alone, the last of each. Whether there are several.
+/// Notes the texts of a message or presence that has several of one kind, and keeps the first of each kind and
+/// language. Returns whether there are several.
+///
+/// Clients show the first text, but the library keeps only the last one in each language.
 pub(in crate::xmpp) fn note_texts(stanza: &mut Element) -> bool {
     let kinds: &[&str] = match stanza.name() {
         "message" => &["body", "subject"],
@@ -130,9 +135,11 @@ fn has_several_texts(parent: &Element) -> bool {
     })
 }
 
-/// What a server can, as the library takes it; none where it does so already, or where nothing helps. It reads all of it or
-/// nothing, and knows no types of channel binding but those of today, no limit of nothing, and of SASL 2 what it had to know
-/// when it was written. Nobody here goes by the latter two.
+/// Returns stream features in a form that the library accepts; `None` if it already does, or if they cannot be
+/// repaired.
+///
+/// The library reads all features or none. It knows only the channel-binding types of its time, no limits of zero, and
+/// only those parts of SASL 2 that it had to know when it was written. The latter two are not used here.
 pub(super) fn features(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut element = parse(bytes)?;
     if StreamFeatures::try_from(element.clone()).is_ok() {
@@ -156,9 +163,12 @@ pub(super) fn features(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(written(&element).into_bytes())
 }
 
-/// That a session is managed, as the library takes it; none where it does so already, or where nothing helps. For how long the server
-/// keeps it after a cut is a whole number to the library. Prosody says `inf` where its owner wants it kept for ever, and `5400.0` where
-/// one has divided. That is then not known, and the session is there all the same.
+/// Returns the answer to `<enable/>` in a form that the library accepts; `None` if it already does, or if it cannot be
+/// repaired.
+///
+/// The library requires an integer for how long the server keeps the session after connection loss. Prosody sends `inf`
+/// if its owner configured no limit, and `5400.0` after a division. The time is then left out as unknown, but the
+/// session is managed.
 pub(super) fn enabled(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut element = parse(bytes)?;
     if Enabled::try_from(element.clone()).is_ok() {
@@ -169,7 +179,7 @@ pub(super) fn enabled(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(written(&element).into_bytes())
 }
 
-/// What stands for a stanza over the limits, of which nothing but the start tag is looked at.
+/// Returns the replacement for a stanza that exceeds the limits, using only its start tag.
 pub(super) fn replacement(head: &[u8], why: &str) -> Vec<u8> {
     let kept = |wanted: &[u8]| {
         let mut found = attributes(head).filter(|(name, value)| *name == wanted && value.len() <= MAX_TOKEN);
@@ -197,12 +207,12 @@ pub(super) fn replacement(head: &[u8], why: &str) -> Vec<u8> {
                 ns::XMPP_STANZAS
             )
         }
-        // Who leaves has left, whatever else was said.
+        // An occupant has left, whatever else the presence contains.
         (b"presence", Some(b"unavailable")) => {
             copy(&[b"from", b"to", b"type"]);
             "/>".to_owned()
         }
-        // It is told all the same: who wrote it, and that people may be shown something else.
+        // The message is still delivered: it shows its sender, and that clients may show something else.
         (b"message", kind) => {
             copy(&[b"from", b"to", b"id"]);
             if kind.is_some_and(is_message_type) {
@@ -210,12 +220,13 @@ pub(super) fn replacement(head: &[u8], why: &str) -> Vec<u8> {
             }
             format!(">{}</message>", cut_note(why))
         }
-        // It is there, and nothing else of it is known; it is none of the other types, all of which ask for something.
+        // The sender is available; nothing else is known. Presences of other types make requests, so they are not
+        // replaced like this.
         (b"presence", None) => {
             copy(&[b"from", b"to"]);
             "/>".to_owned()
         }
-        // The library knows no such type, and so drops it.
+        // The library drops a stanza of an unknown type.
         _ => " type='unreadable'/>".to_owned(),
     };
     made.extend_from_slice(rest.as_bytes());
@@ -226,7 +237,7 @@ fn cut_note(why: &str) -> String {
     format!("<{CUT} xmlns='{}'>{why}</{CUT}>", NOTES.as_str())
 }
 
-/// Notes in a message that a part of it was left out.
+/// Adds a note to a message that a part of it was left out.
 pub(super) fn mark_as_cut(message: &mut Vec<u8>, why: &str) {
     let note = cut_note(why);
     if message.ends_with(b"/>") {
@@ -237,13 +248,13 @@ pub(super) fn mark_as_cut(message: &mut Vec<u8>, why: &str) {
     }
 }
 
-/// Why the server ends the stream.
+/// Returns the reason that the server ends the stream.
 pub(super) fn stream_error(bytes: &[u8]) -> Lost {
     let Some(element) = parse(bytes).filter(|element| element.is("error", ns::STREAM)) else { return Lost::Closed };
     let said = |child: &&Element| child.has_ns(ns::XMPP_STREAMS);
     let condition = element.children().filter(said).find(|child| child.name() != "text");
     let condition = match condition.map_or("undefined-condition", Element::name) {
-        // So RFC 3920 called it, and MongooseIM still does.
+        // RFC 3920's name, which MongooseIM still uses.
         "xml-not-well-formed" => "not-well-formed",
         condition => condition,
     };
@@ -255,21 +266,22 @@ pub(super) fn stream_error(bytes: &[u8]) -> Lost {
 }
 
 fn parse(bytes: &[u8]) -> Option<Element> {
-    // What a stream's header declares in practice.
+    // The prefixes that a stream's header declares in practice.
     let prefixes = [(None, ns::JABBER_CLIENT), (Some("stream"), ns::STREAM)];
     let owned = prefixes.map(|(prefix, namespace)| (prefix.map(str::to_owned), namespace.to_owned()));
     let prefixes: BTreeMap<Option<String>, String> = owned.into();
     Element::from_reader_with_prefixes(bytes, prefixes).ok()
 }
 
-/// The element anew, as XML. The library keeps who declared which prefix and says so again, but panics where one is declared
-/// within another of the same name, as `stream` may be by anybody, and where XML's own is.
+/// Serialises the element without its prefix declarations. The library would write them again, but panics if a prefix
+/// is declared within another declaration of the same name, which anybody may do with `stream`, and over XML's own
+/// prefix.
 fn written(element: &Element) -> String {
     String::from(&without_prefixes(element))
 }
 
-/// The same without them: the library declares then what is needed. What is in the namespace of declarations themselves has no
-/// name without one, and is left out.
+/// Copies the element without prefix declarations; the library then declares what it needs. An element in the namespace
+/// of declarations has no name without a prefix, and is left out.
 fn without_prefixes(element: &Element) -> Element {
     let mut plain = Element::bare(element.name(), element.ns());
     for ((namespace, name), value) in
@@ -289,7 +301,7 @@ fn without_prefixes(element: &Element) -> Element {
     plain
 }
 
-/// Text right below a stanza means nothing, and makes the library drop it.
+/// Removes text directly below a stanza. It has no meaning, but makes the library drop the stanza.
 fn keep_elements_alone(element: &mut Element) {
     let nodes = element.take_nodes();
     for node in nodes {
@@ -299,7 +311,7 @@ fn keep_elements_alone(element: &mut Element) {
     }
 }
 
-/// Keeps the children that `keep` says.
+/// Keeps only the children for which `keep` returns true.
 fn retain(element: &mut Element, mut keep: impl FnMut(&Element) -> bool) {
     for node in element.take_nodes() {
         if let Node::Element(child) = node
@@ -314,7 +326,8 @@ fn own(child: &Element) -> bool {
     child.has_ns(ns::JABBER_CLIENT)
 }
 
-/// The first of what may be there once; texts may be there once for each language.
+/// Returns a filter that keeps the first of each child that is permitted once. Texts are permitted once for each
+/// language.
 fn first_of_each() -> impl FnMut(&Element) -> bool {
     let mut met = BTreeSet::new();
     move |child| {
@@ -324,19 +337,19 @@ fn first_of_each() -> impl FnMut(&Element) -> bool {
 
 fn mend_message(message: &mut Element) {
     if message.attr("type").is_some_and(|kind| !is_message_type(kind.as_bytes())) {
-        // RFC 6121, section 5.2.2: a type that is not understood means normal.
+        // RFC 6121, section 5.2.2: an unknown type means normal.
         message.attrs_mut().remove(&Namespace::NONE, "type");
     }
     retain(message, first_of_each());
 }
 
 fn mend_presence(presence: &mut Element) {
-    // It is no type (RFC 6121, section 4.7.1): who is there says none. Some clients write it, and Tigase and MongooseIM pass
-    // it on.
+    // "available" is not a valid type (RFC 6121, section 4.7.1): available presence has none. Some clients send it, and
+    // Tigase and MongooseIM pass it on.
     if presence.attr("type") == Some("available") {
         presence.attrs_mut().remove(&Namespace::NONE, "type");
     }
-    // White space around a word or a number says nothing; the library takes neither with it.
+    // White space around a word or number has no meaning, but the library rejects it.
     for detail in presence.children_mut().filter(|child| own(child) && matches!(child.name(), "show" | "priority")) {
         let said = detail.text();
         detail.take_nodes();
@@ -371,7 +384,7 @@ fn mend_iq(iq: &mut Element) {
             let mut first = true;
             retain(iq, |_| std::mem::take(&mut first));
         }
-        // Whoever it is from is owed an answer (RFC 6120, section 8.2.3), and from whom nothing says it is from nobody is.
+        // The sender is owed an answer (RFC 6120, section 8.2.3); without a sender, nobody is.
         _ if iq.attr("from").is_some() => {
             iq.attrs_mut().insert(Namespace::NONE, name("type"), "get".to_owned());
             malformed(iq);
@@ -385,7 +398,7 @@ fn malformed(iq: &mut Element) {
     iq.append_child(Element::bare("malformed", MALFORMED));
 }
 
-/// An error that says what can be read of this one.
+/// Builds a valid error from the readable parts of this one.
 fn mend_error(error: Option<&Element>) -> Element {
     let said = |child: &&Element| child.has_ns(ns::XMPP_STANZAS);
     let condition = error.and_then(|error| error.children().filter(said).find(|child| child.name() != "text"));
@@ -393,7 +406,7 @@ fn mend_error(error: Option<&Element>) -> Element {
     let kind = error.and_then(|error| error.attr("type"));
     let kind = kind.filter(|kind| matches!(*kind, "auth" | "cancel" | "continue" | "modify" | "wait"));
     let by = error.and_then(|error| error.attr("by")).filter(|by| Jid::new(by).is_ok());
-    // One condition of its own may be beside the defined one (RFC 6120, section 8.3.2).
+    // One application-specific condition may accompany the defined one (RFC 6120, section 8.3.2).
     let specific = error.and_then(|error| error.children().find(|child| !said(child)));
     let build = |condition: Element, text: Option<String>| {
         let text = text.map(|text| Element::builder("text", ns::XMPP_STANZAS).append(text).build());
@@ -406,7 +419,7 @@ fn mend_error(error: Option<&Element>) -> Element {
             .build()
     };
     let bare = |condition: &str| Element::bare(condition, ns::XMPP_STANZAS);
-    // Two of them hold an address (RFC 6120, sections 8.3.3.5 and 8.3.3.14), all others nothing.
+    // Two conditions contain an address (RFC 6120, sections 8.3.3.5 and 8.3.3.14), all others are empty.
     let whole = |one: &Element| Element::builder(one.name(), ns::XMPP_STANZAS).append(one.text()).build();
     let conditions = condition.into_iter().flat_map(|one| [whole(one), bare(one.name())]);
     let mut errors = conditions.map(|condition| build(condition, text.clone()));
@@ -417,7 +430,7 @@ fn mend_error(error: Option<&Element>) -> Element {
     })
 }
 
-/// The attributes of a start tag, their values with their quotes.
+/// Returns the attributes of a start tag, with quoted values.
 pub(super) fn attributes(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut rest = &head[head.len().min(1 + super::sieve::name(head).len())..];
     std::iter::from_fn(move || {

@@ -1,6 +1,7 @@
-//! Where elements of a stream begin and end, byte by byte, and whether they are within the limits. Pure.
+//! Finds the boundaries of a stream's elements byte by byte, and checks the limits. Pure.
 //!
-//! Not a parser: it finds tags, quotes and depth, and leaves to the library whether all of it is well-formed.
+//! It is not a parser: it finds tags, quotes and depth, and leaves it to the library to check that the XML is
+//! well-formed.
 
 use super::held::Held;
 use super::lost::Lost;
@@ -18,49 +19,49 @@ enum At {
     Text,
     /// After `<`.
     Tag,
-    /// In a start tag, outside of quotes.
+    /// In a start tag, outside quotes.
     Open,
     Quote(u8),
     /// In an end tag.
     Close,
-    /// After `<!`, and so many bytes of the beginning of a CDATA section.
+    /// After `<!`, and this many bytes of the beginning of a CDATA section.
     Markup(usize),
-    /// In a CDATA section, after so many brackets (two are as good as more).
+    /// In a CDATA section, after this many closing brackets (at most two are counted).
     Cdata(u8),
     /// After `<?`.
     Declaration,
 }
 
-/// Takes a stream apart.
+/// Splits a stream into elements.
 #[derive(Debug, Default)]
 pub(in crate::xmpp) struct Sieve {
     at: At,
-    /// How many elements are open, the stream's own included.
+    /// The number of open elements, including the stream itself.
     level: usize,
-    /// The element or tag that is coming in.
+    /// The element or tag that is being received.
     held: Held,
     farewell: Option<Lost>,
-    /// The outermost element may have nothing in it.
+    /// Whether the outermost element may be empty.
     may_be_empty: bool,
 }
 
 impl Sieve {
-    /// One for stanzas that come without the stream that they belong to, such as in a message of a WebSocket.
+    /// Creates a sieve for stanzas without their stream, as in a WebSocket message.
     pub(in crate::xmpp) fn within_a_stream() -> Self {
         Self { level: 1, ..Self::default() }
     }
 
-    /// One for stanzas in an element that is no stream, such as the body of an answer over BOSH.
+    /// Creates a sieve for stanzas in an element other than a stream, as in the body of a BOSH answer.
     pub(in crate::xmpp) fn of_a_document() -> Self {
         Self { may_be_empty: true, ..Self::default() }
     }
 
-    /// What the server said last, where it said goodbye.
+    /// Returns how the server ended the stream, if it did.
     pub(in crate::xmpp) fn farewell(&mut self) -> Option<Lost> {
         self.farewell.take()
     }
 
-    /// Takes what came and gives what is whole. After an error nothing more may be pushed.
+    /// Takes received data and appends complete elements to `out`. After an error nothing more may be pushed.
     pub(in crate::xmpp) fn push(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Lost> {
         while !bytes.is_empty() {
             let amount = match self.at {
@@ -82,7 +83,7 @@ impl Sieve {
         let end = find(bytes, |byte| byte == b'<');
         let text = &bytes[..end.unwrap_or(bytes.len())];
         if self.level < 2 {
-            // Whitespace keeps connections alive; for anything else the library ends the stream.
+            // Whitespace keeps connections alive; the library ends the stream over any other text.
             out.extend_from_slice(text);
         } else {
             self.held.text(text, self.level)?;
@@ -102,7 +103,7 @@ impl Sieve {
             }
             b'!' => At::Markup(2),
             b'?' => At::Declaration,
-            // It may end at once, and is looked at again.
+            // The byte may already end the tag, so it is examined again.
             _ => {
                 self.at = At::Open;
                 return Ok(0);
@@ -151,7 +152,7 @@ impl Sieve {
 
     fn markup(&mut self, next: u8, matched: usize) -> Result<usize, Lost> {
         if self.level < 2 || next != CDATA[matched] {
-            // A comment, an instruction or a document type: none belongs in a stream (RFC 6120, section 11.1).
+            // A comment, an instruction or a document type is not permitted in a stream (RFC 6120, section 11.1).
             return Err(Lost::Unreadable);
         }
         self.held.hold(&[next])?;
@@ -185,7 +186,7 @@ impl Sieve {
         Ok(amount)
     }
 
-    /// A start tag is whole.
+    /// Handles a complete start tag.
     fn opened(&mut self, out: &mut Vec<u8>) -> Result<(), Lost> {
         self.at = At::Text;
         let is_empty = self.held.is_empty_tag();
@@ -205,7 +206,7 @@ impl Sieve {
         self.held.deeper(self.level)
     }
 
-    /// The stream's own header is whole; after a log-in it comes again.
+    /// Handles the complete header of the stream, which is repeated after the log-in.
     fn begun(&mut self, is_empty: bool, out: &mut Vec<u8>) -> Result<(), Lost> {
         if self.held.is_over() || (is_empty && !self.may_be_empty) {
             return Err(Lost::Unreadable);
@@ -215,7 +216,7 @@ impl Sieve {
         Ok(())
     }
 
-    /// An end tag is whole.
+    /// Handles a complete end tag.
     fn closed(&mut self, out: &mut Vec<u8>) -> Result<(), Lost> {
         self.at = At::Text;
         self.level = self.level.checked_sub(1).ok_or(Lost::Unreadable)?;
@@ -228,7 +229,7 @@ impl Sieve {
         Ok(())
     }
 
-    /// The element is whole that was opened at this level.
+    /// Handles the end of the element that was opened at this level.
     fn ended(&mut self, out: &mut Vec<u8>) {
         self.held.ended(self.level);
         if self.level == 1 {
@@ -236,7 +237,7 @@ impl Sieve {
         }
     }
 
-    /// An element of the stream is whole.
+    /// Passes on a complete element of the stream.
     fn finish(&mut self, out: &mut Vec<u8>) {
         if !self.held.is_own() {
             self.held.finish();
@@ -245,7 +246,7 @@ impl Sieve {
         self.flush(out);
     }
 
-    /// Makes of the element what the library takes.
+    /// Repairs the element so that the library accepts it.
     fn mend(&mut self) {
         if self.held.is_replaced() {
             return;
@@ -268,7 +269,7 @@ impl Sieve {
             self.farewell = Some(mend::stream_error(bytes));
             None
         } else if matches!(local(name(tag)), b"success" | b"challenge") && bytes[tag.len()..].starts_with(b"=</") {
-            // So nothing is spelled (RFC 6120, section 6.4.6), which the library takes for broken base64.
+            // "=" stands for empty data (RFC 6120, section 6.4.6), but the library takes it for broken base64.
             let at = tag.len();
             self.held.remove(at);
             None
@@ -288,7 +289,7 @@ impl Sieve {
     }
 }
 
-/// Cuts what this end writes into its elements, the stream's header and footer included.
+/// Splits the data that this end writes into elements, including the stream's header and footer.
 #[derive(Debug)]
 pub(in crate::xmpp) struct Cutter {
     sieve: Sieve,
@@ -297,15 +298,15 @@ pub(in crate::xmpp) struct Cutter {
 
 impl Default for Cutter {
     fn default() -> Self {
-        // The limits are for strangers, and over TCP it would go out as it is.
+        // The limits are for peers; over TCP this data would be sent unchanged.
         Self { sieve: Sieve { held: Held::own(), ..Sieve::default() }, whole: Vec::new() }
     }
 }
 
 impl Cutter {
-    /// Takes what was written and gives each element as soon as it is whole.
+    /// Takes written data and passes each complete element to `take`.
     pub(in crate::xmpp) fn cut(&mut self, bytes: &[u8], mut take: impl FnMut(&str)) -> Result<(), Lost> {
-        // An element ends with a tag, and a tag with this byte; most that end with it are not whole yet.
+        // An element ends with a tag, and a tag with this byte; most pieces that end with it are not complete yet.
         for piece in bytes.split_inclusive(|byte| *byte == b'>') {
             self.sieve.push(piece, &mut self.whole)?;
             if !self.whole.is_empty() {
@@ -321,7 +322,7 @@ fn find(bytes: &[u8], wanted: impl Fn(u8) -> bool) -> Option<usize> {
     bytes.iter().position(|byte| wanted(*byte))
 }
 
-/// A name without its prefix.
+/// Returns a name without its prefix.
 fn local(name: &[u8]) -> &[u8] {
     find(name, |byte| byte == b':').map_or(name, |colon| &name[colon + 1..])
 }

@@ -451,7 +451,7 @@ async fn a_server_that_goes_down_is_come_back_to() {
     assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
 }
 
-/// Setting `ping_interval`.
+/// Settings `ping_interval`.
 #[tokio::test]
 async fn a_silent_server_is_asked_and_left_when_it_does_not_answer() {
     for resumption in [true, false] {
@@ -478,7 +478,7 @@ async fn a_silent_server_is_asked_and_left_when_it_does_not_answer() {
     }
 }
 
-/// Setting `csi_waiting_time`.
+/// Settings `csi_waiting_time`.
 #[tokio::test]
 async fn a_server_that_wants_to_know_hears_whether_anybody_looks() {
     let peer = Peer::start(Manners { client_state: true, ..Manners::default() }).await;

@@ -1,4 +1,4 @@
-//! Stanzas as plugins write them by hand.
+//! Tests of stanzas that plugins write by hand.
 
 use proptest::prelude::*;
 
@@ -102,7 +102,7 @@ fn nothing_gets_to_the_stream_itself() {
     }
 }
 
-/// However the namespace is written, a stanza is one of `jabber:client`, and goes out as such.
+/// However the namespace is declared, a stanza is in `jabber:client`, and is sent as such.
 #[test]
 fn prefixes_change_nothing() {
     let plain = parse("<message to='a@b'><body>hi</body></message>").unwrap().to_xml();
@@ -124,14 +124,14 @@ fn prefixes_change_nothing() {
     ] {
         refused(xml);
     }
-    // Inside a stanza it is something that others may read or not, and no stanza.
+    // Inside a stanza it is a payload, and not a stanza of its own.
     let inner = parse("<message to='a@b'><iq xmlns='jabber:client' type='result' id='1'/></message>");
     assert!(inner.is_ok_and(|stanza| stanza.kind() == "message"));
     let server = parse("<message to='a@b'><body xmlns='jabber:server'>hi</body></message>").unwrap().to_xml();
     assert!(server.contains("jabber:server"), "{server}");
 }
 
-/// It would be written as `<xmlns:x/>` or as a declaration, over which servers end the stream of all plugins.
+/// Otherwise it would be written as `<xmlns:x/>` or as a declaration, over which servers end the stream of all plugins.
 #[test]
 fn nothing_is_sent_that_is_well_formed_only_until_it_is_written_anew() {
     for x in [
@@ -170,14 +170,14 @@ fn passwords_are_not_shown() {
 #[test]
 fn bombs_are_refused_before_they_are_built() {
     refused(&format!("<message><body>{}</body></message>", "x".repeat(MAX_BYTES)));
-    // Grows past the limit only when written: each of these becomes four bytes.
+    // The stanza exceeds the limit only when written: each of these characters becomes four bytes.
     refused(&format!("<message><body>{}</body></message>", ">".repeat(MAX_BYTES / 3)));
     refused(&format!("<message>{}{}</message>", "<x xmlns='urn:x'>".repeat(70), "</x>".repeat(70)));
     refused(&format!("<message>{}</message>", "<x xmlns='urn:x'/>".repeat(MAX_ELEMENTS)));
     let attributes = (0..=MAX_ATTRIBUTES).map(|n| format!("a{n}=''")).collect::<Vec<_>>().join(" ");
     refused(&format!("<message><x xmlns='urn:x' {attributes}/></message>"));
     refused(&"<a>".repeat(50_000));
-    // What is declared once is kept and written for each of them: this would be 32 MiB.
+    // A namespace that is declared once is stored and written for each element: this would take 32 MiB.
     let (long, many) = ("u".repeat(8_000), "<n:y/>".repeat(MAX_ELEMENTS - 2));
     let reason = refused(&format!("<message><x xmlns='urn:x' xmlns:n='{long}'>{many}</x></message>"));
     assert!(reason.contains("namespace"), "{reason}");

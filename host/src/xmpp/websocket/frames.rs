@@ -1,8 +1,10 @@
-//! The frames that come from the server of a WebSocket (RFC 6455, section 5.2), with each long message held to the limits of a stanza.
+//! Reads the frames of a WebSocket server (RFC 6455, section 5.2), and cuts each long message to the limits of a
+//! stanza.
 //!
-//! The library collects a message before it hands it on, and gives the connection up where one is too long. A server may write a
-//! stranger's stanza of 256 KiB as hundreds of megabytes, and would deliver it again on the next connection. So a long message goes
-//! through a sieve here as it comes, and what is left of it goes on in frames of its own.
+//! The library collects a message before it passes it on, and closes the connection if one is too long. A server may
+//! serialise a stranger's stanza of 256 KiB as hundreds of megabytes, and would deliver it again on the next
+//! connection. So a long message passes through a sieve here as it arrives, and the rest of it continues in frames of
+//! its own.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,39 +15,39 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::xmpp::intake::sieve::Sieve;
 
-/// The longest message that goes on as it is.
+/// The longest message that passes unchanged, in bytes.
 const SHORT: u64 = 256 << 10;
-/// How much is read at once.
+/// The size of one read.
 const AT_ONCE: usize = 16 << 10;
-/// The longest head of a frame, without a mask: servers have none.
+/// The longest header of a frame without a mask; servers use none.
 const LONGEST_HEAD: usize = 10;
 
 const FINAL: u8 = 0x80;
 const CONTINUATION: u8 = 0x0;
 const TEXT: u8 = 0x1;
 
-/// A connection whose long messages are cut down to the limits of a stanza.
+/// A connection whose long messages are cut to the limits of a stanza.
 pub(super) struct Narrow<S> {
     inner: S,
     frames: Frames,
-    /// What may be read.
+    /// The bytes that can be read.
     ready: VecDeque<u8>,
 }
 
-/// Takes the frames apart. Pure.
+/// Parses frames. Pure.
 #[derive(Default)]
 pub(crate) struct Frames {
     at: At,
-    /// The message that is sifted, while one is, and whether some of it went on.
+    /// The sieve of the current long message, and whether part of the message was passed on.
     message: Option<(Sieve, bool)>,
 }
 
 enum At {
-    /// In the head of a frame, of which so much has come.
+    /// In the header of a frame, of which these bytes have arrived.
     Head(Vec<u8>),
-    /// In a frame that goes on as it is, before so many bytes of it.
+    /// In a frame that passes unchanged, before this many more bytes of it.
     Passing(u64),
-    /// In one of a message that is sifted, and whether it is the last one.
+    /// In a frame of a long message; `is_final` marks its last frame.
     Sifted { left: u64, is_final: bool },
 }
 
@@ -56,7 +58,7 @@ impl Default for At {
 }
 
 impl Frames {
-    /// Takes what came and gives what goes on.
+    /// Accepts received bytes and appends the bytes to pass on.
     pub(crate) fn push(&mut self, mut bytes: &[u8], out: &mut VecDeque<u8>) -> io::Result<()> {
         while !bytes.is_empty() {
             match &mut self.at {
@@ -90,7 +92,7 @@ impl Frames {
         Ok(())
     }
 
-    /// A frame begins: it passes if it is short, or none of a text.
+    /// Handles the header of a frame. The frame passes unchanged if it is short or not text.
     fn begin(&mut self, head: &[u8], length: u64, out: &mut VecDeque<u8>) -> io::Result<()> {
         let (is_final, opcode) = (head[0] & FINAL != 0, head[0] & 0xf);
         let begins_text = opcode == TEXT && !(is_final && length <= SHORT);
@@ -111,7 +113,7 @@ impl Frames {
         self.sift(&[], is_final, out)
     }
 
-    /// A part of a message goes through the sieve, and what is left of it on in a frame.
+    /// Passes a part of a message through the sieve, and appends the rest as a frame.
     fn sift(&mut self, part: &[u8], is_last: bool, out: &mut VecDeque<u8>) -> io::Result<()> {
         let Some((sieve, has_begun)) = &mut self.message else { return Ok(()) };
         let mut kept = Vec::new();
@@ -119,7 +121,7 @@ impl Frames {
         if !kept.is_empty() || is_last {
             let opcode = if std::mem::replace(has_begun, true) { CONTINUATION } else { TEXT };
             out.push_back(opcode | if is_last { FINAL } else { 0 });
-            // The longest form of a length is one for all.
+            // The longest form of the length suits all lengths.
             out.push_back(127);
             out.extend((kept.len() as u64).to_be_bytes());
             out.extend(kept);
@@ -131,7 +133,8 @@ impl Frames {
     }
 }
 
-/// The length that a head says; none while it is not whole. What is masked no server may say, and the library refuses it.
+/// Returns the payload length from a header; `None` while the header is incomplete. Servers must not mask frames, and
+/// the library rejects masked ones.
 fn length(head: &[u8]) -> Option<u64> {
     let bytes = match head.get(1)? & 0x7f {
         126 => 2,
@@ -143,7 +146,7 @@ fn length(head: &[u8]) -> Option<u64> {
     Some(length.iter().fold(0, |length, byte| length << 8 | u64::from(*byte)))
 }
 
-/// Takes at most so many bytes.
+/// Takes at most `most` bytes.
 fn part<'a>(bytes: &mut &'a [u8], most: u64) -> &'a [u8] {
     let amount = usize::try_from(most).unwrap_or(usize::MAX).min(bytes.len());
     let (part, rest) = bytes.split_at(amount);
@@ -152,7 +155,7 @@ fn part<'a>(bytes: &mut &'a [u8], most: u64) -> &'a [u8] {
 }
 
 impl<S> Narrow<S> {
-    /// A connection of which this has come already.
+    /// Creates a connection of which these bytes were already read.
     pub(super) fn new(inner: S, come: &[u8]) -> io::Result<Self> {
         let (mut frames, mut ready) = (Frames::default(), VecDeque::new());
         frames.push(come, &mut ready)?;
@@ -203,7 +206,7 @@ mod tests {
 
     use super::*;
 
-    /// A frame as servers write it.
+    /// Builds a frame as servers write it.
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         let mut frame = vec![first];
         match payload.len() {
@@ -229,7 +232,7 @@ mod tests {
         Ok(out.into())
     }
 
-    /// The texts in frames.
+    /// Returns the texts in frames.
     fn texts(mut bytes: &[u8]) -> Vec<String> {
         let (mut texts, mut text) = (Vec::new(), Vec::new());
         while !bytes.is_empty() {

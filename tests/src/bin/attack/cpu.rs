@@ -83,7 +83,7 @@ async fn in_stop(trial: &mut Trial) -> Result<String> {
     stage.host.reload()?;
     stage.during().await?;
     stage.host.wait_count("plugin removed", &[("plugin", "unruly")], 1, crate::stage::SOON).await?;
-    // Which of the two limits ends it depends on the load of the machine.
+    // It depends on the load of the machine which of the two limits ends the plugin.
     let said = |message: &str, fields: &[(&str, &str)]| stage.host.lines(message, fields).len();
     let by_slice = said("plugin failed while stopping", &[("plugin", "unruly"), ("reason", SLICE)]);
     let by_time = said("plugin did not stop within 500 ms and was ended", &[("plugin", "unruly")]);

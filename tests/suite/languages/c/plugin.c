@@ -1,4 +1,4 @@
-/* What authors expect of C and of the SDK: see tests. */
+/* Tests what authors expect of C and of the SDK; see tests. */
 
 #include <parlor.h>
 #include <stdio.h>
@@ -49,7 +49,7 @@ static parlor_error never(const parlor_event *event, void *context) {
   return parlor_fail("it was ended");
 }
 
-/* The timer is due while this waits, and comes behind it. */
+/* The timer is due while this waits, and is handled after it. */
 static parlor_error end_all(const parlor_event *event, void *context) {
   (void)context;
   parlor_error error = parlor_after(0.01, never, NULL);
@@ -60,7 +60,7 @@ static parlor_error end_all(const parlor_event *event, void *context) {
   return error ? error : parlor_reply(event->message, "ended");
 }
 
-/* Each one that is refused would else leave a subscription, of which there are no more than 256. */
+/* Otherwise each refused one would leave a subscription, of which there are at most 256. */
 static parlor_error refuse(const parlor_event *event, void *context) {
   (void)context;
   for (int i = 0; i < 256; i++) {
@@ -120,7 +120,7 @@ static parlor_error lose(const parlor_event *event, void *context) {
 
 /* waits.chat */
 
-/* As <unistd.h> has them, which has a `read` as well. */
+/* Declared here since <unistd.h> also declares `read`. */
 unsigned sleep(unsigned seconds);
 int usleep(unsigned microseconds);
 
@@ -289,7 +289,7 @@ static parlor_error visit(const parlor_event *event, void *context) {
   return error ? error : parlor_rooms_close(room);
 }
 
-/* The context is what is said before the nickname. */
+/* The context is the text before the nickname. */
 static parlor_error obey(const parlor_event *event, void *context) {
   const char *room = event->message->chat, *nick = event->message->body + strlen(context);
   const parlor_occupant *who;
@@ -315,7 +315,7 @@ static parlor_error entities(const parlor_event *event, void *context) {
   const parlor_occupant *occupant;
   if (!error) error = parlor_rooms_occupant("garden@rooms.example.org", "alice", &occupant);
   if (error) return error;
-  /* Nobody answers there; what counts is who was asked. */
+  /* Nobody answers there; the recipients of the requests matter. */
   parlor_vcard_update(parlor_address(event->message->chat), false);
   parlor_vcard_update(parlor_address(occupant), true);
   error = parlor_settings_update((parlor_field[]){{"limit", "12"}, {"words", "[\"a\"]"}, {0}});

@@ -1,4 +1,4 @@
-// What authors expect of Go and of the SDK: see tests.
+// Tests what authors expect of Go and of the SDK; see tests.
 package main
 
 import (
@@ -416,7 +416,7 @@ func entities(ctx context.Context, message *parlor.Message) error {
 	if err != nil {
 		return err
 	}
-	// Nobody answers there; what counts is who was asked.
+	// Nobody answers there; the recipients of the requests matter.
 	_ = parlor.Done(vcard.Update(parlor.Address(contact), false))
 	_, _ = parlor.Value(vcard.Get(parlor.Address(occupant), true))
 	if err := parlor.SettingsUpdate(ctx, map[string]any{"limit": 12, "words": []string{"a"}}); err != nil {

@@ -1,4 +1,4 @@
-// What authors expect of JavaScript and of the SDK: see tests.
+// Tests what authors expect of JavaScript and of the SDK; see tests.
 
 import {
   acknowledge, bodyWithoutFallback, chats, command, connection, contacts, Element, NotReady, occupantOf, off, Offline, on, once, onReady, onStop, OverLimit,
@@ -184,7 +184,7 @@ on("message", { prefix: "quiz" }, async (message) => {
 
 lost = once("message", { prefix: "quiz" }, (message) => reply(message, "lost"));
 
-// Ended twice before it begins, it takes no other with it.
+// It is ended twice before it begins, and must not end another one with it.
 const never = on("message", { prefix: "undefined" }, (message) => reply(message, "never"));
 never.end();
 never.end();
@@ -228,7 +228,7 @@ on("message", { prefix: "uncount" }, async (message) => {
 });
 
 on("message", { prefix: "foreign" }, async (message) => {
-  // As another language may write it.
+  // Another language may write the value like this.
   await storage.setBytes("n", Uint8Array.from('{ "x":\n1 }', (sign) => sign.charCodeAt(0)));
   const { x } = await storage.change("n", (before) => ({ x: before.x + 1 }));
   await reply(message, `${x} ${await storage.getBytes("n")} ${await storage.getBytes("none")}`);
@@ -418,7 +418,7 @@ on("message", { prefix: "entities" }, async (message) => {
   await rooms.configure(ball, new Map([["roomname", "The ball"]]));
   const contact = contacts.get(message.chat);
   const occupant = rooms.occupants("garden@rooms.example.org").find((one) => one.nick === "alice");
-  // Nobody answers there; what counts is who was asked.
+  // Nobody answers there; the recipients of the requests matter.
   await Promise.allSettled([vcard.update(contact), vcard.get(occupant, true)]);
   await settings.update({ limit: 12, words: ["a"] });
   await settings.set({ open: true });

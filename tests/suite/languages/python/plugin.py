@@ -97,14 +97,14 @@ async def task(message: Message) -> None:
             except TimeoutError:
                 await reply(message, "never")
         case ["cancel"]:
-            # In the midst of a call of the host, which answers all the same.
+            # Cancelled during a call to the host, which is answered all the same.
             asking = asyncio.create_task(storage.set("k", 1))
             waiting = asyncio.create_task(wait_until("initialized"))
             await sleep(0)
             asking.cancel(), waiting.cancel()
             await reply(message, str(await asyncio.gather(asking, waiting, return_exceptions=True)))
         case ["hold"]:
-            # Beyond the limit of handlers in flight.
+            # This exceeds the limit of handlers in flight.
             for _ in range(40):
                 spawn(asyncio.Event().wait())
             await reply(message, "forty")
@@ -428,7 +428,7 @@ async def keep(message: Message) -> None:
             await storage.set("half", "\ud83c")
             await reply(message, str(await storage.get("half") == "\ud83c"))
         case ["alike"]:
-            # Letters were escaped once.
+            # The letters were escaped before.
             await storage.set_bytes("alike", b'{"b": "\\u044f", "a": [1]}')
             expected = [{"a": [1], "b": "ю"}, {"a": (1,), "b": "я"}, {"a": (1,), "b": "я"}]
             await reply(message, str([await storage.compare_and_set("alike", one, 2) for one in expected]))
@@ -563,7 +563,7 @@ async def many_timers(message: Message) -> None:
         if len(fired) == 300:
             await reply(message, "300")
 
-    # The last one first: none of them is told of by what tells of the one before.
+    # Set in descending order, so that no timer is covered by the wake-up scheduled for the one before.
     for second in range(300, 0, -1):
         after(second, fire)
     await storage.set("timers", 300)
@@ -688,7 +688,7 @@ async def entities(message: Message) -> None:
     contact = contacts.get(message.chat)
     assert contact is not None
     occupant = next(one for one in rooms.occupants("garden@rooms.example.org") if one.nick == "alice")
-    # Nobody answers there; what counts is who was asked.
+    # Nobody answers there; the recipients of the requests matter.
     for ask in (vcard.update(contact), vcard.get(occupant, True)):
         with contextlib.suppress(errors.Error):
             await ask

@@ -1,5 +1,5 @@
-//! What a call of a plugin has to be given, so that the SDK sees what the runtime would end the plugin for, and what may be left
-//! out: nothing for an option, `false`, an empty list.
+//! The types of the arguments of a plugin's calls. With them the SDK detects wrong arguments, for which the runtime
+//! would end the plugin, and fills in omitted ones: nothing for an option, `false`, an empty list.
 
 use std::collections::BTreeSet;
 
@@ -9,16 +9,16 @@ use wit_parser::{Function, Resolve, Type, TypeDefKind, TypeId};
 use super::super::contract::{kind, needs};
 use super::types::camel;
 
-/// The SDK's line that the table goes into.
+/// The SDK's line that the table replaces.
 const PLACE: &str = "const ARGUMENTS = {};";
 
-/// The line for the calls that give a promise.
+/// The line for the calls that return a promise.
 const AWAITED: &str = "const AWAITED = [];";
 
-/// The line for what calls need that a plugin may not have.
+/// The line for the permissions of calls that a plugin may not make.
 const NEEDS: &str = "const NEEDS = {};";
 
-/// The SDK, with the kinds of the arguments of each call that is in a plugin's contract, and what all others need.
+/// Returns the SDK with the argument types of each call in a plugin's contract, and the permissions of all other calls.
 pub(super) fn into_sdk(sdk: &str, wit: &str) -> Result<String, String> {
     let mut contract = Resolve::default();
     contract.push_str("plugin.wit", wit).map_err(|error| format!("{error:#}"))?;
@@ -27,7 +27,7 @@ pub(super) fn into_sdk(sdk: &str, wit: &str) -> Result<String, String> {
     Ok(sdk.replacen(NEEDS, &format!("const NEEDS = {};", needs(camel)), 1))
 }
 
-/// The names of the calls that wait for something.
+/// Returns the names of the async calls.
 fn awaited(contract: &Resolve) -> Value {
     let interfaces = contract.interfaces.iter().filter_map(|(_, one)| Some((camel(one.name.as_deref()?), one)));
     let calls = interfaces.flat_map(|(name, one)| {
@@ -37,7 +37,7 @@ fn awaited(contract: &Resolve) -> Value {
     calls.collect()
 }
 
-/// For each call the names and kinds of its arguments.
+/// Returns the names and types of each call's arguments.
 fn table(contract: &Resolve) -> Value {
     let mut table = Map::new();
     for (_, interface) in contract.interfaces.iter().filter(|(_, interface)| interface.name.as_deref() != Some("guest"))
@@ -51,7 +51,7 @@ fn table(contract: &Resolve) -> Value {
     Value::Object(table)
 }
 
-/// What a value has to be: a kind that the SDK knows, and what it is made of.
+/// Returns the type of a value: a kind that the SDK knows, and its parts.
 fn wanted(contract: &Resolve, ty: &Type) -> Value {
     let named = |name: &str, ty: &Option<Type>| (name.to_owned(), ty.map_or(Value::Null, |ty| wanted(contract, &ty)));
     match (kind(contract, ty), ty) {
@@ -61,7 +61,7 @@ fn wanted(contract: &Resolve, ty: &Type) -> Value {
             Type::U8 => json!(["number", u8::MAX]),
             Type::U16 => json!(["number", u16::MAX]),
             Type::U32 => json!(["number", u32::MAX]),
-            // What a number can count there is less.
+            // JavaScript numbers are exact only below this maximum.
             Type::U64 => json!(["number"]),
             _ => json!(["any"]),
         },
@@ -82,13 +82,13 @@ fn wanted(contract: &Resolve, ty: &Type) -> Value {
     }
 }
 
-/// Whether a record may lack a field of this type.
+/// Returns whether a field of this type may be omitted from a record.
 pub(super) fn has_default(contract: &Resolve, ty: &Type) -> bool {
     *ty == Type::Bool || matches!(kind(contract, ty), Some(TypeDefKind::Option(_) | TypeDefKind::List(_)))
 }
 
-/// Whether a call may lack an argument of this type: as above, but no list, and a record of which all may be left out. One of
-/// options alone would then say nothing at all.
+/// Returns whether an argument of this type may be omitted from a call. Unlike for fields, lists may not be, and
+/// records may if all of their fields may be. A record of options alone may not: omitting it would say nothing at all.
 fn may_be_left_out(contract: &Resolve, ty: &Type) -> bool {
     match kind(contract, ty) {
         Some(TypeDefKind::List(_)) => false,
@@ -101,7 +101,7 @@ fn may_be_left_out(contract: &Resolve, ty: &Type) -> bool {
     }
 }
 
-/// Who writes which types: plugins in arguments, or the host in results and events.
+/// The types that plugins create, in arguments, and those that the host creates, in results and events.
 pub(super) struct Given {
     by_plugin: BTreeSet<TypeId>,
     by_host: BTreeSet<TypeId>,
@@ -111,7 +111,7 @@ impl Given {
     pub(super) fn of(contract: &Resolve) -> Self {
         let (mut by_plugin, mut by_host) = (BTreeSet::new(), BTreeSet::new());
         for (_, interface) in &contract.interfaces {
-            // What a guest is called with is the host's.
+            // The arguments of the guest's functions come from the host.
             let arguments = if interface.name.as_deref() == Some("guest") { &mut by_host } else { &mut by_plugin };
             let functions = interface.functions.values();
             functions.flat_map(|function| &function.params).for_each(|one| reach(contract, &one.ty, arguments));
@@ -129,14 +129,14 @@ impl Given {
         self.by_host.contains(&id)
     }
 
-    /// From which argument on all may be left out.
+    /// Returns the index of the first argument from which on all may be omitted.
     pub(super) fn first_left_out(contract: &Resolve, function: &Function) -> usize {
         let needed = function.params.iter().rposition(|one| !may_be_left_out(contract, &one.ty));
         needed.map_or(0, |last| last + 1)
     }
 }
 
-/// Notes a type and all that it is made of.
+/// Collects a type and all types that it contains.
 fn reach(contract: &Resolve, ty: &Type, found: &mut BTreeSet<TypeId>) {
     let Type::Id(id) = ty else { return };
     if !found.insert(*id) {

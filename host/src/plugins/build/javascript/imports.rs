@@ -1,6 +1,7 @@
-//! Where a plugin imports what a module does not export: the runtime names both, and not the place.
+//! Finds the position where a plugin imports a name that a module does not export. The runtime's error names both, but
+//! not the position.
 //!
-//! It reads as much of JavaScript as that takes, and runs nothing.
+//! This parses only as much of JavaScript as that takes, and runs nothing.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +9,14 @@ use super::super::tokens::{Token, tokens};
 use super::modules::Modules;
 use crate::nearest::{nearest, suggestion};
 
-/// How the runtime begins to say so.
+/// The beginning of the runtime's message.
 const MISSING: &str = "Could not find export '";
 
-/// The message of the runtime with the author's line beneath it and the name that was meant, or as it is about anything else.
+/// Adds the author's line and a suggestion to the runtime's message about a missing export. Other messages are
+/// unchanged.
 pub(super) fn placed(message: &str, modules: &Modules) -> String {
     let Some((name, module)) = missing(message) else { return message.to_owned() };
-    // What the plugin throws may read the same, and name any file there is.
+    // An error that the plugin throws may read the same, and may name any file.
     let Ok(module) = modules.resolve("/", module) else { return message.to_owned() };
     let before = message.find(MISSING).unwrap_or_default();
     let (said, rest) = message.split_at(message[before..].find('\n').map_or(message.len(), |end| before + end));
@@ -28,13 +30,13 @@ pub(super) fn placed(message: &str, modules: &Modules) -> String {
     format!("{said}{near}{place}{rest}")
 }
 
-/// The name that is not there, and the module that does not have it.
+/// Returns the missing name, and the module that does not export it.
 fn missing(message: &str) -> Option<(&str, &str)> {
     let (name, rest) = message.split_once(MISSING)?.1.split_once("' in module '")?;
     Some((name, rest.split_once('\'')?.0))
 }
 
-/// Which file, line and column wants that name of that module.
+/// Returns the file, line and column that import a name from a module.
 fn place(name: &str, module: &str, modules: &Modules) -> Option<String> {
     let (mut open, mut seen) = (vec![modules.entry()], BTreeSet::new());
     while let Some(own) = open.pop() {
@@ -59,14 +61,14 @@ fn place(name: &str, module: &str, modules: &Modules) -> Option<String> {
     None
 }
 
-/// A statement that wants names of a module, and where each of them stands.
+/// A statement that imports names from a module, with their positions.
 #[derive(Debug, PartialEq, Eq)]
 struct Import<'t> {
     module: &'t str,
     names: Vec<(usize, &'t str)>,
 }
 
-/// What a module imports, and what it exports of others.
+/// Returns what a module imports, including re-exports.
 fn imports(text: &str) -> Vec<Import<'_>> {
     let tokens = tokens(text);
     let begins = |(at, (_, token)): (usize, &(usize, Token<'_>))| {
@@ -75,7 +77,7 @@ fn imports(text: &str) -> Vec<Import<'_>> {
     tokens.iter().enumerate().filter_map(begins).filter_map(|begin| import(&tokens[begin..])).collect()
 }
 
-/// The import that follows its first word; none if something else does.
+/// Parses the import after its first word; `None` if it is something else.
 fn import<'t>(rest: &[(usize, Token<'t>)]) -> Option<Import<'t>> {
     let mut names = Vec::new();
     let (mut is_next, mut in_braces) = (true, false);
@@ -106,9 +108,9 @@ fn import<'t>(rest: &[(usize, Token<'t>)]) -> Option<Import<'t>> {
     None
 }
 
-/// The names that a module exports, as far as it names them.
+/// Returns the names that a module exports explicitly.
 fn exports(text: &str) -> Vec<&str> {
-    // `* as`, too, behind which a name stands; without one there is `from`.
+    // This includes `* as`, which a name follows. A `*` without it is followed by `from`.
     const KINDS: [&str; 7] = ["as", "async", "class", "const", "function", "let", "var"];
     let is_kind = |token: &Token<'_>| match token {
         Token::Word(word) => KINDS.contains(word),

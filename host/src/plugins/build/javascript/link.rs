@@ -1,4 +1,4 @@
-//! The runtime and the contract as one component, and that component without the part that only serves to build it.
+//! Links the runtime and the contract into a component, and removes the part that is only used to build it.
 
 use wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER;
 use wasm_encoder::{CodeSection, ExportKind, Function, FunctionSection, Module, TypeSection, ValType};
@@ -13,10 +13,10 @@ use wit_parser::{Resolve, WorldId};
 use super::super::sections::{Error, Section, outermost};
 use super::contract;
 
-/// What the runtime asks for modules; once they are evaluated, nobody asks any more.
+/// The interface from which the runtime loads modules. It is not used after they are evaluated.
 pub(super) const LOADER: &str = "local:init/module-loader";
 
-/// The same as WIT, for what stands in its place: an instance of this world has what the interface has.
+/// The same interface as the exports of a world, for the stand-in.
 const NOBODY: &str = "package local:init;
 world nobody {
   export resolve: func(referrer: string, specifier: string) -> result<string, string>;
@@ -43,10 +43,10 @@ fn world(wit: &str, name: &str) -> Result<(Resolve, WorldId), Error> {
     Ok((contract, world))
 }
 
-/// The component with a stand-in in the place of the import [`LOADER`], which ends the plugin when it is called.
+/// Replaces the import [`LOADER`] of the component by a stand-in that traps when it is called.
 ///
-/// An instance is an instance, imported or made: its number stays, and with it everything that refers to it. Only the numbers
-/// of the components within move up by one, and nothing but the instances made of them refers to those.
+/// An instance keeps its index whether it is imported or created, so everything that refers to it stays valid. Only the
+/// indices of the nested components increase by one, and only the instances created from them refer to those.
 pub(super) fn without_loader(component: &[u8]) -> Result<Vec<u8>, Error> {
     let mut out = Component::new();
     let mut components = 0;
@@ -55,7 +55,7 @@ pub(super) fn without_loader(component: &[u8]) -> Result<Vec<u8>, Error> {
         let Section { id, data, payload } = section?;
         match payload {
             Payload::ComponentImportSection(imports) => {
-                // Each import by itself, so that one of them can become something else.
+                // Imports are copied one by one, so that one of them can be replaced.
                 let (count, end) = (imports.count(), imports.range().end);
                 let mut begins = Vec::new();
                 for import in imports.into_iter_with_offsets() {
@@ -96,7 +96,7 @@ pub(super) fn without_loader(component: &[u8]) -> Result<Vec<u8>, Error> {
     put_in.map(|_| out.finish()).ok_or_else(|| "the runtime does not ask for modules".into())
 }
 
-/// The stand-in: every function of it is a trap.
+/// Returns the stand-in, in which every function traps.
 fn nobody() -> Result<Vec<u8>, Error> {
     const FUNCTIONS: [(&str, usize); 3] = [("cabi_realloc", 4), ("resolve", 4), ("load", 2)];
     let (mut types, mut functions, mut exports, mut code) =
@@ -120,7 +120,7 @@ fn nobody() -> Result<Vec<u8>, Error> {
     Ok(ComponentEncoder::default().module(&module)?.encode()?)
 }
 
-/// The instances, of components whose numbers moved up.
+/// Returns the instances with the new component indices.
 fn renumbered(
     instances: wasmparser::ComponentInstanceSectionReader<'_>,
     put_in: Option<u32>,

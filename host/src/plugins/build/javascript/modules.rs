@@ -1,4 +1,4 @@
-//! What `import` finds: `parlor`, and the plugin's own files.
+//! The modules that `import` finds: `parlor`, and the plugin's own files.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,10 +14,10 @@ use super::tools::Tools;
 /// The module of the SDK.
 const PARLOR: &str = "parlor";
 
-/// How long one module may be, in bytes: a bundler makes one of many, and no component may be longer.
+/// The maximum length of a module, in bytes: a bundler may merge many modules into one, and no component may be longer.
 const LONGEST: u64 = MAX_BYTES as u64;
 
-/// A plugin's folder, as its modules see it: its root is `/`.
+/// A plugin's folder as its modules see it: its root is `/`.
 #[derive(Debug)]
 pub(super) struct Modules {
     folder: PathBuf,
@@ -37,18 +37,18 @@ impl Modules {
         Ok(Self { folder: folder.to_owned(), entry, tools, sdk })
     }
 
-    /// The plugin's own first module.
+    /// Returns the name of the plugin's first module.
     pub(super) fn entry(&self) -> String {
         format!("/{}", self.entry)
     }
 
-    /// The module that the host's calls go to; it brings the plugin's own along.
+    /// Returns the module that receives the host's calls. It imports the plugin's own.
     pub(super) fn main(&self) -> String {
-        // First, since every module of the plugin's hands its async functions to it.
+        // The SDK is first, since every module of the plugin passes its async functions to it.
         format!("import \"{PARLOR}\";\nimport \"{}\";\nexport {{ guest }} from \"{PARLOR}\";\n", self.entry())
     }
 
-    /// Which module an `import` in another one means.
+    /// Resolves an `import` in a module.
     pub(super) fn resolve(&self, referrer: &str, wanted: &str) -> Result<String, String> {
         // A grouping of which the plugin may call nothing is not part of its contract.
         if wanted == PARLOR || wanted.starts_with(CONTRACT) {
@@ -72,7 +72,7 @@ impl Modules {
             .ok_or_else(|| format!("there is no file {text}"))
     }
 
-    /// The text of a module.
+    /// Returns the text of a module.
     pub(super) fn load(&self, name: &str) -> Result<String, String> {
         if name == PARLOR {
             return Ok(self.sdk.clone());
@@ -88,13 +88,13 @@ impl Modules {
         match Path::new(name).extension().and_then(OsStr::to_str) {
             Some("ts") => watched(true),
             Some("json") => of_json(&text).map_err(|error| format!("/{name}: {error}")),
-            // Nothing has to be asked of Node.js where no function is `async`.
+            // Node.js is only needed if there is an `async` function.
             _ if text.contains("async") => watched(false),
             _ => Ok(text),
         }
     }
 
-    /// That a link leads nowhere else: what is read becomes a part of the file, for everybody to read.
+    /// Checks that a link does not lead out of the folder: the text becomes part of a file that everybody can read.
     fn check_within(&self, name: &str) -> Result<(), String> {
         let real = |path: &Path| fs::canonicalize(path).map_err(|error| format!("{name}: {error}"));
         if real(&self.folder.join(name))?.starts_with(real(&self.folder)?) {
@@ -104,19 +104,19 @@ impl Modules {
     }
 }
 
-/// A module whose default export is what a file of JSON says.
+/// Returns a module whose default export is the value of a JSON file.
 fn of_json(text: &str) -> Result<String, serde_json::Error> {
     serde_json::from_str::<serde::de::IgnoredAny>(text)?;
-    // By the parser: as a literal of JavaScript, `__proto__` would be another thing.
+    // The text goes through the JSON parser: as a JavaScript literal, `__proto__` would mean something else.
     Ok(format!("export default JSON.parse({});\n", serde_json::to_string(text)?))
 }
 
-/// To the author, who may edit the one that is not built.
+/// Tells the author which file is ignored, since they may be editing that one.
 fn says_what_is_left_out(entry: &str, other: &str) {
     announce(&format!("building {entry}; {other} beside it is not the plugin: remove one of them"));
 }
 
-/// The same path without `.` and `..`, from the plugin's folder on; none if it leads out of it.
+/// Normalises a path, relative to the plugin's folder; `None` if it leads out of it.
 fn normal(path: &Path) -> Option<PathBuf> {
     let mut normal = PathBuf::new();
     for part in path.components() {

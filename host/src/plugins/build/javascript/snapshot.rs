@@ -1,7 +1,7 @@
-//! Running a plugin's modules once, at build time, and keeping what its memory is afterwards.
+//! Runs a plugin's modules once, at build time, and keeps a snapshot of its memory afterwards.
 //!
-//! Nothing but the modules can be reached meanwhile: there is no host to call, and a WASI that is empty, whose clocks stand still
-//! and whose random numbers are always the same. So the same source gives the same bytes.
+//! Meanwhile only the modules can be accessed: there is no host to call, and WASI is empty, with stopped clocks and
+//! deterministic random numbers. So the same source gives the same bytes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,13 +21,13 @@ use crate::plugins::id::Digest;
 /// The function of the runtime that evaluates modules.
 const INIT: &str = "init";
 
-/// What the module is called that the host's calls go to.
+/// The name of the module that receives the host's calls.
 const MAIN: &str = "/parlor-main.js";
 
-/// In what steps the clock would go.
+/// The resolution that the clock claims.
 const STEP: Duration = Duration::from_millis(1);
 
-/// A clock at the beginning of 1970.
+/// A clock that is stopped at the beginning of 1970.
 struct Still;
 
 impl HostWallClock for Still {
@@ -50,7 +50,7 @@ impl HostMonotonicClock for Still {
     }
 }
 
-/// Evaluates the plugin, and gives the component that goes on from there.
+/// Evaluates the plugin, and returns the component that continues from there.
 pub(super) fn take(component: &[u8], modules: Modules) -> Result<Vec<u8>, Failure> {
     snapshot::apart(evaluate(component, Arc::new(modules)))
 }
@@ -64,7 +64,7 @@ async fn evaluate(component: &[u8], modules: Arc<Modules>) -> Result<Vec<u8>, Fa
     let engine = snapshot::engine().map_err(other)?;
     let instrumented = compiled(&engine, instrumented).await?;
     let linker = linker(&engine, &instrumented, &modules).map_err(other)?;
-    // What the runtime seeds with them is in the file that is built, for everybody to read, whatever it is.
+    // The random seed becomes part of the built file, which everybody can read, so it need not be secret.
     let random = || Deterministic::new(Digest::of(component).as_bytes().to_vec());
     let wasi = WasiCtx::builder()
         .secure_random(random())
@@ -76,7 +76,7 @@ async fn evaluate(component: &[u8], modules: Arc<Modules>) -> Result<Vec<u8>, Fa
     let (mut store, _alarm) = snapshot::store(&engine, wasi);
     let instance = linker.instantiate_async(&mut store, &instrumented).await.map_err(other)?;
 
-    // What the generated bindings would add; plugins make no streams of their own.
+    // The generated bindings would define this. Plugins create no streams of their own.
     let shim = "globalThis.wit = {};".to_owned();
     let init = instance
         .get_typed_func::<(String, String, Option<String>, bool), (Result<(), String>,)>(&mut store, INIT)
@@ -100,7 +100,7 @@ fn linker(engine: &Engine, component: &Component, modules: &Arc<Modules>) -> was
     Ok(linker)
 }
 
-/// What the runtime says, without what it says of itself each time.
+/// Removes the runtime's fixed phrases from its message.
 fn in_short(reason: &str) -> String {
     let parts = [
         "Failed to evaluate user JavaScript module: ",
@@ -113,9 +113,9 @@ fn in_short(reason: &str) -> String {
     while let Some(rest) = parts.iter().find_map(|part| text.strip_prefix(part)) {
         text = rest;
     }
-    // A module that cannot be loaded is then looked for among the contract's.
+    // The runtime then looks for a module that it could not load among the contract's.
     let text = text.replace("WIT import not found\n", "");
-    // Types are taken away without looking at what the other module has.
+    // Types are removed without looking at the exports of the other module.
     let advice = "\nin TypeScript, if that is a type, say so where it is named: import { type X } or export { type X }";
     let own = if text.contains("in module 'parlor'") { "\nwhat parlor exports stands in parlor.d.ts" } else { "" };
     if text.contains("Could not find export") { text + own + advice } else { text }

@@ -1,4 +1,4 @@
-//! What npm brings: the runtime, and what takes types away.
+//! The tools that npm installs: the runtime, and the tool that removes types.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,17 +9,17 @@ use super::super::tools::Npm;
 use crate::child;
 
 const NPM: Npm = Npm {
-    // The runtime, what Node.js itself strips types with, and a parser without dependencies.
+    // The runtime, the type stripper that Node.js itself uses, and a parser without dependencies.
     packages: &["componentize-qjs@0.4.5", "amaro@1.2.1", "acorn@8.15.0"],
     home: "componentize-qjs-0.4.5-amaro-1.2.1-acorn-8.15.0",
     serves: "plugins in JavaScript",
 };
 
-/// The runtime lies within the native module of its package, on each platform in the same bytes.
+/// The runtime is embedded in the package's native module, with the same bytes on each platform.
 const RUNTIME_BYTES: usize = 1_537_220;
 const RUNTIME: &str = "6ad50dc7de20ea42379dc9d5cfc1737fbf8f7549f37851b77a83027106d8f95d";
 
-/// Puts blanks in the place of types, and hands async functions to the SDK; the file's text comes in by the standard input.
+/// Replaces types by blanks and passes async functions to the SDK. The file's text comes from standard input.
 const WATCH: &str = include_str!("watched.js");
 
 /// The folder with all of them.
@@ -27,18 +27,18 @@ const WATCH: &str = include_str!("watched.js");
 pub(super) struct Tools(PathBuf);
 
 impl Tools {
-    /// Installs them if they are not there yet.
+    /// Installs them if they are missing.
     pub(super) fn find() -> Result<Self, BuildError> {
         Ok(Self(NPM.folder()?.join("node_modules")))
     }
 
-    /// Where there are none.
+    /// Returns a value for tests without the tools.
     #[cfg(test)]
     pub(super) fn nowhere() -> Self {
         Self(PathBuf::new())
     }
 
-    /// `QuickJS` as a WebAssembly library.
+    /// Returns `QuickJS` as a WebAssembly library.
     pub(super) fn runtime(&self) -> Result<Vec<u8>, BuildError> {
         let place = self.0.join("@andreiltd");
         let missing = || BuildError::NoRuntime(place.clone());
@@ -51,22 +51,22 @@ impl Tools {
         Err(missing())
     }
 
-    /// The module of this name as it is evaluated: without its types, and with its async functions handed to the SDK. The error
-    /// says where, as `line:column: …`.
+    /// Prepares a module for evaluation: removes its types, and passes its async functions to the SDK. The error begins
+    /// with the position, as `line:column: …`.
     pub(super) fn watched(&self, name: &str, text: &str, is_typed: bool) -> Result<String, String> {
         use std::io::Write as _;
         use std::process::Stdio;
         let mut node = child::command("node", self.0.parent().expect("a folder of its own"));
-        // What follows is no option, whatever it is called.
+        // The arguments after `--` are not options, whatever they contain.
         node.args(["-e", WATCH, "--", name, if is_typed { "true" } else { "false" }]);
         node.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut node = node.spawn().map_err(|error| format!("cannot run node: {error}"))?;
         let mut input = node.stdin.take().expect("it is piped");
         let text = text.to_owned();
-        // It may begin to answer before it has read everything.
+        // Node.js may begin to answer before it has read everything.
         let writer = std::thread::spawn(move || input.write_all(text.as_bytes()));
         let output = node.wait_with_output().map_err(|error| format!("node: {error}"))?;
-        // One that ended before it had read all has said why.
+        // If it exited before it had read everything, its output says why.
         let _ = writer.join();
         if output.status.success() {
             return String::from_utf8(output.stdout).map_err(|_| "node answered what is no text".to_owned());
@@ -81,7 +81,7 @@ fn native_modules(place: &Path) -> impl Iterator<Item = PathBuf> {
     files.map(|file| file.path()).filter(|file| file.extension().is_some_and(|kind| kind == "node"))
 }
 
-/// The part of a file that is WebAssembly of this length and digest.
+/// Returns the part of a file that has this length and digest and is WebAssembly.
 fn find<'b>(bytes: &'b [u8], length: usize, digest: &str) -> Option<&'b [u8]> {
     const BEGIN: &[u8] = b"\0asm\x01\0\0\0";
     let places = bytes.windows(BEGIN.len()).enumerate().filter(|(_, part)| *part == BEGIN).map(|(place, _)| place);

@@ -1,4 +1,4 @@
-//! The contract as TypeScript declares it, for editors: made from `wit/`, with its comments.
+//! Declares the contract in TypeScript, for editors: generated from `wit/`, with its comments.
 
 use std::fmt::Write as _;
 
@@ -8,35 +8,35 @@ use super::arguments::{Given, has_default};
 use super::{contract, texts};
 use crate::permissions::table;
 
-/// What the contract says of streams and futures, in words of JavaScript.
+/// A note on streams and futures in terms of JavaScript.
 const STREAMED: &str =
     "Here it is read by `for await`: the error that ended it is thrown, and who leaves the loop ends it.";
 
-/// What the SDK takes in the place of an address.
+/// The type that the SDK accepts as an address.
 const ADDRESS: &str = "/** An address, or what has one: a contact, chat, view or room stands for its JID, an occupant for its \
                        address in the room. */\nexport type Address = Jid | { jid: Jid } | { room: Jid; nick: string };\n";
 
-/// What the SDK adds to a record.
+/// The members that the SDK adds to a record.
 const ADDED: [(&str, &str); 1] = [(
     "contact",
     "  /** One attribute by its older name, such as `chat_status`; undefined: there is none, or it has no value. */\n  \
      get(name: string): any;\n",
 )];
 
-/// What else the SDK takes where the contract has these.
+/// The plain values that the SDK accepts for these types of the contract.
 const PLAIN: [(&str, &str); 1] = [("config-value", "boolean | string | number | string[]")];
 
-/// Other ways in which the SDK lets a call be made.
+/// Further overloads of calls in the SDK.
 const OVERLOADS: [(&str, &str, &str); 1] = [("settings", "set", "set(values: Record<string, unknown>): Promise<void>")];
 
-/// The file `contract.d.ts`.
+/// Generates the file `contract.d.ts`.
 pub(super) fn of_contract() -> String {
     let contract = contract::whole();
     let mut out = String::from("// The contract of parlor, made from `wit/`; a change here is lost.\n");
     let mut groupings: Vec<&Interface> = contract.interfaces.iter().map(|(_, interface)| interface).collect();
     groupings.sort_by_key(|interface| interface.name.clone());
     let file = File { contract: &contract, given: Given::of(&contract) };
-    // The SDK has better words for these, and the last one is the host's to call.
+    // The SDK declares the first three itself, and the last one is called by the host.
     groupings.retain(|interface| {
         !["log", "storage", "timers", "guest"].contains(&interface.name.as_deref().unwrap_or_default())
     });
@@ -90,12 +90,12 @@ struct File<'c> {
     given: Given,
 }
 
-/// On which side of a call a type stands.
+/// The side of a call on which a type is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
-    /// The plugin writes it, and leaves out what has a default.
+    /// The plugin creates the value, and may omit fields that have a default.
     Argument,
-    /// The host gives it, whole.
+    /// The host creates the value, with all fields.
     Result,
 }
 
@@ -104,7 +104,7 @@ impl File<'_> {
         let ty = &self.contract.types[id];
         let Some(name) = ty.name.as_deref().map(pascal) else { return };
         match &ty.kind {
-            // It is declared under its own name, where it comes from.
+            // It is declared under its own name, in the interface that it comes from.
             TypeDefKind::Type(Type::Id(_)) => {}
             TypeDefKind::Record(record) => {
                 let mut write = |side: Side| {
@@ -151,7 +151,7 @@ impl File<'_> {
             let mark = if index >= first_left_out { "?" } else { "" };
             let of = match (&*one.name, texts::of(grouping, &one.name)) {
                 (_, Some(few)) => few.name.to_owned(),
-                // An entity in the place of its address; a text in the place of a room's attributes is a nickname.
+                // An entity may replace its address, and a text in place of a room's attributes is a nickname.
                 ("jid", None) => "Address".to_owned(),
                 ("jids", None) => "Address[]".to_owned(),
                 ("attributes", None) => format!("{} | string", self.name(&one.ty, Side::Argument)),
@@ -169,7 +169,7 @@ impl File<'_> {
         format!("{}({}): {result}", camel(&function.name), parameters.join(", "))
     }
 
-    /// What a call gives: an error is thrown.
+    /// Returns the result type of a call, whose error is thrown.
     fn result(&self, ty: &Type) -> String {
         if let Type::Id(id) = ty
             && let TypeDefKind::Result(result) = &self.contract.types[*id].kind
@@ -179,7 +179,7 @@ impl File<'_> {
         self.name(ty, Side::Result)
     }
 
-    /// What a call streams, with how that ended beside it: the SDK makes one of both.
+    /// Returns the item type of a call that returns a stream and a future for its end, which the SDK combines.
     fn streamed(&self, function: &Function) -> Option<String> {
         let kind = |ty| contract::kind(self.contract, ty);
         let Some(TypeDefKind::Result(result)) = kind(function.result.as_ref()?) else { return None };
@@ -188,7 +188,7 @@ impl File<'_> {
         Some(self.name(of, Side::Result))
     }
 
-    /// Whether it is a name with a value.
+    /// Returns whether the type is a pair of a name and a value.
     fn is_pair(&self, ty: &Type) -> bool {
         let Some(TypeDefKind::Tuple(tuple)) = contract::kind(self.contract, ty) else { return false };
         matches!(tuple.types.as_slice(), [Type::String, _])
@@ -206,9 +206,10 @@ impl File<'_> {
             Type::Id(id) => {
                 let ty = &self.contract.types[*id];
                 match (&ty.kind, &ty.name) {
-                    // Under another name, the same.
+                    // This is an alias.
                     (TypeDefKind::Type(of), _) if matches!(of, Type::Id(_)) => self.name(of, side),
-                    // What both sides write is whole where the host does.
+                    // A record that both sides create has a type of its own for arguments, since the host's has all
+                    // fields.
                     (TypeDefKind::Record(_), Some(name)) if side == Side::Argument && self.given.by_host(*id) => {
                         format!("{}Argument", pascal(name))
                     }
@@ -224,7 +225,7 @@ impl File<'_> {
         match kind {
             TypeDefKind::Option(of) => format!("{} | null", self.name(of, side)),
             TypeDefKind::List(Type::U8) => "Uint8Array".to_owned(),
-            // A map in the place of pairs.
+            // A map may replace a list of pairs.
             TypeDefKind::List(of) if side == Side::Argument && self.is_pair(of) => {
                 let pair = self.name(of, side);
                 let value = pair.trim_end_matches(']').rsplit(", ").next().unwrap_or_default();
@@ -249,7 +250,7 @@ impl File<'_> {
                 names.cases.iter().map(|case| format!("{:?}", case.name)).collect::<Vec<_>>().join(" | ")
             }
             TypeDefKind::Type(of) => self.name(of, side),
-            // The contract has none of the others, but for streams that are read by the SDK.
+            // The contract has no other kinds, except for streams, which the SDK reads.
             _ => "unknown".to_owned(),
         }
     }

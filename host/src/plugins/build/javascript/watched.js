@@ -1,6 +1,6 @@
-// Reads a module from the standard input and writes it without types, and with each of its async functions handed to the SDK: that
-// tells of one which fails while nobody waits for it, which the runtime itself would not. No line moves; on a line where a function
-// is handed over, what follows it does. The arguments: the module's name, and whether it has types.
+// Reads a module from standard input and writes it without types, and with each of its async functions passed to the
+// SDK. The SDK reports such a function if it fails while nothing awaits it, which the runtime does not. No line moves,
+// but text that follows on the same line does. The arguments are the module's name, and whether it has types.
 
 const [name, isTyped] = process.argv.slice(1);
 const text = require("fs").readFileSync(0, "utf8");
@@ -14,7 +14,8 @@ function stripped(text) {
   }
 }
 
-// The parts to put in, by place: behind functions that end there, the innermost first, and before what begins there.
+// The texts to insert, by position: `behind` follows functions that end there, the innermost first; `before` precedes
+// what begins there.
 const places = new Map();
 const place = (at) => places.get(at) ?? places.set(at, { behind: [], before: [] }).get(at);
 const addBehind = (at, what) => place(at).behind.unshift(what);
@@ -25,7 +26,7 @@ const isAsync = (node) => node?.async === true && !node.generator && /Function/.
 const label = (named, node) => quoted(`${named || "an async function"} at ${name}:${node.loc.start.line}`);
 const keyOf = (node) => (node.computed || node.key.type === "PrivateIdentifier" ? undefined : node.key.name ?? node.key.value);
 
-// The names of a scope's own async functions are bound anew where the scope begins: declarations stand before all that runs.
+// The names of a scope's own async functions are reassigned where the scope begins, since declarations are hoisted.
 function declared(body, at) {
   const declarations = body.map((one) => (/^Export(Named|Default)Declaration$/.test(one.type) ? one.declaration : one));
   const found = declarations.filter((one) => one?.type === "FunctionDeclaration" && one.id && isAsync(one));
@@ -38,12 +39,12 @@ function methods(node, isOf) {
   return named.map((one) => `__noticing.method(this${isOf ? "" : ".prototype"},${quoted(keyOf(one))},${label(keyOf(one), one)});`).join("");
 }
 
-// The SDK waits itself for each function that it is given.
+// The SDK itself awaits each function that is passed to it.
 const ours = new Set();
 const isOurs = (callee) => callee.type === "Identifier" && ours.has(callee.name);
 
 function wrap(node, named) {
-  // By its property an arrow is called as it would be without.
+  // Accessing the arrow function as a property gives it the name that it would have without the call.
   const key = quoted(named ?? "");
   const isNamed = node.id || named === undefined;
   addBefore(node.start, isNamed ? "__noticing(" : `__noticing({${key}:`);
@@ -72,7 +73,7 @@ function visit(node, parent) {
   if (isAsync(node) && node.type !== "FunctionDeclaration") {
     const isMethod = parent.type === "MethodDefinition" || (parent.type === "Property" && parent.method);
     if (isMethod || (parent.type === "CallExpression" && isOurs(parent.callee))) {
-      // Nothing: it is the SDK's, or what it is a method of hands it over.
+      // Nothing to do: it is passed to the SDK anyway, or the object or class of the method does that.
     } else if (parent.type === "VariableDeclarator" && parent.id.type === "Identifier") wrap(node, parent.id.name);
     else if (/^Property/.test(parent.type) && keyOf(parent) !== undefined) wrap(node, keyOf(parent));
     else if (parent.type === "AssignmentExpression" && parent.left.type === "Identifier") wrap(node, parent.left.name);
@@ -87,7 +88,7 @@ function watched(text) {
   try {
     visit(require("acorn").parse(text, { ecmaVersion: "latest", sourceType: "module", locations: true }));
   } catch {
-    // The runtime says what is wrong with it.
+    // The runtime reports what is wrong with it.
     return text;
   }
   const parts = [];

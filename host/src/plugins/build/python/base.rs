@@ -1,5 +1,5 @@
-//! The interpreter with the SDK imported, made once for all plugins that ask for the same permissions: what of a plugin in Python
-//! is not the plugin's own, which is most of it.
+//! The interpreter with the SDK imported, made once for all plugins that request the same permissions. This is most of
+//! a Python plugin, apart from its own code.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,22 +14,23 @@ use super::{CALL, COMPONENTIZE, ENVIRONMENT, SDK, tell, with_needs};
 use crate::child;
 use crate::plugins::id::Digest;
 
-/// Where they lie, each in a folder named for what it is made of.
+/// The folder of the bases, each in a subfolder named by a hash of its parts.
 const PLACE: &str = "python-bases";
 /// How many of them are kept: one takes 40 MB.
 const KEPT: usize = 6;
 
 /// The component, in the folder of a base.
 const COMPONENT: &str = "base.wasm";
-/// Python's own library, there.
+/// Python's own library, in the same folder.
 const LIBRARY: &str = "library";
-/// The module that the host's calls go to, there.
+/// The module that receives the host's calls, in the same folder.
 const MAIN: &str = "main";
-/// The SDK, there.
+/// The SDK, in the same folder.
 const PARLOR: &str = "sdk";
 
 const MAIN_NAME: &str = "parlor_main";
-/// What runs when it is made, and then imports plugins. What it copies lies in no file that this program could take it from.
+/// The code that runs when a base is made and later imports plugins. It copies Python's library, which is not available
+/// as files to this program.
 const MAIN_TEXT: &str = r#"
 import importlib
 import os
@@ -72,32 +73,32 @@ class WitWorld(wit_world.WitWorld):
 /// A base.
 pub(super) struct Base {
     folder: PathBuf,
-    /// It is not removed while this is held.
+    /// The lock that keeps the base from being removed.
     _used: Option<File>,
 }
 
 impl Base {
-    /// The component.
+    /// Returns the component.
     pub(super) fn component(&self) -> Result<Vec<u8>, BuildError> {
         let path = self.folder.join(COMPONENT);
         read_bytes(&path).map_err(|error| BuildError::File { path, error })
     }
 
-    /// Its folders, by the names that the interpreter has for them; the plugin's own is the first that it looks into.
+    /// Returns its folders with their paths in the interpreter. The plugin's own folder comes first in the search path.
     pub(super) fn folders<'f>(&self, plugin: &'f Path) -> [(std::borrow::Cow<'f, Path>, &'static str); 4] {
         let own = |name: &str| self.folder.join(name).into();
         [(plugin.into(), "/0"), (own(MAIN), "/1"), (own(PARLOR), "/2"), (own(LIBRARY), "/python")]
     }
 }
 
-/// The one for plugins with this contract, made if it is not there.
+/// Returns the base for plugins with this contract, making it if it is missing.
 pub(super) fn base(python: &Path, wit: &str, package: &str) -> Result<Base, BuildError> {
     let around = tools::folder()?.join(PLACE);
     fs::create_dir_all(&around).map_err(|error| BuildError::File { path: around.clone(), error })?;
     let folder = around.join(&name(wit)[..32]);
     if !folder.join(COMPONENT).is_file() {
         let _alone = alone_in(&around);
-        // Another one may have been faster.
+        // Another process may have been faster.
         if !folder.join(COMPONENT).is_file() {
             announce(
                 "preparing Python for these permissions, once for all plugins that ask for them; it takes some ten seconds",
@@ -107,13 +108,13 @@ pub(super) fn base(python: &Path, wit: &str, package: &str) -> Result<Base, Buil
         }
     }
     let used = File::open(&folder).ok();
-    // Where that cannot be noted, it may be made anew some day.
+    // The time marks the last use. If it cannot be set, the base may be removed early and made again.
     let _ = used.as_ref().map(|place| place.set_modified(SystemTime::now()));
     let used = used.filter(|place| place.lock_shared().is_ok());
     Ok(Base { folder, _used: used })
 }
 
-/// What it is made of, in one word.
+/// Returns a hash of everything that the base is made of.
 fn name(wit: &str) -> String {
     let sdk = SDK.iter().map(|(name, text)| format!("{name}\n{}", with_needs(text)));
     let parts: Vec<_> =
@@ -137,7 +138,7 @@ fn make(python: &Path, wit: &str, package: &str, around: &Path, folder: &Path) -
     let made = work.path().join("made.wasm");
     let mut command = child::command(python, work.path());
     command
-        // Else it takes what the machine's Python has.
+        // Otherwise it would use the packages of the machine's Python.
         .env(ENVIRONMENT, nothing)
         .args(["-I", "-c", CALL, "--quiet"])
         .arg("--wit-path")
@@ -165,13 +166,13 @@ fn make(python: &Path, wit: &str, package: &str, around: &Path, folder: &Path) -
     fs::rename(&place, folder).map_err(failed)
 }
 
-/// The contract of a component that can import a plugin.
+/// Returns the contract of a component that can import a plugin.
 fn with_evaluate(wit: &str) -> String {
     let end = wit.rfind('}').unwrap_or(wit.len());
     format!("{}  export {EVALUATE}: func() -> result<_, string>;\n{}", &wit[..end], &wit[end..])
 }
 
-/// Removes those that were not used for longest, and that nobody uses now.
+/// Removes the least recently used bases, unless they are in use now.
 fn keep_newest(around: &Path, most: usize) {
     let entries = fs::read_dir(around).into_iter().flatten().flatten();
     let used = |entry: fs::DirEntry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()));

@@ -1,4 +1,4 @@
-"""Finds what is no Python in a plugin's folder, before seconds go into a component of it; it runs nothing of it."""
+"""Finds invalid Python in a plugin's folder, before seconds are spent on its component. It runs none of the code."""
 
 import ast
 import re
@@ -7,9 +7,9 @@ import traceback
 import warnings
 from pathlib import Path
 
-# The one in the component. An older one, as a machine may have, does not know all that it reads.
+# The version in the component. An older one on the machine does not know all of its syntax.
 THEIRS = (3, 14)
-# The oldest of which is known what it does not know: that is below.
+# The oldest version whose missing syntax is known, see below.
 OLDEST = (3, 11)
 
 NEWER_LINE = re.compile(r"\bexcept\b|\btype\s+\w+\s*[=\[]|[ftFT][rR]?['\"]|[rR][ftFT]['\"]")
@@ -19,21 +19,21 @@ REFUSED = 3
 
 
 def may_be_newer(error: SyntaxError, text: str) -> bool:
-    """Whether the plugin's own Python may read what this one does not."""
+    """Returns whether the plugin's own Python may accept what this one does not."""
     if error.lineno is None:
-        # It has no place to be shown.
+        # Without a line there is nothing to show.
         return True
     if sys.version_info >= THEIRS:
         return False
-    # As Python counts them, for which a form feed ends none.
+    # Lines as Python counts them: a form feed does not end one.
     lines = "\n".join(re.split(r"\r\n?|\n", text)[error.lineno - 1 : (error.end_lineno or error.lineno)])
-    # An older one does not know all names of characters either.
+    # Older versions also lack some names of characters.
     is_text = any(part in str(error.msg) for part in ("f-string", "triple-quoted", "unknown Unicode"))
     return sys.version_info < OLDEST or is_text or bool(NEWER_LINE.search(lines) or NEWER_FILE.search(text))
 
 
 def imported(tree: ast.Module, file: Path) -> list[Path]:
-    """The files of the folder that a module imports in any case."""
+    """Returns the files of the folder that a module imports unconditionally."""
     found = []
     for node in tree.body:
         names, place = [], Path()
@@ -45,7 +45,7 @@ def imported(tree: ast.Module, file: Path) -> list[Path]:
             if node.level:
                 place = file.parents[min(node.level, len(file.parents)) - 1]
         for name in names:
-            # In a component the library comes before the plugin's folder.
+            # In a component the standard library comes before the plugin's folder.
             if name.partition(".")[0] in sys.stdlib_module_names and not place.parts:
                 continue
             path = place
@@ -76,7 +76,7 @@ def look() -> None:
                 print(*traceback.format_exception_only(error), sep="", end="")
                 sys.exit(REFUSED)
         except (ValueError, RecursionError, MemoryError):
-            # Whatever it is, the plugin's own Python says it.
+            # The plugin's own Python reports these errors.
             pass
 
 

@@ -1,4 +1,4 @@
-//! The host's events as type checkers of Python read them: an overload of `on` for all events that carry the same.
+//! The host's events for Python's type checkers: an overload of `on` for all events with the same type of payload.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use crate::permissions::table;
 
 use super::stubs::pascal;
 
-/// The line of `listen.pyi` that the overloads go into.
+/// The line of `listen.pyi` that the overloads replace.
 const PLACE: &str = "# Events of the host: parlor writes them here, from its own table.\n";
 
-/// `listen.pyi` with an overload for each kind of payload.
+/// Returns `listen.pyi` with an overload for each type of payload.
 pub(super) fn into_stub(stub: &str) -> String {
-    // The one for plugins' own events has the parameters of all, up to what a handler is given.
+    // The overload for plugins' own events has the parameters of all others, up to the result.
     let parameters = stub.split_once("    name: OwnEvent,\n").and_then(|(_, rest)| rest.split_once(") -> "));
     let (parameters, _) = parameters.unwrap_or_default();
     let mut by_payload: BTreeMap<String, Vec<String>> = BTreeMap::new();

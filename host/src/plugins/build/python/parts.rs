@@ -1,6 +1,6 @@
-//! What a component of Python has only while it is built: a function that imports the plugin, and two that make the C library
-//! and the adapter of the first WASI forget what they know of files. Without that, a plugin that opens a file would be ended for
-//! it, where it is to be told that there is none.
+//! The parts of a Python component that exist only during the build: a function that imports the plugin, and two that
+//! make the C library and the adapter of WASI preview 1 forget the files they know. Without these two, a plugin that
+//! opens a file would trap, instead of getting an error that the file does not exist.
 
 use std::collections::HashMap;
 
@@ -18,14 +18,14 @@ use super::super::sections::{Error, Section, outermost};
 /// The function that imports the plugin.
 pub(super) const EVALUATE: &str = "evaluate";
 
-/// What forgets files: the name of the core function, and the one that it is exported by.
+/// The functions that forget files: the name of the core function, and its export.
 pub(super) const FORGETS: [(&str, &str); 2] =
     [("reset_adapter_state", "forget-handles"), ("__wasilibc_reset_preopens", "forget-folders")];
 
-/// How many sections [`with_forgetting`] adds.
+/// The number of sections that [`with_forgetting`] adds.
 const ADDED: usize = 4;
 
-/// How many there are of what is counted through a component, as far as it matters here.
+/// The numbers of items in a component's index spaces, as far as they matter here.
 #[derive(Default)]
 struct Counts {
     core_instances: u32,
@@ -44,7 +44,7 @@ impl Counts {
     }
 }
 
-/// The component with [`FORGETS`] among its exports.
+/// Returns the component with [`FORGETS`] among its exports.
 pub(super) fn with_forgetting(component: &[u8]) -> Result<Vec<u8>, Error> {
     let (mut counts, mut modules, mut instances) = (Counts::default(), 0, HashMap::new());
     let mut exporters: HashMap<&str, u32> = HashMap::new();
@@ -59,7 +59,7 @@ pub(super) fn with_forgetting(component: &[u8]) -> Result<Vec<u8>, Error> {
             }
             Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) if depth > 0 => depth -= 1,
-            // The module that is being read is the last that was counted.
+            // The module that is being parsed is the last one counted.
             Payload::ExportSection(exports) if depth == 1 => {
                 for export in exports {
                     let export = export?;
@@ -127,11 +127,11 @@ pub(super) fn with_forgetting(component: &[u8]) -> Result<Vec<u8>, Error> {
     types.function().params::<_, ComponentValType>([]).result(None);
     let mut added = Component::new();
     added.section(&aliases).section(&types).section(&lifts).section(&exports);
-    // Without the header, these are sections like the others.
+    // Without the component header, these are sections like the others.
     Ok([component, &added.finish()[Component::HEADER.len()..]].concat())
 }
 
-/// The component without what it has only while it is built.
+/// Returns the component without the parts that exist only during the build.
 pub(super) fn without_building(component: &[u8]) -> Result<Vec<u8>, Error> {
     let sections = outermost(component).collect::<Result<Vec<_>, _>>()?;
     let exports = |name: &str| {
@@ -143,7 +143,8 @@ pub(super) fn without_building(component: &[u8]) -> Result<Vec<u8>, Error> {
     let added = (last + 1).checked_sub(ADDED).ok_or("what was added is not there")?;
     let mut out = Component::new();
     for (at, section) in sections.iter().enumerate() {
-        // An export is a function of its own to those that are counted behind it. The same one made once more takes its number.
+        // An export adds a function index, which later indices depend on. So it is replaced by a copy of the section
+        // before it, which creates the same function once more and takes that index.
         let kept =
             if at == evaluate { sections.get(at.wrapping_sub(1)).ok_or("nothing is exported")? } else { section };
         if !(added..=last).contains(&at) {
@@ -153,7 +154,7 @@ pub(super) fn without_building(component: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(out.finish())
 }
 
-/// The name of the first export, of a section of them.
+/// Returns the name of the first export in a section of exports.
 fn first_export<'c>(section: &Section<'c>) -> Option<&'c str> {
     let Payload::ComponentExportSection(exports) = &section.payload else { return None };
     let first = exports.clone().into_iter().next()?;
@@ -167,7 +168,8 @@ mod tests {
 
     use super::*;
 
-    /// As componentize-py makes one: the C library and the adapter are modules, the function comes before what is for the host.
+    /// In the form that componentize-py makes: the C library and the adapter are modules, and the export comes before
+    /// those for the host.
     const TEXT: &str = r#"(component
         (core module $adapter
             (global $n (mut i32) (i32.const 1))

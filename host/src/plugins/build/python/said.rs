@@ -1,30 +1,31 @@
-//! What Python says of an author's mistake, out of what says more than that.
+//! Extracts Python's message about an author's mistake from the output of tools.
 
-/// What stands before it: the machine's own Python, which runs componentize-py.
+/// The text before the message: a traceback of the machine's Python, which runs componentize-py.
 const BEFORE: &str = "\nAssertionError: ";
-/// What stands behind it: the last line once more, and the tool's own stack.
+/// The text after it: the last line once more, and the tool's own backtrace.
 const BEHIND: &str = "\n\nCaused by:\n";
-/// How Python begins it.
+/// The beginning of Python's message.
 const TRACEBACK: &str = "Traceback (most recent call last):";
 
-/// What componentize-py calls the folders that it was given, one after the other: the plugin's own, that of the
-/// module which imports it, and the SDK's. Of a name that is not there Python tells the file as well, in brackets.
+/// componentize-py's names for the folders that it was given, in order: the plugin's own, the main module's, and the
+/// SDK's. For a missing name, Python also shows the file, in parentheses.
 const OWN: [&str; 4] = ["File \"/0/", "File \"/2/", " (/0/", " (/2/"];
 const MAIN: &str = "  File \"/1/";
 
-/// What the plugin printed, and then the traceback with the author's names of files; none where the tool says anything else.
+/// Returns what the plugin printed, and then the traceback with the author's file names; `None` if the output is
+/// something else.
 pub(super) fn by_python(said: &str) -> Option<(String, String)> {
     let (_, said) = said.split_once(BEFORE)?;
     let (said, _) = said.split_once(BEHIND)?;
     shown(said)
 }
 
-/// The same of what Python says alone.
+/// Does the same with the output of Python alone.
 pub(super) fn shown(said: &str) -> Option<(String, String)> {
     let mut is_of_main = false;
     let mut kept = String::new();
     for line in said.trim_end().lines() {
-        // A call is a line, and what is further in beneath it.
+        // A call is one line, followed by further indented lines.
         is_of_main = line.starts_with(MAIN) || (is_of_main && line.starts_with("    "));
         if !is_of_main {
             match OWN.into_iter().find(|begin| line.contains(*begin)) {

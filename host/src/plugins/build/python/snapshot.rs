@@ -1,4 +1,4 @@
-//! Importing a plugin into an interpreter that runs already, and keeping what its memory is afterwards.
+//! Imports a plugin into a running interpreter, and keeps a snapshot of its memory afterwards.
 
 use std::path::Path;
 
@@ -12,18 +12,18 @@ use super::parts::{self, EVALUATE, FORGETS};
 use super::stubs::snake;
 use crate::harmless::EscapedPath as _;
 
-/// How much of what a plugin prints while it is built is kept for its author, in bytes.
+/// The maximum length of a plugin's output during the build that is kept for its author, in bytes.
 const MOST_PRINTED: usize = 1 << 20;
 
 /// A plugin that was imported.
 pub(super) struct Taken {
-    /// The component that goes on from there.
+    /// The component that continues from there.
     pub(super) component: Vec<u8>,
-    /// What it printed meanwhile.
+    /// The output of the plugin meanwhile.
     pub(super) printed: Vec<u8>,
 }
 
-/// Imports the plugin in a folder. What it prints until it fails comes before the reason.
+/// Imports the plugin in a folder. If it fails, its output comes before the reason.
 pub(super) fn take(base: &Base, component: &[u8], folder: &Path) -> Result<Taken, Failure> {
     snapshot::apart(import(base, component, folder))
 }
@@ -40,7 +40,7 @@ async fn import(base: &Base, component: &[u8], folder: &Path) -> Result<Taken, F
     let mut wasi = WasiCtx::builder();
     wasi.stdout(printed.clone()).stderr(printed.clone());
     for (place, name) in base.folders(folder) {
-        // Nothing that is imported writes to the author's folder.
+        // Imported code cannot write to the author's folder.
         wasi.preopened_dir(&place, name, FsPerms::ReadOnly)
             .map_err(|error| Failure::Component(format!("{}: {error:#}", place.escaped())))?;
     }

@@ -1,5 +1,5 @@
-//! The contract as Python's editors read it: a stub (PEP 484) for each grouping, made from `wit/`, with its comments. The names
-//! are those that componentize-py gives.
+//! Declares the contract for Python's editors: a stub (PEP 484) for each grouping, generated from `wit/` with its
+//! comments. The names are those that componentize-py generates.
 
 use std::fmt::Write as _;
 
@@ -8,16 +8,16 @@ use wit_parser::{Docs, Field, Function, Interface, Param, Record, Resolve, Type,
 use super::{contract, texts};
 use crate::permissions::table;
 
-/// Groupings for which the SDK has better words, and what is the host's to call.
+/// The groupings that the SDK declares itself, and the one that the host calls.
 const LEFT_OUT: [&str; 7] = ["guest", "listen", "log", "promises", "settings", "storage", "timers"];
 
-/// When something happened, in what events carry: the SDK makes a `datetime` of it. Other times are texts.
+/// The field with an event's time: the SDK converts it to a `datetime`. Other times are texts.
 const EVENT_TIME: &str = "at";
 
-/// Times that are asked for: the SDK takes a `datetime`, too.
+/// The fields with times in queries: the SDK also accepts a `datetime`.
 const WANTED_TIMES: [&str; 3] = ["start", "end", "since"];
 
-/// What the SDK adds to a record.
+/// The members that the SDK adds to a record.
 const ADDED: [(&str, &str); 2] = [
     (
         "Command",
@@ -31,22 +31,23 @@ const ADDED: [(&str, &str); 2] = [
     ),
 ];
 
-/// The records that stand for an address: contact, chat, view and room for their JID, an occupant for the address in the room.
+/// The records that may replace an address: contact, chat, view and room with their JID, an occupant with the address
+/// in the room.
 const ENTITY: [&str; 5] = ["Contact", "Chat", "View", "Room", "Occupant"];
 
-/// What the SDK takes for a field of a room's configuration.
+/// The type that the SDK accepts for a field of a room's configuration.
 const PLAIN: &str = "Union[bool, int, str, Sequence[str], ConfigValue]";
 
-/// Calls that take an element of the SDK's in the place of XML.
+/// The calls that accept an element of the SDK in place of XML.
 const TAKES_ELEMENTS: [&str; 2] = ["send", "send-iq"];
 
 /// The record of a message to be sent.
 const OUTGOING: &str = "types.Outgoing";
 
-/// What the SDK makes of a stream and of how it ended.
+/// The type into which the SDK combines a stream and its end.
 const STREAM: &str = "AsyncIterator";
 
-/// The stubs of the groupings that `parlor` has under their own names, by the file's name.
+/// Returns the stubs of the groupings that `parlor` exports under their own names, by file name.
 pub(super) fn of_contract() -> Vec<(String, String)> {
     let contract = contract::whole();
     let stub = |interface: &Interface| Some((interface.name.clone()?, Stub { contract: &contract, interface }.text()));
@@ -54,7 +55,7 @@ pub(super) fn of_contract() -> Vec<(String, String)> {
     all.filter(|(name, _)| !LEFT_OUT.contains(&name.as_str())).collect()
 }
 
-/// The same as modules that run where there is no host: records, and functions of which nothing but their parameters counts.
+/// Returns modules of the same that run without a host: records, and functions of which only the parameters matter.
 pub(super) fn outside() -> Vec<(String, String)> {
     let contract = contract::whole();
     let module =
@@ -111,7 +112,7 @@ impl Stub<'_> {
         for id in self.interface.types.values() {
             let mut declared = String::new();
             self.declare(&mut declared, *id);
-            // Defaults and times of the standard library are the SDK's work.
+            // Defaults and times of the standard library are added by the SDK.
             let plain = declared.replace(" = ...", "").replace(": datetime", ": str");
             out += &plain.replace("Union[str, datetime, None]", "Optional[str]");
             for few in texts::ALL {
@@ -168,12 +169,12 @@ impl Stub<'_> {
                 }
                 let _ = writeln!(out, "\n{name} = Union[{}]", cases.join(", "));
             }
-            // What stands for another type is written as that.
+            // An alias is written as the type that it stands for.
             _ => {}
         }
     }
 
-    /// What a field is, as the SDK has it.
+    /// Returns the type of a field in the SDK.
     fn field(&self, field: &Field) -> String {
         match self.name(&field.ty).as_str() {
             "str" if field.name == EVENT_TIME => "datetime".to_owned(),
@@ -183,18 +184,18 @@ impl Stub<'_> {
         }
     }
 
-    /// Whether the fields that say nothing may be left out: where they are the last ones.
+    /// Returns whether fields with an empty default may be omitted: they must be the last ones.
     fn may_leave_out(&self, record: &Record) -> bool {
         record.fields.iter().map(|field| self.is_empty_by_default(&field.ty)).is_sorted()
     }
 
-    /// Whether the SDK has a value that says nothing: none, false or an empty list.
+    /// Returns whether the SDK has an empty default for the type: none, false or an empty list.
     fn is_empty_by_default(&self, ty: &Type) -> bool {
         let of = self.name(ty);
         of == "bool" || ["Optional[", "List["].iter().any(|begin| of.starts_with(begin))
     }
 
-    /// A record that may be left out as a whole, and whose fields may be named in its place.
+    /// Returns the record if it may be omitted as a whole, and its fields passed as keyword arguments instead.
     fn spread(&self, ty: &Type) -> Option<&Record> {
         let Some(TypeDefKind::Record(record)) = contract::kind(self.contract, ty) else { return None };
         record.fields.iter().all(|field| self.is_empty_by_default(&field.ty)).then_some(record)
@@ -208,7 +209,8 @@ impl Stub<'_> {
         format!("{begin} {}({parameters}) -> {result}", snake(&function.name))
     }
 
-    /// What a call takes: what says nothing may be left out at the end, and the fields of a record may be named in its place.
+    /// Returns the parameters of a call. Those with an empty default may be omitted at the end, and the fields of a
+    /// record may be passed as keyword arguments.
     fn parameters(&self, function: &Function) -> Vec<String> {
         let needed = function.params.iter().rposition(|one| !self.says_nothing(&one.ty)).map_or(0, |last| last + 1);
         let sends = self.interface.name.as_deref() == Some("api") && TAKES_ELEMENTS.contains(&function.name.as_str());
@@ -222,7 +224,7 @@ impl Stub<'_> {
                 // A text is a nickname.
                 ("attributes", _, of) => format!("Union[{of}, str]"),
                 ("fields", ..) => format!("Union[Mapping[str, {PLAIN}], Sequence[Tuple[str, {PLAIN}]]]"),
-                // A text is a message that has nothing else.
+                // A text is a message with only a body.
                 (_, _, of) if of == OUTGOING => format!("Union[str, {of}]"),
                 (_, _, of) => of,
             };
@@ -240,12 +242,13 @@ impl Stub<'_> {
         parameters
     }
 
-    /// Whether an argument need not be given. A list has to be: without any of its own, some calls take all that there are.
+    /// Returns whether an argument may be omitted. A list may not be: without a list of their own, some calls would
+    /// apply to everything.
     fn says_nothing(&self, ty: &Type) -> bool {
         self.spread(ty).is_some() || self.is_empty_by_default(ty) && !self.name(ty).starts_with("List[")
     }
 
-    /// What a call gives: an error is raised.
+    /// Returns the result type of a call, whose error is raised.
     fn result(&self, ty: &Type) -> String {
         if let Type::Id(id) = ty
             && let TypeDefKind::Result(result) = &self.contract.types[*id].kind
@@ -287,7 +290,7 @@ impl Stub<'_> {
         match kind {
             TypeDefKind::Option(of) => format!("Optional[{}]", self.name(of)),
             TypeDefKind::List(Type::U8) => "bytes".to_owned(),
-            // Some calls are named `list`, which is then no type any more.
+            // `List` is used because some calls are named `list`, which then hides the type.
             TypeDefKind::List(of) => format!("List[{}]", self.name(of)),
             TypeDefKind::Tuple(tuple) => {
                 let types: Vec<_> = tuple.types.iter().map(|ty| self.name(ty)).collect();
@@ -300,18 +303,18 @@ impl Stub<'_> {
                 format!("Result[{}, {}]", self.maybe(result.ok.as_ref()), self.maybe(result.err.as_ref()))
             }
             TypeDefKind::Stream(Some(of)) => format!("{STREAM}[{}]", self.name(of)),
-            // How a stream ended is raised.
+            // The end of a stream is raised as an error.
             _ => "Any".to_owned(),
         }
     }
 }
 
-/// An address, or what has one.
+/// Returns the type of an address, or of a record that has one.
 fn entity() -> String {
     format!("Union[str, {}]", ENTITY.map(|record| format!("types.{record}")).join(", "))
 }
 
-/// A comment, as Python documents things.
+/// Writes a docstring.
 fn docs(out: &mut String, indent: &str, docs: &Docs, more: Option<&str>) {
     let text = docs.contents.as_deref().unwrap_or_default();
     let lines: Vec<String> = text.lines().chain(more).map(|line| line.trim_end().replace('\\', "\\\\")).collect();
@@ -329,7 +332,7 @@ fn docs(out: &mut String, indent: &str, docs: &Docs, more: Option<&str>) {
 }
 
 pub(super) fn snake(name: &str) -> String {
-    /// The words of Python that are no names.
+    /// Python's keywords, which cannot be names.
     #[rustfmt::skip]
     const KEYWORDS: [&str; 32] = [
         "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif", "else",

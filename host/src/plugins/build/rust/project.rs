@@ -1,4 +1,4 @@
-//! What cargo knows of a plugin's folder: package, library, profile, and where things go.
+//! The facts that cargo knows about a plugin's folder: package, library, profile, and output folders.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::super::{BuildError, Traces, environment, tools};
 use super::toolchain::{TARGET, Toolchain};
 use crate::child;
 
-/// The profile that parlor's own workspace, and whoever copies it, has for plugins.
+/// The profile for plugins in parlor's own workspace, and in those copied from it.
 const PROFILE: &str = "plugin";
 
 /// The package in a plugin's folder.
@@ -18,18 +18,19 @@ const PROFILE: &str = "plugin";
 pub(super) struct Project {
     /// The package's name.
     pub(super) package: String,
-    /// The library's name, as its file is called.
+    /// The library's name, as in its file name.
     library: String,
     /// The workspace's folder.
     root: PathBuf,
-    /// Its `target/`.
+    /// The workspace's `target/` folder.
     target: PathBuf,
-    /// Whether it shares what is compiled for it with other plugins of this user: it stands alone, and nobody has said where
-    /// cargo is to compile.
+    /// Whether compiled crates are shared with other plugins of this user: if the plugin is in no larger workspace and
+    /// has cargo's default target folder.
     shares: bool,
-    /// How to compile.
+    /// The compilation profile.
     pub(super) profile: Profile,
-    /// How much of its names the author wants in the file for owners; none: the profile says what the compiler writes.
+    /// The debug information that the author wants in the file for owners; `None`: all that the profile makes the
+    /// compiler write.
     kept: Option<Kept>,
     version: String,
     description: String,
@@ -38,17 +39,17 @@ pub(super) struct Project {
     repository: String,
 }
 
-/// How to compile: for size where the workspace says how, else as cargo does.
+/// The compilation profile: the workspace's own for plugins if it has one, else cargo's default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Profile {
     /// `[profile.plugin]` of the workspace.
     Plugin,
-    /// Cargo's own.
+    /// Cargo's release profile.
     Release,
 }
 
 impl Profile {
-    /// For `cargo build`.
+    /// Returns the arguments for `cargo build`.
     pub(super) fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Plugin => &["--profile", PROFILE],
@@ -64,7 +65,7 @@ impl Profile {
     }
 }
 
-/// The part of `cargo metadata` that matters here.
+/// The relevant part of the output of `cargo metadata`.
 #[derive(Debug, Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
@@ -92,7 +93,7 @@ struct Target {
 }
 
 impl Project {
-    /// Asks cargo.
+    /// Runs `cargo metadata`.
     pub(super) fn find(folder: &Path) -> Result<Self, BuildError> {
         let mut cargo = child::command("cargo", folder);
         environment::forget_outer_cargo(&mut cargo);
@@ -136,13 +137,14 @@ impl Project {
         })
     }
 
-    /// Where cargo compiles, apart from what is built for this machine: one folder for all plugins of a workspace, and another
-    /// for all plugins of this user that stand alone. So the crates below the SDK are compiled once, and not for each plugin.
+    /// Returns the target folder for plugins, separate from that for this machine. All plugins of a workspace share
+    /// one, and all other plugins of this user share another. So the SDK's dependencies are compiled once, and not for
+    /// each plugin.
     pub(super) fn target_directory(&self) -> Result<PathBuf, BuildError> {
         if self.shares { tools::crates_folder() } else { Ok(self.own_folder()) }
     }
 
-    /// Whether cargo compiles other plugins there, of which one may have a library of the same name.
+    /// Returns whether other plugins are compiled there, of which one may have a library of the same name.
     pub(super) fn shares(&self) -> bool {
         self.shares
     }
@@ -151,13 +153,13 @@ impl Project {
         self.target.join("plugins-build")
     }
 
-    /// The core module, once it is compiled in this target directory.
+    /// Returns the path of the core module in this target folder.
     pub(super) fn module(&self, target: &Path) -> PathBuf {
         let folder = target.join(TARGET).join(self.profile.name());
         folder.join(&self.library).with_extension("wasm")
     }
 
-    /// Where the component goes when nobody says.
+    /// Returns the default output path.
     pub(super) fn output(&self, traces: Traces) -> PathBuf {
         let folder = match traces {
             Traces::Functions => self.target.join("plugins"),
@@ -166,7 +168,7 @@ impl Project {
         folder.join(format!("{}.wasm", self.package))
     }
 
-    /// What of the compiler's names and lines stays in the component.
+    /// Returns the debug information that is kept in the component.
     pub(super) fn kept(&self, traces: Traces) -> Kept {
         match traces {
             Traces::Functions => self.kept.unwrap_or(Kept::Lines),
@@ -174,17 +176,17 @@ impl Project {
         }
     }
 
-    /// Settings of cargo that make the compiler write names and lines, of which the file for owners gets what its author wants:
-    /// so both are of one compilation, and of the same code.
+    /// Returns cargo settings that make the compiler write names and lines. The file for owners later keeps what its
+    /// author wants, so both files come from one compilation and have the same code.
     pub(super) fn with_names(&self) -> Vec<String> {
         let profile = self.profile.name();
-        // Lines, and whole names of functions; nothing of types and variables.
+        // Lines, and full names of functions, but no types and variables.
         let settings = [format!("profile.{profile}.strip=false"), format!("profile.{profile}.debug=1")];
         let wanted = self.kept.map(|_| settings);
         wanted.into_iter().flatten().flat_map(|setting| ["--config".to_owned(), setting]).collect()
     }
 
-    /// The custom sections that registries and tools read, with what they hold.
+    /// Returns the custom sections that registries and tools read, with their contents.
     pub(super) fn metadata(&self) -> impl Iterator<Item = (&'static str, &str)> {
         [
             ("version", &self.version),
@@ -198,31 +200,33 @@ impl Project {
         .map(|(name, text)| (name, text.as_str()))
     }
 
-    /// A setting of cargo that keeps this machine's paths out of the component, where panics would name them: with
-    /// [`Self::anonymous_root`], the same source and compiler give the same bytes elsewhere, and so the same digest.
+    /// Returns a cargo setting that keeps this machine's paths out of the component, where panics would contain them.
+    /// With [`Self::anonymous_root`], the same source and compiler give the same bytes on other machines, and so the
+    /// same digest.
     ///
-    /// It is the same for all plugins: cargo compiles every crate anew for which it differs.
+    /// The setting is the same for all plugins, since cargo recompiles every crate for which it differs.
     pub(super) fn anonymous_paths(toolchain: &Toolchain) -> String {
-        // The last prefix that fits wins, so the widest comes first.
+        // The last matching prefix wins, so the widest comes first.
         let prefixes = [cargo_home().map(|home| (home, "/cargo")), Some((toolchain.sysroot.clone(), "/rust"))];
         let flags: Vec<toml::Value> =
             prefixes.into_iter().flatten().filter_map(|(path, name)| Some(remapped(&path, name)?.into())).collect();
         format!("target.{TARGET}.rustflags={}", toml::Value::Array(flags))
     }
 
-    /// A flag of the compiler that does the same for the plugin's own folder, for the plugin alone. The crates of others lie
-    /// elsewhere, and the SDK in the folder is named by its path from there.
+    /// Returns a compiler flag that does the same for the plugin's own folder, and for the plugin alone. Other crates
+    /// are elsewhere, and the SDK in the folder is named by its relative path.
     pub(super) fn anonymous_root(&self) -> Option<String> {
         remapped(&self.root, "/plugin")
     }
 }
 
-/// None for a path that cannot be an argument.
+/// Returns the flag; `None` for a path that cannot be an argument.
 fn remapped(path: &Path, name: &str) -> Option<String> {
     Some(format!("--remap-path-prefix={}={name}", path.to_str()?))
 }
 
-/// The profile, and what of names its author wants to be left; none where the author wrote `debug`, and so means it.
+/// Returns the profile, and the debug information that its author wants to keep; `None` if the author sets `debug`,
+/// which then decides.
 fn profile_of(root: &Path) -> (Profile, Option<Kept>) {
     let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap_or_default();
     let manifest = manifest.parse::<toml::Table>().unwrap_or_default();
@@ -239,7 +243,7 @@ fn profile_of(root: &Path) -> (Profile, Option<Kept>) {
         Some(toml::Value::Boolean(true)) => Kept::Nothing,
         Some(toml::Value::String(what)) if what == "symbols" => Kept::Nothing,
         Some(_) => Kept::Functions,
-        // As cargo does where nobody says anything.
+        // This is cargo's default.
         None if said("debug").is_none() => Kept::Functions,
         None => return (profile, None),
     };
@@ -310,7 +314,7 @@ mod tests {
             kept("[profile.plugin]\ninherits = \"release\"\n[profile.release]\nstrip = \"symbols\"\n"),
             Kept::Nothing
         );
-        // Who asks for all of it means it.
+        // An author who sets `debug` keeps everything.
         assert_eq!(kept("[profile.release]\ndebug = true\n"), Kept::Lines);
     }
 

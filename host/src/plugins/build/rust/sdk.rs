@@ -1,6 +1,7 @@
-//! The SDK as parlor carries it along, for plugins outside of parlor's own workspace: no registry has it.
+//! The copy of the SDK in parlor, for plugins outside of parlor's own workspace: it is in no registry.
 //!
-//! It lies in `.parlor/` in the plugin's folder, where cargo and editors find it by a relative path, on every machine alike.
+//! It is put into `.parlor/` in the plugin's folder, where cargo and editors find it by a relative path, on every
+//! machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,10 +9,10 @@ use std::path::{Path, PathBuf};
 use super::super::fresh::alone_in;
 use super::super::{BuildError, contract, kept};
 
-/// Where it lies in a plugin's folder, as the plugin's `Cargo.toml` says it.
+/// Its path in a plugin's folder, as in the plugin's `Cargo.toml`.
 const PLACE: &str = ".parlor/sdk";
 
-/// What it is called there.
+/// Its package name.
 const NAME: &str = "parlor-sdk";
 
 macro_rules! sources {
@@ -20,7 +21,7 @@ macro_rules! sources {
     };
 }
 
-/// What it is made of, without its tests; a test says when one is missing.
+/// Its source files, without its tests. A test fails if one is missing.
 pub(in super::super) const SOURCES: &[(&str, &str)] = sources![
     "api.rs",
     "archive.rs",
@@ -58,10 +59,10 @@ pub(in super::super) const SOURCES: &[(&str, &str)] = sources![
 const PACKAGE: &str = include_str!("../../../../../plugins-sdk/Cargo.toml");
 const WORKSPACE: &str = include_str!("../../../../../Cargo.toml");
 
-/// Puts it where the plugin's `Cargo.toml`, or its workspace's, looks for it; does nothing for one that looks elsewhere.
+/// Puts the SDK where the `Cargo.toml` of the plugin or its workspace refers to it, if that is under `.parlor/`.
 pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
     let Some(around) = wanted_in(folder) else { return Ok(()) };
-    // Its other plugins put it there as well.
+    // Other plugins of the workspace put it there as well.
     let _alone = (around != folder).then(|| alone_in(&around));
     let place = around.join(PLACE);
     kept::write(&place.join("Cargo.toml"), alone(PACKAGE, WORKSPACE))?;
@@ -75,14 +76,14 @@ pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
     Ok(())
 }
 
-/// The folder whose `.parlor` is to hold it.
+/// Returns the folder whose `.parlor` is to contain it.
 fn wanted_in(folder: &Path) -> Option<PathBuf> {
     let own = manifest(folder)?;
     let own = own.get("dependencies")?.get(NAME)?;
     if own.get("workspace").and_then(toml::Value::as_bool) != Some(true) {
         return (own.get("path")?.as_str()? == PLACE).then(|| folder.to_owned());
     }
-    // The nearest one that says what it is, as cargo has it.
+    // The nearest workspace counts, as for cargo.
     let whole = fs::canonicalize(folder).ok()?;
     let workspace = |place: &Path| Some((place.to_owned(), manifest(place)?.get("workspace")?.clone()));
     let (root, workspace) = whole.ancestors().find_map(workspace)?;
@@ -94,7 +95,7 @@ fn manifest(folder: &Path) -> Option<toml::Table> {
     fs::read_to_string(folder.join(super::MARK)).ok()?.parse().ok()
 }
 
-/// The manifest of a package without the workspace that it takes versions and lints from.
+/// Returns a package's manifest with the versions and lints of its workspace filled in.
 fn alone(package: &str, workspace: &str) -> String {
     let expect = "parlor's own manifests, which cargo has read";
     let mut package: toml::Table = package.parse().expect(expect);

@@ -1,4 +1,4 @@
-//! Finding a Rust compiler on this machine that can make WebAssembly.
+//! Finds a Rust compiler on this machine that can make WebAssembly.
 
 use std::env;
 use std::fs;
@@ -9,40 +9,41 @@ use super::super::tools::RUSTC_IN_USE;
 use super::super::{BuildError, environment};
 use crate::child;
 
-/// What plugins are compiled for: WebAssembly without an operating system.
+/// The target of plugins: WebAssembly without an operating system.
 pub(in super::super) const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Where Debian and its relatives put the compiler of the system.
+/// The path of the system's compiler on Debian and its derivatives.
 const SYSTEM_RUSTC: &str = "/usr/bin/rustc";
 
-/// What helps where a compiler is there and does not say its version; most often rustup has none, and says so.
+/// The advice for a compiler that exists but does not report its version. Most often rustup has no toolchain, and says
+/// so.
 const BROKEN: &str =
     "do what it says; with rustup: rustup default stable, and then rustup target add wasm32-unknown-unknown";
 
-/// A compiler that can make WebAssembly, and what it needs for it.
+/// A compiler that can make WebAssembly, and what it needs for that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Toolchain {
-    /// Which; none = the one that cargo would take anyway.
+    /// Its path; `None` = the compiler that cargo would use anyway.
     rustc: Option<PathBuf>,
-    /// Its folder.
+    /// Its sysroot.
     pub(super) sysroot: PathBuf,
-    /// Where the standard library for the target comes from.
+    /// The source of the standard library for the target.
     library: StandardLibrary,
 }
 
-/// Where the standard library for the target comes from.
+/// The source of the standard library for the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum StandardLibrary {
     /// It is installed.
     Installed,
-    /// Its source is; cargo compiles it along, once for all plugins of a workspace.
+    /// Only its source is installed. Cargo compiles it too, once for all plugins of a workspace.
     Compiled {
-        /// Links WebAssembly, where the compiler brings nothing for that; none = it does.
+        /// The linker for WebAssembly; `None` = the compiler's own.
         linker: Option<PathBuf>,
     },
 }
 
-/// A compiler, and the folder that it takes its libraries from.
+/// A compiler and its sysroot.
 #[derive(Debug, Clone)]
 struct Compiler {
     rustc: Option<PathBuf>,
@@ -50,11 +51,11 @@ struct Compiler {
 }
 
 impl Toolchain {
-    /// The best that there is for the plugin in `folder`: the compiler that is in use there, else the system's; with the
-    /// target's library installed, else with its source.
+    /// Finds the best compiler for the plugin in `folder`: the one in use there, else the system's. One with the
+    /// target's library installed is preferred to one with only its source.
     pub(in super::super) fn find(folder: &Path) -> Result<Self, BuildError> {
         let in_use = Compiler::ask(None, folder);
-        // If that of the system is too old, the one in use may still be given the target.
+        // If the system's compiler is too old, the target may still be added to the one in use.
         let system = Compiler::ask(Some(PathBuf::from(SYSTEM_RUSTC)), folder).ok().flatten();
         let search_path = env::var_os("PATH").unwrap_or_default();
         let folders: Vec<PathBuf> = env::split_paths(&search_path).collect();
@@ -68,7 +69,7 @@ impl Toolchain {
     ) -> Result<Self, BuildError> {
         let (in_use, broken) = match in_use {
             Ok(in_use) => (in_use, None),
-            // That of the system may do.
+            // The system's compiler may suffice.
             Err(broken @ BuildError::Broken { .. }) => (None, Some(broken)),
             Err(old) => return Err(old),
         };
@@ -81,13 +82,13 @@ impl Toolchain {
         Self { rustc: None, sysroot: sysroot.into(), library: StandardLibrary::Installed }
     }
 
-    /// Makes cargo use it.
+    /// Makes cargo use this compiler.
     pub(super) fn apply(&self, cargo: &mut Command) {
         if let Some(rustc) = &self.rustc {
             cargo.env("RUSTC", rustc);
         }
         if let StandardLibrary::Compiled { linker } = &self.library {
-            // A released compiler also can, but has to be told that one means it.
+            // A released compiler can do this too, but only with this variable set.
             cargo.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=std,panic_abort");
             if let Some(linker) = linker {
                 cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
@@ -97,7 +98,8 @@ impl Toolchain {
 }
 
 impl Compiler {
-    /// None: it is not there. An error: it is too old, or does not work, as where rustup has none to run.
+    /// Checks a compiler. Returns `None` if it does not exist, and an error if it is too old or does not work, for
+    /// instance because rustup has no toolchain.
     fn ask(rustc: Option<PathBuf>, folder: &Path) -> Result<Option<Self>, BuildError> {
         let command = || {
             let mut command = child::command(rustc.as_deref().unwrap_or(Path::new("rustc")), folder);
@@ -130,7 +132,7 @@ impl Compiler {
         self.rustlib().join("src/rust/library/std/Cargo.toml").is_file()
     }
 
-    /// The linker that a toolchain of rustup brings along.
+    /// Returns the linker that is part of a rustup toolchain.
     fn linker(&self) -> Option<PathBuf> {
         let hosts = fs::read_dir(self.rustlib()).ok()?;
         hosts.flatten().map(|host| host.path().join("bin/rust-lld")).find(|linker| linker.is_file())

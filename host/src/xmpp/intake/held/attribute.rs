@@ -1,29 +1,29 @@
-//! The attributes of a stanza, of which those that are too long or too many are left out.
+//! Handles the attributes of a stanza, and leaves out those that are too long or too many.
 
 use super::{Attribute, Held, Kind, is_stanza, name_of};
 use crate::xmpp::intake::limits::{LONG_NAMESPACE, LONG_TOKEN, MANY_ATTRIBUTES, MAX_SPARE, Use};
 use crate::xmpp::intake::lost::Lost;
 
 impl Held {
-    /// Whether the attribute that is being read declares a namespace.
+    /// Returns whether the attribute that is being read declares a namespace.
     pub(super) fn declares(&self) -> bool {
         let Some(value) = self.attribute.value else { return false };
         matches!(Use::of(attribute_name(&self.bytes[self.tag..value])), Use::Namespace | Use::Prefix)
     }
 
-    /// Whether the tag that is being read is that of a stanza, the one that came or the one that it carries. It loses attributes that
-    /// are too long, and nothing else.
+    /// Returns whether the tag that is being read is that of a stanza, the received one or the one that it wraps. Such
+    /// a tag loses attributes that are too long, and nothing else.
     pub(super) fn is_tag_of_a_stanza(&self) -> bool {
         let is_carried = self.wrappers == 2 && self.child.is_some_and(|child| child.at == self.tag);
         self.kind == Kind::Unknown || (is_carried && !self.is_skipping() && name_of(self.tag()) == b"message")
     }
 
-    /// Where the attribute begins that is being read, behind the name of its tag.
+    /// Returns the start of the attribute that is being read, behind the name of its tag.
     fn attribute_start(&self) -> usize {
         self.attribute.start.max(self.tag + 1 + name_of(self.tag()).len()).min(self.bytes.len())
     }
 
-    /// An attribute of a stanza is whole: it stays if somebody needs it, or if there is room.
+    /// Handles a complete attribute of a stanza: it is kept if it is needed, or if there is room.
     pub(super) fn attribute_ends(&mut self, is_long_name: bool) -> Result<(), Lost> {
         let start = self.attribute_start();
         let value = self.attribute.value.unwrap_or(self.bytes.len()).max(start);
@@ -50,7 +50,7 @@ impl Held {
                 self.bytes.truncate(value);
                 self.bytes.extend_from_slice(&[quote, b'@', quote]);
             } else if use_of_it == Use::Prefix && has_room && has_value {
-                // Elements may use the prefix. It stands for a namespace that nothing else is in.
+                // Elements may use the prefix, so it is bound to a namespace that contains nothing else.
                 let quote = char::from(self.bytes[value]);
                 self.bytes.truncate(value);
                 self.bytes.extend_from_slice(format!("{quote}urn:parlor:too-long:{value}{quote}").as_bytes());
@@ -72,7 +72,7 @@ impl Held {
         Ok(())
     }
 
-    /// A tag of a stanza is whole, in which something too long came last.
+    /// Completes a tag of a stanza whose last part was too long.
     pub(super) fn end_long_tag(&mut self) {
         if std::mem::take(&mut self.attribute.is_long) {
             self.bytes.truncate(self.attribute_start());
@@ -82,7 +82,7 @@ impl Held {
     }
 }
 
-/// The name of the attribute that this ends with, an equals sign behind it or not.
+/// Returns the attribute name at the end of these bytes, with or without the equals sign.
 fn attribute_name(before: &[u8]) -> &[u8] {
     let name = before.trim_ascii_end();
     let name = name.strip_suffix(b"=").unwrap_or(name).trim_ascii_end();

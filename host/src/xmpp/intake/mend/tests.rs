@@ -1,9 +1,9 @@
-//! Words of servers that the library does not know, before and after they are mended.
+//! Tests of repairing elements that the library does not accept.
 
 use super::*;
 use crate::xmpp::intake::sieve::Sieve;
 
-/// What the library makes of a stanza; none where it takes nothing.
+/// Returns what the library reads from a stanza; `None` if it reads nothing.
 fn mended(xml: &str) -> Option<String> {
     let (mut sieve, mut out) = (Sieve::default(), Vec::new());
     sieve.push(b"<stream:stream>", &mut out).unwrap();
@@ -49,7 +49,7 @@ fn an_error_stays_an_answer_however_odd_it_is() {
     }
 }
 
-/// RFC 6120, section 8.3.2: there may be one such condition; the library refuses two.
+/// RFC 6120, section 8.3.2: one such condition is permitted; the library refuses two.
 #[test]
 fn an_error_keeps_who_found_it_and_the_first_condition_of_its_own() {
     let error = |by: &str| {
@@ -81,7 +81,7 @@ fn an_error_keeps_where_to_go_instead() {
     }
 }
 
-/// RFC 6120, sections 8.2.3 and 8.3.3.1: it has one child and a type that there is.
+/// RFC 6120, sections 8.2.3 and 8.3.3.1: a request has one child and a valid type.
 #[test]
 fn a_question_that_cannot_be_read_stays_a_question() {
     for (kind, payload) in [
@@ -96,17 +96,17 @@ fn a_question_that_cannot_be_read_stays_a_question() {
         let xml = xml.unwrap_or_else(|| panic!("{kind} {payload} was not mended"));
         assert!(xml.contains("urn:parlor:malformed") && xml.contains("id='7'") && xml.contains("from='a@b'"), "{xml}");
     }
-    // Without an id there is nothing to answer to, and nobody where no sender is named either.
+    // Without an id there is nothing to answer, and without a sender there is nobody.
     assert_eq!(mended("<iq from='a@b' type='get'/>"), None);
     assert_eq!(mended("<iq from='a@b' type='odd'><a xmlns='u:a'/></iq>"), None);
     assert_eq!(mended("<iq id='7' type='odd'><a xmlns='u:a'/></iq>"), None);
-    // Text means nothing, and costs nobody an answer.
+    // Text has no meaning, and does not cost the sender its answer.
     let both = mended("<iq from='a@b' id='7' type='get'>text<a xmlns='u:a'/></iq>").unwrap();
     assert!(both.contains("u:a") && !both.contains("text"), "{both}");
     assert!(mended("<iq from='a@b' id='7' type='result'>text<a xmlns='u:a'/></iq>").unwrap().contains("u:a"));
 }
 
-/// RFC 6120, section 8.2.3: a result has one child or none. Who asked is to hear of the first.
+/// RFC 6120, section 8.2.3: a result has at most one child. The requester gets the first.
 #[test]
 fn an_answer_with_too_much_in_it_is_an_answer() {
     let xml = mended("<iq from='a@b' id='7' type='result'><a xmlns='u:a'/><b xmlns='u:b'/></iq>").unwrap();
@@ -126,7 +126,7 @@ fn a_message_keeps_what_came_first() {
     }
 }
 
-/// RFC 6121, section 5.2.3: who leaves it out means the language of the stanza, or of the stream.
+/// RFC 6121, section 5.2.3: a text without a language has that of the stanza, or of the stream.
 #[test]
 fn of_several_texts_the_one_without_a_language_can_be_told() {
     let stanzas = "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'";
@@ -150,8 +150,8 @@ fn of_several_texts_the_one_without_a_language_can_be_told() {
     }
 }
 
-/// RFC 6121, section 5.2.3 allows one in each language. Clients show the first, and a library that keeps the last would let anybody
-/// say one thing to people and another to bots.
+/// RFC 6121, section 5.2.3 permits one text in each language. Clients show the first. If the library kept the last, a
+/// sender could show one text to people and another to bots.
 #[test]
 fn of_several_texts_in_one_language_the_first_is_kept_and_all_are_noted() {
     for (stanza, text) in [("message", "body"), ("message", "subject"), ("presence", "status")] {
@@ -190,7 +190,7 @@ fn white_space_around_what_a_presence_says_means_nothing() {
     assert!(xml.contains("<show>dnd</show>") && xml.contains("<priority>5</priority>"), "{xml}");
 }
 
-/// Who spells out what others say by saying nothing; Tigase and `MongooseIM` pass it on.
+/// Some clients write the type that others omit; Tigase and `MongooseIM` pass it on.
 #[test]
 fn who_says_in_so_many_words_to_be_there_is_there() {
     let xml = mended("<presence from='a@b/c' type='available'><show>away</show><x xmlns='urn:x'/></presence>");
@@ -199,7 +199,7 @@ fn who_says_in_so_many_words_to_be_there_is_there() {
     assert_eq!(mended("<presence from='a@b/c' type='invisible'/>"), None, "that means nothing");
 }
 
-/// A stranger chooses them, and servers pass them on.
+/// A stranger chooses the prefixes, and servers pass them on.
 #[test]
 fn a_stanza_is_mended_whatever_prefixes_it_declares() {
     for declared in [
@@ -231,7 +231,7 @@ fn a_condition_of_before_is_known_by_its_name_of_today() {
     assert_eq!(stream_error(xml.as_bytes()), Lost::Stream { condition, text: None, elsewhere: None });
 }
 
-/// XEP-0440, section 3: a client takes a type that it knows. RFC 6120, section 4.3.2: what is not understood is passed over.
+/// XEP-0440, section 3: a client uses a type that it knows. RFC 6120, section 4.3.2: unknown features are ignored.
 #[test]
 fn features_of_another_day_hide_none_of_those_that_are_known() {
     let given = |more: &str| {
@@ -255,16 +255,17 @@ fn features_of_another_day_hide_none_of_those_that_are_known() {
     let bindings = given(&format!("<sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'>{types}</sasl-channel-binding>"));
     let bindings = bindings.unwrap();
     assert_eq!(bindings.sasl_cb.unwrap().types, [xmpp_parsers::sasl_cb::Type::TlsExporter]);
-    // The hash of them counts all (XEP-0474).
+    // The hash covers all types (XEP-0474).
     let noted: Vec<_> = bindings.others[0].children().map(|one| one.attr("type")).collect();
     assert!(bindings.others[0].is(BINDINGS, NOTES.as_str()), "{:?}", bindings.others);
     assert_eq!(noted, [Some("tls-of-tomorrow"), Some("tls-exporter"), None]);
-    // What is left out is no more than that.
+    // Nothing else is left out.
     let other = "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='v'/>";
     assert_eq!(given(other).unwrap().others.len(), 1);
 }
 
-/// Prosody 13 with a `smacks_hibernation_time` of `"never"`, Prosody on Lua 5.4 where it is a quotient, and what others may say.
+/// Prosody 13 with a `smacks_hibernation_time` of `"never"`, Prosody on Lua 5.4 with a quotient, and other possible
+/// values.
 #[test]
 fn a_session_that_is_kept_for_an_odd_time_is_managed() {
     let declared = "xmlns:xml='http://www.w3.org/XML/1998/namespace'";
@@ -275,7 +276,7 @@ fn a_session_that_is_kept_for_an_odd_time_is_managed() {
         let read = Enabled::try_from(parse(&mended).unwrap()).unwrap();
         assert_eq!((read.id.map(|id| id.0), read.resume, read.max), (Some("one".to_owned()), true, None), "{odd}");
     }
-    // Whatever it declares, as stanzas may.
+    // The element may declare any prefix, like stanzas.
     for declared in ["xmlns:xml='http://www.w3.org/XML/1998/namespace'", "xmlns:d='http://www.w3.org/2000/xmlns/'"] {
         let odd = enabled_for("inf").replace(" id=", &format!(" {declared} id="));
         let read = Enabled::try_from(parse(&enabled(odd.as_bytes()).unwrap()).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Bytes as they come, cut anywhere: what is let through, dropped and refused.
+//! Tests of which data passes, is dropped or is refused, split into pieces at any place.
 
 use proptest::prelude::*;
 
@@ -9,7 +9,7 @@ use super::*;
 const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
                       xmlns:stream='http://etherx.jabber.org/streams' id='1' version='1.0'>";
 
-/// What comes out of a stream that comes in so many bytes at a time, and how it ended.
+/// Returns the output for a stream that arrives in pieces of this size, and how it ended.
 fn sift(xml: &[u8], step: usize) -> (Vec<u8>, Result<Option<Lost>, Lost>) {
     let (mut sieve, mut out) = (Sieve::default(), Vec::new());
     for chunk in xml.chunks(step) {
@@ -94,7 +94,7 @@ fn a_sender_that_is_too_long_is_not_taken_for_the_own_account() {
     }
 }
 
-/// The note that a part was left out of a message.
+/// Returns the note that a part of a message was left out.
 fn cut(why: &str) -> String {
     format!("<cut xmlns='{}'>{why}</cut>", NOTES.as_str())
 }
@@ -103,20 +103,20 @@ fn deep(levels: usize) -> String {
     format!("{}{}", "<x>".repeat(levels), "</x>".repeat(levels))
 }
 
-/// Children that are too much, each with the limit that it is over.
+/// Returns children that exceed a limit, each with that limit.
 fn bombs() -> [(String, &'static str); 9] {
     let namespace = "u".repeat(MAX_NAMESPACE + 1);
     [
         (deep(50_000), "nested too deep"),
         (format!("<x>{}</x>", "<y/>".repeat(UNASKED.elements)), "too many elements"),
-        // The library would copy it for each of them.
+        // The library would copy the namespace for each element.
         (format!("<x xmlns='{namespace}'>{}</x>", "<y/>".repeat(9)), "a namespace that is too long"),
         (format!("<x a='' xmlns:n = \"{namespace}\"/>"), "a namespace that is too long"),
         (format!("<x>{}</x>", format!("<y {}/>", "a='' ".repeat(99)).repeat(99)), "too many attributes"),
         (format!("<x a='{}'/>", "y".repeat(MAX_TOKEN + 1)), "a name or an attribute that is too long"),
         (format!("<{0}>text</{0}>", "y".repeat(MAX_TOKEN + 1)), "a name or an attribute that is too long"),
         (format!("<x>{}</x>", "y".repeat(UNASKED.bytes)), "too long"),
-        // As a server writes 40,000 elements with a prefix that their parent has declared: a stanza of 234 KiB.
+        // A server writes 40,000 elements like this if their parent has declared the prefix: a stanza of 234 KiB.
         (
             format!("<x xmlns='urn:x'>{}</x>", format!("<a xmlns='{}'/>", "u".repeat(254)).repeat(40_000)),
             "too many elements",
@@ -140,7 +140,7 @@ fn a_child_over_a_limit_is_left_out_and_the_rest_of_the_message_stays() {
     assert_eq!(after_header(&long), long);
 }
 
-/// An occupant whom nobody saw coming could speak all the same.
+/// An occupant whose arrival was missed could still speak.
 #[test]
 fn a_child_over_a_limit_is_left_out_and_the_rest_of_the_presence_stays() {
     for (bomb, why) in bombs() {
@@ -153,7 +153,7 @@ fn a_child_over_a_limit_is_left_out_and_the_rest_of_the_presence_stays() {
     }
 }
 
-/// XEP-0280 and XEP-0313: what people see in another client, or in the archive, a plugin hears.
+/// XEP-0280 and XEP-0313: a plugin gets the same text that other clients and the archive show.
 #[test]
 fn a_message_within_a_message_loses_only_the_child_that_is_too_large() {
     for (bomb, why) in bombs() {
@@ -168,7 +168,7 @@ fn a_message_within_a_message_loses_only_the_child_that_is_too_large() {
             assert_eq!(after_header(&wrapped(wrapper, &bomb, "")), wrapped(wrapper, "", &cut(why)), "{why}");
         }
     }
-    // A message that only looks like one that carries another is held to the same limits.
+    // A message that only resembles one that wraps another is held to the same limits.
     for wrappers in [["sent", "sent", "sent"], ["result", "forwarded", "forwarded"], ["result", "result", "message"]] {
         let [open, close] = ["<", "</"].map(|sign| wrappers.map(|name| format!("{sign}{name}>")));
         let deep = deep(MAX_DEPTH);
@@ -179,7 +179,7 @@ fn a_message_within_a_message_loses_only_the_child_that_is_too_large() {
     assert!(after_header(&format!("<message>{many}<body>hi</body></message>")).contains("<body>hi</body><cut "));
 }
 
-/// Servers pass on what they do not know, also on the stanza itself.
+/// Servers pass on attributes that they do not know, even on the stanza itself.
 #[test]
 fn an_attribute_that_is_too_long_costs_a_stanza_nothing_else() {
     let long = "y".repeat(MAX_TOKEN + 1);
@@ -197,7 +197,7 @@ fn an_attribute_that_is_too_long_costs_a_stanza_nothing_else() {
     let many = (0..20_000).map(|number| format!(" a{number}='b'")).collect::<Vec<_>>().concat();
     let seen = after_header(&format!("<message{many} from='m@evil'><body>hi</body></message>"));
     assert!(seen.contains(" from='m@evil'><body>hi</body><cut ") && seen.len() < 9_000, "{seen:.100}");
-    // What is declared there may be in use.
+    // Elements may use a prefix that is declared there.
     let prefix = format!("xmlns:p='{}'", "u".repeat(MAX_NAMESPACE + 1));
     let seen = after_header(&format!("<message {prefix} from='m@evil'><p:x/><body>hi</body></message>"));
     assert!(
@@ -211,7 +211,7 @@ fn an_attribute_that_is_too_long_costs_a_stanza_nothing_else() {
     assert!(carried.contains(" from='m@evil'><body>hi</body></message>") && !carried.contains(&long), "{carried:.200}");
 }
 
-/// Nobody hides by words that are hidden behind others.
+/// Text that people see cannot be hidden behind other elements.
 #[test]
 fn of_a_crowd_of_children_those_that_people_and_servers_go_by_stay() {
     let user = "<x xmlns='http://jabber.org/protocol/muc#user'/>";
@@ -228,7 +228,7 @@ fn of_a_crowd_of_children_those_that_people_and_servers_go_by_stay() {
     }
 }
 
-/// A roster may be long, and so may be a list of members; a stranger's answer that nobody asked for may not.
+/// A roster or a list of members may be long; an unrequested answer of a stranger may not.
 #[test]
 fn an_answer_may_be_as_long_as_who_gives_it_has_reason_to() {
     for (from, limit) in [
@@ -266,7 +266,7 @@ fn who_asked_and_who_asks_get_an_answer_even_over_the_limits() {
 #[test]
 fn memory_is_bounded() {
     let chunk = [b'y'; 8192];
-    // Nothing of what is too long is kept, and the stream goes on behind it.
+    // Nothing of the oversized part is kept, and the stream continues behind it.
     for (begin, end) in [
         ("<message><body>", "</body></message>"),
         ("<message a='", "'/>"),
@@ -286,7 +286,7 @@ fn memory_is_bounded() {
         sieve.push(format!("{end}<presence id='next'/>").as_bytes(), &mut out).unwrap();
         assert!(out.ends_with(b"<presence id='next'/>"), "{begin}");
     }
-    // But for what a server says of itself, and what is no stanza at all.
+    // The exceptions are what a server says about itself, and data that is no stanza.
     for endless in ["<stream:features>", "<", "<?xml ", "<stream:stream a='", "<message><body></body></"] {
         let (mut sieve, mut out) = (Sieve::within_a_stream(), Vec::new());
         sieve.push(endless.as_bytes(), &mut out).unwrap();
