@@ -83,7 +83,7 @@ enum Order {
 pub enum Asker {
     /// The host itself.
     Host,
-    /// A plugin, whose calls delay those of nobody else.
+    /// A plugin, whose calls delay no other sender's.
     Plugin(InstanceId),
 }
 
@@ -178,10 +178,10 @@ impl Account {
         &self.shared
     }
 
-    /// Stops delivering stanzas that expect to be heard, and stops acknowledging (XEP-0198). The server then keeps them
-    /// for the next process, or for whoever else it keeps messages for. Everything that was acknowledged is in the
-    /// mailboxes when this returns. Plugins may still send and ask. Without stream management nobody would keep the
-    /// stanzas, so they are delivered until the end.
+    /// Stops delivering messages, requests and subscription stanzas, and stops acknowledging (XEP-0198). The server
+    /// then keeps them for the next process, or for whoever else it keeps messages for. Everything that was
+    /// acknowledged is in the mailboxes when this returns. Plugins may still send and ask. Without stream management
+    /// nobody would keep the stanzas, so they are delivered until the end.
     pub async fn hear_nobody(&self) {
         self.shared.tell(|done| Order::HearNobody { done }).await;
     }

@@ -70,7 +70,7 @@ pub enum BadPicture {
     NotBase64,
 }
 
-/// What someone's presence says about the picture on their vCard (XEP-0153, section 4).
+/// The picture that someone's presence announces for their vCard (XEP-0153, section 4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Avatar {
     /// Nothing is known about it yet.

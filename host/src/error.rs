@@ -36,7 +36,7 @@ pub enum CallError {
     Invalid {
         /// The argument's name as the contract spells it.
         argument: String,
-        /// What is wrong with the argument.
+        /// The reason why it is invalid.
         reason: String,
     },
     /// Nothing of this name exists.

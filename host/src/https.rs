@@ -179,14 +179,14 @@ impl Answer {
     }
 }
 
-/// Downloads at most `most` bytes and blocks until they are there.
+/// Downloads at most `most` bytes, and blocks until it is done.
 ///
 /// The headers are sent to the server of this address only. Servers that it redirects to do not get them.
 pub fn get(url: &Url, headers: &[(&str, String)], most: usize) -> Result<Answer, FetchError> {
     wait(url, follow(url, headers, most, None))
 }
 
-/// Sends a form (`application/x-www-form-urlencoded`) and blocks until the answer of at most `most` bytes is there.
+/// Sends a form (`application/x-www-form-urlencoded`) and blocks until it has the answer of at most `most` bytes.
 ///
 /// Redirects are not followed, since a form may hold a secret.
 pub(crate) fn post(url: &Url, form: &str, most: usize) -> Result<Answer, FetchError> {

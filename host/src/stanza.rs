@@ -326,7 +326,7 @@ pub enum Outgoing {
         id: String,
         /// The contents of the message.
         draft: Draft,
-        /// Whether it is private to an occupant of a room. An element of its own tells clients that get copies
+        /// Whether it is private to an occupant of a room. A separate element informs clients that get copies
         /// (XEP-0045, section 7.5).
         to_occupant: bool,
     },

@@ -150,7 +150,7 @@ async fn stanzas_need_the_grant_for_their_kind_and_recipient() {
     assert!(!friend.received_xml().iter().any(|xml| xml.starts_with("<message")));
 }
 
-/// Rows 13 and 17–33: the promises of the host have come, with the payload of their events.
+/// Rows 13 and 17–33: the host's promises are resolved with the payload of their events.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_hosts_promises_come_true_for_who_may_know_of_them() {
     let house = Plan::new().await.three().start().await;

@@ -13,7 +13,7 @@ use crate::house::{BARE, FULL, House, NARROW, Plan};
 const FRIEND: &str = "friend@localhost";
 const ROOM: &str = "room@rooms.localhost";
 
-/// Calls without arguments that matter here.
+/// Calls whose arguments do not matter here.
 const PLAIN: [&str; 12] = [
     "chats.get-all",
     "connection.disconnect",
@@ -29,10 +29,10 @@ const PLAIN: [&str; 12] = [
     "user.logout",
 ];
 
-/// These give what the scope covers, and that may be nothing.
+/// Calls that return only what the scope covers, which may be nothing.
 const FILTERED: [&str; 2] = ["rooms.bookmarks", "rooms.get-all"];
 
-/// Every call that needs a grant, with arguments that work.
+/// Returns every call that needs a grant, with valid arguments.
 fn guarded() -> Vec<(&'static str, Value, Permission)> {
     let calls = calls(FRIEND, ROOM).into_iter().chain(PLAIN.map(|call| (call, json!({}))));
     let guarded = calls.filter_map(|(name, args)| {
@@ -40,7 +40,7 @@ fn guarded() -> Vec<(&'static str, Value, Permission)> {
         let permission = call(grouping, function)?.permission?;
         let mut args = whole(args);
         if name == "vcard.set" {
-            // Somebody else's card is wrong for everybody.
+            // Setting another entity's card is an error for everybody.
             args["jid"] = Value::Null;
         }
         Some((name, args, permission))
@@ -54,7 +54,7 @@ fn guarded() -> Vec<(&'static str, Value, Permission)> {
     guarded
 }
 
-/// With what the table of bad arguments leaves out.
+/// Adds the arguments that the table of bad arguments leaves out.
 fn whole(args: Value) -> Value {
     let mut whole = json!({
         "stanza": format!("<message to='{FRIEND}'/>"),
@@ -69,7 +69,7 @@ fn whole(args: Value) -> Value {
     whole
 }
 
-/// What is wrong with the answer to a call that has to be denied.
+/// Returns what is wrong with the answer to a call that must be denied.
 async fn not_denied(house: &House, plugin: &str, call: &str, args: &Value, permission: Permission) -> Option<String> {
     let answer = house.call(plugin, call, args.clone()).await;
     let is_denial = |error: &Value| error["case"] == "denied" && error["permission"] == permission.as_str();
@@ -96,7 +96,7 @@ async fn each_call_is_denied_without_its_grant_and_beyond_its_scope_and_nothing_
         }
     }
     assert!(wrongs.is_empty(), "{} of them:\n{}", wrongs.len(), wrongs.join("\n"));
-    // Bookmarks, which this server does not have, are tried where they are read.
+    // This server does not support bookmarks, so they are tested where they are read.
     house.call(NARROW, "rooms.get-all", Value::Null).await.is(json!([]));
     let pings = 1;
     assert_eq!(house.said().await[before.len() + pings..], [] as [String; 0]);

@@ -1,4 +1,4 @@
-//! Plugins come and go through the library: rows 2 to 7 of the private API.
+//! Plugins are added and removed through the library (rows 2–7 of `tests/conformance.toml`).
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::trace;
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// A server, a host's folder, its account.
+/// A server, and a host's folder with its account.
 struct House {
     prosody: XmppServer,
     home: Home,
@@ -38,7 +38,7 @@ impl House {
         Self { prosody, home, bot }
     }
 
-    /// The host in this process, as another program would embed it.
+    /// Starts the host in this process, as another program would embed it.
     async fn start(&self, policy: &Policy) -> Host {
         self.home.set_policy(policy).unwrap();
         timeout(SOON, Host::start(self.config(), Compiler::ThisProcess)).await.unwrap().unwrap()
@@ -58,14 +58,14 @@ impl House {
         self.home.install(id, &built("unruly").unwrap()).unwrap().set("behaviour", behaviour)
     }
 
-    /// The same, working with others: lines of `[dependencies]`.
+    /// Builds a plugin with these lines of `[dependencies]`.
     fn needing(&self, id: &str, behaviour: &str, dependencies: &str) -> Entry {
         let unruly = built("unruly").unwrap().bytes().unwrap();
         let bytes = with_manifest(&unruly, |manifest| format!("{manifest}\n[dependencies]\n{dependencies}\n"));
         self.home.install_bytes(id, &bytes.unwrap()).unwrap().set("behaviour", behaviour)
     }
 
-    /// An entry as the library takes it.
+    /// Converts an entry to the library's type.
     fn decided(&self, id: &str, entry: Entry) -> (PluginId, Decided) {
         decided(self.home.path(), id, entry)
     }
@@ -77,7 +77,7 @@ fn decided(folder: &Path, id: &str, entry: Entry) -> (PluginId, Decided) {
     policy.plugins.pop_first().unwrap()
 }
 
-/// Where a plugin stands on the only account.
+/// Returns a plugin's state on the only account.
 async fn state(host: &Host, id: &str) -> Option<State> {
     host.status().await.into_iter().find(|one| one.id.as_str() == id).map(|one| one.state)
 }
@@ -90,7 +90,7 @@ async fn until_running(host: &Host, id: &str) {
     }
 }
 
-/// Waits until a plugin is refused in words that begin like this.
+/// Waits until a plugin is refused for a reason with this beginning.
 async fn until_refused(host: &Host, id: &str, words: &str) {
     let deadline = Instant::now() + SOON;
     while !matches!(state(host, id).await, Some(State::Refused(why)) if why.starts_with(words)) {
@@ -99,7 +99,7 @@ async fn until_refused(host: &Host, id: &str, words: &str) {
     }
 }
 
-/// The address under which it is then.
+/// Waits until the account is connected, and returns its bound address.
 async fn until_connected(host: &Host) -> Jid {
     let mut connection = host.account(&"main".parse().unwrap()).unwrap().connection();
     let is_connected = |connection: &Connection| matches!(connection, Connection::Connected(_));
@@ -140,7 +140,7 @@ async fn plugins_are_added_and_removed_while_the_stream_stays_up() {
         assert_eq!(state(&host, "echo").await, None);
         let unheard = format!("unheard {round}");
         juliet.chat(house.bot.jid.clone(), &unheard).await.unwrap();
-        // It may not come so late that the next one hears it.
+        // The message must not arrive so late that the next plugin hears it.
         juliet.ping(jid.clone(), SOON).await.unwrap();
     }
     juliet.catch_up(SOON).await.unwrap();
@@ -178,7 +178,7 @@ async fn an_id_twice_is_refused_with_both_sources_even_when_both_come_at_once() 
 
     let again = host.add_plugin(id.clone(), second.clone()).await.unwrap_err();
     assert!(matches!(again, AddError::Taken { .. }), "{again}");
-    // Once it is gone, its id is free.
+    // Once the plugin is removed, its id is free.
     assert!(host.remove_plugin(&id).await);
     host.add_plugin(id, second).await.unwrap();
     host.stop().await;
@@ -326,7 +326,7 @@ async fn one_that_stumbles_is_waited_for_by_who_cannot_go_without_it() {
 async fn who_was_refused_for_a_dependency_starts_when_that_one_is_started_anew() {
     let mut house = House::new().await;
     house.home.set("strict_plugin_dependencies", true).unwrap();
-    // For whoever has nothing else in the policy.
+    // The default for plugins without this setting in the policy.
     house.home.set("behaviour", "initialize-fails").unwrap();
     let key = house.home.path().join("key");
     let secret = toml::Table::from_iter([("command".to_owned(), format!("cat '{}'", key.display()).into())]);
@@ -341,7 +341,7 @@ async fn who_was_refused_for_a_dependency_starts_when_that_one_is_started_anew()
     until_refused(&host, "content", "it depends on base, which failed").await;
     until_refused(&host, "above", "it depends on content, which failed").await;
     until_refused(&host, "opened", "it needs keyed: keyed does not run").await;
-    // Nothing changes before the owner says so.
+    // Nothing changes before the owner restarts the plugin.
     house.home.set("behaviour", "").unwrap();
     house.home.write("key", "secret\n").unwrap();
     host.reconfigure(house.config()).await;
@@ -381,7 +381,7 @@ async fn who_was_refused_for_a_dependency_starts_when_the_policy_lets_that_one_r
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_log_in_comes_after_every_initialize() {
     let house = House::new().await;
-    // By the command line: its log tells the order.
+    // A process is used here, since its log shows the order.
     house
         .home
         .set_policy(
@@ -393,7 +393,7 @@ async fn the_log_in_comes_after_every_initialize() {
         )
         .unwrap();
     let mut host = house.home.start().unwrap();
-    // Waits go forward, so each line comes after the one before it.
+    // Waits move forward, so each line comes after the one before it.
     host.wait("plugin running", &[("plugin", "slow")], SOON).await.unwrap();
     host.wait("plugin running", &[("plugin", "after")], SOON).await.unwrap();
     host.wait("account connected", &[], SOON).await.unwrap();
@@ -417,7 +417,7 @@ async fn a_plugin_that_waits_for_the_roster_in_its_initialize_holds_up_nobody() 
     let waiting = house.unruly("waiting", "initialize-waits-for-roster").grant_whole("contacts.read");
     let policy = Policy::default()
         .with("waiting", waiting)
-        // One that waits for the one that waits, and one that does not know of them.
+        // One plugin waits for the waiting one, and another does not depend on them.
         .with("after", house.needing("after", "", "waiting = \"*\""))
         .with("other", house.unruly("other", ""));
     let begin = Instant::now();

@@ -1,4 +1,5 @@
-//! Ways in without a password in the configuration: one that is fetched, and sessions that somebody else began (API row 55).
+//! Log-ins without a password in the configuration: a fetched password, and sessions that another program began (row 55
+//! of `tests/conformance.toml`).
 
 use std::time::Duration;
 
@@ -10,12 +11,12 @@ use serde_json::{Value, json};
 
 use crate::house::{FULL, House, Plan, SOON, friend, prosody};
 
-/// An address that nobody may see, on a server that the account trusts.
+/// Starts a web server that the account trusts, with a secret path.
 async fn web() -> (Web, String) {
     (Web::start_as(prosody().await.certificate()).await.unwrap(), format!("/canary-{:016x}", rand::random::<u64>()))
 }
 
-/// Nothing that the log or a plugin was told has one of these in it, and no plugin holds one in its memory.
+/// Checks that neither the log nor a plugin's output has one of these secrets, and that no plugin holds one in memory.
 async fn nobody_saw(house: &House, secrets: &[&str]) {
     let log = format!("{:?}", crate::trace::with("account", house.name()));
     assert!(secrets.iter().all(|secret| !log.contains(secret)), "one of {secrets:?} is in the log");
@@ -38,7 +39,7 @@ async fn a_password_is_fetched_where_none_is_configured() {
     serve("romeo@localhost");
     let error = login().await.fails("other");
     assert!(!error.to_string().contains("canary"), "{error}");
-    // It is asked again by itself, where that may help.
+    // The host fetches it again by itself if that may help.
     web.remove(&path);
     login().await.fails("other");
     serve(jid.as_str());
@@ -59,7 +60,7 @@ async fn an_account_with_no_way_in_says_so_and_takes_a_plugins_own_password() {
     house.call(FULL, "user.login", json!({ "jid": jid.to_string(), "password": password })).await.ok();
 }
 
-/// What takes a session over, of one that logged in over BOSH and is gone without a good-bye.
+/// A session over BOSH whose client vanished without closing it, and the data for taking it over.
 struct Left {
     account: Account,
     jid: String,
@@ -76,7 +77,7 @@ impl Left {
             token.as_str().unwrap().to_owned()
         };
         let jid = house.call(FULL, "user.jid", Value::Null).await.ok().as_str().unwrap().to_owned();
-        // Until everything that follows a log-in was asked.
+        // Waits until everything that follows a log-in has been requested.
         let mut rid = token("rid").await;
         loop {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -86,7 +87,7 @@ impl Left {
             }
         }
         let (account, sid) = (house.account().clone(), token("sid").await);
-        // With it goes its way to the server: it cannot say good-bye.
+        // The proxy is dropped as well, so the host cannot close the session.
         drop(house);
         Self { account, jid, sid, rid: rid.parse().unwrap() }
     }
@@ -95,7 +96,7 @@ impl Left {
         Plan::of(&self.account, &self.jid, Transport::Bosh).await
     }
 
-    /// Everything works on it, and the next one is another.
+    /// Checks that the session is fully usable, and that disconnecting ends it.
     async fn is_gone_on_with(&self, house: &House) {
         house.call(FULL, "user.jid", Value::Null).await.is(self.jid.clone());
         let heard = house.listen(FULL, "message").await;
@@ -107,7 +108,7 @@ impl Left {
         friend.wait_body(&self.account.jid, "good day", SOON).await.unwrap();
         nobody_saw(house, &[&self.sid]).await;
         house.call(FULL, "connection.disconnect", Value::Null).await.ok();
-        // The session is over, and nobody has begun another one.
+        // The session has ended, and no other program has begun a new one.
         house.call(FULL, "user.login", Value::Null).await.fails("other");
         house.call(FULL, "connection.connected", Value::Null).await.is(false);
     }

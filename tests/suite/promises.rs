@@ -1,4 +1,4 @@
-//! `promises`: a plugin's own, for others to wait for (API rows 13–16).
+//! `promises`: a plugin's own promises, for others to wait for (rows 13–16 of `tests/conformance.toml`).
 
 use serde_json::{Value, json};
 
@@ -67,7 +67,7 @@ async fn the_hosts_and_anothers_are_nobodys_to_take() {
     house.call(FULL, "connection.connected", Value::Null).await.is(false);
 }
 
-/// What a manifest provides says whose it is, and others rely on that.
+/// A name that a manifest provides belongs to that plugin, and others rely on that.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_plugin_provides_nobody_fires_or_owns() {
     let house = Plan::offline().caller(FULL, |entry| entry).plugin("unruly", "unruly", |entry| entry).start().await;

@@ -11,7 +11,7 @@ use parlor_tests::host::{Finished, Home};
 use parlor_tests::plugins;
 use serde_json::Value;
 
-/// A plugin's file beside a folder with these tests.
+/// Creates a folder with a plugin's file and these tests.
 fn stage(plugin: &str, tests: &str) -> Folder {
     let folder = Folder::new().unwrap();
     std::fs::copy(plugins::built(plugin).unwrap().file, folder.join("plugin.wasm")).unwrap();
@@ -49,7 +49,7 @@ async fn the_examples_pass_their_own_tests() {
     }
 }
 
-/// The plugin on stage, with a manifest that says that it catches up.
+/// Replaces the plugin by one whose manifest declares that it catches up.
 fn catching_up(folder: &Folder) {
     let says = |text: &str| text.replacen("[plugin]", "[plugin]\ncatch_up = true", 1);
     let file = folder.join("plugin.wasm");
@@ -78,7 +78,7 @@ async fn a_setting_that_has_to_be_given_is_given_in_a_test_as_well() {
     assert!(finished.stdout.contains("an owner has to give the setting `room_prefix`"), "{finished:?}");
 }
 
-/// Tells the plugin on stage to tell what it has heard.
+/// Tells the plugin to report what it has heard.
 const NOTED: &str = "alice: call {\"n\":1,\"call\":\"deed.noted\",\"args\":{}}\n";
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn what_a_plugin_says_comes_back_with_an_error() {
     );
 }
 
-/// A message that could not be sent for too long is none that anybody has.
+/// A message that could not be sent for too long was received by nobody.
 #[tokio::test]
 async fn what_is_not_sent_after_a_long_cut_comes_back_as_well() {
     let steps =
@@ -140,7 +140,7 @@ async fn a_host_starts_anew_in_a_test() {
     ended(&tried(&folder, &[]).await, 0);
 }
 
-/// As on a host: as history, out of the archive.
+/// As on a host, the messages come from the archive, as history.
 #[tokio::test]
 async fn what_is_said_before_a_plugin_comes_back_is_caught_up_with() {
     let call = |call: &str| format!("alice: call {{\"n\":1,\"call\":\"deed.{call}\",\"args\":{{}}}}\n");
@@ -158,13 +158,13 @@ async fn what_is_said_before_a_plugin_comes_back_is_caught_up_with() {
     assert_eq!(finished.stdout, "1 passed, 0 failed\n", "{finished:?}");
 }
 
-/// What the caller is told to ask of the archives, and what it has to answer.
+/// Builds the order for an archive query, and the expected answer.
 fn query(args: &str, answer: &str) -> String {
     let order = format!("{{\"n\":1,\"call\":\"archive.query\",\"args\":{args}}}");
     format!("alice: call {order}\n  to alice: done {answer} (glob)\n")
 }
 
-/// As on a server (XEP-0313): what two say is in the account's archive, what is said in a room in the room's.
+/// As on a server (XEP-0313), the account's archive has its chats, and a room's archive the room's messages.
 #[tokio::test]
 async fn what_was_said_is_in_the_archives() {
     let page = |bodies: &[&str], end: &str| {
@@ -181,7 +181,7 @@ async fn what_was_said_is_in_the_archives() {
         "after 1 h\n".to_owned(),
         "xml <message from='bob@example.org/home' type='chat'><body>late</body></message>\n".to_owned(),
         query(r#"{"with":"bob@example.org","start":"2026-01-01T12:30:00Z"}"#, &page(&["late"], "true,\"count\":1")),
-        // Its own answers are there as well.
+        // The plugin's own answers are in the archive as well.
         query(r#"{"with":"alice@example.org","max":2}"#, &page(&["call *", "done *"], "false*")),
         "garden/bob: here\n".to_owned(),
         query(r#"{"with":"garden@rooms.example.org"}"#, &page(&["here"], "true,\"count\":1")),
@@ -254,7 +254,7 @@ async fn some_of_the_tests_are_chosen_and_programs_read_how_they_went() {
     assert!(none.stderr.contains("no test has ugly in its name"), "{none:?}");
 }
 
-/// The clock stands still until the test lets it go on; an hour of it takes no time.
+/// The clock is paused until the test advances it; an hour of test time takes no time.
 #[tokio::test]
 async fn time_goes_by_when_the_test_says_so() {
     let folder = stage(
@@ -265,7 +265,7 @@ async fn time_goes_by_when_the_test_says_so() {
     ended(&finished, 0);
 }
 
-/// Chance as well begins anew with each test, and a plugin that starts again draws something else, as anywhere.
+/// The random seed is the same in each test, but a restarted plugin draws other numbers, as on a host.
 #[tokio::test]
 async fn what_is_drawn_is_the_same_in_each_run() {
     let test = "alice: do draw\nrestart\nalice: do draw\n";
@@ -282,7 +282,7 @@ async fn what_is_drawn_is_the_same_in_each_run() {
     assert_eq!(drawn.iter().collect::<BTreeSet<_>>().len(), 4, "{drawn:?}");
 }
 
-/// As clients write it: a reply begins with what it answers, and a message is known by its first id however often it is corrected.
+/// As clients do, a reply begins with a quote, and a message keeps its first id however often it is corrected.
 #[tokio::test]
 async fn people_answer_and_correct_what_was_said() {
     let folder = stage(
@@ -295,7 +295,7 @@ async fn people_answer_and_correct_what_was_said() {
     assert!(!finished.stdout.contains("-   to") && !finished.stdout.contains("+   to"), "{}", finished.stdout);
 }
 
-/// Of messages that begin alike the last one is meant, or the one with the number.
+/// If several messages have the same beginning, the last one is meant, or the one with the number.
 #[tokio::test]
 async fn people_speak_of_an_earlier_message_by_its_number() {
     let folder = stage(
@@ -331,7 +331,7 @@ async fn a_plugin_that_breaks_shows_how_and_comes_back() {
     ended(&finished, 0);
 }
 
-/// A stack, above all, which is one line of the log.
+/// A stack trace, for instance, is one line of the log.
 #[tokio::test]
 async fn what_is_logged_is_read_below_line_by_line() {
     let order = r#"call {"n":1,"call":"log.write","args":{"level":"error","message":"it went wrong\n    at lost"}}"#;
@@ -377,7 +377,7 @@ async fn who_comes_to_a_room_is_seen_and_a_cut_is_survived() {
     ended(&finished, 0);
 }
 
-/// As a room tells it (XEP-0045, section 7.6): out with 303 and the new nickname, then in under it.
+/// The room sends this as in XEP-0045, section 7.6: unavailable with 303 and the new nickname, then available under it.
 #[tokio::test]
 async fn who_takes_another_nickname_stays_in_the_room() {
     let folder = stage(
@@ -391,7 +391,7 @@ async fn who_takes_another_nickname_stays_in_the_room() {
     assert!(finished.stdout.contains("!   somebody is in the room as bob already\n"), "{}", finished.stdout);
 }
 
-/// Whoever enters above the start is there when the plugin comes, and is not welcomed as new.
+/// A person who enters before the start is in the room when the plugin comes, and is not greeted as new.
 #[tokio::test]
 async fn people_are_in_a_room_before_the_plugin_runs() {
     let enter = r#"{"n":1,"call":"rooms.open","args":{"jid":"garden@rooms.example.org","nick":"bot"}}"#;
@@ -406,7 +406,7 @@ async fn people_are_in_a_room_before_the_plugin_runs() {
     assert_eq!(finished.stdout, "1 passed, 0 failed\n", "{finished:?}");
 }
 
-/// What somebody is who is in a room: the affiliation and role, and whether the address and the occupant id are told.
+/// A test sets an occupant's affiliation and role, and whether the address and the occupant id are visible.
 #[tokio::test]
 async fn people_in_rooms_are_what_a_test_says_they_are() {
     let look = |what: &str| {
@@ -472,7 +472,7 @@ async fn nobody_acts_for_the_account_in_a_room() {
     }
 }
 
-/// As on a server: a plugin that asks is told so, and what the settings say is tried with another nickname.
+/// As on a server, a plugin that asks for the nickname gets an error, and automatic joins try another one.
 #[tokio::test]
 async fn a_nickname_may_be_taken_when_the_account_comes() {
     let call = |call: &str, more: &str| {
@@ -494,7 +494,7 @@ async fn a_nickname_may_be_taken_when_the_account_comes() {
     assert_eq!(finished.stdout, "2 passed, 0 failed\n", "{finished:?}");
 }
 
-/// The same session goes on, so nothing is lost: it only comes later.
+/// The session is resumed, so nothing is lost and messages only come later.
 #[tokio::test]
 async fn what_happens_during_a_cut_comes_when_it_is_over() {
     let folder = stage("echo", "== cut\nstart\ncut\nalice: hello\n  (nothing)\nback\n  to alice: hello\n");
@@ -502,7 +502,7 @@ async fn what_happens_during_a_cut_comes_when_it_is_over() {
     ended(&finished, 0);
 }
 
-/// As with the default of `keep_unsent`, by the clock of the test.
+/// This is the default of `keep_unsent`, by the test's clock.
 #[tokio::test]
 async fn what_is_to_be_sent_is_kept_over_a_cut_of_an_hour_and_no_longer() {
     let folder = stage(
@@ -522,7 +522,7 @@ async fn people_in_rooms_may_have_spaces_in_their_names() {
     ended(&tried(&folder, &[]).await, 0);
 }
 
-/// As on a server: whoever enters a room that nobody has made makes it.
+/// As on a server, whoever enters a room that does not exist creates it.
 #[tokio::test]
 async fn rooms_are_made_and_configured_and_keep_who_is_what_in_them() {
     let call = |call: &str, args: &str, comes: &str| {
@@ -577,7 +577,7 @@ async fn a_line_that_is_none_fails_its_test_and_no_other() {
     assert_eq!(std::fs::read(folder.join("tests/b.chat")).unwrap(), b"\xff\n");
 }
 
-/// The clock stands still until everybody waits: nobody may wait for no time at all.
+/// The paused clock advances only when everything waits, so no wait may take zero time.
 #[tokio::test]
 async fn a_plugin_that_may_say_no_more_at_once_is_not_busy() {
     let folder = stage("echo", &format!("== many\nstart\n{}", "alice: hi\n".repeat(150)));
@@ -615,7 +615,7 @@ async fn what_cannot_be_tried_is_said_with_what_to_do() {
     assert!(finished.stderr.contains("plugin.wasm: "), "{finished:?}");
 }
 
-/// Compiling takes most of the time of a test, and for a plugin in Python many seconds.
+/// Compiling takes most of a test's time, and many seconds for a plugin in Python.
 #[tokio::test]
 async fn what_was_compiled_to_be_tried_is_kept_for_the_next_time() {
     let (folder, data) = (stage("echo", "== it answers\nalice: hi\n  to alice: hi\n"), Folder::new().unwrap());
@@ -626,14 +626,14 @@ async fn what_was_compiled_to_be_tried_is_kept_for_the_next_time() {
     for _ in 0..2 {
         ended(&home.run(&["plugin", "test", &file]).await.unwrap(), 0);
         let entries = std::fs::read_dir(data.join("parlor/tried/compiled")).unwrap();
-        // What is written anew is another file.
+        // A file that is written again has another inode.
         kept.push(entries.map(|entry| entry.unwrap().metadata().unwrap().ino()).collect::<Vec<_>>());
     }
     assert_eq!(kept[0].len(), 1);
     assert_eq!(kept[0], kept[1], "it was compiled anew");
 }
 
-/// What the help shows is what a script may say.
+/// The help shows everything that a script may contain.
 #[test]
 fn the_help_names_every_word_of_the_language() {
     let help = Command::new(plugins::program("parlor").unwrap()).args(["plugin", "test", "--help"]).output().unwrap();

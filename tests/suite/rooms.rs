@@ -1,4 +1,4 @@
-//! `rooms`: rooms with several people (API rows 92–108).
+//! `rooms`: rooms with several people (rows 92–108 of `tests/conformance.toml`).
 #![allow(clippy::doc_markdown, reason = "what a test shows is named as the list of the API spells it")]
 
 use jid::BareJid;
@@ -15,7 +15,7 @@ async fn start() -> (House, BareJid) {
     (Plan::new().await.three().start().await, prosody().await.fresh_room())
 }
 
-/// Somebody who made a room.
+/// Logs in a client that creates the room.
 async fn host_of(room: &BareJid) -> Client {
     let mut host = friend("juliet").await;
     host.join(room, "Juliet", SOON).await.unwrap();
@@ -36,7 +36,7 @@ async fn open_enters_a_room_get_shows_it_and_close_leaves_it() {
         assert_eq!(opened[field], value, "{opened}");
     }
     assert_eq!((&opened["role"], &opened["affiliation"]), (&json!("participant"), &json!("none")));
-    // Addresses are compared as RFC 7622 says.
+    // Addresses are compared as in RFC 7622.
     let shouted = format!("{}/somebody", room.to_string().to_uppercase());
     assert_eq!(house.call(FULL, "rooms.get", json!({ "jid": shouted })).await.ok()["jid"], room.to_string());
     let all = house.call(FULL, "rooms.get-all", Value::Null).await.ok();
@@ -238,7 +238,7 @@ async fn entering_a_room_needs_another_grant_to_configure_it() {
     house.call("joiner", "rooms.open", json!({ "jid": room })).await.ok();
 }
 
-/// Somebody who is not seen to enter could speak all the same.
+/// Otherwise an occupant who is not seen to enter could speak unnoticed.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_occupant_is_seen_whatever_comes_with_its_presence() {
     let (house, room) = start().await;
@@ -264,7 +264,7 @@ async fn an_occupant_is_seen_whatever_comes_with_its_presence() {
     }
 }
 
-/// XEP-0045, section 7.2.1: ejabberd lets in who enters as before there were multi-user chats, Prosody does not.
+/// XEP-0045, section 7.2.1: ejabberd admits clients that enter with the older groupchat protocol, Prosody does not.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_enters_in_the_older_way_is_heard_where_people_hear_them() {
     let (house, room) = start().await;
@@ -369,13 +369,13 @@ async fn an_invitation_is_told() {
     assert!(house.heard_so_far(NARROW, narrow).await.is_empty());
 }
 
-/// An order of somebody to a room, which it obeys.
+/// Sends an order to a room, which must obey it.
 async fn order(client: &mut Client, room: &BareJid, payload: &str) {
     let payload: Element = payload.parse().unwrap();
     client.ask(Iq::Set { from: None, to: Some(room.clone().into()), id: String::new(), payload }, SOON).await.unwrap();
 }
 
-/// Sets fields of a room's configuration as its owner, and leaves the others as they are.
+/// Sets fields of a room's configuration as its owner, and leaves the others unchanged.
 async fn configure(owner: &mut Client, room: &BareJid, fields: &[(&str, &str)]) {
     let fields =
         fields.iter().map(|(name, value)| format!("<field var='muc#roomconfig_{name}'><value>{value}</value></field>"));
@@ -387,7 +387,7 @@ async fn configure(owner: &mut Client, room: &BareJid, fields: &[(&str, &str)]) 
     order(owner, room, &payload).await;
 }
 
-/// An item of `muc#admin`.
+/// Builds an item of `muc#admin`.
 fn admin(item: &str) -> String {
     format!("<query xmlns='http://jabber.org/protocol/muc#admin'>{item}</query>")
 }
@@ -458,11 +458,12 @@ async fn each_kind_of_refusal_has_its_condition() {
     order(&mut juliet, &room, &admin(&format!("<item affiliation='outcast' jid='{bot}'/>"))).await;
     assert_eq!(refused(json!({ "jid": jid })).await, "forbidden");
     house.call(FULL, "rooms.get-all", Value::Null).await.is(json!([]));
-    // A server that talks to no other says so in its own way.
+    // A server without federation reports this with an error of its own choice.
     assert!(refused(json!({ "jid": "room@nowhere.invalid" })).await.is_string());
 }
 
-/// Rows 97, 102. A server that bounds its rooms says of a full one that it is; another has no field for it.
+/// Rows 97, 102. A server that limits the size of rooms reports a full one; the other server has no field for the
+/// limit.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_room_lets_nobody_in_and_says_so() {
     let (house, room) = start().await;
@@ -470,7 +471,7 @@ async fn a_full_room_lets_nobody_in_and_says_so() {
     let made = house.call(FULL, "rooms.open", bounded.clone()).await;
     if software() == Software::Prosody {
         made.invalid("attributes.roomconfig.maxusers");
-        // It is left again, which the room confirms.
+        // The host leaves the room again, which the room confirms.
         while house.call(FULL, "rooms.get-all", Value::Null).await.ok() != json!([]) {}
         return;
     }
@@ -532,7 +533,7 @@ async fn a_rooms_configuration_takes_flags_and_lists_and_keeps_the_rest() {
     ] {
         house.call(FULL, "rooms.configure", json!({ "jid": jid, "fields": fields })).await.invalid(argument);
     }
-    // What cannot be made as it was wanted is not made at all.
+    // A room that cannot be configured as requested is not created at all.
     let other = prosody().await.fresh_room();
     let asked = json!({ "jid": other.to_string(), "auto-configure": true, "roomconfig": [["nonsense", true]] });
     house.call(FULL, "rooms.open", asked).await.invalid("attributes.roomconfig.nonsense");
@@ -613,7 +614,7 @@ async fn a_room_is_looked_after() {
     house.call(FULL, "rooms.ban", json!({ "jid": jid, "user": person, "reason": "very rude" })).await.ok();
     let banned = house.call(FULL, "rooms.affiliations", json!({ "jid": jid, "affiliation": "outcast" })).await.ok();
     assert_eq!(banned[0]["jid"], person);
-    // ejabberd 23.01 lets those in again to whom somebody once gave a role, so this one never had any.
+    // ejabberd 23.01 readmits a banned person who was once given a role, so this one never had any.
     let mut tybalt = friend("tybalt").await;
     let ban = json!({ "jid": jid, "user": tybalt.jid().to_bare().to_string() });
     house.call(FULL, "rooms.ban", ban).await.ok();
@@ -702,7 +703,7 @@ fn muc_user<'a>(stanza: &'a Stanza, child: &str) -> Option<&'a Element> {
 async fn who_is_not_there_and_has_another_affiliation_is_told_and_is_no_message() {
     let (house, room) = start().await;
     let mut juliet = host_of(&room).await;
-    // So that others than moderators see it.
+    // With this setting, occupants who are not moderators see it.
     configure(&mut juliet, &room, &[("whois", "anyone")]).await;
     refuses_to_tell(&house, "rooms.read", &["affiliationChanged"]).await;
     house.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Romeo" })).await.ok();
@@ -764,7 +765,7 @@ async fn people_are_invited_both_ways_and_may_be_declined() {
     assert!(house.heard_so_far(NARROW, narrow).await.is_empty());
     assert!(house.heard_so_far(NARROW, hidden).await.is_empty());
 
-    // The other way round, and no.
+    // The other direction: the account is invited and declines.
     let hers = prosody().await.fresh_room();
     let mut juliet = host_of(&hers).await;
     let heard = house.listen(FULL, "roomInviteReceived").await;
@@ -873,7 +874,7 @@ async fn a_room_says_what_it_is() {
     let mut juliet = host_of(&room).await;
     configure(&mut juliet, &room, &[("roomname", "The hall"), ("whois", "anyone")]).await;
     house.call(FULL, "rooms.open", json!({ "jid": jid, "nick": "Romeo" })).await.ok();
-    // The answer to a question of ours comes after that to the host's own.
+    // The host's own request was sent before this one, so its answer comes first.
     let ping = format!("<iq type='get' to='{room}'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>");
     house.call(FULL, "api.send-iq", json!({ "iq": ping })).await.ok();
     let known = house.call(FULL, "rooms.get", json!({ "jid": jid })).await.ok();
@@ -897,7 +898,7 @@ async fn how_a_room_is_shown_is_kept_for_a_front_end() {
     }
     house.call(FULL, "rooms.open", one.clone()).await.ok();
     let (full, narrow) = (house.listen(FULL, "roomViewChanged").await, house.listen(NARROW, "roomViewChanged").await);
-    // What is told and what is read say the same, so that a front end can tell a focus from being shown.
+    // Events and reads agree, so that a front end can distinguish being focused from being shown.
     for (call, minimized, focused) in [
         ("rooms.minimize", true, false),
         ("rooms.maximize", false, false),
@@ -914,7 +915,7 @@ async fn how_a_room_is_shown_is_kept_for_a_front_end() {
             assert_eq!(shows, (&json!(minimized), &json!(focused), &json!(true)), "{call}: {room}");
         }
     }
-    // Alone there is nothing that it could come before.
+    // With a single room there is no other one in front.
     let front = json!({ "jid": jid, "bring-to-foreground": true });
     assert_eq!(house.call(FULL, "rooms.open", front.clone()).await.ok()["focused"], false);
     assert_eq!(house.call(FULL, "rooms.open", one.clone()).await.ok()["minimized"], true);
@@ -922,7 +923,7 @@ async fn how_a_room_is_shown_is_kept_for_a_front_end() {
     house.call(FULL, "rooms.minimize", one.clone()).await.ok();
     let other = json!({ "jid": fresh().await });
     house.call(FULL, "rooms.open", other.clone()).await.ok();
-    // Nothing has the focus, and another room is open.
+    // Another room is open, and none has the focus.
     let opened = house.call(FULL, "rooms.open", front).await.ok();
     assert_eq!((&opened["minimized"], &opened["focused"]), (&json!(false), &json!(true)), "{opened}");
     house.heard_so_far(FULL, full).await;
@@ -966,7 +967,7 @@ async fn bookmarks_are_put_down_entered_and_forgotten() {
     let second = json!({ "jid": fresh().await, "name": null, "autojoin": false, "nick": null, "password": null });
     house.call(FULL, "rooms.set-bookmark", second.clone()).await.ok();
 
-    // Another client of the account sees it, and nobody else may.
+    // Another client of the account can read it, and nobody else can.
     let mut phone = crate::house::client(house.account()).await;
     let items = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:bookmarks:1'/></pubsub>";
     let ask = |to| Iq::Get { from: None, to, id: String::new(), payload: items.parse().unwrap() };
@@ -998,10 +999,10 @@ async fn bookmarks_that_other_clients_change_are_followed() {
     let (house, room) = start().await;
     let jid = room.to_string();
     let (opened, left) = (house.listen(FULL, "chatRoomOpened").await, house.listen(FULL, "roomLeft").await);
-    // Somebody stays: a room that has just lost its last occupant may not hear who comes next.
+    // Another occupant stays, since a room that has just lost its last occupant may not notice the next one.
     let _host = host_of(&room).await;
     let mut phone = crate::house::client(house.account()).await;
-    // Some servers push to whom the publisher's own session has seen.
+    // Some servers push only to sessions that the publisher's own session has seen.
     let bot = Some(house.shared().snapshot().jid.clone());
     let here = |stanza: &Stanza| matches!(stanza, Stanza::Presence(one) if one.from == bot).then_some(());
     phone.wait_for("the bot's presence", SOON, here).await.unwrap();
@@ -1019,7 +1020,7 @@ async fn bookmarks_that_other_clients_change_are_followed() {
     };
     let retract = format!("<retract {node} notify='true'><item id='{jid}'/></retract>");
     let mut ways = vec![publish(false)];
-    // ejabberd 23.01 tells of what is published, and of nothing that is retracted.
+    // ejabberd 23.01 reports items that are published, but not those that are retracted.
     if software() == Software::Prosody {
         ways.push(retract);
     }

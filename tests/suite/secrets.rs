@@ -1,4 +1,4 @@
-//! Secrets stay where they are, whatever the owner asks to see.
+//! Secrets do not leak, whatever the owner asks to see.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -49,7 +49,7 @@ async fn no_filter_makes_the_log_show_the_stream() {
     }
 }
 
-/// It would hold every password and secret, whatever the limit is of who starts the host.
+/// A core dump would contain every password and secret, so it is prevented whatever the limits of the parent are.
 #[tokio::test]
 async fn a_host_that_crashes_leaves_no_core() {
     let home = Home::new().unwrap();
@@ -62,11 +62,12 @@ async fn a_host_that_crashes_leaves_no_core() {
     let mut host = Process::start("parlor", command).unwrap();
     let deadline = Instant::now() + SOON;
     loop {
-        // First, since what the shell may have counts only from there on.
+        // Checked first, since the shell's own limits do not count.
         let is_it = fs::read_link(format!("/proc/{}/exe", host.id())).is_ok_and(|program| program.ends_with("parlor"));
         let limits = fs::read_to_string(format!("/proc/{}/limits", host.id())).unwrap();
         let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
-        // One byte also keeps the kernel from handing it to a program; who may have none at all cannot have that.
+        // A limit of one byte also keeps the kernel from piping the core to a program. A hard limit of zero allows no
+        // other value.
         let soft_and_hard: Vec<_> = core.split_whitespace().take(2).collect();
         if is_it && (soft_and_hard[0] == "1" || soft_and_hard == ["0", "0"]) {
             break;
@@ -76,7 +77,7 @@ async fn a_host_that_crashes_leaves_no_core() {
     }
 }
 
-/// A password in the environment is for the account that names it, whatever its variable is called.
+/// A password in the environment is only for the account that names it, whatever the variable's name is.
 #[tokio::test]
 async fn a_command_of_the_owner_inherits_no_password_of_another_account() {
     let mut home = Home::new().unwrap();
@@ -101,7 +102,7 @@ async fn a_command_of_the_owner_inherits_no_password_of_another_account() {
     assert!(seen.contains("PATH=") && !seen.contains("canary"), "{seen}");
 }
 
-/// A compiler runs code of strangers: build scripts, macros, packages that it is given.
+/// A compiler runs foreign code: build scripts, macros, packages.
 #[tokio::test]
 async fn what_builds_a_plugin_inherits_nothing_that_is_meant_for_parlor() {
     let mut home = Home::new().unwrap();
@@ -122,7 +123,7 @@ async fn what_builds_a_plugin_inherits_nothing_that_is_meant_for_parlor() {
     home.set_environment("PATH", &format!("{}:/usr/bin:/bin", tools.display()));
     home.set_environment("PARLOR_PASSWORD_MAIN", "canary");
     home.set_environment("PARLOR_SETTING_CREDENTIALS_URL", "https://localhost/?token=canary");
-    // Nothing that is installed already.
+    // No build tools are installed.
     home.set_environment("XDG_DATA_HOME", &home.path().join("share").display().to_string());
     for (mark, text) in
         [("Cargo.toml", package), ("plugin.py", ""), ("plugin.js", ""), ("go.mod", "module x\n"), ("plugin.c", "")]
@@ -141,7 +142,8 @@ async fn what_builds_a_plugin_inherits_nothing_that_is_meant_for_parlor() {
     }
 }
 
-/// What a host says that logs in, by PLAIN, where the password is on the stream itself, or by a proof of it, and hears a message.
+/// Returns the log of a host that logs in and receives a message. The log-in is by PLAIN, with the password on the
+/// stream itself, or by a proof of it.
 async fn everything_that_is_logged(
     log: &str,
     peer: &Peer,
@@ -158,7 +160,7 @@ async fn everything_that_is_logged(
     let connected = |line: &str| line.contains("account connected").then_some(());
     host.log().wait("the account", &mut Mark::default(), SOON, connected).await.unwrap();
     host.signal(Signal::Terminate).unwrap();
-    // Its goodbye is heard, so that it need not wait for ours.
+    // The session is read to its end, so that the host need not wait for the server's closing tag.
     while session.next().await.is_ok() {}
     drop(session);
     host.wait(SOON).await.unwrap();

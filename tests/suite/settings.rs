@@ -1,4 +1,4 @@
-//! `settings`: a plugin's own, and a look at the host's (API rows 116–119).
+//! `settings`: a plugin's own settings, and a view of the host's (rows 116–119 of `tests/conformance.toml`).
 
 use parlor::config::{Config, Overrides, Role, SETTINGS, SettingKind, SettingRule};
 use parlor_tests::component::with_manifest;
@@ -27,7 +27,7 @@ async fn set_wins_over_the_owner_the_owner_over_update_and_update_over_the_defau
     house.call("plain", "settings.get", json!({ "key": "nobody knows it" })).await.is(Value::Null);
 }
 
-/// Row 117. Whoever misspells a name would be given nothing, or a default, without a word.
+/// Row 117. Otherwise a misspelt name would silently return nothing, or a default.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_setting_that_nobody_declares_is_warned_of_once_with_the_nearest() {
     let house = Plan::offline().caller(BARE, |entry| entry).start().await;
@@ -42,10 +42,10 @@ async fn a_setting_that_nobody_declares_is_warned_of_once_with_the_nearest() {
     assert_eq!(lines.iter().filter(|line| line.is(warning, &[])).count(), 2);
 }
 
-/// Rows 117, 118. A number is the one that was written, on whatever way it comes.
+/// Rows 117, 118. A number keeps its exact value, on whatever way it comes.
 #[tokio::test(flavor = "multi_thread")]
 async fn fractions_come_as_they_were_written() {
-    // Readers of JSON that only come near to what is written read the last digit of each as another.
+    // An inexact JSON parser would get the last digit of each of these wrong.
     let (default, owned, set, shared) =
         (31.245_270_191_439_438, 121.487_919_511_619_45, 100.783_996_582_031_25, 5e-324);
     let reads = |entry: Entry| entry.grant_whole("settings.read");
@@ -141,7 +141,7 @@ async fn the_operators_settings_are_denied_whatever_the_grant() {
     }
 }
 
-/// A value that a setting may have and has not by itself.
+/// Returns a valid value for a setting that differs from its default.
 fn other_value(rule: &SettingRule) -> Value {
     match rule.kind {
         SettingKind::Flag => (rule.default != "true").into(),
@@ -173,7 +173,7 @@ async fn what_is_set_takes_effect_at_once() {
     let house = Plan::new().await.three().start().await;
     let set = async |key: &str, value: Value| {
         house.call(FULL, "settings.set", json!({ "key": key, "value": value })).await.ok();
-        // What follows of it has then reached the server.
+        // The effects have then reached the server.
         ask(&house, "<ping xmlns='urn:xmpp:ping'/>").await;
     };
     let mut friend = crate::house::friend("friend").await;
@@ -190,7 +190,7 @@ async fn what_is_set_takes_effect_at_once() {
     let from = friend.jid().to_bare();
     let mut copied = async |body: &str| {
         friend.chat(phone.jid().clone(), body).await.unwrap();
-        // Copies are made before the message itself is given out.
+        // Carbon copies are sent before the message itself is delivered.
         phone.wait_body(&from, body, SOON).await.unwrap();
         ask(&house, "<ping xmlns='urn:xmpp:ping'/>").await;
         house.heard_so_far(FULL, heard).await.iter().any(|event| event["payload"]["message"]["body"] == body)
@@ -203,7 +203,7 @@ async fn what_is_set_takes_effect_at_once() {
 
     for kept in ["never", "roster", "always"] {
         set("message_archiving", kept.into()).await;
-        // The host asks the server first what it keeps.
+        // The host first asks the server for its preferences.
         let mut asked = String::new();
         for _ in 0..50 {
             asked = ask(&house, "<prefs xmlns='urn:xmpp:mam:2'/>").await.replace('\'', "\"");
@@ -227,7 +227,7 @@ async fn what_is_set_takes_effect_at_once() {
     set("allow_muc", false.into()).await;
     house.call(FULL, "rooms.open", json!({ "jid": third })).await.fails("unsupported");
 }
-/// What the server answers to a question of a plugin's own, after everything that was said before it.
+/// Sends a plugin's IQ, and returns the server's answer, which comes after everything that was sent before.
 async fn ask(house: &House, question: &str) -> String {
     let to = if question.starts_with("<ping") { "to='localhost'" } else { "" };
     let iq = json!({ "iq": format!("<iq type='get' id='1' {to}>{question}</iq>") });
@@ -238,7 +238,7 @@ async fn ask(house: &House, question: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_status_before_a_log_in_is_the_default() {
     let house = Plan::offline().three().start().await;
-    // The status of an account that has none yet is the default, whichever that is now.
+    // Before the first log-in, the status is the present default.
     house.call(FULL, "settings.set", json!({ "key": "default_state", "value": "xa" })).await.ok();
     assert_eq!(house.call(FULL, "user.get-status", Value::Null).await.ok()["value"], "xa");
 }
@@ -250,7 +250,7 @@ fn refused_for_good(answer: crate::answer::Answer, key: &str) {
     assert!(error["hint"].as_str().unwrap().starts_with("no grant helps"), "{error}");
 }
 
-/// A reference to what a command prints.
+/// Builds a reference to a command's output.
 fn command(command: &str) -> toml::Table {
     toml::Table::from_iter([("command".to_owned(), command.into())])
 }
@@ -297,7 +297,7 @@ async fn the_hosts_are_set_with_the_grant_and_hold_at_once() {
     for (key, value) in [("nickname", json!("Tybalt")), ("hide_offline_users", json!(true)), ("own", json!(1))] {
         house.call(FULL, "settings.get", json!({ "key": key })).await.is(json!({ "value": value }));
     }
-    // None where one of them does not fit, whosever it is.
+    // If one value is invalid, none is set, whichever it is.
     for broken in [json!(["priority", "x"]), json!(["greeting", 1]), json!(["debug", true]), json!(["", 1])] {
         let many = json!({ "values": [["nickname", "Paris"], ["own", 2], broken] });
         house.call(FULL, "settings.set-many", many).await.fails(if broken[0] == "debug" {
@@ -325,7 +325,7 @@ async fn a_new_default_gives_way_to_what_the_operator_wrote() {
     house.call(BARE, "settings.update", update).await.ok();
     house.call(BARE, "settings.get", json!({ "key": "enable_foo" })).await.is(json!({ "value": false }));
     house.call(BARE, "settings.get", json!({ "key": "enable_bar" })).await.is(json!({ "value": true }));
-    // Nobody's until somebody claims it.
+    // The plugin does not see the value until it claims the name.
     house.call(NARROW, "settings.get", json!({ "key": "enable_foo" })).await.is(json!({ "value": false }));
     let update = json!({ "values": [["nickname", "Offered"], ["csi_waiting_time", 60]] });
     house.call(FULL, "settings.update", update).await.ok();
@@ -340,7 +340,7 @@ async fn a_new_default_gives_way_to_what_the_operator_wrote() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_plugin_keeps_secret_nobody_has_by_claiming_it() {
     let house = Plan::offline().set("token", "canary-2210").three().start().await;
-    // In their manifest it is a secret of their own. What stands where all may look is no secret, and nobody's.
+    // In their manifest it is a secret of their own. A secret in the shared section is given to nobody.
     for plugin in [BARE, FULL] {
         house.call(plugin, "settings.get", json!({ "key": "token" })).await.is(Value::Null);
     }
@@ -360,7 +360,7 @@ async fn what_nobody_keeps_secret_any_more_is_a_setting_like_any_other() {
     let mut house = plan.bytes(FULL, &open, |entry| granted(entry).set("name", FULL)).start().await;
     let get = json!({ "key": "token" });
     house.call(FULL, "settings.get", get.clone()).await.is(Value::Null);
-    // It may run again.
+    // The disabled plugin may run again, so its secret stays protected.
     house.policy.plugin.get_mut(BARE).unwrap().enabled = false;
     house.home.set_policy(&house.policy).unwrap();
     house.host.reload().await.unwrap();
@@ -398,11 +398,11 @@ async fn what_the_owner_writes_under_settings_while_it_runs_is_heard_by_whom_it_
     assert_eq!(house.instance(FULL).await.id, before);
     assert_eq!(value(&house, FULL, "nickname").await, "Mercutio");
     assert_eq!(value(&house, FULL, "priority").await, 7, "what a plugin has set since, and the owner did not write");
-    // Who does not listen is started anew, and has it as well.
+    // A plugin that does not listen is restarted, and has the new value as well.
     running(&house, BARE).await;
     assert_ne!(house.instance(BARE).await.id, other);
     assert_eq!(value(&house, BARE, "greeting").await, "ahoy");
-    // Nothing that concerns them, and nobody is told or started anew.
+    // The change does not concern the plugins' own settings, so none is told or restarted.
     let other = house.instance(BARE).await.id;
     house.home.set("nickname", "Tybalt").unwrap();
     house.host.reconfigure(config(&house)).await;
@@ -423,7 +423,7 @@ async fn who_listens_hears_which_of_its_own_settings_are_different() {
     house.call(BARE, "settings.set", json!({ "key": "greeting", "value": "hi" })).await.ok();
     house.call(BARE, "settings.update", json!({ "values": [["greeting", "x"], ["new", [1]]] })).await.ok();
     assert_eq!(changed(&house, BARE, n).await, json!({ "new": [1] }), "what is set goes on to win");
-    // The owner changes nothing but a setting: who listens goes on.
+    // The owner changes only a setting: a plugin that listens keeps running.
     let before = house.instance(FULL).await.id;
     let entry = house.policy.plugin.get(FULL).unwrap().clone().set("greeting", "ahoy");
     house.policy = std::mem::take(&mut house.policy).with(FULL, entry);
@@ -433,7 +433,7 @@ async fn who_listens_hears_which_of_its_own_settings_are_different() {
     assert_eq!(house.instance(FULL).await.id, before);
     house.call(FULL, "settings.get", json!({ "key": "greeting" })).await.is(json!({ "value": "ahoy" }));
     assert!(house.heard_so_far(BARE, n).await.is_empty(), "another's are another's");
-    // Who does not listen is started anew, and has them as well.
+    // A plugin that does not listen is restarted, and has the new value as well.
     house.call(FULL, "listen.not", json!({ "order": other })).await.ok();
     let entry = house.policy.plugin.get(FULL).unwrap().clone().set("greeting", "welcome");
     house.policy = std::mem::take(&mut house.policy).with(FULL, entry);
@@ -467,7 +467,7 @@ async fn every_setting_of_the_host_reads_as_its_default_and_no_secret_at_all() {
         match (rule.role, rule.key) {
             (Role::Secret, _) => answer.is(Value::Null),
             (_, "jid") => drop(answer.ok()),
-            // The harness wrote this one.
+            // The harness set this one.
             (_, "auto_login") => answer.is(json!({ "value": false })),
             _ => answer.is(rule.default_value().map_or(Value::Null, |value| json!({ "value": value }))),
         }

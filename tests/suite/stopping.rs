@@ -1,4 +1,4 @@
-//! A house that stops: what was heard is handled, and what comes then is left to the server.
+//! A host that stops: delivered messages are handled, and later ones are left to the server.
 #![allow(clippy::doc_markdown, reason = "what a test shows is named as the list of the API spells it")]
 
 use serde_json::{Value, json};
@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use crate::house::{FULL, Plan, SOON, friend, granted};
 use crate::trace;
 
-/// A plugin with this setting `behaviour`, which has time to stop.
+/// Adds a plugin with this setting `behaviour`, which has time to stop.
 fn with_unruly(plan: Plan, behaviour: &str) -> Plan {
     plan.plugin("unruly", "unruly", |entry| entry.set("behaviour", behaviour).limit("stop", "30 s"))
 }
 
-/// Settings keepalive. A message that comes while plugins say good-bye is told by the next house, once.
+/// Settings keepalive. A message that comes while plugins stop is delivered once, by the next host.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_while_plugins_stop_is_told_by_the_next_house() {
     let listens = |entry| granted(entry).set("listens", "message+delayed");
@@ -27,7 +27,7 @@ async fn what_comes_while_plugins_stop_is_told_by_the_next_house() {
             let waits = |line: &trace::Line| line.is("waits for the word", &[("plugin", "unruly")]).then_some(());
             trace::wait("a plugin that stops", name, SOON, waits).await;
             friend.chat(bot.clone(), "late").await.unwrap();
-            // The server has passed it on by then.
+            // The server has routed the message by then.
             friend.catch_up(SOON).await.unwrap();
             ears.emit("word", &Value::Null).await;
         })
@@ -43,7 +43,7 @@ async fn what_comes_while_plugins_stop_is_told_by_the_next_house() {
     house.stop().await;
 }
 
-/// What a plugin was told before is handled before it says good-bye, also what it has not begun with.
+/// A plugin handles all events that it received before it stops, including those that it has not begun.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_heard_is_handled_before_a_plugin_stops() {
     let slow = |entry| granted(entry).limit("handlers", 1).limit("stop", "30 s");
@@ -55,7 +55,7 @@ async fn what_was_heard_is_handled_before_a_plugin_stops() {
     }
     assert_eq!(house.heard(FULL, order).await["payload"]["json"], 1);
     assert!(house.ears().heard_nothing(FULL, order), "it handles one after the other");
-    // The other plugin lets it go on when the house stops, and not before.
+    // The other plugin lets it continue when the host stops, and not before.
     let ears = house.stop_and_listen().await;
     for number in 2..=3 {
         assert_eq!(ears.heard(FULL, order).await["payload"]["json"], number);

@@ -1,4 +1,4 @@
-//! `storage`: what a plugin keeps on this machine (API row 126).
+//! `storage`: a plugin's stored data on this machine (row 126 of `tests/conformance.toml`).
 
 use serde_json::{Value, json};
 
@@ -86,7 +86,7 @@ async fn how_much_of_its_quota_a_plugin_keeps_is_shown() {
     };
     assert_eq!(shown().await, (Some(0.0), "1 KiB".to_owned(), Some(1024.0)));
     house.call(FULL, "storage.set-long", json!({ "key": "k", "length": 500 })).await.ok();
-    // The key, the value, and what each entry counts beside them.
+    // The key, the value, and the overhead of each entry.
     assert_eq!(shown().await.0, Some(565.0));
     house.call(FULL, "storage.delete", json!({ "key": "k" })).await.is(true);
     assert_eq!(shown().await.0, Some(0.0));

@@ -1,23 +1,23 @@
-//! The rules that the sources keep, checked by reading them: who names what, and how files look.
+//! Rules that the sources keep, checked by reading them: which modules may name what, and the form of files.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use parlor::plugins::limits::Limits;
 
-/// The workspace's root.
+/// Returns the workspace's root.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// A file of Rust, with its path from the root.
+/// A Rust file, with its path from the root.
 struct Source {
     path: String,
     text: String,
 }
 
 impl Source {
-    /// What is not a test: up to the tests at the end of the file.
+    /// Returns the text without tests: up to the tests at the end of the file.
     fn product(&self) -> &str {
         self.text.split("#[cfg(test)]\nmod ").next().unwrap()
     }
@@ -30,14 +30,14 @@ impl Source {
             || self.path.contains("xmpp/simulated")
     }
 
-    /// Lines of the product without comments, with their numbers.
+    /// Returns the lines without tests and comments, with their numbers.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         let lines = self.product().lines().enumerate();
         lines.map(|(number, line)| (number + 1, line)).filter(|(_, line)| !line.trim_start().starts_with("//"))
     }
 }
 
-/// Every file of Rust below these folders.
+/// Returns every Rust file below these folders.
 fn sources(folders: &[&str]) -> Vec<Source> {
     let mut found = Vec::new();
     let mut open: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
@@ -59,7 +59,7 @@ fn sources(folders: &[&str]) -> Vec<Source> {
 
 const ALL: &[&str] = &["host/src", "plugins-sdk/src", "example-plugins", "tests"];
 
-/// Lines that name one of these words where nobody may, or only files that `may` lets through.
+/// Returns the lines that name one of these words in files that `may` does not allow.
 fn named(folders: &[&str], words: &[&str], may: impl Fn(&str) -> bool) -> Vec<String> {
     let sources = sources(folders);
     let elsewhere = sources.iter().filter(|source| !source.is_test() && !may(&source.path));
@@ -79,7 +79,7 @@ fn nobody(lines: &[String], rule: &str) {
 #[test]
 fn only_xmpp_names_stanza_types_and_sockets() {
     let words = ["tokio_xmpp", "xmpp_parsers", "minidom", "sasl::"];
-    // Downloads are the one other thing that goes over the network.
+    // Apart from XMPP, only downloads use the network.
     let https = ["tokio_rustls", "TcpStream"];
     let may = |path: &str| path.starts_with("host/src/xmpp");
     let may_connect = |path: &str| may(path) || path == "host/src/https.rs";
@@ -111,7 +111,7 @@ fn only_password_opens_passwords() {
     nobody(&named(&["host/src"], &["Password::", "xmpp::password", "zeroize"], may), "only host/src/xmpp/ may");
 }
 
-/// The compiler of the host inherits nothing at all; the manual pages are of another kind of command.
+/// The host's compiler process inherits nothing at all, and manual pages use another type named `Command`.
 #[test]
 fn only_child_starts_programs() {
     let words = ["Command::new("];
@@ -123,7 +123,7 @@ fn only_child_starts_programs() {
     assert!(!named(&["host/src"], &words, |_| false).is_empty(), "the word is the one that the sources use");
 }
 
-/// Python imports from the folder that it runs in, before its own library, unless it is told not to.
+/// Python imports from its working folder before its own library, unless it is told not to.
 #[test]
 fn python_runs_isolated() {
     let words = ["\"-m\", \"", "\"-c\", CALL", "\"-c\", CHECK", "\"-c\", \"import", "\"-c\", &format"];
@@ -134,13 +134,13 @@ fn python_runs_isolated() {
     assert!(isolated.len() >= 8, "the word is the one that the sources use");
 }
 
-/// A file may be called what parlor says, with the end of a line before it.
+/// A file name may contain a line end and imitate parlor's own messages.
 #[test]
 fn paths_are_escaped_where_they_are_shown() {
     nobody(&named(&["host/src"], &[".display()"], |_| false), "it shows the name of a file as it is; take `escaped`");
 }
 
-/// Whoever could bring machine code in could do everything.
+/// Code that could bring in machine code could do everything.
 #[test]
 fn machine_code_comes_in_at_one_place() {
     let words = ["deserialize(engine", "deserialize_file(", "deserialize_open_file(", "deserialize_raw("];
@@ -150,7 +150,7 @@ fn machine_code_comes_in_at_one_place() {
     nobody(&makers, "only the compiler and its cache may say what is machine code");
 }
 
-/// Each place is one that an interface of the system or of wasmtime demands, and says why.
+/// In each place, an interface of the system or of wasmtime requires it, and the code says why.
 #[test]
 fn unsafe_code_is_where_an_interface_demands_it() {
     let allowed = [
@@ -165,7 +165,7 @@ fn unsafe_code_is_where_an_interface_demands_it() {
     );
 }
 
-/// A limit that nobody enforces is a promise that nobody keeps.
+/// A limit that is not enforced is an empty promise.
 #[test]
 fn every_limit_is_enforced_and_attacked() {
     let sources = sources(&["host/src"]);
@@ -178,7 +178,7 @@ fn every_limit_is_enforced_and_attacked() {
         };
         let elsewhere = sources.iter().filter(|source| !source.path.ends_with("plugins/limits.rs"));
         assert!(elsewhere.flat_map(Source::code).any(|(_, line)| is_asked(line)), "nobody enforces {name}");
-        // The least that it can be is a minute, for which no test waits.
+        // Its smallest value is a minute, which is too long for a test.
         let is_attacked = *name == "catch_up_age" || suite.contains(&format!("limit(\"{name}\""));
         assert!(is_attacked, "no test attacks {name}");
     }
@@ -231,7 +231,7 @@ fn a_grouping_is_one_file_of_its_name_everywhere() {
     }
 }
 
-/// What is called in `wit/` is called in the suite, by a plugin.
+/// Every call of `wit/` is made by a plugin in the suite.
 #[test]
 fn every_call_of_the_contract_is_made_by_a_test() {
     let suite: String = sources(&["tests/suite"]).into_iter().map(|source| source.text).collect();
@@ -254,7 +254,7 @@ fn every_call_of_the_contract_is_made_by_a_test() {
     assert!(calls > 40, "the contract was read: {calls} calls");
 }
 
-/// What stands in `SECURITY.md` behind a promise: what shows that it is kept.
+/// Returns for each promise of `SECURITY.md` what shows that it is kept.
 fn shown_by(page: &str) -> Vec<&str> {
     let rows = page.lines().skip_while(|line| !line.ends_with("| shown by |")).skip(2);
     let rows = rows.take_while(|line| line.starts_with('|')).map(|line| line.trim_matches('|').split('|'));
@@ -266,12 +266,12 @@ fn shown_by(page: &str) -> Vec<&str> {
     .collect()
 }
 
-/// A promise that nothing shows is none.
+/// Each promise must be shown by something that exists.
 #[test]
 fn what_security_promises_is_shown_by_what_is_there() {
     let page = std::fs::read_to_string(root().join("SECURITY.md")).unwrap();
     let is_there = |path: String| root().join(&path).exists() || root().join(format!("{path}.rs")).is_file();
-    // All tests of one file, or one by its name: what is said of a whole folder names nothing.
+    // All tests of one file, or one test by its name. A whole folder is not specific enough.
     let is_test = |path: &str| {
         let file = |module: &str| root().join(format!("tests/suite/{}.rs", module.replace("::", "/")));
         let holds = |(module, test): (&str, &str)| {

@@ -1,4 +1,4 @@
-//! `timers`: waiting, and being woken (API row 125).
+//! `timers`: waiting, and being woken (row 125 of `tests/conformance.toml`).
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! `tokens`: those of a BOSH session (API rows 120 and 121).
+//! `tokens`: the tokens of a BOSH session (rows 120 and 121 of `tests/conformance.toml`).
 
 use parlor_tests::transport::Transport;
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ async fn those_of_a_bosh_session_come_to_whom_the_owner_exposes_them() {
     let rid =
         async || -> u64 { house.call(FULL, "tokens.get", token("rid")).await.ok().as_str().unwrap().parse().unwrap() };
     let before = rid().await;
-    // Each question takes a request at least.
+    // Each IQ takes at least one request.
     let ping = "<iq type='get' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>";
     house.call(FULL, "api.send-iq", json!({ "iq": ping })).await.ok();
     assert!(rid().await > before);

@@ -1,4 +1,4 @@
-//! What houses in this process write to the log, for tests that wait for a line.
+//! Collects the log lines of the hosts in this process, for tests that wait for a line.
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write as _};
@@ -14,19 +14,19 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// One line.
+/// One log line.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
-    /// How important.
+    /// The log level.
     pub(crate) level: Level,
-    /// `plugin` where a plugin wrote it.
+    /// The target, which is `plugin` for a plugin's own lines.
     pub(crate) target: String,
-    /// What it says, under `message`, and its fields.
+    /// The text under `message`, and the other fields.
     pub(crate) fields: BTreeMap<&'static str, String>,
 }
 
 impl Line {
-    /// The field's text; empty if there is none.
+    /// Returns a field's text, or an empty string if the field is missing.
     pub(crate) fn get(&self, field: &str) -> &str {
         self.fields.get(field).map_or("", String::as_str)
     }
@@ -39,7 +39,7 @@ impl Line {
 static LINES: Mutex<Vec<Line>> = Mutex::new(Vec::new());
 static NEWS: LazyLock<Notify> = LazyLock::new(Notify::new);
 
-/// Keeps lines from now on. All houses of the process share them: their accounts' names tell them apart.
+/// Collects lines from now on. All hosts of the process share the collection; their accounts' names distinguish them.
 pub(crate) fn start() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -48,18 +48,18 @@ pub(crate) fn start() {
     });
 }
 
-/// All lines with this field so far.
+/// Returns all lines so far with this value of the field.
 pub(crate) fn with(field: &str, value: &str) -> Vec<Line> {
     LINES.lock().unwrap().iter().filter(|line| line.get(field) == value).cloned().collect()
 }
 
-/// Waits for a line of this account of which `pick` makes something, from the first on.
+/// Waits for a line of this account for which `pick` returns a value, from the first line on.
 pub(crate) async fn wait<T>(what: &str, account: &str, limit: Duration, mut pick: impl FnMut(&Line) -> Option<T>) -> T {
     let look = async {
         loop {
             let news = NEWS.notified();
             tokio::pin!(news);
-            // Registered before the lines are read, so that one that comes in between wakes this.
+            // Registered before the lines are read, so that a line that comes in between wakes this.
             news.as_mut().enable();
             if let Some(found) = with("account", account).iter().find_map(&mut pick) {
                 return found;
@@ -70,7 +70,7 @@ pub(crate) async fn wait<T>(what: &str, account: &str, limit: Duration, mut pick
     timeout(limit, look).await.unwrap_or_else(|_| panic!("not seen within {limit:?}: {what}\n{}", tail(account)))
 }
 
-/// The last lines of an account, for a failure.
+/// Returns the last lines of an account, for a failure message.
 pub(crate) fn tail(account: &str) -> String {
     let mut text = "last lines of its log:".to_owned();
     let lines = with("account", account);
@@ -81,7 +81,7 @@ pub(crate) fn tail(account: &str) -> String {
     text
 }
 
-/// A plugin that writes this has the log fail in the midst of its call, as that of a program around the library may.
+/// The word at which the log panics during a plugin's call, as an embedding program's log may.
 pub(crate) const BREAKS: &str = "the log breaks here";
 
 struct Keep;

@@ -1,4 +1,4 @@
-//! Each way to a server carries the same: what is said, in order, of any size, and both ways at once.
+//! Each transport carries the same: messages in order, of any size, in both directions at once.
 
 use parlor_tests::client::body;
 use parlor_tests::front::Front;
@@ -20,7 +20,7 @@ async fn all_that_is_said_comes_in_its_order_over_each_transport() {
         let heard = house.listen(FULL, "message").await;
         let mut friend = friend("friend").await;
         let (bot, to) = (house.account().jid.clone(), friend.jid().to_bare().to_string());
-        // With another one more than BOSH says at once, and longer than a buffer of TLS.
+        // Two of these exceed what BOSH sends at once, and one exceeds a TLS buffer.
         let long = "x".repeat(60_000);
         for number in 0..MANY {
             let text = if number == 7 { long.clone() } else { format!("<&> {number}") };
@@ -49,8 +49,8 @@ async fn all_that_is_said_comes_in_its_order_over_each_transport() {
     }
 }
 
-/// A server declares a namespace again for each element that is in it: this stanza of 234 KiB comes as one of more than 10 MiB. It would
-/// come again on the next stream.
+/// A server repeats a namespace declaration on each element inside, so this stanza of 234 KiB becomes one of more than
+/// 10 MiB. If it ended the stream, it would come again on the next one.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_stanza_that_a_server_makes_larger_ends_the_stream() {
     let bomb = format!("<x xmlns='urn:x' xmlns:p='{}'>{}</x>", "u".repeat(254), "<p:a/>".repeat(40_000));
@@ -88,7 +88,7 @@ async fn no_stanza_that_a_server_makes_larger_ends_the_stream() {
     }
 }
 
-/// Where no address is set, the domain is asked (XEP-0156); what it says of places without TLS does not count.
+/// Without a configured address, the domain is asked (XEP-0156). Addresses without TLS are ignored.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_domain_says_where_it_is_on_the_web() {
     let prosody = prosody().await;

@@ -1,4 +1,4 @@
-//! `user`: the account that a plugin runs for (API rows 53–61).
+//! `user`: the account that a plugin runs for (rows 53–61 of `tests/conformance.toml`).
 
 use serde_json::{Value, json};
 use tokio_xmpp::Stanza;
@@ -24,7 +24,7 @@ async fn a_plugin_knows_for_whom_it_runs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_status_is_read_set_and_seen() {
     let house = Plan::new().await.set("priority", 3).three().start().await;
-    // Another client of the account sees what others see.
+    // Another client of the account sees the same presence as contacts.
     let mut other = client(house.account()).await;
     let own = house.shared().snapshot().jid.clone();
     let changed = (house.listen(FULL, "statusChanged").await, house.listen(FULL, "statusMessageChanged").await);
@@ -47,7 +47,7 @@ async fn the_status_is_read_set_and_seen() {
     };
     other.wait_for("dnd", SOON, seen(reading)).await.unwrap();
 
-    // The text is kept, set alone, and cleared by an empty one.
+    // The text is kept if it is not given, may be set alone, and is cleared by an empty one.
     house.call(FULL, "user.set-status", json!({ "value": "online" })).await.ok();
     house.call(FULL, "user.get-status", Value::Null).await.is(json!({ "value": "online", "message": "reading" }));
     house.call(FULL, "user.set-status-message", json!({ "message": "writing" })).await.ok();
@@ -62,7 +62,7 @@ async fn the_status_is_read_set_and_seen() {
     house.call(FULL, "connection.connected", Value::Null).await.is(true);
 }
 
-/// Row 58. Each value as others see it, with the priority always.
+/// Row 58. Contacts see each value, always with the priority.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_status_is_seen_as_what_it_is() {
     let house = Plan::new().await.three().start().await;
@@ -111,7 +111,7 @@ async fn the_status_is_nobodys_without_the_grant() {
     house.call(FULL, "user.set-status-message", json!({ "message": "x".repeat(5_000) })).await.invalid("message");
 }
 
-/// Rows 9, 57. Events statusChanged. A plugin may say it in a stanza of its own.
+/// Rows 9, 57. Events statusChanged. A plugin may also send its presence as a raw stanza.
 #[tokio::test(flavor = "multi_thread")]
 async fn presence_that_is_sent_as_a_stanza_is_the_own_status() {
     let house = Plan::new().await.three().start().await;
@@ -125,7 +125,7 @@ async fn presence_that_is_sent_as_a_stanza_is_the_own_status() {
     assert_eq!(house.heard(FULL, changed).await["payload"]["status"], busy);
     house.call(FULL, "api.send", send("<presence type='unavailable'/>")).await.ok();
     house.call(FULL, "user.get-status", Value::Null).await.is(json!({ "value": "unavailable", "message": "" }));
-    // The server takes us out of our rooms, and we come back when we show ourselves.
+    // The server removes the account from its rooms, and the host returns when the account is visible again.
     assert_eq!(house.heard(FULL, left).await["payload"]["room"]["jid"], room);
     let opened = house.listen(FULL, "chatRoomOpened").await;
     house.call(FULL, "api.send", send("<presence/>")).await.ok();
@@ -133,7 +133,7 @@ async fn presence_that_is_sent_as_a_stanza_is_the_own_status() {
     house.call(FULL, "connection.connected", Value::Null).await.is(true);
 }
 
-/// Kept while there is no connection.
+/// The status is kept while there is no connection.
 /// Rows 57, 129.
 /// Settings `default_state`.
 #[tokio::test(flavor = "multi_thread")]
@@ -166,7 +166,7 @@ async fn a_log_out_forgets_the_session_and_a_log_in_begins_another() {
     house.call(FULL, "api.wait-until", json!({ "promise": "roster" })).await.fails("stopped");
     house.call(FULL, "api.wait-until", json!({ "promise": "pluginsInitialized" })).await.is("none");
     house.call(FULL, "api.wait-until", json!({ "promise": "own" })).await.is(json!({ "json": 7 }));
-    // What is set meanwhile is sent on connecting.
+    // A status that is set meanwhile is sent on connecting.
     house.call(FULL, "user.set-status", json!({ "value": "xa" })).await.ok();
     house.call(FULL, "user.login", Value::Null).await.ok();
     house.call(FULL, "connection.connected", Value::Null).await.is(true);
@@ -203,10 +203,10 @@ async fn a_plugin_logs_in_with_a_password_of_its_own() {
     let error = house.call(FULL, "user.login", with(&jid, "wrong")).await.fails("stanza");
     assert_eq!((&error["condition"], &error["kind"]), (&json!("not-authorized"), &json!("auth")));
     house.call(FULL, "connection.connected", Value::Null).await.is(false);
-    // The account lives on: the next one counts.
+    // The failed log-in does not end the account, so the next one works.
     house.call(FULL, "user.login", with(&format!("{jid}/mine"), &house.account().password)).await.ok();
     house.call(FULL, "user.jid", Value::Null).await.is(format!("{jid}/mine"));
-    // It is known by then what the server can do; the roster has not come yet.
+    // The server's features are known by then, but the roster has not come yet.
     house.call(FULL, "archive.query", json!({ "max": 1 })).await.ok();
     house.call(FULL, "api.wait-until", json!({ "promise": "discoInitialized" })).await.is("none");
     house.call(FULL, "api.wait-until", json!({ "promise": "rosterContactsFetched" })).await.is("none");

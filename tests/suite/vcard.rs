@@ -1,4 +1,4 @@
-//! `vcard`: visiting cards (API rows 69–72).
+//! `vcard`: vCards (rows 69–72 of `tests/conformance.toml`).
 
 use parlor_tests::client::Client;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use xmpp_parsers::minidom::Element;
 
 use crate::house::{BARE, FULL, NARROW, Plan, SOON, client, friend, granted, refuses};
 
-/// "abc", and its SHA-1.
+/// "abc" in base64, and its SHA-1.
 const IMAGE: &str = "YWJj";
 const HASH: &str = "a9993e364706816aba3e25717850c26c9cd0d89d";
 
@@ -73,7 +73,8 @@ async fn a_card_is_read_kept_and_shown_by_the_contact() {
     house.call(FULL, "contacts.get-attribute", json!({ "jid": jid, "name": "image" })).await.is(IMAGE);
 }
 
-/// Rows 69, 72. Events chatBoxChanged, occupantChanged. An occupant is named by room and nickname, and a chat with somebody who is no contact is told as well.
+/// Rows 69, 72. Events chatBoxChanged, occupantChanged. An occupant is named by room and nickname. A chat with a
+/// stranger gets an event as well.
 #[tokio::test(flavor = "multi_thread")]
 async fn occupants_and_strangers_have_cards_too() {
     let house = Plan::new().await.set("allow_non_roster_messaging", true).three().start().await;
@@ -95,7 +96,7 @@ async fn occupants_and_strangers_have_cards_too() {
         let told = house.heard(FULL, updated).await["payload"]["contact"].clone();
         assert_eq!((&told["jid"], &told["url"]), (&json!(jid), &json!("https://example.org/j")), "{told}");
     }
-    // What it was fetched for shows it, and says so to who sees nothing but chats or rooms.
+    // The chat and the occupant show the card, and plugins that see only chats or rooms get an event.
     let occupants = house.call(FULL, "rooms.occupants", json!({ "jid": room.to_string() })).await.ok();
     let occupant = occupants.as_array().unwrap().iter().find(|one| one["nick"] == "Juliet").unwrap();
     let chat = house.call(FULL, "chats.get", json!({ "jid": person })).await.ok();

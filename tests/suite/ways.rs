@@ -1,4 +1,4 @@
-//! Logging in without a password, on the real server.
+//! Log-ins without a password, on the real server.
 
 use std::fs;
 
@@ -32,13 +32,13 @@ async fn nobody_in_particular_is_given_an_account_for_a_while() {
     assert!(host.stop(SOON).await.unwrap().success());
 }
 
-/// No line of the key is in the log, whatever is logged, or in the memory of a plugin.
+/// Checks that no line of the key is in the log, at any level, or in the memory of a plugin.
 fn nobody_has(key: &str, host: &Host) {
     let lines: Vec<_> = key.lines().filter(|line| !line.starts_with("-----")).collect();
     let log = host.log().all().join("\n");
     assert!(log.contains("TRACE") && lines.len() > 1, "nothing would be shown by it");
     assert!(lines.iter().all(|line| !log.contains(line)), "the log has the key");
-    // The name of a setting of the plugin's is there, so that the key would be found.
+    // The name of a plugin's setting is found, which proves that the key would be found.
     let words: Vec<_> = lines.into_iter().chain(["room_prefix"]).collect();
     assert_eq!(memories::found(host.id(), &words).unwrap(), ["room_prefix"]);
 }

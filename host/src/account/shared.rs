@@ -32,7 +32,7 @@ pub struct Shared {
     pub own: BareJid,
     /// The subscriptions of its plugins.
     pub router: Router,
-    /// The clock that the account goes by.
+    /// The clock of the account.
     pub clock: Clock,
     /// The source of its plugins' random numbers.
     pub chance: Chance,

@@ -149,8 +149,9 @@ fn sentence(chain: &[PluginId], why: &Missing) -> String {
 
 /// Decides for each usable candidate whether it starts, and after which others.
 ///
-/// With `strict`, a missing dependency that is not optional refuses the plugin; else there is only a warning. A circle
-/// of dependencies that are not optional always refuses all plugins in it. The plan depends only on the candidates.
+/// With [`Strictness::Strict`], a missing dependency that is not optional refuses the plugin; else there is only a
+/// warning. A circle of dependencies that are not optional always refuses all plugins in it. The same candidates give
+/// the same plan.
 pub fn plan(candidates: &[Candidate], strict: Strictness) -> Plan {
     let graph = Graph::new(candidates);
     let mut refused = graph.cycles();

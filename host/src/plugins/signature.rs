@@ -75,7 +75,7 @@ pub enum SignatureError {
 pub fn verify(bytes: &[u8], signature: &str, keys: &Keys, today: Date) -> Result<Signer, SignatureError> {
     let id = key_id(signature).ok_or(SignatureError::Malformed)?;
     let signature = Signature::decode(signature).map_err(|_| SignatureError::Malformed)?;
-    // Whoever makes a key chooses its id, and the policy may list a key twice, with and without an end date. So every
+    // The creator of a key chooses its id, and the policy may list a key twice, with and without an end date. So every
     // key is tried, and any may match.
     let (mut expired, mut wrong) = (None, None);
     for (name, key) in keys {

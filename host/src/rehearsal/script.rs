@@ -1,9 +1,9 @@
 //! Parses the author's tests: each is a list of steps with what the plugin must do at each.
 //!
 //! ```text
-//! == it answers            a test, to the next of these
-//! alice: hello             what happens, at the left margin
-//!   to alice: hello        what the plugin is to do, indented; nothing more, and nothing else
+//! == it answers            begins a test, which ends at the next such line
+//! alice: hello             a step: something that happens, at the left margin
+//!   to alice: hello        what the plugin must do, indented; it may do nothing else
 //! # a comment
 //! ```
 

@@ -1,4 +1,4 @@
-//! Which plugins get an event: by subscription, by grant, and by filter.
+//! Routing: the plugins that get an event, by subscription, by grant, and by filter.
 
 use jiff::Timestamp;
 

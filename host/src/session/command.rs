@@ -41,7 +41,7 @@ impl<T> Answer<T> {
     }
 }
 
-/// Which values a setting from a plugin replaces.
+/// The previous values that a setting from a plugin replaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wins {
     /// Any previous value.
@@ -259,7 +259,7 @@ pub enum Command {
     ChangeSettings {
         /// The settings with their new values.
         values: BTreeMap<String, Value>,
-        /// Which previous values they replace.
+        /// The previous values that they replace.
         wins: Wins,
         /// Answered when they are changed.
         answer: Answer<()>,

@@ -372,8 +372,8 @@ impl Session {
     }
 }
 
-/// Returns whether someone says it now, to this account. History, copies, and corrections of commands that may already
-/// be done do not count.
+/// Returns whether a message is new and addressed to this account. History, copies, and corrections of commands that
+/// may already be done do not count.
 fn is_spoken(message: &Message) -> bool {
     let is_said = match message.kind {
         MessageKind::Chat | MessageKind::Normal => true,

@@ -17,7 +17,7 @@ const APPLICATION: i32 = 0x7072_6c72;
 const VERSION: i32 = 1;
 /// The maximum time that an outside reader, such as a backup, may delay a write.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The bound of the numbers for files that are set aside.
+/// One more than the highest number in the name of a file that was set aside.
 const ASIDE: u32 = 1_000;
 /// The length of a database header, and the offsets of two numbers in it: see section 1.3 of
 /// <https://sqlite.org/fileformat2.html>.
@@ -46,8 +46,8 @@ pub(super) enum Unfit {
 }
 
 impl Unfit {
-    /// Returns whether the file can never be used. A file on a full disk, one that is locked or unreadable, and one of
-    /// a newer parlor are all still good: setting them aside would lose data that plugins were told is stored.
+    /// Returns whether the file can never be used. A file on a full disk, a locked or unreadable one, and one of a
+    /// newer parlor are still good. Setting them aside would lose data that plugins were told is stored.
     fn is_for_good(&self) -> bool {
         match self {
             Self::Foreign | Self::Link => true,

@@ -1,5 +1,5 @@
-//! The queue of the store's threads. Every caller has its own lane, and lanes are served in turn: a plugin that writes
-//! as much as it may delays the next write of another plugin by one batch at most.
+//! The queue of the store's threads. Each caller has its own lane, and lanes are served in turn. However much a plugin
+//! writes, it delays the next write of another plugin by one batch at most.
 //!
 //! Pending writes of plugins are made durable together, so that many writers share one flush of the disk. The size of a
 //! batch is bounded in number and bytes, since all others wait for it meanwhile.
@@ -19,7 +19,7 @@ use crate::plugins::Holding;
 pub(super) const WAITING: usize = 256;
 /// The maximum number of writes in one batch.
 pub(super) const BATCH: usize = 64;
-/// The size in bytes from which on a batch takes no further write.
+/// The size in bytes at which a batch takes no further write.
 pub(super) const BATCH_BYTES: usize = 256 << 10;
 /// The bytes of a write that one turn of its lane covers.
 const TURN: usize = 16 << 10;

@@ -40,7 +40,7 @@ pub use tokens::Tokens;
 const MOST_AT_ONCE: usize = 64 << 10;
 /// The bytes that may wait to be sent; further elements wait with their sender.
 const MOST_WAITING: usize = 256 << 10;
-/// The unread bytes from which on no more is requested from the server.
+/// The number of unread bytes at which nothing more is requested from the server.
 const MOST_UNREAD: usize = 1 << 20;
 /// How much longer an answer may take than the server's announced wait.
 const MARGIN: Duration = Duration::from_secs(10);

@@ -1,5 +1,5 @@
-//! The ways in for bytes that somebody hostile chose, without a connection around them: for `tests/fuzz` and for property
-//! tests. Not part of a normal build.
+//! Entry points for hostile bytes without a connection, for `tests/fuzz` and for property tests. They are not part of a
+//! normal build.
 
 use futures_util::FutureExt as _;
 use jid::{FullJid, Jid};
@@ -17,8 +17,8 @@ use crate::stanza::Incoming;
 const HEADER: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
 const OWN: &str = "me@house/parlor";
 
-/// What a server may send after the header of its stream: from bytes to what the session is told. The first byte says how
-/// large the pieces are in which it comes. Gives how many stanzas were understood.
+/// Feeds the bytes that a server may send after its stream header, down to what the session gets. The first byte sets
+/// the size of the pieces in which they arrive. Returns the number of stanzas that were understood.
 pub fn from_the_server(bytes: &[u8]) -> usize {
     let Some((first, bytes)) = bytes.split_first() else { return 0 };
     let own: FullJid = OWN.parse().expect("it is one");
@@ -26,7 +26,7 @@ pub fn from_the_server(bytes: &[u8]) -> usize {
     told.into_iter().map(|incoming| drop(format!("{incoming:?}"))).count()
 }
 
-/// What the session is told of bytes that came in pieces of this size.
+/// Returns what the session gets from bytes that arrive in pieces of this size.
 pub(crate) fn told(bytes: &[u8], piece: usize, own: &FullJid, now: Timestamp) -> Vec<Incoming> {
     let (mut sieve, mut out) = (Sieve::default(), Vec::new());
     let header = sieve.push(HEADER.as_bytes(), &mut out);
@@ -37,7 +37,7 @@ pub(crate) fn told(bytes: &[u8], piece: usize, own: &FullJid, now: Timestamp) ->
         }
         let _ = sieve.farewell();
     }
-    // What was mended or replaced is longer by a fixed amount at most, and no stanza is shorter than four bytes.
+    // A repair or replacement adds a fixed amount at most, and no stanza is shorter than four bytes.
     assert!(out.len() <= HEADER.len() + bytes.len() * 256 + 4096, "{} bytes became {}", bytes.len(), out.len());
     out.extend_from_slice(b"</stream:stream>");
     let Ok(stream) = Element::from_reader(out.as_slice()) else { return Vec::new() };
@@ -45,7 +45,7 @@ pub(crate) fn told(bytes: &[u8], piece: usize, own: &FullJid, now: Timestamp) ->
     stanzas.map(|stanza| decode(stanza, own, now)).collect()
 }
 
-/// What a server may send over BOSH: an answer of HTTP, and in it one of BOSH. Whether it is that.
+/// Feeds what a server may send over BOSH: an HTTP answer with a BOSH answer in it. Returns whether it is valid.
 pub fn over_bosh(bytes: &[u8]) -> bool {
     let body = async {
         let mut wire = Wire::new(bytes);
@@ -56,17 +56,17 @@ pub fn over_bosh(bytes: &[u8]) -> bool {
     body.is_some_and(|body| bosh::is_answer(&String::from_utf8_lossy(&body)))
 }
 
-/// What a server may send in one message over WebSocket. Whether it can be part of a stream.
+/// Feeds what a server may send in one WebSocket message. Returns whether it can be part of a stream.
 pub fn over_websocket(text: &str) -> bool {
     let mut out = Vec::new();
     let is_read = websocket::read_frame(text, &mut out).is_ok();
-    // A quote becomes six bytes, and what opens a stream is nearly as long as its header.
+    // A quote becomes six bytes, and an opening element is nearly as long as the stream header.
     assert!(out.len() <= text.len() * 6 + 1024, "{} bytes became {}", text.len(), out.len());
     is_read
 }
 
-/// What a plugin may hand to `api.send` and `api.send-iq`. Whatever is taken is one stanza when it is written out, which
-/// may be read again, and names nobody else as its sender.
+/// Feeds what a plugin may pass to `api.send` and `api.send-iq`. An accepted text is written as a single stanza, which
+/// can be parsed again and names no other sender.
 pub fn from_a_plugin(text: &str) -> bool {
     let own: Jid = OWN.parse().expect("it is one");
     let taken = [RawStanza::parse(text, &own), RawStanza::parse_request(text, &own)];
@@ -86,7 +86,7 @@ mod tests {
 
     use super::*;
 
-    /// What may stand in any start tag: whoever writes a stanza chooses what it declares.
+    /// Declarations for any start tag: the author of a stanza chooses its declarations.
     const DECLARATIONS: &[&str] = &[
         " xmlns:stream='urn:y'",
         " xmlns:stream='http://etherx.jabber.org/streams'",
@@ -101,12 +101,12 @@ mod tests {
         " xmlns:tns0='urn:y' tns0:a='1'",
     ];
 
-    /// One as long as may be, or a little longer.
+    /// Generates a declaration that is as long as permitted, or a little longer.
     fn long_declaration() -> impl Strategy<Value = String> {
         (250_usize..262).prop_map(|length| format!(" xmlns:root='{}'", "u".repeat(length)))
     }
 
-    /// Pieces of which odd stanzas are made: what is put together by chance is nearly one.
+    /// Generates odd stanzas from pieces that are nearly valid in a random order.
     fn pieces() -> impl Strategy<Value = String> {
         let mut pieces = vec![
             "<message",
@@ -171,7 +171,7 @@ mod tests {
         (prop::sample::subsequence(DECLARATIONS, 0..4), long).prop_map(|(some, long)| some.concat() + &long)
     }
 
-    /// Elements within one another that are odd in nothing but what they declare.
+    /// Generates nested elements that are odd only in their declarations.
     fn elements() -> impl Strategy<Value = String> {
         let leaf = declarations().prop_map(|declared| format!("<x{declared}/>"));
         leaf.prop_recursive(3, 8, 2, |inner| {
@@ -183,7 +183,8 @@ mod tests {
         })
     }
 
-    /// Whole stanzas, and what else is read of a stream, that are odd in what they declare: chance alone puts few of them together.
+    /// Generates whole stanzas, and other elements of a stream, that are odd in their declarations: the random pieces
+    /// rarely form one.
     fn stanzas() -> impl Strategy<Value = String> {
         let head = prop::sample::select(vec![
             ("message", " to='x@y'"),
@@ -196,7 +197,7 @@ mod tests {
             ("stream:features", ""),
         ]);
         let odd = prop::sample::select(vec!["", "", "<show>odd</show>", "<thread/><thread/>", "<error type='odd'/>"]);
-        // What is declared below has one of the same name above it.
+        // The declarations below repeat a name that is declared above.
         let declared =
             prop::sample::select(vec!["", " xmlns:root='urn:root'", " xmlns:root='urn:r' xmlns:stream='urn:s'"]);
         (head, declared, odd, prop::collection::vec(elements(), 0..3)).prop_map(|(head, declared, odd, elements)| {

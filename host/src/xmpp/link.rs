@@ -47,8 +47,8 @@ pub(super) mod unsent;
 
 /// The maximum number of stanzas that wait to be written.
 const QUEUE: usize = 64;
-/// The number of queued bytes from which on no more stanzas are accepted. Further ones wait with their senders, and are
-/// taken in turn.
+/// The number of queued bytes at which the queue is full. Further stanzas wait with their senders, and are taken in
+/// turn.
 const QUEUE_BYTES: usize = 64 << 10;
 /// The time for a server to answer whether it is still there, or how much it has handled.
 const RESPONSE_LIMIT: Duration = Duration::from_secs(30);
@@ -315,7 +315,7 @@ impl Link {
         }
     }
 
-    /// Asks the server whether it is there, if there is a connection, since a loss might go unnoticed.
+    /// Asks the server for a sign of life, if there is a connection, since its loss might go unnoticed.
     pub fn ask(&mut self) {
         if let Stage::Live { live, .. } = &mut self.stage {
             live.ask();

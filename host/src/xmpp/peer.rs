@@ -1,9 +1,9 @@
-//! A scripted server over loopback, for tests: TLS, SCRAM, bind, XEP-0198, and then whatever the test says.
+//! A scripted server over loopback, for tests: TLS, SCRAM, bind, XEP-0198, and then whatever the test sends.
 //!
-//! `tests/src/peer.rs` is another, and stays one: this one is hostile where a test wants it (forged proofs, raw bytes,
-//! resumption) and hands out the link's private settings; that one measures, from a package that sees nothing of the host
-//! but its public door. One for both would need that door widened, or the host's tests built on a package that is built on
-//! the host.
+//! `tests/src/peer.rs` is another one, and the two stay separate. This one is hostile on request (forged proofs, raw
+//! bytes, resumption) and returns the link's private settings. That one measures, from a package that only sees the
+//! host's public API. A common one would need a wider API, or tests of the host that depend on a package which depends
+//! on the host.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -52,7 +52,7 @@ use xmpp_parsers::stream_features::StreamFeatures;
 use super::bind::SESSION;
 use crate::config::{Endpoint, LinkSettings, PasswordSource, TlsMode, TransportChoice, Way};
 
-/// What the server offers and knows.
+/// The features and data of the server.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one thing that a server may or may not do")]
 pub(crate) struct Manners {
@@ -61,36 +61,37 @@ pub(crate) struct Manners {
     pub(crate) mechanisms: &'static [&'static str],
     pub(crate) password: &'static str,
     pub(crate) resumption: bool,
-    /// What it still knows of a session that is to be resumed.
+    /// The state of a session to be resumed that it still has.
     pub(crate) memory: Memory,
-    /// It wants to know whether anybody looks (XEP-0352).
+    /// Whether it supports client state indication (XEP-0352).
     pub(crate) client_state: bool,
-    /// It gives rosters versions.
+    /// Whether it supports roster versions.
     pub(crate) roster_versions: bool,
     pub(crate) certificate_for: &'static str,
-    /// Its certificate is too old.
+    /// Whether its certificate has expired.
     pub(crate) expired: bool,
     pub(crate) issued: Issued,
-    /// It offers to compress the stream (XEP-0138).
+    /// Whether it offers to compress the stream (XEP-0138).
     pub(crate) compression: bool,
-    /// What is within its offer to begin a session (RFC 3921, section 3), if it makes one: where nothing is, it waits for that.
+    /// The content of the feature that offers to start a session (RFC 3921, section 3); `None` if there is no such
+    /// feature. If the feature is empty, the server waits for the request.
     pub(crate) session: Option<&'static str>,
-    /// What becomes of SCRAM's challenge, and of the proof at its end, on the way out.
+    /// Changes SCRAM's challenge, and the final proof, before they are sent.
     pub(crate) challenge: fn(String) -> String,
     pub(crate) proof: fn(String) -> String,
     pub(crate) proves: Proves,
-    /// What it binds a log-in to, if to anything.
+    /// The type of channel binding that it supports, if any.
     pub(crate) binds: Option<Type>,
-    /// It says so (XEP-0440), and nobody has struck that on the way.
+    /// Whether it announces that type (XEP-0440), and nobody in between has removed it.
     pub(crate) names_bindings: bool,
-    /// It answers a first message of SCRAM that begins like this with this failure.
+    /// A first SCRAM message with this beginning is answered with this failure.
     pub(crate) refuses: Option<(&'static str, &'static str)>,
-    /// What it says at this step in place of its answer, `$ID` being the question's; instead of its last header it offers no
-    /// resource binding, and a challenge comes before whatever it would have said.
+    /// A step, and the data to send there in place of the answer, with `$ID` for the request's id. At its last header
+    /// it offers no resource binding instead, and a challenge is sent before its usual answer.
     pub(crate) says: Option<(Step, String)>,
-    /// Where it wants to be asked for a session that was cut.
+    /// The host where it wants a session to be resumed.
     pub(crate) location: Option<String>,
-    /// Where a log-in finds it thinking, until [`Peer::go_on`].
+    /// The step at which it pauses, until [`Peer::go_on`].
     pub(crate) thinks: Option<Step>,
 }
 
@@ -123,39 +124,39 @@ impl Default for Manners {
     }
 }
 
-/// Who issued its certificate.
+/// The issuer of its certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Issued {
-    /// Nobody else.
+    /// The certificate is self-signed.
     ByItself,
-    /// Nobody else, and it is for issuing others, too.
+    /// The certificate is self-signed, and may issue others.
     AsAuthority,
-    /// Somebody whom nobody trusts here.
+    /// The issuer is an authority that is not trusted here.
     ByAuthority,
 }
 
-/// What a server says on the way to a session, in this order.
+/// The steps of a server during the log-in, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     /// The header of the first stream, and its features.
     Header,
-    /// That TLS may begin.
+    /// The answer that TLS may begin.
     StartTls,
-    /// Its part of TLS.
+    /// The TLS handshake.
     Tls,
     /// The header of the stream in TLS, and its features.
     SecureHeader,
-    /// The challenge.
+    /// The SASL challenge.
     Challenge,
-    /// That the password is right.
+    /// The SASL success.
     Success,
-    /// The header of the stream that is logged in, and its features.
+    /// The header of the stream after the log-in, and its features.
     LastHeader,
-    /// Who the client is.
+    /// The answer to the bind, with the client's JID.
     Bind,
-    /// That the session is managed.
+    /// The answer that the session is managed.
     Enable,
-    /// That a former session goes on.
+    /// The answer that a former session is resumed.
     Resume,
 }
 
@@ -174,16 +175,16 @@ impl Step {
     ];
 }
 
-/// What a server knows of a session that is to be resumed.
+/// The state that a server still has of a session to be resumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Memory {
-    /// All of it: the session goes on.
+    /// Everything: the session is resumed.
     Good,
-    /// How many stanzas it took in, and no more.
+    /// Only the number of stanzas that it handled.
     Count,
     /// Nothing.
     None,
-    /// It says that it took in more than there was.
+    /// A wrong number: it claims to have handled more than there were.
     False,
 }
 
@@ -194,20 +195,20 @@ pub(crate) enum Proves {
     AtTheEnd,
     /// In a challenge of its own, before an empty success.
     Early,
-    /// Not at all: it says success to whatever comes first.
+    /// Never: it answers the first message with success.
     Never,
-    /// Not at all: it refuses whatever comes first.
+    /// Never: it refuses the first message.
     Refuses,
 }
 
-/// A connection of a web server, which says what a test wants.
+/// A connection of a web server, which sends what a test wants.
 pub(super) struct Page {
     stream: TlsStream<TcpStream>,
     bytes: Vec<u8>,
 }
 
 impl Page {
-    /// What the next request says; none where there is no more.
+    /// Returns the body of the next request; `None` if there are no more.
     pub(super) async fn hear(&mut self) -> Option<String> {
         use tokio::io::AsyncReadExt as _;
         loop {
@@ -240,14 +241,14 @@ impl Page {
     }
 }
 
-/// A server that listens.
+/// A listening server.
 pub(crate) struct Peer {
     listener: TcpListener,
     acceptor: TlsAcceptor,
     manners: Manners,
     certificate: Vec<u8>,
     folder: tempfile::TempDir,
-    /// Stanzas of the resumable session that were taken in.
+    /// The number of handled stanzas of the resumable session.
     handled: Arc<AtomicU32>,
     thinking: Notify,
     goes_on: Notify,
@@ -261,20 +262,20 @@ pub(crate) struct Session {
     handled: Arc<AtomicU32>,
     pub(super) jid: Option<FullJid>,
     pub(crate) resumed: bool,
-    /// How many stanzas the client had taken in of the session that was resumed.
+    /// How many stanzas of the resumed session the client had handled.
     pub(crate) taken_in: u32,
 }
 
 type Secure = BufStream<Door>;
 
-/// A transport into which a test can put bytes past the library.
+/// A transport into which a test can write bytes, bypassing the library.
 struct Door {
     inner: TlsStream<TcpStream>,
     bytes: Arc<Mutex<Vec<u8>>>,
     said: Arc<Said>,
 }
 
-/// All that the client said, and when it says more.
+/// The bytes received from the client, and a signal for more.
 #[derive(Default)]
 struct Said {
     bytes: Mutex<Vec<u8>>,
@@ -282,7 +283,7 @@ struct Said {
 }
 
 impl Said {
-    /// Forgets all up to this text, if it was said.
+    /// Removes the bytes up to the end of this text, if it was received.
     fn take_up_to(&self, text: &str) -> bool {
         let mut bytes = self.bytes.lock().unwrap();
         let at = bytes.windows(text.len()).position(|window| window == text.as_bytes());
@@ -311,8 +312,8 @@ impl AsyncRead for Door {
     }
 }
 
-/// What is left when the elements are gone that the library does not know. They come whole. Of a mechanism
-/// that it does not know it is told another, and of an empty message that is spelled out, an empty one.
+/// Removes elements that the library does not know; they arrive whole. Replaces a mechanism that it does not know by
+/// another one, and an explicit empty message by an empty one.
 fn without_client_state(bytes: &[u8]) -> Vec<u8> {
     let mut text = String::from_utf8_lossy(bytes).into_owned();
     if text.contains("<auth ") && (text.contains("EXTERNAL") || text.contains(">=<")) {
@@ -399,7 +400,7 @@ impl Peer {
         }
     }
 
-    /// Settings that lead here and know the password.
+    /// Returns settings that lead to this server, with the password.
     pub(crate) fn settings(&self) -> LinkSettings {
         LinkSettings {
             jid: "bot@localhost/here".parse().unwrap(),
@@ -422,13 +423,13 @@ impl Peer {
         }
     }
 
-    /// The same with a certificate that it trusts, in place of the password.
+    /// Same as `settings`, with a certificate that the server trusts in place of the password.
     pub(super) fn with_certificate(&self) -> LinkSettings {
         let [chain, key] = ["client.pem", "client.key"].map(|name| self.folder.path().join(name));
         LinkSettings { way: Way::Certificate { chain, key }, ..self.settings() }
     }
 
-    /// Another server with the same certificate and accounts.
+    /// Starts another server with the same certificate and accounts.
     pub(super) async fn twin(&self) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self {
@@ -443,18 +444,18 @@ impl Peer {
         }
     }
 
-    /// The same, which wants to be asked there for sessions that are cut.
+    /// Makes the server name another host for resuming sessions.
     pub(super) fn with_location(mut self, place: String) -> Self {
         self.manners.location = Some(place);
         self
     }
 
-    /// Waits until a log-in has come to where it thinks. Nothing is under way then.
+    /// Waits until a log-in has reached the step at which the server pauses. No data is in flight then.
     pub(crate) async fn thinks(&self) {
         self.thinking.notified().await;
     }
 
-    /// Lets it say what it thought about.
+    /// Continues after a pause.
     pub(crate) fn go_on(&self) {
         self.goes_on.notify_one();
     }
@@ -466,14 +467,14 @@ impl Peer {
         }
     }
 
-    /// What it says at this step in place of its answer.
+    /// Returns what the server sends at this step in place of its answer.
     fn says(&self, step: Step, id: &str) -> Option<String> {
         let said = self.manners.says.as_ref().filter(|(at, _)| *at == step);
         said.map(|(_, said)| said.replace("$ID", id))
     }
 
-    /// What the other end has to bind its log-in to. The library's part of SCRAM verifies one kind of binding alone, by
-    /// whatever it is given, and takes whatever the client calls it.
+    /// Returns the data that the client's log-in must be bound to. The library's SCRAM verifies only one type of
+    /// binding, against any data, and accepts any name that the client gives it.
     fn binding(&self, stream: &TlsStream<TcpStream>) -> ChannelBinding {
         match &self.manners.binds {
             None => ChannelBinding::None,
@@ -488,24 +489,24 @@ impl Peer {
         }
     }
 
-    /// Where it listens.
+    /// Returns the address where the server listens.
     pub(super) fn place(&self) -> String {
         self.listener.local_addr().unwrap().to_string()
     }
 
-    /// At which port.
+    /// Returns the port where the server listens.
     pub(super) fn port(&self) -> u16 {
         self.listener.local_addr().unwrap().port()
     }
 
-    /// A connection, with nothing said yet.
+    /// Accepts a connection without sending anything.
     pub(super) async fn accept_socket(&self) -> TcpStream {
         let (socket, _) = self.listener.accept().await.unwrap();
         socket.set_nodelay(true).unwrap();
         socket
     }
 
-    /// A client, through everything up to a bound or resumed session; none when it goes away on the way.
+    /// Accepts a client, up to a bound or resumed session; returns `None` if it disconnects before.
     pub(crate) async fn accept(&self) -> Option<Session> {
         let mut session = Box::pin(self.accept_unbound()).await?;
         let mut waits = self.manners.session == Some("");
@@ -569,13 +570,13 @@ impl Peer {
         }
     }
 
-    /// The next connection, as one to a web server.
+    /// Accepts the next connection as a web server.
     pub(super) async fn accept_page(&self) -> Page {
         let stream = self.acceptor.accept(self.accept_socket().await).await.unwrap();
         Page { stream, bytes: Vec::new() }
     }
 
-    /// The next connection, as a WebSocket (RFC 7395).
+    /// Accepts the next connection as a WebSocket (RFC 7395).
     pub(super) async fn accept_websocket(&self) -> WebSocketStream<TlsStream<TcpStream>> {
         let stream = self.acceptor.accept(self.accept_socket().await).await.unwrap();
         #[expect(clippy::result_large_err, reason = "it is the library's")]
@@ -586,18 +587,18 @@ impl Peer {
         accept_hdr_async(stream, speaks_xmpp).await.unwrap()
     }
 
-    /// Settings that lead to it over WebSocket.
+    /// Returns settings that lead to this server over WebSocket.
     pub(super) fn over_websocket(&self) -> LinkSettings {
         let url = format!("wss://localhost:{}/ws", self.port());
         LinkSettings { websocket: Some(url.parse().unwrap()), ..self.settings() }
     }
 
-    /// Answers one request like a web server that knows nothing of XMPP.
+    /// Answers one request like a web server that knows nothing about XMPP.
     pub(super) async fn answer_like_a_portal(&self) {
         self.answer_web("200 OK", "<html>Please log in to the network</html>").await;
     }
 
-    /// Answers one request that has no body with this status and body. Gives its head.
+    /// Answers one request without a body with this status and body. Returns its head.
     pub(super) async fn answer_web(&self, status: &str, body: &str) -> String {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let mut stream = self.acceptor.accept(self.accept_socket().await).await.unwrap();
@@ -611,7 +612,7 @@ impl Peer {
         String::from_utf8(request).unwrap()
     }
 
-    /// A client that is logged in and was told nothing since.
+    /// Accepts a client that logs in, and sends it nothing after that.
     pub(super) async fn accept_unbound(&self) -> Option<Session> {
         let mut socket = self.accept_socket().await;
         if self.manners.tls == TlsMode::StartTls {
@@ -649,7 +650,8 @@ impl Peer {
                 let _ = stream.send(&failure.parse::<Element>().unwrap()).await;
                 return None;
             }
-            // As any server does, it takes a client that cannot bind; the library's part of SCRAM would not.
+            // Like any server, this one accepts a client that does not support channel binding; the library's SCRAM
+            // would not.
             if data.starts_with(b"n,,") {
                 let nothing = ChannelBinding::TlsUnique(Vec::new());
                 scram = Scram::new(Account { password: self.manners.password }, nothing);
@@ -733,7 +735,7 @@ impl Peer {
 async fn refuse<Io: AsyncBufRead + AsyncWrite + Unpin>(stream: &mut XmppStream<Io>) {
     let failure =
         Failure { defined_condition: DefinedCondition::NotAuthorized, texts: std::collections::BTreeMap::new() };
-    // Who is refused may be gone.
+    // A client that is refused may be gone.
     let _ = stream.send(&XmppStreamElement::Sasl(Sasl::Failure(failure))).await;
 }
 
@@ -758,8 +760,8 @@ impl Session {
         self.send(&XmppStreamElement::Stanza(stanza)).await;
     }
 
-    /// Answers what a client asks until it sends its presence: disco with these features of each entity, all else with
-    /// nothing.
+    /// Answers the client's requests until it sends its presence: service discovery with these features of each entity,
+    /// all others with an empty result.
     pub(crate) async fn settle(&mut self, features: &[(&str, &str)]) {
         loop {
             let (to, id, payload) = match self.hear().await.expect("the client is there") {
@@ -784,20 +786,20 @@ impl Session {
         }
     }
 
-    /// Sends a stanza that is written as XML.
+    /// Sends a stanza that is given as XML.
     pub(crate) async fn say(&mut self, xml: &str) {
         let element: Element = xml.parse().unwrap();
         self.send_stanza(Stanza::try_from(element).unwrap()).await;
     }
 
-    /// Sends these very bytes.
+    /// Sends these bytes.
     pub(crate) async fn say_raw(&mut self, bytes: &str) {
         self.bytes.lock().unwrap().extend_from_slice(bytes.as_bytes());
-        // A client that has heard enough may be gone in the middle of it.
+        // A client that ends the stream may be gone before all is sent.
         let _ = SinkExt::<&XmppStreamElement>::flush(&mut self.stream).await;
     }
 
-    /// The next stanza, and nothing else; acknowledges what it takes in. None when the client closed the stream.
+    /// Returns the next stanza, and acknowledges what is handled. Returns `None` if the client has closed the stream.
     pub(crate) async fn hear(&mut self) -> Option<Stanza> {
         loop {
             match self.next().await? {
@@ -815,7 +817,7 @@ impl Session {
         }
     }
 
-    /// How many stanzas the client has taken in, by what it says when it is asked. What else it says counts for nothing.
+    /// Asks the client how many stanzas it has handled, and returns its answer. Other elements are ignored.
     pub(crate) async fn ask_what_was_taken_in(&mut self) -> u32 {
         self.send(&XmppStreamElement::SM(Sm::Req(R))).await;
         loop {
@@ -833,7 +835,7 @@ impl Session {
         }
     }
 
-    /// Waits until the client has said this very text, and forgets it; for what the library does not know.
+    /// Waits until the client has sent this text, and removes it; for elements that the library does not know.
     pub(crate) async fn hear_text(&mut self, text: &str) {
         loop {
             if self.said.take_up_to(text) {
@@ -852,7 +854,7 @@ impl Session {
         }
     }
 
-    /// The next stanza as XML, with its id.
+    /// Returns the next stanza as XML, with its id.
     pub(crate) async fn hear_xml(&mut self) -> (String, String) {
         let stanza = self.hear().await.expect("the client stays");
         let id = match &stanza {
@@ -862,8 +864,8 @@ impl Session {
         (String::from(&super::encode::element(&stanza)), id)
     }
 
-    /// Answers what a client asks on connecting, with this inside of the answer about the roster, until it sends its
-    /// presence. Gives the question for the roster.
+    /// Answers the client's requests after the log-in until it sends its presence, with this content in the answer
+    /// about the roster. Returns the request for the roster.
     pub(crate) async fn settle_roster(&mut self, roster: &str) -> String {
         let mut asked = String::new();
         loop {
@@ -878,19 +880,19 @@ impl Session {
                 self.say(&format!("<iq xmlns='jabber:client' type='result' id='{id}'>{roster}</iq>")).await;
                 asked = xml;
             } else if let Some(to) = to.filter(|_| xml.contains(ns::DISCO_INFO)) {
-                // The roster is asked for once that is answered.
+                // The client requests the roster after this answer.
                 let query = format!("<query xmlns='{}'/>", ns::DISCO_INFO);
                 self.say(&format!("<iq xmlns='jabber:client' from='{to}' type='result' id='{id}'>{query}</iq>")).await;
             }
         }
     }
 
-    /// Whether the client has said this since it was last waited for.
+    /// Returns whether the client has sent this text since it was last waited for.
     pub(crate) fn has_said(&self, text: &str) -> bool {
         self.said.bytes.lock().unwrap().windows(text.len()).any(|window| window == text.as_bytes())
     }
 
-    /// The condition of the error by which the client ends the stream.
+    /// Returns the condition of the error with which the client ends the stream.
     pub(super) async fn hear_error(&mut self) -> String {
         loop {
             if let XmppStreamElement::StreamError(error) = self.next().await.expect("the client says why") {
@@ -899,7 +901,7 @@ impl Session {
         }
     }
 
-    /// Waits until the client asks whether anybody is there, says how it did, and answers.
+    /// Waits until the client asks for a sign of life, answers, and returns the kind of request.
     pub(crate) async fn hear_question(&mut self) -> &'static str {
         match self.next().await.expect("the client is there") {
             XmppStreamElement::SM(Sm::Req(_)) => {
@@ -915,12 +917,12 @@ impl Session {
         }
     }
 
-    /// As [`Session::hear_question`], without an answer.
+    /// Same as [`Session::hear_question`], without an answer.
     pub(super) async fn hear_question_only(&mut self) {
         self.next().await.expect("the client is there");
     }
 
-    /// The text of the next message.
+    /// Returns the text of the next message.
     pub(super) async fn hear_body(&mut self) -> String {
         match self.hear().await {
             Some(Stanza::Message(message)) => message.bodies.into_values().next().unwrap(),
@@ -928,7 +930,7 @@ impl Session {
         }
     }
 
-    /// The texts of all messages up to this one; what else comes does not count.
+    /// Returns the texts of all messages up to this one; other stanzas are ignored.
     pub(crate) async fn bodies_until(&mut self, last: &str) -> Vec<String> {
         let mut bodies = Vec::new();
         while bodies.last().is_none_or(|body| body != last) {
@@ -939,12 +941,12 @@ impl Session {
         bodies
     }
 
-    /// Closes the stream as a server does that goes down.
+    /// Closes the stream like a server that shuts down.
     pub(super) async fn goodbye(mut self) {
         let _ = self.stream.shutdown().await;
     }
 
-    /// Waits until the client closes its stream. False: it just goes.
+    /// Waits until the client closes its stream. Returns false if it only drops the connection.
     pub(super) async fn hear_goodbye(&mut self) -> bool {
         loop {
             match self.stream.next().await {
@@ -973,7 +975,7 @@ impl Provider<Pbkdf2Sha256> for Account {
     }
 }
 
-/// A JID of the tests.
+/// Parses a JID for tests.
 pub(super) fn jid(text: &str) -> Jid {
     text.parse().unwrap()
 }

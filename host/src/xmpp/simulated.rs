@@ -1,8 +1,9 @@
-//! A network and the server behind it, in one thread, for tests under a clock that stands still: whatever goes wrong on the way
-//! or at the other end follows from one number.
+//! A simulated network with a server, in one thread, for tests with a paused clock: every fault on the network or the
+//! server follows from one seed.
 //!
-//! `connect` calls here in place of TCP and TLS, where a test has set up a [`Network`] on its thread; all above that, from
-//! the first byte of the stream to the account, is what runs in earnest. `wire` loses bytes, `server` keeps the books.
+//! If a test has set up a [`Network`] on its thread, `connect` calls this module in place of TCP and TLS. Everything
+//! above, from the first byte of the stream to the account, is the real code. `wire` loses bytes, `books` holds the
+//! server's state.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -27,72 +28,72 @@ mod books;
 mod server;
 mod wire;
 
-/// How much is under way in one direction.
+/// The bytes that can be in flight in one direction.
 const PIPE: usize = 16 * 1024;
 
 thread_local! {
     static NETWORK: RefCell<Option<Network>> = const { RefCell::new(None) };
 }
 
-/// A connection to the server, if this thread has a network.
+/// Opens a connection to the server, if this thread has a network.
 pub(super) fn call() -> Option<Result<DuplexStream, ConnectError>> {
     NETWORK.with_borrow(Clone::clone).map(|network| network.connect())
 }
 
-/// What is drawn for a back-off in [0, 1), if this thread has a network.
+/// Draws a random number in [0, 1) for a backoff, if this thread has a network.
 pub(super) fn chance() -> Option<f64> {
     NETWORK.with_borrow(Clone::clone).map(|network| network.lock().jitter.random())
 }
 
-/// Takes the network away from this thread, and says what happened on it.
+/// Removes the network from this thread, and returns the log of its events.
 pub(crate) fn story() -> Vec<String> {
     NETWORK.take().map(|network| std::mem::take(&mut network.lock().story)).unwrap_or_default()
 }
 
-/// What becomes of a log-in.
+/// The server's reaction to a log-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Welcome {
     Good,
-    /// Refused for now.
+    /// The log-in is refused temporarily.
     Refused,
-    /// Refused for good.
+    /// The log-in is refused for good.
     Denied,
-    /// The stream is ended, with this condition.
+    /// The stream is ended with this condition.
     Ended(&'static str),
-    /// The server closes the connection without a word.
+    /// The server closes the connection without an error.
     HungUp,
-    /// It says nothing at all.
+    /// The server sends nothing.
     Mute,
 }
 
-/// What becomes of a session that is to be gone on with.
+/// The server's reaction to a request to resume a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Memory {
     Good,
-    /// Gone, but for what it had taken in.
+    /// The session is gone, except the count of handled stanzas.
     Counted,
-    /// Gone.
+    /// The session is gone.
     Forgotten,
-    /// More was taken in than there was.
+    /// The server claims to have handled more stanzas than there were.
     Miscounted,
-    /// It goes on, and nothing is taken in on this connection.
+    /// The session is resumed, but nothing is handled on this connection.
     Deaf,
 }
 
-/// What becomes of one connection.
+/// The fate of one connection.
 #[derive(Debug, Clone, Copy)]
 struct Fate {
     way: Way,
     welcome: Welcome,
     memory: Memory,
-    /// How late it is acknowledged what was taken in.
+    /// The delay of acknowledgements.
     slowness: Duration,
 }
 
 impl Fate {
     const GOOD: Self = Self { way: Way::GOOD, welcome: Welcome::Good, memory: Memory::Good, slowness: Duration::ZERO };
 
-    /// None: nobody answers.
+    /// Draws the fate of a connection; `None` if it is refused.
     fn draw(random: &mut StdRng) -> Option<Self> {
         let welcome = match random.random_range(0..40) {
             0..=3 => return None,
@@ -120,12 +121,12 @@ impl Fate {
     }
 }
 
-/// What a connection is told.
+/// An order to the tasks of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
-    /// There may be something to do.
+    /// Look for something to do.
     Look,
-    /// This happens to the connection of this number, and a younger one is spared.
+    /// Apply this fault to the connection with this number, but to no newer one.
     Suffer { connection: u32, fault: Fault },
 }
 
@@ -137,22 +138,23 @@ struct State {
     began: Instant,
     random: StdRng,
     jitter: StdRng,
-    /// What becomes of the next connections.
+    /// The fates of the next connections.
     planned: VecDeque<Fate>,
-    /// Nothing else goes wrong any more.
+    /// Whether no more faults occur by themselves.
     calm: bool,
-    /// How many connections there were.
+    /// The number of connections so far.
     connections: u32,
-    /// Both halves of each connection. No `watch`: it wakes in an order of its own.
+    /// The senders to both tasks of each connection. No `watch` channel is used, since its receivers wake in an
+    /// arbitrary order.
     orders: Vec<mpsc::UnboundedSender<Order>>,
     books: Books,
-    /// All that happened, with the time in milliseconds.
+    /// The log of all events, with the time in milliseconds.
     story: Vec<String>,
     tasks: JoinSet<()>,
 }
 
 impl Network {
-    /// Sets one up for this thread.
+    /// Sets up a network for this thread.
     pub(crate) fn begin(seed: u64) -> Self {
         let state = State {
             began: Instant::now(),
@@ -177,46 +179,46 @@ impl Network {
         tasks.shutdown().await;
     }
 
-    /// From now on nothing goes wrong by itself.
+    /// Stops all further random faults.
     pub(crate) fn calm(&self) {
         self.lock().calm = true;
     }
 
-    /// After so many good connections there will be one that is cut after so many bytes, both directions together.
+    /// Plans this many good connections, and then one that is lost after this many bytes, both directions together.
     pub(crate) fn plan_cut(&self, good: usize, bytes: usize) {
         let cut = Fate { way: Way::cut_after(bytes), ..Fate::GOOD };
         self.lock().planned = iter::repeat_n(Fate::GOOD, good).chain([cut]).collect();
     }
 
-    /// How many connections there were.
+    /// Returns the number of connections so far.
     pub(crate) fn connections(&self) -> usize {
         self.lock().connections as usize
     }
 
-    /// Lets this happen to the connection that there is.
+    /// Applies this fault to the current connection.
     pub(crate) fn strike(&self, fault: Fault) {
         let mut state = self.lock();
         let connection = state.connections;
         state.order(Order::Suffer { connection, fault });
     }
 
-    /// Lets a contact say this much more.
+    /// Makes a contact send this many more messages.
     pub(crate) fn say(&self, count: u32) {
         self.books(|books| books.say(count));
         self.wake();
     }
 
-    /// Every connection looks what there is to do.
+    /// Makes every connection look for something to do.
     fn wake(&self) {
         self.lock().order(Order::Look);
     }
 
-    /// What the server knows.
+    /// Gives access to the server's state.
     pub(crate) fn books<R>(&self, look: impl FnOnce(&mut Books) -> R) -> R {
         look(&mut self.lock().books)
     }
 
-    /// Notes that something happened.
+    /// Adds an entry to the log of events.
     pub(crate) fn tell(&self, what: impl Display) {
         self.lock().tell(what);
     }

@@ -1,7 +1,8 @@
-//! A server within the process, for authors' tests: no socket, no TLS, no log-in, and nobody on it but whom a test speaks of.
+//! A mock server within the process, for authors' tests: without socket, TLS or log-in, and without users other than
+//! those that a test names.
 //!
-//! It answers what a session asks on its way up, keeps a roster and rooms, and tells in order what the account does. It does
-//! nothing by itself and never waits: what is said to it is answered before the call returns.
+//! It answers the requests of a starting session, keeps a roster and rooms, and reports in order what the account does.
+//! It does nothing by itself and never waits: a stanza is answered before the call returns.
 
 mod archive;
 mod deed;
@@ -40,7 +41,7 @@ pub use deed::Deed;
 pub use rooms::Rank;
 pub use words::{About, How, Said};
 
-/// What is on its way to the account.
+/// An event on its way to the account.
 #[derive(Debug)]
 enum Coming {
     Bound,
@@ -50,55 +51,55 @@ enum Coming {
     Closed,
 }
 
-/// The server. Clones are the same one.
+/// The mock server. Clones share the same server.
 #[derive(Clone)]
 pub struct Within(Arc<Mutex<Server>>);
 
-/// Told of what the account does, in order.
+/// A callback for the account's actions, in order.
 type Witness = Box<dyn FnMut(Deed) + Send>;
 
 struct Server {
     own: FullJid,
     clock: Clock,
     witness: Witness,
-    /// The account is there, and said so.
+    /// Whether the account is available, and has sent its presence.
     is_present: bool,
-    /// Since when nothing reaches the account, nor anybody from it.
+    /// When the connection was lost, while it is down: nothing passes in either direction.
     cut: Option<Timestamp>,
-    /// How long such a time may be for messages of the account to be sent after it.
+    /// How long messages of the account are kept while the connection is down.
     keep_unsent: Duration,
     coming: VecDeque<Coming>,
-    /// What people do while the connection is cut, and what the account does, and whether a plugin asks it: either side learns of
-    /// it when it is back.
+    /// The stanzas of people while the connection is down; and the account's stanzas meanwhile, with whether a plugin
+    /// requested them. Both are delivered when the connection is back.
     missed: Vec<Element>,
     unsent: VecDeque<(Stanza, bool)>,
     waker: Option<Waker>,
-    /// Contacts, with what stands about them in the roster.
+    /// The contacts, with their roster items.
     roster: BTreeMap<BareJid, Element>,
-    /// Who is there, with the last presence.
+    /// The addresses that are available, with their last presence.
     present: BTreeMap<Jid, Element>,
     rooms: Rooms,
-    /// Rooms that the account enters because it was told to, and not by a plugin.
+    /// Rooms that the account enters because of its settings, and not for a plugin.
     expected: BTreeSet<BareJid>,
-    /// What the account said of itself last.
+    /// The last status of the account.
     status: Option<(String, String)>,
-    /// What was said.
+    /// The messages so far.
     told: Memory,
-    /// The same as it can be asked for; none: this server has no archives.
+    /// The archives; `None` if this server has none.
     archive: Option<Archive>,
-    /// What people answer when they are asked: by who it is, and the name and namespace of the question.
+    /// The answers of people to requests, by person, and name and namespace of the request.
     answers: BTreeMap<(BareJid, String, String), Element>,
-    /// So many stanzas were given ids.
+    /// The number of ids assigned so far.
     numbered: u64,
 }
 
-/// Why something cannot happen; one sentence for who wrote it down.
+/// The reason that something is impossible: one sentence for the author of the test.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Impossible(String);
 
 impl Within {
-    /// A server for this account, with this clock.
+    /// Creates a server for this account, with this clock.
     pub fn new(own: FullJid, clock: Clock, witness: impl FnMut(Deed) + Send + 'static) -> Self {
         Self(Arc::new(Mutex::new(Server {
             own,
@@ -123,17 +124,18 @@ impl Within {
         })))
     }
 
-    /// Its clock.
+    /// Returns the server's clock.
     pub fn clock(&self) -> Clock {
         self.server().clock
     }
 
-    /// Nothing is archived here, and nothing was.
+    /// Removes the archives, with all that was stored in them.
     pub fn archive_nothing(&self) {
         self.server().archive = None;
     }
 
-    /// Somebody writes to the account, or into a room that it is in. Gives the message's ids: its own, and the room's.
+    /// Sends a message from somebody to the account, or into a room that it is in. Returns the message's ids: its own,
+    /// and the room's.
     pub fn say(&self, said: &Said) -> Result<Vec<String>, Impossible> {
         let mut server = self.server();
         if let Said { from, to_room: true, .. } = said {
@@ -156,7 +158,7 @@ impl Within {
         Ok(known)
     }
 
-    /// A stanza comes as it is written.
+    /// Sends a stanza as it is written.
     pub fn bring_xml(&self, xml: &str) -> Result<(), Impossible> {
         let mut element = Element::from_reader_with_prefixes(xml.as_bytes(), ns::JABBER_CLIENT.to_owned())
             .map_err(|error| Impossible(format!("that is no stanza: {error}")))?;
@@ -173,7 +175,7 @@ impl Within {
         Ok(())
     }
 
-    /// Somebody is a contact of the account, both ways.
+    /// Makes somebody a contact of the account, with a subscription both ways.
     pub fn befriend(&self, jid: &BareJid, name: Option<&str>) {
         let mut server = self.server();
         let item = words::roster_item(jid, name, "both", &[]);
@@ -183,7 +185,7 @@ impl Within {
         }
     }
 
-    /// Somebody comes, goes, or is something else from now on: `show` as RFC 6121 has it, or `offline`.
+    /// Changes somebody's presence: `show` as in RFC 6121, or `offline`.
     pub fn appear(&self, who: &FullJid, show: &str, status: Option<&str>) {
         let mut server = self.server();
         let element = words::appearance(who, show, status);
@@ -197,19 +199,19 @@ impl Within {
         }
     }
 
-    /// Somebody asks to see the account's presence.
+    /// Sends a request from somebody to subscribe to the account's presence.
     pub fn ask_to_see(&self, who: &BareJid) {
         self.server().bring(presence(Some(&who.clone().into()), Some("subscribe"), Vec::new()));
     }
 
-    /// The account will enter this room because its settings say so, which is no deed.
+    /// Announces that the account will enter this room because of its settings, which is not reported as an action.
     pub fn expect_in(&self, room: &BareJid) {
         let mut server = self.server();
         server.rooms.found(room);
         server.expected.insert(room.clone());
     }
 
-    /// Somebody enters a room.
+    /// Makes somebody enter a room.
     pub fn enter_room(&self, occupant: &FullJid, user: &FullJid) -> Result<(), Impossible> {
         let mut server = self.server();
         let told = server.rooms.enter(occupant, user)?;
@@ -217,12 +219,12 @@ impl Within {
         Ok(())
     }
 
-    /// A room shows nobody's address from now on.
+    /// Makes a room hide the addresses of its occupants.
     pub fn hide_addresses(&self, room: &BareJid) {
         self.server().rooms.hide_addresses(room);
     }
 
-    /// Somebody is something else in a room from now on.
+    /// Changes somebody's role or affiliation in a room.
     pub fn rank_in_room(&self, occupant: &FullJid, user: &FullJid, rank: Rank) -> Result<(), Impossible> {
         let mut server = self.server();
         let told = server.rooms.rank(occupant, user, rank)?;
@@ -230,7 +232,7 @@ impl Within {
         Ok(())
     }
 
-    /// Somebody leaves a room.
+    /// Makes somebody leave a room.
     pub fn leave_room(&self, occupant: &FullJid) -> Result<(), Impossible> {
         let mut server = self.server();
         let told = server.rooms.leave(occupant)?;
@@ -238,7 +240,7 @@ impl Within {
         Ok(())
     }
 
-    /// Somebody in a room takes another nickname.
+    /// Changes an occupant's nickname.
     pub fn rename_in_room(&self, occupant: &FullJid, nick: &str) -> Result<(), Impossible> {
         let mut server = self.server();
         let told = server.rooms.rename(occupant, nick)?;
@@ -246,7 +248,7 @@ impl Within {
         Ok(())
     }
 
-    /// Somebody invites the account to a room.
+    /// Sends an invitation to a room from somebody to the account.
     pub fn invite(&self, from: &FullJid, room: &BareJid, reason: Option<&str>) {
         let mut server = self.server();
         server.rooms.found(room);
@@ -254,7 +256,7 @@ impl Within {
         server.bring(element);
     }
 
-    /// The connection breaks, and the account tries to get it back.
+    /// Breaks the connection, which the account then tries to restore.
     pub fn cut(&self) -> Result<(), Impossible> {
         let mut server = self.server();
         if server.cut.is_some() {
@@ -265,12 +267,12 @@ impl Within {
         Ok(())
     }
 
-    /// Whether nothing reaches the account.
+    /// Returns whether the connection is broken.
     pub fn is_cut(&self) -> bool {
         self.server().cut.is_some()
     }
 
-    /// The connection is there again, and nothing was lost but messages of the account that it has kept for too long.
+    /// Restores the connection. Nothing is lost, except messages of the account that waited longer than `keep_unsent`.
     pub fn resume(&self) -> Result<(), Impossible> {
         let mut server = self.server();
         let Some(cut) = server.cut.take() else {
@@ -292,7 +294,7 @@ impl Within {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The account logs in, as this where it says.
+    /// Logs the account in, with the full JID from the settings if they have one.
     pub(super) fn open(&self, settings: &LinkSettings) {
         let mut server = self.server();
         server.keep_unsent = settings.keep_unsent;
@@ -306,7 +308,7 @@ impl Within {
         server.put(Coming::Bound);
     }
 
-    /// The account goes.
+    /// Logs the account out.
     pub(super) fn close(&self) {
         let mut server = self.server();
         server.is_present = false;
@@ -314,7 +316,7 @@ impl Within {
         server.put(Coming::Closed);
     }
 
-    /// What comes next.
+    /// Returns the next event for the account.
     pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<LinkEvent> {
         let mut server = self.server();
         let own = server.own.clone();
@@ -345,10 +347,11 @@ impl Within {
         }
     }
 
-    /// The account sends something.
+    /// Handles what the account sends.
     pub(super) fn hear(&self, outgoing: Outgoing) {
         let mut server = self.server();
-        // What the house asks for itself is no deed of a plugin; it comes raw where somebody listens to what leaves.
+        // A request of the host itself is not an action of a plugin. It arrives as a raw stanza if a plugin subscribes
+        // to outgoing stanzas.
         let of_a_plugin = matches!(outgoing, Outgoing::Private(..));
         let stanza = encode(outgoing);
         if server.cut.is_some() {
@@ -403,7 +406,7 @@ impl Server {
         }
     }
 
-    /// What the account sends arrives.
+    /// Handles a stanza of the account that has arrived.
     fn hear(&mut self, stanza: Stanza, of_a_plugin: bool) {
         let mut number = None;
         if let Some(mut deed) = deed::of(&stanza, of_a_plugin, &self.own, self.clock.now()) {
@@ -416,13 +419,13 @@ impl Server {
         self.answer(stanza, number.as_deref());
     }
 
-    /// An id that nothing else has.
+    /// Returns a unique id.
     fn number(&mut self, word: &str) -> String {
         self.numbered += 1;
         format!("{word}-{}", self.numbered)
     }
 
-    /// Keeps what the account says, so that people can refer to it; in a room it is given the room's id.
+    /// Remembers a message of the account, so that people can refer to it. In a room, it gets the room's id.
     fn keep(&mut self, message: &mut Message) {
         let mut from = Jid::from(self.own.clone());
         if message.kind == MessageKind::Groupchat {
@@ -438,7 +441,7 @@ impl Server {
         self.bring(iq(None, "set", &id, Some(payload)));
     }
 
-    /// What comes of a stanza; a room gives a message this number.
+    /// Answers a stanza; `number` is the id that a room gives to the message.
     fn answer(&mut self, stanza: Stanza, number: Option<&str>) {
         match stanza {
             Stanza::Message(message) => {
@@ -457,7 +460,7 @@ impl Server {
                 let answer = told.map_or_else(|| self.set(to.as_ref(), &payload), |told| Ok(Some(told)));
                 self.give(to.as_ref(), &id, answer);
             }
-            // Answers to what was asked on the way.
+            // Answers to requests of the server need no reaction.
             Stanza::Iq(_) => {}
         }
     }
@@ -470,12 +473,12 @@ impl Server {
         self.bring(element);
     }
 
-    /// Whether it is the account itself that is asked.
+    /// Returns whether a request is for the account itself.
     fn is_account(&self, to: Option<&Jid>) -> bool {
         to.is_none_or(|to| *to == self.own.to_bare())
     }
 
-    /// Whether it is this server that is asked, or the account itself.
+    /// Returns whether a request is for this server, or for the account itself.
     fn is_home(&self, to: Option<&Jid>) -> bool {
         self.is_account(to) || to.is_some_and(|to| to.node().is_none() && to.domain() == self.own.domain())
     }
@@ -490,7 +493,7 @@ impl Server {
                 Ok(Some(query(ns::ROSTER).append_all(self.roster.values().cloned()).build()))
             }
             "query" if payload.has_ns(ns::DISCO_INFO) => Ok(Some(match self.archive_features() {
-                // Messages in an archive are numbered (XEP-0313, section 2).
+                // Messages in an archive have ids (XEP-0313, section 2).
                 [archive] if self.is_account(to) => words::disco("account", "registered", &[*archive, ns::SID]),
                 _ if home => words::disco("server", "im", &[]),
                 _ => words::disco("client", "pc", &[]),
@@ -540,14 +543,14 @@ impl Server {
         let to = presence.attr("to").and_then(|to| to.parse::<Jid>().ok());
         if let Some(to) = to {
             let told = self.rooms.presence(&to, presence, &self.own);
-            // Where its nickname is taken it tries others, which is no deed either.
+            // If its nickname is taken, the account tries others, which is not reported either.
             let room = to.to_bare();
             if self.rooms.us(&room).is_some() {
                 self.expected.remove(&room);
             }
             self.bring_all(told);
         } else if presence.attr("type").is_none() && !std::mem::replace(&mut self.is_present, true) {
-            // RFC 6121, section 4.2.2: who comes is told of everybody who is there.
+            // RFC 6121, section 4.2.2: a new session gets the presence of everybody who is available.
             let there = self.present.values().cloned().collect();
             self.bring_all(there);
         }
@@ -561,7 +564,7 @@ mod tests {
     use crate::stanza::Ask;
     use crate::xmpp::RawStanza;
 
-    /// The account says that it numbers what it archives (XEP-0359, section 4).
+    /// The account announces that it assigns ids to archived messages (XEP-0359, section 4).
     #[test]
     fn a_message_that_is_written_out_has_the_number_that_it_has_in_the_archive() {
         let own = FullJid::new("bot@example.org/here").unwrap();

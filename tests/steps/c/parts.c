@@ -1,4 +1,4 @@
-/* What is done in each part. */
+/* The steps of each part. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@ static const char *copy(plugin_string_t text) {
   return parlor_format("%.*s", (int)text.len, (const char *)text.ptr);
 }
 
-/* Texts with commas between them. */
+/* Joins texts with commas. */
 static const char *joined(const plugin_string_t *texts, size_t count) {
   const char *all = "";
   for (size_t i = 0; i < count; i++) all = parlor_format("%s%s%s", all, i ? "," : "", copy(texts[i]));
@@ -104,7 +104,7 @@ static void storage(void) {
   fails("keep it under no key", parlor_storage_set("", "x", 0));
 }
 
-/* The context of these is the friend. */
+/* The context of these handlers is the friend. */
 static parlor_error fired(const parlor_event *event, void *context) {
   (void)event;
   hear("a timer fired", "done");
@@ -272,7 +272,7 @@ static void rooms(const steps *told) {
   say_in(told, false, "speak where one is not");
 }
 
-/* What the first and the last message begin with. */
+/* The first words of the first and the last message. */
 typedef struct ends {
   char first[16], last[16];
 } ends;

@@ -9,7 +9,7 @@
 static unsigned count;
 static char *lines;
 
-/* What events brought since somebody asked, one behind the other. */
+/* The results of events since the last report, in order. */
 static struct {
   char *what, *outcome;
 } later[8];
@@ -22,7 +22,7 @@ static void tell(const char *what, const char *outcome) {
   lines = longer;
 }
 
-/* The case of an error, and what belongs to it that is the same in each run. */
+/* Returns the case of an error, with those of its fields that are the same in each run. */
 static const char *typed(parlor_error error) {
   static const char *const names[] = {
       "ok", "denied", "invalid", "not-found", "not-ready", "unsupported", "stanza", "rejected", "timed-out", "offline", "stopped", "over-limit", "other"};

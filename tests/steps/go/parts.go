@@ -245,7 +245,7 @@ func (steps *steps) rooms() {
 	steps.fails("speak where one is not", err)
 }
 
-// What the first and the last message begin with.
+// ends returns the first words of the first and the last message.
 func (steps *steps) ends() (string, error) {
 	var words []string
 	for message, err := range parlor.ArchiveQueryAll(steps.ctx, archive.Options{With: wit.Some(steps.friend)}) {

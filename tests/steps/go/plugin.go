@@ -22,14 +22,14 @@ func start(ctx context.Context) error {
 	return err
 }
 
-// What a part of them is told, and what came of it.
+// steps has the arguments of a part, and its results.
 type steps struct {
 	ctx                context.Context
 	friend, room, rest string
 	lines              []string
 }
 
-// What events brought since somebody asked.
+// heard has the results of events since the last report.
 var heard []string
 
 func (steps *steps) note(what string, value any, err error) {
@@ -49,7 +49,7 @@ func (steps *steps) fails(what string, err error) {
 	steps.note(what, "it worked", err)
 }
 
-// Something that differs in each run is to come of it.
+// some records a step whose result differs in each run.
 func (steps *steps) some(what, value string, err error) {
 	if value != "" {
 		value = "something"
@@ -70,9 +70,9 @@ func line(what string, value any, err error) string {
 	return fmt.Sprintf("%s: %v", what, value)
 }
 
-// The case of an error, and what belongs to it that is the same in each run.
+// typed returns the case of an error, with those of its fields that are the same in each run.
 func typed(err error) string {
-	// Around it is where it comes from.
+	// The error is wrapped with its location.
 	var failed *parlor.CallError
 	if errors.As(err, &failed) {
 		err = failed.Err

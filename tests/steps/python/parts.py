@@ -1,4 +1,4 @@
-"""What is done in each part."""
+"""The steps of each part."""
 
 import json
 import logging

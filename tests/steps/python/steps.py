@@ -1,4 +1,4 @@
-"""What is told of each step."""
+"""Records the result of each step."""
 
 import inspect
 from typing import Any, Callable
@@ -6,12 +6,12 @@ from typing import Any, Callable
 from parlor import errors
 
 _count = 0
-# What events brought since somebody asked.
+# The results of events since the last report.
 _heard: list[str] = []
 
 
 class Steps:
-    """What a part of them is told, and what came of it."""
+    """The arguments of a part, and its results."""
 
     def __init__(self, friend: str, room: str, rest: str) -> None:
         self.friend = friend
@@ -28,15 +28,15 @@ class Steps:
         self._tell(_line(what, outcome))
 
     async def done(self, what: str, deed: Callable[[], Any]) -> None:
-        """Nothing is to come of it but that it is done."""
+        """Records a step that returns nothing."""
         await self.note(what, deed, lambda _: "done")
 
     async def fails(self, what: str, deed: Callable[[], Any]) -> None:
-        """An error is to come of it."""
+        """Records a step that must fail."""
         await self.note(what, deed, lambda _: "it worked")
 
     async def some(self, what: str, deed: Callable[[], Any]) -> None:
-        """Something that differs in each run is to come of it."""
+        """Records a step whose result differs in each run."""
         await self.note(what, deed, lambda text: "something" if text else "nothing")
 
     def hear(self) -> None:
@@ -63,7 +63,7 @@ def _text(value: Any) -> str:
 
 
 def _typed(error: errors.Error) -> str:
-    """The case of an error, and what belongs to it that is the same in each run."""
+    """Returns the case of an error, with those of its fields that are the same in each run."""
     match error:
         case errors.Denied():
             return f"denied {error.permission}"

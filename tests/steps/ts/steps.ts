@@ -5,10 +5,10 @@ import {
 type Deed<T> = () => T | Promise<T>;
 
 let count = 0;
-// What events brought since somebody asked.
+// The results of events since the last report.
 let heard: string[] = [];
 
-// What a part of them is told, and what came of it.
+// The arguments of a part, and its results.
 export class Steps {
   lines: string[] = [];
   friend: string;
@@ -31,7 +31,7 @@ export class Steps {
     this.tell(line(what, outcome));
   }
 
-  // Nothing is to come of it but that it is done.
+  // Records a step that returns nothing.
   done(what: string, deed: Deed<unknown>): Promise<void> {
     return this.note(what, async () => {
       await deed();
@@ -39,7 +39,7 @@ export class Steps {
     });
   }
 
-  // An error is to come of it.
+  // Records a step that must fail.
   fails(what: string, deed: Deed<unknown>): Promise<void> {
     return this.note(what, async () => {
       await deed();
@@ -47,7 +47,7 @@ export class Steps {
     });
   }
 
-  // Something that differs in each run is to come of it.
+  // Records a step whose result differs in each run.
   some(what: string, deed: Deed<string>): Promise<void> {
     return this.note(what, async () => ((await deed()) ? "something" : "nothing"));
   }
@@ -71,7 +71,7 @@ function line(what: string, outcome: string): string {
   return `${what}: ${outcome}`;
 }
 
-// The case of an error, and what belongs to it that is the same in each run.
+// Returns the case of an error, with those of its fields that are the same in each run.
 function typed(error: unknown): string {
   if (error instanceof Denied) return `denied ${error.permission}`;
   if (error instanceof Invalid) return `invalid ${error.argument}`;

@@ -1,4 +1,4 @@
-//! A house among services: what the service manager, the journal and the collectors of metrics and traces are told.
+//! The host as a service: its messages to the service manager, the journal, and collectors of metrics and traces.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -19,7 +19,8 @@ use prost::Message as _;
 use super::{SOON, echo, ended, home, juliet};
 use crate::house::prosody;
 
-/// What the service manager hears next that begins like this; pings of the watchdog are passed over unless they are meant.
+/// Waits until the service manager hears a message with this beginning. Pings of the watchdog are skipped unless
+/// wanted.
 fn hears(manager: &UnixDatagram, wanted: &str) {
     let mut text = [0; 256];
     loop {
@@ -70,7 +71,7 @@ async fn the_service_manager_hears_of_each_turn() {
     hears(&manager, "STOPPING=1");
 }
 
-/// One that takes the service manager for its own would have the host stopped.
+/// A command that inherited the manager's socket could speak for the host and have it stopped.
 #[tokio::test]
 async fn no_command_of_the_owners_can_speak_for_the_host() {
     let (mut home, _) = home().await;
@@ -99,7 +100,7 @@ async fn lines_for_the_journal_begin_with_their_level() {
         .await
         .unwrap();
     assert!(line.starts_with("<6> INFO account connected ") && !line.contains('\x1b'), "{line:?}");
-    // So does why it ended, which is found among the errors: `journalctl -p err`.
+    // The reason why it ended has a level as well, so that `journalctl -p err` finds it.
     let failed = ended(home.run(&["run", "--log-format", "journal"]).await.unwrap(), 1).stderr;
     assert!(failed.starts_with("<3>parlor: another parlor runs with the data folder "), "{failed}");
     assert!(failed.lines().all(|line| line.starts_with('<')), "{failed}");
@@ -107,7 +108,7 @@ async fn lines_for_the_journal_begin_with_their_level() {
     assert!(failed.starts_with("parlor: another parlor runs "), "{failed}");
 }
 
-/// What is answered on a port of loopback.
+/// Sends a request to a loopback port, and returns the answer.
 pub(super) fn ask(port: u16, request: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
@@ -151,11 +152,11 @@ async fn metrics_and_health_are_served_on_loopback_alone() {
         assert!(metrics.contains(line), "no {line:?} in {metrics}");
     }
     assert!(get("/health").ends_with("\r\n\r\nok\n"));
-    // As those ask who want to know no more than whether it is well.
+    // Load balancers and monitors may ask only for the head.
     let head = ask(port, "HEAD /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("\r\ncontent-length: 3\r\n"), "{head}");
     assert!(head.ends_with("\r\n\r\n"), "{head}");
-    // A plugin that may not run is an ill, and is named.
+    // A plugin that may not run makes the host unhealthy, and is named.
     home.write(
         "plugins.toml",
         &std::fs::read_to_string(home.path().join("plugins.toml")).unwrap().replace("rooms.send", "rooms.read"),
@@ -182,7 +183,7 @@ async fn metrics_and_health_are_served_on_loopback_alone() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {code} ")), "{request:?}: {answer}");
         assert_eq!(answer.contains("\r\nallow: GET, HEAD\r\n"), code == "405", "{request:?}: {answer}");
     }
-    // What was not read of a request does not take its answer away.
+    // The answer arrives although the request was not read completely.
     let long = "x".repeat(65_600);
     let request = format!("POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{long}", long.len());
     assert!(ask(port, &request).starts_with("HTTP/1.1 413 "));
@@ -198,7 +199,7 @@ async fn metrics_for_the_world_are_refused() {
     assert!(refused.stderr.contains("0.0.0.0:0 is not this machine's alone"), "{refused:?}");
 }
 
-/// A cut is no failure for good: whoever starts the host again does what the owner has left to it.
+/// A connection loss is not a permanent failure: the service manager may start the host again, as the owner wants it.
 #[tokio::test]
 async fn a_host_that_is_not_to_come_back_after_a_cut_ends_so_that_it_may_be_started_again() {
     let prosody = prosody().await;
@@ -210,13 +211,14 @@ async fn a_host_that_is_not_to_come_back_after_a_cut_ends_so_that_it_may_be_star
     host.wait("account connected", &[], SOON).await.unwrap();
     faults.strike(Fault::Close);
     assert_eq!(host.ended(SOON).await.unwrap().code(), Some(1));
-    // Which is not what a wrong password ends with: to try that again would get the account locked out.
+    // A wrong password has another exit code, since retrying could lock the account.
     home.set("auto_reconnect", true).unwrap();
     std::fs::write(home.password_file("main"), "wrong\n").unwrap();
     assert_eq!(home.start().unwrap().ended(SOON).await.unwrap().code(), Some(6));
 }
 
-/// A collector of traces that takes what it is sent, on this port. It gives the spans when it is told that nothing follows.
+/// Starts a collector of traces on a free port. Returns the port, and a function that waits for the end and returns the
+/// spans.
 fn collector() -> (u16, impl FnOnce() -> Vec<Span>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = listener.local_addr().unwrap();
@@ -293,7 +295,7 @@ async fn traces_leave_the_machine_by_a_collector_alone() {
     let refused = ended(home.run(&["run", "--traces", "192.0.2.1:4318"]).await.unwrap(), 2);
     let says = "192.0.2.1:4318 is not this machine's alone";
     assert!(refused.stderr.contains(says), "{refused:?}");
-    // Where nobody listens, that is said once, and nothing else comes of it.
+    // If no collector listens, one message is logged, and nothing else happens.
     let port = ports::free().unwrap();
     let mut host = home.start_with(&["--traces", &format!("127.0.0.1:{port}")]).unwrap();
     host.wait_count("account connected", &[], 1, SOON).await.unwrap();
@@ -301,7 +303,7 @@ async fn traces_leave_the_machine_by_a_collector_alone() {
     host.wait_count("traces are not taken, and are lost until they are", &[], 1, SOON).await.unwrap();
 }
 
-/// What the unit calls is what the program takes.
+/// The unit calls the program with arguments that it accepts.
 #[tokio::test]
 async fn the_unit_of_systemd_starts_what_there_is() {
     let unit = include_str!("../../../dist/parlor.service");
@@ -318,13 +320,13 @@ async fn the_unit_of_systemd_starts_what_there_is() {
             && unit.contains("ExecReload=/bin/kill -HUP $MAINPID\n")
             && unit.contains("WatchdogSec=")
             && unit.contains("\nTimeoutStartSec=")
-            // Wrong usage, and what a wrong password ends with (`bad_input::login`).
+            // The exit codes of a usage error and of a wrong password (`bad_input::login`).
             && unit.contains("\nRestartPreventExitStatus=2 6\n")
             && unit.contains("\n# LoadCredential=")
     );
 }
 
-/// Whoever takes over the process finds next to nothing that it may do.
+/// An attacker who takes over the process can do next to nothing.
 #[test]
 fn the_unit_of_systemd_holds_the_service_to_what_it_needs() {
     let unit = include_str!("../../../dist/parlor.service");
@@ -354,6 +356,6 @@ fn the_unit_of_systemd_holds_the_service_to_what_it_needs() {
     ] {
         assert!(settings.contains(&setting), "{setting}");
     }
-    // With that no plugin could be compiled.
+    // This setting would prevent compiling plugins.
     assert!(!settings.iter().any(|line| line.starts_with("MemoryDenyWriteExecute")), "{settings:?}");
 }

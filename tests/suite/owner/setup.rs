@@ -1,4 +1,4 @@
-//! `parlor init` and `parlor doctor`: a house is set up, and looked over. And the words of shells and manuals.
+//! `parlor init` and `parlor doctor`: a host is set up and checked. Also shell completions and manual pages.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{SOON, echo, ended, home, start};
 use crate::house::prosody;
 
-/// An empty folder, and flags that lead to the suite's server.
+/// Creates an empty folder, and returns flags for the suite's server.
 async fn empty() -> (Home, Vec<String>) {
     let home = Home::new().unwrap();
     std::fs::remove_file(home.path().join("plugins.toml")).unwrap();
@@ -44,7 +44,7 @@ async fn an_account_is_tested_before_anything_is_written() {
     let jid = account.jid.to_string();
     let arguments = with(&["init", "--jid", &jid, "--password-stdin"], &flags);
     let wrong = ended(home.run_with(&arguments, "wrong\n").await.unwrap(), 1);
-    // First why, then what to do.
+    // The first line has the reason, the next says what to do.
     let (why, then) = wrong.stderr.split_once('\n').unwrap();
     assert!(why.starts_with(&format!("parlor: {jid} cannot log in: the server refused the password of ")), "{wrong:?}");
     assert!(then.starts_with("  nothing was written: put it right (--server "), "{wrong:?}");
@@ -75,7 +75,7 @@ async fn an_account_is_tested_before_anything_is_written() {
     assert_eq!(home.path().join("bot.password").metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let again = ended(home.run_with(&arguments, "x\n").await.unwrap(), 1);
     assert!(again.stderr.contains("parlor.toml is there already"), "{again:?}");
-    // And a host runs with it.
+    // A host runs with this configuration.
     let host = home.start().unwrap();
     host.wait_count("account connected", &[], 1, SOON).await.unwrap();
 }
@@ -95,14 +95,14 @@ async fn an_account_is_made_where_the_server_lets_anybody() {
     assert_eq!(names(&other), [""; 0], "also the password that was made up");
 }
 
-/// Wherever the connection breaks: who has an account by then has its password, too.
+/// The connection may break at any point: if the account exists then, its password is kept.
 #[tokio::test]
 async fn an_account_that_may_have_been_made_keeps_its_password() {
     let prosody = prosody().await;
     let faults = Faults::before(prosody.ports().starttls).await.unwrap();
     let through = format!("127.0.0.1:{}", faults.port());
     let mut seen = std::collections::BTreeSet::new();
-    // Up to where all of it has gone over the line.
+    // The limit grows until the whole registration fits.
     for bytes in (1_000..).step_by(50) {
         faults.set(Way { limit: Some((bytes, Fault::Reset)), ..Way::default() });
         let (home, mut flags) = empty().await;
@@ -125,12 +125,12 @@ async fn an_account_that_may_have_been_made_keeps_its_password() {
             break;
         }
     }
-    // Before it was made, just then, and after that.
+    // The states before the registration, at that moment, and after it.
     let expected = [(false, false, false), (true, true, true), (true, true, false)];
     assert!(expected.iter().all(|one| seen.contains(one)), "{seen:?}");
 }
 
-/// What an earlier account left behind is nobody's: it would be sent to another account's server.
+/// A leftover password belongs to another account, and must not be sent to this one's server.
 #[tokio::test]
 async fn a_password_that_lies_there_is_not_taken_for_another_account() {
     let (home, flags) = empty().await;
@@ -181,7 +181,7 @@ async fn what_flags_say_is_written_where_something_is_left_to_fill_in() {
     assert!(!home.path().join("third.toml").exists());
 }
 
-/// Where users have groups of their own, files are often made for the group.
+/// If users have groups of their own, files are often created writable for the group.
 #[tokio::test]
 async fn what_it_writes_is_for_nobody_else_to_write() {
     let (home, _) = empty().await;
@@ -195,7 +195,7 @@ async fn what_it_writes_is_for_nobody_else_to_write() {
     }
 }
 
-/// One that is named is meant: the usual one may be missing.
+/// A policy that is named explicitly must exist, unlike the default one.
 #[tokio::test]
 async fn a_policy_that_is_named_and_not_there_is_an_error() {
     let (home, _) = home().await;
@@ -217,7 +217,7 @@ async fn somebody_at_a_terminal_is_asked_and_the_password_is_not_shown() {
     terminal.sees("is not the JID of an account", SOON).unwrap();
     terminal.types(&format!("{name}@localhost")).unwrap();
     terminal.sees("Its password:", SOON).unwrap();
-    // Whoever pressed enter too early begins nothing anew.
+    // Pressing Enter too early asks for the password again.
     terminal.types("").unwrap();
     terminal.sees("the password is empty; type it", SOON).unwrap();
     terminal.sees("Its password:", SOON).unwrap();
@@ -232,7 +232,7 @@ async fn somebody_at_a_terminal_is_asked_and_the_password_is_not_shown() {
     assert_eq!(std::fs::read_to_string(home.path().join("bot.password")).unwrap(), "open sesame 7\n");
 }
 
-/// Else nothing would be seen any more of what is typed there.
+/// Otherwise the terminal would no longer echo what is typed.
 #[tokio::test]
 async fn who_leaves_while_a_password_is_asked_for_has_the_terminal_as_it_was() {
     let home = Home::new().unwrap();
@@ -272,7 +272,7 @@ async fn a_house_in_order_is_found_to_be_and_stays_connected() {
     assert_eq!(host.lines("connection lost", &[]).len(), 0);
 }
 
-/// By so little that certificates count all the same.
+/// The clock is wrong by so little that certificates are still valid.
 #[tokio::test]
 async fn a_clock_that_is_wrong_is_found_by_the_servers() {
     let (mut home, _) = home().await;
@@ -288,7 +288,7 @@ async fn a_clock_that_is_wrong_is_found_by_the_servers() {
     assert_eq!(found["remedy"], "set this machine's clock by NTP");
 }
 
-/// To take it over would throw out whoever has it.
+/// Taking the session over would disconnect its owner.
 #[tokio::test]
 async fn a_session_that_is_somebodys_is_not_looked_at() {
     let (mut home, account) = home().await;
@@ -388,11 +388,11 @@ async fn what_the_host_says_of_a_plugin_that_may_run_is_looked_at() {
     let found = finding(&json, "host", "broken");
     assert_eq!(found["says"], "unruly is refused: failed to order");
     assert_eq!(found["remedy"], "do as it says, or `parlor plugin disable` it");
-    // What the policy says against it is told once.
+    // A problem that the policy check has found is reported once.
     finding(&json, "plugin greedy", "broken");
     assert!(!json.to_string().contains("greedy is refused"), "{json:#}");
 
-    // What runs is not broken, although it is not what was decided last.
+    // A running plugin is fine, although it does not match the latest policy.
     drop(host);
     let _host = start(&home, &Policy::default().with("unruly", unruly(""))).await;
     home.set_policy(&Policy::default().with("unruly", unruly("initialize-fails"))).unwrap();
@@ -472,7 +472,7 @@ async fn shells_and_manuals_know_every_command() {
     assert!(home.path().join("man1/parlor-plugin-add.1").exists(), "{pages:?}");
 }
 
-/// As in the image, whose environment says where the configuration is.
+/// In the container image, the environment names the configuration.
 #[tokio::test]
 async fn a_configuration_is_written_to_where_the_environment_says_that_it_is() {
     let mut home = Home::new().unwrap();

@@ -1,4 +1,4 @@
-//! Where plugins come from, and who answers for them: files, the web, registries, signatures.
+//! The sources of plugins and their signers: files, the web, registries, signatures.
 
 use parlor_tests::component::with_manifest;
 use parlor_tests::host::{Finished, Home};
@@ -8,17 +8,17 @@ use parlor_tests::web::Web;
 
 use super::{SOON, ended, home, start};
 
-/// A house that trusts a server of the web.
+/// Prepares a host that trusts a web server.
 pub(super) async fn web() -> (Home, Web) {
     let (mut home, _) = home().await;
     let web = Web::start().await.unwrap();
     home.set_environment("SSL_CERT_FILE", web.certificate().certificate_file.to_str().unwrap());
-    // Nothing that this machine's user keeps for registries.
+    // The log-ins of this machine's user are not used.
     home.set_environment("REGISTRY_AUTH_FILE", home.path().join("auth.json").to_str().unwrap());
     (home, web)
 }
 
-/// Echo in this version.
+/// Builds this version of echo.
 pub(super) fn version(version: &str) -> Vec<u8> {
     let edit = |text: &str| text.replacen("version = \"0.1.0\"", &format!("version = \"{version}\""), 1);
     with_manifest(&built("echo").unwrap().bytes().unwrap(), edit).unwrap()
@@ -60,7 +60,7 @@ async fn a_plugin_of_the_web_is_installed_updated_and_outlives_its_source() {
     assert!(policy(&home).contains(&format!("source = \"{}\"", web.url("/latest"))), "{}", policy(&home));
     assert!(web.requests().iter().all(|request| request.contains("accept-encoding: identity\r\n")));
 
-    // Other bytes under the same version are not taken for an update.
+    // Other bytes under the same version are not accepted as an update.
     web.put("/files/echo.wasm?a=b", [version("0.1.0"), b"\0\x02\x01x".to_vec()].concat());
     says(&run(&home, &["update", "echo", "--yes"], 1).await, "is still version 0.1.0 of echo, but other bytes");
     web.put("/files/echo.wasm?a=b", version("0.2.0"));
@@ -72,7 +72,7 @@ async fn a_plugin_of_the_web_is_installed_updated_and_outlives_its_source() {
     web.remove("/files/echo.wasm?a=b");
     let gone = run(&home, &["update", "echo", "--yes"], 1).await;
     says(&gone, "/files/echo.wasm?a=b is not to be had: the server says 404 Not Found");
-    // It runs on, and again, without its source.
+    // The plugin keeps running, and starts again, without its source.
     drop(host);
     let host = home.start().unwrap();
     host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
@@ -85,7 +85,8 @@ async fn a_plugin_of_the_web_is_installed_updated_and_outlives_its_source() {
     }
     says(&run(&home, &["inspect", "echo"], 1).await, "is not in the component store any more");
 
-    // As after a restore of plugins.toml without the data folder. Nothing was decided anew, so nothing has to be.
+    // This happens if plugins.toml is restored without the data folder. Nothing was changed, so no new approval is
+    // needed.
     let before = policy(&home);
     drop(host);
     let host = home.start().unwrap();
@@ -193,12 +194,12 @@ async fn a_signature_counts_only_of_a_trusted_key_for_these_very_bytes() {
     assert!(policy(&home).contains("signer = \"alice\"") && policy(&home).starts_with(&policy_text));
     assert!(run(&home, &["inspect", "echo"], 0).await.stdout.contains("signed by alice"));
 
-    // Without the rule, too, one that was signed stays signed.
+    // Without the rule, too, a plugin that was signed must stay signed.
     home.write("plugins.toml", &policy(&home).replace("require_signature = true\n", "")).unwrap();
     let two = version("0.2.0");
     web.put("/echo.wasm", &two);
     says(&run(&home, &["update", "echo", &web.url("/echo.wasm"), "--yes"], 1).await, "echo was signed by alice");
-    // Somebody else who is trusted does not take it over, either.
+    // Another trusted signer does not replace the first one either.
     let bob = Key::new();
     let trusted = format!("{}\n[key.bob]\npublic = \"{}\"\n", policy(&home), bob.public());
     home.write("plugins.toml", &trusted).unwrap();
@@ -242,19 +243,19 @@ async fn what_would_not_be_installed_today_is_not_gone_back_to() {
     home.write("plugins.toml", &decided.replace(&key(""), &expired)).unwrap();
     says(&run(&home, &["rollback", "echo", "--yes"], 1).await, "version 0.2.0 of echo was not signed");
     assert!(policy(&home).contains("version = \"0.3.0\""));
-    // What is there runs on, and its owner learns of it.
+    // The installed version keeps running, and the owner is told.
     let found = ended(home.run(&["doctor", "--offline"]).await.unwrap(), 0).stdout;
     assert!(found.contains("it may run, but was not signed by anybody whom you trust today"), "{found}");
     let listed = run(&home, &["list"], 0).await.stdout;
     assert!(listed.contains("  SIGNER  ") && listed.contains("  alice   "), "{listed}");
-    // Who does not ask for signatures goes back to what there was.
+    // If no signature is required, a rollback to an unsigned version is allowed.
     home.write("plugins.toml", &decided).unwrap();
     run(&home, &["rollback", "echo", "--yes", "--to", "0.1.0"], 0).await;
     let found = ended(home.run(&["doctor", "--offline"]).await.unwrap(), 0).stdout;
     assert!(found.contains("it may run\n"), "{found}");
 }
 
-/// As for another user, who may not look into the data folder.
+/// This happens if another user, without access to the data folder, runs the command.
 #[tokio::test]
 async fn what_is_installed_and_cannot_be_read_is_neither_changed_nor_lost() {
     let (home, _) = home().await;
@@ -265,7 +266,7 @@ async fn what_is_installed_and_cannot_be_read_is_neither_changed_nor_lost() {
     home.replace("echo", &version("0.3.0")).unwrap();
     let (digest, before) = (digest_of(&version("0.2.0")), policy(&home));
     let kept = home.path().join("data/components").join(digest.trim_start_matches("sha256:")).with_extension("wasm");
-    // What nobody can read as a file, whoever runs this.
+    // A folder cannot be read as a file, not even by root.
     std::fs::remove_file(&kept).unwrap();
     std::fs::create_dir(&kept).unwrap();
     for arguments in [
@@ -302,7 +303,7 @@ async fn a_page_in_the_place_of_a_signature_is_none() {
         let added = add(&home, &web.url("/echo.wasm"), 0).await;
         assert!(added.stdout.contains("signed by nobody whom you trust\n"), "{}", added.stdout);
         run(&home, &["remove", "echo", "--yes"], 0).await;
-        // It is as good as none where one has to be there, and no digest counts less for it.
+        // It counts as no signature if one is required, and the digest is checked all the same.
         home.write("plugins.toml", "require_signature = true\n").unwrap();
         says(&add(&home, &web.url("/echo.wasm"), 1).await, "is not signed by anybody whom you trust");
         let other = format!("--digest={}", digest_of(b"other"));

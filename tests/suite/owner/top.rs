@@ -1,4 +1,4 @@
-//! `parlor top` at a terminal: what it shows and does, and that it gives the terminal back, however it ends.
+//! `parlor top` at a terminal: its output and actions, and that it restores the terminal, however it ends.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
@@ -12,7 +12,7 @@ use parlor_tests::terminal::Terminal;
 use super::hostile::{NOBODY, give, is_root};
 use super::{SOON, echo, ended, home, start};
 
-/// A host with echo, and a terminal on which `parlor top` shows it.
+/// Starts a host with echo, and a terminal on which `parlor top` shows it.
 async fn shown() -> (Home, Host, Terminal) {
     let (home, _) = home().await;
     let host = start(&home, &Policy::default().with("echo", echo(&home))).await;
@@ -91,7 +91,7 @@ async fn root_changes_nothing_in_somebody_elses_house() {
     left(terminal);
 }
 
-/// As `parlor status` and `parlor plugin disable` do; what gives something waits until the file is right.
+/// `parlor status` and `parlor plugin disable` behave the same way. Actions that grant something need a valid file.
 #[tokio::test]
 async fn the_house_is_seen_and_held_back_though_its_configuration_is_wrong_by_now() {
     let (home, _) = home().await;
@@ -122,7 +122,7 @@ async fn another_size_gets_another_picture() {
     terminal.resize(5, 20).unwrap();
     terminal.shows("too small: 40 × 10", SOON).unwrap();
     terminal.resize(24, 80).unwrap();
-    // A key that comes before the new size is not for the picture that it would open.
+    // A key that is pressed before the resize arrives would go to the wrong screen.
     terminal.shows_what("the table again", |picture| picture.contains("PLUGIN"), SOON).unwrap();
     terminal.presses("?").unwrap();
     terminal.shows("restart the plugin, after a question", SOON).unwrap();

@@ -1,4 +1,5 @@
-//! Another version takes over while messages come: none is lost, none is answered twice, and one that fails changes nothing.
+//! Another version takes over while messages arrive: none is lost, none is answered twice, and a failed one changes
+//! nothing.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -13,9 +14,9 @@ use wasm_encoder::{ComponentTypeRef, ComponentValType, InstanceType, PrimitiveVa
 
 use super::{SOON, ended, home, juliet, start};
 
-/// How many messages are written while versions change, five hundred a second.
+/// How many messages are sent while versions change, five hundred a second.
 const MESSAGES: usize = 3_000;
-/// How long lies between two of them.
+/// The interval between two messages.
 const PERIOD: std::time::Duration = std::time::Duration::from_millis(2);
 
 fn version(home: &Home, version: &str) -> String {
@@ -54,7 +55,7 @@ async fn an_upgrade_under_load_loses_no_message_and_answers_none_twice() {
     tokio::join!(upgrading, writing);
     juliet.chat(bot.jid.clone(), "the end").await.unwrap();
     juliet.wait_body(&bot.jid, "the end", SOON).await.unwrap();
-    // Handlers are in flight side by side, so an answer may come after a later one: each is waited for.
+    // Handlers run concurrently, so answers may come in another order: each one is waited for.
     for number in 0..MESSAGES {
         if let Err(error) = juliet.wait_body(&bot.jid, &format!("message {number}"), SOON).await {
             let status = home.run(&["status", "--json"]).await.unwrap().json().unwrap();
@@ -105,7 +106,7 @@ async fn a_version_that_does_not_start_changes_nothing() {
     assert_eq!(now["plugins"][0]["reason"], Value::Null);
 }
 
-/// Each of them may take ten seconds to come to its end.
+/// Each old version may take ten seconds to stop.
 #[tokio::test]
 async fn a_version_takes_over_on_all_accounts_at_once() {
     let home = Home::new().unwrap();
@@ -125,7 +126,7 @@ async fn a_version_takes_over_on_all_accounts_at_once() {
     assert_eq!(host.lines("plugin did not stop within 10 s and was ended", &[]).len(), 3);
 }
 
-/// One that was built against an API in which a function of this name takes something else.
+/// A plugin that was built against an API in which a function of this name has another signature.
 fn unlinked(home: &Home) -> Entry {
     let mut ty = InstanceType::new();
     let signature = ty.ty();
@@ -138,7 +139,7 @@ fn unlinked(home: &Home) -> Entry {
     home.install_bytes("unlinked", &bytes).unwrap()
 }
 
-/// One that needs a plugin of the name `base`.
+/// A plugin that depends on a plugin named `base`.
 fn dependent(home: &Home) -> Entry {
     let edit = |text: &str| format!("{text}\n[dependencies]\nbase = \"*\"\n");
     let bytes = with_manifest(&built("unruly").unwrap().bytes().unwrap(), edit).unwrap();
@@ -172,7 +173,7 @@ async fn a_version_that_cannot_even_be_loaded_changes_nothing() {
         let reason = plugin["reason"].as_str().unwrap();
         assert!(reason.contains(why) && reason.ends_with("so this version goes on"), "{reason}");
     }
-    // What it needs comes with it, is allowed, and cannot be had.
+    // Its dependency is added with it, but its secret is unavailable.
     let base = home.install("base", &built("caller").unwrap()).unwrap().set("token", secret);
     home.set_policy(&policy.clone().with("base", base).with("echo", dependent(&home))).unwrap();
     ended(home.run(&["reload"]).await.unwrap(), 0);
@@ -181,12 +182,12 @@ async fn a_version_that_cannot_even_be_loaded_changes_nothing() {
     assert_eq!(echo["usage"]["since"], before["plugins"][0]["usage"]["since"], "{now}");
     let reason = echo["reason"].as_str().unwrap();
     assert!(reason.contains("it needs base") && reason.ends_with("so this version goes on"), "{reason}");
-    // What passes is tried again with the next change, whichever that is.
+    // A temporary problem is retried with the next change, whichever that is.
     home.set_policy(&policy.clone().with("echo", runs.limit("mailbox", 7))).unwrap();
     home.write("key", "canary-5518\n").unwrap();
     ended(home.run(&["reload"]).await.unwrap(), 0);
     assert_eq!(status().await["plugins"][0]["reason"], Value::Null);
-    // And what is missing may come together with who needs it.
+    // A missing dependency may be added together with the plugin that needs it.
     home.set_policy(&policy.with("echo", dependent(&home)).with("base", unruly(&home, ""))).unwrap();
     ended(home.run(&["reload"]).await.unwrap(), 0);
     let now = status().await;
@@ -197,7 +198,7 @@ async fn a_version_that_cannot_even_be_loaded_changes_nothing() {
     }
 }
 
-/// Whoever slips while he writes a value: what runs keeps those that it has, and only a start refuses it.
+/// An owner may make a mistake in a value. A running plugin keeps its settings, and only a start is refused.
 #[tokio::test]
 async fn a_slip_in_a_setting_ends_nothing_that_runs() {
     let (home, _) = home().await;
@@ -215,7 +216,7 @@ async fn a_slip_in_a_setting_ends_nothing_that_runs() {
     for (entry, why) in [
         (unruly(&home, "").set("behavior", ""), "echo has no setting `behavior`; did you mean `behaviour`?"),
         (misfit.clone(), "the setting `behaviour` under [plugin.echo.settings] in plugins.toml does not fit"),
-        // Whatever else is decided with it.
+        // This holds also if other things change at the same time.
         (misfit.clone().limit("mailbox", 7), "the setting `behaviour`"),
     ] {
         home.set_policy(&of(entry)).unwrap();
@@ -226,12 +227,12 @@ async fn a_slip_in_a_setting_ends_nothing_that_runs() {
         assert!(reason.contains(why) && reason.ends_with("so this version goes on"), "{reason}");
         host.wait_count("plugin not replaced", &[("plugin", "echo"), ("reason", reason)], 1, SOON).await.unwrap();
     }
-    // What was meant ends it, and starts nothing anew.
+    // Correcting the value removes the message, and restarts nothing.
     home.set_policy(&of(unruly(&home, ""))).unwrap();
     ended(home.run(&["reload"]).await.unwrap(), 0);
     assert_eq!(since("put right").await, before);
     assert_eq!(status().await["plugins"][0]["reason"], Value::Null);
-    // What does not run yet is refused.
+    // A plugin that does not run yet is refused.
     let both = of(unruly(&home, "")).with("other", misfit);
     home.set_policy(&both).unwrap();
     ended(home.run(&["reload"]).await.unwrap(), 0);
@@ -259,7 +260,7 @@ async fn run(home: &Home, arguments: &[&str], code: i32) -> Finished {
     ended(home.run(&[&["plugin"], arguments].concat()).await.unwrap(), code)
 }
 
-/// A file of echo that says no, or never anything, when it starts.
+/// Writes a version of echo whose start fails or never returns.
 fn failing(home: &Home, number: &str, behaviour: &str) -> String {
     let edit = |text: &str| {
         let text = text.replacen("name = \"unruly\"", "name = \"echo\"", 1);
@@ -295,7 +296,7 @@ async fn what_is_revoked_counts_for_the_version_that_goes_on() {
     assert_eq!(host.lines("plugin replaced", &[]).len(), 0);
 }
 
-/// Whoever looks finds what runs, and why it is not what he chose, whatever happens to it meanwhile.
+/// The status shows which version runs, and why it is not the chosen one, also after a restart.
 #[tokio::test]
 async fn a_version_that_did_not_start_is_told_of_after_a_restart_and_in_the_list() {
     let (home, _) = home().await;
@@ -331,7 +332,7 @@ async fn the_way_back_from_a_version_that_did_not_start_ends_its_failure() {
     run(&home, &["rollback", "echo", "--yes"], 0).await;
     let status = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
     assert_eq!(status["plugins"][0]["reason"], Value::Null, "{status}");
-    // Who wants it after all tries it again.
+    // The owner may try the version again.
     run(&home, &["update", "echo", &failing, "--yes"], 1).await;
     host.wait_count("plugin not replaced", &[("plugin", "echo")], 2, SOON).await.unwrap();
     run(&home, &["rollback", "echo", "--yes"], 0).await;
@@ -351,7 +352,7 @@ async fn what_is_revoked_does_not_wait_for_a_version_that_does_not_come() {
     let more = echo.grant("messages.send", &["*", "nobody@nowhere.invalid"]);
     home.set_policy(&policy.with("echo", more).with("unruly", unruly("initialize-sleeps"))).unwrap();
     host.wait_count("grants changed", &[("plugin", "echo")], 1, SOON).await.unwrap();
-    // Now it waits for the other one.
+    // The host waits for the other plugin now.
     let revoke = ["plugin", "revoke", "echo", "messages.send=*"];
     let limit = std::time::Duration::from_secs(10);
     let held = host.wait_count("grants held to what the policy says", &[("plugin", "echo")], 1, limit);
@@ -360,7 +361,7 @@ async fn what_is_revoked_does_not_wait_for_a_version_that_does_not_come() {
     ended(revoked.unwrap(), 0);
 }
 
-/// What it waits for comes: the account is connected. How long that takes is nobody's fault.
+/// The awaited event comes: the account is connected. The time until then does not count against the plugin.
 #[tokio::test]
 async fn a_version_whose_initialize_waits_for_the_session_takes_over() {
     let (home, _) = home().await;

@@ -1,4 +1,4 @@
-//! What becomes of what somebody writes into the files of a running house, and tells nobody.
+//! Changes of a running host's files that are not followed by a reload.
 
 use jid::Jid;
 use parlor_tests::host::{Home, Host};
@@ -13,7 +13,7 @@ use super::{SOON, echo, ended, home, juliet, service, start};
 const READ: &str = "policy read again";
 const NOT_READ: &str = "the policy was not read; nothing has changed";
 
-/// A host with echo, and the text of its policy.
+/// Starts a host with echo, and returns the text of its policy.
 async fn standing() -> (Home, Host, String) {
     let (home, _) = home().await;
     let host = start(&home, &Policy::default().with("echo", echo(&home))).await;
@@ -22,13 +22,13 @@ async fn standing() -> (Home, Host, String) {
     (home, host, policy)
 }
 
-/// The policy without `messages.send`.
+/// Returns the policy without `messages.send`.
 fn less(policy: &str) -> String {
     let kept = policy.lines().filter(|line| !line.contains("messages.send"));
     kept.collect::<Vec<_>>().join("\n") + "\n"
 }
 
-/// Why the policy does not count, as a program is told.
+/// Returns the reason why the policy is not in effect, as JSON.
 async fn policy_error(home: &Home) -> serde_json::Value {
     let status = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
     status["policy_error"].clone()
@@ -38,14 +38,14 @@ async fn policy_error(home: &Home) -> serde_json::Value {
 async fn what_an_editor_writes_counts_at_once() {
     let (home, host, policy) = standing().await;
     assert!(policy.contains("messages.send"), "{policy}");
-    // Written over.
+    // The file is overwritten.
     home.write("plugins.toml", &format!("# mine\n{policy}")).unwrap();
     host.wait_count(READ, &[], 1, SOON).await.unwrap();
-    // Written beside and moved over it, as most editors do.
+    // The new file is moved over the old one, as most editors do.
     let beside = home.write("plugins.toml.swp", &format!("{policy}\n[plugin.echo.limits]\nmailbox = 100\n")).unwrap();
     std::fs::rename(beside, home.path().join("plugins.toml")).unwrap();
     host.wait_count("plugin replaced", &[("plugin", "echo")], 1, SOON).await.unwrap();
-    // Moved away first, and then written anew.
+    // The file is moved away first, and then written again.
     std::fs::rename(home.path().join("plugins.toml"), home.path().join("plugins.toml~")).unwrap();
     home.write("plugins.toml", &policy.replace("enabled = true", "enabled = false")).unwrap();
     host.wait_count("plugin disabled", &[("plugin", "echo")], 1, SOON).await.unwrap();
@@ -59,7 +59,7 @@ async fn what_is_half_written_or_gone_changes_nothing() {
     let line = host.wait_count(NOT_READ, &[], 1, SOON).await.unwrap();
     let place = format!("plugins.toml:{}:", policy.lines().count() + 2);
     assert!(line.get("reason").starts_with(&place), "{}", line.get("reason"));
-    // Whoever looks later learns of it, too.
+    // The status shows the error later as well.
     let error = policy_error(&home).await;
     assert!(error.as_str().unwrap().contains(&place), "{error}");
     let screen = ended(home.run(&["status"]).await.unwrap(), 0).stdout.replace("\n  ", " ");
@@ -80,7 +80,7 @@ async fn what_is_half_written_or_gone_changes_nothing() {
     host.wait_count(READ, &[], 1, SOON).await.unwrap();
     assert!(policy_error(&home).await.is_null());
     assert_eq!(host.lines("plugin running", &[("plugin", "echo")]).len(), 1);
-    // Who means it says so.
+    // An owner who means it asks for a reload.
     home.write("plugins.toml", "").unwrap();
     host.reload().unwrap();
     host.wait_count("plugin removed", &[("plugin", "echo")], 1, SOON).await.unwrap();
@@ -93,14 +93,14 @@ async fn a_policy_that_is_gone_takes_out_nobody_whoever_asks() {
     let gone = "the policy is gone; nothing has changed. Put it back, or an empty one if no plugin is to run";
     host.wait_count(gone, &[], 1, SOON).await.unwrap();
     assert!(policy_error(&home).await.as_str().unwrap().contains("plugins.toml is gone"));
-    // Of itself a file that is not there is no fault.
+    // A missing policy is otherwise not a fault.
     let json = ended(home.run(&["doctor", "--offline", "--json"]).await.unwrap(), 5).json().unwrap();
     let is_it = |one: &serde_json::Value| {
         (&one["check"], &one["state"]) == (&"host".into(), &"broken".into())
             && one["says"].as_str().unwrap().contains("plugins.toml is gone")
     };
     assert!(json["findings"].as_array().unwrap().iter().any(is_it), "{json:#}");
-    // What runs is listed, whatever the file says.
+    // Running plugins are listed, whatever the file says.
     let list = ended(home.run(&["plugin", "list", "--json"]).await.unwrap(), 0).json().unwrap();
     assert_eq!(
         (&list[0]["id"], &list[0]["states"], &list[0]["enabled"], &list[0]["grants"]),
@@ -116,7 +116,7 @@ async fn a_policy_that_is_gone_takes_out_nobody_whoever_asks() {
     assert!(refused.stderr.contains("the host still runs echo by what it said: put it back"), "{refused:?}");
     assert!(!home.path().join("plugins.toml").exists());
     assert!(host.lines("plugin removed", &[]).is_empty(), "{}", host.log().tail());
-    // Back again, it is as before; and who means it says so.
+    // After the file is restored, everything is as before. An owner who means it writes an empty file and reloads.
     home.write("plugins.toml", &policy).unwrap();
     host.wait_count(READ, &[], 1, SOON).await.unwrap();
     home.write("plugins.toml", "").unwrap();
@@ -126,7 +126,7 @@ async fn a_policy_that_is_gone_takes_out_nobody_whoever_asks() {
     host.wait_count("plugin running", &[("plugin", "parrot")], 1, SOON).await.unwrap();
 }
 
-/// Whoever looks has not read the log of that moment.
+/// Somebody who looks later has not read the log of that moment.
 #[tokio::test]
 async fn a_file_that_does_not_count_is_seen_wherever_the_house_is_shown() {
     const CONFIG_NOT_READ: &str = "the configuration was not read; nothing has changed";
@@ -169,7 +169,7 @@ async fn what_a_command_wrote_is_read_once() {
     let (home, host, policy) = standing().await;
     ended(home.run(&["plugin", "revoke", "echo", "messages.send"]).await.unwrap(), 0);
     host.wait_count(READ, &[], 1, SOON).await.unwrap();
-    // Whatever the watch has to say about that comes before what it says about this.
+    // The watcher would report the first change before this one.
     home.write("plugins.toml", &policy).unwrap();
     host.wait_count(READ, &[], 2, SOON).await.unwrap();
     assert_eq!(host.lines(READ, &[]).len(), 2, "{}", host.log().tail());
@@ -186,7 +186,7 @@ async fn it_can_be_switched_off() {
     home.write("plugins.toml", &less(&policy)).unwrap();
     host.reload().unwrap();
     host.wait_count(READ, &[], 1, SOON).await.unwrap();
-    // A watch would have seen the first by the time that it sees the second.
+    // A watcher would have noticed the first change before the second.
     home.write("plugins.toml", &policy).unwrap();
     let status = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
     assert_eq!(status["plugins"][0]["state"], "refused", "{status}");
@@ -211,7 +211,7 @@ async fn a_hang_up_while_a_plugin_is_replaced_is_not_forgotten() {
     home.set_policy(&hanging).unwrap();
     host.reload().unwrap();
     host.wait_count("grants changed", &[("plugin", "echo")], 1, SOON).await.unwrap();
-    // The other one is being waited for now.
+    // The host waits for the other plugin now.
     home.set_policy(&hanging.without("echo")).unwrap();
     host.reload().unwrap();
     host.wait_count("plugin removed", &[("plugin", "echo")], 1, SOON).await.unwrap();
@@ -239,7 +239,7 @@ async fn what_somebody_writes_while_a_command_asks_is_kept() {
 #[tokio::test]
 async fn what_somebody_writes_while_commands_change_it_is_never_half_there() {
     let (home, _host, policy) = standing().await;
-    // Somebody saves again and again while commands run; whichever comes last, each file is one that somebody wrote whole.
+    // A program saves the file repeatedly while commands run. Whichever comes last, the file is always complete.
     for round in 0..12 {
         let mine = format!("# round {round}\n{policy}");
         let beside = home.write("mine.swp", &mine).unwrap();
@@ -258,13 +258,13 @@ async fn what_somebody_writes_while_commands_change_it_is_never_half_there() {
             Some(1) => assert!(finished.stderr.contains("at the same moment"), "{finished:?}"),
             _ => panic!("{finished:?}"),
         }
-        // It was saved before the command read it, or after: in the one case both are there, in the other the owner has the
-        // last word. Only the moment between a command's last look and its own write is nobody's.
+        // It was saved either before the command read the file, and then both changes are in it, or after that, and
+        // then the owner's file wins. Only the moment between a command's last check and its own write is unprotected.
         assert!(now.starts_with("# round"), "{now}");
     }
 }
 
-/// Starts a host with a plugin that makes the calls which it is told to in chats, and gives its address.
+/// Starts a host with a plugin that makes the calls it is told in chats, and returns the account's address.
 async fn start_caller(home: &Home) -> (Host, Jid) {
     let caller = home.install("caller", &built("caller").unwrap()).unwrap().set("chat", true);
     let caller = caller.grant("messages.read", &["*"]).grant("messages.send", &["*"]);
@@ -274,7 +274,7 @@ async fn start_caller(home: &Home) -> (Host, Jid) {
     (host, bot)
 }
 
-/// Not more of the others, and nothing is started anew for it.
+/// The other plugins' logs do not change, and nothing is restarted.
 #[tokio::test]
 async fn how_much_the_log_shows_of_one_plugin_is_chosen_while_it_runs() {
     let (home, _) = home().await;
@@ -347,13 +347,13 @@ async fn a_command_has_another_name_at_once_where_the_owner_wants_one() {
         assert!(refused.stderr.contains(reason), "{refused:?}");
     }
 
-    // By hand as well, and nothing is started anew for it.
+    // The name can be changed by hand as well, and nothing is restarted.
     let policy = std::fs::read_to_string(home.path().join("plugins.toml")).unwrap();
     assert!(policy.contains("roll = \"throw\""), "{policy}");
     home.write("plugins.toml", &policy.replace("roll = \"throw\"", "roll = \"toss\"")).unwrap();
     host.wait_count("plugin's commands go by the owner's names", &[("plugin", "caller")], 2, SOON).await.unwrap();
     hears("!toss").await;
-    // A name that the owner gave another plugin is taken, whether that one runs or not.
+    // A name that the owner gave to another plugin's command is taken, whether that plugin runs or not.
     let digest = policy.lines().find(|line| line.starts_with("digest = ")).unwrap();
     let other = format!("[plugin.other]\nsource = \"plugins/caller.wasm\"\n{digest}\nenabled = false\n");
     let named = std::fs::read_to_string(home.path().join("plugins.toml")).unwrap();

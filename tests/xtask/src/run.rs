@@ -18,7 +18,7 @@ const QUIET: Duration = Duration::from_secs(30);
 /// The grace period of a child that was told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// What to do with a program's output.
+/// How a program's output is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Output {
     /// The output goes where ours goes, since cargo shows its own progress.

@@ -312,7 +312,7 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|value| value.parse().expect("it is a number"))
 }
 
-/// Whatever breaks, and whenever: nothing is lost, messages keep their order, and none is repeated unless nobody could
+/// After any failures at any time: nothing is lost, messages keep their order, and none is repeated unless nobody could
 /// know that it had arrived. The reported state is true. Requests end, and not too early, whatever happens to the
 /// machine's clock. Nothing is left over.
 #[test]

@@ -300,8 +300,8 @@ const MEASURED: Duration = Duration::from_hours(24);
 /// The file in a cache whose modification time is that of the last measurement.
 const MEASURED_AT: &str = ".measured";
 
-/// Removes a cache that has become too large, checked once a day. Whatever is still needed is compiled or downloaded
-/// again, since only the compiler knows which parts of it are in use.
+/// Removes a cache that has become too large, checked once a day. The parts that are still needed are compiled or
+/// downloaded again, since only the compiler knows which they are.
 fn bound(cache: &Path, most: u64, now: SystemTime) {
     let stamp = cache.join(MEASURED_AT);
     let measured = stamp.metadata().and_then(|found| found.modified());

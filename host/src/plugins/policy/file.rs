@@ -64,7 +64,7 @@ pub struct PolicyFile {
 }
 
 impl PolicyFile {
-    /// Waits for the lock and reads the policy. If that takes longer than [`QUIET`], `waits` is called once.
+    /// Waits for the lock and reads the policy. If that takes longer than a second, `waits` is called once.
     pub fn open(path: &Path, waits: impl FnOnce()) -> Result<Self, EditError> {
         let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let lock = lock(&real, waits)?;

@@ -264,7 +264,7 @@ fn what_came_before_a_cut_is_not_told_twice_by_the_next_session() {
     desk.session.clock_set(SignedDuration::from_hours(1));
     desk.message(again(cut + Duration::from_hours(1)));
     assert_eq!(desk.count("message"), 0, "the clock was set");
-    // The message is new if the archive id, the text or the stamp differs.
+    // A client may use an id again: messages with another time or text, without a stamp, and carbons are new.
     desk.message(again(cut + Duration::from_hours(2)));
     desk.message(Message { body: Some("ho".to_owned()), ..again(cut) });
     desk.message(said(desk.now));

@@ -222,7 +222,7 @@ pub enum ConnectError {
         /// The server's explanation.
         text: Option<String>,
     },
-    /// The server stopped admitting the account, as it reported during a session.
+    /// The server ended a session because the account is no longer authorized.
     #[error("the server threw {jid} out as not authorized{}; check its password, and whether the account still exists", words(text.as_deref()))]
     Revoked {
         /// The JID of the session.

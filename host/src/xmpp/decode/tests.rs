@@ -1,4 +1,4 @@
-//! Stanzas as servers and strangers write them, and what the session is told of them.
+//! Tests of what is read from stanzas as servers and strangers write them.
 
 use proptest::prelude::*;
 
@@ -60,7 +60,7 @@ fn a_plain_message() {
     assert!(message.raw.to_xml().contains("friend@far/x"));
 }
 
-/// RFC 7622, section 3.4: all that there is in Unicode, also since RFC 3920.
+/// RFC 7622, section 3.4: addresses may contain all of Unicode, including what came after RFC 3920.
 #[test]
 fn nobody_is_unheard_for_an_emoji_in_the_address() {
     assert_eq!(message("from='friend@far/📱'", "<body>hi</body>").from, jid("friend@far/📱"));
@@ -90,7 +90,7 @@ fn a_groupchat_message_belongs_to_its_room() {
     assert_eq!((message.subject.as_deref(), message.body), (Some("s"), None));
 }
 
-/// Some servers keep what was said in rooms in the account's archive, too.
+/// Some servers keep messages in rooms in the account's archive, too.
 #[test]
 fn what_we_said_in_a_room_belongs_to_the_room() {
     let message = message("from='me@house/phone' to='room@muc' type='groupchat'", "<body>hi</body>");
@@ -100,7 +100,7 @@ fn what_we_said_in_a_room_belongs_to_the_room() {
 #[test]
 fn the_text_that_people_are_shown_is_taken_and_all_are_told() {
     assert_eq!(message("", "<body xml:lang='de'>hallo</body>").body.as_deref(), Some("hallo"));
-    // What is forwarded may be in a language as a whole, which is that of such a text.
+    // A forwarded message may have a language as a whole, which applies to a text without one.
     let inner = INNER.replace("<body>", "<body xml:lang='de'>hallo</body><body>");
     let inner = inner.replace("type='chat'", "type='chat' xml:lang='en'");
     let Incoming::Message(copy) = carbon("from='me@house'", "sent", &inner) else { panic!("a copy was sent") };
@@ -140,7 +140,7 @@ fn a_carbon_holds_one_message_and_not_a_rooms() {
     assert!(matches!(carbon("", "sent", groupchat), Incoming::Refused(_)));
 }
 
-/// XEP-0280, section 6.1: what came back is copied, and the copy is of the same type.
+/// XEP-0280, section 6.1: a bounced message is copied, and the copy is of the same type.
 #[test]
 fn a_copy_of_an_error_is_an_error() {
     let inner = "<message xmlns='jabber:client' from='friend@far' to='me@house/phone' type='error' id='7'><error \
@@ -225,7 +225,7 @@ fn a_result_without_a_message_that_can_be_read_is_still_one() {
     }
 }
 
-/// A message of an OMEMO client, a reaction, and one that claims to be a room's invitation.
+/// A message of an OMEMO client, a reaction, and a message that claims to be a room's invitation.
 #[test]
 fn what_is_archived_need_not_have_a_text_and_is_not_followed() {
     let inner =
@@ -283,7 +283,7 @@ fn a_delayed_message_is_history() {
     let fine = "<delay xmlns='urn:xmpp:delay' stamp='2017-11-05T01:41:20.123123123123123-00:00'/>";
     let fine = self::message("from='a@b'", fine);
     assert_eq!(fine.at, "2017-11-05T01:41:20.123123123Z".parse().unwrap(), "XEP-0082 has no limit");
-    // Without the zone that XEP-0082 wants.
+    // Without the zone, which XEP-0082 requires.
     for stamp in ["2017-11-05T01:41:20", "2017-11-05T01:41:20.000", "2017-11-05T01:41:20.000000000000"] {
         let bare = self::message("from='a@b'", &format!("<delay xmlns='urn:xmpp:delay' stamp='{stamp}'/>"));
         assert_eq!((bare.delayed, bare.at), (true, "2017-11-05T01:41:20Z".parse().unwrap()), "{stamp}");
@@ -292,7 +292,8 @@ fn a_delayed_message_is_history() {
     assert_eq!((odd.delayed, odd.at), (false, now()));
 }
 
-/// RFC 7622, section 3.2: `jid` reads the resource of such an address wrongly, unless its domain is prepared anew.
+/// RFC 7622, section 3.2: `jid` reads the resource of such an address wrongly, unless its domain is copied when it is
+/// prepared.
 #[test]
 fn the_final_dot_of_a_domain_is_no_part_of_an_address() {
     for (written, same) in [
@@ -324,7 +325,7 @@ fn what_an_old_service_delayed_is_history() {
 }
 
 proptest! {
-    /// Whatever way XEP-0082 lets a moment be written in.
+    /// This holds for each way in which XEP-0082 permits writing a time.
     #[test]
     fn stamps_are_read_to_the_moment(
         at in 0_i64..4_102_444_800_000,
@@ -354,7 +355,7 @@ fn only_who_stored_a_message_says_that_it_is_history() {
         let delay = format!("<delay xmlns='urn:xmpp:delay' {from} stamp='{stamp}'/>");
         let message = message(attributes, &delay);
         assert_eq!(message.at == stamp.parse().unwrap(), message.delayed, "{attributes} {from}");
-        // Where nobody says who did it, it may be either.
+        // A stamp without an author may be from either.
         assert_eq!(message.claimed_at.is_some(), !message.delayed || from.is_empty());
         message.delayed
     };
@@ -368,7 +369,7 @@ fn only_who_stored_a_message_says_that_it_is_history() {
         assert!(!delayed(chat, from), "{from}");
     }
     assert!(delayed(room, "from='room@muc'"));
-    // Anybody in the room may have written these.
+    // Any occupant of the room may have written these.
     for from in ["", "from='room@muc/n'", "from='muc'", "from='house'", "from='me@house'", "from='other@muc'"] {
         assert!(!delayed(room, from), "{from}");
     }
@@ -406,7 +407,7 @@ fn a_copy_is_of_what_this_account_sent_or_received() {
     let archived =
         "<message xmlns='jabber:client' from='friend@far' to='me@house'><result xmlns='urn:xmpp:mam:2'/></message>";
     assert!(matches!(carbon("from='me@house'", "received", archived), Incoming::Refused(_)));
-    // The whole chain has to be there, each link in its own namespace.
+    // The whole chain of elements must be there, each in its own namespace.
     for wrong in [
         format!("<received xmlns='urn:xmpp:carbons:2'>{good}</received>"),
         format!("<received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:x'>{good}</forwarded></received>"),
@@ -446,7 +447,7 @@ fn parts_of_a_body_that_are_only_there_for_others() {
         assert!(read(none).is_empty(), "{none}");
     }
     assert_eq!(read(&"<body/>".repeat(20)).len(), 8);
-    // Those of another language are parts of another body.
+    // Parts in another language belong to another body.
     let both = "<body start='0' end='33'/><body xml:lang='de' start='0' end='40'/>";
     assert_eq!(read(both), fallback(Some((0, 33))));
     assert_eq!(read("<body xml:lang='de' start='0' end='40'/>"), fallback(Some((0, 40))), "better than none");
@@ -456,7 +457,7 @@ fn parts_of_a_body_that_are_only_there_for_others() {
     let german =
         message("from='a@b'", &german.replace("<body start", "<body xmlns='urn:xmpp:feature-fallback:0' start"));
     assert_eq!(german.extensions.unwrap().fallback, fallback(Some((0, 40))));
-    // Those of no language are of a body that has one from its stanza.
+    // Parts without a language belong to a body that has the language of its stanza.
     let english =
         format!("<body>x</body><fallback xmlns='urn:xmpp:fallback:0' for='urn:xmpp:reply:0'>{both}</fallback>");
     let english = message("from='a@b' xml:lang='en'", &english);
@@ -492,7 +493,7 @@ fn an_empty_body_beside_what_says_something_by_itself_is_none() {
     }
 }
 
-/// Whoever answers names them.
+/// An answer has to quote the id.
 #[test]
 fn ids_and_threads_that_cannot_be_sent_are_none() {
     let long = "x".repeat(1_025);
@@ -513,7 +514,7 @@ fn ids_and_threads_that_cannot_be_sent_are_none() {
     assert_eq!(found.extensions.unwrap().thread_parent.as_deref(), Some("p"));
 }
 
-/// RFC 6120, section 8.3.1: an error carries what was sent, which nobody says once more.
+/// RFC 6120, section 8.3.1: an error carries the bounced message, which is not said again.
 #[test]
 fn what_an_error_brings_back_is_not_said_again() {
     let error = message(
@@ -565,7 +566,7 @@ fn a_stanza_id_counts_only_from_the_archives_own_entity() {
     let forged =
         message("from='friend@far/x' type='chat'", "<stanza-id xmlns='urn:xmpp:sid:0' by='friend@far' id='1'/>");
     assert_eq!(forged.stanza_id, None);
-    // A server that takes nothing away may put its own before the forged one or behind it.
+    // A server that removes nothing may put its own id before the forged one or behind it.
     for ids in [&["forged", "mine"][..], &["mine", "forged"], &["mine", ""], &["", "mine"], &["1", "2", "3"]] {
         let both = ids.iter().map(|id| format!("<stanza-id xmlns='urn:xmpp:sid:0' by='me@house' id='{id}'/>"));
         let both: String = both.collect();
@@ -611,7 +612,7 @@ fn roles_and_affiliations_are_words_of_the_xep_or_none() {
     assert_eq!((owner.role.as_str(), owner.affiliation.as_str()), ("", "owner"), "its role is not said");
 }
 
-/// Those of `MongooseIM` 6.2 and 6.3 do, of whoever comes; what else was said of presences it says as others do.
+/// `MongooseIM` 6.2 and 6.3 do this for an arriving occupant; their other presences are like those of other servers.
 #[test]
 fn a_room_may_say_who_has_come_under_the_name_of_what_asks_to_be_let_in() {
     const ASKS: &str = "<x xmlns='http://jabber.org/protocol/muc'><history maxstanzas='9'/></x>";
@@ -625,7 +626,7 @@ fn a_room_may_say_who_has_come_under_the_name_of_what_asks_to_be_let_in() {
     let both = presence("from='r@muc/n'", &format!("{SAYS}{usual}")).muc.unwrap();
     assert!(both.role == "visitor" && both.status.is_empty(), "what an occupant wrote is not the room's");
     assert_eq!(presence("from='r@muc/n'", ASKS).muc, None);
-    // With this MongooseIM answers who is not in a room; that says no more than a ping would.
+    // MongooseIM sends this to somebody who is not in the room; it tells no more than a ping would.
     assert_eq!(presence("from='r@muc/n' type='unavailable'", SAYS).muc, None);
 }
 
@@ -661,7 +662,7 @@ fn errors_keep_odd_conditions() {
     assert!(self::message("from='a@b'", "<error type='cancel'/>").error.is_none());
 }
 
-/// The contract names five.
+/// The contract defines five.
 #[test]
 fn what_to_do_about_an_error_is_one_of_the_words_of_the_rfc() {
     for (said, read) in [("type='wait'", "wait"), ("type='please'", "cancel"), ("type=''", "cancel"), ("", "cancel")] {
@@ -688,7 +689,7 @@ fn of_what_an_error_says_the_text_without_a_language_comes_first() {
     }
 }
 
-/// A room would be remembered with it, and a thousand calls may wait for one.
+/// A room is remembered with its error, and a thousand calls may wait for it.
 #[test]
 fn an_error_is_kept_as_far_as_anybody_reads() {
     let (words, more) = ("é".repeat(5_000), "x".repeat(20_000));
@@ -748,7 +749,7 @@ fn invitations_come_from_the_room_or_the_inviter() {
     let invite = message("from='room@muc'", mediated).invite.unwrap();
     assert_eq!((invite.room.as_str(), invite.from), ("room@muc", jid("friend@far/x")));
     assert_eq!((invite.reason.as_deref(), invite.password.as_deref()), (Some("tea"), Some("p")));
-    // Services write the older form beside it, without who invites and why, and some write it first.
+    // Services write the older form beside it, without inviter and reason, and some write it first.
     let older = "<x xmlns='jabber:x:conference' jid='room@muc'/>";
     for both in [format!("{older}{mediated}"), format!("{mediated}{older}")] {
         let invite = message("from='room@muc'", &both).invite.unwrap();
@@ -878,7 +879,7 @@ fn roster_pushes_count_only_from_the_own_account() {
     }
 }
 
-/// RFC 6121, section 2.1.2: what nobody knows is ignored, and the entry is not.
+/// RFC 6121, section 2.1.2: unknown values are ignored, but not the whole item.
 #[test]
 fn an_odd_entry_of_a_roster_is_read_as_far_as_it_goes() {
     let read = |item: &str| {
@@ -997,7 +998,7 @@ fn any_element() -> impl Strategy<Value = String> {
     })
 }
 
-/// What somebody may write where an id belongs.
+/// Generates what somebody may write as an id.
 fn any_id() -> impl Strategy<Value = String> {
     let long = prop::sample::select(vec![1_024_usize, 1_025]).prop_map(|length| "x".repeat(length));
     prop_oneof!["[a-z \u{7f}-\u{9f}é]{0,4}", long]
@@ -1049,7 +1050,7 @@ proptest! {
                 let is_push = matches!(request.query, Query::RosterPush { .. });
                 prop_assert!(trusted || !is_push);
             }
-            // Who sent it is kept, for the session to compare with whom it asked.
+            // The sender is kept, so that the session can compare it with the recipient of its request.
             Incoming::Archived(result) => {
                 prop_assert_eq!(result.from, jid(if from.is_empty() { "me@house" } else { &from }));
             }

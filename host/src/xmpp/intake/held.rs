@@ -103,7 +103,7 @@ pub(super) struct Held {
     skipped: Option<usize>,
     /// The number of direct children.
     pub(super) direct: usize,
-    /// Which of [`ONCE`] were among them.
+    /// Whether each of [`ONCE`] was among them.
     once: [bool; ONCE.len()],
     /// Whether the library may refuse something in it.
     pub(super) is_odd: bool,

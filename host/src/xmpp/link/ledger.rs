@@ -15,8 +15,8 @@ use crate::xmpp::bind::Previous;
 
 /// The maximum number of unacknowledged stanzas; more wait.
 pub(super) const WINDOW: usize = 512;
-/// The number of unacknowledged bytes from which on the next stanza waits: on a slow line, everything sent later is
-/// delayed by these.
+/// The number of unacknowledged bytes at which further stanzas wait: on a slow line, everything sent later is delayed
+/// by these.
 pub(super) const WINDOW_BYTES: usize = 128 << 10;
 
 /// The counters and unacknowledged stanzas of one session, which outlives its connections.

@@ -14,9 +14,9 @@ const MIN_INTERVAL: Duration = Duration::from_secs(2);
 /// The first and the longest backoff.
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(1);
-/// The lifetime from which on a connection that the server ended counts as good.
+/// The minimum lifetime of a good connection, if the server ended it.
 const STABLE: Duration = Duration::from_secs(10);
-/// The lifetime from which on a connection that the network broke counts as good.
+/// The minimum lifetime of a good connection, if the network broke it.
 const USABLE: Duration = Duration::from_secs(1);
 /// The range of the random wait after a server shuts down, so that clients do not all return at once.
 const SPREAD: Duration = Duration::from_secs(5);

@@ -1,4 +1,5 @@
-//! What the server knows: what it took in and in which order, what it sent and is not rid of, and who is there.
+//! The state of the simulated server: what it handled, in which order, what it sent without an acknowledgement, and
+//! whether the client is connected.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -6,22 +7,24 @@ use std::time::Duration;
 use jid::FullJid;
 use tokio::time::Instant;
 
-/// What was acknowledged so long before a connection broke has arrived, however slow the way.
+/// A count sent this long before a connection broke has arrived, however slow the connection.
 const ARRIVED: Duration = Duration::from_secs(20);
 
 /// A session under stream management (XEP-0198).
 #[derive(Debug)]
 pub(super) struct Managed {
     pub(super) id: String,
-    /// Which connection it is on.
+    /// The number of the connection that it is on.
     connection: u32,
-    /// How many stanzas were taken in; which of them are messages, with their count.
+    /// The number of handled stanzas; and the messages among them, each with its number.
     taken: u32,
     messages: Vec<(u32, String)>,
-    /// What was said of that on this connection, and when; and what of it has arrived, on whichever.
+    /// The counts sent on this connection, with the time; and the highest count known to have arrived, on any
+    /// connection.
     said: Vec<(Instant, u32)>,
     known: u32,
-    /// How many of ours were acknowledged, the rest, and how much of that was written on this connection.
+    /// The number of our stanzas that were acknowledged; the other ones; and how many of those were written on this
+    /// connection.
     acknowledged: u32,
     open: VecDeque<Sent>,
     written: usize,
@@ -31,65 +34,65 @@ pub(super) struct Managed {
 #[derive(Debug, Clone)]
 struct Sent {
     xml: String,
-    /// It is this message of a contact.
+    /// The number of the contact's message, if it is one.
     message: Option<u32>,
 }
 
-/// Whether there is a connection that a session is on.
+/// The state of the connection that carries the session.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// There never was, or nothing is known of one.
+    /// There never was one, or its state is unknown.
     #[default]
     Never,
-    /// Since then.
+    /// It has been up since this time.
     Up(Instant),
-    /// It broke, then.
+    /// It broke at this time.
     Down(Instant),
-    /// It carries nothing any more, since then, and neither end was told.
+    /// It has carried nothing since this time, and neither end has noticed.
     Silent(Instant),
 }
 
-/// What the server knows.
+/// The state of the server.
 #[derive(Debug, Default)]
 pub(crate) struct Books {
     session: Option<Managed>,
     sessions: u32,
-    /// Sessions that are gone, and what each had taken in, where that is still known.
+    /// Ended sessions, with the number of stanzas that each had handled, if that is still known.
     gone: HashMap<String, Option<u32>>,
-    /// What a contact said that nobody is known to have.
+    /// Messages of the contact that no client is known to have received.
     waiting: VecDeque<u32>,
     said: u32,
     live: u32,
     standing: Standing,
-    /// All messages that were taken in, in that order.
+    /// All handled messages, in order.
     pub(crate) took: Vec<String>,
-    /// What may come once more, since nobody could know that it was taken in; and how often.
+    /// Messages that may arrive again, since the client could not know that they were handled, and how often.
     pub(crate) may_repeat: HashMap<String, usize>,
-    /// A log-in was refused for good, or a session ended so.
+    /// The number of log-ins that were refused for good, and of sessions that ended like that.
     pub(crate) denied: u32,
-    /// What should not have been.
+    /// Violations of the protocol.
     pub(crate) wrong: Vec<String>,
 }
 
 impl Books {
-    /// How many messages the contact has said.
+    /// Returns how many messages the contact has sent.
     pub(crate) fn said(&self) -> u32 {
         self.said
     }
 
-    /// Whether somebody is there.
+    /// Returns the state of the current connection.
     pub(crate) fn standing(&self) -> Standing {
         self.standing
     }
 
-    /// The contact says so many messages.
+    /// Makes the contact send this many messages.
     pub(super) fn say(&mut self, count: u32) {
         self.waiting.extend(self.said..self.said + count);
         self.said += count;
         self.hand_over();
     }
 
-    /// What waits is sent, where somebody hears it.
+    /// Sends waiting messages, if the client is available.
     fn hand_over(&mut self) {
         if let Some(session) = self.session.as_mut().filter(|session| session.is_available) {
             session
@@ -98,14 +101,14 @@ impl Books {
         }
     }
 
-    /// The wire of a connection broke.
+    /// Records that the wire of a connection broke.
     pub(super) fn broken(&mut self, connection: u32, is_silent: bool) {
         if self.live != connection {
             return;
         }
         let now = Instant::now();
         match self.standing {
-            // Also where the end was under way: it arrives nowhere.
+            // This also applies if the end was in flight: it arrives nowhere.
             Standing::Up(_) | Standing::Down(_) if is_silent => self.standing = Standing::Silent(now),
             Standing::Up(_) => self.standing = Standing::Down(now),
             Standing::Down(_) | Standing::Silent(_) | Standing::Never => return,
@@ -113,7 +116,7 @@ impl Books {
         self.settle();
     }
 
-    /// What was said on a connection that is no more has arrived, if there was time.
+    /// Records which counts of the lost connection had enough time to arrive.
     fn settle(&mut self) {
         if let Some(session) = &mut self.session {
             let now = Instant::now();
@@ -122,7 +125,7 @@ impl Books {
         }
     }
 
-    /// A connection is over at this end.
+    /// Records that a connection has ended at the server.
     pub(super) fn ended(&mut self, connection: u32) {
         self.broken(connection, false);
     }
@@ -132,12 +135,12 @@ impl Books {
         self.standing = Standing::Up(Instant::now());
     }
 
-    /// Whether the session is still on this connection.
+    /// Returns whether the session is still on this connection.
     pub(super) fn is_on(&self, connection: u32) -> bool {
         self.session.as_ref().is_some_and(|session| session.connection == connection)
     }
 
-    /// Somebody binds: what was is over.
+    /// Handles a bind, which ends the old session.
     pub(super) fn bind(&mut self) {
         self.settle();
         if let Some(session) = self.session.take() {
@@ -153,7 +156,7 @@ impl Books {
         }
     }
 
-    /// A session is over, and its client may hear how much was taken in, or not.
+    /// Ends a session; `count` is the number of handled stanzas that the client may still learn.
     fn bury(&mut self, session: Managed, count: Option<u32>) {
         if count.is_none() {
             for (_, body) in session.messages.iter().filter(|(number, _)| *number > session.known) {
@@ -164,7 +167,7 @@ impl Books {
         self.redeliver(session);
     }
 
-    /// A session begins under this name.
+    /// Begins a session, and returns its id.
     pub(super) fn enable(&mut self, connection: u32) -> String {
         self.sessions += 1;
         let id = format!("session{}", self.sessions);
@@ -184,7 +187,8 @@ impl Books {
         id
     }
 
-    /// A session is to go on. Gives how much of its was taken in; else how much was, where that is known.
+    /// Resumes a session, and returns the number of its stanzas that were handled. If the session is gone, returns that
+    /// number as an error, if it is known.
     pub(super) fn resume(&mut self, id: &str, h: u32, connection: u32) -> Result<u32, Option<u32>> {
         self.settle();
         match self.session.as_mut().filter(|session| session.id == id) {
@@ -201,7 +205,7 @@ impl Books {
         }
     }
 
-    /// The session is gone, but perhaps for what it had taken in.
+    /// Drops the session, and optionally keeps the number of stanzas that it had handled.
     pub(super) fn forget(&mut self, id: &str, counts: bool) {
         self.settle();
         if let Some(session) = self.session.take_if(|session| session.id == id) {
@@ -210,7 +214,7 @@ impl Books {
         }
     }
 
-    /// The client says how much of ours it has.
+    /// Handles the client's count of received stanzas.
     pub(super) fn acknowledge(&mut self, h: u32) {
         let Some(session) = &mut self.session else { return };
         let more = h.wrapping_sub(session.acknowledged) as usize;
@@ -226,17 +230,17 @@ impl Books {
         session.written = session.written.saturating_sub(more);
     }
 
-    /// How much was taken in, which is said now.
+    /// Returns the number of handled stanzas, and records that it is sent now.
     pub(super) fn say_taken(&mut self) -> u32 {
         let Some(session) = &mut self.session else { return 0 };
-        // What is said on a wire that carries nothing is heard by nobody.
+        // A count that is sent on a silent wire never arrives.
         if matches!(self.standing, Standing::Up(_)) {
             session.said.push((Instant::now(), session.taken));
         }
         session.taken
     }
 
-    /// A stanza was taken in, perhaps a message with this text.
+    /// Records a handled stanza, and its text if it is a message.
     pub(super) fn take(&mut self, body: Option<String>) {
         let Some(session) = &mut self.session else { return };
         session.taken += 1;
@@ -246,7 +250,7 @@ impl Books {
         }
     }
 
-    /// The client wants to hear what others say.
+    /// Records that the client is available for messages.
     pub(super) fn available(&mut self) {
         if let Some(session) = &mut self.session {
             session.is_available = true;
@@ -254,14 +258,14 @@ impl Books {
         self.hand_over();
     }
 
-    /// An answer.
+    /// Queues an answer.
     pub(super) fn answer(&mut self, xml: String) {
         if let Some(session) = &mut self.session {
             session.open.push_back(Sent { xml, message: None });
         }
     }
 
-    /// What is to be written on the connection that the session is on.
+    /// Returns the stanzas to be written on the session's connection.
     pub(super) fn due(&mut self) -> Vec<String> {
         let Some(session) = &mut self.session else { return Vec::new() };
         let due = session.open.iter().skip(session.written).map(|sent| sent.xml.clone()).collect();
@@ -270,7 +274,7 @@ impl Books {
     }
 }
 
-/// What a contact says, as the archive numbers it.
+/// Returns a message of the contact, with its archive id.
 fn message(number: u32) -> String {
     format!(
         "<message xmlns='jabber:client' from='friend@localhost/x' to='bot@localhost/here' type='chat' id='q{number}'>\
@@ -278,7 +282,7 @@ fn message(number: u32) -> String {
     )
 }
 
-/// The account that all of it is about.
+/// Returns the JID of the test account.
 pub(super) fn account() -> FullJid {
     FullJid::new("bot@localhost/here").expect("it is one")
 }

@@ -1,4 +1,5 @@
-//! One connection as the server sees it: log-in, bind or resumption, and then stanzas, all of it as its fate wants it.
+//! The server's side of one connection: log-in, bind or resumption, and then stanzas, according to the connection's
+//! fate.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -28,13 +29,13 @@ use super::{Fate, Fault, Memory, Network, Order, Welcome};
 type Stream = XmppStream<BufStream<DuplexStream>>;
 type Orders = mpsc::UnboundedReceiver<Order>;
 
-/// A server that waits for ever for who is silent.
+/// Timeouts of a server that waits practically for ever for a silent client.
 const PATIENT: Timeouts =
     Timeouts { read_timeout: Duration::from_hours(24), response_timeout: Duration::from_hours(24) };
 
 impl Network {
     pub(super) async fn serve(&self, number: u32, io: DuplexStream, fate: Fate, mut orders: Orders) {
-        // None: one end has gone, which is as good an end as any.
+        // `None` means that one end has closed the connection, which is a normal end.
         let _ = self.speak(number, io, fate, &mut orders).await;
         self.books(|books| books.ended(number));
         self.tell(format_args!("connection {number}: over"));
@@ -71,7 +72,7 @@ impl Network {
         self.converse(number, &mut stream, takes_in, fate.slowness, orders).await
     }
 
-    /// Up to a session that stanzas go over. False: nothing is taken in on this connection.
+    /// Serves the client up to a bound or resumed session. Returns false if nothing is handled on this connection.
     async fn establish(&self, number: u32, stream: &mut Stream, fate: Fate) -> Option<bool> {
         loop {
             let answer = match next(stream).await? {
@@ -116,7 +117,7 @@ impl Network {
     ) -> Option<()> {
         let mut owed: Option<Instant> = None;
         let mut order = Order::Look;
-        // Whoever had the session before has to let go of it.
+        // The connection that had the session before must give it up.
         self.wake();
         loop {
             if !self.books(|books| books.is_on(number)) {
@@ -174,7 +175,7 @@ impl Network {
         }
     }
 
-    /// Takes in a stanza and answers a question: with what makes a client go on, or not at all.
+    /// Handles a stanza and answers a request: with a minimal answer that lets the client continue, or not at all.
     fn hear(&self, stanza: Stanza) {
         match stanza {
             Stanza::Message(message) => {
@@ -192,7 +193,7 @@ impl Network {
             }),
             Stanza::Iq(Iq::Get { to, id, payload, .. } | Iq::Set { to, id, payload, .. }) => {
                 let payload = match payload.name() {
-                    // Nobody answers it.
+                    // This request is never answered.
                     "mute" => return self.books(|books| books.take(None)),
                     "query" if payload.has_ns(ns::DISCO_INFO) => {
                         format!("<query xmlns='{}'><feature var='urn:xmpp:sid:0'/></query>", ns::DISCO_INFO)
@@ -217,7 +218,7 @@ async fn begin(accepted: AcceptedStream<BufStream<DuplexStream>>, features: &Str
     accepted.send_header(header).await.ok()?.send_features(features).await.ok()
 }
 
-/// The next element; none = the end.
+/// Returns the next element; `None` at the end.
 async fn next(stream: &mut Stream) -> Option<XmppStreamElement> {
     loop {
         match stream.next().await?.and_then(FallibleStreamElement::into_read_error) {
@@ -248,7 +249,7 @@ async fn end(mut stream: Stream, condition: &str) -> Option<()> {
 /// Ends the stream with this condition.
 async fn finish(stream: &mut Stream, condition: &str) -> Option<()> {
     let element: Element = format!(
-        // Of all conditions one has something to say.
+        // Only one condition has content.
         "<error xmlns='{}'><{condition} xmlns='{}'>{}</{condition}></error>",
         ns::STREAM,
         ns::XMPP_STREAMS,

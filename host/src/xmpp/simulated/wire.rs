@@ -1,4 +1,4 @@
-//! What lies between the two ends: it carries bytes, in pieces and late, and at some point it does not.
+//! The simulated wire between both ends: carries bytes in pieces and with delay, until it breaks.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,36 +10,36 @@ use tokio::sync::mpsc;
 
 use super::{Network, Order, PIPE};
 
-/// How long a server may take for living whom it has lost.
+/// How long a server may take to notice that a client is gone.
 const LINGER: Duration = Duration::from_mins(5);
 
-/// What happens to a connection.
+/// A fault of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Both ends see that it is gone.
+    /// Both ends see that the connection is gone.
     Cut,
-    /// Neither end sees anything, and nothing is carried any more.
+    /// Neither end notices, but nothing is carried any more.
     Silence,
-    /// The server ends the stream, with this condition.
+    /// The server ends the stream with this condition.
     Ended(&'static str),
-    /// The server closes the stream without giving a reason.
+    /// The server closes the stream without a reason.
     Closed,
 }
 
-/// How a connection carries.
+/// The properties of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Way {
     delay: Duration,
-    /// Pieces are at most this long.
+    /// The maximum size of a piece.
     piece: usize,
-    /// After so many bytes, both directions together, this happens.
+    /// The fault that occurs after this many bytes, both directions together.
     limit: Option<(usize, Fault)>,
 }
 
 impl Way {
     pub(super) const GOOD: Self = Self { delay: Duration::ZERO, piece: PIPE, limit: None };
 
-    /// One that is cut after so many bytes.
+    /// Creates a connection that is lost after this many bytes.
     pub(super) fn cut_after(bytes: usize) -> Self {
         Self { limit: Some((bytes, Fault::Cut)), ..Self::GOOD }
     }
@@ -57,9 +57,9 @@ impl Way {
     }
 }
 
-/// Why a connection carries no more.
+/// The reason that a connection carries no more.
 enum End {
-    /// One end has gone.
+    /// One end has closed it.
     Gone,
     Struck(Fault),
 }
@@ -89,7 +89,7 @@ impl Network {
         if is_silent {
             swallow(&mut near).await;
             drop(near);
-            // The server may think for long that somebody is there.
+            // The server may assume for a long time that the client is still connected.
             let _ = tokio::time::timeout(LINGER, swallow(&mut far)).await;
         }
     }
@@ -130,7 +130,7 @@ async fn pump(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin,
     }
 }
 
-/// Takes in whatever comes, until the end goes.
+/// Reads and discards everything, until the end is closed.
 async fn swallow(end: &mut DuplexStream) {
     let mut buffer = vec![0; PIPE];
     while !matches!(end.read(&mut buffer).await, Ok(0) | Err(_)) {}

@@ -1,4 +1,4 @@
-//! The archives of a server within the process (XEP-0313): the account's, and that of each room.
+//! The archives of the mock server (XEP-0313): the account's, and that of each room.
 
 use std::collections::VecDeque;
 use std::str::FromStr;
@@ -16,31 +16,31 @@ use crate::stanza::MAM;
 use crate::xmpp::encode::{HINTS, name};
 use crate::xmpp::raw::weight;
 
-/// So many messages are kept, the last ones, of all archives together.
+/// The maximum number of messages in all archives together; older ones are dropped.
 const MOST: usize = 10_000;
 
-/// About so many bytes of memory they take at most.
+/// The approximate maximum memory of these messages, in bytes.
 const MOST_BYTES: usize = 64 << 20;
 
-/// The longest page, however long a one is asked for, as on Prosody where nobody says otherwise.
+/// The maximum page size, whatever is requested, as on Prosody by default.
 const LONGEST_PAGE: usize = 50;
 
-/// All of them: what was said, from the oldest message to the newest.
+/// All archives together, from the oldest message to the newest.
 #[derive(Debug, Default)]
 pub(super) struct Archive {
     kept: VecDeque<Kept>,
-    /// About how many bytes of memory they take.
+    /// The approximate memory of the messages, in bytes.
     weight: usize,
-    /// So many messages of the account's own archive were numbered.
+    /// The number of ids assigned in the account's own archive.
     numbered: u64,
 }
 
 #[derive(Debug)]
 struct Kept {
     id: String,
-    /// Whose archive: the account's bare JID, or the room's.
+    /// The owner of the archive: the account's bare JID, or the room's.
     archive: BareJid,
-    /// Whom it was said to or by; an occupant in a room.
+    /// The other party of the message; an occupant in a room.
     with: Jid,
     at: Timestamp,
     message: Element,
@@ -52,7 +52,7 @@ impl Kept {
         if with.is_full() { self.with == *with } else { self.with.to_bare() == *with }
     }
 
-    /// It as a result of a query (XEP-0313, section 4.2).
+    /// Returns the message as a result of a query (XEP-0313, section 4.2).
     fn result(&self, queryid: Option<&str>, own: &FullJid) -> Element {
         let delay = Element::builder("delay", ns::DELAY).attr(name("stamp"), self.at.to_string()).build();
         let forwarded = Element::builder("forwarded", ns::FORWARD).append(delay).append(self.message.clone()).build();
@@ -70,13 +70,13 @@ impl Kept {
 }
 
 impl Archive {
-    /// An id for a message of the account's own archive; a room's archive has the room's.
+    /// Returns a new id for the account's own archive; a room's archive uses the room's ids.
     fn number(&mut self) -> String {
         self.numbered += 1;
         format!("archive-{}", self.numbered)
     }
 
-    /// Keeps a message.
+    /// Stores a message, and drops the oldest ones above the limits.
     fn put(&mut self, archive: BareJid, with: Jid, id: String, message: Element, at: Timestamp) {
         let weight = weight(&message);
         self.weight += weight;
@@ -87,7 +87,7 @@ impl Archive {
         }
     }
 
-    /// Keeps what the account says to somebody, if it is worth that.
+    /// Stores a message of the account to somebody, if it belongs into an archive.
     fn put_own(&mut self, message: &Message, own: &FullJid, at: Timestamp) {
         if let Some(to) = message.to.clone().filter(|_| is_of_two(message) && is_kept(message)) {
             let copy = Message { from: Some(own.clone().into()), ..message.clone() };
@@ -96,7 +96,7 @@ impl Archive {
         }
     }
 
-    /// Keeps what comes as it is written, if it is worth that. Gives its id then.
+    /// Stores a message that was given as XML, if it belongs into an archive. Returns its id then.
     pub(super) fn put_written(&mut self, message: &Message, own: &FullJid, at: Timestamp) -> Option<String> {
         let from = message.from.clone().filter(|_| is_of_two(message) && is_kept(message))?;
         let id = self.number();
@@ -104,7 +104,7 @@ impl Archive {
         Some(id)
     }
 
-    /// A page (XEP-0313, section 4; XEP-0059): its messages, and how it ends.
+    /// Returns a page (XEP-0313, section 4; XEP-0059): its messages, and its end.
     fn page(&self, archive: &BareJid, query: &Element, own: &FullJid) -> Result<(Vec<Element>, Element), &'static str> {
         let (with, start, end) =
             (field::<Jid>(query, "with")?, field::<Timestamp>(query, "start")?, field::<Timestamp>(query, "end")?);
@@ -115,7 +115,7 @@ impl Archive {
                 && end.is_none_or(|end| one.at <= end)
         };
         let all: Vec<(usize, &Kept)> = self.kept.iter().enumerate().filter(|(_, one)| fits(one)).collect();
-        // A page may begin behind any message of the archive, also behind one that is not wanted.
+        // A page may begin behind any message of the archive, even one that does not match.
         let place = |id: &str| {
             let place = self.kept.iter().position(|one| one.archive == *archive && one.id == id);
             place.ok_or("item-not-found")
@@ -136,7 +136,7 @@ impl Archive {
                 let begin = all.partition_point(|(at, _)| *at <= after);
                 (begin, all.len().min(begin + max))
             }
-            // As on Prosody and ejabberd.
+            // Prosody and ejabberd answer the same.
             (None, None) if part("index").is_some() => return Err("feature-not-implemented"),
             (None, None) => (0, all.len().min(max)),
         };
@@ -156,7 +156,7 @@ impl Archive {
 }
 
 impl Server {
-    /// Keeps what somebody says in the archive that it belongs in; in that of the account it is given an id.
+    /// Stores a message of somebody in the archive where it belongs. In the account's archive, it gets an id.
     pub(super) fn archive_said(&mut self, said: &Said, ids: &Ids, element: &mut Element) {
         let Some(archive) = &mut self.archive else { return };
         let (from, now) = (Jid::from(said.from.clone()), self.clock.now());
@@ -169,7 +169,7 @@ impl Server {
         }
     }
 
-    /// The same of what the account says: of what is said in a room, what comes of it there under this number.
+    /// Stores a message of the account. In a room, stores the room's echo with this id.
     pub(super) fn archive_own(&mut self, message: &Message, number: Option<&str>, echo: Option<&Element>) {
         let Some(archive) = &mut self.archive else { return };
         let now = self.clock.now();
@@ -183,12 +183,12 @@ impl Server {
         }
     }
 
-    /// What an entity with an archive says of itself.
+    /// Returns the features of an entity with an archive.
     pub(super) fn archive_features(&self) -> &'static [&'static str] {
         if self.archive.is_some() { &[MAM] } else { &[] }
     }
 
-    /// A page of an archive: its messages come first.
+    /// Returns the end of a page of an archive, after sending its messages.
     pub(super) fn read_archive(&mut self, to: Option<&Jid>, query: &Element) -> Result<Element, &'static str> {
         let whose = match to {
             Some(room) if Rooms::are_at(room) => self.rooms.known(room)?,
@@ -202,18 +202,18 @@ impl Server {
     }
 }
 
-/// Whether it is said to one alone: what is said in a room is in the room's archive.
+/// Returns whether the message is for one recipient: messages to all are in the room's archive.
 fn is_of_two(message: &Message) -> bool {
     matches!(message.type_, MessageType::Chat | MessageType::Normal)
 }
 
-/// Whether an archive keeps it (XEP-0313, section 5.1.1; XEP-0334).
+/// Returns whether an archive stores the message (XEP-0313, section 5.1.1; XEP-0334).
 fn is_kept(message: &Message) -> bool {
     let hints = |hint: &str| message.payloads.iter().any(|payload| payload.is(hint, HINTS));
     !hints("no-store") && !hints("no-permanent-store") && (!message.bodies.is_empty() || hints("store"))
 }
 
-/// What a field of a query says.
+/// Returns the value of a field in a query.
 fn field<T: FromStr>(query: &Element, var: &str) -> Result<Option<T>, &'static str> {
     let mut fields = query.get_child("x", ns::DATA_FORMS).into_iter().flat_map(Element::children);
     let value = fields
@@ -244,7 +244,7 @@ mod tests {
         Element::builder("message", ns::JABBER_CLIENT).append(body).build()
     }
 
-    /// With alice and bob by turns, one a second; and one of a room.
+    /// Creates an archive with messages of alice and bob alternately, one a second, and one message of a room.
     fn filled(count: usize) -> Archive {
         let mut archive = Archive::default();
         for number in 0..count {
@@ -268,7 +268,7 @@ mod tests {
         Element::builder("query", MAM).attr(name("queryid"), "q").append(form).append(set).build()
     }
 
-    /// The ids of a page, whether it is the last one, and of how many messages.
+    /// Returns the ids of a page, whether it is the last one, and the total number of messages.
     fn page(archive: &Archive, query: &Element) -> Result<(Vec<String>, bool, String), &'static str> {
         let (results, fin) = archive.page(&own().to_bare(), query, &own())?;
         let ids = results.iter().map(|result| {
@@ -327,7 +327,7 @@ mod tests {
         let archive = filled(MOST + 5);
         assert_eq!(archive.kept.len(), MOST);
         let (ids, is_complete, count) = page(&archive, &query(&[], &[("max", "1000")])).unwrap();
-        // The room's is one of them.
+        // The room's message is one of them.
         assert_eq!((ids.len(), is_complete, count), (LONGEST_PAGE, false, (MOST - 1).to_string()));
         assert_eq!(ids[0], "6");
         let mut heavy = Archive::default();

@@ -1,4 +1,4 @@
-//! What the account does, as plain data, for who watches.
+//! The account's actions as plain data, for an observer.
 
 use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
@@ -12,33 +12,33 @@ use crate::stanza::Message;
 use crate::xmpp::decode;
 use crate::xmpp::encode::{MUC_ADMIN, MUC_OWNER};
 
-/// Something that the account did.
+/// An action of the account.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "each case is one thing that can be done, with the words of its XEP")]
 pub enum Deed {
-    /// It wrote.
+    /// It sent a message.
     Said(Box<Message>),
     /// It invited somebody to a room.
     Invited { room: BareJid, whom: Jid, reason: Option<String> },
-    /// It is something else from now on.
+    /// It changed its status.
     Status { show: String, text: String },
-    /// It entered a room, or took another nickname there.
+    /// It entered a room, or changed its nickname there.
     Entered { room: BareJid, nick: String },
     /// It left a room.
     Left { room: BareJid },
-    /// It asked for somebody's presence, or answered who did: `subscribe`, `subscribed` and so on.
+    /// It requested a presence subscription, or answered such a request: `subscribe`, `subscribed` and so on.
     Subscription { whom: BareJid, kind: &'static str },
-    /// It changed what stands in the roster.
+    /// It changed a roster item.
     Contact { jid: String, name: Option<String>, groups: Vec<String>, removed: bool },
-    /// It changed what somebody may do in a room.
+    /// It changed a user's role or affiliation in a room.
     Moderated { room: BareJid, whom: String, role: Option<String>, affiliation: Option<String>, reason: Option<String> },
     /// It configured or destroyed a room.
     Room { room: BareJid, what: &'static str },
-    /// It asked somebody something.
+    /// It sent a request.
     Asked { to: Option<Jid>, set: bool, name: String, namespace: String },
 }
 
-/// What a stanza that leaves does, unless it is of no interest: what every session says by itself.
+/// Returns the action in an outgoing stanza; `None` for stanzas that every session sends by itself.
 pub(super) fn of(stanza: &Stanza, of_a_plugin: bool, own: &FullJid, now: Timestamp) -> Option<Deed> {
     match stanza {
         Stanza::Message(message) => {
@@ -125,7 +125,7 @@ fn set(to: Option<&Jid>, payload: &Element) -> Option<Deed> {
     }
     if payload.is("query", MUC_OWNER) {
         let is_destroyed = item.is_some_and(|item| item.name() == "destroy");
-        // A form without fields takes a room as it is, and is the house's own doing.
+        // A form without fields accepts the default configuration, which the host does by itself.
         let is_configured = item.is_some_and(|item| item.children().next().is_some());
         let what = if is_destroyed { Some("destroys") } else { is_configured.then_some("configures") };
         return what.map(|what| Deed::Room { room, what });

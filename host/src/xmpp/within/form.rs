@@ -1,4 +1,4 @@
-//! By which form a room is configured (XEP-0045, section 10.2), and what it is set to.
+//! The configuration form of a room (XEP-0045, section 10.2), and its values.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +7,15 @@ use xmpp_parsers::ns;
 
 use crate::xmpp::encode::name;
 
-/// A field: its name behind [`PREFIX`], its type, what it is at first, and what else it may be if that is not free.
+/// A field: its name behind [`PREFIX`], its type, its initial values, and its options if it has any.
 type Field = (&'static str, &'static str, &'static [&'static str], &'static [&'static str]);
 
-/// What the names of all of them begin with.
+/// The prefix of all field names.
 const PREFIX: &str = "muc#roomconfig_";
 
 const ROLES: &[&str] = &["moderator", "participant", "visitor"];
 
-/// Those that are registered (XEP-0045, section 16.5.3).
+/// The registered fields (XEP-0045, section 16.5.3).
 const FIELDS: [Field; 21] = [
     ("roomname", "text-single", &[], &[]),
     ("roomdesc", "text-single", &[], &[]),
@@ -40,12 +40,12 @@ const FIELDS: [Field; 21] = [
     ("pubsub", "text-single", &[], &[]),
 ];
 
-/// What a room is set to, as far as somebody has set it.
+/// The values of a room that were set.
 #[derive(Debug, Default)]
 pub(super) struct Configuration(BTreeMap<String, Vec<String>>);
 
 impl Configuration {
-    /// The form, with what is set.
+    /// Returns the form with the current values.
     pub(super) fn form(&self) -> Element {
         let fields = FIELDS.iter().map(|(short, kind, first, options)| {
             let var = format!("{PREFIX}{short}");
@@ -64,7 +64,7 @@ impl Configuration {
         Element::builder("x", ns::DATA_FORMS).attr(name("type"), "form").append_all(fields).build()
     }
 
-    /// What stands in a form that was filled in.
+    /// Applies a form that was filled in.
     pub(super) fn fill_in(&mut self, form: &Element) {
         for field in form.children().filter(|field| field.is("field", ns::DATA_FORMS)) {
             if let Some(var) = field.attr("var").filter(|var| var.starts_with(PREFIX)) {

@@ -1,5 +1,5 @@
-//! What goes wrong between a plugin and others: it is put out of a room, a room is gone, a message comes back. And what people
-//! answer when they are asked.
+//! Faults between a plugin and others: it is removed from a room, a room is destroyed, a message bounces. Also the
+//! answers that people give to requests.
 
 use jid::{BareJid, FullJid, Jid};
 use minidom::Element;
@@ -9,7 +9,7 @@ use super::words::sent_back;
 use super::{Impossible, Server, Within};
 
 impl Within {
-    /// Somebody puts the account out of a room.
+    /// Kicks or bans the account from a room.
     pub fn put_us_out(&self, by: &FullJid, bans: bool, reason: Option<&str>) -> Result<(), Impossible> {
         let mut server = self.server();
         let own = server.own.clone();
@@ -18,7 +18,7 @@ impl Within {
         Ok(())
     }
 
-    /// A room is gone, and with it everybody who is in it.
+    /// Destroys a room, which removes all its occupants.
     pub fn destroy_room(&self, room: &BareJid, reason: Option<&str>) -> Result<(), Impossible> {
         let mut server = self.server();
         let own = server.own.clone();
@@ -30,7 +30,7 @@ impl Within {
         Ok(())
     }
 
-    /// The last message of the account to somebody that begins so comes back with an error.
+    /// Returns an error for the account's last message to somebody that begins like this.
     pub fn bounce(&self, who: &FullJid, begins: &str, condition: &str) -> Result<(), Impossible> {
         let mut server = self.server();
         let own = server.own.clone();
@@ -40,7 +40,7 @@ impl Within {
         Ok(())
     }
 
-    /// Somebody answers questions of this kind in this way from now on.
+    /// Sets the answer of somebody to requests of this kind.
     pub fn answer_for(&self, who: &BareJid, xml: &str) -> Result<(), Impossible> {
         let answer: Element = xml
             .parse()
@@ -52,14 +52,14 @@ impl Within {
 }
 
 impl Server {
-    /// What somebody answers who is asked this.
+    /// Returns the answer of somebody to this request.
     pub(super) fn answer_of(&self, to: Option<&Jid>, asked: &Element) -> Option<Element> {
         let key = (to?.to_bare(), asked.name().to_owned(), asked.ns());
         self.answers.get(&key).cloned()
     }
 }
 
-/// Puts more into the extension of a presence by which a room says what somebody is.
+/// Adds elements to the MUC extension of a presence, and to its item.
 pub(super) fn with_more(mut presence: Element, into_item: Vec<Element>, more: Vec<Element>) -> Element {
     if let Some(x) = presence.get_child_mut("x", ns::MUC_USER) {
         if let Some(item) = x.get_child_mut("item", ns::MUC_USER) {

@@ -1,5 +1,5 @@
-//! The rooms of a server within the process: those are there that a test speaks of, and nobody is in them but who entered. The
-//! account makes any other by entering it, and may do anything in all of them but those that hide addresses.
+//! The rooms of the mock server. Rooms exist if a test names them, with the occupants that have entered. The account
+//! creates any other room by entering it, and is an owner of all rooms except those that hide addresses.
 
 use std::collections::BTreeMap;
 
@@ -14,38 +14,39 @@ use super::mishaps::with_more;
 use super::words::{self, disco, numbered, occupant, occupant_id, query, renamed, subject};
 use crate::xmpp::encode::{MUC_ADMIN, MUC_OWNER, name};
 
-/// The domain that rooms are at begins with this.
+/// The prefix of the domain of all rooms.
 const AT: &str = "rooms.";
 
 /// The account's affiliation and role.
 const OURS: (&str, &str) = ("owner", "moderator");
 
-/// The same in a room that hides addresses: moderators would be shown them (XEP-0045, section 4.2).
+/// The account's affiliation and role in a room that hides addresses: moderators would see them (XEP-0045, section
+/// 4.2).
 const OURS_AMONG_STRANGERS: (&str, &str) = ("none", "participant");
 
-/// Who may not come in.
+/// The affiliation of a banned user.
 const OUTCAST: &str = "outcast";
 
-/// Who is not heard.
+/// The role of an occupant without voice.
 const VISITOR: &str = "visitor";
 
-/// What somebody is in a room, in one word (XEP-0045, section 5).
+/// A role or an affiliation in a room (XEP-0045, section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rank {
-    /// To the room, also while they are not in it.
+    /// The affiliation, which also lasts while the user is not in the room.
     Affiliation(&'static str),
-    /// For as long as they are in.
+    /// The role, which lasts while the occupant is in the room.
     Role(&'static str),
 }
 
 impl Rank {
-    /// All of them.
+    /// All affiliations and roles.
     pub const WORDS: [&str; 8] = ["owner", "admin", "member", "none", OUTCAST, "moderator", "participant", VISITOR];
 
-    /// So many of these are affiliations, the first ones.
+    /// The number of affiliations at the beginning of these.
     const AFFILIATIONS: usize = 5;
 
-    /// What a word says.
+    /// Parses a role or an affiliation.
     pub fn of(word: &str) -> Option<Self> {
         let at = Self::WORDS.iter().position(|known| *known == word)?;
         let word = Self::WORDS[at];
@@ -58,23 +59,23 @@ pub(super) struct Rooms(BTreeMap<BareJid, Room>);
 
 #[derive(Debug, Default)]
 struct Room {
-    /// The account's own nickname, while it is in.
+    /// The account's own nickname, while it is in the room.
     ours: Option<String>,
-    /// Somebody has banned the account.
+    /// Whether somebody has banned the account.
     bans_us: bool,
     subject: String,
-    /// Nobody but moderators sees the addresses of others.
+    /// Whether only moderators see the addresses of others.
     hides_addresses: bool,
-    /// By what it knows people (XEP-0421).
+    /// The occupant ids of users (XEP-0421).
     ids: BTreeMap<BareJid, String>,
     configuration: Configuration,
-    /// What people are to the room who are more or less than anybody.
+    /// The affiliations of users, except `none`.
     affiliations: BTreeMap<BareJid, String>,
     occupants: BTreeMap<String, Occupant>,
 }
 
 impl Room {
-    /// Who comes in to this room.
+    /// Creates an occupant for a user who enters this room.
     fn newcomer(&mut self, room: &BareJid, user: &FullJid) -> Occupant {
         let affiliation = self.affiliations.get(&user.to_bare()).map_or("none", String::as_str);
         let (affiliation, role) = (affiliation.to_owned(), first_role(affiliation).to_owned());
@@ -83,20 +84,20 @@ impl Room {
         Occupant { user: user.clone(), address, id, affiliation, role }
     }
 
-    /// The account itself.
+    /// Returns the account as an occupant.
     fn us(&mut self, room: &BareJid, own: &FullJid) -> Occupant {
         let (affiliation, role) = if self.hides_addresses { OURS_AMONG_STRANGERS } else { OURS };
         let (id, address) = (self.id(room, own), Some(own.clone()));
         Occupant { user: own.clone(), address, id, affiliation: affiliation.to_owned(), role: role.to_owned() }
     }
 
-    /// By what this room knows somebody from now on, whatever the nickname.
+    /// Returns the occupant id of a user in this room, which does not depend on the nickname.
     fn id(&mut self, room: &BareJid, user: &FullJid) -> String {
         let id = format!("{}-occupant-{}", short(room), self.ids.len() + 1);
         self.ids.entry(user.to_bare()).or_insert(id).clone()
     }
 
-    /// Those of these nicknames are something else from now on; what the account is told of it, if it is in.
+    /// Changes the affiliation or role of these occupants. Returns the presences for the account, if it is in the room.
     fn change(
         &mut self,
         room: &BareJid,
@@ -108,7 +109,8 @@ impl Room {
         for nick in nicks {
             let (Some(address), Some(one)) = (at(room, nick), self.occupants.get_mut(nick)) else { continue };
             if let Some(affiliation) = affiliation {
-                // Who is raised to this is a moderator at once, and who was one by it is so no longer.
+                // An affiliation with a moderator's role grants that role at once, and losing the affiliation revokes
+                // it.
                 if first_role(affiliation) != first_role(&one.affiliation) {
                     first_role(affiliation).clone_into(&mut one.role);
                 }
@@ -139,12 +141,12 @@ impl Room {
         }
     }
 
-    /// The room, if the account is its owner.
+    /// Returns the room, if the account is its owner.
     fn of_ours(&self) -> Result<&Self, &'static str> {
         if self.hides_addresses { Err("forbidden") } else { Ok(self) }
     }
 
-    /// Who has this affiliation; the account itself is an owner.
+    /// Returns the users with this affiliation; the account itself is an owner.
     fn affiliated(&self, affiliation: &str, own: &FullJid) -> Element {
         let us = (affiliation == OURS.0).then(|| own.to_bare());
         let others = self.affiliations.iter().filter(|(_, has)| *has == affiliation).map(|(user, _)| user.clone());
@@ -159,9 +161,9 @@ impl Room {
 #[derive(Debug, Clone)]
 pub(super) struct Occupant {
     user: FullJid,
-    /// The address that is shown to the account.
+    /// The address that the account sees.
     pub(super) address: Option<FullJid>,
-    /// By what the room knows them (XEP-0421).
+    /// The occupant id (XEP-0421).
     pub(super) id: String,
     pub(super) affiliation: String,
     pub(super) role: String,
@@ -173,7 +175,7 @@ impl Occupant {
     }
 }
 
-/// What somebody of this affiliation is who comes in.
+/// Returns the role with which a user of this affiliation enters.
 fn first_role(affiliation: &str) -> &'static str {
     if matches!(affiliation, "owner" | "admin") { "moderator" } else { "participant" }
 }
@@ -183,12 +185,12 @@ fn at(room: &BareJid, nick: &str) -> Option<FullJid> {
 }
 
 impl Rooms {
-    /// Whether this address is a room's, an occupant's, or that of the service.
+    /// Returns whether this address is that of a room, an occupant, or the service.
     pub(super) fn are_at(jid: &Jid) -> bool {
         jid.domain().as_str().starts_with(AT)
     }
 
-    /// Refuses what somebody is to do who is the account itself.
+    /// Refuses actions for an occupant who is the account itself.
     fn not_us(&self, occupant: &FullJid) -> Result<(), Impossible> {
         let (room, nick) = (occupant.to_bare(), occupant.resource().as_str());
         match self.0.get(&room).and_then(|room| room.ours.as_deref()) {
@@ -200,7 +202,7 @@ impl Rooms {
         }
     }
 
-    /// Whether what this occupant says is heard.
+    /// Checks that this occupant may speak.
     pub(super) fn may_speak(&self, from: &FullJid) -> Result<(), Impossible> {
         self.not_us(from)?;
         let (bare, nick) = (from.to_bare(), from.resource().as_str());
@@ -212,7 +214,7 @@ impl Rooms {
         };
         match room.occupants.get(nick) {
             None => Err(Impossible(format!("{nick} is not in {bare}; write `{name}/{nick} enters` before"))),
-            // Whether or not the room is moderated (XEP-0045, section 5.1).
+            // A visitor has no voice, whether or not the room is moderated (XEP-0045, section 5.1).
             Some(one) if one.role == VISITOR => Err(Impossible(format!(
                 "{nick} is a visitor in {name}, whom nobody hears; write `{name}/{nick} is participant` before"
             ))),
@@ -220,23 +222,23 @@ impl Rooms {
         }
     }
 
-    /// A room is there already, whoever made it.
+    /// Makes sure that a room exists, whoever created it.
     pub(super) fn found(&mut self, room: &BareJid) {
         self.0.entry(room.clone()).or_default();
     }
 
-    /// A room shows nobody's address from now on, and so the account is no moderator in it.
+    /// Makes a room hide addresses, so that the account is no moderator in it.
     pub(super) fn hide_addresses(&mut self, room: &BareJid) {
         self.0.entry(room.clone()).or_default().hides_addresses = true;
     }
 
-    /// By what a room knows somebody who is in it.
+    /// Returns the occupant id of somebody in a room.
     pub(super) fn id(&self, occupant: &FullJid) -> Option<&str> {
         let room = self.0.get(&occupant.to_bare())?;
         Some(room.occupants.get(occupant.resource().as_str())?.id.as_str())
     }
 
-    /// Somebody is something else in a room from now on, who may come in later.
+    /// Changes the role or affiliation of somebody, who may enter the room later.
     pub(super) fn rank(&mut self, occupant: &FullJid, user: &FullJid, rank: Rank) -> Result<Vec<Element>, Impossible> {
         self.not_us(occupant)?;
         let (bare, nick) = (occupant.to_bare(), occupant.resource().as_str().to_owned());
@@ -279,7 +281,7 @@ impl Rooms {
         Ok(told.into_iter().collect())
     }
 
-    /// Somebody goes on under another nickname (XEP-0045, section 7.6).
+    /// Changes an occupant's nickname (XEP-0045, section 7.6).
     pub(super) fn rename(&mut self, occupant: &FullJid, nick: &str) -> Result<Vec<Element>, Impossible> {
         self.not_us(occupant)?;
         let (bare, old) = (occupant.to_bare(), occupant.resource().as_str());
@@ -299,7 +301,7 @@ impl Rooms {
         Ok(told.into_iter().flatten().collect())
     }
 
-    /// Somebody puts the account out of a room, for good where they ban it (XEP-0045, sections 8.2 and 9.1).
+    /// Kicks or bans the account from a room (XEP-0045, sections 8.2 and 9.1).
     pub(super) fn put_us_out(
         &mut self,
         by: &FullJid,
@@ -333,7 +335,7 @@ impl Rooms {
         ))
     }
 
-    /// A room is gone; what the account is told of it, if it is in (XEP-0045, section 10.9).
+    /// Destroys a room. Returns the presence for the account, if it is in the room (XEP-0045, section 10.9).
     pub(super) fn destroy(
         &mut self,
         room: &BareJid,
@@ -351,14 +353,14 @@ impl Rooms {
         Ok(Some(with_more(us.shown(&nick, Some("unavailable"), &["110"]), Vec::new(), vec![destroy])))
     }
 
-    /// The account is in no room any more.
+    /// Removes the account from all rooms.
     pub(super) fn forget_us(&mut self) {
         for room in self.0.values_mut() {
             room.ours = None;
         }
     }
 
-    /// The account's presence for a room.
+    /// Handles the account's presence to a room.
     pub(super) fn presence(&mut self, to: &Jid, presence: &Element, own: &FullJid) -> Vec<Element> {
         let Some(address) = to.try_as_full().ok().filter(|_| Self::are_at(to)) else { return Vec::new() };
         let (bare, nick) = (address.to_bare(), address.resource().as_str());
@@ -389,7 +391,8 @@ impl Rooms {
                 }
                 let others = room.occupants.iter().filter_map(|(nick, one)| Some((at(&bare, nick)?, one)));
                 told.extend(others.map(|(at, one)| one.shown(&at, None, &[])));
-                // Who makes a room is told so, and who is shown to all (XEP-0045, sections 10.1.1 and 7.2.3).
+                // The codes for a new room, and for a room that shows addresses to all (XEP-0045, sections 10.1.1 and
+                // 7.2.3).
                 let codes: &[&str] = match (is_new, room.hides_addresses) {
                     (true, _) => &["100", "110", "201"],
                     (false, false) => &["100", "110"],
@@ -402,12 +405,12 @@ impl Rooms {
         }
     }
 
-    /// Who the account is in a room.
+    /// Returns the account's address in a room.
     pub(super) fn us(&self, room: &BareJid) -> Option<FullJid> {
         at(room, self.0.get(room)?.ours.as_deref()?)
     }
 
-    /// What the account says in a room comes back to it, under this number.
+    /// Returns the echo of the account's message in a room, with this id.
     pub(super) fn message(&mut self, message: &Message, number: Option<&str>, own: &FullJid) -> Vec<Element> {
         let Some(to) = message.to.as_ref().filter(|to| message.type_ == MessageType::Groupchat && Self::are_at(to))
         else {
@@ -416,7 +419,7 @@ impl Rooms {
         let Some(room) = self.0.get_mut(&to.to_bare()) else { return Vec::new() };
         let Some(from) = room.ours.as_deref().and_then(|nick| at(&to.to_bare(), nick)) else { return Vec::new() };
         if let (Some(new), true) = (message.subjects.values().next(), message.bodies.is_empty()) {
-            // Its form says that nobody but moderators may (XEP-0045, section 8.1).
+            // The room's configuration permits this only to moderators (XEP-0045, section 8.1).
             if room.hides_addresses {
                 let id = message.id.as_ref().map(|id| id.0.as_str());
                 return vec![words::sent_back(&to.to_bare(), own, id, "forbidden")];
@@ -429,7 +432,7 @@ impl Rooms {
         vec![echo.into()]
     }
 
-    /// What the account asks about a room; one that has an archive says so with these features.
+    /// Answers a get to a room. `archive` has the features of its archive, if it has one.
     pub(super) fn get(
         &self,
         to: &Jid,
@@ -458,13 +461,13 @@ impl Rooms {
         }
     }
 
-    /// A room that is there.
+    /// Returns the room if it exists.
     pub(super) fn known(&self, to: &Jid) -> Result<BareJid, &'static str> {
         let room = to.to_bare();
         if self.0.contains_key(&room) { Ok(room) } else { Err("item-not-found") }
     }
 
-    /// The account changes something about a room or about somebody in it.
+    /// Handles a set to a room or about an occupant.
     pub(super) fn set(&mut self, to: &Jid, payload: &Element) -> Result<Vec<Element>, &'static str> {
         let bare = to.to_bare();
         let room = self.0.get_mut(&bare).ok_or("item-not-found")?;
@@ -493,7 +496,7 @@ impl Rooms {
     }
 }
 
-/// A room's name without its service.
+/// Returns a room's name without its service.
 fn short(room: &BareJid) -> &str {
     room.node().map_or(room.as_str(), |node| node.as_str())
 }

@@ -1,4 +1,4 @@
-//! What was said, so that people can refer to it: they know a message by how it begins.
+//! Remembers messages, so that people in a test can refer to them by how they begin.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use super::words::{About, How, Said};
 use super::{Impossible, Rooms};
 use crate::stanza::{Extensions, Fallback, Hint, Message, MessageKind, REPLY, Reactions, ReplyTo};
 
-/// So many messages are known, the last ones.
+/// The maximum number of messages that are remembered; older ones are dropped.
 const MOST: usize = 1_000;
 
 /// The ids of a message: its author's, and that of its room.
@@ -19,16 +19,16 @@ pub(super) struct Ids {
 }
 
 impl Ids {
-    /// By which others refer to it (XEP-0444, section 3.1; XEP-0461, section 3.1).
+    /// Returns the id by which others refer to the message (XEP-0444, section 3.1; XEP-0461, section 3.1).
     fn reference(&self) -> String {
         self.rooms.as_ref().unwrap_or(&self.own).clone()
     }
 }
 
-/// A message.
+/// A remembered message.
 #[derive(Debug, Clone)]
 struct Told {
-    /// A room, or whoever else the account speaks with.
+    /// A room, or the other party of the account.
     chat: Jid,
     from: Jid,
     ids: Ids,
@@ -38,14 +38,14 @@ struct Told {
 #[derive(Debug, Default)]
 pub(super) struct Memory(VecDeque<Told>);
 
-/// The conversation that somebody speaks in.
+/// Returns the chat that somebody speaks in.
 fn chat(other: &Jid, is_in_room: bool) -> Jid {
-    // Who writes from a room to the account alone is a conversation of its own.
+    // A private message of an occupant belongs to a chat of its own.
     if !is_in_room && Rooms::are_at(other) { other.clone() } else { other.to_bare().into() }
 }
 
 impl Memory {
-    /// What a message says beside its text, since it is about an earlier one.
+    /// Returns the extensions of a message that refers to an earlier one.
     pub(super) fn extensions(&self, said: &Said, about: &About) -> Result<Extensions, Impossible> {
         let told = self.find(said, about)?;
         let id = told.ids.reference();
@@ -60,12 +60,12 @@ impl Memory {
                 let reply = Some(ReplyTo { id, to: Some(told.from.clone()) });
                 Extensions { reply, fallback: vec![fallback], ..Extensions::default() }
             }
-            // XEP-0308, section 3: known by what its author called it, in a room as well.
+            // XEP-0308, section 3: a correction uses the author's id, in a room as well.
             How::Correction => Extensions { replace: Some(told.ids.own.clone()), ..Extensions::default() },
         })
     }
 
-    /// What stands in the body of a message: a reply begins with what it answers, as clients write it.
+    /// Returns the body of a message: a reply begins with a quotation, as clients write it.
     pub(super) fn body(&self, said: &Said) -> Result<String, Impossible> {
         Ok(match &said.about {
             Some(about) if about.how == How::Reply => quotation(&self.find(said, about)?.body) + &said.body,
@@ -73,16 +73,16 @@ impl Memory {
         })
     }
 
-    /// Somebody has said something.
+    /// Remembers a message of somebody.
     pub(super) fn add(&mut self, said: &Said, ids: Ids) {
         let corrected = said.about.as_ref().filter(|about| about.how == How::Correction);
-        // However often it is corrected, it is known by its first ids.
+        // A message keeps its first ids, however often it is corrected.
         let ids = corrected.and_then(|about| self.find(said, about).ok()).map_or(ids, |told| told.ids.clone());
         let from = Jid::from(said.from.clone());
         self.put(Told { chat: chat(&from, said.to_room), from, ids, body: said.body.clone() });
     }
 
-    /// The account has said something, as this in a room.
+    /// Remembers a message of the account; `from` is its address in a room.
     pub(super) fn add_own(&mut self, message: &Message, from: Jid) {
         let (Some(own), Some(body)) = (&message.id, &message.body) else { return };
         let replaced = message.extensions.as_ref().and_then(|extensions| extensions.replace.as_ref());
@@ -93,7 +93,7 @@ impl Memory {
         self.put(Told { chat, from, ids, body: body.clone() });
     }
 
-    /// The id of the account's last message there that begins so.
+    /// Returns the id of the account's last message in the chat that begins like this.
     pub(super) fn own_id(&self, chat: &Jid, own: &FullJid, begins: &str) -> Result<&str, Impossible> {
         let is_own = |told: &&Told| told.chat == *chat && told.from == *own && told.body.starts_with(begins);
         let found = self.0.iter().rev().find(is_own);
@@ -108,7 +108,7 @@ impl Memory {
         self.0.push_back(told);
     }
 
-    /// The one there that begins so; that its own author said, where it is to be corrected.
+    /// Returns the message in the chat that begins like this; for a correction, only one of the same author.
     fn find(&self, said: &Said, about: &About) -> Result<&Told, Impossible> {
         let (from, begins) = (Jid::from(said.from.clone()), &about.begins);
         let chat = chat(&from, said.to_room);
@@ -134,7 +134,7 @@ impl Memory {
     }
 }
 
-/// Whether it is the same one: in a room, under the same nickname.
+/// Returns whether both are the same author: in a room, the same nickname.
 fn is_by(one: &Jid, other: &Jid, chat: &Jid) -> bool {
     if Rooms::are_at(chat) { one == other } else { one.to_bare() == other.to_bare() }
 }

@@ -1,4 +1,4 @@
-//! What a server and people say, as stanzas.
+//! Builds the stanzas of the mock server and of people.
 
 use jid::{BareJid, FullJid, Jid};
 use minidom::{Element, ElementBuilder};
@@ -12,35 +12,35 @@ use crate::xmpp::encode::{extension_elements, name};
 /// A message from somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
-    /// Who; an occupant's JID in a room.
+    /// The sender; an occupant's JID in a room.
     pub from: FullJid,
-    /// To everybody in the room, and not to the account alone.
+    /// Whether it is for everybody in the room, and not only for the account.
     pub to_room: bool,
-    /// The text; a reaction has none.
+    /// The text; empty for a reaction.
     pub body: String,
-    /// The earlier message that it is about.
+    /// The earlier message that it refers to.
     pub about: Option<About>,
 }
 
-/// What is said about an earlier message.
+/// A reference to an earlier message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct About {
-    /// What it does about it.
+    /// The kind of reference.
     pub how: How,
-    /// How that one begins.
+    /// The beginning of the earlier message.
     pub begins: String,
-    /// Which of those there that begin so, from 1; none: the last one.
+    /// The number of the message, from 1, among those that begin like this; `None` for the last one.
     pub which: Option<usize>,
 }
 
-/// What may be done about an earlier message.
+/// The kind of a reference to an earlier message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum How {
-    /// These reactions to it, in the place of earlier ones (XEP-0444).
+    /// Reactions to it, which replace earlier ones (XEP-0444).
     Reaction(Vec<String>),
-    /// An answer (XEP-0461).
+    /// A reply to it (XEP-0461).
     Reply,
-    /// Another text for it (XEP-0308).
+    /// A new text for it (XEP-0308).
     Correction,
 }
 
@@ -61,7 +61,7 @@ impl Said {
     }
 }
 
-/// By which number a room knows a message (XEP-0359).
+/// Returns the id of a message in a room or archive (XEP-0359).
 pub(super) fn numbered(by: &BareJid, id: &str) -> Element {
     Element::builder("stanza-id", ns::SID).attr(name("by"), by.to_string()).attr(name("id"), id).build()
 }
@@ -94,7 +94,7 @@ pub(super) fn presence(from: Option<&Jid>, kind: Option<&str>, payloads: Vec<Ele
         .build()
 }
 
-/// Somebody's presence: `offline`, `online`, or what `<show/>` may be.
+/// Returns somebody's presence: `offline`, `online`, or a value of `<show/>`.
 pub(super) fn appearance(who: &FullJid, show: &str, status: Option<&str>) -> Element {
     let text = |name: &str, text: &str| Element::builder(name, ns::JABBER_CLIENT).append(text).build();
     let shown = (!matches!(show, "online" | "offline")).then(|| text("show", show));
@@ -112,7 +112,7 @@ pub(super) fn roster_item(jid: &BareJid, called: Option<&str>, subscription: &st
         .build()
 }
 
-/// What an entity is, and what it can do, with what it says of an archive if it has one.
+/// Returns the identity and features of an entity, with those of its archive if it has one.
 pub(super) fn disco(category: &str, kind: &str, archive: &[&'static str]) -> Element {
     let identity =
         Element::builder("identity", ns::DISCO_INFO).attr(name("category"), category).attr(name("type"), kind);
@@ -125,33 +125,33 @@ pub(super) fn disco(category: &str, kind: &str, archive: &[&'static str]) -> Ele
     query(ns::DISCO_INFO).append(identity).append_all(features).build()
 }
 
-/// Whatever place is asked for, there is nothing in it.
+/// Returns an empty list for any requested node.
 pub(super) fn no_items(asked: &Element) -> Element {
     let node = asked.children().next().and_then(|items| items.attr("node"));
     let items = Element::builder("items", ns::PUBSUB).attr(name("node"), node);
     Element::builder("pubsub", ns::PUBSUB).append(items).build()
 }
 
-/// A direct invitation (XEP-0249).
+/// Returns a direct invitation (XEP-0249).
 pub(super) fn invitation(from: &FullJid, room: &BareJid, reason: Option<&str>) -> Element {
     let x =
         Element::builder("x", "jabber:x:conference").attr(name("jid"), room.to_string()).attr(name("reason"), reason);
     Element::builder("message", ns::JABBER_CLIENT).attr(name("from"), from.to_string()).append(x).build()
 }
 
-/// An occupant's presence (XEP-0045, section 7.2.2).
+/// Returns an occupant's presence (XEP-0045, section 7.2.2).
 pub(super) fn occupant(at: &FullJid, kind: Option<&str>, one: &Occupant, codes: &[&str]) -> Element {
     let item = item(one, if kind.is_some() { "none" } else { one.role.as_str() });
     in_room(at, kind, item, codes, one)
 }
 
-/// The presence of an occupant who goes on under another nickname (XEP-0045, section 7.6).
+/// Returns the presence of an occupant who changes the nickname (XEP-0045, section 7.6).
 pub(super) fn renamed(at: &FullJid, nick: &str, one: &Occupant) -> Element {
     let item = item(one, &one.role).attr(name("nick"), nick);
     in_room(at, Some("unavailable"), item, &["303"], one)
 }
 
-/// By what a room knows somebody (XEP-0421).
+/// Returns the occupant id of somebody (XEP-0421).
 pub(super) fn occupant_id(id: &str) -> Element {
     Element::builder("occupant-id", ns::OID).attr(name("id"), id).build()
 }
@@ -169,7 +169,7 @@ fn in_room(at: &FullJid, kind: Option<&str>, item: ElementBuilder, codes: &[&str
     presence(Some(&at.clone().into()), kind, vec![x, occupant_id(&one.id)])
 }
 
-/// What somebody is told whose message is refused.
+/// Returns the error for a message that is refused.
 pub(super) fn sent_back(from: &BareJid, to: &FullJid, id: Option<&str>, condition: &str) -> Element {
     Element::builder("message", ns::JABBER_CLIENT)
         .attr(name("from"), from.to_string())

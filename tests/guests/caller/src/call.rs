@@ -1,4 +1,4 @@
-//! From the name of a call and its JSON arguments to the call, and back to JSON.
+//! Makes a call from its name and its JSON arguments, and converts the result to JSON.
 
 mod archive;
 mod chats;
@@ -27,7 +27,7 @@ use serde::de::DeserializeOwned;
 use crate::json::{event, option, payload};
 use crate::{NOTED, SET, Set, heard};
 
-/// Calls it. `n` is the order's number, for what goes on afterwards.
+/// Makes the call. `n` is the order's number, for subscriptions and timers that outlive the order.
 pub(crate) async fn call(n: u64, name: &str, args: &Value) -> Result<Value> {
     let (grouping, function) = name.split_once('.').ok_or_else(|| unknown(name))?;
     match grouping {
@@ -58,23 +58,23 @@ fn unknown(name: &str) -> Error {
     Error::other(format_args!("no such call: {name}"))
 }
 
-/// What is to be told as JSON, and is none: a text that the SDK would never write.
+/// Returns the text of `{"$raw": …}`: invalid JSON, which the SDK would never write.
 fn raw_json(value: &Value) -> Option<String> {
     value.get("$raw").and_then(Value::as_str).map(str::to_owned)
 }
 
-/// JSON as it is written, or as `{"$raw": …}` says.
+/// Serializes a value as JSON, or returns its raw text.
 fn json_text(value: &Value) -> String {
     raw_json(value).unwrap_or_else(|| value.to_string())
 }
 
-/// Settings with what they are set to.
+/// Parses settings with their values.
 fn settings_of(args: &Value) -> Result<Vec<(String, String)>> {
     let values = arg::<Vec<(String, Value)>>(args, "values")?;
     Ok(values.into_iter().map(|(key, value)| (key, json_text(&value))).collect())
 }
 
-/// An argument; one that is not given reads as `null`.
+/// Parses an argument; a missing one reads as `null`.
 fn arg<T: DeserializeOwned>(args: &Value, name: &str) -> Result<T> {
     T::deserialize(args.get(name).unwrap_or(&Value::Null))
         .map_err(|error| Error::other(format_args!("{name}: {error}")))
@@ -108,7 +108,7 @@ fn call_listen(n: u64, function: &str, args: &Value) -> Result<Value> {
     let subscription = match function {
         "on" => filtered(args)?.run(move |one: Event| heard(n, event(&one)))?,
         "once" => filtered(args)?.once(move |one: Event| heard(n, event(&one)))?,
-        // Hears, and does not come back until the promise is settled.
+        // Reports the event, and returns only when the promise is settled.
         "on-and-wait" => {
             let promise = text(args, "promise")?;
             filtered(args)?.run(move |one: Event| {
@@ -119,7 +119,7 @@ fn call_listen(n: u64, function: &str, args: &Value) -> Result<Value> {
                 }
             })?
         }
-        // By the number that the host knows it by.
+        // Unsubscribes by the number that the host uses.
         "not" if args.get("subscription").is_some() => {
             return plugin::listen::not(arg(args, "subscription")?).map_err(Error::from).map(Value::from);
         }
@@ -130,7 +130,7 @@ fn call_listen(n: u64, function: &str, args: &Value) -> Result<Value> {
     Ok(Value::Null)
 }
 
-/// Ends what that order set; it stays known, so that a second end is the host's to refuse.
+/// Ends the subscription or timer that this order set. It stays known, so that the host can refuse a second end.
 fn end(order: u64) -> Result<()> {
     match SET.with_borrow(|set| set.get(&order).copied()) {
         Some(Set::Subscription(subscription)) => subscription.end(),
@@ -193,7 +193,7 @@ async fn call_promises(function: &str, args: &Value) -> Result<Value> {
     }
 }
 
-/// A message from `body`, `subject`, `thread` and what its `extensions` can be.
+/// Builds a message from `body`, `subject`, `thread` and the fields of `extensions`.
 fn outgoing(args: &Value) -> Result<Outgoing> {
     let carried = args.get("extensions").map(extensions).transpose()?;
     Ok(Outgoing {
@@ -205,7 +205,7 @@ fn outgoing(args: &Value) -> Result<Outgoing> {
 }
 
 fn extensions(args: &Value) -> Result<Extensions> {
-    // An id alone, or with the author; or by their names.
+    // The id alone, or with the author, as a list or by name.
     let reply = match args.get("reply") {
         Some(Value::String(id)) => Some(Reply { id: id.clone(), to: None }),
         Some(named @ Value::Object(_)) => Some(Reply { id: text(named, "id")?, to: arg(named, "to")? }),
@@ -276,16 +276,16 @@ fn call_tokens(function: &str, args: &Value) -> Result<Value> {
     }
 }
 
-/// More than one call, for limits.
+/// Performs actions that are more than one call, for tests of limits.
 async fn deed(n: u64, function: &str, args: &Value) -> Result<Value> {
     let times = arg::<Option<u32>>(args, "times")?.unwrap_or(1);
     match function {
-        // Waits for the promise so often at once; gives how often each outcome was had.
+        // Waits for the promise this often at once, and counts each outcome.
         "wait-until" => {
             let promise = text(args, "promise")?;
             Ok(counted(all((0..times).map(|_| wait_until(&promise)).collect()).await))
         }
-        // Computes and waits by turns.
+        // Alternates between computing and waiting.
         "work" => {
             for round in 0..times {
                 for step in 0..2_000_000_u64 {
@@ -295,7 +295,7 @@ async fn deed(n: u64, function: &str, args: &Value) -> Result<Value> {
             }
             Ok(n.into())
         }
-        // Asks so often, and waits for none of the answers; gives how many of the questions were taken.
+        // Sends an IQ this often without waiting for the answers, and counts how many were accepted.
         "ask-and-give-up" => {
             let iq = text(args, "iq")?;
             let mut outcomes = Vec::new();
@@ -304,19 +304,19 @@ async fn deed(n: u64, function: &str, args: &Value) -> Result<Value> {
             }
             Ok(counted(outcomes))
         }
-        // Sends so many messages at once; gives how many went out, and why the others did not.
+        // Sends this many messages at once. Returns how many were sent, and why the others were not.
         "send" => {
             let jid = text(args, "jid")?;
             let length = arg::<Option<usize>>(args, "length")?.unwrap_or(0);
             let sends = (0..times).map(|number| parlor_sdk::chats::send(&jid, format!("{number:0length$}"))).collect();
             Ok(counted(all(sends).await))
         }
-        // Fires so many events at once; gives how many were fired, and why the others were not.
+        // Fires this many events at once. Returns how many were fired, and why the others were not.
         "emit" => {
             let name = text(args, "name")?;
             Ok(counted(all((0..times).map(|number| emit(&name, number)).collect()).await))
         }
-        // Sends what the builder of stanzas makes of these texts.
+        // Sends a stanza that the builder makes from these texts.
         "build" => {
             let body = Element::new("body").text(text(args, "body")?);
             let message = stanza::message().to(text(args, "jid")?).attr("type", "chat").attr("id", text(args, "id")?);
@@ -324,7 +324,7 @@ async fn deed(n: u64, function: &str, args: &Value) -> Result<Value> {
         }
         "noted" => Ok(NOTED.with_borrow(Clone::clone).into()),
         "panic" => panic!("told to"),
-        // Waits so often at once, and never comes back.
+        // Waits this often at once, and never returns.
         "sleep" => {
             let sleeps = (0..times).map(|_| async {
                 timers::sleep(Duration::from_hours(1)).await;
@@ -332,13 +332,14 @@ async fn deed(n: u64, function: &str, args: &Value) -> Result<Value> {
             });
             Ok(counted(all(sleeps.collect()).await))
         }
-        // Which of these words, each byte of them turned over so that the order itself is none, lie in its memory.
+        // Searches its memory for these words. They are masked byte by byte, so that the order itself does not contain
+        // them.
         "search" => Ok(crate::memory::found(&arg::<Vec<Vec<u8>>>(args, "masked")?).into()),
         _ => Err(unknown(function)),
     }
 }
 
-/// How many came, how many did not, and the first reason.
+/// Returns how many calls succeeded, how many failed, and the first error.
 fn counted<T>(outcomes: Vec<Result<T>>) -> Value {
     let total = outcomes.len();
     let mut errors: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
@@ -347,7 +348,7 @@ fn counted<T>(outcomes: Vec<Result<T>>) -> Value {
     json!({ "came": total - failed, "failed": failed, "error": option(error, crate::json::error) })
 }
 
-/// Gives a call up that does not end at once.
+/// Gives up a call that does not end at once.
 async fn for_a_moment<T>(call: impl Future<Output = Result<T>>) -> Result<()> {
     let (mut call, mut moment) = (pin!(call), pin!(timers::sleep(Duration::from_millis(100))));
     poll_fn(|context| match call.as_mut().poll(context) {
@@ -357,7 +358,7 @@ async fn for_a_moment<T>(call: impl Future<Output = Result<T>>) -> Result<()> {
     .await
 }
 
-/// Polls all of them until each has come.
+/// Polls all futures until each has completed.
 async fn all<T>(waits: Vec<impl Future<Output = Result<T>>>) -> Vec<Result<T>> {
     let mut waits: Vec<_> = waits.into_iter().map(|wait| (Box::pin(wait), None)).collect();
     poll_fn(|context| {

@@ -1,9 +1,9 @@
-//! Records, payloads and errors as JSON, field by field as the contract names them.
+//! Converts records, payloads and errors to JSON, with the field names of the contract.
 
 use parlor_sdk::prelude::*;
 use parlor_sdk::types::{Actor, Chat, Status, View};
 
-/// The same, with `{"$repeat": [text, times]}` for what is too long to be told.
+/// Expands `{"$repeat": [text, times]}`, which stands for texts that are too long for an order.
 pub(crate) fn expanded(value: Value) -> Value {
     match value {
         Value::Object(fields) => match fields.get("$repeat") {
@@ -21,7 +21,7 @@ pub(crate) fn expanded(value: Value) -> Value {
     }
 }
 
-/// The typed error: its case, and what it carries.
+/// Converts a typed error: its case and its fields.
 pub(crate) fn error(error: &Error) -> Value {
     match error {
         Error::Denied { permission, scope, hint } => {
@@ -43,12 +43,12 @@ pub(crate) fn error(error: &Error) -> Value {
     }
 }
 
-/// `null`, or the record.
+/// Converts an optional record to `null` or the record.
 pub(crate) fn option<T>(one: Option<T>, show: impl Fn(&T) -> Value) -> Value {
     one.map_or(Value::Null, |one| show(&one))
 }
 
-/// Each result as `{ok}` or `{err}`.
+/// Converts each result to `{ok}` or `{err}`.
 pub(crate) fn each<T>(results: Vec<Result<T>>, show: impl Fn(T) -> Value) -> Value {
     let results = results.into_iter().map(|result| match result {
         Ok(value) => json!({ "ok": show(value) }),
@@ -57,12 +57,12 @@ pub(crate) fn each<T>(results: Vec<Result<T>>, show: impl Fn(T) -> Value) -> Val
     results.collect()
 }
 
-/// The name, and what it carries.
+/// Converts an event to its name and payload.
 pub(crate) fn event(event: &Event) -> Value {
     json!({ "name": event.name, "payload": payload(&event.payload) })
 }
 
-/// `{case: value}`; `"none"` where nothing is carried.
+/// Converts a payload to `{case: value}`, or `"none"` if it is empty.
 pub(crate) fn payload(payload: &Payload) -> Value {
     match payload {
         Payload::None => "none".into(),

@@ -1,11 +1,11 @@
-//! A plugin that does what it is told, for the suite: one order, one call, one answer.
+//! A plugin that follows orders, for the suite: each order is one call and gets one answer.
 //!
-//! The event `NAME.order` names a call and its arguments. What came of it goes out as `NAME.done`, under the order's number:
-//! the result or the typed error, as JSON. What it hears by subscriptions and timers that it was told to set goes out as
-//! `NAME.heard`, under the number of the order that set them. `NAME` is its setting `name`.
+//! The event `NAME.order` names a call and its arguments. The result or the typed error is fired as `NAME.done`, as
+//! JSON with the order's number. Events of subscriptions and timers that an order set are fired as `NAME.heard`, with
+//! the number of that order. `NAME` is the plugin's setting `name`.
 //!
-//! With the setting `chat` it takes orders from chat messages instead, `call` and the JSON, and answers there: `done` or
-//! `heard`, and the JSON.
+//! With the setting `chat` it takes orders from chat messages instead, `call` and the JSON, and answers there with
+//! `done` or `heard` and the JSON.
 
 mod call;
 mod json;
@@ -19,18 +19,18 @@ use serde::Deserialize;
 
 parlor_sdk::plugin!(start);
 
-/// What it is told.
+/// An order.
 #[derive(Debug, Deserialize)]
 struct Order {
-    /// The answer carries it, too.
+    /// The number, which the answer repeats.
     n: u64,
-    /// What to call, such as `chats.open`.
+    /// The call, such as `chats.open`.
     call: String,
-    /// With what.
+    /// The arguments.
     args: Value,
 }
 
-/// Something that goes on after the order was answered.
+/// A subscription or timer, which outlives the order that set it.
 #[derive(Debug, Clone, Copy)]
 enum Set {
     Subscription(listen::Subscription),
@@ -38,12 +38,12 @@ enum Set {
 }
 
 thread_local! {
-    /// What it heard by its setting `listens`, from before anybody could be told.
+    /// The events that it heard by its setting `listens`, for a later order.
     static NOTED: RefCell<Vec<Value>> = const { RefCell::new(Vec::new()) };
     static NAME: RefCell<String> = const { RefCell::new(String::new()) };
-    /// Who gives orders by chat, if anybody does.
+    /// The person who gives orders by chat, if there is one.
     static MASTER: RefCell<Option<String>> = const { RefCell::new(None) };
-    /// By the number of the order that set it.
+    /// The subscriptions and timers, by the number of the order that set them.
     static SET: RefCell<BTreeMap<u64, Set>> = const { RefCell::new(BTreeMap::new()) };
 }
 
@@ -87,7 +87,7 @@ async fn obey_chat(message: Message) -> Result<()> {
     obey(Order::deserialize(text.parse::<Value>()?)?).await
 }
 
-/// To whoever gives the orders.
+/// Sends an answer to whoever gives the orders.
 async fn tell(what: &str, json: Value) -> Result<()> {
     match MASTER.with_borrow(Clone::clone) {
         Some(master) => chats::send(master, format!("{what} {json}")).await.map(drop),
@@ -95,7 +95,7 @@ async fn tell(what: &str, json: Value) -> Result<()> {
     }
 }
 
-/// Says what it heard by what the order of this number set.
+/// Reports an event of the subscription or timer that this order set.
 async fn heard(n: u64, event: Value) -> Result<()> {
     tell("heard", json!({ "n": n, "event": event })).await
 }

@@ -1,16 +1,16 @@
-//! All that the plugin's own memory holds, also what it never asked for.
+//! Searches the whole memory of the plugin, including parts that it never allocated.
 #![expect(unsafe_code, reason = "it reads memory that no value of its own is in")]
 
 use std::hint::black_box;
 
-/// How each byte of a word is turned over.
+/// The mask that is applied to each byte of a word.
 const MASK: u8 = 0x5a;
-/// A page of linear memory.
+/// The size of a page of linear memory.
 const PAGE: usize = 64 << 10;
 
-/// Which of the words, given masked, lie anywhere in linear memory: their places in the list.
+/// Returns the indexes of those masked words that lie anywhere in linear memory.
 pub(crate) fn found(masked: &[Vec<u8>]) -> Vec<usize> {
-    // Each place is looked at once, whatever there is to find.
+    // Each position is read once, however many words there are.
     let mut begin_with = vec![Vec::new(); 256];
     for (number, word) in masked.iter().enumerate() {
         if let Some(first) = word.first() {
@@ -29,7 +29,7 @@ pub(crate) fn found(masked: &[Vec<u8>]) -> Vec<usize> {
     (0..masked.len()).filter(|&number| found[number]).collect()
 }
 
-/// How many bytes of memory there are; elsewhere nothing is searched, for this is a plugin.
+/// Returns the size of linear memory in bytes. On other targets it is zero, so that nothing is searched.
 fn size() -> usize {
     #[cfg(target_arch = "wasm32")]
     let pages = core::arch::wasm32::memory_size(0);

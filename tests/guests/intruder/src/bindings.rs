@@ -1,3 +1,3 @@
-//! WASI, as `wit-bindgen` makes it of `wit/`.
+//! WASI bindings that `wit-bindgen` generates from `wit/`.
 
 wit_bindgen::generate!({ path: "wit", world: "intruder", generate_all });

@@ -1,7 +1,8 @@
-//! A plugin that looks for what there is of the machine, through the WASI that languages' runtimes are given.
+//! A plugin that looks for information about the machine, through the WASI that language runtimes receive.
 //!
-//! The chat message `see PORT` has it try everything, with a server of the machine at that port; `sockets` has it take as many
-//! as it gets, `pollables` as many waits; `clocks` has it say in which steps its clocks go.
+//! On the chat message `see PORT` it tries everything, with a server of the machine at that port. On `sockets` it takes
+//! as many sockets as it gets, on `pollables` as many pollables, and on `clocks` it reports the resolution of its
+//! clocks.
 
 #[expect(clippy::pedantic, reason = "generated code, which nobody edits or reads")]
 mod bindings;
@@ -34,7 +35,7 @@ async fn start() -> Result<()> {
     Ok(())
 }
 
-/// What it found, as words.
+/// Tries everything, and returns the results as text.
 fn see(port: u16) -> String {
     let network = instance_network();
     let address = |port| IpSocketAddress::Ipv4(Ipv4SocketAddress { port, address: (127, 0, 0, 1) });
@@ -67,27 +68,27 @@ fn outcome<E>(result: &std::result::Result<(), E>) -> &'static str {
     if result.is_ok() { "done" } else { "refused" }
 }
 
-/// As many as it gets, all held at once.
+/// Creates as many sockets as it gets, and keeps them all.
 fn sockets() -> String {
     let tcp: Vec<_> = (0..2_000).map_while(|_| create_tcp_socket(IpAddressFamily::Ipv4).ok()).collect();
     let udp: Vec<_> = (0..2_000).map_while(|_| create_udp_socket(IpAddressFamily::Ipv6).ok()).collect();
     let got = tcp.len() + udp.len();
-    // Kept on purpose.
+    // Leaked on purpose.
     std::mem::forget((tcp, udp));
     format!("got {got} sockets")
 }
 
-/// As many as it gets, all held at once.
+/// Creates as many pollables as it gets, and keeps them all.
 fn pollables() -> String {
     const HOUR: u64 = 3_600_000_000_000;
     for _ in 0..100_000 {
-        // Kept on purpose.
+        // Leaked on purpose.
         std::mem::forget(monotonic_clock::subscribe_duration(HOUR));
     }
     "got 100000 pollables".to_owned()
 }
 
-/// The smallest step of each clock, in nanoseconds, and what else there is to see of the machine.
+/// Returns the smallest step of each clock, in nanoseconds, and the monotonic clock's value.
 fn clocks() -> String {
     let wall = || {
         let now = wall_clock::now();

@@ -1,4 +1,4 @@
-//! A plugin that does nothing but call, for `cargo xtask bench`.
+//! A plugin that only makes calls, for `cargo xtask bench`.
 //!
 //! The event `measure` says which call to make, and how often. The event `tick` is for counting events.
 
@@ -48,7 +48,7 @@ async fn start() -> Result<()> {
     Ok(())
 }
 
-/// Reads from the archive of the account: a page, the first message of a stream, or all of them.
+/// Reads from the account's archive: a page, the first message of a stream, or all of them.
 async fn read(call: &str) -> Result<Value> {
     if call == "archive-page" {
         let page = archive::query(Options::all().max(50)).await?;
@@ -66,7 +66,7 @@ async fn read(call: &str) -> Result<Value> {
     Ok(json!({ "count": count, "before": before, "after": memory() }))
 }
 
-/// How large the linear memory is, in bytes.
+/// Returns the size of linear memory, in bytes.
 fn memory() -> usize {
     #[cfg(target_arch = "wasm32")]
     return core::arch::wasm32::memory_size(0) << 16;

@@ -1,5 +1,5 @@
-//! A hundred steps, the same in every language: a part of them for each message `PART FRIEND ROOM`, and the answer says what
-//! came of each. What a later event brings is told by the part `heard`.
+//! A hundred steps that are the same in every language. Each message `PART FRIEND ROOM` runs a part of them, and the
+//! answer has the result of each. Results of later events are reported by the part `heard`.
 
 mod parts;
 
@@ -24,11 +24,11 @@ async fn start() -> Result<()> {
 
 thread_local! {
     static COUNT: Cell<u32> = const { Cell::new(0) };
-    /// What events brought since somebody asked.
+    /// The results of events since the last report.
     static HEARD: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What a part of them is told, and what came of it.
+/// The arguments of a part, and its results.
 struct Steps {
     friend: String,
     room: String,
@@ -47,17 +47,17 @@ impl Steps {
         self.lines.push(format!("{number:03} {line}"));
     }
 
-    /// Nothing is to come of it but that it is done.
+    /// Records a step that returns nothing.
     fn done(&mut self, what: &str, outcome: Result<()>) {
         self.note(what, outcome.map(|()| "done"));
     }
 
-    /// An error is to come of it.
+    /// Records a step that must fail.
     fn fails<T>(&mut self, what: &str, outcome: Result<T>) {
         self.note(what, outcome.map(|_| "it worked"));
     }
 
-    /// Something that differs in each run is to come of it.
+    /// Records a step whose result differs in each run.
     fn some(&mut self, what: &str, outcome: Result<String>) {
         self.note(what, outcome.map(|text| if text.is_empty() { "nothing" } else { "something" }));
     }
@@ -80,7 +80,7 @@ fn line(what: &str, outcome: Result<impl Display>) -> String {
     format!("{what}: {outcome}")
 }
 
-/// The case of an error, and what belongs to it that is the same in each run.
+/// Returns the case of an error, with those of its fields that are the same in each run.
 fn typed(error: Error) -> String {
     match error {
         Error::Denied { permission, .. } => format!("denied {permission}"),

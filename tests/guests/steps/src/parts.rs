@@ -1,4 +1,4 @@
-//! What is done in each part.
+//! The steps of each part.
 
 use parlor_sdk::bindings::parlor::plugin;
 use parlor_sdk::prelude::*;
@@ -6,7 +6,7 @@ use parlor_sdk::stanza::{self, Element, IqKind, ns};
 
 use crate::{Steps, hear, or_none};
 
-/// What has to be escaped, and what must not be.
+/// Texts that must be escaped, and texts that must not be.
 const TEXTS: [&str; 4] = ["<body>", "a & b", "'single' and \"double\"", "h\u{fc}\u{1f355}"];
 
 pub(crate) async fn take(part: &str, steps: &mut Steps, message: &Message) {
@@ -167,7 +167,7 @@ async fn rooms(steps: &mut Steps) {
     steps.fails("speak where one is not", rooms::send(room, "hello").await);
 }
 
-/// What the first and the last message begin with.
+/// Returns the first words of the first and the last message.
 async fn ends(friend: &str) -> Result<String> {
     let mut messages = archive::query_all(archive::Options::with(friend)).await?;
     let mut words = Vec::new();

@@ -1,4 +1,5 @@
-//! What the unruly plugin can do. Each deed ends in an error, in a trap, never, or with a line that says how far it got.
+//! The behaviours of the unruly plugin. Each ends in an error, in a trap, never, or with a line that says how far it
+//! got.
 
 use std::cell::Cell;
 use std::hint::black_box;
@@ -9,13 +10,13 @@ use parlor_sdk::prelude::*;
 
 use crate::wicked;
 
-/// Nobody ever resolves it.
+/// A promise that is never resolved.
 const NEVER: &str = "unrulyNever";
 
-/// Its own promise, for others to wait on.
+/// The plugin's own promise, for others to wait for.
 pub(crate) const GO: &str = "go";
 
-/// The word that it leaves behind.
+/// The word that it leaves in memory.
 const MARK: &str = "left-by-an-earlier-life/";
 
 /// One way to misbehave.
@@ -23,81 +24,81 @@ const MARK: &str = "left-by-an-earlier-life/";
 pub(crate) enum Deed {
     /// `fail`: returns an error.
     Fail,
-    /// `trap`: a panic.
+    /// `trap`: panics.
     Trap,
-    /// `trap-once`: a panic, and a setting that keeps its next life from another one.
+    /// `trap-once`: panics, and first sets a setting that keeps the next instance from panicking.
     TrapOnce,
     /// `spin`: loops without end and without a call.
     Spin,
-    /// `recursion`: until the stack is full.
+    /// `recursion`: recurses until the stack is full.
     Recursion,
-    /// `grow-memory`: takes memory until it gets none, and keeps it.
+    /// `grow-memory`: allocates memory until it gets no more, and keeps it.
     GrowMemory,
-    /// `copy-memory`: moves 16 MiB to and fro without end.
+    /// `copy-memory`: copies 16 MiB back and forth without end.
     CopyMemory,
-    /// `wait-for-ever`: waits for a promise that never comes.
+    /// `wait-for-ever`: waits for a promise that is never resolved.
     WaitForEver,
     /// `sleep`: waits for an hour.
     Sleep,
     /// `nap`: waits for a second.
     Nap,
-    /// `wait-for-roster`: waits for what comes only with a log-in.
+    /// `wait-for-roster`: waits for a promise that only a log-in resolves.
     WaitForRoster,
     /// `wait-for-word`: waits for the promise `word`, which a test resolves.
     WaitForWord,
     /// `let-go`: resolves the promise `go`, which is its own.
     LetGo,
-    /// `add-command`: adds `say`, for who gives it to hear nothing.
+    /// `add-command`: adds the command `say`, whose handler does nothing.
     AddCommand,
-    /// `sleep-storm`: waits for nothing, again and again.
+    /// `sleep-storm`: sleeps for zero time, again and again.
     SleepStorm,
-    /// `flood-calls`: instant calls without end.
+    /// `flood-calls`: makes calls that return at once, without end.
     FloodCalls,
-    /// `flood-emit`: events without end, which it hears itself.
+    /// `flood-emit`: fires events without end, which it hears itself.
     FloodEmit,
-    /// `flood-log`: ten thousand lines.
+    /// `flood-log`: logs ten thousand lines.
     FloodLog,
-    /// `odd-log`: a line with control characters, and one that is too long.
+    /// `odd-log`: logs a line with control characters, and one that is too long.
     OddLog,
-    /// `big-argument`: a text of 8 MiB across the boundary.
+    /// `big-argument`: passes a text of 8 MiB to a call.
     BigArgument,
-    /// `many-timers`: until it gets no more.
+    /// `many-timers`: sets timers until one is refused.
     ManyTimers,
-    /// `many-subscriptions`: until it gets no more.
+    /// `many-subscriptions`: subscribes until a subscription is refused.
     ManySubscriptions,
-    /// `many-promises`: until it gets no more.
+    /// `many-promises`: adds promises until one is refused.
     ManyPromises,
-    /// `open-calls`: ten thousand calls that wait at once.
+    /// `open-calls`: makes ten thousand calls that wait at once.
     OpenCalls,
-    /// `handles`: a hundred thousand waits at once.
+    /// `handles`: sleeps ten thousand times at once.
     Handles,
-    /// `trap-in-flight`: a panic while the host holds calls, timers and a promise for it.
+    /// `trap-in-flight`: panics while the host holds calls, timers and a promise for it.
     TrapInFlight,
     /// `unread-streams`: opens streams of the archive and reads none of them.
     UnreadStreams,
-    /// `convoy`: begins as many calls as it may, polls none of them while it computes for a while, and again.
+    /// `convoy`: repeatedly begins as many calls as it may, and computes for a while without polling them.
     Convoy,
-    /// `convoy-storage`: the same with writes to its storage.
+    /// `convoy-storage`: does the same with writes to its storage.
     ConvoyStorage,
-    /// `convoy-values`: the same with values as long as its memory has room for.
+    /// `convoy-values`: does the same with values that are as long as its memory allows.
     ConvoyValues,
     /// `fill-memory`: fills 16 MiB without end.
     FillMemory,
-    /// `arm-realloc`: its allocator does not return from where the host puts a text of 77,777 bytes.
+    /// `arm-realloc`: makes its allocator never return when the host allocates a text of 77,777 bytes.
     ArmRealloc,
-    /// `bad-utf8`: a text that is none, across the boundary.
+    /// `bad-utf8`: passes a text that is not UTF-8.
     BadUtf8,
-    /// `gigabyte`: a text of 1 GiB that it does not have.
+    /// `gigabyte`: passes a text of 1 GiB that it does not have.
     Gigabyte,
-    /// `out-of-range`: a text outside of its memory.
+    /// `out-of-range`: passes a text outside of its memory.
     OutOfRange,
-    /// `misaligned`: a list at an odd address.
+    /// `misaligned`: passes a list at an odd address.
     Misaligned,
-    /// `aliased-list`: a list whose 100,000 texts are all the same 64 KiB.
+    /// `aliased-list`: passes a list whose 100,000 texts are all the same 64 KiB.
     AliasedList,
     /// `mark-memory`: writes a word all over the memory that it gets.
     MarkMemory,
-    /// `search-memory`: looks for what others left in the memory that it gets.
+    /// `search-memory`: looks for data of others in the memory that it gets.
     SearchMemory,
 }
 
@@ -151,7 +152,7 @@ impl FromStr for Deed {
 }
 
 impl Deed {
-    /// Does it.
+    /// Performs the behaviour.
     pub(crate) async fn commit(self) -> Result<String> {
         match self {
             Self::Fail => Err("failed to order".into()),
@@ -236,7 +237,7 @@ impl Deed {
                 convoy(|number| storage::set_bytes(format!("key{number}"), vec![0; 1_024], None)).await
             }
             Self::ConvoyValues => {
-                // Each of them is held twice in here.
+                // The plugin's memory holds each value twice.
                 convoy(|number| storage::set_bytes(format!("key{}", number % 8), vec![0; 96 << 10], None)).await
             }
             Self::FillMemory => wicked::fill(),
@@ -267,7 +268,7 @@ async fn wait_for_word() -> Result<String> {
     Ok("it came".to_owned())
 }
 
-/// Calls that nobody answers, as many at once as it is let.
+/// Makes calls that are never answered, as many at once as it may.
 async fn open_calls() -> Result<String> {
     promises::add(NEVER).await?;
     let refused = Rc::new(Cell::new(0));
@@ -286,7 +287,7 @@ async fn open_calls() -> Result<String> {
     Ok(format!("{} of 10000 refused", refused.get()))
 }
 
-/// Begins as many calls as it may, and then computes for less than ends it, so that nobody polls them.
+/// Begins as many calls as it may, and then computes without polling them, for less time than would end it.
 async fn convoy<F: Future<Output = Result<()>> + 'static>(call: impl Fn(u32) -> F) -> Result<String> {
     const CALLS: u32 = 250;
     // Some tenths of a second; a plugin has no clock.
@@ -294,13 +295,13 @@ async fn convoy<F: Future<Output = Result<()>> + 'static>(call: impl Fn(u32) -> 
     loop {
         for number in 0..CALLS {
             let call = call(number);
-            // Some are refused while those of before wait.
+            // Some are refused while earlier ones wait.
             spawn(async move {
                 let _ = call.await;
                 Ok(())
             });
         }
-        // They begin before the next line runs.
+        // The calls begin before the next line runs.
         timers::sleep(Duration::from_millis(1)).await;
         for turn in 0..TURNS {
             black_box(turn);
@@ -309,7 +310,7 @@ async fn convoy<F: Future<Output = Result<()>> + 'static>(call: impl Fn(u32) -> 
     }
 }
 
-/// Everything at once that the host keeps for a plugin, and then a trap.
+/// Lets the host hold everything that it can for a plugin, and then traps.
 async fn trap_in_flight() -> Result<String> {
     promises::add(NEVER).await?;
     timers::every(Duration::from_millis(10), || async { Ok(()) })?;
@@ -321,7 +322,7 @@ async fn trap_in_flight() -> Result<String> {
             Ok(())
         });
     }
-    // They begin before the next line runs.
+    // The calls begin before the next line runs.
     timers::sleep(Duration::from_millis(1)).await;
     panic!("trapped in flight")
 }
@@ -332,7 +333,7 @@ async fn unread_streams() -> Result<String> {
         match archive::query_all(archive::Options::default()).await {
             Ok(stream) => held.push(stream),
             Err(error) => {
-                // Kept on purpose: nobody reads them, and nobody closes them.
+                // Leaked on purpose: nobody reads the streams, and nobody closes them.
                 std::mem::forget(held);
                 return Ok(format!("got {count} streams: {error}"));
             }
@@ -342,7 +343,7 @@ async fn unread_streams() -> Result<String> {
     Ok("got 1000 streams".to_owned())
 }
 
-/// Not a tail call, and so deep that no stack holds it.
+/// Recurses without a tail call, deeper than any stack.
 fn recurse(depth: u64) -> u64 {
     if black_box(depth) == u64::MAX { depth } else { recurse(depth + 1) ^ black_box(depth) }
 }
@@ -359,7 +360,7 @@ fn grow() -> String {
         held.push(chunk);
     }
     let got = held.len();
-    // Kept on purpose: the plugin goes on at its limit.
+    // Leaked on purpose: the plugin stays at its limit.
     std::mem::forget(held);
     format!("got {got} MiB")
 }

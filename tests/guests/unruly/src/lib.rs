@@ -1,9 +1,9 @@
-//! A plugin that misbehaves to order, for the suite.
+//! A plugin that misbehaves on order, for the suite.
 //!
-//! Its setting `behaviour` names what it does unasked: a [`Deed`], done once it has started; `<deed>-on-event`, done at
-//! each message; `initialize-…`, done before it starts; or `stop-…`, done when it is told to stop. The setting `watches` has
-//! it write down what it sees of a log-in. Whatever the setting
-//! is, the chat message `do <deed>` has it done at once, and `do ping` shows that it still lives.
+//! Its setting `behaviour` names what it does without an order. It may be a [`Deed`], performed after the start;
+//! `<deed>-on-event`, performed at each message; `initialize-…`, performed before the start; or `stop-…`, performed
+//! when it is told to stop. The setting `watches` makes it log what it sees of a log-in. Whatever the setting is, the
+//! chat message `do <deed>` makes it perform one at once, and `do ping` shows that it still runs.
 
 mod deed;
 mod wicked;
@@ -17,11 +17,11 @@ use deed::{Deed, GO};
 parlor_sdk::plugin!(start);
 
 thread_local! {
-    // How many messages this instance has seen: a fresh one begins anew.
+    // The number of messages that this instance has seen; a fresh instance begins at zero.
     static SEEN: Cell<u64> = const { Cell::new(0) };
 }
 
-/// What the setting says.
+/// The parsed setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Behaviour {
     Good,
@@ -115,7 +115,7 @@ async fn handle(behaviour: Behaviour, message: Message) -> Result<()> {
     Ok(())
 }
 
-/// More messages than any limit lets through at once.
+/// Sends more messages than any limit lets through at once.
 async fn flood_messages(to: &Message) -> String {
     for sent in 0..10_000_u32 {
         if let Err(error) = chats::reply(to, format!("flood {sent}")).await {

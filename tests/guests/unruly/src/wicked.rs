@@ -1,5 +1,5 @@
-//! What no compiler lets a plugin do by accident: arguments that are no values, memory that is not its own, an allocator
-//! that does not come back.
+//! Attacks that no compiler allows by accident: arguments that are invalid values, memory that is not its own, and an
+//! allocator that does not return.
 #![expect(unsafe_code, reason = "a hostile plugin keeps to no rule; what it breaks is inside its own memory")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -10,22 +10,22 @@ use parlor_sdk::bindings::parlor::plugin::promises as raw;
 use parlor_sdk::log::{Level, write};
 use parlor_sdk::prelude::*;
 
-/// So many bytes nobody takes at once, but the host for a text of this length.
+/// An allocation size that only the host requests, for a text of this length.
 const TRIGGER: usize = 77_777;
-/// How much memory is marked and searched, in MiB: past its limit a plugin is ended.
+/// How much memory is marked and searched, in MiB. A plugin that exceeds its limit is ended.
 const MIBS: usize = 32;
-/// A page of linear memory.
+/// The size of a page of linear memory.
 const PAGE: usize = 64 << 10;
 
 static ARMED: AtomicBool = AtomicBool::new(false);
 
-/// The usual one, until it is armed: then it does not return from where the host asks it for room.
+/// The system's allocator, until it is armed. Then it does not return when the host allocates a text.
 struct Allocator;
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
 
-// SAFETY: all of it is the system's, and what never returns breaks no promise.
+// SAFETY: all calls go to the system's allocator, and a call that never returns breaks no promise.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         while layout.size() == TRIGGER && ARMED.load(Relaxed) {
@@ -41,7 +41,7 @@ unsafe impl GlobalAlloc for Allocator {
     }
 }
 
-/// The next text of [`TRIGGER`] bytes is not taken.
+/// Makes the allocator hang at the next text of [`TRIGGER`] bytes.
 pub(crate) fn arm() {
     ARMED.store(true, Relaxed);
 }
@@ -56,14 +56,14 @@ pub(crate) fn fill() -> ! {
     unreachable!("a cycle has no end")
 }
 
-/// A text that is none, where the host wants one.
+/// Passes a text that is not UTF-8.
 pub(crate) fn bad_utf8() -> String {
     // SAFETY: none: that is the attack.
     write(Level::Info, unsafe { std::str::from_utf8_unchecked(black_box(b"cut \xf0\x9f\x98 and \xff\xfe\xc0\x80")) });
     "wrote it".to_owned()
 }
 
-/// A text that begins within the memory and is said to be 1 GiB long.
+/// Passes a text that begins within the memory and claims to be 1 GiB long.
 pub(crate) fn gigabyte() -> String {
     let text = black_box(String::from("short"));
     // SAFETY: none: that is the attack.
@@ -73,7 +73,7 @@ pub(crate) fn gigabyte() -> String {
     "wrote it".to_owned()
 }
 
-/// A text that begins where no memory is.
+/// Passes a text that begins outside of the memory.
 pub(crate) fn out_of_range() -> String {
     // SAFETY: none: that is the attack.
     let nowhere = unsafe { std::slice::from_raw_parts(black_box(0x7fff_0000_usize) as *const u8, 16) };
@@ -82,7 +82,8 @@ pub(crate) fn out_of_range() -> String {
     "wrote it".to_owned()
 }
 
-/// A list of so many texts that are all the same 64 KiB of memory: little here, much where each is copied.
+/// Passes a list of this many texts that are all the same 64 KiB of memory. It is small here, and large where each text
+/// is copied.
 pub(crate) async fn aliased(times: usize) -> Result<String> {
     let mut text = "x".repeat(PAGE);
     let room = text.capacity();
@@ -94,7 +95,7 @@ pub(crate) async fn aliased(times: usize) -> Result<String> {
     Err(Error::other(format_args!("the list was taken: {answer:?}")))
 }
 
-/// A list at an address that no list can have.
+/// Passes a list at a misaligned address.
 #[cfg(target_arch = "wasm32")]
 pub(crate) fn misaligned() -> Result<String> {
     #[link(wasm_import_module = "parlor:plugin/promises@0.1.0")]
@@ -109,13 +110,13 @@ pub(crate) fn misaligned() -> Result<String> {
     Err(Error::other(format_args!("the list was taken: {state}")))
 }
 
-/// Elsewhere there is no such call.
+/// On other targets this call does not exist.
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn misaligned() -> Result<String> {
     Err(Error::other("only a component can do it"))
 }
 
-/// Marks all the memory that it gets, for whoever gets it next.
+/// Marks all the memory that it gets, for the next plugin in the slot.
 pub(crate) fn mark(text: &str) -> String {
     let mut marked = 0;
     for pages in std::iter::from_fn(|| grow(16)).take(MIBS) {
@@ -127,7 +128,7 @@ pub(crate) fn mark(text: &str) -> String {
     format!("marked {} MiB", marked >> 20)
 }
 
-/// Looks for what somebody else left in fresh memory.
+/// Looks for another plugin's mark in fresh memory.
 pub(crate) fn search() -> String {
     let (mut seen, mut found) = (0, 0);
     for pages in std::iter::from_fn(|| grow(16)).take(MIBS) {
@@ -137,7 +138,7 @@ pub(crate) fn search() -> String {
     format!("found {found} bytes of somebody else in {} MiB", seen >> 20)
 }
 
-/// Fresh pages, as the host gives them.
+/// Returns fresh pages, as the host gives them.
 #[cfg(target_arch = "wasm32")]
 fn grow(pages: usize) -> Option<&'static mut [u8]> {
     let before = core::arch::wasm32::memory_grow::<0>(pages);
@@ -148,7 +149,7 @@ fn grow(pages: usize) -> Option<&'static mut [u8]> {
     Some(unsafe { std::slice::from_raw_parts_mut((before * PAGE) as *mut u8, pages * PAGE) })
 }
 
-/// Elsewhere there are no such pages.
+/// On other targets such pages do not exist.
 #[cfg(not(target_arch = "wasm32"))]
 fn grow(_pages: usize) -> Option<&'static mut [u8]> {
     None

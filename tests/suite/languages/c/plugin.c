@@ -160,7 +160,7 @@ static parlor_error all_entries(const parlor_event *event, void *context) {
 
 static parlor_error keep_nothing(const parlor_event *event, void *context) {
   (void)context;
-  /* It has none. */
+  /* The message has no thread. */
   const char *none = event->message->thread, *kept;
   bool is_invalid = parlor_storage_set("nothing", none, 0) == PARLOR_INVALID;
   const char *argument = parlor_failed()->argument;
@@ -209,7 +209,7 @@ static parlor_error ask(const parlor_event *event, void *context) {
   parlor_xml_attribute(&iq, "to", "garden@rooms.example.org");
   parlor_xml_open(&iq, "query");
   parlor_xml_attribute(&iq, "xmlns", PARLOR_NS_DISCO_INFO);
-  /* It has none. */
+  /* The message has no thread. */
   parlor_xml_attribute(&iq, "node", event->message->thread);
   parlor_xml_text(&iq, event->message->thread);
   parlor_error error = parlor_api_send_iq(parlor_xml_end(&iq), &answer);
@@ -236,7 +236,7 @@ static parlor_error parse(const parlor_event *event, void *context) {
 
 static bool too_early;
 
-/* Before the account logs in. */
+/* Called before the account logs in. */
 static void look_early(void) {
   parlor_plugin_rooms_list_bookmark_t bookmarks;
   parlor_plugin_types_error_t error;

@@ -1,4 +1,4 @@
-"""Does what plugins in Python do: each part is tried by a file in `tests`."""
+"""Does what plugins in Python do; each part is tested by a file in `tests`."""
 
 import asyncio
 import codecs
@@ -113,7 +113,7 @@ async def task(message: Message) -> None:
 
 
 async def outlive(message: Message) -> None:
-    """Is woken by a handler that began long after the one that began it had ended."""
+    """Is woken by a handler that begins long after the handler that started it has ended."""
     await names.get()
     await asyncio.sleep(1)
     await reply(message, "outlived")

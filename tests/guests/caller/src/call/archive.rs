@@ -1,4 +1,4 @@
-//! `archive`: queries, and streams that stay open from order to order.
+//! The calls of `archive`: queries, and streams that stay open between orders.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use super::{arg, unknown};
 use crate::json;
 
 thread_local! {
-    /// By the number of the order that opened it.
+    /// The open streams, by the number of the order that opened them.
     static STREAMS: RefCell<BTreeMap<u64, Messages>> = const { RefCell::new(BTreeMap::new()) };
 }
 
@@ -23,7 +23,7 @@ pub(super) async fn call(n: u64, function: &str, args: &Value) -> Result<Value> 
         }
         "next" => Ok(rsm(&options(&args["rsm"])?.next(arg(args, "max")?))),
         "previous" => Ok(rsm(&options(&args["rsm"])?.previous(arg(args, "max")?))),
-        // All of it at once: how many, the first and the last, and how it ended.
+        // Reads everything at once. Returns the number of messages, the first and the last, and how the stream ended.
         "query-all" => {
             let mut messages = archive::query_all(options(args)?).await?;
             let (mut count, mut first, mut last) = (0, None, None);
@@ -41,7 +41,7 @@ pub(super) async fn call(n: u64, function: &str, args: &Value) -> Result<Value> 
             };
             Ok(json!({ "count": count, "first": first, "last": last, "end": end }))
         }
-        // A stream that is read when told to.
+        // Opens a stream that later orders read.
         "open" => {
             let messages = archive::query_all(options(args)?).await?;
             STREAMS.with_borrow_mut(|streams| streams.insert(n, messages));
@@ -56,7 +56,7 @@ pub(super) async fn call(n: u64, function: &str, args: &Value) -> Result<Value> 
     }
 }
 
-/// So many messages of a stream, or as many as there are.
+/// Reads this many messages of a stream, or as many as there are.
 async fn read(stream: u64, count: usize) -> Result<Value> {
     let Some(mut messages) = STREAMS.with_borrow_mut(|streams| streams.remove(&stream)) else {
         return Err(Error::other("there is no such stream"));

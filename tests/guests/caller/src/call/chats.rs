@@ -1,4 +1,4 @@
-//! `chats` and `chatviews`.
+//! The calls of `chats` and `chatviews`.
 
 use parlor_sdk::bindings::parlor::plugin;
 use parlor_sdk::prelude::*;

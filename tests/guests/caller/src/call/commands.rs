@@ -6,7 +6,7 @@ use super::{arg, text, unknown};
 use crate::heard;
 use crate::json::payload;
 
-/// What people say is heard under the number of the order that added the command.
+/// Makes a call. A command that people give is reported under the number of the order that added it.
 pub(super) async fn call(n: u64, function: &str, args: &Value) -> Result<Value> {
     match function {
         "add" => {

@@ -1,4 +1,4 @@
-//! `connection`.
+//! The calls of `connection`.
 
 use parlor_sdk::connection;
 use parlor_sdk::prelude::*;

@@ -1,4 +1,4 @@
-//! `contacts`.
+//! The calls of `contacts`.
 
 use parlor_sdk::contacts;
 use parlor_sdk::prelude::*;
@@ -11,7 +11,7 @@ pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
         "get" => option(contacts::get(text(args, "jid")?)?, contact),
         "get-many" => contacts::get_many(texts(args, "jids")?)?.into_iter().map(|one| option(one, contact)).collect(),
         "get-all" => contacts::get_all()?.iter().map(contact).collect(),
-        // So many may be more than an answer can carry: how many came each time, and whom the last one is.
+        // The roster may be too large for an answer, so only the count of each read and the last contact are returned.
         "count-all" => {
             let mut counts = Vec::new();
             let mut last = None;

@@ -39,7 +39,7 @@ pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
         }
         "set-subject" => rooms::set_subject(jid()?, text(args, "subject")?).await.map(Value::from)?,
         "set-role" => {
-            // Past the SDK, which has no words for what is none.
+            // Bypasses the SDK, whose types cannot express an invalid role.
             let (nick, role, reason) = (text(args, "nick")?, text(args, "role")?, reason.map(str::to_owned));
             plugin::rooms::set_role(jid()?, nick, role, reason).await?.into()
         }
@@ -109,7 +109,7 @@ fn past(args: &Value) -> Result<History> {
     })
 }
 
-/// Fields of a configuration: `[[name, true | "text" | ["several", "texts"]], …]`.
+/// Parses fields of a configuration: `[[name, true | "text" | ["several", "texts"]], …]`.
 fn fields(args: &Value, name: &str) -> Result<Vec<(String, ConfigValue)>> {
     let fields = arg::<Option<Vec<(String, Value)>>>(args, name)?.unwrap_or_default();
     let value = |value| match value {

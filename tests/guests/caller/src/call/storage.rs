@@ -1,4 +1,4 @@
-//! `storage`. Values are texts here, and come back as they are.
+//! The calls of `storage`. Values are texts here, and are returned as they are.
 
 use parlor_sdk::bindings::parlor::plugin::storage as contract;
 use parlor_sdk::prelude::*;
@@ -8,7 +8,7 @@ use super::{arg, text, unknown};
 
 pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
     let bytes = |name: &str| arg::<Option<String>>(args, name).map(|text| text.map(String::into_bytes));
-    // Past the SDK, which has no way to say that a value is to last for no time at all.
+    // Bypasses the SDK, which cannot express a lifetime of zero.
     let expires = || arg::<Option<u64>>(args, "expires");
     Ok(match function {
         "get" => storage::get_bytes(text(args, "key")?)
@@ -18,7 +18,7 @@ pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
         "set" => {
             contract::set(text(args, "key")?, text(args, "value")?.into_bytes(), expires()?).await.map(Value::from)?
         }
-        // As long as it is told, since an order cannot carry that.
+        // Stores a value of this length, which would not fit in an order.
         "set-long" => {
             storage::set_bytes(text(args, "key")?, vec![b'x'; arg(args, "length")?], None).await.map(Value::from)?
         }

@@ -1,4 +1,4 @@
-//! `user`.
+//! The calls of `user`.
 
 use parlor_sdk::prelude::*;
 use parlor_sdk::user;

@@ -1,4 +1,4 @@
-//! `vcard`.
+//! The calls of `vcard`.
 
 use parlor_sdk::prelude::*;
 use parlor_sdk::vcard::{self, Card, CardData};
