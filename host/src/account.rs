@@ -23,7 +23,6 @@ use jid::Jid;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 use self::alarm::Alarm;
 use self::arrived::{Connected, InQuestion};
@@ -40,7 +39,7 @@ use crate::router::{Mailbox, Names, Router, Shadow};
 use crate::session::{Answer, Command, Effect, OwnArchive, Sent, Session};
 use crate::stanza::{AdHocRequest, Outgoing, Reply};
 use crate::store::{KeptRoster, PinKeeper, RosterKeeper, SessionKeeper, Store};
-use crate::xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, LogIn, Lost, Tokens, Within};
+use crate::xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, Lost, Tokens, Within};
 
 pub use logins::Credentials;
 pub use shared::{Connection, Shared};
@@ -436,33 +435,6 @@ impl Worker {
             }
             Order::Stop { .. } => unreachable!("handled by `run`, which ends with it"),
         }
-    }
-
-    /// Begins to log in. There must be no link.
-    fn connect(&mut self, credentials: Option<Credentials>) {
-        let after = self.logins.begin(Instant::now());
-        let mut settings = self.settings.clone();
-        let fits = |left: &Left| settings.jid.is_bare() || settings.jid == left.jid;
-        let may_go_on = credentials.is_none() && self.shared.settings().keepalive;
-        let left = self.left.take().filter(|left| may_go_on && fits(left));
-        let password = credentials.map(|Credentials { jid, password }| {
-            if !jid.is_bare() {
-                settings.jid = jid;
-            }
-            password
-        });
-        self.session.connecting();
-        self.logins.of_a_plugin = false;
-        let tokens = self.shared.tokens.clone();
-        let mut link = match &self.within {
-            Some(server) => Link::within(server.clone(), &settings),
-            None => Link::log_in(settings, LogIn { password, after, left, tokens, pins: self.pins.pins() }),
-        };
-        if self.hears_nobody {
-            link.acknowledge_no_more();
-        }
-        self.link = Some(link);
-        self.connection.send_replace(Connection::Connecting);
     }
 
     /// Answers the calls that wait for a log-in. Readers can see its outcome by then.

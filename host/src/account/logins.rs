@@ -10,7 +10,7 @@ use super::{Connection, Worker};
 use crate::config::{Authentication, PasswordSource};
 use crate::error::{CallError, StanzaError};
 use crate::session::Answer;
-use crate::xmpp::{ConnectError, Supplied};
+use crate::xmpp::{ConnectError, Left, Link, LogIn, Supplied};
 
 /// Minimum time between the starts of two log-ins. It doubles with each failure, since servers lock out clients that
 /// guess.
@@ -109,6 +109,33 @@ pub(super) fn failure(error: &ConnectError) -> CallError {
 }
 
 impl Worker {
+    /// Begins to log in. There must be no link.
+    pub(super) fn connect(&mut self, credentials: Option<Credentials>) {
+        let after = self.logins.begin(Instant::now());
+        let mut settings = self.settings.clone();
+        let fits = |left: &Left| settings.jid.is_bare() || settings.jid == left.jid;
+        let may_go_on = credentials.is_none() && self.shared.settings().keepalive;
+        let left = self.left.take().filter(|left| may_go_on && fits(left));
+        let password = credentials.map(|Credentials { jid, password }| {
+            if !jid.is_bare() {
+                settings.jid = jid;
+            }
+            password
+        });
+        self.session.connecting();
+        self.logins.of_a_plugin = false;
+        let tokens = self.shared.tokens.clone();
+        let mut link = match &self.within {
+            Some(server) => Link::within(server.clone(), &settings),
+            None => Link::log_in(settings, LogIn { password, after, left, tokens, pins: self.pins.pins() }),
+        };
+        if self.hears_nobody {
+            link.acknowledge_no_more();
+        }
+        self.link = Some(link);
+        self.connection.send_replace(Connection::Connecting);
+    }
+
     /// Returns why a log-in with these or the configured credentials is impossible, if it is.
     pub(super) fn cannot_log_in(&self, credentials: Option<&Credentials>) -> Option<&'static str> {
         let has_none = self.settings.password == PasswordSource::Nowhere && self.settings.prebind.is_none();

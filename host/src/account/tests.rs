@@ -10,6 +10,8 @@ mod simulated;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use tokio::time::Instant;
+
 use super::*;
 use crate::config::Settings;
 use crate::event::Payload;

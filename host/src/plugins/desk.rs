@@ -1,9 +1,7 @@
-//! Plugin administration for the owner: each decision about a plugin is checked as a host would check it, and then
-//! written.
+//! Plugin administration for the owner: checks each decision as a host would check it, and then writes it.
 //!
-//! It only works on files, whether a host runs or not; the caller notifies the host. All errors are found before
-//! anything is written, and the decisive write, that of `plugins.toml`, is the last. A process that is killed leaves
-//! the old or the new state.
+//! It only works on files; the caller notifies a running host. It finds all errors before it writes anything, and
+//! writes `plugins.toml` last. A process that is killed leaves the old or the new state.
 
 mod carried;
 mod commands;
