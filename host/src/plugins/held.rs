@@ -1,5 +1,5 @@
-//! What a plugin's calls cost the host: the bytes that it holds for them outside of the plugin's linear memory, and the CPU time that
-//! it spends on them outside of the plugin's task.
+//! The cost of a plugin's calls for the host: the bytes that it holds outside of the plugin's linear memory, and the CPU
+//! time that it spends outside of the plugin's task.
 //!
 //! A waiting call is a future with its arguments, an item in a queue, or an answer that was not fetched yet. The number
 //! of waiting calls is limited, but each may carry hundreds of KiB, so their memory has to be limited too.

@@ -2,7 +2,7 @@
 //!
 //! Its setting `behaviour` names what it does without an order. It may be a [`Deed`], performed after the start;
 //! `<deed>-on-event`, performed at each message; `initialize-…`, performed before the start; or `stop-…`, performed
-//! when it is told to stop. The setting `watches` makes it log what it sees of a log-in. Whatever the setting is, the
+//! when it is told to stop. The setting `watches` makes it log what it sees of a log-in. With any setting, the
 //! chat message `do <deed>` makes it perform one at once, and `do ping` shows that it still runs.
 
 mod deed;

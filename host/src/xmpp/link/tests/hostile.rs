@@ -146,14 +146,17 @@ async fn bombs_are_left_out_and_the_stream_goes_on() {
     let presence = format!("<presence from='m@evil'>{many}<show>dnd</show></presence>");
     let (said, ()) = tokio::join!(incoming(&mut link), session.say_raw(&presence));
     assert!(matches!(said, Incoming::Presence(presence) if presence.show.is_some()));
-    for nobody in ["<message from='@@'><body>from nobody</body></message>", "<presence from='m@evil' type='odd'/>"] {
+    let long_sender = format!("<message from='{}@evil'><body>from nobody</body></message>", "y".repeat(9000));
+    for nobody in
+        ["<message from='@@'><body>from nobody</body></message>", "<presence from='m@evil' type='odd'/>", &long_sender]
+    {
         session.say_raw(nobody).await;
         session.say_raw("<message from='a@b'><body>still here</body></message>").await;
         let Incoming::Message(message) = incoming(&mut link).await else { panic!("a message was sent") };
         assert_eq!((message.body.as_deref(), message.cut.as_deref()), (Some("still here"), None));
     }
     // The stream counted them all, so the server does not have to send them again.
-    assert_eq!(beside(&mut link, session.ask_what_was_taken_in()).await, 9);
+    assert_eq!(beside(&mut link, session.ask_what_was_taken_in()).await, 11);
 }
 
 #[tokio::test]
