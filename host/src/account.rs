@@ -10,6 +10,7 @@ mod logins;
 mod missed;
 mod outbox;
 mod owners;
+mod panicked;
 mod rewriting;
 mod shared;
 mod sleep;
@@ -39,7 +40,7 @@ use crate::router::{Mailbox, Names, Router, Shadow};
 use crate::session::{Answer, Command, Effect, OwnArchive, Sent, Session};
 use crate::stanza::{AdHocRequest, Outgoing, Reply};
 use crate::store::{KeptRoster, PinKeeper, RosterKeeper, SessionKeeper, Store};
-use crate::xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, Lost, Tokens, Within};
+use crate::xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, Tokens, Within};
 
 pub use logins::Credentials;
 pub use shared::{Connection, Shared};
@@ -169,7 +170,7 @@ impl Account {
             quiet: Alarm::new(),
             effects: Vec::new(),
         };
-        Self { shared, task: tokio::spawn(worker.run()) }
+        Self { shared, task: tokio::spawn(worker.run_whatever_happens()) }
     }
 
     /// Returns the handle that plugins and the host use.
@@ -240,12 +241,17 @@ struct Worker {
 }
 
 impl Worker {
-    async fn run(mut self) {
+    /// Loads what the last process stored.
+    async fn load(&mut self) {
         if let Some(KeptRoster { version, items }) = self.roster.load().await {
             self.session.roster_kept(version, items);
         }
         self.left = self.sessions.take().await;
         self.pins.load().await;
+    }
+
+    /// Handles events until the account is told to stop.
+    async fn run(&mut self) {
         let mut alarm = Alarm::new();
         let mut look = sleep::looks();
         // The number of link events since commands last had a turn.
@@ -452,7 +458,11 @@ impl Worker {
         }
         match event {
             LinkEvent::Stanza(incoming) if self.hears_nobody && incoming.speaks() && self.is_kept_for_later() => {}
-            LinkEvent::Stanza(incoming) => self.session.incoming(incoming, now, &mut self.effects),
+            LinkEvent::Stanza(incoming) => {
+                #[cfg(test)]
+                crate::xmpp::peer::panic_if_told("the session", &format!("{incoming:?}"));
+                self.session.incoming(incoming, now, &mut self.effects);
+            }
             LinkEvent::Bound { jid, offers, taken_up, again, doubtful } => {
                 self.unsaid = Some(Connected::new(&jid, taken_up, again.len(), doubtful));
                 self.connection.send_replace(Connection::Connected(jid.clone().into()));
@@ -476,7 +486,7 @@ impl Worker {
                 self.logins.of_a_plugin = false;
                 self.note_activity();
             }
-            LinkEvent::Suspended { why } if why != Lost::Moved && !self.shared.settings.load().auto_reconnect => {
+            LinkEvent::Suspended { why } if !why.is_own_wish() && !self.shared.settings.load().auto_reconnect => {
                 tracing::error!(%account, reason = %why, "connection lost, and auto_reconnect is off");
                 self.link = None;
                 self.session.lost(&why.to_string(), now, &mut self.effects);

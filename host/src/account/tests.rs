@@ -652,3 +652,17 @@ async fn nobody_logs_in_by_password_who_is_to_do_it_otherwise() {
         soon("the end of the account", account.stop()).await;
     }
 }
+
+/// The server does not send the stanza again, and whatever the panic left half changed is replaced.
+#[tokio::test]
+async fn a_panic_in_the_session_costs_one_stanza_and_the_stream() {
+    let peer = Peer::start(Manners { resumption: true, ..Manners::default() }).await;
+    let (account, mut session) = connected(&peer).await;
+    let shared = account.shared();
+    session.say_raw("<message from='m@evil/x' to='bot@localhost'><body>panic in the session</body></message>").await;
+    let mut session = soon("a new session", peer.accept()).await.unwrap();
+    until_it_is(&account, |connection| matches!(connection, Connection::Connected(_))).await;
+    soon("a call", send(shared, "afterwards")).await.unwrap();
+    assert_eq!(soon("it", session.bodies_until("afterwards")).await, ["afterwards"]);
+    soon("the end of the account", account.stop()).await;
+}

@@ -128,6 +128,8 @@ impl<T: AsyncBufRead + Unpin> AsyncBufRead for Intake<T> {
                 return Poll::Ready(Ok(&[]));
             }
             let amount = bytes.len();
+            #[cfg(test)]
+            super::peer::panic_if_told("the sieve", &String::from_utf8_lossy(bytes));
             if let Err(why) = this.sieve.push(bytes, &mut this.ready) {
                 this.ending.note(why.clone());
                 this.broken = Some(why);
@@ -137,6 +139,7 @@ impl<T: AsyncBufRead + Unpin> AsyncBufRead for Intake<T> {
             }
             Pin::new(this.inner()?).consume(amount);
             this.ending.hear();
+            this.ending.arrived(amount, this.sieve.is_within_an_element());
         }
         Poll::Ready(Ok(&this.ready[this.taken..]))
     }

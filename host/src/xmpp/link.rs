@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -54,6 +55,11 @@ const QUEUE_BYTES: usize = 64 << 10;
 const RESPONSE_LIMIT: Duration = Duration::from_secs(30);
 /// The time for which a server may send other data in place of that answer, before the connection counts as lost.
 const ACK_LIMIT: Duration = Duration::from_mins(2);
+/// The time for one element of the stream to arrive, at [`SLOWEST`] or faster, before it is skipped: the server delays its
+/// answer until then. The largest message comes within it on a line of 16 kbit/s.
+const ELEMENT_LIMIT: Duration = Duration::from_mins(10);
+/// The number of bytes of an element that have to arrive in a second for [`ELEMENT_LIMIT`] to apply.
+const SLOWEST: u64 = 1_024;
 /// The number of consecutive resumed connections without any acknowledgement after which the session is given up.
 /// Prosody 0.12 continues with the parser of the first connection: if that was lost within a stanza, the server resumes
 /// the session but understands nothing from then on.
@@ -345,7 +351,18 @@ impl Link {
         let elsewhere = settings.leads_elsewhere(before);
         connector.follow(settings);
         if let (true, Stage::Live { live, .. }) = (elsewhere, &mut self.stage) {
-            live.is_to_be_left();
+            live.is_to_be_left(Lost::Moved);
+        }
+    }
+
+    /// Replaces the connection and its session by new ones, after a bug in the host left the state behind this one in
+    /// doubt. Nothing that was to be sent is lost.
+    pub fn begin_anew(&mut self) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.give_up();
+        }
+        if let Stage::Live { live, .. } = &mut self.stage {
+            live.is_to_be_left(Lost::Bug);
         }
     }
 
@@ -538,7 +555,19 @@ impl Link {
         }
         // Before the first bind there is no session that could receive anything.
         let own = self.own.as_ref()?;
-        Some(decode(stanza, own, Timestamp::now()))
+        // Peers choose what is in it. A panic over it costs this stanza, and not the account.
+        let decoded = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(test)]
+            super::peer::panic_if_told("decode", &format!("{stanza:?}"));
+            decode(stanza, own, Timestamp::now())
+        }));
+        if decoded.is_err() {
+            tracing::error!(
+                account = %own.to_bare(),
+                "a stanza is not delivered: a bug in the host stopped it from being read; please report it, with the panic in the log"
+            );
+        }
+        decoded.ok()
     }
 }
 

@@ -975,6 +975,11 @@ impl Provider<Pbkdf2Sha256> for Account {
     }
 }
 
+/// Panics if a peer says so: the bug in the host that a test needs, in the place that it names.
+pub(crate) fn panic_if_told(place: &str, said: &str) {
+    assert!(!said.contains(&format!("panic in {place}")), "a test asked for it");
+}
+
 /// Parses a JID for tests.
 pub(super) fn jid(text: &str) -> Jid {
     text.parse().unwrap()

@@ -20,11 +20,12 @@ struct Known {
     heard: Instant,
     pieces: u64,
     written: u64,
+    arriving: Option<u64>,
 }
 
 impl Default for Ending {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Known { why: None, heard: Instant::now(), pieces: 0, written: 0 })))
+        Self(Arc::new(Mutex::new(Known { why: None, heard: Instant::now(), pieces: 0, written: 0, arriving: None })))
     }
 }
 
@@ -52,6 +53,17 @@ impl Ending {
     /// Returns how often data has arrived.
     pub(in crate::xmpp) fn pieces(&self) -> u64 {
         self.known().pieces
+    }
+
+    /// Returns how many bytes of an element have arrived whose end has not; `None` if there is no such element.
+    pub(in crate::xmpp) fn arriving(&self) -> Option<u64> {
+        self.known().arriving
+    }
+
+    /// Records that this many bytes have arrived, and whether the element that they belong to goes on.
+    pub(in crate::xmpp) fn arrived(&self, bytes: usize, goes_on: bool) {
+        let mut known = self.known();
+        known.arriving = goes_on.then(|| known.arriving.unwrap_or(0) + bytes as u64);
     }
 
     /// Returns how many bytes the connection has accepted.

@@ -7,8 +7,8 @@
 
 use super::limits::{
     DEEP, ESSENTIAL, FIRST_AND_LAST, KEPT_CHILDREN, LONG, LONG_NAMESPACE, LONG_TOKEN, Limits, MANY_ATTRIBUTES,
-    MANY_ELEMENTS, MAX_BYTES, MAX_DEPTH, MAX_HEAD, MAX_NAMESPACE, MAX_TOKEN, ONCE, OWN_ANSWER, UNASKED, is_wrapper,
-    limits_of_iq,
+    MANY_ELEMENTS, MAX_BYTES, MAX_DEPTH, MAX_HEAD, MAX_NAMESPACE, MAX_TOKEN, ONCE, OWN_ANSWER, TEXTS, UNASKED,
+    is_wrapper, limits_of_iq,
 };
 use super::lost::Lost;
 use super::mend;
@@ -72,6 +72,15 @@ struct Attribute {
     is_long: bool,
 }
 
+/// What became of the declarations of prefixes in a start tag.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Prefixes {
+    #[default]
+    Kept,
+    /// Some were left out, so that nothing with a prefix can be read.
+    Lost,
+}
+
 /// The element that is being received.
 #[derive(Debug, Default)]
 pub(super) struct Held {
@@ -107,6 +116,10 @@ pub(super) struct Held {
     once: [bool; ONCE.len()],
     /// Whether the library may refuse something in it.
     pub(super) is_odd: bool,
+    /// Whether each of [`TEXTS`] was left out for its length.
+    texts_lost: [bool; TEXTS.len()],
+    /// The declarations of prefixes in its start tag.
+    prefixes: Prefixes,
     /// The limit over which a part was left out.
     cut: Option<&'static str>,
     /// The limit over which everything but the start tag was left out.
@@ -256,6 +269,10 @@ impl Held {
     /// Handles the complete start tag of the element itself.
     pub(super) fn head_ends(&mut self) {
         self.end_long_tag();
+        if self.prefixes == Prefixes::Lost {
+            self.bytes = mend::tag_without_prefixes(&self.bytes);
+            self.tag = 0;
+        }
         self.head = self.bytes.len();
         if self.kind == Kind::Own {
             return;
@@ -289,12 +306,16 @@ impl Held {
         let wraps =
             self.kind == Kind::Parts { is_message: true } && self.wrappers + 2 == level && is_wrapper(level, name);
         let essential = ESSENTIAL.contains(&name);
+        let is_lost = TEXTS.iter().zip(self.texts_lost).any(|(text, is_lost)| is_lost && *text == name);
         if level == 2
             && let Some(place) = ONCE.iter().position(|once| *once == name)
         {
             self.is_odd |= std::mem::replace(&mut self.once[place], true);
         }
         if level == self.unit {
+            if is_lost {
+                return self.over(LONG);
+            }
             if wraps && !self.is_empty {
                 self.unit += 1;
                 self.wrappers += 1;
@@ -302,6 +323,9 @@ impl Held {
             } else if self.is_overfull && !essential {
                 return self.over(MANY_ELEMENTS);
             }
+        }
+        if self.prefixes == Prefixes::Lost && mend::has_prefix(self.tag()) {
+            return self.over(MANY_ATTRIBUTES);
         }
         self.counts.elements += 1;
         self.check_counts()
@@ -417,6 +441,10 @@ impl Held {
             Kind::Parts { .. } if self.token > MAX_TOKEN && self.is_tag_of_a_stanza() => self.attribute.is_long = true,
             Kind::Parts { .. } => match self.child {
                 Some(Mark { at, before }) => {
+                    let name = name_of(&self.bytes[at..]);
+                    if let Some(place) = TEXTS.iter().position(|text| *text == name) {
+                        self.texts_lost[place] = true;
+                    }
                     self.bytes.truncate(at);
                     self.counts = before;
                     self.skipped = Some(self.unit);

@@ -45,6 +45,9 @@ pub(super) const ESSENTIAL: [&[u8]; 14] = [
     b"replace",
     b"event",
 ];
+/// The children whose text people see. If one of them is left out for its length, so are later ones of that name: a second
+/// text must not pass for the first.
+pub(super) const TEXTS: [&[u8]; 3] = [b"body", b"subject", b"status"];
 /// The children that the library permits at most once in a message, or of which it keeps the last. Presences are
 /// checked in any case.
 pub(super) const ONCE: [&[u8]; 3] = [b"thread", b"body", b"subject"];

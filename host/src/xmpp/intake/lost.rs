@@ -61,6 +61,12 @@ pub enum Lost {
     /// This end dropped the connection, since the owner configured another way to the server.
     #[error("the configuration leads elsewhere now")]
     Moved,
+    /// A bug in the host: this end could not handle what arrived. It counts as handled, so that the server does not send
+    /// it again.
+    #[error(
+        "a bug in the host stopped what the server had sent from being handled; please report it, with the panic in the log"
+    )]
+    Bug,
     /// The reason is unknown.
     #[error("the connection is gone for an unknown reason")]
     Unknown,
@@ -77,6 +83,7 @@ impl Lost {
             | Self::TimedOut
             | Self::Deaf
             | Self::Moved
+            | Self::Bug
             | Self::Unknown => true,
             Self::Stream { .. } | Self::Torn { .. } | Self::TooLarge { .. } | Self::Unreadable | Self::Miscounted => {
                 false
@@ -108,6 +115,11 @@ impl Lost {
     /// Returns whether the server no longer admits this account.
     pub(in crate::xmpp) fn is_revocation(&self) -> bool {
         matches!(self, Self::Stream { condition, .. } if condition == "not-authorized")
+    }
+
+    /// Returns whether this end wanted another connection, and the server did nothing wrong.
+    pub fn is_own_wish(&self) -> bool {
+        matches!(self, Self::Moved | Self::Bug)
     }
 
     /// Returns whether another client took this account's resource.

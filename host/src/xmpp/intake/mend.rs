@@ -443,6 +443,25 @@ pub(super) fn attributes(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
+/// Returns whether an element's name, or that of one of its attributes, has a prefix that this tag does not declare.
+pub(super) fn has_prefix(tag: &[u8]) -> bool {
+    let needs_one = |name: &[u8]| name.contains(&b':') && !name.starts_with(b"xml:") && !name.starts_with(b"xmlns:");
+    needs_one(super::sieve::name(tag)) || attributes(tag).any(|(name, _)| needs_one(name))
+}
+
+/// Returns a start tag without attributes that have or declare a prefix.
+pub(super) fn tag_without_prefixes(head: &[u8]) -> Vec<u8> {
+    let mut made = b"<".to_vec();
+    made.extend_from_slice(super::sieve::name(head));
+    for (name, value) in attributes(head) {
+        if !name.contains(&b':') || name == b"xml:lang" {
+            made.extend_from_slice(&[b" ", name, b"=", value].concat());
+        }
+    }
+    made.extend_from_slice(if head.ends_with(b"/>") { b"/>" } else { b">" });
+    made
+}
+
 pub(super) fn unquoted(value: &[u8]) -> &[u8] {
     value.get(1..value.len() - 1).unwrap_or_default()
 }

@@ -61,6 +61,11 @@ impl Sieve {
         self.farewell.take()
     }
 
+    /// Returns whether an element of the stream has begun and not ended.
+    pub(in crate::xmpp) fn is_within_an_element(&self) -> bool {
+        self.level > 1 || !matches!(self.at, At::Text)
+    }
+
     /// Takes received data and appends complete elements to `out`. After an error nothing more may be pushed.
     pub(in crate::xmpp) fn push(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Lost> {
         while !bytes.is_empty() {

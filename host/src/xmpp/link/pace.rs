@@ -75,7 +75,7 @@ impl Pace {
             None | Some(Lost::TimedOut | Lost::Deaf | Lost::Moved | Lost::Torn { .. }) => (Return::AtOnce, USABLE),
             Some(Lost::Closed | Lost::WebSocketClosed { .. }) => (Return::Spread, STABLE),
             Some(Lost::Stream { condition, .. }) => (returns(condition), STABLE),
-            Some(Lost::TooLarge { .. } | Lost::Unreadable | Lost::Miscounted | Lost::Unknown) => {
+            Some(Lost::TooLarge { .. } | Lost::Unreadable | Lost::Miscounted | Lost::Bug | Lost::Unknown) => {
                 (Return::AtOnce, STABLE)
             }
         };

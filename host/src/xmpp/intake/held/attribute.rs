@@ -1,6 +1,6 @@
 //! Handles the attributes of a stanza, and leaves out those that are too long or too many.
 
-use super::{Attribute, Held, Kind, is_stanza, name_of};
+use super::{Attribute, Held, Kind, Prefixes, is_stanza, name_of};
 use crate::xmpp::intake::limits::{LONG_NAMESPACE, LONG_TOKEN, MANY_ATTRIBUTES, MAX_SPARE, Use};
 use crate::xmpp::intake::lost::Lost;
 
@@ -57,7 +57,9 @@ impl Held {
             } else {
                 self.bytes.truncate(start);
             }
-            if self.bytes.len() == start && matches!(use_of_it, Use::Prefix | Use::Namespace) {
+            if self.bytes.len() == start && use_of_it == Use::Prefix && self.kind == Kind::Unknown {
+                self.prefixes = Prefixes::Lost;
+            } else if self.bytes.len() == start && matches!(use_of_it, Use::Prefix | Use::Namespace) {
                 if self.kind == Kind::Unknown {
                     self.whole.get_or_insert(why);
                 } else {

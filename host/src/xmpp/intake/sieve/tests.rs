@@ -211,6 +211,37 @@ fn an_attribute_that_is_too_long_costs_a_stanza_nothing_else() {
     assert!(carried.contains(" from='m@evil'><body>hi</body></message>") && !carried.contains(&long), "{carried:.200}");
 }
 
+/// Nobody can hide the text of a message from the bot behind attributes that servers pass on.
+#[test]
+fn attributes_of_a_message_hide_no_text() {
+    let attributes = |count: usize| (0..count).map(|number| format!(" a{number}='b'")).collect::<Vec<_>>().concat();
+    let prefixes =
+        |count: usize| (0..count).map(|number| format!(" xmlns:p{number}='urn:p'")).collect::<Vec<_>>().concat();
+    for many in [attributes(513) + &prefixes(1), prefixes(600), prefixes(600) + " p599:a='b'"] {
+        let seen = after_header(&format!(
+            "<message{many} from='m@evil' xml:lang='en'><p9:x/><x><p9:x/></x><x p599:a='b'/><body>hi</body><y/></message>"
+        ));
+        let told = format!(" from='m@evil' xml:lang='en'><body>hi</body><y/>{}</message>", cut("too many attributes"));
+        assert!(seen.ends_with(&told), "{seen:.200} … {}", &seen[seen.len() - 200..]);
+        assert!(!seen.contains("p9") && !seen.contains("p599"), "{seen}");
+    }
+}
+
+/// A client shows the first text, so a second one must not take its place.
+#[test]
+fn a_second_text_does_not_pass_for_one_that_was_too_long() {
+    let long = "y".repeat(UNASKED.bytes);
+    for name in ["body", "subject"] {
+        let seen = after_header(&format!(
+            "<message><{name}>{long}</{name}><{name}>other</{name}><z/><{name} xml:lang='de'/></message>"
+        ));
+        assert_eq!(seen, format!("<message><z/>{}</message>", cut("too long")));
+    }
+    let seen =
+        after_header(&format!("<presence><status>{long}</status><status>other</status><show>dnd</show></presence>"));
+    assert_eq!(seen, "<presence><show>dnd</show></presence>");
+}
+
 /// Text that people see cannot be hidden behind other elements.
 #[test]
 fn of_a_crowd_of_children_those_that_people_and_servers_go_by_stay() {
@@ -359,5 +390,51 @@ proptest! {
     fn nothing_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), step in 1_usize..9) {
         let _ = sift(&bytes, step);
         let _ = sift(&[HEADER.as_bytes(), &bytes].concat(), step);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Stanzas that reach every limit, in any order of their parts: what is left is a whole stanza within the limits, the
+    /// same however it came in pieces, and the stream goes on behind it.
+    #[test]
+    fn what_is_left_of_a_stanza_over_any_limit_is_whole(
+        parts in prop::collection::vec((0..8_usize, 0..9_usize, 0..2_600_usize, prop::sample::select(vec![0_usize, 7, 255, 257, 8_000, 8_001])), 1..7),
+        head in prop::sample::select(vec![0_usize, 9, 600]),
+        prefixes in prop::sample::select(vec![0_usize, 3, 600]),
+        wrapped in any::<bool>(),
+        step in prop::sample::select(vec![1_usize, 13, 4_096, 65_536]),
+    ) {
+        use std::fmt::Write as _;
+        let names = ["a", "body", "x", "p1:q", "status", "delay", "subject", "z"];
+        let mut inner = String::new();
+        for (name, attributes, mut times, length) in parts {
+            let mut part = format!("<{}", names[name]);
+            (0..attributes).for_each(|number| write!(part, " k{number}='{}'", "v".repeat(length / 4)).unwrap());
+            write!(part, " xmlns='{}'>{}</{}>", "u".repeat(length.min(300)), "t".repeat(length), names[name]).unwrap();
+            times = times.min(3_000_000 / part.len());
+            inner.push_str(&part.repeat(times));
+        }
+        let mut start = "<message from='m@evil' xmlns:p1='urn:p'".to_owned();
+        (0..head).for_each(|number| write!(start, " a{number}='b'").unwrap());
+        (2..prefixes).for_each(|number| write!(start, " xmlns:p{number}='urn:p'").unwrap());
+        let message = format!("{start}>{inner}</message>");
+        let stanza = if wrapped {
+            format!("<message><sent xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>{message}</forwarded></sent></message>")
+        } else {
+            message
+        };
+        let xml = format!("{HEADER}{stanza}<presence id='next'/>");
+        let (whole, end) = sift(xml.as_bytes(), xml.len());
+        prop_assert_eq!(end, Ok(None));
+        let (pieces, _) = sift(xml.as_bytes(), step);
+        prop_assert!(whole == pieces, "it depends on the pieces of {} bytes", step);
+        let whole = String::from_utf8(whole).unwrap();
+        prop_assert!(whole.ends_with("<presence id='next'/>"));
+        prop_assert!(whole.len() < UNASKED.bytes + 100_000, "{} bytes are left", whole.len());
+        let document = format!("{whole}</stream:stream>");
+        let parsed = document.parse::<minidom::Element>();
+        prop_assert!(parsed.is_ok(), "{:?}: {:.400}", parsed, whole);
     }
 }

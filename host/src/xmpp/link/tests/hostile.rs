@@ -135,12 +135,13 @@ async fn bombs_are_left_out_and_the_stream_goes_on() {
         in_message(&format!("{}{}", "<x>".repeat(50_000), "</x>".repeat(50_000))),
         in_message(&many),
         format!("<message from='m@evil' id='{}'><body>beside it</body></message>", "y".repeat(9000)),
+        // A client shows the first text.
         in_message(&format!("<body>{}</body>", "y".repeat(11 << 20))),
     ];
-    for bomb in bombs {
-        let (said, ()) = tokio::join!(incoming(&mut link), session.say_raw(&bomb));
+    for (bomb, body) in bombs.iter().zip([Some("beside it"), Some("beside it"), Some("beside it"), None]) {
+        let (said, ()) = tokio::join!(incoming(&mut link), session.say_raw(bomb));
         let Incoming::Message(message) = said else { panic!("a message was sent") };
-        assert_eq!(message.body.as_deref(), Some("beside it"));
+        assert_eq!(message.body.as_deref(), body);
         assert!(message.cut.is_some(), "{message:?}");
     }
     let presence = format!("<presence from='m@evil'>{many}<show>dnd</show></presence>");
@@ -495,6 +496,30 @@ async fn each_stream_error_before_tls_says_what_to_do_as_well() {
             }
         }
     }
+}
+
+/// A peer may find a bug in what reads its stanza. The server sends what is not acknowledged again.
+#[tokio::test]
+async fn a_panic_over_a_stanza_costs_that_stanza_and_not_the_account() {
+    let peer = Peer::start(Manners { resumption: true, ..Manners::default() }).await;
+    let (mut link, mut session) = pair(&peer).await;
+    let said = |body: &str| format!("<message from='m@evil/x' to='bot@localhost'><body>{body}</body></message>");
+    let body = |incoming| match incoming {
+        Incoming::Message(message) => message.body,
+        other => panic!("{other:?}"),
+    };
+    session.say_raw(&said("panic in decode")).await;
+    session.say_raw(&said("next")).await;
+    assert_eq!(body(incoming(&mut link).await).as_deref(), Some("next"));
+    session.say_raw(&said("panic in the sieve")).await;
+    let event = link.next().await;
+    assert!(matches!(event, LinkEvent::Suspended { why: Lost::Bug }), "{event:?}");
+    link.send(message("kept"));
+    let (event, mut session) = again(&mut link, &peer).await;
+    assert!(matches!(event, LinkEvent::Resumed { .. }), "{event:?}");
+    assert_eq!(beside(&mut link, session.ask_what_was_taken_in()).await, 3);
+    session.say_raw(&said("last")).await;
+    assert_eq!(body(incoming(&mut link).await).as_deref(), Some("last"));
 }
 
 #[tokio::test]
