@@ -3,6 +3,7 @@
 //! `xmpp/` converts stanzas of the server into [`Incoming`], and [`Outgoing`] into stanzas. Everything above knows only
 //! these.
 
+mod address;
 mod adhoc;
 mod archive;
 mod message;
@@ -18,6 +19,7 @@ use crate::error::StanzaError;
 use crate::plugins::InstanceId;
 use crate::xmpp::{RawStanza, WholeCard};
 
+pub use address::{LONGEST_ADDRESS, NoAddress, address};
 pub use adhoc::{AdHoc, AdHocAction, AdHocAnswer, AdHocRefusal, AdHocRequest, AdHocStage, COMMANDS};
 pub use archive::{ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Cursor, MAM};
 pub use message::{Carbon, Draft, Extensions, Fallback, Hint, Message, MessageKind, REPLY, Reactions, ReplyTo};

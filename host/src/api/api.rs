@@ -146,11 +146,14 @@ fn stanza(
 /// whether it names the account or not. Its server obeys those that change something: in-band registration (XEP-0077)
 /// can set the account's password or remove the account. A server may also answer for the domains above its own.
 pub(crate) fn acts_for(own: &jid::BareJid, to: &jid::Jid, is_set: bool) -> bool {
+    // A domain has two spellings, and servers may take one for the other.
+    let ascii = |domain: &jid::DomainRef| idna::domain_to_ascii(domain.as_str()).unwrap_or_else(|_| domain.to_string());
     let is_server = || {
-        let (own, to) = (own.domain().as_str(), to.domain().as_str());
-        own.strip_suffix(to).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+        let (own, to) = (ascii(own.domain()), ascii(to.domain()));
+        own.strip_suffix(to.as_str()).is_some_and(|before| before.is_empty() || before.ends_with('.'))
     };
-    *to == *own || (is_set && to.node().is_none() && is_server())
+    let is_account = || to.resource().is_none() && to.node() == own.node() && ascii(to.domain()) == ascii(own.domain());
+    *to == *own || is_account() || (is_set && to.node().is_none() && is_server())
 }
 
 /// Returns the stanza once the plugin may send it. A parsed stanza takes many times its text, so it is not held while
@@ -183,7 +186,7 @@ async fn noted(
     stanza: RawStanza,
     read: impl Fn() -> Result<RawStanza, CallError>,
 ) -> Result<RawStanza, CallError> {
-    let added = stanza.adds_contacts();
+    let added = stanza.adds_contacts(&instance.account.snapshot().jid);
     if added.is_empty() {
         return Ok(stanza);
     }
@@ -298,6 +301,21 @@ mod tests {
         assert_eq!(stanza(&instance, xml, RawStanza::parse).map(drop), Ok(()));
     }
 
+    /// RFC 7622, section 3.2: a server may know its domain in either spelling.
+    #[test]
+    fn the_own_server_is_known_by_each_spelling_of_its_domain() {
+        let acts = |own: &str, to: &str| acts_for(&own.parse().unwrap(), &to.parse().unwrap(), true);
+        for (one, other) in
+            [("b\u{fc}cher.example", "xn--bcher-kva.example"), ("xn--bcher-kva.example", "B\u{dc}CHER.example.")]
+        {
+            assert!(acts(&format!("bot@{one}"), other), "{one} {other}");
+            assert!(acts(&format!("bot@chat.{one}"), other), "{one} {other}");
+            assert!(acts(&format!("bot@{one}"), &format!("bot@{other}")), "{one} {other}");
+            assert!(!acts(&format!("bot@{one}"), &format!("juliet@{other}")), "{one} {other}");
+            assert!(!acts(&format!("bot@{one}"), &format!("chat.{other}")), "{one} {other}");
+        }
+    }
+
     /// Otherwise a plugin that may send presence could make anyone a contact, and write to them.
     #[tokio::test]
     async fn a_contact_that_a_raw_stanza_adds_is_none_for_the_plugins_own_grants() {
@@ -312,6 +330,8 @@ mod tests {
             (roster("<item jid='zed@example.net' name='Zed'/>"), true),
             (roster("<item jid='a@b'/><item jid='zed@example.net'/>"), true),
             (roster("<item jid='zed@example.net' subscription='remove'/>"), false),
+            // The roster of somebody else.
+            (roster("<item jid='zed@example.net'/>").replace("id='1'", "id='1' to='juliet@example.org'"), false),
         ] {
             let (instance, _mailbox) = disconnected_instance(grants, Limits::default());
             let zed = "zed@example.net".parse().unwrap();

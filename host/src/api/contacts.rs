@@ -11,7 +11,7 @@ use crate::bindings::parlor::plugin::contacts::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Contact as WitContact, Error};
 use crate::error::CallError;
 use crate::permissions::{Permission, Target};
-use crate::plugins::{Context, Grouping, Instance};
+use crate::plugins::{Context, Grouping, Instance, MOST_ADDED};
 use crate::session::{Command, Contact, ContactWish, Contacts};
 use crate::stanza::RosterItem;
 
@@ -141,8 +141,10 @@ pub(super) async fn note_as_added(instance: &Instance, jid: &BareJid) -> Result<
     }
     // It is written to disk, which costs as much as any other order.
     pace_order(instance).await?;
-    instance.account.records.adds_contact(&instance.plugin, jid).await;
-    Ok(true)
+    if instance.account.records.adds_contact(&instance.plugin, jid).await {
+        return Ok(true);
+    }
+    Err(CallError::OverLimit(format!("{MOST_ADDED} contacts that one plugin added; remove some from the roster")))
 }
 
 #[cfg(test)]

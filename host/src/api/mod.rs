@@ -42,6 +42,7 @@ use crate::event::EventName;
 use crate::permissions::table;
 use crate::plugins::{Bucket, Grouping, Instance, OpenCall, OpenQuestion};
 use crate::session::{Answer, Command};
+use crate::stanza::{LONGEST_ADDRESS, NoAddress, address};
 use crate::xmpp::{is_sendable, is_sendable_time, no_jid};
 
 /// Returns the calling instance, with the call of this name counted as open.
@@ -71,27 +72,27 @@ fn may_fire(instance: &Instance, name: &EventName) -> Result<(), CallError> {
     Err(CallError::NotOwner(format!("{name}, which another plugin declares")))
 }
 
-/// Maximum length of an address according to RFC 7622, in bytes. Longer ones are not parsed.
-const LONGEST_ADDRESS: usize = 3 * 1023 + 2;
 /// Maximum total length of a call's addresses, in bytes. They are held until the last one is done, and parsing them
 /// occupies a thread.
 const MOST_ADDRESSES: usize = 64 << 10;
 
 /// Parses an address that a plugin passed.
 fn jid(argument: &str, text: &str) -> Result<Jid, CallError> {
-    if text.len() > LONGEST_ADDRESS {
-        return Err(CallError::invalid(argument, format!("longer than {LONGEST_ADDRESS} bytes")));
-    }
     // A final dot does not belong to a domain (RFC 7622, section 3.2), even if the parser accepts it.
-    let address = text.find('/').unwrap_or(text.len());
-    let undotted = match text[..address].strip_suffix('.') {
+    let resource = text.find('/').unwrap_or(text.len());
+    let undotted = match text[..resource].strip_suffix('.') {
         Some(without) if without.ends_with('.') => {
             return Err(CallError::invalid(argument, no_jid(text, &"its domain ends in an empty label")));
         }
-        Some(without) => Cow::Owned(format!("{without}{}", &text[address..])),
+        Some(without) => Cow::Owned(format!("{without}{}", &text[resource..])),
         None => Cow::Borrowed(text),
     };
-    let read = |one: &str| Jid::new(one).map_err(|error| CallError::invalid(argument, no_jid(text, &error)));
+    let read = |one: &str| {
+        address(one).map_err(|error| match error {
+            NoAddress::TooLong => CallError::invalid(argument, error.to_string()),
+            NoAddress::Odd(error) => CallError::invalid(argument, no_jid(text, &error)),
+        })
+    };
     let jid = read(&undotted)?;
     // The parser folds some letters before it removes their diacritics, so it may read its own result differently.
     if undotted.is_ascii() { Ok(jid) } else { read(jid.as_str()) }
@@ -349,7 +350,7 @@ mod tests {
         let reason = |text: &str| jid("jid", text).unwrap_err().to_string();
         assert_eq!(reason("no one"), "invalid jid: \"no one\" is not a JID: domain doesn’t pass idna validation");
         assert_eq!(reason("a@b.."), "invalid jid: \"a@b..\" is not a JID: its domain ends in an empty label");
-        let wild = reason(&format!("@\u{1b}[2J{}", "x".repeat(2_000)));
+        let wild = reason(&format!("@\u{1b}[2J{}", "x".repeat(1_000)));
         assert!(wild.starts_with(r#"invalid jid: "@\u{1b}[2Jxxx"#) && wild.len() < 250, "{wild}");
     }
 

@@ -54,7 +54,7 @@ pub(crate) use instance::{Context, Grouping, OpenArchiveQuery, OpenCall, OpenQue
 pub use instance::{Instance, LimitUse, Usage};
 pub use log_level::LogLevel;
 pub(crate) use rate::Bucket;
-pub use record::{Record, Records, Totals};
+pub use record::{MOST_ADDED, Record, Records, Totals};
 pub use settings::{Layer, OwnSettings};
 pub use supervisor::{Dependency, Reins, State, Succession, Supervised};
 pub(crate) use timers::SHORTEST_PERIOD;

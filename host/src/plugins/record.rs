@@ -115,6 +115,9 @@ impl Record {
     }
 }
 
+/// Maximum number of contacts that one plugin may have added to an account. They are remembered on disk.
+pub const MOST_ADDED: usize = 10_000;
+
 /// The records of an account's plugins, and the contacts that each of them added.
 #[derive(Debug)]
 pub struct Records {
@@ -151,8 +154,12 @@ impl Records {
     pub(super) async fn learn(&self) {
         let learn = async || match self.kept.load().await {
             Ok(all) => {
+                let mut each = BTreeMap::<PluginId, Vec<BareJid>>::new();
                 for (plugin, jid) in all {
-                    self.own_contacts(&plugin).add(&jid);
+                    each.entry(plugin).or_default().push(jid);
+                }
+                for (plugin, jids) in each {
+                    self.own_contacts(&plugin).add(&jids);
                 }
             }
             Err(error) => {
@@ -168,12 +175,18 @@ impl Records {
         Arc::clone(lock(&self.own_contacts).entry(plugin.clone()).or_default())
     }
 
-    /// Records that a plugin is about to add a contact that the roster does not have.
-    pub(crate) async fn adds_contact(&self, plugin: &PluginId, jid: &BareJid) {
-        self.own_contacts(plugin).add(jid);
+    /// Records that a plugin is about to add a contact that the roster does not have. Returns false if it has added
+    /// [`MOST_ADDED`] already.
+    pub(crate) async fn adds_contact(&self, plugin: &PluginId, jid: &BareJid) -> bool {
+        let own = self.own_contacts(plugin);
+        if own.len() >= MOST_ADDED {
+            return false;
+        }
+        own.add(std::slice::from_ref(jid));
         if let Err(error) = self.kept.keep(plugin, jid).await {
             tracing::warn!(%plugin, %error, "that a plugin added a contact is forgotten with the next start of the host");
         }
+        true
     }
 
     /// Takes that record back, because the server refused the contact.
@@ -230,8 +243,8 @@ mod tests {
         let [echo, other]: [PluginId; 2] = ["echo", "other"].map(|id| id.parse().unwrap());
         let [juliet, nurse] = ["juliet@example.org", "nurse@example.org"].map(|jid| BareJid::new(jid).unwrap());
         let first = records();
-        first.adds_contact(&echo, &juliet).await;
-        first.adds_contact(&echo, &nurse).await;
+        assert!(first.adds_contact(&echo, &juliet).await);
+        assert!(first.adds_contact(&echo, &nurse).await);
         first.added_no_contact(&echo, &nurse);
         let second = records();
         second.learn().await;
@@ -244,6 +257,23 @@ mod tests {
         let third = records();
         third.learn().await;
         assert_eq!([own(&second, &juliet), own(&third, &juliet)], [[false; 2]; 2]);
+    }
+
+    /// They are remembered on disk for ever, and loaded at each start.
+    #[tokio::test]
+    async fn one_plugin_adds_a_bounded_number_of_contacts() {
+        let store = Store::in_memory();
+        let account = BareJid::new("bot@example.org").unwrap();
+        let records = Records::new(store.added_contacts(&account));
+        let [echo, other]: [PluginId; 2] = ["echo", "other"].map(|id| id.parse().unwrap());
+        let many = (1..MOST_ADDED).map(|number| BareJid::new(&format!("a{number}@b")).unwrap());
+        records.own_contacts(&echo).add(&many.collect::<Vec<_>>());
+        let [last, more] = ["last@b", "more@b"].map(|jid| BareJid::new(jid).unwrap());
+        assert!(records.adds_contact(&echo, &last).await);
+        assert!(!records.adds_contact(&echo, &more).await);
+        assert!(records.adds_contact(&other, &more).await, "each plugin has its own");
+        records.contact_left(&last);
+        assert!(records.adds_contact(&echo, &more).await);
     }
 
     #[tokio::test]

@@ -1,10 +1,10 @@
 //! Contacts that a plugin added to the roster itself. They do not count for its own grants: otherwise `contacts.write`
 //! would make `contacts` mean everyone.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use imbl::HashSet;
 use jid::BareJid;
 
 /// The contacts that one plugin added to one account. Reading it takes no lock.
@@ -18,23 +18,24 @@ impl OwnContacts {
         !all.is_empty() && all.contains(jid)
     }
 
-    /// Counts this contact as added by the plugin.
-    pub(crate) fn add(&self, jid: &BareJid) {
-        self.change(|all| all.insert(jid.clone()));
+    /// Returns how many contacts the plugin added.
+    pub(crate) fn len(&self) -> usize {
+        self.0.load().len()
+    }
+
+    /// Counts these contacts as added by the plugin.
+    pub(crate) fn add(&self, jids: &[BareJid]) {
+        // A copy shares what does not change.
+        self.0.rcu(|all| {
+            let mut new = HashSet::clone(all);
+            new.extend(jids.iter().cloned());
+            Arc::new(new)
+        });
     }
 
     /// Counts this contact like any other one. Returns whether the plugin had added it.
     pub(crate) fn remove(&self, jid: &BareJid) -> bool {
-        self.has(jid) && self.change(|all| all.remove(jid))
-    }
-
-    fn change(&self, change: impl Fn(&mut HashSet<BareJid>) -> bool) -> bool {
-        let mut changed = false;
-        self.0.rcu(|all| {
-            let mut new = HashSet::clone(all);
-            changed = change(&mut new);
-            Arc::new(new)
-        });
-        changed
+        let before = self.0.rcu(|all| Arc::new(all.without(jid)));
+        before.contains(jid)
     }
 }

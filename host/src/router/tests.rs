@@ -139,7 +139,7 @@ fn a_contact_that_the_plugin_added_is_none_for_its_grants() {
         heard(&mut receiver).len()
     };
     assert_eq!(heard(), 1);
-    own.add(&juliet);
+    own.add(std::slice::from_ref(&juliet));
     assert_eq!(heard(), 0);
     assert!(own.remove(&juliet) && !own.remove(&juliet));
     assert_eq!(heard(), 1);

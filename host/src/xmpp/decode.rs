@@ -17,12 +17,14 @@ use xmpp_parsers::presence::{Presence as WirePresence, Show as WireShow, Type};
 use xmpp_parsers::stanza::Stanza;
 
 use super::encode::AVATAR;
-use super::intake::{CUT, NOTES, note_texts};
+use super::intake::{CUT, NOTES, mend_forwarded};
 use super::raw::{RawStanza, is_one_line};
 use crate::card::Avatar;
 use crate::error::StanzaError;
 use crate::harmless::{harmless, is_odd_space};
-use crate::stanza::{Caps, Carbon, Incoming, Message, MessageKind, Presence, PresenceKind, RosterItem, Show, kept};
+use crate::stanza::{
+    Caps, Carbon, Incoming, Message, MessageKind, Presence, PresenceKind, RosterItem, Show, address, kept,
+};
 
 mod archive;
 mod bookmarks;
@@ -107,7 +109,7 @@ fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> In
 fn forwarded_message(forwarded: &mut Element, cut: Option<Element>) -> Option<WireMessage> {
     let mut message = forwarded.remove_child("message", ns::DEFAULT_NS)?;
     message.attrs_mut().remove(&Namespace::XML, "lang");
-    note_texts(&mut message);
+    mend_forwarded(&mut message);
     let mut message = WireMessage::try_from(message).ok()?;
     message.payloads.extend(cut);
     Some(message)
@@ -379,12 +381,12 @@ fn gone_to(gone: &Element) -> Option<BareJid> {
     let uri = gone.text();
     let address = uri.trim().strip_prefix("xmpp:")?.split(['?', '#']).next()?;
     // An address with escapes that are not decoded would be that of somebody else.
-    Jid::new(address).ok().filter(|_| !address.contains('%')).map(Jid::into_bare)
+    self::address(address).ok().filter(|_| !address.contains('%')).map(Jid::into_bare)
 }
 
 /// Reads an attribute that holds a JID.
 fn jid_attribute(element: &Element, name: &str) -> Option<Jid> {
-    element.attr(name).and_then(|jid| Jid::new(jid).ok())
+    element.attr(name).and_then(|jid| address(jid).ok())
 }
 
 /// Reads an attribute that holds a bare JID; a resource is removed.

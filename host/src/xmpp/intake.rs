@@ -24,7 +24,7 @@ mod mend;
 pub(super) mod sieve;
 
 pub(super) use self::ending::{Ending, Listening};
-pub(super) use self::mend::{BINDINGS, CUT, MALFORMED, NOTES, note_texts};
+pub(super) use self::mend::{BINDINGS, CUT, MALFORMED, NOTES, mend_forwarded};
 pub(super) use self::sieve::{Cutter, MAX_BYTES};
 pub use lost::Lost;
 

@@ -20,7 +20,7 @@ use super::link::unsent::returned;
 use super::{decode, encode};
 use crate::error::CallError;
 use crate::harmless::harmless;
-use crate::stanza::{Incoming, Message, Outgoing, Show};
+use crate::stanza::{Incoming, Message, Outgoing, Show, address};
 
 /// The name of `send`'s argument in errors.
 const ARGUMENT: &str = "stanza";
@@ -111,7 +111,7 @@ impl RawStanza {
             }
         }
         if let Some(to) = element.attr("to") {
-            Jid::new(to).map_err(|error| invalid(format!("its to {}", no_jid(to, &error))))?;
+            address(to).map_err(|error| invalid(format!("its to {}", no_jid(to, &error))))?;
         }
         let stanza = Stanza::try_from(element).map_err(|error| invalid(format!("not a valid stanza: {error}")))?;
         let stanza = Self(Arc::new(stanza));
@@ -194,15 +194,18 @@ impl RawStanza {
     }
 
     /// Returns the contacts that the server adds to the roster because of this stanza. They are the recipients of a
-    /// subscription request or approval (RFC 6121, section 3), and the items of a roster set (section 2.3).
-    pub(crate) fn adds_contacts(&self) -> Vec<BareJid> {
+    /// subscription request or approval (RFC 6121, section 3), and the items of a roster set of this account (section
+    /// 2.3).
+    pub(crate) fn adds_contacts(&self, own: &Jid) -> Vec<BareJid> {
         match &*self.0 {
             Stanza::Presence(presence) if matches!(presence.type_, Type::Subscribe | Type::Subscribed) => {
                 presence.to.iter().map(Jid::to_bare).collect()
             }
-            Stanza::Iq(Iq::Set { payload, .. }) if payload.is("query", ns::ROSTER) => {
+            Stanza::Iq(Iq::Set { to, payload, .. })
+                if payload.is("query", ns::ROSTER) && to.as_ref().is_none_or(|to| to.to_bare() == own.to_bare()) =>
+            {
                 let added = payload.children().filter(|item| item.attr("subscription") != Some("remove"));
-                added.filter_map(|item| Some(Jid::new(item.attr("jid")?).ok()?.to_bare())).collect()
+                added.filter_map(|item| Some(address(item.attr("jid")?).ok()?.to_bare())).collect()
             }
             _ => Vec::new(),
         }
@@ -410,7 +413,7 @@ pub fn no_jid(text: &str, why: &impl fmt::Display) -> String {
 /// Removes the sender if it is the account itself, and refuses any other.
 fn check_sender(element: &mut Element, own: &Jid) -> Result<(), CallError> {
     let Some(from) = element.attr("from") else { return Ok(()) };
-    let sender = Jid::new(from).map_err(|error| invalid(format!("its from {}", no_jid(from, &error))))?;
+    let sender = address(from).map_err(|error| invalid(format!("its from {}", no_jid(from, &error))))?;
     if sender != *own && sender != own.to_bare() {
         return Err(invalid(format!("its from is somebody else; this account is {own}: leave it out")));
     }

@@ -9,7 +9,7 @@ use xmpp_parsers::message::Message as WireMessage;
 use xmpp_parsers::ns;
 
 use super::{cut_note, extensions, forwarded_message, jid_attribute, read_message};
-use crate::stanza::{ArchiveFin, ArchivePreferences, ArchiveResult, Incoming, MAM};
+use crate::stanza::{ArchiveFin, ArchivePreferences, ArchiveResult, Incoming, MAM, address};
 use crate::xmpp::raw::weight;
 
 /// The maximum length of an archive id, in bytes.
@@ -81,7 +81,7 @@ pub(super) fn preferences(prefs: &Element) -> ArchivePreferences {
     let jids = |name: &str| {
         let list = prefs.get_child(name, MAM).into_iter().flat_map(Element::children);
         let jids = list.filter(|child| child.is("jid", MAM)).take(MAX_JIDS);
-        jids.filter_map(|jid| Jid::new(jid.text().trim()).ok()).collect()
+        jids.filter_map(|jid| address(jid.text().trim()).ok()).collect()
     };
     ArchivePreferences {
         default: prefs.attr("default").unwrap_or_default().to_owned(),

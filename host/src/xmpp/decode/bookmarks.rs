@@ -1,10 +1,10 @@
 //! Reads bookmarks (XEP-0402), also from the storage of older clients (XEP-0048).
 
-use jid::BareJid;
+use jid::{BareJid, Jid};
 use minidom::Element;
 use xmpp_parsers::ns;
 
-use super::{bare_jid_attribute, xml_within};
+use super::{bare_jid_attribute, jid_attribute, xml_within};
 use crate::stanza::{Body, Bookmark, BookmarkChange, MAX_BOOKMARKS};
 
 /// The maximum length of one bookmark's extensions to be kept, in bytes.
@@ -46,7 +46,7 @@ pub(super) fn changes(event: &Element) -> Option<Vec<BookmarkChange>> {
         "purge" | "delete" => Some(vec![BookmarkChange::AllRemoved]),
         "items" => {
             let changes = child.children().filter_map(|one| match one.name() {
-                "retract" => BareJid::new(one.attr("id")?).ok().map(BookmarkChange::Removed),
+                "retract" => room(one).map(BookmarkChange::Removed),
                 _ => item(one, ns::PUBSUB_EVENT).map(BookmarkChange::Set),
             });
             Some(changes.take(MAX_BOOKMARKS).collect())
@@ -59,7 +59,7 @@ fn item(item: &Element, namespace: &str) -> Option<Bookmark> {
     if !item.is("item", namespace) {
         return None;
     }
-    let room = BareJid::new(item.attr("id")?).ok()?;
+    let room = room(item)?;
     let conference = item.get_child("conference", ns::BOOKMARKS2)?;
     let written = conference.get_child("extensions", ns::BOOKMARKS2);
     let extensions = written.and_then(|written| xml_within(written, MAX_EXTENSIONS));
@@ -84,4 +84,8 @@ fn read(room: BareJid, conference: &Element, namespace: &str) -> Bookmark {
         extensions: None,
         is_cut: false,
     }
+}
+/// Returns the room that an item is about.
+fn room(item: &Element) -> Option<BareJid> {
+    jid_attribute(item, "id").filter(Jid::is_bare).map(Jid::into_bare)
 }

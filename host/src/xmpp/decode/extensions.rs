@@ -11,7 +11,7 @@ use xmpp_parsers::ns;
 use super::archive::MAX_ID;
 use super::{error_in, is_same_bare, jid_attribute, muc};
 use crate::error::StanzaError;
-use crate::stanza::{Extensions, Fallback, Hint, Invite, MessageKind, MucUser, REPLY, Reactions, ReplyTo};
+use crate::stanza::{Extensions, Fallback, Hint, Invite, MessageKind, MucUser, REPLY, Reactions, ReplyTo, address};
 use crate::xmpp::encode::{FALLBACK, HINTS};
 use crate::xmpp::{is_sendable, is_sendable_time};
 
@@ -145,7 +145,7 @@ fn names(by: &str, archive: &Jid) -> bool {
     let resource = archive.resource().map_or(0, |resource| resource.as_str().len() + 1);
     // Servers usually write the address as it is; parsing a JID would cost more than the rest of the message.
     by == &archive.as_str()[..archive.as_str().len() - resource]
-        || Jid::new(by).is_ok_and(|by| by.is_bare() && is_same_bare(&by, archive))
+        || address(by).is_ok_and(|by| by.is_bare() && is_same_bare(&by, archive))
 }
 
 fn read_extension(payload: &Element, lang: &str, found: &mut Found) {

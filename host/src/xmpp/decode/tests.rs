@@ -112,6 +112,20 @@ fn the_text_that_people_are_shown_is_taken_and_all_are_told() {
     assert_eq!((message.body.as_deref(), message.bodies.as_slice()), (Some("hallo"), bodies.as_slice()));
 }
 
+/// What the library would drop is mended in copies as well, which other clients and the archive show.
+#[test]
+fn a_copy_is_mended_like_the_message_itself() {
+    for odd in [
+        "type='odd'><body>hi</body>",
+        "type='chat'><thread>1</thread><thread>2</thread><body>hi</body>",
+        "type='chat'>text<body>hi</body>",
+    ] {
+        let inner = format!("<message xmlns='jabber:client' from='me@house/phone' to='friend@far/x' {odd}</message>");
+        let Incoming::Message(copy) = carbon("from='me@house'", "sent", &inner) else { panic!("{odd}") };
+        assert_eq!(copy.body.as_deref(), Some("hi"), "{odd}");
+    }
+}
+
 /// Rules carbon.
 #[test]
 fn carbons_count_only_from_the_own_bare_jid() {

@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use jid::Jid;
 use minidom::rxml::Namespace;
 use minidom::{Element, Node};
 use xmpp_parsers::ns;
@@ -18,6 +17,7 @@ use xmpp_parsers::stream_features::StreamFeatures;
 
 use super::lost::Lost;
 use super::sieve::MAX_TOKEN;
+use crate::stanza::address;
 use crate::xmpp::connect::printable;
 use crate::xmpp::encode::name;
 use crate::xmpp::raw::DECLARATIONS;
@@ -97,7 +97,7 @@ fn tell_languages_apart(element: &mut Element) -> bool {
 /// language. Returns whether there are several.
 ///
 /// Clients show the first text, but the library keeps only the last one in each language.
-pub(in crate::xmpp) fn note_texts(stanza: &mut Element) -> bool {
+fn note_texts(stanza: &mut Element) -> bool {
     let kinds: &[&str] = match stanza.name() {
         "message" => &["body", "subject"],
         "presence" => &["status"],
@@ -126,6 +126,12 @@ pub(in crate::xmpp) fn note_texts(stanza: &mut Element) -> bool {
     });
     stanza.append_child(texts);
     true
+}
+
+/// Repairs a message within another one, such as a carbon, as [`mend`] does one of the stream.
+pub(in crate::xmpp) fn mend_forwarded(message: &mut Element) {
+    note_texts(message);
+    mend_message(message);
 }
 
 fn has_several_texts(parent: &Element) -> bool {
@@ -405,7 +411,7 @@ fn mend_error(error: Option<&Element>) -> Element {
     let text = error.and_then(|error| error.get_child("text", ns::XMPP_STANZAS)).map(Element::text);
     let kind = error.and_then(|error| error.attr("type"));
     let kind = kind.filter(|kind| matches!(*kind, "auth" | "cancel" | "continue" | "modify" | "wait"));
-    let by = error.and_then(|error| error.attr("by")).filter(|by| Jid::new(by).is_ok());
+    let by = error.and_then(|error| error.attr("by")).filter(|by| address(by).is_ok());
     // One application-specific condition may accompany the defined one (RFC 6120, section 8.3.2).
     let specific = error.and_then(|error| error.children().find(|child| !said(child)));
     let build = |condition: Element, text: Option<String>| {

@@ -1,6 +1,7 @@
 //! Handles the attributes of a stanza, and leaves out those that are too long or too many.
 
 use super::{Attribute, Held, Kind, Prefixes, is_stanza, name_of};
+use crate::stanza::LONGEST_ADDRESS;
 use crate::xmpp::intake::limits::{LONG_NAMESPACE, LONG_TOKEN, MANY_ATTRIBUTES, MAX_SPARE, Use};
 use crate::xmpp::intake::lost::Lost;
 
@@ -29,11 +30,15 @@ impl Held {
         let value = self.attribute.value.unwrap_or(self.bytes.len()).max(start);
         let length = self.bytes.len() - start;
         let use_of_it = Use::of(attribute_name(&self.bytes[start..value]));
+        let is_address = matches!(attribute_name(&self.bytes[start..value]), b"from" | b"to");
         let has_room = self.spare.0 < MAX_SPARE.0 && self.spare.1 <= MAX_SPARE.1;
         let why = if self.attribute.is_long {
             Some(LONG_TOKEN)
         } else if is_long_name {
             Some(LONG_NAMESPACE)
+        } else if is_address && self.bytes.len() - value > LONGEST_ADDRESS + 2 {
+            // The library would take long to parse it.
+            Some(LONG_TOKEN)
         } else {
             (matches!(use_of_it, Use::Prefix | Use::Spare) && !has_room).then_some(MANY_ATTRIBUTES)
         };

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::super::limits::{ANSWER, MAX_DEPTH, MAX_NAMESPACE, OWN_ANSWER, UNASKED};
 use super::super::mend::NOTES;
 use super::*;
+use crate::stanza::LONGEST_ADDRESS;
 
 const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
                       xmlns:stream='http://etherx.jabber.org/streams' id='1' version='1.0'>";
@@ -86,8 +87,8 @@ fn a_name_may_be_as_long_in_its_end_tag_as_in_its_start_tag() {
 /// The server says nothing of the sender where it means the account itself.
 #[test]
 fn a_sender_that_is_too_long_is_not_taken_for_the_own_account() {
-    for before in ["", "type='chat' "] {
-        let from = "a".repeat(MAX_TOKEN + 1);
+    for (before, length) in [("", MAX_TOKEN + 1), ("type='chat' ", MAX_TOKEN + 1), ("", LONGEST_ADDRESS)] {
+        let from = "a".repeat(length);
         let out =
             after_header(&format!("<message {before}from='{from}@example.org' to='b@c'><body>hi</body></message>"));
         assert!(out.starts_with(&format!("<message {before}from='@' to='b@c'>")), "{out}");
