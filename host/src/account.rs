@@ -55,9 +55,11 @@ const BATCH: usize = 32;
 /// Maximum number of the host's orders that may wait for the account's task.
 const ORDERS: usize = 64;
 
-/// Maximum number of stanzas that may wait for the link. Plugins are stopped long before. Beyond this, replies are
-/// dropped that a server provokes with requests while it reads nothing.
+/// Maximum number of stanzas that may wait for the link. Plugins are stopped long before.
 const OUTBOX: usize = 4_096;
+/// Maximum number of replies among them, each of some KiB. Further ones are dropped: a server provokes them with requests
+/// while it reads nothing.
+const REPLIES: usize = 256;
 
 /// An order that the account carries out however full its link is. A server that reads nothing must not delay the end
 /// of a plugin, nor the shutdown of the host.

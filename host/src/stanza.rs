@@ -57,6 +57,18 @@ pub enum Incoming {
 }
 
 impl Incoming {
+    /// Returns about how many bytes of memory it takes, for a message or a presence.
+    pub fn weight(&self) -> usize {
+        /// Memory of a record without its texts.
+        const RECORD: usize = 1 << 10;
+        RECORD
+            + match self {
+                Self::Message(message) => message.raw.weight(),
+                Self::Presence(presence) => presence.status.as_ref().map_or(0, String::len),
+                _ => 0,
+            }
+    }
+
     /// Returns whether someone expects a reaction of the account. All other stanzas only report a state, or answer.
     pub fn speaks(&self) -> bool {
         match self {

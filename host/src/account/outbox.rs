@@ -1,6 +1,6 @@
 //! Outgoing stanzas, while the link has no room for them.
 
-use super::{OUTBOX, Worker, tell_leaving};
+use super::{OUTBOX, REPLIES, Worker, tell_leaving};
 use crate::error::CallError;
 use crate::session::{KeepRoster, Sent};
 use crate::stanza::Outgoing;
@@ -16,11 +16,18 @@ impl Worker {
     }
 
     pub(super) fn put_out(&mut self, outgoing: Outgoing, sent: Option<Sent>) {
-        if self.link.is_some() && self.outbox.len() < OUTBOX {
+        if self.link.is_some() && self.outbox.len() < OUTBOX && !self.is_one_reply_too_many(&outgoing) {
             self.outbox.push_back((outgoing, sent));
         } else if let Some(sent) = sent {
             sent.failed(CallError::Offline);
         }
+    }
+
+    /// Returns whether a stanza is a reply, and as many wait as may.
+    fn is_one_reply_too_many(&self, outgoing: &Outgoing) -> bool {
+        let is_reply = |outgoing: &Outgoing| matches!(outgoing, Outgoing::Reply { .. });
+        let waiting = || self.outbox.iter().filter(|(waiting, _)| is_reply(waiting)).count();
+        self.outbox.len() >= REPLIES && is_reply(outgoing) && waiting() >= REPLIES
     }
 
     /// Passes as many stanzas to the link as it has room for. It never waits: an account that waits would notice no

@@ -189,21 +189,22 @@ impl Shared {
     /// turn among all senders. One that sends something also waits until the link has room; other commands pass it
     /// meanwhile.
     pub async fn ask<R>(&self, by: Asker, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
-        self.ask_holding(by, command, |_| Ok(None)).await
+        let (answer, arrives) = Answer::channel();
+        self.ask_holding(by, command(answer), arrives, None).await
     }
 
-    /// Does the same as [`ask`](Self::ask), and keeps what `hold` returns for as long as the command waits.
+    /// Does the same as [`ask`](Self::ask) with a command whose answer arrives there, and keeps `holding` for as long as
+    /// the command waits.
     pub(crate) async fn ask_holding<R>(
         &self,
         by: Asker,
-        command: impl FnOnce(Answer<R>) -> Command,
-        hold: impl FnOnce(&Command) -> Result<Option<Holding>, CallError>,
+        command: Command,
+        arrives: oneshot::Receiver<Result<R, CallError>>,
+        holding: Option<Holding>,
     ) -> Result<R, CallError> {
         /// Bytes of memory that a command may take for each of its sender's turns that it uses.
         const TURN: usize = 16 << 10;
-        let (answer, arrives) = Answer::channel();
-        let command = command(answer);
-        let (gated, holding) = (command.sends(), hold(&command)?);
+        let gated = command.sends();
         let turns = u32::try_from(1 + command.weight() / TURN).unwrap_or(u32::MAX);
         self.put(by, fair::Item { value: Asked::Command(command, holding), turns, gated }).await?;
         arrives.await.unwrap_or(Err(CallError::Stopped))

@@ -213,7 +213,8 @@ async fn send_iq(instance: &Arc<Instance>, xml: &str) -> Result<String, CallErro
     let question = instance.open_question()?;
     let iq = in_turn(instance, iq, xml.len(), read).await?;
     let by = instance.id;
-    let result = put(instance, question, |answer| Command::SendIq { by, iq, answer }).await?;
+    let asked = instance.ask_for_much(|answer| Command::SendIq { by, iq, answer }, RawStanza::weight);
+    let result = put(instance, question, asked).await?;
     Ok(result.to_xml())
 }
 
@@ -235,9 +236,10 @@ async fn wait_until<T: Send + 'static>(
 mod tests {
     use super::*;
     use crate::config::Settings;
+    use crate::plugins::InstanceId;
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
-    use crate::session::Session;
+    use crate::session::{Answer, Session};
 
     /// A parsed stanza takes many times its text, so the maximum number of open calls would take hundreds of MiB.
     #[tokio::test]
@@ -255,6 +257,37 @@ mod tests {
             assert!(matches!(&second, Err(CallError::OverLimit(what)) if what.contains("1 MiB")), "{second:?}");
             assert_eq!(first.await, Err(CallError::Offline));
         }
+        assert!(held().unwrap() < 1.0, "{:?}", held());
+    }
+
+    /// Others make answers long, and a plugin that does not get to run takes none of them.
+    #[tokio::test]
+    async fn an_answer_that_waits_counts_against_what_the_host_holds() {
+        let mut limits = Limits::default();
+        limits.set("host_memory", &"1 MiB".into()).unwrap();
+        let (instance, _mailbox) = disconnected_instance("\"stanza.send\" = [\"iq\"]", limits);
+        let held = || instance.usage(None).limits.into_iter().find(|one| one.name == "host_memory").unwrap().used;
+        let long = "x".repeat(600 << 10);
+        let asks = || {
+            let (answers, taken) = std::sync::mpsc::channel();
+            let command = move |answer| {
+                answers.send(answer).unwrap();
+                let (answer, _arrives) = Answer::channel();
+                Command::Emit { by: InstanceId::next(), name: "asked".into(), payload: Payload::None, answer }
+            };
+            (instance.ask_for_much(command, String::len), taken)
+        };
+        let (first, answers) = asks();
+        let mut first = pin!(first);
+        assert!(poll!(first.as_mut()).is_pending());
+        answers.recv().unwrap().give(Ok(long.clone()));
+        assert!(held().unwrap() > 600_000.0, "{:?}", held());
+        let (second, answers) = asks();
+        let mut second = pin!(second);
+        assert!(poll!(second.as_mut()).is_pending());
+        answers.recv().unwrap().give(Ok(long.clone()));
+        assert!(matches!(second.await, Err(CallError::OverLimit(what)) if what.contains("1 MiB")));
+        assert_eq!(first.await, Ok(long));
         assert!(held().unwrap() < 1.0, "{:?}", held());
     }
 

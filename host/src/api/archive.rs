@@ -93,7 +93,8 @@ async fn query_all<T: Send + 'static>(
 /// Requests one page.
 async fn ask(instance: &Instance, query: ArchiveQuery) -> Result<ArchivePage, CallError> {
     let (by, query) = (Some(instance.id), Box::new(query));
-    instance.ask(|answer| Command::QueryArchive { by, query, answer }).await
+    let weigh = |page: &ArchivePage| page.messages.iter().map(|archived| archived.weight).sum();
+    instance.ask_for_much(|answer| Command::QueryArchive { by, query, answer }, weigh).await
 }
 
 /// Requests a page that does not follow a previous one, and checks that it is the right one.

@@ -240,19 +240,23 @@ async fn order<R>(instance: &Instance, command: impl FnOnce(Answer<R>) -> Comman
 /// Sends a request to the server or another entity once the plugin may.
 async fn question<R>(instance: &Arc<Instance>, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
     let question = instance.open_question()?;
-    pace(instance).await?;
-    put(instance, question, command).await
+    let (answer, arrives) = Answer::channel();
+    let command = command(answer);
+    let bytes = command.weight();
+    let holding = instance.hold(bytes)?;
+    pace_bytes(instance, bytes).await?;
+    put(instance, question, instance.ask_holding(command, arrives, holding)).await
 }
 
 /// Sends the request, now that it is the plugin's turn, and waits for the answer.
 async fn put<R>(
     instance: &Arc<Instance>,
     question: OpenQuestion,
-    command: impl FnOnce(Answer<R>) -> Command,
+    answer: impl Future<Output = Result<R, CallError>>,
 ) -> Result<R, CallError> {
     let question = question.sent();
     let _waits = instance.waits_for_session();
-    let result = instance.ask(command).await;
+    let result = answer.await;
     question.answered();
     result
 }
@@ -335,6 +339,17 @@ mod tests {
             let at = Timestamp::from_millisecond(at).unwrap();
             prop_assert_eq!(time("start", &types::date_time(at)), Ok(at));
         }
+    }
+
+    /// A card, a room's form or a bookmark may be as long as a message.
+    #[tokio::test(start_paused = true)]
+    async fn what_a_request_carries_counts_against_what_a_plugin_may_send() {
+        let (instance, _mailbox) = crate::plugins::disconnected_instance("", crate::plugins::limits::Limits::default());
+        let jid: BareJid = "room@rooms.example.org".parse().unwrap();
+        let fields = vec![("a".to_owned(), crate::session::ConfigValue::Text("x".repeat(100_000)))];
+        let deed = |answer| Command::Room { jid, deed: crate::session::RoomDeed::Configure(fields, answer) };
+        assert_eq!(question(&instance, deed).await, Err(CallError::Offline));
+        assert!(instance.outgoing_bytes.used() >= 100_000.0, "{}", instance.outgoing_bytes.used());
     }
 
     #[test]

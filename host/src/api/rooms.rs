@@ -11,8 +11,8 @@ use wasmtime::component::Accessor;
 use self::arguments::{affiliation, fields, has_affiliation, nick, optional, role, wish};
 use super::types::{draft, shown_card};
 use super::{
-    addresses, answer, bare_jid, bare_jids, caller, each, fits, jid as full_jid, order, pace, pace_bytes, question,
-    words,
+    addresses, answer, bare_jid, bare_jids, caller, each, fits, jid as full_jid, order, pace, pace_bytes, put,
+    question, words,
 };
 use crate::bindings::parlor::plugin::rooms::{
     Affiliated as WitAffiliated, Attributes, Bookmark as WitBookmark, ConfigValue as WitValue, Host, HostWithStore,
@@ -23,7 +23,7 @@ use crate::error::CallError;
 use crate::permissions::{Permission, Target};
 use crate::plugins::{Context, Grouping, Instance, OpenCall};
 use crate::session::{Answer, Attribute, Command, Occupant, ROOM_FIELDS, Room, RoomDeed, RoomWish, ViewChange};
-use crate::stanza::{Ask, Bookmark, MessageKind};
+use crate::stanza::{Affiliated, Ask, Bookmark, MessageKind};
 
 /// Maximum length of a subject, in bytes.
 const MAX_SUBJECT: usize = 4 << 10;
@@ -170,7 +170,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     ) -> Result<Vec<WitAffiliated>, Error> {
         let room = Caller::new(accessor, &jid)?;
         let affiliation = has_affiliation(&affiliation)?;
-        let people = room.moderate(|answer| RoomDeed::Affiliations(affiliation, answer)).await?;
+        let people = room.affiliations(affiliation).await?;
         Ok(people.into_iter().map(Into::into).collect())
     }
 
@@ -279,6 +279,17 @@ impl Caller {
     /// Carries out an action that needs the permission to moderate.
     async fn moderate<R>(&self, deed: impl FnOnce(Answer<R>) -> RoomDeed) -> Result<R, CallError> {
         self.ask(Permission::RoomsModerate, deed).await
+    }
+
+    /// Returns the people with an affiliation. The room may list thousands.
+    async fn affiliations(&self, affiliation: &'static str) -> Result<Vec<Affiliated>, CallError> {
+        let (instance, jid) = (&self.instance, self.jid.clone());
+        instance.require(Permission::RoomsModerate, Target::Room(&self.jid))?;
+        let question = instance.open_question()?;
+        pace(instance).await?;
+        let weigh = |people: &Vec<Affiliated>| people.iter().map(Affiliated::weight).sum();
+        let deed = |answer| Command::Room { jid, deed: RoomDeed::Affiliations(affiliation, answer) };
+        put(instance, question, instance.ask_for_much(deed, weigh)).await
     }
 
     /// Carries out an action that only a front end sees.

@@ -1,6 +1,7 @@
 //! The commands of plugins to an account, and their answers.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
@@ -18,26 +19,47 @@ use crate::session::{
 use crate::stanza::{ArchiveQuery, Disco, Draft, Identity, Message, MessageKind};
 use crate::xmpp::RawStanza;
 
+/// Checks whether an answer may be kept until its caller takes it.
+type Fits<T> = Box<dyn FnOnce(&T) -> Result<(), CallError> + Send>;
+
 /// The receiver of a [`Command`]'s answer. Dropping it answers `stopped`. The caller may be gone, which is fine.
-#[derive(Debug)]
-pub struct Answer<T>(oneshot::Sender<Result<T, CallError>>);
+pub struct Answer<T> {
+    to: oneshot::Sender<Result<T, CallError>>,
+    fits: Option<Fits<T>>,
+}
+
+impl<T> fmt::Debug for Answer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("to", &self.to.is_closed()).finish_non_exhaustive()
+    }
+}
 
 impl<T> Answer<T> {
     /// Returns an answer to be given, and the end where it arrives.
     pub fn channel() -> (Self, oneshot::Receiver<Result<T, CallError>>) {
         let (sender, receiver) = oneshot::channel();
-        (Self(sender), receiver)
+        (Self { to: sender, fits: None }, receiver)
+    }
+
+    /// Returns the same answer, which is given only if it fits; otherwise the error is given that `fits` returns.
+    #[must_use]
+    pub fn if_it_fits(self, fits: impl FnOnce(&T) -> Result<(), CallError> + Send + 'static) -> Self {
+        Self { fits: Some(Box::new(fits)), ..self }
     }
 
     /// Gives the answer.
     pub fn give(self, result: Result<T, CallError>) {
+        let result = match (result, self.fits) {
+            (Ok(value), Some(fits)) => fits(&value).map(|()| value),
+            (result, _) => result,
+        };
         // The caller may have ended meanwhile.
-        let _ = self.0.send(result);
+        let _ = self.to.send(result);
     }
 
     /// Returns whether nobody waits any more.
     pub fn is_abandoned(&self) -> bool {
-        self.0.is_closed()
+        self.to.is_closed()
     }
 }
 
@@ -361,6 +383,8 @@ impl Command {
             Self::ChangeSettings { values, .. } => values.values().map(weight).sum(),
             Self::OpenRoom { wish, .. } => wish.weight(),
             Self::Room { deed, .. } => deed.weight(),
+            Self::Contact { wish, .. } => wish.weight(),
+            Self::AddPromises { names, .. } => names.iter().map(|name| size_of::<EventName>() + name.len()).sum(),
             // The calls limit each argument to some KiB, and account for lists of them themselves.
             Self::QueryArchive { .. }
             | Self::OpenChat { .. }
@@ -368,11 +392,9 @@ impl Command {
             | Self::ChangeChatView { .. }
             | Self::SetChatAttribute { .. }
             | Self::CloseRoom { .. }
-            | Self::Contact { .. }
             | Self::GetCard { .. }
             | Self::UpdateCard { .. }
             | Self::SetStatus { .. }
-            | Self::AddPromises { .. }
             | Self::RejectPromise { .. }
             | Self::AddFeature { .. }
             | Self::AddIdentity { .. }
@@ -432,12 +454,12 @@ fn weight(value: &Value) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::ConfigValue;
+    use crate::session::{ConfigValue, ContactWish};
     use crate::stanza::Bookmark;
 
     /// A field may be as long as a stanza, and a plugin may wait for many calls.
     #[test]
-    fn a_command_weighs_what_it_carries_of_a_configuration() {
+    fn a_command_weighs_what_it_carries() {
         let long = "x".repeat(100_000);
         let fields = || vec![("a".to_owned(), ConfigValue::Text(long.clone()))];
         let jid: BareJid = "room@rooms.example.org".parse().unwrap();
@@ -457,7 +479,13 @@ mod tests {
             is_cut: false,
         };
         let keep = Command::Room { jid, deed: RoomDeed::SetBookmark(Box::new(bookmark), answer) };
-        for command in [open, configure, keep] {
+        let (answer, _arrives) = Answer::channel();
+        let names = (0..1_000).map(|number| EventName::from(format!("{number:0>100}").as_str())).collect();
+        let promises = Command::AddPromises { by: InstanceId::next(), names, most: 64, answer };
+        let (answer, _arrives) = Answer::channel();
+        let wish = ContactWish::SetGroups(vec![long.clone()]);
+        let groups = Command::Contact { jid: "a@b".parse().unwrap(), wish, answer };
+        for command in [open, configure, keep, promises, groups] {
             assert!(command.weight() >= long.len(), "{command:?}");
         }
     }

@@ -35,6 +35,15 @@ pub enum ContactWish {
 }
 
 impl ContactWish {
+    /// Returns about how many bytes of memory it takes.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Add { fullname: Some(name) } | Self::Rename(name) => name.len(),
+            Self::SetGroups(groups) => groups.iter().map(|group| size_of::<String>() + group.len()).sum(),
+            Self::Add { fullname: None } | Self::Remove | Self::Accept | Self::Deny => 0,
+        }
+    }
+
     /// Checks the arguments of the change.
     pub fn check(&self) -> Result<(), CallError> {
         match self {

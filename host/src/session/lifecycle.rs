@@ -10,6 +10,7 @@ use jid::{FullJid, Jid};
 use jiff::Timestamp;
 
 use crate::event::Payload;
+use crate::session::HeldBack;
 use crate::session::messages::Numbering;
 use crate::session::names;
 use crate::session::presence::PRESENCE_PATIENCE;
@@ -89,7 +90,7 @@ impl Session {
     pub fn taken_up(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);
         if !self.announced {
-            self.held = Some(Vec::new());
+            self.held = Some(HeldBack::default());
         }
         turn.send(Outgoing::Presence(PresenceOut { kind: PresenceOutKind::Unavailable, ..PresenceOut::default() }));
     }
@@ -103,7 +104,7 @@ impl Session {
         // A hidden account gets no presence.
         let hides = self.status.value.is_hidden();
         self.await_presence(Some(if hides { Duration::ZERO } else { PRESENCE_PATIENCE }));
-        for held in self.held.take().into_iter().flatten() {
+        for held in self.held.take().unwrap_or_default().stanzas {
             self.take_in(held, turn);
         }
         if !self.promises.is_resolved("chatBoxesFetched") {
@@ -245,7 +246,7 @@ impl Session {
     /// kept current.
     fn stream_gone(&mut self, give_up: GiveUp, turn: &mut Turn<'_>) {
         self.announced = false;
-        for held in self.held.take().into_iter().flatten() {
+        for held in self.held.take().unwrap_or_default().stanzas {
             self.take_in(held, turn);
         }
         self.questions.end(&mut self.deadlines, turn);

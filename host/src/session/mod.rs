@@ -65,6 +65,28 @@ pub use view::{Attribute, CHAT_FIELDS, ROOM_FIELDS, View, ViewChange, field_name
 
 /// Maximum number of stanzas that are held until the roster has come. Further ones are handled without it.
 const MAX_HELD: usize = 4_096;
+/// Maximum number of bytes of these stanzas in memory.
+const MAX_HELD_BYTES: usize = 16 << 20;
+
+/// The stanzas that are held until the roster has come.
+#[derive(Debug, Default)]
+struct HeldBack {
+    stanzas: Vec<Incoming>,
+    bytes: usize,
+}
+
+impl HeldBack {
+    /// Holds a stanza, or returns it if there is no room.
+    fn hold(&mut self, incoming: Incoming) -> Option<Incoming> {
+        let bytes = self.bytes + incoming.weight();
+        if self.stanzas.len() >= MAX_HELD || bytes > MAX_HELD_BYTES {
+            return Some(incoming);
+        }
+        self.bytes = bytes;
+        self.stanzas.push(incoming);
+        None
+    }
+}
 
 /// The state of one account, and the rules by which it changes.
 #[derive(Debug)]
@@ -99,7 +121,7 @@ pub struct Session {
     /// The timer for another attempt to switch carbons, after the server could not do it.
     carbons_again: Option<deadlines::DeadlineKey>,
     /// Stanzas for a session that a previous process left, held until the roster says from whom they are.
-    held: Option<Vec<Incoming>>,
+    held: Option<HeldBack>,
     seen: messages::Seen,
     again: again::Again,
     archives: archive::Archives,
@@ -183,11 +205,12 @@ impl Session {
             self.ignored += 1;
             return;
         }
-        match &mut self.held {
-            Some(held) if held.len() < MAX_HELD && matches!(incoming, Incoming::Message(_) | Incoming::Presence(_)) => {
-                held.push(incoming);
-            }
-            _ => self.take_in(incoming, turn),
+        let incoming = match &mut self.held {
+            Some(held) if matches!(incoming, Incoming::Message(_) | Incoming::Presence(_)) => held.hold(incoming),
+            _ => Some(incoming),
+        };
+        if let Some(incoming) = incoming {
+            self.take_in(incoming, turn);
         }
     }
 

@@ -7,7 +7,7 @@ use crate::event::{self, EventName, Payload};
 use crate::plugins::InstanceId;
 use crate::session::effect::{Due, Effect};
 use crate::session::names::{self, Names};
-use crate::session::waiters::Waiter;
+use crate::session::waiters::{self, Waiter};
 use crate::session::{Answer, Session, Turn};
 
 /// Maximum number of waiting calls.
@@ -172,10 +172,10 @@ impl Promises {
 
     /// Waits for a promise. `None`: the answer is kept until the promise settles.
     fn wait(&mut self, by: InstanceId, name: &str, answer: Answer<Payload>, session_over: bool) -> Option<Due> {
-        let mut is_own_full = self.is_full_of(by);
-        if is_own_full || self.waiters >= MAX_WAITERS {
+        let mut own = self.waiters_of(by);
+        if own >= MAX_OWN_WAITERS || self.waiters >= MAX_WAITERS {
             self.forget_abandoned();
-            is_own_full = self.is_full_of(by);
+            own = self.waiters_of(by);
         }
         let Some(promise) = self.by_name.get_mut(name) else {
             return Some(Due::new(answer, Err(CallError::NotFound(format!("the promise {name}")))));
@@ -184,10 +184,10 @@ impl Promises {
             State::Resolved(payload) => Ok(payload.clone()),
             State::Rejected(error) => Err(error.clone()),
             State::Pending if session_over && promise.owner == Owner::Host => Err(CallError::Stopped),
-            State::Pending if is_own_full => {
+            State::Pending if own >= MAX_OWN_WAITERS => {
                 Err(CallError::OverLimit(format!("{MAX_OWN_WAITERS} calls of one plugin wait for promises")))
             }
-            State::Pending if self.waiters >= MAX_WAITERS => {
+            State::Pending if self.waiters >= MAX_WAITERS && own >= waiters::RESERVED => {
                 Err(CallError::OverLimit(format!("{MAX_WAITERS} calls wait for promises")))
             }
             State::Pending => {
@@ -199,11 +199,10 @@ impl Promises {
         Some(Due::new(answer, result))
     }
 
-    /// Returns whether the maximum number of an instance's calls wait. They are counted only if there are that many in
-    /// total.
-    fn is_full_of(&self, by: InstanceId) -> bool {
+    /// Returns how many of an instance's calls wait. They are counted only if that may be too many, and are 0 otherwise.
+    fn waiters_of(&self, by: InstanceId) -> usize {
         let own = |promise: &Promise| promise.waiters.iter().filter(|waiter| waiter.by == by).count();
-        self.waiters >= MAX_OWN_WAITERS && self.by_name.values().map(own).sum::<usize>() >= MAX_OWN_WAITERS
+        if self.waiters < MAX_OWN_WAITERS { 0 } else { self.by_name.values().map(own).sum() }
     }
 
     fn forget_abandoned(&mut self) {

@@ -8,6 +8,10 @@ use crate::plugins::InstanceId;
 use crate::session::Answer;
 use crate::session::effect::{Due, Effect};
 
+/// The number of calls of each plugin that may wait however many others do, so that some plugins together do not take
+/// the place of the rest.
+pub(super) const RESERVED: usize = 64;
+
 /// A waiting call.
 #[derive(Debug)]
 pub(super) struct Waiter<T> {
@@ -23,7 +27,7 @@ impl<T: Send + 'static> Waiter<T> {
 }
 
 /// Checks whether another call of this instance may wait beside these. The limits are for its own calls and for all
-/// calls.
+/// calls; [`RESERVED`] of its own may wait in any case.
 pub(super) fn may_wait<'a, T: 'a>(
     waiting: impl ExactSizeIterator<Item = &'a Waiter<T>>,
     by: InstanceId,
@@ -31,10 +35,11 @@ pub(super) fn may_wait<'a, T: 'a>(
     what: impl fmt::Display,
 ) -> Result<(), CallError> {
     let count = waiting.len();
-    if waiting.filter(|waiter| waiter.by == by).count() >= own {
+    let mine = waiting.filter(|waiter| waiter.by == by).count();
+    if mine >= own {
         return Err(CallError::OverLimit(format!("{own} calls of one plugin wait for {what}")));
     }
-    if count >= all {
+    if count >= all && mine >= RESERVED {
         return Err(CallError::OverLimit(format!("{all} calls wait for {what}")));
     }
     Ok(())

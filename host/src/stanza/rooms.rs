@@ -94,6 +94,14 @@ pub struct Affiliated {
     pub reason: Option<String>,
 }
 
+impl Affiliated {
+    /// Returns about how many bytes of memory it takes.
+    pub fn weight(&self) -> usize {
+        let texts = [Some(&self.affiliation), self.nick.as_ref(), self.reason.as_ref()];
+        size_of::<Self>() + self.jid.as_str().len() + texts.into_iter().flatten().map(String::len).sum::<usize>()
+    }
+}
+
 /// A bookmarked room. Fields as in `bookmark` of `wit/rooms.wit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "documented once, in the contract")]

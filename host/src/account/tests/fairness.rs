@@ -56,8 +56,9 @@ async fn the_time_that_a_call_takes_here_is_charged_to_its_plugin() {
     let account = account(&peer);
     let held = Held::up_to(1 << 20, Arc::default());
     let by = InstanceId::next();
-    let command = |answer| Command::Emit { by, name: "done".into(), payload: Payload::None, answer };
-    let call = account.shared().ask_holding(Asker::Plugin(by), command, |_| Ok(held.hold(16)));
+    let (answer, arrives) = Answer::channel();
+    let command = Command::Emit { by, name: "done".into(), payload: Payload::None, answer };
+    let call = account.shared().ask_holding(Asker::Plugin(by), command, arrives, held.hold(16));
     soon("the event", call).await.unwrap();
     soon("the end of the account", account.stop()).await;
     assert!(held.charged() > Duration::ZERO);

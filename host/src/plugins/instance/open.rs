@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use jid::BareJid;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tracing::Span;
 
@@ -209,8 +209,38 @@ impl Instance {
 
     /// Sends a command to the session in this plugin's turn, and waits for the answer.
     pub async fn ask<R>(&self, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
-        let hold = |command: &Command| self.hold(command.weight()).map(Some);
-        self.in_turn(self.account.ask_holding(self.asker(), command, hold)).await
+        let (answer, arrives) = Answer::channel();
+        let command = command(answer);
+        let holding = self.hold(command.weight())?;
+        self.ask_holding(command, arrives, holding).await
+    }
+
+    /// Does the same with a command whose answer arrives there and whose bytes are held already.
+    pub(crate) async fn ask_holding<R>(
+        &self,
+        command: Command,
+        arrives: oneshot::Receiver<Result<R, CallError>>,
+        holding: Holding,
+    ) -> Result<R, CallError> {
+        self.in_turn(self.account.ask_holding(self.asker(), command, arrives, Some(holding))).await
+    }
+
+    /// Does the same as [`ask`](Self::ask) for an answer that others make long. Its bytes are held until it is returned:
+    /// a plugin that does not get to run would collect one of each of its calls.
+    pub(crate) async fn ask_for_much<R: 'static>(
+        &self,
+        command: impl FnOnce(Answer<R>) -> Command,
+        weigh: fn(&R) -> usize,
+    ) -> Result<R, CallError> {
+        let (held, kept) = (self.held(), Arc::new(OnceLock::new()));
+        let (keep, too_much) = (Arc::clone(&kept), self.holds_too_much());
+        let fits = move |value: &R| match held.hold(weigh(value)) {
+            Some(holding) => keep.set(holding).map_err(|_| CallError::Stopped),
+            None => Err(too_much),
+        };
+        let result = self.ask(|answer| command(answer.if_it_fits(fits))).await;
+        drop(kept);
+        result
     }
 
     /// Waits for a resource that all plugins share. During `initialize` that time does not count against the plugin,

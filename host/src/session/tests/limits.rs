@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::session::rooms::MAX_OWN_WAITERS;
+use crate::session::waiters::RESERVED;
 use crate::session::{chats, occupants, presence, roster};
 
 #[test]
@@ -134,6 +135,9 @@ fn so_many_calls_may_wait_for_chats_and_those_of_a_plugin_take_no_place_of_anoth
     // As many plugins as necessary, each with its maximum.
     let plugins = (10..).flat_map(|number| std::iter::repeat_n(number, chats::MAX_OWN_PENDING));
     let waiting: Vec<_> = plugins.take(chats::MAX_PENDING).map(|by| open(&mut desk, by)).collect();
+    // None of them takes the places of another one.
+    let mut own: Vec<_> = (0..RESERVED).map(|_| open(&mut desk, 2)).collect();
+    assert!(own.iter_mut().all(|receiver| got(receiver).is_none()));
     assert!(matches!(got(&mut open(&mut desk, 2)), Some(Err(CallError::OverLimit(_)))));
     drop(waiting);
     assert!(got(&mut open(&mut desk, 2)).is_none(), "those who left make room");
@@ -205,4 +209,19 @@ fn what_is_known_of_occupants_takes_so_many_bytes() {
         desk.presence(told(number));
     }
     assert_eq!(desk.session.snapshot().rooms[&bare(ROOM)].occupants.len(), 102);
+}
+
+/// A server may send what it kept for the account before its answer with the roster.
+#[test]
+fn what_waits_for_the_roster_is_bounded_in_bytes() {
+    let long = |body: &str| {
+        let raw = raw(&format!("<message xmlns='jabber:client' to='{ROMEO}'><body>{body}</body></message>"));
+        Incoming::Message(Box::new(Message { raw, ..message(ROMEO, MessageKind::Chat, body) }))
+    };
+    let weight = long(&"x".repeat(100_000)).weight();
+    assert!(weight > 100_000);
+    let mut held = HeldBack::default();
+    let kept = (0..MAX_HELD).take_while(|_| held.hold(long(&"x".repeat(100_000))).is_none()).count();
+    assert_eq!(kept, MAX_HELD_BYTES / weight);
+    assert!(held.hold(long("short")).is_none(), "there is room for a short one");
 }

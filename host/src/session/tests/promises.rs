@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::session::promises;
+use crate::session::waiters::RESERVED;
 
 const ONE: InstanceId = InstanceId(1);
 const TWO: InstanceId = InstanceId(2);
@@ -148,6 +149,9 @@ fn so_many_calls_may_wait_in_all() {
     // As many plugins as necessary, each with its maximum.
     let plugins = (10..).flat_map(|number| std::iter::repeat_n(InstanceId(number), promises::MAX_OWN_WAITERS));
     let waiting: Vec<_> = plugins.take(promises::MAX_WAITERS).map(|by| desk.wait_until_as(by, "ready")).collect();
+    // None of them takes the places of another one.
+    let mut own: Vec<_> = (0..RESERVED).map(|_| desk.wait_until_as(TWO, "ready")).collect();
+    assert!(own.iter_mut().all(|receiver| got(receiver).is_none()));
     assert!(matches!(got(&mut desk.wait_until_as(TWO, "ready")), Some(Err(CallError::OverLimit(_)))));
     drop(waiting);
     assert!(got(&mut desk.wait_until_as(TWO, "ready")).is_none(), "those who left make room");
