@@ -15,7 +15,7 @@ use crate::control::client::{Client, ClientError, escaped};
 use crate::control::views::{Answer, Denied, Plugin, Record};
 use crate::harmless::harmless;
 use crate::host::Explained;
-use crate::permissions::question::{Judge, Listening, Outcome, Question, Use};
+use crate::permissions::question::{AccountState, Judge, Listening, Outcome, Question, Use};
 use crate::permissions::{Decision, EventRule, Grants, Permission, Scope, ScopeKind};
 use crate::plugins::PluginId;
 use crate::plugins::components::Components;
@@ -27,7 +27,7 @@ use crate::plugins::store;
 /// The arguments of `parlor explain`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor explain echo                                what echo may do, and what it was denied lately\n  parlor explain echo rooms.send                     whether it may, and what would allow it\n  parlor explain echo message                        whether it hears of that event\n  parlor explain echo message juliet@example.org     the same for what one person writes\n  parlor explain echo messages.read=@example.org     whether that much is granted\n\nA host that runs answers as it would decide itself: it knows the contact list, and to what the plugin listens. Exit codes: 0 explained, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor explain echo                                what echo may do, and what it was denied lately\n  parlor explain echo rooms.send                     whether it may, and what would allow it\n  parlor explain echo message                        whether it hears of that event\n  parlor explain echo message juliet@example.org     the same for what one person writes\n  parlor explain echo messages.read=@example.org     whether that much is granted\n\nA host that runs answers as it would decide itself: it knows the settings, the contact list, the open chats and rooms, and to what the plugin listens. Exit codes: 0 explained, 1 failed, 2 wrong usage"
 )]
 pub struct ExplainArgs {
     /// The plugin.
@@ -236,11 +236,7 @@ impl Judge for Stopped<'_> {
         None
     }
 
-    fn is_room(&self, _jid: &BareJid) -> Option<bool> {
-        None
-    }
-
-    fn is_inside(&self, _room: &BareJid) -> Option<bool> {
+    fn state(&self) -> Option<&dyn AccountState> {
         None
     }
 

@@ -602,6 +602,21 @@ async fn explain_says_no_for_whom_a_scope_leaves_out_and_counts_what_was_withhel
     assert!(text.starts_with(&format!("message {jid}: partly, {filtered}): it needs messages.read, ")), "{text}");
     juliet.chat(bot.jid.clone(), "and now?").await.unwrap();
     juliet.wait_body(&bot.jid, "and now?", SOON).await.unwrap();
+    // The account's own state counts, too, and no command of `plugin grant` is offered for it.
+    for (question, answer) in [
+        (
+            ["rooms.send", "nowhere@rooms.localhost"],
+            "no, the account is not in nowhere@rooms.localhost; once it is: yes, ",
+        ),
+        (["chats.send", jid], "yes, it needs messages.send, which is granted for *"),
+    ] {
+        let text = ended(home.run(&["explain", "echo", question[0], question[1]]).await.unwrap(), 0).stdout;
+        assert!(text.starts_with(&format!("{} {}: {answer}", question[0], question[1])), "{text}");
+        assert!(!text.contains("to allow it"), "{text}");
+    }
+    let json = ended(home.run(&["explain", "echo", "rooms.send", "--json"]).await.unwrap(), 0).json().unwrap();
+    let about = &json["about"];
+    assert_eq!((&about["allowed"], &about["answers"][0]["answer"]), (&false.into(), &"partly".into()), "{json}");
     // The plugin does not listen to this event, whatever it was granted.
     let text = ended(home.run(&["explain", "echo", "messageError", jid]).await.unwrap(), 0).stdout;
     assert!(text.starts_with(&format!("messageError {jid}: no, it does not listen to it, although it may")), "{text}");
