@@ -169,11 +169,16 @@ impl ExplainArgs {
     /// Finds the running host, and its state of the plugin: empty if the host's policy does not name it.
     fn host(&self, config: &Config) -> anyhow::Result<Option<(Client, Vec<Plugin>)>> {
         let Some(host) = place::host(config)? else { return Ok(None) };
-        match host.get(&format!("/v1/plugins/{}", self.plugin)) {
-            Ok(plugins) => Ok(Some((host, plugins))),
-            Err(ClientError::Refused(_)) => Ok(Some((host, Vec::new()))),
-            Err(error) => Err(error.into()),
-        }
+        let plugins = named(host.get(&format!("/v1/plugins/{}", self.plugin)))?;
+        Ok(Some((host, plugins)))
+    }
+}
+
+/// Returns the host's answer about a plugin; empty if it has no such plugin. Any other refusal is an error.
+fn named<T>(answer: Result<Vec<T>, ClientError>) -> Result<Vec<T>, ClientError> {
+    match answer {
+        Err(ClientError::Refused { status: 404, .. }) => Ok(Vec::new()),
+        answer => answer,
     }
 }
 
@@ -398,6 +403,17 @@ pub(super) fn right_lines(right: &Right) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A host that cannot answer is not one that lacks the plugin.
+    #[test]
+    fn only_a_host_without_the_plugin_leaves_the_answer_to_the_file() {
+        let refused = |status| named::<()>(Err(ClientError::Refused { status, reason: "no".to_owned() }));
+        assert_eq!(refused(404).unwrap(), []);
+        for status in [400, 409, 500] {
+            assert!(matches!(refused(status), Err(ClientError::Refused { .. })), "{status}");
+        }
+        assert_eq!(named(Ok(vec![()])).unwrap(), [()]);
+    }
 
     /// A host may use older grants than the file has.
     #[test]
