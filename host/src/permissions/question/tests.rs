@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::Outcome::{No, Partly, Unknown, Yes};
 use super::*;
 use crate::error::CallError;
 use crate::permissions::{ScopeKind, denial};
@@ -314,6 +313,8 @@ fn a_yes_about_a_stranger_is_one_of_those_that_are_listed() {
 
 #[test]
 fn a_call_is_no_plain_yes_where_the_account_is_not_as_it_needs() {
+    use Outcome::{No, Partly, Unknown, Yes};
+
     let all = || Plugin { grants: Grants::all(), ..plugin("") };
     let unlike = |missing: &str| {
         let settings = all().settings.into_iter().filter(|key| *key != missing).collect();
@@ -430,6 +431,8 @@ fn the_card_that_is_set_is_the_accounts_own() {
 
 #[test]
 fn an_event_about_a_person_is_no_plain_yes_where_it_does_not_occur() {
+    use Outcome::{No, Unknown, Yes};
+
     let all = || Plugin { grants: Grants::all(), ..plugin("") };
     let unlike = |missing: &str| {
         let settings = all().settings.into_iter().filter(|key| *key != missing).collect();
