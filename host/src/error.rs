@@ -102,3 +102,19 @@ pub struct StanzaError {
     /// The whole error as XML.
     pub xml: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The TLS library refers to its own manual.
+    #[test]
+    fn an_end_without_notice_is_described_in_plain_words() {
+        let library =
+            "peer closed connection without sending TLS close_notify: https://docs.rs/rustls/latest/rustls/manual/";
+        let ended = io::Error::new(io::ErrorKind::UnexpectedEof, library);
+        assert_eq!(io_words(&ended), "the other side closed the connection without a word");
+        let refused = io::Error::new(io::ErrorKind::ConnectionReset, "connection reset by peer");
+        assert_eq!(io_words(&refused), "connection reset by peer");
+    }
+}

@@ -565,6 +565,9 @@ async fn a_new_room_may_wait_for_somebody_to_configure_it() {
     let change = json!({ "jid": room.to_string(), "fields": [["roomname", "Mine"]] });
     house.call(FULL, "rooms.configure", change).await.ok();
     juliet.join(&room, "Juliet", SOON).await.unwrap();
+    let info = format!("<iq type='get' to='{room}'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>");
+    let info = house.call(FULL, "api.send-iq", json!({ "iq": info })).await.ok();
+    assert!(info.as_str().unwrap().contains("'Mine'") || info.as_str().unwrap().contains("\"Mine\""), "{info}");
 }
 
 /// Settings allow_muc.

@@ -15,7 +15,7 @@ use crate::control::client::{Client, ClientError, escaped};
 use crate::control::views::{Answer, Denied, Plugin, Record};
 use crate::harmless::harmless;
 use crate::host::Explained;
-use crate::permissions::question::{Judge, Listening, Outcome, Question, Use};
+use crate::permissions::question::{AccountState, Judge, Listening, Outcome, Question, Use};
 use crate::permissions::{Decision, EventRule, Grants, Permission, Scope, ScopeKind};
 use crate::plugins::PluginId;
 use crate::plugins::components::Components;
@@ -27,7 +27,7 @@ use crate::plugins::store;
 /// The arguments of `parlor explain`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor explain echo                                what echo may do, and what it was denied lately\n  parlor explain echo rooms.send                     whether it may, and what would allow it\n  parlor explain echo message                        whether it hears of that event\n  parlor explain echo message juliet@example.org     the same for what one person writes\n  parlor explain echo messages.read=@example.org     whether that much is granted\n\nA host that runs answers as it would decide itself: it knows the contact list, and to what the plugin listens. Exit codes: 0 explained, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor explain echo                                what echo may do, and what it was denied lately\n  parlor explain echo rooms.send                     whether it may, and what would allow it\n  parlor explain echo message                        whether it hears of that event\n  parlor explain echo message juliet@example.org     the same for what one person writes\n  parlor explain echo messages.read=@example.org     whether that much is granted\n\nA host that runs answers as it would decide itself: it knows the settings, the contact list, the open chats and rooms, and to what the plugin listens. Exit codes: 0 explained, 1 failed, 2 wrong usage"
 )]
 pub struct ExplainArgs {
     /// The plugin.
@@ -169,11 +169,16 @@ impl ExplainArgs {
     /// Finds the running host, and its state of the plugin: empty if the host's policy does not name it.
     fn host(&self, config: &Config) -> anyhow::Result<Option<(Client, Vec<Plugin>)>> {
         let Some(host) = place::host(config)? else { return Ok(None) };
-        match host.get(&format!("/v1/plugins/{}", self.plugin)) {
-            Ok(plugins) => Ok(Some((host, plugins))),
-            Err(ClientError::Refused(_)) => Ok(Some((host, Vec::new()))),
-            Err(error) => Err(error.into()),
-        }
+        let plugins = named(host.get(&format!("/v1/plugins/{}", self.plugin)))?;
+        Ok(Some((host, plugins)))
+    }
+}
+
+/// Returns the host's answer about a plugin; empty if it has no such plugin. Any other refusal is an error.
+fn named<T>(answer: Result<Vec<T>, ClientError>) -> Result<Vec<T>, ClientError> {
+    match answer {
+        Err(ClientError::Refused { status: 404, .. }) => Ok(Vec::new()),
+        answer => answer,
     }
 }
 
@@ -236,11 +241,7 @@ impl Judge for Stopped<'_> {
         None
     }
 
-    fn is_room(&self, _jid: &BareJid) -> Option<bool> {
-        None
-    }
-
-    fn is_inside(&self, _room: &BareJid) -> Option<bool> {
+    fn state(&self) -> Option<&dyn AccountState> {
         None
     }
 
@@ -402,6 +403,17 @@ pub(super) fn right_lines(right: &Right) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A host that cannot answer is not one that lacks the plugin.
+    #[test]
+    fn only_a_host_without_the_plugin_leaves_the_answer_to_the_file() {
+        let refused = |status| named::<()>(Err(ClientError::Refused { status, reason: "no".to_owned() }));
+        assert_eq!(refused(404).unwrap(), []);
+        for status in [400, 409, 500] {
+            assert!(matches!(refused(status), Err(ClientError::Refused { .. })), "{status}");
+        }
+        assert_eq!(named(Ok(vec![()])).unwrap(), [()]);
+    }
 
     /// A host may use older grants than the file has.
     #[test]

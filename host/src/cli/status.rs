@@ -46,7 +46,8 @@ impl StatusArgs {
             Some(id) => {
                 let (plugins, running) = one(&config, id)?;
                 self.show(&plugins, |plugins| closely(plugins, width()))?;
-                (running, plugins.iter().filter_map(Plugin::ill).collect())
+                let ills = |plugin: &Plugin| plugin.account_ill().into_iter().chain(plugin.ill());
+                (running, plugins.iter().flat_map(ills).collect())
             }
         };
         if !running {
@@ -76,6 +77,9 @@ fn one(config: &Config, id: &PluginId) -> anyhow::Result<(Vec<Plugin>, bool)> {
 /// Shows plugins with the use of each limit.
 fn closely(all: &[Plugin], width: usize) -> String {
     let mut text = plugins(all, width);
+    for ill in all.iter().filter_map(Plugin::account_ill) {
+        text.put(format_args!("\n{}\n", wrapped(&format!("{ill}; `parlor status` says why"), width)));
+    }
     for plugin in all.iter().filter(|plugin| !plugin.limits.is_empty()) {
         let rows: Vec<_> =
             plugin.limits.iter().map(|limit| vec![limit.name.clone(), used(limit), limit.of.clone()]).collect();
@@ -129,6 +133,7 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
         plugins.extend(chosen.map(|account| Plugin {
             id: id.to_string(),
             account: Some(account.to_string()),
+            connection: None,
             state: if entry.enabled { "unknown" } else { "disabled" }.to_owned(),
             reason: None,
             version: desk.version(id, entry).map(|version| version.to_string()),
@@ -169,24 +174,27 @@ pub(super) fn screen(status: &Status, width: usize) -> String {
         }
         None => format!("{}\n", marked("stopped", Mark::Bold)),
     };
-    text.put(format_args!("data {}, policy {}\n", status.data.escaped(), status.policy.escaped()));
+    let [data, policy] =
+        [("data", &status.data), ("policy", &status.policy)].map(|(name, path)| format!("{name} {}", path.escaped()));
+    // Paths stay whole, so that people can copy them.
+    let apart = if data.chars().count() + policy.chars().count() + 2 > width { "\n" } else { ", " };
+    text.put(format_args!("{data}{apart}{policy}\n"));
     for warning in status.warnings() {
         text.put(format_args!("{}\n", wrapped(&warning, width)));
     }
     text.push('\n');
-    let accounts: Vec<_> = status
-        .accounts
-        .iter()
-        .map(|one| vec![one.name.clone(), one.jid.clone(), with_reason(&one.connection, one.reason.as_deref())])
-        .collect();
+    let accounts: Vec<_> =
+        status.accounts.iter().map(|one| vec![one.name.clone(), one.jid.clone(), one.connection.clone()]).collect();
     text.push_str(&table(&["ACCOUNT", "JID", "CONNECTION"], &accounts));
+    let why = status.accounts.iter().filter_map(|one| Some((&one.name, &one.connection, one.reason.as_ref()?)));
+    for (number, (name, connection, reason)) in why.enumerate() {
+        let apart = if number == 0 { "\n" } else { "" };
+        let says = wrapped(&format!("account {name} is {connection}: {reason}"), width);
+        text.put(format_args!("{apart}{says}\n"));
+    }
     text.push('\n');
     text.push_str(&plugins(&status.plugins, width));
     text
-}
-
-fn with_reason(state: &str, reason: Option<&str>) -> String {
-    reason.map_or_else(|| state.to_owned(), |reason| format!("{state}: {reason}"))
 }
 
 /// Formats the table of plugins, and below it the reasons why some do not run, wrapped at `width` columns.
@@ -289,6 +297,45 @@ mod tests {
         plugin["reason"] =
             "it needs what was not granted, in a sentence that goes on for longer than any terminal".into();
         assert!(screen(&plugin).lines().all(|line| line.chars().count() <= 80), "{}", screen(&plugin));
+    }
+
+    /// For example, an account that is retried, with all that its error says.
+    #[test]
+    fn a_house_with_long_paths_and_reasons_fits_into_80_columns() {
+        let mut status: Status = serde_json::from_value(json!({
+            "running": true, "data": "/srv/parlor/data", "policy": "/srv/parlor/plugins.toml", "plugins": [],
+            "accounts": [
+                { "name": "main", "jid": "bot@example.org", "connection": "connected" },
+                {
+                    "name": "spare", "jid": "spare@example.org", "connection": "retrying",
+                    "reason": "127.0.0.1:5222 refuses connections; check that the server runs, and that `server` in parlor.toml names its port",
+                },
+            ],
+        }))
+        .unwrap();
+        let short = screen(&status, 80);
+        assert!(short.contains("\ndata /srv/parlor/data, policy /srv/parlor/plugins.toml\n"), "{short}");
+        assert!(short.lines().all(|line| line.chars().count() <= 80), "{short}");
+        let says = "  retrying\n\naccount spare is retrying: 127.0.0.1:5222 refuses connections; check that the\n  server runs, and that `server` in parlor.toml names its port\n\nno plugins";
+        assert!(short.contains(says), "{short}");
+        status.data = format!("/{}", "d".repeat(60)).into();
+        let long = screen(&status, 80);
+        assert!(long.lines().all(|line| line.chars().count() <= 80), "{long}");
+        assert!(long.contains("d\npolicy /srv/parlor/plugins.toml\n"), "{long}");
+    }
+
+    #[test]
+    fn a_plugin_whose_account_is_retried_says_so() {
+        let plugin = |connection: &str| -> Plugin {
+            serde_json::from_value(json!({
+                "id": "echo", "account": "main", "connection": connection, "state": "running", "version": "0.1.0",
+                "digest": "sha256:00", "source": "echo.wasm", "restarts": 0,
+            }))
+            .unwrap()
+        };
+        let screen = closely(&[plugin("retrying")], 80);
+        assert!(screen.ends_with("\naccount main is retrying; `parlor status` says why\n"), "{screen}");
+        assert!(!closely(&[plugin("connected")], 80).contains("account main"));
     }
 
     #[test]

@@ -82,9 +82,14 @@ pub enum ClientError {
         /// The host's version.
         host: String,
     },
-    /// The host refused the request. The text is its reason.
-    #[error("{0}")]
-    Refused(String),
+    /// The host refused the request.
+    #[error("{reason}")]
+    Refused {
+        /// The status of the response, such as 404 for a plugin that the host does not have.
+        status: u16,
+        /// The host's reason.
+        reason: String,
+    },
     /// The response is malformed.
     #[error("the host answered nonsense ({0}): restart it")]
     Nonsense(String),
@@ -232,7 +237,7 @@ impl Client {
         let mut bytes = Vec::new();
         answer.take(LONGEST).read_to_end(&mut bytes)?;
         match serde_json::from_slice::<Failure>(&bytes) {
-            Ok(failure) => Err(ClientError::Refused(failure.error)),
+            Ok(failure) => Err(ClientError::Refused { status: head.status, reason: failure.error }),
             Err(error) => Err(ClientError::Nonsense(error.to_string())),
         }
     }
@@ -309,6 +314,7 @@ mod tests {
         assert!(format!("{broken:#}").ends_with("): its log says why"), "{broken:#}");
         let refused = asked(b"HTTP/1.1 404 No\r\nparlor-control: 1\r\n\r\n{\"error\":\"there is none\"}").unwrap_err();
         assert_eq!(refused.to_string(), "there is none");
+        assert!(matches!(refused, ClientError::Refused { status: 404, .. }), "{refused:?}");
     }
 
     /// Like a suspended process: the system accepts the connection in its place.

@@ -205,6 +205,35 @@ mod tests {
     use super::*;
 
     #[test]
+    fn withheld_events_are_counted_by_plugin_account_and_permission() {
+        let plugin = |account: &str, withheld: serde_json::Value| {
+            serde_json::json!({
+                "id": "echo", "account": account, "state": "running", "version": null, "digest": "sha256:00",
+                "source": "echo.wasm", "restarts": 0,
+                "record": { "handled": 1, "sent": 2, "denials": 0, "lost": 0, "cpu_ms": 5, "withheld": withheld },
+            })
+        };
+        let status: Status = serde_json::from_value(serde_json::json!({
+            "running": true, "data": "data", "policy": "plugins.toml", "accounts": [],
+            "plugins": [
+                plugin("main", serde_json::json!({ "contacts.read": 2, "messages.read": 7 })),
+                plugin("spare", serde_json::json!({})),
+            ],
+        }))
+        .unwrap();
+        let text = metrics(&status);
+        let found: Vec<_> = text.lines().filter(|line| line.contains("plugin_events_withheld_total")).skip(1).collect();
+        assert_eq!(
+            found,
+            [
+                "# TYPE parlor_plugin_events_withheld_total counter",
+                "parlor_plugin_events_withheld_total{plugin=\"echo\",account=\"main\",permission=\"contacts.read\"} 2",
+                "parlor_plugin_events_withheld_total{plugin=\"echo\",account=\"main\",permission=\"messages.read\"} 7",
+            ]
+        );
+    }
+
+    #[test]
     fn only_names_of_this_machine_are_local() {
         for name in ["localhost", "localhost:9100", "127.0.0.1:1", "[::1]:9100", "127.1.2.3"] {
             assert!(is_local(name), "{name}");

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `GET /v1/status` | [`Status`](views::Status): the host, its accounts, and each plugin on each account |
 //! | `GET /v1/plugins/ID` | [`Plugin`](views::Plugin): one plugin, with its use of each limit and its last denied calls |
+//! | `GET /v1/plugins/ID/explain?what=WHAT&about=JID` | an [`Answer`](views::Answer) for each of its accounts: may it make this call, or does it hear of this event |
 //! | `GET /v1/logs?plugin=ID&level=warn&lines=100&follow=true` | a JSON [`Line`](views::Line) for each line of the log; with `follow` it continues until the client disconnects |
 //! | `POST /v1/reload` | reloads the policy, waits until each changed plugin has started or failed, and answers like `status` |
 //! | `POST /v1/configure` | reloads the configuration and the policy, retries failed accounts, and answers likewise |
@@ -52,3 +53,22 @@ const VERSION_HEADER: &str = "parlor-version";
 
 /// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// Returns the method and the path of each request in a table.
+    fn requests<'a>(text: &'a str, row: &str) -> BTreeSet<&'a str> {
+        let rows = text.lines().filter_map(|line| line.strip_prefix(row)?.split(['`', '?']).next());
+        rows.filter(|request| request.contains(" /v1/")).collect()
+    }
+
+    #[test]
+    fn the_table_has_the_requests_of_the_page_for_owners() {
+        let page = include_str!("../../../docs/control.md");
+        let here = requests(include_str!("mod.rs"), "//! | `");
+        assert!(here.len() >= 7, "{here:?}");
+        assert_eq!(here, requests(page, "| `"));
+    }
+}

@@ -33,10 +33,15 @@ pub(super) async fn closely(host: &Host) -> Status {
     house(host, &host.status_with_storage().await)
 }
 
-/// Returns one plugin on each of its accounts, with its limits, denied calls and grants.
+/// Returns one plugin on each of its accounts, with its limits, denied calls and grants, and the account's connection.
 pub(super) async fn plugin(host: &Host, id: &PluginId) -> Vec<Plugin> {
-    let shown =
-        |status: &PluginStatus| Plugin { grants: status.grants.as_ref().map(grants_view), ..plugin_view(status) };
+    let accounts: Vec<_> = host.accounts().iter().map(|account| account_view(account)).collect();
+    let shown = |status: &PluginStatus| {
+        let plugin = plugin_view(status);
+        let account = accounts.iter().find(|account| Some(&account.name) == plugin.account.as_ref());
+        let connection = account.map(|account| account.connection.clone());
+        Plugin { connection, grants: status.grants.as_ref().map(grants_view), ..plugin }
+    };
     host.status_of(id).await.iter().map(shown).collect()
 }
 
@@ -90,6 +95,7 @@ fn plugin_view(status: &PluginStatus) -> Plugin {
     Plugin {
         id: status.id.to_string(),
         account: status.account.as_ref().map(ToString::to_string),
+        connection: None,
         state: state.to_owned(),
         reason: reason.map(|reason| harmless(&reason, LONGEST)),
         version: status.version.as_ref().map(ToString::to_string),

@@ -34,9 +34,7 @@ pub struct Status {
 impl Status {
     /// Returns a clause for each account and plugin with a fault; empty if all is well. The health check uses it, too.
     pub(crate) fn ills(&self) -> Vec<String> {
-        let is_ill = |one: &&Account| ["retrying", "failed"].contains(&one.connection.as_str());
-        let accounts = self.accounts.iter().filter(is_ill);
-        let accounts = accounts.map(|account| format!("account {} is {}", account.name, account.connection));
+        let accounts = self.accounts.iter().filter_map(|account| account_ill(&account.name, &account.connection));
         accounts.chain(self.plugins.iter().filter_map(Plugin::ill)).collect()
     }
 
@@ -50,6 +48,11 @@ impl Status {
     pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
         self.faults().map(|(file, error)| not_in_force(file, error))
     }
+}
+
+/// Returns a clause about an account whose connection is in a state that it should not be in.
+fn account_ill(name: &str, connection: &str) -> Option<String> {
+    ["retrying", "failed"].contains(&connection).then(|| format!("account {name} is {connection}"))
 }
 
 /// Returns the sentence for a file whose current text is not in force.
@@ -102,6 +105,9 @@ pub struct Plugin {
     pub id: String,
     /// The account; none if the plugin may not run at all.
     pub account: Option<String>,
+    /// The state of its account's connection, as in [`Account`]; only if one plugin was queried, and has an account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
     /// The state: `running`, `compiling`, `waiting`, `starting`, `stopping`, `stopped`, `refused`, `backing-off`,
     /// `quarantined` or `disabled`; `unknown` if no host runs.
     pub state: String,
@@ -146,6 +152,11 @@ impl Plugin {
     /// Returns a clause about it if it is down.
     pub(crate) fn ill(&self) -> Option<String> {
         self.is_down().then(|| format!("plugin {} is {}", self.id, self.state))
+    }
+
+    /// Returns a clause about its account if that is retried or has failed.
+    pub(crate) fn account_ill(&self) -> Option<String> {
+        account_ill(self.account.as_deref()?, self.connection.as_deref()?)
     }
 
     /// Returns whether it runs, but not as the policy last decided; its reason says why.

@@ -9,11 +9,16 @@ use super::{Host, Standing};
 use crate::account::Connection;
 use crate::api::acts_for;
 use crate::config::AccountName;
-use crate::permissions::question::{Answer, Judge, Listening, Outcome, Question, Use};
+use crate::permissions::question::{
+    AccountState, Answer, ArchiveState, BookmarkState, ContactState, Judge, Listening, Outcome, Question, RoomState,
+    Use,
+};
 use crate::permissions::{Decision, EventRule, Permission, Scope};
 use crate::plugins::manifest::Manifest;
 use crate::plugins::{Instance, PluginId, State};
 use crate::router::{Whom, listening};
+use crate::session::{NoBookmarks, OwnArchive};
+use crate::stanza::MAM;
 
 /// The answer to a question about one plugin on one account.
 #[derive(Debug, Clone)]
@@ -67,19 +72,8 @@ impl Judge for Running<'_> {
         snapshot.contacts.is_some().then_some(counts)
     }
 
-    fn is_room(&self, jid: &BareJid) -> Option<bool> {
-        Some(self.instance.account.snapshot().rooms.contains_key(jid))
-    }
-
-    fn is_inside(&self, room: &BareJid) -> Option<bool> {
-        Some(self.instance.account.snapshot().rooms.get(room).is_some_and(|room| room.joined))
-    }
-
-    fn is_closed_room(&self, jid: &BareJid) -> bool {
-        let account = &self.instance.account;
-        let snapshot = account.snapshot();
-        let is_bookmarked = snapshot.bookmarks.as_ref().is_ok_and(|all| all.contains_key(jid));
-        !snapshot.rooms.contains_key(jid) && (is_bookmarked || snapshot.known.is_at_rooms(jid, account.clock.now()))
+    fn state(&self) -> Option<&dyn AccountState> {
+        Some(self)
     }
 
     fn added(&self, jid: &BareJid) -> bool {
@@ -109,6 +103,92 @@ impl Judge for Running<'_> {
             }
         });
         Some(listening(&account.router.filters(self.instance.id, event.name), event, whom))
+    }
+}
+
+impl AccountState for Running<'_> {
+    fn setting(&self, key: &str) -> bool {
+        self.instance.account.settings().get(key) == Some(true.into())
+    }
+
+    fn is_account(&self, jid: &BareJid) -> bool {
+        *jid == self.instance.account.own
+    }
+
+    fn has_roster(&self) -> bool {
+        self.instance.account.snapshot().contacts.is_some()
+    }
+
+    fn contact(&self, jid: &BareJid) -> Option<ContactState> {
+        let snapshot = self.instance.account.snapshot();
+        let contact = snapshot.contacts.as_ref()?.get(jid)?;
+        Some(ContactState {
+            is_listed: !snapshot.strangers.contains(jid),
+            asks: contact.requesting,
+            sees_us: contact.sees_us(),
+            is_seen: contact.is_seen(),
+            is_asked: contact.ask,
+        })
+    }
+
+    fn has_chat(&self, jid: &BareJid) -> bool {
+        self.instance.account.snapshot().chats.contains_key(jid)
+    }
+
+    fn room(&self, jid: &BareJid) -> Option<RoomState> {
+        let snapshot = self.instance.account.snapshot();
+        let room = snapshot.rooms.get(jid)?;
+        let (role, affiliation) = (room.role.clone(), room.affiliation.clone());
+        Some(RoomState { is_inside: room.joined, role, affiliation })
+    }
+
+    fn is_known_room(&self, jid: &BareJid) -> bool {
+        let account = &self.instance.account;
+        let snapshot = account.snapshot();
+        self.has_bookmark(jid) || snapshot.known.is_at_rooms(jid, account.clock.now())
+    }
+
+    fn bookmarks(&self) -> BookmarkState {
+        let snapshot = self.instance.account.snapshot();
+        match &snapshot.bookmarks {
+            Ok(_) => BookmarkState::Known { older: snapshot.bookmarks_older },
+            Err(NoBookmarks::NotKept) => BookmarkState::NotKept,
+            Err(NoBookmarks::NotYet | NoBookmarks::NotWanted) => {
+                BookmarkState::Unknown("the bookmarks have not come".to_owned())
+            }
+            Err(NoBookmarks::NotTold) => {
+                BookmarkState::Unknown("the server did not say which bookmarks there are".to_owned())
+            }
+        }
+    }
+
+    fn has_bookmark(&self, room: &BareJid) -> bool {
+        self.instance.account.snapshot().bookmarks.as_ref().is_ok_and(|all| all.contains_key(room))
+    }
+
+    /// As the session decides whom to ask: contacts and addresses of the own domain are no rooms, unless one is open.
+    fn archive(&self, with: Option<&Jid>) -> ArchiveState {
+        let account = &self.instance.account;
+        let snapshot = account.snapshot();
+        let own = || match snapshot.archive {
+            Some(OwnArchive { exists: true, .. }) => ArchiveState::Exists,
+            Some(OwnArchive { exists: false, .. }) => ArchiveState::Missing,
+            None => ArchiveState::Unknown,
+        };
+        let Some(with) = with.filter(|with| with.is_bare()) else { return own() };
+        let bare = with.to_bare();
+        let is_open = snapshot.rooms.contains_key(&bare);
+        let is_person = with.node().is_none() || with.domain() == snapshot.jid.domain() || snapshot.is_contact(&bare);
+        if is_person && !is_open {
+            return own();
+        }
+        let Some(known) = snapshot.known.of(with, account.clock.now()) else { return ArchiveState::Unknown };
+        let is_room = is_open || known.identities.iter().any(|one| one.category == "conference");
+        match (is_room, known.features.iter().any(|feature| feature == MAM)) {
+            (false, _) => own(),
+            (true, true) => ArchiveState::Exists,
+            (true, false) => ArchiveState::Missing,
+        }
     }
 }
 
@@ -167,10 +247,12 @@ fn apart(connection: &Connection) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Settings;
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
     use crate::router::Filter;
-    use crate::stanza::MessageKind;
+    use crate::session::{Bookmarks, Contact, Room, Session, Snapshot};
+    use crate::stanza::{MessageKind, RosterItem};
 
     fn asked(instance: &Arc<Instance>, manifest: &Manifest, what: &str, about: Option<&str>) -> Answer {
         let name = "main".parse().unwrap();
@@ -202,6 +284,63 @@ mod tests {
         let no = asked(&instance, &asks, "message", Some("juliet@localhost"));
         assert_eq!(no.outcome, Outcome::No);
         assert!(no.reason.starts_with("it listens with a filter that leaves this out (kind groupchat): "), "{no:?}");
+    }
+
+    /// What the session would answer a call is read from what it publishes.
+    #[tokio::test]
+    async fn the_state_of_an_account_is_that_of_its_snapshot() {
+        let (instance, _mailbox) = disconnected_instance("", Limits::default());
+        let session = Session::new("bot@example.org/here".parse().unwrap(), Settings::default());
+        let asks = manifest("\"chats.write\" = { reason = \"x\" }");
+        let state = Running { instance: &instance, manifest: &asks };
+        let jid = |text: &str| text.parse::<BareJid>().unwrap();
+        let (juliet, romeo, hall) = (jid("juliet@example.net"), jid("romeo@example.net"), jid("hall@muc.example.net"));
+        let show = |change: &dyn Fn(&mut Snapshot)| {
+            let mut snapshot = session.snapshot();
+            change(&mut snapshot);
+            instance.account.publish(snapshot);
+        };
+        show(&|_| {});
+        assert!(!state.has_roster() && state.contact(&juliet).is_none() && state.room(&hall).is_none());
+        assert!(state.is_account(&jid("bot@example.org")) && !state.is_account(&juliet));
+        assert!(state.setting("allow_muc") && !state.setting("allow_non_roster_messaging"));
+        assert_eq!(state.bookmarks(), BookmarkState::Unknown("the bookmarks have not come".to_owned()));
+        assert_eq!(state.archive(None), ArchiveState::Unknown);
+
+        show(&|snapshot| {
+            let contact = |of: &BareJid, subscription: &str, requesting| {
+                let item = RosterItem {
+                    jid: of.clone(),
+                    name: None,
+                    subscription: subscription.to_owned(),
+                    ask: false,
+                    groups: Vec::new(),
+                };
+                (of.clone(), Arc::new(Contact { requesting, ..Contact::new(item) }))
+            };
+            snapshot.contacts =
+                Some([contact(&juliet, "to", false), contact(&romeo, "none", true)].into_iter().collect());
+            snapshot.strangers.insert(romeo.clone());
+            let mut room = Room::new(hall.clone(), "bot".to_owned());
+            (room.joined, room.role, room.affiliation) = (true, "moderator".to_owned(), "admin".to_owned());
+            snapshot.rooms.insert(hall.clone(), Arc::new(room));
+            snapshot.bookmarks = Ok(Bookmarks::new());
+            snapshot.bookmarks_older = true;
+            snapshot.archive = Some(OwnArchive { stream: 1, exists: false });
+        });
+        let known =
+            |is_listed, asks, is_seen| Some(ContactState { is_listed, asks, sees_us: false, is_seen, is_asked: false });
+        assert!(state.has_roster() && !state.has_chat(&juliet));
+        assert_eq!(state.contact(&juliet), known(true, false, true));
+        assert_eq!(state.contact(&romeo), known(false, true, false));
+        let (role, affiliation) = ("moderator".to_owned(), "admin".to_owned());
+        assert_eq!(state.room(&hall), Some(RoomState { is_inside: true, role, affiliation }));
+        assert_eq!(state.bookmarks(), BookmarkState::Known { older: true });
+        assert_eq!(state.archive(None), ArchiveState::Missing);
+        assert_eq!(state.archive(Some(&juliet.clone().into())), ArchiveState::Missing, "it is a contact");
+        // Nobody has said yet whether these are rooms with an archive.
+        assert_eq!(state.archive(Some(&hall.into())), ArchiveState::Unknown);
+        assert_eq!(state.archive(Some(&romeo.into())), ArchiveState::Unknown);
     }
 
     #[test]

@@ -85,7 +85,7 @@ permissions! {
     ChatsRead = "chats.read", Low, None, "Sees which private chats are open.";
     ChatsWrite = "chats.write", Low, None, "Opens and closes private chats, and changes how they are shown.";
     ContactsRead = "contacts.read", Medium, None, "Sees the contact list, and who is online.";
-    ContactsWrite = "contacts.write", Medium, None, "Adds, renames and removes contacts, and answers their requests. Whom it adds is covered by what other plugins are granted for contacts.";
+    ContactsWrite = "contacts.write", Medium, None, "Adds, renames and removes contacts, and answers their requests. Whom it adds may see when this account is online as soon as they ask, and is covered by what other plugins are granted for contacts.";
     DiscoOwn = "disco.own", Low, None, "Tells others what this account can do.";
     DiscoRead = "disco.read", Low, None, "Asks servers and people what they can do.";
     MessagesRead = "messages.read", Medium, Jids, "Reads messages as they come; of a room that it may read also what occupants say to this account alone.";

@@ -4,6 +4,7 @@
 //! picks the decisions that it needs; `answer` phrases the result.
 
 mod answer;
+mod condition;
 
 use std::fmt;
 
@@ -16,6 +17,8 @@ use super::scope::Scope;
 use super::table::{self, Call, EventRule};
 use crate::harmless::harmless;
 use crate::nearest::{nearest, suggestion};
+
+pub use condition::{AccountState, ArchiveState, BookmarkState, ContactState, RoomState};
 
 /// The most of an owner's own words that an error repeats, in bytes.
 const LONGEST: usize = 64;
@@ -160,14 +163,8 @@ pub trait Judge {
     fn asks_for(&self, permission: Permission) -> bool;
     /// Returns whether this address counts as a contact, if that is known.
     fn is_contact(&self, jid: &BareJid) -> Option<bool>;
-    /// Returns whether this is an open room, if that is known.
-    fn is_room(&self, jid: &BareJid) -> Option<bool>;
-    /// Returns whether the account is in this room, if that is known.
-    fn is_inside(&self, room: &BareJid) -> Option<bool>;
-    /// Returns whether this is known to be a room that is not open, by a bookmark or its service.
-    fn is_closed_room(&self, _jid: &BareJid) -> bool {
-        false
-    }
+    /// Returns the state of the account, if it is known.
+    fn state(&self) -> Option<&dyn AccountState>;
     /// Returns whether the plugin added this contact itself, in which case it does not count as one.
     fn added(&self, _jid: &BareJid) -> bool {
         false
@@ -254,12 +251,12 @@ impl Question {
     /// Returns whether it is about something that happens only while the account is connected.
     pub fn needs_connection(&self) -> bool {
         match &self.subject {
-            Subject::Call(call) => call.needs_connection(),
+            Subject::Call(call) => call.needs_connection,
             Subject::Event(event) => event.needs_connection(),
             _ => self.permission().is_some_and(|permission| {
                 let mut calls = table::CALLS.iter().filter(|call| call.permission == Some(permission));
                 let mut events = table::EVENTS.iter().filter(|event| event.permission == Some(permission));
-                calls.any(Call::needs_connection) || events.any(EventRule::needs_connection)
+                calls.any(|call| call.needs_connection) || events.any(EventRule::needs_connection)
             }),
         }
     }

@@ -21,6 +21,10 @@ pub struct Call {
     pub function: &'static str,
     /// The permission that it needs; none = it is free.
     pub permission: Option<Permission>,
+    /// Whether it works only while the account is connected. The host's own knowledge can be read at any time.
+    pub needs_connection: bool,
+    /// Its condition besides the permission and the connection.
+    pub depends: Depends,
 }
 
 /// An event of the host, with the permission that it needs and its payload.
@@ -36,267 +40,315 @@ pub struct EventRule {
     pub promise: bool,
 }
 
-const fn free(grouping: &'static str, function: &'static str) -> Call {
-    Call { grouping, function, permission: None }
+/// A row of which the conditions are still to be stated.
+struct Row {
+    grouping: &'static str,
+    function: &'static str,
+    permission: Option<Permission>,
 }
 
-const fn needs(permission: Permission, grouping: &'static str, function: &'static str) -> Call {
-    Call { grouping, function, permission: Some(permission) }
+impl Row {
+    /// States that the call works without a connection, and its further condition.
+    const fn local(self, depends: Depends) -> Call {
+        self.call(false, depends)
+    }
+
+    /// States that the call works only while the account is connected, and its further condition.
+    const fn online(self, depends: Depends) -> Call {
+        self.call(true, depends)
+    }
+
+    /// Makes it a row of [`BESIDES`], whose call states its conditions in [`CALLS`].
+    const fn besides(self) -> Call {
+        self.call(false, Depends::Nothing)
+    }
+
+    const fn call(self, needs_connection: bool, depends: Depends) -> Call {
+        let Self { grouping, function, permission } = self;
+        Call { grouping, function, permission, needs_connection, depends }
+    }
+}
+
+const fn free(grouping: &'static str, function: &'static str) -> Row {
+    Row { grouping, function, permission: None }
+}
+
+const fn needs(permission: Permission, grouping: &'static str, function: &'static str) -> Row {
+    Row { grouping, function, permission: Some(permission) }
 }
 
 /// Every call of the contract, including later groupings.
-pub const CALLS: &[Call] = &[
-    free("api", "emit"),
-    needs(StanzaSend, "api", "send"),
-    needs(StanzaSend, "api", "send-iq"),
-    // A promise needs the permission of the event with its name.
-    free("api", "wait-until"),
-    needs(ArchiveRead, "archive", "query"),
-    needs(ArchiveRead, "archive", "query-all"),
-    // These two only compute a query, which is sent with `query`.
-    free("archive", "next"),
-    free("archive", "previous"),
-    needs(ChatsRead, "chats", "get"),
-    needs(ChatsRead, "chats", "get-many"),
-    needs(ChatsRead, "chats", "get-all"),
-    needs(ChatsWrite, "chats", "open"),
-    needs(ChatsWrite, "chats", "open-many"),
-    needs(ChatsWrite, "chats", "close"),
-    needs(ChatsWrite, "chats", "close-many"),
-    needs(ChatsWrite, "chats", "focus"),
-    needs(ChatsWrite, "chats", "show"),
-    needs(ChatsWrite, "chats", "maximize"),
-    needs(ChatsWrite, "chats", "minimize"),
-    needs(ChatsRead, "chats", "get-attribute"),
-    needs(ChatsWrite, "chats", "set-attribute"),
-    // Unsupported for every plugin.
-    free("chats", "initiate-otr"),
-    free("chats", "end-otr"),
-    needs(MessagesSend, "chats", "send"),
-    needs(ChatsRead, "chatviews", "get"),
-    needs(ChatsRead, "chatviews", "get-many"),
-    free("commands", "add"),
-    free("commands", "remove"),
-    free("connection", "connected"),
-    needs(SessionControl, "connection", "disconnect"),
-    needs(ContactsRead, "contacts", "get"),
-    needs(ContactsRead, "contacts", "get-many"),
-    needs(ContactsRead, "contacts", "get-all"),
-    needs(ContactsWrite, "contacts", "add"),
-    needs(ContactsWrite, "contacts", "remove"),
-    needs(ContactsWrite, "contacts", "rename"),
-    needs(ContactsWrite, "contacts", "set-groups"),
-    needs(ContactsWrite, "contacts", "accept"),
-    needs(ContactsWrite, "contacts", "deny"),
-    needs(DiscoOwn, "disco", "own-features-add"),
-    needs(DiscoOwn, "disco", "own-features-get"),
-    needs(DiscoOwn, "disco", "own-identities-add"),
-    needs(DiscoOwn, "disco", "own-identities-get"),
-    needs(DiscoOwn, "disco", "own-identities-clear"),
-    needs(DiscoRead, "disco", "get-identity"),
-    needs(DiscoRead, "disco", "supports"),
-    // Subscribing is free; an event that needs a grant has its own row below.
-    free("listen", "on"),
-    free("listen", "once"),
-    free("listen", "not"),
-    free("log", "write"),
-    free("promises", "add"),
-    free("promises", "add-all"),
-    free("promises", "reject"),
-    needs(RoomsRead, "rooms", "get"),
-    needs(RoomsRead, "rooms", "get-many"),
-    needs(RoomsRead, "rooms", "get-all"),
-    // To enter a room, `get-or-create` needs `rooms.join` as well.
-    needs(RoomsRead, "rooms", "get-or-create"),
-    needs(RoomsRead, "rooms", "occupants"),
-    // With fields for a room that it creates, `open` needs `rooms.configure` as well.
-    needs(RoomsJoin, "rooms", "open"),
-    needs(RoomsJoin, "rooms", "open-many"),
-    needs(RoomsJoin, "rooms", "close"),
-    needs(RoomsJoin, "rooms", "close-many"),
-    needs(RoomsSend, "rooms", "send"),
-    needs(RoomsJoin, "rooms", "focus"),
-    needs(RoomsJoin, "rooms", "show"),
-    needs(RoomsJoin, "rooms", "maximize"),
-    needs(RoomsJoin, "rooms", "minimize"),
-    needs(RoomsRead, "rooms", "get-attribute"),
-    needs(RoomsJoin, "rooms", "set-attribute"),
-    needs(RoomsModerate, "rooms", "set-subject"),
-    needs(RoomsModerate, "rooms", "set-role"),
-    needs(RoomsModerate, "rooms", "set-affiliation"),
-    needs(RoomsModerate, "rooms", "affiliations"),
-    needs(RoomsModerate, "rooms", "invite"),
-    needs(RoomsModerate, "rooms", "kick"),
-    needs(RoomsModerate, "rooms", "ban"),
-    needs(RoomsJoin, "rooms", "decline"),
-    needs(RoomsConfigure, "rooms", "configure"),
-    needs(RoomsConfigure, "rooms", "destroy"),
-    needs(RoomsRead, "rooms", "bookmarks"),
-    needs(RoomsJoin, "rooms", "set-bookmark"),
-    needs(RoomsJoin, "rooms", "remove-bookmark"),
-    // A plugin's own settings are free; the host's settings need `settings.read` and `settings.write`, by key.
-    free("settings", "get"),
-    free("settings", "set"),
-    free("settings", "set-many"),
-    free("settings", "update"),
-    needs(Storage, "storage", "get"),
-    needs(Storage, "storage", "set"),
-    needs(Storage, "storage", "delete"),
-    needs(Storage, "storage", "list"),
-    needs(Storage, "storage", "entries"),
-    needs(Storage, "storage", "compare-and-set"),
-    free("timers", "sleep"),
-    free("timers", "after"),
-    free("timers", "every"),
-    free("timers", "cancel"),
-    needs(TokensRead, "tokens", "get"),
-    free("user", "jid"),
-    free("user", "bare-jid"),
-    needs(StatusRead, "user", "get-status"),
-    needs(StatusWrite, "user", "set-status"),
-    needs(StatusWrite, "user", "set-status-message"),
-    needs(SessionControl, "user", "login"),
-    needs(SessionControl, "user", "logout"),
-    needs(VcardRead, "vcard", "get"),
-    needs(VcardRead, "vcard", "update"),
-    needs(VcardWrite, "vcard", "set"),
-];
+pub const CALLS: &[Call] = {
+    use Depends::{
+        Addable, Archive, AskedOfRoom, Bookmark, Bookmarkable, Bookmarks, Contact, Enterable, Event, InRoom, MayEnter,
+        NewChat, Nothing, OpenChat, OpenRoom, OwnCard, Person, Request, Rooms, Roster, Setting, Subject, Tokens,
+        Unsupported,
+    };
+    &[
+        free("api", "emit").local(Nothing),
+        needs(StanzaSend, "api", "send").online(Nothing),
+        needs(StanzaSend, "api", "send-iq").online(Nothing),
+        // A promise needs the permission of the event with its name.
+        free("api", "wait-until").local(Event),
+        needs(ArchiveRead, "archive", "query").online(Archive),
+        needs(ArchiveRead, "archive", "query-all").online(Archive),
+        // These two only compute a query, which is sent with `query`.
+        free("archive", "next").local(Nothing),
+        free("archive", "previous").local(Nothing),
+        needs(ChatsRead, "chats", "get").local(Nothing),
+        needs(ChatsRead, "chats", "get-many").local(Nothing),
+        needs(ChatsRead, "chats", "get-all").local(Nothing),
+        needs(ChatsWrite, "chats", "open").online(NewChat),
+        needs(ChatsWrite, "chats", "open-many").online(NewChat),
+        needs(ChatsWrite, "chats", "close").local(OpenChat),
+        needs(ChatsWrite, "chats", "close-many").local(OpenChat),
+        needs(ChatsWrite, "chats", "focus").local(OpenChat),
+        needs(ChatsWrite, "chats", "show").local(OpenChat),
+        needs(ChatsWrite, "chats", "maximize").local(OpenChat),
+        needs(ChatsWrite, "chats", "minimize").local(OpenChat),
+        needs(ChatsRead, "chats", "get-attribute").local(OpenChat),
+        needs(ChatsWrite, "chats", "set-attribute").local(OpenChat),
+        // Unsupported for every plugin.
+        free("chats", "initiate-otr").local(Unsupported),
+        free("chats", "end-otr").local(Unsupported),
+        needs(MessagesSend, "chats", "send").online(Person),
+        needs(ChatsRead, "chatviews", "get").local(Nothing),
+        needs(ChatsRead, "chatviews", "get-many").local(Nothing),
+        free("commands", "add").local(Nothing),
+        free("commands", "remove").local(Nothing),
+        free("connection", "connected").local(Nothing),
+        needs(SessionControl, "connection", "disconnect").local(Nothing),
+        needs(ContactsRead, "contacts", "get").local(Roster),
+        needs(ContactsRead, "contacts", "get-many").local(Roster),
+        needs(ContactsRead, "contacts", "get-all").local(Roster),
+        needs(ContactsWrite, "contacts", "add").online(Addable),
+        needs(ContactsWrite, "contacts", "remove").online(Contact),
+        needs(ContactsWrite, "contacts", "rename").online(Contact),
+        needs(ContactsWrite, "contacts", "set-groups").online(Contact),
+        needs(ContactsWrite, "contacts", "accept").online(Request),
+        needs(ContactsWrite, "contacts", "deny").online(Request),
+        needs(DiscoOwn, "disco", "own-features-add").local(Nothing),
+        needs(DiscoOwn, "disco", "own-features-get").local(Nothing),
+        needs(DiscoOwn, "disco", "own-identities-add").local(Nothing),
+        needs(DiscoOwn, "disco", "own-identities-get").local(Nothing),
+        needs(DiscoOwn, "disco", "own-identities-clear").local(Nothing),
+        needs(DiscoRead, "disco", "get-identity").online(Nothing),
+        needs(DiscoRead, "disco", "supports").online(Nothing),
+        // Subscribing is free; an event that needs a grant has its own row below.
+        free("listen", "on").local(Event),
+        free("listen", "once").local(Event),
+        free("listen", "not").local(Nothing),
+        free("log", "write").local(Nothing),
+        free("promises", "add").local(Nothing),
+        free("promises", "add-all").local(Nothing),
+        free("promises", "reject").local(Nothing),
+        needs(RoomsRead, "rooms", "get").local(Nothing),
+        needs(RoomsRead, "rooms", "get-many").local(Nothing),
+        needs(RoomsRead, "rooms", "get-all").local(Nothing),
+        // To enter a room, `get-or-create` needs `rooms.join` as well.
+        needs(RoomsRead, "rooms", "get-or-create").online(MayEnter),
+        needs(RoomsRead, "rooms", "occupants").local(OpenRoom),
+        // With fields for a room that it creates, `open` needs `rooms.configure` as well.
+        needs(RoomsJoin, "rooms", "open").online(Enterable),
+        needs(RoomsJoin, "rooms", "open-many").online(Enterable),
+        needs(RoomsJoin, "rooms", "close").online(OpenRoom),
+        needs(RoomsJoin, "rooms", "close-many").online(OpenRoom),
+        needs(RoomsSend, "rooms", "send").online(InRoom),
+        needs(RoomsJoin, "rooms", "focus").local(OpenRoom),
+        needs(RoomsJoin, "rooms", "show").local(OpenRoom),
+        needs(RoomsJoin, "rooms", "maximize").local(OpenRoom),
+        needs(RoomsJoin, "rooms", "minimize").local(OpenRoom),
+        needs(RoomsRead, "rooms", "get-attribute").local(OpenRoom),
+        needs(RoomsJoin, "rooms", "set-attribute").local(OpenRoom),
+        needs(RoomsModerate, "rooms", "set-subject").online(Subject),
+        needs(RoomsModerate, "rooms", "set-role").online(AskedOfRoom(Rank::Moderator)),
+        needs(RoomsModerate, "rooms", "set-affiliation").online(AskedOfRoom(Rank::Admin)),
+        needs(RoomsModerate, "rooms", "affiliations").online(AskedOfRoom(Rank::Admin)),
+        needs(RoomsModerate, "rooms", "invite").online(AskedOfRoom(Rank::Occupant)),
+        needs(RoomsModerate, "rooms", "kick").online(AskedOfRoom(Rank::Moderator)),
+        needs(RoomsModerate, "rooms", "ban").online(AskedOfRoom(Rank::Admin)),
+        needs(RoomsJoin, "rooms", "decline").online(Rooms),
+        needs(RoomsConfigure, "rooms", "configure").online(AskedOfRoom(Rank::Owner)),
+        needs(RoomsConfigure, "rooms", "destroy").online(AskedOfRoom(Rank::Owner)),
+        needs(RoomsRead, "rooms", "bookmarks").local(Bookmarks),
+        needs(RoomsJoin, "rooms", "set-bookmark").online(Bookmarkable),
+        needs(RoomsJoin, "rooms", "remove-bookmark").online(Bookmark),
+        // A plugin's own settings are free; the host's settings need `settings.read` and `settings.write`, by key.
+        free("settings", "get").local(Nothing),
+        free("settings", "set").local(Setting),
+        free("settings", "set-many").local(Setting),
+        free("settings", "update").local(Setting),
+        needs(Storage, "storage", "get").local(Nothing),
+        needs(Storage, "storage", "set").local(Nothing),
+        needs(Storage, "storage", "delete").local(Nothing),
+        needs(Storage, "storage", "list").local(Nothing),
+        needs(Storage, "storage", "entries").local(Nothing),
+        needs(Storage, "storage", "compare-and-set").local(Nothing),
+        free("timers", "sleep").local(Nothing),
+        free("timers", "after").local(Nothing),
+        free("timers", "every").local(Nothing),
+        free("timers", "cancel").local(Nothing),
+        needs(TokensRead, "tokens", "get").local(Tokens),
+        free("user", "jid").local(Nothing),
+        free("user", "bare-jid").local(Nothing),
+        needs(StatusRead, "user", "get-status").local(Nothing),
+        needs(StatusWrite, "user", "set-status").online(Nothing),
+        needs(StatusWrite, "user", "set-status-message").online(Nothing),
+        needs(SessionControl, "user", "login").local(Nothing),
+        needs(SessionControl, "user", "logout").local(Nothing),
+        needs(VcardRead, "vcard", "get").online(Nothing),
+        needs(VcardRead, "vcard", "update").online(Nothing),
+        needs(VcardWrite, "vcard", "set").online(OwnCard),
+    ]
+};
 
 /// The additional permissions of calls: for some of their arguments, or for a fuller result.
 pub const BESIDES: &[Call] = &[
     // The stanzas themselves, with `xml`.
-    needs(StanzaRead, "archive", "query"),
-    needs(StanzaRead, "archive", "query-all"),
+    needs(StanzaRead, "archive", "query").besides(),
+    needs(StanzaRead, "archive", "query-all").besides(),
     // The help lists a command only in chats and rooms where its plugin may send.
-    needs(MessagesSend, "commands", "add"),
-    needs(RoomsSend, "commands", "add"),
+    needs(MessagesSend, "commands", "add").besides(),
+    needs(RoomsSend, "commands", "add").besides(),
     // Messages with their stanzas, with `xml`.
-    needs(StanzaRead, "listen", "on"),
-    needs(StanzaRead, "listen", "once"),
+    needs(StanzaRead, "listen", "on").besides(),
+    needs(StanzaRead, "listen", "once").besides(),
     // The password of a bookmarked room.
-    needs(RoomsJoin, "rooms", "bookmarks"),
-    needs(RoomsJoin, "rooms", "get-or-create"),
-    needs(RoomsConfigure, "rooms", "get-or-create"),
-    needs(RoomsConfigure, "rooms", "open"),
-    needs(RoomsConfigure, "rooms", "open-many"),
-    needs(SettingsRead, "settings", "get"),
-    needs(SettingsWrite, "settings", "set"),
-    needs(SettingsWrite, "settings", "set-many"),
-    needs(SettingsWrite, "settings", "update"),
+    needs(RoomsJoin, "rooms", "bookmarks").besides(),
+    needs(RoomsJoin, "rooms", "get-or-create").besides(),
+    needs(RoomsConfigure, "rooms", "get-or-create").besides(),
+    needs(RoomsConfigure, "rooms", "open").besides(),
+    needs(RoomsConfigure, "rooms", "open-many").besides(),
+    needs(SettingsRead, "settings", "get").besides(),
+    needs(SettingsWrite, "settings", "set").besides(),
+    needs(SettingsWrite, "settings", "set-many").besides(),
+    needs(SettingsWrite, "settings", "update").besides(),
 ];
 
-/// A condition of a call or an event besides its permission.
+/// The standing that an account needs in a room, so that the room does what it asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rank {
+    /// It is in the room.
+    Occupant,
+    /// Its role is moderator.
+    Moderator,
+    /// Its affiliation is admin or owner.
+    Admin,
+    /// Its affiliation is owner.
+    Owner,
+}
+
+/// A condition of a call or an event besides its permission: the state of the account in which it works or occurs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depends {
+    /// No condition.
+    Nothing,
+    /// The host answers every plugin that it is unsupported.
+    Unsupported,
     /// The permission of the event or promise that it names.
     Event,
     /// The setting: no plugin changes the operator's settings.
     Setting,
+    /// The setting `expose_rid_and_sid`.
+    Tokens,
+    /// The archive of the account or of the room.
+    Archive,
+    /// The contact list, which has to be known.
+    Roster,
+    /// The address, which may be added to the contact list.
+    Addable,
+    /// The address, which has to be in the contact list.
+    Contact,
+    /// The address, which has to be in the contact list or ask to be.
+    Listed,
+    /// The address, which has to be in the contact list and show its presence.
+    Presence,
+    /// The address, which has to have asked to see the account's presence.
+    Request,
+    /// The address, whose request to see the account's presence is left to plugins.
+    Requester,
+    /// The address, which has to be the account's own.
+    OwnCard,
+    /// The address, which may not be a room.
+    Person,
+    /// The address, with which a chat may be opened.
+    NewChat,
+    /// The chat, which has to be open.
+    OpenChat,
+    /// The setting `allow_muc`.
+    Rooms,
+    /// The room, which the account may enter.
+    Enterable,
+    /// The same, for some of the call's arguments.
+    MayEnter,
+    /// The room, which the account may be invited to.
+    Invited,
     /// The room, which has to be open.
     OpenRoom,
     /// The room, which the account has to be in.
     InRoom,
-    /// The room, which may refuse it to an account that is not in it.
-    AskedOfRoom,
-    /// The address, which may not be a room.
-    Person,
-    /// Nothing: the host answers that it is unsupported.
-    Unsupported,
+    /// The same, and the setting `allow_muc`.
+    Subject,
+    /// The room, which may refuse it to an account of a lower standing.
+    AskedOfRoom(Rank),
+    /// The bookmarks, which have to be known.
+    Bookmarks,
+    /// The room, which may get a bookmark.
+    Bookmarkable,
+    /// The room, which has to have a bookmark that can be removed.
+    Bookmark,
 }
 
-/// The calls with a further condition.
-const DEPENDS: &[(&str, &str, Depends)] = {
-    use Depends::{AskedOfRoom, Event, InRoom, OpenRoom, Person, Setting, Unsupported};
+/// The condition of each event that is about a person, a chat or a room.
+const EVENTS_DEPEND: &[(&str, Depends)] = {
+    use Depends::{InRoom, Invited, Listed, NewChat, Nothing, OpenChat, OpenRoom, Presence, Requester, Rooms};
     &[
-        ("api", "wait-until", Event),
-        ("chats", "end-otr", Unsupported),
-        ("chats", "initiate-otr", Unsupported),
-        ("chats", "send", Person),
-        ("listen", "on", Event),
-        ("listen", "once", Event),
-        ("rooms", "affiliations", AskedOfRoom),
-        ("rooms", "ban", AskedOfRoom),
-        ("rooms", "close", OpenRoom),
-        ("rooms", "configure", AskedOfRoom),
-        ("rooms", "destroy", AskedOfRoom),
-        ("rooms", "focus", OpenRoom),
-        ("rooms", "get-attribute", OpenRoom),
-        ("rooms", "invite", AskedOfRoom),
-        ("rooms", "kick", AskedOfRoom),
-        ("rooms", "maximize", OpenRoom),
-        ("rooms", "minimize", OpenRoom),
-        ("rooms", "occupants", OpenRoom),
-        ("rooms", "send", InRoom),
-        ("rooms", "set-affiliation", AskedOfRoom),
-        ("rooms", "set-attribute", OpenRoom),
-        ("rooms", "set-role", AskedOfRoom),
-        ("rooms", "set-subject", InRoom),
-        ("rooms", "show", OpenRoom),
-        ("settings", "set", Setting),
-        ("settings", "set-many", Setting),
-        ("settings", "update", Setting),
-    ]
-};
-
-impl Call {
-    /// Returns its condition besides the permission.
-    pub fn depends(&self) -> Option<Depends> {
-        let found =
-            DEPENDS.iter().find(|(grouping, function, _)| (*grouping, *function) == (self.grouping, self.function));
-        found.map(|(.., depends)| *depends)
-    }
-
-    /// Returns whether it works only while the account is connected. The host's own knowledge can be read at any time.
-    pub fn needs_connection(&self) -> bool {
-        let is_local = match (self.grouping, self.function) {
-            ("archive", function) => matches!(function, "next" | "previous"),
-            ("api", function) => matches!(function, "emit" | "wait-until"),
-            ("disco", function) => function.starts_with("own-"),
-            ("contacts" | "rooms", function) => {
-                matches!(function, "get" | "get-many" | "get-all" | "get-attribute" | "occupants" | "bookmarks")
-            }
-            ("chats", function) => function != "send",
-            ("user", function) => !function.starts_with("set-"),
-            ("vcard", _) => false,
-            (_, _) => true,
-        };
-        !is_local
-    }
-}
-
-/// The condition of each event that may be about a room.
-const EVENTS_DEPEND: &[(&str, Option<Depends>)] = {
-    use Depends::{InRoom, OpenRoom};
-    &[
-        ("affiliationChanged", Some(InRoom)),
+        ("affiliationChanged", InRoom),
+        ("chatBoxChanged", OpenChat),
+        ("chatBoxClosed", OpenChat),
+        ("chatBoxFocused", OpenChat),
+        ("chatBoxInitialized", NewChat),
+        ("chatBoxMaximized", OpenChat),
+        ("chatBoxMinimized", OpenChat),
+        ("chatBoxOpened", NewChat),
+        ("chatBoxToggled", OpenChat),
         // These two occur while the account enters.
-        ("chatRoomOpened", None),
-        ("configurationNeeded", None),
+        ("chatRoomOpened", Rooms),
+        ("configurationNeeded", Rooms),
         // Like every message to the whole room, it is dropped unless the account is in the room.
-        ("command", Some(InRoom)),
-        ("message", Some(InRoom)),
-        ("messageAdded", Some(InRoom)),
+        ("command", InRoom),
+        ("contactPresenceChanged", Presence),
+        // Somebody who only asks may be removed, too.
+        ("contactRemoved", Listed),
+        ("contactRequest", Requester),
+        ("contactStatusChanged", Presence),
+        ("contactStatusMessageChanged", Presence),
+        ("message", InRoom),
+        ("messageAdded", InRoom),
         // A room answers with an error if an account that is not in it sends something.
-        ("messageError", None),
-        ("messageNotification", Some(InRoom)),
-        ("messageSend", None),
-        ("occupantChanged", Some(InRoom)),
-        ("occupantJoined", Some(InRoom)),
-        ("occupantLeft", Some(InRoom)),
-        // Invitations are for accounts that are not in the room.
-        ("roomInviteDeclined", None),
-        ("roomInviteReceived", None),
-        ("roomInviteSent", None),
-        ("roomLeft", Some(InRoom)),
-        ("roomSubjectChanged", Some(InRoom)),
-        ("roomViewChanged", Some(OpenRoom)),
+        ("messageError", Nothing),
+        ("messageNotification", InRoom),
+        ("messageSend", Nothing),
+        ("occupantChanged", InRoom),
+        ("occupantJoined", InRoom),
+        ("occupantLeft", InRoom),
+        // Anybody could decline in the name of a room, so only open ones count.
+        ("roomInviteDeclined", OpenRoom),
+        ("roomInviteReceived", Invited),
+        ("roomInviteSent", Rooms),
+        ("roomLeft", InRoom),
+        ("roomSubjectChanged", InRoom),
+        ("roomViewChanged", OpenRoom),
+        // A card may be fetched from anybody.
+        ("vcardUpdated", Nothing),
     ]
 };
 
 impl EventRule {
-    /// Returns its condition besides the permission, if it is about a room.
-    pub fn depends(&self) -> Option<Depends> {
-        EVENTS_DEPEND.iter().find(|(name, _)| *name == self.name).and_then(|(_, depends)| *depends)
+    /// Returns its condition besides the permission.
+    pub fn depends(&self) -> Depends {
+        let found = EVENTS_DEPEND.iter().find(|(name, _)| *name == self.name);
+        found.map_or(Depends::Nothing, |(_, depends)| *depends)
     }
 
     /// Returns whether it is always about a room.
@@ -521,27 +573,16 @@ mod tests {
     }
 
     #[test]
-    fn what_calls_depend_on_is_of_calls_that_are_there() {
-        for (index, (grouping, function, _)) in DEPENDS.iter().enumerate() {
-            assert!(call(grouping, function).is_some(), "{grouping}.{function}");
-            let again = DEPENDS[..index].iter().any(|(g, f, _)| (g, f) == (grouping, function));
-            assert!(!again, "{grouping}.{function} twice");
-        }
-        let local = EVENTS.iter().filter(|event| !event.needs_connection()).count();
-        assert_eq!(local, 13, "each that is named is an event");
-        assert!(!call("storage", "set").unwrap().needs_connection());
-        assert!(call("chats", "send").unwrap().needs_connection());
-    }
-
-    #[test]
-    fn each_event_that_may_be_about_a_room_says_what_it_depends_on() {
-        let of_rooms =
-            EVENTS.iter().filter(|rule| rule.is_of_a_room() || matches!(rule.payload, "message" | "command"));
-        let mut wanted: Vec<_> = of_rooms.map(|rule| rule.name).collect();
+    fn each_event_that_may_be_about_an_address_says_what_it_depends_on() {
+        let about = ["chat", "command", "contact", "invite", "message", "occupant", "room"];
+        let mut wanted: Vec<_> =
+            EVENTS.iter().filter(|rule| about.contains(&rule.payload)).map(|rule| rule.name).collect();
         let mut found: Vec<_> = EVENTS_DEPEND.iter().map(|(name, _)| *name).collect();
         wanted.sort_unstable();
         found.sort_unstable();
         assert_eq!(found, wanted);
+        let local = EVENTS.iter().filter(|event| !event.needs_connection()).count();
+        assert_eq!(local, 13, "each that is named is an event");
     }
 
     #[test]

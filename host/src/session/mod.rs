@@ -379,6 +379,7 @@ impl Session {
             chats: self.chats.open.clone(),
             rooms: self.rooms.shown.clone(),
             bookmarks: self.known_bookmarks(),
+            bookmarks_older: self.rooms.bookmarks_older,
             own: Arc::clone(&self.disco.own.listed),
             known: self.disco.known.clone(),
             archive: self.own_archive(),

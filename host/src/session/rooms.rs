@@ -214,7 +214,7 @@ pub(super) struct Rooms {
     /// Whether a place that may have some did not answer.
     bookmarks_untold: bool,
     /// Whether they are in an older place, and none is in the place for new ones.
-    bookmarks_older: bool,
+    pub(super) bookmarks_older: bool,
 }
 
 impl Membership {

@@ -122,12 +122,12 @@ impl Contact {
     }
 
     /// Returns whether it may already see our presence.
-    pub(super) fn sees_us(&self) -> bool {
+    pub(crate) fn sees_us(&self) -> bool {
         matches!(self.subscription.as_str(), "from" | "both")
     }
 
     /// Returns whether we may see its presence.
-    pub(super) fn is_seen(&self) -> bool {
+    pub(crate) fn is_seen(&self) -> bool {
         matches!(self.subscription.as_str(), "to" | "both")
     }
 

@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub rooms: OrdMap<BareJid, Arc<Room>>,
     /// The bookmarks of the account.
     pub bookmarks: Result<Bookmarks, NoBookmarks>,
+    /// Whether the bookmarks are where older clients keep them (XEP-0048), and none can be removed.
+    pub bookmarks_older: bool,
     /// The information that this account announces about itself.
     pub own: Arc<Disco>,
     /// The information about other entities.

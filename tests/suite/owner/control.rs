@@ -96,7 +96,7 @@ async fn status_and_health_say_of_each_account_how_it_stands_and_why() {
     let idles = toml::Table::from_iter([("auto_login".to_owned(), false.into())]);
     home.amend("idle", "settings", Some(idles.into())).unwrap();
     std::fs::write(home.password_file("wrong"), "wrong\n").unwrap();
-    home.set_policy(&Policy::default()).unwrap();
+    home.set_policy(&Policy::default().with("echo", echo(&home))).unwrap();
     let port = ports::free().unwrap();
     let host = home.start_with(&["--metrics", &format!("127.0.0.1:{port}")]).unwrap();
     for (message, account) in
@@ -129,6 +129,10 @@ async fn status_and_health_say_of_each_account_how_it_stands_and_why() {
 
     let shown = status["accounts"].as_array().unwrap();
     assert_eq!(shown.len(), expected.len(), "{status}");
+    // A path stays whole, however long.
+    let too_long =
+        |line: &&str| line.chars().count() > 80 && !line.starts_with("data ") && !line.starts_with("policy ");
+    assert_eq!(screen.lines().find(too_long), None, "{screen}");
     let lines: Vec<Vec<&str>> = screen.lines().map(|line| line.split_whitespace().collect()).collect();
     for (one, (name, account, connection, why)) in shown.iter().zip(expected) {
         let jid = one["jid"].as_str().unwrap();
@@ -139,12 +143,31 @@ async fn status_and_health_say_of_each_account_how_it_stands_and_why() {
             (&name.into(), account.jid.as_str(), connection != "connected", &connection.into(), why),
             "{status}"
         );
-        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-        let line = format!("{name} {jid} {connection}{why}");
+        let line = format!("{name} {jid} {connection}");
         assert!(lines.contains(&line.split(' ').collect()), "no {line:?} in\n{screen}");
+        if let Some(why) = why {
+            // It is wrapped below the table.
+            let says = format!("account {name} is {connection}: {why}");
+            assert!(
+                screen.split_whitespace().collect::<Vec<_>>().join(" ").contains(&says),
+                "no {says:?} in\n{screen}"
+            );
+        }
         let gauge = format!("parlor_account_connected{{account=\"{name}\"}} {}\n", u8::from(connection == "connected"));
         assert!(metrics.contains(&gauge), "no {gauge:?} in {metrics}");
     }
+    // A plugin is no better off than its accounts.
+    let closely = ended(home.run(&["status", "echo"]).await.unwrap(), 5);
+    assert!(closely.stdout.contains("\naccount refused is retrying; `parlor status` says why\n"), "{closely:?}");
+    assert!(
+        closely.stderr.ends_with("not well: account refused is retrying; account wrong is failed\n"),
+        "{closely:?}"
+    );
+    let json = ended(home.run(&["status", "echo", "--json"]).await.unwrap(), 0).json().unwrap();
+    let connections: Vec<_> =
+        json.as_array().unwrap().iter().map(|one| (&one["account"], &one["connection"])).collect();
+    assert!(connections.contains(&(&"main".into(), &"connected".into())), "{json}");
+    assert!(connections.contains(&(&"refused".into(), &"retrying".into())), "{json}");
     // An account that should be offline, or is still connecting, does not count as unhealthy.
     assert!(health.starts_with("HTTP/1.1 503 "), "{health}");
     assert!(health.ends_with("\r\n\r\naccount refused is retrying\naccount wrong is failed\n"), "{health}");
@@ -602,6 +625,21 @@ async fn explain_says_no_for_whom_a_scope_leaves_out_and_counts_what_was_withhel
     assert!(text.starts_with(&format!("message {jid}: partly, {filtered}): it needs messages.read, ")), "{text}");
     juliet.chat(bot.jid.clone(), "and now?").await.unwrap();
     juliet.wait_body(&bot.jid, "and now?", SOON).await.unwrap();
+    // The account's own state counts, too, and no command of `plugin grant` is offered for it.
+    for (question, answer) in [
+        (
+            ["rooms.send", "nowhere@rooms.localhost"],
+            "no, the account is not in nowhere@rooms.localhost; once it is: yes, ",
+        ),
+        (["chats.send", jid], "yes, it needs messages.send, which is granted for *"),
+    ] {
+        let text = ended(home.run(&["explain", "echo", question[0], question[1]]).await.unwrap(), 0).stdout;
+        assert!(text.starts_with(&format!("{} {}: {answer}", question[0], question[1])), "{text}");
+        assert!(!text.contains("to allow it"), "{text}");
+    }
+    let json = ended(home.run(&["explain", "echo", "rooms.send", "--json"]).await.unwrap(), 0).json().unwrap();
+    let about = &json["about"];
+    assert_eq!((&about["allowed"], &about["answers"][0]["answer"]), (&false.into(), &"partly".into()), "{json}");
     // The plugin does not listen to this event, whatever it was granted.
     let text = ended(home.run(&["explain", "echo", "messageError", jid]).await.unwrap(), 0).stdout;
     assert!(text.starts_with(&format!("messageError {jid}: no, it does not listen to it, although it may")), "{text}");

@@ -22,7 +22,8 @@ async fn prepared() -> Home {
     home
 }
 
-const LINES: &str = "{\"account\":\"main\",\"key\":\"a\",\"value\":\"text \\u001b[31m\"}\n{\"account\":\"main\",\"key\":\"b\",\"hex\":\"ff00\"}\n{\"account\":\"main\",\"key\":\"c\",\"value\":\"x\",\"expires\":99999999999999}\n";
+/// The text has characters that a terminal would interpret. An export escapes them, and loses nothing.
+const LINES: &str = "{\"account\":\"main\",\"key\":\"a\",\"value\":\"text \\u001b[31m\\u007f\\u009b2J\\u202e ü\"}\n{\"account\":\"main\",\"key\":\"b\",\"hex\":\"ff00\"}\n{\"account\":\"main\",\"key\":\"c\",\"value\":\"x\",\"expires\":99999999999999}\n";
 
 #[tokio::test]
 async fn what_is_imported_is_listed_and_exported_again() {

@@ -136,6 +136,7 @@ mod tests {
             source: String::new(),
             record: None,
             grants: None,
+            connection: None,
             usage: None,
             restarts: 0,
             commands: commands.iter().map(|(name, called)| ((*name).to_owned(), (*called).to_owned())).collect(),

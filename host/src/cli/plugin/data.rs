@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::cli::place::Place;
-use crate::cli::show::{print, print_json, size, table};
+use crate::cli::show::{plain_json, print, print_json, size, table};
 use crate::config::{AccountConfig, AccountName, Config};
 use crate::harmless::{EscapedPath as _, harmless};
 use crate::nearest::{nearest, suggestion};
@@ -175,10 +175,9 @@ impl DataArgs {
         let mut is_empty = true;
         each_kept(config, &self.plugin, |name, kept| {
             is_empty = false;
-            serde_json::to_writer(&mut out, &Line::new(name, kept))
-                .map_err(io::Error::from)
-                .context("standard output")?;
-            out.write_all(b"\n").context("standard output")
+            // A stored text may hold anything, and the output may be a terminal. The JSON stays the same.
+            let line = plain_json(&serde_json::to_string(&Line::new(name, kept))?);
+            writeln!(out, "{line}").context("standard output")
         })?;
         out.flush().context("standard output")?;
         if is_empty { self.known(config) } else { Ok(()) }

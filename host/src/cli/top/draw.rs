@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Cell, Clear, Paragraph, Row, Table, TableState};
 
 use super::state::{Column, Log, Order, Top, View, columns, row_id};
-use crate::cli::show::{Put as _, size, span};
+use crate::cli::show::{Put as _, moment, size, span};
 use crate::control::VERSION;
 use crate::control::views::{self, Account, Plugin, Status};
 use crate::harmless::harmless;
@@ -252,7 +252,7 @@ fn logs(frame: &mut Frame<'_>, area: Rect, log: &Log) {
 
 fn log_line(line: &views::Line, aside: usize) -> Line<'static> {
     // The time alone: the user of a live view knows the day.
-    let at: String = line.at.chars().skip(11).take(8).collect();
+    let at: String = moment(&line.at).chars().skip(11).collect();
     let colour = match line.level.as_str() {
         "error" => Color::Red,
         "warn" => Color::Yellow,

@@ -44,6 +44,7 @@ fn plugin(id: &str, account: &str, usage: Option<Usage>) -> Plugin {
         commands: BTreeMap::new(),
         denied: Vec::new(),
         grants: None,
+        connection: None,
     }
 }
 

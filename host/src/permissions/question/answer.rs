@@ -2,6 +2,7 @@
 
 use jid::{BareJid, Jid};
 
+use super::condition::{self, Check};
 use super::{Answer, Judge, Listening, Outcome, Question, Subject, Use};
 use crate::harmless::harmless;
 use crate::permissions::grants::{About, Decision, Target, Wish};
@@ -66,25 +67,7 @@ impl Question {
             Some(permission) => self.put(permission, &self.parts_of_event(rule, judge), judge),
         };
         let answer = self.as_heard(rule, answer, judge);
-        let Some(room) = self.about.as_ref().map(Jid::to_bare) else { return answer };
-        match rule.depends() {
-            _ if answer.outcome == Outcome::No => answer,
-            Some(Depends::OpenRoom) if judge.is_room(&room) == Some(false) => {
-                answer.only(&format!("the room {room} is not open; once it is"))
-            }
-            Some(Depends::InRoom) if judge.is_inside(&room) == Some(false) => {
-                if judge.is_room(&room) == Some(true) {
-                    let reason =
-                        format!("the account is not in {room}; once it is: {}, {}", answer.outcome, answer.reason);
-                    Answer { outcome: Outcome::No, reason, lacks: None, ..answer }
-                } else if rule.is_of_a_room() || judge.is_closed_room(&room) {
-                    answer.only(&format!("the account is not in {room}; once it is"))
-                } else {
-                    answer
-                }
-            }
-            _ => answer,
-        }
+        condition::of_event(rule, self.about.as_ref(), judge.state()).apply(answer)
     }
 
     /// Returns the answer about an event, restricted to the part that the plugin listens to.
@@ -141,46 +124,20 @@ impl Question {
     }
 
     fn call(&self, call: &Call, judge: &dyn Judge) -> Answer {
-        let room = self.about.as_ref().map(Jid::to_bare);
-        let depends = call.depends();
-        match (depends, &self.about, &room) {
-            (Some(Depends::Unsupported), ..) => {
-                let reason = "no plugin may, since the host does not support it".to_owned();
-                return Answer { outcome: Outcome::No, permission: None, reason, lacks: None };
-            }
-            (Some(Depends::Person), Some(jid), Some(room)) if jid.is_bare() && judge.is_room(room) == Some(true) => {
-                let reason = format!("{room} is a room, where a plugin speaks with rooms.send");
-                return Answer { outcome: Outcome::No, permission: call.permission, reason, lacks: None };
-            }
-            _ => {}
+        let check = condition::of_call(call.depends, self.about.as_ref(), judge.state());
+        if let Check::Never(reason) = check {
+            // No permission helps, so none is named as missing.
+            let permission = call.permission.filter(|_| call.depends != Depends::Unsupported);
+            return Answer { outcome: Outcome::No, permission, reason, lacks: None };
         }
         let (answer, lacking) = self.with_besides(call, judge);
         let free_but =
             "the call itself is free, and needs what the event or promise needs that it names; ask about that";
-        let reason = if depends == Some(Depends::Event) { free_but } else { &answer.reason };
+        let reason = if call.depends == Depends::Event { free_but } else { &answer.reason };
         let reason = lacking.map_or_else(|| reason.to_owned(), |clause| format!("{reason}; {clause}"));
-        let answer = Answer { reason, ..answer };
-        if answer.outcome == Outcome::No {
-            return answer;
-        }
-        match (depends, &room) {
-            (Some(Depends::Event), _) => Answer { outcome: Outcome::Partly, ..answer },
-            (Some(Depends::Setting), _) => {
-                let reason = format!("{}; no plugin changes the settings that are the operator's", answer.reason);
-                Answer { outcome: Outcome::Partly, reason, ..answer }
-            }
-            (Some(Depends::OpenRoom), Some(room)) if judge.is_room(room) == Some(false) => {
-                let reason = format!("the room {room} is not open; once it is: {}, {}", answer.outcome, answer.reason);
-                Answer { outcome: Outcome::No, reason, lacks: None, ..answer }
-            }
-            (Some(Depends::InRoom), Some(room)) if judge.is_inside(room) == Some(false) => {
-                let reason = format!("the account is not in {room}; once it is: {}, {}", answer.outcome, answer.reason);
-                Answer { outcome: Outcome::No, reason, lacks: None, ..answer }
-            }
-            (Some(Depends::AskedOfRoom), Some(room)) if judge.is_inside(room) == Some(false) => {
-                let when = format!("the account is not in {room}, which may refuse it; once it is");
-                answer.only(&when)
-            }
+        let answer = check.apply(Answer { reason, ..answer });
+        match call.depends {
+            Depends::Event if answer.outcome != Outcome::No => Answer { outcome: Outcome::Partly, ..answer },
             _ => answer,
         }
     }
@@ -337,7 +294,7 @@ impl Question {
 /// chat the other side's bare address, in a room the room's, and for a private message of an occupant the occupant's.
 fn conversations(jid: &Jid, judge: &dyn Judge) -> Vec<(Jid, String)> {
     let bare = jid.to_bare();
-    let is_room = if jid.is_bare() { Some(false) } else { judge.is_room(&bare) };
+    let is_room = if jid.is_bare() { Some(false) } else { judge.state().map(|state| state.room(&bare).is_some()) };
     let with_all = || (bare.clone().into(), format!("what is said to all of {bare}"));
     let alone = || (jid.clone(), format!("what {jid} says to this account alone"));
     match is_room {

@@ -239,6 +239,7 @@ impl Session {
             (BookmarkQuestion::Carry(room), Err(error)) => {
                 tracing::warn!(%room, %error, "a bookmark stays where older clients keep them");
                 self.rooms.bookmarks_older = true;
+                self.changed = true;
             }
             (
                 BookmarkQuestion::Set {

@@ -312,12 +312,24 @@ static parlor_error entities(const parlor_event *event, void *context) {
   const parlor_field config[] = {{"changesubject", "false"}, {"membersonly", "true"}, {"roomdesc", "Comfy room for hanging out"}, {"maxusers", "20"}, {0}};
   if (!error) error = parlor_rooms_open_configured(ball, "coolguy69", NULL, config);
   if (!error) error = parlor_rooms_configure(parlor_address(ball), (parlor_field[]){{"roomname", "The ball"}, {0}});
+  const char *form;
+  if (!error) error = parlor_api_send_iq("<iq type='get' to='ball@rooms.example.org'><query xmlns='http://jabber.org/protocol/muc#owner'/></iq>", &form);
+  if (error) return error;
+  const char *values = "";
+  static const char *const fields[] = {"changesubject", "membersonly", "roomdesc", "maxusers", "roomname"};
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+    const char *field = strstr(form, parlor_format("roomconfig_%s", fields[i])), *value = field ? strstr(field, "<value>") : NULL;
+    if (value) values = parlor_format("%s%s%.*s", values, *values ? ", " : "", (int)strcspn(value + 7, "<"), value + 7);
+  }
+  error = parlor_reply(event->message, "%s", values);
   const parlor_occupant *occupant;
   if (!error) error = parlor_rooms_occupant("garden@rooms.example.org", "alice", &occupant);
+  if (!error) error = parlor_vcard_update(parlor_address(event->message->chat), false);
+  if (!error) error = parlor_vcard_update(parlor_address(occupant), true);
+  if (!error) error = parlor_rooms_occupant("garden@rooms.example.org", "alice", &occupant);
   if (error) return error;
-  /* Nobody answers there; the recipients of the requests matter. */
-  parlor_vcard_update(parlor_address(event->message->chat), false);
-  parlor_vcard_update(parlor_address(occupant), true);
+  error = parlor_reply(event->message, "%.*s", (int)occupant->all->url.val.len, (const char *)occupant->all->url.val.ptr);
+  if (error) return error;
   error = parlor_settings_update((parlor_field[]){{"limit", "12"}, {"words", "[\"a\"]"}, {0}});
   if (!error) error = parlor_settings_set("open", "true");
   return error ? error : parlor_reply(event->message, "%d %s", (int)parlor_settings_get_number("limit", 0), parlor_settings_get_flag("open", false) ? "true" : "false");

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"regexp"
 	"runtime"
 	"strings"
 	"time"
@@ -404,6 +405,19 @@ func entities(ctx context.Context, message *parlor.Message) error {
 	if err := parlor.RoomsConfigure(ctx, parlor.Address(ball), map[string]any{"roomname": "The ball"}); err != nil {
 		return err
 	}
+	form, err := parlor.APISendIQ(ctx, parlor.NewIQ("get").To(ball.Jid).Child(parlor.NewElement("query").NS("http://jabber.org/protocol/muc#owner")))
+	if err != nil {
+		return err
+	}
+	var values []string
+	for _, name := range []string{"changesubject", "membersonly", "roomdesc", "maxusers", "roomname"} {
+		if found := regexp.MustCompile("roomconfig_" + name + `["'][^>]*><value>([^<]*)<`).FindStringSubmatch(form); found != nil {
+			values = append(values, found[1])
+		}
+	}
+	if err := parlor.Reply(ctx, message, strings.Join(values, ", ")); err != nil {
+		return err
+	}
 	if err := parlor.RoomsConfigure(ctx, ball.Jid, map[string]any{"roomname": 1.5}); err == nil {
 		return errors.New("no room has half of a user")
 	}
@@ -416,9 +430,21 @@ func entities(ctx context.Context, message *parlor.Message) error {
 	if err != nil {
 		return err
 	}
-	// Nobody answers there; the recipients of the requests matter.
-	_ = parlor.Done(vcard.Update(parlor.Address(contact), false))
-	_, _ = parlor.Value(vcard.Get(parlor.Address(occupant), true))
+	if err := parlor.Done(vcard.Update(parlor.Address(contact), false)); err != nil {
+		return err
+	}
+	card, err := parlor.Value(vcard.Get(parlor.Address(occupant), true))
+	if err != nil {
+		return err
+	}
+	known, err = parlor.Value(contacts.Get(message.Chat))
+	if err != nil {
+		return err
+	}
+	updated := known.Some()
+	if err := parlor.Reply(ctx, message, fmt.Sprint(parlor.Attribute(&updated, "url"), " ", card.Fn.Some())); err != nil {
+		return err
+	}
 	if err := parlor.SettingsUpdate(ctx, map[string]any{"limit": 12, "words": []string{"a"}}); err != nil {
 		return err
 	}

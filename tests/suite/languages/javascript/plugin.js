@@ -1,7 +1,7 @@
 // Tests what authors expect of JavaScript and of the SDK; see tests.
 
 import {
-  acknowledge, bodyWithoutFallback, chats, command, connection, contacts, Element, NotReady, occupantOf, off, Offline, on, once, onReady, onStop, OverLimit,
+  acknowledge, api, bodyWithoutFallback, chats, command, connection, contacts, Element, NotReady, occupantOf, off, Offline, on, once, onReady, onStop, OverLimit,
   promise, promises, reply, replyInChat, rooms, send, setSetting, setting, settings, sleep, StanzaError, storage, TimedOut, timers, Unsupported, vcard,
   waitUntil, within,
 } from "parlor";
@@ -416,10 +416,14 @@ on("message", { prefix: "entities" }, async (message) => {
   const roomconfig = { changesubject: false, membersonly: true, roomdesc: "Comfy room for hanging out", maxusers: 20 };
   const ball = await rooms.open("ball@rooms.example.org", { nick: "coolguy69", autoConfigure: true, roomconfig });
   await rooms.configure(ball, new Map([["roomname", "The ball"]]));
+  const form = await api.sendIq(`<iq type='get' to='${ball.jid}'><query xmlns='http://jabber.org/protocol/muc#owner'/></iq>`);
+  const fields = ["changesubject", "membersonly", "roomdesc", "maxusers", "roomname"];
+  const values = fields.map((name) => new RegExp(`roomconfig_${name}["'][^>]*><value>([^<]*)<`).exec(form)?.[1]);
+  await reply(message, values.join(", "));
   const contact = contacts.get(message.chat);
   const occupant = rooms.occupants("garden@rooms.example.org").find((one) => one.nick === "alice");
-  // Nobody answers there; the recipients of the requests matter.
-  await Promise.allSettled([vcard.update(contact), vcard.get(occupant, true)]);
+  const [, card] = await Promise.all([vcard.update(contact), vcard.get(occupant, true)]);
+  await reply(message, `${contacts.get(message.chat).url} ${card.fn}`);
   await settings.update({ limit: 12, words: ["a"] });
   await settings.set({ open: true });
   const told = ["id", "jid", "subscription", "nothing"].map((name) => contact.get(name) ?? "");

@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import random
+import re
 import socket
 import subprocess
 import threading
@@ -685,13 +686,17 @@ async def entities(message: Message) -> None:
     config = {"changesubject": False, "membersonly": True, "roomdesc": "Comfy room for hanging out", "maxusers": 20}
     ball = await rooms.open("ball@rooms.example.org", nick="coolguy69", auto_configure=True, roomconfig=config)
     await rooms.configure(ball, {"roomname": "The ball"})
+    form = await api.send_iq(f"<iq type='get' to='{ball.jid}'><query xmlns='http://jabber.org/protocol/muc#owner'/></iq>")
+    fields = ("changesubject", "membersonly", "roomdesc", "maxusers", "roomname")
+    found = [re.search(f"roomconfig_{name}[\"'][^>]*><value>([^<]*)<", form) for name in fields]
+    await reply(message, ", ".join(one[1] if one else "" for one in found))
     contact = contacts.get(message.chat)
     assert contact is not None
     occupant = next(one for one in rooms.occupants("garden@rooms.example.org") if one.nick == "alice")
-    # Nobody answers there; the recipients of the requests matter.
-    for ask in (vcard.update(contact), vcard.get(occupant, True)):
-        with contextlib.suppress(errors.Error):
-            await ask
+    await vcard.update(contact)
+    card = await vcard.get(occupant, True)
+    shown = contacts.get(message.chat)
+    await reply(message, f"{shown.url if shown else None} {card.fn}")
     await settings.update({"limit": 12, "words": ["a"]})
     await settings.set_many({"open": True})
     told = [contact.get(name) or "" for name in ("id", "jid", "subscription", "nothing")]
