@@ -424,4 +424,28 @@ on("message", { prefix: "entities" }, async (message) => {
   await settings.set({ open: true });
   const told = ["id", "jid", "subscription", "nothing"].map((name) => contact.get(name) ?? "");
   await reply(message, `${told.join(" ").trim()} ${setting("limit")} ${setting("open")}`);
+  const chat = await chats.open(contact);
+  await chats.setAttribute(chat, "mood", { romantic: [1, null] });
+  const spelled = ["chat-status", "chat_status", "chatStatus"].map((name) => contact.get(name));
+  await chats.send(chat, `${JSON.stringify(chats.getAttribute(chat, "mood"))} ${chats.getAttribute(chat, "none")} ${spelled}`);
+  await chats.setAttribute(chat, "mood", null);
+  await rooms.setAttribute(ball, "height", 400);
+  const flags = ["shows-jids", "shows_jids", "showsJids"].map((name) => rooms.getAttribute(ball, name));
+  await chats.send(contact, `${chats.getAttribute(chat, "mood")} ${rooms.getAttribute(ball, "height") + 1} ${flags}`);
+  const wrong = [
+    () => chats.send({ fullname: "Nobody" }, "hello"),
+    () => rooms.getMany([ball, {}]),
+    () => rooms.ban(ball, { ...occupant, jid: null }),
+    () => rooms.get(ball, "Romeo", true),
+    () => contacts.getAll(undefined, 1),
+    () => chats.setAttribute(chat, "mood", undefined),
+    () => chats.send(chat, "hello", message),
+  ];
+  for (const call of wrong) {
+    try {
+      await call();
+    } catch (error) {
+      await reply(message, `${error.name}: ${error.message} (${error.call})`);
+    }
+  }
 });

@@ -696,3 +696,20 @@ async def entities(message: Message) -> None:
     await settings.set_many({"open": True})
     told = [contact.get(name) or "" for name in ("id", "jid", "subscription", "nothing")]
     await reply(message, f"{' '.join(told).strip()} {setting('limit')} {str(setting('open')).lower()}")
+    chat = await chats.open(contact)
+    await chats.set_attribute(chat, "mood", {"romantic": [1, None]})
+    spelled = [contact.get(name) for name in ("chat-status", "chat_status", "chatStatus")]
+    await chats.send(chat, f"{chats.get_attribute(chat, 'mood')} {chats.get_attribute(name='none', jid=chat)} {spelled}")
+    await chats.set_attribute(jid=chat, name="mood", value=None)
+    await rooms.set_attribute(ball, "height", 400)
+    flags = [rooms.get_attribute(ball, name) for name in ("shows-jids", "shows_jids", "showsJids")]
+    await chats.send(contact, f"{chats.get_attribute(chat, 'mood')} {rooms.get_attribute(ball, 'height') + 1} {flags}")
+    again = await rooms.get_or_create(ball, attributes="Romeo", create=False)
+    many = rooms.get_many(jids=[ball, "nowhere@rooms.example.org"])
+    await reply(message, f"{again and again.nick} {[one and one.nick for one in many]}")
+    occupant.jid = None
+    for wrong in (functools.partial(chats.send, message, "hello"), functools.partial(rooms.ban, ball, occupant), functools.partial(rooms.get_many, jids=[ball, message])):
+        try:
+            await wrong()
+        except errors.Error as error:
+            await reply(message, f"{type(error).__name__}: {error} ({error.call})")
