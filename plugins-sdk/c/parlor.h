@@ -3,8 +3,8 @@
  *     #include <parlor.h>
  *
  *     static parlor_error answer(const parlor_event *event, void *context) {
- *         // It says that somebody types, for instance, or another client of the account received it.
- *         if (!event->message->body || event->message->carbon) return PARLOR_OK;
+ *         // It says that somebody types, for instance, another client of the account received it, or it is a command.
+ *         if (!event->message->body || event->message->carbon || event->message->command) return PARLOR_OK;
  *         return parlor_chats_reply(event->message, "you said: %s", event->message->body);
  *     }
  *

@@ -4,7 +4,7 @@
  *     import { on, reply } from "parlor";
  *
  *     on("message", { kind: "chat" }, async (message) => {
- *       if (message.body && !message.carbon) await reply(message, `you said: ${message.body}`);
+ *       if (message.body && !message.carbon && !message.command) await reply(message, `you said: ${message.body}`);
  *     });
  *
  * Wait for what gives a promise, by `await` or by giving it back: what became of it is the handler's then. A promise that fails

@@ -9,7 +9,7 @@
 //!
 //! async fn start() -> Result<()> {
 //!     on_message(|message| async move {
-//!         if let (Some(body), None) = (&message.body, &message.carbon) {
+//!         if let (Some(body), None, None) = (&message.body, &message.carbon, &message.command) {
 //!             message.reply(body).await?;
 //!         }
 //!         Ok(())

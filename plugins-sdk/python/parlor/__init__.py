@@ -4,7 +4,7 @@
 
     @on("message", kind="chat")
     async def answer(message: Message) -> None:
-        if message.body and not message.carbon:
+        if message.body and not message.carbon and not message.command:
             await reply(message, f"you said: {message.body}")
 
 Beside it stands `plugin.toml`, which says what the plugin asks for, and why. `parlor plugin build` makes one file of both.
