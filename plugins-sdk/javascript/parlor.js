@@ -386,6 +386,7 @@ function watching(call, by) {
 watching.method = (owner, name, by) => {
   Object.defineProperty(owner, name, { ...Object.getOwnPropertyDescriptor(owner, name), value: watching(owner[name], by) });
 };
+watching.promise = (promise, by) => authors(by, promise);
 watching.object = (owner, methods) => {
   for (const [name, by] of methods) watching.method(owner, name, by);
   return owner;
@@ -397,12 +398,24 @@ function authors(by, promise) {
 }
 
 // And of the promises that authors make by hand.
-for (const name of ["all", "allSettled", "any", "race", "reject"]) {
+for (const name of ["all", "allSettled", "any", "race", "reject", "resolve", "try"]) {
+  if (!(name in Promise)) continue;
   const own = Promise[name].bind(Promise);
-  Object.defineProperty(Promise, name, { value: (...values) => authors(`Promise.${name} at ${place()}`, own(...values)) });
+  const made = (...values) => {
+    const promise = own(...values);
+    // `Promise.resolve` gives a promise as it is.
+    return promise instanceof Noticed ? promise : authors(`Promise.${name} at ${place()}`, promise);
+  };
+  Object.defineProperty(Promise, name, { value: made });
 }
-for (const name of ["resolve", "withResolvers", "try"]) {
-  if (name in Promise) Object.defineProperty(Promise, name, { value: Promise[name].bind(Promise) });
+if ("withResolvers" in Promise) {
+  const own = Promise.withResolvers.bind(Promise);
+  const value = () => {
+    const made = own();
+    authors(`Promise.withResolvers at ${place()}`, made.promise);
+    return made;
+  };
+  Object.defineProperty(Promise, "withResolvers", { value });
 }
 globalThis.Promise = new Proxy(Promise, {
   construct(made, values, by) {
