@@ -3,6 +3,10 @@
 from typing import Any, Callable, Optional, Sequence
 
 
+#: What an attempt to use the network raises, as an `OSError`.
+NO_NETWORK = "a plugin reaches no network: what comes from elsewhere comes by XMPP; .parlor/docs/cannot.md says how"
+
+
 class Error(Exception):
     """Any reason why the host did not do what was asked."""
 

@@ -33,10 +33,9 @@ def _refuse_network() -> None:
     socket = sys.modules.get("socket")
     if socket is None:
         return
-    advice = "a plugin reaches no network: what comes from elsewhere comes by XMPP; .parlor/docs/cannot.md says how"
 
     def refuse(*_arguments: Any, **_named: Any) -> Any:
-        raise OSError(advice)
+        raise OSError(errors.NO_NETWORK)
 
     class NoSocket(socket.socket):  # type: ignore[name-defined, misc]
         __init__ = refuse

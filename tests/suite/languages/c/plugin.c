@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <poll.h>
+#include <sys/select.h>
 #include <time.h>
 
 /* mentions.chat */
@@ -142,6 +144,12 @@ int usleep(unsigned microseconds);
 
 static parlor_error nap(const parlor_event *event, void *context) {
   (void)context;
+  const char *how = event->message->body + strlen("nap");
+  int woken = -1;
+  if (!strcmp(how, " by nanosleep")) woken = nanosleep(&(struct timespec){.tv_sec = 1, .tv_nsec = 500000000}, NULL);
+  if (!strcmp(how, " by poll")) woken = poll(NULL, 0, 1500);
+  if (!strcmp(how, " by select")) woken = select(0, NULL, NULL, NULL, &(struct timeval){.tv_sec = 1, .tv_usec = 500000});
+  if (*how) return parlor_reply(event->message, "awake%s, %d", how, woken);
   sleep(1);
   usleep(500000);
   return parlor_reply(event->message, "awake");

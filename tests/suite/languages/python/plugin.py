@@ -11,7 +11,9 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.request
 import zoneinfo
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
 from parlor import (
@@ -625,6 +627,37 @@ async def cannot(message: Message) -> None:
         except Exception as error:
             failed.append(type(error).__name__)
     await reply(message, f"{failed} {dict(os.environ)} {datetime.now().hour} {built > time.time()}")
+
+
+@on("message", prefix="connect")
+async def connect(message: Message) -> None:
+    async def opened() -> None:
+        await asyncio.open_connection("example.org", 80)
+
+    async def made(make: Callable[[], object]) -> None:
+        make()
+
+    tries = [
+        made(lambda: socket.create_connection(("127.0.0.1", 80))),
+        made(socket.socket),
+        made(lambda: socket.getaddrinfo("example.org", 80)),
+        made(lambda: urllib.request.urlopen("http://example.org")),
+        opened(),
+    ]
+    for one in tries:
+        try:
+            await one
+        except Exception as error:
+            await reply(message, f"{type(error).__name__}: {error}")
+    import ftplib  # It is not imported at the top.
+
+
+@on("message", prefix="recurse")
+async def recurse(message: Message) -> None:
+    def deeper(level: int) -> int:
+        return deeper(level + 1) + 1
+
+    await reply(message, str(deeper(0)))
 
 
 # off.chat
