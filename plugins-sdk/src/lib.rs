@@ -35,6 +35,8 @@
 //! `.await`. A handler's error is written to the host's log, and the plugin goes on. A panic is a bug: the host ends the
 //! plugin, and starts it anew after a while.
 
+#![expect(clippy::needless_pass_by_value, reason = "a call takes a text or an entity, its own or borrowed")]
+
 /// The plugin in ten lines of the project's README is compiled, too.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -2,7 +2,7 @@
 //! their own. A name is a string that no compiler checks; in TypeScript and Python only a type checker does, if the
 //! author runs one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::calls::files;
 use super::tokens::{Token, python_tokens, tokens};
@@ -30,9 +30,9 @@ struct Source {
 }
 
 impl Source {
-    fn read(folder: &Path, file: PathBuf, language: Language) -> Option<Self> {
-        let text = read_text(&file).ok()?;
-        let shown = file.strip_prefix(folder).unwrap_or(&file).escaped().to_string();
+    fn read(folder: &Path, file: &Path, language: Language) -> Option<Self> {
+        let text = read_text(file).ok()?;
+        let shown = file.strip_prefix(folder).unwrap_or(file).escaped().to_string();
         let source = Self { shown, text, language };
         source.is_of_plugin().then_some(source)
     }
@@ -92,8 +92,8 @@ impl Source {
 /// Returns a warning for each name that is similar to an event of the host, with its first line.
 pub(super) fn slips(folder: &Path, language: Language) -> Vec<String> {
     let (subscribing, firing) = words(language);
-    let read = |file: PathBuf| Source::read(folder, file, language);
-    let sources: Vec<Source> = files(folder, language).into_iter().filter_map(read).collect();
+    let files = files(folder, language);
+    let sources: Vec<Source> = files.iter().filter_map(|file| Source::read(folder, file, language)).collect();
     let fired = sources.iter().flat_map(|source| source.given_first(firing)).map(|(_, name)| name);
     let own: Vec<&str> = fired.chain(sources.iter().flat_map(Source::declared)).collect();
     let mut slips = Vec::new();
