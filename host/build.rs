@@ -35,9 +35,32 @@ fn generate(mut generator: Box<dyn WorldGenerator>) -> anyhow::Result<Files> {
 fn c(folder: &Path) -> anyhow::Result<()> {
     let options = wit_bindgen_c::Opts { async_: blocking(), ..Default::default() };
     for (name, text) in generate(options.build())?.iter() {
-        write(&folder.join(name), text)?;
+        match name {
+            "plugin.c" => write(&folder.join(name), noted_in_c(std::str::from_utf8(text)?).as_bytes())?,
+            name => write(&folder.join(name), text)?,
+        }
     }
     Ok(())
+}
+
+/// Has each call tell the SDK its name and its address, or the first text, so that an error can name both.
+fn noted_in_c(text: &str) -> String {
+    let mut noted = String::new();
+    for line in text.lines() {
+        noted.extend([line, "\n"]);
+        let Some((name, parameters)) = line.strip_prefix("bool parlor_plugin_").and_then(|rest| rest.split_once('('))
+        else {
+            continue;
+        };
+        let Some(parameters) = parameters.strip_suffix("_error_t *err) {") else { continue };
+        let texts = || parameters.split(", ").filter_map(|one| one.rsplit_once(" *"));
+        let is_address = |of: &str| of.ends_with("_jid_t") && !of.ends_with("_list_jid_t");
+        let address = texts().find(|(of, name)| is_address(of) && *name == "jid");
+        let about = address.or_else(|| texts().next().filter(|(of, name)| *of == "plugin_string_t" && *name != "ret"));
+        let about = about.map_or_else(|| "NULL, 0".to_owned(), |(_, name)| format!("{name}->ptr, {name}->len"));
+        noted.extend(["  parlor_note(\"parlor_plugin_", name, "\", ", &about, ");\n"]);
+    }
+    noted
 }
 
 /// Writes one package for each grouping under `parlor/contract`, and `files.rs`, which lists all of them by their names
@@ -54,7 +77,9 @@ fn go(folder: &Path) -> anyhow::Result<()> {
     for (name, text) in generate(options.build())?.iter() {
         let name = named_in_go(name);
         let (rest, imports) = without_imports(&named_in_go(std::str::from_utf8(text)?));
-        for (name, text) in [(name.clone(), whole_in_go(&rest))].into_iter().chain(beside(&name, &rest, &imports)) {
+        for (name, text) in
+            [(name.clone(), whole_in_go(&noted_in_go(&rest)))].into_iter().chain(beside(&name, &rest, &imports))
+        {
             write(&folder.join(&name), text.as_bytes())?;
             writeln!(list, "    (\"contract/{name}\", include_bytes!(concat!(env!(\"OUT_DIR\"), \"/go/{name}\"))),")?;
         }
@@ -68,6 +93,24 @@ fn named_in_go(text: &str) -> String {
     text.replace("parlor_plugin_", "")
         .replace("go.bytecodealliance.org/pkg/wit/types", "parlor/contract/wit")
         .replace("go.bytecodealliance.org/pkg/wit/runtime", "parlor/internal/abi")
+}
+
+/// Has each call tell the SDK its name and its address, or the first text, so that an error can name both.
+fn noted_in_go(text: &str) -> String {
+    let package = text.lines().find_map(|line| line.strip_prefix("package ")).unwrap_or_default();
+    let mut noted = String::new();
+    for line in text.lines() {
+        noted.extend([line, "\n"]);
+        let Some((name, rest)) = line.strip_prefix("func ").and_then(|rest| rest.split_once('(')) else { continue };
+        if name.is_empty() || !line.ends_with("types.Error] {") {
+            continue;
+        }
+        let parameters = rest.split_once(") ").map_or("", |(parameters, _)| parameters);
+        let first = parameters.split(", ").next().and_then(|one| one.strip_suffix(" string"));
+        let about = if parameters.split(", ").any(|one| one == "jid string") { Some("jid") } else { first };
+        noted.extend(["witRuntime.Called(\"", package, ".", name, "\", ", about.unwrap_or("\"\""), ")\n"]);
+    }
+    noted
 }
 
 /// A host function as the bindings declare it.

@@ -30,6 +30,19 @@ static parlor_failure failure;
 /* The call that was made last. The macros of `parlor.h` write down what it is and where. */
 struct parlor_call parlor_called;
 
+/* The generated function that was called last, and whom or what it was about: a text of its caller's, which may be gone later. */
+static struct {
+  const char *name;
+  const uint8_t *about;
+  size_t length;
+} noted;
+
+void parlor_note(const char *name, const uint8_t *about, size_t length) {
+  noted.name = name;
+  noted.about = about;
+  noted.length = length;
+}
+
 static void *take(size_t size) {
   /* One more, which is zero: so every text that the host hands over ends as C wants it. */
   block *fresh = malloc(sizeof(block) + size + 1);
@@ -154,8 +167,6 @@ static bool is_same(const char *text, size_t length, const char *other) {
 
 /* The host ends a plugin whose texts are no UTF-8, and whoever cuts a text may cut a character. */
 plugin_string_t parlor_text(const char *text) {
-  /* The first text of a call says whom or what it is about. */
-  if (!parlor_called.argument) parlor_called.argument = text;
   size_t replaced = 0;
   unsigned code;
   const char *end = text;
@@ -490,20 +501,34 @@ const char *parlor_unquote(const char *json) {
   return text;
 }
 
+const char *parlor_json_text(const char *json, const char *otherwise) {
+  const char *text = parlor_unquote(json);
+  return text ? text : otherwise;
+}
+
+double parlor_json_number(const char *json, double otherwise) {
+  char *end = NULL;
+  double number = json ? strtod(json, &end) : otherwise;
+  return json && end != json ? number : otherwise;
+}
+
+bool parlor_json_flag(const char *json, bool otherwise) {
+  return json && !strcmp(json, "true") ? true : json && !strcmp(json, "false") ? false : otherwise;
+}
+
 /* ---- Errors ------------------------------------------------------------------------------------------------------------ */
 
 const parlor_failure *parlor_failed(void) {
   return &failure;
 }
 
-/* Has the last failure say which call it was, and where. */
-static void in_call(void) {
-  failure.call = parlor_called.name;
+/* Has the last failure say which call it was, whom or what it was about, and where. */
+static void in_call(const char *call, const char *about) {
+  failure.call = call;
   failure.place = parlor_called.place;
   if (!failure.place) return;
   /* As the author calls the file. */
   if (!strncmp(failure.place, "./", 2)) failure.place += 2;
-  const char *about = parlor_called.argument;
   failure.where = parlor_format(
       "%s%s%s%sat %s", failure.call ? failure.call : "", failure.call ? " " : "", about ? parlor_quote(about) : "",
       about ? " " : "", failure.place);
@@ -517,7 +542,7 @@ static const char *logged(void) {
 parlor_error parlor_fail(const char *format, ...) {
   failure = (parlor_failure){.error = PARLOR_OTHER};
   FORMATTED(failure.text);
-  in_call();
+  in_call(NULL, NULL);
   return PARLOR_OTHER;
 }
 
@@ -575,7 +600,8 @@ parlor_error parlor_done(bool done, const parlor_plugin_types_error_t *error) {
       failure.error = PARLOR_OTHER;
       failure.text = some(error->val.other);
   }
-  in_call();
+  /* An author's own call of a generated function has no other name. */
+  in_call(parlor_called.name ? parlor_called.name : noted.name, noted.length ? copied((const char *)noted.about, noted.length) : NULL);
   return failure.error;
 }
 
@@ -852,7 +878,7 @@ static parlor_error room(const char *jid, const char *text, const char *thread) 
 static parlor_error invalid(const char *argument, const char *reason) {
   failure = (parlor_failure){.error = PARLOR_INVALID, .argument = argument};
   failure.text = parlor_format("invalid %s: %s", argument, reason);
-  in_call();
+  in_call(parlor_called.name, NULL);
   return PARLOR_INVALID;
 }
 
@@ -1133,6 +1159,25 @@ parlor_error parlor_rooms_open(const char *room, const char *nick, const char *p
   return parlor_done(parlor_plugin_rooms_open(&jid, &attributes, &opened, &error), &error);
 }
 
+static const parlor_room *shown_room(const parlor_plugin_types_room_t *all) {
+  parlor_room *shown = parlor_memory(sizeof *shown);
+  *shown = (parlor_room){
+      .jid = some(all->jid), .nick = some(all->nick), .role = some(all->role), .affiliation = some(all->affiliation),
+      .name = maybe(all->name), .subject = maybe(all->subject), .left = maybe(all->left), .joined = all->joined, .all = all};
+  return shown;
+}
+
+parlor_error parlor_rooms_get_or_create(const char *room, const char *nick, const char *password, bool create, const parlor_room **found) {
+  *found = NULL;
+  plugin_string_t jid = parlor_text(room);
+  parlor_plugin_rooms_attributes_t attributes = {.nick = option(nick), .password = option(password)};
+  parlor_plugin_rooms_option_room_t *there = parlor_memory(sizeof *there);
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_rooms_get_or_create(&jid, &attributes, create, there, &error);
+  if (done && there->is_some) *found = shown_room(&there->val);
+  return parlor_done(done, &error);
+}
+
 static size_t field_count(const parlor_field *fields) {
   size_t count = 0;
   while (fields && fields[count].name) count++;
@@ -1177,6 +1222,38 @@ parlor_error parlor_rooms_close(const char *room) {
   plugin_string_t jid = parlor_text(room);
   parlor_plugin_types_error_t error;
   return parlor_done(parlor_plugin_rooms_close(&jid, &error), &error);
+}
+
+parlor_error parlor_rooms_get_attribute(const char *of, const char *name, const char **json) {
+  *json = NULL;
+  plugin_string_t jid = parlor_text(of), key = parlor_text(name);
+  parlor_plugin_rooms_option_json_t value;
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_rooms_get_attribute(&jid, &key, &value, &error);
+  if (done && value.is_some) *json = some(value.val);
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_rooms_set_attribute(const char *of, const char *name, const char *json) {
+  plugin_string_t jid = parlor_text(of), key = parlor_text(name), value = parlor_text(json ? json : "null");
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_rooms_set_attribute(&jid, &key, &value, &error), &error);
+}
+
+parlor_error parlor_chats_get_attribute(const char *of, const char *name, const char **json) {
+  *json = NULL;
+  plugin_string_t jid = parlor_text(of), key = parlor_text(name);
+  parlor_plugin_chats_option_json_t value;
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_chats_get_attribute(&jid, &key, &value, &error);
+  if (done && value.is_some) *json = some(value.val);
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_chats_set_attribute(const char *of, const char *name, const char *json) {
+  plugin_string_t jid = parlor_text(of), key = parlor_text(name), value = parlor_text(json ? json : "null");
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_chats_set_attribute(&jid, &key, &value, &error), &error);
 }
 
 typedef bool putting_out(plugin_string_t *, plugin_string_t *, plugin_string_t *, parlor_plugin_types_error_t *);
@@ -1312,20 +1389,15 @@ const char *parlor_settings_get(const char *key) {
 }
 
 const char *parlor_settings_get_text(const char *key, const char *otherwise) {
-  const char *text = parlor_unquote(parlor_settings_get(key));
-  return text ? text : otherwise;
+  return parlor_json_text(parlor_settings_get(key), otherwise);
 }
 
 double parlor_settings_get_number(const char *key, double otherwise) {
-  const char *json = parlor_settings_get(key);
-  char *end = NULL;
-  double number = json ? strtod(json, &end) : otherwise;
-  return json && end != json ? number : otherwise;
+  return parlor_json_number(parlor_settings_get(key), otherwise);
 }
 
 bool parlor_settings_get_flag(const char *key, bool otherwise) {
-  const char *json = parlor_settings_get(key);
-  return json && !strcmp(json, "true") ? true : json && !strcmp(json, "false") ? false : otherwise;
+  return parlor_json_flag(parlor_settings_get(key), otherwise);
 }
 
 /* Where an entry of a list ends. */
@@ -1557,14 +1629,6 @@ static const parlor_command *command_of(const parlor_plugin_types_command_t *all
   return command;
 }
 
-static const parlor_room *shown_room(const parlor_plugin_types_room_t *all) {
-  parlor_room *shown = parlor_memory(sizeof *shown);
-  *shown = (parlor_room){
-      .jid = some(all->jid), .nick = some(all->nick), .role = some(all->role), .affiliation = some(all->affiliation),
-      .name = maybe(all->name), .subject = maybe(all->subject), .left = maybe(all->left), .joined = all->joined, .all = all};
-  return shown;
-}
-
 static const parlor_contact *shown_contact(const parlor_plugin_types_contact_t *all) {
   parlor_contact *shown = parlor_memory(sizeof *shown);
   *shown = (parlor_contact){
@@ -1573,41 +1637,106 @@ static const parlor_contact *shown_contact(const parlor_plugin_types_contact_t *
   return shown;
 }
 
+static const char *or_null(const char *text) {
+  return text ? parlor_quote(text) : "null";
+}
+
+static const char *resources(parlor_plugin_types_list_resource_t all) {
+  const char *list = "";
+  for (size_t at = 0; at < all.len; at++) {
+    const parlor_plugin_types_resource_t *one = &all.ptr[at];
+    list = parlor_format(
+        "%s%s{\"name\":%s,\"priority\":%d,\"show\":%s,\"status\":%s,\"since\":%s}", list, at ? "," : "", parlor_quote(some(one->name)),
+        one->priority, or_null(maybe(one->show)), or_null(maybe(one->status)), parlor_quote(some(one->since)));
+  }
+  return parlor_format("[%s]", list);
+}
+
+static const char *groups(plugin_list_string_t all) {
+  const char *list = "";
+  for (size_t at = 0; at < all.len; at++) list = parlor_format("%s%s%s", list, at ? "," : "", parlor_quote(some(all.ptr[at])));
+  return parlor_format("[%s]", list);
+}
+
+/* Whether this is a name such as `chat_status`, which any language may spell in its own way: `chat-status`, `chatStatus`. */
+static bool is_called(const char *name, const char *known) {
+  for (char before = 0; *known; before = *name++, known++) {
+    bool is_capital = *name >= 'A' && *name <= 'Z' && before >= 'a' && before <= 'z';
+    if (is_capital && *known == '_') known++;
+    char sign = is_capital ? (char)(*name - 'A' + 'a') : *name == '-' ? '_' : *name;
+    if (sign != *known) return false;
+  }
+  return !*name;
+}
+
 const char *parlor_contact_get(const parlor_contact *contact, const char *name) {
   const parlor_plugin_types_contact_t *all = contact->all;
-  if (!strcmp(name, "id") || !strcmp(name, "jid")) return contact->jid;
-  if (!strcmp(name, "fullname")) return contact->fullname;
-  if (!strcmp(name, "user_id")) return some(all->user_id);
-  if (!strcmp(name, "subscription")) return contact->subscription;
-  if (!strcmp(name, "ask")) return maybe(all->ask);
-  if (!strcmp(name, "requesting")) return contact->requesting ? "true" : "false";
-  if (!strcmp(name, "chat_status")) return contact->chat_status;
-  if (!strcmp(name, "status")) return contact->status;
-  if (!strcmp(name, "image")) return maybe(all->image);
-  if (!strcmp(name, "image_type")) return maybe(all->image_type);
-  if (!strcmp(name, "url")) return maybe(all->url);
-  if (!strcmp(name, "vcard_updated")) return all->vcard_updated.is_some ? some(all->vcard_updated.val) : NULL;
-  if (strcmp(name, "groups")) return NULL;
-  const char *groups = "";
-  for (size_t at = 0; at < all->groups.len; at++)
-    groups = parlor_format("%s%s%s", groups, at ? "," : "", parlor_quote(some(all->groups.ptr[at])));
-  return parlor_format("[%s]", groups);
+  if (is_called(name, "id") || is_called(name, "jid")) return contact->jid;
+  if (is_called(name, "fullname")) return contact->fullname;
+  if (is_called(name, "user_id")) return some(all->user_id);
+  if (is_called(name, "subscription")) return contact->subscription;
+  if (is_called(name, "ask")) return maybe(all->ask);
+  if (is_called(name, "requesting")) return contact->requesting ? "true" : "false";
+  if (is_called(name, "groups")) return groups(all->groups);
+  if (is_called(name, "chat_status")) return contact->chat_status;
+  if (is_called(name, "status")) return contact->status;
+  if (is_called(name, "resources")) return resources(all->resources);
+  if (is_called(name, "image")) return maybe(all->image);
+  if (is_called(name, "image_type")) return maybe(all->image_type);
+  if (is_called(name, "url")) return maybe(all->url);
+  if (is_called(name, "vcard_updated")) return all->vcard_updated.is_some ? some(all->vcard_updated.val) : NULL;
+  return NULL;
 }
 
 const char *parlor_contact_address(const parlor_contact *contact) {
-  return contact->jid;
+  return contact ? contact->jid : NULL;
 }
 
 const char *parlor_room_address(const parlor_room *room) {
-  return room->jid;
+  return room ? room->jid : NULL;
 }
 
 const char *parlor_occupant_address(const parlor_occupant *occupant) {
-  return parlor_format("%s/%s", occupant->room, occupant->nick);
+  return occupant ? parlor_format("%s/%s", occupant->room, occupant->nick) : NULL;
+}
+
+const char *parlor_types_contact_address(const parlor_plugin_types_contact_t *contact) {
+  return contact ? some(contact->jid) : NULL;
+}
+
+const char *parlor_types_chat_address(const parlor_plugin_types_chat_t *chat) {
+  return chat ? some(chat->jid) : NULL;
+}
+
+const char *parlor_types_view_address(const parlor_plugin_types_view_t *view) {
+  return view ? some(view->jid) : NULL;
+}
+
+const char *parlor_types_room_address(const parlor_plugin_types_room_t *room) {
+  return room ? some(room->jid) : NULL;
+}
+
+const char *parlor_types_occupant_address(const parlor_plugin_types_occupant_t *occupant) {
+  return occupant ? parlor_format("%s/%s", some(occupant->room), some(occupant->nick)) : NULL;
 }
 
 const char *parlor_text_address(const char *address) {
   return address;
+}
+
+parlor_error parlor_vcard_get(const char *address, bool again, const parlor_vcard **card) {
+  *card = NULL;
+  plugin_string_t jid = parlor_text(address);
+  parlor_plugin_vcard_card_t *all = parlor_memory(sizeof *all);
+  parlor_plugin_types_error_t error;
+  if (!parlor_plugin_vcard_get(&jid, again, all, &error)) return parlor_done(false, &error);
+  parlor_vcard *shown = parlor_memory(sizeof *shown);
+  *shown = (parlor_vcard){
+      .fn = maybe(all->fn), .nickname = maybe(all->nickname), .url = maybe(all->url), .role = maybe(all->role),
+      .email = maybe(all->email), .image = maybe(all->image), .image_type = maybe(all->image_type),
+      .updated = some(all->vcard_updated)};
+  *card = shown;
+  return PARLOR_OK;
 }
 
 parlor_error parlor_vcard_update(const char *address, bool again) {

@@ -3,8 +3,8 @@
  *     #include <parlor.h>
  *
  *     static parlor_error answer(const parlor_event *event, void *context) {
- *         // It says that somebody types, for instance, or another client of the account received it.
- *         if (!event->message->body || event->message->carbon) return PARLOR_OK;
+ *         // It says that somebody types, for instance, another client of the account received it, or it is a command.
+ *         if (!event->message->body || event->message->carbon || event->message->command) return PARLOR_OK;
  *         return parlor_chats_reply(event->message, "you said: %s", event->message->body);
  *     }
  *
@@ -341,6 +341,18 @@ parlor_error parlor_rooms_open_configured(const char *room, const char *nick, co
 /* Changes fields of a room's configuration, named and written as above; the others stay as they are. Needs rooms.configure for it. */
 parlor_error parlor_rooms_configure(const char *room, const parlor_field *config);
 
+/* Puts into `found` the room; where it is not open and `create` is true, it is entered as by `parlor_rooms_open`, and else NULL. Needs
+ * rooms.read for it, and rooms.join to enter it. */
+parlor_error parlor_rooms_get_or_create(const char *room, const char *nick, const char *password, bool create, const parlor_room **found);
+
+/* Puts into `json` what was set for a front end under this name, or a field of the room's record such as `nick`; NULL where there is
+ * nothing. `parlor_json_number` and its like read it. Needs rooms.read for it. */
+parlor_error parlor_rooms_get_attribute(const char *room, const char *name, const char **json);
+
+/* Keeps a value, as JSON, for a front end as long as the room is open; NULL takes it away. `parlor_quote` makes JSON of a text. Needs
+ * rooms.join for it. */
+parlor_error parlor_rooms_set_attribute(const char *room, const char *name, const char *json);
+
 /* Leaves it. Needs rooms.join for it. */
 parlor_error parlor_rooms_close(const char *room);
 
@@ -358,29 +370,69 @@ parlor_error parlor_rooms_set_role(const char *room, const char *nick, const cha
 /* Gives a person an affiliation: none, outcast, member, admin or owner. */
 parlor_error parlor_rooms_set_affiliation(const char *room, const char *jid, const char *affiliation, const char *reason);
 
+/* ---- Chats ------------------------------------------------------------------------------------------------------------- */
+
+/* The same of an open chat, whose record has fields such as `fullname`; what is set is kept until it is closed. Needs chats.read. */
+parlor_error parlor_chats_get_attribute(const char *chat, const char *name, const char **json);
+
+/* Needs chats.write. */
+parlor_error parlor_chats_set_attribute(const char *chat, const char *name, const char *json);
+
 /* ---- People ------------------------------------------------------------------------------------------------------------ */
 
-/* One attribute of a contact by its name: ask, chat_status, fullname, groups, id, image, image_type, jid, requesting, status,
- * subscription, url, user_id or vcard_updated. The groups are JSON, requesting is "true" or "false". NULL where there is none of this
- * name, or it has no value. */
+/* One attribute of a contact by its name: ask, chat_status, fullname, groups, id, image, image_type, jid, requesting, resources, status,
+ * subscription, url, user_id or vcard_updated. A name may be spelled as any language spells it: chat-status, chatStatus. The groups and
+ * the resources are JSON, requesting is "true" or "false". NULL where there is none of this name, or it has no value. */
 const char *parlor_contact_get(const parlor_contact *contact, const char *name);
 
-/* The address of an entity: a text as it is, the JID of a contact or room, and of an occupant the room with the nickname. So what
- * takes an address takes each of them: parlor_vcard_update(parlor_address(occupant), false) */
-#define parlor_address(entity)                        \
-  _Generic((entity),                                  \
-      const parlor_contact *: parlor_contact_address, \
-      parlor_contact *: parlor_contact_address,       \
-      const parlor_room *: parlor_room_address,       \
-      parlor_room *: parlor_room_address,             \
-      const parlor_occupant *: parlor_occupant_address, \
-      parlor_occupant *: parlor_occupant_address,     \
+/* The address of an entity: a text as it is, the JID of a contact, chat, view or room, and of an occupant the room with the nickname.
+ * Each function here that takes an address takes each of them; the generated ones want parlor_text(parlor_address(occupant)). */
+#ifdef __cplusplus
+#define parlor_address(entity) (entity)
+#else
+#define parlor_address(entity)                                                     \
+  _Generic((entity),                                                               \
+      const parlor_contact *: parlor_contact_address,                              \
+      parlor_contact *: parlor_contact_address,                                    \
+      const parlor_room *: parlor_room_address,                                    \
+      parlor_room *: parlor_room_address,                                          \
+      const parlor_occupant *: parlor_occupant_address,                            \
+      parlor_occupant *: parlor_occupant_address,                                  \
+      const parlor_plugin_types_contact_t *: parlor_types_contact_address,         \
+      parlor_plugin_types_contact_t *: parlor_types_contact_address,               \
+      const parlor_plugin_types_chat_t *: parlor_types_chat_address,               \
+      parlor_plugin_types_chat_t *: parlor_types_chat_address,                     \
+      const parlor_plugin_types_view_t *: parlor_types_view_address,               \
+      parlor_plugin_types_view_t *: parlor_types_view_address,                     \
+      const parlor_plugin_types_room_t *: parlor_types_room_address,               \
+      parlor_plugin_types_room_t *: parlor_types_room_address,                     \
+      const parlor_plugin_types_occupant_t *: parlor_types_occupant_address,       \
+      parlor_plugin_types_occupant_t *: parlor_types_occupant_address,             \
       default: parlor_text_address)(entity)
+#endif
 
 const char *parlor_contact_address(const parlor_contact *contact);
 const char *parlor_room_address(const parlor_room *room);
 const char *parlor_occupant_address(const parlor_occupant *occupant);
+const char *parlor_types_contact_address(const parlor_plugin_types_contact_t *contact);
+const char *parlor_types_chat_address(const parlor_plugin_types_chat_t *chat);
+const char *parlor_types_view_address(const parlor_plugin_types_view_t *view);
+const char *parlor_types_room_address(const parlor_plugin_types_room_t *room);
+const char *parlor_types_occupant_address(const parlor_plugin_types_occupant_t *occupant);
 const char *parlor_text_address(const char *address);
+
+/* A visiting card (XEP-0054). What does not stand on it is NULL. */
+typedef struct parlor_vcard {
+  const char *fn, *nickname; /* the full name, and the other one */
+  const char *url, *role;
+  const char *email;              /* the first one */
+  const char *image, *image_type; /* base64, and the media type */
+  const char *updated;            /* when it was fetched */
+} parlor_vcard;
+
+/* Puts into `card` somebody's visiting card as it is known; it is fetched where it is not, and `again` in any case. Needs vcard.read for
+ * the address. */
+parlor_error parlor_vcard_get(const char *address, bool again, const parlor_vcard **card);
 
 /* Fetches somebody's visiting card, so that their contact, open chat or occupant shows it; `again` even where it is known. Needs
  * vcard.read for the address. */
@@ -609,6 +661,11 @@ const char *parlor_quote(const char *text);
 /* The text of a JSON string; NULL if it is something else. */
 const char *parlor_unquote(const char *json);
 
+/* A value of JSON as a text, a number, or yes and no; `otherwise` where it is nothing of the kind, or NULL. */
+const char *parlor_json_text(const char *json, const char *otherwise);
+double parlor_json_number(const char *json, double otherwise);
+bool parlor_json_flag(const char *json, bool otherwise);
+
 /* The account's bare JID. Free. */
 const char *parlor_user_bare_jid(void);
 
@@ -620,18 +677,18 @@ parlor_error parlor_done(bool done, const parlor_plugin_types_error_t *error);
 
 /* ---- Where calls are made ------------------------------------------------------------------------------------------------ */
 
-/* For these macros alone: each notes the call, so that a failure can say which one it was, whom it was about, and where. */
+/* For these macros alone: each notes the call, so that a failure can say which one it was, and where. */
 extern struct parlor_call {
-  const char *name, *place, *argument;
+  const char *name, *place;
 } parlor_called;
 
 #ifndef PARLOR_INSIDE
 #define PARLOR_LINE_TEXT(line) #line
 #define PARLOR_LINE(line) PARLOR_LINE_TEXT(line)
-#define PARLOR_CALL(name) (parlor_called = (struct parlor_call){name, __FILE__ ":" PARLOR_LINE(__LINE__), NULL})
+#define PARLOR_CALL(name) (parlor_called = (struct parlor_call){name, __FILE__ ":" PARLOR_LINE(__LINE__)})
 
-/* A generated function is known by its argument alone. */
-#define parlor_done(...) (parlor_called.name = NULL, parlor_called.place = __FILE__ ":" PARLOR_LINE(__LINE__), parlor_done(__VA_ARGS__))
+/* A generated function notes its own name. */
+#define parlor_done(...) (PARLOR_CALL(NULL), parlor_done(__VA_ARGS__))
 #define parlor_fail(...) (PARLOR_CALL(NULL), parlor_fail(__VA_ARGS__))
 #define parlor_on(...) (PARLOR_CALL("parlor_on"), parlor_on(__VA_ARGS__))
 #define parlor_once(...) (PARLOR_CALL("parlor_once"), parlor_once(__VA_ARGS__))
@@ -645,32 +702,38 @@ extern struct parlor_call {
 #define parlor_wait_until(...) (PARLOR_CALL("parlor_wait_until"), parlor_wait_until(__VA_ARGS__))
 #define parlor_after(...) (PARLOR_CALL("parlor_after"), parlor_after(__VA_ARGS__))
 #define parlor_every(...) (PARLOR_CALL("parlor_every"), parlor_every(__VA_ARGS__))
-#define parlor_chats_send(...) (PARLOR_CALL("parlor_chats_send"), parlor_chats_send(__VA_ARGS__))
+#define parlor_chats_send(jid, ...) (PARLOR_CALL("parlor_chats_send"), parlor_chats_send(parlor_address(jid), __VA_ARGS__))
 #define parlor_chats_reply(...) (PARLOR_CALL("parlor_chats_reply"), parlor_chats_reply(__VA_ARGS__))
-#define parlor_rooms_send(...) (PARLOR_CALL("parlor_rooms_send"), parlor_rooms_send(__VA_ARGS__))
+#define parlor_rooms_send(jid, ...) (PARLOR_CALL("parlor_rooms_send"), parlor_rooms_send(parlor_address(jid), __VA_ARGS__))
 #define parlor_rooms_reply(...) (PARLOR_CALL("parlor_rooms_reply"), parlor_rooms_reply(__VA_ARGS__))
 #define parlor_reply(...) (PARLOR_CALL("parlor_reply"), parlor_reply(__VA_ARGS__))
-#define parlor_chats_send_message(...) (PARLOR_CALL("parlor_chats_send_message"), parlor_chats_send_message(__VA_ARGS__))
-#define parlor_rooms_send_message(...) (PARLOR_CALL("parlor_rooms_send_message"), parlor_rooms_send_message(__VA_ARGS__))
+#define parlor_chats_send_message(jid, ...) (PARLOR_CALL("parlor_chats_send_message"), parlor_chats_send_message(parlor_address(jid), __VA_ARGS__))
+#define parlor_rooms_send_message(jid, ...) (PARLOR_CALL("parlor_rooms_send_message"), parlor_rooms_send_message(parlor_address(jid), __VA_ARGS__))
 #define parlor_chats_reply_message(...) (PARLOR_CALL("parlor_chats_reply_message"), parlor_chats_reply_message(__VA_ARGS__))
 #define parlor_reply_message(...) (PARLOR_CALL("parlor_reply_message"), parlor_reply_message(__VA_ARGS__))
 #define parlor_acknowledge(...) (PARLOR_CALL("parlor_acknowledge"), parlor_acknowledge(__VA_ARGS__))
 #define parlor_occupant_of(...) (PARLOR_CALL("parlor_occupant_of"), parlor_occupant_of(__VA_ARGS__))
-#define parlor_rooms_open(...) (PARLOR_CALL("parlor_rooms_open"), parlor_rooms_open(__VA_ARGS__))
-#define parlor_rooms_open_configured(...) (PARLOR_CALL("parlor_rooms_open_configured"), parlor_rooms_open_configured(__VA_ARGS__))
-#define parlor_rooms_configure(...) (PARLOR_CALL("parlor_rooms_configure"), parlor_rooms_configure(__VA_ARGS__))
-#define parlor_rooms_close(...) (PARLOR_CALL("parlor_rooms_close"), parlor_rooms_close(__VA_ARGS__))
-#define parlor_rooms_occupant(...) (PARLOR_CALL("parlor_rooms_occupant"), parlor_rooms_occupant(__VA_ARGS__))
-#define parlor_rooms_kick(...) (PARLOR_CALL("parlor_rooms_kick"), parlor_rooms_kick(__VA_ARGS__))
-#define parlor_rooms_ban(...) (PARLOR_CALL("parlor_rooms_ban"), parlor_rooms_ban(__VA_ARGS__))
-#define parlor_rooms_set_role(...) (PARLOR_CALL("parlor_rooms_set_role"), parlor_rooms_set_role(__VA_ARGS__))
-#define parlor_rooms_set_affiliation(...) (PARLOR_CALL("parlor_rooms_set_affiliation"), parlor_rooms_set_affiliation(__VA_ARGS__))
+#define parlor_rooms_open(jid, ...) (PARLOR_CALL("parlor_rooms_open"), parlor_rooms_open(parlor_address(jid), __VA_ARGS__))
+#define parlor_rooms_open_configured(jid, ...) (PARLOR_CALL("parlor_rooms_open_configured"), parlor_rooms_open_configured(parlor_address(jid), __VA_ARGS__))
+#define parlor_rooms_configure(jid, ...) (PARLOR_CALL("parlor_rooms_configure"), parlor_rooms_configure(parlor_address(jid), __VA_ARGS__))
+#define parlor_rooms_close(jid) (PARLOR_CALL("parlor_rooms_close"), parlor_rooms_close(parlor_address(jid)))
+#define parlor_rooms_get_or_create(jid, ...) (PARLOR_CALL("parlor_rooms_get_or_create"), parlor_rooms_get_or_create(parlor_address(jid), __VA_ARGS__))
+#define parlor_rooms_get_attribute(jid, ...) (PARLOR_CALL("parlor_rooms_get_attribute"), parlor_rooms_get_attribute(parlor_address(jid), __VA_ARGS__))
+#define parlor_rooms_set_attribute(jid, ...) (PARLOR_CALL("parlor_rooms_set_attribute"), parlor_rooms_set_attribute(parlor_address(jid), __VA_ARGS__))
+#define parlor_chats_get_attribute(jid, ...) (PARLOR_CALL("parlor_chats_get_attribute"), parlor_chats_get_attribute(parlor_address(jid), __VA_ARGS__))
+#define parlor_chats_set_attribute(jid, ...) (PARLOR_CALL("parlor_chats_set_attribute"), parlor_chats_set_attribute(parlor_address(jid), __VA_ARGS__))
+#define parlor_vcard_get(jid, ...) (PARLOR_CALL("parlor_vcard_get"), parlor_vcard_get(parlor_address(jid), __VA_ARGS__))
+#define parlor_rooms_occupant(jid, ...) (PARLOR_CALL("parlor_rooms_occupant"), parlor_rooms_occupant(parlor_address(jid), __VA_ARGS__))
+#define parlor_rooms_kick(jid, ...) (PARLOR_CALL("parlor_rooms_kick"), parlor_rooms_kick(parlor_address(jid), __VA_ARGS__))
+#define parlor_rooms_ban(jid, ...) (PARLOR_CALL("parlor_rooms_ban"), parlor_rooms_ban(parlor_address(jid), __VA_ARGS__))
+#define parlor_rooms_set_role(jid, ...) (PARLOR_CALL("parlor_rooms_set_role"), parlor_rooms_set_role(parlor_address(jid), __VA_ARGS__))
+#define parlor_rooms_set_affiliation(jid, ...) (PARLOR_CALL("parlor_rooms_set_affiliation"), parlor_rooms_set_affiliation(parlor_address(jid), __VA_ARGS__))
 #define parlor_archive_query_all(...) (PARLOR_CALL("parlor_archive_query_all"), parlor_archive_query_all(__VA_ARGS__))
 #define parlor_api_send(...) (PARLOR_CALL("parlor_api_send"), parlor_api_send(__VA_ARGS__))
 #define parlor_api_send_iq(...) (PARLOR_CALL("parlor_api_send_iq"), parlor_api_send_iq(__VA_ARGS__))
 #define parlor_settings_set(...) (PARLOR_CALL("parlor_settings_set"), parlor_settings_set(__VA_ARGS__))
 #define parlor_settings_update(...) (PARLOR_CALL("parlor_settings_update"), parlor_settings_update(__VA_ARGS__))
-#define parlor_vcard_update(...) (PARLOR_CALL("parlor_vcard_update"), parlor_vcard_update(__VA_ARGS__))
+#define parlor_vcard_update(jid, ...) (PARLOR_CALL("parlor_vcard_update"), parlor_vcard_update(parlor_address(jid), __VA_ARGS__))
 #define parlor_storage_set(...) (PARLOR_CALL("parlor_storage_set"), parlor_storage_set(__VA_ARGS__))
 #define parlor_storage_get(...) (PARLOR_CALL("parlor_storage_get"), parlor_storage_get(__VA_ARGS__))
 #define parlor_storage_compare_and_set(...) (PARLOR_CALL("parlor_storage_compare_and_set"), parlor_storage_compare_and_set(__VA_ARGS__))

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 
+	"parlor/contract/chats"
 	"parlor/contract/rooms"
 	"parlor/contract/settings"
 	"parlor/contract/types"
@@ -46,7 +47,8 @@ func Address(entity any) string {
 }
 
 // Attribute is one attribute of a contact by its name: ask, chat_status, fullname, groups, id, image, image_type, jid, requesting,
-// resources, status, subscription, url, user_id or vcard_updated. Nil where there is none of this name, or it has no value.
+// resources, status, subscription, url, user_id or vcard_updated. A name may be spelled as any language spells it: chat-status,
+// chatStatus. Nil where there is none of this name, or it has no value.
 func Attribute(contact *Contact, name string) any {
 	text := func(text wit.Option[string]) any {
 		if value, ok := text.Get(); ok {
@@ -54,7 +56,7 @@ func Attribute(contact *Contact, name string) any {
 		}
 		return nil
 	}
-	switch name {
+	switch snakeCase(name) {
 	case "ask":
 		return text(contact.Ask)
 	case "chat_status":
@@ -87,6 +89,65 @@ func Attribute(contact *Contact, name string) any {
 	return nil
 }
 
+// The name as the SDKs that have underscores spell it, of that of any language.
+func snakeCase(name string) string {
+	var spelled []byte
+	for at := range len(name) {
+		sign := name[at]
+		if sign >= 'A' && sign <= 'Z' && at > 0 && name[at-1] >= 'a' && name[at-1] <= 'z' {
+			spelled = append(spelled, '_', sign-'A'+'a')
+		} else if sign == '-' {
+			spelled = append(spelled, '_')
+		} else {
+			spelled = append(spelled, sign)
+		}
+	}
+	return string(spelled)
+}
+
+// ChatsGetAttribute reads an attribute of an open chat, or a field of its record such as fullname, and says whether there is one. The
+// address may be that of an entity: parlor.Address(chat). Needs chats.read.
+//
+//	height, ok, err := parlor.ChatsGetAttribute[int](chat.Jid, "height")
+func ChatsGetAttribute[T any](chat, name string) (value T, ok bool, err error) {
+	return attribute[T](chat, func() wit.Result[wit.Option[string], types.Error] { return chats.GetAttribute(chat, name) })
+}
+
+// ChatsSetAttribute sets an attribute of an open chat until it is closed, to whatever encoding/json makes JSON of; nil takes it away.
+// Needs chats.write.
+func ChatsSetAttribute(ctx context.Context, chat, name string, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return done(ctx, chat, func() wit.Result[wit.Unit, types.Error] { return chats.SetAttribute(chat, name, string(text)) })
+}
+
+// RoomsGetAttribute reads what was set for a front end, or a field of the room's record such as nick, and says whether there is
+// anything. Needs rooms.read.
+func RoomsGetAttribute[T any](room, name string) (value T, ok bool, err error) {
+	return attribute[T](room, func() wit.Result[wit.Option[string], types.Error] { return rooms.GetAttribute(room, name) })
+}
+
+// RoomsSetAttribute keeps something for a front end as long as the room is open, whatever encoding/json makes JSON of; nil takes it
+// away. Needs rooms.join.
+func RoomsSetAttribute(ctx context.Context, room, name string, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return done(ctx, room, func() wit.Result[wit.Unit, types.Error] { return rooms.SetAttribute(room, name, string(text)) })
+}
+
+func attribute[T any](of string, get func() wit.Result[wit.Option[string], types.Error]) (value T, ok bool, err error) {
+	text, err := call(context.Background(), of, get)
+	if err != nil || text.Tag() == wit.OptionNone {
+		return value, false, err
+	}
+	err = json.Unmarshal([]byte(text.Some()), &value)
+	return value, err == nil, err
+}
+
 // RoomOptions are how a room is entered. What is left out the bookmark and the settings decide.
 type RoomOptions struct {
 	Nick, Password string
@@ -109,20 +170,43 @@ func RoomsEnter(ctx context.Context, room, nick string) (*Room, error) {
 //	config := map[string]any{"membersonly": true, "roomdesc": "Comfy room for hanging out", "whois": "anyone"}
 //	room, err := parlor.RoomsOpen(ctx, "myroom@conference.example.org", parlor.RoomOptions{Nick: "coolguy69", Config: config})
 func RoomsOpen(ctx context.Context, room string, options RoomOptions) (*Room, error) {
-	fields, err := RoomsConfig(options.Config)
+	attributes, err := options.attributes()
 	if err != nil {
 		return nil, err
-	}
-	attributes := rooms.Attributes{
-		Nick: option(options.Nick), Password: option(options.Password), Roomconfig: fields,
-		AutoConfigure: options.AutoConfigure || len(fields) > 0, Maximize: options.Maximize,
-		BringToForeground: options.BringToForeground,
 	}
 	opened, err := call(ctx, room, func() wit.Result[types.Room, types.Error] { return rooms.Open(room, attributes) })
 	if err != nil {
 		return nil, err
 	}
 	return &opened, nil
+}
+
+// RoomsGetOrCreate is the room, which is entered with these options where it is not open and create is true; nil where it is not open
+// and create is false. Needs rooms.read, and rooms.join to enter it.
+//
+//	room, err := parlor.RoomsGetOrCreate(ctx, "hall@rooms.example.org", parlor.RoomOptions{Nick: "Romeo"}, true)
+func RoomsGetOrCreate(ctx context.Context, room string, options RoomOptions, create bool) (*Room, error) {
+	attributes, err := options.attributes()
+	if err != nil {
+		return nil, err
+	}
+	found, err := call(ctx, room, func() wit.Result[wit.Option[types.Room], types.Error] {
+		return rooms.GetOrCreate(room, attributes, create)
+	})
+	if err != nil || found.Tag() == wit.OptionNone {
+		return nil, err
+	}
+	opened := found.Some()
+	return &opened, nil
+}
+
+func (options RoomOptions) attributes() (rooms.Attributes, error) {
+	fields, err := RoomsConfig(options.Config)
+	return rooms.Attributes{
+		Nick: option(options.Nick), Password: option(options.Password), Roomconfig: fields,
+		AutoConfigure: options.AutoConfigure || len(fields) > 0, Maximize: options.Maximize,
+		BringToForeground: options.BringToForeground,
+	}, err
 }
 
 // RoomsConfigure changes fields of a room's configuration, as in RoomOptions; the others stay as they are. Needs rooms.configure.

@@ -104,9 +104,9 @@ func (over *OverLimit) Error() string { return "over a limit: " + over.Limit }
 // CallError is what every call that failed gives: which call it was, and where. What went wrong is in it, for errors.Is and
 // errors.As.
 type CallError struct {
-	// Call is the function of this package, such as RoomsSend; empty for one that is generated from the contract.
+	// Call is the function of this package, such as RoomsSend, or one that is generated from the contract, such as rooms.Kick.
 	Call string
-	// Argument is what the call was about, such as a JID or a key; often empty.
+	// Argument is what the call was about, such as a JID or a key; empty where it is about nothing.
 	Argument string
 	// Place is the author's line, such as plugin.go:41; empty where there is none.
 	Place string
@@ -162,10 +162,10 @@ func (failed *CallError) Unwrap() error { return failed.Err }
 // How many functions of this package stand between an author's and a failure, at most.
 const deepest = 32
 
-// Says which call failed: the last function of this package before the author's own.
+// Says which call failed: the last function of this package before the author's own, or the generated one that the author called.
 func inCall(err error) *CallError {
 	const own = "parlor."
-	failed := &CallError{Err: err}
+	failed := &CallError{Call: abi.Last.Name, Argument: abi.Last.About, Err: err}
 	places := make([]uintptr, deepest)
 	frames := runtime.CallersFrames(places[:runtime.Callers(2, places)])
 	for {
@@ -260,7 +260,7 @@ func call[T any](ctx context.Context, about string, deed func() wit.Result[T, ty
 		}()
 	}
 	value, err = Value(deed())
-	if failed, ok := err.(*CallError); ok {
+	if failed, ok := err.(*CallError); ok && about != "" {
 		failed.Argument = about
 	}
 	return value, err

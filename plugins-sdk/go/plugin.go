@@ -8,8 +8,8 @@
 //	}
 //
 //	func answer(ctx context.Context, message *parlor.Message) error {
-//		if message.Body == "" || message.Carbon != "" {
-//			return nil // it says that somebody types, for instance, or another client of the account received it
+//		if message.Body == "" || message.Carbon != "" || message.Command != "" {
+//			return nil // it says that somebody types, another client of the account received it, or it is a command
 //		}
 //		return parlor.Reply(ctx, message, "you said: "+message.Body)
 //	}

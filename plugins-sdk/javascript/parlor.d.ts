@@ -4,7 +4,7 @@
  *     import { on, reply } from "parlor";
  *
  *     on("message", { kind: "chat" }, async (message) => {
- *       if (message.body && !message.carbon) await reply(message, `you said: ${message.body}`);
+ *       if (message.body && !message.carbon && !message.command) await reply(message, `you said: ${message.body}`);
  *     });
  *
  * Wait for what gives a promise, by `await` or by giving it back: what became of it is the handler's then. A promise that fails
@@ -46,8 +46,8 @@ export interface Event {
 /** What is left out never wakes the plugin: own messages and history unless asked for, and what does not fit the others. */
 export interface Filter {
   /** The sender, occupant or contact: a bare JID also stands for its full ones. */
-  from?: string;
-  room?: string;
+  from?: contract.Address;
+  room?: contract.Address;
   /** Of messages; several, and any of them will do. */
   kind?: contract.Kind | readonly contract.Kind[];
   /**
@@ -183,7 +183,7 @@ export interface Wish {
 /** Private chats. `send` takes a text, or all that a message may have. */
 export const chats: Omit<typeof contract.chats, "send"> & {
   /** Sends something to somebody, and gives its id once it is queued. Needs `messages.send`. */
-  send(jid: string, message: string | Wish | contract.Outgoing): Promise<string>;
+  send(jid: contract.Address, message: string | Wish | contract.Outgoing): Promise<string>;
 };
 /** Rooms. `send` takes a text, or all that a message may have. */
 export const rooms: Omit<typeof contract.rooms, "send"> & {
@@ -192,15 +192,15 @@ export const rooms: Omit<typeof contract.rooms, "send"> & {
    * (`replace`); in replies and reactions others name it by the room's own, which its echo brings:
    * `on("message", { own: true }, ({ id, stanzaId }) => …)`.
    */
-  send(jid: string, message: string | Wish | contract.Outgoing): Promise<string>;
+  send(jid: contract.Address, message: string | Wish | contract.Outgoing): Promise<string>;
 };
 
 /** A message that is to be sent, as the contract has it. */
 export function outgoing(wish: string | Wish): contract.Outgoing;
 /** @deprecated `chats.send` is the same. */
-export function send(jid: string, message: string | Wish): Promise<string>;
+export function send(jid: contract.Address, message: string | Wish): Promise<string>;
 /** @deprecated `rooms.send` is the same. */
-export function say(room: string, message: string | Wish): Promise<string>;
+export function say(room: contract.Address, message: string | Wish): Promise<string>;
 /** Answers where a message was said: in its room, or in its chat; in its thread, unless the answer names one. Errors are not. */
 export function reply(to: Said, message: string | Wish): Promise<string>;
 /** Answers in private, in the same chat; for a message from a room, to its author there. Needs `messages.send`. */

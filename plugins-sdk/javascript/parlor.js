@@ -164,27 +164,45 @@ function missing(name, key) {
   );
 }
 
-// Arguments that take an entity in the place of its address.
-const ENTITIES = ["jid", "jids"];
-
-// A contact, chat, view or room has its address as `jid`; an occupant's is that of the room with the nickname.
-function addressOf(entity) {
-  if (typeof entity !== "object" || entity === null || entity instanceof Element) return entity;
+// A contact, chat, view or room has its address as `jid`; an occupant's is that of the room with the nickname. What is no address is
+// told by the call, which names the argument.
+function addressOf(place, entity) {
+  if (!isEntity(entity)) return entity;
   if (typeof entity.room === "string" && typeof entity.nick === "string") return `${entity.room}/${entity.nick}`;
-  return typeof entity.jid === "string" ? entity.jid : entity;
+  return personOf(place, entity);
 }
 
-// `wrapped`: what makes of a call what authors have of it.
+// Where a person is meant, an occupant stands for the real JID: by the other one a room would ban itself.
+function personOf(place, entity) {
+  if (!isEntity(entity) || typeof entity.jid === "string") return isEntity(entity) ? entity.jid : entity;
+  const [call, name] = place.split(": ");
+  const hides = typeof entity.room === "string" ? ": its room does not show it" : "";
+  throw Object.assign(new Invalid({ name, reason: `this object has no JID${hides}` }), { call });
+}
+
+const isEntity = (value) =>
+  typeof value === "object" && value !== null && ![Element, Date, Array, Uint8Array].some((Other) => value instanceof Other);
+
+// The language drops what is given beside the arguments of a function, and with it what an author meant by it.
+function noneTooMany(call, most, values) {
+  const given = values.findLastIndex((value) => value !== undefined) + 1;
+  if (given > most) {
+    throw new TypeError(`${call} takes ${most} argument${most === 1 ? "" : "s"} at most, and was given ${given}`);
+  }
+}
+
+// `wrapped`: what makes of a call what authors have of it. It passes on all arguments, so that the call sees what is too many.
 function grouping(name, calls, wrapped = {}) {
   const call = (key, own) => (...values) => {
     const whole = ([argument, kind], at) => {
       let value = values[at];
       // Of a record all may be left out. A text in the place of a room's attributes is a nickname.
       if (kind[0] === "record") value = argument === "attributes" && typeof value === "string" ? { nick: value } : value ?? {};
-      if (ENTITIES.includes(argument)) value = argument === "jids" && Array.isArray(value) ? value.map(addressOf) : addressOf(value);
       return fitted(`${name}.${key}: ${argument}`, value, kind);
     };
-    const given = ARGUMENTS[`${name}.${key}`].map(whole);
+    const wanted = ARGUMENTS[`${name}.${key}`];
+    noneTooMany(`${name}.${key}`, wanted.length, values);
+    const given = wanted.map(whole);
     // The build ends with the next line, and does not know whose it was.
     if (!started) log.error(`${name}.${key} is called here:\n${new Error().stack}`);
     const [first] = values;
@@ -309,8 +327,8 @@ const MOST_IDS = 100;
 // A text, or all that a message may have; or what `outgoing` has made of that.
 const asOutgoing = (message) => (typeof message === "object" && message !== null && "extensions" in message ? message : outgoing(message));
 
-const identified = (send, by) => noticing(by, async (jid, message) => {
-  const id = await send(jid, asOutgoing(message));
+const identified = (send, by) => noticing(by, async (jid, message, ...others) => {
+  const id = await send(jid, asOutgoing(message), ...others);
   if (ids.add(id).size > MOST_IDS) ids.delete(ids.values().next().value);
   return id;
 });
@@ -368,6 +386,7 @@ function watching(call, by) {
 watching.method = (owner, name, by) => {
   Object.defineProperty(owner, name, { ...Object.getOwnPropertyDescriptor(owner, name), value: watching(owner[name], by) });
 };
+watching.promise = (promise, by) => authors(by, promise);
 watching.object = (owner, methods) => {
   for (const [name, by] of methods) watching.method(owner, name, by);
   return owner;
@@ -379,12 +398,24 @@ function authors(by, promise) {
 }
 
 // And of the promises that authors make by hand.
-for (const name of ["all", "allSettled", "any", "race", "reject"]) {
+for (const name of ["all", "allSettled", "any", "race", "reject", "resolve", "try"]) {
+  if (!(name in Promise)) continue;
   const own = Promise[name].bind(Promise);
-  Object.defineProperty(Promise, name, { value: (...values) => authors(`Promise.${name} at ${place()}`, own(...values)) });
+  const made = (...values) => {
+    const promise = own(...values);
+    // `Promise.resolve` gives a promise as it is.
+    return promise instanceof Noticed ? promise : authors(`Promise.${name} at ${place()}`, promise);
+  };
+  Object.defineProperty(Promise, name, { value: made });
 }
-for (const name of ["resolve", "withResolvers", "try"]) {
-  if (name in Promise) Object.defineProperty(Promise, name, { value: Promise[name].bind(Promise) });
+if ("withResolvers" in Promise) {
+  const own = Promise.withResolvers.bind(Promise);
+  const value = () => {
+    const made = own();
+    authors(`Promise.withResolvers at ${place()}`, made.promise);
+    return made;
+  };
+  Object.defineProperty(Promise, "withResolvers", { value });
 }
 globalThis.Promise = new Proxy(Promise, {
   construct(made, values, by) {
@@ -426,6 +457,8 @@ const fitted = (place, value, [kind, of]) => FITTED[kind](place, value, of);
 
 const FITTED = {
   any: (_, value) => value,
+  address: (place, value) => FITTED.text(place, addressOf(place, value)),
+  person: (place, value) => FITTED.text(place, personOf(place, value)),
   text(place, value) {
     if (value instanceof Date) return value.toISOString();
     if (value instanceof Element) return String(value).toWellFormed();
@@ -494,32 +527,47 @@ function misfit(place, what, value) {
 
 export const api = grouping("api", apiCalls);
 export const archive = grouping("archive", archiveCalls, { queryAll: streamed });
-export const chats = grouping("chats", chatsCalls, { send: identified });
+// JSON on the way, JavaScript's own values here.
+const valued = {
+  getAttribute: (get) => (...values) => {
+    const text = get(...values);
+    return text === null || text === undefined ? undefined : JSON.parse(text);
+  },
+  setAttribute: (set, by) => (jid, name, value, ...others) => {
+    const text = JSON.stringify(value);
+    if (text === undefined) misfit(`${by}: value`, "a value of JSON", value);
+    return set(jid, name, text, ...others);
+  },
+};
+export const chats = grouping("chats", chatsCalls, { ...valued, send: identified });
 export const chatviews = grouping("chatviews", chatviewsCalls);
 export const commands = grouping("commands", commandsCalls);
 export const connection = grouping("connection", connectionCalls);
 export const contacts = grouping("contacts", contactsCalls, {
-  get: (get) => (jid) => attributed(get(jid)),
-  getMany: (get) => (jids) => get(jids).map(attributed),
-  getAll: (get) => () => get().map(attributed),
+  get: (get) => (...values) => attributed(get(...values)),
+  getMany: (get) => (...values) => get(...values).map(attributed),
+  getAll: (get) => (...values) => get(...values).map(attributed),
   add: (add) => (...values) => add(...values).then(attributed),
 });
 export const disco = grouping("disco", discoCalls);
 export const listen = grouping("listen", listenCalls);
 export const promises = grouping("promises", promisesCalls);
-export const rooms = grouping("rooms", roomsCalls, { send: identified });
+export const rooms = grouping("rooms", roomsCalls, { ...valued, send: identified });
 export const settings = grouping("settings", settingsCalls, {
-  set: (set) => (name, json) => (typeof name === "object" && name !== null ? settings.setMany(name) : set(name, json)),
-  setMany: (set) => (values) => set(jsons("settings.setMany", values)),
-  update: (update) => (values) => update(jsons("settings.update", values)),
+  set: (set) => (name, ...values) =>
+    typeof name === "object" && name !== null ? settings.setMany(name, ...values) : set(name, ...values),
+  setMany: (set, by) => (values, ...others) => set(jsons(by, values), ...others),
+  update: (update, by) => (values, ...others) => update(jsons(by, values), ...others),
 });
 // In seconds, as everything of the SDK's; what rings is the event `timer`.
-const inMilliseconds = (call, by) => (seconds) => call(milliseconds(`${by}: seconds`, seconds));
+const inMilliseconds = (call, by) => (seconds, ...others) => call(milliseconds(`${by}: seconds`, seconds), ...others);
 export const timers = grouping("timers", timersCalls, { sleep: inMilliseconds, after: inMilliseconds, every: inMilliseconds });
 export const tokens = grouping("tokens", tokensCalls);
 export const user = grouping("user", userCalls);
 // What `get` gave may be changed and handed in: when it was fetched is nothing to set.
-export const vcard = grouping("vcard", vcardCalls, { set: (set) => ({ vcardUpdated, ...data } = {}) => set(data) });
+export const vcard = grouping("vcard", vcardCalls, {
+  set: (set) => ({ vcardUpdated, ...data } = {}, ...others) => set(data, ...others),
+});
 const kept = grouping("storage", storageCalls);
 
 // Settings as an object of values; pairs are of JSON texts already.
@@ -534,11 +582,12 @@ function jsons(call, values) {
   });
 }
 
-// A contact whose attributes are read by their names, as older programs do: `contact.get("chat_status")`.
+// A contact whose attributes are read by their names, as older programs do: `contact.get("chat_status")`. They may be spelled as any
+// language spells them.
 function attributed(contact) {
   if (!contact) return contact;
   const get = (name) => {
-    const key = name === "id" ? "jid" : name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase());
+    const key = name === "id" ? "jid" : name.replace(/[_-](\w)/g, (_, letter) => letter.toUpperCase());
     return Object.keys(contact).includes(key) ? contact[key] ?? undefined : undefined;
   };
   // Beside its fields: it is written as JSON without it.

@@ -14,10 +14,10 @@
 //! # use parlor_sdk::prelude::*;
 //! # async fn example() -> Result<()> {
 //! let chat = chats::open("juliet@example.org").await?;
-//! chats::set_attribute(&chat.jid, "height", 400).await?;
-//! chats::set_attribute(&chat.jid, "mood", json!({ "romantic": true })).await?;
-//! let height: Option<u32> = chats::get_attribute(&chat.jid, "height")?;
-//! chats::focus(&chat.jid).await?;
+//! chats::set_attribute(&chat, "height", 400).await?;
+//! chats::set_attribute(&chat, "mood", json!({ "romantic": true })).await?;
+//! let height: Option<u32> = chats::get_attribute(&chat, "height")?;
+//! chats::focus(&chat).await?;
 //! # Ok(()) }
 //! ```
 
@@ -28,20 +28,21 @@ use crate::bindings::parlor::plugin::chats;
 use crate::error::{Error, Result};
 use crate::failure::{located, of_call, placed};
 use crate::turns::in_turn;
-use crate::types::{Message, Outgoing, each, owned};
+use crate::types::{Entity, Message, Outgoing, addresses, each};
 
 pub use crate::types::Chat;
 
 /// The open chat with this address. Never opens one.
 #[track_caller]
-pub fn get(jid: impl AsRef<str>) -> Result<Option<Chat>> {
-    chats::get(jid.as_ref()).map_err(of_call("chats.get", &jid))
+pub fn get(jid: impl Entity) -> Result<Option<Chat>> {
+    let jid = jid.address();
+    chats::get(&jid).map_err(of_call("chats.get", &jid))
 }
 
 /// Several, in the same order.
 #[track_caller]
-pub fn get_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Option<Chat>>> {
-    chats::get_many(&owned(jids)).map_err(of_call("chats.get-many", ""))
+pub fn get_many(jids: impl IntoIterator<Item = impl Entity>) -> Result<Vec<Option<Chat>>> {
+    chats::get_many(&addresses(jids)).map_err(of_call("chats.get-many", ""))
 }
 
 /// All that are open, ordered by JID.
@@ -52,69 +53,89 @@ pub fn get_all() -> Result<Vec<Chat>> {
 
 /// Opens a chat; one that is open is simply given.
 #[track_caller]
-pub fn open(jid: impl AsRef<str>) -> impl Future<Output = Result<Chat>> {
-    located(async move { chats::open(jid.as_ref().to_owned()).await.map_err(of_call("chats.open", &jid)) })
+pub fn open(jid: impl Entity) -> impl Future<Output = Result<Chat>> {
+    located(async move {
+        let jid = jid.address();
+        chats::open(jid.clone()).await.map_err(of_call("chats.open", &jid))
+    })
 }
 
 /// Several, each with its own result, in the same order.
 #[track_caller]
-pub fn open_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> impl Future<Output = Result<Vec<Result<Chat>>>> {
-    located(async move { chats::open_many(owned(jids)).await.map(each).map_err(of_call("chats.open-many", "")) })
+pub fn open_many(jids: impl IntoIterator<Item = impl Entity>) -> impl Future<Output = Result<Vec<Result<Chat>>>> {
+    located(async move { chats::open_many(addresses(jids)).await.map(each).map_err(of_call("chats.open-many", "")) })
 }
 
 /// Closes a chat.
 #[track_caller]
-pub fn close(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
-    located(async move { chats::close(jid.as_ref().to_owned()).await.map_err(of_call("chats.close", &jid)) })
+pub fn close(jid: impl Entity) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = jid.address();
+        chats::close(jid.clone()).await.map_err(of_call("chats.close", &jid))
+    })
 }
 
 /// Several, each with its own result, in the same order.
 #[track_caller]
-pub fn close_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> impl Future<Output = Result<Vec<Result<()>>>> {
-    located(async move { chats::close_many(owned(jids)).await.map(each).map_err(of_call("chats.close-many", "")) })
+pub fn close_many(jids: impl IntoIterator<Item = impl Entity>) -> impl Future<Output = Result<Vec<Result<()>>>> {
+    located(async move { chats::close_many(addresses(jids)).await.map(each).map_err(of_call("chats.close-many", "")) })
 }
 
 /// Shows a chat, no longer small, and has what a person types go there.
 #[track_caller]
-pub fn focus(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
-    located(async move { chats::focus(jid.as_ref().to_owned()).await.map_err(of_call("chats.focus", &jid)) })
+pub fn focus(jid: impl Entity) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = jid.address();
+        chats::focus(jid.clone()).await.map_err(of_call("chats.focus", &jid))
+    })
 }
 
 /// Shows a chat, no longer small.
 #[track_caller]
-pub fn show(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
-    located(async move { chats::show(jid.as_ref().to_owned()).await.map_err(of_call("chats.show", &jid)) })
+pub fn show(jid: impl Entity) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = jid.address();
+        chats::show(jid.clone()).await.map_err(of_call("chats.show", &jid))
+    })
 }
 
 /// Makes a chat large again.
 #[track_caller]
-pub fn maximize(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
-    located(async move { chats::maximize(jid.as_ref().to_owned()).await.map_err(of_call("chats.maximize", &jid)) })
+pub fn maximize(jid: impl Entity) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = jid.address();
+        chats::maximize(jid.clone()).await.map_err(of_call("chats.maximize", &jid))
+    })
 }
 
 /// Makes a chat small.
 #[track_caller]
-pub fn minimize(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
-    located(async move { chats::minimize(jid.as_ref().to_owned()).await.map_err(of_call("chats.minimize", &jid)) })
+pub fn minimize(jid: impl Entity) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = jid.address();
+        chats::minimize(jid.clone()).await.map_err(of_call("chats.minimize", &jid))
+    })
 }
 
 /// An attribute of an open chat, read by `serde`; none: nobody set it.
 #[track_caller]
-pub fn get_attribute<T: DeserializeOwned>(jid: impl AsRef<str>, name: impl AsRef<str>) -> Result<Option<T>> {
-    let json = chats::get_attribute(jid.as_ref(), name.as_ref()).map_err(of_call("chats.get-attribute", &jid))?;
+pub fn get_attribute<T: DeserializeOwned>(jid: impl Entity, name: impl AsRef<str>) -> Result<Option<T>> {
+    let jid = jid.address();
+    let json = chats::get_attribute(&jid, name.as_ref()).map_err(of_call("chats.get-attribute", &jid))?;
     placed(json.map(|json| serde_json::from_str(&json)).transpose().map_err(Error::from))
 }
 
 /// Sets an attribute of an open chat until it is closed, to whatever `serde` makes JSON of; `()` takes it away.
 #[track_caller]
 pub fn set_attribute(
-    jid: impl AsRef<str>,
+    jid: impl Entity,
     name: impl AsRef<str>,
     value: impl Serialize,
 ) -> impl Future<Output = Result<()>> {
     located(async move {
+        let jid = jid.address();
         let value = serde_json::to_string(&value)?;
-        chats::set_attribute(jid.as_ref().to_owned(), name.as_ref().to_owned(), value)
+        chats::set_attribute(jid.clone(), name.as_ref().to_owned(), value)
             .await
             .map_err(of_call("chats.set-attribute", &jid))
     })
@@ -122,24 +143,29 @@ pub fn set_attribute(
 
 /// Always `unsupported`: there is no off-the-record messaging.
 #[track_caller]
-pub fn initiate_otr(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
-    located(
-        async move { chats::initiate_otr(jid.as_ref().to_owned()).await.map_err(of_call("chats.initiate-otr", &jid)) },
-    )
+pub fn initiate_otr(jid: impl Entity) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = jid.address();
+        chats::initiate_otr(jid.clone()).await.map_err(of_call("chats.initiate-otr", &jid))
+    })
 }
 
 /// Always `unsupported`: there is no off-the-record messaging.
 #[track_caller]
-pub fn end_otr(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
-    located(async move { chats::end_otr(jid.as_ref().to_owned()).await.map_err(of_call("chats.end-otr", &jid)) })
+pub fn end_otr(jid: impl Entity) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = jid.address();
+        chats::end_otr(jid.clone()).await.map_err(of_call("chats.end-otr", &jid))
+    })
 }
 
 /// Sends a message of the kind `chat`, and gives its id once it is queued on the stream.
 #[track_caller]
-pub fn send(jid: impl AsRef<str>, message: impl Into<Outgoing>) -> impl Future<Output = Result<String>> {
+pub fn send(jid: impl Entity, message: impl Into<Outgoing>) -> impl Future<Output = Result<String>> {
     located(async move {
-        let (jid, message) = (jid.as_ref(), message.into());
-        in_turn(|| chats::send(jid.to_owned(), message.clone())).await.map_err(of_call("chats.send", jid))
+        let jid = jid.address();
+        let message = message.into();
+        in_turn(|| chats::send(jid.clone(), message.clone())).await.map_err(of_call("chats.send", &jid))
     })
 }
 

@@ -18,18 +18,19 @@
 use crate::bindings::parlor::plugin::chatviews;
 use crate::error::Result;
 use crate::failure::of_call;
-use crate::types::owned;
+use crate::types::{Entity, addresses};
 
 pub use crate::types::View;
 
 /// The view of the open private chat with this address; none: not open.
 #[track_caller]
-pub fn get(jid: impl AsRef<str>) -> Result<Option<View>> {
-    chatviews::get(jid.as_ref()).map_err(of_call("chatviews.get", &jid))
+pub fn get(jid: impl Entity) -> Result<Option<View>> {
+    let jid = jid.address();
+    chatviews::get(&jid).map_err(of_call("chatviews.get", &jid))
 }
 
 /// Several, in the same order.
 #[track_caller]
-pub fn get_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Option<View>>> {
-    chatviews::get_many(&owned(jids)).map_err(of_call("chatviews.get-many", ""))
+pub fn get_many(jids: impl IntoIterator<Item = impl Entity>) -> Result<Vec<Option<View>>> {
+    chatviews::get_many(&addresses(jids)).map_err(of_call("chatviews.get-many", ""))
 }

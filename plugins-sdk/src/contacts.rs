@@ -8,11 +8,11 @@
 //! info!("{awake} of them are awake");
 //!
 //! let juliet = contacts::add("juliet@example.org", Some("Juliet")).await?;
-//! contacts::set_groups(&juliet.jid, ["Verona", "Capulet"]).await?;
+//! contacts::set_groups(&juliet, ["Verona", "Capulet"]).await?;
 //!
 //! on("contactRequest").run(|event: Event| async move {
 //!     if let Payload::Contact(contact) = event.payload {
-//!         contacts::accept(&contact.jid).await?;
+//!         contacts::accept(&contact).await?;
 //!     }
 //!     Ok(())
 //! })?;
@@ -25,20 +25,21 @@
 use crate::bindings::parlor::plugin::contacts;
 use crate::error::Result;
 use crate::failure::{located, of_call};
-use crate::types::owned;
+use crate::types::{Entity, addresses, owned};
 
 pub use crate::types::Contact;
 
 /// The contact of this address; a resource is ignored. None: not in the roster.
 #[track_caller]
-pub fn get(jid: impl AsRef<str>) -> Result<Option<Contact>> {
-    contacts::get(jid.as_ref()).map_err(of_call("contacts.get", &jid))
+pub fn get(jid: impl Entity) -> Result<Option<Contact>> {
+    let jid = jid.address();
+    contacts::get(&jid).map_err(of_call("contacts.get", &jid))
 }
 
 /// Several, in the same order.
 #[track_caller]
-pub fn get_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Option<Contact>>> {
-    contacts::get_many(&owned(jids)).map_err(of_call("contacts.get-many", ""))
+pub fn get_many(jids: impl IntoIterator<Item = impl Entity>) -> Result<Vec<Option<Contact>>> {
+    contacts::get_many(&addresses(jids)).map_err(of_call("contacts.get-many", ""))
 }
 
 /// All, ordered by JID.
@@ -52,47 +53,57 @@ pub fn get_all() -> Result<Vec<Contact>> {
 /// Without a full name the JID serves as one. A contact that is there already keeps its groups, and its name where none is
 /// given.
 #[track_caller]
-pub fn add(jid: impl AsRef<str>, fullname: Option<&str>) -> impl Future<Output = Result<Contact>> {
+pub fn add(jid: impl Entity, fullname: Option<&str>) -> impl Future<Output = Result<Contact>> {
     located(async move {
-        contacts::add(jid.as_ref().to_owned(), fullname.map(str::to_owned)).await.map_err(of_call("contacts.add", &jid))
+        let jid = jid.address();
+        contacts::add(jid.clone(), fullname.map(str::to_owned)).await.map_err(of_call("contacts.add", &jid))
     })
 }
 
 /// Takes a contact out of the roster, and ends both subscriptions.
 #[track_caller]
-pub fn remove(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
-    located(async move { contacts::remove(jid.as_ref().to_owned()).await.map_err(of_call("contacts.remove", &jid)) })
+pub fn remove(jid: impl Entity) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = jid.address();
+        contacts::remove(jid.clone()).await.map_err(of_call("contacts.remove", &jid))
+    })
 }
 
 /// Gives a contact another name; an empty one stands for the JID.
 #[track_caller]
-pub fn rename(jid: impl AsRef<str>, fullname: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+pub fn rename(jid: impl Entity, fullname: impl AsRef<str>) -> impl Future<Output = Result<()>> {
     located(async move {
-        contacts::rename(jid.as_ref().to_owned(), fullname.as_ref().to_owned())
-            .await
-            .map_err(of_call("contacts.rename", &jid))
+        let jid = jid.address();
+        contacts::rename(jid.clone(), fullname.as_ref().to_owned()).await.map_err(of_call("contacts.rename", &jid))
     })
 }
 
 /// Puts a contact into these groups and no others.
 #[track_caller]
 pub fn set_groups(
-    jid: impl AsRef<str>,
+    jid: impl Entity,
     groups: impl IntoIterator<Item = impl AsRef<str>>,
 ) -> impl Future<Output = Result<()>> {
     located(async move {
-        contacts::set_groups(jid.as_ref().to_owned(), owned(groups)).await.map_err(of_call("contacts.set-groups", &jid))
+        let jid = jid.address();
+        contacts::set_groups(jid.clone(), owned(groups)).await.map_err(of_call("contacts.set-groups", &jid))
     })
 }
 
 /// Lets somebody see our presence who asks to. To see theirs in turn, [`add`] them.
 #[track_caller]
-pub fn accept(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
-    located(async move { contacts::accept(jid.as_ref().to_owned()).await.map_err(of_call("contacts.accept", &jid)) })
+pub fn accept(jid: impl Entity) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = jid.address();
+        contacts::accept(jid.clone()).await.map_err(of_call("contacts.accept", &jid))
+    })
 }
 
 /// Refuses somebody who asks to see our presence.
 #[track_caller]
-pub fn deny(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
-    located(async move { contacts::deny(jid.as_ref().to_owned()).await.map_err(of_call("contacts.deny", &jid)) })
+pub fn deny(jid: impl Entity) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = jid.address();
+        contacts::deny(jid.clone()).await.map_err(of_call("contacts.deny", &jid))
+    })
 }

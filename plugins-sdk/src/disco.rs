@@ -22,6 +22,7 @@
 use crate::bindings::parlor::plugin::disco;
 use crate::error::Result;
 use crate::failure::{located, of_call};
+use crate::types::Entity;
 
 pub use disco::{Identity, Support};
 
@@ -73,20 +74,20 @@ pub fn own_identities_clear() -> impl Future<Output = Result<()>> {
 pub fn get_identity(
     category: impl AsRef<str>,
     kind: impl AsRef<str>,
-    jid: impl AsRef<str>,
+    jid: impl Entity,
 ) -> impl Future<Output = Result<Option<Identity>>> {
     located(async move {
-        let (category, kind, jid) = (category.as_ref().to_owned(), kind.as_ref().to_owned(), jid.as_ref().to_owned());
+        let jid = jid.address();
+        let (category, kind, jid) = (category.as_ref().to_owned(), kind.as_ref().to_owned(), jid.clone());
         disco::get_identity(category, kind, jid).await.map_err(of_call("disco.get-identity", ""))
     })
 }
 
 /// Whether an entity can do something. [`Error::Stanza`](crate::Error::Stanza), [`Error::TimedOut`](crate::Error::TimedOut): it did not say. Needs `disco.read`.
 #[track_caller]
-pub fn supports(feature: impl AsRef<str>, jid: impl AsRef<str>) -> impl Future<Output = Result<Support>> {
+pub fn supports(feature: impl AsRef<str>, jid: impl Entity) -> impl Future<Output = Result<Support>> {
     located(async move {
-        disco::supports(feature.as_ref().to_owned(), jid.as_ref().to_owned())
-            .await
-            .map_err(of_call("disco.supports", &jid))
+        let jid = jid.address();
+        disco::supports(feature.as_ref().to_owned(), jid.clone()).await.map_err(of_call("disco.supports", &jid))
     })
 }

@@ -9,7 +9,7 @@
 //!
 //! async fn start() -> Result<()> {
 //!     on_message(|message| async move {
-//!         if let (Some(body), None) = (&message.body, &message.carbon) {
+//!         if let (Some(body), None, None) = (&message.body, &message.carbon, &message.command) {
 //!             message.reply(body).await?;
 //!         }
 //!         Ok(())
@@ -34,6 +34,8 @@
 //! hold up another; what they share lives in an `Rc` with a `Cell` or `RefCell`, which must not stay borrowed over an
 //! `.await`. A handler's error is written to the host's log, and the plugin goes on. A panic is a bug: the host ends the
 //! plugin, and starts it anew after a while.
+
+#![expect(clippy::needless_pass_by_value, reason = "a call takes a text or an entity, its own or borrowed")]
 
 /// The plugin in ten lines of the project's README is compiled, too.
 #[cfg(doctest)]

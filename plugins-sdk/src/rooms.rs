@@ -7,7 +7,7 @@
 //! # use parlor_sdk::prelude::*;
 //! # async fn example() -> Result<()> {
 //! let room = rooms::open("hall@rooms.example.org", rooms::nick("Romeo")).await?;
-//! rooms::send(&room.jid, "Good evening!").await?;
+//! rooms::send(&room, "Good evening!").await?;
 //! # Ok(()) }
 //! ```
 //!
@@ -18,8 +18,8 @@
 //! # async fn example() -> Result<()> {
 //! let wish = rooms::nick("Capulet").configured("membersonly", true).configured("roomname", "The ball");
 //! let ball = rooms::open("ball@rooms.example.org", wish).await?;
-//! rooms::invite(&ball.jid, "paris@example.org", rooms::because("You are expected.")).await?;
-//! if let Err(error) = rooms::kick(&ball.jid, "Romeo", Some("not on the list")).await {
+//! rooms::invite(&ball, "paris@example.org", rooms::because("You are expected.")).await?;
+//! if let Err(error) = rooms::kick(&ball, "Romeo", Some("not on the list")).await {
 //!     warn!("he stays: {error}");
 //! }
 //! # Ok(()) }
@@ -29,7 +29,7 @@ use crate::bindings::parlor::plugin::rooms;
 use crate::error::Result;
 use crate::failure::{located, of_call};
 use crate::turns::in_turn;
-use crate::types::{Affiliation, Message, Outgoing, Role, each, owned};
+use crate::types::{Affiliation, Entity, Message, Outgoing, Role, addresses, each};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -169,14 +169,15 @@ impl<const N: usize> From<[&str; N]> for ConfigValue {
 
 /// The room, if it was opened.
 #[track_caller]
-pub fn get(jid: impl AsRef<str>) -> Result<Option<Room>> {
-    rooms::get(jid.as_ref()).map_err(of_call("rooms.get", &jid))
+pub fn get(jid: impl Entity) -> Result<Option<Room>> {
+    let jid = jid.address();
+    rooms::get(&jid).map_err(of_call("rooms.get", &jid))
 }
 
 /// Several, in the same order.
 #[track_caller]
-pub fn get_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Option<Room>>> {
-    rooms::get_many(&owned(jids)).map_err(of_call("rooms.get-many", ""))
+pub fn get_many(jids: impl IntoIterator<Item = impl Entity>) -> Result<Vec<Option<Room>>> {
+    rooms::get_many(&addresses(jids)).map_err(of_call("rooms.get-many", ""))
 }
 
 /// All open ones that the grant covers, ordered by JID.
@@ -188,7 +189,7 @@ pub fn get_all() -> Result<Vec<Room>> {
 /// The room, entered first where it is not open.
 #[track_caller]
 pub fn get_or_create(
-    jid: impl AsRef<str>,
+    jid: impl Entity,
     attributes: impl Into<Attributes>,
 ) -> impl Future<Output = Result<Option<Room>>> {
     located(async move { get_with(jid, attributes, true).await })
@@ -197,47 +198,50 @@ pub fn get_or_create(
 /// The room; where it is not open and `create` is true, it is entered with these attributes.
 #[track_caller]
 pub fn get_with(
-    jid: impl AsRef<str>,
+    jid: impl Entity,
     attributes: impl Into<Attributes>,
     create: bool,
 ) -> impl Future<Output = Result<Option<Room>>> {
     located(async move {
-        rooms::get_or_create(jid.as_ref().to_owned(), attributes.into(), create)
-            .await
-            .map_err(of_call("rooms.get-or-create", &jid))
+        let jid = jid.address();
+        rooms::get_or_create(jid.clone(), attributes.into(), create).await.map_err(of_call("rooms.get-or-create", &jid))
     })
 }
 
 /// Enters a room, under this nickname or with these attributes, and returns when we are in.
 /// [`Error::condition`](crate::Error::condition) says why a room did not let us in.
 #[track_caller]
-pub fn open(jid: impl AsRef<str>, attributes: impl Into<Attributes>) -> impl Future<Output = Result<Room>> {
+pub fn open(jid: impl Entity, attributes: impl Into<Attributes>) -> impl Future<Output = Result<Room>> {
     located(async move {
-        rooms::open(jid.as_ref().to_owned(), attributes.into()).await.map_err(of_call("rooms.open", &jid))
+        let jid = jid.address();
+        rooms::open(jid.clone(), attributes.into()).await.map_err(of_call("rooms.open", &jid))
     })
 }
 
 /// Several, each with its own result, in the same order. None given: all open ones.
 #[track_caller]
 pub fn open_many(
-    jids: impl IntoIterator<Item = impl AsRef<str>>,
+    jids: impl IntoIterator<Item = impl Entity>,
     attributes: impl Into<Attributes>,
 ) -> impl Future<Output = Result<Vec<Result<Room>>>> {
     located(async move {
-        rooms::open_many(owned(jids), attributes.into()).await.map(each).map_err(of_call("rooms.open-many", ""))
+        rooms::open_many(addresses(jids), attributes.into()).await.map(each).map_err(of_call("rooms.open-many", ""))
     })
 }
 
 /// Leaves a room.
 #[track_caller]
-pub fn close(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
-    located(async move { rooms::close(jid.as_ref().to_owned()).await.map_err(of_call("rooms.close", &jid)) })
+pub fn close(jid: impl Entity) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = jid.address();
+        rooms::close(jid.clone()).await.map_err(of_call("rooms.close", &jid))
+    })
 }
 
 /// Several, each with its own result, in the same order. None given: all open ones.
 #[track_caller]
-pub fn close_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> impl Future<Output = Result<Vec<Result<()>>>> {
-    located(async move { rooms::close_many(owned(jids)).await.map(each).map_err(of_call("rooms.close-many", "")) })
+pub fn close_many(jids: impl IntoIterator<Item = impl Entity>) -> impl Future<Output = Result<Vec<Result<()>>>> {
+    located(async move { rooms::close_many(addresses(jids)).await.map(each).map_err(of_call("rooms.close-many", "")) })
 }
 
 /// Says something in a room that we are in, and gives the message's id once it is queued.
@@ -245,10 +249,11 @@ pub fn close_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> impl Futur
 /// By that id a correction names it ([`Outgoing::replacing`]); in replies and reactions others name it by the room's own, the
 /// `stanza_id` of its echo, which [`Listen::with_own`](crate::listen::Listen::with_own) lets through.
 #[track_caller]
-pub fn send(jid: impl AsRef<str>, message: impl Into<Outgoing>) -> impl Future<Output = Result<String>> {
+pub fn send(jid: impl Entity, message: impl Into<Outgoing>) -> impl Future<Output = Result<String>> {
     located(async move {
-        let (jid, message) = (jid.as_ref(), message.into());
-        in_turn(|| rooms::send(jid.to_owned(), message.clone())).await.map_err(of_call("rooms.send", jid))
+        let jid = jid.address();
+        let message = message.into();
+        in_turn(|| rooms::send(jid.clone(), message.clone())).await.map_err(of_call("rooms.send", &jid))
     })
 }
 
@@ -260,8 +265,9 @@ pub fn reply(to: &Message, message: impl Into<Outgoing>) -> impl Future<Output =
 
 /// Who is in the room, ordered by nickname.
 #[track_caller]
-pub fn occupants(jid: impl AsRef<str>) -> Result<Vec<Occupant>> {
-    rooms::occupants(jid.as_ref()).map_err(of_call("rooms.occupants", &jid))
+pub fn occupants(jid: impl Entity) -> Result<Vec<Occupant>> {
+    let jid = jid.address();
+    rooms::occupants(&jid).map_err(of_call("rooms.occupants", &jid))
 }
 
 /// Who said a message in a room, or from there to us alone, as the room knows them now: role, affiliation, and the real JID where the room shows it. None:
@@ -285,32 +291,45 @@ pub fn occupant_of(message: &Message) -> Result<Option<Occupant>> {
 
 /// Gives the room the focus of a front end that follows.
 #[track_caller]
-pub fn focus(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
-    located(async move { rooms::focus(jid.as_ref().to_owned()).await.map_err(of_call("rooms.focus", &jid)) })
+pub fn focus(jid: impl Entity) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = jid.address();
+        rooms::focus(jid.clone()).await.map_err(of_call("rooms.focus", &jid))
+    })
 }
 
 /// Asks a front end to show the room.
 #[track_caller]
-pub fn show(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
-    located(async move { rooms::show(jid.as_ref().to_owned()).await.map_err(of_call("rooms.show", &jid)) })
+pub fn show(jid: impl Entity) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = jid.address();
+        rooms::show(jid.clone()).await.map_err(of_call("rooms.show", &jid))
+    })
 }
 
 /// No longer small.
 #[track_caller]
-pub fn maximize(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
-    located(async move { rooms::maximize(jid.as_ref().to_owned()).await.map_err(of_call("rooms.maximize", &jid)) })
+pub fn maximize(jid: impl Entity) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = jid.address();
+        rooms::maximize(jid.clone()).await.map_err(of_call("rooms.maximize", &jid))
+    })
 }
 
 /// Small, and without the focus.
 #[track_caller]
-pub fn minimize(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
-    located(async move { rooms::minimize(jid.as_ref().to_owned()).await.map_err(of_call("rooms.minimize", &jid)) })
+pub fn minimize(jid: impl Entity) -> impl Future<Output = Result<()>> {
+    located(async move {
+        let jid = jid.address();
+        rooms::minimize(jid.clone()).await.map_err(of_call("rooms.minimize", &jid))
+    })
 }
 
 /// What was set for a front end under this name, read by `serde`; none = nobody set it.
 #[track_caller]
-pub fn get_attribute<T: DeserializeOwned>(jid: impl AsRef<str>, name: impl AsRef<str>) -> Result<Option<T>> {
-    match rooms::get_attribute(jid.as_ref(), name.as_ref()).map_err(of_call("rooms.get-attribute", &jid))? {
+pub fn get_attribute<T: DeserializeOwned>(jid: impl Entity, name: impl AsRef<str>) -> Result<Option<T>> {
+    let jid = jid.address();
+    match rooms::get_attribute(&jid, name.as_ref()).map_err(of_call("rooms.get-attribute", &jid))? {
         Some(json) => Ok(Some(serde_json::from_str(&json)?)),
         None => Ok(None),
     }
@@ -319,37 +338,38 @@ pub fn get_attribute<T: DeserializeOwned>(jid: impl AsRef<str>, name: impl AsRef
 /// Keeps something for a front end as long as the room is open; what is written as `null` takes it away.
 #[track_caller]
 pub fn set_attribute(
-    jid: impl AsRef<str>,
+    jid: impl Entity,
     name: impl Into<String>,
     value: impl Serialize,
 ) -> impl Future<Output = Result<()>> {
     located(async move {
+        let jid = jid.address();
         let value = serde_json::to_string(&value)?;
-        rooms::set_attribute(jid.as_ref().to_owned(), name.into(), value)
-            .await
-            .map_err(of_call("rooms.set-attribute", &jid))
+        rooms::set_attribute(jid.clone(), name.into(), value).await.map_err(of_call("rooms.set-attribute", &jid))
     })
 }
 
 /// Sets the subject, and returns when the room has taken it; empty = none.
 #[track_caller]
-pub fn set_subject(jid: impl AsRef<str>, subject: impl Into<String>) -> impl Future<Output = Result<()>> {
+pub fn set_subject(jid: impl Entity, subject: impl Into<String>) -> impl Future<Output = Result<()>> {
     located(async move {
-        rooms::set_subject(jid.as_ref().to_owned(), subject.into()).await.map_err(of_call("rooms.set-subject", &jid))
+        let jid = jid.address();
+        rooms::set_subject(jid.clone(), subject.into()).await.map_err(of_call("rooms.set-subject", &jid))
     })
 }
 
 /// Gives an occupant a role; `Role::None` kicks.
 #[track_caller]
 pub fn set_role(
-    jid: impl AsRef<str>,
+    jid: impl Entity,
     nick: impl Into<String>,
     role: Role,
     reason: Option<&str>,
 ) -> impl Future<Output = Result<()>> {
     located(async move {
+        let jid = jid.address();
         let reason = reason.map(str::to_owned);
-        rooms::set_role(jid.as_ref().to_owned(), nick.into(), role.to_string(), reason)
+        rooms::set_role(jid.clone(), nick.into(), role.to_string(), reason)
             .await
             .map_err(of_call("rooms.set-role", &jid))
     })
@@ -358,14 +378,15 @@ pub fn set_role(
 /// Gives a person an affiliation; `Affiliation::Outcast` bans.
 #[track_caller]
 pub fn set_affiliation(
-    jid: impl AsRef<str>,
+    jid: impl Entity,
     user: impl Into<String>,
     affiliation: Affiliation,
     reason: Option<&str>,
 ) -> impl Future<Output = Result<()>> {
     located(async move {
+        let jid = jid.address();
         let reason = reason.map(str::to_owned);
-        rooms::set_affiliation(jid.as_ref().to_owned(), user.into(), affiliation.to_string(), reason)
+        rooms::set_affiliation(jid.clone(), user.into(), affiliation.to_string(), reason)
             .await
             .map_err(of_call("rooms.set-affiliation", &jid))
     })
@@ -373,55 +394,46 @@ pub fn set_affiliation(
 
 /// Who has this affiliation; of those with none a room knows nothing.
 #[track_caller]
-pub fn affiliations(jid: impl AsRef<str>, affiliation: Affiliation) -> impl Future<Output = Result<Vec<Affiliated>>> {
+pub fn affiliations(jid: impl Entity, affiliation: Affiliation) -> impl Future<Output = Result<Vec<Affiliated>>> {
     located(async move {
-        rooms::affiliations(jid.as_ref().to_owned(), affiliation.to_string())
-            .await
-            .map_err(of_call("rooms.affiliations", &jid))
+        let jid = jid.address();
+        rooms::affiliations(jid.clone(), affiliation.to_string()).await.map_err(of_call("rooms.affiliations", &jid))
     })
 }
 
 /// Puts an occupant out; it may come back.
 #[track_caller]
-pub fn kick(jid: impl AsRef<str>, nick: impl Into<String>, reason: Option<&str>) -> impl Future<Output = Result<()>> {
+pub fn kick(jid: impl Entity, nick: impl Into<String>, reason: Option<&str>) -> impl Future<Output = Result<()>> {
     located(async move {
-        rooms::kick(jid.as_ref().to_owned(), nick.into(), reason.map(str::to_owned))
-            .await
-            .map_err(of_call("rooms.kick", &jid))
+        let jid = jid.address();
+        rooms::kick(jid.clone(), nick.into(), reason.map(str::to_owned)).await.map_err(of_call("rooms.kick", &jid))
     })
 }
 
 /// Puts a person out for good.
 #[track_caller]
-pub fn ban(jid: impl AsRef<str>, user: impl Into<String>, reason: Option<&str>) -> impl Future<Output = Result<()>> {
+pub fn ban(jid: impl Entity, user: impl Into<String>, reason: Option<&str>) -> impl Future<Output = Result<()>> {
     located(async move {
-        rooms::ban(jid.as_ref().to_owned(), user.into(), reason.map(str::to_owned))
-            .await
-            .map_err(of_call("rooms.ban", &jid))
+        let jid = jid.address();
+        rooms::ban(jid.clone(), user.into(), reason.map(str::to_owned)).await.map_err(of_call("rooms.ban", &jid))
     })
 }
 
 /// Invites somebody. [`because`] makes an invitation; `Invitation::default()` has no reason.
 #[track_caller]
-pub fn invite(
-    jid: impl AsRef<str>,
-    user: impl Into<String>,
-    invitation: Invitation,
-) -> impl Future<Output = Result<()>> {
+pub fn invite(jid: impl Entity, user: impl Into<String>, invitation: Invitation) -> impl Future<Output = Result<()>> {
     located(async move {
-        rooms::invite(jid.as_ref().to_owned(), user.into(), invitation).await.map_err(of_call("rooms.invite", &jid))
+        let jid = jid.address();
+        rooms::invite(jid.clone(), user.into(), invitation).await.map_err(of_call("rooms.invite", &jid))
     })
 }
 
 /// Says no to an invitation that came by way of the room.
 #[track_caller]
-pub fn decline(
-    jid: impl AsRef<str>,
-    inviter: impl Into<String>,
-    reason: Option<&str>,
-) -> impl Future<Output = Result<()>> {
+pub fn decline(jid: impl Entity, inviter: impl Into<String>, reason: Option<&str>) -> impl Future<Output = Result<()>> {
     located(async move {
-        rooms::decline(jid.as_ref().to_owned(), inviter.into(), reason.map(str::to_owned))
+        let jid = jid.address();
+        rooms::decline(jid.clone(), inviter.into(), reason.map(str::to_owned))
             .await
             .map_err(of_call("rooms.decline", &jid))
     })
@@ -430,25 +442,23 @@ pub fn decline(
 /// Changes fields of a room's configuration, named without `muc#roomconfig_`; the others stay as they are.
 #[track_caller]
 pub fn configure(
-    jid: impl AsRef<str>,
+    jid: impl Entity,
     fields: impl IntoIterator<Item = (impl Into<String>, impl Into<ConfigValue>)>,
 ) -> impl Future<Output = Result<()>> {
     located(async move {
+        let jid = jid.address();
         let fields: Vec<_> = fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        rooms::configure(jid.as_ref().to_owned(), fields).await.map_err(of_call("rooms.configure", &jid))
+        rooms::configure(jid.clone(), fields).await.map_err(of_call("rooms.configure", &jid))
     })
 }
 
 /// Ends a room for good, and may say where to go instead.
 #[track_caller]
-pub fn destroy(
-    jid: impl AsRef<str>,
-    reason: Option<&str>,
-    alternative: Option<&str>,
-) -> impl Future<Output = Result<()>> {
+pub fn destroy(jid: impl Entity, reason: Option<&str>, alternative: Option<&str>) -> impl Future<Output = Result<()>> {
     located(async move {
+        let jid = jid.address();
         let (reason, alternative) = (reason.map(str::to_owned), alternative.map(str::to_owned));
-        rooms::destroy(jid.as_ref().to_owned(), reason, alternative).await.map_err(of_call("rooms.destroy", &jid))
+        rooms::destroy(jid.clone(), reason, alternative).await.map_err(of_call("rooms.destroy", &jid))
     })
 }
 
@@ -466,8 +476,9 @@ pub fn set_bookmark(bookmark: Bookmark) -> impl Future<Output = Result<()>> {
 
 /// Forgets a bookmark; a room that was entered because of it is left.
 #[track_caller]
-pub fn remove_bookmark(jid: impl AsRef<str>) -> impl Future<Output = Result<()>> {
+pub fn remove_bookmark(jid: impl Entity) -> impl Future<Output = Result<()>> {
     located(async move {
-        rooms::remove_bookmark(jid.as_ref().to_owned()).await.map_err(of_call("rooms.remove-bookmark", &jid))
+        let jid = jid.address();
+        rooms::remove_bookmark(jid.clone()).await.map_err(of_call("rooms.remove-bookmark", &jid))
     })
 }

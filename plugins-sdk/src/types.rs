@@ -155,10 +155,11 @@ entities!(Contact, Chat, View, Room);
 
 impl Contact {
     /// One attribute by its name, as the API's older programs ask for it: `fullname`, `chat_status`, `groups` and so on.
-    /// Lists come as JSON. None: it has no such attribute, or no value for it.
+    /// A name may be spelled as any language spells it: `chat-status`, `chatStatus`. Lists come as JSON. None: it has no such
+    /// attribute, or no value for it.
     pub fn get(&self, name: &str) -> Option<Value> {
         let text = |text: &Option<String>| text.as_deref().map(Value::from);
-        match name {
+        match snake_case(name).as_str() {
             "jid" | "id" => Some(self.jid.as_str().into()),
             "fullname" => Some(self.fullname.as_str().into()),
             "user_id" => Some(self.user_id.as_str().into()),
@@ -176,6 +177,20 @@ impl Contact {
             _ => None,
         }
     }
+}
+
+/// The name as Rust spells it, of that of any language.
+fn snake_case(name: &str) -> String {
+    let mut spelled = String::with_capacity(name.len());
+    for sign in name.chars() {
+        if sign.is_ascii_uppercase() && spelled.ends_with(|before: char| before.is_ascii_lowercase()) {
+            spelled.push('_');
+            spelled.push(sign.to_ascii_lowercase());
+        } else {
+            spelled.push(if sign == '-' { '_' } else { sign });
+        }
+    }
+    spelled
 }
 
 fn resource(one: &Resource) -> Value {
@@ -369,7 +384,12 @@ impl Payload {
     }
 }
 
-/// Names and addresses as the bindings want them.
+/// The addresses of several, as the bindings take them.
+pub(crate) fn addresses(entities: impl IntoIterator<Item = impl Entity>) -> Vec<String> {
+    entities.into_iter().map(|one| one.address()).collect()
+}
+
+/// Texts as the bindings take them.
 pub(crate) fn owned(names: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<String> {
     names.into_iter().map(|name| name.as_ref().to_owned()).collect()
 }

@@ -1,8 +1,10 @@
 //! `commands`: what people say to a plugin by name (row 127 of `tests/conformance.toml`).
 
+use parlor_tests::plugins;
+use parlor_tests::policy::Entry;
 use serde_json::json;
 
-use crate::house::{BARE, FULL, House, NARROW, Plan, SOON, friend, id, prosody};
+use crate::house::{BARE, FULL, House, NARROW, Plan, SOON, friend, granted, id, prosody, running};
 
 async fn add(house: &House, plugin: &str, name: &str) -> u64 {
     let args = json!({ "name": name, "help": "Says it", "usage": "WHAT" });
@@ -32,6 +34,35 @@ async fn a_command_comes_to_its_plugin_alone_without_any_grant() {
     friend.chat(bot, "!say last").await.unwrap();
     assert_eq!(house.heard(NARROW, last).await["payload"]["command"]["args"], json!(["last"]));
     assert!(house.heard_so_far(BARE, n).await.is_empty());
+}
+
+/// A plugin that answers all messages leaves commands to their plugin, in a chat and in a room.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_is_answered_by_its_plugin_alone_beside_one_that_answers_everything() {
+    let echo = plugins::built("echo").unwrap().bytes().unwrap();
+    let grants = |entry: Entry| {
+        let all = ["messages.read", "messages.send", "rooms.send"];
+        all.iter().fold(entry, |entry, name| entry.grant(name, &["*"])).set("room_prefix", "!")
+    };
+    let house = Plan::new().await.caller(FULL, granted).bytes("echo", &echo, grants).start().await;
+    running(&house, "echo").await;
+    let (mut friend, bot) = (friend("juliet").await, house.account().jid.clone());
+    let n = add(&house, FULL, "say").await;
+    friend.chat(bot.clone(), "!say it").await.unwrap();
+    let heard = house.heard(FULL, n).await["payload"]["command"].clone();
+    assert_eq!(heard["message"]["command"], json!("say"));
+    friend.chat(bot.clone(), "hello").await.unwrap();
+    let first = friend.wait_text("an answer", &bot, SOON, |text| Some(text.to_owned())).await.unwrap();
+    assert_eq!(first, "hello", "the command was answered by the other plugin, too");
+    let room = prosody().await.fresh_room();
+    friend.join(&room, "Juliet", SOON).await.unwrap();
+    friend.unlock(&room, SOON).await.unwrap();
+    house.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Bot" })).await.ok();
+    friend.say(&room, "!say it").await.unwrap();
+    house.heard(FULL, n).await;
+    friend.say(&room, "!hello").await.unwrap();
+    let is_bots = |text: &str| (!text.starts_with('!')).then(|| text.to_owned());
+    assert_eq!(friend.wait_text("an answer", &room, SOON, is_bots).await.unwrap(), "hello");
 }
 
 /// Row 127.

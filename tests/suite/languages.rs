@@ -23,6 +23,7 @@ use parlor_tests::host::{Finished, Home};
 use parlor_tests::memories;
 use parlor_tests::peer::archive::Script;
 use parlor_tests::policy::Entry;
+use serde_json::json;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::archive::archive_is_known;
@@ -158,12 +159,17 @@ async fn begins_and_answers(language: &str, folder: &Path, into: &Folder) {
         Err(_) => built(&plugin, into).await,
     };
     says_its_language(language, &parrot, into).await;
-    let house = Plan::new().await.bytes("parrot", &parrot, talks).start().await;
+    let house = Plan::new().await.caller(FULL, granted).bytes("parrot", &parrot, talks).start().await;
     house.logged("ready", &[("plugin", "parrot")]).await;
     let mut friend = friend("friend").await;
     let bot = house.account().jid.clone();
+    let say = json!({ "name": "say", "help": "Says it", "usage": "" });
+    house.call(FULL, "commands.add", say).await.ok();
+    // The command is another plugin's.
+    friend.chat(bot.clone(), "!say it").await.unwrap();
     friend.chat(bot.clone(), "hello").await.unwrap();
-    friend.wait_body(&bot, "you said: hello", SOON).await.unwrap();
+    let first = friend.wait_text("an answer", &bot, SOON, |text| Some(text.to_owned())).await.unwrap();
+    assert_eq!(first, "you said: hello");
     house.stop().await;
 }
 

@@ -13,8 +13,8 @@ async fn start() -> Result<()> {
         chat = chat.with_delayed();
     }
     chat.run(|message: Message| async move {
-        // A copy of what another client of the account received is left to that one.
-        if let (Some(body), None) = (&message.body, &message.carbon) {
+        // Another client answers what it received (`carbon`), and another plugin its commands (`command`).
+        if let (Some(body), None, None) = (&message.body, &message.carbon, &message.command) {
             chats::reply(&message, body).await?;
         }
         Ok(())
@@ -24,6 +24,9 @@ async fn start() -> Result<()> {
     on("message").kind("groupchat").prefix(&prefix).run(move |message: Message| {
         let prefix = prefix.clone();
         async move {
+            if message.command.is_some() {
+                return Ok(());
+            }
             // A reply may begin with what it answers, for clients that know no replies.
             let said = message.body_without_fallback(stanza::ns::REPLY);
             match said.strip_prefix(&prefix).or_else(|| said.trim_start().strip_prefix(&prefix)) {

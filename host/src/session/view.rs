@@ -177,10 +177,20 @@ impl Attribute {
     }
 }
 
-/// Returns the name of a field as the contract spells it: plugins may use the spelling of their language, such as
-/// `image_type`.
+/// Returns the name of a field as the contract spells it, such as `image-type`. Plugins may use the spelling of their
+/// language: `image_type` or `imageType`.
 pub fn field_name(name: &str) -> String {
-    name.replace('_', "-")
+    let (mut spelled, mut is_behind_small) = (String::with_capacity(name.len()), false);
+    for sign in name.chars() {
+        if sign.is_ascii_uppercase() && is_behind_small {
+            spelled.push('-');
+            spelled.push(sign.to_ascii_lowercase());
+        } else {
+            spelled.push(if sign == '_' { '-' } else { sign });
+        }
+        is_behind_small = sign.is_ascii_lowercase();
+    }
+    spelled
 }
 
 /// The open chat or room that has the focus. A room may have the address of a chat.
@@ -256,7 +266,7 @@ mod tests {
     #[test]
     fn what_is_no_attribute_is_refused() {
         let mut view = View::default();
-        for name in ["", "a\nb", &"x".repeat(129), "minimized", "jid", "image_type"] {
+        for name in ["", "a\nb", &"x".repeat(129), "minimized", "jid", "image_type", "image-type", "imageType"] {
             assert_eq!(invalid(set(&mut view, name, "1")), "name", "{name}");
         }
         for (name, value) in [

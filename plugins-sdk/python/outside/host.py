@@ -1,9 +1,10 @@
 """The groupings of the contract where there is no host: in an author's own tests. Records are what they are in a plugin, and a call
 is checked as there, and then raises `Outside`."""
 
+import functools
 import importlib
 import inspect
-from typing import Any
+from typing import Any, Callable
 
 from . import errors, records
 
@@ -20,8 +21,9 @@ def is_there() -> bool:
 class Grouping:
     """One interface of `wit/`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, **wrapped: Callable[[Any], Any]) -> None:
         self._name = name
+        self._wrapped = wrapped
         self._module = importlib.import_module(f"{__package__}._contract.{name}")
         records.improve(self._module)
 
@@ -32,6 +34,8 @@ class Grouping:
         if isinstance(function, type) or not callable(function):
             return function
         wrapped = _outside(f"{self._name}.{name}", function)
+        if name in self._wrapped:
+            wrapped = functools.wraps(wrapped)(self._wrapped[name](wrapped))
         setattr(self, name, wrapped)
         return wrapped
 
@@ -40,6 +44,7 @@ def _outside(name: str, function: Any) -> Any:
     parameters = [(f"{name}: {one.name}", one.annotation) for one in inspect.signature(function).parameters.values()]
 
     def check(*arguments: Any, **named: Any) -> None:
+        arguments = records.plain(name, function, arguments, named)
         if named or len(arguments) != len(parameters):
             arguments = tuple(records.complete(name, function, arguments, named))
         for one, (place, wanted) in zip(arguments, parameters):

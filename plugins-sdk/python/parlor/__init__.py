@@ -4,7 +4,7 @@
 
     @on("message", kind="chat")
     async def answer(message: Message) -> None:
-        if message.body and not message.carbon:
+        if message.body and not message.carbon and not message.command:
             await reply(message, f"you said: {message.body}")
 
 Beside it stands `plugin.toml`, which says what the plugin asks for, and why. `parlor plugin build` makes one file of both.
@@ -37,18 +37,20 @@ from .said import command
 from .stanza import Element, ns, parse_xml
 from .texts import Affiliation, Kind, Role
 from .timers import after, every, sleep
-from .values import emit, promise, promises, set_setting, setting, settings, storage, wait_until
+from .values import emit, promise, promises, read_value, set_setting, setting, settings, storage, wait_until, write_value
+
+_of_values = {"get_attribute": read_value, "set_attribute": write_value(2, "value")}
 
 types = Grouping("types")
 api = Grouping("api")
 archive = Grouping("archive")
-chats = Grouping("chats")
+chats = Grouping("chats", **_of_values)
 chatviews = Grouping("chatviews")
 commands = Grouping("commands")
 connection = Grouping("connection")
 contacts = Grouping("contacts")
 disco = Grouping("disco")
-rooms = Grouping("rooms")
+rooms = Grouping("rooms", **_of_values)
 tokens = Grouping("tokens")
 user = Grouping("user")
 vcard = Grouping("vcard")

@@ -3,6 +3,10 @@
 from typing import Any, Callable, Optional, Sequence
 
 
+#: What an attempt to use the network raises, as an `OSError`.
+NO_NETWORK = "a plugin reaches no network: what comes from elsewhere comes by XMPP; .parlor/docs/cannot.md says how"
+
+
 class Error(Exception):
     """Any reason why the host did not do what was asked."""
 
@@ -132,10 +136,14 @@ class Outside(Error):
 
 def of_call(error: object, call: str, given: Sequence[object]) -> Error:
     """The exception for an error of the contract that a call gave. Its traceback names the call."""
-    raised = from_wit(error)
-    raised.call = call
     first = given[0] if given else None
-    raised.argument_of_call = first if isinstance(first, str) else None
+    return with_call(from_wit(error), call, first if isinstance(first, str) else None)
+
+
+def with_call(raised: Error, call: str, argument: Optional[str]) -> Error:
+    """An exception of a call that failed. Its traceback names the call."""
+    raised.call = call
+    raised.argument_of_call = argument
     shown = "" if raised.argument_of_call is None else f" {raised.argument_of_call!r}"
     # Type checkers may know an older Python than the one that runs it.
     getattr(raised, "add_note")(f"({call}{shown})")

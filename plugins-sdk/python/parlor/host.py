@@ -33,10 +33,9 @@ def _refuse_network() -> None:
     socket = sys.modules.get("socket")
     if socket is None:
         return
-    advice = "a plugin reaches no network: what comes from elsewhere comes by XMPP; .parlor/docs/cannot.md says how"
 
     def refuse(*_arguments: Any, **_named: Any) -> Any:
-        raise OSError(advice)
+        raise OSError(errors.NO_NETWORK)
 
     class NoSocket(socket.socket):  # type: ignore[name-defined, misc]
         __init__ = refuse
@@ -76,8 +75,10 @@ class Grouping:
     `plugin.toml` does not ask for is not part of the component; calling it raises `NotDeclared`.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, **wrapped: Callable[[Any], Any]) -> None:
+        """`wrapped`: by the name of a call, what makes the author's own function of it."""
         self._name = name
+        self._wrapped = wrapped
         try:
             self._module = importlib.import_module(f"wit_world.imports.{name}")
         except ModuleNotFoundError:
@@ -92,6 +93,8 @@ class Grouping:
         if isinstance(function, type) or not callable(function):
             return function
         wrapped = _raising(f"{self._name}.{name}", function)
+        if name in self._wrapped:
+            wrapped = functools.wraps(wrapped)(self._wrapped[name](wrapped))
         setattr(self, name, wrapped)
         return wrapped
 
@@ -115,7 +118,7 @@ def _raising(name: str, function: Any) -> Any:
     def call(*arguments: Any, **named: Any) -> Any:
         if not _is_there:
             raise RuntimeError(f"{name} is called while the plugin is built: there is no host yet; call it in @on_start")
-        arguments = records.plain(function, arguments, named)
+        arguments = records.plain(name, function, arguments, named)
         if named or len(arguments) != len(parameters):
             arguments = records.complete(name, function, arguments, named)
         given = [records.fit(place, one, wanted) for one, (place, wanted) in zip(arguments, parameters)]

@@ -19,6 +19,8 @@ import componentize_py_runtime as runtime
 from componentize_py_types import Ok
 from wit_world.imports import timers
 
+from . import errors
+
 _log = logging.getLogger("parlor")
 
 #: For how many seconds the host is asked to wait at once: what is due later is looked at again then.
@@ -163,6 +165,12 @@ class Loop(support._Loop):
         raise NotImplementedError("there are no threads in a plugin: call the function as it is")
 
     # The clock
+
+    async def _reach_network(self, *_arguments: Any, **_named: Any) -> Any:
+        # asyncio's own is an error without a word.
+        raise OSError(errors.NO_NETWORK)
+
+    create_connection = create_server = create_datagram_endpoint = getaddrinfo = getnameinfo = sock_connect = _reach_network
 
     def time(self) -> float:
         return time.monotonic()

@@ -2,9 +2,11 @@
 
 import dataclasses
 import inspect
+import re
 from datetime import datetime
 from typing import Any, Callable, Mapping, NoReturn, Optional, Union, get_args, get_origin
 
+from . import errors
 from .stanza import Element
 
 #: When something happened. Other times are texts, as the contract has them.
@@ -16,6 +18,12 @@ _ATTRIBUTES = (
     "ask", "chat_status", "fullname", "groups", "id", "image", "image_type", "jid", "requesting", "resources", "status",
     "subscription", "url", "user_id", "vcard_updated",
 )
+#: Arguments that take an entity in the place of its address …
+_ENTITIES = ("jid", "alternative")
+#: … and those that take a person.
+_PEOPLE = ("user", "inviter")
+#: The capital letter of a name such as `chatStatus`.
+_CAPITAL = re.compile("(?<=[a-z])[A-Z]")
 #: Numbers of 64 bits. The others have 32, which their types do not say.
 _LONG = ("milliseconds", "expires", "subscription", "timer")
 
@@ -98,38 +106,55 @@ def _rest(command: Any) -> str:
 
 
 def _attribute(contact: Any, name: str) -> Any:
-    """One attribute by its name, such as `chat_status`; None: there is none, or it has no value."""
+    """One attribute by its name, such as `chat_status`, which may be spelled as any language spells it: `chat-status`,
+    `chatStatus`. None: there is none, or it has no value."""
+    name = _CAPITAL.sub(lambda capital: f"_{capital[0].lower()}", name).replace("-", "_")
     return getattr(contact, "jid" if name == "id" else name, None) if name in _ATTRIBUTES else None
 
 
-def plain(function: Any, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+def plain(call: str, function: Any, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
     """Arguments as the contract has them: the address of an entity, and a room's attributes where there is only a nickname."""
     names = list(inspect.signature(function).parameters)
     arguments = list(given)
     for at, name in enumerate(names[: len(arguments)]):
-        if name == "jid":
-            arguments[at] = _address(arguments[at])
-        elif name == "jids" and isinstance(arguments[at], (list, tuple)):
-            arguments[at] = [_address(one) for one in arguments[at]]
-        elif name == "attributes" and isinstance(arguments[at], str):
+        arguments[at] = _addressed(call, name, arguments[at])
+        if name == "attributes" and isinstance(arguments[at], str):
             named["nick"] = arguments[at]
             # What is left out behind it is named, too.
             named.update(zip(names[at + 1 :], arguments[at + 1 :]))
             del arguments[at:]
             break
-    if "jid" in names and "jid" in named:
-        named["jid"] = _address(named["jid"])
+    for name in names[len(arguments) :]:
+        if name in named:
+            named[name] = _addressed(call, name, named[name])
+    if isinstance(named.get("attributes"), str) and "attributes" in names[len(arguments) :]:
+        named["nick"] = named.pop("attributes")
     return tuple(arguments)
 
 
-def _address(entity: Any) -> Any:
-    """That of a contact, chat, view or room is its JID, an occupant's that of the room with the nickname."""
-    if isinstance(entity, (str, Element)):
+def _addressed(call: str, name: str, value: Any) -> Any:
+    if name in _ENTITIES:
+        return _address(call, name, value)
+    if name in _PEOPLE:
+        return _address(call, name, value, is_person=True)
+    if name == "jids" and isinstance(value, (list, tuple)):
+        return [_address(call, f"{name}[{at}]", one) for at, one in enumerate(value)]
+    return value
+
+
+def _address(call: str, name: str, entity: Any, is_person: bool = False) -> Any:
+    """That of a contact, chat, view or room is its JID, an occupant's that of the room with the nickname. Where a person is meant, an
+    occupant stands for the real JID: by the other one a room would ban itself."""
+    is_entity = dataclasses.is_dataclass(entity) or hasattr(entity, "jid")
+    if isinstance(entity, (str, Element)) or not is_entity:
         return entity
     room, nick, jid = (getattr(entity, name, None) for name in ("room", "nick", "jid"))
-    if isinstance(room, str) and isinstance(nick, str):
+    if isinstance(room, str) and isinstance(nick, str) and not is_person:
         return f"{room}/{nick}"
-    return jid if isinstance(jid, str) else entity
+    if isinstance(jid, str):
+        return jid
+    hides = ": its room does not show it" if isinstance(room, str) else ""
+    raise errors.with_call(errors.Invalid(name, f"this {type(entity).__name__} has no JID{hides}"), call, None)
 
 
 def complete(name: str, function: Any, given: tuple[Any, ...], named: dict[str, Any]) -> list[Any]:

@@ -197,6 +197,30 @@ class Storage:
         await _storage.set(key, value, _milliseconds(expires))
 
 
+def read_value(get: Callable[..., Any]) -> Callable[..., Any]:
+    """Makes of a call that gives JSON one that gives Python's values; None: there is none."""
+
+    def read(*arguments: Any, **named: Any) -> Any:
+        text = get(*arguments, **named)
+        return None if text is None else json.loads(text)
+
+    return read
+
+
+def write_value(at: int, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Makes of a call that takes JSON, as its argument of this place and name, one that takes Python's values."""
+
+    def wrapped(set_: Callable[..., Any]) -> Callable[..., Any]:
+        def write(*arguments: Any, **named: Any) -> Any:
+            if name in named:
+                named[name] = _json(named[name])
+            return set_(*(_json(one) if index == at else one for index, one in enumerate(arguments)), **named)
+
+        return write
+
+    return wrapped
+
+
 def _json(value: Any) -> str:
     # Escaped, most letters would take up to three times the room.
     text = json.dumps(value, ensure_ascii=False)

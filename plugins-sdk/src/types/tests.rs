@@ -120,3 +120,31 @@ fn what_stands_behind_a_commands_name_is_there_as_it_was_written() {
     let message = with_fallback("!say > é\n hi\n> what?", &parts);
     assert_eq!(Command { name: "say".to_owned(), args: Vec::new(), message }.rest(), "hi", "wherever it is");
 }
+
+#[test]
+fn an_entity_stands_for_its_address() {
+    fn taken(entity: impl Entity) -> String {
+        entity.address()
+    }
+    let view = View {
+        jid: "juliet@example.org".to_owned(),
+        minimized: false,
+        shown: true,
+        focused: false,
+        attributes: Vec::new(),
+        image: None,
+        image_type: None,
+        url: None,
+        vcard_updated: None,
+    };
+    assert_eq!(
+        [taken(&view), taken(&view.jid), taken("a@b"), taken(String::new())],
+        ["juliet@example.org", "juliet@example.org", "a@b", ""]
+    );
+    assert_eq!(addresses([&view]), ["juliet@example.org"]);
+    for (name, spelled) in
+        [("chat-status", "chat_status"), ("chat_status", "chat_status"), ("chatStatus", "chat_status"), ("JID", "JID")]
+    {
+        assert_eq!(snake_case(name), spelled);
+    }
+}

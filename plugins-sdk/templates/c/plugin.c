@@ -4,8 +4,8 @@
 
 static parlor_error answer(const parlor_event *event, void *context) {
   (void)context;
-  /* A copy of what another client of the account received is left to that one. */
-  if (!event->message->body || event->message->carbon) return PARLOR_OK;
+  /* Another client answers what it received (`carbon`), and another plugin its commands (`command`). */
+  if (!event->message->body || event->message->carbon || event->message->command) return PARLOR_OK;
   return parlor_chats_reply(event->message, "you said: %s", event->message->body);
 }
 

@@ -17,8 +17,8 @@ func start(ctx context.Context) error {
 }
 
 func answer(ctx context.Context, message *parlor.Message) error {
-	// A copy of what another client of the account received is left to that one.
-	if message.Body == "" || message.Carbon != "" {
+	// Another client answers what it received (`carbon`), and another plugin its commands (`command`).
+	if message.Body == "" || message.Carbon != "" || message.Command != "" {
 		return nil
 	}
 	return parlor.ReplyInChat(ctx, message, "you said: "+message.Body)

@@ -3,8 +3,8 @@
 import { log, on, onStart, reply } from "parlor";
 
 on("message", { kind: "chat" }, async (message) => {
-  // A copy of what another client of the account received is left to that one.
-  if (message.body && !message.carbon) await reply(message, `you said: ${message.body}`);
+  // Another client answers what it received (`carbon`), and another plugin its commands (`command`).
+  if (message.body && !message.carbon && !message.command) await reply(message, `you said: ${message.body}`);
 });
 
 onStart(() => log.info("ready"));

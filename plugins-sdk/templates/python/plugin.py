@@ -9,8 +9,8 @@ log = logging.getLogger(__name__)
 
 @on("message", kind="chat")
 async def answer(message: Message) -> None:
-    # A copy of what another client of the account received is left to that one.
-    if message.body and not message.carbon:
+    # Another client answers what it received (`carbon`), and another plugin its commands (`command`).
+    if message.body and not message.carbon and not message.command:
         await reply(message, f"you said: {message.body}")
 
 

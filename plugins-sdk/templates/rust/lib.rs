@@ -11,8 +11,8 @@ async fn start() -> Result<()> {
 }
 
 async fn answer(message: Message) -> Result<()> {
-    // A copy of what another client of the account received is left to that one.
-    if let (Some(body), None) = (&message.body, &message.carbon) {
+    // Another client answers what it received (`carbon`), and another plugin its commands (`command`).
+    if let (Some(body), None, None) = (&message.body, &message.carbon, &message.command) {
         chats::reply(&message, format!("you said: {body}")).await?;
     }
     Ok(())

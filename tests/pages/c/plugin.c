@@ -35,11 +35,9 @@ static parlor_error look_back(const parlor_event *event, void *context) {
 
 static parlor_error talk(const parlor_event *event, void *context) {
   (void)event, (void)context;
-  parlor_plugin_types_error_t failed;
   // == chats
   parlor_error error = parlor_chats_send(juliet, "But soft!");
-  plugin_string_t jid = parlor_text(juliet), name = parlor_text("height"), value = parlor_text("400");
-  if (!error) error = parlor_done(parlor_plugin_chats_set_attribute(&jid, &name, &value, &failed), &failed);
+  if (!error) error = parlor_chats_set_attribute(juliet, "height", "400");
   // ==
   return error;
 }

@@ -60,7 +60,7 @@ func chatting(ctx context.Context) error {
 	// == chats
 	_, err := parlor.ChatsSend(ctx, juliet, "But soft!")
 	chat, opened := parlor.Value(chats.Open(juliet))
-	set := parlor.Done(chats.SetAttribute(chat.Jid, "height", "400"))
+	set := parlor.ChatsSetAttribute(ctx, chat.Jid, "height", 400)
 	// ==
 
 	// == chatviews

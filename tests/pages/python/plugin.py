@@ -29,7 +29,7 @@ async def examples() -> None:
     # == chats
     await chats.send(JULIET, "But soft!")
     chat = await chats.open(JULIET)
-    await chats.set_attribute(chat.jid, "height", "400")
+    await chats.set_attribute(chat, "height", 400)
     # ==
 
     # == chatviews

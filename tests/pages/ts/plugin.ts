@@ -30,7 +30,7 @@ onReady(async () => {
   // == chats
   await chats.send(juliet, "But soft!");
   const chat = await chats.open(juliet);
-  await chats.setAttribute(chat.jid, "height", "400");
+  await chats.setAttribute(chat, "height", 400);
   // ==
 });
 

@@ -161,7 +161,7 @@ mod tests {
                     let (_, body) = python.split_once(&format!("\nclass {class}:")).unwrap_or_default();
                     has(body, &[format!("    def {one}(")], &row.python);
                 }
-                [object, one] if stubs.contains(&format!("{object} = Grouping(\"{object}\")")) => {
+                [object, one] if stubs.contains(&format!("{object} = Grouping(\"{object}\"")) => {
                     let made = if function == "not" { "not_".to_owned() } else { kebab_to(&function, "_") };
                     assert_eq!(
                         (*object, *one),

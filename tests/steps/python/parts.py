@@ -169,7 +169,7 @@ async def in_rooms(steps: Steps) -> None:
     await steps.note("who is there", lambda: rooms.occupants(room), lambda all: ",".join(one.nick for one in all))
     await steps.some("say something", lambda: say(room, "hello"))
     await steps.done("what it is about", lambda: rooms.set_subject(room, "steps & stairs"))
-    await steps.done("keep an attribute", lambda: rooms.set_attribute(room, "height", "400"))
+    await steps.done("keep an attribute", lambda: rooms.set_attribute(room, "height", 400))
     await steps.note("read it", lambda: rooms.get_attribute(room, "height"))
     await steps.note("who owns it", lambda: rooms.affiliations(room, "owner"), len)
     await steps.fails("throw out who is not there", lambda: rooms.kick(room, "nobody", None))

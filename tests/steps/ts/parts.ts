@@ -156,7 +156,7 @@ async function inRooms(steps: Steps): Promise<void> {
   await steps.note("who is there", () => rooms.occupants(room).map((one) => one.nick));
   await steps.some("say something", () => say(room, "hello"));
   await steps.done("what it is about", () => rooms.setSubject(room, "steps & stairs"));
-  await steps.done("keep an attribute", () => rooms.setAttribute(room, "height", "400"));
+  await steps.done("keep an attribute", () => rooms.setAttribute(room, "height", 400));
   await steps.note("read it", () => rooms.getAttribute(room, "height"));
   await steps.note("who owns it", async () => (await rooms.affiliations(room, "owner")).length);
   await steps.fails("throw out who is not there", () => rooms.kick(room, "nobody", undefined));

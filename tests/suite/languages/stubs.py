@@ -18,6 +18,9 @@ FIELDS = f"Union[Mapping[str, {PLAIN}], Sequence[Tuple[str, {PLAIN}]]]"
 ANY = {
     f"jid: {ENTITY}": "jid: str",
     f"jids: Sequence[{ENTITY}]": "jids: List[str]",
+    **{f"{name}: {ENTITY}": f"{name}: str" for name in ("user", "inviter")},
+    f"alternative: Optional[{ENTITY}]": "alternative: Optional[str]",
+    "value: Any": "value: str",
     "attributes: Union[Attributes, str]": "attributes: Attributes",
     **{f"{name}: {FIELDS}": f"{name}: List[Tuple[str, ConfigValue]]" for name in ("roomconfig", "fields")},
     "at: datetime": "at: str",
@@ -54,7 +57,9 @@ def declared(name: ast.expr, of: ast.AnnAssign | ast.arg) -> str:
 
 
 def same(stub: str, real: str) -> bool:
-    """Returns whether the stub matches the binding. The SDK combines a stream and its result into one object."""
+    """Returns whether the stub matches the binding. The SDK combines a stream and its result into one object, and reads the JSON of
+    an attribute."""
+    real = re.sub(r"^(def \(jid: str, name: str\) -> )Optional\[str\]$", r"\1Any", real)
     return stub == re.sub(r"^async (.* -> )Tuple\[StreamReader\[(.*)\], FutureReader\[.*\]\]$", r"\1AsyncIterator[\2]", real)
 
 

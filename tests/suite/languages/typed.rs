@@ -72,6 +72,7 @@ const USES: &str = r#"import {
   type Message, type Occupant, type Status,
 } from "parlor";
 
+declare const found0: Message;
 onReady(async () => {
   const attributes: Attributes = { nick: "bot" };
   await rooms.open("r@x", attributes);
@@ -83,6 +84,15 @@ onReady(async () => {
   const contact = contacts.get("juliet@x");
   const status: string | undefined = contact?.get("chat_status");
   await vcard.update(rooms.occupants(room)[0]!);
+  await chats.send(contact!, "hello");
+  await rooms.send(room, { body: "hello" });
+  await rooms.ban(room, rooms.occupants(room)[0]!);
+  await archive.query({ with: contact! });
+  const height: number = chats.getAttribute(contact!, "height");
+  await rooms.setAttribute(room, "height", height + 1);
+  on("message", { from: contact!, room }, () => {});
+  // @ts-expect-error: a message is nobody's address
+  await chats.send(found0, "hello");
   await settings.update({ limit: 12, words: [status] });
   await settings.set({ open: true });
   // @ts-expect-error: a number is nobody's address

@@ -62,6 +62,9 @@ mod tests {
         let fields: BTreeSet<_> = fields.filter_map(|line| line.split_once(": ")).map(|(name, _)| name).collect();
         assert_eq!(fields, ROOM_FIELDS.iter().copied().collect(), "each field of the record can be read");
         assert_eq!((field(&room, "nick"), field(&room, "subject")), (Some(json!("bot")), Some(Value::Null)));
-        assert_eq!((field(&room, "shows_jids"), field(&room, "height")), (Some(json!(false)), None));
+        for spelled in ["shows-jids", "shows_jids", "showsJids"] {
+            assert_eq!(field(&room, spelled), Some(json!(false)), "{spelled}");
+        }
+        assert_eq!((field(&room, "height"), field(&room, "SHOWSJIDS")), (None, None));
     }
 }

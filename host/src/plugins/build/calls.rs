@@ -173,7 +173,8 @@ pub(super) fn files(folder: &Path, language: Language) -> Vec<PathBuf> {
         Language::Rust => (&["rs"], DEEPEST),
         Language::Go => (&["go"], DEEPEST),
         Language::C => (&["c", "h"], 0),
-        Language::Python | Language::JavaScript | Language::TypeScript => (&[], 0),
+        Language::Python => (&["py"], DEEPEST),
+        Language::JavaScript | Language::TypeScript => (&["js", "mjs", "ts", "mts"], DEEPEST),
     };
     // Beside `src` there are examples and benchmarks, which are not part of the component.
     let src = Some(folder.join("src")).filter(|src| language == Language::Rust && src.is_dir());
@@ -185,8 +186,11 @@ pub(super) fn files(folder: &Path, language: Language) -> Vec<PathBuf> {
 
 /// Returns whether the language's compiler ignores the file, or whether it is of others.
 fn is_left_out(language: Language, name: &str) -> bool {
-    language == Language::Go
-        && (name.starts_with('_') || name.ends_with("_test.go") || ["testdata", "vendor"].contains(&name))
+    match language {
+        Language::Go => name.starts_with('_') || name.ends_with("_test.go") || ["testdata", "vendor"].contains(&name),
+        Language::JavaScript | Language::TypeScript => name == "node_modules" || name.ends_with(".d.ts"),
+        Language::Rust | Language::Python | Language::C => false,
+    }
 }
 
 fn collect(folder: &Path, language: Language, ends: &[&str], deeper: usize, found: &mut Vec<PathBuf>) {

@@ -13,6 +13,12 @@ use crate::permissions::table;
 /// The name of a plugin's world.
 pub(super) const WORLD: &str = "plugin";
 
+/// The calls whose result is JSON in the contract, and a value of the language in its SDK.
+pub(super) const GIVES_VALUES: [&str; 1] = ["get-attribute"];
+
+/// The calls whose argument `value` is JSON in the contract, and a value of the language in its SDK.
+pub(super) const TAKES_VALUES: [&str; 1] = ["set-attribute"];
+
 macro_rules! files {
     ($($name:literal),* $(,)?) => {
         &[$(($name, include_str!(concat!("../../../../wit/", $name, ".wit")))),*]
@@ -93,6 +99,29 @@ pub(super) fn needs(spelled: impl Fn(&str) -> String) -> Value {
         call.permission.map(|permission| (name, Value::from(permission.to_string())))
     });
     Value::Object(needs.collect::<Map<_, _>>())
+}
+
+/// The arguments that name a person by the real JID, and no occupant by the address in the room.
+const PEOPLE: [&str; 2] = ["inviter", "user"];
+
+/// What a JID that a plugin passes is the address of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Addressed {
+    Entity,
+    Person,
+}
+
+/// Returns what an argument or field is the address of. None: it is no JID, and no list of JIDs.
+pub(super) fn addressed(contract: &Resolve, name: &str, ty: &Type) -> Option<Addressed> {
+    let Type::Id(id) = ty else { return None };
+    let of = &contract.types[*id];
+    match &of.kind {
+        _ if of.name.as_deref() == Some("jid") => {
+            Some(if PEOPLE.contains(&name) { Addressed::Person } else { Addressed::Entity })
+        }
+        TypeDefKind::Type(of) | TypeDefKind::Option(of) | TypeDefKind::List(of) => addressed(contract, name, of),
+        _ => None,
+    }
 }
 
 /// Returns the kind of a type, resolving aliases; `None` for WIT's built-in types.

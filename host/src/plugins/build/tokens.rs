@@ -14,15 +14,36 @@ pub(super) enum Token<'t> {
 /// Returns the tokens of a text with their positions, without comments. It cannot distinguish a regular expression in
 /// JavaScript from a division, or a lifetime in Rust from a string, and these may hide what follows.
 pub(super) fn tokens(text: &str) -> Vec<(usize, Token<'_>)> {
+    read(text, |rest| {
+        if rest.starts_with("//") {
+            Some(rest.find('\n').unwrap_or(rest.len()))
+        } else {
+            let comment = rest.strip_prefix("/*")?;
+            Some(comment.find("*/").map_or(rest.len(), |end| end + "/**/".len()))
+        }
+    })
+}
+
+/// Does the same for Python. A string in three quotation marks counts as a comment: most are documentation.
+pub(super) fn python_tokens(text: &str) -> Vec<(usize, Token<'_>)> {
+    read(text, |rest| {
+        if rest.starts_with('#') {
+            return Some(rest.find('\n').unwrap_or(rest.len()));
+        }
+        let marks = ["\"\"\"", "'''"].into_iter().find(|marks| rest.starts_with(marks))?;
+        Some(rest[marks.len()..].find(marks).map_or(rest.len(), |end| end + 2 * marks.len()))
+    })
+}
+
+/// Reads the tokens of a text. `comment` returns the length of the comment that a text begins with.
+fn read(text: &str, comment: impl Fn(&str) -> Option<usize>) -> Vec<(usize, Token<'_>)> {
     let is_of_name = |sign: char| sign.is_alphanumeric() || matches!(sign, '_' | '$');
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(sign) = text[at..].chars().next() {
         let rest = &text[at..];
-        let length = if rest.starts_with("//") {
-            rest.find('\n').unwrap_or(rest.len())
-        } else if let Some(comment) = rest.strip_prefix("/*") {
-            comment.find("*/").map_or(rest.len(), |end| end + "/**/".len())
+        let length = if let Some(length) = comment(rest) {
+            length
         } else if matches!(sign, '"' | '\'' | '`') {
             let length = quoted(rest, sign);
             found.push((at, Token::Text(rest[1..length].trim_end_matches(sign))));
@@ -78,5 +99,12 @@ mod tests {
             ("`", Token::Text("i\nj")),
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn in_python_a_hash_and_three_quotation_marks_begin_a_comment() {
+        let text = "\"\"\"a 'b\nc\"\"\" d // # e\n'''f\" ''' \"g # h\" '''i";
+        let found: Vec<_> = python_tokens(text).into_iter().map(|(_, token)| token).collect();
+        assert_eq!(found, [Token::Word("d"), Token::Sign('/'), Token::Sign('/'), Token::Text("g # h")]);
     }
 }

@@ -29,6 +29,15 @@ func Allocate(pinner *runtime.Pinner, size, align uintptr) unsafe.Pointer {
 	return memory
 }
 
+// Last is the generated function that was called last, such as rooms.Kick, and whom or what it was about: for the error that it may
+// give. While one waits no other can be called.
+var Last struct{ Name, About string }
+
+// Called is called by the generated code when an author's call begins.
+func Called(name, about string) {
+	Last.Name, Last.About = name, about
+}
+
 // What the host has written and nobody has read yet is held by the pinner of the call that it answers, or by that of events. When
 // it has been read it is held by who uses it, as all memory of Go's is, and by nobody else.
 var (

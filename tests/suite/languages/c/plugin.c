@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <poll.h>
+#include <sys/select.h>
 #include <time.h>
 
 /* mentions.chat */
@@ -114,7 +116,23 @@ static parlor_error change(const parlor_event *event, void *context) {
 /* errors.chat */
 
 static parlor_error lose(const parlor_event *event, void *context) {
-  (void)event, (void)context;
+  (void)context;
+  const char *what = event->message->body + strlen("lose");
+  parlor_plugin_types_error_t error;
+  if (!strcmp(what, " a room")) {
+    /* The texts of neither of these are what the third one is about. */
+    parlor_settings_get_text("words", NULL);
+    plugin_string_t jid = parlor_text("hall@rooms.example.org"), other = parlor_text("other");
+    return parlor_done(parlor_plugin_rooms_close(other.len ? &jid : &other, &error), &error);
+  }
+  if (!strcmp(what, " them all")) {
+    parlor_plugin_chats_list_jid_t none = {0};
+    parlor_plugin_chats_list_result_chat_error_t opened;
+    return parlor_done(parlor_plugin_chats_open_many(&none, &opened, &error), &error);
+  }
+  if (!strcmp(what, " at home")) return parlor_rooms_send(parlor_settings_get_text("time", "hall@rooms.example.org"), "hello");
+  if (!strcmp(what, " itself")) return parlor_fail("told to");
+  if (!strcmp(what, " somebody")) return parlor_chats_send((const parlor_occupant *)NULL, "hello");
   return parlor_chats_send("@", "hello");
 }
 
@@ -126,6 +144,12 @@ int usleep(unsigned microseconds);
 
 static parlor_error nap(const parlor_event *event, void *context) {
   (void)context;
+  const char *how = event->message->body + strlen("nap");
+  int woken = -1;
+  if (!strcmp(how, " by nanosleep")) woken = nanosleep(&(struct timespec){.tv_sec = 1, .tv_nsec = 500000000}, NULL);
+  if (!strcmp(how, " by poll")) woken = poll(NULL, 0, 1500);
+  if (!strcmp(how, " by select")) woken = select(0, NULL, NULL, NULL, &(struct timeval){.tv_sec = 1, .tv_usec = 500000});
+  if (*how) return parlor_reply(event->message, "awake%s, %d", how, woken);
   sleep(1);
   usleep(500000);
   return parlor_reply(event->message, "awake");
@@ -305,6 +329,31 @@ static parlor_error obey(const parlor_event *event, void *context) {
 
 /* entities.chat */
 
+static parlor_error attributes(const parlor_message *message) {
+  plugin_string_t jid = parlor_text(message->chat);
+  parlor_plugin_types_chat_t chat;
+  parlor_plugin_types_error_t failed;
+  parlor_error error = parlor_done(parlor_plugin_chats_open(&jid, &chat, &failed), &failed);
+  const char *mood, *gone, *height, *flag, *told = "";
+  if (!error) error = parlor_chats_set_attribute(&chat, "mood", parlor_quote("r\"o"));
+  if (!error) error = parlor_chats_get_attribute(&chat, "mood", &mood);
+  if (!error) error = parlor_chats_set_attribute(&chat, "mood", NULL);
+  if (!error) error = parlor_chats_get_attribute(&chat, "mood", &gone);
+  const parlor_room *park, *again, *none;
+  if (!error) error = parlor_rooms_get_or_create("park@rooms.example.org", "Romeo", NULL, true, &park);
+  if (!error) error = parlor_rooms_set_attribute(park, "height", "400");
+  if (!error) error = parlor_rooms_get_attribute(park, "height", &height);
+  static const char *const names[] = {"shows-jids", "shows_jids", "showsJids"};
+  for (size_t i = 0; !error && i < sizeof names / sizeof *names; i++) {
+    error = parlor_rooms_get_attribute(park, names[i], &flag);
+    if (!error) told = parlor_format("%s %d", told, parlor_json_flag(flag, false));
+  }
+  if (!error) error = parlor_rooms_get_or_create("park@rooms.example.org", "Juliet", NULL, false, &again);
+  if (!error) error = parlor_rooms_get_or_create("nowhere@rooms.example.org", NULL, NULL, false, &none);
+  if (error) return error;
+  return parlor_chats_send(&chat, "%s %d %d%s %s %d", parlor_json_text(mood, "?"), !gone, (int)parlor_json_number(height, 0), told, again->nick, !none);
+}
+
 static parlor_error entities(const parlor_event *event, void *context) {
   (void)context;
   static const char hall[] = "hall@rooms.example.org", ball[] = "ball@rooms.example.org";
@@ -325,25 +374,28 @@ static parlor_error entities(const parlor_event *event, void *context) {
   const parlor_occupant *occupant;
   if (!error) error = parlor_rooms_occupant("garden@rooms.example.org", "alice", &occupant);
   if (!error) error = parlor_vcard_update(parlor_address(event->message->chat), false);
-  if (!error) error = parlor_vcard_update(parlor_address(occupant), true);
+  if (!error) error = parlor_vcard_update(occupant, true);
   if (!error) error = parlor_rooms_occupant("garden@rooms.example.org", "alice", &occupant);
+  const parlor_vcard *card;
+  if (!error) error = parlor_vcard_get(occupant, false, &card);
   if (error) return error;
-  error = parlor_reply(event->message, "%.*s", (int)occupant->all->url.val.len, (const char *)occupant->all->url.val.ptr);
+  error = parlor_reply(event->message, "%.*s, %s", (int)occupant->all->url.val.len, (const char *)occupant->all->url.val.ptr, card->url);
   if (error) return error;
   error = parlor_settings_update((parlor_field[]){{"limit", "12"}, {"words", "[\"a\"]"}, {0}});
   if (!error) error = parlor_settings_set("open", "true");
-  return error ? error : parlor_reply(event->message, "%d %s", (int)parlor_settings_get_number("limit", 0), parlor_settings_get_flag("open", false) ? "true" : "false");
+  if (!error) error = parlor_reply(event->message, "%d %s", (int)parlor_settings_get_number("limit", 0), parlor_settings_get_flag("open", false) ? "true" : "false");
+  return error ? error : attributes(event->message);
 }
 
 static parlor_error tell_attributes(const parlor_event *event, void *context) {
   (void)context;
   const char *told = "";
-  static const char *const names[] = {"id", "subscription", "groups", "requesting", "nothing"};
+  static const char *const names[] = {"id", "subscription", "groups", "requesting", "nothing", "chat-status", "chat_status", "chatStatus", "resources"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     const char *value = parlor_contact_get(event->contact, names[i]);
     told = parlor_format("%s %s", told, value ? value : "-");
   }
-  return parlor_chats_send(parlor_address(event->contact), "%s", told + 1);
+  return parlor_chats_send(event->contact, "%s", told + 1);
 }
 
 /* replies.chat */

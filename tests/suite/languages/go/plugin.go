@@ -17,8 +17,10 @@ import (
 	_ "time/tzdata"
 
 	"parlor"
+	"parlor/contract/chats"
 	"parlor/contract/connection"
 	"parlor/contract/contacts"
+	"parlor/contract/rooms"
 	"parlor/contract/vcard"
 )
 
@@ -94,6 +96,14 @@ func pause(ctx context.Context, message *parlor.Message) error {
 
 func lose(ctx context.Context, message *parlor.Message) error {
 	_, err := parlor.ChatsSend(ctx, "@", "hello")
+	switch message.Body {
+	case "lose a room":
+		return parlor.Done(rooms.Close("hall@rooms.example.org"))
+	case "lose an occupant":
+		_, err = parlor.RoomsOccupant("cellar@rooms.example.org", "bob")
+	case "lose them all":
+		_, err = parlor.Value(chats.OpenMany(nil))
+	}
 	return err
 }
 
@@ -457,5 +467,37 @@ func entities(ctx context.Context, message *parlor.Message) error {
 			told = append(told, fmt.Sprint(value))
 		}
 	}
-	return parlor.Reply(ctx, message, fmt.Sprint(strings.Join(told, " "), " ", parlor.SettingsGet("limit", 0), " ", parlor.SettingsGet("open", false)))
+	if err := parlor.Reply(ctx, message, fmt.Sprint(strings.Join(told, " "), " ", parlor.SettingsGet("limit", 0), " ", parlor.SettingsGet("open", false))); err != nil {
+		return err
+	}
+	return attributes(ctx, message, &contact, ball)
+}
+
+func attributes(ctx context.Context, message *parlor.Message, contact *parlor.Contact, ball *parlor.Room) error {
+	chat, err := parlor.Value(chats.Open(parlor.Address(contact)))
+	if err != nil {
+		return err
+	}
+	mood := map[string][]int{"romantic": {1}}
+	set := errors.Join(parlor.ChatsSetAttribute(ctx, chat.Jid, "mood", mood), parlor.RoomsSetAttribute(ctx, ball.Jid, "height", 400))
+	read, ok, err := parlor.ChatsGetAttribute[map[string][]int](parlor.Address(chat), "mood")
+	gone := parlor.ChatsSetAttribute(ctx, chat.Jid, "mood", nil)
+	_, stays, gets := parlor.ChatsGetAttribute[any](chat.Jid, "mood")
+	height, _, knows := parlor.RoomsGetAttribute[int](ball.Jid, "height")
+	var told []string
+	for _, name := range []string{"chat-status", "chat_status", "chatStatus"} {
+		told = append(told, fmt.Sprint(parlor.Attribute(contact, name)))
+	}
+	for _, name := range []string{"shows-jids", "shows_jids", "showsJids"} {
+		flag, isField, err := parlor.RoomsGetAttribute[bool](ball.Jid, name)
+		told = append(told, fmt.Sprint(flag, isField, err))
+	}
+	again, finds := parlor.RoomsGetOrCreate(ctx, ball.Jid, parlor.RoomOptions{Nick: "Romeo"}, true)
+	garden, enters := parlor.RoomsGetOrCreate(ctx, "park@rooms.example.org", parlor.RoomOptions{Nick: "Romeo"}, true)
+	none, misses := parlor.RoomsGetOrCreate(ctx, "nowhere@rooms.example.org", parlor.RoomOptions{}, false)
+	if err := errors.Join(set, err, gone, gets, knows, finds, enters, misses); err != nil {
+		return err
+	}
+	_, err = parlor.ChatsSend(ctx, parlor.Address(&chat), strings.TrimSpace(fmt.Sprintln(read, ok, stays, height+1, told, again.Nick, garden.Nick, none == nil)))
+	return err
 }

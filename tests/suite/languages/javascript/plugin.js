@@ -6,6 +6,8 @@ import {
   waitUntil, within,
 } from "parlor";
 
+import byDefault from "./default.js";
+
 // texts.chat
 
 on("message", { prefix: "🍕" }, async (message) => {
@@ -338,12 +340,36 @@ async function fails(after) {
 }
 
 class Failing {
+  field = 1
+  async ["computed"]() {
+    return this.#hidden(this.field);
+  }
+
   async now() {
     throw new TypeError("told to");
+  }
+
+  async #hidden(field = 2) {
+    if (super.now === undefined) throw new TypeError(`told to ${field} ${arguments.length}`);
+  }
+
+  static async #shared() {
+    throw new TypeError("told to");
+  }
+
+  hides() {
+    this.#hidden();
+  }
+
+  static shares() {
+    Failing.#shared();
   }
 }
 
 const failing = {
+  async ["at once"]() {
+    throw new RangeError("told to");
+  },
   async later(after) {
     await fails(after);
   },
@@ -359,7 +385,18 @@ on("message", { prefix: "lose" }, async (message) => {
   else if (what === "each") ["one"].forEach(async (one) => Promise.reject(new RangeError(one)));
   else if (what === "all") Promise.all([fails(0), fails(0)]);
   else if (what === "a promise") new Promise((_, broken) => broken(new RangeError("told to")));
-  else if (what === "nothing") await Promise.allSettled([fails(0), handed(), new Failing().now(), Promise.all([fails(0)])]);
+  else if (what === "a then") Promise.resolve().then(() => { throw new RangeError("told to"); });
+  else if (what === "a resolver") Promise.withResolvers().reject(new RangeError("told to"));
+  else if (what === "a private") new Failing().hides();
+  else if (what === "a shared") Failing.shares();
+  else if (what === "a computed") new Failing().computed();
+  else if (what === "an object's computed") failing["at once"]();
+  else if (what === "a default") byDefault(1);
+  else if (what === "none") {
+    await Promise.allSettled([byDefault(1), new Failing().computed(), failing["at once"](), Promise.resolve().then(() => fails(0))]);
+    await Promise.resolve(fails(0)).catch(() => {});
+    reply(message, await Promise.resolve("none").then((text) => text));
+  } else if (what === "nothing") await Promise.allSettled([fails(0), handed(), new Failing().now(), Promise.all([fails(0)])]);
   else if (what === "what is caught") fails(0).catch(() => reply(message, "caught"));
 });
 
@@ -428,4 +465,28 @@ on("message", { prefix: "entities" }, async (message) => {
   await settings.set({ open: true });
   const told = ["id", "jid", "subscription", "nothing"].map((name) => contact.get(name) ?? "");
   await reply(message, `${told.join(" ").trim()} ${setting("limit")} ${setting("open")}`);
+  const chat = await chats.open(contact);
+  await chats.setAttribute(chat, "mood", { romantic: [1, null] });
+  const spelled = ["chat-status", "chat_status", "chatStatus"].map((name) => contact.get(name));
+  await chats.send(chat, `${JSON.stringify(chats.getAttribute(chat, "mood"))} ${chats.getAttribute(chat, "none")} ${spelled}`);
+  await chats.setAttribute(chat, "mood", null);
+  await rooms.setAttribute(ball, "height", 400);
+  const flags = ["shows-jids", "shows_jids", "showsJids"].map((name) => rooms.getAttribute(ball, name));
+  await chats.send(contact, `${chats.getAttribute(chat, "mood")} ${rooms.getAttribute(ball, "height") + 1} ${flags}`);
+  const wrong = [
+    () => chats.send({ fullname: "Nobody" }, "hello"),
+    () => rooms.getMany([ball, {}]),
+    () => rooms.ban(ball, { ...occupant, jid: null }),
+    () => rooms.get(ball, "Romeo", true),
+    () => contacts.getAll(undefined, 1),
+    () => chats.setAttribute(chat, "mood", undefined),
+    () => chats.send(chat, "hello", message),
+  ];
+  for (const call of wrong) {
+    try {
+      await call();
+    } catch (error) {
+      await reply(message, `${error.name}: ${error.message} (${error.call})`);
+    }
+  }
 });

@@ -12,7 +12,9 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.request
 import zoneinfo
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
 from parlor import (
@@ -628,6 +630,37 @@ async def cannot(message: Message) -> None:
     await reply(message, f"{failed} {dict(os.environ)} {datetime.now().hour} {built > time.time()}")
 
 
+@on("message", prefix="connect")
+async def connect(message: Message) -> None:
+    async def opened() -> None:
+        await asyncio.open_connection("example.org", 80)
+
+    async def made(make: Callable[[], object]) -> None:
+        make()
+
+    tries = [
+        made(lambda: socket.create_connection(("127.0.0.1", 80))),
+        made(socket.socket),
+        made(lambda: socket.getaddrinfo("example.org", 80)),
+        made(lambda: urllib.request.urlopen("http://example.org")),
+        opened(),
+    ]
+    for one in tries:
+        try:
+            await one
+        except Exception as error:
+            await reply(message, f"{type(error).__name__}: {error}")
+    import ftplib  # It is not imported at the top.
+
+
+@on("message", prefix="recurse")
+async def recurse(message: Message) -> None:
+    def deeper(level: int) -> int:
+        return deeper(level + 1) + 1
+
+    await reply(message, str(deeper(0)))
+
+
 # off.chat
 
 
@@ -701,3 +734,20 @@ async def entities(message: Message) -> None:
     await settings.set_many({"open": True})
     told = [contact.get(name) or "" for name in ("id", "jid", "subscription", "nothing")]
     await reply(message, f"{' '.join(told).strip()} {setting('limit')} {str(setting('open')).lower()}")
+    chat = await chats.open(contact)
+    await chats.set_attribute(chat, "mood", {"romantic": [1, None]})
+    spelled = [contact.get(name) for name in ("chat-status", "chat_status", "chatStatus")]
+    await chats.send(chat, f"{chats.get_attribute(chat, 'mood')} {chats.get_attribute(name='none', jid=chat)} {spelled}")
+    await chats.set_attribute(jid=chat, name="mood", value=None)
+    await rooms.set_attribute(ball, "height", 400)
+    flags = [rooms.get_attribute(ball, name) for name in ("shows-jids", "shows_jids", "showsJids")]
+    await chats.send(contact, f"{chats.get_attribute(chat, 'mood')} {rooms.get_attribute(ball, 'height') + 1} {flags}")
+    again = await rooms.get_or_create(ball, attributes="Romeo", create=False)
+    many = rooms.get_many(jids=[ball, "nowhere@rooms.example.org"])
+    await reply(message, f"{again and again.nick} {[one and one.nick for one in many]}")
+    occupant.jid = None
+    for wrong in (functools.partial(chats.send, message, "hello"), functools.partial(rooms.ban, ball, occupant), functools.partial(rooms.get_many, jids=[ball, message])):
+        try:
+            await wrong()
+        except errors.Error as error:
+            await reply(message, f"{type(error).__name__}: {error} ({error.call})")

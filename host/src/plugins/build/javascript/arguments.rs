@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 use wit_parser::{Function, Resolve, Type, TypeDefKind, TypeId};
 
-use super::super::contract::{kind, needs};
+use super::super::contract::{Addressed, addressed, kind, needs};
 use super::types::camel;
 
 /// The SDK's line that the table replaces.
@@ -43,7 +43,8 @@ fn table(contract: &Resolve) -> Value {
     for (_, interface) in contract.interfaces.iter().filter(|(_, interface)| interface.name.as_deref() != Some("guest"))
     {
         for function in interface.functions.values() {
-            let arguments = function.params.iter().map(|one| json!([camel(&one.name), wanted(contract, &one.ty)]));
+            let arguments =
+                function.params.iter().map(|one| json!([camel(&one.name), wanted(contract, &one.name, &one.ty)]));
             let name = format!("{}.{}", camel(interface.name.as_deref().unwrap_or_default()), camel(&function.name));
             table.insert(name, arguments.collect());
         }
@@ -51,10 +52,18 @@ fn table(contract: &Resolve) -> Value {
     Value::Object(table)
 }
 
-/// Returns the type of a value: a kind that the SDK knows, and its parts.
-fn wanted(contract: &Resolve, ty: &Type) -> Value {
-    let named = |name: &str, ty: &Option<Type>| (name.to_owned(), ty.map_or(Value::Null, |ty| wanted(contract, &ty)));
+/// Returns the type of the value of this name: a kind that the SDK knows, and its parts.
+fn wanted(contract: &Resolve, name: &str, ty: &Type) -> Value {
+    let part = |of: &Type| wanted(contract, name, of);
+    let named =
+        |name: &str, ty: &Option<Type>| (name.to_owned(), ty.map_or(Value::Null, |ty| wanted(contract, name, &ty)));
     match (kind(contract, ty), ty) {
+        (Some(TypeDefKind::Type(_)), _) if addressed(contract, name, ty) == Some(Addressed::Entity) => {
+            json!(["address"])
+        }
+        (Some(TypeDefKind::Type(_)), _) if addressed(contract, name, ty) == Some(Addressed::Person) => {
+            json!(["person"])
+        }
         (Some(TypeDefKind::Type(plain)), _) | (None, plain) => match plain {
             Type::String | Type::Char => json!(["text"]),
             Type::Bool => json!(["flag"]),
@@ -66,13 +75,14 @@ fn wanted(contract: &Resolve, ty: &Type) -> Value {
             _ => json!(["any"]),
         },
         (Some(TypeDefKind::List(Type::U8)), _) => json!(["bytes"]),
-        (Some(TypeDefKind::List(of)), _) => json!(["list", wanted(contract, of)]),
-        (Some(TypeDefKind::Option(of)), _) => json!(["option", wanted(contract, of)]),
+        (Some(TypeDefKind::List(of)), _) => json!(["list", part(of)]),
+        (Some(TypeDefKind::Option(of)), _) => json!(["option", part(of)]),
         (Some(TypeDefKind::Tuple(tuple)), _) => {
-            json!(["tuple", tuple.types.iter().map(|ty| wanted(contract, ty)).collect::<Vec<_>>()])
+            json!(["tuple", tuple.types.iter().map(part).collect::<Vec<_>>()])
         }
         (Some(TypeDefKind::Record(record)), _) => {
-            let fields = record.fields.iter().map(|field| (camel(&field.name), wanted(contract, &field.ty)));
+            let fields =
+                record.fields.iter().map(|field| (camel(&field.name), wanted(contract, &field.name, &field.ty)));
             json!(["record", fields.collect::<Map<_, _>>()])
         }
         (Some(TypeDefKind::Variant(variant)), _) => {
@@ -163,7 +173,13 @@ mod tests {
     #[test]
     fn each_argument_has_its_name_and_its_kind() {
         let table = table(&contract::whole());
-        assert_eq!(table["rooms.open"][0], json!(["jid", ["text"]]));
+        assert_eq!(table["rooms.open"][0], json!(["jid", ["address"]]));
+        assert_eq!(table["rooms.getMany"][0], json!(["jids", ["list", ["address"]]]));
+        assert_eq!(
+            (&table["rooms.ban"][1], &table["rooms.ban"][0][1]),
+            (&json!(["user", ["person"]]), &json!(["address"]))
+        );
+        assert_eq!(table["archive.query"][0][1][1]["with"], json!(["option", ["address"]]));
         let attributes = &table["rooms.open"][1][1][1];
         assert_eq!(
             (&attributes["nick"], &attributes["autoConfigure"]),
@@ -190,7 +206,7 @@ mod tests {
         let plugin = "[plugin]\nname = \"x\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"X\"\n";
         let wit = contract::of(&format!("{plugin}{asks}").parse().unwrap()).unwrap();
         let sdk = into_sdk(SDK, &wit).unwrap();
-        assert!(sdk.contains("\"rooms.open\":[[\"jid\",[\"text\"]],[\"attributes\",[\"record\",{"));
+        assert!(sdk.contains("\"rooms.open\":[[\"jid\",[\"address\"]],[\"attributes\",[\"record\",{"));
         assert!(!sdk.contains("\"rooms.kick\":["), "no more than the plugin may call");
         assert!(sdk.contains("\"rooms.kick\":\"rooms.moderate\""), "what it may not call, and why");
         assert!(!sdk.contains("\"api.emit\":\""), "it is free");

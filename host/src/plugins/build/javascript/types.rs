@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use wit_parser::{Docs, Function, Interface, Resolve, Type, TypeDefKind, TypeId};
 
+use super::super::contract::Addressed;
 use super::arguments::{Given, has_default};
 use super::{contract, texts};
 use crate::permissions::table;
@@ -14,7 +15,9 @@ const STREAMED: &str =
 
 /// The type that the SDK accepts as an address.
 const ADDRESS: &str = "/** An address, or what has one: a contact, chat, view or room stands for its JID, an occupant for its \
-                       address in the room. */\nexport type Address = Jid | { jid: Jid } | { room: Jid; nick: string };\n";
+                       address in the room. */\nexport type Address = Jid | { jid: Jid } | { room: Jid; nick: string };\n\
+                       /** A person's JID, or what has one. An occupant stands for the real JID; where the room does not show it, \
+                       the call is `Invalid`. */\nexport type Person = Jid | { jid: Jid | null };\n";
 
 /// The members that the SDK adds to a record.
 const ADDED: [(&str, &str); 1] = [(
@@ -151,16 +154,21 @@ impl File<'_> {
             let mark = if index >= first_left_out { "?" } else { "" };
             let of = match (&*one.name, texts::of(grouping, &one.name)) {
                 (_, Some(few)) => few.name.to_owned(),
-                // An entity may replace its address, and a text in place of a room's attributes is a nickname.
-                ("jid", None) => "Address".to_owned(),
-                ("jids", None) => "Address[]".to_owned(),
+                ("value", None) if contract::TAKES_VALUES.contains(&function.name.as_str()) => "unknown".to_owned(),
+                // A text in place of a room's attributes is a nickname.
                 ("attributes", None) => format!("{} | string", self.name(&one.ty, Side::Argument)),
+                (_, None) if contract::addressed(self.contract, &one.name, &one.ty) == Some(Addressed::Person) => {
+                    self.name(&one.ty, Side::Argument).replace("Address", "Person")
+                }
                 (_, None) => self.name(&one.ty, Side::Argument),
             };
             format!("{}{mark}: {of}", camel(&one.name))
         });
         let parameters: Vec<_> = parameters.collect();
-        let result = || function.result.as_ref().map_or("void".to_owned(), |result| self.result(result));
+        let result = || match &function.result {
+            _ if contract::GIVES_VALUES.contains(&function.name.as_str()) => "any".to_owned(),
+            result => result.as_ref().map_or("void".to_owned(), |result| self.result(result)),
+        };
         let result = match self.streamed(function) {
             Some(of) => format!("AsyncIterable<{of}>"),
             None if function.kind.is_async() => format!("Promise<{}>", result()),
@@ -206,6 +214,8 @@ impl File<'_> {
             Type::Id(id) => {
                 let ty = &self.contract.types[*id];
                 match (&ty.kind, &ty.name) {
+                    // An entity may replace its address.
+                    (_, Some(name)) if side == Side::Argument && name == "jid" => "Address".to_owned(),
                     // This is an alias.
                     (TypeDefKind::Type(of), _) if matches!(of, Type::Id(_)) => self.name(of, side),
                     // A record that both sides create has a type of its own for arguments, since the host's has all
@@ -313,7 +323,12 @@ mod tests {
             "  autoConfigure?: boolean;",
             "  roomconfig?: ([string, ConfigValue])[] | Record<string, ConfigValue>;",
             "  setBookmark(bookmark: BookmarkArgument): Promise<void>;",
+            "  ban(jid: Address, user: Person, reason?: string | null): Promise<void>;",
+            "  destroy(jid: Address, reason?: string | null, alternative?: Address | null): Promise<void>;",
+            "  with?: Address | null;",
             "  kick(jid: Address, nick: string, reason?: string | null): Promise<void>;",
+            "  getAttribute(jid: Address, name: string): any;",
+            "  setAttribute(jid: Address, name: string, value: unknown): Promise<void>;",
             "  closeMany(jids: Address[]): ",
             "): AsyncIterable<ArchivedMessage>;",
         ] {

@@ -3,7 +3,7 @@
 // but text that follows on the same line does. The arguments are the module's name, and whether it has types.
 
 const [name, isTyped] = process.argv.slice(1);
-const text = require("fs").readFileSync(0, "utf8");
+const source = require("fs").readFileSync(0, "utf8");
 
 function stripped(text) {
   try {
@@ -25,6 +25,23 @@ const quoted = (value) => JSON.stringify(value);
 const isAsync = (node) => node?.async === true && !node.generator && /Function/.test(node.type);
 const label = (named, node) => quoted(`${named || "an async function"} at ${name}:${node.loc.start.line}`);
 const keyOf = (node) => (node.computed || node.key.type === "PrivateIdentifier" ? undefined : node.key.name ?? node.key.value);
+
+// Methods of private and computed names cannot be replaced, and a function without a name cannot be reassigned: the body of such a
+// one becomes an async function that is handed over when it is called. Offsets of what is blanked, by their new text.
+const blanked = new Map();
+const isBodyWatched = (node, parent) =>
+  (/^(MethodDefinition|Property)$/.test(parent.type) && keyOf(parent) === undefined && node === parent.value && (parent.method || parent.kind === "method")) ||
+  (parent.type === "ExportDefaultDeclaration" && node.type === "FunctionDeclaration" && !node.id);
+
+function watchBody(node, parent) {
+  const isMethod = parent.type !== "ExportDefaultDeclaration";
+  const at = isMethod ? text.lastIndexOf("async", parent.key.start - 1) : node.start;
+  const key = isMethod && (parent.key.type === "PrivateIdentifier" ? `#${parent.key.name}` : text.slice(parent.key.start - 1, parent.key.end + 1));
+  // Without it, a computed name could go on what the field before it is set to.
+  blanked.set(at, isMethod && parent.type === "MethodDefinition" && !parent.static ? ";    " : "     ");
+  addBehind(node.body.start + 1, "return __noticing.promise((async()=>{");
+  addBefore(node.body.end - 1, `})(),${label(key || "the default function", node)});`);
+}
 
 // The names of a scope's own async functions are reassigned where the scope begins, since declarations are hoisted.
 function declared(body, at) {
@@ -70,7 +87,9 @@ function visit(node, parent) {
       addBehind(node.end, `,${JSON.stringify(found.map((one) => [keyOf(one), JSON.parse(label(keyOf(one), one))]))})`);
     }
   }
-  if (isAsync(node) && node.type !== "FunctionDeclaration") {
+  if (isAsync(node) && isBodyWatched(node, parent)) {
+    watchBody(node, parent);
+  } else if (isAsync(node) && node.type !== "FunctionDeclaration") {
     const isMethod = parent.type === "MethodDefinition" || (parent.type === "Property" && parent.method);
     if (isMethod || (parent.type === "CallExpression" && isOurs(parent.callee))) {
       // Nothing to do: it is passed to the SDK anyway, or the object or class of the method does that.
@@ -84,13 +103,16 @@ function visit(node, parent) {
   }
 }
 
-function watched(text) {
+let text;
+
+function watched() {
   try {
     visit(require("acorn").parse(text, { ecmaVersion: "latest", sourceType: "module", locations: true }));
   } catch {
     // The runtime reports what is wrong with it.
     return text;
   }
+  for (const [at, instead] of blanked) text = text.slice(0, at) + instead + text.slice(at + instead.length);
   const parts = [];
   let done = 0;
   for (const at of [...places.keys()].sort((one, other) => one - other)) {
@@ -100,4 +122,5 @@ function watched(text) {
   return parts.join("") + text.slice(done);
 }
 
-process.stdout.write(watched(isTyped === "true" ? stripped(text) : text));
+text = isTyped === "true" ? stripped(source) : source;
+process.stdout.write(watched());

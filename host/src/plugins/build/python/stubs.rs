@@ -203,7 +203,10 @@ impl Stub<'_> {
 
     fn signature(&self, function: &Function) -> String {
         let parameters = self.parameters(function).join(", ");
-        let result = function.result.as_ref().map_or("None".to_owned(), |result| self.result(result));
+        let result = match &function.result {
+            _ if contract::GIVES_VALUES.contains(&function.name.as_str()) => "Any".to_owned(),
+            result => result.as_ref().map_or("None".to_owned(), |result| self.result(result)),
+        };
         let is_awaited = function.kind.is_async() && !result.starts_with(STREAM);
         let begin = if is_awaited { "async def" } else { "def" };
         format!("{begin} {}({parameters}) -> {result}", snake(&function.name))
@@ -216,11 +219,14 @@ impl Stub<'_> {
         let sends = self.interface.name.as_deref() == Some("api") && TAKES_ELEMENTS.contains(&function.name.as_str());
         let parameter = |(at, one): (usize, &Param)| {
             let grouping = self.interface.name.as_deref().unwrap_or_default();
+            let addressed = contract::addressed(self.contract, &one.name, &one.ty);
             let of = match (&*one.name, texts::of(grouping, &one.name), self.name(&one.ty)) {
                 (_, Some(few), _) => few.name.to_owned(),
+                // The SDK writes and reads JSON.
+                ("value", ..) if contract::TAKES_VALUES.contains(&function.name.as_str()) => "Any".to_owned(),
                 _ if sends => "Union[str, Element]".to_owned(),
-                ("jid", ..) => entity(),
                 ("jids", ..) => format!("Sequence[{}]", entity()),
+                (_, _, of) if addressed.is_some() => of.replace("str", &entity()),
                 // A text is a nickname.
                 ("attributes", _, of) => format!("Union[{of}, str]"),
                 ("fields", ..) => format!("Union[Mapping[str, {PLAIN}], Sequence[Tuple[str, {PLAIN}]]]"),
@@ -391,6 +397,9 @@ mod tests {
             ("types", "    role: Role\n"),
             ("rooms", "types.Occupant], nick: str, role: Role, reason: Optional[str] = ...) -> None:"),
             ("types", "    def rest(self) -> str:\n"),
+            ("rooms", "types.Occupant], user: Union[str, types.Contact, "),
+            ("chats", "types.Occupant], name: str) -> Any:\n"),
+            ("rooms", "types.Occupant], name: str, value: Any) -> None:\n"),
             ("api", "async def send_iq(iq: Union[str, Element]) -> str:\n"),
         ] {
             assert!(of(grouping).contains(part), "{part} is missing in\n{}", of(grouping));
