@@ -174,6 +174,13 @@ impl Names {
         line
     }
 
+    /// The name of a call in one language.
+    #[cfg(test)]
+    pub(super) fn call(&self, grouping: &str, function: &str, language: &str) -> &str {
+        let names = self.calls[grouping][function].all();
+        names.into_iter().find(|(languages, _)| languages.split(", ").any(|one| one == language)).unwrap().1
+    }
+
     /// The page with all words that are no calls.
     pub(super) fn page(&self) -> String {
         let mut page = "# Names\n\nThe SDKs have the same words in each language's own casing. The names of the calls are on the \
