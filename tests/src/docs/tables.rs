@@ -184,8 +184,10 @@ pub(super) fn testing() -> String {
         plugin with `catch_up` is told out of them what was said between its end and its next start. A test with `no archive` \
         at the top is at a server that has none.\n\n\
         What the plugin sends while the connection is `cut` goes out at `back`, and no message does after a cut of more \
-        than an hour, as with an owner who leaves `keep_unsent` as it is: each comes back as a `messageError`. Where a step ends the \
-        plugin, or leaves it in the middle of something that ends it within 50 ms, that step fails.\n\n\
+        than an hour, as with an owner who leaves `keep_unsent` as it is: each comes back as a `messageError`. A step \
+        fails if the plugin ends during it and no line expects that. A plugin that works on something is given another 5 ms of the \
+        test's clock to finish. After the last step of a test it has 50 ms more: if it ends in them, the last step fails. After an \
+        earlier step that time is not waited for, and the plugin ends at the step that lets time go by.\n\n\
         Where a plugin in Rust or C ends by a mistake, the author's own functions are shown with their files and lines, and in Go, \
         where it is no panic, by their names; in the other \
         languages it is what the language says of it. What is tried of a plugin in C ends as well at what C leaves undefined: a \

@@ -44,6 +44,7 @@ const PAGES: &[(&str, &[u8])] = pages![
     "languages.md",
     "limits.md",
     "manifest.md",
+    "names.md",
     "permissions.md",
     "second-plugin.md",
     "settings.md",

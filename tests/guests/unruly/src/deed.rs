@@ -26,6 +26,8 @@ pub(crate) enum Deed {
     Fail,
     /// `trap`: panics.
     Trap,
+    /// `trap-late`: panics 20 milliseconds after its handler has returned.
+    TrapLate,
     /// `trap-once`: panics, and first sets a setting that keeps the next instance from panicking.
     TrapOnce,
     /// `spin`: loops without end and without a call.
@@ -109,6 +111,7 @@ impl FromStr for Deed {
         Ok(match name {
             "fail" => Self::Fail,
             "trap" => Self::Trap,
+            "trap-late" => Self::TrapLate,
             "trap-once" => Self::TrapOnce,
             "spin" => Self::Spin,
             "recursion" => Self::Recursion,
@@ -175,6 +178,13 @@ impl Deed {
             Self::Sleep => {
                 timers::sleep(Duration::from_hours(1)).await;
                 Ok("slept".to_owned())
+            }
+            Self::TrapLate => {
+                spawn(async {
+                    timers::sleep(Duration::from_millis(20)).await;
+                    panic!("trapped by order, late")
+                });
+                Ok("spawned".to_owned())
             }
             Self::Nap => {
                 timers::sleep(Duration::from_secs(1)).await;
