@@ -41,6 +41,7 @@ const PAGES: &[(&str, &[u8])] = pages![
     "errors.md",
     "events.md",
     "first-plugin.md",
+    "known-limits.md",
     "languages.md",
     "limits.md",
     "manifest.md",
