@@ -93,9 +93,9 @@ mod tests {
                 for function in interface.functions() {
                     let (part, call) =
                         (marked(&source, &interface.name).unwrap(), format!("{}.{function}", interface.name));
-                    let named = names.call(&interface.name, function, language);
-                    if !has(&part, named) && !other_name(language, &call).is_some_and(|name| has(&part, name)) {
-                        missing.push(format!("tests/{file}: {call} ({named})"));
+                    let written = names.call(&interface.name, function, language);
+                    if !has(&part, written) && !other_name(language, &call).is_some_and(|name| has(&part, name)) {
+                        missing.push(format!("tests/{file}: {call} ({written})"));
                     }
                 }
             }

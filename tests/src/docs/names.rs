@@ -193,7 +193,7 @@ impl Names {
             let _ = writeln!(page, "\n## {title}\n\n{about}\n");
             let (first, last) = (if tells { " what it is |" } else { "" }, if explains { " remarks |" } else { "" });
             let _ = writeln!(page, "| |{first} Rust | Python | JavaScript, TypeScript | Go | C |{last}");
-            page += &format!("|{}\n", "---|".repeat(6 + usize::from(tells) + usize::from(explains)));
+            let _ = writeln!(page, "|{}", "---|".repeat(6 + usize::from(tells) + usize::from(explains)));
             for (key, word) in rows {
                 let _ = write!(page, "| {key} |");
                 if tells {

@@ -179,13 +179,7 @@ impl Deed {
                 timers::sleep(Duration::from_hours(1)).await;
                 Ok("slept".to_owned())
             }
-            Self::TrapLate => {
-                spawn(async {
-                    timers::sleep(Duration::from_millis(20)).await;
-                    panic!("trapped by order, late")
-                });
-                Ok("spawned".to_owned())
-            }
+            Self::TrapLate => Ok(trap_late()),
             Self::Nap => {
                 timers::sleep(Duration::from_secs(1)).await;
                 Ok("napped".to_owned())
@@ -399,4 +393,13 @@ async fn many_promises() -> Result<String> {
         }
     }
     Ok("got 100000 promises".to_owned())
+}
+
+/// Panics soon, in work that goes on beyond the handler.
+fn trap_late() -> String {
+    spawn(async {
+        timers::sleep(Duration::from_millis(20)).await;
+        panic!("trapped to order, late")
+    });
+    "spawned".to_owned()
 }
