@@ -180,10 +180,7 @@ impl Deed {
                 Ok("slept".to_owned())
             }
             Self::TrapLate => Ok(trap_late()),
-            Self::Nap => {
-                timers::sleep(Duration::from_secs(1)).await;
-                Ok("napped".to_owned())
-            }
+            Self::Nap => Ok(nap().await),
             Self::WaitForRoster => {
                 wait_until("roster").await?;
                 Ok("it came".to_owned())
@@ -393,6 +390,12 @@ async fn many_promises() -> Result<String> {
         }
     }
     Ok("got 100000 promises".to_owned())
+}
+
+/// Waits for a second.
+async fn nap() -> String {
+    timers::sleep(Duration::from_secs(1)).await;
+    "napped".to_owned()
 }
 
 /// Panics soon, in work that goes on beyond the handler.
