@@ -41,6 +41,7 @@ pub fn pages() -> Result<BTreeMap<String, String>> {
         ("manifest.md".to_owned(), manifest::page()),
         ("config.md".to_owned(), config::page()),
         ("errors.md".to_owned(), contract::errors(&interfaces)?),
+        ("names.md".to_owned(), names.page()),
     ]);
     for interface in &interfaces {
         pages.insert(format!("api/{}.md", interface.name), contract::page(interface, &names)?);
@@ -76,9 +77,9 @@ fn default(value: Option<&str>) -> String {
 
 fn index(interfaces: &[contract::Interface]) -> String {
     let mut text = "# The private API\n\nWhat a plugin can hear, call and be told.\n\n".to_owned();
-    text += "Begin with [your first plugin](first-plugin.md) and [your second](second-plugin.md), which has a command, a timer, something that it keeps and a setting; [what each language costs](languages.md) may help to choose, and [what a plugin cannot do](cannot.md) says what to do instead. [Plain values](values.md) shows what calls take in each language.\n\n";
+    text += "Begin with [your first plugin](first-plugin.md) and [your second](second-plugin.md), which has a command, a timer, something that it keeps and a setting; [what each language costs](languages.md) may help to choose, [what a plugin cannot do](cannot.md) says what to do instead, and [known limits](known-limits.md) what is missing or untested. [Plain values](values.md) shows what calls take in each language.\n\n";
     text += "- [The manifest, `plugin.toml`](manifest.md)\n- [Events and promises](events.md)\n- [Settings](settings.md)\n- [Permissions](permissions.md)\n";
-    text += "- [Limits](limits.md)\n- [Errors](errors.md)\n- [Tests of plugins](testing.md)\n\n";
+    text += "- [Limits](limits.md)\n- [Errors](errors.md)\n- [Names in each language](names.md)\n- [Tests of plugins](testing.md)\n\n";
     text += "For owners:\n\n- [The configuration, `parlor.toml`](config.md)\n- [The control socket, and exit codes](control.md)\n\nThe groupings:\n\n";
     for interface in interfaces {
         let first = interface.docs.lines().next().unwrap_or_default();

@@ -117,14 +117,87 @@ async fn what_a_plugin_says_comes_back_with_an_error() {
     );
 }
 
+#[tokio::test]
+async fn people_answer_the_iqs_of_a_plugin() {
+    let ask = |who: &str, namespace: &str, answer: &str| {
+        let iq = format!("<iq type='get' to='{who}@example.org/home'><query xmlns='{namespace}'/></iq>");
+        let order = format!("alice: call {{\"n\":1,\"call\":\"api.send-iq\",\"args\":{{\"iq\":\"{iq}\"}}}}\n");
+        format!("{order}  asks {who}: <query xmlns='{namespace}'>\n  to alice: done {answer} (glob)\n")
+    };
+    let version = |name: &str| format!("alice answers: <query xmlns='jabber:iq:version'><name>{name}</name></query>\n");
+    let none = "*service-unavailable*";
+    let steps = [
+        "== people answer\nset chat = true\n".to_owned(),
+        ask("alice", "jabber:iq:version", none),
+        version("profanity"),
+        ask("alice", "jabber:iq:version", "*type='result'*<name>profanity</name>*"),
+        // Neither others nor other requests have that answer.
+        ask("bob", "jabber:iq:version", none),
+        ask("alice", "jabber:iq:last", none),
+        version("poezio"),
+        ask("alice", "jabber:iq:version", "*type='result'*<name>poezio</name>*"),
+        "== it is no answer\nset chat = true\nstart\nalice answers: yes\n".to_owned(),
+    ];
+    let finished = tried(&stage("caller", &steps.concat()), &[]).await;
+    assert!(finished.stdout.ends_with("1 passed, 1 failed\n"), "{finished:?}");
+    assert!(finished.stdout.contains("!   that is no answer to an IQ, which is one element"), "{finished:?}");
+}
+
+#[tokio::test]
+async fn a_banned_plugin_cannot_come_back_and_a_kicked_one_can() {
+    let enter = r#"{"n":2,"call":"rooms.open","args":{"jid":"garden@rooms.example.org","nick":"bot"}}"#;
+    let steps = |verb: &str, affiliation: &str, left: &str, answer: &str| {
+        let noted =
+            format!("*\"nick\":\"alice\"*\"affiliation\":\"{affiliation}\"*\"left\":\"{left}\"*\"reason\":\"spam\"*");
+        [
+            format!("== alice {verb} it\nset chat = true\nset listens = \"roomLeft\"\nroom garden: alice\n"),
+            format!("garden/alice {verb} bot: spam\n{NOTED}  to alice: done {noted} (glob)\n"),
+            format!("alice: call {enter}\n  enters garden as bot\n  to alice: done {answer} (glob)\n"),
+        ]
+        .concat()
+    };
+    let kicked = steps("kicks", "owner", "kicked", "{\"n\":2,\"ok\":*");
+    let banned = steps("bans", "outcast", "banned", "*\"condition\":\"forbidden\"*");
+    let finished = tried(&stage("caller", &(kicked + &banned)), &[]).await;
+    assert_eq!(finished.stdout, "2 passed, 0 failed\n", "{finished:?}");
+}
+
+/// A plugin may end after its last step as well, as one in Go does where a goroutine of it panics.
+#[tokio::test]
+async fn a_plugin_that_ends_soon_after_a_test_fails_its_last_step() {
+    let late = "alice: do trap-late\n  to alice: spawned\n";
+    let ends = "  plugin ends: it panicked* (glob)\n";
+    let steps = [
+        format!("== as the last step\n{late}{ends}"),
+        // Between two steps no time is waited for: it ends at the step that lets time go by.
+        format!(
+            "== before another step\n{late}alice: do ping\n  to alice: pong\nafter 1 s\n  log error: * (glob)\n{ends}"
+        ),
+        format!("== unnoticed\n{late}"),
+    ];
+    let finished = tried(&stage("unruly", &steps.concat()), &[]).await;
+    assert!(finished.stdout.ends_with("2 passed, 1 failed\n"), "{finished:?}");
+    assert!(finished.stdout.contains("+   plugin ends: it panicked"), "{finished:?}");
+}
+
 /// A message that could not be sent for too long was received by nobody.
 #[tokio::test]
 async fn what_is_not_sent_after_a_long_cut_comes_back_as_well() {
-    let steps =
-        "== it comes back\nset answer_late = true\nalice: one\n  to alice: one\nalice: two\nand cut\nafter 2 h\nback\n";
-    let folder = stage("echo", steps);
-    let finished = tried(&folder, &[]).await;
-    ended(&finished, 0);
+    let say = |body: &str| {
+        let args = format!("{{\"jid\":\"bob@example.org\",\"body\":\"{body}\"}}");
+        format!("alice: call {{\"n\":1,\"call\":\"chats.send\",\"args\":{args}}}\nand cut\n")
+    };
+    let error = |body: &str| format!("*\"body\":\"{body}\"*\"error\":\"remote-server-timeout\"*");
+    let steps = [
+        "== it comes back\nset chat = true\nset listens = \"messageError\"\n".to_owned(),
+        // `keep_unsent` is an hour.
+        format!("{}after 59 min\nback\n  to bob: late\n  to alice: done * (glob)\n", say("late")),
+        format!("{}after 61 min\nback\n", say("too late")),
+        // The answer to the order was not sent either.
+        format!("{NOTED}  to alice: done {{\"n\":1,\"ok\":[{}{}]}} (glob)\n", error("too late"), error("done *")),
+    ];
+    let finished = tried(&stage("caller", &steps.concat()), &[]).await;
+    assert_eq!(finished.stdout, "1 passed, 0 failed\n", "{finished:?}");
 }
 
 #[tokio::test]

@@ -1,16 +1,20 @@
 /* The examples on the pages of docs/api. Each page shows the part between its two marks. */
 
 #include <parlor.h>
+#include <string.h>
 
 static const char room[] = "hall@rooms.example.org", juliet[] = "juliet@example.org";
 
 static parlor_error ask(const parlor_event *event, void *context) {
   (void)event, (void)context;
-  const char *answer;
+  const char *opened, *answer;
   // == api
   parlor_error error = parlor_emit("libraryOpen", "{\"books\": 12}");
-  if (!error) error = parlor_wait_until("rosterContactsFetched", NULL);
-  parlor_xml iq = {0};
+  if (!error) error = parlor_wait_until("libraryOpen", &opened);
+  parlor_xml presence = {0}, iq = {0};
+  parlor_xml_open(&presence, "presence");
+  parlor_xml_attribute(&presence, "to", juliet);
+  if (!error) error = parlor_api_send(parlor_xml_end(&presence));
   parlor_xml_open(&iq, "iq");
   parlor_xml_attribute(&iq, "type", "get");
   parlor_xml_open(&iq, "query");
@@ -29,6 +33,16 @@ static parlor_error show(const parlor_message *message, bool *enough, void *cont
 
 static parlor_error look_back(const parlor_event *event, void *context) {
   (void)event, (void)context;
+  parlor_plugin_types_error_t failed;
+  parlor_plugin_archive_options_t options = {0}, older, newer;
+  options.with.is_some = options.before.is_some = true;
+  options.with.val = parlor_text(juliet);
+  options.before.val = parlor_text("");
+  parlor_plugin_archive_page_t page;
+  parlor_error error = parlor_done(parlor_plugin_archive_query(&options, &page, &failed), &failed);
+  if (error) return error;
+  parlor_plugin_archive_previous(&page.rsm, 10, &older);
+  parlor_plugin_archive_next(&page.rsm, 10, &newer);
   return parlor_archive_query_all(&(parlor_archive_options){.with = juliet, .start = "2026-11-01"}, show, NULL);
 }
 // ==
@@ -37,7 +51,33 @@ static parlor_error talk(const parlor_event *event, void *context) {
   (void)event, (void)context;
   // == chats
   parlor_error error = parlor_chats_send(juliet, "But soft!");
+  plugin_string_t jid = parlor_text(juliet);
+  plugin_string_t both[] = {jid, parlor_text("romeo@example.org")};
+  parlor_plugin_chats_list_jid_t jids = {both, 2};
+  parlor_plugin_chats_chat_t chat;
+  if (!error) error = parlor_done(parlor_plugin_chats_open(&jid, &chat, &failed), &failed);
+  parlor_plugin_chats_list_result_chat_error_t opened;
+  if (!error) error = parlor_done(parlor_plugin_chats_open_many(&jids, &opened, &failed), &failed);
+  parlor_plugin_chats_option_chat_t one;
+  if (!error) error = parlor_done(parlor_plugin_chats_get(&jid, &one, &failed), &failed);
+  parlor_plugin_chats_list_option_chat_t two;
+  if (!error) error = parlor_done(parlor_plugin_chats_get_many(&jids, &two, &failed), &failed);
+  parlor_plugin_chats_list_chat_t all;
+  if (!error) error = parlor_done(parlor_plugin_chats_get_all(&all, &failed), &failed);
   if (!error) error = parlor_chats_set_attribute(juliet, "height", "400");
+  const char *height;
+  if (!error) error = parlor_chats_get_attribute(juliet, "height", &height);
+  // For a front end:
+  if (!error) error = parlor_done(parlor_plugin_chats_focus(&jid, &failed), &failed);
+  if (!error) error = parlor_done(parlor_plugin_chats_show(&jid, &failed), &failed);
+  if (!error) error = parlor_done(parlor_plugin_chats_maximize(&jid, &failed), &failed);
+  if (!error) error = parlor_done(parlor_plugin_chats_minimize(&jid, &failed), &failed);
+  if (!error) error = parlor_done(parlor_plugin_chats_close(&jid, &failed), &failed);
+  parlor_plugin_chats_list_result_void_error_t closed;
+  if (!error) error = parlor_done(parlor_plugin_chats_close_many(&jids, &closed, &failed), &failed);
+  // Both are always PARLOR_UNSUPPORTED: the host has no off-the-record messaging.
+  if (!error) error = parlor_done(parlor_plugin_chats_initiate_otr(&jid, &failed), &failed);
+  if (!error) error = parlor_done(parlor_plugin_chats_end_otr(&jid, &failed), &failed);
   // ==
   return error;
 }
@@ -46,37 +86,72 @@ static parlor_error view(const parlor_event *event, void *context) {
   (void)event, (void)context;
   parlor_plugin_types_error_t failed;
   // == chatviews
-  plugin_string_t jid = parlor_text(juliet);
+  plugin_string_t both[] = {parlor_text(juliet), parlor_text("romeo@example.org")};
   parlor_plugin_chatviews_option_view_t view;
-  parlor_error error = parlor_done(parlor_plugin_chatviews_get(&jid, &view, &failed), &failed);
+  parlor_error error = parlor_done(parlor_plugin_chatviews_get(&both[0], &view, &failed), &failed);
   bool is_small = !error && view.is_some && view.val.minimized;
+  parlor_plugin_chatviews_list_option_view_t views;
+  if (!error) error = parlor_done(parlor_plugin_chatviews_get_many(&(parlor_plugin_chatviews_list_jid_t){both, 2}, &views, &failed), &failed);
   // ==
   if (is_small) parlor_log(PARLOR_INFO, "small");
+
+  // == connection
+  if (!parlor_plugin_connection_connected()) parlor_log(PARLOR_INFO, "nobody hears us yet");
+  if (!error) error = parlor_done(parlor_plugin_connection_disconnect(&failed), &failed);
+  // ==
   return error;
+}
+
+// == contacts
+static parlor_error asked(const parlor_event *event, void *context) {
+  (void)context;
+  parlor_plugin_types_error_t failed;
+  plugin_string_t jid = parlor_text(event->contact->jid);
+  if (!strcmp(event->contact->jid, juliet)) return parlor_done(parlor_plugin_contacts_accept(&jid, &failed), &failed);
+  return parlor_done(parlor_plugin_contacts_deny(&jid, &failed), &failed);
 }
 
 static parlor_error befriend(const parlor_event *event, void *context) {
-  (void)event, (void)context;
+  (void)event;
   parlor_plugin_types_error_t failed;
-  // == connection
-  if (!parlor_plugin_connection_connected()) parlor_log(PARLOR_INFO, "nobody hears us yet");
-  // ==
-
-  // == contacts
-  plugin_string_t jid = parlor_text(juliet), name = parlor_text("Juliet");
+  plugin_string_t jid = parlor_text(juliet), name = parlor_text("Juliet"), group = parlor_text("friends");
   parlor_plugin_contacts_contact_t contact;
   parlor_error error = parlor_done(parlor_plugin_contacts_add(&jid, &name, &contact, &failed), &failed);
-  // ==
+  if (!error) error = parlor_done(parlor_plugin_contacts_rename(&jid, &name, &failed), &failed);
+  if (!error) error = parlor_done(parlor_plugin_contacts_set_groups(&jid, &(plugin_list_string_t){&group, 1}, &failed), &failed);
+  parlor_plugin_contacts_option_contact_t known;
+  if (!error) error = parlor_done(parlor_plugin_contacts_get(&jid, &known, &failed), &failed);
+  plugin_string_t both[] = {jid, parlor_text("romeo@example.org")};
+  parlor_plugin_contacts_list_option_contact_t two;
+  if (!error) error = parlor_done(parlor_plugin_contacts_get_many(&(parlor_plugin_contacts_list_jid_t){both, 2}, &two, &failed), &failed);
+  parlor_plugin_contacts_list_contact_t all;
+  if (!error) error = parlor_done(parlor_plugin_contacts_get_all(&all, &failed), &failed);
+  if (!error) error = parlor_on("contactRequest", NULL, asked, context);
+  if (!error) error = parlor_done(parlor_plugin_contacts_remove(&both[1], &failed), &failed);
   return error;
 }
+// ==
 
 static parlor_error discover(const parlor_event *event, void *context) {
   (void)event, (void)context;
   parlor_plugin_types_error_t failed;
   // == disco
-  plugin_string_t feature = parlor_text("urn:xmpp:ping"), server = parlor_text("example.org");
+  bool is_new;
+  plugin_string_t own = parlor_text("urn:example:weather:1"), name = parlor_text("Weather for Verona");
+  plugin_string_t automation = parlor_text("automation"), weather = parlor_text("weather");
+  parlor_error error = parlor_done(parlor_plugin_disco_own_features_add(&own, &is_new, &failed), &failed);
+  if (!error) error = parlor_done(parlor_plugin_disco_own_identities_add(&automation, &weather, &name, NULL, &is_new, &failed), &failed);
+  plugin_list_string_t features;
+  if (!error) error = parlor_done(parlor_plugin_disco_own_features_get(&features, &failed), &failed);
+  parlor_plugin_disco_list_identity_t identities;
+  if (!error) error = parlor_done(parlor_plugin_disco_own_identities_get(&identities, &failed), &failed);
+  if (!error) error = parlor_done(parlor_plugin_disco_own_identities_clear(&failed), &failed);
+  plugin_string_t ping = parlor_text("urn:xmpp:ping"), server = parlor_text("example.org");
   parlor_plugin_disco_support_t support;
-  parlor_error error = parlor_done(parlor_plugin_disco_supports(&feature, &server, &support, &failed), &failed);
+  if (!error) error = parlor_done(parlor_plugin_disco_supports(&ping, &server, &support, &failed), &failed);
+  plugin_string_t category = parlor_text("server"), kind = parlor_text("im");
+  parlor_plugin_disco_option_identity_t identity;
+  if (!error) error = parlor_done(parlor_plugin_disco_get_identity(&category, &kind, &server, &identity, &failed), &failed);
   // ==
 
   // == log
@@ -88,38 +163,111 @@ static parlor_error discover(const parlor_event *event, void *context) {
 
 static parlor_error keep(const parlor_event *event, void *context) {
   (void)event, (void)context;
+  parlor_plugin_types_error_t failed;
   // == promises
   parlor_error error = parlor_promises_add("libraryOpen");
-  // … and once it is:
+  plugin_string_t names[] = {parlor_text("booksSorted"), parlor_text("lampsLit")};
+  if (!error) error = parlor_done(parlor_plugin_promises_add_all(&(plugin_list_string_t){names, 2}, &failed), &failed);
+  // … and once they are:
   if (!error) error = parlor_emit("libraryOpen", "{\"books\": 12}");
+  if (!error) error = parlor_promises_reject("lampsLit", "there is no oil");
   // ==
 
   // == settings
-  const char *greeting = parlor_settings_get_text("greeting", "Hello");
+  const char *greeting = parlor_settings_get_text("greeting", "Hello"), *json = parlor_settings_get("greeting");
   if (!error) error = parlor_settings_set("greeting", parlor_quote("Good evening"));
+  parlor_plugin_settings_tuple2_string_json_t values[] = {{parlor_text("limit"), parlor_text("12")}};
+  if (!error) error = parlor_done(parlor_plugin_settings_set_many(&(parlor_plugin_settings_list_tuple2_string_json_t){values, 1}, &failed), &failed);
+  // A new setting, and its default:
+  if (!error) error = parlor_settings_update((parlor_field[]){{"colour", "\"red\""}, {0}});
   // ==
-  parlor_log(PARLOR_INFO, "%s", greeting);
+  parlor_log(PARLOR_INFO, "%s %s", greeting, json);
 
   // == storage
+  const char *points, **keys;
+  bool is_mine = false;
   parlor_entry *entries;
   size_t count = 0;
   if (!error) error = parlor_storage_set("points/juliet", "3", 0);
+  if (!error) error = parlor_storage_set("cooldown", "true", 60);
+  if (!error) error = parlor_storage_get("points/juliet", &points);
+  if (!error) error = parlor_storage_compare_and_set("points/juliet", points, "4", 0, &is_mine);
   if (!error) error = parlor_storage_entries("points/", &entries, &count);
   for (size_t i = 0; !error && i < count; i++) parlor_log(PARLOR_INFO, "%s: %s", entries[i].key, entries[i].text);
-  if (!error) error = parlor_storage_set("cooldown", "true", 60);
+  if (!error) error = parlor_storage_keys("points/", &keys, &count);
+  if (!error) error = parlor_storage_delete("points/juliet");
   // ==
   return error;
+}
+
+// == rooms
+static parlor_error invited(const parlor_event *event, void *context) {
+  (void)context;
+  parlor_plugin_types_error_t failed;
+  plugin_string_t jid = parlor_text(event->invite->room), from = parlor_text(event->invite->from), why = parlor_text("another time");
+  return parlor_done(parlor_plugin_rooms_decline(&jid, &from, &why, &failed), &failed);
 }
 
 static parlor_error enter(const parlor_event *event, void *context) {
   (void)event, (void)context;
-  // == rooms
+  parlor_plugin_types_error_t failed;
+  plugin_string_t hall = parlor_text(room), garden = parlor_text("garden@rooms.example.org"), ball = parlor_text("ball@rooms.example.org");
+  plugin_string_t both[] = {garden, ball};
+  parlor_plugin_rooms_list_jid_t jids = {both, 2};
+  parlor_plugin_rooms_attributes_t attributes = {0};
+
   parlor_error error = parlor_rooms_open(room, "bot", NULL);
+  parlor_plugin_rooms_list_result_room_error_t opened;
+  if (!error) error = parlor_done(parlor_plugin_rooms_open_many(&jids, &attributes, &opened, &failed), &failed);
+  parlor_plugin_rooms_option_room_t there;
+  if (!error) error = parlor_done(parlor_plugin_rooms_get_or_create(&ball, &attributes, true, &there, &failed), &failed);
+  if (!error) error = parlor_rooms_configure("ball@rooms.example.org", (parlor_field[]){{"membersonly", "true"}, {"roomname", "The ball"}, {0}});
   if (!error) error = parlor_rooms_send(room, "Good evening");
+
+  if (!error) error = parlor_done(parlor_plugin_rooms_get(&hall, &there, &failed), &failed);
+  parlor_plugin_rooms_list_option_room_t two;
+  if (!error) error = parlor_done(parlor_plugin_rooms_get_many(&jids, &two, &failed), &failed);
+  parlor_plugin_rooms_list_room_t all;
+  if (!error) error = parlor_done(parlor_plugin_rooms_get_all(&all, &failed), &failed);
+  parlor_plugin_rooms_list_occupant_t people;
+  if (!error) error = parlor_done(parlor_plugin_rooms_occupants(&hall, &people, &failed), &failed);
+
+  // As a moderator, an admin or an owner:
+  plugin_string_t subject = parlor_text("The feast"), who = parlor_text(juliet), member = parlor_text(PARLOR_AFFILIATION_MEMBER);
+  if (!error) error = parlor_done(parlor_plugin_rooms_set_subject(&hall, &subject, &failed), &failed);
   if (!error) error = parlor_rooms_set_role(room, "romeo", PARLOR_ROLE_VISITOR, "enough for today");
-  // ==
+  if (!error) error = parlor_rooms_set_affiliation(room, juliet, PARLOR_AFFILIATION_MEMBER, NULL);
+  parlor_plugin_rooms_list_affiliated_t members;
+  if (!error) error = parlor_done(parlor_plugin_rooms_affiliations(&hall, &member, &members, &failed), &failed);
+  parlor_plugin_rooms_invitation_t invitation = {.reason = {true, parlor_text("You are expected.")}};
+  if (!error) error = parlor_done(parlor_plugin_rooms_invite(&hall, &who, &invitation, &failed), &failed);
+  if (!error) error = parlor_rooms_kick(room, "romeo", "not on the list");
+  if (!error) error = parlor_rooms_ban(room, "tybalt@example.org", "no duels");
+  if (!error) error = parlor_on("roomInviteReceived", NULL, invited, context);
+
+  parlor_plugin_rooms_bookmark_t bookmark = {.jid = hall, .autojoin = true};
+  if (!error) error = parlor_done(parlor_plugin_rooms_set_bookmark(&bookmark, &failed), &failed);
+  parlor_plugin_rooms_list_bookmark_t bookmarks;
+  if (!error) error = parlor_done(parlor_plugin_rooms_bookmarks(&bookmarks, &failed), &failed);
+  if (!error) error = parlor_done(parlor_plugin_rooms_remove_bookmark(&hall, &failed), &failed);
+
+  // For a front end:
+  if (!error) error = parlor_rooms_set_attribute(room, "height", "400");
+  const char *height;
+  if (!error) error = parlor_rooms_get_attribute(room, "height", &height);
+  if (!error) error = parlor_done(parlor_plugin_rooms_focus(&hall, &failed), &failed);
+  if (!error) error = parlor_done(parlor_plugin_rooms_show(&hall, &failed), &failed);
+  if (!error) error = parlor_done(parlor_plugin_rooms_maximize(&hall, &failed), &failed);
+  if (!error) error = parlor_done(parlor_plugin_rooms_minimize(&hall, &failed), &failed);
+
+  if (!error) error = parlor_rooms_close(room);
+  parlor_plugin_rooms_list_result_void_error_t closed;
+  if (!error) error = parlor_done(parlor_plugin_rooms_close_many(&jids, &closed, &failed), &failed);
+  plugin_string_t why = parlor_text("the ball is over");
+  if (!error) error = parlor_done(parlor_plugin_rooms_destroy(&ball, &why, NULL, &failed), &failed);
   return error;
 }
+// ==
 
 // == timers
 static parlor_error tick(const parlor_event *event, void *context) {
@@ -128,10 +276,16 @@ static parlor_error tick(const parlor_event *event, void *context) {
   return PARLOR_OK;
 }
 
+static parlor_error enough(const parlor_event *event, void *context) {
+  (void)event;
+  return parlor_off(tick, context);
+}
+
 static parlor_error begin(const parlor_event *event, void *context) {
   (void)event;
   parlor_sleep(0.5);
-  return parlor_every(60, tick, context);
+  parlor_error error = parlor_every(60, tick, context);
+  return error ? error : parlor_after(600, enough, context);
 }
 // ==
 
@@ -139,15 +293,23 @@ static parlor_error know(const parlor_event *event, void *context) {
   (void)event, (void)context;
   parlor_plugin_types_error_t failed;
   // == tokens
-  plugin_string_t sid = parlor_text("sid");
-  plugin_option_string_t token;
-  parlor_error error = parlor_done(parlor_plugin_tokens_get(&sid, &token, &failed), &failed);
+  plugin_string_t names[] = {parlor_text("rid"), parlor_text("sid")};
+  plugin_option_string_t rid, sid;
+  parlor_error error = parlor_done(parlor_plugin_tokens_get(&names[0], &rid, &failed), &failed);
+  if (!error) error = parlor_done(parlor_plugin_tokens_get(&names[1], &sid, &failed), &failed);
   // ==
 
   // == user
   plugin_string_t value = parlor_text("dnd"), message = parlor_text("reading");
   if (!error) error = parlor_done(parlor_plugin_user_set_status(&value, &message, &failed), &failed);
+  if (!error) error = parlor_done(parlor_plugin_user_set_status_message(&message, &failed), &failed);
+  parlor_plugin_user_status_t status;
+  if (!error) error = parlor_done(parlor_plugin_user_get_status(&status, &failed), &failed);
   const char *own = parlor_user_bare_jid();
+  parlor_plugin_user_address_t full;
+  parlor_plugin_user_jid(&full);
+  if (!error) error = parlor_done(parlor_plugin_user_logout(&failed), &failed);
+  if (!error) error = parlor_done(parlor_plugin_user_login(NULL, &failed), &failed);
   // ==
   parlor_log(PARLOR_INFO, "%s", own);
 
@@ -155,6 +317,9 @@ static parlor_error know(const parlor_event *event, void *context) {
   plugin_string_t jid = parlor_text(juliet);
   parlor_plugin_vcard_card_t card;
   if (!error) error = parlor_done(parlor_plugin_vcard_get(&jid, false, &card, &failed), &failed);
+  parlor_plugin_vcard_card_data_t data = {.nickname = {true, parlor_text("bot")}};
+  if (!error) error = parlor_done(parlor_plugin_vcard_set(&data, &failed), &failed);
+  if (!error) error = parlor_vcard_update(juliet, false); // so that the contact or occupant shows it
   // ==
   return error;
 }
@@ -166,8 +331,14 @@ static parlor_error weather(const parlor_event *event, void *context) {
   return parlor_reply(event->message, "Sunshine in %s", city);
 }
 
+static parlor_error no_weather(const parlor_event *event, void *context) {
+  (void)event;
+  return parlor_off(weather, context);
+}
+
 static parlor_error add_commands(void) {
-  return parlor_commands_add("weather", "Says what the weather will be", "CITY [DAY]", weather, NULL);
+  parlor_error error = parlor_commands_add("weather", "Says what the weather will be", "CITY [DAY]", weather, NULL);
+  return error ? error : parlor_on("logout", NULL, no_weather, NULL);
 }
 // ==
 
@@ -177,8 +348,14 @@ static parlor_error serve(const parlor_event *event, void *context) {
   return parlor_reply(event->message, "at your service");
 }
 
+static parlor_error rest(const parlor_event *event, void *context) {
+  (void)event;
+  return parlor_off(serve, context);
+}
+
 static parlor_error listen_to_room(void) {
-  return parlor_on("message", &(parlor_filter){.room = room, .prefix = "bot:"}, serve, NULL);
+  parlor_error error = parlor_on("message", &(parlor_filter){.room = room, .prefix = "bot:"}, serve, NULL);
+  return error ? error : parlor_once("disconnected", NULL, rest, NULL);
 }
 // ==
 

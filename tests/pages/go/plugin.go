@@ -14,6 +14,7 @@ import (
 	"parlor/contract/connection"
 	"parlor/contract/contacts"
 	"parlor/contract/disco"
+	"parlor/contract/promises"
 	"parlor/contract/rooms"
 	"parlor/contract/tokens"
 	"parlor/contract/user"
@@ -27,24 +28,32 @@ func main() { parlor.Start(start) }
 
 func start(ctx context.Context) error {
 	return errors.Join(
-		listens(), commands(ctx), parlor.OnReady(asks), parlor.OnReady(reads), parlor.OnReady(chatting), parlor.OnReady(enters),
-		parlor.OnReady(keeps), parlor.OnReady(looks), parlor.OnReady(waits), parlor.OnReady(knows),
+		listens(), commands(ctx), parlor.OnReady(asks), parlor.OnReady(reads), parlor.OnReady(chatting), parlor.OnReady(views),
+		parlor.OnReady(befriends), parlor.OnReady(looks), parlor.OnReady(promising), parlor.OnReady(enters), parlor.OnReady(keeps),
+		parlor.OnReady(waits), parlor.OnReady(knows),
 	)
 }
 
 func asks(ctx context.Context) error {
 	// == api
 	err := parlor.Emit(ctx, "libraryOpen", map[string]int{"books": 12})
-	_, waited := parlor.WaitUntil(ctx, "rosterContactsFetched")
+	opened, waited := parlor.WaitUntil(ctx, "libraryOpen")
+	sent := parlor.APISend(ctx, parlor.NewElement("presence").To(juliet))
 	query := parlor.NewElement("query").NS(parlor.NSVersion)
 	answer, asked := parlor.APISendIQ(ctx, parlor.NewIQ("get").To("example.org").Child(query))
 	// ==
-	slog.Info(answer)
-	return errors.Join(err, waited, asked)
+	if err := errors.Join(err, waited, sent, asked); err != nil {
+		return err
+	}
+	slog.Info(answer, "opened", opened.Name)
+	return nil
 }
 
 func reads(ctx context.Context) error {
 	// == archive
+	newest, err := parlor.Value(archive.Query(archive.Options{With: wit.Some(juliet), Before: wit.Some(""), Max: wit.Some[uint32](10)}))
+	older := archive.Previous(newest.Rsm, 10)
+	newer := archive.Next(newest.Rsm, 10)
 	options := archive.Options{With: wit.Some(juliet), Start: parlor.Time(time.Now().AddDate(0, 0, -7))}
 	for message, err := range parlor.ArchiveQueryAll(ctx, options) {
 		if err != nil {
@@ -53,92 +62,194 @@ func reads(ctx context.Context) error {
 		slog.Info(message.Body)
 	}
 	// ==
-	return nil
+	slog.Info("pages", "older", older.Before, "newer", newer.After)
+	return err
 }
 
 func chatting(ctx context.Context) error {
+	both := []string{juliet, "romeo@example.org"}
 	// == chats
-	_, err := parlor.ChatsSend(ctx, juliet, "But soft!")
+	id, sent := parlor.ChatsSend(ctx, juliet, "But soft!")
 	chat, opened := parlor.Value(chats.Open(juliet))
+	_, openedBoth := parlor.Value(chats.OpenMany(both))
+	one, got := parlor.Value(chats.Get(juliet))
+	two, gotBoth := parlor.Value(chats.GetMany(both))
+	all, gotAll := parlor.Value(chats.GetAll())
 	set := parlor.ChatsSetAttribute(ctx, chat.Jid, "height", 400)
+	height, _, read := parlor.ChatsGetAttribute[int](chat.Jid, "height")
+	// For a front end:
+	focused := parlor.Done(chats.Focus(chat.Jid))
+	shown := parlor.Done(chats.Show(chat.Jid))
+	maximized := parlor.Done(chats.Maximize(chat.Jid))
+	minimized := parlor.Done(chats.Minimize(chat.Jid))
+	closed := parlor.Done(chats.Close(chat.Jid))
+	_, closedBoth := parlor.Value(chats.CloseMany(both))
+	// Both are always *parlor.Unsupported: the host has no off-the-record messaging.
+	begun := parlor.Done(chats.InitiateOtr(chat.Jid))
+	ended := parlor.Done(chats.EndOtr(chat.Jid))
 	// ==
+	slog.Info(id, "one", one, "two", two, "all", all, "height", height)
+	return errors.Join(
+		sent, opened, openedBoth, got, gotBoth, gotAll, set, read, focused, shown, maximized, minimized, closed, closedBoth, begun, ended,
+	)
+}
 
+func views(context.Context) error {
 	// == chatviews
 	view, found := parlor.Value(chatviews.Get(juliet))
-	isSmall := view.Some().Minimized
+	views, foundBoth := parlor.Value(chatviews.GetMany([]string{juliet, "romeo@example.org"}))
+	one, isOpen := view.Get()
+	isSmall := isOpen && one.Minimized
 	// ==
-	slog.Info("chat", "small", isSmall)
+	slog.Info("chat", "small", isSmall, "views", views)
 
 	// == connection
 	if !connection.Connected() {
 		slog.Info("nobody hears us yet")
 	}
+	ended := parlor.Done(connection.Disconnect())
 	// ==
-
-	// == contacts
-	contact, added := parlor.Value(contacts.Add(juliet, wit.Some("Juliet")))
-	grouped := parlor.Done(contacts.SetGroups(contact.Jid, []string{"friends"}))
-	// ==
-	return errors.Join(err, opened, set, found, added, grouped)
+	return errors.Join(found, foundBoth, ended)
 }
 
-func looks(ctx context.Context) error {
-	// == disco
-	_, err := parlor.Value(disco.OwnFeaturesAdd("urn:example:weather:1"))
-	support, asked := parlor.Value(disco.Supports("urn:xmpp:ping", "example.org"))
+func befriends(context.Context) error {
+	// == contacts
+	contact, added := parlor.Value(contacts.Add(juliet, wit.Some("Juliet")))
+	renamed := parlor.Done(contacts.Rename(contact.Jid, "Juliet Capulet"))
+	grouped := parlor.Done(contacts.SetGroups(contact.Jid, []string{"friends"}))
+	known, got := parlor.Value(contacts.Get(juliet))
+	both, gotBoth := parlor.Value(contacts.GetMany([]string{juliet, "romeo@example.org"}))
+	all, gotAll := parlor.Value(contacts.GetAll())
+	_, listening := parlor.On("contactRequest", parlor.Filter{}, func(ctx context.Context, event *parlor.Event) error {
+		if event.Contact.Jid == juliet {
+			return parlor.Done(contacts.Accept(event.Contact.Jid))
+		}
+		return parlor.Done(contacts.Deny(event.Contact.Jid))
+	})
+	removed := parlor.Done(contacts.Remove("romeo@example.org"))
 	// ==
-	slog.Info("ping", "supported", support.Supported)
+	slog.Info("contacts", "known", known, "both", both, "all", all)
+	return errors.Join(added, renamed, grouped, got, gotBoth, gotAll, listening, removed)
+}
+
+func looks(context.Context) error {
+	// == disco
+	_, added := parlor.Value(disco.OwnFeaturesAdd("urn:example:weather:1"))
+	_, named := parlor.Value(disco.OwnIdentitiesAdd("automation", "weather", "Weather for Verona", wit.None[string]()))
+	features, read := parlor.Value(disco.OwnFeaturesGet())
+	identities, readBoth := parlor.Value(disco.OwnIdentitiesGet())
+	cleared := parlor.Done(disco.OwnIdentitiesClear())
+	support, asked := parlor.Value(disco.Supports("urn:xmpp:ping", "example.org"))
+	server, found := parlor.Value(disco.GetIdentity("server", "im", "example.org"))
+	// ==
+	slog.Info("disco", "features", features, "identities", identities, "ping", support.Supported, "server", server)
 
 	// == log
-	slog.Info("ready")
+	slog.Info("ready") // or parlor.Logger().Info("ready")
 	slog.Warn("somebody is not there", "jid", juliet)
 	// ==
-	return errors.Join(err, asked)
+	return errors.Join(added, named, read, readBoth, cleared, asked, found)
+}
+
+func promising(ctx context.Context) error {
+	// == promises
+	added := parlor.PromisesAdd(ctx, "libraryOpen")
+	addedBoth := parlor.Done(promises.AddAll([]string{"booksSorted", "lampsLit"}))
+	// … and once they are:
+	kept := parlor.Emit(ctx, "libraryOpen", map[string]int{"books": 12})
+	broken := parlor.PromisesReject(ctx, "lampsLit", "there is no oil")
+	// ==
+	return errors.Join(added, addedBoth, kept, broken)
 }
 
 func enters(ctx context.Context) error {
+	const ball, garden = "ball@rooms.example.org", "garden@rooms.example.org"
 	// == rooms
-	_, err := parlor.Value(rooms.Open(room, rooms.Attributes{Nick: wit.Some("bot")}))
+	_, opened := parlor.RoomsOpen(ctx, room, parlor.RoomOptions{Nick: "bot"})
+	_, openedBoth := parlor.Value(rooms.OpenMany([]string{garden, ball}, rooms.Attributes{Nick: wit.Some("bot")}))
+	_, made := parlor.Value(rooms.GetOrCreate(ball, rooms.Attributes{Nick: wit.Some("bot")}, true))
+	configured := parlor.RoomsConfigure(ctx, ball, map[string]any{"membersonly": true, "roomname": "The ball"})
 	_, said := parlor.RoomsSend(ctx, room, "Good evening")
+
+	there, got := parlor.Value(rooms.Get(room))
+	both, gotBoth := parlor.Value(rooms.GetMany([]string{room, ball}))
+	all, gotAll := parlor.Value(rooms.GetAll())
+	people, seen := parlor.Value(rooms.Occupants(room))
+
+	// As a moderator, an admin or an owner:
+	titled := parlor.Done(rooms.SetSubject(room, "The feast"))
 	muted := parlor.Done(rooms.SetRole(room, "romeo", parlor.RoleVisitor, wit.Some("enough for today")))
+	joined := parlor.Done(rooms.SetAffiliation(room, juliet, parlor.AffiliationMember, wit.None[string]()))
+	members, listed := parlor.Value(rooms.Affiliations(room, parlor.AffiliationMember))
+	invited := parlor.Done(rooms.Invite(room, juliet, rooms.Invitation{Reason: wit.Some("You are expected.")}))
+	kicked := parlor.Done(rooms.Kick(room, "romeo", wit.Some("not on the list")))
+	banned := parlor.Done(rooms.Ban(room, "tybalt@example.org", wit.Some("no duels")))
+	_, listening := parlor.On("roomInviteReceived", parlor.Filter{}, func(ctx context.Context, event *parlor.Event) error {
+		return parlor.Done(rooms.Decline(event.Invite.Room, event.Invite.From, wit.Some("another time")))
+	})
+
+	marked := parlor.Done(rooms.SetBookmark(rooms.Bookmark{Jid: room, Name: wit.Some("The hall"), Autojoin: true}))
+	bookmarks, noted := parlor.Value(rooms.Bookmarks())
+	unmarked := parlor.Done(rooms.RemoveBookmark(room))
+
+	// For a front end:
+	set := parlor.RoomsSetAttribute(ctx, room, "height", 400)
+	height, _, read := parlor.RoomsGetAttribute[int](room, "height")
+	focused := parlor.Done(rooms.Focus(room))
+	shown := parlor.Done(rooms.Show(room))
+	maximized := parlor.Done(rooms.Maximize(room))
+	minimized := parlor.Done(rooms.Minimize(room))
+
+	closed := parlor.Done(rooms.Close(room))
+	_, closedMany := parlor.Value(rooms.CloseMany([]string{garden}))
+	gone := parlor.Done(rooms.Destroy(ball, wit.Some("the ball is over"), wit.None[string]()))
 	// ==
-	return errors.Join(err, said, muted)
+	slog.Info("rooms", "there", there, "both", both, "all", all, "people", people, "members", members, "bookmarks", bookmarks, "height", height)
+	return errors.Join(
+		opened, openedBoth, made, configured, said, got, gotBoth, gotAll, seen, titled, muted, joined, listed, invited, kicked, banned,
+		listening, marked, noted, unmarked, set, read, focused, shown, maximized, minimized, closed, closedMany, gone,
+	)
 }
 
 func keeps(ctx context.Context) error {
-	// == promises
-	err := parlor.PromisesAdd(ctx, "libraryOpen")
-	// … and once it is:
-	kept := parlor.Emit(ctx, "libraryOpen", map[string]int{"books": 12})
-	// ==
-
 	// == settings
 	greeting := parlor.SettingsGet("greeting", "Hello")
 	changed := parlor.SettingsSet(ctx, "greeting", "Good evening")
+	changedBoth := parlor.SettingsSetMany(ctx, map[string]any{"greeting": "Good evening", "limit": 12})
+	// A new setting, and its default:
+	added := parlor.SettingsUpdate(ctx, map[string]any{"colour": "red"})
 	// ==
 	slog.Info(greeting)
 
 	// == storage
 	set := parlor.StorageSet(ctx, "points/juliet", 3, 0)
+	short := parlor.StorageSet(ctx, "cooldown", true, time.Minute)
+	points, isThere, read := parlor.StorageGet[int](ctx, "points/juliet")
 	_, counted := parlor.StorageChange(ctx, "points/juliet", func(points int) int { return points + 1 }, 0)
-	entries, read := parlor.StorageEntries[int](ctx, "points/")
+	isMine, compared := parlor.StorageCompareAndSet(ctx, "points/juliet", points, points+1, 0)
+	entries, listed := parlor.StorageEntries[int](ctx, "points/")
 	for _, entry := range entries {
 		slog.Info(entry.Key, "points", entry.Value)
 	}
-	short := parlor.StorageSet(ctx, "cooldown", true, time.Minute)
+	keys, named := parlor.StorageKeys(ctx, "points/")
+	_, deleted := parlor.StorageDelete(ctx, "points/juliet")
 	// ==
-	return errors.Join(err, kept, changed, set, counted, read, short)
+	slog.Info("points", "there", isThere, "mine", isMine, "keys", keys)
+	return errors.Join(changed, changedBoth, added, set, short, read, counted, compared, listed, named, deleted)
 }
 
 func waits(ctx context.Context) error {
-	// == timers
-	err := parlor.Sleep(ctx, 500*time.Millisecond)
-	_, set := parlor.Every(time.Minute, func(context.Context) error {
+	tick := func(context.Context) error {
 		slog.Info("another minute")
 		return nil
-	})
+	}
+	// == timers
+	err := parlor.Sleep(ctx, 500*time.Millisecond)
+	timer, set := parlor.Every(time.Minute, tick)
+	_, later := parlor.After(10*time.Minute, tick)
+	ended := timer.End()
 	// ==
-	return errors.Join(err, set)
+	return errors.Join(err, set, later, ended)
 }
 
 func knows(ctx context.Context) error {
@@ -146,38 +257,48 @@ func knows(ctx context.Context) error {
 	rid, noRid := parlor.Value(tokens.Get("rid"))
 	sid, noSid := parlor.Value(tokens.Get("sid"))
 	// ==
-	slog.Info(rid.Some() + sid.Some())
+	slog.Info("session", "rid", rid, "sid", sid)
 
 	// == user
-	err := parlor.Done(user.SetStatus("dnd", wit.Some("reading")))
+	set := parlor.Done(user.SetStatus("dnd", wit.Some("reading")))
+	told := parlor.Done(user.SetStatusMessage("reading a sonnet"))
+	status, read := parlor.Value(user.GetStatus())
 	own := parlor.UserBareJID()
+	full := user.Jid()
+	left := parlor.Done(user.Logout())
+	back := parlor.Done(user.Login(wit.None[user.Credentials]()))
 	// ==
-	slog.Info(own)
+	slog.Info(own, "full", full, "status", status.Value)
 
 	// == vcard
-	card, read := parlor.Value(vcard.Get(juliet, false))
-	set := parlor.Done(vcard.Set(vcard.CardData{Nickname: wit.Some("bot")}))
+	card, fetched := parlor.Value(vcard.Get(juliet, false))
+	kept := parlor.Done(vcard.Set(vcard.CardData{Nickname: wit.Some("bot")}))
+	shown := parlor.Done(vcard.Update(juliet, false)) // so that the contact, chat or occupant shows it
 	// ==
-	slog.Info(card.Nickname.Some())
-	return errors.Join(noRid, noSid, err, read, set)
+	slog.Info("card", "nickname", card.Nickname)
+	return errors.Join(noRid, noSid, set, told, read, left, back, fetched, kept, shown)
 }
 
 func commands(ctx context.Context) error {
 	// == commands
-	_, err := parlor.OnCommand(ctx, "weather", "Says what the weather will be", "CITY [DAY]",
+	weather, err := parlor.OnCommand(ctx, "weather", "Says what the weather will be", "CITY [DAY]",
 		func(ctx context.Context, command *parlor.Command) error {
 			return parlor.Reply(ctx, command.Message, "Sunshine in "+command.Rest)
 		})
+	parlor.OnStop(func(context.Context) error { return weather.End() })
 	// ==
 	return err
 }
 
 func listens() error {
 	// == listen
-	_, err := parlor.OnMessage(parlor.Filter{Room: room, Prefix: "bot:"},
-		func(ctx context.Context, message *parlor.Message) error {
-			return parlor.Reply(ctx, message, "at your service")
+	service, err := parlor.On("message", parlor.Filter{Room: room, Prefix: "bot:"},
+		func(ctx context.Context, event *parlor.Event) error {
+			return parlor.Reply(ctx, event.Message, "at your service")
 		})
+	_, once := parlor.Once("disconnected", parlor.Filter{}, func(context.Context, *parlor.Event) error {
+		return service.End()
+	})
 	// ==
-	return err
+	return errors.Join(err, once)
 }

@@ -3,108 +3,227 @@
 import logging
 
 from parlor import (
-    Command, Element, Message, Role, api, archive, chats, chatviews, command, connection, contacts, disco, emit, every, ns, on,
-    on_ready, promises, reply, rooms, set_setting, setting, sleep, storage, tokens, user, vcard, wait_until,
+    Command, Contact, Element, Message, Role, Subscription, api, archive, chats, chatviews, command, commands, connection, contacts,
+    after, disco, emit, every, ns, on, on_ready, parse_xml, promises, reply, rooms, set_setting, setting, settings, sleep, storage,
+    tokens, types, user, vcard, wait_until,
 )
 
-log = logging.getLogger(__name__)
 ROOM, JULIET = "hall@rooms.example.org", "juliet@example.org"
+
+# == log
+log = logging.getLogger(__name__)  # Python's own logging
+log.info("ready")
+log.warning("%s is not there", JULIET)
+# ==
 
 
 @on_ready
-async def examples() -> None:
+async def call() -> None:
     # == api
     await emit("libraryOpen", {"books": 12})
-    await wait_until("rosterContactsFetched")
+    opened = await wait_until("libraryOpen")
+    await api.send(str(Element("presence", attributes={"to": JULIET})))
     query = Element("query", ns.VERSION)
-    answer = await api.send_iq(Element("iq", attributes={"type": "get", "to": "example.org"}, children=[query]))
+    iq = Element("iq", attributes={"type": "get", "to": "example.org"}, children=[query])
+    answer = await api.send_iq(iq)
+    version = parse_xml(answer).find("query")
     # ==
-    log.info("%s", answer)
+    log.info("%s %s", opened, version)
 
     # == archive
+    newest = await archive.query(with_=JULIET, before="", max=10)
+    older = archive.previous(newest.rsm, 10)
+    newer = archive.next(newest.rsm, 10)
     async for archived in archive.query_all(with_=JULIET, start="2026-11-01"):
         log.info("%s", archived.message.body)
     # ==
+    log.info("%s %s", older, newer)
 
+
+@on_ready
+async def talk() -> None:
     # == chats
-    await chats.send(JULIET, "But soft!")
+    sent = await chats.send(JULIET, "But soft!")
     chat = await chats.open(JULIET)
+    await chats.open_many([JULIET, "romeo@example.org"])
+    there = chats.get(JULIET)
+    both = chats.get_many([JULIET, "romeo@example.org"])
+    everything = chats.get_all()
     await chats.set_attribute(chat, "height", 400)
+    height = chats.get_attribute(chat, "height")
+    # For a front end:
+    await chats.focus(chat.jid)
+    await chats.show(chat.jid)
+    await chats.maximize(chat.jid)
+    await chats.minimize(chat.jid)
+    await chats.close(chat.jid)
+    await chats.close_many([JULIET, "romeo@example.org"])
+    # Both always raise `Unsupported`: the host has no off-the-record messaging.
+    await chats.initiate_otr(chat.jid)
+    await chats.end_otr(chat.jid)
     # ==
+    log.info("%s %s %s %s %s", sent, there, both, everything, height)
 
     # == chatviews
     view = chatviews.get(JULIET)
+    views = chatviews.get_many([JULIET, "romeo@example.org"])
     is_small = view is not None and view.minimized
     # ==
-    log.info("%s", is_small)
+    log.info("%s %s", is_small, views)
 
     # == connection
     if not connection.connected():
         log.info("nobody hears us yet")
+    await connection.disconnect()
     # ==
 
+
+@on_ready
+async def befriend() -> None:
     # == contacts
     contact = await contacts.add(JULIET, "Juliet")
+    await contacts.rename(contact.jid, "Juliet Capulet")
     await contacts.set_groups(contact.jid, ["friends"])
-    # ==
+    known = contacts.get(JULIET)
+    both = contacts.get_many([JULIET, "romeo@example.org"])
+    everybody = contacts.get_all()
 
+    @on("contactRequest")
+    async def asked(asking: Contact) -> None:
+        if asking.jid == JULIET:
+            await contacts.accept(asking.jid)
+        else:
+            await contacts.deny(asking.jid)
+
+    await contacts.remove("romeo@example.org")
+    # ==
+    log.info("%s %s %s", known, both, everybody)
+
+
+@on_ready
+async def discover() -> None:
     # == disco
     await disco.own_features_add("urn:example:weather:1")
+    await disco.own_identities_add("automation", "weather", "Weather for Verona")
+    features = disco.own_features_get()
+    identities = disco.own_identities_get()
+    await disco.own_identities_clear()
     support = await disco.supports("urn:xmpp:ping", "example.org")
+    server = await disco.get_identity("server", "im", "example.org")
     # ==
-    log.info("%s", support.supported)
-
-    # == log
-    log.info("ready")
-    log.warning("%s is not there", JULIET)
-    # ==
+    log.info("%s %s %s %s", features, identities, support.supported, server)
 
     # == promises
     await promises.add("libraryOpen")
-    # … and once it is:
+    await promises.add_all(["booksSorted", "lampsLit"])
+    # … and once they are:
     await emit("libraryOpen", {"books": 12})
+    await promises.reject("lampsLit", "there is no oil")
     # ==
 
+
+@on_ready
+async def enter() -> None:
     # == rooms
     room = await rooms.open(ROOM, nick="bot")
+    await rooms.open_many(["garden@rooms.example.org", "ball@rooms.example.org"])
+    await rooms.get_or_create("ball@rooms.example.org", nick="bot")
+    await rooms.configure("ball@rooms.example.org", {"membersonly": True, "roomname": "The ball"})
     await rooms.send(room.jid, "Good evening")
-    visitor: Role = "visitor"
-    await rooms.set_role(room.jid, "romeo", visitor, "enough for today")
-    # ==
 
+    there = rooms.get(ROOM)
+    both = rooms.get_many([ROOM, "ball@rooms.example.org"])
+    all_of_them = rooms.get_all()
+    people = rooms.occupants(ROOM)
+
+    # As a moderator, an admin or an owner:
+    await rooms.set_subject(ROOM, "The feast")
+    visitor: Role = "visitor"
+    await rooms.set_role(ROOM, "romeo", visitor, "enough for today")
+    await rooms.set_affiliation(ROOM, JULIET, "member")
+    members = await rooms.affiliations(ROOM, "member")
+    await rooms.invite(ROOM, JULIET, reason="You are expected.")
+    await rooms.kick(ROOM, "romeo", "not on the list")
+    await rooms.ban(ROOM, "tybalt@example.org", "no duels")
+
+    @on("roomInviteReceived")
+    async def invited(invite: types.Invite) -> None:
+        await rooms.decline(invite.room, invite.from_, "another time")
+
+    await rooms.set_bookmark(rooms.Bookmark(jid=ROOM, name="The hall", autojoin=True, nick=None, password=None))
+    bookmarks = rooms.bookmarks()
+    await rooms.remove_bookmark(ROOM)
+
+    # For a front end:
+    await rooms.set_attribute(ROOM, "height", 400)
+    height = rooms.get_attribute(ROOM, "height")
+    await rooms.focus(ROOM)
+    await rooms.show(ROOM)
+    await rooms.maximize(ROOM)
+    await rooms.minimize(ROOM)
+
+    await rooms.close(ROOM)
+    await rooms.close_many(["garden@rooms.example.org"])
+    await rooms.destroy("ball@rooms.example.org", "the ball is over")
+    # ==
+    log.info("%s %s %s %s %s %s %s", there, both, all_of_them, people, members, bookmarks, height)
+
+
+@on_ready
+async def keep() -> None:
     # == settings
-    greeting = setting("greeting", "Hello")
-    await set_setting("greeting", "Good evening")
+    greeting = setting("greeting", "Hello")  # as settings.get("greeting", "Hello")
+    await set_setting("greeting", "Good evening")  # as settings.set(…)
+    await settings.set_many({"greeting": "Good evening", "limit": 12})
+    # A new setting, and its default:
+    await settings.update({"colour": "red"})
     # ==
     log.info("%s", greeting)
 
     # == storage
     await storage.set("points/juliet", 3)
+    await storage.set("cooldown", True, expires=60)
+    points = await storage.get("points/juliet", 0)
     await storage.change("points/juliet", lambda points: (points or 0) + 1)
+    is_mine = await storage.compare_and_set("points/juliet", points, points + 1)
     for name, points in (await storage.entries("points/")).items():
         log.info("%s: %s", name, points)
-    await storage.set("cooldown", True, expires=60)
+    page = await storage.page("points/", limit=100)
+    await storage.delete("points/juliet")
     # ==
+    log.info("%s %s", is_mine, page.keys)
 
     # == timers
     await sleep(0.5)
-    every(60, tick)
+    timer = every(60, tick)
+    after(600, tick)
+    timer.cancel()
     # ==
 
     # == tokens
-    rid, sid = tokens.get("rid"), tokens.get("sid")
+    rid = tokens.get("rid")
+    sid = tokens.get("sid")
     # ==
     log.info("%s %s", rid, sid)
 
+
+@on_ready
+async def know() -> None:
     # == user
     await user.set_status("dnd", "reading")
+    await user.set_status_message("reading a sonnet")
+    status = user.get_status()
     own = user.bare_jid()
+    full = user.jid()
+    await user.logout()
+    await user.login()
     # ==
-    log.info("%s", own)
+    log.info("%s %s %s", status.value, own, full)
 
     # == vcard
     card = await vcard.get(JULIET)
     await vcard.set(nickname="bot")
+    await vcard.update(JULIET)  # so that the contact, chat or occupant shows it
     # ==
     log.info("%s", card.nickname)
 
@@ -118,6 +237,11 @@ async def tick() -> None:
 async def weather(command: Command) -> None:
     city = command.args[0] if command.args else "Verona"
     await reply(command, f"Sunshine in {city}")
+
+
+@on("logout")
+async def no_weather() -> None:
+    await commands.remove("weather")
 # ==
 
 
@@ -125,4 +249,10 @@ async def weather(command: Command) -> None:
 @on("message", room=ROOM, prefix="bot:")
 async def answer(message: Message) -> None:
     await reply(message, "at your service")
+
+
+@on("disconnected", once=True)
+async def rest() -> None:
+    service: Subscription = answer
+    service.end()
 # ==

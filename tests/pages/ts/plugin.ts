@@ -1,8 +1,11 @@
 // The examples on the pages of docs/api. Each page shows the part between its two marks.
 
 import {
-  api, archive, ask, chats, chatviews, command, connection, contacts, disco, Element, emit, log, ns, on, onReady, promises, reply,
-  rooms, setSetting, setting, sleep, stanza, storage, tokens, user, vcard, waitUntil,
+  api, archive, ask, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, log, ns, on, once, onReady,
+  promises, reply, rooms, setSetting, setting, settings, sleep, stanza, storage, timers, tokens, user, vcard, waitUntil,
+} from "parlor";
+import type {
+  Affiliated, Bookmark, Card, Chat, Contact, Identity, Message, Occupant, Options, Room, Status, Subscription, View,
 } from "parlor";
 
 const room = "hall@rooms.example.org";
@@ -11,55 +14,94 @@ const juliet = "juliet@example.org";
 onReady(async () => {
   // == api
   await emit("libraryOpen", { books: 12 });
-  await waitUntil("rosterContactsFetched");
-  const answer = await ask(stanza.iq("get").to("example.org").child(new Element("query").ns(ns.version)));
+  const opened: { books: number } = await waitUntil("libraryOpen");
   await api.send(String(stanza.presence().to(juliet)));
+  const iq: Element = stanza.iq("get").to("example.org").child(new Element("query").ns(ns.version));
+  const answer: string = await api.sendIq(String(iq));
+  const version: Element | undefined = (await ask(iq)).find("query"); // the same, and the answer is read
   // ==
-  log.info(answer.content);
+  log.info(opened.books, answer, version?.content);
 });
 
 onReady(async () => {
   // == archive
+  const newest = await archive.query({ with: juliet, before: "", max: 10 });
+  const older: Options = archive.previous(newest.rsm, 10);
+  const newer: Options = archive.next(newest.rsm, 10);
   for await (const { message } of archive.queryAll({ with: juliet, start: "2026-11-01" })) {
     log.info(message.body);
   }
   // ==
+  log.info(older.before, newer.after);
 });
 
 onReady(async () => {
   // == chats
-  await chats.send(juliet, "But soft!");
-  const chat = await chats.open(juliet);
+  const id: string = await chats.send(juliet, "But soft!");
+  const chat: Chat = await chats.open(juliet);
+  await chats.openMany([juliet, "romeo@example.org"]);
+  const open: Chat | null = chats.get(juliet);
+  const both: (Chat | null)[] = chats.getMany([juliet, "romeo@example.org"]);
+  const all: Chat[] = chats.getAll();
   await chats.setAttribute(chat, "height", 400);
+  const height = chats.getAttribute(chat, "height");
+  // For a front end:
+  await chats.focus(chat.jid);
+  await chats.show(chat.jid);
+  await chats.maximize(chat.jid);
+  await chats.minimize(chat.jid);
+  await chats.close(chat.jid);
+  await chats.closeMany([juliet, "romeo@example.org"]);
+  // Both always fail: the host has no off-the-record messaging.
+  await chats.initiateOtr(chat.jid).catch(log.warn);
+  await chats.endOtr(chat.jid).catch(log.warn);
   // ==
+  log.info(id, open?.jid, both.length, all.length, height);
 });
 
 onReady(() => {
   // == chatviews
-  const isSmall = chatviews.get(juliet)?.minimized ?? false;
+  const view: View | null = chatviews.get(juliet);
+  const views: (View | null)[] = chatviews.getMany([juliet, "romeo@example.org"]);
+  const isSmall: boolean = view?.minimized ?? false;
   // ==
-  log.info(isSmall);
+  log.info(isSmall, views.length);
 });
 
-onReady(() => {
+onReady(async () => {
   // == connection
   if (!connection.connected()) log.info("nobody hears us yet");
+  await connection.disconnect();
   // ==
 });
 
 onReady(async () => {
   // == contacts
-  const contact = await contacts.add(juliet, "Juliet");
+  const contact: Contact = await contacts.add(juliet, "Juliet");
+  await contacts.rename(contact.jid, "Juliet Capulet");
   await contacts.setGroups(contact.jid, ["friends"]);
+  const known: Contact | null = contacts.get(juliet);
+  const both: (Contact | null)[] = contacts.getMany([juliet, "romeo@example.org"]);
+  const all: Contact[] = contacts.getAll();
+  on("contactRequest", async (asking: Contact) => {
+    await (asking.jid === juliet ? contacts.accept(asking.jid) : contacts.deny(asking.jid));
+  });
+  await contacts.remove("romeo@example.org");
   // ==
+  log.info(known?.jid, both.length, all.length);
 });
 
 onReady(async () => {
   // == disco
   await disco.ownFeaturesAdd("urn:example:weather:1");
+  await disco.ownIdentitiesAdd("automation", "weather", "Weather for Verona");
+  const features: string[] = disco.ownFeaturesGet();
+  const identities: Identity[] = disco.ownIdentitiesGet();
+  await disco.ownIdentitiesClear();
   const { supported } = await disco.supports("urn:xmpp:ping", "example.org");
+  const server: Identity | null = await disco.getIdentity("server", "im", "example.org");
   // ==
-  log.info(supported);
+  log.info(features.length, identities.length, supported, server?.name);
 });
 
 onReady(() => {
@@ -72,23 +114,63 @@ onReady(() => {
 onReady(async () => {
   // == promises
   await promises.add("libraryOpen");
-  // … and once it is:
+  await promises.addAll(["booksSorted", "lampsLit"]);
+  // … and once they are:
   await emit("libraryOpen", { books: 12 });
+  await promises.reject("lampsLit", "there is no oil");
   // ==
 });
 
 onReady(async () => {
   // == rooms
-  await rooms.open(room, { nick: "bot" });
-  await rooms.send(room, "Good evening");
+  const hall: Room = await rooms.open(room, { nick: "bot" });
+  await rooms.openMany(["garden@rooms.example.org", "ball@rooms.example.org"]);
+  await rooms.getOrCreate("ball@rooms.example.org", { nick: "bot" });
+  await rooms.configure("ball@rooms.example.org", { membersonly: true, roomname: "The ball" });
+  await rooms.send(hall.jid, "Good evening");
+
+  const there: Room | null = rooms.get(room);
+  const both: (Room | null)[] = rooms.getMany([room, "ball@rooms.example.org"]);
+  const all: Room[] = rooms.getAll();
+  const people: Occupant[] = rooms.occupants(room);
+
+  // As a moderator, an admin or an owner:
+  await rooms.setSubject(room, "The feast");
   await rooms.setRole(room, "romeo", "visitor", "enough for today");
+  await rooms.setAffiliation(room, juliet, "member");
+  const members: Affiliated[] = await rooms.affiliations(room, "member");
+  await rooms.invite(room, juliet, { reason: "You are expected." });
+  await rooms.kick(room, "romeo", "not on the list");
+  await rooms.ban(room, "tybalt@example.org", "no duels");
+  on("roomInviteReceived", async (invite) => rooms.decline(invite.room, invite.from, "another time"));
+
+  const bookmark: Bookmark = { jid: room, autojoin: true, name: "The hall", nick: null, password: null };
+  await rooms.setBookmark(bookmark);
+  const bookmarks: Bookmark[] = rooms.bookmarks();
+  await rooms.removeBookmark(room);
+
+  // For a front end:
+  await rooms.setAttribute(room, "height", 400);
+  const height = rooms.getAttribute(room, "height");
+  await rooms.focus(room);
+  await rooms.show(room);
+  await rooms.maximize(room);
+  await rooms.minimize(room);
+
+  await rooms.close(room);
+  await rooms.closeMany(["garden@rooms.example.org"]);
+  await rooms.destroy("ball@rooms.example.org", "the ball is over");
   // ==
+  log.info(there?.jid, both.length, all.length, people.length, members.length, bookmarks.length, height);
 });
 
 onReady(async () => {
   // == settings
-  const greeting = setting("greeting", "Hello");
+  const greeting: string = setting("greeting", "Hello");
   await setSetting("greeting", "Good evening");
+  await settings.setMany({ greeting: "Good evening", limit: 12 });
+  // A new setting, and its default:
+  await settings.update({ colour: "red" });
   // ==
   log.info(greeting);
 });
@@ -96,24 +178,35 @@ onReady(async () => {
 onReady(async () => {
   // == storage
   await storage.set("points/juliet", 3);
-  await storage.change("points/juliet", (points = 0) => points + 1);
-  for (const [name, points] of await storage.entries("points/")) log.info(`${name}: ${points}`);
   await storage.set("cooldown", true, { expires: 60 });
+  const points: number = await storage.get("points/juliet", 0);
+  await storage.change("points/juliet", (points: number = 0) => points + 1);
+  const isMine: boolean = await storage.compareAndSet("points/juliet", points, points + 1);
+  for (const [name, points] of await storage.entries<number>("points/")) log.info(`${name}: ${points}`);
+  const { keys }: { keys: string[] } = await storage.page("points/", null, 100);
+  await storage.delete("points/juliet");
   // ==
+  log.info(isMine, keys.length);
 });
 
 onReady(async () => {
   // == timers
-  await sleep(0.5);
-  // JavaScript's own timers count in milliseconds.
-  const tick = setInterval(() => log.info("another minute"), 60_000);
-  setTimeout(() => clearInterval(tick), 600_000);
+  await timers.sleep(0.5);
+  const tick = timers.every(60);
+  timers.after(600);
+  on("timer", () => log.info("another minute"));
+  timers.cancel(tick);
+  // JavaScript's own timers count in milliseconds. There may be any number of them.
+  const own: number = setInterval(() => log.info("another minute"), 60_000);
+  setTimeout(() => clearInterval(own), 600_000);
   // ==
+  await sleep(0.5);
 });
 
 onReady(() => {
   // == tokens
-  const [rid, sid] = [tokens.get("rid"), tokens.get("sid")];
+  const rid: string | null = tokens.get("rid");
+  const sid: string | null = tokens.get("sid");
   // ==
   log.info(rid, sid);
 });
@@ -121,27 +214,35 @@ onReady(() => {
 onReady(async () => {
   // == user
   await user.setStatus("dnd", "reading");
-  const own = user.bareJid();
+  await user.setStatusMessage("reading a sonnet");
+  const status: Status = user.getStatus();
+  const own: string = user.bareJid();
+  const full: string = user.jid();
+  await user.logout();
+  await user.login();
   // ==
-  log.info(own);
+  log.info(status.value, own, full);
 });
 
 onReady(async () => {
   // == vcard
-  const card = await vcard.get(juliet);
+  const card: Card = await vcard.get(juliet);
   await vcard.set({ nickname: "bot" });
+  await vcard.update(juliet); // so that the contact, chat or occupant shows it
   // ==
   log.info(card.nickname);
 });
 
 // == commands
-await command("weather", "Says what the weather will be", "CITY [DAY]", async ([city = "Verona"], message) => {
+await command("weather", "Says what the weather will be", "CITY [DAY]", async ([city = "Verona"]: string[], message: Message) => {
   await reply(message, `Sunshine in ${city}`);
 });
+on("logout", () => commands.remove("weather"));
 // ==
 
 // == listen
-on("message", { room, prefix: "bot:" }, async (message) => {
+const service: Subscription = on("message", { room, prefix: "bot:" }, async (message: Message) => {
   await reply(message, "at your service");
 });
+once("disconnected", () => service.end());
 // ==

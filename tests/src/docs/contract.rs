@@ -22,6 +22,12 @@ impl Interface {
     pub(super) fn functions(&self) -> impl Iterator<Item = &str> {
         self.items.iter().filter(|item| item.is_function).map(|item| item.name.as_str())
     }
+
+    /// Its functions and types with their docs and sources, in one text each.
+    #[cfg(test)]
+    pub(super) fn texts(&self) -> impl Iterator<Item = (&str, String)> {
+        self.items.iter().map(|item| (item.name.as_str(), format!("{}\n{}", item.docs, item.source)))
+    }
 }
 
 /// A function or a type.

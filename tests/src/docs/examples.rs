@@ -1,43 +1,32 @@
-//! The examples on the pages of groupings: parts of real files, each of which a test compiles.
+//! The examples on the pages of groupings: parts of real plugins, one in each language.
 //!
-//! Those in Rust are the first ones in the SDK's own documentation, which are doc tests. The others stand in `tests/pages`, between
-//! the marks `== GROUPING` and `==`; a test of the suite builds those plugins.
+//! They stand in `tests/pages`, in Rust in `tests/guests/pages`, between the marks `== GROUPING` and `==`. A test of the suite
+//! builds those plugins, and the one in Rust is built with the other guests. Each part has every call of its grouping.
 
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
 
-/// The languages of `tests/pages`: as people call them, as a block of code has it, and the file.
-const OTHERS: [(&str, &str, &str); 4] = [
-    ("Python", "python", "python/plugin.py"),
-    ("JavaScript, TypeScript", "ts", "ts/plugin.ts"),
-    ("Go", "go", "go/plugin.go"),
-    ("C", "c", "c/plugin.c"),
+/// The languages: as people call them, as a block of code has it, and the file in `tests/`.
+const LANGUAGES: [(&str, &str, &str); 6] = [
+    ("Rust", "rust", "guests/pages/src/lib.rs"),
+    ("Python", "python", "pages/python/plugin.py"),
+    ("JavaScript", "js", "pages/js/plugin.js"),
+    ("TypeScript", "ts", "pages/ts/plugin.ts"),
+    ("Go", "go", "pages/go/plugin.go"),
+    ("C", "c", "pages/c/plugin.c"),
 ];
 
 /// The examples of a grouping in each language.
 pub(super) fn of(grouping: &str) -> Result<String> {
-    let source = super::read(&format!("plugins-sdk/src/{grouping}.rs"))?;
-    let rust =
-        documented(&source).with_context(|| format!("plugins-sdk/src/{grouping}.rs has no example at its top"))?;
-    let mut text = format!("## In each language\n\n**Rust**\n\n```rust\n{rust}```\n\n");
-    for (language, block, file) in OTHERS {
-        let source = super::read(&format!("tests/pages/{file}"))?;
-        let part = marked(&source, grouping).with_context(|| format!("tests/pages/{file} has no part {grouping}"))?;
+    let mut text = "## In each language\n\n".to_owned();
+    for (language, block, file) in LANGUAGES {
+        let source = super::read(&format!("tests/{file}"))?;
+        let part = marked(&source, grouping).with_context(|| format!("tests/{file} has no part {grouping}"))?;
         // Writing to a string does not fail.
         let _ = write!(text, "**{language}**\n\n```{block}\n{part}```\n\n");
     }
     Ok(text)
-}
-
-/// The first example in the comment at the top of a module, without the lines that are not shown.
-fn documented(source: &str) -> Option<String> {
-    let comment = source.lines().map_while(|line| line.strip_prefix("//!"));
-    let mut lines =
-        comment.map(|line| line.strip_prefix(' ').unwrap_or(line)).skip_while(|line| !line.starts_with("```"));
-    lines.next()?;
-    let shown = lines.take_while(|line| *line != "```").filter(|line| *line != "#" && !line.starts_with("# "));
-    Some(shown.flat_map(|line| [line, "\n"]).collect())
 }
 
 /// The part between the marks of a grouping, as far to the left as it goes.
@@ -64,11 +53,53 @@ mod tests {
         assert_eq!(marked(source, "room"), None);
     }
 
+    /// Whether a part has a call, whose name is written as in `plugins-sdk/names.toml`.
+    fn has(part: &str, name: &str) -> bool {
+        // What another value gives, such as a subscription or a timer, ends it by a method.
+        let method = name.rsplit_once(['.', ':']).filter(|(owner, _)| {
+            owner.trim_end_matches(':').rsplit(['.', ':']).next().is_some_and(|one| one.starts_with(char::is_uppercase))
+        });
+        if let Some((_, method)) = method {
+            return part.contains(&format!(".{method}("));
+        }
+        let is_word = |sign: Option<char>| sign.is_some_and(|sign| sign.is_alphanumeric() || sign == '_');
+        part.match_indices(name).any(|(at, _)| {
+            let (before, behind) = (&part[..at], &part[at + name.len()..]);
+            !is_word(before.chars().next_back()) && !is_word(behind.chars().next())
+        })
+    }
+
+    /// The name that an example may use for a call instead, which is the same function or the language's own.
+    fn other_name(language: &str, call: &str) -> Option<&'static str> {
+        Some(match (language, call) {
+            ("Rust", "api.emit") => "emit",
+            ("Rust", "api.wait-until") => "wait_until",
+            ("Rust", "listen.on") => "on",
+            ("Python", "listen.once") => "once=True",
+            ("Python", "settings.get") => "setting",
+            ("Python", "settings.set") => "set_setting",
+            ("Go", "log.write") => "slog.Info",
+            _ => return None,
+        })
+    }
+
     #[test]
-    fn what_doc_tests_hide_is_not_shown() {
-        let source =
-            "//! Rooms.\n//!\n//! ```no_run\n//! # use x;\n//! a();\n//!\n//! b();\n//! # }\n//! ```\n//!\n//! More.\n";
-        assert_eq!(documented(source).unwrap(), "a();\n\nb();\n");
-        assert_eq!(documented("//! Rooms.\n"), None);
+    fn every_call_is_in_the_example_of_every_language() {
+        let names = super::super::names::Names::read().unwrap();
+        let mut missing = Vec::new();
+        for interface in super::super::contract::read().unwrap() {
+            for (language, _, file) in LANGUAGES {
+                let source = super::super::read(&format!("tests/{file}")).unwrap();
+                for function in interface.functions() {
+                    let (part, call) =
+                        (marked(&source, &interface.name).unwrap(), format!("{}.{function}", interface.name));
+                    let written = names.call(&interface.name, function, language);
+                    if !has(&part, written) && !other_name(language, &call).is_some_and(|name| has(&part, name)) {
+                        missing.push(format!("tests/{file}: {call} ({written})"));
+                    }
+                }
+            }
+        }
+        assert!(missing.is_empty(), "{missing:#?}");
     }
 }

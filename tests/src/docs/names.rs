@@ -1,10 +1,35 @@
-//! The names of calls in each language, from `plugins-sdk/names.toml`.
+//! The names of calls, of the SDKs' own words and of fields in each language, from `plugins-sdk/names.toml`.
+
+#[cfg(test)]
+mod public;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+
+/// The tables of the file that are not about calls: the key, the heading on the page, and the sentence below it.
+const TABLES: [(&str, &str, &str); 6] = [
+    ("sdk", "Words", "The SDKs' own words, and what each of them is for."),
+    (
+        "message",
+        "A message that was received",
+        "Fields. In Go, `All` has what is not a field of its own, and in C `all` does.",
+    ),
+    (
+        "outgoing",
+        "A message to be sent",
+        "Methods in Rust, arguments of `outgoing` in Python, fields in JavaScript, TypeScript, Go and C.",
+    ),
+    (
+        "filter",
+        "What a subscription asks for",
+        "Methods in Rust, arguments of `on` in Python, fields in JavaScript, TypeScript, Go and C.",
+    ),
+    ("error", "Errors", "[Errors](errors.md) says what each of them means."),
+    ("namespace", "Namespaces", "Constants with the namespaces of XMPP."),
+];
 
 /// How one call is written.
 #[derive(Debug, Deserialize)]
@@ -19,9 +44,85 @@ struct Row {
     why: Option<String>,
 }
 
-/// All rows, by grouping and function.
+/// The name of a word, or the names that belong to it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Cell {
+    One(String),
+    Several(Vec<String>),
+}
+
+/// A word that is no call. A language may have none for it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Word {
+    /// What it does.
+    about: Option<String>,
+    rust: Option<Cell>,
+    python: Option<Cell>,
+    js: Option<Cell>,
+    go: Option<Cell>,
+    c: Option<Cell>,
+    /// Why a language has none, or another form of it.
+    why: Option<String>,
+}
+
+/// How the languages write something that each of them has.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Each {
+    rust: String,
+    python: String,
+    js: String,
+    go: String,
+    c: String,
+}
+
+/// The whole file.
 #[derive(Debug)]
-pub(super) struct Names(BTreeMap<String, BTreeMap<String, Row>>);
+pub(super) struct Names {
+    /// Calls, by grouping and function.
+    calls: BTreeMap<String, BTreeMap<String, Row>>,
+    /// The other tables, by key.
+    words: BTreeMap<&'static str, BTreeMap<String, Word>>,
+    /// The declarations of calls that take a time, by `grouping.function`.
+    time: BTreeMap<String, Each>,
+    /// The unit of a time in each language.
+    unit: Each,
+}
+
+impl Cell {
+    fn names(&self) -> &[String] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        }
+    }
+}
+
+impl Word {
+    fn all(&self) -> [(&'static str, &[String]); 5] {
+        [
+            ("rust", self.rust.as_ref().map_or(&[][..], Cell::names)),
+            ("python", self.python.as_ref().map_or(&[][..], Cell::names)),
+            ("js", self.js.as_ref().map_or(&[][..], Cell::names)),
+            ("go", self.go.as_ref().map_or(&[][..], Cell::names)),
+            ("c", self.c.as_ref().map_or(&[][..], Cell::names)),
+        ]
+    }
+}
+
+impl Each {
+    fn all(&self) -> [(&'static str, &str); 5] {
+        [
+            ("Rust", &self.rust),
+            ("Python", &self.python),
+            ("JavaScript, TypeScript", &self.js),
+            ("Go", &self.go),
+            ("C", &self.c),
+        ]
+    }
+}
 
 impl Row {
     /// The name in each language, with the language as people call it.
@@ -39,25 +140,80 @@ impl Row {
 impl Names {
     /// Reads the file.
     pub(super) fn read() -> Result<Self> {
+        const WRONG: &str = "plugins-sdk/names.toml is not what it should be";
         let mut file: toml::Table =
             toml::from_str(&super::read("plugins-sdk/names.toml")?).context("plugins-sdk/names.toml is no TOML")?;
-        file.remove("time");
-        Ok(Self(file.try_into().context("plugins-sdk/names.toml is not what it should be")?))
+        let mut take = |table: &str| file.remove(table).with_context(|| format!("{WRONG}: it has no [{table}]"));
+        let time = take("time")?.try_into().context(WRONG)?;
+        let mut unit: BTreeMap<String, Each> = take("unit")?.try_into().context(WRONG)?;
+        let unit = unit.remove("time").with_context(|| format!("{WRONG}: [unit] has no time"))?;
+        let mut words = BTreeMap::new();
+        for (table, ..) in TABLES {
+            words.insert(table, take(table)?.try_into().context(WRONG)?);
+        }
+        Ok(Self { calls: file.try_into().context(WRONG)?, words, time, unit })
     }
 
     /// A line for the page of a grouping; empty where there is no such row.
     pub(super) fn line(&self, grouping: &str, function: &str) -> String {
-        let Some(row) = self.0.get(grouping).and_then(|rows| rows.get(function)) else { return String::new() };
-        let mut line = String::new();
-        for (language, name) in row.all() {
-            let separator = if line.is_empty() { "" } else { " · " };
-            // Writing to a string does not fail.
-            let _ = write!(line, "{separator}{language} `{name}`");
-        }
+        let Some(row) = self.calls.get(grouping).and_then(|rows| rows.get(function)) else { return String::new() };
+        let mut line = row.all().map(|(language, name)| format!("{language} `{name}`")).join(" · ");
         if let Some(why) = &row.why {
+            // Writing to a string does not fail, here and below.
             let _ = write!(line, " ({why})");
         }
-        line + "\n\n"
+        line += "\n\n";
+        if let Some(declared) = self.time.get(&format!("{grouping}.{function}")) {
+            line += "The time is given in milliseconds by the contract, and in each language like this:\n\n";
+            line += "| language | unit | declared as |\n|---|---|---|\n";
+            for ((language, unit), (_, text)) in self.unit.all().into_iter().zip(declared.all()) {
+                let _ = writeln!(line, "| {language} | {unit} | `{}` |", text.trim_end_matches(','));
+            }
+            line.push('\n');
+        }
+        line
+    }
+
+    /// The name of a call in one language.
+    #[cfg(test)]
+    pub(super) fn call(&self, grouping: &str, function: &str, language: &str) -> &str {
+        let names = self.calls[grouping][function].all();
+        names.into_iter().find(|(languages, _)| languages.split(", ").any(|one| one == language)).unwrap().1
+    }
+
+    /// The page with all words that are no calls.
+    pub(super) fn page(&self) -> String {
+        let mut page = "# Names\n\nThe SDKs have the same words in each language's own casing. The names of the calls are on the \
+            [pages of the groupings](README.md). A `–` means that a language has no such word; the last column says why.\n"
+            .to_owned();
+        for (table, title, about) in TABLES {
+            let rows = &self.words[table];
+            let (tells, explains) =
+                (rows.values().any(|word| word.about.is_some()), rows.values().any(|word| word.why.is_some()));
+            let _ = writeln!(page, "\n## {title}\n\n{about}\n");
+            let (first, last) = (if tells { " what it is |" } else { "" }, if explains { " remarks |" } else { "" });
+            let _ = writeln!(page, "| |{first} Rust | Python | JavaScript, TypeScript | Go | C |{last}");
+            let _ = writeln!(page, "|{}", "---|".repeat(6 + usize::from(tells) + usize::from(explains)));
+            for (key, word) in rows {
+                let _ = write!(page, "| {key} |");
+                if tells {
+                    let _ = write!(page, " {} |", word.about.as_deref().unwrap_or_default());
+                }
+                for (_, names) in word.all() {
+                    let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+                    let _ = write!(page, " {} |", if names.is_empty() { "–".to_owned() } else { names.join(", ") });
+                }
+                if explains {
+                    let _ = write!(page, " {} |", word.why.as_deref().unwrap_or_default());
+                }
+                page.push('\n');
+            }
+        }
+        page += "\n## Time\n\nEvery call takes a time in the same unit: ";
+        page += &self.unit.all().map(|(language, unit)| format!("{unit} in {language}")).join("; ");
+        let calls: Vec<_> = self.time.keys().map(|call| format!("`{call}`")).collect();
+        let _ = writeln!(page, ". These calls take one: {}.", calls.join(", "));
+        page
     }
 }
 
@@ -69,7 +225,7 @@ mod tests {
     use crate::conformance::root;
 
     /// The texts of an SDK's files that end so.
-    fn sources(folder: &str, end: &str) -> String {
+    pub(super) fn sources(folder: &str, end: &str) -> String {
         let mut open = vec![root().join("plugins-sdk").join(folder)];
         let mut text = String::new();
         while let Some(folder) = open.pop() {
@@ -99,8 +255,9 @@ mod tests {
     }
 
     fn rows() -> impl Iterator<Item = (String, String, Row)> {
-        let Names(names) = Names::read().unwrap();
+        let names = Names::read().unwrap();
         names
+            .calls
             .into_iter()
             .flat_map(|(grouping, rows)| rows.into_iter().map(move |(function, row)| (grouping.clone(), function, row)))
     }
@@ -223,9 +380,17 @@ mod tests {
 
     #[test]
     fn a_duration_is_in_seconds_or_of_the_languages_own_type() {
-        let file: toml::Table = toml::from_str(&super::super::read("plugins-sdk/names.toml").unwrap()).unwrap();
-        let time: BTreeMap<String, BTreeMap<String, String>> = file["time"].clone().try_into().unwrap();
-        assert!(time.len() >= 4);
+        let names = Names::read().unwrap();
+        // Each call whose parameters or docs are about milliseconds has a row.
+        let mut timed = BTreeSet::new();
+        for interface in super::super::contract::read().unwrap() {
+            for (name, source) in interface.texts() {
+                let is_time = ["millisecond", "expires:"].iter().any(|word| source.contains(word));
+                timed.extend(is_time.then(|| format!("{}.{name}", interface.name)));
+            }
+        }
+        let rows: BTreeSet<_> = names.time.keys().cloned().collect();
+        assert_eq!(rows, timed, "the calls of wit/ that take a time, and the rows of [time]");
         let texts = BTreeMap::from([
             ("rust", sources("src", ".rs")),
             ("python", sources("python/parlor", ".py")),
@@ -233,12 +398,21 @@ mod tests {
             ("go", sources("go", ".go")),
             ("c", sources("c", ".h")),
         ]);
-        for (call, languages) in time {
-            for (language, text) in &texts {
-                let wanted = &languages[*language];
+        for (call, declared) in &names.time {
+            for (key, wanted, measure) in [
+                ("rust", &declared.rust, "Duration"),
+                ("python", &declared.python, "Seconds"),
+                // The SDK's own comment says which unit `expires` has.
+                ("js", &declared.js, if call.starts_with("timers.") { "seconds: number" } else { "expires?: number" }),
+                ("go", &declared.go, "time.Duration"),
+                ("c", &declared.c, "double "),
+            ] {
+                assert!(wanted.contains(measure), "{call}: {wanted} has no {measure}");
+                let text = &texts[key];
                 // A declaration may go on in the next line.
-                let whole = text.replace(",\n    ", ", ").replace("(\n    ", "(").replace(",\n)", ")");
-                assert!(whole.contains(wanted.as_str()), "{call}: {language} has no {wanted}");
+                let whole = text.split_whitespace().collect::<Vec<_>>().join(" ");
+                let whole = whole.replace("( ", "(").replace(", )", ")");
+                assert!(whole.contains(wanted.as_str()), "{call}: {key} has no {wanted}");
             }
         }
         // None but JavaScript's own timers count in milliseconds.

@@ -126,7 +126,22 @@ pub(super) fn limits() -> String {
         the engine, and a plugin that recurses deeply keeps a list of its own in place of the calls. Local variables in C have \
         another 512 KiB, in Rust 1 MiB. What a plugin may keep in its storage stands with its grant, such as `storage = [\"1 MiB\"]` under `[plugin.NAME.grants]`; `storage = true` is {quota}.\n\n\
         `parlor status NAME` shows how much a plugin uses of each, its storage and the stack among them. Where it shows `-`, there is no use to \
-        show: what bounds one deed each, such as a start or a call, and what the engine counts and tells nobody."
+        show: what bounds one deed each, such as a start or a call, and what the engine counts and tells nobody.\n\n\
+        ## Many calls at once\n\n\
+        The host refuses a call beyond `open_calls` with `over-limit`. Some SDKs make it again once another call has ended:\n\n\
+        | language | calls that wait for their turn | other calls |\n|---|---|---|\n\
+        | Rust | `api::emit`, `api::send`, `chats::send`, `rooms::send`, and all of `storage` | end in `over-limit` |\n\
+        | Python | all that are awaited | none |\n\
+        | JavaScript, TypeScript | all that return a promise but `waitUntil` and `timers.sleep`, 128 at once | made at once; those that \
+        are refused wait as well |\n\
+        | Go, C | none is needed: a plugin waits for each call before it makes the next | none |\n\n\
+        A call that finds no other call open whose end it could wait for ends in `over-limit` in every language. In Rust it first \
+        tries again for ten seconds.\n\n\
+        ## Without a connection\n\n\
+        No SDK keeps calls for later. Before the first log-in, and after the host has given the connection up, a call that needs the \
+        server ends in `offline` in every language; `user.set-status` is kept, and sent after the log-in. During a cut the host keeps \
+        what is sent, as [`api.send`](api/api.md#send) says; a message that stays unsent for longer than `keep_unsent` of the account comes \
+        back as `messageError`."
     );
     page
 }
@@ -184,8 +199,10 @@ pub(super) fn testing() -> String {
         plugin with `catch_up` is told out of them what was said between its end and its next start. A test with `no archive` \
         at the top is at a server that has none.\n\n\
         What the plugin sends while the connection is `cut` goes out at `back`, and no message does after a cut of more \
-        than an hour, as with an owner who leaves `keep_unsent` as it is: each comes back as a `messageError`. Where a step ends the \
-        plugin, or leaves it in the middle of something that ends it within 50 ms, that step fails.\n\n\
+        than an hour, as with an owner who leaves `keep_unsent` as it is: each comes back as a `messageError`. A step \
+        fails if the plugin ends during it and no line expects that. A plugin that works on something is given another 5 ms of the \
+        test's clock to finish. After the last step of a test it has 50 ms more: if it ends in them, the last step fails. After an \
+        earlier step that time is not waited for, and the plugin ends at the step that lets time go by.\n\n\
         Where a plugin in Rust or C ends by a mistake, the author's own functions are shown with their files and lines, and in Go, \
         where it is no panic, by their names; in the other \
         languages it is what the language says of it. What is tried of a plugin in C ends as well at what C leaves undefined: a \
@@ -215,4 +232,32 @@ pub(super) fn testing() -> String {
         let _ = writeln!(page, "| `{}` | {} |", row.example, row.about);
     }
     page
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_page_names_the_calls_that_wait_for_their_turn_in_rust() {
+        let mut waits = BTreeSet::new();
+        for file in ["api", "chats", "contacts", "disco", "promises", "rooms", "settings", "storage", "user", "vcard"] {
+            let text = super::super::read(&format!("plugins-sdk/src/{file}.rs")).unwrap();
+            for call in text.split("in_turn(").skip(1) {
+                let (_, name) = call.split_once("of_call(\"").unwrap();
+                waits.insert(name.split('"').next().unwrap().to_owned());
+            }
+        }
+        let storage = super::super::calls().unwrap().into_iter().filter(|call| call.starts_with("storage."));
+        let sends = ["api.emit", "api.send", "chats.send", "rooms.send"].map(str::to_owned);
+        assert_eq!(waits, storage.chain(sends.clone()).collect());
+        let page = limits();
+        let row = page.lines().find(|line| line.starts_with("| Rust | ")).unwrap();
+        for call in sends {
+            assert!(row.contains(&format!("`{}`", call.replace('.', "::"))), "{call}: {row}");
+        }
+        assert!(row.contains("all of `storage`"), "{row}");
+    }
 }

@@ -27,10 +27,10 @@ async fn compiler() -> PathBuf {
     compiler
 }
 
-/// Returns the compiler's output for a plugin's folder, which is empty without errors. The folder must have been built,
-/// so that it has the types.
+/// Returns the compiler's output for a plugin's folder or its configuration file, which is empty without errors. The folder
+/// must have been built, so that it has the types.
 pub(super) async fn complaints(plugin: &Path) -> String {
-    let checked = Command::new("node").arg(compiler().await).arg("-p").arg(plugin).output().unwrap();
+    let checked = Command::new("node").arg(compiler().await).args(["--noEmit", "-p"]).arg(plugin).output().unwrap();
     String::from_utf8(checked.stdout).unwrap()
 }
 

@@ -80,14 +80,16 @@ pub(super) fn python_is_tested(plugin: &Path) {
     passed(&python.output().unwrap(), "Ran 4 tests");
 }
 
-/// The examples in Rust are doc tests.
+/// The one in Rust is built with the other guests.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_examples_on_the_pages_are_plugins() {
     let folder = Folder::new().unwrap();
-    for language in ["ts", "go", "c", "python"] {
+    for language in ["js", "ts", "go", "c", "python"] {
         built(&example("../tests/pages").join(language), &folder).await;
     }
-    assert_eq!(super::typed::complaints(&example("../tests/pages/ts")).await, "");
+    for project in ["ts", "js/jsconfig.json"] {
+        assert_eq!(super::typed::complaints(&example("../tests/pages").join(project)).await, "");
+    }
     assert_eq!(complaints(&example("../tests/pages/python"), &["plugin.py"]).await, [""; 0]);
 }
 

@@ -227,7 +227,7 @@ has looked. docs/decisions/dependencies.md has the reasons.")]
   cargo xtask bench --json > bench.json
   cargo xtask bench --languages     what a plugin costs in each language goes into docs/languages.md
 
-Takes less than three minutes, with --languages some more. Close what else is running; compare ratios, not times.")]
+Takes less than three minutes, with --languages some more, and then ends with 1 if a goal of the project is missed. Close what else is running; compare ratios, not times.")]
     Bench {
         /// Instead, measure the same plugin in each language, and write docs/languages.md
         #[arg(long)]

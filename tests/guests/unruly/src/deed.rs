@@ -26,6 +26,8 @@ pub(crate) enum Deed {
     Fail,
     /// `trap`: panics.
     Trap,
+    /// `trap-late`: panics 20 milliseconds after its handler has returned.
+    TrapLate,
     /// `trap-once`: panics, and first sets a setting that keeps the next instance from panicking.
     TrapOnce,
     /// `spin`: loops without end and without a call.
@@ -109,6 +111,7 @@ impl FromStr for Deed {
         Ok(match name {
             "fail" => Self::Fail,
             "trap" => Self::Trap,
+            "trap-late" => Self::TrapLate,
             "trap-once" => Self::TrapOnce,
             "spin" => Self::Spin,
             "recursion" => Self::Recursion,
@@ -176,10 +179,8 @@ impl Deed {
                 timers::sleep(Duration::from_hours(1)).await;
                 Ok("slept".to_owned())
             }
-            Self::Nap => {
-                timers::sleep(Duration::from_secs(1)).await;
-                Ok("napped".to_owned())
-            }
+            Self::TrapLate => Ok(trap_late()),
+            Self::Nap => Ok(nap().await),
             Self::WaitForRoster => {
                 wait_until("roster").await?;
                 Ok("it came".to_owned())
@@ -389,4 +390,19 @@ async fn many_promises() -> Result<String> {
         }
     }
     Ok("got 100000 promises".to_owned())
+}
+
+/// Waits for a second.
+async fn nap() -> String {
+    timers::sleep(Duration::from_secs(1)).await;
+    "napped".to_owned()
+}
+
+/// Panics soon, in work that goes on beyond the handler.
+fn trap_late() -> String {
+    spawn(async {
+        timers::sleep(Duration::from_millis(20)).await;
+        panic!("trapped to order, late")
+    });
+    "spawned".to_owned()
 }

@@ -1,0 +1,283 @@
+//! The examples on the pages of docs/api. Each page shows the part between its two marks.
+
+use parlor_sdk::archive::Options;
+use parlor_sdk::log::{self, Level};
+use parlor_sdk::prelude::*;
+use parlor_sdk::rooms::Bookmark;
+use parlor_sdk::stanza::{self, Element, IqKind, ns};
+use parlor_sdk::vcard::CardData;
+
+parlor_sdk::plugin!(start);
+
+const ROOM: &str = "hall@rooms.example.org";
+const JULIET: &str = "juliet@example.org";
+
+async fn start() -> Result<()> {
+    add_commands().await?;
+    listens()?;
+    on_ready(asks)?;
+    on_ready(reads)?;
+    on_ready(chatting)?;
+    on_ready(views)?;
+    on_ready(befriends)?;
+    on_ready(looks)?;
+    on_ready(keeps)?;
+    on_ready(enters)?;
+    on_ready(waits)?;
+    on_ready(knows)
+}
+
+async fn asks() -> Result<()> {
+    // == api
+    emit("libraryOpen", json!({ "books": 12 })).await?;
+    let opened = wait_until("libraryOpen").await?;
+    api::send(stanza::presence().to(JULIET)).await?;
+    let iq = || stanza::iq(IqKind::Get).to("example.org").child(Element::new("query").ns(ns::VERSION));
+    let answer = api::send_iq(iq()).await?;
+    let version = api::ask(iq()).await?; // the same, and the answer is read
+    // ==
+    info!("{opened:?} {answer} {version:?}");
+    Ok(())
+}
+
+async fn reads() -> Result<()> {
+    // == archive
+    let newest = archive::query(Options::with(JULIET).newest().max(10)).await?;
+    let older = newest.rsm.previous(10);
+    let newer = newest.rsm.next(10);
+    let mut messages = archive::query_all(Options::with(JULIET).start("2026-11-01")).await?;
+    while let Some(archived) = messages.next().await? {
+        info!("{} said {:?}", archived.message.from, archived.message.body);
+    }
+    // ==
+    info!("{older:?} {newer:?}");
+    Ok(())
+}
+
+async fn chatting() -> Result<()> {
+    // == chats
+    let id = chats::send(JULIET, "But soft!").await?;
+    let chat = chats::open(JULIET).await?;
+    chats::open_many([JULIET, "romeo@example.org"]).await?;
+    let open = chats::get(JULIET)?;
+    let both = chats::get_many([JULIET, "romeo@example.org"])?;
+    let all = chats::get_all()?;
+    chats::set_attribute(&chat.jid, "height", 400).await?;
+    let height: Option<u32> = chats::get_attribute(&chat.jid, "height")?;
+    // For a front end:
+    chats::focus(&chat.jid).await?;
+    chats::show(&chat.jid).await?;
+    chats::maximize(&chat.jid).await?;
+    chats::minimize(&chat.jid).await?;
+    chats::close(&chat.jid).await?;
+    chats::close_many([JULIET, "romeo@example.org"]).await?;
+    // Both are always `Error::Unsupported`: the host has no off-the-record messaging.
+    chats::initiate_otr(&chat.jid).await?;
+    chats::end_otr(&chat.jid).await?;
+    // ==
+    info!("{id} {open:?} {both:?} {all:?} {height:?}");
+    Ok(())
+}
+
+async fn views() -> Result<()> {
+    // == chatviews
+    let view = chatviews::get(JULIET)?;
+    let views = chatviews::get_many([JULIET, "romeo@example.org"])?;
+    let is_small = view.is_some_and(|view| view.minimized);
+    // ==
+    info!("{is_small} {views:?}");
+
+    // == connection
+    if !connection::connected() {
+        info!("nobody hears us yet");
+    }
+    connection::disconnect().await?;
+    // ==
+    Ok(())
+}
+
+async fn befriends() -> Result<()> {
+    // == contacts
+    let contact = contacts::add(JULIET, Some("Juliet")).await?;
+    contacts::rename(&contact.jid, "Juliet Capulet").await?;
+    contacts::set_groups(&contact.jid, ["friends"]).await?;
+    let known = contacts::get(JULIET)?;
+    let both = contacts::get_many([JULIET, "romeo@example.org"])?;
+    let all = contacts::get_all()?;
+    on("contactRequest").run(|asking: Contact| async move {
+        if asking.jid == JULIET { contacts::accept(&asking.jid).await } else { contacts::deny(&asking.jid).await }
+    })?;
+    contacts::remove("romeo@example.org").await?;
+    // ==
+    info!("{known:?} {both:?} {all:?}");
+    Ok(())
+}
+
+async fn looks() -> Result<()> {
+    // == disco
+    disco::own_features_add("urn:example:weather:1").await?;
+    disco::own_identities_add("automation", "weather", "Weather for Verona", None).await?;
+    let features = disco::own_features_get()?;
+    let identities = disco::own_identities_get()?;
+    disco::own_identities_clear().await?;
+    let support = disco::supports("urn:xmpp:ping", "example.org").await?;
+    let server = disco::get_identity("server", "im", "example.org").await?;
+    // ==
+    info!("{features:?} {identities:?} {} {server:?}", support.supported);
+
+    // == log
+    info!("ready");
+    warn!("{JULIET} is not there");
+    log::write(Level::Info, "ready"); // the same, with a text as it is
+    // ==
+    Ok(())
+}
+
+async fn keeps() -> Result<()> {
+    // == promises
+    promises::add("libraryOpen").await?;
+    promises::add_all(["booksSorted", "lampsLit"]).await?;
+    // … and once they are:
+    emit("libraryOpen", json!({ "books": 12 })).await?;
+    promises::reject("lampsLit", "there is no oil").await?;
+    // ==
+
+    // == settings
+    let greeting: Option<String> = settings::get("greeting")?;
+    settings::set("greeting", "Good evening").await?;
+    settings::set_many([("greeting", "Good evening")]).await?;
+    // A new setting, and its default:
+    settings::update([("colour", "red")]).await?;
+    // ==
+    info!("{greeting:?}");
+
+    // == storage
+    storage::set("points/juliet", &3).await?;
+    storage::set_for("cooldown", &true, Duration::from_mins(1)).await?;
+    let points: Option<u32> = storage::get("points/juliet").await?;
+    storage::change("points/juliet", |points: Option<u32>| Some(points.unwrap_or(0) + 1)).await?;
+    let is_mine = storage::compare_and_set("points/juliet", points.as_ref(), Some(&4)).await?;
+    for (name, points) in storage::entries::<u32>("points/").await? {
+        info!("{name}: {points}");
+    }
+    let page = storage::list("points/", None, 100).await?;
+    storage::delete("points/juliet").await?;
+    // ==
+    info!("{is_mine} {:?}", page.keys);
+    Ok(())
+}
+
+async fn enters() -> Result<()> {
+    const BALL: &str = "ball@rooms.example.org";
+    const GARDEN: &str = "garden@rooms.example.org";
+    // == rooms
+    let room = rooms::open(ROOM, rooms::nick("bot")).await?;
+    rooms::open_many([GARDEN, BALL], rooms::nick("bot")).await?;
+    rooms::get_or_create(BALL, rooms::nick("bot")).await?;
+    rooms::configure(BALL, [("membersonly", true)]).await?;
+    rooms::send(&room.jid, "Good evening").await?;
+
+    let there = rooms::get(ROOM)?;
+    let both = rooms::get_many([ROOM, BALL])?;
+    let all = rooms::get_all()?;
+    let people = rooms::occupants(ROOM)?;
+
+    // As a moderator, an admin or an owner:
+    rooms::set_subject(ROOM, "The feast").await?;
+    rooms::set_role(ROOM, "romeo", Role::Visitor, Some("enough for today")).await?;
+    rooms::set_affiliation(ROOM, JULIET, Affiliation::Member, None).await?;
+    let members = rooms::affiliations(ROOM, Affiliation::Member).await?;
+    rooms::invite(ROOM, JULIET, rooms::because("You are expected.")).await?;
+    rooms::kick(ROOM, "romeo", Some("not on the list")).await?;
+    rooms::ban(ROOM, "tybalt@example.org", Some("no duels")).await?;
+    on("roomInviteReceived")
+        .run(|invite: Invite| async move { rooms::decline(&invite.room, &invite.from, Some("another time")).await })?;
+
+    let bookmark = Bookmark {
+        jid: ROOM.to_owned(),
+        name: Some("The hall".to_owned()),
+        autojoin: true,
+        nick: None,
+        password: None,
+    };
+    rooms::set_bookmark(bookmark).await?;
+    let bookmarks = rooms::bookmarks()?;
+    rooms::remove_bookmark(ROOM).await?;
+
+    // For a front end:
+    rooms::set_attribute(ROOM, "height", 400).await?;
+    let height: Option<u32> = rooms::get_attribute(ROOM, "height")?;
+    rooms::focus(ROOM).await?;
+    rooms::show(ROOM).await?;
+    rooms::maximize(ROOM).await?;
+    rooms::minimize(ROOM).await?;
+
+    rooms::close(ROOM).await?;
+    rooms::close_many([GARDEN]).await?;
+    rooms::destroy(BALL, Some("the ball is over"), None).await?;
+    // ==
+    info!("{there:?} {both:?} {all:?} {people:?} {members:?} {bookmarks:?} {height:?}");
+    Ok(())
+}
+
+async fn waits() -> Result<()> {
+    // == timers
+    timers::sleep(Duration::from_millis(500)).await;
+    let tick = timers::every(Duration::from_mins(1), || async {
+        info!("another minute");
+        Ok(())
+    })?;
+    timers::after(Duration::from_mins(10), move || async move { tick.cancel() })?;
+    // ==
+    Ok(())
+}
+
+async fn knows() -> Result<()> {
+    // == tokens
+    let rid = tokens::get("rid")?;
+    let sid = tokens::get("sid")?;
+    // ==
+    info!("{rid:?} {sid:?}");
+
+    // == user
+    user::set_status("dnd", Some("reading")).await?;
+    user::set_status_message("reading a sonnet").await?;
+    let status = user::get_status()?;
+    let own = user::bare_jid();
+    let full = user::jid();
+    user::logout().await?;
+    user::login().await?;
+    // ==
+    info!("{own} {full} {}", status.value);
+
+    // == vcard
+    let card = vcard::get(JULIET).await?;
+    vcard::set(CardData { nickname: Some("bot".to_owned()), ..CardData::default() }).await?;
+    vcard::update(JULIET).await?; // so that the contact, chat or occupant shows it
+    // ==
+    info!("{:?}", card.nickname);
+    Ok(())
+}
+
+async fn add_commands() -> Result<()> {
+    // == commands
+    commands::add("weather", "Says what the weather will be", "CITY [DAY]", |command: Command| async move {
+        let city = command.args.first().map_or("Verona", String::as_str);
+        command.message.reply(format!("Sunshine in {city}")).await.map(drop)
+    })
+    .await?;
+    on("logout").run(|_: Event| commands::remove("weather"))?;
+    // ==
+    Ok(())
+}
+
+fn listens() -> Result<()> {
+    // == listen
+    let service = on("message")
+        .room(ROOM)
+        .prefix("bot:")
+        .run(|message: Message| async move { rooms::reply(&message, "at your service").await.map(drop) })?;
+    on("disconnected").once(move |_: Event| async move { service.end() })?;
+    // ==
+    Ok(())
+}
