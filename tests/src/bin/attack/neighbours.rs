@@ -117,3 +117,19 @@ pub(crate) async fn measure(kind: Kind, crowd: usize) -> Result<Felt> {
     ensure!(hostile.host.lines("account connected", &[]).len() == 1, "the connection was lost");
     Ok(Felt { kind, crowd, idle: Times::of(quiet), hostile: Times::of(beside), grown_kib })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bounds_of_the_times_and_of_the_memory_are_kept_or_the_run_fails() {
+        let times = |p50, p99| Times { p50: Duration::from_millis(p50), p99: Duration::from_millis(p99) };
+        let is_well = |p50, p99, grown_kib| {
+            let felt = Felt { kind: KINDS[0], crowd: 2, idle: times(10, 100), hostile: times(p50, p99), grown_kib };
+            felt.is_well()
+        };
+        assert!(is_well(15, 300, 2 * BUDGET_KIB));
+        assert!(!is_well(16, 300, 0) && !is_well(15, 301, 0) && !is_well(15, 300, 2 * BUDGET_KIB + 1));
+    }
+}
