@@ -32,6 +32,11 @@ fn sharp(entry: Entry) -> Entry {
     entry.grant("stanza.send", &["message:mallory@localhost", "iq:mallory@localhost"])
 }
 
+/// Grants IQs to the account's own server, too.
+fn asking_the_server(entry: Entry) -> Entry {
+    entry.grant("stanza.send", &["message:mallory@localhost", "iq:mallory@localhost", "iq:localhost"])
+}
+
 fn stanza(xml: impl Into<String>) -> Value {
     json!({ "stanza": xml.into() })
 }
@@ -173,9 +178,16 @@ async fn foreign_iq(trial: &mut Trial) -> Result<String> {
 }
 
 async fn server_state(trial: &mut Trial) -> Result<String> {
-    // It has the narrow grant, but not for IQs to everybody, and no grants of the other groupings.
-    let plan = Plan::new()?.caller(sharp)?;
-    let stage = trial.start(plan).await?;
+    // It has a narrow grant, but not for IQs to everybody, and no grants of the other groupings.
+    for grant in [sharp, asking_the_server] {
+        let stage = trial.start(Plan::new()?.caller(grant)?).await?;
+        change_the_account(stage).await?;
+    }
+    Ok("denied, also where the server itself may be asked; it was asked to change nothing".to_owned())
+}
+
+/// Tries to change what the server keeps for the account, with the password among it.
+async fn change_the_account(stage: &mut Stage) -> Result<()> {
     for payload in [
         "<query xmlns='jabber:iq:roster'><item jid='evil@localhost'/></query>",
         "<vCard xmlns='vcard-temp'><FN>evil</FN></vCard>",
@@ -203,8 +215,7 @@ async fn server_state(trial: &mut Trial) -> Result<String> {
     ] {
         stage.refused(call, &args, "denied").await?;
     }
-    stage.during().await?;
-    Ok("denied; the server was asked to change nothing".to_owned())
+    stage.during().await
 }
 
 async fn loop_of_bots(trial: &mut Trial) -> Result<String> {
