@@ -112,7 +112,7 @@ async fn nonsense_is_no_answer() {
     nothing_waits(&house).await;
 }
 
-/// Rows 11, 38, 47, 66-68, 70-72, 108, 114, 115. Rules iq reply from elsewhere.
+/// Rows 11, 38, 47, 66-68, 70-72, 108, 114, 115. Rules iq-reply.
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_else_answers_nothing_and_nobody_answers_twice() {
     let house = house().await;

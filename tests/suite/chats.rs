@@ -52,6 +52,7 @@ async fn several_are_opened_and_closed_each_with_its_own_result() {
     house.call(FULL, "chats.open-many", json!({ "jids": [] })).await.invalid("jids");
 }
 
+/// Rules first-text, oversized.
 /// A message that shows one text to people and another to bots would pass every moderator. Clients show the first text,
 /// and show a text beside an extension of any size.
 #[tokio::test(flavor = "multi_thread")]

@@ -43,6 +43,7 @@ async fn house_with_contact() -> (House, Client) {
     (house, friend)
 }
 
+/// Rules own-contact.
 /// Otherwise a plugin that may add contacts could extend its own grants to everybody.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_contact_that_a_plugin_added_is_none_for_its_own_grants() {
@@ -70,6 +71,7 @@ async fn a_contact_that_a_plugin_added_is_none_for_its_own_grants() {
     house.call(OTHER, "chats.send", says).await.denied("messages.send", Some(jid.as_str()));
 }
 
+/// Rules own-contact.
 /// The same holds for raw presence, which bypasses the calls of `contacts`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_contact_that_a_raw_stanza_added_is_none_for_its_plugins_grants() {

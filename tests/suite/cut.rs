@@ -75,7 +75,7 @@ fn bodies(events: &[Value]) -> Vec<&str> {
 }
 
 /// Rows 11, 14, 21, 34. Events disconnected, reconnected, roster, message.
-/// Rules rooms are rejoined after a reconnect that could not resume.
+/// Rules rejoin.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_resumed_is_built_up_anew() {
     let (house, faults) = start().await;

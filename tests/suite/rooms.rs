@@ -238,6 +238,7 @@ async fn entering_a_room_needs_another_grant_to_configure_it() {
     house.call("joiner", "rooms.open", json!({ "jid": room })).await.ok();
 }
 
+/// Rules occupant, oversized.
 /// Otherwise an occupant who is not seen to enter could speak unnoticed.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_occupant_is_seen_whatever_comes_with_its_presence() {
@@ -264,6 +265,7 @@ async fn an_occupant_is_seen_whatever_comes_with_its_presence() {
     }
 }
 
+/// Rules occupant.
 /// XEP-0045, section 7.2.1: ejabberd admits clients that enter with the older groupchat protocol, Prosody does not.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_enters_in_the_older_way_is_heard_where_people_hear_them() {

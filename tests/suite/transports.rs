@@ -49,6 +49,7 @@ async fn all_that_is_said_comes_in_its_order_over_each_transport() {
     }
 }
 
+/// Rules oversized.
 /// A server repeats a namespace declaration on each element inside, so this stanza of 234 KiB becomes one of more than
 /// 10 MiB. If it ended the stream, it would come again on the next one.
 #[tokio::test(flavor = "multi_thread")]

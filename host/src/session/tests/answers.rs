@@ -307,7 +307,7 @@ fn what_is_never_answered_ends_in_time_and_what_comes_later_is_nobodys() {
     }
 }
 
-/// Rows 11, 34, 43, 64, 67, 68, 71, 72, 108, 114, 115. Rules iq reply from elsewhere.
+/// Rows 11, 34, 43, 64, 67, 68, 71, 72, 108, 114, 115. Rules iq-reply.
 #[test]
 fn what_somebody_else_answers_or_the_same_once_more_is_nobodys() {
     for Question { name, ask, .. } in questions() {

@@ -653,7 +653,7 @@ fn a_room_is_entered_again_from_where_we_were() {
     assert_eq!(desk.count("message"), 1);
 }
 
-/// Rules duplicates by stanza-id.
+/// Rules duplicate.
 #[test]
 fn a_rooms_past_is_told_once_though_its_numbers_did_not_count_at_first() {
     let mut desk = Desk::connected(Settings::default());
