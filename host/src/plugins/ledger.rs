@@ -19,7 +19,9 @@ use std::collections::VecDeque;
 use crate::router::{Course, Place};
 use crate::store::{Handled, Position, PositionKeeper};
 
-/// How many messages are known by id. A handler that more messages have overtaken counts as returned.
+/// How many messages are known by id. A handler that more messages have overtaken counts as returned. While missed messages
+/// are delivered, live ones overtake none of them: the oldest live ones that are handled are forgotten instead, and an
+/// instance that starts before the end of that gets them again.
 const MOST: usize = 256;
 /// How many messages before the position are checked again for missing ones between them.
 pub(super) const LOOKED_BACK: u8 = 50;
@@ -225,9 +227,10 @@ impl Ledger {
     fn advance(&mut self) {
         let caught_up = self.caught_up;
         while self.missed.iter().chain(&self.live).filter(|entry| entry.done).count() > MOST {
-            if let Some(entry) = self.missed.pop_front() {
-                self.reach(entry);
-            } else if let Some(entry) = self.live.pop_front().filter(|entry| entry.stream <= caught_up) {
+            let early = |entry: &Entry| entry.done && entry.stream > caught_up;
+            if let Some(early) = self.live.iter().position(early) {
+                self.live.remove(early);
+            } else if let Some(entry) = self.missed.pop_front().or_else(|| self.live.pop_front()) {
                 self.reach(entry);
             }
         }
@@ -506,5 +509,22 @@ mod tests {
         assert_eq!(ledger.up_to(), Some(&at(0)));
         ledger.passed(live(2 + most));
         assert_eq!(kept(&ledger).await, known(&(2 + most).to_string(), &[]));
+    }
+
+    /// A host that is killed meanwhile would else lose the message, whose handler has not returned.
+    #[tokio::test]
+    async fn what_comes_live_meanwhile_overtakes_no_missed_message_however_much_it_is() {
+        let (_store, mut ledger) = ledger();
+        let slow = ledger.began(missed(1)).unwrap();
+        let most = u32::try_from(MOST).unwrap();
+        for id in 10..10 + 2 * most {
+            ledger.passed(live(id));
+        }
+        assert_eq!(kept(&ledger).await.0, "0");
+        assert!(ledger.knows(&(9 + 2 * most).to_string()) && !ledger.knows("10"));
+        ledger.returned(slow);
+        assert_eq!(kept(&ledger).await.0, "1");
+        ledger.passed(Place::CaughtUp(Archive::Own, 1));
+        assert_eq!(kept(&ledger).await, known(&(9 + 2 * most).to_string(), &[]));
     }
 }
