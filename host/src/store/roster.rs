@@ -98,10 +98,11 @@ impl RosterKeeper {
         }
     }
 
-    /// Replaces the stored roster, regardless of earlier changes that were lost.
+    /// Replaces the stored roster, regardless of earlier changes that were lost. Until that is done, queued changes that
+    /// follow a lost one are still dropped: it may fail itself.
     fn begin_anew(&mut self, job: impl FnOnce(&mut Connection) -> rusqlite::Result<()> + Send + 'static) {
-        self.broken.store(false, Relaxed);
-        self.put(job);
+        let broken = Arc::clone(&self.broken);
+        self.put(move |file| job(file).inspect(|()| broken.store(false, Relaxed)));
     }
 
     /// Changes the stored roster, unless an earlier change was lost.

@@ -113,6 +113,40 @@ async fn a_change_of_what_is_not_kept_any_more_is_not_kept() {
     assert_eq!(loaded(&store).await.map(|(version, items)| (version, items.len())), Some(("v3".to_owned(), 1)));
 }
 
+/// Otherwise a contact would be missing from then on: the server sends only what changed since the kept version.
+#[tokio::test]
+async fn a_whole_roster_that_waits_lets_no_change_pass_that_follows_a_lost_one() {
+    let store = Store::in_memory();
+    let mut keeper = keeper(&store);
+    let changed = |version: &str, jid: &str| KeepRoster::Changed {
+        version: Some(version.to_owned()),
+        contact: contact(item(jid, &[])),
+    };
+    keeper.keep(whole("v1", &[item("romeo@example.org", &[])]));
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    assert!(store.put(move |_| {
+        let _ = held.recv();
+        Ok(())
+    }));
+    let full = || assert!(store.put(|file| file.execute_batch("ALTER TABLE roster_item RENAME TO away")));
+    let free = || assert!(store.put(|file| file.execute_batch("ALTER TABLE away RENAME TO roster_item")));
+    // As with a disk that is full for a moment, twice.
+    full();
+    keeper.keep(changed("v2", "lost@example.org"));
+    free();
+    keeper.keep(changed("v3", "late@example.org"));
+    full();
+    keeper.keep(whole("v4", &[]));
+    free();
+    drop(release);
+    let (version, items) = loaded(&store).await.unwrap();
+    assert_eq!((version.as_str(), items.len()), ("v1", 1));
+    keeper.keep(whole("v5", &[]));
+    keeper.keep(changed("v6", "next@example.org"));
+    let (version, items) = loaded(&store).await.unwrap();
+    assert_eq!((version.as_str(), items.len()), ("v6", 1), "it goes on after a whole one");
+}
+
 /// A flood of pushes costs one row each, and a keeper that falls behind never mixes two versions.
 #[tokio::test]
 async fn what_is_on_disk_was_one_state_of_the_server_even_when_the_disk_is_too_slow() {
