@@ -18,6 +18,8 @@ CREATE TABLE IF NOT EXISTS bound_log_in (
 ) WITHOUT ROWID, STRICT;
 ";
 
+type Kept = Option<BTreeSet<Carrier>>;
+
 /// Keeps the pins of one account.
 #[derive(Debug)]
 pub struct PinKeeper {
@@ -25,8 +27,8 @@ pub struct PinKeeper {
     account: String,
     /// The pins that log-ins read and add to.
     pins: Pins,
-    /// The pins on disk after the last committed job.
-    kept: Arc<Mutex<BTreeSet<Carrier>>>,
+    /// The pins that the last job wrote or is writing; `None` if that failed.
+    kept: Arc<Mutex<Kept>>,
 }
 
 impl PinKeeper {
@@ -41,7 +43,7 @@ impl PinKeeper {
         match self.store.run(move |file| load(file, &account)).await {
             Ok(kept) => {
                 self.pins = Pins::of(kept.clone());
-                *lock(&self.kept) = kept;
+                *lock(&self.kept) = Some(kept);
             }
             Err(error) => {
                 let account = &self.account;
@@ -58,25 +60,29 @@ impl PinKeeper {
     /// Stores the pins if log-ins have changed them, without waiting. A change that could not be written is written by
     /// the next call.
     pub fn keep(&self) {
-        let known = self.pins.known();
-        if known == *lock(&self.kept) {
+        if lock(&self.kept).as_ref() == Some(&self.pins.known()) {
             return;
         }
-        let (account, kept) = (self.account.clone(), Arc::clone(&self.kept));
+        let (account, kept, pins) = (self.account.clone(), Arc::clone(&self.kept), self.pins.clone());
         self.store.put(move |file| {
-            let change = file.transaction()?;
-            change.execute("DELETE FROM bound_log_in WHERE account = ?1", [&account])?;
-            for carrier in &known {
-                change.execute("INSERT INTO bound_log_in VALUES (?1, ?2)", params![account, carrier.name()])?;
-            }
-            change.commit()?;
-            *lock(&kept) = known;
-            Ok(())
+            // The pins are read only now: they may have changed back while this waited, and then no other job follows.
+            let known = pins.known();
+            *lock(&kept) = Some(known.clone());
+            write(file, &account, &known).inspect_err(|_| *lock(&kept) = None)
         });
     }
 }
 
-fn lock(kept: &Mutex<BTreeSet<Carrier>>) -> MutexGuard<'_, BTreeSet<Carrier>> {
+fn write(file: &mut Connection, account: &str, known: &BTreeSet<Carrier>) -> rusqlite::Result<()> {
+    let change = file.transaction()?;
+    change.execute("DELETE FROM bound_log_in WHERE account = ?1", [account])?;
+    for carrier in known {
+        change.execute("INSERT INTO bound_log_in VALUES (?1, ?2)", params![account, carrier.name()])?;
+    }
+    change.commit()
+}
+
+fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -157,6 +163,25 @@ mod tests {
         assert!(loaded(&store, "bot@house").await.pins().known().is_empty(), "it was not written");
         keeper.keep();
         assert_eq!(loaded(&store, "bot@house").await.pins().known(), all);
+    }
+
+    /// Otherwise an owner who wants no log-in to be bound, and later changes that, would find a pin of before.
+    #[tokio::test]
+    async fn pins_that_change_back_while_they_wait_to_be_written_are_on_disk_as_they_are() {
+        let store = Store::in_memory();
+        let keeper = loaded(&store, "bot@house").await;
+        keeper.keep();
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        assert!(store.put(move |_| {
+            let _ = held.recv();
+            Ok(())
+        }));
+        keeper.pins().set(BTreeSet::from([Carrier::Tcp]));
+        keeper.keep();
+        keeper.pins().set(BTreeSet::new());
+        keeper.keep();
+        drop(release);
+        assert!(loaded(&store, "bot@house").await.pins().known().is_empty());
     }
 
     #[test]
