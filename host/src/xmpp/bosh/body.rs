@@ -3,6 +3,7 @@
 //! The content of an answer is not parsed here; only where it begins and ends matters. It is passed on unchanged to the
 //! intake, which enforces the limits.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use xmpp_parsers::ns;
@@ -103,35 +104,14 @@ impl Default for Terms {
 }
 
 impl Answer {
-    /// Splits an answer into its attributes and its content.
-    pub(super) fn read(text: &str) -> Result<Self, NotBosh> {
-        let mut text = text.trim();
-        if let Some(rest) = text.strip_prefix("<?xml") {
-            text = rest.split_once("?>").ok_or(NotBosh::Other)?.1.trim_start();
-        }
-        let looks_like_page = || {
-            let begin: String = text.chars().take(16).collect::<String>().to_ascii_lowercase();
-            if begin.starts_with("<!doctype") || begin.starts_with("<html") { NotBosh::Page } else { NotBosh::Other }
-        };
-        let Some(Head { name, attributes, length, is_empty }) = head(text) else { return Err(looks_like_page()) };
-        let prefix = name.strip_suffix("body").ok_or_else(looks_like_page)?;
-        let declaration = match prefix.strip_suffix(':') {
-            Some(prefix) => format!("xmlns:{prefix}"),
-            None => "xmlns".to_owned(),
-        };
-        if !attributes.iter().any(|(name, value)| *name == declaration && value == HTTPBIND) {
-            return Err(NotBosh::Other);
-        }
-        let payload = if is_empty {
-            ""
-        } else {
-            let (inside, end) = text[length..].rsplit_once("</").ok_or(NotBosh::Other)?;
-            if end.strip_suffix('>').map(str::trim_end) != Some(name) {
-                return Err(NotBosh::Other);
-            }
-            inside
-        };
-        Ok(Self { payload: payload.to_owned(), attributes })
+    /// Splits an answer into its attributes and its content. The content keeps the memory of the whole, which may be
+    /// long.
+    pub(super) fn read(whole: impl Into<String>) -> Result<Self, NotBosh> {
+        let mut whole = whole.into();
+        let (attributes, inside) = split(&whole)?;
+        whole.truncate(inside.end);
+        whole.drain(..inside.start);
+        Ok(Self { payload: whole, attributes })
     }
 
     /// Returns the meaning of an HTTP status within a session (XEP-0124, section 17.1); `None` if it has none.
@@ -204,6 +184,39 @@ impl Answer {
     }
 }
 
+/// Returns the attributes of the answer that is this text, and where its content is.
+fn split(whole: &str) -> Result<(Vec<(String, String)>, Range<usize>), NotBosh> {
+    let mut text = whole.trim();
+    if let Some(rest) = text.strip_prefix("<?xml") {
+        text = rest.split_once("?>").ok_or(NotBosh::Other)?.1.trim_start();
+    }
+    let looks_like_page = || {
+        let begin: String = text.chars().take(16).collect::<String>().to_ascii_lowercase();
+        if begin.starts_with("<!doctype") || begin.starts_with("<html") { NotBosh::Page } else { NotBosh::Other }
+    };
+    let Some(Head { name, attributes, length, is_empty }) = head(text) else { return Err(looks_like_page()) };
+    let prefix = name.strip_suffix("body").ok_or_else(looks_like_page)?;
+    let declaration = match prefix.strip_suffix(':') {
+        Some(prefix) => format!("xmlns:{prefix}"),
+        None => "xmlns".to_owned(),
+    };
+    if !attributes.iter().any(|(name, value)| *name == declaration && value == HTTPBIND) {
+        return Err(NotBosh::Other);
+    }
+    // The text was trimmed at its end alone, and its rest still ends where it did.
+    let start = whole.trim_end().len() - (text.len() - length);
+    let length = if is_empty {
+        0
+    } else {
+        let (inside, end) = text[length..].rsplit_once("</").ok_or(NotBosh::Other)?;
+        if end.strip_suffix('>').map(str::trim_end) != Some(name) {
+            return Err(NotBosh::Other);
+        }
+        inside.len()
+    };
+    Ok((attributes, start..start + length))
+}
+
 /// Converts a BOSH condition to a stream error (RFC 6120, section 4.9.3).
 fn stream_error(condition: &str) -> String {
     let (name, text) = match condition {
@@ -273,7 +286,7 @@ mod tests {
     use super::*;
 
     fn read(inside: &str) -> Answer {
-        Answer::read(&format!("<body xmlns='{HTTPBIND}' {inside}")).unwrap()
+        Answer::read(format!("<body xmlns='{HTTPBIND}' {inside}")).unwrap()
     }
 
     #[test]
@@ -284,7 +297,7 @@ mod tests {
         assert_eq!(read("></body >").payload, "");
         let prefixed =
             format!("<?xml version='1.0'?>\n<b:body xmlns:b=\"{HTTPBIND}\" sid = '&amp;lt;'><iq/></b:body>\n");
-        let answer = Answer::read(&prefixed).unwrap();
+        let answer = Answer::read(prefixed).unwrap();
         assert_eq!((answer.payload.as_str(), answer.sid()), ("<iq/>", Some("&lt;")));
         // The intake rejects data that breaks out of the body.
         assert_eq!(read("></body></stream:stream></body>").payload, "</body></stream:stream>");
@@ -303,7 +316,7 @@ mod tests {
         }
         let open = format!("<body xmlns='{HTTPBIND}'>");
         for end in ["", "<iq/>", "</x>", "</body", "</body>x", "</stream:stream>"] {
-            assert_eq!(Answer::read(&format!("{open}{end}")), Err(NotBosh::Other), "{end}");
+            assert_eq!(Answer::read(format!("{open}{end}")), Err(NotBosh::Other), "{end}");
         }
     }
 

@@ -17,7 +17,8 @@ use crate::xmpp::intake::{Ending, Listening, MAX_BYTES};
 use crate::xmpp::reach::reach;
 use crate::xmpp::tls::{NO_TLS, secure};
 
-/// The longest answer, after each stanza was cut to its limits: a server sends all pending stanzas at once.
+/// The longest answer, after each stanza was cut to its limits: a server sends all pending stanzas at once. An answer is kept
+/// as a whole until its end has come, since only then it is known to be one. No more than two are under way.
 const MOST: usize = 6 * MAX_BYTES;
 /// The longest answer as received.
 const MOST_ON_THE_WAY: u64 = 1 << 30;
@@ -100,7 +101,7 @@ impl Line {
                 )?;
                 let text =
                     String::from_utf8(reading.finish()).map_err(|_| self.failure("its answer is no text", false))?;
-                Answer::read(&text).map_err(|error| match error {
+                Answer::read(text).map_err(|error| match error {
                     NotBosh::Page => self.failure("it answers with a web page", false),
                     NotBosh::Other => self.failure("it answers with something else", false),
                 })?
@@ -175,6 +176,39 @@ async fn turn(before: Option<watch::Receiver<Option<Instant>>>) {
         // The previous request may fail meanwhile, and be written again.
         if !matches!(timeout_at(written + GAP, before.changed()).await, Ok(Ok(()))) {
             break;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &[u8] = b"<body xmlns='http://jabber.org/protocol/httpbind'>";
+
+    /// Returns how much of an answer that repeats this is kept before it is given up, and how much has come by then.
+    fn kept(repeated: &str, most: usize) -> (usize, usize) {
+        let mut reading = Reading::default();
+        let (mut came, mut kept) = (0, 0);
+        let mut next = reading.take(HEAD);
+        while next.is_ok() && came < most {
+            next = reading.take(repeated.as_bytes());
+            (came, kept) = (came + repeated.len(), reading.kept.len());
+        }
+        (kept, came)
+    }
+
+    #[test]
+    fn an_answer_is_kept_up_to_its_bound_and_no_further() {
+        let stanza = format!("<message xmlns='jabber:client'><body>{}</body></message>", "x".repeat(900_000));
+        let (kept_of_it, came) = kept(&stanza, 2 * MOST);
+        assert!(came <= MOST + stanza.len(), "it is given up: {came}");
+        assert!(kept_of_it <= MOST + stanza.len(), "{kept_of_it}");
+        // Neither does a stanza without an end, nor text that is no XML.
+        for endless in ["<a><b/></a>".repeat(9_000), "<".repeat(90_000), "x".repeat(90_000)] {
+            let open = format!("<message xmlns='jabber:client'>{endless}");
+            let (kept_of_it, came) = kept(&open, 2 * MOST);
+            assert!(kept_of_it <= MAX_BYTES, "{endless:.8}: {kept_of_it} of {came}");
         }
     }
 }
