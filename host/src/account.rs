@@ -15,7 +15,6 @@ mod rewriting;
 mod shared;
 mod sleep;
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,6 +29,7 @@ use self::arrived::{Connected, InQuestion};
 use self::leaving::{Farewell, tell_leaving};
 use self::logins::Logins;
 use self::missed::Missed;
+use self::outbox::Outbox;
 use crate::chance::Chance;
 use crate::clock::{Clock, Watch};
 use crate::config::{AccountConfig, LinkSettings, Settings};
@@ -37,7 +37,7 @@ use crate::error::CallError;
 use crate::fair;
 use crate::plugins::{Holding, InstanceId, Records};
 use crate::router::{Mailbox, Names, Router, Shadow};
-use crate::session::{Answer, Command, Effect, OwnArchive, Sent, Session};
+use crate::session::{Answer, Command, Effect, OwnArchive, Session};
 use crate::stanza::{AdHocRequest, Outgoing, Reply};
 use crate::store::{KeptRoster, PinKeeper, RosterKeeper, SessionKeeper, Store};
 use crate::xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, Tokens, Within};
@@ -54,12 +54,6 @@ const BATCH: usize = 32;
 
 /// Maximum number of the host's orders that may wait for the account's task.
 const ORDERS: usize = 64;
-
-/// Maximum number of stanzas that may wait for the link. Plugins are stopped long before.
-const OUTBOX: usize = 4_096;
-/// Maximum number of replies among them, each of some KiB. Further ones are dropped: a server provokes them with requests
-/// while it reads nothing.
-const REPLIES: usize = 256;
 
 /// An order that the account carries out however full its link is. A server that reads nothing must not delay the end
 /// of a plugin, nor the shutdown of the host.
@@ -166,7 +160,7 @@ impl Account {
             asked: asked_receiver,
             orders: order_receiver,
             owner_requests: requests,
-            outbox: VecDeque::new(),
+            outbox: Outbox::default(),
             in_question: None,
             hears_nobody: false,
             quiet: Alarm::new(),
@@ -230,8 +224,7 @@ struct Worker {
     orders: mpsc::Receiver<Order>,
     /// The commands of owners (XEP-0050), sent to the task that carries them out.
     owner_requests: mpsc::Sender<AdHocRequest>,
-    /// The stanzas for which the link had no room.
-    outbox: VecDeque<(Outgoing, Option<Sent>)>,
+    outbox: Outbox,
     /// The stanzas that are sent again once the archive has answered whether they arrived.
     in_question: Option<InQuestion>,
     /// The host is shutting down: incoming messages and requests are left to the server.
@@ -470,7 +463,7 @@ impl Worker {
                 self.connection.send_replace(Connection::Connected(jid.clone().into()));
                 // Stanzas that wait here are younger than those that the link had taken. Replies and requests for the
                 // old stream have lost their meaning.
-                let waiting = std::mem::take(&mut self.outbox);
+                let waiting = self.outbox.take();
                 let (own, since) = (jid.clone(), self.session.stream_since());
                 self.session.bound(jid, offers, now, &mut self.effects);
                 self.shared.router.stream_begins(self.session.stream());
