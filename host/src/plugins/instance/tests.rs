@@ -6,6 +6,7 @@ use wasmtime::component::{Component, Linker};
 
 use super::mail::{loss, within};
 use super::*;
+use crate::account::Asker;
 use crate::config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
 use crate::error::CallError;
 use crate::event::{Event, Payload};
@@ -213,4 +214,13 @@ async fn a_room_whose_opening_was_given_up_counts_for_a_while() {
     assert!(matches!(instance.open_room(&room("c")).map(drop), Err(CallError::OverLimit(_))));
     tokio::time::advance(Duration::from_mins(2)).await;
     assert!(instance.open_room(&room("c")).is_ok());
+}
+
+/// In one lane for all, each free place would go to the call that waits for it first, whether its guest runs or not.
+#[tokio::test]
+async fn the_calls_of_each_instance_wait_in_a_lane_of_their_own() {
+    let (one, _mailbox) = instance("", Limits::default());
+    let (other, _mailbox) = instance("", Limits::default());
+    assert_eq!((one.asker(), other.asker()), (Asker::Plugin(one.id), Asker::Plugin(other.id)));
+    assert_ne!(one.asker(), other.asker());
 }

@@ -225,3 +225,20 @@ fn what_waits_for_the_roster_is_bounded_in_bytes() {
     assert_eq!(kept, MAX_HELD_BYTES / weight);
     assert!(held.hold(long("short")).is_none(), "there is room for a short one");
 }
+
+/// A plugin that does not get to run would otherwise collect an answer of each of its calls.
+#[test]
+fn an_answer_that_is_too_much_is_refused() {
+    let most = |most: usize| {
+        move |value: &String| {
+            if value.len() <= most { Ok(()) } else { Err(CallError::OverLimit("too much".to_owned())) }
+        }
+    };
+    let given = |bytes: usize| {
+        let (answer, mut receiver) = Answer::channel();
+        answer.if_it_fits(most(10)).give(Ok("x".repeat(bytes)));
+        got(&mut receiver).unwrap()
+    };
+    assert_eq!(given(10).unwrap().len(), 10);
+    assert_eq!(given(11), Err(CallError::OverLimit("too much".to_owned())));
+}
