@@ -32,10 +32,10 @@ impl Outbox {
         std::mem::take(&mut self.0)
     }
 
-    /// Adds a stanza, or returns it if as many wait as may.
-    fn put(&mut self, outgoing: Outgoing, sent: Option<Sent>) -> Result<(), Waiting> {
+    /// Adds a stanza. If as many wait as may, it is dropped, and its call is returned.
+    fn put(&mut self, outgoing: Outgoing, sent: Option<Sent>) -> Result<(), Option<Sent>> {
         if self.0.len() >= OUTBOX || self.is_one_reply_too_many(&outgoing) {
-            return Err((outgoing, sent));
+            return Err(sent);
         }
         self.0.push_back((outgoing, sent));
         Ok(())
@@ -59,8 +59,8 @@ impl Worker {
     }
 
     pub(super) fn put_out(&mut self, outgoing: Outgoing, sent: Option<Sent>) {
-        let put = if self.link.is_some() { self.outbox.put(outgoing, sent) } else { Err((outgoing, sent)) };
-        if let Err((_, Some(sent))) = put {
+        let put = if self.link.is_some() { self.outbox.put(outgoing, sent) } else { Err(sent) };
+        if let Err(Some(sent)) = put {
             sent.failed(CallError::Offline);
         }
     }

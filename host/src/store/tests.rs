@@ -123,17 +123,18 @@ async fn a_whole_roster_that_waits_lets_no_change_pass_that_follows_a_lost_one()
         contact: contact(item(jid, &[])),
     };
     keeper.keep(whole("v1", &[item("romeo@example.org", &[])]));
-    let (release, held) = std::sync::mpsc::channel::<()>();
-    assert!(store.put(move |_| {
-        let _ = held.recv();
-        Ok(())
-    }));
     let full = || assert!(store.put(|file| file.execute_batch("ALTER TABLE roster_item RENAME TO away")));
     let free = || assert!(store.put(|file| file.execute_batch("ALTER TABLE away RENAME TO roster_item")));
     // As with a disk that is full for a moment, twice.
     full();
     keeper.keep(changed("v2", "lost@example.org"));
     free();
+    settled(&store).await;
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    assert!(store.put(move |_| {
+        let _ = held.recv();
+        Ok(())
+    }));
     keeper.keep(changed("v3", "late@example.org"));
     full();
     keeper.keep(whole("v4", &[]));

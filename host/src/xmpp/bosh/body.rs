@@ -59,10 +59,13 @@ pub(super) fn request(sid: &str, rid: u64, domain: &str, saying: &Saying) -> Str
     }
 }
 
+/// Names and values.
+type Attributes = Vec<(String, String)>;
+
 /// The content of one answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answer {
-    attributes: Vec<(String, String)>,
+    attributes: Attributes,
     /// The stream elements in it, unparsed.
     pub(super) payload: String,
 }
@@ -185,7 +188,7 @@ impl Answer {
 }
 
 /// Returns the attributes of the answer that is this text, and where its content is.
-fn split(whole: &str) -> Result<(Vec<(String, String)>, Range<usize>), NotBosh> {
+fn split(whole: &str) -> Result<(Attributes, Range<usize>), NotBosh> {
     let mut text = whole.trim();
     if let Some(rest) = text.strip_prefix("<?xml") {
         text = rest.split_once("?>").ok_or(NotBosh::Other)?.1.trim_start();
@@ -240,7 +243,7 @@ fn stream_error(condition: &str) -> String {
 /// A start tag.
 struct Head<'a> {
     name: &'a str,
-    attributes: Vec<(String, String)>,
+    attributes: Attributes,
     /// The length of the tag in bytes.
     length: usize,
     /// Whether the element is empty, without an end tag.
