@@ -52,6 +52,20 @@ async fn several_are_opened_and_closed_each_with_its_own_result() {
     house.call(FULL, "chats.open-many", json!({ "jids": [] })).await.invalid("jids");
 }
 
+/// Returns the contents of messages that people are shown as `BUY NOW`, each with the number of bodies that a plugin is
+/// told of beside that, and whether a part of it is left out.
+pub(crate) fn shown_as_buy_now() -> [(String, usize, bool); 6] {
+    let deep = format!("{}{}", "<a>".repeat(70), "</a>".repeat(70));
+    [
+        ("<body>BUY NOW</body><body>good morning</body>".to_owned(), 2, false),
+        ("<body xml:lang='en'>BUY NOW</body><body>good morning</body>".to_owned(), 2, false),
+        ("<body>BUY NOW</body><subject>first</subject><subject>last</subject>".to_owned(), 0, false),
+        (format!("<x xmlns='urn:x' a='{}'/><body>BUY NOW</body>", "y".repeat(9_000)), 0, true),
+        (format!("<x xmlns='urn:x'>{deep}</x><body>BUY NOW</body>"), 0, true),
+        (format!("<body>BUY NOW</body><x xmlns='urn:{}'/>", "y".repeat(300)), 0, true),
+    ]
+}
+
 /// Rules first-text, oversized.
 /// A message that shows one text to people and another to bots would pass every moderator. Clients show the first text,
 /// and show a text beside an extension of any size.
@@ -61,15 +75,7 @@ async fn a_plugin_is_told_what_people_are_shown() {
     let heard = house.listen(FULL, "message").await;
     let stranger = friend("stranger").await;
     let to = house.account().jid.clone();
-    let deep = format!("{}{}", "<a>".repeat(70), "</a>".repeat(70));
-    let said = [
-        ("<body>BUY NOW</body><body>good morning</body>".to_owned(), 2, false),
-        ("<body xml:lang='en'>BUY NOW</body><body>good morning</body>".to_owned(), 2, false),
-        ("<body>BUY NOW</body><subject>first</subject><subject>last</subject>".to_owned(), 0, false),
-        (format!("<x xmlns='urn:x' a='{}'/><body>BUY NOW</body>", "y".repeat(9_000)), 0, true),
-        (format!("<x xmlns='urn:x'>{deep}</x><body>BUY NOW</body>"), 0, true),
-        (format!("<body>BUY NOW</body><x xmlns='urn:{}'/>", "y".repeat(300)), 0, true),
-    ];
+    let said = shown_as_buy_now();
     let xml: Vec<_> =
         said.iter().map(|(inside, ..)| format!("<message to='{to}' type='chat'>{inside}</message>")).collect();
     let _stream = stranger.write_raw(&xml.concat()).await.unwrap();

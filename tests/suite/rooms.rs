@@ -9,6 +9,7 @@ use tokio_xmpp::Stanza;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::minidom::Element;
 
+use crate::chats::shown_as_buy_now;
 use crate::house::{BARE, FULL, House, NARROW, Plan, SOON, friend, prosody, refuses, refuses_to_tell, software};
 
 async fn start() -> (House, BareJid) {
@@ -262,6 +263,37 @@ async fn an_occupant_is_seen_whatever_comes_with_its_presence() {
             }
         };
         assert_eq!((&occupant["role"], &occupant["status"]), (&json!("participant"), &json!("1")), "{occupant}");
+    }
+}
+
+/// Rules first-text, oversized.
+/// The same as in chats, for a message that a room has passed on, and for one that its archive gives again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_is_told_what_people_in_a_room_are_shown() {
+    let (house, room) = start().await;
+    let _juliet = host_of(&room).await;
+    house.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Romeo" })).await.ok();
+    let heard = house.listen(FULL, "message").await;
+    let said = shown_as_buy_now();
+    let mut xml = format!("<presence to='{room}/Paris'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+    for (inside, ..) in &said {
+        xml += &format!("<message to='{room}' type='groupchat'>{inside}</message>");
+    }
+    let _stream = friend("intruder").await.write_raw(&xml).await.unwrap();
+    let check = |message: &Value, (inside, bodies, is_cut): &(String, usize, bool)| {
+        assert_eq!(message["body"], "BUY NOW", "{inside:.60}: {message}");
+        assert_eq!(message["bodies"].as_array().unwrap().len(), *bodies, "{inside:.60}: {message}");
+        assert_eq!(message["cut"].is_string(), *is_cut, "{inside:.60}: {message}");
+    };
+    for one in &said {
+        check(&house.heard(FULL, heard).await["payload"]["message"], one);
+    }
+    let kept = house.call(FULL, "archive.query", json!({ "with": room.to_string(), "max": 50 })).await.ok();
+    let kept: Vec<_> =
+        kept["messages"].as_array().unwrap().iter().filter(|one| one["message"]["body"].is_string()).collect();
+    assert_eq!(kept.len(), said.len(), "{kept:?}");
+    for (message, one) in kept.into_iter().zip(&said) {
+        check(&message["message"], one);
     }
 }
 
