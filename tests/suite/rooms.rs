@@ -275,10 +275,9 @@ async fn a_plugin_is_told_what_people_in_a_room_are_shown() {
     house.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Romeo" })).await.ok();
     let heard = house.listen(FULL, "message").await;
     let said = shown_as_buy_now();
-    let mut xml = format!("<presence to='{room}/Paris'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
-    for (inside, ..) in &said {
-        xml += &format!("<message to='{room}' type='groupchat'>{inside}</message>");
-    }
+    let enters = format!("<presence to='{room}/Paris'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+    let says = said.iter().map(|(inside, ..)| format!("<message to='{room}' type='groupchat'>{inside}</message>"));
+    let xml: String = std::iter::once(enters).chain(says).collect();
     let _stream = friend("intruder").await.write_raw(&xml).await.unwrap();
     let check = |message: &Value, (inside, bodies, is_cut): &(String, usize, bool)| {
         assert_eq!(message["body"], "BUY NOW", "{inside:.60}: {message}");
