@@ -37,7 +37,7 @@ fn types_of_the_contract() -> Set {
     types
 }
 
-/// The items that `parlor_sdk` exports of its own, and those that it takes over from the contract and from private modules.
+/// The own exports of `parlor_sdk`, and those that it takes over from the contract and from private modules.
 fn rust() -> (Set, Set) {
     let (mut own, mut others) = (Set::new(), Set::new());
     let root = sources("src", "src/lib.rs");
