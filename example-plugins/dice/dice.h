@@ -1,4 +1,4 @@
-/* What people write for dice, such as 2d6+1. */
+/* Reads dice as people write them, such as 2d6+1. */
 #ifndef DICE_H
 #define DICE_H
 

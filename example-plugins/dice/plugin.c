@@ -7,7 +7,7 @@
 
 /* A number below `sides`, each as likely as any other. */
 static bool random_below(unsigned sides, unsigned *number) {
-  /* What is left over at the top would make the first sides likelier. */
+  /* The remainder at the top would make the first sides likelier. */
   unsigned limit = UINT32_MAX - UINT32_MAX % sides;
   uint32_t random;
   do {

@@ -35,7 +35,7 @@ func key(chat, name string) string {
 var thanked = map[string]time.Time{}
 
 func count(ctx context.Context, message *parlor.Message) error {
-	// What another client of the account was told is not for this one to answer, and a correction thanks nobody again.
+	// A message to another client of the account is not for this one to answer, and a correction thanks nobody again.
 	if message.Carbon != "" || message.Replaces != "" {
 		return nil
 	}

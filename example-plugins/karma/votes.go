@@ -2,7 +2,7 @@ package main
 
 import "strings"
 
-// What stands behind or before words, and is not part of a name.
+// The punctuation before and after words, which is not part of a name.
 const around = ".,:;!?()\"'"
 
 // Votes are the words of a text that end in ++ or --, each name once.

@@ -3,7 +3,7 @@
 export interface Poll {
   question: string;
   choices: string[];
-  /** Who voted for what. */
+  /** The choice of each voter. */
   votes: Record<string, string>;
 }
 

@@ -24,7 +24,7 @@ understood: deque[tuple[str, str | None]] = deque(maxlen=1000)
 @on("message", kind="chat")
 async def remind(message: Message) -> None:
     body = body_without_fallback(message).strip()
-    # What another client of the account was asked is not for this one to answer, and a corrected wish is no second one.
+    # A message to another client of the account is not for this one to answer, and a corrected wish is no second one.
     corrects = message.extensions.replace if message.extensions else None
     said = (message.chat, corrects or message.id)
     if message.carbon or (corrects and said in understood) or not body.lower().startswith("remind me"):

@@ -1,5 +1,5 @@
-/* What the generated bindings are compiled with: what the host hands over is forgotten when a handler returns, all at once, or
- * by `parlor_forget`. */
+/* Compiled with the generated bindings: memory that the host hands over is forgotten all at once when a handler returns, or by
+ * `parlor_forget`. */
 #include <stdlib.h>
 #include <stdint.h>
 #define free(memory) ((void)(memory))

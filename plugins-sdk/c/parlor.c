@@ -1,4 +1,4 @@
-/* What `parlor.h` declares, on the generated bindings. */
+/* Implements `parlor.h` on the generated bindings. */
 
 /* Its own calls are not the author's. */
 #define PARLOR_INSIDE
@@ -24,7 +24,7 @@ typedef struct block {
 static block *blocks;
 static uint64_t taken;
 
-/* What is known of the last call that failed: its texts are such memory. */
+/* The details of the last call that failed: its texts are such memory. */
 static parlor_failure failure;
 
 /* The call that was made last. The macros of `parlor.h` write down what it is and where. */
@@ -80,7 +80,7 @@ void parlor_forget(uint64_t mark) {
   for (block **at = &blocks; *at && (*at)->number > mark;) {
     block *one = *at;
     if (is_of_failure(one->data)) {
-      /* Whoever forgets first and returns the error then still has it in the log; the next one to forget looks at it again. */
+      /* A handler may forget first and then return the error for the log. The next `parlor_forget` checks it again. */
       one->number = UINT64_MAX;
       at = &one->next;
     } else {
@@ -127,7 +127,7 @@ static char *utf8(char *end, unsigned code) {
 
 #define REPLACEMENT 0xFFFD
 
-/* Reads a character, and gives where the next one begins. What is none, or half of one, is REPLACEMENT. */
+/* Reads a character, and returns where the next one begins. A byte that is no character, or half of one, gives REPLACEMENT. */
 static const char *character(const char *text, unsigned *code) {
   const unsigned char *at = (const unsigned char *)text;
   unsigned first = *at++;
@@ -366,7 +366,7 @@ static const char *past_name(const char *text) {
   return text;
 }
 
-/* Where the attributes of a tag end; NULL = it is none. */
+/* Reads the attributes of a tag, and returns where they end; NULL = it is no tag. */
 static const char *attributes(const char *at, parlor_element *element) {
   const parlor_attribute **last = &element->attributes;
   for (at = past_spaces(at); *at != '/' && *at != '>'; at = past_spaces(at + 1)) {
@@ -683,7 +683,7 @@ parlor_error parlor_on_mention(parlor_handler *handler, void *context) {
   return parlor_on("messageNotification", &(parlor_filter){.kind = "groupchat"}, handler, context);
 }
 
-/* Who waits for the account to be there; `called` once it was. */
+/* A handler that waits for the account to be there; `called` once it was. */
 typedef struct waiting {
   parlor_handler *handler;
   void *context;
@@ -697,9 +697,9 @@ static parlor_error ready(const parlor_event *event, void *context) {
   return one->handler(event, one->context);
 }
 
-/* Where the event has come, it does not come again. No other handler runs while this one waits. */
+/* If the event has come already, it does not come again. No other handler runs while this one waits. */
 static parlor_error ready_already(const parlor_event *event, void *context) {
-  /* What starts during a cut finds the account there when that is over. */
+  /* A plugin that starts during a cut is called when the connection is back. */
   if (!parlor_plugin_connection_connected()) return parlor_once("reconnected", NULL, ready_already, context);
   return parlor_wait_until("initialized", NULL) == PARLOR_OK ? ready(event, context) : PARLOR_OK;
 }
@@ -726,7 +726,7 @@ parlor_error parlor_off(parlor_handler *handler, void *context) {
     if (!is_with(at, handler, context)) continue;
     parlor_plugin_types_error_t error;
     bool done = at->timer ? parlor_plugin_timers_cancel(at->number, &error) : parlor_plugin_listen_not(at->number, &error);
-    /* What happens once may have ended by itself, with what it heard still on its way. */
+    /* A subscription for one event may have ended by itself, with that event still on its way. */
     if (!done && error.tag != PARLOR_PLUGIN_TYPES_ERROR_NOT_FOUND) result = parlor_done(done, &error);
     if (at->command) {
       plugin_string_t name = parlor_text(at->command);
@@ -751,7 +751,7 @@ parlor_error parlor_commands_add(const char *name, const char *help, const char 
   /* The host says it without the plugin's id. */
   const char *dot = strrchr(name, '.');
   const char *own = dot ? dot + 1 : name;
-  /* Who adds a command again has changed it: the older handler has ended. */
+  /* A command that is added again replaces the older one: the older handler ends. */
   for (listener *at = listeners, *next; at; at = next) {
     next = at->next;
     if (!at->command || !is_same(own, strlen(own), at->command)) continue;
@@ -874,7 +874,7 @@ static parlor_error room(const char *jid, const char *text, const char *thread) 
   return parlor_done(parlor_plugin_rooms_send(&to, &message, &id, &error), &error);
 }
 
-/* What is not what it has to be. */
+/* Notes an invalid argument, and returns PARLOR_INVALID. */
 static parlor_error invalid(const char *argument, const char *reason) {
   failure = (parlor_failure){.error = PARLOR_INVALID, .argument = argument};
   failure.text = parlor_format("invalid %s: %s", argument, reason);
@@ -937,7 +937,7 @@ parlor_error parlor_rooms_occupant(const char *room, const char *nick, const par
 
 parlor_error parlor_occupant_of(const parlor_message *message, const parlor_occupant **occupant) {
   *occupant = NULL;
-  /* Who writes from a room to us alone is a chat of its own. */
+  /* A person who writes from a room to us alone has a chat of their own. */
   const char *slash = from_room(message) ? NULL : strchr(message->chat, '/');
   const char *nick = slash ? slash + 1 : from_room(message) ? message->nick : NULL;
   if (!nick) return PARLOR_OK;
@@ -979,7 +979,7 @@ static const char *said(const parlor_message *message) {
   return body_without(message, (const char *const[]){PARLOR_NS_REPLY, PARLOR_NS_REACTIONS}, 2);
 }
 
-/* What a message says, each line with a mark before it, and of how many characters that is. */
+/* Returns the text of a message as a quotation, each line with a mark before it, and its length in characters. */
 static const char *quotation(const parlor_message *message, uint32_t *length) {
   const char *text = said(message);
   char *quoted = take(strlen(text) * 3 + 3), *end = quoted;
@@ -1014,7 +1014,7 @@ static plugin_list_string_t words(const char *text) {
   return all;
 }
 
-/* What the contract makes of it; it lives until the handler returns, like all that it is made of. */
+/* Converts a message to the contract's record; it lives until the handler returns, like all its parts. */
 static parlor_error wire(const parlor_outgoing *message, parlor_plugin_types_outgoing_t *whole) {
   static plugin_string_t store = {(uint8_t *)"store", 5};
   *whole = (parlor_plugin_types_outgoing_t){option(message->body), option(message->subject), option(message->thread), {.is_some = true}};
@@ -1092,7 +1092,7 @@ static parlor_error answerable(const parlor_message *message) {
   return strcmp(message->kind, "error") ? PARLOR_OK : invalid("message", "an error must not be answered (RFC 6120, section 8.3.1)");
 }
 
-/* Who is answered in private; of a message from a room, its author there. */
+/* Returns the address for a private answer; for a message from a room, that of its author there. */
 static const char *in_private(const parlor_message *to) {
   return from_room(to) ? to->from : to->chat;
 }
@@ -1307,8 +1307,8 @@ static char *lasting(const char *text) {
   return own;
 }
 
-/* Asks for one page. Where the owner lets an answer have fewer messages, fewer are asked for, of this page and those after it. One
- * that ends where it begins, or where one of before did, is an error. */
+/* Asks for one page. If the owner allows fewer messages in an answer, this page and those after it ask for fewer. A page that ends
+ * where it begins, or where an earlier one did, is an error. */
 static parlor_error ask_page(parlor_plugin_archive_options_t *options, const char *before, parlor_plugin_archive_page_t *page) {
   parlor_plugin_types_error_t error;
   bool done = parlor_plugin_archive_query(options, page, &error);
@@ -1400,7 +1400,7 @@ bool parlor_settings_get_flag(const char *key, bool otherwise) {
   return parlor_json_flag(parlor_settings_get(key), otherwise);
 }
 
-/* Where an entry of a list ends. */
+/* Returns where an entry of a list ends. */
 static const char *past_entry(const char *json) {
   int depth = 0;
   bool is_text = false;
@@ -1447,7 +1447,7 @@ parlor_error parlor_settings_update(const parlor_field *values) {
   return parlor_done(parlor_plugin_settings_update(&list, &error), &error);
 }
 
-/* NULL for ever. What is to last for less than a millisecond lasts for one. */
+/* Returns the milliseconds, at least one; NULL for ever. */
 static uint64_t *lasting_for(double expires) {
   if (expires == 0) return NULL;
   uint64_t *lasts = parlor_memory(sizeof *lasts);
@@ -1581,14 +1581,14 @@ void exports_parlor_plugin_guest_stop(void) {
   parlor_stop();
 }
 
-/* What parts words, for the host as well: White_Space of Unicode. */
+/* Whether a character separates words, as the host sees it: White_Space of Unicode. */
 static bool is_white(unsigned code) {
   return (code >= '\t' && code <= '\r') || code == ' ' || code == 0x85 || code == 0xA0 || code == 0x1680 ||
          (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 || code == 0x202F || code == 0x205F ||
          code == 0x3000;
 }
 
-/* Where what is at the beginning of a text ends: white space, or a word. */
+/* Returns where the white space, or the word, at the beginning of a text ends. */
 static const char *end_of(const char *text, bool white) {
   unsigned code;
   const char *next;
@@ -1606,7 +1606,7 @@ static const char *trimmed(const char *text) {
   return parlor_format("%.*s", (int)(end - text), text);
 }
 
-/* What stands behind a command's name; the prefix is before it, in the same word or in one of its own. */
+/* Returns the text after a command's name; the prefix is before the name, in the same word or in one of its own. */
 static const char *rest_of(const char *name, const char *body) {
   while (body && *body) {
     const char *word = end_of(body, true);

@@ -15,15 +15,15 @@
  * Beside it stands `plugin.toml`, which says what the plugin asks for, and why. `parlor plugin build` makes one file of both.
  * A plugin imports what it calls, and nothing else: each function here names the permission that it needs.
  *
- * Texts are UTF-8 and end with NUL; NULL stands for none, and U+FFFD for what was cut inside a character. What the host hands
- * over, and what `parlor_format` and its like make, lives until the handler returns, and nobody frees it. Who wants it longer
- * copies it, for instance by `strdup`; a handler that is given much forgets it on the way by `parlor_forget`.
+ * Texts are UTF-8 and end with NUL; NULL stands for none, and U+FFFD for a character that was cut. Memory from the host, and from
+ * `parlor_format` and its like, lives until the handler returns, and nobody frees it. To keep it longer, copy it, for instance by
+ * `strdup`. A handler that is given much forgets it on the way by `parlor_forget`.
  *
  * A call waits until it is done. One handler runs at a time: while it waits, or sleeps, the other events of this plugin wait as
  * well. So do not wait in a handler for what another handler of the same plugin has to do; use `parlor_after` and events.
  *
- * What is not wrapped here is there as wit-bindgen writes it down from the contract: see `plugin.h` beside this file. The texts in
- * what it gives end with NUL, too. Give it texts by `parlor_text`, and results by `parlor_done`.
+ * For calls that are not wrapped here, use the functions that wit-bindgen generates from the contract: see `plugin.h` beside this
+ * file. The texts that they give end with NUL, too. Pass texts to them by `parlor_text`, and their results to `parlor_done`.
  */
 #ifndef PARLOR_H
 #define PARLOR_H
@@ -61,7 +61,7 @@ typedef enum parlor_error {
   PARLOR_OTHER,       /* anything else, also the plugin's own: see parlor_fail */
 } parlor_error;
 
-/* What is known of the last call that failed. */
+/* The details of the last call that failed. */
 typedef struct parlor_failure {
   parlor_error error;
   const char *text;       /* a sentence for people */
@@ -86,7 +86,7 @@ parlor_error parlor_fail(const char *format, ...) PARLOR_FORMAT(1, 2);
 
 /* ---- The plugin -------------------------------------------------------------------------------------------------------- */
 
-/* Written by the plugin: called once, before the account logs in. What it returns, unless PARLOR_OK, refuses the start. */
+/* Written by the plugin: called once, before the account logs in. Any result other than PARLOR_OK refuses the start. */
 parlor_error parlor_start(void);
 
 /* Written by the plugin, if it wants: called once, when it is told to stop. It has two seconds. */
@@ -198,7 +198,7 @@ typedef struct parlor_event {
 /* One that does not return PARLOR_OK is written to the log, and the plugin goes on. */
 typedef parlor_error parlor_handler(const parlor_event *event, void *context);
 
-/* What is left out never wakes the plugin. What is NULL counts for all. */
+/* Selects events: those left out never wake the plugin. A field that is NULL lets all through. */
 typedef struct parlor_filter {
   const char *from, *room;
   const char *kind;   /* of messages; several with spaces between them, such as "chat normal" */
@@ -217,8 +217,7 @@ parlor_error parlor_once(const char *name, const parlor_filter *filter, parlor_h
 parlor_error parlor_on_mention(parlor_handler *handler, void *context);
 
 /* Has a handler called once, when the account is logged in and all that follows is done: the moment to send and to enter rooms,
- * for which `parlor_start` is too early. Where that has been so for long, because the plugin came later, it is called at once.
- * Free. */
+ * for which `parlor_start` is too early. If the plugin starts after that moment, the handler is called at once. Free. */
 parlor_error parlor_on_ready(parlor_handler *handler, void *context);
 
 /* Ends subscriptions and timers with this handler and context, and what waits with them to be ready, and takes its commands away. */
@@ -250,7 +249,7 @@ parlor_error parlor_after(double seconds, parlor_handler *handler, void *context
 parlor_error parlor_every(double seconds, parlor_handler *handler, void *context);
 
 /* Waits so many seconds, and lets the other events of this plugin wait. `sleep` and its like of the C library do the same; the log
- * warns of them once. What need not hold up everything is done by `parlor_after`. Free. */
+ * warns of them once. Use `parlor_after` for work that need not hold up everything. Free. */
 void parlor_sleep(double seconds);
 
 /* ---- Saying something -------------------------------------------------------------------------------------------------- */
@@ -271,7 +270,7 @@ parlor_error parlor_rooms_reply(const parlor_message *to, const char *format, ..
 /* Answers where it was said, in a chat or in a room. Needs messages.send and rooms.send. */
 parlor_error parlor_reply(const parlor_message *to, const char *format, ...) PARLOR_FORMAT(2, 3);
 
-/* A message that is to be sent. What is left out it does not have. */
+/* A message that is to be sent. It has only the fields that are set. */
 typedef struct parlor_outgoing {
   const char *body, *subject, *thread;
   const parlor_message *reply_to; /* what it answers */
@@ -421,7 +420,7 @@ const char *parlor_types_room_address(const parlor_plugin_types_room_t *room);
 const char *parlor_types_occupant_address(const parlor_plugin_types_occupant_t *occupant);
 const char *parlor_text_address(const char *address);
 
-/* A visiting card (XEP-0054). What does not stand on it is NULL. */
+/* A visiting card (XEP-0054). A field that is not on it is NULL. */
 typedef struct parlor_vcard {
   const char *fn, *nickname; /* the full name, and the other one */
   const char *url, *role;
@@ -440,7 +439,7 @@ parlor_error parlor_vcard_update(const char *address, bool again);
 
 /* ---- Archives ---------------------------------------------------------------------------------------------------------- */
 
-/* Which messages of an archive (XEP-0313). What is left out counts for all of it. */
+/* Selects messages of an archive (XEP-0313). A field that is left out does not restrict them. */
 typedef struct parlor_archive_options {
   const char *with;        /* only what was said with this person, or in this room, whose own archive it is then */
   const char *start, *end; /* nothing older, and nothing newer, than such as 2026-11-20T06:24:00Z or 2026-11-20; `parlor_time_text`
@@ -563,7 +562,7 @@ const parlor_element *parlor_xml_read(const char *xml);
  * in. */
 const parlor_element *parlor_xml_find(const parlor_element *element, const char *name, const char *xmlns);
 
-/* What an attribute says, or NULL. */
+/* Returns the value of an attribute, or NULL. */
 const char *parlor_xml_value(const parlor_element *element, const char *name);
 
 /* ---- Settings and storage ---------------------------------------------------------------------------------------------- */
@@ -630,7 +629,7 @@ void parlor_log(parlor_level level, const char *format, ...) PARLOR_FORMAT(2, 3)
 void *parlor_memory(size_t size);
 
 /* Frees, in the midst of a handler, what the host has handed over and what was made since a mark of the same handler: for one that
- * is given more than there is memory for. What `parlor_failed` says stays.
+ * is given more than there is memory for. The result of `parlor_failed` stays.
  *
  *     for (size_t i = 0; !error && i < count; i++) {
  *         uint64_t mark = parlor_mark();
@@ -652,7 +651,7 @@ time_t parlor_time(const char *at);
 /* The other way: such as `start` and `end` of an archive's options want it. NULL for -1, which is no time. */
 const char *parlor_time_text(time_t at);
 
-/* A text for the inside of XML, in elements and attributes. What XML cannot hold becomes U+FFFD, and NULL an empty text. */
+/* Escapes a text for XML elements and attributes. A character that XML cannot hold becomes U+FFFD, and NULL an empty text. */
 const char *parlor_escape(const char *text);
 
 /* A text as JSON has it, in quotes; NULL is null. */
@@ -672,7 +671,7 @@ const char *parlor_user_bare_jid(void);
 /* A text as the generated functions of `plugin.h` want it: what was cut inside a character ends with U+FFFD. They do not change it. */
 plugin_string_t parlor_text(const char *text);
 
-/* What a generated function answered, as this header says it: `parlor_done(parlor_plugin_rooms_close(&jid, &error), &error)`. */
+/* Converts a generated function's result to a `parlor_error`: `parlor_done(parlor_plugin_rooms_close(&jid, &error), &error)`. */
 parlor_error parlor_done(bool done, const parlor_plugin_types_error_t *error);
 
 /* ---- Where calls are made ------------------------------------------------------------------------------------------------ */

@@ -13,8 +13,8 @@ import (
 const messagesAtOnce = 50
 
 // ArchiveQueryAll reads an archive to its end, oldest first, however long it is: the host asks for the next page once everything before it
-// was read. Max bounds how many come in all. What ended it early comes last, with no message. The archive knows a message by its
-// StanzaID. Needs archive.read.
+// was read. Max bounds how many come in all. An error that ends it early comes last, with no message. The archive knows a message by
+// its StanzaID. Needs archive.read.
 //
 //	for message, err := range parlor.ArchiveQueryAll(ctx, archive.Options{With: wit.Some("juliet@example.org")}) {
 //		if err != nil {

@@ -148,7 +148,7 @@ func attribute[T any](of string, get func() wit.Result[wit.Option[string], types
 	return value, err == nil, err
 }
 
-// RoomOptions are how a room is entered. What is left out the bookmark and the settings decide.
+// RoomOptions are how a room is entered. The bookmark and the settings decide the fields that are left out.
 type RoomOptions struct {
 	Nick, Password string
 	// AutoConfigure has a room that this makes configured; with a Config it is, in any case.

@@ -101,8 +101,8 @@ type OverLimit struct{ Limit string }
 
 func (over *OverLimit) Error() string { return "over a limit: " + over.Limit }
 
-// CallError is what every call that failed gives: which call it was, and where. What went wrong is in it, for errors.Is and
-// errors.As.
+// CallError is the error of every call that failed: it names the call and where it was made. It wraps the cause, for errors.Is
+// and errors.As.
 type CallError struct {
 	// Call is the function of this package, such as RoomsSend, or one that is generated from the contract, such as rooms.Kick.
 	Call string
@@ -116,8 +116,8 @@ type CallError struct {
 
 func (failed *CallError) Error() string { return failed.Err.Error() }
 
-// Where says which call it was, whom or what it was about, and where it was made: RoomsSend "hall@rooms.example.org" at plugin.go:41.
-// The log says it of a handler that fails.
+// Where returns the call, whom or what it was about, and the line that made it: RoomsSend "hall@rooms.example.org" at plugin.go:41.
+// The log shows it when a handler fails.
 func (failed *CallError) Where() string {
 	var where []string
 	if failed.Call != "" {
@@ -243,7 +243,7 @@ func failure(failed types.Error) error {
 	}
 }
 
-// Does it unless the context has ended. What it is about is named where it fails.
+// Makes a call unless the context has ended. An error names whom or what the call was about.
 func call[T any](ctx context.Context, about string, deed func() wit.Result[T, types.Error]) (value T, err error) {
 	if err := ended(ctx); err != nil {
 		return value, err

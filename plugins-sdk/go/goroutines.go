@@ -39,7 +39,7 @@ var runnable = []metrics.Sample{{Name: "/sched/goroutines/runnable:goroutines"}}
 // Whether a goroutine has more to do than there were turns for.
 func someGoOn() bool {
 	if runtime.NumGoroutine() == 1 {
-		// It is this one. What Go does for itself can wait.
+		// It is this one. Go's own work can wait.
 		return false
 	}
 	metrics.Read(runnable)

@@ -18,7 +18,7 @@ import (
 	"parlor/contract/wit"
 )
 
-// What events carry, as the contract has it.
+// The payloads of events, as the contract has them.
 type (
 	Contact  = types.Contact
 	Chat     = types.Chat
@@ -53,7 +53,7 @@ type Event struct {
 	isEmpty bool
 }
 
-// What the log calls it: of commands, which one it was.
+// Returns the event's name for the log. For a command, it names which one.
 func (event *Event) what() string {
 	if event.Command != nil {
 		return event.Name + " " + event.Command.Name
@@ -61,7 +61,7 @@ func (event *Event) what() string {
 	return event.Name
 }
 
-// Decode reads the event's JSON into a value. What was fired with nothing reads like null.
+// Decode reads the event's JSON into a value. An event without a payload reads like null.
 func (event *Event) Decode(value any) error {
 	if event.isEmpty {
 		return json.Unmarshal([]byte("null"), value)
@@ -69,7 +69,7 @@ func (event *Event) Decode(value any) error {
 	return json.Unmarshal(event.JSON, value)
 }
 
-// Message is one as it came. What it does not have is empty.
+// Message is one as it came. A field that it does not have is empty.
 type Message struct {
 	ID, StanzaID, OriginID string
 	// Chat is the conversation: the bare JID of the other person, or of the room, or for who writes to us alone from a room the
@@ -137,7 +137,7 @@ const (
 	KindError     = "error"
 )
 
-// Filter keeps what does not fit from waking the plugin. What is left out counts for all.
+// Filter keeps events that do not match from waking the plugin. A field that is left out lets all through.
 type Filter struct {
 	// From is the sender, occupant or contact: a bare JID also stands for its full ones.
 	From string
@@ -214,7 +214,7 @@ func OnMention(handler func(ctx context.Context, message *Message) error) (Subsc
 }
 
 // OnReady has a function called once, when the account is logged in and all that follows is done: the moment to send and to
-// enter rooms, for which the plugin's start is too early. Where that has been so for long, because the plugin came later, it is
+// enter rooms, for which the plugin's start is too early. If the plugin starts after that moment, the function is
 // called at once. Free.
 func OnReady(ready func(ctx context.Context) error) error {
 	subscription, err := Once("initialized", Filter{}, ignoring(ready))
@@ -222,7 +222,7 @@ func OnReady(ready func(ctx context.Context) error) error {
 		return err
 	}
 	var look func(ctx context.Context) error
-	// What starts during a cut finds the account there when that is over.
+	// A plugin that starts during a cut is called when the connection is back.
 	lookAgain := func() error {
 		_, err := Once("reconnected", Filter{}, ignoring(look))
 		return err
@@ -238,7 +238,7 @@ func OnReady(ready func(ctx context.Context) error) error {
 		_ = subscription.End()
 		return ready(ctx)
 	}
-	// Where it has come, it does not come again. No other handler runs while this one waits.
+	// If the event has come already, it does not come again. No other handler runs while this one waits.
 	if connection.Connected() {
 		_, err = After(0, look)
 		return err
@@ -266,7 +266,7 @@ func OnCommand(
 	return subscription, replace(subscription.number)
 }
 
-// Who adds a command again has changed it: the older handler has ended.
+// Ends the older handler of a command that was added again.
 func replace(by uint64) error {
 	for number, older := range listeners {
 		if number != by && strings.EqualFold(older.command, listeners[by].command) {
@@ -282,13 +282,13 @@ func shortName(name string) string {
 	return strings.ToLower(name[strings.LastIndexByte(name, '.')+1:])
 }
 
-// Whatever the capitals: of the sigmas, one is written at the end of words alone.
+// Compares without regard to case, by letters: one of the two small sigmas is written only at the end of words.
 func endsWith(word, name string) bool {
 	letters, length := []rune(word), utf8.RuneCountInString(name)
 	return length <= len(letters) && strings.EqualFold(string(letters[len(letters)-length:]), name)
 }
 
-// What stands behind a command's name; the prefix is before it, in the same word or in one of its own.
+// Returns the text after a command's name; the prefix is before the name, in the same word or in one of its own.
 func restOf(name, body string) string {
 	rest := strings.TrimSpace(body)
 	for {

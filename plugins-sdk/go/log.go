@@ -10,13 +10,13 @@ import (
 	"parlor/contract/log"
 )
 
-// Logger writes to the host's log, as slog does by itself: this is what slog.Default() gives. What is worse than an error, from
-// slog.LevelError+4 on, is fatal there. Free.
+// Logger writes to the host's log, as slog does by itself: this is what slog.Default() gives. Records worse than an error, from
+// slog.LevelError+4 on, are fatal there. Free.
 func Logger() *slog.Logger { return slog.Default() }
 
 // The host adds time, plugin and account.
 type logHandler struct {
-	// What stands behind each line, and before the names of its fields.
+	// The text after each line, and the one before the names of its fields.
 	fields, group string
 }
 

@@ -13,7 +13,7 @@ import (
 	"parlor/contract/wit"
 )
 
-// Outgoing is a message that is to be sent. What is left out it does not have.
+// Outgoing is a message that is to be sent. It has only the fields that are set.
 type Outgoing struct {
 	Body, Subject, Thread string
 	// ReplyTo is the message that it answers; Quote puts what that says before the body, for clients that show answers as any other
@@ -227,7 +227,7 @@ func (message *Message) quotation() string {
 func OccupantOf(message *Message) (*Occupant, error) {
 	room, nick := message.Chat, message.Nick
 	if message.Kind != "groupchat" {
-		// Who writes from a room to us alone is a chat of its own.
+		// A person who writes from a room to us alone has a chat of their own.
 		room, nick, _ = strings.Cut(message.Chat, "/")
 	}
 	if nick == "" {

@@ -20,8 +20,8 @@
 // A call waits until it is done, and one handler runs at a time: while it waits, or sleeps, the other events of this plugin
 // wait as well, and so do goroutines. So do not wait in a handler for what another handler of the same plugin has to do; use
 // After and events. Goroutines go on once a handler has returned, and again when a timer is due that they wait for: time.Sleep in a
-// goroutine, time.AfterFunc and time.NewTicker do what they do elsewhere. What panics in one of them ends the plugin; what After and
-// Every call goes into the log.
+// goroutine, time.AfterFunc and time.NewTicker do what they do elsewhere. A panic in one of them ends the plugin; one in a function
+// that After or Every calls goes into the log.
 //
 // There is one thread, and a goroutine has it until it waits for another one or for a timer, or calls runtime.Gosched: one that
 // computes for long does so in one go. After each handler goroutines have some hundred turns. Those that have more to do go on 10
@@ -29,8 +29,8 @@
 //
 // A context is asked before each call, and Sleep ends with it; any other call that has begun is waited for.
 //
-// What is not wrapped here is there as it is generated from the contract, in parlor/contract/rooms and its like; Value makes a
-// value and an error of what its functions give.
+// Calls that are not wrapped here are in the packages generated from the contract, parlor/contract/rooms and its like; Value turns
+// the results of their functions into a value and an error.
 package parlor
 
 import (
@@ -96,7 +96,7 @@ func initialize() wit.Result[wit.Unit, string] {
 	return wit.Ok[wit.Unit, string](wit.Unit{})
 }
 
-// What failed is in the log; the host tells the person whose command it was.
+// Handles an event. Failures are in the log; if it was a command, the host tells the person who gave it.
 func handleEvent(raw listen.Event) wit.Result[wit.Unit, wit.Unit] {
 	defer letOthersRun()
 	event, err := newEvent(raw)
@@ -130,7 +130,7 @@ func stop() {
 	}
 }
 
-// What panics goes on to be an error, with its stack.
+// Turns a panic into an error with its stack.
 func guard(deed func() error) (err error) {
 	defer func() {
 		if panicked := recover(); panicked != nil {

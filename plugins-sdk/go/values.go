@@ -32,7 +32,7 @@ func SettingsGet[T any](name string, otherwise T) T {
 	if err != nil {
 		return otherwise
 	}
-	// What is read into a list that is there overwrites it.
+	// Reading into an existing list would overwrite it.
 	var value T
 	if text, ok := text.Get(); !ok || fit([]byte(text), &value) != nil {
 		return otherwise
@@ -136,9 +136,9 @@ func StorageCompareAndSet(ctx context.Context, key string, expected, value any, 
 	})
 }
 
-// StorageChange keeps what a function makes of the value that is kept, and gives it; for ever (0), or for so long. Where nothing is kept
-// the function is given the zero value of its type; a map, a slice or a pointer that is nil is nothing, for either. What is kept
-// meanwhile is not lost: the function is called again then, with that. Needs storage.
+// StorageChange calls a function with the stored value, stores the result and returns it; for ever (0), or for so long. If nothing is
+// stored, the function is given the zero value of its type; a map, a slice or a pointer that is nil is nothing, for either. A value
+// that is stored meanwhile is not lost: the function is called again then, with that. Needs storage.
 //
 //	count, err := parlor.StorageChange(ctx, "count", func(count int) int { return count + 1 }, 0)
 func StorageChange[T any](ctx context.Context, key string, change func(T) T, lasts time.Duration) (T, error) {
@@ -182,7 +182,7 @@ func expires(lasts time.Duration) wit.Option[uint64] {
 	if lasts == 0 {
 		return wit.None[uint64]()
 	}
-	// What was to end before now is gone as soon as can be, and not kept for ever.
+	// A negative duration, or one that rounds to 0, must not last for ever.
 	return wit.Some(max(1, milliseconds(lasts)))
 }
 

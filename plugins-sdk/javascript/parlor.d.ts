@@ -13,9 +13,9 @@
  *
  * Beside it stands `plugin.toml`, which says what the plugin asks for, and why. `parlor plugin build` makes one file of both.
  *
- * What is not wrapped here is there under the contract's own names: `contacts.get(jid)`, `await rooms.open(jid, attributes)`.
- * A call whose permission `plugin.toml` does not ask for throws `NotDeclared`, and a field that there is not, such as a misspelled
- * one of a filter, is a `TypeError`. `Promise.all` works, and `setTimeout` is the host's clock.
+ * Calls that are not wrapped here have the contract's own names: `contacts.get(jid)`, `await rooms.open(jid, attributes)`.
+ * A call whose permission `plugin.toml` does not ask for throws `NotDeclared`. An unknown field, such as a misspelled one of a
+ * filter, is a `TypeError`. `Promise.all` works, and `setTimeout` is the host's clock.
  */
 import * as contract from "./contract.js";
 
@@ -31,7 +31,7 @@ export type Said = Omit<contract.Message, "at">;
 /** A message that the host read as one of this plugin's commands. `rest` is what stands behind its name, as it was written. */
 export type Command = Omit<contract.Command, "message"> & { message: Message; rest: string };
 
-/** What the events of the host carry, by their names. Plugins' own carry any JSON. */
+/** The payloads of the host's events, by the events' names. Events of plugins carry any JSON. */
 export type Events = {
   [Name in keyof contract.Events]: contract.Events[Name] extends contract.Message ? Message
     : contract.Events[Name] extends contract.Command ? Command
@@ -43,7 +43,7 @@ export interface Event {
   at: Date;
 }
 
-/** What is left out never wakes the plugin: own messages and history unless asked for, and what does not fit the others. */
+/** Selects events. Those left out never wake the plugin: own messages and history unless asked for, and all that does not match. */
 export interface Filter {
   /** The sender, occupant or contact: a bare JID also stands for its full ones. */
   from?: contract.Address;
@@ -62,7 +62,7 @@ export interface Filter {
 }
 
 export interface Subscription {
-  /** Ends it. What has begun goes on to its end. */
+  /** Ends it. Handlers that have begun go on to their end. */
   end(): void;
 }
 
@@ -87,7 +87,7 @@ export function on<Name extends EventName>(name: Name, filter: Filter, handler: 
 /** The same, at the next one only. */
 export function once<Name extends EventName>(name: Name, handler: Handler<Name>): Subscription;
 export function once<Name extends EventName>(name: Name, filter: Filter, handler: Handler<Name>): Subscription;
-/** Ends all that this function listens to by this name, and says whether there was anything. What has begun goes on to its end. */
+/** Ends this function's subscriptions to this name; returns whether there were any. Handlers that have begun go on to their end. */
 export function off<Name extends EventName>(name: Name, handler: Handler<Name>): boolean;
 
 /** Called once, when the plugin starts. One that throws refuses the start. */
@@ -97,22 +97,22 @@ export function onStop(handler: () => unknown): void;
 
 /**
  * Called once, when the account is logged in and all that follows is done: the moment to send and to enter rooms, for which
- * `onStart` is too early. Where that has been so for long, because the plugin came later, it is called at once. Free.
+ * `onStart` is too early. If the plugin starts after that moment, it is called at once. Free.
  */
 export function onReady(handler: () => unknown): void;
 /** Called at each message in a room that names our nickname there. Needs `messages.read` for the room. */
 export function onMention(handler: Handler<"message">): Subscription;
 /**
- * Lets work go on by itself, beyond what began it. What a handler or `onStart` begins without it counts as theirs, and they have
- * not ended before it has. While it lasts it has the place of a handler (the limit `handlers`), and an end of the plugin waits for
- * it as long as it may: what goes on for as long as the plugin does is a `setInterval`.
+ * Lets work go on by itself, beyond the handler that began it. Work that a handler or `onStart` begins without `spawn` is part of
+ * it, and it ends only when that work has ended. Spawned work takes the place of a handler (the limit `handlers`) until it ends, and
+ * an end of the plugin waits for it as long as it may. For work that lasts as long as the plugin, use `setInterval`.
  */
 export function spawn(work: () => unknown): void;
 
 /**
  * Adds a command that people give, such as `!weather Verona`. Free. `args` are its words, what stood in quotes being one; `rest`
  * is all that stands behind its name, as it was written. One of this name that is there already is replaced, unless this fails.
- * What the function returns nobody says: it answers by `reply`.
+ * The function's return value is not sent: answer by `reply`.
  */
 export function command(
   name: string, help: string, handler: (args: string[], message: Message, rest: string) => unknown,
@@ -135,7 +135,7 @@ export const timers: {
   cancel(timer: number | bigint): void;
 };
 /**
- * What a promise gives, or `TimedOut` if it has given nothing after so many seconds: for what somebody may never say.
+ * Gives the result of a promise, or `TimedOut` after so many seconds without one: for an answer that may never come.
  *
  *     const answers = new Map();
  *     on("message", { kind: "chat" }, (message) => answers.get(message.chat)?.(message.body));
@@ -158,7 +158,7 @@ export function reference(message: Said): string | undefined;
  */
 export function bodyWithoutFallback(message: Said, feature?: string): string;
 
-/** What a message may have; `replyTo` and `reactTo` take the message that they are about. */
+/** The parts that a message may have; `replyTo` and `reactTo` take the message that they are about. */
 export interface Wish {
   body?: string;
   subject?: string;
@@ -211,12 +211,12 @@ export function replyInChat(to: Said, message: string | Wish): Promise<string>;
  */
 export function acknowledge(message: Said): Promise<string | undefined>;
 /**
- * Who said a message in a room, or from there to us alone, as the room knows them now: role, affiliation, and the real JID where the room shows it; undefined
- * where the room itself said it, or who did has gone. Needs `rooms.read` for it.
+ * Returns the author of a message in a room, or of one from there to us alone, as the room knows them now: role, affiliation, and
+ * the real JID if the room shows it. Undefined: the room itself sent it, or the author has left. Needs `rooms.read` for it.
  */
 export function occupantOf(message: Said): contract.Occupant | undefined;
 
-/** A text for the inside of XML, in elements and attributes. What XML cannot hold becomes U+FFFD. */
+/** Escapes a text for XML elements and attributes. A character that XML cannot hold becomes U+FFFD. */
 export function escapeXml(text: string): string;
 
 /**
@@ -282,7 +282,7 @@ export const ns: {
   readonly pubsub: "http://jabber.org/protocol/pubsub";
   /** Links beside a message (XEP-0066). */
   readonly oob: "jabber:x:oob";
-  /** What somebody is doing in a chat (XEP-0085). */
+  /** Chat states, such as "composing" (XEP-0085). */
   readonly chatStates: "http://jabber.org/protocol/chatstates";
   /** The version of a client (XEP-0092). */
   readonly version: "jabber:iq:version";
@@ -328,7 +328,7 @@ export function waitUntil<T = any>(name: string): Promise<T>;
 /** Makes a promise that others can wait for; `emit` of the same name keeps it. */
 export function promise(name: string): Promise<void>;
 
-/** What the plugin keeps on this machine, per account: JSON values under text keys. Needs `storage`. */
+/** The plugin's storage on this machine, per account: JSON values under text keys. Needs `storage`. */
 export const storage: {
   get<T = any>(name: string): Promise<T | undefined>;
   get<T>(name: string, otherwise: T): Promise<T>;
@@ -350,8 +350,8 @@ export const storage: {
     prefix?: string, after?: string | null, limit?: number,
   ): Promise<{ entries: [string, Uint8Array][]; next: string | null }>;
   /**
-   * Keeps what `change` makes of the value that is kept, and gives it; `undefined` = nothing, for either. What others write meanwhile
-   * is not lost: `change` is then called again, with that. It is kept for ever, unless `expires` is given each time.
+   * Calls `change` with the stored value, stores the result and returns it; `undefined` = nothing, for either. A value that others
+   * write meanwhile is not lost: `change` is then called again, with that. It is kept for ever, unless `expires` is given each time.
    *
    *     const count = await storage.change("count", (count = 0) => count + 1);
    */
@@ -366,7 +366,7 @@ export const storage: {
    *     const isMine = await storage.compareAndSet("count", count, (count ?? 0) + 1);
    */
   compareAndSet(name: string, expected: unknown, value: unknown, options?: { expires?: number }): Promise<boolean>;
-  /** What is kept as bytes, which need not be JSON, such as what this plugin kept when it was written in another language. */
+  /** Returns a value as bytes. It need not be JSON: this plugin may have stored it when it was written in another language. */
   getBytes(name: string): Promise<Uint8Array | undefined>;
   setBytes(name: string, value: Uint8Array, options?: { expires?: number }): Promise<void>;
 };
@@ -378,7 +378,7 @@ export const log: Record<"debug" | "info" | "warn" | "error" | "fatal", (...valu
 export class ParlorError extends Error {
   /** Whether the same call may well work later. */
   readonly isTemporary: boolean;
-  /** Which call failed, such as `rooms.kick`; the stack says where it was made. */
+  /** The call that failed, such as `rooms.kick`; the stack says where it was made. */
   readonly call: string | undefined;
   /** The call's first argument where that is a text, such as a JID. */
   readonly argumentOfCall: string | undefined;
@@ -387,9 +387,9 @@ export class ParlorError extends Error {
 export class Denied extends ParlorError {
   constructor(denial: { permission: string; scope: string | null; hint: string });
   readonly permission: string;
-  /** What it would have to cover, such as a JID. */
+  /** The scope that the grant would have to cover, such as a JID. */
   readonly scope: string | null;
-  /** What the owner types or writes to allow it. */
+  /** The command or the line with which the owner allows it. */
   readonly hint: string;
 }
 /** An argument is not what it should be. */
@@ -410,19 +410,19 @@ export class StanzaError extends ParlorError {
 /** The thing of this name does not exist. */
 export class NotFound extends ParlorError {
   constructor(what: string);
-  /** What there is not. */
+  /** The thing that does not exist. */
   readonly what: string;
 }
 /** It is too early: wait for the promise of this name first. */
 export class NotReady extends ParlorError {
   constructor(promise: string);
-  /** What `waitUntil` takes. */
+  /** The promise to wait for, by `waitUntil`. */
   readonly promise: string;
 }
 /** The host, or the server, cannot do that. */
 export class Unsupported extends ParlorError {
   constructor(reason: string);
-  /** Which of them, and what. */
+  /** The reason: which of the two it is, and what it cannot do. */
   readonly reason: string;
 }
 /** The promise was rejected. */
@@ -439,14 +439,14 @@ export class TimedOut extends ParlorError {
 export class Offline extends ParlorError {
   constructor();
 }
-/** What the call waited for has ended. */
+/** The plugin or the session that the call waited for has ended. */
 export class Stopped extends ParlorError {
   constructor();
 }
 /** A limit of this plugin is used up. */
 export class OverLimit extends ParlorError {
   constructor(limit: string);
-  /** Which one. */
+  /** The name of the limit. */
   readonly limit: string;
 }
 /** The plugin's manifest does not ask for what this call needs, so that the call is not there at all. */

@@ -1,4 +1,4 @@
-// What `parlor.d.ts` declares, on the contract as the runtime shows it.
+// Implements `parlor.d.ts` on the contract as the runtime shows it.
 
 import * as apiCalls from "parlor:plugin/api@0.1.0";
 import * as archiveCalls from "parlor:plugin/archive@0.1.0";
@@ -33,7 +33,7 @@ export class ParlorError extends Error {
     return this.constructor.name;
   }
 
-  // Which call failed, as its author wrote it, and its first argument; the stack says where.
+  // The call that failed, as its author wrote it, and its first argument; the stack says where.
   call = undefined;
   argumentOfCall = undefined;
 
@@ -153,7 +153,7 @@ const ARGUMENTS = {};
 // The calls that give a promise: written in as well.
 const AWAITED = [];
 
-// Which permission each call needs, if any: written in as well. A call that a plugin does not ask for is not there.
+// The permission that each call needs, if any: written in as well. A call that a plugin does not ask for is not there.
 const NEEDS = {};
 
 function missing(name, key) {
@@ -164,15 +164,15 @@ function missing(name, key) {
   );
 }
 
-// A contact, chat, view or room has its address as `jid`; an occupant's is that of the room with the nickname. What is no address is
-// told by the call, which names the argument.
+// A contact, chat, view or room has its address as `jid`; an occupant's is that of the room with the nickname. The call reports a
+// value that is no address, and names the argument.
 function addressOf(place, entity) {
   if (!isEntity(entity)) return entity;
   if (typeof entity.room === "string" && typeof entity.nick === "string") return `${entity.room}/${entity.nick}`;
   return personOf(place, entity);
 }
 
-// Where a person is meant, an occupant stands for the real JID: by the other one a room would ban itself.
+// If a person is meant, an occupant stands for the real JID: by the other one a room would ban itself.
 function personOf(place, entity) {
   if (!isEntity(entity) || typeof entity.jid === "string") return isEntity(entity) ? entity.jid : entity;
   const [call, name] = place.split(": ");
@@ -283,7 +283,7 @@ let atOnce = 0;
 const queue = [];
 
 // Makes a call when it is its turn, and again where the host refused it, once another one has ended: the owner may have set a lower
-// limit. Where none is open that could end, the refusal is the caller's.
+// limit. If no call is open that could end, the caller gets the refusal.
 function inTurn(name, call, made) {
   const begin = (kept, broken) => {
     let result;
@@ -364,7 +364,7 @@ class Noticed extends Promise {
 function noticed(by, promise) {
   Object.setPrototypeOf(promise, Noticed.prototype).by = by;
   const broken = async (error) => {
-    // Who waits for several of them, or passes one on, says so soon after.
+    // Code that waits for several of them, or passes one on, marks them as awaited soon after.
     for (let turn = 0; turn < 10 && !promise.isAwaited; turn++) await undefined;
     if (!promise.isAwaited) log.error(`${by} failed, and nobody waited for it:`, error);
   };
@@ -436,7 +436,7 @@ async function run(deed) {
   let pause = 5;
   const isDone = () => outcome && task.rings === 0;
   while (!isDone() || task.pending.size > 0) {
-    // What was just woken may begin something else first.
+    // Code that was just woken may begin something else first.
     for (let turn = 0; turn < 20 && !isDone() && task.pending.size === 0; turn++) await undefined;
     if (isDone() && task.pending.size === 0) break;
     if (task.pending.size === 0) {
@@ -462,7 +462,7 @@ const FITTED = {
   text(place, value) {
     if (value instanceof Date) return value.toISOString();
     if (value instanceof Element) return String(value).toWellFormed();
-    // Whoever cuts a text may cut a character, and half of one is no text for the host.
+    // A cut text may end in half a character, which the host does not take for text.
     return typeof value === "string" ? value.toWellFormed() : misfit(place, "a text", value);
   },
   number(place, value, most = Number.MAX_SAFE_INTEGER) {
@@ -513,7 +513,7 @@ function plain(value, of) {
   return Array.isArray(value) ? { tag: "texts", val: value } : value;
 }
 
-// Who misspells a field would have left it out, without a word: a filter would let everything through.
+// A misspelled field would otherwise be ignored silently: a filter would let everything through.
 function refuseOthers(place, value, names) {
   if (typeof value !== "object" || value === null || Array.isArray(value)) misfit(place, "an object", value);
   const other = Object.keys(value).find((name) => !names.includes(name));
@@ -564,7 +564,7 @@ const inMilliseconds = (call, by) => (seconds, ...others) => call(milliseconds(`
 export const timers = grouping("timers", timersCalls, { sleep: inMilliseconds, after: inMilliseconds, every: inMilliseconds });
 export const tokens = grouping("tokens", tokensCalls);
 export const user = grouping("user", userCalls);
-// What `get` gave may be changed and handed in: when it was fetched is nothing to set.
+// The result of `get` may be changed and handed in: the time when it was fetched cannot be set.
 export const vcard = grouping("vcard", vcardCalls, {
   set: (set) => ({ vcardUpdated, ...data } = {}, ...others) => set(data, ...others),
 });
@@ -596,7 +596,7 @@ function attributed(contact) {
 
 // The log
 
-// Which call failed, of an error of the host's.
+// Names the call that failed, for an error of the host's.
 function inCall({ call, argumentOfCall }) {
   if (call === undefined) return "";
   return ` (${call}${argumentOfCall === undefined ? "" : ` ${JSON.stringify(argumentOfCall)}`})`;
@@ -636,7 +636,7 @@ export const log = {
   fatal: writes("fatal"),
 };
 
-// What is said while the plugin is built is shown to who builds it.
+// Output while the plugin is built is shown to the person who builds it.
 globalThis.console = { ...log, log: log.info, trace: log.debug };
 
 // Events
@@ -645,7 +645,7 @@ let started = false;
 const waiting = [];
 // Those that have not ended.
 const subscriptions = new Set();
-// What is called for which number of the host: handlers and timers.
+// The functions to call, by the host's number: handlers and timers.
 const running = new Map();
 
 // The author's line that calls us now. Files of the plugin's folder are named from there, and this one by its module's name.
@@ -657,11 +657,11 @@ function naming(what, error) {
   return error;
 }
 
-// What was warned of, and how much of that there may be.
+// The warnings already given, and how many of them are remembered.
 const warned = new Set();
 const MOST_WARNED = 100;
 
-// Has the log say, once, that a handler returns its answer, as those of other bots do. What one of our calls gives is none.
+// Warns once that a handler returns its answer, as those of other bots do. The result of one of our calls is no answer.
 function unsaid(what, returned) {
   if (returned instanceof Noticed && !returned.isAuthors) return returned;
   if (typeof returned?.then === "function") return returned.then((value) => unsaid(what, value));
@@ -710,7 +710,7 @@ class Subscription {
 
 const key = (number) => String(number);
 
-// What happens once may have ended by itself, with what it heard still on its way.
+// A subscription for one event may have ended by itself, with that event still on its way.
 function quietly(end) {
   try {
     end();
@@ -741,7 +741,7 @@ export function off(name, handler) {
   return meant.length > 0;
 }
 
-// What an event or a promise carries, as JavaScript has it.
+// Converts the payload of an event or a promise to a JavaScript value.
 function value(payload) {
   if (payload.tag === "json") return JSON.parse(payload.val);
   if (payload.tag === "message") return dated(payload.val);
@@ -752,7 +752,7 @@ function value(payload) {
   return payload.val;
 }
 
-// What stands behind a command's name; the prefix is before it, in the same word or in one of its own.
+// Returns the text after a command's name; the prefix is before the name, in the same word or in one of its own.
 function restOf({ name, message }) {
   let rest = said(message).trim();
   for (let space; (space = rest.search(/\s/)) >= 0; ) {
@@ -763,7 +763,7 @@ function restOf({ name, message }) {
   return "";
 }
 
-// What browsers and Node.js have beside the language, and what there is in its place.
+// Functions of browsers and Node.js that plugins lack, and their replacements.
 const ELSEWHERE = [
   [/\b(fetch|XMLHttpRequest|WebSocket|EventSource)\b/, "a plugin reaches no network, and what comes from elsewhere comes by XMPP"],
   [/\b(require|module|exports)\b/, "modules are imported: import { name } from \"./file.js\", and what npm has is bundled with the plugin"],
@@ -821,7 +821,7 @@ export function onReady(handler) {
     if (connection.connected() && await waitUntil("initialized").then(() => true, () => false)) await ready();
   };
   once("initialized", ready);
-  // Where it has come, it does not come again; and what starts during a cut finds the account there when that is over.
+  // If the event has come already, it does not come again. A plugin that starts during a cut is called when the connection is back.
   const again = on("reconnected", look);
   spawn(look);
 }
@@ -896,14 +896,14 @@ const pending = new Map();
 let lastTimer = 0;
 let alarm;
 
-// What is due later is looked at again then.
+// A timer that is due later is looked at again then.
 const LONGEST = 24 * 60 * 60 * 1000;
 
 function timer(repeats, milliseconds, handler, values) {
   const wait = Math.max(repeats ? 10 : 0, Math.round(milliseconds ?? 0) || 0);
   const number = ++lastTimer;
   const one = { at: Infinity, wait, period: repeats ? wait : undefined, work: () => handler(...values) };
-  // What is set while the plugin is built begins with the plugin.
+  // Timers that are set while the plugin is built begin with the plugin.
   if (started) begin(one);
   pending.set(number, one);
   return number;
@@ -1017,7 +1017,7 @@ const WISH = [
   "marker", "marked", "chatState",
 ];
 
-// Whoever has nothing to say has forgotten to fetch it, or to wait for it.
+// A missing message means that the author forgot to fetch it, or to wait for it.
 function there(message) {
   if (message !== undefined && message !== null) return message;
   throw new Invalid({ name: "message", reason: `is ${message}; give a text, or an object of what it is to have` });
@@ -1079,7 +1079,7 @@ export const acknowledge = noticing("acknowledge", async ({ id, from, kind, own,
 });
 
 export function occupantOf({ kind, chat, nick }) {
-  // Who writes from a room to us alone is a chat of its own.
+  // A person who writes from a room to us alone has a chat of their own.
   const slash = kind === "groupchat" ? -1 : chat.indexOf("/");
   const [room, who] = slash < 0 ? [chat, kind === "groupchat" ? nick : undefined] : [chat.slice(0, slash), chat.slice(slash + 1)];
   return who ? rooms.occupants(room).find((one) => one.nick === who) : undefined;
@@ -1122,7 +1122,7 @@ const ESCAPES = {
 };
 const ESCAPED = Object.fromEntries(Object.entries(ESCAPES).map(([sign, escaped]) => [escaped, sign]));
 
-// What XML 1.0 cannot hold becomes U+FFFD.
+// A character that XML 1.0 cannot hold becomes U+FFFD.
 export const escapeXml = (text) =>
   String(text).toWellFormed().replace(/[<>&"'\x00-\x1f\ufffe\uffff]/g, (sign) => ESCAPES[sign] ?? "\ufffd");
 
@@ -1327,7 +1327,7 @@ export const storage = Object.fromEntries(
   Object.entries(stores).map(([name, call]) => [name, noticing(`storage.${name}`, call)]),
 );
 
-// What the runtime seeds Math.random with is drawn when the plugin is built: each start would draw the same. This one begins
+// The runtime draws its seed of Math.random when the plugin is built: each start would draw the same numbers. This one begins
 // with the time and the account (sfc32, of PractRand). Like any Math.random, it keeps no secret.
 function drawAnew() {
   let [a, b, c, d] = [Date.now() | 0, (Date.now() / 2 ** 32) | 0, 0, 1];
@@ -1344,7 +1344,7 @@ function drawAnew() {
   for (let round = 0; round < 16; round++) Math.random();
 }
 
-// What the host calls
+// The functions that the host calls
 
 function beginFirst(subscription) {
   try {

@@ -134,7 +134,7 @@ impl Options {
         Self::default()
     }
 
-    /// What was said with this person, or in this room.
+    /// Asks for the messages with this person, or in this room.
     pub fn with(jid: impl AsRef<str>) -> Self {
         Self { with: Some(jid.as_ref().to_owned()), ..Self::default() }
     }

@@ -1,4 +1,4 @@
-//! What `wit-bindgen` makes of the contract in `wit/`: the only place in the crate with unsafe code, none of it by hand.
+//! The bindings that `wit-bindgen` makes of `wit/`: the only place in the crate with unsafe code, none of it by hand.
 //!
 //! Plugins use the modules beside it; only [`plugin!`](crate::plugin) reaches in here.
 

@@ -1,7 +1,7 @@
-//! What time it is, and chance. Free for every plugin: the standard library has neither where plugins run.
+//! The current time and random numbers. Free for every plugin: the standard library has neither where plugins run.
 //!
-//! Chance is the machine's own (`wasi:random`), and other at each start. Who asks the crate `getrandom` for it, as `rand` does with
-//! its default features, does not compile for plugins: it knows no way there.
+//! Random numbers come from the machine (`wasi:random`) and differ at each start. Code that uses the crate `getrandom`,
+//! as `rand` does with its default features, does not compile for plugins: that crate does not support them.
 //!
 //! ```no_run
 //! # use parlor_sdk::prelude::*;
@@ -13,7 +13,7 @@
 
 use jiff::Timestamp;
 
-/// What time it is.
+/// Returns the current time.
 #[cfg(target_arch = "wasm32")]
 pub fn now() -> Timestamp {
     let now = crate::bindings::wasi::wasi::clocks::wall_clock::now();
@@ -22,7 +22,7 @@ pub fn now() -> Timestamp {
     Timestamp::new(seconds.unwrap_or(i64::MAX), nanoseconds.unwrap_or_default()).unwrap_or(Timestamp::MAX)
 }
 
-/// What time it is.
+/// Returns the current time.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn now() -> Timestamp {
     Timestamp::now()

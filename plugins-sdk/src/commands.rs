@@ -79,7 +79,7 @@ pub fn remove(name: impl AsRef<str>) -> impl Future<Output = Result<()>> {
     located(async move {
         let last = LAST.get();
         commands::remove(name.as_ref().to_owned()).await.map_err(of_call("commands.remove", &name))?;
-        // What was added meanwhile stays.
+        // Keep the handlers that were added meanwhile.
         keep(&key(name.as_ref()), |other| other > last);
         Ok(())
     })
@@ -105,7 +105,7 @@ fn keep(short: &str, stays: impl Fn(u64) -> bool) {
     });
 }
 
-/// What is called for a name.
+/// Returns the newest handler for a name.
 fn newest(short: &str) -> Option<(u64, Handler)> {
     HANDLERS.with_borrow(|handlers| handlers.get(short)?.last().cloned())
 }

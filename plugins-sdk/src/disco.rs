@@ -1,4 +1,4 @@
-//! Who can do what: service discovery (XEP-0030), of others and of this account.
+//! Service discovery (XEP-0030): the features and identities of others and of this account.
 //!
 //! ```no_run
 //! # use parlor_sdk::{prelude::*, types::Feature};
@@ -69,7 +69,7 @@ pub fn own_identities_clear() -> impl Future<Output = Result<()>> {
     located(async move { disco::own_identities_clear().await.map_err(of_call("disco.own-identities-clear", "")) })
 }
 
-/// What an entity is in this category and of this kind, if it is that. Needs `disco.read`.
+/// Returns an entity's identity of this category and kind, if it has one. Needs `disco.read`.
 #[track_caller]
 pub fn get_identity(
     category: impl AsRef<str>,

@@ -32,16 +32,16 @@ pub enum Error {
     Denied {
         /// The permission, such as `messages.send`.
         permission: String,
-        /// What it would have to cover, such as a JID.
+        /// The scope that the grant would have to cover, such as a JID.
         scope: Option<String>,
-        /// What the owner types or writes to allow it.
+        /// The command or the line with which the owner allows it.
         hint: String,
     },
     /// An argument is not what it should be.
     Invalid {
         /// The argument's name as the contract spells it.
         argument: String,
-        /// What is wrong with it.
+        /// The reason: what is wrong with it.
         reason: String,
     },
     /// The thing of this name does not exist.
@@ -58,7 +58,7 @@ pub enum Error {
     TimedOut,
     /// The account has no session with the server. A cut of the connection mostly leaves it one: then what is sent waits.
     Offline,
-    /// What the call waited for has ended: its plugin, or the session.
+    /// The plugin or the session that the call waited for has ended.
     Stopped,
     /// A limit of this plugin is used up.
     OverLimit(String),
@@ -93,7 +93,7 @@ impl Error {
         }
     }
 
-    /// What the owner would have to write, where that is what is missing.
+    /// Returns the line with which the owner would allow the call, if a grant is missing.
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Denied { hint, .. } => Some(hint),

@@ -1,4 +1,4 @@
-//! What `plugin!` exports: the bindings' functions, with one of them mended.
+//! The functions that `plugin!` exports: those of the bindings, with one of them mended.
 //!
 //! `wit-bindgen` never frees the block in which an event's fields arrive (its generator skips that for every `async`
 //! export whose arguments do not fit into registers), and a bot handles events for months. The folders of modules below

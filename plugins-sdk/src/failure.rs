@@ -1,7 +1,8 @@
-//! Where errors come from, for the log: which call failed and whom it was about, or which line of the author's could read nothing.
+//! Origins of errors, for the log: the call that failed and whom it was about, or the author's line that could read
+//! nothing.
 //!
-//! An [`Error`] is what authors match and show to people, and says what went wrong. Where it comes from is noted beside it, and the
-//! log names it when a handler returns that error.
+//! An [`Error`] is what authors match and show to people, and says what went wrong. Its origin is noted beside it, and
+//! the log names it when a handler returns that error.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -110,7 +111,7 @@ fn note(error: &Error, origin: Origin) {
     });
 }
 
-/// Where an error comes from, as far as that is known: of several that are alike, the last one.
+/// Returns the origin of an error if it is known: the last one of several equal errors.
 pub(crate) fn origin(error: &Error) -> Option<Origin> {
     NOTED.with_borrow(|noted| noted.iter().rev().find(|(one, _)| one == error).map(|(_, origin)| origin.clone()))
 }

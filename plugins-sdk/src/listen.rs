@@ -1,4 +1,4 @@
-//! Subscribing to events. What a filter leaves out never wakes the plugin.
+//! Subscribing to events. An event that a filter leaves out never wakes the plugin.
 //!
 //! ```no_run
 //! # use parlor_sdk::prelude::*;
@@ -63,7 +63,7 @@ where
 }
 
 /// Runs `closure` once, when the account is logged in and all that follows is done: the moment to send and to enter rooms, for
-/// which a plugin's start is too early. Where that has been so for long, because the plugin came later, it runs at once. Free.
+/// which a plugin's start is too early. If the plugin starts after that moment, `closure` runs at once. Free.
 ///
 /// ```no_run
 /// # use parlor_sdk::prelude::*;
@@ -82,15 +82,15 @@ where
     let waiting = Rc::new(Cell::new(None));
     let (at_event, after_cut) = (Rc::clone(&waiting), Rc::clone(&waiting));
     let first = on("initialized").once(move |_: Event| ready(&at_event))?;
-    // What starts during a cut finds the account there when that is over.
+    // A plugin that starts during a cut is called when the connection is back.
     let again = on("reconnected").run(move |_: Event| look(Rc::clone(&after_cut)))?;
     waiting.set(Some((closure, [first, again])));
-    // Where it has come, it does not come again.
+    // If the event has come already, it does not come again.
     runtime::spawn(look(waiting));
     Ok(())
 }
 
-/// Who waits to be called, and by what.
+/// The closure that waits to be called, and the subscriptions that call it.
 type Waiting<C> = Rc<Cell<Option<(C, [Subscription; 2])>>>;
 
 /// Calls it if it was not called yet.
@@ -177,7 +177,7 @@ impl Listen {
         self
     }
 
-    /// Runs `closure` for each event. What it takes says what is wanted of the event: see [`FromEvent`].
+    /// Runs `closure` for each event. The type of its argument selects a part of the event: see [`FromEvent`].
     ///
     /// Closures may overlap while they wait. An error is written to the host's log, and the plugin goes on.
     #[track_caller]
@@ -231,8 +231,8 @@ impl Subscription {
     }
 }
 
-/// What a handler can take: the whole [`Event`], what it carries ([`Message`], [`Occupant`] …, [`Payload`]), or with
-/// [`Json`] any type that `serde` reads.
+/// A type that a handler can take: the whole [`Event`], a type that it carries ([`Message`], [`Occupant`] …,
+/// [`Payload`]), or with [`Json`] any type that `serde` reads.
 pub trait FromEvent: Sized {
     /// Takes it out. An error, when the event carries something else.
     fn from_event(event: Event) -> Result<Self>;

@@ -1,4 +1,4 @@
-//! What nearly every plugin wants: `use parlor_sdk::prelude::*;`.
+//! The items that nearly every plugin uses: `use parlor_sdk::prelude::*;`.
 
 pub use crate::api::{emit, wait_until};
 pub use crate::clock::{now, random};

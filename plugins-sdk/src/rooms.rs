@@ -263,15 +263,16 @@ pub fn reply(to: &Message, message: impl Into<Outgoing>) -> impl Future<Output =
     located(async move { send(&to.chat, message.into().in_thread_of(to)?).await })
 }
 
-/// Who is in the room, ordered by nickname.
+/// Returns the people in the room, ordered by nickname.
 #[track_caller]
 pub fn occupants(jid: impl Entity) -> Result<Vec<Occupant>> {
     let jid = jid.address();
     rooms::occupants(&jid).map_err(of_call("rooms.occupants", &jid))
 }
 
-/// Who said a message in a room, or from there to us alone, as the room knows them now: role, affiliation, and the real JID where the room shows it. None:
-/// the room itself said it, or who did has gone. Needs `rooms.read` for it.
+/// Returns the author of a message in a room, or of one from there to us alone, as the room knows them now: role,
+/// affiliation, and the real JID if the room shows it. None: the room itself sent it, or the author has left. Needs
+/// `rooms.read` for it.
 ///
 /// ```no_run
 /// # use parlor_sdk::prelude::*;
@@ -281,7 +282,7 @@ pub fn occupants(jid: impl Entity) -> Result<Vec<Occupant>> {
 /// ```
 #[track_caller]
 pub fn occupant_of(message: &Message) -> Result<Option<Occupant>> {
-    // Who writes from a room to us alone is a chat of its own.
+    // A person who writes from a room to us alone has a chat of their own.
     let alone = || message.chat.split_once('/');
     let said =
         if message.is_groupchat() { message.nick.as_deref().map(|nick| (&*message.chat, nick)) } else { alone() };
@@ -325,7 +326,7 @@ pub fn minimize(jid: impl Entity) -> impl Future<Output = Result<()>> {
     })
 }
 
-/// What was set for a front end under this name, read by `serde`; none = nobody set it.
+/// Returns the attribute that was set for a front end under this name, read by `serde`; none = nobody set it.
 #[track_caller]
 pub fn get_attribute<T: DeserializeOwned>(jid: impl Entity, name: impl AsRef<str>) -> Result<Option<T>> {
     let jid = jid.address();
@@ -392,7 +393,7 @@ pub fn set_affiliation(
     })
 }
 
-/// Who has this affiliation; of those with none a room knows nothing.
+/// Returns the people with this affiliation. A room has no list of people without one.
 #[track_caller]
 pub fn affiliations(jid: impl Entity, affiliation: Affiliation) -> impl Future<Output = Result<Vec<Affiliated>>> {
     located(async move {

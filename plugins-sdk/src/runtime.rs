@@ -1,4 +1,5 @@
-//! What runs inside a plugin between the host's calls and the author's closures: who handles which subscription.
+//! The layer inside a plugin between the host's calls and the author's closures: it finds the handler of each
+//! subscription.
 //!
 //! It imports `log.write` and nothing else of the host, so that it adds no permission to any plugin.
 
@@ -18,13 +19,13 @@ use crate::log::{Level, write};
 use crate::turns::of_one_handler;
 use crate::types::Payload;
 
-/// What helps where a plugin's start needs a connection.
+/// The remedy in the error of a plugin whose start needs a connection.
 const TOO_EARLY: &str = "a plugin starts before its account is logged in; wait for `initialized`, or use on_ready";
 
-/// What an event sets going.
+/// The future that handles an event.
 pub(crate) type Work = Pin<Box<dyn Future<Output = Result<()>>>>;
 
-/// Who handles a subscription or timer.
+/// The handler of a subscription or timer.
 pub(crate) enum Handler {
     /// Each event of it.
     Always(Rc<dyn Fn(Event) -> Work>),
@@ -67,7 +68,7 @@ pub(crate) fn forget(subscription: u64) {
     let _ended = HANDLERS.with_borrow_mut(|handlers| handlers.remove(&subscription));
 }
 
-/// Where nothing is exported, this counts as the use of a plugin's code.
+/// Counts as the use of a plugin's code on targets that export nothing.
 #[doc(hidden)]
 pub const fn check<P: Guest>() {}
 
@@ -137,7 +138,7 @@ fn begin(subscription: u64, event: &Event) -> Option<Work> {
     })
 }
 
-/// What the log calls an event: of commands, which one it was.
+/// Returns the name of an event for the log. For a command, it names which one.
 fn named(event: &Event) -> String {
     match &event.payload {
         Payload::Command(command) => format!("{} {}", event.name, command.name),

@@ -47,7 +47,7 @@ pub mod ns {
     pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
     /// Links beside a message (XEP-0066).
     pub const OOB: &str = "jabber:x:oob";
-    /// What somebody is doing in a chat (XEP-0085).
+    /// Chat states, such as "composing" (XEP-0085).
     pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
     /// The version of a client (XEP-0092).
     pub const VERSION: &str = "jabber:iq:version";
@@ -98,7 +98,7 @@ pub fn iq(kind: IqKind) -> Element {
     )
 }
 
-/// What an IQ of a plugin may be.
+/// The types of IQ that a plugin may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IqKind {
     /// It asks.

@@ -271,7 +271,7 @@ fn read<T: DeserializeOwned>(key: &str, json: &[u8]) -> Result<T> {
     serde_json::from_slice(json).map_err(|error| Error::invalid(key, error))
 }
 
-/// What is to last for no time at all is gone as soon as can be.
+/// Converts to milliseconds. A duration of zero becomes the shortest possible one.
 fn milliseconds(time: Duration) -> u64 {
     timers::milliseconds(time).max(1)
 }

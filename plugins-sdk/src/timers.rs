@@ -29,8 +29,8 @@ pub async fn sleep(duration: Duration) {
     timers::sleep(milliseconds(duration)).await;
 }
 
-/// What `work` gives, or [`Error::TimedOut`] if it has given nothing after `duration`: for what may never come. Then `work` is
-/// dropped, and the calls that it waits for are given up.
+/// Returns the result of `work`, or [`Error::TimedOut`] if there is none after `duration`. On a timeout `work` is
+/// dropped, and the calls that it waits for are given up. Use it for something that may never come.
 ///
 /// ```no_run
 /// # use parlor_sdk::prelude::*;

@@ -1,8 +1,8 @@
 //! Turns for calls: the limit `open_calls` bounds how many of a plugin's calls may wait for an answer at once, and `join_all` over a
 //! thousand keys begins a thousand.
 //!
-//! A call that the host refuses for that limit waits until another call of its handler has ended, and is then made again. Where its
-//! handler has no other call open, it sleeps in between: one handler cannot wake another.
+//! A call that the host refuses for that limit waits until another call of its handler has ended, and is then made
+//! again. If its handler has no other call open, it sleeps in between: one handler cannot wake another.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};

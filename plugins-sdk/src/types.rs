@@ -86,8 +86,8 @@ fn stands_for_what_is_read(feature: &str) -> bool {
 }
 
 impl Command {
-    /// What was written behind the command's name, as it was written: no quotes resolved, and no spaces lost but those at either
-    /// end.
+    /// Returns the text after the command's name, as it was written: no quotes resolved, and no spaces removed but
+    /// those at either end.
     ///
     /// ```
     /// # use parlor_sdk::prelude::*;
@@ -109,7 +109,7 @@ impl Command {
     }
 }
 
-/// What stands for somebody: an address, or a record of who has one.
+/// A value with an address: the address itself, or a record that has one.
 ///
 /// A [`Contact`], [`Chat`], [`View`] or [`Room`] stands for its JID, an [`Occupant`] for its address in the room.
 pub trait Entity {
@@ -354,7 +354,7 @@ impl From<&str> for Outgoing {
 }
 
 impl Payload {
-    /// What another plugin sent along, read by `serde`; no payload is read like `null`.
+    /// Returns the payload that another plugin sent, read by `serde`. A missing payload is read like `null`.
     #[track_caller]
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         match self {
@@ -364,7 +364,7 @@ impl Payload {
         }
     }
 
-    /// What kind of thing it is, for messages to people.
+    /// Returns a description of the payload's type, for messages to people.
     pub(crate) fn shape(&self) -> &'static str {
         match self {
             Self::None => "nothing",

@@ -52,7 +52,7 @@ pub fn set_status_message(message: impl AsRef<str>) -> impl Future<Output = Resu
 
 /// Logs in with the configured password, and returns when the session has begun. Needs `session.control`.
 ///
-/// Where the account is logged in already, nothing happens.
+/// Does nothing if the account is logged in already.
 #[track_caller]
 pub fn login() -> impl Future<Output = Result<()>> {
     located(async move { user::login(None).await.map_err(of_call("user.login", "")) })

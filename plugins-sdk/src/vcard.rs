@@ -37,7 +37,7 @@ pub fn get_again(entity: impl Entity) -> impl Future<Output = Result<Card>> {
     })
 }
 
-/// Changes the own card. What is not given stays as it is; an empty text takes it away.
+/// Changes the own card. A field that is not given stays as it is; an empty text removes it.
 #[track_caller]
 pub fn set(data: CardData) -> impl Future<Output = Result<()>> {
     located(async move { vcard::set(data).await.map_err(of_call("vcard.set", "")) })

@@ -24,7 +24,7 @@ pub struct Parsed {
 }
 
 impl Parsed {
-    /// What an attribute says.
+    /// Returns the value of an attribute.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }

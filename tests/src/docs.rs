@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::conformance::root;
 
-/// What stands on top of each page.
+/// The first line of each page.
 const MADE: &str = "<!-- Made by `cargo xtask docs` from wit/ and the host's tables; a change here is lost. -->\n\n";
 
 /// Sentences, by name.
@@ -57,7 +57,7 @@ pub fn calls() -> Result<Vec<String>> {
     Ok(calls.collect())
 }
 
-/// Where the pages are.
+/// The folder of the pages.
 pub fn folder() -> PathBuf {
     root().join("docs")
 }
@@ -66,7 +66,7 @@ fn read(path: &str) -> Result<String> {
     std::fs::read_to_string(root().join(path)).with_context(|| format!("cannot read {path}"))
 }
 
-/// What counts where a key is left out; none = it has to be there.
+/// Returns the text for a key's default; none = it has to be there.
 fn default(value: Option<&str>) -> String {
     match value {
         None => "has to be there".to_owned(),
@@ -76,7 +76,9 @@ fn default(value: Option<&str>) -> String {
 }
 
 fn index(interfaces: &[contract::Interface]) -> String {
-    let mut text = "# The private API\n\nWhat a plugin can hear, call and be told.\n\n".to_owned();
+    let mut text =
+        "# The private API\n\nThe calls that a plugin can make, and the events and values that it can get.\n\n"
+            .to_owned();
     text += "Begin with [your first plugin](first-plugin.md) and [your second](second-plugin.md), which has a command, a timer, something that it keeps and a setting; [what each language costs](languages.md) may help to choose, [what a plugin cannot do](cannot.md) says what to do instead, and [known limits](known-limits.md) what is missing or untested. [Plain values](values.md) shows what calls take in each language.\n\n";
     text += "- [The manifest, `plugin.toml`](manifest.md)\n- [Events and promises](events.md)\n- [Settings](settings.md)\n- [Permissions](permissions.md)\n";
     text += "- [Limits](limits.md)\n- [Errors](errors.md)\n- [Names in each language](names.md)\n- [Tests of plugins](testing.md)\n\n";

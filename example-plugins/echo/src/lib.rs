@@ -9,7 +9,7 @@ async fn start() -> Result<()> {
 
     let mut chat = on("message").kind("chat");
     if settings::get_or("answer_late", false)? {
-        // What was said while nobody was connected comes later, and says so.
+        // Messages from the time without a connection come later, and say so.
         chat = chat.with_delayed();
     }
     chat.run(|message: Message| async move {

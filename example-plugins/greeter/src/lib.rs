@@ -22,7 +22,7 @@ async fn start() -> Result<()> {
     Ok(())
 }
 
-/// Who is in the rooms already was there before us; who comes from now on is new.
+/// Greets people who come from now on. Those in the rooms already were there before us.
 async fn greet_newcomers() -> Result<()> {
     wait_until("roomsAutoJoined").await?;
     on("occupantJoined").run(greet)?;
@@ -42,7 +42,7 @@ async fn greet(occupant: Occupant) -> Result<()> {
 
 /// Waiting here holds up nobody: other messages are answered meanwhile.
 async fn answer(message: Message) -> Result<()> {
-    // What another client of the account was asked is not for this one to answer.
+    // A message to another client of the account is not for this one to answer.
     if message.carbon.is_some() {
         return Ok(());
     }

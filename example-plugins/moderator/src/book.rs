@@ -1,4 +1,4 @@
-//! What is known of people in rooms, and what follows from what they say. It calls nothing of the host's.
+//! A record of people in rooms, and the consequences of their messages. It calls nothing of the host's.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,7 +7,7 @@ use parlor_sdk::jiff::Timestamp;
 /// How many people are remembered; one who is not among them begins anew.
 const REMEMBERED: usize = 1_000;
 
-/// What is not wanted, and how patient one is.
+/// The forbidden words, and the limits that decide when to warn, kick and ban.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rules {
     /// Words, whatever their capitals.
@@ -22,7 +22,7 @@ pub(crate) struct Rules {
     pub(crate) seconds: i64,
 }
 
-/// What happens to somebody.
+/// The measure taken against a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sentence {
     /// The first, second… of so many.
@@ -37,7 +37,7 @@ pub(crate) enum Sentence {
 /// A room, and somebody in it.
 type Who<'a> = (&'a str, &'a str);
 
-/// What is known of somebody.
+/// The record of one person.
 #[derive(Debug, Default)]
 struct Record {
     warnings: u32,
@@ -46,7 +46,7 @@ struct Record {
     sent: VecDeque<Timestamp>,
 }
 
-/// What is known of people.
+/// The records of all people.
 #[derive(Debug, Default)]
 pub(crate) struct Book(BTreeMap<(String, String), Record>);
 

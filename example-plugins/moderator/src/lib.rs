@@ -8,7 +8,7 @@ use std::rc::Rc;
 use book::{Book, Rules, Sentence};
 use parlor_sdk::prelude::*;
 
-/// What the commands are, with what follows their names.
+/// The commands, with their arguments and help.
 const COMMANDS: [(&str, &str, &str); 5] = [
     ("kick", "Puts somebody out of the room", "NICK [REASON]"),
     ("ban", "Puts somebody out of the room for good", "NICK [REASON]"),
@@ -41,7 +41,7 @@ fn rules() -> Result<Rules> {
     })
 }
 
-/// Who is in the room under this nickname.
+/// Returns the occupant of the room with this nickname.
 fn occupant(room: &str, nick: &str) -> Result<Option<Occupant>> {
     Ok(rooms::occupants(room)?.into_iter().find(|one| one.nick == nick))
 }

@@ -153,7 +153,7 @@ pub(crate) fn acts_for(own: &jid::BareJid, to: &jid::Jid, is_set: bool) -> bool 
         own.strip_suffix(to.as_str()).is_some_and(|before| before.is_empty() || before.ends_with('.'))
     };
     let is_account = || to.resource().is_none() && to.node() == own.node() && ascii(to.domain()) == ascii(own.domain());
-    *to == *own || is_account() || (is_set && to.node().is_none() && is_server())
+    is_account() || (is_set && to.node().is_none() && is_server())
 }
 
 /// Returns the stanza once the plugin may send it. A parsed stanza takes many times its text, so it is not held while

@@ -52,7 +52,7 @@ pub const STEPS: [Row; 39] = [
     row(
         "answers:",
         "alice answers: <query xmlns='jabber:iq:version'><name>x</name></query>",
-        "alice answers this to the plugin's requests of its kind; an IQ without an answer fails with `service-unavailable`",
+        "alice answers such an IQ with this; without, it is refused",
     ),
     row("restart", "restart host", "the host ends and starts again, and logs in anew"),
     row(

@@ -30,7 +30,7 @@ class Subscription:
     handler: Callable[..., Work]
     def __call__(self, *arguments: Any, **named: Any) -> Work: ...
     def end(self) -> None:
-        """Ends it. What has begun goes on to its end."""
+        """Ends it. Handlers that have begun go on to their end."""
         ...
 
 # Events of the host: parlor writes them here, from its own table.
@@ -58,7 +58,7 @@ def on(
     ...
 
 def off(name: str, handler: Callable[..., Work]) -> bool:
-    """Ends all that a function listens to by this name; whether there was anything. What has begun goes on to its end."""
+    """Ends a function's subscriptions to this name; returns whether there were any. Handlers that have begun go on to their end."""
     ...
 
 def on_mention(handler: Handler[Message]) -> Subscription:

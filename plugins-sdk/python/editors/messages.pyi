@@ -38,8 +38,8 @@ def reference_of(message: Message) -> Optional[str]:
     ...
 
 def occupant_of(message: Message) -> Optional[Occupant]:
-    """Who said a message in a room, or from there to us alone, as the room knows them now: role, affiliation, and the real JID where the room shows it. None:
-    the room itself said it, or who did has gone. Needs `rooms.read` for it."""
+    """Returns the author of a message in a room, or of one from there to us alone, as the room knows them now: role, affiliation,
+    and the real JID if the room shows it. None: the room itself sent it, or the author has left. Needs `rooms.read` for it."""
     ...
 
 async def send(jid: str, message: Union[str, Outgoing]) -> str:

@@ -9,7 +9,7 @@
 
 Beside it stands `plugin.toml`, which says what the plugin asks for, and why. `parlor plugin build` makes one file of both.
 
-What is not wrapped here is there under the contract's own names, as `wit/` and the pages made from it describe them:
+Calls that are not wrapped here have the contract's own names, as `wit/` and the pages made from it describe them:
 `contacts.get(jid)`, `await rooms.open(jid, nick="bot")`, `await archive.query(with_=jid, max=20)`… What may be none, false or
 empty need not be said, and the fields of a record may be named instead of it. They raise the exceptions of `parlor.errors`.
 A whole archive is read by `async for archived in archive.query_all(with_=jid)`, page by page.

@@ -3,7 +3,7 @@
 from typing import Any, Callable, Optional, Sequence
 
 
-#: What an attempt to use the network raises, as an `OSError`.
+#: The text of the `OSError` that an attempt to use the network raises.
 NO_NETWORK = "a plugin reaches no network: what comes from elsewhere comes by XMPP; .parlor/docs/cannot.md says how"
 
 
@@ -12,7 +12,7 @@ class Error(Exception):
 
     #: Whether the same call may well work later.
     is_temporary: bool = False
-    #: Which call failed, such as `rooms.kick`; None: it is an error of the SDK's or the plugin's own.
+    #: The call that failed, such as `rooms.kick`; None: it is an error of the SDK's or the plugin's own.
     call: Optional[str] = None
     #: The call's first argument where that is a text, such as a JID.
     argument_of_call: Optional[str] = None
@@ -25,9 +25,9 @@ class Denied(Error):
         super().__init__(f"not granted: {permission}" + (f" for {scope}" if scope else ""))
         #: The permission, such as `messages.send`.
         self.permission = permission
-        #: What it would have to cover, such as a JID.
+        #: The scope that the grant would have to cover, such as a JID.
         self.scope = scope
-        #: What the owner types or writes to allow it.
+        #: The command or the line with which the owner allows it.
         self.hint = hint
 
 
@@ -38,7 +38,7 @@ class Invalid(Error):
         super().__init__(f"invalid {argument}: {reason}")
         #: The argument's name as the contract spells it.
         self.argument = argument
-        #: What is wrong with it.
+        #: The reason: what is wrong with it.
         self.reason = reason
 
 
@@ -62,7 +62,7 @@ class NotFound(Error):
 
     def __init__(self, what: str) -> None:
         super().__init__(f"not found: {what}")
-        #: What there is not.
+        #: The thing that does not exist.
         self.what = what
 
 
@@ -73,7 +73,7 @@ class NotReady(Error):
 
     def __init__(self, promise: str) -> None:
         super().__init__(f"too early: {promise} has not come yet")
-        #: What `wait_until` takes.
+        #: The promise to wait for, by `wait_until`.
         self.promise = promise
 
 
@@ -82,7 +82,7 @@ class Unsupported(Error):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"unsupported: {reason}")
-        #: Which of them, and what.
+        #: The reason: which of the two it is, and what it cannot do.
         self.reason = reason
 
 
@@ -108,7 +108,7 @@ class Offline(Error):
 
 
 class Stopped(Error):
-    """What the call waited for has ended: its plugin, or the session."""
+    """The plugin or the session that the call waited for has ended."""
 
 
 class OverLimit(Error):
@@ -116,7 +116,7 @@ class OverLimit(Error):
 
     def __init__(self, limit: str) -> None:
         super().__init__(f"over a limit: {limit}")
-        #: Which one.
+        #: The name of the limit.
         self.limit = limit
 
 

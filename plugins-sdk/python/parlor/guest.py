@@ -1,6 +1,6 @@
-"""What the host calls."""
+"""The functions that the host calls."""
 
-# What the library asks for when it is called: then there are no files.
+# Modules that the library imports when it is called: then there are no files.
 import _strptime  # noqa: F401
 import encodings.ascii
 import encodings.base64_codec
@@ -109,7 +109,7 @@ class Guest(exports.Guest):
         host.begin()
         logs.start()
         loop.stay()
-        # What was drawn when it was built, everybody would draw.
+        # The state that was drawn at the build would give everybody the same numbers.
         random.seed()
         try:
             listen._start()

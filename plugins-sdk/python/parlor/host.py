@@ -16,7 +16,7 @@ from .streams import Stream
 _is_there = False
 
 
-# Which permission each call needs, if any: parlor writes it in here when it builds a plugin.
+# The permission that each call needs, if any: parlor writes it in here when it builds a plugin.
 _NEEDS: dict[str, str] = {}
 
 

@@ -42,7 +42,7 @@ class Subscription:
         self.handler = handler
         self._once = once
         self._filter = filter
-        #: What the host calls it, once there is a host.
+        #: The host's number for it, once there is a host.
         self._number: Optional[int] = None
         self._takes = _takes(handler)
         self._what = f'on("{name}") at {place()}'
@@ -56,7 +56,7 @@ class Subscription:
         _running[self._number] = self
 
     def end(self) -> None:
-        """Ends it. What has begun goes on to its end."""
+        """Ends it. Handlers that have begun go on to their end."""
         if self in _waiting:
             _waiting.remove(self)
         if self._number is not None and _running.pop(self._number, None) is not None:
@@ -76,7 +76,7 @@ class Subscription:
 # Subscriptions that are made before the plugin runs wait for it: at build time there is no host.
 _waiting: list[Subscription] = []
 _running: dict[int, Subscription] = {}
-# What was warned of, and how much of that there may be.
+# The warnings already given, and how many of them are remembered.
 _warned: set[str] = set()
 _MOST_WARNED = 100
 # The filter that leaves out nothing but own messages and history.
@@ -95,7 +95,7 @@ def _takes(handler: Handler) -> int:
 
 
 def _signature(function: Any) -> inspect.Signature:
-    """Of what is called. Where that passes everything on to what it wraps, of this."""
+    """Returns the signature of a function. If it passes everything on to one that it wraps, the signature of that one."""
     own = inspect.signature(function, follow_wrapped=False)
     if all(one.kind is not one.VAR_POSITIONAL for one in own.parameters.values()):
         return own
@@ -177,7 +177,7 @@ def place() -> str:
 
 @contextlib.contextmanager
 def naming(what: str) -> Iterator[None]:
-    """Whatever is raised says of what: the author's line that asked for it has returned long before."""
+    """Puts `what` before the text of any exception: the author's line that asked for it has returned long before."""
     try:
         yield
     except Exception as error:
@@ -199,7 +199,7 @@ def _is_text(returned: Any) -> bool:
 
 
 def off(name: str, handler: Union[Handler, Subscription]) -> bool:
-    """Ends all that a function listens to by this name; whether there was anything. What has begun goes on to its end."""
+    """Ends a function's subscriptions to this name; returns whether there were any. Handlers that have begun go on to their end."""
     function = _function(handler)
     meant = [one for one in [*_waiting, *_running.values()] if one.name == name and _function(one) == function]
     for subscription in meant:
@@ -252,6 +252,6 @@ async def _call(number: int, subscription: Subscription, event: Any, value: Any)
 
 
 def payload(payload: Any) -> Any:
-    """What an event or a promise carries, as Python has it: JSON is read."""
+    """Converts the payload of an event or a promise to a Python value: JSON is read."""
     value: Any = getattr(payload, "value", None)
     return json.loads(value) if type(payload).__name__ == "Payload_Json" else value

@@ -34,7 +34,7 @@ def _level(number: int) -> object:
 
 
 def _fitted(text: str) -> str:
-    """Of what is too long, both ends: the host would keep the beginning, and a traceback ends with what was raised."""
+    """Keeps both ends of a text that is too long: the host would keep the beginning, and a traceback ends with the exception."""
     if 8 * len(text) <= 2 * _HALF:
         return text
     begin, end = _beginning(text), _beginning(text[::-1])[::-1]

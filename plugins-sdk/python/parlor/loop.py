@@ -35,9 +35,9 @@ class Call:
 
     def __init__(self, waitable_set: Optional[int], futures: dict, handles: list, pending_count: int) -> None:
         self.waitable_set = waitable_set
-        #: What the host has not answered, by its number.
+        #: The answers that the host still owes, by its numbers.
         self.futures = futures
-        #: What is to run.
+        #: The callbacks to run.
         self.handles = collections.deque(handles)
         #: How many tasks have not ended.
         self.pending_count = pending_count
@@ -46,7 +46,7 @@ class Call:
         self.has_ended = False
 
     def waits(self) -> int:
-        """What the host wakes it by, made where there is none."""
+        """Returns the set by which the host wakes it, and makes it if there is none."""
         if self.waitable_set is None:
             self.waitable_set = runtime.waitable_set_new()
         return self.waitable_set
@@ -58,7 +58,7 @@ class Call:
 
 
 class Answer:
-    """What the host answers some day. It is taken also where nobody waits for it any more."""
+    """An answer that the host still owes. It is taken even if nobody waits for it any more."""
 
     def __init__(self, promise: int, outcome: "asyncio.Future[Any]") -> None:
         self._promise = promise
@@ -91,7 +91,7 @@ class Loop(support._Loop):
         self._home.pending_count += 1
         self._home.waits()
 
-    # What is to run
+    # Running callbacks
 
     def poll(self, call: Call) -> None:
         self._current = call
@@ -120,7 +120,7 @@ class Loop(support._Loop):
             self._others.append(call)
 
     def _call_of(self, context: contextvars.Context) -> Call:
-        """Where something runs: in the call that it began in, while that is there."""
+        """Returns the call that a callback runs in: the one that it began in, while that is there."""
         call = context.get(support._future_state)
         if call is None:
             raise RuntimeError("nothing runs while the plugin is built: begin it in @on_start")
@@ -205,15 +205,15 @@ class Loop(support._Loop):
             soonest = min(self._wakes)
             if soonest <= max(due, now + STEP):
                 return
-            # Each of these is an open call of the plugin's. Where one is not enough, the next one takes half its time at most, and
-            # what is due is looked at again then: so they are few, in whatever order timers are set.
+            # Each of these is an open call of the plugin's. If one is not enough, the next one takes half its time at most, and
+            # the timers are looked at again then: so there are few of them, in whatever order timers are set.
             due = min(due, now + (soonest - now) / 2)
         self._wakes.append(due)
         # It begins at once, whatever runs now.
         asyncio.Task(self._wake(due), loop=self, context=self._context(self._home), eager_start=True)
 
     async def _wake(self, due: float) -> None:
-        # What a sum of times is off by is not worth another step.
+        # The rounding error of a sum of times is not worth another step.
         await timers.sleep(max(0, math.ceil((due - self.time()) * 1000 - 0.001)))
         self._wakes.remove(due)
         now = max(due, self.time())
@@ -241,7 +241,7 @@ def _poll(call: Call) -> int:
 
 
 async def _await_result(result: Any) -> Any:
-    """What the host answers, at once or later. Whoever waits may be cancelled."""
+    """Returns the host's answer, at once or later. The task that waits may be cancelled."""
     if isinstance(result, Ok):
         return result.value
     waitable, promise = result.value

@@ -10,7 +10,7 @@ _types = Grouping("types")
 _chats = Grouping("chats")
 _rooms = Grouping("rooms")
 
-#: What has no text is to be kept all the same (XEP-0334).
+#: Asks servers to store a message although it has no text (XEP-0334).
 _STORE = "store"
 
 
@@ -103,11 +103,11 @@ def _message(message: Union[str, Any]) -> Any:
 
 
 def occupant_of(message: Any) -> Optional[Any]:
-    """Who said a message in a room, or from there to us alone, as the room knows them now: role, affiliation, and the real JID where the room shows it. None:
-    the room itself said it, or who did has gone. Needs `rooms.read` for it."""
+    """Returns the author of a message in a room, or of one from there to us alone, as the room knows them now: role, affiliation,
+    and the real JID if the room shows it. None: the room itself sent it, or the author has left. Needs `rooms.read` for it."""
     room, nick = message.chat, message.nick
     if message.kind != "groupchat":
-        # Who writes from a room to us alone is a chat of its own.
+        # A person who writes from a room to us alone has a chat of their own.
         room, _, nick = message.chat.partition("/")
     return next((one for one in _rooms.occupants(room) if one.nick == nick), None) if nick else None
 

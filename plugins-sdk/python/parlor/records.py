@@ -1,4 +1,4 @@
-"""What goes to the host and comes from it, as Python likes it: fields that may be left out, and times that are `datetime`."""
+"""Fits the contract's records to Python: fields may be left out, and times are `datetime`."""
 
 import dataclasses
 import inspect
@@ -13,7 +13,7 @@ from .stanza import Element
 _HAPPENED = "at"
 #: Times that are asked for.
 _WANTED = ("start", "end", "since")
-#: What `Contact.get` knows.
+#: The attributes that `Contact.get` reads.
 _ATTRIBUTES = (
     "ask", "chat_status", "fullname", "groups", "id", "image", "image_type", "jid", "requesting", "resources", "status",
     "subscription", "url", "user_id", "vcard_updated",
@@ -61,7 +61,7 @@ def _leave_out(record: type) -> None:
 
 
 def _empty(type_: Any) -> Optional[Callable[[], Any]]:
-    """What makes the value that says nothing; none: there has to be one."""
+    """Returns a function that makes the empty value of a type; none: there has to be a value."""
     if type_ is bool or get_origin(type_) is list:
         return get_origin(type_) or bool
     return type(None) if type(None) in get_args(type_) else None
@@ -91,8 +91,8 @@ def _write(name: str) -> Callable[[Any, Any], None]:
 
 
 def _rest(command: Any) -> str:
-    """What was typed after the command's name, without the white space around it: no quotes are resolved."""
-    # Not before: what it needs needs this.
+    """Returns the text after the command's name, without the white space around it: no quotes are resolved."""
+    # Imported here because that module imports this one.
     from .messages import said
 
     body = said(command.message)
@@ -120,7 +120,7 @@ def plain(call: str, function: Any, given: tuple[Any, ...], named: dict[str, Any
         arguments[at] = _addressed(call, name, arguments[at])
         if name == "attributes" and isinstance(arguments[at], str):
             named["nick"] = arguments[at]
-            # What is left out behind it is named, too.
+            # The arguments after it have to be named, too.
             named.update(zip(names[at + 1 :], arguments[at + 1 :]))
             del arguments[at:]
             break
@@ -143,8 +143,8 @@ def _addressed(call: str, name: str, value: Any) -> Any:
 
 
 def _address(call: str, name: str, entity: Any, is_person: bool = False) -> Any:
-    """That of a contact, chat, view or room is its JID, an occupant's that of the room with the nickname. Where a person is meant, an
-    occupant stands for the real JID: by the other one a room would ban itself."""
+    """The address of a contact, chat, view or room is its JID, an occupant's that of the room with the nickname. If a person is meant,
+    an occupant stands for the real JID: by the other one a room would ban itself."""
     is_entity = dataclasses.is_dataclass(entity) or hasattr(entity, "jid")
     if isinstance(entity, (str, Element)) or not is_entity:
         return entity

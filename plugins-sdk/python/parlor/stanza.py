@@ -37,7 +37,7 @@ class ns:
     PUBSUB = "http://jabber.org/protocol/pubsub"
     #: Links beside a message (XEP-0066).
     OOB = "jabber:x:oob"
-    #: What somebody is doing in a chat (XEP-0085).
+    #: Chat states, such as "composing" (XEP-0085).
     CHAT_STATES = "http://jabber.org/protocol/chatstates"
     #: The version of a client (XEP-0092).
     VERSION = "jabber:iq:version"
@@ -68,7 +68,7 @@ class ns:
 
 
 _NAME = re.compile(r"[A-Za-z_][\w.-]*(:[A-Za-z_][\w.-]*)?")
-#: What XML 1.0 cannot hold.
+#: The characters that XML 1.0 cannot hold.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 #: Unescaped, a parser makes a space or a line feed of the last three.
 _ESCAPES = str.maketrans(

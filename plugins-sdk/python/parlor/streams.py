@@ -1,4 +1,4 @@
-"""What the host gives piece by piece, for `async for`."""
+"""Values that the host gives piece by piece, for `async for`."""
 
 import asyncio
 import collections
@@ -14,7 +14,7 @@ _BATCH = 50
 
 
 class Stream:
-    """All that a call gives, as it is read. What ended it early is raised once, behind the last piece that came. Whoever waits may
+    """All that a call gives, as it is read. An error that ended it early is raised once, after the last piece. A task that waits may
     be cancelled, and go on later. It is closed once nobody holds it."""
 
     def __init__(self, call: Awaitable[Any]) -> None:
@@ -27,7 +27,7 @@ class Stream:
         #: A read has come to its end. `asyncio.wait` would do, but ties what is read to the task that waited and was cancelled, and
         #: so to itself: it would be closed only when Python looks for such knots.
         self._news = asyncio.Event()
-        #: What is raised where nothing is ready any more.
+        #: The exception to raise when nothing is ready any more.
         self._ended: Optional[Exception] = None
 
     def __aiter__(self) -> "Stream":
@@ -45,8 +45,8 @@ class Stream:
             if self._reading is None or self._reading.done():
                 self._news.clear()
                 self._reading = loop.create_task(self._read())
-            # What was begun cannot be taken back, and an end that is being read cannot be closed: it goes on where whoever waits is
-            # cancelled, and holds all of this meanwhile.
+            # A read that was begun cannot be taken back, and an end that is being read cannot be closed: it goes on if the task that
+            # waits is cancelled, and holds all of this meanwhile.
             await self._news.wait()
         return self._ready.popleft()
 

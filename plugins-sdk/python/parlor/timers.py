@@ -30,7 +30,7 @@ async def sleep(seconds: Seconds, result: Any = None) -> Any:
     seconds = in_seconds(seconds)
     if seconds > 0 or not is_there():
         return await _sleep(seconds, result)
-    # What never waits for the host would never let anything else run.
+    # A task that never waits for the host would never let anything else run.
     await _timers.sleep(0)
     return result
 
@@ -77,7 +77,7 @@ class _Beat:
         self._set()
 
     def _set(self) -> None:
-        # What was missed is not made up for.
+        # Missed beats are skipped.
         self._at = max(self._at + self._period, loop.time())
         self._handle = loop.call_at(self._at, self._ring)
 

@@ -19,8 +19,8 @@ _refused: "collections.deque[asyncio.Future[None]]" = collections.deque()
 
 
 async def in_turn(call: Awaitable[Any], again: Callable[[], Awaitable[Any]]) -> Any:
-    """What a call gives. One that is refused because too many are open waits until another one has ended, and is then made again;
-    where no other one is open, the refusal is raised."""
+    """Returns the result of a call. One that is refused because too many are open waits until another one has ended, and is then made
+    again; if no other one is open, the refusal is raised."""
     global _open
     while True:
         _open += 1

@@ -61,7 +61,7 @@ class Promises:
         await _promises.add_all(list(names))
 
     async def reject(self, name: str, reason: str) -> None:
-        """Whoever waits for it gets `Rejected` with the reason."""
+        """Rejects a promise: plugins that wait for it get `Rejected` with the reason."""
         await _promises.reject(name, reason)
 
 
@@ -99,7 +99,7 @@ class EntriesPage(NamedTuple):
 
 
 class Storage:
-    """What the plugin keeps on this machine, per account: JSON values under text keys. Needs `storage`.
+    """The plugin's storage on this machine, per account: JSON values under text keys. Needs `storage`.
 
     What is set is on the disk when the call returns.
     """
@@ -188,7 +188,7 @@ class Storage:
         return Page(page.keys, page.next)
 
     async def get_bytes(self, key: str) -> Optional[bytes]:
-        """What is kept as it is: `get` reads JSON alone."""
+        """Returns the stored bytes as they are: `get` reads JSON alone."""
         kept: Optional[bytes] = await _storage.get(key)
         return kept
 

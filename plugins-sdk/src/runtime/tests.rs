@@ -1,4 +1,4 @@
-//! Who is called, how often, and that waiting holds up nobody.
+//! Tests which handlers are called, how often, and that one that waits holds up no other.
 
 use std::cell::Cell;
 use std::task::{Context, Waker};

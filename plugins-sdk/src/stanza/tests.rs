@@ -1,4 +1,4 @@
-//! What is written reads back, whatever the values are.
+//! Tests that stanzas read back as they were written, for any value.
 
 use minidom::Element as Minidom;
 use proptest::prelude::*;
@@ -95,7 +95,7 @@ proptest! {
     }
 }
 
-/// Who knows one from another language finds it.
+/// Authors find a namespace by the name that it has in another language.
 #[test]
 fn every_language_has_the_same_namespaces_by_the_same_names() {
     let others = [

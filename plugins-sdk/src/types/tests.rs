@@ -1,4 +1,4 @@
-//! What a plugin reads out of a message: its text, its name, and what stands behind a command's.
+//! Tests how a plugin reads a message: its text, its name, and the text after a command's name.
 
 use super::*;
 

@@ -219,11 +219,12 @@ static parlor_error enter(const parlor_event *event, void *context) {
   parlor_error error = parlor_rooms_open(room, "bot", NULL);
   parlor_plugin_rooms_list_result_room_error_t opened;
   if (!error) error = parlor_done(parlor_plugin_rooms_open_many(&jids, &attributes, &opened, &failed), &failed);
-  parlor_plugin_rooms_option_room_t there;
-  if (!error) error = parlor_done(parlor_plugin_rooms_get_or_create(&ball, &attributes, true, &there, &failed), &failed);
+  const parlor_room *made;
+  if (!error) error = parlor_rooms_get_or_create("ball@rooms.example.org", "bot", NULL, true, &made);
   if (!error) error = parlor_rooms_configure("ball@rooms.example.org", (parlor_field[]){{"membersonly", "true"}, {"roomname", "The ball"}, {0}});
   if (!error) error = parlor_rooms_send(room, "Good evening");
 
+  parlor_plugin_rooms_option_room_t there;
   if (!error) error = parlor_done(parlor_plugin_rooms_get(&hall, &there, &failed), &failed);
   parlor_plugin_rooms_list_option_room_t two;
   if (!error) error = parlor_done(parlor_plugin_rooms_get_many(&jids, &two, &failed), &failed);
@@ -314,9 +315,8 @@ static parlor_error know(const parlor_event *event, void *context) {
   parlor_log(PARLOR_INFO, "%s", own);
 
   // == vcard
-  plugin_string_t jid = parlor_text(juliet);
-  parlor_plugin_vcard_card_t card;
-  if (!error) error = parlor_done(parlor_plugin_vcard_get(&jid, false, &card, &failed), &failed);
+  const parlor_vcard *card;
+  if (!error) error = parlor_vcard_get(juliet, false, &card);
   parlor_plugin_vcard_card_data_t data = {.nickname = {true, parlor_text("bot")}};
   if (!error) error = parlor_done(parlor_plugin_vcard_set(&data, &failed), &failed);
   if (!error) error = parlor_vcard_update(juliet, false); // so that the contact or occupant shows it

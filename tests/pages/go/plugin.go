@@ -167,7 +167,7 @@ func enters(ctx context.Context) error {
 	// == rooms
 	_, opened := parlor.RoomsOpen(ctx, room, parlor.RoomOptions{Nick: "bot"})
 	_, openedBoth := parlor.Value(rooms.OpenMany([]string{garden, ball}, rooms.Attributes{Nick: wit.Some("bot")}))
-	_, made := parlor.Value(rooms.GetOrCreate(ball, rooms.Attributes{Nick: wit.Some("bot")}, true))
+	_, made := parlor.RoomsGetOrCreate(ctx, ball, parlor.RoomOptions{Nick: "bot"}, true)
 	configured := parlor.RoomsConfigure(ctx, ball, map[string]any{"membersonly": true, "roomname": "The ball"})
 	_, said := parlor.RoomsSend(ctx, room, "Good evening")
 

@@ -19,7 +19,7 @@ pub(super) fn page() -> String {
         ("At the top", "Flags win over the environment, and that over the file.", TOP),
         (
             "`[account.NAME]`",
-            "An account names one of `password_file`, `password_command` and `password_env`, and never the password itself. Where it \
+            "An account names one of `password_file`, `password_command` and `password_env`, and never the password itself. If it \
              names none, the variable `PARLOR_PASSWORD_NAME` counts (the name in capitals, `_` for `-`), and after it the setting \
              `credentials_url`. None is needed with a certificate, for an anonymous account, for a BOSH session that somebody else \
              began, and where `auto_login` is off. A variable stays readable in `/proc/PID/environ` for every process of the same \

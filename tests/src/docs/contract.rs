@@ -122,10 +122,9 @@ pub(super) fn page(interface: &Interface, names: &Names) -> Result<String> {
 /// The page about errors: the one variant, and the records that its cases carry.
 pub(super) fn errors(interfaces: &[Interface]) -> Result<String> {
     let types = interfaces.iter().find(|one| one.name == "types").context("there is no wit/types.wit")?;
-    let mut text =
-        "# Errors\n\nWhatever a call cannot do ends in one of the cases of one variant, never in a trap and \
-                    never in nothing. It is known before anything is sent, unless the case says otherwise.\n\n"
-            .to_owned();
+    let mut text = "# Errors\n\nA call that fails ends in one of the cases of one variant, never in a trap and \
+                    never in nothing. The error is known before anything is sent, unless the case says otherwise.\n\n"
+        .to_owned();
     for name in ["error", "denial", "bad-argument", "stanza-error"] {
         let item = types.items.iter().find(|item| item.name == name).with_context(|| format!("there is no {name}"))?;
         let _ = write!(text, "## {name}\n\n{}\n\n", item.docs);

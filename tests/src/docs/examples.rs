@@ -55,7 +55,7 @@ mod tests {
 
     /// Whether a part has a call, whose name is written as in `plugins-sdk/names.toml`.
     fn has(part: &str, name: &str) -> bool {
-        // What another value gives, such as a subscription or a timer, ends it by a method.
+        // A value that another call gave, such as a subscription or a timer, is ended by a method.
         let method = name.rsplit_once(['.', ':']).filter(|(owner, _)| {
             owner.trim_end_matches(':').rsplit(['.', ':']).next().is_some_and(|one| one.starts_with(char::is_uppercase))
         });

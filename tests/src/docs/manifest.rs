@@ -9,11 +9,11 @@ use super::default;
 
 /// The tables of a manifest, with what is said above their keys.
 const TABLES: [(&str, &str, &str); 5] = [
-    ("plugin", "[plugin]", "Who it is. The one table that has to be there."),
+    ("plugin", "[plugin]", "The plugin's identity. The one table that has to be there."),
     (
         "permissions",
         "[permissions]",
-        "What it asks for, each by its name, `\"GROUPING.VERB\" = { … }`, in quotation marks for the dot. A call or an event \
+        "The permissions that it asks for, each by its name, `\"GROUPING.VERB\" = { … }`, in quotation marks for the dot. A call or an event \
          whose permission is not asked for is not there at all. `parlor plugin build`, `test` and `dev` warn of one that no \
          call of the plugin needs; not of one that also lets events through, and not in Python, JavaScript and TypeScript, where all calls that \
          are asked for are in the file.",

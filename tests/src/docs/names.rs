@@ -56,7 +56,7 @@ enum Cell {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Word {
-    /// What it does.
+    /// A description of the entry.
     about: Option<String>,
     rust: Option<Cell>,
     python: Option<Cell>,

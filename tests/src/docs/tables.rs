@@ -20,8 +20,8 @@ const ORDER: &str = "pluginsInitialized → connectionInitialized → connected 
 pub(super) fn events(words: &BTreeMap<String, String>) -> Result<String> {
     ensure!(words.len() == EVENTS.len(), "docs/words.toml has {} events, the host {}", words.len(), EVENTS.len());
     let mut text = format!(
-        "# Events and promises\n\nA plugin hears of an event by `listen.on`. What is named after a promise is waited for \
-         with `api.wait-until`, too: who comes late is given it at once. Nobody but the host fires these names; plugins \
+        "# Events and promises\n\nA plugin hears of an event by `listen.on`. Events that are promises can be waited for with \
+         `api.wait-until`, too: a plugin that comes late gets them at once. Only the host fires these names; plugins \
          fire and promise names of their own.\n\nAfter a log-in: {ORDER}. None of them waits for a plugin.\n\n\
          | event | carries | grant | promise | when |\n|---|---|---|---|---|\n"
     );
@@ -73,9 +73,9 @@ fn kind(kind: SettingKind) -> String {
 
 /// Permissions.
 pub(super) fn permissions() -> String {
-    let mut text = "# Permissions\n\nWhat an owner grants, under `[plugin.ID.grants]` in `plugins.toml`. What is not \
-                    granted is not allowed: a call is answered with `denied` and what would allow it, and an \
-                    event is not heard.\n\n"
+    let mut text = "# Permissions\n\nOwners grant permissions under `[plugin.ID.grants]` in `plugins.toml`. A plugin \
+                    without a grant is refused: its call ends in `denied`, which says what would allow it, and \
+                    it does not hear the event.\n\n"
         .to_owned();
     for &permission in Permission::ALL {
         let _ = writeln!(text, "## {permission}\n\n{} Risk: {}.\n", permission.describe(), permission.risk());
@@ -103,11 +103,11 @@ pub(super) fn permissions() -> String {
     text
 }
 
-/// What each plugin on each account may use up.
+/// The limits of each plugin on each account.
 pub(super) fn limits() -> String {
     let mut page = format!(
         "# Limits\n\n\
-        What each plugin may use up, on each account by itself. An owner writes other numbers under `[plugin.NAME.limits]` in \
+        Each plugin has these limits, on each account by itself. Owners set other numbers under `[plugin.NAME.limits]` in \
         `plugins.toml`; a running host takes them over when the file is saved.\n\n\
         A host has room for {ROOM} plugins, counted on each account by itself, and for as many memories, tables and core instances as \
         these defaults allow each of them; for fewer, as its log says, where the kernel allows a process fewer than some 21,000 \
@@ -124,9 +124,9 @@ pub(super) fn limits() -> String {
         page,
         "\nThe stack of a plugin's code is {WASM_STACK} for all plugins, which nobody can change: it belongs to \
         the engine, and a plugin that recurses deeply keeps a list of its own in place of the calls. Local variables in C have \
-        another 512 KiB, in Rust 1 MiB. What a plugin may keep in its storage stands with its grant, such as `storage = [\"1 MiB\"]` under `[plugin.NAME.grants]`; `storage = true` is {quota}.\n\n\
-        `parlor status NAME` shows how much a plugin uses of each, its storage and the stack among them. Where it shows `-`, there is no use to \
-        show: what bounds one deed each, such as a start or a call, and what the engine counts and tells nobody.\n\n\
+        another 512 KiB, in Rust 1 MiB. The quota of a plugin's storage is part of its grant, such as `storage = [\"1 MiB\"]` under `[plugin.NAME.grants]`; `storage = true` is {quota}.\n\n\
+        `parlor status NAME` shows how much a plugin uses of each, its storage and the stack among them. A `-` means that there is no use to \
+        show: for limits of a single action, such as a start or a call, and for those that the engine counts and tells nobody.\n\n\
         ## Many calls at once\n\n\
         The host refuses a call beyond `open_calls` with `over-limit`. Some SDKs make it again once another call has ended:\n\n\
         | language | calls that wait for their turn | other calls |\n|---|---|---|\n\
@@ -170,18 +170,18 @@ pub(super) fn testing() -> String {
         was seen: write what happens, let it write the rest, and read whether that is what you meant; of an error that is \
         logged with a stack, that is the error, and `*` for the stack. A line that nobody understands fails the test that it \
         stands in, and no other.\n\n\
-        What has many lines is written as many, a bar before each but the first. In a line that ends with ` (glob)`, `*` stands for \
-        anything, also for what is left of those lines: `to alice: Commands:*!whoami* (glob)` is true of a help that names `!whoami` \
+        Write a message of several lines as several lines, with a bar before each but the first. In a line that ends with ` (glob)`, `*` \
+        stands for anything, also for the rest of those lines: `to alice: Commands:*!whoami* (glob)` matches a help that names `!whoami` \
         somewhere.\n\n\
-        What a message says of an earlier one stands in brackets, with the first line of that one, or 40 characters of it and `…`, in \
-        quotes; or with `what nobody said`, where there is none with such an id. A retraction has no form of its own: sent as a \
+        A message that refers to an earlier one shows that in brackets, with the first line of the earlier one, or 40 characters of it \
+        and `…`, in quotes; or with `what nobody said`, if there is none with such an id. A retraction has no form of its own: sent as a \
         stanza, it is shown as the text that it has, if any.\n\n\
-        A plugin may as much as an owner's does who changes no limit: 50 messages at once and 10 a second, by the clock of the \
-        test. Where it says more than that, let time go by, `after 10 s`. Only what it computes is measured otherwise: a \
+        The default limits apply: 50 messages at once and 10 a second, by the clock of the \
+        test. If a plugin sends more than that, let time go by, `after 10 s`. Only its computing is measured otherwise: a \
         handler that never waits is ended after 10 s of the processor's time, with an owner after 1 s (`cpu_slice`), and how much \
         it computes in all (`cpu_share`) does not matter. `parlor plugin dev` is as strict as an owner.\n\n\
-        `room garden: alice` has alice in the room before the plugin's account comes, which then enters it when it logs in. Where \
-        the plugin enters a room by itself, whoever is there before it is written above that step; above a written `start` \
+        `room garden: alice` has alice in the room before the plugin's account comes, which then enters it when it logs in. If \
+        the plugin enters a room by itself, write the people who are there before it above that step. Above a written `start` \
         people may enter, leave and be online before the plugin runs:\n\n\
         ```text\n\
         == it greets who was there before\n\
@@ -194,25 +194,25 @@ pub(super) fn testing() -> String {
         a test says otherwise; a visitor is not heard. Every room knows them by an occupant id, whatever their nickname. In a \
         room that is `anonymous` the account is one of the participants itself: it sees nobody's address, and may moderate \
         nothing, configure nothing and set no subject.\n\n\
-        What people and the plugin say is archived as servers do it, and `archive.query` reads it: in the account's \
-        archive, and what is said in a room in that room's, in pages of at most 50 messages. The last 10,000 are kept. A \
-        plugin with `catch_up` is told out of them what was said between its end and its next start. A test with `no archive` \
+        Messages of people and the plugin are archived as servers do it, and `archive.query` reads them, in pages of at most 50 \
+        messages: private ones in the account's archive, those of a room in that room's. The last 10,000 are kept. A \
+        plugin with `catch_up` gets out of them the messages between its end and its next start. A test with `no archive` \
         at the top is at a server that has none.\n\n\
-        What the plugin sends while the connection is `cut` goes out at `back`, and no message does after a cut of more \
-        than an hour, as with an owner who leaves `keep_unsent` as it is: each comes back as a `messageError`. A step \
+        Stanzas that the plugin sends while the connection is `cut` go out at `back`, and no message does after a cut of more \
+        than an hour, the default of `keep_unsent`: each comes back as a `messageError`. A step \
         fails if the plugin ends during it and no line expects that. A plugin that works on something is given another 5 ms of the \
         test's clock to finish. After the last step of a test it has 50 ms more: if it ends in them, the last step fails. After an \
         earlier step that time is not waited for, and the plugin ends at the step that lets time go by.\n\n\
-        Where a plugin in Rust or C ends by a mistake, the author's own functions are shown with their files and lines, and in Go, \
+        If a plugin in Rust or C ends by a mistake, the author's own functions are shown with their files and lines, and in Go, \
         where it is no panic, by their names; in the other \
-        languages it is what the language says of it. What is tried of a plugin in C ends as well at what C leaves undefined: a \
-        pointer that is NULL, an index past the end of an array whose length is known, a division by 0, a number that becomes \
-        too large for its type; and at an `assert` that fails. Not looked for is what is written past the end of memory from \
-        `malloc`, or by `strcpy` past that of an array, what is freed twice, and what is used after it was freed. The file for \
-        owners has none of that: there `assert` does nothing. What was compiled is kept for the next time, in `parlor/tried` \
+        languages the language's own report is shown. A plugin in C that is tested also ends at undefined behaviour: a \
+        NULL pointer, an index past the end of an array whose length is known, a division by 0, a number that becomes \
+        too large for its type; and at an `assert` that fails. These mistakes are not detected: writing past the end of memory from \
+        `malloc`, or by `strcpy` past that of an array, freeing twice, and using memory after it was freed. The file for \
+        owners has none of these checks: there `assert` does nothing. Compiled code is kept for the next time, in `parlor/tried` \
         where the programs of this user keep their data.\n\n\
-        A folder is built first if anything in it, or behind a link in it, has changed since it was. What it takes from elsewhere, such \
-        as `#include \"../common.h\"`, is not looked at: `parlor plugin build` builds in any case.\n\n\
+        A folder is built first if anything in it, or behind a link in it, has changed since it was. Files from elsewhere, such \
+        as `#include \"../common.h\"`, are not checked: `parlor plugin build` builds in any case.\n\n\
         Of a stack that is logged, the author's own functions are shown and the others counted; it is told once in a run, below the \
         first test that it belongs to, and so is a start that fails.\n\n\
         Functions of a plugin in Go or Python can be tried without a host as well, by `go test .` and by `PYTHONPATH=.parlor/sdk \

@@ -314,7 +314,6 @@ fn a_yes_about_a_stranger_is_one_of_those_that_are_listed() {
 #[test]
 fn a_call_is_no_plain_yes_where_the_account_is_not_as_it_needs() {
     use Outcome::{No, Partly, Unknown, Yes};
-
     let all = || Plugin { grants: Grants::all(), ..plugin("") };
     let unlike = |missing: &str| {
         let settings = all().settings.into_iter().filter(|key| *key != missing).collect();
@@ -414,7 +413,10 @@ fn a_call_is_no_plain_yes_where_the_account_is_not_as_it_needs() {
         let lacks = Question::parse(what, about).unwrap().answer(plugin).lacks;
         assert_eq!(lacks, None, "{what} {about:?}");
     }
-    // A grant that is missing comes first, with its remedy.
+}
+
+#[test]
+fn a_grant_that_is_missing_comes_before_the_state_of_the_account() {
     let none = Question::parse("chats.close", Some(STRANGER)).unwrap().answer(&plugin(""));
     assert!(none.remedy("echo").is_some(), "{none:?}");
 }

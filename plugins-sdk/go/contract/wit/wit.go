@@ -1,7 +1,7 @@
 // Package wit has what the contract's types are made of: values that may be missing, pairs, and how a call went.
 package wit
 
-// Which case an Option is.
+// The cases of an Option.
 const (
 	OptionNone = 0
 	OptionSome = 1
@@ -38,7 +38,7 @@ func (option Option[T]) Get() (T, bool) {
 	return option.value, option.tag == OptionSome
 }
 
-// Which case a Result is.
+// The cases of a Result.
 const (
 	ResultOk  = 0
 	ResultErr = 1

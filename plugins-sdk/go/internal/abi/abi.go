@@ -12,7 +12,7 @@ func Allocate(pinner *runtime.Pinner, size, align uintptr) unsafe.Pointer {
 		return nil
 	}
 	var memory unsafe.Pointer
-	// What is as wide as its alignment lies on it.
+	// Elements that are as wide as the alignment are aligned.
 	switch count := (size + align - 1) / align; align {
 	case 1:
 		memory = unsafe.Pointer(unsafe.SliceData(make([]uint8, count)))
@@ -38,8 +38,8 @@ func Called(name, about string) {
 	Last.Name, Last.About = name, about
 }
 
-// What the host has written and nobody has read yet is held by the pinner of the call that it answers, or by that of events. When
-// it has been read it is held by who uses it, as all memory of Go's is, and by nobody else.
+// Memory that the host has written and nobody has read yet is held by the pinner of the call that it answers, or by that of events.
+// When it has been read, only its users hold it, like all memory of Go.
 var (
 	events runtime.Pinner
 	given  = &events

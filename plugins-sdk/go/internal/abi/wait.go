@@ -4,7 +4,7 @@ import "unsafe"
 
 const blocked = 0xFFFFFFFF
 
-// Where the host says what a wait ended with: whose it was, and how it went. It is there from the beginning, for Wait allocates
+// The host writes the result of a wait here: whose it was, and how it went. It is there from the beginning, for Wait allocates
 // nothing.
 var payload [2]uint32
 

@@ -8,7 +8,7 @@ use parlor_tests::docs;
 
 const PAGE: &str = "screens.md";
 const HEAD: &str = "<!-- Made by `cargo xtask operate --screens` from what the program printed; a change here is lost. -->\n\n\
-    # Screens\n\nWhat each command of an owner's shows. Folders, ports and times are those of one run.\n";
+    # Screens\n\nThe output of each owner's command. Folders, ports and times are those of one run.\n";
 
 /// The screens so far.
 #[derive(Debug)]

@@ -37,7 +37,7 @@ fn types_of_the_contract() -> Set {
     types
 }
 
-/// What `parlor_sdk` exports of its own, and what it takes over from the contract and from private modules.
+/// The own exports of `parlor_sdk`, and those that it takes over from the contract and from private modules.
 fn rust() -> (Set, Set) {
     let (mut own, mut others) = (Set::new(), Set::new());
     let root = sources("src", "src/lib.rs");
@@ -77,7 +77,7 @@ fn rust() -> (Set, Set) {
             for kind in ["fn", "struct", "enum", "trait", "type", "mod", "const"] {
                 if let Some(name) = item.strip_prefix(&format!("pub {kind} ")).map(word).filter(|name| !name.is_empty())
                 {
-                    // What a macro makes has its name from elsewhere.
+                    // Items made by a macro have their names from elsewhere.
                     if !line.starts_with(' ') || !block.is_empty() {
                         own.insert(format!("{place}{name}"));
                     }
@@ -100,7 +100,7 @@ fn rust() -> (Set, Set) {
     (own, others)
 }
 
-/// What `from parlor import …` gives, with the methods of what is no grouping of the contract.
+/// The names that `from parlor import …` gives, with the methods of objects that are no grouping of the contract.
 fn python() -> (Set, Set) {
     let texts = |file: &str| sources("python/parlor", &format!("/{file}.py"));
     let all = texts("__init__");
@@ -133,7 +133,7 @@ fn python() -> (Set, Set) {
     (own, types_of_the_contract().into_iter().map(|name| format!("types.{name}")).collect())
 }
 
-/// What `import { … } from "parlor"` gives, with methods.
+/// The names that `import { … } from "parlor"` gives, with methods.
 fn js() -> (Set, Set) {
     let text = sources("javascript", "parlor.d.ts");
     let mut own = Set::new();
@@ -163,7 +163,7 @@ fn js() -> (Set, Set) {
     (own, types_of_the_contract())
 }
 
-/// What the package `parlor` exports.
+/// The exports of the package `parlor`.
 fn go() -> (Set, Set) {
     let text = sources("go", ".go");
     let (mut own, mut is_in_block) = (Set::new(), false);
@@ -200,14 +200,14 @@ fn go() -> (Set, Set) {
     (own, Set::new())
 }
 
-/// What `parlor.h` declares.
+/// The declarations of `parlor.h`.
 fn c() -> (Set, Set) {
     let mut text = String::new();
     let header = sources("c", "parlor.h");
     for part in header.split("/*") {
         text += part.split_once("*/").map_or(part, |(_, behind)| behind);
     }
-    // What follows belongs to macros that note where a call was made.
+    // The rest belongs to macros that note where a call was made.
     let (text, _) = text.split_once("extern struct parlor_call ").unwrap();
     let mut own = Set::new();
     for line in text.lines() {
@@ -327,7 +327,7 @@ fn python_arguments(file: &str, begin: &str) -> Set {
 #[test]
 fn the_fields_of_messages_and_filters_are_those_of_the_sdks() {
     let mut filter = python_arguments("listen", "def on(");
-    // Which event, and whether the next one alone: no part of a filter.
+    // The event's name, and whether only the next one counts, are no part of a filter.
     filter.remove("name");
     filter.remove("once");
     assert_eq!(names_in("filter", "python"), filter);
