@@ -49,6 +49,7 @@ static parlor_error look_back(const parlor_event *event, void *context) {
 
 static parlor_error talk(const parlor_event *event, void *context) {
   (void)event, (void)context;
+  parlor_plugin_types_error_t failed;
   // == chats
   parlor_error error = parlor_chats_send(juliet, "But soft!");
   plugin_string_t jid = parlor_text(juliet);
