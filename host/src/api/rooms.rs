@@ -11,8 +11,8 @@ use wasmtime::component::Accessor;
 use self::arguments::{affiliation, fields, has_affiliation, nick, optional, role, wish};
 use super::types::{draft, shown_card};
 use super::{
-    addresses, answer, bare_jid, bare_jids, caller, each, fits, jid as full_jid, order, pace, pace_bytes, put,
-    question, words,
+    addresses, answer, bare_jid, bare_jids, caller, each, fits, jid as full_jid, order, pace, pace_bytes, question,
+    words,
 };
 use crate::bindings::parlor::plugin::rooms::{
     Affiliated as WitAffiliated, Attributes, Bookmark as WitBookmark, ConfigValue as WitValue, Host, HostWithStore,
@@ -283,13 +283,9 @@ impl Caller {
 
     /// Returns the people with an affiliation. The room may list thousands.
     async fn affiliations(&self, affiliation: &'static str) -> Result<Vec<Affiliated>, CallError> {
-        let (instance, jid) = (&self.instance, self.jid.clone());
-        instance.require(Permission::RoomsModerate, Target::Room(&self.jid))?;
-        let question = instance.open_question()?;
-        pace(instance).await?;
         let weigh = |people: &Vec<Affiliated>| people.iter().map(Affiliated::weight).sum();
-        let deed = |answer| Command::Room { jid, deed: RoomDeed::Affiliations(affiliation, answer) };
-        put(instance, question, instance.ask_for_much(deed, weigh)).await
+        let (_kept, fits) = self.instance.room_for_answer(weigh);
+        self.moderate(|answer| RoomDeed::Affiliations(affiliation, answer.if_it_fits(fits))).await
     }
 
     /// Carries out an action that only a front end sees.

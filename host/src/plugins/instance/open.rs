@@ -232,15 +232,22 @@ impl Instance {
         command: impl FnOnce(Answer<R>) -> Command,
         weigh: fn(&R) -> usize,
     ) -> Result<R, CallError> {
+        let (_kept, fits) = self.room_for_answer(weigh);
+        self.ask(|answer| command(answer.if_it_fits(fits))).await
+    }
+
+    /// Returns a check whether such an answer fits, and what holds its bytes from then on until it is dropped.
+    pub(crate) fn room_for_answer<R: 'static>(
+        &self,
+        weigh: fn(&R) -> usize,
+    ) -> (Arc<OnceLock<Holding>>, impl FnOnce(&R) -> Result<(), CallError> + Send + use<R>) {
         let (held, kept) = (self.held(), Arc::new(OnceLock::new()));
         let (keep, too_much) = (Arc::clone(&kept), self.holds_too_much());
         let fits = move |value: &R| match held.hold(weigh(value)) {
             Some(holding) => keep.set(holding).map_err(|_| CallError::Stopped),
             None => Err(too_much),
         };
-        let result = self.ask(|answer| command(answer.if_it_fits(fits))).await;
-        drop(kept);
-        result
+        (kept, fits)
     }
 
     /// Waits for a resource that all plugins share. During `initialize` that time does not count against the plugin,
