@@ -138,7 +138,6 @@ impl<T: AsyncBufRead + Unpin> AsyncBufRead for Intake<T> {
                 this.ending.note(why);
             }
             Pin::new(this.inner()?).consume(amount);
-            this.ending.hear();
             this.ending.arrived(amount, this.sieve.is_within_an_element());
         }
         Poll::Ready(Ok(&this.ready[this.taken..]))

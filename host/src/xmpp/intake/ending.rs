@@ -29,6 +29,13 @@ impl Default for Ending {
     }
 }
 
+impl Known {
+    fn hear(&mut self) {
+        self.heard = Instant::now();
+        self.pieces += 1;
+    }
+}
+
 impl Ending {
     /// Returns the reason, if the connection has ended.
     pub(in crate::xmpp) fn reason(&self) -> Option<Lost> {
@@ -63,6 +70,7 @@ impl Ending {
     /// Records that this many bytes have arrived, and whether the element that they belong to goes on.
     pub(in crate::xmpp) fn arrived(&self, bytes: usize, goes_on: bool) {
         let mut known = self.known();
+        known.hear();
         known.arriving = goes_on.then(|| known.arriving.unwrap_or(0) + bytes as u64);
     }
 
@@ -78,9 +86,7 @@ impl Ending {
 
     /// Records that data has arrived.
     pub(in crate::xmpp) fn hear(&self) {
-        let mut known = self.known();
-        known.heard = Instant::now();
-        known.pieces += 1;
+        self.known().hear();
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
