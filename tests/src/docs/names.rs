@@ -91,6 +91,12 @@ pub(super) struct Names {
     unit: Each,
 }
 
+/// Returns these texts, each with its language as people call it.
+fn in_each(texts: [&str; 5]) -> [(&'static str, &str); 5] {
+    const LANGUAGES: [&str; 5] = ["Rust", "Python", "JavaScript, TypeScript", "Go", "C"];
+    std::array::from_fn(|place| (LANGUAGES[place], texts[place]))
+}
+
 impl Cell {
     fn names(&self) -> &[String] {
         match self {
@@ -114,26 +120,14 @@ impl Word {
 
 impl Each {
     fn all(&self) -> [(&'static str, &str); 5] {
-        [
-            ("Rust", &self.rust),
-            ("Python", &self.python),
-            ("JavaScript, TypeScript", &self.js),
-            ("Go", &self.go),
-            ("C", &self.c),
-        ]
+        in_each([&self.rust, &self.python, &self.js, &self.go, &self.c])
     }
 }
 
 impl Row {
     /// The name in each language, with the language as people call it.
     fn all(&self) -> [(&'static str, &str); 5] {
-        [
-            ("Rust", &self.rust),
-            ("Python", &self.python),
-            ("JavaScript, TypeScript", &self.js),
-            ("Go", &self.go),
-            ("C", &self.c),
-        ]
+        in_each([&self.rust, &self.python, &self.js, &self.go, &self.c])
     }
 }
 
