@@ -1,4 +1,4 @@
-//! What becomes of an account if its task panics, which is a bug in the host.
+//! Keeps an account running after its task panicked. A panic is a bug in the host.
 //!
 //! A peer or a plugin may have found the bug, so the account must survive it: the input at fault is dropped, and a new
 //! session with the server replaces whatever state the panic left half changed.
@@ -34,7 +34,7 @@ impl Worker {
 
     /// Drops what the panic interrupted, and replaces the session with the server.
     fn begin_anew(&mut self) {
-        // Whoever waits for one of these answers gets an error.
+        // The calls that wait for these answers get an error.
         self.effects.clear();
         if let Some(link) = &mut self.link {
             link.begin_anew();

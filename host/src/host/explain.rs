@@ -286,7 +286,7 @@ mod tests {
         assert!(no.reason.starts_with("it listens with a filter that leaves this out (kind groupchat): "), "{no:?}");
     }
 
-    /// What the session would answer a call is read from what it publishes.
+    /// The session publishes everything that decides its answer to a call.
     #[tokio::test]
     async fn the_state_of_an_account_is_that_of_its_snapshot() {
         let (instance, _mailbox) = disconnected_instance("", Limits::default());

@@ -137,8 +137,8 @@ pub(super) fn of_call(depends: Depends, about: Option<&Jid>, state: Option<&dyn 
     of_state(depends, about, state)
 }
 
-/// Checks the condition of an event about an address, or about any. What may change without the plugin makes the answer
-/// unknown, rather than a no.
+/// Checks the condition of an event about an address, or about any. If others may change the state, the answer is
+/// unknown rather than no.
 pub(super) fn of_event(rule: &EventRule, about: Option<&Jid>, state: Option<&dyn AccountState>) -> Check {
     let Some(state) = state else { return Check::Met };
     let (depends, bare) = (rule.depends(), about.map(Jid::to_bare));

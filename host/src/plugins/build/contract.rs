@@ -104,7 +104,7 @@ pub(super) fn needs(spelled: impl Fn(&str) -> String) -> Value {
 /// The arguments that name a person by the real JID, and no occupant by the address in the room.
 const PEOPLE: [&str; 2] = ["inviter", "user"];
 
-/// What a JID that a plugin passes is the address of.
+/// The thing that a JID from a plugin is the address of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Addressed {
     Entity,

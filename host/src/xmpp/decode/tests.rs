@@ -112,7 +112,7 @@ fn the_text_that_people_are_shown_is_taken_and_all_are_told() {
     assert_eq!((message.body.as_deref(), message.bodies.as_slice()), (Some("hallo"), bodies.as_slice()));
 }
 
-/// What the library would drop is mended in copies as well, which other clients and the archive show.
+/// Other clients and the archive show these copies, so they are repaired although the library would drop them.
 #[test]
 fn a_copy_is_mended_like_the_message_itself() {
     for odd in [

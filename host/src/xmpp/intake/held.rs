@@ -72,7 +72,7 @@ struct Attribute {
     is_long: bool,
 }
 
-/// What became of the declarations of prefixes in a start tag.
+/// Whether the declarations of prefixes in a start tag were kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Prefixes {
     #[default]
