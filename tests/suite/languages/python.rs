@@ -194,6 +194,12 @@ async fn a_plugin_in_python_takes_nothing_of_the_machines_packages_but_those_of_
     home.set_environment("VIRTUAL_ENV", folder.path().join("environment").to_str().unwrap());
     let taken = home.run(&arguments).await.unwrap();
     assert_eq!(taken.code, Some(0), "{taken:?}");
+    // A library that has to be linked takes the long way, through componentize-py.
+    let slowly = "with componentize-py";
+    assert!(!taken.stderr.contains(slowly), "{taken:?}");
+    folder.write(format!("environment/{}", packages.replace("only_here.py", "fast-wasm32-wasi.so")), "").unwrap();
+    let linked = home.run(&arguments).await.unwrap();
+    assert!(linked.stderr.contains(slowly), "{linked:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -158,19 +158,39 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
     let wit = contract::of(manifest).map_err(|reason| BuildError::Component { package: package.clone(), reason })?;
     let python = COMPONENTIZE.python()?;
     check(&python, folder, &package)?;
-    let component = if env::var_os(ENVIRONMENT).is_some() || wants_linking(folder, &mut 0) {
-        linked(&python, &wit, folder, &package)?
-    } else {
-        imported(&python, &wit, folder, &package)?
-    };
+    let packages = env::var_os(ENVIRONMENT).and_then(|place| packages(Path::new(&place)));
+    let component =
+        if [Some(folder), packages.as_deref()].into_iter().flatten().any(|place| wants_linking(place, &mut 0)) {
+            linked(&python, &wit, folder, &package)?
+        } else {
+            imported(&python, &wit, folder, packages.as_deref(), &package)?
+        };
     Ok(Made { component, metadata: metadata(manifest), output: folder.join(format!("{package}.wasm")), package })
 }
 
-/// Imports the plugin into an interpreter that has already imported the SDK.
-fn imported(python: &Path, wit: &str, folder: &Path, package: &str) -> Result<Vec<u8>, BuildError> {
+/// Returns the folder of the packages that are installed in a virtual environment.
+fn packages(environment: &Path) -> Option<PathBuf> {
+    let lib = environment.join("lib");
+    let versions = fs::read_dir(&lib).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut found: Vec<_> =
+        versions.chain([lib.clone()]).map(|place| place.join("site-packages")).filter(|place| place.is_dir()).collect();
+    // An environment has one. With several, each build takes the same.
+    found.sort();
+    found.pop()
+}
+
+/// Imports the plugin into an interpreter that has already imported the SDK. The packages of a virtual environment are
+/// found after all others.
+fn imported(
+    python: &Path,
+    wit: &str,
+    folder: &Path,
+    packages: Option<&Path>,
+    package: &str,
+) -> Result<Vec<u8>, BuildError> {
     let base = base::base(python, wit, package)?;
     tools::announce(&format!("building {package}"));
-    let taken = snapshot::take(&base, &base.component()?, folder).map_err(|failure| match failure {
+    let taken = snapshot::take(&base, &base.component()?, folder, packages).map_err(|failure| match failure {
         Failure::Source(said) => match said::shown(&said) {
             Some((printed, reason)) => {
                 tell(printed.as_bytes());
@@ -354,6 +374,16 @@ mod tests {
             assert!(wants(), "{other}");
             fs::remove_file(path).unwrap();
         }
+    }
+
+    #[test]
+    fn the_packages_of_an_environment_are_found_under_the_version_of_its_python() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(packages(folder.path()), None);
+        let place = folder.path().join("lib/python3.11/site-packages");
+        fs::create_dir_all(&place).unwrap();
+        fs::write(folder.path().join("lib/site-packages"), "no folder").unwrap();
+        assert_eq!(packages(folder.path()), Some(place));
     }
 
     #[test]

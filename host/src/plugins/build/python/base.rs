@@ -1,6 +1,7 @@
 //! The interpreter with the SDK imported, made once for all plugins that request the same permissions. This is most of
 //! a Python plugin, apart from its own code.
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,9 @@ const LIBRARY: &str = "library";
 const MAIN: &str = "main";
 /// The SDK, in the same folder.
 const PARLOR: &str = "sdk";
+
+/// The packages of a virtual environment, in the interpreter; [`MAIN_TEXT`] names it as well.
+const PACKAGES: &str = "/packages";
 
 const MAIN_NAME: &str = "parlor_main";
 /// The code that runs when a base is made and later imports plugins. It copies Python's library, which is not available
@@ -58,6 +62,8 @@ class WitWorld(wit_world.WitWorld):
         # What lies in the folders now was not there before.
         importlib.invalidate_caches()
         sys.dont_write_bytecode = True
+        if os.path.isdir("/packages"):
+            sys.path.append("/packages")
         try:
             try:
                 import plugin
@@ -84,10 +90,16 @@ impl Base {
         read_bytes(&path).map_err(|error| BuildError::File { path, error })
     }
 
-    /// Returns its folders with their paths in the interpreter. The plugin's own folder comes first in the search path.
-    pub(super) fn folders<'f>(&self, plugin: &'f Path) -> [(std::borrow::Cow<'f, Path>, &'static str); 4] {
+    /// Returns its folders with their paths in the interpreter. The plugin's own folder comes first in the search path,
+    /// and packages of a virtual environment come last.
+    pub(super) fn folders<'f>(
+        &self,
+        plugin: &'f Path,
+        packages: Option<&'f Path>,
+    ) -> impl Iterator<Item = (Cow<'f, Path>, &'static str)> {
         let own = |name: &str| self.folder.join(name).into();
-        [(plugin.into(), "/0"), (own(MAIN), "/1"), (own(PARLOR), "/2"), (own(LIBRARY), "/python")]
+        let always = [(plugin.into(), "/0"), (own(MAIN), "/1"), (own(PARLOR), "/2"), (own(LIBRARY), "/python")];
+        always.into_iter().chain(packages.map(|place| (place.into(), PACKAGES)))
     }
 }
 
@@ -202,6 +214,11 @@ mod tests {
         assert_eq!(contract.worlds[world].exports.len(), 2);
         assert_eq!(name(wit), name(wit));
         assert_ne!(name(wit), name(&wit.replace("stop", "halt")));
+    }
+
+    #[test]
+    fn packages_lie_where_the_interpreter_looks_for_them() {
+        assert!(MAIN_TEXT.contains(&format!("sys.path.append(\"{PACKAGES}\")")));
     }
 
     #[test]

@@ -23,12 +23,13 @@ pub(super) struct Taken {
     pub(super) printed: Vec<u8>,
 }
 
-/// Imports the plugin in a folder. If it fails, its output comes before the reason.
-pub(super) fn take(base: &Base, component: &[u8], folder: &Path) -> Result<Taken, Failure> {
-    snapshot::apart(import(base, component, folder))
+/// Imports the plugin in a folder, with the packages of a virtual environment if one is given. If it fails, its output
+/// comes before the reason.
+pub(super) fn take(base: &Base, component: &[u8], folder: &Path, packages: Option<&Path>) -> Result<Taken, Failure> {
+    snapshot::apart(import(base, component, folder, packages))
 }
 
-async fn import(base: &Base, component: &[u8], folder: &Path) -> Result<Taken, Failure> {
+async fn import(base: &Base, component: &[u8], folder: &Path, packages: Option<&Path>) -> Result<Taken, Failure> {
     let other = |error: wasmtime::Error| Failure::Component(format!("{error:#}"));
     let wizer = Wizer::new();
     let (context, instrumented) =
@@ -39,7 +40,7 @@ async fn import(base: &Base, component: &[u8], folder: &Path) -> Result<Taken, F
     let printed = MemoryOutputPipe::new(MOST_PRINTED);
     let mut wasi = WasiCtx::builder();
     wasi.stdout(printed.clone()).stderr(printed.clone());
-    for (place, name) in base.folders(folder) {
+    for (place, name) in base.folders(folder, packages) {
         // Imported code cannot write to the author's folder.
         wasi.preopened_dir(&place, name, FsPerms::ReadOnly)
             .map_err(|error| Failure::Component(format!("{}: {error:#}", place.escaped())))?;
