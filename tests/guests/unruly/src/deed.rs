@@ -54,12 +54,8 @@ pub(crate) enum Deed {
     AddCommand,
     /// `sleep-storm`: sleeps for zero time, again and again.
     SleepStorm,
-    /// `flood-calls`: makes calls that return at once, without end.
-    FloodCalls,
-    /// `flood-emit`: fires events without end, which it hears itself.
-    FloodEmit,
-    /// `flood-log`: logs ten thousand lines.
-    FloodLog,
+    /// `flood-`…: makes calls of one kind as fast as it can.
+    Flood(Flood),
     /// `odd-log`: logs a line with control characters, and one that is too long.
     OddLog,
     /// `big-argument`: passes a text of 8 MiB to a call.
@@ -104,6 +100,23 @@ pub(crate) enum Deed {
     SearchMemory,
 }
 
+/// What a flood consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flood {
+    /// `flood-calls`: makes calls that return at once, without end.
+    Calls,
+    /// `flood-emit`: fires events without end, which it hears itself.
+    Emit,
+    /// `flood-subscriptions`: subscribes and ends the subscription, without end.
+    Subscriptions,
+    /// `flood-addresses`: sends to addresses that take long to read, without end.
+    Addresses,
+    /// `flood-payloads`: emits the most JSON that an event may carry, without end.
+    Payloads,
+    /// `flood-log`: logs ten thousand lines.
+    Log,
+}
+
 impl FromStr for Deed {
     type Err = Error;
 
@@ -125,9 +138,12 @@ impl FromStr for Deed {
             "let-go" => Self::LetGo,
             "add-command" => Self::AddCommand,
             "sleep-storm" => Self::SleepStorm,
-            "flood-calls" => Self::FloodCalls,
-            "flood-emit" => Self::FloodEmit,
-            "flood-log" => Self::FloodLog,
+            "flood-calls" => Self::Flood(Flood::Calls),
+            "flood-emit" => Self::Flood(Flood::Emit),
+            "flood-subscriptions" => Self::Flood(Flood::Subscriptions),
+            "flood-addresses" => Self::Flood(Flood::Addresses),
+            "flood-payloads" => Self::Flood(Flood::Payloads),
+            "flood-log" => Self::Flood(Flood::Log),
             "odd-log" => Self::OddLog,
             "big-argument" => Self::BigArgument,
             "many-timers" => Self::ManyTimers,
@@ -194,21 +210,7 @@ impl Deed {
             Self::SleepStorm => loop {
                 timers::sleep(Duration::ZERO).await;
             },
-            Self::FloodCalls => loop {
-                black_box(connection::connected());
-            },
-            Self::FloodEmit => {
-                on("unruly").run(|_: Event| async { emit("unruly", ()).await })?;
-                loop {
-                    emit("unruly", ()).await?;
-                }
-            }
-            Self::FloodLog => {
-                for line in 0..10_000_u32 {
-                    info!("flood {line}");
-                }
-                Ok("wrote 10000 lines".to_owned())
-            }
+            Self::Flood(flood) => flood.run().await,
             Self::OddLog => Ok(odd_log()),
             Self::BigArgument => {
                 settings::set("behaviour", "x".repeat(8 << 20)).await?;
@@ -253,6 +255,45 @@ impl Deed {
             Self::AliasedList => wicked::aliased(100_000).await,
             Self::MarkMemory => Ok(wicked::mark(MARK)),
             Self::SearchMemory => Ok(wicked::search()),
+        }
+    }
+}
+
+impl Flood {
+    async fn run(self) -> Result<String> {
+        match self {
+            Self::Calls => loop {
+                black_box(connection::connected());
+            },
+            Self::Emit => {
+                on("unruly").run(|_: Event| async { emit("unruly", ()).await })?;
+                loop {
+                    emit("unruly", ()).await?;
+                }
+            }
+            Self::Subscriptions => loop {
+                on("unruly").run(|_: Event| async { Ok(()) })?.end()?;
+            },
+            Self::Addresses => {
+                // One short label after the other: each is converted on its own (IDNA).
+                let address = format!("a@{}.example", vec!["ä"; 300].join("."));
+                loop {
+                    let _ = chats::send(&address, "hello").await;
+                }
+            }
+            Self::Payloads => {
+                // Many short values take longer to read than one long text.
+                let values = vec![0; 120 << 10];
+                loop {
+                    let _ = emit("unruly", &values).await;
+                }
+            }
+            Self::Log => {
+                for line in 0..10_000_u32 {
+                    info!("flood {line}");
+                }
+                Ok("wrote 10000 lines".to_owned())
+            }
         }
     }
 }

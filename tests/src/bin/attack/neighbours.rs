@@ -31,7 +31,7 @@ pub(crate) struct Kind {
     behaviour: &'static str,
 }
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 11] = [
     Kind { name: "places of the account's task", behaviour: "convoy" },
     Kind { name: "places of the storage's thread", behaviour: "convoy-storage" },
     Kind { name: "bytes of waiting calls", behaviour: "convoy-values" },
@@ -39,6 +39,9 @@ const KINDS: [Kind; 8] = [
     Kind { name: "memory", behaviour: "grow-memory" },
     Kind { name: "events", behaviour: "flood-emit" },
     Kind { name: "calls", behaviour: "flood-calls" },
+    Kind { name: "subscriptions", behaviour: "flood-subscriptions" },
+    Kind { name: "addresses", behaviour: "flood-addresses" },
+    Kind { name: "JSON", behaviour: "flood-payloads" },
     Kind { name: "the log", behaviour: "flood-log" },
 ];
 
