@@ -19,6 +19,9 @@ use crate::policy::{Entry, Policy};
 use crate::process::{Process, Signal};
 use crate::prosody::Account;
 
+/// The arguments of each start.
+const RUN: [&str; 5] = ["run", "--config", "parlor.toml", "--log-format", "json"];
+
 /// The folder of one host: `parlor.toml`, `plugins.toml`, password files, plugin files, data.
 #[derive(Debug)]
 pub struct Home {
@@ -208,10 +211,18 @@ impl Home {
         self.start_in(&Surroundings::Usual, more)
     }
 
+    /// Starts `parlor run` as owners do: accounts log in while plugins are still compiled.
+    pub fn start_at_once(&self) -> Result<Host> {
+        self.spawn(&Surroundings::Usual, RUN.to_vec())
+    }
+
     /// Starts `parlor run` with more arguments in other surroundings.
     pub fn start_in(&self, surroundings: &Surroundings, more: &[&str]) -> Result<Host> {
         // `--compile-first`: once an account is connected, all of its plugins run.
-        let arguments = [&["run", "--config", "parlor.toml", "--log-format", "json", "--compile-first"], more].concat();
+        self.spawn(surroundings, [&RUN[..], &["--compile-first"], more].concat())
+    }
+
+    fn spawn(&self, surroundings: &Surroundings, arguments: Vec<&str>) -> Result<Host> {
         let parlor = plugins::program("parlor")?;
         let command = match surroundings {
             Surroundings::Usual => self.command(arguments)?,

@@ -335,7 +335,7 @@ async fn connected(prosody: &XmppServer, plugin: &[u8]) -> Result<Duration> {
         home.add_account("main", &account, Server::Direct(prosody.ports().direct, prosody.certificate()))?;
         home.set_policy(&Policy::default().with(PLUGIN, unhindered(home.install_bytes(PLUGIN, plugin)?)))?;
         let begin = Instant::now();
-        let mut host: Host = home.start()?;
+        let mut host: Host = home.start_at_once()?;
         host.wait_count("account connected", &[], 1, START).await?;
         took.push(begin.elapsed());
         host.stop(STOP).await?;
