@@ -35,6 +35,18 @@ async fn get_gives_what_is_open_and_opens_nothing() {
     assert_eq!(jids(&many), [None, Some(&*jid)]);
 }
 
+/// Events `chatBoxesFetched`: a chat is no data, so that none is open when the host starts again.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_chat_is_open_after_a_restart() {
+    let (house, friend) = open_house().await;
+    let jid = friend.jid().to_bare().to_string();
+    house.call(FULL, "chats.open", json!({ "jid": jid })).await.ok();
+    assert_eq!(jids(&house.call(FULL, "chats.get-all", Value::Null).await.ok()), [Some(&*jid)]);
+    let house = house.restart().await;
+    house.call(FULL, "api.wait-until", json!({ "promise": "chatBoxesFetched" })).await.is("none");
+    house.call(FULL, "chats.get-all", Value::Null).await.is(json!([]));
+}
+
 /// Rows 76-78, 128: a read that follows a call sees what the call did.
 #[tokio::test(flavor = "multi_thread")]
 async fn several_are_opened_and_closed_each_with_its_own_result() {
