@@ -155,7 +155,10 @@ async fn a_session_is_gone_on_with_after_a_restart() {
         let before = house.call(BARE, "user.jid", Value::Null).await.ok();
         let mut contact = crate::house::friend("friend").await;
         let house = house.restart().await;
-        house.logged("account connected", &[("session", if keepalive { "continued" } else { "new" })]).await;
+        let session = if keepalive { "continued" } else { "new" };
+        let line = house.logged("account connected", &[("session", session)]).await;
+        let fields: Vec<_> = line.fields.keys().copied().collect();
+        assert_eq!(fields, ["account", "jid", "message", "session"], "nothing was left to send again");
         let after = house.call(BARE, "user.jid", Value::Null).await.ok();
         assert_eq!(before == after, keepalive, "{before} {after}");
         house.call(FULL, "settings.get", json!({ "key": "keepalive" })).await.is(json!({ "value": keepalive }));
