@@ -85,7 +85,7 @@ permissions! {
     ChatsRead = "chats.read", Low, None, "Sees which private chats are open.";
     ChatsWrite = "chats.write", Low, None, "Opens and closes private chats, and changes how they are shown.";
     ContactsRead = "contacts.read", Medium, None, "Sees the contact list, and who is online.";
-    ContactsWrite = "contacts.write", Medium, None, "Adds, renames and removes contacts, and answers their requests. Whom it adds may see when this account is online as soon as they ask, and is covered by what other plugins are granted for contacts.";
+    ContactsWrite = "contacts.write", Medium, None, "Adds, renames and removes contacts, and answers their requests. A contact that it adds may see when this account is online, and counts as a contact for the permissions of other plugins.";
     DiscoOwn = "disco.own", Low, None, "Tells others what this account can do.";
     DiscoRead = "disco.read", Low, None, "Asks servers and people what they can do.";
     MessagesRead = "messages.read", Medium, Jids, "Reads messages as they come; of a room that it may read also what occupants say to this account alone.";
@@ -183,6 +183,20 @@ mod tests {
             high,
             [&Permission::SessionControl, &Permission::StanzaRead, &Permission::StanzaSend, &Permission::TokensRead]
         );
+    }
+
+    /// What an owner would not expect from the name stands in the consent.
+    #[test]
+    fn the_consent_says_what_a_permission_covers_beyond_its_name() {
+        for (permission, words) in [
+            (Permission::MessagesRead, "also what occupants say to this account alone"),
+            (Permission::ContactsWrite, "counts as a contact for the permissions of other plugins"),
+            (Permission::SettingsWrite, "which rooms the account enters by itself, too"),
+            (Permission::StanzaSend, "whatever this account may do, it may do"),
+        ] {
+            let said = permission.describe();
+            assert!(said.contains(words), "{words:?} is not in {said:?}");
+        }
     }
 
     #[test]
