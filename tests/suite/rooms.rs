@@ -921,7 +921,7 @@ async fn a_room_says_what_it_is() {
     assert_eq!(seen["jid"], juliet.jid().to_string());
 }
 
-/// Rows 78-86, 103, 104. Events roomViewChanged.
+/// Rows 78-86, 103, 104, 108. Events roomViewChanged.
 #[tokio::test(flavor = "multi_thread")]
 async fn how_a_room_is_shown_is_kept_for_a_front_end() {
     let (house, room) = start().await;
