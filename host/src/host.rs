@@ -17,11 +17,17 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use late::Late;
+use lock::lock;
+use parlor_base::harmless::EscapedPath as _;
+use parlor_base::id::PluginId;
+use parlor_base::log_level::LogLevel;
+use reload::Read;
+use standing::{Leaving, Left};
 use tokio::sync::{Mutex, Notify};
 
 use crate::account::Account;
 use crate::config::{AccountName, Config};
-use crate::harmless::EscapedPath as _;
 use crate::permissions::Grants;
 use crate::plugins::admission::settings_fit;
 use crate::plugins::components::Components;
@@ -29,14 +35,8 @@ use crate::plugins::order::{self, Strictness};
 use crate::plugins::policy::{Entry, Policy, PolicyError, SettingValues};
 use crate::plugins::source::Source;
 use crate::plugins::store::Loaded;
-use crate::plugins::{
-    Admitted, Compiled, Compiler, Dependency, Engine, EngineError, Instance, LogLevel, PluginId, Reins, Supervised,
-};
+use crate::plugins::{Admitted, Compiled, Compiler, Dependency, Engine, EngineError, Instance, Reins, Supervised};
 use crate::store::{OpenError, Store};
-use late::Late;
-use lock::lock;
-use reload::Read;
-use standing::{Leaving, Left};
 
 pub use explain::Explained;
 pub(crate) use lock::LOCK;
@@ -521,9 +521,10 @@ fn dependencies(
 mod tests {
     use std::path::Path;
 
+    use parlor_base::id::Digest;
+
     use super::*;
     use crate::config::Overrides;
-    use crate::plugins::id::Digest;
 
     /// A host that does not log in, in a folder of its own.
     async fn house(folder: &Path) -> Host {

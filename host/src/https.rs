@@ -16,13 +16,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parlor_base::harmless::harmless;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::harmless::harmless;
 use crate::xmpp::{client_config, handshake_failure};
+
 pub(crate) use body::{Head, NoBody, Wire};
 pub use url::{Url, UrlError};
 

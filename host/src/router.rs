@@ -15,14 +15,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
+use filter::Heard;
 use jid::BareJid;
 use jiff::Timestamp;
+use parlor_base::id::InstanceId;
 use tokio::sync::mpsc;
+use told::{Told, Verdict};
 
 use crate::event::{Event, EventName, Payload};
 use crate::permissions::question::Use;
 use crate::permissions::{About, Decision, Grants};
-use crate::plugins::InstanceId;
 
 pub use filter::Filter;
 pub(crate) use filter::{Whom, listening};
@@ -30,9 +32,6 @@ pub use names::Names;
 pub use own_contacts::OwnContacts;
 pub use told::{CaughtUpRooms, Course, Place};
 pub use withheld::Withheld;
-
-use filter::Heard;
-use told::{Told, Verdict};
 
 /// The id of a subscription or timer. Never used twice in a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
+use parlor_base::id::InstanceId;
 
 use crate::card::{Avatar, Card, CardChange};
 use crate::error::StanzaError;
-use crate::plugins::InstanceId;
 use crate::xmpp::{RawStanza, WholeCard};
 
 pub use address::{LONGEST_ADDRESS, NoAddress, address};

@@ -9,17 +9,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+use parlor_base::harmless::harmless;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::control::views::not_in_force;
-use crate::harmless::harmless;
 use crate::host::Host;
 
 /// The most of a file's fault that a status shows, in bytes.
 const LONGEST: usize = 1 << 10;
-/// Variables that the service manager sets for this process alone. A child process that took them for its own would
-/// speak for the host, and could stop it with `STOPPING=1`.
-pub(crate) const VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
 
 /// The service manager's notification socket.
 #[derive(Debug)]

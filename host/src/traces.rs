@@ -16,11 +16,11 @@ mod collector;
 
 use std::fmt::Display;
 
+use parlor_base::id::PluginId;
 use tracing::{Span, field, trace_span};
 
 use crate::config::AccountName;
 use crate::event::EventName;
-use crate::plugins::PluginId;
 
 pub use collector::{Collector, CollectorError};
 

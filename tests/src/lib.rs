@@ -23,6 +23,7 @@ pub mod interrupt;
 pub mod log;
 pub mod memories;
 pub mod minisign;
+pub mod packages;
 pub mod peer;
 pub mod plugins;
 pub mod policy;

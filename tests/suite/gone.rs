@@ -3,9 +3,10 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parlor::plugins::Instance;
 use parlor::plugins::policy;
-use parlor::plugins::{Instance, InstanceId};
 use parlor::router::Filter;
+use parlor_base::id::InstanceId;
 use parlor_tests::component::with_manifest;
 use parlor_tests::host::{Home, Server};
 use parlor_tests::policy::Policy;

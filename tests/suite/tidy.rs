@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use parlor::plugins::limits::Limits;
+use parlor_tests::packages::{self, Package};
 
 /// Returns the workspace's root.
 fn root() -> PathBuf {
@@ -38,7 +39,7 @@ impl Source {
 }
 
 /// Returns every Rust file below these folders.
-fn sources(folders: &[&str]) -> Vec<Source> {
+fn sources(folders: &[impl AsRef<Path>]) -> Vec<Source> {
     let mut found = Vec::new();
     let mut open: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
     while let Some(folder) = open.pop() {
@@ -57,10 +58,18 @@ fn sources(folders: &[&str]) -> Vec<Source> {
     found
 }
 
-const ALL: &[&str] = &["host/src", "plugins-sdk/src", "example-plugins", "tests"];
+/// Returns the folders of the sources of the host's packages.
+fn host() -> Vec<String> {
+    packages::ALL.iter().map(Package::sources).collect()
+}
+
+/// Returns the folders of all sources.
+fn all() -> Vec<String> {
+    host().into_iter().chain(["plugins-sdk/src", "example-plugins", "tests"].map(str::to_owned)).collect()
+}
 
 /// Returns the lines that name one of these words in files that `may` does not allow.
-fn named(folders: &[&str], words: &[&str], may: impl Fn(&str) -> bool) -> Vec<String> {
+fn named(folders: &[impl AsRef<Path>], words: &[&str], may: impl Fn(&str) -> bool) -> Vec<String> {
     let sources = sources(folders);
     let elsewhere = sources.iter().filter(|source| !source.is_test() && !may(&source.path));
     elsewhere
@@ -83,9 +92,9 @@ fn only_xmpp_names_stanza_types_and_sockets() {
     let https = ["tokio_rustls", "TcpStream"];
     let may = |path: &str| path.starts_with("host/src/xmpp");
     let may_connect = |path: &str| may(path) || path == "host/src/https.rs";
-    nobody(&named(&["host/src"], &words, may), "only host/src/xmpp/ may name them");
-    nobody(&named(&["host/src"], &https, may_connect), "only host/src/xmpp/ and https may name them");
-    assert!(!named(&["host/src"], &words, |_| false).is_empty(), "the words are those that the sources use");
+    nobody(&named(&host(), &words, may), "only host/src/xmpp/ may name them");
+    nobody(&named(&host(), &https, may_connect), "only host/src/xmpp/ and https may name them");
+    assert!(!named(&host(), &words, |_| false).is_empty(), "the words are those that the sources use");
 }
 
 #[test]
@@ -95,20 +104,20 @@ fn only_the_api_and_what_runs_guests_name_the_bindings() {
             || path.starts_with("host/src/plugins/instance")
             || ["host/src/bindings.rs", "host/src/plugins/engine.rs"].contains(&path)
     };
-    nobody(&named(&["host/src"], &["bindings::"], may), "only api/, instance and engine may name them");
-    assert!(!named(&["host/src"], &["bindings::"], |_| false).is_empty(), "the word is the one that the sources use");
+    nobody(&named(&host(), &["bindings::"], may), "only api/, instance and engine may name them");
+    assert!(!named(&host(), &["bindings::"], |_| false).is_empty(), "the word is the one that the sources use");
 }
 
 #[test]
 fn only_the_store_names_the_database() {
     let may = |path: &str| path.starts_with("host/src/store/");
-    nobody(&named(&["host/src"], &["rusqlite"], may), "only host/src/store/ may name it");
+    nobody(&named(&host(), &["rusqlite"], may), "only host/src/store/ may name it");
 }
 
 #[test]
 fn only_password_opens_passwords() {
     let may = |path: &str| path.starts_with("host/src/xmpp/") || path == "host/src/lib.rs";
-    nobody(&named(&["host/src"], &["Password::", "xmpp::password", "zeroize"], may), "only host/src/xmpp/ may");
+    nobody(&named(&host(), &["Password::", "xmpp::password", "zeroize"], may), "only host/src/xmpp/ may");
 }
 
 /// The host's compiler process inherits nothing at all, and manual pages use another type named `Command`.
@@ -117,10 +126,10 @@ fn only_child_starts_programs() {
     let words = ["Command::new("];
     let may = |path: &str| {
         path.starts_with("host/src/plugins/compiler/")
-            || ["host/src/child.rs", "host/src/cli/manual.rs"].contains(&path)
+            || ["host/base/src/child.rs", "host/src/cli/manual.rs"].contains(&path)
     };
-    nobody(&named(&["host/src"], &words, may), "it would inherit passwords");
-    assert!(!named(&["host/src"], &words, |_| false).is_empty(), "the word is the one that the sources use");
+    nobody(&named(&host(), &words, may), "it would inherit passwords");
+    assert!(!named(&host(), &words, |_| false).is_empty(), "the word is the one that the sources use");
 }
 
 /// Python imports from its working folder before its own library, unless it is told not to.
@@ -137,16 +146,16 @@ fn python_runs_isolated() {
 /// A file name may contain a line end and imitate parlor's own messages.
 #[test]
 fn paths_are_escaped_where_they_are_shown() {
-    nobody(&named(&["host/src"], &[".display()"], |_| false), "it shows the name of a file as it is; take `escaped`");
+    nobody(&named(&host(), &[".display()"], |_| false), "it shows the name of a file as it is; take `escaped`");
 }
 
 /// Code that could bring in machine code could do everything.
 #[test]
 fn machine_code_comes_in_at_one_place() {
     let words = ["deserialize(engine", "deserialize_file(", "deserialize_open_file(", "deserialize_raw("];
-    let found = named(&["host/src"], &words, |_| false);
+    let found = named(&host(), &words, |_| false);
     assert!(matches!(&found[..], [one] if one.starts_with("host/src/plugins/compiler.rs:")), "{found:#?}");
-    let makers = named(&["host/src"], &["Artifact("], |path| path.starts_with("host/src/plugins/compiler"));
+    let makers = named(&host(), &["Artifact("], |path| path.starts_with("host/src/plugins/compiler"));
     nobody(&makers, "only the compiler and its cache may say what is machine code");
 }
 
@@ -160,7 +169,7 @@ fn unsafe_code_is_where_an_interface_demands_it() {
         "host/src/plugins/watchdog.rs",
     ];
     nobody(
-        &named(&["host/src"], &["unsafe {", "unsafe fn", "unsafe impl"], |path| allowed.contains(&path)),
+        &named(&host(), &["unsafe {", "unsafe fn", "unsafe impl"], |path| allowed.contains(&path)),
         "nobody else may",
     );
 }
@@ -168,7 +177,7 @@ fn unsafe_code_is_where_an_interface_demands_it() {
 /// A limit that is not enforced is an empty promise.
 #[test]
 fn every_limit_is_enforced_and_attacked() {
-    let sources = sources(&["host/src"]);
+    let sources = sources(&host());
     let suite: String = self::sources(&["tests/suite"]).into_iter().map(|source| source.text).collect();
     for name in Limits::NAMES {
         let word = format!("limits.{name}");
@@ -187,12 +196,12 @@ fn every_limit_is_enforced_and_attacked() {
 #[test]
 fn nothing_unwraps_or_is_left_to_do_outside_of_tests() {
     let words = [".unwrap()", "todo!(", "unimplemented!(", "dbg!("];
-    nobody(&named(ALL, &words, |_| false), "an error says more, an `expect` states the invariant");
+    nobody(&named(&all(), &words, |_| false), "an error says more, an `expect` states the invariant");
 }
 
 #[test]
 fn no_file_is_too_long() {
-    let long: Vec<_> = sources(ALL)
+    let long: Vec<_> = sources(&all())
         .iter()
         .filter(|source| !source.is_test())
         .map(|source| (source.product().lines().count(), &source.path))
@@ -204,7 +213,7 @@ fn no_file_is_too_long() {
 
 #[test]
 fn every_module_says_what_it_is() {
-    let silent: Vec<_> = sources(ALL)
+    let silent: Vec<_> = sources(&all())
         .iter()
         .filter(|source| !source.text.starts_with("//!") && !source.text.starts_with("#![doc = include_str!"))
         .map(|source| source.path.clone())

@@ -5,18 +5,19 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, Guard};
 use jid::{BareJid, Jid};
+use parlor_base::chance::Chance;
+use parlor_base::clock::Clock;
+use parlor_base::fair;
+use parlor_base::harmless::harmless;
+use parlor_base::id::{InstanceId, PluginId};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::logins::Credentials;
 use super::{Asked, Asker, Order};
-use crate::chance::Chance;
-use crate::clock::Clock;
 use crate::config::{AccountName, Settings};
 use crate::error::CallError;
 use crate::event::{Event, EventName, Payload};
-use crate::fair;
-use crate::harmless::harmless;
-use crate::plugins::{Holding, InstanceId, PluginId, Records};
+use crate::plugins::{Holding, Records};
 use crate::router::{Course, Mailbox, Names, Router};
 use crate::session::{Answer, Command, OwnArchive, Snapshot};
 use crate::stanza::{AdHocRequest, MessageKind};

@@ -234,9 +234,10 @@ async fn wait_until<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use parlor_base::id::InstanceId;
+
     use super::*;
     use crate::config::Settings;
-    use crate::plugins::InstanceId;
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
     use crate::session::{Answer, Session};

@@ -89,7 +89,7 @@ fn held(texts: &[(&str, &str)]) -> Result<(), CallError> {
 async fn own<T: Send + 'static, R>(
     accessor: &Accessor<T, Grouping>,
     held: Result<(), CallError>,
-    command: impl FnOnce(crate::plugins::InstanceId, crate::session::Answer<R>) -> Command,
+    command: impl FnOnce(parlor_base::id::InstanceId, crate::session::Answer<R>) -> Command,
 ) -> Result<R, CallError> {
     let (instance, _open) = caller(accessor, "disco.change")?;
     instance.require(Permission::DiscoOwn, Target::None)?;

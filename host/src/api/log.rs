@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use parlor_base::harmless::harmless;
+use parlor_base::log_level::LogLevel;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::bindings::parlor::plugin::log::{Host, Level};
-use crate::harmless::harmless;
-use crate::plugins::{Context, Instance, LogLevel};
+use crate::plugins::{Context, Instance};
 
 /// Maximum length of a line, in bytes. Longer ones are cut.
 const LONGEST: usize = 4 << 10;

@@ -33,17 +33,19 @@ use jid::{BareJid, Jid};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use parlor_base::rate::Bucket;
 use wasmtime::component::Accessor;
 
-pub(crate) use self::api::acts_for;
 use crate::bindings::parlor::plugin::types::Error;
 use crate::error::CallError;
 use crate::event::EventName;
 use crate::permissions::table;
-use crate::plugins::{Bucket, Grouping, Instance, OpenCall, OpenQuestion};
+use crate::plugins::{Grouping, Instance, OpenCall, OpenQuestion};
 use crate::session::{Answer, Command};
 use crate::stanza::{LONGEST_ADDRESS, NoAddress, address};
 use crate::xmpp::{is_sendable, is_sendable_time, no_jid};
+
+pub(crate) use self::api::acts_for;
 
 /// Returns the calling instance, with the call of this name counted as open.
 fn caller<T: Send + 'static>(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use parlor_base::harmless::harmless;
 use serde_json::Value;
 use wasmtime::component::Accessor;
 
@@ -10,7 +11,6 @@ use crate::bindings::parlor::plugin::settings::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::config::Settings;
 use crate::error::CallError;
-use crate::harmless::harmless;
 use crate::permissions::{Permission, Target};
 use crate::plugins::{Context, Grouping, Instance, Layer, OwnSettings};
 use crate::session::{Command, Wins};

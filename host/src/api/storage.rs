@@ -1,11 +1,11 @@
 //! `storage`: data that a plugin keeps on this machine.
 
+use parlor_base::clock::Clock;
 use wasmtime::component::Accessor;
 
 use super::{answer, caller, slow_down};
 use crate::bindings::parlor::plugin::storage::{EntriesPage, Entry, Host, HostWithStore, Page};
 use crate::bindings::parlor::plugin::types::Error;
-use crate::clock::Clock;
 use crate::error::CallError;
 use crate::permissions::Permission;
 use crate::plugins::{Context, Grouping, Instance};

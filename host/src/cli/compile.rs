@@ -4,10 +4,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use parlor_base::quantity::Bytes;
 
 use crate::plugins::Traces;
 use crate::plugins::compiler::{look_around, work};
-use crate::plugins::quantity::Bytes;
 
 /// The limits of the compiler process.
 #[derive(Debug, Args)]

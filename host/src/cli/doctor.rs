@@ -5,16 +5,16 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use clap::Args;
+use parlor_base::atomic;
+use parlor_base::harmless::{EscapedPath as _, harmless, shell_word};
 use rustix::fs::statvfs;
 use serde::Serialize;
 
 use super::place::Place;
 use super::show::{Mark, Put as _, marked, print, print_json, size};
 use super::{Ended, status, wait_for};
-use crate::atomic;
 use crate::config::{AccountConfig, Config, Prebind, Settings};
 use crate::control::views::Status;
-use crate::harmless::{EscapedPath as _, harmless, shell_word};
 use crate::host::LOCK;
 use crate::plugins::build::toolchains;
 use crate::plugins::compiler::{self, Layer};

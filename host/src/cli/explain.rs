@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use jid::{BareJid, Jid};
+use parlor_base::harmless::harmless;
+use parlor_base::id::PluginId;
 use serde::Serialize;
 
 use super::Ended;
@@ -13,11 +15,9 @@ use crate::api::acts_for;
 use crate::config::Config;
 use crate::control::client::{Client, ClientError, escaped};
 use crate::control::views::{Answer, Denied, Plugin, Record};
-use crate::harmless::harmless;
 use crate::host::Explained;
 use crate::permissions::question::{AccountState, Judge, Listening, Outcome, Question, Use};
 use crate::permissions::{Decision, EventRule, Grants, Permission, Scope, ScopeKind};
-use crate::plugins::PluginId;
 use crate::plugins::components::Components;
 use crate::plugins::desk::Desk;
 use crate::plugins::manifest::Manifest;

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use jid::Jid;
+use parlor_base::atomic::{folder_of, make_private_folder, put_in_place};
+use parlor_base::harmless::{EscapedPath as _, shell_word};
 use toml::Value;
 
 use super::ask::Terminal;
@@ -16,9 +18,7 @@ use super::doctor::feature_lines;
 use super::place::is_own;
 use super::show::print;
 use super::wait_for;
-use crate::atomic::{folder_of, make_private_folder, put_in_place};
 use crate::config::{Config, Endpoint, LinkSettings, Overrides};
-use crate::harmless::{EscapedPath as _, shell_word};
 use crate::xmpp::{ConnectError, Pins, RegisterError, client_config, probe, random_password, register};
 
 /// The policy file, beside `parlor.toml`.

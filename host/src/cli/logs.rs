@@ -1,8 +1,10 @@
 //! `parlor logs`: shows the log of the running host.
 
+use std::io::{self, Write as _};
+
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use std::io::{self, Write as _};
+use parlor_base::id::PluginId;
 
 use super::Ended;
 use super::place::{self, Place};
@@ -10,7 +12,6 @@ use super::show::{Mark, Put as _, for_terminal, marked, moment, plain_json};
 use crate::control::client::ClientError;
 use crate::control::lines::SAYS;
 use crate::control::views::Line;
-use crate::plugins::PluginId;
 use crate::rehearsal::as_said;
 
 /// The arguments of `parlor logs`.

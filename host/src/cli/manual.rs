@@ -9,11 +9,11 @@ use anyhow::{Context, bail};
 use clap::{Arg, Args, Command, CommandFactory as _};
 use clap_complete::Shell;
 use clap_mangen::Man;
+use parlor_base::harmless::EscapedPath as _;
+use parlor_base::id::PluginId;
 
 use super::Ended;
 use super::show::{Put as _, print};
-use crate::harmless::EscapedPath as _;
-use crate::plugins::PluginId;
 
 /// The arguments of `parlor completions`.
 #[derive(Debug, Args)]

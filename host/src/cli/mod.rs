@@ -23,9 +23,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use parlor_base::harmless::EscapedPath as _;
 
 use crate::config::ConfigError;
-use crate::harmless::EscapedPath as _;
 use crate::plugins::compiler::COMMAND;
 use crate::plugins::source::without_passwords;
 

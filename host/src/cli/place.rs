@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::Args;
+use parlor_base::atomic::folder_of;
+use parlor_base::harmless::EscapedPath as _;
 use ratatui::crossterm::terminal::is_raw_mode_enabled;
 
 use super::show::error_lines;
-use crate::atomic::folder_of;
 use crate::config::{Config, Overrides};
 use crate::control::client::{self, Client};
 use crate::control::views::{Status, absolute};
-use crate::harmless::EscapedPath as _;
 use crate::host::LOCK;
 use crate::plugins::desk::Desk;
 use crate::plugins::policy::file::PATIENCE;

@@ -9,7 +9,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
+use files::{ConfigFile, Files};
+use one_line::OneLine;
+use parlor_base::loopback::Loopback;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use signals::{Asked, Signals};
 use tokio::sync::mpsc;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
@@ -21,10 +25,6 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
-
-use files::{ConfigFile, Files};
-use one_line::OneLine;
-use signals::{Asked, Signals};
 
 use super::Ended;
 use super::place::{Place, is_own_house};
@@ -38,7 +38,6 @@ use crate::control::lines::SAYS;
 use crate::control::metrics::Metrics;
 use crate::control::server::{Control, House, ORDERS, Order};
 use crate::host::Host;
-use crate::loopback::Loopback;
 use crate::memory;
 use crate::plugins::Compiler;
 use crate::plugins::policy::PolicyError;

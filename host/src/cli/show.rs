@@ -5,10 +5,10 @@ use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write as _};
 
 use anyhow::Context as _;
+use parlor_base::harmless::{Reader, harmless};
 use serde::Serialize;
 
 use super::is_closed_pipe;
-use crate::harmless::{Reader, harmless};
 use crate::permissions::Risk;
 
 /// Appends formatted text to a string.

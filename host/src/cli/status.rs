@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
+use parlor_base::harmless::EscapedPath as _;
+use parlor_base::id::PluginId;
+use parlor_base::quantity::show_duration;
 use serde::Serialize;
 
 use super::Ended;
@@ -12,11 +15,8 @@ use super::show::{Mark, Put as _, marked, print, print_json, size, span, table, 
 use crate::config::Config;
 use crate::control::VERSION;
 use crate::control::views::{Account, Limit, Plugin, Record, Status, Usage, absolute};
-use crate::harmless::EscapedPath as _;
-use crate::plugins::PluginId;
 use crate::plugins::desk::Desk;
 use crate::plugins::policy::Policy;
-use crate::plugins::quantity::show_duration;
 
 /// The arguments of `parlor status`.
 #[derive(Debug, Args)]

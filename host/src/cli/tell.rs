@@ -1,13 +1,13 @@
 //! Notifies the running host of a changed policy or a restart, and reports the result.
 
+use parlor_base::harmless::EscapedPath as _;
+use parlor_base::id::PluginId;
 use serde::Serialize;
 
 use super::show::Put as _;
 use super::{Ended, place};
 use crate::config::Config;
 use crate::control::views::{Plugin, Status};
-use crate::harmless::EscapedPath as _;
-use crate::plugins::PluginId;
 
 /// The result of a change.
 #[derive(Debug, Serialize)]

@@ -7,10 +7,11 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use parlor_base::harmless::{EscapedPath as _, shell_word};
+use parlor_base::nearest::suggestion;
+
 use super::account::AccountName;
 use super::settings::SettingError;
-use crate::harmless::{EscapedPath as _, shell_word};
-use crate::nearest::suggestion;
 
 /// A place in a file that a person wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,16 +8,15 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use jid::{DomainPart, Jid};
+use parlor_base::atomic::is_open;
+use parlor_base::harmless::shell_word;
+use parlor_base::{child, quantity};
 
 use super::account::AccountName;
 use super::error::{ConfigError, Place};
 use super::sections::{Section, Written};
 use super::settings::{Authentication, Settings};
-use crate::atomic::is_open;
-use crate::child;
-use crate::harmless::shell_word;
 use crate::https::{Url, UrlError};
-use crate::plugins::quantity;
 
 /// The source of a password. Another module reads it when it is needed, and nothing stores the value.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,6 +19,10 @@ mod link;
 mod sections;
 mod settings;
 
+use parlor_base::document::{self, ReadError};
+use parlor_base::nearest::{nearest, suggestion};
+use sections::{Document, Section, Written};
+
 pub use account::{AccountConfig, AccountName, BadAccountName};
 pub use error::{ConfigError, Origin, Place};
 pub use link::{
@@ -29,10 +33,6 @@ pub use settings::{
     Archiving, Authentication, AutoJoin, Effective, Role, SETTINGS, SettingError, SettingKind, SettingRule, Settings,
     setting,
 };
-
-use crate::document::{self, ReadError};
-use crate::nearest::{nearest, suggestion};
-use sections::{Document, Section, Written};
 
 /// The largest configuration file, in bytes.
 const LARGEST_FILE: u64 = 1 << 20;

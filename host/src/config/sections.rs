@@ -1,14 +1,14 @@
-//! The sections of `parlor.toml`, with the errors of a configuration. [`crate::document`] does the parsing and finds
+//! The sections of `parlor.toml`, with the errors of a configuration. [`parlor_base::document`] does the parsing and finds
 //! the places.
 
 use std::path::Path;
 
+use parlor_base::document::{self, Node, Position};
+use parlor_base::nearest::nearest;
 use serde_json::Value;
 use toml::de::DeValue;
 
 use super::error::{ConfigError, Place};
-use crate::document::{self, Node, Position};
-use crate::nearest::nearest;
 
 /// A parsed configuration file.
 pub(super) struct Document<'a> {

@@ -5,6 +5,7 @@ mod steps;
 
 use std::sync::Arc;
 
+use parlor_base::id::PluginId;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -15,7 +16,6 @@ use super::show;
 use super::views::{Plugin, Status};
 use crate::account::Shared;
 use crate::host::Host;
-use crate::plugins::PluginId;
 use crate::plugins::desk::Desk;
 use crate::session::OWNER_COMMANDS;
 use crate::stanza::{AdHocAction, AdHocAnswer, AdHocRefusal, AdHocRequest, AdHocStage, Reply};

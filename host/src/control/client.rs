@@ -6,15 +6,16 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use parlor_base::harmless::EscapedPath as _;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use serde::de::DeserializeOwned;
 
-pub use super::http::escaped;
 use super::socket::{self, Address};
 use super::views::{Failure, Line};
 use super::{PROTOCOL, PROTOCOL_HEADER, VERSION, VERSION_HEADER};
-use crate::harmless::EscapedPath as _;
 use crate::host::LOCK;
+
+pub use super::http::escaped;
 
 /// How long a host may take until it listens: it compiles its plugins first.
 const STARTING: Duration = Duration::from_mins(1);
@@ -263,7 +264,7 @@ fn head(answer: &mut BufReader<UnixStream>) -> Result<Head, ClientError> {
     let value = |name: &str| {
         let header = parsed.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
         // The peer may be anything: escape its values before they are shown.
-        Some(crate::harmless::harmless(&String::from_utf8_lossy(header.value), 64))
+        Some(parlor_base::harmless::harmless(&String::from_utf8_lossy(header.value), 64))
     };
     Ok(Head {
         status: parsed.code.unwrap_or_default(),

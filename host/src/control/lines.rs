@@ -5,6 +5,7 @@ use std::fmt::{Debug, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use parlor_base::harmless::harmless;
 use serde::{Serialize, Serializer};
 use tokio::sync::watch;
 use tracing::field::{Field, Visit};
@@ -12,7 +13,6 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
 use super::views::Line;
-use crate::harmless::harmless;
 
 /// The most lines that are kept. The oldest line of the plugin with the most bytes is dropped first.
 const MOST_LINES: usize = 10_000;

@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parlor_base::loopback::Loopback;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 
@@ -16,7 +17,6 @@ use super::listening::Listening;
 use super::show;
 use super::views::{Plugin, Record, Status, Usage};
 use crate::host::Host;
-use crate::loopback::Loopback;
 
 /// The most connections at once; further ones wait.
 const CONNECTIONS: usize = 8;

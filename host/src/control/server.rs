@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use parlor_base::harmless::{EscapedPath as _, harmless};
+use parlor_base::id::PluginId;
 use serde::Serialize;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{UnixListener, UnixStream};
@@ -17,10 +19,8 @@ use super::listening::Listening;
 use super::show;
 use super::socket::{self, Address};
 use super::views::Failure;
-use crate::harmless::{EscapedPath as _, harmless};
 use crate::host::{Host, LOCK};
 use crate::permissions::question::Question;
-use crate::plugins::PluginId;
 
 /// The most connections at once; further ones wait.
 const CONNECTIONS: usize = 32;

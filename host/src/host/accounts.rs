@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
+use parlor_base::harmless::EscapedPath as _;
+use parlor_base::id::PluginId;
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{Host, INITIALIZE, Plugin, Standing, dependencies};
 use crate::account::{Account, Asker, Connection, Shared};
 use crate::config::{AccountConfig, AccountName, Config, Settings};
-use crate::harmless::EscapedPath as _;
 use crate::plugins::order::{self, Strictness};
 use crate::plugins::policy::Entry;
 use crate::plugins::store::Loaded;
-use crate::plugins::{Dependency, PluginId, Supervised};
+use crate::plugins::{Dependency, Supervised};
 
 /// Names of a plugin's settings, each with the value in force.
 type Wins = BTreeMap<String, Option<Value>>;

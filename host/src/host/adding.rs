@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use parlor_base::harmless::harmless;
+use parlor_base::id::PluginId;
+
 use super::{Host, LONGEST_REASON, Plugin, Standing};
 use crate::config::{AccountName, Config};
-use crate::harmless::harmless;
+use crate::plugins::Admitted;
 use crate::plugins::order::{self, Candidate};
 use crate::plugins::policy::Entry;
 use crate::plugins::store::{self, Loaded, Unfit};
-use crate::plugins::{Admitted, PluginId};
 
 impl Host {
     /// Examines, admits, orders and starts these plugins, and with them those that were refused only because of a

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
+use parlor_base::id::PluginId;
 
 use super::{Host, Standing};
 use crate::account::Connection;
@@ -15,7 +16,7 @@ use crate::permissions::question::{
 };
 use crate::permissions::{Decision, EventRule, Permission, Scope};
 use crate::plugins::manifest::Manifest;
-use crate::plugins::{Instance, PluginId, State};
+use crate::plugins::{Instance, State};
 use crate::router::{Whom, listening};
 use crate::session::{NoBookmarks, OwnArchive};
 use crate::stanza::MAM;

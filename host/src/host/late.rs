@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use parlor_base::id::PluginId;
+
 use super::{Host, Plugin, Standing};
+use crate::plugins::Admitted;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::Entry;
 use crate::plugins::store::{self, Prepared, Unfit};
-use crate::plugins::{Admitted, PluginId};
 
 /// How a start treats plugins that have to be compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

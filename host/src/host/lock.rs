@@ -5,8 +5,9 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
+use parlor_base::atomic::make_private_folder;
+
 use super::StartError;
-use crate::atomic::make_private_folder;
 
 /// The lock file in the data folder, which a running host keeps locked. It contains the process id while the host
 /// listens.

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parlor_base::clock::Clock;
+use parlor_base::id::{Digest, PluginId};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::{Host, Plugin, Standing};
 use crate::account::Shared;
-use crate::clock::Clock;
 use crate::config::AccountName;
 use crate::permissions::Grants;
-use crate::plugins::id::Digest;
 use crate::plugins::source::Source;
-use crate::plugins::{Denial, Instance, PluginId, State, Supervised, Totals, Usage};
+use crate::plugins::{Denial, Instance, State, Supervised, Totals, Usage};
 use crate::store::Owner;
 
 /// How long a status request waits for the size of the plugins' storage.

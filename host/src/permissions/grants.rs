@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use jid::{BareJid, Jid};
+use parlor_base::harmless::{Reader, has_harmful, shell_word};
 use toml::{Table, Value};
 
 use super::permission::{Permission, ScopeKind, UnknownPermission};
@@ -15,7 +16,6 @@ use super::scope::{BadScope, Scope, entries_of};
 use super::table;
 use crate::error::CallError;
 use crate::event::{Event, Payload};
-use crate::harmless::{Reader, has_harmful, shell_word};
 
 /// The target of a call.
 #[derive(Debug, Clone, Copy)]

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use parlor_base::nearest::{nearest, suggestion};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::table::{self, Call};
-use crate::nearest::{nearest, suggestion};
 
 /// How much harm a malicious plugin can do with a permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -9,14 +9,14 @@ mod condition;
 use std::fmt;
 
 use jid::{BareJid, Jid};
+use parlor_base::harmless::harmless;
+use parlor_base::nearest::{nearest, suggestion};
 use serde::{Deserialize, Serialize};
 
 use super::grants::{About, Decision, GrantError, Grants, Target, Wish};
 use super::permission::Permission;
 use super::scope::Scope;
 use super::table::{self, Call, EventRule};
-use crate::harmless::harmless;
-use crate::nearest::{nearest, suggestion};
 
 pub use condition::{AccountState, ArchiveState, BookmarkState, ContactState, RoomState};
 

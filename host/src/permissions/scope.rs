@@ -5,10 +5,10 @@
 use std::fmt;
 
 use jid::{BareJid, DomainPart, DomainRef, FullJid, Jid};
+use parlor_base::nearest::nearest;
 
 use super::grants::Target;
 use super::permission::ScopeKind;
-use crate::nearest::nearest;
 
 /// The most entries that one scope may list: each event checks every entry.
 pub const MOST_ENTRIES: usize = 1_000;

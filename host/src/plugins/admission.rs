@@ -4,22 +4,19 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
-use super::{
-    command_names::CommandNames,
-    component::{Examined, Import},
-    id::{Digest, PluginId},
-    limits::Limits,
-    log_level::LogLevel,
-    manifest::Manifest,
-    policy::{Entry, SettingValues},
-    secret::SecretSource,
-    setting::{Setting, SettingKind},
-};
-use crate::{
-    harmless::harmless,
-    nearest::nearest,
-    permissions::{Grants, Permission, table},
-};
+use parlor_base::harmless::harmless;
+use parlor_base::id::{Digest, PluginId};
+use parlor_base::log_level::LogLevel;
+use parlor_base::nearest::nearest;
+
+use super::command_names::CommandNames;
+use super::component::{Examined, Import};
+use super::limits::Limits;
+use super::manifest::Manifest;
+use super::policy::{Entry, SettingValues};
+use super::secret::SecretSource;
+use super::setting::{Setting, SettingKind};
+use crate::permissions::{Grants, Permission, table};
 
 /// The maximum length of a setting's description in an error, in bytes.
 const LONGEST_ABOUT: usize = 200;

@@ -29,22 +29,23 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
+use parlor_base::atomic::{self, Readers};
+use parlor_base::child::NOWHERE;
+use parlor_base::document::{Document, DocumentError};
+use parlor_base::harmless::EscapedPath as _;
+use parlor_base::id::Digest;
 use wasm_encoder::{ComponentSection as _, CustomSection};
 use wasm_metadata::Producers;
 
-pub use self::fresh::is_no_source;
 use self::fresh::{Sources, alone_in};
-pub use self::trusted::Outside;
 use super::Traces;
 use super::admission::{undeclared, unused};
 use super::component::{Examined, MAX_BYTES, SERVED, examine, serves};
-use super::id::Digest;
 use super::manifest::{Manifest, ManifestError, SECTION};
-use crate::atomic::{self, Readers};
-use crate::child::NOWHERE;
-use crate::document::{Document, DocumentError};
-use crate::harmless::EscapedPath as _;
 use crate::permissions::{Permission, example};
+
+pub use self::fresh::is_no_source;
+pub use self::trusted::Outside;
 
 /// The manifest's name in a plugin's folder.
 const MANIFEST: &str = "plugin.toml";

@@ -7,11 +7,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use parlor_base::quantity::Bytes;
 use wasmtime::ResourceLimiter;
 use wasmtime::component::{Component, ResourceTableError};
 
 use super::limits::Limits;
-use super::quantity::Bytes;
 
 /// The resource limits of one Store. Nothing is given back before the Store is dropped.
 #[derive(Debug)]

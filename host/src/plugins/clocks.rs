@@ -5,10 +5,9 @@
 
 use std::time::Duration;
 
+use parlor_base::clock::Clock;
 use tokio::time::Instant;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
-
-use crate::clock::Clock;
 
 /// The resolution of both clocks: a millisecond, as in events.
 const STEP: Duration = Duration::from_millis(1);

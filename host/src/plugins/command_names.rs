@@ -7,9 +7,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use parlor_base::id::PluginId;
 use serde::{Serialize, Serializer};
-
-use super::PluginId;
 
 /// The maximum length of a name, in characters.
 const MOST: usize = 32;

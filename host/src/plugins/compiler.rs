@@ -15,12 +15,12 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parlor_base::harmless::EscapedPath as _;
+use parlor_base::id::Digest;
+use parlor_base::quantity::{Bytes, show_duration};
 use wasmtime::component::Component;
 
 use super::Traces;
-use super::id::Digest;
-use super::quantity::{Bytes, show_duration};
-use crate::harmless::EscapedPath as _;
 
 pub(super) use cache::{Cache, Fingerprint};
 pub(crate) use child::look;

@@ -8,17 +8,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use parlor_base::harmless::harmless;
+use parlor_base::id::Digest;
 use semver::Version;
 use wasmparser::{
     ComponentExternalKind, CompositeInnerType, Encoding, FuncValidatorAllocations, KnownCustom, Parser, Payload,
     ProducersSectionReader, ValidPayload, Validator, WasmFeatures, component_types::ComponentEntityType, types::Types,
 };
 
-use super::{
-    id::Digest,
-    manifest::{Manifest, ManifestError, SECTION},
-};
-use crate::harmless::harmless;
+use super::manifest::{Manifest, ManifestError, SECTION};
 use crate::permissions::table;
 
 /// The section in which tools record how a component was made, and its field for languages.

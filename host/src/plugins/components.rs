@@ -11,13 +11,13 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use parlor_base::atomic::{self, Readers};
+use parlor_base::id::{Digest, PluginId};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::id::{Digest, PluginId};
 use super::policy::SettingValues;
 use super::signature::KeyName;
-use crate::atomic::{self, Readers};
 
 /// How many versions of a plugin are kept, including the present one.
 const KEPT: usize = 5;

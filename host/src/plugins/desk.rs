@@ -15,15 +15,19 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use granting::{granting, taken_back, taking_back};
 use jiff::Timestamp;
+use parlor_base::atomic::{folder_of, make_private_folder};
+use parlor_base::harmless::{EscapedPath as _, has_harmful};
+use parlor_base::id::{Digest, PluginId};
+use parlor_base::log_level::LogLevel;
+use parlor_base::nearest::nearest;
 use semver::Version;
 use toml::{Table, Value};
 
 use super::admission::{Refusal, admit, undeclared};
 use super::component::{Examined, examine};
 use super::components::{Components, Kept};
-use super::id::{Digest, PluginId};
-use super::log_level::LogLevel;
 use super::manifest::Manifest;
 use super::policy::edit::{Change, edit};
 use super::policy::file::PolicyFile;
@@ -32,18 +36,14 @@ use super::secret::Secrets;
 use super::signature::{self, KeyName, Signer};
 use super::source::{Downloaded, LogIn, Source};
 use super::store::{self, Unfit};
-use crate::atomic::{folder_of, make_private_folder};
 use crate::config::{AccountName, Config};
-use crate::harmless::{EscapedPath as _, has_harmful};
 use crate::https::Url;
-use crate::nearest::nearest;
 use crate::permissions::{Grants, Permission, Scope};
 
 pub use carried::Carried;
 pub use difference::Difference;
 pub use error::DeskError;
 pub use granting::counting;
-use granting::{granting, taken_back, taking_back};
 
 /// The administration of the plugins of one configuration.
 #[derive(Debug)]

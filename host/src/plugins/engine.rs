@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use parlor_base::id::Digest;
 use tokio::sync::Notify;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails};
@@ -16,7 +17,6 @@ use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationCo
 use super::Traces;
 use super::compiler::{Artifact, Cache, CompileError, Compiler, Fingerprint};
 use super::component::MAX_INSTANCES;
-use super::id::Digest;
 use super::instance::{Context, Grouping};
 use super::limits::{Limits, MAX_TABLE_ELEMENTS, ROOM, WASM_STACK};
 use super::watchdog::{Seats, Ticker, Yard};

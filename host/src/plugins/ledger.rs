@@ -273,9 +273,9 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
+    use parlor_base::clock::Clock;
 
     use super::*;
-    use crate::clock::Clock;
     use crate::store::{Archive, Owner, Store};
 
     fn at(id: u32) -> Position {

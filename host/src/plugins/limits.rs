@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use super::quantity::{self, Bytes};
-use crate::nearest::nearest;
+use parlor_base::nearest::nearest;
+use parlor_base::quantity::{self, Bytes};
 
 /// The stack of a plugin's code. It is an engine setting and the same for all plugins.
 pub const WASM_STACK: Bytes = Bytes::kib(512);

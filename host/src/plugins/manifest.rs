@@ -6,14 +6,12 @@ pub mod keys;
 
 use std::{collections::BTreeMap, str::FromStr};
 
+use parlor_base::document::{Document, DocumentError, Node, Section};
+use parlor_base::id::PluginId;
 use semver::{Version, VersionReq};
 use toml::de::DeValue;
 
-use super::{
-    id::PluginId,
-    setting::{Setting, SettingKind},
-};
-use crate::document::{Document, DocumentError, Node, Section};
+use super::setting::{Setting, SettingKind};
 use crate::error::CallError;
 use crate::event;
 use crate::permissions::{Grants, Permission, Scope, denial, example, table, undeclared, unquoted};

@@ -5,12 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use parlor_base::id::PluginId;
 use semver::Version;
 
-use super::{
-    id::PluginId,
-    manifest::{Dependency, Manifest},
-};
+use super::manifest::{Dependency, Manifest};
 use crate::config::Settings;
 
 /// A plugin as far as the start order is concerned.

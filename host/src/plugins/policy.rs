@@ -11,25 +11,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use parlor_base::document::{self, Document, DocumentError, ReadError, Section};
+use parlor_base::harmless::EscapedPath as _;
+use parlor_base::id::{Digest, PluginId};
+use parlor_base::log_level::LogLevel;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{
-    command_names::{CommandName, CommandNames, NoCommandName},
-    id::{Digest, PluginId},
-    limits::Limits,
-    log_level::LogLevel,
-    secret::SecretSource,
-    signature::{self, KeyName, Keys, TrustedKey},
-    source::Source,
-};
-use crate::harmless::EscapedPath as _;
-use crate::{
-    config::AccountName,
-    document::{self, Document, DocumentError, ReadError, Section},
-    permissions::Grants,
-};
+use super::command_names::{CommandName, CommandNames, NoCommandName};
+use super::limits::Limits;
+use super::secret::SecretSource;
+use super::signature::{self, KeyName, Keys, TrustedKey};
+use super::source::Source;
+use crate::config::AccountName;
+use crate::permissions::Grants;
 
 /// The maximum size of a policy, in bytes.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -291,10 +287,11 @@ fn settings(section: &Section<'_>, folder: &Path) -> Result<SettingValues, Docum
 mod tests {
     use std::fs;
 
+    use parlor_base::quantity::Bytes;
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::{super::quantity::Bytes, *};
+    use super::*;
 
     fn whole() -> String {
         format!(

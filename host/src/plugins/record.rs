@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use jid::BareJid;
+use parlor_base::id::PluginId;
 use tokio::sync::OnceCell;
 
 use super::denials::{Denial, Denials};
-use super::id::PluginId;
 use super::instance::Instance;
 use crate::permissions::Permission;
 use crate::router::OwnContacts;

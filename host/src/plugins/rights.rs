@@ -1,10 +1,10 @@
 //! The permissions that a plugin requests, beside those it was granted, described for its owner.
 
+use parlor_base::harmless::harmless;
+use parlor_base::id::PluginId;
 use serde::Serialize;
 
-use super::id::PluginId;
 use super::manifest::{Manifest, Request};
-use crate::harmless::harmless;
 use crate::permissions::{Grants, Permission, Scope};
 
 /// The maximum length of an author's reason as shown, in bytes.

@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use parlor_base::atomic::{self, Readers};
+use parlor_base::harmless::{EscapedPath as _, shell_word};
+use parlor_base::id::PluginId;
+use parlor_base::shell::{ASKS_NOBODY, Shell};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use super::id::PluginId;
 use super::manifest::Manifest;
 use super::policy::SettingValues;
 use super::setting::{MAX_TEXT, SettingKind};
-use crate::atomic::{self, Readers};
-use crate::harmless::{EscapedPath as _, shell_word};
-use crate::shell::{ASKS_NOBODY, Shell};
 
 /// The timeout of a command.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -205,8 +205,9 @@ mod tests {
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt as _;
 
+    use parlor_base::shell::tests::given_up;
+
     use super::*;
-    use crate::shell::tests::given_up;
 
     #[tokio::test]
     async fn a_secret_comes_from_a_closed_file_or_a_command() {

@@ -4,12 +4,12 @@
 
 use std::fmt;
 
+use parlor_base::document::{DocumentError, Section};
+use parlor_base::nearest::nearest;
+use parlor_base::quantity;
 use serde_json::Value;
 
 use super::manifest::{MAX_DESCRIPTION, keys};
-use super::quantity;
-use crate::document::{DocumentError, Section};
-use crate::nearest::nearest;
 
 /// The maximum length of a text in a setting, in bytes.
 pub(super) const MAX_TEXT: usize = 16 * 1024;

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use parlor_base::nearest::nearest;
 use serde_json::Value;
 
 use super::manifest::Manifest;
 use crate::config::SETTINGS;
 use crate::error::CallError;
-use crate::nearest::nearest;
 use crate::xmpp::is_one_line;
 
 /// The maximum number of settings that a plugin may add beyond its schema.

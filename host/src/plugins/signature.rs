@@ -11,10 +11,9 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use minisign_verify::{PublicKey, Signature};
+use parlor_base::document::{DocumentError, Section};
+use parlor_base::harmless::harmless;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use crate::document::{DocumentError, Section};
-use crate::harmless::harmless;
 
 /// The maximum length of a signer's comment as shown, in bytes.
 const LONGEST_COMMENT: usize = 500;

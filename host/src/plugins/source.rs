@@ -7,13 +7,13 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use parlor_base::harmless::{EscapedPath as _, shell_word};
 use semver::Version;
 use serde::{Serialize, Serializer};
 
 use super::build;
 use super::component::MAX_BYTES;
 use super::store::{self, Unfit};
-use crate::harmless::{EscapedPath as _, shell_word};
 use crate::https::{self, Answer, FetchError, Url, UrlError};
 
 pub use oci::{LogIn, LogInError, OciError, Reference, ReferenceError};

@@ -5,6 +5,9 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parlor_base::atomic;
+use parlor_base::harmless::EscapedPath as _;
+use parlor_base::id::{Digest, PluginId};
 use semver::Version;
 
 use super::admission::{Admitted, Refusal, admit, may_run};
@@ -12,13 +15,10 @@ use super::compiler::CompileError;
 use super::component::{ComponentError, Examined, MAX_BYTES, examine};
 use super::components::Components;
 use super::engine::{Compiled, Engine, Origin};
-use super::id::{Digest, PluginId};
 use super::policy::Entry;
 use super::secret::{self, SecretError};
 use super::source::Source;
-use crate::atomic;
 use crate::config::{AccountName, Settings};
-use crate::harmless::EscapedPath as _;
 
 /// A plugin that may run.
 #[derive(Clone)]

@@ -15,7 +15,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use dependency::dependencies;
+use life::Life;
+use parlor_base::id::PluginId;
+use parlor_base::log_level::ChosenLevel;
+use parlor_base::quantity::show_duration;
 use rand::RngExt as _;
+use succession::Beside;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -24,10 +30,7 @@ use super::admission::Admitted;
 use super::books::Books;
 use super::catch_up;
 use super::engine::{Compiled, Engine, PAUSE_FOR_ROOM};
-use super::id::PluginId;
 use super::instance::{self, Backlog, Ended, Instance, Lasting, Parting, Start, Waits};
-use super::log_level::ChosenLevel;
-use super::quantity::show_duration;
 use super::record::Record;
 use super::settings::OwnSettings;
 use super::watchdog::Metered;
@@ -35,10 +38,6 @@ use crate::account;
 use crate::permissions::Grants;
 use crate::router::Shadow;
 use crate::store::Owner;
-
-use dependency::dependencies;
-use life::Life;
-use succession::Beside;
 
 pub use dependency::Dependency;
 pub use reins::Reins;

@@ -189,7 +189,7 @@ mod tests {
     /// The stack is as Go writes it.
     #[test]
     fn a_stack_is_read_line_by_line_with_its_tabs() {
-        let stack = crate::harmless::harmless("main.answer()\n\tplugin.go:23", 99);
+        let stack = parlor_base::harmless::harmless("main.answer()\n\tplugin.go:23", 99);
         assert_eq!(as_said(&stack), "main.answer()\n    plugin.go:23");
     }
 

@@ -6,6 +6,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parlor_base::clock::Clock;
 use tokio::sync::Notify;
 
 use super::notes::{Happened, LINE_END, Notes};
@@ -13,7 +14,6 @@ use super::script::{Act, Script, Step, Test};
 use super::shown::{FURTHER, Shown};
 use super::stage::{Player, Stage};
 use super::{stack, trace};
-use crate::clock::Clock;
 
 /// The time at which a test begins unless it sets another.
 const BEGIN: &str = "2026-01-01T12:00:00Z";

@@ -15,15 +15,15 @@ use std::time::Duration;
 
 use jid::{BareJid, FullJid};
 use jiff::Timestamp;
+use parlor_base::nearest::nearest;
+use parlor_base::{atomic, quantity};
 use serde_json::Value;
 
 use super::names;
-pub use super::rows::{DEEDS, Row, STEPS};
-use crate::atomic;
-use crate::nearest::nearest;
 use crate::permissions::Permission;
-use crate::plugins::quantity;
 use crate::xmpp::{About, How, Rank, Said};
+
+pub use super::rows::{DEEDS, Row, STEPS};
 
 /// The largest size of a script, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;

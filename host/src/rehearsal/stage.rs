@@ -6,6 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jid::BareJid;
+use parlor_base::clock::Clock;
+use parlor_base::harmless::EscapedPath as _;
+use parlor_base::id::{InstanceId, PluginId};
+use parlor_base::nearest::nearest;
 use serde_json::Value;
 
 use super::names;
@@ -13,10 +17,7 @@ use super::notes::{Happened, Notes};
 use super::script::Act;
 use super::shown::Shown;
 use crate::account::{Account, Asker};
-use crate::clock::Clock;
 use crate::config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
-use crate::harmless::EscapedPath as _;
-use crate::nearest::nearest;
 use crate::permissions::{Grants, Permission};
 use crate::plugins::admission::undeclared;
 use crate::plugins::component::{Examined, examine};
@@ -25,7 +26,7 @@ use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::SettingValues;
 use crate::plugins::setting::Setting;
 use crate::plugins::store::read;
-use crate::plugins::{Admitted, CommandNames, Compiled, Engine, InstanceId, PluginId, State, Supervised};
+use crate::plugins::{Admitted, CommandNames, Compiled, Engine, State, Supervised};
 use crate::session::{Command, Wins};
 use crate::store::Store;
 use crate::xmpp::{Impossible, Within};
@@ -464,12 +465,9 @@ fn link() -> LinkSettings {
 /// since test time says nothing about it.
 fn limits(clock: Clock) -> Limits {
     const LONG: Duration = Duration::from_hours(24);
-    match clock {
-        Clock::Machine => Limits::default(),
-        #[cfg(test)]
-        Clock::Set { .. } => Limits::default(),
-        Clock::Runtime { .. } => {
-            Limits { cpu_share: 1.0, cpu_burst: LONG, cpu_slice: Duration::from_secs(10), ..Limits::default() }
-        }
+    if matches!(clock, Clock::Runtime { .. }) {
+        Limits { cpu_share: 1.0, cpu_burst: LONG, cpu_slice: Duration::from_secs(10), ..Limits::default() }
+    } else {
+        Limits::default()
     }
 }

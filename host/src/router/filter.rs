@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use jid::{BareJid, Jid};
+use parlor_base::harmless::harmless;
 
 use crate::event::{Event, Payload};
-use crate::harmless::harmless;
 use crate::permissions::EventRule;
 use crate::permissions::question::Listening;
 use crate::stanza::{Message, MessageKind};

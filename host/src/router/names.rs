@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parlor_base::id::PluginId;
+use parlor_base::nearest;
+
 use crate::event::EventName;
-use crate::nearest;
 use crate::permissions::{EVENTS, table};
-use crate::plugins::PluginId;
 
 /// Maximum number of undeclared names that are remembered. Further ones are not warned about.
 const MAX_ASKED: usize = 1_000;

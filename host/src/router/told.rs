@@ -10,9 +10,9 @@ use arc_swap::ArcSwap;
 use imbl::HashSet;
 use jid::BareJid;
 use jiff::Timestamp;
+use parlor_base::recent::Recent;
 
 use crate::event::{Event, Payload};
-use crate::recent::Recent;
 use crate::stanza::{Message, MessageKind};
 use crate::store::{Archive, Position};
 

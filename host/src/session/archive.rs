@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
+use parlor_base::id::InstanceId;
+use parlor_base::recent::Recent;
 
 use crate::config::Archiving;
 use crate::error::{CallError, StanzaError};
-use crate::plugins::InstanceId;
-use crate::recent::Recent;
 use crate::session::deadlines::Late;
 use crate::session::messages::name_occupant;
 use crate::session::questions::{PATIENCE, Waiting, random_id};

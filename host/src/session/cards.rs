@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
+use parlor_base::id::InstanceId;
 
 use crate::card::{Avatar, Card, CardChange};
 use crate::error::{CallError, StanzaError};
 use crate::event::Payload;
-use crate::plugins::InstanceId;
 use crate::session::occupants::is_occupant;
 use crate::session::questions::Waiting;
 use crate::session::roster::Contact;

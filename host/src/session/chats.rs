@@ -5,10 +5,10 @@ use std::sync::Arc;
 use imbl::OrdMap;
 use jid::BareJid;
 use jiff::{SignedDuration, Timestamp};
+use parlor_base::id::InstanceId;
 
 use crate::error::CallError;
 use crate::event::Payload;
-use crate::plugins::InstanceId;
 use crate::session::cards::KnownCard;
 use crate::session::view::Focus;
 use crate::session::waiters::{self, Waiter};

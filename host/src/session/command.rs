@@ -5,13 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
+use parlor_base::id::{InstanceId, PluginId};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::card::CardChange;
 use crate::error::CallError;
 use crate::event::{EventName, Payload};
-use crate::plugins::{ChosenNames, InstanceId, PluginId};
+use crate::plugins::ChosenNames;
 use crate::router::Mailbox;
 use crate::session::{
     ArchivePage, Attribute, Chat, ContactWish, KnownCard, Room, RoomDeed, RoomWish, Spoken, StatusValue, ViewChange,

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jid::Jid;
+use parlor_base::id::{InstanceId, PluginId};
 
 use crate::error::CallError;
 use crate::event::{Event, Payload};
 use crate::permissions::question::Use;
 use crate::permissions::{Decision, Permission, Target};
 use crate::plugins::command_names::{HELP, NoCommandName, called};
-use crate::plugins::{ChosenNames, CommandName, InstanceId, PluginId};
+use crate::plugins::{ChosenNames, CommandName};
 use crate::router::Mailbox;
 use crate::session::messages::check_text;
 use crate::session::questions::random_id;

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use parlor_base::id::InstanceId;
+
 use crate::error::CallError;
 use crate::event::Event;
-use crate::plugins::InstanceId;
 use crate::session::{Answer, KeepRoster};
 use crate::stanza::{AdHocRequest, Outgoing};
 

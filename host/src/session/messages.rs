@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use jid::{BareJid, Jid};
 use jiff::{SignedDuration, Timestamp};
+use parlor_base::recent::Recent;
 
 use crate::error::CallError;
 use crate::event::{EventName, Payload};
-use crate::recent::Recent;
 use crate::session::effect::{Effect, Sent};
 use crate::session::names::Names;
 use crate::session::questions::random_id;

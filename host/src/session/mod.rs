@@ -36,11 +36,11 @@ use std::sync::Arc;
 
 use jid::{BareJid, Jid};
 use jiff::{SignedDuration, Timestamp};
+use parlor_base::id::InstanceId;
 
 use crate::config::Settings;
 use crate::error::CallError;
 use crate::event::{Event, EventName, Payload};
-use crate::plugins::InstanceId;
 use crate::session::waiters::Waiter;
 use crate::stanza::{Incoming, Outgoing};
 

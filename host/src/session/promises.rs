@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use parlor_base::id::InstanceId;
+
 use crate::error::CallError;
 use crate::event::{self, EventName, Payload};
-use crate::plugins::InstanceId;
 use crate::session::effect::{Due, Effect};
 use crate::session::names::{self, Names};
 use crate::session::waiters::{self, Waiter};

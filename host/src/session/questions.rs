@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use jid::{BareJid, Jid};
+use parlor_base::id::InstanceId;
 
 use crate::card::Card;
 use crate::error::CallError;
-use crate::plugins::InstanceId;
 use crate::session::deadlines::{DeadlineKey, Deadlines, Late};
 use crate::session::effect::{Effect, Sent};
 use crate::session::lifecycle::Link;

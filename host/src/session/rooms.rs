@@ -16,9 +16,9 @@ use std::time::Duration;
 use imbl::OrdMap;
 use jid::{BareJid, FullJid, Jid, NodeRef};
 use jiff::Timestamp;
+use parlor_base::id::InstanceId;
 
 use crate::error::CallError;
-use crate::plugins::InstanceId;
 use crate::session::deadlines::{DeadlineKey, Late};
 use crate::session::waiters::{self, Waiter};
 use crate::session::{Occupant, Session, Turn, View, ViewChange};

@@ -3,8 +3,9 @@
 
 use std::fmt;
 
+use parlor_base::id::InstanceId;
+
 use crate::error::CallError;
-use crate::plugins::InstanceId;
 use crate::session::Answer;
 use crate::session::effect::{Due, Effect};
 

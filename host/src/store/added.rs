@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jid::BareJid;
+use parlor_base::fair;
+use parlor_base::id::PluginId;
 use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
 
 use super::work::{Job, Lane, Task, WeakTasks};
 use super::{Owner, StoreError, file};
-use crate::fair;
-use crate::plugins::PluginId;
 
 pub(super) const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS added_contact (

@@ -8,16 +8,17 @@ use std::sync::Arc;
 
 use jid::BareJid;
 use jiff::Timestamp;
+use parlor_base::clock::Clock;
+use parlor_base::fair;
+use parlor_base::harmless::EscapedPath as _;
+use parlor_base::id::PluginId;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
 use super::reader::{Reads, WeakReads};
 use super::work::{Job, Lane, PendingWrite, Task, WeakTasks};
 use super::{Health, Positions, Store, StoreError, file};
-use crate::clock::Clock;
-use crate::fair;
-use crate::harmless::EscapedPath as _;
-use crate::plugins::{Held, Holding, PluginId};
+use crate::plugins::{Held, Holding};
 use crate::xmpp::is_one_line;
 
 /// The maximum length of a key, in bytes.

@@ -6,10 +6,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use parlor_base::harmless::EscapedPath as _;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::{Health, OpenError, added, data, pins, position, roster, session};
-use crate::harmless::EscapedPath as _;
 
 /// Marks the file as parlor's in its header: "prlr".
 const APPLICATION: i32 = 0x7072_6c72;

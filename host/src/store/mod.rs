@@ -24,8 +24,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use parlor_base::clock::Clock;
+use parlor_base::fair;
+use parlor_base::harmless::EscapedPath as _;
+use reader::ReadsSender;
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
+use work::{Inbox, Job, Lane, Task, Tasks, Work};
 
 pub use added::AddedContacts;
 pub use data::{
@@ -36,13 +41,6 @@ pub use pins::PinKeeper;
 pub use position::{Archive, Handled, Position, PositionKeeper, Positions};
 pub use roster::{KeptRoster, RosterKeeper};
 pub use session::SessionKeeper;
-
-use crate::clock::Clock;
-use crate::fair;
-use crate::harmless::EscapedPath as _;
-
-use reader::ReadsSender;
-use work::{Inbox, Job, Lane, Task, Tasks, Work};
 
 /// The maximum number of host jobs that may wait for the thread.
 const JOBS: usize = 1_024;

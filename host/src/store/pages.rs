@@ -110,9 +110,10 @@ fn walk<T>(
 
 #[cfg(test)]
 mod tests {
+    use parlor_base::clock::Clock;
+
     use super::super::{Only, Store, Write};
     use super::*;
-    use crate::clock::Clock;
 
     fn owner() -> Owner {
         Owner { account: "bot@example.org".parse().unwrap(), plugin: "a".parse().unwrap() }

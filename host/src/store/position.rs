@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jid::BareJid;
 use jiff::Timestamp;
+use parlor_base::fair;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::oneshot;
 
 use super::work::{Job, Lane, Task, WeakTasks};
 use super::{Owner, StoreError, file};
-use crate::fair;
 
 pub(super) const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS archive_position (
@@ -239,8 +239,9 @@ fn forget(file: &Connection, owner: &Owner, archive: &Archive) -> rusqlite::Resu
 
 #[cfg(test)]
 mod tests {
+    use parlor_base::clock::Clock;
+
     use super::*;
-    use crate::clock::Clock;
     use crate::store::{DataFile, Store};
 
     fn handled(id: &str, at: i64, beyond: &[&str]) -> Handled {

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use parlor_base::fair;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::work::{Job, Lane, Task, WeakTasks};
 use super::{Health, file};
-use crate::fair;
 
 /// The value of `begun` when there is no file any more: all data is in the writer's memory.
 pub(super) const NO_FILE: u64 = u64::MAX;

@@ -6,12 +6,12 @@
 
 use std::sync::Arc;
 
+use parlor_base::fair;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::data::{Owner, Write, Written};
 use super::{Health, JOBS};
-use crate::fair;
 use crate::plugins::Holding;
 
 /// The maximum pending reads, and the maximum pending writes, of one plugin on one account. Further calls wait for a
@@ -168,8 +168,9 @@ mod tests {
     use std::pin::Pin;
     use std::task::{Context, Waker};
 
+    use parlor_base::clock::Clock;
+
     use super::*;
-    use crate::clock::Clock;
     use crate::plugins::Held;
     use crate::store::{Only, PluginData, Store, StoreError};
 

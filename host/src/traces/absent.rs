@@ -2,11 +2,10 @@
 
 use std::convert::Infallible;
 
+use parlor_base::loopback::Loopback;
 use tokio::runtime::Handle;
 use tracing::Subscriber;
 use tracing_subscriber::layer::{Identity, Layer};
-
-use crate::loopback::Loopback;
 
 /// A collector that cannot exist in this build.
 #[derive(Debug)]

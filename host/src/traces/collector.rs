@@ -13,6 +13,7 @@ use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use parlor_base::loopback::Loopback;
 use tokio::runtime::Handle;
 use tracing::Subscriber;
 use tracing_subscriber::filter::filter_fn;
@@ -21,7 +22,6 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::TARGET;
 use crate::https;
-use crate::loopback::Loopback;
 
 /// Time limit for one batch.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use jid::{FullJid, Jid};
+use parlor_base::harmless::harmless;
 use tokio::io::{AsyncBufRead, AsyncWrite, BufStream};
 use tokio::net::TcpStream;
 use tokio_xmpp::connect::AsyncReadAndWrite;
@@ -35,7 +36,6 @@ use super::sasl::{Advertised, Channel, Demand, Offer, authenticate, choose};
 use super::tls::{NO_TLS, Secured, secure};
 use super::websocket;
 use crate::config::{Endpoint, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, WebUrl};
-use crate::harmless::harmless;
 use crate::https::Url;
 use crate::stanza::Offers;
 

@@ -10,6 +10,7 @@ use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
 use minidom::Element;
 use minidom::rxml::Namespace;
+use parlor_base::harmless::{harmless, is_odd_space};
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::message::{Lang, Message as WireMessage, MessageType};
 use xmpp_parsers::ns;
@@ -21,7 +22,6 @@ use super::intake::{CUT, NOTES, mend_forwarded};
 use super::raw::{RawStanza, is_one_line};
 use crate::card::Avatar;
 use crate::error::StanzaError;
-use crate::harmless::{harmless, is_odd_space};
 use crate::stanza::{
     Caps, Carbon, Incoming, Message, MessageKind, Presence, PresenceKind, RosterItem, Show, address, kept,
 };

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use parlor_base::harmless::EscapedPath as _;
+use parlor_base::shell::{ASKS_NOBODY, Shell};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use zeroize::Zeroizing;
 
 use crate::config::PasswordSource;
-use crate::harmless::EscapedPath as _;
-use crate::shell::{ASKS_NOBODY, Shell};
 
 /// The time limit for a password command.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
@@ -241,8 +241,9 @@ fn first_complaint(bytes: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use parlor_base::shell::tests::given_up;
+
     use super::*;
-    use crate::shell::tests::given_up;
 
     async fn read_text(text: &[u8]) -> Result<String, PasswordError> {
         let folder = tempfile::tempdir().unwrap();

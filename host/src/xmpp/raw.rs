@@ -10,6 +10,7 @@ use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
 use minidom::rxml;
 use minidom::{Element, Node};
+use parlor_base::harmless::harmless;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::message::MessageType;
 use xmpp_parsers::ns;
@@ -19,7 +20,6 @@ use xmpp_parsers::stanza::Stanza;
 use super::link::unsent::returned;
 use super::{decode, encode};
 use crate::error::CallError;
-use crate::harmless::harmless;
 use crate::stanza::{Incoming, Message, Outgoing, Show, address};
 
 /// The name of `send`'s argument in errors.

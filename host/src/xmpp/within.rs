@@ -20,6 +20,7 @@ use std::time::Duration;
 use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
 use minidom::Element;
+use parlor_base::clock::Clock;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
 use xmpp_parsers::stanza::Stanza;
@@ -33,7 +34,6 @@ use super::encode::{element, encode};
 use super::intake::Lost;
 use super::link::LinkEvent;
 use super::link::unsent::too_old;
-use crate::clock::Clock;
 use crate::config::LinkSettings;
 use crate::stanza::{MAM, Message, MessageKind, Offers, Outgoing};
 
@@ -559,8 +559,9 @@ impl Server {
 
 #[cfg(test)]
 mod tests {
+    use parlor_base::id::InstanceId;
+
     use super::*;
-    use crate::plugins::InstanceId;
     use crate::stanza::Ask;
     use crate::xmpp::RawStanza;
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::root;
+use crate::packages;
 
 /// A test that names what it shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,20 +31,28 @@ pub struct Test {
 pub enum Place {
     /// In `tests/suite`, on a real server.
     Suite,
-    /// In the host's library, beside the code that it tests.
-    Host,
+    /// In a package of the host, beside the code that it tests.
+    Unit,
 }
 
 /// Returns all tests that show anything, in the order of their files.
 pub fn all() -> Result<Vec<Test>> {
     let mut found = Vec::new();
-    for (folder, place) in [("tests/suite", Place::Suite), ("host/src", Place::Host)] {
-        let folder = root().join(folder);
-        for file in files(&folder)? {
-            let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-            let module = module(file.strip_prefix(&folder).expect("it was found there"));
-            found.extend(in_file(&module, place, &text).with_context(|| format!("in {}", file.display()))?);
-        }
+    found.extend(in_folder("tests/suite", Place::Suite)?);
+    for package in &packages::ALL {
+        let tests = in_folder(&package.sources(), Place::Unit)?;
+        found.extend(tests.into_iter().map(|test| Test { name: package.test(&test.name), ..test }));
+    }
+    Ok(found)
+}
+
+fn in_folder(folder: &str, place: Place) -> Result<Vec<Test>> {
+    let folder = root().join(folder);
+    let mut found = Vec::new();
+    for file in files(&folder)? {
+        let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let module = module(file.strip_prefix(&folder).expect("it was found there"));
+        found.extend(in_file(&module, place, &text).with_context(|| format!("in {}", file.display()))?);
     }
     Ok(found)
 }

@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_setting_has_to_be_read_and_set_or_refused() {
-        let (one, none) = (test("a", Place::Host), Run::default());
+        let (one, none) = (test("a", Place::Unit), Run::default());
         let units = run(&["a"], &Seen::default());
         let of = |setting, calls: &[&str], units| {
             of_setting(setting, &[&one], &run(&["other"], &seen(&[], calls, &[])), units).is_good()

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, ensure};
 use parlor::config::{Role, SETTINGS, SettingKind};
 use parlor::permissions::{CALLS, DEFAULT_QUOTA, EVENTS, Permission, ScopeKind};
 use parlor::plugins::limits::{Limits, ROOM, Row, WASM_STACK};
-use parlor::plugins::quantity::Bytes;
 use parlor::rehearsal::script::{DEEDS, STEPS};
+use parlor_base::quantity::Bytes;
 
 /// The order in which events follow a log-in.
 const ORDER: &str = "pluginsInitialized → connectionInitialized → connected → statusInitialized → discoInitialized → \

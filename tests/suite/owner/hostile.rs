@@ -41,7 +41,7 @@ async fn the_name_of_a_file_moves_no_cursor_and_hides_nothing() {
         assert!(!policy(&home).contains("[plugin."), "{}", policy(&home));
     }
     // This entry was written by hand.
-    let digest = parlor::plugins::id::Digest::of(&bytes);
+    let digest = parlor_base::id::Digest::of(&bytes);
     let source = "a\\nPLUGIN  VERSION\\u001b[2J\\r\\u3164\\u202e.wasm";
     home.write("plugins.toml", &format!("[plugin.echo]\nsource = \"{source}\"\ndigest = \"{digest}\"\n")).unwrap();
     std::fs::write(home.path().join("a\nPLUGIN  VERSION\u{1b}[2J\r\u{3164}\u{202e}.wasm"), &bytes).unwrap();
@@ -67,7 +67,7 @@ async fn the_name_of_a_file_moves_no_cursor_and_hides_nothing() {
 async fn the_name_of_a_file_begins_no_line_of_its_own() {
     let (home, _) = home().await;
     let forged = |text: &str| text.lines().any(|line| line.starts_with("parlor: z is safe"));
-    let digest = parlor::plugins::id::Digest::of(b"z");
+    let digest = parlor_base::id::Digest::of(b"z");
     let source = "plugins/a\\nparlor: z is safe.wasm";
     home.write("plugins.toml", &format!("[plugin.z]\nsource = \"{source}\"\ndigest = \"{digest}\"\n")).unwrap();
     for (command, is_named) in [

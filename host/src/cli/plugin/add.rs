@@ -6,25 +6,24 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
+use parlor_base::atomic::is_open;
+use parlor_base::harmless::{EscapedPath as _, shell_word};
+use parlor_base::id::{Digest, PluginId};
 use serde_json::json;
 use toml::{Table, Value};
 
 use super::consent;
 use super::data::each_kept;
 use super::inspect;
-use crate::atomic::is_open;
 use crate::cli::Ended;
 use crate::cli::ask::Terminal;
 use crate::cli::place::{self, Place};
 use crate::cli::show::{print, print_json};
 use crate::cli::tell;
 use crate::config::{AccountName, Config, Hidden};
-use crate::harmless::{EscapedPath as _, shell_word};
 use crate::permissions::{Grants, Permission, Scope};
-use crate::plugins::PluginId;
 use crate::plugins::admission::Refusal;
 use crate::plugins::desk::{DeskError, Expected, Wish, is_honest};
-use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::is_decision;
 use crate::plugins::source::{LogIn, Source, SourceError};
@@ -146,7 +145,7 @@ impl Wanted {
     /// Reads the file with the decision; empty if none is named.
     fn decision(&self) -> anyhow::Result<Table> {
         let Some(path) = &self.policy else { return Ok(Table::new()) };
-        let text = match crate::document::read(path, LARGEST) {
+        let text = match parlor_base::document::read(path, LARGEST) {
             Ok(Some(text)) => text,
             Ok(None) => bail!("there is no {}", path.escaped()),
             Err(_) => bail!("{} cannot be read as a text of at most {LARGEST} bytes", path.escaped()),

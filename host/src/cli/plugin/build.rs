@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use parlor_base::harmless::EscapedPath as _;
 
 use super::trust;
 use crate::cli::show::{error_lines, for_terminal, plain_json};
-use crate::harmless::EscapedPath as _;
 use crate::plugins::Traces;
 use crate::plugins::build::{self, Built};
 
@@ -59,9 +59,9 @@ fn report(built: &Built) -> String {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use parlor_base::id::Digest;
 
     use super::*;
-    use crate::plugins::id::Digest;
 
     #[derive(Debug, Parser)]
     struct Cli {

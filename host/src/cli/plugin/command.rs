@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::bail;
 use clap::Args;
+use parlor_base::id::PluginId;
+use parlor_base::nearest::{nearest, suggestion};
 
 use super::add::done;
 use crate::cli::place::{self, Place};
@@ -11,8 +13,6 @@ use crate::cli::show::{print, print_json, table};
 use crate::cli::status;
 use crate::config::Config;
 use crate::control::views::Plugin;
-use crate::nearest::{nearest, suggestion};
-use crate::plugins::PluginId;
 use crate::plugins::command_names::{CommandName, CommandNames, NoCommandName};
 
 /// The arguments of `parlor plugin command`.

@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use parlor_base::harmless::{EscapedPath as _, harmless};
+use parlor_base::id::PluginId;
+use parlor_base::nearest::{nearest, suggestion};
 use serde_json::{Value, json};
 
 use super::add::done;
 use crate::cli::ask::Terminal;
 use crate::cli::place::{self, Place};
 use crate::cli::show::{print, print_json, table};
-use crate::harmless::{EscapedPath as _, harmless};
-use crate::nearest::{nearest, suggestion};
-use crate::plugins::PluginId;
 use crate::plugins::secret::SecretSource;
 use crate::plugins::setting::{Setting, SettingKind};
 

@@ -1,11 +1,12 @@
 //! The owner's consent: shows a plugin's requests, by risk and with the author's reasons, and asks for each grant.
 
+use parlor_base::id::PluginId;
+
 use crate::cli::Ended;
 use crate::cli::ask::{Terminal, is_yes};
 use crate::cli::explain::right_lines;
 use crate::cli::show::{Mark, error_lines, marked, print};
 use crate::permissions::{Grants, Permission, Risk};
-use crate::plugins::PluginId;
 use crate::plugins::desk::Wish;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::rights::{Right, rights};

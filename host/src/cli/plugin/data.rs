@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use parlor_base::harmless::{EscapedPath as _, harmless};
+use parlor_base::id::PluginId;
+use parlor_base::nearest::{nearest, suggestion};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::cli::place::Place;
 use crate::cli::show::{plain_json, print, print_json, size, table};
 use crate::config::{AccountConfig, AccountName, Config};
-use crate::harmless::{EscapedPath as _, harmless};
-use crate::nearest::{nearest, suggestion};
 use crate::permissions::{DEFAULT_QUOTA, Permission, Scope};
-use crate::plugins::PluginId;
 use crate::plugins::desk::Desk;
 use crate::plugins::policy::Policy;
 use crate::store::{DataError, DataFile, Kept, LONGEST_KEY, LONGEST_VALUE, Owner, is_key};
@@ -244,7 +244,7 @@ impl DataArgs {
                 bail!("more than {MOST} entries; import them in parts");
             }
         }
-        crate::atomic::make_private_folder(&config.data)?;
+        parlor_base::atomic::make_private_folder(&config.data)?;
         let mut file = DataFile::create(&config.data)?;
         let kept = by_account.into_iter().map(|(name, all)| {
             (owner(&self.plugin, &config.accounts[&name]), all.kept.into_values().collect::<Vec<_>>())

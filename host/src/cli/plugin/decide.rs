@@ -3,6 +3,8 @@
 use anyhow::{Context as _, bail};
 use clap::Args;
 use jid::{BareJid, Jid};
+use parlor_base::harmless::harmless;
+use parlor_base::id::PluginId;
 
 use super::add::{done, done_as_wanted, failure, show_done};
 use crate::api::acts_for;
@@ -11,9 +13,7 @@ use crate::cli::place::{self, Place};
 use crate::cli::show::{Mark, Put as _, marked};
 use crate::cli::{Ended, tell};
 use crate::config::Config;
-use crate::harmless::harmless;
 use crate::permissions::{Permission, Risk, Scope, ScopeKind};
-use crate::plugins::PluginId;
 use crate::plugins::desk::{Revoked, Wish};
 use crate::plugins::rights::shown;
 use crate::store::DataFile;

@@ -2,6 +2,8 @@
 
 use anyhow::bail;
 use clap::Args;
+use parlor_base::harmless::harmless;
+use parlor_base::id::PluginId;
 use semver::Version;
 use serde_json::{Map, Value, json};
 
@@ -9,10 +11,8 @@ use super::consent;
 use crate::cli::Ended;
 use crate::cli::place::Place;
 use crate::cli::show::{Mark, Put as _, marked, print, print_json, size};
-use crate::harmless::harmless;
 use crate::https::Url;
 use crate::permissions::Grants;
-use crate::plugins::PluginId;
 use crate::plugins::component::Examined;
 use crate::plugins::desk::{Desk, Offer};
 use crate::plugins::policy::SettingValues;

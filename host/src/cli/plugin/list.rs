@@ -3,16 +3,15 @@
 use std::collections::BTreeSet;
 
 use clap::Args;
+use parlor_base::harmless::EscapedPath as _;
+use parlor_base::id::{Digest, PluginId};
 use serde_json::{Value, json};
 
 use crate::cli::place::{self, Place};
 use crate::cli::show::{Put as _, print, print_json, table, width};
 use crate::cli::status;
 use crate::control::views::{Plugin, Status};
-use crate::harmless::EscapedPath as _;
-use crate::plugins::PluginId;
 use crate::plugins::desk::Desk;
-use crate::plugins::id::Digest;
 use crate::plugins::policy::{Entry, Policy};
 
 /// The arguments of `parlor plugin list`.

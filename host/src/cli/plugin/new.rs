@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
+use parlor_base::atomic::folder_of;
+use parlor_base::harmless::{EscapedPath as _, shell_word};
+use parlor_base::id::PluginId;
 
 use super::trust;
-use crate::atomic::folder_of;
 use crate::cli::show::for_terminal;
-use crate::harmless::{EscapedPath as _, shell_word};
-use crate::plugins::{PluginId, build};
+use crate::plugins::build;
 
 /// The arguments of `parlor plugin new`.
 #[derive(Debug, Args)]

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use parlor_base::atomic::{self, Readers};
+use parlor_base::harmless::EscapedPath as _;
 use serde_json::{Value, json};
 
 use super::build::warn;
 use super::trust;
 use super::workshop::Workshop;
-use crate::atomic::{self, Readers};
 use crate::cli::show::{error_lines, harmless_lines, plain_json};
 use crate::cli::wait_for;
-use crate::harmless::EscapedPath as _;
 use crate::plugins::build;
 use crate::rehearsal::script::{DEEDS, Row, STEPS};
 use crate::rehearsal::{Script, report, run};

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use parlor_base::harmless::EscapedPath as _;
 
 use crate::cli::Ended;
 use crate::cli::ask::Terminal;
 use crate::cli::place::say;
-use crate::harmless::EscapedPath as _;
 use crate::plugins::build::{Consent, Outside};
 
 /// Asks once for each folder, on a terminal; without one, `--trust` is required.

@@ -1,6 +1,8 @@
 //! `parlor plugin update` and `rollback`: change the version of an installed plugin.
 
 use clap::Args;
+use parlor_base::harmless::harmless;
+use parlor_base::id::PluginId;
 use semver::Version;
 use serde_json::{Value, json};
 
@@ -11,9 +13,7 @@ use crate::cli::ask::Terminal;
 use crate::cli::place::{self, Place};
 use crate::cli::show::{Put as _, error_lines, print, print_json};
 use crate::config::Config;
-use crate::harmless::harmless;
 use crate::permissions::Permission;
-use crate::plugins::PluginId;
 use crate::plugins::desk::{Carried, Desk, DeskError, Difference, Offer, Older, counting, is_honest};
 use crate::plugins::policy::Entry;
 use crate::plugins::source::{LogIn, Source};

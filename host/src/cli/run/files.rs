@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use parlor_base::id::Digest;
+use parlor_base::watch::Watch;
+
 use crate::config::{Config, ConfigError, Overrides};
-use crate::plugins::id::Digest;
-use crate::watch::Watch;
 
 /// Both files.
 pub(super) struct Files {

@@ -3,9 +3,8 @@
 
 use std::fmt;
 
+use parlor_base::harmless::Reader;
 use tracing_subscriber::fmt::format::Writer;
-
-use crate::harmless::Reader;
 
 /// The longest line, in bytes; the rest is truncated.
 const LONGEST: usize = 128 << 10;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use parlor_base::harmless::harmless;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize as _};
@@ -12,7 +13,6 @@ use super::state::{Column, Log, Order, Top, View, columns, row_id};
 use crate::cli::show::{Put as _, moment, size, span};
 use crate::control::VERSION;
 use crate::control::views::{self, Account, Plugin, Status};
-use crate::harmless::harmless;
 
 /// The smallest usable size.
 const LEAST: (u16, u16) = (40, 10);

@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
+use parlor_base::id::PluginId;
 use ratatui::crossterm::event::{self, Event, KeyEvent, KeyEventKind};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -14,7 +15,6 @@ use crate::cli::place::{self, Place};
 use crate::cli::show::Put as _;
 use crate::cli::{Ended, tell};
 use crate::config::Config;
-use crate::plugins::PluginId;
 
 /// How often the host is queried.
 const LOOK: Duration = Duration::from_secs(1);

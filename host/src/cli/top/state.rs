@@ -4,10 +4,10 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use parlor_base::id::PluginId;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::control::views::{Line, Plugin, Status};
-use crate::plugins::PluginId;
 
 /// The longest filter, in characters.
 const LONGEST_FILTER: usize = 64;

@@ -8,12 +8,11 @@ use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 
 use jid::BareJid;
+use parlor_base::nearest;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
 pub use table::{Role, SETTINGS, SettingKind, SettingRule, setting};
-
-use crate::nearest;
 
 mod table;
 

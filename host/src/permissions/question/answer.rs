@@ -1,10 +1,10 @@
 //! Finds the decisions that an answer needs, and phrases the answer.
 
 use jid::{BareJid, Jid};
+use parlor_base::harmless::harmless;
 
 use super::condition::{self, Check};
 use super::{Answer, Judge, Listening, Outcome, Question, Subject, Use};
-use crate::harmless::harmless;
 use crate::permissions::grants::{About, Decision, Target, Wish};
 use crate::permissions::permission::{Permission, ScopeKind};
 use crate::permissions::scope::Scope;

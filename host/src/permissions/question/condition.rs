@@ -3,9 +3,9 @@
 //! A [`AccountState`] reports the state of an account. This module decides by it, and phrases the reason.
 
 use jid::{BareJid, Jid};
+use parlor_base::harmless::harmless;
 
 use super::{Answer, Outcome};
-use crate::harmless::harmless;
 use crate::permissions::table::{Depends, EventRule, Rank};
 
 /// The state of an account that conditions depend on.

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use parlor_base::child;
 use wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER;
 use wit_component::ComponentEncoder;
 
@@ -15,7 +16,6 @@ use super::super::manifest::Manifest;
 use super::names::{self, Kept};
 use super::tools::{self, Cache, Pip};
 use super::{BuildError, Made, Traces, kept, metadata};
-use crate::child;
 
 /// The file that marks a folder as C.
 pub(super) const MARK: &str = "plugin.c";

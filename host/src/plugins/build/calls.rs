@@ -8,10 +8,11 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use parlor_base::harmless::EscapedPath as _;
+
 use super::super::component::Import;
 use super::tokens::{Token, tokens};
 use super::{Language, c, go, is_no_source, read_text, rust};
-use crate::harmless::EscapedPath as _;
 use crate::permissions::Permission;
 
 /// The maximum number of a plugin's files that are searched, and the maximum depth of their folders.

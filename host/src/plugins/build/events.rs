@@ -4,11 +4,12 @@
 
 use std::path::Path;
 
+use parlor_base::harmless::EscapedPath as _;
+use parlor_base::nearest::nearest;
+
 use super::calls::files;
 use super::tokens::{Token, python_tokens, tokens};
 use super::{Language, read_text};
-use crate::harmless::EscapedPath as _;
-use crate::nearest::nearest;
 use crate::permissions::table;
 
 /// Returns the functions that subscribe to the event in their first argument, and those that fire one.

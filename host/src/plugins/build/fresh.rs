@@ -10,12 +10,13 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::super::id::Digest;
+use parlor_base::atomic::{self, Locked};
+use parlor_base::harmless::EscapedPath as _;
+use parlor_base::id::Digest;
+
 use super::super::manifest::Manifest;
 use super::tools::announce;
 use super::{BuildError, Traces, kept, output, read_manifest, read_text};
-use crate::atomic::{self, Locked};
-use crate::harmless::EscapedPath as _;
 
 /// The maximum number of files and folders that are checked. A larger folder is built each time.
 const MOST: usize = 10_000;

@@ -8,14 +8,14 @@
 use std::fs;
 use std::path::Path;
 
+use parlor_base::child;
+use parlor_base::harmless::EscapedPath as _;
 use wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
 use super::super::manifest::Manifest;
 use super::tools::{self, Cache, Pip};
 use super::{BuildError, Made, contract, kept, metadata, read_text};
-use crate::child;
-use crate::harmless::EscapedPath as _;
 
 /// The file that marks a folder as Go.
 pub(super) const MARK: &str = "go.mod";

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::{fs, io};
 
+use parlor_base::atomic::{self, Readers};
+
 use super::BuildError;
-use crate::atomic::{self, Readers};
 
 /// The subfolder of a plugin's folder that belongs to parlor.
 pub(super) const OURS: &str = ".parlor";

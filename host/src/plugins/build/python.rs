@@ -14,11 +14,12 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use parlor_base::child;
+
 use super::super::manifest::Manifest;
 use super::snapshot::Failure;
 use super::tools::{self, Pip};
 use super::{BuildError, Made, contract, kept, metadata, texts};
-use crate::child;
 
 /// The file that marks a folder as Python.
 pub(super) const MARK: &str = "plugin.py";

@@ -8,17 +8,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
+use parlor_base::atomic::Locked;
+use parlor_base::child;
 use serde_json::Value;
 use wit_component::ComponentEncoder;
 
 use self::project::Project;
+use super::fresh::alone_in;
+use super::{BuildError, Made, Traces, environment, names, read_text};
+
 pub(super) use self::sdk::SOURCES;
 pub(super) use self::toolchain::TARGET;
 pub(super) use self::toolchain::Toolchain;
-use super::fresh::alone_in;
-use super::{BuildError, Made, Traces, environment, names, read_text};
-use crate::atomic::Locked;
-use crate::child;
 
 /// The file that marks a folder as Rust.
 pub(super) const MARK: &str = "Cargo.toml";

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use parlor_base::id::Digest;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Instance, Lift, Linker, LinkerInstance, ResourceTable, Val, WasmList};
 use wasmtime::{Config, Engine, OptLevel, Store, StoreLimits, StoreLimitsBuilder, Trap};
@@ -13,7 +14,6 @@ use wasmtime_wizer::{ComponentContext, ComponentInstanceState, Wizer};
 use super::tools::show_output;
 use crate::plugins::build;
 use crate::plugins::compiler::{Cache, Compiler, Fingerprint};
-use crate::plugins::id::Digest;
 
 /// The prefix of the contract's interfaces.
 pub(super) const CONTRACT: &str = "parlor:plugin/";

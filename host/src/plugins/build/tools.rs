@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
+use parlor_base::atomic::{self, Locked};
+use parlor_base::child::{self, NOWHERE};
+use parlor_base::harmless::{EscapedPath as _, harmless};
+
 use super::BuildError;
 use super::fresh::alone_in;
-use crate::atomic::{self, Locked};
-use crate::child::{self, NOWHERE};
-use crate::harmless::{EscapedPath as _, harmless};
 
 /// The maximum length of a broken program's output as shown, in bytes.
 const MAX_SAID: usize = 300;

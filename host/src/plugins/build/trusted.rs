@@ -10,9 +10,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use parlor_base::atomic::{self, Readers};
+use parlor_base::id::Digest;
+
 use super::{Language, data_folder};
-use crate::atomic::{self, Readers};
-use crate::plugins::id::Digest;
 
 /// The maximum number of folders that are remembered.
 const REMEMBERED: usize = 1_000;

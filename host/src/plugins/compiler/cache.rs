@@ -11,13 +11,13 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use parlor_base::atomic::{self, Locked, Readers};
+use parlor_base::harmless::EscapedPath as _;
+use parlor_base::id::Digest;
 use ring::hmac;
 use sha2::{Digest as _, Sha256};
 
 use super::{Artifact, MAX_ARTIFACT};
-use crate::atomic::{self, Locked, Readers};
-use crate::harmless::EscapedPath as _;
-use crate::plugins::id::Digest;
 
 const KEY_BYTES: usize = 32;
 const DIGEST_BYTES: usize = 32;

@@ -9,6 +9,8 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Once;
 
+use parlor_base::child::NOWHERE;
+use parlor_base::harmless::harmless;
 use serde::Deserialize as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
@@ -16,8 +18,6 @@ use tokio::process::{Child, Command};
 use super::sandbox::{BECOME, Findings, Layer};
 use super::worker::{COMMAND, REFUSED};
 use super::{Artifact, Bounds, CompileError, MAX_ARTIFACT, functions};
-use crate::child::NOWHERE;
-use crate::harmless::harmless;
 use crate::plugins::Traces;
 
 /// The maximum number of bytes of its error output that are read.

@@ -5,11 +5,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parlor_base::id::Digest;
 use sha2::{Digest as _, Sha256};
 use wasmparser::{Parser, Payload};
 use wasmtime::CacheStore;
-
-use crate::plugins::id::Digest;
 
 /// The maximum number of bytes kept for one component. `CPython` has 35 MB.
 pub(super) const MAX_BYTES: usize = 256 << 20;

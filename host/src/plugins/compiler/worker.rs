@@ -6,6 +6,7 @@ use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parlor_base::quantity::Bytes;
 use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
 
 use super::functions::{self, Functions};
@@ -13,7 +14,6 @@ use super::sandbox::{self, Findings, Layer};
 use crate::plugins::Traces;
 use crate::plugins::component::MAX_BYTES;
 use crate::plugins::engine;
-use crate::plugins::quantity::Bytes;
 
 /// The subcommand of `parlor` for this process.
 pub(crate) const COMMAND: &str = "compile-component";

@@ -1,10 +1,11 @@
 //! The owner's settings when another version replaces the present one. Those that fit are kept. The others are put
 //! aside, and come back with the version that they were set for.
 
+use parlor_base::id::PluginId;
+
 use super::settings::written;
 use super::{Desk, DeskError, Offer};
 use crate::plugins::admission::setting_fits;
-use crate::plugins::id::PluginId;
 use crate::plugins::policy::edit::Change;
 use crate::plugins::policy::{Entry, SettingValues};
 

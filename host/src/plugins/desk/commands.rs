@@ -1,9 +1,10 @@
 //! The owner's names for a plugin's commands.
 
+use parlor_base::id::PluginId;
+
 use super::{Desk, DeskError};
 use crate::config::AccountName;
 use crate::plugins::command_names::CommandName;
-use crate::plugins::id::PluginId;
 use crate::plugins::policy::Entry;
 use crate::plugins::policy::edit::Change;
 

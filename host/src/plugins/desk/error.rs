@@ -3,13 +3,14 @@
 use std::io;
 use std::path::PathBuf;
 
+use parlor_base::harmless::{EscapedPath as _, shell_word};
+use parlor_base::id::{Digest, PluginId};
+use parlor_base::nearest::suggestion;
+
 use crate::config::AccountName;
-use crate::harmless::{EscapedPath as _, shell_word};
-use crate::nearest::suggestion;
 use crate::permissions::Permission;
 use crate::plugins::admission::Refusal;
 use crate::plugins::command_names::CommandName;
-use crate::plugins::id::{Digest, PluginId};
 use crate::plugins::policy::PolicyError;
 use crate::plugins::policy::file::EditError;
 use crate::plugins::signature::{KeyName, SignatureError};

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use parlor_base::id::PluginId;
+
 use super::{Desk, DeskError, Older, Wish};
 use crate::permissions::{GrantError, Grants, Permission, Scope};
-use crate::plugins::id::PluginId;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::edit::Change;
 

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use parlor_base::id::PluginId;
 use serde_json::Value;
 use toml::Value as Toml;
 
 use super::{Desk, DeskError};
 use crate::plugins::admission::settings_fit;
-use crate::plugins::id::PluginId;
 use crate::plugins::policy::edit::Change;
 use crate::plugins::policy::file::PolicyFile;
 use crate::plugins::policy::{Entry, Policy, SettingValues};

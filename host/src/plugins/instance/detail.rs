@@ -6,7 +6,7 @@
 use std::fmt::{self, Write as _};
 use std::io;
 
-use crate::harmless::harmless;
+use parlor_base::harmless::harmless;
 
 /// The maximum length of a description, in bytes.
 const LONGEST: usize = 64 << 10;

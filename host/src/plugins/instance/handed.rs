@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use parlor_base::harmless::harmless;
+
 use super::{Instance, LONGEST_REASON};
 use crate::event::{Event, EventName, Payload};
-use crate::harmless::harmless;
 use crate::stanza::MessageKind;
 
 /// The maximum number of events that a reason names.

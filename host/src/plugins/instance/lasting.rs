@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use parlor_base::rate::Bucket;
+
 use super::Rooms;
 use crate::plugins::limits::Limits;
-use crate::plugins::rate::Bucket;
 use crate::plugins::record::Record;
 
 /// The state that one instance leaves to the next one. Clones share it.

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parlor_base::quantity;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
 use wasmtime::component::Accessor;
@@ -15,7 +16,6 @@ use crate::api;
 use crate::bindings::exports::parlor::plugin::guest::Guest;
 use crate::event::{Event, EventName, Payload};
 use crate::plugins::books::Handling;
-use crate::plugins::quantity;
 use crate::router::Mail;
 use crate::traces;
 

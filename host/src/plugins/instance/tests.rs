@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use parlor_base::id::Digest;
 use wasmtime::component::{Component, Linker};
 
 use super::mail::{loss, within};
@@ -11,7 +12,6 @@ use crate::config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource,
 use crate::error::CallError;
 use crate::event::{Event, Payload};
 use crate::permissions::{Grants, Permission};
-use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::SettingValues;
 use crate::plugins::{CommandNames, Compiler};

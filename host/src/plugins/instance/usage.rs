@@ -4,12 +4,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parlor_base::quantity::Bytes;
 use tokio::time::Instant;
 
 use super::Instance;
 use crate::permissions::{Permission, Scope};
 use crate::plugins::limits::WASM_STACK;
-use crate::plugins::quantity::Bytes;
 use crate::plugins::record::Totals;
 
 /// The resources that an instance has used since it started.

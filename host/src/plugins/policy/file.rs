@@ -7,11 +7,12 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use parlor_base::atomic::{self, Readers};
+use parlor_base::harmless::EscapedPath as _;
+use parlor_base::id::PluginId;
+
 use super::edit::{Change, Unchangeable, edit};
 use super::{Policy, PolicyError};
-use crate::atomic::{self, Readers};
-use crate::harmless::EscapedPath as _;
-use crate::plugins::id::PluginId;
 
 /// The time to wait for another command to finish.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -139,8 +140,9 @@ fn lock(policy: &Path, waits: impl FnOnce()) -> Result<File, EditError> {
 
 #[cfg(test)]
 mod tests {
+    use parlor_base::id::Digest;
+
     use super::*;
-    use crate::plugins::id::Digest;
 
     fn entry(source: &str) -> Change {
         let digest = Digest::of(b"");

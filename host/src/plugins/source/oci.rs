@@ -16,15 +16,15 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use parlor_base::harmless::harmless;
+use parlor_base::id::Digest;
 use serde::Deserialize;
 
 use self::challenge::{Challenge, encoded};
 use self::login::Credentials;
 use crate::config::Hidden;
-use crate::harmless::harmless;
 use crate::https::{self, Answer, FetchError, Url, UrlError};
 use crate::plugins::component::MAX_BYTES;
-use crate::plugins::id::Digest;
 
 pub use login::{LogIn, LogInError};
 

@@ -3,12 +3,12 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use parlor_base::quantity::show_duration;
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::plugins::engine::Engine;
 use crate::plugins::instance::{Ended, Instance};
-use crate::plugins::quantity::show_duration;
 use crate::plugins::watchdog::{Metered, Step};
 
 /// The task of an instance. Dropping it ends the instance.

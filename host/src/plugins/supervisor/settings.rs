@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use parlor_base::log_level::LogLevel;
 use serde_json::Value;
 
 use super::Supervised;
+use crate::plugins::CommandNames;
 use crate::plugins::settings::{OwnSettings, Values};
-use crate::plugins::{CommandNames, LogLevel};
 
 impl Supervised {
     /// Returns its own settings.

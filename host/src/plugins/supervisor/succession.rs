@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parlor_base::id::InstanceId;
 use tokio::sync::{oneshot, watch};
 
 use super::{Dependency, HANDOVER, Shared, Supervised, books, lock};
-use crate::plugins::InstanceId;
 use crate::plugins::admission::Admitted;
 use crate::plugins::engine::{Compiled, Engine};
 use crate::plugins::instance::{Backlog, Lasting, Parting};

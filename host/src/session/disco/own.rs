@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use parlor_base::id::InstanceId;
+
 use super::caps;
 use crate::config::Settings;
 use crate::error::CallError;
-use crate::plugins::InstanceId;
 use crate::session::deadlines::{DeadlineKey, Late};
 use crate::session::messages::{check_text, written_len};
 use crate::session::{Session, Turn};

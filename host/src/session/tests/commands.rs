@@ -1,8 +1,10 @@
 //! Commands that people give to plugins by name.
 
+use parlor_base::id::PluginId;
+
 use super::*;
 use crate::permissions::Grants;
-use crate::plugins::{ChosenNames, CommandNames, PluginId};
+use crate::plugins::{ChosenNames, CommandNames};
 use crate::router::Mailbox;
 use crate::session::commands::ANSWERS;
 use crate::stanza::{Carbon, Extensions, Fallback};

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use jid::{FullJid, Jid};
+use parlor_base::harmless::EscapedPath as _;
 
 use super::LIMIT;
-use crate::harmless::EscapedPath as _;
 use crate::xmpp::password::PasswordError;
 use crate::xmpp::stream_error::{remedy, sentence, words};
 

@@ -60,7 +60,7 @@ async fn show(arguments: &Arguments) -> Result<bool> {
     let programs = Programs::build().await?;
     let folder = Folder::new()?;
     let named = |place| tests.iter().filter(move |test| test.place == place).collect::<Vec<&Test>>();
-    let units = programs.run_units(&named(Place::Host)).await?;
+    let units = programs.run_units(&named(Place::Unit)).await?;
     let mut runs = Vec::new();
     for software in Software::ALL.into_iter().filter(|one| server.is_none_or(|only| only == *one)) {
         runs.push((software, programs.run_suite(&named(Place::Suite), software, &folder).await?));

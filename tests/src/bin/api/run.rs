@@ -14,6 +14,7 @@ use parlor_tests::conformance::tests_of::Test;
 use parlor_tests::conformance::verdict::Run;
 use parlor_tests::folder::Folder;
 use parlor_tests::log::Mark;
+use parlor_tests::packages;
 use parlor_tests::process::Process;
 use parlor_tests::programs;
 use parlor_tests::server::Software;
@@ -24,7 +25,7 @@ const LIMIT: Duration = Duration::from_mins(15);
 /// The test programs, by path.
 pub(crate) struct Programs {
     suite: PathBuf,
-    units: PathBuf,
+    built: programs::Programs,
 }
 
 impl Programs {
@@ -32,14 +33,26 @@ impl Programs {
     pub(crate) async fn build() -> Result<Self> {
         let arguments = ["test", "--workspace", "--test", "suite", "--lib", "--no-run"];
         let built = programs::Programs::build(&root(), arguments).await?;
-        Ok(Self { suite: built.of("suite")?, units: built.of("parlor")? })
+        Ok(Self { suite: built.of("suite")?, built })
     }
 
-    /// Runs these tests of the host's library.
+    /// Runs these unit tests of the host's packages.
     pub(crate) async fn run_units(&self, tests: &[&Test]) -> Result<Run> {
-        let mut command = Command::new(&self.units);
-        command.current_dir(root().join("host"));
-        run("unit tests", command, tests).await
+        let mut all = Run::default();
+        for package in &packages::ALL {
+            let names: Vec<_> = tests
+                .iter()
+                .map(|test| packages::of_test(&test.name))
+                .filter(|(of, _)| *of == package)
+                .map(|(_, name)| name)
+                .collect();
+            let mut command = Command::new(self.built.of(package.library)?);
+            command.current_dir(root().join(package.folder));
+            let run = run(&format!("unit tests of {}", package.folder), command, &names).await?;
+            all.passed.extend(run.passed.iter().map(|name| package.test(name)));
+            all.failed.extend(run.failed.iter().map(|name| package.test(name)));
+        }
+        Ok(all)
     }
 
     /// Runs these tests of the suite on this server.
@@ -48,19 +61,20 @@ impl Programs {
         let mut command = Command::new(&self.suite);
         command.current_dir(root().join("tests"));
         command.env("PARLOR_TEST_SERVER", software.as_str()).env(record::FILE, &record);
-        let mut run = run(software.as_str(), command, tests).await?;
+        let names: Vec<_> = tests.iter().map(|test| test.name.as_str()).collect();
+        let mut run = run(software.as_str(), command, &names).await?;
         run.seen = record::read(&record)?;
         Ok(run)
     }
 }
 
 /// Runs a test program to its end. Failing tests are no error here.
-async fn run(title: &str, mut command: Command, tests: &[&Test]) -> Result<Run> {
+async fn run(title: &str, mut command: Command, tests: &[&str]) -> Result<Run> {
     let mut run = Run::default();
     if tests.is_empty() {
         return Ok(run);
     }
-    command.arg("--exact").args(tests.iter().map(|test| &test.name));
+    command.arg("--exact").args(tests);
     let process = Process::start(title, command)?;
     let live = std::io::stderr().is_terminal();
     let (mut from, mut done) = (Mark::default(), 0);

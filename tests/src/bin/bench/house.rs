@@ -7,8 +7,9 @@ use parlor::account::Asker;
 use parlor::config::{AccountName, Config, Overrides};
 use parlor::event::{EventName, Payload};
 use parlor::host::Host;
-use parlor::plugins::{Compiler, InstanceId, State};
+use parlor::plugins::{Compiler, State};
 use parlor::session::Command;
+use parlor_base::id::InstanceId;
 use parlor_tests::plugins::Built;
 
 pub(crate) struct House {

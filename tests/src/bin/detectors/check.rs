@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use parlor_tests::packages;
 use parlor_tests::process::Process;
 use parlor_tests::programs::{Programs, last_words};
 use serde::Deserialize;
@@ -21,7 +22,7 @@ const QUIET: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Check {
-    /// A test in the host's library, by its full name.
+    /// A unit test of a package of the host, by its full name; see [`parlor_tests::packages`].
     Unit(String),
     /// A test of the suite, by its full name.
     Suite(String),
@@ -65,7 +66,10 @@ impl Check {
         let building = Programs::build(tree.root(), arguments.iter().copied());
         let programs = patiently(&format!("building {self}"), building).await?;
         let (program, folder) = match self {
-            Self::Unit(_) => (programs.of("parlor")?, "host"),
+            Self::Unit(test) => {
+                let (package, _) = packages::of_test(test);
+                (programs.of(package.library)?, package.folder)
+            }
             Self::Suite(_) => (programs.of("suite")?, "tests"),
             Self::Attack(_) => (programs.of("attack")?, "tests"),
         };
@@ -73,7 +77,8 @@ impl Check {
         // The failure message is needed, and not a backtrace through library code.
         command.current_dir(tree.root().join(folder)).env("RUST_BACKTRACE", "0");
         match self {
-            Self::Unit(test) | Self::Suite(test) => command.args(["--exact", test]),
+            Self::Unit(test) => command.args(["--exact", packages::of_test(test).1]),
+            Self::Suite(test) => command.args(["--exact", test]),
             Self::Attack(case) => command.args(["--json", "--case", &case.to_string()]),
         };
         Ok(Built { check: self, command })
@@ -88,7 +93,8 @@ impl Built<'_> {
         let status = patiently(&title, process.wait(LIMIT)).await?;
         let log = process.log().all();
         let read = match self.check {
-            Check::Unit(test) | Check::Suite(test) => of_test(&log, test, status.code()),
+            Check::Unit(test) => of_test(&log, packages::of_test(test).1, status.code()),
+            Check::Suite(test) => of_test(&log, test, status.code()),
             Check::Attack(_) => of_attack(&log),
         };
         read.with_context(|| format!("it ended with {status}\n{}", process.log().tail()))

@@ -59,6 +59,8 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
 
+    use parlor_tests::packages::{self, Package};
+
     use super::*;
 
     /// Returns the text of all Rust files below a folder.
@@ -80,15 +82,15 @@ mod tests {
     fn each_change_fits_the_present_sources_and_each_check_is_there() {
         let table = Table::read().unwrap();
         let mut names = BTreeSet::new();
-        let (suite, host, attacks) = ("tests/suite", "host/src", "tests/src/bin/attack");
-        let [suite, host, attacks] = [suite, host, attacks].map(|folder| sources(&root().join(folder)));
+        let [suite, attacks] = ["tests/suite", "tests/src/bin/attack"].map(|folder| sources(&root().join(folder)));
+        let of_package = |package: &Package| sources(&root().join(package.sources()));
         for detector in &table.detector {
             assert!(names.insert(&detector.name), "{} is there twice", detector.name);
             let source = std::fs::read_to_string(root().join(&detector.file)).unwrap();
             detector.applied_to(&source).unwrap();
             let function = |test: &str| format!("fn {}(", test.split("::").last().unwrap());
             let is_there = match &detector.seen_by {
-                Check::Unit(test) => host.contains(&function(test)),
+                Check::Unit(test) => of_package(packages::of_test(test).0).contains(&function(test)),
                 Check::Suite(test) => suite.contains(&function(test)),
                 Check::Attack(case) => attacks.contains(&format!("case!({case}, ")),
             };

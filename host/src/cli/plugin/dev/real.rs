@@ -5,6 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use parlor_base::harmless::{EscapedPath as _, harmless};
+use parlor_base::id::Digest;
+use parlor_base::nearest::{nearest, suggestion};
 use tempfile::TempDir;
 
 use crate::account::Connection;
@@ -12,11 +15,8 @@ use crate::cli::run::leave_no_core;
 use crate::config::{AccountName, Config, Overrides};
 use crate::control::client;
 use crate::control::views::Status;
-use crate::harmless::{EscapedPath as _, harmless};
 use crate::host::Host;
-use crate::nearest::{nearest, suggestion};
 use crate::plugins::component::{Examined, examine};
-use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::store::read;
 use crate::plugins::{Compiler, State};

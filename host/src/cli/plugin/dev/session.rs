@@ -5,6 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use parlor_base::clock::Clock;
+use parlor_base::harmless::{EscapedPath as _, harmless};
+use parlor_base::quantity::show_duration;
+use parlor_base::watch::Watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -14,16 +18,12 @@ use super::console::Console;
 use super::real::Real;
 use crate::cli::plugin::workshop::Workshop;
 use crate::cli::show::size;
-use crate::clock::Clock;
 use crate::error::CallError;
-use crate::harmless::{EscapedPath as _, harmless};
 use crate::plugins::component::Examined;
 use crate::plugins::manifest::Manifest;
-use crate::plugins::quantity::show_duration;
 use crate::plugins::{State, build};
 use crate::rehearsal::script::Act;
 use crate::rehearsal::{Happened, Notes, Player, Shown, Stage, stack, trace};
-use crate::watch::Watch;
 
 /// How long nothing must happen before a script continues with its next line, or ends.
 const QUIET: Duration = Duration::from_millis(200);

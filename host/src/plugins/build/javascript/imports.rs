@@ -5,9 +5,10 @@
 
 use std::collections::BTreeSet;
 
+use parlor_base::nearest::{nearest, suggestion};
+
 use super::super::tokens::{Token, tokens};
 use super::modules::Modules;
-use crate::nearest::{nearest, suggestion};
 
 /// The beginning of the runtime's message.
 const MISSING: &str = "Could not find export '";

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parlor_base::id::Digest;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx};
@@ -16,7 +17,6 @@ use super::imports;
 use super::link::LOADER;
 use super::modules::Modules;
 use super::types::camel;
-use crate::plugins::id::Digest;
 
 /// The function of the runtime that evaluates modules.
 const INIT: &str = "init";

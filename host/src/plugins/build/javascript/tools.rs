@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::super::id::Digest;
+use parlor_base::child;
+use parlor_base::id::Digest;
+
 use super::super::BuildError;
 use super::super::tools::Npm;
-use crate::child;
 
 const NPM: Npm = Npm {
     // The runtime, the type stripper that Node.js itself uses, and a parser without dependencies.

@@ -7,13 +7,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use parlor_base::child;
+use parlor_base::id::Digest;
+
 use super::super::fresh::alone_in;
 use super::super::tools::{self, announce};
 use super::super::{BuildError, contract, kept, read_bytes};
 use super::parts::{self, EVALUATE};
 use super::{CALL, COMPONENTIZE, ENVIRONMENT, SDK, tell, with_needs};
-use crate::child;
-use crate::plugins::id::Digest;
 
 /// The folder of the bases, each in a subfolder named by a hash of its parts.
 const PLACE: &str = "python-bases";

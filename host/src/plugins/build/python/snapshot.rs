@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use parlor_base::harmless::EscapedPath as _;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{FsPerms, WasiCtx};
 use wasmtime_wizer::Wizer;
@@ -10,7 +11,6 @@ use super::super::snapshot::{self, Failure, compiled};
 use super::base::Base;
 use super::parts::{self, EVALUATE, FORGETS};
 use super::stubs::snake;
-use crate::harmless::EscapedPath as _;
 
 /// The maximum length of a plugin's output during the build that is kept for its author, in bytes.
 const MOST_PRINTED: usize = 1 << 20;

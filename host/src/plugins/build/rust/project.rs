@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use parlor_base::child;
 use serde::Deserialize;
 
 use super::super::names::Kept;
 use super::super::{BuildError, Traces, environment, tools};
 use super::toolchain::{TARGET, Toolchain};
-use crate::child;
 
 /// The profile for plugins in parlor's own workspace, and in those copied from it.
 const PROFILE: &str = "plugin";

@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use parlor_base::child;
+
 use super::super::tools::RUSTC_IN_USE;
 use super::super::{BuildError, environment};
-use crate::child;
 
 /// The target of plugins: WebAssembly without an operating system.
 pub(in super::super) const TARGET: &str = "wasm32-unknown-unknown";

@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use parlor_base::child::{self, NOWHERE};
+use parlor_base::document::{self, ReadError};
+use parlor_base::harmless::{EscapedPath as _, harmless};
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
-use crate::child::{self, NOWHERE};
 use crate::config::Hidden;
-use crate::document::{self, ReadError};
-use crate::harmless::{EscapedPath as _, harmless};
 
 /// The maximum size of a file of log-ins, in bytes.
 const LARGEST: u64 = 1 << 20;

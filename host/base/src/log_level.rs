@@ -49,21 +49,24 @@ impl FromStr for LogLevel {
 
 /// The log level chosen for one plugin, which may change while it runs; `None` = the general one of `--log`.
 #[derive(Debug)]
-pub(crate) struct ChosenLevel(AtomicU8);
+pub struct ChosenLevel(AtomicU8);
 
 /// The value that stands for no chosen level.
 const NONE: u8 = u8::MAX;
 
 impl ChosenLevel {
-    pub(crate) fn new(level: Option<LogLevel>) -> Self {
+    /// Holds a level; `None` = the general one.
+    pub fn new(level: Option<LogLevel>) -> Self {
         Self(AtomicU8::new(level.map_or(NONE, |level| level as u8)))
     }
 
-    pub(crate) fn set(&self, level: Option<LogLevel>) {
+    /// Replaces the level.
+    pub fn set(&self, level: Option<LogLevel>) {
         self.0.store(level.map_or(NONE, |level| level as u8), Relaxed);
     }
 
-    pub(crate) fn get(&self) -> Option<LogLevel> {
+    /// Returns the level.
+    pub fn get(&self) -> Option<LogLevel> {
         LogLevel::ALL.get(usize::from(self.0.load(Relaxed))).copied()
     }
 }

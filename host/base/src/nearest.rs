@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 const LONGEST: usize = 64;
 
 /// Returns the known name that `name` was probably meant to be; none if no known name is close enough to be a typo.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > LONGEST {
         return None;
     }
@@ -26,7 +26,7 @@ fn common(one: &str, other: &str) -> usize {
 }
 
 /// Returns `, did you mean "…"?` for the end of an error, or nothing.
-pub(crate) fn suggestion(nearest: Option<&str>) -> String {
+pub fn suggestion(nearest: Option<&str>) -> String {
     nearest.map(|name| format!(", did you mean \"{name}\"?")).unwrap_or_default()
 }
 

@@ -18,7 +18,7 @@ pub enum Clock {
         at: Instant,
     },
     /// The clock of a machine that was set by this many seconds in total since the start.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "test-support"))]
     Set {
         /// The time at the start.
         then: Timestamp,
@@ -40,7 +40,7 @@ impl Clock {
         match self {
             Self::Machine => Timestamp::now(),
             Self::Runtime { then, at } => then.checked_add(at.elapsed()).unwrap_or(Timestamp::MAX),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "test-support"))]
             Self::Set { then, at, by } => {
                 then + at.elapsed() + SignedDuration::from_secs(by.load(std::sync::atomic::Ordering::Relaxed))
             }

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::path::Path;
 
 /// Escapes a text to one line that moves no cursor and reads in one direction, truncated after `longest` bytes.
-pub(crate) fn harmless(text: &str, longest: usize) -> String {
+pub fn harmless(text: &str, longest: usize) -> String {
     let mut line = String::with_capacity(text.len().min(longest));
     let mut reader = Reader::default();
     for one in text.chars() {
@@ -22,13 +22,13 @@ pub(crate) fn harmless(text: &str, longest: usize) -> String {
 }
 
 /// Returns whether anything in the text would be escaped.
-pub(crate) fn has_harmful(text: &str) -> bool {
+pub fn has_harmful(text: &str) -> bool {
     let mut reader = Reader::default();
     text.chars().any(|one| reader.is_harmful(one))
 }
 
 /// Paths as messages show them.
-pub(crate) trait EscapedPath {
+pub trait EscapedPath {
     /// Displays the path on one line, with harmful characters escaped: a file name may hold every byte but NUL and `/`.
     ///
     /// `Path::display` shows a line break as one, so a file name could imitate parlor's own output. Do not escape a
@@ -44,7 +44,7 @@ impl EscapedPath for Path {
 
 /// A path that displays as [`EscapedPath::escaped`] describes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Escaped<'a>(&'a Path);
+pub struct Escaped<'a>(&'a Path);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,7 +55,7 @@ impl fmt::Display for Escaped<'_> {
 /// Quotes a text as one word for a shell, which expands nothing in it: a resource may hold any character. A text with
 /// harmful characters is quoted so that the word is the same and all of it is visible (`$'…'`, which bash, zsh and
 /// POSIX.1-2024 support).
-pub(crate) fn shell_word(text: &str) -> String {
+pub fn shell_word(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(&byte);
     if text.bytes().all(is_plain) {
         return text.to_owned();
@@ -79,7 +79,7 @@ pub(crate) fn shell_word(text: &str) -> String {
 
 /// Reads a text character by character. The character before decides whether a joiner, a selector or a tag is harmless.
 #[derive(Debug, Default)]
-pub(crate) struct Reader {
+pub struct Reader {
     /// The character before, unless it was harmful.
     before: Option<char>,
 }
@@ -87,7 +87,7 @@ pub(crate) struct Reader {
 impl Reader {
     /// Returns whether the next character ends a line, moves a cursor, reverses the text after it, is invisible, or
     /// looks like a space.
-    pub(crate) fn is_harmful(&mut self, one: char) -> bool {
+    pub fn is_harmful(&mut self, one: char) -> bool {
         let is_harmful = one.is_control()
             || is_direction(one)
             || is_odd_space(one)
@@ -116,7 +116,7 @@ impl Reader {
 }
 
 /// Returns whether it is a space other than ASCII's (`General_Category=Space_Separator`): these look alike.
-pub(crate) fn is_odd_space(one: char) -> bool {
+pub fn is_odd_space(one: char) -> bool {
     matches!(one, '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
 }
 

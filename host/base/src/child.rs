@@ -12,21 +12,23 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-use crate::systemd;
-
 /// The prefix of the variables that are meant for parlor alone. Among them are passwords (`PARLOR_PASSWORD_MAIN`) and
 /// addresses with tokens (`PARLOR_SETTING_CREDENTIALS_URL`).
 const OWN: &[u8] = b"PARLOR_";
+
+/// The variables that a service manager sets for this process alone (`sd_notify(3)`). A child process that took them for
+/// its own would speak for the host, and could stop it with `STOPPING=1`.
+const SERVICE_MANAGER: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
 
 /// The variables that this process's configurations name as the source of a password. They may have any name, and their
 /// values are in the environment of the whole process, so code that starts programs has to know them.
 static SECRET: Mutex<BTreeSet<OsString>> = Mutex::new(BTreeSet::new());
 
 /// The folder of a program that needs none. It holds no files of strangers.
-pub(crate) const NOWHERE: &str = "/";
+pub const NOWHERE: &str = "/";
 
 /// Prepares a program that runs in a folder and inherits the environment without the variables meant for parlor alone.
-pub(crate) fn command(program: impl AsRef<OsStr>, folder: impl AsRef<Path>) -> Command {
+pub fn command(program: impl AsRef<OsStr>, folder: impl AsRef<Path>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder);
     for (name, _) in env::vars_os().filter(|(name, _)| is_withheld(name)) {
@@ -36,13 +38,13 @@ pub(crate) fn command(program: impl AsRef<OsStr>, folder: impl AsRef<Path>) -> C
 }
 
 /// Withholds a variable that holds a password from all programs that are started from now on.
-pub(crate) fn withhold(variable: &str) {
+pub fn withhold(variable: &str) {
     SECRET.lock().unwrap_or_else(PoisonError::into_inner).insert(variable.into());
 }
 
 fn is_withheld(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(OWN)
-        || systemd::VARIABLES.iter().any(|own| name == *own)
+        || SERVICE_MANAGER.iter().any(|own| name == *own)
         || SECRET.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
 }
 

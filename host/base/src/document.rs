@@ -21,14 +21,15 @@ use crate::nearest::nearest;
 const LONGEST_KEY: usize = 1_000;
 
 /// The reason why a file that should hold TOML cannot be read.
-pub(crate) enum ReadError {
+pub enum ReadError {
+    /// It could not be read.
     Unreadable(io::Error),
     /// The file is longer than the caller allows.
     TooLong,
 }
 
 /// Reads a file of at most `most` bytes as text; none if there is no file.
-pub(crate) fn read(path: &Path, most: u64) -> Result<Option<String>, ReadError> {
+pub fn read(path: &Path, most: u64) -> Result<Option<String>, ReadError> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -53,8 +54,10 @@ pub(crate) fn read(path: &Path, most: u64) -> Result<Option<String>, ReadError> 
 #[error("{line}:{column}: {message}")]
 pub struct DocumentError {
     /// The line of the error.
+    /// The line, counted from 1.
     pub line: usize,
     /// The character in that line.
+    /// The column, counted from 1.
     pub column: usize,
     /// The error, and how to correct it.
     pub message: String,
@@ -62,9 +65,11 @@ pub struct DocumentError {
 
 /// A line, and the character in that line, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Position {
-    pub(crate) line: usize,
-    pub(crate) column: usize,
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The character in it.
+    pub column: usize,
 }
 
 impl Position {
@@ -86,13 +91,14 @@ impl DocumentError {
 }
 
 /// A TOML text with the places of its parts.
-pub(crate) struct Document<'t> {
+pub struct Document<'t> {
     text: &'t str,
     root: Spanned<DeTable<'t>>,
 }
 
 impl<'t> Document<'t> {
-    pub(crate) fn parse(text: &'t str) -> Result<Self, DocumentError> {
+    /// Parses TOML.
+    pub fn parse(text: &'t str) -> Result<Self, DocumentError> {
         match DeTable::parse(text) {
             Ok(root) => Ok(Self { text, root }),
             Err(error) => {
@@ -107,7 +113,8 @@ impl<'t> Document<'t> {
         }
     }
 
-    pub(crate) fn root(&self) -> Section<'_> {
+    /// Returns the outermost table.
+    pub fn root(&self) -> Section<'_> {
         Section { text: self.text, path: String::new(), span: self.root.span(), table: self.root.get_ref() }
     }
 }
@@ -146,7 +153,7 @@ fn first_header(before: &str, header: &str) -> Option<usize> {
 
 /// A table of the document.
 #[derive(Clone)]
-pub(crate) struct Section<'d> {
+pub struct Section<'d> {
     text: &'d str,
     path: String,
     span: Range<usize>,
@@ -154,7 +161,7 @@ pub(crate) struct Section<'d> {
 }
 
 /// A value, with the path to it.
-pub(crate) struct Node<'d> {
+pub struct Node<'d> {
     text: &'d str,
     path: String,
     key: &'d str,
@@ -166,12 +173,12 @@ pub(crate) struct Node<'d> {
 
 impl<'d> Section<'d> {
     /// Returns an error about this table.
-    pub(crate) fn error(&self, message: impl fmt::Display) -> DocumentError {
+    pub fn error(&self, message: impl fmt::Display) -> DocumentError {
         DocumentError::at(self.text, self.span.start, message.to_string())
     }
 
     /// Refuses every key that is not in `known`.
-    pub(crate) fn allow(&self, known: &[&str]) -> Result<(), DocumentError> {
+    pub fn allow(&self, known: &[&str]) -> Result<(), DocumentError> {
         match self.entries().find(|node| !known.contains(&node.key)) {
             None => Ok(()),
             Some(node) => Err(node.error(match nearest(node.key, known.iter().copied()) {
@@ -181,7 +188,8 @@ impl<'d> Section<'d> {
         }
     }
 
-    pub(crate) fn entries(&self) -> impl Iterator<Item = Node<'d>> + use<'_, 'd> {
+    /// Returns the entries, in the order of the file.
+    pub fn entries(&self) -> impl Iterator<Item = Node<'d>> + use<'_, 'd> {
         let mut nodes: Vec<_> = self
             .table
             .iter()
@@ -203,11 +211,13 @@ impl<'d> Section<'d> {
         nodes.into_iter()
     }
 
-    pub(crate) fn get(&self, key: &str) -> Option<Node<'d>> {
+    /// Returns the value of a key.
+    pub fn get(&self, key: &str) -> Option<Node<'d>> {
         self.entries().find(|node| node.key == key)
     }
 
-    pub(crate) fn require(&self, key: &str, remedy: &str) -> Result<Node<'d>, DocumentError> {
+    /// Returns the value of a key that has to be there. `remedy` tells the reader what to write.
+    pub fn require(&self, key: &str, remedy: &str) -> Result<Node<'d>, DocumentError> {
         self.get(key).ok_or_else(|| {
             let place =
                 if self.path.is_empty() { String::new() } else { format!("[{}] has ", self.path.escape_debug()) };
@@ -216,47 +226,49 @@ impl<'d> Section<'d> {
     }
 
     /// Returns the table of this name, if there is one.
-    pub(crate) fn section(&self, key: &str) -> Result<Option<Section<'d>>, DocumentError> {
+    pub fn section(&self, key: &str) -> Result<Option<Section<'d>>, DocumentError> {
         self.get(key).map(|node| node.section()).transpose()
     }
 }
 
 impl<'d> Node<'d> {
-    pub(crate) fn key(&self) -> &'d str {
+    /// Returns its key.
+    pub fn key(&self) -> &'d str {
         self.key
     }
 
     /// Returns the position of its key.
-    pub(crate) fn position(&self) -> Position {
+    pub fn position(&self) -> Position {
         Position::of(self.text, self.span.start)
     }
 
     /// Returns the position of its value.
-    pub(crate) fn value_position(&self) -> Position {
+    pub fn value_position(&self) -> Position {
         Position::of(self.text, self.value_span.start)
     }
 
     /// Returns the value as it was written.
-    pub(crate) fn written(&self) -> &'d DeValue<'d> {
+    pub fn written(&self) -> &'d DeValue<'d> {
         self.value
     }
 
     /// Returns an error about this value.
-    pub(crate) fn error(&self, message: impl fmt::Display) -> DocumentError {
+    pub fn error(&self, message: impl fmt::Display) -> DocumentError {
         DocumentError::at(self.text, self.span.start, message.to_string())
     }
 
     /// Returns the error for a value of the wrong type or form.
-    pub(crate) fn wants(&self, what: &str) -> DocumentError {
+    pub fn wants(&self, what: &str) -> DocumentError {
         self.error(format!("`{}` has to be {what}", self.path.escape_debug()))
     }
 
-    pub(crate) fn string(&self) -> Result<&'d str, DocumentError> {
+    /// Returns its text.
+    pub fn string(&self) -> Result<&'d str, DocumentError> {
         self.value.as_str().ok_or_else(|| self.wants("a text in quotes"))
     }
 
     /// Returns a text of at most `most` bytes that is not empty.
-    pub(crate) fn sentence(&self, most: usize) -> Result<String, DocumentError> {
+    pub fn sentence(&self, most: usize) -> Result<String, DocumentError> {
         let text = self.string()?.trim();
         match text.len() {
             0 => Err(self.wants("a text that is not empty")),
@@ -266,21 +278,22 @@ impl<'d> Node<'d> {
     }
 
     /// Parses the text as `T`.
-    pub(crate) fn parse<T: FromStr<Err: fmt::Display>>(&self) -> Result<T, DocumentError> {
+    pub fn parse<T: FromStr<Err: fmt::Display>>(&self) -> Result<T, DocumentError> {
         self.string()?.parse().map_err(|error| self.error(format!("`{}`: {error}", self.path.escape_debug())))
     }
 
     /// Parses the key itself as `T`.
-    pub(crate) fn parse_key<T: FromStr<Err: fmt::Display>>(&self) -> Result<T, DocumentError> {
+    pub fn parse_key<T: FromStr<Err: fmt::Display>>(&self) -> Result<T, DocumentError> {
         self.key.parse().map_err(|error| self.error(error))
     }
 
-    pub(crate) fn boolean(&self) -> Result<bool, DocumentError> {
+    /// Returns its boolean.
+    pub fn boolean(&self) -> Result<bool, DocumentError> {
         self.value.as_bool().ok_or_else(|| self.wants("true or false"))
     }
 
     /// Returns a list of at most `most` texts.
-    pub(crate) fn strings(&self, most: usize) -> Result<Vec<&'d str>, DocumentError> {
+    pub fn strings(&self, most: usize) -> Result<Vec<&'d str>, DocumentError> {
         let texts = || self.wants("a list of texts: [\"…\", \"…\"]");
         let array = self.value.as_array().ok_or_else(texts)?;
         if array.len() > most {
@@ -289,7 +302,8 @@ impl<'d> Node<'d> {
         array.iter().map(|item| item.get_ref().as_str().ok_or_else(texts)).collect()
     }
 
-    pub(crate) fn section(&self) -> Result<Section<'d>, DocumentError> {
+    /// Returns its table.
+    pub fn section(&self) -> Result<Section<'d>, DocumentError> {
         match self.value.as_table() {
             Some(table) => Ok(Section { text: self.text, path: self.path.clone(), span: self.span.clone(), table }),
             None => Err(self.wants("a table")),
@@ -297,16 +311,17 @@ impl<'d> Node<'d> {
     }
 
     /// Returns this table; none if the value is not a table.
-    pub(crate) fn as_section(&self) -> Option<Section<'d>> {
+    pub fn as_section(&self) -> Option<Section<'d>> {
         self.section().ok()
     }
 
-    pub(crate) fn value(&self) -> Result<toml::Value, DocumentError> {
+    /// Returns it as a value of TOML.
+    pub fn value(&self) -> Result<toml::Value, DocumentError> {
         owned(self.value).ok_or_else(|| self.wants("made of numbers that fit into 64 bits"))
     }
 
     /// Returns the value as JSON. A date is an error, since JSON has none.
-    pub(crate) fn json(&self) -> Result<serde_json::Value, DocumentError> {
+    pub fn json(&self) -> Result<serde_json::Value, DocumentError> {
         json(self.value, |_| None)
             .ok_or_else(|| self.wants("a text, a number, true, false, or a list or table of those"))
     }
@@ -335,7 +350,7 @@ fn owned(value: &DeValue<'_>) -> Option<toml::Value> {
 /// Returns the value as JSON, which has no dates: `date` converts one. None if a number has no JSON form.
 ///
 /// See `owned` for the depth.
-pub(crate) fn json(value: &DeValue<'_>, date: fn(&Datetime) -> Option<serde_json::Value>) -> Option<serde_json::Value> {
+pub fn json(value: &DeValue<'_>, date: fn(&Datetime) -> Option<serde_json::Value>) -> Option<serde_json::Value> {
     use serde_json::Value;
     Some(match value {
         DeValue::String(text) => Value::from(text.as_ref()),

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 
 /// The hashes of the items that were noted last.
 #[derive(Debug)]
-pub(crate) struct Recent {
+pub struct Recent {
     hasher: RandomState,
     known: HashSet<u64>,
     order: VecDeque<u64>,
@@ -15,22 +15,22 @@ pub(crate) struct Recent {
 
 impl Recent {
     /// Creates a set that remembers the last `most` items.
-    pub(crate) fn new(most: usize) -> Self {
+    pub fn new(most: usize) -> Self {
         Self { hasher: RandomState::new(), known: HashSet::new(), order: VecDeque::new(), most }
     }
 
     /// Returns the hash of an item in this set.
-    pub(crate) fn hash(&self, of: impl Hash) -> u64 {
+    pub fn hash(&self, of: impl Hash) -> u64 {
         self.hasher.hash_one(of)
     }
 
     /// Returns whether this was noted and is still remembered.
-    pub(crate) fn knows(&self, hash: u64) -> bool {
+    pub fn knows(&self, hash: u64) -> bool {
         self.known.contains(&hash)
     }
 
     /// Notes this. Returns `false` if it was remembered already.
-    pub(crate) fn note(&mut self, hash: u64) -> bool {
+    pub fn note(&mut self, hash: u64) -> bool {
         if !self.known.insert(hash) {
             return false;
         }
@@ -44,8 +44,8 @@ impl Recent {
     }
 
     /// Returns how many items are remembered.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
+    #[cfg(any(test, feature = "test-support"))]
+    pub fn len(&self) -> usize {
         self.known.len().max(self.order.len())
     }
 }

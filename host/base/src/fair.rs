@@ -23,25 +23,25 @@ use tokio::task::coop;
 
 /// Creates a queue in which at most `bound(owner)` items of an owner wait. Further items of the same owner wait to be
 /// put in.
-pub(crate) fn queue<K: Owner, T>(bound: fn(&K) -> usize) -> (Sender<K, T>, Receiver<K, T>) {
+pub fn queue<K: Owner, T>(bound: fn(&K) -> usize) -> (Sender<K, T>, Receiver<K, T>) {
     let shared = Arc::new(Shared { bound, state: Mutex::new(State::new()) });
     (Sender(Arc::clone(&shared)), Receiver(shared))
 }
 
 /// A key that identifies an owner.
-pub(crate) trait Owner: Clone + Eq + Hash {}
+pub trait Owner: Clone + Eq + Hash {}
 
 impl<K: Clone + Eq + Hash> Owner for K {}
 
 /// An item to put into a queue.
 #[derive(Debug)]
-pub(crate) struct Item<T> {
+pub struct Item<T> {
     /// The item itself.
-    pub(crate) value: T,
+    pub value: T,
     /// How many of its owner's turns it takes: 1, and more for items that take the receiver longer.
-    pub(crate) turns: u32,
+    pub turns: u32,
     /// Whether it waits for the receiver's gate. While the gate is closed, other items of the same owner pass it.
-    pub(crate) gated: bool,
+    pub gated: bool,
 }
 
 impl<T> From<T> for Item<T> {
@@ -52,16 +52,16 @@ impl<T> From<T> for Item<T> {
 
 /// The error if the receiver is gone, or no [`Sender`] is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Closed;
+pub struct Closed;
 
 /// The sending end. The queue closes when the last one is dropped.
-pub(crate) struct Sender<K: Owner, T>(Arc<Shared<K, T>>);
+pub struct Sender<K: Owner, T>(Arc<Shared<K, T>>);
 
 /// A sending end that does not keep the queue open.
-pub(crate) struct WeakSender<K: Owner, T>(Arc<Shared<K, T>>);
+pub struct WeakSender<K: Owner, T>(Arc<Shared<K, T>>);
 
 /// The receiving end.
-pub(crate) struct Receiver<K: Owner, T>(Arc<Shared<K, T>>);
+pub struct Receiver<K: Owner, T>(Arc<Shared<K, T>>);
 
 struct Shared<K, T> {
     bound: fn(&K) -> usize,
@@ -232,35 +232,35 @@ impl<K: Owner, T> Shared<K, T> {
 
 impl<K: Owner, T> Sender<K, T> {
     /// Puts an item behind the others of its owner. Waits while that owner has as many items there as it may.
-    pub(crate) fn put(&self, owner: K, item: impl Into<Item<T>>) -> Put<K, T> {
+    pub fn put(&self, owner: K, item: impl Into<Item<T>>) -> Put<K, T> {
         self.0.put(owner, item.into())
     }
 
     /// Puts an item behind the others of its owner, if there is room for it.
-    pub(crate) fn try_put(&self, owner: &K, item: impl Into<Item<T>>) -> bool {
+    pub fn try_put(&self, owner: &K, item: impl Into<Item<T>>) -> bool {
         self.0.try_put(owner, item.into())
     }
 
     /// Returns a sender that does not keep the queue open.
-    pub(crate) fn downgrade(&self) -> WeakSender<K, T> {
+    pub fn downgrade(&self) -> WeakSender<K, T> {
         WeakSender(Arc::clone(&self.0))
     }
 
     /// Returns how many items of an owner wait.
-    #[cfg(test)]
-    pub(crate) fn waiting(&self, owner: &K) -> usize {
+    #[cfg(any(test, feature = "test-support"))]
+    pub fn waiting(&self, owner: &K) -> usize {
         self.0.state().lanes.get(owner).map_or(0, Lane::len)
     }
 }
 
 impl<K: Owner, T> WeakSender<K, T> {
     /// Puts an item in, as [`Sender::put`].
-    pub(crate) fn put(&self, owner: K, item: impl Into<Item<T>>) -> Put<K, T> {
+    pub fn put(&self, owner: K, item: impl Into<Item<T>>) -> Put<K, T> {
         self.0.put(owner, item.into())
     }
 
     /// Puts an item in, as [`Sender::try_put`].
-    pub(crate) fn try_put(&self, owner: &K, item: impl Into<Item<T>>) -> bool {
+    pub fn try_put(&self, owner: &K, item: impl Into<Item<T>>) -> bool {
         self.0.try_put(owner, item.into())
     }
 }
@@ -268,13 +268,13 @@ impl<K: Owner, T> WeakSender<K, T> {
 impl<K: Owner, T> Receiver<K, T> {
     /// Takes the next item, in turn; waits while there is none. None: the queue is closed and empty. A gated item is
     /// taken only while the gate is open. Cancel-safe.
-    pub(crate) async fn recv(&mut self, gate_is_open: bool) -> Option<(K, T)> {
+    pub async fn recv(&mut self, gate_is_open: bool) -> Option<(K, T)> {
         // A task that always finds an item still has to yield to others on its thread.
         coop::cooperative(std::future::poll_fn(|context| self.poll_recv(gate_is_open, context))).await
     }
 
     /// Takes the next item, blocking the thread. For a thread that does nothing else.
-    pub(crate) fn recv_blocking(&mut self) -> Option<(K, T)> {
+    pub fn recv_blocking(&mut self) -> Option<(K, T)> {
         let waker = Waker::from(Arc::new(Parked(std::thread::current())));
         let mut context = Context::from_waker(&waker);
         loop {
@@ -286,7 +286,7 @@ impl<K: Owner, T> Receiver<K, T> {
     }
 
     /// Takes the next item, if one waits.
-    pub(crate) fn try_take(&mut self, gate_is_open: bool) -> Option<(K, T)> {
+    pub fn try_take(&mut self, gate_is_open: bool) -> Option<(K, T)> {
         let taken = self.0.state().pop(gate_is_open, self.0.bound);
         let (owner, value, waker) = taken?;
         waker.into_iter().for_each(Waker::wake);
@@ -294,7 +294,7 @@ impl<K: Owner, T> Receiver<K, T> {
     }
 
     /// Drops all items of an owner.
-    pub(crate) fn forget(&mut self, owner: &K) {
+    pub fn forget(&mut self, owner: &K) {
         let removed = self.0.state().remove(owner);
         if let Some(lane) = removed {
             lane.waiting.into_iter().for_each(|(_, waker)| waker.wake());
@@ -373,7 +373,7 @@ impl<K: Owner, T> fmt::Debug for WeakSender<K, T> {
 }
 
 /// A future that puts an item in once its owner has room for it. If it is dropped before, it has put nothing.
-pub(crate) struct Put<K: Owner, T> {
+pub struct Put<K: Owner, T> {
     queue: Arc<Shared<K, T>>,
     owner: K,
     item: Option<Item<T>>,

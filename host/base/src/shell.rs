@@ -12,18 +12,18 @@ use crate::child;
 
 /// The hint for the owner of a command line that does not end. It does not run in the terminal's foreground process
 /// group: the system stops a command that reads from the terminal, until its timeout.
-pub(crate) const ASKS_NOBODY: &str = "it can ask nobody, not on a terminal either: unlock what it reads before, such as gpg-agent for pass, or name a file";
+pub const ASKS_NOBODY: &str = "it can ask nobody, not on a terminal either: unlock what it reads before, such as gpg-agent for pass, or name a file";
 
 /// A running command line. Dropping it kills `sh` and every process that `sh` has started.
-pub(crate) struct Shell {
+pub struct Shell {
     /// The `sh` process, with its output as a pipe.
-    pub(crate) child: Child,
+    pub child: Child,
 }
 
 impl Shell {
     /// Runs a command line of the owner in parlor's current folder, without input. `errors` is its standard error. It
     /// inherits no passwords, not even those of other accounts.
-    pub(crate) fn run(line: &str, errors: Stdio) -> io::Result<Self> {
+    pub fn run(line: &str, errors: Stdio) -> io::Result<Self> {
         let child = Command::from(child::command("sh", "."))
             .args(["-c", line])
             .stdin(Stdio::null())
@@ -49,5 +49,5 @@ impl Drop for Shell {
     }
 }
 
-#[cfg(test)]
-pub(crate) mod tests;
+#[cfg(any(test, feature = "test-support"))]
+pub mod tests;

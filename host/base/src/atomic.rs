@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 /// The users who may read a written file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Readers {
+pub enum Readers {
     /// Everyone whom the user's umask allows.
     Usual,
     /// Only the user.
@@ -23,13 +23,13 @@ pub(crate) enum Readers {
 }
 
 /// Returns whether anyone but the user has access to it.
-pub(crate) fn is_open(permissions: &Permissions) -> bool {
+pub fn is_open(permissions: &Permissions) -> bool {
     permissions.mode() & 0o077 != 0
 }
 
 /// Opens a file that strangers may have put there. It refuses a pipe, on which the caller would wait forever. `more`
 /// adds flags of open(2).
-pub(crate) fn open_plain(path: &Path, more: libc::c_int) -> io::Result<File> {
+pub fn open_plain(path: &Path, more: libc::c_int) -> io::Result<File> {
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | more).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a file")) }
 }
@@ -39,7 +39,7 @@ pub(crate) fn open_plain(path: &Path, more: libc::c_int) -> io::Result<File> {
 /// Closing the file would not be enough: a program that is being started holds a copy of it, and with it the lock,
 /// until exec.
 #[derive(Debug)]
-pub(crate) struct Locked(File);
+pub struct Locked(File);
 
 impl Drop for Locked {
     fn drop(&mut self) {
@@ -50,7 +50,7 @@ impl Drop for Locked {
 
 /// Keeps other processes out of a folder until the returned lock is dropped. If others work there, `waits` is called
 /// and the lock waits for them. If the lock is not available, as on some file systems, the caller proceeds without it.
-pub(crate) fn alone_in(folder: &Path, waits: impl FnOnce()) -> Option<Locked> {
+pub fn alone_in(folder: &Path, waits: impl FnOnce()) -> Option<Locked> {
     let place = File::open(folder).ok()?;
     match place.try_lock() {
         Ok(()) => Some(Locked(place)),
@@ -63,24 +63,24 @@ pub(crate) fn alone_in(folder: &Path, waits: impl FnOnce()) -> Option<Locked> {
 }
 
 /// Locks out processes that want a folder for themselves, but not those that share it.
-pub(crate) fn shared(folder: &Path) -> Option<Locked> {
+pub fn shared(folder: &Path) -> Option<Locked> {
     let place = File::open(folder).ok()?;
     place.lock_shared().ok().map(|()| Locked(place))
 }
 
 /// Locks a folder like [`alone_in`] without waiting; none if others work in it.
-pub(crate) fn try_alone_in(folder: &Path) -> Option<Locked> {
+pub fn try_alone_in(folder: &Path) -> Option<Locked> {
     let place = File::open(folder).ok()?;
     place.try_lock().ok().map(|()| Locked(place))
 }
 
 /// Returns the folder of a file: the current one if its path names none.
-pub(crate) fn folder_of(file: &Path) -> &Path {
+pub fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Writes a file. When this returns it is durable; if the process is killed before that, the old file remains.
-pub(crate) fn write(file: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
+pub fn write(file: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
     let name =
         file.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is not a file's name"))?;
     let folder = folder_of(file);
@@ -118,7 +118,7 @@ pub(crate) fn write(file: &Path, bytes: &[u8], readers: Readers) -> io::Result<(
 }
 
 /// Renames a file to a name that is not taken. If the file system cannot do that atomically, it adds a second name.
-pub(crate) fn put_in_place(draft: &Path, path: &Path) -> io::Result<()> {
+pub fn put_in_place(draft: &Path, path: &Path) -> io::Result<()> {
     match renameat_with(CWD, draft, CWD, path, RenameFlags::NOREPLACE) {
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => fs::hard_link(draft, path),
         renamed => Ok(renamed?),
@@ -126,7 +126,7 @@ pub(crate) fn put_in_place(draft: &Path, path: &Path) -> io::Result<()> {
 }
 
 /// Creates a folder, with its parents, that only this user can read.
-pub(crate) fn make_private_folder(folder: &Path) -> io::Result<()> {
+pub fn make_private_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 

@@ -1,5 +1,7 @@
 //! A command line that never ends, for tests of callers that give up on one.
 
+#![allow(clippy::unwrap_used, reason = "this is part of tests, in this package and in others")]
+
 use std::fs::File;
 use std::io::Read as _;
 use std::process::Command;
@@ -8,7 +10,7 @@ use std::time::Duration;
 
 /// Returns the outcome of `run` for a command line that never ends and has started another process, once that process
 /// has ended too. Needs a paused clock.
-pub(crate) async fn given_up<T>(run: impl AsyncFnOnce(String) -> T) -> T {
+pub async fn given_up<T>(run: impl AsyncFnOnce(String) -> T) -> T {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());

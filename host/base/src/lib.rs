@@ -1,0 +1,25 @@
+//! What every package of parlor may use.
+//!
+//! **Owns:** the ids of plugins, their instances and files; texts that are safe to show; quantities with units; documents in
+//! TOML; files that are written whole; clocks and chance; child processes; queues that many owners share.
+//!
+//! **Must not** know XMPP, the contract or how plugins run. Everything here would make sense in another program.
+//!
+//! **Begin with** [`id`], which most others name, and [`harmless`], through which foreign text passes before anybody sees it.
+
+pub mod atomic;
+pub mod chance;
+pub mod child;
+pub mod clock;
+pub mod document;
+pub mod fair;
+pub mod harmless;
+pub mod id;
+pub mod log_level;
+pub mod loopback;
+pub mod nearest;
+pub mod quantity;
+pub mod rate;
+pub mod recent;
+pub mod shell;
+pub mod watch;
