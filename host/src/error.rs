@@ -3,8 +3,7 @@
 use std::io;
 
 use jid::BareJid;
-
-use crate::permissions::Permission;
+use parlor_base::permission::Permission;
 
 /// Describes in plain words why a connection failed. For an end without close notification, the TLS library's message
 /// talks about its own interface and links to a page for programmers.

@@ -7,8 +7,9 @@
 
 use std::sync::Arc;
 
+use parlor::permissions::Grants;
 use parlor::permissions::table::{CALLS, Call};
-use parlor::permissions::{Grants, Permission, ScopeKind};
+use parlor_base::permission::{Permission, ScopeKind};
 use parlor_tests::peer::archive;
 use rand::RngExt as _;
 use rand::rngs::StdRng;

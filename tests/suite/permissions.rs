@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use parlor::permissions::{CALLS, Permission, ScopeKind, call};
+use parlor::permissions::{CALLS, call};
+use parlor_base::permission::{Permission, ScopeKind};
 use parlor_tests::peer::archive;
 use serde_json::{Value, json};
 

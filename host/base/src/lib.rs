@@ -1,6 +1,7 @@
 //! What every package of parlor may use.
 //!
-//! **Owns:** the ids of plugins, their instances and files; texts that are safe to show; quantities with units; documents in
+//! **Owns:** the ids of plugins, their instances and files; the names of
+//! permissions; texts that are safe to show; quantities with units; documents in
 //! TOML; files that are written whole; clocks and chance; child processes; queues that many owners share.
 //!
 //! **Must not** know XMPP, the contract or how plugins run. Everything here would make sense in another program.
@@ -18,6 +19,7 @@ pub mod id;
 pub mod log_level;
 pub mod loopback;
 pub mod nearest;
+pub mod permission;
 pub mod quantity;
 pub mod rate;
 pub mod recent;

@@ -1,6 +1,7 @@
 //! `chats`: private chats.
 
 use jid::BareJid;
+use parlor_base::permission::Permission;
 use serde_json::{Value, json};
 use wasmtime::component::Accessor;
 
@@ -9,7 +10,7 @@ use super::{addresses, answer, bare_jid, bare_jids, caller, each, fits, jid, ord
 use crate::bindings::parlor::plugin::chats::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Chat as WitChat, Error, Outgoing};
 use crate::error::CallError;
-use crate::permissions::{Permission, Target};
+use crate::permissions::Target;
 use crate::plugins::{Context, Grouping, Instance};
 use crate::session::{Attribute, CHAT_FIELDS, Chat, Command, ViewChange, field_name};
 use crate::stanza::MessageKind;

@@ -1,13 +1,14 @@
 //! `chatviews`: how private chats should be shown.
 
 use jid::BareJid;
+use parlor_base::permission::Permission;
 
 use super::chats::fit;
 use super::{answer, bare_jid, bare_jids};
 use crate::bindings::parlor::plugin::chatviews::Host;
 use crate::bindings::parlor::plugin::types::{Error, View as WitView};
 use crate::error::CallError;
-use crate::permissions::{Permission, Target};
+use crate::permissions::Target;
 use crate::plugins::{Context, Instance};
 
 impl Host for Context {

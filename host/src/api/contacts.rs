@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jid::BareJid;
+use parlor_base::permission::Permission;
 use wasmtime::component::Accessor;
 
 use super::types::shown_card;
@@ -10,7 +11,7 @@ use super::{answer, bare_jid, bare_jids, caller, fits, pace_order, question};
 use crate::bindings::parlor::plugin::contacts::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Contact as WitContact, Error};
 use crate::error::CallError;
-use crate::permissions::{Permission, Target};
+use crate::permissions::Target;
 use crate::plugins::{Context, Grouping, Instance, MOST_ADDED};
 use crate::session::{Command, Contact, ContactWish, Contacts};
 use crate::stanza::RosterItem;

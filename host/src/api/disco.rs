@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use jid::Jid;
+use parlor_base::permission::Permission;
 use wasmtime::component::Accessor;
 
 use super::{answer, caller, jid, order, question, text};
 use crate::bindings::parlor::plugin::disco::{Host, HostWithStore, Identity as WitIdentity, Support};
 use crate::bindings::parlor::plugin::types::{Error, Feature};
 use crate::error::CallError;
-use crate::permissions::{Permission, Target};
+use crate::permissions::Target;
 use crate::plugins::{Context, Grouping, Instance};
 use crate::session::Command;
 use crate::stanza::{Disco, Identity};

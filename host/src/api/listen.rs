@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use jid::BareJid;
+use parlor_base::permission::Permission;
 
 use super::{answer, bare_jid, jid, may_hear, types, words};
 use crate::bindings::parlor::plugin::listen::{Event, Filter as WitFilter, Host};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::error::CallError;
 use crate::event::Payload;
-use crate::permissions::{Permission, Target};
+use crate::permissions::Target;
 use crate::plugins::{Context, Instance};
 use crate::router::{Filter, Mail, SubscriptionId};
 use crate::stanza::{Invite, MessageKind};

@@ -6,6 +6,7 @@ mod attributes;
 use std::sync::Arc;
 
 use jid::BareJid;
+use parlor_base::permission::Permission;
 use wasmtime::component::Accessor;
 
 use self::arguments::{affiliation, fields, has_affiliation, nick, optional, role, wish};
@@ -20,7 +21,7 @@ use crate::bindings::parlor::plugin::rooms::{
 };
 use crate::bindings::parlor::plugin::types::{Error, Occupant as WitOccupant, Outgoing, Room as WitRoom};
 use crate::error::CallError;
-use crate::permissions::{Permission, Target};
+use crate::permissions::Target;
 use crate::plugins::{Context, Grouping, Instance, OpenCall};
 use crate::session::{Answer, Attribute, Command, Occupant, ROOM_FIELDS, Room, RoomDeed, RoomWish, ViewChange};
 use crate::stanza::{Affiliated, Ask, Bookmark, MessageKind};

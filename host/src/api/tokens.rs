@@ -1,10 +1,12 @@
 //! `tokens`: the tokens of a BOSH session.
 
+use parlor_base::permission::Permission;
+
 use super::answer;
 use crate::bindings::parlor::plugin::tokens::Host;
 use crate::bindings::parlor::plugin::types::Error;
 use crate::error::CallError;
-use crate::permissions::{Permission, Target};
+use crate::permissions::Target;
 use crate::plugins::{Context, Instance};
 
 impl Host for Context {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parlor_base::permission::Permission;
 use wasmtime::component::Accessor;
 
 use super::{answer, caller, jid, pace_for_all, pace_order, text};
@@ -9,7 +10,7 @@ use crate::account::Credentials;
 use crate::bindings::parlor::plugin::types::{Error, Status as WitStatus};
 use crate::bindings::parlor::plugin::user::{Credentials as WitCredentials, Host, HostWithStore};
 use crate::error::CallError;
-use crate::permissions::{Permission, Target};
+use crate::permissions::Target;
 use crate::plugins::{Context, Grouping, Instance};
 use crate::session::{Command, StatusValue};
 use crate::xmpp::Supplied;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jid::Jid;
+use parlor_base::permission::Permission;
 use wasmtime::component::Accessor;
 
 use super::types::date_time;
@@ -11,7 +12,7 @@ use crate::bindings::parlor::plugin::types::Error;
 use crate::bindings::parlor::plugin::vcard::{Card as WitCard, CardData, Host, HostWithStore};
 use crate::card::{CardChange, MAX_FIELD, MAX_PICTURE, Picture, PictureChange};
 use crate::error::CallError;
-use crate::permissions::{Permission, Target};
+use crate::permissions::Target;
 use crate::plugins::{Context, Grouping, Instance, OpenCall};
 use crate::session::{Command, KnownCard};
 

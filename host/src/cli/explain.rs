@@ -6,6 +6,7 @@ use clap::Args;
 use jid::{BareJid, Jid};
 use parlor_base::harmless::harmless;
 use parlor_base::id::PluginId;
+use parlor_base::permission::{Permission, ScopeKind};
 use serde::Serialize;
 
 use super::Ended;
@@ -17,7 +18,7 @@ use crate::control::client::{Client, ClientError, escaped};
 use crate::control::views::{Answer, Denied, Plugin, Record};
 use crate::host::Explained;
 use crate::permissions::question::{AccountState, Judge, Listening, Outcome, Question, Use};
-use crate::permissions::{Decision, EventRule, Grants, Permission, Scope, ScopeKind};
+use crate::permissions::{Decision, EventRule, Grants, Scope};
 use crate::plugins::components::Components;
 use crate::plugins::desk::Desk;
 use crate::plugins::manifest::Manifest;

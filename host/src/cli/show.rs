@@ -6,10 +6,10 @@ use std::io::{self, IsTerminal, Write as _};
 
 use anyhow::Context as _;
 use parlor_base::harmless::{Reader, harmless};
+use parlor_base::permission::Risk;
 use serde::Serialize;
 
 use super::is_closed_pipe;
-use crate::permissions::Risk;
 
 /// Appends formatted text to a string.
 pub(super) trait Put {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jid::{BareJid, Jid};
 use parlor_base::id::PluginId;
+use parlor_base::permission::Permission;
 
 use super::{Host, Standing};
 use crate::account::Connection;
@@ -14,7 +15,7 @@ use crate::permissions::question::{
     AccountState, Answer, ArchiveState, BookmarkState, ContactState, Judge, Listening, Outcome, Question, RoomState,
     Use,
 };
-use crate::permissions::{Decision, EventRule, Permission, Scope};
+use crate::permissions::{Decision, EventRule, Scope};
 use crate::plugins::manifest::Manifest;
 use crate::plugins::{Instance, State};
 use crate::router::{Whom, listening};

@@ -8,9 +8,9 @@ use std::fmt;
 
 use jid::{BareJid, Jid};
 use parlor_base::harmless::{Reader, has_harmful, shell_word};
+use parlor_base::permission::{Permission, ScopeKind, UnknownPermission};
 use toml::{Table, Value};
 
-use super::permission::{Permission, ScopeKind, UnknownPermission};
 use super::question::Use;
 use super::scope::{BadScope, Scope, entries_of};
 use super::table;
@@ -190,7 +190,7 @@ impl Grants {
     pub fn from_table(table: &Table) -> Result<Self, GrantError> {
         let mut grants = Self::default();
         for (name, value) in table {
-            let permission: Permission = match name.parse() {
+            let permission = match table::permission(name) {
                 Ok(permission) => permission,
                 Err(unknown) => return Err(unquoted(name, value).unwrap_or(GrantError::Unknown(unknown))),
             };

@@ -11,10 +11,10 @@ use std::fmt;
 use jid::{BareJid, Jid};
 use parlor_base::harmless::harmless;
 use parlor_base::nearest::{nearest, suggestion};
+use parlor_base::permission::Permission;
 use serde::{Deserialize, Serialize};
 
 use super::grants::{About, Decision, GrantError, Grants, Target, Wish};
-use super::permission::Permission;
 use super::scope::Scope;
 use super::table::{self, Call, EventRule};
 

@@ -6,9 +6,9 @@ use std::fmt;
 
 use jid::{BareJid, DomainPart, DomainRef, FullJid, Jid};
 use parlor_base::nearest::nearest;
+use parlor_base::permission::ScopeKind;
 
 use super::grants::Target;
-use super::permission::ScopeKind;
 
 /// The most entries that one scope may list: each event checks every entry.
 pub const MOST_ENTRIES: usize = 1_000;

@@ -6,11 +6,12 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::Permission::{
+use parlor_base::permission::Permission::{
     self, ArchiveRead, ChatsRead, ChatsWrite, ContactsRead, ContactsWrite, DiscoOwn, DiscoRead, MessagesRead,
     MessagesSend, RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead, RoomsSend, SessionControl, SettingsRead,
     SettingsWrite, StanzaRead, StanzaSend, StatusRead, StatusWrite, Storage, TokensRead, VcardRead, VcardWrite,
 };
+use parlor_base::permission::{Need, UnknownPermission};
 
 /// A call, with the permission that it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -471,6 +472,16 @@ pub fn call(grouping: &str, function: &str) -> Option<&'static Call> {
     INDEX.get(&(grouping, function)).copied()
 }
 
+/// Parses the name of a permission. If it is the name of a call, the error says what that call needs.
+pub fn permission(name: &str) -> Result<Permission, UnknownPermission> {
+    // Most languages spell the contract's `set-subject` in their own way.
+    let called = || name.split_once('.').and_then(|(grouping, function)| call(grouping, &function.replace('_', "-")));
+    name.parse().map_err(|unknown| UnknownPermission {
+        call: called().map(|call| call.permission.map_or(Need::Nothing, Need::One)),
+        ..unknown
+    })
+}
+
 /// Returns the rule of an event; none = the host has no such event.
 pub fn event(name: &str) -> Option<&'static EventRule> {
     static INDEX: LazyLock<HashMap<&str, &EventRule>> =
@@ -615,6 +626,20 @@ mod tests {
             }
         }
         named
+    }
+
+    #[test]
+    fn a_call_in_place_of_a_permission_is_answered_with_what_it_needs() {
+        for (call, needs) in [
+            ("rooms.kick", "\"rooms.moderate\""),
+            ("rooms.set_subject", "\"rooms.moderate\""),
+            ("chats.send", "\"messages.send\""),
+            ("commands.add", "none"),
+        ] {
+            let error = permission(call).unwrap_err();
+            assert_eq!(error.to_string(), format!("unknown permission {call:?}; the call of that name needs {needs}"));
+        }
+        assert_eq!(permission("rooms.moderate"), Ok(RoomsModerate));
     }
 
     #[test]

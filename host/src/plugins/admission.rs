@@ -8,6 +8,7 @@ use parlor_base::harmless::harmless;
 use parlor_base::id::{Digest, PluginId};
 use parlor_base::log_level::LogLevel;
 use parlor_base::nearest::nearest;
+use parlor_base::permission::Permission;
 
 use super::command_names::CommandNames;
 use super::component::{Examined, Import};
@@ -16,7 +17,7 @@ use super::manifest::Manifest;
 use super::policy::{Entry, SettingValues};
 use super::secret::SecretSource;
 use super::setting::{Setting, SettingKind};
-use crate::permissions::{Grants, Permission, table};
+use crate::permissions::{Grants, table};
 
 /// The maximum length of a setting's description in an error, in bytes.
 const LONGEST_ABOUT: usize = 200;

@@ -34,6 +34,7 @@ use parlor_base::child::NOWHERE;
 use parlor_base::document::{Document, DocumentError};
 use parlor_base::harmless::EscapedPath as _;
 use parlor_base::id::Digest;
+use parlor_base::permission::Permission;
 use wasm_encoder::{ComponentSection as _, CustomSection};
 use wasm_metadata::Producers;
 
@@ -42,7 +43,7 @@ use super::Traces;
 use super::admission::{undeclared, unused};
 use super::component::{Examined, MAX_BYTES, SERVED, examine, serves};
 use super::manifest::{Manifest, ManifestError, SECTION};
-use crate::permissions::{Permission, example};
+use crate::permissions::example;
 
 pub use self::fresh::is_no_source;
 pub use self::trusted::Outside;

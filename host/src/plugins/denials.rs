@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
-
-use crate::permissions::Permission;
+use parlor_base::permission::Permission;
 
 /// How many denials are kept. The oldest are dropped first.
 const KEPT: usize = 20;

@@ -22,6 +22,7 @@ use parlor_base::harmless::{EscapedPath as _, has_harmful};
 use parlor_base::id::{Digest, PluginId};
 use parlor_base::log_level::LogLevel;
 use parlor_base::nearest::nearest;
+use parlor_base::permission::Permission;
 use semver::Version;
 use toml::{Table, Value};
 
@@ -38,7 +39,7 @@ use super::source::{Downloaded, LogIn, Source};
 use super::store::{self, Unfit};
 use crate::config::{AccountName, Config};
 use crate::https::Url;
-use crate::permissions::{Grants, Permission, Scope};
+use crate::permissions::{self, Grants, Scope};
 
 pub use carried::Carried;
 pub use difference::Difference;
@@ -109,7 +110,7 @@ impl std::str::FromStr for Wish {
             None => (text, None),
             Some((name, entries)) => (name, Some(entries.split(',').map(|entry| entry.trim().to_owned()).collect())),
         };
-        let permission: Permission = name.trim().parse().map_err(|error| format!("{error}"))?;
+        let permission = permissions::permission(name.trim()).map_err(|error| error.to_string())?;
         // An invalid scope is refused here, whatever the plugin requests.
         if let Some(entries) = &scope {
             Grants::default().grant_more(permission, entries).map_err(|error| error.to_string())?;

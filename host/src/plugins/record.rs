@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use jid::BareJid;
 use parlor_base::id::PluginId;
+use parlor_base::permission::Permission;
 use tokio::sync::OnceCell;
 
 use super::denials::{Denial, Denials};
 use super::instance::Instance;
-use crate::permissions::Permission;
 use crate::router::OwnContacts;
 use crate::store::AddedContacts;
 

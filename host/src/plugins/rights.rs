@@ -2,10 +2,11 @@
 
 use parlor_base::harmless::harmless;
 use parlor_base::id::PluginId;
+use parlor_base::permission::Permission;
 use serde::Serialize;
 
 use super::manifest::{Manifest, Request};
-use crate::permissions::{Grants, Permission, Scope};
+use crate::permissions::{Grants, Scope};
 
 /// The maximum length of an author's reason as shown, in bytes.
 const LONGEST: usize = 600;

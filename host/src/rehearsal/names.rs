@@ -1,8 +1,7 @@
 //! Short names for addresses: `alice` is `alice@example.org`, `garden` is a room, `garden/alice` an occupant of it.
 
 use jid::{BareJid, FullJid, Jid};
-
-use crate::permissions::ScopeKind;
+use parlor_base::permission::ScopeKind;
 
 /// The domain of people's addresses.
 const PEOPLE: &str = "example.org";

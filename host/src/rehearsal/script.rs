@@ -16,11 +16,12 @@ use std::time::Duration;
 use jid::{BareJid, FullJid};
 use jiff::Timestamp;
 use parlor_base::nearest::nearest;
+use parlor_base::permission::Permission;
 use parlor_base::{atomic, quantity};
 use serde_json::Value;
 
 use super::names;
-use crate::permissions::Permission;
+use crate::permissions;
 use crate::xmpp::{About, How, Rank, Said};
 
 pub use super::rows::{DEEDS, Row, STEPS};
@@ -330,7 +331,7 @@ pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
         "no" if rest == "archive" => Ok(Act::NoArchive),
         "clock" => rest.parse().map(Act::Clock).map_err(|_| "write a time such as 2026-03-01T09:00:00Z".to_owned()),
         "after" => after(rest),
-        "deny" => rest.parse().map(Act::Deny).map_err(|error: crate::permissions::UnknownPermission| error.to_string()),
+        "deny" => permissions::permission(rest).map(Act::Deny).map_err(|error| error.to_string()),
         "grant" => grant(rest),
         "set" => pair(rest).map(|(key, value)| Act::Set { key, value: json(&value) }),
         "host" => pair(rest).map(|(key, value)| Act::Host { key, value: json(&value) }),
@@ -541,11 +542,7 @@ fn json(value: &toml::Value) -> Value {
 
 fn grant(text: &str) -> Result<Act, String> {
     let (name, scope) = text.split_once('=').map_or((text, None), |(name, scope)| (name, Some(scope)));
-    let name: Permission = name
-        .trim()
-        .trim_matches('"')
-        .parse()
-        .map_err(|error: crate::permissions::UnknownPermission| error.to_string())?;
+    let name = permissions::permission(name.trim().trim_matches('"')).map_err(|error| error.to_string())?;
     let scope = scope.map(|scope| pair(&format!("scope = {scope}")).map(|(_, value)| value)).transpose()?;
     Ok(Act::Grant { permission: name, scope })
 }

@@ -10,6 +10,7 @@ use parlor_base::clock::Clock;
 use parlor_base::harmless::EscapedPath as _;
 use parlor_base::id::{InstanceId, PluginId};
 use parlor_base::nearest::nearest;
+use parlor_base::permission::Permission;
 use serde_json::Value;
 
 use super::names;
@@ -18,7 +19,7 @@ use super::script::Act;
 use super::shown::Shown;
 use crate::account::{Account, Asker};
 use crate::config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
-use crate::permissions::{Grants, Permission};
+use crate::permissions::Grants;
 use crate::plugins::admission::undeclared;
 use crate::plugins::component::{Examined, examine};
 use crate::plugins::limits::Limits;

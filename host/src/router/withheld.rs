@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::permissions::Permission;
+use parlor_base::permission::Permission;
 
 /// Counters by permission, without a lock: the account's task counts while it routes.
 #[derive(Debug)]

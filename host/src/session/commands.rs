@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use jid::Jid;
 use parlor_base::id::{InstanceId, PluginId};
+use parlor_base::permission::Permission;
 
 use crate::error::CallError;
 use crate::event::{Event, Payload};
 use crate::permissions::question::Use;
-use crate::permissions::{Decision, Permission, Target};
+use crate::permissions::{Decision, Target};
 use crate::plugins::command_names::{HELP, NoCommandName, called};
 use crate::plugins::{ChosenNames, CommandName};
 use crate::router::Mailbox;

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result, ensure};
 use parlor::config::{Role, SETTINGS, SettingKind};
-use parlor::permissions::{CALLS, DEFAULT_QUOTA, EVENTS, Permission, ScopeKind};
+use parlor::permissions::{CALLS, DEFAULT_QUOTA, EVENTS};
 use parlor::plugins::limits::{Limits, ROOM, Row, WASM_STACK};
 use parlor::rehearsal::script::{DEEDS, STEPS};
+use parlor_base::permission::{Permission, ScopeKind};
 use parlor_base::quantity::Bytes;
 
 /// The order in which events follow a log-in.

@@ -1,12 +1,13 @@
 //! Parsing a plugin's archive query, and its answer for the page.
 
 use jid::Jid;
+use parlor_base::permission::Permission;
 
 use crate::api::listen::WHOLE_MESSAGES;
 use crate::api::{jid, text, time};
 use crate::bindings::parlor::plugin::archive::Options;
 use crate::error::CallError;
-use crate::permissions::{Permission, Target};
+use crate::permissions::Target;
 use crate::plugins::Instance;
 use crate::stanza::{ArchiveFin, ArchiveQuery, Cursor};
 use crate::xmpp::is_sendable;

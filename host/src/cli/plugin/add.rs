@@ -9,6 +9,7 @@ use clap::Args;
 use parlor_base::atomic::is_open;
 use parlor_base::harmless::{EscapedPath as _, shell_word};
 use parlor_base::id::{Digest, PluginId};
+use parlor_base::permission::Permission;
 use serde_json::json;
 use toml::{Table, Value};
 
@@ -21,7 +22,7 @@ use crate::cli::place::{self, Place};
 use crate::cli::show::{print, print_json};
 use crate::cli::tell;
 use crate::config::{AccountName, Config, Hidden};
-use crate::permissions::{Grants, Permission, Scope};
+use crate::permissions::{Grants, Scope};
 use crate::plugins::admission::Refusal;
 use crate::plugins::desk::{DeskError, Expected, Wish, is_honest};
 use crate::plugins::manifest::Manifest;

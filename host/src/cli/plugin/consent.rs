@@ -1,12 +1,13 @@
 //! The owner's consent: shows a plugin's requests, by risk and with the author's reasons, and asks for each grant.
 
 use parlor_base::id::PluginId;
+use parlor_base::permission::{Permission, Risk};
 
 use crate::cli::Ended;
 use crate::cli::ask::{Terminal, is_yes};
 use crate::cli::explain::right_lines;
 use crate::cli::show::{Mark, error_lines, marked, print};
-use crate::permissions::{Grants, Permission, Risk};
+use crate::permissions::Grants;
 use crate::plugins::desk::Wish;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::rights::{Right, rights};

@@ -5,6 +5,7 @@ use clap::Args;
 use jid::{BareJid, Jid};
 use parlor_base::harmless::harmless;
 use parlor_base::id::PluginId;
+use parlor_base::permission::{Permission, Risk, ScopeKind};
 
 use super::add::{done, done_as_wanted, failure, show_done};
 use crate::api::acts_for;
@@ -13,7 +14,7 @@ use crate::cli::place::{self, Place};
 use crate::cli::show::{Mark, Put as _, marked};
 use crate::cli::{Ended, tell};
 use crate::config::Config;
-use crate::permissions::{Permission, Risk, Scope, ScopeKind};
+use crate::permissions::Scope;
 use crate::plugins::desk::{Revoked, Wish};
 use crate::plugins::rights::shown;
 use crate::store::DataFile;

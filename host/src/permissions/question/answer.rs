@@ -2,11 +2,11 @@
 
 use jid::{BareJid, Jid};
 use parlor_base::harmless::harmless;
+use parlor_base::permission::{Permission, ScopeKind};
 
 use super::condition::{self, Check};
 use super::{Answer, Judge, Listening, Outcome, Question, Subject, Use};
 use crate::permissions::grants::{About, Decision, Target, Wish};
-use crate::permissions::permission::{Permission, ScopeKind};
 use crate::permissions::scope::Scope;
 use crate::permissions::table::{BESIDES, CALLS, Call, Depends, EVENTS, EventRule};
 

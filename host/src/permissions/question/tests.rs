@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use parlor_base::permission::ScopeKind;
 use proptest::prelude::*;
 
 use super::*;
 use crate::error::CallError;
-use crate::permissions::{ScopeKind, denial};
+use crate::permissions::denial;
 
 const CONTACT: &str = "nurse@example.org";
 /// A room that the account is in.

@@ -9,11 +9,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use parlor_base::harmless::EscapedPath as _;
+use parlor_base::permission::Permission;
 
 use super::super::component::Import;
 use super::tokens::{Token, tokens};
 use super::{Language, c, go, is_no_source, read_text, rust};
-use crate::permissions::Permission;
 
 /// The maximum number of a plugin's files that are searched, and the maximum depth of their folders.
 const MOST_FILES: usize = 1_000;

@@ -166,11 +166,11 @@ mod tests {
 
     #[test]
     fn what_is_left_is_a_contract_for_every_permission() {
-        for permission in crate::permissions::Permission::ALL {
+        for permission in parlor_base::permission::Permission::ALL {
             let scope = match permission.scope_kind() {
-                crate::permissions::ScopeKind::None => "true",
-                crate::permissions::ScopeKind::Quota => "[\"1 MiB\"]",
-                crate::permissions::ScopeKind::Stanzas => "[\"message\"]",
+                parlor_base::permission::ScopeKind::None => "true",
+                parlor_base::permission::ScopeKind::Quota => "[\"1 MiB\"]",
+                parlor_base::permission::ScopeKind::Stanzas => "[\"message\"]",
                 _ => "[\"*\"]",
             };
             let wit = of(&manifest(&format!("\"{permission}\" = {{ scope = {scope}, reason = \"r\" }}\n"))).unwrap();

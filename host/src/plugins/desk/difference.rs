@@ -1,6 +1,7 @@
 //! The difference between the permissions that two versions request.
 
-use crate::permissions::Permission;
+use parlor_base::permission::Permission;
+
 use crate::plugins::manifest::Manifest;
 
 /// The changes in requested permissions when an offer replaces the installed version.

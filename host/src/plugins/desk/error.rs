@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use parlor_base::harmless::{EscapedPath as _, shell_word};
 use parlor_base::id::{Digest, PluginId};
 use parlor_base::nearest::suggestion;
+use parlor_base::permission::Permission;
 
 use crate::config::AccountName;
-use crate::permissions::Permission;
 use crate::plugins::admission::Refusal;
 use crate::plugins::command_names::CommandName;
 use crate::plugins::policy::PolicyError;

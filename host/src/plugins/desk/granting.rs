@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use parlor_base::id::PluginId;
+use parlor_base::permission::Permission;
 
 use super::{Desk, DeskError, Older, Wish};
-use crate::permissions::{GrantError, Grants, Permission, Scope};
+use crate::permissions::{GrantError, Grants, Scope};
 use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::edit::Change;
 

@@ -2,10 +2,12 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use parlor_base::permission::Permission;
+
 use super::Instance;
 use crate::error::CallError;
 use crate::permissions::question::Use;
-use crate::permissions::{Decision, Permission, Target};
+use crate::permissions::{Decision, Target};
 use crate::plugins::denials::Denial;
 
 impl Instance {

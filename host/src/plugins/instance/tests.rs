@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use parlor_base::id::Digest;
+use parlor_base::permission::Permission;
 use wasmtime::component::{Component, Linker};
 
 use super::mail::{loss, within};
@@ -11,7 +12,7 @@ use crate::account::Asker;
 use crate::config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
 use crate::error::CallError;
 use crate::event::{Event, Payload};
-use crate::permissions::{Grants, Permission};
+use crate::permissions::Grants;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::SettingValues;
 use crate::plugins::{CommandNames, Compiler};

@@ -4,11 +4,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parlor_base::permission::Permission;
 use parlor_base::quantity::Bytes;
 use tokio::time::Instant;
 
 use super::Instance;
-use crate::permissions::{Permission, Scope};
+use crate::permissions::Scope;
 use crate::plugins::limits::WASM_STACK;
 use crate::plugins::record::Totals;
 

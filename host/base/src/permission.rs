@@ -1,12 +1,10 @@
-//! The permissions that an owner can grant, by name. `scope` defines what a grant covers, `table` what needs it.
+//! The permissions that an owner can grant, by name. What a grant covers and which calls need it is no matter of names.
 
 use std::fmt;
 use std::str::FromStr;
 
-use parlor_base::nearest::{nearest, suggestion};
+use crate::nearest::{nearest, suggestion};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
-use super::table::{self, Call};
 
 /// How much harm a malicious plugin can do with a permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -122,15 +120,25 @@ pub struct UnknownPermission {
     pub name: String,
     /// The permission that was probably meant.
     pub nearest: Option<Permission>,
-    /// The call of that name, for authors who write a call in place of the permission.
-    pub call: Option<&'static Call>,
+    /// What the call of that name needs, for authors who write a call in place of the permission. Only who knows the
+    /// calls can say it.
+    pub call: Option<Need>,
+}
+
+/// What a call needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// No permission.
+    Nothing,
+    /// This one.
+    One(Permission),
 }
 
 /// Returns the advice for the author at the end of the error.
-fn advice(call: Option<&Call>, nearest: Option<Permission>) -> String {
-    match call.map(|call| call.permission) {
-        Some(Some(permission)) => format!("; the call of that name needs \"{permission}\""),
-        Some(None) => "; the call of that name needs none".to_owned(),
+fn advice(call: Option<Need>, nearest: Option<Permission>) -> String {
+    match call {
+        Some(Need::One(permission)) => format!("; the call of that name needs \"{permission}\""),
+        Some(Need::Nothing) => "; the call of that name needs none".to_owned(),
         None => suggestion(nearest.map(Permission::as_str)),
     }
 }
@@ -143,8 +151,7 @@ impl FromStr for Permission {
         find(name).ok_or_else(|| UnknownPermission {
             name: name.chars().take(64).collect(),
             nearest: nearest(name, Self::ALL.iter().map(|permission| permission.as_str())).and_then(find),
-            // Most languages spell the contract's `set-subject` in their own way.
-            call: name.split_once('.').and_then(|(grouping, call)| table::call(grouping, &call.replace('_', "-"))),
+            call: None,
         })
     }
 }
@@ -204,15 +211,6 @@ mod tests {
         let error = "message.send".parse::<Permission>().unwrap_err();
         assert_eq!(error.to_string(), "unknown permission \"message.send\", did you mean \"messages.send\"?");
         assert_eq!("fly".parse::<Permission>().unwrap_err().to_string(), "unknown permission \"fly\"");
-        for (call, needs) in [
-            ("rooms.kick", "\"rooms.moderate\""),
-            ("rooms.set_subject", "\"rooms.moderate\""),
-            ("chats.send", "\"messages.send\""),
-            ("commands.add", "none"),
-        ] {
-            let error = call.parse::<Permission>().unwrap_err();
-            assert_eq!(error.to_string(), format!("unknown permission {call:?}; the call of that name needs {needs}"));
-        }
         assert!("Messages.Send".parse::<Permission>().is_err(), "names are matched exactly");
     }
 }
