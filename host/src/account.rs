@@ -25,6 +25,8 @@ use parlor_base::chance::Chance;
 use parlor_base::clock::{Clock, Watch};
 use parlor_base::fair;
 use parlor_base::id::InstanceId;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{AdHocRequest, Outgoing, Reply};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -35,11 +37,9 @@ use self::logins::Logins;
 use self::missed::Missed;
 use self::outbox::Outbox;
 use crate::config::{AccountConfig, LinkSettings, Settings};
-use crate::error::CallError;
 use crate::plugins::{Holding, Records};
 use crate::router::{Mailbox, Names, Router, Shadow};
 use crate::session::{Answer, Command, Effect, OwnArchive, Session};
-use crate::stanza::{AdHocRequest, Outgoing, Reply};
 use crate::store::{KeptRoster, PinKeeper, RosterKeeper, SessionKeeper, Store};
 use crate::xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, Tokens, Within};
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
+use parlor_stanza::raw::is_one_line;
+use parlor_stanza::types::{Invite, Message};
 
 use crate::session::{Chat, Contact, ContactResource, Occupant, Room, Status};
-use crate::stanza::{Invite, Message};
-use crate::xmpp::is_one_line;
 
 /// An event's name: one of the host's (the table in `permissions/`), or a plugin's own.
 pub type EventName = Arc<str>;

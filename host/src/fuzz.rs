@@ -15,7 +15,8 @@ use crate::plugins::component;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::{Policy, edit};
 
-pub use crate::xmpp::fuzz::{from_a_plugin, from_the_server, over_bosh, over_websocket};
+pub use crate::xmpp::fuzz::{over_bosh, over_websocket};
+pub use parlor_stanza::fuzz::{from_a_plugin, from_the_server};
 
 /// Maximum length of an error message, whatever it is about: it is shown to people, and logged.
 const LONGEST_ERROR: usize = 16 << 10;

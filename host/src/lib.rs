@@ -3,11 +3,9 @@
 pub mod account;
 mod api;
 mod bindings;
-pub mod card;
 pub mod cli;
 pub mod config;
 pub mod control;
-pub mod error;
 pub mod event;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
@@ -19,7 +17,6 @@ pub mod plugins;
 pub mod rehearsal;
 pub mod router;
 pub mod session;
-pub mod stanza;
 pub mod store;
 pub mod systemd;
 pub mod traces;

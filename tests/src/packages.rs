@@ -13,7 +13,11 @@ pub struct Package {
 pub const HOST: Package = Package { library: "parlor", folder: "host" };
 
 /// All packages of the host.
-pub const ALL: [Package; 2] = [HOST, Package { library: "parlor_base", folder: "host/base" }];
+pub const ALL: [Package; 3] = [
+    HOST,
+    Package { library: "parlor_base", folder: "host/base" },
+    Package { library: "parlor_stanza", folder: "host/stanza" },
+];
 
 impl Package {
     /// Returns the folder of its sources, from the workspace's root.

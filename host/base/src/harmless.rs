@@ -1,6 +1,7 @@
 //! Untrusted text, escaped for one line of a log or a status.
 
 use std::fmt::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 /// Escapes a text to one line that moves no cursor and reads in one direction, truncated after `longest` bytes.
@@ -190,6 +191,20 @@ fn is_invisible(one: char) -> bool {
     )
 }
 
+/// Makes another program's text safe for logs and terminals: short, and nothing but text.
+pub fn printable(text: &str) -> String {
+    harmless(text, 200)
+}
+
+/// Describes in plain words why a connection failed. For an end without close notification, the TLS library's message
+/// talks about its own interface and links to a page for programmers.
+pub fn io_words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "the other side closed the connection without a word".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -299,5 +314,16 @@ mod tests {
     #[test]
     fn a_long_line_is_cut() {
         assert!(harmless(&"ä".repeat(100_000), 4096).len() < 4096 + 8);
+    }
+
+    /// The TLS library refers to its own manual.
+    #[test]
+    fn an_end_without_notice_is_described_in_plain_words() {
+        let library =
+            "peer closed connection without sending TLS close_notify: https://docs.rs/rustls/latest/rustls/manual/";
+        let ended = io::Error::new(io::ErrorKind::UnexpectedEof, library);
+        assert_eq!(io_words(&ended), "the other side closed the connection without a word");
+        let refused = io::Error::new(io::ErrorKind::ConnectionReset, "connection reset by peer");
+        assert_eq!(io_words(&refused), "connection reset by peer");
     }
 }

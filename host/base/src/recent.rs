@@ -45,7 +45,7 @@ impl Recent {
 
     /// Returns how many items are remembered.
     #[cfg(any(test, feature = "test-support"))]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.known.len().max(self.order.len())
     }
 }
@@ -60,6 +60,6 @@ mod tests {
         let [one, two, three] = ["one", "two", "three"].map(|word| recent.hash(word));
         assert!(recent.note(one) && !recent.note(one) && recent.note(two) && recent.note(three));
         assert_eq!([one, two, three].map(|hash| recent.knows(hash)), [false, true, true]);
-        assert_eq!(recent.len(), 2);
+        assert_eq!(recent.count(), 2);
     }
 }

@@ -1,13 +1,15 @@
 //! Leaving the stream: with a clean close, or so that another process can resume the session. Also the events for
 //! outgoing stanzas.
 
+use parlor_stanza::error::CallError;
+use parlor_stanza::raw::RawStanza;
+use parlor_stanza::types::{Outgoing, PresenceOut, PresenceOutKind};
+
 use super::logins::Logins;
 use super::{Connection, Shared, Worker};
-use crate::error::CallError;
 use crate::event::{Event, Payload};
 use crate::session::{Effect, Session};
-use crate::stanza::{Outgoing, PresenceOut, PresenceOutKind};
-use crate::xmpp::{Link, RawStanza};
+use crate::xmpp::Link;
 
 /// The reason for closing a stream.
 #[derive(Clone, Copy, PartialEq, Eq)]

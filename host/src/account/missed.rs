@@ -4,10 +4,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use parlor_stanza::error::CallError;
 use tokio::sync::oneshot;
 
 use super::{Order, Shared};
-use crate::error::CallError;
 use crate::event::{Event, Payload};
 use crate::router::Mailbox;
 use crate::session::Archived;

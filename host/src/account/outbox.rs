@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::Outgoing;
+
 use super::{Worker, tell_leaving};
-use crate::error::CallError;
 use crate::session::{KeepRoster, Sent};
-use crate::stanza::Outgoing;
 use crate::xmpp::Link;
 
 /// Maximum number of stanzas that may wait for the link. Plugins are stopped long before.
@@ -98,8 +99,9 @@ impl Worker {
 
 #[cfg(test)]
 mod tests {
+    use parlor_stanza::types::{Ask, Reply};
+
     use super::*;
-    use crate::stanza::{Ask, Reply};
 
     fn reply() -> Outgoing {
         Outgoing::Reply { to: None, id: "q".to_owned(), reply: Reply::Done }

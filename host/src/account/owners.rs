@@ -3,11 +3,11 @@
 use std::sync::PoisonError;
 
 use jid::Jid;
+use parlor_stanza::types::{AdHocRequest, Outgoing, Reply};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::{Order, Shared, Worker};
-use crate::stanza::{AdHocRequest, Outgoing, Reply};
 
 /// Maximum number of commands that wait to be carried out. Further ones are refused.
 pub(super) const REQUESTS: usize = 4;

@@ -10,6 +10,8 @@ mod simulated;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use parlor_stanza::raw::RawStanza;
+use parlor_stanza::types::Message;
 use tokio::time::Instant;
 
 use super::*;
@@ -18,8 +20,6 @@ use crate::event::Payload;
 use crate::permissions::Grants;
 use crate::router::{Filter, Mail, Mailbox};
 use crate::session::Wins;
-use crate::stanza::Message;
-use crate::xmpp::RawStanza;
 use crate::xmpp::peer::{Manners, Memory, Peer, Session as PeerSession};
 
 const DEADLINE: Duration = Duration::from_secs(20);

@@ -7,6 +7,8 @@ use std::task::Poll;
 
 use futures_util::poll;
 use parlor_base::permission::Permission;
+use parlor_stanza::error::CallError;
+use parlor_stanza::raw::RawStanza;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use wasmtime::component::Accessor;
 
@@ -14,12 +16,10 @@ use super::contacts::note_as_added;
 use super::{answer, caller, may_fire, may_hear, order, pace_bytes, put, types};
 use crate::bindings::parlor::plugin::api::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Error, Payload as WitPayload};
-use crate::error::CallError;
 use crate::event::{self, EventName, Payload};
 use crate::permissions::Target;
 use crate::plugins::{Context, Grouping, Instance};
 use crate::session::Command;
-use crate::xmpp::RawStanza;
 
 /// Maximum length of the JSON in a plugin's event, in bytes.
 const MAX_JSON: usize = 256 << 10;

@@ -7,16 +7,16 @@ mod stream;
 
 use std::collections::VecDeque;
 
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{ArchiveFin, ArchiveQuery, Cursor};
 use wasmtime::component::{Accessor, FutureReader, StreamReader};
 
 use self::options::{Request, Size, may_read, turned};
 use super::{answer, caller, pace, types};
 use crate::bindings::parlor::plugin::archive::{ArchivedMessage, Host, HostWithStore, Options, Page as WitPage};
 use crate::bindings::parlor::plugin::types::Error;
-use crate::error::CallError;
 use crate::plugins::{Context, Grouping, Instance};
 use crate::session::{ArchivePage, Archived, Command, Pager};
-use crate::stanza::{ArchiveFin, ArchiveQuery, Cursor};
 
 /// A stream of messages, and how it ended.
 type Messages = (StreamReader<ArchivedMessage>, FutureReader<Result<(), Error>>);

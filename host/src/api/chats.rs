@@ -2,6 +2,8 @@
 
 use jid::BareJid;
 use parlor_base::permission::Permission;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::MessageKind;
 use serde_json::{Value, json};
 use wasmtime::component::Accessor;
 
@@ -9,11 +11,9 @@ use super::types::{date_time, draft, image, image_type, shown_card, url, vcard_u
 use super::{addresses, answer, bare_jid, bare_jids, caller, each, fits, jid, order, pace_bytes};
 use crate::bindings::parlor::plugin::chats::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Chat as WitChat, Error, Outgoing};
-use crate::error::CallError;
 use crate::permissions::Target;
 use crate::plugins::{Context, Grouping, Instance};
 use crate::session::{Attribute, CHAT_FIELDS, Chat, Command, ViewChange, field_name};
-use crate::stanza::MessageKind;
 
 impl Host for Context {
     fn get(&mut self, jid: String) -> Result<Option<WitChat>, Error> {

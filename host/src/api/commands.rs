@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::Message;
 use wasmtime::component::Accessor;
 
 use super::{answer, caller, order, pace, text};
 use crate::bindings::parlor::plugin::commands::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
-use crate::error::CallError;
 use crate::plugins::{Context, Grouping, Instance};
 use crate::session::{Command, Spoken};
-use crate::stanza::Message;
 
 /// Maximum length of a text that may wait for the session, which is stricter.
 const LONGEST: usize = 4_096;

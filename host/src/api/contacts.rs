@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use jid::BareJid;
 use parlor_base::permission::Permission;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::RosterItem;
 use wasmtime::component::Accessor;
 
 use super::types::shown_card;
 use super::{answer, bare_jid, bare_jids, caller, fits, pace_order, question};
 use crate::bindings::parlor::plugin::contacts::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Contact as WitContact, Error};
-use crate::error::CallError;
 use crate::permissions::Target;
 use crate::plugins::{Context, Grouping, Instance, MOST_ADDED};
 use crate::session::{Command, Contact, ContactWish, Contacts};
-use crate::stanza::RosterItem;
 
 impl Host for Context {
     fn get(&mut self, jid: String) -> Result<Option<WitContact>, Error> {

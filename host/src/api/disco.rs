@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use jid::Jid;
 use parlor_base::permission::Permission;
+use parlor_stanza::error::CallError;
+use parlor_stanza::raw::is_one_line;
+use parlor_stanza::types::{Disco, Identity};
 use wasmtime::component::Accessor;
 
 use super::{answer, caller, jid, order, question, text};
 use crate::bindings::parlor::plugin::disco::{Host, HostWithStore, Identity as WitIdentity, Support};
 use crate::bindings::parlor::plugin::types::{Error, Feature};
-use crate::error::CallError;
 use crate::permissions::Target;
 use crate::plugins::{Context, Grouping, Instance};
 use crate::session::Command;
-use crate::stanza::{Disco, Identity};
-use crate::xmpp::is_one_line;
 
 /// Maximum length of a feature, category or kind to look up, and of texts that may wait for the session, which is
 /// stricter.

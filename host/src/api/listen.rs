@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use jid::BareJid;
 use parlor_base::permission::Permission;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Invite, MessageKind};
 
 use super::{answer, bare_jid, jid, may_hear, types, words};
 use crate::bindings::parlor::plugin::listen::{Event, Filter as WitFilter, Host};
 use crate::bindings::parlor::plugin::types::Error;
-use crate::error::CallError;
 use crate::event::Payload;
 use crate::permissions::Target;
 use crate::plugins::{Context, Instance};
 use crate::router::{Filter, Mail, SubscriptionId};
-use crate::stanza::{Invite, MessageKind};
 
 /// The permission that a filter with `xml` needs.
 pub(super) const WHOLE_MESSAGES: Target<'static> = Target::Stanza { kind: "message", to: None };
@@ -116,12 +116,12 @@ mod tests {
     use std::sync::atomic::Ordering::Relaxed;
 
     use jid::FullJid;
+    use parlor_stanza::raw::RawStanza;
 
     use super::*;
     use crate::bindings::parlor::plugin::types::Payload as WitPayload;
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
-    use crate::xmpp::RawStanza;
 
     fn xml() -> WitFilter {
         WitFilter { from: None, room: None, kind: None, prefix: None, own: false, delayed: false, xml: true }

@@ -34,16 +34,16 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use parlor_base::rate::Bucket;
+use parlor_stanza::error::CallError;
+use parlor_stanza::raw::{is_sendable, is_sendable_time, no_jid};
+use parlor_stanza::types::{LONGEST_ADDRESS, NoAddress, address};
 use wasmtime::component::Accessor;
 
 use crate::bindings::parlor::plugin::types::Error;
-use crate::error::CallError;
 use crate::event::EventName;
 use crate::permissions::table;
 use crate::plugins::{Grouping, Instance, OpenCall, OpenQuestion};
 use crate::session::{Answer, Command};
-use crate::stanza::{LONGEST_ADDRESS, NoAddress, address};
-use crate::xmpp::{is_sendable, is_sendable_time, no_jid};
 
 pub(crate) use self::api::acts_for;
 

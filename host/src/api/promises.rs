@@ -1,12 +1,12 @@
 //! `promises`: a plugin's own promises, for which others can wait.
 
+use parlor_stanza::error::CallError;
 use wasmtime::component::Accessor;
 
 use super::api::name;
 use super::{answer, bounded, caller, may_fire, order, renamed, words};
 use crate::bindings::parlor::plugin::promises::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
-use crate::error::CallError;
 use crate::plugins::{Context, Grouping};
 use crate::session::Command;
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use jid::BareJid;
 use parlor_base::permission::Permission;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Affiliated, Ask, Bookmark, MessageKind};
 use wasmtime::component::Accessor;
 
 use self::arguments::{affiliation, fields, has_affiliation, nick, optional, role, wish};
@@ -20,11 +22,9 @@ use crate::bindings::parlor::plugin::rooms::{
     Invitation,
 };
 use crate::bindings::parlor::plugin::types::{Error, Occupant as WitOccupant, Outgoing, Room as WitRoom};
-use crate::error::CallError;
 use crate::permissions::Target;
 use crate::plugins::{Context, Grouping, Instance, OpenCall};
 use crate::session::{Answer, Attribute, Command, Occupant, ROOM_FIELDS, Room, RoomDeed, RoomWish, ViewChange};
-use crate::stanza::{Affiliated, Ask, Bookmark, MessageKind};
 
 /// Maximum length of a subject, in bytes.
 const MAX_SUBJECT: usize = 4 << 10;

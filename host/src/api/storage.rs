@@ -2,12 +2,12 @@
 
 use parlor_base::clock::Clock;
 use parlor_base::permission::Permission;
+use parlor_stanza::error::CallError;
 use wasmtime::component::Accessor;
 
 use super::{answer, caller, slow_down};
 use crate::bindings::parlor::plugin::storage::{EntriesPage, Entry, Host, HostWithStore, Page};
 use crate::bindings::parlor::plugin::types::Error;
-use crate::error::CallError;
 use crate::plugins::{Context, Grouping, Instance};
 use crate::store::{LONGEST_KEY, LONGEST_PAGE, LONGEST_VALUE, Only, Owner, PageOf, StoreError, Write, Written, is_key};
 

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use parlor_stanza::error::CallError;
 use tokio::time::Instant;
 use wasmtime::component::Accessor;
 
 use super::{answer, caller};
 use crate::bindings::parlor::plugin::timers::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
-use crate::error::CallError;
 use crate::plugins::{Context, Grouping, Instance, SHORTEST_PERIOD};
 use crate::router::SubscriptionId;
 

@@ -1,11 +1,11 @@
 //! `tokens`: the tokens of a BOSH session.
 
 use parlor_base::permission::Permission;
+use parlor_stanza::error::CallError;
 
 use super::answer;
 use crate::bindings::parlor::plugin::tokens::Host;
 use crate::bindings::parlor::plugin::types::Error;
-use crate::error::CallError;
 use crate::permissions::Target;
 use crate::plugins::{Context, Instance};
 

@@ -1,14 +1,17 @@
 //! `types`: conversion between the host's records and those of the contract.
 
 use jiff::Timestamp;
+use parlor_stanza::draft::check_draft;
+use parlor_stanza::error::{CallError, StanzaError};
+use parlor_stanza::types::{
+    Actor, Carbon, Draft, Extensions, Fallback, Hint, Invite, Message, Reactions, ReplyTo, Show,
+};
 
 use super::jid;
 use crate::bindings::parlor::plugin::types as wit;
-use crate::error::{CallError, StanzaError};
 use crate::event::Payload;
 use crate::plugins::Context;
-use crate::session::{Chat, Contact, KnownCard, Occupant, Room, Status, check_draft};
-use crate::stanza::{Actor, Carbon, Draft, Extensions, Fallback, Hint, Invite, Message, Reactions, ReplyTo, Show};
+use crate::session::{Chat, Contact, KnownCard, Occupant, Room, Status};
 
 impl wit::Host for Context {}
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use parlor_base::permission::Permission;
+use parlor_stanza::error::CallError;
 use wasmtime::component::Accessor;
 
 use super::{answer, caller, jid, pace_for_all, pace_order, text};
 use crate::account::Credentials;
 use crate::bindings::parlor::plugin::types::{Error, Status as WitStatus};
 use crate::bindings::parlor::plugin::user::{Credentials as WitCredentials, Host, HostWithStore};
-use crate::error::CallError;
 use crate::permissions::Target;
 use crate::plugins::{Context, Grouping, Instance};
 use crate::session::{Command, StatusValue};

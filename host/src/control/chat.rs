@@ -6,6 +6,7 @@ mod steps;
 use std::sync::Arc;
 
 use parlor_base::id::PluginId;
+use parlor_stanza::types::{AdHocAction, AdHocAnswer, AdHocRefusal, AdHocRequest, AdHocStage, Reply};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -18,7 +19,6 @@ use crate::account::Shared;
 use crate::host::Host;
 use crate::plugins::desk::Desk;
 use crate::session::OWNER_COMMANDS;
-use crate::stanza::{AdHocAction, AdHocAnswer, AdHocRefusal, AdHocRequest, AdHocStage, Reply};
 
 /// The form field with the plugin.
 const PLUGIN: &str = "plugin";

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jid::{BareJid, Jid};
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
+use parlor_stanza::types::MAM;
 
 use super::{Host, Standing};
 use crate::account::Connection;
@@ -20,7 +21,6 @@ use crate::plugins::manifest::Manifest;
 use crate::plugins::{Instance, State};
 use crate::router::{Whom, listening};
 use crate::session::{NoBookmarks, OwnArchive};
-use crate::stanza::MAM;
 
 /// The answer to a question about one plugin on one account.
 #[derive(Debug, Clone)]
@@ -248,13 +248,14 @@ fn apart(connection: &Connection) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use parlor_stanza::types::{MessageKind, RosterItem};
+
     use super::*;
     use crate::config::Settings;
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
     use crate::router::Filter;
     use crate::session::{Bookmarks, Contact, Room, Session, Snapshot};
-    use crate::stanza::{MessageKind, RosterItem};
 
     fn asked(instance: &Arc<Instance>, manifest: &Manifest, what: &str, about: Option<&str>) -> Answer {
         let name = "main".parse().unwrap();

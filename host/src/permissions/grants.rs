@@ -9,12 +9,12 @@ use std::fmt;
 use jid::{BareJid, Jid};
 use parlor_base::harmless::{Reader, has_harmful, shell_word};
 use parlor_base::permission::{Permission, ScopeKind, UnknownPermission};
+use parlor_stanza::error::CallError;
 use toml::{Table, Value};
 
 use super::question::Use;
 use super::scope::{BadScope, Scope, entries_of};
 use super::table;
-use crate::error::CallError;
 use crate::event::{Event, Payload};
 
 /// The target of a call.

@@ -183,7 +183,7 @@ impl Question {
     /// and the address that it is about.
     pub fn parse(what: &str, about: Option<&str>) -> Result<Self, BadQuestion> {
         let address = |text: &str| {
-            crate::stanza::address(text)
+            parlor_stanza::types::address(text)
                 .map_err(|error| BadQuestion::Address { text: harmless(text, LONGEST), reason: error.to_string() })
         };
         let about = about.map(address).transpose()?;

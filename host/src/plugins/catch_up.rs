@@ -15,16 +15,16 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use jid::{BareJid, Jid};
 use jiff::{SignedDuration, Timestamp};
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{ArchiveQuery, Cursor, MessageKind};
 use tokio::sync::Semaphore;
 
 use super::books::Books;
 use super::instance::Instance;
 use super::ledger::LOOKED_BACK;
 use crate::api::archive::first_page;
-use crate::error::CallError;
 use crate::router::Place;
 use crate::session::{ArchivePage, Archived, Pager};
-use crate::stanza::{ArchiveQuery, Cursor, MessageKind};
 use crate::store::{Archive, Handled, Position, StoreError};
 
 /// The number of messages per request.

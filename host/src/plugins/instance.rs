@@ -25,6 +25,7 @@ use parlor_base::harmless::harmless;
 use parlor_base::id::{InstanceId, PluginId};
 use parlor_base::log_level::ChosenLevel;
 use parlor_base::rate::Bucket;
+use parlor_stanza::types::Message;
 use rand::RngExt as _;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -53,7 +54,6 @@ use super::watchdog::{self, Allowance, Overrun};
 use crate::account;
 use crate::api::log::Printed;
 use crate::router::{Mail, Mailbox};
-use crate::stanza::Message;
 
 pub(super) use self::lasting::Lasting;
 pub(super) use self::open::Waits;

@@ -9,11 +9,11 @@ use std::{collections::BTreeMap, str::FromStr};
 use parlor_base::document::{Document, DocumentError, Node, Section};
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
+use parlor_stanza::error::CallError;
 use semver::{Version, VersionReq};
 use toml::de::DeValue;
 
 use super::setting::{Setting, SettingKind};
-use crate::error::CallError;
 use crate::event;
 use crate::permissions::{Grants, Scope, denial, example, table, undeclared, unquoted};
 

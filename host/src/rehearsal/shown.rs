@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use jid::Jid;
+use parlor_stanza::types::{Message, MessageKind};
 use tracing::Level;
 
 use super::names::{short, short_text};
 use super::notes::Happened;
-use crate::stanza::{Message, MessageKind};
 use crate::xmpp::Deed;
 
 /// The first character of each continuation line of a text.

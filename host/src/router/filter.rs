@@ -5,11 +5,11 @@ use std::cell::OnceCell;
 
 use jid::{BareJid, Jid};
 use parlor_base::harmless::harmless;
+use parlor_stanza::types::{Message, MessageKind};
 
 use crate::event::{Event, Payload};
 use crate::permissions::EventRule;
 use crate::permissions::question::Listening;
-use crate::stanza::{Message, MessageKind};
 
 /// Maximum length of a filter's field in a description, in bytes.
 const LONGEST: usize = 128;

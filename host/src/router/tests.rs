@@ -1,12 +1,12 @@
 //! Routing: the plugins that get an event, by subscription, by grant, and by filter.
 
 use jiff::Timestamp;
+use parlor_stanza::raw::RawStanza;
+use parlor_stanza::types::{Extensions, Fallback, Message, MessageKind, RosterItem};
 
 use super::*;
 use crate::session::{Contact, ContactResource};
-use crate::stanza::{Extensions, Fallback, Message, MessageKind, RosterItem};
 use crate::store::Archive;
-use crate::xmpp::RawStanza;
 
 fn mailbox(capacity: usize) -> (Arc<Mailbox>, mpsc::Receiver<Box<Mail>>) {
     Mailbox::new(InstanceId::next(), capacity, Arc::default())

@@ -11,9 +11,9 @@ use imbl::HashSet;
 use jid::BareJid;
 use jiff::Timestamp;
 use parlor_base::recent::Recent;
+use parlor_stanza::types::{Message, MessageKind};
 
 use crate::event::{Event, Payload};
-use crate::stanza::{Message, MessageKind};
 use crate::store::{Archive, Position};
 
 /// Minimum number of messages that are remembered.

@@ -2,10 +2,10 @@
 
 use jid::BareJid;
 use jiff::Timestamp;
+use parlor_stanza::raw::RawStanza;
+use parlor_stanza::types::Outgoing;
 
 use crate::session::{Effect, Session, Turn};
-use crate::stanza::Outgoing;
-use crate::xmpp::RawStanza;
 
 /// Maximum number of stanzas that wait for rooms.
 const MAX_WAITING: usize = 1_024;

@@ -8,16 +8,16 @@ use std::time::Duration;
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
 use parlor_base::id::InstanceId;
+use parlor_stanza::card::{Avatar, Card, CardChange};
+use parlor_stanza::error::{CallError, StanzaError};
+use parlor_stanza::types::{Ask, Body};
+use parlor_stanza::whole_card::WholeCard;
 
-use crate::card::{Avatar, Card, CardChange};
-use crate::error::{CallError, StanzaError};
 use crate::event::Payload;
 use crate::session::occupants::is_occupant;
 use crate::session::questions::Waiting;
 use crate::session::roster::Contact;
 use crate::session::{Answer, Session, Turn};
-use crate::stanza::{Ask, Body};
-use crate::xmpp::WholeCard;
 
 /// Maximum number of cached vCards.
 pub(super) const MAX_CARDS: usize = 1_000;
@@ -438,9 +438,10 @@ fn read(outcome: Result<Body, Box<StanzaError>>) -> Result<(Card, Option<WholeCa
     match outcome.map_err(CallError::Stanza)? {
         Body::Card { card, whole } => Ok((*card, Some(whole))),
         Body::Empty => Ok((Card::default(), None)),
-        Body::OversizedCard => {
-            Err(CallError::OverLimit(format!("a card's picture may have {} bytes of base64", crate::card::MAX_PICTURE)))
-        }
+        Body::OversizedCard => Err(CallError::OverLimit(format!(
+            "a card's picture may have {} bytes of base64",
+            parlor_stanza::card::MAX_PICTURE
+        ))),
         Body::Roster { .. }
         | Body::Disco(_)
         | Body::Items(_)

@@ -6,8 +6,8 @@ use imbl::OrdMap;
 use jid::BareJid;
 use jiff::{SignedDuration, Timestamp};
 use parlor_base::id::InstanceId;
+use parlor_stanza::error::CallError;
 
-use crate::error::CallError;
 use crate::event::Payload;
 use crate::session::cards::KnownCard;
 use crate::session::view::Focus;

@@ -6,19 +6,19 @@ use std::sync::Arc;
 
 use jid::{BareJid, Jid};
 use parlor_base::id::{InstanceId, PluginId};
+use parlor_stanza::card::CardChange;
+use parlor_stanza::error::CallError;
+use parlor_stanza::raw::RawStanza;
+use parlor_stanza::types::{ArchiveQuery, Disco, Draft, Identity, Message, MessageKind};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use crate::card::CardChange;
-use crate::error::CallError;
 use crate::event::{EventName, Payload};
 use crate::plugins::ChosenNames;
 use crate::router::Mailbox;
 use crate::session::{
     ArchivePage, Attribute, Chat, ContactWish, KnownCard, Room, RoomDeed, RoomWish, Spoken, StatusValue, ViewChange,
 };
-use crate::stanza::{ArchiveQuery, Disco, Draft, Identity, Message, MessageKind};
-use crate::xmpp::RawStanza;
 
 /// Checks whether an answer may be kept until its caller takes it.
 type Fits<T> = Box<dyn FnOnce(&T) -> Result<(), CallError> + Send>;
@@ -454,9 +454,10 @@ fn weight(value: &Value) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use parlor_stanza::types::Bookmark;
+
     use super::*;
     use crate::session::{ConfigValue, ContactWish};
-    use crate::stanza::Bookmark;
 
     /// A field may be as long as a stanza, and a plugin may wait for many calls.
     #[test]

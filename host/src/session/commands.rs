@@ -10,18 +10,18 @@ use std::time::Duration;
 use jid::Jid;
 use parlor_base::id::{InstanceId, PluginId};
 use parlor_base::permission::Permission;
+use parlor_stanza::draft::check_text;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Draft, Message, MessageKind};
 
-use crate::error::CallError;
 use crate::event::{Event, Payload};
 use crate::permissions::question::Use;
 use crate::permissions::{Decision, Target};
 use crate::plugins::command_names::{HELP, NoCommandName, called};
 use crate::plugins::{ChosenNames, CommandName};
 use crate::router::Mailbox;
-use crate::session::messages::check_text;
 use crate::session::questions::random_id;
 use crate::session::{Effect, Session, Turn};
-use crate::stanza::{Draft, Message, MessageKind};
 
 /// Maximum length of a command's name with the plugin's id before it, in bytes.
 const LONGEST_WORD: usize = PluginId::MAX_LEN + 1 + CommandName::MAX_BYTES;

@@ -1,13 +1,13 @@
 //! Changes of contacts by plugins. Each call returns when the server has answered and readers see the effect.
 
 use jid::{BareJid, Jid};
+use parlor_stanza::draft::{check_text, written_len};
+use parlor_stanza::error::{CallError, StanzaError};
+use parlor_stanza::types::{Ask, Outgoing, PresenceOut, PresenceOutKind, RosterItem};
 
-use crate::error::{CallError, StanzaError};
 use crate::event::Payload;
-use crate::session::messages::{check_text, written_len};
 use crate::session::questions::Waiting;
 use crate::session::{Answer, Effect, Sent, Session, Turn};
-use crate::stanza::{Ask, Outgoing, PresenceOut, PresenceOutKind, RosterItem};
 
 /// Maximum number of groups of one contact.
 const MAX_GROUPS: usize = 64;

@@ -13,15 +13,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jid::{BareJid, Jid};
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Disco, Presence, PresenceKind};
 use serde_json::json;
 
 use crate::config::Settings;
-use crate::error::CallError;
 use crate::event::Payload;
 use crate::session::deadlines::{DeadlineKey, Late};
 use crate::session::questions::{MAX_OUTSTANDING, PATIENCE};
 use crate::session::{Answer, Session, Turn};
-use crate::stanza::{Disco, Presence, PresenceKind};
 
 #[cfg(test)]
 pub(super) use caps::ver;

@@ -3,11 +3,11 @@
 use std::fmt;
 
 use parlor_base::id::InstanceId;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{AdHocRequest, Outgoing};
 
-use crate::error::CallError;
 use crate::event::Event;
 use crate::session::{Answer, KeepRoster};
-use crate::stanza::{AdHocRequest, Outgoing};
 
 /// An effect of an input. Effects are carried out in order.
 ///

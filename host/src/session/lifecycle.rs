@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jid::{FullJid, Jid};
 use jiff::Timestamp;
+use parlor_stanza::types::{Offers, Outgoing, PresenceOut, PresenceOutKind};
 
 use crate::event::Payload;
 use crate::session::HeldBack;
@@ -17,7 +18,6 @@ use crate::session::presence::PRESENCE_PATIENCE;
 use crate::session::rooms::GiveUp;
 use crate::session::roster::ROSTER_PROMISES;
 use crate::session::{Effect, Session, Status, StatusValue, Turn, View};
-use crate::stanza::{Offers, Outgoing, PresenceOut, PresenceOutKind};
 
 /// The state of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use jid::{BareJid, Jid};
 use jiff::{SignedDuration, Timestamp};
 use parlor_base::recent::Recent;
+use parlor_stanza::draft::check_draft;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Draft, Message, MessageKind, Outgoing};
 
-use crate::error::CallError;
 use crate::event::{EventName, Payload};
 use crate::session::effect::{Effect, Sent};
 use crate::session::names::Names;
@@ -14,13 +16,9 @@ use crate::session::questions::random_id;
 use crate::session::rooms::{Rooms, Stage, Tells};
 use crate::session::roster::Roster;
 use crate::session::{Answer, Session, Turn, View};
-use crate::stanza::{Draft, Message, MessageKind, Outgoing};
 
-mod draft;
 mod numbering;
 
-pub(crate) use draft::check as check_draft;
-pub(super) use draft::{check_text, written_len};
 pub(super) use numbering::{Numbering, STANZA_IDS};
 
 /// Number of message hashes that are remembered, so that nothing is delivered twice. A message with an archive id has
@@ -116,7 +114,7 @@ impl Seen {
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.0.count()
     }
 }
 

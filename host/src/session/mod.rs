@@ -37,12 +37,12 @@ use std::sync::Arc;
 use jid::{BareJid, Jid};
 use jiff::{SignedDuration, Timestamp};
 use parlor_base::id::InstanceId;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Incoming, Outgoing};
 
 use crate::config::Settings;
-use crate::error::CallError;
 use crate::event::{Event, EventName, Payload};
 use crate::session::waiters::Waiter;
-use crate::stanza::{Incoming, Outgoing};
 
 pub use archive::{ArchivePage, Archived, OwnArchive, Pager};
 pub use cards::KnownCard;
@@ -52,7 +52,6 @@ pub use commands::Spoken;
 pub use contacts::ContactWish;
 pub use disco::KnownDisco;
 pub use effect::{Due, Effect, Sent};
-pub(crate) use messages::check_draft;
 pub use occupants::Occupant;
 pub use owners::OWNER_COMMANDS;
 pub use presence::ContactResource;

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Actor, MucUser, Presence, PresenceKind, Show, kept};
 
-use crate::error::CallError;
 use crate::event::Payload;
 use crate::session::cards::KnownCard;
 use crate::session::presence::kept_status;
 use crate::session::rooms::{Farewell, Stage};
 use crate::session::{Room, Session, Turn};
-use crate::stanza::{Actor, MucUser, Presence, PresenceKind, Show, kept};
 
 /// Maximum number of occupants of one room.
 pub(super) const MAX_OCCUPANTS: usize = 20_000;

@@ -2,9 +2,9 @@
 //! out elsewhere.
 
 use jid::{BareJid, FullJid, Jid};
+use parlor_stanza::types::{COMMANDS, Disco, Identity};
 
 use super::Session;
-use crate::stanza::{COMMANDS, Disco, Identity};
 
 /// The commands by node, with the name that a client shows for each.
 pub const OWNER_COMMANDS: [(&str, &str); 5] = [

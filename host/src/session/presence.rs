@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
+use parlor_stanza::types::{Outgoing, Presence, PresenceKind, PresenceOut, PresenceOutKind, Show, kept};
 
 use crate::event::Payload;
 use crate::session::deadlines::{DeadlineKey, Late};
 use crate::session::lifecycle::Link;
 use crate::session::roster::Contact;
 use crate::session::{Session, Turn};
-use crate::stanza::{Outgoing, Presence, PresenceKind, PresenceOut, PresenceOutKind, Show, kept};
 
 /// Maximum number of clients of one contact.
 pub(super) const MAX_RESOURCES: usize = 64;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use parlor_base::id::InstanceId;
+use parlor_stanza::error::CallError;
 
-use crate::error::CallError;
 use crate::event::{self, EventName, Payload};
 use crate::session::effect::{Due, Effect};
 use crate::session::names::{self, Names};

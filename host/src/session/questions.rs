@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use jid::{BareJid, Jid};
 use parlor_base::id::InstanceId;
+use parlor_stanza::card::Card;
+use parlor_stanza::error::CallError;
+use parlor_stanza::raw::RawStanza;
+use parlor_stanza::types::{self, AdHocRequest, Ask, Body, Outgoing, Query, Reply, Request};
 
-use crate::card::Card;
-use crate::error::CallError;
 use crate::session::deadlines::{DeadlineKey, Deadlines, Late};
 use crate::session::effect::{Effect, Sent};
 use crate::session::lifecycle::Link;
@@ -15,8 +17,6 @@ use crate::session::owners::{OWNER_COMMANDS, command_node};
 use crate::session::rooms::{BookmarkQuestion, RoomQuestion};
 use crate::session::roster::ASK_AGAIN;
 use crate::session::{Answer, Session, Turn, cards, contacts};
-use crate::stanza::{self, AdHocRequest, Ask, Body, Outgoing, Query, Reply, Request};
-use crate::xmpp::RawStanza;
 
 /// Maximum number of pending requests for plugins: those of eight plugins with the largest limit `iqs` that can be
 /// allowed.
@@ -105,7 +105,7 @@ impl Questions {
     }
 
     /// Removes the request that this answers, unless the answer comes from another entity.
-    fn answered(&mut self, answer: &stanza::Answer, own: &Jid) -> Option<Question> {
+    fn answered(&mut self, answer: &types::Answer, own: &Jid) -> Option<Question> {
         let question = self.0.get(&answer.id)?;
         counts(question.to.as_ref(), answer.from.as_ref(), own).then(|| self.0.remove(&answer.id)).flatten()
     }
@@ -348,7 +348,7 @@ impl Session {
         turn.send(Outgoing::Private(iq.with_id(&id), by));
     }
 
-    pub(super) fn answered(&mut self, answer: stanza::Answer, turn: &mut Turn<'_>) {
+    pub(super) fn answered(&mut self, answer: types::Answer, turn: &mut Turn<'_>) {
         let Some(question) = self.questions.answered(&answer, &self.own) else {
             self.ignored += 1;
             return;
@@ -434,7 +434,7 @@ impl Session {
             }
             Query::DiscoInfo { node } => self.disco.own.answer(node),
             Query::DiscoItems { node: Some(node) }
-                if node == stanza::COMMANDS && self.owner(request.from.as_ref()).is_some() =>
+                if node == types::COMMANDS && self.owner(request.from.as_ref()).is_some() =>
             {
                 Reply::Commands { of: self.own.clone(), items: &OWNER_COMMANDS }
             }

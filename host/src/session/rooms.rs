@@ -17,12 +17,12 @@ use imbl::OrdMap;
 use jid::{BareJid, FullJid, Jid, NodeRef};
 use jiff::Timestamp;
 use parlor_base::id::InstanceId;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Actor, History, RoomJoin};
 
-use crate::error::CallError;
 use crate::session::deadlines::{DeadlineKey, Late};
 use crate::session::waiters::{self, Waiter};
 use crate::session::{Occupant, Session, Turn, View, ViewChange};
-use crate::stanza::{Actor, History, RoomJoin};
 
 pub(super) use bookmarks::BookmarkQuestion;
 pub use bookmarks::{Bookmarks, NoBookmarks};

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use imbl::OrdMap;
 use jid::BareJid;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{RosterItem, Show};
 
-use crate::error::CallError;
 use crate::event::Payload;
 use crate::session::cards::KnownCard;
 use crate::session::deadlines::Late;
 use crate::session::presence::{ContactResource, Doubts};
 use crate::session::{Effect, Session, Turn};
-use crate::stanza::{RosterItem, Show};
 
 /// Maximum number of contacts.
 pub(super) const MAX_CONTACTS: usize = 50_000;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use imbl::{HashSet, OrdMap};
 use jid::{BareJid, Jid};
+use parlor_stanza::types::Disco;
 
 use crate::session::{Bookmarks, Chat, Contacts, KnownDisco, NoBookmarks, OwnArchive, Room, Status};
-use crate::stanza::Disco;
 
 /// The state of an account at one moment. Cloning it copies a few pointers.
 #[derive(Debug, Clone)]

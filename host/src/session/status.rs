@@ -4,15 +4,15 @@ use std::fmt;
 use std::str::FromStr;
 
 use jid::Jid;
+use parlor_stanza::draft::check_text;
+use parlor_stanza::error::CallError;
+use parlor_stanza::raw::BroadcastPresence;
+use parlor_stanza::types::{Outgoing, PresenceOut, PresenceOutKind, Show, kept};
 
 use crate::config::Settings;
-use crate::error::CallError;
 use crate::event::Payload;
-use crate::session::messages::check_text;
 use crate::session::presence::PRESENCE_PATIENCE;
 use crate::session::{Session, Turn};
-use crate::stanza::{Outgoing, PresenceOut, PresenceOutKind, Show, kept};
-use crate::xmpp::BroadcastPresence;
 
 /// Maximum length of a status text, in bytes.
 const MAX_MESSAGE: usize = 4_096;

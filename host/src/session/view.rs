@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 use jid::BareJid;
+use parlor_stanza::error::CallError;
+use parlor_stanza::raw::is_one_line;
 use serde_json::Value;
 
-use crate::error::CallError;
 use crate::event::Payload;
 use crate::session::{Session, Turn};
-use crate::xmpp::is_one_line;
 
 /// Maximum number of attributes of one chat or room.
 const MAX_ATTRIBUTES: usize = 64;

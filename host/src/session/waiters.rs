@@ -4,8 +4,8 @@
 use std::fmt;
 
 use parlor_base::id::InstanceId;
+use parlor_stanza::error::CallError;
 
-use crate::error::CallError;
 use crate::session::Answer;
 use crate::session::effect::{Due, Effect};
 

@@ -12,6 +12,7 @@ use parlor_base::clock::Clock;
 use parlor_base::fair;
 use parlor_base::harmless::EscapedPath as _;
 use parlor_base::id::PluginId;
+use parlor_stanza::raw::is_one_line;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
@@ -19,7 +20,6 @@ use super::reader::{Reads, WeakReads};
 use super::work::{Job, Lane, PendingWrite, Task, WeakTasks};
 use super::{Health, Positions, Store, StoreError, file};
 use crate::plugins::{Held, Holding};
-use crate::xmpp::is_one_line;
 
 /// The maximum length of a key, in bytes.
 pub const LONGEST_KEY: usize = 512;

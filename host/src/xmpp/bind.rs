@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use jid::FullJid;
 use minidom::Element;
+use parlor_base::harmless::printable;
 use tokio::io::{AsyncBufRead, AsyncWrite};
 use tokio_xmpp::xmlstream::{FallibleStreamElement, ReadError, StreamElementError, XmppStream, XmppStreamElement};
 use xmpp_parsers::bind::{BindQuery, BindResponse};
@@ -18,7 +19,7 @@ use xmpp_parsers::sm::{Enable, Enabled, Failed, Nonza as Sm, Resume, StreamId};
 use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stream_features::StreamFeatures;
 
-use super::connect::{ConnectError, io_failure, printable, said, stream_failure};
+use super::connect::{ConnectError, io_failure, said, stream_failure};
 
 /// The maximum number of stanzas that may arrive before the session is managed.
 const MAX_EARLY: usize = 256;

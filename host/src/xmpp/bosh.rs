@@ -15,6 +15,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use parlor_stanza::sieve::lost::Lost;
+use parlor_stanza::sieve::{Cutter, Sieve};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
@@ -24,8 +26,7 @@ use self::body::{Saying, Terms, creation, request};
 use self::exchange::{Answered, Connection, Failure, Line};
 use super::connect::{ConnectError, ended};
 use super::framing::{Written, written};
-use super::intake::sieve::Sieve;
-use super::intake::{Cutter, Ending, Lost, read_buffered};
+use super::intake::{Ending, read_buffered};
 use super::link::PROBE_PREFIX;
 use crate::config::LinkSettings;
 use crate::https::Url;

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use jid::{FullJid, Jid};
-use parlor_base::harmless::harmless;
+use parlor_base::harmless::printable;
+use parlor_stanza::sieve::lost::Lost;
+use parlor_stanza::types::Offers;
 use tokio::io::{AsyncBufRead, AsyncWrite, BufStream};
 use tokio::net::TcpStream;
 use tokio_xmpp::connect::AsyncReadAndWrite;
@@ -29,7 +31,7 @@ use super::bind::{Begun, Previous, begin};
 use super::bosh::{self, Tokens};
 use super::discover::discover;
 use super::fetched;
-use super::intake::{Ending, Intake, Lost};
+use super::intake::{Ending, Intake};
 use super::password::{Password, Supplied};
 use super::reach::{Unheard, reach, reach_in_turn};
 use super::sasl::{Advertised, Channel, Demand, Offer, authenticate, choose};
@@ -37,7 +39,6 @@ use super::tls::{NO_TLS, Secured, secure};
 use super::websocket;
 use crate::config::{Endpoint, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, WebUrl};
 use crate::https::Url;
-use crate::stanza::Offers;
 
 mod attempts;
 mod error;
@@ -527,11 +528,6 @@ pub(super) fn io_failure(error: &io::Error) -> ConnectError {
 pub(super) fn said(texts: &BTreeMap<String, String>) -> Option<String> {
     let text = texts.get("en").or_else(|| texts.values().next())?.trim();
     (!text.is_empty()).then(|| printable(text))
-}
-
-/// Makes server text safe for logs and terminals: short, and nothing but text.
-pub(super) fn printable(text: &str) -> String {
-    harmless(text, 200)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Finds the web addresses that a domain publishes for XMPP (XEP-0156): over TLS, from the domain's own server.
 
 use minidom::Element;
+use parlor_stanza::sieve::Sieve;
 use serde::Deserialize;
 
 use super::connect::ConnectError;
-use super::intake::sieve::Sieve;
 use crate::config::{LinkSettings, WebUrl};
 use crate::https::{self, Url};
 

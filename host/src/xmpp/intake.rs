@@ -11,25 +11,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use parlor_base::harmless::io_words;
+use parlor_stanza::sieve::lost::Lost;
+use parlor_stanza::sieve::{KEEP, Sieve};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
-use self::sieve::Sieve;
-use crate::error::io_words;
-
 mod ending;
-mod held;
-mod limits;
-mod lost;
-mod mend;
-pub(super) mod sieve;
 
 pub(super) use self::ending::{Ending, Listening};
-pub(super) use self::mend::{BINDINGS, CUT, MALFORMED, NOTES, mend_forwarded};
-pub(super) use self::sieve::{Cutter, MAX_BYTES};
-pub use lost::Lost;
-
-/// The capacity up to which a buffer is kept after a large stanza.
-const KEEP: usize = 64 * 1024;
 
 /// A transport that passes on only complete elements within the limits.
 pub(super) struct Intake<T> {

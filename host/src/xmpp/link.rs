@@ -14,6 +14,12 @@ use std::time::Duration;
 
 use jid::FullJid;
 use jiff::Timestamp;
+use parlor_stanza::decode::decode;
+use parlor_stanza::encode::encode;
+use parlor_stanza::raw::RawStanza;
+use parlor_stanza::sieve::lost::Lost;
+use parlor_stanza::stream_error::is_about_syntax;
+use parlor_stanza::types::{Incoming, Offers, Outgoing};
 use tokio::time::Instant;
 use tokio_xmpp::xmlstream::Timeouts;
 use xmpp_parsers::iq::Iq;
@@ -22,22 +28,17 @@ use xmpp_parsers::stanza::Stanza;
 use self::connector::{Connector, Report, Wanted};
 use self::ledger::Ledger;
 use self::live::Live;
-pub(super) use self::live::PROBE_PREFIX;
 use self::queue::Queue;
 use self::unsent::too_old;
 use super::bind::Begun;
 use super::bosh::Tokens;
 use super::connect::{ConnectError, Opened};
-use super::decode::decode;
-use super::encode::encode;
-use super::intake::Lost;
 use super::password::Supplied;
 use super::pins::Pins;
-use super::raw::RawStanza;
-use super::stream_error::is_about_syntax;
 use super::within::Within;
 use crate::config::LinkSettings;
-use crate::stanza::{Incoming, Offers, Outgoing};
+
+pub(super) use self::live::PROBE_PREFIX;
 
 mod connector;
 mod ledger;

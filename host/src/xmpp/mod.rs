@@ -1,4 +1,4 @@
-//! Connects to XMPP servers, and converts between sockets and [`Incoming`](crate::stanza::Incoming). Only this folder
+//! Connects to XMPP servers, and converts between sockets and [`Incoming`](parlor_stanza::types::Incoming). Only this folder
 //! names `tokio_xmpp`.
 //!
 //! [`Link`] owns the stream of one account: it logs in, reconnects after connection loss, and passes on stanzas in the
@@ -7,11 +7,8 @@
 
 mod bind;
 mod bosh;
-mod card;
 mod connect;
-mod decode;
 mod discover;
-mod encode;
 mod fetched;
 mod framing;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -23,27 +20,21 @@ mod password;
 pub(crate) mod peer;
 mod pins;
 mod probe;
-mod raw;
 mod reach;
 mod sasl;
 #[cfg(test)]
 pub(crate) mod simulated;
 mod srv;
-mod stream_error;
 mod tls;
 mod websocket;
 mod within;
 
 pub use bosh::Tokens;
-pub use card::WholeCard;
 pub use connect::{CertificateFault, ConnectError, WhyBound};
-pub use intake::Lost;
 pub use link::{ClientState, Left, Link, LinkEvent, LogIn};
 pub use password::{PasswordError, Supplied};
 pub use pins::{Carrier, Pins};
 pub use probe::{Feature, Probe, RegisterError, probe, random_password, register};
-pub(crate) use raw::BroadcastPresence;
-pub use raw::{RawStanza, is_one_line, is_sendable, is_sendable_char, is_sendable_time, no_jid};
 pub(crate) use tls::{client_config, handshake_failure};
 pub use within::{About, Deed, How, Impossible, Rank, Said, Within};
 

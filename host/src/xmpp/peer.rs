@@ -21,7 +21,7 @@ use ::sasl::secret::Pbkdf2Sha256;
 use ::sasl::server::mechanisms::Scram;
 use ::sasl::server::{Mechanism, Provider, ProviderError, Response as ScramStep, Validator, ValidatorError};
 use futures_util::{SinkExt, StreamExt};
-use jid::{FullJid, Jid};
+use jid::FullJid;
 use minidom::Element;
 use rustls_pki_types::PrivateKeyDer;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, BufStream, ReadBuf};
@@ -861,7 +861,7 @@ impl Session {
             Stanza::Iq(iq) => iq.id().to_owned(),
             Stanza::Message(_) | Stanza::Presence(_) => String::new(),
         };
-        (String::from(&super::encode::element(&stanza)), id)
+        (String::from(&parlor_stanza::encode::element(&stanza)), id)
     }
 
     /// Answers the client's requests after the log-in until it sends its presence, with this content in the answer
@@ -870,7 +870,7 @@ impl Session {
         let mut asked = String::new();
         loop {
             let stanza = self.hear().await.expect("the client stays");
-            let xml = String::from(&super::encode::element(&stanza));
+            let xml = String::from(&parlor_stanza::encode::element(&stanza));
             let (to, id) = match &stanza {
                 Stanza::Presence(_) => return asked,
                 Stanza::Message(_) => continue,
@@ -978,9 +978,4 @@ impl Provider<Pbkdf2Sha256> for Account {
 /// Panics if a peer says so: the bug in the host that a test needs, in the place that it names.
 pub(crate) fn panic_if_told(place: &str, said: &str) {
     assert!(!said.contains(&format!("panic in {place}")), "a test asked for it");
-}
-
-/// Parses a JID for tests.
-pub(super) fn jid(text: &str) -> Jid {
-    text.parse().unwrap()
 }

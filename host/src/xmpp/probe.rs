@@ -10,6 +10,7 @@ use futures_util::SinkExt;
 use jid::{FullJid, Jid};
 use jiff::Timestamp;
 use minidom::Element;
+use parlor_base::harmless::printable;
 use tokio::io::{AsyncBufRead, AsyncWrite};
 use tokio_xmpp::xmlstream::{XmppStream, XmppStreamElement};
 use xmpp_parsers::disco::DiscoInfoQuery;
@@ -22,7 +23,7 @@ use xmpp_parsers::time::TimeQuery;
 
 use super::bind::{Begun, Heard, hear, say};
 use super::bosh::Tokens;
-use super::connect::{Attempts, ConnectError, features_failure, log_in, open, printable};
+use super::connect::{Attempts, ConnectError, features_failure, log_in, open};
 use super::intake::Ending;
 use super::password::Password;
 use super::pins::Pins;

@@ -4,9 +4,10 @@
 
 use std::collections::BTreeSet;
 
+use parlor_base::harmless::printable;
 use xmpp_parsers::sasl_cb::{self, Type};
 
-use super::connect::{ConnectError, WhyBound, printable};
+use super::connect::{ConnectError, WhyBound};
 use super::pins::Refused;
 use crate::config::Way;
 

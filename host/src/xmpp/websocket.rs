@@ -10,6 +10,9 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::{Sink, Stream};
 use minidom::Element;
+use parlor_base::harmless::printable;
+use parlor_stanza::sieve::lost::Lost;
+use parlor_stanza::sieve::{Cutter, MAX_BYTES};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -22,9 +25,9 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use self::frames::Narrow;
-use super::connect::{ConnectError, printable};
+use super::connect::ConnectError;
 use super::framing::{Written, written};
-use super::intake::{Cutter, Ending, Listening, Lost, MAX_BYTES, read_buffered};
+use super::intake::{Ending, Listening, read_buffered};
 use crate::config::WebUrl;
 use crate::https::{Head, Wire};
 

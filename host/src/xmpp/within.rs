@@ -21,6 +21,10 @@ use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
 use minidom::Element;
 use parlor_base::clock::Clock;
+use parlor_stanza::decode::decode;
+use parlor_stanza::encode::{element, encode};
+use parlor_stanza::sieve::lost::Lost;
+use parlor_stanza::types::{MAM, Message, MessageKind, Offers, Outgoing};
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
 use xmpp_parsers::stanza::Stanza;
@@ -29,13 +33,9 @@ use self::archive::Archive;
 use self::rooms::Rooms;
 use self::told::{Ids, Memory};
 use self::words::{error, iq, presence, query};
-use super::decode::decode;
-use super::encode::{element, encode};
-use super::intake::Lost;
 use super::link::LinkEvent;
 use super::link::unsent::too_old;
 use crate::config::LinkSettings;
-use crate::stanza::{MAM, Message, MessageKind, Offers, Outgoing};
 
 pub use deed::Deed;
 pub use rooms::Rank;
@@ -560,10 +560,10 @@ impl Server {
 #[cfg(test)]
 mod tests {
     use parlor_base::id::InstanceId;
+    use parlor_stanza::raw::RawStanza;
+    use parlor_stanza::types::Ask;
 
     use super::*;
-    use crate::stanza::Ask;
-    use crate::xmpp::RawStanza;
 
     /// The account announces that it assigns ids to archived messages (XEP-0359, section 4).
     #[test]

@@ -9,8 +9,8 @@ use anyhow::{Result, bail};
 use clap::Parser;
 use jid::Jid;
 use parlor::config::{ChannelBinding, Endpoint, LinkSettings, PasswordSource, TlsMode, TransportChoice, Way};
-use parlor::stanza::{Draft, Incoming, Message, MessageKind, Outgoing, PresenceOut, Query, Reply};
 use parlor::xmpp::{Link, LinkEvent};
+use parlor_stanza::types::{Draft, Incoming, Message, MessageKind, Outgoing, PresenceOut, Query, Reply};
 
 /// Answer each chat message with its body.
 #[derive(Debug, Parser)]

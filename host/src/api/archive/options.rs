@@ -2,15 +2,15 @@
 
 use jid::Jid;
 use parlor_base::permission::Permission;
+use parlor_stanza::error::CallError;
+use parlor_stanza::raw::is_sendable;
+use parlor_stanza::types::{ArchiveFin, ArchiveQuery, Cursor};
 
 use crate::api::listen::WHOLE_MESSAGES;
 use crate::api::{jid, text, time};
 use crate::bindings::parlor::plugin::archive::Options;
-use crate::error::CallError;
 use crate::permissions::Target;
 use crate::plugins::Instance;
-use crate::stanza::{ArchiveFin, ArchiveQuery, Cursor};
-use crate::xmpp::is_sendable;
 
 /// Maximum length of an archive id, in bytes.
 const MAX_ID: usize = 1_024;

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::task::{Context as Polling, Poll};
 
 use futures_util::future::BoxFuture;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{ArchiveQuery, Cursor};
 use tokio::sync::oneshot;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Destination, StreamProducer, StreamResult, VecBuffer};
@@ -17,10 +19,8 @@ use super::{archived_message, ask, collect, first_page};
 use crate::api::listen::may_see_xml;
 use crate::bindings::parlor::plugin::archive::ArchivedMessage;
 use crate::bindings::parlor::plugin::types::Error;
-use crate::error::CallError;
 use crate::plugins::{Instance, OpenArchiveQuery};
 use crate::session::{ArchivePage, Pager};
-use crate::stanza::{ArchiveQuery, Cursor};
 
 /// The host's end of a stream.
 pub(super) struct Pages {

@@ -1,14 +1,14 @@
 //! Parsing the arguments of `rooms`.
 
 use jid::BareJid;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Affiliated, Bookmark, History, RoomJoin};
 
 use super::super::{bare_jid, time, words};
 use crate::bindings::parlor::plugin::rooms::{
     Affiliated as WitAffiliated, Attributes, Bookmark as WitBookmark, ConfigValue as WitValue, History as WitHistory,
 };
-use crate::error::CallError;
 use crate::session::{ConfigValue, RoomWish};
-use crate::stanza::{Affiliated, Bookmark, History, RoomJoin};
 
 /// Maximum number of fields of a room's configuration in one call.
 const MAX_FIELDS: usize = 100;

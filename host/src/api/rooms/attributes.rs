@@ -1,11 +1,11 @@
 //! Reading a room's attributes: those that plugins set, and the fields of its record.
 
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::Actor;
 use serde_json::{Value, json};
 
-use crate::error::CallError;
 use crate::plugins::Instance;
 use crate::session::{Attribute, Room, field_name};
-use crate::stanza::Actor;
 
 /// Returns an attribute that a plugin set, or a field of the record, as JSON.
 pub(super) fn read(instance: &Instance, text: &str, name: &str) -> Result<Option<String>, CallError> {

@@ -4,9 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use jid::Jid;
+use parlor_stanza::types::AdHocRefusal;
 use tokio::time::Instant;
-
-use crate::stanza::AdHocRefusal;
 
 /// The most pending commands; the oldest is dropped first.
 const MOST: usize = 16;

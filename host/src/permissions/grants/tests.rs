@@ -4,12 +4,12 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use parlor_stanza::types::Invite;
 use proptest::prelude::*;
 
 use super::*;
 use crate::plugins::manifest::Manifest;
 use crate::session::{Contact, Occupant};
-use crate::stanza::Invite;
 
 fn grants(toml: &str) -> Grants {
     Grants::from_table(&toml.parse().unwrap()).unwrap()

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use parlor_base::permission::ScopeKind;
+use parlor_stanza::error::CallError;
 use proptest::prelude::*;
 
 use super::*;
-use crate::error::CallError;
 use crate::permissions::denial;
 
 const CONTACT: &str = "nurse@example.org";

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use parlor_base::permission::Permission;
+use parlor_stanza::error::CallError;
 
 use super::Instance;
-use crate::error::CallError;
 use crate::permissions::question::Use;
 use crate::permissions::{Decision, Target};
 use crate::plugins::denials::Denial;

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use jid::BareJid;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::Message;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tracing::Span;
@@ -15,12 +17,10 @@ use super::Instance;
 use super::handed::Handed;
 use crate::account::Asker;
 use crate::api;
-use crate::error::CallError;
 use crate::event::{Event, Payload};
 use crate::plugins::command_names::called;
 use crate::plugins::{Held, Holding};
 use crate::session::{Answer, Command, PATIENCE, Snapshot};
-use crate::stanza::Message;
 use crate::traces;
 
 /// How long a failed plugin may take to send error replies to the users whose commands it was handling.

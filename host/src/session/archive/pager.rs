@@ -2,9 +2,10 @@
 //!
 //! Servers differ, and a hostile one may send the same pages forever: every sequence of pages ends here.
 
-use crate::error::CallError;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{ArchiveQuery, Cursor};
+
 use crate::session::archive::ArchivePage;
-use crate::stanza::{ArchiveQuery, Cursor};
 
 /// Maximum number of pages in a row without a message that is kept. They may have different positions, so they are no
 /// cycle, and yet have no end.
@@ -82,8 +83,9 @@ impl Pager {
 mod tests {
     use std::collections::VecDeque;
 
+    use parlor_stanza::types::ArchiveFin;
+
     use super::*;
-    use crate::stanza::ArchiveFin;
 
     fn page(first: Option<&str>, last: Option<&str>, complete: bool) -> ArchivePage {
         let fin = ArchiveFin {

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use parlor_stanza::types::{Caps, Disco, Field, Form, Identity};
 use sha1::{Digest, Sha1};
-
-use crate::stanza::{Caps, Disco, Field, Form, Identity};
 
 /// The only hash function that all implementations support (XEP-0115, section 8.1).
 pub(super) const HASH: &str = "sha-1";

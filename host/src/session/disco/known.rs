@@ -7,10 +7,10 @@ use std::time::Duration;
 use imbl::{HashMap, HashSet};
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
+use parlor_stanza::types::{Caps, Disco, Identity};
 
 use super::caps;
 use crate::session::occupants::is_occupant;
-use crate::stanza::{Caps, Disco, Identity};
 
 /// Maximum number of entities whose own answers are kept.
 pub(in crate::session) const MAX_ENTITIES: usize = 512;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parlor_base::id::InstanceId;
+use parlor_stanza::draft::{check_text, written_len};
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Caps, Disco, Identity, Reply};
 
 use super::caps;
 use crate::config::Settings;
-use crate::error::CallError;
 use crate::session::deadlines::{DeadlineKey, Late};
-use crate::session::messages::{check_text, written_len};
 use crate::session::{Session, Turn};
-use crate::stanza::{Caps, Disco, Identity, Reply};
 
 /// The settings under which a feature is available.
 type When = fn(&Settings) -> bool;

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use jid::{BareJid, Jid};
+use parlor_stanza::types::{Message, MessageKind};
 
 use crate::session::Session;
 use crate::session::rooms::MAX_ROOMS;
-use crate::stanza::{Message, MessageKind};
 
 /// The feature of an entity that numbers messages.
 pub(in crate::session) const STANZA_IDS: &str = "urn:xmpp:sid:0";

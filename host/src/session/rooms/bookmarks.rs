@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use imbl::OrdMap;
 use jid::BareJid;
+use parlor_stanza::error::{CallError, StanzaError};
+use parlor_stanza::types::{Ask, Body, Bookmark, BookmarkChange, BookmarkPlace, MAX_BOOKMARKS};
 
 use super::Stage;
-use crate::error::{CallError, StanzaError};
 use crate::session::deadlines::Late;
 use crate::session::questions::{PATIENCE, Waiting};
 use crate::session::{Answer, Session, Turn};
-use crate::stanza::{Ask, Body, Bookmark, BookmarkChange, BookmarkPlace, MAX_BOOKMARKS};
 
 /// Time limit for the bookmarks, since everything after them waits.
 const BOOKMARKS_PATIENCE: Duration = Duration::from_secs(10);

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use jid::BareJid;
+use parlor_stanza::draft::written_len;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Ask, Body, FormField, MAX_FORM_FIELDS};
 
 use super::moderating::RoomQuestion;
 use super::{Session, Stage};
-use crate::error::CallError;
-use crate::session::messages::written_len;
 use crate::session::{Answer, Turn};
-use crate::stanza::{Ask, Body, FormField, MAX_FORM_FIELDS};
 
 /// Maximum length of a submitted form as XML; servers end the whole stream at 256 KiB.
 const MAX_FORM_WRITTEN: usize = 200 << 10;

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Affiliated, Ask, Bookmark, Invitation, Invite, Outgoing};
 
 use super::configuring::{self, ConfigValue};
 use super::{RoomQuestion, not_open};
-use crate::error::CallError;
 use crate::event::Payload;
 use crate::session::questions::random_id;
 use crate::session::view::Focus;
 use crate::session::{Answer, Attribute, Session, Turn, ViewChange};
-use crate::stanza::{Affiliated, Ask, Bookmark, Invitation, Invite, Outgoing};
 
 /// An action of a plugin on a room, after its grants were checked.
 #[derive(Debug)]

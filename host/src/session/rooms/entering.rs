@@ -6,15 +6,15 @@ use std::time::Duration;
 use imbl::OrdMap;
 use jid::{BareJid, Jid};
 use jiff::SignedDuration;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{History, Outgoing, PresenceOut};
 
 use super::leaving::Farewell;
 use super::{Membership, Room, RoomWish, Stage, Tells};
-use crate::error::CallError;
 use crate::event::Payload;
 use crate::session::deadlines::Late;
 use crate::session::questions::PATIENCE;
 use crate::session::{Occupant, Session, Turn};
-use crate::stanza::{History, Outgoing, PresenceOut};
 
 /// Time limit for entering a room.
 pub(super) const JOIN_PATIENCE: Duration = Duration::from_secs(30);

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use parlor_stanza::types::{Invite, RoomJoin, kept};
+
 use super::{Reason, RoomWish, Stage};
 use crate::event::Payload;
 use crate::session::{Session, Turn};
-use crate::stanza::{Invite, RoomJoin, kept};
 
 /// Maximum number of rooms that are being entered because of invitations.
 const MAX_INVITED: usize = 16;

@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jid::BareJid;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Actor, Outgoing, PresenceOut, PresenceOutKind};
 
 use super::entering::JOIN_PATIENCE;
 use super::{Reason, Room, Stage, Tells, may_wait, not_open};
-use crate::error::CallError;
 use crate::event::Payload;
 use crate::session::lifecycle::Link;
 use crate::session::view::Focus;
 use crate::session::waiters::Waiter;
 use crate::session::{Session, Turn};
-use crate::stanza::{Actor, Outgoing, PresenceOut, PresenceOutKind};
 
 /// Time limit for leaving a room.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(10);

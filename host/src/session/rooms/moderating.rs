@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Affiliated, Ask, Body, Disco, Draft, MAM, Message, MessageKind};
 
 use super::configuring::Wanted;
 use super::{About, not_open};
-use crate::error::CallError;
 use crate::session::messages::STANZA_IDS;
 use crate::session::questions::{PATIENCE, Waiting};
 use crate::session::{Answer, Session, Turn};
-use crate::stanza::{Affiliated, Ask, Body, Disco, Draft, MAM, Message, MessageKind};
 
 /// Maximum number of features of a room.
 const MAX_FEATURES: usize = 128;

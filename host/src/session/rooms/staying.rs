@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use jid::{BareJid, Jid};
+use parlor_stanza::error::{CallError, StanzaError};
+use parlor_stanza::types::Ask;
 
 use super::{Reason, RoomQuestion};
-use crate::error::{CallError, StanzaError};
 use crate::session::deadlines::Late;
 use crate::session::{Session, Turn};
-use crate::stanza::Ask;
 
 /// How long a room may be silent before it is asked.
 const SILENCE: Duration = Duration::from_mins(15);

@@ -3,10 +3,11 @@
 
 use std::collections::HashSet;
 
+use parlor_stanza::card::CardChange;
+use parlor_stanza::types::{ArchiveQuery, Bookmark, MAM};
+
 use super::*;
-use crate::card::CardChange;
 use crate::session::{ConfigValue, ContactWish};
-use crate::stanza::{ArchiveQuery, Bookmark, MAM};
 
 const FRIEND: &str = "friend@example.net/x";
 const OWN: &str = "bot@example.org";

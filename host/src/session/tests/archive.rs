@@ -1,8 +1,9 @@
 //! Archives: which one is queried, and which results are trusted.
 
+use parlor_stanza::types::{ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Cursor, Disco, Identity, MAM};
+
 use super::*;
 use crate::session::archive::{MAX_ASKED, MAX_OWN, MAX_RUNNING, MAX_WEIGHT};
-use crate::stanza::{ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Cursor, Disco, Identity, MAM};
 
 const OWN: &str = "bot@example.org";
 

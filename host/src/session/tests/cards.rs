@@ -1,7 +1,8 @@
 //! vCards: fetched, cached, changed, and announced by presence.
 
+use parlor_stanza::card::{Avatar, Card, CardChange, Picture, PictureChange};
+
 use super::*;
-use crate::card::{Avatar, Card, CardChange, Picture, PictureChange};
 use crate::session::cards::{MAX_CARDS, MAX_CHANGES, MAX_OWN_CHANGES};
 
 const ONE: InstanceId = InstanceId(1);
@@ -142,7 +143,7 @@ fn a_card_is_shown_by_the_chat_and_by_the_occupant_that_it_was_fetched_for() {
     assert!(occupied(&desk));
     let Payload::Occupant(told) = desk.last("occupantChanged") else { panic!("an occupant") };
     assert!(told.card.is_some());
-    desk.presence(Presence { show: Some(stanza::Show::Away), ..occupant("juliet", PresenceKind::Available, &[]) });
+    desk.presence(Presence { show: Some(types::Show::Away), ..occupant("juliet", PresenceKind::Available, &[]) });
     assert!(occupied(&desk), "presence says nothing of it");
     let renamed = MucUser { nick: Some("julia".to_owned()), status: vec![303], ..MucUser::default() };
     let gone = presence(&address, PresenceKind::Unavailable);
@@ -471,7 +472,7 @@ fn only_so_many_cards_are_kept() {
     }
     assert_eq!(desk.session.cards.sizes().0, MAX_CARDS);
     assert!(romeo(&desk).card.is_none(), "the oldest made room");
-    let large = "A".repeat(crate::card::MAX_PICTURE);
+    let large = "A".repeat(parlor_stanza::card::MAX_PICTURE);
     for number in 0..100 {
         let _one = get(&mut desk, &format!("l{number}@example.org"), false);
         come(&mut desk, card("X", Some(&large)));

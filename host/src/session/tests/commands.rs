@@ -1,13 +1,13 @@
 //! Commands that people give to plugins by name.
 
 use parlor_base::id::PluginId;
+use parlor_stanza::types::{Carbon, Extensions, Fallback};
 
 use super::*;
 use crate::permissions::Grants;
 use crate::plugins::{ChosenNames, CommandNames};
 use crate::router::Mailbox;
 use crate::session::commands::ANSWERS;
-use crate::stanza::{Carbon, Extensions, Fallback};
 
 /// Maximum number of commands of each plugin.
 const MOST: usize = 64;

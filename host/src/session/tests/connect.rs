@@ -59,7 +59,7 @@ fn disco_is_initialized_once_the_server_and_the_account_have_answered_or_failed(
     let answer = |desk: &mut Desk, entity: &str, features: &[&str]| {
         let id = desk.asked_of(entity, |ask| matches!(ask, Ask::DiscoInfo { .. }));
         let features = features.iter().map(|var| (*var).to_owned()).collect();
-        let disco = stanza::Disco { features, ..stanza::Disco::default() };
+        let disco = types::Disco { features, ..types::Disco::default() };
         desk.answer(Some(entity), id, Ok(Body::Disco(disco)));
     };
     for (first, second) in [("example.org", "bot@example.org"), ("bot@example.org", "example.org")] {
@@ -67,7 +67,7 @@ fn disco_is_initialized_once_the_server_and_the_account_have_answered_or_failed(
         let mut waiting = desk.wait_until("discoInitialized");
         answer(&mut desk, first, &[]);
         assert!(desk.lines().is_empty() && got(&mut waiting).is_none(), "{second} has not answered");
-        answer(&mut desk, second, &[stanza::MAM]);
+        answer(&mut desk, second, &[types::MAM]);
         assert_eq!(desk.lines(), [&["serviceDiscovered"][..], &rest].concat());
         assert!(got(&mut waiting).unwrap().is_ok());
         assert_eq!(desk.session.has_archive(), second == "bot@example.org");
@@ -81,7 +81,7 @@ fn disco_is_initialized_once_the_server_and_the_account_have_answered_or_failed(
     assert!(desk.lines().is_empty());
     desk.wait(1);
     assert_eq!(desk.lines(), rest, "the account took too long");
-    answer(&mut desk, "bot@example.org", &[stanza::MAM]);
+    answer(&mut desk, "bot@example.org", &[types::MAM]);
     assert_eq!(desk.lines(), ["serviceDiscovered"]);
     // The next stream asks again, and nothing is reported twice.
     desk.run(Session::suspended);
@@ -195,7 +195,7 @@ fn a_stream_that_is_resumed_loses_nothing() {
     desk.run(Session::reconnecting);
     assert_eq!(desk.lines(), ["reconnecting"]);
     let (answer, mut sent) = Answer::channel();
-    let draft = Box::new(stanza::Draft { body: Some("hi".to_owned()), ..stanza::Draft::default() });
+    let draft = Box::new(types::Draft { body: Some("hi".to_owned()), ..types::Draft::default() });
     desk.command(Command::SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft, answer });
     assert!(matches!(got(&mut sent), Some(Ok(_))), "it is queued");
     desk.forget();
@@ -235,7 +235,7 @@ fn what_was_said_during_a_cut_is_news_when_the_session_goes_on() {
     ] {
         assert_eq!(told(&mut desk, late(at)), (is_history, usize::from(!is_history)), "{at}");
     }
-    let copy = Message { carbon: Some(stanza::Carbon::Received), ..late(bound + Duration::from_secs(65)) };
+    let copy = Message { carbon: Some(types::Carbon::Received), ..late(bound + Duration::from_secs(65)) };
     assert!(told(&mut desk, copy).0, "it was told to somebody else");
     // The clock was an hour ahead when the stream was bound.
     desk.session.clock_set(-SignedDuration::from_hours(1));

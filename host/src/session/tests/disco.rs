@@ -1,9 +1,10 @@
 //! Features of entities, requested and announced.
 
+use parlor_stanza::types::{Caps, Disco, Field, Form, Identity, Reply};
+
 use super::*;
 use crate::session::disco::{GATHER, MAX_CLAIMS, MAX_ENTITIES, MAX_FEATURES, MAX_OWN, MAX_SERVICES, MAX_VERIFIED};
 use crate::session::questions::MAX_OUTSTANDING;
-use crate::stanza::{Caps, Disco, Field, Form, Identity, Reply};
 
 const SERVER: &str = "example.org";
 const JULIET: &str = "juliet@example.org/balcony";

@@ -1,9 +1,10 @@
 //! Incoming and outgoing messages.
 #![allow(clippy::doc_markdown, reason = "what a test shows is named as the list of the API spells it")]
 
+use parlor_stanza::types::{Carbon, Draft, Extensions, Fallback, Hint, Invite, Reactions, ReplyTo};
+
 use super::*;
 use crate::session::messages;
-use crate::stanza::{Carbon, Draft, Extensions, Fallback, Hint, Invite, Reactions, ReplyTo};
 
 const IDS: &str = "urn:xmpp:sid:0";
 
@@ -671,7 +672,7 @@ fn copies_are_asked_for_where_the_server_has_them_and_the_setting_wants_them() {
             _ => None,
         });
         let id = asked.unwrap().clone();
-        let disco = stanza::Disco { features: vec![feature.to_owned()], ..stanza::Disco::default() };
+        let disco = types::Disco { features: vec![feature.to_owned()], ..types::Disco::default() };
         desk.answer(Some("example.org"), id, Ok(Body::Disco(disco)));
         assert_eq!(desk.lines().contains(&"> ask carbons".to_owned()), asks, "{wanted} {feature}");
     }

@@ -21,24 +21,23 @@ mod status;
 mod storm;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
+use parlor_stanza::error::StanzaError;
+use parlor_stanza::raw::RawStanza;
+use parlor_stanza::types::{
+    self, Ask, Body, Message, MessageKind, MucUser, Offers, Outgoing, Presence, PresenceKind, PresenceOut,
+    PresenceOutKind, Query, Request, RosterItem,
+};
 use serde_json::Value;
 use tokio::sync::oneshot::Receiver;
 use tokio::sync::oneshot::error::TryRecvError;
 
-use std::sync::Arc;
-
 use super::*;
-use crate::error::StanzaError;
 use crate::permissions::table;
-use crate::stanza::{
-    self, Ask, Body, Message, MessageKind, MucUser, Offers, Outgoing, Presence, PresenceKind, PresenceOut,
-    PresenceOutKind, Query, Request, RosterItem,
-};
-use crate::xmpp::RawStanza;
 
 const ROOM: &str = "room@muc.example.org";
 const ROMEO: &str = "romeo@example.org";
@@ -250,7 +249,7 @@ impl Desk {
     /// Handles stanzas in the form in which they come over the wire.
     fn hear_xml(&mut self, xml: &str) {
         let own = FullJid::new("bot@example.org/house").unwrap();
-        let told = crate::xmpp::fuzz::told(xml.as_bytes(), xml.len().max(1), &own, self.now);
+        let told = parlor_stanza::fuzz::told(xml.as_bytes(), xml.len().max(1), &own, self.now);
         for incoming in told {
             self.hear(incoming);
         }
@@ -288,7 +287,7 @@ impl Desk {
     }
 
     fn answer(&mut self, from: Option<&str>, id: String, outcome: Result<Body, Box<StanzaError>>) {
-        self.hear(Incoming::Answer(stanza::Answer { from: from.map(jid), id, outcome, raw: some_raw() }));
+        self.hear(Incoming::Answer(types::Answer { from: from.map(jid), id, outcome, raw: some_raw() }));
     }
 
     /// Lets the own account and the server answer that they have no special features.
@@ -319,7 +318,7 @@ impl Desk {
         }
     }
 
-    fn bookmarks(&mut self, bookmarks: Vec<stanza::Bookmark>) {
+    fn bookmarks(&mut self, bookmarks: Vec<types::Bookmark>) {
         let id = self.asked(|ask| matches!(ask, Ask::Bookmarks { .. }));
         self.answer(None, id, Ok(Body::Bookmarks(bookmarks)));
     }

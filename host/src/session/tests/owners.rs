@@ -1,7 +1,8 @@
 //! The people who may give commands to the host itself.
 
+use parlor_stanza::types::COMMANDS;
+
 use super::*;
-use crate::stanza::COMMANDS;
 
 const COMMAND: &str = "<command xmlns='http://jabber.org/protocol/commands' node='disable' action='execute'/>";
 

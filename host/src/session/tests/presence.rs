@@ -1,7 +1,8 @@
 //! Contacts, their presence and their requests.
 
+use parlor_stanza::types::Show;
+
 use super::*;
-use crate::stanza::Show;
 
 fn romeo(desk: &Desk) -> Arc<Contact> {
     Arc::clone(&desk.session.snapshot().contacts.unwrap()[&bare(ROMEO)])

@@ -1,9 +1,10 @@
 //! Requests, and the answers that count.
 
+use parlor_stanza::types::Reply;
+
 use super::*;
 use crate::plugins::limits::Limits;
 use crate::session::questions;
-use crate::stanza::Reply;
 
 fn send_iq(desk: &mut Desk, to: Option<&str>) -> (Receiver<Result<RawStanza, CallError>>, String) {
     let to = to.map(|to| format!("to='{to}'")).unwrap_or_default();

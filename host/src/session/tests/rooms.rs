@@ -1,9 +1,10 @@
 //! Entering, leaving and staying in rooms.
 #![allow(clippy::doc_markdown, reason = "what a test shows is named as the list of the API spells it")]
 
+use parlor_stanza::types::BookmarkChange::{AllRemoved, Removed, Set};
+use parlor_stanza::types::BookmarkPlace;
+
 use super::*;
-use crate::stanza::BookmarkChange::{AllRemoved, Removed, Set};
-use crate::stanza::BookmarkPlace;
 
 fn close(desk: &mut Desk) -> Receiver<Result<(), CallError>> {
     let (answer, receiver) = Answer::channel();
@@ -224,7 +225,7 @@ fn what_somebody_says_in_leaving_is_told_and_no_status_of_before() {
         [(None, None), (Some(""), None), (Some("gone where the goblins go"), Some("gone where the goblins go"))]
     {
         let here = occupant("romeo", PresenceKind::Available, &[]);
-        desk.presence(Presence { show: Some(stanza::Show::Dnd), status: Some("sighing".to_owned()), ..here });
+        desk.presence(Presence { show: Some(types::Show::Dnd), status: Some("sighing".to_owned()), ..here });
         let gone = occupant("romeo", PresenceKind::Unavailable, &[]);
         desk.presence(Presence { status: said.map(str::to_owned), ..gone });
         let left = last_occupant(&desk, "occupantLeft");
@@ -455,12 +456,12 @@ fn configured(
     opened
 }
 
-fn field(var: &str, kind: &str, values: &[&str], options: &[&str]) -> stanza::FormField {
+fn field(var: &str, kind: &str, values: &[&str], options: &[&str]) -> types::FormField {
     let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
-    stanza::FormField { var: var.to_owned(), kind: kind.to_owned(), values: texts(values), options: texts(options) }
+    types::FormField { var: var.to_owned(), kind: kind.to_owned(), values: texts(values), options: texts(options) }
 }
 
-fn form() -> Vec<stanza::FormField> {
+fn form() -> Vec<types::FormField> {
     vec![
         field("FORM_TYPE", "hidden", &["http://jabber.org/protocol/muc#roomconfig"], &[]),
         field("muc#roomconfig_persistentroom", "boolean", &["0"], &[]),
@@ -580,7 +581,7 @@ fn a_room_that_cannot_be_configured_says_why() {
         (|| Ok(Body::Other), "no form"),
         (|| Ok(Body::Empty), "no form"),
         (
-            || Ok(Body::RoomForm((0..=stanza::MAX_FORM_FIELDS).map(|n| field(&n.to_string(), "", &[], &[])).collect())),
+            || Ok(Body::RoomForm((0..=types::MAX_FORM_FIELDS).map(|n| field(&n.to_string(), "", &[], &[])).collect())),
             "more than 512 fields",
         ),
     ];
@@ -672,7 +673,7 @@ fn a_rooms_past_is_told_once_though_its_numbers_did_not_count_at_first() {
     assert_eq!(desk.count("message"), 2, "and the subject");
     let id = desk.asked_of(ROOM, |ask| matches!(ask, Ask::DiscoInfo { .. }));
     let features = vec!["urn:xmpp:sid:0".to_owned()];
-    desk.answer(Some(ROOM), id, Ok(Body::Disco(stanza::Disco { features, ..stanza::Disco::default() })));
+    desk.answer(Some(ROOM), id, Ok(Body::Disco(types::Disco { features, ..types::Disco::default() })));
     desk.bind();
     desk.roster(Vec::new());
     desk.presence(occupant("bot", PresenceKind::Available, &[110]));
@@ -1144,7 +1145,7 @@ fn a_farewell_that_is_never_answered_is_not_waited_for_once_the_room_has_said_wh
     desk.presence(occupant("bot", PresenceKind::Available, &[110]));
     assert!(got(&mut second).unwrap().unwrap().joined);
     let id = desk.asked_of(ROOM, |ask| matches!(ask, Ask::DiscoInfo { .. }));
-    desk.answer(Some(ROOM), id, Ok(Body::Disco(stanza::Disco::default())));
+    desk.answer(Some(ROOM), id, Ok(Body::Disco(types::Disco::default())));
     desk.forget();
     desk.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
     assert_eq!(desk.lines(), ["occupantLeft", "roomLeft"]);
@@ -1319,14 +1320,14 @@ fn what_a_room_says_of_itself_is_kept_in_step() {
     desk.presence(occupant("bot", PresenceKind::Available, &[100, 110, 170]));
     assert!(room(&desk).shows_jids && room(&desk).logged);
     let about = |features: &[&str]| {
-        let identity = stanza::Identity {
+        let identity = types::Identity {
             category: "conference".to_owned(),
             kind: "text".to_owned(),
             name: Some("The hall".to_owned()),
             lang: None,
         };
         let features = features.iter().map(|&feature| feature.to_owned()).collect();
-        Ok(Body::Disco(stanza::Disco { identities: vec![identity], features, ..stanza::Disco::default() }))
+        Ok(Body::Disco(types::Disco { identities: vec![identity], features, ..types::Disco::default() }))
     };
     let id = desk.asked(|ask| matches!(ask, Ask::DiscoInfo { .. }));
     desk.answer(Some(ROOM), id, about(&["muc_open"]));
@@ -1359,7 +1360,7 @@ fn occupant_ids_are_told_where_the_room_knows_of_them() {
     assert_eq!(last_occupant(&desk, "occupantJoined").occupant_id, None, "anybody could have written it");
     let id = desk.asked(|ask| matches!(ask, Ask::DiscoInfo { .. }));
     let features = vec!["urn:xmpp:occupant-id:0".to_owned()];
-    desk.answer(Some(ROOM), id, Ok(Body::Disco(stanza::Disco { features, ..stanza::Disco::default() })));
+    desk.answer(Some(ROOM), id, Ok(Body::Disco(types::Disco { features, ..types::Disco::default() })));
     desk.presence(come("paris"));
     assert_eq!(last_occupant(&desk, "occupantJoined").occupant_id.as_deref(), Some("id1"));
     assert!(room(&desk).has_occupant_ids());
@@ -1493,7 +1494,7 @@ fn invitations_of_ours_are_told() {
 fn nobody_is_followed_to_what_is_no_room() {
     let mut desk = Desk::connected(settings(&[("auto_join_on_invite", true.into())]));
     for room in [ROMEO, "bot@example.org", "muc.example.org"] {
-        let invite = stanza::Invite {
+        let invite = types::Invite {
             room: bare(room),
             from: jid("mallory@example.net"),
             to: jid("bot@example.org"),
@@ -1505,7 +1506,7 @@ fn nobody_is_followed_to_what_is_no_room() {
         assert!(desk.lines().is_empty(), "{room}");
     }
     for number in 0..100 {
-        let invite = stanza::Invite {
+        let invite = types::Invite {
             room: bare(&format!("r{number}@muc.example.org")),
             from: jid("mallory@example.net"),
             to: jid("bot@example.org"),
@@ -1524,7 +1525,7 @@ fn a_password_is_not_so_long_that_the_server_ends_the_stream_over_it() {
     for (length, taken) in [(4_096, true), (4_097, false), (1 << 20, false)] {
         let mut desk = Desk::connected(settings(&[("auto_join_on_invite", true.into())]));
         let password = "p".repeat(length);
-        let invite = stanza::Invite {
+        let invite = types::Invite {
             room: bare(ROOM),
             from: jid("mallory@example.net"),
             to: jid("bot@example.org"),
@@ -1630,7 +1631,7 @@ fn a_room_that_is_entered_by_itself_is_not_shown_before_somebody_asks() {
 /// Events occupantLeft, roomLeft, occupantChanged.
 #[test]
 fn who_did_something_to_somebody_is_told_where_the_room_says_so() {
-    let by = || Some(stanza::Actor { nick: Some("juliet".to_owned()), jid: None });
+    let by = || Some(types::Actor { nick: Some("juliet".to_owned()), jid: None });
     let of = |nick: &str, kind, status: &[u16], role: &str| {
         let muc = MucUser { role: role.to_owned(), status: status.to_vec(), actor: by(), ..MucUser::default() };
         let reason = Some("noise".to_owned());
@@ -1689,8 +1690,8 @@ fn another_affiliation_of_somebody_who_is_not_there_is_told_and_is_no_message() 
     }
 }
 
-fn bookmark(autojoin: bool) -> stanza::Bookmark {
-    stanza::Bookmark {
+fn bookmark(autojoin: bool) -> types::Bookmark {
+    types::Bookmark {
         room: bare(ROOM),
         name: None,
         autojoin,
@@ -1702,7 +1703,7 @@ fn bookmark(autojoin: bool) -> stanza::Bookmark {
 }
 
 /// Returns a desk that has just connected, with these bookmarks.
-fn bookmarked(settings: Settings, bookmarks: Vec<stanza::Bookmark>) -> Desk {
+fn bookmarked(settings: Settings, bookmarks: Vec<types::Bookmark>) -> Desk {
     let mut desk = Desk::new(settings);
     desk.run(Session::plugins_initialized);
     desk.bind();
@@ -1741,7 +1742,7 @@ fn bookmarked_rooms_are_entered_on_connecting() {
 /// Another client has stored it while we were offline, or before we fell out of the room.
 #[test]
 fn a_bookmarked_room_is_entered_again_with_the_password_that_it_has_now() {
-    let changed = || stanza::Bookmark { password: Some("changed".to_owned()), ..bookmark(true) };
+    let changed = || types::Bookmark { password: Some("changed".to_owned()), ..bookmark(true) };
     let said = |desk: &Desk| match desk.sent.last() {
         Some(Outgoing::Presence(PresenceOut { join: Some(join), .. })) => join.password.clone(),
         other => panic!("{other:?}"),
@@ -1764,7 +1765,7 @@ fn a_bookmarked_room_is_entered_again_with_the_password_that_it_has_now() {
     // The password in a plugin's call takes precedence.
     let mut desk = bookmarked(Settings::default(), vec![bookmark(false)]);
     let (answer, _opened) = Answer::channel();
-    let join = stanza::RoomJoin { password: Some("known".to_owned()), history: None };
+    let join = types::RoomJoin { password: Some("known".to_owned()), history: None };
     let wish = Box::new(RoomWish { join, ..RoomWish::default() });
     desk.command(Command::OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish, answer });
     assert_eq!(said(&desk).as_deref(), Some("known"));
@@ -1773,7 +1774,7 @@ fn a_bookmarked_room_is_entered_again_with_the_password_that_it_has_now() {
 /// Like the password. It does not rename us in a room that we are in.
 #[test]
 fn a_bookmarked_room_is_entered_again_with_the_nickname_that_it_has_now() {
-    let changed = || stanza::Bookmark { nick: Some("Oberon".to_owned()), ..bookmark(true) };
+    let changed = || types::Bookmark { nick: Some("Oberon".to_owned()), ..bookmark(true) };
     let entering = |nick: &str| Some(format!("> available to room@muc.example.org/{nick} entering"));
     let inside = || {
         let mut desk = bookmarked(Settings::default(), vec![bookmark(true)]);
@@ -1924,7 +1925,7 @@ fn bookmarks_that_did_not_come_are_asked_for_again() {
 fn no_bookmark_is_changed_before_they_are_known() {
     let changed = |ask: &Ask| matches!(ask, Ask::PublishBookmark { .. } | Ask::RetractBookmark(_));
     let set = |desk: &mut Desk| {
-        let bookmark = Box::new(stanza::Bookmark { extensions: None, ..bookmark(true) });
+        let bookmark = Box::new(types::Bookmark { extensions: None, ..bookmark(true) });
         got(&mut desk.deed(|answer| RoomDeed::SetBookmark(bookmark, answer)))
     };
     for late in [true, false] {
@@ -1947,7 +1948,7 @@ fn no_bookmark_is_changed_before_they_are_known() {
         assert!(set(&mut desk).is_none(), "it is asked for");
         desk.asked(|ask| *ask == Ask::PublishBookmark { bookmark: Box::new(bookmark(true)), plain: false });
     }
-    let cut = stanza::Bookmark { extensions: None, is_cut: true, ..bookmark(false) };
+    let cut = types::Bookmark { extensions: None, is_cut: true, ..bookmark(false) };
     let mut desk = bookmarked(Settings::default(), vec![cut]);
     assert!(matches!(set(&mut desk), Some(Err(CallError::OverLimit(_)))));
     assert_eq!(desk.count_asked(changed), 0);
@@ -1990,9 +1991,8 @@ fn bookmarks_are_followed_as_other_clients_change_them() {
 #[test]
 fn bookmarks_are_put_down_and_forgotten() {
     let mut desk = bookmarked(Settings::default(), vec![bookmark(false)]);
-    let mut set = desk.deed(|answer| {
-        RoomDeed::SetBookmark(Box::new(stanza::Bookmark { extensions: None, ..bookmark(true) }), answer)
-    });
+    let mut set = desk
+        .deed(|answer| RoomDeed::SetBookmark(Box::new(types::Bookmark { extensions: None, ..bookmark(true) }), answer));
     let publish = |plain| Ask::PublishBookmark { bookmark: Box::new(bookmark(true)), plain };
     // A server that does not know the publish options is asked to configure the node first.
     let id = desk.asked(|ask| *ask == publish(false));
@@ -2018,7 +2018,7 @@ fn bookmarks_are_put_down_and_forgotten() {
 #[test]
 fn a_bookmark_is_put_down_where_a_server_has_to_be_told_how_many_there_may_be() {
     let set = |desk: &mut Desk| {
-        let bookmark = Box::new(stanza::Bookmark { extensions: None, ..bookmark(true) });
+        let bookmark = Box::new(types::Bookmark { extensions: None, ..bookmark(true) });
         desk.deed(|answer| RoomDeed::SetBookmark(bookmark, answer))
     };
     let stumbles = |desk: &mut Desk, asked: &Ask, condition: &str| {
@@ -2053,7 +2053,7 @@ fn a_bookmark_is_put_down_where_a_server_has_to_be_told_how_many_there_may_be() 
 /// Row 32. Once the newer place has a bookmark, the older ones are not read.
 #[test]
 fn bookmarks_of_an_older_place_come_along_with_the_first_that_is_put_down() {
-    let other = || stanza::Bookmark { room: bare("other@muc.example.org"), ..bookmark(false) };
+    let other = || types::Bookmark { room: bare("other@muc.example.org"), ..bookmark(false) };
     let mut desk = Desk::new(Settings::default());
     desk.run(Session::plugins_initialized);
     desk.bind();
@@ -2063,7 +2063,7 @@ fn bookmarks_of_an_older_place_come_along_with_the_first_that_is_put_down() {
     desk.bookmarks(vec![bookmark(false), other()]);
     let mut removed = desk.deed(RoomDeed::RemoveBookmark);
     assert!(matches!(got(&mut removed), Some(Err(CallError::Unsupported(_)))), "it would be there at the next log-in");
-    let published = |room: &stanza::Bookmark| {
+    let published = |room: &types::Bookmark| {
         let room = room.room.clone();
         move |ask: &Ask| matches!(ask, Ask::PublishBookmark { bookmark, .. } if bookmark.room == room)
     };

@@ -1,7 +1,8 @@
 //! Settings that change while the account runs, and their immediate effects.
 
+use parlor_stanza::types::{ArchivePreferences, Disco};
+
 use super::*;
-use crate::stanza::{ArchivePreferences, Disco};
 
 const CARBONS: &str = "urn:xmpp:carbons:2";
 const MAM: &str = "urn:xmpp:mam:2";
@@ -96,7 +97,7 @@ fn bookmarks_are_fetched_and_forgotten() {
         let mut desk = Desk::connected(settings(&[(key, false.into())]));
         desk.set(&[(key, true.into())]).unwrap();
         assert!(desk.lines().contains(&"> ask bookmarks".to_owned()), "{key}");
-        let bookmark = |nick: &str| stanza::Bookmark {
+        let bookmark = |nick: &str| types::Bookmark {
             room: bare(ROOM),
             name: None,
             autojoin: true,
@@ -112,7 +113,7 @@ fn bookmarks_are_fetched_and_forgotten() {
         desk.forget();
         desk.set(&[(key, false.into())]).unwrap();
         assert_eq!(desk.session.snapshot().bookmarks, Err(NoBookmarks::NotWanted));
-        desk.hear(Incoming::Bookmarks(vec![stanza::BookmarkChange::Removed(bare(ROOM))]));
+        desk.hear(Incoming::Bookmarks(vec![types::BookmarkChange::Removed(bare(ROOM))]));
         assert!(desk.lines().is_empty(), "where we are we stay");
         // An answer that is on its way when bookmarks are disabled.
         desk.set(&[(key, true.into())]).unwrap();

@@ -1,12 +1,12 @@
 //! Random inputs in any order: nothing panics, nothing grows without limit, and no call waits forever.
 
+use parlor_stanza::card::CardChange;
+use parlor_stanza::types::{Bookmark, BookmarkChange, Draft, FormField, Invite};
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::card::CardChange;
 use crate::session::{messages, questions};
-use crate::stanza::{Bookmark, BookmarkChange, Draft, FormField, Invite};
 
 /// One input.
 #[derive(Debug, Clone)]

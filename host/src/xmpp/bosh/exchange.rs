@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use parlor_base::harmless::printable;
+use parlor_stanza::sieve::{MAX_BYTES, Sieve};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -11,9 +13,8 @@ use super::GAP;
 use super::body::{Answer, NotBosh};
 use crate::config::{LinkSettings, TlsMode};
 use crate::https::{NoBody, Url, Wire};
-use crate::xmpp::connect::{ConnectError, ascii, printable};
-use crate::xmpp::intake::sieve::Sieve;
-use crate::xmpp::intake::{Ending, Listening, MAX_BYTES};
+use crate::xmpp::connect::{ConnectError, ascii};
+use crate::xmpp::intake::{Ending, Listening};
 use crate::xmpp::reach::reach;
 use crate::xmpp::tls::{NO_TLS, secure};
 

@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parlor_stanza::stream_error::words;
+
 use super::ConnectError;
 use crate::config::{ChannelBinding, LinkSettings};
 use crate::xmpp::pins::{Carrier, Pins, Refused};
 use crate::xmpp::reach::Unheard;
 use crate::xmpp::sasl::{Binding, Choice, Demand, may_be_about_binding};
-use crate::xmpp::stream_error::words;
 
 /// The condition with which Prosody alone answers the flag `y` if it offers channel binding (0.12,
 /// `util/sasl/scram.lua`). Somebody has then changed its offer on the way.

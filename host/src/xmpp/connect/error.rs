@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use jid::{FullJid, Jid};
 use parlor_base::harmless::EscapedPath as _;
+use parlor_stanza::stream_error::{remedy, sentence, words};
 
 use super::LIMIT;
 use crate::xmpp::password::PasswordError;
-use crate::xmpp::stream_error::{remedy, sentence, words};
 
 /// An error from connecting or logging in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,10 +5,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
+use parlor_stanza::sieve::lost::Lost;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
-
-use super::lost::Lost;
 
 /// How one connection ended, as far as it is known. It is shared by all layers of the connection.
 #[derive(Debug, Clone)]

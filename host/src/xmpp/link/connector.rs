@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use jid::FullJid;
+use parlor_stanza::sieve::lost::Lost;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -17,7 +18,6 @@ use crate::config::{Endpoint, LinkSettings, TransportChoice};
 use crate::traces;
 use crate::xmpp::bind::Previous;
 use crate::xmpp::connect::{Attempts, ConnectError, Opened, log_in};
-use crate::xmpp::intake::Lost;
 
 /// The number of consecutive requests to resume a session without an answer, after which it is given up. A connection
 /// that is lost just then so often is no accident.

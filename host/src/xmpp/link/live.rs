@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_util::{Sink, SinkExt, Stream, StreamExt as _};
+use parlor_base::harmless::io_words;
+use parlor_stanza::sieve::lost::Lost;
 use tokio::time::{Instant, Sleep};
 use tokio_xmpp::xmlstream::{FallibleStreamElement, ReadError, StreamElementError, XmppStream, XmppStreamElement};
 use xmpp_parsers::csi::{Active, Inactive};
@@ -18,9 +20,8 @@ use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
 use super::ledger::{Ledger, Miscounted};
 use super::queue::Queue;
 use super::{ACK_LIMIT, ClientState, ELEMENT_LIMIT, QUEUE, RESPONSE_LIMIT, SLOWEST};
-use crate::error::io_words;
 use crate::xmpp::connect::Transport;
-use crate::xmpp::intake::{Ending, Lost};
+use crate::xmpp::intake::Ending;
 
 /// The prefix of ids of this link's own pings. Any received data shows that the server is alive, so no answer is
 /// awaited.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use parlor_stanza::sieve::lost::Lost;
+use parlor_stanza::stream_error::{Return, returns};
 use tokio::time::Instant;
 
 use crate::xmpp::connect::ConnectError;
-use crate::xmpp::intake::Lost;
-use crate::xmpp::stream_error::{Return, returns};
 
 /// The minimum time between two log-ins, whatever the outcome of the first. Without it, two clients that share a
 /// resource would throw each other out hundreds of times a second.

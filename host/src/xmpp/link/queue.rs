@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
+use parlor_stanza::raw;
 use xmpp_parsers::stanza::Stanza;
 
 use super::ledger::id;
-use crate::xmpp::raw;
 
 /// The memory up to which a stanza is kept parsed. A tree of many small elements takes fifty times its size on the
 /// wire.
@@ -128,8 +128,9 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use parlor_stanza::raw::RawStanza;
+
     use super::*;
-    use crate::xmpp::RawStanza;
 
     fn stanza(xml: &str) -> Stanza {
         let own = "bot@localhost/here".parse().unwrap();

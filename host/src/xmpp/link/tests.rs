@@ -1,13 +1,14 @@
 //! Tests of a link with a server that follows a script.
 
 use futures_util::FutureExt as _;
+use parlor_stanza::testing::jid;
+use parlor_stanza::types::{Draft, MessageKind, Query};
 use tokio::runtime::Handle;
 
 use super::*;
 use crate::config::{PasswordSource, TlsMode};
-use crate::stanza::{Draft, MessageKind, Query};
 use crate::xmpp::connect::CertificateFault;
-use crate::xmpp::peer::{Issued, Manners, Memory, Peer, Session, jid};
+use crate::xmpp::peer::{Issued, Manners, Memory, Peer, Session};
 
 /// Waits until only the tasks from the start of the test are alive.
 async fn no_task_is_left() {
@@ -311,11 +312,11 @@ async fn what_a_forgetful_server_did_not_take_in_is_handed_up() {
         // The message is received but not acknowledged: the request follows it.
         assert_eq!(beside(&mut link, session.hear_body()).await, "one");
         link.send(message("two"));
-        link.send(Outgoing::Presence(crate::stanza::PresenceOut::default()));
+        link.send(Outgoing::Presence(parlor_stanza::types::PresenceOut::default()));
         beside(&mut link, tokio::time::sleep(Duration::from_millis(50))).await;
         drop(session);
         assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
-        link.send(Outgoing::Ask { to: None, id: "q".to_owned(), ask: crate::stanza::Ask::Ping });
+        link.send(Outgoing::Ask { to: None, id: "q".to_owned(), ask: parlor_stanza::types::Ask::Ping });
         link.send(message("three"));
         let (event, mut session) = again(&mut link, &peer).await;
         assert!(!session.resumed);

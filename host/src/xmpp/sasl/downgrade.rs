@@ -6,11 +6,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use minidom::Element;
+use parlor_stanza::sieve::mend::{BINDINGS, NOTES};
 use ring::digest;
 use xmpp_parsers::stream_features::StreamFeatures;
 
 use super::scram::Hash;
-use crate::xmpp::intake::{BINDINGS, NOTES};
 
 /// The separator between names in a list.
 const RECORD: &str = "\u{1e}";

@@ -11,6 +11,7 @@ use futures_util::{SinkExt, StreamExt};
 use jid::Jid;
 use minidom::Element;
 use minidom::rxml::NcName;
+use parlor_base::harmless::printable;
 use tokio::io::{AsyncBufRead, AsyncWrite};
 use tokio_xmpp::xmlstream::{
     FallibleStreamElement, InitiatingStream, ReadError, StreamElementError, XmppStream, XmppStreamElement,
@@ -21,7 +22,7 @@ use zeroize::Zeroizing;
 
 use super::scram::Scram;
 use super::{Advertised, Choice, Mechanism};
-use crate::xmpp::connect::{ConnectError, io_failure, printable, said, stream_failure};
+use crate::xmpp::connect::{ConnectError, io_failure, said, stream_failure};
 use crate::xmpp::password::Password;
 
 /// Logs in as the user of `jid`, and returns the stream, which must be restarted. The password is `None` if the
@@ -196,8 +197,9 @@ async fn hear<Io: AsyncBufRead + AsyncWrite + Unpin>(
 mod tests {
     use std::collections::BTreeMap;
 
+    use parlor_stanza::testing::jid;
+
     use super::*;
-    use crate::xmpp::peer::jid;
     use crate::xmpp::sasl::scram::Hash;
 
     #[test]

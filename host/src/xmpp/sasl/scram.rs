@@ -8,12 +8,13 @@ use std::num::NonZeroU32;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use parlor_base::harmless::printable;
 use ring::{digest, hmac, pbkdf2};
 use zeroize::Zeroizing;
 
 use super::binding::Binding;
 use super::downgrade::Advertised;
-use crate::xmpp::connect::{ConnectError, printable};
+use crate::xmpp::connect::ConnectError;
 
 /// The permitted number of hashing rounds. Below it, somebody who poses as the server could guess the password from our
 /// answer (RFC 7677, section 4). Above it, the answer takes seconds.

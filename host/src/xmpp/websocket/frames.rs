@@ -11,9 +11,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use parlor_stanza::sieve::Sieve;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-use crate::xmpp::intake::sieve::Sieve;
 
 /// The longest message that passes unchanged, in bytes.
 const SHORT: u64 = 256 << 10;

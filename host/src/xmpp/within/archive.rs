@@ -6,15 +6,15 @@ use std::str::FromStr;
 use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
 use minidom::Element;
+use parlor_stanza::encode::{HINTS, name};
+use parlor_stanza::raw::weight;
+use parlor_stanza::types::MAM;
 use xmpp_parsers::message::{Message, MessageType};
 use xmpp_parsers::ns;
 
 use super::told::Ids;
 use super::words::{Said, numbered};
 use super::{Rooms, Server};
-use crate::stanza::MAM;
-use crate::xmpp::encode::{HINTS, name};
-use crate::xmpp::raw::weight;
 
 /// The maximum number of messages in all archives together; older ones are dropped.
 const MOST: usize = 10_000;

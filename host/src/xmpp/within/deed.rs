@@ -3,14 +3,13 @@
 use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
 use minidom::Element;
+use parlor_stanza::decode;
+use parlor_stanza::encode::{MUC_ADMIN, MUC_OWNER};
+use parlor_stanza::types::Message;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
 use xmpp_parsers::presence::Type;
 use xmpp_parsers::stanza::Stanza;
-
-use crate::stanza::Message;
-use crate::xmpp::decode;
-use crate::xmpp::encode::{MUC_ADMIN, MUC_OWNER};
 
 /// An action of the account.
 #[derive(Debug, Clone)]

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use minidom::Element;
+use parlor_stanza::encode::name;
 use xmpp_parsers::ns;
-
-use crate::xmpp::encode::name;
 
 /// A field: its name behind [`PREFIX`], its type, its initial values, and its options if it has any.
 type Field = (&'static str, &'static str, &'static [&'static str], &'static [&'static str]);

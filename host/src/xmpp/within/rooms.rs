@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use jid::{BareJid, FullJid, Jid};
 use minidom::Element;
+use parlor_stanza::encode::{MUC_ADMIN, MUC_OWNER, name};
 use xmpp_parsers::message::{Message, MessageType};
 use xmpp_parsers::ns;
 
@@ -12,7 +13,6 @@ use super::Impossible;
 use super::form::Configuration;
 use super::mishaps::with_more;
 use super::words::{self, disco, numbered, occupant, occupant_id, query, renamed, subject};
-use crate::xmpp::encode::{MUC_ADMIN, MUC_OWNER, name};
 
 /// The prefix of the domain of all rooms.
 const AT: &str = "rooms.";

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 
 use jid::{FullJid, Jid};
+use parlor_stanza::types::{Extensions, Fallback, Hint, Message, MessageKind, REPLY, Reactions, ReplyTo};
 
 use super::words::{About, How, Said};
 use super::{Impossible, Rooms};
-use crate::stanza::{Extensions, Fallback, Hint, Message, MessageKind, REPLY, Reactions, ReplyTo};
 
 /// The maximum number of messages that are remembered; older ones are dropped.
 const MOST: usize = 1_000;

@@ -2,12 +2,12 @@
 
 use jid::{BareJid, FullJid, Jid};
 use minidom::{Element, ElementBuilder};
+use parlor_stanza::encode::{extension_elements, name};
+use parlor_stanza::types::Extensions;
 use xmpp_parsers::ns;
 
 use super::rooms::Occupant;
 use super::told::Ids;
-use crate::stanza::Extensions;
-use crate::xmpp::encode::{extension_elements, name};
 
 /// A message from somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use parlor_base::clock::Clock;
 use parlor_base::harmless::{EscapedPath as _, harmless};
 use parlor_base::quantity::show_duration;
 use parlor_base::watch::Watch;
+use parlor_stanza::error::CallError;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -18,7 +19,6 @@ use super::console::Console;
 use super::real::Real;
 use crate::cli::plugin::workshop::Workshop;
 use crate::cli::show::size;
-use crate::error::CallError;
 use crate::plugins::component::Examined;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::{State, build};

@@ -1,0 +1,265 @@
+//! Reads a message's extensions in one pass over its payloads, since this runs for every message.
+
+use jid::{BareJid, FullJid, Jid};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use minidom::Element;
+use minidom::rxml::Namespace;
+use xmpp_parsers::ns;
+
+use super::archive::MAX_ID;
+use super::{error_in, is_same_bare, jid_attribute, muc};
+use crate::encode::{FALLBACK, HINTS};
+use crate::error::StanzaError;
+use crate::raw::{is_sendable, is_sendable_time};
+use crate::types::{Extensions, Fallback, Hint, Invite, MessageKind, MucUser, REPLY, Reactions, ReplyTo, address};
+
+/// The namespace of delays from old servers (XEP-0091).
+const OLDER_DELAY: &str = "jabber:x:delay";
+/// The namespace of fallback bodies from clients with an earlier version of XEP-0428.
+const OLDER_FALLBACK: &str = "urn:xmpp:feature-fallback:0";
+/// The maximum number of reactions read from one message.
+const MAX_REACTIONS: usize = 64;
+/// The maximum length of a reaction in bytes; longer texts are no emoji.
+const MAX_REACTION: usize = 64;
+/// The maximum number of fallback parts read from one message.
+const MAX_FALLBACKS: usize = 8;
+
+/// The extensions found in a message.
+#[derive(Default)]
+pub(super) struct Found {
+    pub stanza_id: Option<String>,
+    /// Whether an id from the archive was found, usable or not.
+    is_numbered: bool,
+    pub origin_id: Option<String>,
+    /// When the message was sent, from a sender that is trusted.
+    pub delay: Option<Timestamp>,
+    /// When the message was sent, from anybody else.
+    pub claim: Option<Timestamp>,
+    /// When the message was sent, from an unsigned stamp outside rooms.
+    unsigned: Option<Timestamp>,
+    pub extensions: Option<Box<Extensions>>,
+    pub error: Option<Box<StanzaError>>,
+    pub invite: Option<Box<Invite>>,
+    pub declined: Option<Box<Invite>>,
+    pub room_status: Vec<u16>,
+    pub affiliation: Option<Box<MucUser>>,
+    pub of_occupant: bool,
+}
+
+impl Found {
+    /// Returns the extensions, which are only allocated for a message that has any.
+    pub(super) fn extensions(&mut self) -> &mut Extensions {
+        self.extensions.get_or_insert_default()
+    }
+
+    /// Returns the field for the time of this stamp, which depends on its author.
+    fn stamped(&mut self, delay: &Element, kind: MessageKind, from: &Jid, own: &FullJid) -> &mut Option<Timestamp> {
+        match delay.attr("from") {
+            Some(by) if counts(by, kind, from, own) => &mut self.delay,
+            None if kind != MessageKind::Groupchat => &mut self.unsigned,
+            // In a room, any occupant may have written it.
+            Some(_) | None => &mut self.claim,
+        }
+    }
+}
+
+/// Reads each payload once. Names are compared first, since namespaces share long beginnings. `lang` is the language of
+/// the chosen body; empty if it has none of its own.
+pub(super) fn read(payloads: &[Element], kind: MessageKind, lang: &str, from: &Jid, own: &FullJid) -> Found {
+    let mut found = Found::default();
+    if kind == MessageKind::Error {
+        // All other payloads belong to the bounced message, so nobody says them now (RFC 6120, section 8.3.1).
+        found.error = Some(Box::new(error_in(payloads)));
+        return found;
+    }
+    let mut older = None;
+    for payload in payloads {
+        match payload.name() {
+            "stanza-id" if payload.has_ns(ns::SID) => {
+                // Anybody can write this element; only the archive's own counts (XEP-0359, section 5). The archive must
+                // remove forged ones. Of two ids one is forged, and nobody can tell which, so neither counts.
+                let archive: &Jid = if kind == MessageKind::Groupchat { from } else { own };
+                if payload.attr("by").is_some_and(|by| names(by, archive)) {
+                    let is_second = std::mem::replace(&mut found.is_numbered, true);
+                    found.stanza_id = id_of(payload).filter(|_| !is_second);
+                }
+            }
+            "origin-id" if payload.has_ns(ns::SID) => {
+                found.origin_id = found.origin_id.take().or_else(|| id_of(payload));
+            }
+            "delay" if payload.has_ns(ns::DELAY) => {
+                let known = found.stamped(payload, kind, from, own);
+                *known = known.or_else(|| stamp(payload));
+            }
+            "x" if payload.has_ns(OLDER_DELAY) => older = older.or(Some(payload)),
+            // A room speaks about itself under its own address.
+            "x" if kind == MessageKind::Groupchat && from.is_bare() && payload.has_ns(ns::MUC_USER) => {
+                found.room_status = muc::status(payload);
+                found.affiliation = muc::affiliation(payload, from).map(Box::new);
+            }
+            "x" if kind != MessageKind::Error && kind != MessageKind::Groupchat => {
+                let (before, invite) = (found.invite.take(), muc::invite(payload, from, own).map(Box::new));
+                // The invitation that a room forwards has more details than the older form, which services write before
+                // or behind it.
+                found.invite = if payload.has_ns(ns::MUC_USER) { invite.or(before) } else { before.or(invite) };
+                found.declined = found.declined.take().or_else(|| muc::declined(payload, from, own).map(Box::new));
+                found.affiliation = found.affiliation.take().or_else(|| muc::affiliation(payload, from).map(Box::new));
+                found.of_occupant |= muc::is_of_occupant(payload);
+            }
+            _ => read_extension(payload, lang, &mut found),
+        }
+    }
+    let is_stamped = found.delay.or(found.unsigned).or(found.claim).is_some();
+    if let Some(delay) = older.filter(|_| !is_stamped) {
+        *found.stamped(delay, kind, from, own) = older_stamp(delay);
+    }
+    // The stamp may be from the own server, which stored the message, or from anybody: the session knows more.
+    if let Some(at) = found.unsigned.filter(|_| found.delay.is_none()) {
+        (found.delay, found.claim) = (Some(at), Some(at));
+    }
+    found
+}
+
+/// Returns an id unless it cannot be sent, since an answer has to quote it.
+pub(super) fn sendable_id(id: &str) -> Option<String> {
+    (!id.is_empty() && id.len() <= MAX_ID && is_sendable(id)).then(|| id.to_owned())
+}
+
+fn id_of(payload: &Element) -> Option<String> {
+    payload.attr("id").and_then(sendable_id)
+}
+
+/// Returns whether the author of a stamp is trusted to say when a message was sent: the own account or server, which
+/// stored it, or the room.
+fn counts(by: &str, kind: MessageKind, from: &Jid, own: &FullJid) -> bool {
+    if kind == MessageKind::Groupchat {
+        return names(by, from);
+    }
+    by == own.domain().as_str() || names(by, own) || names(by, &BareJid::from_parts(None, own.domain()))
+}
+
+/// Returns whether this text is the address of `archive` without its resource.
+fn names(by: &str, archive: &Jid) -> bool {
+    let resource = archive.resource().map_or(0, |resource| resource.as_str().len() + 1);
+    // Servers usually write the address as it is; parsing a JID would cost more than the rest of the message.
+    by == &archive.as_str()[..archive.as_str().len() - resource]
+        || address(by).is_ok_and(|by| by.is_bare() && is_same_bare(&by, archive))
+}
+
+fn read_extension(payload: &Element, lang: &str, found: &mut Found) {
+    match payload.name() {
+        "reply" if payload.has_ns(REPLY) => {
+            if let Some(id) = id_of(payload) {
+                found.extensions().reply = Some(ReplyTo { id, to: jid_attribute(payload, "to") });
+            }
+        }
+        "fallback" if payload.has_ns(FALLBACK) || payload.has_ns(OLDER_FALLBACK) => read_fallback(payload, lang, found),
+        "replace" if payload.has_ns(ns::MESSAGE_CORRECT) => {
+            if let Some(id) = id_of(payload) {
+                found.extensions().replace = Some(id);
+            }
+        }
+        "reactions" if payload.has_ns(ns::REACTIONS) => {
+            if let Some(id) = id_of(payload) {
+                found.extensions().reactions = Some(Reactions { id, emojis: reactions(payload) });
+            }
+        }
+        "request" if payload.has_ns(ns::RECEIPTS) => found.extensions().receipt_requested = true,
+        "received" if payload.has_ns(ns::RECEIPTS) => {
+            if let Some(id) = id_of(payload) {
+                found.extensions().receipt = Some(id);
+            }
+        }
+        "markable" if payload.has_ns(ns::DISPLAYED_MARKERS) => found.extensions().markable = true,
+        marker @ ("received" | "displayed" | "acknowledged") if payload.has_ns(ns::DISPLAYED_MARKERS) => {
+            if let Some(id) = id_of(payload) {
+                let extensions = found.extensions();
+                extensions.marker = Some(marker.to_owned());
+                extensions.marked = Some(id);
+            }
+        }
+        state @ ("active" | "composing" | "paused" | "inactive" | "gone") if payload.has_ns(ns::CHATSTATES) => {
+            found.extensions().chat_state = Some(state.to_owned());
+        }
+        hint if payload.has_ns(HINTS) => {
+            if let Some(hint) = Hint::named(hint)
+                && !found.extensions().hints.contains(&hint)
+            {
+                found.extensions().hints.push(hint);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Reads the set of reactions; repeated ones count once (XEP-0444, section 3.1).
+fn reactions(payload: &Element) -> Vec<String> {
+    let mut emojis: Vec<String> = Vec::new();
+    for child in payload.children().filter(|child| child.is("reaction", ns::REACTIONS)).take(MAX_REACTIONS) {
+        let text = child.text();
+        let emoji = text.trim();
+        if !emoji.is_empty() && emoji.len() <= MAX_REACTION && !emojis.iter().any(|known| known == emoji) {
+            emojis.push(emoji.to_owned());
+        }
+    }
+    emojis
+}
+
+/// Reads the parts of the body that are only for clients without a feature; the whole body if no part is named. Parts
+/// of a body in another language are ignored if there are parts in this language, or without one.
+fn read_fallback(payload: &Element, lang: &str, found: &mut Found) {
+    let number = |body: &Element, name: &str| body.attr(name).and_then(|number| number.parse().ok());
+    let part = |body: &Element| match (number(body, "start"), number(body, "end")) {
+        (Some(start), Some(end)) if start <= end => Some(Some((start, end))),
+        (None, None) if body.attr("start").is_none() && body.attr("end").is_none() => Some(None),
+        // An invalid range says nothing about the body.
+        _ => None,
+    };
+    let feature = payload.attr("for").map(str::to_owned);
+    let all = payload.children().next().is_none().then_some(None);
+    let bodies = || payload.children().filter(move |child| child.name() == "body" && child.ns() == payload.ns());
+    let is_in = |body: &Element, lang: &str| body.attr_ns(&Namespace::XML, "lang").unwrap_or_default() == lang;
+    let lang = [lang, ""].into_iter().find(|lang| bodies().any(|body| is_in(body, lang)));
+    let parts = bodies().filter(|body| lang.is_none_or(|lang| is_in(body, lang))).filter_map(part);
+    for part in all.into_iter().chain(parts) {
+        let fallback = &mut found.extensions().fallback;
+        if fallback.len() < MAX_FALLBACKS {
+            fallback.push(Fallback { feature: feature.clone(), part });
+        }
+    }
+}
+
+/// Reads when the message was sent (XEP-0203).
+pub(super) fn stamp(delay: &Element) -> Option<Timestamp> {
+    time(delay.attr("stamp")?).filter(|at| is_sendable_time(*at))
+}
+
+/// Parses a time of XEP-0082, whose fractions of a second may have any number of digits (section 3.2).
+fn time(text: &str) -> Option<Timestamp> {
+    const DIGITS: usize = 9;
+    zoned(text).or_else(|| {
+        let (whole, fraction) = text.split_once('.')?;
+        let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+        let zone = (digits > DIGITS).then(|| &fraction[digits..])?;
+        zoned(&format!("{whole}.{}{zone}", &fraction[..DIGITS]))
+    })
+}
+
+/// Parses a time with its zone. Some programs omit the zone, which XEP-0082 requires, and mean UTC. Without its stamp,
+/// a stored message would count as new, and commands in it would run.
+fn zoned(text: &str) -> Option<Timestamp> {
+    text.parse().ok().or_else(|| in_utc(text.parse().ok()?))
+}
+
+fn in_utc(time: DateTime) -> Option<Timestamp> {
+    time.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+}
+
+/// Same as [`stamp`], for older services: in UTC, without a zone (XEP-0091, section 2).
+fn older_stamp(delay: &Element) -> Option<Timestamp> {
+    let text = delay.attr("stamp")?;
+    let older = || in_utc(DateTime::strptime("%Y%m%dT%H:%M:%S", text).ok()?);
+    time(text).or_else(older).filter(|at| is_sendable_time(*at))
+}

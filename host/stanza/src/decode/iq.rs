@@ -1,0 +1,214 @@
+//! Reads IQs: requests of others to this account, and their answers. Each get and set becomes something to answer.
+
+use std::sync::Arc;
+
+use jid::{FullJid, Jid};
+use minidom::Element;
+use minidom::rxml::Namespace;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::ns;
+use xmpp_parsers::stanza::Stanza;
+
+use super::{archive, bare_jid_attribute, bookmarks, is_own_account, jid_attribute, muc, stanza_error};
+use crate::raw::RawStanza;
+use crate::sieve::mend::MALFORMED;
+use crate::types::{
+    AdHoc, AdHocAction, Answer, Body, COMMANDS, Disco, Field, Form, Identity, Incoming, MAM, Query, Request,
+    RosterItem, kept,
+};
+use crate::whole_card;
+
+/// The maximum number of groups read for one contact.
+const MAX_GROUPS: usize = 64;
+/// The maximum number of fields read from a command, and the maximum length of a name or value, in bytes.
+const MAX_FIELDS: usize = 16;
+const MAX_FIELD: usize = 1_024;
+
+/// Reads an IQ of type get.
+pub(super) fn request(from: Option<Jid>, id: String, payload: &Element) -> Incoming {
+    let node = || payload.attr("node").map(str::to_owned);
+    let query = match payload.name() {
+        _ if payload.has_ns(MALFORMED) => Query::Malformed,
+        "ping" if payload.has_ns(ns::PING) => Query::Ping,
+        "query" if payload.has_ns(ns::DISCO_INFO) => Query::DiscoInfo { node: node() },
+        "query" if payload.has_ns(ns::DISCO_ITEMS) => Query::DiscoItems { node: node() },
+        "query" if payload.has_ns(ns::VERSION) => Query::Version,
+        "time" if payload.has_ns(ns::TIME) => Query::Time,
+        _ => Query::Other,
+    };
+    Incoming::Request(Request { from, id, query })
+}
+
+/// Reads an IQ of type set.
+pub(super) fn order(from: Option<Jid>, to: Option<Jid>, id: String, payload: Element, own: &FullJid) -> Incoming {
+    if payload.has_ns(MALFORMED) {
+        return Incoming::Request(Request { from, id, query: Query::Malformed });
+    }
+    if payload.is("command", COMMANDS) {
+        let query = ad_hoc(&payload).map_or(Query::Other, |command| Query::AdHoc(Box::new(command)));
+        return Incoming::Request(Request { from, id, query });
+    }
+    if !payload.is("query", ns::ROSTER) {
+        return Incoming::Request(Request { from, id, query: Query::Other });
+    }
+    // RFC 6121, section 2.1.6: a push from anybody but the account itself must be ignored. It is still a request, and
+    // is answered like any unknown one (RFC 6120, section 8.2.3).
+    if !is_own_account(from.as_ref(), own) {
+        return Incoming::Request(Request { from, id, query: Query::Other });
+    }
+    let version = payload.attr("ver").map(str::to_owned);
+    let mut items = payload.children().filter(|child| child.is("item", ns::ROSTER));
+    let item = match (items.next(), items.next()) {
+        (Some(item), None) => roster_item(item, Place::Push),
+        // A push has exactly one item; anything else is answered with an error.
+        (None | Some(_), _) => None,
+    };
+    let Some(item) = item else {
+        return Incoming::Request(Request { from, id, query: Query::Malformed });
+    };
+    let stanza = Stanza::Iq(Iq::Set { from: from.clone(), to, id: id.clone(), payload });
+    let query = Query::RosterPush { version, item, xml: RawStanza(Arc::new(stanza)).to_xml() };
+    Incoming::Request(Request { from, id, query })
+}
+
+/// Reads a command request; `None` if it names no command.
+fn ad_hoc(payload: &Element) -> Option<AdHoc> {
+    let form = payload.get_child("x", ns::DATA_FORMS);
+    let fields = form.into_iter().flat_map(Element::children).filter(|field| field.is("field", ns::DATA_FORMS));
+    let filled = fields.take(MAX_FIELDS).filter_map(|field| {
+        let value = field.get_child("value", ns::DATA_FORMS)?.text();
+        let short = |text: &str| text.len() <= MAX_FIELD;
+        Some((field.attr("var").filter(|var| short(var))?.to_owned(), Some(value).filter(|value| short(value))?))
+    });
+    Some(AdHoc {
+        node: payload.attr("node").filter(|node| node.len() <= MAX_FIELD)?.to_owned(),
+        session: payload.attr("sessionid").map(|session| session.chars().take(MAX_FIELD).collect()),
+        action: match payload.attr("action") {
+            // All of these mean the same if only one step is left (XEP-0050, section 3.4).
+            None | Some("execute" | "complete" | "next") => AdHocAction::Go,
+            Some("cancel") => AdHocAction::Cancel,
+            Some("prev") => AdHocAction::Back,
+            Some(_) => AdHocAction::Unknown,
+        },
+        values: filled.collect(),
+    })
+}
+
+/// Reads an IQ of type result or error.
+pub(super) fn answer(iq: Iq) -> Incoming {
+    let outcome = match &iq {
+        Iq::Error { error, .. } => Err(Box::new(stanza_error(&Element::from(error.clone())))),
+        Iq::Result { payload: None, .. } => Ok(Body::Empty),
+        Iq::Result { payload: Some(payload), .. } => Ok(body(payload)),
+        Iq::Get { .. } | Iq::Set { .. } => return Incoming::Refused("a request where an answer was expected"),
+    };
+    Incoming::Answer(Answer {
+        from: iq.from().cloned(),
+        id: iq.id().to_owned(),
+        outcome,
+        raw: RawStanza(Arc::new(Stanza::Iq(iq))),
+    })
+}
+
+fn body(payload: &Element) -> Body {
+    if payload.is("query", ns::ROSTER) {
+        // One invalid entry must not cost the whole roster.
+        let items = payload.children().filter(|child| child.is("item", ns::ROSTER));
+        let items = items.filter_map(|item| roster_item(item, Place::Result)).collect();
+        return Body::Roster { version: payload.attr("ver").map(str::to_owned), items };
+    }
+    if payload.is("query", ns::DISCO_INFO) {
+        return Body::Disco(disco(payload));
+    }
+    if payload.is("fin", MAM) {
+        return Body::ArchiveFin(archive::fin(payload));
+    }
+    if payload.is("prefs", MAM) {
+        return Body::ArchivePreferences(archive::preferences(payload));
+    }
+    if payload.is("vCard", ns::VCARD) {
+        return match whole_card::read(payload) {
+            Ok((card, whole)) => Body::Card { card: Box::new(card), whole },
+            Err(_) => Body::OversizedCard,
+        };
+    }
+    if payload.is("query", ns::DISCO_ITEMS) {
+        // An item with a node is part of another entity; entities of their own have none.
+        let items = payload.children().filter(|item| item.is("item", ns::DISCO_ITEMS) && item.attr("node").is_none());
+        return Body::Items(items.filter_map(|item| jid_attribute(item, "jid")).collect());
+    }
+    muc::answer(payload).or_else(|| bookmarks::answer(payload)).unwrap_or(Body::Other)
+}
+
+/// The context of a roster item.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Push,
+    Result,
+}
+
+/// Reads one roster item (RFC 6121, section 2.1.2); `None` if it has no address. It is read by hand, because the RFC
+/// says to ignore unknown values, and not the whole item.
+fn roster_item(item: &Element, place: Place) -> Option<RosterItem> {
+    let subscription = match item.attr("subscription") {
+        Some(known @ ("to" | "from" | "both")) => known,
+        Some("remove") if place == Place::Push => "remove",
+        Some(_) | None => "none",
+    };
+    let mut groups: Vec<String> = Vec::new();
+    for group in item.children().filter(|child| child.is("group", ns::ROSTER)).take(MAX_GROUPS) {
+        let name = kept(group.text(), RosterItem::LONGEST_NAME);
+        if !name.is_empty() && !groups.contains(&name) {
+            groups.push(name);
+        }
+    }
+    Some(RosterItem {
+        jid: bare_jid_attribute(item, "jid")?,
+        name: item.attr("name").map(|name| kept(name.to_owned(), RosterItem::LONGEST_NAME)),
+        subscription: subscription.to_owned(),
+        ask: item.attr("ask") == Some("subscribe"),
+        groups,
+    })
+}
+
+/// Reads service discovery information by hand, so that one odd form does not hide the entity's features.
+fn disco(payload: &Element) -> Disco {
+    let children = |name: &'static str| payload.children().filter(move |child| child.is(name, ns::DISCO_INFO));
+    Disco {
+        identities: children("identity")
+            .filter_map(|identity| {
+                Some(Identity {
+                    category: identity.attr("category")?.to_owned(),
+                    kind: identity.attr("type")?.to_owned(),
+                    name: identity.attr("name").map(str::to_owned),
+                    lang: identity.attr_ns(&Namespace::XML, "lang").map(str::to_owned),
+                })
+            })
+            .collect(),
+        features: children("feature").filter_map(|feature| feature.attr("var").map(str::to_owned)).collect(),
+        // XEP-0128, section 2: only a form of type result is a statement about the entity.
+        forms: payload
+            .children()
+            .filter(|form| form.is("x", ns::DATA_FORMS) && form.attr("type") == Some("result"))
+            .map(form)
+            .collect(),
+    }
+}
+
+fn form(form: &Element) -> Form {
+    let fields: Vec<Field> = form
+        .children()
+        .filter(|field| field.is("field", ns::DATA_FORMS))
+        .filter_map(|field| {
+            let values = field.children().filter(|value| value.is("value", ns::DATA_FORMS)).map(Element::text);
+            Some(Field {
+                var: field.attr("var")?.to_owned(),
+                kind: field.attr("type").map(str::to_owned),
+                values: values.collect(),
+            })
+        })
+        .collect();
+    // XEP-0068: only a hidden field of this name gives the type of the form.
+    let named = fields.iter().find(|field| field.var == "FORM_TYPE" && field.kind.as_deref() == Some("hidden"));
+    Form { form_type: named.and_then(|field| field.values.first().cloned()), fields }
+}

@@ -1,0 +1,193 @@
+//! Reads `muc#user`, `muc#owner`, `muc#admin` and direct invitations (XEP-0045, XEP-0249). They are read by hand, since
+//! the library's types lack half of this.
+
+use jid::{FullJid, Jid, ResourcePart};
+use minidom::Element;
+use xmpp_parsers::ns;
+
+use super::{bare_jid_attribute, jid_attribute};
+use crate::encode::{MUC_ADMIN, MUC_OWNER};
+use crate::types::{
+    Actor, Affiliated, Body, FormField, Invite, MAX_AFFILIATED, MAX_FORM_FIELDS, MucUser, PresenceKind,
+};
+
+const DIRECT_INVITE: &str = "jabber:x:conference";
+/// The maximum number of status codes read from one stanza.
+const MAX_STATUS: usize = 16;
+/// The maximum number of values, and of options, read from one field of a form.
+const MAX_VALUES: usize = 512;
+/// The roles and affiliations (XEP-0045, sections 5.1 and 5.2). The first of each replaces an invalid word.
+const ROLES: [&str; 4] = ["none", "visitor", "participant", "moderator"];
+const AFFILIATIONS: [&str; 5] = ["none", "outcast", "member", "admin", "owner"];
+
+/// Returns the element in which a room describes an occupant. `MongooseIM` 6.2 and 6.3 describe an arriving occupant,
+/// and so our own arrival, in the namespace of the request to join. The room's own element is last, behind those that
+/// an occupant may have written.
+pub(super) fn user<'a>(payloads: &'a [Element], kind: &PresenceKind) -> Option<&'a Element> {
+    let usual = payloads.iter().find(|payload| payload.is("x", ns::MUC_USER));
+    let is_misnamed = |payload: &&Element| payload.is("x", ns::MUC) && payload.has_child("item", ns::MUC);
+    usual.or_else(|| payloads.iter().rfind(is_misnamed).filter(|_| *kind == PresenceKind::Available))
+}
+
+/// Reads a room's description of an occupant, from a presence with these payloads.
+pub(super) fn occupant(x: &Element, payloads: &[Element]) -> MucUser {
+    let namespace = x.ns();
+    let child = |name: &str| x.get_child(name, namespace.as_str());
+    let item = child("item");
+    let destroy = child("destroy");
+    let attribute = |name: &str| item.and_then(|item| item.attr(name)).map(str::to_owned);
+    MucUser {
+        affiliation: word(item, "affiliation", &AFFILIATIONS),
+        role: word(item, "role", &ROLES),
+        jid: item.and_then(|item| jid_attribute(item, "jid")),
+        // Normalised like the address that the occupant's presence will come from.
+        nick: attribute("nick").and_then(|nick| Some(ResourcePart::new(&nick).ok()?.as_str().to_owned())),
+        reason: item.and_then(reason).or_else(|| destroy.and_then(reason)),
+        actor: item.and_then(actor),
+        status: status(x),
+        destroyed: destroy.map(|destroy| bare_jid_attribute(destroy, "jid")),
+        occupant_id: payloads
+            .iter()
+            .find(|payload| payload.is("occupant-id", ns::OID))
+            .and_then(|id| id.attr("id"))
+            .map(str::to_owned),
+    }
+}
+
+/// Returns one of these words, or an empty string if the attribute is missing. Occupants are many, so a room's free
+/// text is not stored for each.
+fn word(item: Option<&Element>, name: &str, words: &[&str]) -> String {
+    let Some(said) = item.and_then(|item| item.attr(name)) else { return String::new() };
+    let word = if words.contains(&said) { said } else { words[0] };
+    word.to_owned()
+}
+
+/// Reads the status codes in an `<x/>` of `muc#user`.
+pub(super) fn status(x: &Element) -> Vec<u16> {
+    let namespace = x.ns();
+    x.children()
+        .filter(|child| child.is("status", namespace.as_str()))
+        .filter_map(|status| status.attr("code")?.parse().ok())
+        .take(MAX_STATUS)
+        .collect()
+}
+
+/// Reads the invitation in this payload: forwarded by the room (XEP-0045, section 7.8.2), or from the inviter
+/// (XEP-0249).
+pub(super) fn invite(x: &Element, from: &Jid, own: &FullJid) -> Option<Invite> {
+    let to = || Jid::from(own.to_bare());
+    if x.has_ns(DIRECT_INVITE) {
+        return Some(Invite {
+            room: bare_jid_attribute(x, "jid")?,
+            from: from.clone(),
+            to: to(),
+            reason: x.attr("reason").map(str::to_owned).or_else(|| older_reason(x)).filter(|reason| !reason.is_empty()),
+            password: x.attr("password").map(str::to_owned),
+        });
+    }
+    let invite = x.get_child("invite", ns::MUC_USER).filter(|_| x.has_ns(ns::MUC_USER))?;
+    // A room speaks for itself under its bare JID; anybody else could forge the name of the inviter.
+    if !from.is_bare() {
+        return None;
+    }
+    Some(Invite {
+        room: from.to_bare(),
+        from: jid_attribute(invite, "from").unwrap_or_else(|| from.clone()),
+        to: to(),
+        reason: reason(invite),
+        password: x.get_child("password", ns::MUC_USER).map(Element::text),
+    })
+}
+
+/// Returns the reason in an invitation from before XEP-0249, where it is the text.
+fn older_reason(x: &Element) -> Option<String> {
+    let text = x.text();
+    Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// Reads the refusal of an invitation of ours, which the room forwards (XEP-0045, section 7.8.2).
+pub(super) fn declined(x: &Element, from: &Jid, own: &FullJid) -> Option<Invite> {
+    let no = x.get_child("decline", ns::MUC_USER).filter(|_| x.has_ns(ns::MUC_USER) && from.is_bare())?;
+    Some(Invite {
+        room: from.to_bare(),
+        from: jid_attribute(no, "from").unwrap_or_else(|| from.clone()),
+        to: Jid::from(own.to_bare()),
+        reason: reason(no),
+        password: None,
+    })
+}
+
+/// Returns whether a message with this payload is a private message of a room (XEP-0045, section 7.5).
+pub(super) fn is_of_occupant(x: &Element) -> bool {
+    let speaks_of_rooms = || x.children().any(|child| matches!(child.name(), "invite" | "decline"));
+    x.has_ns(ns::MUC_USER) && !speaks_of_rooms()
+}
+
+/// Reads who caused the change that an item describes, if it names anybody (XEP-0045, section 8.2).
+fn actor(item: &Element) -> Option<Actor> {
+    let actor = item.get_child("actor", item.ns().as_str())?;
+    let nick = actor.attr("nick").and_then(|nick| Some(ResourcePart::new(nick).ok()?.as_str().to_owned()));
+    let jid = jid_attribute(actor, "jid");
+    (nick.is_some() || jid.is_some()).then_some(Actor { nick, jid })
+}
+
+/// Reads the affiliation of somebody who is not in the room (XEP-0045, section 9.3, for instance). Only the room itself
+/// may report on others.
+pub(super) fn affiliation(x: &Element, from: &Jid) -> Option<MucUser> {
+    let item = x.get_child("item", ns::MUC_USER).filter(|_| x.has_ns(ns::MUC_USER) && from.is_bare())?;
+    item.attr("affiliation")?;
+    Some(occupant(x, &[])).filter(|muc| muc.jid.is_some())
+}
+
+fn reason(element: &Element) -> Option<String> {
+    let reason = element.children().find(|child| child.name() == "reason" && child.ns() == element.ns());
+    reason.map(Element::text).filter(|reason| !reason.is_empty())
+}
+
+/// Reads a room's answer to a request of an owner or admin; `None` if it is something else.
+pub(super) fn answer(payload: &Element) -> Option<Body> {
+    if payload.is("query", MUC_ADMIN) {
+        return Some(Body::Affiliations(payload.children().filter_map(affiliated).take(MAX_AFFILIATED).collect()));
+    }
+    // A cancelled form has nothing to fill in.
+    let form = payload.get_child("x", ns::DATA_FORMS).filter(|_| payload.is("query", MUC_OWNER))?;
+    (form.attr("type") == Some("form"))
+        .then(|| Body::RoomForm(form.children().filter_map(field).take(MAX_FORM_FIELDS + 1).collect()))
+}
+
+fn affiliated(item: &Element) -> Option<Affiliated> {
+    if !item.is("item", MUC_ADMIN) {
+        return None;
+    }
+    Some(Affiliated {
+        jid: bare_jid_attribute(item, "jid")?,
+        affiliation: item.attr("affiliation").filter(|said| AFFILIATIONS.contains(said))?.to_owned(),
+        nick: item.attr("nick").map(str::to_owned),
+        reason: reason(item),
+    })
+}
+
+fn field(field: &Element) -> Option<FormField> {
+    let kind = field.attr("type").unwrap_or("text-single");
+    // A fixed field is text for people, and is never sent back (XEP-0004, section 3.3).
+    if !field.is("field", ns::DATA_FORMS) || kind == "fixed" {
+        return None;
+    }
+    let value = |of: &Element| of.get_child("value", ns::DATA_FORMS).map(Element::text);
+    Some(FormField {
+        var: field.attr("var")?.to_owned(),
+        kind: kind.to_owned(),
+        values: field
+            .children()
+            .filter(|child| child.is("value", ns::DATA_FORMS))
+            .map(Element::text)
+            .take(MAX_VALUES)
+            .collect(),
+        options: field
+            .children()
+            .filter(|child| child.is("option", ns::DATA_FORMS))
+            .filter_map(value)
+            .take(MAX_VALUES)
+            .collect(),
+    })
+}

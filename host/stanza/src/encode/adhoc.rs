@@ -1,0 +1,81 @@
+//! Writes answers to ad-hoc commands (XEP-0050).
+
+use jid::Jid;
+use minidom::Element;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::ns;
+
+use super::{clean, name, refusal, text};
+use crate::types::{AdHocAnswer, AdHocRefusal, AdHocStage, COMMANDS};
+
+/// Returns the answer to a command.
+pub(super) fn answer(answer: AdHocAnswer) -> Element {
+    let command = |status: &str| {
+        Element::builder("command", COMMANDS)
+            .attr(name("node"), clean(answer.node.clone()))
+            .attr(name("sessionid"), answer.session.clone())
+            .attr(name("status"), status)
+    };
+    match answer.stage {
+        AdHocStage::Cancelled => command("canceled").build(),
+        AdHocStage::Choose { title, field, options } => {
+            let value = |one: &str| text("value", ns::DATA_FORMS, one.to_owned());
+            let options = options.iter().map(|one| {
+                Element::builder("option", ns::DATA_FORMS)
+                    .attr(name("label"), clean(one.clone()))
+                    .append(value(one))
+                    .build()
+            });
+            let field = Element::builder("field", ns::DATA_FORMS)
+                .attr(name("var"), field)
+                .attr(name("type"), "list-single")
+                .attr(name("label"), "Plugin")
+                .append(Element::bare("required", ns::DATA_FORMS))
+                .append_all(options)
+                .build();
+            let form = Element::builder("x", ns::DATA_FORMS)
+                .attr(name("type"), "form")
+                .append(text("title", ns::DATA_FORMS, title))
+                .append(field)
+                .build();
+            let actions = Element::builder("actions", COMMANDS)
+                .attr(name("execute"), "complete")
+                .append(Element::bare("complete", COMMANDS))
+                .build();
+            command("executing").append(actions).append(form).build()
+        }
+        AdHocStage::Done { lines, failed } => {
+            let kind = if failed { "error" } else { "info" };
+            let note = Element::builder("note", COMMANDS).attr(name("type"), kind);
+            command("completed").append(note.append(clean(lines.join("\n"))).build()).build()
+        }
+    }
+}
+
+/// Returns the list of commands for `disco#items`.
+pub(super) fn list(owner: &str, items: &[(&'static str, &'static str)]) -> Element {
+    let item = |(node, label): &(&str, &str)| {
+        Element::builder("item", ns::DISCO_ITEMS)
+            .attr(name("jid"), owner)
+            .attr(name("node"), *node)
+            .attr(name("name"), *label)
+            .build()
+    };
+    Element::builder("query", ns::DISCO_ITEMS).attr(name("node"), COMMANDS).append_all(items.iter().map(item)).build()
+}
+
+/// Returns the refusal of a command: the condition, with the detail specific to commands (XEP-0050, section 4.4).
+pub(super) fn refused(to: Option<Jid>, id: String, why: AdHocRefusal) -> Iq {
+    let (kind, condition, detail) = match why {
+        AdHocRefusal::Unknown => ("cancel", "item-not-found", None),
+        AdHocRefusal::BadAction => ("modify", "bad-request", Some("bad-action")),
+        AdHocRefusal::MalformedAction => ("modify", "bad-request", Some("malformed-action")),
+        AdHocRefusal::BadSession => ("modify", "bad-request", Some("bad-sessionid")),
+        AdHocRefusal::SessionExpired => ("cancel", "not-allowed", Some("session-expired")),
+    };
+    let mut iq = refusal(to, id, kind, condition);
+    if let Iq::Error { error, .. } = &mut iq {
+        error.other = detail.map(|detail| Element::bare(detail, COMMANDS));
+    }
+    iq
+}

@@ -1,0 +1,602 @@
+//! Tests of the stanzas that are written for requests of plugins.
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::*;
+use crate::decode::decode;
+use crate::error::CallError;
+use crate::raw::RawStanza;
+use crate::testing::jid;
+use crate::types::{
+    ArchivePreferences, ArchiveQuery, Body, Bookmark, BookmarkPlace, Caps, Cursor, Field, FormField, Hint, History,
+    Identity, Incoming, Invitation, Reactions, ReplyTo, RoomJoin, RosterItem,
+};
+
+fn xml(outgoing: Outgoing) -> String {
+    String::from(&element(&encode(outgoing)))
+}
+
+fn asked(ask: Ask) -> String {
+    xml(Outgoing::Ask { to: Some(jid("a@b")), id: "1".to_owned(), ask })
+}
+
+fn replied(reply: Reply) -> String {
+    xml(Outgoing::Reply { to: Some(jid("a@b/c")), id: "1".to_owned(), reply })
+}
+
+/// Compares trees, since the library decides the order of attributes.
+fn same(found: &str, expected: &str) {
+    let read = |xml: &str| xml.parse::<Element>().unwrap();
+    assert_eq!(read(found), read(expected), "{found}");
+}
+
+#[test]
+fn a_message_carries_what_the_draft_says() {
+    let extensions = Extensions {
+        thread_parent: Some("p".to_owned()),
+        fallback: vec![Fallback { feature: Some(REPLY.to_owned()), part: Some((0, 4)) }],
+        markable: true,
+        hints: vec![Hint::Store],
+        reply: Some(ReplyTo { id: "r".to_owned(), to: Some(jid("x@y")) }),
+        replace: Some("old".to_owned()),
+        reactions: Some(Reactions { id: "m".to_owned(), emojis: vec!["👍".to_owned()] }),
+        receipt_requested: true,
+        receipt: Some("got".to_owned()),
+        marker: Some("displayed".to_owned()),
+        marked: Some("seen".to_owned()),
+        chat_state: Some("active".to_owned()),
+    };
+    let draft = Draft {
+        body: Some("1 < 2".to_owned()),
+        subject: Some("s".to_owned()),
+        thread: Some("t".to_owned()),
+        extensions: Some(Box::new(extensions)),
+    };
+    let out = Outgoing::Message {
+        to: jid("room@b"),
+        kind: MessageKind::Groupchat,
+        id: "id".to_owned(),
+        draft,
+        to_occupant: false,
+    };
+    same(
+        &xml(out),
+        "<message xmlns='jabber:client' to='room@b' type='groupchat' id='id'><body>1 &lt; 2</body><subject>s</subject>\
+         <thread parent='p'>t</thread><origin-id xmlns='urn:xmpp:sid:0' id='id'/><fallback xmlns='urn:xmpp:fallback:0' \
+         for='urn:xmpp:reply:0'><body start='0' end='4'/></fallback><store xmlns='urn:xmpp:hints'/><markable \
+         xmlns='urn:xmpp:chat-markers:0'/><reply xmlns='urn:xmpp:reply:0' id='r' to='x@y'/><replace \
+         xmlns='urn:xmpp:message-correct:0' id='old'/><reactions xmlns='urn:xmpp:reactions:0' id='m'><reaction>👍\
+         </reaction></reactions><request xmlns='urn:xmpp:receipts'/><received xmlns='urn:xmpp:receipts' id='got'/>\
+         <displayed xmlns='urn:xmpp:chat-markers:0' id='seen'/><active \
+         xmlns='http://jabber.org/protocol/chatstates'/></message>",
+    );
+}
+
+#[test]
+fn what_xml_cannot_carry_does_not_make_the_stanza_vanish() {
+    let extensions = Extensions {
+        chat_state: Some("x><evil/".to_owned()),
+        marker: Some("evil".to_owned()),
+        marked: Some("1".to_owned()),
+        ..Extensions::default()
+    };
+    let draft =
+        Draft { body: Some("a\u{0}b\u{1b}".to_owned()), extensions: Some(Box::new(extensions)), ..Draft::default() };
+    let (to, id) = (jid("a@b"), "id".to_owned());
+    let xml = xml(Outgoing::Message { to, kind: MessageKind::Chat, id, draft, to_occupant: false });
+    assert!(xml.contains("a\u{fffd}b\u{fffd}") && !xml.contains("evil"), "{xml}");
+}
+
+#[test]
+fn what_one_occupant_alone_is_told_says_so() {
+    let draft = Draft { body: Some("psst".to_owned()), ..Draft::default() };
+    let (to, id) = (jid("room@b/nick"), "id".to_owned());
+    same(
+        &xml(Outgoing::Message { to, kind: MessageKind::Chat, id, draft, to_occupant: true }),
+        "<message xmlns='jabber:client' to='room@b/nick' type='chat' id='id'><body>psst</body><origin-id \
+         xmlns='urn:xmpp:sid:0' id='id'/><x xmlns='http://jabber.org/protocol/muc#user'/></message>",
+    );
+}
+
+#[test]
+fn presences() {
+    let away = PresenceOut {
+        show: Some(Show::Away),
+        status: Some("out".to_owned()),
+        priority: Some(-1),
+        ..PresenceOut::default()
+    };
+    same(
+        &xml(Outgoing::Presence(away)),
+        "<presence xmlns='jabber:client'><show>away</show><status>out</status><priority>-1</priority></presence>",
+    );
+    let join = PresenceOut {
+        to: Some(jid("room@b/nick")),
+        join: Some(RoomJoin {
+            password: Some("p".to_owned()),
+            history: Some(History { max_stanzas: Some(0), ..History::default() }),
+        }),
+        ..PresenceOut::default()
+    };
+    let found = xml(Outgoing::Presence(join));
+    assert!(found.contains("<password>p</password>") && found.contains("maxstanzas"), "{found}");
+    let gone = PresenceOut { kind: PresenceOutKind::Unavailable, ..PresenceOut::default() };
+    assert!(xml(Outgoing::Presence(gone)).contains("unavailable"));
+}
+
+#[test]
+fn questions() {
+    same(
+        &asked(Ask::Roster { version: Some("v".to_owned()) }),
+        "<iq xmlns='jabber:client' to='a@b' id='1' type='get'><query xmlns='jabber:iq:roster' ver='v'/></iq>",
+    );
+    same(
+        &asked(Ask::DiscoInfo { node: None }),
+        "<iq xmlns='jabber:client' to='a@b' id='1' type='get'><query \
+         xmlns='http://jabber.org/protocol/disco#info'/></iq>",
+    );
+    same(
+        &asked(Ask::EnableCarbons),
+        "<iq xmlns='jabber:client' to='a@b' id='1' type='set'><enable xmlns='urn:xmpp:carbons:2'/></iq>",
+    );
+    same(
+        &asked(Ask::DisableCarbons),
+        "<iq xmlns='jabber:client' to='a@b' id='1' type='set'><disable xmlns='urn:xmpp:carbons:2'/></iq>",
+    );
+    assert!(asked(Ask::Ping).contains("urn:xmpp:ping"));
+    same(
+        &asked(Ask::RoomConfig),
+        "<iq xmlns='jabber:client' to='a@b' id='1' type='get'><query \
+         xmlns='http://jabber.org/protocol/muc#owner'/></iq>",
+    );
+    same(
+        &asked(Ask::ConfigureRoom { fields: Vec::new() }),
+        "<iq xmlns='jabber:client' to='a@b' id='1' type='set'><query xmlns='http://jabber.org/protocol/muc#owner'><x \
+         xmlns='jabber:x:data' type='submit'/></query></iq>",
+    );
+    same(
+        &asked(Ask::ConfigureRoom {
+            fields: vec![("muc#roomconfig_x".to_owned(), vec!["1".to_owned(), "2".to_owned()])],
+        }),
+        "<iq xmlns='jabber:client' to='a@b' id='1' type='set'><query xmlns='http://jabber.org/protocol/muc#owner'><x \
+         xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'><value>\
+         http://jabber.org/protocol/muc#roomconfig</value></field><field var='muc#roomconfig_x'><value>1</value><value>2\
+         </value></field></x></query></iq>",
+    );
+}
+
+#[test]
+fn answers() {
+    same(&replied(Reply::Done), "<iq xmlns='jabber:client' to='a@b/c' id='1' type='result'/>");
+    let disco = Disco {
+        identities: vec![Identity {
+            category: "client".to_owned(),
+            kind: "bot".to_owned(),
+            name: Some("parlor".to_owned()),
+            lang: Some("en".to_owned()),
+        }],
+        features: vec!["urn:xmpp:ping".to_owned()],
+        forms: Vec::new(),
+    };
+    same(
+        &replied(Reply::Disco { node: Some("n".to_owned()), disco }),
+        "<iq xmlns='jabber:client' to='a@b/c' id='1' type='result'><query \
+         xmlns='http://jabber.org/protocol/disco#info' node='n'><identity category='client' type='bot' name='parlor' \
+         xml:lang='en'/><feature var='urn:xmpp:ping'/></query></iq>",
+    );
+    assert!(replied(Reply::NoItems { node: None }).contains("disco#items"));
+    let version = replied(Reply::Version);
+    assert!(version.contains("<name>parlor</name>") && !version.contains("<os"), "{version}");
+    let time = replied(Reply::Time("2024-02-29T12:00:00.5Z".parse().unwrap()));
+    assert!(time.contains("<utc>2024-02-29T12:00:00Z</utc>") && time.contains("<tzo>+00:00</tzo>"), "{time}");
+    same(
+        &replied(Reply::Refuse { kind: "cancel", condition: "service-unavailable" }),
+        "<iq xmlns='jabber:client' to='a@b/c' id='1' type='error'><error type='cancel'><service-unavailable \
+         xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>",
+    );
+    assert!(replied(Reply::Refuse { kind: "odd", condition: "odd" }).contains("service-unavailable"));
+}
+
+#[test]
+fn a_raw_stanza_goes_out_as_it_is_shared_or_not() -> Result<(), CallError> {
+    let raw = RawStanza::parse("<message to='a@b'><body>hi</body></message>", &jid("me@b"))?;
+    let before = raw.to_xml();
+    assert_eq!(xml(Outgoing::Raw(raw.clone())), before);
+    assert_eq!(xml(Outgoing::Raw(raw)), before);
+    Ok(())
+}
+
+/// Rows 37-43.
+#[test]
+fn a_page_is_asked_for_as_the_standard_says() {
+    let query = |query: ArchiveQuery| asked(Ask::Archive(Box::new(query)));
+    let iq = |form: &str, set: &str| {
+        format!(
+            "<iq xmlns='jabber:client' type='set' to='a@b' id='1'><query xmlns='urn:xmpp:mam:2' queryid='q'>{form}<set \
+             xmlns='http://jabber.org/protocol/rsm'>{set}</set></query></iq>"
+        )
+    };
+    let plain = ArchiveQuery { queryid: "q".to_owned(), max: 50, ..ArchiveQuery::default() };
+    same(&query(plain.clone()), &iq("", "<max>50</max>"));
+    let filtered = ArchiveQuery {
+        with: Some(jid("juliet@b")),
+        start: Some("2010-06-07T02:00:00+02:00".parse().unwrap()),
+        end: Some("2010-07-07T13:23:54Z".parse().unwrap()),
+        cursor: Cursor::Before(String::new()),
+        ..plain.clone()
+    };
+    let field = |var: &str, value: &str| format!("<field var='{var}'><value>{value}</value></field>");
+    let form = format!(
+        "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'><value>urn:xmpp:mam:2</value>\
+         </field>{}{}{}</x>",
+        field("with", "juliet@b"),
+        field("start", "2010-06-07T00:00:00Z"),
+        field("end", "2010-07-07T13:23:54Z")
+    );
+    same(&query(filtered), &iq(&form, "<max>50</max><before/>"));
+    for (cursor, place) in [
+        (Cursor::Before("<1>".to_owned()), "<before>&lt;1&gt;</before>"),
+        (Cursor::After("2".to_owned()), "<after>2</after>"),
+        (Cursor::Index(3), "<index>3</index>"),
+    ] {
+        let place = format!("<max>50</max>{place}");
+        same(&query(ArchiveQuery { cursor, ..plain.clone() }), &iq("", &place));
+    }
+}
+
+/// Settings `message_archiving`.
+#[test]
+fn preferences_are_written_with_both_lists() {
+    let preferences = ArchivePreferences { default: "never".to_owned(), always: vec![jid("a@b")], never: Vec::new() };
+    same(
+        &asked(Ask::SetArchivePreferences(preferences)),
+        "<iq xmlns='jabber:client' type='set' to='a@b' id='1'><prefs xmlns='urn:xmpp:mam:2' default='never'><always>\
+         <jid>a@b</jid></always><never/></prefs></iq>",
+    );
+    same(
+        &asked(Ask::ArchivePreferences),
+        "<iq xmlns='jabber:client' type='get' to='a@b' id='1'><prefs xmlns='urn:xmpp:mam:2'/></iq>",
+    );
+}
+/// Generates text that XML can contain, including the characters that it escapes.
+fn text() -> impl Strategy<Value = String> {
+    let character = prop_oneof![
+        4 => any::<char>().prop_filter("can be sent", |character| !is_forbidden(*character)),
+        1 => prop::sample::select(vec!['<', '>', '&', '"', '\'', ' ', '\t', '\n', '\r', ']']),
+    ];
+    prop::collection::vec(character, 1..20).prop_map(|characters| characters.into_iter().collect())
+}
+
+fn extensions() -> impl Strategy<Value = Extensions> {
+    let id = || prop::option::of(text());
+    let emojis = prop::collection::btree_set(
+        text().prop_filter("is short", |emoji| emoji.len() <= 64 && emoji.trim() == emoji),
+        0..4,
+    );
+    let parts = prop::option::of((0..9_u32, 0..9_u32).prop_map(|(start, length)| (start, start + length)));
+    let fallback = prop::collection::vec((id(), parts), 0..4);
+    let hints = prop::sample::subsequence(Hint::ALL.to_vec(), 0..=4);
+    let marker = prop::option::of((prop::sample::select(vec!["received", "displayed", "acknowledged"]), text()));
+    let states = vec!["active", "composing", "paused", "inactive", "gone"];
+    let state = prop::option::of(prop::sample::select(states));
+    let reply = prop::option::of((text(), any::<bool>()));
+    let reactions = prop::option::of((text(), emojis));
+    let flags = (any::<bool>(), any::<bool>());
+    (id(), id(), id(), reply, fallback, reactions, hints, marker, state, flags).prop_map(
+        |(
+            parent,
+            replace,
+            receipt,
+            reply,
+            fallback,
+            reactions,
+            hints,
+            marker,
+            state,
+            (receipt_requested, markable),
+        )| {
+            Extensions {
+                thread_parent: parent,
+                reply: reply.map(|(id, to)| ReplyTo { id, to: to.then(|| jid("x@y/z")) }),
+                fallback: fallback.into_iter().map(|(feature, part)| Fallback { feature, part }).collect(),
+                replace,
+                reactions: reactions.map(|(id, emojis)| Reactions { id, emojis: emojis.into_iter().collect() }),
+                receipt_requested,
+                receipt,
+                markable,
+                marker: marker.as_ref().map(|(marker, _)| (*marker).to_owned()),
+                marked: marker.map(|(_, id)| id),
+                chat_state: state.map(str::to_owned),
+                hints,
+            }
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn what_is_sent_is_what_is_read(
+        groupchat in any::<bool>(),
+        id in text(),
+        body in prop::option::of(text()),
+        subject in prop::option::of(text()),
+        thread in text(),
+        extensions in extensions(),
+    ) {
+        let (kind, to) = if groupchat { (MessageKind::Groupchat, "room@muc") } else { (MessageKind::Chat, "a@b/c") };
+        let draft = Draft { body, subject, thread: Some(thread), extensions: Some(Box::new(extensions)) };
+        let (to_occupant, sent) = (!groupchat, draft.clone());
+        let out = Outgoing::Message { to: jid(to), kind, id: id.clone(), draft: sent, to_occupant };
+        // Read from text, since data gets lost in serialisation.
+        let element: Element = xml(out).parse().unwrap();
+        let own = "me@house/here".parse().unwrap();
+        let Incoming::Message(read) = decode(Stanza::try_from(element).unwrap(), &own, Timestamp::UNIX_EPOCH) else {
+            panic!("a message")
+        };
+        prop_assert_eq!((read.kind, read.to.to_string()), (kind, to.to_owned()));
+        prop_assert_eq!((read.id.as_ref(), read.origin_id.as_ref()), (Some(&id), Some(&id)));
+        let extensions = draft.extensions.filter(|extensions| **extensions != Extensions::default());
+        prop_assert_eq!((read.body, read.subject, read.thread), (draft.body, draft.subject, draft.thread));
+        prop_assert_eq!(read.extensions, extensions);
+    }
+}
+
+/// Returns a request as another entity reads it: from text, since data gets lost in serialisation.
+fn asked_as_read(ask: Ask) -> Element {
+    let iq: Element = asked(ask).parse().unwrap();
+    iq.children().next().unwrap().clone()
+}
+
+/// Returns an answer as this account reads it.
+fn answered(payload: &str) -> Body {
+    let iq = format!("<iq xmlns='jabber:client' type='result' id='1' from='a@b'>{payload}</iq>");
+    let stanza = Stanza::try_from(iq.parse::<Element>().unwrap()).unwrap();
+    match decode(stanza, &"me@house/here".parse().unwrap(), Timestamp::UNIX_EPOCH) {
+        Incoming::Answer(answer) => answer.outcome.unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn texts(most: usize) -> impl Strategy<Value = Vec<String>> {
+    prop::collection::vec(text(), 0..most)
+}
+
+proptest! {
+    /// XEP-0004: a submitted form has the fields that were filled in.
+    #[test]
+    fn a_form_that_is_submitted_has_these_fields(
+        fields in prop::collection::vec((text().prop_filter("is its own", |var| var != "FORM_TYPE"), texts(4)), 1..6),
+    ) {
+        let query = asked_as_read(Ask::ConfigureRoom { fields: fields.clone() });
+        let form = query.get_child("x", ns::DATA_FORMS).unwrap();
+        prop_assert_eq!(form.attr("type"), Some("submit"));
+        let read: Vec<(String, Vec<String>)> = form
+            .children()
+            .map(|field| (field.attr("var").unwrap().to_owned(), field.children().map(Element::text).collect()))
+            .collect();
+        let (kind, read) = read.split_first().unwrap();
+        prop_assert_eq!(kind.0.as_str(), "FORM_TYPE");
+        prop_assert_eq!(read, fields);
+    }
+
+    /// A form to fill in is read with all its fields, whatever their types.
+    #[test]
+    fn a_form_to_fill_in_is_read_with_its_fields(
+        fields in prop::collection::vec((text(), prop::option::of(text()), texts(4), texts(4)), 0..6),
+    ) {
+        let value = |value: &String| Element::builder("value", ns::DATA_FORMS).append(value.as_str()).build();
+        let option = |one: &String| Element::builder("option", ns::DATA_FORMS).append(value(one)).build();
+        let form = |kind: &'static str| {
+            let fields = fields.iter().map(|(var, kind, values, options)| {
+                Element::builder("field", ns::DATA_FORMS)
+                    .attr(name("var"), var.as_str())
+                    .attr(name("type"), kind.as_deref())
+                    .append_all(values.iter().map(value))
+                    .append_all(options.iter().map(option))
+                    .build()
+            });
+            Element::builder("x", ns::DATA_FORMS).attr(name("type"), kind).append_all(fields).build()
+        };
+        let query = |namespace: &'static str, form| String::from(&Element::builder("query", namespace).append(form).build());
+        let expected: Vec<FormField> = fields
+            .iter()
+            .filter(|(_, kind, ..)| kind.as_deref() != Some("fixed"))
+            .map(|(var, kind, values, options)| FormField {
+                var: var.clone(),
+                kind: kind.clone().unwrap_or_else(|| "text-single".to_owned()),
+                values: values.clone(),
+                options: options.clone(),
+            })
+            .collect();
+        prop_assert_eq!(answered(&query(MUC_OWNER, form("form"))), Body::RoomForm(expected));
+        let Body::Disco(disco) = answered(&query(ns::DISCO_INFO, form("result"))) else { panic!("no disco") };
+        let expected: Vec<Field> = fields
+            .iter()
+            .map(|(var, kind, values, _)| Field { var: var.clone(), kind: kind.clone(), values: values.clone() })
+            .collect();
+        prop_assert_eq!(&disco.forms[0].fields, &expected);
+    }
+
+    #[test]
+    fn a_bookmark_is_read_as_it_was_put_down(
+        called in prop::option::of(text()),
+        autojoin: bool,
+        nick in prop::option::of(text()),
+        password in prop::option::of(text()),
+    ) {
+        let room = "room@muc.example.org".parse().unwrap();
+        let bookmark = Bookmark { room, name: called, autojoin, nick, password, extensions: None, is_cut: false };
+        let pubsub = asked_as_read(Ask::PublishBookmark { bookmark: Box::new(bookmark.clone()), plain: false });
+        let item = pubsub.get_child("publish", ns::PUBSUB).unwrap().children().next().unwrap();
+        let items = Element::builder("items", ns::PUBSUB).attr(name("node"), ns::BOOKMARKS2).append(item.clone());
+        let pubsub = Element::builder("pubsub", ns::PUBSUB).append(items).build();
+        prop_assert_eq!(answered(&String::from(&pubsub)), Body::Bookmarks(vec![bookmark]));
+    }
+
+    #[test]
+    fn a_contact_is_read_as_it_was_put_in(name in prop::option::of(text()), groups in prop::collection::btree_set(text(), 0..5)) {
+        let item = RosterItem {
+            jid: "juliet@example.org".parse().unwrap(),
+            name,
+            subscription: "none".to_owned(),
+            ask: false,
+            groups: groups.into_iter().collect(),
+        };
+        let query = asked_as_read(Ask::SetRoster(item.clone()));
+        prop_assert_eq!(answered(&String::from(&query)), Body::Roster { version: None, items: vec![item] });
+    }
+}
+
+#[test]
+fn presence_carries_what_the_account_can_do() {
+    let caps = Caps { hash: "sha-1".to_owned(), node: "urn:n".to_owned(), ver: "v".to_owned() };
+    let out = PresenceOut { caps: Some(Arc::new(caps)), ..PresenceOut::default() };
+    same(
+        &xml(Outgoing::Presence(out)),
+        "<presence xmlns='jabber:client'><priority>0</priority><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:n' \
+         ver='v'/></presence>",
+    );
+    assert!(asked(Ask::DiscoItems).contains("<query xmlns='http://jabber.org/protocol/disco#items'"));
+}
+
+#[test]
+fn forms_are_written_as_results() {
+    let field = Field { var: "a".to_owned(), kind: Some("hidden".to_owned()), values: vec!["1 < 2".to_owned()] };
+    let disco = Disco { forms: vec![Form { form_type: None, fields: vec![field] }], ..Disco::default() };
+    assert!(replied(Reply::Disco { node: None, disco }).contains(
+        "<x xmlns='jabber:x:data' type='result'><field type='hidden' var='a'><value>1 &lt; 2</value></field></x>"
+    ));
+}
+
+#[test]
+fn a_rooms_past_is_asked_for_to_the_second() {
+    let history = History {
+        max_chars: Some(1),
+        max_stanzas: Some(2),
+        seconds: Some(3),
+        since: Some("2026-11-20T06:24:00.987Z".parse().unwrap()),
+    };
+    let join = Some(RoomJoin { password: None, history: Some(history) });
+    let out = xml(Outgoing::Presence(PresenceOut { to: Some(jid("room@b/me")), join, ..PresenceOut::default() }));
+    for part in ["maxchars=", "maxstanzas=", "seconds=", "2026-11-20T06:24:00"] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    assert!(!out.contains("987"), "{out}");
+}
+
+#[test]
+fn what_is_asked_of_rooms() {
+    let owner = "http://jabber.org/protocol/muc#owner";
+    let admin = "http://jabber.org/protocol/muc#admin";
+    let room = |name: &str| jid::BareJid::new(name).unwrap();
+    let because = || Some("so".to_owned());
+    for (ask, kind, payload) in [
+        (
+            Ask::CancelRoomConfig,
+            "set",
+            format!("<query xmlns='{owner}'><x xmlns='jabber:x:data' type='cancel'/></query>"),
+        ),
+        (
+            Ask::DestroyRoom { reason: because(), alternative: Some(room("else@b")) },
+            "set",
+            format!("<query xmlns='{owner}'><destroy jid='else@b'><reason>so</reason></destroy></query>"),
+        ),
+        (
+            Ask::DestroyRoom { reason: None, alternative: None },
+            "set",
+            format!("<query xmlns='{owner}'><destroy/></query>"),
+        ),
+        (
+            Ask::SetRole { nick: "<n>".to_owned(), role: "none", reason: because() },
+            "set",
+            format!("<query xmlns='{admin}'><item nick='&lt;n&gt;' role='none'><reason>so</reason></item></query>"),
+        ),
+        (
+            Ask::SetAffiliation { user: room("x@y"), affiliation: "outcast", reason: None },
+            "set",
+            format!("<query xmlns='{admin}'><item jid='x@y' affiliation='outcast'/></query>"),
+        ),
+        (
+            Ask::Affiliations { affiliation: "member" },
+            "get",
+            format!("<query xmlns='{admin}'><item affiliation='member'/></query>"),
+        ),
+        (
+            Ask::Bookmarks { place: BookmarkPlace::Items },
+            "get",
+            "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:bookmarks:1'/></pubsub>"
+                .to_owned(),
+        ),
+        (
+            Ask::Bookmarks { place: BookmarkPlace::Node },
+            "get",
+            "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='storage:bookmarks'/></pubsub>".to_owned(),
+        ),
+        (
+            Ask::Bookmarks { place: BookmarkPlace::Private },
+            "get",
+            "<query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'/></query>".to_owned(),
+        ),
+        (
+            Ask::RetractBookmark(room("r@b")),
+            "set",
+            "<pubsub xmlns='http://jabber.org/protocol/pubsub'><retract node='urn:xmpp:bookmarks:1' notify='true'>\
+             <item id='r@b'/></retract></pubsub>"
+                .to_owned(),
+        ),
+    ] {
+        same(&asked(ask), &format!("<iq xmlns='jabber:client' to='a@b' id='1' type='{kind}'>{payload}</iq>"));
+    }
+}
+
+#[test]
+fn a_bookmark_is_published_for_nobody_else_with_what_others_keep_in_it() {
+    let bookmark = Bookmark {
+        room: jid::BareJid::new("r@b").unwrap(),
+        name: Some("R".to_owned()),
+        autojoin: true,
+        nick: Some("Puck".to_owned()),
+        password: None,
+        extensions: Some("<extensions xmlns='urn:xmpp:bookmarks:1'><x xmlns='urn:other'/></extensions>".to_owned()),
+        is_cut: false,
+    };
+    for (create, counted, child, most) in [
+        (true, false, "<create ", ">max<"),
+        (false, false, "<configure node=", ">max<"),
+        (true, true, "<create ", ">1000<"),
+        (false, true, "<configure node=", ">1000<"),
+    ] {
+        let prepared = asked(Ask::PrepareBookmarks { create, counted }).replace('\'', "\"");
+        assert!(prepared.contains(child) && prepared.contains("max_items") && prepared.contains(most), "{prepared}");
+    }
+    let plain = asked(Ask::PublishBookmark { bookmark: Box::new(bookmark.clone()), plain: true });
+    assert!(!plain.contains("max_items") && plain.contains("whitelist"), "{plain}");
+    let out = asked(Ask::PublishBookmark { bookmark: Box::new(bookmark), plain: false });
+    for part in ["<nick>Puck</nick>", "urn:other", "pubsub#access_model", "whitelist", "autojoin=", "publish-options"] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+}
+
+#[test]
+fn invitations_go_to_the_person_or_to_the_room() {
+    let sent = |to: &str, invitation| xml(Outgoing::Invite { to: jid(to), id: "1".to_owned(), invitation });
+    let room = jid::BareJid::new("r@b").unwrap();
+    let reason = || Some("come".to_owned());
+    same(
+        &sent("x@y", Invitation::Direct { room, reason: reason(), password: Some("p".to_owned()) }),
+        "<message xmlns='jabber:client' to='x@y' id='1'><x xmlns='jabber:x:conference' jid='r@b' reason='come' \
+         password='p'/></message>",
+    );
+    let user = jid::BareJid::new("x@y").unwrap();
+    same(
+        &sent("r@b", Invitation::Mediated { user, reason: reason() }),
+        "<message xmlns='jabber:client' to='r@b' id='1'><x xmlns='http://jabber.org/protocol/muc#user'><invite to='x@y'>\
+         <reason>come</reason></invite></x></message>",
+    );
+    same(
+        &sent("r@b", Invitation::Declined { inviter: jid("x@y/z"), reason: None }),
+        "<message xmlns='jabber:client' to='r@b' id='1'><x xmlns='http://jabber.org/protocol/muc#user'><decline \
+         to='x@y/z'/></x></message>",
+    );
+}

@@ -1,0 +1,24 @@
+//! Stanzas as parlor's own types, and their way from bytes and back.
+//!
+//! **Owns:** the types that session, permissions and plugins speak ([`types`], [`card`], [`error`]); the [`sieve`] through which
+//! all received bytes pass; [`decode`], which decides what of a stanza may be believed; [`encode`]; and [`raw`], whole stanzas that
+//! plugins may see or write.
+//!
+//! **Must not** do I/O, wait, or read a clock. Nothing above this package names a type of an XMPP library.
+//!
+//! **Begin with** [`types`], then follow one stanza through [`decode`].
+
+pub mod card;
+pub mod decode;
+pub mod draft;
+pub mod encode;
+pub mod error;
+#[cfg(any(test, feature = "test-support"))]
+pub mod fuzz;
+pub mod raw;
+pub mod sieve;
+pub mod stream_error;
+#[cfg(any(test, feature = "test-support"))]
+pub mod testing;
+pub mod types;
+pub mod whole_card;

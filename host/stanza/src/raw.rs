@@ -1,0 +1,445 @@
+//! Whole stanzas: received ones for plugins that may see XML, and those that plugins write to send.
+//!
+//! XML from a plugin is never passed on as bytes. It is parsed under limits, checked, converted to typed stanzas and
+//! written again. So nothing can pass that ends the stream, opens another stanza or forges a sender.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jid::{BareJid, FullJid, Jid};
+use jiff::Timestamp;
+use minidom::rxml;
+use minidom::{Element, Node};
+use parlor_base::harmless::harmless;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::message::MessageType;
+use xmpp_parsers::ns;
+use xmpp_parsers::presence::Type;
+use xmpp_parsers::stanza::Stanza;
+use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
+
+use crate::error::CallError;
+use crate::types::{Incoming, Message, Outgoing, Show, address};
+use crate::{decode, encode};
+
+/// The name of `send`'s argument in errors.
+const ARGUMENT: &str = "stanza";
+/// The maximum length of a stanza from a plugin, in bytes.
+const MAX_BYTES: usize = 256 * 1024;
+/// The maximum length of the stanza when written again; servers end the whole stream at 256 KiB.
+const MAX_WRITTEN_BYTES: usize = 252 * 1024;
+/// The maximum depth of elements. Trees are dropped recursively, so this also bounds the host's stack.
+const MAX_DEPTH: usize = 64;
+/// The maximum number of elements in a stanza.
+const MAX_ELEMENTS: usize = 4096;
+/// The maximum number of attributes of an element.
+const MAX_ATTRIBUTES: usize = 64;
+/// The maximum length of a namespace, in bytes. It is stored and written for each element in it, however it was
+/// declared.
+const MAX_NAMESPACE: usize = 256;
+/// The namespace of namespace declarations. Written again, an element or attribute in it would become a declaration
+/// itself, over which servers end the stream.
+pub const DECLARATIONS: &str = "http://www.w3.org/2000/xmlns/";
+/// The memory of a node in a parsed stanza, in addition to its text.
+const NODE: usize = 200;
+
+/// The text of the error for a message that was given up.
+const WHY: &str = "not sent: the connection was cut for longer than keep_unsent of the account says";
+
+/// A whole stanza, opaque outside this folder. It is cheap to clone. It prints only its kind, so that no log shows its
+/// content.
+#[derive(Clone)]
+pub struct RawStanza(pub Arc<Stanza>);
+
+/// The account's status in a presence that is broadcast to everybody authorised (RFC 6121, section 4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BroadcastPresence {
+    /// Whether it is available.
+    pub is_available: bool,
+    /// What it shows.
+    pub show: Option<Show>,
+    /// Its text.
+    pub status: String,
+}
+
+impl fmt::Debug for RawStanza {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RawStanza({})", self.kind())
+    }
+}
+
+impl RawStanza {
+    /// Parses a stanza for `send`: one message, presence or IQ request, sent by `own` or without a sender.
+    ///
+    /// `own` is the account's JID. A `from` with it, bare or full, is removed, since the server sets the full JID. An
+    /// IQ needs an id. Results and errors are refused, since only the host answers.
+    pub fn parse(xml: &str, own: &Jid) -> Result<Self, CallError> {
+        let mut element = read(xml)?;
+        check_sender(&mut element, own)?;
+        Self::from_element(element)
+    }
+
+    /// Parses a request for `send-iq`: an IQ get or set. Its id does not matter, see [`RawStanza::with_id`].
+    pub fn parse_request(xml: &str, own: &Jid) -> Result<Self, CallError> {
+        Self::read_request(xml, own).map_err(|error| match error {
+            CallError::Invalid { argument, reason } if argument == ARGUMENT => CallError::invalid("iq", reason),
+            other => other,
+        })
+    }
+
+    fn read_request(xml: &str, own: &Jid) -> Result<Self, CallError> {
+        let mut element = read(xml)?;
+        if element.name() != "iq" {
+            return Err(invalid(format!("only an iq is answered, not a {}; use send", element.name())));
+        }
+        check_sender(&mut element, own)?;
+        if element.attr("id").is_none() {
+            element.attrs_mut().insert(rxml::Namespace::NONE, encode::name("id"), "unset".to_owned());
+        }
+        Self::from_element(element)
+    }
+
+    fn from_element(element: Element) -> Result<Self, CallError> {
+        let kind = element.attr("type").unwrap_or_default().to_owned();
+        if element.name() == "iq" {
+            match kind.as_str() {
+                "get" | "set" if element.attr("id").is_none_or(str::is_empty) => {
+                    return Err(invalid("an iq needs an id"));
+                }
+                "get" | "set" if element.children().count() != 1 => {
+                    return Err(invalid("an iq asks with exactly one element"));
+                }
+                "get" | "set" => {}
+                "result" | "error" => {
+                    return Err(invalid(format!("an iq of type {kind} is an answer; only the host answers")));
+                }
+                _ => return Err(invalid("an iq needs the type get or set")),
+            }
+        }
+        if let Some(to) = element.attr("to") {
+            address(to).map_err(|error| invalid(format!("its to {}", no_jid(to, &error))))?;
+        }
+        let stanza = Stanza::try_from(element).map_err(|error| invalid(format!("not a valid stanza: {error}")))?;
+        let stanza = Self(Arc::new(stanza));
+        if stanza.to_xml().len() > MAX_WRITTEN_BYTES {
+            return Err(invalid(format!("written out, it is longer than {MAX_WRITTEN_BYTES} bytes")));
+        }
+        Ok(stanza)
+    }
+
+    /// Returns the exact stanza that will be sent for this.
+    pub fn of(outgoing: Outgoing) -> Self {
+        match outgoing {
+            Outgoing::Raw(raw) | Outgoing::Again(raw) | Outgoing::Private(raw, _) => raw,
+            other => Self(Arc::new(encode::encode(other))),
+        }
+    }
+
+    /// Returns an outgoing message of `own` in the form that subscribers get; `None` if it is not a message.
+    pub fn leaving(&self, own: &FullJid, now: Timestamp) -> Option<Box<Message>> {
+        decode::leaving(&self.0, own, now).map(Box::new)
+    }
+
+    /// Returns the error for a message that is not sent any more.
+    pub fn returned(&self, own: &FullJid, now: Timestamp) -> Option<Incoming> {
+        Some(decode::decode(returned(&self.0)?, own, now))
+    }
+
+    /// Returns the stanza as XML without its passwords, for plugins that may see outgoing stanzas.
+    pub fn to_shown_xml(&self) -> String {
+        let mut element = encode::element(&self.0);
+        hide_passwords(&mut element);
+        String::from(&element)
+    }
+
+    /// Returns the stanza as XML.
+    pub fn to_xml(&self) -> String {
+        to_text(&self.0)
+    }
+
+    /// Returns the approximate memory of the stanza, in bytes.
+    pub fn weight(&self) -> usize {
+        stanza_weight(&self.0)
+    }
+
+    /// Returns `message`, `presence` or `iq`.
+    pub fn kind(&self) -> &'static str {
+        match *self.0 {
+            Stanza::Message(_) => "message",
+            Stanza::Presence(_) => "presence",
+            Stanza::Iq(_) => "iq",
+        }
+    }
+
+    /// Returns the recipient; `None` means the own account, or everybody for a presence.
+    pub fn to(&self) -> Option<Jid> {
+        match &*self.0 {
+            Stanza::Message(message) => message.to.clone(),
+            Stanza::Presence(presence) => presence.to.clone(),
+            Stanza::Iq(iq) => iq.to().cloned(),
+        }
+    }
+
+    /// Returns the id, if there is one.
+    pub fn id(&self) -> Option<&str> {
+        match &*self.0 {
+            Stanza::Message(message) => message.id.as_ref().map(|id| id.0.as_str()),
+            Stanza::Presence(presence) => presence.id.as_deref(),
+            Stanza::Iq(iq) => Some(iq.id()),
+        }
+    }
+
+    /// Returns whether it is an IQ get or set, which must be answered.
+    pub fn is_request(&self) -> bool {
+        matches!(&*self.0, Stanza::Iq(Iq::Get { .. } | Iq::Set { .. }))
+    }
+
+    /// Returns whether it is an IQ set.
+    pub fn is_set(&self) -> bool {
+        matches!(&*self.0, Stanza::Iq(Iq::Set { .. }))
+    }
+
+    /// Returns the contacts that the server adds to the roster because of this stanza. They are the recipients of a
+    /// subscription request or approval (RFC 6121, section 3), and the items of a roster set of this account (section
+    /// 2.3).
+    pub fn adds_contacts(&self, own: &Jid) -> Vec<BareJid> {
+        match &*self.0 {
+            Stanza::Presence(presence) if matches!(presence.type_, Type::Subscribe | Type::Subscribed) => {
+                presence.to.iter().map(Jid::to_bare).collect()
+            }
+            Stanza::Iq(Iq::Set { to, payload, .. })
+                if payload.is("query", ns::ROSTER) && to.as_ref().is_none_or(|to| to.to_bare() == own.to_bare()) =>
+            {
+                let added = payload.children().filter(|item| item.attr("subscription") != Some("remove"));
+                added.filter_map(|item| Some(address(item.attr("jid")?).ok()?.to_bare())).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Returns the own status in this stanza; `None` if it is not a presence, or has a recipient.
+    pub fn broadcast_presence(&self) -> Option<BroadcastPresence> {
+        let Stanza::Presence(presence) = &*self.0 else { return None };
+        let is_available = match presence.type_ {
+            Type::None => true,
+            Type::Unavailable => false,
+            _ => return None,
+        };
+        presence.to.is_none().then(|| BroadcastPresence {
+            is_available,
+            show: presence.show.as_ref().map(decode::show),
+            status: decode::only(&presence.statuses).map(|(_, text)| text.clone()).unwrap_or_default(),
+        })
+    }
+
+    /// Returns whether it is a message that is not for all occupants of a room.
+    pub fn is_said_to_a_person(&self) -> bool {
+        matches!(&*self.0, Stanza::Message(message) if message.type_ != MessageType::Groupchat)
+    }
+
+    /// Same as [`Outgoing::outlives_its_stream`](crate::types::Outgoing::outlives_its_stream).
+    pub fn outlives_its_stream(&self) -> bool {
+        match &*self.0 {
+            Stanza::Message(_) => true,
+            Stanza::Presence(presence) => {
+                matches!(presence.type_, Type::Subscribe | Type::Subscribed | Type::Unsubscribe | Type::Unsubscribed)
+            }
+            Stanza::Iq(_) => false,
+        }
+    }
+
+    /// Returns the same stanza with another id.
+    #[must_use]
+    pub fn with_id(&self, id: &str) -> Self {
+        let mut stanza = encode::copy(&self.0);
+        match &mut stanza {
+            Stanza::Message(message) => message.id = Some(xmpp_parsers::message::Id(id.to_owned())),
+            Stanza::Presence(presence) => presence.id = Some(id.to_owned()),
+            Stanza::Iq(iq) => id.clone_into(iq.id_mut()),
+        }
+        Self(Arc::new(stanza))
+    }
+}
+
+/// Returns the approximate memory of a stanza, in bytes.
+pub fn stanza_weight(stanza: &Stanza) -> usize {
+    let (texts, payloads): (usize, &[Element]) = match stanza {
+        Stanza::Message(message) => {
+            let texts = message.bodies.values().chain(message.subjects.values()).map(String::len);
+            // The chosen text is held twice.
+            (2 * texts.sum::<usize>(), &message.payloads)
+        }
+        Stanza::Presence(presence) => (presence.statuses.values().map(String::len).sum(), &presence.payloads),
+        Stanza::Iq(Iq::Get { payload, .. } | Iq::Set { payload, .. }) => (0, std::slice::from_ref(payload)),
+        Stanza::Iq(Iq::Result { payload, .. } | Iq::Error { payload, .. }) => (0, payload.as_slice()),
+    };
+    NODE + texts + payloads.iter().map(weight).sum::<usize>()
+}
+
+/// Serialises a stanza.
+pub fn to_text(stanza: &Stanza) -> String {
+    String::from(&encode::element(stanza))
+}
+
+/// Parses a stanza that [`to_text`] wrote.
+pub fn from_text(xml: &str) -> Result<Stanza, String> {
+    let element: Element = xml.parse().map_err(|error: minidom::Error| error.to_string())?;
+    Stanza::try_from(element).map_err(|error| error.to_string())
+}
+
+/// Returns the approximate memory of an element, in bytes. The depth is bounded on input.
+pub fn weight(element: &Element) -> usize {
+    let text: usize = element.texts().map(str::len).sum();
+    let attributes: usize = element.attrs().iter().map(|(_, value)| value.len() + NODE / 2).sum();
+    NODE + text + attributes + element.children().map(weight).sum::<usize>()
+}
+
+/// Removes passwords of rooms and accounts: elements, attributes and form fields.
+fn hide_passwords(element: &mut Element) {
+    element.attrs_mut().remove(&rxml::Namespace::NONE, "password");
+    for node in element.take_nodes() {
+        match node {
+            Node::Element(child) if is_password(&child) => {}
+            Node::Element(mut child) => {
+                hide_passwords(&mut child);
+                element.append_node(Node::Element(child));
+            }
+            text @ Node::Text(_) => element.append_node(text),
+        }
+    }
+}
+
+fn is_password(element: &Element) -> bool {
+    let names = |name: &str| name.ends_with("password") || name.ends_with("roomsecret");
+    element.name() == "password" || (element.name() == "field" && element.attr("var").is_some_and(names))
+}
+
+/// Returns whether XML can contain this text, and there is no control character in it.
+pub fn is_sendable(text: &str) -> bool {
+    text.chars().all(is_sendable_char)
+}
+
+/// Returns whether XML can contain this character, and it is no control character.
+pub fn is_sendable_char(character: char) -> bool {
+    !is_forbidden(character)
+}
+
+/// Returns whether XML can contain this text and it is a single line, as a name must be.
+pub fn is_one_line(text: &str) -> bool {
+    text.chars().all(|character| is_sendable_char(character) && !character.is_control())
+}
+
+/// Returns whether a stanza can contain this time: XEP-0082 has four digits for a year, and so nothing before the year
+/// 0.
+pub fn is_sendable_time(at: Timestamp) -> bool {
+    const YEAR_0: i64 = -62_167_219_200;
+    at.as_second() >= YEAR_0
+}
+
+/// Returns whether XML 1.0 cannot contain the character, or it is a control character that would only confuse readers.
+pub fn is_forbidden(character: char) -> bool {
+    matches!(character, '\u{fffe}' | '\u{ffff}') || (character.is_control() && !matches!(character, '\t' | '\n' | '\r'))
+}
+
+fn invalid(reason: impl Into<String>) -> CallError {
+    CallError::invalid(ARGUMENT, reason)
+}
+
+/// Parses one element within the limits, of a kind and namespace that may be sent.
+fn read(xml: &str) -> Result<Element, CallError> {
+    if xml.len() > MAX_BYTES {
+        return Err(invalid(format!("{} bytes are more than {MAX_BYTES}", xml.len())));
+    }
+    let xml = xml.trim_matches([' ', '\t', '\r', '\n']);
+    check_shape(xml)?;
+    // The second pass builds the tree; the first has shown that it is not too deep and that nothing follows it.
+    let element = Element::from_reader_with_prefixes(xml.as_bytes(), ns::JABBER_CLIENT.to_owned())
+        .map_err(|error| invalid(format!("not well-formed: {error}")))?;
+    if !element.has_ns(ns::JABBER_CLIENT) || !matches!(element.name(), "message" | "presence" | "iq") {
+        return Err(invalid(format!(
+            "expected a message, presence or iq in {}, found {} in {}",
+            ns::JABBER_CLIENT,
+            element.name(),
+            element.ns()
+        )));
+    }
+    Ok(element)
+}
+
+/// Reads the document without building a tree.
+fn check_shape(xml: &str) -> Result<(), CallError> {
+    let mut depth = 0_usize;
+    let mut elements = 0_usize;
+    let mut reader = rxml::Reader::new(xml.as_bytes());
+    loop {
+        let event = reader.read().map_err(|error| invalid(format!("not well-formed: {error}")))?;
+        match event {
+            None => break,
+            Some(rxml::Event::XmlDeclaration(..)) => return Err(invalid("an XML declaration belongs to a stream")),
+            Some(rxml::Event::StartElement(_, (namespace, _), attributes)) => {
+                depth += 1;
+                elements += 1;
+                if depth > MAX_DEPTH {
+                    return Err(invalid(format!("nested deeper than {MAX_DEPTH} elements")));
+                }
+                if elements > MAX_ELEMENTS {
+                    return Err(invalid(format!("more than {MAX_ELEMENTS} elements")));
+                }
+                if attributes.len() > MAX_ATTRIBUTES {
+                    return Err(invalid(format!("more than {MAX_ATTRIBUTES} attributes on an element")));
+                }
+                let namespaces = || attributes.iter().map(|((namespace, _), _)| namespace).chain([&namespace]);
+                if namespaces().any(|namespace| namespace.len() > MAX_NAMESPACE) {
+                    return Err(invalid(format!("a namespace of more than {MAX_NAMESPACE} bytes")));
+                }
+                if namespaces().any(|namespace| *namespace == rxml::Namespace::XMLNS) {
+                    return Err(invalid(format!("nothing can be in the namespace {DECLARATIONS}")));
+                }
+                if attributes.iter().any(|(_, value)| !is_sendable(value)) {
+                    return Err(invalid("a control character in an attribute"));
+                }
+            }
+            Some(rxml::Event::EndElement(_)) => depth = depth.saturating_sub(1),
+            Some(rxml::Event::Text(_, text)) if !is_sendable(&text) => {
+                return Err(invalid("a control character in the text"));
+            }
+            Some(rxml::Event::Text(..)) => {}
+        }
+    }
+    if elements == 0 { Err(invalid("there is no element")) } else { Ok(()) }
+}
+
+/// Describes an invalid address of a plugin, and the reason.
+pub fn no_jid(text: &str, why: &impl fmt::Display) -> String {
+    /// The bytes of it that are shown.
+    const LONGEST: usize = 128;
+    format!("\"{}\" is not a JID: {why}", harmless(text, LONGEST))
+}
+
+/// Removes the sender if it is the account itself, and refuses any other.
+fn check_sender(element: &mut Element, own: &Jid) -> Result<(), CallError> {
+    let Some(from) = element.attr("from") else { return Ok(()) };
+    let sender = address(from).map_err(|error| invalid(format!("its from {}", no_jid(from, &error))))?;
+    if sender != *own && sender != own.to_bare() {
+        return Err(invalid(format!("its from is somebody else; this account is {own}: leave it out")));
+    }
+    element.attrs_mut().remove(&rxml::Namespace::NONE, "from");
+    Ok(())
+}
+
+/// Returns the error for a message that was not sent. Returns `None` for an error message, which must not be answered,
+/// and for a message without a recipient.
+pub fn returned(stanza: &Stanza) -> Option<Stanza> {
+    let Stanza::Message(message) = stanza else { return None };
+    let mut back = message.clone();
+    back.from = Some(back.to.take()?);
+    if std::mem::replace(&mut back.type_, MessageType::Error) == MessageType::Error {
+        return None;
+    }
+    let error = StanzaError::new(ErrorType::Wait, DefinedCondition::RemoteServerTimeout, "en", WHY);
+    back.payloads.push(error.into());
+    Some(Stanza::Message(back))
+}
+
+#[cfg(test)]
+mod tests;

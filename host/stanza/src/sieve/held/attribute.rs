@@ -1,0 +1,98 @@
+//! Handles the attributes of a stanza, and leaves out those that are too long or too many.
+
+use super::{Attribute, Held, Kind, Prefixes, is_stanza, name_of};
+use crate::sieve::limits::{LONG_NAMESPACE, LONG_TOKEN, MANY_ATTRIBUTES, MAX_SPARE, Use};
+use crate::sieve::lost::Lost;
+use crate::types::LONGEST_ADDRESS;
+
+impl Held {
+    /// Returns whether the attribute that is being read declares a namespace.
+    pub fn declares(&self) -> bool {
+        let Some(value) = self.attribute.value else { return false };
+        matches!(Use::of(attribute_name(&self.bytes[self.tag..value])), Use::Namespace | Use::Prefix)
+    }
+
+    /// Returns whether the tag that is being read is that of a stanza, the received one or the one that it wraps. Such
+    /// a tag loses attributes that are too long, and nothing else.
+    pub fn is_tag_of_a_stanza(&self) -> bool {
+        let is_carried = self.wrappers == 2 && self.child.is_some_and(|child| child.at == self.tag);
+        self.kind == Kind::Unknown || (is_carried && !self.is_skipping() && name_of(self.tag()) == b"message")
+    }
+
+    /// Returns the start of the attribute that is being read, behind the name of its tag.
+    fn attribute_start(&self) -> usize {
+        self.attribute.start.max(self.tag + 1 + name_of(self.tag()).len()).min(self.bytes.len())
+    }
+
+    /// Handles a complete attribute of a stanza: it is kept if it is needed, or if there is room.
+    pub fn attribute_ends(&mut self, is_long_name: bool) -> Result<(), Lost> {
+        let start = self.attribute_start();
+        let value = self.attribute.value.unwrap_or(self.bytes.len()).max(start);
+        let length = self.bytes.len() - start;
+        let use_of_it = Use::of(attribute_name(&self.bytes[start..value]));
+        let is_address = matches!(attribute_name(&self.bytes[start..value]), b"from" | b"to");
+        let has_room = self.spare.0 < MAX_SPARE.0 && self.spare.1 <= MAX_SPARE.1;
+        let why = if self.attribute.is_long {
+            Some(LONG_TOKEN)
+        } else if is_long_name {
+            Some(LONG_NAMESPACE)
+        } else if is_address && self.bytes.len() - value > LONGEST_ADDRESS + 2 {
+            // The library would take long to parse it.
+            Some(LONG_TOKEN)
+        } else {
+            (matches!(use_of_it, Use::Prefix | Use::Spare) && !has_room).then_some(MANY_ATTRIBUTES)
+        };
+        self.attribute.is_long = false;
+        if let Some(why) = why {
+            if !is_stanza(name_of(self.tag())) {
+                return Err(Lost::Unreadable);
+            }
+            self.cut.get_or_insert(why);
+            let has_value = value < self.bytes.len();
+            if attribute_name(&self.bytes[start..value]) == b"from" && has_value {
+                // Without a sender the stanza would pass for one of the own account. It is no address: nobody has sent it.
+                let quote = self.bytes[value];
+                self.bytes.truncate(value);
+                self.bytes.extend_from_slice(&[quote, b'@', quote]);
+            } else if use_of_it == Use::Prefix && has_room && has_value {
+                // Elements may use the prefix, so it is bound to a namespace that contains nothing else.
+                let quote = char::from(self.bytes[value]);
+                self.bytes.truncate(value);
+                self.bytes.extend_from_slice(format!("{quote}urn:parlor:too-long:{value}{quote}").as_bytes());
+            } else {
+                self.bytes.truncate(start);
+            }
+            if self.bytes.len() == start && use_of_it == Use::Prefix && self.kind == Kind::Unknown {
+                self.prefixes = Prefixes::Lost;
+            } else if self.bytes.len() == start && matches!(use_of_it, Use::Prefix | Use::Namespace) {
+                if self.kind == Kind::Unknown {
+                    self.whole.get_or_insert(why);
+                } else {
+                    self.over(why)?;
+                }
+            }
+        }
+        if use_of_it != Use::Needed {
+            self.spare = (self.spare.0 + 1, self.spare.1 + length);
+        }
+        self.attribute = Attribute { start: self.bytes.len(), ..Attribute::default() };
+        Ok(())
+    }
+
+    /// Completes a tag of a stanza whose last part was too long.
+    pub fn end_long_tag(&mut self) {
+        if std::mem::take(&mut self.attribute.is_long) {
+            self.bytes.truncate(self.attribute_start());
+            self.bytes.extend_from_slice(if self.is_empty { b"/>" } else { b">" });
+            self.cut.get_or_insert(LONG_TOKEN);
+        }
+    }
+}
+
+/// Returns the attribute name at the end of these bytes, with or without the equals sign.
+fn attribute_name(before: &[u8]) -> &[u8] {
+    let name = before.trim_ascii_end();
+    let name = name.strip_suffix(b"=").unwrap_or(name).trim_ascii_end();
+    let is_edge = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'');
+    name.rsplit(is_edge).next().unwrap_or_default()
+}

@@ -1,0 +1,276 @@
+//! Incoming and outgoing messages.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use jid::Jid;
+use jiff::Timestamp;
+
+use super::{Invite, MucUser};
+use crate::error::StanzaError;
+use crate::raw::RawStanza;
+
+/// The `type` of a message (RFC 6121, section 5.2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are the RFC's own")]
+pub enum MessageKind {
+    Chat,
+    Normal,
+    Headline,
+    Groupchat,
+    Error,
+}
+
+impl MessageKind {
+    /// All kinds.
+    pub const ALL: [Self; 5] = [Self::Chat, Self::Normal, Self::Headline, Self::Groupchat, Self::Error];
+
+    /// Returns the value of the attribute.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Normal => "normal",
+            Self::Headline => "headline",
+            Self::Groupchat => "groupchat",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl fmt::Display for MessageKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The direction of a message that is a copy from another client of the account (XEP-0280).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carbon {
+    /// Another client of this account received it.
+    Received,
+    /// Another client of this account sent it.
+    Sent,
+}
+
+/// A message that came from the server. Fields as in `message` of `wit/types.wit`.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The id that the author's client gave it.
+    pub id: Option<String>,
+    /// The archive's id, only if the archive's own entity set it (XEP-0359, section 5).
+    pub stanza_id: Option<String>,
+    /// The author's id that survives rewriting.
+    pub origin_id: Option<String>,
+    /// The conversation: the other side's bare JID, or the room's. `session` changes it to the occupant's address for
+    /// private messages in rooms.
+    pub chat: Jid,
+    /// The sender; the own bare JID if the stanza names none (RFC 6120, section 8.1.2.1).
+    pub from: Jid,
+    /// The recipient.
+    pub to: Jid,
+    /// The occupant's nickname, for a groupchat message from an occupant.
+    pub nick: Option<String>,
+    /// The type of the message.
+    pub kind: MessageKind,
+    /// The text; the first one if there are several.
+    pub body: Option<String>,
+    /// All texts with their languages, in the order in which they came. Empty unless there are several.
+    pub bodies: Vec<(String, String)>,
+    /// The subject.
+    pub subject: Option<String>,
+    /// The thread that it belongs to.
+    pub thread: Option<String>,
+    /// The command that the host recognised in it; `session` sets it.
+    pub command: Option<String>,
+    /// The host's limit because of which a part of it was omitted.
+    pub cut: Option<String>,
+    /// When it was sent (XEP-0203), else when it came.
+    pub at: Timestamp,
+    /// Whether it was delayed, according to a stamp of a trusted entity, or one without a name.
+    pub delayed: bool,
+    /// When it was sent, according to a stamp of an untrusted entity, or one without a name. `session` trusts it for a
+    /// room's history, and for messages from before the stream.
+    pub claimed_at: Option<Timestamp>,
+    /// Set if it is a carbon copy.
+    pub carbon: Option<Carbon>,
+    /// Whether this account wrote it; `session` also sets it for its echoes in rooms.
+    pub own: bool,
+    /// Whether it claims to be private between an occupant of a room and us (XEP-0045, section 7.5).
+    pub of_occupant: bool,
+    /// The contents other than its text.
+    pub extensions: Option<Box<Extensions>>,
+    /// The error, for the kind `error`.
+    pub error: Option<Box<StanzaError>>,
+    /// An invitation to a room that it carries (XEP-0045, section 7.8; XEP-0249).
+    pub invite: Option<Box<Invite>>,
+    /// The decline of our invitation (XEP-0045, section 7.8.2); the field `from` names who declined.
+    pub declined: Option<Box<Invite>>,
+    /// Status codes about changes of the room itself (XEP-0045, section 10.2.1).
+    pub room_status: Vec<u16>,
+    /// The room's notice about the new affiliation of someone who is not in it.
+    pub affiliation: Option<Box<MucUser>>,
+    /// The stanza itself, for plugins that may see XML.
+    pub raw: RawStanza,
+}
+
+/// The namespace of replies. In most clients, a reply begins with a quotation of the original message, for clients
+/// without replies (XEP-0461, section 3.2).
+pub const REPLY: &str = "urn:xmpp:reply:0";
+/// Features whose fallback texts are no words of the sender: reactions (XEP-0444), which would be read as a reply, and
+/// retractions (XEP-0424).
+const NOT_SAID: [&str; 2] = ["urn:xmpp:reactions:0", "urn:xmpp:message-retract:1"];
+
+impl Message {
+    /// Returns whether it has text other than the fallback of a reply, a reaction or a retraction (XEP-0428, section
+    /// 3).
+    pub fn says_something(&self) -> bool {
+        self.body.as_deref().is_some_and(|body| body.is_empty() || !self.said().is_empty())
+    }
+
+    /// Returns the body without the quotation of a reply and without the fallback of a reaction or a retraction,
+    /// wherever that is. Empty if there is no body.
+    pub fn said(&self) -> Cow<'_, str> {
+        let body = self.body.as_deref().unwrap_or_default();
+        let parts = self.extensions.iter().flat_map(|extensions| &extensions.fallback);
+        let is_known = |feature: &str| feature == REPLY || NOT_SAID.contains(&feature);
+        let parts = parts.filter(|part| part.feature.as_deref().is_none_or(is_known));
+        let mut parts: Vec<(u32, u32)> = parts.map(|part| part.part.unwrap_or((0, u32::MAX))).collect();
+        if parts.is_empty() {
+            return Cow::Borrowed(body);
+        }
+        parts.sort_unstable();
+        let (mut said, mut rest, mut at) = (String::new(), body, 0);
+        // Ranges may overlap, end before they begin, or lie behind the end; then there is nothing left to omit.
+        for (start, end) in parts {
+            let (kept, behind) = rest.split_at(place(rest, start.saturating_sub(at)));
+            said.push_str(kept);
+            at = at.max(start);
+            rest = &behind[place(behind, end.saturating_sub(at))..];
+            at = at.max(end);
+        }
+        said.push_str(rest);
+        Cow::Owned(said.trim_start().to_owned())
+    }
+}
+
+/// Returns the byte position of the character with this number, or the end of the text if there is none.
+fn place(text: &str, number: u32) -> usize {
+    text.char_indices().nth(number as usize).map_or(text.len(), |(at, _)| at)
+}
+
+/// The contents of a message other than its text. Fields as in `extensions` of `wit/types.wit`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct Extensions {
+    pub thread_parent: Option<String>,
+    pub reply: Option<ReplyTo>,
+    pub fallback: Vec<Fallback>,
+    pub replace: Option<String>,
+    pub reactions: Option<Reactions>,
+    pub receipt_requested: bool,
+    pub receipt: Option<String>,
+    pub markable: bool,
+    pub marker: Option<String>,
+    pub marked: Option<String>,
+    pub chat_state: Option<String>,
+    pub hints: Vec<Hint>,
+}
+
+impl Extensions {
+    /// Returns whether it has only extensions that make no sense on their own.
+    pub fn say_nothing(&self) -> bool {
+        let Self {
+            thread_parent: _,
+            reply: _,
+            fallback: _,
+            replace: _,
+            reactions,
+            receipt_requested: _,
+            receipt,
+            markable: _,
+            marker,
+            marked: _,
+            chat_state,
+            hints: _,
+        } = self;
+        reactions.is_none() && receipt.is_none() && marker.is_none() && chat_state.is_none()
+    }
+}
+
+/// A part of the body for clients that lack a feature (XEP-0428).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct Fallback {
+    pub feature: Option<String>,
+    /// The range in Unicode code points, the end excluded. None: the whole body.
+    pub part: Option<(u32, u32)>,
+}
+
+/// A hint for servers on the way (XEP-0334).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are the XEP's own")]
+pub enum Hint {
+    NoCopy,
+    NoPermanentStore,
+    NoStore,
+    Store,
+}
+
+impl Hint {
+    /// All hints.
+    pub const ALL: [Self; 4] = [Self::NoCopy, Self::NoPermanentStore, Self::NoStore, Self::Store];
+
+    /// Returns the name of the element.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoCopy => "no-copy",
+            Self::NoPermanentStore => "no-permanent-store",
+            Self::NoStore => "no-store",
+            Self::Store => "store",
+        }
+    }
+
+    /// Returns the hint of this name, if there is one.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|hint| hint.as_str() == name)
+    }
+}
+
+/// The message that another one replies to (XEP-0461).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct ReplyTo {
+    pub id: String,
+    pub to: Option<Jid>,
+}
+
+/// Reactions to a message (XEP-0444).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct Reactions {
+    pub id: String,
+    pub emojis: Vec<String>,
+}
+
+/// The contents of a message to be sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct Draft {
+    pub body: Option<String>,
+    pub subject: Option<String>,
+    pub thread: Option<String>,
+    pub extensions: Option<Box<Extensions>>,
+}
+
+impl Draft {
+    /// Returns about how many bytes of memory it takes.
+    pub fn weight(&self) -> usize {
+        let extended = self.extensions.as_deref().map_or(0, |extensions| {
+            let features = extensions.fallback.iter().filter_map(|one| one.feature.as_ref());
+            let emojis = extensions.reactions.iter().flat_map(|reactions| &reactions.emojis);
+            size_of::<Extensions>() + features.chain(emojis).map(|text| size_of::<String>() + text.len()).sum::<usize>()
+        });
+        let texts = [&self.body, &self.subject, &self.thread];
+        size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>() + extended
+    }
+}
