@@ -6,9 +6,9 @@
 
 use std::path::Path;
 
+use parlor_config::{Config, Overrides};
 use toml::Value;
 
-use crate::config::{Config, Overrides};
 use crate::control;
 use crate::plugins::admission::undeclared;
 use crate::plugins::component;

@@ -22,12 +22,12 @@ use lock::lock;
 use parlor_base::harmless::EscapedPath as _;
 use parlor_base::id::PluginId;
 use parlor_base::log_level::LogLevel;
+use parlor_config::{AccountName, Config};
 use reload::Read;
 use standing::{Leaving, Left};
 use tokio::sync::{Mutex, Notify};
 
 use crate::account::Account;
-use crate::config::{AccountName, Config};
 use crate::permissions::Grants;
 use crate::plugins::admission::settings_fit;
 use crate::plugins::components::Components;
@@ -522,9 +522,9 @@ mod tests {
     use std::path::Path;
 
     use parlor_base::id::Digest;
+    use parlor_config::Overrides;
 
     use super::*;
-    use crate::config::Overrides;
 
     /// A host that does not log in, in a folder of its own.
     async fn house(folder: &Path) -> Host {

@@ -7,7 +7,6 @@
 //! `SSL_CERT_FILE` names. Proxies are not supported.
 
 mod body;
-mod url;
 
 use std::io;
 #[cfg(feature = "opentelemetry")]
@@ -17,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parlor_base::harmless::harmless;
+use parlor_config::url::{Url, UrlError};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -25,7 +25,6 @@ use tokio_rustls::client::TlsStream;
 use crate::xmpp::{client_config, handshake_failure};
 
 pub(crate) use body::{Head, NoBody, Wire};
-pub use url::{Url, UrlError};
 
 /// The maximum duration of one download, including redirects.
 const PATIENCE: Duration = Duration::from_mins(2);

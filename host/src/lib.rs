@@ -4,7 +4,6 @@ pub mod account;
 mod api;
 mod bindings;
 pub mod cli;
-pub mod config;
 pub mod control;
 pub mod event;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -17,9 +17,9 @@ mod collector;
 use std::fmt::Display;
 
 use parlor_base::id::PluginId;
+use parlor_config::AccountName;
 use tracing::{Span, field, trace_span};
 
-use crate::config::AccountName;
 use crate::event::EventName;
 
 pub use collector::{Collector, CollectorError};

@@ -13,9 +13,10 @@ pub struct Package {
 pub const HOST: Package = Package { library: "parlor", folder: "host" };
 
 /// All packages of the host.
-pub const ALL: [Package; 3] = [
+pub const ALL: [Package; 4] = [
     HOST,
     Package { library: "parlor_base", folder: "host/base" },
+    Package { library: "parlor_config", folder: "host/config" },
     Package { library: "parlor_stanza", folder: "host/stanza" },
 ];
 

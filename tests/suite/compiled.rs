@@ -7,9 +7,9 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::Path;
 use std::sync::LazyLock;
 
-use parlor::config::Config;
 use parlor::host::Host;
 use parlor::plugins::Compiler;
+use parlor_config::Config;
 use parlor_tests::component::with_manifest;
 use parlor_tests::folder::Folder;
 use parlor_tests::plugins::built;

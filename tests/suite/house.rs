@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use parlor::account::{Asker, Connection, Shared};
-use parlor::config::{AccountName, Config, Overrides};
 use parlor::event::{Event, Payload};
 use parlor::host::Host;
 use parlor::permissions::Grants;
@@ -15,6 +14,7 @@ use parlor::router::{Filter, Mailbox};
 use parlor::session::Command;
 use parlor_base::id::{InstanceId, PluginId};
 use parlor_base::permission::{Permission, ScopeKind};
+use parlor_config::{AccountName, Config, Overrides};
 use parlor_tests::client::Client;
 use parlor_tests::conformance::record::{self, Note};
 use parlor_tests::front::Front;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use jid::Jid;
 use parlor::account::Connection;
-use parlor::config::{Config, Overrides};
 use parlor::host::{AddError, Host};
 use parlor::plugins::policy::Entry as Decided;
 use parlor::plugins::{Compiler, State};
 use parlor_base::id::PluginId;
+use parlor_config::{Config, Overrides};
 use parlor_tests::client::Client;
 use parlor_tests::component::with_manifest;
 use parlor_tests::host::{Home, Server};

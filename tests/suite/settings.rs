@@ -1,6 +1,6 @@
 //! `settings`: a plugin's own settings, and a view of the host's (rows 116–119 of `tests/conformance.toml`).
 
-use parlor::config::{Config, Overrides, Role, SETTINGS, SettingKind, SettingRule};
+use parlor_config::{Config, Overrides, Role, SETTINGS, SettingKind, SettingRule};
 use parlor_tests::component::with_manifest;
 use parlor_tests::plugins;
 use parlor_tests::policy::Entry;

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use jid::Jid;
+use parlor_config::{Authentication, PasswordSource};
 use parlor_stanza::error::{CallError, StanzaError};
 use tokio::time::Instant;
 
 use super::{Connection, Worker};
-use crate::config::{Authentication, PasswordSource};
 use crate::session::Answer;
 use crate::xmpp::{ConnectError, Left, Link, LogIn, Supplied};
 

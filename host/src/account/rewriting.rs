@@ -1,8 +1,9 @@
 //! Changes of an account's configuration while it runs.
 
+use parlor_config::AccountConfig;
+
 use super::leaving::Farewell;
 use super::{Order, Shared, Worker};
-use crate::config::AccountConfig;
 
 impl Worker {
     /// Applies a new configuration. The stream stays unless the route to the server changed.

@@ -10,13 +10,13 @@ use parlor_base::clock::Clock;
 use parlor_base::fair;
 use parlor_base::harmless::harmless;
 use parlor_base::id::{InstanceId, PluginId};
+use parlor_config::{AccountName, Settings};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{AdHocRequest, MessageKind};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::logins::Credentials;
 use super::{Asked, Asker, Order};
-use crate::config::{AccountName, Settings};
 use crate::event::{Event, EventName, Payload};
 use crate::plugins::{Holding, Records};
 use crate::router::{Course, Mailbox, Names, Router};

@@ -10,12 +10,12 @@ mod simulated;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use parlor_config::Settings;
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::Message;
 use tokio::time::Instant;
 
 use super::*;
-use crate::config::Settings;
 use crate::event::Payload;
 use crate::permissions::Grants;
 use crate::router::{Filter, Mail, Mailbox};

@@ -236,9 +236,9 @@ async fn wait_until<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use parlor_base::id::InstanceId;
+    use parlor_config::Settings;
 
     use super::*;
-    use crate::config::Settings;
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
     use crate::session::{Answer, Session};

@@ -485,8 +485,9 @@ async fn send<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use parlor_config::Settings;
+
     use super::*;
-    use crate::config::Settings;
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
     use crate::session::{Session, Snapshot};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use parlor_base::harmless::harmless;
 use parlor_base::permission::Permission;
+use parlor_config::Settings;
 use parlor_stanza::error::CallError;
 use serde_json::Value;
 use wasmtime::component::Accessor;
@@ -11,7 +12,6 @@ use wasmtime::component::Accessor;
 use super::{answer, bounded, caller, order, renamed};
 use crate::bindings::parlor::plugin::settings::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
-use crate::config::Settings;
 use crate::permissions::Target;
 use crate::plugins::{Context, Grouping, Instance, Layer, OwnSettings};
 use crate::session::{Command, Wins};

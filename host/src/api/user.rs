@@ -115,9 +115,9 @@ mod tests {
     use std::sync::atomic::Ordering::Relaxed;
 
     use jid::BareJid;
+    use parlor_config::Settings;
 
     use super::*;
-    use crate::config::Settings;
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
     use crate::session::{Room, Session, Snapshot};

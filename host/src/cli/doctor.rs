@@ -7,13 +7,13 @@ use std::path::Path;
 use clap::Args;
 use parlor_base::atomic;
 use parlor_base::harmless::{EscapedPath as _, harmless, shell_word};
+use parlor_config::{AccountConfig, Config, Prebind, Settings};
 use rustix::fs::statvfs;
 use serde::Serialize;
 
 use super::place::Place;
 use super::show::{Mark, Put as _, marked, print, print_json, size};
 use super::{Ended, status, wait_for};
-use crate::config::{AccountConfig, Config, Prebind, Settings};
 use crate::control::views::Status;
 use crate::host::LOCK;
 use crate::plugins::build::toolchains;
@@ -482,7 +482,7 @@ mod tests {
             "[account.main]\njid = \"bot@localhost\"\npassword_file = \"password\"\nserver = \"127.0.0.1:{port}\"\n"
         );
         std::fs::write(&path, text).unwrap();
-        let config = Config::load(&path, &crate::config::Overrides::default()).unwrap();
+        let config = Config::load(&path, &parlor_config::Overrides::default()).unwrap();
         let mut findings = Findings::default();
         connection(config.accounts.values().next().unwrap(), folder.path(), &mut findings).unwrap();
         let [found] = &findings.findings[..] else { panic!("{} findings", findings.findings.len()) };

@@ -7,13 +7,13 @@ use jid::{BareJid, Jid};
 use parlor_base::harmless::harmless;
 use parlor_base::id::PluginId;
 use parlor_base::permission::{Permission, ScopeKind};
+use parlor_config::Config;
 use serde::Serialize;
 
 use super::Ended;
 use super::place::{self, Place};
 use super::show::{Mark, Put as _, marked, moment, print, print_json};
 use crate::api::acts_for;
-use crate::config::Config;
 use crate::control::client::{Client, ClientError, escaped};
 use crate::control::views::{Answer, Denied, Plugin, Record};
 use crate::host::Explained;

@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use jid::Jid;
 use parlor_base::atomic::{folder_of, make_private_folder, put_in_place};
 use parlor_base::harmless::{EscapedPath as _, shell_word};
+use parlor_config::{Config, Endpoint, LinkSettings, Overrides};
 use toml::Value;
 
 use super::ask::Terminal;
@@ -18,7 +19,6 @@ use super::doctor::feature_lines;
 use super::place::is_own;
 use super::show::print;
 use super::wait_for;
-use crate::config::{Config, Endpoint, LinkSettings, Overrides};
 use crate::xmpp::{ConnectError, Pins, RegisterError, client_config, probe, random_password, register};
 
 /// The policy file, beside `parlor.toml`.
@@ -485,9 +485,10 @@ const PLUGINS: &str = r#"# Which plugins there are, and what each may do. What i
 
 #[cfg(test)]
 mod tests {
+    use parlor_config::keys::{ACCOUNT, Key, TOP};
+    use parlor_config::{Config, Overrides};
+
     use super::*;
-    use crate::config::keys::{ACCOUNT, Key, TOP};
-    use crate::config::{Config, Overrides};
 
     fn overrides() -> Overrides {
         Overrides { environment: |_| None, ..Overrides::default() }

@@ -24,8 +24,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use parlor_base::harmless::EscapedPath as _;
+use parlor_config::ConfigError;
 
-use crate::config::ConfigError;
 use crate::plugins::compiler::COMMAND;
 use crate::plugins::source::without_passwords;
 

@@ -8,10 +8,10 @@ use anyhow::bail;
 use clap::Args;
 use parlor_base::atomic::folder_of;
 use parlor_base::harmless::EscapedPath as _;
+use parlor_config::{Config, Overrides};
 use ratatui::crossterm::terminal::is_raw_mode_enabled;
 
 use super::show::error_lines;
-use crate::config::{Config, Overrides};
 use crate::control::client::{self, Client};
 use crate::control::views::{Status, absolute};
 use crate::host::LOCK;

@@ -7,12 +7,12 @@ use clap::Args;
 use parlor_base::harmless::EscapedPath as _;
 use parlor_base::id::PluginId;
 use parlor_base::quantity::show_duration;
+use parlor_config::Config;
 use serde::Serialize;
 
 use super::Ended;
 use super::place::{self, Place};
 use super::show::{Mark, Put as _, marked, print, print_json, size, span, table, width, wrapped};
-use crate::config::Config;
 use crate::control::VERSION;
 use crate::control::views::{Account, Limit, Plugin, Record, Status, Usage, absolute};
 use crate::plugins::desk::Desk;

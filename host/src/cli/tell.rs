@@ -2,11 +2,11 @@
 
 use parlor_base::harmless::EscapedPath as _;
 use parlor_base::id::PluginId;
+use parlor_config::Config;
 use serde::Serialize;
 
 use super::show::Put as _;
 use super::{Ended, place};
-use crate::config::Config;
 use crate::control::views::{Plugin, Status};
 
 /// The result of a change.

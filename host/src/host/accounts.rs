@@ -7,12 +7,12 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use futures_util::future::join_all;
 use parlor_base::harmless::EscapedPath as _;
 use parlor_base::id::PluginId;
+use parlor_config::{AccountConfig, AccountName, Config, Settings};
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{Host, INITIALIZE, Plugin, Standing, dependencies};
 use crate::account::{Account, Asker, Connection, Shared};
-use crate::config::{AccountConfig, AccountName, Config, Settings};
 use crate::plugins::order::{self, Strictness};
 use crate::plugins::policy::Entry;
 use crate::plugins::store::Loaded;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use parlor_base::harmless::harmless;
 use parlor_base::id::PluginId;
+use parlor_config::{AccountName, Config};
 
 use super::{Host, LONGEST_REASON, Plugin, Standing};
-use crate::config::{AccountName, Config};
 use crate::plugins::Admitted;
 use crate::plugins::order::{self, Candidate};
 use crate::plugins::policy::Entry;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use jid::{BareJid, Jid};
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
+use parlor_config::AccountName;
 use parlor_stanza::types::MAM;
 
 use super::{Host, Standing};
 use crate::account::Connection;
 use crate::api::acts_for;
-use crate::config::AccountName;
 use crate::permissions::question::{
     AccountState, Answer, ArchiveState, BookmarkState, ContactState, Judge, Listening, Outcome, Question, RoomState,
     Use,
@@ -248,10 +248,10 @@ fn apart(connection: &Connection) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use parlor_config::Settings;
     use parlor_stanza::types::{MessageKind, RosterItem};
 
     use super::*;
-    use crate::config::Settings;
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
     use crate::router::Filter;

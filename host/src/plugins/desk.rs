@@ -23,6 +23,8 @@ use parlor_base::id::{Digest, PluginId};
 use parlor_base::log_level::LogLevel;
 use parlor_base::nearest::nearest;
 use parlor_base::permission::Permission;
+use parlor_config::url::Url;
+use parlor_config::{AccountName, Config};
 use semver::Version;
 use toml::{Table, Value};
 
@@ -37,8 +39,6 @@ use super::secret::Secrets;
 use super::signature::{self, KeyName, Signer};
 use super::source::{Downloaded, LogIn, Source};
 use super::store::{self, Unfit};
-use crate::config::{AccountName, Config};
-use crate::https::Url;
 use crate::permissions::{self, Grants, Scope};
 
 pub use carried::Carried;

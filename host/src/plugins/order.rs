@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use parlor_base::id::PluginId;
+use parlor_config::Settings;
 use semver::Version;
 
 use super::manifest::{Dependency, Manifest};
-use crate::config::Settings;
 
 /// A plugin as far as the start order is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]

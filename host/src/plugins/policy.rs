@@ -15,6 +15,7 @@ use parlor_base::document::{self, Document, DocumentError, ReadError, Section};
 use parlor_base::harmless::EscapedPath as _;
 use parlor_base::id::{Digest, PluginId};
 use parlor_base::log_level::LogLevel;
+use parlor_config::AccountName;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,7 +25,6 @@ use super::limits::Limits;
 use super::secret::SecretSource;
 use super::signature::{self, KeyName, Keys, TrustedKey};
 use super::source::Source;
-use crate::config::AccountName;
 use crate::permissions::Grants;
 
 /// The maximum size of a policy, in bytes.

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use parlor_base::nearest::nearest;
+use parlor_config::SETTINGS;
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::is_one_line;
 use serde_json::Value;
 
 use super::manifest::Manifest;
-use crate::config::SETTINGS;
 
 /// The maximum number of settings that a plugin may add beyond its schema.
 const MAX_ADDED: usize = 64;

@@ -8,13 +8,14 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use parlor_base::harmless::{EscapedPath as _, shell_word};
+use parlor_config::url::{Url, UrlError};
 use semver::Version;
 use serde::{Serialize, Serializer};
 
 use super::build;
 use super::component::MAX_BYTES;
 use super::store::{self, Unfit};
-use crate::https::{self, Answer, FetchError, Url, UrlError};
+use crate::https::{self, Answer, FetchError};
 
 pub use oci::{LogIn, LogInError, OciError, Reference, ReferenceError};
 

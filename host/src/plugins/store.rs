@@ -8,6 +8,7 @@ use std::sync::Arc;
 use parlor_base::atomic;
 use parlor_base::harmless::EscapedPath as _;
 use parlor_base::id::{Digest, PluginId};
+use parlor_config::{AccountName, Settings};
 use semver::Version;
 
 use super::admission::{Admitted, Refusal, admit, may_run};
@@ -18,7 +19,6 @@ use super::engine::{Compiled, Engine, Origin};
 use super::policy::Entry;
 use super::secret::{self, SecretError};
 use super::source::Source;
-use crate::config::{AccountName, Settings};
 
 /// A plugin that may run.
 #[derive(Clone)]

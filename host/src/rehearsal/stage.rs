@@ -11,6 +11,7 @@ use parlor_base::harmless::EscapedPath as _;
 use parlor_base::id::{InstanceId, PluginId};
 use parlor_base::nearest::nearest;
 use parlor_base::permission::Permission;
+use parlor_config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
 use serde_json::Value;
 
 use super::names;
@@ -18,7 +19,6 @@ use super::notes::{Happened, Notes};
 use super::script::Act;
 use super::shown::Shown;
 use crate::account::{Account, Asker};
-use crate::config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
 use crate::permissions::Grants;
 use crate::plugins::admission::undeclared;
 use crate::plugins::component::{Examined, examine};

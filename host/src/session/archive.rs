@@ -10,12 +10,12 @@ use jid::{BareJid, Jid};
 use jiff::Timestamp;
 use parlor_base::id::InstanceId;
 use parlor_base::recent::Recent;
+use parlor_config::Archiving;
 use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::types::{
     ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Ask, Body, Cursor, Disco, MAM, Message, MessageKind,
 };
 
-use crate::config::Archiving;
 use crate::session::deadlines::Late;
 use crate::session::messages::name_occupant;
 use crate::session::questions::{PATIENCE, Waiting, random_id};

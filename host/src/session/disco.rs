@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jid::{BareJid, Jid};
+use parlor_config::Settings;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Disco, Presence, PresenceKind};
 use serde_json::json;
 
-use crate::config::Settings;
 use crate::event::Payload;
 use crate::session::deadlines::{DeadlineKey, Late};
 use crate::session::questions::{MAX_OUTSTANDING, PATIENCE};

@@ -37,10 +37,10 @@ use std::sync::Arc;
 use jid::{BareJid, Jid};
 use jiff::{SignedDuration, Timestamp};
 use parlor_base::id::InstanceId;
+use parlor_config::Settings;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Incoming, Outgoing};
 
-use crate::config::Settings;
 use crate::event::{Event, EventName, Payload};
 use crate::session::waiters::Waiter;
 

@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use parlor_config::Settings;
 use parlor_stanza::error::CallError;
 use serde_json::Value;
 
 use super::{Effect, Session, Status, Turn, View, Wins};
-use crate::config::Settings;
 
 impl Session {
     /// Returns the present settings.

@@ -4,12 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use jid::Jid;
+use parlor_config::Settings;
 use parlor_stanza::draft::check_text;
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::BroadcastPresence;
 use parlor_stanza::types::{Outgoing, PresenceOut, PresenceOutKind, Show, kept};
 
-use crate::config::Settings;
 use crate::event::Payload;
 use crate::session::presence::PRESENCE_PATIENCE;
 use crate::session::{Session, Turn};

@@ -15,6 +15,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use parlor_config::LinkSettings;
+use parlor_config::url::Url;
 use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::sieve::{Cutter, Sieve};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
@@ -28,8 +30,6 @@ use super::connect::{ConnectError, ended};
 use super::framing::{Written, written};
 use super::intake::{Ending, read_buffered};
 use super::link::PROBE_PREFIX;
-use crate::config::LinkSettings;
-use crate::https::Url;
 
 mod body;
 mod exchange;

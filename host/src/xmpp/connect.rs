@@ -12,6 +12,8 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use jid::{FullJid, Jid};
 use parlor_base::harmless::printable;
+use parlor_config::url::Url;
+use parlor_config::{Endpoint, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, WebUrl};
 use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::types::Offers;
 use tokio::io::{AsyncBufRead, AsyncWrite, BufStream};
@@ -32,13 +34,13 @@ use super::bosh::{self, Tokens};
 use super::discover::discover;
 use super::fetched;
 use super::intake::{Ending, Intake};
+use super::link::{timeouts, websocket_timeouts};
 use super::password::{Password, Supplied};
+use super::pins::Carrier;
 use super::reach::{Unheard, reach, reach_in_turn};
 use super::sasl::{Advertised, Channel, Demand, Offer, authenticate, choose};
 use super::tls::{NO_TLS, Secured, secure};
 use super::websocket;
-use crate::config::{Endpoint, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, WebUrl};
-use crate::https::Url;
 
 mod attempts;
 mod error;
@@ -142,7 +144,7 @@ impl Attempt<'_> {
             open(settings, self.elsewhere, domain, ending, self.tokens, &attempts.unheard).await?;
         let (features, stream) = pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
         attempts.unheard.forget();
-        let carrier = settings.carrier_to(self.elsewhere);
+        let carrier = Carrier::to(self.elsewhere, settings);
         let demand = attempts.demand(settings, carrier);
         let choice = choose(Offer {
             way,
@@ -212,7 +214,7 @@ async fn go_on(settings: &LinkSettings, prebind: &Prebind, tokens: &Tokens) -> R
     let transport =
         bosh::attach(settings, url, domain, (&session.sid, session.rid), tokens, &ending).await?.ok_or(gone)?;
     let pending =
-        Reached::begin(transport, settings.timeouts(), domain, &ending, (Channel::default(), false)).await?.pending;
+        Reached::begin(transport, timeouts(settings), domain, &ending, (Channel::default(), false)).await?.pending;
     let (_, stream): (StreamFeatures, XmppStream<_>) =
         pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
     let begun = Begun::Anew { jid: session.jid, managed: None, handled: None, early: Vec::new() };
@@ -261,7 +263,7 @@ pub(super) async fn open(
     // A test may use a network of its own.
     #[cfg(test)]
     if let Some(called) = super::simulated::call() {
-        let (stream, timeouts) = (BufStream::new(called?), settings.timeouts());
+        let (stream, timeouts) = (BufStream::new(called?), timeouts(settings));
         return Reached::begin(stream, timeouts, domain, ending, (Channel::default(), true)).await;
     }
     let is_free = elsewhere.is_none();
@@ -368,7 +370,7 @@ async fn open_tcp(
     } else {
         begin_tls(tcp, mode, domain, settings, ending).await?
     };
-    Reached::begin(BufStream::new(secured.stream), settings.timeouts(), domain, ending, (secured.channel, true)).await
+    Reached::begin(BufStream::new(secured.stream), timeouts(settings), domain, ending, (secured.channel, true)).await
 }
 
 async fn begin_tls(
@@ -382,7 +384,7 @@ async fn begin_tls(
     match mode {
         TlsMode::Direct => secure(tcp, &host, Some(b"xmpp-client"), settings).await,
         TlsMode::StartTls => {
-            let tcp = start_tls(tcp, domain, settings.timeouts(), ending).await;
+            let tcp = start_tls(tcp, domain, timeouts(settings), ending).await;
             secure(tcp.map_err(|error| of_named(error, settings, domain))?, &host, None, settings).await
         }
     }
@@ -415,7 +417,7 @@ async fn open_websocket(
         error => error,
     })?;
     let socket = websocket::open(secured.stream, url, ending).await?;
-    Reached::begin(socket, settings.websocket_timeouts(), domain, ending, (secured.channel, true)).await
+    Reached::begin(socket, websocket_timeouts(settings), domain, ending, (secured.channel, true)).await
 }
 
 /// Like [`open`], over HTTP requests (BOSH). They use more than one connection, so a log-in is bound to none. A BOSH
@@ -428,7 +430,7 @@ async fn open_bosh(
     tokens: &Tokens,
 ) -> Result<Reached, ConnectError> {
     let session = bosh::open(settings, url, domain, tokens, ending).await?;
-    Reached::begin(session, settings.timeouts(), domain, ending, (Channel::default(), false)).await
+    Reached::begin(session, timeouts(settings), domain, ending, (Channel::default(), false)).await
 }
 
 /// Converts a domain to the form used in DNS and certificates; literal addresses lose their brackets.

@@ -1,12 +1,13 @@
 //! Finds the web addresses that a domain publishes for XMPP (XEP-0156): over TLS, from the domain's own server.
 
 use minidom::Element;
+use parlor_config::url::Url;
+use parlor_config::{LinkSettings, WebUrl};
 use parlor_stanza::sieve::Sieve;
 use serde::Deserialize;
 
 use super::connect::ConnectError;
-use crate::config::{LinkSettings, WebUrl};
-use crate::https::{self, Url};
+use crate::https;
 
 /// The maximum length of the document, in bytes.
 const MOST: usize = 64 << 10;

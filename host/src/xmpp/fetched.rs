@@ -6,13 +6,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use jid::{FullJid, Jid};
+use parlor_config::LinkSettings;
+use parlor_config::url::Url;
 use serde::Deserialize;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::connect::ConnectError;
 use super::password::Password;
-use crate::config::LinkSettings;
-use crate::https::{self, Url};
+use crate::https;
 
 /// The maximum length of an answer, in bytes.
 const MOST: usize = 16 << 10;

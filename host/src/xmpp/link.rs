@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use jid::FullJid;
 use jiff::Timestamp;
+use parlor_config::LinkSettings;
 use parlor_stanza::decode::decode;
 use parlor_stanza::encode::encode;
 use parlor_stanza::raw::RawStanza;
@@ -36,7 +37,6 @@ use super::connect::{ConnectError, Opened};
 use super::password::Supplied;
 use super::pins::Pins;
 use super::within::Within;
-use crate::config::LinkSettings;
 
 pub(super) use self::live::PROBE_PREFIX;
 
@@ -74,18 +74,17 @@ const WEBSOCKET_SILENCE: Duration = Duration::from_secs(45);
 /// The longest silence if the owner disabled pings.
 const FOR_EVER: Duration = Duration::from_hours(24 * 365);
 
-impl LinkSettings {
-    pub(super) fn timeouts(&self) -> Timeouts {
-        let read_timeout = if self.ping_interval.is_zero() { FOR_EVER } else { self.ping_interval.min(FOR_EVER) };
-        Timeouts { read_timeout, response_timeout: RESPONSE_LIMIT }
-    }
+/// Returns the timeouts of a stream.
+pub(super) fn timeouts(settings: &LinkSettings) -> Timeouts {
+    let read_timeout = if settings.ping_interval.is_zero() { FOR_EVER } else { settings.ping_interval.min(FOR_EVER) };
+    Timeouts { read_timeout, response_timeout: RESPONSE_LIMIT }
+}
 
-    /// Returns the timeouts for WebSocket (RFC 7395, section 3.8).
-    pub(super) fn websocket_timeouts(&self) -> Timeouts {
-        let usual = self.timeouts();
-        let longest = if self.ping_interval.is_zero() { FOR_EVER } else { WEBSOCKET_SILENCE };
-        Timeouts { read_timeout: usual.read_timeout.min(longest), ..usual }
-    }
+/// Returns the timeouts for WebSocket (RFC 7395, section 3.8).
+pub(super) fn websocket_timeouts(settings: &LinkSettings) -> Timeouts {
+    let usual = timeouts(settings);
+    let longest = if settings.ping_interval.is_zero() { FOR_EVER } else { WEBSOCKET_SILENCE };
+    Timeouts { read_timeout: usual.read_timeout.min(longest), ..usual }
 }
 
 /// The parameters of a log-in.

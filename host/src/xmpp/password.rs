@@ -10,10 +10,9 @@ use std::time::Duration;
 
 use parlor_base::harmless::EscapedPath as _;
 use parlor_base::shell::{ASKS_NOBODY, Shell};
+use parlor_config::PasswordSource;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use zeroize::Zeroizing;
-
-use crate::config::PasswordSource;
 
 /// The time limit for a password command.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);

@@ -23,6 +23,7 @@ use ::sasl::server::{Mechanism, Provider, ProviderError, Response as ScramStep, 
 use futures_util::{SinkExt, StreamExt};
 use jid::FullJid;
 use minidom::Element;
+use parlor_config::{Endpoint, LinkSettings, PasswordSource, TlsMode, TransportChoice, Way};
 use rustls_pki_types::PrivateKeyDer;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, BufStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -50,7 +51,6 @@ use xmpp_parsers::starttls::{Nonza as Tls, Proceed, StartTls};
 use xmpp_parsers::stream_features::StreamFeatures;
 
 use super::bind::SESSION;
-use crate::config::{Endpoint, LinkSettings, PasswordSource, TlsMode, TransportChoice, Way};
 
 /// The features and data of the server.
 #[derive(Debug, Clone)]
@@ -413,7 +413,7 @@ impl Peer {
             tls: Some(self.manners.tls),
             ca_file: Some(self.folder.path().join("ca.pem")),
             allow_plain: false,
-            channel_binding: crate::config::ChannelBinding::Auto,
+            channel_binding: parlor_config::ChannelBinding::Auto,
             transport: TransportChoice::Auto,
             websocket: None,
             keep_unsent: Duration::from_hours(1),

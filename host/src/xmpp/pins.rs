@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::config::{Endpoint, LinkSettings, TransportChoice};
+use parlor_config::{Endpoint, LinkSettings, TransportChoice};
 
 /// A transport whose log-ins can be bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,29 +21,27 @@ impl Carrier {
     /// All carriers.
     pub const ALL: [Self; 2] = [Self::Tcp, Self::WebSocket];
 
+    /// Returns the carrier that the owner chose. BOSH has none, since it has no single connection to bind a log-in to.
+    pub(super) fn of(settings: &LinkSettings) -> Option<Self> {
+        match (settings.transport, &settings.websocket) {
+            _ if settings.is_over_bosh() => None,
+            (_, Some(_)) | (TransportChoice::WebSocket, None) => Some(Self::WebSocket),
+            (TransportChoice::Auto | TransportChoice::Tcp | TransportChoice::Bosh, None) => Some(Self::Tcp),
+        }
+    }
+
+    /// Returns the carrier of a connection to the host that a server redirected us to, if any. That host is always
+    /// reached by TCP.
+    pub(super) fn to(elsewhere: Option<&Endpoint>, settings: &LinkSettings) -> Option<Self> {
+        if elsewhere.is_some() { Some(Self::Tcp) } else { Self::of(settings) }
+    }
+
     /// Returns the carrier's name on disk.
     pub fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
             Self::WebSocket => "websocket",
         }
-    }
-}
-
-impl LinkSettings {
-    /// Returns the carrier that the owner chose. BOSH has none, since it has no single connection to bind a log-in to.
-    pub(super) fn carrier(&self) -> Option<Carrier> {
-        match (self.transport, &self.websocket) {
-            _ if self.is_over_bosh() => None,
-            (_, Some(_)) | (TransportChoice::WebSocket, None) => Some(Carrier::WebSocket),
-            (TransportChoice::Auto | TransportChoice::Tcp | TransportChoice::Bosh, None) => Some(Carrier::Tcp),
-        }
-    }
-
-    /// Returns the carrier of a connection to the host that a server redirected us to, if any. That host is always
-    /// reached by TCP.
-    pub(super) fn carrier_to(&self, elsewhere: Option<&Endpoint>) -> Option<Carrier> {
-        if elsewhere.is_some() { Some(Carrier::Tcp) } else { self.carrier() }
     }
 }
 

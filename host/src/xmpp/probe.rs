@@ -11,6 +11,7 @@ use jid::{FullJid, Jid};
 use jiff::Timestamp;
 use minidom::Element;
 use parlor_base::harmless::printable;
+use parlor_config::LinkSettings;
 use tokio::io::{AsyncBufRead, AsyncWrite};
 use tokio_xmpp::xmlstream::{XmppStream, XmppStreamElement};
 use xmpp_parsers::disco::DiscoInfoQuery;
@@ -28,7 +29,6 @@ use super::intake::Ending;
 use super::password::Password;
 use super::pins::Pins;
 use super::reach::Unheard;
-use crate::config::LinkSettings;
 
 /// The time limit for an answer.
 const ANSWER: Duration = Duration::from_secs(10);

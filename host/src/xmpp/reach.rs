@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use futures_util::stream::{self, FuturesUnordered};
 use futures_util::{Stream, StreamExt as _};
+use parlor_config::{Endpoint, TlsMode};
 use tokio::net::TcpStream;
 
 use super::connect::ConnectError;
 use super::srv::{MAX_SERVERS, Server, servers};
-use crate::config::{Endpoint, TlsMode};
 
 /// The time limit for one address.
 const ADDRESS_LIMIT: Duration = Duration::from_secs(10);

@@ -5,11 +5,11 @@
 use std::collections::BTreeSet;
 
 use parlor_base::harmless::printable;
+use parlor_config::Way;
 use xmpp_parsers::sasl_cb::{self, Type};
 
 use super::connect::{ConnectError, WhyBound};
 use super::pins::Refused;
-use crate::config::Way;
 
 mod binding;
 mod downgrade;

@@ -2,8 +2,7 @@
 
 use hickory_resolver::proto::rr::RData;
 use hickory_resolver::{ResolverBuilder, TokioResolver};
-
-use crate::config::{Endpoint, TlsMode};
+use parlor_config::{Endpoint, TlsMode};
 
 /// The maximum number of servers that are tried for one domain.
 pub(super) const MAX_SERVERS: usize = 8;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parlor_config::{LinkSettings, Way};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -25,7 +26,6 @@ use tokio_rustls::rustls::{
 
 use super::connect::{CertificateFault, ConnectError};
 use super::sasl::{Channel, end_point};
-use crate::config::{LinkSettings, Way};
 
 /// How long the system's certificates are cached before they are read again.
 const FRESH: Duration = Duration::from_mins(1);

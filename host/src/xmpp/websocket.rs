@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 use futures_util::{Sink, Stream};
 use minidom::Element;
 use parlor_base::harmless::printable;
+use parlor_config::WebUrl;
 use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::sieve::{Cutter, MAX_BYTES};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
@@ -28,7 +29,6 @@ use self::frames::Narrow;
 use super::connect::ConnectError;
 use super::framing::{Written, written};
 use super::intake::{Ending, Listening, read_buffered};
-use crate::config::WebUrl;
 use crate::https::{Head, Wire};
 
 pub(super) mod frames;

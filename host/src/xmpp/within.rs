@@ -21,6 +21,7 @@ use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
 use minidom::Element;
 use parlor_base::clock::Clock;
+use parlor_config::LinkSettings;
 use parlor_stanza::decode::decode;
 use parlor_stanza::encode::{element, encode};
 use parlor_stanza::sieve::lost::Lost;
@@ -35,7 +36,6 @@ use self::told::{Ids, Memory};
 use self::words::{error, iq, presence, query};
 use super::link::LinkEvent;
 use super::link::unsent::too_old;
-use crate::config::LinkSettings;
 
 pub use deed::Deed;
 pub use rooms::Rank;

@@ -9,9 +9,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use parlor::config::{Config, Overrides};
 use parlor::host::Host;
 use parlor::plugins::{Bounds, Compiler, Traces};
+use parlor_config::{Config, Overrides};
 use parlor_tests::plugins;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::field::{Field, Visit};

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::Parser;
 use jid::Jid;
-use parlor::config::{ChannelBinding, Endpoint, LinkSettings, PasswordSource, TlsMode, TransportChoice, Way};
 use parlor::xmpp::{Link, LinkEvent};
+use parlor_config::{ChannelBinding, Endpoint, LinkSettings, PasswordSource, TlsMode, TransportChoice, Way};
 use parlor_stanza::types::{Draft, Incoming, Message, MessageKind, Outgoing, PresenceOut, Query, Reply};
 
 /// Answer each chat message with its body.

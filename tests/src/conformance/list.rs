@@ -94,8 +94,8 @@ impl List {
 mod tests {
     use std::collections::BTreeSet;
 
-    use parlor::config::SETTINGS;
     use parlor::permissions::{self, EVENTS};
+    use parlor_config::SETTINGS;
 
     use super::*;
 

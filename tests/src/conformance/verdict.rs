@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use parlor::config::{self, Role};
 use parlor::permissions;
+use parlor_config::Role;
 
 use super::list::{Kind, Row};
 use super::record::Seen;
@@ -104,7 +104,7 @@ pub fn of_setting(setting: &str, tests: &[&Test], run: &Run, units: &Run) -> Ver
     if let Some(missing) = unproven(tests, run, units) {
         return missing;
     }
-    let Some(rule) = config::setting(setting) else {
+    let Some(rule) = parlor_config::setting(setting) else {
         return Verdict::Missing("the host has no such setting".to_owned());
     };
     let set = match rule.role {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use parlor::config::keys::{ACCOUNT, Key, TOP};
+use parlor_config::keys::{ACCOUNT, Key, TOP};
 
 pub(super) fn page() -> String {
     let mut page = "# The configuration\n\n\

@@ -6,12 +6,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use parlor::config::{Config, Overrides};
 use parlor::control::lines::Lines;
 use parlor::control::server::{Control, House, ORDERS};
 use parlor::host::Host;
 use parlor::plugins::Compiler;
 use parlor::plugins::limits::{Limits, ROOM};
+use parlor_config::{Config, Overrides};
 use parlor_tests::component::graft;
 use parlor_tests::host::Server;
 use parlor_tests::log::Mark;

@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use parlor_config::{ChannelBinding, PasswordSource, TransportChoice, Way};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::config::{ChannelBinding, PasswordSource, TransportChoice, Way};
 use crate::xmpp::simulated::{Fault, Network, Standing, story};
 
 /// Default number of seeds.

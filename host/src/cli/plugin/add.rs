@@ -10,6 +10,7 @@ use parlor_base::atomic::is_open;
 use parlor_base::harmless::{EscapedPath as _, shell_word};
 use parlor_base::id::{Digest, PluginId};
 use parlor_base::permission::Permission;
+use parlor_config::{AccountName, Config, Hidden};
 use serde_json::json;
 use toml::{Table, Value};
 
@@ -21,7 +22,6 @@ use crate::cli::ask::Terminal;
 use crate::cli::place::{self, Place};
 use crate::cli::show::{print, print_json};
 use crate::cli::tell;
-use crate::config::{AccountName, Config, Hidden};
 use crate::permissions::{Grants, Scope};
 use crate::plugins::admission::Refusal;
 use crate::plugins::desk::{DeskError, Expected, Wish, is_honest};

@@ -6,12 +6,12 @@ use anyhow::bail;
 use clap::Args;
 use parlor_base::id::PluginId;
 use parlor_base::nearest::{nearest, suggestion};
+use parlor_config::Config;
 
 use super::add::done;
 use crate::cli::place::{self, Place};
 use crate::cli::show::{print, print_json, table};
 use crate::cli::status;
-use crate::config::Config;
 use crate::control::views::Plugin;
 use crate::plugins::command_names::{CommandName, CommandNames, NoCommandName};
 

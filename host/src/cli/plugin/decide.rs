@@ -6,6 +6,7 @@ use jid::{BareJid, Jid};
 use parlor_base::harmless::harmless;
 use parlor_base::id::PluginId;
 use parlor_base::permission::{Permission, Risk, ScopeKind};
+use parlor_config::Config;
 
 use super::add::{done, done_as_wanted, failure, show_done};
 use crate::api::acts_for;
@@ -13,7 +14,6 @@ use crate::cli::ask::Terminal;
 use crate::cli::place::{self, Place};
 use crate::cli::show::{Mark, Put as _, marked};
 use crate::cli::{Ended, tell};
-use crate::config::Config;
 use crate::permissions::Scope;
 use crate::plugins::desk::{Revoked, Wish};
 use crate::plugins::rights::shown;

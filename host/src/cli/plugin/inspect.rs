@@ -4,6 +4,7 @@ use anyhow::bail;
 use clap::Args;
 use parlor_base::harmless::harmless;
 use parlor_base::id::PluginId;
+use parlor_config::url::Url;
 use semver::Version;
 use serde_json::{Map, Value, json};
 
@@ -11,7 +12,6 @@ use super::consent;
 use crate::cli::Ended;
 use crate::cli::place::Place;
 use crate::cli::show::{Mark, Put as _, marked, print, print_json, size};
-use crate::https::Url;
 use crate::permissions::Grants;
 use crate::plugins::component::Examined;
 use crate::plugins::desk::{Desk, Offer};

@@ -4,6 +4,7 @@ use clap::Args;
 use parlor_base::harmless::harmless;
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
+use parlor_config::Config;
 use semver::Version;
 use serde_json::{Value, json};
 
@@ -13,7 +14,6 @@ use crate::cli::Ended;
 use crate::cli::ask::Terminal;
 use crate::cli::place::{self, Place};
 use crate::cli::show::{Put as _, error_lines, print, print_json};
-use crate::config::Config;
 use crate::plugins::desk::{Carried, Desk, DeskError, Difference, Offer, Older, counting, is_honest};
 use crate::plugins::policy::Entry;
 use crate::plugins::source::{LogIn, Source};

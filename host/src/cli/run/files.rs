@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use parlor_base::id::Digest;
 use parlor_base::watch::Watch;
-
-use crate::config::{Config, ConfigError, Overrides};
+use parlor_config::{Config, ConfigError, Overrides};
 
 /// Both files.
 pub(super) struct Files {

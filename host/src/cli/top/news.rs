@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use parlor_base::id::PluginId;
+use parlor_config::Config;
 use ratatui::crossterm::event::{self, Event, KeyEvent, KeyEventKind};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -14,7 +15,6 @@ use super::state::{Look, Order};
 use crate::cli::place::{self, Place};
 use crate::cli::show::Put as _;
 use crate::cli::{Ended, tell};
-use crate::config::Config;
 
 /// How often the host is queried.
 const LOOK: Duration = Duration::from_secs(1);

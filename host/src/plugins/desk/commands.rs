@@ -1,9 +1,9 @@
 //! The owner's names for a plugin's commands.
 
 use parlor_base::id::PluginId;
+use parlor_config::AccountName;
 
 use super::{Desk, DeskError};
-use crate::config::AccountName;
 use crate::plugins::command_names::CommandName;
 use crate::plugins::policy::Entry;
 use crate::plugins::policy::edit::Change;

@@ -7,8 +7,8 @@ use parlor_base::harmless::{EscapedPath as _, shell_word};
 use parlor_base::id::{Digest, PluginId};
 use parlor_base::nearest::suggestion;
 use parlor_base::permission::Permission;
+use parlor_config::AccountName;
 
-use crate::config::AccountName;
 use crate::plugins::admission::Refusal;
 use crate::plugins::command_names::CommandName;
 use crate::plugins::policy::PolicyError;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use parlor_config::Settings;
 use serde_json::Value;
 
 use super::Instance;
-use crate::config::Settings;
 use crate::event::{Event, EventName, Payload};
 
 impl Instance {

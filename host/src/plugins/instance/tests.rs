@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use parlor_base::id::Digest;
 use parlor_base::permission::Permission;
+use parlor_config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
 use parlor_stanza::error::CallError;
 use wasmtime::component::{Component, Linker};
 
 use super::mail::{loss, within};
 use super::*;
 use crate::account::Asker;
-use crate::config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
 use crate::event::{Event, Payload};
 use crate::permissions::Grants;
 use crate::plugins::manifest::Manifest;

@@ -18,12 +18,13 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use parlor_base::harmless::harmless;
 use parlor_base::id::Digest;
+use parlor_config::Hidden;
+use parlor_config::url::{Url, UrlError};
 use serde::Deserialize;
 
 use self::challenge::{Challenge, encoded};
 use self::login::Credentials;
-use crate::config::Hidden;
-use crate::https::{self, Answer, FetchError, Url, UrlError};
+use crate::https::{self, Answer, FetchError};
 use crate::plugins::component::MAX_BYTES;
 
 pub use login::{LogIn, LogInError};

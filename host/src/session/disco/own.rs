@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parlor_base::id::InstanceId;
+use parlor_config::Settings;
 use parlor_stanza::draft::{check_text, written_len};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Caps, Disco, Identity, Reply};
 
 use super::caps;
-use crate::config::Settings;
 use crate::session::deadlines::{DeadlineKey, Late};
 use crate::session::{Session, Turn};
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use parlor_base::harmless::printable;
+use parlor_config::url::Url;
+use parlor_config::{LinkSettings, TlsMode};
 use parlor_stanza::sieve::{MAX_BYTES, Sieve};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -11,8 +13,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::GAP;
 use super::body::{Answer, NotBosh};
-use crate::config::{LinkSettings, TlsMode};
-use crate::https::{NoBody, Url, Wire};
+use crate::https::{NoBody, Wire};
 use crate::xmpp::connect::{ConnectError, ascii};
 use crate::xmpp::intake::{Ending, Listening};
 use crate::xmpp::reach::reach;

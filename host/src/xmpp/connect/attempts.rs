@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parlor_config::{ChannelBinding, LinkSettings};
 use parlor_stanza::stream_error::words;
 
 use super::ConnectError;
-use crate::config::{ChannelBinding, LinkSettings};
 use crate::xmpp::pins::{Carrier, Pins, Refused};
 use crate::xmpp::reach::Unheard;
 use crate::xmpp::sasl::{Binding, Choice, Demand, may_be_about_binding};
@@ -49,7 +49,7 @@ impl Attempts {
     /// Returns the channel binding that the next log-in over the carrier `used` requires. A pin on the carrier that the
     /// owner chose counts as well: otherwise a server could evade the pin with a redirect.
     pub(super) fn demand(&self, settings: &LinkSettings, used: Option<Carrier>) -> Demand {
-        let is_pinned = [settings.carrier(), used].into_iter().flatten().any(|carrier| self.pins.has(carrier));
+        let is_pinned = [Carrier::of(settings), used].into_iter().flatten().any(|carrier| self.pins.has(carrier));
         match settings.channel_binding {
             ChannelBinding::Never => Demand::Never,
             ChannelBinding::Required => Demand::Always,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use jid::FullJid;
+use parlor_config::{Endpoint, LinkSettings, TransportChoice};
 use parlor_stanza::sieve::lost::Lost;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
@@ -14,7 +15,6 @@ use tokio::time::Instant;
 use super::LogIn;
 use super::ledger::Ledger;
 use super::pace::{Pace, in_time};
-use crate::config::{Endpoint, LinkSettings, TransportChoice};
 use crate::traces;
 use crate::xmpp::bind::Previous;
 use crate::xmpp::connect::{Attempts, ConnectError, Opened, log_in};

@@ -1,12 +1,12 @@
 //! Tests of a link with a server that follows a script.
 
 use futures_util::FutureExt as _;
+use parlor_config::{PasswordSource, TlsMode};
 use parlor_stanza::testing::jid;
 use parlor_stanza::types::{Draft, MessageKind, Query};
 use tokio::runtime::Handle;
 
 use super::*;
-use crate::config::{PasswordSource, TlsMode};
 use crate::xmpp::connect::CertificateFault;
 use crate::xmpp::peer::{Issued, Manners, Memory, Peer, Session};
 

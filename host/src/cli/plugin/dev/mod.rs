@@ -14,12 +14,12 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use parlor_config::AccountName;
+use session::Session;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::trust;
-use crate::config::AccountName;
 use crate::plugins::build::Consent;
-use session::Session;
 
 /// The arguments of `parlor plugin dev`.
 #[derive(Debug, Args)]

@@ -8,11 +8,11 @@ use anyhow::{Context as _, bail};
 use parlor_base::harmless::{EscapedPath as _, harmless};
 use parlor_base::id::Digest;
 use parlor_base::nearest::{nearest, suggestion};
+use parlor_config::{AccountName, Config, Overrides};
 use tempfile::TempDir;
 
 use crate::account::Connection;
 use crate::cli::run::leave_no_core;
-use crate::config::{AccountName, Config, Overrides};
 use crate::control::client;
 use crate::control::views::Status;
 use crate::host::Host;

@@ -15,11 +15,10 @@ use base64::prelude::BASE64_STANDARD;
 use parlor_base::child::{self, NOWHERE};
 use parlor_base::document::{self, ReadError};
 use parlor_base::harmless::{EscapedPath as _, harmless};
+use parlor_config::Hidden;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
-
-use crate::config::Hidden;
 
 /// The maximum size of a file of log-ins, in bytes.
 const LARGEST: u64 = 1 << 20;

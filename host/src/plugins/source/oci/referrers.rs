@@ -4,12 +4,13 @@
 //! refusal. None of that is an error. A registry that can withhold a signature can also remove it, so the owner's rule
 //! decides what follows from a missing one.
 
+use parlor_config::url::Url;
 use serde::de::IgnoredAny;
 
 use super::challenge::encoded;
 use super::tags::MOST_PAGES;
 use super::{Descriptor, INDEX, Index, LONGEST_MANIFEST, MANIFEST, OciError, Pulled, get};
-use crate::https::{Answer, FetchError, Url};
+use crate::https::{Answer, FetchError};
 use crate::plugins::source::LONGEST_SIGNATURE;
 
 /// The type of an artifact that is a minisign signature over the component of the artifact that it refers to.

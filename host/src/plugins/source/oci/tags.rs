@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use parlor_config::url::Url;
 use semver::Version;
 use serde::Deserialize;
 
 use super::{LogIn, Reference, get, is_tag};
-use crate::https::{Answer, Url};
+use crate::https::Answer;
 
 /// The number of tags requested per page. Some registries refuse larger pages.
 const PAGE: usize = 1000;

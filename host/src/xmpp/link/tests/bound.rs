@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use futures_util::SinkExt as _;
+use parlor_config::{ChannelBinding, TransportChoice};
 use tokio_tungstenite::tungstenite::Message;
 use xmpp_parsers::sasl_cb::Type;
 
 use super::*;
-use crate::config::{ChannelBinding, TransportChoice};
 use crate::xmpp::peer::Proves;
 use crate::xmpp::pins::{Carrier, Pins};
 
@@ -250,7 +250,7 @@ async fn what_the_owner_chose_decides_what_counts_as_before() {
         (Bosh, true, true, None),
         (Bosh, false, false, None),
     ] {
-        assert_eq!(settings(transport, websocket, bosh).carrier(), carrier, "{transport:?} {websocket} {bosh}");
+        assert_eq!(Carrier::of(&settings(transport, websocket, bosh)), carrier, "{transport:?} {websocket} {bosh}");
     }
 }
 

@@ -1,9 +1,9 @@
 //! Tests of logging in with channel binding, with a certificate (XEP-0178), or anonymously (XEP-0175).
 
+use parlor_config::Way;
 use xmpp_parsers::sasl_cb::Type;
 
 use super::*;
-use crate::config::Way;
 use crate::xmpp::peer::{Proves, Step};
 
 /// The server computes the channel-binding data itself (RFC 9266; RFC 5929, section 4).

@@ -89,7 +89,7 @@ pub struct AccountConfig {
 impl AccountConfig {
     /// Reads `[account.<name>]`. Paths in it are relative to `folder`. `settings` are the account's own, over the
     /// host's.
-    pub(super) fn read(
+    pub fn read(
         name: AccountName,
         section: &Section<'_>,
         folder: &Path,
@@ -111,7 +111,7 @@ impl AccountConfig {
     }
 
     /// Returns problems that are not errors, but should be fixed.
-    pub(super) fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<String> {
         self.link.warnings()
     }
 }

@@ -146,9 +146,9 @@ pub const ACCOUNT: &[Key] = &[
 ];
 
 /// The names of the keys in [`TOP`].
-pub(super) static TOP_NAMES: [&str; TOP.len()] = names(TOP);
+pub static TOP_NAMES: [&str; TOP.len()] = names(TOP);
 /// The names of the keys in [`ACCOUNT`].
-pub(super) static ACCOUNT_NAMES: [&str; ACCOUNT.len()] = names(ACCOUNT);
+pub static ACCOUNT_NAMES: [&str; ACCOUNT.len()] = names(ACCOUNT);
 
 const fn names<const COUNT: usize>(keys: &[Key]) -> [&'static str; COUNT] {
     let mut names = [""; COUNT];

@@ -74,7 +74,7 @@ fn pem_remedy(key: &str) -> &'static str {
 
 impl ConfigError {
     /// Returns whether the command line is wrong, not a file.
-    pub(crate) fn is_usage(&self) -> bool {
+    pub fn is_usage(&self) -> bool {
         let (Self::BadLog { origin, .. }
         | Self::Setting { origin, .. }
         | Self::Misplaced { origin, .. }

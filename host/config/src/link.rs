@@ -16,7 +16,7 @@ use super::account::AccountName;
 use super::error::{ConfigError, Place};
 use super::sections::{Section, Written};
 use super::settings::{Authentication, Settings};
-use crate::https::{Url, UrlError};
+use crate::url::{Url, UrlError};
 
 /// The source of a password. Another module reads it when it is needed, and nothing stores the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,7 +197,7 @@ pub struct LinkSettings {
 
 impl LinkSettings {
     /// Reads them from `[account.<name>]`. Paths in it are relative to `folder`.
-    pub(super) fn read(
+    pub fn read(
         name: &AccountName,
         section: &Section<'_>,
         folder: &Path,
@@ -292,7 +292,7 @@ impl LinkSettings {
     }
 
     /// Returns whether every log-in uses BOSH, whatever the network does.
-    pub(crate) fn is_over_bosh(&self) -> bool {
+    pub fn is_over_bosh(&self) -> bool {
         match (self.transport, &self.websocket, &self.bosh) {
             (TransportChoice::Bosh, _, Some(_)) | (_, None, Some(_)) | (TransportChoice::Bosh, None, None) => true,
             (_, Some(_), _)
@@ -331,7 +331,7 @@ impl LinkSettings {
     }
 
     /// Returns problems that are not errors, but should be fixed.
-    pub(super) fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<String> {
         match &self.password {
             PasswordSource::File(file) => file_warning(file).into_iter().collect(),
             PasswordSource::Command(_)

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use idna::AsciiDenyList;
 
-use crate::config::{BadEndpoint, Endpoint};
+use crate::{BadEndpoint, Endpoint};
 
 /// The maximum length of an address behind the scheme, in bytes. RFC 9110 (section 4.1) recommends that everybody
 /// supports 8,000. Registries redirect to signed addresses that contain a token of some thousand bytes.

@@ -1,8 +1,13 @@
-//! The operator's configuration as types: `parlor.toml`, the environment and flags. This module reads files and writes
-//! none.
+//! The operator's configuration as types: `parlor.toml`, the environment and flags. Flags override the environment, which
+//! overrides the file.
 //!
-//! Flags override the environment, which overrides the file. Secrets are references here: the folder `xmpp` reads their
-//! values when it needs them. The policy file, not this configuration, decides what a plugin may do.
+//! **Owns:** the [`keys`] of the file, the table of settings ([`SETTINGS`]), accounts and how each is reached
+//! ([`LinkSettings`]), addresses of servers and files ([`Endpoint`], [`url`]).
+//!
+//! **Must not** hold the value of a secret: secrets are references here, and `xmpp` reads them when it needs them. It writes
+//! no file. It does not decide what a plugin may do; the policy file does.
+//!
+//! **Begin with** [`Config::load`].
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,6 +23,7 @@ pub mod keys;
 mod link;
 mod sections;
 mod settings;
+pub mod url;
 
 use parlor_base::document::{self, ReadError};
 use parlor_base::nearest::{nearest, suggestion};
@@ -99,7 +105,7 @@ impl Config {
 
     /// Returns the places of a host whose configuration file may be unusable. They come from flags and environment,
     /// from the file as far as it can be parsed, or from the defaults. The result has no accounts.
-    pub(crate) fn places_alone(path: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
+    pub fn places_alone(path: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
         let text = read(path).unwrap_or_default();
         let document = Document::parse(path, &text).or_else(|_| Document::parse(path, ""))?;
         let (data, plugins) = places(&document.top(), path.parent().unwrap_or(Path::new("")), overrides)?;
@@ -116,7 +122,7 @@ impl Config {
     }
 
     /// Parses the text of the file at this path.
-    pub(crate) fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Self, ConfigError> {
+    pub fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Self, ConfigError> {
         let document = Document::parse(path, text)?;
         let top = document.top();
         top.allow_only(&keys::TOP_NAMES)?;

@@ -11,13 +11,13 @@ use toml::de::DeValue;
 use super::error::{ConfigError, Place};
 
 /// A parsed configuration file.
-pub(super) struct Document<'a> {
+pub(crate) struct Document<'a> {
     file: &'a Path,
     read: document::Document<'a>,
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn parse(file: &'a Path, text: &'a str) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(file: &'a Path, text: &'a str) -> Result<Self, ConfigError> {
         let read = document::Document::parse(text).map_err(|error| ConfigError::Syntax {
             at: Place { file: file.to_owned(), line: error.line, column: error.column },
             reason: error.message,
@@ -25,7 +25,7 @@ impl<'a> Document<'a> {
         Ok(Self { file, read })
     }
 
-    pub(super) fn top(&self) -> Section<'_> {
+    pub(crate) fn top(&self) -> Section<'_> {
         let at = Place { file: self.file.to_owned(), line: 1, column: 1 };
         Section { file: self.file, path: String::new(), at, read: self.read.root() }
     }
@@ -33,24 +33,24 @@ impl<'a> Document<'a> {
 
 /// A value with its place.
 #[derive(Debug, Clone)]
-pub(super) struct Written<T> {
-    pub(super) value: T,
-    pub(super) at: Place,
+pub struct Written<T> {
+    pub value: T,
+    pub at: Place,
 }
 
 /// One table of the file.
-pub(super) struct Section<'a> {
+pub struct Section<'a> {
     file: &'a Path,
     /// Its path, such as `account.main`, short enough for display; empty at the top.
     path: String,
     /// The place where it begins.
-    pub(super) at: Place,
+    pub at: Place,
     read: document::Section<'a>,
 }
 
 impl<'a> Section<'a> {
     /// Refuses every key that is not in `known`.
-    pub(super) fn allow_only(&self, known: &'static [&'static str]) -> Result<(), ConfigError> {
+    pub fn allow_only(&self, known: &'static [&'static str]) -> Result<(), ConfigError> {
         let Some(node) = self.read.entries().find(|node| !known.contains(&node.key())) else { return Ok(()) };
         Err(ConfigError::Unknown {
             at: self.place(node.position()),
@@ -63,20 +63,20 @@ impl<'a> Section<'a> {
     }
 
     /// Returns the value of this key, which must be a string that is not empty.
-    pub(super) fn text(&self, key: &str) -> Result<Option<Written<&'a str>>, ConfigError> {
+    pub fn text(&self, key: &str) -> Result<Option<Written<&'a str>>, ConfigError> {
         self.value(key, |value| value.as_str().filter(|text| !text.is_empty()), "a string")
     }
 
-    pub(super) fn flag(&self, key: &str) -> Result<Option<bool>, ConfigError> {
+    pub fn flag(&self, key: &str) -> Result<Option<bool>, ConfigError> {
         Ok(self.value(key, DeValue::as_bool, "true or false")?.map(|written| written.value))
     }
 
-    pub(super) fn section(&self, key: &str) -> Result<Option<Section<'a>>, ConfigError> {
+    pub fn section(&self, key: &str) -> Result<Option<Section<'a>>, ConfigError> {
         self.read.get(key).map(|node| self.inner(&node)).transpose()
     }
 
     /// Returns everything in it, each with its name. Each must be a table.
-    pub(super) fn sections(&self) -> Result<Vec<(Written<&'a str>, Section<'a>)>, ConfigError> {
+    pub fn sections(&self) -> Result<Vec<(Written<&'a str>, Section<'a>)>, ConfigError> {
         let one = |node: Node<'a>| {
             let name = Written { value: node.key(), at: self.place(node.position()) };
             Ok((name, self.inner(&node)?))
@@ -85,24 +85,24 @@ impl<'a> Section<'a> {
     }
 
     /// Returns the place of this key, if it is present.
-    pub(super) fn place_of(&self, key: &str) -> Option<Place> {
+    pub fn place_of(&self, key: &str) -> Option<Place> {
         self.read.get(key).map(|node| self.place(node.position()))
     }
 
     /// Returns the place of this key, if its value is a string.
-    pub(super) fn place_of_text(&self, key: &str) -> Option<Place> {
+    pub fn place_of_text(&self, key: &str) -> Option<Place> {
         let node = self.read.get(key)?;
         node.written().as_str().map(|_| self.place(node.position()))
     }
 
     /// Returns the first key that is not in `known`.
-    pub(super) fn other_than(&self, known: &[&str]) -> Option<(&'a str, Place)> {
+    pub fn other_than(&self, known: &[&str]) -> Option<(&'a str, Place)> {
         let node = self.read.entries().find(|node| !known.contains(&node.key()))?;
         Some((node.key(), self.place(node.position())))
     }
 
     /// Returns all values, as JSON.
-    pub(super) fn json(&self) -> Result<Vec<(&'a str, Written<Value>)>, ConfigError> {
+    pub fn json(&self) -> Result<Vec<(&'a str, Written<Value>)>, ConfigError> {
         let one = |node: Node<'a>| {
             let at = self.place(node.value_position());
             match document::json(node.written(), |date| Some(Value::from(date.to_string()))) {
