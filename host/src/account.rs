@@ -26,6 +26,8 @@ use parlor_base::clock::{Clock, Watch};
 use parlor_base::fair;
 use parlor_base::id::InstanceId;
 use parlor_config::{AccountConfig, LinkSettings, Settings};
+use parlor_session::router::{Mailbox, Names, Router, Shadow};
+use parlor_session::{Answer, Command, Effect, OwnArchive, Session};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{AdHocRequest, Outgoing, Reply};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -38,8 +40,6 @@ use self::logins::Logins;
 use self::missed::Missed;
 use self::outbox::Outbox;
 use crate::plugins::{Holding, Records};
-use crate::router::{Mailbox, Names, Router, Shadow};
-use crate::session::{Answer, Command, Effect, OwnArchive, Session};
 use crate::store::{KeptRoster, PinKeeper, RosterKeeper, SessionKeeper, Store};
 use crate::xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, Tokens, Within};
 

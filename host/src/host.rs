@@ -23,12 +23,12 @@ use parlor_base::harmless::EscapedPath as _;
 use parlor_base::id::PluginId;
 use parlor_base::log_level::LogLevel;
 use parlor_config::{AccountName, Config};
+use parlor_session::permissions::Grants;
 use reload::Read;
 use standing::{Leaving, Left};
 use tokio::sync::{Mutex, Notify};
 
 use crate::account::Account;
-use crate::permissions::Grants;
 use crate::plugins::admission::settings_fit;
 use crate::plugins::components::Components;
 use crate::plugins::order::{self, Strictness};

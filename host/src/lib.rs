@@ -5,17 +5,13 @@ mod api;
 mod bindings;
 pub mod cli;
 pub mod control;
-pub mod event;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
 pub mod host;
 pub mod https;
 mod memory;
-pub mod permissions;
 pub mod plugins;
 pub mod rehearsal;
-pub mod router;
-pub mod session;
 pub mod store;
 pub mod systemd;
 pub mod traces;

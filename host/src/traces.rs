@@ -18,9 +18,8 @@ use std::fmt::Display;
 
 use parlor_base::id::PluginId;
 use parlor_config::AccountName;
+use parlor_session::event::EventName;
 use tracing::{Span, field, trace_span};
-
-use crate::event::EventName;
 
 pub use collector::{Collector, CollectorError};
 

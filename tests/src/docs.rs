@@ -108,7 +108,7 @@ mod tests {
         let pages = pages().unwrap();
         for interface in contract::read().unwrap() {
             let page = &pages[&format!("api/{}.md", interface.name)];
-            for call in parlor::permissions::CALLS.iter().filter(|call| call.grouping == interface.name) {
+            for call in parlor_session::permissions::CALLS.iter().filter(|call| call.grouping == interface.name) {
                 // Calls of groupings that are still to come are in the table already.
                 let there = read(&format!("wit/{}.wit", interface.name))
                     .unwrap()

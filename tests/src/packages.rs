@@ -13,10 +13,11 @@ pub struct Package {
 pub const HOST: Package = Package { library: "parlor", folder: "host" };
 
 /// All packages of the host.
-pub const ALL: [Package; 4] = [
+pub const ALL: [Package; 5] = [
     HOST,
     Package { library: "parlor_base", folder: "host/base" },
     Package { library: "parlor_config", folder: "host/config" },
+    Package { library: "parlor_session", folder: "host/session" },
     Package { library: "parlor_stanza", folder: "host/stanza" },
 ];
 

@@ -1,7 +1,7 @@
 //! Bad answers to each call that sends a request: an error, nonsense, an answer from another sender, and duplicates.
 //! The call must end with a typed error or with the trustworthy part, and leave nothing behind.
 //!
-//! Late and missing answers are tested in `host/src/session/tests/answers.rs`, on a simulated clock.
+//! Late and missing answers are tested in `host/session/src/tests/answers.rs`, on a simulated clock.
 
 use jid::Jid;
 use parlor_tests::peer::{Question, archive};

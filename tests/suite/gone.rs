@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use parlor::plugins::Instance;
 use parlor::plugins::policy;
-use parlor::router::Filter;
 use parlor_base::id::InstanceId;
+use parlor_session::router::Filter;
 use parlor_tests::component::with_manifest;
 use parlor_tests::host::{Home, Server};
 use parlor_tests::policy::Policy;
@@ -210,8 +210,8 @@ async fn the_router_forgets_whom_it_is_told_to_forget() {
     let house = Plan::offline().caller(BARE, |entry| entry).start().await;
     let router = &house.shared().router;
     let one = InstanceId::next();
-    let grants = Arc::new(parlor::permissions::Grants::all());
-    let (mailbox, _receiver) = parlor::router::Mailbox::new(one, 1, grants);
+    let grants = Arc::new(parlor_session::permissions::Grants::all());
+    let (mailbox, _receiver) = parlor_session::router::Mailbox::new(one, 1, grants);
     router.subscribe(&mailbox, "greeted", Filter::default(), false);
     assert_eq!(router.count(one), 1);
     house.shared().forget(one).await;

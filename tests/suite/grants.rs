@@ -7,9 +7,9 @@
 
 use std::sync::Arc;
 
-use parlor::permissions::Grants;
-use parlor::permissions::table::{CALLS, Call};
 use parlor_base::permission::{Permission, ScopeKind};
+use parlor_session::permissions::Grants;
+use parlor_session::permissions::table::{CALLS, Call};
 use parlor_tests::peer::archive;
 use rand::RngExt as _;
 use rand::rngs::StdRng;

@@ -34,9 +34,10 @@ async fn nobody_ends_anothers_subscription() {
     let (id, other) = (house.instance(BARE).await.id, house.instance(FULL).await.id);
     let before = shared.router.count(id);
     // Tries all subscription ids that were ever assigned.
-    let newest = parlor::router::SubscriptionId::next().0;
+    let newest = parlor_session::router::SubscriptionId::next().0;
     assert!((0..newest).all(|number| {
-        !shared.router.unsubscribe(other, parlor::router::SubscriptionId(number)) || shared.router.count(id) == before
+        !shared.router.unsubscribe(other, parlor_session::router::SubscriptionId(number))
+            || shared.router.count(id) == before
     }));
     house.ears().emit("tick", &json!(1)).await;
     house.heard(BARE, mine).await;

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use parlor::permissions::{CALLS, call};
 use parlor_base::permission::{Permission, ScopeKind};
+use parlor_session::permissions::{CALLS, call};
 use parlor_tests::peer::archive;
 use serde_json::{Value, json};
 

@@ -14,12 +14,12 @@ use std::time::Duration;
 
 use jid::{BareJid, FullJid};
 use jiff::Timestamp;
+use parlor_session::{Command, Pager};
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::{ArchiveQuery, Cursor, Message};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Asker, Shared, Worker};
-use crate::session::{Command, Pager};
 
 /// A log-in that is not logged yet.
 pub(super) struct Connected {

@@ -1,14 +1,14 @@
 //! Leaving the stream: with a clean close, or so that another process can resume the session. Also the events for
 //! outgoing stanzas.
 
+use parlor_session::event::{Event, Payload};
+use parlor_session::{Effect, Session};
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::{Outgoing, PresenceOut, PresenceOutKind};
 
 use super::logins::Logins;
 use super::{Connection, Shared, Worker};
-use crate::event::{Event, Payload};
-use crate::session::{Effect, Session};
 use crate::xmpp::Link;
 
 /// The reason for closing a stream.

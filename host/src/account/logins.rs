@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use jid::Jid;
 use parlor_config::{Authentication, PasswordSource};
+use parlor_session::Answer;
 use parlor_stanza::error::{CallError, StanzaError};
 use tokio::time::Instant;
 
 use super::{Connection, Worker};
-use crate::session::Answer;
 use crate::xmpp::{ConnectError, Left, Link, LogIn, Supplied};
 
 /// Minimum time between the starts of two log-ins. It doubles with each failure, since servers lock out clients that

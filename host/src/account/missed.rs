@@ -4,13 +4,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use parlor_session::Archived;
+use parlor_session::event::{Event, Payload};
+use parlor_session::router::Mailbox;
 use parlor_stanza::error::CallError;
 use tokio::sync::oneshot;
 
 use super::{Order, Shared};
-use crate::event::{Event, Payload};
-use crate::router::Mailbox;
-use crate::session::Archived;
 
 /// Messages of the archive for one plugin.
 #[derive(Debug)]

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
+use parlor_session::{KeepRoster, Sent};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::Outgoing;
 
 use super::{Worker, tell_leaving};
-use crate::session::{KeepRoster, Sent};
 use crate::xmpp::Link;
 
 /// Maximum number of stanzas that may wait for the link. Plugins are stopped long before.

@@ -11,16 +11,16 @@ use parlor_base::fair;
 use parlor_base::harmless::harmless;
 use parlor_base::id::{InstanceId, PluginId};
 use parlor_config::{AccountName, Settings};
+use parlor_session::event::{Event, EventName, Payload};
+use parlor_session::router::{Course, Mailbox, Names, Router};
+use parlor_session::{Answer, Command, OwnArchive, Snapshot};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{AdHocRequest, MessageKind};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::logins::Credentials;
 use super::{Asked, Asker, Order};
-use crate::event::{Event, EventName, Payload};
 use crate::plugins::{Holding, Records};
-use crate::router::{Course, Mailbox, Names, Router};
-use crate::session::{Answer, Command, OwnArchive, Snapshot};
 use crate::store::PluginData;
 use crate::xmpp::Tokens;
 

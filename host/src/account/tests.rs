@@ -11,15 +11,15 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use parlor_config::Settings;
+use parlor_session::Wins;
+use parlor_session::event::Payload;
+use parlor_session::permissions::Grants;
+use parlor_session::router::{Filter, Mail, Mailbox};
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::Message;
 use tokio::time::Instant;
 
 use super::*;
-use crate::event::Payload;
-use crate::permissions::Grants;
-use crate::router::{Filter, Mail, Mailbox};
-use crate::session::Wins;
 use crate::xmpp::peer::{Manners, Memory, Peer, Session as PeerSession};
 
 const DEADLINE: Duration = Duration::from_secs(20);

@@ -7,6 +7,9 @@ use std::task::Poll;
 
 use futures_util::poll;
 use parlor_base::permission::Permission;
+use parlor_session::Command;
+use parlor_session::event::{self, EventName, Payload};
+use parlor_session::permissions::Target;
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::RawStanza;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -16,10 +19,7 @@ use super::contacts::note_as_added;
 use super::{answer, caller, may_fire, may_hear, order, pace_bytes, put, types};
 use crate::bindings::parlor::plugin::api::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Error, Payload as WitPayload};
-use crate::event::{self, EventName, Payload};
-use crate::permissions::Target;
 use crate::plugins::{Context, Grouping, Instance};
-use crate::session::Command;
 
 /// Maximum length of the JSON in a plugin's event, in bytes.
 const MAX_JSON: usize = 256 << 10;
@@ -237,11 +237,11 @@ async fn wait_until<T: Send + 'static>(
 mod tests {
     use parlor_base::id::InstanceId;
     use parlor_config::Settings;
+    use parlor_session::{Answer, Session};
 
     use super::*;
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
-    use crate::session::{Answer, Session};
 
     /// A parsed stanza takes many times its text, so the maximum number of open calls would take hundreds of MiB.
     #[tokio::test]

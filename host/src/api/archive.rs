@@ -7,6 +7,7 @@ mod stream;
 
 use std::collections::VecDeque;
 
+use parlor_session::{ArchivePage, Archived, Command, Pager};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{ArchiveFin, ArchiveQuery, Cursor};
 use wasmtime::component::{Accessor, FutureReader, StreamReader};
@@ -16,7 +17,6 @@ use super::{answer, caller, pace, types};
 use crate::bindings::parlor::plugin::archive::{ArchivedMessage, Host, HostWithStore, Options, Page as WitPage};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::plugins::{Context, Grouping, Instance};
-use crate::session::{ArchivePage, Archived, Command, Pager};
 
 /// A stream of messages, and how it ended.
 type Messages = (StreamReader<ArchivedMessage>, FutureReader<Result<(), Error>>);

@@ -2,6 +2,8 @@
 
 use jid::BareJid;
 use parlor_base::permission::Permission;
+use parlor_session::permissions::Target;
+use parlor_session::{Attribute, CHAT_FIELDS, Chat, Command, ViewChange, field_name};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::MessageKind;
 use serde_json::{Value, json};
@@ -11,9 +13,7 @@ use super::types::{date_time, draft, image, image_type, shown_card, url, vcard_u
 use super::{addresses, answer, bare_jid, bare_jids, caller, each, fits, jid, order, pace_bytes};
 use crate::bindings::parlor::plugin::chats::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Chat as WitChat, Error, Outgoing};
-use crate::permissions::Target;
 use crate::plugins::{Context, Grouping, Instance};
-use crate::session::{Attribute, CHAT_FIELDS, Chat, Command, ViewChange, field_name};
 
 impl Host for Context {
     fn get(&mut self, jid: String) -> Result<Option<WitChat>, Error> {
@@ -213,8 +213,9 @@ async fn send<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use parlor_session::View;
+
     use super::*;
-    use crate::session::View;
 
     #[test]
     fn each_field_that_is_no_attribute_can_be_read_like_one() {

@@ -2,13 +2,13 @@
 
 use jid::BareJid;
 use parlor_base::permission::Permission;
+use parlor_session::permissions::Target;
 use parlor_stanza::error::CallError;
 
 use super::chats::fit;
 use super::{answer, bare_jid, bare_jids};
 use crate::bindings::parlor::plugin::chatviews::Host;
 use crate::bindings::parlor::plugin::types::{Error, View as WitView};
-use crate::permissions::Target;
 use crate::plugins::{Context, Instance};
 
 impl Host for Context {

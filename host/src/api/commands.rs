@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parlor_session::{Command, Spoken};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::Message;
 use wasmtime::component::Accessor;
@@ -10,7 +11,6 @@ use super::{answer, caller, order, pace, text};
 use crate::bindings::parlor::plugin::commands::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::plugins::{Context, Grouping, Instance};
-use crate::session::{Command, Spoken};
 
 /// Maximum length of a text that may wait for the session, which is stricter.
 const LONGEST: usize = 4_096;

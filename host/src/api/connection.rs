@@ -1,13 +1,13 @@
 //! `connection`: the connection to the server.
 
 use parlor_base::permission::Permission;
+use parlor_session::permissions::Target;
 use parlor_stanza::error::CallError;
 use wasmtime::component::Accessor;
 
 use super::{answer, caller, pace_order};
 use crate::bindings::parlor::plugin::connection::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
-use crate::permissions::Target;
 use crate::plugins::{Context, Grouping, Instance};
 
 impl Host for Context {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use jid::BareJid;
 use parlor_base::permission::Permission;
+use parlor_session::permissions::Target;
+use parlor_session::{Command, Contact, ContactWish, Contacts};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::RosterItem;
 use wasmtime::component::Accessor;
@@ -12,9 +14,7 @@ use super::types::shown_card;
 use super::{answer, bare_jid, bare_jids, caller, fits, pace_order, question};
 use crate::bindings::parlor::plugin::contacts::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Contact as WitContact, Error};
-use crate::permissions::Target;
 use crate::plugins::{Context, Grouping, Instance, MOST_ADDED};
-use crate::session::{Command, Contact, ContactWish, Contacts};
 
 impl Host for Context {
     fn get(&mut self, jid: String) -> Result<Option<WitContact>, Error> {
@@ -150,10 +150,11 @@ pub(super) async fn note_as_added(instance: &Instance, jid: &BareJid) -> Result<
 
 #[cfg(test)]
 mod tests {
+    use parlor_session::ContactResource;
+
     use super::*;
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
-    use crate::session::ContactResource;
 
     /// A plugin that adds an existing contact must not learn what only a reader may.
     #[tokio::test]

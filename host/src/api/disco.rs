@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use jid::Jid;
 use parlor_base::permission::Permission;
+use parlor_session::Command;
+use parlor_session::permissions::Target;
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::is_one_line;
 use parlor_stanza::types::{Disco, Identity};
@@ -12,9 +14,7 @@ use wasmtime::component::Accessor;
 use super::{answer, caller, jid, order, question, text};
 use crate::bindings::parlor::plugin::disco::{Host, HostWithStore, Identity as WitIdentity, Support};
 use crate::bindings::parlor::plugin::types::{Error, Feature};
-use crate::permissions::Target;
 use crate::plugins::{Context, Grouping, Instance};
-use crate::session::Command;
 
 /// Maximum length of a feature, category or kind to look up, and of texts that may wait for the session, which is
 /// stricter.
@@ -90,7 +90,7 @@ fn held(texts: &[(&str, &str)]) -> Result<(), CallError> {
 async fn own<T: Send + 'static, R>(
     accessor: &Accessor<T, Grouping>,
     held: Result<(), CallError>,
-    command: impl FnOnce(parlor_base::id::InstanceId, crate::session::Answer<R>) -> Command,
+    command: impl FnOnce(parlor_base::id::InstanceId, parlor_session::Answer<R>) -> Command,
 ) -> Result<R, CallError> {
     let (instance, _open) = caller(accessor, "disco.change")?;
     instance.require(Permission::DiscoOwn, Target::None)?;

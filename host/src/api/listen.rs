@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use jid::BareJid;
 use parlor_base::permission::Permission;
+use parlor_session::event::Payload;
+use parlor_session::permissions::Target;
+use parlor_session::router::{Filter, Mail, SubscriptionId};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Invite, MessageKind};
 
 use super::{answer, bare_jid, jid, may_hear, types, words};
 use crate::bindings::parlor::plugin::listen::{Event, Filter as WitFilter, Host};
 use crate::bindings::parlor::plugin::types::Error;
-use crate::event::Payload;
-use crate::permissions::Target;
 use crate::plugins::{Context, Instance};
-use crate::router::{Filter, Mail, SubscriptionId};
 
 /// The permission that a filter with `xml` needs.
 pub(super) const WHOLE_MESSAGES: Target<'static> = Target::Stanza { kind: "message", to: None };
@@ -158,7 +158,7 @@ mod tests {
         let stanza = "<message to='juliet@example.org'><body>hi</body></message>";
         let stanza = RawStanza::parse(stanza, &own.clone().into()).unwrap();
         let message = stanza.leaving(&own, jiff::Timestamp::UNIX_EPOCH).unwrap();
-        let happened = Arc::new(crate::event::Event {
+        let happened = Arc::new(parlor_session::event::Event {
             name: "message".into(),
             at: jiff::Timestamp::UNIX_EPOCH,
             payload: Payload::Message(Arc::from(message)),
@@ -181,7 +181,7 @@ mod tests {
             reason: Some("come".to_owned()),
             password: Some("canary".to_owned()),
         };
-        let happened = Arc::new(crate::event::Event {
+        let happened = Arc::new(parlor_session::event::Event {
             name: "roomInviteReceived".into(),
             at: jiff::Timestamp::UNIX_EPOCH,
             payload: Payload::Invite(Arc::new(invite)),

@@ -34,16 +34,16 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use parlor_base::rate::Bucket;
+use parlor_session::event::EventName;
+use parlor_session::permissions::table;
+use parlor_session::{Answer, Command};
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::{is_sendable, is_sendable_time, no_jid};
 use parlor_stanza::types::{LONGEST_ADDRESS, NoAddress, address};
 use wasmtime::component::Accessor;
 
 use crate::bindings::parlor::plugin::types::Error;
-use crate::event::EventName;
-use crate::permissions::table;
 use crate::plugins::{Grouping, Instance, OpenCall, OpenQuestion};
-use crate::session::{Answer, Command};
 
 pub(crate) use self::api::acts_for;
 
@@ -348,8 +348,8 @@ mod tests {
     async fn what_a_request_carries_counts_against_what_a_plugin_may_send() {
         let (instance, _mailbox) = crate::plugins::disconnected_instance("", crate::plugins::limits::Limits::default());
         let jid: BareJid = "room@rooms.example.org".parse().unwrap();
-        let fields = vec![("a".to_owned(), crate::session::ConfigValue::Text("x".repeat(100_000)))];
-        let deed = |answer| Command::Room { jid, deed: crate::session::RoomDeed::Configure(fields, answer) };
+        let fields = vec![("a".to_owned(), parlor_session::ConfigValue::Text("x".repeat(100_000)))];
+        let deed = |answer| Command::Room { jid, deed: parlor_session::RoomDeed::Configure(fields, answer) };
         assert_eq!(question(&instance, deed).await, Err(CallError::Offline));
         assert!(instance.outgoing_bytes.used() >= 100_000.0, "{}", instance.outgoing_bytes.used());
     }

@@ -1,5 +1,6 @@
 //! `promises`: a plugin's own promises, for which others can wait.
 
+use parlor_session::Command;
 use parlor_stanza::error::CallError;
 use wasmtime::component::Accessor;
 
@@ -8,7 +9,6 @@ use super::{answer, bounded, caller, may_fire, order, renamed, words};
 use crate::bindings::parlor::plugin::promises::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::plugins::{Context, Grouping};
-use crate::session::Command;
 
 impl Host for Context {}
 

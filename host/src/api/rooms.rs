@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use jid::BareJid;
 use parlor_base::permission::Permission;
+use parlor_session::permissions::Target;
+use parlor_session::{Answer, Attribute, Command, Occupant, ROOM_FIELDS, Room, RoomDeed, RoomWish, ViewChange};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Affiliated, Ask, Bookmark, MessageKind};
 use wasmtime::component::Accessor;
@@ -22,9 +24,7 @@ use crate::bindings::parlor::plugin::rooms::{
     Invitation,
 };
 use crate::bindings::parlor::plugin::types::{Error, Occupant as WitOccupant, Outgoing, Room as WitRoom};
-use crate::permissions::Target;
 use crate::plugins::{Context, Grouping, Instance, OpenCall};
-use crate::session::{Answer, Attribute, Command, Occupant, ROOM_FIELDS, Room, RoomDeed, RoomWish, ViewChange};
 
 /// Maximum length of a subject, in bytes.
 const MAX_SUBJECT: usize = 4 << 10;
@@ -486,11 +486,11 @@ async fn send<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use parlor_config::Settings;
+    use parlor_session::{Session, Snapshot};
 
     use super::*;
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
-    use crate::session::{Session, Snapshot};
 
     #[tokio::test]
     async fn all_rooms_are_all_that_the_grant_covers() {

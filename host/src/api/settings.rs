@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use parlor_base::harmless::harmless;
 use parlor_base::permission::Permission;
 use parlor_config::Settings;
+use parlor_session::permissions::Target;
+use parlor_session::{Command, Wins};
 use parlor_stanza::error::CallError;
 use serde_json::Value;
 use wasmtime::component::Accessor;
@@ -12,9 +14,7 @@ use wasmtime::component::Accessor;
 use super::{answer, bounded, caller, order, renamed};
 use crate::bindings::parlor::plugin::settings::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
-use crate::permissions::Target;
 use crate::plugins::{Context, Grouping, Instance, Layer, OwnSettings};
-use crate::session::{Command, Wins};
 
 impl Host for Context {
     fn get(&mut self, key: String) -> Result<Option<String>, Error> {

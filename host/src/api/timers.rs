@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use parlor_session::router::SubscriptionId;
 use parlor_stanza::error::CallError;
 use tokio::time::Instant;
 use wasmtime::component::Accessor;
@@ -10,7 +11,6 @@ use super::{answer, caller};
 use crate::bindings::parlor::plugin::timers::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::plugins::{Context, Grouping, Instance, SHORTEST_PERIOD};
-use crate::router::SubscriptionId;
 
 /// Longer times are slept in pieces: no sum can overflow, and the runtime counts two years at most.
 const LONGEST_PIECE: Duration = Duration::from_hours(24);

@@ -1,12 +1,12 @@
 //! `tokens`: the tokens of a BOSH session.
 
 use parlor_base::permission::Permission;
+use parlor_session::permissions::Target;
 use parlor_stanza::error::CallError;
 
 use super::answer;
 use crate::bindings::parlor::plugin::tokens::Host;
 use crate::bindings::parlor::plugin::types::Error;
-use crate::permissions::Target;
 use crate::plugins::{Context, Instance};
 
 impl Host for Context {

@@ -1,6 +1,8 @@
 //! `types`: conversion between the host's records and those of the contract.
 
 use jiff::Timestamp;
+use parlor_session::event::Payload;
+use parlor_session::{Chat, Contact, KnownCard, Occupant, Room, Status};
 use parlor_stanza::draft::check_draft;
 use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::types::{
@@ -9,9 +11,7 @@ use parlor_stanza::types::{
 
 use super::jid;
 use crate::bindings::parlor::plugin::types as wit;
-use crate::event::Payload;
 use crate::plugins::Context;
-use crate::session::{Chat, Contact, KnownCard, Occupant, Room, Status};
 
 impl wit::Host for Context {}
 

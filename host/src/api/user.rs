@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use parlor_base::permission::Permission;
+use parlor_session::permissions::Target;
+use parlor_session::{Command, StatusValue};
 use parlor_stanza::error::CallError;
 use wasmtime::component::Accessor;
 
@@ -10,9 +12,7 @@ use super::{answer, caller, jid, pace_for_all, pace_order, text};
 use crate::account::Credentials;
 use crate::bindings::parlor::plugin::types::{Error, Status as WitStatus};
 use crate::bindings::parlor::plugin::user::{Credentials as WitCredentials, Host, HostWithStore};
-use crate::permissions::Target;
 use crate::plugins::{Context, Grouping, Instance};
-use crate::session::{Command, StatusValue};
 use crate::xmpp::Supplied;
 
 /// Maximum length of a status text, in bytes.
@@ -116,11 +116,11 @@ mod tests {
 
     use jid::BareJid;
     use parlor_config::Settings;
+    use parlor_session::{Room, Session, Snapshot};
 
     use super::*;
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
-    use crate::session::{Room, Session, Snapshot};
 
     /// Returns an instance that may change the status in this many rooms.
     fn in_rooms(rooms: u32, limits: Limits) -> Arc<Instance> {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use jid::Jid;
 use parlor_base::permission::Permission;
+use parlor_session::permissions::Target;
+use parlor_session::{Command, KnownCard};
 use parlor_stanza::card::{CardChange, MAX_FIELD, MAX_PICTURE, Picture, PictureChange};
 use parlor_stanza::error::CallError;
 use wasmtime::component::Accessor;
@@ -12,9 +14,7 @@ use super::types::date_time;
 use super::{answer, caller, jid, pace_for_all, question, words};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::bindings::parlor::plugin::vcard::{Card as WitCard, CardData, Host, HostWithStore};
-use crate::permissions::Target;
 use crate::plugins::{Context, Grouping, Instance, OpenCall};
-use crate::session::{Command, KnownCard};
 
 impl Host for Context {}
 

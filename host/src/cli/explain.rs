@@ -8,6 +8,8 @@ use parlor_base::harmless::harmless;
 use parlor_base::id::PluginId;
 use parlor_base::permission::{Permission, ScopeKind};
 use parlor_config::Config;
+use parlor_session::permissions::question::{AccountState, Judge, Listening, Outcome, Question, Use};
+use parlor_session::permissions::{Decision, EventRule, Grants, Scope};
 use serde::Serialize;
 
 use super::Ended;
@@ -17,8 +19,6 @@ use crate::api::acts_for;
 use crate::control::client::{Client, ClientError, escaped};
 use crate::control::views::{Answer, Denied, Plugin, Record};
 use crate::host::Explained;
-use crate::permissions::question::{AccountState, Judge, Listening, Outcome, Question, Use};
-use crate::permissions::{Decision, EventRule, Grants, Scope};
 use crate::plugins::components::Components;
 use crate::plugins::desk::Desk;
 use crate::plugins::manifest::Manifest;

@@ -546,7 +546,7 @@ mod tests {
             .parse()
             .unwrap();
         let grants = policy["plugin"]["echo"]["grants"].as_table().unwrap();
-        assert!(crate::permissions::Grants::from_table(grants).is_ok());
+        assert!(parlor_session::permissions::Grants::from_table(grants).is_ok());
     }
 
     /// The template lists every key.

@@ -6,6 +6,7 @@ mod steps;
 use std::sync::Arc;
 
 use parlor_base::id::PluginId;
+use parlor_session::OWNER_COMMANDS;
 use parlor_stanza::types::{AdHocAction, AdHocAnswer, AdHocRefusal, AdHocRequest, AdHocStage, Reply};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -18,7 +19,6 @@ use super::views::{Plugin, Status};
 use crate::account::Shared;
 use crate::host::Host;
 use crate::plugins::desk::Desk;
-use crate::session::OWNER_COMMANDS;
 
 /// The form field with the plugin.
 const PLUGIN: &str = "plugin";

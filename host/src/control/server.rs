@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use parlor_base::harmless::{EscapedPath as _, harmless};
 use parlor_base::id::PluginId;
+use parlor_session::permissions::question::Question;
 use serde::Serialize;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{UnixListener, UnixStream};
@@ -20,7 +21,6 @@ use super::show;
 use super::socket::{self, Address};
 use super::views::Failure;
 use crate::host::{Host, LOCK};
-use crate::permissions::question::Question;
 
 /// The most connections at once; further ones wait.
 const CONNECTIONS: usize = 32;

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use parlor_base::harmless::harmless;
 use parlor_base::id::PluginId;
+use parlor_session::permissions::Grants;
+use parlor_session::permissions::question::Question;
 
 use super::VERSION;
 use super::views::{Account, Answer, Denied, Limit, Plugin, Process, Record, Status, Usage, absolute};
 use crate::account::{Connection, Shared};
 use crate::host::{Explained, Host, PluginStatus};
 use crate::memory;
-use crate::permissions::Grants;
-use crate::permissions::question::Question;
 use crate::plugins::{self, State, Totals};
 
 /// The most of a reason that is shown, in bytes.

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use parlor_session::permissions::question::Outcome;
 use serde::{Deserialize, Serialize};
-
-use crate::permissions::question::Outcome;
 
 /// The state of the host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -7,20 +7,20 @@ use jid::{BareJid, Jid};
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_config::AccountName;
+use parlor_session::permissions::question::{
+    AccountState, Answer, ArchiveState, BookmarkState, ContactState, Judge, Listening, Outcome, Question, RoomState,
+    Use,
+};
+use parlor_session::permissions::{Decision, EventRule, Scope};
+use parlor_session::router::{Whom, listening};
+use parlor_session::{NoBookmarks, OwnArchive};
 use parlor_stanza::types::MAM;
 
 use super::{Host, Standing};
 use crate::account::Connection;
 use crate::api::acts_for;
-use crate::permissions::question::{
-    AccountState, Answer, ArchiveState, BookmarkState, ContactState, Judge, Listening, Outcome, Question, RoomState,
-    Use,
-};
-use crate::permissions::{Decision, EventRule, Scope};
 use crate::plugins::manifest::Manifest;
 use crate::plugins::{Instance, State};
-use crate::router::{Whom, listening};
-use crate::session::{NoBookmarks, OwnArchive};
 
 /// The answer to a question about one plugin on one account.
 #[derive(Debug, Clone)]
@@ -249,13 +249,13 @@ fn apart(connection: &Connection) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use parlor_config::Settings;
+    use parlor_session::router::Filter;
+    use parlor_session::{Bookmarks, Contact, Room, Session, Snapshot};
     use parlor_stanza::types::{MessageKind, RosterItem};
 
     use super::*;
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
-    use crate::router::Filter;
-    use crate::session::{Bookmarks, Contact, Room, Session, Snapshot};
 
     fn asked(instance: &Arc<Instance>, manifest: &Manifest, what: &str, about: Option<&str>) -> Answer {
         let name = "main".parse().unwrap();

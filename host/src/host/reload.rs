@@ -9,11 +9,12 @@ use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use parlor_base::harmless::{EscapedPath as _, harmless};
 use parlor_base::id::{Digest, PluginId};
+use parlor_session::command_names::CommandNames;
 
 use super::accounts::candidates;
 use super::{Host, LONGEST_REASON, Left, Plugin, Standing, Tried, dependencies};
 use crate::plugins::policy::{Entry, Policy, PolicyError, SettingValues};
-use crate::plugins::{Admitted, CommandNames, PAUSE_FOR_ROOM, State, Supervised, order, secret, store};
+use crate::plugins::{Admitted, PAUSE_FOR_ROOM, State, Supervised, order, secret, store};
 
 /// Time limit for a new version of a plugin to replace the old one.
 const REPLACE: Duration = Duration::from_secs(30);

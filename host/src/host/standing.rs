@@ -7,12 +7,12 @@ use std::time::Duration;
 use parlor_base::clock::Clock;
 use parlor_base::id::{Digest, PluginId};
 use parlor_config::AccountName;
+use parlor_session::permissions::Grants;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::{Host, Plugin, Standing};
 use crate::account::Shared;
-use crate::permissions::Grants;
 use crate::plugins::source::Source;
 use crate::plugins::{Denial, Instance, State, Supervised, Totals, Usage};
 use crate::store::Owner;

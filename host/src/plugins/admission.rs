@@ -9,15 +9,15 @@ use parlor_base::id::{Digest, PluginId};
 use parlor_base::log_level::LogLevel;
 use parlor_base::nearest::nearest;
 use parlor_base::permission::Permission;
+use parlor_session::command_names::CommandNames;
+use parlor_session::permissions::{Grants, table};
 
-use super::command_names::CommandNames;
 use super::component::{Examined, Import};
 use super::limits::Limits;
 use super::manifest::Manifest;
 use super::policy::{Entry, SettingValues};
 use super::secret::SecretSource;
 use super::setting::{Setting, SettingKind};
-use crate::permissions::{Grants, table};
 
 /// The maximum length of a setting's description in an error, in bytes.
 const LONGEST_ABOUT: usize = 200;

@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use parlor_session::MAX_ROOMS;
+use parlor_session::position::Archive;
+use parlor_session::router::{CaughtUpRooms, Place};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::ledger::{Ledger, Ticket};
-use crate::router::{CaughtUpRooms, Place};
-use crate::session::MAX_ROOMS;
-use crate::store::{Archive, Positions, StoreError};
+use crate::store::{Positions, StoreError};
 
 /// The progress in all archives, shared by the plugin's instances and the catch-up task; `None` if the plugin does not
 /// catch up. The lock is asynchronous: an instance that runs only when the CPU is idle may hold it.

@@ -35,6 +35,7 @@ use parlor_base::document::{Document, DocumentError};
 use parlor_base::harmless::EscapedPath as _;
 use parlor_base::id::Digest;
 use parlor_base::permission::Permission;
+use parlor_session::permissions::example;
 use wasm_encoder::{ComponentSection as _, CustomSection};
 use wasm_metadata::Producers;
 
@@ -43,7 +44,6 @@ use super::Traces;
 use super::admission::{undeclared, unused};
 use super::component::{Examined, MAX_BYTES, SERVED, examine, serves};
 use super::manifest::{Manifest, ManifestError, SECTION};
-use crate::permissions::example;
 
 pub use self::fresh::is_no_source;
 pub use self::trusted::Outside;

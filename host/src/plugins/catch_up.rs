@@ -15,6 +15,9 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use jid::{BareJid, Jid};
 use jiff::{SignedDuration, Timestamp};
+use parlor_session::position::{Archive, Position};
+use parlor_session::router::Place;
+use parlor_session::{ArchivePage, Archived, Pager};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{ArchiveQuery, Cursor, MessageKind};
 use tokio::sync::Semaphore;
@@ -23,9 +26,7 @@ use super::books::Books;
 use super::instance::Instance;
 use super::ledger::LOOKED_BACK;
 use crate::api::archive::first_page;
-use crate::router::Place;
-use crate::session::{ArchivePage, Archived, Pager};
-use crate::store::{Archive, Handled, Position, StoreError};
+use crate::store::{Handled, StoreError};
 
 /// The number of messages per request.
 const PAGE: u32 = 50;

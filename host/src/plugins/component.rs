@@ -10,6 +10,7 @@ use std::{
 
 use parlor_base::harmless::harmless;
 use parlor_base::id::Digest;
+use parlor_session::permissions::table;
 use semver::Version;
 use wasmparser::{
     ComponentExternalKind, CompositeInnerType, Encoding, FuncValidatorAllocations, KnownCustom, Parser, Payload,
@@ -17,7 +18,6 @@ use wasmparser::{
 };
 
 use super::manifest::{Manifest, ManifestError, SECTION};
-use crate::permissions::table;
 
 /// The section in which tools record how a component was made, and its field for languages.
 const PRODUCERS: &str = "producers";

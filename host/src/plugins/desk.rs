@@ -25,6 +25,7 @@ use parlor_base::nearest::nearest;
 use parlor_base::permission::Permission;
 use parlor_config::url::Url;
 use parlor_config::{AccountName, Config};
+use parlor_session::permissions::{self, Grants, Scope};
 use semver::Version;
 use toml::{Table, Value};
 
@@ -39,7 +40,6 @@ use super::secret::Secrets;
 use super::signature::{self, KeyName, Signer};
 use super::source::{Downloaded, LogIn, Source};
 use super::store::{self, Unfit};
-use crate::permissions::{self, Grants, Scope};
 
 pub use carried::Carried;
 pub use difference::Difference;

@@ -16,8 +16,10 @@
 
 use std::collections::VecDeque;
 
-use crate::router::{Course, Place};
-use crate::store::{Handled, Position, PositionKeeper};
+use parlor_session::position::Position;
+use parlor_session::router::{Course, Place};
+
+use crate::store::{Handled, PositionKeeper};
 
 /// How many messages are known by id. A handler that more messages have overtaken counts as returned. While missed messages
 /// are delivered, live ones overtake none of them: the oldest live ones that are handled are forgotten instead, and an
@@ -274,9 +276,10 @@ impl Ledger {
 mod tests {
     use jiff::Timestamp;
     use parlor_base::clock::Clock;
+    use parlor_session::position::Archive;
 
     use super::*;
-    use crate::store::{Archive, Owner, Store};
+    use crate::store::{Owner, Store};
 
     fn at(id: u32) -> Position {
         Position { id: Some(id.to_string()), at: Timestamp::from_second(id.into()).unwrap() }

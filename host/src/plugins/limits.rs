@@ -310,6 +310,13 @@ mod tests {
         Limits::from_table(&text.parse().unwrap()).map_err(|error| error.to_string())
     }
 
+    /// The session has places for eight plugins that use it up.
+    #[test]
+    fn the_largest_number_of_requests_is_the_one_that_the_session_reckons_with() {
+        let iqs = Limits::table().into_iter().find(|limit| limit.name == "iqs").unwrap();
+        assert_eq!(iqs.most, parlor_session::MOST_IQS.to_string());
+    }
+
     #[test]
     fn an_owner_changes_what_he_names_and_nothing_else() {
         let limits = read("memory = \"32 MiB\"\ncpu_share = 0.1\nhandler = \"5 s\"\nmailbox = 8\n").unwrap();

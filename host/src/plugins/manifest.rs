@@ -9,13 +9,13 @@ use std::{collections::BTreeMap, str::FromStr};
 use parlor_base::document::{Document, DocumentError, Node, Section};
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
+use parlor_session::event;
+use parlor_session::permissions::{Grants, Scope, denial, example, table, undeclared, unquoted};
 use parlor_stanza::error::CallError;
 use semver::{Version, VersionReq};
 use toml::de::DeValue;
 
 use super::setting::{Setting, SettingKind};
-use crate::event;
-use crate::permissions::{Grants, Scope, denial, example, table, undeclared, unquoted};
 
 /// The custom section of a component that holds the manifest.
 pub const SECTION: &str = "parlor:manifest";

@@ -6,7 +6,6 @@ pub mod build;
 mod catch_up;
 mod ceiling;
 mod clocks;
-pub mod command_names;
 pub mod compiler;
 pub mod component;
 pub mod components;
@@ -34,7 +33,6 @@ mod traces;
 mod watchdog;
 
 pub use admission::Admitted;
-pub use command_names::{ChosenNames, CommandName, CommandNames};
 pub use compiler::{Bounds, Compiler};
 pub use denials::{Denial, Denials};
 pub(crate) use engine::PAUSE_FOR_ROOM;

@@ -16,16 +16,16 @@ use parlor_base::harmless::EscapedPath as _;
 use parlor_base::id::{Digest, PluginId};
 use parlor_base::log_level::LogLevel;
 use parlor_config::AccountName;
+use parlor_session::command_names::{CommandName, CommandNames, NoCommandName};
+use parlor_session::permissions::Grants;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::command_names::{CommandName, CommandNames, NoCommandName};
 use super::limits::Limits;
 use super::secret::SecretSource;
 use super::signature::{self, KeyName, Keys, TrustedKey};
 use super::source::Source;
-use crate::permissions::Grants;
 
 /// The maximum size of a policy, in bytes.
 const MAX_BYTES: u64 = 1024 * 1024;

@@ -11,11 +11,11 @@ use std::time::Duration;
 use jid::BareJid;
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
+use parlor_session::router::OwnContacts;
 use tokio::sync::OnceCell;
 
 use super::denials::{Denial, Denials};
 use super::instance::Instance;
-use crate::router::OwnContacts;
 use crate::store::AddedContacts;
 
 /// Counters of a plugin's activity.
@@ -179,7 +179,7 @@ impl Records {
     /// [`MOST_ADDED`] already.
     pub(crate) async fn adds_contact(&self, plugin: &PluginId, jid: &BareJid) -> bool {
         let own = self.own_contacts(plugin);
-        if own.len() >= MOST_ADDED {
+        if own.count() >= MOST_ADDED {
             return false;
         }
         own.add(std::slice::from_ref(jid));

@@ -3,10 +3,10 @@
 use parlor_base::harmless::harmless;
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
+use parlor_session::permissions::{Grants, Scope};
 use serde::Serialize;
 
 use super::manifest::{Manifest, Request};
-use crate::permissions::{Grants, Scope};
 
 /// The maximum length of an author's reason as shown, in bytes.
 const LONGEST: usize = 600;

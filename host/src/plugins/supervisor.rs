@@ -20,12 +20,14 @@ use life::Life;
 use parlor_base::id::PluginId;
 use parlor_base::log_level::ChosenLevel;
 use parlor_base::quantity::show_duration;
+use parlor_session::command_names::ChosenNames;
+use parlor_session::permissions::Grants;
+use parlor_session::router::Shadow;
 use rand::RngExt as _;
 use succession::Beside;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::ChosenNames;
 use super::admission::Admitted;
 use super::books::Books;
 use super::catch_up;
@@ -35,8 +37,6 @@ use super::record::Record;
 use super::settings::OwnSettings;
 use super::watchdog::Metered;
 use crate::account;
-use crate::permissions::Grants;
-use crate::router::Shadow;
 use crate::store::Owner;
 
 pub use dependency::Dependency;

@@ -4,9 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
+use parlor_session::router::SubscriptionId;
 use tokio::time::Instant;
-
-use crate::router::SubscriptionId;
 
 /// The shortest period of a repeating timer.
 pub(crate) const SHORTEST_PERIOD: Duration = Duration::from_millis(10);

@@ -18,10 +18,10 @@ use jiff::Timestamp;
 use parlor_base::nearest::nearest;
 use parlor_base::permission::Permission;
 use parlor_base::{atomic, quantity};
+use parlor_session::permissions;
 use serde_json::Value;
 
 use super::names;
-use crate::permissions;
 use crate::xmpp::{About, How, Rank, Said};
 
 pub use super::rows::{DEEDS, Row, STEPS};

@@ -12,6 +12,9 @@ use parlor_base::id::{InstanceId, PluginId};
 use parlor_base::nearest::nearest;
 use parlor_base::permission::Permission;
 use parlor_config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
+use parlor_session::command_names::CommandNames;
+use parlor_session::permissions::Grants;
+use parlor_session::{Command, Wins};
 use serde_json::Value;
 
 use super::names;
@@ -19,7 +22,6 @@ use super::notes::{Happened, Notes};
 use super::script::Act;
 use super::shown::Shown;
 use crate::account::{Account, Asker};
-use crate::permissions::Grants;
 use crate::plugins::admission::undeclared;
 use crate::plugins::component::{Examined, examine};
 use crate::plugins::limits::Limits;
@@ -27,8 +29,7 @@ use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::SettingValues;
 use crate::plugins::setting::Setting;
 use crate::plugins::store::read;
-use crate::plugins::{Admitted, CommandNames, Compiled, Engine, State, Supervised};
-use crate::session::{Command, Wins};
+use crate::plugins::{Admitted, Compiled, Engine, State, Supervised};
 use crate::store::Store;
 use crate::xmpp::{Impossible, Within};
 

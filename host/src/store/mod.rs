@@ -38,7 +38,7 @@ pub use data::{
 };
 pub use pages::{LONGEST_PAGE, Page, PageOf};
 pub use pins::PinKeeper;
-pub use position::{Archive, Handled, Position, PositionKeeper, Positions};
+pub use position::{Handled, PositionKeeper, Positions};
 pub use roster::{KeptRoster, RosterKeeper};
 pub use session::SessionKeeper;
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jid::BareJid;
 use jiff::Timestamp;
 use parlor_base::fair;
+use parlor_session::position::{Archive, Position};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::oneshot;
 
@@ -35,34 +36,6 @@ CREATE TABLE IF NOT EXISTS room_position (
 /// The maximum number of rooms that are remembered for each plugin. The rooms heard from least recently are forgotten,
 /// since strangers may invite to any number.
 const MOST_ROOMS: u32 = 4_096;
-
-/// The owner of an archive.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Archive {
-    /// The account's own archive.
-    Own,
-    /// The archive of this room.
-    Room(BareJid),
-}
-
-impl Archive {
-    /// Returns the room, if this is a room's archive.
-    pub fn room(&self) -> Option<&BareJid> {
-        match self {
-            Self::Own => None,
-            Self::Room(room) => Some(room),
-        }
-    }
-}
-
-/// A position in an archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Position {
-    /// The archive id of the last message before the position; `None` if the archive was empty.
-    pub id: Option<String>,
-    /// When that message arrived or was archived, in case the archive no longer has it.
-    pub at: Timestamp,
-}
 
 /// The part of an archive that a plugin has handled.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use jid::BareJid;
+use parlor_session::KeepRoster;
 use parlor_stanza::types::RosterItem;
 use rusqlite::{Connection, OptionalExtension, Statement, params};
 
 use super::Store;
-use crate::session::KeepRoster;
 
 /// The maximum number of entries that are read back for one roster.
 const MOST: usize = 50_000;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use jid::{BareJid, FullJid};
+use parlor_session::{Contact, KeepRoster};
 use parlor_stanza::types::RosterItem;
 
 use super::*;
-use crate::session::{Contact, KeepRoster};
 use crate::xmpp::Left;
 
 fn bare(text: &str) -> BareJid {

@@ -94,8 +94,8 @@ impl List {
 mod tests {
     use std::collections::BTreeSet;
 
-    use parlor::permissions::{self, EVENTS};
     use parlor_config::SETTINGS;
+    use parlor_session::permissions::{self, EVENTS};
 
     use super::*;
 

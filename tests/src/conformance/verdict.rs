@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use parlor::permissions;
 use parlor_config::Role;
+use parlor_session::permissions;
 
 use super::list::{Kind, Row};
 use super::record::Seen;

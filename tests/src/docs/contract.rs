@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
-use parlor::permissions;
+use parlor_session::permissions;
 
 use super::examples;
 use super::names::Names;

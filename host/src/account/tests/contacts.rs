@@ -2,9 +2,9 @@
 
 use futures_util::FutureExt;
 use jid::BareJid;
+use parlor_session::ContactWish;
 
 use super::*;
-use crate::session::ContactWish;
 use crate::xmpp::Supplied;
 
 const ROSTER: &str = "<query xmlns='jabber:iq:roster' ver='v1'><item jid='romeo@far' subscription='both'/></query>";

@@ -1,8 +1,9 @@
 //! Log-ins that the server does not answer.
 
+use parlor_session::Answer;
+
 use super::*;
 use crate::account::logins::Logins;
-use crate::session::Answer;
 use crate::xmpp::peer::Step;
 
 /// Rows 54, 55. Each caller gets an answer in time, and nothing of the attempt is left for the next one.

@@ -2,6 +2,7 @@
 
 use jid::Jid;
 use parlor_base::permission::Permission;
+use parlor_session::permissions::Target;
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::is_sendable;
 use parlor_stanza::types::{ArchiveFin, ArchiveQuery, Cursor};
@@ -9,7 +10,6 @@ use parlor_stanza::types::{ArchiveFin, ArchiveQuery, Cursor};
 use crate::api::listen::WHOLE_MESSAGES;
 use crate::api::{jid, text, time};
 use crate::bindings::parlor::plugin::archive::Options;
-use crate::permissions::Target;
 use crate::plugins::Instance;
 
 /// Maximum length of an archive id, in bytes.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context as Polling, Poll};
 
 use futures_util::future::BoxFuture;
+use parlor_session::{ArchivePage, Pager};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{ArchiveQuery, Cursor};
 use tokio::sync::oneshot;
@@ -20,7 +21,6 @@ use crate::api::listen::may_see_xml;
 use crate::bindings::parlor::plugin::archive::ArchivedMessage;
 use crate::bindings::parlor::plugin::types::Error;
 use crate::plugins::{Instance, OpenArchiveQuery};
-use crate::session::{ArchivePage, Pager};
 
 /// The host's end of a stream.
 pub(super) struct Pages {

@@ -1,6 +1,7 @@
 //! Parsing the arguments of `rooms`.
 
 use jid::BareJid;
+use parlor_session::{ConfigValue, RoomWish};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Affiliated, Bookmark, History, RoomJoin};
 
@@ -8,7 +9,6 @@ use super::super::{bare_jid, time, words};
 use crate::bindings::parlor::plugin::rooms::{
     Affiliated as WitAffiliated, Attributes, Bookmark as WitBookmark, ConfigValue as WitValue, History as WitHistory,
 };
-use crate::session::{ConfigValue, RoomWish};
 
 /// Maximum number of fields of a room's configuration in one call.
 const MAX_FIELDS: usize = 100;

@@ -1,11 +1,11 @@
 //! Reading a room's attributes: those that plugins set, and the fields of its record.
 
+use parlor_session::{Attribute, Room, field_name};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::Actor;
 use serde_json::{Value, json};
 
 use crate::plugins::Instance;
-use crate::session::{Attribute, Room, field_name};
 
 /// Returns an attribute that a plugin set, or a field of the record, as JSON.
 pub(super) fn read(instance: &Instance, text: &str, name: &str) -> Result<Option<String>, CallError> {
@@ -49,8 +49,9 @@ fn field(room: &Room, name: &str) -> Option<Value> {
 mod tests {
     use std::collections::BTreeSet;
 
+    use parlor_session::ROOM_FIELDS;
+
     use super::*;
-    use crate::session::ROOM_FIELDS;
 
     #[test]
     fn each_field_that_is_no_attribute_can_be_read_like_one() {

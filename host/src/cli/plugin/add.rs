@@ -11,6 +11,7 @@ use parlor_base::harmless::{EscapedPath as _, shell_word};
 use parlor_base::id::{Digest, PluginId};
 use parlor_base::permission::Permission;
 use parlor_config::{AccountName, Config, Hidden};
+use parlor_session::permissions::{Grants, Scope};
 use serde_json::json;
 use toml::{Table, Value};
 
@@ -22,7 +23,6 @@ use crate::cli::ask::Terminal;
 use crate::cli::place::{self, Place};
 use crate::cli::show::{print, print_json};
 use crate::cli::tell;
-use crate::permissions::{Grants, Scope};
 use crate::plugins::admission::Refusal;
 use crate::plugins::desk::{DeskError, Expected, Wish, is_honest};
 use crate::plugins::manifest::Manifest;

@@ -7,13 +7,13 @@ use clap::Args;
 use parlor_base::id::PluginId;
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::Config;
+use parlor_session::command_names::{CommandName, CommandNames, NoCommandName};
 
 use super::add::done;
 use crate::cli::place::{self, Place};
 use crate::cli::show::{print, print_json, table};
 use crate::cli::status;
 use crate::control::views::Plugin;
-use crate::plugins::command_names::{CommandName, CommandNames, NoCommandName};
 
 /// The arguments of `parlor plugin command`.
 #[derive(Debug, Args)]

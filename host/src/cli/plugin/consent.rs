@@ -2,12 +2,12 @@
 
 use parlor_base::id::PluginId;
 use parlor_base::permission::{Permission, Risk};
+use parlor_session::permissions::Grants;
 
 use crate::cli::Ended;
 use crate::cli::ask::{Terminal, is_yes};
 use crate::cli::explain::right_lines;
 use crate::cli::show::{Mark, error_lines, marked, print};
-use crate::permissions::Grants;
 use crate::plugins::desk::Wish;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::rights::{Right, rights};

@@ -13,12 +13,12 @@ use parlor_base::id::PluginId;
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_base::permission::Permission;
 use parlor_config::{AccountConfig, AccountName, Config};
+use parlor_session::permissions::{DEFAULT_QUOTA, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::cli::place::Place;
 use crate::cli::show::{plain_json, print, print_json, size, table};
-use crate::permissions::{DEFAULT_QUOTA, Scope};
 use crate::plugins::desk::Desk;
 use crate::plugins::policy::Policy;
 use crate::store::{DataError, DataFile, Kept, LONGEST_KEY, LONGEST_VALUE, Owner, is_key};

@@ -7,6 +7,7 @@ use parlor_base::harmless::harmless;
 use parlor_base::id::PluginId;
 use parlor_base::permission::{Permission, Risk, ScopeKind};
 use parlor_config::Config;
+use parlor_session::permissions::Scope;
 
 use super::add::{done, done_as_wanted, failure, show_done};
 use crate::api::acts_for;
@@ -14,7 +15,6 @@ use crate::cli::ask::Terminal;
 use crate::cli::place::{self, Place};
 use crate::cli::show::{Mark, Put as _, marked};
 use crate::cli::{Ended, tell};
-use crate::permissions::Scope;
 use crate::plugins::desk::{Revoked, Wish};
 use crate::plugins::rights::shown;
 use crate::store::DataFile;

@@ -5,6 +5,7 @@ use clap::Args;
 use parlor_base::harmless::harmless;
 use parlor_base::id::PluginId;
 use parlor_config::url::Url;
+use parlor_session::permissions::Grants;
 use semver::Version;
 use serde_json::{Map, Value, json};
 
@@ -12,7 +13,6 @@ use super::consent;
 use crate::cli::Ended;
 use crate::cli::place::Place;
 use crate::cli::show::{Mark, Put as _, marked, print, print_json, size};
-use crate::permissions::Grants;
 use crate::plugins::component::Examined;
 use crate::plugins::desk::{Desk, Offer};
 use crate::plugins::policy::SettingValues;

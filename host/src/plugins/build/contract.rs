@@ -3,12 +3,12 @@
 //! In some languages a component imports every function of its world, called or not. Plugins in these are built against
 //! a world with only what their manifest requests, so that they import no more than that.
 
+use parlor_session::permissions::table;
 use serde_json::{Map, Value};
 use wit_component::{OutputToString, WitPrinter};
 use wit_parser::{PackageId, Resolve, SourceMap, Type, TypeDefKind, WorldItem};
 
 use super::super::manifest::Manifest;
-use crate::permissions::table;
 
 /// The name of a plugin's world.
 pub(super) const WORLD: &str = "plugin";

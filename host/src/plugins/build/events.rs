@@ -6,11 +6,11 @@ use std::path::Path;
 
 use parlor_base::harmless::EscapedPath as _;
 use parlor_base::nearest::nearest;
+use parlor_session::permissions::table;
 
 use super::calls::files;
 use super::tokens::{Token, python_tokens, tokens};
 use super::{Language, read_text};
-use crate::permissions::table;
 
 /// Returns the functions that subscribe to the event in their first argument, and those that fire one.
 fn words(language: Language) -> (&'static [&'static str], &'static [&'static str]) {

@@ -2,9 +2,9 @@
 
 use parlor_base::id::PluginId;
 use parlor_config::AccountName;
+use parlor_session::command_names::CommandName;
 
 use super::{Desk, DeskError};
-use crate::plugins::command_names::CommandName;
 use crate::plugins::policy::Entry;
 use crate::plugins::policy::edit::Change;
 

@@ -8,9 +8,9 @@ use parlor_base::id::{Digest, PluginId};
 use parlor_base::nearest::suggestion;
 use parlor_base::permission::Permission;
 use parlor_config::AccountName;
+use parlor_session::command_names::CommandName;
 
 use crate::plugins::admission::Refusal;
-use crate::plugins::command_names::CommandName;
 use crate::plugins::policy::PolicyError;
 use crate::plugins::policy::file::EditError;
 use crate::plugins::signature::{KeyName, SignatureError};

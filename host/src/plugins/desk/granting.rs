@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
+use parlor_session::permissions::{GrantError, Grants, Scope};
 
 use super::{Desk, DeskError, Older, Wish};
-use crate::permissions::{GrantError, Grants, Scope};
 use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::edit::Change;
 

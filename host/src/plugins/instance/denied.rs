@@ -3,11 +3,11 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use parlor_base::permission::Permission;
+use parlor_session::permissions::question::Use;
+use parlor_session::permissions::{Decision, Target};
 use parlor_stanza::error::CallError;
 
 use super::Instance;
-use crate::permissions::question::Use;
-use crate::permissions::{Decision, Target};
 use crate::plugins::denials::Denial;
 
 impl Instance {

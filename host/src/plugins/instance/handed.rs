@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use parlor_base::harmless::harmless;
+use parlor_session::event::{Event, EventName, Payload};
 use parlor_stanza::types::MessageKind;
 
 use super::{Instance, LONGEST_REASON};
-use crate::event::{Event, EventName, Payload};
 
 /// The maximum number of events that a reason names.
 const MOST: usize = 3;
@@ -82,11 +82,11 @@ mod tests {
     use std::sync::Arc;
 
     use jiff::Timestamp;
+    use parlor_session::event::{Event, Payload};
     use parlor_stanza::raw::RawStanza;
     use parlor_stanza::types::Message;
 
     use super::{Handed, Relaxed};
-    use crate::event::{Event, Payload};
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parlor_base::quantity;
+use parlor_session::event::{Event, EventName, Payload};
+use parlor_session::router::Mail;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
 use wasmtime::component::Accessor;
@@ -14,9 +16,7 @@ use super::handed::Handed;
 use super::{Backlog, Context, Instance, reason};
 use crate::api;
 use crate::bindings::exports::parlor::plugin::guest::Guest;
-use crate::event::{Event, EventName, Payload};
 use crate::plugins::books::Handling;
-use crate::router::Mail;
 use crate::traces;
 
 /// The error when a handler took longer than its owner allows.

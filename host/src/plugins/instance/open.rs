@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use jid::BareJid;
+use parlor_session::command_names::called;
+use parlor_session::event::{Event, Payload};
+use parlor_session::{Answer, Command, PATIENCE, Snapshot};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::Message;
 use tokio::sync::{oneshot, watch};
@@ -17,10 +20,7 @@ use super::Instance;
 use super::handed::Handed;
 use crate::account::Asker;
 use crate::api;
-use crate::event::{Event, Payload};
-use crate::plugins::command_names::called;
 use crate::plugins::{Held, Holding};
-use crate::session::{Answer, Command, PATIENCE, Snapshot};
 use crate::traces;
 
 /// How long a failed plugin may take to send error replies to the users whose commands it was handling.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use parlor_config::Settings;
+use parlor_session::event::{Event, EventName, Payload};
 use serde_json::Value;
 
 use super::Instance;
-use crate::event::{Event, EventName, Payload};
 
 impl Instance {
     /// Returns the value under `[settings]` for a name that is not a setting of the host. Names that any plugin

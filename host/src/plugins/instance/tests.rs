@@ -5,18 +5,19 @@ use std::time::Duration;
 use parlor_base::id::Digest;
 use parlor_base::permission::Permission;
 use parlor_config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
+use parlor_session::command_names::CommandNames;
+use parlor_session::event::{Event, Payload};
+use parlor_session::permissions::Grants;
+use parlor_session::router::Filter;
 use parlor_stanza::error::CallError;
 use wasmtime::component::{Component, Linker};
 
 use super::mail::{loss, within};
 use super::*;
 use crate::account::Asker;
-use crate::event::{Event, Payload};
-use crate::permissions::Grants;
+use crate::plugins::Compiler;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::SettingValues;
-use crate::plugins::{CommandNames, Compiler};
-use crate::router::Filter;
 
 const MANIFEST: &str =
     "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says what it hears\"\n";

@@ -6,10 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parlor_base::permission::Permission;
 use parlor_base::quantity::Bytes;
+use parlor_session::permissions::Scope;
 use tokio::time::Instant;
 
 use super::Instance;
-use crate::permissions::Scope;
 use crate::plugins::limits::WASM_STACK;
 use crate::plugins::record::Totals;
 
@@ -165,8 +165,9 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use crate::event::{Event, EventName, Payload};
-    use crate::plugins::CommandNames;
+    use parlor_session::command_names::CommandNames;
+    use parlor_session::event::{Event, EventName, Payload};
+
     use crate::plugins::limits::Limits;
 
     /// Ensures that a limit is only left out on purpose.

@@ -4,10 +4,10 @@
 use std::sync::LazyLock;
 
 use parlor_base::id::PluginId;
+use parlor_session::event::LONGEST_NAME;
 
 use super::super::setting;
 use super::{MAX_DESCRIPTION, MAX_ENTRIES, MAX_LICENSE, MAX_REASON, MAX_SETTING_NAME};
-use crate::event::LONGEST_NAME;
 
 /// One key, as documented for authors.
 #[derive(Debug, Clone)]

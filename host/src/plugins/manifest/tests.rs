@@ -268,3 +268,19 @@ proptest! {
         let _ = Manifest::parse(&format!("{before}{insert}{after}"));
     }
 }
+
+/// The suggested line is valid in a manifest, for every permission.
+#[test]
+fn a_denial_of_what_is_not_asked_for_says_how_to_ask() {
+    for &permission in Permission::ALL {
+        let CallError::Denied { hint, .. } = undeclared(permission, None) else { panic!("it is denied") };
+        let (_, line) = hint.split_once("[permissions]: ").unwrap();
+        let (line, after) = line.split_once(", and to build it again").unwrap();
+        assert_eq!(after, "; no grant helps before");
+        let manifest = format!(
+            "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says it\"\n[permissions]\n{line}\n"
+        );
+        let manifest = Manifest::parse(&manifest).unwrap_or_else(|error| panic!("{line}: {error}"));
+        assert!(manifest.permissions.contains_key(&permission), "{line}");
+    }
+}

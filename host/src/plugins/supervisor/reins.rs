@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use parlor_session::permissions::Grants;
+
 use super::{Shared, Supervised};
-use crate::permissions::Grants;
 use crate::plugins::Instance;
 
 /// A handle for changing the grants of a plugin on an account, independent of its [`Supervised`].

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use parlor_base::log_level::LogLevel;
+use parlor_session::command_names::CommandNames;
 use serde_json::Value;
 
 use super::Supervised;
-use crate::plugins::CommandNames;
 use crate::plugins::settings::{OwnSettings, Values};
 
 impl Supervised {

@@ -1,7 +1,7 @@
 //! Attacks between plugins: one plugin tries to get at what belongs to another.
 
 use anyhow::{Result, ensure};
-use parlor::permissions::EVENTS;
+use parlor_session::permissions::EVENTS;
 use parlor_tests::policy::Entry;
 use serde_json::{Value, json};
 

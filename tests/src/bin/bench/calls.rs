@@ -8,7 +8,7 @@ mod bare;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use parlor::event::Payload;
+use parlor_session::event::Payload;
 use parlor_tests::plugins::built;
 
 use crate::house::House;

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use parlor::account::Asker;
-use parlor::event::{EventName, Payload};
 use parlor::host::Host;
 use parlor::plugins::{Compiler, State};
-use parlor::session::Command;
 use parlor_base::id::InstanceId;
 use parlor_config::{AccountName, Config, Overrides};
+use parlor_session::Command;
+use parlor_session::event::{EventName, Payload};
 use parlor_tests::plugins::Built;
 
 pub(crate) struct House {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use parlor::event::Payload;
+use parlor_session::event::Payload;
 use parlor_tests::plugins::built;
 use serde_json::json;
 

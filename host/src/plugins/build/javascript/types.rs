@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
+use parlor_session::permissions::table;
 use wit_parser::{Docs, Function, Interface, Resolve, Type, TypeDefKind, TypeId};
 
 use super::super::contract::Addressed;
 use super::arguments::{Given, has_default};
 use super::{contract, texts};
-use crate::permissions::table;
 
 /// A note on streams and futures in terms of JavaScript.
 const STREAMED: &str =

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::permissions::table;
+use parlor_session::permissions::table;
 
 use super::stubs::pascal;
 

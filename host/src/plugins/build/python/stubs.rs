@@ -3,10 +3,10 @@
 
 use std::fmt::Write as _;
 
+use parlor_session::permissions::table;
 use wit_parser::{Docs, Field, Function, Interface, Param, Record, Resolve, Type, TypeDefKind, TypeId, TypeOwner};
 
 use super::{contract, texts};
-use crate::permissions::table;
 
 /// The groupings that the SDK declares itself, and the one that the host calls.
 const LEFT_OUT: [&str; 7] = ["guest", "listen", "log", "promises", "settings", "storage", "timers"];

@@ -1,0 +1,536 @@
+//! Message archives (XEP-0313): which entities have one, the pages that are queried, and which results are trusted.
+//!
+//! A page is one request. Its results come before its answer, in the order of the stream. They count only if they come
+//! from the queried archive, with the id of a pending query.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use jid::{BareJid, Jid};
+use jiff::Timestamp;
+use parlor_base::id::InstanceId;
+use parlor_base::recent::Recent;
+use parlor_config::Archiving;
+use parlor_stanza::error::{CallError, StanzaError};
+use parlor_stanza::types::{
+    ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Ask, Body, Cursor, Disco, MAM, Message, MessageKind,
+};
+
+use crate::deadlines::Late;
+use crate::messages::name_occupant;
+use crate::questions::{PATIENCE, Waiting, random_id};
+use crate::{Answer, Session, Turn};
+
+mod pager;
+
+pub use pager::Pager;
+
+/// The error for plugins if there is no archive, or none is known.
+const NO_ARCHIVE: &str = "This server does not support XEP-0313, Message Archive Management";
+/// Maximum number of pages that are queried at once, for all plugins together.
+pub(super) const MAX_RUNNING: usize = 256;
+/// Maximum number of pages that are queried for one plugin or wait to be, whatever its limit `archive_queries` is, so
+/// that it does not take the place of others.
+pub(super) const MAX_OWN: usize = 64;
+/// Maximum weight of the results of one page. The first result is always kept.
+pub(super) const MAX_WEIGHT: usize = 4 << 20;
+/// Maximum number of addresses that are asked at once whether they are rooms.
+pub(super) const MAX_ASKED: usize = 512;
+/// Number of archive ids that are remembered.
+pub(super) const MAX_UIDS: usize = 4_096;
+/// Time limit for an address to answer whether it is a room.
+const ENTITY_PATIENCE: Duration = Duration::from_secs(10);
+/// Delay before the own account is asked again after it could not announce its features.
+const ASK_AGAIN: Duration = Duration::from_mins(1);
+
+/// One message of an archive.
+#[derive(Debug)]
+pub struct Archived {
+    /// The archive's id of the message.
+    pub id: String,
+    /// When it was archived. None: the server does not say.
+    pub stamp: Option<Timestamp>,
+    /// The message itself.
+    pub message: Box<Message>,
+    /// About how many bytes of memory it takes.
+    pub weight: usize,
+}
+
+/// One page of an archive, from the oldest message to the newest.
+#[derive(Debug)]
+pub struct ArchivePage {
+    /// The messages of the page.
+    pub messages: VecDeque<Archived>,
+    /// The archive's information about the page. If it sent more than requested, this is limited to the kept part.
+    pub fin: ArchiveFin,
+    /// Whether it is a room's archive rather than the account's.
+    pub of_room: bool,
+    /// Whether the id that the page comes after or before was known to belong to this archive.
+    pub cursor_known: bool,
+}
+
+/// The knowledge about the account's own archive on one stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnArchive {
+    /// The number of the stream, counted from the first one of this process.
+    pub stream: u64,
+    /// Whether there is an archive.
+    pub exists: bool,
+}
+
+/// Whether an entity has an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Support {
+    Unknown,
+    No,
+    Yes,
+}
+
+/// The place where messages exchanged with someone are archived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// In the own account's archive: it is a person.
+    Account,
+    Room,
+    /// Nowhere: it is a room without an archive.
+    Nowhere,
+}
+
+/// A page that is to be queried.
+#[derive(Debug)]
+pub(super) struct Pending {
+    /// The plugin's instance. None: the host itself.
+    pub(super) by: Option<InstanceId>,
+    pub(super) query: ArchiveQuery,
+    pub(super) answer: Answer<ArchivePage>,
+}
+
+/// A page that was queried.
+#[derive(Debug)]
+struct Running {
+    by: Option<InstanceId>,
+    /// The queried address: the own bare JID, or the room's.
+    archive: BareJid,
+    of_room: bool,
+    query: ArchiveQuery,
+    kept: VecDeque<Archived>,
+    weight: usize,
+    /// Whether more results came than were requested or are kept.
+    cut: bool,
+    cursor_known: bool,
+    answer: Answer<ArchivePage>,
+}
+
+/// The known archives, and the queries of them.
+#[derive(Debug)]
+pub(super) struct Archives {
+    own: Support,
+    /// Queries that wait until an address has answered whether it is a room.
+    waiting: HashMap<BareJid, Vec<Pending>>,
+    /// The pending queries, by id.
+    running: HashMap<String, Running>,
+    /// The most recent archive ids.
+    uids: Recent,
+    /// Whether the server will be asked again for its features.
+    server_again: bool,
+    /// Whether the account has announced on this stream whether it has an archive, or will not.
+    learnt: bool,
+}
+
+impl Archives {
+    pub(super) fn new() -> Self {
+        Self {
+            own: Support::Unknown,
+            waiting: HashMap::new(),
+            running: HashMap::new(),
+            uids: Recent::new(MAX_UIDS),
+            server_again: false,
+            learnt: false,
+        }
+    }
+
+    /// Ends everything that only the old stream could have answered. Whether the own account has an archive is kept
+    /// until it is learnt again, because no event would report it a second time.
+    pub(super) fn end(&mut self, turn: &mut Turn<'_>) {
+        self.learnt = false;
+        self.server_again = false;
+        for (_, running) in self.running.drain() {
+            turn.answer(running.answer, Err(CallError::Offline));
+        }
+        for pending in self.waiting.drain().flat_map(|(_, waiting)| waiting) {
+            turn.answer(pending.answer, Err(CallError::Offline));
+        }
+    }
+
+    /// Forgets the archive: another account may be on another server.
+    pub(super) fn forget(&mut self) {
+        self.own = Support::Unknown;
+        self.uids = Recent::new(MAX_UIDS);
+    }
+
+    pub(super) fn forget_abandoned(&mut self) {
+        self.running.retain(|_, running| !running.answer.is_abandoned());
+        for waiting in self.waiting.values_mut() {
+            waiting.retain(|pending| !pending.answer.is_abandoned());
+        }
+    }
+
+    /// Returns whether the plugin has the maximum number of queries. Abandoned ones make room, except while an address
+    /// is asked whether it is a room: otherwise the plugin could have more addresses asked.
+    fn is_full_of(&mut self, by: InstanceId) -> bool {
+        let waiting = self.waiting.values().flatten().filter(|pending| pending.by == Some(by)).count();
+        let is_full = |running: &HashMap<String, Running>| {
+            waiting + running.values().filter(|running| running.by == Some(by)).count() >= MAX_OWN
+        };
+        if is_full(&self.running) {
+            self.running.retain(|_, running| !running.answer.is_abandoned());
+        }
+        is_full(&self.running)
+    }
+
+    /// Returns how many pages are queried or wait to be.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.running.len() + self.waiting.values().map(Vec::len).sum::<usize>()
+    }
+}
+
+impl Running {
+    fn new(archive: BareJid, of_room: bool, known: bool, asked: Pending) -> Self {
+        let (Pending { by, query, answer }, kept) = (asked, VecDeque::new());
+        Self { by, archive, of_room, query, kept, weight: 0, cut: false, cursor_known: known, answer }
+    }
+
+    /// Keeps a result, if it was requested and there is room: the newest ones of a page that is paged backwards, else
+    /// the oldest ones. Returns whether it was kept.
+    fn keep(&mut self, archived: Archived) -> bool {
+        let most = self.query.max as usize;
+        if let Cursor::Before(_) = self.query.cursor {
+            self.weight += archived.weight;
+            self.kept.push_back(archived);
+            while self.kept.len() > most || (self.weight > MAX_WEIGHT && self.kept.len() > 1) {
+                self.cut = true;
+                self.weight -= self.kept.pop_front().map_or(0, |oldest| oldest.weight);
+            }
+            return !self.kept.is_empty();
+        }
+        let is_too_much = self.weight + archived.weight > MAX_WEIGHT && !self.kept.is_empty();
+        if self.cut || self.kept.len() >= most || is_too_much {
+            self.cut = true;
+            return false;
+        }
+        self.weight += archived.weight;
+        self.kept.push_back(archived);
+        true
+    }
+
+    /// Returns whether a message is one of those requested: other messages from the server would show what was not
+    /// granted.
+    fn wants(&self, message: &Message) -> bool {
+        if self.of_room {
+            return message.from.to_bare() == self.archive;
+        }
+        let Some(with) = &self.query.with else { return true };
+        let other = if message.own { &message.to } else { &message.from };
+        if with.is_full() { other == with } else { other.to_bare() == *with }
+    }
+
+    /// Returns the receiver and the result of the query.
+    fn end(self, outcome: Result<Body, Box<StanzaError>>) -> (Answer<ArchivePage>, Result<ArchivePage, CallError>) {
+        let Self { of_room, query, kept, cut, cursor_known, answer, .. } = self;
+        let result = match outcome {
+            Ok(Body::ArchiveFin(fin)) if is_at_the_wrong_index(&query.cursor, &fin, kept.is_empty()) => {
+                Err(cannot_begin_at_an_index())
+            }
+            Ok(Body::ArchiveFin(mut fin)) => {
+                if cut {
+                    // The archive's information is not true of the part that was kept.
+                    fin.complete = false;
+                    fin.index = fin.index.filter(|_| !matches!(query.cursor, Cursor::Before(_)));
+                    fin.first = None;
+                    fin.last = None;
+                }
+                fin.first = fin.first.or_else(|| kept.front().map(|first| first.id.clone()));
+                fin.last = fin.last.or_else(|| kept.back().map(|last| last.id.clone()));
+                Ok(ArchivePage { messages: kept, fin, of_room, cursor_known })
+            }
+            Ok(_) => Err(CallError::Other("the archive's answer does not say where the page ends".to_owned())),
+            Err(error) => Err(refused(&query, of_room, error)),
+        };
+        (answer, result)
+    }
+}
+
+/// Servers that cannot begin at an index return their first page instead.
+fn is_at_the_wrong_index(cursor: &Cursor, fin: &ArchiveFin, is_empty: bool) -> bool {
+    match (cursor, fin.index) {
+        (Cursor::Index(asked), Some(given)) => *asked != given,
+        (Cursor::Index(_), None) => !is_empty,
+        (Cursor::Start | Cursor::After(_) | Cursor::Before(_), _) => false,
+    }
+}
+
+fn cannot_begin_at_an_index() -> CallError {
+    CallError::Unsupported("this archive cannot begin at an index".to_owned())
+}
+
+fn unsupported() -> CallError {
+    CallError::Unsupported(NO_ARCHIVE.to_owned())
+}
+
+/// Converts an archive's error for the plugin that made this query.
+fn refused(query: &ArchiveQuery, of_room: bool, error: Box<StanzaError>) -> CallError {
+    // MongooseIM returns this if an id does not have its own format. A room returns it to people who are not in it.
+    let is_misshapen = error.condition == "not-acceptable" && error.kind == "modify" && !of_room;
+    let is_unknown = error.condition == "item-not-found" || is_misshapen;
+    match &query.cursor {
+        Cursor::After(id) | Cursor::Before(id) if is_unknown && !id.is_empty() => {
+            CallError::NotFound(format!("a message with the archive id {id}"))
+        }
+        Cursor::Index(_) if error.condition == "feature-not-implemented" => cannot_begin_at_an_index(),
+        Cursor::Start | Cursor::After(_) | Cursor::Before(_) | Cursor::Index(_) => CallError::Stanza(error),
+    }
+}
+
+impl Session {
+    /// Queries one page: of the room, if it is a room's archive.
+    pub(super) fn query_archive(&mut self, asked: Pending, turn: &mut Turn<'_>) {
+        if !self.is_live() {
+            return turn.answer(asked.answer, Err(CallError::Offline));
+        }
+        if asked.by.is_some_and(|by| self.archives.is_full_of(by)) {
+            let error = CallError::OverLimit(format!("{MAX_OWN} pages of archives are being asked for by one plugin"));
+            return turn.answer(asked.answer, Err(error));
+        }
+        let Some(other) = self.may_be_room(asked.query.with.as_ref()) else {
+            return self.ask_archive(None, asked, turn);
+        };
+        if let Some(waiting) = self.archives.waiting.get_mut(&other) {
+            if waiting.len() >= MAX_RUNNING {
+                return turn.answer(asked.answer, Err(too_many()));
+            }
+            return waiting.push(asked);
+        }
+        match self.archived_at(&other, turn) {
+            Some(place) => self.ask_at(place, other, asked, turn),
+            None if self.archives.waiting.len() >= MAX_ASKED => turn.answer(asked.answer, Err(too_many())),
+            None => {
+                self.archives.waiting.insert(other.clone(), vec![asked]);
+                self.learn(Jid::from(other), ENTITY_PATIENCE, turn);
+            }
+        }
+    }
+
+    /// Returns whether the account has an archive, as far as it was announced on this stream or an earlier one.
+    pub fn has_archive(&self) -> bool {
+        self.archives.own == Support::Yes
+    }
+
+    /// Returns where messages exchanged with this address are archived, as far as the address has announced what it is.
+    fn archived_at(&self, other: &Jid, turn: &Turn<'_>) -> Option<Place> {
+        let known = self.disco.known.of(other, turn.now)?;
+        let is_room = self.rooms.has(other) || known.identities.iter().any(|one| one.category == "conference");
+        match (is_room, self.can(other, MAM, turn)?) {
+            (false, _) => Some(Place::Account),
+            (true, true) => Some(Place::Room),
+            (true, false) => Some(Place::Nowhere),
+        }
+    }
+
+    fn ask_at(&mut self, place: Place, other: BareJid, asked: Pending, turn: &mut Turn<'_>) {
+        match place {
+            Place::Account => self.ask_archive(None, asked, turn),
+            Place::Room => self.ask_archive(Some(other), asked, turn),
+            Place::Nowhere => turn.answer(asked.answer, Err(unsupported())),
+        }
+    }
+
+    /// Returns the address if it may be a room. Contacts, the own domain and occupants of rooms are none.
+    fn may_be_room(&self, with: Option<&Jid>) -> Option<BareJid> {
+        let with = with?.clone().try_into_full().err()?;
+        let is_person = with.node().is_none() || with.domain() == self.own.domain() || self.roster.has(&with);
+        (self.rooms.has(&with) || !is_person).then_some(with)
+    }
+
+    fn ask_archive(&mut self, room: Option<BareJid>, mut pending: Pending, turn: &mut Turn<'_>) {
+        if room.is_none() && self.archives.own != Support::Yes {
+            return turn.answer(pending.answer, Err(unsupported()));
+        }
+        if self.archives.running.len() >= MAX_RUNNING {
+            self.archives.forget_abandoned();
+        }
+        if self.archives.running.len() >= MAX_RUNNING {
+            return turn.answer(pending.answer, Err(too_many()));
+        }
+        let query = &mut pending.query;
+        query.queryid = random_id();
+        let to = room.clone().map(Jid::from);
+        let of_room = room.is_some();
+        let archive = room.unwrap_or_else(|| self.own.to_bare());
+        let known = match &query.cursor {
+            Cursor::After(id) | Cursor::Before(id) => self.knows_uid(&archive, of_room, id),
+            Cursor::Start | Cursor::Index(_) => true,
+        };
+        let mut asked = query.clone();
+        asked.with = asked.with.filter(|_| !of_room);
+        let id = query.queryid.clone();
+        self.archives.running.insert(id.clone(), Running::new(archive, of_room, known, pending));
+        let patience = Duration::from_millis(self.settings.message_archiving_timeout.into());
+        self.ask(to, Ask::Archive(Box::new(asked)), Waiting::Archive(id), patience, turn);
+    }
+
+    /// Returns whether this id came from that archive, in a page or in a recent message.
+    fn knows_uid(&self, archive: &BareJid, of_room: bool, id: &str) -> bool {
+        self.archives.uids.knows(self.archives.uids.hash((archive, id)))
+            || self.seen.knows(of_room.then_some(archive), id)
+    }
+
+    /// Handles a result. It counts only while its query is pending, and only from the queried archive.
+    pub(super) fn archived(&mut self, result: ArchiveResult) {
+        let ArchiveResult { from, queryid, id, stamp, message, author, weight } = result;
+        let running = queryid.and_then(|queryid| self.archives.running.get_mut(&queryid));
+        let Some(running) = running.filter(|running| running.archive == from) else {
+            self.ignored += 1;
+            return;
+        };
+        let Some(mut message) = message.filter(|message| running.wants(message)) else {
+            self.ignored += 1;
+            return;
+        };
+        if running.of_room {
+            let nick = self.rooms.shown.get(&running.archive).map(|room| room.nick.as_str());
+            message.own = match author {
+                Some(author) => author.to_bare() == self.own.to_bare(),
+                None => message.nick.is_some() && message.nick.as_deref() == nick,
+            };
+        } else if message.kind != MessageKind::Groupchat {
+            name_occupant(&mut message, &self.rooms, &self.roster);
+        }
+        if !running.keep(Archived { id, stamp, message, weight }) {
+            self.ignored += 1;
+        }
+    }
+
+    /// Handles the answer to a page. Later results of it are not accepted.
+    pub(super) fn archive_answered(
+        &mut self,
+        queryid: &str,
+        outcome: Result<Body, Box<StanzaError>>,
+        turn: &mut Turn<'_>,
+    ) {
+        // The plugin may have ended meanwhile.
+        let Some(running) = self.archives.running.remove(queryid) else { return };
+        for archived in &running.kept {
+            let hash = self.archives.uids.hash((&running.archive, &archived.id));
+            self.archives.uids.note(hash);
+        }
+        let (answer, result) = running.end(outcome);
+        turn.answer(answer, result);
+    }
+
+    /// Handles the failure of a query, for this reason.
+    pub(super) fn archive_failed(&mut self, queryid: &str, error: CallError, turn: &mut Turn<'_>) {
+        if let Some(running) = self.archives.running.remove(queryid) {
+            turn.answer(running.answer, Err(error));
+        }
+    }
+
+    /// Handles an entity's answer about what it is, or the failure to answer.
+    pub(super) fn entity_answered(&mut self, entity: &Jid, outcome: Result<(), &CallError>, turn: &mut Turn<'_>) {
+        if *entity == self.own.to_bare() {
+            self.account_asked(outcome);
+        } else if *entity == self.server() && outcome.is_err_and(CallError::may_pass) {
+            // Carbons and the server's services depend on it.
+            if !std::mem::replace(&mut self.archives.server_again, true) {
+                self.deadlines.set(ASK_AGAIN, Late::ServerAgain);
+            }
+        } else if outcome.is_err_and(CallError::may_pass) {
+            self.room_untold(entity);
+        }
+        let Some((other, waiting)) = self.archives.waiting.remove_entry(entity) else { return };
+        let place = match outcome {
+            Ok(()) => self.archived_at(&other, turn).unwrap_or(Place::Account),
+            // The room does not answer, or its service does not have it: the caller gets the error.
+            Err(error) if self.rooms.has(&other) || self.is_no_room(&other, error, turn) => {
+                for pending in waiting {
+                    turn.answer(pending.answer, Err(error.clone()));
+                }
+                return;
+            }
+            // Servers reveal nothing about people to strangers.
+            Err(_) => Place::Account,
+        };
+        for pending in waiting.into_iter().filter(|pending| !pending.answer.is_abandoned()) {
+            self.ask_at(place, other.clone(), pending, turn);
+        }
+    }
+
+    /// Handles the own account's answer. If it only fails for now, it has not answered whether it has an archive.
+    fn account_asked(&mut self, outcome: Result<(), &CallError>) {
+        let is_open = self.archives.own == Support::Unknown && outcome.is_err_and(CallError::may_pass);
+        if is_open {
+            self.deadlines.set(ASK_AGAIN, Late::AccountAgain);
+        } else {
+            self.archives.learnt = true;
+            self.changed = true;
+        }
+    }
+
+    /// Returns whether a service that is known to have only rooms reports that this is none of them.
+    fn is_no_room(&self, other: &BareJid, error: &CallError, turn: &Turn<'_>) -> bool {
+        let says_so = matches!(error, CallError::Stanza(error) if error.condition == "item-not-found");
+        says_so && self.disco.known.is_at_rooms(other, turn.now)
+    }
+
+    pub(super) fn ask_account_again(&mut self, turn: &mut Turn<'_>) {
+        if self.is_live() && !self.archives.learnt {
+            self.learn(Jid::from(self.own.to_bare()), PATIENCE, turn);
+        }
+    }
+
+    pub(super) fn ask_server_again(&mut self, turn: &mut Turn<'_>) {
+        self.archives.server_again = false;
+        if self.is_live() {
+            self.learn(self.server(), PATIENCE, turn);
+        }
+    }
+
+    /// Returns whether the account has an archive, once it has announced that on this stream and messages may come.
+    pub(super) fn own_archive(&self) -> Option<OwnArchive> {
+        let exists = self.archives.own == Support::Yes;
+        (self.announced && self.archives.learnt).then_some(OwnArchive { stream: self.stream, exists })
+    }
+
+    /// Handles the features of the own account: the account announces the archive, not the server.
+    pub(super) fn account_answered(&mut self, disco: &Disco, turn: &mut Turn<'_>) {
+        let has_archive = disco.features.iter().any(|feature| feature == MAM);
+        self.archives.own = if has_archive { Support::Yes } else { Support::No };
+        self.ask_archive_preferences(turn);
+    }
+
+    /// Sets the preferences of the archive to the setting `message_archiving`, if it is set and there is an archive
+    /// that has preferences.
+    pub(super) fn ask_archive_preferences(&mut self, turn: &mut Turn<'_>) {
+        if self.archives.own == Support::Yes && self.settings.message_archiving.is_some() {
+            self.ask(None, Ask::ArchivePreferences, Waiting::ArchivePreferences, PATIENCE, turn);
+        }
+    }
+
+    /// Changes the default preference, if it differs from the setting. The lists stay as they are.
+    pub(super) fn archive_preferences_came(&mut self, preferences: ArchivePreferences, turn: &mut Turn<'_>) {
+        let wanted = match self.settings.message_archiving {
+            None => return,
+            Some(Archiving::Never) => "never",
+            Some(Archiving::Always) => "always",
+            Some(Archiving::Roster) => "roster",
+        };
+        if preferences.default != wanted {
+            let changed = ArchivePreferences { default: wanted.to_owned(), ..preferences };
+            self.ask(None, Ask::SetArchivePreferences(changed), Waiting::ArchivePreferencesSet, PATIENCE, turn);
+        }
+    }
+}
+
+fn too_many() -> CallError {
+    CallError::OverLimit(format!("{MAX_RUNNING} pages of archives are being asked for"))
+}

@@ -1,0 +1,455 @@
+//! vCards (XEP-0054): fetching them, caching them, changing the own one, and the pictures that presence announces
+//! (XEP-0153).
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jid::{BareJid, Jid};
+use jiff::Timestamp;
+use parlor_base::id::InstanceId;
+use parlor_stanza::card::{Avatar, Card, CardChange};
+use parlor_stanza::error::{CallError, StanzaError};
+use parlor_stanza::types::{Ask, Body};
+use parlor_stanza::whole_card::WholeCard;
+
+use crate::event::Payload;
+use crate::occupants::is_occupant;
+use crate::questions::Waiting;
+use crate::roster::Contact;
+use crate::{Answer, Session, Turn};
+
+/// Maximum number of cached vCards.
+pub(super) const MAX_CARDS: usize = 1_000;
+/// Maximum weight of all of them, in bytes.
+const MAX_WEIGHT: usize = 16 << 20;
+/// Maximum number of changes of the own vCard that wait for one another.
+pub(super) const MAX_CHANGES: usize = 64;
+/// Maximum number of one plugin's waiting changes, whatever its limit `iqs` is, so that it does not take the place of
+/// others.
+pub(super) const MAX_OWN_CHANGES: usize = 8;
+/// Maximum length of the own vCard, in bytes: what a stanza can carry.
+const MAX_WHOLE: usize = 240 * 1024;
+/// If the picture of a vCard seems to change more often than this, it is fetched only on request.
+const REFRESH: Duration = Duration::from_mins(1);
+
+/// A vCard, with the time at which it was fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownCard {
+    /// The vCard itself.
+    pub card: Card,
+    /// When it was fetched.
+    pub updated: Timestamp,
+}
+
+/// The reason for fetching a vCard.
+#[derive(Debug)]
+pub(super) enum Fetch {
+    /// A plugin wants to have it.
+    Get(Answer<Arc<KnownCard>>),
+    /// A plugin wants contacts to show it.
+    Update(Answer<()>),
+    /// Presence announced another picture.
+    Refresh,
+}
+
+impl Fetch {
+    pub(super) fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Get(answer) => answer.is_abandoned(),
+            Self::Update(answer) => answer.is_abandoned(),
+            Self::Refresh => false,
+        }
+    }
+
+    pub(super) fn fail(self, error: CallError, turn: &mut Turn<'_>) {
+        match self {
+            Self::Get(answer) => turn.answer(answer, Err(error)),
+            Self::Update(answer) => turn.answer(answer, Err(error)),
+            Self::Refresh => {}
+        }
+    }
+}
+
+/// A change of the own vCard.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) by: InstanceId,
+    pub(super) wish: Box<CardChange>,
+    pub(super) answer: Answer<()>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    known: Arc<KnownCard>,
+    /// Its key in `ages`.
+    number: u64,
+    /// Whether presence has announced another picture since.
+    stale: bool,
+}
+
+/// The cached vCards. Bounded: the one that was fetched first makes room.
+#[derive(Debug, Default)]
+pub(super) struct Cards {
+    entries: HashMap<Jid, Entry>,
+    ages: BTreeMap<u64, Jid>,
+    number: u64,
+    weight: usize,
+    /// Changes of the own vCard that wait for the one in progress. Each starts from the vCard of that moment.
+    changes: VecDeque<Change>,
+    /// Whether a change is in progress.
+    changing: bool,
+}
+
+impl Cards {
+    fn get(&self, jid: &Jid) -> Option<&Arc<KnownCard>> {
+        self.entries.get(jid).map(|entry| &entry.known)
+    }
+
+    pub(super) fn remove(&mut self, jid: &Jid) {
+        if let Some(entry) = self.entries.remove(jid) {
+            self.ages.remove(&entry.number);
+            self.weight -= entry.known.card.weight();
+        }
+    }
+
+    /// Removes the vCards of all occupants of a room.
+    pub(super) fn forget_occupants(&mut self, room: &BareJid) {
+        let theirs: Vec<Jid> = self.entries.keys().filter(|jid| is_occupant(jid, room)).cloned().collect();
+        for occupant in theirs {
+            self.remove(&occupant);
+        }
+    }
+
+    /// Stores a vCard. Returns the owners of vCards that had to make room.
+    fn put(&mut self, jid: Jid, known: Arc<KnownCard>) -> Vec<Jid> {
+        self.remove(&jid);
+        self.number += 1;
+        self.weight += known.card.weight();
+        self.ages.insert(self.number, jid.clone());
+        self.entries.insert(jid, Entry { known, number: self.number, stale: false });
+        let mut gone = Vec::new();
+        while (self.entries.len() > MAX_CARDS || self.weight > MAX_WEIGHT)
+            && let Some((_, oldest)) = self.ages.first_key_value()
+        {
+            let oldest = oldest.clone();
+            self.remove(&oldest);
+            gone.push(oldest);
+        }
+        gone
+    }
+
+    /// Checks whether another change of this plugin may wait. Abandoned ones make room.
+    fn may_wait(&mut self, by: InstanceId) -> Result<(), CallError> {
+        self.changes.retain(|change| !change.answer.is_abandoned());
+        if self.changes.iter().filter(|change| change.by == by).count() >= MAX_OWN_CHANGES {
+            return Err(CallError::OverLimit(format!("{MAX_OWN_CHANGES} changes of the card by one plugin wait")));
+        }
+        if self.changes.len() >= MAX_CHANGES {
+            return Err(CallError::OverLimit(format!("{MAX_CHANGES} changes of the card wait")));
+        }
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> (usize, usize) {
+        (self.entries.len(), self.changes.len())
+    }
+}
+
+impl Session {
+    /// Gets a vCard, from the cache or from its owner.
+    pub(super) fn get_card(&mut self, jid: &Jid, force: bool, answer: Answer<Arc<KnownCard>>, turn: &mut Turn<'_>) {
+        let owner = self.card_owner(jid);
+        match self.fresh_card(&owner, force) {
+            Some(known) => turn.answer(answer, Ok(known)),
+            None => self.fetch_card(owner, Fetch::Get(answer), turn),
+        }
+    }
+
+    /// Fetches a vCard, so that the contact shows it.
+    pub(super) fn update_card(&mut self, jid: &Jid, force: bool, answer: Answer<()>, turn: &mut Turn<'_>) {
+        let owner = self.card_owner(jid);
+        match self.fresh_card(&owner, force) {
+            Some(known) => {
+                self.tell_card(&owner, &known, turn);
+                turn.answer(answer, Ok(()));
+            }
+            None => self.fetch_card(owner, Fetch::Update(answer), turn),
+        }
+    }
+
+    /// Changes the own vCard.
+    pub(super) fn set_card(&mut self, change: Change, turn: &mut Turn<'_>) {
+        if !self.is_live() {
+            return turn.answer(change.answer, Err(CallError::Offline));
+        }
+        if let Err(error) = self.cards.may_wait(change.by) {
+            return turn.answer(change.answer, Err(error));
+        }
+        self.cards.changes.push_back(change);
+        self.next_change(turn);
+    }
+
+    /// Returns the address for a vCard: the occupant's for an occupant of a room, else the bare one.
+    fn card_owner(&self, jid: &Jid) -> Jid {
+        let bare = jid.to_bare();
+        if !jid.is_bare() && self.rooms.has(&bare) { jid.clone() } else { Jid::from(bare) }
+    }
+
+    fn fresh_card(&self, owner: &Jid, force: bool) -> Option<Arc<KnownCard>> {
+        let entry = self.cards.entries.get(owner)?;
+        (!force && !entry.stale).then(|| Arc::clone(&entry.known))
+    }
+
+    fn fetch_card(&mut self, owner: Jid, fetch: Fetch, turn: &mut Turn<'_>) {
+        if !self.is_live() {
+            return fetch.fail(CallError::Offline, turn);
+        }
+        // The own vCard is requested without an address (XEP-0054, section 3.1).
+        let to = Some(owner.clone()).filter(|owner| *owner != self.own.to_bare());
+        self.ask_for_plugin(to, Ask::Card, Waiting::Card(owner, fetch), turn);
+    }
+
+    /// Handles the answer to a request for a vCard.
+    pub(super) fn card_came(
+        &mut self,
+        owner: &Jid,
+        fetch: Fetch,
+        outcome: Result<Body, Box<StanzaError>>,
+        turn: &mut Turn<'_>,
+    ) {
+        let card = match read(outcome) {
+            Ok((card, _)) => card,
+            Err(error) => return fetch.fail(error, turn),
+        };
+        let known = self.keep_card(owner, card, turn);
+        match fetch {
+            Fetch::Get(answer) => turn.answer(answer, Ok(known)),
+            Fetch::Update(answer) => turn.answer(answer, Ok(())),
+            Fetch::Refresh => {}
+        }
+    }
+
+    /// Stores a vCard that is current, and reports it.
+    fn keep_card(&mut self, owner: &Jid, card: Card, turn: &mut Turn<'_>) -> Arc<KnownCard> {
+        let known = Arc::new(KnownCard { card, updated: turn.now });
+        let before = self.own_avatar();
+        for gone in self.cards.put(owner.clone(), Arc::clone(&known)) {
+            self.show_card(&gone, None);
+        }
+        self.tell_card(owner, &known, turn);
+        if self.own_avatar() != before && self.announced && self.is_live() && !self.status.value.is_hidden() {
+            // XEP-0153, section 4.2: everyone who sees us learns of the new picture at once.
+            self.announce(turn);
+        }
+        known
+    }
+
+    /// Lets the owner's contact, open chat or occupant show a vCard, or none any more. Returns whether a chat or an
+    /// occupant shows another one than before.
+    fn show_card(&mut self, owner: &Jid, card: Option<&Arc<KnownCard>>) -> bool {
+        let bare = owner.to_bare();
+        if let Some(nick) = owner.resource() {
+            let Some(room) = self.rooms.shown.get_mut(&bare) else { return false };
+            if room.occupants.get(nick.as_str()).is_none_or(|occupant| occupant.card.as_ref() == card) {
+                return false;
+            }
+            if let Some(occupant) = Arc::make_mut(room).occupants.get_mut(nick.as_str()) {
+                Arc::make_mut(occupant).card = card.map(Arc::clone);
+            }
+            self.changed = true;
+            return true;
+        }
+        if let Some(contact) = self.roster.get_mut(&bare) {
+            contact.card = card.map(Arc::clone);
+            self.changed = true;
+        }
+        let Some(chat) = self.chats.open.get_mut(&bare).filter(|chat| chat.card.as_ref() != card) else { return false };
+        Arc::make_mut(chat).card = card.map(Arc::clone);
+        self.changed = true;
+        true
+    }
+
+    /// Returns the cached vCard of this address.
+    pub(super) fn known_card(&self, jid: &BareJid) -> Option<Arc<KnownCard>> {
+        self.cards.get(jid).map(Arc::clone)
+    }
+
+    /// Removes all vCards, also from contacts, chats and occupants: the session in which they were fetched has ended.
+    pub(super) fn forget_cards(&mut self) {
+        let owners: Vec<Jid> = self.cards.entries.keys().cloned().collect();
+        for owner in owners {
+            self.show_card(&owner, None);
+        }
+        self.cards = Cards::default();
+    }
+
+    /// Lets someone show a vCard that was fetched before they became a contact.
+    pub(super) fn show_known_card(&mut self, jid: &BareJid) {
+        if let Some(known) = self.known_card(jid) {
+            self.show_card(jid, Some(&known));
+        }
+    }
+
+    /// Lets all contacts show their cached vCards after the roster came.
+    pub(super) fn show_known_cards(&mut self) {
+        let without = |jid: &BareJid| self.roster.get(jid).is_some_and(|contact| contact.card.is_none());
+        let known = self.cards.entries.keys().filter(|jid| jid.is_bare()).map(Jid::to_bare);
+        let known: Vec<BareJid> = known.filter(without).collect();
+        for jid in &known {
+            self.show_known_card(jid);
+        }
+    }
+
+    fn tell_card(&mut self, owner: &Jid, known: &Arc<KnownCard>, turn: &mut Turn<'_>) {
+        let bare = owner.to_bare();
+        let is_another = self.show_card(owner, Some(known));
+        let contact = match self.roster.get(&bare).filter(|_| owner.is_bare()) {
+            Some(contact) => Arc::clone(contact),
+            None => Arc::new(Contact {
+                requesting: false,
+                occupant: owner.resource().map(ToString::to_string),
+                card: Some(Arc::clone(known)),
+                ..Contact::stranger(bare)
+            }),
+        };
+        self.fire("vcardUpdated", Payload::Contact(contact), turn);
+        if !is_another {
+            return;
+        }
+        // Front ends that see only chats or rooms learn of it by these events.
+        let bare = owner.to_bare();
+        if let Some(nick) = owner.resource() {
+            let room = self.rooms.shown.get(&bare);
+            if let Some(occupant) = room.and_then(|room| room.occupants.get(nick.as_str())).map(Arc::clone) {
+                self.fire_occupant("occupantChanged", occupant, turn);
+            }
+        } else if let Some(chat) = self.chats.open.get(&bare).map(Arc::clone) {
+            self.fire("chatBoxChanged", Payload::Chat(chat), turn);
+        }
+    }
+
+    /// Returns the announcement of the own picture in presence.
+    pub(super) fn own_avatar(&self) -> Avatar {
+        let own = Jid::from(self.own.to_bare());
+        self.cards.get(&own).map_or(Avatar::Unknown, |known| Avatar::of(&known.card))
+    }
+
+    /// Handles the announcement of someone's picture. Only vCards that were requested are cached, and so fetched again.
+    pub(super) fn avatar_seen(&mut self, from: &Jid, avatar: &Avatar, turn: &mut Turn<'_>) {
+        if self.cards.entries.is_empty() || *avatar == Avatar::Unknown {
+            return;
+        }
+        let owner = self.card_owner(from);
+        let Some(entry) = self.cards.entries.get_mut(&owner) else { return };
+        if Avatar::of(&entry.known.card) == *avatar {
+            return;
+        }
+        let first = !std::mem::replace(&mut entry.stale, true);
+        let is_old = turn.now.duration_since(entry.known.updated).unsigned_abs() >= REFRESH;
+        if first && is_old {
+            self.fetch_card(owner, Fetch::Refresh, turn);
+        }
+    }
+
+    /// Begins the next change of the own vCard, if none is in progress.
+    fn next_change(&mut self, turn: &mut Turn<'_>) {
+        if self.cards.changing {
+            return;
+        }
+        self.cards.changes.retain(|change| !change.answer.is_abandoned());
+        if let Some(change) = self.cards.changes.pop_front() {
+            self.cards.changing = true;
+            self.ask_for_plugin(None, Ask::Card, Waiting::OwnCard(change), turn);
+        }
+    }
+
+    /// Handles the own vCard, which is to be changed.
+    pub(super) fn own_card_came(
+        &mut self,
+        change: Change,
+        outcome: Result<Body, Box<StanzaError>>,
+        turn: &mut Turn<'_>,
+    ) {
+        let outcome = match outcome {
+            // XEP-0054, section 3.1: there is none yet; the condition depends on the server.
+            Err(error)
+                if error.kind != "wait"
+                    && matches!(error.condition.as_str(), "item-not-found" | "service-unavailable") =>
+            {
+                Ok((Card::default(), None))
+            }
+            // The change may remove a picture that is too large.
+            outcome => read(outcome),
+        };
+        let (card, whole) = match outcome {
+            Ok(found) => found,
+            Err(error) => return self.change_failed(change, error, turn),
+        };
+        if change.wish.needs_picture() && card.picture.is_none() {
+            let error = CallError::invalid("data.image-type", "there is no image that it could be the type of");
+            return self.change_failed(change, error, turn);
+        }
+        let card = card.changed(&change.wish);
+        let rest = whole.as_ref().map_or(0, WholeCard::length);
+        if rest + card.weight() > MAX_WHOLE {
+            let error = CallError::OverLimit(format!("the whole card may have {MAX_WHOLE} bytes"));
+            return self.change_failed(change, error, turn);
+        }
+        let ask = Ask::SetCard { whole, change: change.wish.clone() };
+        self.ask_for_plugin(None, ask, Waiting::CardSet(change, Box::new(card)), turn);
+    }
+
+    /// Handles the answer to a change of the own vCard.
+    pub(super) fn card_was_set(
+        &mut self,
+        change: Change,
+        card: Card,
+        outcome: Result<Body, Box<StanzaError>>,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Err(error) = outcome {
+            return self.change_failed(change, CallError::Stanza(error), turn);
+        }
+        self.keep_card(&Jid::from(self.own.to_bare()), card, turn);
+        turn.answer(change.answer, Ok(()));
+        self.cards.changing = false;
+        self.next_change(turn);
+    }
+
+    pub(super) fn change_failed(&mut self, change: Change, error: CallError, turn: &mut Turn<'_>) {
+        turn.answer(change.answer, Err(error));
+        self.cards.changing = false;
+        self.next_change(turn);
+    }
+
+    /// Ends all changes, because the stream is gone.
+    pub(super) fn end_changes(&mut self, turn: &mut Turn<'_>) {
+        self.cards.changing = false;
+        for change in self.cards.changes.drain(..) {
+            turn.answer(change.answer, Err(CallError::Offline));
+        }
+    }
+}
+
+/// Reads a vCard from an answer. An empty answer is an empty vCard (XEP-0054, section 3.1).
+fn read(outcome: Result<Body, Box<StanzaError>>) -> Result<(Card, Option<WholeCard>), CallError> {
+    match outcome.map_err(CallError::Stanza)? {
+        Body::Card { card, whole } => Ok((*card, Some(whole))),
+        Body::Empty => Ok((Card::default(), None)),
+        Body::OversizedCard => Err(CallError::OverLimit(format!(
+            "a card's picture may have {} bytes of base64",
+            parlor_stanza::card::MAX_PICTURE
+        ))),
+        Body::Roster { .. }
+        | Body::Disco(_)
+        | Body::Items(_)
+        | Body::ArchiveFin(_)
+        | Body::ArchivePreferences(_)
+        | Body::RoomForm(_)
+        | Body::Affiliations(_)
+        | Body::Bookmarks(_)
+        | Body::Other => Err(CallError::Other("the answer was no visiting card".to_owned())),
+    }
+}

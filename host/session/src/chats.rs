@@ -1,0 +1,232 @@
+//! Open private chats.
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+use jid::BareJid;
+use jiff::{SignedDuration, Timestamp};
+use parlor_base::id::InstanceId;
+use parlor_stanza::error::CallError;
+
+use crate::cards::KnownCard;
+use crate::event::Payload;
+use crate::view::Focus;
+use crate::waiters::{self, Waiter};
+use crate::{Attribute, Session, Turn, View, ViewChange};
+
+/// Maximum number of open chats; the one that was idle longest makes room.
+pub(super) const MAX_OPEN: usize = 1_024;
+/// Maximum number of calls that wait for chats to be ready.
+pub(super) const MAX_PENDING: usize = 2_048;
+/// Maximum number of one plugin's waiting calls, whatever its limit `open_calls` is, so that it does not take the place
+/// of others.
+pub(super) const MAX_OWN_PENDING: usize = 256;
+/// Precision of `last_active`, so that a busy chat does not cause a new snapshot with each message.
+const ACTIVITY_STEP: SignedDuration = SignedDuration::from_mins(1);
+
+/// An open private chat. Fields as in `chat` of `wit/types.wit`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct Chat {
+    pub jid: BareJid,
+    pub fullname: String,
+    pub opened: Timestamp,
+    pub view: View,
+    /// Exact to a minute.
+    pub last_active: Option<Timestamp>,
+    /// The other side's vCard, once it was fetched.
+    pub card: Option<Arc<KnownCard>>,
+}
+
+/// The chats of an account.
+#[derive(Debug, Default)]
+pub(super) struct Chats {
+    pub(super) open: OrdMap<BareJid, Arc<Chat>>,
+    pending: Vec<(BareJid, Waiter<Arc<Chat>>)>,
+}
+
+impl Chats {
+    pub(super) fn forget_abandoned(&mut self) {
+        self.pending.retain(|(_, waiter)| !waiter.answer.is_abandoned());
+    }
+
+    /// Checks whether another call of this plugin may wait. Abandoned ones make room.
+    fn may_wait(&mut self, by: InstanceId) -> Result<(), CallError> {
+        if self.pending.len() >= MAX_OWN_PENDING {
+            self.forget_abandoned();
+        }
+        let waiting = self.pending.iter().map(|(_, waiter)| waiter);
+        waiters::may_wait(waiting, by, (MAX_OWN_PENDING, MAX_PENDING), "chats")
+    }
+
+    pub(super) fn end_waits(&mut self, turn: &mut Turn<'_>) {
+        for (_, waiter) in self.pending.drain(..) {
+            turn.answer(waiter.answer, Err(CallError::Offline));
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn pending(&self) -> usize {
+        self.pending.len()
+    }
+}
+
+impl Session {
+    pub(super) fn open_chat(&mut self, jid: BareJid, waiter: Waiter<Arc<Chat>>, turn: &mut Turn<'_>) {
+        if self.rooms.has(&jid) {
+            let error = CallError::invalid("jid", format!("{jid} is a room; it is opened as one"));
+            return turn.answer(waiter.answer, Err(error));
+        }
+        if self.promises.is_resolved("chatBoxesFetched") && self.is_live() {
+            let result = self.chat_with(jid, turn);
+            return turn.answer(waiter.answer, result);
+        }
+        if self.is_over() || self.promises.is_resolved("chatBoxesFetched") {
+            return turn.answer(waiter.answer, Err(CallError::Offline));
+        }
+        match self.chats.may_wait(waiter.by) {
+            Ok(()) => self.chats.pending.push((jid, waiter)),
+            Err(error) => turn.answer(waiter.answer, Err(error)),
+        }
+    }
+
+    /// Answers the calls that waited until chats are ready.
+    pub(super) fn chats_ready(&mut self, turn: &mut Turn<'_>) {
+        for (jid, waiter) in std::mem::take(&mut self.chats.pending) {
+            let result = self.chat_with(jid, turn);
+            turn.answer(waiter.answer, result);
+        }
+    }
+
+    fn chat_with(&mut self, jid: BareJid, turn: &mut Turn<'_>) -> Result<Arc<Chat>, CallError> {
+        if let Some(chat) = self.chats.open.get(&jid) {
+            return Ok(Arc::clone(chat));
+        }
+        if !self.settings.allow_non_roster_messaging && !self.roster.has(&jid) {
+            return Err(match self.roster.contacts {
+                None => CallError::NotReady("rosterContactsFetched"),
+                Some(_) => CallError::NotFound(format!(
+                    "{jid} in the roster; add it, or set allow_non_roster_messaging to true"
+                )),
+            });
+        }
+        Ok(self.start_chat(jid, None, View::new(true), turn))
+    }
+
+    pub(super) fn start_chat(
+        &mut self,
+        jid: BareJid,
+        last_active: Option<Timestamp>,
+        view: View,
+        turn: &mut Turn<'_>,
+    ) -> Arc<Chat> {
+        if let Some(chat) = self.chats.open.get(&jid) {
+            return Arc::clone(chat);
+        }
+        if self.chats.open.len() >= MAX_OPEN {
+            let idle = self.chats.open.values().min_by_key(|chat| chat.last_active.unwrap_or(chat.opened));
+            if let Some(idle) = idle.map(|chat| chat.jid.clone()) {
+                self.end_chat(&idle, turn);
+            }
+        }
+        let fullname = self.chat_name(&jid);
+        let card = self.known_card(&jid);
+        let chat = Arc::new(Chat { jid: jid.clone(), fullname, opened: turn.now, view, last_active, card });
+        self.chats.open.insert(jid, Arc::clone(&chat));
+        self.changed = true;
+        self.fire("chatBoxInitialized", Payload::Chat(Arc::clone(&chat)), turn);
+        self.fire("chatBoxOpened", Payload::Chat(Arc::clone(&chat)), turn);
+        chat
+    }
+
+    /// Returns the owner's name for someone, not the name that a stranger uses for themselves.
+    fn chat_name(&self, jid: &BareJid) -> String {
+        let contact = self.roster.entry(jid);
+        contact.map_or_else(|| jid.to_string(), |contact| contact.fullname.clone())
+    }
+
+    /// Updates the name of an open chat after a change of the roster.
+    pub(super) fn name_chat(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        let name = self.chat_name(jid);
+        if let Some(chat) = self.chats.open.get_mut(jid).filter(|chat| chat.fullname != name) {
+            Arc::make_mut(chat).fullname = name;
+            let chat = Arc::clone(chat);
+            self.changed = true;
+            self.fire("chatBoxChanged", Payload::Chat(chat), turn);
+        }
+    }
+
+    /// Updates the names of all open chats after the roster came.
+    pub(super) fn name_chats(&mut self, turn: &mut Turn<'_>) {
+        let open: Vec<BareJid> = self.chats.open.keys().cloned().collect();
+        for jid in &open {
+            self.name_chat(jid, turn);
+        }
+    }
+
+    /// Notes activity in an open chat. Returns `false` if there is none.
+    pub(super) fn chat_active(&mut self, jid: &jid::Jid, at: Timestamp) -> bool {
+        let Some(chat) = self.chats.open.get(jid) else { return false };
+        if chat.last_active.is_some_and(|before| at.duration_since(before) < ACTIVITY_STEP) {
+            return true;
+        }
+        if let Some(chat) = self.chats.open.get_mut(jid) {
+            Arc::make_mut(chat).last_active = Some(at);
+            self.changed = true;
+        }
+        true
+    }
+
+    /// Changes how a front end should show a chat. Being shown and being focused are reported each time, since a front
+    /// end may have changed its own state. Being minimized is reported only if it changed.
+    pub(super) fn change_chat_view(
+        &mut self,
+        jid: &BareJid,
+        change: ViewChange,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), CallError> {
+        let chat = self.chats.open.get_mut(jid).ok_or_else(|| not_open(jid))?;
+        let before = Arc::clone(chat);
+        let toggled = Arc::make_mut(chat).view.change(change);
+        self.changed |= *chat != before;
+        self.move_focus(&Focus::Chat(jid.clone()), Some(change), turn);
+        let chat = Arc::clone(self.chats.open.get(jid).ok_or_else(|| not_open(jid))?);
+        let mut tell = |name| self.fire(name, Payload::Chat(Arc::clone(&chat)), turn);
+        if toggled {
+            tell(if chat.view.minimized { "chatBoxMinimized" } else { "chatBoxMaximized" });
+            tell("chatBoxToggled");
+        }
+        match change {
+            ViewChange::Focus => tell("chatBoxFocused"),
+            ViewChange::Show => tell("chatBoxOpened"),
+            ViewChange::Maximize | ViewChange::Minimize => {}
+        }
+        Ok(())
+    }
+
+    /// Sets or removes an attribute of a chat.
+    pub(super) fn set_chat_attribute(&mut self, jid: &BareJid, attribute: &Attribute) -> Result<(), CallError> {
+        let chat = self.chats.open.get_mut(jid).ok_or_else(|| not_open(jid))?;
+        self.changed |= Arc::make_mut(chat).view.set_attribute(attribute)?;
+        Ok(())
+    }
+
+    pub(super) fn close_chat(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> Result<(), CallError> {
+        if self.end_chat(jid, turn) { Ok(()) } else { Err(not_open(jid)) }
+    }
+
+    fn end_chat(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> bool {
+        let Some(mut chat) = self.chats.open.remove(jid) else { return false };
+        self.changed = true;
+        self.move_focus(&Focus::Chat(jid.clone()), None, turn);
+        if chat.view.focused {
+            Arc::make_mut(&mut chat).view.focused = false;
+        }
+        self.fire("chatBoxClosed", Payload::Chat(chat), turn);
+        true
+    }
+}
+
+fn not_open(jid: &BareJid) -> CallError {
+    CallError::NotFound(format!("an open chat with {jid}"))
+}

@@ -1,0 +1,209 @@
+//! The names of a plugin's chat commands: those its author chose, and those the owner chose instead.
+
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use parlor_base::id::PluginId;
+use serde::{Serialize, Serializer};
+
+/// The maximum length of a name, in characters.
+const MOST: usize = 32;
+/// The host's own command.
+pub const HELP: &str = "help";
+
+/// The name of a command without its plugin's id: letters, digits, `-` and `_`, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CommandName(Box<str>);
+
+impl CommandName {
+    /// The maximum length of a name, in bytes.
+    pub const MAX_BYTES: usize = 4 * MOST;
+
+    /// Returns the name, in lower case.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The error for a text that is not a valid command name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not 1 to {MOST} letters, digits, - and _")]
+pub struct NoCommandName;
+
+impl FromStr for CommandName {
+    type Err = NoCommandName;
+
+    fn from_str(text: &str) -> Result<Self, NoCommandName> {
+        let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+        if text.is_empty() || text.chars().count() > MOST || !text.chars().all(fits) {
+            return Err(NoCommandName);
+        }
+        Ok(Self(text.to_lowercase().into()))
+    }
+}
+
+impl Borrow<str> for CommandName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for CommandName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for CommandName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// The names that the owner chose for a plugin's commands, keyed by the author's names.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct CommandNames(BTreeMap<CommandName, CommandName>);
+
+/// The error for a name that cannot be given to a command.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotChosen {
+    /// The host has a command of this name.
+    #[error("the command `{HELP}` is the host's; choose another name")]
+    Help,
+    /// Another command of the same plugin is to have this name.
+    #[error("`{name}` is to be the name of `{other}` already; choose another name for one of them")]
+    Twice {
+        /// The name.
+        name: CommandName,
+        /// The command that has the name already.
+        other: CommandName,
+    },
+    /// The command was given a name already.
+    #[error("`{0}` has a name already; its capitals do not count")]
+    Again(CommandName),
+}
+
+impl CommandNames {
+    /// Returns the owner's name for a command, if there is one.
+    pub fn get(&self, command: &str) -> Option<&CommandName> {
+        self.0.get(command)
+    }
+
+    /// Returns pairs of the author's and the owner's name.
+    pub fn iter(&self) -> impl Iterator<Item = (&CommandName, &CommandName)> {
+        self.0.iter()
+    }
+
+    /// Gives a command this name.
+    pub fn choose(&mut self, command: CommandName, name: CommandName) -> Result<(), NotChosen> {
+        if name.as_str() == HELP {
+            return Err(NotChosen::Help);
+        }
+        if let Some((other, _)) = self.0.iter().find(|(_, taken)| **taken == name) {
+            return Err(NotChosen::Twice { name, other: other.clone() });
+        }
+        if self.0.contains_key(&command) {
+            return Err(NotChosen::Again(command));
+        }
+        self.0.insert(command, name);
+        Ok(())
+    }
+}
+
+impl fmt::Display for CommandNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, (command, name)) in self.iter().enumerate() {
+            let comma = if number == 0 { "" } else { ", " };
+            write!(f, "{comma}{command}={name}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The owner's names for the commands of one plugin, which may change while it runs.
+#[derive(Debug, Default)]
+pub struct ChosenNames(ArcSwap<CommandNames>);
+
+impl ChosenNames {
+    /// Holds the names.
+    pub fn new(names: CommandNames) -> Self {
+        Self(ArcSwap::from_pointee(names))
+    }
+
+    /// Replaces the names.
+    pub fn set(&self, names: CommandNames) {
+        self.0.store(Arc::new(names));
+    }
+
+    /// Returns the owner's name for a command, if there is one.
+    pub fn of(&self, command: &str) -> Option<CommandName> {
+        self.0.load().get(command).cloned()
+    }
+
+    /// Returns whether the owner gave the command this name.
+    pub fn is(&self, command: &str, word: &str) -> bool {
+        self.0.load().get(command).is_some_and(|name| name.as_str() == word)
+    }
+}
+
+/// Returns the word by which users call a command: the owner's name for it, else the author's name alone if that is
+/// allowed (`is_short`) and the owner gave it to no other command, else the name prefixed with the plugin's id.
+pub fn called(
+    plugin: &PluginId,
+    name: &str,
+    is_short: bool,
+    names: &ChosenNames,
+    is_chosen: impl FnOnce(&str) -> bool,
+) -> String {
+    match names.of(name) {
+        Some(chosen) => chosen.to_string(),
+        None if is_short && !is_chosen(name) => name.to_owned(),
+        None => format!("{plugin}.{name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> CommandName {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_name_is_one_word_of_letters_and_digits_whatever_its_capitals() {
+        assert_eq!(name("W\u{dc}rfel-2_x").as_str(), "w\u{fc}rfel-2_x");
+        for text in ["", "a b", "a.b", "!a", "a\n", &"x".repeat(33)] {
+            assert_eq!(text.parse::<CommandName>(), Err(NoCommandName), "{text:?}");
+        }
+        assert!("x".repeat(32).parse::<CommandName>().is_ok());
+    }
+
+    #[test]
+    fn no_two_commands_go_by_one_name_and_none_by_the_hosts() {
+        let mut names = CommandNames::default();
+        names.choose(name("roll"), name("Dice")).unwrap();
+        // Two commands may swap their names.
+        names.choose(name("dice"), name("roll")).unwrap();
+        assert_eq!(names.to_string(), "dice=roll, roll=dice");
+        assert_eq!(names.choose(name("x"), name("HELP")), Err(NotChosen::Help));
+        let twice = NotChosen::Twice { name: name("dice"), other: name("roll") };
+        assert_eq!(names.choose(name("x"), name("dice")), Err(twice));
+        assert_eq!(names.choose(name("ROLL"), name("y")), Err(NotChosen::Again(name("roll"))));
+    }
+
+    #[test]
+    fn what_was_chosen_last_counts() {
+        let chosen = ChosenNames::default();
+        assert!(!chosen.is("roll", "dice"));
+        let mut names = CommandNames::default();
+        names.choose(name("roll"), name("dice")).unwrap();
+        chosen.set(names);
+        assert!(chosen.is("roll", "dice") && !chosen.is("roll", "roll") && !chosen.is("dice", "dice"));
+        assert_eq!(chosen.of("roll"), Some(name("dice")));
+    }
+}

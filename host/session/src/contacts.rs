@@ -1,0 +1,251 @@
+//! Changes of contacts by plugins. Each call returns when the server has answered and readers see the effect.
+
+use jid::{BareJid, Jid};
+use parlor_stanza::draft::{check_text, written_len};
+use parlor_stanza::error::{CallError, StanzaError};
+use parlor_stanza::types::{Ask, Outgoing, PresenceOut, PresenceOutKind, RosterItem};
+
+use crate::event::Payload;
+use crate::questions::Waiting;
+use crate::{Answer, Effect, Sent, Session, Turn};
+
+/// Maximum number of groups of one contact.
+const MAX_GROUPS: usize = 64;
+/// Maximum total length of a contact's groups as XML.
+const MAX_GROUPS_WRITTEN: usize = 64 << 10;
+
+/// A plugin's change of a contact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContactWish {
+    /// Add it to the roster, with this name if one is given, and ask to see its presence.
+    Add {
+        /// The name to give.
+        fullname: Option<String>,
+    },
+    /// Remove it from the roster, with both subscriptions.
+    Remove,
+    /// Give it another name. Empty: its address.
+    Rename(String),
+    /// Put it into these groups and no others.
+    SetGroups(Vec<String>),
+    /// Grant its request to see our presence.
+    Accept,
+    /// Deny its request to see our presence.
+    Deny,
+}
+
+impl ContactWish {
+    /// Returns about how many bytes of memory it takes.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Add { fullname: Some(name) } | Self::Rename(name) => name.len(),
+            Self::SetGroups(groups) => groups.iter().map(|group| size_of::<String>() + group.len()).sum(),
+            Self::Add { fullname: None } | Self::Remove | Self::Accept | Self::Deny => 0,
+        }
+    }
+
+    /// Checks the arguments of the change.
+    pub fn check(&self) -> Result<(), CallError> {
+        match self {
+            Self::Add { fullname: Some(name) } | Self::Rename(name) => {
+                check_text("fullname", name, RosterItem::LONGEST_NAME)
+            }
+            Self::SetGroups(groups) => check_groups(groups),
+            Self::Add { fullname: None } | Self::Remove | Self::Accept | Self::Deny => Ok(()),
+        }
+    }
+}
+
+/// A change that the server has yet to answer.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) jid: BareJid,
+    /// The requested entry. None: the answer is a push, since nothing answers presence.
+    item: Option<RosterItem>,
+    /// Whether to ask for its presence once it is in the roster.
+    subscribe: bool,
+    /// Whether a push reported this contact meanwhile, so that nothing is left to apply.
+    pushed: bool,
+    pub(super) answer: Answer<()>,
+}
+
+impl Session {
+    pub(super) fn wish_contact(&mut self, jid: BareJid, wish: ContactWish, answer: Answer<()>, turn: &mut Turn<'_>) {
+        if let Err(error) = wish.check() {
+            return turn.answer(answer, Err(error));
+        }
+        if !self.is_live() {
+            return turn.answer(answer, Err(CallError::Offline));
+        }
+        if self.roster.contacts.is_none() {
+            return match (&wish, self.promises.is_rejected("rosterContactsFetched")) {
+                // A server without a roster still forwards such answers, but reports no effect.
+                (ContactWish::Accept, true) => send_verdict(jid, PresenceOutKind::Subscribed, answer, turn),
+                (ContactWish::Deny, true) => send_verdict(jid, PresenceOutKind::Unsubscribed, answer, turn),
+                _ => turn.answer(answer, Err(CallError::NotReady("rosterContactsFetched"))),
+            };
+        }
+        match wish {
+            ContactWish::Accept | ContactWish::Deny => self.answer_request(jid, &wish, answer, turn),
+            ContactWish::Add { .. } | ContactWish::Remove | ContactWish::Rename(_) | ContactWish::SetGroups(_) => {
+                match self.wanted_item(&jid, wish) {
+                    Ok((item, subscribe)) => {
+                        let pending = Pending { jid, item: Some(item.clone()), subscribe, pushed: false, answer };
+                        self.ask_for_plugin(None, Ask::SetRoster(item), Waiting::Contact(pending), turn);
+                    }
+                    Err(error) => turn.answer(answer, Err(error)),
+                }
+            }
+        }
+    }
+
+    /// Returns the entry that the change leads to, and whether to ask for presence afterwards.
+    fn wanted_item(&self, jid: &BareJid, wish: ContactWish) -> Result<(RosterItem, bool), CallError> {
+        let known = self.roster.entry(jid).map(|contact| contact.to_item());
+        if let ContactWish::Add { fullname } = wish {
+            if *jid == self.own.to_bare() {
+                return Err(CallError::invalid("jid", "is this account itself"));
+            }
+            if known.is_none() && self.roster.is_full() {
+                return Err(CallError::OverLimit("the roster is full".to_owned()));
+            }
+            let is_seen = known.as_ref().is_some_and(|item| matches!(item.subscription.as_str(), "to" | "both"));
+            let mut item = known.unwrap_or_else(|| RosterItem {
+                jid: jid.clone(),
+                name: None,
+                subscription: "none".to_owned(),
+                ask: false,
+                groups: Vec::new(),
+            });
+            if let Some(name) = fullname {
+                item.name = Some(name).filter(|name| !name.is_empty());
+            }
+            return Ok((item, !is_seen));
+        }
+        let mut item = known.ok_or_else(|| CallError::NotFound(format!("{jid} in the roster")))?;
+        match wish {
+            ContactWish::Remove => "remove".clone_into(&mut item.subscription),
+            ContactWish::Rename(name) => item.name = Some(name).filter(|name| !name.is_empty()),
+            ContactWish::SetGroups(groups) => item.groups = each_once(groups),
+            ContactWish::Add { .. } | ContactWish::Accept | ContactWish::Deny => {}
+        }
+        Ok((item, false))
+    }
+
+    fn answer_request(&mut self, jid: BareJid, wish: &ContactWish, answer: Answer<()>, turn: &mut Turn<'_>) {
+        if !self.roster.get(&jid).is_some_and(|contact| contact.requesting) {
+            return turn.answer(answer, Err(CallError::NotFound(format!("a request of {jid}"))));
+        }
+        if *wish == ContactWish::Accept {
+            let to = Some(Jid::from(jid.clone()));
+            let pending = Pending { jid, item: None, subscribe: false, pushed: false, answer };
+            let kind = PresenceOutKind::Subscribed;
+            if self.wait_for_push(Waiting::Contact(pending), turn) {
+                turn.send(Outgoing::Presence(PresenceOut { to, kind, ..PresenceOut::default() }));
+            }
+            return;
+        }
+        self.request_is_over(&jid, turn);
+        // The server does not answer a denial.
+        send_verdict(jid, PresenceOutKind::Unsubscribed, answer, turn);
+    }
+
+    /// Removes a subscription request that no longer exists.
+    pub(super) fn request_is_over(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        if let Some(contact) = self.roster.remove_stranger(jid) {
+            self.changed = true;
+            self.fire("contactRemoved", Payload::Contact(contact), turn);
+        } else if self.roster.get(jid).is_some_and(|contact| contact.requesting)
+            && let Some(contact) = self.roster.get_mut(jid)
+        {
+            contact.requesting = false;
+            self.changed = true;
+        }
+    }
+
+    /// Handles the server's answer to a change.
+    pub(super) fn contact_answered(
+        &mut self,
+        pending: Pending,
+        outcome: Result<(), Box<StanzaError>>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Pending { jid, item, subscribe, pushed, answer } = pending;
+        let is_removal = item.as_ref().is_some_and(|item| item.subscription == "remove");
+        match outcome {
+            // It is gone already (RFC 6121, section 2.5.3), and no push reported that: a server may lose data.
+            Err(error) if is_removal && error.condition == "item-not-found" => {}
+            Err(error) => return turn.answer(answer, Err(CallError::Stanza(error))),
+            Ok(()) => {}
+        }
+        // The push may come after the answer, but readers have to see the effect once the call returns.
+        match item.filter(|_| !pushed) {
+            Some(_) if is_removal => {
+                if let Some(contact) = self.remove_contact(&jid, None, turn) {
+                    self.fire("contactRemoved", Payload::Contact(contact), turn);
+                }
+            }
+            Some(item) => {
+                // The state of the subscription does not come from this answer.
+                let known = self.roster.get(&jid).map(|contact| (contact.subscription.clone(), contact.ask));
+                let (subscription, ask) = known.unwrap_or((item.subscription, item.ask));
+                self.put_contact(RosterItem { subscription, ask, ..item }, None, turn);
+            }
+            None => {}
+        }
+        if subscribe {
+            let to = Some(Jid::from(jid.clone()));
+            let kind = PresenceOutKind::Subscribe;
+            turn.send(Outgoing::Presence(PresenceOut { to, kind, ..PresenceOut::default() }));
+            self.roster.ask(&jid);
+            self.changed = true;
+        }
+        turn.answer(answer, Ok(()));
+    }
+
+    /// Completes changes after a push of this contact. For some changes the push is the answer; for others it brings
+    /// the effect of the answer.
+    pub(super) fn contact_pushed(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        let sees_us = self.roster.get(jid).is_some_and(|contact| contact.sees_us());
+        let settled = self.questions.take_contacts(jid, &mut self.deadlines, |pending| {
+            pending.pushed = true;
+            pending.item.is_none() && sees_us
+        });
+        for pending in settled {
+            turn.answer(pending.answer, Ok(()));
+        }
+    }
+}
+
+/// Sends an answer to a subscription request. The call is answered when it is queued.
+fn send_verdict(jid: BareJid, kind: PresenceOutKind, answer: Answer<()>, turn: &mut Turn<'_>) {
+    let verdict = PresenceOut { to: Some(Jid::from(jid)), kind, ..PresenceOut::default() };
+    turn.out.push(Effect::SendFor(Outgoing::Presence(verdict), Sent::Raw(answer)));
+}
+
+fn check_groups(groups: &[String]) -> Result<(), CallError> {
+    if groups.len() > MAX_GROUPS {
+        return Err(CallError::invalid("groups", format!("more than {MAX_GROUPS} of them")));
+    }
+    for group in groups {
+        check_text("groups", group, RosterItem::LONGEST_NAME)?;
+        if group.is_empty() {
+            return Err(CallError::invalid("groups", "one of them is empty"));
+        }
+    }
+    if groups.iter().map(|group| written_len(group)).sum::<usize>() > MAX_GROUPS_WRITTEN {
+        return Err(CallError::invalid("groups", format!("take more than {MAX_GROUPS_WRITTEN} bytes as XML")));
+    }
+    Ok(())
+}
+
+/// Servers refuse a group that is listed twice (RFC 6121, section 2.3.3).
+fn each_once(groups: Vec<String>) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::with_capacity(groups.len());
+    for group in groups {
+        if !kept.contains(&group) {
+            kept.push(group);
+        }
+    }
+    kept
+}

@@ -1,0 +1,320 @@
+//! The features of entities: service discovery (XEP-0030) and entity capabilities (XEP-0115), in both directions.
+//!
+//! `own` is the information about this account, `known` that about others, and `caps` the hash of either. This file
+//! sends the requests: to the own server, account and services on connecting, and to others when a plugin asks.
+
+mod caps;
+mod known;
+mod own;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jid::{BareJid, Jid};
+use parlor_config::Settings;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Disco, Presence, PresenceKind};
+use serde_json::json;
+
+use crate::deadlines::{DeadlineKey, Late};
+use crate::event::Payload;
+use crate::questions::{MAX_OUTSTANDING, PATIENCE};
+use crate::{Answer, Session, Turn};
+
+#[cfg(test)]
+pub(super) use caps::ver;
+pub use known::KnownDisco;
+#[cfg(test)]
+pub(super) use known::{MAX_CLAIMS, MAX_VERIFIED};
+pub(super) use known::{MAX_ENTITIES, MAX_FEATURES};
+pub(super) use own::Own;
+#[cfg(test)]
+pub(super) use own::{GATHER, MAX_OWN};
+
+/// Time limit for the features of the server and the own account, since everything after it waits.
+pub(super) const DISCO_PATIENCE: Duration = Duration::from_secs(10);
+/// Maximum number of the server's services that are asked on connecting.
+pub(super) const MAX_SERVICES: usize = 64;
+/// Maximum number of calls that wait for answers. Each counts as a request of its plugin, even if others wait for the
+/// same answer.
+const MAX_WAITERS: usize = MAX_OUTSTANDING;
+/// The feature of an entity that lists related entities.
+const ITEMS: &str = "http://jabber.org/protocol/disco#items";
+
+/// The features of other entities, and those that this account announces.
+#[derive(Debug)]
+pub(super) struct Discovery {
+    pub(super) own: Own,
+    pub(super) known: KnownDisco,
+    /// The calls that wait for the answer of an entity.
+    waiting: HashMap<Jid, Vec<Answer<Arc<Disco>>>>,
+    told: Told,
+    /// The server and the own account, until they have answered on this stream or failed to.
+    due: Vec<Jid>,
+    /// When they are no longer waited for.
+    due_until: Option<DeadlineKey>,
+}
+
+impl Discovery {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            own: Own::new(settings),
+            known: KnownDisco::default(),
+            waiting: HashMap::new(),
+            told: Told::default(),
+            due: Vec::new(),
+            due_until: None,
+        }
+    }
+
+    fn waiters(&self) -> usize {
+        self.waiting.values().map(Vec::len).sum()
+    }
+
+    /// Drops calls that nobody waits for.
+    pub(super) fn forget_abandoned(&mut self) {
+        for waiters in self.waiting.values_mut() {
+            waiters.retain(|answer| !answer.is_abandoned());
+        }
+    }
+
+    /// Ends the pending requests of a lost stream. Answers from it may be wrong on the next one.
+    pub(super) fn stream_gone(&mut self, turn: &mut Turn<'_>) {
+        for answer in self.waiting.drain().flat_map(|(_, waiters)| waiters) {
+            turn.answer(answer, Err(CallError::Offline));
+        }
+        self.known.forget_entities();
+        self.due.clear();
+    }
+
+    /// Forgets everything, including the features that were reported.
+    pub(super) fn forget(&mut self) {
+        self.known = KnownDisco::default();
+        self.told = Told::default();
+    }
+
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> [usize; 5] {
+        let [entities, claims, verified] = self.known.sizes();
+        [entities, claims, verified, self.waiters(), self.told.by_entity.len()]
+    }
+}
+
+/// The features and fields that were reported for each entity, so that nothing is reported twice. They are stored as
+/// hashes that no outsider can predict.
+#[derive(Debug, Default)]
+struct Told {
+    hasher: RandomState,
+    by_entity: HashMap<Jid, HashSet<u64>>,
+    order: VecDeque<Jid>,
+}
+
+impl Told {
+    /// Notes something to report. Returns `false` if it was reported before.
+    fn note(&mut self, entity: &Jid, what: (&str, &str)) -> bool {
+        let hash = self.hasher.hash_one(what);
+        if let Some(told) = self.by_entity.get_mut(entity) {
+            // If an entity announces more than this, the rest is not reported.
+            return told.len() < 4 * MAX_FEATURES && told.insert(hash);
+        }
+        if self.order.len() >= MAX_ENTITIES
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.by_entity.remove(&oldest);
+        }
+        self.order.push_back(entity.clone());
+        self.by_entity.insert(entity.clone(), HashSet::from([hash]));
+        true
+    }
+}
+
+impl Session {
+    /// Returns whether an entity has a feature, as far as that is known now, without a request.
+    pub(super) fn can(&self, entity: &Jid, feature: &str, turn: &Turn<'_>) -> Option<bool> {
+        let disco = self.disco.known.of(entity, turn.now)?;
+        Some(disco.features.iter().any(|known| known == feature))
+    }
+
+    /// Asks the server, which then lists its services, and the own account, on a new stream.
+    ///
+    /// The connect order continues once both have answered or failed to: after `discoInitialized`, the features of the
+    /// server are known.
+    pub(super) fn discover_server(&mut self, turn: &mut Turn<'_>) {
+        let entities = [self.server(), Jid::from(self.own.to_bare())];
+        self.disco.due = entities.to_vec();
+        self.deadlines.replace(&mut self.disco.due_until, Some((DISCO_PATIENCE, Late::Discovery)));
+        for entity in entities {
+            self.disco.known.last(&entity);
+            self.learn(entity, PATIENCE, turn);
+        }
+    }
+
+    /// Notes that one of them has answered, or will not.
+    fn no_longer_due(&mut self, entity: &Jid, turn: &mut Turn<'_>) {
+        if self.disco.due.is_empty() {
+            return;
+        }
+        self.disco.due.retain(|due| due != entity);
+        if self.disco.due.is_empty() {
+            self.discovered(turn);
+        }
+    }
+
+    /// Continues without those that did not answer in time.
+    pub(super) fn discovery_late(&mut self, turn: &mut Turn<'_>) {
+        if !std::mem::take(&mut self.disco.due).is_empty() {
+            self.discovered(turn);
+        }
+    }
+
+    fn discovered(&mut self, turn: &mut Turn<'_>) {
+        self.deadlines.replace(&mut self.disco.due_until, None);
+        self.disco_settled(turn);
+    }
+
+    /// Asks an entity for its identities and features, unless a request is pending.
+    pub(super) fn learn(&mut self, entity: Jid, patience: Duration, turn: &mut Turn<'_>) {
+        if !self.disco.waiting.contains_key(&entity) {
+            self.disco.waiting.insert(entity.clone(), Vec::new());
+            let node = self.disco.known.claim(&entity).map(caps::node);
+            self.ask_info(entity, node, patience, turn);
+        }
+    }
+
+    pub(super) fn server(&self) -> Jid {
+        Jid::from(BareJid::from_parts(None, self.own.domain()))
+    }
+
+    /// Returns an entity's information to a plugin, from memory or by asking it.
+    pub(super) fn discover(&mut self, entity: Jid, answer: Answer<Arc<Disco>>, turn: &mut Turn<'_>) {
+        if entity == self.own {
+            return turn.answer(answer, Ok(Arc::clone(self.disco.own.disco())));
+        }
+        if let Some(known) = self.disco.known.of(&entity, turn.now) {
+            let known = Arc::clone(known);
+            return turn.answer(answer, Ok(known));
+        }
+        if !self.is_live() {
+            return turn.answer(answer, Err(CallError::Offline));
+        }
+        if self.disco.waiters() >= MAX_WAITERS {
+            self.disco.forget_abandoned();
+        }
+        if self.disco.waiters() >= MAX_WAITERS {
+            return turn.answer(answer, Err(CallError::OverLimit(format!("{MAX_WAITERS} calls wait for answers"))));
+        }
+        if let Some(waiters) = self.disco.waiting.get_mut(&entity) {
+            return waiters.push(answer);
+        }
+        if let Err(error) = self.make_room_for_question() {
+            return turn.answer(answer, Err(error));
+        }
+        self.learn(entity.clone(), PATIENCE, turn);
+        self.disco.waiting.entry(entity).or_default().push(answer);
+    }
+
+    /// Handles an entity's answer about its identities and features, or the failure.
+    pub(super) fn disco_came(
+        &mut self,
+        entity: &Jid,
+        node: Option<&str>,
+        result: Result<Disco, CallError>,
+        turn: &mut Turn<'_>,
+    ) {
+        let disco = match result {
+            Ok(disco) => disco,
+            // It does not know the node of its own presence, or no longer; the entity itself may still answer.
+            Err(CallError::Stanza(error)) if node.is_some() && error.condition == "item-not-found" => {
+                return self.ask_info(entity.clone(), None, PATIENCE, turn);
+            }
+            Err(error) => {
+                for answer in self.disco.waiting.remove(entity).into_iter().flatten() {
+                    turn.answer(answer, Err(error.clone()));
+                }
+                self.entity_answered(entity, Err(&error), turn);
+                return self.no_longer_due(entity, turn);
+            }
+        };
+        let disco = self.disco.known.add(entity, disco, turn.now);
+        self.changed = true;
+        for answer in self.disco.waiting.remove(entity).into_iter().flatten() {
+            turn.answer(answer, Ok(Arc::clone(&disco)));
+        }
+        self.note_numbering(entity, &disco.features);
+        self.learned_about(entity, &disco);
+        self.tell_disco(entity, &disco, turn);
+        self.entity_answered(entity, Ok(()), turn);
+        if *entity == self.own.to_bare() {
+            self.account_answered(&disco, turn);
+        }
+        if *entity == self.server() {
+            self.ask_carbons(&disco.features, turn);
+            if disco.features.iter().any(|feature| feature == ITEMS) {
+                self.ask_items(entity.clone(), turn);
+            }
+        }
+        self.no_longer_due(entity, turn);
+    }
+
+    /// Reports each feature of an entity once, and each field of a form (XEP-0128).
+    fn tell_disco(&mut self, entity: &Jid, disco: &Disco, turn: &mut Turn<'_>) {
+        for var in &disco.features {
+            if self.disco.told.note(entity, ("", var)) {
+                let payload = Payload::Feature { var: var.clone(), entity: entity.clone() };
+                self.fire("serviceDiscovered", payload, turn);
+            }
+        }
+        for form in &disco.forms {
+            let form_type = form.form_type.as_deref().unwrap_or_default();
+            for field in &form.fields {
+                // A field may have the name of a feature; the character keeps the two apart.
+                if self.disco.told.note(entity, (&format!("<{form_type}"), &field.var)) {
+                    let field = json!({
+                        "entity": entity.as_str(), "form_type": form.form_type, "var": field.var, "type": field.kind,
+                        "value": field.values.first(), "values": field.values,
+                    });
+                    self.fire("discoExtensionFieldDiscovered", Payload::Json(field.to_string().into()), turn);
+                }
+            }
+        }
+    }
+
+    /// Asks each of the server's services for its identities and features.
+    pub(super) fn items_came(&mut self, items: Vec<Jid>, turn: &mut Turn<'_>) {
+        let known = [self.server(), Jid::from(self.own.to_bare()), self.own.clone()];
+        let mut asked = HashSet::new();
+        for item in items {
+            if asked.len() >= MAX_SERVICES {
+                self.ignored += 1;
+                return;
+            }
+            if known.contains(&item) || !asked.insert(item.clone()) {
+                continue;
+            }
+            self.disco.known.last(&item);
+            self.learn(item, PATIENCE, turn);
+        }
+    }
+
+    /// Handles the capabilities that presence claims. A claim is worthless until its hash was compared.
+    pub(super) fn caps_came(&mut self, presence: &mut Presence) {
+        let caps = presence.caps.take();
+        if presence.from.is_bare() || presence.from == self.own {
+            return;
+        }
+        // Strangers cost nothing to make up, and would leave no room for others.
+        let bare = presence.from.to_bare();
+        if !(self.roster.has(&bare) || self.rooms.has(&bare) || bare == self.own.to_bare()) {
+            return;
+        }
+        let changed = match (&presence.kind, caps) {
+            // Presence without capabilities does not withdraw them (XEP-0115, section 8.4).
+            (PresenceKind::Available, Some(caps)) => self.disco.known.claimed(&presence.from, *caps),
+            (PresenceKind::Unavailable, _) => self.disco.known.gone(&presence.from),
+            _ => false,
+        };
+        self.changed |= changed;
+    }
+}

@@ -1,0 +1,86 @@
+//! The effects of an input on the session. The account's task carries them out, in order.
+
+use std::fmt;
+
+use parlor_base::id::InstanceId;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{AdHocRequest, Outgoing};
+
+use crate::event::Event;
+use crate::{Answer, KeepRoster};
+
+/// An effect of an input. Effects are carried out in order.
+///
+/// Publish the new [`Snapshot`](crate::Snapshot) first, if one is due: everyone who gets an answer or event
+/// reads it.
+#[derive(Debug)]
+pub enum Effect {
+    /// Send this stanza.
+    Send(Outgoing),
+    /// Send this stanza, and give the answer when it is queued on the stream.
+    SendFor(Outgoing, Sent),
+    /// Deliver this event to all plugins that listen.
+    Fire(Event),
+    /// Deliver this event to this instance, if it listens.
+    FireFor(InstanceId, Event),
+    /// Give this answer.
+    Answer(Due),
+    /// Store this part of the roster.
+    Keep(KeepRoster),
+    /// Pass an owner's command to the task that carries it out and answers.
+    Command(AdHocRequest),
+}
+
+impl Effect {
+    /// Returns the effect that gives this answer.
+    pub fn answer<T: Send + 'static>(answer: Answer<T>, result: Result<T, CallError>) -> Self {
+        Self::Answer(Due::new(answer, result))
+    }
+}
+
+/// The answer to give when a stanza was queued.
+#[derive(Debug)]
+pub enum Sent {
+    /// The answer contains the message's id.
+    Message(String, Answer<String>),
+    /// The answer contains nothing.
+    Raw(Answer<()>),
+}
+
+impl Sent {
+    /// Answers that the stanza is queued.
+    pub fn queued(self) {
+        match self {
+            Self::Message(id, answer) => answer.give(Ok(id)),
+            Self::Raw(answer) => answer.give(Ok(())),
+        }
+    }
+
+    /// Answers that the stanza could not be queued.
+    pub fn failed(self, error: CallError) {
+        match self {
+            Self::Message(_, answer) => answer.give(Err(error)),
+            Self::Raw(answer) => answer.give(Err(error)),
+        }
+    }
+}
+
+/// A decided answer. It is held back until readers can see what it reports.
+pub struct Due(Box<dyn FnOnce() + Send>);
+
+impl Due {
+    pub(super) fn new<T: Send + 'static>(answer: Answer<T>, result: Result<T, CallError>) -> Self {
+        Self(Box::new(move || answer.give(result)))
+    }
+
+    /// Gives the answer.
+    pub fn give(self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for Due {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Due(..)")
+    }
+}

@@ -1,0 +1,94 @@
+//! Events: the domain form of `event` and `payload` in `wit/`.
+
+use std::sync::Arc;
+
+use jid::{BareJid, Jid};
+use jiff::Timestamp;
+use parlor_stanza::raw::is_one_line;
+use parlor_stanza::types::{Invite, Message};
+
+use crate::{Chat, Contact, ContactResource, Occupant, Room, Status};
+
+/// An event's name: one of the host's (the table in `permissions/`), or a plugin's own.
+pub type EventName = Arc<str>;
+
+/// Maximum length of the name of an event or promise, in bytes.
+pub const LONGEST_NAME: usize = 128;
+
+/// Checks that this may name an event or a promise. The error says which names are valid.
+pub fn check_name(name: &str) -> Result<(), String> {
+    if name.is_empty() || name.len() > LONGEST_NAME || !is_one_line(name) {
+        return Err(format!("a name has 1 to {LONGEST_NAME} bytes and no control characters"));
+    }
+    Ok(())
+}
+
+/// An event on its way to the plugins that listen.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// The name that subscriptions refer to.
+    pub name: EventName,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The data that it carries.
+    pub payload: Payload,
+}
+
+/// The payload of an event. The same closed set as in the contract; large records are shared, not copied.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub enum Payload {
+    None,
+    Text(String),
+    Status(Status),
+    Stanza(String),
+    Contact(Arc<Contact>),
+    Chat(Arc<Chat>),
+    Message(Arc<Message>),
+    Room(Arc<Room>),
+    Occupant(Arc<Occupant>),
+    Feature { var: String, entity: Jid },
+    Invite(Arc<Invite>),
+    Command { name: Arc<str>, args: Vec<String>, message: Arc<Message> },
+    Json(Arc<str>),
+}
+
+impl Payload {
+    /// Returns about how many bytes of memory it takes that nothing else holds.
+    pub fn weight(&self) -> usize {
+        /// Size of a record without its longest texts.
+        const RECORD: usize = 1 << 10;
+        let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let of_what_is_in_it = match self {
+            Self::None => return 0,
+            Self::Text(text) | Self::Stanza(text) => text.len(),
+            Self::Json(json) => json.len(),
+            Self::Message(message) => message.raw.weight(),
+            Self::Command { args, message, .. } => message.raw.weight() + args.iter().map(String::len).sum::<usize>(),
+            Self::Contact(contact) => {
+                let (clients, groups) = (contact.resources.len(), contact.groups.len());
+                contact.texts() + clients * size_of::<ContactResource>() + groups * size_of::<String>()
+            }
+            Self::Occupant(occupant) => occupant.bytes() + optional(&occupant.reason),
+            Self::Room(room) => optional(&room.subject) + optional(&room.reason),
+            Self::Invite(invite) => optional(&invite.reason) + optional(&invite.password),
+            Self::Feature { var, .. } => var.len(),
+            Self::Status(status) => status.message.len(),
+            Self::Chat(chat) => chat.fullname.len(),
+        };
+        RECORD + of_what_is_in_it
+    }
+}
+
+/// The person or thing that an event is about, for filters and scopes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject<'a> {
+    /// Nobody in particular.
+    None,
+    /// A person, by a bare or full JID.
+    Jid(&'a Jid),
+    /// A contact.
+    Contact(&'a BareJid),
+    /// A room.
+    Room(&'a BareJid),
+}

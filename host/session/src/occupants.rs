@@ -1,0 +1,454 @@
+//! The occupants of rooms, as the rooms report them (XEP-0045, sections 7.2 to 7.6 and 9).
+
+use std::sync::Arc;
+
+use jid::{BareJid, Jid};
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Actor, MucUser, Presence, PresenceKind, Show, kept};
+
+use crate::cards::KnownCard;
+use crate::event::Payload;
+use crate::presence::kept_status;
+use crate::rooms::{Farewell, Stage};
+use crate::{Room, Session, Turn};
+
+/// Maximum number of occupants of one room.
+pub(super) const MAX_OCCUPANTS: usize = 20_000;
+/// Maximum number of occupants of all rooms together: someone who invites us to a hundred rooms also decides who is in
+/// them.
+pub(super) const MAX_ALL_OCCUPANTS: usize = 100_000;
+/// Maximum number of bytes that the occupants of all rooms take, as far as rooms choose them: names can be long.
+pub(super) const MAX_ALL_BYTES: usize = 64 << 20;
+/// Number of occupants for which each room has room, however many others have.
+pub(super) const OWN_SHARE: usize = 64;
+/// Maximum length of a nickname, in bytes (RFC 7622, section 3.4).
+const MAX_NICK: usize = 1_023;
+/// Maximum length of an occupant id that is kept, in bytes (XEP-0421, section 3.1).
+const MAX_OCCUPANT_ID: usize = 128;
+/// Maximum length of a reason that is kept, in bytes.
+const MAX_REASON: usize = 4_096;
+
+// The meanings of a room's status codes (XEP-0045, section 15.6).
+const OURSELVES: u16 = 110;
+const CREATED: u16 = 201;
+const BANNED: u16 = 301;
+const RENAMED: u16 = 303;
+const KICKED: u16 = 307;
+const NOT_A_MEMBER: u16 = 321;
+const MEMBERS_ONLY: u16 = 322;
+const SHUTDOWN: u16 = 332;
+const TROUBLE: u16 = 333;
+/// Not standardised: Prosody's `mod_ping_muc` sends it in the room's name when the room's server is unreachable.
+const UNREACHABLE: u16 = 330;
+const SHOWS_JIDS: u16 = 100;
+const LOGGED: u16 = 170;
+
+/// An occupant of a room. Fields as in `occupant` of `wit/types.wit`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct Occupant {
+    pub room: BareJid,
+    pub nick: String,
+    pub role: String,
+    pub affiliation: String,
+    pub jid: Option<Jid>,
+    pub show: Option<Show>,
+    pub status: Option<String>,
+    pub own: bool,
+    pub previous_nick: Option<String>,
+    pub left: Option<&'static str>,
+    pub reason: Option<String>,
+    /// Shown only if [`Room::has_occupant_ids`].
+    pub occupant_id: Option<String>,
+    /// Set only in events: an occupant's record does not have it.
+    pub actor: Option<Actor>,
+    /// The occupant's vCard, once it was fetched.
+    pub card: Option<Arc<KnownCard>>,
+}
+
+impl Occupant {
+    /// Returns how many bytes it takes. The nickname counts twice, since it is a key as well.
+    ///
+    /// The vCard is counted where all of them are kept.
+    pub fn bytes(&self) -> usize {
+        let optional = |text: Option<&str>| text.map_or(0, str::len);
+        let chosen = 2 * self.nick.len() + optional(self.status.as_deref()) + optional(self.occupant_id.as_deref());
+        size_of::<Self>() + chosen + optional(self.jid.as_ref().map(Jid::as_str))
+    }
+}
+
+impl Room {
+    fn take_in(&mut self, occupant: Arc<Occupant>) -> Option<Arc<Occupant>> {
+        self.bytes += occupant.bytes();
+        let before = self.occupants.insert(occupant.nick.clone(), occupant)?;
+        self.bytes -= before.bytes();
+        Some(before)
+    }
+
+    fn let_go(&mut self, nick: &str) -> Option<Arc<Occupant>> {
+        let occupant = self.occupants.remove(nick)?;
+        self.bytes -= occupant.bytes();
+        Some(occupant)
+    }
+}
+
+impl Occupant {
+    /// Marks the occupant as gone, with the room's information: someone who was banned is an outcast now. The previous
+    /// presence is dropped, and the last status is that of the unavailable presence (XEP-0045, section 7.14).
+    fn went(&mut self, muc: &MucUser, status: Option<String>) {
+        self.left = Some(why_left(muc));
+        self.reason = kept_reason(muc, status.as_deref());
+        self.actor.clone_from(&muc.actor);
+        self.card = None;
+        self.show = None;
+        self.status = status;
+        if !muc.affiliation.is_empty() {
+            self.affiliation.clone_from(&muc.affiliation);
+        }
+    }
+}
+
+/// Returns why someone left, in the words of the contract.
+fn why_left(muc: &MucUser) -> &'static str {
+    let has = |code| muc.status.contains(&code);
+    if muc.destroyed.is_some() {
+        "destroyed"
+    } else if has(BANNED) {
+        "banned"
+    } else if has(TROUBLE) || has(UNREACHABLE) {
+        // The first code comes beside 307, which older clients know.
+        "error"
+    } else if has(SHUTDOWN) {
+        // Spectrum sends this code beside 307, too.
+        "shutdown"
+    } else if has(KICKED) {
+        "kicked"
+    } else if has(NOT_A_MEMBER) {
+        "affiliation"
+    } else if has(MEMBERS_ONLY) {
+        "members-only"
+    } else {
+        "left"
+    }
+}
+
+/// Returns the reason as text. After an error, a service may give it as the status if there is no reason.
+fn kept_reason(muc: &MucUser, status: Option<&str>) -> Option<String> {
+    let of_trouble = status.filter(|_| why_left(muc) == "error");
+    let reason = muc.reason.as_deref().or(of_trouble)?;
+    Some(reason[..reason.floor_char_boundary(MAX_REASON)].to_owned())
+}
+
+/// Returns whether this is the address of an occupant of this room.
+pub(super) fn is_occupant(jid: &Jid, room: &BareJid) -> bool {
+    jid.as_str().strip_prefix(room.as_str()).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Returns the value from the room, else the previous one.
+fn said_or_known(said: String, known: Option<&String>) -> String {
+    if said.is_empty() { known.cloned().unwrap_or_else(|| "none".to_owned()) } else { said }
+}
+
+impl Session {
+    /// Handles a presence from an open room or one of its occupants.
+    pub(super) fn room_presence(&mut self, room: &BareJid, presence: Presence, turn: &mut Turn<'_>) {
+        let Some(stage) = self.rooms.stage(room) else { return };
+        self.room_heard(room);
+        match presence.kind {
+            PresenceKind::Error(error) => {
+                // A room that did not let us in will not confirm our leaving.
+                self.rooms.no_farewell_is_due(room);
+                match stage {
+                    Stage::Entering => self.not_entered(room, &CallError::Stanza(error), turn),
+                    Stage::Leaving => self.left(room, turn),
+                    // For example, a room that no longer knows us refused a change of status.
+                    Stage::Configuring | Stage::Inside => self.ask_whether_inside(room, turn),
+                    Stage::Outside { .. } => {}
+                }
+            }
+            PresenceKind::Available if !matches!(stage, Stage::Outside { .. }) => {
+                self.occupant_here(room, stage, presence, turn);
+            }
+            PresenceKind::Unavailable if !matches!(stage, Stage::Outside { .. }) => {
+                self.occupant_gone(room, stage, &presence, turn);
+            }
+            _ => {
+                self.seen_off_late(room, &presence);
+                self.ignored += 1;
+            }
+        }
+    }
+
+    /// Handles the confirmation of a room that we are out of, which came after the time limit for leaving.
+    pub(super) fn seen_off_late(&mut self, room: &BareJid, presence: &Presence) {
+        let ourselves = presence.muc.as_ref().is_some_and(|muc| muc.status.contains(&OURSELVES));
+        if ourselves && presence.kind == PresenceKind::Unavailable {
+            self.rooms.farewell_came(room);
+        }
+    }
+
+    fn occupant_here(&mut self, jid: &BareJid, stage: Stage, presence: Presence, turn: &mut Turn<'_>) {
+        let Some(nick) = presence.from.resource() else {
+            self.ignored += 1;
+            return;
+        };
+        let muc = presence.muc.unwrap_or_else(|| self.as_known_or_plain(jid, nick.as_str()));
+        // Some services omit the code; this very session has no other address.
+        let ourselves = muc.status.contains(&OURSELVES)
+            || (stage == Stage::Entering && muc.jid.as_ref().is_some_and(|real| real.is_full() && *real == self.own));
+        let Some(room) = self.rooms.shown.get(jid) else { return };
+        // Once we are in, nobody else has our nickname.
+        let ours = ourselves || (stage.is_in() && room.nick == nick.as_str());
+        let is_renamed = ours && stage.is_in() && room.nick != nick.as_str();
+        let before = room.occupants.get(nick.as_str());
+        let mut occupant = Occupant {
+            room: jid.clone(),
+            nick: nick.to_string(),
+            role: said_or_known(muc.role, before.map(|before| &before.role)),
+            affiliation: said_or_known(muc.affiliation, before.map(|before| &before.affiliation)),
+            jid: muc.jid,
+            show: presence.show,
+            status: kept_status(presence.status),
+            own: ours,
+            previous_nick: None,
+            left: None,
+            reason: None,
+            occupant_id: muc.occupant_id.filter(|id| !id.is_empty() && id.len() <= MAX_OCCUPANT_ID),
+            actor: None,
+            card: before.and_then(|before| before.card.clone()),
+        };
+        if !ours && before.is_none() && !self.has_room_for_occupant(room) {
+            self.ignored += 1;
+            return;
+        }
+        // Changes of known occupants always count, except for texts for which there is no room.
+        if !ours && before.is_some_and(|before| occupant.bytes() > before.bytes()) && !self.has_bytes() {
+            occupant.status = None;
+            occupant.jid = before.and_then(|before| before.jid.clone());
+        }
+        let occupant = Arc::new(occupant);
+        // If another client of the account keeps the old nickname, a room does not report that ours was changed.
+        if is_renamed && let Some(membership) = self.rooms.membership(jid) {
+            membership.is_called(&occupant.nick);
+        }
+        let Some(room) = self.rooms.shown.get_mut(jid) else { return };
+        let room = Arc::make_mut(room);
+        if ourselves && stage == Stage::Entering {
+            room.welcomed(muc.status.contains(&SHOWS_JIDS), muc.status.contains(&LOGGED));
+        }
+        if is_renamed && let Some(other) = room.occupants.get_mut(&room.nick) {
+            Arc::make_mut(other).own = false;
+        }
+        if ours {
+            room.nick.clone_from(&occupant.nick);
+            room.role.clone_from(&occupant.role);
+            room.affiliation.clone_from(&occupant.affiliation);
+            room.joined = !matches!(stage, Stage::Leaving);
+        }
+        let before = room.take_in(Arc::clone(&occupant));
+        self.changed = true;
+        if ourselves && stage == Stage::Entering {
+            return self.entered(jid, muc.status.contains(&CREATED), turn);
+        }
+        if !matches!(stage, Stage::Inside | Stage::Configuring) {
+            // Occupants who were there before us are not news.
+            return;
+        }
+        match before {
+            None => self.fire_occupant("occupantJoined", occupant, turn),
+            Some(before) if before != occupant => {
+                // The actor and the reason of a change are reported once, and not kept.
+                let (actor, reason) = (muc.actor, muc.reason.map(|reason| kept(reason, MAX_REASON)));
+                let is_explained = actor.is_some() || reason.is_some();
+                let told = if is_explained {
+                    Arc::new(Occupant { reason, actor, ..Occupant::clone(&occupant) })
+                } else {
+                    occupant
+                };
+                self.fire_occupant("occupantChanged", told, turn);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Returns the data for a presence without the room's data. It comes from a service older than XEP-0045, where
+    /// everyone may speak, or only its sender was within the limits.
+    fn as_known_or_plain(&self, room: &BareJid, nick: &str) -> Box<MucUser> {
+        let known = self.rooms.shown.get(room).and_then(|room| room.occupants.get(nick));
+        Box::new(MucUser {
+            role: known.map_or("participant", |known| &known.role).to_owned(),
+            jid: known.and_then(|known| known.jid.clone()),
+            occupant_id: known.and_then(|known| known.occupant_id.clone()),
+            ..MucUser::default()
+        })
+    }
+
+    /// Reports a changed affiliation of someone who is not in the room (XEP-0045, sections 9.1 to 9.6 and 10.3 to
+    /// 10.8).
+    pub(super) fn affiliation_changed(&mut self, room: &BareJid, muc: MucUser, turn: &mut Turn<'_>) {
+        let occupant = Occupant {
+            room: room.clone(),
+            nick: muc.nick.filter(|nick| nick.len() <= MAX_NICK).unwrap_or_default(),
+            role: "none".to_owned(),
+            affiliation: muc.affiliation,
+            jid: muc.jid,
+            show: None,
+            status: None,
+            own: false,
+            previous_nick: None,
+            left: None,
+            reason: muc.reason.map(|reason| kept(reason, MAX_REASON)),
+            occupant_id: None,
+            actor: muc.actor,
+            card: None,
+        };
+        self.fire_occupant("affiliationChanged", Arc::new(occupant), turn);
+    }
+
+    fn has_room_for_occupant(&self, room: &Room) -> bool {
+        let here = room.occupants.len();
+        let everywhere = || self.rooms.shown.values().map(|room| room.occupants.len()).sum::<usize>();
+        here < OWN_SHARE || (here < MAX_OCCUPANTS && everywhere() < MAX_ALL_OCCUPANTS && self.has_bytes())
+    }
+
+    /// Returns whether there is room for more data about occupants.
+    fn has_bytes(&self) -> bool {
+        self.rooms.shown.values().map(|room| room.bytes).sum::<usize>() < MAX_ALL_BYTES
+    }
+
+    fn occupant_gone(&mut self, jid: &BareJid, stage: Stage, presence: &Presence, turn: &mut Turn<'_>) {
+        let no_muc = MucUser::default();
+        let muc = presence.muc.as_deref().unwrap_or(&no_muc);
+        let Some(nick) = presence.from.resource().map(jid::ResourceRef::as_str) else {
+            self.ignored += 1;
+            return;
+        };
+        // Another person may use this nickname next.
+        self.cards.remove(&presence.from);
+        // Checked only for a change of nickname, since it iterates over all rooms.
+        let has_bytes = muc.nick.is_none() || self.has_bytes();
+        let Some(room) = self.rooms.shown.get_mut(jid) else { return };
+        let ourselves = muc.status.contains(&OURSELVES) || room.nick == nick;
+        // If there is no room for the longer name, the occupant leaves, and no other one joins.
+        let fits = |new: &&str| ourselves || new.len() <= nick.len() || has_bytes;
+        if let Some(new) = muc.nick.as_deref().filter(|_| muc.status.contains(&RENAMED)).filter(fits) {
+            if new.is_empty() || new.len() > MAX_NICK {
+                self.ignored += 1;
+                return;
+            }
+            let renamed = rename(Arc::make_mut(room), nick, new, ourselves);
+            if ourselves && let Some(membership) = self.rooms.membership(jid) {
+                membership.is_called(new);
+            }
+            self.changed = true;
+            if let Some(occupant) = renamed.filter(|_| matches!(stage, Stage::Inside | Stage::Configuring)) {
+                self.fire_occupant("occupantChanged", occupant, turn);
+            }
+            return;
+        }
+        let status = kept_status(presence.status.clone());
+        if ourselves {
+            return self.we_are_out(jid, stage, muc, status, turn);
+        }
+        let Some(occupant) = Arc::make_mut(room).let_go(nick) else { return };
+        self.changed = true;
+        if matches!(stage, Stage::Inside | Stage::Configuring) {
+            let mut occupant = Arc::unwrap_or_clone(occupant);
+            occupant.went(muc, status);
+            self.fire_occupant("occupantLeft", Arc::new(occupant), turn);
+        }
+    }
+
+    fn we_are_out(&mut self, jid: &BareJid, stage: Stage, muc: &MucUser, status: Option<String>, turn: &mut Turn<'_>) {
+        let (why, reason) = (why_left(muc), kept_reason(muc, status.as_deref()));
+        let was_due = self.rooms.farewell_came(jid);
+        match stage {
+            Stage::Leaving => self.left(jid, turn),
+            // It confirms our leaving, perhaps after the time limit. A room that refuses entry says why.
+            Stage::Entering if why == "left" => {}
+            Stage::Entering => {
+                if was_due {
+                    // It may have removed us before it got our leave, and be about to let us in.
+                    self.send_farewell(jid, turn);
+                }
+                let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+                let error = CallError::Other(format!("the room {jid} let nobody in ({why}){reason}"));
+                if matches!(why, "shutdown" | "error") {
+                    self.not_entered_now(jid, &error, turn);
+                } else {
+                    self.not_entered(jid, &error, turn);
+                }
+            }
+            Stage::Configuring | Stage::Inside => {
+                // A server removes a hidden account from its rooms, and a service that restarts or fails removes
+                // everyone. Nobody wanted that.
+                let hides = why == "left" && self.status.value.is_hidden();
+                if was_due && why == "left" && !hides {
+                    return self.enters_still(jid);
+                }
+                // MongooseIM sends this to all clients of an account that share a nickname, whichever of them left, and
+                // some services omit the code. The room knows.
+                if why == "left" && !hides && !muc.status.contains(&OURSELVES) {
+                    return self.ask_whether_inside(jid, turn);
+                }
+                let comes_back = hides || matches!(why, "shutdown" | "error");
+                self.own_occupant_left(jid, muc, status, turn);
+                let error = CallError::Other(format!("the room {jid} put us out ({why})"));
+                let joiners = self.rooms.take_joiners(jid);
+                let (alternative, actor) = (muc.destroyed.clone().flatten(), muc.actor.clone());
+                self.outside(jid, comes_back, Farewell { why, reason, alternative, actor }, turn);
+                if comes_back {
+                    self.comes_back(jid, !hides);
+                }
+                for joiner in joiners {
+                    turn.answer(joiner.answer, Err(error.clone()));
+                }
+                self.auto_join_ended(jid, turn);
+            }
+            Stage::Outside { .. } => {}
+        }
+    }
+
+    /// Reports our own leaving like that of others, so that plugins learn the reason.
+    fn own_occupant_left(&mut self, jid: &BareJid, muc: &MucUser, status: Option<String>, turn: &mut Turn<'_>) {
+        let Some(room) = self.rooms.shown.get_mut(jid) else { return };
+        let Some(own) = room.occupants.get(&room.nick) else { return };
+        let mut own = Occupant::clone(own);
+        own.went(muc, status);
+        Arc::make_mut(room).affiliation.clone_from(&own.affiliation);
+        self.fire_occupant("occupantLeft", Arc::new(own), turn);
+    }
+}
+
+impl Session {
+    /// Forgets data about the occupants of a room that we are out of: nobody reports any more who leaves, and another
+    /// person may use a nickname next.
+    pub(super) fn forget_occupants(&mut self, room: &BareJid) {
+        self.cards.forget_occupants(room);
+        self.disco.known.forget_occupants(room);
+        self.changed = true;
+    }
+
+    /// Fires an event about an occupant. The occupant id is included only if it can be trusted.
+    pub(super) fn fire_occupant(&mut self, name: &'static str, mut occupant: Arc<Occupant>, turn: &mut Turn<'_>) {
+        let has_ids = self.rooms.shown.get(&occupant.room).is_some_and(|room| room.has_occupant_ids());
+        if occupant.occupant_id.is_some() && !has_ids {
+            Arc::make_mut(&mut occupant).occupant_id = None;
+        }
+        self.fire(name, Payload::Occupant(occupant), turn);
+    }
+}
+
+/// Changes an occupant's nickname. Returns the record for the event.
+fn rename(room: &mut Room, old: &str, new: &str, ourselves: bool) -> Option<Arc<Occupant>> {
+    if ourselves {
+        new.clone_into(&mut room.nick);
+    }
+    let mut occupant = Arc::unwrap_or_clone(room.let_go(old)?);
+    // vCards are stored by address.
+    occupant.card = None;
+    new.clone_into(&mut occupant.nick);
+    room.take_in(Arc::new(occupant.clone()));
+    occupant.previous_nick = Some(old.to_owned());
+    Some(Arc::new(occupant))
+}

@@ -1,0 +1,501 @@
+//! The grants of one plugin, and the two checks that the host makes: may the plugin see this event, may it make this
+//! call.
+//!
+//! Both run for each event and each call, so they neither allocate nor log.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jid::{BareJid, Jid};
+use parlor_base::harmless::{Reader, has_harmful, shell_word};
+use parlor_base::permission::{Permission, ScopeKind, UnknownPermission};
+use parlor_stanza::error::CallError;
+use toml::{Table, Value};
+
+use super::question::Use;
+use super::scope::{BadScope, Scope, entries_of};
+use super::table;
+use crate::event::{Event, Payload};
+
+/// The target of a call.
+#[derive(Debug, Clone, Copy)]
+pub enum Target<'a> {
+    /// No single target, or everybody: only `*` covers it, for a permission with a scope.
+    None,
+    /// A person, an occupant, or a room in calls about messages.
+    Jid(&'a Jid),
+    /// A room.
+    Room(&'a BareJid),
+    /// A raw stanza.
+    Stanza {
+        /// The kind of stanza: `message`, `presence` or `iq`.
+        kind: &'a str,
+        /// The recipient, if the stanza names one.
+        to: Option<&'a Jid>,
+    },
+}
+
+/// The target of an event, as far as a scope can tell.
+#[derive(Debug, Clone, Copy)]
+pub enum About<'a> {
+    /// No target, as for `roomsAutoJoined`: the event reveals nothing that a scope could exclude.
+    Nothing,
+    /// The target that the scope is checked against.
+    Target(Target<'a>),
+}
+
+impl<'a> About<'a> {
+    /// Returns the target of an event with this payload.
+    pub fn of(payload: &'a Payload) -> Self {
+        Self::Target(match payload {
+            Payload::None => return Self::Nothing,
+            Payload::Message(message) | Payload::Command { message, .. } => Target::Jid(&message.chat),
+            Payload::Room(room) => Target::Room(&room.jid),
+            Payload::Occupant(occupant) => Target::Room(&occupant.room),
+            Payload::Invite(invite) => Target::Room(&invite.room),
+            Payload::Contact(contact) => Target::Jid(&contact.jid),
+            Payload::Chat(chat) => Target::Jid(&chat.jid),
+            Payload::Stanza(xml) => Target::Stanza { kind: stanza_kind(xml), to: None },
+            // These payloads have no known target, so only `*` covers them.
+            Payload::Text(_) | Payload::Status(_) | Payload::Feature { .. } | Payload::Json(_) => Target::None,
+        })
+    }
+}
+
+/// The decision of the grants on one call or one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It needs no permission.
+    Free,
+    /// The grant of this permission covers it.
+    Covered(Permission),
+    /// This permission is granted, but its scope does not cover the target.
+    OutOfScope(Permission),
+    /// This permission is not granted.
+    NotGranted(Permission),
+}
+
+impl Decision {
+    /// Returns whether the call is allowed, or the event visible.
+    pub fn allows(self) -> bool {
+        matches!(self, Self::Free | Self::Covered(_))
+    }
+
+    /// Returns the permission that is missing; none if it is allowed.
+    pub fn lacks(self) -> Option<Permission> {
+        match self {
+            Self::Free | Self::Covered(_) => None,
+            Self::OutOfScope(permission) | Self::NotGranted(permission) => Some(permission),
+        }
+    }
+}
+
+/// The grants of one plugin; empty by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grants(BTreeMap<Permission, Scope>);
+
+/// The reason why a table is not a list of grants. Each error names the permission.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GrantError {
+    /// There is no such permission.
+    #[error(transparent)]
+    Unknown(#[from] UnknownPermission),
+    /// The permission needs a scope, and none was given.
+    #[error(
+        "{permission:?} needs to know for what: write a list of {entries}, such as {example}",
+        permission = permission.as_str(),
+        entries = entries_of(permission.scope_kind()),
+        example = example(*permission)
+    )]
+    NeedsScope {
+        /// The permission in the table.
+        permission: Permission,
+    },
+    /// The scope is invalid.
+    #[error("{permission:?}: {reason}", permission = permission.as_str())]
+    BadScope {
+        /// The permission in the table.
+        permission: Permission,
+        /// Why the scope is invalid.
+        reason: BadScope,
+    },
+    /// The scope of `stanza.read` lists recipients.
+    #[error(
+        "\"stanza.read\" is granted by kind, not by recipient: write [\"message\"], or grant \"messages.read\" instead"
+    )]
+    ReadsByKind,
+    /// The name is not in quotation marks, so TOML made two keys of it.
+    #[error("a permission's name has a dot and is written in quotation marks: {:?} = …", .permission.as_str())]
+    Unquoted {
+        /// The first of these keys.
+        key: String,
+        /// The permission that was meant.
+        permission: Permission,
+    },
+    /// A single entry is not in a list.
+    #[error("{permission:?} is a list: write [{entry:?}]", permission = permission.as_str())]
+    NoList {
+        /// The permission in the table.
+        permission: Permission,
+        /// The entry that belongs in a list.
+        entry: String,
+    },
+    /// The value is neither true, false nor a list of strings.
+    #[error("{permission:?} is {found}: write {example}", permission = permission.as_str(), example = example(*permission))]
+    WrongType {
+        /// The permission in the table.
+        permission: Permission,
+        /// The type of the value, in words.
+        found: &'static str,
+    },
+}
+
+impl GrantError {
+    /// Returns the key in the table that is wrong.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Unknown(unknown) => &unknown.name,
+            Self::Unquoted { key, .. } => key,
+            Self::NeedsScope { permission }
+            | Self::BadScope { permission, .. }
+            | Self::NoList { permission, .. }
+            | Self::WrongType { permission, .. } => permission.as_str(),
+            Self::ReadsByKind => Permission::StanzaRead.as_str(),
+        }
+    }
+}
+
+/// A permission that a plugin asks for and that is not granted at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Missing {
+    /// The missing permission.
+    pub permission: Permission,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.permission.fmt(f)
+    }
+}
+
+/// Returns the error for a permission whose unquoted name TOML split at the dot.
+pub fn unquoted(key: &str, value: &Value) -> Option<GrantError> {
+    let inner = value.as_table()?.keys().next()?;
+    let permission = format!("{key}.{inner}").parse().ok()?;
+    Some(GrantError::Unquoted { key: key.to_owned(), permission })
+}
+
+impl Grants {
+    /// Parses `[plugin.<id>.grants]`: `"contacts.read" = true`, `"messages.send" = ["*"]`, `false` = not granted.
+    pub fn from_table(table: &Table) -> Result<Self, GrantError> {
+        let mut grants = Self::default();
+        for (name, value) in table {
+            let permission = match table::permission(name) {
+                Ok(permission) => permission,
+                Err(unknown) => return Err(unquoted(name, value).unwrap_or(GrantError::Unknown(unknown))),
+            };
+            match value {
+                Value::Boolean(false) => {}
+                Value::Boolean(true) => match permission.scope_kind() {
+                    kind @ (ScopeKind::None | ScopeKind::Quota) => {
+                        grants.0.insert(permission, Scope::whole(kind));
+                    }
+                    ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas => {
+                        return Err(GrantError::NeedsScope { permission });
+                    }
+                },
+                Value::Array(entries) => {
+                    let entries = entries
+                        .iter()
+                        .map(|entry| {
+                            entry.as_str().ok_or(GrantError::WrongType {
+                                permission,
+                                found: "a list of other things than strings",
+                            })
+                        })
+                        .collect::<Result<Vec<_>, _>>()?;
+                    grants.grant(permission, &entries)?;
+                }
+                Value::String(entry) if Self::default().grant(permission, &[entry]).is_ok() => {
+                    return Err(GrantError::NoList { permission, entry: entry.clone() });
+                }
+                other => return Err(GrantError::WrongType { permission, found: a(other) }),
+            }
+        }
+        Ok(grants)
+    }
+
+    /// Returns the table that [`Grants::from_table`] parses to these grants.
+    pub fn to_table(&self) -> Table {
+        self.iter().map(|(permission, scope)| (permission.to_string(), scope_value(scope))).collect()
+    }
+
+    /// Grants a permission, replacing its earlier grant. `entries` is empty for a permission without scope.
+    pub fn grant<S: AsRef<str>>(&mut self, permission: Permission, entries: &[S]) -> Result<(), GrantError> {
+        let scope = match (permission.scope_kind(), entries) {
+            (kind @ ScopeKind::None, []) => Scope::whole(kind),
+            (kind, entries) => {
+                Scope::parse(kind, entries).map_err(|reason| GrantError::BadScope { permission, reason })?
+            }
+        };
+        if permission == Permission::StanzaRead && scope.names_recipients() {
+            return Err(GrantError::ReadsByKind);
+        }
+        self.0.insert(permission, scope);
+        Ok(())
+    }
+
+    /// Adds entries to the grant of a permission. A permission without scope, or with one entry such as a quota, is
+    /// replaced.
+    pub fn grant_more<S: AsRef<str>>(&mut self, permission: Permission, entries: &[S]) -> Result<(), GrantError> {
+        let mut all = match permission.scope_kind() {
+            ScopeKind::None | ScopeKind::Quota => Vec::new(),
+            ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas => {
+                self.get(permission).map(Scope::entries).unwrap_or_default()
+            }
+        };
+        all.extend(entries.iter().map(|entry| entry.as_ref().to_owned()));
+        self.grant(permission, &all)
+    }
+
+    /// Revokes a permission. Returns whether it was granted.
+    pub fn revoke(&mut self, permission: Permission) -> bool {
+        self.0.remove(&permission).is_some()
+    }
+
+    /// Grants every permission with its whole scope, for a plugin that the owner trusts fully.
+    pub fn all() -> Self {
+        Self(Permission::ALL.iter().map(|&permission| (permission, Scope::whole(permission.scope_kind()))).collect())
+    }
+
+    /// Returns whether the permission is granted at all, with any scope.
+    pub fn has(&self, permission: Permission) -> bool {
+        self.0.contains_key(&permission)
+    }
+
+    /// Returns the scope of this permission's grant.
+    pub fn get(&self, permission: Permission) -> Option<&Scope> {
+        self.0.get(&permission)
+    }
+
+    /// Returns the intersection of both grants, as far as entries can express it; never more.
+    #[must_use]
+    pub fn within(&self, other: &Self) -> Self {
+        let both =
+            self.iter().filter_map(|(permission, scope)| Some((permission, scope.within(other.get(permission)?)?)));
+        Self(both.collect())
+    }
+
+    /// Returns all grants, ordered by name.
+    pub fn iter(&self) -> impl Iterator<Item = (Permission, &Scope)> {
+        self.0.iter().map(|(&permission, scope)| (permission, scope))
+    }
+
+    /// Returns whether nothing is granted.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Decides whether the plugin may use this permission on this target. Calls, the router and `parlor explain` all
+    /// use this.
+    pub fn decide(
+        &self,
+        permission: Permission,
+        target: Target<'_>,
+        is_contact: &dyn Fn(&BareJid) -> bool,
+    ) -> Decision {
+        match self.get(permission) {
+            None => Decision::NotGranted(permission),
+            Some(scope) if scope.covers(target, is_contact) => Decision::Covered(permission),
+            Some(_) => Decision::OutOfScope(permission),
+        }
+    }
+
+    /// Decides whether the plugin may see an event of this name and target. An event without a rule of the host is a
+    /// plugin's own, and free.
+    pub fn decide_event(&self, name: &str, about: About<'_>, is_contact: &dyn Fn(&BareJid) -> bool) -> Decision {
+        let Some(permission) = table::event(name).and_then(|rule| rule.permission) else { return Decision::Free };
+        match about {
+            About::Target(target) => self.decide(permission, target, is_contact),
+            About::Nothing => match self.get(permission) {
+                None => Decision::NotGranted(permission),
+                Some(scope) if scope.kind() != ScopeKind::Stanzas => Decision::Covered(permission),
+                Some(_) => Decision::OutOfScope(permission),
+            },
+        }
+    }
+
+    /// Decides about a call or an event. None: the decision depends on the contact list, which is not known.
+    pub fn decide_use(&self, one: Use<'_>, is_contact: Option<&dyn Fn(&BareJid) -> bool>) -> Option<Decision> {
+        let with = |is_contact: &dyn Fn(&BareJid) -> bool| match one {
+            Use::Call(permission, target) => self.decide(permission, target, is_contact),
+            Use::Event(name, about) => self.decide_event(name, about, is_contact),
+        };
+        match is_contact {
+            Some(is_contact) => Some(with(is_contact)),
+            None => Some(with(&|_| false)).filter(|without| *without == with(&|_| true)),
+        }
+    }
+
+    /// Returns whether the plugin may use this permission on this target.
+    pub fn may_do(&self, permission: Permission, target: Target<'_>, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
+        self.decide(permission, target, is_contact).allows()
+    }
+
+    /// Returns whether the plugin may see this event.
+    pub fn may_see(&self, event: &Event, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
+        self.decide_event(&event.name, About::of(&event.payload), is_contact).allows()
+    }
+
+    /// Returns whether the plugin may read the messages of a room.
+    pub fn may_hear(&self, room: &BareJid, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
+        let scope = self.get(Permission::MessagesRead);
+        scope.is_some_and(|scope| scope.covers(Target::Jid(room), is_contact))
+    }
+
+    /// Returns the permissions of `wanted` that are not granted at all. Scopes are the owner's choice, and not
+    /// compared.
+    pub fn covers(&self, wanted: &Self) -> Vec<Missing> {
+        wanted.0.keys().filter(|&&permission| !self.has(permission)).map(|&permission| Missing { permission }).collect()
+    }
+}
+
+/// Collects a part of other grants, taken from [`Grants::iter`]. A scope of another permission's kind grants nothing.
+impl FromIterator<(Permission, Scope)> for Grants {
+    fn from_iter<I: IntoIterator<Item = (Permission, Scope)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().filter(|(permission, scope)| scope.kind() == permission.scope_kind()).collect())
+    }
+}
+
+/// The grant that an owner would have to add.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// The permission for everybody and everything.
+    Whole,
+    /// Exactly these targets, spelled as entries. A plugin may have chosen them, so an entry that also covers others is
+    /// refused.
+    Targets(Vec<String>),
+    /// Entries that the owner named.
+    Entries(Vec<String>),
+}
+
+impl Wish {
+    /// Checks that a grant can express it. The error is a clause.
+    pub fn check(&self, permission: Permission) -> Result<(), String> {
+        let kind = permission.scope_kind();
+        let targets = match self {
+            Self::Targets(targets) if !matches!(kind, ScopeKind::None | ScopeKind::Quota) => targets,
+            _ => return Ok(()),
+        };
+        for target in targets {
+            match Scope::parse(kind, &[target]) {
+                // Such as a server in a list of rooms.
+                Err(reason) => return Err(format!("no grant can name it: {reason}")),
+                Ok(scope) if !scope.is_exactly(target) => {
+                    return Err(format!("no grant names this address alone, since {target:?} stands for others, too"));
+                }
+                Ok(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the command that adds the grant, or the line to add if no command can; else the reason why no grant can.
+    pub fn remedy(&self, plugin: &str, permission: Permission) -> Result<String, String> {
+        self.check(permission)?;
+        let kind = permission.scope_kind();
+        let entries = match (kind, self) {
+            // The command grants it as the manifest requests it.
+            (ScopeKind::None, _) | (ScopeKind::Quota, Self::Whole | Self::Targets(_)) => Vec::new(),
+            (_, Self::Targets(entries) | Self::Entries(entries)) => entries.iter().map(String::as_str).collect(),
+            (ScopeKind::Jids | ScopeKind::Rooms, Self::Whole) => vec!["*"],
+            (ScopeKind::Stanzas, Self::Whole) => vec!["message"],
+        };
+        // The command splits entries at commas and trims spaces; a resource may contain both. A resource may also
+        // contain invisible characters, which are escaped wherever they are shown.
+        let is_odd = |entry: &&str| entry.contains(',') || entry.trim() != *entry || has_harmful(entry);
+        if entries.iter().any(is_odd) {
+            let all: Vec<_> = entries.into_iter().map(toml_string).collect();
+            let place = format!("in plugins.toml, under [plugin.{plugin}.grants], in the list \"{permission}\"");
+            return Ok(format!("{place}: {}", all.join(", ")));
+        }
+        let wish = match &entries[..] {
+            [] => permission.to_string(),
+            entries => format!("{permission}={}", entries.join(",")),
+        };
+        Ok(format!("parlor plugin grant {plugin} {}", shell_word(&wish)))
+    }
+}
+
+/// Writes a text as a TOML string on one line, with every invisible character escaped.
+fn toml_string(text: &str) -> String {
+    let mut reader = Reader::default();
+    let mut written = String::new();
+    // The escapes of JSON are also valid in TOML.
+    for one in serde_json::Value::from(text).to_string().chars() {
+        if reader.is_harmful(one) {
+            written.extend(format!("\\U{:08X}", u32::from(one)).chars());
+        } else {
+            written.push(one);
+        }
+    }
+    written
+}
+
+/// Returns the error for a call without the grant that it needs, with the command that adds the grant. If no grant
+/// would help, it says why.
+pub fn denial(plugin: &str, permission: Permission, scope: Option<String>) -> CallError {
+    let wish = scope.clone().map_or(Wish::Whole, |scope| Wish::Targets(vec![scope]));
+    let hint = wish.remedy(plugin, permission).unwrap_or_else(|why| why);
+    CallError::Denied { permission, scope, hint }
+}
+
+/// Returns the error for a call whose permission is not in the plugin's manifest: it cannot be granted.
+pub fn undeclared(permission: Permission, scope: Option<String>) -> CallError {
+    let wish = example(permission);
+    let hint = format!(
+        "its author has to ask for it, in plugin.toml under [permissions]: \"{permission}\" = {{ scope = {wish}, reason = \"…\" }}, \
+         and to build it again; no grant helps before"
+    );
+    CallError::Denied { permission, scope, hint }
+}
+
+/// Returns an example of the value to write for a permission.
+pub fn example(permission: Permission) -> &'static str {
+    match permission.scope_kind() {
+        ScopeKind::None => "true",
+        ScopeKind::Jids | ScopeKind::Rooms => "[\"*\"]",
+        ScopeKind::Stanzas => "[\"message\"]",
+        ScopeKind::Quota => "[\"16 MiB\"]",
+    }
+}
+
+fn scope_value(scope: &Scope) -> Value {
+    match scope.kind() {
+        ScopeKind::None => Value::Boolean(true),
+        ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas | ScopeKind::Quota => {
+            Value::Array(scope.entries().into_iter().map(Value::String).collect())
+        }
+    }
+}
+
+/// Returns the name of the stanza's element, which the host wrote itself, without prefix or declaration.
+fn stanza_kind(xml: &str) -> &str {
+    let name = xml.strip_prefix('<').unwrap_or_default();
+    let end = name.find(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>')).unwrap_or(name.len());
+    &name[..end]
+}
+
+fn a(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "a string",
+        Value::Integer(_) | Value::Float(_) => "a number",
+        Value::Boolean(_) => "true or false",
+        Value::Datetime(_) => "a date",
+        Value::Array(_) => "a list",
+        Value::Table(_) => "a table",
+    }
+}
+
+#[cfg(test)]
+mod tests;

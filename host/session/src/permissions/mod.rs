@@ -1,0 +1,15 @@
+//! Permissions: what each plugin may do and see. Pure: no I/O, no async, no WIT and no stanza types.
+//!
+//! A [`Permission`](parlor_base::permission::Permission) is a right that an owner can grant, a [`Scope`] is what one grant covers, and [`Grants`] are all
+//! grants of one plugin. [`CALLS`] and [`EVENTS`] map each call and event to the permission that it needs, for the
+//! whole host. Anything that is not granted is denied.
+
+mod grants;
+pub mod question;
+mod scope;
+pub mod table;
+
+pub use grants::{About, Decision, GrantError, Grants, Missing, Target, Wish, denial, undeclared};
+pub use grants::{example, unquoted};
+pub use scope::{BadScope, DEFAULT_QUOTA, MOST_ENTRIES, Scope};
+pub use table::{CALLS, Call, EVENTS, EventRule, call, event, permission};

@@ -1,0 +1,663 @@
+//! The table of the permission that each call and each event needs. Admission, router, calls, docs and tests use it.
+//!
+//! It already has rows for groupings whose contract is not written yet, so that a plugin can request them by their
+//! future names.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use parlor_base::permission::Permission::{
+    self, ArchiveRead, ChatsRead, ChatsWrite, ContactsRead, ContactsWrite, DiscoOwn, DiscoRead, MessagesRead,
+    MessagesSend, RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead, RoomsSend, SessionControl, SettingsRead,
+    SettingsWrite, StanzaRead, StanzaSend, StatusRead, StatusWrite, Storage, TokensRead, VcardRead, VcardWrite,
+};
+use parlor_base::permission::{Need, UnknownPermission};
+
+/// A call, with the permission that it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    /// The grouping, named after the interface in `wit/`.
+    pub grouping: &'static str,
+    /// The function, as in `wit/`.
+    pub function: &'static str,
+    /// The permission that it needs; none = it is free.
+    pub permission: Option<Permission>,
+    /// Whether it works only while the account is connected. The host's own knowledge can be read at any time.
+    pub needs_connection: bool,
+    /// Its condition besides the permission and the connection.
+    pub depends: Depends,
+}
+
+/// An event of the host, with the permission that it needs and its payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventRule {
+    /// Its name, which no plugin may fire.
+    pub name: &'static str,
+    /// The case of `payload` in `wit/types.wit` that it carries.
+    pub payload: &'static str,
+    /// The permission that it needs; none = it is free.
+    pub permission: Option<Permission>,
+    /// Whether there is a promise of the same name.
+    pub promise: bool,
+}
+
+/// A row of which the conditions are still to be stated.
+struct Row {
+    grouping: &'static str,
+    function: &'static str,
+    permission: Option<Permission>,
+}
+
+impl Row {
+    /// States that the call works without a connection, and its further condition.
+    const fn local(self, depends: Depends) -> Call {
+        self.call(false, depends)
+    }
+
+    /// States that the call works only while the account is connected, and its further condition.
+    const fn online(self, depends: Depends) -> Call {
+        self.call(true, depends)
+    }
+
+    /// Makes it a row of [`BESIDES`], whose call states its conditions in [`CALLS`].
+    const fn besides(self) -> Call {
+        self.call(false, Depends::Nothing)
+    }
+
+    const fn call(self, needs_connection: bool, depends: Depends) -> Call {
+        let Self { grouping, function, permission } = self;
+        Call { grouping, function, permission, needs_connection, depends }
+    }
+}
+
+const fn free(grouping: &'static str, function: &'static str) -> Row {
+    Row { grouping, function, permission: None }
+}
+
+const fn needs(permission: Permission, grouping: &'static str, function: &'static str) -> Row {
+    Row { grouping, function, permission: Some(permission) }
+}
+
+/// Every call of the contract, including later groupings.
+pub const CALLS: &[Call] = {
+    use Depends::{
+        Addable, Archive, AskedOfRoom, Bookmark, Bookmarkable, Bookmarks, Contact, Enterable, Event, InRoom, MayEnter,
+        NewChat, Nothing, OpenChat, OpenRoom, OwnCard, Person, Request, Rooms, Roster, Setting, Subject, Tokens,
+        Unsupported,
+    };
+    &[
+        free("api", "emit").local(Nothing),
+        needs(StanzaSend, "api", "send").online(Nothing),
+        needs(StanzaSend, "api", "send-iq").online(Nothing),
+        // A promise needs the permission of the event with its name.
+        free("api", "wait-until").local(Event),
+        needs(ArchiveRead, "archive", "query").online(Archive),
+        needs(ArchiveRead, "archive", "query-all").online(Archive),
+        // These two only compute a query, which is sent with `query`.
+        free("archive", "next").local(Nothing),
+        free("archive", "previous").local(Nothing),
+        needs(ChatsRead, "chats", "get").local(Nothing),
+        needs(ChatsRead, "chats", "get-many").local(Nothing),
+        needs(ChatsRead, "chats", "get-all").local(Nothing),
+        needs(ChatsWrite, "chats", "open").online(NewChat),
+        needs(ChatsWrite, "chats", "open-many").online(NewChat),
+        needs(ChatsWrite, "chats", "close").local(OpenChat),
+        needs(ChatsWrite, "chats", "close-many").local(OpenChat),
+        needs(ChatsWrite, "chats", "focus").local(OpenChat),
+        needs(ChatsWrite, "chats", "show").local(OpenChat),
+        needs(ChatsWrite, "chats", "maximize").local(OpenChat),
+        needs(ChatsWrite, "chats", "minimize").local(OpenChat),
+        needs(ChatsRead, "chats", "get-attribute").local(OpenChat),
+        needs(ChatsWrite, "chats", "set-attribute").local(OpenChat),
+        // Unsupported for every plugin.
+        free("chats", "initiate-otr").local(Unsupported),
+        free("chats", "end-otr").local(Unsupported),
+        needs(MessagesSend, "chats", "send").online(Person),
+        needs(ChatsRead, "chatviews", "get").local(Nothing),
+        needs(ChatsRead, "chatviews", "get-many").local(Nothing),
+        free("commands", "add").local(Nothing),
+        free("commands", "remove").local(Nothing),
+        free("connection", "connected").local(Nothing),
+        needs(SessionControl, "connection", "disconnect").local(Nothing),
+        needs(ContactsRead, "contacts", "get").local(Roster),
+        needs(ContactsRead, "contacts", "get-many").local(Roster),
+        needs(ContactsRead, "contacts", "get-all").local(Roster),
+        needs(ContactsWrite, "contacts", "add").online(Addable),
+        needs(ContactsWrite, "contacts", "remove").online(Contact),
+        needs(ContactsWrite, "contacts", "rename").online(Contact),
+        needs(ContactsWrite, "contacts", "set-groups").online(Contact),
+        needs(ContactsWrite, "contacts", "accept").online(Request),
+        needs(ContactsWrite, "contacts", "deny").online(Request),
+        needs(DiscoOwn, "disco", "own-features-add").local(Nothing),
+        needs(DiscoOwn, "disco", "own-features-get").local(Nothing),
+        needs(DiscoOwn, "disco", "own-identities-add").local(Nothing),
+        needs(DiscoOwn, "disco", "own-identities-get").local(Nothing),
+        needs(DiscoOwn, "disco", "own-identities-clear").local(Nothing),
+        needs(DiscoRead, "disco", "get-identity").online(Nothing),
+        needs(DiscoRead, "disco", "supports").online(Nothing),
+        // Subscribing is free; an event that needs a grant has its own row below.
+        free("listen", "on").local(Event),
+        free("listen", "once").local(Event),
+        free("listen", "not").local(Nothing),
+        free("log", "write").local(Nothing),
+        free("promises", "add").local(Nothing),
+        free("promises", "add-all").local(Nothing),
+        free("promises", "reject").local(Nothing),
+        needs(RoomsRead, "rooms", "get").local(Nothing),
+        needs(RoomsRead, "rooms", "get-many").local(Nothing),
+        needs(RoomsRead, "rooms", "get-all").local(Nothing),
+        // To enter a room, `get-or-create` needs `rooms.join` as well.
+        needs(RoomsRead, "rooms", "get-or-create").online(MayEnter),
+        needs(RoomsRead, "rooms", "occupants").local(OpenRoom),
+        // With fields for a room that it creates, `open` needs `rooms.configure` as well.
+        needs(RoomsJoin, "rooms", "open").online(Enterable),
+        needs(RoomsJoin, "rooms", "open-many").online(Enterable),
+        needs(RoomsJoin, "rooms", "close").online(OpenRoom),
+        needs(RoomsJoin, "rooms", "close-many").online(OpenRoom),
+        needs(RoomsSend, "rooms", "send").online(InRoom),
+        needs(RoomsJoin, "rooms", "focus").local(OpenRoom),
+        needs(RoomsJoin, "rooms", "show").local(OpenRoom),
+        needs(RoomsJoin, "rooms", "maximize").local(OpenRoom),
+        needs(RoomsJoin, "rooms", "minimize").local(OpenRoom),
+        needs(RoomsRead, "rooms", "get-attribute").local(OpenRoom),
+        needs(RoomsJoin, "rooms", "set-attribute").local(OpenRoom),
+        needs(RoomsModerate, "rooms", "set-subject").online(Subject),
+        needs(RoomsModerate, "rooms", "set-role").online(AskedOfRoom(Rank::Moderator)),
+        needs(RoomsModerate, "rooms", "set-affiliation").online(AskedOfRoom(Rank::Admin)),
+        needs(RoomsModerate, "rooms", "affiliations").online(AskedOfRoom(Rank::Admin)),
+        needs(RoomsModerate, "rooms", "invite").online(AskedOfRoom(Rank::Occupant)),
+        needs(RoomsModerate, "rooms", "kick").online(AskedOfRoom(Rank::Moderator)),
+        needs(RoomsModerate, "rooms", "ban").online(AskedOfRoom(Rank::Admin)),
+        needs(RoomsJoin, "rooms", "decline").online(Rooms),
+        needs(RoomsConfigure, "rooms", "configure").online(AskedOfRoom(Rank::Owner)),
+        needs(RoomsConfigure, "rooms", "destroy").online(AskedOfRoom(Rank::Owner)),
+        needs(RoomsRead, "rooms", "bookmarks").local(Bookmarks),
+        needs(RoomsJoin, "rooms", "set-bookmark").online(Bookmarkable),
+        needs(RoomsJoin, "rooms", "remove-bookmark").online(Bookmark),
+        // A plugin's own settings are free; the host's settings need `settings.read` and `settings.write`, by key.
+        free("settings", "get").local(Nothing),
+        free("settings", "set").local(Setting),
+        free("settings", "set-many").local(Setting),
+        free("settings", "update").local(Setting),
+        needs(Storage, "storage", "get").local(Nothing),
+        needs(Storage, "storage", "set").local(Nothing),
+        needs(Storage, "storage", "delete").local(Nothing),
+        needs(Storage, "storage", "list").local(Nothing),
+        needs(Storage, "storage", "entries").local(Nothing),
+        needs(Storage, "storage", "compare-and-set").local(Nothing),
+        free("timers", "sleep").local(Nothing),
+        free("timers", "after").local(Nothing),
+        free("timers", "every").local(Nothing),
+        free("timers", "cancel").local(Nothing),
+        needs(TokensRead, "tokens", "get").local(Tokens),
+        free("user", "jid").local(Nothing),
+        free("user", "bare-jid").local(Nothing),
+        needs(StatusRead, "user", "get-status").local(Nothing),
+        needs(StatusWrite, "user", "set-status").online(Nothing),
+        needs(StatusWrite, "user", "set-status-message").online(Nothing),
+        needs(SessionControl, "user", "login").local(Nothing),
+        needs(SessionControl, "user", "logout").local(Nothing),
+        needs(VcardRead, "vcard", "get").online(Nothing),
+        needs(VcardRead, "vcard", "update").online(Nothing),
+        needs(VcardWrite, "vcard", "set").online(OwnCard),
+    ]
+};
+
+/// The additional permissions of calls: for some of their arguments, or for a fuller result.
+pub const BESIDES: &[Call] = &[
+    // The stanzas themselves, with `xml`.
+    needs(StanzaRead, "archive", "query").besides(),
+    needs(StanzaRead, "archive", "query-all").besides(),
+    // The help lists a command only in chats and rooms where its plugin may send.
+    needs(MessagesSend, "commands", "add").besides(),
+    needs(RoomsSend, "commands", "add").besides(),
+    // Messages with their stanzas, with `xml`.
+    needs(StanzaRead, "listen", "on").besides(),
+    needs(StanzaRead, "listen", "once").besides(),
+    // The password of a bookmarked room.
+    needs(RoomsJoin, "rooms", "bookmarks").besides(),
+    needs(RoomsJoin, "rooms", "get-or-create").besides(),
+    needs(RoomsConfigure, "rooms", "get-or-create").besides(),
+    needs(RoomsConfigure, "rooms", "open").besides(),
+    needs(RoomsConfigure, "rooms", "open-many").besides(),
+    needs(SettingsRead, "settings", "get").besides(),
+    needs(SettingsWrite, "settings", "set").besides(),
+    needs(SettingsWrite, "settings", "set-many").besides(),
+    needs(SettingsWrite, "settings", "update").besides(),
+];
+
+/// The standing that an account needs in a room, so that the room does what it asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rank {
+    /// It is in the room.
+    Occupant,
+    /// Its role is moderator.
+    Moderator,
+    /// Its affiliation is admin or owner.
+    Admin,
+    /// Its affiliation is owner.
+    Owner,
+}
+
+/// A condition of a call or an event besides its permission: the state of the account in which it works or occurs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depends {
+    /// No condition.
+    Nothing,
+    /// The host answers every plugin that it is unsupported.
+    Unsupported,
+    /// The permission of the event or promise that it names.
+    Event,
+    /// The setting: no plugin changes the operator's settings.
+    Setting,
+    /// The setting `expose_rid_and_sid`.
+    Tokens,
+    /// The archive of the account or of the room.
+    Archive,
+    /// The contact list, which has to be known.
+    Roster,
+    /// The address, which may be added to the contact list.
+    Addable,
+    /// The address, which has to be in the contact list.
+    Contact,
+    /// The address, which has to be in the contact list or ask to be.
+    Listed,
+    /// The address, which has to be in the contact list and show its presence.
+    Presence,
+    /// The address, which has to have asked to see the account's presence.
+    Request,
+    /// The address, whose request to see the account's presence is left to plugins.
+    Requester,
+    /// The address, which has to be the account's own.
+    OwnCard,
+    /// The address, which may not be a room.
+    Person,
+    /// The address, with which a chat may be opened.
+    NewChat,
+    /// The chat, which has to be open.
+    OpenChat,
+    /// The setting `allow_muc`.
+    Rooms,
+    /// The room, which the account may enter.
+    Enterable,
+    /// The same, for some of the call's arguments.
+    MayEnter,
+    /// The room, which the account may be invited to.
+    Invited,
+    /// The room, which has to be open.
+    OpenRoom,
+    /// The room, which the account has to be in.
+    InRoom,
+    /// The same, and the setting `allow_muc`.
+    Subject,
+    /// The room, which may refuse it to an account of a lower standing.
+    AskedOfRoom(Rank),
+    /// The bookmarks, which have to be known.
+    Bookmarks,
+    /// The room, which may get a bookmark.
+    Bookmarkable,
+    /// The room, which has to have a bookmark that can be removed.
+    Bookmark,
+}
+
+/// The condition of each event that is about a person, a chat or a room.
+const EVENTS_DEPEND: &[(&str, Depends)] = {
+    use Depends::{InRoom, Invited, Listed, NewChat, Nothing, OpenChat, OpenRoom, Presence, Requester, Rooms};
+    &[
+        ("affiliationChanged", InRoom),
+        ("chatBoxChanged", OpenChat),
+        ("chatBoxClosed", OpenChat),
+        ("chatBoxFocused", OpenChat),
+        ("chatBoxInitialized", NewChat),
+        ("chatBoxMaximized", OpenChat),
+        ("chatBoxMinimized", OpenChat),
+        ("chatBoxOpened", NewChat),
+        ("chatBoxToggled", OpenChat),
+        // These two occur while the account enters.
+        ("chatRoomOpened", Rooms),
+        ("configurationNeeded", Rooms),
+        // Like every message to the whole room, it is dropped unless the account is in the room.
+        ("command", InRoom),
+        ("contactPresenceChanged", Presence),
+        // Somebody who only asks may be removed, too.
+        ("contactRemoved", Listed),
+        ("contactRequest", Requester),
+        ("contactStatusChanged", Presence),
+        ("contactStatusMessageChanged", Presence),
+        ("message", InRoom),
+        ("messageAdded", InRoom),
+        // A room answers with an error if an account that is not in it sends something.
+        ("messageError", Nothing),
+        ("messageNotification", InRoom),
+        ("messageSend", Nothing),
+        ("occupantChanged", InRoom),
+        ("occupantJoined", InRoom),
+        ("occupantLeft", InRoom),
+        // Anybody could decline in the name of a room, so only open ones count.
+        ("roomInviteDeclined", OpenRoom),
+        ("roomInviteReceived", Invited),
+        ("roomInviteSent", Rooms),
+        ("roomLeft", InRoom),
+        ("roomSubjectChanged", InRoom),
+        ("roomViewChanged", OpenRoom),
+        // A card may be fetched from anybody.
+        ("vcardUpdated", Nothing),
+    ]
+};
+
+impl EventRule {
+    /// Returns its condition besides the permission.
+    pub fn depends(&self) -> Depends {
+        let found = EVENTS_DEPEND.iter().find(|(name, _)| *name == self.name);
+        found.map_or(Depends::Nothing, |(_, depends)| *depends)
+    }
+
+    /// Returns whether it is always about a room.
+    pub fn is_of_a_room(&self) -> bool {
+        matches!(self.payload, "room" | "occupant" | "invite")
+    }
+
+    /// Returns whether it occurs only while the account is connected.
+    pub fn needs_connection(&self) -> bool {
+        const LOCAL: [&str; 13] = [
+            "connectionInitialized",
+            "connfeedback",
+            "disconnected",
+            "initialized",
+            "lagged",
+            "logout",
+            "pluginsInitialized",
+            "reconnecting",
+            "settingsChanged",
+            "statusChanged",
+            "statusMessageChanged",
+            "timer",
+            "will-reconnect",
+        ];
+        !LOCAL.contains(&self.name)
+    }
+}
+
+const fn open(name: &'static str, payload: &'static str) -> EventRule {
+    EventRule { name, payload, permission: None, promise: false }
+}
+
+const fn shown(permission: Permission, name: &'static str, payload: &'static str) -> EventRule {
+    EventRule { name, payload, permission: Some(permission), promise: false }
+}
+
+impl EventRule {
+    /// Adds the promise of the same name.
+    const fn promised(self) -> Self {
+        Self { promise: true, ..self }
+    }
+}
+
+/// Every event of the host. No plugin may fire one of these names.
+pub const EVENTS: &[EventRule] = &[
+    open("connectionInitialized", "none").promised(),
+    open("connected", "none").promised(),
+    open("reconnected", "none"),
+    open("will-reconnect", "none"),
+    open("reconnecting", "none"),
+    open("disconnected", "none"),
+    open("logout", "none"),
+    open("initialized", "none").promised(),
+    open("pluginsInitialized", "none").promised(),
+    open("statusInitialized", "none").promised(),
+    open("connfeedback", "status"),
+    open("discoInitialized", "none").promised(),
+    open("lagged", "json"),
+    // These three are delivered only to the plugin that owns the setting, command or timer.
+    open("settingsChanged", "json"),
+    open("command", "command"),
+    open("timer", "none"),
+    shown(StatusRead, "statusChanged", "status"),
+    shown(StatusRead, "statusMessageChanged", "status"),
+    shown(ContactsRead, "roster", "none").promised(),
+    shown(ContactsRead, "cachedRoster", "none").promised(),
+    shown(ContactsRead, "rosterInitialized", "none").promised(),
+    shown(ContactsRead, "rosterGroupsFetched", "none").promised(),
+    shown(ContactsRead, "rosterContactsFetched", "none").promised(),
+    shown(ContactsRead, "rosterPush", "stanza"),
+    shown(ContactsRead, "contactRequest", "contact"),
+    shown(ContactsRead, "contactRemoved", "contact"),
+    shown(ContactsRead, "contactPresenceChanged", "contact"),
+    shown(ContactsRead, "contactStatusChanged", "contact"),
+    shown(ContactsRead, "contactStatusMessageChanged", "contact"),
+    shown(ContactsRead, "vcardUpdated", "contact"),
+    shown(MessagesRead, "message", "message"),
+    shown(MessagesRead, "messageAdded", "message"),
+    shown(MessagesRead, "messageSend", "message"),
+    shown(MessagesRead, "messageNotification", "message"),
+    shown(MessagesRead, "messageError", "message"),
+    shown(ChatsRead, "chatBoxesInitialized", "none").promised(),
+    shown(ChatsRead, "chatBoxesFetched", "none").promised(),
+    shown(ChatsRead, "chatBoxInitialized", "chat"),
+    shown(ChatsRead, "chatBoxOpened", "chat"),
+    shown(ChatsRead, "chatBoxClosed", "chat"),
+    shown(ChatsRead, "chatBoxFocused", "chat"),
+    shown(ChatsRead, "chatBoxMinimized", "chat"),
+    shown(ChatsRead, "chatBoxMaximized", "chat"),
+    shown(ChatsRead, "chatBoxToggled", "chat"),
+    // Its name changed, or the other side's card.
+    shown(ChatsRead, "chatBoxChanged", "chat"),
+    shown(ChatsRead, "privateChatsAutoJoined", "none").promised(),
+    shown(RoomsRead, "chatRoomOpened", "room"),
+    shown(RoomsRead, "roomInviteSent", "invite"),
+    shown(RoomsRead, "roomInviteReceived", "invite"),
+    shown(RoomsRead, "roomInviteDeclined", "invite"),
+    shown(RoomsRead, "roomsAutoJoined", "none").promised(),
+    shown(RoomsRead, "roomsPanelRendered", "none").promised(),
+    shown(RoomsRead, "bookmarksInitialized", "none").promised(),
+    shown(RoomsRead, "configurationNeeded", "room"),
+    shown(RoomsRead, "occupantJoined", "occupant"),
+    shown(RoomsRead, "occupantLeft", "occupant"),
+    shown(RoomsRead, "occupantChanged", "occupant"),
+    // The affiliation of somebody who is not in the room.
+    shown(RoomsRead, "affiliationChanged", "occupant"),
+    shown(RoomsRead, "roomSubjectChanged", "room"),
+    shown(RoomsRead, "roomLeft", "room"),
+    // It was minimized, maximized, shown, or given the focus.
+    shown(RoomsRead, "roomViewChanged", "room"),
+    shown(DiscoRead, "serviceDiscovered", "feature"),
+    shown(DiscoRead, "discoExtensionFieldDiscovered", "json"),
+    shown(StanzaRead, "send", "stanza"),
+];
+
+/// Returns the row of a call; none = there is no such call.
+pub fn call(grouping: &str, function: &str) -> Option<&'static Call> {
+    static INDEX: LazyLock<HashMap<(&str, &str), &Call>> =
+        LazyLock::new(|| CALLS.iter().map(|call| ((call.grouping, call.function), call)).collect());
+    INDEX.get(&(grouping, function)).copied()
+}
+
+/// Parses the name of a permission. If it is the name of a call, the error says what that call needs.
+pub fn permission(name: &str) -> Result<Permission, UnknownPermission> {
+    // Most languages spell the contract's `set-subject` in their own way.
+    let called = || name.split_once('.').and_then(|(grouping, function)| call(grouping, &function.replace('_', "-")));
+    name.parse().map_err(|unknown| UnknownPermission {
+        call: called().map(|call| call.permission.map_or(Need::Nothing, Need::One)),
+        ..unknown
+    })
+}
+
+/// Returns the rule of an event; none = the host has no such event.
+pub fn event(name: &str) -> Option<&'static EventRule> {
+    static INDEX: LazyLock<HashMap<&str, &EventRule>> =
+        LazyLock::new(|| EVENTS.iter().map(|rule| (rule.name, rule)).collect());
+    INDEX.get(name).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    /// Returns `(interface, function)` of every function in a WIT file, by lines: `name: func(` or `name: async func(`.
+    fn functions(text: &str) -> Vec<(String, String)> {
+        let mut interface = None;
+        let mut found = Vec::new();
+        for line in text.lines().map(str::trim) {
+            if let Some(rest) = line.strip_prefix("interface ") {
+                interface = rest.split_whitespace().next().map(str::to_owned);
+            } else if let (Some((name, rest)), Some(interface)) = (line.split_once(':'), &interface)
+                && !name.starts_with('/')
+                && (rest.trim_start().starts_with("func(") || rest.trim_start().starts_with("async func("))
+            {
+                found.push((interface.clone(), name.trim_start_matches('%').to_owned()));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn each_function_of_the_contract_has_exactly_one_row() {
+        let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
+        let mut counted = 0;
+        for file in std::fs::read_dir(wit).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            assert_eq!(text.matches(" func(").count() + text.matches(":func(").count(), functions(&text).len());
+            for (grouping, function) in functions(&text).into_iter().filter(|(grouping, _)| grouping != "guest") {
+                let rows = CALLS.iter().filter(|call| call.grouping == grouping && call.function == function).count();
+                assert_eq!(rows, 1, "rows of {grouping}.{function}");
+                counted += 1;
+            }
+        }
+        assert!(counted > 40, "the contract was read: {counted} functions");
+    }
+
+    #[test]
+    fn the_contract_mentions_each_permission_that_its_calls_need() {
+        let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
+        for file in std::fs::read_dir(wit).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            for (grouping, function) in functions(&text) {
+                let Some(needed) = call(&grouping, &function).and_then(|call| call.permission) else { continue };
+                assert!(
+                    text.contains(&format!("`{needed}`")),
+                    "the contract of {grouping}.{function} does not mention {needed}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let events: BTreeSet<_> = EVENTS.iter().map(|rule| rule.name).collect();
+        assert_eq!(events.len(), EVENTS.len());
+        let calls: BTreeSet<_> = CALLS.iter().map(|call| (call.grouping, call.function)).collect();
+        assert_eq!(calls.len(), CALLS.len());
+    }
+
+    #[test]
+    fn the_seventeen_promises_are_there() {
+        let promises: Vec<_> = EVENTS.iter().filter(|rule| rule.promise).map(|rule| rule.name).collect();
+        assert_eq!(promises.len(), 17, "{promises:?}");
+    }
+
+    /// Every plugin that may see the event at all may await its promise, whatever the scope.
+    #[test]
+    fn no_promise_of_the_host_carries_anything_that_a_scope_could_leave_out() {
+        assert!(EVENTS.iter().filter(|rule| rule.promise).all(|rule| rule.payload == "none"));
+    }
+
+    #[test]
+    fn payloads_are_cases_of_the_contract() {
+        let types = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit/types.wit")).unwrap();
+        let payload = types.split("variant payload {").nth(1).unwrap();
+        for rule in EVENTS {
+            let case = |end| payload.contains(&format!("\n    {}{end}", rule.payload));
+            assert!(case("(") || case(","), "{} carries {}", rule.name, rule.payload);
+        }
+    }
+
+    #[test]
+    fn every_permission_guards_something() {
+        for &permission in Permission::ALL {
+            let guards = CALLS.iter().chain(BESIDES).any(|call| call.permission == Some(permission))
+                || EVENTS.iter().any(|rule| rule.permission == Some(permission));
+            assert!(guards, "{permission} guards nothing");
+        }
+    }
+
+    #[test]
+    fn each_event_that_may_be_about_an_address_says_what_it_depends_on() {
+        let about = ["chat", "command", "contact", "invite", "message", "occupant", "room"];
+        let mut wanted: Vec<_> =
+            EVENTS.iter().filter(|rule| about.contains(&rule.payload)).map(|rule| rule.name).collect();
+        let mut found: Vec<_> = EVENTS_DEPEND.iter().map(|(name, _)| *name).collect();
+        wanted.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(found, wanted);
+        let local = EVENTS.iter().filter(|event| !event.needs_connection()).count();
+        assert_eq!(local, 13, "each that is named is an event");
+    }
+
+    #[test]
+    fn what_calls_need_besides_is_of_calls_that_are_there_and_something_else() {
+        for besides in BESIDES {
+            let row = call(besides.grouping, besides.function);
+            assert!(row.is_some_and(|row| row.permission != besides.permission), "{besides:?}");
+        }
+    }
+
+    /// Returns the permissions that the source files of a grouping name, except in tests.
+    fn named_in_sources() -> BTreeSet<(String, String)> {
+        let api = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src/api");
+        let mut named = BTreeSet::new();
+        let mut folders = vec![api.clone()];
+        while let Some(folder) = folders.pop() {
+            for file in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
+                if file.is_dir() {
+                    folders.push(file);
+                    continue;
+                }
+                let grouping = file.strip_prefix(&api).unwrap().components().next().unwrap();
+                let grouping = Path::new(&grouping).file_stem().unwrap().to_str().unwrap().to_owned();
+                let text = std::fs::read_to_string(&file).unwrap();
+                let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+                for rest in code.split("Permission::").skip(1) {
+                    let end = rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len());
+                    named.insert((grouping.clone(), rest[..end].to_owned()));
+                }
+            }
+        }
+        named
+    }
+
+    #[test]
+    fn a_call_in_place_of_a_permission_is_answered_with_what_it_needs() {
+        for (call, needs) in [
+            ("rooms.kick", "\"rooms.moderate\""),
+            ("rooms.set_subject", "\"rooms.moderate\""),
+            ("chats.send", "\"messages.send\""),
+            ("commands.add", "none"),
+        ] {
+            let error = permission(call).unwrap_err();
+            assert_eq!(error.to_string(), format!("unknown permission {call:?}; the call of that name needs {needs}"));
+        }
+        assert_eq!(permission("rooms.moderate"), Ok(RoomsModerate));
+    }
+
+    #[test]
+    fn each_permission_that_a_grouping_asks_for_is_in_its_rows() {
+        let named = named_in_sources();
+        assert!(named.len() > 20, "{named:?}");
+        let row = |call: &Call| call.permission.map(|needed| (call.grouping.to_owned(), format!("{needed:?}")));
+        let mut rows: BTreeSet<_> = CALLS.iter().chain(BESIDES).filter_map(row).collect();
+        // The password of an invitation, which comes with an event.
+        rows.insert(("listen".to_owned(), "RoomsJoin".to_owned()));
+        assert_eq!(named.difference(&rows).collect::<Vec<_>>(), Vec::<&(String, String)>::new());
+    }
+
+    #[test]
+    fn looking_up_finds_the_row() {
+        assert_eq!(call("chats", "send").unwrap().permission, Some(MessagesSend));
+        assert_eq!(call("chats", "fly"), None);
+        assert_eq!(event("message").unwrap().permission, Some(MessagesRead));
+        assert_eq!(event("my-own"), None);
+    }
+}

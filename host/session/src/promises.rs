@@ -1,0 +1,328 @@
+//! Promises: names that resolve once, and the calls that wait for them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use parlor_base::id::InstanceId;
+use parlor_stanza::error::CallError;
+
+use crate::effect::{Due, Effect};
+use crate::event::{self, EventName, Payload};
+use crate::names::{self, Names};
+use crate::waiters::{self, Waiter};
+use crate::{Answer, Session, Turn};
+
+/// Maximum number of waiting calls.
+pub(super) const MAX_WAITERS: usize = 8_192;
+/// Maximum number of one plugin's waiting calls, whatever its limit `open_calls` is, so that it does not take the place
+/// of others.
+pub(super) const MAX_OWN_WAITERS: usize = 1_024;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Host,
+    Plugin(InstanceId),
+}
+
+#[derive(Debug)]
+enum State {
+    Pending,
+    Resolved(Payload),
+    Rejected(CallError),
+}
+
+#[derive(Debug)]
+struct Promise {
+    owner: Owner,
+    state: State,
+    waiters: Vec<Waiter<Payload>>,
+}
+
+impl Promise {
+    fn new(owner: Owner) -> Self {
+        Self { owner, state: State::Pending, waiters: Vec::new() }
+    }
+
+    fn is_pending(&self) -> bool {
+        matches!(self.state, State::Pending)
+    }
+}
+
+/// The promises of an account.
+#[derive(Debug)]
+pub(super) struct Promises {
+    by_name: HashMap<EventName, Promise>,
+    waiters: usize,
+    /// Instances that are to replace another one, with that one.
+    heirs: BTreeMap<InstanceId, InstanceId>,
+}
+
+impl Promises {
+    pub(super) fn new(names: &Names) -> Self {
+        let by_name = names::promises().map(|name| (names.get(name), Promise::new(Owner::Host))).collect();
+        Self { by_name, waiters: 0, heirs: BTreeMap::new() }
+    }
+
+    pub(super) fn is_resolved(&self, name: &str) -> bool {
+        self.by_name.get(name).is_some_and(|promise| matches!(promise.state, State::Resolved(_)))
+    }
+
+    pub(super) fn is_pending(&self, name: &str) -> bool {
+        self.by_name.get(name).is_some_and(Promise::is_pending)
+    }
+
+    /// Returns whether there is such a promise and it is not resolved.
+    pub(super) fn is_unresolved(&self, name: &str) -> bool {
+        self.by_name.get(name).is_some_and(|promise| !matches!(promise.state, State::Resolved(_)))
+    }
+
+    pub(super) fn is_rejected(&self, name: &str) -> bool {
+        self.by_name.get(name).is_some_and(|promise| matches!(promise.state, State::Rejected(_)))
+    }
+
+    /// Resolves a promise; the first payload stays. A later resolution overrules a rejection of a host's promise. A
+    /// plugin's rejected promise stays rejected until its owner adds it again.
+    pub(super) fn resolve(&mut self, name: &str, payload: Payload, out: &mut Vec<Effect>) {
+        self.settle(name, Ok(payload), out);
+    }
+
+    /// Rejects a promise, unless it is resolved already.
+    pub(super) fn reject(&mut self, name: &str, error: CallError, out: &mut Vec<Effect>) {
+        self.settle(name, Err(error), out);
+    }
+
+    fn settle(&mut self, name: &str, result: Result<Payload, CallError>, out: &mut Vec<Effect>) {
+        let Some(promise) = self.by_name.get_mut(name) else { return };
+        let is_settled = match (&promise.state, promise.owner) {
+            (State::Pending, _) | (State::Rejected(_), Owner::Host) => false,
+            (State::Resolved(_), _) | (State::Rejected(_), Owner::Plugin(_)) => true,
+        };
+        if is_settled {
+            return;
+        }
+        self.waiters -= promise.waiters.len();
+        let waiting = promise.waiters.drain(..).map(|waiter| waiter.answer).filter(|answer| !answer.is_abandoned());
+        out.extend(waiting.map(|answer| Effect::Answer(Due::new(answer, result.clone()))));
+        promise.state = result.map_or_else(State::Rejected, State::Resolved);
+    }
+
+    /// Makes these promises of the host pending again. Calls that wait continue to wait.
+    pub(super) fn rearm(&mut self, names: &[&str]) {
+        for name in names {
+            if let Some(promise) = self.by_name.get_mut(*name) {
+                promise.state = State::Pending;
+            }
+        }
+    }
+
+    /// Ends all waits for pending promises of the host.
+    pub(super) fn end_host_waits(&mut self, out: &mut Vec<Effect>) {
+        for promise in self.by_name.values_mut().filter(|promise| promise.owner == Owner::Host) {
+            self.waiters -= promise.waiters.len();
+            let waiters = promise.waiters.drain(..);
+            out.extend(waiters.map(Waiter::stopped));
+        }
+    }
+
+    /// Lets an instance own the same promises as another one, which it is to replace.
+    pub(super) fn heir(&mut self, new: InstanceId, of: InstanceId) {
+        self.heirs.insert(new, of);
+    }
+
+    /// Transfers all promises of an instance to the one that replaces it.
+    pub(super) fn inherit(&mut self, new: InstanceId) {
+        let Some(old) = self.heirs.remove(&new) else { return };
+        for promise in self.by_name.values_mut().filter(|promise| promise.owner == Owner::Plugin(old)) {
+            promise.owner = Owner::Plugin(new);
+        }
+    }
+
+    /// Returns whether an instance is to replace another one and has not done so yet.
+    pub(super) fn is_heir(&self, new: InstanceId) -> bool {
+        self.heirs.contains_key(&new)
+    }
+
+    /// Returns the instance that owns the promises which this one adds.
+    fn as_owner(&self, by: InstanceId) -> InstanceId {
+        self.heirs.get(&by).copied().unwrap_or(by)
+    }
+
+    /// Adds promises. Returns how many the instance owns then.
+    fn add(&mut self, by: InstanceId, names: &[EventName], most: usize) -> Result<usize, CallError> {
+        let mut fresh = Vec::with_capacity(names.len().min(most));
+        for name in names {
+            match self.by_name.get(name).map(|promise| promise.owner) {
+                Some(owner) if owner != Owner::Plugin(by) => return Err(not_owner(name, owner)),
+                Some(_) => {}
+                None if fresh.contains(&name) => {}
+                None => fresh.push(name),
+            }
+            if fresh.len() > most {
+                break;
+            }
+        }
+        let owned = self.by_name.values().filter(|promise| promise.owner == Owner::Plugin(by)).count() + fresh.len();
+        if owned > most {
+            return Err(CallError::OverLimit(format!("{most} promises")));
+        }
+        for name in names {
+            // Calls that already wait now wait for the fresh promise.
+            self.by_name.entry(name.clone()).or_insert_with(|| Promise::new(Owner::Plugin(by))).state = State::Pending;
+        }
+        Ok(owned)
+    }
+
+    /// Waits for a promise. `None`: the answer is kept until the promise settles.
+    fn wait(&mut self, by: InstanceId, name: &str, answer: Answer<Payload>, session_over: bool) -> Option<Due> {
+        let mut own = self.waiters_of(by);
+        if own >= MAX_OWN_WAITERS || self.waiters >= MAX_WAITERS {
+            self.forget_abandoned();
+            own = self.waiters_of(by);
+        }
+        let Some(promise) = self.by_name.get_mut(name) else {
+            return Some(Due::new(answer, Err(CallError::NotFound(format!("the promise {name}")))));
+        };
+        let result = match &promise.state {
+            State::Resolved(payload) => Ok(payload.clone()),
+            State::Rejected(error) => Err(error.clone()),
+            State::Pending if session_over && promise.owner == Owner::Host => Err(CallError::Stopped),
+            State::Pending if own >= MAX_OWN_WAITERS => {
+                Err(CallError::OverLimit(format!("{MAX_OWN_WAITERS} calls of one plugin wait for promises")))
+            }
+            State::Pending if self.waiters >= MAX_WAITERS && own >= waiters::RESERVED => {
+                Err(CallError::OverLimit(format!("{MAX_WAITERS} calls wait for promises")))
+            }
+            State::Pending => {
+                promise.waiters.push(Waiter { by, answer });
+                self.waiters += 1;
+                return None;
+            }
+        };
+        Some(Due::new(answer, result))
+    }
+
+    /// Returns how many of an instance's calls wait. They are counted only if that may be too many, and are 0 otherwise.
+    fn waiters_of(&self, by: InstanceId) -> usize {
+        let own = |promise: &Promise| promise.waiters.iter().filter(|waiter| waiter.by == by).count();
+        if self.waiters < MAX_OWN_WAITERS { 0 } else { self.by_name.values().map(own).sum() }
+    }
+
+    fn forget_abandoned(&mut self) {
+        for promise in self.by_name.values_mut() {
+            promise.waiters.retain(|waiter| !waiter.answer.is_abandoned());
+        }
+        self.waiters = self.by_name.values().map(|promise| promise.waiters.len()).sum();
+    }
+
+    /// Removes the promises that an instance owned, and its waiting calls.
+    pub(super) fn instance_gone(&mut self, gone: InstanceId, out: &mut Vec<Effect>) {
+        self.heirs.retain(|new, old| *new != gone && *old != gone);
+        let orphaned = self.by_name.extract_if(|_, promise| promise.owner == Owner::Plugin(gone));
+        for (_, promise) in orphaned {
+            let waiters = promise.waiters.into_iter();
+            out.extend(waiters.map(Waiter::stopped));
+        }
+        self.forget_abandoned();
+    }
+
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> (usize, usize) {
+        (self.by_name.len(), self.waiters)
+    }
+}
+
+fn not_owner(name: &str, owner: Owner) -> CallError {
+    match owner {
+        Owner::Host => reserved(name),
+        Owner::Plugin(_) => CallError::NotOwner(format!("the promise {name}")),
+    }
+}
+
+fn reserved(name: &str) -> CallError {
+    CallError::invalid("name", format!("{name} is one of the host's own names; choose another"))
+}
+
+fn check_name(name: &str) -> Result<(), CallError> {
+    event::check_name(name).map_err(|reason| CallError::invalid("name", reason))
+}
+
+impl Session {
+    pub(super) fn emit(
+        &mut self,
+        by: InstanceId,
+        name: &EventName,
+        payload: Payload,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), CallError> {
+        check_name(name)?;
+        let by = self.promises.as_owner(by);
+        if self.names.is_reserved(name) {
+            return Err(reserved(name));
+        }
+        if let Some(promise) = self.promises.by_name.get(name)
+            && promise.owner != Owner::Plugin(by)
+        {
+            return Err(not_owner(name, promise.owner));
+        }
+        let resolves = self.promises.is_unresolved(name).then(|| payload.clone());
+        turn.fire_named(name.clone(), payload);
+        if let Some(payload) = resolves {
+            self.promises.resolve(name, payload, turn.out);
+        }
+        Ok(())
+    }
+
+    pub(super) fn add_promises(
+        &mut self,
+        by: InstanceId,
+        names: &[EventName],
+        most: usize,
+    ) -> Result<usize, CallError> {
+        if names.is_empty() {
+            return Err(CallError::invalid("names", "is empty"));
+        }
+        for name in names {
+            check_name(name)?;
+            if self.names.is_reserved(name) {
+                return Err(reserved(name));
+            }
+        }
+        self.promises.add(self.promises.as_owner(by), names, most)
+    }
+
+    pub(super) fn reject_promise(
+        &mut self,
+        by: InstanceId,
+        name: &EventName,
+        reason: String,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), CallError> {
+        if self.names.is_reserved(name) {
+            return Err(reserved(name));
+        }
+        let Some(promise) = self.promises.by_name.get(name) else {
+            return Err(CallError::NotFound(format!("the promise {name}")));
+        };
+        if promise.owner != Owner::Plugin(self.promises.as_owner(by)) {
+            return Err(not_owner(name, promise.owner));
+        }
+        if !promise.is_pending() {
+            return Err(CallError::invalid(
+                "name",
+                format!("{name} is settled already; add it again to make it fresh"),
+            ));
+        }
+        self.promises.reject(name, CallError::Rejected(reason), turn.out);
+        Ok(())
+    }
+
+    pub(super) fn wait_until(
+        &mut self,
+        by: InstanceId,
+        name: &EventName,
+        answer: Answer<Payload>,
+        turn: &mut Turn<'_>,
+    ) {
+        let over = self.is_over();
+        turn.out.extend(self.promises.wait(by, name, answer, over).map(Effect::Answer));
+    }
+}

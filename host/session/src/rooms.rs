@@ -1,0 +1,537 @@
+//! Rooms: entering, leaving and staying in them (XEP-0045).
+
+mod bookmarks;
+mod configuring;
+mod deeds;
+mod entering;
+mod invitations;
+mod leaving;
+mod moderating;
+mod staying;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use imbl::OrdMap;
+use jid::{BareJid, FullJid, Jid, NodeRef};
+use jiff::Timestamp;
+use parlor_base::id::InstanceId;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Actor, History, RoomJoin};
+
+use crate::deadlines::{DeadlineKey, Late};
+use crate::waiters::{self, Waiter};
+use crate::{Occupant, Session, Turn, View, ViewChange};
+
+pub(super) use bookmarks::BookmarkQuestion;
+pub use bookmarks::{Bookmarks, NoBookmarks};
+pub use configuring::ConfigValue;
+pub use deeds::RoomDeed;
+pub(super) use entering::Reason;
+pub(super) use leaving::{Farewell, GiveUp};
+pub(super) use moderating::RoomQuestion;
+
+/// Maximum number of open rooms of an account.
+pub const MAX_ROOMS: usize = 1_000;
+/// Maximum number of calls that wait to enter one room, and of those that wait to leave it.
+const MAX_WAITERS: usize = 2_048;
+/// Maximum number of one plugin's waiting calls, whatever its limit `open_calls` is, so that it does not take the place
+/// of others.
+pub(super) const MAX_OWN_WAITERS: usize = 256;
+
+/// A room. Fields as in `room` of `wit/types.wit`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct Room {
+    pub jid: BareJid,
+    pub nick: String,
+    pub joined: bool,
+    pub subject: Option<String>,
+    pub role: String,
+    pub affiliation: String,
+    /// How a front end should show it.
+    pub view: View,
+    pub left: Option<&'static str>,
+    pub reason: Option<String>,
+    pub alternative: Option<BareJid>,
+    pub actor: Option<Actor>,
+    /// The room's information; shared, since every change of a room copies the record.
+    pub about: Arc<About>,
+    pub shows_jids: bool,
+    pub logged: bool,
+    /// The number of this visit, counted over all rooms since the start of this process.
+    pub entered: u64,
+    /// Whether it has an archive whose ids its messages carry. None: not announced since it was entered.
+    pub archived: Option<bool>,
+    /// The occupants by nickname, including ourselves.
+    pub occupants: OrdMap<String, Arc<Occupant>>,
+    /// The size of the occupants in bytes.
+    pub(super) bytes: usize,
+}
+
+/// The information that a room announces about itself (XEP-0045, section 6.4).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct About {
+    /// The name of the room.
+    pub name: Option<String>,
+    /// The features and the configuration of the room.
+    pub features: Vec<String>,
+}
+
+impl Room {
+    /// Returns a room that was not entered yet.
+    pub fn new(jid: BareJid, nick: String) -> Self {
+        Self {
+            jid,
+            nick,
+            joined: false,
+            subject: None,
+            role: "none".to_owned(),
+            affiliation: "none".to_owned(),
+            view: View::new(true),
+            left: None,
+            reason: None,
+            alternative: None,
+            actor: None,
+            about: Arc::default(),
+            shows_jids: false,
+            logged: false,
+            entered: 0,
+            archived: None,
+            occupants: OrdMap::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Returns whether its occupant ids can be trusted: elsewhere anyone may write them (XEP-0421, section 5).
+    pub fn has_occupant_ids(&self) -> bool {
+        self.about.features.iter().any(|feature| feature == "urn:xmpp:occupant-id:0")
+    }
+
+    pub(super) fn empty(&mut self) {
+        self.joined = false;
+        self.archived = None;
+        "none".clone_into(&mut self.role);
+        self.occupants = OrdMap::new();
+        self.bytes = 0;
+    }
+}
+
+/// Our state in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// We are not in it. If `wanted`, we enter as soon as possible.
+    Outside { wanted: bool },
+    /// The presence that enters it was sent.
+    Entering,
+    /// We are in it, and it is being configured.
+    Configuring,
+    /// We are in it.
+    Inside,
+    /// The presence that leaves it was sent.
+    Leaving,
+}
+
+impl Stage {
+    /// Returns whether we are in the room.
+    pub(super) fn is_in(self) -> bool {
+        matches!(self, Self::Inside | Self::Configuring)
+    }
+}
+
+/// The time to which a room's messages belong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tells {
+    /// History: everything is from before we entered. The subject ends it (XEP-0045, section 7.2.15).
+    Past,
+    /// History if stamped, else new. Some services repeat each subject in its place within the history, and continue
+    /// with later messages.
+    Ending,
+    /// The room never sent its subject, so each message's stamp decides.
+    Whenever,
+    /// New, whatever the stamp is.
+    Present,
+}
+
+/// The internal state that belongs to a [`Room`].
+#[derive(Debug)]
+pub(super) struct Membership {
+    pub(super) stage: Stage,
+    reason: Reason,
+    /// Whether it was entered because of a bookmark, and is left when that is removed.
+    bookmarked: bool,
+    join: RoomJoin,
+    configure: Option<Vec<(String, ConfigValue)>>,
+    joiners: Vec<Waiter<Arc<Room>>>,
+    leavers: Vec<Waiter<()>>,
+    /// The requested nickname; the room's may have a suffix.
+    nick: String,
+    /// The number of failed attempts to enter it again.
+    tries: u32,
+    /// The number of other nicknames that were tried.
+    nicks_tried: u32,
+    /// How often its service removed us soon after we had entered.
+    put_out: u32,
+    /// When we last entered.
+    entered_at: Duration,
+    /// The time to which its messages belong now.
+    pub(super) tells: Tells,
+    /// For entering, leaving, the end of the history and the next attempt.
+    deadline: Option<DeadlineKey>,
+    /// For asking whether we are still in.
+    silence: Option<DeadlineKey>,
+    /// When something last came from the room.
+    heard: Duration,
+    /// Whether it reported that it does not know us, or does not exist.
+    is_missed: bool,
+    /// Whether our presence has changed since we asked to enter.
+    untold: bool,
+    /// The time up to which we know the messages.
+    known_until: Option<Timestamp>,
+    /// The occupants from before we had to enter again.
+    before: OrdMap<String, Arc<Occupant>>,
+}
+
+/// The rooms of an account.
+#[derive(Debug, Default)]
+pub(super) struct Rooms {
+    pub(super) shown: OrdMap<BareJid, Arc<Room>>,
+    /// The same keys as `shown`.
+    memberships: HashMap<BareJid, Membership>,
+    /// The number of times that a room was entered.
+    enterings: u64,
+    /// The number of times that a room that we are in has reported whether it has an archive.
+    pub(super) told: u64,
+    /// The automatic joins that have not ended.
+    auto: HashSet<BareJid>,
+    /// The number of times that each room has still to confirm on this stream that we left. It does so before it
+    /// answers later stanzas.
+    farewells: HashMap<BareJid, u32>,
+    /// None until they have come.
+    pub(super) bookmarks: Option<Bookmarks>,
+    /// Whether they were requested, and the answers that are needed have not come.
+    pub(super) bookmarks_asked: bool,
+    /// Whether a place that may have some did not answer.
+    bookmarks_untold: bool,
+    /// Whether they are in an older place, and none is in the place for new ones.
+    pub(super) bookmarks_older: bool,
+}
+
+impl Membership {
+    /// Returns whether a lost stream removed us, which was not reported.
+    fn is_to_come_back(&self) -> bool {
+        self.reason == Reason::Again && self.stage == Stage::Outside { wanted: true }
+    }
+
+    /// Notes that we have another nickname now, and keep it.
+    pub(super) fn is_called(&mut self, nick: &str) {
+        nick.clone_into(&mut self.nick);
+    }
+
+    /// Notes that a message was sent in the room at this time.
+    pub(super) fn said(&mut self, at: Timestamp) {
+        self.known_until = self.known_until.max(Some(at));
+    }
+}
+
+impl Rooms {
+    pub(super) fn has(&self, jid: &Jid) -> bool {
+        self.memberships.contains_key(jid)
+    }
+
+    /// Returns whether this is certainly a room. One that is only being entered may turn out to be anybody's address.
+    pub(super) fn is_known(&self, jid: &Jid) -> bool {
+        self.stage(jid).is_some_and(|stage| stage != Stage::Entering)
+    }
+
+    pub(super) fn membership(&mut self, jid: &BareJid) -> Option<&mut Membership> {
+        self.memberships.get_mut(jid)
+    }
+
+    pub(super) fn stage(&self, jid: &Jid) -> Option<Stage> {
+        self.memberships.get(jid).map(|membership| membership.stage)
+    }
+
+    pub(super) fn tells(&self, jid: &Jid) -> Option<Tells> {
+        self.memberships.get(jid).map(|membership| membership.tells)
+    }
+
+    /// Returns whether we are about to be in it again.
+    pub(super) fn will_be_entered(&self, jid: &BareJid) -> bool {
+        matches!(self.stage(jid), Some(Stage::Outside { wanted: true } | Stage::Entering))
+    }
+
+    /// Returns our own addresses in the rooms that we are in.
+    pub(super) fn occupied(&self) -> impl Iterator<Item = Jid> {
+        self.shown
+            .values()
+            // Presence after our leaving would enter the room again.
+            .filter(|room| room.joined && self.stage(&room.jid) != Some(Stage::Leaving))
+            .filter_map(|room| room.jid.with_resource_str(&room.nick).ok())
+            .map(Jid::from)
+    }
+
+    /// Notes that our presence has changed. A room that we are entering gets it once we are in: if it refuses us, the
+    /// presence would be another attempt to enter.
+    pub(super) fn changed_while_entering(&mut self) {
+        for membership in self.memberships.values_mut().filter(|membership| membership.stage == Stage::Entering) {
+            membership.untold = true;
+        }
+    }
+
+    /// Notes that messages in our rooms may have been lost, as if we entered them now.
+    pub(super) fn enter_in_doubt(&mut self) {
+        let inside: Vec<BareJid> =
+            self.shown.values().filter(|room| room.joined).map(|room| room.jid.clone()).collect();
+        for jid in inside {
+            self.enterings += 1;
+            if let Some(room) = self.shown.get_mut(&jid) {
+                Arc::make_mut(room).entered = self.enterings;
+            }
+        }
+        self.told += 1;
+    }
+
+    /// Takes the calls that wait to enter a room, for answering that this will not happen.
+    pub(super) fn take_joiners(&mut self, jid: &BareJid) -> Vec<Waiter<Arc<Room>>> {
+        self.memberships.get_mut(jid).map(|membership| std::mem::take(&mut membership.joiners)).unwrap_or_default()
+    }
+
+    /// Notes that we leave, which the room has to confirm.
+    fn farewell_sent(&mut self, jid: &BareJid) {
+        // Someone may invite us to room after room that never answers: the number is bounded.
+        if self.farewells.len() < MAX_ROOMS || self.farewells.contains_key(jid) {
+            *self.farewells.entry(jid.clone()).or_default() += 1;
+        }
+    }
+
+    /// Handles a room's confirmation that we left. Returns whether one was due.
+    pub(super) fn farewell_came(&mut self, jid: &BareJid) -> bool {
+        let Some(due) = self.farewells.get_mut(jid) else { return false };
+        *due -= 1;
+        if *due == 0 {
+            self.farewells.remove(jid);
+        }
+        true
+    }
+
+    /// Notes that the room will send no more confirmations.
+    pub(super) fn no_farewell_is_due(&mut self, jid: &Jid) {
+        self.farewells.remove(jid);
+    }
+
+    pub(super) fn forget_abandoned(&mut self) {
+        for membership in self.memberships.values_mut() {
+            membership.joiners.retain(|joiner| !joiner.answer.is_abandoned());
+            membership.leavers.retain(|leaver| !leaver.answer.is_abandoned());
+        }
+    }
+
+    pub(super) fn forget_all(&mut self) {
+        // The counters continue, so that no number is used twice.
+        *self = Self { enterings: self.enterings, told: self.told, ..Self::default() };
+    }
+
+    #[cfg(test)]
+    pub(super) fn waiters(&self) -> usize {
+        self.memberships.values().map(|membership| membership.joiners.len() + membership.leavers.len()).sum()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_consistent(&self) -> bool {
+        self.shown.len() == self.memberships.len() && self.shown.keys().all(|jid| self.memberships.contains_key(jid))
+    }
+}
+
+/// The parameters with which a room is entered.
+#[derive(Debug, Clone, Default)]
+pub struct RoomWish {
+    /// The requested nickname.
+    pub nick: Option<String>,
+    /// Password and history.
+    pub join: RoomJoin,
+    /// The configuration if this creates the room. None: the setting `muc_instant_rooms` decides.
+    pub configure: Option<Vec<(String, ConfigValue)>>,
+    /// Whether it should not be minimized.
+    pub maximize: bool,
+    /// Whether it should get the focus, if another chat or room is open.
+    pub bring_to_foreground: bool,
+}
+
+impl RoomWish {
+    /// Returns how many bytes of memory its configuration takes; its other texts have some KiB at most.
+    pub(super) fn weight(&self) -> usize {
+        self.configure.as_deref().map_or(0, configuring::weight)
+    }
+}
+
+impl Session {
+    pub(super) fn open_room(&mut self, jid: &BareJid, wish: RoomWish, joiner: Waiter<Arc<Room>>, turn: &mut Turn<'_>) {
+        // Focus matters only if something else is open.
+        let is_beside = !self.chats.open.is_empty() || self.rooms.shown.keys().any(|other| other != jid);
+        let (maximize, focus) = (wish.maximize, wish.bring_to_foreground && is_beside);
+        if let Err(error) = self.try_open(jid, wish, Reason::Asked, turn) {
+            return turn.answer(joiner.answer, Err(error));
+        }
+        for change in [(maximize, ViewChange::Maximize), (focus, ViewChange::Focus)] {
+            if change.0 {
+                // It was opened above.
+                let _ = self.change_room_view(jid, change.1, turn);
+            }
+        }
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        // The room should not be left with a bookmark, since a plugin asks for it now.
+        membership.bookmarked = false;
+        if membership.stage == Stage::Inside {
+            let room = self.rooms.shown.get(jid).map(Arc::clone);
+            return turn.answer(joiner.answer, room.ok_or_else(|| not_open(jid)));
+        }
+        match may_wait(&mut membership.joiners, joiner.by, jid) {
+            Ok(()) => membership.joiners.push(joiner),
+            Err(error) => turn.answer(joiner.answer, Err(error)),
+        }
+    }
+
+    fn try_open(
+        &mut self,
+        jid: &BareJid,
+        wish: RoomWish,
+        reason: Reason,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), CallError> {
+        if !self.settings.allow_muc {
+            return Err(CallError::Unsupported("rooms: the setting allow_muc is false".to_owned()));
+        }
+        if jid.node().is_none() {
+            return Err(CallError::invalid("jid", format!("{jid} is a service, not a room: write name@{jid}")));
+        }
+        if !self.is_live() {
+            return Err(CallError::Offline);
+        }
+        if matches!(self.rooms.stage(jid), Some(Stage::Entering | Stage::Configuring | Stage::Inside)) {
+            return Ok(());
+        }
+        let address = self.address_in(jid, wish.nick)?;
+        if !self.rooms.has(jid) {
+            self.make_room_for_room(turn)?;
+        }
+        let mut join = wish.join;
+        if join.password.is_none() {
+            join.password = self.bookmark(jid).and_then(|bookmark| bookmark.password.clone());
+        }
+        let max_stanzas = self.settings.muc_history_max_stanzas;
+        join.history = join.history.or_else(|| max_stanzas.map(|_| History { max_stanzas, ..History::default() }));
+        let nick = address.resource().to_string();
+        let room = self.rooms.shown.entry(jid.clone()).or_insert_with(|| {
+            let view = View::new(reason == Reason::Asked);
+            Arc::new(Room { view, ..Room::new(jid.clone(), nick.clone()) })
+        });
+        let room = Arc::make_mut(room);
+        room.nick.clone_from(&nick);
+        self.changed = true;
+        if let Some(known) = self.rooms.memberships.get_mut(jid).filter(|room| room.is_to_come_back()) {
+            // Our knowledge of it and the waiting calls are kept: it is entered again anyway.
+            known.join.password = join.password.or_else(|| known.join.password.take());
+            known.configure = wish.configure.or_else(|| known.configure.take());
+            known.nick = nick;
+            self.enter(jid, turn);
+            return Ok(());
+        }
+        room.empty();
+        let mut joiners = Vec::new();
+        if let Some(old) = self.rooms.memberships.remove(jid) {
+            self.cancel_deadlines(&old);
+            joiners = old.joiners;
+            for leaver in old.leavers {
+                turn.answer(leaver.answer, Ok(()));
+            }
+        }
+        let membership = Membership {
+            stage: Stage::Outside { wanted: true },
+            reason,
+            bookmarked: false,
+            join,
+            configure: wish.configure,
+            joiners,
+            leavers: Vec::new(),
+            nick,
+            tries: 0,
+            nicks_tried: 0,
+            put_out: 0,
+            entered_at: Duration::ZERO,
+            tells: Tells::Past,
+            deadline: None,
+            silence: None,
+            heard: self.deadlines.elapsed(),
+            is_missed: false,
+            untold: false,
+            known_until: None,
+            before: OrdMap::new(),
+        };
+        self.rooms.memberships.insert(jid.clone(), membership);
+        self.enter(jid, turn);
+        Ok(())
+    }
+
+    /// Returns our address in a room. The nickname is the requested one, else the bookmark's, else the setting's, else
+    /// the node of our JID.
+    fn address_in(&self, room: &BareJid, nick: Option<String>) -> Result<FullJid, CallError> {
+        let given = nick.is_some();
+        let nick = nick
+            .or_else(|| self.bookmark(room).and_then(|bookmark| bookmark.nick.clone()))
+            .or_else(|| self.settings.nickname.clone().filter(|_| !self.settings.muc_nickname_from_jid))
+            .or_else(|| self.own.node().map(unescaped))
+            .ok_or_else(|| {
+                CallError::invalid("attributes.nick", "is not given, and this account has no name to use instead")
+            })?;
+        room.with_resource_str(&nick).map_err(|error| {
+            let whose = if given { "" } else { "from the bookmark or the setting nickname: " };
+            CallError::invalid("attributes.nick", format!("{whose}{error}"))
+        })
+    }
+
+    /// Makes room for another room by forgetting one that we were removed from.
+    fn make_room_for_room(&mut self, turn: &mut Turn<'_>) -> Result<(), CallError> {
+        if self.rooms.memberships.len() < MAX_ROOMS {
+            return Ok(());
+        }
+        let unused = self.rooms.memberships.iter().find(|(_, old)| old.stage == Stage::Outside { wanted: false });
+        let unused = unused.map(|(jid, _)| jid.clone());
+        let unused = unused.ok_or_else(|| CallError::OverLimit(format!("{MAX_ROOMS} rooms are open")))?;
+        self.drop_room(&unused, turn);
+        Ok(())
+    }
+
+    fn cancel_deadlines(&mut self, membership: &Membership) {
+        for key in [membership.deadline, membership.silence].into_iter().flatten() {
+            self.deadlines.cancel(key);
+        }
+    }
+
+    /// Replaces the deadline for the current step in a room.
+    fn set_room_deadline(&mut self, jid: &BareJid, after: Option<Duration>) {
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        self.deadlines.replace(&mut membership.deadline, after.map(|after| (after, Late::Room(jid.clone()))));
+    }
+}
+
+/// Checks whether another call of this plugin may wait for a room. Abandoned ones make room.
+fn may_wait<T>(waiters: &mut Vec<Waiter<T>>, by: InstanceId, jid: &BareJid) -> Result<(), CallError> {
+    if waiters.len() >= MAX_OWN_WAITERS {
+        waiters.retain(|waiter| !waiter.answer.is_abandoned());
+    }
+    waiters::may_wait(waiters.iter(), by, (MAX_OWN_WAITERS, MAX_WAITERS), jid)
+}
+
+/// Returns a local part as people read it (XEP-0106, section 4).
+fn unescaped(node: &NodeRef) -> String {
+    let written = node.as_str();
+    // The library reads two characters after each backslash, even if they do not exist.
+    let is_cut = written.match_indices('\\').any(|(at, _)| at + 2 >= written.len());
+    if is_cut { written.to_owned() } else { node.unescape().unwrap_or(written.into()).into_owned() }
+}
+
+fn not_open(jid: &BareJid) -> CallError {
+    CallError::NotFound(format!("the open room {jid}"))
+}

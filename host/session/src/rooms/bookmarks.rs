@@ -1,0 +1,448 @@
+//! Bookmarks: rooms that the account has stored for all of its clients (XEP-0402).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use imbl::OrdMap;
+use jid::BareJid;
+use parlor_stanza::error::{CallError, StanzaError};
+use parlor_stanza::types::{Ask, Body, Bookmark, BookmarkChange, BookmarkPlace, MAX_BOOKMARKS};
+
+use super::Stage;
+use crate::deadlines::Late;
+use crate::questions::{PATIENCE, Waiting};
+use crate::{Answer, Session, Turn};
+
+/// Time limit for the bookmarks, since everything after them waits.
+const BOOKMARKS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Delay before they are requested again, if they did not come in time or were temporarily unavailable.
+const ASK_AGAIN: Duration = Duration::from_mins(1);
+
+/// The bookmarks of an account, by room.
+pub type Bookmarks = OrdMap<BareJid, Arc<Bookmark>>;
+
+/// The reason why the bookmarks are unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoBookmarks {
+    /// They have not come yet.
+    NotYet,
+    /// The settings disable them.
+    NotWanted,
+    /// The server stores none.
+    NotKept,
+    /// The server may store some, and did not return them.
+    NotTold,
+}
+
+impl From<NoBookmarks> for CallError {
+    fn from(why: NoBookmarks) -> Self {
+        match why {
+            NoBookmarks::NotYet => Self::NotReady("bookmarksInitialized"),
+            NoBookmarks::NotWanted => {
+                Self::Unsupported("bookmarks: the setting allow_bookmarks or allow_muc is false".to_owned())
+            }
+            NoBookmarks::NotKept => Self::Unsupported("bookmarks: the server keeps none (XEP-0402)".to_owned()),
+            NoBookmarks::NotTold => {
+                let why = "bookmarks: the server did not say which there are when it was asked; try again in a minute";
+                Self::Unsupported(why.to_owned())
+            }
+        }
+    }
+}
+
+/// The purpose of a pending request about bookmarks.
+#[derive(Debug)]
+pub(crate) enum BookmarkQuestion {
+    /// Get those in this place, after the answers of newer places.
+    All { place: BookmarkPlace, newer: Newer },
+    /// Store one, for a plugin.
+    Set { bookmark: Box<Bookmark>, step: Publishing, answer: Answer<()> },
+    /// Remove one, for a plugin.
+    Remove(BareJid, Answer<()>),
+    /// Copy one from an older place to the newer one.
+    Carry(BareJid),
+}
+
+/// The answers of the places that were asked so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Newer {
+    /// The server has none of these places.
+    Nowhere,
+    /// One exists, and has no bookmarks.
+    Empty,
+    /// One may have some, and did not answer.
+    Unsaid,
+}
+
+impl Newer {
+    fn and(self, error: &StanzaError) -> Self {
+        match error.condition.as_str() {
+            "item-not-found" if self != Self::Unsaid => Self::Empty,
+            "item-not-found" | "service-unavailable" | "feature-not-implemented" | "forbidden" => self,
+            _ => Self::Unsaid,
+        }
+    }
+}
+
+/// The progress of storing a bookmark.
+///
+/// It is published with the options that the node needs. If the server does not know all of them, it is first asked to
+/// configure the node: otherwise the node may hold a single item and forget the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Publishing {
+    /// Publish at once, with the options.
+    AtOnce,
+    /// Configure the node first.
+    Preparing { counted: bool },
+    /// Create the node first.
+    Creating { counted: bool },
+    /// Publish in a node that is ready.
+    Prepared,
+}
+
+impl Publishing {
+    /// Returns the next step if the server refuses this one. Openfire does not know the value for an unlimited number
+    /// of items, and needs a number.
+    fn otherwise(self, error: &StanzaError) -> Option<Self> {
+        match self {
+            Self::AtOnce => Some(Self::Preparing { counted: false }),
+            Self::Preparing { counted } if error.condition == "item-not-found" => Some(Self::Creating { counted }),
+            Self::Preparing { counted: false } => Some(Self::Preparing { counted: true }),
+            Self::Creating { counted: false } => Some(Self::Creating { counted: true }),
+            Self::Preparing { counted: true } | Self::Creating { counted: true } | Self::Prepared => None,
+        }
+    }
+}
+
+impl BookmarkQuestion {
+    /// Returns whether a plugin asked that has ended.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        match self {
+            Self::All { .. } | Self::Carry(_) => false,
+            Self::Set { answer, .. } | Self::Remove(_, answer) => answer.is_abandoned(),
+        }
+    }
+
+    /// Ends the request, because the stream is gone.
+    pub(crate) fn end(self, turn: &mut Turn<'_>) {
+        match self {
+            Self::All { .. } | Self::Carry(_) => {}
+            Self::Set { answer, .. } | Self::Remove(_, answer) => turn.answer(answer, Err(CallError::Offline)),
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn bookmark(&self, room: &BareJid) -> Option<&Arc<Bookmark>> {
+        self.rooms.bookmarks.as_ref()?.get(room)
+    }
+
+    /// Returns all bookmarks, or why they are unknown.
+    pub(crate) fn known_bookmarks(&self) -> Result<Bookmarks, NoBookmarks> {
+        self.rooms.bookmarks.clone().ok_or_else(|| {
+            if self.rooms.bookmarks_asked || !self.promises.is_resolved("bookmarksInitialized") {
+                NoBookmarks::NotYet
+            } else if !self.settings.allow_muc || !self.settings.allow_bookmarks {
+                NoBookmarks::NotWanted
+            } else if self.rooms.bookmarks_untold {
+                NoBookmarks::NotTold
+            } else {
+                NoBookmarks::NotKept
+            }
+        })
+    }
+
+    /// Requests the bookmarks. The connect order continues once they have come, or will not.
+    pub(crate) fn fetch_bookmarks(&mut self, turn: &mut Turn<'_>) {
+        if self.settings.allow_muc && self.settings.allow_bookmarks {
+            self.rooms.bookmarks_asked = true;
+            self.ask_bookmarks(BookmarkPlace::Items, Newer::Nowhere, turn);
+        } else {
+            self.bookmarks_settled(turn);
+        }
+    }
+
+    /// Requests the bookmarks again, after they did not come in time or were unavailable.
+    pub(crate) fn fetch_bookmarks_again(&mut self, turn: &mut Turn<'_>) {
+        // Unnecessary if they are disabled now, or if a new stream has requested them or will.
+        let wanted = self.settings.allow_muc && self.settings.allow_bookmarks;
+        if wanted && self.is_live() && self.announced && !self.rooms.bookmarks_asked {
+            self.fetch_bookmarks(turn);
+        }
+    }
+
+    /// Forgets the bookmarks. We stay in the rooms that we are in, as if a plugin had entered them.
+    pub(crate) fn forget_bookmarks(&mut self) {
+        self.rooms.bookmarks = None;
+        for membership in self.rooms.memberships.values_mut() {
+            membership.bookmarked = false;
+        }
+    }
+
+    fn ask_bookmarks(&mut self, place: BookmarkPlace, newer: Newer, turn: &mut Turn<'_>) {
+        let waiting = Waiting::Bookmarks(BookmarkQuestion::All { place, newer });
+        self.ask(None, Ask::Bookmarks { place }, waiting, BOOKMARKS_PATIENCE, turn);
+    }
+
+    /// Sets the known bookmarks. Later changes by other clients are followed.
+    fn bookmarks_came(&mut self, all: Vec<Bookmark>, place: BookmarkPlace, turn: &mut Turn<'_>) {
+        self.rooms.bookmarks_older = place != BookmarkPlace::Items;
+        self.rooms.bookmarks_untold = false;
+        let all = all.into_iter().map(|one| (one.room.clone(), Arc::new(one))).collect();
+        for before in self.rooms.bookmarks.replace(all).unwrap_or_default().values() {
+            self.bookmark_names_us(before);
+        }
+        self.changed = true;
+        self.leave_what_is_not_bookmarked(turn);
+        self.bookmarks_settled(turn);
+    }
+
+    /// Continues with an older place, because this one has no bookmarks or does not exist. If a place exists and is
+    /// empty, and no other one has any either, there are none.
+    fn no_bookmarks_in(&mut self, place: BookmarkPlace, so_far: Newer, turn: &mut Turn<'_>) {
+        match (place.older(), so_far) {
+            (Some(older), _) => self.ask_bookmarks(older, so_far, turn),
+            (None, Newer::Empty) => self.bookmarks_came(Vec::new(), BookmarkPlace::Items, turn),
+            (None, Newer::Nowhere | Newer::Unsaid) => {
+                self.rooms.bookmarks_untold = so_far == Newer::Unsaid;
+                self.bookmarks_settled(turn);
+            }
+        }
+    }
+
+    pub(crate) fn bookmarks_answered(
+        &mut self,
+        question: BookmarkQuestion,
+        result: Result<Body, CallError>,
+        turn: &mut Turn<'_>,
+    ) {
+        let wanted = self.settings.allow_muc && self.settings.allow_bookmarks;
+        match (question, result) {
+            (BookmarkQuestion::All { place, .. }, Ok(Body::Bookmarks(all))) if wanted => {
+                self.bookmarks_came(all, place, turn);
+            }
+            // Bookmarks that are temporarily unavailable may be in this very place.
+            (BookmarkQuestion::All { place, newer }, Err(CallError::Stanza(error)))
+                if wanted && error.kind != "wait" =>
+            {
+                self.no_bookmarks_in(place, newer.and(&error), turn);
+            }
+            (BookmarkQuestion::All { .. }, result) => {
+                self.rooms.bookmarks_untold = true;
+                if let Err(CallError::TimedOut | CallError::Stanza(_)) = result {
+                    self.deadlines.set(ASK_AGAIN, Late::BookmarksAgain);
+                }
+                self.bookmarks_settled(turn);
+            }
+            (BookmarkQuestion::Carry(_), Ok(_)) => {}
+            (BookmarkQuestion::Carry(room), Err(error)) => {
+                tracing::warn!(%room, %error, "a bookmark stays where older clients keep them");
+                self.rooms.bookmarks_older = true;
+                self.changed = true;
+            }
+            (
+                BookmarkQuestion::Set {
+                    bookmark,
+                    step: Publishing::Preparing { .. } | Publishing::Creating { .. },
+                    answer,
+                },
+                Ok(_),
+            ) => self.publish_bookmark(bookmark, Publishing::Prepared, answer, turn),
+            (BookmarkQuestion::Set { bookmark, step, answer }, Ok(_)) => {
+                self.carry_bookmarks(&bookmark.room, step == Publishing::Prepared, turn);
+                self.bookmark_changed(BookmarkChange::Set(*bookmark), turn);
+                turn.answer(answer, Ok(()));
+            }
+            (BookmarkQuestion::Remove(room, answer), Ok(_)) => {
+                self.bookmark_changed(BookmarkChange::Removed(room), turn);
+                turn.answer(answer, Ok(()));
+            }
+            (BookmarkQuestion::Set { bookmark, step, answer }, Err(CallError::Stanza(error))) => {
+                match step.otherwise(&error) {
+                    Some(next) => self.publish_bookmark(bookmark, next, answer, turn),
+                    None => turn.answer(answer, Err(CallError::Stanza(error))),
+                }
+            }
+            (BookmarkQuestion::Set { answer, .. } | BookmarkQuestion::Remove(_, answer), Err(error)) => {
+                turn.answer(answer, Err(error));
+            }
+        }
+    }
+
+    /// Enters the rooms that the bookmarks list for entering on connecting.
+    pub(crate) fn join_bookmarked(&mut self, turn: &mut Turn<'_>) {
+        let all = self.rooms.bookmarks.clone().unwrap_or_default();
+        for bookmark in all.values().filter(|bookmark| bookmark.autojoin) {
+            self.enter_bookmarked(bookmark, turn);
+        }
+    }
+
+    fn enter_bookmarked(&mut self, bookmark: &Bookmark, turn: &mut Turn<'_>) {
+        if self.enter_by_itself(&bookmark.room, None, turn)
+            && let Some(membership) = self.rooms.memberships.get_mut(&bookmark.room)
+        {
+            membership.bookmarked = true;
+        }
+    }
+
+    /// Handles changes by another client of this account. `decode` has checked their sender.
+    pub(crate) fn bookmarks_changed(&mut self, changes: Vec<BookmarkChange>, turn: &mut Turn<'_>) {
+        // The bookmarks that are on their way include these changes.
+        if !self.settings.allow_muc || !self.settings.allow_bookmarks || self.rooms.bookmarks.is_none() {
+            return;
+        }
+        for change in changes {
+            self.bookmark_changed(change, turn);
+        }
+    }
+
+    /// Applies a change: enters a room with `autojoin`, and leaves one that was entered for its bookmark (XEP-0402,
+    /// section 4.2).
+    fn bookmark_changed(&mut self, change: BookmarkChange, turn: &mut Turn<'_>) {
+        // If the others are unknown, the bookmark that we have stored must not count as all of them.
+        if !matches!(self.known_bookmarks(), Ok(_) | Err(NoBookmarks::NotKept)) {
+            return;
+        }
+        let bookmarks = self.rooms.bookmarks.get_or_insert_with(OrdMap::new);
+        self.changed = true;
+        match change {
+            BookmarkChange::Set(bookmark) => {
+                if bookmarks.len() >= MAX_BOOKMARKS && !bookmarks.contains_key(&bookmark.room) {
+                    self.ignored += 1;
+                    return;
+                }
+                if let Some(before) = bookmarks.insert(bookmark.room.clone(), Arc::new(bookmark.clone())) {
+                    self.bookmark_names_us(&before);
+                }
+                if bookmark.autojoin {
+                    self.enter_bookmarked(&bookmark, turn);
+                } else {
+                    self.leave_bookmarked(&bookmark.room, turn);
+                }
+            }
+            BookmarkChange::Removed(room) => {
+                bookmarks.remove(&room);
+                self.leave_bookmarked(&room, turn);
+            }
+            BookmarkChange::AllRemoved => {
+                for room in std::mem::take(bookmarks).keys() {
+                    self.leave_bookmarked(room, turn);
+                }
+            }
+        }
+    }
+
+    /// Adopts a nickname that a bookmark has changed from that in `before`, for the next time that its room is entered.
+    /// Otherwise we keep the present one, which a plugin may have changed.
+    fn bookmark_names_us(&mut self, before: &Bookmark) {
+        let room = &before.room;
+        if self.bookmark(room).is_none_or(|bookmark| bookmark.nick == before.nick) {
+            return;
+        }
+        let Ok(address) = self.address_in(room, None) else { return };
+        if let Some(membership) = self.rooms.membership(room).filter(|membership| membership.bookmarked) {
+            membership.is_called(address.resource().as_str());
+        }
+    }
+
+    /// Leaves the rooms whose bookmarks were removed while we were offline.
+    fn leave_what_is_not_bookmarked(&mut self, turn: &mut Turn<'_>) {
+        let entered = self.rooms.memberships.iter().filter(|(_, membership)| membership.bookmarked);
+        let stays = |jid: &BareJid| self.bookmark(jid).is_some_and(|bookmark| bookmark.autojoin);
+        let over: Vec<BareJid> = entered.map(|(jid, _)| jid).filter(|jid| !stays(jid)).cloned().collect();
+        for jid in over {
+            self.leave_bookmarked(&jid, turn);
+        }
+    }
+
+    /// Leaves a room that the settings no longer list.
+    pub(crate) fn leave_unlisted(&mut self, room: &BareJid, turn: &mut Turn<'_>) {
+        let Some(membership) = self.rooms.memberships.get(room) else { return };
+        if membership.stage != Stage::Leaving && !self.bookmark(room).is_some_and(|bookmark| bookmark.autojoin) {
+            self.leave(room, None, turn);
+        }
+    }
+
+    fn leave_bookmarked(&mut self, room: &BareJid, turn: &mut Turn<'_>) {
+        let Some(membership) = self.rooms.memberships.get(room) else { return };
+        if membership.bookmarked && membership.stage != Stage::Leaving {
+            self.leave(room, None, turn);
+        }
+    }
+
+    /// Checks that the bookmarks are known before one is changed, because other clients' data in it must not be lost
+    /// (XEP-0402, section 2). If the server did not return them, they are requested again.
+    fn may_change_bookmarks(&mut self, turn: &mut Turn<'_>) -> Result<(), CallError> {
+        match self.known_bookmarks() {
+            Ok(_) | Err(NoBookmarks::NotKept) => Ok(()),
+            Err(unknown) => {
+                if unknown == NoBookmarks::NotTold {
+                    self.fetch_bookmarks_again(turn);
+                }
+                Err(unknown.into())
+            }
+        }
+    }
+
+    pub(super) fn set_bookmark(&mut self, mut bookmark: Bookmark, answer: Answer<()>, turn: &mut Turn<'_>) {
+        if !self.settings.allow_bookmarks {
+            return turn.answer(answer, Err(NoBookmarks::NotWanted.into()));
+        }
+        if let Err(error) = self.may_change_bookmarks(turn) {
+            return turn.answer(answer, Err(error));
+        }
+        let known = self.bookmark(&bookmark.room);
+        if known.is_some_and(|known| known.is_cut) {
+            let why = format!("other clients keep too much in the bookmark of {}: change it there", bookmark.room);
+            return turn.answer(answer, Err(CallError::OverLimit(why)));
+        }
+        let count = self.rooms.bookmarks.as_ref().map_or(0, OrdMap::len);
+        if known.is_none() && count >= MAX_BOOKMARKS {
+            return turn.answer(answer, Err(CallError::OverLimit(format!("{MAX_BOOKMARKS} bookmarks"))));
+        }
+        bookmark.extensions = known.and_then(|known| known.extensions.clone());
+        self.publish_bookmark(Box::new(bookmark), Publishing::AtOnce, answer, turn);
+    }
+
+    fn publish_bookmark(&mut self, bookmark: Box<Bookmark>, step: Publishing, answer: Answer<()>, turn: &mut Turn<'_>) {
+        let ask = match step {
+            Publishing::AtOnce => Ask::PublishBookmark { bookmark: bookmark.clone(), plain: false },
+            Publishing::Preparing { counted } => Ask::PrepareBookmarks { create: false, counted },
+            Publishing::Creating { counted } => Ask::PrepareBookmarks { create: true, counted },
+            Publishing::Prepared => Ask::PublishBookmark { bookmark: bookmark.clone(), plain: true },
+        };
+        let waiting = Waiting::Bookmarks(BookmarkQuestion::Set { bookmark, step, answer });
+        self.ask(None, ask, waiting, PATIENCE, turn);
+    }
+
+    /// Copies the other bookmarks to the newer place, which has one now: at the next log-in they would no longer be
+    /// found in the older one.
+    fn carry_bookmarks(&mut self, put_down: &BareJid, plain: bool, turn: &mut Turn<'_>) {
+        if !std::mem::take(&mut self.rooms.bookmarks_older) {
+            return;
+        }
+        let all = self.rooms.bookmarks.clone().unwrap_or_default();
+        for bookmark in all.values().filter(|bookmark| bookmark.room != *put_down) {
+            let ask = Ask::PublishBookmark { bookmark: Box::new(Bookmark::clone(bookmark)), plain };
+            let waiting = Waiting::Bookmarks(BookmarkQuestion::Carry(bookmark.room.clone()));
+            self.ask(None, ask, waiting, PATIENCE, turn);
+        }
+    }
+
+    pub(super) fn remove_bookmark(&mut self, room: &BareJid, answer: Answer<()>, turn: &mut Turn<'_>) {
+        if let Err(error) = self.may_change_bookmarks(turn) {
+            return turn.answer(answer, Err(error));
+        }
+        if self.bookmark(room).is_none() {
+            return turn.answer(answer, Err(CallError::NotFound(format!("a bookmark of {room}"))));
+        }
+        if self.rooms.bookmarks_older {
+            let why = "forgetting a bookmark where older clients keep them (XEP-0048): put one down first, which brings all \
+                       of them to where each can be forgotten (XEP-0402)";
+            return turn.answer(answer, Err(CallError::Unsupported(why.to_owned())));
+        }
+        let waiting = Waiting::Bookmarks(BookmarkQuestion::Remove(room.clone(), answer));
+        self.ask(None, Ask::RetractBookmark(room.clone()), waiting, PATIENCE, turn);
+    }
+}

@@ -1,0 +1,181 @@
+//! Configuring rooms: new ones before others may enter, and existing ones later (XEP-0045, sections 10.1 and 10.2).
+
+use std::collections::HashMap;
+
+use jid::BareJid;
+use parlor_stanza::draft::written_len;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Ask, Body, FormField, MAX_FORM_FIELDS};
+
+use super::moderating::RoomQuestion;
+use super::{Session, Stage};
+use crate::{Answer, Turn};
+
+/// Maximum length of a submitted form as XML; servers end the whole stream at 256 KiB.
+const MAX_FORM_WRITTEN: usize = 200 << 10;
+/// Length of the markup around each text.
+const AROUND: usize = "<field var=''></field><value></value>".len();
+
+/// The value of a field of a room's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigValue {
+    /// A boolean.
+    Flag(bool),
+    /// A single value.
+    Text(String),
+    /// Several values.
+    Texts(Vec<String>),
+}
+
+/// Fields with the names that a plugin used.
+pub(super) type Wanted = Vec<(String, ConfigValue)>;
+
+/// Returns how many bytes of memory the fields take.
+pub(crate) fn weight(fields: &[(String, ConfigValue)]) -> usize {
+    let one = |value: &ConfigValue| match value {
+        ConfigValue::Flag(_) => 0,
+        ConfigValue::Text(text) => text.len(),
+        ConfigValue::Texts(texts) => texts.iter().map(|text| size_of::<String>() + text.len()).sum(),
+    };
+    fields.iter().map(|(name, value)| size_of_val(value) + name.len() + one(value)).sum()
+}
+
+impl Session {
+    /// Configures a room that we just created. Nobody else can enter it before.
+    pub(super) fn configure_new(&mut self, jid: &BareJid, wanted: Wanted, turn: &mut Turn<'_>) {
+        if wanted.is_empty() {
+            self.ask_room(jid, Ask::ConfigureRoom { fields: Vec::new() }, RoomQuestion::ConfiguredNew, turn);
+        } else {
+            self.ask_room(jid, Ask::RoomConfig, RoomQuestion::NewForm(wanted), turn);
+        }
+    }
+
+    pub(super) fn new_form_came(
+        &mut self,
+        jid: &BareJid,
+        wanted: Wanted,
+        form: Result<Body, CallError>,
+        turn: &mut Turn<'_>,
+    ) {
+        match filled_in(jid, form, wanted, "attributes.roomconfig") {
+            Ok(fields) => self.ask_room(jid, Ask::ConfigureRoom { fields }, RoomQuestion::ConfiguredNew, turn),
+            Err(error) => self.new_room_failed(jid, &error, turn),
+        }
+    }
+
+    /// Handles the answer to the configuration of a room that we created.
+    pub(super) fn configured_new(&mut self, jid: &BareJid, result: &Result<(), CallError>, turn: &mut Turn<'_>) {
+        if self.rooms.stage(jid) != Some(Stage::Configuring) {
+            return;
+        }
+        match result {
+            Ok(()) => {
+                if let Some(membership) = self.rooms.membership(jid) {
+                    membership.stage = Stage::Inside;
+                }
+                self.ask_about(jid, turn);
+                self.settled_in(jid, turn);
+            }
+            Err(error) => self.new_room_failed(jid, error, turn),
+        }
+    }
+
+    /// Gives up a room that we created and nobody can enter. It ends when we leave.
+    pub(crate) fn new_room_failed(&mut self, jid: &BareJid, error: &CallError, turn: &mut Turn<'_>) {
+        let Some(membership) = self.rooms.membership(jid).filter(|room| room.stage == Stage::Configuring) else {
+            return;
+        };
+        let joiners = std::mem::take(&mut membership.joiners);
+        self.ask_room(jid, Ask::CancelRoomConfig, RoomQuestion::GivenUp, turn);
+        self.leave(jid, None, turn);
+        for joiner in joiners {
+            turn.answer(joiner.answer, Err(error.clone()));
+        }
+    }
+
+    pub(super) fn form_came(
+        &mut self,
+        jid: &BareJid,
+        wanted: Wanted,
+        form: Result<Body, CallError>,
+        answer: Answer<()>,
+        turn: &mut Turn<'_>,
+    ) {
+        match filled_in(jid, form, wanted, "fields") {
+            // The caller may have ended meanwhile.
+            Ok(_) if answer.is_abandoned() => {}
+            Ok(fields) => self.ask_room(jid, Ask::ConfigureRoom { fields }, RoomQuestion::Done(answer), turn),
+            Err(error) => turn.answer(answer, Err(error)),
+        }
+    }
+}
+
+/// Fills in the form. Fields that were not named keep the room's values.
+fn filled_in(
+    jid: &BareJid,
+    form: Result<Body, CallError>,
+    wanted: Wanted,
+    argument: &str,
+) -> Result<Vec<(String, Vec<String>)>, CallError> {
+    let Body::RoomForm(form) = form? else {
+        return Err(CallError::Other(format!("{jid} gave no form by which it could be configured")));
+    };
+    if form.len() > MAX_FORM_FIELDS {
+        return Err(CallError::Other(format!("the form of {jid} has more than {MAX_FORM_FIELDS} fields")));
+    }
+    let mut values = HashMap::new();
+    for (name, value) in wanted {
+        let argument = format!("{argument}.{name}");
+        let full = format!("muc#roomconfig_{name}");
+        let field = form.iter().find(|field| field.var == full).or_else(|| form.iter().find(|field| field.var == name));
+        let field = field.ok_or_else(|| CallError::invalid(&*argument, format!("{jid} has no such field")))?;
+        let value = fitting(field, value).map_err(|reason| CallError::invalid(&*argument, reason))?;
+        if values.insert(field.var.clone(), value).is_some() {
+            return Err(CallError::invalid(&*argument, "is there twice"));
+        }
+    }
+    // The form's type comes first, and is written for every form.
+    let fields = form.into_iter().filter(|field| field.var != "FORM_TYPE");
+    let fields: Vec<_> =
+        fields.map(|field| (values.remove(&field.var).unwrap_or(field.values), field.var)).map(swapped).collect();
+    let written: usize = fields
+        .iter()
+        .flat_map(|(name, values)| std::iter::once(name).chain(values))
+        .map(|text| AROUND + written_len(text))
+        .sum();
+    if written > MAX_FORM_WRITTEN {
+        let reason = format!("{jid} is configured with {written} bytes of XML; at most {MAX_FORM_WRITTEN} are sent");
+        return Err(CallError::OverLimit(reason));
+    }
+    Ok(fields)
+}
+
+fn swapped<A, B>((a, b): (A, B)) -> (B, A) {
+    (b, a)
+}
+
+/// Converts a value for a field of this type (XEP-0004, section 3.3).
+fn fitting(field: &FormField, value: ConfigValue) -> Result<Vec<String>, String> {
+    let multiple = field.kind.ends_with("-multi");
+    let values = match value {
+        ConfigValue::Flag(flag) => vec![if flag { "1" } else { "0" }.to_owned()],
+        ConfigValue::Text(text) if field.kind == "text-multi" => text.lines().map(str::to_owned).collect(),
+        ConfigValue::Text(text) => vec![text],
+        ConfigValue::Texts(texts) if multiple || texts.len() == 1 => texts,
+        ConfigValue::Texts(texts) => {
+            return Err(format!("is of the type {}, and has one value, not {}", field.kind, texts.len()));
+        }
+    };
+    if field.kind == "boolean" {
+        return match values.first().map(String::as_str) {
+            Some("1" | "true") => Ok(vec!["1".to_owned()]),
+            Some("0" | "false") => Ok(vec!["0".to_owned()]),
+            _ => Err("is a boolean: true, false, 1 or 0".to_owned()),
+        };
+    }
+    if !field.options.is_empty() && values.iter().any(|value| !field.options.contains(value)) {
+        let shown = field.options.iter().take(32).map(|option| format!("{option:.64}")).collect::<Vec<_>>();
+        return Err(format!("has a value that is none of {}", shown.join(", ")));
+    }
+    Ok(values)
+}

@@ -1,0 +1,431 @@
+//! Entering rooms: for a plugin, the settings, a bookmark, an invitation, or after a lost stream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use imbl::OrdMap;
+use jid::{BareJid, Jid};
+use jiff::SignedDuration;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{History, Outgoing, PresenceOut};
+
+use super::leaving::Farewell;
+use super::{Membership, Room, RoomWish, Stage, Tells};
+use crate::deadlines::Late;
+use crate::event::Payload;
+use crate::questions::PATIENCE;
+use crate::{Occupant, Session, Turn};
+
+/// Time limit for entering a room.
+pub(super) const JOIN_PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit for a room to send its subject after our entering. After it, unstamped messages count as new.
+const PAST_PATIENCE: Duration = Duration::from_secs(5);
+/// Maximum number of other nicknames that are tried if ours is taken.
+const MAX_NICKS: u32 = 6;
+/// Number of attempts at a room that refuses us for a while, before it is reported that we are out of it.
+const TRIES_UNTOLD: u32 = 6;
+/// Delay before a room is asked again that could not answer with its features.
+const ASK_AGAIN: Duration = Duration::from_mins(5);
+/// Delay before a room is entered again whose service removed us.
+const COME_BACK: Duration = Duration::from_secs(30);
+/// Maximum number of times that this delay doubles, if we are removed repeatedly.
+const MAX_DOUBLED: u32 = 5;
+/// Duration of a stay after which earlier removals no longer count.
+const STAYED: Duration = Duration::from_mins(10);
+/// Delay before the second attempt. It doubles with each further one, up to some ten minutes.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
+/// Overlap of the requested history with the known messages: clocks differ, and repetitions are recognised.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(60);
+
+/// The reason for entering a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// A plugin asked for it.
+    Asked,
+    /// The settings or a bookmark list it.
+    Automatic,
+    /// Someone invited us, and the settings accept invitations.
+    Invited,
+    /// We were in it before, and never left.
+    Again,
+}
+
+impl Session {
+    /// Sends the presence that enters a known room.
+    pub(super) fn enter(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        let Some(room) = self.rooms.shown.get(jid) else { return };
+        let Ok(address) = room.jid.with_resource_str(&room.nick) else { return };
+        let presence = if self.status.value.is_hidden() {
+            PresenceOut { to: Some(address.into()), caps: Some(self.disco.own.caps()), ..PresenceOut::default() }
+        } else {
+            self.presence_to(Some(address.into()))
+        };
+        let Some(membership) = self.rooms.memberships.get(jid) else { return };
+        let mut join = membership.join.clone();
+        // The bookmark may have another password since.
+        let put_down = self.bookmark(jid).filter(|_| membership.bookmarked);
+        join.password = put_down.and_then(|bookmark| bookmark.password.clone()).or(join.password);
+        if let Some(until) = membership.known_until {
+            let since = until.checked_sub(CLOCKS_DIFFER).unwrap_or(until);
+            join.history = Some(History { since: Some(since), ..History::default() });
+        }
+        self.is_entering(jid);
+        if let Some(membership) = self.rooms.memberships.get_mut(jid) {
+            membership.untold = false;
+        }
+        turn.send(Outgoing::Presence(PresenceOut { join: Some(join), ..presence }));
+    }
+
+    /// Sends our presence once we are in, if it changed since we asked to enter.
+    fn tell_what_has_changed(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        if !std::mem::take(&mut membership.untold) || self.status.value.is_hidden() {
+            return;
+        }
+        let Some(room) = self.rooms.shown.get(jid) else { return };
+        let Ok(address) = room.jid.with_resource_str(&room.nick) else { return };
+        turn.send(Outgoing::Presence(self.presence_to(Some(address.into()))));
+    }
+
+    fn is_entering(&mut self, jid: &BareJid) {
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        membership.stage = Stage::Entering;
+        membership.is_missed = false;
+        membership.tells = Tells::Past;
+        self.set_room_deadline(jid, Some(JOIN_PATIENCE));
+    }
+
+    /// Handles a late confirmation of an attempt to enter that we have taken back. The answer to our later attempt
+    /// comes next, so no event reports that we are out.
+    pub(crate) fn enters_still(&mut self, jid: &BareJid) {
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        if membership.stage == Stage::Inside {
+            membership.reason = Reason::Again;
+        }
+        self.emptied(jid);
+        self.is_entering(jid);
+    }
+
+    /// Enters the rooms again that a lost stream, or our own hiding, removed us from.
+    pub(crate) fn enter_wanted_rooms(&mut self, turn: &mut Turn<'_>) {
+        let wanted = self.rooms.memberships.iter().filter(|(_, room)| room.stage == Stage::Outside { wanted: true });
+        let mut wanted: Vec<BareJid> = wanted.map(|(jid, _)| jid.clone()).collect();
+        wanted.sort();
+        for jid in wanted {
+            self.wish_nick_back(&jid);
+            self.enter(&jid, turn);
+        }
+    }
+
+    /// Returns to the requested nickname: its other user may be gone by now.
+    pub(super) fn wish_nick_back(&mut self, jid: &BareJid) {
+        let nick = self.rooms.memberships.get(jid).map(|membership| membership.nick.clone());
+        if let (Some(nick), Some(room)) = (nick, self.rooms.shown.get_mut(jid))
+            && room.nick != nick
+        {
+            Arc::make_mut(room).nick = nick;
+            self.changed = true;
+        }
+    }
+
+    /// Starts the automatic joins.
+    pub(crate) fn auto_join(&mut self, turn: &mut Turn<'_>) {
+        for room in self.settings.auto_join_rooms.clone() {
+            self.enter_by_itself(&room.jid, room.nick, turn);
+        }
+        self.join_bookmarked(turn);
+        let stages = self.rooms.memberships.iter();
+        self.rooms.auto = stages.filter(|(_, room)| room.is_automatic_and_open()).map(|(jid, _)| jid.clone()).collect();
+        if !self.rooms.auto.is_empty() {
+            self.deadlines.set(JOIN_PATIENCE, Late::AutoJoins);
+        }
+    }
+
+    /// Enters a room without a waiting call. Returns `false` if it was being entered already.
+    pub(crate) fn enter_by_itself(&mut self, jid: &BareJid, nick: Option<String>, turn: &mut Turn<'_>) -> bool {
+        if matches!(self.rooms.stage(jid), Some(Stage::Entering | Stage::Configuring | Stage::Inside)) {
+            return false;
+        }
+        let wish = RoomWish { nick, ..RoomWish::default() };
+        match self.try_open(jid, wish, Reason::Automatic, turn) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(room = %jid, %error, "a room cannot be entered");
+                false
+            }
+        }
+    }
+
+    pub(crate) fn auto_joins_ended(&self) -> bool {
+        self.rooms.auto.is_empty()
+    }
+
+    pub(crate) fn give_up_auto_joins(&mut self) {
+        self.rooms.auto.clear();
+    }
+
+    /// Handles the room's confirmation that we are in (XEP-0045, section 7.2.2).
+    pub(crate) fn entered(&mut self, jid: &BareJid, created: bool, turn: &mut Turn<'_>) {
+        self.set_room_deadline(jid, Some(PAST_PATIENCE));
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        (membership.tries, membership.nicks_tried) = (0, 0);
+        membership.known_until.get_or_insert(turn.now);
+        // After a lost stream, we count as having been in it all the time.
+        if membership.reason != Reason::Again {
+            membership.entered_at = self.deadlines.elapsed();
+        }
+        membership.stage = Stage::Inside;
+        let before = std::mem::take(&mut membership.before);
+        // Kept: a room that its service lost is created again when we come back, with the same configuration.
+        let configure = membership.configure.clone();
+        self.rooms.enterings += 1;
+        if let Some(room) = self.rooms.shown.get_mut(jid) {
+            let room = Arc::make_mut(room);
+            (room.entered, room.archived) = (self.rooms.enterings, None);
+            self.changed = true;
+        }
+        self.watch(jid);
+        self.tell_what_has_changed(jid, turn);
+        self.ask_about(jid, turn);
+        self.tell_changes_since(jid, &before, turn);
+        self.send_to_room_again(jid, turn);
+        let fields = match (created, configure) {
+            (false, _) => return self.settled_in(jid, turn),
+            (true, Some(fields)) => fields,
+            (true, None) if self.settings.muc_instant_rooms => Vec::new(),
+            (true, None) => {
+                if let Some(room) = self.rooms.shown.get(jid).map(Arc::clone) {
+                    self.fire("configurationNeeded", Payload::Room(room), turn);
+                }
+                return self.settled_in(jid, turn);
+            }
+        };
+        if let Some(membership) = self.rooms.memberships.get_mut(jid) {
+            membership.stage = Stage::Configuring;
+        }
+        self.configure_new(jid, fields, turn);
+    }
+
+    /// Reports who came and went while we were out unnoticed.
+    fn tell_changes_since(&mut self, jid: &BareJid, before: &OrdMap<String, Arc<Occupant>>, turn: &mut Turn<'_>) {
+        let Some(room) = self.rooms.shown.get(jid).map(Arc::clone).filter(|_| !before.is_empty()) else { return };
+        let is_gone = |occupant: &&Arc<Occupant>| !occupant.own && !room.occupants.contains_key(&occupant.nick);
+        for gone in before.values().filter(is_gone) {
+            let gone = Occupant { left: Some("left"), ..Occupant::clone(gone) };
+            self.fire_occupant("occupantLeft", Arc::new(gone), turn);
+        }
+        for here in room.occupants.values() {
+            // The nickname that was ours belongs to someone else now.
+            match before.get(&here.nick).filter(|known| !known.own) {
+                _ if here.own => {}
+                None => self.fire_occupant("occupantJoined", Arc::clone(here), turn),
+                Some(known) if !is_same(known, here) => self.fire_occupant("occupantChanged", Arc::clone(here), turn),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Answers all calls that waited to enter.
+    pub(super) fn settled_in(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        let Some(room) = self.rooms.shown.get(jid).map(Arc::clone) else { return };
+        let again = std::mem::replace(&mut membership.reason, Reason::Asked) == Reason::Again;
+        let joiners = std::mem::take(&mut membership.joiners);
+        if !again {
+            self.fire("chatRoomOpened", Payload::Room(Arc::clone(&room)), turn);
+        }
+        for joiner in joiners {
+            turn.answer(joiner.answer, Ok(Arc::clone(&room)));
+        }
+        self.auto_join_ended(jid, turn);
+    }
+
+    /// Handles a failure to enter. The room is forgotten, unless we were in it before or may try again.
+    pub(crate) fn not_entered(&mut self, jid: &BareJid, error: &CallError, turn: &mut Turn<'_>) {
+        if self.try_again(jid, error, turn) {
+            return;
+        }
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        let joiners = std::mem::take(&mut membership.joiners);
+        if membership.reason == Reason::Again {
+            self.refused(jid, false, error, turn);
+        } else {
+            if membership.reason == Reason::Automatic {
+                tracing::warn!(room = %jid, %error, "a room cannot be entered");
+            }
+            self.again.forget(jid);
+            self.drop_room(jid, turn);
+        }
+        for joiner in joiners {
+            turn.answer(joiner.answer, Err(error.clone()));
+        }
+        self.auto_join_ended(jid, turn);
+    }
+
+    /// Handles a temporary failure to enter: its service shuts down or fails, and has not refused us.
+    pub(crate) fn not_entered_now(&mut self, jid: &BareJid, error: &CallError, turn: &mut Turn<'_>) {
+        match self.rooms.memberships.get(jid).map(|membership| membership.reason) {
+            Some(Reason::Automatic | Reason::Again) => self.try_later(jid, error, turn),
+            Some(Reason::Asked | Reason::Invited) | None => self.not_entered(jid, error, turn),
+        }
+    }
+
+    /// Returns whether another attempt is made, now or later. If no plugin asked to enter, nobody can choose another
+    /// nickname, and ours may be held by our own lost stream. A service that is down comes back.
+    fn try_again(&mut self, jid: &BareJid, error: &CallError, turn: &mut Turn<'_>) -> bool {
+        let Some(membership) = self.rooms.memberships.get(jid) else { return false };
+        match membership.reason {
+            Reason::Asked => false,
+            _ if is_conflict(error) => self.try_another_nick(jid, turn),
+            Reason::Automatic | Reason::Again if may_pass(error) => {
+                self.try_later(jid, error, turn);
+                true
+            }
+            Reason::Automatic | Reason::Invited | Reason::Again => false,
+        }
+    }
+
+    fn try_another_nick(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> bool {
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return false };
+        if membership.nicks_tried >= MAX_NICKS {
+            return false;
+        }
+        membership.nicks_tried += 1;
+        let nick = format!("{}_{}", membership.nick, membership.nicks_tried + 1);
+        let Some(room) = self.rooms.shown.get_mut(jid) else { return false };
+        if room.jid.with_resource_str(&nick).is_err() {
+            return false;
+        }
+        Arc::make_mut(room).nick = nick;
+        self.changed = true;
+        self.enter(jid, turn);
+        true
+    }
+
+    /// Schedules another attempt, without a limit: a service may be down for hours. Waiting calls get the error. After
+    /// some attempts, plugins that believe us to be in are notified.
+    fn try_later(&mut self, jid: &BareJid, error: &CallError, turn: &mut Turn<'_>) {
+        if let Some(room) = self.rooms.shown.get_mut(jid) {
+            // Occupants that it has named so far may leave, which nobody would report.
+            Arc::make_mut(room).empty();
+        }
+        self.forget_occupants(jid);
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        let tries = membership.tries;
+        if tries == 0 {
+            tracing::warn!(room = %jid, %error, "a room cannot be entered now, trying again");
+        }
+        membership.tries = tries.saturating_add(1);
+        membership.stage = Stage::Outside { wanted: true };
+        let joiners = std::mem::take(&mut membership.joiners);
+        if tries == TRIES_UNTOLD && std::mem::replace(&mut membership.reason, Reason::Automatic) == Reason::Again {
+            self.refused(jid, true, error, turn);
+        }
+        self.set_room_deadline(jid, Some(TRY_AGAIN * 2_u32.pow(tries.min(TRIES_UNTOLD))));
+        for joiner in joiners {
+            turn.answer(joiner.answer, Err(error.clone()));
+        }
+        self.auto_join_ended(jid, turn);
+    }
+
+    /// Handles the refusal of a room that we were in: we count as having left, and so do its occupants.
+    fn refused(&mut self, jid: &BareJid, wanted: bool, error: &CallError, turn: &mut Turn<'_>) {
+        self.again.forget(jid);
+        let membership = self.rooms.memberships.get_mut(jid);
+        let before = membership.map(|membership| std::mem::take(&mut membership.before)).unwrap_or_default();
+        self.tell_changes_since(jid, &before, turn);
+        let farewell = match error {
+            // Nobody can enter any more (XEP-0045, section 10.9).
+            CallError::Stanza(error) if error.condition == "gone" => {
+                let (reason, alternative) = (error.text.clone(), error.gone_to.clone());
+                Farewell { why: "destroyed", reason, alternative, actor: None }
+            }
+            _ => Farewell { why: "refused", reason: Some(error.to_string()), ..Farewell::default() },
+        };
+        self.outside(jid, wanted, farewell, turn);
+    }
+
+    /// Schedules entering a room again, after it was reported that we are out: `soon`, or when we become visible.
+    pub(crate) fn comes_back(&mut self, jid: &BareJid, soon: bool) {
+        self.wish_nick_back(jid);
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        membership.reason = Reason::Automatic;
+        if self.deadlines.elapsed().saturating_sub(membership.entered_at) >= STAYED {
+            membership.put_out = 0;
+        }
+        let wait = COME_BACK * 2_u32.pow(membership.put_out.min(MAX_DOUBLED));
+        if soon {
+            membership.put_out = membership.put_out.saturating_add(1);
+        }
+        self.set_room_deadline(jid, soon.then_some(wait));
+    }
+
+    pub(crate) fn auto_join_ended(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        if self.rooms.auto.remove(jid) && self.rooms.auto.is_empty() {
+            self.auto_joined(turn);
+        }
+    }
+
+    /// Asks the room for its information. A change of its configuration comes as a status code, after which it is asked
+    /// again.
+    pub(super) fn ask_about(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        self.learn(Jid::from(jid.clone()), PATIENCE, turn);
+    }
+
+    /// Schedules another request to a room that we are in and that could not answer.
+    pub(crate) fn room_untold(&mut self, entity: &Jid) {
+        if let Some(room) = self.rooms.shown.get(entity).filter(|room| room.joined && room.archived.is_none()) {
+            self.deadlines.set(ASK_AGAIN, Late::RoomAgain(room.jid.clone()));
+        }
+    }
+
+    pub(crate) fn ask_about_again(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        if self.rooms.shown.get(jid).is_some_and(|room| room.joined && room.archived.is_none()) {
+            self.ask_about(jid, turn);
+        }
+    }
+}
+
+/// Returns whether nothing about an occupant has changed. A vCard is fetched again, which has its own event.
+fn is_same(known: &Occupant, here: &Occupant) -> bool {
+    *here == Occupant { card: here.card.clone(), ..known.clone() }
+}
+
+impl Membership {
+    fn is_automatic_and_open(&self) -> bool {
+        self.reason == Reason::Automatic && matches!(self.stage, Stage::Entering | Stage::Configuring)
+    }
+}
+
+/// Returns whether our nickname is taken. Tigase uses another condition, which also means that creating rooms is
+/// forbidden; only the text tells them apart.
+fn is_conflict(error: &CallError) -> bool {
+    let CallError::Stanza(error) = error else { return false };
+    let says_so = || error.text.as_deref().is_some_and(|text| text.starts_with("Nickname already in use"));
+    error.condition == "conflict" || (error.condition == "not-allowed" && says_so())
+}
+
+/// Returns whether a later attempt may succeed. If a service is down, its server does not find it.
+fn may_pass(error: &CallError) -> bool {
+    const DOWN: [&str; 5] = [
+        // Someone else has just created it, and nobody may enter before it is configured (XEP-0045, section 10.1.3).
+        "item-not-found",
+        "remote-server-not-found",
+        "remote-server-timeout",
+        "resource-constraint",
+        "service-unavailable",
+    ];
+    error.may_pass() || matches!(error, CallError::Stanza(error) if DOWN.contains(&error.condition.as_str()))
+}
+
+impl Room {
+    /// Notes that we are in, with the information from the room's first presence about us (XEP-0045, section 7.2).
+    pub(crate) fn welcomed(&mut self, shows_jids: bool, logged: bool) {
+        self.left = None;
+        self.reason = None;
+        self.alternative = None;
+        self.actor = None;
+        self.shows_jids = shows_jids;
+        self.logged = logged;
+    }
+}

@@ -1,0 +1,60 @@
+//! Invitations to rooms (XEP-0045, section 7.8; XEP-0249).
+
+use std::sync::Arc;
+
+use parlor_stanza::types::{Invite, RoomJoin, kept};
+
+use super::{Reason, RoomWish, Stage};
+use crate::event::Payload;
+use crate::{Session, Turn};
+
+/// Maximum number of rooms that are being entered because of invitations.
+const MAX_INVITED: usize = 16;
+/// Maximum length of a reason, in bytes.
+const MAX_REASON: usize = 4_096;
+/// Maximum length of a password in an invitation or a bookmark, in bytes. It is sent to the room, and a stanza that is
+/// too large for our own server ends the stream.
+const MAX_PASSWORD: usize = 4_096;
+
+impl Session {
+    pub(crate) fn invited(&mut self, mut invite: Invite, turn: &mut Turn<'_>) {
+        if !self.settings.allow_muc {
+            return;
+        }
+        // A person or a service is no room: such an invitation only tries to get our presence.
+        let is_person = invite.room == self.own.to_bare() || self.roster.has(&invite.room);
+        // An invitation to a room that we are in is not reported, either (XEP-0249, section 3).
+        let is_in = self.rooms.stage(&invite.room).is_some_and(Stage::is_in);
+        if is_person || is_in || invite.room.node().is_none() {
+            self.ignored += 1;
+            return;
+        }
+        cut_reason(&mut invite);
+        invite.password = invite.password.filter(|password| password.len() <= MAX_PASSWORD);
+        let join = RoomJoin { password: invite.password.clone(), history: None };
+        let wish = RoomWish { join, ..RoomWish::default() };
+        let room = invite.room.clone();
+        self.fire("roomInviteReceived", Payload::Invite(Arc::new(invite)), turn);
+        let entering = self.rooms.memberships.values();
+        let entering = entering.filter(|room| room.reason == Reason::Invited && room.stage == Stage::Entering).count();
+        let is_open = self.rooms.stage(&room).is_some_and(|stage| stage != Stage::Outside { wanted: false });
+        if self.settings.auto_join_on_invite && entering < MAX_INVITED && !is_open {
+            // No call waits for it: an invitation that fails is the inviter's loss.
+            let _ = self.try_open(&room, wish, Reason::Invited, turn);
+        }
+    }
+
+    /// Reports the decline of our invitation. Only open rooms count, since anyone could send it for another room.
+    pub(crate) fn declined(&mut self, mut no: Invite, turn: &mut Turn<'_>) {
+        if !self.rooms.has(&no.room) {
+            self.ignored += 1;
+            return;
+        }
+        cut_reason(&mut no);
+        self.fire("roomInviteDeclined", Payload::Invite(Arc::new(no)), turn);
+    }
+}
+
+fn cut_reason(invite: &mut Invite) {
+    invite.reason = invite.reason.take().map(|reason| kept(reason, MAX_REASON));
+}

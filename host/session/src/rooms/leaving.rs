@@ -1,0 +1,205 @@
+//! Leaving rooms: on request, after removal by the room, or with the stream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jid::BareJid;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Actor, Outgoing, PresenceOut, PresenceOutKind};
+
+use super::entering::JOIN_PATIENCE;
+use super::{Reason, Room, Stage, Tells, may_wait, not_open};
+use crate::event::Payload;
+use crate::lifecycle::Link;
+use crate::view::Focus;
+use crate::waiters::Waiter;
+use crate::{Session, Turn};
+
+/// Time limit for leaving a room.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The reason why we are out of a room, for its record.
+#[derive(Debug, Default)]
+pub(crate) struct Farewell {
+    pub(crate) why: &'static str,
+    pub(crate) reason: Option<String>,
+    pub(crate) alternative: Option<BareJid>,
+    pub(crate) actor: Option<Actor>,
+}
+
+/// Whether calls that wait to enter a room are answered that this will not happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GiveUp {
+    Yes,
+    No,
+}
+
+impl Session {
+    /// Marks a room as left; it stays known.
+    pub(crate) fn outside(&mut self, jid: &BareJid, wanted: bool, why: Farewell, turn: &mut Turn<'_>) {
+        if let Some(membership) = self.rooms.memberships.get_mut(jid) {
+            membership.stage = Stage::Outside { wanted };
+            self.deadlines.replace(&mut membership.silence, None);
+            self.deadlines.replace(&mut membership.deadline, None);
+        }
+        self.forget_occupants(jid);
+        if let Some(room) = self.rooms.shown.get_mut(jid) {
+            bid_farewell(Arc::make_mut(room), why);
+            let room = Arc::clone(room);
+            self.changed = true;
+            self.fire("roomLeft", Payload::Room(room), turn);
+        }
+    }
+
+    pub(super) fn drop_room(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> Option<Arc<Room>> {
+        if let Some(membership) = self.rooms.memberships.remove(jid) {
+            self.cancel_deadlines(&membership);
+        }
+        self.forget_occupants(jid);
+        self.move_focus(&Focus::Room(jid.clone()), None, turn);
+        self.rooms.shown.remove(jid)
+    }
+
+    pub(crate) fn close_room(&mut self, jid: &BareJid, leaver: Waiter<()>, turn: &mut Turn<'_>) {
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else {
+            return turn.answer(leaver.answer, Err(not_open(jid)));
+        };
+        match may_wait(&mut membership.leavers, leaver.by, jid) {
+            Ok(()) => self.leave(jid, Some(leaver), turn),
+            Err(error) => turn.answer(leaver.answer, Err(error)),
+        }
+    }
+
+    /// Leaves a known room. Calls that wait to enter end.
+    pub(super) fn leave(&mut self, jid: &BareJid, leaver: Option<Waiter<()>>, turn: &mut Turn<'_>) {
+        let live = self.is_live();
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        let joiners = std::mem::take(&mut membership.joiners);
+        match membership.stage {
+            Stage::Leaving => membership.leavers.extend(leaver),
+            Stage::Entering | Stage::Configuring | Stage::Inside if live => {
+                membership.leavers.extend(leaver);
+                membership.stage = Stage::Leaving;
+                self.set_room_deadline(jid, Some(LEAVE_PATIENCE));
+                self.send_farewell(jid, turn);
+            }
+            _ => {
+                if membership.is_to_come_back() {
+                    // The room counts as entered for everyone.
+                    self.left(jid, turn);
+                } else {
+                    self.drop_room(jid, turn);
+                }
+                if let Some(leaver) = leaver {
+                    turn.answer(leaver.answer, Ok(()));
+                }
+            }
+        }
+        for joiner in joiners {
+            turn.answer(joiner.answer, Err(CallError::Stopped));
+        }
+        self.auto_join_ended(jid, turn);
+    }
+
+    pub(crate) fn send_farewell(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        let Some(room) = self.rooms.shown.get(jid) else { return };
+        let Ok(address) = room.jid.with_resource_str(&room.nick) else { return };
+        let kind = PresenceOutKind::Unavailable;
+        self.rooms.farewell_sent(jid);
+        turn.send(Outgoing::Presence(PresenceOut { to: Some(address.into()), kind, ..PresenceOut::default() }));
+    }
+
+    /// Completes a requested leaving.
+    pub(crate) fn left(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        let leavers = self.rooms.membership(jid).map(|membership| std::mem::take(&mut membership.leavers));
+        if let Some(mut room) = self.drop_room(jid, turn) {
+            bid_farewell(Arc::make_mut(&mut room), Farewell { why: "left", ..Farewell::default() });
+            self.fire("roomLeft", Payload::Room(room), turn);
+        }
+        for leaver in leavers.into_iter().flatten() {
+            turn.answer(leaver.answer, Ok(()));
+        }
+    }
+
+    pub(crate) fn room_late(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        let may_enter = self.is_live() && self.announced;
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        membership.deadline = None;
+        match membership.stage {
+            // Our presence is queued during a lost connection, so no room could have answered it.
+            Stage::Entering if self.link == Link::Suspended && membership.joiners.is_empty() => {
+                self.set_room_deadline(jid, Some(JOIN_PATIENCE));
+            }
+            Stage::Entering => {
+                // The room may have let us in without our learning of it.
+                self.send_farewell(jid, turn);
+                self.not_entered(jid, &CallError::TimedOut, turn);
+            }
+            Stage::Leaving => self.left(jid, turn),
+            // The room did not send its subject.
+            Stage::Configuring | Stage::Inside if membership.tells == Tells::Past => membership.tells = Tells::Whenever,
+            Stage::Configuring | Stage::Inside if membership.tells == Tells::Ending => {
+                membership.tells = Tells::Present;
+            }
+            Stage::Outside { wanted: true } if may_enter => self.enter(jid, turn),
+            Stage::Configuring | Stage::Inside | Stage::Outside { .. } => {}
+        }
+    }
+
+    /// Handles the loss of the stream, and with it of our presence in rooms. With `give_up`, calls that wait to enter
+    /// end.
+    pub(crate) fn rooms_cut(&mut self, give_up: GiveUp, turn: &mut Turn<'_>) {
+        let all: Vec<BareJid> = self.rooms.shown.keys().cloned().collect();
+        self.rooms.farewells.clear();
+        for jid in all {
+            let Some(membership) = self.rooms.memberships.get_mut(&jid) else { continue };
+            self.deadlines.replace(&mut membership.deadline, None);
+            self.deadlines.replace(&mut membership.silence, None);
+            (membership.tries, membership.nicks_tried) = (0, 0);
+            if give_up == GiveUp::Yes {
+                for joiner in std::mem::take(&mut membership.joiners) {
+                    turn.answer(joiner.answer, Err(CallError::Offline));
+                }
+            }
+            match membership.stage {
+                Stage::Leaving => self.left(&jid, turn),
+                // Rooms that we were in, or enter automatically, are entered at the next log-in.
+                Stage::Entering | Stage::Outside { wanted: true }
+                    if give_up == GiveUp::Yes && matches!(membership.reason, Reason::Asked | Reason::Invited) =>
+                {
+                    self.drop_room(&jid, turn);
+                    self.rooms.auto.remove(&jid);
+                }
+                Stage::Entering => self.emptied(&jid),
+                Stage::Configuring | Stage::Inside => {
+                    // No event reports that we are back in a room if none reported that we were out.
+                    membership.reason = Reason::Again;
+                    self.emptied(&jid);
+                }
+                Stage::Outside { .. } => {}
+            }
+        }
+    }
+
+    /// Empties a room that we are out of unnoticed, and that is to be entered again.
+    pub(super) fn emptied(&mut self, jid: &BareJid) {
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        membership.stage = Stage::Outside { wanted: true };
+        if let Some(room) = self.rooms.shown.get_mut(jid) {
+            let room = Arc::make_mut(room);
+            if room.joined {
+                membership.before = std::mem::take(&mut room.occupants);
+            }
+            room.empty();
+        }
+        self.forget_occupants(jid);
+    }
+}
+
+fn bid_farewell(room: &mut Room, farewell: Farewell) {
+    room.empty();
+    room.left = Some(farewell.why);
+    room.reason = farewell.reason;
+    room.alternative = farewell.alternative;
+    room.actor = farewell.actor;
+}

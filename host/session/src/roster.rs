@@ -1,0 +1,486 @@
+//! The roster: its entries, and keeping it in step with the server (RFC 6121, section 2).
+//!
+//! If the server gives it a version, the roster is kept across log-outs and restarts, and only changes are sent again
+//! (section 2.6).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use imbl::OrdMap;
+use jid::BareJid;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{RosterItem, Show};
+
+use crate::cards::KnownCard;
+use crate::deadlines::Late;
+use crate::event::Payload;
+use crate::presence::{ContactResource, Doubts};
+use crate::{Effect, Session, Turn};
+
+/// Maximum number of contacts.
+pub(super) const MAX_CONTACTS: usize = 50_000;
+/// Maximum number of strangers whose subscription requests are pending.
+pub(super) const MAX_REQUESTS: usize = 1_000;
+/// Delay before the roster is requested again after there was no answer.
+pub(super) const ASK_AGAIN: Duration = Duration::from_mins(1);
+/// Maximum length of a version's name, in bytes; a longer one is not kept.
+const MAX_VERSION: usize = 1_024;
+/// The promises that a roster resolves, in the order of their events.
+const FETCHED: [&str; 3] = ["roster", "rosterGroupsFetched", "rosterContactsFetched"];
+/// The promises that are settled again on each stream that could not be resumed.
+pub(super) const ROSTER_PROMISES: [&str; 4] =
+    ["cachedRoster", "roster", "rosterGroupsFetched", "rosterContactsFetched"];
+
+/// A roster entry with its presence. Fields as in `contact` of `wit/types.wit`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct Contact {
+    pub jid: BareJid,
+    pub fullname: String,
+    pub subscription: String,
+    pub ask: bool,
+    pub requesting: bool,
+    pub groups: Vec<String>,
+    /// Connected clients, the preferred one first.
+    pub resources: Vec<ContactResource>,
+    /// The contact's vCard, once it was fetched.
+    pub card: Option<Arc<KnownCard>>,
+    /// Set if this is an occupant of a room rather than a roster entry: the nickname, with the room's address in `jid`.
+    /// An event about the occupant's vCard uses it.
+    pub occupant: Option<String>,
+}
+
+impl Contact {
+    /// Creates a contact from a roster entry, without presence.
+    pub fn new(item: RosterItem) -> Self {
+        Self {
+            fullname: item.name.filter(|name| !name.is_empty()).unwrap_or_else(|| item.jid.to_string()),
+            jid: item.jid,
+            subscription: item.subscription,
+            ask: item.ask,
+            requesting: false,
+            groups: item.groups,
+            resources: Vec::new(),
+            card: None,
+            occupant: None,
+        }
+    }
+
+    /// Returns the roster entry of the contact.
+    pub fn to_item(&self) -> RosterItem {
+        RosterItem {
+            jid: self.jid.clone(),
+            name: Some(self.fullname.clone()).filter(|name| name != self.jid.as_str()),
+            subscription: self.subscription.clone(),
+            ask: self.ask,
+            groups: self.groups.clone(),
+        }
+    }
+
+    /// Creates a contact for someone outside of the roster who asks to see our presence.
+    pub(super) fn stranger(jid: BareJid) -> Self {
+        Self {
+            fullname: jid.to_string(),
+            jid,
+            subscription: "none".to_owned(),
+            ask: false,
+            requesting: true,
+            groups: Vec::new(),
+            resources: Vec::new(),
+            card: None,
+            occupant: None,
+        }
+    }
+
+    /// Renames the contact to the nickname that it gave itself.
+    pub(super) fn called(self, nick: Option<String>) -> Self {
+        Self { fullname: nick.unwrap_or(self.fullname), ..self }
+    }
+
+    /// Returns `online`, `offline`, `busy`, `away` or `xa`, from the preferred client.
+    pub fn chat_status(&self) -> &'static str {
+        match self.resources.first().map(|resource| resource.show) {
+            None => "offline",
+            Some(None | Some(Show::Chat)) => "online",
+            Some(Some(Show::Dnd)) => "busy",
+            Some(Some(Show::Away)) => "away",
+            Some(Some(Show::Xa)) => "xa",
+        }
+    }
+
+    /// Returns the status text of the preferred client.
+    pub fn status(&self) -> Option<&str> {
+        self.resources.first()?.status.as_deref()
+    }
+
+    /// Returns how many bytes its texts take, without those of its vCard, which all its users share.
+    pub fn texts(&self) -> usize {
+        let said = |client: &ContactResource| client.name.len() + client.status.as_ref().map_or(0, String::len);
+        let groups: usize = self.groups.iter().map(String::len).sum();
+        self.jid.as_str().len() + self.fullname.len() + groups + self.resources.iter().map(said).sum::<usize>()
+    }
+
+    /// Returns whether it may already see our presence.
+    pub fn sees_us(&self) -> bool {
+        matches!(self.subscription.as_str(), "from" | "both")
+    }
+
+    /// Returns whether we may see its presence.
+    pub fn is_seen(&self) -> bool {
+        matches!(self.subscription.as_str(), "to" | "both")
+    }
+
+    /// Takes over the presence of the contact that this replaces.
+    fn with_presence_of(mut self, known: &Self) -> Self {
+        self.resources.clone_from(&known.resources);
+        self.card.clone_from(&known.card);
+        self.requesting = known.requesting && !self.sees_us();
+        self
+    }
+}
+
+/// All contacts by address. Persistent: a snapshot of it costs a pointer.
+pub type Contacts = OrdMap<BareJid, Arc<Contact>>;
+
+/// A change of the stored roster, for later streams. The account's task has it written; see `store/`.
+#[derive(Debug, Clone)]
+pub enum KeepRoster {
+    /// Store the whole roster, under this version.
+    Whole {
+        /// The server's name for this state.
+        version: String,
+        /// The contacts, without people who only ask to be one.
+        contacts: Contacts,
+    },
+    /// Store nothing: this server has no versions.
+    Nothing,
+    /// Store an entry that is new or changed.
+    Changed {
+        /// The new version, if the server named one.
+        version: Option<String>,
+        /// The entry to store.
+        contact: Arc<Contact>,
+    },
+    /// Remove an entry.
+    Removed {
+        /// The new version, if the server named one.
+        version: Option<String>,
+        /// The address of the entry.
+        jid: BareJid,
+    },
+}
+
+/// The contacts, and the subscription requests of others.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    /// None until the roster has come.
+    pub(super) contacts: Option<Contacts>,
+    /// People who ask without being in the roster. They have a limit of their own, since strangers cost nothing to make
+    /// up.
+    pub(super) strangers: imbl::HashSet<BareJid>,
+    /// Contacts whose presence this account has requested, until the server's push. An earlier push that is still on
+    /// its way must not undo the visible effect of the request.
+    asked: HashSet<BareJid>,
+    /// The server's name for the state of `contacts`, if it gives one.
+    version: Option<String>,
+    /// The contacts at the end of an earlier session, with their version. They are not shown before the server has
+    /// confirmed them.
+    kept: Option<(String, Contacts)>,
+    /// Clients that were online on the previous stream and were not yet reported on this one.
+    pub(super) doubts: Doubts,
+    /// Whether this stream's server has roster versions.
+    pub(super) versions_offered: bool,
+}
+
+impl Roster {
+    pub(super) fn get(&self, jid: &BareJid) -> Option<&Arc<Contact>> {
+        self.contacts.as_ref()?.get(jid)
+    }
+
+    pub(super) fn get_mut(&mut self, jid: &BareJid) -> Option<&mut Contact> {
+        self.contacts.as_mut()?.get_mut(jid).map(Arc::make_mut)
+    }
+
+    /// Returns the entry of someone who is in the roster, and not only asking.
+    pub(super) fn entry(&self, jid: &BareJid) -> Option<&Arc<Contact>> {
+        self.get(jid).filter(|_| !self.strangers.contains(jid))
+    }
+
+    pub(super) fn has(&self, jid: &BareJid) -> bool {
+        self.entry(jid).is_some()
+    }
+
+    /// Returns whether the roster is full.
+    pub(super) fn is_full(&self) -> bool {
+        self.contacts.as_ref().is_some_and(|contacts| contacts.len() - self.strangers.len() >= MAX_CONTACTS)
+    }
+
+    /// Adds someone who asks, with the nickname that they gave. None: too many do.
+    pub(super) fn add_stranger(&mut self, jid: &BareJid, nick: Option<String>) -> Option<Arc<Contact>> {
+        if self.strangers.len() >= MAX_REQUESTS {
+            return None;
+        }
+        let contact = Arc::new(Contact::stranger(jid.clone()).called(nick));
+        self.contacts.as_mut()?.insert(jid.clone(), Arc::clone(&contact));
+        self.strangers.insert(jid.clone());
+        Some(contact)
+    }
+
+    /// Removes someone who only asked.
+    pub(super) fn remove_stranger(&mut self, jid: &BareJid) -> Option<Arc<Contact>> {
+        self.strangers.remove(jid)?;
+        self.contacts.as_mut()?.remove(jid)
+    }
+
+    /// Notes that this account asks to see someone's presence.
+    pub(super) fn ask(&mut self, jid: &BareJid) {
+        // A repeated request is not sent again by the server (RFC 6121, appendix A.2.1), and no push will report it.
+        if let Some(contact) = self.get_mut(jid).filter(|contact| !contact.ask) {
+            contact.ask = true;
+            self.asked.insert(jid.clone());
+        }
+    }
+
+    /// Inserts or replaces a roster entry. Known presence is kept.
+    fn put(&mut self, item: RosterItem) -> Option<Arc<Contact>> {
+        let contacts = self.contacts.as_mut()?;
+        let mut contact = Contact::new(item);
+        if contact.ask || contact.is_seen() {
+            self.asked.remove(&contact.jid);
+        } else if self.asked.contains(&contact.jid) {
+            contact.ask = true;
+        }
+        if let Some(known) = contacts.get(&contact.jid) {
+            contact = contact.with_presence_of(known);
+        }
+        let contact = Arc::new(contact);
+        contacts.insert(contact.jid.clone(), Arc::clone(&contact));
+        self.strangers.remove(&contact.jid);
+        Some(contact)
+    }
+
+    /// Ends the session. The roster is kept for the next one, if the server has a name for its state.
+    pub(super) fn end(&mut self) {
+        let ended = std::mem::take(self);
+        self.kept = match (ended.version, ended.contacts) {
+            (Some(version), Some(mut contacts)) => {
+                for stranger in &ended.strangers {
+                    contacts.remove(stranger);
+                }
+                let more = contacts.values().filter(|one| one.requesting || one.card.is_some());
+                let more: Vec<BareJid> = more.map(|one| one.jid.clone()).collect();
+                for contact in more {
+                    if let Some(contact) = contacts.get_mut(&contact).map(Arc::make_mut) {
+                        // The server repeats pending requests.
+                        contact.requesting = false;
+                        contact.card = None;
+                    }
+                }
+                Some((version, contacts))
+            }
+            (None, _) | (_, None) => ended.kept,
+        };
+    }
+
+    /// Returns the version for the request: that of the known roster, empty if none is known. None: the server has no
+    /// versions.
+    pub(super) fn known_version(&self) -> Option<String> {
+        if !self.versions_offered {
+            return None;
+        }
+        let known = match &self.contacts {
+            Some(_) => self.version.as_ref(),
+            None => self.kept.as_ref().map(|(version, _)| version),
+        };
+        Some(known.cloned().unwrap_or_default())
+    }
+
+    /// Replaces the whole roster. Returns the change to store, and the number of entries that were left out.
+    fn replace(&mut self, version: Option<String>, items: Vec<RosterItem>) -> (KeepRoster, usize) {
+        let before = self.contacts.take().unwrap_or_default();
+        self.asked.clear();
+        let mut left_out = 0;
+        let mut contacts = OrdMap::new();
+        for item in items {
+            if contacts.len() >= MAX_CONTACTS && !contacts.contains_key(&item.jid) {
+                left_out += 1;
+                continue;
+            }
+            let mut contact = Contact::new(item);
+            if let Some(known) = before.get(&contact.jid) {
+                contact = contact.with_presence_of(known);
+            }
+            contacts.insert(contact.jid.clone(), Arc::new(contact));
+        }
+        // An incomplete roster cannot be updated by changes.
+        self.version = version.filter(|_| left_out == 0);
+        self.kept = None;
+        let keep = match &self.version {
+            Some(version) => KeepRoster::Whole { version: version.clone(), contacts: contacts.clone() },
+            None => KeepRoster::Nothing,
+        };
+        self.strangers.retain(|jid| {
+            let known = before.get(jid).filter(|_| !contacts.contains_key(jid));
+            known.is_some_and(|contact| contacts.insert(jid.clone(), Arc::clone(contact)).is_none())
+        });
+        self.contacts = Some(contacts);
+        (keep, left_out)
+    }
+}
+
+/// Returns the version to keep. An empty one is none: clients without a version send it.
+fn kept_version(version: Option<String>) -> Option<String> {
+    version.filter(|version| !version.is_empty() && version.len() <= MAX_VERSION)
+}
+
+impl Session {
+    /// Sets the roster that was stored when the last process ended. Before the first log-in.
+    pub fn roster_kept(&mut self, version: String, items: Vec<RosterItem>) {
+        let contacts = items.into_iter().map(|item| (item.jid.clone(), Arc::new(Contact::new(item)))).collect();
+        self.roster.kept = kept_version(Some(version)).map(|version| (version, contacts));
+    }
+
+    /// Handles the whole roster.
+    pub(super) fn roster_came(&mut self, version: Option<String>, items: Vec<RosterItem>, turn: &mut Turn<'_>) {
+        let before = self.roster.contacts.clone();
+        let (keep, left_out) = self.roster.replace(kept_version(version), items);
+        turn.out.push(Effect::Keep(keep));
+        self.ignored += left_out as u64;
+        self.changed = true;
+        // Another client removed these while we were offline.
+        for gone in before.iter().flat_map(OrdMap::values) {
+            if self.roster.get(&gone.jid).is_none() {
+                self.went_offline(gone, turn);
+                self.fire("contactRemoved", Payload::Contact(Arc::clone(gone)), turn);
+            }
+        }
+        let error = if self.roster.versions_offered {
+            "what was known of the roster was out of date, or nothing was"
+        } else {
+            "the server gives its roster no versions (RFC 6121, section 2.6), so that none is kept"
+        };
+        self.roster_fetched(Err(CallError::Unsupported(error.to_owned())), turn);
+    }
+
+    /// Handles the confirmation that the known roster is current. Later changes come as pushes (RFC 6121, section
+    /// 2.6.3).
+    pub(super) fn roster_is_current(&mut self, turn: &mut Turn<'_>) {
+        if self.roster.contacts.is_none()
+            && let Some((version, contacts)) = self.roster.kept.take()
+        {
+            self.roster.version = Some(version);
+            self.roster.contacts = Some(contacts);
+        }
+        self.changed = true;
+        self.roster_fetched(Ok(()), turn);
+    }
+
+    fn roster_fetched(&mut self, cached: Result<(), CallError>, turn: &mut Turn<'_>) {
+        self.name_chats(turn);
+        self.show_known_cards();
+        if cached.is_ok() {
+            self.fire("cachedRoster", Payload::None, turn);
+        }
+        for name in FETCHED {
+            self.fire(name, Payload::None, turn);
+        }
+        if let Err(error) = cached {
+            self.promises.reject("cachedRoster", error, turn.out);
+        }
+        self.roster_settled(turn);
+    }
+
+    /// Handles the failure to get the roster. A bot without a roster still serves its rooms. Calls that wait for
+    /// contacts get the reason, no empty roster is shown, and everything else continues.
+    pub(super) fn roster_failed(&mut self, why: &str, turn: &mut Turn<'_>) {
+        let error = CallError::Rejected(format!("the roster could not be fetched: {why}"));
+        for name in ROSTER_PROMISES {
+            self.promises.reject(name, error.clone(), turn.out);
+        }
+        self.roster_settled(turn);
+    }
+
+    pub(super) fn ask_roster_again(&mut self) {
+        self.deadlines.set(ASK_AGAIN, Late::RosterAgain);
+    }
+
+    /// Applies the own server's push of one entry. `decode` has checked its sender.
+    pub(super) fn roster_push(&mut self, version: Option<String>, item: RosterItem, xml: String, turn: &mut Turn<'_>) {
+        if self.roster.contacts.is_none() {
+            // The roster that is on its way includes this change.
+            return;
+        }
+        let jid = item.jid.clone();
+        let version = kept_version(version);
+        if self.roster.version.is_some() && version.is_some() {
+            self.roster.version.clone_from(&version);
+        }
+        if item.subscription == "remove" {
+            let removed = self.remove_contact(&jid, version, turn);
+            self.contact_pushed(&jid, turn);
+            self.fire("rosterPush", Payload::Stanza(xml), turn);
+            if let Some(contact) = removed {
+                self.fire("contactRemoved", Payload::Contact(contact), turn);
+            }
+            return;
+        }
+        if self.roster.is_full() && !self.roster.has(&jid) {
+            // From here on, the version would claim more than is known.
+            if self.roster.version.take().is_some() {
+                turn.out.push(Effect::Keep(KeepRoster::Nothing));
+            }
+            self.ignored += 1;
+            return;
+        }
+        let before = self.roster.get(&jid).map(Arc::clone);
+        self.put_contact(item, version, turn);
+        self.fire("rosterPush", Payload::Stanza(xml), turn);
+        let was_seen = before.is_some_and(|before| before.is_seen());
+        if was_seen && self.roster.get(&jid).is_some_and(|now| !now.is_seen()) {
+            // Nobody reports this contact's presence any more (RFC 6121, section 3.3).
+            self.update_presence(&jid, turn, |contact| contact.resources.clear());
+        }
+        self.contact_pushed(&jid, turn);
+    }
+
+    /// Inserts or replaces an entry, for readers and for later sessions.
+    pub(super) fn put_contact(&mut self, item: RosterItem, version: Option<String>, turn: &mut Turn<'_>) {
+        let Some(contact) = self.roster.put(item) else { return };
+        self.changed = true;
+        self.name_chat(&contact.jid, turn);
+        if contact.card.is_none() {
+            self.show_known_card(&contact.jid);
+        }
+        if self.roster.version.is_some() {
+            turn.out.push(Effect::Keep(KeepRoster::Changed { version, contact }));
+        }
+    }
+
+    /// Handles a refused request to see someone's presence. Some servers send no push for it.
+    pub(super) fn request_refused(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        let Some(contact) = self.roster.get(jid).filter(|contact| contact.ask) else { return };
+        let item = RosterItem { ask: false, ..contact.to_item() };
+        self.roster.asked.remove(jid);
+        self.put_contact(item, None, turn);
+    }
+
+    /// Removes an entry. None: there was none.
+    pub(super) fn remove_contact(
+        &mut self,
+        jid: &BareJid,
+        version: Option<String>,
+        turn: &mut Turn<'_>,
+    ) -> Option<Arc<Contact>> {
+        let contact = self.roster.contacts.as_mut()?.remove(jid);
+        self.roster.strangers.remove(jid);
+        self.roster.asked.remove(jid);
+        // Even if the roster itself is not stored: other stored data depends on the contact.
+        if self.roster.version.is_some() || contact.is_some() {
+            turn.out.push(Effect::Keep(KeepRoster::Removed { version, jid: jid.clone() }));
+        }
+        self.changed |= contact.is_some();
+        self.name_chat(jid, turn);
+        contact
+    }
+}

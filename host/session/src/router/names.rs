@@ -1,0 +1,132 @@
+//! The names of events that plugins declare, for warnings about subscriptions to unknown names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parlor_base::id::PluginId;
+use parlor_base::nearest;
+
+use crate::event::EventName;
+use crate::permissions::{EVENTS, table};
+
+/// Maximum number of undeclared names that are remembered. Further ones are not warned about.
+const MAX_ASKED: usize = 1_000;
+
+/// The names that plugins declare in their manifests, and those that plugins listen to.
+#[derive(Debug, Default)]
+pub struct Names(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The declared names, with the plugins that declare them.
+    declared: BTreeMap<String, BTreeSet<PluginId>>,
+    /// The names that plugins listen to, with the first plugin that did.
+    asked: BTreeMap<EventName, PluginId>,
+    /// Whether every plugin has had its turn to declare names.
+    is_open: bool,
+}
+
+impl Names {
+    /// Locks the names. Held for a moment, and never by the connection.
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Declares that a plugin fires these names. Returns those that another plugin fires as well, with that plugin,
+    /// since listeners should know.
+    pub fn declare<'a>(&self, plugin: &PluginId, names: impl Iterator<Item = &'a String>) -> Vec<(String, PluginId)> {
+        let mut known = self.known();
+        let mut shared = Vec::new();
+        for name in names {
+            let plugins = known.declared.entry(name.clone()).or_default();
+            if plugins.insert(plugin.clone()) {
+                shared.extend(plugins.iter().find(|other| *other != plugin).map(|other| (name.clone(), other.clone())));
+            }
+        }
+        shared
+    }
+
+    /// Forgets names that their plugins no longer declare.
+    pub fn forget_undeclared(&self, is_declared: impl Fn(&PluginId, &str) -> bool) {
+        self.known().declared.retain(|name, plugins| {
+            plugins.retain(|plugin| is_declared(plugin, name));
+            !plugins.is_empty()
+        });
+    }
+
+    /// Returns whether a plugin may fire this name: no plugin declares it, or this one does. A declaration reserves the
+    /// name, and listeners rely on that.
+    pub fn may_fire(&self, name: &str, plugin: &PluginId) -> bool {
+        self.known().declared.get(name).is_none_or(|plugins| plugins.contains(plugin))
+    }
+
+    /// Notes that a plugin listens to this name. Returns whether to warn about it now: no plugin declares it, and none
+    /// listened before.
+    pub fn asked_for(&self, name: &EventName, plugin: &PluginId) -> bool {
+        if table::event(name).is_some() {
+            return false;
+        }
+        let mut known = self.known();
+        if known.asked.len() >= MAX_ASKED || known.asked.contains_key(name) {
+            return false;
+        }
+        known.asked.insert(name.clone(), plugin.clone());
+        known.is_open && !known.declared.contains_key(&**name)
+    }
+
+    /// Notes that every plugin had its turn. Returns the names that plugins listen to and that none declares.
+    pub fn open(&self) -> Vec<(EventName, PluginId)> {
+        let mut known = self.known();
+        known.is_open = true;
+        let undeclared = known.asked.iter().filter(|(name, _)| !known.declared.contains_key(&***name));
+        undeclared.map(|(name, plugin)| (name.clone(), plugin.clone())).collect()
+    }
+
+    /// Returns the known name that is nearest to this one.
+    pub fn nearest(&self, name: &str) -> Option<String> {
+        let known = self.known();
+        let names = EVENTS.iter().map(|rule| rule.name).chain(known.declared.keys().map(String::as_str));
+        nearest::nearest(name, names).map(str::to_owned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_plugin_declares_no_other_fires() {
+        let names = Names::default();
+        let [one, two, other]: [PluginId; 3] = ["one", "two", "other"].map(|id| id.parse().unwrap());
+        assert!(names.may_fire("door", &other), "nobody declares it yet");
+        assert!(names.declare(&one, [&"door".to_owned()].into_iter()).is_empty());
+        let shared = names.declare(&two, [&"door".to_owned()].into_iter());
+        assert_eq!(shared, [("door".to_owned(), one.clone())]);
+        assert!(names.declare(&two, [&"door".to_owned()].into_iter()).is_empty(), "that was said");
+        assert!(names.may_fire("door", &one) && names.may_fire("door", &two) && names.may_fire("window", &other));
+        assert!(!names.may_fire("door", &other));
+        names.forget_undeclared(|plugin, name| *plugin == two && name == "door");
+        assert!(!names.may_fire("door", &one) && names.may_fire("door", &two));
+        names.forget_undeclared(|_, _| false);
+        assert!(names.may_fire("door", &other), "nobody declares it any more");
+    }
+
+    /// Row 122.
+    #[test]
+    fn a_name_that_nobody_declares_is_warned_about_once() {
+        let names = Names::default();
+        let plugin: PluginId = "echo".parse().unwrap();
+        let ask = |name: &str| names.asked_for(&name.into(), &plugin);
+        assert!(!ask("mesage") && !ask("message") && !ask("own"), "whoever declares it may come later");
+        names.declare(&plugin, [&"own".to_owned()].into_iter());
+        let open: Vec<_> = names.open().into_iter().map(|(name, _)| name.to_string()).collect();
+        assert_eq!(open, ["mesage"]);
+        assert_eq!(names.nearest("mesage").as_deref(), Some("message"));
+        assert!(!ask("mesage"));
+        assert!(ask("other") && !ask("other"));
+        for number in 0..2 * MAX_ASKED {
+            ask(&number.to_string());
+        }
+        assert_eq!(names.known().asked.len(), MAX_ASKED);
+    }
+}

@@ -1,0 +1,205 @@
+//! The own status, and announcing it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jid::Jid;
+use parlor_config::Settings;
+use parlor_stanza::draft::check_text;
+use parlor_stanza::error::CallError;
+use parlor_stanza::raw::BroadcastPresence;
+use parlor_stanza::types::{Outgoing, PresenceOut, PresenceOutKind, Show, kept};
+
+use crate::event::Payload;
+use crate::presence::PRESENCE_PATIENCE;
+use crate::{Session, Turn};
+
+/// Maximum length of a status text, in bytes.
+const MAX_MESSAGE: usize = 4_096;
+
+/// The own status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// The value of the status.
+    pub value: StatusValue,
+    /// The text; may be empty.
+    pub message: String,
+}
+
+impl Status {
+    /// Returns the status of an account whose session has not begun.
+    pub(super) fn initial(settings: &Settings) -> Self {
+        Self { value: settings.default_state.parse().unwrap_or(StatusValue::Online), message: String::new() }
+    }
+}
+
+/// The value of the own status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the API's own")]
+pub enum StatusValue {
+    Online,
+    Chat,
+    Away,
+    Dnd,
+    Xa,
+    Offline,
+    Unavailable,
+}
+
+impl StatusValue {
+    /// Returns the value as the API spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Chat => "chat",
+            Self::Away => "away",
+            Self::Dnd => "dnd",
+            Self::Xa => "xa",
+            Self::Offline => "offline",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// Returns whether the account is hidden from everyone, although its stream stays.
+    pub fn is_hidden(self) -> bool {
+        matches!(self, Self::Offline | Self::Unavailable)
+    }
+
+    fn show(self) -> Option<Show> {
+        match self {
+            Self::Chat => Some(Show::Chat),
+            Self::Away => Some(Show::Away),
+            Self::Dnd => Some(Show::Dnd),
+            Self::Xa => Some(Show::Xa),
+            Self::Online | Self::Offline | Self::Unavailable => None,
+        }
+    }
+}
+
+impl fmt::Display for StatusValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for StatusValue {
+    type Err = CallError;
+
+    fn from_str(value: &str) -> Result<Self, CallError> {
+        [Self::Online, Self::Chat, Self::Away, Self::Dnd, Self::Xa, Self::Offline, Self::Unavailable]
+            .into_iter()
+            .find(|status| status.as_str() == value)
+            .ok_or_else(|| {
+                let reason = "is none of online, chat, away, dnd, xa, offline and unavailable";
+                CallError::invalid("value", format!("{value:.32} {reason}"))
+            })
+    }
+}
+
+impl Session {
+    pub(super) fn set_status(
+        &mut self,
+        value: Option<StatusValue>,
+        message: Option<String>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), CallError> {
+        if let Some(message) = &message {
+            check_text("message", message, MAX_MESSAGE)?;
+        }
+        let value = value.unwrap_or(self.status.value);
+        let message = message.unwrap_or_else(|| self.status.message.clone());
+        let before = std::mem::replace(&mut self.status, Status { value, message });
+        if self.announced && self.is_live() {
+            self.announce(turn);
+        }
+        self.status_changed(&before, turn);
+        Ok(())
+    }
+
+    /// Takes over the status from presence for everyone that a plugin sent as a stanza. Rooms get only our unavailable
+    /// presence, which the server sends.
+    pub(super) fn status_sent(&mut self, sent: BroadcastPresence, turn: &mut Turn<'_>) {
+        let value = match (sent.is_available, sent.show) {
+            (false, _) if self.status.value.is_hidden() => self.status.value,
+            (false, _) => StatusValue::Unavailable,
+            (true, None) => StatusValue::Online,
+            (true, Some(Show::Chat)) => StatusValue::Chat,
+            (true, Some(Show::Away)) => StatusValue::Away,
+            (true, Some(Show::Dnd)) => StatusValue::Dnd,
+            (true, Some(Show::Xa)) => StatusValue::Xa,
+        };
+        let message = kept(sent.status, MAX_MESSAGE);
+        let before = std::mem::replace(&mut self.status, Status { value, message });
+        self.status_changed(&before, turn);
+    }
+
+    /// Applies a new status, after it was announced.
+    fn status_changed(&mut self, before: &Status, turn: &mut Turn<'_>) {
+        if self.status != *before {
+            self.changed = true;
+        }
+        if self.announced && self.is_live() {
+            match (before.value.is_hidden(), self.status.value.is_hidden()) {
+                // From here on, the presence of others is not reported to us.
+                (false, true) => self.doubt_presence(),
+                (true, false) => {
+                    // Presence that was on its way then may have come since.
+                    self.doubt_presence();
+                    self.await_presence(Some(PRESENCE_PATIENCE));
+                    self.enter_wanted_rooms(turn);
+                }
+                (false, false) | (true, true) => {}
+            }
+        }
+        if self.status.value != before.value {
+            self.fire("statusChanged", Payload::Status(self.status.clone()), turn);
+        }
+        if self.status.message != before.message {
+            self.fire("statusMessageChanged", Payload::Status(self.status.clone()), turn);
+        }
+    }
+
+    /// Sends the first presence on a stream. A hidden account sends none: nobody has seen it yet.
+    pub(super) fn announce_first(&mut self, turn: &mut Turn<'_>) {
+        self.announced = true;
+        self.changed = true;
+        let is_shown = !self.status.value.is_hidden();
+        // If a previous process left the session, the server has stored that one's messages as well.
+        let is_taken_up = self.held.is_some();
+        self.arriving = (is_shown && !is_taken_up).then_some(self.bound_at..=turn.now);
+        if is_shown {
+            self.caps_told();
+            turn.send(Outgoing::Presence(self.presence_to(None)));
+        }
+    }
+
+    pub(super) fn announce(&mut self, turn: &mut Turn<'_>) {
+        turn.send(Outgoing::Presence(self.presence_to(None)));
+        self.caps_told();
+        if self.status.value.is_hidden() {
+            // The server informs the rooms by itself (RFC 6121, section 4.6.3).
+            return;
+        }
+        self.rooms.changed_while_entering();
+        let occupied: Vec<Jid> = self.rooms.occupied().collect();
+        for occupant in occupied {
+            turn.send(Outgoing::Presence(self.presence_to(Some(occupant))));
+        }
+    }
+
+    /// Returns the own status as presence; without an address, for everyone who may see it.
+    pub(super) fn presence_to(&self, to: Option<Jid>) -> PresenceOut {
+        let hidden = self.status.value.is_hidden();
+        let kind = if hidden { PresenceOutKind::Unavailable } else { PresenceOutKind::Available };
+        PresenceOut {
+            priority: to.is_none().then_some(self.settings.priority),
+            to,
+            kind,
+            show: self.status.value.show(),
+            status: Some(self.status.message.clone()).filter(|message| !message.is_empty()),
+            join: None,
+            avatar: (!hidden).then(|| self.own_avatar()),
+            caps: (!hidden).then(|| self.disco.own.caps()),
+        }
+    }
+}

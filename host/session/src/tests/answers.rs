@@ -1,0 +1,389 @@
+//! Every request to a server or a peer, with every kind of answer: an error, nonsense, too much, from another entity,
+//! repeated, late, or none. Each call ends with a trusted result or a typed error, and nothing is left waiting.
+
+use std::collections::HashSet;
+
+use parlor_stanza::card::CardChange;
+use parlor_stanza::types::{ArchiveQuery, Bookmark, MAM};
+
+use super::*;
+use crate::{ConfigValue, ContactWish};
+
+const FRIEND: &str = "friend@example.net/x";
+const OWN: &str = "bot@example.org";
+
+/// A call in progress.
+struct Call(Box<dyn FnMut() -> Option<Result<(), CallError>>>);
+
+impl Call {
+    fn start<T: 'static>(desk: &mut Desk, command: impl FnOnce(Answer<T>) -> Command) -> Self {
+        let (answer, mut receiver) = Answer::channel();
+        desk.command(command(answer));
+        let mut outcome = None;
+        Self(Box::new(move || {
+            // An answer is given once, but read several times.
+            outcome = outcome.take().or_else(|| got(&mut receiver).map(|result| result.map(drop)));
+            outcome.clone()
+        }))
+    }
+
+    fn outcome(&mut self) -> Option<Result<(), CallError>> {
+        (self.0)()
+    }
+}
+
+fn in_room<T: 'static>(desk: &mut Desk, deed: impl FnOnce(Answer<T>) -> RoomDeed) -> Call {
+    Call::start(desk, |answer| Command::Room { jid: bare(ROOM), deed: deed(answer) })
+}
+
+fn wish(desk: &mut Desk, who: &str, wish: ContactWish) -> Call {
+    Call::start(desk, |answer| Command::Contact { jid: bare(who), wish, answer })
+}
+
+fn bookmark() -> Box<Bookmark> {
+    Box::new(Bookmark {
+        room: bare("other@muc.example.org"),
+        name: None,
+        autojoin: false,
+        nick: None,
+        password: None,
+        extensions: None,
+        is_cut: false,
+    })
+}
+
+fn change() -> Box<CardChange> {
+    Box::new(CardChange { role: Some("bot".to_owned()), ..CardChange::default() })
+}
+
+fn query(with: Option<&str>) -> Box<ArchiveQuery> {
+    Box::new(ArchiveQuery { with: with.map(jid), max: 10, ..ArchiveQuery::default() })
+}
+
+fn order(desk: &mut Desk, ask: Ask) -> Call {
+    in_room(desk, |answer| RoomDeed::Order(ask, answer))
+}
+
+/// A call, how it is made, and which answers it accepts. An order accepts any result, since results of orders are
+/// empty.
+struct Question {
+    name: &'static str,
+    ask: fn(&mut Desk) -> Call,
+    yes: &'static [&'static str],
+}
+
+const ANY: &[&str] = &["any"];
+
+fn questions() -> Vec<Question> {
+    let question = |name, yes, ask| Question { name, ask, yes };
+    let cards = &["nothing", "an empty card", "an odd card"];
+    vec![
+        question("api.send-iq", ANY, |desk| {
+            let iq = raw(&format!("<iq type='get' id='x' to='{FRIEND}'><x xmlns='y'/></iq>"));
+            Call::start(desk, |answer| Command::SendIq { by: InstanceId(1), iq, answer })
+        }),
+        question("archive.query", &["an empty page", "an odd page"], |desk| {
+            Call::start(desk, |answer| Command::QueryArchive { by: Some(InstanceId(1)), query: query(None), answer })
+        }),
+        // The address is asked first whether it is a room. If it does not answer, the own archive is queried.
+        question("archive.query of a stranger", &["an empty page", "an odd page"], |desk| {
+            Call::start(desk, |answer| Command::QueryArchive {
+                by: Some(InstanceId(1)),
+                query: query(Some("who@example.net")),
+                answer,
+            })
+        }),
+        question("disco.supports", &["empty features", "odd features", "too many features"], |desk| {
+            Call::start(desk, |answer| Command::Discover { entity: jid(FRIEND), answer })
+        }),
+        question("vcard.get", cards, |desk| {
+            Call::start(desk, |answer| Command::GetCard { jid: jid(FRIEND), force: true, answer })
+        }),
+        question("vcard.update", cards, |desk| {
+            Call::start(desk, |answer| Command::UpdateCard { jid: jid(ROMEO), force: true, answer })
+        }),
+        question("vcard.set", cards, |desk| {
+            Call::start(desk, |answer| Command::SetCard { by: InstanceId(1), change: change(), answer })
+        }),
+        question("contacts.add", ANY, |desk| wish(desk, "new@example.net", ContactWish::Add { fullname: None })),
+        question("contacts.remove", ANY, |desk| wish(desk, ROMEO, ContactWish::Remove)),
+        question("contacts.rename", ANY, |desk| wish(desk, ROMEO, ContactWish::Rename("x".to_owned()))),
+        question("contacts.set-groups", ANY, |desk| wish(desk, ROMEO, ContactWish::SetGroups(Vec::new()))),
+        question("rooms.set-role", ANY, |desk| {
+            order(desk, Ask::SetRole { nick: "juliet".to_owned(), role: "visitor", reason: None })
+        }),
+        question("rooms.set-affiliation", ANY, |desk| {
+            order(desk, Ask::SetAffiliation { user: bare(ROMEO), affiliation: "member", reason: None })
+        }),
+        question("rooms.destroy", ANY, |desk| order(desk, Ask::DestroyRoom { reason: None, alternative: None })),
+        question("rooms.affiliations", &["empty affiliations", "odd affiliations", "too many affiliations"], |desk| {
+            in_room(desk, |answer| RoomDeed::Affiliations("member", answer))
+        }),
+        // No form among the answers has the field.
+        question("rooms.configure", &[], |desk| {
+            let fields = vec![("roomname".to_owned(), ConfigValue::Text("x".to_owned()))];
+            in_room(desk, |answer| RoomDeed::Configure(fields, answer))
+        }),
+        question("rooms.set-bookmark", ANY, |desk| in_room(desk, |answer| RoomDeed::SetBookmark(bookmark(), answer))),
+        question("rooms.remove-bookmark", ANY, |desk| {
+            let own = Box::new(Bookmark { room: bare(ROOM), ..*bookmark() });
+            let mut set = in_room(desk, |answer| RoomDeed::SetBookmark(own, answer));
+            let id = desk.asked(|ask| matches!(ask, Ask::PublishBookmark { .. }));
+            desk.hear_xml(&result(None, &id, ""));
+            assert_eq!(set.outcome(), Some(Ok(())));
+            desk.sent.clear();
+            in_room(desk, RoomDeed::RemoveBookmark)
+        }),
+    ]
+}
+
+/// Results with their names.
+fn results() -> Vec<(&'static str, String)> {
+    let many = |one: &str| one.repeat(9_000);
+    let (info, admin, owner) = (
+        "http://jabber.org/protocol/disco#info",
+        "http://jabber.org/protocol/muc#admin",
+        "http://jabber.org/protocol/muc#owner",
+    );
+    let query = |namespace: &str, content: &str| format!("<query xmlns='{namespace}'>{content}</query>");
+    let form = |fields: &str| query(owner, &format!("<x xmlns='jabber:x:data' type='form'>{fields}</x>"));
+    let fin = |content: &str| format!("<fin xmlns='{MAM}'>{content}</fin>");
+    let card = |content: &str| format!("<vCard xmlns='vcard-temp'>{content}</vCard>");
+    let set = "<set xmlns='http://jabber.org/protocol/rsm'><first index='-1'/><last/><count>many</count></set>";
+    vec![
+        ("nothing", String::new()),
+        ("another child", "<x xmlns='urn:nonsense'/>".to_owned()),
+        ("another namespace", query("urn:nonsense", "<item/>")),
+        ("an empty roster", query("jabber:iq:roster", "")),
+        ("an odd roster", query("jabber:iq:roster", "<item/><item jid='@@'/><x/>")),
+        ("empty features", query(info, "")),
+        ("odd features", query(info, "<feature/><identity/><x xmlns='jabber:x:data' type='result'><field/></x>")),
+        ("too many features", query(info, &many("<feature var='urn:x'/>"))),
+        ("an empty page", fin("")),
+        ("an odd page", fin(set)),
+        ("preferences", format!("<prefs xmlns='{MAM}'/>")),
+        ("an empty card", card("")),
+        ("an odd card", card("<PHOTO/><N><x/></N><EMAIL/>")),
+        ("too large a card", card(&format!("<PHOTO><BINVAL>{}</BINVAL></PHOTO>", "QUJD".repeat(100_000)))),
+        ("empty affiliations", query(admin, "")),
+        ("odd affiliations", query(admin, "<item/><item jid='@@' affiliation='member'/><item jid='a@b'/>")),
+        ("too many affiliations", query(admin, &many("<item jid='a@b' affiliation='member'/>"))),
+        ("an empty form", form("")),
+        ("an odd form", form("<field/><field var='' type='list-single'/><field type='fixed'/><x/>")),
+        ("too large a form", form(&many("<field var='x'/>"))),
+        ("no form", query(owner, "")),
+        ("an empty node", "<pubsub xmlns='http://jabber.org/protocol/pubsub'/>".to_owned()),
+    ]
+}
+
+fn errors() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("an error", "<error type='cancel'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"),
+        ("an error that says nothing", "<error type='cancel'/>"),
+        ("an error of another kind", "<error type='odd'><x xmlns='urn:nonsense'/></error>"),
+    ]
+}
+
+/// The requests that were handled so far.
+struct Asked(HashSet<String>);
+
+impl Asked {
+    fn news(&mut self, desk: &Desk) -> Vec<(Option<Jid>, String)> {
+        let asked = desk.sent.iter().filter_map(|stanza| match stanza {
+            Outgoing::Ask { to, id, .. } => Some((to.clone(), id.clone())),
+            Outgoing::Private(iq, _) => Some((iq.to(), iq.id()?.to_owned())),
+            _ => None,
+        });
+        asked.filter(|(_, id)| self.0.insert(id.clone())).collect()
+    }
+
+    /// Answers all open requests, and those that follow from the answers.
+    fn answer(&mut self, desk: &mut Desk, answer: impl Fn(Option<&Jid>, &str) -> String) {
+        for _ in 0..8 {
+            for (to, id) in self.news(desk) {
+                desk.hear_xml(&answer(to.as_ref(), &id));
+            }
+        }
+        assert!(self.news(desk).is_empty(), "asked again and again");
+    }
+}
+
+fn from(to: Option<&Jid>) -> String {
+    to.map(|to| format!("from='{to}'")).unwrap_or_default()
+}
+
+fn result(to: Option<&Jid>, id: &str, payload: &str) -> String {
+    format!("<iq type='result' id='{id}' {}>{payload}</iq>", from(to))
+}
+
+fn error(to: Option<&Jid>, id: &str, error: &str) -> String {
+    format!("<iq type='error' id='{id}' {}>{error}</iq>", from(to))
+}
+
+/// Returns how many things wait.
+fn waiting(desk: &Desk) -> [usize; 7] {
+    let session = &desk.session;
+    [
+        session.questions.len(),
+        session.archives.len(),
+        session.disco.sizes()[3],
+        session.cards.sizes().1,
+        session.rooms.waiters(),
+        session.chats.pending(),
+        session.deadlines.len(),
+    ]
+}
+
+/// Returns a desk that is connected, with an archive, in a room, and without open requests.
+fn desk() -> (Desk, Asked) {
+    let mut desk = Desk::connected(Settings::default());
+    let mut asked = Asked(HashSet::new());
+    let features = format!(
+        "<query xmlns='http://jabber.org/protocol/disco#info'><identity category='account' type='registered'/>\
+         <feature var='{MAM}'/></query>"
+    );
+    let answer = |to: Option<&Jid>, id: &str| match to {
+        Some(to) if *to == jid(OWN) => result(Some(to), id, &features),
+        to => error(to, id, errors()[0].1),
+    };
+    asked.answer(&mut desk, answer);
+    desk.in_room();
+    asked.answer(&mut desk, answer);
+    // The features of the account are announced.
+    desk.wait(1);
+    assert_eq!(desk.session.questions.len(), 0);
+    desk.forget();
+    (desk, asked)
+}
+
+/// Rows 11, 34, 43, 64, 67, 68, 71, 72, 108, 114, 115.
+#[test]
+fn an_error_is_told_and_nonsense_believed_by_nobody() {
+    for Question { name, ask, yes } in questions() {
+        for (kind, payload) in results() {
+            let (mut desk, mut asked) = desk();
+            let before = waiting(&desk);
+            let mut call = ask(&mut desk);
+            assert_eq!(call.outcome(), None, "{name} asks nobody");
+            asked.answer(&mut desk, |to, id| result(to, id, &payload));
+            let outcome = call.outcome().unwrap_or_else(|| panic!("{name}: {kind} ends nothing"));
+            let is_yes = yes == ANY || yes.contains(&kind);
+            assert_eq!(outcome.is_ok(), is_yes, "{name}: {kind}: {outcome:?}");
+            assert!(!matches!(outcome, Err(CallError::Stopped | CallError::TimedOut)), "{name}: {kind}: {outcome:?}");
+            assert_eq!(waiting(&desk)[..6], before[..6], "{name}: {kind}");
+        }
+        for (kind, payload) in errors() {
+            let (mut desk, mut asked) = desk();
+            let before = waiting(&desk);
+            let mut call = ask(&mut desk);
+            asked.answer(&mut desk, |to, id| error(to, id, payload));
+            let outcome = call.outcome().unwrap_or_else(|| panic!("{name}: {kind} ends nothing"));
+            assert!(matches!(outcome, Err(CallError::Stanza(_))), "{name}: {kind}: {outcome:?}");
+            assert_eq!(waiting(&desk)[..6], before[..6], "{name}: {kind}");
+        }
+    }
+}
+
+/// Rows 11, 34, 43, 64, 67, 68, 71, 72, 108, 114, 115.
+#[test]
+fn what_is_never_answered_ends_in_time_and_what_comes_later_is_nobodys() {
+    for Question { name, ask, .. } in questions() {
+        let (mut desk, mut asked) = desk();
+        let before = waiting(&desk);
+        let mut call = ask(&mut desk);
+        let mut late = asked.news(&desk);
+        for _ in 0..9 {
+            desk.wait(10);
+            late.extend(asked.news(&desk));
+        }
+        assert_eq!(call.outcome(), Some(Err(CallError::TimedOut)), "{name}");
+        assert_eq!(waiting(&desk)[..6], before[..6], "{name}");
+        let ignored = desk.session.ignored();
+        desk.forget();
+        for (to, id) in &late {
+            desk.hear_xml(&result(to.as_ref(), id, ""));
+        }
+        assert_eq!(desk.session.ignored() - ignored, late.len() as u64, "{name}: what came too late is not taken");
+        assert!(desk.lines().is_empty(), "{name}: and nothing comes of it");
+    }
+}
+
+/// Rows 11, 34, 43, 64, 67, 68, 71, 72, 108, 114, 115. Rules iq-reply.
+#[test]
+fn what_somebody_else_answers_or_the_same_once_more_is_nobodys() {
+    for Question { name, ask, .. } in questions() {
+        let (mut desk, mut asked) = desk();
+        let mut call = ask(&mut desk);
+        let [(to, id)] = &asked.news(&desk)[..] else { panic!("{name} asks more than one at once") };
+        let before = waiting(&desk);
+        let ignored = desk.session.ignored();
+        let others = ["evil@example.net/x", "friend@example.net/y", "example.net", "romeo@example.org/bot"].map(jid);
+        for other in &others {
+            desk.hear_xml(&result(Some(other), id, ""));
+            desk.hear_xml(&error(Some(other), id, errors()[0].1));
+        }
+        assert_eq!(call.outcome(), None, "{name}");
+        assert_eq!(desk.session.ignored() - ignored, 2 * others.len() as u64, "{name}");
+        assert_eq!(waiting(&desk), before, "{name}");
+        // Again, after it has ended.
+        desk.hear_xml(&error(to.as_ref(), id, errors()[0].1));
+        asked.answer(&mut desk, |to, id| error(to, id, errors()[0].1));
+        let outcome = call.outcome();
+        assert!(matches!(outcome, Some(Err(CallError::Stanza(_)))), "{name}: {outcome:?}");
+        let ignored = desk.session.ignored();
+        desk.forget();
+        desk.hear_xml(&error(to.as_ref(), id, errors()[0].1));
+        desk.hear_xml(&result(to.as_ref(), id, ""));
+        assert_eq!((desk.session.ignored() - ignored, desk.lines().len()), (2, 0), "{name}");
+    }
+}
+
+/// Requests that are answered only by a presence or a message end in time, too.
+#[test]
+fn a_room_that_never_answers_lets_nobody_wait() {
+    let (mut desk, mut asked) = desk();
+    let before = waiting(&desk);
+    let (answer, mut opened) = Answer::channel();
+    desk.command(Command::OpenRoom {
+        by: InstanceId(1),
+        jid: bare("mute@muc.example.org"),
+        wish: Box::default(),
+        answer,
+    });
+    let mut subject = desk.deed(|answer| RoomDeed::Subject("x".to_owned(), answer));
+    let (answer, mut closed) = Answer::channel();
+    desk.wait(120);
+    asked.news(&desk);
+    desk.wait(120);
+    assert_eq!(got(&mut opened).unwrap().unwrap_err(), CallError::TimedOut);
+    assert_eq!(got(&mut subject).unwrap().unwrap_err(), CallError::TimedOut);
+    desk.command(Command::CloseRoom { by: InstanceId(1), jid: bare(ROOM), answer });
+    desk.wait(120);
+    assert!(got(&mut closed).is_some(), "a room that says nothing is left all the same");
+    assert_eq!(waiting(&desk)[..6], before[..6]);
+}
+
+/// Nonsense for every request that the account makes by itself.
+#[test]
+fn an_account_begins_whatever_the_server_answers() {
+    let results = results();
+    let answers = results.iter().map(|(kind, payload)| (*kind, payload.as_str(), true));
+    let errors = errors().into_iter().map(|(kind, payload)| (kind, payload, false));
+    for (kind, payload, is_result) in answers.chain(errors) {
+        let mut desk = Desk::new(Settings::default());
+        let mut asked = Asked(HashSet::new());
+        desk.run(Session::plugins_initialized);
+        desk.bind();
+        asked.answer(&mut desk, |to, id| if is_result { result(to, id, payload) } else { error(to, id, payload) });
+        desk.wait(60);
+        assert_eq!((desk.count("initialized"), desk.session.questions.len()), (1, 0), "{kind}");
+    }
+    let mut desk = Desk::new(Settings::default());
+    desk.run(Session::plugins_initialized);
+    desk.bind();
+    for _ in 0..12 {
+        desk.wait(10);
+    }
+    assert_eq!(desk.count("initialized"), 1, "no answer at all");
+    assert!(desk.session.questions.len() <= 1, "the roster is asked for again");
+}

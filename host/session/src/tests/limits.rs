@@ -1,0 +1,244 @@
+//! Limits of everything that is stored.
+
+use super::*;
+use crate::rooms::MAX_OWN_WAITERS;
+use crate::waiters::RESERVED;
+use crate::{chats, occupants, presence, roster};
+
+#[test]
+fn chats_make_room_for_new_ones() {
+    let mut desk = Desk::connected(settings(&[("allow_non_roster_messaging", true.into())]));
+    for number in 0..=chats::MAX_OPEN {
+        desk.now += Duration::from_secs(1);
+        let at = desk.now;
+        desk.message(Message { at, ..message(&format!("p{number}@example.org"), MessageKind::Chat, "hi") });
+    }
+    let open = desk.session.snapshot().chats;
+    assert_eq!(open.len(), chats::MAX_OPEN);
+    assert!(!open.contains_key(&bare("p0@example.org")), "the one that was idle longest");
+    assert_eq!(desk.count("chatBoxClosed"), 1);
+}
+
+#[test]
+fn a_contact_has_so_many_clients() {
+    let mut desk = Desk::connected(Settings::default());
+    for number in 0..100 {
+        desk.presence(presence(&format!("{ROMEO}/c{number}"), PresenceKind::Available));
+    }
+    let status = Some("x".repeat(5_000));
+    desk.presence(Presence { status, ..presence(&format!("{ROMEO}/long"), PresenceKind::Available) });
+    let romeo = &desk.session.snapshot().contacts.unwrap()[&bare(ROMEO)];
+    assert_eq!(romeo.resources.len(), presence::MAX_RESOURCES);
+    assert_eq!(romeo.status().unwrap().len(), 1_024);
+    let kept = presence::kept_status(Some("x".repeat(5_000))).unwrap();
+    assert!(kept.capacity() < 2_000, "what is cut off takes no room");
+}
+
+#[test]
+fn strangers_cannot_fill_the_roster() {
+    let mut desk = Desk::connected(Settings::default());
+    for number in 0..roster::MAX_REQUESTS + 5 {
+        desk.presence(presence(&format!("s{number}@example.net"), PresenceKind::Subscribe));
+    }
+    assert_eq!(desk.session.snapshot().contacts.unwrap().len(), roster::MAX_REQUESTS + 2);
+    assert_eq!(desk.count("contactRequest"), roster::MAX_REQUESTS);
+    assert_eq!(desk.session.ignored(), 5);
+}
+
+#[test]
+fn strangers_who_ask_are_not_kept_with_their_clients() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.presence(presence("paris@example.net", PresenceKind::Subscribe));
+    for number in 0..presence::MAX_RESOURCES {
+        let status = Some("x".repeat(1_000));
+        desk.presence(Presence {
+            status,
+            ..presence(&format!("paris@example.net/c{number}"), PresenceKind::Available)
+        });
+    }
+    let paris = &desk.session.snapshot().contacts.unwrap()[&bare("paris@example.net")];
+    assert!(paris.requesting && paris.resources.is_empty(), "{paris:?}");
+}
+
+#[test]
+fn a_roster_is_cut_where_it_is_too_long() {
+    let mut desk = Desk::new(Settings::default());
+    desk.run(Session::plugins_initialized);
+    desk.bind();
+    desk.roster((0..=roster::MAX_CONTACTS).map(|number| item(&format!("c{number}@example.org"), "both")).collect());
+    assert_eq!(desk.session.snapshot().contacts.unwrap().len(), roster::MAX_CONTACTS);
+    desk.push(item("one-more@example.org", "both"));
+    assert_eq!(desk.session.snapshot().contacts.unwrap().len(), roster::MAX_CONTACTS);
+}
+
+#[test]
+fn rooms_and_occupants_are_so_many() {
+    let mut desk = Desk::connected(Settings::default());
+    let open = |desk: &mut Desk, number: usize| {
+        let (answer, receiver) = Answer::channel();
+        let jid = bare(&format!("r{number}@muc.example.org"));
+        desk.command(Command::OpenRoom { by: InstanceId(1), jid, wish: Box::default(), answer });
+        receiver
+    };
+    let opened: Vec<_> = (0..MAX_ROOMS).map(|number| open(&mut desk, number)).collect();
+    assert!(matches!(got(&mut open(&mut desk, MAX_ROOMS)), Some(Err(CallError::OverLimit(_)))));
+    drop(opened);
+    desk.wait(30);
+    desk.in_room();
+    for number in 0..occupants::MAX_OCCUPANTS {
+        desk.presence(occupant(&format!("o{number}"), PresenceKind::Available, &[]));
+    }
+    assert_eq!(desk.session.snapshot().rooms[&bare(ROOM)].occupants.len(), occupants::MAX_OCCUPANTS);
+}
+
+#[test]
+fn so_many_calls_of_a_plugin_may_wait_for_a_room_and_take_no_place_of_another_one() {
+    const ONE: InstanceId = InstanceId(1);
+    const TWO: InstanceId = InstanceId(2);
+    fn enter(desk: &mut Desk, by: InstanceId) -> Receiver<Result<Arc<Room>, CallError>> {
+        let (answer, receiver) = Answer::channel();
+        desk.command(Command::OpenRoom { by, jid: bare(ROOM), wish: Box::default(), answer });
+        receiver
+    }
+    fn leave(desk: &mut Desk, by: InstanceId) -> Receiver<Result<(), CallError>> {
+        let (answer, receiver) = Answer::channel();
+        desk.command(Command::CloseRoom { by, jid: bare(ROOM), answer });
+        receiver
+    }
+    let mut desk = Desk::connected(Settings::default());
+    let waiting: Vec<_> = (0..MAX_OWN_WAITERS).map(|_| enter(&mut desk, ONE)).collect();
+    assert!(matches!(got(&mut enter(&mut desk, ONE)), Some(Err(CallError::OverLimit(_)))));
+    assert!(got(&mut enter(&mut desk, TWO)).is_none(), "a neighbour waits all the same");
+    drop(waiting);
+    assert!(got(&mut enter(&mut desk, ONE)).is_none(), "those who left make room");
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    let waiting: Vec<_> = (0..MAX_OWN_WAITERS).map(|_| leave(&mut desk, ONE)).collect();
+    assert!(matches!(got(&mut leave(&mut desk, ONE)), Some(Err(CallError::OverLimit(_)))));
+    assert!(got(&mut leave(&mut desk, TWO)).is_none(), "a neighbour waits all the same");
+    drop(waiting);
+    assert!(got(&mut leave(&mut desk, ONE)).is_none(), "those who left make room");
+}
+
+#[test]
+fn so_many_calls_may_wait_for_chats_and_those_of_a_plugin_take_no_place_of_another_one() {
+    fn open(desk: &mut Desk, by: u64) -> Receiver<Result<Arc<Chat>, CallError>> {
+        let (answer, receiver) = Answer::channel();
+        desk.command(Command::OpenChat { by: InstanceId(by), jid: bare(ROMEO), answer });
+        receiver
+    }
+    let mut desk = Desk::new(Settings::default());
+    let waiting: Vec<_> = (0..chats::MAX_OWN_PENDING).map(|_| open(&mut desk, 1)).collect();
+    assert!(matches!(got(&mut open(&mut desk, 1)), Some(Err(CallError::OverLimit(_)))));
+    assert!(got(&mut open(&mut desk, 2)).is_none(), "a neighbour waits all the same");
+    drop(waiting);
+    assert!(got(&mut open(&mut desk, 1)).is_none(), "those who left make room");
+    // As many plugins as necessary, each with its maximum.
+    let plugins = (10..).flat_map(|number| std::iter::repeat_n(number, chats::MAX_OWN_PENDING));
+    let waiting: Vec<_> = plugins.take(chats::MAX_PENDING).map(|by| open(&mut desk, by)).collect();
+    // None of them takes the places of another one.
+    let mut own: Vec<_> = (0..RESERVED).map(|_| open(&mut desk, 2)).collect();
+    assert!(own.iter_mut().all(|receiver| got(receiver).is_none()));
+    assert!(matches!(got(&mut open(&mut desk, 2)), Some(Err(CallError::OverLimit(_)))));
+    drop(waiting);
+    assert!(got(&mut open(&mut desk, 2)).is_none(), "those who left make room");
+}
+
+#[test]
+fn all_rooms_together_have_so_many_occupants_and_each_room_some() {
+    let mut desk = Desk::connected(Settings::default());
+    let room = |number: usize| format!("r{number}@muc.example.org");
+    let enter = |desk: &mut Desk, number: usize| {
+        let (answer, receiver) = Answer::channel();
+        desk.command(Command::OpenRoom { by: InstanceId(1), jid: bare(&room(number)), wish: Box::default(), answer });
+        let from = jid(&format!("{}/bot", room(number)));
+        desk.presence(Presence { from, ..occupant("bot", PresenceKind::Available, &[110]) });
+        drop(receiver);
+    };
+    let full = occupants::MAX_ALL_OCCUPANTS / occupants::MAX_OCCUPANTS;
+    for number in 0..=full {
+        enter(&mut desk, number);
+        for nick in 0..occupants::MAX_OCCUPANTS {
+            let from = jid(&format!("{}/o{nick}", room(number)));
+            desk.presence(Presence { from, ..occupant("o", PresenceKind::Available, &[]) });
+        }
+        desk.forget();
+    }
+    let rooms = desk.session.snapshot().rooms;
+    let counts: Vec<_> = rooms.values().map(|room| room.occupants.len()).collect();
+    assert!(counts[..full].iter().all(|count| *count == occupants::MAX_OCCUPANTS), "{counts:?}");
+    assert_eq!(counts[full], occupants::OWN_SHARE, "{counts:?}");
+}
+
+/// A room decides the names of its occupants.
+#[test]
+fn what_is_known_of_occupants_takes_so_many_bytes() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    let long = |number: usize| format!("{number:01000}");
+    let person = jid(&format!("{}@example.org/{}", "a".repeat(1_000), "c".repeat(1_000)));
+    let told = |number: usize| {
+        let mut presence = occupant(&long(number), PresenceKind::Available, &[]);
+        presence.status = Some("d".repeat(1_024));
+        presence.muc.as_mut().unwrap().jid = Some(person.clone());
+        presence
+    };
+    for number in 0..occupants::MAX_OCCUPANTS {
+        desk.presence(told(number));
+    }
+    let known = desk.session.snapshot().rooms[&bare(ROOM)].occupants.len();
+    let most = occupants::MAX_ALL_BYTES / (5 * 1_000);
+    assert!((most / 2..=most).contains(&known), "{known}, and {most} at most");
+    // If an occupant leaves, there is room for another one. The account itself is always included.
+    desk.presence(Presence { kind: PresenceKind::Unavailable, ..told(7) });
+    desk.presence(told(occupants::MAX_OCCUPANTS));
+    let there = desk.session.snapshot().rooms[&bare(ROOM)].occupants.clone();
+    assert_eq!(there.len(), known);
+    assert!(there.contains_key(&long(occupants::MAX_OCCUPANTS)) && there.values().any(|one| one.own));
+    // Changes of known occupants are handled regardless of the room.
+    let mut demoted = occupant(&long(9), PresenceKind::Available, &[]);
+    demoted.status = Some("d".repeat(1_024));
+    demoted.muc.as_mut().unwrap().role = "none".to_owned();
+    desk.presence(demoted);
+    assert_eq!(desk.session.snapshot().rooms[&bare(ROOM)].occupants[&long(9)].role, "none");
+    // A room that is entered again starts with an empty list.
+    let (answer, _closed) = Answer::channel();
+    desk.command(Command::CloseRoom { by: InstanceId(1), jid: bare(ROOM), answer });
+    desk.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
+    desk.in_room();
+    for number in 0..100 {
+        desk.presence(told(number));
+    }
+    assert_eq!(desk.session.snapshot().rooms[&bare(ROOM)].occupants.len(), 102);
+}
+
+/// A server may send what it kept for the account before its answer with the roster.
+#[test]
+fn what_waits_for_the_roster_is_bounded_in_bytes() {
+    let long = |body: &str| {
+        let raw = raw(&format!("<message xmlns='jabber:client' to='{ROMEO}'><body>{body}</body></message>"));
+        Incoming::Message(Box::new(Message { raw, ..message(ROMEO, MessageKind::Chat, body) }))
+    };
+    let weight = long(&"x".repeat(100_000)).weight();
+    assert!(weight > 100_000);
+    let mut held = HeldBack::default();
+    let kept = (0..MAX_HELD).take_while(|_| held.hold(long(&"x".repeat(100_000))).is_none()).count();
+    assert_eq!(kept, MAX_HELD_BYTES / weight);
+    assert!(held.hold(long("short")).is_none(), "there is room for a short one");
+}
+
+/// A plugin that does not get to run would otherwise collect an answer of each of its calls.
+#[test]
+fn an_answer_that_is_too_much_is_refused() {
+    let most = |most: usize| {
+        move |value: &String| {
+            if value.len() <= most { Ok(()) } else { Err(CallError::OverLimit("too much".to_owned())) }
+        }
+    };
+    let given = |bytes: usize| {
+        let (answer, mut receiver) = Answer::channel();
+        answer.if_it_fits(most(10)).give(Ok("x".repeat(bytes)));
+        got(&mut receiver).unwrap()
+    };
+    assert_eq!(given(10).unwrap().len(), 10);
+    assert_eq!(given(11), Err(CallError::OverLimit("too much".to_owned())));
+}

@@ -1,0 +1,323 @@
+//! Random inputs in any order: nothing panics, nothing grows without limit, and no call waits forever.
+
+use parlor_stanza::card::CardChange;
+use parlor_stanza::types::{Bookmark, BookmarkChange, Draft, FormField, Invite};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::{messages, questions};
+
+/// One input.
+#[derive(Debug, Clone)]
+enum Step {
+    Bind,
+    Suspend,
+    Resume,
+    Retry,
+    Close,
+    LogOut,
+    Lose,
+    Wait(u16),
+    Back(u16),
+    Presence(u8, u8, Vec<u16>),
+    Message(u8, u8, Option<u8>),
+    Push(u8, bool),
+    Answer(u8, u8, bool),
+    Open(u8),
+    Shut(u8),
+    Enter(u8, bool),
+    Leave(u8),
+    Say(u8, bool),
+    Iq,
+    Status(u8),
+    Wish(u8, u8),
+    Card(u8, u8),
+    Promise(u8, u8),
+    Emit(u8, u8),
+    Reject(u8, u8),
+    Await(u8),
+    Gone(u8),
+    Deed(u8, u8),
+    Marks(u8, bool),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let code = prop::sample::select(vec![110_u16, 201, 210, 301, 303, 307, 322, 332]);
+    prop_oneof![
+        2 => Just(Step::Bind),
+        1 => Just(Step::Suspend),
+        1 => Just(Step::Resume),
+        1 => Just(Step::Retry),
+        1 => Just(Step::Close),
+        1 => Just(Step::LogOut),
+        1 => Just(Step::Lose),
+        2 => (0..100_u16).prop_map(Step::Wait),
+        1 => (0..100_u16).prop_map(Step::Back),
+        12 => (any::<u8>(), any::<u8>(), prop::collection::vec(code, 0..3)).prop_map(|(a, b, c)| Step::Presence(a, b, c)),
+        6 => (any::<u8>(), any::<u8>(), any::<Option<u8>>()).prop_map(|(a, b, c)| Step::Message(a, b, c)),
+        2 => (any::<u8>(), any::<bool>()).prop_map(|(a, b)| Step::Push(a, b)),
+        8 => (any::<u8>(), any::<u8>(), any::<bool>()).prop_map(|(a, b, c)| Step::Answer(a, b, c)),
+        2 => any::<u8>().prop_map(Step::Open),
+        1 => any::<u8>().prop_map(Step::Shut),
+        4 => (any::<u8>(), any::<bool>()).prop_map(|(a, b)| Step::Enter(a, b)),
+        2 => any::<u8>().prop_map(Step::Leave),
+        2 => (any::<u8>(), any::<bool>()).prop_map(|(a, b)| Step::Say(a, b)),
+        2 => Just(Step::Iq),
+        2 => any::<u8>().prop_map(Step::Status),
+        3 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::Wish(a, b)),
+        3 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::Card(a, b)),
+        1 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::Promise(a, b)),
+        1 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::Emit(a, b)),
+        1 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::Reject(a, b)),
+        2 => any::<u8>().prop_map(Step::Await),
+        1 => any::<u8>().prop_map(Step::Gone),
+        4 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::Deed(a, b)),
+        2 => (any::<u8>(), any::<bool>()).prop_map(|(a, b)| Step::Marks(a, b)),
+    ]
+}
+
+fn address(number: u8) -> &'static str {
+    const ALL: [&str; 9] = [
+        "room@muc.example.org",
+        "room@muc.example.org/bot",
+        "room@muc.example.org/juliet",
+        "hall@muc.example.org/bot",
+        "romeo@example.org/orchard",
+        "juliet@example.org/balcony",
+        "paris@example.org",
+        "bot@example.org",
+        "example.org",
+    ];
+    ALL[usize::from(number) % ALL.len()]
+}
+
+fn room(number: u8) -> BareJid {
+    bare(["room@muc.example.org", "hall@muc.example.org", "cell@muc.example.org"][usize::from(number) % 3])
+}
+
+fn promise(number: u8) -> EventName {
+    EventName::from(["connected", "roster", "initialized", "roomsAutoJoined", "mine", "yours"][usize::from(number) % 6])
+}
+
+fn instance(number: u8) -> InstanceId {
+    InstanceId(u64::from(number % 3))
+}
+
+/// The receivers of all calls. Each function returns whether its call was answered.
+#[derive(Default)]
+struct Open(Vec<Box<dyn FnMut() -> bool>>);
+
+impl Open {
+    fn answer<T: Send + 'static>(&mut self) -> Answer<T> {
+        let (answer, mut receiver) = Answer::channel();
+        let mut answered = false;
+        self.0.push(Box::new(move || {
+            answered = answered || got(&mut receiver).is_some();
+            answered
+        }));
+        answer
+    }
+}
+
+fn presence_kind(number: u8) -> PresenceKind {
+    match number % 8 {
+        0..=2 => PresenceKind::Available,
+        3 | 4 => PresenceKind::Unavailable,
+        5 => PresenceKind::Subscribe,
+        6 => PresenceKind::Unsubscribe,
+        _ => PresenceKind::Error(stanza_error("conflict")),
+    }
+}
+
+fn deed(what: u8, open: &mut Open) -> RoomDeed {
+    match what % 6 {
+        0 => RoomDeed::Subject("news".to_owned(), open.answer()),
+        1 => RoomDeed::Order(Ask::DestroyRoom { reason: None, alternative: None }, open.answer()),
+        2 => RoomDeed::Affiliations("member", open.answer()),
+        3 => RoomDeed::Configure(vec![("roomname".to_owned(), ConfigValue::Flag(true))], open.answer()),
+        4 => RoomDeed::View(ViewChange::Focus, open.answer()),
+        _ => RoomDeed::RemoveBookmark(open.answer()),
+    }
+}
+
+fn mark(desk: &mut Desk, which: u8, autojoin: bool) {
+    let room = room(which);
+    let set = Bookmark { room, name: None, autojoin, nick: None, password: None, extensions: None, is_cut: false };
+    let change = if which < 200 { BookmarkChange::Set(set) } else { BookmarkChange::AllRemoved };
+    desk.hear(Incoming::Bookmarks(vec![change]));
+}
+
+/// The instance that makes the calls.
+const BY: InstanceId = InstanceId(1);
+
+fn room_wish(configure: bool) -> RoomWish {
+    let configure = configure.then(|| vec![("roomname".to_owned(), ConfigValue::Text("x".to_owned()))]);
+    RoomWish { configure, ..RoomWish::default() }
+}
+
+fn take(desk: &mut Desk, open: &mut Open, step: Step) {
+    match step {
+        Step::Bind => desk.bind(),
+        Step::Suspend => desk.run(Session::suspended),
+        Step::Resume => desk.run(Session::resumed),
+        Step::Retry => desk.run(|session, now, out| session.retrying(Duration::from_secs(1), "refused", now, out)),
+        Step::Close => desk.run(Session::closed),
+        Step::LogOut => desk.run(Session::logged_out),
+        Step::Lose => desk.run(|session, now, out| session.lost("gone", now, out)),
+        Step::Wait(seconds) => desk.wait(u64::from(seconds)),
+        Step::Back(seconds) => desk.now -= Duration::from_secs(u64::from(seconds)),
+        Step::Presence(from, kind, status) => {
+            let nick = status.contains(&303).then(|| "other".to_owned());
+            let muc = (kind < 200).then(|| Box::new(MucUser { nick, status, ..MucUser::default() }));
+            desk.presence(Presence { muc, ..presence(address(from), presence_kind(kind)) });
+        }
+        Step::Message(from, kind, id) => {
+            let kinds = [MessageKind::Chat, MessageKind::Groupchat, MessageKind::Error, MessageKind::Normal];
+            let kind = kinds[usize::from(kind) % 4];
+            let invite = id.filter(|id| id % 5 == 0).map(|id| {
+                Box::new(Invite {
+                    room: room(id),
+                    from: jid(address(from)),
+                    to: jid("bot@example.org"),
+                    reason: None,
+                    password: None,
+                })
+            });
+            let stanza_id = id.map(|id| id.to_string());
+            desk.message(Message { stanza_id, invite, ..message(address(from), kind, "hi") });
+        }
+        Step::Push(who, remove) => {
+            let who = jid(address(who)).to_bare();
+            desk.push(item(who.as_str(), if remove { "remove" } else { "both" }));
+        }
+        Step::Answer(which, from, fine) => {
+            let asked = desk.sent.iter().filter_map(|stanza| match stanza {
+                Outgoing::Ask { to, id, ask } => Some((to.clone(), id.clone(), ask)),
+                _ => None,
+            });
+            let Some((to, id, ask)) = asked.rev().nth(usize::from(which % 4)) else { return };
+            let from = if from < 200 { to.as_ref().map(Jid::as_str) } else { Some(address(from)) };
+            let field = FormField { var: "muc#roomconfig_roomname".to_owned(), ..FormField::default() };
+            let body = match ask {
+                Ask::Roster { .. } => Body::Roster { version: None, items: vec![item(ROMEO, "both")] },
+                Ask::RoomConfig => Body::RoomForm(vec![field]),
+                Ask::Bookmarks { .. } => Body::Bookmarks(Vec::new()),
+                _ => Body::Empty,
+            };
+            desk.answer(from, id, if fine { Ok(body) } else { Err(stanza_error("forbidden")) });
+        }
+        Step::Open(who) => {
+            desk.command(Command::OpenChat { by: BY, jid: jid(address(who)).to_bare(), answer: open.answer() });
+        }
+        Step::Shut(who) => desk.command(Command::CloseChat { jid: jid(address(who)).to_bare(), answer: open.answer() }),
+        Step::Enter(which, configure) => desk.command(Command::OpenRoom {
+            by: BY,
+            jid: room(which),
+            wish: Box::new(room_wish(configure)),
+            answer: open.answer(),
+        }),
+        Step::Leave(which) => desk.command(Command::CloseRoom { by: BY, jid: room(which), answer: open.answer() }),
+        Step::Say(to, public) => {
+            let kind = if public { MessageKind::Groupchat } else { MessageKind::Chat };
+            let draft = Box::new(Draft { body: Some("hi".to_owned()), ..Draft::default() });
+            desk.command(Command::SendMessage { to: jid(address(to)), kind, draft, answer: open.answer() });
+        }
+        Step::Iq => {
+            let iq = raw("<iq xmlns='jabber:client' type='get' id='x'><ping xmlns='urn:xmpp:ping'/></iq>");
+            desk.command(Command::SendIq { by: InstanceId(1), iq, answer: open.answer() });
+        }
+        Step::Status(value) => {
+            let values = [StatusValue::Online, StatusValue::Away, StatusValue::Offline];
+            let value = Some(values[usize::from(value) % 3]);
+            desk.command(Command::SetStatus { value, message: None, answer: open.answer() });
+        }
+        Step::Promise(by, name) => {
+            let names = vec![promise(name)];
+            desk.command(Command::AddPromises { by: instance(by), names, most: 64, answer: open.answer() });
+        }
+        Step::Emit(by, name) => {
+            let (by, name, payload) = (instance(by), promise(name), Payload::None);
+            desk.command(Command::Emit { by, name, payload, answer: open.answer() });
+        }
+        Step::Reject(by, name) => {
+            let (by, name, reason) = (instance(by), promise(name), String::new());
+            desk.command(Command::RejectPromise { by, name, reason, answer: open.answer() });
+        }
+        Step::Wish(who, what) => wish(desk, open, &jid(address(who)), what),
+        Step::Card(who, what) => card(desk, open, jid(address(who)), what),
+        Step::Await(name) => {
+            let (by, name) = (instance(name), promise(name));
+            desk.command(Command::WaitUntil { by, name, answer: open.answer() });
+        }
+        Step::Deed(which, what) => {
+            let jid = room(which);
+            desk.command(Command::Room { jid, deed: deed(what, open) });
+        }
+        Step::Marks(which, autojoin) => mark(desk, which, autojoin),
+        Step::Gone(which) => desk.run(|session, _, out| session.instance_gone(instance(which), out)),
+    }
+}
+
+fn wish(desk: &mut Desk, open: &mut Open, jid: &Jid, what: u8) {
+    let wishes = [
+        ContactWish::Add { fullname: None },
+        ContactWish::Remove,
+        ContactWish::Rename("x".to_owned()),
+        ContactWish::SetGroups(vec!["g".to_owned()]),
+        ContactWish::Accept,
+        ContactWish::Deny,
+    ];
+    let wish = wishes[usize::from(what) % wishes.len()].clone();
+    desk.command(Command::Contact { jid: jid.to_bare(), wish, answer: open.answer() });
+}
+
+fn card(desk: &mut Desk, open: &mut Open, jid: Jid, what: u8) {
+    let force = what > 127;
+    match what % 3 {
+        0 => desk.command(Command::GetCard { jid, force, answer: open.answer() }),
+        1 => desk.command(Command::UpdateCard { jid, force, answer: open.answer() }),
+        _ => {
+            let change = Box::new(CardChange { role: Some("bot".to_owned()), ..CardChange::default() });
+            desk.command(Command::SetCard { by: BY, change, answer: open.answer() });
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_breaks_grows_or_hangs(steps in prop::collection::vec(step(), 0..120)) {
+        let settings = settings(&[
+            ("auto_join_rooms", json!([{ "jid": "hall@muc.example.org" }])),
+            ("auto_join_on_invite", true.into()),
+            ("allow_non_roster_messaging", true.into()),
+        ]);
+        let mut desk = Desk::new(settings);
+        let mut open = Open::default();
+        desk.run(Session::plugins_initialized);
+        desk.session.note_numbering(&jid("bot@example.org"), &["urn:xmpp:sid:0".to_owned()]);
+        for step in steps {
+            take(&mut desk, &mut open, step);
+            let session = &desk.session;
+            prop_assert!(session.rooms.is_consistent());
+            prop_assert!(session.seen.len() <= messages::REMEMBERED);
+            prop_assert!(session.roster.strangers.len() <= roster::MAX_REQUESTS);
+            prop_assert!(session.questions.len() <= questions::MAX_OUTSTANDING + 3 * MAX_ROOMS + 4);
+            prop_assert!(session.deadlines.len() <= session.questions.len() + 2 * session.snapshot().rooms.len() + 8);
+            for room in session.snapshot().rooms.values() {
+                prop_assert!(!room.joined || session.snapshot().connected || session.is_live());
+            }
+        }
+        desk.run(|session, now, out| session.lost("gone", now, out));
+        for number in 0..3 {
+            desk.run(|session, _, out| session.instance_gone(instance(number), out));
+        }
+        prop_assert!(open.0.iter_mut().all(|answered| answered()), "somebody waits for ever");
+        prop_assert_eq!(desk.session.rooms.waiters() + desk.session.chats.pending() + desk.session.questions.len(), 0);
+        prop_assert_eq!(desk.session.cards.sizes(), (0, 0));
+        prop_assert_eq!(desk.session.promises.sizes(), (names::promises().count(), 0));
+        prop_assert!(desk.session.next_deadline().is_none());
+    }
+}
