@@ -7,12 +7,12 @@ use std::str::FromStr;
 /// A loopback address and a port: one of 127.0.0.0/8, or `::1`.
 ///
 /// ```
-/// use parlor::loopback::Loopback;
+/// use parlor_base::loopback::Loopback;
 ///
 /// let own: Loopback = "127.0.0.1:9100".parse()?;
 /// assert_eq!(own.address().port(), 9100);
 /// assert!("0.0.0.0:9100".parse::<Loopback>().is_err());
-/// # Ok::<(), parlor::loopback::NotLoopback>(())
+/// # Ok::<(), parlor_base::loopback::NotLoopback>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loopback(SocketAddr);
