@@ -1,9 +1,12 @@
 //! What tests of stanzas need, in this package and in others.
-#![allow(clippy::unwrap_used, reason = "this is part of tests")]
 
 use jid::Jid;
 
 /// Parses a JID.
+///
+/// # Panics
+///
+/// If the text is none.
 pub fn jid(text: &str) -> Jid {
-    text.parse().unwrap()
+    text.parse().expect("a test names a JID")
 }
