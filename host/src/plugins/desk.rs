@@ -23,7 +23,6 @@ use parlor_base::id::{Digest, PluginId};
 use parlor_base::log_level::LogLevel;
 use parlor_base::nearest::nearest;
 use parlor_base::permission::Permission;
-use parlor_config::url::Url;
 use parlor_config::{AccountName, Config};
 use parlor_session::permissions::{self, Grants, Scope};
 use semver::Version;
@@ -68,7 +67,7 @@ pub struct Offer {
     /// The signer's comment, escaped for display.
     pub comment: Option<String>,
     /// The redirects of its download.
-    pub redirects: Vec<Url>,
+    pub redirects: Vec<parlor_config::url::Url>,
     bytes: Vec<u8>,
 }
 
