@@ -7,16 +7,16 @@
 use std::path::Path;
 
 use parlor_config::{Config, Overrides};
+use parlor_plugins::admission::undeclared;
+use parlor_plugins::component;
+use parlor_plugins::manifest::Manifest;
+use parlor_plugins::policy::{Policy, edit};
 use toml::Value;
 
 use crate::control;
-use crate::plugins::admission::undeclared;
-use crate::plugins::component;
-use crate::plugins::manifest::Manifest;
-use crate::plugins::policy::{Policy, edit};
 
-pub use crate::xmpp::fuzz::{over_bosh, over_websocket};
 pub use parlor_stanza::fuzz::{from_a_plugin, from_the_server};
+pub use parlor_xmpp::fuzz::{over_bosh, over_websocket};
 
 /// Maximum length of an error message, whatever it is about: it is shown to people, and logged.
 const LONGEST_ERROR: usize = 16 << 10;
@@ -195,7 +195,8 @@ mod tests {
 
     #[test]
     fn whatever_a_plugins_file_holds() {
-        let seeds: Vec<_> = component::seeds().collect();
+        let seeds: Vec<_> =
+            seeds("component").iter().map(|text| wat::parse_bytes(text).unwrap().into_owned()).collect();
         fuzz("component", &seeds, 4_000, a_component);
     }
 

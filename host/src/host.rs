@@ -23,23 +23,24 @@ use parlor_base::harmless::EscapedPath as _;
 use parlor_base::id::PluginId;
 use parlor_base::log_level::LogLevel;
 use parlor_config::{AccountName, Config};
+use parlor_plugins::admission::{Admitted, settings_fit};
+use parlor_plugins::components::Components;
+use parlor_plugins::policy::{Entry, Policy, PolicyError, SettingValues};
+use parlor_plugins::source::Source;
+use parlor_runtime::account::Account;
+use parlor_runtime::compiler::Compiler;
+use parlor_runtime::engine::{Compiled, Engine, EngineError};
+use parlor_runtime::instance::Instance;
+use parlor_runtime::loading::Loaded;
+use parlor_runtime::order::{self, Strictness};
+use parlor_runtime::supervisor::{Dependency, Reins, Supervised};
 use parlor_session::permissions::Grants;
+use parlor_store::{OpenError, Store};
 use reload::Read;
 use standing::{Leaving, Left};
 use tokio::sync::{Mutex, Notify};
 
-use crate::account::Account;
-use crate::plugins::admission::settings_fit;
-use crate::plugins::components::Components;
-use crate::plugins::order::{self, Strictness};
-use crate::plugins::policy::{Entry, Policy, PolicyError, SettingValues};
-use crate::plugins::source::Source;
-use crate::plugins::store::Loaded;
-use crate::plugins::{Admitted, Compiled, Compiler, Dependency, Engine, EngineError, Instance, Reins, Supervised};
-use crate::store::{OpenError, Store};
-
-pub use explain::Explained;
-pub(crate) use lock::LOCK;
+pub use lock::LOCK;
 pub use standing::PluginStatus;
 
 /// Maximum time that plugins may delay the log-in.

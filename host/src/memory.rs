@@ -11,7 +11,7 @@ const CHANGE: u64 = 8 << 20;
 const LOOKS: u32 = 12;
 
 /// Returns the resident memory of this process, in bytes; 0 if the system does not report it.
-pub(crate) fn resident() -> u64 {
+pub fn resident() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm");
     let pages = pages.ok().and_then(|line| line.split(' ').nth(1)?.parse::<u64>().ok());
     // The unit of that file, on every Linux that wasmtime runs on.
@@ -22,7 +22,7 @@ pub(crate) fn resident() -> u64 {
 ///
 /// glibc returns memory only from the end of a heap: one byte in use there keeps everything that was freed before it. A
 /// process that is never restarted would stay as big as it was in its worst minute.
-pub(crate) async fn give_back() {
+pub async fn give_back() {
     let mut looks = tokio::time::interval(LOOK);
     let (mut kept, mut since) = (resident(), 0);
     loop {

@@ -13,12 +13,19 @@ pub struct Package {
 pub const HOST: Package = Package { library: "parlor", folder: "host" };
 
 /// All packages of the host.
-pub const ALL: [Package; 5] = [
+pub const ALL: [Package; 12] = [
     HOST,
+    Package { library: "parlor_authoring", folder: "host/authoring" },
     Package { library: "parlor_base", folder: "host/base" },
+    Package { library: "parlor_cli", folder: "host/cli" },
     Package { library: "parlor_config", folder: "host/config" },
+    Package { library: "parlor_https", folder: "host/https" },
+    Package { library: "parlor_plugins", folder: "host/plugins" },
+    Package { library: "parlor_runtime", folder: "host/runtime" },
     Package { library: "parlor_session", folder: "host/session" },
     Package { library: "parlor_stanza", folder: "host/stanza" },
+    Package { library: "parlor_store", folder: "host/store" },
+    Package { library: "parlor_xmpp", folder: "host/xmpp" },
 ];
 
 impl Package {

@@ -2,7 +2,7 @@
 //!
 //! It speaks TLS from the first byte and accepts any password by PLAIN, unless it demands a proof of one. It answers
 //! the client's requests with minimal answers, and serves one client at a time. The host's own tests have another
-//! scripted server, `host/src/xmpp/peer.rs`, which says why.
+//! scripted server, `host/xmpp/src/peer.rs`, which says why.
 
 pub mod archive;
 mod proofs;

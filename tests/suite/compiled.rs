@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use parlor::host::Host;
-use parlor::plugins::Compiler;
 use parlor_config::Config;
+use parlor_runtime::compiler::Compiler;
 use parlor_tests::component::with_manifest;
 use parlor_tests::folder::Folder;
 use parlor_tests::plugins::built;

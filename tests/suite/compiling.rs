@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use parlor::account::Connection;
 use parlor::host::{AddError, Host};
-use parlor::plugins::policy::{Entry as Decided, Policy as Decisions};
-use parlor::plugins::{Bounds, Compiler, State, Traces};
 use parlor_base::id::PluginId;
 use parlor_base::quantity::Bytes;
 use parlor_config::{Config, Overrides};
+use parlor_plugins::policy::{Entry as Decided, Policy as Decisions};
+use parlor_runtime::account::Connection;
+use parlor_runtime::compiler::{Bounds, Compiler};
+use parlor_runtime::supervisor::State;
+use parlor_runtime::traces::Traces;
 use parlor_tests::component::{graft, heavy_module, with_manifest};
 use parlor_tests::host::{Home, Server};
 use parlor_tests::plugins::{built, program};

@@ -15,7 +15,7 @@ fn text(path: &str) -> String {
 
 #[test]
 fn all_that_the_debian_package_is_made_of_is_there_or_is_made_for_it() {
-    let manifest: toml::Table = text("host/Cargo.toml").parse().unwrap();
+    let manifest: toml::Table = text("host/cli/Cargo.toml").parse().unwrap();
     let deb = &manifest["package"]["metadata"]["deb"];
     let makes = text("tests/xtask/src/package.rs");
     let assets = deb["assets"].as_array().unwrap();
@@ -27,11 +27,11 @@ fn all_that_the_debian_package_is_made_of_is_there_or_is_made_for_it() {
             let made = if name == "*.1" { "\"man1\"" } else { name };
             assert!(makes.contains(made), "nobody makes {from}");
         } else {
-            assert!(root().join("host").join(from).is_file(), "there is no {from}");
+            assert!(root().join("host/cli").join(from).is_file(), "there is no {from}");
         }
     }
     for key in ["changelog", "maintainer-scripts"] {
-        assert!(root().join("host").join(deb[key].as_str().unwrap()).exists(), "{key}");
+        assert!(root().join("host/cli").join(deb[key].as_str().unwrap()).exists(), "{key}");
     }
     for script in ["postinst", "postrm"] {
         let checked = Command::new("sh").arg("-n").arg(root().join("dist/debian").join(script)).output().unwrap();

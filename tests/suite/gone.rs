@@ -3,9 +3,9 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use parlor::plugins::Instance;
-use parlor::plugins::policy;
 use parlor_base::id::InstanceId;
+use parlor_plugins::policy;
+use parlor_runtime::instance::Instance;
 use parlor_session::router::Filter;
 use parlor_tests::component::with_manifest;
 use parlor_tests::host::{Home, Server};

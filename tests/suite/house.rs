@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use parlor::account::{Asker, Connection, Shared};
 use parlor::host::Host;
-use parlor::plugins::{Instance, State};
 use parlor_base::id::{InstanceId, PluginId};
 use parlor_base::permission::{Permission, ScopeKind};
 use parlor_config::{AccountName, Config, Overrides};
+use parlor_runtime::account::{Asker, Connection, Shared};
+use parlor_runtime::instance::Instance;
+use parlor_runtime::supervisor::State;
 use parlor_session::Command;
 use parlor_session::event::{Event, Payload};
 use parlor_session::permissions::Grants;

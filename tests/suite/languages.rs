@@ -17,7 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use parlor::plugins::State;
+use parlor_runtime::supervisor::State;
 use parlor_tests::folder::Folder;
 use parlor_tests::host::{Finished, Home};
 use parlor_tests::memories;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use parlor::plugins::State;
+use parlor_runtime::supervisor::State;
 use parlor_tests::component::graft;
 use parlor_tests::plugins;
 use parlor_tests::policy::Entry;

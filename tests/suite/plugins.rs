@@ -4,12 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use jid::Jid;
-use parlor::account::Connection;
 use parlor::host::{AddError, Host};
-use parlor::plugins::policy::Entry as Decided;
-use parlor::plugins::{Compiler, State};
 use parlor_base::id::PluginId;
 use parlor_config::{Config, Overrides};
+use parlor_plugins::policy::Entry as Decided;
+use parlor_runtime::account::Connection;
+use parlor_runtime::compiler::Compiler;
+use parlor_runtime::supervisor::State;
 use parlor_tests::client::Client;
 use parlor_tests::component::with_manifest;
 use parlor_tests::host::{Home, Server};
@@ -74,7 +75,7 @@ impl House {
 
 fn decided(folder: &Path, id: &str, entry: Entry) -> (PluginId, Decided) {
     let text = Policy::default().with(id, entry).to_toml().unwrap();
-    let mut policy = parlor::plugins::policy::Policy::parse(&text, folder).unwrap();
+    let mut policy = parlor_plugins::policy::Policy::parse(&text, folder).unwrap();
     policy.plugins.pop_first().unwrap()
 }
 

@@ -2,7 +2,8 @@
 //!
 //! **Owns:** the ids of plugins, their instances and files; the names of
 //! permissions; texts that are safe to show; quantities with units; documents in
-//! TOML; files that are written whole; clocks and chance; child processes; queues that many owners share.
+//! TOML; files that are written whole; clocks and chance; child processes; queues that many owners share;
+//! what the calls of a plugin cost the host.
 //!
 //! **Must not** know XMPP, the contract or how plugins run. Everything here would make sense in another program.
 //!
@@ -15,6 +16,7 @@ pub mod clock;
 pub mod document;
 pub mod fair;
 pub mod harmless;
+pub mod held;
 pub mod id;
 pub mod log_level;
 pub mod loopback;
@@ -24,4 +26,5 @@ pub mod quantity;
 pub mod rate;
 pub mod recent;
 pub mod shell;
+pub mod traces;
 pub mod watch;

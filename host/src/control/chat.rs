@@ -6,6 +6,8 @@ mod steps;
 use std::sync::Arc;
 
 use parlor_base::id::PluginId;
+use parlor_plugins::desk::Desk;
+use parlor_runtime::account::Shared;
 use parlor_session::OWNER_COMMANDS;
 use parlor_stanza::types::{AdHocAction, AdHocAnswer, AdHocRefusal, AdHocRequest, AdHocStage, Reply};
 use tokio::sync::{mpsc, oneshot};
@@ -16,9 +18,7 @@ use self::steps::Steps;
 use super::server::{Order, settle};
 use super::show;
 use super::views::{Plugin, Status};
-use crate::account::Shared;
 use crate::host::Host;
-use crate::plugins::desk::Desk;
 
 /// The form field with the plugin.
 const PLUGIN: &str = "plugin";

@@ -4,15 +4,20 @@ use std::collections::BTreeMap;
 
 use parlor_base::harmless::harmless;
 use parlor_base::id::PluginId;
+use parlor_runtime::account::{Connection, Shared};
+use parlor_runtime::denials::Denial;
+use parlor_runtime::explain::Explained;
+use parlor_runtime::instance::{LimitUse, Usage as Used};
+use parlor_runtime::record::Totals;
+use parlor_runtime::rights;
+use parlor_runtime::supervisor::State;
 use parlor_session::permissions::Grants;
 use parlor_session::permissions::question::Question;
 
 use super::VERSION;
 use super::views::{Account, Answer, Denied, Limit, Plugin, Process, Record, Status, Usage, absolute};
-use crate::account::{Connection, Shared};
-use crate::host::{Explained, Host, PluginStatus};
+use crate::host::{Host, PluginStatus};
 use crate::memory;
-use crate::plugins::{self, State, Totals};
 
 /// The most of a reason that is shown, in bytes.
 const LONGEST: usize = 4 << 10;
@@ -114,10 +119,7 @@ fn plugin_view(status: &PluginStatus) -> Plugin {
 }
 
 fn grants_view(grants: &Grants) -> BTreeMap<String, Vec<String>> {
-    grants
-        .iter()
-        .map(|(permission, scope)| (permission.to_string(), plugins::rights::shown(&scope.entries())))
-        .collect()
+    grants.iter().map(|(permission, scope)| (permission.to_string(), rights::shown(&scope.entries()))).collect()
 }
 
 /// Returns the answer to a question about one plugin, on each of its accounts.
@@ -149,7 +151,7 @@ fn record_view(totals: &Totals) -> Record {
     }
 }
 
-fn usage_view(usage: &plugins::Usage) -> Usage {
+fn usage_view(usage: &Used) -> Usage {
     Usage {
         since: usage.since.to_string(),
         uptime: usage.uptime.as_secs(),
@@ -166,11 +168,11 @@ fn usage_view(usage: &plugins::Usage) -> Usage {
     }
 }
 
-fn limit_view(limit: &plugins::LimitUse) -> Limit {
+fn limit_view(limit: &LimitUse) -> Limit {
     Limit { name: limit.name.to_owned(), used: limit.used, of: limit.of.clone(), most: limit.most }
 }
 
-fn denied_view(denial: &plugins::Denial) -> Denied {
+fn denied_view(denial: &Denial) -> Denied {
     Denied {
         at: denial.at.to_string(),
         permission: denial.permission.to_string(),

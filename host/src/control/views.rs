@@ -32,19 +32,19 @@ pub struct Status {
 
 impl Status {
     /// Returns a clause for each account and plugin with a fault; empty if all is well. The health check uses it, too.
-    pub(crate) fn ills(&self) -> Vec<String> {
+    pub fn ills(&self) -> Vec<String> {
         let accounts = self.accounts.iter().filter_map(|account| account_ill(&account.name, &account.connection));
         accounts.chain(self.plugins.iter().filter_map(Plugin::ill)).collect()
     }
 
     /// Returns the files whose current text is not in force, each with the reason.
-    pub(crate) fn faults(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    pub fn faults(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let files = [("configuration", &self.config_error), ("policy", &self.policy_error)];
         files.into_iter().filter_map(|(file, error)| Some((file, error.as_deref()?)))
     }
 
     /// Returns one sentence for each file whose current text is not in force.
-    pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
         self.faults().map(|(file, error)| not_in_force(file, error))
     }
 }
@@ -55,12 +55,12 @@ fn account_ill(name: &str, connection: &str) -> Option<String> {
 }
 
 /// Returns the sentence for a file whose current text is not in force.
-pub(crate) fn not_in_force(file: &str, error: &str) -> String {
+pub fn not_in_force(file: &str, error: &str) -> String {
     format!("the {file} does not count as it is written now, the one before does: {error}")
 }
 
 /// Makes a path absolute, for readers in another folder.
-pub(crate) fn absolute(path: &Path) -> PathBuf {
+pub fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
@@ -144,22 +144,22 @@ pub struct Plugin {
 
 impl Plugin {
     /// Returns whether it should run and does not, until the owner acts or the host retries.
-    pub(crate) fn is_down(&self) -> bool {
+    pub fn is_down(&self) -> bool {
         ["backing-off", "quarantined", "refused"].contains(&self.state.as_str())
     }
 
     /// Returns a clause about it if it is down.
-    pub(crate) fn ill(&self) -> Option<String> {
+    pub fn ill(&self) -> Option<String> {
         self.is_down().then(|| format!("plugin {} is {}", self.id, self.state))
     }
 
     /// Returns a clause about its account if that is retried or has failed.
-    pub(crate) fn account_ill(&self) -> Option<String> {
+    pub fn account_ill(&self) -> Option<String> {
         account_ill(self.account.as_deref()?, self.connection.as_deref()?)
     }
 
     /// Returns whether it runs, but not as the policy last decided; its reason says why.
-    pub(crate) fn is_behind(&self) -> bool {
+    pub fn is_behind(&self) -> bool {
         self.state == "running" && self.reason.is_some()
     }
 }

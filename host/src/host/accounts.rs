@@ -8,15 +8,15 @@ use futures_util::future::join_all;
 use parlor_base::harmless::EscapedPath as _;
 use parlor_base::id::PluginId;
 use parlor_config::{AccountConfig, AccountName, Config, Settings};
+use parlor_plugins::policy::Entry;
+use parlor_runtime::account::{Account, Asker, Connection, Shared};
+use parlor_runtime::loading::Loaded;
+use parlor_runtime::order::{self, Strictness};
+use parlor_runtime::supervisor::{Dependency, Supervised};
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{Host, INITIALIZE, Plugin, Standing, dependencies};
-use crate::account::{Account, Asker, Connection, Shared};
-use crate::plugins::order::{self, Strictness};
-use crate::plugins::policy::Entry;
-use crate::plugins::store::Loaded;
-use crate::plugins::{Dependency, Supervised};
 
 /// Names of a plugin's settings, each with the value in force.
 type Wins = BTreeMap<String, Option<Value>>;

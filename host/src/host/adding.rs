@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use parlor_base::harmless::harmless;
 use parlor_base::id::PluginId;
 use parlor_config::{AccountName, Config};
+use parlor_plugins::admission::Admitted;
+use parlor_plugins::approved::{self, Unfit};
+use parlor_plugins::policy::Entry;
+use parlor_runtime::loading::{LoadError, Loaded, load};
+use parlor_runtime::order::{self, Candidate};
 
 use super::{Host, LONGEST_REASON, Plugin, Standing};
-use crate::plugins::Admitted;
-use crate::plugins::order::{self, Candidate};
-use crate::plugins::policy::Entry;
-use crate::plugins::store::{self, Loaded, Unfit};
 
 impl Host {
     /// Examines, admits, orders and starts these plugins, and with them those that were refused only because of a
@@ -25,7 +26,7 @@ impl Host {
     }
 
     /// Orders and starts loaded plugins, and with them those that were refused only because of a dependency.
-    pub(super) async fn add_loaded(&self, mut loaded: BTreeMap<PluginId, (Entry, Result<Loaded, Unfit>)>) {
+    pub(super) async fn add_loaded(&self, mut loaded: BTreeMap<PluginId, (Entry, Result<Loaded, LoadError>)>) {
         let early: Vec<_> = {
             let plugins = self.plugins.lock().await;
             let early = plugins.iter().filter(|(id, plugin)| plugin.is_early && !loaded.contains_key(*id));
@@ -110,21 +111,21 @@ impl Host {
     /// the policy.
     pub(super) async fn version(&self, id: &PluginId, entry: &Entry) -> Option<semver::Version> {
         let (id, looked_at, components) = (id.clone(), entry.clone(), self.components.clone());
-        let looking = tokio::task::spawn_blocking(move || store::version(&id, &looked_at, &components));
+        let looking = tokio::task::spawn_blocking(move || approved::version(&id, &looked_at, &components));
         looking.await.ok().flatten().or_else(|| entry.version.clone())
     }
 
-    pub(super) async fn load(&self, id: &PluginId, entry: &Entry) -> Result<Loaded, Unfit> {
+    pub(super) async fn load(&self, id: &PluginId, entry: &Entry) -> Result<Loaded, LoadError> {
         let config = self.config.load();
         has_accounts(&config, id, entry)?;
-        store::load(id, entry, &config.settings, &self.engine, &self.components).await
+        load(id, entry, &config.settings, &self.engine, &self.components).await
     }
 
     /// Returns whether a plugin may run, without getting it ready: its secrets are not read.
     pub(super) async fn admit(&self, id: &PluginId, entry: &Entry) -> Result<Admitted, Unfit> {
         let config = self.config.load();
         has_accounts(&config, id, entry)?;
-        Ok(store::admitted(id, entry, &config.settings, &self.components).await?.0)
+        Ok(approved::admitted(id, entry, &config.settings, &self.components).await?.0)
     }
 }
 

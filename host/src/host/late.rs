@@ -6,12 +6,12 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use parlor_base::id::PluginId;
+use parlor_plugins::admission::Admitted;
+use parlor_plugins::manifest::Manifest;
+use parlor_plugins::policy::Entry;
+use parlor_runtime::loading::{LoadError, Loaded, Prepared, prepare};
 
 use super::{Host, Plugin, Standing};
-use crate::plugins::Admitted;
-use crate::plugins::manifest::Manifest;
-use crate::plugins::policy::Entry;
-use crate::plugins::store::{self, Prepared, Unfit};
 
 /// How a start treats plugins that have to be compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Host {
         }
         loop {
             let names = names(late.iter().map(|(id, one)| (id, &*one.admitted.manifest)));
-            let waits = |(_, (_, result)): &(&PluginId, &(Entry, Result<store::Loaded, Unfit>))| {
+            let waits = |(_, (_, result)): &(&PluginId, &(Entry, Result<Loaded, LoadError>))| {
                 result.as_ref().is_ok_and(|one| depends_on(&one.admitted.manifest, &names))
             };
             let Some(id) = loaded.iter().find(waits).map(|(id, _)| id.clone()) else { break };
@@ -139,10 +139,10 @@ impl Host {
         self.plugins.lock().await.values().any(Plugin::is_compiling)
     }
 
-    async fn prepare(&self, id: &PluginId, entry: &Entry) -> Result<Prepared, Unfit> {
+    async fn prepare(&self, id: &PluginId, entry: &Entry) -> Result<Prepared, LoadError> {
         let config = self.config.load();
         super::adding::has_accounts(&config, id, entry)?;
-        store::prepare(id, entry, &config.settings, &self.engine, &self.components).await
+        prepare(id, entry, &config.settings, &self.engine, &self.components).await
     }
 }
 

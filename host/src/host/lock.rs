@@ -11,7 +11,7 @@ use super::StartError;
 
 /// The lock file in the data folder, which a running host keeps locked. It contains the process id while the host
 /// listens.
-pub(crate) const LOCK: &str = "parlor.lock";
+pub const LOCK: &str = "parlor.lock";
 
 /// The number of attempts to lock the data folder, and the pause between them: a command that checks whether a host
 /// runs holds the lock for a moment.

@@ -9,12 +9,16 @@ use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use parlor_base::harmless::{EscapedPath as _, harmless};
 use parlor_base::id::{Digest, PluginId};
+use parlor_plugins::admission::Admitted;
+use parlor_plugins::policy::{Entry, Policy, PolicyError, SettingValues};
+use parlor_plugins::{approved, secret};
+use parlor_runtime::engine::PAUSE_FOR_ROOM;
+use parlor_runtime::order;
+use parlor_runtime::supervisor::{State, Supervised};
 use parlor_session::command_names::CommandNames;
 
 use super::accounts::candidates;
 use super::{Host, LONGEST_REASON, Left, Plugin, Standing, Tried, dependencies};
-use crate::plugins::policy::{Entry, Policy, PolicyError, SettingValues};
-use crate::plugins::{Admitted, PAUSE_FOR_ROOM, State, Supervised, order, secret, store};
 
 /// Time limit for a new version of a plugin to replace the old one.
 const REPLACE: Duration = Duration::from_secs(30);
@@ -164,7 +168,7 @@ impl Host {
             .partition(|(id, entry)| policy.plugins.get(id) == Some(entry) && !outdated.contains(id));
         self.are_as_decided(same.keys()).await;
         // A plugin whose file was changed since its approval does not continue to run.
-        let mut staying = store::unchanged(same, &self.components).await;
+        let mut staying = approved::unchanged(same, &self.components).await;
         let mut replaced = Vec::new();
         for (id, old) in other {
             let Some(new) = policy.plugins.get(&id).filter(|new| new.enabled) else { continue };

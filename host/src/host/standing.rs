@@ -7,15 +7,18 @@ use std::time::Duration;
 use parlor_base::clock::Clock;
 use parlor_base::id::{Digest, PluginId};
 use parlor_config::AccountName;
+use parlor_plugins::source::Source;
+use parlor_runtime::account::Shared;
+use parlor_runtime::denials::Denial;
+use parlor_runtime::instance::{Instance, Usage};
+use parlor_runtime::record::Totals;
+use parlor_runtime::supervisor::{State, Supervised};
 use parlor_session::permissions::Grants;
+use parlor_store::Owner;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::{Host, Plugin, Standing};
-use crate::account::Shared;
-use crate::plugins::source::Source;
-use crate::plugins::{Denial, Instance, State, Supervised, Totals, Usage};
-use crate::store::Owner;
 
 /// How long a status request waits for the size of the plugins' storage.
 const PATIENCE: Duration = Duration::from_secs(1);

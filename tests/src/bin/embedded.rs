@@ -10,8 +10,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use parlor::host::Host;
-use parlor::plugins::{Bounds, Compiler, Traces};
 use parlor_config::{Config, Overrides};
+use parlor_runtime::compiler::{Bounds, Compiler};
+use parlor_runtime::traces::Traces;
 use parlor_tests::plugins;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::field::{Field, Visit};

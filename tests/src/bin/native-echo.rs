@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::Parser;
 use jid::Jid;
-use parlor::xmpp::{Link, LinkEvent};
 use parlor_config::{ChannelBinding, Endpoint, LinkSettings, PasswordSource, TlsMode, TransportChoice, Way};
 use parlor_stanza::types::{Draft, Incoming, Message, MessageKind, Outgoing, PresenceOut, Query, Reply};
+use parlor_xmpp::{Link, LinkEvent};
 
 /// Answer each chat message with its body.
 #[derive(Debug, Parser)]

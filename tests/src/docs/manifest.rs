@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use parlor::plugins::manifest::{MAX_BYTES, MAX_ENTRIES, keys};
-use parlor::plugins::setting;
+use parlor_plugins::manifest::{MAX_BYTES, MAX_ENTRIES, keys};
+use parlor_plugins::setting;
 
 use super::default;
 

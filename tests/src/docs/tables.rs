@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result, ensure};
-use parlor::plugins::limits::{Limits, ROOM, Row, WASM_STACK};
-use parlor::rehearsal::script::{DEEDS, STEPS};
+use parlor_authoring::rehearsal::script::{DEEDS, STEPS};
 use parlor_base::permission::{Permission, ScopeKind};
 use parlor_base::quantity::Bytes;
 use parlor_config::{Role, SETTINGS, SettingKind};
+use parlor_plugins::limits::{Limits, ROOM, Row, WASM_STACK};
 use parlor_session::permissions::{CALLS, DEFAULT_QUOTA, EVENTS};
 
 /// The order in which events follow a log-in.

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::process::Stdio;
 
 use jid::{BareJid, Jid};
-use parlor::plugins::State;
+use parlor_runtime::supervisor::State;
 use parlor_tests::client::{Client, body};
 use parlor_tests::folder::Folder;
 use parlor_tests::host::Home;
@@ -56,7 +56,7 @@ async fn the_runtime_is_compiled_once_whatever_plugin_it_evaluates() {
     let plugin = begun("parrot", "js", folder.path()).await;
     // Installs the tools, which are then linked into a folder with an empty compile cache.
     built(&plugin, &folder).await;
-    let tools = parlor::plugins::build::data_folder().unwrap().join("tools");
+    let tools = parlor_authoring::build::data_folder().unwrap().join("tools");
     folder.make_folder("data/parlor").unwrap();
     symlink(tools, folder.join("data/parlor/tools")).unwrap();
     let mut home = Home::new().unwrap();

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use parlor::plugins::State;
+use parlor_runtime::supervisor::State;
 use parlor_tests::folder::Folder;
 use parlor_tests::host::Home;
 use parlor_tests::peer::archive::{Script, honest};
@@ -32,7 +32,7 @@ async fn a_new_plugin_in_python_builds_at_once_and_answers() {
 
 /// Checks that the stubs in the plugin's folder match every function and record that componentize-py generates.
 fn editors_are_told_what_there_is(folder: &Folder) {
-    let tools = parlor::plugins::build::data_folder().unwrap().join("tools");
+    let tools = parlor_authoring::build::data_folder().unwrap().join("tools");
     let tools = fs::read_dir(tools).unwrap().map(|tool| tool.unwrap().path());
     let tool = tools.filter(|tool| tool.to_str().unwrap().contains("/componentize-py-")).max().unwrap();
     let python = |arguments: &[&OsStr]| {

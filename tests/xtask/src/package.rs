@@ -1,5 +1,5 @@
 //! `cargo xtask package`: builds the files that a Debian package needs beside the program, and then the package.
-//! `host/Cargo.toml` lists its contents.
+//! `host/cli/Cargo.toml` lists its contents.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -19,7 +19,7 @@ pub(crate) fn debian(no_build: bool) -> Result<()> {
         bail!("cargo-deb makes the package, and is not there: cargo install cargo-deb");
     }
     if !no_build {
-        let build = ["build", "--release", "--locked", "--package", "parlor"];
+        let build = ["build", "--release", "--locked", "--package", "parlor-cli"];
         run("the program", &mut workspace::cargo(build), Output::Shown)?;
     }
     let target = workspace::root().join("target");
@@ -31,7 +31,7 @@ pub(crate) fn debian(no_build: bool) -> Result<()> {
         completions(&program, shell, &folder.join(name))?;
     }
     dependencies::write_bill(&folder.join("parlor.cdx.json"))?;
-    let mut package = workspace::cargo(["deb", "--package", "parlor", "--no-build", "--strip"]);
+    let mut package = workspace::cargo(["deb", "--package", "parlor-cli", "--no-build", "--strip"]);
     // As with all of Debian's tools, whoever builds the package is its maintainer.
     match (env::var("DEBFULLNAME"), env::var("DEBEMAIL")) {
         (Ok(name), Ok(address)) => drop(package.arg("--maintainer").arg(format!("{name} <{address}>"))),

@@ -82,7 +82,7 @@ fn programs() -> Result<()> {
 /// On two cores this takes 10 s after a change of the host. The first run also checks other crates: a minute for those
 /// that have other features here, and more if nothing has checked the rest of them.
 fn host_alone() -> Result<()> {
-    let checking = ["check", "--package", "parlor", "--lib", "--bins"];
+    let checking = ["check", "--package", "parlor-cli", "--lib", "--bins"];
     run("the host without features", &mut workspace::linting_cargo(checking), Output::Shown)
 }
 
@@ -104,7 +104,7 @@ mod tests {
     /// Cargo succeeds without running anything if no test has the name.
     #[test]
     fn the_test_that_takes_numbers_is_there() {
-        let file = include_str!("../../../host/src/account/tests/simulated.rs");
+        let file = include_str!("../../../host/runtime/src/account/tests/simulated.rs");
         let (_, name) = WHATEVER_BREAKS.rsplit_once("::").unwrap();
         assert!(file.contains(&format!("\nfn {name}()")) && file.contains("number(\"PARLOR_SEEDS\")"));
     }

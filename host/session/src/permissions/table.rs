@@ -606,7 +606,7 @@ mod tests {
 
     /// Returns the permissions that the source files of a grouping name, except in tests.
     fn named_in_sources() -> BTreeSet<(String, String)> {
-        let api = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src/api");
+        let api = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/src/api");
         let mut named = BTreeSet::new();
         let mut folders = vec![api.clone()];
         while let Some(folder) = folders.pop() {

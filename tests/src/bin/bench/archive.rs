@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use jid::BareJid;
-use parlor::account::{Asker, Shared};
 use parlor::host::Host;
-use parlor::plugins::Compiler;
 use parlor_base::id::InstanceId;
 use parlor_config::{Config, Overrides};
+use parlor_runtime::account::{Asker, Shared};
+use parlor_runtime::compiler::Compiler;
 use parlor_session::Command;
 use parlor_session::event::{EventName, Payload};
 use parlor_session::permissions::Grants;

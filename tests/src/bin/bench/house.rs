@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use parlor::account::Asker;
 use parlor::host::Host;
-use parlor::plugins::{Compiler, State};
 use parlor_base::id::InstanceId;
 use parlor_config::{AccountName, Config, Overrides};
+use parlor_runtime::account::Asker;
+use parlor_runtime::compiler::Compiler;
+use parlor_runtime::supervisor::State;
 use parlor_session::Command;
 use parlor_session::event::{EventName, Payload};
 use parlor_tests::plugins::Built;

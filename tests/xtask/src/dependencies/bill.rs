@@ -10,9 +10,13 @@ use serde_json::{Value, json};
 use super::{Metadata, Package, checksums, metadata, output};
 use crate::workspace;
 
+/// The package that the program is built from.
+const PROGRAM: &str = "parlor-cli";
+
 /// Writes the bill. It is the same for the same sources, since it contains no time and no serial number.
 pub(crate) fn write(to: &Path) -> Result<()> {
-    let bill = bill(&metadata()?, &shipped()?, &checksums()?).context("cargo does not know the package parlor")?;
+    let bill =
+        bill(&metadata()?, &shipped()?, &checksums()?).context("cargo does not know the package of the program")?;
     let text = serde_json::to_string_pretty(&bill).context("a bill of materials is JSON")?;
     fs::write(to, text + "\n").with_context(|| format!("cannot write {}", to.display()))
 }
@@ -21,7 +25,7 @@ pub(crate) fn write(to: &Path) -> Result<()> {
 /// metadata` covers the whole workspace instead, with features that only tests enable.
 fn shipped() -> Result<BTreeSet<(String, String)>> {
     let platform = format!("--target={}", super::platform()?);
-    let asked = ["tree", "--package=parlor", "--edges=normal,build", "--prefix=none", "--locked", platform.as_str()];
+    let asked = ["tree", "--package", PROGRAM, "--edges=normal,build", "--prefix=none", "--locked", platform.as_str()];
     let said = String::from_utf8(output(&mut workspace::cargo(asked))?).context("cargo tree says text")?;
     let one = |line: &str| {
         let mut words = line.split_whitespace();
@@ -57,7 +61,7 @@ fn bill(
         }
         component
     };
-    let is_host = |package: &&&Package| package.name == "parlor" && package.source.is_none();
+    let is_host = |package: &&&Package| package.name == PROGRAM && package.source.is_none();
     let host = packages.iter().find(is_host)?;
     let others: Vec<_> = packages.iter().filter(|one| !is_host(one)).map(|one| component(one, "library")).collect();
     let nodes = metadata.resolve.nodes.iter().filter_map(|node| {
@@ -88,7 +92,7 @@ mod tests {
     fn the_bill_names_what_is_shipped_and_nothing_else() {
         let metadata: Metadata = serde_json::from_value(json!({
             "packages": [
-                { "id": "1", "name": "parlor", "version": "0.1.0", "license": "MIT", "source": null },
+                { "id": "1", "name": "parlor-cli", "version": "0.1.0", "license": "MIT", "source": null },
                 { "id": "2", "name": "one", "version": "1.0.0", "license": "MIT/ISC", "source": "registry" },
                 { "id": "3", "name": "for-tests", "version": "1.0.0", "license": "MIT", "source": "registry" },
             ],
@@ -100,7 +104,7 @@ mod tests {
         }))
         .unwrap();
         let own = |name: &str, version: &str| (name.to_owned(), version.to_owned());
-        let shipped = [own("parlor", "0.1.0"), own("one", "1.0.0")].into();
+        let shipped = [own("parlor-cli", "0.1.0"), own("one", "1.0.0")].into();
         let sums = [(own("one", "1.0.0"), "ab12".to_owned())].into();
         let made = bill(&metadata, &shipped, &sums).unwrap();
         let one = json!([{
@@ -113,9 +117,9 @@ mod tests {
             "hashes": [{ "alg": "SHA-256", "content": "ab12" }],
         }]);
         assert_eq!(made["components"], one);
-        assert_eq!(made["metadata"]["component"]["bom-ref"], "parlor@0.1.0");
+        assert_eq!(made["metadata"]["component"]["bom-ref"], "parlor-cli@0.1.0");
         let edges = json!([
-            { "ref": "parlor@0.1.0", "dependsOn": ["pkg:cargo/one@1.0.0"] },
+            { "ref": "parlor-cli@0.1.0", "dependsOn": ["pkg:cargo/one@1.0.0"] },
             { "ref": "pkg:cargo/one@1.0.0", "dependsOn": [] },
         ]);
         assert_eq!(made["dependencies"], edges);
@@ -125,7 +129,7 @@ mod tests {
     fn the_host_is_made_of_what_its_manifest_names() {
         let shipped = shipped().unwrap();
         let has = |name: &str| shipped.iter().any(|(one, _)| one == name);
-        assert!(has("parlor") && has("wasmtime") && has("tokio"), "{} packages", shipped.len());
+        assert!(has("parlor-cli") && has("parlor") && has("wasmtime") && has("tokio"), "{} packages", shipped.len());
         assert!(!has("opentelemetry") && !has("proptest"), "what only tests ask for is not shipped");
     }
 }

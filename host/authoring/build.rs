@@ -1,0 +1,185 @@
+//! Generates the C and Go bindings of the contract, which `parlor plugin build` gives to plugins in these languages.
+//! They therefore always match the contract that this parlor serves.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use wit_bindgen_core::{AsyncFilterSet, Files, WorldGenerator};
+use wit_parser::Resolve;
+
+fn main() -> anyhow::Result<()> {
+    println!("cargo::rerun-if-changed={CONTRACT}");
+    println!("cargo::rerun-if-changed=build.rs");
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").context("cargo sets it")?);
+    c(&out.join("c"))?;
+    go(&out.join("go"))
+}
+
+const CONTRACT: &str = "../../wit";
+
+/// Makes all imports and exports blocking: neither language has async functions, so a call returns when it is done.
+fn blocking() -> AsyncFilterSet {
+    AsyncFilterSet::all(false)
+}
+
+fn generate(mut generator: Box<dyn WorldGenerator>) -> anyhow::Result<Files> {
+    let mut contract = Resolve::default();
+    let (package, _) = contract.push_path(CONTRACT)?;
+    let world = contract.select_world(&[package], Some("plugin"))?;
+    let mut files = Files::default();
+    generator.generate(&mut contract, world, &mut files)?;
+    Ok(files)
+}
+
+fn c(folder: &Path) -> anyhow::Result<()> {
+    let options = wit_bindgen_c::Opts { async_: blocking(), ..Default::default() };
+    for (name, text) in generate(options.build())?.iter() {
+        match name {
+            "plugin.c" => write(&folder.join(name), noted_in_c(std::str::from_utf8(text)?).as_bytes())?,
+            name => write(&folder.join(name), text)?,
+        }
+    }
+    Ok(())
+}
+
+/// Has each call tell the SDK its name and its address, or the first text, so that an error can name both.
+fn noted_in_c(text: &str) -> String {
+    let mut noted = String::new();
+    for line in text.lines() {
+        noted.extend([line, "\n"]);
+        let Some((name, parameters)) = line.strip_prefix("bool parlor_plugin_").and_then(|rest| rest.split_once('('))
+        else {
+            continue;
+        };
+        let Some(parameters) = parameters.strip_suffix("_error_t *err) {") else { continue };
+        let texts = || parameters.split(", ").filter_map(|one| one.rsplit_once(" *"));
+        let is_address = |of: &str| of.ends_with("_jid_t") && !of.ends_with("_list_jid_t");
+        let address = texts().find(|(of, name)| is_address(of) && *name == "jid");
+        let about = address.or_else(|| texts().next().filter(|(of, name)| *of == "plugin_string_t" && *name != "ret"));
+        let about = about.map_or_else(|| "NULL, 0".to_owned(), |(_, name)| format!("{name}->ptr, {name}->len"));
+        noted.extend(["  parlor_note(\"parlor_plugin_", name, "\", ", &about, ");\n"]);
+    }
+    noted
+}
+
+/// Writes one package for each grouping under `parlor/contract`, and `files.rs`, which lists all of them by their names
+/// in the SDK.
+fn go(folder: &Path) -> anyhow::Result<()> {
+    let options = wit_bindgen_go::Opts {
+        async_: blocking(),
+        // A machine that builds parlor need not have Go.
+        format: wit_bindgen_go::Format::False,
+        pkg_name: Some("parlor/contract".to_owned()),
+        ..Default::default()
+    };
+    let mut list = String::from("&[\n");
+    for (name, text) in generate(options.build())?.iter() {
+        let name = named_in_go(name);
+        let (rest, imports) = without_imports(&named_in_go(std::str::from_utf8(text)?));
+        for (name, text) in
+            [(name.clone(), whole_in_go(&noted_in_go(&rest)))].into_iter().chain(beside(&name, &rest, &imports))
+        {
+            write(&folder.join(&name), text.as_bytes())?;
+            writeln!(list, "    (\"contract/{name}\", include_bytes!(concat!(env!(\"OUT_DIR\"), \"/go/{name}\"))),")?;
+        }
+    }
+    list.push(']');
+    write(&folder.join("files.rs"), list.as_bytes())
+}
+
+/// Renames packages for Go, and replaces a module that would have to be fetched by the SDK's own packages.
+fn named_in_go(text: &str) -> String {
+    text.replace("parlor_plugin_", "")
+        .replace("go.bytecodealliance.org/pkg/wit/types", "parlor/contract/wit")
+        .replace("go.bytecodealliance.org/pkg/wit/runtime", "parlor/internal/abi")
+}
+
+/// Has each call tell the SDK its name and its address, or the first text, so that an error can name both.
+fn noted_in_go(text: &str) -> String {
+    let package = text.lines().find_map(|line| line.strip_prefix("package ")).unwrap_or_default();
+    let mut noted = String::new();
+    for line in text.lines() {
+        noted.extend([line, "\n"]);
+        let Some((name, rest)) = line.strip_prefix("func ").and_then(|rest| rest.split_once('(')) else { continue };
+        if name.is_empty() || !line.ends_with("types.Error] {") {
+            continue;
+        }
+        let parameters = rest.split_once(") ").map_or("", |(parameters, _)| parameters);
+        let first = parameters.split(", ").next().and_then(|one| one.strip_suffix(" string"));
+        let about = if parameters.split(", ").any(|one| one == "jid string") { Some("jid") } else { first };
+        noted.extend(["witRuntime.Called(\"", package, ".", name, "\", ", about.unwrap_or("\"\""), ")\n"]);
+    }
+    noted
+}
+
+/// A host function as the bindings declare it.
+struct Import {
+    /// The import's module and name, for the linker: `parlor:plugin/rooms@0.1.0 get`.
+    of: String,
+    /// The Go declaration: `func wasm_import_get(arg0 uintptr, arg1 uint32, arg2 uintptr)`.
+    declared: String,
+}
+
+/// Splits the bindings into the text without imports, and the imports.
+fn without_imports(text: &str) -> (String, Vec<Import>) {
+    let (mut rest, mut imports) = (String::new(), Vec::new());
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        match line.strip_prefix("//go:wasmimport ") {
+            Some(of) => {
+                let declared = lines.next().unwrap_or_default().trim_end().to_owned();
+                imports.push(Import { of: of.to_owned(), declared });
+            }
+            None => rest.extend([line, "\n"]),
+        }
+    }
+    (rest, imports)
+}
+
+/// Returns the two files that hold the imports, beside the bindings. One declares the host's functions for a component.
+/// The other serves an author's own tests, which run without a host: there Go would find nothing to link, so each
+/// function panics with a message.
+fn beside(name: &str, rest: &str, imports: &[Import]) -> Vec<(String, String)> {
+    let Some(package) = rest.lines().find(|line| line.starts_with("package ")).filter(|_| !imports.is_empty()) else {
+        return Vec::new();
+    };
+    let needs_unsafe = imports.iter().any(|one| one.declared.contains("unsafe."));
+    let unsafely = if needs_unsafe { "import \"unsafe\"\n\n" } else { "" };
+    let mut hosted = format!("//go:build wasip1\n\n{package}\n\n{unsafely}");
+    let mut outside =
+        format!("//go:build !wasip1\n\n{package}\n\nimport witRuntime \"parlor/internal/abi\"\n{unsafely}");
+    for Import { of, declared } in imports {
+        hosted.extend(["//go:wasmimport ", of, "\n", declared, "\n\n"]);
+        let call = of.split_once('/').map_or(of.as_str(), |(_, of)| of).replace("@0.1.0 ", ".");
+        outside.extend([declared, " { panic(witRuntime.Outside(\"", &call, "\")) }\n\n"]);
+    }
+    let file = |end: &str| name.replace("wit_bindings.go", end);
+    vec![(file("wit_imports.go"), hosted), (file("wit_outside.go"), outside)]
+}
+
+/// Makes every text UTF-8, since an author may cut a text anywhere and the host ends a plugin that passes invalid
+/// UTF-8. It also has the call's own pinner hold the call's arguments, and so no longer than until they have been read.
+fn whole_in_go(text: &str) -> String {
+    let mut whole = String::new();
+    for line in text.lines() {
+        let lowered =
+            line.split_once(":= unsafe.Pointer(unsafe.StringData(").and_then(|(_, rest)| rest.strip_suffix("))"));
+        if let Some(text) = lowered {
+            writeln!(whole, "{text} = witRuntime.Text({text})").expect("a String takes all");
+        }
+        // A call that returns allocated memory does so through the return area, and every such call has a pinner.
+        let gives = line.trim_start().starts_with("wasm_import_") && line.ends_with("returnArea)");
+        let (begin, end) = if gives { ("witRuntime.Begin(pinner)\n", "witRuntime.End()\n") } else { ("", "") };
+        whole.extend([begin, line, "\n", end]);
+    }
+    let needs_import = whole.contains("witRuntime.") && !whole.contains("witRuntime \"");
+    if needs_import { whole.replacen("import (", "import (\nwitRuntime \"parlor/internal/abi\"", 1) } else { whole }
+}
+
+fn write(path: &Path, text: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().context("a file lies in a folder")?;
+    std::fs::create_dir_all(folder)?;
+    std::fs::write(path, text)?;
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! What authors of plugins work with: builds, and tests on a mock server.
+//!
+//! **Owns:** the build of a plugin in each language; the script of a `.chat` test, its mock server and its report.
+//!
+//! **Must not** be part of a host that only runs plugins: `parlor run` calls nothing here.
+//!
+//! **Begin with** [`build::build`], and [`rehearsal`], which lists the steps of a test.
+
+pub mod build;
+pub mod rehearsal;

@@ -1,0 +1,29 @@
+//! Runs authors' tests: a script says what people do and what the plugin must do, and runs on a real session and a real
+//! instance. `parlor plugin dev` uses the same code with an author who enters the steps interactively.
+//!
+//! Three things differ from a running host. The server is a mock in the process and knows only the people whom the
+//! script names. The store is kept in memory. The clock is paused and advances only when the script says so. A test
+//! therefore takes milliseconds, and an hour of test time takes less than a second. With an interactive author the
+//! clock is the machine's.
+//!
+//! [`server`] is the mock server. [`script`] parses the author's file, [`stage`] sets up the environment, [`run`] compares, [`report`] prints the
+//! results.
+
+pub mod names;
+mod notes;
+pub mod report;
+mod rows;
+pub mod run;
+pub mod script;
+pub mod server;
+mod shown;
+pub mod stack;
+pub mod stage;
+pub mod trace;
+
+pub use notes::{Happened, Notes, as_said};
+pub use run::Outcome;
+pub use script::{Script, ScriptError};
+pub use server::Said;
+pub use shown::Shown;
+pub use stage::{Given, Player, Stage};

@@ -1,0 +1,506 @@
+//! `parlor doctor`: finds problems of a host, and says how to fix them. It changes nothing.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use clap::Args;
+use parlor::control::views::Status;
+use parlor::host::LOCK;
+use parlor_authoring::build::toolchains;
+use parlor_base::atomic;
+use parlor_base::harmless::{EscapedPath as _, harmless, shell_word};
+use parlor_config::{AccountConfig, Config, Prebind, Settings};
+use parlor_plugins::desk::Desk;
+use parlor_plugins::policy::Policy;
+use parlor_plugins::secret;
+use parlor_runtime::compiler::{self, Layer};
+use parlor_runtime::order::{self, Candidate, Strictness};
+use parlor_store::Store;
+use parlor_xmpp::{Feature, probe};
+use rustix::fs::statvfs;
+use serde::Serialize;
+
+use super::place::Place;
+use super::show::{Mark, Put as _, marked, print, print_json, size};
+use super::{Ended, status, wait_for};
+
+/// The largest acceptable difference between two clocks, in seconds.
+const CLOCKS: i64 = 60;
+/// Below this free space there is a warning, in bytes.
+const LITTLE_ROOM: u64 = 1 << 30;
+/// Below this free space nothing works, in bytes.
+const NO_ROOM: u64 = 16 << 20;
+/// The most of a reason that is shown, in bytes.
+const LONGEST: usize = 1_000;
+/// The remedy for a plugin that may not run.
+const OR_DISABLE: &str = "do as it says, or `parlor plugin disable` it";
+
+/// The reason why an unsigned plugin may run although the policy requires signatures.
+const UNDER_THE_RULE: &str =
+    "`require_signature = true` counts where something is installed, not for what is there already";
+
+/// The arguments of `parlor doctor`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It logs in once for each account, under a resource of its own, so that a host that runs stays connected. A session that `sid` and `rid` name is left alone.\n\nExamples:\n  parlor doctor\n  parlor doctor --json      the same for programs\n\nExit codes: 0 nothing is broken, 5 something is, 1 it could not look, 2 wrong usage"
+)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    place: Place,
+    /// Do not connect to any server.
+    #[arg(long)]
+    offline: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Fine,
+    Warning,
+    Broken,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    /// The part of the host that was checked.
+    check: String,
+    state: State,
+    says: String,
+    /// How to fix it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Findings {
+    findings: Vec<Finding>,
+}
+
+impl Findings {
+    fn fine(&mut self, check: &str, says: impl Into<String>) {
+        self.put(check, State::Fine, &says.into(), None);
+    }
+
+    fn warn(&mut self, check: &str, says: impl Into<String>, remedy: &str) {
+        self.put(check, State::Warning, &says.into(), Some(remedy));
+    }
+
+    fn broken(&mut self, check: &str, says: impl Into<String>, remedy: &str) {
+        self.put(check, State::Broken, &says.into(), Some(remedy));
+    }
+
+    fn is_broken(&self, check: &str) -> bool {
+        self.findings.iter().any(|one| one.check == check && one.state == State::Broken)
+    }
+
+    fn put(&mut self, check: &str, state: State, says: &str, remedy: Option<&str>) {
+        // An error may have several lines; each is escaped separately.
+        let says: Vec<_> = says.lines().map(|line| harmless(line, LONGEST)).collect();
+        let says = says.join("\n");
+        self.findings.push(Finding { check: check.to_owned(), state, says, remedy: remedy.map(str::to_owned) });
+    }
+}
+
+impl DoctorArgs {
+    /// Runs all checks, and prints the findings.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let mut findings = Findings::default();
+        match self.place.load() {
+            Err(error) => findings.broken("configuration", format!("{error:#}"), "correct the file at that place"),
+            Ok(config) => self.look(&config, &mut findings)?,
+        }
+        for (languages, problem) in toolchains() {
+            match problem {
+                None => findings.fine("toolchain", format!("plugins in {languages} can be built here")),
+                Some(problem) => findings.warn(
+                    "toolchain",
+                    format!("no plugins in {languages} can be built here: {problem}"),
+                    "nothing, unless you build plugins here: only `parlor plugin build` needs it",
+                ),
+            }
+        }
+        let broken = findings.findings.iter().filter(|one| one.state == State::Broken).count();
+        if self.json {
+            print_json(&findings)?;
+        } else {
+            print(&screen(&findings))?;
+        }
+        match broken {
+            0 => Ok(()),
+            one_or_more => Err(Ended::Broken(one_or_more).into()),
+        }
+    }
+
+    fn look(&self, config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
+        let accounts = config.accounts.len();
+        findings.fine("configuration", format!("{} is in order; accounts: {accounts}", config.path.escaped()));
+        for warning in &config.warnings {
+            findings.warn("configuration", warning.clone(), "do as it says");
+        }
+        files(config, findings);
+        compiler(findings);
+        policy(config, findings)?;
+        match status::of(config) {
+            Ok(status) => host(&status, findings),
+            Err(error) => findings.broken("host", format!("{error:#}"), "do as it says"),
+        }
+        if let Err(error) = Store::look(&config.data) {
+            findings.broken("data", error.to_string(), "do as it says");
+        }
+        disk(&config.data, findings);
+        if self.offline {
+            return Ok(());
+        }
+        for account in config.accounts.values() {
+            connection(account, &config.data, findings)?;
+        }
+        Ok(())
+    }
+}
+
+/// Warns of settings that neither the host nor one of its plugins knows.
+fn unknown_settings(config: &Config, is_claimed: impl Fn(&str) -> bool, findings: &mut Findings) {
+    let all = std::iter::once(&config.settings).chain(config.accounts.values().map(|account| &account.settings));
+    let unknown: BTreeMap<_, _> = all.flat_map(Settings::unknown).filter(|(key, _)| !is_claimed(key)).collect();
+    for (key, nearest) in unknown {
+        let near = nearest.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+        let says = format!("the host does not know the setting {key:?}{near}");
+        findings.warn(
+            "configuration",
+            says,
+            "correct its name, or take it out; leave it if a plugin is to come that knows it",
+        );
+    }
+}
+
+/// Reports which kernel protections the compiler process has.
+fn compiler(findings: &mut Findings) {
+    let layers = match compiler::look() {
+        Ok(layers) => layers,
+        Err(error) => {
+            let says = format!("what plugins are compiled in cannot be started ({error})");
+            return findings.warn("compiler", says, "run `parlor doctor` on the machine that plugins run on");
+        }
+    };
+    for Layer { name, missing } in &layers {
+        if let Some(why) = missing {
+            let says =
+                format!("plugins are compiled without {name} ({why}); a fault of the compiler could do more harm");
+            findings.warn(
+                "compiler",
+                says,
+                "use a kernel with Landlock and seccomp, if you can; the other bounds hold",
+            );
+        }
+    }
+    let there: Vec<_> =
+        layers.iter().filter(|layer| layer.missing.is_none()).map(|layer| layer.name.as_str()).collect();
+    if there.is_empty() {
+        return;
+    }
+    findings.fine("compiler", format!("plugins are compiled in a process that is held by {}", there.join(", ")));
+}
+
+/// Checks who can read and write the files that decide about everything else.
+fn files(config: &Config, findings: &mut Findings) {
+    let count = findings.findings.len();
+    for path in [&config.path, &config.plugins] {
+        let Ok(found) = path.metadata() else { continue };
+        if found.permissions().mode() & 0o022 != 0 {
+            let says = format!("others on this machine may write {}, and decide what plugins may do", path.escaped());
+            findings.broken("files", says, &format!("chmod go-w {}", shell_word(&path.to_string_lossy())));
+        }
+    }
+    if let Ok(found) = config.data.metadata() {
+        let is_anothers =
+            |path: &Path| path.metadata().is_ok_and(|one| one.uid() != found.uid() && one.mode() & 0o004 == 0);
+        for path in [&config.path, &config.plugins].into_iter().filter(|path| is_anothers(path)) {
+            let says = format!("{} belongs to another user than the data folder", path.escaped());
+            findings.broken("files", says, "chown it to the user that the host runs as");
+        }
+        // If a host ran there as another user, it left more files than this one.
+        let lock = config.data.join(LOCK);
+        if lock.metadata().is_ok_and(|one| one.uid() != found.uid()) {
+            let says = format!("{} belongs to another user than the data folder", lock.escaped());
+            findings.broken(
+                "files",
+                says,
+                &format!("chown --recursive --reference={0} {0}", shell_word(&config.data.to_string_lossy())),
+            );
+        }
+        if atomic::is_open(&found.permissions()) {
+            let says = format!("others on this machine may look into the data folder {}", config.data.escaped());
+            findings.broken("files", says, &format!("chmod 700 {}", shell_word(&config.data.to_string_lossy())));
+        }
+        if let Ok(own) = Path::new("/proc/self").metadata()
+            && own.uid() != 0
+            && own.uid() != found.uid()
+        {
+            let says = format!("the data folder {} belongs to another user", config.data.escaped());
+            findings.broken("files", says, "run this as the user that the host runs as");
+        }
+    }
+    if findings.findings.len() == count {
+        findings.fine("files", "nobody else can write the configuration and the policy, or look into the data folder");
+    }
+}
+
+fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
+    let policy = match Policy::load(&config.plugins) {
+        Ok(policy) => policy,
+        Err(error) => {
+            findings.broken(
+                "policy",
+                error.to_string(),
+                "correct the file at that place; a host that runs goes on as it was",
+            );
+            return Ok(());
+        }
+    };
+    findings.fine("policy", format!("{} is in order; plugins: {}", config.plugins.escaped(), policy.plugins.len()));
+    let desk = Desk::new(config);
+    let fit: BTreeMap<_, _> = policy.plugins.iter().map(|(id, entry)| (id, desk.fit(id, entry))).collect();
+    let mut lacking = BTreeMap::new();
+    // A disabled plugin needs nothing, and its secrets should not be read.
+    for (id, entry) in policy.plugins.iter().filter(|(_, entry)| entry.enabled) {
+        if let Ok(manifest) = &fit[id]
+            && let Err((setting, error)) = wait_for(secret::opened(&entry.settings, manifest))?
+        {
+            let says = format!("its secret {setting} is not to be had: {error}");
+            lacking.insert(id, (says, format!("`parlor plugin config {id} {setting}` keeps another")));
+        }
+    }
+    let candidates = policy.plugins.iter().map(|(id, entry)| match (&fit[id], lacking.get(id)) {
+        _ if !entry.enabled => Candidate::missing(id, "it is disabled".to_owned()),
+        (Ok(_), Some((says, _))) => Candidate::missing(id, says.clone()),
+        (Ok(manifest), None) => Candidate::of(id, manifest),
+        (Err(error), _) => Candidate::missing(id, error.to_string()),
+    });
+    let refused = order::plan(&candidates.collect::<Vec<_>>(), Strictness::of(&config.settings)).refused;
+    let is_claimed = |key: &str| fit.values().flatten().any(|manifest| manifest.settings.contains_key(key));
+    unknown_settings(config, is_claimed, findings);
+    for (id, entry) in &policy.plugins {
+        let check = check_of(id.as_str());
+        if !entry.enabled {
+            match &fit[id] {
+                Ok(_) => findings.fine(&check, "it is disabled"),
+                Err(error) => {
+                    let says = format!("it is disabled, and could not be enabled: {error}");
+                    findings.warn(&check, says, "do as it says, if it is to run again");
+                }
+            }
+            continue;
+        }
+        match (&fit[id], refused.get(id), lacking.get(id)) {
+            (Err(error), _, _) => findings.broken(&check, error.to_string(), OR_DISABLE),
+            (Ok(_), Some(refused), _) => findings.broken(&check, refused.to_string(), OR_DISABLE),
+            (Ok(_), None, Some((says, remedy))) => findings.broken(&check, says, remedy),
+            (Ok(_), None, None) if !policy.lets_through(entry.signer.as_ref()) => {
+                let says = format!("it may run, but was not signed by anybody whom you trust today: {UNDER_THE_RULE}");
+                findings.warn(&check, says, "install one that is, or `parlor plugin disable` it");
+            }
+            (Ok(_), None, None) => findings.fine(&check, "it may run"),
+        }
+    }
+    Ok(())
+}
+
+fn host(status: &Status, findings: &mut Findings) {
+    let Some(host) = &status.host else {
+        return findings.fine("host", "none runs; `parlor run` starts one");
+    };
+    findings.fine("host", format!("parlor {} runs, process {}", host.version, host.pid));
+    for (file, error) in status.faults() {
+        // An error in the file itself was already reported.
+        if !findings.is_broken(file) {
+            let says = format!("its {file} does not count as it is written now, the one before does: {error}");
+            findings.broken("host", says, "do as it says; `parlor reload` reads it again");
+        }
+    }
+    for account in status.accounts.iter().filter(|account| account.connection != "connected") {
+        let reason = account.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let says = format!("the host's account {} is {}{reason}", account.name, account.connection);
+        findings.warn("host", says, "see below what a log-in says now; `parlor logs` says what happened");
+    }
+    for plugin in &status.plugins {
+        let reason = plugin.reason.as_deref().unwrap_or("nobody knows why");
+        let says = format!("{} is {}: {reason}", plugin.id, plugin.state);
+        let remedy = format!("`parlor logs {0}` says more, `parlor plugin rollback {0}` goes back", plugin.id);
+        if plugin.is_behind() {
+            findings.warn("host", says, &remedy);
+        } else if plugin.state == "refused" {
+            // A problem of its file or the policy was already reported.
+            if !findings.is_broken(&check_of(&plugin.id)) {
+                findings.broken("host", says, OR_DISABLE);
+            }
+        } else if plugin.is_down() {
+            findings.broken("host", says, &remedy);
+        }
+    }
+}
+
+/// Returns the name of the check for a plugin.
+fn check_of(id: &str) -> String {
+    format!("plugin {id}")
+}
+
+/// Checks the free space where the host writes.
+fn disk(data: &Path, findings: &mut Findings) {
+    let there = data.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+    match room(there) {
+        Err(error) => findings.warn("disk", format!("{}: {error}", there.escaped()), "look by hand: df"),
+        Ok(room) => free(room, there, findings),
+    }
+}
+
+/// Judges an amount of free space.
+fn free(room: u64, there: &Path, findings: &mut Findings) {
+    let says = format!("{} free at {}", size(room), there.escaped());
+    match room {
+        0..NO_ROOM => findings.broken("disk", says, "make room: nothing can be stored or installed"),
+        NO_ROOM..LITTLE_ROOM => findings.warn("disk", says, "make room"),
+        _ => findings.fine("disk", says),
+    }
+}
+
+/// Returns the free space there for this user, in bytes.
+fn room(folder: &Path) -> std::io::Result<u64> {
+    let found = statvfs(folder)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+fn connection(account: &AccountConfig, data: &Path, findings: &mut Findings) -> anyhow::Result<()> {
+    let check = format!("account {}", account.name);
+    if matches!(account.link.prebind, Some(Prebind::Given { .. })) {
+        let says = "not looked at: there is one session, which sid and rid name, and to look would end it";
+        findings.warn(&check, says, "see `parlor status` while the host runs");
+        return Ok(());
+    }
+    // An owner runs this when something seems wrong: this log-in must be no weaker than the host's.
+    let pins = match Store::look_for_pins(data, &account.link.jid.to_bare()) {
+        Ok(pins) => pins,
+        Err(error) => {
+            let says = format!(
+                "not logged in to, since nobody knows whether its log-ins were bound to their connection: {error}"
+            );
+            findings.broken(&check, says, "do as it says, and look again; `--offline` looks at all else");
+            return Ok(());
+        }
+    };
+    match wait_for(probe(&account.link, pins))? {
+        Err(error) => {
+            let remedy = if error.is_final() {
+                "do as it says before the next `parlor run`, which would end with it at once"
+            } else {
+                "do as it says; `parlor run` tries it again by itself"
+            };
+            findings.broken(&check, error.to_string(), remedy);
+        }
+        Ok(looked) => {
+            findings.fine(&check, format!("{} logs in over TLS", account.link.jid.to_bare()));
+            for feature in looked.features {
+                if feature.present {
+                    findings.fine(&check, format!("the server has {}", feature.name));
+                } else {
+                    let says = format!("the server has no {}: {}", feature.name, feature.without);
+                    findings.warn(&check, says, "turn it on there, if you need it");
+                }
+            }
+            match looked.clock {
+                None => findings.fine("clock", "the server does not say what time it has"),
+                Some(apart) if apart.abs() > CLOCKS => {
+                    let says = format!("this clock and the server's are {} s apart", apart.abs());
+                    findings.warn("clock", says, "set this machine's clock by NTP");
+                }
+                Some(_) => findings.fine("clock", "it agrees with the server's"),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Lists the features of a server, one a line.
+pub(super) fn feature_lines(features: &[Feature]) -> String {
+    let mut text = String::new();
+    for feature in features {
+        if feature.present {
+            text.put(format_args!("  yes  {}\n", feature.name));
+        } else {
+            text.put(format_args!("  no   {}: {}\n", feature.name, feature.without));
+        }
+    }
+    text
+}
+
+fn screen(findings: &Findings) -> String {
+    let width = findings.findings.iter().map(|one| one.check.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for one in &findings.findings {
+        let state = match one.state {
+            State::Fine => marked("fine   ", Mark::Dim),
+            State::Warning => marked("warning", Mark::Yellow),
+            State::Broken => marked("broken ", Mark::Red),
+        };
+        let further = format!("\n{:9}{:width$}  ", "", "");
+        text.put(format_args!("{state}  {:width$}  {}\n", one.check, one.says.replace('\n', &further)));
+        if let Some(remedy) = &one.remedy {
+            text.put(format_args!("{:9}{:width$}  → {remedy}\n", "", ""));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_several_lines_stands_below_itself() {
+        let mut findings = Findings::default();
+        findings.broken("account", "it cannot log in\nnothing was \u{1b}[2Jwritten", "do as it says");
+        let text = screen(&findings);
+        let says = "broken   account  it cannot log in\n                  nothing was \\u{1b}[2Jwritten\n                  → do as it says\n";
+        assert_eq!(text, says);
+    }
+
+    /// A man in the middle could obtain an unbound log-in of a pinned account.
+    #[test]
+    fn an_account_is_not_logged_in_to_where_its_pins_cannot_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("parlor.db"), "x".repeat(4096)).unwrap();
+        std::fs::write(folder.path().join("password"), "secret").unwrap();
+        let path = folder.path().join("parlor.toml");
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        server.set_nonblocking(true).unwrap();
+        let port = server.local_addr().unwrap().port();
+        let text = format!(
+            "[account.main]\njid = \"bot@localhost\"\npassword_file = \"password\"\nserver = \"127.0.0.1:{port}\"\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        let config = Config::load(&path, &parlor_config::Overrides::default()).unwrap();
+        let mut findings = Findings::default();
+        connection(config.accounts.values().next().unwrap(), folder.path(), &mut findings).unwrap();
+        let [found] = &findings.findings[..] else { panic!("{} findings", findings.findings.len()) };
+        assert_eq!(found.state, State::Broken);
+        assert!(found.says.contains("parlor.db cannot be used"), "{}", found.says);
+        assert!(server.accept().is_err(), "nobody connects");
+    }
+
+    #[test]
+    fn a_disk_is_told_of_before_it_is_full() {
+        let mut findings = Findings::default();
+        for room in [0, NO_ROOM - 1, NO_ROOM, LITTLE_ROOM - 1, LITTLE_ROOM] {
+            free(room, Path::new("/srv"), &mut findings);
+        }
+        let states: Vec<_> = findings.findings.iter().map(|one| one.state).collect();
+        assert_eq!(states, [State::Broken, State::Broken, State::Warning, State::Warning, State::Fine]);
+        let first = &findings.findings[0];
+        assert_eq!(first.remedy.as_deref(), Some("make room: nothing can be stored or installed"));
+        assert!(first.says.ends_with(" free at /srv"), "{}", first.says);
+    }
+}

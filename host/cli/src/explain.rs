@@ -1,0 +1,440 @@
+//! `parlor explain`: shows what a plugin may do, and why a call was denied.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use jid::{BareJid, Jid};
+use parlor::control::client::{Client, ClientError, escaped};
+use parlor::control::views::{Answer, Denied, Plugin, Record};
+use parlor_base::harmless::harmless;
+use parlor_base::id::PluginId;
+use parlor_base::permission::{Permission, ScopeKind};
+use parlor_config::Config;
+use parlor_plugins::approved;
+use parlor_plugins::components::Components;
+use parlor_plugins::desk::Desk;
+use parlor_plugins::manifest::Manifest;
+use parlor_runtime::api::acts_for;
+use parlor_runtime::explain::Explained;
+use parlor_runtime::rights::{Right, rights, shown};
+use parlor_session::permissions::question::{AccountState, Judge, Listening, Outcome, Question, Use};
+use parlor_session::permissions::{Decision, EventRule, Grants, Scope};
+use serde::Serialize;
+
+use super::Ended;
+use super::place::{self, Place};
+use super::show::{Mark, Put as _, marked, moment, print, print_json};
+
+/// The arguments of `parlor explain`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  parlor explain echo                                what echo may do, and what it was denied lately\n  parlor explain echo rooms.send                     whether it may, and what would allow it\n  parlor explain echo message                        whether it hears of that event\n  parlor explain echo message juliet@example.org     the same for what one person writes\n  parlor explain echo messages.read=@example.org     whether that much is granted\n\nA host that runs answers as it would decide itself: it knows the settings, the contact list, the open chats and rooms, and to what the plugin listens. Exit codes: 0 explained, 1 failed, 2 wrong usage"
+)]
+pub struct ExplainArgs {
+    /// The plugin.
+    plugin: PluginId,
+    /// A call, an event or a permission, such as `chats.send`, `message` or `messages.send`.
+    #[arg(value_name = "WHAT")]
+    call: Option<String>,
+    /// The address that it is about: a JID.
+    #[arg(value_name = "JID")]
+    about: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// The whole output.
+#[derive(Debug, Serialize)]
+struct Explanation {
+    plugin: PluginId,
+    enabled: bool,
+    /// Why its file could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<String>,
+    /// Whether a host runs, which knows the denied calls.
+    running: bool,
+    /// The accounts on which it should run and does not.
+    down: Vec<Down>,
+    /// Whether the running host uses other grants than the policy file has now.
+    otherwise: bool,
+    /// Each permission that it requests or was granted, the riskiest first. From the running host, else from the
+    /// policy.
+    permissions: Vec<Right>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    about: Option<About>,
+    denied: Vec<Denied>,
+    /// The events that it did not receive, on each account with any.
+    withheld: Vec<Withheld>,
+}
+
+/// A plugin that should run and does not.
+#[derive(Debug, Serialize)]
+struct Down {
+    /// The account; none if the plugin may not run at all.
+    account: Option<String>,
+    state: String,
+    reason: Option<String>,
+}
+
+impl From<&Plugin> for Down {
+    fn from(plugin: &Plugin) -> Self {
+        Self { account: plugin.account.clone(), state: plugin.state.clone(), reason: plugin.reason.clone() }
+    }
+}
+
+/// The number of events that a plugin did not receive on one account, by the permission that did not cover them.
+#[derive(Debug, Serialize)]
+struct Withheld {
+    account: String,
+    permission: String,
+    events: u64,
+}
+
+impl Withheld {
+    fn of(plugin: &Plugin) -> Vec<Self> {
+        let (Some(account), Some(Record { withheld, .. })) = (&plugin.account, &plugin.record) else {
+            return Vec::new();
+        };
+        let one = |(permission, events): (&String, &u64)| Self {
+            account: account.clone(),
+            permission: permission.clone(),
+            events: *events,
+        };
+        withheld.iter().map(one).collect()
+    }
+}
+
+/// The answer about one call, event or permission.
+#[derive(Debug, Serialize)]
+struct About {
+    /// The question.
+    what: String,
+    permission: Option<Permission>,
+    /// Whether the answer is yes on each account.
+    allowed: bool,
+    /// The answers, one for each account.
+    answers: Vec<Answer>,
+}
+
+impl ExplainArgs {
+    /// Prints the explanation.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let config = self.place.load()?;
+        let entry = &Desk::new(&config).entry(&self.plugin)?;
+        let question = self.call.as_deref().map(|what| Question::parse(what, self.about.as_deref())).transpose();
+        let question = question.map_err(|error| Ended::Usage(harmless(&error.to_string(), 4 << 10)))?;
+        let (manifest, trouble) = match approved::look(&self.plugin, entry, &Components::new(&config.data)) {
+            Ok(examined) => (Some(examined.manifest), None),
+            Err(unfit) => (None, Some(harmless(&unfit.to_string(), 4 << 10))),
+        };
+        let manifest = manifest.as_deref();
+        let host = self.host(&config)?;
+        let (mut denied, mut down, mut withheld) = (Vec::new(), Vec::new(), Vec::new());
+        if let Some((_, plugins)) = &host {
+            down = plugins.iter().filter(|plugin| plugin.is_down()).map(Down::from).collect();
+            denied = plugins.iter().flat_map(|plugin| plugin.denied.clone()).collect();
+            withheld = plugins.iter().flat_map(Withheld::of).collect();
+        }
+        // The host's grants may be older than the file, or fewer.
+        let in_force = host.as_ref().and_then(|(_, plugins)| plugins.iter().find_map(|plugin| plugin.grants.as_ref()));
+        let grants =
+            &in_force.map_or_else(|| entry.grants.clone(), |held| in_force_on_host(held, manifest, &entry.grants));
+        let own = config.accounts.values().map(|account| account.link.jid.to_bare()).collect();
+        let stopped = Stopped { grants: &entry.grants, manifest, own };
+        let about = match &question {
+            None => None,
+            Some(question) => Some(About::of(question, self, host.as_ref(), &stopped, entry.enabled)?),
+        };
+        if let Some(permission) = question.as_ref().and_then(Question::permission) {
+            denied.retain(|denied| denied.permission == permission.as_str());
+            withheld.retain(|withheld| withheld.permission == permission.as_str());
+        }
+        let explanation = Explanation {
+            plugin: self.plugin.clone(),
+            enabled: entry.enabled,
+            trouble,
+            running: host.is_some(),
+            down,
+            otherwise: manifest.is_some() && in_force.is_some_and(|held| *held != as_shown(manifest, &entry.grants)),
+            permissions: rights(&self.plugin, manifest, grants),
+            about,
+            denied,
+            withheld,
+        };
+        if self.json { print_json(&explanation) } else { print(&show(&explanation, grants)) }
+    }
+
+    /// Finds the running host, and its state of the plugin: empty if the host's policy does not name it.
+    fn host(&self, config: &Config) -> anyhow::Result<Option<(Client, Vec<Plugin>)>> {
+        let Some(host) = place::host(config)? else { return Ok(None) };
+        let plugins = named(host.get(&format!("/v1/plugins/{}", self.plugin)))?;
+        Ok(Some((host, plugins)))
+    }
+}
+
+/// Returns the host's answer about a plugin; empty if it has no such plugin. Any other refusal is an error.
+fn named<T>(answer: Result<Vec<T>, ClientError>) -> Result<Vec<T>, ClientError> {
+    match answer {
+        Err(ClientError::Refused { status: 404, .. }) => Ok(Vec::new()),
+        answer => answer,
+    }
+}
+
+impl About {
+    /// Takes the answer from the running host. Without a host, or if its policy does not have this entry, the entry
+    /// decides.
+    fn of(
+        question: &Question,
+        asked: &ExplainArgs,
+        host: Option<&(Client, Vec<Plugin>)>,
+        stopped: &Stopped<'_>,
+        enabled: bool,
+    ) -> anyhow::Result<Self> {
+        let answers: Vec<Answer> = match host {
+            Some((host, plugins)) if !plugins.is_empty() => {
+                let what = escaped(asked.call.as_deref().unwrap_or_default());
+                let about = escaped(asked.about.as_deref().unwrap_or_default());
+                host.get(&format!("/v1/plugins/{}/explain?what={what}&about={about}", asked.plugin))?
+            }
+            _ if !enabled => vec![Explained::disabled(&asked.plugin, question).into()],
+            _ => {
+                // The host may still decide otherwise: it checks more than the files, such as the component itself.
+                let who = if host.is_some() { "the host that runs does not name this plugin" } else { "no host runs" };
+                let answer = question.answer(stopped).only(&format!("{who}; by plugins.toml alone"));
+                let remedy = answer.remedy(asked.plugin.as_str());
+                vec![Explained { account: None, answer, remedy }.into()]
+            }
+        };
+        Ok(Self {
+            what: question.words(),
+            permission: question.permission(),
+            allowed: !answers.is_empty() && answers.iter().all(|one| one.answer == Outcome::Yes),
+            answers,
+        })
+    }
+}
+
+/// Decides about a plugin that does not run, by its entry in the policy.
+struct Stopped<'a> {
+    grants: &'a Grants,
+    manifest: Option<&'a Manifest>,
+    /// The configured accounts.
+    own: Vec<BareJid>,
+}
+
+impl Judge for Stopped<'_> {
+    fn decide(&self, one: Use<'_>) -> Option<Decision> {
+        self.grants.decide_use(one, None)
+    }
+
+    fn scope(&self, permission: Permission) -> Option<Scope> {
+        self.grants.get(permission).cloned()
+    }
+
+    fn asks_for(&self, permission: Permission) -> bool {
+        self.manifest.is_none_or(|manifest| manifest.permissions.contains_key(&permission))
+    }
+
+    fn is_contact(&self, _jid: &BareJid) -> Option<bool> {
+        None
+    }
+
+    fn state(&self) -> Option<&dyn AccountState> {
+        None
+    }
+
+    fn own(&self) -> Vec<BareJid> {
+        self.own.clone()
+    }
+
+    fn acts_for(&self, jid: &Jid, is_set: bool) -> bool {
+        self.own.iter().any(|own| acts_for(own, jid, is_set))
+    }
+
+    fn listens(&self, _event: &EventRule, _about: Option<&Jid>) -> Option<Listening> {
+        None
+    }
+}
+
+/// Returns whether a plugin requests a permission; true if its manifest cannot be read.
+fn is_asked_for(manifest: Option<&Manifest>, permission: Permission) -> bool {
+    manifest.is_none_or(|asks| asks.permissions.contains_key(&permission))
+}
+
+/// Returns the host's grants, and those of the policy that the host ignores because the plugin does not request them.
+fn in_force_on_host(held: &BTreeMap<String, Vec<String>>, manifest: Option<&Manifest>, written: &Grants) -> Grants {
+    let mut grants = Grants::default();
+    for (permission, entries) in held {
+        let Ok(permission) = permission.parse::<Permission>() else { continue };
+        // An entry that is escaped for display may be invalid here.
+        let _ = grants.grant(permission, entries);
+    }
+    let unasked = written.iter().filter(|(permission, _)| !is_asked_for(manifest, *permission));
+    let all = grants.iter().chain(unasked);
+    all.map(|(permission, scope)| (permission, scope.clone())).collect()
+}
+
+/// Returns the grants that a host would give, in its displayed form.
+fn as_shown(manifest: Option<&Manifest>, grants: &Grants) -> BTreeMap<String, Vec<String>> {
+    let given = grants.iter().filter(|(permission, _)| is_asked_for(manifest, *permission));
+    given.map(|(permission, scope)| (permission.to_string(), shown(&scope.entries()))).collect()
+}
+
+/// Returns whether a denied call is granted by now, as far as that is known without the contact list.
+fn is_granted(denied: &Denied, grants: &Grants) -> bool {
+    let Ok(permission) = denied.permission.parse::<Permission>() else { return false };
+    let Some(granted) = grants.get(permission) else { return false };
+    let kind = permission.scope_kind();
+    match (kind, &denied.scope) {
+        // Changes of the operator's settings are denied by name, and no grant helps.
+        (ScopeKind::None | ScopeKind::Quota, scope) => scope.is_none(),
+        (ScopeKind::Stanzas, None) => true,
+        (ScopeKind::Jids | ScopeKind::Rooms, None) => granted.covering(&Scope::whole(kind)).is_some(),
+        (ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas, Some(scope)) => {
+            Scope::parse(kind, &[scope]).is_ok_and(|wanted| granted.covering(&wanted).is_some())
+        }
+    }
+}
+
+fn show(explanation: &Explanation, grants: &Grants) -> String {
+    let id = &explanation.plugin;
+    let mut text = String::new();
+    if !explanation.enabled {
+        text.put(format_args!("{id} is disabled and does nothing\n"));
+    }
+    for down in &explanation.down {
+        let place = down.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
+        let reason = down.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        text.put(format_args!("{id} does not run{place}, it is {}{reason}\n", down.state));
+    }
+    if let Some(trouble) = &explanation.trouble {
+        text.put(format_args!("what {id} asks for is not known: {trouble}\n"));
+    }
+    if explanation.otherwise {
+        text.push_str("the host goes by other grants than plugins.toml has now; `parlor status` says why, `parlor reload` has it read again\n");
+    }
+    if let Some(about) = &explanation.about {
+        put_answers(&mut text, about);
+    } else {
+        let (may, may_not): (Vec<_>, Vec<_>) = explanation.permissions.iter().partition(|right| right.is_in_force());
+        section(&mut text, &format!("{id} may"), &may);
+        section(&mut text, &format!("{id} may not, although it asks or was granted"), &may_not);
+        if explanation.permissions.is_empty() && explanation.trouble.is_none() {
+            text.put(format_args!("{id} asks for nothing and may do nothing but what every plugin may\n"));
+        }
+    }
+    if !explanation.withheld.is_empty() {
+        text.push_str("\nevents that it listens to and was not shown, since the host started:\n");
+    }
+    for Withheld { account, permission, events } in &explanation.withheld {
+        text.put(format_args!("  {events} on {account}, which {permission} does not cover\n"));
+    }
+    if !explanation.denied.is_empty() {
+        text.push_str("\ndenied lately:\n");
+    }
+    for denied in &explanation.denied {
+        let scope = denied.scope.as_ref().map(|scope| format!(" for {scope}")).unwrap_or_default();
+        let at = moment(&denied.at);
+        let remedy = if is_granted(denied, grants) {
+            "it is granted now".to_owned()
+        } else {
+            format!("to allow it: {}", denied.hint)
+        };
+        text.put(format_args!("  {at}  {}{scope}\n      {remedy}\n", denied.permission));
+    }
+    if !explanation.running {
+        text.push_str("\nthe host is stopped, so it cannot say what was denied\n");
+    }
+    text
+}
+
+/// Appends the answers, one line for each account; a single line if all are the same.
+fn put_answers(text: &mut String, about: &About) {
+    let same =
+        |one: &Answer| about.answers.iter().all(|other| (one.answer, &one.reason) == (other.answer, &other.reason));
+    let is_one = about.answers.first().is_some_and(same);
+    for one in about.answers.iter().take(if is_one { 1 } else { usize::MAX }) {
+        let on = one.account.as_ref().filter(|_| !is_one).map(|account| format!(" on {account}")).unwrap_or_default();
+        text.put(format_args!("{}{on}: {}, {}\n", marked(&about.what, Mark::Bold), one.answer, one.reason));
+        if let Some(remedy) = &one.remedy {
+            text.put(format_args!("    to allow it: {remedy}\n"));
+        }
+    }
+}
+
+fn section(text: &mut String, title: &str, rights: &[&Right]) {
+    if rights.is_empty() {
+        return;
+    }
+    text.put(format_args!("{}\n", marked(&format!("{title}:"), Mark::Bold)));
+    for right in rights {
+        text.push_str(&right_lines(right));
+    }
+}
+
+/// Describes a permission: its name and risk, its scope, its meaning, the reason for the request, and how to grant it.
+pub(super) fn right_lines(right: &Right) -> String {
+    let risk = marked(&format!("{:6}", right.risk), Mark::of(right.permission.risk()));
+    let mut text = format!("  {:17} {risk}  {}\n", right.permission, right.what);
+    let scope =
+        |entries: &[String]| if entries.is_empty() { String::new() } else { format!(" for {}", entries.join(", ")) };
+    match (&right.granted, &right.asked) {
+        (Some(entries), None) => {
+            text.put(format_args!(
+                "      granted{}, but it does not ask for it, so it does not get it\n",
+                scope(entries)
+            ));
+        }
+        (Some(entries), Some(_)) => text.put(format_args!("      granted{}\n", scope(entries))),
+        (None, _) => {}
+    }
+    if let Some(asked) = &right.asked {
+        let optional = if asked.optional { "if it may" } else { "necessarily" };
+        text.put(format_args!("      asked {optional}{}: “{}”\n", scope(&asked.scope), asked.reason));
+    }
+    if right.granted.is_none() {
+        text.put(format_args!("      to allow it: {}\n", right.line));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A host that cannot answer is not one that lacks the plugin.
+    #[test]
+    fn only_a_host_without_the_plugin_leaves_the_answer_to_the_file() {
+        let refused = |status| named::<()>(Err(ClientError::Refused { status, reason: "no".to_owned() }));
+        assert_eq!(refused(404).unwrap(), []);
+        for status in [400, 409, 500] {
+            assert!(matches!(refused(status), Err(ClientError::Refused { .. })), "{status}");
+        }
+        assert_eq!(named(Ok(vec![()])).unwrap(), [()]);
+    }
+
+    /// A host may use older grants than the file has.
+    #[test]
+    fn what_a_plugin_may_is_what_the_host_says_that_runs() {
+        let manifest = "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says it\"\n[permissions]\n\
+                        \"messages.send\" = { scope = [\"*\"], reason = \"x\" }\n\"contacts.read\" = { reason = \"x\" }\n";
+        let manifest = Manifest::parse(manifest).unwrap();
+        let read = |text: &str| Grants::from_table(&text.parse().unwrap()).unwrap();
+        let written = read("\"messages.send\" = [\"*\"]\n\"contacts.read\" = true\n\"settings.read\" = true");
+        let before = read("\"messages.send\" = [\"a@b\"]");
+        let held = as_shown(Some(&manifest), &before);
+        let found = in_force_on_host(&held, Some(&manifest), &written);
+        assert_eq!(
+            found,
+            read("\"messages.send\" = [\"a@b\"]\n\"settings.read\" = true"),
+            "what it does not ask for is shown, too"
+        );
+        assert_ne!(held, as_shown(Some(&manifest), &written));
+        let all = as_shown(Some(&manifest), &written);
+        assert_eq!(in_force_on_host(&all, Some(&manifest), &written), written);
+        assert_eq!(all.keys().collect::<Vec<_>>(), ["contacts.read", "messages.send"]);
+    }
+}

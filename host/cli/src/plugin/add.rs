@@ -1,0 +1,390 @@
+//! `parlor plugin add`: installs a plugin from an untrusted file.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::Args;
+use parlor_authoring::build;
+use parlor_base::atomic::is_open;
+use parlor_base::harmless::{EscapedPath as _, shell_word};
+use parlor_base::id::{Digest, PluginId};
+use parlor_base::permission::Permission;
+use parlor_config::{AccountName, Config, Hidden};
+use parlor_plugins::admission::Refusal;
+use parlor_plugins::desk::{DeskError, Expected, Wish, is_honest};
+use parlor_plugins::manifest::Manifest;
+use parlor_plugins::policy::is_decision;
+use parlor_plugins::source::{LogIn, Source, SourceError};
+use parlor_session::permissions::{Grants, Scope};
+use serde_json::json;
+use toml::{Table, Value};
+
+use super::consent;
+use super::data::each_kept;
+use super::inspect;
+use crate::Ended;
+use crate::ask::Terminal;
+use crate::place::{self, Place};
+use crate::show::{print, print_json};
+use crate::tell;
+
+/// The longest password, in bytes.
+const LONGEST_PASSWORD: u64 = 64 << 10;
+/// The largest file with a decision, in bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// The arguments of `parlor plugin add`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "On a terminal it asks. Without one, --yes and the grants have to say it:\n\n  parlor plugin add echo.wasm\n  parlor plugin add echo.wasm --yes --grant messages.read --grant messages.send=contacts\n  parlor plugin add echo.wasm --yes --policy echo-policy.toml --account main\n  parlor plugin add https://example.org/echo.wasm\n  parlor plugin add oci://registry.example.org/plugins/echo:0.1.0\n\nA signature lies beside the file, as echo.wasm.minisig (minisign), or refers to the artifact of a registry, as\n\n  oras attach --artifact-type application/vnd.minisign REFERENCE echo.wasm.minisig\n\nmakes it. It has to be of a key that plugins.toml trusts, under [key.NAME]; `require_signature = true` there refuses what is not signed.\n\nA grant without a scope gives what the plugin asks for. A policy file has the keys of an entry of plugins.toml:\n\n  enabled = true\n  accounts = [\"main\"]\n  [grants]\n  \"messages.read\" = [\"*\"]\n  [limits]\n  memory = \"32 MiB\"\n  [settings]\n  greeting = \"Hello\"\n\nExit codes: 0 installed, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
+)]
+pub struct AddArgs {
+    /// The plugin: a file, an address that begins with https://, or a registry's reference that begins with oci://.
+    #[arg(value_parser = source)]
+    source: Source,
+    /// The plugin's id on this host; by default the name in its manifest.
+    #[arg(long)]
+    id: Option<PluginId>,
+    /// An account that it runs on; may be given several times. By default it runs on all.
+    #[arg(long = "account", value_name = "NAME")]
+    accounts: Vec<AccountName>,
+    #[command(flatten)]
+    wanted: Wanted,
+    #[command(flatten)]
+    origin: Origin,
+    /// Install it without letting it run.
+    #[arg(long)]
+    disabled: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// The owner's decision as flags, for commands that cannot ask.
+#[derive(Debug, Args)]
+pub(super) struct Wanted {
+    /// Agree without being asked.
+    #[arg(long, short)]
+    pub(super) yes: bool,
+    /// Grant this, such as `messages.send=contacts,@example.org`; may be given several times.
+    #[arg(long = "grant", value_name = "PERMISSION[=SCOPE,…]", value_parser = wish)]
+    pub(super) grants: Vec<Wish>,
+    /// Grant everything that it asks for, as it asks.
+    #[arg(long)]
+    pub(super) grant_all: bool,
+    /// A file with the decision.
+    #[arg(long, value_name = "FILE")]
+    pub(super) policy: Option<PathBuf>,
+}
+
+/// The owner's requirements on the origin of the file.
+#[derive(Debug, Args)]
+pub(super) struct Origin {
+    /// Refuse it unless it has this digest, `sha256:…`.
+    #[arg(long)]
+    digest: Option<Digest>,
+    /// Ignore its signature: the plugin then counts as unsigned.
+    #[arg(long)]
+    unsigned: bool,
+    /// Log in to the registry under this name, if it requires that; by default with the log-in of docker, podman or
+    /// oras.
+    #[arg(long, value_name = "NAME", requires = "password_file")]
+    username: Option<String>,
+    /// The password for that, or a token in its place: the first line of this file, or of standard input if it is `-`.
+    #[arg(long, value_name = "FILE", requires = "username")]
+    password_file: Option<PathBuf>,
+}
+
+impl Origin {
+    pub(super) fn expected(&self) -> anyhow::Result<Expected> {
+        let login = match (&self.username, &self.password_file) {
+            (Some(user), Some(path)) => LogIn::Given { user: user.clone(), password: Hidden(password(path)?) },
+            _ => LogIn::Kept,
+        };
+        Ok(Expected { digest: self.digest, unsigned: self.unsigned, login })
+    }
+}
+
+/// Reads the first line of a file, or of standard input.
+fn password(path: &Path) -> anyhow::Result<String> {
+    let mut line = String::new();
+    // Two more bytes than allowed, for the line end: a password that is too long is then refused, not truncated.
+    let most = LONGEST_PASSWORD + 2;
+    let read = if path == Path::new("-") {
+        std::io::stdin().lock().take(most).read_line(&mut line)
+    } else {
+        let file = File::open(path).with_context(|| format!("cannot read the password in {}", path.escaped()))?;
+        if is_open(&file.metadata()?.permissions()) {
+            bail!("others on this machine may read the password: chmod 600 {}", shell_word(&path.to_string_lossy()));
+        }
+        BufReader::new(file.take(most)).read_line(&mut line)
+    };
+    read.with_context(|| format!("cannot read the password in {}", path.escaped()))?;
+    let password = line.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        bail!("there is no password in {}", path.escaped());
+    }
+    if password.len() as u64 > LONGEST_PASSWORD {
+        bail!("the first line of {} has more than {LONGEST_PASSWORD} bytes, which no password has", path.escaped());
+    }
+    Ok(password.to_owned())
+}
+
+/// Parses a source as a user types it: relative to the current folder.
+pub(super) fn source(text: &str) -> Result<Source, SourceError> {
+    Source::parse(text, Path::new(""))
+}
+
+/// Refuses the folder of a plugin's source, and names the file that a build makes of it.
+pub(super) fn is_no_folder(source: &Source) -> anyhow::Result<()> {
+    let Source::File(path) = source else { return Ok(()) };
+    if !build::is_plugin(path) {
+        return Ok(());
+    }
+    let command = format!("`parlor plugin build {}`", shell_word(&path.to_string_lossy()));
+    let made = match build::made_of(path) {
+        Some(file) if file.is_file() => format!(": {}, which {command} has made", file.escaped()),
+        Some(file) => format!(", which {command} makes first: {}", file.escaped()),
+        None => format!(", which {command} makes first, and names"),
+    };
+    bail!("{} is a folder; give the path of a plugin's file{made}", path.escaped())
+}
+
+fn wish(text: &str) -> Result<Wish, String> {
+    text.parse()
+}
+
+impl Wanted {
+    /// Reads the file with the decision; empty if none is named.
+    fn decision(&self) -> anyhow::Result<Table> {
+        let Some(path) = &self.policy else { return Ok(Table::new()) };
+        let text = match parlor_base::document::read(path, LARGEST) {
+            Ok(Some(text)) => text,
+            Ok(None) => bail!("there is no {}", path.escaped()),
+            Err(_) => bail!("{} cannot be read as a text of at most {LARGEST} bytes", path.escaped()),
+        };
+        is_decision(&text).map_err(|error| anyhow!("{}:{error}", path.escaped()))?;
+        text.parse::<Table>().with_context(|| format!("{} is not TOML", path.escaped()))
+    }
+
+    /// Returns the wishes for an installed plugin: the flags, and the grants in the file. Other keys in the file are
+    /// refused, since they are already decided.
+    pub(super) fn further_wishes(&self, id: &PluginId, manifest: &Manifest) -> anyhow::Result<Vec<Wish>> {
+        let decision = self.decision()?;
+        if let (Some(path), Some(other)) = (&self.policy, decision.keys().find(|key| *key != "grants")) {
+            bail!(
+                "{}: {other:?} is decided for {id} already, and stays as it is; leave [grants] alone in the file, and write the rest into plugins.toml",
+                path.escaped()
+            );
+        }
+        let written = decision.get("grants").and_then(Value::as_table).cloned().unwrap_or_default();
+        let written = Grants::from_table(&written)?;
+        let entries = |scope: &Scope| Some(scope.entries()).filter(|entries| !entries.is_empty());
+        let mut wishes: Vec<_> =
+            written.iter().map(|(permission, scope)| Wish { permission, scope: entries(scope) }).collect();
+        wishes.extend(self.grants.iter().cloned());
+        Ok(self.asked(wishes, &Grants::default(), id, manifest)?)
+    }
+
+    /// Returns the wishes of the flags, and refuses permissions that the plugin does not request. With `grant_all`,
+    /// permissions in `written` are left out: their scope is narrower on purpose.
+    pub(super) fn wishes(&self, written: &Grants, id: &PluginId, manifest: &Manifest) -> Result<Vec<Wish>, DeskError> {
+        self.asked(self.grants.clone(), written, id, manifest)
+    }
+
+    /// Checks that the plugin requests these permissions. With `grant_all` it adds all others that it requests.
+    fn asked(
+        &self,
+        mut wishes: Vec<Wish>,
+        written: &Grants,
+        id: &PluginId,
+        manifest: &Manifest,
+    ) -> Result<Vec<Wish>, DeskError> {
+        if let Some(unasked) = wishes.iter().find(|wish| !manifest.permissions.contains_key(&wish.permission)) {
+            return Err(DeskError::NotAsked { id: id.clone(), permission: unasked.permission });
+        }
+        if self.grant_all {
+            let named: Vec<_> = wishes.iter().map(|wish| wish.permission).collect();
+            let is_named = |permission: &Permission| named.contains(permission) || written.has(*permission);
+            let others = manifest.permissions.keys().filter(|permission| !is_named(permission));
+            wishes.extend(others.map(|permission| Wish { permission: *permission, scope: None }));
+        }
+        Ok(wishes)
+    }
+
+    /// Explains why a plugin is not installed. An invalid setting can only be in the file with the decision.
+    fn why_not(&self, error: DeskError, id: &PluginId) -> anyhow::Error {
+        match (&self.policy, error) {
+            (Some(path), DeskError::Refused(Refusal::Setting { name, why, .. })) => {
+                anyhow!("the setting `{name}` under [settings] in {} does not fit: {why}", path.escaped())
+            }
+            (_, error) => needs_consent(error, id),
+        }
+    }
+}
+
+impl AddArgs {
+    /// Installs the plugin.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let config = self.place.load_to_write()?;
+        place::is_policy_in_force(&config)?;
+        let desk = place::desk(&config);
+        // Check this first: the owner should not read all requests only to learn of a typo in a name.
+        desk.has_accounts(&self.accounts)?;
+        is_no_folder(&self.source)?;
+        let offer = desk.offer(&self.source, &self.origin.expected()?)?;
+        let manifest = offer.manifest();
+        let id = self.id.clone().unwrap_or_else(|| manifest.name.clone());
+        is_honest(&id, &offer.examined)?;
+        // Likewise refuse a plugin that cannot be installed before the owner reads its requests.
+        let alike = match desk.check_new(&id, &offer, self.id.is_some()) {
+            Err(alike @ DeskError::LooksLike { .. }) => Some(alike),
+            checked => checked.map(|()| None)?,
+        };
+
+        let mut decision = self.wanted.decision()?;
+        let written = decision.get("grants").and_then(Value::as_table).cloned().unwrap_or_default();
+        let mut grants = Grants::from_table(&written)?;
+        let wishes = self.wanted.wishes(&grants, &id, manifest);
+        let mut wishes = wishes.map_err(|error| anyhow!("{error}; nothing was installed"))?;
+        let terminal = if self.wanted.yes { None } else { Terminal::open_unless(self.json) };
+        let undecided = |permission: &Permission| {
+            !grants.has(*permission) && !wishes.iter().any(|wish| wish.permission == *permission)
+        };
+        if !self.json {
+            print(&inspect::offered(&offer))?;
+            print(&consent::asked(&id, manifest, |_| true))?;
+            let mut kept = 0;
+            each_kept(&config, &id, |_, _| {
+                kept += 1;
+                Ok(())
+            })?;
+            if kept > 0 {
+                let advice =
+                    format!("`parlor plugin data {id} list` shows it, and with another --id it begins without");
+                print(&format!("\nIt finds what an earlier plugin called {id} kept ({kept} entries): {advice}"))?;
+            }
+        }
+        if let Some(terminal) = &terminal {
+            if let Some(DeskError::LooksLike { other, .. }) = &alike {
+                let question = format!("{id} looks like {other}, which is installed. Go on?");
+                if !terminal.agrees(&question)? {
+                    return Err(Ended::Declined("nothing was changed".to_owned()).into());
+                }
+            }
+            wishes.extend(consent::ask(terminal, &format!("Install it as {id}"), &id, manifest, undecided)?);
+        } else {
+            if let Some(alike) = alike {
+                return Err(alike.into());
+            }
+            if !self.wanted.yes {
+                let sentence = "nobody can be asked here; give --yes, and --grant or --policy for what it needs";
+                return Err(Ended::Declined(sentence.to_owned()).into());
+            }
+        }
+        for wish in wishes {
+            let Some(request) = manifest.permissions.get(&wish.permission) else { continue };
+            let entries = wish.scope.unwrap_or_else(|| request.entries(wish.permission));
+            grants.grant_more(wish.permission, &entries)?;
+        }
+        decision.insert("grants".to_owned(), grants.to_table().into());
+        if !self.accounts.is_empty() {
+            let names: Vec<_> = self.accounts.iter().map(ToString::to_string).collect();
+            decision.insert("accounts".to_owned(), names.into());
+        }
+        if self.disabled {
+            decision.insert("enabled".to_owned(), false.into());
+        }
+        desk.add(&id, &offer, &decision).map_err(|error| self.wanted.why_not(error, &id))?;
+        done(&config, &id, &format!("{id} {} is installed", manifest.version), self.json)
+    }
+}
+
+/// Converts a missing grant into the result `Declined`, so that programs can distinguish it from a failure.
+pub(super) fn needs_consent(error: DeskError, id: &PluginId) -> anyhow::Error {
+    match error {
+        DeskError::Refused(Refusal::NotGranted { lacking, .. }) => {
+            let flags: Vec<_> = lacking.iter().map(|lacking| format!("--grant {}", lacking.permission)).collect();
+            let sentence = format!("{id} cannot do without what was not granted; to grant it: {}", flags.join(" "));
+            Ended::Declined(sentence).into()
+        }
+        error => error.into(),
+    }
+}
+
+/// Reports a change, and the host's result. If the plugin does not run then, that is a failure.
+pub(super) fn done(config: &Config, id: &PluginId, sentence: &str, as_json: bool) -> anyhow::Result<()> {
+    failure(&say(config, id, sentence, as_json)?, sentence).map_or(Ok(()), Err)
+}
+
+/// Returns the error if a plugin does not run after a change.
+pub(super) fn failure(told: &tell::Told, sentence: &str) -> Option<anyhow::Error> {
+    told.trouble().map(|trouble| anyhow!("{sentence}, but {trouble}"))
+}
+
+/// Lets the host apply a change.
+pub(super) fn told(config: &Config, id: &PluginId, sentence: &str) -> anyhow::Result<tell::Told> {
+    tell::tell(config, &[id]).with_context(|| format!("{sentence}, but the host was not told"))
+}
+
+/// Returns the result of a change, for programs.
+pub(super) fn done_json(told: &tell::Told, id: &PluginId, sentence: &str) -> serde_json::Value {
+    json!({ "plugin": id, "done": sentence, "host": told.host, "plugins": told.plugins })
+}
+
+/// Reports a change like [`done`], for changes after which the plugin need not run.
+pub(super) fn done_as_wanted(config: &Config, id: &PluginId, sentence: &str, as_json: bool) -> anyhow::Result<()> {
+    say(config, id, sentence, as_json).map(drop)
+}
+
+/// Returns the result for programs if the change is written, but the host could not be notified.
+pub(super) fn untold_json(error: &anyhow::Error, id: &PluginId, sentence: &str) -> serde_json::Value {
+    json!({ "plugin": id, "done": sentence, "host": "untold", "plugins": [], "error": format!("{error:#}") })
+}
+
+fn say(config: &Config, id: &PluginId, sentence: &str, as_json: bool) -> anyhow::Result<tell::Told> {
+    let told = told(config, id, sentence);
+    match &told {
+        Ok(told) => show_done(told, id, sentence, as_json)?,
+        Err(error) if as_json => print_json(&untold_json(error, id, sentence))?,
+        Err(_) => {}
+    }
+    told
+}
+
+/// Prints a change, and the host's result.
+pub(super) fn show_done(told: &tell::Told, id: &PluginId, sentence: &str, as_json: bool) -> anyhow::Result<()> {
+    if as_json { print_json(&done_json(told, id, sentence)) } else { print(&format!("{sentence}; {}", told.show())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_names_a_plugins_folder_is_told_of_the_file_that_is_made_of_it() {
+        let around = tempfile::tempdir().unwrap();
+        let folder = around.path().join("my parrot");
+        std::fs::create_dir(&folder).unwrap();
+        let source = Source::File(folder.clone());
+        assert!(is_no_folder(&source).is_ok(), "there is no plugin in it");
+        let said = || is_no_folder(&source).unwrap_err().to_string();
+        let manifest = "[plugin]\nname = \"parrot\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Repeats\"\n";
+        std::fs::write(folder.join("plugin.toml"), manifest).unwrap();
+        std::fs::write(folder.join("Cargo.toml"), "[package]\nname = \"parrot\"\n").unwrap();
+        let command = format!("`parlor plugin build '{}'`", folder.display());
+        let told = format!("a plugin's file, which {command} makes first, and names");
+        assert!(said().ends_with(&told), "{}", said());
+        std::fs::rename(folder.join("Cargo.toml"), folder.join("plugin.py")).unwrap();
+        let file = folder.join("parrot.wasm");
+        let told = format!("a plugin's file, which {command} makes first: {}", file.display());
+        assert!(said().ends_with(&told), "{}", said());
+        std::fs::write(&file, "component").unwrap();
+        let told = format!("a plugin's file: {}, which {command} has made", file.display());
+        assert!(said().ends_with(&told), "{}", said());
+    }
+}

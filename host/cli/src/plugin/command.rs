@@ -1,0 +1,183 @@
+//! `parlor plugin command`: the names of a plugin's chat commands, which the owner may change.
+
+use std::collections::BTreeMap;
+
+use anyhow::bail;
+use clap::Args;
+use parlor::control::views::Plugin;
+use parlor_base::id::PluginId;
+use parlor_base::nearest::{nearest, suggestion};
+use parlor_config::Config;
+use parlor_session::command_names::{CommandName, CommandNames, NoCommandName};
+
+use super::add::done;
+use crate::place::{self, Place};
+use crate::show::{print, print_json, table};
+use crate::status;
+
+/// The arguments of `parlor plugin command`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A name is 1 to 32 letters, digits, - and _, without the prefix; capitals do not count. A command that you gave a name does not go by its author's name any more, which another plugin may take when it starts; PLUGIN.COMMAND always works. A name counts at once, on the running plugin. Which commands there are is known while the plugin runs.\n\nExamples:\n  parlor plugin command dice                 its commands, and what people say\n  parlor plugin command dice roll throw      !throw in the place of !roll\n  parlor plugin command dice --unset roll    !roll again\n\nExit codes: 0 done, or nothing to do, 1 it cannot be called that and nothing has changed, 2 wrong usage"
+)]
+pub struct CommandArgs {
+    /// The plugin.
+    plugin: PluginId,
+    /// The command, as its author called it.
+    #[arg(requires = "name", value_parser = named)]
+    command: Option<CommandName>,
+    /// The name for people to use.
+    #[arg(value_parser = named)]
+    name: Option<CommandName>,
+    /// Return to the author's name for a command.
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["command", "name"], value_parser = named)]
+    unset: Option<CommandName>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+fn named(text: &str) -> Result<CommandName, String> {
+    text.parse().map_err(|error: NoCommandName| format!("it {error}"))
+}
+
+impl CommandArgs {
+    /// Shows the commands, or renames one.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let id = &self.plugin;
+        match (&self.command, &self.name, &self.unset) {
+            (Some(command), Some(name), _) => {
+                let config = self.place.load_to_write()?;
+                may_be_called(id, command, name, &running(&config)?)?;
+                let changed = place::desk(&config).name_command(id, command, Some(name))?;
+                let already = if changed { "" } else { " already" };
+                done(&config, id, &format!("{command} of {id} goes by the name {name}{already}"), self.json)
+            }
+            (_, _, Some(command)) => {
+                let config = self.place.load_to_write()?;
+                let changed = place::desk(&config).name_command(id, command, None)?;
+                let already = if changed { "again" } else { "already" };
+                done(&config, id, &format!("{command} of {id} goes by its own name {already}"), self.json)
+            }
+            _ => {
+                let config = self.place.load()?;
+                let chosen = place::desk(&config).entry(id)?.commands;
+                let commands = all(&chosen, &running(&config)?, id);
+                if self.json { print_json(&commands) } else { print(&screen(id, &commands)) }
+            }
+        }
+    }
+}
+
+/// Returns the plugins of the running host if it uses this policy.
+fn running(config: &Config) -> anyhow::Result<Vec<Plugin>> {
+    let house = status::of(config)?;
+    Ok(if place::is_its_policy(&house, config) { house.plugins } else { Vec::new() })
+}
+
+/// Returns the commands of a plugin, each with its current name: from the running plugin, else from the policy.
+fn all(chosen: &CommandNames, running: &[Plugin], id: &PluginId) -> BTreeMap<String, String> {
+    let chosen = chosen.iter().map(|(command, name)| (command.to_string(), name.to_string()));
+    let on = running.iter().filter(|one| one.id == id.as_str());
+    chosen.chain(on.flat_map(|one| one.commands.clone())).collect()
+}
+
+fn screen(id: &PluginId, commands: &BTreeMap<String, String>) -> String {
+    if commands.is_empty() {
+        return format!("{id} has no commands, or does not run\n");
+    }
+    let cells: Vec<_> = commands.iter().map(|(command, called)| vec![command.clone(), called.clone()]).collect();
+    table(&["COMMAND", "PEOPLE SAY"], &cells)
+}
+
+/// Checks that a command can have this name, as far as the running host knows.
+fn may_be_called(id: &PluginId, command: &CommandName, name: &CommandName, running: &[Plugin]) -> anyhow::Result<()> {
+    CommandNames::default().choose(command.clone(), name.clone())?;
+    for one in running.iter().filter(|one| one.id == id.as_str() && one.state == "running") {
+        if !one.commands.contains_key(command.as_str()) {
+            let known: Vec<_> = one.commands.keys().map(String::as_str).collect();
+            let near = nearest(command.as_str(), known.iter().copied());
+            let others = match near {
+                Some(_) => suggestion(near),
+                None if known.is_empty() => "; it has none".to_owned(),
+                None => format!("; it has {}", known.join(", ")),
+            };
+            bail!("{id} has no command {command}{others}");
+        }
+        for other in running.iter().filter(|other| other.account == one.account) {
+            let is_this = |taken: &str| other.id == one.id && taken == command.as_str();
+            let taken = other.commands.iter().find(|(taken, called)| *called == name.as_str() && !is_this(taken));
+            if let Some((taken, _)) = taken {
+                bail!(
+                    "people say {name} to {other} for its command {taken} already; give that one another name first: \
+                     `parlor plugin command {other} {taken} NAME`",
+                    other = other.id
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plugin(id: &str, account: &str, commands: &[(&str, &str)]) -> Plugin {
+        Plugin {
+            id: id.to_owned(),
+            account: Some(account.to_owned()),
+            state: "running".to_owned(),
+            reason: None,
+            version: None,
+            digest: String::new(),
+            source: String::new(),
+            record: None,
+            grants: None,
+            connection: None,
+            usage: None,
+            restarts: 0,
+            commands: commands.iter().map(|(name, called)| ((*name).to_owned(), (*called).to_owned())).collect(),
+            limits: Vec::new(),
+            denied: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_name_is_refused_that_is_taken_or_means_a_command_that_is_not_there() {
+        let running = [
+            plugin("dice", "main", &[("roll", "roll"), ("toss", "toss")]),
+            plugin("games", "main", &[("roll", "games.roll"), ("deal", "cards")]),
+            plugin("other", "second", &[("spin", "spin")]),
+        ];
+        let id: PluginId = "dice".parse().unwrap();
+        let asked = |command: &str, name: &str| {
+            let (command, name) = (command.parse().unwrap(), name.parse().unwrap());
+            may_be_called(&id, &command, &name, &running).map_err(|error| error.to_string())
+        };
+        for (command, name) in [("roll", "throw"), ("roll", "roll"), ("roll", "deal"), ("roll", "spin")] {
+            assert_eq!(asked(command, name), Ok(()), "{command} {name}");
+        }
+        assert_eq!(asked("rol", "x").unwrap_err(), "dice has no command rol, did you mean \"roll\"?");
+        assert_eq!(asked("shuffle", "x").unwrap_err(), "dice has no command shuffle; it has roll, toss");
+        let taken = "people say cards to games for its command deal already";
+        assert!(asked("roll", "cards").unwrap_err().starts_with(taken));
+        assert!(asked("roll", "toss").unwrap_err().starts_with("people say toss to dice for its command toss already"));
+        assert_eq!(asked("roll", "help").unwrap_err(), "the command `help` is the host's; choose another name");
+        // If nothing runs, the check has no information.
+        assert!(may_be_called(&id, &"x".parse().unwrap(), &"y".parse().unwrap(), &[]).is_ok());
+    }
+
+    #[test]
+    fn what_is_chosen_is_shown_beside_what_runs() {
+        let mut chosen = CommandNames::default();
+        chosen.choose("old".parse().unwrap(), "ancient".parse().unwrap()).unwrap();
+        let running = [plugin("dice", "main", &[("roll", "throw")])];
+        let id: PluginId = "dice".parse().unwrap();
+        let text = screen(&id, &all(&chosen, &running, &id));
+        assert_eq!(text, "COMMAND  PEOPLE SAY\nold      ancient\nroll     throw\n");
+        assert_eq!(screen(&id, &BTreeMap::new()), "dice has no commands, or does not run\n");
+    }
+}

@@ -1,0 +1,259 @@
+//! `parlor plugin config`: a plugin's own settings, by the schema in its manifest.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal as _, Read as _};
+use std::path::PathBuf;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use parlor_base::harmless::{EscapedPath as _, harmless};
+use parlor_base::id::PluginId;
+use parlor_base::nearest::{nearest, suggestion};
+use parlor_plugins::secret::SecretSource;
+use parlor_plugins::setting::{Setting, SettingKind};
+use serde_json::{Value, json};
+
+use super::add::done;
+use crate::ask::Terminal;
+use crate::place::{self, Place};
+use crate::show::{print, print_json, table};
+
+/// How much of an author's text or of a value is shown, in bytes.
+const SHOWN: usize = 200;
+/// The longest secret, in bytes.
+const LONGEST_SECRET: u64 = 16 << 10;
+/// How long to wait for a secret on standard input before a message says so.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// The arguments of `parlor plugin config`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A value is JSON where the schema wants no text, such as 5, true or [\"a\", \"b\"]. A secret is asked for, or read from standard input, so that it stands in no list of processes; it is kept in a file of the data folder that only you can read, or wherever --file or --command say, and is never shown. To name one is to set it; without a name all are shown, and which secrets are there. What is set counts at once, on the running plugin.\n\nExamples:\n  parlor plugin config echo                       its settings, with their defaults\n  parlor plugin config echo room_prefix 'say '    set one\n  parlor plugin config echo --unset room_prefix   back to the default\n  pass show key | parlor plugin config weather api_key\n  parlor plugin config weather api_key --command 'pass show key'\n\nExit codes: 0 done, 1 it does not fit and nothing has changed, or it is set and the plugin does not run with it, 2 wrong usage"
+)]
+pub struct ConfigArgs {
+    /// The plugin.
+    plugin: PluginId,
+    /// The setting.
+    setting: Option<String>,
+    /// Its new value.
+    #[arg(allow_negative_numbers = true)]
+    value: Option<String>,
+    /// The file that holds the secret; only its owner may be able to read it.
+    #[arg(long, value_name = "FILE", requires = "setting", conflicts_with = "value")]
+    file: Option<PathBuf>,
+    /// The command that prints the secret. It cannot ask anything: unlock what it reads beforehand.
+    #[arg(long, value_name = "COMMAND", requires = "setting", conflicts_with_all = ["value", "file"])]
+    command: Option<String>,
+    /// Remove the owner's value.
+    #[arg(long, value_name = "SETTING", conflicts_with_all = ["setting", "value"])]
+    unset: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl ConfigArgs {
+    /// Shows or changes settings.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let config = self.place.load()?;
+        let desk = place::desk(&config);
+        let id = &self.plugin;
+        let entry = desk.entry(id)?;
+        let examined = desk.look(id, &entry)?;
+        let schema = &examined.manifest.settings;
+        if self.changes(schema) {
+            place::is_own_house(&config)?;
+        }
+        if let Some(name) = &self.unset {
+            // A setting of an earlier version may still be in the policy.
+            if !schema.contains_key(name) && !entry.settings.0.contains_key(name) {
+                bail!(unknown(id, name, schema));
+            }
+            desk.set(id, name, None)?;
+            let has_default = schema.get(name).is_some_and(|setting| setting.default.is_some());
+            let how = if has_default { "has its default again" } else { "is not set any more" };
+            return done(&config, id, &format!("{name} of {id} {how}"), self.json);
+        }
+        let Some(name) = &self.setting else {
+            let shown = |(name, setting): (&String, &Setting)| {
+                (name.clone(), setting.clone(), entry.settings.0.get(name).cloned())
+            };
+            let all: Vec<_> = schema.iter().map(shown).collect();
+            return if self.json { print_json(&as_json(&all)) } else { print(&screen(id, &all)) };
+        };
+        let kind = schema.get(name).map(|setting| &setting.kind);
+        let source = match (&self.file, &self.command) {
+            (Some(file), _) => {
+                Some(SecretSource::File(file.canonicalize().with_context(|| format!("{}", file.escaped()))?))
+            }
+            (None, Some(command)) => Some(SecretSource::Command(command.clone())),
+            (None, None) => None,
+        };
+        let value = match (kind, &self.value) {
+            (Some(SettingKind::Secret), Some(_)) => {
+                bail!("{name} is a secret: give it on standard input, where nobody else can read it")
+            }
+            (Some(SettingKind::Secret), None) => {
+                let set = entry.settings.0.get(name);
+                let Some(source) = source else {
+                    // A terminal with `--json` supplies no secret: the user wants to know whether one is set.
+                    if let (true, true, Some(setting)) = (self.json, io::stdin().is_terminal(), schema.get(name)) {
+                        return print_json(&one_as_json(&(name.clone(), setting.clone(), set.cloned())));
+                    }
+                    desk.keep_secret(id, name, &secret(id, name, set, self.json)?)?;
+                    return done(
+                        &config,
+                        id,
+                        &format!("{name} of {id} is kept, where only you can read it"),
+                        self.json,
+                    );
+                };
+                source.written()
+            }
+            (Some(_), _) if source.is_some() => bail!("{name} is no secret: give its value"),
+            (_, None) => {
+                let Some(setting) = schema.get(name) else { bail!(unknown(id, name, schema)) };
+                let set = entry.settings.0.get(name);
+                if self.json {
+                    return print_json(&one_as_json(&(name.clone(), setting.clone(), set.cloned())));
+                }
+                let value = set.or(setting.default.as_ref());
+                return print(&value.map_or_else(|| "not set".to_owned(), |value| harmless(&value.to_string(), SHOWN)));
+            }
+            (Some(SettingKind::Number), Some(text)) => number(text),
+            // The schema refuses an invalid value, and says what it has to be.
+            (Some(SettingKind::Boolean), Some(text)) => {
+                serde_json::from_str(text).unwrap_or_else(|_| Value::from(text.as_str()))
+            }
+            (Some(SettingKind::List), Some(text)) => serde_json::from_str(text)
+                .with_context(|| format!("the value of {name} is no list: write one as '[\"a\", \"b\"]'"))?,
+            (Some(SettingKind::Duration), Some(text)) => {
+                text.parse::<u64>().map_or_else(|_| Value::from(text.as_str()), Value::from)
+            }
+            (Some(SettingKind::String | SettingKind::Choice(_) | SettingKind::Jid) | None, Some(text)) => {
+                Value::from(text.as_str())
+            }
+        };
+        desk.set(id, name, Some(&value))?;
+        done(&config, id, &format!("{name} of {id} is set"), self.json)
+    }
+
+    /// Returns whether something would change. A secret without a value is prompted for, so it counts.
+    fn changes(&self, schema: &BTreeMap<String, Setting>) -> bool {
+        let is_secret = |name: &String| schema.get(name).is_some_and(|setting| setting.kind == SettingKind::Secret);
+        let is_given = self.value.is_some() || self.file.is_some() || self.command.is_some() || self.unset.is_some();
+        is_given || self.setting.as_ref().is_some_and(is_secret)
+    }
+}
+
+/// Parses a number, also in forms that JSON lacks: `.5`, `+5`. Any other text stays a text.
+fn number(text: &str) -> Value {
+    let json = serde_json::from_str::<Value>(text).ok();
+    let whole = || text.parse::<i64>().ok().map(Value::from);
+    let broken = || text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::from);
+    json.or_else(whole).or_else(broken).unwrap_or_else(|| Value::from(text))
+}
+
+/// Returns the error for an unknown setting, with a suggestion.
+fn unknown(id: &PluginId, name: &str, schema: &BTreeMap<String, Setting>) -> String {
+    let near = suggestion(nearest(name, schema.keys().map(String::as_str)));
+    format!("{id} has no setting {name:?}{near}")
+}
+
+/// Reads a secret from the terminal or standard input, without the line end. `present` is the reference to the current
+/// one.
+fn secret(id: &PluginId, name: &str, present: Option<&Value>, as_json: bool) -> anyhow::Result<String> {
+    if let Some(terminal) = Terminal::open_unless(as_json) {
+        // A user who only wants to know whether there is a secret must not lose it.
+        let question = match present {
+            None => format!("The secret {name}, which is not shown:"),
+            Some(present) => {
+                let present = harmless(&kept(present), SHOWN);
+                format!("The secret {name} {present}; a new one, which is not shown, or nothing to leave it:")
+            }
+        };
+        let typed = terminal.ask_hidden(&question)?;
+        return typed.filter(|typed| !typed.is_empty()).context("nothing was typed, so nothing was changed");
+    }
+    let advice = format!(
+        "such as `pass show key | parlor plugin config {id} {name}`; or say where it is by --file or --command"
+    );
+    if io::stdin().is_terminal() {
+        bail!("{name} is a secret: give it on standard input, {advice}");
+    }
+    let (sender, given) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // Three more bytes than allowed, for a line end and one byte: a secret that is too long is then refused, not
+        // truncated.
+        let read = io::stdin().lock().take(LONGEST_SECRET + 3).read_to_end(&mut bytes);
+        let _ = sender.send(read.map(|_| bytes));
+    });
+    let read = match given.recv_timeout(QUIET) {
+        Err(RecvTimeoutError::Timeout) => {
+            place::say(&format!("waiting for the secret {name} on standard input, {advice}"));
+            given.recv().context("standard input")?
+        }
+        read => read.context("standard input")?,
+    };
+    let mut bytes = read.context("standard input")?;
+    let end = bytes.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
+    bytes.truncate(end);
+    match bytes.len() as u64 {
+        0 => bail!("{name} is a secret, and there is nothing on standard input: give it there, {advice}"),
+        1..=LONGEST_SECRET => String::from_utf8(bytes).context("standard input"),
+        _ => {
+            bail!("there are more than {LONGEST_SECRET} bytes on standard input, which is more than a secret may have")
+        }
+    }
+}
+
+type Shown = (String, Setting, Option<Value>);
+
+fn screen(id: &PluginId, all: &[Shown]) -> String {
+    if all.is_empty() {
+        return format!("{id} has no settings");
+    }
+    let rows: Vec<_> = all
+        .iter()
+        .map(|(name, setting, value)| {
+            let text = |value: &Value| harmless(&value.to_string(), SHOWN);
+            let value = match (&setting.kind, value) {
+                (_, None) => "-".to_owned(),
+                (SettingKind::Secret, Some(value)) => kept(value),
+                (_, Some(value)) => text(value),
+            };
+            let default = setting.default.as_ref().map_or_else(|| "-".to_owned(), text);
+            vec![name.clone(), setting.kind.to_string(), value, default, harmless(&setting.description, SHOWN)]
+        })
+        .collect();
+    table(&["SETTING", "TYPE", "VALUE", "DEFAULT", "WHAT FOR"], &rows)
+}
+
+/// Describes where a secret is, for people. It shows neither the secret nor a command, which may contain another.
+pub(super) fn kept(reference: &Value) -> String {
+    match SecretSource::read(reference) {
+        Ok(SecretSource::File(path)) if path.is_file() => format!("(present, in {})", path.escaped()),
+        Ok(SecretSource::File(path)) => format!("(absent: there is no {})", path.escaped()),
+        Ok(SecretSource::Command(_)) => "(from a command)".to_owned(),
+        Err(_) => "(no reference)".to_owned(),
+    }
+}
+
+fn as_json(all: &[Shown]) -> Vec<Value> {
+    all.iter().map(one_as_json).collect()
+}
+
+fn one_as_json((name, setting, value): &Shown) -> Value {
+    let is_secret = setting.kind == SettingKind::Secret;
+    let shown = if is_secret { None } else { value.as_ref() };
+    json!({
+        "name": name, "type": setting.kind.to_string(), "set": value.is_some(), "value": shown,
+        "default": setting.default, "description": harmless(&setting.description, SHOWN),
+    })
+}

@@ -1,0 +1,107 @@
+//! The owner's consent: shows a plugin's requests, by risk and with the author's reasons, and asks for each grant.
+
+use parlor_base::id::PluginId;
+use parlor_base::permission::{Permission, Risk};
+use parlor_plugins::desk::Wish;
+use parlor_plugins::manifest::Manifest;
+use parlor_runtime::rights::{Right, rights};
+use parlor_session::permissions::Grants;
+
+use crate::Ended;
+use crate::ask::{Terminal, is_yes};
+use crate::explain::right_lines;
+use crate::show::{Mark, error_lines, marked, print};
+
+/// Describes a plugin's requests, the riskiest first, or says that there are none.
+pub(super) fn asked(id: &PluginId, manifest: &Manifest, only: impl Fn(&Permission) -> bool) -> String {
+    in_words(&wanted(id, manifest, only))
+}
+
+/// Describes the requests of an installed plugin, with the current grants.
+pub(super) fn asked_and_granted(id: &PluginId, manifest: &Manifest, grants: &Grants) -> String {
+    let rights = rights(id, Some(manifest), grants).into_iter().filter(|right| right.asked.is_some());
+    in_words(&rights.collect::<Vec<_>>())
+}
+
+fn in_words(rights: &[Right]) -> String {
+    if rights.is_empty() {
+        return "It asks for nothing.\n".to_owned();
+    }
+    let mut text = format!("{}\n", marked("It asks for:", Mark::Bold));
+    for right in rights {
+        text.push_str(&right_lines(right));
+    }
+    text
+}
+
+fn wanted(id: &PluginId, manifest: &Manifest, only: impl Fn(&Permission) -> bool) -> Vec<Right> {
+    rights(id, Some(manifest), &Grants::default()).into_iter().filter(|right| only(&right.permission)).collect()
+}
+
+/// Asks for each of these permissions that is still undecided: all at once, or one by one. High-risk ones are always
+/// asked separately. `doing` is the question's action: "Install it".
+pub(super) fn ask(
+    terminal: &Terminal,
+    doing: &str,
+    id: &PluginId,
+    manifest: &Manifest,
+    only: impl Fn(&Permission) -> bool,
+) -> anyhow::Result<Vec<Wish>> {
+    let rights = wanted(id, manifest, only);
+    if rights.is_empty() {
+        return if terminal.agrees(&format!("{doing}?"))? { Ok(Vec::new()) } else { Err(declined()) };
+    }
+    let question = format!("{doing}, and grant all of that? [y]es, [e]ach by itself, [N]o:");
+    let answer = terminal.ask(&question)?.unwrap_or_default();
+    let each = ["e", "each"].contains(&answer.to_ascii_lowercase().as_str());
+    if !each && !is_yes(&answer) {
+        return Err(declined());
+    }
+    let mut wishes = Vec::new();
+    for right in rights {
+        let permission = right.permission;
+        let mut wish = if each { one(terminal, &right)? } else { Some(Wish { permission, scope: None }) };
+        if wish.is_some() && permission.risk() == Risk::High {
+            let name = marked(permission.as_str(), Mark::Red);
+            let question = format!("{name} is of high risk: {} Grant it?", right.what);
+            wish = if terminal.agrees(&question)? { wish } else { None };
+        }
+        match wish {
+            Some(wish) => wishes.push(wish),
+            None if right.asked.as_ref().is_some_and(|asked| !asked.optional) => {
+                let sentence = format!("{id} cannot do without {permission}; nothing was changed");
+                return Err(Ended::Declined(sentence).into());
+            }
+            None => {}
+        }
+    }
+    Ok(wishes)
+}
+
+/// Asks for one permission until the answer is valid. None: not granted.
+fn one(terminal: &Terminal, right: &Right) -> anyhow::Result<Option<Wish>> {
+    let permission = right.permission;
+    let entries = right.asked.as_ref().map(|asked| asked.scope.join(", ")).filter(|entries| !entries.is_empty());
+    let what = entries.map(|entries| format!(" for {entries}")).unwrap_or_default();
+    let other = if what.is_empty() { "" } else { ", or write for whom or what instead" };
+    let question = format!("Grant {permission}{what}? [y/N]{other}:");
+    loop {
+        let answer = terminal.ask(&question)?.ok_or_else(declined)?;
+        if is_yes(&answer) {
+            return Ok(Some(Wish { permission, scope: None }));
+        }
+        let is_no = answer.is_empty() || ["n", "no"].contains(&answer.to_ascii_lowercase().as_str());
+        if is_no || other.is_empty() {
+            return Ok(None);
+        }
+        let scope: Vec<_> = answer.split(',').map(|entry| entry.trim().to_owned()).collect();
+        match Grants::default().grant(permission, &scope) {
+            Ok(()) => return Ok(Some(Wish { permission, scope: Some(scope) })),
+            Err(error) => print(&error_lines(&error.to_string()))?,
+        }
+    }
+}
+
+fn declined() -> anyhow::Error {
+    Ended::Declined("nothing was changed".to_owned()).into()
+}

@@ -1,0 +1,331 @@
+//! `parlor plugin enable`, `disable`, `restart`, `remove`, `grant` and `revoke`: decisions about installed plugins.
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use jid::{BareJid, Jid};
+use parlor_base::harmless::harmless;
+use parlor_base::id::PluginId;
+use parlor_base::permission::{Permission, Risk, ScopeKind};
+use parlor_config::Config;
+use parlor_plugins::desk::{Revoked, Wish};
+use parlor_runtime::api::acts_for;
+use parlor_runtime::rights::shown;
+use parlor_session::permissions::Scope;
+use parlor_store::DataFile;
+
+use super::add::{done, done_as_wanted, failure, show_done};
+use crate::ask::Terminal;
+use crate::place::{self, Place};
+use crate::show::{Mark, Put as _, marked};
+use crate::{Ended, tell};
+
+/// The arguments of commands for one plugin.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  parlor plugin disable echo\n  parlor plugin enable echo\n\nExit codes: 0 done, or nothing to do, 1 failed, 2 wrong usage"
+)]
+pub struct OneArgs {
+    /// The plugin.
+    plugin: PluginId,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl OneArgs {
+    /// Enables or disables the plugin.
+    pub fn enable(&self, enabled: bool) -> anyhow::Result<()> {
+        let config = if enabled { self.place.load_to_write()? } else { self.place.load_to_stop()? };
+        let changed = place::desk(&config).enable(&self.plugin, enabled)?;
+        let state = if enabled { "enabled" } else { "disabled" };
+        let already = if changed { "" } else { " already" };
+        done(&config, &self.plugin, &format!("{} is {state}{already}", self.plugin), self.json)
+    }
+}
+
+/// The arguments of `parlor plugin restart`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  parlor plugin restart echo    such as after five failures in a row\n\nIt starts by the entry that the host has read; what it keeps on this machine stays. Exit codes: 0 it was started again, 1 failed, or it does not run, 2 wrong usage, 4 no host runs"
+)]
+pub struct RestartArgs {
+    #[command(flatten)]
+    one: OneArgs,
+}
+
+impl RestartArgs {
+    /// Lets the host restart the plugin.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let id = &self.one.plugin;
+        let told = tell::restart(&self.one.place.load()?, id)?;
+        if told.plugins.iter().all(|plugin| plugin.state == "disabled") {
+            bail!("{id} is disabled; `parlor plugin enable {id}` lets it run");
+        }
+        let sentence = format!("{id} is restarted");
+        show_done(&told, id, &sentence, self.one.json)?;
+        failure(&told, &sentence).map_or(Ok(()), Err)
+    }
+}
+
+/// The arguments of `parlor plugin log`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  parlor plugin log echo debug      all that echo says, whatever `parlor run --log` shows of others\n  parlor plugin log echo error      only what went wrong\n  parlor plugin log echo default    as everything else\n\nIt counts at once, on the running plugin. Exit codes: 0 done, or nothing to do, 1 failed, 2 wrong usage"
+)]
+pub struct LogArgs {
+    /// The plugin.
+    plugin: PluginId,
+    /// The least important level to log.
+    #[arg(value_parser = ["debug", "info", "warn", "error", "default"])]
+    level: String,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl LogArgs {
+    /// Stores the level in the policy.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let config = self.place.load_to_write()?;
+        let changed = place::desk(&config).log_from(&self.plugin, self.level.parse().ok())?;
+        let already = if changed { "" } else { " already" };
+        let how = if self.level == "default" { "as everything else" } else { &format!("from {} on", self.level) };
+        done(&config, &self.plugin, &format!("{} is logged {how}{already}", self.plugin), self.json)
+    }
+}
+
+/// The arguments of `parlor plugin remove`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  parlor plugin remove echo          asks first, on a terminal\n  parlor plugin remove echo --yes\n  parlor plugin remove echo --yes --with-data\n\nWhat it keeps on this machine stays, unless --with-data says otherwise; that may be said afterwards, too. Without a terminal --yes has to say it. Exit codes: 0 removed, 3 not agreed to, 1 failed, 2 wrong usage"
+)]
+pub struct RemoveArgs {
+    #[command(flatten)]
+    one: OneArgs,
+    /// Do not ask.
+    #[arg(long, short)]
+    yes: bool,
+    /// Also remove the data that it stores on this machine.
+    #[arg(long)]
+    with_data: bool,
+}
+
+impl RemoveArgs {
+    /// Removes the plugin.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let id = &self.one.plugin;
+        let config = self.one.place.load_to_write()?;
+        let desk = place::desk(&config);
+        let is_installed = match desk.entry(id) {
+            Ok(_) => true,
+            Err(_) if self.with_data && keeps(&config, id)? => false,
+            Err(error) => return Err(error.into()),
+        };
+        self.agree(is_installed)?;
+        if is_installed {
+            desk.remove(id)?;
+        }
+        if !self.with_data {
+            let left = if keeps(&config, id).unwrap_or(false) {
+                format!("; what it kept stays, and `parlor plugin remove {id} --with-data` removes that, too")
+            } else {
+                String::new()
+            };
+            return done(&config, id, &format!("{id} is removed{left}"), self.one.json);
+        }
+        // Only after the host has stopped the plugin, which could otherwise store new data.
+        let told = tell::tell(&config, &[id]).with_context(|| {
+            format!("{id} is removed, but what it kept is not: `parlor plugin remove {id} --with-data` removes that, too; the host was not told")
+        })?;
+        if let Some(mut file) = DataFile::open(&config.data)? {
+            file.forget(id)?;
+        }
+        let sentence =
+            if is_installed { "is removed, with what it kept" } else { "was removed; now what it kept is, too" };
+        show_done(&told, id, &format!("{id} {sentence}"), self.one.json)
+    }
+
+    fn agree(&self, is_installed: bool) -> anyhow::Result<()> {
+        if self.yes {
+            return Ok(());
+        }
+        let id = &self.one.plugin;
+        let what = match (is_installed, self.with_data) {
+            (false, _) => format!("all that {id} has kept"),
+            (true, false) => format!("{id}, with its grants and its earlier versions"),
+            (true, true) => format!("{id}, with its grants and its earlier versions, and all that it keeps"),
+        };
+        let Some(terminal) = Terminal::open_unless(self.one.json) else {
+            let sentence = format!("nobody can be asked here, so nothing was changed; give --yes to remove {what}");
+            return Err(Ended::Declined(sentence).into());
+        };
+        if terminal.agrees(&format!("Remove {what}?"))? {
+            return Ok(());
+        }
+        Err(Ended::Declined("nothing was changed".to_owned()).into())
+    }
+}
+
+/// Returns whether a plugin of this id has stored data.
+fn keeps(config: &Config, id: &PluginId) -> anyhow::Result<bool> {
+    Ok(DataFile::open(&config.data)?.map_or(Ok(false), |file| file.keeps(id))?)
+}
+
+/// The arguments of `parlor plugin grant`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  parlor plugin grant echo messages.read                 as it asks\n  parlor plugin grant echo messages.send=@example.org    beside what was granted before\n  parlor plugin grant echo stanza.send=message --yes     of high risk: asked about on a terminal\n\nIt counts at once, on the running plugin. Exit codes: 0 granted, 3 not agreed to, 1 failed, 2 wrong usage"
+)]
+pub struct GrantArgs {
+    /// The plugin.
+    plugin: PluginId,
+    /// The permissions to grant.
+    #[arg(required = true, value_name = "PERMISSION[=SCOPE,…]")]
+    grants: Vec<Wish>,
+    /// Grant high-risk permissions without being asked.
+    #[arg(long, short)]
+    yes: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl GrantArgs {
+    /// Grants the permissions.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let config = self.place.load_to_write()?;
+        let desk = place::desk(&config);
+        let more = desk.comes_to(&self.plugin, &self.grants)?;
+        self.agree(&more)?;
+        desk.grant(&self.plugin, &self.grants)?;
+        let granted: Vec<_> = more.iter().map(|(permission, scope)| self.in_words(*permission, scope)).collect();
+        let own: Vec<_> = config.accounts.values().map(|account| account.link.jid.to_bare()).collect();
+        let sentence = format!("{} is granted {}{}", self.plugin, granted.join(", "), idle(&self.grants, &own));
+        done(&config, &self.plugin, &sentence, self.json)
+    }
+
+    /// Asks about high-risk permissions, as `plugin add` does.
+    fn agree(&self, more: &[(Permission, Scope)]) -> anyhow::Result<()> {
+        let is_risky = |(permission, _): &&(Permission, Scope)| permission.risk() == Risk::High;
+        for (permission, scope) in more.iter().filter(is_risky).filter(|_| !self.yes) {
+            let words = self.in_words(*permission, scope);
+            let what = permission.describe();
+            let Some(terminal) = Terminal::open_unless(self.json) else {
+                let sentence = format!(
+                    "{permission} is of high risk ({what}), and nobody can be asked here, so nothing was changed; give --yes to grant {words}"
+                );
+                return Err(Ended::Declined(sentence).into());
+            };
+            let name = marked(permission.as_str(), Mark::Red);
+            if !terminal.agrees(&format!("{name} is of high risk: {what} Grant {} {words}?", self.plugin))? {
+                return Err(Ended::Declined("nothing was changed".to_owned()).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Describes a permission with its whole scope, even if the scope comes from the plugin's request.
+    fn in_words(&self, permission: Permission, scope: &Scope) -> String {
+        let entries = shown(&scope.entries());
+        if entries.is_empty() {
+            return permission.to_string();
+        }
+        let is_named = self.grants.iter().any(|wish| wish.permission == permission && wish.scope.is_some());
+        let as_asked = if is_named { "" } else { ", as it asks" };
+        let is_all = entries.iter().any(|entry| entry == "*");
+        let all = match permission.scope_kind() {
+            ScopeKind::Jids if is_all => " (everybody)",
+            ScopeKind::Rooms if is_all => " (all rooms)",
+            _ => "",
+        };
+        format!("{permission} for {}{all}{as_asked}", entries.join(", "))
+    }
+}
+
+/// The arguments of `parlor plugin revoke`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  parlor plugin revoke echo messages.send                       all of it\n  parlor plugin revoke echo messages.send=juliet@example.org    that one alone\n\nIt counts at once, on the running plugin. A plugin stops when it loses what it cannot do without. Exit codes: 0 revoked, 1 failed, 2 wrong usage"
+)]
+pub struct RevokeArgs {
+    /// The plugin.
+    plugin: PluginId,
+    /// The permissions to revoke.
+    #[arg(required = true, value_name = "PERMISSION[=SCOPE,…]")]
+    grants: Vec<Wish>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl RevokeArgs {
+    /// Revokes the permissions.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let config = self.place.load_to_stop()?;
+        let Revoked { needed, left } = place::desk(&config).revoke(&self.plugin, &self.grants)?;
+        let id = &self.plugin;
+        let mut sentence = format!("{} is taken back from {id}", names(&self.grants));
+        // A remaining entry may cover a revoked one: the domain of an address, or `contacts`.
+        for (permission, scope) in left {
+            sentence.put(format_args!("; it keeps {permission} for {}", shown(&scope.entries()).join(", ")));
+        }
+        if needed.is_empty() {
+            return done(&config, id, &sentence, self.json);
+        }
+        let needed: Vec<_> = needed.iter().map(ToString::to_string).collect();
+        sentence.put(format_args!("; {id} cannot do without {}, so it does not run any more", needed.join(", ")));
+        // The plugin's refusal is the intended effect, not a failure.
+        done_as_wanted(&config, id, &sentence, self.json)
+    }
+}
+
+/// Returns a clause about entries whose IQ recipient is the account itself: these cover nothing.
+fn idle(wishes: &[Wish], accounts: &[BareJid]) -> String {
+    let send = wishes.iter().filter(|wish| wish.permission == Permission::StanzaSend);
+    let recipient = |entry: &String| Scope::parse(ScopeKind::Stanzas, &[entry]).ok()?.one_recipient();
+    let own = |jid: &Jid| accounts.iter().any(|own| acts_for(own, jid, false));
+    let idle: Vec<_> = send
+        .filter_map(|wish| wish.scope.as_ref())
+        .flatten()
+        .filter(|entry| recipient(entry).is_some_and(|(kind, jid)| kind == "iq" && own(&jid)))
+        .map(|entry| harmless(entry, usize::MAX))
+        .collect();
+    if idle.is_empty() {
+        return String::new();
+    }
+    format!("; {} covers nothing on the account of that address, where only iq covers IQs to itself", idle.join(", "))
+}
+
+fn names(wishes: &[Wish]) -> String {
+    let name = |wish: &Wish| match &wish.scope {
+        None => wish.permission.to_string(),
+        Some(entries) => format!("{} for {}", wish.permission, entries.join(", ")),
+    };
+    wishes.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_for_iqs_to_the_account_itself_is_said_to_cover_nothing() {
+        let own: BareJid = "bot@example.org".parse().unwrap();
+        let idle = |wish: &str| idle(&[wish.parse().unwrap()], std::slice::from_ref(&own));
+        assert_eq!(
+            idle("stanza.send=iq:juliet@example.org,iq:BOT@example.org"),
+            "; iq:BOT@example.org covers nothing on the account of that address, where only iq covers IQs to itself"
+        );
+        for other in ["stanza.send=iq,iq:@example.org,message:bot@example.org", "messages.send=bot@example.org"] {
+            assert_eq!(idle(other), "", "{other}");
+        }
+    }
+}

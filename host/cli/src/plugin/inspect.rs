@@ -1,0 +1,219 @@
+//! `parlor plugin inspect`: shows what a plugin is, before or after it is installed.
+
+use anyhow::bail;
+use clap::Args;
+use parlor_base::harmless::harmless;
+use parlor_base::id::PluginId;
+use parlor_config::url::Url;
+use parlor_plugins::component::Examined;
+use parlor_plugins::desk::{Desk, Offer};
+use parlor_plugins::policy::SettingValues;
+use parlor_plugins::setting::SettingKind;
+use parlor_plugins::signature::KeyName;
+use parlor_plugins::source::{Downloaded, LogIn, Source};
+use parlor_runtime::rights::rights;
+use parlor_session::permissions::Grants;
+use semver::Version;
+use serde_json::{Map, Value, json};
+
+use super::consent;
+use crate::Ended;
+use crate::place::Place;
+use crate::show::{Mark, Put as _, marked, print, print_json, size};
+
+/// How much of an author's text is shown, in bytes.
+pub(super) const LONGEST: usize = 1_000;
+/// The longest query of an address that is shown in full, in bytes.
+const LONGEST_QUERY: usize = 100;
+
+/// The signer of a file without a valid signature by a trusted key.
+const NOBODY: &str = "nobody whom you trust";
+
+/// The arguments of `parlor plugin inspect`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  parlor plugin inspect echo.wasm    a file, before it is installed\n  parlor plugin inspect https://example.org/echo.wasm\n  parlor plugin inspect echo         what is installed under this id\n\nNothing of it is run. Exit codes: 0 shown, 1 it is not fit to run, 2 wrong usage"
+)]
+pub struct InspectArgs {
+    /// The id of an installed plugin, or a source as for `add`.
+    what: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl InspectArgs {
+    /// Prints the plugin's properties.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let (is_file, read) = (self.what.contains(['/', '.']), self.what.parse::<PluginId>());
+        // A file can be inspected without a configuration.
+        let (examined, source, grants, id, (signer, by_whom), values) = match read {
+            Ok(id) if !is_file => {
+                let config = self.place.load()?;
+                let desk = Desk::new(&config);
+                let entry = desk.entry(&id)?;
+                let source = entry.source.to_string();
+                let by_whom = entry.signer.as_ref().map(ToString::to_string);
+                (desk.look(&id, &entry)?, source, Some(entry.grants), id, (entry.signer, by_whom), Some(entry.settings))
+            }
+            read => {
+                let source = super::add::source(&self.what).map_err(|error| Ended::Usage(error.to_string()))?;
+                if let (Err(error), Source::File(path)) = (read, &source)
+                    && !is_file
+                    && !path.exists()
+                {
+                    bail!(Ended::Usage(error.to_string()));
+                }
+                super::add::is_no_folder(&source)?;
+                let fetched = source.fetch(&LogIn::Kept)?;
+                let signer = self.signer(&source, &fetched);
+                let offer = Offer::of(self.what.clone(), fetched.bytes)?;
+                let id = offer.manifest().name.clone();
+                (offer.examined, self.what.clone(), None, id, signer, None)
+            }
+        };
+        if self.json {
+            let signer = signer.as_ref().map(ToString::to_string);
+            return print_json(&as_json(&id, &examined, &source, grants.as_ref(), signer.as_deref(), values.as_ref()));
+        }
+        print(&sheet(&examined, &source))?;
+        for (name, _) in examined.manifest.settings.iter().filter(|(_, one)| one.kind == SettingKind::Secret) {
+            if let Some(values) = &values {
+                let where_ = values.0.get(name).map_or_else(|| "(absent)".to_owned(), super::config::kept);
+                print(&format!("  {:9} {name} {}", "secret", harmless(&where_, LONGEST)))?;
+            }
+        }
+        if let Some(by_whom) = by_whom {
+            print(&format!("  {:9} {by_whom}", "signed by"))?;
+        }
+        print(&consent::asked_and_granted(&id, &examined.manifest, &grants.unwrap_or_default()))
+    }
+
+    /// Returns the signer of a file that is not installed, and a description, or the reason why there is none. The
+    /// policy lists the trusted keys; without a configuration, both are none.
+    fn signer(&self, source: &Source, fetched: &Downloaded) -> (Option<KeyName>, Option<String>) {
+        let Ok(config) = self.place.load() else { return (None, None) };
+        match Desk::new(&config).signer(source, fetched) {
+            Ok(signer) => {
+                let (signer, comment) = signer.map(|signer| (signer.key, signer.comment)).unzip();
+                let words = signed_by(signer.as_ref(), comment.as_deref());
+                (signer, Some(words))
+            }
+            Err(error) => (None, Some(format!("{NOBODY}: {}", harmless(&error.to_string(), LONGEST)))),
+        }
+    }
+}
+
+/// Describes the signer.
+fn signed_by(signer: Option<&KeyName>, comment: Option<&str>) -> String {
+    let comment = comment.map(|comment| format!(", who says “{comment}”")).unwrap_or_default();
+    signer.map_or_else(|| NOBODY.to_owned(), ToString::to_string) + &comment
+}
+
+/// Describes an offered plugin, with its redirects and its signer.
+pub(super) fn offered(offer: &Offer) -> String {
+    let mut text = sheet(&offer.examined, &offer.source);
+    for url in &offer.redirects {
+        text.put(format_args!("  {:9} {}\n", "led to", harmless(&without_token(url), LONGEST)));
+    }
+    let by_whom = signed_by(offer.signer.as_ref(), offer.comment.as_deref());
+    text.put(format_args!("  {:9} {by_whom}\n", "signed by"));
+    text
+}
+
+/// Returns the address without a long query: it may hold a token that lets any reader fetch the file while it is valid.
+fn without_token(url: &Url) -> String {
+    match url.path().split_once('?') {
+        Some((path, query)) if query.len() > LONGEST_QUERY => format!("https://{}{path}?…", url.authority()),
+        _ => url.to_string(),
+    }
+}
+
+/// Describes a plugin, with untrusted text escaped.
+pub(super) fn sheet(examined: &Examined, source: &str) -> String {
+    let manifest = &examined.manifest;
+    let title = marked(&format!("{} {}", manifest.name, manifest.version), Mark::Bold);
+    let mut text = format!("{title}  {}\n", harmless(&manifest.description, LONGEST));
+    let mut line = |name: &str, value: &str| text.put(format_args!("  {name:9} {value}\n"));
+    line("source", &harmless(source, LONGEST));
+    line("digest", &examined.digest.to_string());
+    line("size", &size(examined.size as u64));
+    line("language", examined.language.as_deref().unwrap_or("unknown"));
+    line("contract", &manifest.api.to_string());
+    if !manifest.authors.is_empty() {
+        line("authors", &harmless(&manifest.authors.join(", "), LONGEST));
+    }
+    if let Some(license) = &manifest.license {
+        line("license", &harmless(license, LONGEST));
+    }
+    if let Some(change) = manifest.changes.get(&manifest.version) {
+        line("new", &format!("“{}”", harmless(change, LONGEST)));
+    }
+    if examined.wasi {
+        line("WASI", "its language wants one, and gets an empty one");
+    }
+    for (name, dependency) in &manifest.dependencies {
+        let optional = if dependency.optional { ", if it is there" } else { "" };
+        line("needs", &format!("{name} {}{optional}", dependency.version));
+    }
+    for (name, setting) in &manifest.settings {
+        let default = setting
+            .default
+            .as_ref()
+            .map(|value| format!(", {} by default", harmless(&value.to_string(), LONGEST)))
+            .unwrap_or_default();
+        let secret = if setting.kind == SettingKind::Secret { ", which reaches the plugin" } else { "" };
+        let what = harmless(&setting.description, LONGEST);
+        line("setting", &format!("{name} ({}{secret}{default}): {what}", setting.kind));
+    }
+    text
+}
+
+/// Returns the changes of these versions in the author's words, for programs.
+pub(super) fn changes<'m>(changes: impl Iterator<Item = (&'m Version, &'m String)>) -> Value {
+    changes
+        .map(|(version, change)| (version.to_string(), harmless(change, LONGEST).into()))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+fn as_json(
+    id: &PluginId,
+    examined: &Examined,
+    source: &str,
+    grants: Option<&Grants>,
+    signer: Option<&str>,
+    values: Option<&SettingValues>,
+) -> Value {
+    let manifest = &examined.manifest;
+    let setting = |(name, setting): (&String, &parlor_plugins::setting::Setting)| {
+        let description = harmless(&setting.description, LONGEST);
+        let is_set = values.is_some_and(|values| values.0.contains_key(name));
+        json!({
+            "name": name, "type": setting.kind.to_string(), "default": setting.default, "set": is_set,
+            "description": description,
+        })
+    };
+    json!({
+        "id": id,
+        "installed": grants.is_some(),
+        "name": manifest.name,
+        "version": manifest.version,
+        "contract": manifest.api,
+        "description": harmless(&manifest.description, LONGEST),
+        "authors": manifest.authors.iter().map(|author| harmless(author, LONGEST)).collect::<Vec<_>>(),
+        "changes": changes(manifest.changes.iter()),
+        "license": manifest.license.as_deref().map(|license| harmless(license, LONGEST)),
+        "source": harmless(source, LONGEST),
+        "signer": signer,
+        "digest": examined.digest,
+        "size": examined.size,
+        "language": examined.language,
+        "wasi": examined.wasi,
+        "permissions": rights(id, Some(manifest), grants.unwrap_or(&Grants::default())),
+        "settings": manifest.settings.iter().map(setting).collect::<Vec<_>>(),
+        "calls": examined.imports.iter().map(|import| format!("{}.{}", import.grouping, import.function)).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,224 @@
+//! `parlor plugin test`: runs a plugin's own tests, without a server and with a paused clock.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use parlor_authoring::build;
+use parlor_authoring::rehearsal::script::{DEEDS, Row, STEPS};
+use parlor_authoring::rehearsal::{Script, report, run};
+use parlor_base::atomic::{self, Readers};
+use parlor_base::harmless::EscapedPath as _;
+use serde_json::{Value, json};
+
+use super::build::warn;
+use super::trust;
+use super::workshop::Workshop;
+use crate::show::{error_lines, harmless_lines, plain_json};
+use crate::wait_for;
+
+/// The extension of a file with tests.
+const EXTENSION: &str = "chat";
+
+/// The arguments of `parlor plugin test`.
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Try a plugin against its author's tests: tests/*.chat in its folder. There is no server and no waiting: what people do is written down, and a real session passes it on to the plugin, whose clock stands still until the test lets time go by.",
+    after_help = help()
+)]
+pub struct TestArgs {
+    /// The plugin's folder, which is built first, or a built file
+    #[arg(value_name = "DIR|FILE", default_value = ".")]
+    plugin: PathBuf,
+    /// Only tests with this text in their name, or in the name of their file
+    #[arg(short, long, value_name = "TEXT")]
+    filter: Vec<String>,
+    /// Write what the plugin does into the tests, replacing what they expect
+    #[arg(long)]
+    update: bool,
+    /// The folder with the tests [default: tests beside plugin.toml, or beside the file]
+    #[arg(long, value_name = "DIR")]
+    tests: Option<PathBuf>,
+    /// Build a folder in Rust, C or Go without asking: its compiler runs outside of any sandbox, as your user
+    #[arg(long)]
+    trust: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const HEAD: &str = "\
+A test is a name, what happens, and indented beneath each step what the plugin does about it, and nothing else:
+
+  == it answers, and reminds later
+  alice: remind me in 10 min of tea
+    to alice: I will.
+  after 10 min
+    to alice: tea!
+
+What may happen:
+";
+
+const FOOT: &str = "\
+A line that begins with # is a comment.
+
+Examples:
+  parlor plugin test                         build the plugin of this folder, and try its tests
+  parlor plugin test echo.wasm               tests/*.chat beside the file
+  parlor plugin test -f remind --json        some of the tests, for programs
+  parlor plugin test --update                write down what was seen, and look at the difference
+
+Exit codes: 0 all passed, 1 some did not, or could not be tried, 3 not agreed to run what the folder brings along.";
+
+/// Returns the reference of the test language.
+fn help() -> String {
+    /// The description of a longer example is on the next line.
+    const COLUMN: usize = 36;
+    let row = |row: &Row| {
+        let gap = if row.example.len() < COLUMN { String::new() } else { format!("\n  {:COLUMN$}", "") };
+        format!("  {:COLUMN$}{gap}{}\n", row.example, row.about)
+    };
+    let table = |rows: &[Row]| rows.iter().map(row).collect::<String>();
+    format!("{HEAD}{}\nWhat the plugin may do:\n{}\n{FOOT}", table(&STEPS), table(&DEEDS))
+}
+
+impl TestArgs {
+    /// Runs the tests, and reports the results.
+    pub fn run(&self) -> anyhow::Result<()> {
+        if !self.plugin.exists() {
+            bail!("there is no {}: name a plugin's folder, or its file", self.plugin.escaped());
+        }
+        let file = if self.plugin.is_dir() {
+            let consent = trust::check(&self.plugin, self.trust, self.json)?;
+            build::fresh(&self.plugin, consent)?
+        } else {
+            self.plugin.clone()
+        };
+        let folder = self.tests.clone().unwrap_or_else(|| {
+            let around = if self.plugin.is_dir() { Some(&*self.plugin) } else { self.plugin.parent() };
+            around.unwrap_or(Path::new("")).join("tests")
+        });
+        if self.update && self.tests.is_none() && folder.is_symlink() {
+            bail!("{} is a link; name the folder whose files are to be changed by --tests", folder.escaped());
+        }
+        let scripts = scripts(&folder)?;
+        let workshop = Workshop::open()?;
+        let player = wait_for(workshop.load(&file))??;
+        if self.plugin.is_dir() {
+            // Even if nothing had to be built: the warnings still apply.
+            warn(&build::warnings(player.examined()))?;
+        }
+        let mut out = io::stdout().lock();
+        let (mut passed, mut failed, mut written) = (0_usize, 0_usize, 0_usize);
+        let (mut all, mut told) = (Vec::new(), report::Told::default());
+        for (path, script) in &scripts {
+            let (file, name) = (path.to_string_lossy(), path.escaped().to_string());
+            let wanted = script.tests.iter().filter(|test| self.wants(&file, &test.name));
+            let outcomes = wanted.map(|test| run::run(&player, script, test)).collect::<anyhow::Result<Vec<_>>>()?;
+            all.extend(outcomes.iter().map(|outcome| report::json(&file, outcome)));
+            let updatable = outcomes.iter().flat_map(|outcome| &outcome.seen).any(|seen| !seen.fits());
+            if self.update && updatable {
+                let text = report::updated(script, &outcomes);
+                atomic::write(path, text.as_bytes(), Readers::Usual)
+                    .with_context(|| format!("{name} cannot be written"))?;
+                written += 1;
+            }
+            for outcome in &outcomes {
+                if outcome.passed() {
+                    passed += 1;
+                } else if self.update && outcome.trouble.is_empty() {
+                    passed += 1;
+                    if !self.json {
+                        let said = format!("updated {name}:{}: {}", outcome.line, outcome.name);
+                        writeln!(out, "{}", error_lines(&said)).context("standard output")?;
+                    }
+                } else {
+                    failed += 1;
+                    if !self.json {
+                        let shown = harmless_lines(&report::show(&name, script, outcome, &mut told));
+                        writeln!(out, "{shown}").context("standard output")?;
+                    }
+                }
+            }
+        }
+        if passed + failed == 0 {
+            bail!("no test has {} in its name", self.filter.join(" or "));
+        }
+        if self.json {
+            let summary = summary(passed, failed, written, &all).to_string();
+            writeln!(out, "{}", plain_json(&summary)).context("standard output")?;
+        } else {
+            writeln!(out, "{passed} passed, {failed} failed").context("standard output")?;
+        }
+        drop(out);
+        if failed > 0 {
+            bail!("{failed} of {} tests failed", passed + failed);
+        }
+        Ok(())
+    }
+
+    fn wants(&self, file: &str, test: &str) -> bool {
+        self.filter.is_empty() || self.filter.iter().any(|part| test.contains(part) || file.contains(part))
+    }
+}
+
+fn summary(passed: usize, failed: usize, updated_files: usize, tests: &[Value]) -> Value {
+    json!({ "passed": passed, "failed": failed, "updated_files": updated_files, "tests": tests })
+}
+
+/// Loads the test files of a folder, ordered by name.
+fn scripts(folder: &Path) -> anyhow::Result<Vec<(PathBuf, Script)>> {
+    let none = || {
+        format!(
+            "{} has no tests: write {}/first.{EXTENSION}, with `== it answers`, `alice: hello` and below it, indented, \
+             `to alice: hello`; `parlor plugin test --help` says more",
+            folder.escaped(),
+            folder.escaped()
+        )
+    };
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => bail!("{}", none()),
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", folder.escaped())),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.with_context(|| format!("{} cannot be read", folder.escaped()))?.path();
+        if path.extension().is_some_and(|extension| extension == EXTENSION) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let mut scripts = Vec::new();
+    for path in paths {
+        let script = Script::load(&path);
+        scripts.push((path, script));
+    }
+    if scripts.iter().all(|(_, script)| script.tests.is_empty()) {
+        bail!("{}", none());
+    }
+    Ok(scripts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_a_part_of_the_tests_name_or_of_the_files() {
+        let arguments = |filter: &[&str]| TestArgs {
+            plugin: PathBuf::new(),
+            filter: filter.iter().map(|part| (*part).to_owned()).collect(),
+            update: false,
+            tests: None,
+            trust: false,
+            json: false,
+        };
+        assert!(arguments(&[]).wants("tests/a.chat", "it answers"));
+        assert!(arguments(&["other", "answ"]).wants("tests/a.chat", "it answers"));
+        assert!(arguments(&["a.chat"]).wants("tests/a.chat", "it answers"));
+        assert!(!arguments(&["b.chat"]).wants("tests/a.chat", "it answers"));
+    }
+}

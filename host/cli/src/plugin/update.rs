@@ -1,0 +1,362 @@
+//! `parlor plugin update` and `rollback`: change the version of an installed plugin.
+
+use clap::Args;
+use parlor_base::harmless::harmless;
+use parlor_base::id::PluginId;
+use parlor_base::permission::Permission;
+use parlor_config::Config;
+use parlor_plugins::approved::Unfit;
+use parlor_plugins::desk::{Carried, Desk, DeskError, Difference, Offer, Older, counting, is_honest};
+use parlor_plugins::policy::Entry;
+use parlor_plugins::source::{LogIn, Source};
+use semver::Version;
+use serde_json::{Value, json};
+
+use super::add::{Origin, Wanted, done_json, failure, needs_consent, show_done, source, told, untold_json};
+use super::{consent, inspect};
+use crate::Ended;
+use crate::ask::Terminal;
+use crate::place::{self, Place};
+use crate::show::{Put as _, error_lines, print, print_json};
+
+/// The arguments of `parlor plugin update`.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+#[command(
+    after_help = "The old version goes on until the new one is agreed to. On a terminal it asks; without one, --yes agrees, and what the new version asks for beyond the old one has to be granted by name:\n\n  parlor plugin update echo                      from where it came from\n  parlor plugin update echo new/echo.wasm --yes\n  parlor plugin update --all --check             what could be updated; changes nothing\n  parlor plugin update --all --check --json | jq -e 'any(.[]; .new)'   ends with 1 if nothing is\n  parlor plugin update echo oci://registry.example.org/plugins/echo:0.2.0\n  parlor plugin update echo --yes --grant rooms.send\n  parlor plugin update echo --yes --policy more.toml   with what [grants] says there\n\nExit codes: 0 updated, or nothing to do, or looked at with --check, whether there is something new or not, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
+)]
+pub struct UpdateArgs {
+    /// The plugin.
+    #[arg(required_unless_present = "all")]
+    plugin: Option<PluginId>,
+    /// The new version, as for `add`; by default from its current source.
+    #[arg(value_parser = source)]
+    source: Option<Source>,
+    /// Update every plugin.
+    // A log-in is for one registry.
+    #[arg(long, conflicts_with_all = ["plugin", "source", "username"])]
+    all: bool,
+    /// Only show what would change.
+    #[arg(long)]
+    check: bool,
+    /// Also accept an older version, another build of the same version from an address or a registry (from a file it is
+    /// always accepted), or one that lacks the signature of the present one.
+    #[arg(long)]
+    downgrade: bool,
+    #[command(flatten)]
+    wanted: Wanted,
+    #[command(flatten)]
+    origin: Origin,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl UpdateArgs {
+    /// Updates one plugin, or all.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let config = if self.check { self.place.load()? } else { self.place.load_to_write()? };
+        let desk = place::desk(&config);
+        let ids = match &self.plugin {
+            Some(id) => vec![id.clone()],
+            None => desk.policy()?.plugins.into_keys().collect(),
+        };
+        if !self.all {
+            let mut outcomes = ids.iter().map(|id| self.update(&config, &desk, id));
+            return outcomes.next().map_or(Ok(()), |outcome| outcome?.show(self.json));
+        }
+        // A plugin that cannot be updated does not stop the others. The first failure is the result.
+        let (mut failed, mut all) = (None, Vec::new());
+        for id in ids {
+            let outcome = self.update(&config, &desk, &id).unwrap_or_else(|error| Outcome::failed(&id, error));
+            if let (Some(error), false) = (&outcome.failure, self.json) {
+                print(&format!("{id}: {}", error_lines(&format!("{error:#}"))))?;
+            }
+            all.push(outcome.json);
+            failed = failed.or(outcome.failure);
+        }
+        if self.json {
+            print_json(&all)?;
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn update(&self, config: &Config, desk: &Desk<'_>, id: &PluginId) -> anyhow::Result<Outcome> {
+        let entry = desk.entry(id)?;
+        let (source, expected) = (self.source.as_ref().unwrap_or(&entry.source), self.origin.expected()?);
+        let offer = desk.offer(source, &expected)?;
+        let older = if self.downgrade { Older::Wanted } else { Older::Refused };
+        change(
+            config,
+            desk,
+            id,
+            &entry,
+            &offer,
+            &How {
+                older,
+                check: self.check,
+                wanted: &self.wanted,
+                json: self.json,
+                asked: Some((source, &expected.login)),
+            },
+        )
+    }
+}
+
+/// The result for one plugin. People have already seen it.
+struct Outcome {
+    /// The result for programs.
+    json: Value,
+    /// The failure, if there was one.
+    failure: Option<anyhow::Error>,
+}
+
+impl Outcome {
+    fn failed(id: &PluginId, error: anyhow::Error) -> Self {
+        Self { json: json!({ "plugin": id, "changed": false, "error": format!("{error:#}") }), failure: Some(error) }
+    }
+
+    fn show(self, as_json: bool) -> anyhow::Result<()> {
+        if as_json {
+            print_json(&self.json)?;
+        }
+        self.failure.map_or(Ok(()), Err)
+    }
+}
+
+/// The arguments of `parlor plugin rollback`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The last five versions are kept.\n\nExamples:\n  parlor plugin rollback echo               to the version before the present one\n  parlor plugin rollback echo --to 0.1.0\n\nExit codes: 0 done, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
+)]
+pub struct RollbackArgs {
+    /// The plugin.
+    plugin: PluginId,
+    /// The version or digest.
+    #[arg(long, value_name = "VERSION")]
+    to: Option<String>,
+    #[command(flatten)]
+    wanted: Wanted,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl RollbackArgs {
+    /// Goes back to the version.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let config = self.place.load_to_write()?;
+        let desk = place::desk(&config);
+        let (id, entry) = (&self.plugin, desk.entry(&self.plugin)?);
+        let offer = desk.earlier(id, self.to.as_deref())?;
+        let how = How { older: Older::Had, check: false, wanted: &self.wanted, json: self.json, asked: None };
+        change(&config, &desk, id, &entry, &offer, &how)?.show(self.json)
+    }
+}
+
+struct How<'a> {
+    older: Older,
+    check: bool,
+    wanted: &'a Wanted,
+    json: bool,
+    /// The source that was asked, with its log-in; none if the offer is from the component store.
+    asked: Option<(&'a Source, &'a LogIn)>,
+}
+
+/// Replaces the installed version by an offer, if the owner agrees.
+fn change(
+    config: &Config,
+    desk: &Desk<'_>,
+    id: &PluginId,
+    entry: &Entry,
+    offer: &Offer,
+    how: &How<'_>,
+) -> anyhow::Result<Outcome> {
+    let present = match desk.look(id, entry) {
+        Ok(present) => Some(present),
+        // An unreadable component is still there: do not report it as lost.
+        Err(DeskError::Unfit(unfit @ Unfit::Kept { .. })) => return Err(unfit.into()),
+        Err(_) => None,
+    };
+    let was = present.as_ref().map(|present| present.manifest.version.clone()).or_else(|| entry.version.clone());
+    let was = was.map_or_else(|| entry.digest.short(), |version| version.to_string());
+    let new = offer.manifest();
+    if offer.examined.digest == entry.digest && present.is_none() {
+        return restore(config, desk, id, offer, how);
+    }
+    if offer.examined.digest == entry.digest {
+        return unchanged(id, offer, how);
+    }
+    is_honest(id, &offer.examined)?;
+    desk.fits(id, entry, present.as_ref(), offer, how.older)?;
+    let difference = present.as_ref().map(|present| Difference::between(&present.manifest, new));
+    // If the old version's requests are unknown, all requests count as new.
+    let difference = difference
+        .unwrap_or_else(|| Difference { new: new.permissions.keys().copied().collect(), ..Difference::default() });
+    let carried = desk.carried(id, entry, offer);
+    let since = present.as_ref().map(|present| &present.manifest.version).or(entry.version.as_ref());
+    let changes: Vec<_> = new.changes.iter().filter(|(version, _)| is_news(since, version, &new.version)).collect();
+    let says = describe(id, &was, offer, &difference, &changes) + &settled(&carried, &was, "would be");
+    if how.check {
+        if !how.json {
+            print(&says)?;
+        }
+        let mut json = would_be(id, &was, offer, &difference, &carried);
+        json["changes"] = inspect::changes(changes.into_iter());
+        return Ok(Outcome { json, failure: None });
+    }
+    if !how.json {
+        print(&inspect::offered(offer))?;
+        print(&says)?;
+    }
+    let mut wishes = how.wanted.further_wishes(id, new)?;
+    if !how.wanted.yes {
+        let Some(terminal) = Terminal::open_unless(how.json) else {
+            let sentence = format!("nobody can be asked here, so {id} {was} goes on; give --yes to agree");
+            return Err(Ended::Declined(sentence).into());
+        };
+        let counting = counting(&entry.grants, present.as_ref().map(|present| &*present.manifest), new, how.older);
+        let undecided = |permission: &Permission| {
+            difference.new.contains(permission)
+                && !counting.has(*permission)
+                && !wishes.iter().any(|wish| wish.permission == *permission)
+        };
+        let more = consent::ask(&terminal, &format!("Replace {id} {was} by {}", new.version), id, new, undecided)?;
+        wishes.extend(more);
+    }
+    let carried = desk.update(id, offer, &wishes, how.older).map_err(|error| needs_consent(error, id))?;
+    let settled = settled(&carried, &was, "is");
+    let more = if settled.is_empty() { String::new() } else { format!("\n{}", settled.trim_end()) };
+    let sentence = format!("{id} {was} is replaced by {}{more}", new.version);
+    changed(config, id, [&was, &new.version.to_string()], &sentence, how)
+}
+
+/// Lets the host apply the change, and reports it.
+fn changed(
+    config: &Config,
+    id: &PluginId,
+    [was, new]: [&str; 2],
+    sentence: &str,
+    how: &How<'_>,
+) -> anyhow::Result<Outcome> {
+    let (mut json, failure) = match told(config, id, sentence) {
+        Ok(told) => {
+            if !how.json {
+                show_done(&told, id, sentence, false)?;
+            }
+            (done_json(&told, id, sentence), failure(&told, sentence))
+        }
+        Err(error) => (untold_json(&error, id, sentence), Some(error)),
+    };
+    if let Some(json) = json.as_object_mut() {
+        json.extend([("changed".to_owned(), true.into()), ("version".to_owned(), was.into())]);
+        json.insert("new".to_owned(), new.into());
+    }
+    Ok(Outcome { json, failure })
+}
+
+/// Fetches an installed component again that was lost, with the same digest.
+fn restore(config: &Config, desk: &Desk<'_>, id: &PluginId, offer: &Offer, how: &How<'_>) -> anyhow::Result<Outcome> {
+    let version = offer.manifest().version.to_string();
+    if how.check {
+        if !how.json {
+            print(&format!("{id} {version} is not in the component store any more, and would be got again"))?;
+        }
+        let json = json!({ "plugin": id, "changed": false, "version": version, "new": version });
+        return Ok(Outcome { json, failure: None });
+    }
+    desk.restore(id, offer)?;
+    let sentence = format!("{id} {version} was lost, and is in the component store again");
+    changed(config, id, [&version, &version], &sentence, how)
+}
+
+/// Reports that the source offers nothing else, and lists newer versions. A source may name one fixed version; only the
+/// owner can decide to move to another.
+fn unchanged(id: &PluginId, offer: &Offer, how: &How<'_>) -> anyhow::Result<Outcome> {
+    let version = &offer.manifest().version;
+    let newer = how.asked.and_then(|(source, login)| source.newer(version, login));
+    let source = how.asked.map_or_else(|| offer.source.clone(), |(source, _)| source.to_string());
+    if !how.json {
+        let mut text = format!("{} still gives {id} {version}", harmless(&source, usize::MAX));
+        if let Some(all @ [(_, newest), ..]) = newer.as_deref() {
+            let versions = all.iter().map(|(version, _)| version.to_string()).collect::<Vec<_>>().join(", ");
+            text.put(format_args!(
+                ", and its registry has newer ones: {versions}\nto take the newest: parlor plugin update {id} {newest}"
+            ));
+        }
+        print(&text)?;
+    }
+    let named = |(version, source): &(Version, Source)| json!({ "version": version, "source": source });
+    let newer = newer.map(|all| all.iter().map(named).collect::<Vec<_>>());
+    let json = json!({
+        "plugin": id, "changed": false, "version": version, "new": null, "source": source, "newer": newer,
+    });
+    Ok(Outcome { json, failure: None })
+}
+
+/// Returns what an update would change, for programs.
+fn would_be(id: &PluginId, was: &str, offer: &Offer, difference: &Difference, carried: &Carried) -> Value {
+    let names = |all: &[Permission]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+    json!({
+        "plugin": id, "changed": false, "version": was, "new": offer.manifest().version, "digest": offer.examined.digest,
+        "permissions": { "new": names(&difference.new), "changed": names(&difference.changed), "gone": names(&difference.gone) },
+        "settings": { "aside": carried.names()[0], "back": carried.names()[1] },
+    })
+}
+
+/// Describes the effect on the owner's settings, one line each.
+fn settled(carried: &Carried, was: &str, verb: &str) -> String {
+    let [aside, back] = carried.names();
+    let mut text = String::new();
+    for name in aside {
+        text.put(format_args!(
+            "the setting {name} {verb} put aside: it has no place in that version; it comes back with {was} (rollback)\n"
+        ));
+    }
+    for name in back {
+        text.put(format_args!("the setting {name} {verb} set again, as it was when that version was left\n"));
+    }
+    text
+}
+
+/// Returns whether the update brings this version's changes. If the present version is unknown, only the new one
+/// counts.
+fn is_news(present: Option<&Version>, version: &Version, new: &Version) -> bool {
+    version <= new && present.map_or(version == new, |present| version > present)
+}
+
+fn describe(
+    id: &PluginId,
+    was: &str,
+    offer: &Offer,
+    difference: &Difference,
+    changes: &[(&Version, &String)],
+) -> String {
+    let new = offer.manifest();
+    let mut text = format!("{id}: {was} → {}\n", new.version);
+    if !changes.is_empty() {
+        text.push_str("Its author says of what is new:\n");
+    }
+    for (version, change) in changes {
+        text.put(format_args!("  {version}  “{}”\n", harmless(change, inspect::LONGEST)));
+    }
+    let list = |all: &[Permission]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if difference.new.is_empty() {
+        text.push_str("It asks for nothing that the present version does not ask for.\n");
+    } else {
+        text.push_str("It asks for more than the present version. ");
+        text.push_str(&consent::asked(id, new, |permission| difference.new.contains(permission)));
+    }
+    if !difference.changed.is_empty() {
+        text.push_str("It asks otherwise than the present version. What was granted stays as it is. ");
+        text.push_str(&consent::asked(id, new, |permission| difference.changed.contains(permission)));
+    }
+    if !difference.gone.is_empty() {
+        text.put(format_args!("It does not ask any more for {}\n", list(&difference.gone)));
+    }
+    text
+}

@@ -1,0 +1,361 @@
+//! `parlor status`: shows the host on one screen.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::Args;
+use parlor::control::VERSION;
+use parlor::control::views::{Account, Limit, Plugin, Record, Status, Usage, absolute};
+use parlor_base::harmless::EscapedPath as _;
+use parlor_base::id::PluginId;
+use parlor_base::quantity::show_duration;
+use parlor_config::Config;
+use parlor_plugins::desk::Desk;
+use parlor_plugins::policy::Policy;
+use serde::Serialize;
+
+use super::Ended;
+use super::place::{self, Place};
+use super::show::{Mark, Put as _, marked, print, print_json, size, span, table, width, wrapped};
+
+/// The arguments of `parlor status`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  parlor status           the house on one screen\n  parlor status --json    the same for programs\n  parlor status echo      one plugin, with each of its limits and how much of it is used\n\nExit codes: 0 a host runs and all is well, 5 an account is retried or failed, or a plugin does not run that should (with --json 0: the answer says it), 4 no host runs, 1 failed, 2 wrong usage"
+)]
+pub struct StatusArgs {
+    /// One plugin, with its limits.
+    plugin: Option<PluginId>,
+    #[command(flatten)]
+    place: Place,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl StatusArgs {
+    /// Queries the host, and shows the answer; without a host, it shows what the files say.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let config = self.place.load_to_look()?;
+        let (running, ills) = match &self.plugin {
+            None => {
+                let status = of(&config)?;
+                self.show(&status, |status| screen(status, width()))?;
+                (status.running, status.ills())
+            }
+            Some(id) => {
+                let (plugins, running) = one(&config, id)?;
+                self.show(&plugins, |plugins| closely(plugins, width()))?;
+                let ills = |plugin: &Plugin| plugin.account_ill().into_iter().chain(plugin.ill());
+                (running, plugins.iter().flat_map(ills).collect())
+            }
+        };
+        if !running {
+            return Err(Ended::NotRunning(config.data).into());
+        }
+        // A program finds the faults in the JSON.
+        if self.json || ills.is_empty() { Ok(()) } else { Err(Ended::Unwell(ills.join("; ")).into()) }
+    }
+
+    fn show<T: Serialize>(&self, what: &T, screen: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
+        if self.json { print_json(what) } else { print(&screen(what)) }
+    }
+}
+
+/// Returns one plugin on each of its accounts, and whether a host runs.
+fn one(config: &Config, id: &PluginId) -> anyhow::Result<(Vec<Plugin>, bool)> {
+    // Fails if there is no plugin of this id.
+    Desk::new(config).entry(id)?;
+    if let Some(host) = place::host(config)? {
+        return Ok((host.get(&format!("/v1/plugins/{id}"))?, true));
+    }
+    let mut plugins = stopped(config, &Policy::load(&config.plugins)?).plugins;
+    plugins.retain(|plugin| plugin.id == id.as_str());
+    Ok((plugins, false))
+}
+
+/// Shows plugins with the use of each limit.
+fn closely(all: &[Plugin], width: usize) -> String {
+    let mut text = plugins(all, width);
+    for ill in all.iter().filter_map(Plugin::account_ill) {
+        text.put(format_args!("\n{}\n", wrapped(&format!("{ill}; `parlor status` says why"), width)));
+    }
+    for plugin in all.iter().filter(|plugin| !plugin.limits.is_empty()) {
+        let rows: Vec<_> =
+            plugin.limits.iter().map(|limit| vec![limit.name.clone(), used(limit), limit.of.clone()]).collect();
+        text.put(format_args!("\non {}\n", plugin.account.as_deref().unwrap_or("no account")));
+        text.push_str(&table(&["LIMIT", "USED", "OF"], &rows));
+        if let Some(lost) = plugin.usage.as_ref().map(|usage| usage.lost).filter(|lost| *lost > 0) {
+            let id = &plugin.id;
+            let says = format!(
+                "events lost because its mailbox was full: {lost}; a larger `mailbox` under [plugin.{id}.limits] holds more"
+            );
+            text.put(format_args!("{}\n", wrapped(&says, width)));
+        }
+    }
+    text
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "sizes are whole numbers of bytes")]
+fn used(limit: &Limit) -> String {
+    match (limit.name.as_str(), limit.used) {
+        (_, None) => "-".to_owned(),
+        ("memory" | "host_memory" | "storage" | "storage_per_second" | "bytes_per_second", Some(bytes)) => {
+            size(bytes as u64)
+        }
+        ("cpu_burst" | "cpu_slice" | "handler", Some(seconds)) => {
+            show_duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+        }
+        ("cpu_share" | "messages_per_second", Some(share)) => format!("{share:.3}"),
+        (_, Some(count)) => count.to_string(),
+    }
+}
+
+/// Returns the status of the host in this place, running or not.
+pub(super) fn of(config: &Config) -> anyhow::Result<Status> {
+    match place::host(config)? {
+        Some(host) => Ok(host.get("/v1/status")?),
+        None => Ok(stopped(config, &Policy::load(&config.plugins)?)),
+    }
+}
+
+/// Returns the status without a running host.
+fn stopped(config: &Config, policy: &Policy) -> Status {
+    let accounts = config.accounts.values().map(|account| Account {
+        name: account.name.to_string(),
+        jid: account.link.jid.to_string(),
+        connection: "unknown".to_owned(),
+        reason: None,
+    });
+    let (desk, mut plugins) = (Desk::new(config), Vec::new());
+    for (id, entry) in &policy.plugins {
+        let chosen = config.accounts.keys().filter(|name| entry.accounts.as_ref().is_none_or(|all| all.contains(name)));
+        plugins.extend(chosen.map(|account| Plugin {
+            id: id.to_string(),
+            account: Some(account.to_string()),
+            connection: None,
+            state: if entry.enabled { "unknown" } else { "disabled" }.to_owned(),
+            reason: None,
+            version: desk.version(id, entry).map(|version| version.to_string()),
+            digest: entry.digest.to_string(),
+            source: entry.source.to_string(),
+            record: None,
+            usage: None,
+            restarts: 0,
+            limits: Vec::new(),
+            commands: BTreeMap::new(),
+            denied: Vec::new(),
+            grants: None,
+        }));
+    }
+    Status {
+        running: false,
+        host: None,
+        data: absolute(&config.data),
+        policy: absolute(&config.plugins),
+        policy_error: None,
+        config_error: None,
+        accounts: accounts.collect(),
+        plugins,
+    }
+}
+
+pub(super) fn screen(status: &Status, width: usize) -> String {
+    let mut text = match &status.host {
+        Some(host) => {
+            let title = marked(&format!("parlor {}", host.version), Mark::Bold);
+            let (up, memory) = (span(host.uptime), size(host.memory));
+            let mut line = format!("{title}  up {up}, process {}, {memory}, {} tasks\n", host.pid, host.tasks);
+            if host.version != VERSION {
+                let says = format!("this command is of version {VERSION}: restart the host to run that one");
+                line.put(format_args!("{}\n", wrapped(&says, width)));
+            }
+            line
+        }
+        None => format!("{}\n", marked("stopped", Mark::Bold)),
+    };
+    let [data, policy] =
+        [("data", &status.data), ("policy", &status.policy)].map(|(name, path)| format!("{name} {}", path.escaped()));
+    // Paths stay whole, so that people can copy them.
+    let apart = if data.chars().count() + policy.chars().count() + 2 > width { "\n" } else { ", " };
+    text.put(format_args!("{data}{apart}{policy}\n"));
+    for warning in status.warnings() {
+        text.put(format_args!("{}\n", wrapped(&warning, width)));
+    }
+    text.push('\n');
+    let accounts: Vec<_> =
+        status.accounts.iter().map(|one| vec![one.name.clone(), one.jid.clone(), one.connection.clone()]).collect();
+    text.push_str(&table(&["ACCOUNT", "JID", "CONNECTION"], &accounts));
+    let why = status.accounts.iter().filter_map(|one| Some((&one.name, &one.connection, one.reason.as_ref()?)));
+    for (number, (name, connection, reason)) in why.enumerate() {
+        let apart = if number == 0 { "\n" } else { "" };
+        let says = wrapped(&format!("account {name} is {connection}: {reason}"), width);
+        text.put(format_args!("{apart}{says}\n"));
+    }
+    text.push('\n');
+    text.push_str(&plugins(&status.plugins, width));
+    text
+}
+
+/// Formats the table of plugins, and below it the reasons why some do not run, wrapped at `width` columns.
+fn plugins(plugins: &[Plugin], width: usize) -> String {
+    if plugins.is_empty() {
+        return "no plugins; `parlor plugin add FILE` adds one\n".to_owned();
+    }
+    let rows: Vec<_> = plugins.iter().map(row).collect();
+    let head = ["PLUGIN", "VERSION", "ACCOUNT", "STATE", "UP", "EVENTS", "SENT", "CPU", "MEMORY"];
+    let notes: String = plugins.iter().filter_map(note).map(|note| wrapped(&note, width) + "\n").collect();
+    let apart = if notes.is_empty() { "" } else { "\n" };
+    table(&head, &rows) + apart + &notes + &reasons(plugins, width)
+}
+
+/// Describes what is unusual about a plugin in a sentence below the table, so that the table fits into 80 columns.
+fn note(plugin: &Plugin) -> Option<String> {
+    let mut notes = Vec::new();
+    let times = |count: u64, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
+    if let Some(record) = &plugin.record {
+        if record.denials > 0 {
+            notes.push(times(record.denials, "call denied", "calls denied"));
+        }
+        for (permission, count) in &record.withheld {
+            notes.push(format!("{} by {permission}", times(*count, "event withheld", "events withheld")));
+        }
+        if record.lost > 0 {
+            notes.push(times(record.lost, "event lost", "events lost"));
+        }
+    }
+    let asks = if notes.is_empty() { String::new() } else { format!("; `parlor explain {}` says why", plugin.id) };
+    if plugin.restarts > 0 {
+        notes.push(format!("restarted {}", times(plugin.restarts, "time", "times")));
+    }
+    if plugin.usage.as_ref().is_some_and(|usage| usage.slowed) {
+        notes.push("slowed down".to_owned());
+    }
+    let on = plugin.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
+    (!notes.is_empty()).then(|| format!("{}{on}: {}{asks}", plugin.id, notes.join(", ")))
+}
+
+/// Formats the reasons why some do not run, or not as the policy says, wrapped at `width` columns.
+pub(super) fn reasons(plugins: &[Plugin], width: usize) -> String {
+    let mut text = String::new();
+    for (plugin, reason) in plugins.iter().filter_map(|one| Some((one, one.reason.as_ref()?))) {
+        let apart = if text.is_empty() { "\n" } else { "" };
+        let on = plugin.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
+        let says = wrapped(&format!("{}{on}: {reason}", plugin.id), width);
+        text.put(format_args!("{apart}{says}\n"));
+    }
+    text
+}
+
+fn row(plugin: &Plugin) -> Vec<String> {
+    let mut cells = vec![
+        plugin.id.clone(),
+        plugin.version.clone().unwrap_or_else(|| "-".to_owned()),
+        plugin.account.clone().unwrap_or_else(|| "-".to_owned()),
+        plugin.state.clone(),
+    ];
+    let none = || "-".to_owned();
+    let used = |of: fn(&Usage) -> String| plugin.usage.as_ref().map_or_else(none, of);
+    let did = |of: fn(&Record) -> u64| plugin.record.as_ref().map_or_else(none, |record| of(record).to_string());
+    cells.extend([
+        used(|usage| span(usage.uptime)),
+        did(|record| record.handled),
+        did(|record| record.sent),
+        used(|usage| format!("{:.1}%", usage.cpu_share * 100.0)),
+        used(|usage| size(usage.memory)),
+    ]);
+    cells
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_usual_table_fits_into_80_columns_and_what_is_unusual_stands_below() {
+        let mut plugin = json!({
+            "id": "echo", "account": "main", "state": "running", "version": "0.1.0", "digest": "sha256:00",
+            "source": "echo.wasm", "restarts": 0,
+            "record": { "handled": 12345, "sent": 1234, "denials": 0, "lost": 0, "cpu_ms": 5, "withheld": {} },
+            "usage": {
+                "since": "2025-01-01T00:00:00Z", "uptime": 3599, "handled": 4, "sent": 2, "denials": 0, "cpu_ms": 5,
+                "cpu_share": 0.01, "cpu_limit": 0.25, "slowed": false, "memory": 1 << 16, "memory_limit": 64 << 20,
+            },
+        });
+        let screen = |plugin: &serde_json::Value| plugins(&[serde_json::from_value(plugin.clone()).unwrap()], 80);
+        let usual = screen(&plugin);
+        assert_eq!(usual.lines().count(), 2, "{usual}");
+        assert!(usual.lines().all(|line| line.chars().count() <= 80), "{usual}");
+        assert!(usual.contains("12345") && usual.contains("1234 "), "what instances before did counts, too: {usual}");
+        plugin["record"]["denials"] = 3.into();
+        plugin["record"]["withheld"] = json!({ "messages.read": 1 });
+        plugin["restarts"] = 2.into();
+        let says = "\necho on main: 3 calls denied, 1 event withheld by messages.read, restarted 2\n  times; `parlor explain echo` says why\n";
+        assert!(screen(&plugin).ends_with(says), "{}", screen(&plugin));
+        plugin["reason"] =
+            "it needs what was not granted, in a sentence that goes on for longer than any terminal".into();
+        assert!(screen(&plugin).lines().all(|line| line.chars().count() <= 80), "{}", screen(&plugin));
+    }
+
+    /// For example, an account that is retried, with all that its error says.
+    #[test]
+    fn a_house_with_long_paths_and_reasons_fits_into_80_columns() {
+        let mut status: Status = serde_json::from_value(json!({
+            "running": true, "data": "/srv/parlor/data", "policy": "/srv/parlor/plugins.toml", "plugins": [],
+            "accounts": [
+                { "name": "main", "jid": "bot@example.org", "connection": "connected" },
+                {
+                    "name": "spare", "jid": "spare@example.org", "connection": "retrying",
+                    "reason": "127.0.0.1:5222 refuses connections; check that the server runs, and that `server` in parlor.toml names its port",
+                },
+            ],
+        }))
+        .unwrap();
+        let short = screen(&status, 80);
+        assert!(short.contains("\ndata /srv/parlor/data, policy /srv/parlor/plugins.toml\n"), "{short}");
+        assert!(short.lines().all(|line| line.chars().count() <= 80), "{short}");
+        let says = "  retrying\n\naccount spare is retrying: 127.0.0.1:5222 refuses connections; check that the\n  server runs, and that `server` in parlor.toml names its port\n\nno plugins";
+        assert!(short.contains(says), "{short}");
+        status.data = format!("/{}", "d".repeat(60)).into();
+        let long = screen(&status, 80);
+        assert!(long.lines().all(|line| line.chars().count() <= 80), "{long}");
+        assert!(long.contains("d\npolicy /srv/parlor/plugins.toml\n"), "{long}");
+    }
+
+    #[test]
+    fn a_plugin_whose_account_is_retried_says_so() {
+        let plugin = |connection: &str| -> Plugin {
+            serde_json::from_value(json!({
+                "id": "echo", "account": "main", "connection": connection, "state": "running", "version": "0.1.0",
+                "digest": "sha256:00", "source": "echo.wasm", "restarts": 0,
+            }))
+            .unwrap()
+        };
+        let screen = closely(&[plugin("retrying")], 80);
+        assert!(screen.ends_with("\naccount main is retrying; `parlor status` says why\n"), "{screen}");
+        assert!(!closely(&[plugin("connected")], 80).contains("account main"));
+    }
+
+    #[test]
+    fn what_a_full_mailbox_lost_is_said_below_the_limits() {
+        let mut plugin = json!({
+            "id": "echo", "account": "main", "state": "running", "version": "0.1.0", "digest": "sha256:00",
+            "source": "echo.wasm", "restarts": 0,
+            "usage": {
+                "since": "2025-01-01T00:00:00Z", "uptime": 60, "handled": 4, "sent": 2, "denials": 0, "cpu_ms": 5,
+                "cpu_share": 0.01, "cpu_limit": 0.25, "slowed": false, "memory": 1 << 16, "memory_limit": 64 << 20,
+            },
+            "limits": [{ "name": "mailbox", "used": 0.0, "of": "256", "most": 256.0 }],
+        });
+        let screen = |plugin: &serde_json::Value| closely(&[serde_json::from_value(plugin.clone()).unwrap()], 80);
+        // An older host does not send this field.
+        assert!(!screen(&plugin).contains("lost"));
+        plugin["usage"]["lost"] = 0.into();
+        assert!(!screen(&plugin).contains("lost"));
+        plugin["usage"]["lost"] = 13.into();
+        let says = "\nevents lost because its mailbox was full: 13; a larger `mailbox` under\n  [plugin.echo.limits] holds more\n";
+        assert!(screen(&plugin).ends_with(says), "{}", screen(&plugin));
+    }
+}

@@ -1,0 +1,179 @@
+//! The event sources of `parlor top`: the keyboard, the host, signals, and running commands. Each blocks, so each has a
+//! thread.
+
+use std::io;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
+
+use parlor_base::id::PluginId;
+use parlor_config::Config;
+use ratatui::crossterm::event::{self, Event, KeyEvent, KeyEventKind};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::state::{Look, Order};
+use crate::place::{self, Place};
+use crate::show::Put as _;
+use crate::{Ended, tell};
+
+/// How often the host is queried.
+const LOOK: Duration = Duration::from_secs(1);
+/// How many lines of a plugin's log are shown.
+const LINES: usize = 500;
+
+/// An event.
+#[derive(Debug)]
+pub(super) enum News {
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// The terminal was resized.
+    Resized,
+    /// The host's response, or the reason why there is none.
+    Looked(Result<Box<Look>, String>),
+    /// The result of a command.
+    Done(Result<String, String>),
+    /// A signal to stop.
+    Stop,
+    /// The terminal is gone.
+    Lost(io::Error),
+    /// A thread panicked.
+    Broken,
+}
+
+/// All event sources.
+pub(super) struct Sources {
+    place: Place,
+    news: Receiver<News>,
+    teller: Teller,
+    logs: Sender<Option<PluginId>>,
+}
+
+/// The sender of one thread, which also reports a panic.
+#[derive(Clone)]
+struct Teller(Sender<News>);
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // Without a receiver, nobody needs the report.
+            let _ = self.0.send(News::Broken);
+        }
+    }
+}
+
+impl Sources {
+    /// Starts all threads. They end with the process.
+    pub(super) fn start(config: Config, place: Place) -> io::Result<Self> {
+        let (sender, news) = mpsc::channel();
+        let teller = Teller(sender);
+        let (logs, wanted) = mpsc::channel();
+        // Install the signal handlers first: a later signal must not end the process while it controls the terminal.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let signals = {
+            let _inside = runtime.enter();
+            [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal)
+        };
+        let [terminate, interrupt, hang_up] = signals;
+        let (mut terminate, mut interrupt, mut hang_up) = (terminate?, interrupt?, hang_up?);
+        let own = teller.clone();
+        thread::spawn(move || {
+            runtime.block_on(async {
+                tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {}, _ = hang_up.recv() => {} }
+            });
+            let _ = own.0.send(News::Stop);
+        });
+        let own = teller.clone();
+        thread::spawn(move || look(&config, &wanted, &own));
+        let own = teller.clone();
+        thread::spawn(move || read(&own));
+        Ok(Self { place, news, teller, logs })
+    }
+
+    /// Waits for the next event, up to this time.
+    pub(super) fn next(&self, within: Duration) -> Result<News, RecvTimeoutError> {
+        self.news.recv_timeout(within)
+    }
+
+    /// Fetches the log of this plugin, too, from now on and at once; none stops that.
+    pub(super) fn show_logs(&self, plugin: Option<PluginId>) {
+        // The thread ends only by a panic, which is reported.
+        let _ = self.logs.send(plugin);
+    }
+
+    /// Executes a command in a thread, and reports the result.
+    pub(super) fn carry_out(&self, order: Order) {
+        let (place, teller) = (self.place.clone(), self.teller.clone());
+        thread::spawn(move || {
+            let done = carry_out(&place, &order).map_err(|error| format!("{error:#}"));
+            let _ = teller.0.send(News::Done(done));
+        });
+    }
+}
+
+/// Waits for the keyboard.
+fn read(teller: &Teller) {
+    loop {
+        let news = match event::read() {
+            Ok(Event::Key(key)) if key.kind != KeyEventKind::Release => News::Key(key),
+            Ok(Event::Resize(..)) => News::Resized,
+            Ok(_) => continue,
+            Err(error) => News::Lost(error),
+        };
+        let is_last = matches!(news, News::Lost(_));
+        if teller.0.send(news).is_err() || is_last {
+            return;
+        }
+    }
+}
+
+/// Queries the host periodically.
+fn look(config: &Config, wanted: &Receiver<Option<PluginId>>, teller: &Teller) {
+    let mut logs = None;
+    loop {
+        let look = ask(config, logs.as_ref()).map(Box::new).map_err(|error| format!("{error:#}"));
+        if teller.0.send(News::Looked(look)).is_err() {
+            return;
+        }
+        match wanted.recv_timeout(LOOK) {
+            // Only the latest request counts.
+            Ok(plugin) => logs = wanted.try_iter().last().unwrap_or(plugin),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+fn ask(config: &Config, logs: Option<&PluginId>) -> anyhow::Result<Look> {
+    let host = place::host(config)?.ok_or_else(|| Ended::NotRunning(config.data.clone()))?;
+    let status = host.get("/v1/status")?;
+    let logs = match logs {
+        None => None,
+        Some(id) => {
+            let target = format!("/v1/logs?plugin={id}&lines={LINES}");
+            Some((id.clone(), host.lines(&target)?.collect::<Result<_, _>>()?))
+        }
+    };
+    Ok(Look { status, logs })
+}
+
+fn carry_out(place: &Place, order: &Order) -> anyhow::Result<String> {
+    match order {
+        Order::Enable(id, enabled) => {
+            // As on the command line: a plugin can be disabled even if the configuration is broken.
+            let config = if *enabled { place.load_to_write()? } else { place.load_to_stop()? };
+            let changed = place::desk(&config).enable(id, *enabled)?;
+            let already = if changed { "" } else { " already" };
+            let told = tell::tell(&config, &[id])?;
+            Ok(format!("{id} is {}{already}; {}", if *enabled { "enabled" } else { "disabled" }, told.line()))
+        }
+        Order::Restart(id) => {
+            let told = tell::restart(&place.load_to_look()?, id)?;
+            let mut text = format!("{id} was restarted");
+            for plugin in &told.plugins {
+                let on = plugin.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
+                text.put(format_args!("; it is {}{on}", plugin.state));
+            }
+            Ok(text)
+        }
+    }
+}

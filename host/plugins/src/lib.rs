@@ -1,0 +1,22 @@
+//! What a plugin declares, and what its owner decided about it.
+//!
+//! **Owns:** the manifest; the sections of a component; the policy (`plugins.toml`), its grants, settings and limits; where a file
+//! comes from, and who signed it; the component store; secrets of plugins; the decision whether a plugin may run.
+//!
+//! **Must not** run code of a plugin, and has no engine for it.
+//!
+//! **Begin with** [`admission`], which decides. [`desk`] carries out what an owner asks for, and [`approved`] reads the file that
+//! the owner approved: no other bytes are parsed.
+
+pub mod admission;
+pub mod approved;
+pub mod component;
+pub mod components;
+pub mod desk;
+pub mod limits;
+pub mod manifest;
+pub mod policy;
+pub mod secret;
+pub mod setting;
+pub mod signature;
+pub mod source;

@@ -1,0 +1,160 @@
+//! Every key that a manifest may have, in one table. The parser refuses all others, and the page for authors is
+//! generated from it.
+
+use std::sync::LazyLock;
+
+use parlor_base::id::PluginId;
+use parlor_session::event::LONGEST_NAME;
+
+use super::{MAX_DESCRIPTION, MAX_ENTRIES, MAX_LICENSE, MAX_REASON, MAX_SETTING_NAME};
+use crate::setting;
+
+/// One key, as documented for authors.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// The table that the key belongs to; empty = none.
+    pub table: &'static str,
+    /// The key's name. A part that stands for any name is in capitals.
+    pub name: &'static str,
+    /// The type of its value.
+    pub shape: &'static str,
+    /// The value that applies if the key is left out; `None` = the key is required.
+    pub default: Option<&'static str>,
+    /// The limit on its value; empty = no limit of its own.
+    pub limit: String,
+    /// A description of its purpose.
+    pub about: &'static str,
+    /// An example of its use, which is part of [`EXAMPLE`].
+    pub example: &'static str,
+}
+
+/// A manifest with every key and every type of setting.
+pub const EXAMPLE: &str = include_str!("example.toml");
+
+/// Returns the keys that a table may have.
+pub fn of(table: &str) -> Vec<&'static str> {
+    all().iter().filter(|key| key.table == table).map(|key| key.name).collect()
+}
+
+/// Returns all keys, table by table.
+pub fn all() -> &'static [Key] {
+    // They are kept, since parsing a manifest asks for them once for each entry.
+    static ALL: LazyLock<Vec<Key>> =
+        LazyLock::new(|| [plugin(), permissions(), dependencies(), settings(), provides()].concat());
+    &ALL
+}
+
+fn key(
+    table: &'static str,
+    name: &'static str,
+    shape: &'static str,
+    about: &'static str,
+    example: &'static str,
+) -> Key {
+    Key { table, name, shape, default: None, limit: String::new(), about, example }
+}
+
+impl Key {
+    fn or(mut self, default: &'static str) -> Self {
+        self.default = Some(default);
+        self
+    }
+
+    fn within(mut self, limit: impl Into<String>) -> Self {
+        self.limit = limit.into();
+        self
+    }
+}
+
+fn plugin() -> Vec<Key> {
+    let key = |name, shape, about, example| key("plugin", name, shape, about, example);
+    let list = format!("at most {MAX_ENTRIES}");
+    vec![
+        key("name", "text", "The author's name for it. What counts later is the id that the owner gives it, which is this one unless they say otherwise.", "name = \"tea\"")
+            .within(format!("1 to {} of `a`-`z`, `0`-`9`, `_` and `-`, a letter or digit first", PluginId::MAX_LEN)),
+        key("version", "text", "Which version this is, by the rules of semver.", "version = \"0.1.0\""),
+        key("api", "text", "The version of the contract that it is built against.", "api = \"0.1.0\""),
+        key("description", "text", "What it does, in one sentence.", "description = \"Says when the tea is ready\"")
+            .within(format!("{MAX_DESCRIPTION} bytes")),
+        key("authors", "list of texts", "Who wrote it.", "authors = [\"Juliet\"]").or("none").within(list),
+        key("license", "text", "Under which terms, an SPDX expression.", "license = \"MIT\"")
+            .or("none")
+            .within(format!("{MAX_LICENSE} bytes")),
+        key("changes", "table of texts", "What is new, a sentence for each version, under its number. Who updates is shown those of the versions in between.", "changes = { \"0.1.0\" = \"Calls people by their names\" }")
+            .or("none")
+            .within(format!("{MAX_DESCRIPTION} bytes each")),
+        key("catch_up", "true or false", "Tell it the messages that it missed, out of the archives of the account and of the rooms that the account is in, as `message` with `delayed`: it subscribes with `delayed`, and asks for `messages.read`. Live messages do not wait for missed ones: sort by `at` where the order counts. How many and how old: `catch_up_messages` and `catch_up_age` in [Limits](limits.md).", "catch_up = true")
+            .or("false"),
+    ]
+}
+
+fn permissions() -> Vec<Key> {
+    let key = |name, shape, about, example| key("permissions", name, shape, about, example);
+    vec![
+        key("scope", "`true`, or a list of texts", "How far it would like to reach. What may be listed stands with each permission in [Permissions](permissions.md); `true` is for those without a scope, and for `storage`, where it means 16 MiB. The owner may grant less.", "scope = [\"1 MiB\"]")
+            .or("true")
+            .within("1000 entries"),
+        key("reason", "text", "Why, to the owner who is asked.", "reason = \"to remember who likes it how\"")
+            .within(format!("{MAX_REASON} bytes")),
+        key("optional", "true or false", "It starts without it, too. What is missing is then answered with `denied`.", "optional = true")
+            .or("false"),
+    ]
+}
+
+fn dependencies() -> Vec<Key> {
+    let key = |name, shape, about, example| key("dependencies", name, shape, about, example);
+    vec![
+        key(
+            "version",
+            "text",
+            "Which versions of the plugin with this id or name will do, as a range of semver; `\"*\"` is any. `PLUGIN = \"RANGE\"` is the same as this key alone.",
+            "greeter = \"^0.1\"",
+        ),
+        key(
+            "optional",
+            "true or false",
+            "It starts without that plugin, too. Where it is there, it is started first.",
+            "kettle = { version = \"*\", optional = true }",
+        )
+        .or("false"),
+    ]
+}
+
+fn settings() -> Vec<Key> {
+    let key = |name, shape, about, example| key("settings", name, shape, about, example);
+    vec![
+        key("type", "text", "One of the types below.", "type = \"choice\""),
+        key("description", "text", "What it is for, to the owner.", "description = \"Which tea is made\"")
+            .within(format!("{MAX_DESCRIPTION} bytes; a NAME has 1 to {MAX_SETTING_NAME} of `a`-`z`, `0`-`9` and `_`, a letter first")),
+        key("default", "what the type says", "The value where nobody gives one. Not for a secret, which everybody who has the file could read.", "default = \"green\"")
+            .or("none"),
+        key("required", "true or false", "The plugin is refused until its owner has given a value; not together with `default`.", "required = true")
+            .or("false"),
+        key("choices", "list of texts", "What may be chosen; with the type `choice`, and only with it.", "choices = [\"green\", \"black\"]")
+            .or("none")
+            .within(format!("1 to {}", setting::MAX_CHOICES)),
+    ]
+}
+
+fn provides() -> Vec<Key> {
+    let key = |name, shape, about, example| key("provides", name, shape, about, example);
+    let names = format!("at most {MAX_ENTRIES}, each of 1 to {LONGEST_NAME} bytes and no name of the host's");
+    vec![
+        key(
+            "events",
+            "list of texts",
+            "Events of its own, which no other plugin may fire. One that nobody lists anybody may.",
+            "events = [\"teaReady\"]",
+        )
+        .or("none")
+        .within(names.clone()),
+        key(
+            "promises",
+            "list of texts",
+            "Promises of its own, which no other plugin may add or keep.",
+            "promises = [\"kettleHot\"]",
+        )
+        .or("none")
+        .within(names),
+    ]
+}

@@ -1,0 +1,265 @@
+//! Secret settings: where the owner keeps one, and reading it for the one plugin whose schema declares it.
+//!
+//! A policy holds a reference, never the value. The value goes from its file or command to the plugin's settings on
+//! this host, and nowhere else. No error here repeats the value, nor the command, which may contain another secret.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use parlor_base::atomic::{self, Readers};
+use parlor_base::harmless::{EscapedPath as _, shell_word};
+use parlor_base::id::PluginId;
+use parlor_base::shell::{ASKS_NOBODY, Shell};
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use crate::manifest::Manifest;
+use crate::policy::SettingValues;
+use crate::setting::{MAX_TEXT, SettingKind};
+
+/// The timeout of a command.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The error's advice for an owner who wrote a secret into the policy.
+const INSTEAD: &str =
+    "a secret is not written here: write { file = \"…\" } with a file that only you can read, or { command = \"…\" }";
+
+/// The place where the owner keeps a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// A file that only its owner can read.
+    File(PathBuf),
+    /// The output of a command line.
+    Command(String),
+}
+
+/// The error when a secret cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The file cannot be read.
+    #[error("{} cannot be read ({cause})", path.escaped())]
+    File {
+        /// The file's path.
+        path: PathBuf,
+        /// The error of the file system.
+        cause: io::Error,
+    },
+    /// Other users may read the file.
+    #[error("others on this machine may read it: chmod 600 {}", shell_word(&.0.to_string_lossy()))]
+    Open(PathBuf),
+    /// The command failed or timed out.
+    #[error("its command {0}")]
+    Command(String),
+    /// The content cannot be a secret.
+    #[error("what is kept there is {0}")]
+    Unfit(&'static str),
+}
+
+impl SecretSource {
+    /// Parses a reference in a policy. The error says what to write instead.
+    pub fn read(value: &Value) -> Result<Self, &'static str> {
+        let one = value.as_object().filter(|table| table.len() == 1).ok_or(INSTEAD)?;
+        let text = |key: &str| one.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        match (text("file"), text("command")) {
+            (Some(file), None) => Ok(Self::File(file.into())),
+            (None, Some(command)) => Ok(Self::Command(command.to_owned())),
+            _ => Err(INSTEAD),
+        }
+    }
+
+    /// Returns the reference as a policy has it.
+    pub fn written(&self) -> Value {
+        match self {
+            Self::File(path) => json!({ "file": path }),
+            Self::Command(command) => json!({ "command": command }),
+        }
+    }
+
+    /// Returns the reference with a relative file path resolved against `folder`.
+    pub(super) fn below(value: Value, folder: &Path) -> Value {
+        match Self::read(&value) {
+            Ok(Self::File(path)) => Self::File(folder.join(path)).written(),
+            Ok(Self::Command(_)) | Err(_) => value,
+        }
+    }
+
+    /// Reads the value, without the trailing line break.
+    pub async fn open(&self) -> Result<String, SecretError> {
+        let bytes = match self {
+            Self::File(path) => {
+                let unreadable = |cause| SecretError::File { path: path.clone(), cause };
+                let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
+                let found = file.metadata().await.map_err(unreadable)?;
+                if atomic::is_open(&found.permissions()) {
+                    return Err(SecretError::Open(path.clone()));
+                }
+                bounded(file).await.map_err(unreadable)?
+            }
+            Self::Command(command) => {
+                let late =
+                    || SecretError::Command(format!("did not end within {} s; {ASKS_NOBODY}", PATIENCE.as_secs()));
+                tokio::time::timeout(PATIENCE, run(command)).await.map_err(|_| late())??
+            }
+        };
+        let text = String::from_utf8(bytes).map_err(|_| SecretError::Unfit("no text"))?;
+        let text = text.trim_end_matches(['\r', '\n']);
+        match text.len() {
+            0 => Err(SecretError::Unfit("empty")),
+            1..=MAX_TEXT => Ok(text.to_owned()),
+            _ => Err(SecretError::Unfit("too long for a secret")),
+        }
+    }
+}
+
+async fn run(command: &str) -> Result<Vec<u8>, SecretError> {
+    let failed = |error: io::Error| SecretError::Command(format!("cannot be run ({error})"));
+    let mut shell = Shell::run(command, Stdio::null()).map_err(failed)?;
+    let output = shell.child.stdout.take().expect("stdout was asked to be a pipe");
+    let bytes = bounded(output).await.map_err(failed)?;
+    let status = shell.child.wait().await.map_err(failed)?;
+    if status.success() { Ok(bytes) } else { Err(SecretError::Command(format!("ended with {status}"))) }
+}
+
+async fn bounded(reader: impl AsyncRead + Unpin) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // Leaves room for a line break of two bytes, and for one byte more, so that a secret that is too long is noticed.
+    reader.take(MAX_TEXT as u64 + 3).read_to_end(&mut bytes).await?;
+    Ok(bytes)
+}
+
+/// Returns the owner's values, with the references of the schema's secrets replaced by the secrets. The error names the
+/// setting whose secret cannot be read.
+pub async fn opened(values: &SettingValues, manifest: &Manifest) -> Result<SettingValues, (String, SecretError)> {
+    let mut opened = values.clone();
+    for (name, value) in &mut opened.0 {
+        let declared = manifest.settings.get(name).is_some_and(|setting| setting.kind == SettingKind::Secret);
+        // A declared secret that is not a reference was refused at admission.
+        let Ok(source) = SecretSource::read(value) else { continue };
+        if declared {
+            *value = source.open().await.map_err(|error| (name.clone(), error))?.into();
+        }
+    }
+    Ok(opened)
+}
+
+/// The files in which the command line keeps owners' secrets.
+#[derive(Debug)]
+pub struct Secrets {
+    folder: PathBuf,
+}
+
+impl Secrets {
+    /// Returns the secrets of a data folder.
+    pub fn new(data: &Path) -> Self {
+        Self { folder: data.join("secrets") }
+    }
+
+    /// Stores a secret in a file that only this user can read. When this returns, the file is durable.
+    pub fn keep(&self, id: &PluginId, name: &str, text: &str) -> io::Result<PathBuf> {
+        let folder = self.folder.join(id.as_str());
+        atomic::make_private_folder(&folder)?;
+        let path = folder.join(name);
+        atomic::write(&path, text.as_bytes(), Readers::Owner)?;
+        path.canonicalize()
+    }
+
+    /// Returns the path at which the secret of a setting would be kept.
+    pub fn path(&self, id: &PluginId, name: &str) -> PathBuf {
+        self.folder.join(id.as_str()).join(name)
+    }
+
+    /// Removes the stored secret of a setting.
+    pub fn forget(&self, id: &PluginId, name: &str) -> io::Result<()> {
+        match std::fs::remove_file(self.path(id, name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Removes each file for which `is_left_over` returns true, given the plugin's id and the file's path.
+    pub fn prune(&self, is_left_over: impl Fn(&str, &Path) -> bool) -> io::Result<()> {
+        // If the folder does not exist, nothing is left over.
+        let Ok(folders) = std::fs::read_dir(&self.folder) else { return Ok(()) };
+        for folder in folders {
+            let folder = folder?;
+            let id = folder.file_name();
+            for file in std::fs::read_dir(folder.path())? {
+                let file = file?.path();
+                if is_left_over(&id.to_string_lossy(), &file) {
+                    std::fs::remove_file(file)?;
+                }
+            }
+            // This fails if the folder still has files in it, as intended.
+            let _ = std::fs::remove_dir(folder.path());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use parlor_base::shell::tests::given_up;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_secret_comes_from_a_closed_file_or_a_command() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, "s3cr3t\n").unwrap();
+        let file = SecretSource::read(&json!({ "file": path })).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(file.open().await, Err(SecretError::Open(_))));
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(file.open().await.unwrap(), "s3cr3t");
+        let command = |text: &str| SecretSource::Command(text.to_owned());
+        assert_eq!(command("echo s3cr3t").open().await.unwrap(), "s3cr3t");
+        for bad in ["true", "printf '\\377'", "head -c 20000 /dev/zero | tr '\\0' x", "echo s3cr3t; false"] {
+            let error = command(bad).open().await.unwrap_err().to_string();
+            assert!(!error.contains("s3cr3t"), "{error}");
+        }
+        assert!(SecretSource::File(folder.path().join("none")).open().await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_that_does_not_end_is_ended_with_all_that_it_has_started() {
+        let error = given_up(async |line| SecretSource::Command(line).open().await).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("its command did not end within 10 s; {ASKS_NOBODY}"));
+    }
+
+    #[test]
+    fn a_reference_is_a_file_or_a_command_and_nothing_else() {
+        for bad in [
+            json!("s3cr3t"),
+            json!({}),
+            json!({ "file": 1 }),
+            json!({ "file": "a", "command": "b" }),
+            json!({ "x": "y" }),
+        ] {
+            assert!(!SecretSource::read(&bad).unwrap_err().contains("s3cr3t"));
+        }
+        let below = |value: Value| SecretSource::below(value, Path::new("/etc/parlor"));
+        assert_eq!(below(json!({ "file": "key" })), json!({ "file": "/etc/parlor/key" }));
+        assert_eq!(below(json!("text")), json!("text"));
+    }
+
+    #[test]
+    fn what_is_kept_is_closed_and_goes() {
+        let data = tempfile::tempdir().unwrap();
+        let (secrets, id) = (Secrets::new(data.path()), "echo".parse().unwrap());
+        let path = secrets.keep(&id, "key", "s3cr3t").unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        secrets.forget(&id, "key").unwrap();
+        secrets.forget(&id, "key").unwrap();
+        assert!(!path.exists());
+        secrets.keep(&id, "key", "s3cr3t").unwrap();
+        secrets.prune(|id, file| id != "echo" || !file.ends_with("echo/key")).unwrap();
+        assert!(path.exists());
+        secrets.prune(|id, _| id == "echo").unwrap();
+        assert!(!path.parent().unwrap().exists());
+    }
+}

@@ -1,0 +1,223 @@
+//! Log-ins that plugins request: the calls that wait for one, the pause between attempts, and the error that the caller
+//! gets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jid::Jid;
+use parlor_config::{Authentication, PasswordSource};
+use parlor_session::Answer;
+use parlor_stanza::error::{CallError, StanzaError};
+use parlor_xmpp::{ConnectError, Left, Link, LogIn, Supplied};
+use tokio::time::Instant;
+
+use super::{Connection, Worker};
+
+/// Minimum time between the starts of two log-ins. It doubles with each failure, since servers lock out clients that
+/// guess.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// Maximum time between the starts of two log-ins.
+const LONGEST: Duration = Duration::from_mins(1);
+
+/// Credentials that a plugin supplies.
+#[derive(Debug)]
+pub struct Credentials {
+    /// The account's address, optionally with the resource to request.
+    pub jid: Jid,
+    /// The password of that account.
+    pub password: Supplied,
+}
+
+/// The calls that wait for the log-in in progress, and when the next one may begin.
+#[derive(Debug, Default)]
+pub(super) struct Logins {
+    /// Every plugin has had its chance to listen.
+    pub(super) open: bool,
+    /// Requests that came before that.
+    early: Vec<(Option<Credentials>, Answer<()>)>,
+    /// A plugin began the log-in in progress, so its failure is that plugin's and not the host's.
+    pub(super) of_a_plugin: bool,
+    waiting: Vec<Answer<()>>,
+    began: Option<Instant>,
+    failures: u32,
+}
+
+impl Logins {
+    /// Begins a log-in and returns how long it has to wait.
+    pub(super) fn begin(&mut self, now: Instant) -> Duration {
+        let interval = INTERVAL.saturating_mul(1 << self.failures.min(10)).min(LONGEST);
+        let after = self.began.map_or(Duration::ZERO, |began| interval.saturating_sub(now - began));
+        self.began = Some(now + after);
+        after
+    }
+
+    /// Queues a request that came before every plugin has had its chance to listen.
+    pub(super) fn wait_for_plugins(&mut self, credentials: Option<Credentials>, answer: Answer<()>) {
+        self.early.retain(|(_, answer)| !answer.is_abandoned());
+        self.early.push((credentials, answer));
+    }
+
+    /// Takes the queued requests. Requests of plugins that have ended since must not log in and are dropped.
+    pub(super) fn begin_early(&mut self) -> Vec<(Option<Credentials>, Answer<()>)> {
+        std::mem::take(&mut self.early).into_iter().filter(|(_, answer)| !answer.is_abandoned()).collect()
+    }
+
+    pub(super) fn wait(&mut self, answer: Answer<()>) {
+        self.waiting.retain(|answer| !answer.is_abandoned());
+        self.waiting.push(answer);
+    }
+
+    /// Notes that the log-in succeeded, and returns the calls that waited for it.
+    pub(super) fn succeeded(&mut self) -> Vec<Answer<()>> {
+        self.failures = 0;
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Notes that the log-in failed, and returns the calls that waited for it.
+    pub(super) fn failed(&mut self) -> Vec<Answer<()>> {
+        self.failures = self.failures.saturating_add(1);
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Notes that the log-in was given up, and returns the calls that waited for it.
+    pub(super) fn ended(&mut self) -> Vec<Answer<()>> {
+        let early = std::mem::take(&mut self.early).into_iter().map(|(_, answer)| answer);
+        std::mem::take(&mut self.waiting).into_iter().chain(early).collect()
+    }
+}
+
+/// Converts a failed log-in into the error for the plugin that requested it: the server's answer, and nothing about
+/// this machine.
+pub(super) fn failure(error: &ConnectError) -> CallError {
+    let refused = |condition: &str| {
+        CallError::Stanza(Box::new(StanzaError {
+            condition: condition.to_owned(),
+            kind: "auth".to_owned(),
+            text: Some(error.to_string()),
+            gone_to: None,
+            xml: format!("<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><{condition}/></failure>"),
+        }))
+    };
+    match error {
+        ConnectError::NotAuthorized { .. } => refused("not-authorized"),
+        ConnectError::AccountDisabled { .. } => refused("account-disabled"),
+        ConnectError::TimedOut { .. } => CallError::TimedOut,
+        ConnectError::Password(_) | ConnectError::Trust(_) | ConnectError::NotFetched { .. } => {
+            CallError::Other("the host lacks what it needs to log in; its log says what".to_owned())
+        }
+        error => CallError::Other(format!("the log-in failed: {error}")),
+    }
+}
+
+impl Worker {
+    /// Begins to log in. There must be no link.
+    pub(super) fn connect(&mut self, credentials: Option<Credentials>) {
+        let after = self.logins.begin(Instant::now());
+        let mut settings = self.settings.clone();
+        let fits = |left: &Left| settings.jid.is_bare() || settings.jid == left.jid;
+        let may_go_on = credentials.is_none() && self.shared.settings().keepalive;
+        let left = self.left.take().filter(|left| may_go_on && fits(left));
+        let password = credentials.map(|Credentials { jid, password }| {
+            if !jid.is_bare() {
+                settings.jid = jid;
+            }
+            password
+        });
+        self.session.connecting();
+        self.logins.of_a_plugin = false;
+        let tokens = self.shared.tokens.clone();
+        let mut link = match &self.local {
+            Some(server) => Link::local(Arc::clone(server), &settings),
+            None => Link::log_in(settings, LogIn { password, after, left, tokens, pins: self.pins.pins() }),
+        };
+        if self.hears_nobody {
+            link.acknowledge_no_more();
+        }
+        self.link = Some(link);
+        self.connection.send_replace(Connection::Connecting);
+    }
+
+    /// Returns why a log-in with these or the configured credentials is impossible, if it is.
+    pub(super) fn cannot_log_in(&self, credentials: Option<&Credentials>) -> Option<&'static str> {
+        let has_none = self.settings.password == PasswordSource::Nowhere && self.settings.prebind.is_none();
+        match self.shared.settings().authentication {
+            Authentication::Login if has_none && credentials.is_none() => Some(
+                "the account has no password, and no credentials_url or prebind_url; name one, or bring a password",
+            ),
+            Authentication::Prebind if self.settings.prebind.is_none() => {
+                Some("the setting authentication is prebind, and no session is named; set prebind_url, or sid and rid")
+            }
+            Authentication::Prebind if credentials.is_some() => {
+                Some("the setting authentication is prebind, which takes no password; set it to login")
+            }
+            Authentication::Login | Authentication::External | Authentication::Anonymous | Authentication::Prebind => {
+                None
+            }
+        }
+    }
+
+    /// Handles a plugin's request to log in.
+    pub(super) fn log_in(&mut self, credentials: Option<Credentials>, answer: Answer<()>) {
+        if let Some(why) = self.cannot_log_in(credentials.as_ref()) {
+            return answer.give(Err(CallError::Unsupported(why.to_owned())));
+        }
+        let is_connected = matches!(*self.connection.borrow(), Connection::Connected(_));
+        match (&self.link, credentials) {
+            (Some(_), None) if is_connected => answer.give(Ok(())),
+            (Some(_), None) => self.logins.wait(answer),
+            (Some(_), Some(_)) if is_connected => {
+                let why = "this account is logged in already; log out first".to_owned();
+                answer.give(Err(CallError::Other(why)));
+            }
+            (link, credentials) => {
+                if link.is_some() {
+                    // Another password replaces the attempt in progress.
+                    self.link = None;
+                    self.session.closed(self.now(), &mut self.effects);
+                    self.answer_logins(Logins::ended, &Err(CallError::Stopped));
+                }
+                self.connect(credentials);
+                self.logins.of_a_plugin = true;
+                self.logins.wait(answer);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_https::trust::TrustError;
+
+    use super::*;
+
+    #[test]
+    fn log_ins_are_never_closer_than_the_interval_and_failures_stretch_it() {
+        let start = Instant::now();
+        let mut logins = Logins::default();
+        assert_eq!(logins.begin(start), Duration::ZERO);
+        assert_eq!(logins.begin(start), INTERVAL);
+        assert_eq!(logins.begin(start + INTERVAL), INTERVAL);
+        let later = start + Duration::from_hours(1);
+        let waits = (0..8).map(|_| {
+            logins.began = Some(later);
+            logins.failed();
+            logins.begin(later).as_secs()
+        });
+        assert_eq!(waits.collect::<Vec<_>>(), [4, 8, 16, 32, 60, 60, 60, 60]);
+        logins.succeeded();
+        logins.began = Some(later);
+        assert_eq!(logins.begin(later), INTERVAL);
+    }
+
+    #[test]
+    fn what_a_plugin_hears_of_a_failure_names_no_file_of_this_machine() {
+        let jid: Jid = "bot@example.org".parse().unwrap();
+        let refused = failure(&ConnectError::NotAuthorized { jid });
+        assert!(
+            matches!(refused, CallError::Stanza(error) if error.condition == "not-authorized" && error.kind == "auth")
+        );
+        let path = "/home/somebody/ca.pem".into();
+        let hidden = failure(&ConnectError::Trust(TrustError::CaFile { path, cause: "no".to_owned() }));
+        assert!(!hidden.to_string().contains("somebody"), "{hidden}");
+    }
+}

@@ -1,0 +1,34 @@
+//! Changes of an account's configuration while it runs.
+
+use parlor_config::AccountConfig;
+
+use super::leaving::Farewell;
+use super::{Order, Shared, Worker};
+
+impl Worker {
+    /// Applies a new configuration. The stream stays unless the route to the server changed.
+    pub(super) async fn rewrite(&mut self, config: AccountConfig) {
+        let AccountConfig { link, owners, settings, .. } = config;
+        self.session.set_owners(owners);
+        let before = std::mem::replace(&mut self.written, settings);
+        self.session.rewritten(&before, &self.written, self.shared.clock.now(), &mut self.effects);
+        let before = std::mem::replace(&mut self.settings, link);
+        if self.settings.jid != before.jid && self.link.is_some() {
+            // Another address is another session: nothing of this one may wait to be resumed.
+            self.close(Farewell::Disconnect).await;
+            self.apply();
+            self.connect(None);
+        } else if self.settings != before
+            && let Some(link) = &mut self.link
+        {
+            link.follow(self.settings.clone(), &before);
+        }
+    }
+}
+
+impl Shared {
+    /// Applies the account's new configuration. Its bare JID must be the same.
+    pub async fn rewrite(&self, config: AccountConfig) {
+        self.tell(|done| Order::Rewrite { config: Box::new(config), done }).await;
+    }
+}

@@ -1,0 +1,234 @@
+//! `chats`: private chats.
+
+use jid::BareJid;
+use parlor_base::permission::Permission;
+use parlor_session::permissions::Target;
+use parlor_session::{Attribute, CHAT_FIELDS, Chat, Command, ViewChange, field_name};
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::MessageKind;
+use serde_json::{Value, json};
+use wasmtime::component::Accessor;
+
+use super::types::{date_time, draft, image, image_type, shown_card, url, vcard_updated};
+use super::{addresses, answer, bare_jid, bare_jids, caller, each, fits, jid, order, pace_bytes};
+use crate::bindings::parlor::plugin::chats::{Host, HostWithStore};
+use crate::bindings::parlor::plugin::types::{Chat as WitChat, Error, Outgoing};
+use crate::instance::{Context, Grouping, Instance};
+
+impl Host for Context {
+    fn get(&mut self, jid: String) -> Result<Option<WitChat>, Error> {
+        let found = bare_jid("jid", &jid).and_then(|jid| get(&self.instance, &[Some(jid)]));
+        answer(found.map(|mut found| found.pop().flatten()))
+    }
+
+    fn get_many(&mut self, jids: Vec<String>) -> Result<Vec<Option<WitChat>>, Error> {
+        answer(bare_jids("jids", &jids).and_then(|jids| get(&self.instance, &jids)))
+    }
+
+    fn get_attribute(&mut self, jid: String, name: String) -> Result<Option<String>, Error> {
+        answer(get_attribute(&self.instance, &jid, &name))
+    }
+
+    fn get_all(&mut self) -> Result<Vec<WitChat>, Error> {
+        self.instance.require(Permission::ChatsRead, Target::None)?;
+        let chats = self.instance.account.snapshot().chats.clone();
+        fit(&self.instance, "chats.get-many", chats.values().map(|chat| &**chat))?;
+        Ok(chats.values().map(|chat| (&**chat).into()).collect())
+    }
+}
+
+impl<T: Send + 'static> HostWithStore<T> for Grouping {
+    async fn open(accessor: &Accessor<T, Self>, jid: String) -> Result<WitChat, Error> {
+        let (instance, _open) = caller(accessor, "chats.open")?;
+        instance.require(Permission::ChatsWrite, Target::None)?;
+        answer(open(&instance, "jid", &jid).await)
+    }
+
+    async fn open_many(accessor: &Accessor<T, Self>, jids: Vec<String>) -> Result<Vec<Result<WitChat, Error>>, Error> {
+        let (instance, _open) = caller(accessor, "chats.open-many")?;
+        instance.require(Permission::ChatsWrite, Target::None)?;
+        if addresses("jids", &jids)?.is_empty() {
+            return answer(Err(CallError::invalid("jids", "at least one")));
+        }
+        Ok(each(jids.iter().map(|jid| open(&instance, "jids", jid))).await)
+    }
+
+    async fn close(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        let (instance, _open) = caller(accessor, "chats.close")?;
+        instance.require(Permission::ChatsWrite, Target::None)?;
+        answer(close(&instance, "jid", &jid).await)
+    }
+
+    async fn close_many(accessor: &Accessor<T, Self>, jids: Vec<String>) -> Result<Vec<Result<(), Error>>, Error> {
+        let (instance, _open) = caller(accessor, "chats.close-many")?;
+        instance.require(Permission::ChatsWrite, Target::None)?;
+        Ok(each(addresses("jids", &jids)?.iter().map(|jid| close(&instance, "jids", jid))).await)
+    }
+
+    async fn focus(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(change_view(accessor, &jid, ViewChange::Focus).await)
+    }
+
+    async fn show(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(change_view(accessor, &jid, ViewChange::Show).await)
+    }
+
+    async fn maximize(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(change_view(accessor, &jid, ViewChange::Maximize).await)
+    }
+
+    async fn minimize(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(change_view(accessor, &jid, ViewChange::Minimize).await)
+    }
+
+    async fn set_attribute(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        name: String,
+        value: String,
+    ) -> Result<(), Error> {
+        answer(set_attribute(accessor, &jid, &name, &value).await)
+    }
+
+    async fn initiate_otr(_: &Accessor<T, Self>, _: String) -> Result<(), Error> {
+        answer(Err(no_otr()))
+    }
+
+    async fn end_otr(_: &Accessor<T, Self>, _: String) -> Result<(), Error> {
+        answer(Err(no_otr()))
+    }
+
+    async fn send(accessor: &Accessor<T, Self>, jid: String, message: Outgoing) -> Result<String, Error> {
+        answer(send(accessor, &jid, message).await)
+    }
+}
+
+fn get(instance: &Instance, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitChat>>, CallError> {
+    instance.require(Permission::ChatsRead, Target::None)?;
+    let snapshot = instance.account.snapshot();
+    let found: Vec<_> = jids.iter().map(|jid| snapshot.chats.get(jid.as_ref()?)).collect();
+    fit(instance, "chats.get-many", found.iter().flatten().map(|chat| &***chat))?;
+    Ok(found.into_iter().map(|chat| chat.map(|chat| (&**chat).into())).collect())
+}
+
+/// Size of a chat or a view in a plugin's memory without its texts, as the contract lays it out, with its time stamps.
+const RECORD: usize = 160;
+
+/// Checks whether a plugin can hold all of these chats, or the views of them, at once. The error names a call that
+/// returns fewer.
+pub(super) fn fit<'a>(instance: &Instance, call: &str, chats: impl Iterator<Item = &'a Chat>) -> Result<(), CallError> {
+    let size = |chat: &Chat| {
+        let attributes = chat.view.attributes().map(|(name, value)| 16 + name.len() + value.len()).sum::<usize>();
+        RECORD + chat.jid.as_str().len() + chat.fullname.len() + attributes + shown_card(chat.card.as_deref())
+    };
+    fits(instance, "chats", &format!("ask for fewer with `{call}`"), chats.map(size))
+}
+
+async fn open(instance: &std::sync::Arc<Instance>, argument: &str, text: &str) -> Result<WitChat, CallError> {
+    let jid = bare_jid(argument, text)?;
+    let _waits = instance.waits_for_session();
+    let by = instance.id;
+    let chat = order(instance, |answer| Command::OpenChat { by, jid, answer }).await?;
+    Ok((&*chat).into())
+}
+
+async fn close(instance: &Instance, argument: &str, text: &str) -> Result<(), CallError> {
+    let jid = bare_jid(argument, text)?;
+    order(instance, |answer| Command::CloseChat { jid, answer }).await
+}
+
+fn get_attribute(instance: &Instance, text: &str, name: &str) -> Result<Option<String>, CallError> {
+    instance.require(Permission::ChatsRead, Target::None)?;
+    let jid = bare_jid("jid", text)?;
+    Attribute::check_name(name)?;
+    let snapshot = instance.account.snapshot();
+    let chat = snapshot.chats.get(&jid).ok_or_else(|| CallError::NotFound(format!("an open chat with {jid}")))?;
+    Ok(match field(chat, name) {
+        Some(field) => Some(field).filter(|field| !field.is_null()).map(|field| field.to_string()),
+        None => chat.view.attribute(name).map(ToString::to_string),
+    })
+}
+
+/// Returns a field of the record, or of the view. None: it is an attribute.
+fn field(chat: &Chat, name: &str) -> Option<Value> {
+    let card = chat.card.as_deref();
+    Some(match &*field_name(name) {
+        "focused" => json!(chat.view.focused),
+        "fullname" => json!(chat.fullname),
+        "image" => json!(image(card)),
+        "image-type" => json!(image_type(card)),
+        "jid" => json!(chat.jid.as_str()),
+        "last-active" => json!(chat.last_active.map(date_time)),
+        "minimized" => json!(chat.view.minimized),
+        "opened" => json!(date_time(chat.opened)),
+        "shown" => json!(chat.view.shown),
+        // The attribute of the heading takes precedence.
+        "url" if chat.view.attribute(name).is_none() => json!(url(card)),
+        "vcard-updated" => json!(vcard_updated(card)),
+        _ => return None,
+    })
+}
+
+async fn set_attribute<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    text: &str,
+    name: &str,
+    value: &str,
+) -> Result<(), CallError> {
+    let (instance, _open) = caller(accessor, "chats.set-attribute")?;
+    instance.require(Permission::ChatsWrite, Target::None)?;
+    let jid = bare_jid("jid", text)?;
+    let attribute = Attribute::parse(name, value, CHAT_FIELDS)?;
+    order(&instance, |answer| Command::SetChatAttribute { jid, attribute, answer }).await
+}
+
+async fn change_view<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    text: &str,
+    change: ViewChange,
+) -> Result<(), CallError> {
+    let (instance, _open) = caller(accessor, "chats.change-view")?;
+    instance.require(Permission::ChatsWrite, Target::None)?;
+    let jid = bare_jid("jid", text)?;
+    order(&instance, |answer| Command::ChangeChatView { jid, change, answer }).await
+}
+
+fn no_otr() -> CallError {
+    CallError::Unsupported("off-the-record messaging (OTR)".to_owned())
+}
+
+async fn send<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    text: &str,
+    message: Outgoing,
+) -> Result<String, CallError> {
+    let (instance, _open) = caller(accessor, "chats.send")?;
+    let to = jid("jid", text)?;
+    let draft = Box::new(draft(message)?);
+    instance.require(Permission::MessagesSend, Target::Jid(&to))?;
+    let _held = instance.hold(draft.weight())?;
+    pace_bytes(&instance, draft.weight()).await?;
+    instance.ask(|answer| Command::SendMessage { to, kind: MessageKind::Chat, draft, answer }).await
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_session::View;
+
+    use super::*;
+
+    #[test]
+    fn each_field_that_is_no_attribute_can_be_read_like_one() {
+        let chat = Chat {
+            jid: "romeo@example.org".parse().unwrap(),
+            fullname: "Romeo".to_owned(),
+            opened: "2026-11-20T06:24:00Z".parse().unwrap(),
+            view: View::default(),
+            last_active: None,
+            card: None,
+        };
+        assert_eq!(CHAT_FIELDS.iter().filter(|name| field(&chat, name).is_none()).count(), 0);
+        assert_eq!(field(&chat, "jid"), Some(json!("romeo@example.org")));
+        assert_eq!((field(&chat, "vcard_updated"), field(&chat, "mine")), (Some(Value::Null), None));
+    }
+}

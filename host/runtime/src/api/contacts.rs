@@ -1,0 +1,216 @@
+//! `contacts`: the roster.
+
+use std::sync::Arc;
+
+use jid::BareJid;
+use parlor_base::permission::Permission;
+use parlor_session::permissions::Target;
+use parlor_session::{Command, Contact, ContactWish, Contacts};
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::RosterItem;
+use wasmtime::component::Accessor;
+
+use super::types::shown_card;
+use super::{answer, bare_jid, bare_jids, caller, fits, pace_order, question};
+use crate::bindings::parlor::plugin::contacts::{Host, HostWithStore};
+use crate::bindings::parlor::plugin::types::{Contact as WitContact, Error};
+use crate::instance::{Context, Grouping, Instance};
+use crate::record::MOST_ADDED;
+
+impl Host for Context {
+    fn get(&mut self, jid: String) -> Result<Option<WitContact>, Error> {
+        let found = bare_jid("jid", &jid).and_then(|jid| get(&self.instance, &[Some(jid)]));
+        answer(found.map(|mut found| found.pop().flatten()))
+    }
+
+    fn get_many(&mut self, jids: Vec<String>) -> Result<Vec<Option<WitContact>>, Error> {
+        answer(bare_jids("jids", &jids).and_then(|jids| get(&self.instance, &jids)))
+    }
+
+    fn get_all(&mut self) -> Result<Vec<WitContact>, Error> {
+        answer(roster(&self.instance).and_then(|roster| {
+            fit(&self.instance, roster.values().map(|contact| &**contact))?;
+            Ok(roster.values().map(|contact| (&**contact).into()).collect())
+        }))
+    }
+}
+
+impl<T: Send + 'static> HostWithStore<T> for Grouping {
+    async fn add(accessor: &Accessor<T, Self>, jid: String, fullname: Option<String>) -> Result<WitContact, Error> {
+        answer(add(accessor, &jid, fullname).await)
+    }
+
+    async fn remove(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(change(accessor, &jid, ContactWish::Remove).await.map(drop))
+    }
+
+    async fn rename(accessor: &Accessor<T, Self>, jid: String, fullname: String) -> Result<(), Error> {
+        answer(change(accessor, &jid, ContactWish::Rename(fullname)).await.map(drop))
+    }
+
+    async fn set_groups(accessor: &Accessor<T, Self>, jid: String, groups: Vec<String>) -> Result<(), Error> {
+        answer(change(accessor, &jid, ContactWish::SetGroups(groups)).await.map(drop))
+    }
+
+    async fn accept(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(change(accessor, &jid, ContactWish::Accept).await.map(drop))
+    }
+
+    async fn deny(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(change(accessor, &jid, ContactWish::Deny).await.map(drop))
+    }
+}
+
+fn known(instance: &Instance) -> Result<Contacts, CallError> {
+    instance.account.snapshot().contacts.clone().ok_or(CallError::NotReady("rosterContactsFetched"))
+}
+
+fn roster(instance: &Instance) -> Result<Contacts, CallError> {
+    instance.require(Permission::ContactsRead, Target::None)?;
+    known(instance)
+}
+
+fn get(instance: &Instance, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitContact>>, CallError> {
+    let roster = roster(instance)?;
+    let found: Vec<_> = jids.iter().map(|jid| roster.get(jid.as_ref()?)).collect();
+    fit(instance, found.iter().flatten().map(|contact| &***contact))?;
+    Ok(found.into_iter().map(|contact| contact.map(|contact| (&**contact).into())).collect())
+}
+
+/// Size of a contact in a plugin's memory without its texts, as the contract lays it out.
+const RECORD: usize = 132;
+/// Size of one of its clients, with the time stamp of its presence.
+const CLIENT: usize = 44 + "2026-11-20T06:24:00.000Z".len();
+
+/// Checks whether a plugin can hold all of these at once.
+fn fit<'a>(instance: &Instance, contacts: impl Iterator<Item = &'a Contact>) -> Result<(), CallError> {
+    let rest = |contact: &Contact| {
+        // The record repeats the status of the first client.
+        let status = contact.status().map_or(0, str::len);
+        contact.texts() + status + CLIENT * contact.resources.len() + shown_card(contact.card.as_deref())
+    };
+    let remedy = "ask for fewer with `contacts.get-many`";
+    fits(instance, "contacts", remedy, contacts.map(|one| RECORD + rest(one)))
+}
+
+async fn add<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    jid: &str,
+    fullname: Option<String>,
+) -> Result<WitContact, CallError> {
+    let instance = change(accessor, jid, ContactWish::Add { fullname: fullname.clone() }).await?;
+    // Another client may have removed it since.
+    let contact = known(&instance)?.get(&bare_jid("jid", jid)?).map(|contact| added(&instance, contact, fullname));
+    contact.ok_or_else(|| CallError::NotFound(format!("{jid} in the roster")))
+}
+
+/// Returns how a contact is shown that was added. A plugin that may not read the roster sees only what it set itself:
+/// the contact may have existed before, with a name, groups and a presence.
+fn added(instance: &Instance, contact: &Contact, name: Option<String>) -> WitContact {
+    if instance.mailbox.grants().has(Permission::ContactsRead) {
+        return contact.into();
+    }
+    (&Contact::new(RosterItem { name, groups: Vec::new(), ..contact.to_item() })).into()
+}
+
+/// Changes a contact. Returns the calling instance.
+async fn change<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    jid: &str,
+    wish: ContactWish,
+) -> Result<Arc<Instance>, CallError> {
+    let (instance, _open) = caller(accessor, "contacts.change")?;
+    let jid = bare_jid("jid", jid)?;
+    wish.check()?;
+    instance.require(Permission::ContactsWrite, Target::None)?;
+    let is_noted =
+        matches!(wish, ContactWish::Add { .. } | ContactWish::Accept) && note_as_added(&instance, &jid).await?;
+    let whom = jid.clone();
+    let done = question(&instance, |answer| Command::Contact { jid, wish, answer }).await;
+    if done.is_err() && is_noted && !instance.account.snapshot().is_contact(&whom) {
+        instance.account.records.added_no_contact(&instance.plugin, &whom);
+    }
+    done?;
+    Ok(instance)
+}
+
+/// Notes that a call is about to add someone to the roster, who then does not count as a contact for the plugin's own
+/// grants. This happens before the server is asked, since the roster push may come before the answer. Returns whether
+/// it was noted because of this call: an existing contact stays one.
+pub(super) async fn note_as_added(instance: &Instance, jid: &BareJid) -> Result<bool, CallError> {
+    if instance.account.snapshot().is_contact(jid) || instance.mailbox.added(jid) {
+        return Ok(false);
+    }
+    // It is written to disk, which costs as much as any other order.
+    pace_order(instance).await?;
+    if instance.account.records.adds_contact(&instance.plugin, jid).await {
+        return Ok(true);
+    }
+    Err(CallError::OverLimit(format!("{MOST_ADDED} contacts that one plugin added; remove some from the roster")))
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_plugins::limits::Limits;
+    use parlor_session::ContactResource;
+
+    use super::*;
+    use crate::instance::tests::instance as disconnected_instance;
+
+    /// A plugin that adds an existing contact must not learn what only a reader may.
+    #[tokio::test]
+    async fn adding_shows_what_was_there_before_to_readers_alone() {
+        let item = RosterItem {
+            jid: "juliet@example.org".parse().unwrap(),
+            name: Some("Capulet's daughter".to_owned()),
+            subscription: "both".to_owned(),
+            ask: false,
+            groups: vec!["Verona".to_owned()],
+        };
+        let client = ContactResource {
+            name: "balcony".to_owned(),
+            priority: 0,
+            show: None,
+            status: Some("wherefore".to_owned()),
+            since: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let contact = Contact { resources: vec![client], ..Contact::new(item) };
+        let write = "\"contacts.write\" = true";
+        for (grants, name, shown) in [
+            (write.to_owned(), None, ("juliet@example.org", 0, "offline", 0)),
+            (write.to_owned(), Some("J."), ("J.", 0, "offline", 0)),
+            (format!("{write}\n\"contacts.read\" = true"), None, ("Capulet's daughter", 1, "online", 1)),
+        ] {
+            let (instance, _mailbox) = disconnected_instance(&grants, Limits::default());
+            let told = added(&instance, &contact, name.map(str::to_owned));
+            let seen = (&*told.fullname, told.groups.len(), &*told.chat_status, told.resources.len());
+            assert_eq!(seen, shown, "{grants}");
+            assert_eq!(told.status.is_some(), shown.3 == 1, "{grants}");
+        }
+    }
+
+    /// Each may be online with many clients that all have long texts, and a plugin would exceed its memory.
+    #[tokio::test]
+    async fn what_clients_say_counts_towards_what_a_plugin_can_hold() {
+        let client = ContactResource {
+            name: "x".repeat(1_000),
+            priority: 0,
+            show: None,
+            status: Some("x".repeat(1_000)),
+            since: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let item = RosterItem {
+            jid: "juliet@example.org".parse().unwrap(),
+            name: None,
+            subscription: "both".to_owned(),
+            ask: false,
+            groups: Vec::new(),
+        };
+        let contact = Contact { resources: vec![client; 64], ..Contact::new(item) };
+        let (instance, _mailbox) = disconnected_instance("", Limits::default());
+        // Contacts of more than 128 KiB each, in 64 MiB.
+        let holds = |contacts| fit(&instance, std::iter::repeat_n(&contact, contacts));
+        assert_eq!(holds(100), Ok(()));
+        assert!(matches!(holds(600), Err(CallError::OverLimit(_))));
+    }
+}

@@ -1,0 +1,149 @@
+//! `disco`: the features of entities, this account included.
+
+use std::sync::Arc;
+
+use jid::Jid;
+use parlor_base::permission::Permission;
+use parlor_session::Command;
+use parlor_session::permissions::Target;
+use parlor_stanza::error::CallError;
+use parlor_stanza::raw::is_one_line;
+use parlor_stanza::types::{Disco, Identity};
+use wasmtime::component::Accessor;
+
+use super::{answer, caller, jid, order, question, text};
+use crate::bindings::parlor::plugin::disco::{Host, HostWithStore, Identity as WitIdentity, Support};
+use crate::bindings::parlor::plugin::types::{Error, Feature};
+use crate::instance::{Context, Grouping, Instance};
+
+/// Maximum length of a feature, category or kind to look up, and of texts that may wait for the session, which is
+/// stricter.
+const LONGEST: usize = 1_024;
+
+impl Host for Context {
+    fn own_features_get(&mut self) -> Result<Vec<String>, Error> {
+        self.instance.require(Permission::DiscoOwn, Target::None)?;
+        Ok(self.instance.account.snapshot().own.features.clone())
+    }
+
+    fn own_identities_get(&mut self) -> Result<Vec<WitIdentity>, Error> {
+        self.instance.require(Permission::DiscoOwn, Target::None)?;
+        Ok(self.instance.account.snapshot().own.identities.iter().map(Into::into).collect())
+    }
+}
+
+impl<T: Send + 'static> HostWithStore<T> for Grouping {
+    async fn own_features_add(accessor: &Accessor<T, Self>, name: String) -> Result<bool, Error> {
+        let held = held(&[("name", &name)]);
+        answer(own(accessor, held, |by, answer| Command::AddFeature { by, name, answer }).await)
+    }
+
+    async fn own_identities_add(
+        accessor: &Accessor<T, Self>,
+        category: String,
+        kind: String,
+        name: String,
+        lang: Option<String>,
+    ) -> Result<bool, Error> {
+        let texts =
+            [("category", &*category), ("kind", &kind), ("name", &name), ("lang", lang.as_deref().unwrap_or_default())];
+        let held = held(&texts);
+        let identity = Identity { category, kind, name: Some(name).filter(|name| !name.is_empty()), lang };
+        answer(own(accessor, held, |by, answer| Command::AddIdentity { by, identity, answer }).await)
+    }
+
+    async fn own_identities_clear(accessor: &Accessor<T, Self>) -> Result<(), Error> {
+        answer(own(accessor, Ok(()), |by, answer| Command::ClearIdentities { by, answer }).await)
+    }
+
+    async fn get_identity(
+        accessor: &Accessor<T, Self>,
+        category: String,
+        kind: String,
+        jid: String,
+    ) -> Result<Option<WitIdentity>, Error> {
+        answer(get_identity(accessor, &category, &kind, &jid).await)
+    }
+
+    async fn supports(accessor: &Accessor<T, Self>, feature: String, jid: String) -> Result<Support, Error> {
+        answer(supports(accessor, feature, &jid).await)
+    }
+}
+
+impl From<&Identity> for WitIdentity {
+    fn from(identity: &Identity) -> Self {
+        Self {
+            category: identity.category.clone(),
+            kind: identity.kind.clone(),
+            name: identity.name.clone(),
+            lang: identity.lang.clone(),
+        }
+    }
+}
+
+/// Checks whether these may be held until the session examines them.
+fn held(texts: &[(&str, &str)]) -> Result<(), CallError> {
+    texts.iter().try_for_each(|(argument, given)| text(argument, given, LONGEST).map(drop))
+}
+
+/// Changes the account's own features or identities. The session checks what a plugin may announce.
+async fn own<T: Send + 'static, R>(
+    accessor: &Accessor<T, Grouping>,
+    held: Result<(), CallError>,
+    command: impl FnOnce(parlor_base::id::InstanceId, parlor_session::Answer<R>) -> Command,
+) -> Result<R, CallError> {
+    let (instance, _open) = caller(accessor, "disco.change")?;
+    instance.require(Permission::DiscoOwn, Target::None)?;
+    held?;
+    let by = instance.id;
+    order(&instance, |answer| command(by, answer)).await
+}
+
+async fn get_identity<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    category: &str,
+    kind: &str,
+    entity: &str,
+) -> Result<Option<WitIdentity>, CallError> {
+    let (instance, _open) = caller(accessor, "disco.get-identity")?;
+    instance.require(Permission::DiscoRead, Target::None)?;
+    for (argument, value) in [("category", category), ("kind", kind)] {
+        looked_for(argument, value)?;
+    }
+    let disco = ask(&instance, jid("jid", entity)?).await?;
+    let found = disco.identities.iter().find(|one| one.category == category && one.kind == kind);
+    Ok(found.map(Into::into))
+}
+
+async fn supports<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    feature: String,
+    entity: &str,
+) -> Result<Support, CallError> {
+    let (instance, _open) = caller(accessor, "disco.supports")?;
+    instance.require(Permission::DiscoRead, Target::None)?;
+    looked_for("feature", &feature)?;
+    let entity = jid("jid", entity)?;
+    let disco = ask(&instance, entity.clone()).await?;
+    let supported = disco.features.contains(&feature);
+    Ok(Support { supported, feature: supported.then(|| Feature { var: feature, entity: entity.to_string() }) })
+}
+
+fn looked_for(argument: &str, name: &str) -> Result<(), CallError> {
+    if text(argument, name, LONGEST)?.is_empty() {
+        return Err(CallError::invalid(argument, "is empty"));
+    }
+    if !is_one_line(name) {
+        return Err(CallError::invalid(argument, "contains a control character, and nothing is called by one"));
+    }
+    Ok(())
+}
+
+/// Returns an entity's information: from the snapshot if it is known, which costs no stanza and no command.
+async fn ask(instance: &Arc<Instance>, entity: Jid) -> Result<Arc<Disco>, CallError> {
+    let known = instance.account.snapshot().known.of(&entity, instance.account.clock.now()).cloned();
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    question(instance, |answer| Command::Discover { entity, answer }).await
+}

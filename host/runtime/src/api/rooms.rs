@@ -1,0 +1,587 @@
+//! `rooms`: rooms with several people.
+
+mod arguments;
+mod attributes;
+
+use std::sync::Arc;
+
+use jid::BareJid;
+use parlor_base::permission::Permission;
+use parlor_session::permissions::Target;
+use parlor_session::{Answer, Attribute, Command, Occupant, ROOM_FIELDS, Room, RoomDeed, RoomWish, ViewChange};
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::{Affiliated, Ask, Bookmark, MessageKind};
+use wasmtime::component::Accessor;
+
+use self::arguments::{affiliation, fields, has_affiliation, nick, optional, role, wish};
+use super::types::{draft, shown_card};
+use super::{
+    addresses, answer, bare_jid, bare_jids, caller, each, fits, jid as full_jid, order, pace, pace_bytes, question,
+    words,
+};
+use crate::bindings::parlor::plugin::rooms::{
+    Affiliated as WitAffiliated, Attributes, Bookmark as WitBookmark, ConfigValue as WitValue, Host, HostWithStore,
+    Invitation,
+};
+use crate::bindings::parlor::plugin::types::{Error, Occupant as WitOccupant, Outgoing, Room as WitRoom};
+use crate::instance::{Context, Grouping, Instance, OpenCall};
+
+/// Maximum length of a subject, in bytes.
+const MAX_SUBJECT: usize = 4 << 10;
+
+impl Host for Context {
+    fn get(&mut self, jid: String) -> Result<Option<WitRoom>, Error> {
+        let found = bare_jid("jid", &jid).and_then(|jid| get(&self.instance, &[Some(jid)]));
+        answer(found.map(|mut found| found.pop().flatten()))
+    }
+
+    fn get_many(&mut self, jids: Vec<String>) -> Result<Vec<Option<WitRoom>>, Error> {
+        answer(bare_jids("jids", &jids).and_then(|jids| get(&self.instance, &jids)))
+    }
+
+    fn get_all(&mut self) -> Result<Vec<WitRoom>, Error> {
+        answer(all(&self.instance))
+    }
+
+    fn occupants(&mut self, jid: String) -> Result<Vec<WitOccupant>, Error> {
+        answer(occupants(&self.instance, &jid))
+    }
+
+    fn get_attribute(&mut self, jid: String, name: String) -> Result<Option<String>, Error> {
+        answer(attributes::read(&self.instance, &jid, &name))
+    }
+
+    fn bookmarks(&mut self) -> Result<Vec<WitBookmark>, Error> {
+        answer(bookmarks(&self.instance))
+    }
+}
+
+impl<T: Send + 'static> HostWithStore<T> for Grouping {
+    async fn get_or_create(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        attributes: Attributes,
+        create: bool,
+    ) -> Result<Option<WitRoom>, Error> {
+        let (instance, _open) = caller(accessor, "rooms.get-or-create")?;
+        answer(get_or_create(&instance, &jid, &attributes, create).await)
+    }
+
+    async fn open(accessor: &Accessor<T, Self>, jid: String, attributes: Attributes) -> Result<WitRoom, Error> {
+        let (instance, _open) = caller(accessor, "rooms.open")?;
+        answer(open(&instance, "jid", &jid, &wish(&attributes)?).await)
+    }
+
+    async fn open_many(
+        accessor: &Accessor<T, Self>,
+        jids: Vec<String>,
+        attributes: Attributes,
+    ) -> Result<Vec<Result<WitRoom, Error>>, Error> {
+        let (instance, _open) = caller(accessor, "rooms.open-many")?;
+        let wish = wish(&attributes)?;
+        if addresses("jids", &jids)?.is_empty() {
+            let rooms = covered(&instance, Permission::RoomsJoin)?;
+            return Ok(rooms.iter().map(|room| Ok((&**room).into())).collect());
+        }
+        Ok(each(jids.iter().map(|jid| open(&instance, "jids", jid, &wish))).await)
+    }
+
+    async fn close(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        let (instance, _open) = caller(accessor, "rooms.close")?;
+        let jid = bare_jid("jid", &jid)?;
+        answer(close(&instance, jid).await)
+    }
+
+    async fn close_many(accessor: &Accessor<T, Self>, jids: Vec<String>) -> Result<Vec<Result<(), Error>>, Error> {
+        let (instance, _open) = caller(accessor, "rooms.close-many")?;
+        let all: Vec<_> = if addresses("jids", &jids)?.is_empty() {
+            // Denials for the others would name rooms that the plugin may not know of.
+            covered(&instance, Permission::RoomsJoin)?.into_iter().map(|room| Ok(room.jid.clone())).collect()
+        } else {
+            jids.iter().map(|jid| bare_jid("jids", jid)).collect()
+        };
+        Ok(each(all.into_iter().map(async |jid| close(&instance, jid?).await)).await)
+    }
+
+    async fn send(accessor: &Accessor<T, Self>, jid: String, message: Outgoing) -> Result<String, Error> {
+        answer(send(accessor, &jid, message).await)
+    }
+
+    async fn focus(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(view(accessor, &jid, ViewChange::Focus).await)
+    }
+
+    async fn show(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(view(accessor, &jid, ViewChange::Show).await)
+    }
+
+    async fn maximize(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(view(accessor, &jid, ViewChange::Maximize).await)
+    }
+
+    async fn minimize(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(view(accessor, &jid, ViewChange::Minimize).await)
+    }
+
+    async fn set_attribute(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        name: String,
+        value: String,
+    ) -> Result<(), Error> {
+        let room = Caller::new(accessor, &jid)?;
+        let attribute = Attribute::parse(&name, &value, ROOM_FIELDS)?;
+        answer(room.show(|answer| RoomDeed::Attribute(attribute, answer)).await)
+    }
+
+    async fn set_subject(accessor: &Accessor<T, Self>, jid: String, subject: String) -> Result<(), Error> {
+        let room = Caller::new(accessor, &jid)?;
+        words("subject", &subject, MAX_SUBJECT)?;
+        answer(room.moderate(|answer| RoomDeed::Subject(subject, answer)).await)
+    }
+
+    async fn set_role(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        nick: String,
+        role: String,
+        reason: Option<String>,
+    ) -> Result<(), Error> {
+        let room = Caller::new(accessor, &jid)?;
+        let role = self::role(&role)?;
+        answer(room.set_role(nick, role, reason).await)
+    }
+
+    async fn set_affiliation(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        user: String,
+        affiliation: String,
+        reason: Option<String>,
+    ) -> Result<(), Error> {
+        let room = Caller::new(accessor, &jid)?;
+        let affiliation = self::affiliation(&affiliation)?;
+        answer(room.set_affiliation(&user, affiliation, reason).await)
+    }
+
+    async fn affiliations(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        affiliation: String,
+    ) -> Result<Vec<WitAffiliated>, Error> {
+        let room = Caller::new(accessor, &jid)?;
+        let affiliation = has_affiliation(&affiliation)?;
+        let people = room.affiliations(affiliation).await?;
+        Ok(people.into_iter().map(Into::into).collect())
+    }
+
+    async fn kick(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        nick: String,
+        reason: Option<String>,
+    ) -> Result<(), Error> {
+        answer(Caller::new(accessor, &jid)?.set_role(nick, "none", reason).await)
+    }
+
+    async fn ban(accessor: &Accessor<T, Self>, jid: String, user: String, reason: Option<String>) -> Result<(), Error> {
+        answer(Caller::new(accessor, &jid)?.set_affiliation(&user, "outcast", reason).await)
+    }
+
+    async fn invite(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        user: String,
+        invitation: Invitation,
+    ) -> Result<(), Error> {
+        let room = Caller::new(accessor, &jid)?;
+        let user = bare_jid("user", &user)?;
+        let Invitation { reason, direct, password } = invitation;
+        optional("invitation.reason", reason.as_ref())?;
+        optional("invitation.password", password.as_ref())?;
+        if !direct && password.is_some() {
+            let reason = "goes with a direct invitation only: a room adds its own";
+            return Err(CallError::invalid("invitation.password", reason).into());
+        }
+        answer(room.moderate(|answer| RoomDeed::Invite { user, direct, reason, password, answer }).await)
+    }
+
+    async fn decline(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        inviter: String,
+        reason: Option<String>,
+    ) -> Result<(), Error> {
+        let room = Caller::new(accessor, &jid)?;
+        let inviter = full_jid("inviter", &inviter)?;
+        optional("reason", reason.as_ref())?;
+        answer(room.ask(Permission::RoomsJoin, |answer| RoomDeed::Decline { inviter, reason, answer }).await)
+    }
+
+    async fn configure(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        fields: Vec<(String, WitValue)>,
+    ) -> Result<(), Error> {
+        let room = Caller::new(accessor, &jid)?;
+        if fields.is_empty() {
+            return Err(CallError::invalid("fields", "at least one").into());
+        }
+        let fields = self::fields("fields", &fields)?;
+        answer(room.ask(Permission::RoomsConfigure, |answer| RoomDeed::Configure(fields, answer)).await)
+    }
+
+    async fn destroy(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        reason: Option<String>,
+        alternative: Option<String>,
+    ) -> Result<(), Error> {
+        let room = Caller::new(accessor, &jid)?;
+        let alternative = alternative.map(|jid| bare_jid("alternative", &jid)).transpose()?;
+        optional("reason", reason.as_ref())?;
+        let order = Ask::DestroyRoom { reason, alternative };
+        answer(room.ask(Permission::RoomsConfigure, |answer| RoomDeed::Order(order, answer)).await)
+    }
+
+    async fn set_bookmark(accessor: &Accessor<T, Self>, bookmark: WitBookmark) -> Result<(), Error> {
+        let (instance, open) = caller(accessor, "rooms.set-bookmark")?;
+        let bookmark = Box::new(arguments::bookmark(bookmark)?);
+        let room = Caller { jid: bookmark.room.clone(), instance, open };
+        answer(set_bookmark(&room, bookmark).await)
+    }
+
+    async fn remove_bookmark(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(Caller::new(accessor, &jid)?.ask(Permission::RoomsJoin, RoomDeed::RemoveBookmark).await)
+    }
+}
+
+/// A call about one room.
+struct Caller {
+    instance: Arc<Instance>,
+    jid: BareJid,
+    #[expect(dead_code, reason = "the call is counted as open as long as this is there")]
+    open: OpenCall,
+}
+
+impl Caller {
+    fn new<T: Send + 'static>(accessor: &Accessor<T, Grouping>, jid: &str) -> Result<Self, CallError> {
+        let (instance, open) = caller(accessor, "rooms.change")?;
+        Ok(Self { instance, jid: bare_jid("jid", jid)?, open })
+    }
+
+    /// Carries out an action that sends a stanza.
+    async fn ask<R>(&self, permission: Permission, deed: impl FnOnce(Answer<R>) -> RoomDeed) -> Result<R, CallError> {
+        self.instance.require(permission, Target::Room(&self.jid))?;
+        let jid = self.jid.clone();
+        question(&self.instance, |answer| Command::Room { jid, deed: deed(answer) }).await
+    }
+
+    /// Carries out an action that needs the permission to moderate.
+    async fn moderate<R>(&self, deed: impl FnOnce(Answer<R>) -> RoomDeed) -> Result<R, CallError> {
+        self.ask(Permission::RoomsModerate, deed).await
+    }
+
+    /// Returns the people with an affiliation. The room may list thousands.
+    async fn affiliations(&self, affiliation: &'static str) -> Result<Vec<Affiliated>, CallError> {
+        let weigh = |people: &Vec<Affiliated>| people.iter().map(Affiliated::weight).sum();
+        let (_kept, fits) = self.instance.room_for_answer(weigh);
+        self.moderate(|answer| RoomDeed::Affiliations(affiliation, answer.if_it_fits(fits))).await
+    }
+
+    /// Carries out an action that only a front end sees.
+    async fn show(&self, deed: impl FnOnce(Answer<()>) -> RoomDeed) -> Result<(), CallError> {
+        self.instance.require(Permission::RoomsJoin, Target::Room(&self.jid))?;
+        let jid = self.jid.clone();
+        order(&self.instance, |answer| Command::Room { jid, deed: deed(answer) }).await
+    }
+
+    async fn set_role(&self, nick: String, role: &'static str, reason: Option<String>) -> Result<(), CallError> {
+        self::nick(&self.jid, &nick)?;
+        optional("reason", reason.as_ref())?;
+        let order = Ask::SetRole { nick, role, reason };
+        self.moderate(|answer| RoomDeed::Order(order, answer)).await
+    }
+
+    async fn set_affiliation(
+        &self,
+        user: &str,
+        affiliation: &'static str,
+        reason: Option<String>,
+    ) -> Result<(), CallError> {
+        let user = bare_jid("user", user)?;
+        optional("reason", reason.as_ref())?;
+        let order = Ask::SetAffiliation { user, affiliation, reason };
+        self.moderate(|answer| RoomDeed::Order(order, answer)).await
+    }
+}
+
+async fn view<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    jid: &str,
+    change: ViewChange,
+) -> Result<(), CallError> {
+    Caller::new(accessor, jid)?.show(|answer| RoomDeed::View(change, answer)).await
+}
+
+fn get(instance: &Instance, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitRoom>>, CallError> {
+    let snapshot = instance.account.snapshot();
+    let find = |jid: &Option<BareJid>| {
+        let Some(jid) = jid else { return Ok(None) };
+        instance.require(Permission::RoomsRead, Target::Room(jid))?;
+        Ok(snapshot.rooms.get(jid))
+    };
+    let found = jids.iter().map(find).collect::<Result<Vec<_>, CallError>>()?;
+    fit(instance, found.iter().flatten().map(|room| &***room))?;
+    Ok(found.into_iter().map(|room| room.map(|room| (&**room).into())).collect())
+}
+
+fn all(instance: &Instance) -> Result<Vec<WitRoom>, CallError> {
+    let rooms = covered(instance, Permission::RoomsRead)?;
+    fit(instance, rooms.iter().map(|room| &**room))?;
+    Ok(rooms.iter().map(|room| (&**room).into()).collect())
+}
+
+/// Size of a room in a plugin's memory without its texts, as the contract lays it out; a list has the length of each.
+const ROOM: usize = 152;
+const FEATURE: usize = 8;
+
+/// Checks whether a plugin can hold all of these at once.
+fn fit<'a>(instance: &Instance, rooms: impl Iterator<Item = &'a Room>) -> Result<(), CallError> {
+    let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let texts = |room: &Room| {
+        let jids = room.jid.as_str().len() + room.alternative.as_ref().map_or(0, |jid| jid.as_str().len());
+        let features: usize = room.about.features.iter().map(|feature| FEATURE + feature.len()).sum();
+        let said = [&room.subject, &room.reason, &room.about.name].into_iter().map(optional).sum::<usize>();
+        jids + room.nick.len() + said + features
+    };
+    fits(instance, "rooms", "ask for fewer with `rooms.get-many`", rooms.map(|room| ROOM + texts(room)))
+}
+
+/// Returns all open rooms that this grant covers. An error if there is no such grant.
+fn covered(instance: &Instance, permission: Permission) -> Result<Vec<Arc<Room>>, CallError> {
+    let grants = instance.mailbox.grants();
+    if !grants.has(permission) {
+        return Err(instance.deny(permission, None));
+    }
+    let is_covered = |room: &Room| grants.may_do(permission, Target::Room(&room.jid), &|_| false);
+    Ok(instance.account.snapshot().rooms.values().filter(|room| is_covered(room)).cloned().collect())
+}
+
+fn bookmarks(instance: &Instance) -> Result<Vec<WitBookmark>, CallError> {
+    let grants = instance.mailbox.grants();
+    if !grants.has(Permission::RoomsRead) {
+        return Err(instance.deny(Permission::RoomsRead, None));
+    }
+    let covers = |permission, mark: &Bookmark| grants.may_do(permission, Target::Room(&mark.room), &|_| false);
+    let snapshot = instance.account.snapshot();
+    let bookmarks = snapshot.bookmarks.as_ref().map_err(|why| CallError::from(*why))?;
+    let shown = |mark: &Arc<Bookmark>| {
+        let shown: WitBookmark = (&**mark).into();
+        // The password lets anyone enter, so only plugins that may enter get it.
+        let password = shown.password.filter(|_| covers(Permission::RoomsJoin, mark));
+        WitBookmark { password, ..shown }
+    };
+    Ok(bookmarks.values().filter(|mark| covers(Permission::RoomsRead, mark)).map(shown).collect())
+}
+
+/// Returns the known room, for plugins that may read it.
+fn known(instance: &Instance, text: &str) -> Result<Arc<Room>, CallError> {
+    let jid = bare_jid("jid", text)?;
+    instance.require(Permission::RoomsRead, Target::Room(&jid))?;
+    let room = instance.account.snapshot().rooms.get(&jid).map(Arc::clone);
+    room.ok_or_else(|| CallError::NotFound(jid.to_string()))
+}
+
+/// Size of an occupant in a plugin's memory without its texts, as the contract lays it out.
+const RECORD: usize = 240;
+
+fn occupants(instance: &Instance, text: &str) -> Result<Vec<WitOccupant>, CallError> {
+    let room = known(instance, text)?;
+    let texts = |one: &Occupant| {
+        let real = one.jid.as_ref().map_or(0, |jid| jid.as_str().len());
+        let status = one.status.as_ref().map_or(0, String::len);
+        2 * one.room.as_str().len() + one.nick.len() + real + status + shown_card(one.card.as_deref())
+    };
+    let remedy = "listen to `occupantJoined` and `occupantLeft` instead";
+    fits(instance, "occupants", remedy, room.occupants.values().map(|one| RECORD + texts(one)))?;
+    let has_ids = room.has_occupant_ids();
+    Ok(room
+        .occupants
+        .values()
+        .map(|occupant| {
+            let occupant: WitOccupant = (&**occupant).into();
+            if has_ids { occupant } else { WitOccupant { occupant_id: None, ..occupant } }
+        })
+        .collect())
+}
+
+async fn get_or_create(
+    instance: &Arc<Instance>,
+    jid: &str,
+    attributes: &Attributes,
+    create: bool,
+) -> Result<Option<WitRoom>, CallError> {
+    let wish = wish(attributes)?;
+    let found = get(instance, &[Some(bare_jid("jid", jid)?)])?.pop().flatten();
+    match found {
+        Some(room) if room.joined || !create => Ok(Some(room)),
+        None if !create => Ok(None),
+        _ => open(instance, "jid", jid, &wish).await.map(Some),
+    }
+}
+
+async fn open(instance: &Arc<Instance>, argument: &str, jid: &str, wish: &RoomWish) -> Result<WitRoom, CallError> {
+    let jid = bare_jid(argument, jid)?;
+    instance.require(Permission::RoomsJoin, Target::Room(&jid))?;
+    if wish.configure.as_ref().is_some_and(|fields| !fields.is_empty()) {
+        instance.require(Permission::RoomsConfigure, Target::Room(&jid))?;
+    }
+    let place = instance.open_room(&jid)?;
+    let opening = async {
+        pace(instance).await?;
+        // Only now: most calls of a list wait, and the wish of each may be as long as a stanza.
+        let (by, wish) = (instance.id, Box::new(wish.clone()));
+        let _waits = instance.waits_for_session();
+        instance.ask(|answer| Command::OpenRoom { by, jid, wish, answer }).await
+    };
+    let opened = opening.await;
+    place.ended(opened.is_ok());
+    Ok((&*opened?).into())
+}
+
+/// Stores a bookmark. With `autojoin` the account enters the room by itself, at once and after each log-in, so the room
+/// counts as opened.
+async fn set_bookmark(room: &Caller, bookmark: Box<Bookmark>) -> Result<(), CallError> {
+    room.instance.require(Permission::RoomsJoin, Target::Room(&room.jid))?;
+    let place = bookmark.autojoin.then(|| room.instance.open_room(&room.jid)).transpose()?;
+    let set = room.ask(Permission::RoomsJoin, |answer| RoomDeed::SetBookmark(bookmark, answer)).await;
+    if let Some(place) = place {
+        place.ended(set.is_ok());
+    }
+    set
+}
+
+async fn close(instance: &Instance, jid: BareJid) -> Result<(), CallError> {
+    instance.require(Permission::RoomsJoin, Target::Room(&jid))?;
+    let by = instance.id;
+    order(instance, |answer| Command::CloseRoom { by, jid, answer }).await
+}
+
+async fn send<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    jid: &str,
+    message: Outgoing,
+) -> Result<String, CallError> {
+    let (instance, _open) = caller(accessor, "rooms.send")?;
+    let jid = bare_jid("jid", jid)?;
+    let draft = Box::new(draft(message)?);
+    instance.require(Permission::RoomsSend, Target::Room(&jid))?;
+    let _held = instance.hold(draft.weight())?;
+    pace_bytes(&instance, draft.weight()).await?;
+    let to = jid.into();
+    instance.ask(|answer| Command::SendMessage { to, kind: MessageKind::Groupchat, draft, answer }).await
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_config::Settings;
+    use parlor_plugins::limits::Limits;
+    use parlor_session::{Session, Snapshot};
+
+    use super::*;
+    use crate::instance::tests::instance as disconnected_instance;
+
+    #[tokio::test]
+    async fn all_rooms_are_all_that_the_grant_covers() {
+        let (instance, _mailbox) =
+            disconnected_instance("\"rooms.join\" = [\"mine@muc.example.org\"]", Limits::default());
+        let room = |jid: &str| {
+            let jid: BareJid = jid.parse().unwrap();
+            (jid.clone(), Arc::new(Room::new(jid, "bot".to_owned())))
+        };
+        let snapshot = Session::new("bot@example.org".parse().unwrap(), Settings::default()).snapshot();
+        let rooms = [room("mine@muc.example.org"), room("secret@muc.example.org")].into_iter().collect();
+        instance.account.publish(Snapshot { rooms, ..snapshot });
+        let found = covered(&instance, Permission::RoomsJoin).unwrap();
+        assert_eq!(found.iter().map(|room| room.jid.as_str()).collect::<Vec<_>>(), ["mine@muc.example.org"]);
+        let denied = covered(&instance, Permission::RoomsRead).unwrap_err();
+        assert!(matches!(denied, CallError::Denied { scope: None, .. }), "{denied:?}");
+    }
+
+    #[tokio::test]
+    async fn what_rooms_say_of_themselves_counts_towards_what_a_plugin_can_hold() {
+        let mut room = Room::new("a@muc.example.org".parse().unwrap(), "bot".to_owned());
+        Arc::make_mut(&mut room.about).features = vec!["x".repeat(992); 64];
+        let (instance, _mailbox) = disconnected_instance("", Limits::default());
+        // Rooms of some 64 KiB each, in 64 MiB.
+        let holds = |rooms| fit(&instance, std::iter::repeat_n(&room, rooms));
+        assert_eq!(holds(1_000), Ok(()));
+        assert!(matches!(holds(1_100), Err(CallError::OverLimit(_))));
+    }
+
+    #[tokio::test]
+    async fn bookmarks_are_all_that_the_grant_covers() {
+        let mark = |jid: &str| {
+            let room: BareJid = jid.parse().unwrap();
+            let mark = Bookmark {
+                room: room.clone(),
+                name: None,
+                autojoin: false,
+                nick: None,
+                password: Some("canary".to_owned()),
+                extensions: None,
+                is_cut: false,
+            };
+            (room, Arc::new(mark))
+        };
+        let marks = || [mark("mine@muc.example.org"), mark("secret@muc.example.org")].into_iter().collect();
+        let read = "\"rooms.read\" = [\"mine@muc.example.org\"]";
+        let enter = format!("{read}\n\"rooms.join\" = [\"mine@muc.example.org\"]");
+        let mine =
+            |password: Option<&str>| Some(vec![("mine@muc.example.org".to_owned(), password.map(str::to_owned))]);
+        for (grants, seen) in [("", None), (read, mine(None)), (&enter, mine(Some("canary")))] {
+            let (instance, _mailbox) = disconnected_instance(grants, Limits::default());
+            let snapshot = Session::new("bot@example.org".parse().unwrap(), Settings::default()).snapshot();
+            instance.account.publish(Snapshot { bookmarks: Ok(marks()), ..snapshot });
+            let found = bookmarks(&instance).ok();
+            let found = found.map(|all| all.into_iter().map(|mark| (mark.jid, mark.password)).collect::<Vec<_>>());
+            assert_eq!(found, seen, "{grants}");
+        }
+    }
+
+    /// Otherwise bookmarks would open as many rooms as an account can have, and leave none for other plugins.
+    #[tokio::test]
+    async fn a_bookmark_that_enters_a_room_opens_it_and_counts_as_that() {
+        let limits = Limits { rooms: 1, ..Limits::default() };
+        let (instance, _mailbox) = disconnected_instance("\"rooms.join\" = [\"@muc.example.org\"]", limits);
+        let mark = |name: &str, autojoin: bool| {
+            let room: BareJid = format!("{name}@muc.example.org").parse().unwrap();
+            Bookmark { room, name: None, autojoin, nick: None, password: None, extensions: None, is_cut: false }
+        };
+        let set = async |bookmark: Bookmark| {
+            let open = instance.open_call("rooms.set-bookmark").unwrap();
+            let room = Caller { instance: Arc::clone(&instance), jid: bookmark.room.clone(), open };
+            set_bookmark(&room, Box::new(bookmark)).await
+        };
+        let show = |rooms: &[&str], bookmarked: &[Bookmark]| {
+            let room = |jid: &BareJid| (jid.clone(), Arc::new(Room::new(jid.clone(), "bot".to_owned())));
+            let snapshot = Session::new("bot@example.org".parse().unwrap(), Settings::default()).snapshot();
+            let rooms = rooms.iter().map(|name| room(&mark(name, true).room)).collect();
+            let bookmarks = bookmarked.iter().map(|one| (one.room.clone(), Arc::new(one.clone()))).collect();
+            instance.account.publish(Snapshot { rooms, bookmarks: Ok(bookmarks), ..snapshot });
+        };
+        let is_refused = |result: Result<(), CallError>| matches!(result, Err(CallError::OverLimit(_)));
+        // Nobody enters it: the only error is the missing connection.
+        assert!(!is_refused(set(mark("two", false)).await));
+        instance.open_room(&mark("one", true).room).unwrap().ended(true);
+        show(&["one"], &[]);
+        assert!(is_refused(set(mark("two", true)).await));
+        assert!(!is_refused(set(mark("one", true)).await), "it is the one that is counted");
+        // It is closed, and would be entered again.
+        show(&[], &[mark("one", true)]);
+        assert!(is_refused(set(mark("two", true)).await));
+        show(&[], &[mark("one", false)]);
+        assert!(!is_refused(set(mark("two", true)).await));
+    }
+}

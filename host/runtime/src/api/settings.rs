@@ -1,0 +1,203 @@
+//! `settings`: a plugin's own settings, and the host's for plugins that may.
+
+use std::collections::BTreeMap;
+
+use parlor_base::harmless::harmless;
+use parlor_base::permission::Permission;
+use parlor_config::Settings;
+use parlor_session::permissions::Target;
+use parlor_session::{Command, Wins};
+use parlor_stanza::error::CallError;
+use serde_json::Value;
+use wasmtime::component::Accessor;
+
+use super::{answer, bounded, caller, order, renamed};
+use crate::bindings::parlor::plugin::settings::{Host, HostWithStore};
+use crate::bindings::parlor::plugin::types::Error;
+use crate::instance::{Context, Grouping, Instance};
+use crate::settings::{Layer, OwnSettings};
+
+impl Host for Context {
+    fn get(&mut self, key: String) -> Result<Option<String>, Error> {
+        answer(get(&self.instance, &key))
+    }
+}
+
+impl<T: Send + 'static> HostWithStore<T> for Grouping {
+    async fn set(accessor: &Accessor<T, Self>, key: String, value: String) -> Result<(), Error> {
+        answer(change(accessor, "value", vec![(key, value)], Layer::Set).await)
+    }
+
+    async fn set_many(accessor: &Accessor<T, Self>, values: Vec<(String, String)>) -> Result<(), Error> {
+        answer(change(accessor, "values", values, Layer::Set).await)
+    }
+
+    async fn update(accessor: &Accessor<T, Self>, values: Vec<(String, String)>) -> Result<(), Error> {
+        answer(change(accessor, "values", values, Layer::Offered).await)
+    }
+}
+
+type Values = BTreeMap<String, Value>;
+
+fn get(instance: &Instance, key: &str) -> Result<Option<String>, CallError> {
+    OwnSettings::check_key(key)?;
+    if let Some(own) = instance.settings.get(key, || instance.written(key)) {
+        return Ok(Some(own.to_string()));
+    }
+    let settings = instance.account.settings();
+    // Settings that another plugin keeps secret do not exist for this one.
+    let is_written = settings.given(key).is_some() && !instance.account.is_secret(key);
+    if !Settings::is_known(key) && !is_written {
+        if instance.settings.missed(key) && instance.may_log() {
+            warn_of(instance, key);
+        }
+        return Ok(None);
+    }
+    instance.require(Permission::SettingsRead, Target::None)?;
+    if key == "jid" {
+        return Ok(Some(Value::from(instance.account.own.as_str()).to_string()));
+    }
+    Ok(settings.get(key).map(|value| value.to_string()))
+}
+
+/// Warns about a name that neither the plugin nor the host has: a misspelt name yields nothing, or a default.
+fn warn_of(instance: &Instance, key: &str) {
+    let (setting, nearest) = (harmless(key, 128), instance.settings.nearest(key));
+    tracing::warn!(
+        plugin = %instance.plugin, account = %instance.account.name, setting, nearest,
+        "plugin asks for a setting that its plugin.toml does not declare"
+    );
+}
+
+/// Changes all or none: everything is checked before anything is changed.
+async fn change<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    argument: &str,
+    values: Vec<(String, String)>,
+    layer: Layer,
+) -> Result<(), CallError> {
+    let (instance, _open) = caller(accessor, "settings.change")?;
+    let _held = instance.hold(values.iter().map(|(key, value)| key.len() + value.len()).sum())?;
+    let changed = change_all(&instance, argument, values, layer).await;
+    // For several values, the error is about the list.
+    changed.map_err(|error| if argument == "value" { error } else { renamed(error, argument) })
+}
+
+async fn change_all(
+    instance: &Instance,
+    argument: &str,
+    values: Vec<(String, String)>,
+    layer: Layer,
+) -> Result<(), CallError> {
+    let (own, host) = divide(instance, OwnSettings::read(argument, bounded(argument, &values)?)?)?;
+    // As text they may be longer than their parsed form, and the call may wait for its turn.
+    drop(values);
+    instance.settings.check(layer, &own)?;
+    if !host.is_empty() {
+        let wins = match layer {
+            Layer::Set => Wins::Always,
+            Layer::Offered => Wins::OverDefault,
+        };
+        let values = host;
+        order(instance, |answer| Command::ChangeSettings { values, wins, answer }).await?;
+    }
+    let changes = instance.settings.change(layer, own, &|key| instance.written(key))?;
+    instance.tell_changes(&changes);
+    Ok(())
+}
+
+/// Divides settings into the plugin's own and those of the host that it may change.
+fn divide(instance: &Instance, values: Values) -> Result<(Values, Values), CallError> {
+    let mut host = Values::new();
+    let mut own = Values::new();
+    for (key, value) in values {
+        if instance.settings.declares(&key) {
+            own.insert(key, value);
+        } else if Settings::operator_only(&key) {
+            return Err(operators(instance, &key));
+        } else if Settings::is_known(&key) {
+            instance.require(Permission::SettingsWrite, Target::None)?;
+            Settings::check(&key, &value).map_err(|error| CallError::invalid("value", error.to_string()))?;
+            host.insert(key, value);
+        } else {
+            own.insert(key, value);
+        }
+    }
+    Ok((own, host))
+}
+
+/// Returns the denial of a setting that no grant covers.
+fn operators(instance: &Instance, key: &str) -> CallError {
+    // A key may be as long as a call, and denials are logged.
+    let shown: String = key.chars().take(128).collect();
+    let hint = format!("no grant helps: {shown} is the operator's, in parlor.toml");
+    instance.deny_for_good(Permission::SettingsWrite, shown, hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_plugins::limits::Limits;
+
+    use super::*;
+    use crate::instance::tests::instance as disconnected_instance;
+
+    fn divided(instance: &Instance, key: &str, value: Value) -> Result<(Values, Values), CallError> {
+        divide(instance, Values::from([(key.to_owned(), value)]))
+    }
+
+    /// Row 119.
+    #[tokio::test]
+    async fn the_operators_settings_are_denied_without_a_hint_that_cannot_help() {
+        let (instance, _mailbox) = disconnected_instance("\"settings.write\" = true", Limits::default());
+        for key in [
+            "auto_login",
+            "auto_subscribe",
+            "whitelisted_plugins",
+            "credentials_url",
+            "expose_rid_and_sid",
+            "any_URL",
+            "Debug",
+        ] {
+            let Err(CallError::Denied { hint, .. }) = divided(&instance, key, Value::Null) else {
+                panic!("{key} was not denied")
+            };
+            assert_eq!(hint, format!("no grant helps: {key} is the operator's, in parlor.toml"));
+            // The owner gets the same hint when asking later.
+            assert_eq!(instance.record.denied().last().map(|denial| denial.hint.clone()), Some(hint));
+        }
+    }
+
+    /// Row 119.
+    #[tokio::test]
+    async fn other_settings_of_the_host_need_the_grant_and_its_types() {
+        let (instance, _mailbox) = disconnected_instance("", Limits::default());
+        let Err(CallError::Denied { hint, .. }) = divided(&instance, "nickname", "x".into()) else {
+            panic!("it was not denied")
+        };
+        assert!(hint.contains("\"settings.write\" = { scope = true"), "{hint}");
+        let (instance, _mailbox) = disconnected_instance("\"settings.write\" = true", Limits::default());
+        let (own, host) = divided(&instance, "nickname", "x".into()).unwrap();
+        assert!(own.is_empty() && host.contains_key("nickname"));
+        let refused = divided(&instance, "nickname", 7.into());
+        assert!(
+            matches!(refused, Err(CallError::Invalid { argument, reason }) if argument == "value" && reason.contains("must be a string"))
+        );
+        let (own, _) = divided(&instance, "mine", 7.into()).unwrap();
+        assert!(own.contains_key("mine"));
+    }
+
+    /// Row 117. Neither a grant nor claiming the name helps.
+    #[tokio::test]
+    async fn what_another_plugin_keeps_secret_is_not_there() {
+        let (instance, _mailbox) = disconnected_instance("\"settings.read\" = true", Limits::default());
+        let values = Values::from([("token".to_owned(), "canary".into())]);
+        let written = |answer| Command::ChangeSettings { values, wins: Wins::Always, answer };
+        instance.ask(written).await.unwrap();
+        assert_eq!(get(&instance, "token").unwrap().as_deref(), Some("\"canary\""));
+        instance.account.keep_secret(&instance.plugin, ["token"].into_iter());
+        assert_eq!(get(&instance, "token").unwrap(), None);
+        let claimed = vec![("token".to_owned(), "\"mine\"".to_owned())];
+        change_all(&instance, "values", claimed, Layer::Offered).await.unwrap();
+        assert_eq!(get(&instance, "token").unwrap().as_deref(), Some("\"mine\""));
+    }
+}

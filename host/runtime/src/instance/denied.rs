@@ -1,0 +1,62 @@
+//! Permission checks for the calls of an instance. Denials are counted, logged and kept for the owner.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use parlor_base::permission::Permission;
+use parlor_session::permissions::question::Use;
+use parlor_session::permissions::{Decision, Target};
+use parlor_stanza::error::CallError;
+
+use super::Instance;
+use crate::denials::Denial;
+
+impl Instance {
+    /// Checks that its grants cover this call. Otherwise returns the denial, counted and logged.
+    pub fn require(&self, permission: Permission, target: Target<'_>) -> Result<(), CallError> {
+        let snapshot = self.account.snapshot();
+        let decision = self.mailbox.decide(Use::Call(permission, target), Some(&|jid| snapshot.is_contact(jid)));
+        if decision.is_some_and(Decision::allows) {
+            return Ok(());
+        }
+        let scope = match target {
+            Target::None => None,
+            Target::Jid(jid) => Some(jid.to_string()),
+            Target::Room(room) => Some(room.to_string()),
+            Target::Stanza { kind, to: None } => Some(kind.to_owned()),
+            Target::Stanza { kind, to: Some(to) } => Some(format!("{kind}:{to}")),
+        };
+        Err(self.deny(permission, scope))
+    }
+
+    /// Returns the denial of a call, counted and logged.
+    pub fn deny(&self, permission: Permission, scope: Option<String>) -> CallError {
+        self.denied(self.manifest.denial(&self.plugin, permission, scope))
+    }
+
+    /// Returns a denial that no grant can lift, with a hint that can help.
+    pub fn deny_for_good(&self, permission: Permission, scope: String, hint: String) -> CallError {
+        self.denied(CallError::Denied { permission, scope: Some(scope), hint })
+    }
+
+    /// Counts and logs a denial, and keeps it for the owner.
+    fn denied(&self, error: CallError) -> CallError {
+        self.denials.fetch_add(1, Relaxed);
+        if let CallError::Denied { permission, scope, .. } = &error
+            && self.may_log()
+        {
+            tracing::info!(
+                plugin = %self.plugin, account = %self.account.name, %permission, scope = scope.as_deref(),
+                "call denied"
+            );
+        }
+        if let CallError::Denied { permission, scope, hint } = &error {
+            self.record.deny(Denial {
+                at: self.account.clock.now(),
+                permission: *permission,
+                scope: scope.clone(),
+                hint: hint.clone(),
+            });
+        }
+        error
+    }
+}

@@ -1,0 +1,185 @@
+//! Turns mail into handlers: the order of events, the start of a handler, and its timeout.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parlor_base::{quantity, traces};
+use parlor_session::event::{Event, EventName, Payload};
+use parlor_session::router::Mail;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, Sleep};
+use wasmtime::component::Accessor;
+
+use super::handed::Handed;
+use super::{Backlog, Context, Instance, reason};
+use crate::api;
+use crate::bindings::exports::parlor::plugin::guest::Guest;
+use crate::books::Handling;
+
+/// The error when a handler took longer than its owner allows.
+#[derive(Debug, thiserror::Error)]
+#[error("a handler of {} did not return within {}", .0, quantity::show_duration(*.1))]
+pub(super) struct SlowHandler(Handed, Duration);
+
+/// Runs a handler with its timeout. A handler that computes all that time is ended by the watchdog instead.
+pub(super) async fn within<T>(
+    limit: Option<Duration>,
+    handed: &Handed,
+    handler: impl Future<Output = wasmtime::Result<T>>,
+) -> wasmtime::Result<T> {
+    match limit {
+        None => handler.await,
+        Some(limit) => match tokio::time::timeout(limit, handler).await {
+            Ok(result) => result,
+            Err(_) => Err(SlowHandler(handed.clone(), limit).into()),
+        },
+    }
+}
+
+/// Starts a handler for mail. Returns `None` if there is nothing to handle in it.
+pub(super) async fn handle<'a>(
+    instance: &Arc<Instance>,
+    guest: &'a Guest,
+    accessor: &'a Accessor<Context>,
+    mut mail: Box<Mail>,
+    place: Option<Place>,
+    ahead: &mut VecDeque<Box<Mail>>,
+) -> Option<impl Future<Output = wasmtime::Result<Option<Handling>>> + use<'a>> {
+    instance.took.notify_one();
+    if mail.subscriptions.is_empty() || is_withheld(instance, &mail) {
+        instance.books.passed(mail.place.take()).await;
+        return None;
+    }
+    let mut mail = match loss(instance) {
+        Some(lagged) => {
+            ahead.push_front(mail);
+            Box::new(lagged)
+        }
+        None => mail,
+    };
+    // The event is passed on at once: a future that held it would be kilobytes, and copied each time it is moved.
+    let callee = guest.func_handle_event();
+    let call = accessor.with(|store| callee.start_call_concurrent(store, (api::listen::event(instance, &mail),)));
+    let handler = async move { callee.finish_call_concurrent(accessor, call?).await };
+    let limit = instance.limits.handler;
+    let mut handling = instance.handling(&mail.event);
+    let begun = instance.books.began(mail.place.take()).await;
+    Some(async move {
+        let result = within(limit, &handling.handed, handler).await;
+        match &result {
+            Ok((outcome,)) => {
+                let command = handling.has_returned();
+                if let (Err(()), Some(command)) = (outcome, command) {
+                    api::commands::failed(&handling.instance, command).await;
+                }
+            }
+            Err(error) => traces::failed(&handling.span, &reason(error)),
+        }
+        drop(place);
+        result.map(|_| begun)
+    })
+}
+
+/// The additional place for a timer's handler. The handlers in all other places may be waiting for just that timer.
+#[derive(Debug, Default)]
+pub(super) struct Spare(Arc<()>);
+
+/// The additional place, held by a handler.
+#[derive(Debug)]
+pub(super) struct Place(#[expect(dead_code, reason = "it is counted")] Arc<()>);
+
+impl Spare {
+    pub(super) fn take(&self) -> Place {
+        Place(Arc::clone(&self.0))
+    }
+
+    /// Returns whether all `most` places are taken, not counting the additional one.
+    pub(super) fn is_needed(&self, handlers: usize, most: usize) -> bool {
+        handlers - usize::from(self.is_taken()) >= most
+    }
+
+    /// Returns whether there is a place for a timer, the additional one or another.
+    pub(super) fn is_there(&self, handlers: usize, most: usize) -> bool {
+        !self.is_taken() || !self.is_needed(handlers, most)
+    }
+
+    fn is_taken(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+}
+
+/// How long a due timer waits before the mailbox is checked again for room.
+const RETRY: Duration = Duration::from_millis(5);
+
+/// Puts due timers at the end of the mailbox, or returns the first of them to be handled at once.
+pub(super) fn fire_timers(instance: &Instance, at_once: bool) -> Option<Box<Mail>> {
+    let now = Instant::now();
+    // If the mailbox is full, timers stay due: one that fires once is not lost, and one that repeats skips ticks.
+    while at_once || instance.mailbox.has_room() {
+        let id = instance.timers().take_due(now)?;
+        let event = Event { name: EventName::from("timer"), at: instance.account.clock.now(), payload: Payload::None };
+        let mail = Mail::new(Arc::new(event), vec![id], false);
+        if at_once {
+            return Some(Box::new(mail));
+        }
+        instance.mailbox.deliver(mail);
+    }
+    None
+}
+
+/// Returns when the next timer is due, and sets `timer` to that time.
+pub(super) fn next_due(instance: &Instance, timer: Pin<&mut Sleep>) -> Option<Instant> {
+    let due = instance.timers().next_due();
+    if let Some(at) = due {
+        // An overdue timer waits for room in the mailbox; checking at once would be a busy loop.
+        let wait = if instance.mailbox.has_room() { Duration::ZERO } else { RETRY };
+        timer.reset(at.max(Instant::now() + wait));
+    }
+    due
+}
+
+/// Returns whether the owner has revoked the grant that this event needs, after it was queued.
+fn is_withheld(instance: &Instance, mail: &Mail) -> bool {
+    instance.mailbox.withholds(mail, &|jid| instance.account.snapshot().is_contact(jid))
+}
+
+/// Returns the next event that is already waiting.
+pub(super) fn waiting_mail(
+    ahead: &mut VecDeque<Box<Mail>>,
+    mailbox: &mut mpsc::Receiver<Box<Mail>>,
+) -> Option<Box<Mail>> {
+    ahead.pop_front().or_else(|| mailbox.try_recv().ok())
+}
+
+pub(super) async fn next_mail(
+    ahead: &mut VecDeque<Box<Mail>>,
+    backlog: &mut Option<oneshot::Receiver<Backlog>>,
+    mailbox: &mut mpsc::Receiver<Box<Mail>>,
+) -> Option<Box<Mail>> {
+    if let Some(left) = backlog {
+        // The replaced instance may be gone, and then it leaves nothing.
+        ahead.extend(left.await.unwrap_or_default());
+        *backlog = None;
+    }
+    match ahead.pop_front() {
+        Some(mail) => Some(mail),
+        None => mailbox.recv().await,
+    }
+}
+
+/// Returns an event that tells the plugin how many events its full mailbox lost, if it subscribed to `lagged`. It
+/// bypasses the mailbox, which may be full again: then the count would be lost as well.
+pub(super) fn loss(instance: &Instance) -> Option<Mail> {
+    let lost = instance.mailbox.take_lost();
+    if lost == 0 {
+        return None;
+    }
+    if instance.may_log() {
+        tracing::warn!(plugin = %instance.plugin, account = %instance.account.name, lost, "mailbox full, events lost");
+    }
+    let payload = Payload::Json(format!("{{\"lost\":{lost}}}").into());
+    let event = Event { name: EventName::from("lagged"), at: instance.account.clock.now(), payload };
+    instance.account.router.mail_for(instance.id, event)
+}

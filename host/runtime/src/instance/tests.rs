@@ -1,0 +1,228 @@
+//! Tests of an instance without a guest: its limits, its timeouts, and the reporting of lost events.
+
+use std::time::Duration;
+
+use parlor_base::id::Digest;
+use parlor_base::permission::Permission;
+use parlor_config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
+use parlor_plugins::manifest::Manifest;
+use parlor_plugins::policy::SettingValues;
+use parlor_session::command_names::CommandNames;
+use parlor_session::event::{Event, Payload};
+use parlor_session::permissions::Grants;
+use parlor_session::router::Filter;
+use parlor_stanza::error::CallError;
+use wasmtime::component::{Component, Linker};
+
+use super::mail::{loss, within};
+use super::*;
+use crate::account::Asker;
+use crate::compiler::Compiler;
+
+const MANIFEST: &str =
+    "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says what it hears\"\n";
+
+/// Returns an instance of an account that is never connected, with the grants of this TOML. Needs a runtime.
+pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Receiver<Box<Mail>>) {
+    let lasting = Lasting::new(&limits, Arc::default(), Arc::default());
+    after(lasting, grants, limits)
+}
+
+/// Does the same for one that follows other instances, which left this.
+fn after(lasting: Lasting, grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Receiver<Box<Mail>>) {
+    let account = AccountConfig {
+        name: "main".parse().unwrap(),
+        link: LinkSettings {
+            jid: "bot@example.org/house".parse().unwrap(),
+            way: Way::Password,
+            password: PasswordSource::Environment("NONE".to_owned()),
+            server: None,
+            tls: None,
+            ca_file: None,
+            allow_plain: false,
+            channel_binding: ChannelBinding::Auto,
+            transport: TransportChoice::Auto,
+            websocket: None,
+            keep_unsent: Duration::from_hours(1),
+            bosh: None,
+            prebind: None,
+            ping_interval: Duration::from_mins(3),
+        },
+        owners: Vec::new(),
+        settings: Settings::default(),
+    };
+    let admitted = Admitted {
+        id: "echo".parse().unwrap(),
+        digest: Digest::of(b""),
+        manifest: Arc::new(Manifest::parse(MANIFEST).unwrap()),
+        grants: Grants::from_table(&grants.parse().unwrap()).unwrap(),
+        limits,
+        settings: SettingValues::default(),
+        wasi: false,
+        raises: false,
+        log: None,
+        commands: CommandNames::default(),
+        warnings: Vec::new(),
+    };
+    let settings = Arc::new(OwnSettings::new(Arc::clone(&admitted.manifest), admitted.settings.0.clone()));
+    let account = account::Account::start(account, parlor_store::Store::in_memory());
+    Instance::new(
+        &admitted,
+        settings,
+        Arc::default(),
+        Arc::default(),
+        Arc::clone(account.shared()),
+        lasting,
+        Books::default(),
+    )
+}
+
+#[tokio::test]
+async fn what_a_plugin_makes_the_host_log_is_counted_as_its_own_lines() {
+    let (instance, _mailbox) = instance("", Limits { log_lines_per_second: 3, ..Limits::default() });
+    for _ in 0..100 {
+        instance.deny(Permission::ContactsRead, None);
+    }
+    assert_eq!(instance.denials.load(Relaxed), 100);
+    // The bucket fills while the loop runs; a slow machine gives it a few more.
+    assert!(instance.log_dropped.load(Relaxed) > 50, "{} lines were dropped", instance.log_dropped.load(Relaxed));
+}
+
+/// A plugin may fail five times in a row, and any number of times if it runs for a minute each time.
+#[tokio::test(start_paused = true)]
+async fn who_comes_after_one_that_failed_may_do_no_more_at_once_than_that_one_could() {
+    let limits = Limits { messages_per_second: 10, messages_burst: 5, ..Limits::default() };
+    let lasting = Lasting::new(&limits, Arc::default(), Arc::default());
+    let buckets = |instance: &Instance| {
+        let Instance { outgoing, emitted, orders, stored, log_lines, .. } = instance;
+        [outgoing, emitted, orders, stored, log_lines].map(Bucket::clone)
+    };
+    let (first, _mailbox) = after(lasting.clone(), "", limits.clone());
+    for bucket in buckets(&first) {
+        bucket.owe(5.0);
+    }
+    drop(first);
+    let (next, _mailbox) = after(lasting, "", limits);
+    for bucket in buckets(&next) {
+        assert!(bucket.used() > 4.0, "{bucket:?}");
+    }
+    assert!(next.outgoing.take(1.0).is_err());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(next.outgoing.take(5.0).is_ok() && next.outgoing.take(1.0).is_err());
+}
+
+/// An update is such a replacement, whatever its limits are.
+#[tokio::test(start_paused = true)]
+async fn who_takes_the_place_of_another_one_has_no_burst_anew() {
+    let limits = Limits { messages_per_second: 10, messages_burst: 5, ..Limits::default() };
+    let wider = Limits { messages_burst: 8, ..limits.clone() };
+    let lasting = Lasting::new(&limits, Arc::default(), Arc::default());
+    let (old, _mailbox) = after(lasting.clone(), "", limits);
+    assert!(old.outgoing.take(5.0).is_ok());
+    let (new, _mailbox) = after(lasting.passed_on(&wider), "", wider);
+    assert!(new.outgoing.take(1.0).is_err());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(new.outgoing.take(8.0).is_ok() && old.outgoing.take(1.0).is_err(), "both are one plugin");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_has_its_time_and_no_more() {
+    let second = Some(Duration::from_secs(1));
+    let handed = Handed::of(&Event { name: "timer".into(), at: Timestamp::UNIX_EPOCH, payload: Payload::None });
+    let of = |time| async move {
+        tokio::time::sleep(time).await;
+        Ok(())
+    };
+    assert!(within(second, &handed, of(Duration::from_millis(900))).await.is_ok());
+    assert!(within(None, &handed, of(Duration::from_hours(1))).await.is_ok());
+    let error = within(second, &handed, of(Duration::from_hours(1))).await.unwrap_err();
+    assert_eq!(reason(&error), "a handler of timer did not return within 1 s");
+}
+
+#[tokio::test]
+async fn a_loss_is_told_with_its_whole_count_although_the_mailbox_is_full() {
+    let (instance, _mailbox) = instance("", Limits { mailbox: 2, ..Limits::default() });
+    let router = &instance.account.router;
+    for name in ["tick", "lagged"] {
+        router.subscribe(&instance.mailbox, name, Filter::default(), false);
+    }
+    assert!(loss(&instance).is_none());
+    for _ in 0..7 {
+        let event = Event { name: "tick".into(), at: Timestamp::UNIX_EPOCH, payload: Payload::None };
+        router.route(event, router.live(), &|_| false);
+    }
+    let mail = loss(&instance).unwrap();
+    assert!(matches!(&mail.event.payload, Payload::Json(json) if &**json == "{\"lost\":5}"), "{mail:?}");
+    assert!(loss(&instance).is_none());
+    assert_eq!(instance.usage(None).lost, 5, "who was told of it is no matter to whoever counts");
+}
+
+#[test]
+fn a_reason_is_one_line_whatever_the_guest_is_called() {
+    let error = wasmtime::Error::msg(format!("unknown import `a\n\u{1b}[2J{}`", "x".repeat(9_999)));
+    let reason = reason(&error);
+    assert!(reason.len() < LONGEST_REASON + 8 && !reason.contains(char::is_control), "{reason}");
+}
+
+#[test]
+fn who_calls_exit_is_said_to_have_whatever_is_around_it() {
+    let error = wasmtime::Error::new(I32Exit(1)).context("error while executing at wasm backtrace");
+    assert_eq!(reason(&error), "it called exit");
+}
+
+/// Handles that a component creates without a call of ours count like those that it is given.
+#[tokio::test]
+async fn streams_and_futures_of_its_own_are_handles() {
+    let engine = Engine::start(Compiler::ThisProcess, None).unwrap();
+    let limits = Limits { handles: 64, ..Limits::default() };
+    for kind in ["stream", "future"] {
+        let text = format!(
+            r#"(component
+                (type $made ({kind} u8))
+                (core func $new (canon {kind}.new $made))
+                (core module $many
+                    (import "made" "new" (func $new (result i64)))
+                    (func (export "go") (param $left i32)
+                        (loop $again
+                            (drop (call $new))
+                            (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))))
+                (core instance $many (instantiate $many (with "made" (instance (export "new" (func $new))))))
+                (func (export "go") (param "times" u32) (canon lift (core func $many "go"))))"#
+        );
+        let component = Component::new(engine.wasmtime(), wat::parse_str(text).unwrap()).unwrap();
+        for (times, ends) in [(10, false), (1_000, true)] {
+            let (instance, _mailbox) = instance("", limits.clone());
+            let mut store = store(&engine, &instance);
+            let linked = Linker::new(engine.wasmtime()).instantiate_async(&mut store, &component).await.unwrap();
+            let go = linked.get_typed_func::<(u32,), ()>(&mut store, "go").unwrap();
+            let ended = go.call_async(&mut store, (times,)).await.err();
+            let said = ended.map(|error| reason(&Exceeded::named(error, &limits)));
+            assert_eq!(
+                said.as_deref(),
+                ends.then_some("it wanted more handles than its limit of 64"),
+                "{times} {kind}s"
+            );
+        }
+    }
+}
+
+/// A room is entered even if the caller that opens it no longer waits for it.
+#[tokio::test(start_paused = true)]
+async fn a_room_whose_opening_was_given_up_counts_for_a_while() {
+    let (instance, _mailbox) = instance("", Limits { rooms: 1, ..Limits::default() });
+    let room = |name: &str| format!("{name}@muc.example.org").parse().unwrap();
+    instance.open_room(&room("a")).unwrap().ended(false);
+    drop(instance.open_room(&room("b")).unwrap());
+    assert!(matches!(instance.open_room(&room("c")).map(drop), Err(CallError::OverLimit(_))));
+    tokio::time::advance(Duration::from_mins(2)).await;
+    assert!(instance.open_room(&room("c")).is_ok());
+}
+
+/// In one lane for all, each free place would go to the call that waits for it first, whether its guest runs or not.
+#[tokio::test]
+async fn the_calls_of_each_instance_wait_in_a_lane_of_their_own() {
+    let (one, _mailbox) = instance("", Limits::default());
+    let (other, _mailbox) = instance("", Limits::default());
+    assert_eq!((one.asker(), other.asker()), (Asker::Plugin(one.id), Asker::Plugin(other.id)));
+    assert_ne!(one.asker(), other.asker());
+}

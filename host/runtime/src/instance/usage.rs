@@ -1,0 +1,248 @@
+//! The resources that an instance has used, compared to its limits.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parlor_base::permission::Permission;
+use parlor_base::quantity::Bytes;
+use parlor_plugins::limits::WASM_STACK;
+use parlor_session::permissions::Scope;
+use tokio::time::Instant;
+
+use super::Instance;
+use crate::record::Totals;
+
+/// The resources that an instance has used since it started.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Usage {
+    /// The time when it started.
+    pub since: Timestamp,
+    /// The time that it has run, independent of changes to the clock.
+    pub uptime: Duration,
+    /// Events that it has handled.
+    pub handled: u64,
+    /// Stanzas that it has sent.
+    pub sent: u64,
+    /// Calls that were denied.
+    pub denials: u64,
+    /// Events that were lost because its mailbox was full.
+    pub lost: u64,
+    /// CPU time that it used.
+    pub cpu: Duration,
+    /// The share of one core that it has used, averaged over its run time.
+    pub cpu_share: f64,
+    /// The share of one core that it may use in the long run.
+    pub cpu_limit: f64,
+    /// Whether it is throttled to idle CPU time, because it used more than its share or the instance before it failed.
+    pub slowed: bool,
+    /// Bytes of memory that it holds.
+    pub memory: u64,
+    /// Bytes of memory that it may hold.
+    pub memory_limit: u64,
+    /// All of its limits, in the order of [`Limits`](parlor_plugins::limits::Limits). Then the stack, which is a limit
+    /// of the engine, and its storage quota if it was granted one.
+    pub limits: Vec<LimitUse>,
+}
+
+/// The current use of a limit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LimitUse {
+    /// The key in `[plugin.X.limits]`; `storage` is a key of `[plugin.X.grants]`, and `stack` cannot be set.
+    pub name: &'static str,
+    /// The amount in use, in bytes or seconds for sizes and times; `None` if it is only known during a call.
+    pub used: Option<f64>,
+    /// The limit, as an owner would write it.
+    pub of: String,
+    /// The limit as a number, in the unit of `used`; `None` if it is unlimited.
+    pub most: Option<f64>,
+}
+
+impl Instance {
+    /// Returns its usage so far. `kept` is the number of bytes in its storage, if the store was asked.
+    pub fn usage(&self, kept: Option<u64>) -> Usage {
+        Usage {
+            since: self.since,
+            uptime: self.began.elapsed(),
+            handled: self.handled.load(Relaxed),
+            sent: self.sent.load(Relaxed),
+            denials: self.denials.load(Relaxed),
+            lost: self.mailbox.lost(),
+            cpu: self.cpu.used(),
+            cpu_share: self.cpu_share(),
+            cpu_limit: self.limits.cpu_share,
+            slowed: self.cpu.in_yard(),
+            memory: self.taken.memory.load(Relaxed),
+            memory_limit: self.limits.memory.0,
+            limits: self.limit_uses(kept),
+        }
+    }
+
+    /// Returns the counts of this instance so far, for the record of its plugin.
+    pub fn totals(&self) -> Totals {
+        Totals {
+            handled: self.handled.load(Relaxed),
+            sent: self.sent.load(Relaxed),
+            denials: self.denials.load(Relaxed),
+            lost: self.mailbox.lost(),
+            cpu: self.cpu.used(),
+            withheld: self.mailbox.withheld.counts(),
+        }
+    }
+
+    /// Returns how many bytes it may keep in its storage; `None` if it was granted no storage.
+    pub fn quota(&self) -> Option<u64> {
+        self.mailbox.grants().get(Permission::Storage).and_then(Scope::quota)
+    }
+
+    fn limit_uses(&self, kept: Option<u64>) -> Vec<LimitUse> {
+        let shown = self.limits.shown().into_iter();
+        let limits = shown.map(|(name, of, most)| LimitUse { name, used: self.used(name), of, most });
+        let stack = LimitUse { name: "stack", used: None, of: WASM_STACK.to_string(), most: Some(WASM_STACK.as_f64()) };
+        let storage = self.quota().map(Bytes).map(|quota| LimitUse {
+            name: "storage",
+            used: kept.map(|kept| Bytes(kept).as_f64()),
+            of: quota.to_string(),
+            most: Some(quota.as_f64()),
+        });
+        limits.chain([stack]).chain(storage).collect()
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "nobody counts further than a float does")]
+    fn used(&self, limit: &str) -> Option<f64> {
+        let count = match limit {
+            "memory" => self.taken.memory.load(Relaxed),
+            "memories" => self.taken.memories.load(Relaxed),
+            "tables" => self.taken.tables.load(Relaxed),
+            "table_elements" => self.taken.table_elements.load(Relaxed),
+            "handlers" => self.handlers().len() as u64,
+            "mailbox" => self.mailbox.waiting() as u64,
+            "cpu_share" => return Some(self.cpu_share()),
+            "cpu_burst" => return Some(self.cpu.spent(self.limits.cpu_share).as_secs_f64()),
+            "cpu_slice" => return Some(self.cpu.unbroken().as_secs_f64()),
+            "handler" => return Some(self.oldest_handler().as_secs_f64()),
+            "subscriptions" => self.account.router.count(self.id) as u64,
+            "promises" => self.promises.load(Relaxed) as u64,
+            "timers" => self.timers().len() as u64,
+            "open_calls" => self.open_calls.load(Relaxed) as u64,
+            "host_memory" => self.held.bytes() as u64,
+            "archive_queries" => self.open_archive_queries() as u64,
+            "iqs" => (self.questions.load(Relaxed) + self.questions_given_up()) as u64,
+            "rooms" => self.rooms.count(&self.account.snapshot()) as u64,
+            "commands" => self.commands().len() as u64,
+            "log_lines_per_second" => return Some(self.log_lines.used().ceil()),
+            "messages_per_second" => return Some(self.sent.load(Relaxed) as f64 / self.uptime()),
+            "messages_burst" => return Some(self.outgoing.used().ceil()),
+            "bytes_per_second" => return Some(self.outgoing_bytes.used().ceil()),
+            "calls_per_second" => return Some(self.orders.used().ceil()),
+            "storage_per_second" => return Some(self.stored.used().ceil()),
+            "events_per_second" => return Some(self.emitted.used().ceil()),
+            // wasmtime counts instances, handles and hostcall bytes without exposing the counts. The remaining limits
+            // apply to single actions: a start, a stop, a catch-up.
+            _ => return None,
+        };
+        Some(count as f64)
+    }
+
+    /// Returns its share of one core over its run time, which means little right after the start.
+    fn cpu_share(&self) -> f64 {
+        self.cpu.used().as_secs_f64() / self.uptime()
+    }
+
+    /// Returns how many seconds it has run; at least one, since it is a divisor.
+    fn uptime(&self) -> f64 {
+        self.began.elapsed().as_secs_f64().max(1.0)
+    }
+
+    /// Returns how long the oldest handler has been running.
+    fn oldest_handler(&self) -> Duration {
+        self.handlers().first().map(Instant::elapsed).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use parlor_plugins::limits::Limits;
+    use parlor_session::command_names::CommandNames;
+    use parlor_session::event::{Event, EventName, Payload};
+
+    /// Ensures that a limit is only left out on purpose.
+    #[tokio::test]
+    async fn each_limit_shows_its_use_or_has_none() {
+        let none = [
+            "instances",
+            "handles",
+            "hostcall_bytes",
+            "catch_up_messages",
+            "catch_up_age",
+            "initialize",
+            "stop",
+            "stack",
+        ];
+        let (instance, _mailbox) = crate::instance::tests::instance("", Limits::default());
+        let usage = instance.usage(Some(7));
+        let shown: Vec<_> = usage.limits.iter().map(|one| one.name).collect();
+        assert_eq!(shown, [Limits::NAMES, &["stack"]].concat());
+        for one in usage.limits {
+            assert_eq!(one.used.is_none(), none.contains(&one.name), "{one:?}");
+            // This limit is unlimited by default.
+            assert_eq!(one.most.is_none(), one.name == "handler", "{one:?}");
+        }
+        // The storage quota is a grant.
+        let (instance, _mailbox) = crate::instance::tests::instance("storage = [\"1 MiB\"]", Limits::default());
+        for kept in [Some(7), None] {
+            let limits = instance.usage(kept).limits;
+            let one = limits.last().unwrap();
+            assert_eq!((limits.len(), one.name), (Limits::NAMES.len() + 2, "storage"));
+            assert_eq!((one.used, one.of.as_str(), one.most), (kept.map(|_| 7.0), "1 MiB", Some(1_048_576.0)));
+        }
+    }
+
+    /// A machine without a battery-backed clock learns the time some seconds after its start.
+    #[tokio::test(start_paused = true)]
+    async fn how_long_it_has_run_and_what_it_used_a_second_is_not_measured_by_the_clock_on_the_wall() {
+        let (instance, _mailbox) = crate::instance::tests::instance("", Limits::default());
+        instance.sent.store(45, std::sync::atomic::Ordering::Relaxed);
+        // The wall clock does not see this.
+        tokio::time::advance(Duration::from_secs(90)).await;
+        let usage = instance.usage(None);
+        let rate = usage.limits.iter().find(|one| one.name == "messages_per_second").and_then(|one| one.used);
+        assert_eq!((usage.uptime, rate), (Duration::from_secs(90), Some(0.5)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_handler_that_began_first_is_the_one_that_its_limit_is_about() {
+        let (instance, _mailbox) = crate::instance::tests::instance("", Limits::default());
+        let event = Event { name: EventName::from("timer"), at: instance.account.clock.now(), payload: Payload::None };
+        let used =
+            |name: &str| instance.usage(None).limits.into_iter().find(|one| one.name == name).and_then(|one| one.used);
+        let first = instance.handling(&event);
+        tokio::time::advance(Duration::from_secs(3)).await;
+        let second = instance.handling(&event);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!((used("handlers"), used("handler")), (Some(2.0), Some(5.0)));
+        drop(first);
+        assert_eq!((used("handlers"), used("handler")), (Some(1.0), Some(2.0)));
+        drop(second);
+        assert_eq!((used("handlers"), used("handler")), (Some(0.0), Some(0.0)));
+    }
+
+    /// As in help: a word that the owner chose calls the command for which it was chosen.
+    #[tokio::test]
+    async fn a_command_is_called_by_a_word_that_reaches_it() {
+        let instance = || crate::instance::tests::instance("", Limits::default());
+        let ((games, _mailbox), (dice, _other)) = (instance(), instance());
+        games.commands().insert("roll".to_owned(), true);
+        dice.commands().insert("throw".to_owned(), true);
+        let all = [Arc::clone(&games), Arc::clone(&dice)];
+        assert_eq!(games.called(&all)["roll"], "roll");
+        let mut names = CommandNames::default();
+        names.choose("throw".parse().unwrap(), "roll".parse().unwrap()).unwrap();
+        dice.command_names.set(names);
+        assert_eq!(dice.called(&all)["throw"], "roll");
+        assert_eq!(games.called(&all)["roll"], format!("{}.roll", games.plugin));
+    }
+}

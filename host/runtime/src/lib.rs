@@ -1,0 +1,32 @@
+//! Runs plugins on accounts.
+//!
+//! **Owns:** the task of each account; the engine and its compiler; instances with their budgets; the supervisor that starts, moves
+//! and ends them; the calls of the contract, one file of `api` for each grouping.
+//!
+//! **Must not** parse stanzas, or decide what a plugin may do: `parlor-session` does. Types of the contract stay in `api` and
+//! `instance`.
+//!
+//! **Begin with** [`account`], the only writer of a session, and [`instance`], the run of one plugin on one account.
+
+pub mod account;
+pub mod api;
+mod bindings;
+mod books;
+mod catch_up;
+mod ceiling;
+mod clocks;
+pub mod compiler;
+pub mod denials;
+pub mod engine;
+pub mod explain;
+pub mod instance;
+mod ledger;
+pub mod loading;
+pub mod order;
+pub mod record;
+pub mod rights;
+mod settings;
+pub mod supervisor;
+mod timers;
+pub mod traces;
+mod watchdog;

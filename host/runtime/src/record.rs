@@ -1,0 +1,289 @@
+//! The record of one plugin on one account since the host started.
+//!
+//! A record outlives instances: it continues over restarts, new settings, updates and rollbacks. It ends when the
+//! plugin is removed from the policy, or with the account.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use jid::BareJid;
+use parlor_base::id::PluginId;
+use parlor_base::permission::Permission;
+use parlor_session::router::OwnContacts;
+use parlor_store::AddedContacts;
+use tokio::sync::OnceCell;
+
+use crate::denials::{Denial, Denials};
+use crate::instance::Instance;
+
+/// Counters of a plugin's activity.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Events that it has handled.
+    pub handled: u64,
+    /// Stanzas that it has sent.
+    pub sent: u64,
+    /// Calls that were denied.
+    pub denials: u64,
+    /// Events that were lost because its mailbox was full.
+    pub lost: u64,
+    /// CPU time that it used.
+    pub cpu: Duration,
+    /// Events that it subscribed to and that were withheld, by the permission that did not cover them.
+    pub withheld: BTreeMap<Permission, u64>,
+}
+
+impl Totals {
+    fn add(&mut self, more: Self) {
+        self.handled += more.handled;
+        self.sent += more.sent;
+        self.denials += more.denials;
+        self.lost += more.lost;
+        self.cpu += more.cpu;
+        for (permission, count) in more.withheld {
+            *self.withheld.entry(permission).or_default() += count;
+        }
+    }
+}
+
+/// The record of one plugin on one account.
+#[derive(Debug, Default)]
+pub struct Record {
+    denied: Denials,
+    restarts: AtomicU64,
+    counted: Mutex<Counted>,
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    /// The sum over instances that have ended.
+    past: Totals,
+    /// The running instances: two while one replaces the other.
+    live: Vec<Weak<Instance>>,
+}
+
+impl Record {
+    /// Records the denial of a call.
+    pub(super) fn deny(&self, denial: Denial) {
+        self.denied.put(denial);
+    }
+
+    /// Counts an automatic restart.
+    pub(super) fn restarted(&self) {
+        self.restarts.fetch_add(1, Relaxed);
+    }
+
+    /// Includes this instance in the totals from now on.
+    pub(super) fn begins(&self, instance: &Arc<Instance>) {
+        self.counted().live.push(Arc::downgrade(instance));
+    }
+
+    /// Adds the final counts of this instance, after its end.
+    pub(super) fn ended(&self, instance: &Arc<Instance>) {
+        let mut counted = self.counted();
+        let before = counted.live.len();
+        counted.live.retain(|one| !std::ptr::eq(one.as_ptr(), Arc::as_ptr(instance)));
+        if counted.live.len() < before {
+            counted.past.add(instance.totals());
+        }
+    }
+
+    /// Returns the last denied calls, oldest first.
+    pub fn denied(&self) -> Vec<Denial> {
+        self.denied.last()
+    }
+
+    /// Returns how often it was restarted automatically.
+    pub fn restarts(&self) -> u64 {
+        self.restarts.load(Relaxed)
+    }
+
+    /// Returns the totals so far. No count ever decreases.
+    pub fn totals(&self) -> Totals {
+        let counted = self.counted();
+        let mut all = counted.past.clone();
+        for instance in counted.live.iter().filter_map(Weak::upgrade) {
+            all.add(instance.totals());
+        }
+        all
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Counted> {
+        lock(&self.counted)
+    }
+}
+
+/// Maximum number of contacts that one plugin may have added to an account. They are remembered on disk.
+pub const MOST_ADDED: usize = 10_000;
+
+/// The records of an account's plugins, and the contacts that each of them added.
+#[derive(Debug)]
+pub struct Records {
+    all: Mutex<BTreeMap<PluginId, Arc<Record>>>,
+    own_contacts: Mutex<BTreeMap<PluginId, Arc<OwnContacts>>>,
+    kept: AddedContacts,
+    /// Set once the stored contacts were loaded.
+    learned: OnceCell<()>,
+}
+
+impl Records {
+    /// Creates the records of an account, whose plugins have added these contacts.
+    pub fn new(kept: AddedContacts) -> Self {
+        Self { all: Mutex::default(), own_contacts: Mutex::default(), kept, learned: OnceCell::new() }
+    }
+
+    /// Returns the record of this plugin, creating it if there is none.
+    pub(super) fn of(&self, plugin: &PluginId) -> Arc<Record> {
+        Arc::clone(lock(&self.all).entry(plugin.clone()).or_default())
+    }
+
+    /// Returns the record of this plugin, if there is one.
+    pub fn find(&self, plugin: &PluginId) -> Option<Arc<Record>> {
+        lock(&self.all).get(plugin).map(Arc::clone)
+    }
+
+    /// Drops the records of removed plugins, so that another plugin with such an id starts with an empty one.
+    pub fn keep_only(&self, is_there: impl Fn(&PluginId) -> bool) {
+        lock(&self.all).retain(|plugin, _| is_there(plugin));
+    }
+
+    /// Loads the contacts that plugins added, once. If that fails, a warning is logged and these contacts count like
+    /// any others.
+    pub(super) async fn learn(&self) {
+        let learn = async || match self.kept.load().await {
+            Ok(all) => {
+                let mut each = BTreeMap::<PluginId, Vec<BareJid>>::new();
+                for (plugin, jid) in all {
+                    each.entry(plugin).or_default().push(jid);
+                }
+                for (plugin, jids) in each {
+                    self.own_contacts(&plugin).add(&jids);
+                }
+            }
+            Err(error) => {
+                let says = "which contacts plugins added cannot be read: their grants for contacts cover these, too";
+                tracing::warn!(%error, "{says}");
+            }
+        };
+        self.learned.get_or_init(learn).await;
+    }
+
+    /// Returns the set of contacts that this plugin added, which is updated as it adds more.
+    pub fn own_contacts(&self, plugin: &PluginId) -> Arc<OwnContacts> {
+        Arc::clone(lock(&self.own_contacts).entry(plugin.clone()).or_default())
+    }
+
+    /// Records that a plugin is about to add a contact that the roster does not have. Returns false if it has added
+    /// [`MOST_ADDED`] already.
+    pub(crate) async fn adds_contact(&self, plugin: &PluginId, jid: &BareJid) -> bool {
+        let own = self.own_contacts(plugin);
+        if own.count() >= MOST_ADDED {
+            return false;
+        }
+        own.add(std::slice::from_ref(jid));
+        if let Err(error) = self.kept.keep(plugin, jid).await {
+            tracing::warn!(%plugin, %error, "that a plugin added a contact is forgotten with the next start of the host");
+        }
+        true
+    }
+
+    /// Takes that record back, because the server refused the contact.
+    pub(crate) fn added_no_contact(&self, plugin: &PluginId, jid: &BareJid) {
+        if self.own_contacts(plugin).remove(jid) {
+            self.kept.forget(Some(plugin), jid);
+        }
+    }
+
+    /// Forgets which plugin added a contact that left the roster. If a plugin adds it again, it becomes that plugin's.
+    pub(crate) fn contact_left(&self, jid: &BareJid) {
+        let removed = lock(&self.own_contacts).values().filter(|own| own.remove(jid)).count();
+        if removed > 0 {
+            self.kept.forget(None, jid);
+        }
+    }
+}
+
+/// Locks a mutex that is only held briefly.
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_plugins::limits::Limits;
+    use parlor_store::Store;
+
+    use super::*;
+    use crate::instance::tests::instance as disconnected_instance;
+
+    #[tokio::test]
+    async fn a_record_goes_on_where_the_instance_before_left_off() {
+        let record = Record::default();
+        for round in 1..=3 {
+            let (instance, _mailbox) = disconnected_instance("", Limits::default());
+            record.begins(&instance);
+            instance.sent.fetch_add(2, Relaxed);
+            instance.deny(Permission::ContactsRead, None);
+            instance.mailbox.withheld.count(Permission::MessagesRead);
+            let running = record.totals();
+            record.ended(&instance);
+            record.ended(&instance);
+            assert_eq!(record.totals(), running, "its end changes no count, however often it is told");
+            assert_eq!((running.sent, running.denials), (2 * round, round));
+            assert_eq!(running.withheld, BTreeMap::from([(Permission::MessagesRead, round)]));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_contact_that_a_plugin_added_is_its_own_until_it_leaves_also_after_a_start() {
+        let store = Store::in_memory();
+        let account = BareJid::new("bot@example.org").unwrap();
+        let records = || Records::new(store.added_contacts(&account));
+        let [echo, other]: [PluginId; 2] = ["echo", "other"].map(|id| id.parse().unwrap());
+        let [juliet, nurse] = ["juliet@example.org", "nurse@example.org"].map(|jid| BareJid::new(jid).unwrap());
+        let first = records();
+        assert!(first.adds_contact(&echo, &juliet).await);
+        assert!(first.adds_contact(&echo, &nurse).await);
+        first.added_no_contact(&echo, &nurse);
+        let second = records();
+        second.learn().await;
+        let own = |records: &Records, jid| [&echo, &other].map(|plugin| records.own_contacts(plugin).has(jid));
+        assert_eq!(own(&second, &juliet), [true, false], "another plugin is granted it like any contact");
+        assert_eq!(own(&second, &nurse), [false, false]);
+        second.keep_only(|_| false);
+        assert_eq!(own(&second, &juliet), [true, false], "a plugin that comes back has added it still");
+        second.contact_left(&juliet);
+        let third = records();
+        third.learn().await;
+        assert_eq!([own(&second, &juliet), own(&third, &juliet)], [[false; 2]; 2]);
+    }
+
+    /// They are remembered on disk for ever, and loaded at each start.
+    #[tokio::test]
+    async fn one_plugin_adds_a_bounded_number_of_contacts() {
+        let store = Store::in_memory();
+        let account = BareJid::new("bot@example.org").unwrap();
+        let records = Records::new(store.added_contacts(&account));
+        let [echo, other]: [PluginId; 2] = ["echo", "other"].map(|id| id.parse().unwrap());
+        let many = (1..MOST_ADDED).map(|number| BareJid::new(&format!("a{number}@b")).unwrap());
+        records.own_contacts(&echo).add(&many.collect::<Vec<_>>());
+        let [last, more] = ["last@b", "more@b"].map(|jid| BareJid::new(jid).unwrap());
+        assert!(records.adds_contact(&echo, &last).await);
+        assert!(!records.adds_contact(&echo, &more).await);
+        assert!(records.adds_contact(&other, &more).await, "each plugin has its own");
+        records.contact_left(&last);
+        assert!(records.adds_contact(&echo, &more).await);
+    }
+
+    #[tokio::test]
+    async fn the_record_of_a_plugin_that_is_gone_is_dropped() {
+        let records = Records::new(Store::in_memory().added_contacts(&BareJid::new("bot@example.org").unwrap()));
+        let [echo, other]: [PluginId; 2] = ["echo", "other"].map(|id| id.parse().unwrap());
+        records.of(&echo).restarted();
+        records.of(&other).restarted();
+        records.keep_only(|id| *id == echo);
+        assert_eq!((records.of(&echo).restarts(), records.of(&other).restarts()), (1, 0));
+    }
+}

@@ -1,0 +1,118 @@
+//! The permissions that a plugin requests, beside those it was granted, described for its owner.
+
+use parlor_base::harmless::harmless;
+use parlor_base::id::PluginId;
+use parlor_base::permission::Permission;
+use parlor_plugins::manifest::{Manifest, Request};
+use parlor_session::permissions::{Grants, Scope};
+use serde::Serialize;
+
+/// The maximum length of an author's reason as shown, in bytes.
+const LONGEST: usize = 600;
+
+/// One permission that a plugin requests or was granted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Right {
+    /// The permission.
+    pub permission: Permission,
+    /// The risk: `low`, `medium` or `high`.
+    pub risk: String,
+    /// A description of what the permission lets a plugin do.
+    pub what: &'static str,
+    /// The author's request, if the manifest requests this permission.
+    pub asked: Option<Asked>,
+    /// The granted scope, escaped for display. It is empty for a permission without a scope, and `None` if nothing was
+    /// granted.
+    pub granted: Option<Vec<String>>,
+    /// The line of `plugins.toml` that grants what is requested, escaped for display.
+    pub line: String,
+}
+
+/// An author's request for a permission.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Asked {
+    /// The requested scope, escaped for display. It is empty for a permission without a scope.
+    pub scope: Vec<String>,
+    /// The author's reason, escaped for display.
+    pub reason: String,
+    /// Whether the plugin also runs without this permission.
+    pub optional: bool,
+}
+
+impl Right {
+    /// Returns whether the plugin holds the permission: it must be both granted and requested.
+    pub fn is_in_force(&self) -> bool {
+        self.granted.is_some() && self.asked.is_some()
+    }
+}
+
+/// Lists each permission that is requested or granted, the riskiest first. Without a manifest only the granted ones are
+/// known.
+pub fn rights(id: &PluginId, manifest: Option<&Manifest>, grants: &Grants) -> Vec<Right> {
+    let asked = |permission: Permission| manifest.and_then(|manifest| manifest.permissions.get(&permission));
+    let mut rights: Vec<_> = Permission::ALL
+        .iter()
+        .copied()
+        .filter(|permission| asked(*permission).is_some() || grants.has(*permission))
+        .map(|permission| right(id, permission, asked(permission), grants.get(permission)))
+        .collect();
+    rights.sort_by_key(|right| std::cmp::Reverse(right.permission.risk()));
+    rights
+}
+
+fn right(id: &PluginId, permission: Permission, asked: Option<&Request>, granted: Option<&Scope>) -> Right {
+    let scope = asked.map(|request| request.entries(permission)).or_else(|| granted.map(Scope::entries));
+    let scope = scope.unwrap_or_default();
+    let value = match scope.as_slice() {
+        [] => "true".to_owned(),
+        // A JSON list of strings is also a TOML list of strings.
+        entries => serde_json::Value::from(entries).to_string(),
+    };
+    let line = format!("in plugins.toml, under [plugin.{id}.grants]: \"{permission}\" = {value}");
+    Right {
+        permission,
+        risk: permission.risk().to_string(),
+        what: permission.describe(),
+        asked: asked.map(|request| Asked {
+            scope: shown(&request.entries(permission)),
+            reason: harmless(&request.reason, LONGEST),
+            optional: request.optional,
+        }),
+        granted: granted.map(|scope| shown(&scope.entries())),
+        line: harmless(&line, usize::MAX),
+    }
+}
+
+/// Escapes the entries of a scope for display: an address may contain characters that reorder the text after it. No
+/// entry is shortened, since the owner consents to the whole of it.
+pub fn shown(entries: &[String]) -> Vec<String> {
+    entries.iter().map(|entry| harmless(entry, usize::MAX)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// U+2066 to U+2069 (bidirectional isolates and their end) are allowed in a resource.
+    #[test]
+    fn an_address_that_turns_words_around_is_shown_and_not_obeyed() {
+        let text = r#"
+            [plugin]
+            name = "echo"
+            version = "0.1.0"
+            api = "0.1.0"
+            description = "Says what it hears"
+            [permissions]
+            "messages.send" = { scope = ["juliet@example.org/a\u2067b"], reason = "to answer" }
+        "#;
+        let manifest = Manifest::parse(text).unwrap();
+        let asked = manifest.permissions[&Permission::MessagesSend].entries(Permission::MessagesSend);
+        assert!(asked[0].contains('\u{2067}'), "the address is one: {asked:?}");
+        let mut grants = Grants::default();
+        grants.grant_more(Permission::MessagesSend, &asked).unwrap();
+        let right = rights(&"echo".parse().unwrap(), Some(&manifest), &grants).remove(0);
+        let shown = vec!["juliet@example.org/a\\u{2067}b".to_owned()];
+        assert_eq!((&right.asked.unwrap().scope, right.granted.as_ref()), (&shown, Some(&shown)));
+        assert!(right.line.ends_with("\"messages.send\" = [\"juliet@example.org/a\\u{2067}b\"]"), "{}", right.line);
+    }
+}

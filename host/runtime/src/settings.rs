@@ -1,0 +1,424 @@
+//! A plugin's own settings on one account, in layers. They outlive its instances.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use parlor_base::nearest::nearest;
+use parlor_config::SETTINGS;
+use parlor_plugins::manifest::Manifest;
+use parlor_stanza::error::CallError;
+use parlor_stanza::raw::is_one_line;
+use serde_json::Value;
+
+/// The maximum number of settings that a plugin may add beyond its schema.
+const MAX_ADDED: usize = 64;
+/// The maximum length of one value's JSON, in bytes.
+const MAX_VALUE: usize = 64 << 10;
+/// The maximum memory of all values that a plugin gives, in bytes.
+const MAX_HELD: usize = 1 << 20;
+/// The maximum length of a name, in bytes.
+const MAX_KEY: usize = 128;
+/// The maximum number of requested but missing names that are warned about.
+const MAX_MISSED: usize = 16;
+
+/// Settings by name.
+pub(super) type Values = BTreeMap<String, Value>;
+
+/// The settings of one plugin, in layers. The first layer that has a value wins: values the plugin set, then the
+/// owner's in the policy, then `[settings]` of the configuration, then defaults that the plugin offered, then its
+/// manifest.
+#[derive(Debug)]
+pub struct OwnSettings {
+    manifest: Arc<Manifest>,
+    layers: ArcSwap<Layers>,
+    /// Held briefly by writers. Readers never wait.
+    writing: Mutex<()>,
+    /// The names that this instance asked for and that have no setting.
+    missed: Mutex<BTreeSet<String>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Layers {
+    set: Values,
+    owner: Values,
+    offered: Values,
+}
+
+/// The layer that a plugin writes a value to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layer {
+    /// A value that the plugin set; it lasts as long as the process.
+    Set,
+    /// A default that the plugin offered.
+    Offered,
+}
+
+impl OwnSettings {
+    /// Creates the settings from the schema and the owner's values, which were checked at admission.
+    pub fn new(manifest: Arc<Manifest>, owner: Values) -> Self {
+        let layers = ArcSwap::from_pointee(Layers { owner, ..Layers::default() });
+        Self { manifest, layers, writing: Mutex::default(), missed: Mutex::default() }
+    }
+
+    /// Returns the winning value. `written` is the value under `[settings]`; it counts only if the plugin claims the
+    /// name.
+    pub fn get(&self, key: &str, written: impl FnOnce() -> Option<Value>) -> Option<Value> {
+        self.winner(&self.layers.load(), key, written)
+    }
+
+    fn winner(&self, layers: &Layers, key: &str, written: impl FnOnce() -> Option<Value>) -> Option<Value> {
+        let setting = self.manifest.settings.get(key);
+        let fits = |value: &Value| setting.is_none_or(|setting| setting.check(value).is_ok());
+        let written = || if self.claims_in(layers, key) { written().filter(fits) } else { None };
+        let given = layers.set.get(key).or_else(|| layers.owner.get(key)).cloned();
+        let value = given
+            .or_else(written)
+            .or_else(|| layers.offered.get(key).cloned())
+            .or_else(|| setting.and_then(|setting| setting.default.clone()))?;
+        Some(match setting {
+            Some(setting) => setting.handed(value),
+            None => value,
+        })
+    }
+
+    /// Returns whether the plugin's manifest declares a setting of this name.
+    pub fn declares(&self, key: &str) -> bool {
+        self.manifest.settings.contains_key(key)
+    }
+
+    /// Returns whether the plugin has a setting of this name, from its manifest or added since.
+    pub fn claims(&self, key: &str) -> bool {
+        self.claims_in(&self.layers.load(), key)
+    }
+
+    fn claims_in(&self, layers: &Layers, key: &str) -> bool {
+        self.declares(key) || layers.offered.contains_key(key) || layers.set.contains_key(key)
+    }
+
+    /// Records that the plugin asked for a setting that nobody has. Returns whether to warn about it now: the plugin
+    /// does not claim the name, and this is the first time that it asks.
+    pub fn missed(&self, key: &str) -> bool {
+        let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.claims(key) && missed.len() < MAX_MISSED && missed.insert(key.to_owned())
+    }
+
+    /// Returns the most similar name among the settings of the manifest and of the host.
+    pub fn nearest(&self, key: &str) -> Option<&str> {
+        let declared = self.manifest.settings.keys().map(String::as_str);
+        nearest(key, declared.chain(SETTINGS.iter().map(|rule| rule.key)))
+    }
+
+    /// Returns what a value under `[settings]` has to be, if it does not fit the plugin's schema.
+    pub fn misfit(&self, key: &str, value: &Value) -> Option<String> {
+        self.manifest.settings.get(key)?.check(value).err()
+    }
+
+    /// Returns the settings that no other plugin may read.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.manifest.secrets()
+    }
+
+    /// Parses the JSON values that a plugin gives. The memory of each is counted before the next one is parsed: an
+    /// object of three bytes of text takes several hundred in memory.
+    pub fn read(argument: &str, given: &[(String, String)]) -> Result<Values, CallError> {
+        let mut held = 0;
+        let read = |(key, json): &(String, String)| {
+            Self::check_key(key)?;
+            if json.len() > MAX_VALUE {
+                return Err(CallError::invalid(argument, format!("{key} is longer than {MAX_VALUE} bytes")));
+            }
+            let value = serde_json::from_str(json)
+                .map_err(|error| CallError::invalid(argument, format!("{key}: not JSON: {error}")))?;
+            held += weight(&value);
+            if held > MAX_HELD { Err(too_much()) } else { Ok((key.clone(), value)) }
+        };
+        given.iter().map(read).collect()
+    }
+
+    /// Checks whether these values could be set.
+    pub fn check(&self, layer: Layer, values: &Values) -> Result<(), CallError> {
+        self.changed(&self.layers.load(), layer, values.clone()).map(drop)
+    }
+
+    /// Sets all of these values or none. Returns those that changed, each with the value that wins now.
+    pub fn change(
+        &self,
+        layer: Layer,
+        values: Values,
+        written: &dyn Fn(&str) -> Option<Value>,
+    ) -> Result<BTreeMap<String, Option<Value>>, CallError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.layers.load_full();
+        let keys: Vec<String> = values.keys().cloned().collect();
+        let after = self.changed(&before, layer, values)?;
+        Ok(self.replace(&before, after, keys, written))
+    }
+
+    /// Replaces the owner's values, after they changed in the policy. They were checked as at admission.
+    pub fn owner_changed(
+        &self,
+        owner: Values,
+        written: &dyn Fn(&str) -> Option<Value>,
+    ) -> BTreeMap<String, Option<Value>> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.layers.load_full();
+        let keys = before.owner.keys().chain(owner.keys()).cloned().collect();
+        let after = Layers { owner, ..Layers::clone(&before) };
+        self.replace(&before, after, keys, written)
+    }
+
+    /// Prepares for a new instance, which offers its own defaults.
+    pub fn restart(&self) {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.layers.load_full();
+        self.layers.store(Arc::new(Layers { offered: Values::new(), ..Layers::clone(&before) }));
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn replace(
+        &self,
+        before: &Layers,
+        after: Layers,
+        keys: Vec<String>,
+        written: &dyn Fn(&str) -> Option<Value>,
+    ) -> BTreeMap<String, Option<Value>> {
+        let different = |key: String| {
+            let now = self.winner(&after, &key, || written(&key));
+            (now != self.winner(before, &key, || written(&key))).then_some((key, now))
+        };
+        let changes = keys.into_iter().filter_map(different).collect();
+        self.layers.store(Arc::new(after));
+        changes
+    }
+
+    fn changed(&self, before: &Layers, layer: Layer, values: Values) -> Result<Layers, CallError> {
+        for (key, value) in &values {
+            self.fits(key, value)?;
+        }
+        let mut after = before.clone();
+        match layer {
+            Layer::Set => &mut after.set,
+            Layer::Offered => &mut after.offered,
+        }
+        .extend(values);
+        let added = after.set.keys().chain(after.offered.keys().filter(|key| !after.set.contains_key(*key)));
+        if added.filter(|key| !self.declares(key)).count() > MAX_ADDED {
+            return Err(CallError::OverLimit(format!("{MAX_ADDED} settings beyond the manifest's")));
+        }
+        if after.set.values().chain(after.offered.values()).map(weight).sum::<usize>() > MAX_HELD {
+            return Err(too_much());
+        }
+        Ok(after)
+    }
+
+    /// Checks whether a setting can have this name.
+    pub fn check_key(key: &str) -> Result<(), CallError> {
+        if key.is_empty() || key.len() > MAX_KEY || !is_one_line(key) {
+            let reason = format!("a name of 1 to {MAX_KEY} bytes without control characters");
+            return Err(CallError::invalid("key", reason));
+        }
+        Ok(())
+    }
+
+    fn fits(&self, key: &str, value: &Value) -> Result<(), CallError> {
+        Self::check_key(key)?;
+        match self.manifest.settings.get(key) {
+            Some(setting) => {
+                setting.check(value).map_err(|reason| CallError::invalid("value", format!("{key}: {reason}")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn too_much() -> CallError {
+    CallError::OverLimit(format!("{MAX_HELD} bytes of settings in memory"))
+}
+
+/// Estimates how many bytes of memory a value takes.
+fn weight(value: &Value) -> usize {
+    /// The memory of an object's first entry, with the room allocated for others.
+    const OBJECT: usize = 640;
+    size_of::<Value>()
+        + match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+            Value::String(text) => text.len(),
+            Value::Array(values) => values.iter().map(weight).sum(),
+            Value::Object(entries) if entries.is_empty() => 0,
+            Value::Object(entries) => {
+                OBJECT
+                    + entries.iter().map(|(key, value)| size_of::<String>() + key.len() + weight(value)).sum::<usize>()
+            }
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    const MANIFEST: &str = "[plugin]\nname = \"x\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"X\"\n\
+        [settings.greeting]\ntype = \"string\"\ndefault = \"hello\"\ndescription = \"X\"\n\
+        [settings.token]\ntype = \"secret\"\ndescription = \"X\"\n\
+        [settings.time]\ntype = \"duration\"\ndefault = \"4 min\"\ndescription = \"X\"\n";
+
+    fn values(pairs: &[(&str, Value)]) -> Values {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
+    }
+
+    fn own(owner: &[(&str, Value)]) -> OwnSettings {
+        OwnSettings::new(Arc::new(Manifest::parse(MANIFEST).unwrap()), values(owner))
+    }
+
+    /// The values under `[settings]`.
+    fn written(key: &str) -> Option<Value> {
+        match key {
+            "greeting" => Some(json!("written")),
+            "added" => Some(json!(1)),
+            "token" => Some(json!(7)),
+            _ => None,
+        }
+    }
+
+    fn nothing(_: &str) -> Option<Value> {
+        None
+    }
+
+    /// Rows 1, 116-117.
+    #[test]
+    fn layers_win_in_the_order_of_the_api() {
+        let one = own(&[]);
+        let get = |one: &OwnSettings, key: &str| one.get(key, || written(key));
+        assert_eq!(one.get("greeting", || None), Some(json!("hello")));
+        one.change(Layer::Offered, values(&[("greeting", json!("offered"))]), &nothing).unwrap();
+        assert_eq!(one.get("greeting", || None), Some(json!("offered")));
+        assert_eq!(get(&one, "greeting"), Some(json!("written")));
+        one.owner_changed(values(&[("greeting", json!("owner"))]), &written);
+        assert_eq!(get(&one, "greeting"), Some(json!("owner")));
+        one.change(Layer::Set, values(&[("greeting", json!("set"))]), &written).unwrap();
+        assert_eq!(get(&one, "greeting"), Some(json!("set")));
+        // The name is not claimed before a default is offered.
+        assert_eq!(get(&one, "added"), None);
+        one.change(Layer::Offered, values(&[("added", json!(2))]), &written).unwrap();
+        assert_eq!(get(&one, "added"), Some(json!(1)));
+        assert_eq!(get(&one, "token"), None, "a number is no secret");
+        assert_eq!(one.secrets().collect::<Vec<_>>(), ["token"]);
+    }
+
+    /// Events settingsChanged.
+    #[test]
+    fn a_span_of_time_is_handed_out_in_seconds_however_it_was_written() {
+        let one = own(&[]);
+        let get = || one.get("time", || Some(json!("soon")));
+        assert_eq!(get(), Some(json!(240)), "of the manifest");
+        let changes = one.owner_changed(values(&[("time", json!("1500 ms"))]), &nothing);
+        assert_eq!(changes, BTreeMap::from([("time".to_owned(), Some(json!(1.5)))]));
+        assert_eq!(get(), Some(json!(1.5)));
+        let changes = one.owner_changed(values(&[("time", json!(240))]), &nothing);
+        assert_eq!(changes, BTreeMap::from([("time".to_owned(), Some(json!(240)))]));
+        one.change(Layer::Set, values(&[("time", json!("4 min"))]), &nothing).unwrap();
+        assert_eq!(get(), Some(json!(240)));
+        assert_eq!(one.change(Layer::Set, values(&[("time", json!(240))]), &nothing).unwrap(), BTreeMap::new());
+    }
+
+    #[test]
+    fn what_nobody_has_is_missed_once_by_each_instance_and_so_many_names_at_most() {
+        let one = own(&[]);
+        assert!(!one.missed("token"), "it has no value, and is declared");
+        assert!(one.missed("greting") && !one.missed("greting"));
+        assert_eq!((one.nearest("greting"), one.nearest("nicknam")), (Some("greeting"), Some("nickname")));
+        one.change(Layer::Offered, values(&[("added", json!(1))]), &nothing).unwrap();
+        assert!(!one.missed("added"), "it added that itself");
+        one.restart();
+        let count = (0..2 * MAX_MISSED).filter(|number| one.missed(&format!("name{number}"))).count();
+        assert_eq!(count, MAX_MISSED);
+        one.restart();
+        assert!(one.missed("greting") && one.missed("added"));
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            // The JSON reader rounds the last of more than 15 digits.
+            any::<i16>().prop_map(|number| Value::from(f64::from(number) / 16.0)),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            let map = prop::collection::btree_map(any::<String>(), inner.clone(), 0..4);
+            prop_oneof![
+                prop::collection::vec(inner, 0..4).prop_map(Value::from),
+                map.prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        /// The value passes through the text that a plugin hands in and is handed.
+        #[test]
+        fn whatever_is_set_is_what_is_read(value in any_json()) {
+            let one = own(&[]);
+            let handed_in: Value = serde_json::from_str(&value.to_string()).unwrap();
+            one.change(Layer::Set, values(&[("mine", handed_in)]), &nothing).unwrap();
+            let handed_out = one.get("mine", || None).unwrap().to_string();
+            prop_assert_eq!(serde_json::from_str::<Value>(&handed_out).unwrap(), value);
+        }
+    }
+
+    /// Events settingsChanged.
+    #[test]
+    fn what_is_different_is_named_with_the_value_that_wins() {
+        let one = own(&[("greeting", json!("owner"))]);
+        let changes = one.change(Layer::Offered, values(&[("greeting", json!("x")), ("new", json!(1))]), &nothing);
+        assert_eq!(changes.unwrap(), BTreeMap::from([("new".to_owned(), Some(json!(1)))]));
+        let again = one.change(Layer::Offered, values(&[("new", json!(1))]), &nothing).unwrap();
+        assert!(again.is_empty());
+        let changes = one.owner_changed(Values::new(), &nothing);
+        assert_eq!(changes, BTreeMap::from([("greeting".to_owned(), Some(json!("x")))]));
+    }
+
+    #[test]
+    fn what_was_set_outlives_an_instance_and_what_it_offered_does_not() {
+        let one = own(&[]);
+        one.change(Layer::Set, values(&[("a", json!(1))]), &nothing).unwrap();
+        one.change(Layer::Offered, values(&[("b", json!(2))]), &nothing).unwrap();
+        one.restart();
+        assert_eq!((one.get("a", || None), one.get("b", || None)), (Some(json!(1)), None));
+    }
+
+    #[test]
+    fn what_settings_take_in_memory_is_bounded_and_not_only_as_text() {
+        let objects = |count: usize| format!("[{}]", vec!["{\"\":0}"; count].join(","));
+        let read = |count: usize, of: usize| {
+            let given: Vec<(String, String)> = (0..count).map(|at| (format!("k{at}"), objects(of))).collect();
+            OwnSettings::read("values", &given)
+        };
+        assert!(weight(&read(1, 1_000).unwrap()["k0"]) > 600_000);
+        assert!(matches!(read(1, 9_000), Err(CallError::OverLimit(_))), "63,000 bytes of text");
+        assert!(matches!(read(64, 100), Err(CallError::OverLimit(_))));
+        let long = [("k".to_owned(), " ".repeat(MAX_VALUE) + "1")];
+        assert!(matches!(OwnSettings::read("value", &long), Err(CallError::Invalid { .. })));
+        let one = own(&[]);
+        one.change(Layer::Set, read(1, 1_000).unwrap(), &nothing).unwrap();
+        let again = one.change(Layer::Offered, read(1, 1_000).unwrap(), &nothing);
+        assert!(matches!(again, Err(CallError::OverLimit(_))), "both are held");
+        one.change(Layer::Set, values(&[("k0", json!(1))]), &nothing).unwrap();
+        one.change(Layer::Offered, read(1, 1_000).unwrap(), &nothing).unwrap();
+    }
+
+    #[test]
+    fn a_name_that_is_set_and_offered_counts_once() {
+        let one = own(&[]);
+        let many: Vec<(String, Value)> = (0..MAX_ADDED).map(|number| (format!("k{number}"), json!(1))).collect();
+        one.change(Layer::Offered, many.iter().cloned().collect(), &nothing).unwrap();
+        one.change(Layer::Set, many.into_iter().collect(), &nothing).unwrap();
+        let more = one.change(Layer::Set, values(&[("more", json!(1))]), &nothing);
+        assert!(matches!(more, Err(CallError::OverLimit(_))));
+        assert!(matches!(one.check(Layer::Set, &values(&[("token", json!(1))])), Err(CallError::Invalid { .. })));
+    }
+}

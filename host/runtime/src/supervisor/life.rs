@@ -1,0 +1,70 @@
+//! The task of an instance, which runs on the normal or the background runtime depending on its CPU use.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use parlor_base::quantity::show_duration;
+use tokio::runtime::Handle;
+use tokio::task::{JoinError, JoinHandle};
+
+use crate::engine::Engine;
+use crate::instance::{Ended, Instance};
+use crate::watchdog::{Metered, Step};
+
+/// The task of an instance. Dropping it ends the instance.
+pub(super) struct Life(AbortOnDrop<Ended>);
+
+impl Life {
+    /// Starts the instance, on this runtime and the background runtime.
+    pub(super) fn begin(metered: Metered<Ended>, engine: Arc<Engine>, instance: Arc<Instance>) -> Self {
+        Self(AbortOnDrop(tokio::spawn(on_both(metered, Handle::current(), engine, instance))))
+    }
+
+    /// Waits for its end and returns the outcome. Cancel-safe.
+    pub(super) async fn outcome(&mut self) -> Ended {
+        (&mut self.0.0).await.unwrap_or_else(|error| broke(&error))
+    }
+}
+
+/// Polls an instance on the runtime to which its CPU account assigns it.
+async fn on_both(mut metered: Metered<Ended>, beside: Handle, engine: Arc<Engine>, instance: Arc<Instance>) -> Ended {
+    loop {
+        let runtime = if instance.cpu.in_yard() { engine.yard().handle() } else { &beside };
+        // Dropping what the instance leaves takes longer the more memory it has. It is done on the runtime where the
+        // instance ran.
+        let mut stay = AbortOnDrop(runtime.spawn(async move {
+            match (&mut metered).await {
+                Step::Done(ended) => ControlFlow::Break(ended),
+                Step::Move => ControlFlow::Continue(metered),
+            }
+        }));
+        match (&mut stay.0).await {
+            Ok(ControlFlow::Break(ended)) => return ended,
+            Ok(ControlFlow::Continue(moving)) => {
+                metered = moving;
+                tracing::debug!(
+                    plugin = %instance.plugin, account = %instance.account.name, in_yard = instance.cpu.in_yard(),
+                    unbroken_ms = %instance.cpu.unbroken().as_millis(),
+                    cpu_slice = %show_duration(instance.limits.cpu_slice), "plugin moved"
+                );
+            }
+            Err(error) => return broke(&error),
+        }
+    }
+}
+
+/// Returns the outcome if the host's own code panicked.
+fn broke(error: &JoinError) -> Ended {
+    Ended::Failed {
+        why: "the host failed while it served a call; please report this".into(),
+        detail: error.to_string(),
+    }
+}
+
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,776 @@
+//! Protection of plugins from a busy neighbour: the ticker, CPU accounts, the kill rule and the background runtime.
+//!
+//! Every instance runs inside a [`Metered`] future. It charges the CPU time of each poll to the instance's [`Account`],
+//! and returns `Step::Move` when the instance should move to the background runtime or back. The epoch callback
+//! ([`on_epoch`]) runs inside the guest on every tick and ends a guest that never waits. The rules follow from
+//! measurements: only the thread's CPU clock is fair, yielding at every tick is not, and a runtime under `SCHED_IDLE`
+//! is what protects the neighbours.
+
+use std::future::Future;
+use std::num::NonZero;
+use std::pin::Pin;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker, ready};
+use std::time::{Duration, Instant};
+
+use futures_util::task::AtomicWaker;
+use parlor_base::held::Charges;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
+use wasmtime::{Engine, UpdateDeadline};
+
+/// How long a guest computes before it yields to others on its runtime.
+const SLICE: Duration = Duration::from_millis(1);
+/// The interval at which the epoch advances while guests compute.
+const TICK: Duration = Duration::from_millis(1);
+/// The cost of a poll beyond its CPU time, so that very frequent empty waits are charged as well.
+const POLL_COST: Duration = Duration::from_nanos(500);
+/// How often an instance that woke itself is polled again at once, before others on its runtime have a turn.
+const TURNS: u32 = 8;
+
+/// The CPU account of one instance: written by [`Metered`], read by the epoch callback and by status pages.
+#[derive(Debug, Default)]
+pub struct Account {
+    /// The total CPU time, in nanoseconds.
+    used: AtomicU64,
+    /// CPU time that others spent on the instance's calls and that no poll has settled yet. It counts against the share
+    /// from the next poll on.
+    charges: Arc<Charges>,
+    /// The thread's CPU clock when the running poll began.
+    poll_began: AtomicU64,
+    /// The CPU time since the last poll that ended because the guest waited.
+    unbroken: AtomicU64,
+    /// Whether the running poll ends because of a tick, not because the guest waits.
+    interrupted: AtomicBool,
+    /// Whether it runs on the background runtime.
+    in_yard: AtomicBool,
+    /// The total time in which it was ready to run but not polled, in nanoseconds.
+    kept_waiting: AtomicU64,
+    /// The used part of the burst when it was last settled, and the time of that.
+    spent: Mutex<Option<(Duration, Instant)>>,
+}
+
+impl Account {
+    /// Returns the total CPU time that the instance has used.
+    pub fn used(&self) -> Duration {
+        Duration::from_nanos(self.used.load(Relaxed))
+    }
+
+    /// Returns the list of what other tasks of the host spend on calls of the instance.
+    pub(super) fn charges(&self) -> Arc<Charges> {
+        Arc::clone(&self.charges)
+    }
+
+    /// Returns the total time in which it was ready to run while others had the CPU.
+    pub(super) fn kept_waiting(&self) -> Duration {
+        Duration::from_nanos(self.kept_waiting.load(Relaxed))
+    }
+
+    /// Returns whether the instance runs on the background runtime, because it used more than its share or the one
+    /// before it failed.
+    pub fn in_yard(&self) -> bool {
+        self.in_yard.load(Relaxed)
+    }
+
+    /// Lets an instance begin on the background runtime, since the one before it failed: a plugin that keeps failing
+    /// would otherwise compute at its neighbours' cost each time.
+    pub(super) fn begin_in_yard(&self) {
+        self.in_yard.store(true, Relaxed);
+    }
+
+    /// Returns the CPU time that the instance has used without ever waiting.
+    pub(super) fn unbroken(&self) -> Duration {
+        Duration::from_nanos(self.unbroken.load(Relaxed))
+    }
+
+    /// Returns the used part of its burst. If that is more than the burst, its account is overdrawn.
+    pub(super) fn spent(&self, share: f64) -> Duration {
+        let spent = *self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        spent.map_or(Duration::ZERO, |(spent, at)| spent.saturating_sub(at.elapsed().mul_f64(share)))
+    }
+}
+
+/// The CPU time that an instance may use.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Allowance {
+    /// Its share of one core in the long run, from 0 to 1.
+    pub share: f64,
+    /// The CPU time that it may use at once beyond that.
+    pub burst: Duration,
+    /// How long it may compute without waiting for anything before it is ended.
+    pub slice: Duration,
+}
+
+/// Decides at a tick whether a guest continues, yields or is ended. Called by wasmtime inside of the guest.
+pub(super) fn on_epoch(account: &Account, allowance: Allowance) -> Result<UpdateDeadline, Overrun> {
+    let here = thread_cpu().saturating_sub(account.poll_began.load(Relaxed));
+    if account.unbroken.load(Relaxed) + here > nanos(allowance.slice) {
+        return Err(Overrun(allowance.slice));
+    }
+    if here < nanos(SLICE) {
+        return Ok(UpdateDeadline::Continue(1));
+    }
+    account.interrupted.store(true, Relaxed);
+    Ok(UpdateDeadline::Yield(1))
+}
+
+/// The error when a guest computed for too long without waiting for anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it computed for {} ms without a pause", .0.as_millis())]
+pub(super) struct Overrun(Duration);
+
+/// Permits for computing at length on the normal runtime. There are few enough that all other tasks always find a
+/// thread. Instances without a permit wait for one, which is for one slice.
+#[derive(Debug, Clone)]
+pub(super) struct Seats(Arc<Semaphore>);
+
+type Seat = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
+
+impl Seats {
+    /// Creates one permit for every two threads of the runtime, which has as many threads as the machine has cores.
+    pub(super) fn of_this_machine() -> Self {
+        Self::new(std::thread::available_parallelism().map_or(1, NonZero::get) / 2)
+    }
+
+    fn new(seats: usize) -> Self {
+        Self(Arc::new(Semaphore::new(seats.max(1))))
+    }
+
+    /// Returns a future for the next free permit, in the order of requests.
+    fn next(&self) -> Seat {
+        let seats = Arc::clone(&self.0);
+        // The semaphore is never closed.
+        Box::pin(async move { seats.acquire_owned().await.ok() })
+    }
+}
+
+/// The reason why a [`Metered`] future ends on a runtime.
+#[derive(Debug)]
+pub(super) enum Step<R> {
+    /// The instance has ended.
+    Done(R),
+    /// It should continue on the other runtime: the background one if its account says so, else the normal one.
+    Move,
+}
+
+/// The whole run of an instance, with every poll charged to its account.
+///
+/// Dropping it ends the instance.
+pub(super) struct Metered<R> {
+    inner: Pin<Box<dyn Future<Output = R> + Send>>,
+    account: Arc<Account>,
+    allowance: Allowance,
+    ticker: Ticker,
+    /// The remaining CPU time in nanoseconds. Below zero the account is overdrawn.
+    balance: i64,
+    settled_at: Instant,
+    /// The timer that holds polls back while the account is overdrawn.
+    gate: Option<Pin<Box<Sleep>>>,
+    seats: Seats,
+    /// The permit that is being waited for.
+    seat: Option<Seat>,
+    wakes: Arc<Wakes>,
+    /// `wakes` as a [`Waker`].
+    waker: Waker,
+}
+
+impl<R> Metered<R> {
+    /// Charges `inner` to the account.
+    pub(super) fn new(
+        inner: impl Future<Output = R> + Send + 'static,
+        account: Arc<Account>,
+        allowance: Allowance,
+        ticker: Ticker,
+        seats: Seats,
+    ) -> Self {
+        let wakes = Arc::new(Wakes::new());
+        // An instance that begins on the background runtime leaves it once it has waited for as long as its start cost.
+        let balance = signed(allowance.burst) / if account.in_yard() { 2 } else { 1 };
+        Self {
+            inner: Box::pin(inner),
+            waker: Waker::from(Arc::clone(&wakes)),
+            wakes,
+            account,
+            allowance,
+            ticker,
+            balance,
+            settled_at: Instant::now(),
+            gate: None,
+            seats,
+            seat: None,
+        }
+    }
+
+    /// Polls the instance until it waits for others, or others should have a turn. Also returns the number of polls.
+    fn turns(&mut self) -> (Poll<R>, u32) {
+        let mut context = Context::from_waker(&self.waker);
+        let _awake = self.ticker.awake();
+        self.wakes.begin();
+        let mut turn = 1;
+        loop {
+            let polled = self.inner.as_mut().poll(&mut context);
+            let is_over = polled.is_ready() || turn == TURNS || self.account.interrupted.load(Relaxed);
+            if is_over || !self.wakes.again() {
+                return (polled, turn);
+            }
+            // It did wait, if only for itself.
+            self.account.unbroken.store(0, Relaxed);
+            turn += 1;
+        }
+    }
+
+    /// Returns for how long it could have run by now but was not polled: the background runtime only gets idle CPU
+    /// time, and permits are few.
+    fn starved(&self, opened: Option<Instant>) -> Duration {
+        let ready = self.wakes.woken().max(self.settled_at);
+        opened.map_or(ready, |opened| opened.max(ready)).elapsed()
+    }
+
+    /// Charges the CPU time of some polls and credits the share of the elapsed time, except time in which it was
+    /// starved. Otherwise an instance that always wants the CPU would earn its way back by not getting it, and burden
+    /// its neighbours again.
+    fn settle(&mut self, used: u64, polls: u32, starved: Duration) {
+        let now = Instant::now();
+        let earned = now.duration_since(self.settled_at).saturating_sub(starved).mul_f64(self.allowance.share);
+        self.settled_at = now;
+        let used = i64::try_from(used).unwrap_or(i64::MAX).saturating_add(signed(POLL_COST * polls));
+        self.balance =
+            self.balance.saturating_add(signed(earned)).min(signed(self.allowance.burst)).saturating_sub(used);
+        let spent = signed(self.allowance.burst).saturating_sub(self.balance);
+        let spent = Duration::from_nanos(u64::try_from(spent).unwrap_or(0));
+        *self.account.spent.lock().unwrap_or_else(PoisonError::into_inner) = Some((spent, now));
+    }
+
+    /// Returns how long it takes until the overdraft is paid off.
+    fn debt(&self) -> Duration {
+        Duration::from_nanos(self.balance.unsigned_abs()).div_f64(self.allowance.share.max(0.001))
+    }
+}
+
+impl<R> Future for Metered<R> {
+    type Output = Step<R>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Step<R>> {
+        let this = self.get_mut();
+        let mut opened = None;
+        if let Some(gate) = this.gate.as_mut() {
+            ready!(gate.as_mut().poll(context));
+            opened = Some(gate.deadline().into_std());
+            this.gate = None;
+        }
+        let in_yard = this.account.in_yard();
+        let mut seat = None;
+        if this.account.interrupted.load(Relaxed) && !in_yard {
+            seat = ready!(this.seat.get_or_insert_with(|| this.seats.next()).as_mut().poll(context));
+            this.seat = None;
+        }
+        let kept_waiting = this.starved(opened);
+        this.account.kept_waiting.fetch_add(nanos(kept_waiting), Relaxed);
+        let starved = if in_yard { kept_waiting } else { Duration::ZERO };
+        this.wakes.task.register(context.waker());
+        let began = thread_cpu();
+        this.account.poll_began.store(began, Relaxed);
+        this.account.interrupted.store(false, Relaxed);
+        let (polled, polls) = this.turns();
+        drop(seat);
+        let own = thread_cpu().saturating_sub(began);
+        let account = &this.account;
+        let computes = account.interrupted.load(Relaxed);
+        if computes {
+            account.unbroken.fetch_add(own, Relaxed);
+        } else {
+            account.unbroken.store(0, Relaxed);
+        }
+        let used = own + nanos(account.charges.take());
+        account.used.fetch_add(used, Relaxed);
+        if let Poll::Ready(result) = polled {
+            return Poll::Ready(Step::Done(result));
+        }
+        this.settle(used, polls, starved);
+        if this.balance < 0 {
+            if !in_yard {
+                this.account.in_yard.store(true, Relaxed);
+                return Poll::Ready(Step::Move);
+            }
+            let mut gate = Box::pin(tokio::time::sleep(this.debt()));
+            // Polled once to arm its timer. The inner future's own wakers stay as they are.
+            if gate.as_mut().poll(context).is_pending() {
+                this.gate = Some(gate);
+            } else {
+                context.waker().wake_by_ref();
+            }
+        } else if in_yard && !computes && this.balance >= signed(this.allowance.burst) / 2 {
+            this.account.in_yard.store(false, Relaxed);
+            return Poll::Ready(Step::Move);
+        }
+        if this.wakes.pause() {
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
+
+/// The waker of an instance's futures. Most calls wake their own instance during its poll. Such a wake-up is kept until
+/// the poll ends: a runtime offers a woken task to all of its threads, and one of them would wake up for nothing.
+#[derive(Debug)]
+struct Wakes {
+    /// [`Self::POLLING`], [`Self::WOKEN`], both or none.
+    state: AtomicU8,
+    began: Instant,
+    /// The time of the last wake-up between two polls, in nanoseconds since `began`.
+    woken: AtomicU64,
+    /// The task that polls the instance.
+    task: AtomicWaker,
+}
+
+impl Wakes {
+    const POLLING: u8 = 1;
+    const WOKEN: u8 = 2;
+
+    fn new() -> Self {
+        Self { state: AtomicU8::new(0), began: Instant::now(), woken: AtomicU64::new(0), task: AtomicWaker::new() }
+    }
+
+    /// Returns the time of the last wake-up between two polls.
+    fn woken(&self) -> Instant {
+        self.began + Duration::from_nanos(self.woken.load(Relaxed))
+    }
+
+    /// Marks the begin of a poll, which answers all earlier wake-ups.
+    fn begin(&self) {
+        self.state.swap(Self::POLLING, AcqRel);
+    }
+
+    /// Returns whether there was a wake-up during the poll, which the next poll answers.
+    fn again(&self) -> bool {
+        self.state.compare_exchange(Self::POLLING | Self::WOKEN, Self::POLLING, AcqRel, Acquire).is_ok()
+    }
+
+    /// Marks the end of polling. Returns whether a wake-up is still unanswered.
+    fn pause(&self) -> bool {
+        self.state.swap(0, AcqRel) & Self::WOKEN != 0
+    }
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.state.fetch_or(Self::WOKEN, AcqRel) == 0 {
+            self.woken.store(nanos(self.began.elapsed()), Relaxed);
+            self.task.wake();
+        }
+    }
+}
+
+/// Advances the epoch every millisecond while guests compute, and sleeps while none does.
+#[derive(Debug, Clone)]
+pub(super) struct Ticker {
+    shared: Arc<TickerShared>,
+}
+
+#[derive(Debug)]
+struct TickerShared {
+    /// The number of running polls.
+    awake: AtomicU64,
+    /// Whether the thread is parked. The lock ensures that no wake-up is lost.
+    parked: Mutex<bool>,
+    wake: Condvar,
+    /// The same, read without the lock in every poll.
+    is_parked: AtomicBool,
+    stopped: AtomicBool,
+}
+
+impl Ticker {
+    /// Starts the thread. It ends when `stop` is called.
+    pub(super) fn start(engine: &Engine) -> std::io::Result<Self> {
+        let shared = Arc::new(TickerShared {
+            awake: AtomicU64::new(0),
+            parked: Mutex::new(false),
+            wake: Condvar::new(),
+            is_parked: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+        });
+        let (engine, ticking) = (engine.clone(), Arc::clone(&shared));
+        std::thread::Builder::new().name("parlor-ticker".into()).spawn(move || ticking.run(&engine))?;
+        Ok(Self { shared })
+    }
+
+    /// Stops the thread. Guests that compute are no longer interrupted, so end them first.
+    pub(super) fn stop(&self) {
+        self.shared.stopped.store(true, Relaxed);
+        self.shared.unpark();
+    }
+
+    /// Keeps the ticker running while the guard lives.
+    fn awake(&self) -> Awake<'_> {
+        let shared = &*self.shared;
+        shared.awake.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        if shared.is_parked.load(std::sync::atomic::Ordering::SeqCst) {
+            shared.unpark();
+        }
+        Awake(shared)
+    }
+}
+
+struct Awake<'a>(&'a TickerShared);
+
+impl Drop for Awake<'_> {
+    fn drop(&mut self) {
+        self.0.awake.fetch_sub(1, Relaxed);
+    }
+}
+
+impl TickerShared {
+    fn run(&self, engine: &Engine) {
+        // A poll of a few microseconds needs no tick. Parking after a quiet time makes an idle host cost nothing, and
+        // staying awake between closely spaced polls spares them the wake-up.
+        const QUIET_TICKS: u32 = 50;
+        let mut quiet = 0;
+        while !self.stopped.load(Relaxed) {
+            std::thread::sleep(TICK);
+            engine.increment_epoch();
+            quiet = if self.awake.load(Relaxed) == 0 { quiet + 1 } else { 0 };
+            if quiet >= QUIET_TICKS {
+                self.park();
+                quiet = 0;
+            }
+        }
+    }
+
+    fn park(&self) {
+        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        *parked = true;
+        self.is_parked.store(true, std::sync::atomic::Ordering::SeqCst);
+        // A poll that began before `is_parked` was visible shows in `awake`.
+        while *parked && self.awake.load(std::sync::atomic::Ordering::SeqCst) == 0 && !self.stopped.load(Relaxed) {
+            parked = self.wake.wait(parked).unwrap_or_else(PoisonError::into_inner);
+        }
+        *parked = false;
+        self.is_parked.store(false, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    fn unpark(&self) {
+        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        *parked = false;
+        self.wake.notify_one();
+    }
+}
+
+/// The background runtime for instances whose account is overdrawn: one thread that runs only when no other thread
+/// wants to.
+#[derive(Debug)]
+pub(super) struct Yard(Option<tokio::runtime::Runtime>);
+
+impl Yard {
+    /// Starts its thread.
+    pub(super) fn start() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("parlor-yard")
+            .enable_all()
+            // Guests take whole slices here, and timers and new tasks must not wait for 61 of them.
+            .event_interval(1)
+            .global_queue_interval(1)
+            .on_thread_start(step_back)
+            .build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    /// Returns the handle to spawn tasks on it.
+    pub(super) fn handle(&self) -> &tokio::runtime::Handle {
+        self.0.as_ref().expect("taken only on drop").handle()
+    }
+}
+
+impl Drop for Yard {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            // A plain drop would block, and would panic inside another runtime.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Lets the calling thread run only when no other thread wants to.
+#[expect(unsafe_code, reason = "the scheduling class of a thread has no safe interface")]
+fn step_back() {
+    // SAFETY: an all-zero `sched_param` is valid, it outlives the call, and 0 names the calling thread.
+    let failed = unsafe {
+        let parameters: libc::sched_param = std::mem::zeroed();
+        libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) != 0
+    };
+    if failed {
+        tracing::warn!(error = %std::io::Error::last_os_error(), "the yard runs at normal priority");
+    }
+}
+
+/// Returns the CPU time that this thread has used, in nanoseconds.
+fn thread_cpu() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn signed(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ticker() -> Ticker {
+        Ticker::start(&Engine::default()).unwrap()
+    }
+
+    fn burn(time: Duration) {
+        let began = thread_cpu();
+        while thread_cpu() - began < nanos(time) {
+            std::hint::spin_loop();
+        }
+    }
+
+    const SMALL: Allowance = Allowance { share: 0.1, burst: Duration::from_millis(2), slice: Duration::from_millis(5) };
+
+    #[tokio::test]
+    async fn a_guest_that_overdraws_is_moved_to_the_yard_and_comes_back() {
+        let account = Arc::new(Account::default());
+        let inner = async {
+            burn(Duration::from_millis(4));
+            tokio::task::yield_now().await;
+            // It waits until it has earned its way back.
+            loop {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let ticker = ticker();
+        let mut metered = Metered::<()>::new(inner, Arc::clone(&account), SMALL, ticker.clone(), Seats::new(1));
+        assert!(matches!((&mut metered).await, Step::Move));
+        assert!(account.in_yard());
+        assert!(account.spent(0.0) > SMALL.burst, "{:?} is not overdrawn", account.spent(0.0));
+        assert!(matches!((&mut metered).await, Step::Move));
+        assert!(!account.in_yard());
+        assert!(account.spent(0.0) <= SMALL.burst / 2, "{:?} is not earned back", account.spent(0.0));
+        assert!(account.used() >= Duration::from_millis(4));
+        ticker.stop();
+    }
+
+    /// Polls it once on the test's own thread. Returns whether it is to be moved.
+    fn moves(metered: &mut Metered<()>) -> bool {
+        let polled = Pin::new(metered).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(!matches!(polled, Poll::Ready(Step::Done(()))));
+        polled.is_ready()
+    }
+
+    type Guest = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    #[tokio::test]
+    async fn a_guest_in_the_yard_earns_its_way_back_by_waiting_and_not_by_being_kept_waiting() {
+        let ticker = ticker();
+        let wants_more: Guest = Box::pin(async { restless(u32::MAX, &AtomicU64::new(0)).await });
+        for (guest, waits) in [(wants_more, false), (Box::pin(std::future::pending()), true)] {
+            let account = Arc::new(Account::default());
+            account.in_yard.store(true, Relaxed);
+            let mut metered = Metered::new(guest, account, SMALL, ticker.clone(), Seats::new(1));
+            metered.balance /= 4;
+            assert!(!moves(&mut metered));
+            let before = metered.account.kept_waiting();
+            // Others have the CPU for so long that its share of that time equals its whole burst.
+            burn(Duration::from_millis(20));
+            if waits {
+                metered.waker.wake_by_ref();
+            }
+            assert_eq!(moves(&mut metered), waits);
+            let kept_waiting = metered.account.kept_waiting().saturating_sub(before);
+            assert_eq!(kept_waiting >= Duration::from_millis(20), !waits, "{kept_waiting:?}");
+        }
+        ticker.stop();
+    }
+
+    #[tokio::test]
+    async fn time_that_others_spend_on_its_calls_counts_on_its_account() {
+        let ticker = ticker();
+        let waits: Guest = Box::pin(std::future::pending());
+        let mut metered = Metered::new(waits, Arc::default(), SMALL, ticker.clone(), Seats::new(1));
+        assert!(!moves(&mut metered));
+        metered.account.charges.add(SMALL.burst * 2);
+        assert!(moves(&mut metered), "it is overdrawn");
+        assert!(metered.account.used() >= SMALL.burst * 2, "{:?}", metered.account.used());
+        assert_eq!(metered.account.charges.waiting(), Duration::ZERO, "it is charged once");
+        ticker.stop();
+    }
+
+    #[tokio::test]
+    async fn a_guest_whose_like_failed_begins_in_the_yard_and_leaves_it_when_it_has_paid_for_its_start() {
+        let account = Arc::new(Account::default());
+        account.begin_in_yard();
+        let inner = async {
+            burn(SMALL.burst / 4);
+            std::future::pending::<()>().await;
+        };
+        let ticker = ticker();
+        let mut metered = Metered::new(inner, Arc::clone(&account), SMALL, ticker.clone(), Seats::new(1));
+        for earns in [false, true] {
+            if earns {
+                burn(SMALL.burst.div_f64(SMALL.share));
+                metered.waker.wake_by_ref();
+            }
+            assert_eq!(moves(&mut metered), earns);
+            assert_eq!(account.in_yard(), !earns);
+        }
+        ticker.stop();
+    }
+
+    #[tokio::test]
+    async fn no_more_guests_compute_at_length_beside_the_connection_than_there_are_seats() {
+        let (ticker, seats) = (ticker(), Seats::new(1));
+        let computes = || {
+            let account = Arc::new(Account::default());
+            let (polls, interrupted) = (Arc::new(AtomicU64::new(0)), Arc::clone(&account));
+            let counted = Arc::clone(&polls);
+            let guest: Guest = Box::pin(std::future::poll_fn(move |_| {
+                counted.fetch_add(1, Relaxed);
+                interrupted.interrupted.store(true, Relaxed);
+                Poll::Pending
+            }));
+            (Metered::new(guest, account, SMALL, ticker.clone(), seats.clone()), polls)
+        };
+        let (mut guest, polls) = computes();
+        // No permit is requested before the guest is known to compute.
+        let held = Arc::clone(&seats.0).try_acquire_owned().unwrap();
+        assert!(!moves(&mut guest));
+        assert_eq!(polls.load(Relaxed), 1);
+        assert!(!moves(&mut guest));
+        assert_eq!(polls.load(Relaxed), 1, "the one seat is taken");
+        drop(held);
+        assert!(!moves(&mut guest));
+        assert_eq!(polls.load(Relaxed), 2);
+        assert_eq!(seats.0.available_permits(), 1, "it is for a slice");
+        // On the background runtime it needs no permit.
+        let _held = Arc::clone(&seats.0).try_acquire_owned().unwrap();
+        guest.account.in_yard.store(true, Relaxed);
+        assert!(!moves(&mut guest));
+        assert_eq!(polls.load(Relaxed), 3);
+        ticker.stop();
+    }
+
+    #[test]
+    fn a_guest_that_never_waits_is_ended_by_its_own_cpu_time_alone() {
+        let account = Account::default();
+        account.poll_began.store(thread_cpu(), Relaxed);
+        // A long idle time before counts for nothing: only CPU time of the poll does.
+        assert!(matches!(on_epoch(&account, SMALL), Ok(UpdateDeadline::Continue(1))));
+        burn(Duration::from_millis(2));
+        assert!(matches!(on_epoch(&account, SMALL), Ok(UpdateDeadline::Yield(1))));
+        account.unbroken.store(nanos(Duration::from_millis(4)), Relaxed);
+        assert!(on_epoch(&account, SMALL).is_err());
+    }
+
+    #[tokio::test]
+    async fn waiting_breaks_the_run_that_the_kill_rule_counts() {
+        let account = Arc::new(Account::default());
+        account.unbroken.store(nanos(Duration::from_millis(4)), Relaxed);
+        let ticker = ticker();
+        let metered = Metered::new(async {}, Arc::clone(&account), SMALL, ticker.clone(), Seats::new(1));
+        assert!(matches!(metered.await, Step::Done(())));
+        assert_eq!(account.unbroken.load(Relaxed), 0);
+        ticker.stop();
+    }
+
+    /// Wakes itself this many times, and counts how often it was polled.
+    async fn restless(wakes: u32, polls: &AtomicU64) {
+        for _ in 0..wakes {
+            polls.fetch_add(1, Relaxed);
+            let mut woken = false;
+            std::future::poll_fn(|context| {
+                if std::mem::replace(&mut woken, true) {
+                    return Poll::Ready(());
+                }
+                context.waker().wake_by_ref();
+                Poll::Pending
+            })
+            .await;
+        }
+    }
+
+    #[derive(Default)]
+    struct Rung(AtomicU64);
+
+    impl Wake for Rung {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_wakes_itself_goes_on_at_once_and_lets_others_have_a_turn_in_the_end() {
+        let (ticker, polls, rung) = (ticker(), Arc::new(AtomicU64::new(0)), Arc::new(Rung::default()));
+        let waker = Waker::from(Arc::clone(&rung));
+        let mut context = Context::from_waker(&waker);
+
+        let counted = Arc::clone(&polls);
+        let life = async move { restless(3, &counted).await };
+        let mut metered = Metered::new(life, Arc::default(), SMALL, ticker.clone(), Seats::new(1));
+        assert!(Pin::new(&mut metered).poll(&mut context).is_ready());
+        assert_eq!((polls.load(Relaxed), rung.0.load(Relaxed)), (3, 0), "it went on without its runtime");
+
+        let counted = Arc::clone(&polls);
+        let life = async move { restless(u32::MAX, &counted).await };
+        let mut metered = Metered::new(life, Arc::default(), SMALL, ticker.clone(), Seats::new(1));
+        assert!(Pin::new(&mut metered).poll(&mut context).is_pending());
+        assert_eq!(
+            (polls.load(Relaxed), rung.0.load(Relaxed)),
+            (3 + u64::from(TURNS), 1),
+            "its runtime has to come back"
+        );
+        ticker.stop();
+    }
+
+    #[test]
+    fn a_wake_up_between_two_polls_reaches_the_runtime_once() {
+        let (ticker, rung) = (ticker(), Arc::new(Rung::default()));
+        let waker = Waker::from(Arc::clone(&rung));
+        let kept = Arc::new(Mutex::new(None::<Waker>));
+        let keep = Arc::clone(&kept);
+        let life = std::future::poll_fn(move |context| {
+            *keep.lock().unwrap() = Some(context.waker().clone());
+            Poll::<()>::Pending
+        });
+        let mut metered = Metered::new(life, Arc::default(), SMALL, ticker.clone(), Seats::new(1));
+        for rings in 1..=3 {
+            assert!(Pin::new(&mut metered).poll(&mut Context::from_waker(&waker)).is_pending());
+            let inner = kept.lock().unwrap().clone().unwrap();
+            inner.wake_by_ref();
+            inner.wake();
+            assert_eq!(rung.0.load(Relaxed), rings);
+        }
+        ticker.stop();
+    }
+
+    #[test]
+    fn the_ticker_parks_when_nothing_runs_and_wakes_for_a_poll() {
+        let ticker = ticker();
+        let parked = |want: bool| {
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while ticker.shared.is_parked.load(Relaxed) != want {
+                assert!(Instant::now() < deadline, "the ticker did not reach parked = {want}");
+                std::thread::yield_now();
+            }
+        };
+        parked(true);
+        let awake = ticker.awake();
+        parked(false);
+        drop(awake);
+        parked(true);
+        ticker.stop();
+    }
+}

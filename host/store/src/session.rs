@@ -1,0 +1,78 @@
+//! Stores the stream session that the last process left, so that this one can resume it (XEP-0198).
+
+use jid::{BareJid, FullJid};
+use parlor_xmpp::Left;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::Store;
+
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS session (
+    account TEXT NOT NULL PRIMARY KEY,
+    jid TEXT NOT NULL,
+    id TEXT NOT NULL,
+    heard INTEGER NOT NULL,
+    acknowledged INTEGER NOT NULL,
+    location TEXT
+) WITHOUT ROWID, STRICT;
+";
+
+/// Creates the table, or adds the column that an older table lacks.
+pub(super) fn make_table(file: &Connection) -> rusqlite::Result<()> {
+    file.execute_batch(TABLES)?;
+    let known = "SELECT count(*) FROM pragma_table_info('session') WHERE name = 'location'";
+    let known: i64 = file.query_row(known, [], |row| row.get(0))?;
+    if known == 0 {
+        file.execute_batch("ALTER TABLE session ADD COLUMN location TEXT")?;
+    }
+    Ok(())
+}
+
+/// Keeps the session of one account from one process to the next.
+#[derive(Debug)]
+pub struct SessionKeeper {
+    store: Store,
+    account: String,
+}
+
+impl SessionKeeper {
+    /// Creates the keeper for this account.
+    pub fn new(store: Store, account: &BareJid) -> Self {
+        Self { store, account: account.to_string() }
+    }
+
+    /// Removes and returns the stored session: a session is resumed at most once.
+    pub async fn take(&self) -> Option<Left> {
+        let account = self.account.clone();
+        match self.store.run(move |file| take(file, &account)).await {
+            Ok(left) => left,
+            Err(error) => {
+                tracing::warn!(account = %self.account, %error, "the session of before cannot be read; it is not gone on with");
+                None
+            }
+        }
+    }
+
+    /// Stores a session without waiting for it.
+    pub fn keep(&self, left: Left) {
+        let account = self.account.clone();
+        self.store.put(move |file| {
+            let Left { jid, id, heard, acknowledged, location } = left;
+            let insert = "INSERT OR REPLACE INTO session (account, jid, id, heard, acknowledged, location) \
+                          VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            file.execute(insert, params![account, jid.as_str(), id, heard, acknowledged, location]).map(drop)
+        });
+    }
+}
+
+fn take(file: &mut Connection, account: &str) -> rusqlite::Result<Option<Left>> {
+    let taken = "DELETE FROM session WHERE account = ?1 RETURNING jid, id, heard, acknowledged, location";
+    let row = file.query_row(taken, [account], |row| {
+        let jid: String = row.get(0)?;
+        // Only another program writes an invalid address.
+        let Ok(jid) = FullJid::new(&jid) else { return Ok(None) };
+        let (id, heard, acknowledged, location) = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
+        Ok(Some(Left { jid, id, heard, acknowledged, location }))
+    });
+    Ok(row.optional()?.flatten())
+}

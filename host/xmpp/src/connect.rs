@@ -1,0 +1,537 @@
+//! Opens one connection: from nothing to a stream that is logged in, and bound or resumed.
+//!
+//! Each function either succeeds or returns a typed error that tells its reader what to do. `link` decides when to
+//! retry.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use jid::{FullJid, Jid};
+use parlor_base::harmless::printable;
+use parlor_config::url::Url;
+use parlor_config::{Endpoint, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, WebUrl};
+use parlor_https::trust::NO_TLS;
+use parlor_stanza::sieve::lost::Lost;
+use parlor_stanza::types::Offers;
+use tokio::io::{AsyncBufRead, AsyncWrite, BufStream};
+use tokio::net::TcpStream;
+use tokio_xmpp::connect::AsyncReadAndWrite;
+use tokio_xmpp::xmlstream::{
+    FallibleStreamElement, PendingFeaturesRecv, ReadError, RecvFeaturesError, StreamHeader, Timeouts, XmppStream,
+    XmppStreamElement, initiate_stream,
+};
+use xmpp_parsers::ns;
+use xmpp_parsers::starttls::{Nonza as StartTls, Request};
+use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
+use xmpp_parsers::stream_features::StreamFeatures;
+use zeroize::Zeroizing;
+
+use super::bind::{Begun, Previous, begin};
+use super::bosh::{self, Tokens};
+use super::discover::discover;
+use super::fetched;
+use super::intake::{Ending, Intake};
+use super::link::{timeouts, websocket_timeouts};
+use super::password::{Password, Supplied};
+use super::pins::Carrier;
+use super::reach::{Unheard, reach, reach_in_turn};
+use super::sasl::{Advertised, Channel, Demand, Offer, authenticate, choose};
+use super::tls::{Secured, secure};
+use super::websocket;
+
+mod attempts;
+mod error;
+
+pub(super) use attempts::Attempts;
+pub use error::{CertificateFault, ConnectError, WhyBound};
+
+/// The time limit for the whole log-in, apart from reading the password.
+const LIMIT: Duration = Duration::from_secs(30);
+/// The time limit for starting direct TLS if only DNS announces it.
+const DIRECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// A connection that is ready for stanzas.
+pub(super) struct Opened {
+    pub(super) stream: XmppStream<Transport>,
+    /// How the session began: new or resumed.
+    pub(super) begun: Begun,
+    /// The stream features that matter above this module.
+    pub(super) offers: Offers,
+    /// Whether the server supports client state indication (XEP-0352).
+    pub(super) hears_state: bool,
+    /// Holds the reason once the stream has ended.
+    pub(super) ending: Ending,
+}
+
+/// Connects to the server, logs in, and resumes the previous session or begins a new one as `wanted`.
+///
+/// `elsewhere` is the host that a server redirected us to. The password is read for each log-in, and wiped at the end.
+/// `tokens` receives the tokens of the BOSH session, if it is one.
+pub(super) async fn log_in(
+    settings: &LinkSettings,
+    supplied: Option<&Supplied>,
+    wanted: &FullJid,
+    elsewhere: Option<&Endpoint>,
+    previous: Option<&Previous>,
+    tokens: &Tokens,
+    attempts: &Attempts,
+) -> Result<Opened, ConnectError> {
+    let jid = &Jid::from(wanted.clone());
+    // A supplied password is used in place of the configured way to log in.
+    let way = if supplied.is_some() { &Way::Password } else { &settings.way };
+    if jid.node().is_none() && *way != Way::Anonymous {
+        return Err(ConnectError::NoUser { jid: jid.clone() });
+    }
+    let domain = jid.domain().as_str();
+    let late = |_| ConnectError::TimedOut { domain: domain.to_owned() };
+    let is_prebound = settings.prebind.is_some() && supplied.is_none();
+    attempts.begin();
+    // A prebound session was already requested by the service that provides it.
+    attempts.has_asked.store(is_prebound, Ordering::Relaxed);
+    if let Some(prebind) = settings.prebind.as_ref().filter(|_| is_prebound) {
+        return tokio::time::timeout(LIMIT, go_on(settings, prebind, tokens)).await.map_err(late)?;
+    }
+    let configured;
+    let password = match (way, supplied, &settings.password) {
+        (Way::Certificate { .. } | Way::Anonymous, ..) => None,
+        (Way::Password, Some(supplied), _) => Some(supplied.password()),
+        (Way::Password, None, PasswordSource::Web(Hidden(url))) => {
+            configured = fetched::credentials(settings, url).await?;
+            Some(&configured)
+        }
+        (Way::Password, None, source) => {
+            configured = Password::read(source).await?;
+            Some(&configured)
+        }
+    };
+    let ending = &Ending::default();
+    let attempt = Attempt { settings, way, password, jid, wanted, elsewhere, previous, tokens, attempts, ending };
+    let both = async {
+        match attempt.make().await {
+            Err(error) if attempts.has_trial() => {
+                tracing::info!(%domain, reason = %error, "the server may have refused how the log-in was bound; trying an unbound one");
+                attempt.make().await
+            }
+            outcome => outcome,
+        }
+    };
+    let outcome = tokio::time::timeout(LIMIT, both).await.map_err(late)?;
+    outcome.map_err(|error| told(error, ending, domain))
+}
+
+/// One log-in with its inputs.
+struct Attempt<'a> {
+    settings: &'a LinkSettings,
+    way: &'a Way,
+    password: Option<&'a Password>,
+    jid: &'a Jid,
+    wanted: &'a FullJid,
+    elsewhere: Option<&'a Endpoint>,
+    previous: Option<&'a Previous>,
+    tokens: &'a Tokens,
+    attempts: &'a Attempts,
+    ending: &'a Ending,
+}
+
+impl Attempt<'_> {
+    async fn make(&self) -> Result<Opened, ConnectError> {
+        let Self { settings, way, jid, wanted, attempts, ending, .. } = *self;
+        let domain = jid.domain().as_str();
+        let Reached { pending, channel, can_resume } =
+            open(settings, self.elsewhere, domain, ending, self.tokens, &attempts.unheard).await?;
+        let (features, stream) = pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
+        attempts.unheard.forget();
+        let carrier = Carrier::to(self.elsewhere, settings);
+        let demand = attempts.demand(settings, carrier);
+        let choice = choose(Offer {
+            way,
+            mechanisms: &features.sasl_mechanisms,
+            bindings: features.sasl_cb.as_ref(),
+            channel,
+            demand,
+            allow_plain: settings.allow_plain,
+            domain,
+        })?;
+        let advertised = (demand != Demand::Never).then(|| Advertised::of(&features));
+        let authenticated = authenticate(stream, &choice, advertised, jid, self.password).await;
+        let stream = authenticated.map_err(|error| attempts.failed(error, &choice, demand, domain))?;
+        attempts.worked(settings, carrier, &choice);
+        let pending = stream.send_header(header(domain)).await.map_err(|error| io_failure(&error))?;
+        let (features, mut stream): (StreamFeatures, XmppStream<_>) =
+            pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
+        if !features.can_bind() {
+            return Err(ConnectError::NotXmpp { cause: "it offers no resource binding".to_owned() });
+        }
+        attempts.has_asked.store(true, Ordering::Relaxed);
+        let begun = begin(&mut stream, &features, wanted, self.previous, can_resume).await?;
+        if let (Way::Certificate { .. }, Begun::Anew { jid, .. }) = (way, &begun)
+            && jid.to_bare() != wanted.to_bare()
+        {
+            return Err(ConnectError::OtherAccount { wanted: wanted.clone(), jid: jid.clone() });
+        }
+        let has = |name, namespace| features.others.iter().any(|feature| feature.is(name, namespace));
+        let offers = Offers { roster_versions: has("ver", "urn:xmpp:features:rosterver") };
+        Ok(Opened { stream, begun, offers, hears_state: has("csi", ns::CSI), ending: ending.clone() })
+    }
+}
+
+/// Replaces an error by the reason that the server gave when it closed the WebSocket, or when it ended the stream with
+/// an element that the library does not know.
+fn told(error: ConnectError, ending: &Ending, domain: &str) -> ConnectError {
+    match (error, ending.reason()) {
+        (ConnectError::HungUp | ConnectError::NotXmpp { .. }, Some(Lost::WebSocketClosed { cause })) => {
+            ConnectError::WebSocketClosed { cause }
+        }
+        // A server that ends a stream speaks XMPP, so missing STARTTLS is not the cause.
+        (
+            ConnectError::NotXmpp { .. } | ConnectError::NoStartTls { .. },
+            Some(Lost::Stream { condition, text, elsewhere }),
+        ) => ended(&condition, text, elsewhere, domain),
+        (error, _) => error,
+    }
+}
+
+/// Attaches to a BOSH session that another program began, in place of a log-in. It is already bound, and its features
+/// are unknown.
+async fn go_on(settings: &LinkSettings, prebind: &Prebind, tokens: &Tokens) -> Result<Opened, ConnectError> {
+    let gone = |remedy, temporary| ConnectError::NoSession { remedy, temporary };
+    let (session, gone) = match prebind {
+        Prebind::Fetched(Hidden(url)) => {
+            (fetched::session(settings, url).await?, gone("let prebind_url give it", true))
+        }
+        Prebind::Given { sid: Hidden(sid), rid: Hidden(rid) } => {
+            let gone = gone("set sid and rid to it", false);
+            let Ok(jid) = settings.jid.clone().try_into_full() else { return Err(gone) };
+            (fetched::Session { jid, sid: Zeroizing::new(sid.clone()), rid: *rid }, gone)
+        }
+    };
+    let Some(url) = &settings.bosh else { return Err(gone) };
+    let domain = session.jid.domain().as_str();
+    let ending = Ending::default();
+    let transport =
+        bosh::attach(settings, url, domain, (&session.sid, session.rid), tokens, &ending).await?.ok_or(gone)?;
+    let pending =
+        Reached::begin(transport, timeouts(settings), domain, &ending, (Channel::default(), false)).await?.pending;
+    let (_, stream): (StreamFeatures, XmppStream<_>) =
+        pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
+    let begun = Begun::Anew { jid: session.jid, managed: None, handled: None, early: Vec::new() };
+    Ok(Opened { stream, begun, offers: Offers { roster_versions: false }, hears_state: false, ending })
+}
+
+/// The byte stream of any transport.
+pub(super) type Transport = Box<dyn AsyncReadAndWrite>;
+
+/// A stream inside TLS.
+pub(super) struct Reached {
+    pub(super) pending: PendingFeaturesRecv<Transport>,
+    /// The channel-binding data that a log-in can be bound to.
+    channel: Channel,
+    /// Whether a session on this stream can be resumed on another one (XEP-0198).
+    can_resume: bool,
+}
+
+impl Reached {
+    /// Begins the XML stream on a transport.
+    async fn begin(
+        transport: impl AsyncBufRead + AsyncWrite + Unpin + Send + 'static,
+        timeouts: Timeouts,
+        domain: &str,
+        ending: &Ending,
+        (channel, can_resume): (Channel, bool),
+    ) -> Result<Self, ConnectError> {
+        // The result of an address that was tried before does not apply to this stream.
+        ending.forget();
+        let transport: Transport = Box::new(Intake::new(transport, ending.clone(), timeouts.response_timeout));
+        let pending = initiate_stream(transport, ns::JABBER_CLIENT, header(domain), timeouts).await;
+        Ok(Self { pending: pending.map_err(|error| io_failure(&error))?, channel, can_resume })
+    }
+}
+
+/// Opens a stream with the server of this domain over the transport that the owner chose, or at the host that a server
+/// redirected us to.
+pub(super) async fn open(
+    settings: &LinkSettings,
+    elsewhere: Option<&Endpoint>,
+    domain: &str,
+    ending: &Ending,
+    tokens: &Tokens,
+    unheard: &Unheard,
+) -> Result<Reached, ConnectError> {
+    // A test may use a network of its own.
+    #[cfg(any(test, feature = "test-support"))]
+    if let Some(called) = super::simulated::call() {
+        let (stream, timeouts) = (BufStream::new(called?), timeouts(settings));
+        return Reached::begin(stream, timeouts, domain, ending, (Channel::default(), true)).await;
+    }
+    let is_free = elsewhere.is_none();
+    match (settings.transport, &settings.websocket, &settings.bosh) {
+        _ if !is_free => {}
+        (TransportChoice::Bosh, _, Some(url)) | (_, None, Some(url)) => {
+            return open_bosh(settings, url, domain, ending, tokens).await;
+        }
+        (_, Some(url), _) => return open_websocket(settings, url, domain, ending).await,
+        (TransportChoice::WebSocket | TransportChoice::Bosh, None, None) => {
+            return open_discovered(settings, domain, ending, tokens).await;
+        }
+        (TransportChoice::Auto | TransportChoice::Tcp, None, None) => {}
+    }
+    match open_tcp(settings, elsewhere, domain, ending, unheard).await {
+        Err(error) if may_go_over_the_web(settings, elsewhere, &error) => {
+            go_over_the_web(settings, domain, ending, tokens, error).await
+        }
+        opened => opened,
+    }
+}
+
+/// Returns whether the domain is asked for its web addresses after this error on TCP: the owner left the transport
+/// open, and no server could be reached.
+fn may_go_over_the_web(settings: &LinkSettings, elsewhere: Option<&Endpoint>, error: &ConnectError) -> bool {
+    let is_free = elsewhere.is_none() && settings.server.is_none() && settings.transport == TransportChoice::Auto;
+    is_free && error.is_unreachable()
+}
+
+/// Like [`open_discovered`], after TCP has failed. If this fails as well, the error from TCP is the better one to
+/// report.
+async fn go_over_the_web(
+    settings: &LinkSettings,
+    domain: &str,
+    ending: &Ending,
+    tokens: &Tokens,
+    error: ConnectError,
+) -> Result<Reached, ConnectError> {
+    match open_discovered(settings, domain, ending, tokens).await {
+        Ok(reached) => {
+            tracing::info!(reason = %error, "no way by TCP; going over the web");
+            Ok(reached)
+        }
+        Err(closed) => {
+            tracing::debug!(reason = %closed, "no way over the web, either");
+            Err(error)
+        }
+    }
+}
+
+/// Like [`open`], over the web addresses that the domain publishes, restricted to the transport that the owner chose.
+async fn open_discovered(
+    settings: &LinkSettings,
+    domain: &str,
+    ending: &Ending,
+    tokens: &Tokens,
+) -> Result<Reached, ConnectError> {
+    let places = discover(settings, domain).await?;
+    let mut last = ConnectError::NotDiscovered {
+        domain: domain.to_owned(),
+        cause: "it names no place for the transport that is set".to_owned(),
+    };
+    for url in places.websocket.iter().filter(|_| settings.transport != TransportChoice::Bosh) {
+        match open_websocket(settings, url, domain, ending).await {
+            Err(error) => last = error,
+            reached => return reached,
+        }
+    }
+    for url in places.bosh.iter().filter(|_| settings.transport != TransportChoice::WebSocket) {
+        match open_bosh(settings, url, domain, ending, tokens).await {
+            Err(error) => last = error,
+            reached => return reached,
+        }
+    }
+    Err(last)
+}
+
+/// Like [`open`], over TCP. If only DNS announces direct TLS and it fails, STARTTLS is tried.
+async fn open_tcp(
+    settings: &LinkSettings,
+    elsewhere: Option<&Endpoint>,
+    domain: &str,
+    ending: &Ending,
+    unheard: &Unheard,
+) -> Result<Reached, ConnectError> {
+    let host = ascii(domain)?;
+    let named = elsewhere.or(settings.server.as_ref());
+    let (tcp, mode) = reach_in_turn(&host, settings.tls, named, unheard).await?;
+    let secured = if mode == TlsMode::Direct && settings.tls.is_none() && named.is_none() {
+        // A silent server must not use up the time for STARTTLS.
+        let direct = tokio::time::timeout(DIRECT_LIMIT, begin_tls(tcp, mode, domain, settings, ending)).await;
+        match direct.unwrap_or_else(|_| Err(ConnectError::TimedOut { domain: domain.to_owned() })) {
+            Err(error) => {
+                tracing::info!(%domain, reason = %error, "no way by direct TLS, which the DNS names; trying STARTTLS");
+                let other = match reach_in_turn(&host, Some(TlsMode::StartTls), None, unheard).await {
+                    Ok((tcp, mode)) => begin_tls(tcp, mode, domain, settings, ending).await,
+                    Err(other) => Err(other),
+                };
+                // If STARTTLS cannot be reached at all, the error from direct TLS is the one to report.
+                other.map_err(|other| if other.is_unreachable() { error } else { other })?
+            }
+            secured => secured?,
+        }
+    } else {
+        begin_tls(tcp, mode, domain, settings, ending).await?
+    };
+    Reached::begin(BufStream::new(secured.stream), timeouts(settings), domain, ending, (secured.channel, true)).await
+}
+
+async fn begin_tls(
+    tcp: TcpStream,
+    mode: TlsMode,
+    domain: &str,
+    settings: &LinkSettings,
+    ending: &Ending,
+) -> Result<Secured<TcpStream>, ConnectError> {
+    let host = ascii(domain)?;
+    match mode {
+        TlsMode::Direct => secure(tcp, &host, Some(b"xmpp-client"), settings).await,
+        TlsMode::StartTls => {
+            let tcp = start_tls(tcp, domain, timeouts(settings), ending).await;
+            secure(tcp.map_err(|error| of_named(error, settings, domain))?, &host, None, settings).await
+        }
+    }
+}
+
+/// Turns a hang-up before STARTTLS into [`ConnectError::NoStartTls`] if the owner configured this server or STARTTLS.
+/// If only DNS names them, the TLS mode is not what is wrong.
+fn of_named(error: ConnectError, settings: &LinkSettings, domain: &str) -> ConnectError {
+    let is_written = settings.tls == Some(TlsMode::StartTls);
+    let place = settings.server.as_ref().map(ToString::to_string).or_else(|| is_written.then(|| domain.to_owned()));
+    let cause = match &error {
+        ConnectError::HungUp => "it said nothing".to_owned(),
+        ConnectError::NotXmpp { cause } => cause.clone(),
+        _ => return error,
+    };
+    place.map_or(error, |place| ConnectError::NoStartTls { place, cause, is_written })
+}
+
+/// Like [`open`], over WebSocket. The certificate must be for the host that the owner named.
+async fn open_websocket(
+    settings: &LinkSettings,
+    url: &WebUrl,
+    domain: &str,
+    ending: &Ending,
+) -> Result<Reached, ConnectError> {
+    let host = ascii(&url.server.host)?;
+    let (tcp, _) = reach(&host, Some(TlsMode::Direct), Some(&url.server)).await?;
+    let secured = secure(tcp, &host, Some(b"http/1.1"), settings).await.map_err(|error| match error {
+        ConnectError::NotTls { .. } => ConnectError::NoWebSocket { url: url.to_string(), cause: NO_TLS.to_owned() },
+        error => error,
+    })?;
+    let socket = websocket::open(secured.stream, url, ending).await?;
+    Reached::begin(socket, websocket_timeouts(settings), domain, ending, (secured.channel, true)).await
+}
+
+/// Like [`open`], over HTTP requests (BOSH). They use more than one connection, so a log-in is bound to none. A BOSH
+/// session outlives its connections by itself.
+async fn open_bosh(
+    settings: &LinkSettings,
+    url: &Url,
+    domain: &str,
+    ending: &Ending,
+    tokens: &Tokens,
+) -> Result<Reached, ConnectError> {
+    let session = bosh::open(settings, url, domain, tokens, ending).await?;
+    Reached::begin(session, timeouts(settings), domain, ending, (Channel::default(), false)).await
+}
+
+/// Converts a domain to the form used in DNS and certificates; literal addresses lose their brackets.
+pub(super) fn ascii(domain: &str) -> Result<String, ConnectError> {
+    let bare = domain.trim_start_matches('[').trim_end_matches(']');
+    if bare.parse::<std::net::IpAddr>().is_ok() {
+        return Ok(bare.to_owned());
+    }
+    idna::domain_to_ascii(domain)
+        .map_err(|error| ConnectError::UnknownHost { host: domain.to_owned(), cause: error.to_string() })
+}
+
+/// Negotiates STARTTLS on a plain stream and returns the socket for the handshake.
+async fn start_tls(
+    tcp: TcpStream,
+    domain: &str,
+    timeouts: Timeouts,
+    ending: &Ending,
+) -> Result<TcpStream, ConnectError> {
+    // Anybody on the path can write here, so the limits matter even more.
+    let intake = Intake::new(BufStream::new(tcp), ending.clone(), timeouts.response_timeout);
+    let pending = initiate_stream(intake, ns::JABBER_CLIENT, header(domain), timeouts)
+        .await
+        .map_err(|error| io_failure(&error))?;
+    let (features, mut stream) = pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
+    if !features.can_starttls() {
+        return Err(ConnectError::NoTls { domain: domain.to_owned() });
+    }
+    send(&mut stream, &XmppStreamElement::Starttls(StartTls::Request(Request))).await?;
+    loop {
+        match stream.next().await.map(|element| element.and_then(FallibleStreamElement::into_read_error)) {
+            // Plain text that came after this is discarded with the buffer, since nothing authenticates it.
+            Some(Ok(XmppStreamElement::Starttls(StartTls::Proceed(_)))) => {
+                let transport = stream.into_inner().into_inner().ok_or(ConnectError::HungUp)?;
+                return Ok(transport.into_inner());
+            }
+            Some(Ok(XmppStreamElement::Starttls(StartTls::Failure(_)))) => {
+                return Err(ConnectError::Tls { cause: "the server declined STARTTLS".to_owned() });
+            }
+            Some(Ok(XmppStreamElement::StreamError(error))) => return Err(stream_failure(&error.0, domain)),
+            Some(Ok(_)) => return Err(ConnectError::NotXmpp { cause: "no answer to STARTTLS".to_owned() }),
+            Some(Err(ReadError::SoftTimeout)) => {}
+            Some(Err(ReadError::HardError(error))) => return Err(io_failure(&error)),
+            Some(Err(ReadError::ParseError(error))) => {
+                return Err(ConnectError::NotXmpp { cause: printable(&error.to_string()) });
+            }
+            Some(Err(ReadError::StreamFooterReceived)) | None => return Err(ConnectError::HungUp),
+        }
+    }
+}
+
+async fn send<Io: AsyncBufRead + AsyncWrite + Unpin>(
+    stream: &mut XmppStream<Io>,
+    element: &XmppStreamElement,
+) -> Result<(), ConnectError> {
+    stream.send(element).await.map_err(|error| io_failure(&error))
+}
+
+fn header(domain: &str) -> StreamHeader<'_> {
+    StreamHeader { to: Some(Cow::Borrowed(domain)), from: None, id: None }
+}
+
+pub(super) fn features_failure(error: RecvFeaturesError, domain: &str) -> ConnectError {
+    match error {
+        RecvFeaturesError::Io(error) => io_failure(&error),
+        RecvFeaturesError::StreamError(error) => stream_failure(&error.0, domain),
+    }
+}
+
+pub(super) fn stream_failure(error: &StreamError, domain: &str) -> ConnectError {
+    let elsewhere = match &error.condition {
+        DefinedCondition::SeeOtherHost(place) => Some(printable(place)),
+        _ => None,
+    };
+    let text = error.get_best_text(Vec::new()).map(|(_, text)| printable(text));
+    ended(&error.condition.to_string(), text, elsewhere, domain)
+}
+
+/// Returns the error for a stream that the server ended with this condition, and perhaps with a redirect.
+pub(super) fn ended(condition: &str, text: Option<String>, elsewhere: Option<String>, domain: &str) -> ConnectError {
+    match (condition, elsewhere) {
+        (_, Some(place)) => ConnectError::Elsewhere { place },
+        ("host-unknown" | "host-gone", None) => ConnectError::HostUnknown { domain: domain.to_owned() },
+        (condition, None) => ConnectError::Stream { condition: condition.to_owned(), text },
+    }
+}
+
+pub(super) fn io_failure(error: &io::Error) -> ConnectError {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    match error.kind() {
+        UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => ConnectError::HungUp,
+        _ => ConnectError::NotXmpp { cause: printable(&error.to_string()) },
+    }
+}
+
+/// Returns the text that a server sent with a condition, in English if there are several languages.
+pub(super) fn said(texts: &BTreeMap<String, String>) -> Option<String> {
+    let text = texts.get("en").or_else(|| texts.values().next())?.trim();
+    (!text.is_empty()).then(|| printable(text))
+}
+
+#[cfg(test)]
+mod tests;

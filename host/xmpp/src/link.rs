@@ -1,0 +1,595 @@
+//! The stream of one account: connects, reconnects after connection loss, and reports both.
+//!
+//! [`Link`] owns the stream and is used by one task, so everything stays in order. Stanzas that were written and not
+//! acknowledged are kept. If the session is resumed (XEP-0198) they are sent again automatically; otherwise they are
+//! returned, and the session above decides. [`Connector`] logs in, in a task of its own. A dropped link leaves no task
+//! behind.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use jid::FullJid;
+use jiff::Timestamp;
+use parlor_config::LinkSettings;
+use parlor_stanza::decode::decode;
+use parlor_stanza::encode::encode;
+use parlor_stanza::raw::RawStanza;
+use parlor_stanza::sieve::lost::Lost;
+use parlor_stanza::stream_error::is_about_syntax;
+use parlor_stanza::types::{Incoming, Offers, Outgoing};
+use tokio::time::Instant;
+use tokio_xmpp::xmlstream::Timeouts;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::stanza::Stanza;
+
+use self::connector::{Connector, Report, Wanted};
+use self::ledger::Ledger;
+use self::live::Live;
+use self::queue::Queue;
+use super::bind::Begun;
+use super::bosh::Tokens;
+use super::connect::{ConnectError, Opened};
+use super::local::LocalServer;
+use super::password::Supplied;
+use super::pins::Pins;
+
+pub(super) use self::live::PROBE_PREFIX;
+pub use self::unsent::too_old;
+
+mod connector;
+mod ledger;
+mod live;
+mod pace;
+mod queue;
+mod unsent;
+
+/// The maximum number of stanzas that wait to be written.
+const QUEUE: usize = 64;
+/// The number of queued bytes at which the queue is full. Further stanzas wait with their senders, and are taken in
+/// turn.
+const QUEUE_BYTES: usize = 64 << 10;
+/// The time for a server to answer whether it is still there, or how much it has handled.
+const RESPONSE_LIMIT: Duration = Duration::from_secs(30);
+/// The time for which a server may send other data in place of that answer, before the connection counts as lost.
+const ACK_LIMIT: Duration = Duration::from_mins(2);
+/// The time for one element of the stream to arrive, at [`SLOWEST`] or faster, before it is skipped: the server delays its
+/// answer until then. The largest message comes within it on a line of 16 kbit/s.
+const ELEMENT_LIMIT: Duration = Duration::from_mins(10);
+/// The number of bytes of an element that have to arrive in a second for [`ELEMENT_LIMIT`] to apply.
+const SLOWEST: u64 = 1_024;
+/// The number of consecutive resumed connections without any acknowledgement after which the session is given up.
+/// Prosody 0.12 continues with the parser of the first connection: if that was lost within a stanza, the server resumes
+/// the session but understands nothing from then on.
+const DEAF: u32 = 2;
+/// The time limit for closing a stream before the connection is dropped.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+/// Two conflicts within this time mean that two clients compete for a full JID, which only ends when one gives up.
+const CONFLICT_SPAN: Duration = Duration::from_mins(1);
+/// The longest silence over WebSocket: proxies close a silent connection, nginx after a minute.
+const WEBSOCKET_SILENCE: Duration = Duration::from_secs(45);
+/// The longest silence if the owner disabled pings.
+const FOR_EVER: Duration = Duration::from_hours(24 * 365);
+
+/// Returns the timeouts of a stream.
+pub(super) fn timeouts(settings: &LinkSettings) -> Timeouts {
+    let read_timeout = if settings.ping_interval.is_zero() { FOR_EVER } else { settings.ping_interval.min(FOR_EVER) };
+    Timeouts { read_timeout, response_timeout: RESPONSE_LIMIT }
+}
+
+/// Returns the timeouts for WebSocket (RFC 7395, section 3.8).
+pub(super) fn websocket_timeouts(settings: &LinkSettings) -> Timeouts {
+    let usual = timeouts(settings);
+    let longest = if settings.ping_interval.is_zero() { FOR_EVER } else { WEBSOCKET_SILENCE };
+    Timeouts { read_timeout: usual.read_timeout.min(longest), ..usual }
+}
+
+/// The parameters of a log-in.
+#[derive(Debug, Default)]
+pub struct LogIn {
+    /// A password that replaces the configured one, also for reconnects.
+    pub password: Option<Supplied>,
+    /// The minimum delay before the first attempt.
+    pub after: Duration,
+    /// A session that a former process left, to be resumed if the server still has it.
+    pub left: Option<Left>,
+    /// The store for the tokens of a BOSH session, while there is one.
+    pub tokens: Tokens,
+    /// The carriers over which log-ins of the account were bound before.
+    pub pins: Pins,
+}
+
+/// A session whose stream was not closed and that has nothing unacknowledged, with the data to resume it (XEP-0198).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// The full JID of the session.
+    pub jid: FullJid,
+    /// The server's id for the session.
+    pub id: String,
+    /// The number of stanzas received from the server.
+    pub heard: u32,
+    /// The number of our stanzas that the server has handled.
+    pub acknowledged: u32,
+    /// The host where the server wants the session to be resumed, if it named one.
+    pub location: Option<String>,
+}
+
+/// An event on a link.
+#[derive(Debug)]
+pub enum LinkEvent {
+    /// A session that is new to this process began; the state of any earlier session is gone.
+    Bound {
+        /// The full JID that the server assigned.
+        jid: FullJid,
+        /// The features that the server offers.
+        offers: Offers,
+        /// Whether the server resumed a session that a former process left. Our presence is still in effect, and
+        /// stanzas since then follow.
+        taken_up: bool,
+        /// Stanzas of the old session that were not acknowledged or never sent, oldest first: messages, and presences
+        /// that request a subscription or answer such a request. Other stanzas only had a meaning within the old
+        /// session.
+        again: Vec<RawStanza>,
+        /// How many of these, from the first on, were written: the server may have handled them without saying so.
+        doubtful: usize,
+    },
+    /// The connection was lost; a new one is being opened.
+    Suspended {
+        /// The reason, as far as this end knows it.
+        why: Lost,
+    },
+    /// A new attempt to connect begins, after a connection that was lost or failed.
+    Trying,
+    /// The connection is back, and nothing was lost (XEP-0198).
+    Resumed {
+        /// Whether an earlier request to resume the session got no answer. ejabberd 23.01 may then have lost what
+        /// waited for the session.
+        doubtful: bool,
+    },
+    /// A log-in failed and will be retried.
+    Retrying {
+        /// The delay before the retry.
+        after: Duration,
+        /// The reason that the log-in failed.
+        why: ConnectError,
+    },
+    /// A stanza arrived.
+    Stanza(Incoming),
+    /// A log-in failed in a way that no retry helps. Only [`LinkEvent::Closed`] follows.
+    Failed(ConnectError),
+    /// The link has ended.
+    Closed,
+}
+
+/// Whether anybody looks at incoming stanzas (XEP-0352).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ClientState {
+    /// Somebody looks; each stream begins in this state.
+    #[default]
+    Active,
+    /// Nobody looks: the server may hold back stanzas that can wait.
+    Inactive,
+}
+
+/// The stream of one account.
+pub struct Link {
+    /// Logs in whenever a connection is wanted; `None` if the server is within the process.
+    connector: Option<Connector>,
+    stage: Stage,
+    /// Stanzas that wait to be written.
+    queue: Queue,
+    /// Counts the session's stanzas (XEP-0198); `None` if the session is not managed.
+    ledger: Option<Ledger>,
+    /// Stanzas that arrived before the stream was ready.
+    early: VecDeque<Stanza>,
+    /// Our full JID, once bound.
+    own: Option<FullJid>,
+    /// The number of consecutive resumed connections without any acknowledgement.
+    deaf: u32,
+    /// Whether [`LinkEvent::Bound`] is still to be reported.
+    is_new: bool,
+    /// How long unsent messages are kept while there is no connection.
+    keep_unsent: Duration,
+    /// When the last connection was lost; `None` while there is one, or before the first.
+    cut: Option<Instant>,
+    /// When another client last took our full JID.
+    conflict: Option<Instant>,
+    state: ClientState,
+    /// Whether incoming stanzas are no longer acknowledged.
+    leaves: bool,
+}
+
+enum Stage {
+    Connecting,
+    Live { live: Box<Live>, hears_state: bool, resumed: bool, is_contested: bool },
+    Local(Arc<dyn LocalServer>),
+    Over,
+}
+
+impl Link {
+    /// Begins to connect. Must be called within a runtime.
+    pub fn start(settings: LinkSettings) -> Self {
+        Self::log_in(settings, LogIn::default())
+    }
+
+    /// Same as [`Link::start`], with parameters for the log-in.
+    pub fn log_in(settings: LinkSettings, wish: LogIn) -> Self {
+        let (left, keep_unsent) = (wish.left.clone(), settings.keep_unsent);
+        Self {
+            keep_unsent,
+            ledger: left.as_ref().map(Ledger::taken_up),
+            own: left.map(|left| left.jid),
+            ..Self::new(Some(Connector::spawn(settings, wish)), Stage::Connecting)
+        }
+    }
+
+    /// Creates a link to a server within the process, which follows these settings.
+    pub fn local(server: Arc<dyn LocalServer>, settings: &LinkSettings) -> Self {
+        server.open(settings);
+        Self::new(None, Stage::Local(server))
+    }
+
+    fn new(connector: Option<Connector>, stage: Stage) -> Self {
+        Self {
+            connector,
+            stage,
+            queue: Queue::default(),
+            ledger: None,
+            keep_unsent: FOR_EVER,
+            cut: None,
+            early: VecDeque::new(),
+            deaf: 0,
+            own: None,
+            is_new: true,
+            conflict: None,
+            state: ClientState::default(),
+            leaves: false,
+        }
+    }
+
+    /// Waits for the next event, and writes queued stanzas. Cancel-safe. After the end, returns [`LinkEvent::Closed`]
+    /// at once, each time.
+    pub async fn next(&mut self) -> LinkEvent {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// Same as [`Link::next`], but returns `None` as soon as [`Link::has_room`].
+    pub async fn next_or_room(&mut self) -> Option<LinkEvent> {
+        poll_fn(|cx| match self.poll_next(cx) {
+            Poll::Ready(event) => Poll::Ready(Some(event)),
+            Poll::Pending if self.has_room() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<LinkEvent> {
+        loop {
+            let event = match &mut self.stage {
+                Stage::Live { .. } if !self.early.is_empty() => {
+                    self.early.pop_front().and_then(|stanza| self.read(stanza)).map(LinkEvent::Stanza)
+                }
+                Stage::Live { live, .. } => match ready!(live.poll(&mut self.queue, &mut self.ledger, cx)) {
+                    Some(stanza) => self.read(stanza).map(LinkEvent::Stanza),
+                    None => self.lost(),
+                },
+                Stage::Local(server) => Some(ready!(server.poll(cx))),
+                Stage::Connecting => match ready!(poll_report(&mut self.connector, cx)) {
+                    Some(Report::Opened { opened, is_contested }) => self.opened(*opened, is_contested),
+                    Some(Report::Trying) => Some(LinkEvent::Trying),
+                    Some(Report::Retrying { after, why }) => Some(LinkEvent::Retrying { after, why }),
+                    Some(Report::Failed(why)) => Some(self.fail(why)),
+                    // The connector has ended, so nothing would log in.
+                    None => {
+                        self.stage = Stage::Over;
+                        None
+                    }
+                },
+                Stage::Over => Some(LinkEvent::Closed),
+            };
+            if let Some(event) = event {
+                return Poll::Ready(event);
+            }
+        }
+    }
+
+    /// Returns whether there is room for another stanza. Sending without room makes the queue exceed its limit.
+    pub fn has_room(&self) -> bool {
+        self.queue.len() < QUEUE && self.queue.bytes() < QUEUE_BYTES
+    }
+
+    /// Queues a stanza, which [`Link::next`] writes. Without a connection it waits for one. After the end, it is
+    /// dropped.
+    pub fn send(&mut self, outgoing: Outgoing) {
+        match &self.stage {
+            Stage::Over => {}
+            Stage::Local(server) => server.hear(outgoing),
+            Stage::Connecting | Stage::Live { .. } => self.queue.push_back(encode(outgoing)),
+        }
+    }
+
+    /// Tells the server whether anybody looks, if the server supports it, on this stream and later ones.
+    pub fn set_state(&mut self, state: ClientState) {
+        if self.state != state {
+            self.state = state;
+            if let Stage::Live { live, hears_state: true, .. } = &mut self.stage {
+                live.say_state(state);
+            }
+        }
+    }
+
+    /// Asks the server for a sign of life, if there is a connection, since its loss might go unnoticed.
+    pub fn ask(&mut self) {
+        if let Stage::Live { live, .. } = &mut self.stage {
+            live.ask();
+        }
+    }
+
+    /// Stops acknowledging incoming stanzas, on this stream and later ones. Stanzas are still returned, since they may
+    /// be answers to requests made meanwhile.
+    pub fn acknowledge_no_more(&mut self) {
+        self.leaves = true;
+        if let Some(ledger) = &mut self.ledger {
+            ledger.close();
+        }
+    }
+
+    /// Returns whether the server keeps stanzas that are not acknowledged.
+    pub fn is_managed(&self) -> bool {
+        self.ledger.is_some()
+    }
+
+    /// Applies new settings of the same address; `before` are the settings so far. If they lead to another server, the
+    /// connection is replaced by one made with them, and nothing that was to be sent is lost. Otherwise they apply from
+    /// the next connection on.
+    pub fn follow(&mut self, settings: LinkSettings, before: &LinkSettings) {
+        self.keep_unsent = settings.keep_unsent;
+        let Some(connector) = &self.connector else { return };
+        let elsewhere = settings.leads_elsewhere(before);
+        connector.follow(settings);
+        if let (true, Stage::Live { live, .. }) = (elsewhere, &mut self.stage) {
+            live.is_to_be_left(Lost::Moved);
+        }
+    }
+
+    /// Replaces the connection and its session by new ones, after a bug in the host left the state behind this one in
+    /// doubt. Nothing that was to be sent is lost.
+    pub fn begin_anew(&mut self) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.give_up();
+        }
+        if let Stage::Live { live, .. } = &mut self.stage {
+            live.is_to_be_left(Lost::Bug);
+        }
+    }
+
+    /// Writes queued stanzas, closes the stream, and ends. Takes at most five seconds.
+    pub async fn close(mut self) {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Live { live, .. } => {
+                let closing = live.close(&mut self.queue, &mut self.ledger);
+                if tokio::time::timeout(CLOSE_LIMIT, closing).await.is_err() {
+                    tracing::debug!("the server did not close the stream in time");
+                }
+            }
+            Stage::Local(server) => server.close(),
+            Stage::Connecting | Stage::Over => {}
+        }
+    }
+
+    /// Returns whether a later process could resume the session.
+    pub fn can_be_left(&self) -> bool {
+        matches!(self.stage, Stage::Live { .. })
+            && self.early.is_empty()
+            && self.ledger.as_ref().is_some_and(|ledger| ledger.previous().is_some())
+    }
+
+    /// Writes queued stanzas and ends without closing the stream, so that the server keeps the session for a while.
+    /// Takes at most five seconds. Returns `None` if there is no session to resume.
+    pub async fn leave(mut self) -> Option<Left> {
+        let Stage::Live { live, .. } = std::mem::replace(&mut self.stage, Stage::Over) else { return None };
+        let leaving = tokio::time::timeout(CLOSE_LIMIT, live.leave(&mut self.queue, &mut self.ledger));
+        if !leaving.await.unwrap_or(false) {
+            return None;
+        }
+        self.ledger?.left(self.own?)
+    }
+
+    fn opened(&mut self, opened: Opened, is_contested: bool) -> Option<LinkEvent> {
+        let Opened { stream, begun, offers, hears_state, ending } = opened;
+        let mut live = Live::new(stream, ending);
+        // Each stream begins active, even a resumed one (XEP-0352, section 5).
+        if hears_state && self.state != ClientState::Active {
+            live.say_state(self.state);
+        }
+        let resumed = matches!(begun, Begun::Resumed { .. });
+        let is_late = self.cut.take().is_some_and(|cut| cut.elapsed() > self.keep_unsent);
+        let event = match begun {
+            Begun::Resumed { handled, is_asked_again } => {
+                let Some(ledger) = self.ledger.as_mut().filter(|ledger| ledger.previous().is_some()) else {
+                    self.want(Lost::Miscounted);
+                    return None;
+                };
+                match ledger.acknowledge(handled) {
+                    Err(_) => {
+                        tracing::warn!(handled, "the server resumes a session and miscounts it; beginning another");
+                        ledger.give_up();
+                        self.want(Lost::Miscounted);
+                        return None;
+                    }
+                    // The count settles all earlier stanzas, and shows that those sent again were not handled.
+                    Ok(0) if self.deaf >= DEAF => {
+                        tracing::warn!("the server resumes a session and takes nothing in; beginning another");
+                        ledger.give_up();
+                        self.deaf = 0;
+                        self.want(Lost::Deaf);
+                        return None;
+                    }
+                    Ok(0) => {}
+                    Ok(_) => self.deaf = 0,
+                }
+                let mut again = ledger.take();
+                tracing::debug!(
+                    handled,
+                    again = again.len(),
+                    first = again.front().map(ledger::id),
+                    "the session is gone on with"
+                );
+                again.append(&mut self.queue.take());
+                if is_late {
+                    let (rest, returned) = too_old(again, |stanza| stanza);
+                    self.queue = rest.into();
+                    self.early.extend(returned);
+                } else {
+                    self.queue = again.into();
+                }
+                match self.own.clone().filter(|_| std::mem::take(&mut self.is_new)) {
+                    Some(jid) => LinkEvent::Bound { jid, offers, taken_up: true, again: Vec::new(), doubtful: 0 },
+                    None => LinkEvent::Resumed { doubtful: is_asked_again },
+                }
+            }
+            Begun::Anew { jid, managed, handled, early } => {
+                let mut suspects = self.ledger.as_ref().map(|ledger| ledger.suspects().clone()).unwrap_or_default();
+                let (mut written, mut is_told) = (VecDeque::new(), false);
+                if let Some(mut ledger) = self.ledger.take() {
+                    // An impossible count says nothing; all stanzas are then sent again.
+                    is_told = handled.is_some_and(|handled| ledger.acknowledge(handled).is_ok());
+                    written = ledger.take();
+                }
+                let mut returned = Vec::new();
+                let mut kept = |mut stanzas: VecDeque<Stanza>| {
+                    if is_late {
+                        let (rest, old) = too_old(stanzas, |stanza| stanza);
+                        stanzas = rest;
+                        returned.extend(old);
+                    }
+                    let stanzas = stanzas.into_iter().map(|stanza| RawStanza(Arc::new(stanza)));
+                    stanzas.filter(RawStanza::outlives_its_stream).collect::<Vec<_>>()
+                };
+                let mut again = kept(written);
+                let doubtful = if is_told { 0 } else { again.len() };
+                again.extend(kept(self.queue.take()));
+                suspects.retain(|suspect| again.iter().any(|stanza| ledger::id(&stanza.0) == suspect));
+                self.ledger = managed.map(Ledger::new);
+                if let Some(ledger) = &mut self.ledger {
+                    ledger.suspect(suspects);
+                }
+                if self.leaves {
+                    self.acknowledge_no_more();
+                }
+                self.early = early.into_iter().chain(returned).collect();
+                self.own = Some(jid.clone());
+                self.is_new = false;
+                LinkEvent::Bound { jid, offers, taken_up: false, again, doubtful }
+            }
+        };
+        self.stage = Stage::Live { live: Box::new(live), hears_state, resumed, is_contested };
+        Some(event)
+    }
+
+    /// Handles the loss of the connection.
+    fn lost(&mut self) -> Option<LinkEvent> {
+        self.cut.get_or_insert_with(Instant::now);
+        let stage = std::mem::replace(&mut self.stage, Stage::Connecting);
+        let Stage::Live { live, resumed, is_contested, .. } = stage else { return None };
+        let is_ignored = resumed && live.is_ignored();
+        let is_torn = resumed && !live.has_acknowledged();
+        let why = match live.into_reason() {
+            Lost::Stream { condition, .. } if is_torn && is_about_syntax(&condition) => Lost::Torn { condition },
+            why => why,
+        };
+        self.deaf = if is_ignored && matches!(why, Lost::TimedOut | Lost::Deaf) { self.deaf + 1 } else { 0 };
+        let asked_for = self.connector.as_ref().map(|connector| connector.jid.clone());
+        if why.is_revocation() {
+            let jid = self.own.clone().or(asked_for)?;
+            let error = ConnectError::Revoked { jid, text: why.text().map(str::to_owned) };
+            return Some(self.fail(error));
+        }
+        // A conflict after an attempt whose request for a session got no answer may come from that attempt itself.
+        if why.is_conflict() && !is_contested {
+            let now = Instant::now();
+            if self.conflict.replace(now).is_some_and(|first| now - first <= CONFLICT_SPAN) {
+                let jid = self.own.clone().or(asked_for)?;
+                let error = ConnectError::Conflict { jid: jid.into() };
+                return Some(self.fail(error));
+            }
+        }
+        if !why.may_resume()
+            && let Some(ledger) = &mut self.ledger
+        {
+            ledger.give_up();
+            if why.is_about_a_stanza() {
+                ledger.accuse().iter().for_each(given_up);
+            }
+        }
+        self.want(why.clone());
+        Some(LinkEvent::Suspended { why })
+    }
+
+    fn want(&mut self, lost: Lost) {
+        let previous = self.ledger.as_ref().and_then(Ledger::previous);
+        if let Some(connector) = &self.connector {
+            connector.want(Wanted { previous, lost: Some(lost) });
+        }
+        self.stage = Stage::Connecting;
+    }
+
+    fn fail(&mut self, why: ConnectError) -> LinkEvent {
+        self.stage = Stage::Over;
+        if let Some(connector) = &self.connector {
+            connector.end();
+        }
+        self.queue = Queue::default();
+        self.ledger = None;
+        LinkEvent::Failed(why)
+    }
+
+    fn read(&self, stanza: Stanza) -> Option<Incoming> {
+        if let Stanza::Iq(iq @ (Iq::Result { .. } | Iq::Error { .. })) = &stanza
+            && iq.id().starts_with(PROBE_PREFIX)
+        {
+            return None;
+        }
+        // Before the first bind there is no session that could receive anything.
+        let own = self.own.as_ref()?;
+        // Peers choose what is in it. A panic over it costs this stanza, and not the account.
+        let decoded = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(test)]
+            super::peer::panic_if_told("decode", &format!("{stanza:?}"));
+            decode(stanza, own, Timestamp::now())
+        }));
+        if decoded.is_err() {
+            tracing::error!(
+                account = %own.to_bare(),
+                "a stanza is not delivered: a bug in the host stopped it from being read; please report it, with the panic in the log"
+            );
+        }
+        decoded.ok()
+    }
+}
+
+/// Polls the connector's reports; ready with `None` if there is no connector.
+fn poll_report(connector: &mut Option<Connector>, cx: &mut Context<'_>) -> Poll<Option<Report>> {
+    connector.as_mut().map_or(Poll::Ready(None), |connector| connector.reports.poll_recv(cx))
+}
+
+/// Logs that a stanza is not sent again.
+fn given_up(stanza: &Stanza) {
+    let to = match stanza {
+        Stanza::Message(message) => message.to.as_ref(),
+        Stanza::Presence(presence) => presence.to.as_ref(),
+        Stanza::Iq(iq) => iq.to(),
+    };
+    let to = to.map(tracing::field::display);
+    tracing::warn!(
+        to,
+        id = ledger::id(stanza),
+        "the server has ended two streams over this stanza; it is not sent again"
+    );
+}
+
+#[cfg(test)]
+mod tests;

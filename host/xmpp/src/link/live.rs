@@ -1,0 +1,512 @@
+//! One live connection: writes stanzas from the queue, passes received ones to the link, and counts both (XEP-0198).
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_util::{Sink, SinkExt, Stream, StreamExt as _};
+use parlor_base::harmless::io_words;
+use parlor_stanza::sieve::lost::Lost;
+use tokio::time::{Instant, Sleep};
+use tokio_xmpp::xmlstream::{FallibleStreamElement, ReadError, StreamElementError, XmppStream, XmppStreamElement};
+use xmpp_parsers::csi::{Active, Inactive};
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::ping::Ping;
+use xmpp_parsers::sm::{A, HandledCountTooHigh, Nonza as Sm, R};
+use xmpp_parsers::stanza::Stanza;
+use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
+
+use super::ledger::{Ledger, Miscounted};
+use super::queue::Queue;
+use super::{ACK_LIMIT, ClientState, ELEMENT_LIMIT, QUEUE, RESPONSE_LIMIT, SLOWEST};
+use crate::connect::Transport;
+use crate::intake::Ending;
+
+/// The prefix of ids of this link's own pings. Any received data shows that the server is alive, so no answer is
+/// awaited.
+pub(crate) const PROBE_PREFIX: &str = "parlor-alive-";
+
+/// A connection whose session is bound or resumed.
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that is owed, independent of the others")]
+pub(super) struct Live {
+    stream: XmppStream<Transport>,
+    ending: Ending,
+    /// The number of acknowledgements that the server has requested and not received.
+    acks_due: u32,
+    /// Whether stanzas were written since the server was last asked for an acknowledgement.
+    unasked: bool,
+    /// The pending request to the server; `None` if it has answered.
+    asked: Option<Asked>,
+    /// Whether the server has acknowledged something on this connection, or everything.
+    acknowledged: bool,
+    /// The timer that checks `asked`.
+    patience: Pin<Box<Sleep>>,
+    /// Whether the connection was silent long enough to ask whether the server is alive.
+    silent: bool,
+    /// The client state that is still to be sent (XEP-0352).
+    state: Option<ClientState>,
+    /// Whether written data may not have been flushed.
+    unflushed: bool,
+    /// Why this end wants another connection; `None` if it does not.
+    left: Option<Lost>,
+}
+
+/// A pending request for an acknowledgement or a sign of life.
+struct Asked {
+    first: Instant,
+    /// When it was last checked whether anything had arrived.
+    checked: Instant,
+    /// The number of reads up to that check.
+    pieces: u64,
+    /// The number of bytes written up to that check.
+    written: u64,
+    /// The number of bytes that had arrived by then of an element without its end.
+    arriving: u64,
+}
+
+/// The observable activity of a connection.
+#[derive(Debug, Clone, Copy)]
+struct Signs {
+    /// The number of reads that returned data.
+    pieces: u64,
+    /// The number of bytes written.
+    written: u64,
+    /// Whether more data is waiting to be written.
+    writes: bool,
+    /// The number of bytes of an element whose end has not arrived; `None` if there is no such element.
+    arriving: Option<u64>,
+}
+
+impl Asked {
+    fn now(ending: &Ending) -> Self {
+        let now = Instant::now();
+        let arriving = ending.arriving().unwrap_or(0);
+        Self { first: now, checked: now, pieces: ending.pieces(), written: ending.written(), arriving }
+    }
+
+    /// Restarts the response limit: earlier data no longer counts. A server that was asked before gets the full time
+    /// again.
+    fn once_more(&mut self, now: Instant, signs: Signs) {
+        let Signs { pieces, written, arriving, .. } = signs;
+        *self = Self { first: self.first, checked: now, pieces, written, arriving: arriving.unwrap_or(0) };
+    }
+
+    /// Returns whether an element arrives at a speed at which it is worth waiting for its end.
+    fn is_worth_waiting_for(&self, now: Instant, signs: Signs) -> bool {
+        let came = signs.arriving.unwrap_or(0).saturating_sub(self.arriving);
+        let seconds = (now - self.checked).as_secs();
+        now < self.first + ELEMENT_LIMIT && seconds > 0 && came / seconds >= SLOWEST
+    }
+
+    /// Checks the connection. Returns when to check again, or the reason to give it up: the server sent nothing for too
+    /// long, or nothing but other data. An acknowledgement may be delayed by other data, such as a large stanza on a
+    /// slow line, but not for ever: [`ELEMENT_LIMIT`]. While the line still accepts data, the request may not even have been sent.
+    fn look(&mut self, now: Instant, signs: Signs) -> Result<Instant, Lost> {
+        let has_come = signs.pieces != self.pieces;
+        let goes_out = signs.writes && signs.written != self.written;
+        let last = self.first + ACK_LIMIT;
+        if now >= last && !goes_out && !self.is_worth_waiting_for(now, signs) {
+            return Err(if has_come { Lost::Deaf } else { Lost::TimedOut });
+        }
+        if now >= self.checked + RESPONSE_LIMIT {
+            if !has_come && !goes_out {
+                return Err(Lost::TimedOut);
+            }
+            self.once_more(now, signs);
+        }
+        let next = self.checked + RESPONSE_LIMIT;
+        Ok(if now < last { last.min(next) } else { next })
+    }
+}
+
+impl Live {
+    /// Takes over a connection. Must be called within a runtime.
+    pub(super) fn new(stream: XmppStream<Transport>, ending: Ending) -> Self {
+        Self {
+            stream,
+            ending,
+            acks_due: 0,
+            unasked: false,
+            asked: None,
+            acknowledged: false,
+            patience: Box::pin(tokio::time::sleep(RESPONSE_LIMIT)),
+            silent: false,
+            state: None,
+            unflushed: false,
+            left: None,
+        }
+    }
+
+    /// Ends the connection as soon as everything that can be written at once is written.
+    pub(super) fn is_to_be_left(&mut self, why: Lost) {
+        self.left = Some(why);
+    }
+
+    /// Asks the server whether it is alive, as after a silence. Earlier data no longer counts as a sign of life.
+    pub(super) fn ask(&mut self) {
+        self.silent = true;
+        if let Some(asked) = &mut self.asked {
+            asked.once_more(Instant::now(), signs(&self.ending, self.unflushed));
+        }
+    }
+
+    /// Sends the client state with the next write.
+    pub(super) fn say_state(&mut self, state: ClientState) {
+        self.state = Some(state);
+    }
+
+    /// Returns the reason that the connection ended.
+    pub(super) fn into_reason(self) -> Lost {
+        let Self { stream, ending, .. } = self;
+        // The transport notes its reason when it is dropped.
+        drop(stream);
+        ending.reason().unwrap_or(Lost::Unknown)
+    }
+
+    /// Returns whether the server was asked for an acknowledgement and never sent one on this connection.
+    pub(super) fn is_ignored(&self) -> bool {
+        self.asked.is_some() && !self.acknowledged
+    }
+
+    /// Returns whether the server has acknowledged anything on this connection.
+    pub(super) fn has_acknowledged(&self) -> bool {
+        self.acknowledged
+    }
+
+    /// Writes queued stanzas, and returns the next received one; `None` if the connection has ended.
+    pub(super) fn poll(
+        &mut self,
+        queue: &mut Queue,
+        ledger: &mut Option<Ledger>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Stanza>> {
+        loop {
+            if let Poll::Ready(Err(error)) = self.poll_write(queue, ledger, cx) {
+                self.ending.note(Lost::Cut { cause: Some(io_words(&error)) });
+                return Poll::Ready(None);
+            }
+            if let Some(why) = self.left.take() {
+                self.ending.note(why);
+                return Poll::Ready(None);
+            }
+            if let Some(why) = self.out_of_patience(cx) {
+                if why == Lost::Deaf && self.ending.arriving().is_some() {
+                    tracing::warn!("a stanza is skipped: its end did not come in time");
+                    // The server would send it again, and hold up the next connection as well.
+                    count(ledger);
+                }
+                self.ending.note(why);
+                return Poll::Ready(None);
+            }
+            // Peers choose these bytes. A panic over them ends this connection, and not the account.
+            let read = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.stream).poll_next(cx)));
+            let Ok(read) = read else {
+                // The server would send the stanza again, and end the next connection as well.
+                count(ledger);
+                self.ending.note(Lost::Bug);
+                return Poll::Ready(None);
+            };
+            let item = ready!(read);
+            // Without stream management, any received data counts as an answer.
+            if ledger.is_none() && matches!(item, Some(Ok(_))) {
+                self.asked = None;
+            }
+            match item {
+                Some(
+                    Ok(FallibleStreamElement::Ok(XmppStreamElement::StreamError(_)))
+                    | Err(ReadError::StreamFooterReceived),
+                ) => {
+                    self.close_too(cx);
+                    return Poll::Ready(None);
+                }
+                None => return Poll::Ready(None),
+                Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::Stanza(stanza)))) => {
+                    count(ledger);
+                    return Poll::Ready(Some(stanza));
+                }
+                Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Ack(A { h }))))) => {
+                    self.asked = None;
+                    match ledger.as_mut().map(|ledger| (ledger.acknowledge(h), ledger.is_settled())) {
+                        Some((Err(miscounted), _)) => return Poll::Ready(self.protest(miscounted, cx)),
+                        // A repeated count acknowledges nothing.
+                        Some((Ok(0), false)) => {}
+                        Some((Ok(_), _)) | None => self.acknowledged = true,
+                    }
+                }
+                Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Req(_))))) => {
+                    // Without stream management, a request for an acknowledgement is ignored.
+                    if ledger.is_some() {
+                        self.acks_due = self.acks_due.saturating_add(1);
+                    }
+                }
+                Some(Ok(FallibleStreamElement::Err(StreamElementError::InvalidStanza { .. }))) => {
+                    tracing::debug!("a stanza that the library does not read was dropped");
+                    count(ledger);
+                }
+                Some(Err(ReadError::SoftTimeout)) => self.ask(),
+                // The element is not allowed here, or is malformed.
+                Some(
+                    Ok(
+                        FallibleStreamElement::Ok(_)
+                        | FallibleStreamElement::Err(StreamElementError::InvalidNonza { .. }),
+                    )
+                    | Err(ReadError::ParseError(_)),
+                ) => {
+                    self.ending.note(Lost::Unreadable);
+                    return Poll::Ready(self.complain(cx));
+                }
+                // The library only sees whole elements. The pending request bounds how long the rest may take.
+                Some(Err(ReadError::HardError(error)))
+                    if error.kind() == io::ErrorKind::TimedOut && self.is_being_told() => {}
+                Some(Err(ReadError::HardError(error))) => {
+                    if error.kind() == io::ErrorKind::InvalidData {
+                        self.ending.note(Lost::Unreadable);
+                    }
+                    return Poll::Ready(self.complain(cx));
+                }
+            }
+        }
+    }
+
+    /// Writes pending data, as far as the transport and the server's acknowledgements permit.
+    fn poll_write(
+        &mut self,
+        queue: &mut Queue,
+        ledger: &mut Option<Ledger>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut stream = Pin::new(&mut self.stream);
+        loop {
+            let fits = |next: &Stanza| ledger.as_ref().is_none_or(|ledger| ledger.has_room(next));
+            let may_write = queue.front().is_some_and(fits);
+            let asks = self.unasked && self.asked.is_none();
+            if !may_write && !asks && !self.silent && self.acks_due == 0 && self.state.is_none() {
+                break;
+            }
+            ready!(Sink::<&Stanza>::poll_ready(stream.as_mut(), cx))?;
+            self.unflushed = true;
+            if let Some(state) = self.state.take() {
+                match state {
+                    ClientState::Active => stream.as_mut().start_send(&Active)?,
+                    ClientState::Inactive => stream.as_mut().start_send(&Inactive)?,
+                }
+            } else if std::mem::take(&mut self.silent) {
+                if ledger.is_some() {
+                    stream.as_mut().start_send(&R)?;
+                    self.asked.get_or_insert_with(|| Asked::now(&self.ending));
+                } else {
+                    let id = format!("{PROBE_PREFIX}{:016x}", rand::random::<u64>());
+                    stream.as_mut().start_send(&Stanza::Iq(Iq::from_get(id, Ping)))?;
+                    self.asked.get_or_insert_with(|| Asked::now(&self.ending));
+                }
+            } else if may_write && let Some(stanza) = queue.pop_front() {
+                match stream.as_mut().start_send(&stanza) {
+                    Ok(()) => {
+                        if let Some(ledger) = ledger {
+                            ledger.wrote(stanza);
+                            self.unasked = true;
+                        }
+                    }
+                    // The library has discarded the partly written stanza.
+                    Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                        tracing::warn!(%error, "a stanza could not be written");
+                    }
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
+            } else if asks {
+                stream.as_mut().start_send(&R)?;
+                self.unasked = false;
+                self.asked = Some(Asked::now(&self.ending));
+            } else if let Some(ledger) = ledger {
+                stream.as_mut().start_send(&A { h: ledger.heard() })?;
+                self.acks_due -= 1;
+            }
+        }
+        if queue.is_empty() {
+            // After connection loss under load, the queue held more than its usual limit.
+            queue.shrink_to(QUEUE);
+        }
+        if self.unflushed {
+            ready!(Sink::<&Stanza>::poll_flush(stream, cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Returns whether part of an incomplete element has arrived recently, and nothing else is wrong.
+    fn is_being_told(&self) -> bool {
+        self.ending.reason().is_none() && self.ending.heard().elapsed() < RESPONSE_LIMIT
+    }
+
+    /// Returns the reason to give up a server that has not answered a request.
+    fn out_of_patience(&mut self, cx: &mut Context<'_>) -> Option<Lost> {
+        let asked = self.asked.as_mut()?;
+        while self.patience.as_mut().poll(cx).is_ready() {
+            match asked.look(Instant::now(), signs(&self.ending, self.unflushed)) {
+                Ok(next) => self.patience.as_mut().reset(next),
+                Err(why) => return Some(why),
+            }
+        }
+        None
+    }
+
+    /// Sends a stream error if received data is the reason that the stream ends (RFC 6120, section 4.9.1), so that the
+    /// server keeps no session waiting for us.
+    fn complain(&mut self, cx: &mut Context<'_>) -> Option<Stanza> {
+        let why = self.ending.reason()?;
+        let condition = match &why {
+            Lost::Unreadable => DefinedCondition::NotWellFormed,
+            Lost::TooLarge { .. } => DefinedCondition::PolicyViolation,
+            _ => return None,
+        };
+        self.say_last(&StreamError::new(condition, "en", why.to_string()), cx);
+        None
+    }
+
+    /// Sends a stream error if it can be sent at once.
+    fn say_last(&mut self, error: &StreamError, cx: &mut Context<'_>) {
+        let mut stream = Pin::new(&mut self.stream);
+        if let Poll::Ready(Ok(())) = Sink::<&StreamError>::poll_ready(stream.as_mut(), cx)
+            && stream.as_mut().start_send(error).is_ok()
+        {
+            let _ = Sink::<&StreamError>::poll_flush(stream, cx);
+        }
+    }
+
+    /// Closes a stream that the server has closed (RFC 6120, section 4.4), as far as that is possible at once.
+    fn close_too(&mut self, cx: &mut Context<'_>) {
+        let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
+    }
+
+    /// Ends the stream over an impossible acknowledgement.
+    fn protest(&mut self, miscounted: Miscounted, cx: &mut Context<'_>) -> Option<Stanza> {
+        let Miscounted { handled, sent } = miscounted;
+        tracing::warn!(handled, sent, "the server acknowledged what was never sent");
+        self.say_last(&StreamError::from(HandledCountTooHigh { h: handled, send_count: sent }), cx);
+        self.ending.note(Lost::Miscounted);
+        None
+    }
+
+    /// Writes queued stanzas, waits until the server has acknowledged them, and ends without closing the stream, so
+    /// that the session can be resumed. Stanzas that arrive meanwhile are not counted: the server sends them again.
+    /// Returns false on failure.
+    pub(super) async fn leave(mut self, queue: &mut Queue, ledger: &mut Option<Ledger>) -> bool {
+        std::future::poll_fn(|cx| {
+            loop {
+                let written = self.poll_write(queue, ledger, cx);
+                let is_settled = ledger.as_ref().is_some_and(Ledger::is_settled);
+                match written {
+                    Poll::Ready(Err(_)) => return Poll::Ready(false),
+                    Poll::Ready(Ok(())) if queue.is_empty() && is_settled => return Poll::Ready(true),
+                    Poll::Ready(Ok(())) | Poll::Pending => {}
+                }
+                match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
+                    Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Ack(A { h }))))) => {
+                        self.asked = None;
+                        if ledger.as_mut().is_none_or(|ledger| ledger.acknowledge(h).is_err()) {
+                            return Poll::Ready(false);
+                        }
+                    }
+                    Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Req(_))))) => {
+                        self.acks_due = self.acks_due.saturating_add(1);
+                    }
+                    Some(
+                        Ok(
+                            FallibleStreamElement::Ok(XmppStreamElement::Stanza(_))
+                            | FallibleStreamElement::Err(StreamElementError::InvalidStanza { .. }),
+                        )
+                        | Err(ReadError::SoftTimeout),
+                    ) => {}
+                    Some(Ok(_) | Err(_)) | None => return Poll::Ready(false),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Writes queued stanzas, sends a final acknowledgement (XEP-0198, section 4), closes the stream, and waits for the
+    /// server to close it too.
+    pub(super) async fn close(mut self, queue: &mut Queue, ledger: &mut Option<Ledger>) {
+        self.acks_due = self.acks_due.max(u32::from(ledger.is_some()));
+        if let Some(ledger) = ledger {
+            ledger.end();
+        }
+        let written = std::future::poll_fn(|cx| self.poll_write(queue, ledger, cx)).await;
+        if written.is_err() || self.stream.shutdown().await.is_err() {
+            return;
+        }
+        while let Some(Ok(_) | Err(ReadError::SoftTimeout | ReadError::ParseError(_))) = self.stream.next().await {}
+        // Lets TLS send its closure alert, if the peer is still there.
+        let _ = SinkExt::<&Stanza>::close(&mut self.stream).await;
+    }
+}
+
+fn signs(ending: &Ending, writes: bool) -> Signs {
+    Signs { pieces: ending.pieces(), written: ending.written(), writes, arriving: ending.arriving() }
+}
+
+fn count(ledger: &mut Option<Ledger>) {
+    if let Some(ledger) = ledger {
+        ledger.count();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns how long the connection to a server that was asked is kept, with these signs at each check, and why it
+    /// is given up.
+    fn kept(mut signs: impl FnMut(u32) -> Signs) -> (std::time::Duration, Lost) {
+        let first = Instant::now();
+        let mut asked = Asked { first, checked: first, pieces: 0, written: 0, arriving: 0 };
+        let mut now = first + RESPONSE_LIMIT;
+        for look in 1..=100 {
+            match asked.look(now, signs(look)) {
+                Ok(next) => {
+                    assert!(next > now, "it looks again and again at once");
+                    now = next;
+                }
+                Err(why) => return (now - first, why),
+            }
+        }
+        (now - first, Lost::Unknown)
+    }
+
+    #[test]
+    fn a_server_is_left_for_what_it_does_not_say_and_not_for_a_slow_line() {
+        let signs = |pieces, written, writes| Signs { pieces, written, writes, arriving: None };
+        assert_eq!(kept(|_| signs(0, 0, false)), (RESPONSE_LIMIT, Lost::TimedOut));
+        // Data that the system accepted need not have left the machine.
+        assert_eq!(kept(|_| signs(0, 9, false)), (RESPONSE_LIMIT, Lost::TimedOut));
+        assert_eq!(kept(|look| signs(look.into(), 0, false)), (ACK_LIMIT, Lost::Deaf));
+        // A line that still accepts data now and then is never given up, however long that takes.
+        let (time, why) = kept(|look| signs(0, look.into(), true));
+        assert_eq!(why, Lost::Unknown);
+        assert!(time > 10 * ACK_LIMIT);
+        // A line that accepts no more data is.
+        let (time, why) = kept(|look| signs(0, look.min(8).into(), true));
+        assert_eq!((time, why), (9 * RESPONSE_LIMIT, Lost::TimedOut));
+    }
+
+    #[test]
+    fn a_large_stanza_on_a_slow_line_is_waited_for_and_one_that_trickles_is_not() {
+        let arriving = |rate: u64| {
+            move |look: u32| Signs {
+                pieces: look.into(),
+                written: 0,
+                writes: false,
+                arriving: Some(rate * RESPONSE_LIMIT.as_secs() * u64::from(look)),
+            }
+        };
+        assert_eq!(kept(arriving(SLOWEST - 1)), (ACK_LIMIT, Lost::Deaf));
+        assert_eq!(kept(arriving(SLOWEST)), (ELEMENT_LIMIT, Lost::Deaf));
+        // It has come to its end before the last look.
+        let ended = |look: u32| Signs {
+            arriving: if look < 9 { arriving(SLOWEST)(look).arriving } else { None },
+            ..arriving(0)(look)
+        };
+        assert_eq!(kept(ended), (9 * RESPONSE_LIMIT, Lost::Deaf));
+    }
+}
