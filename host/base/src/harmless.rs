@@ -205,6 +205,15 @@ pub fn io_words(error: &io::Error) -> String {
     }
 }
 
+/// Stands for a line end within one log entry, since the log writes each entry on one line.
+pub const LINE_END: &str = "\\u{a}";
+
+/// Restores the line ends and tabs of a log entry. The log writes an entry on one line, a stack trace as well, and
+/// escapes them.
+pub fn with_line_ends(line: &str) -> String {
+    line.replace(LINE_END, "\n").replace("\\u{9}", "    ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -325,5 +334,11 @@ mod tests {
         assert_eq!(io_words(&ended), "the other side closed the connection without a word");
         let refused = io::Error::new(io::ErrorKind::ConnectionReset, "connection reset by peer");
         assert_eq!(io_words(&refused), "connection reset by peer");
+    }
+
+    #[test]
+    fn a_stack_is_read_line_by_line_with_its_tabs() {
+        let stack = harmless("main.answer()\n\tplugin.go:23", 99);
+        assert_eq!(with_line_ends(&stack), "main.answer()\n    plugin.go:23");
     }
 }

@@ -27,4 +27,3 @@ pub mod rate;
 pub mod recent;
 pub mod shell;
 pub mod traces;
-pub mod watch;

@@ -7,6 +7,7 @@ use std::path::Path;
 use clap::Args;
 use parlor::control::views::Status;
 use parlor::host::LOCK;
+#[cfg(feature = "authoring")]
 use parlor_authoring::build::toolchains;
 use parlor_base::atomic;
 use parlor_base::harmless::{EscapedPath as _, harmless, shell_word};
@@ -113,6 +114,7 @@ impl DoctorArgs {
             Err(error) => findings.broken("configuration", format!("{error:#}"), "correct the file at that place"),
             Ok(config) => self.look(&config, &mut findings)?,
         }
+        #[cfg(feature = "authoring")]
         for (languages, problem) in toolchains() {
             match problem {
                 None => findings.fine("toolchain", format!("plugins in {languages} can be built here")),

@@ -23,6 +23,7 @@ pub mod status;
 mod tell;
 pub mod top;
 pub mod traces;
+mod watch;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use parlor::control::client::ClientError;
 use parlor::control::lines::SAYS;
 use parlor::control::views::Line;
-use parlor_authoring::rehearsal::as_said;
+use parlor_base::harmless::with_line_ends;
 use parlor_base::id::PluginId;
 
 use super::Ended;
@@ -120,7 +120,7 @@ fn show(line: &Line) -> String {
     };
     // Mark a plugin's own words, so that they cannot pass for the host's.
     let said = if line.target == SAYS {
-        format!("says: {}", as_said(&line.message).replace('\n', FURTHER))
+        format!("says: {}", with_line_ends(&line.message).replace('\n', FURTHER))
     } else {
         line.message.clone()
     };

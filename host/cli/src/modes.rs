@@ -12,6 +12,7 @@ pub(super) struct Without {
 
 impl Without {
     /// Turns off modes of termios(3), such as `ECHO`.
+    #[cfg_attr(not(feature = "authoring"), expect(dead_code, reason = "only commands for authors need it"))]
     pub(super) fn begin(modes: LocalModes) -> io::Result<Self> {
         Self::change(|without| without.local_modes.remove(modes))
     }

@@ -83,7 +83,9 @@ fn programs() -> Result<()> {
 /// that have other features here, and more if nothing has checked the rest of them.
 fn host_alone() -> Result<()> {
     let checking = ["check", "--package", "parlor-cli", "--lib", "--bins"];
-    run("the host without features", &mut workspace::linting_cargo(checking), Output::Shown)
+    run("the host without features", &mut workspace::linting_cargo(checking), Output::Shown)?;
+    let checking = checking.into_iter().chain(["--no-default-features"]);
+    run("the host without the authors' commands", &mut workspace::linting_cargo(checking), Output::Shown)
 }
 
 /// Runs tests, more at once than there are cores, since they compute little and mostly wait for servers, deadlines and

@@ -21,7 +21,7 @@ pub mod stack;
 pub mod stage;
 pub mod trace;
 
-pub use notes::{Happened, Notes, as_said};
+pub use notes::{Happened, Notes};
 pub use run::Outcome;
 pub use script::{Script, ScriptError};
 pub use server::Said;

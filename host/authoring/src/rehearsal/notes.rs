@@ -18,15 +18,6 @@ use super::server::Deed;
 /// The most events that are kept, so that a plugin that never stops ends the test and does not exhaust the machine.
 const MOST: usize = 10_000;
 
-/// Stands for a line end within one log entry, since the log writes each entry on one line.
-pub(super) const LINE_END: &str = "\\u{a}";
-
-/// Restores the line ends and tabs of a log entry. The log writes an entry on one line, a stack trace as well, and
-/// escapes them.
-pub fn as_said(line: &str) -> String {
-    line.replace(LINE_END, "\n").replace("\\u{9}", "    ")
-}
-
 /// An event of a plugin test.
 #[derive(Debug, Clone)]
 pub enum Happened {
@@ -187,12 +178,6 @@ mod tests {
     use super::*;
 
     /// The stack is as Go writes it.
-    #[test]
-    fn a_stack_is_read_line_by_line_with_its_tabs() {
-        let stack = parlor_base::harmless::harmless("main.answer()\n\tplugin.go:23", 99);
-        assert_eq!(as_said(&stack), "main.answer()\n    plugin.go:23");
-    }
-
     #[test]
     fn who_computes_without_a_pause_is_noted_and_not_who_is_busy_or_quiet_again() {
         let notes = Notes::default();

@@ -182,8 +182,8 @@ pub fn updated(script: &Script, outcomes: &[Outcome]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rehearsal::notes::LINE_END;
     use crate::rehearsal::stack;
+    use parlor_base::harmless::LINE_END;
 
     fn seen(line: usize, expected: &[&str], actual: &[&str]) -> Seen {
         let owned = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();

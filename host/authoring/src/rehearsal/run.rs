@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use parlor_base::clock::Clock;
 use tokio::sync::Notify;
 
-use super::notes::{Happened, LINE_END, Notes};
+use super::notes::{Happened, Notes};
 use super::script::{Act, Script, Step, Test};
 use super::shown::{FURTHER, Shown};
 use super::stage::{Player, Stage};
 use super::{stack, trace};
+use parlor_base::harmless::LINE_END;
 
 /// The time at which a test begins unless it sets another.
 const BEGIN: &str = "2026-01-01T12:00:00Z";

@@ -3,8 +3,8 @@
 //!
 //! A log entry is one line here; the line ends within it are written `\u{a}`.
 
-use super::notes::{LINE_END, as_said};
 use super::trace::and_others;
+use parlor_base::harmless::{LINE_END, with_line_ends};
 
 /// The first line of a stack trace in Python; the lines after it are indented.
 const TRACEBACK: &str = "Traceback (most recent call last):";
@@ -68,7 +68,7 @@ pub fn for_authors(line: &str) -> String {
     let (before, said) = split(line).unwrap_or(("", line));
     let parts = parts(said);
     if !parts.iter().any(|(kind, _)| *kind == Kind::Own) {
-        return as_said(line);
+        return with_line_ends(line);
     }
     let mut lines: Vec<_> = parts
         .iter()
@@ -82,7 +82,7 @@ pub fn for_authors(line: &str) -> String {
     if others > 0 {
         lines.push(and_others(others));
     }
-    as_said(&(before.to_owned() + &lines.join("\n")))
+    with_line_ends(&(before.to_owned() + &lines.join("\n")))
 }
 
 /// Removes a Go function's arguments, which are numbers: `main.answer({0x19b0b8, 0x1bb1c0}, 0x2ee000)`.
@@ -283,7 +283,7 @@ mod tests {
         }
         // A failure within the SDK alone is shown unchanged.
         let whole = line(&[javascript[0], javascript[2]]);
-        assert_eq!(for_authors(&whole), as_said(&whole));
+        assert_eq!(for_authors(&whole), with_line_ends(&whole));
         assert_eq!(for_authors("(0x10) of 0x20)"), "(0x10) of 0x20)");
     }
 }

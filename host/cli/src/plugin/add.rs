@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
+#[cfg(feature = "authoring")]
 use parlor_authoring::build;
 use parlor_base::atomic::is_open;
 use parlor_base::harmless::{EscapedPath as _, shell_word};
@@ -140,6 +141,7 @@ pub(super) fn source(text: &str) -> Result<Source, SourceError> {
 }
 
 /// Refuses the folder of a plugin's source, and names the file that a build makes of it.
+#[cfg(feature = "authoring")]
 pub(super) fn is_no_folder(source: &Source) -> anyhow::Result<()> {
     let Source::File(path) = source else { return Ok(()) };
     if !build::is_plugin(path) {
@@ -152,6 +154,13 @@ pub(super) fn is_no_folder(source: &Source) -> anyhow::Result<()> {
         None => format!(", which {command} makes first, and names"),
     };
     bail!("{} is a folder; give the path of a plugin's file{made}", path.escaped())
+}
+
+/// Does nothing: this program builds no plugins.
+#[cfg(not(feature = "authoring"))]
+#[expect(clippy::unnecessary_wraps, reason = "it has the form of the one above")]
+pub(super) fn is_no_folder(_: &Source) -> anyhow::Result<()> {
+    Ok(())
 }
 
 fn wish(text: &str) -> Result<Wish, String> {
@@ -361,7 +370,7 @@ pub(super) fn show_done(told: &tell::Told, id: &PluginId, sentence: &str, as_jso
     if as_json { print_json(&done_json(told, id, sentence)) } else { print(&format!("{sentence}; {}", told.show())) }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "authoring"))]
 mod tests {
     use super::*;
 

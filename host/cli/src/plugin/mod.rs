@@ -1,19 +1,25 @@
-//! `parlor plugin`: the commands for the owners and the authors of plugins.
+//! `parlor plugin`: the commands for the owners and the authors of plugins. Those for authors need the feature `authoring`.
 
 mod add;
+#[cfg(feature = "authoring")]
 mod build;
 mod command;
 mod config;
 mod consent;
 mod data;
 mod decide;
+#[cfg(feature = "authoring")]
 mod dev;
 mod inspect;
 mod list;
+#[cfg(feature = "authoring")]
 mod new;
+#[cfg(feature = "authoring")]
 mod test;
+#[cfg(feature = "authoring")]
 mod trust;
 mod update;
+#[cfg(feature = "authoring")]
 mod workshop;
 
 use clap::Subcommand;
@@ -57,12 +63,16 @@ pub enum PluginCommand {
     Command(command::CommandArgs),
     /// Show, export and import the data that a plugin stores
     Data(data::DataArgs),
+    #[cfg(feature = "authoring")]
     /// Create a plugin: a folder that builds at once
     New(new::NewArgs),
+    #[cfg(feature = "authoring")]
     /// Build a plugin's folder into the one file that can be installed
     Build(build::BuildArgs),
+    #[cfg(feature = "authoring")]
     /// Run a plugin's own tests, without a server
     Test(test::TestArgs),
+    #[cfg(feature = "authoring")]
     /// Work on a plugin: build it at each save, and talk to it
     Dev(dev::DevArgs),
 }
@@ -86,9 +96,13 @@ impl PluginCommand {
             Self::Config(arguments) => arguments.run(),
             Self::Command(arguments) => arguments.run(),
             Self::Data(arguments) => arguments.run(),
+            #[cfg(feature = "authoring")]
             Self::New(arguments) => arguments.run(),
+            #[cfg(feature = "authoring")]
             Self::Build(arguments) => arguments.run(),
+            #[cfg(feature = "authoring")]
             Self::Test(arguments) => arguments.run(),
+            #[cfg(feature = "authoring")]
             Self::Dev(arguments) => arguments.run(),
         }
     }

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::watch::Watch;
 use parlor_base::id::Digest;
-use parlor_base::watch::Watch;
 use parlor_config::{Config, ConfigError, Overrides};
 
 /// Both files.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::watch::Watch;
 use anyhow::{Context as _, bail};
 use parlor_authoring::build;
 use parlor_authoring::rehearsal::script::Act;
@@ -11,7 +12,6 @@ use parlor_authoring::rehearsal::{Happened, Notes, Player, Shown, Stage, stack, 
 use parlor_base::clock::Clock;
 use parlor_base::harmless::{EscapedPath as _, harmless};
 use parlor_base::quantity::show_duration;
-use parlor_base::watch::Watch;
 use parlor_plugins::component::Examined;
 use parlor_plugins::manifest::Manifest;
 use parlor_runtime::supervisor::State;
