@@ -39,6 +39,7 @@ use parlor_runtime::compiler::COMMAND;
 /// A host for XMPP bots: it runs untrusted plugins within the permissions that you grant.
 #[derive(Debug, Parser)]
 #[command(
+    name = "parlor",
     version,
     after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor top                           the same, live\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor plugin build my-plugin        make a plugin from its folder"
 )]

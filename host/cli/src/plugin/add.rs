@@ -370,7 +370,8 @@ pub(super) fn show_done(told: &tell::Told, id: &PluginId, sentence: &str, as_jso
     if as_json { print_json(&done_json(told, id, sentence)) } else { print(&format!("{sentence}; {}", told.show())) }
 }
 
-#[cfg(all(test, feature = "authoring"))]
+#[cfg(feature = "authoring")]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -104,7 +104,7 @@ async fn recursion(trial: &mut Trial) -> Result<String> {
 }
 
 async fn zero_waits(trial: &mut Trial) -> Result<String> {
-    let plan = Plan::new()?.log("info,parlor::plugins=debug").unruly(|entry| entry.limit("cpu_share", 0.1))?;
+    let plan = Plan::new()?.log("info,parlor_runtime=debug").unruly(|entry| entry.limit("cpu_share", 0.1))?;
     let stage = trial.start(plan).await?;
     stage.order("do sleep-storm").await?;
     stage.host.wait_count("plugin moved", &[("plugin", "unruly"), ("in_yard", "true")], 1, crate::stage::SOON).await?;

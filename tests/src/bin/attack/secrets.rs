@@ -372,7 +372,7 @@ async fn spells_out_no_name(trial: &mut Trial) -> Result<()> {
     let traps = format!("(module (func $start (@name \"{name}\") unreachable) (start $start))");
     let mut bytes = built("unruly")?.bytes()?;
     graft(&mut bytes, &wat::parse_str(traps)?)?;
-    let plan = Plan::new()?.log("info,parlor::plugins=debug").bytes("grafted", &bytes, |entry| entry)?;
+    let plan = Plan::new()?.log("info,parlor_runtime=debug").bytes("grafted", &bytes, |entry| entry)?;
     let stage = trial.start(plan).await?;
     stage.during().await?;
     stage.ended("grafted", "it panicked or aborted").await?;
