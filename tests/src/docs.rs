@@ -1,5 +1,6 @@
 //! The pages in `docs/`, made from the contract, from the host's tables, and from the sentences of `docs/words.toml`.
 
+mod call_names;
 mod config;
 mod contract;
 mod examples;
@@ -48,6 +49,12 @@ pub fn pages() -> Result<BTreeMap<String, String>> {
     }
     pages.insert("README.md".to_owned(), index(&interfaces));
     Ok(pages.into_iter().map(|(name, text)| (name, format!("{MADE}{}\n", text.trim_end()))).collect())
+}
+
+/// The source files that are made from the contract, by their path from the root.
+pub fn sources() -> Result<BTreeMap<String, String>> {
+    let interfaces = contract::read()?;
+    Ok(BTreeMap::from([("host/session/src/permissions/call_name.rs".to_owned(), call_names::source(&interfaces))]))
 }
 
 /// Every call of the contract, as `grouping.function`: read from `wit/`, so that a new one is there by itself.
@@ -100,6 +107,9 @@ mod tests {
         for (name, text) in pages().unwrap() {
             let there = std::fs::read_to_string(folder().join(&name)).unwrap_or_default();
             assert!(there == text, "docs/{name} is not what `cargo xtask docs` makes of the sources now");
+        }
+        for (path, text) in sources().unwrap() {
+            assert!(read(&path).unwrap() == text, "{path} is not what `cargo xtask docs` makes of the contract now");
         }
     }
 

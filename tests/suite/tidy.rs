@@ -236,6 +236,14 @@ fn a_grouping_is_one_file_of_its_name_everywhere() {
     }
 }
 
+/// What acts for a plugin shows the proof that it may. The host has one that says nothing.
+#[test]
+fn no_call_of_a_plugin_is_made_in_the_name_of_the_host() {
+    let may = |path: &str| !path.starts_with("host/runtime/src/api/");
+    nobody(&named(&host(), &["Granted::HOST"], may), "ask `granted` whether the plugin may");
+    assert!(!named(&host(), &["Granted::HOST"], |_| false).is_empty(), "the word is the one that the sources use");
+}
+
 /// Every call of `wit/` is made by a plugin in the suite.
 #[test]
 fn every_call_of_the_contract_is_made_by_a_test() {

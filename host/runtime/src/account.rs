@@ -32,7 +32,7 @@ use parlor_session::{Answer, Command, Effect, OwnArchive, Session};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{AdHocRequest, Outgoing, Reply};
 use parlor_store::{KeptRoster, PinKeeper, RosterKeeper, SessionKeeper, Store};
-use parlor_xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, LocalServer, Tokens};
+use parlor_xmpp::{ClientState, ConnectError, Dialer, Left, Link, LinkEvent, Tokens};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -104,15 +104,11 @@ pub struct Account {
 impl Account {
     /// Starts the task. It logs in when it gets an order to.
     pub fn start(config: AccountConfig, store: Store) -> Self {
-        Self::begin(config, store, Clock::Machine, None)
+        Self::start_with(config, store, Dialer::Network, Clock::Machine)
     }
 
-    /// Starts the task with a server within the process instead of the configured one, and with that server's clock.
-    pub fn start_with(config: AccountConfig, store: Store, server: Arc<dyn LocalServer>, clock: Clock) -> Self {
-        Self::begin(config, store, clock, Some(server))
-    }
-
-    fn begin(config: AccountConfig, store: Store, clock: Clock, local: Option<Arc<dyn LocalServer>>) -> Self {
+    /// Starts the task with what reaches the server, and with a clock.
+    pub fn start_with(config: AccountConfig, store: Store, dialer: Dialer, clock: Clock) -> Self {
         let (asked, asked_receiver) = fair::queue(|_| COMMANDS);
         let (orders, order_receiver) = mpsc::channel(ORDERS);
         let (connection, connection_receiver) = watch::channel(Connection::Offline);
@@ -151,7 +147,7 @@ impl Account {
             pins: PinKeeper::new(store, &shared.own),
             left: None,
             session,
-            local,
+            dialer,
             link: None,
             unsaid: None,
             logins: Logins::default(),
@@ -210,7 +206,7 @@ struct Worker {
     /// The session that the last process left. It is offered at the first log-in only.
     left: Option<Left>,
     /// The in-process server, if one is used in place of a network connection.
-    local: Option<Arc<dyn LocalServer>>,
+    dialer: Dialer,
     link: Option<Link>,
     /// The log-in that is logged once the first presence is sent.
     unsaid: Option<Connected>,
@@ -279,7 +275,7 @@ impl Worker {
                     self.session.tick(self.now(), &mut self.effects);
                 }
                 // An in-process server does not disconnect when the machine sleeps.
-                _ = look.tick(), if self.local.is_none() => self.mind_clock(),
+                _ = look.tick(), if !matches!(self.dialer, Dialer::Local(_)) => self.mind_clock(),
                 () = self.quiet.ring() => {
                     if let Some(link) = &mut self.link {
                         link.set_state(ClientState::Inactive);

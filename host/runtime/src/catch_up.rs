@@ -15,6 +15,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use jid::{BareJid, Jid};
 use jiff::{SignedDuration, Timestamp};
+use parlor_session::permissions::Granted;
 use parlor_session::position::{Archive, Position};
 use parlor_session::router::Place;
 use parlor_session::{ArchivePage, Archived, Pager};
@@ -265,7 +266,7 @@ async fn begin_here(instance: &Arc<Instance>, books: &Books, of: &Archive) -> Re
 /// Returns the end of an archive.
 async fn newest(instance: &Arc<Instance>, of: &Archive) -> Result<Position, CallError> {
     let last = ArchiveQuery { max: 1, cursor: Cursor::Before(String::new()), ..all(of) };
-    let page = first_page(instance, last).await?;
+    let page = first_page(instance, &Granted::HOST, last).await?;
     let id = page.fin.last.or_else(|| page.messages.back().map(|last| last.id.clone()));
     Ok(Position { id, at: instance.account.clock.now() })
 }
@@ -291,7 +292,7 @@ async fn tell_after(
     while told < most
         && let Some(next) = pager.next_page()
     {
-        let asked = first_page(instance, next).await;
+        let asked = first_page(instance, &Granted::HOST, next).await;
         let page = match asked {
             Err(CallError::NotFound(_)) if is_first => {
                 tracing::info!(
@@ -336,7 +337,7 @@ async fn gaps(
     let Some(id) = place.id.clone().filter(|_| may_look_back) else { return Ok(VecDeque::new()) };
     let max = u32::from(LOOKED_BACK).min(instance.limits.catch_up_messages.saturating_mul(READ_FOR_EACH));
     let last = ArchiveQuery { max, cursor: Cursor::Before(id), start: oldest(instance), ..all(of) };
-    let mut messages = match first_page(instance, last).await {
+    let mut messages = match first_page(instance, &Granted::HOST, last).await {
         Ok(page) => page.messages,
         Err(gone @ (CallError::Offline | CallError::Stopped)) => return Err(gone),
         // For instance, the archive may have forgotten the message at the position. That must not prevent delivering

@@ -19,12 +19,13 @@ use filter::Heard;
 use jid::BareJid;
 use jiff::Timestamp;
 use parlor_base::id::InstanceId;
+use parlor_base::permission::Permission;
 use tokio::sync::mpsc;
 use told::{Told, Verdict};
 
 use crate::event::{Event, EventName, Payload};
 use crate::permissions::question::Use;
-use crate::permissions::{About, Decision, Grants};
+use crate::permissions::{About, CallName, Decision, Granted, Grants, Target, granted};
 
 pub use filter::Filter;
 pub use filter::{Whom, listening};
@@ -184,6 +185,16 @@ impl Mailbox {
         let grants = self.grants.load();
         let Some(is_contact) = is_contact else { return grants.decide_use(one, None) };
         grants.decide_use(one, Some(&|jid| is_contact(jid) && !self.added(jid)))
+    }
+
+    /// Returns the proof that its plugin may make this call for this target. The error is the permission that it lacks.
+    pub fn granted(
+        &self,
+        call: CallName,
+        target: Target<'_>,
+        is_contact: &dyn Fn(&BareJid) -> bool,
+    ) -> Result<Granted, Permission> {
+        granted(call, |permission| self.decide(Use::Call(permission, target), Some(is_contact)))
     }
 
     /// Returns whether its plugin added this contact itself. Such a contact does not count for its grants.

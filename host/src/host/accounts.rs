@@ -13,6 +13,7 @@ use parlor_runtime::account::{Account, Asker, Connection, Shared};
 use parlor_runtime::loading::Loaded;
 use parlor_runtime::order::{self, Strictness};
 use parlor_runtime::supervisor::{Dependency, Supervised};
+use parlor_session::permissions::Granted;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -155,7 +156,7 @@ impl Host {
         };
         join_all(going.into_iter().map(async |account| {
             // No later process resumes its session.
-            let _ = account.shared().log_out(Asker::Host).await;
+            let _ = account.shared().log_out(Asker::Host, &Granted::HOST).await;
             let name = account.shared().name.clone();
             account.stop().await;
             tracing::info!(account = %name, "account removed");

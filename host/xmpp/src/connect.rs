@@ -141,8 +141,14 @@ impl Attempt<'_> {
     async fn make(&self) -> Result<Opened, ConnectError> {
         let Self { settings, way, jid, wanted, attempts, ending, .. } = *self;
         let domain = jid.domain().as_str();
-        let Reached { pending, channel, can_resume } =
-            open(settings, self.elsewhere, domain, ending, self.tokens, &attempts.unheard).await?;
+        let reached = match attempts.dial() {
+            Some(dial) => {
+                let stream = BufStream::new(dial.dial()?);
+                Reached::begin(stream, timeouts(settings), domain, ending, (Channel::default(), true)).await
+            }
+            None => open(settings, self.elsewhere, domain, ending, self.tokens, &attempts.unheard).await,
+        };
+        let Reached { pending, channel, can_resume } = reached?;
         let (features, stream) = pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
         attempts.unheard.forget();
         let carrier = Carrier::to(self.elsewhere, settings);
@@ -261,12 +267,6 @@ pub(super) async fn open(
     tokens: &Tokens,
     unheard: &Unheard,
 ) -> Result<Reached, ConnectError> {
-    // A test may use a network of its own.
-    #[cfg(any(test, feature = "test-support"))]
-    if let Some(called) = super::simulated::call() {
-        let (stream, timeouts) = (BufStream::new(called?), timeouts(settings));
-        return Reached::begin(stream, timeouts, domain, ending, (Channel::default(), true)).await;
-    }
     let is_free = elsewhere.is_none();
     match (settings.transport, &settings.websocket, &settings.bosh) {
         _ if !is_free => {}

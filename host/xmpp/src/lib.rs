@@ -11,6 +11,7 @@
 mod bind;
 mod bosh;
 mod connect;
+mod dialer;
 mod discover;
 mod fetched;
 mod framing;
@@ -36,6 +37,7 @@ mod websocket;
 
 pub use bosh::Tokens;
 pub use connect::{CertificateFault, ConnectError, WhyBound};
+pub use dialer::{Dial, Dialer};
 pub use link::{ClientState, Left, Link, LinkEvent, LogIn, too_old};
 pub use local::LocalServer;
 pub use password::{PasswordError, Supplied};

@@ -33,6 +33,7 @@ use self::queue::Queue;
 use super::bind::Begun;
 use super::bosh::Tokens;
 use super::connect::{ConnectError, Opened};
+use super::dialer::Dialer;
 use super::local::LocalServer;
 use super::password::Supplied;
 use super::pins::Pins;
@@ -100,6 +101,8 @@ pub struct LogIn {
     pub tokens: Tokens,
     /// The carriers over which log-ins of the account were bound before.
     pub pins: Pins,
+    /// What the server is reached by.
+    pub dialer: Dialer,
 }
 
 /// A session whose stream was not closed and that has nothing unacknowledged, with the data to resume it (XEP-0198).
@@ -217,6 +220,10 @@ impl Link {
 
     /// Same as [`Link::start`], with parameters for the log-in.
     pub fn log_in(settings: LinkSettings, wish: LogIn) -> Self {
+        if let Dialer::Local(server) = wish.dialer {
+            server.open(&settings);
+            return Self::new(None, Stage::Local(server));
+        }
         let (left, keep_unsent) = (wish.left.clone(), settings.keep_unsent);
         Self {
             keep_unsent,
@@ -224,12 +231,6 @@ impl Link {
             own: left.map(|left| left.jid),
             ..Self::new(Some(Connector::spawn(settings, wish)), Stage::Connecting)
         }
-    }
-
-    /// Creates a link to a server within the process, which follows these settings.
-    pub fn local(server: Arc<dyn LocalServer>, settings: &LinkSettings) -> Self {
-        server.open(settings);
-        Self::new(None, Stage::Local(server))
     }
 
     fn new(connector: Option<Connector>, stage: Stage) -> Self {

@@ -29,6 +29,7 @@ use super::intake::Ending;
 use super::password::Password;
 use super::pins::Pins;
 use super::reach::Unheard;
+use crate::dialer::Dialer;
 
 /// The time limit for an answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -103,7 +104,9 @@ pub enum RegisterError {
 pub async fn probe(settings: &LinkSettings, pins: Pins) -> Result<Probe, ConnectError> {
     let wanted = settings.jid.to_bare().with_resource_str(&format!("parlor-look-{:08x}", rand::random::<u32>()));
     let wanted = wanted.map_err(|_| ConnectError::NoUser { jid: settings.jid.clone() })?;
-    let opened = log_in(settings, None, &wanted, None, None, &Tokens::default(), &Attempts::knowing(pins)).await?;
+    let opened =
+        log_in(settings, None, &wanted, None, None, &Tokens::default(), &Attempts::begun(pins, &Dialer::Network))
+            .await?;
     let mut stream = opened.stream;
     let (jid, managed) = match opened.begun {
         Begun::Anew { jid, managed, .. } => (jid, managed.is_some()),

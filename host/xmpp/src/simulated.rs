@@ -1,13 +1,13 @@
 //! A simulated network with a server, in one thread, for tests with a paused clock: every fault on the network or the
 //! server follows from one seed.
 //!
-//! If a test has set up a [`Network`] on its thread, `connect` calls this module in place of TCP and TLS. Everything
+//! A [`Network`] is a [`Dial`](super::Dial) in the place of TCP and TLS. Everything
 //! above, from the first byte of the stream to the account, is the real code. `wire` loses bytes, `books` holds the
 //! server's state.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::iter;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -23,6 +23,7 @@ pub use self::books::{Books, Standing};
 pub use self::wire::Fault;
 use self::wire::Way;
 use super::connect::ConnectError;
+use super::dialer::Dial;
 
 mod books;
 mod server;
@@ -33,16 +34,6 @@ const PIPE: usize = 16 * 1024;
 
 thread_local! {
     static NETWORK: RefCell<Option<Network>> = const { RefCell::new(None) };
-}
-
-/// Opens a connection to the server, if this thread has a network.
-pub fn call() -> Option<Result<DuplexStream, ConnectError>> {
-    NETWORK.with_borrow(Clone::clone).map(|network| network.connect())
-}
-
-/// Draws a random number in [0, 1) for a backoff, if this thread has a network.
-pub fn chance() -> Option<f64> {
-    NETWORK.with_borrow(Clone::clone).map(|network| network.lock().jitter.random())
 }
 
 /// Removes the network from this thread, and returns the log of its events.
@@ -246,6 +237,22 @@ impl Network {
         let network = self.clone();
         state.tasks.spawn(async move { network.serve(number, far, fate, orders).await });
         Ok(near)
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Network(..)")
+    }
+}
+
+impl Dial for Network {
+    fn dial(&self) -> Result<DuplexStream, ConnectError> {
+        self.connect()
+    }
+
+    fn draw(&self) -> f64 {
+        self.lock().jitter.random()
     }
 }
 

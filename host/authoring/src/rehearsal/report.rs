@@ -181,9 +181,10 @@ pub fn updated(script: &Script, outcomes: &[Outcome]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use parlor_base::harmless::LINE_END;
+
     use super::*;
     use crate::rehearsal::stack;
-    use parlor_base::harmless::LINE_END;
 
     fn seen(line: usize, expected: &[&str], actual: &[&str]) -> Seen {
         let owned = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parlor_base::clock::Clock;
+use parlor_base::harmless::LINE_END;
 use tokio::sync::Notify;
 
 use super::notes::{Happened, Notes};
@@ -14,7 +15,6 @@ use super::script::{Act, Script, Step, Test};
 use super::shown::{FURTHER, Shown};
 use super::stage::{Player, Stage};
 use super::{stack, trace};
-use parlor_base::harmless::LINE_END;
 
 /// The time at which a test begins unless it sets another.
 const BEGIN: &str = "2026-01-01T12:00:00Z";

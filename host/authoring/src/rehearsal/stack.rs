@@ -3,8 +3,9 @@
 //!
 //! A log entry is one line here; the line ends within it are written `\u{a}`.
 
-use super::trace::and_others;
 use parlor_base::harmless::{LINE_END, with_line_ends};
+
+use super::trace::and_others;
 
 /// The first line of a stack trace in Python; the lines after it are indented.
 const TRACEBACK: &str = "Traceback (most recent call last):";

@@ -23,9 +23,10 @@ use parlor_runtime::account::{Account, Asker};
 use parlor_runtime::engine::{Compiled, Engine};
 use parlor_runtime::supervisor::{State, Supervised};
 use parlor_session::command_names::CommandNames;
-use parlor_session::permissions::Grants;
+use parlor_session::permissions::{Granted, Grants};
 use parlor_session::{Command, Wins};
 use parlor_store::Store;
+use parlor_xmpp::Dialer;
 use serde_json::Value;
 
 use super::names;
@@ -220,8 +221,8 @@ impl Stage {
             owners: Vec::new(),
             settings: self.given.settings.clone(),
         };
-        let account =
-            Account::start_with(config, self.store.clone(), Arc::new(self.server.clone()), self.server.clock());
+        let dialer = Dialer::Local(Arc::new(self.server.clone()));
+        let account = Account::start_with(config, self.store.clone(), dialer, self.server.clock());
         let shared = Arc::clone(account.shared());
         self.account = Some(account);
         self.start_plugin().await;
@@ -413,14 +414,14 @@ impl Stage {
         let key = "auto_join_rooms";
         let values = self.given.settings.get(key).map(|rooms| (key.to_owned(), rooms)).into_iter().collect();
         let change = |answer| Command::ChangeSettings { values, wins: Wins::Always, answer };
-        account.shared().ask(Asker::Host, change).await.map_err(|error| error.to_string())?;
+        account.shared().ask(Asker::Host, &Granted::HOST, change).await.map_err(|error| error.to_string())?;
         if self.server.is_cut() {
             return Ok(());
         }
         // The account must be in the room to receive what people say there next.
         let (by, jid) = (InstanceId::next(), room.clone());
         let enter = |answer| Command::OpenRoom { by, jid, wish: Box::default(), answer };
-        let _ = tokio::time::timeout(PATIENCE, account.shared().ask(Asker::Host, enter)).await;
+        let _ = tokio::time::timeout(PATIENCE, account.shared().ask(Asker::Host, &Granted::HOST, enter)).await;
         Ok(())
     }
 

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::watch::Watch;
 use parlor_base::id::Digest;
 use parlor_config::{Config, ConfigError, Overrides};
+
+use crate::watch::Watch;
 
 /// Both files.
 pub(super) struct Files {

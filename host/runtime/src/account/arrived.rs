@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use jid::{BareJid, FullJid};
 use jiff::Timestamp;
+use parlor_session::permissions::Granted;
 use parlor_session::{Command, Pager};
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::{ArchiveQuery, Cursor, Message};
@@ -239,7 +240,11 @@ async fn look(shared: &Shared, mut sought: Marks, since: Timestamp, deadline: In
     while !sought.is_empty()
         && let Some(next) = pager.next_page()
     {
-        let asked = shared.ask(Asker::Host, |answer| Command::QueryArchive { by: None, query: Box::new(next), answer });
+        let asked = shared.ask(Asker::Host, &Granted::HOST, |answer| Command::QueryArchive {
+            by: None,
+            query: Box::new(next),
+            answer,
+        });
         let error = match timeout_at(deadline, asked).await {
             Ok(Ok(page)) => {
                 let error = pager.took(&page).err();

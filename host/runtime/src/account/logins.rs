@@ -1,7 +1,6 @@
 //! Log-ins that plugins request: the calls that wait for one, the pause between attempts, and the error that the caller
 //! gets.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jid::Jid;
@@ -126,10 +125,8 @@ impl Worker {
         self.session.connecting();
         self.logins.of_a_plugin = false;
         let tokens = self.shared.tokens.clone();
-        let mut link = match &self.local {
-            Some(server) => Link::local(Arc::clone(server), &settings),
-            None => Link::log_in(settings, LogIn { password, after, left, tokens, pins: self.pins.pins() }),
-        };
+        let (pins, dialer) = (self.pins.pins(), self.dialer.clone());
+        let mut link = Link::log_in(settings, LogIn { password, after, left, tokens, pins, dialer });
         if self.hears_nobody {
             link.acknowledge_no_more();
         }

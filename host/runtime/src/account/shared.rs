@@ -13,6 +13,7 @@ use parlor_base::held::Holding;
 use parlor_base::id::{InstanceId, PluginId};
 use parlor_config::{AccountName, Settings};
 use parlor_session::event::{Event, EventName, Payload};
+use parlor_session::permissions::Granted;
 use parlor_session::router::{Course, Mailbox, Names, Router};
 use parlor_session::{Answer, Command, OwnArchive, Snapshot};
 use parlor_stanza::error::CallError;
@@ -190,9 +191,14 @@ impl Shared {
     /// Sends the session a command and waits for the answer. A command waits for those of the same sender, and for its
     /// turn among all senders. One that sends something also waits until the link has room; other commands pass it
     /// meanwhile.
-    pub async fn ask<R>(&self, by: Asker, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
+    pub async fn ask<R>(
+        &self,
+        by: Asker,
+        granted: &Granted,
+        command: impl FnOnce(Answer<R>) -> Command,
+    ) -> Result<R, CallError> {
         let (answer, arrives) = Answer::channel();
-        self.ask_holding(by, command(answer), arrives, None).await
+        self.ask_holding(by, granted, command(answer), arrives, None).await
     }
 
     /// Does the same as [`ask`](Self::ask) with a command whose answer arrives there, and keeps `holding` for as long as
@@ -200,6 +206,7 @@ impl Shared {
     pub(crate) async fn ask_holding<R>(
         &self,
         by: Asker,
+        _: &Granted,
         command: Command,
         arrives: oneshot::Receiver<Result<R, CallError>>,
         holding: Option<Holding>,
@@ -219,22 +226,39 @@ impl Shared {
     /// Waits for one of the host's promises, on behalf of no plugin.
     pub async fn until(&self, promise: &str) -> Result<Payload, CallError> {
         let (by, name) = (InstanceId::next(), promise.into());
-        self.ask(Asker::Host, |answer| Command::WaitUntil { by, name, answer }).await
+        self.ask(Asker::Host, &Granted::HOST, |answer| Command::WaitUntil { by, name, answer }).await
     }
 
     /// Closes the stream cleanly. The account connects again only when a log-in is requested.
-    pub async fn disconnect(&self, by: Asker) -> Result<(), CallError> {
+    ///
+    /// ```
+    /// # use parlor_runtime::account::{Asker, Shared};
+    /// # use parlor_session::permissions::Granted;
+    /// async fn hang_up(account: &Shared, granted: &Granted) {
+    ///     let _ = account.disconnect(Asker::Host, granted).await;
+    /// }
+    /// ```
+    ///
+    /// Without the proof that the call is allowed, it does not compile:
+    ///
+    /// ```compile_fail
+    /// # use parlor_runtime::account::{Asker, Shared};
+    /// async fn hang_up(account: &Shared) {
+    ///     let _ = account.disconnect(Asker::Host).await;
+    /// }
+    /// ```
+    pub async fn disconnect(&self, by: Asker, _: &Granted) -> Result<(), CallError> {
         self.order_and_wait(by, Order::Disconnect).await
     }
 
     /// Logs in with the configured password or another one, and waits for the outcome. It waits until every plugin had
     /// its chance to listen, and for the minimum time since the last attempt.
-    pub async fn log_in(&self, by: Asker, credentials: Option<Credentials>) -> Result<(), CallError> {
+    pub async fn log_in(&self, by: Asker, _: &Granted, credentials: Option<Credentials>) -> Result<(), CallError> {
         self.order_and_wait(by, |answer| Order::LogIn(credentials, answer)).await
     }
 
     /// Disconnects, and forgets everything that belonged to the session.
-    pub async fn log_out(&self, by: Asker) -> Result<(), CallError> {
+    pub async fn log_out(&self, by: Asker, _: &Granted) -> Result<(), CallError> {
         self.order_and_wait(by, Order::LogOut).await
     }
 

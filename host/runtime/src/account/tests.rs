@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use parlor_config::Settings;
 use parlor_session::Wins;
 use parlor_session::event::Payload;
-use parlor_session::permissions::Grants;
+use parlor_session::permissions::{Granted, Grants};
 use parlor_session::router::{Filter, Mail, Mailbox};
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::Message;
@@ -61,7 +61,7 @@ async fn until_it_is(account: &Account, state: impl FnMut(&Connection) -> bool) 
 async fn send(shared: &Shared, body: &str) -> Result<(), CallError> {
     let xml = format!("<message to='friend@localhost'><body>{body}</body></message>");
     let stanza = RawStanza::parse(&xml, &shared.snapshot().jid).unwrap();
-    shared.ask(Asker::Host, |answer| Command::SendRaw { by: InstanceId::next(), stanza, answer }).await
+    shared.ask(Asker::Host, &Granted::HOST, |answer| Command::SendRaw { by: InstanceId::next(), stanza, answer }).await
 }
 
 /// Returns an account whose server is gone and whose link has no room, so that stanzas of plugins wait.
@@ -135,9 +135,14 @@ async fn a_full_link_holds_up_nobody_who_sends_nothing() {
     let by = InstanceId::next();
     for round in 0..3 {
         let names = vec![format!("promise{round}").into()];
-        let added = shared.ask(Asker::Plugin(by), |answer| Command::AddPromises { by, names, most: 16, answer });
+        let added = shared.ask(Asker::Plugin(by), &Granted::HOST, |answer| Command::AddPromises {
+            by,
+            names,
+            most: 16,
+            answer,
+        });
         assert_eq!(soon("a promise", added).await, Ok(round + 1));
-        let emitted = shared.ask(Asker::Plugin(by), |answer| Command::Emit {
+        let emitted = shared.ask(Asker::Plugin(by), &Granted::HOST, |answer| Command::Emit {
             by,
             name: "done".into(),
             payload: Payload::None,
@@ -202,7 +207,7 @@ async fn cut_while_writing(third: &str) -> (Peer, Account, PeerSession) {
 async fn send_with_id(shared: &Shared, body: &str) -> Result<(), CallError> {
     let xml = format!("<message to='friend@localhost' id='id-{body}'><body>{body}</body></message>");
     let stanza = RawStanza::parse(&xml, &shared.snapshot().jid).unwrap();
-    shared.ask(Asker::Host, |answer| Command::SendRaw { by: InstanceId::next(), stanza, answer }).await
+    shared.ask(Asker::Host, &Granted::HOST, |answer| Command::SendRaw { by: InstanceId::next(), stanza, answer }).await
 }
 
 /// Answers a query of the archive with these messages, and then with a result or with a useless answer.
@@ -333,7 +338,7 @@ async fn a_question_that_was_cut_ends_and_is_not_asked_again() {
     let question = tokio::spawn(async move {
         let iq = RawStanza::parse_request(xml, &shared.snapshot().jid).unwrap();
         shared
-            .ask(Asker::Host, |answer| Command::SendIq { by: InstanceId::next(), iq, answer })
+            .ask(Asker::Host, &Granted::HOST, |answer| Command::SendIq { by: InstanceId::next(), iq, answer })
             .await
             .map(|answer| answer.to_xml())
     });
@@ -498,7 +503,10 @@ async fn what_leaves_is_told_in_the_order_in_which_it_leaves() {
     let shared = account.shared();
     let own = shared.snapshot().jid.clone();
     let iq = RawStanza::parse("<iq type='get' id='q'><ping xmlns='urn:xmpp:ping'/></iq>", &own).unwrap();
-    shared.ask(Asker::Host, |answer| Command::SendRaw { by: InstanceId::next(), stanza: iq, answer }).await.unwrap();
+    shared
+        .ask(Asker::Host, &Granted::HOST, |answer| Command::SendRaw { by: InstanceId::next(), stanza: iq, answer })
+        .await
+        .unwrap();
     send(shared, "one").await.unwrap();
     send(shared, "two").await.unwrap();
     for body in ["one", "two"] {
@@ -549,7 +557,7 @@ async fn rooms_are_entered_again_where_the_session_was_lost() {
         let shared = Arc::clone(account.shared());
         let opening = tokio::spawn(async move {
             let (by, jid, wish) = (InstanceId::next(), ROOM.parse().unwrap(), Box::default());
-            shared.ask(Asker::Host, |answer| Command::OpenRoom { by, jid, wish, answer }).await
+            shared.ask(Asker::Host, &Granted::HOST, |answer| Command::OpenRoom { by, jid, wish, answer }).await
         });
         soon("the entrance", until_said(&mut session, "to=\"hall@rooms.localhost/bot\"")).await;
         let occupant = |nick: &str, status: &str| {
@@ -599,7 +607,7 @@ async fn a_machine_that_slept_asks_the_server_whether_it_is_there() {
     let config =
         AccountConfig { name: "main".parse().unwrap(), link, owners: Vec::new(), settings: Settings::default() };
     let clock = Clock::Set { then: Timestamp::now(), at: Instant::now(), by: &SLEPT };
-    let account = Account::begin(config, Store::in_memory(), clock, None);
+    let account = Account::start_with(config, Store::in_memory(), Dialer::Network, clock);
     account.shared().connect().await;
     let mut session = soon("the log-in", peer.accept()).await.unwrap();
     session.settle(&[]).await;
@@ -628,7 +636,7 @@ async fn how_long_nobody_may_look_can_be_changed() {
     let set = async |seconds: u32| {
         let values = BTreeMap::from([("csi_waiting_time".to_owned(), seconds.into())]);
         let set = |answer| Command::ChangeSettings { values, wins: Wins::Always, answer };
-        account.shared().ask(Asker::Host, set).await.unwrap();
+        account.shared().ask(Asker::Host, &Granted::HOST, set).await.unwrap();
     };
     set(1).await;
     soon("the silence", session.hear_text("<inactive xmlns='urn:xmpp:csi:0'")).await;

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use futures_util::poll;
-use parlor_base::permission::Permission;
 use parlor_session::Command;
 use parlor_session::event::{self, EventName, Payload};
-use parlor_session::permissions::Target;
+use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::RawStanza;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -84,12 +83,12 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     }
 
     async fn send(accessor: &Accessor<T, Self>, stanza: String) -> Result<(), Error> {
-        let (instance, _open) = caller(accessor, "api.send")?;
+        let (instance, _open) = caller(accessor, CallName::ApiSend)?;
         answer(send(&instance, &stanza).await)
     }
 
     async fn send_iq(accessor: &Accessor<T, Self>, iq: String) -> Result<String, Error> {
-        let (instance, _open) = caller(accessor, "api.send-iq")?;
+        let (instance, _open) = caller(accessor, CallName::ApiSendIq)?;
         answer(send_iq(&instance, &iq).await)
     }
 
@@ -109,7 +108,7 @@ async fn emit<T: Send + 'static>(
     event: &str,
     payload: Option<String>,
 ) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor, "api.emit")?;
+    let (instance, _open) = caller(accessor, CallName::ApiEmit)?;
     let name = name("name", event)?;
     let payload = match payload {
         None => Payload::None,
@@ -121,26 +120,32 @@ async fn emit<T: Send + 'static>(
         }
     };
     may_fire(&instance, &name)?;
+    let granted = instance.granted(CallName::ApiEmit, Target::None)?;
     let _held = instance.hold(payload.weight())?;
     super::slow_down(&instance.emitted, 1.0, || format!("{} events a second", instance.limits.events_per_second))
         .await?;
     let by = instance.id;
-    instance.ask(|answer| Command::Emit { by, name, payload, answer }).await
+    instance.ask(&granted, |answer| Command::Emit { by, name, payload, answer }).await
 }
 
+/// A stanza, and the proof that the plugin may send it.
+type Allowed = (RawStanza, Granted);
+
+/// Reads a stanza that the plugin may send.
 fn stanza(
     instance: &Instance,
+    call: CallName,
     xml: &str,
     read: fn(&str, &jid::Jid) -> Result<RawStanza, CallError>,
-) -> Result<RawStanza, CallError> {
+) -> Result<Allowed, CallError> {
     let snapshot = instance.account.snapshot();
     let stanza = read(xml, &snapshot.jid)?;
     // An anonymous account has another address on the server than in the configuration.
     let own = [&snapshot.jid.to_bare(), &instance.account.own];
     let to =
         stanza.to().filter(|to| stanza.kind() != "iq" || !own.iter().any(|own| acts_for(own, to, stanza.is_set())));
-    instance.require(Permission::StanzaSend, Target::Stanza { kind: stanza.kind(), to: to.as_ref() })?;
-    Ok(stanza)
+    let granted = instance.granted(call, Target::Stanza { kind: stanza.kind(), to: to.as_ref() })?;
+    Ok((stanza, granted))
 }
 
 /// Returns whether an IQ to this address can do what only the account's owner may. The account itself obeys any IQ,
@@ -161,10 +166,10 @@ pub fn acts_for(own: &jid::BareJid, to: &jid::Jid, is_set: bool) -> bool {
 /// the call waits, but parsed again.
 async fn in_turn(
     instance: &Instance,
-    stanza: RawStanza,
+    stanza: Allowed,
     bytes: usize,
-    read: impl Fn() -> Result<RawStanza, CallError>,
-) -> Result<RawStanza, CallError> {
+    read: impl Fn() -> Result<Allowed, CallError>,
+) -> Result<Allowed, CallError> {
     let mut turn = pin!(pace_bytes(instance, bytes));
     match poll!(turn.as_mut()) {
         Poll::Ready(comes) => {
@@ -184,10 +189,10 @@ async fn in_turn(
 /// The stanza is not held meanwhile.
 async fn noted(
     instance: &Instance,
-    stanza: RawStanza,
-    read: impl Fn() -> Result<RawStanza, CallError>,
-) -> Result<RawStanza, CallError> {
-    let added = stanza.adds_contacts(&instance.account.snapshot().jid);
+    stanza: Allowed,
+    read: impl Fn() -> Result<Allowed, CallError>,
+) -> Result<Allowed, CallError> {
+    let added = stanza.0.adds_contacts(&instance.account.snapshot().jid);
     if added.is_empty() {
         return Ok(stanza);
     }
@@ -200,21 +205,21 @@ async fn noted(
 
 async fn send(instance: &Instance, xml: &str) -> Result<(), CallError> {
     let _held = instance.hold(xml.len())?;
-    let read = || stanza(instance, xml, RawStanza::parse);
+    let read = || stanza(instance, CallName::ApiSend, xml, RawStanza::parse);
     let stanza = noted(instance, read()?, read).await?;
-    let stanza = in_turn(instance, stanza, xml.len(), read).await?;
+    let (stanza, granted) = in_turn(instance, stanza, xml.len(), read).await?;
     let by = instance.id;
-    instance.ask(|answer| Command::SendRaw { by, stanza, answer }).await
+    instance.ask(&granted, |answer| Command::SendRaw { by, stanza, answer }).await
 }
 
 async fn send_iq(instance: &Arc<Instance>, xml: &str) -> Result<String, CallError> {
     let _held = instance.hold(xml.len())?;
-    let read = || stanza(instance, xml, RawStanza::parse_request);
+    let read = || stanza(instance, CallName::ApiSendIq, xml, RawStanza::parse_request);
     let iq = noted(instance, read()?, read).await?;
     let question = instance.open_question()?;
-    let iq = in_turn(instance, iq, xml.len(), read).await?;
+    let (iq, granted) = in_turn(instance, iq, xml.len(), read).await?;
     let by = instance.id;
-    let asked = instance.ask_for_much(|answer| Command::SendIq { by, iq, answer }, RawStanza::weight);
+    let asked = instance.ask_for_much(&granted, |answer| Command::SendIq { by, iq, answer }, RawStanza::weight);
     let result = put(instance, question, asked).await?;
     Ok(result.to_xml())
 }
@@ -223,13 +228,14 @@ async fn wait_until<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
     promise: &str,
 ) -> Result<WitPayload, CallError> {
-    let (instance, _open) = caller(accessor, "api.wait-until")?;
+    let (instance, _open) = caller(accessor, CallName::ApiWaitUntil)?;
     let name = name("promise", promise)?;
     // Data that an event shows only with a grant needs that grant in its promise as well.
     may_hear(&instance, promise)?;
+    let granted = instance.granted(CallName::ApiWaitUntil, Target::None)?;
     let _waits = instance.waits_for_session();
     let by = instance.id;
-    let payload = order(&instance, |answer| Command::WaitUntil { by, name, answer }).await?;
+    let payload = order(&instance, &granted, |answer| Command::WaitUntil { by, name, answer }).await?;
     Ok(types::payload(&payload, false))
 }
 
@@ -277,7 +283,7 @@ mod tests {
                 let (answer, _arrives) = Answer::channel();
                 Command::Emit { by: InstanceId::next(), name: "asked".into(), payload: Payload::None, answer }
             };
-            (instance.ask_for_much(command, String::len), taken)
+            (instance.ask_for_much(&Granted::HOST, command, String::len), taken)
         };
         let (first, answers) = asks();
         let mut first = pin!(first);
@@ -301,7 +307,7 @@ mod tests {
         instance.account.publish(named.snapshot());
         let send = |to: &str| {
             let xml = format!("<iq type='set' id='1' to='{to}'><x xmlns='urn:x'/></iq>");
-            stanza(&instance, &xml, RawStanza::parse).map(drop)
+            stanza(&instance, CallName::ApiSend, &xml, RawStanza::parse).map(drop)
         };
         for own in ["stranger@example.org", "bot@example.org"] {
             let result = send(own);
@@ -321,7 +327,7 @@ mod tests {
         for read in [RawStanza::parse, RawStanza::parse_request] {
             let send = |kind: &str, to: &str| {
                 let xml = format!("<iq type='{kind}' id='1' to='{to}'><query xmlns='jabber:iq:register'/></iq>");
-                stanza(&instance, &xml, read).map(drop)
+                stanza(&instance, CallName::ApiSendIq, &xml, read).map(drop)
             };
             for to in ["example.org", "EXAMPLE.org", "example.org.", "example.org./x", "example.org/resource", "org"] {
                 let result = send("set", to);
@@ -333,7 +339,7 @@ mod tests {
         }
         let (instance, _mailbox) = disconnected_instance("\"stanza.send\" = [\"iq\"]", Limits::default());
         let xml = "<iq type='set' id='1' to='example.org'><query xmlns='jabber:iq:register'/></iq>";
-        assert_eq!(stanza(&instance, xml, RawStanza::parse).map(drop), Ok(()));
+        assert_eq!(stanza(&instance, CallName::ApiSend, xml, RawStanza::parse).map(drop), Ok(()));
     }
 
     /// RFC 7622, section 3.2: a server may know its domain in either spelling.

@@ -7,6 +7,7 @@ mod stream;
 
 use std::collections::VecDeque;
 
+use parlor_session::permissions::{CallName, Granted};
 use parlor_session::{ArchivePage, Archived, Command, Pager};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{ArchiveFin, ArchiveQuery, Cursor};
@@ -50,14 +51,18 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 }
 
 async fn query<T: Send + 'static>(accessor: &Accessor<T, Grouping>, options: Options) -> Result<WitPage, CallError> {
-    let (instance, _open) = caller(accessor, "archive.query")?;
-    let request = Request::read(&instance, options)?;
+    let (instance, _open) = caller(accessor, CallName::ArchiveQuery)?;
+    let request = Request::read(&instance, CallName::ArchiveQuery, options)?;
     let _query = instance.archive_query()?;
     pace(&instance).await?;
     let _waits = instance.waits_for_session();
     let page = match request.page_size()? {
-        Size::OnePage(max) => first_page(&instance, ArchiveQuery { max, ..request.query.clone() }).await?,
-        Size::All { page, limit } => collect(&instance, request.query.clone(), page, None, limit).await?,
+        Size::OnePage(max) => {
+            first_page(&instance, &request.granted, ArchiveQuery { max, ..request.query.clone() }).await?
+        }
+        Size::All { page, limit } => {
+            collect(&instance, request.call, request.query.clone(), (page, None), limit).await?
+        }
     };
     let xml = request.xml;
     let messages = page.messages.iter().map(|one| archived_message(one, xml)).collect();
@@ -68,8 +73,8 @@ async fn query_all<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
     options: Options,
 ) -> Result<Messages, CallError> {
-    let (instance, _open) = caller(accessor, "archive.query-all")?;
-    let request = Request::read(&instance, options)?;
+    let (instance, _open) = caller(accessor, CallName::ArchiveQueryAll)?;
+    let request = Request::read(&instance, CallName::ArchiveQueryAll, options)?;
     let guard = instance.archive_query()?;
     pace(&instance).await?;
     let _waits = instance.waits_for_session();
@@ -91,22 +96,31 @@ async fn query_all<T: Send + 'static>(
 }
 
 /// Requests one page.
-async fn ask(instance: &Instance, query: ArchiveQuery) -> Result<ArchivePage, CallError> {
+async fn ask(instance: &Instance, granted: &Granted, query: ArchiveQuery) -> Result<ArchivePage, CallError> {
     let (by, query) = (Some(instance.id), Box::new(query));
     let weigh = |page: &ArchivePage| page.messages.iter().map(|archived| archived.weight).sum();
-    instance.ask_for_much(|answer| Command::QueryArchive { by, query, answer }, weigh).await
+    instance.ask_for_much(granted, |answer| Command::QueryArchive { by, query, answer }, weigh).await
 }
 
 /// Requests a page that does not follow a previous one, and checks that it is the right one.
-pub(crate) async fn first_page(instance: &Instance, query: ArchiveQuery) -> Result<ArchivePage, CallError> {
-    let page = ask(instance, query.clone()).await?;
-    check_cursor(instance, &query, &page).await?;
+pub(crate) async fn first_page(
+    instance: &Instance,
+    granted: &Granted,
+    query: ArchiveQuery,
+) -> Result<ArchivePage, CallError> {
+    let page = ask(instance, granted, query.clone()).await?;
+    check_cursor(instance, granted, &query, &page).await?;
     Ok(page)
 }
 
 /// Checks a page that should come after or before a message. Some servers do not report that they lack this message,
 /// and return another page instead. The page is accepted if that message is indeed its neighbour.
-async fn check_cursor(instance: &Instance, query: &ArchiveQuery, page: &ArchivePage) -> Result<(), CallError> {
+async fn check_cursor(
+    instance: &Instance,
+    granted: &Granted,
+    query: &ArchiveQuery,
+    page: &ArchivePage,
+) -> Result<(), CallError> {
     if page.cursor_known {
         return Ok(());
     }
@@ -126,7 +140,7 @@ async fn check_cursor(instance: &Instance, query: &ArchiveQuery, page: &ArchiveP
     let is_filtered = query.start.is_some() || query.end.is_some() || whole.with != query.with;
     let asked_again;
     let page = if is_filtered || query.max == 0 {
-        asked_again = ask(instance, whole.clone()).await?;
+        asked_again = ask(instance, granted, whole.clone()).await?;
         &asked_again
     } else {
         page
@@ -137,7 +151,7 @@ async fn check_cursor(instance: &Instance, query: &ArchiveQuery, page: &ArchiveP
         (None, true) => Cursor::Start,
         (first, false) => Cursor::Before(first.unwrap_or_default()),
     };
-    let neighbours = ask(instance, ArchiveQuery { max: NEIGHBOURS, cursor, ..whole }).await?;
+    let neighbours = ask(instance, granted, ArchiveQuery { max: NEIGHBOURS, cursor, ..whole }).await?;
     if neighbours.messages.iter().any(|one| one.id == *id) || neighbours.fin.first.as_ref() == Some(id) {
         return Ok(());
     }
@@ -147,9 +161,9 @@ async fn check_cursor(instance: &Instance, query: &ArchiveQuery, page: &ArchiveP
 /// Collects all matching messages, up to `most`, as one page. More than `limit` is an error.
 async fn collect(
     instance: &Instance,
+    call: CallName,
     query: ArchiveQuery,
-    size: u32,
-    most: Option<u32>,
+    (size, most): (u32, Option<u32>),
     limit: u32,
 ) -> Result<ArchivePage, CallError> {
     let backwards = matches!(query.cursor, Cursor::Before(_));
@@ -157,10 +171,10 @@ async fn collect(
     let mut all: Option<ArchivePage> = None;
     let mut weight = 0;
     while let Some(next) = pager.next_page() {
-        may_read(instance, next.with.as_ref())?;
+        let granted = may_read(instance, call, next.with.as_ref())?;
         let page = match &all {
-            None => first_page(instance, next).await?,
-            Some(_) => ask(instance, next).await?,
+            None => first_page(instance, &granted, next).await?,
+            Some(_) => ask(instance, &granted, next).await?,
         };
         pager.took(&page)?;
         weight += page.messages.iter().map(|one| one.weight).sum::<usize>();

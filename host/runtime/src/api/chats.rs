@@ -1,8 +1,9 @@
 //! `chats`: private chats.
 
+use std::sync::Arc;
+
 use jid::BareJid;
-use parlor_base::permission::Permission;
-use parlor_session::permissions::Target;
+use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_session::{Attribute, CHAT_FIELDS, Chat, Command, ViewChange, field_name};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::MessageKind;
@@ -17,12 +18,12 @@ use crate::instance::{Context, Grouping, Instance};
 
 impl Host for Context {
     fn get(&mut self, jid: String) -> Result<Option<WitChat>, Error> {
-        let found = bare_jid("jid", &jid).and_then(|jid| get(&self.instance, &[Some(jid)]));
+        let found = bare_jid("jid", &jid).and_then(|jid| get(&self.instance, CallName::ChatsGet, &[Some(jid)]));
         answer(found.map(|mut found| found.pop().flatten()))
     }
 
     fn get_many(&mut self, jids: Vec<String>) -> Result<Vec<Option<WitChat>>, Error> {
-        answer(bare_jids("jids", &jids).and_then(|jids| get(&self.instance, &jids)))
+        answer(bare_jids("jids", &jids).and_then(|jids| get(&self.instance, CallName::ChatsGetMany, &jids)))
     }
 
     fn get_attribute(&mut self, jid: String, name: String) -> Result<Option<String>, Error> {
@@ -30,8 +31,8 @@ impl Host for Context {
     }
 
     fn get_all(&mut self) -> Result<Vec<WitChat>, Error> {
-        self.instance.require(Permission::ChatsRead, Target::None)?;
-        let chats = self.instance.account.snapshot().chats.clone();
+        let granted = self.instance.granted(CallName::ChatsGetAll, Target::None)?;
+        let chats = self.instance.snapshot(&granted).chats.clone();
         fit(&self.instance, "chats.get-many", chats.values().map(|chat| &**chat))?;
         Ok(chats.values().map(|chat| (&**chat).into()).collect())
     }
@@ -39,46 +40,46 @@ impl Host for Context {
 
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn open(accessor: &Accessor<T, Self>, jid: String) -> Result<WitChat, Error> {
-        let (instance, _open) = caller(accessor, "chats.open")?;
-        instance.require(Permission::ChatsWrite, Target::None)?;
-        answer(open(&instance, "jid", &jid).await)
+        let (instance, _open) = caller(accessor, CallName::ChatsOpen)?;
+        let granted = instance.granted(CallName::ChatsOpen, Target::None)?;
+        answer(open(&instance, &granted, "jid", &jid).await)
     }
 
     async fn open_many(accessor: &Accessor<T, Self>, jids: Vec<String>) -> Result<Vec<Result<WitChat, Error>>, Error> {
-        let (instance, _open) = caller(accessor, "chats.open-many")?;
-        instance.require(Permission::ChatsWrite, Target::None)?;
+        let (instance, _open) = caller(accessor, CallName::ChatsOpenMany)?;
+        let granted = instance.granted(CallName::ChatsOpenMany, Target::None)?;
         if addresses("jids", &jids)?.is_empty() {
             return answer(Err(CallError::invalid("jids", "at least one")));
         }
-        Ok(each(jids.iter().map(|jid| open(&instance, "jids", jid))).await)
+        Ok(each(jids.iter().map(|jid| open(&instance, &granted, "jids", jid))).await)
     }
 
     async fn close(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
-        let (instance, _open) = caller(accessor, "chats.close")?;
-        instance.require(Permission::ChatsWrite, Target::None)?;
-        answer(close(&instance, "jid", &jid).await)
+        let (instance, _open) = caller(accessor, CallName::ChatsClose)?;
+        let granted = instance.granted(CallName::ChatsClose, Target::None)?;
+        answer(close(&instance, &granted, "jid", &jid).await)
     }
 
     async fn close_many(accessor: &Accessor<T, Self>, jids: Vec<String>) -> Result<Vec<Result<(), Error>>, Error> {
-        let (instance, _open) = caller(accessor, "chats.close-many")?;
-        instance.require(Permission::ChatsWrite, Target::None)?;
-        Ok(each(addresses("jids", &jids)?.iter().map(|jid| close(&instance, "jids", jid))).await)
+        let (instance, _open) = caller(accessor, CallName::ChatsCloseMany)?;
+        let granted = instance.granted(CallName::ChatsCloseMany, Target::None)?;
+        Ok(each(addresses("jids", &jids)?.iter().map(|jid| close(&instance, &granted, "jids", jid))).await)
     }
 
     async fn focus(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
-        answer(change_view(accessor, &jid, ViewChange::Focus).await)
+        answer(change_view(accessor, CallName::ChatsFocus, &jid, ViewChange::Focus).await)
     }
 
     async fn show(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
-        answer(change_view(accessor, &jid, ViewChange::Show).await)
+        answer(change_view(accessor, CallName::ChatsShow, &jid, ViewChange::Show).await)
     }
 
     async fn maximize(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
-        answer(change_view(accessor, &jid, ViewChange::Maximize).await)
+        answer(change_view(accessor, CallName::ChatsMaximize, &jid, ViewChange::Maximize).await)
     }
 
     async fn minimize(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
-        answer(change_view(accessor, &jid, ViewChange::Minimize).await)
+        answer(change_view(accessor, CallName::ChatsMinimize, &jid, ViewChange::Minimize).await)
     }
 
     async fn set_attribute(
@@ -103,9 +104,8 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     }
 }
 
-fn get(instance: &Instance, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitChat>>, CallError> {
-    instance.require(Permission::ChatsRead, Target::None)?;
-    let snapshot = instance.account.snapshot();
+fn get(instance: &Instance, call: CallName, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitChat>>, CallError> {
+    let snapshot = instance.snapshot(&instance.granted(call, Target::None)?);
     let found: Vec<_> = jids.iter().map(|jid| snapshot.chats.get(jid.as_ref()?)).collect();
     fit(instance, "chats.get-many", found.iter().flatten().map(|chat| &***chat))?;
     Ok(found.into_iter().map(|chat| chat.map(|chat| (&**chat).into())).collect())
@@ -124,24 +124,24 @@ pub(super) fn fit<'a>(instance: &Instance, call: &str, chats: impl Iterator<Item
     fits(instance, "chats", &format!("ask for fewer with `{call}`"), chats.map(size))
 }
 
-async fn open(instance: &std::sync::Arc<Instance>, argument: &str, text: &str) -> Result<WitChat, CallError> {
+async fn open(instance: &Arc<Instance>, granted: &Granted, argument: &str, text: &str) -> Result<WitChat, CallError> {
     let jid = bare_jid(argument, text)?;
     let _waits = instance.waits_for_session();
     let by = instance.id;
-    let chat = order(instance, |answer| Command::OpenChat { by, jid, answer }).await?;
+    let chat = order(instance, granted, |answer| Command::OpenChat { by, jid, answer }).await?;
     Ok((&*chat).into())
 }
 
-async fn close(instance: &Instance, argument: &str, text: &str) -> Result<(), CallError> {
+async fn close(instance: &Instance, granted: &Granted, argument: &str, text: &str) -> Result<(), CallError> {
     let jid = bare_jid(argument, text)?;
-    order(instance, |answer| Command::CloseChat { jid, answer }).await
+    order(instance, granted, |answer| Command::CloseChat { jid, answer }).await
 }
 
 fn get_attribute(instance: &Instance, text: &str, name: &str) -> Result<Option<String>, CallError> {
-    instance.require(Permission::ChatsRead, Target::None)?;
+    let granted = instance.granted(CallName::ChatsGetAttribute, Target::None)?;
     let jid = bare_jid("jid", text)?;
     Attribute::check_name(name)?;
-    let snapshot = instance.account.snapshot();
+    let snapshot = instance.snapshot(&granted);
     let chat = snapshot.chats.get(&jid).ok_or_else(|| CallError::NotFound(format!("an open chat with {jid}")))?;
     Ok(match field(chat, name) {
         Some(field) => Some(field).filter(|field| !field.is_null()).map(|field| field.to_string()),
@@ -175,22 +175,23 @@ async fn set_attribute<T: Send + 'static>(
     name: &str,
     value: &str,
 ) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor, "chats.set-attribute")?;
-    instance.require(Permission::ChatsWrite, Target::None)?;
+    let (instance, _open) = caller(accessor, CallName::ChatsSetAttribute)?;
+    let granted = instance.granted(CallName::ChatsSetAttribute, Target::None)?;
     let jid = bare_jid("jid", text)?;
     let attribute = Attribute::parse(name, value, CHAT_FIELDS)?;
-    order(&instance, |answer| Command::SetChatAttribute { jid, attribute, answer }).await
+    order(&instance, &granted, |answer| Command::SetChatAttribute { jid, attribute, answer }).await
 }
 
 async fn change_view<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
+    call: CallName,
     text: &str,
     change: ViewChange,
 ) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor, "chats.change-view")?;
-    instance.require(Permission::ChatsWrite, Target::None)?;
+    let (instance, _open) = caller(accessor, call)?;
+    let granted = instance.granted(call, Target::None)?;
     let jid = bare_jid("jid", text)?;
-    order(&instance, |answer| Command::ChangeChatView { jid, change, answer }).await
+    order(&instance, &granted, |answer| Command::ChangeChatView { jid, change, answer }).await
 }
 
 fn no_otr() -> CallError {
@@ -202,13 +203,13 @@ async fn send<T: Send + 'static>(
     text: &str,
     message: Outgoing,
 ) -> Result<String, CallError> {
-    let (instance, _open) = caller(accessor, "chats.send")?;
+    let (instance, _open) = caller(accessor, CallName::ChatsSend)?;
     let to = jid("jid", text)?;
     let draft = Box::new(draft(message)?);
-    instance.require(Permission::MessagesSend, Target::Jid(&to))?;
+    let granted = instance.granted(CallName::ChatsSend, Target::Jid(&to))?;
     let _held = instance.hold(draft.weight())?;
     pace_bytes(&instance, draft.weight()).await?;
-    instance.ask(|answer| Command::SendMessage { to, kind: MessageKind::Chat, draft, answer }).await
+    instance.ask(&granted, |answer| Command::SendMessage { to, kind: MessageKind::Chat, draft, answer }).await
 }
 
 #[cfg(test)]

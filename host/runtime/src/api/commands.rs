@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_session::{Command, Spoken};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::Message;
@@ -28,17 +29,18 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 }
 
 async fn add<T: Send + 'static>(accessor: &Accessor<T, Grouping>, spoken: Spoken) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor, "commands.add")?;
+    let (instance, _open) = caller(accessor, CallName::CommandsAdd)?;
+    let granted = instance.granted(CallName::CommandsAdd, Target::None)?;
     for (argument, given) in [("name", &spoken.name), ("help", &spoken.help), ("usage", &spoken.usage)] {
         text(argument, given, LONGEST)?;
     }
-    let added = match put(&instance, spoken.clone()).await {
+    let added = match put(&instance, &granted, spoken.clone()).await {
         // If one name is taken, the plugin should still start.
         Err(CallError::NotOwner(taken)) if instance.is_starting() => {
             let (plugin, account) = (&instance.plugin, &instance.account.name);
             let name = format!("{plugin}.{}", spoken.name);
             tracing::warn!(%plugin, %account, taken, "a command has the name of another plugin's, so people give it as {name} alone");
-            put(&instance, Spoken { name, ..spoken }).await
+            put(&instance, &granted, Spoken { name, ..spoken }).await
         }
         added => added,
     };
@@ -49,25 +51,26 @@ async fn add<T: Send + 'static>(accessor: &Accessor<T, Grouping>, spoken: Spoken
 
 /// Informs the person who gave a command that it failed. This counts as a message of the plugin's, and needs no grant:
 /// the owner chose the words.
-pub async fn failed(instance: &Instance, message: Arc<Message>) {
+pub async fn failed(instance: &Instance, granted: &Granted, message: Arc<Message>) {
     if pace(instance).await.is_ok() {
         // It cannot be sent without a session, or outside of the room. The failure itself is in the log.
-        let _ = instance.ask(|answer| Command::AnswerFailed { message, answer }).await;
+        let _ = instance.ask(granted, |answer| Command::AnswerFailed { message, answer }).await;
     }
 }
 
 /// Adds the command. Returns its name, and whether it can be given by that name alone.
-async fn put(instance: &Arc<Instance>, spoken: Spoken) -> Result<(String, bool), CallError> {
+async fn put(instance: &Instance, granted: &Granted, spoken: Spoken) -> Result<(String, bool), CallError> {
     let (plugin, most) = (instance.plugin.clone(), instance.limits.commands as usize);
     let (mailbox, names) = (Arc::clone(&instance.mailbox), Arc::clone(&instance.command_names));
-    order(instance, |answer| Command::AddCommand { mailbox, names, plugin, spoken, most, answer }).await
+    order(instance, granted, |answer| Command::AddCommand { mailbox, names, plugin, spoken, most, answer }).await
 }
 
 async fn remove<T: Send + 'static>(accessor: &Accessor<T, Grouping>, name: String) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor, "commands.remove")?;
+    let (instance, _open) = caller(accessor, CallName::CommandsRemove)?;
+    let granted = instance.granted(CallName::CommandsRemove, Target::None)?;
     text("name", &name, LONGEST)?;
     let (by, plugin) = (instance.id, instance.plugin.clone());
-    let removed = order(&instance, |answer| Command::RemoveCommand { by, plugin, name, answer }).await?;
+    let removed = order(&instance, &granted, |answer| Command::RemoveCommand { by, plugin, name, answer }).await?;
     instance.commands().remove(&removed);
     Ok(())
 }

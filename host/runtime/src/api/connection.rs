@@ -1,7 +1,6 @@
 //! `connection`: the connection to the server.
 
-use parlor_base::permission::Permission;
-use parlor_session::permissions::Target;
+use parlor_session::permissions::{CallName, Target};
 use parlor_stanza::error::CallError;
 use wasmtime::component::Accessor;
 
@@ -18,15 +17,15 @@ impl Host for Context {
 
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn disconnect(accessor: &Accessor<T, Self>) -> Result<(), Error> {
-        let (instance, _open) = caller(accessor, "connection.disconnect")?;
+        let (instance, _open) = caller(accessor, CallName::ConnectionDisconnect)?;
         answer(disconnect(&instance).await)
     }
 }
 
 async fn disconnect(instance: &Instance) -> Result<(), CallError> {
-    instance.require(Permission::SessionControl, Target::None)?;
+    let granted = instance.granted(CallName::ConnectionDisconnect, Target::None)?;
     pace_order(instance).await?;
-    instance.in_turn(instance.account.disconnect(instance.asker())).await
+    instance.in_turn(instance.account.disconnect(instance.asker(), &granted)).await
 }
 
 #[cfg(test)]

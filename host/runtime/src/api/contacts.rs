@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jid::BareJid;
 use parlor_base::permission::Permission;
-use parlor_session::permissions::Target;
+use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_session::{Command, Contact, ContactWish, Contacts};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::RosterItem;
@@ -19,16 +19,16 @@ use crate::record::MOST_ADDED;
 
 impl Host for Context {
     fn get(&mut self, jid: String) -> Result<Option<WitContact>, Error> {
-        let found = bare_jid("jid", &jid).and_then(|jid| get(&self.instance, &[Some(jid)]));
+        let found = bare_jid("jid", &jid).and_then(|jid| get(&self.instance, CallName::ContactsGet, &[Some(jid)]));
         answer(found.map(|mut found| found.pop().flatten()))
     }
 
     fn get_many(&mut self, jids: Vec<String>) -> Result<Vec<Option<WitContact>>, Error> {
-        answer(bare_jids("jids", &jids).and_then(|jids| get(&self.instance, &jids)))
+        answer(bare_jids("jids", &jids).and_then(|jids| get(&self.instance, CallName::ContactsGetMany, &jids)))
     }
 
     fn get_all(&mut self) -> Result<Vec<WitContact>, Error> {
-        answer(roster(&self.instance).and_then(|roster| {
+        answer(roster(&self.instance, CallName::ContactsGetAll).and_then(|roster| {
             fit(&self.instance, roster.values().map(|contact| &**contact))?;
             Ok(roster.values().map(|contact| (&**contact).into()).collect())
         }))
@@ -41,37 +41,36 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     }
 
     async fn remove(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
-        answer(change(accessor, &jid, ContactWish::Remove).await.map(drop))
+        answer(change(accessor, CallName::ContactsRemove, &jid, ContactWish::Remove).await.map(drop))
     }
 
     async fn rename(accessor: &Accessor<T, Self>, jid: String, fullname: String) -> Result<(), Error> {
-        answer(change(accessor, &jid, ContactWish::Rename(fullname)).await.map(drop))
+        answer(change(accessor, CallName::ContactsRename, &jid, ContactWish::Rename(fullname)).await.map(drop))
     }
 
     async fn set_groups(accessor: &Accessor<T, Self>, jid: String, groups: Vec<String>) -> Result<(), Error> {
-        answer(change(accessor, &jid, ContactWish::SetGroups(groups)).await.map(drop))
+        answer(change(accessor, CallName::ContactsSetGroups, &jid, ContactWish::SetGroups(groups)).await.map(drop))
     }
 
     async fn accept(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
-        answer(change(accessor, &jid, ContactWish::Accept).await.map(drop))
+        answer(change(accessor, CallName::ContactsAccept, &jid, ContactWish::Accept).await.map(drop))
     }
 
     async fn deny(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
-        answer(change(accessor, &jid, ContactWish::Deny).await.map(drop))
+        answer(change(accessor, CallName::ContactsDeny, &jid, ContactWish::Deny).await.map(drop))
     }
 }
 
-fn known(instance: &Instance) -> Result<Contacts, CallError> {
-    instance.account.snapshot().contacts.clone().ok_or(CallError::NotReady("rosterContactsFetched"))
+fn known(instance: &Instance, granted: &Granted) -> Result<Contacts, CallError> {
+    instance.snapshot(granted).contacts.clone().ok_or(CallError::NotReady("rosterContactsFetched"))
 }
 
-fn roster(instance: &Instance) -> Result<Contacts, CallError> {
-    instance.require(Permission::ContactsRead, Target::None)?;
-    known(instance)
+fn roster(instance: &Instance, call: CallName) -> Result<Contacts, CallError> {
+    known(instance, &instance.granted(call, Target::None)?)
 }
 
-fn get(instance: &Instance, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitContact>>, CallError> {
-    let roster = roster(instance)?;
+fn get(instance: &Instance, call: CallName, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitContact>>, CallError> {
+    let roster = roster(instance, call)?;
     let found: Vec<_> = jids.iter().map(|jid| roster.get(jid.as_ref()?)).collect();
     fit(instance, found.iter().flatten().map(|contact| &***contact))?;
     Ok(found.into_iter().map(|contact| contact.map(|contact| (&**contact).into())).collect())
@@ -98,9 +97,11 @@ async fn add<T: Send + 'static>(
     jid: &str,
     fullname: Option<String>,
 ) -> Result<WitContact, CallError> {
-    let instance = change(accessor, jid, ContactWish::Add { fullname: fullname.clone() }).await?;
+    let (instance, granted) =
+        change(accessor, CallName::ContactsAdd, jid, ContactWish::Add { fullname: fullname.clone() }).await?;
     // Another client may have removed it since.
-    let contact = known(&instance)?.get(&bare_jid("jid", jid)?).map(|contact| added(&instance, contact, fullname));
+    let contact =
+        known(&instance, &granted)?.get(&bare_jid("jid", jid)?).map(|contact| added(&instance, contact, fullname));
     contact.ok_or_else(|| CallError::NotFound(format!("{jid} in the roster")))
 }
 
@@ -113,25 +114,26 @@ fn added(instance: &Instance, contact: &Contact, name: Option<String>) -> WitCon
     (&Contact::new(RosterItem { name, groups: Vec::new(), ..contact.to_item() })).into()
 }
 
-/// Changes a contact. Returns the calling instance.
+/// Changes a contact. Returns the calling instance, and the proof that it might.
 async fn change<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
+    call: CallName,
     jid: &str,
     wish: ContactWish,
-) -> Result<Arc<Instance>, CallError> {
-    let (instance, _open) = caller(accessor, "contacts.change")?;
+) -> Result<(Arc<Instance>, Granted), CallError> {
+    let (instance, _open) = caller(accessor, call)?;
     let jid = bare_jid("jid", jid)?;
     wish.check()?;
-    instance.require(Permission::ContactsWrite, Target::None)?;
+    let granted = instance.granted(call, Target::None)?;
     let is_noted =
         matches!(wish, ContactWish::Add { .. } | ContactWish::Accept) && note_as_added(&instance, &jid).await?;
     let whom = jid.clone();
-    let done = question(&instance, |answer| Command::Contact { jid, wish, answer }).await;
+    let done = question(&instance, &granted, |answer| Command::Contact { jid, wish, answer }).await;
     if done.is_err() && is_noted && !instance.account.snapshot().is_contact(&whom) {
         instance.account.records.added_no_contact(&instance.plugin, &whom);
     }
     done?;
-    Ok(instance)
+    Ok((instance, granted))
 }
 
 /// Notes that a call is about to add someone to the roster, who then does not count as a contact for the plugin's own

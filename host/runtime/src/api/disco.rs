@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use jid::Jid;
-use parlor_base::permission::Permission;
 use parlor_session::Command;
-use parlor_session::permissions::Target;
+use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::is_one_line;
 use parlor_stanza::types::{Disco, Identity};
@@ -22,20 +21,23 @@ const LONGEST: usize = 1_024;
 
 impl Host for Context {
     fn own_features_get(&mut self) -> Result<Vec<String>, Error> {
-        self.instance.require(Permission::DiscoOwn, Target::None)?;
-        Ok(self.instance.account.snapshot().own.features.clone())
+        let granted = self.instance.granted(CallName::DiscoOwnFeaturesGet, Target::None)?;
+        Ok(self.instance.snapshot(&granted).own.features.clone())
     }
 
     fn own_identities_get(&mut self) -> Result<Vec<WitIdentity>, Error> {
-        self.instance.require(Permission::DiscoOwn, Target::None)?;
-        Ok(self.instance.account.snapshot().own.identities.iter().map(Into::into).collect())
+        let granted = self.instance.granted(CallName::DiscoOwnIdentitiesGet, Target::None)?;
+        Ok(self.instance.snapshot(&granted).own.identities.iter().map(Into::into).collect())
     }
 }
 
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn own_features_add(accessor: &Accessor<T, Self>, name: String) -> Result<bool, Error> {
         let held = held(&[("name", &name)]);
-        answer(own(accessor, held, |by, answer| Command::AddFeature { by, name, answer }).await)
+        answer(
+            own(accessor, CallName::DiscoOwnFeaturesAdd, held, |by, answer| Command::AddFeature { by, name, answer })
+                .await,
+        )
     }
 
     async fn own_identities_add(
@@ -49,11 +51,24 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
             [("category", &*category), ("kind", &kind), ("name", &name), ("lang", lang.as_deref().unwrap_or_default())];
         let held = held(&texts);
         let identity = Identity { category, kind, name: Some(name).filter(|name| !name.is_empty()), lang };
-        answer(own(accessor, held, |by, answer| Command::AddIdentity { by, identity, answer }).await)
+        answer(
+            own(accessor, CallName::DiscoOwnIdentitiesAdd, held, |by, answer| Command::AddIdentity {
+                by,
+                identity,
+                answer,
+            })
+            .await,
+        )
     }
 
     async fn own_identities_clear(accessor: &Accessor<T, Self>) -> Result<(), Error> {
-        answer(own(accessor, Ok(()), |by, answer| Command::ClearIdentities { by, answer }).await)
+        answer(
+            own(accessor, CallName::DiscoOwnIdentitiesClear, Ok(()), |by, answer| Command::ClearIdentities {
+                by,
+                answer,
+            })
+            .await,
+        )
     }
 
     async fn get_identity(
@@ -89,14 +104,15 @@ fn held(texts: &[(&str, &str)]) -> Result<(), CallError> {
 /// Changes the account's own features or identities. The session checks what a plugin may announce.
 async fn own<T: Send + 'static, R>(
     accessor: &Accessor<T, Grouping>,
+    call: CallName,
     held: Result<(), CallError>,
     command: impl FnOnce(parlor_base::id::InstanceId, parlor_session::Answer<R>) -> Command,
 ) -> Result<R, CallError> {
-    let (instance, _open) = caller(accessor, "disco.change")?;
-    instance.require(Permission::DiscoOwn, Target::None)?;
+    let (instance, _open) = caller(accessor, call)?;
+    let granted = instance.granted(call, Target::None)?;
     held?;
     let by = instance.id;
-    order(&instance, |answer| command(by, answer)).await
+    order(&instance, &granted, |answer| command(by, answer)).await
 }
 
 async fn get_identity<T: Send + 'static>(
@@ -105,12 +121,12 @@ async fn get_identity<T: Send + 'static>(
     kind: &str,
     entity: &str,
 ) -> Result<Option<WitIdentity>, CallError> {
-    let (instance, _open) = caller(accessor, "disco.get-identity")?;
-    instance.require(Permission::DiscoRead, Target::None)?;
+    let (instance, _open) = caller(accessor, CallName::DiscoGetIdentity)?;
+    let granted = instance.granted(CallName::DiscoGetIdentity, Target::None)?;
     for (argument, value) in [("category", category), ("kind", kind)] {
         looked_for(argument, value)?;
     }
-    let disco = ask(&instance, jid("jid", entity)?).await?;
+    let disco = ask(&instance, &granted, jid("jid", entity)?).await?;
     let found = disco.identities.iter().find(|one| one.category == category && one.kind == kind);
     Ok(found.map(Into::into))
 }
@@ -120,11 +136,11 @@ async fn supports<T: Send + 'static>(
     feature: String,
     entity: &str,
 ) -> Result<Support, CallError> {
-    let (instance, _open) = caller(accessor, "disco.supports")?;
-    instance.require(Permission::DiscoRead, Target::None)?;
+    let (instance, _open) = caller(accessor, CallName::DiscoSupports)?;
+    let granted = instance.granted(CallName::DiscoSupports, Target::None)?;
     looked_for("feature", &feature)?;
     let entity = jid("jid", entity)?;
-    let disco = ask(&instance, entity.clone()).await?;
+    let disco = ask(&instance, &granted, entity.clone()).await?;
     let supported = disco.features.contains(&feature);
     Ok(Support { supported, feature: supported.then(|| Feature { var: feature, entity: entity.to_string() }) })
 }
@@ -140,10 +156,10 @@ fn looked_for(argument: &str, name: &str) -> Result<(), CallError> {
 }
 
 /// Returns an entity's information: from the snapshot if it is known, which costs no stanza and no command.
-async fn ask(instance: &Arc<Instance>, entity: Jid) -> Result<Arc<Disco>, CallError> {
-    let known = instance.account.snapshot().known.of(&entity, instance.account.clock.now()).cloned();
+async fn ask(instance: &Arc<Instance>, granted: &Granted, entity: Jid) -> Result<Arc<Disco>, CallError> {
+    let known = instance.snapshot(granted).known.of(&entity, instance.account.clock.now()).cloned();
     if let Some(known) = known {
         return Ok(known);
     }
-    question(instance, |answer| Command::Discover { entity, answer }).await
+    question(instance, granted, |answer| Command::Discover { entity, answer }).await
 }

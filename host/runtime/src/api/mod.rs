@@ -35,7 +35,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use parlor_base::rate::Bucket;
 use parlor_session::event::EventName;
-use parlor_session::permissions::table;
+use parlor_session::permissions::{CallName, Granted, event};
 use parlor_session::{Answer, Command};
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::{is_sendable, is_sendable_time, no_jid};
@@ -47,10 +47,10 @@ use crate::instance::{Grouping, Instance, OpenCall, OpenQuestion};
 
 pub use self::api::acts_for;
 
-/// Returns the calling instance, with the call of this name counted as open.
+/// Returns the calling instance, with the call counted as open.
 fn caller<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
-    call: &'static str,
+    call: CallName,
 ) -> Result<(Arc<Instance>, OpenCall), CallError> {
     let instance = accessor.with(|mut access| Arc::clone(&access.get().instance));
     let open = instance.open_call(call)?;
@@ -60,7 +60,7 @@ fn caller<T: Send + 'static>(
 /// Checks whether the plugin may hear of this event, or of the promise of its name, at all. The router checks each
 /// occurrence.
 fn may_hear(instance: &Instance, name: &str) -> Result<(), CallError> {
-    match table::event(name).and_then(|event| event.permission) {
+    match event(name).and_then(|event| event.permission) {
         Some(permission) if !instance.mailbox.grants().has(permission) => Err(instance.deny(permission, None)),
         Some(_) | None => Ok(()),
     }
@@ -234,20 +234,28 @@ async fn pace_order(instance: &Instance) -> Result<(), CallError> {
 }
 
 /// Sends such an order once the plugin may.
-async fn order<R>(instance: &Instance, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
+async fn order<R>(
+    instance: &Instance,
+    granted: &Granted,
+    command: impl FnOnce(Answer<R>) -> Command,
+) -> Result<R, CallError> {
     pace_order(instance).await?;
-    instance.ask(command).await
+    instance.ask(granted, command).await
 }
 
 /// Sends a request to the server or another entity once the plugin may.
-async fn question<R>(instance: &Arc<Instance>, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
+async fn question<R>(
+    instance: &Arc<Instance>,
+    granted: &Granted,
+    command: impl FnOnce(Answer<R>) -> Command,
+) -> Result<R, CallError> {
     let question = instance.open_question()?;
     let (answer, arrives) = Answer::channel();
     let command = command(answer);
     let bytes = command.weight();
     let holding = instance.hold(bytes)?;
     pace_bytes(instance, bytes).await?;
-    put(instance, question, instance.ask_holding(command, arrives, holding)).await
+    put(instance, question, instance.ask_holding(granted, command, arrives, holding)).await
 }
 
 /// Sends the request, now that it is the plugin's turn, and waits for the answer.
@@ -350,7 +358,7 @@ mod tests {
         let jid: BareJid = "room@rooms.example.org".parse().unwrap();
         let fields = vec![("a".to_owned(), parlor_session::ConfigValue::Text("x".repeat(100_000)))];
         let deed = |answer| Command::Room { jid, deed: parlor_session::RoomDeed::Configure(fields, answer) };
-        assert_eq!(question(&instance, deed).await, Err(CallError::Offline));
+        assert_eq!(question(&instance, &Granted::HOST, deed).await, Err(CallError::Offline));
         assert!(instance.outgoing_bytes.used() >= 100_000.0, "{}", instance.outgoing_bytes.used());
     }
 

@@ -1,6 +1,7 @@
 //! `promises`: a plugin's own promises, for which others can wait.
 
 use parlor_session::Command;
+use parlor_session::permissions::{CallName, Target};
 use parlor_stanza::error::CallError;
 use wasmtime::component::Accessor;
 
@@ -14,11 +15,11 @@ impl Host for Context {}
 
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn add(accessor: &Accessor<T, Self>, name: String) -> Result<(), Error> {
-        answer(add(accessor, "name", &[name]).await)
+        answer(add(accessor, CallName::PromisesAdd, "name", &[name]).await)
     }
 
     async fn add_all(accessor: &Accessor<T, Self>, names: Vec<String>) -> Result<(), Error> {
-        answer(add(accessor, "names", &names).await)
+        answer(add(accessor, CallName::PromisesAddAll, "names", &names).await)
     }
 
     async fn reject(accessor: &Accessor<T, Self>, name: String, reason: String) -> Result<(), Error> {
@@ -28,14 +29,16 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 
 async fn add<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
+    call: CallName,
     argument: &str,
     names: &[String],
 ) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor, "promises.add")?;
+    let (instance, _open) = caller(accessor, call)?;
+    let granted = instance.granted(call, Target::None)?;
     let names = bounded(argument, names)?.iter().map(|text| name(argument, text)).collect::<Result<Vec<_>, _>>()?;
     names.iter().try_for_each(|name| may_fire(&instance, name))?;
     let (by, most) = (instance.id, instance.limits.promises as usize);
-    let added = order(&instance, |answer| Command::AddPromises { by, names, most, answer }).await;
+    let added = order(&instance, &granted, |answer| Command::AddPromises { by, names, most, answer }).await;
     instance.has_promises(added.map_err(|error| renamed(error, argument))?);
     Ok(())
 }
@@ -46,9 +49,10 @@ async fn reject<T: Send + 'static>(
     reason: &str,
 ) -> Result<(), CallError> {
     const MAX_REASON: usize = 4 << 10;
-    let (instance, _open) = caller(accessor, "promises.reject")?;
+    let (instance, _open) = caller(accessor, CallName::PromisesReject)?;
+    let granted = instance.granted(CallName::PromisesReject, Target::None)?;
     let name = name("name", promise)?;
     let reason = words("reason", reason, MAX_REASON)?.to_owned();
     let by = instance.id;
-    order(&instance, |answer| Command::RejectPromise { by, name, reason, answer }).await
+    order(&instance, &granted, |answer| Command::RejectPromise { by, name, reason, answer }).await
 }

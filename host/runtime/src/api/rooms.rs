@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jid::BareJid;
 use parlor_base::permission::Permission;
-use parlor_session::permissions::Target;
+use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_session::{Answer, Attribute, Command, Occupant, ROOM_FIELDS, Room, RoomDeed, RoomWish, ViewChange};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Affiliated, Ask, Bookmark, MessageKind};
@@ -31,12 +31,12 @@ const MAX_SUBJECT: usize = 4 << 10;
 
 impl Host for Context {
     fn get(&mut self, jid: String) -> Result<Option<WitRoom>, Error> {
-        let found = bare_jid("jid", &jid).and_then(|jid| get(&self.instance, &[Some(jid)]));
+        let found = bare_jid("jid", &jid).and_then(|jid| get(&self.instance, CallName::RoomsGet, &[Some(jid)]));
         answer(found.map(|mut found| found.pop().flatten()))
     }
 
     fn get_many(&mut self, jids: Vec<String>) -> Result<Vec<Option<WitRoom>>, Error> {
-        answer(bare_jids("jids", &jids).and_then(|jids| get(&self.instance, &jids)))
+        answer(bare_jids("jids", &jids).and_then(|jids| get(&self.instance, CallName::RoomsGetMany, &jids)))
     }
 
     fn get_all(&mut self) -> Result<Vec<WitRoom>, Error> {
@@ -63,13 +63,13 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         attributes: Attributes,
         create: bool,
     ) -> Result<Option<WitRoom>, Error> {
-        let (instance, _open) = caller(accessor, "rooms.get-or-create")?;
+        let (instance, _open) = caller(accessor, CallName::RoomsGetOrCreate)?;
         answer(get_or_create(&instance, &jid, &attributes, create).await)
     }
 
     async fn open(accessor: &Accessor<T, Self>, jid: String, attributes: Attributes) -> Result<WitRoom, Error> {
-        let (instance, _open) = caller(accessor, "rooms.open")?;
-        answer(open(&instance, "jid", &jid, &wish(&attributes)?).await)
+        let (instance, _open) = caller(accessor, CallName::RoomsOpen)?;
+        answer(open(&instance, CallName::RoomsOpen, "jid", &jid, &wish(&attributes)?).await)
     }
 
     async fn open_many(
@@ -77,30 +77,30 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         jids: Vec<String>,
         attributes: Attributes,
     ) -> Result<Vec<Result<WitRoom, Error>>, Error> {
-        let (instance, _open) = caller(accessor, "rooms.open-many")?;
+        let (instance, _open) = caller(accessor, CallName::RoomsOpenMany)?;
         let wish = wish(&attributes)?;
         if addresses("jids", &jids)?.is_empty() {
-            let rooms = covered(&instance, Permission::RoomsJoin)?;
+            let rooms = covered(&instance, CallName::RoomsOpenMany)?;
             return Ok(rooms.iter().map(|room| Ok((&**room).into())).collect());
         }
-        Ok(each(jids.iter().map(|jid| open(&instance, "jids", jid, &wish))).await)
+        Ok(each(jids.iter().map(|jid| open(&instance, CallName::RoomsOpenMany, "jids", jid, &wish))).await)
     }
 
     async fn close(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
-        let (instance, _open) = caller(accessor, "rooms.close")?;
+        let (instance, _open) = caller(accessor, CallName::RoomsClose)?;
         let jid = bare_jid("jid", &jid)?;
-        answer(close(&instance, jid).await)
+        answer(close(&instance, CallName::RoomsClose, jid).await)
     }
 
     async fn close_many(accessor: &Accessor<T, Self>, jids: Vec<String>) -> Result<Vec<Result<(), Error>>, Error> {
-        let (instance, _open) = caller(accessor, "rooms.close-many")?;
+        let (instance, _open) = caller(accessor, CallName::RoomsCloseMany)?;
         let all: Vec<_> = if addresses("jids", &jids)?.is_empty() {
             // Denials for the others would name rooms that the plugin may not know of.
-            covered(&instance, Permission::RoomsJoin)?.into_iter().map(|room| Ok(room.jid.clone())).collect()
+            covered(&instance, CallName::RoomsCloseMany)?.into_iter().map(|room| Ok(room.jid.clone())).collect()
         } else {
             jids.iter().map(|jid| bare_jid("jids", jid)).collect()
         };
-        Ok(each(all.into_iter().map(async |jid| close(&instance, jid?).await)).await)
+        Ok(each(all.into_iter().map(async |jid| close(&instance, CallName::RoomsCloseMany, jid?).await)).await)
     }
 
     async fn send(accessor: &Accessor<T, Self>, jid: String, message: Outgoing) -> Result<String, Error> {
@@ -108,19 +108,19 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     }
 
     async fn focus(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
-        answer(view(accessor, &jid, ViewChange::Focus).await)
+        answer(view(accessor, CallName::RoomsFocus, &jid, ViewChange::Focus).await)
     }
 
     async fn show(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
-        answer(view(accessor, &jid, ViewChange::Show).await)
+        answer(view(accessor, CallName::RoomsShow, &jid, ViewChange::Show).await)
     }
 
     async fn maximize(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
-        answer(view(accessor, &jid, ViewChange::Maximize).await)
+        answer(view(accessor, CallName::RoomsMaximize, &jid, ViewChange::Maximize).await)
     }
 
     async fn minimize(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
-        answer(view(accessor, &jid, ViewChange::Minimize).await)
+        answer(view(accessor, CallName::RoomsMinimize, &jid, ViewChange::Minimize).await)
     }
 
     async fn set_attribute(
@@ -129,15 +129,15 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         name: String,
         value: String,
     ) -> Result<(), Error> {
-        let room = Caller::new(accessor, &jid)?;
+        let room = Caller::new(accessor, CallName::RoomsSetAttribute, &jid)?;
         let attribute = Attribute::parse(&name, &value, ROOM_FIELDS)?;
         answer(room.show(|answer| RoomDeed::Attribute(attribute, answer)).await)
     }
 
     async fn set_subject(accessor: &Accessor<T, Self>, jid: String, subject: String) -> Result<(), Error> {
-        let room = Caller::new(accessor, &jid)?;
+        let room = Caller::new(accessor, CallName::RoomsSetSubject, &jid)?;
         words("subject", &subject, MAX_SUBJECT)?;
-        answer(room.moderate(|answer| RoomDeed::Subject(subject, answer)).await)
+        answer(room.ask(|answer| RoomDeed::Subject(subject, answer)).await)
     }
 
     async fn set_role(
@@ -147,7 +147,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         role: String,
         reason: Option<String>,
     ) -> Result<(), Error> {
-        let room = Caller::new(accessor, &jid)?;
+        let room = Caller::new(accessor, CallName::RoomsSetRole, &jid)?;
         let role = self::role(&role)?;
         answer(room.set_role(nick, role, reason).await)
     }
@@ -159,7 +159,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         affiliation: String,
         reason: Option<String>,
     ) -> Result<(), Error> {
-        let room = Caller::new(accessor, &jid)?;
+        let room = Caller::new(accessor, CallName::RoomsSetAffiliation, &jid)?;
         let affiliation = self::affiliation(&affiliation)?;
         answer(room.set_affiliation(&user, affiliation, reason).await)
     }
@@ -169,7 +169,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         jid: String,
         affiliation: String,
     ) -> Result<Vec<WitAffiliated>, Error> {
-        let room = Caller::new(accessor, &jid)?;
+        let room = Caller::new(accessor, CallName::RoomsAffiliations, &jid)?;
         let affiliation = has_affiliation(&affiliation)?;
         let people = room.affiliations(affiliation).await?;
         Ok(people.into_iter().map(Into::into).collect())
@@ -181,11 +181,11 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         nick: String,
         reason: Option<String>,
     ) -> Result<(), Error> {
-        answer(Caller::new(accessor, &jid)?.set_role(nick, "none", reason).await)
+        answer(Caller::new(accessor, CallName::RoomsKick, &jid)?.set_role(nick, "none", reason).await)
     }
 
     async fn ban(accessor: &Accessor<T, Self>, jid: String, user: String, reason: Option<String>) -> Result<(), Error> {
-        answer(Caller::new(accessor, &jid)?.set_affiliation(&user, "outcast", reason).await)
+        answer(Caller::new(accessor, CallName::RoomsBan, &jid)?.set_affiliation(&user, "outcast", reason).await)
     }
 
     async fn invite(
@@ -194,7 +194,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         user: String,
         invitation: Invitation,
     ) -> Result<(), Error> {
-        let room = Caller::new(accessor, &jid)?;
+        let room = Caller::new(accessor, CallName::RoomsInvite, &jid)?;
         let user = bare_jid("user", &user)?;
         let Invitation { reason, direct, password } = invitation;
         optional("invitation.reason", reason.as_ref())?;
@@ -203,7 +203,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
             let reason = "goes with a direct invitation only: a room adds its own";
             return Err(CallError::invalid("invitation.password", reason).into());
         }
-        answer(room.moderate(|answer| RoomDeed::Invite { user, direct, reason, password, answer }).await)
+        answer(room.ask(|answer| RoomDeed::Invite { user, direct, reason, password, answer }).await)
     }
 
     async fn decline(
@@ -212,10 +212,10 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         inviter: String,
         reason: Option<String>,
     ) -> Result<(), Error> {
-        let room = Caller::new(accessor, &jid)?;
+        let room = Caller::new(accessor, CallName::RoomsDecline, &jid)?;
         let inviter = full_jid("inviter", &inviter)?;
         optional("reason", reason.as_ref())?;
-        answer(room.ask(Permission::RoomsJoin, |answer| RoomDeed::Decline { inviter, reason, answer }).await)
+        answer(room.ask(|answer| RoomDeed::Decline { inviter, reason, answer }).await)
     }
 
     async fn configure(
@@ -223,12 +223,12 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         jid: String,
         fields: Vec<(String, WitValue)>,
     ) -> Result<(), Error> {
-        let room = Caller::new(accessor, &jid)?;
+        let room = Caller::new(accessor, CallName::RoomsConfigure, &jid)?;
         if fields.is_empty() {
             return Err(CallError::invalid("fields", "at least one").into());
         }
         let fields = self::fields("fields", &fields)?;
-        answer(room.ask(Permission::RoomsConfigure, |answer| RoomDeed::Configure(fields, answer)).await)
+        answer(room.ask(|answer| RoomDeed::Configure(fields, answer)).await)
     }
 
     async fn destroy(
@@ -237,27 +237,28 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         reason: Option<String>,
         alternative: Option<String>,
     ) -> Result<(), Error> {
-        let room = Caller::new(accessor, &jid)?;
+        let room = Caller::new(accessor, CallName::RoomsDestroy, &jid)?;
         let alternative = alternative.map(|jid| bare_jid("alternative", &jid)).transpose()?;
         optional("reason", reason.as_ref())?;
         let order = Ask::DestroyRoom { reason, alternative };
-        answer(room.ask(Permission::RoomsConfigure, |answer| RoomDeed::Order(order, answer)).await)
+        answer(room.ask(|answer| RoomDeed::Order(order, answer)).await)
     }
 
     async fn set_bookmark(accessor: &Accessor<T, Self>, bookmark: WitBookmark) -> Result<(), Error> {
-        let (instance, open) = caller(accessor, "rooms.set-bookmark")?;
+        let (instance, open) = caller(accessor, CallName::RoomsSetBookmark)?;
         let bookmark = Box::new(arguments::bookmark(bookmark)?);
-        let room = Caller { jid: bookmark.room.clone(), instance, open };
+        let room = Caller { call: CallName::RoomsSetBookmark, jid: bookmark.room.clone(), instance, open };
         answer(set_bookmark(&room, bookmark).await)
     }
 
     async fn remove_bookmark(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
-        answer(Caller::new(accessor, &jid)?.ask(Permission::RoomsJoin, RoomDeed::RemoveBookmark).await)
+        answer(Caller::new(accessor, CallName::RoomsRemoveBookmark, &jid)?.ask(RoomDeed::RemoveBookmark).await)
     }
 }
 
 /// A call about one room.
 struct Caller {
+    call: CallName,
     instance: Arc<Instance>,
     jid: BareJid,
     #[expect(dead_code, reason = "the call is counted as open as long as this is there")]
@@ -265,42 +266,40 @@ struct Caller {
 }
 
 impl Caller {
-    fn new<T: Send + 'static>(accessor: &Accessor<T, Grouping>, jid: &str) -> Result<Self, CallError> {
-        let (instance, open) = caller(accessor, "rooms.change")?;
-        Ok(Self { instance, jid: bare_jid("jid", jid)?, open })
+    fn new<T: Send + 'static>(accessor: &Accessor<T, Grouping>, call: CallName, jid: &str) -> Result<Self, CallError> {
+        let (instance, open) = caller(accessor, call)?;
+        Ok(Self { call, instance, jid: bare_jid("jid", jid)?, open })
+    }
+
+    /// Returns the proof that the plugin may make this call for this room.
+    fn granted(&self) -> Result<Granted, CallError> {
+        self.instance.granted(self.call, Target::Room(&self.jid))
     }
 
     /// Carries out an action that sends a stanza.
-    async fn ask<R>(&self, permission: Permission, deed: impl FnOnce(Answer<R>) -> RoomDeed) -> Result<R, CallError> {
-        self.instance.require(permission, Target::Room(&self.jid))?;
-        let jid = self.jid.clone();
-        question(&self.instance, |answer| Command::Room { jid, deed: deed(answer) }).await
-    }
-
-    /// Carries out an action that needs the permission to moderate.
-    async fn moderate<R>(&self, deed: impl FnOnce(Answer<R>) -> RoomDeed) -> Result<R, CallError> {
-        self.ask(Permission::RoomsModerate, deed).await
+    async fn ask<R>(&self, deed: impl FnOnce(Answer<R>) -> RoomDeed) -> Result<R, CallError> {
+        let (granted, jid) = (self.granted()?, self.jid.clone());
+        question(&self.instance, &granted, |answer| Command::Room { jid, deed: deed(answer) }).await
     }
 
     /// Returns the people with an affiliation. The room may list thousands.
     async fn affiliations(&self, affiliation: &'static str) -> Result<Vec<Affiliated>, CallError> {
         let weigh = |people: &Vec<Affiliated>| people.iter().map(Affiliated::weight).sum();
         let (_kept, fits) = self.instance.room_for_answer(weigh);
-        self.moderate(|answer| RoomDeed::Affiliations(affiliation, answer.if_it_fits(fits))).await
+        self.ask(|answer| RoomDeed::Affiliations(affiliation, answer.if_it_fits(fits))).await
     }
 
     /// Carries out an action that only a front end sees.
     async fn show(&self, deed: impl FnOnce(Answer<()>) -> RoomDeed) -> Result<(), CallError> {
-        self.instance.require(Permission::RoomsJoin, Target::Room(&self.jid))?;
-        let jid = self.jid.clone();
-        order(&self.instance, |answer| Command::Room { jid, deed: deed(answer) }).await
+        let (granted, jid) = (self.granted()?, self.jid.clone());
+        order(&self.instance, &granted, |answer| Command::Room { jid, deed: deed(answer) }).await
     }
 
     async fn set_role(&self, nick: String, role: &'static str, reason: Option<String>) -> Result<(), CallError> {
         self::nick(&self.jid, &nick)?;
         optional("reason", reason.as_ref())?;
         let order = Ask::SetRole { nick, role, reason };
-        self.moderate(|answer| RoomDeed::Order(order, answer)).await
+        self.ask(|answer| RoomDeed::Order(order, answer)).await
     }
 
     async fn set_affiliation(
@@ -312,32 +311,32 @@ impl Caller {
         let user = bare_jid("user", user)?;
         optional("reason", reason.as_ref())?;
         let order = Ask::SetAffiliation { user, affiliation, reason };
-        self.moderate(|answer| RoomDeed::Order(order, answer)).await
+        self.ask(|answer| RoomDeed::Order(order, answer)).await
     }
 }
 
 async fn view<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
+    call: CallName,
     jid: &str,
     change: ViewChange,
 ) -> Result<(), CallError> {
-    Caller::new(accessor, jid)?.show(|answer| RoomDeed::View(change, answer)).await
+    Caller::new(accessor, call, jid)?.show(|answer| RoomDeed::View(change, answer)).await
 }
 
-fn get(instance: &Instance, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitRoom>>, CallError> {
-    let snapshot = instance.account.snapshot();
+fn get(instance: &Instance, call: CallName, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitRoom>>, CallError> {
     let find = |jid: &Option<BareJid>| {
         let Some(jid) = jid else { return Ok(None) };
-        instance.require(Permission::RoomsRead, Target::Room(jid))?;
-        Ok(snapshot.rooms.get(jid))
+        let granted = instance.granted(call, Target::Room(jid))?;
+        Ok(instance.snapshot(&granted).rooms.get(jid).cloned())
     };
     let found = jids.iter().map(find).collect::<Result<Vec<_>, CallError>>()?;
-    fit(instance, found.iter().flatten().map(|room| &***room))?;
-    Ok(found.into_iter().map(|room| room.map(|room| (&**room).into())).collect())
+    fit(instance, found.iter().flatten().map(|room| &**room))?;
+    Ok(found.into_iter().map(|room| room.map(|room| (&*room).into())).collect())
 }
 
 fn all(instance: &Instance) -> Result<Vec<WitRoom>, CallError> {
-    let rooms = covered(instance, Permission::RoomsRead)?;
+    let rooms = covered(instance, CallName::RoomsGetAll)?;
     fit(instance, rooms.iter().map(|room| &**room))?;
     Ok(rooms.iter().map(|room| (&**room).into()).collect())
 }
@@ -358,13 +357,12 @@ fn fit<'a>(instance: &Instance, rooms: impl Iterator<Item = &'a Room>) -> Result
     fits(instance, "rooms", "ask for fewer with `rooms.get-many`", rooms.map(|room| ROOM + texts(room)))
 }
 
-/// Returns all open rooms that this grant covers. An error if there is no such grant.
-fn covered(instance: &Instance, permission: Permission) -> Result<Vec<Arc<Room>>, CallError> {
-    let grants = instance.mailbox.grants();
-    if !grants.has(permission) {
+/// Returns all open rooms for which the plugin may make this call. An error if it may for none.
+fn covered(instance: &Instance, call: CallName) -> Result<Vec<Arc<Room>>, CallError> {
+    if let Some(permission) = call.rule().permission.filter(|one| !instance.mailbox.grants().has(*one)) {
         return Err(instance.deny(permission, None));
     }
-    let is_covered = |room: &Room| grants.may_do(permission, Target::Room(&room.jid), &|_| false);
+    let is_covered = |room: &Room| instance.mailbox.granted(call, Target::Room(&room.jid), &|_| false).is_ok();
     Ok(instance.account.snapshot().rooms.values().filter(|room| is_covered(room)).cloned().collect())
 }
 
@@ -386,10 +384,10 @@ fn bookmarks(instance: &Instance) -> Result<Vec<WitBookmark>, CallError> {
 }
 
 /// Returns the known room, for plugins that may read it.
-fn known(instance: &Instance, text: &str) -> Result<Arc<Room>, CallError> {
+fn known(instance: &Instance, call: CallName, text: &str) -> Result<Arc<Room>, CallError> {
     let jid = bare_jid("jid", text)?;
-    instance.require(Permission::RoomsRead, Target::Room(&jid))?;
-    let room = instance.account.snapshot().rooms.get(&jid).map(Arc::clone);
+    let granted = instance.granted(call, Target::Room(&jid))?;
+    let room = instance.snapshot(&granted).rooms.get(&jid).map(Arc::clone);
     room.ok_or_else(|| CallError::NotFound(jid.to_string()))
 }
 
@@ -397,7 +395,7 @@ fn known(instance: &Instance, text: &str) -> Result<Arc<Room>, CallError> {
 const RECORD: usize = 240;
 
 fn occupants(instance: &Instance, text: &str) -> Result<Vec<WitOccupant>, CallError> {
-    let room = known(instance, text)?;
+    let room = known(instance, CallName::RoomsOccupants, text)?;
     let texts = |one: &Occupant| {
         let real = one.jid.as_ref().map_or(0, |jid| jid.as_str().len());
         let status = one.status.as_ref().map_or(0, String::len);
@@ -423,17 +421,24 @@ async fn get_or_create(
     create: bool,
 ) -> Result<Option<WitRoom>, CallError> {
     let wish = wish(attributes)?;
-    let found = get(instance, &[Some(bare_jid("jid", jid)?)])?.pop().flatten();
+    let found = get(instance, CallName::RoomsGetOrCreate, &[Some(bare_jid("jid", jid)?)])?.pop().flatten();
     match found {
         Some(room) if room.joined || !create => Ok(Some(room)),
         None if !create => Ok(None),
-        _ => open(instance, "jid", jid, &wish).await.map(Some),
+        // To enter it takes what entering takes.
+        _ => open(instance, CallName::RoomsOpen, "jid", jid, &wish).await.map(Some),
     }
 }
 
-async fn open(instance: &Arc<Instance>, argument: &str, jid: &str, wish: &RoomWish) -> Result<WitRoom, CallError> {
+async fn open(
+    instance: &Arc<Instance>,
+    call: CallName,
+    argument: &str,
+    jid: &str,
+    wish: &RoomWish,
+) -> Result<WitRoom, CallError> {
     let jid = bare_jid(argument, jid)?;
-    instance.require(Permission::RoomsJoin, Target::Room(&jid))?;
+    let granted = instance.granted(call, Target::Room(&jid))?;
     if wish.configure.as_ref().is_some_and(|fields| !fields.is_empty()) {
         instance.require(Permission::RoomsConfigure, Target::Room(&jid))?;
     }
@@ -443,7 +448,7 @@ async fn open(instance: &Arc<Instance>, argument: &str, jid: &str, wish: &RoomWi
         // Only now: most calls of a list wait, and the wish of each may be as long as a stanza.
         let (by, wish) = (instance.id, Box::new(wish.clone()));
         let _waits = instance.waits_for_session();
-        instance.ask(|answer| Command::OpenRoom { by, jid, wish, answer }).await
+        instance.ask(&granted, |answer| Command::OpenRoom { by, jid, wish, answer }).await
     };
     let opened = opening.await;
     place.ended(opened.is_ok());
@@ -453,19 +458,19 @@ async fn open(instance: &Arc<Instance>, argument: &str, jid: &str, wish: &RoomWi
 /// Stores a bookmark. With `autojoin` the account enters the room by itself, at once and after each log-in, so the room
 /// counts as opened.
 async fn set_bookmark(room: &Caller, bookmark: Box<Bookmark>) -> Result<(), CallError> {
-    room.instance.require(Permission::RoomsJoin, Target::Room(&room.jid))?;
+    room.granted()?;
     let place = bookmark.autojoin.then(|| room.instance.open_room(&room.jid)).transpose()?;
-    let set = room.ask(Permission::RoomsJoin, |answer| RoomDeed::SetBookmark(bookmark, answer)).await;
+    let set = room.ask(|answer| RoomDeed::SetBookmark(bookmark, answer)).await;
     if let Some(place) = place {
         place.ended(set.is_ok());
     }
     set
 }
 
-async fn close(instance: &Instance, jid: BareJid) -> Result<(), CallError> {
-    instance.require(Permission::RoomsJoin, Target::Room(&jid))?;
+async fn close(instance: &Instance, call: CallName, jid: BareJid) -> Result<(), CallError> {
+    let granted = instance.granted(call, Target::Room(&jid))?;
     let by = instance.id;
-    order(instance, |answer| Command::CloseRoom { by, jid, answer }).await
+    order(instance, &granted, |answer| Command::CloseRoom { by, jid, answer }).await
 }
 
 async fn send<T: Send + 'static>(
@@ -473,14 +478,14 @@ async fn send<T: Send + 'static>(
     jid: &str,
     message: Outgoing,
 ) -> Result<String, CallError> {
-    let (instance, _open) = caller(accessor, "rooms.send")?;
+    let (instance, _open) = caller(accessor, CallName::RoomsSend)?;
     let jid = bare_jid("jid", jid)?;
     let draft = Box::new(draft(message)?);
-    instance.require(Permission::RoomsSend, Target::Room(&jid))?;
+    let granted = instance.granted(CallName::RoomsSend, Target::Room(&jid))?;
     let _held = instance.hold(draft.weight())?;
     pace_bytes(&instance, draft.weight()).await?;
     let to = jid.into();
-    instance.ask(|answer| Command::SendMessage { to, kind: MessageKind::Groupchat, draft, answer }).await
+    instance.ask(&granted, |answer| Command::SendMessage { to, kind: MessageKind::Groupchat, draft, answer }).await
 }
 
 #[cfg(test)]
@@ -503,9 +508,9 @@ mod tests {
         let snapshot = Session::new("bot@example.org".parse().unwrap(), Settings::default()).snapshot();
         let rooms = [room("mine@muc.example.org"), room("secret@muc.example.org")].into_iter().collect();
         instance.account.publish(Snapshot { rooms, ..snapshot });
-        let found = covered(&instance, Permission::RoomsJoin).unwrap();
+        let found = covered(&instance, CallName::RoomsCloseMany).unwrap();
         assert_eq!(found.iter().map(|room| room.jid.as_str()).collect::<Vec<_>>(), ["mine@muc.example.org"]);
-        let denied = covered(&instance, Permission::RoomsRead).unwrap_err();
+        let denied = covered(&instance, CallName::RoomsGetAll).unwrap_err();
         assert!(matches!(denied, CallError::Denied { scope: None, .. }), "{denied:?}");
     }
 
@@ -560,8 +565,13 @@ mod tests {
             Bookmark { room, name: None, autojoin, nick: None, password: None, extensions: None, is_cut: false }
         };
         let set = async |bookmark: Bookmark| {
-            let open = instance.open_call("rooms.set-bookmark").unwrap();
-            let room = Caller { instance: Arc::clone(&instance), jid: bookmark.room.clone(), open };
+            let open = instance.open_call(CallName::RoomsSetBookmark).unwrap();
+            let room = Caller {
+                call: CallName::RoomsSetBookmark,
+                instance: Arc::clone(&instance),
+                jid: bookmark.room.clone(),
+                open,
+            };
             set_bookmark(&room, Box::new(bookmark)).await
         };
         let show = |rooms: &[&str], bookmarked: &[Bookmark]| {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use parlor_base::harmless::harmless;
 use parlor_base::permission::Permission;
 use parlor_config::Settings;
-use parlor_session::permissions::Target;
+use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_session::{Command, Wins};
 use parlor_stanza::error::CallError;
 use serde_json::Value;
@@ -25,15 +25,15 @@ impl Host for Context {
 
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn set(accessor: &Accessor<T, Self>, key: String, value: String) -> Result<(), Error> {
-        answer(change(accessor, "value", vec![(key, value)], Layer::Set).await)
+        answer(change(accessor, CallName::SettingsSet, "value", vec![(key, value)], Layer::Set).await)
     }
 
     async fn set_many(accessor: &Accessor<T, Self>, values: Vec<(String, String)>) -> Result<(), Error> {
-        answer(change(accessor, "values", values, Layer::Set).await)
+        answer(change(accessor, CallName::SettingsSetMany, "values", values, Layer::Set).await)
     }
 
     async fn update(accessor: &Accessor<T, Self>, values: Vec<(String, String)>) -> Result<(), Error> {
-        answer(change(accessor, "values", values, Layer::Offered).await)
+        answer(change(accessor, CallName::SettingsUpdate, "values", values, Layer::Offered).await)
     }
 }
 
@@ -72,19 +72,22 @@ fn warn_of(instance: &Instance, key: &str) {
 /// Changes all or none: everything is checked before anything is changed.
 async fn change<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
+    call: CallName,
     argument: &str,
     values: Vec<(String, String)>,
     layer: Layer,
 ) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor, "settings.change")?;
+    let (instance, _open) = caller(accessor, call)?;
+    let granted = instance.granted(call, Target::None)?;
     let _held = instance.hold(values.iter().map(|(key, value)| key.len() + value.len()).sum())?;
-    let changed = change_all(&instance, argument, values, layer).await;
+    let changed = change_all(&instance, &granted, argument, values, layer).await;
     // For several values, the error is about the list.
     changed.map_err(|error| if argument == "value" { error } else { renamed(error, argument) })
 }
 
 async fn change_all(
     instance: &Instance,
+    granted: &Granted,
     argument: &str,
     values: Vec<(String, String)>,
     layer: Layer,
@@ -99,7 +102,7 @@ async fn change_all(
             Layer::Offered => Wins::OverDefault,
         };
         let values = host;
-        order(instance, |answer| Command::ChangeSettings { values, wins, answer }).await?;
+        order(instance, granted, |answer| Command::ChangeSettings { values, wins, answer }).await?;
     }
     let changes = instance.settings.change(layer, own, &|key| instance.written(key))?;
     instance.tell_changes(&changes);
@@ -192,12 +195,12 @@ mod tests {
         let (instance, _mailbox) = disconnected_instance("\"settings.read\" = true", Limits::default());
         let values = Values::from([("token".to_owned(), "canary".into())]);
         let written = |answer| Command::ChangeSettings { values, wins: Wins::Always, answer };
-        instance.ask(written).await.unwrap();
+        instance.ask(&Granted::HOST, written).await.unwrap();
         assert_eq!(get(&instance, "token").unwrap().as_deref(), Some("\"canary\""));
         instance.account.keep_secret(&instance.plugin, ["token"].into_iter());
         assert_eq!(get(&instance, "token").unwrap(), None);
         let claimed = vec![("token".to_owned(), "\"mine\"".to_owned())];
-        change_all(&instance, "values", claimed, Layer::Offered).await.unwrap();
+        change_all(&instance, &Granted::HOST, "values", claimed, Layer::Offered).await.unwrap();
         assert_eq!(get(&instance, "token").unwrap().as_deref(), Some("\"mine\""));
     }
 }

@@ -2,6 +2,7 @@
 
 use parlor_base::clock::Clock;
 use parlor_base::permission::Permission;
+use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_stanza::error::CallError;
 use parlor_store::{LONGEST_KEY, LONGEST_PAGE, LONGEST_VALUE, Only, Owner, PageOf, StoreError, Write, Written, is_key};
 use wasmtime::component::Accessor;
@@ -24,7 +25,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn get(accessor: &Accessor<T, Self>, key: String) -> Result<Option<Vec<u8>>, Error> {
         answer(
             async {
-                let (instance, _open) = caller(accessor, "storage.get")?;
+                let (instance, _open) = caller(accessor, CallName::StorageGet)?;
                 get(&instance, key).await
             }
             .await,
@@ -32,11 +33,11 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     }
 
     async fn set(accessor: &Accessor<T, Self>, key: String, value: Vec<u8>, expires: Option<u64>) -> Result<(), Error> {
-        answer(change(accessor, key, Some(value), expires, Only::Always).await.map(drop))
+        answer(change(accessor, CallName::StorageSet, key, Some(value), expires, Only::Always).await.map(drop))
     }
 
     async fn delete(accessor: &Accessor<T, Self>, key: String) -> Result<bool, Error> {
-        let written = change(accessor, key, None, None, Only::Always).await;
+        let written = change(accessor, CallName::StorageDelete, key, None, None, Only::Always).await;
         answer(written.map(|written| written == Written::Replaced))
     }
 
@@ -48,11 +49,12 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     ) -> Result<Page, Error> {
         answer(
             async {
-                let (instance, _open) = caller(accessor, "storage.list")?;
-                let asked = asked(&instance, prefix, after, limit)?;
+                let (instance, _open) = caller(accessor, CallName::StorageList)?;
+                let granted = instance.granted(CallName::StorageList, Target::None)?;
+                let asked = asked(prefix, after, limit)?;
                 let _held = instance.hold(LONGEST_PAGE)?;
                 pace(&instance, LIST).await?;
-                let data = instance.account.data();
+                let data = instance.data(&granted);
                 let page = instance.in_turn(data.keys(owner(&instance), asked)).await;
                 let page = page.map_err(|error| failed(&error))?;
                 Ok(Page { keys: page.found, next: page.next })
@@ -69,8 +71,9 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     ) -> Result<EntriesPage, Error> {
         answer(
             async {
-                let (instance, _open) = caller(accessor, "storage.entries")?;
-                entries(&instance, asked(&instance, prefix, after, limit)?).await
+                let (instance, _open) = caller(accessor, CallName::StorageEntries)?;
+                let granted = instance.granted(CallName::StorageEntries, Target::None)?;
+                entries(&instance, &granted, asked(prefix, after, limit)?).await
             }
             .await,
         )
@@ -86,7 +89,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         if expected.as_ref().is_some_and(|expected| expected.len() > LONGEST_VALUE) {
             return answer(Err(too_long("expected")));
         }
-        let written = change(accessor, key, value, expires, Only::If(expected)).await;
+        let written = change(accessor, CallName::StorageCompareAndSet, key, value, expires, Only::If(expected)).await;
         answer(written.map(|written| written != Written::Otherwise))
     }
 }
@@ -94,8 +97,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 /// Maximum size of a page of entries, in bytes.
 const LONGEST_ENTRIES: usize = LONGEST_VALUE + LONGEST_KEY;
 
-fn asked(instance: &Instance, prefix: String, after: Option<String>, limit: u32) -> Result<PageOf, CallError> {
-    quota(instance)?;
+fn asked(prefix: String, after: Option<String>, limit: u32) -> Result<PageOf, CallError> {
     let prefix = if prefix.is_empty() { prefix } else { check_key("prefix", prefix)? };
     let after = after.map(|after| check_key("after", after)).transpose()?;
     if !(1..=LARGEST_PAGE).contains(&limit) {
@@ -104,13 +106,13 @@ fn asked(instance: &Instance, prefix: String, after: Option<String>, limit: u32)
     Ok(PageOf { prefix, after, most: limit as usize })
 }
 
-async fn entries(instance: &Instance, asked: PageOf) -> Result<EntriesPage, CallError> {
+async fn entries(instance: &Instance, granted: &Granted, asked: PageOf) -> Result<EntriesPage, CallError> {
     // Only the disk knows how long a page is: until it has been read, it counts as the longest.
     let _held = instance.hold(LONGEST_ENTRIES)?;
     pace(instance, CALL).await?;
     // A page costs its size. A caller that stops waiting pays for the longest page.
     let mut reading = Reading { instance, bytes: LONGEST_ENTRIES };
-    let page = instance.in_turn(instance.account.data().entries(owner(instance), asked)).await;
+    let page = instance.in_turn(instance.data(granted).entries(owner(instance), asked)).await;
     let page = page.map_err(|error| failed(&error))?;
     reading.bytes = page.found.iter().map(|(key, value)| key.len() + value.len()).sum();
     let entries = page.found.into_iter().map(|(key, value)| Entry { key, value }).collect();
@@ -118,11 +120,11 @@ async fn entries(instance: &Instance, asked: PageOf) -> Result<EntriesPage, Call
 }
 
 async fn get(instance: &Instance, key: String) -> Result<Option<Vec<u8>>, CallError> {
-    quota(instance)?;
+    let granted = instance.granted(CallName::StorageGet, Target::None)?;
     let key = check_key("key", key)?;
     pace(instance, CALL).await?;
     let mut reading = Reading { instance, bytes: LONGEST_VALUE };
-    let reads = instance.account.data().get_held(owner(instance), key, instance.held());
+    let reads = instance.data(&granted).get_held(owner(instance), key, instance.held());
     let Some((value, held)) = instance.in_turn(reads).await.map_err(|error| failed(&error))? else {
         reading.bytes = 0;
         return Ok(None);
@@ -147,12 +149,14 @@ impl Drop for Reading<'_> {
 
 async fn change<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
+    call: CallName,
     key: String,
     value: Option<Vec<u8>>,
     expires: Option<u64>,
     only: Only,
 ) -> Result<Written, CallError> {
-    let (instance, _open) = caller(accessor, "storage.change")?;
+    let (instance, _open) = caller(accessor, call)?;
+    let granted = instance.granted(call, Target::None)?;
     let quota = quota(&instance)?;
     let key = check_key("key", key)?;
     if value.as_ref().is_some_and(|value| value.len() > LONGEST_VALUE) {
@@ -166,7 +170,7 @@ async fn change<T: Send + 'static>(
     // Both together may exceed what a second allows, and then waiting would never succeed.
     owe(&instance, expected);
     let write = Write { key, value, expires, only };
-    let writes = instance.account.data().write_held(owner(&instance), quota, write, Some(held));
+    let writes = instance.data(&granted).write_held(owner(&instance), quota, write, Some(held));
     let written = instance.in_turn(writes).await;
     match written.map_err(|error| failed(&error))? {
         Written::TooMuch => Err(CallError::OverLimit(format!("{quota} bytes of storage"))),
@@ -244,7 +248,7 @@ mod tests {
         let mut limits = Limits::default();
         limits.set("host_memory", &"1 MiB".into()).unwrap();
         let (instance, _mailbox) = disconnected_instance("storage = [\"1 MiB\"]", limits);
-        let page = || entries(&instance, asked(&instance, String::new(), None, 10).unwrap());
+        let page = || entries(&instance, &Granted::HOST, asked(String::new(), None, 10).unwrap());
         let mut waiting = Vec::new();
         let refused = loop {
             let mut call = Box::pin(page());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use parlor_session::permissions::CallName;
 use parlor_session::router::SubscriptionId;
 use parlor_stanza::error::CallError;
 use tokio::time::Instant;
@@ -49,7 +50,7 @@ fn set(instance: &Instance, after: Duration, repeats: bool) -> Result<u64, CallE
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn sleep(accessor: &Accessor<T, Self>, milliseconds: u64) {
         // The contract has no error here. A call over the limit waits like the others.
-        let _open = caller(accessor, "timers.sleep");
+        let _open = caller(accessor, CallName::TimersSleep);
         if milliseconds == 0 {
             tokio::task::yield_now().await;
         } else {

@@ -1,7 +1,6 @@
 //! `tokens`: the tokens of a BOSH session.
 
-use parlor_base::permission::Permission;
-use parlor_session::permissions::Target;
+use parlor_session::permissions::{CallName, Target};
 use parlor_stanza::error::CallError;
 
 use super::answer;
@@ -16,7 +15,7 @@ impl Host for Context {
 }
 
 fn get(instance: &Instance, name: &str) -> Result<Option<String>, CallError> {
-    instance.require(Permission::TokensRead, Target::None)?;
+    instance.granted(CallName::TokensGet, Target::None)?;
     if !matches!(name, "rid" | "sid") {
         return Err(CallError::invalid("name", "is neither rid nor sid"));
     }

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use parlor_base::permission::Permission;
-use parlor_session::permissions::Target;
+use parlor_session::permissions::{CallName, Target};
 use parlor_session::{Command, StatusValue};
 use parlor_stanza::error::CallError;
 use parlor_xmpp::Supplied;
@@ -28,32 +27,32 @@ impl Host for Context {
     }
 
     fn get_status(&mut self) -> Result<WitStatus, Error> {
-        self.instance.require(Permission::StatusRead, Target::None)?;
-        Ok((&self.instance.account.snapshot().status).into())
+        let granted = self.instance.granted(CallName::UserGetStatus, Target::None)?;
+        Ok((&self.instance.snapshot(&granted).status).into())
     }
 }
 
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn set_status(accessor: &Accessor<T, Self>, value: String, message: Option<String>) -> Result<(), Error> {
         answer(match value.parse() {
-            Ok(value) => set(accessor, Some(value), message).await,
+            Ok(value) => set(accessor, CallName::UserSetStatus, Some(value), message).await,
             Err(error) => Err(CallError::invalid("value", format!("{error}"))),
         })
     }
 
     async fn set_status_message(accessor: &Accessor<T, Self>, message: String) -> Result<(), Error> {
-        answer(set(accessor, None, Some(message)).await)
+        answer(set(accessor, CallName::UserSetStatusMessage, None, Some(message)).await)
     }
 
     async fn login(accessor: &Accessor<T, Self>, credentials: Option<WitCredentials>) -> Result<(), Error> {
         // Taken over at once, so that the password is wiped in any case.
         let credentials = credentials.map(|WitCredentials { jid, password }| (jid, Supplied::new(password)));
-        let (instance, _open) = caller(accessor, "user.login")?;
+        let (instance, _open) = caller(accessor, CallName::UserLogin)?;
         answer(login(&instance, credentials).await)
     }
 
     async fn logout(accessor: &Accessor<T, Self>) -> Result<(), Error> {
-        let (instance, _open) = caller(accessor, "user.logout")?;
+        let (instance, _open) = caller(accessor, CallName::UserLogout)?;
         answer(logout(&instance).await)
     }
 }
@@ -76,38 +75,44 @@ async fn login(instance: &Arc<Instance>, credentials: Option<(String, Supplied)>
             Some(Credentials { jid, password })
         }
     };
-    instance.require(Permission::SessionControl, Target::None)?;
+    let granted = instance.granted(CallName::UserLogout, Target::None)?;
     pace_order(instance).await?;
     let _waits = instance.waits_for_session();
-    account.log_in(instance.asker(), credentials).await?;
+    account.log_in(instance.asker(), &granted, credentials).await?;
     // Before that, every call that depends on the server's features would be told that they are missing.
     let (by, name) = (instance.id, "discoInitialized".into());
-    instance.ask(|answer| Command::WaitUntil { by, name, answer }).await.map(drop)
+    instance.ask(&granted, |answer| Command::WaitUntil { by, name, answer }).await.map(drop)
 }
 
 async fn logout(instance: &Arc<Instance>) -> Result<(), CallError> {
-    instance.require(Permission::SessionControl, Target::None)?;
+    let granted = instance.granted(CallName::UserLogout, Target::None)?;
     pace_order(instance).await?;
     let _waits = instance.waits_for_session();
-    instance.account.log_out(instance.asker()).await
+    instance.account.log_out(instance.asker(), &granted).await
 }
 
 async fn set<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
+    call: CallName,
     value: Option<StatusValue>,
     message: Option<String>,
 ) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor, "user.set")?;
-    change(&instance, value, message).await
+    let (instance, _open) = caller(accessor, call)?;
+    change(&instance, call, value, message).await
 }
 
-async fn change(instance: &Instance, value: Option<StatusValue>, message: Option<String>) -> Result<(), CallError> {
+async fn change(
+    instance: &Instance,
+    call: CallName,
+    value: Option<StatusValue>,
+    message: Option<String>,
+) -> Result<(), CallError> {
     if let Some(message) = &message {
         text("message", message, MAX_MESSAGE)?;
     }
-    instance.require(Permission::StatusWrite, Target::None)?;
+    let granted = instance.granted(call, Target::None)?;
     pace_for_all(instance).await?;
-    instance.ask(|answer| Command::SetStatus { value, message, answer }).await
+    instance.ask(&granted, |answer| Command::SetStatus { value, message, answer }).await
 }
 
 #[cfg(test)]
@@ -140,7 +145,7 @@ mod tests {
         for (rooms, counted) in [(0, 1), (4, 5), (100, 101)] {
             let limits = Limits { messages_per_second: 0, messages_burst: 5, ..Limits::default() };
             let instance = in_rooms(rooms, limits);
-            change(&instance, Some(StatusValue::Away), None).await.unwrap();
+            change(&instance, CallName::UserSetStatus, Some(StatusValue::Away), None).await.unwrap();
             assert_eq!(instance.sent.load(Relaxed), counted);
             assert_eq!(instance.outgoing.take(4.0).is_ok(), rooms == 0, "what is left, with {rooms} rooms");
         }
@@ -151,7 +156,7 @@ mod tests {
     async fn a_status_in_many_rooms_waits_as_so_many_stanzas_would_and_is_not_refused() {
         let instance = in_rooms(100, Limits { messages_per_second: 10, messages_burst: 50, ..Limits::default() });
         instance.outgoing.take(50.0).unwrap();
-        change(&instance, Some(StatusValue::Away), None).await.unwrap();
+        change(&instance, CallName::UserSetStatus, Some(StatusValue::Away), None).await.unwrap();
         assert_eq!(instance.sent.load(Relaxed), 101);
     }
 

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use jid::Jid;
-use parlor_base::permission::Permission;
-use parlor_session::permissions::Target;
+use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_session::{Command, KnownCard};
 use parlor_stanza::card::{CardChange, MAX_FIELD, MAX_PICTURE, Picture, PictureChange};
 use parlor_stanza::error::CallError;
@@ -50,12 +49,13 @@ impl From<&KnownCard> for WitCard {
 /// Returns the calling instance, and the address whose vCard is read, if the plugin may.
 fn reader<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
+    call: CallName,
     text: &str,
-) -> Result<(Arc<Instance>, OpenCall, Jid), CallError> {
-    let (instance, open) = caller(accessor, "vcard.get")?;
+) -> Result<(Arc<Instance>, OpenCall, Granted, Jid), CallError> {
+    let (instance, open) = caller(accessor, call)?;
     let jid = jid("jid", text)?;
-    instance.require(Permission::VcardRead, Target::Jid(&jid))?;
-    Ok((instance, open, jid))
+    let granted = instance.granted(call, Target::Jid(&jid))?;
+    Ok((instance, open, granted, jid))
 }
 
 async fn get<T: Send + 'static>(
@@ -63,17 +63,17 @@ async fn get<T: Send + 'static>(
     jid: &str,
     force: bool,
 ) -> Result<Arc<KnownCard>, CallError> {
-    let (instance, _open, jid) = reader(accessor, jid)?;
-    question(&instance, |answer| Command::GetCard { jid, force, answer }).await
+    let (instance, _open, granted, jid) = reader(accessor, CallName::VcardGet, jid)?;
+    question(&instance, &granted, |answer| Command::GetCard { jid, force, answer }).await
 }
 
 async fn update<T: Send + 'static>(accessor: &Accessor<T, Grouping>, jid: &str, force: bool) -> Result<(), CallError> {
-    let (instance, _open, jid) = reader(accessor, jid)?;
-    question(&instance, |answer| Command::UpdateCard { jid, force, answer }).await
+    let (instance, _open, granted, jid) = reader(accessor, CallName::VcardUpdate, jid)?;
+    question(&instance, &granted, |answer| Command::UpdateCard { jid, force, answer }).await
 }
 
 async fn set<T: Send + 'static>(accessor: &Accessor<T, Grouping>, data: CardData) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor, "vcard.set")?;
+    let (instance, _open) = caller(accessor, CallName::VcardSet)?;
     if let Some(text) = &data.jid
         && jid("data.jid", text)?.to_bare() != instance.account.own
     {
@@ -83,14 +83,14 @@ async fn set<T: Send + 'static>(accessor: &Accessor<T, Grouping>, data: CardData
         ));
     }
     let change = Box::new(change(data)?);
-    instance.require(Permission::VcardWrite, Target::None)?;
+    let granted = instance.granted(CallName::VcardSet, Target::None)?;
     let _held = instance.hold(change.weight())?;
     if change.picture.is_some() {
         // Presence announces the new picture.
         pace_for_all(&instance).await?;
     }
     let by = instance.id;
-    question(&instance, |answer| Command::SetCard { by, change, answer }).await
+    question(&instance, &granted, |answer| Command::SetCard { by, change, answer }).await
 }
 
 fn change(data: CardData) -> Result<CardChange, CallError> {

@@ -1,31 +1,45 @@
 //! Permission checks for the calls of an instance. Denials are counted, logged and kept for the owner.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use arc_swap::Guard;
 use parlor_base::permission::Permission;
+use parlor_session::Snapshot;
 use parlor_session::permissions::question::Use;
-use parlor_session::permissions::{Decision, Target};
+use parlor_session::permissions::{CallName, Decision, Granted, Target};
 use parlor_stanza::error::CallError;
+use parlor_store::PluginData;
 
 use super::Instance;
 use crate::denials::Denial;
 
 impl Instance {
-    /// Checks that its grants cover this call. Otherwise returns the denial, counted and logged.
+    /// Returns the proof that it may make this call for this target. Otherwise returns the denial, counted and logged.
+    pub fn granted(&self, call: CallName, target: Target<'_>) -> Result<Granted, CallError> {
+        let snapshot = self.account.snapshot();
+        let granted = self.mailbox.granted(call, target, &|jid| snapshot.is_contact(jid));
+        granted.map_err(|permission| self.deny(permission, named(target)))
+    }
+
+    /// Returns what is known of the account, for a call that is allowed.
+    pub fn snapshot(&self, _: &Granted) -> Guard<Arc<Snapshot>> {
+        self.account.snapshot()
+    }
+
+    /// Returns the data of plugins, for a call that is allowed.
+    pub fn data(&self, _: &Granted) -> &PluginData {
+        self.account.data()
+    }
+
+    /// Checks that its grants cover this as well, which the call needs for some of its arguments. Otherwise returns the denial, counted and logged.
     pub fn require(&self, permission: Permission, target: Target<'_>) -> Result<(), CallError> {
         let snapshot = self.account.snapshot();
         let decision = self.mailbox.decide(Use::Call(permission, target), Some(&|jid| snapshot.is_contact(jid)));
         if decision.is_some_and(Decision::allows) {
             return Ok(());
         }
-        let scope = match target {
-            Target::None => None,
-            Target::Jid(jid) => Some(jid.to_string()),
-            Target::Room(room) => Some(room.to_string()),
-            Target::Stanza { kind, to: None } => Some(kind.to_owned()),
-            Target::Stanza { kind, to: Some(to) } => Some(format!("{kind}:{to}")),
-        };
-        Err(self.deny(permission, scope))
+        Err(self.deny(permission, named(target)))
     }
 
     /// Returns the denial of a call, counted and logged.
@@ -58,5 +72,16 @@ impl Instance {
             });
         }
         error
+    }
+}
+
+/// Returns the target of a denied call, as the owner reads it.
+fn named(target: Target<'_>) -> Option<String> {
+    match target {
+        Target::None => None,
+        Target::Jid(jid) => Some(jid.to_string()),
+        Target::Room(room) => Some(room.to_string()),
+        Target::Stanza { kind, to: None } => Some(kind.to_owned()),
+        Target::Stanza { kind, to: Some(to) } => Some(format!("{kind}:{to}")),
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parlor_base::{quantity, traces};
 use parlor_session::event::{Event, EventName, Payload};
+use parlor_session::permissions::Granted;
 use parlor_session::router::Mail;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
@@ -72,7 +73,7 @@ pub(super) async fn handle<'a>(
             Ok((outcome,)) => {
                 let command = handling.has_returned();
                 if let (Err(()), Some(command)) = (outcome, command) {
-                    api::commands::failed(&handling.instance, command).await;
+                    api::commands::failed(&handling.instance, &Granted::HOST, command).await;
                 }
             }
             Err(error) => traces::failed(&handling.span, &reason(error)),

@@ -13,6 +13,7 @@ use parlor_base::traces;
 use parlor_config::AccountName;
 use parlor_session::command_names::called;
 use parlor_session::event::{Event, EventName, Payload};
+use parlor_session::permissions::{CallName, Granted};
 use parlor_session::{Answer, Command, PATIENCE, Snapshot};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::Message;
@@ -62,8 +63,8 @@ impl Instance {
         self.traced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a call of this name as open until the guard is dropped.
-    pub fn open_call(self: &Arc<Self>, call: &'static str) -> Result<OpenCall, CallError> {
+    /// Counts a call as open until the guard is dropped.
+    pub fn open_call(self: &Arc<Self>, call: CallName) -> Result<OpenCall, CallError> {
         let open = self.open_calls.fetch_add(1, Relaxed);
         let guard = OpenCall { instance: Arc::clone(self), _span: self.calling(call) };
         if open >= self.limits.open_calls as usize {
@@ -72,7 +73,7 @@ impl Instance {
         Ok(guard)
     }
 
-    fn calling(&self, call: &'static str) -> Span {
+    fn calling(&self, call: CallName) -> Span {
         if !traces::are_wanted() {
             return Span::none();
         }
@@ -164,7 +165,7 @@ impl Instance {
     /// that fails.
     pub(super) async fn answer_cut_off(&self) {
         let unanswered = std::mem::take(&mut *self.unanswered());
-        let answers = unanswered.into_iter().map(|command| api::commands::failed(self, command));
+        let answers = unanswered.into_iter().map(|command| api::commands::failed(self, &Granted::HOST, command));
         let _ = tokio::time::timeout(ANSWERS, join_all(answers)).await;
     }
 
@@ -210,32 +211,34 @@ impl Instance {
     }
 
     /// Sends a command to the session in this plugin's turn, and waits for the answer.
-    pub async fn ask<R>(&self, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
+    pub async fn ask<R>(&self, granted: &Granted, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
         let (answer, arrives) = Answer::channel();
         let command = command(answer);
         let holding = self.hold(command.weight())?;
-        self.ask_holding(command, arrives, holding).await
+        self.ask_holding(granted, command, arrives, holding).await
     }
 
     /// Does the same with a command whose answer arrives there and whose bytes are held already.
     pub(crate) async fn ask_holding<R>(
         &self,
+        granted: &Granted,
         command: Command,
         arrives: oneshot::Receiver<Result<R, CallError>>,
         holding: Holding,
     ) -> Result<R, CallError> {
-        self.in_turn(self.account.ask_holding(self.asker(), command, arrives, Some(holding))).await
+        self.in_turn(self.account.ask_holding(self.asker(), granted, command, arrives, Some(holding))).await
     }
 
     /// Does the same as [`ask`](Self::ask) for an answer that others make long. Its bytes are held until it is returned:
     /// a plugin that does not get to run would collect one of each of its calls.
     pub(crate) async fn ask_for_much<R: 'static>(
         &self,
+        granted: &Granted,
         command: impl FnOnce(Answer<R>) -> Command,
         weigh: fn(&R) -> usize,
     ) -> Result<R, CallError> {
         let (_kept, fits) = self.room_for_answer(weigh);
-        self.ask(|answer| command(answer.if_it_fits(fits))).await
+        self.ask(granted, |answer| command(answer.if_it_fits(fits))).await
     }
 
     /// Returns a check whether such an answer fits, and what holds its bytes from then on until it is dropped.
@@ -472,7 +475,8 @@ fn handling(plugin: &PluginId, account: &AccountName, event: &EventName, waited:
 }
 
 /// Returns the span of a call, under the handler that made it if that is known.
-fn calling(plugin: &PluginId, account: &AccountName, call: &'static str, handler: Option<&Span>) -> Span {
+fn calling(plugin: &PluginId, account: &AccountName, call: CallName, handler: Option<&Span>) -> Span {
+    let call = call.name();
     trace_span!(
         target: traces::TARGET, parent: handler.and_then(Span::id), "call",
         otel.name = %format_args!("call {call}"),

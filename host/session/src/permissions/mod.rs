@@ -4,11 +4,15 @@
 //! grants of one plugin. [`CALLS`] and [`EVENTS`] map each call and event to the permission that it needs, for the
 //! whole host. Anything that is not granted is denied.
 
+mod call_name;
+mod granted;
 mod grants;
 pub mod question;
 mod scope;
 pub mod table;
 
+pub use call_name::CallName;
+pub use granted::{Granted, granted};
 pub use grants::{About, Decision, GrantError, Grants, Missing, Target, Wish, denial, undeclared};
 pub use grants::{example, unquoted};
 pub use scope::{BadScope, DEFAULT_QUOTA, MOST_ENTRIES, Scope};

@@ -89,7 +89,7 @@ fn an_event_that_needs_a_grant_reaches_nobody_without_it() {
     router.route(event.clone(), router.live(), &|_| false);
     assert!(heard(&mut receiver).is_empty());
     let mut grants = Grants::default();
-    grants.grant::<&str>(parlor_base::permission::Permission::ContactsRead, &[]).unwrap();
+    grants.grant::<&str>(Permission::ContactsRead, &[]).unwrap();
     mailbox.grant(Arc::new(grants));
     router.route(event, router.live(), &|_| false);
     assert_eq!(heard(&mut receiver).len(), 1);
@@ -99,7 +99,7 @@ fn an_event_that_needs_a_grant_reaches_nobody_without_it() {
 fn events_that_a_scope_does_not_cover_are_counted_by_permission() {
     let router = Router::default();
     let mut grants = Grants::default();
-    grants.grant(parlor_base::permission::Permission::MessagesRead, &["contacts"]).unwrap();
+    grants.grant(Permission::MessagesRead, &["contacts"]).unwrap();
     let (mailbox, mut receiver) = Mailbox::new(InstanceId::next(), 8, Arc::new(grants));
     let counted =
         || mailbox.withheld.counts().into_iter().map(|(one, count)| (one.as_str(), count)).collect::<Vec<_>>();
@@ -128,7 +128,7 @@ fn events_that_a_scope_does_not_cover_are_counted_by_permission() {
 fn a_contact_that_the_plugin_added_is_none_for_its_grants() {
     let router = Router::default();
     let mut grants = Grants::default();
-    grants.grant(parlor_base::permission::Permission::MessagesRead, &["contacts"]).unwrap();
+    grants.grant(Permission::MessagesRead, &["contacts"]).unwrap();
     let (mailbox, mut receiver) = Mailbox::new(InstanceId::next(), 8, Arc::new(grants));
     let own = Arc::new(OwnContacts::default());
     mailbox.disregard(Arc::clone(&own));
@@ -150,7 +150,7 @@ fn what_waits_in_a_mailbox_is_withheld_once_its_grant_is_taken_back() {
     let router = Router::default();
     let (mailbox, mut receiver) = mailbox(8);
     let mut grants = Grants::default();
-    grants.grant::<&str>(parlor_base::permission::Permission::ContactsRead, &[]).unwrap();
+    grants.grant::<&str>(Permission::ContactsRead, &[]).unwrap();
     mailbox.grant(Arc::new(grants.clone()));
     router.subscribe(&mailbox, "rosterInitialized", Filter::default(), false);
     let event = Event { payload: Payload::None, ..event("rosterInitialized") };
@@ -309,7 +309,7 @@ fn what_came_before_the_server_numbered_messages_is_known_by_its_words() {
 fn what_a_plugin_may_not_see_or_does_not_want_only_passes_its_place() {
     let router = Router::default();
     let mut stranger = Grants::default();
-    stranger.grant(parlor_base::permission::Permission::MessagesRead, &["romeo@example.org"]).unwrap();
+    stranger.grant(Permission::MessagesRead, &["romeo@example.org"]).unwrap();
     let (blind, mut seen) = catching_up(&stranger);
     let (choosy, mut chosen) = catching_up(&Grants::all());
     let (plain, mut unplaced) = mailbox(8);

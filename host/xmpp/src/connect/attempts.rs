@@ -1,12 +1,13 @@
 //! Facts that log-ins of one account learn for later ones.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use parlor_config::{ChannelBinding, LinkSettings};
 use parlor_stanza::stream_error::words;
 
 use super::ConnectError;
+use crate::dialer::{Dial, Dialer};
 use crate::pins::{Carrier, Pins, Refused};
 use crate::reach::Unheard;
 use crate::sasl::{Binding, Choice, Demand, may_be_about_binding};
@@ -27,12 +28,25 @@ pub(crate) struct Attempts {
     on_trial: Mutex<Option<Refused>>,
     /// The carriers over which log-ins were bound, and the log-ins that the server refuses.
     pins: Pins,
+    /// What opens connections in the place of the network.
+    dial: Option<Arc<dyn Dial>>,
 }
 
 impl Attempts {
     /// Creates the state before the first attempt; `pins` are known from before.
-    pub(crate) fn knowing(pins: Pins) -> Self {
-        Self { pins, ..Self::default() }
+    pub(crate) fn begun(pins: Pins, dialer: &Dialer) -> Self {
+        let dial = if let Dialer::Through(dial) = dialer { Some(Arc::clone(dial)) } else { None };
+        Self { pins, dial, ..Self::default() }
+    }
+
+    /// Returns what opens connections in the place of the network.
+    pub(crate) fn dial(&self) -> Option<&dyn Dial> {
+        self.dial.as_deref()
+    }
+
+    /// Returns a random number in [0, 1), which decides where a wait lies within its bounds.
+    pub(crate) fn chance(&self) -> f64 {
+        self.dial().map_or_else(rand::random, Dial::draw)
     }
 
     /// Returns whether the last attempt requested a session, so that the server may still assign it to a lost

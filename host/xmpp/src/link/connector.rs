@@ -112,7 +112,7 @@ async fn run(
     reports: mpsc::Sender<Report>,
 ) {
     let mut pace = Pace::default();
-    let attempts = Attempts::knowing(wish.pins.clone());
+    let attempts = Attempts::begun(wish.pins.clone(), &wish.dialer);
     // Whether the last connection went to a server that another one redirected to.
     let mut followed = false;
     let mut is_first = true;
@@ -129,7 +129,7 @@ async fn run(
         let wait = |pace: &Pace, previous: Option<&Previous>| {
             let now = Instant::now();
             let kept = previous.filter(|previous| previous.settled.get().is_none()).and_then(|previous| previous.kept);
-            in_time(pace.wait(now, chance()), kept, cut, now)
+            in_time(pace.wait(now, attempts.chance()), kept, cut, now)
         };
         let mut after = first_wait.take().unwrap_or_else(|| wait(&pace, previous.as_ref()));
         loop {
@@ -238,15 +238,6 @@ fn node_at(place: &str, settings: &LinkSettings) -> Option<Endpoint> {
         return None;
     }
     place.trim().parse().inspect_err(|error| tracing::debug!(%error, "the session is said to be at no place")).ok()
-}
-
-/// Returns a random number in [0, 1), which decides where a wait lies within its bounds.
-fn chance() -> f64 {
-    #[cfg(any(test, feature = "test-support"))]
-    if let Some(drawn) = crate::simulated::chance() {
-        return drawn;
-    }
-    rand::random()
 }
 
 /// Returns the server that another one redirects to (RFC 6120, section 4.9.3.19). A redirect is followed once, with the

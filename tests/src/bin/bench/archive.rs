@@ -16,7 +16,7 @@ use parlor_runtime::account::{Asker, Shared};
 use parlor_runtime::compiler::Compiler;
 use parlor_session::Command;
 use parlor_session::event::{EventName, Payload};
-use parlor_session::permissions::Grants;
+use parlor_session::permissions::{Granted, Grants};
 use parlor_session::router::{Filter, Mail, Mailbox};
 use parlor_tests::certificate::Certificate;
 use parlor_tests::folder::Folder;
@@ -172,7 +172,10 @@ impl Stage {
     async fn emit(&self, call: &str) -> Result<()> {
         let (by, name) = (InstanceId::next(), EventName::from("measure"));
         let payload = Payload::Json(serde_json::json!({ "call": call, "times": 1 }).to_string().into());
-        Ok(self.account.ask(Asker::Plugin(by), |answer| Command::Emit { by, name, payload, answer }).await?)
+        Ok(self
+            .account
+            .ask(Asker::Plugin(by), &Granted::HOST, |answer| Command::Emit { by, name, payload, answer })
+            .await?)
     }
 
     async fn next(&mut self) -> Result<(String, Value)> {

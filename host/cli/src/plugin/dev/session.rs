@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::watch::Watch;
 use anyhow::{Context as _, bail};
 use parlor_authoring::build;
 use parlor_authoring::rehearsal::script::Act;
@@ -25,6 +24,7 @@ use super::console::Console;
 use super::real::Real;
 use crate::plugin::workshop::Workshop;
 use crate::show::size;
+use crate::watch::Watch;
 
 /// How long nothing must happen before a script continues with its next line, or ends.
 const QUIET: Duration = Duration::from_millis(200);

@@ -3,6 +3,7 @@
 use futures_util::FutureExt;
 use jid::BareJid;
 use parlor_session::ContactWish;
+use parlor_session::permissions::Granted;
 use parlor_xmpp::Supplied;
 
 use super::*;
@@ -78,7 +79,7 @@ async fn nobody_else_answers_for_the_roster() {
     let shared = Arc::clone(account.shared());
     let adding = tokio::spawn(async move {
         let (jid, wish) = ("nurse@far".parse().unwrap(), ContactWish::Add { fullname: None });
-        shared.ask(Asker::Host, |answer| Command::Contact { jid, wish, answer }).await
+        shared.ask(Asker::Host, &Granted::HOST, |answer| Command::Contact { jid, wish, answer }).await
     });
     let (asked, id) = soon("the roster set", session.hear_xml()).await;
     assert!(asked.contains("nurse@far") && !asked.contains("subscription") && !asked.contains("to="), "{asked}");
@@ -136,7 +137,7 @@ async fn ten_thousand_contacts_hold_up_nobody() {
     let others = async {
         let (by, mut answered) = (InstanceId::next(), 0);
         while !online(&format!("c{}@far", MANY - 1)) {
-            let call = shared.ask(Asker::Host, |answer| Command::Emit {
+            let call = shared.ask(Asker::Host, &Granted::HOST, |answer| Command::Emit {
                 by,
                 name: "done".into(),
                 payload: Payload::None,
@@ -174,24 +175,26 @@ async fn a_log_in_of_a_plugin_that_fails_is_that_plugins_alone() {
     let account = account(&peer);
     account.shared().plugins_initialized().await;
     let shared = Arc::clone(account.shared());
-    let first = tokio::spawn(async move { shared.log_in(Asker::Host, None).await });
+    let first = tokio::spawn(async move { shared.log_in(Asker::Host, &Granted::HOST, None).await });
     assert!(soon("a client", peer.accept()).await.is_none(), "the configured password is another");
     let refused = soon("an answer", first).await.unwrap();
     assert!(matches!(refused, Err(CallError::Stanza(error)) if error.condition == "not-authorized"));
     until_it_is(&account, |connection| *connection == Connection::Offline).await;
 
     let shared = Arc::clone(account.shared());
-    let second = tokio::spawn(async move { shared.log_in(Asker::Host, Some(credentials("mine"))).await });
+    let second =
+        tokio::spawn(async move { shared.log_in(Asker::Host, &Granted::HOST, Some(credentials("mine"))).await });
     let mut session = soon("the log-in", peer.accept()).await.unwrap();
     assert_eq!(soon("an answer", second).await.unwrap(), Ok(()));
     assert_eq!(account.shared().snapshot().jid.as_str(), "bot@localhost/mine");
     soon("the presence", session.settle_roster(ROSTER)).await;
-    let twice = soon("an answer", account.shared().log_in(Asker::Host, Some(credentials("mine")))).await;
+    let twice =
+        soon("an answer", account.shared().log_in(Asker::Host, &Granted::HOST, Some(credentials("mine")))).await;
     assert!(matches!(twice, Err(CallError::Other(_))));
-    assert_eq!(soon("an answer", account.shared().log_in(Asker::Host, None)).await, Ok(()));
+    assert_eq!(soon("an answer", account.shared().log_in(Asker::Host, &Granted::HOST, None)).await, Ok(()));
 
     let shared = Arc::clone(account.shared());
-    let out = tokio::spawn(async move { shared.log_out(Asker::Host).await });
+    let out = tokio::spawn(async move { shared.log_out(Asker::Host, &Granted::HOST).await });
     while soon("the good-bye", session.hear()).await.is_some() {}
     drop(session);
     soon("the log-out", out).await.unwrap().unwrap();
@@ -207,7 +210,7 @@ async fn a_log_in_waits_until_every_plugin_can_listen() {
     let peer = Peer::start(Manners::default()).await;
     let account = account(&peer);
     let shared = Arc::clone(account.shared());
-    let early = shared.log_in(Asker::Host, None);
+    let early = shared.log_in(Asker::Host, &Granted::HOST, None);
     tokio::pin!(early);
     // The first poll queues the order; the second order is done after it.
     assert!(early.as_mut().now_or_never().is_none());

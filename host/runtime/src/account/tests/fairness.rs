@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Waker};
 
 use parlor_base::held::Held;
+use parlor_session::permissions::Granted;
 
 use super::*;
 
@@ -28,14 +29,16 @@ fn asleep<R>(call: impl Fn(InstanceId) -> Call<R>) -> Vec<Call<R>> {
 fn emit(shared: &Arc<Shared>, by: InstanceId) -> Call<()> {
     let shared = Arc::clone(shared);
     let command = move |answer| Command::Emit { by, name: "done".into(), payload: Payload::None, answer };
-    Box::pin(async move { shared.ask(Asker::Plugin(by), command).await })
+    Box::pin(async move { shared.ask(Asker::Plugin(by), &Granted::HOST, command).await })
 }
 
 fn say(shared: &Arc<Shared>, by: InstanceId, body: &str) -> Call<()> {
     let xml = format!("<message to='friend@localhost'><body>{body}</body></message>");
     let stanza = RawStanza::parse(&xml, &shared.snapshot().jid).unwrap();
     let shared = Arc::clone(shared);
-    Box::pin(async move { shared.ask(Asker::Plugin(by), |answer| Command::SendRaw { by, stanza, answer }).await })
+    Box::pin(async move {
+        shared.ask(Asker::Plugin(by), &Granted::HOST, |answer| Command::SendRaw { by, stanza, answer }).await
+    })
 }
 
 #[tokio::test]
@@ -59,7 +62,7 @@ async fn the_time_that_a_call_takes_here_is_charged_to_its_plugin() {
     let by = InstanceId::next();
     let (answer, arrives) = Answer::channel();
     let command = Command::Emit { by, name: "done".into(), payload: Payload::None, answer };
-    let call = account.shared().ask_holding(Asker::Plugin(by), command, arrives, held.hold(16));
+    let call = account.shared().ask_holding(Asker::Plugin(by), &Granted::HOST, command, arrives, held.hold(16));
     soon("the event", call).await.unwrap();
     soon("the end of the account", account.stop()).await;
     assert!(held.charged() > Duration::ZERO);
@@ -98,7 +101,7 @@ async fn orders_of_plugins_that_do_not_run_hold_up_no_order_of_the_house() {
     let shared = account.shared();
     let _asleep = asleep(|by| {
         let shared = Arc::clone(shared);
-        Box::pin(async move { shared.log_in(Asker::Plugin(by), None).await })
+        Box::pin(async move { shared.log_in(Asker::Plugin(by), &Granted::HOST, None).await })
     });
     soon("the end of an instance", shared.forget(InstanceId::next())).await;
     assert_eq!(soon("the neighbour's event", emit(shared, InstanceId::next())).await, Ok(()));
@@ -113,7 +116,12 @@ async fn what_a_plugin_asked_for_goes_with_it() {
     let shared = account.shared();
     let add = |by| {
         let names = vec!["mine".into()];
-        shared.ask(Asker::Plugin(by), move |answer| Command::AddPromises { by, names, most: 16, answer })
+        shared.ask(Asker::Plugin(by), &Granted::HOST, move |answer| Command::AddPromises {
+            by,
+            names,
+            most: 16,
+            answer,
+        })
     };
     let (gone, other) = (InstanceId::next(), InstanceId::next());
     let mut asked = Box::pin(add(gone));

@@ -1,6 +1,7 @@
 //! Log-ins that the server does not answer.
 
 use parlor_session::Answer;
+use parlor_session::permissions::Granted;
 use parlor_xmpp::peer::Step;
 
 use super::*;
@@ -14,7 +15,7 @@ async fn a_log_in_that_is_not_answered_fails_in_its_time_and_the_next_one_works(
     account.shared().plugins_initialized().await;
     let log_in = || {
         let shared = Arc::clone(account.shared());
-        tokio::spawn(async move { shared.log_in(Asker::Host, None).await })
+        tokio::spawn(async move { shared.log_in(Asker::Host, &Granted::HOST, None).await })
     };
     let (one, other) = (log_in(), log_in());
     let mut serving = Box::pin(peer.accept());
@@ -42,7 +43,7 @@ async fn a_session_that_a_plugin_began_and_that_is_ended_for_good_is_a_failure_o
     let account = account(&peer);
     account.shared().plugins_initialized().await;
     let shared = Arc::clone(account.shared());
-    let login = tokio::spawn(async move { shared.log_in(Asker::Host, None).await });
+    let login = tokio::spawn(async move { shared.log_in(Asker::Host, &Granted::HOST, None).await });
     let mut session = soon("the log-in", peer.accept()).await.unwrap();
     assert_eq!(soon("an answer", login).await.unwrap(), Ok(()));
     let revoked = "<not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>";

@@ -7,6 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use parlor_config::{ChannelBinding, PasswordSource, TransportChoice, Way};
+use parlor_session::permissions::Granted;
+use parlor_xmpp::Dialer;
 use parlor_xmpp::simulated::{Fault, Network, Standing, story};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -72,7 +74,8 @@ impl Life {
             settings: Settings::default(),
         };
         let time = Clock::Set { then: Timestamp::from_second(1_700_000_000).unwrap(), at: Instant::now(), by: clock };
-        let account = Account::begin(config, Store::on_runtime(), time, None);
+        let account =
+            Account::start_with(config, Store::on_runtime(), Dialer::Through(Arc::new(network.clone())), time);
         let diary = Arc::<Mutex<Diary>>::default();
         let mut tasks = JoinSet::new();
         let (say, mut wishes) = mpsc::unbounded_channel::<String>();
@@ -158,8 +161,9 @@ impl Life {
                 format!("<iq to='friend@localhost/x' type='get' id='q'><{name} xmlns='urn:example:question'/></iq>");
             let iq = RawStanza::parse_request(&xml, &shared.snapshot().jid).unwrap();
             let began = Instant::now();
-            let outcome =
-                shared.ask(Asker::Host, |answer| Command::SendIq { by: InstanceId::next(), iq, answer }).await;
+            let outcome = shared
+                .ask(Asker::Host, &Granted::HOST, |answer| Command::SendIq { by: InstanceId::next(), iq, answer })
+                .await;
             let mut diary = diary.lock().unwrap();
             diary.open_questions -= 1;
             let took = began.elapsed();

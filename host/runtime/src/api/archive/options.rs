@@ -2,7 +2,7 @@
 
 use jid::Jid;
 use parlor_base::permission::Permission;
-use parlor_session::permissions::Target;
+use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::is_sendable;
 use parlor_stanza::types::{ArchiveFin, ArchiveQuery, Cursor};
@@ -17,6 +17,9 @@ const MAX_ID: usize = 1_024;
 
 /// A valid and permitted query.
 pub(super) struct Request {
+    /// The proof that it is permitted, and the call that it is for.
+    pub(super) granted: Granted,
+    pub(super) call: CallName,
     /// The query; its `max` is not set.
     pub(super) query: ArchiveQuery,
     /// The number of wanted messages, if it was given.
@@ -39,12 +42,12 @@ pub(super) enum Size {
 
 impl Request {
     /// Parses a plugin's query and checks the grants.
-    pub(super) fn read(instance: &Instance, options: Options) -> Result<Self, CallError> {
+    pub(super) fn read(instance: &Instance, call: CallName, options: Options) -> Result<Self, CallError> {
         let with = options.with.as_deref().map(|with| jid("options.with", with)).transpose()?;
         let start = options.start.as_deref().map(|start| time("options.start", start)).transpose()?;
         let end = options.end.as_deref().map(|end| time("options.end", end)).transpose()?;
         let cursor = cursor(&options)?;
-        may_read(instance, with.as_ref())?;
+        let granted = may_read(instance, call, with.as_ref())?;
         if options.xml {
             instance.require(Permission::StanzaRead, WHOLE_MESSAGES)?;
         }
@@ -52,6 +55,8 @@ impl Request {
         let max = options.max.or(options.count.filter(|_| !is_answered));
         let settings = instance.account.settings();
         Ok(Self {
+            granted,
+            call,
             query: ArchiveQuery { with, start, end, cursor, ..ArchiveQuery::default() },
             max,
             xml: options.xml,
@@ -87,8 +92,8 @@ impl Request {
 }
 
 /// Checks the grants. This is done for each page, since they may have been narrowed meanwhile.
-pub(super) fn may_read(instance: &Instance, with: Option<&Jid>) -> Result<(), CallError> {
-    instance.require(Permission::ArchiveRead, with.map_or(Target::None, Target::Jid))
+pub(super) fn may_read(instance: &Instance, call: CallName, with: Option<&Jid>) -> Result<Granted, CallError> {
+    instance.granted(call, with.map_or(Target::None, Target::Jid))
 }
 
 /// Returns the query for a page next to one that was answered.

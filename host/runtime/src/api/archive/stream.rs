@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context as Polling, Poll};
 
 use futures_util::future::BoxFuture;
+use parlor_session::permissions::CallName;
 use parlor_session::{ArchivePage, Pager};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{ArchiveQuery, Cursor};
@@ -53,7 +54,8 @@ impl Pages {
             // A stream runs forwards, up to the given message.
             if !id.is_empty() {
                 // The message before which it ends need not match the query.
-                let page = collect(instance, query.clone(), request.page, Some(1), request.limit).await?;
+                let page =
+                    collect(instance, request.call, query.clone(), (request.page, Some(1)), request.limit).await?;
                 let Some(message) = page.messages.back() else { return Ok(Self::nothing(instance, request, guard)) };
                 last = Some(message.id.clone());
             }
@@ -61,7 +63,7 @@ impl Pages {
         }
         let mut pager = Pager::new(query, request.page, request.max);
         let first = match pager.next_page() {
-            Some(first) => Some(first_page(instance, first).await?),
+            Some(first) => Some(first_page(instance, &request.granted, first).await?),
             None => None,
         };
         if let Some(first) = &first {
@@ -86,7 +88,8 @@ impl Pages {
             let reason = format!("the last {max} messages are more than {}; use start, or fewer", request.limit);
             return Err(CallError::OverLimit(reason));
         }
-        let page = collect(instance, request.query.clone(), request.page, Some(max), request.limit).await?;
+        let page =
+            collect(instance, request.call, request.query.clone(), (request.page, Some(max)), request.limit).await?;
         let mut collected = Self::nothing(instance, request, guard);
         collected.take(&page);
         Ok(collected)
@@ -144,9 +147,9 @@ impl Pages {
         let query = self.pager.next_page()?;
         let instance = Arc::clone(&self.instance);
         Some(Box::pin(async move {
-            may_read(&instance, query.with.as_ref())?;
+            let granted = may_read(&instance, CallName::ArchiveQueryAll, query.with.as_ref())?;
             let _waits = instance.waits_for_session();
-            ask(&instance, query).await
+            ask(&instance, &granted, query).await
         }))
     }
 

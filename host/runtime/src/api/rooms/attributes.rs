@@ -1,5 +1,6 @@
 //! Reading a room's attributes: those that plugins set, and the fields of its record.
 
+use parlor_session::permissions::CallName;
 use parlor_session::{Attribute, Room, field_name};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::Actor;
@@ -10,7 +11,7 @@ use crate::instance::Instance;
 /// Returns an attribute that a plugin set, or a field of the record, as JSON.
 pub(super) fn read(instance: &Instance, text: &str, name: &str) -> Result<Option<String>, CallError> {
     Attribute::check_name(name)?;
-    let room = super::known(instance, text)?;
+    let room = super::known(instance, CallName::RoomsGetAttribute, text)?;
     Ok(match field(&room, name) {
         Some(field) => Some(field).filter(|field| !field.is_null()).map(|field| field.to_string()),
         None => room.view.attribute(name).map(ToString::to_string),

@@ -1,0 +1,30 @@
+//! What a link reaches its server by: the network, or something in its place.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::io::DuplexStream;
+
+use super::connect::ConnectError;
+use super::local::LocalServer;
+
+/// What a link reaches its server by.
+#[derive(Debug, Clone, Default)]
+pub enum Dialer {
+    /// The network, by the ways that the settings name.
+    #[default]
+    Network,
+    /// Connections of somebody else, in the place of TCP and TLS. The stream on them is the same.
+    Through(Arc<dyn Dial>),
+    /// A server within the process, without connections.
+    Local(Arc<dyn LocalServer>),
+}
+
+/// Opens connections in the place of TCP and TLS.
+pub trait Dial: fmt::Debug + Send + Sync {
+    /// Opens a connection to the server.
+    fn dial(&self) -> Result<DuplexStream, ConnectError>;
+
+    /// Draws a number in [0, 1), which decides where a wait lies within its bounds.
+    fn draw(&self) -> f64;
+}
