@@ -213,24 +213,7 @@ impl LinkSettings {
             })?),
             None => None,
         };
-        let tls = match section.text("tls")? {
-            None => None,
-            Some(Written { value: "starttls", .. }) => Some(TlsMode::StartTls),
-            Some(Written { value: "direct", .. }) => Some(TlsMode::Direct),
-            Some(Written { value, at }) => {
-                return Err(ConfigError::BadTls { at, found: value.chars().take(64).collect() });
-            }
-        };
-        let transport = match section.text("transport")? {
-            None => TransportChoice::default(),
-            Some(Written { value: "auto", .. }) => TransportChoice::Auto,
-            Some(Written { value: "tcp", .. }) => TransportChoice::Tcp,
-            Some(Written { value: "websocket", .. }) => TransportChoice::WebSocket,
-            Some(Written { value: "bosh", .. }) => TransportChoice::Bosh,
-            Some(Written { value, at }) => {
-                return Err(ConfigError::BadTransport { at, found: value.chars().take(64).collect() });
-            }
-        };
+        let (tls, transport) = (tls(section)?, transport(section)?);
         let ca_file = match section.text("ca_file")? {
             Some(Written { value, at }) => Some(readable("ca_file", folder.join(value), at)?),
             None => None,
@@ -340,6 +323,32 @@ impl LinkSettings {
             | PasswordSource::Nowhere => Vec::new(),
         }
     }
+}
+
+/// Reads when TLS begins.
+fn tls(section: &Section<'_>) -> Result<Option<TlsMode>, ConfigError> {
+    Ok(match section.text("tls")? {
+        None => None,
+        Some(Written { value: "starttls", .. }) => Some(TlsMode::StartTls),
+        Some(Written { value: "direct", .. }) => Some(TlsMode::Direct),
+        Some(Written { value, at }) => {
+            return Err(ConfigError::BadTls { at, found: value.chars().take(64).collect() });
+        }
+    })
+}
+
+/// Reads the choice of the transport.
+fn transport(section: &Section<'_>) -> Result<TransportChoice, ConfigError> {
+    Ok(match section.text("transport")? {
+        None => TransportChoice::default(),
+        Some(Written { value: "auto", .. }) => TransportChoice::Auto,
+        Some(Written { value: "tcp", .. }) => TransportChoice::Tcp,
+        Some(Written { value: "websocket", .. }) => TransportChoice::WebSocket,
+        Some(Written { value: "bosh", .. }) => TransportChoice::Bosh,
+        Some(Written { value, at }) => {
+            return Err(ConfigError::BadTransport { at, found: value.chars().take(64).collect() });
+        }
+    })
 }
 
 fn channel_binding(section: &Section<'_>) -> Result<ChannelBinding, ConfigError> {

@@ -456,27 +456,7 @@ impl Worker {
                 self.session.incoming(incoming, now, &mut self.effects);
             }
             LinkEvent::Bound { jid, offers, taken_up, again, doubtful } => {
-                self.unsaid = Some(Connected::new(&jid, taken_up, again.len(), doubtful));
-                self.connection.send_replace(Connection::Connected(jid.clone().into()));
-                // Stanzas that wait here are younger than those that the link had taken. Replies and requests for the
-                // old stream have lost their meaning.
-                let waiting = self.outbox.take();
-                let (own, since) = (jid.clone(), self.session.stream_since());
-                self.session.bound(jid, offers, now, &mut self.effects);
-                self.shared.router.stream_begins(self.session.stream());
-                if taken_up {
-                    self.session.taken_up(now, &mut self.effects);
-                }
-                self.send_again(again, doubtful, &own, since);
-                self.effects.extend(waiting.into_iter().filter_map(|(outgoing, sent)| match sent {
-                    Some(sent) => Some(Effect::SendFor(outgoing, sent)),
-                    None if outgoing.outlives_its_stream() => Some(Effect::Send(outgoing)),
-                    None => None,
-                }));
-                self.answer_logins(Logins::succeeded, &Ok(()));
-                // From here on, a failure of the account is the host's concern and not that plugin's.
-                self.logins.of_a_plugin = false;
-                self.note_activity();
+                self.bound(jid, offers, taken_up, (again, doubtful), now);
             }
             LinkEvent::Suspended { why } if !why.is_own_wish() && !self.shared.settings.load().auto_reconnect => {
                 tracing::error!(%account, reason = %why, "connection lost, and auto_reconnect is off");

@@ -298,6 +298,35 @@ async fn some_call_waits(mut instance: watch::Receiver<Option<Arc<Instance>>>) {
     }
 }
 
+/// Logs how an instance ended, and sets the state if nothing follows. Returns why another one follows.
+fn told(shared: &Shared, ended: Ended, failures: &mut u32) -> Option<String> {
+    let (plugin, account) = (&shared.admitted.id, &shared.account.name);
+    Some(match ended {
+        Ended::Stopped => {
+            tracing::info!(%plugin, %account, "plugin stopped");
+            shared.state.send_replace(State::Stopped);
+            return None;
+        }
+        Ended::Declined(words) => {
+            tracing::warn!(%plugin, %account, reason = %words, "plugin declined to start");
+            shared.state.send_replace(State::Refused(words));
+            return None;
+        }
+        // This never leads to quarantine, however often it happens.
+        Ended::NoRoom { why, detail } => {
+            tracing::warn!(%plugin, %account, reason = %why, "plugin found no room");
+            tracing::debug!(%plugin, %account, detail, "what there was no room for");
+            why
+        }
+        Ended::Failed { why, detail } => {
+            *failures += 1;
+            tracing::warn!(%plugin, %account, reason = %why, failures = *failures, "plugin ended");
+            tracing::debug!(%plugin, %account, detail, "how it ended");
+            why
+        }
+    })
+}
+
 async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<Parting>>) {
     let (plugin, account) = (shared.admitted.id.clone(), shared.account.name.clone());
     let ready = tokio::select! {
@@ -324,30 +353,7 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<Part
         if !is_crowded {
             shared.engine.made_room();
         }
-        let why = match ended {
-            Ended::Stopped => {
-                tracing::info!(%plugin, %account, "plugin stopped");
-                shared.state.send_replace(State::Stopped);
-                return;
-            }
-            Ended::Declined(words) => {
-                tracing::warn!(%plugin, %account, reason = %words, "plugin declined to start");
-                shared.state.send_replace(State::Refused(words));
-                return;
-            }
-            // This never leads to quarantine, however often it happens.
-            Ended::NoRoom { why, detail } => {
-                tracing::warn!(%plugin, %account, reason = %why, "plugin found no room");
-                tracing::debug!(%plugin, %account, detail, "what there was no room for");
-                why
-            }
-            Ended::Failed { why, detail } => {
-                failures += 1;
-                tracing::warn!(%plugin, %account, reason = %why, failures, "plugin ended");
-                tracing::debug!(%plugin, %account, detail, "how it ended");
-                why
-            }
-        };
+        let Some(why) = told(&shared, ended, &mut failures) else { return };
         if *shared.is_beside.borrow() {
             // If there was only no room, the code that replaces the plugin tries again.
             let (why, pause) = (why.clone(), PAUSE_FOR_ROOM);

@@ -254,11 +254,22 @@ impl Session {
             // Occupants who were there before us are not news.
             return;
         }
+        self.tell_of_occupant(before, occupant, (muc.actor, muc.reason), turn);
+    }
+
+    /// Tells that an occupant came or changed, with who did it and why.
+    fn tell_of_occupant(
+        &mut self,
+        before: Option<Arc<Occupant>>,
+        occupant: Arc<Occupant>,
+        (actor, reason): (Option<Actor>, Option<String>),
+        turn: &mut Turn<'_>,
+    ) {
         match before {
             None => self.fire_occupant("occupantJoined", occupant, turn),
             Some(before) if before != occupant => {
                 // The actor and the reason of a change are reported once, and not kept.
-                let (actor, reason) = (muc.actor, muc.reason.map(|reason| kept(reason, MAX_REASON)));
+                let reason = reason.map(|reason| kept(reason, MAX_REASON));
                 let is_explained = actor.is_some() || reason.is_some();
                 let told = if is_explained {
                     Arc::new(Occupant { reason, actor, ..Occupant::clone(&occupant) })

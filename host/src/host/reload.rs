@@ -497,15 +497,7 @@ impl Host {
         // A version that waits for the session may do so for long. The present one serves until the limit, and then
         // stays.
         let _ = tokio::time::timeout(REPLACE, join_all(beside.values().map(Supervised::tried))).await;
-        let trouble = beside.values().find_map(|new| match &*new.state().borrow() {
-            State::Running => None,
-            State::BackingOff { why, .. } => Some((why.clone(), Tried::NoRoom(entry.clone()))),
-            State::Refused(why) | State::Quarantined(why) => Some((why.clone(), Tried::Failed(entry.clone()))),
-            _ => {
-                let why = format!("its initialize did not return within {} s", REPLACE.as_secs());
-                Some((why, Tried::Failed(entry.clone())))
-            }
-        });
+        let trouble = beside.values().find_map(|new| trouble(&new.state().borrow(), entry));
         if let Some((why, tried)) = trouble {
             join_all(beside.into_values().map(Supervised::stop)).await;
             if matches!(tried, Tried::NoRoom(_)) {
@@ -545,5 +537,18 @@ impl Plugin {
         }
         *admitted = Arc::new(Admitted { commands: names.clone(), ..Admitted::clone(admitted) });
         tracing::info!(plugin = %id, commands = %names, "plugin's commands go by the owner's names");
+    }
+}
+
+/// Returns why a version did not start within the limit, and how it was tried. None: it runs.
+fn trouble(state: &State, entry: &Entry) -> Option<(String, Tried)> {
+    match state {
+        State::Running => None,
+        State::BackingOff { why, .. } => Some((why.clone(), Tried::NoRoom(entry.clone()))),
+        State::Refused(why) | State::Quarantined(why) => Some((why.clone(), Tried::Failed(entry.clone()))),
+        _ => {
+            let why = format!("its initialize did not return within {} s", REPLACE.as_secs());
+            Some((why, Tried::Failed(entry.clone())))
+        }
     }
 }

@@ -24,6 +24,7 @@ use parlor_stanza::types::{Incoming, Offers, Outgoing};
 use tokio::time::Instant;
 use tokio_xmpp::xmlstream::Timeouts;
 use xmpp_parsers::iq::Iq;
+use xmpp_parsers::sm::Enabled;
 use xmpp_parsers::stanza::Stanza;
 
 use self::connector::{Connector, Report, Wanted};
@@ -31,17 +32,16 @@ use self::ledger::Ledger;
 use self::live::Live;
 use self::queue::Queue;
 use super::bind::Begun;
-use super::bosh::Tokens;
 use super::connect::{ConnectError, Opened};
 use super::dialer::Dialer;
 use super::local::LocalServer;
-use super::password::Supplied;
-use super::pins::Pins;
 
+pub use self::event::{ClientState, Left, LinkEvent, LogIn};
 pub(super) use self::live::PROBE_PREFIX;
 pub use self::unsent::too_old;
 
 mod connector;
+mod event;
 mod ledger;
 mod live;
 mod pace;
@@ -86,95 +86,6 @@ pub(super) fn websocket_timeouts(settings: &LinkSettings) -> Timeouts {
     let usual = timeouts(settings);
     let longest = if settings.ping_interval.is_zero() { FOR_EVER } else { WEBSOCKET_SILENCE };
     Timeouts { read_timeout: usual.read_timeout.min(longest), ..usual }
-}
-
-/// The parameters of a log-in.
-#[derive(Debug, Default)]
-pub struct LogIn {
-    /// A password that replaces the configured one, also for reconnects.
-    pub password: Option<Supplied>,
-    /// The minimum delay before the first attempt.
-    pub after: Duration,
-    /// A session that a former process left, to be resumed if the server still has it.
-    pub left: Option<Left>,
-    /// The store for the tokens of a BOSH session, while there is one.
-    pub tokens: Tokens,
-    /// The carriers over which log-ins of the account were bound before.
-    pub pins: Pins,
-    /// What the server is reached by.
-    pub dialer: Dialer,
-}
-
-/// A session whose stream was not closed and that has nothing unacknowledged, with the data to resume it (XEP-0198).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Left {
-    /// The full JID of the session.
-    pub jid: FullJid,
-    /// The server's id for the session.
-    pub id: String,
-    /// The number of stanzas received from the server.
-    pub heard: u32,
-    /// The number of our stanzas that the server has handled.
-    pub acknowledged: u32,
-    /// The host where the server wants the session to be resumed, if it named one.
-    pub location: Option<String>,
-}
-
-/// An event on a link.
-#[derive(Debug)]
-pub enum LinkEvent {
-    /// A session that is new to this process began; the state of any earlier session is gone.
-    Bound {
-        /// The full JID that the server assigned.
-        jid: FullJid,
-        /// The features that the server offers.
-        offers: Offers,
-        /// Whether the server resumed a session that a former process left. Our presence is still in effect, and
-        /// stanzas since then follow.
-        taken_up: bool,
-        /// Stanzas of the old session that were not acknowledged or never sent, oldest first: messages, and presences
-        /// that request a subscription or answer such a request. Other stanzas only had a meaning within the old
-        /// session.
-        again: Vec<RawStanza>,
-        /// How many of these, from the first on, were written: the server may have handled them without saying so.
-        doubtful: usize,
-    },
-    /// The connection was lost; a new one is being opened.
-    Suspended {
-        /// The reason, as far as this end knows it.
-        why: Lost,
-    },
-    /// A new attempt to connect begins, after a connection that was lost or failed.
-    Trying,
-    /// The connection is back, and nothing was lost (XEP-0198).
-    Resumed {
-        /// Whether an earlier request to resume the session got no answer. ejabberd 23.01 may then have lost what
-        /// waited for the session.
-        doubtful: bool,
-    },
-    /// A log-in failed and will be retried.
-    Retrying {
-        /// The delay before the retry.
-        after: Duration,
-        /// The reason that the log-in failed.
-        why: ConnectError,
-    },
-    /// A stanza arrived.
-    Stanza(Incoming),
-    /// A log-in failed in a way that no retry helps. Only [`LinkEvent::Closed`] follows.
-    Failed(ConnectError),
-    /// The link has ended.
-    Closed,
-}
-
-/// Whether anybody looks at incoming stanzas (XEP-0352).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum ClientState {
-    /// Somebody looks; each stream begins in this state.
-    #[default]
-    Active,
-    /// Nobody looks: the server may hold back stanzas that can wait.
-    Inactive,
 }
 
 /// The stream of one account.
@@ -409,79 +320,9 @@ impl Link {
         let resumed = matches!(begun, Begun::Resumed { .. });
         let is_late = self.cut.take().is_some_and(|cut| cut.elapsed() > self.keep_unsent);
         let event = match begun {
-            Begun::Resumed { handled, is_asked_again } => {
-                let Some(ledger) = self.ledger.as_mut().filter(|ledger| ledger.previous().is_some()) else {
-                    self.want(Lost::Miscounted);
-                    return None;
-                };
-                match ledger.acknowledge(handled) {
-                    Err(_) => {
-                        tracing::warn!(handled, "the server resumes a session and miscounts it; beginning another");
-                        ledger.give_up();
-                        self.want(Lost::Miscounted);
-                        return None;
-                    }
-                    // The count settles all earlier stanzas, and shows that those sent again were not handled.
-                    Ok(0) if self.deaf >= DEAF => {
-                        tracing::warn!("the server resumes a session and takes nothing in; beginning another");
-                        ledger.give_up();
-                        self.deaf = 0;
-                        self.want(Lost::Deaf);
-                        return None;
-                    }
-                    Ok(0) => {}
-                    Ok(_) => self.deaf = 0,
-                }
-                let mut again = ledger.take();
-                tracing::debug!(
-                    handled,
-                    again = again.len(),
-                    first = again.front().map(ledger::id),
-                    "the session is gone on with"
-                );
-                again.append(&mut self.queue.take());
-                if is_late {
-                    let (rest, returned) = too_old(again, |stanza| stanza);
-                    self.queue = rest.into();
-                    self.early.extend(returned);
-                } else {
-                    self.queue = again.into();
-                }
-                match self.own.clone().filter(|_| std::mem::take(&mut self.is_new)) {
-                    Some(jid) => LinkEvent::Bound { jid, offers, taken_up: true, again: Vec::new(), doubtful: 0 },
-                    None => LinkEvent::Resumed { doubtful: is_asked_again },
-                }
-            }
+            Begun::Resumed { handled, is_asked_again } => self.resumed(handled, is_asked_again, offers, is_late)?,
             Begun::Anew { jid, managed, handled, early } => {
-                let mut suspects = self.ledger.as_ref().map(|ledger| ledger.suspects().clone()).unwrap_or_default();
-                let (mut written, mut is_told) = (VecDeque::new(), false);
-                if let Some(mut ledger) = self.ledger.take() {
-                    // An impossible count says nothing; all stanzas are then sent again.
-                    is_told = handled.is_some_and(|handled| ledger.acknowledge(handled).is_ok());
-                    written = ledger.take();
-                }
-                let mut returned = Vec::new();
-                let mut kept = |mut stanzas: VecDeque<Stanza>| {
-                    if is_late {
-                        let (rest, old) = too_old(stanzas, |stanza| stanza);
-                        stanzas = rest;
-                        returned.extend(old);
-                    }
-                    let stanzas = stanzas.into_iter().map(|stanza| RawStanza(Arc::new(stanza)));
-                    stanzas.filter(RawStanza::outlives_its_stream).collect::<Vec<_>>()
-                };
-                let mut again = kept(written);
-                let doubtful = if is_told { 0 } else { again.len() };
-                again.extend(kept(self.queue.take()));
-                suspects.retain(|suspect| again.iter().any(|stanza| ledger::id(&stanza.0) == suspect));
-                self.ledger = managed.map(Ledger::new);
-                if let Some(ledger) = &mut self.ledger {
-                    ledger.suspect(suspects);
-                }
-                if self.leaves {
-                    self.acknowledge_no_more();
-                }
-                self.early = early.into_iter().chain(returned).collect();
+                let (again, doubtful) = self.begun_anew(managed, handled, early, is_late);
                 self.own = Some(jid.clone());
                 self.is_new = false;
                 LinkEvent::Bound { jid, offers, taken_up: false, again, doubtful }
@@ -489,6 +330,93 @@ impl Link {
         };
         self.stage = Stage::Live { live: Box::new(live), hears_state, resumed, is_contested };
         Some(event)
+    }
+
+    /// The server resumed the session, and says how many stanzas it has handled. None: it is not to be trusted, and another
+    /// session is begun.
+    fn resumed(&mut self, handled: u32, is_asked_again: bool, offers: Offers, is_late: bool) -> Option<LinkEvent> {
+        let Some(ledger) = self.ledger.as_mut().filter(|ledger| ledger.previous().is_some()) else {
+            self.want(Lost::Miscounted);
+            return None;
+        };
+        match ledger.acknowledge(handled) {
+            Err(_) => {
+                tracing::warn!(handled, "the server resumes a session and miscounts it; beginning another");
+                ledger.give_up();
+                self.want(Lost::Miscounted);
+                return None;
+            }
+            // The count settles all earlier stanzas, and shows that those sent again were not handled.
+            Ok(0) if self.deaf >= DEAF => {
+                tracing::warn!("the server resumes a session and takes nothing in; beginning another");
+                ledger.give_up();
+                self.deaf = 0;
+                self.want(Lost::Deaf);
+                return None;
+            }
+            Ok(0) => {}
+            Ok(_) => self.deaf = 0,
+        }
+        let mut again = ledger.take();
+        tracing::debug!(
+            handled,
+            again = again.len(),
+            first = again.front().map(ledger::id),
+            "the session is gone on with"
+        );
+        again.append(&mut self.queue.take());
+        if is_late {
+            let (rest, returned) = too_old(again, |stanza| stanza);
+            self.queue = rest.into();
+            self.early.extend(returned);
+        } else {
+            self.queue = again.into();
+        }
+        Some(match self.own.clone().filter(|_| std::mem::take(&mut self.is_new)) {
+            Some(jid) => LinkEvent::Bound { jid, offers, taken_up: true, again: Vec::new(), doubtful: 0 },
+            None => LinkEvent::Resumed { doubtful: is_asked_again },
+        })
+    }
+
+    /// A new session begins. Returns the stanzas of the old one that outlive it, and how many of these the server may have
+    /// handled.
+    fn begun_anew(
+        &mut self,
+        managed: Option<Enabled>,
+        handled: Option<u32>,
+        early: Vec<Stanza>,
+        is_late: bool,
+    ) -> (Vec<RawStanza>, usize) {
+        let mut suspects = self.ledger.as_ref().map(|ledger| ledger.suspects().clone()).unwrap_or_default();
+        let (mut written, mut is_told) = (VecDeque::new(), false);
+        if let Some(mut ledger) = self.ledger.take() {
+            // An impossible count says nothing; all stanzas are then sent again.
+            is_told = handled.is_some_and(|handled| ledger.acknowledge(handled).is_ok());
+            written = ledger.take();
+        }
+        let mut returned = Vec::new();
+        let mut kept = |mut stanzas: VecDeque<Stanza>| {
+            if is_late {
+                let (rest, old) = too_old(stanzas, |stanza| stanza);
+                stanzas = rest;
+                returned.extend(old);
+            }
+            let stanzas = stanzas.into_iter().map(|stanza| RawStanza(Arc::new(stanza)));
+            stanzas.filter(RawStanza::outlives_its_stream).collect::<Vec<_>>()
+        };
+        let mut again = kept(written);
+        let doubtful = if is_told { 0 } else { again.len() };
+        again.extend(kept(self.queue.take()));
+        suspects.retain(|suspect| again.iter().any(|stanza| ledger::id(&stanza.0) == suspect));
+        self.ledger = managed.map(Ledger::new);
+        if let Some(ledger) = &mut self.ledger {
+            ledger.suspect(suspects);
+        }
+        if self.leaves {
+            self.acknowledge_no_more();
+        }
+        self.early = early.into_iter().chain(returned).collect();
+        (again, doubtful)
     }
 
     /// Handles the loss of the connection.

@@ -12,6 +12,8 @@ use clap::Args;
 use parlor_base::harmless::{EscapedPath as _, harmless};
 use parlor_base::id::PluginId;
 use parlor_base::nearest::{nearest, suggestion};
+use parlor_plugins::desk::Desk;
+use parlor_plugins::policy::Entry;
 use parlor_plugins::secret::SecretSource;
 use parlor_plugins::setting::{Setting, SettingKind};
 use serde_json::{Value, json};
@@ -70,13 +72,7 @@ impl ConfigArgs {
             place::is_own_house(&config)?;
         }
         if let Some(name) = &self.unset {
-            // A setting of an earlier version may still be in the policy.
-            if !schema.contains_key(name) && !entry.settings.0.contains_key(name) {
-                bail!(unknown(id, name, schema));
-            }
-            desk.set(id, name, None)?;
-            let has_default = schema.get(name).is_some_and(|setting| setting.default.is_some());
-            let how = if has_default { "has its default again" } else { "is not set any more" };
+            let how = unset(&desk, id, name, &entry, schema)?;
             return done(&config, id, &format!("{name} of {id} {how}"), self.json);
         }
         let Some(name) = &self.setting else {
@@ -149,6 +145,23 @@ impl ConfigArgs {
         let is_given = self.value.is_some() || self.file.is_some() || self.command.is_some() || self.unset.is_some();
         is_given || self.setting.as_ref().is_some_and(is_secret)
     }
+}
+
+/// Removes the value of a setting. Returns what holds from now on.
+fn unset(
+    desk: &Desk,
+    id: &PluginId,
+    name: &str,
+    entry: &Entry,
+    schema: &BTreeMap<String, Setting>,
+) -> anyhow::Result<&'static str> {
+    // A setting of an earlier version may still be in the policy.
+    if !schema.contains_key(name) && !entry.settings.0.contains_key(name) {
+        bail!(unknown(id, name, schema));
+    }
+    desk.set(id, name, None)?;
+    let has_default = schema.get(name).is_some_and(|setting| setting.default.is_some());
+    Ok(if has_default { "has its default again" } else { "is not set any more" })
 }
 
 /// Parses a number, also in forms that JSON lacks: `.5`, `+5`. Any other text stays a text.

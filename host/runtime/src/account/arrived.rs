@@ -15,12 +15,13 @@ use std::time::Duration;
 use jid::{BareJid, FullJid};
 use jiff::Timestamp;
 use parlor_session::permissions::Granted;
-use parlor_session::{Command, Pager};
+use parlor_session::{Command, Effect, Pager};
 use parlor_stanza::raw::RawStanza;
-use parlor_stanza::types::{ArchiveQuery, Cursor, Message};
+use parlor_stanza::types::{ArchiveQuery, Cursor, Message, Offers};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Asker, Shared, Worker};
+use super::logins::Logins;
+use super::{Asker, Connection, Shared, Worker};
 
 /// A log-in that is not logged yet.
 pub(super) struct Connected {
@@ -40,6 +41,39 @@ impl Connected {
 }
 
 impl Worker {
+    /// A session began that is new to this process. These stanzas of the old one were not acknowledged, the first of them
+    /// perhaps handled.
+    pub(super) fn bound(
+        &mut self,
+        jid: FullJid,
+        offers: Offers,
+        taken_up: bool,
+        (again, doubtful): (Vec<RawStanza>, usize),
+        now: Timestamp,
+    ) {
+        self.unsaid = Some(Connected::new(&jid, taken_up, again.len(), doubtful));
+        self.connection.send_replace(Connection::Connected(jid.clone().into()));
+        // Stanzas that wait here are younger than those that the link had taken. Replies and requests for the
+        // old stream have lost their meaning.
+        let waiting = self.outbox.take();
+        let (own, since) = (jid.clone(), self.session.stream_since());
+        self.session.bound(jid, offers, now, &mut self.effects);
+        self.shared.router.stream_begins(self.session.stream());
+        if taken_up {
+            self.session.taken_up(now, &mut self.effects);
+        }
+        self.send_again(again, doubtful, &own, since);
+        self.effects.extend(waiting.into_iter().filter_map(|(outgoing, sent)| match sent {
+            Some(sent) => Some(Effect::SendFor(outgoing, sent)),
+            None if outgoing.outlives_its_stream() => Some(Effect::Send(outgoing)),
+            None => None,
+        }));
+        self.answer_logins(Logins::succeeded, &Ok(()));
+        // From here on, a failure of the account is the host's concern and not that plugin's.
+        self.logins.of_a_plugin = false;
+        self.note_activity();
+    }
+
     /// Logs that the account is connected as soon as its presence is sent. A server stores messages that arrive before
     /// that for later. It may stamp them with the second that began before the log-in, so that they would pass for
     /// history. Waiting ensures that a message written in response to this log line gets an answer.

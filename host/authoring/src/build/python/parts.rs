@@ -44,10 +44,19 @@ impl Counts {
     }
 }
 
-/// Returns the component with [`FORGETS`] among its exports.
-pub(super) fn with_forgetting(component: &[u8]) -> Result<Vec<u8>, Error> {
+/// The numbers of what a component has, and where the functions that forget are exported.
+struct Inside {
+    counts: Counts,
+    /// The module that exports each of these functions.
+    exporters: HashMap<&'static str, u32>,
+    /// The first instance of each module.
+    instances: HashMap<u32, u32>,
+}
+
+/// Counts what a component has.
+fn inside(component: &[u8]) -> Result<Inside, Error> {
     let (mut counts, mut modules, mut instances) = (Counts::default(), 0, HashMap::new());
-    let mut exporters: HashMap<&str, u32> = HashMap::new();
+    let mut exporters: HashMap<&'static str, u32> = HashMap::new();
     let mut depth = 0;
     for payload in Parser::new(0).parse_all(component) {
         let payload = payload?;
@@ -113,7 +122,12 @@ pub(super) fn with_forgetting(component: &[u8]) -> Result<Vec<u8>, Error> {
             _ => {}
         }
     }
+    Ok(Inside { counts, exporters, instances })
+}
 
+/// Returns the component with [`FORGETS`] among its exports.
+pub(super) fn with_forgetting(component: &[u8]) -> Result<Vec<u8>, Error> {
+    let Inside { counts, exporters, instances } = inside(component)?;
     let (mut aliases, mut lifts) = (ComponentAliasSection::new(), CanonicalFunctionSection::new());
     let mut exports = ComponentExportSection::new();
     for (number, (core, name)) in (0..).zip(FORGETS) {
