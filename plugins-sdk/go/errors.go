@@ -116,7 +116,7 @@ type CallError struct {
 
 func (failed *CallError) Error() string { return failed.Err.Error() }
 
-// Where returns the call, whom or what it was about, and the line that made it: RoomsSend "hall@rooms.example.org" at plugin.go:41.
+// Where returns the call, its target, and the line that made it: RoomsSend "hall@rooms.example.org" at plugin.go:41.
 // The log shows it when a handler fails.
 func (failed *CallError) Where() string {
 	var where []string

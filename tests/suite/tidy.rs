@@ -236,7 +236,7 @@ fn a_grouping_is_one_file_of_its_name_everywhere() {
     }
 }
 
-/// What acts for a plugin shows the proof that it may. The host has one that says nothing.
+/// A function that acts for a plugin demands the proof that the plugin may do it. The host's own proof shows nothing about a plugin.
 #[test]
 fn no_call_of_a_plugin_is_made_in_the_name_of_the_host() {
     let may = |path: &str| !path.starts_with("host/runtime/src/api/");

@@ -1,4 +1,4 @@
-//! What authors of plugins work with: builds, and tests on a mock server.
+//! The tools of plugin authors: builds, and tests on a mock server.
 //!
 //! **Owns:** the build of a plugin in each language; the script of a `.chat` test, its mock server and its report.
 //!

@@ -1,4 +1,4 @@
-//! What every package of parlor may use.
+//! The base that every package of parlor may use.
 //!
 //! **Owns:** the ids of plugins, their instances and files; the names of
 //! permissions; texts that are safe to show; quantities with units; documents in

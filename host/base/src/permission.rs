@@ -1,4 +1,4 @@
-//! The permissions that an owner can grant, by name. What a grant covers and which calls need it is no matter of names.
+//! The permissions that an owner can grant, by name. Scopes of grants and the needs of calls are defined elsewhere.
 
 use std::fmt;
 use std::str::FromStr;
@@ -120,12 +120,12 @@ pub struct UnknownPermission {
     pub name: String,
     /// The permission that was probably meant.
     pub nearest: Option<Permission>,
-    /// What the call of that name needs, for authors who write a call in place of the permission. Only who knows the
-    /// calls can say it.
+    /// The need of the call of that name, for authors who write a call in place of the permission. The code that knows the
+    /// calls fills it in.
     pub call: Option<Need>,
 }
 
-/// What a call needs.
+/// The permissions that a call needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// No permission.
@@ -192,7 +192,7 @@ mod tests {
         );
     }
 
-    /// What an owner would not expect from the name stands in the consent.
+    /// The consent names everything that an owner would not expect from the permission's name.
     #[test]
     fn the_consent_says_what_a_permission_covers_beyond_its_name() {
         for (permission, words) in [

@@ -1,4 +1,4 @@
-//! Which certificates are trusted: the system's, or exactly those of a file.
+//! The choice of trusted certificates: the system's, or exactly those of a file.
 //!
 //! The certificates of a file are trusted as authorities. One that is the server's own certificate is trusted as such.
 

@@ -1,4 +1,4 @@
-//! What a plugin declares, and what its owner decided about it.
+//! The declarations of plugins, and the decisions of their owners.
 //!
 //! **Owns:** the manifest; the sections of a component; the policy (`plugins.toml`), its grants, settings and limits; where a file
 //! comes from, and who signed it; the component store; secrets of plugins; the decision whether a plugin may run.

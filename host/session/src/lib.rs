@@ -1,4 +1,4 @@
-//! What one account knows, and who may see and change it.
+//! The knowledge of one account, and the rules about reading and changing it.
 //!
 //! [`Session`] is fed with stanzas from the stream, commands of plugins, and the time. It changes its state and returns
 //! the [`Effect`]s, in order. Readers never touch it: they hold a [`Snapshot`].

@@ -56,7 +56,7 @@ pub struct RawStanza(pub Arc<Stanza>);
 pub struct BroadcastPresence {
     /// Whether it is available.
     pub is_available: bool,
-    /// What it shows.
+    /// The availability that it shows.
     pub show: Option<Show>,
     /// Its text.
     pub status: String,

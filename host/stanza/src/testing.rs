@@ -1,4 +1,4 @@
-//! What tests of stanzas need, in this package and in others.
+//! Helpers for tests of stanzas, in this package and in others.
 
 use jid::Jid;
 

@@ -1,4 +1,4 @@
-//! What a link reaches its server by: the network, or something in its place.
+//! The way from a link to its server: the network, or something in its place.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use tokio::io::DuplexStream;
 use super::connect::ConnectError;
 use super::local::LocalServer;
 
-/// What a link reaches its server by.
+/// The way from a link to its server.
 #[derive(Debug, Clone, Default)]
 pub enum Dialer {
     /// The network, by the ways that the settings name.

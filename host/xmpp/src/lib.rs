@@ -6,7 +6,7 @@
 //! **Must not** know plugins, grants, rosters or rooms. No package above it names `tokio_xmpp`.
 //!
 //! **Begin with** [`Link`], which owns a stream: it logs in, connects again, and passes stanzas on in the order in which they
-//! arrived. What may be believed of them is decided in [`parlor_stanza::decode`].
+//! arrived. [`parlor_stanza::decode`] decides what may be believed of them.
 
 mod bind;
 mod bosh;

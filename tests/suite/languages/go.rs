@@ -275,7 +275,7 @@ func start(ctx context.Context) error {
 }
 
 func tell(ctx context.Context, event *parlor.Event) error {
-	// Who leaves early leaves nothing open.
+	// A reader that leaves early leaves nothing open.
 	for range 150 {
 		if _, err := read(ctx, archive.Options{}, 1); err != nil {
 			return err

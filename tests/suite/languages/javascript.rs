@@ -355,7 +355,7 @@ const READER: &str = r#"import { archive, on, reply, send, storage } from "parlo
 on("message", { prefix: "hi" }, (message) => reply(message, "hello"));
 
 on("count", async () => {
-  // Who leaves early leaves nothing open.
+  // A reader that leaves early leaves nothing open.
   for (let times = 0; times < 150; times++) {
     for await (const _ of archive.queryAll()) break;
   }

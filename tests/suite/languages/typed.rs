@@ -155,7 +155,7 @@ on("statusChanged", (status: Status) => console.log(status.value));
 on("command", (given: Command) => console.log(given.rest));
 await command("x", "X", async (args, message, rest) => console.log(args.length, message.at.getTime(), rest.length));
 
-// What a call gives may be given back, where nobody wants it.
+// A handler may return the result of a call, which is ignored.
 on("message", { kind: "chat" }, (message) => reply(message, "hi"));
 on("message", { kind: "groupchat" }, (message) => replyInChat(message, { body: "hi", replyTo: message }));
 onMention((message) => reply(message, "at your service"));

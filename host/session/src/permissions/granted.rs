@@ -1,4 +1,4 @@
-//! The proof that a call is allowed. Whatever acts for a plugin demands one, so that a check that was forgotten does not compile.
+//! The proof that a call is allowed. Each function that acts for a plugin demands one, so a forgotten check does not compile.
 
 use parlor_base::permission::Permission;
 

@@ -28,7 +28,7 @@ pub(crate) struct Attempts {
     on_trial: Mutex<Option<Refused>>,
     /// The carriers over which log-ins were bound, and the log-ins that the server refuses.
     pins: Pins,
-    /// What opens connections in the place of the network.
+    /// The opener of connections in the place of the network, if there is one.
     dial: Option<Arc<dyn Dial>>,
 }
 

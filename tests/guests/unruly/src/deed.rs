@@ -100,7 +100,7 @@ pub(crate) enum Deed {
     SearchMemory,
 }
 
-/// What a flood consists of.
+/// The content of a flood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flood {
     /// `flood-calls`: makes calls that return at once, without end.
