@@ -1,4 +1,4 @@
-//! The task that logs in whenever the link wants a connection.
+//! The task that logs in whenever the link wants a connection. It goes from [`Step`] to [`Step`].
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::Ordering;
@@ -74,7 +74,21 @@ impl Connector {
         let (wants, wanted) = mpsc::channel(1);
         let (report, reports) = mpsc::channel(2);
         let (settings, follows) = watch::channel(settings);
-        let task = tokio::spawn(run(follows, wish, jid.clone(), wanted, report)).abort_handle();
+        let (attempts, first_wait) = (Attempts::begun(wish.pins.clone(), &wish.dialer), Some(wish.after));
+        let task = Task {
+            follows,
+            wish,
+            jid: jid.clone(),
+            wants: wanted,
+            reports: report,
+            pace: Pace::default(),
+            attempts,
+            followed: false,
+            is_first: true,
+            was_in: false,
+            first_wait,
+        };
+        let task = tokio::spawn(task.run()).abort_handle();
         let connector = Self { task, jid, settings, wants, reports };
         connector.want(Wanted { previous, lost: None });
         connector
@@ -104,117 +118,177 @@ impl Drop for Connector {
     }
 }
 
-async fn run(
-    mut follows: watch::Receiver<LinkSettings>,
+/// The task's own state.
+struct Task {
+    follows: watch::Receiver<LinkSettings>,
     wish: LogIn,
     jid: FullJid,
-    mut wants: mpsc::Receiver<Wanted>,
+    wants: mpsc::Receiver<Wanted>,
     reports: mpsc::Sender<Report>,
-) {
-    let mut pace = Pace::default();
-    let attempts = Attempts::begun(wish.pins.clone(), &wish.dialer);
-    // Whether the last connection went to a server that another one redirected to.
-    let mut followed = false;
-    let mut is_first = true;
-    // Whether a log-in has succeeded before.
-    let mut was_in = false;
-    let mut first_wait = Some(wish.after);
-    while let Some(Wanted { mut previous, lost }) = wants.recv().await {
-        follows.mark_unchanged();
-        let cut = Instant::now();
-        pace.wanted(lost.as_ref(), cut);
-        let mut elsewhere = lost.as_ref().and_then(Lost::elsewhere).and_then(|place| follow(place, followed));
-        let mut location = previous.as_mut().and_then(|previous| previous.location.take());
-        let mut is_contested = false;
-        let wait = |pace: &Pace, previous: Option<&Previous>| {
-            let now = Instant::now();
-            let kept = previous.filter(|previous| previous.settled.get().is_none()).and_then(|previous| previous.kept);
-            in_time(pace.wait(now, attempts.chance()), kept, cut, now)
-        };
-        let mut after = first_wait.take().unwrap_or_else(|| wait(&pace, previous.as_ref()));
+    pace: Pace,
+    attempts: Attempts,
+    /// Whether the last connection went to a server that another one redirected to.
+    followed: bool,
+    /// Whether no attempt was made yet.
+    is_first: bool,
+    /// Whether a log-in has succeeded before.
+    was_in: bool,
+    /// The delay before the first attempt, until it has begun.
+    first_wait: Option<Duration>,
+}
+
+/// A connection that the link wants and does not have yet.
+struct Quest {
+    /// The session to resume.
+    previous: Option<Previous>,
+    /// When the link asked for it.
+    cut: Instant,
+    /// The server that another one redirects to, for one attempt.
+    elsewhere: Option<Endpoint>,
+    /// The place where the session is said to be, for one attempt.
+    location: Option<String>,
+    /// Whether the server may have assigned the session to an attempt whose answer was lost.
+    is_contested: bool,
+}
+
+/// The next step of the task.
+enum Step {
+    /// The link has what it wants: it asks again when it has lost it.
+    Rest,
+    /// The next attempt begins after this delay, or when the settings change.
+    Wait(Box<Quest>, Duration),
+    /// An attempt is made.
+    Try(Box<Quest>),
+    /// The link is gone, or a log-in has failed for good.
+    End,
+}
+
+impl Task {
+    async fn run(mut self) {
+        let mut step = Step::Rest;
         loop {
-            tokio::select! {
-                biased;
-                // Corrected settings are tried without further delay.
-                Ok(()) = follows.changed() => {}
-                () = tokio::time::sleep(after) => {}
-            }
-            let settings = follows.borrow_and_update().clone();
-            if !is_first && reports.send(Report::Trying).await.is_err() {
-                return;
-            }
-            is_first = false;
-            pace.began(Instant::now());
-            followed = elsewhere.is_some();
-            // In a cluster, one node holds the session. It is tried once, and the usual servers after that.
-            let node = location.take().filter(|_| !followed).and_then(|place| node_at(&place, &settings));
-            let at_node = node.is_some();
-            let server = elsewhere.take().or(node);
-            // A panic over server data must not end the account.
-            let (password, server) = (wish.password.as_ref(), server.as_ref());
-            let span = connecting(jid.domain().as_str());
-            let attempt = log_in(&settings, password, &jid, server, previous.as_ref(), &wish.tokens, &attempts);
-            let outcome = tokio::select! {
-                biased;
-                outcome = AssertUnwindSafe(attempt).catch_unwind() => outcome,
-                // The attempt may be directed to a server that never answers.
-                Ok(()) = follows.changed() => {
-                    (after, is_contested) = (Duration::ZERO, is_contested || attempts.have_asked());
-                    continue;
-                }
+            step = match step {
+                Step::Rest => self.rest().await,
+                Step::Wait(quest, after) => self.wait(quest, after).await,
+                Step::Try(quest) => self.attempt(quest).await,
+                Step::End => return,
             };
-            let outcome =
-                outcome.unwrap_or_else(|_| Err(ConnectError::NotXmpp { cause: "the log-in broke over it".to_owned() }));
-            if let Err(why) = &outcome {
-                traces::failed(&span, why);
-                is_contested |= attempts.have_asked() && why.is_no_answer();
+        }
+    }
+
+    /// Waits until the link wants a connection.
+    async fn rest(&mut self) -> Step {
+        let Some(Wanted { mut previous, lost }) = self.wants.recv().await else { return Step::End };
+        self.follows.mark_unchanged();
+        let cut = Instant::now();
+        self.pace.wanted(lost.as_ref(), cut);
+        let elsewhere = lost.as_ref().and_then(Lost::elsewhere).and_then(|place| follow(place, self.followed));
+        let location = previous.as_mut().and_then(|previous| previous.location.take());
+        let quest = Box::new(Quest { previous, cut, elsewhere, location, is_contested: false });
+        let after = self.first_wait.take().unwrap_or_else(|| self.pause(&quest));
+        Step::Wait(quest, after)
+    }
+
+    /// Waits for the time of the next attempt. Corrected settings are tried without further delay.
+    async fn wait(&mut self, quest: Box<Quest>, after: Duration) -> Step {
+        tokio::select! {
+            biased;
+            Ok(()) = self.follows.changed() => {}
+            () = tokio::time::sleep(after) => {}
+        }
+        let is_first = std::mem::replace(&mut self.is_first, false);
+        if !is_first && self.reports.send(Report::Trying).await.is_err() {
+            return Step::End;
+        }
+        Step::Try(quest)
+    }
+
+    /// Logs in once.
+    async fn attempt(&mut self, mut quest: Box<Quest>) -> Step {
+        let settings = self.follows.borrow_and_update().clone();
+        self.pace.began(Instant::now());
+        self.followed = quest.elsewhere.is_some();
+        // In a cluster, one node holds the session. It is tried once, and the usual servers after that.
+        let node = quest.location.take().filter(|_| !self.followed).and_then(|place| node_at(&place, &settings));
+        let at_node = node.is_some();
+        let server = quest.elsewhere.take().or(node);
+        let span = connecting(self.jid.domain().as_str());
+        let (password, tokens) = (self.wish.password.as_ref(), &self.wish.tokens);
+        let (server, previous) = (server.as_ref(), quest.previous.as_ref());
+        let attempt = log_in(&settings, password, &self.jid, server, previous, tokens, &self.attempts);
+        let outcome = tokio::select! {
+            biased;
+            // A panic over server data must not end the account.
+            outcome = AssertUnwindSafe(attempt).catch_unwind() => outcome,
+            // The attempt may be directed to a server that never answers.
+            Ok(()) = self.follows.changed() => {
+                quest.is_contested |= self.attempts.have_asked();
+                return Step::Wait(quest, Duration::ZERO);
             }
-            drop(span);
-            match outcome {
-                Ok(opened) => {
-                    pace.delivered(Instant::now());
-                    was_in = true;
-                    if reports.send(Report::Opened { opened: Box::new(opened), is_contested }).await.is_err() {
-                        return;
-                    }
-                    break;
-                }
-                Err(why) if at_node => {
-                    tracing::info!(reason = %why, "the session is not to be had where it was said to be; trying the usual way");
-                    after = Duration::ZERO;
-                }
-                // The owner did not choose a server that another one redirected to, so its errors are not final.
-                Err(why) if why.is_verdict() || (why.is_final() && !was_in && !followed) => {
-                    // The receiver may be gone.
-                    let _ = reports.send(Report::Failed(why)).await;
-                    return;
-                }
-                Err(why @ ConnectError::NotResumed { .. }) => {
-                    tracing::warn!(reason = %why, "the session cannot be gone on with");
-                    // If the server has reported its final count, the next attempt needs it.
-                    previous = previous.filter(|previous| previous.settled.get().is_some());
-                    after = Duration::ZERO;
-                }
-                Err(why) => {
-                    elsewhere = why.elsewhere().and_then(|place| follow(place, followed));
-                    if elsewhere.is_some() {
-                        // A redirect is no failure, and no reason to wait.
-                        after = Duration::ZERO;
-                        continue;
-                    }
-                    let asked = previous.as_ref().map_or(0, |previous| previous.unanswered.load(Ordering::Relaxed));
-                    if asked >= MOST_ASKED {
-                        tracing::warn!(asked, reason = %why, "the server goes when it is asked for the session of before; beginning another");
-                        previous = None;
-                    }
-                    pace.failed(&why);
-                    after = wait(&pace, previous.as_ref());
-                    if reports.send(Report::Retrying { after, why }).await.is_err() {
-                        return;
-                    }
-                }
+        };
+        let outcome =
+            outcome.unwrap_or_else(|_| Err(ConnectError::NotXmpp { cause: "the log-in broke over it".to_owned() }));
+        match outcome {
+            Ok(opened) => self.deliver(opened, quest.is_contested).await,
+            Err(why) => {
+                traces::failed(&span, &why);
+                drop(span);
+                quest.is_contested |= self.attempts.have_asked() && why.is_no_answer();
+                self.failed(quest, why, at_node).await
             }
         }
+    }
+
+    /// Hands the connection to the link.
+    async fn deliver(&mut self, opened: Opened, is_contested: bool) -> Step {
+        self.pace.delivered(Instant::now());
+        self.was_in = true;
+        let report = Report::Opened { opened: Box::new(opened), is_contested };
+        if self.reports.send(report).await.is_err() { Step::End } else { Step::Rest }
+    }
+
+    /// Decides what follows after a failure.
+    async fn failed(&mut self, mut quest: Box<Quest>, why: ConnectError, at_node: bool) -> Step {
+        if at_node {
+            tracing::info!(reason = %why, "the session is not to be had where it was said to be; trying the usual way");
+            return Step::Wait(quest, Duration::ZERO);
+        }
+        // The owner did not choose a server that another one redirected to, so its errors are not final.
+        if why.is_verdict() || (why.is_final() && !self.was_in && !self.followed) {
+            // The receiver may be gone.
+            let _ = self.reports.send(Report::Failed(why)).await;
+            return Step::End;
+        }
+        if let ConnectError::NotResumed { .. } = why {
+            tracing::warn!(reason = %why, "the session cannot be gone on with");
+            // If the server has reported its final count, the next attempt needs it.
+            quest.previous = quest.previous.filter(|previous| previous.settled.get().is_some());
+            return Step::Wait(quest, Duration::ZERO);
+        }
+        quest.elsewhere = why.elsewhere().and_then(|place| follow(place, self.followed));
+        if quest.elsewhere.is_some() {
+            // A redirect is no failure, and no reason to wait.
+            return Step::Wait(quest, Duration::ZERO);
+        }
+        let asked = quest.previous.as_ref().map_or(0, |previous| previous.unanswered.load(Ordering::Relaxed));
+        if asked >= MOST_ASKED {
+            tracing::warn!(asked, reason = %why, "the server goes when it is asked for the session of before; beginning another");
+            quest.previous = None;
+        }
+        self.pace.failed(&why);
+        let after = self.pause(&quest);
+        if self.reports.send(Report::Retrying { after, why }).await.is_err() {
+            return Step::End;
+        }
+        Step::Wait(quest, after)
+    }
+
+    /// Returns the delay before the next attempt.
+    fn pause(&self, quest: &Quest) -> Duration {
+        let now = Instant::now();
+        let unsettled = quest.previous.as_ref().filter(|previous| previous.settled.get().is_none());
+        let kept = unsettled.and_then(|previous| previous.kept);
+        in_time(self.pace.wait(now, self.attempts.chance()), kept, quest.cut, now)
     }
 }
 
