@@ -1,6 +1,7 @@
 //! One live connection: writes stanzas from the queue, passes received ones to the link, and counts both (XEP-0198).
 
 use std::io;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -212,61 +213,70 @@ impl Live {
             if ledger.is_none() && matches!(item, Some(Ok(_))) {
                 self.asked = None;
             }
-            match item {
-                Some(
-                    Ok(FallibleStreamElement::Ok(XmppStreamElement::StreamError(_)))
-                    | Err(ReadError::StreamFooterReceived),
-                ) => {
-                    self.close_too(cx);
-                    return Poll::Ready(None);
-                }
-                None => return Poll::Ready(None),
-                Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::Stanza(stanza)))) => {
-                    count(ledger);
-                    return Poll::Ready(Some(stanza));
-                }
-                Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Ack(A { h }))))) => {
-                    self.asked = None;
-                    match ledger.as_mut().map(|ledger| (ledger.acknowledge(h), ledger.is_settled())) {
-                        Some((Err(miscounted), _)) => return Poll::Ready(self.protest(miscounted, cx)),
-                        // A repeated count acknowledges nothing.
-                        Some((Ok(0), false)) => {}
-                        Some((Ok(_), _)) | None => self.acknowledged = true,
-                    }
-                }
-                Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Req(_))))) => {
-                    // Without stream management, a request for an acknowledgement is ignored.
-                    if ledger.is_some() {
-                        self.acks_due = self.acks_due.saturating_add(1);
-                    }
-                }
-                Some(Ok(FallibleStreamElement::Err(StreamElementError::InvalidStanza { .. }))) => {
-                    tracing::debug!("a stanza that the library does not read was dropped");
-                    count(ledger);
-                }
-                Some(Err(ReadError::SoftTimeout)) => self.ask(),
-                // The element is not allowed here, or is malformed.
-                Some(
-                    Ok(
-                        FallibleStreamElement::Ok(_)
-                        | FallibleStreamElement::Err(StreamElementError::InvalidNonza { .. }),
-                    )
-                    | Err(ReadError::ParseError(_)),
-                ) => {
-                    self.ending.note(Lost::Unreadable);
-                    return Poll::Ready(self.complain(cx));
-                }
-                // The library only sees whole elements. The pending request bounds how long the rest may take.
-                Some(Err(ReadError::HardError(error)))
-                    if error.kind() == io::ErrorKind::TimedOut && self.is_being_told() => {}
-                Some(Err(ReadError::HardError(error))) => {
-                    if error.kind() == io::ErrorKind::InvalidData {
-                        self.ending.note(Lost::Unreadable);
-                    }
-                    return Poll::Ready(self.complain(cx));
-                }
+            if let ControlFlow::Break(found) = self.take(item, ledger, cx) {
+                return Poll::Ready(found);
             }
         }
+    }
+
+    /// Takes in an item of the stream. Breaks with a stanza, or with `None` if the connection has ended.
+    fn take(
+        &mut self,
+        item: Option<Result<FallibleStreamElement, ReadError>>,
+        ledger: &mut Option<Ledger>,
+        cx: &mut Context<'_>,
+    ) -> ControlFlow<Option<Stanza>> {
+        match item {
+            Some(
+                Ok(FallibleStreamElement::Ok(XmppStreamElement::StreamError(_))) | Err(ReadError::StreamFooterReceived),
+            ) => {
+                self.close_too(cx);
+                return ControlFlow::Break(None);
+            }
+            None => return ControlFlow::Break(None),
+            Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::Stanza(stanza)))) => {
+                count(ledger);
+                return ControlFlow::Break(Some(stanza));
+            }
+            Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Ack(A { h }))))) => {
+                self.asked = None;
+                match ledger.as_mut().map(|ledger| (ledger.acknowledge(h), ledger.is_settled())) {
+                    Some((Err(miscounted), _)) => return ControlFlow::Break(self.protest(miscounted, cx)),
+                    // A repeated count acknowledges nothing.
+                    Some((Ok(0), false)) => {}
+                    Some((Ok(_), _)) | None => self.acknowledged = true,
+                }
+            }
+            Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Req(_))))) => {
+                // Without stream management, a request for an acknowledgement is ignored.
+                if ledger.is_some() {
+                    self.acks_due = self.acks_due.saturating_add(1);
+                }
+            }
+            Some(Ok(FallibleStreamElement::Err(StreamElementError::InvalidStanza { .. }))) => {
+                tracing::debug!("a stanza that the library does not read was dropped");
+                count(ledger);
+            }
+            Some(Err(ReadError::SoftTimeout)) => self.ask(),
+            // The element is not allowed here, or is malformed.
+            Some(
+                Ok(FallibleStreamElement::Ok(_) | FallibleStreamElement::Err(StreamElementError::InvalidNonza { .. }))
+                | Err(ReadError::ParseError(_)),
+            ) => {
+                self.ending.note(Lost::Unreadable);
+                return ControlFlow::Break(self.complain(cx));
+            }
+            // The library only sees whole elements. The pending request bounds how long the rest may take.
+            Some(Err(ReadError::HardError(error)))
+                if error.kind() == io::ErrorKind::TimedOut && self.is_being_told() => {}
+            Some(Err(ReadError::HardError(error))) => {
+                if error.kind() == io::ErrorKind::InvalidData {
+                    self.ending.note(Lost::Unreadable);
+                }
+                return ControlFlow::Break(self.complain(cx));
+            }
+        }
+        ControlFlow::Continue(())
     }
 
     /// Writes pending data, as far as the transport and the server's acknowledgements permit.
