@@ -11,7 +11,7 @@ use parlor::host::LOCK;
 use parlor_authoring::build::toolchains;
 use parlor_base::atomic;
 use parlor_base::harmless::{EscapedPath as _, harmless, shell_word};
-use parlor_config::{AccountConfig, Config, Prebind, Settings};
+use parlor_config::{AccountConfig, Config, ConfigError, Prebind, Settings};
 use parlor_plugins::desk::Desk;
 use parlor_plugins::policy::Policy;
 use parlor_plugins::secret;
@@ -111,7 +111,11 @@ impl DoctorArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let mut findings = Findings::default();
         match self.place.load() {
-            Err(error) => findings.broken("configuration", format!("{error:#}"), "correct the file at that place"),
+            Err(error) => {
+                let is_absent = matches!(error.downcast_ref(), Some(ConfigError::Absent(_)));
+                let remedy = if is_absent { "run `parlor init`" } else { "correct the file at that place" };
+                findings.broken("configuration", format!("{error:#}"), remedy);
+            }
             Ok(config) => self.look(&config, &mut findings)?,
         }
         #[cfg(feature = "authoring")]

@@ -90,7 +90,7 @@ impl ConfigError {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// There is no configuration file.
-    #[error("there is no configuration file {file}: `parlor init{to}` writes one, which you then fill in", file = .0.escaped(), to = init_flag(.0))]
+    #[error("there is no configuration file {file}: `parlor init{to}` writes one", file = .0.escaped(), to = init_flag(.0))]
     Absent(PathBuf),
     /// The file cannot be read.
     #[error("cannot read the configuration file {file} ({cause})", file = file.escaped())]

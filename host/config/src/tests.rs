@@ -214,12 +214,7 @@ fn a_missing_file_says_how_to_get_one() {
     let path = folder.path().join("parlor.toml");
     let error = Config::load(&path, &quiet()).unwrap_err().to_string();
     let path = path.display();
-    assert_eq!(
-        error,
-        format!(
-            "there is no configuration file {path}: `parlor init --config {path}` writes one, which you then fill in"
-        )
-    );
+    assert_eq!(error, format!("there is no configuration file {path}: `parlor init --config {path}` writes one"));
     let usual = Config::load(Path::new("parlor.toml"), &quiet()).unwrap_err().to_string();
     assert!(usual.contains("`parlor init` writes one"), "{usual}");
     assert!(matches!(Config::load(folder.path(), &quiet()), Err(ConfigError::Unreadable { .. })));

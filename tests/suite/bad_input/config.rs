@@ -63,10 +63,7 @@ async fn without_a_configuration_one_is_written_that_works() {
     let account = prosody.fresh_account("bot").unwrap();
     let home = Home::new().unwrap();
     let sentence = refused_early(&home).await;
-    assert_eq!(
-        sentence,
-        "there is no configuration file parlor.toml: `parlor init` writes one, which you then fill in"
-    );
+    assert_eq!(sentence, "there is no configuration file parlor.toml: `parlor init` writes one");
     let init = End::of(&home, &["init", "--jid", account.jid.as_str()]).await;
     let left = "nothing was tested: write the account's password into bot.password; `parlor doctor` tests it then";
     assert_eq!((init.code, &init.lines[..]), (Some(0), &["wrote parlor.toml".to_owned(), left.to_owned()][..]));
