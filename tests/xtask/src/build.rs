@@ -8,15 +8,34 @@ use anyhow::{Context, Result};
 use crate::run::{Output, run};
 use crate::workspace;
 
-/// Compiles as for a release those crates that the workspace's profile does not optimize: the host, and the programs it
-/// is compared with. It uses few codegen units, since code in different units is not inlined.
-const AS_RELEASED: [&str; 5] = [
-    "--config=profile.dev.package.parlor.opt-level=3",
-    "--config=profile.dev.package.parlor.codegen-units=16",
-    "--config=profile.dev.package.parlor-tests.opt-level=3",
-    "--config=profile.dev.package.xmpp-parsers.opt-level=3",
-    "--config=profile.dev.package.wasmtime-wasi.opt-level=3",
+/// The crates that the workspace's profile does not optimize and that a measurement is about: the host's packages, and the
+/// programs that the host is compared with.
+const MEASURED: [&str; 15] = [
+    "parlor",
+    "parlor-authoring",
+    "parlor-base",
+    "parlor-cli",
+    "parlor-config",
+    "parlor-https",
+    "parlor-plugins",
+    "parlor-runtime",
+    "parlor-session",
+    "parlor-stanza",
+    "parlor-store",
+    "parlor-tests",
+    "parlor-xmpp",
+    "wasmtime-wasi",
+    "xmpp-parsers",
 ];
+
+/// Returns the options that compile these as for a release. They use few codegen units, since code in different units is
+/// not inlined.
+fn as_released() -> Vec<String> {
+    let of = |name: &str| {
+        ["opt-level=3", "codegen-units=16"].map(|key| format!("--config=profile.dev.package.{name}.{key}"))
+    };
+    MEASURED.into_iter().flat_map(of).collect()
+}
 
 /// Builds the whole workspace, always. Cargo unifies the features of everything it builds together. A part of the
 /// workspace has other features than the whole, and wasmtime would be compiled a second time for it.
@@ -32,7 +51,8 @@ pub(crate) fn everything() -> Result<()> {
 /// Builds the same for measurements: the crates that handle a message are compiled as for a release.
 pub(crate) fn to_be_measured() -> Result<()> {
     begin();
-    build(workspace::cargo(PROGRAMS.into_iter().chain(AS_RELEASED)))?;
+    let options = as_released();
+    build(workspace::cargo(PROGRAMS.into_iter().chain(options.iter().map(String::as_str))))?;
     plugins()
 }
 
@@ -71,4 +91,22 @@ fn plugin(folder: &Path, target: &Path) -> Result<()> {
     let mut command = Command::new(workspace::program("parlor"));
     command.args(["plugin", "build", "--trust"]).arg(folder).arg("-o").arg(file).current_dir(workspace::root());
     run(&format!("building the plugin {}", name.display()), &mut command, Output::Kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A package that is left out would be measured as it is compiled for tests.
+    #[test]
+    fn every_package_that_handles_a_message_is_compiled_as_for_a_release() {
+        let manifest = std::fs::read_to_string(workspace::root().join("Cargo.toml")).unwrap();
+        let tables = manifest.lines().filter_map(|line| line.strip_prefix("[profile.dev.package.")?.strip_suffix(']'));
+        // Tools, texts of test modules, and spans that leave the machine are on no path of a message.
+        let apart = ["xtask", "wast", "opentelemetry_sdk", "\"*\""];
+        let slow: Vec<_> = tables.filter(|name| !apart.contains(name)).collect();
+        assert!(slow.len() > 10, "{slow:?}");
+        let forgotten: Vec<_> = slow.iter().filter(|name| !MEASURED.contains(name)).collect();
+        assert!(forgotten.is_empty(), "{forgotten:?}");
+    }
 }
