@@ -8,33 +8,24 @@ use anyhow::{Context, Result};
 use crate::run::{Output, run};
 use crate::workspace;
 
-/// The crates that the workspace's profile does not optimize and that a measurement is about: the host's packages, and the
-/// programs that the host is compared with.
-const MEASURED: [&str; 15] = [
-    "parlor",
-    "parlor-authoring",
-    "parlor-base",
-    "parlor-cli",
-    "parlor-config",
-    "parlor-https",
-    "parlor-plugins",
-    "parlor-runtime",
-    "parlor-session",
-    "parlor-stanza",
-    "parlor-store",
-    "parlor-tests",
-    "parlor-xmpp",
-    "wasmtime-wasi",
-    "xmpp-parsers",
-];
+/// The crates with a profile of their own that no measurement is about: tools, texts of test modules, spans that leave the
+/// machine.
+const UNMEASURED: [&str; 4] = ["\"*\"", "opentelemetry_sdk", "wast", "xtask"];
 
-/// Returns the options that compile these as for a release. They use few codegen units, since code in different units is
-/// not inlined.
-fn as_released() -> Vec<String> {
+/// Returns the options that compile all others of them as for a release: the host's packages, and the programs that the host
+/// is compared with. They use few codegen units, since code in different units is not inlined.
+fn as_released(manifest: &str) -> Vec<String> {
+    let profiles = manifest.lines().filter_map(|line| line.strip_prefix("[profile.dev.package.")?.strip_suffix(']'));
     let of = |name: &str| {
         ["opt-level=3", "codegen-units=16"].map(|key| format!("--config=profile.dev.package.{name}.{key}"))
     };
-    MEASURED.into_iter().flat_map(of).collect()
+    profiles.filter(|name| !UNMEASURED.contains(name)).flat_map(of).collect()
+}
+
+/// Returns the text of the workspace's manifest.
+fn manifest() -> Result<String> {
+    let file = workspace::root().join("Cargo.toml");
+    std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
 }
 
 /// Builds the whole workspace, always. Cargo unifies the features of everything it builds together. A part of the
@@ -51,7 +42,7 @@ pub(crate) fn everything() -> Result<()> {
 /// Builds the same for measurements: the crates that handle a message are compiled as for a release.
 pub(crate) fn to_be_measured() -> Result<()> {
     begin();
-    let options = as_released();
+    let options = as_released(&manifest()?);
     build(workspace::cargo(PROGRAMS.into_iter().chain(options.iter().map(String::as_str))))?;
     plugins()
 }
@@ -100,13 +91,21 @@ mod tests {
     /// A package that is left out would be measured as it is compiled for tests.
     #[test]
     fn every_package_that_handles_a_message_is_compiled_as_for_a_release() {
-        let manifest = std::fs::read_to_string(workspace::root().join("Cargo.toml")).unwrap();
-        let tables = manifest.lines().filter_map(|line| line.strip_prefix("[profile.dev.package.")?.strip_suffix(']'));
-        // Tools, texts of test modules, and spans that leave the machine are on no path of a message.
-        let apart = ["xtask", "wast", "opentelemetry_sdk", "\"*\""];
-        let slow: Vec<_> = tables.filter(|name| !apart.contains(name)).collect();
-        assert!(slow.len() > 10, "{slow:?}");
-        let forgotten: Vec<_> = slow.iter().filter(|name| !MEASURED.contains(name)).collect();
+        let manifest = manifest().unwrap();
+        let options = as_released(&manifest);
+        let (members, _) = manifest.split_once("members = [").unwrap().1.split_once(']').unwrap();
+        let members = members.split(", ").map(|name| name.trim_matches('"'));
+        let packages: Vec<_> = members.filter_map(|folder| folder.strip_prefix("host/")).collect();
+        assert!(packages.len() > 10, "{packages:?}");
+        let forgotten: Vec<_> = packages
+            .into_iter()
+            .filter(|name| *name != "stringprep")
+            .map(|name| format!("--config=profile.dev.package.parlor-{name}.opt-level=3"))
+            .filter(|option| !options.contains(option))
+            .collect();
         assert!(forgotten.is_empty(), "{forgotten:?}");
+        for name in ["parlor", "parlor-tests", "xmpp-parsers", "wasmtime-wasi"] {
+            assert!(options.contains(&format!("--config=profile.dev.package.{name}.opt-level=3")), "{name}");
+        }
     }
 }
