@@ -108,7 +108,7 @@ async fn emit<T: Send + 'static>(
     event: &str,
     payload: Option<String>,
 ) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor, CallName::ApiEmit)?;
+    let (instance, call) = caller(accessor, CallName::ApiEmit)?;
     let name = name("name", event)?;
     let payload = match payload {
         None => Payload::None,
@@ -120,7 +120,7 @@ async fn emit<T: Send + 'static>(
         }
     };
     may_fire(&instance, &name)?;
-    let granted = instance.granted(CallName::ApiEmit, Target::None)?;
+    let granted = call.granted(Target::None)?;
     let _held = instance.hold(payload.weight())?;
     super::slow_down(&instance.emitted, 1.0, || format!("{} events a second", instance.limits.events_per_second))
         .await?;
@@ -228,11 +228,11 @@ async fn wait_until<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
     promise: &str,
 ) -> Result<WitPayload, CallError> {
-    let (instance, _open) = caller(accessor, CallName::ApiWaitUntil)?;
+    let (instance, call) = caller(accessor, CallName::ApiWaitUntil)?;
     let name = name("promise", promise)?;
     // Data that an event shows only with a grant needs that grant in its promise as well.
     may_hear(&instance, promise)?;
-    let granted = instance.granted(CallName::ApiWaitUntil, Target::None)?;
+    let granted = call.granted(Target::None)?;
     let _waits = instance.waits_for_session();
     let by = instance.id;
     let payload = order(&instance, &granted, |answer| Command::WaitUntil { by, name, answer }).await?;

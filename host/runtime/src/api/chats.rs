@@ -40,14 +40,14 @@ impl Host for Context {
 
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn open(accessor: &Accessor<T, Self>, jid: String) -> Result<WitChat, Error> {
-        let (instance, _open) = caller(accessor, CallName::ChatsOpen)?;
-        let granted = instance.granted(CallName::ChatsOpen, Target::None)?;
+        let (instance, call) = caller(accessor, CallName::ChatsOpen)?;
+        let granted = call.granted(Target::None)?;
         answer(open(&instance, &granted, "jid", &jid).await)
     }
 
     async fn open_many(accessor: &Accessor<T, Self>, jids: Vec<String>) -> Result<Vec<Result<WitChat, Error>>, Error> {
-        let (instance, _open) = caller(accessor, CallName::ChatsOpenMany)?;
-        let granted = instance.granted(CallName::ChatsOpenMany, Target::None)?;
+        let (instance, call) = caller(accessor, CallName::ChatsOpenMany)?;
+        let granted = call.granted(Target::None)?;
         if addresses("jids", &jids)?.is_empty() {
             return answer(Err(CallError::invalid("jids", "at least one")));
         }
@@ -55,14 +55,14 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     }
 
     async fn close(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
-        let (instance, _open) = caller(accessor, CallName::ChatsClose)?;
-        let granted = instance.granted(CallName::ChatsClose, Target::None)?;
+        let (instance, call) = caller(accessor, CallName::ChatsClose)?;
+        let granted = call.granted(Target::None)?;
         answer(close(&instance, &granted, "jid", &jid).await)
     }
 
     async fn close_many(accessor: &Accessor<T, Self>, jids: Vec<String>) -> Result<Vec<Result<(), Error>>, Error> {
-        let (instance, _open) = caller(accessor, CallName::ChatsCloseMany)?;
-        let granted = instance.granted(CallName::ChatsCloseMany, Target::None)?;
+        let (instance, call) = caller(accessor, CallName::ChatsCloseMany)?;
+        let granted = call.granted(Target::None)?;
         Ok(each(addresses("jids", &jids)?.iter().map(|jid| close(&instance, &granted, "jids", jid))).await)
     }
 
@@ -175,8 +175,8 @@ async fn set_attribute<T: Send + 'static>(
     name: &str,
     value: &str,
 ) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor, CallName::ChatsSetAttribute)?;
-    let granted = instance.granted(CallName::ChatsSetAttribute, Target::None)?;
+    let (instance, call) = caller(accessor, CallName::ChatsSetAttribute)?;
+    let granted = call.granted(Target::None)?;
     let jid = bare_jid("jid", text)?;
     let attribute = Attribute::parse(name, value, CHAT_FIELDS)?;
     order(&instance, &granted, |answer| Command::SetChatAttribute { jid, attribute, answer }).await
@@ -188,8 +188,8 @@ async fn change_view<T: Send + 'static>(
     text: &str,
     change: ViewChange,
 ) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor, call)?;
-    let granted = instance.granted(call, Target::None)?;
+    let (instance, call) = caller(accessor, call)?;
+    let granted = call.granted(Target::None)?;
     let jid = bare_jid("jid", text)?;
     order(&instance, &granted, |answer| Command::ChangeChatView { jid, change, answer }).await
 }
@@ -203,10 +203,10 @@ async fn send<T: Send + 'static>(
     text: &str,
     message: Outgoing,
 ) -> Result<String, CallError> {
-    let (instance, _open) = caller(accessor, CallName::ChatsSend)?;
+    let (instance, call) = caller(accessor, CallName::ChatsSend)?;
     let to = jid("jid", text)?;
     let draft = Box::new(draft(message)?);
-    let granted = instance.granted(CallName::ChatsSend, Target::Jid(&to))?;
+    let granted = call.granted(Target::Jid(&to))?;
     let _held = instance.hold(draft.weight())?;
     pace_bytes(&instance, draft.weight()).await?;
     instance.ask(&granted, |answer| Command::SendMessage { to, kind: MessageKind::Chat, draft, answer }).await

@@ -29,8 +29,8 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 }
 
 async fn add<T: Send + 'static>(accessor: &Accessor<T, Grouping>, spoken: Spoken) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor, CallName::CommandsAdd)?;
-    let granted = instance.granted(CallName::CommandsAdd, Target::None)?;
+    let (instance, call) = caller(accessor, CallName::CommandsAdd)?;
+    let granted = call.granted(Target::None)?;
     for (argument, given) in [("name", &spoken.name), ("help", &spoken.help), ("usage", &spoken.usage)] {
         text(argument, given, LONGEST)?;
     }
@@ -66,8 +66,8 @@ async fn put(instance: &Instance, granted: &Granted, spoken: Spoken) -> Result<(
 }
 
 async fn remove<T: Send + 'static>(accessor: &Accessor<T, Grouping>, name: String) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor, CallName::CommandsRemove)?;
-    let granted = instance.granted(CallName::CommandsRemove, Target::None)?;
+    let (instance, call) = caller(accessor, CallName::CommandsRemove)?;
+    let granted = call.granted(Target::None)?;
     text("name", &name, LONGEST)?;
     let (by, plugin) = (instance.id, instance.plugin.clone());
     let removed = order(&instance, &granted, |answer| Command::RemoveCommand { by, plugin, name, answer }).await?;

@@ -121,10 +121,10 @@ async fn change<T: Send + 'static>(
     jid: &str,
     wish: ContactWish,
 ) -> Result<(Arc<Instance>, Granted), CallError> {
-    let (instance, _open) = caller(accessor, call)?;
+    let (instance, call) = caller(accessor, call)?;
     let jid = bare_jid("jid", jid)?;
     wish.check()?;
-    let granted = instance.granted(call, Target::None)?;
+    let granted = call.granted(Target::None)?;
     let is_noted =
         matches!(wish, ContactWish::Add { .. } | ContactWish::Accept) && note_as_added(&instance, &jid).await?;
     let whom = jid.clone();

@@ -108,8 +108,8 @@ async fn own<T: Send + 'static, R>(
     held: Result<(), CallError>,
     command: impl FnOnce(parlor_base::id::InstanceId, parlor_session::Answer<R>) -> Command,
 ) -> Result<R, CallError> {
-    let (instance, _open) = caller(accessor, call)?;
-    let granted = instance.granted(call, Target::None)?;
+    let (instance, call) = caller(accessor, call)?;
+    let granted = call.granted(Target::None)?;
     held?;
     let by = instance.id;
     order(&instance, &granted, |answer| command(by, answer)).await
@@ -121,8 +121,8 @@ async fn get_identity<T: Send + 'static>(
     kind: &str,
     entity: &str,
 ) -> Result<Option<WitIdentity>, CallError> {
-    let (instance, _open) = caller(accessor, CallName::DiscoGetIdentity)?;
-    let granted = instance.granted(CallName::DiscoGetIdentity, Target::None)?;
+    let (instance, call) = caller(accessor, CallName::DiscoGetIdentity)?;
+    let granted = call.granted(Target::None)?;
     for (argument, value) in [("category", category), ("kind", kind)] {
         looked_for(argument, value)?;
     }
@@ -136,8 +136,8 @@ async fn supports<T: Send + 'static>(
     feature: String,
     entity: &str,
 ) -> Result<Support, CallError> {
-    let (instance, _open) = caller(accessor, CallName::DiscoSupports)?;
-    let granted = instance.granted(CallName::DiscoSupports, Target::None)?;
+    let (instance, call) = caller(accessor, CallName::DiscoSupports)?;
+    let granted = call.granted(Target::None)?;
     looked_for("feature", &feature)?;
     let entity = jid("jid", entity)?;
     let disco = ask(&instance, &granted, entity.clone()).await?;

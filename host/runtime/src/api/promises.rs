@@ -33,8 +33,8 @@ async fn add<T: Send + 'static>(
     argument: &str,
     names: &[String],
 ) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor, call)?;
-    let granted = instance.granted(call, Target::None)?;
+    let (instance, call) = caller(accessor, call)?;
+    let granted = call.granted(Target::None)?;
     let names = bounded(argument, names)?.iter().map(|text| name(argument, text)).collect::<Result<Vec<_>, _>>()?;
     names.iter().try_for_each(|name| may_fire(&instance, name))?;
     let (by, most) = (instance.id, instance.limits.promises as usize);
@@ -49,8 +49,8 @@ async fn reject<T: Send + 'static>(
     reason: &str,
 ) -> Result<(), CallError> {
     const MAX_REASON: usize = 4 << 10;
-    let (instance, _open) = caller(accessor, CallName::PromisesReject)?;
-    let granted = instance.granted(CallName::PromisesReject, Target::None)?;
+    let (instance, call) = caller(accessor, CallName::PromisesReject)?;
+    let granted = call.granted(Target::None)?;
     let name = name("name", promise)?;
     let reason = words("reason", reason, MAX_REASON)?.to_owned();
     let by = instance.id;

@@ -247,7 +247,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn set_bookmark(accessor: &Accessor<T, Self>, bookmark: WitBookmark) -> Result<(), Error> {
         let (instance, open) = caller(accessor, CallName::RoomsSetBookmark)?;
         let bookmark = Box::new(arguments::bookmark(bookmark)?);
-        let room = Caller { call: CallName::RoomsSetBookmark, jid: bookmark.room.clone(), instance, open };
+        let room = Caller { jid: bookmark.room.clone(), instance, open };
         answer(set_bookmark(&room, bookmark).await)
     }
 
@@ -258,22 +258,21 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 
 /// A call about one room.
 struct Caller {
-    call: CallName,
     instance: Arc<Instance>,
     jid: BareJid,
-    #[expect(dead_code, reason = "the call is counted as open as long as this is there")]
+    /// The call is counted as open as long as this is there.
     open: OpenCall,
 }
 
 impl Caller {
     fn new<T: Send + 'static>(accessor: &Accessor<T, Grouping>, call: CallName, jid: &str) -> Result<Self, CallError> {
         let (instance, open) = caller(accessor, call)?;
-        Ok(Self { call, instance, jid: bare_jid("jid", jid)?, open })
+        Ok(Self { instance, jid: bare_jid("jid", jid)?, open })
     }
 
     /// Returns the proof that the plugin may make this call for this room.
     fn granted(&self) -> Result<Granted, CallError> {
-        self.instance.granted(self.call, Target::Room(&self.jid))
+        self.open.granted(Target::Room(&self.jid))
     }
 
     /// Carries out an action that sends a stanza.
@@ -325,10 +324,12 @@ async fn view<T: Send + 'static>(
 }
 
 fn get(instance: &Instance, call: CallName, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitRoom>>, CallError> {
+    // One for all of them, so that the answer is of one moment.
+    let mut snapshot = None;
     let find = |jid: &Option<BareJid>| {
         let Some(jid) = jid else { return Ok(None) };
         let granted = instance.granted(call, Target::Room(jid))?;
-        Ok(instance.snapshot(&granted).rooms.get(jid).cloned())
+        Ok(snapshot.get_or_insert_with(|| instance.snapshot(&granted)).rooms.get(jid).cloned())
     };
     let found = jids.iter().map(find).collect::<Result<Vec<_>, CallError>>()?;
     fit(instance, found.iter().flatten().map(|room| &**room))?;
@@ -478,10 +479,10 @@ async fn send<T: Send + 'static>(
     jid: &str,
     message: Outgoing,
 ) -> Result<String, CallError> {
-    let (instance, _open) = caller(accessor, CallName::RoomsSend)?;
+    let (instance, call) = caller(accessor, CallName::RoomsSend)?;
     let jid = bare_jid("jid", jid)?;
     let draft = Box::new(draft(message)?);
-    let granted = instance.granted(CallName::RoomsSend, Target::Room(&jid))?;
+    let granted = call.granted(Target::Room(&jid))?;
     let _held = instance.hold(draft.weight())?;
     pace_bytes(&instance, draft.weight()).await?;
     let to = jid.into();
@@ -566,12 +567,7 @@ mod tests {
         };
         let set = async |bookmark: Bookmark| {
             let open = instance.open_call(CallName::RoomsSetBookmark).unwrap();
-            let room = Caller {
-                call: CallName::RoomsSetBookmark,
-                instance: Arc::clone(&instance),
-                jid: bookmark.room.clone(),
-                open,
-            };
+            let room = Caller { instance: Arc::clone(&instance), jid: bookmark.room.clone(), open };
             set_bookmark(&room, Box::new(bookmark)).await
         };
         let show = |rooms: &[&str], bookmarked: &[Bookmark]| {

@@ -77,8 +77,8 @@ async fn change<T: Send + 'static>(
     values: Vec<(String, String)>,
     layer: Layer,
 ) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor, call)?;
-    let granted = instance.granted(call, Target::None)?;
+    let (instance, call) = caller(accessor, call)?;
+    let granted = call.granted(Target::None)?;
     let _held = instance.hold(values.iter().map(|(key, value)| key.len() + value.len()).sum())?;
     let changed = change_all(&instance, &granted, argument, values, layer).await;
     // For several values, the error is about the list.

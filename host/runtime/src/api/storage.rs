@@ -49,8 +49,8 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     ) -> Result<Page, Error> {
         answer(
             async {
-                let (instance, _open) = caller(accessor, CallName::StorageList)?;
-                let granted = instance.granted(CallName::StorageList, Target::None)?;
+                let (instance, call) = caller(accessor, CallName::StorageList)?;
+                let granted = call.granted(Target::None)?;
                 let asked = asked(prefix, after, limit)?;
                 let _held = instance.hold(LONGEST_PAGE)?;
                 pace(&instance, LIST).await?;
@@ -71,8 +71,8 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     ) -> Result<EntriesPage, Error> {
         answer(
             async {
-                let (instance, _open) = caller(accessor, CallName::StorageEntries)?;
-                let granted = instance.granted(CallName::StorageEntries, Target::None)?;
+                let (instance, call) = caller(accessor, CallName::StorageEntries)?;
+                let granted = call.granted(Target::None)?;
                 entries(&instance, &granted, asked(prefix, after, limit)?).await
             }
             .await,
@@ -155,8 +155,8 @@ async fn change<T: Send + 'static>(
     expires: Option<u64>,
     only: Only,
 ) -> Result<Written, CallError> {
-    let (instance, _open) = caller(accessor, call)?;
-    let granted = instance.granted(call, Target::None)?;
+    let (instance, call) = caller(accessor, call)?;
+    let granted = call.granted(Target::None)?;
     let quota = quota(&instance)?;
     let key = check_key("key", key)?;
     if value.as_ref().is_some_and(|value| value.len() > LONGEST_VALUE) {

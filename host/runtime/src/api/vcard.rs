@@ -73,7 +73,7 @@ async fn update<T: Send + 'static>(accessor: &Accessor<T, Grouping>, jid: &str, 
 }
 
 async fn set<T: Send + 'static>(accessor: &Accessor<T, Grouping>, data: CardData) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor, CallName::VcardSet)?;
+    let (instance, call) = caller(accessor, CallName::VcardSet)?;
     if let Some(text) = &data.jid
         && jid("data.jid", text)?.to_bare() != instance.account.own
     {
@@ -83,7 +83,7 @@ async fn set<T: Send + 'static>(accessor: &Accessor<T, Grouping>, data: CardData
         ));
     }
     let change = Box::new(change(data)?);
-    let granted = instance.granted(CallName::VcardSet, Target::None)?;
+    let granted = call.granted(Target::None)?;
     let _held = instance.hold(change.weight())?;
     if change.picture.is_some() {
         // Presence announces the new picture.

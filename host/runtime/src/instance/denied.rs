@@ -32,7 +32,8 @@ impl Instance {
         self.account.data()
     }
 
-    /// Checks that its grants cover this as well, which the call needs for some of its arguments. Otherwise returns the denial, counted and logged.
+    /// Checks that its grants cover this as well, which the call needs for some of its arguments. Otherwise returns the
+    /// denial, counted and logged.
     pub fn require(&self, permission: Permission, target: Target<'_>) -> Result<(), CallError> {
         let snapshot = self.account.snapshot();
         let decision = self.mailbox.decide(Use::Call(permission, target), Some(&|jid| snapshot.is_contact(jid)));

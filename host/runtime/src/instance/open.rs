@@ -13,7 +13,7 @@ use parlor_base::traces;
 use parlor_config::AccountName;
 use parlor_session::command_names::called;
 use parlor_session::event::{Event, EventName, Payload};
-use parlor_session::permissions::{CallName, Granted};
+use parlor_session::permissions::{CallName, Granted, Target};
 use parlor_session::{Answer, Command, PATIENCE, Snapshot};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::Message;
@@ -66,7 +66,7 @@ impl Instance {
     /// Counts a call as open until the guard is dropped.
     pub fn open_call(self: &Arc<Self>, call: CallName) -> Result<OpenCall, CallError> {
         let open = self.open_calls.fetch_add(1, Relaxed);
-        let guard = OpenCall { instance: Arc::clone(self), _span: self.calling(call) };
+        let guard = OpenCall { instance: Arc::clone(self), call, _span: self.calling(call) };
         if open >= self.limits.open_calls as usize {
             return Err(CallError::OverLimit(format!("{} open calls", self.limits.open_calls)));
         }
@@ -314,8 +314,16 @@ impl Drop for Handling {
 /// A call that has not returned.
 pub struct OpenCall {
     instance: Arc<Instance>,
+    call: CallName,
     /// The span ends with the call.
     _span: Span,
+}
+
+impl OpenCall {
+    /// Returns the proof that the plugin may make this call for this target. Otherwise returns the denial, counted and logged.
+    pub fn granted(&self, target: Target<'_>) -> Result<Granted, CallError> {
+        self.instance.granted(self.call, target)
+    }
 }
 
 impl Drop for OpenCall {
