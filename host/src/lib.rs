@@ -1,3 +1,4 @@
+//! The facade for programs that embed a host.
 #![doc = include_str!("../README.md")]
 
 pub mod control;
