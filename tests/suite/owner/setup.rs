@@ -260,11 +260,11 @@ async fn a_house_in_order_is_found_to_be_and_stays_connected() {
     let (home, _) = home().await;
     let host = start(&home, &Policy::default().with("echo", echo(&home))).await;
     let fine = ended(home.run(&["doctor", "--json"]).await.unwrap(), 0).json().unwrap();
-    for check in
-        ["configuration", "files", "compiler", "policy", "plugin echo", "host", "disk", "account main", "clock"]
-    {
+    for check in ["configuration", "files", "compiler", "policy", "plugin echo", "host", "account main", "clock"] {
         finding(&fine, check, "fine");
     }
+    // How much space there is depends on the machine of the test.
+    assert!(fine["findings"].as_array().unwrap().iter().any(|one| one["check"] == "disk"), "{fine:#}");
     assert!(!fine.to_string().contains("\"broken\""), "{fine:#}");
     let text = ended(home.run(&["doctor"]).await.unwrap(), 0).stdout;
     assert!(text.contains("fine     account main   the server has archive (XEP-0313)\n"), "{text}");
