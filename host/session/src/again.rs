@@ -1,11 +1,12 @@
 //! Resending: outgoing stanzas that were lost with a stream and are sent again on the next one.
 
 use jid::BareJid;
-use jiff::Timestamp;
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::Outgoing;
 
-use crate::{Effect, Session, Turn};
+use crate::Effect;
+use crate::features::Features;
+use crate::turn::Turn;
 
 /// Maximum number of stanzas that wait for rooms.
 const MAX_WAITING: usize = 1_024;
@@ -25,18 +26,17 @@ impl Again {
     }
 }
 
-impl Session {
+impl Features {
     /// Sends the stanzas that the server of a previous stream did not acknowledge, after [`bound`](Self::bound).
     /// Stanzas for a room wait until we are in it again.
-    pub fn send_again(&mut self, stanzas: Vec<RawStanza>, now: Timestamp, effects: &mut Vec<Effect>) {
-        let turn = &mut self.turn(now, effects);
+    pub(super) fn send_again(&mut self, stanzas: Vec<RawStanza>, turn: &mut Turn<'_>) {
         for stanza in stanzas {
             match stanza.to() {
                 Some(to) if self.rooms.will_be_entered(&to.to_bare()) => {
                     if self.again.0.len() < MAX_WAITING {
                         self.again.0.push((to.to_bare(), stanza));
                     } else {
-                        self.ignored += 1;
+                        turn.ignored += 1;
                     }
                 }
                 Some(_) | None => turn.send(Outgoing::Again(stanza)),

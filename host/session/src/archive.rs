@@ -16,13 +16,15 @@ use parlor_stanza::types::{
     ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Ask, Body, Cursor, Disco, MAM, Message, MessageKind,
 };
 
+use crate::Answer;
 use crate::deadlines::Late;
 use crate::messages::name_occupant;
 use crate::questions::{PATIENCE, Waiting, random_id};
-use crate::{Answer, Session, Turn};
 
 mod pager;
 
+use crate::features::Features;
+use crate::turn::{Common, Turn};
 pub use pager::Pager;
 
 /// The error for plugins if there is no archive, or none is known.
@@ -138,6 +140,11 @@ pub(super) struct Archives {
 }
 
 impl Archives {
+    /// Returns whether the account has an archive, as far as it was announced on this stream or an earlier one.
+    pub(super) fn is_there(&self) -> bool {
+        self.own == Support::Yes
+    }
+
     pub(super) fn new() -> Self {
         Self {
             own: Support::Unknown,
@@ -292,17 +299,17 @@ fn refused(query: &ArchiveQuery, of_room: bool, error: Box<StanzaError>) -> Call
     }
 }
 
-impl Session {
+impl Features {
     /// Queries one page: of the room, if it is a room's archive.
     pub(super) fn query_archive(&mut self, asked: Pending, turn: &mut Turn<'_>) {
-        if !self.is_live() {
+        if !turn.is_live() {
             return turn.answer(asked.answer, Err(CallError::Offline));
         }
         if asked.by.is_some_and(|by| self.archives.is_full_of(by)) {
             let error = CallError::OverLimit(format!("{MAX_OWN} pages of archives are being asked for by one plugin"));
             return turn.answer(asked.answer, Err(error));
         }
-        let Some(other) = self.may_be_room(asked.query.with.as_ref()) else {
+        let Some(other) = self.may_be_room(asked.query.with.as_ref(), turn) else {
             return self.ask_archive(None, asked, turn);
         };
         if let Some(waiting) = self.archives.waiting.get_mut(&other) {
@@ -319,11 +326,6 @@ impl Session {
                 self.learn(Jid::from(other), ENTITY_PATIENCE, turn);
             }
         }
-    }
-
-    /// Returns whether the account has an archive, as far as it was announced on this stream or an earlier one.
-    pub fn has_archive(&self) -> bool {
-        self.archives.own == Support::Yes
     }
 
     /// Returns where messages exchanged with this address are archived, as far as the address has announced what it is.
@@ -346,9 +348,9 @@ impl Session {
     }
 
     /// Returns the address if it may be a room. Contacts, the own domain and occupants of rooms are none.
-    fn may_be_room(&self, with: Option<&Jid>) -> Option<BareJid> {
+    fn may_be_room(&self, with: Option<&Jid>, turn: &mut Turn<'_>) -> Option<BareJid> {
         let with = with?.clone().try_into_full().err()?;
-        let is_person = with.node().is_none() || with.domain() == self.own.domain() || self.roster.has(&with);
+        let is_person = with.node().is_none() || with.domain() == turn.own.domain() || self.roster.has(&with);
         (self.rooms.has(&with) || !is_person).then_some(with)
     }
 
@@ -366,7 +368,7 @@ impl Session {
         query.queryid = random_id();
         let to = room.clone().map(Jid::from);
         let of_room = room.is_some();
-        let archive = room.unwrap_or_else(|| self.own.to_bare());
+        let archive = room.unwrap_or_else(|| turn.own.to_bare());
         let known = match &query.cursor {
             Cursor::After(id) | Cursor::Before(id) => self.knows_uid(&archive, of_room, id),
             Cursor::Start | Cursor::Index(_) => true,
@@ -375,8 +377,8 @@ impl Session {
         asked.with = asked.with.filter(|_| !of_room);
         let id = query.queryid.clone();
         self.archives.running.insert(id.clone(), Running::new(archive, of_room, known, pending));
-        let patience = Duration::from_millis(self.settings.message_archiving_timeout.into());
-        self.ask(to, Ask::Archive(Box::new(asked)), Waiting::Archive(id), patience, turn);
+        let patience = Duration::from_millis(turn.settings.message_archiving_timeout.into());
+        turn.ask(to, Ask::Archive(Box::new(asked)), Waiting::Archive(id), patience);
     }
 
     /// Returns whether this id came from that archive, in a page or in a recent message.
@@ -386,28 +388,28 @@ impl Session {
     }
 
     /// Handles a result. It counts only while its query is pending, and only from the queried archive.
-    pub(super) fn archived(&mut self, result: ArchiveResult) {
+    pub(super) fn archived(&mut self, result: ArchiveResult, turn: &mut Turn<'_>) {
         let ArchiveResult { from, queryid, id, stamp, message, author, weight } = result;
         let running = queryid.and_then(|queryid| self.archives.running.get_mut(&queryid));
         let Some(running) = running.filter(|running| running.archive == from) else {
-            self.ignored += 1;
+            turn.ignored += 1;
             return;
         };
         let Some(mut message) = message.filter(|message| running.wants(message)) else {
-            self.ignored += 1;
+            turn.ignored += 1;
             return;
         };
         if running.of_room {
             let nick = self.rooms.shown.get(&running.archive).map(|room| room.nick.as_str());
             message.own = match author {
-                Some(author) => author.to_bare() == self.own.to_bare(),
+                Some(author) => author.to_bare() == turn.own.to_bare(),
                 None => message.nick.is_some() && message.nick.as_deref() == nick,
             };
         } else if message.kind != MessageKind::Groupchat {
             name_occupant(&mut message, &self.rooms, &self.roster);
         }
         if !running.keep(Archived { id, stamp, message, weight }) {
-            self.ignored += 1;
+            turn.ignored += 1;
         }
     }
 
@@ -437,15 +439,15 @@ impl Session {
 
     /// Handles an entity's answer about what it is, or the failure to answer.
     pub(super) fn entity_answered(&mut self, entity: &Jid, outcome: Result<(), &CallError>, turn: &mut Turn<'_>) {
-        if *entity == self.own.to_bare() {
-            self.account_asked(outcome);
-        } else if *entity == self.server() && outcome.is_err_and(CallError::may_pass) {
+        if *entity == turn.own.to_bare() {
+            self.account_asked(outcome, turn);
+        } else if *entity == turn.server() && outcome.is_err_and(CallError::may_pass) {
             // Carbons and the server's services depend on it.
             if !std::mem::replace(&mut self.archives.server_again, true) {
-                self.deadlines.set(ASK_AGAIN, Late::ServerAgain);
+                turn.deadlines.set(ASK_AGAIN, Late::ServerAgain);
             }
         } else if outcome.is_err_and(CallError::may_pass) {
-            self.room_untold(entity);
+            self.room_untold(entity, turn);
         }
         let Some((other, waiting)) = self.archives.waiting.remove_entry(entity) else { return };
         let place = match outcome {
@@ -466,13 +468,13 @@ impl Session {
     }
 
     /// Handles the own account's answer. If it only fails for now, it has not answered whether it has an archive.
-    fn account_asked(&mut self, outcome: Result<(), &CallError>) {
+    fn account_asked(&mut self, outcome: Result<(), &CallError>, turn: &mut Turn<'_>) {
         let is_open = self.archives.own == Support::Unknown && outcome.is_err_and(CallError::may_pass);
         if is_open {
-            self.deadlines.set(ASK_AGAIN, Late::AccountAgain);
+            turn.deadlines.set(ASK_AGAIN, Late::AccountAgain);
         } else {
             self.archives.learnt = true;
-            self.changed = true;
+            turn.changed = true;
         }
     }
 
@@ -483,22 +485,22 @@ impl Session {
     }
 
     pub(super) fn ask_account_again(&mut self, turn: &mut Turn<'_>) {
-        if self.is_live() && !self.archives.learnt {
-            self.learn(Jid::from(self.own.to_bare()), PATIENCE, turn);
+        if turn.is_live() && !self.archives.learnt {
+            self.learn(Jid::from(turn.own.to_bare()), PATIENCE, turn);
         }
     }
 
     pub(super) fn ask_server_again(&mut self, turn: &mut Turn<'_>) {
         self.archives.server_again = false;
-        if self.is_live() {
-            self.learn(self.server(), PATIENCE, turn);
+        if turn.is_live() {
+            self.learn(turn.server(), PATIENCE, turn);
         }
     }
 
     /// Returns whether the account has an archive, once it has announced that on this stream and messages may come.
-    pub(super) fn own_archive(&self) -> Option<OwnArchive> {
+    pub(super) fn own_archive(&self, common: &Common) -> Option<OwnArchive> {
         let exists = self.archives.own == Support::Yes;
-        (self.announced && self.archives.learnt).then_some(OwnArchive { stream: self.stream, exists })
+        (common.announced && self.archives.learnt).then_some(OwnArchive { stream: common.stream, exists })
     }
 
     /// Handles the features of the own account: the account announces the archive, not the server.
@@ -511,14 +513,14 @@ impl Session {
     /// Sets the preferences of the archive to the setting `message_archiving`, if it is set and there is an archive
     /// that has preferences.
     pub(super) fn ask_archive_preferences(&mut self, turn: &mut Turn<'_>) {
-        if self.archives.own == Support::Yes && self.settings.message_archiving.is_some() {
-            self.ask(None, Ask::ArchivePreferences, Waiting::ArchivePreferences, PATIENCE, turn);
+        if self.archives.own == Support::Yes && turn.settings.message_archiving.is_some() {
+            turn.ask(None, Ask::ArchivePreferences, Waiting::ArchivePreferences, PATIENCE);
         }
     }
 
     /// Changes the default preference, if it differs from the setting. The lists stay as they are.
     pub(super) fn archive_preferences_came(&mut self, preferences: ArchivePreferences, turn: &mut Turn<'_>) {
-        let wanted = match self.settings.message_archiving {
+        let wanted = match turn.settings.message_archiving {
             None => return,
             Some(Archiving::Never) => "never",
             Some(Archiving::Always) => "always",
@@ -526,7 +528,7 @@ impl Session {
         };
         if preferences.default != wanted {
             let changed = ArchivePreferences { default: wanted.to_owned(), ..preferences };
-            self.ask(None, Ask::SetArchivePreferences(changed), Waiting::ArchivePreferencesSet, PATIENCE, turn);
+            turn.ask(None, Ask::SetArchivePreferences(changed), Waiting::ArchivePreferencesSet, PATIENCE);
         }
     }
 }

@@ -13,11 +13,13 @@ use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::types::{Ask, Body};
 use parlor_stanza::whole_card::WholeCard;
 
+use crate::Answer;
 use crate::event::Payload;
+use crate::features::Features;
 use crate::occupants::is_occupant;
 use crate::questions::Waiting;
 use crate::roster::Contact;
-use crate::{Answer, Session, Turn};
+use crate::turn::{Common, Turn};
 
 /// Maximum number of cached vCards.
 pub(super) const MAX_CARDS: usize = 1_000;
@@ -157,7 +159,7 @@ impl Cards {
     }
 }
 
-impl Session {
+impl Features {
     /// Gets a vCard, from the cache or from its owner.
     pub(super) fn get_card(&mut self, jid: &Jid, force: bool, answer: Answer<Arc<KnownCard>>, turn: &mut Turn<'_>) {
         let owner = self.card_owner(jid);
@@ -181,7 +183,7 @@ impl Session {
 
     /// Changes the own vCard.
     pub(super) fn set_card(&mut self, change: Change, turn: &mut Turn<'_>) {
-        if !self.is_live() {
+        if !turn.is_live() {
             return turn.answer(change.answer, Err(CallError::Offline));
         }
         if let Err(error) = self.cards.may_wait(change.by) {
@@ -203,11 +205,11 @@ impl Session {
     }
 
     fn fetch_card(&mut self, owner: Jid, fetch: Fetch, turn: &mut Turn<'_>) {
-        if !self.is_live() {
+        if !turn.is_live() {
             return fetch.fail(CallError::Offline, turn);
         }
         // The own vCard is requested without an address (XEP-0054, section 3.1).
-        let to = Some(owner.clone()).filter(|owner| *owner != self.own.to_bare());
+        let to = Some(owner.clone()).filter(|owner| *owner != turn.own.to_bare());
         self.ask_for_plugin(to, Ask::Card, Waiting::Card(owner, fetch), turn);
     }
 
@@ -234,12 +236,12 @@ impl Session {
     /// Stores a vCard that is current, and reports it.
     fn keep_card(&mut self, owner: &Jid, card: Card, turn: &mut Turn<'_>) -> Arc<KnownCard> {
         let known = Arc::new(KnownCard { card, updated: turn.now });
-        let before = self.own_avatar();
+        let before = self.own_avatar(turn);
         for gone in self.cards.put(owner.clone(), Arc::clone(&known)) {
-            self.show_card(&gone, None);
+            self.show_card(&gone, None, turn);
         }
         self.tell_card(owner, &known, turn);
-        if self.own_avatar() != before && self.announced && self.is_live() && !self.status.value.is_hidden() {
+        if self.own_avatar(turn) != before && turn.announced && turn.is_live() && !turn.status.value.is_hidden() {
             // XEP-0153, section 4.2: everyone who sees us learns of the new picture at once.
             self.announce(turn);
         }
@@ -248,7 +250,7 @@ impl Session {
 
     /// Lets the owner's contact, open chat or occupant show a vCard, or none any more. Returns whether a chat or an
     /// occupant shows another one than before.
-    fn show_card(&mut self, owner: &Jid, card: Option<&Arc<KnownCard>>) -> bool {
+    fn show_card(&mut self, owner: &Jid, card: Option<&Arc<KnownCard>>, turn: &mut Turn<'_>) -> bool {
         let bare = owner.to_bare();
         if let Some(nick) = owner.resource() {
             let Some(room) = self.rooms.shown.get_mut(&bare) else { return false };
@@ -258,16 +260,16 @@ impl Session {
             if let Some(occupant) = Arc::make_mut(room).occupants.get_mut(nick.as_str()) {
                 Arc::make_mut(occupant).card = card.map(Arc::clone);
             }
-            self.changed = true;
+            turn.changed = true;
             return true;
         }
         if let Some(contact) = self.roster.get_mut(&bare) {
             contact.card = card.map(Arc::clone);
-            self.changed = true;
+            turn.changed = true;
         }
         let Some(chat) = self.chats.open.get_mut(&bare).filter(|chat| chat.card.as_ref() != card) else { return false };
         Arc::make_mut(chat).card = card.map(Arc::clone);
-        self.changed = true;
+        turn.changed = true;
         true
     }
 
@@ -277,34 +279,34 @@ impl Session {
     }
 
     /// Removes all vCards, also from contacts, chats and occupants: the session in which they were fetched has ended.
-    pub(super) fn forget_cards(&mut self) {
+    pub(super) fn forget_cards(&mut self, turn: &mut Turn<'_>) {
         let owners: Vec<Jid> = self.cards.entries.keys().cloned().collect();
         for owner in owners {
-            self.show_card(&owner, None);
+            self.show_card(&owner, None, turn);
         }
         self.cards = Cards::default();
     }
 
     /// Lets someone show a vCard that was fetched before they became a contact.
-    pub(super) fn show_known_card(&mut self, jid: &BareJid) {
+    pub(super) fn show_known_card(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         if let Some(known) = self.known_card(jid) {
-            self.show_card(jid, Some(&known));
+            self.show_card(jid, Some(&known), turn);
         }
     }
 
     /// Lets all contacts show their cached vCards after the roster came.
-    pub(super) fn show_known_cards(&mut self) {
+    pub(super) fn show_known_cards(&mut self, turn: &mut Turn<'_>) {
         let without = |jid: &BareJid| self.roster.get(jid).is_some_and(|contact| contact.card.is_none());
         let known = self.cards.entries.keys().filter(|jid| jid.is_bare()).map(Jid::to_bare);
         let known: Vec<BareJid> = known.filter(without).collect();
         for jid in &known {
-            self.show_known_card(jid);
+            self.show_known_card(jid, turn);
         }
     }
 
     fn tell_card(&mut self, owner: &Jid, known: &Arc<KnownCard>, turn: &mut Turn<'_>) {
         let bare = owner.to_bare();
-        let is_another = self.show_card(owner, Some(known));
+        let is_another = self.show_card(owner, Some(known), turn);
         let contact = match self.roster.get(&bare).filter(|_| owner.is_bare()) {
             Some(contact) => Arc::clone(contact),
             None => Arc::new(Contact {
@@ -314,7 +316,7 @@ impl Session {
                 ..Contact::stranger(bare)
             }),
         };
-        self.fire("vcardUpdated", Payload::Contact(contact), turn);
+        turn.fire("vcardUpdated", Payload::Contact(contact));
         if !is_another {
             return;
         }
@@ -326,13 +328,13 @@ impl Session {
                 self.fire_occupant("occupantChanged", occupant, turn);
             }
         } else if let Some(chat) = self.chats.open.get(&bare).map(Arc::clone) {
-            self.fire("chatBoxChanged", Payload::Chat(chat), turn);
+            turn.fire("chatBoxChanged", Payload::Chat(chat));
         }
     }
 
     /// Returns the announcement of the own picture in presence.
-    pub(super) fn own_avatar(&self) -> Avatar {
-        let own = Jid::from(self.own.to_bare());
+    pub(super) fn own_avatar(&self, common: &Common) -> Avatar {
+        let own = Jid::from(common.own.to_bare());
         self.cards.get(&own).map_or(Avatar::Unknown, |known| Avatar::of(&known.card))
     }
 
@@ -412,7 +414,7 @@ impl Session {
         if let Err(error) = outcome {
             return self.change_failed(change, CallError::Stanza(error), turn);
         }
-        self.keep_card(&Jid::from(self.own.to_bare()), card, turn);
+        self.keep_card(&Jid::from(turn.own.to_bare()), card, turn);
         turn.answer(change.answer, Ok(()));
         self.cards.changing = false;
         self.next_change(turn);

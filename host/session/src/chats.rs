@@ -10,9 +10,11 @@ use parlor_stanza::error::CallError;
 
 use crate::cards::KnownCard;
 use crate::event::Payload;
+use crate::features::Features;
+use crate::turn::Turn;
 use crate::view::Focus;
 use crate::waiters::{self, Waiter};
-use crate::{Attribute, Session, Turn, View, ViewChange};
+use crate::{Attribute, View, ViewChange};
 
 /// Maximum number of open chats; the one that was idle longest makes room.
 pub(super) const MAX_OPEN: usize = 1_024;
@@ -71,17 +73,17 @@ impl Chats {
     }
 }
 
-impl Session {
+impl Features {
     pub(super) fn open_chat(&mut self, jid: BareJid, waiter: Waiter<Arc<Chat>>, turn: &mut Turn<'_>) {
         if self.rooms.has(&jid) {
             let error = CallError::invalid("jid", format!("{jid} is a room; it is opened as one"));
             return turn.answer(waiter.answer, Err(error));
         }
-        if self.promises.is_resolved("chatBoxesFetched") && self.is_live() {
+        if turn.promises.is_resolved("chatBoxesFetched") && turn.is_live() {
             let result = self.chat_with(jid, turn);
             return turn.answer(waiter.answer, result);
         }
-        if self.is_over() || self.promises.is_resolved("chatBoxesFetched") {
+        if turn.is_over() || turn.promises.is_resolved("chatBoxesFetched") {
             return turn.answer(waiter.answer, Err(CallError::Offline));
         }
         match self.chats.may_wait(waiter.by) {
@@ -102,7 +104,7 @@ impl Session {
         if let Some(chat) = self.chats.open.get(&jid) {
             return Ok(Arc::clone(chat));
         }
-        if !self.settings.allow_non_roster_messaging && !self.roster.has(&jid) {
+        if !turn.settings.allow_non_roster_messaging && !self.roster.has(&jid) {
             return Err(match self.roster.contacts {
                 None => CallError::NotReady("rosterContactsFetched"),
                 Some(_) => CallError::NotFound(format!(
@@ -133,9 +135,9 @@ impl Session {
         let card = self.known_card(&jid);
         let chat = Arc::new(Chat { jid: jid.clone(), fullname, opened: turn.now, view, last_active, card });
         self.chats.open.insert(jid, Arc::clone(&chat));
-        self.changed = true;
-        self.fire("chatBoxInitialized", Payload::Chat(Arc::clone(&chat)), turn);
-        self.fire("chatBoxOpened", Payload::Chat(Arc::clone(&chat)), turn);
+        turn.changed = true;
+        turn.fire("chatBoxInitialized", Payload::Chat(Arc::clone(&chat)));
+        turn.fire("chatBoxOpened", Payload::Chat(Arc::clone(&chat)));
         chat
     }
 
@@ -151,8 +153,8 @@ impl Session {
         if let Some(chat) = self.chats.open.get_mut(jid).filter(|chat| chat.fullname != name) {
             Arc::make_mut(chat).fullname = name;
             let chat = Arc::clone(chat);
-            self.changed = true;
-            self.fire("chatBoxChanged", Payload::Chat(chat), turn);
+            turn.changed = true;
+            turn.fire("chatBoxChanged", Payload::Chat(chat));
         }
     }
 
@@ -165,14 +167,14 @@ impl Session {
     }
 
     /// Notes activity in an open chat. Returns `false` if there is none.
-    pub(super) fn chat_active(&mut self, jid: &jid::Jid, at: Timestamp) -> bool {
+    pub(super) fn chat_active(&mut self, jid: &jid::Jid, at: Timestamp, turn: &mut Turn<'_>) -> bool {
         let Some(chat) = self.chats.open.get(jid) else { return false };
         if chat.last_active.is_some_and(|before| at.duration_since(before) < ACTIVITY_STEP) {
             return true;
         }
         if let Some(chat) = self.chats.open.get_mut(jid) {
             Arc::make_mut(chat).last_active = Some(at);
-            self.changed = true;
+            turn.changed = true;
         }
         true
     }
@@ -188,10 +190,10 @@ impl Session {
         let chat = self.chats.open.get_mut(jid).ok_or_else(|| not_open(jid))?;
         let before = Arc::clone(chat);
         let toggled = Arc::make_mut(chat).view.change(change);
-        self.changed |= *chat != before;
+        turn.changed |= *chat != before;
         self.move_focus(&Focus::Chat(jid.clone()), Some(change), turn);
         let chat = Arc::clone(self.chats.open.get(jid).ok_or_else(|| not_open(jid))?);
-        let mut tell = |name| self.fire(name, Payload::Chat(Arc::clone(&chat)), turn);
+        let mut tell = |name| turn.fire(name, Payload::Chat(Arc::clone(&chat)));
         if toggled {
             tell(if chat.view.minimized { "chatBoxMinimized" } else { "chatBoxMaximized" });
             tell("chatBoxToggled");
@@ -205,9 +207,14 @@ impl Session {
     }
 
     /// Sets or removes an attribute of a chat.
-    pub(super) fn set_chat_attribute(&mut self, jid: &BareJid, attribute: &Attribute) -> Result<(), CallError> {
+    pub(super) fn set_chat_attribute(
+        &mut self,
+        jid: &BareJid,
+        attribute: &Attribute,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), CallError> {
         let chat = self.chats.open.get_mut(jid).ok_or_else(|| not_open(jid))?;
-        self.changed |= Arc::make_mut(chat).view.set_attribute(attribute)?;
+        turn.changed |= Arc::make_mut(chat).view.set_attribute(attribute)?;
         Ok(())
     }
 
@@ -217,12 +224,12 @@ impl Session {
 
     fn end_chat(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> bool {
         let Some(mut chat) = self.chats.open.remove(jid) else { return false };
-        self.changed = true;
+        turn.changed = true;
         self.move_focus(&Focus::Chat(jid.clone()), None, turn);
         if chat.view.focused {
             Arc::make_mut(&mut chat).view.focused = false;
         }
-        self.fire("chatBoxClosed", Payload::Chat(chat), turn);
+        turn.fire("chatBoxClosed", Payload::Chat(chat));
         true
     }
 }

@@ -14,14 +14,16 @@ use parlor_stanza::draft::check_text;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Draft, Message, MessageKind};
 
+use crate::Effect;
 use crate::command_names::{ChosenNames, CommandName};
 use crate::command_names::{HELP, NoCommandName, called};
 use crate::event::{Event, Payload};
+use crate::features::Features;
 use crate::permissions::question::Use;
 use crate::permissions::{Decision, Target};
 use crate::questions::random_id;
 use crate::router::Mailbox;
-use crate::{Effect, Session, Turn};
+use crate::turn::Turn;
 
 /// Maximum length of a command's name with the plugin's id before it, in bytes.
 const LONGEST_WORD: usize = PluginId::MAX_LEN + 1 + CommandName::MAX_BYTES;
@@ -188,7 +190,7 @@ fn check_line(argument: &str, text: &str) -> Result<(), CallError> {
     }
 }
 
-impl Session {
+impl Features {
     /// Registers a command, unless the plugin has too many. Returns its name, and whether it can be given by that name
     /// alone.
     pub(super) fn add_command(
@@ -198,6 +200,7 @@ impl Session {
         plugin: PluginId,
         spoken: Spoken,
         most: usize,
+        turn: &mut Turn<'_>,
     ) -> Result<(String, bool), CallError> {
         let by = mailbox.instance();
         let (name, mut is_short) = parse_name(&plugin, &spoken.name)?;
@@ -217,7 +220,7 @@ impl Session {
                 return Err(CallError::NotOwner(format!("the command {name} of the plugin {owner}")));
             }
         }
-        let is_heir = self.promises.is_heir(by);
+        let is_heir = turn.promises.is_heir(by);
         let own = self.commands.all.entry(plugin.clone()).or_default();
         if own.len() >= most && !own.contains_key(&name) {
             return Err(CallError::OverLimit(format!("{most} commands")));
@@ -239,9 +242,10 @@ impl Session {
         by: InstanceId,
         plugin: &PluginId,
         name: &str,
+        turn: &mut Turn<'_>,
     ) -> Result<String, CallError> {
         let (name, _) = parse_name(plugin, name)?;
-        let is_heir = self.promises.is_heir(by);
+        let is_heir = turn.promises.is_heir(by);
         let found = self.commands.all.get_mut(plugin).and_then(|own| own.remove(&name));
         self.commands.all.retain(|_, own| !own.is_empty());
         let Some(was) = found else { return Err(CallError::NotFound(format!("the command {name} of {plugin}"))) };
@@ -253,8 +257,8 @@ impl Session {
     }
 
     /// Returns the command in a message, if it contains a registered one.
-    pub(super) fn command_in(&self, message: &Message) -> Option<CommandLine> {
-        let prefix = self.settings.command_prefix.as_str();
+    pub(super) fn command_in(&self, message: &Message, turn: &mut Turn<'_>) -> Option<CommandLine> {
+        let prefix = turn.settings.command_prefix.as_str();
         if self.commands.all.is_empty() || prefix.is_empty() || !is_spoken(message) {
             return None;
         }
@@ -278,7 +282,7 @@ impl Session {
         let Some((_, name, found)) = self.commands.find(&line.word) else { return };
         let args = words::split(&line.rest, MAX_ARGS);
         let payload = Payload::Command { name: name.into(), args, message: Arc::clone(message) };
-        let event = Event { name: self.names.get("command"), at: turn.now, payload };
+        let event = Event { name: turn.names.get("command"), at: turn.now, payload };
         turn.out.push(Effect::FireFor(found.owner, event));
     }
 
@@ -289,9 +293,9 @@ impl Session {
     /// strangers what it hears.
     fn help(&mut self, message: &Message, wanted: Option<&str>, turn: &mut Turn<'_>) {
         let in_room = message.kind == MessageKind::Groupchat;
-        let prefix = &self.settings.command_prefix;
+        let prefix = &turn.settings.command_prefix;
         let text = match wanted {
-            None => self.list(message),
+            None => self.list(message, turn),
             Some(wanted) => {
                 let name = wanted.strip_prefix(prefix).unwrap_or(wanted).to_lowercase();
                 match self.commands.find(&name).filter(|(_, _, found)| self.may_speak(found, message)) {
@@ -311,7 +315,7 @@ impl Session {
     /// Informs the person who gave a command that it failed, in the owner's words. These reveal nothing about the
     /// error, and no plugin wrote them.
     pub(super) fn answer_failed(&mut self, message: &Message, turn: &mut Turn<'_>) -> Result<(), CallError> {
-        let words = self.settings.failed_command_answer.clone();
+        let words = turn.settings.failed_command_answer.clone();
         if words.is_empty() { Ok(()) } else { self.answer_command(message, &words, turn) }
     }
 
@@ -324,11 +328,11 @@ impl Session {
             (message.from.clone(), MessageKind::Chat)
         };
         let draft = Draft { body: Some(text.to_owned()), thread: message.thread.clone(), ..Draft::default() };
-        self.may_send(&to, kind, &draft)?;
-        if self.commands.may_answer(self.deadlines.elapsed()) {
+        self.may_send(&to, kind, &draft, turn)?;
+        if self.commands.may_answer(turn.deadlines.elapsed()) {
             turn.send(self.outgoing(to, kind, random_id(), draft));
         } else {
-            self.ignored += 1;
+            turn.ignored += 1;
         }
         Ok(())
     }
@@ -347,8 +351,8 @@ impl Session {
 
     /// Lists all commands of plugins that may speak here, by name. The text does not begin with the prefix: another bot
     /// would take it for a command.
-    fn list(&self, asked: &Message) -> String {
-        let prefix = &self.settings.command_prefix;
+    fn list(&self, asked: &Message, turn: &mut Turn<'_>) -> String {
+        let prefix = &turn.settings.command_prefix;
         let mut lines: Vec<String> = Vec::new();
         for (plugin, own) in &self.commands.all {
             lines.extend(own.iter().filter(|(_, one)| self.may_speak(one, asked)).map(|(name, one)| {

@@ -6,8 +6,10 @@ use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::types::{Ask, Outgoing, PresenceOut, PresenceOutKind, RosterItem};
 
 use crate::event::Payload;
+use crate::features::Features;
 use crate::questions::Waiting;
-use crate::{Answer, Effect, Sent, Session, Turn};
+use crate::turn::Turn;
+use crate::{Answer, Effect, Sent};
 
 /// Maximum number of groups of one contact.
 const MAX_GROUPS: usize = 64;
@@ -69,16 +71,16 @@ pub(super) struct Pending {
     pub(super) answer: Answer<()>,
 }
 
-impl Session {
+impl Features {
     pub(super) fn wish_contact(&mut self, jid: BareJid, wish: ContactWish, answer: Answer<()>, turn: &mut Turn<'_>) {
         if let Err(error) = wish.check() {
             return turn.answer(answer, Err(error));
         }
-        if !self.is_live() {
+        if !turn.is_live() {
             return turn.answer(answer, Err(CallError::Offline));
         }
         if self.roster.contacts.is_none() {
-            return match (&wish, self.promises.is_rejected("rosterContactsFetched")) {
+            return match (&wish, turn.promises.is_rejected("rosterContactsFetched")) {
                 // A server without a roster still forwards such answers, but reports no effect.
                 (ContactWish::Accept, true) => send_verdict(jid, PresenceOutKind::Subscribed, answer, turn),
                 (ContactWish::Deny, true) => send_verdict(jid, PresenceOutKind::Unsubscribed, answer, turn),
@@ -88,7 +90,7 @@ impl Session {
         match wish {
             ContactWish::Accept | ContactWish::Deny => self.answer_request(jid, &wish, answer, turn),
             ContactWish::Add { .. } | ContactWish::Remove | ContactWish::Rename(_) | ContactWish::SetGroups(_) => {
-                match self.wanted_item(&jid, wish) {
+                match self.wanted_item(&jid, wish, turn) {
                     Ok((item, subscribe)) => {
                         let pending = Pending { jid, item: Some(item.clone()), subscribe, pushed: false, answer };
                         self.ask_for_plugin(None, Ask::SetRoster(item), Waiting::Contact(pending), turn);
@@ -100,10 +102,15 @@ impl Session {
     }
 
     /// Returns the entry that the change leads to, and whether to ask for presence afterwards.
-    fn wanted_item(&self, jid: &BareJid, wish: ContactWish) -> Result<(RosterItem, bool), CallError> {
+    fn wanted_item(
+        &self,
+        jid: &BareJid,
+        wish: ContactWish,
+        turn: &mut Turn<'_>,
+    ) -> Result<(RosterItem, bool), CallError> {
         let known = self.roster.entry(jid).map(|contact| contact.to_item());
         if let ContactWish::Add { fullname } = wish {
-            if *jid == self.own.to_bare() {
+            if *jid == turn.own.to_bare() {
                 return Err(CallError::invalid("jid", "is this account itself"));
             }
             if known.is_none() && self.roster.is_full() {
@@ -153,13 +160,13 @@ impl Session {
     /// Removes a subscription request that no longer exists.
     pub(super) fn request_is_over(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         if let Some(contact) = self.roster.remove_stranger(jid) {
-            self.changed = true;
-            self.fire("contactRemoved", Payload::Contact(contact), turn);
+            turn.changed = true;
+            turn.fire("contactRemoved", Payload::Contact(contact));
         } else if self.roster.get(jid).is_some_and(|contact| contact.requesting)
             && let Some(contact) = self.roster.get_mut(jid)
         {
             contact.requesting = false;
-            self.changed = true;
+            turn.changed = true;
         }
     }
 
@@ -182,7 +189,7 @@ impl Session {
         match item.filter(|_| !pushed) {
             Some(_) if is_removal => {
                 if let Some(contact) = self.remove_contact(&jid, None, turn) {
-                    self.fire("contactRemoved", Payload::Contact(contact), turn);
+                    turn.fire("contactRemoved", Payload::Contact(contact));
                 }
             }
             Some(item) => {
@@ -198,7 +205,7 @@ impl Session {
             let kind = PresenceOutKind::Subscribe;
             turn.send(Outgoing::Presence(PresenceOut { to, kind, ..PresenceOut::default() }));
             self.roster.ask(&jid);
-            self.changed = true;
+            turn.changed = true;
         }
         turn.answer(answer, Ok(()));
     }
@@ -207,7 +214,7 @@ impl Session {
     /// the effect of the answer.
     pub(super) fn contact_pushed(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let sees_us = self.roster.get(jid).is_some_and(|contact| contact.sees_us());
-        let settled = self.questions.take_contacts(jid, &mut self.deadlines, |pending| {
+        let settled = turn.common.questions.take_contacts(jid, &mut turn.common.deadlines, |pending| {
             pending.pushed = true;
             pending.item.is_none() && sees_us
         });

@@ -12,17 +12,19 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jid::{BareJid, Jid};
+use jid::Jid;
 use parlor_config::Settings;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Disco, Presence, PresenceKind};
 use serde_json::json;
 
+use crate::Answer;
 use crate::deadlines::{DeadlineKey, Late};
 use crate::event::Payload;
 use crate::questions::{MAX_OUTSTANDING, PATIENCE};
-use crate::{Answer, Session, Turn};
 
+use crate::features::Features;
+use crate::turn::Turn;
 #[cfg(test)]
 pub(super) use caps::ver;
 pub use known::KnownDisco;
@@ -130,7 +132,7 @@ impl Told {
     }
 }
 
-impl Session {
+impl Features {
     /// Returns whether an entity has a feature, as far as that is known now, without a request.
     pub(super) fn can(&self, entity: &Jid, feature: &str, turn: &Turn<'_>) -> Option<bool> {
         let disco = self.disco.known.of(entity, turn.now)?;
@@ -142,9 +144,9 @@ impl Session {
     /// The connect order continues once both have answered or failed to: after `discoInitialized`, the features of the
     /// server are known.
     pub(super) fn discover_server(&mut self, turn: &mut Turn<'_>) {
-        let entities = [self.server(), Jid::from(self.own.to_bare())];
+        let entities = [turn.server(), Jid::from(turn.own.to_bare())];
         self.disco.due = entities.to_vec();
-        self.deadlines.replace(&mut self.disco.due_until, Some((DISCO_PATIENCE, Late::Discovery)));
+        turn.deadlines.replace(&mut self.disco.due_until, Some((DISCO_PATIENCE, Late::Discovery)));
         for entity in entities {
             self.disco.known.last(&entity);
             self.learn(entity, PATIENCE, turn);
@@ -170,7 +172,7 @@ impl Session {
     }
 
     fn discovered(&mut self, turn: &mut Turn<'_>) {
-        self.deadlines.replace(&mut self.disco.due_until, None);
+        turn.deadlines.replace(&mut self.disco.due_until, None);
         self.disco_settled(turn);
     }
 
@@ -179,24 +181,20 @@ impl Session {
         if !self.disco.waiting.contains_key(&entity) {
             self.disco.waiting.insert(entity.clone(), Vec::new());
             let node = self.disco.known.claim(&entity).map(caps::node);
-            self.ask_info(entity, node, patience, turn);
+            turn.ask_info(entity, node, patience);
         }
-    }
-
-    pub(super) fn server(&self) -> Jid {
-        Jid::from(BareJid::from_parts(None, self.own.domain()))
     }
 
     /// Returns an entity's information to a plugin, from memory or by asking it.
     pub(super) fn discover(&mut self, entity: Jid, answer: Answer<Arc<Disco>>, turn: &mut Turn<'_>) {
-        if entity == self.own {
+        if entity == turn.own {
             return turn.answer(answer, Ok(Arc::clone(self.disco.own.disco())));
         }
         if let Some(known) = self.disco.known.of(&entity, turn.now) {
             let known = Arc::clone(known);
             return turn.answer(answer, Ok(known));
         }
-        if !self.is_live() {
+        if !turn.is_live() {
             return turn.answer(answer, Err(CallError::Offline));
         }
         if self.disco.waiters() >= MAX_WAITERS {
@@ -208,7 +206,7 @@ impl Session {
         if let Some(waiters) = self.disco.waiting.get_mut(&entity) {
             return waiters.push(answer);
         }
-        if let Err(error) = self.make_room_for_question() {
+        if let Err(error) = turn.make_room_for_question() {
             return turn.answer(answer, Err(error));
         }
         self.learn(entity.clone(), PATIENCE, turn);
@@ -227,7 +225,7 @@ impl Session {
             Ok(disco) => disco,
             // It does not know the node of its own presence, or no longer; the entity itself may still answer.
             Err(CallError::Stanza(error)) if node.is_some() && error.condition == "item-not-found" => {
-                return self.ask_info(entity.clone(), None, PATIENCE, turn);
+                return turn.ask_info(entity.clone(), None, PATIENCE);
             }
             Err(error) => {
                 for answer in self.disco.waiting.remove(entity).into_iter().flatten() {
@@ -238,21 +236,21 @@ impl Session {
             }
         };
         let disco = self.disco.known.add(entity, disco, turn.now);
-        self.changed = true;
+        turn.changed = true;
         for answer in self.disco.waiting.remove(entity).into_iter().flatten() {
             turn.answer(answer, Ok(Arc::clone(&disco)));
         }
-        self.note_numbering(entity, &disco.features);
-        self.learned_about(entity, &disco);
+        self.numbering.note(entity, &disco.features, &self.rooms, turn);
+        self.learned_about(entity, &disco, turn);
         self.tell_disco(entity, &disco, turn);
         self.entity_answered(entity, Ok(()), turn);
-        if *entity == self.own.to_bare() {
+        if *entity == turn.own.to_bare() {
             self.account_answered(&disco, turn);
         }
-        if *entity == self.server() {
+        if *entity == turn.server() {
             self.ask_carbons(&disco.features, turn);
             if disco.features.iter().any(|feature| feature == ITEMS) {
-                self.ask_items(entity.clone(), turn);
+                turn.ask_items(entity.clone());
             }
         }
         self.no_longer_due(entity, turn);
@@ -263,7 +261,7 @@ impl Session {
         for var in &disco.features {
             if self.disco.told.note(entity, ("", var)) {
                 let payload = Payload::Feature { var: var.clone(), entity: entity.clone() };
-                self.fire("serviceDiscovered", payload, turn);
+                turn.fire("serviceDiscovered", payload);
             }
         }
         for form in &disco.forms {
@@ -275,7 +273,7 @@ impl Session {
                         "entity": entity.as_str(), "form_type": form.form_type, "var": field.var, "type": field.kind,
                         "value": field.values.first(), "values": field.values,
                     });
-                    self.fire("discoExtensionFieldDiscovered", Payload::Json(field.to_string().into()), turn);
+                    turn.fire("discoExtensionFieldDiscovered", Payload::Json(field.to_string().into()));
                 }
             }
         }
@@ -283,11 +281,11 @@ impl Session {
 
     /// Asks each of the server's services for its identities and features.
     pub(super) fn items_came(&mut self, items: Vec<Jid>, turn: &mut Turn<'_>) {
-        let known = [self.server(), Jid::from(self.own.to_bare()), self.own.clone()];
+        let known = [turn.server(), Jid::from(turn.own.to_bare()), turn.own.clone()];
         let mut asked = HashSet::new();
         for item in items {
             if asked.len() >= MAX_SERVICES {
-                self.ignored += 1;
+                turn.ignored += 1;
                 return;
             }
             if known.contains(&item) || !asked.insert(item.clone()) {
@@ -299,14 +297,14 @@ impl Session {
     }
 
     /// Handles the capabilities that presence claims. A claim is worthless until its hash was compared.
-    pub(super) fn caps_came(&mut self, presence: &mut Presence) {
+    pub(super) fn caps_came(&mut self, presence: &mut Presence, turn: &mut Turn<'_>) {
         let caps = presence.caps.take();
-        if presence.from.is_bare() || presence.from == self.own {
+        if presence.from.is_bare() || presence.from == turn.own {
             return;
         }
         // Strangers cost nothing to make up, and would leave no room for others.
         let bare = presence.from.to_bare();
-        if !(self.roster.has(&bare) || self.rooms.has(&bare) || bare == self.own.to_bare()) {
+        if !(self.roster.has(&bare) || self.rooms.has(&bare) || bare == turn.own.to_bare()) {
             return;
         }
         let changed = match (&presence.kind, caps) {
@@ -315,6 +313,6 @@ impl Session {
             (PresenceKind::Unavailable, _) => self.disco.known.gone(&presence.from),
             _ => false,
         };
-        self.changed |= changed;
+        turn.changed |= changed;
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use parlor_base::recent::Recent;
 use parlor_stanza::draft::check_draft;
 use parlor_stanza::error::CallError;
@@ -15,10 +15,12 @@ use crate::names::Names;
 use crate::questions::random_id;
 use crate::rooms::{Rooms, Stage, Tells};
 use crate::roster::Roster;
-use crate::{Answer, Session, Turn, View};
+use crate::{Answer, View};
 
 mod numbering;
 
+use crate::features::Features;
+use crate::turn::Turn;
 pub(super) use numbering::{Numbering, STANZA_IDS};
 
 /// Number of message hashes that are remembered, so that nothing is delivered twice. A message with an archive id has
@@ -27,7 +29,7 @@ pub(super) const REMEMBERED: usize = 8_192;
 /// Maximum length of a room's subject, in bytes.
 const MAX_SUBJECT: usize = 4_096;
 /// How far the server's clock may be behind ours. Server time stamps may also be rounded to whole seconds.
-const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
+pub(super) const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
 
 /// The archive ids of the latest messages, and the contents of those without one.
 #[derive(Debug)]
@@ -125,20 +127,20 @@ fn drop_body_beside_subject(message: &mut Message) {
     }
 }
 
-impl Session {
+impl Features {
     pub(super) fn message(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
-        let claimed = self.check_number(&mut message);
+        let claimed = self.numbering.check(&mut message);
         drop_body_beside_subject(&mut message);
         // Messages from a room that we are not in do not count. They are not noted either, since they may come again as
         // its history.
         if message.kind == MessageKind::Groupchat
             && !self.rooms.stage(&message.chat).is_some_and(|stage| !matches!(stage, Stage::Outside { .. }))
         {
-            self.ignored += 1;
+            turn.ignored += 1;
             return;
         }
-        if message.kind != MessageKind::Error && !self.seen.note(&message, self.comes_again(&message)) {
-            self.ignored += 1;
+        if message.kind != MessageKind::Error && !self.seen.note(&message, self.comes_again(&message, turn)) {
+            turn.ignored += 1;
             return;
         }
         if let Some(id) = claimed {
@@ -149,7 +151,7 @@ impl Session {
             MessageKind::Error => {
                 self.room_refused(&message, turn);
                 self.name_occupant(&mut message);
-                self.fire("messageError", Payload::Message(Arc::from(message)), turn);
+                turn.fire("messageError", Payload::Message(Arc::from(message)));
             }
             MessageKind::Chat | MessageKind::Normal | MessageKind::Headline => self.direct(message, turn),
         }
@@ -167,11 +169,11 @@ impl Session {
         // Only the author's side delayed it: clients stamp messages that were written offline, and some, such as
         // gateways, stamp all. If the server stored it, the server's own stamp counts, which differs.
         let is_unsigned = message.claimed_at == Some(message.at);
-        if message.delayed && is_unsigned && message.at >= self.stream_since() {
+        if message.delayed && is_unsigned && message.at >= turn.stream_since() {
             message.delayed = false;
             message.at = turn.now;
         }
-        message.delayed &= !self.was_said_to_us(&message);
+        message.delayed &= !self.was_said_to_us(&message, turn);
         let mut enters = false;
         let (invite, declined) = (message.invite.take(), message.declined.take());
         if invite.is_some() || declined.is_some() {
@@ -191,20 +193,15 @@ impl Session {
         self.tell(message, enters, notifies, turn);
     }
 
-    /// Returns when the present or last stream began, allowing for different clocks.
-    pub fn stream_since(&self) -> Timestamp {
-        self.bound_at.checked_sub(CLOCKS_DIFFER).unwrap_or(self.bound_at)
-    }
-
     /// Returns whether the message was sent to this very session and came late; then it is news, as it would have been
     /// in time. There are two cases. Either the stream was lost meanwhile: servers stamp messages that they repeat on a
     /// resumed stream. Or it was stored until our first presence: no plugin of this process or a previous one has had
     /// it, and its author may have seen us log in. Messages older than the session were stored for any client, and so
     /// were those for a session that a previous process left.
-    fn was_said_to_us(&self, message: &Message) -> bool {
-        let waited_behind_a_cut = self.resumed && message.at >= self.stream_since();
+    fn was_said_to_us(&self, message: &Message, turn: &mut Turn<'_>) -> bool {
+        let waited_behind_a_cut = turn.resumed && message.at >= turn.stream_since();
         // A time stamp in whole seconds may be earlier than the message. Messages from before the session are history.
-        let came_as_we_did = self.arriving.as_ref().is_some_and(|arriving| arriving.contains(&message.at));
+        let came_as_we_did = turn.arriving.as_ref().is_some_and(|arriving| arriving.contains(&message.at));
         message.carbon.is_none() && (waited_behind_a_cut || came_as_we_did)
     }
 
@@ -215,30 +212,30 @@ impl Session {
     ///
     /// A message without an id can be recognised only by its contents, which prove nothing. So the server's own stamp
     /// has to be from before the loss: a person who sends the same text twice, in any form, is heard twice.
-    fn comes_again(&self, message: &Message) -> bool {
+    fn comes_again(&self, message: &Message, turn: &mut Turn<'_>) -> bool {
         if message.kind == MessageKind::Groupchat {
             return message.delayed && self.rooms.tells(&message.chat) != Some(Tells::Present);
         }
-        let until = self.cut_at.checked_add(CLOCKS_DIFFER).unwrap_or(self.cut_at);
+        let until = turn.cut_at.checked_add(CLOCKS_DIFFER).unwrap_or(turn.cut_at);
         let was_said = message.carbon.is_none() && message.at <= until;
         if message.id.is_none() {
             return message.delayed && message.claimed_at != Some(message.at) && was_said;
         }
         (message.claimed_at.is_some() && message.body.is_some())
-            || (message.delayed && (was_said || self.was_said_to_us(message)))
+            || (message.delayed && (was_said || self.was_said_to_us(message, turn)))
     }
 
     /// Handles a message in a private chat. It opens the chat with a contact, or with a stranger if that is allowed.
     /// Returns whether the chat is open.
     fn said(&mut self, message: &Message, turn: &mut Turn<'_>) -> bool {
         let at = message.at.min(turn.now);
-        if self.chat_active(&message.chat, at) {
+        if self.chat_active(&message.chat, at, turn) {
             return true;
         }
         let other = message.chat.to_bare();
-        let opens = self.promises.is_resolved("chatBoxesFetched")
-            && other != self.own.to_bare()
-            && (self.settings.allow_non_roster_messaging || self.roster.has(&other));
+        let opens = turn.promises.is_resolved("chatBoxesFetched")
+            && other != turn.own.to_bare()
+            && (turn.settings.allow_non_roster_messaging || self.roster.has(&other));
         if opens {
             self.start_chat(other, Some(at), View::new(false), turn);
         }
@@ -252,7 +249,7 @@ impl Session {
             message.own = true;
         }
         let mentioned = mentions(&message.said(), &room.nick);
-        self.room_heard(&jid);
+        self.room_heard(&jid, turn);
         // With a body or in a thread it is an ordinary message (XEP-0045, section 8.1).
         let is_subject = message.subject.is_some() && message.body.is_none() && message.thread.is_none();
         let Some(membership) = self.rooms.membership(&jid) else { return };
@@ -312,13 +309,13 @@ impl Session {
         }
         Arc::make_mut(room).subject = subject.map(str::to_owned);
         let room = Arc::clone(room);
-        self.changed = true;
-        self.fire("roomSubjectChanged", Payload::Room(room), turn);
+        turn.changed = true;
+        turn.fire("roomSubjectChanged", Payload::Room(room));
     }
 
     /// Delivers a message. The hot path: one allocation, shared by all listeners.
     fn tell(&mut self, mut message: Box<Message>, enters: bool, notifies: bool, turn: &mut Turn<'_>) {
-        let line = self.command_in(&message);
+        let line = self.command_in(&message, turn);
         message.command = line.as_ref().map(|line| line.name.clone());
         let message = Arc::from(message);
         turn.fire_named(self.message_events.message.clone(), Payload::Message(Arc::clone(&message)));
@@ -334,8 +331,7 @@ impl Session {
     }
 
     /// Reports an outgoing message, whether a plugin wrote it as a stanza or not.
-    pub fn leaving(&mut self, mut message: Box<Message>, now: Timestamp, effects: &mut Vec<Effect>) {
-        let turn = &mut self.turn(now, effects);
+    pub(super) fn leaving(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
         let in_room = if message.kind == MessageKind::Groupchat {
             message.nick = self.rooms.shown.get(&message.chat).map(|room| room.nick.clone());
             true
@@ -346,7 +342,7 @@ impl Session {
         let is_chat = matches!(message.kind, MessageKind::Chat | MessageKind::Normal);
         let enters = is_chat && !in_room && message.says_something() && self.chats.open.contains_key(&message.chat);
         let message = Arc::from(message);
-        turn.fire_named(self.names.get("messageSend"), Payload::Message(Arc::clone(&message)));
+        turn.fire_named(turn.names.get("messageSend"), Payload::Message(Arc::clone(&message)));
         if enters {
             turn.fire_named(self.message_events.added.clone(), Payload::Message(message));
         }
@@ -360,11 +356,11 @@ impl Session {
         answer: Answer<String>,
         turn: &mut Turn<'_>,
     ) {
-        if let Err(error) = self.may_send(&to, kind, &draft) {
+        if let Err(error) = self.may_send(&to, kind, &draft, turn) {
             return turn.answer(answer, Err(error));
         }
         if kind == MessageKind::Chat && draft.body.is_some() {
-            self.chat_active(&to, turn.now);
+            self.chat_active(&to, turn.now, turn);
         }
         let id = random_id();
         let message = self.outgoing(to, kind, id.clone(), draft);
@@ -378,7 +374,13 @@ impl Session {
         Outgoing::Message { to, kind, id, draft, to_occupant }
     }
 
-    pub(super) fn may_send(&self, to: &Jid, kind: MessageKind, draft: &Draft) -> Result<(), CallError> {
+    pub(super) fn may_send(
+        &self,
+        to: &Jid,
+        kind: MessageKind,
+        draft: &Draft,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), CallError> {
         check_draft(draft)?;
         match kind {
             MessageKind::Groupchat if to.is_full() => {
@@ -393,7 +395,7 @@ impl Session {
                 return Err(CallError::invalid("kind", format!("{kind} is neither chat nor groupchat")));
             }
         }
-        if !self.is_live() {
+        if !turn.is_live() {
             return Err(CallError::Offline);
         }
         let inside = || matches!(self.rooms.stage(to), Some(Stage::Inside | Stage::Configuring));

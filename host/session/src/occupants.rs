@@ -6,11 +6,13 @@ use jid::{BareJid, Jid};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Actor, MucUser, Presence, PresenceKind, Show, kept};
 
+use crate::Room;
 use crate::cards::KnownCard;
 use crate::event::Payload;
+use crate::features::Features;
 use crate::presence::kept_status;
 use crate::rooms::{Farewell, Stage};
-use crate::{Room, Session, Turn};
+use crate::turn::Turn;
 
 /// Maximum number of occupants of one room.
 pub(super) const MAX_OCCUPANTS: usize = 20_000;
@@ -149,11 +151,11 @@ fn said_or_known(said: String, known: Option<&String>) -> String {
     if said.is_empty() { known.cloned().unwrap_or_else(|| "none".to_owned()) } else { said }
 }
 
-impl Session {
+impl Features {
     /// Handles a presence from an open room or one of its occupants.
     pub(super) fn room_presence(&mut self, room: &BareJid, presence: Presence, turn: &mut Turn<'_>) {
         let Some(stage) = self.rooms.stage(room) else { return };
-        self.room_heard(room);
+        self.room_heard(room, turn);
         match presence.kind {
             PresenceKind::Error(error) => {
                 // A room that did not let us in will not confirm our leaving.
@@ -174,7 +176,7 @@ impl Session {
             }
             _ => {
                 self.seen_off_late(room, &presence);
-                self.ignored += 1;
+                turn.ignored += 1;
             }
         }
     }
@@ -189,13 +191,13 @@ impl Session {
 
     fn occupant_here(&mut self, jid: &BareJid, stage: Stage, presence: Presence, turn: &mut Turn<'_>) {
         let Some(nick) = presence.from.resource() else {
-            self.ignored += 1;
+            turn.ignored += 1;
             return;
         };
         let muc = presence.muc.unwrap_or_else(|| self.as_known_or_plain(jid, nick.as_str()));
         // Some services omit the code; this very session has no other address.
         let ourselves = muc.status.contains(&OURSELVES)
-            || (stage == Stage::Entering && muc.jid.as_ref().is_some_and(|real| real.is_full() && *real == self.own));
+            || (stage == Stage::Entering && muc.jid.as_ref().is_some_and(|real| real.is_full() && *real == turn.own));
         let Some(room) = self.rooms.shown.get(jid) else { return };
         // Once we are in, nobody else has our nickname.
         let ours = ourselves || (stage.is_in() && room.nick == nick.as_str());
@@ -218,7 +220,7 @@ impl Session {
             card: before.and_then(|before| before.card.clone()),
         };
         if !ours && before.is_none() && !self.has_room_for_occupant(room) {
-            self.ignored += 1;
+            turn.ignored += 1;
             return;
         }
         // Changes of known occupants always count, except for texts for which there is no room.
@@ -246,7 +248,7 @@ impl Session {
             room.joined = !matches!(stage, Stage::Leaving);
         }
         let before = room.take_in(Arc::clone(&occupant));
-        self.changed = true;
+        turn.changed = true;
         if ourselves && stage == Stage::Entering {
             return self.entered(jid, muc.status.contains(&CREATED), turn);
         }
@@ -331,7 +333,7 @@ impl Session {
         let no_muc = MucUser::default();
         let muc = presence.muc.as_deref().unwrap_or(&no_muc);
         let Some(nick) = presence.from.resource().map(jid::ResourceRef::as_str) else {
-            self.ignored += 1;
+            turn.ignored += 1;
             return;
         };
         // Another person may use this nickname next.
@@ -344,14 +346,14 @@ impl Session {
         let fits = |new: &&str| ourselves || new.len() <= nick.len() || has_bytes;
         if let Some(new) = muc.nick.as_deref().filter(|_| muc.status.contains(&RENAMED)).filter(fits) {
             if new.is_empty() || new.len() > MAX_NICK {
-                self.ignored += 1;
+                turn.ignored += 1;
                 return;
             }
             let renamed = rename(Arc::make_mut(room), nick, new, ourselves);
             if ourselves && let Some(membership) = self.rooms.membership(jid) {
                 membership.is_called(new);
             }
-            self.changed = true;
+            turn.changed = true;
             if let Some(occupant) = renamed.filter(|_| matches!(stage, Stage::Inside | Stage::Configuring)) {
                 self.fire_occupant("occupantChanged", occupant, turn);
             }
@@ -362,7 +364,7 @@ impl Session {
             return self.we_are_out(jid, stage, muc, status, turn);
         }
         let Some(occupant) = Arc::make_mut(room).let_go(nick) else { return };
-        self.changed = true;
+        turn.changed = true;
         if matches!(stage, Stage::Inside | Stage::Configuring) {
             let mut occupant = Arc::unwrap_or_clone(occupant);
             occupant.went(muc, status);
@@ -393,9 +395,9 @@ impl Session {
             Stage::Configuring | Stage::Inside => {
                 // A server removes a hidden account from its rooms, and a service that restarts or fails removes
                 // everyone. Nobody wanted that.
-                let hides = why == "left" && self.status.value.is_hidden();
+                let hides = why == "left" && turn.status.value.is_hidden();
                 if was_due && why == "left" && !hides {
-                    return self.enters_still(jid);
+                    return self.enters_still(jid, turn);
                 }
                 // MongooseIM sends this to all clients of an account that share a nickname, whichever of them left, and
                 // some services omit the code. The room knows.
@@ -409,7 +411,7 @@ impl Session {
                 let (alternative, actor) = (muc.destroyed.clone().flatten(), muc.actor.clone());
                 self.outside(jid, comes_back, Farewell { why, reason, alternative, actor }, turn);
                 if comes_back {
-                    self.comes_back(jid, !hides);
+                    self.comes_back(jid, !hides, turn);
                 }
                 for joiner in joiners {
                     turn.answer(joiner.answer, Err(error.clone()));
@@ -431,13 +433,13 @@ impl Session {
     }
 }
 
-impl Session {
+impl Features {
     /// Forgets data about the occupants of a room that we are out of: nobody reports any more who leaves, and another
     /// person may use a nickname next.
-    pub(super) fn forget_occupants(&mut self, room: &BareJid) {
+    pub(super) fn forget_occupants(&mut self, room: &BareJid, turn: &mut Turn<'_>) {
         self.cards.forget_occupants(room);
         self.disco.known.forget_occupants(room);
-        self.changed = true;
+        turn.changed = true;
     }
 
     /// Fires an event about an occupant. The occupant id is included only if it can be trusted.
@@ -446,7 +448,7 @@ impl Session {
         if occupant.occupant_id.is_some() && !has_ids {
             Arc::make_mut(&mut occupant).occupant_id = None;
         }
-        self.fire(name, Payload::Occupant(occupant), turn);
+        turn.fire(name, Payload::Occupant(occupant));
     }
 }
 

@@ -10,9 +10,10 @@ use parlor_stanza::types::{Outgoing, Presence, PresenceKind, PresenceOut, Presen
 
 use crate::deadlines::{DeadlineKey, Late};
 use crate::event::Payload;
+use crate::features::Features;
 use crate::lifecycle::Link;
 use crate::roster::Contact;
-use crate::{Session, Turn};
+use crate::turn::Turn;
 
 /// Maximum number of clients of one contact.
 pub(super) const MAX_RESOURCES: usize = 64;
@@ -80,7 +81,7 @@ impl Contact {
     }
 }
 
-impl Session {
+impl Features {
     pub(super) fn presence(&mut self, presence: Presence, turn: &mut Turn<'_>) {
         if let (PresenceKind::Available, Some(avatar)) = (&presence.kind, &presence.avatar) {
             self.avatar_seen(&presence.from, avatar, turn);
@@ -90,7 +91,7 @@ impl Session {
             return self.room_presence(&bare, presence, turn);
         }
         self.seen_off_late(&bare, &presence);
-        if bare == self.own.to_bare() {
+        if bare == turn.own.to_bare() {
             // Our own clients are not contacts, and nobody subscribes to themselves.
             return;
         }
@@ -127,7 +128,7 @@ impl Session {
     pub(super) fn update_presence(&mut self, jid: &BareJid, turn: &mut Turn<'_>, update: impl FnOnce(&mut Contact)) {
         // People who only ask to be added are ignored; there could be a thousand of them, with many clients each.
         let Some(before) = self.roster.entry(jid).map(Arc::clone) else {
-            self.ignored += 1;
+            turn.ignored += 1;
             return;
         };
         let mut contact = Contact::clone(&before);
@@ -139,24 +140,24 @@ impl Session {
         if let Some(contacts) = &mut self.roster.contacts {
             contacts.insert(jid.clone(), Arc::clone(&contact));
         }
-        self.changed = true;
+        turn.changed = true;
         self.fire_presence(&before, &contact, turn);
     }
 
     fn fire_presence(&mut self, before: &Contact, contact: &Arc<Contact>, turn: &mut Turn<'_>) {
         if before.chat_status() != contact.chat_status() {
-            self.fire("contactPresenceChanged", Payload::Contact(Arc::clone(contact)), turn);
-            self.fire("contactStatusChanged", Payload::Contact(Arc::clone(contact)), turn);
+            turn.fire("contactPresenceChanged", Payload::Contact(Arc::clone(contact)));
+            turn.fire("contactStatusChanged", Payload::Contact(Arc::clone(contact)));
         }
         if before.status() != contact.status() {
-            self.fire("contactStatusMessageChanged", Payload::Contact(Arc::clone(contact)), turn);
+            turn.fire("contactStatusMessageChanged", Payload::Contact(Arc::clone(contact)));
         }
     }
 
     /// Marks all online clients as uncertain. Presence is not reported any longer, because the stream is gone or this
     /// account hides. It will be reported again on the next stream, or when we become visible. Until then, no event
     /// reports everyone as offline, only to report them online again.
-    pub(super) fn doubt_presence(&mut self) {
+    pub(super) fn doubt_presence(&mut self, turn: &mut Turn<'_>) {
         let contacts = self.roster.contacts.iter().flat_map(|contacts| contacts.values());
         let online = contacts.filter(|contact| !contact.resources.is_empty());
         let clients = |contact: &Contact| contact.resources.iter().map(|client| client.name.clone()).collect();
@@ -164,22 +165,22 @@ impl Session {
         let contacts = self.roster.contacts.iter().flat_map(|contacts| contacts.values());
         let asking = contacts.filter(|contact| contact.requesting);
         self.roster.doubts.requests = asking.map(|contact| contact.jid.clone()).collect();
-        self.await_presence(None);
+        self.await_presence(None, turn);
     }
 
     /// Starts the time limit after our presence was sent. The server answers with the presence of the contacts (RFC
     /// 6121, section 4.2.2), and with unanswered requests (section 3.1.3).
-    pub(super) fn await_presence(&mut self, patience: Option<Duration>) {
+    pub(super) fn await_presence(&mut self, patience: Option<Duration>, turn: &mut Turn<'_>) {
         let patience = patience.filter(|_| !self.roster.doubts.are_none());
         let doubts = patience.map(|patience| (patience, Late::Doubts));
-        self.deadlines.replace(&mut self.roster.doubts.deadline, doubts);
+        turn.deadlines.replace(&mut self.roster.doubts.deadline, doubts);
     }
 
     /// Treats clients that were not reported in time as offline, and requests that were not repeated as answered by
     /// another client.
     pub(super) fn doubts_end(&mut self, turn: &mut Turn<'_>) {
         // Presence may wait at the other end of a lost stream.
-        if self.link == Link::Suspended {
+        if turn.link == Link::Suspended {
             return;
         }
         for (jid, clients) in std::mem::take(&mut self.roster.doubts.of) {
@@ -190,7 +191,7 @@ impl Session {
         }
         let requests = std::mem::take(&mut self.roster.doubts.requests);
         // Requests are not repeated to a hidden account, nor by ejabberd to one with a negative priority.
-        if !self.status.value.is_hidden() && self.settings.priority >= 0 {
+        if !turn.status.value.is_hidden() && turn.settings.priority >= 0 {
             for jid in requests {
                 self.request_is_over(&jid, turn);
             }
@@ -224,12 +225,12 @@ impl Session {
         if known.as_ref().is_some_and(|contact| contact.sees_us()) {
             return send_presence(&from, PresenceOutKind::Subscribed, turn);
         }
-        if !self.settings.allow_contact_requests {
+        if !turn.settings.allow_contact_requests {
             return send_presence(&from, PresenceOutKind::Unsubscribed, turn);
         }
         // We have asked to see this contact ourselves, so the owner need not be asked.
         let is_wanted = known.as_ref().is_some_and(|contact| contact.ask || contact.is_seen());
-        if self.settings.auto_subscribe || is_wanted {
+        if turn.settings.auto_subscribe || is_wanted {
             send_presence(&from, PresenceOutKind::Subscribed, turn);
             if !is_wanted {
                 send_presence(&from, PresenceOutKind::Subscribe, turn);
@@ -247,16 +248,16 @@ impl Session {
             // Without a roster the request cannot be kept, but a plugin may still answer it.
             None if self.roster.contacts.is_none() => Some(Arc::new(Contact::stranger(from).called(nick))),
             None => self.roster.add_stranger(&from, nick).and_then(|_| {
-                self.show_known_card(&from);
+                self.show_known_card(&from, turn);
                 self.roster.get(&from).map(Arc::clone)
             }),
         };
         match contact {
             Some(contact) => {
-                self.changed = true;
-                self.fire("contactRequest", Payload::Contact(contact), turn);
+                turn.changed = true;
+                turn.fire("contactRequest", Payload::Contact(contact));
             }
-            None => self.ignored += 1,
+            None => turn.ignored += 1,
         }
     }
 }

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use parlor_base::id::InstanceId;
 use parlor_stanza::error::CallError;
 
+use crate::Answer;
 use crate::effect::{Due, Effect};
 use crate::event::{self, EventName, Payload};
+use crate::features::Features;
 use crate::names::{self, Names};
+use crate::turn::Turn;
 use crate::waiters::{self, Waiter};
-use crate::{Answer, Session, Turn};
 
 /// Maximum number of waiting calls.
 pub(super) const MAX_WAITERS: usize = 8_192;
@@ -245,7 +247,7 @@ fn check_name(name: &str) -> Result<(), CallError> {
     event::check_name(name).map_err(|reason| CallError::invalid("name", reason))
 }
 
-impl Session {
+impl Features {
     pub(super) fn emit(
         &mut self,
         by: InstanceId,
@@ -254,19 +256,19 @@ impl Session {
         turn: &mut Turn<'_>,
     ) -> Result<(), CallError> {
         check_name(name)?;
-        let by = self.promises.as_owner(by);
-        if self.names.is_reserved(name) {
+        let by = turn.promises.as_owner(by);
+        if turn.names.is_reserved(name) {
             return Err(reserved(name));
         }
-        if let Some(promise) = self.promises.by_name.get(name)
+        if let Some(promise) = turn.promises.by_name.get(name)
             && promise.owner != Owner::Plugin(by)
         {
             return Err(not_owner(name, promise.owner));
         }
-        let resolves = self.promises.is_unresolved(name).then(|| payload.clone());
+        let resolves = turn.promises.is_unresolved(name).then(|| payload.clone());
         turn.fire_named(name.clone(), payload);
         if let Some(payload) = resolves {
-            self.promises.resolve(name, payload, turn.out);
+            turn.common.promises.resolve(name, payload, turn.out);
         }
         Ok(())
     }
@@ -276,17 +278,19 @@ impl Session {
         by: InstanceId,
         names: &[EventName],
         most: usize,
+        turn: &mut Turn<'_>,
     ) -> Result<usize, CallError> {
         if names.is_empty() {
             return Err(CallError::invalid("names", "is empty"));
         }
         for name in names {
             check_name(name)?;
-            if self.names.is_reserved(name) {
+            if turn.names.is_reserved(name) {
                 return Err(reserved(name));
             }
         }
-        self.promises.add(self.promises.as_owner(by), names, most)
+        let by = turn.promises.as_owner(by);
+        turn.promises.add(by, names, most)
     }
 
     pub(super) fn reject_promise(
@@ -296,13 +300,13 @@ impl Session {
         reason: String,
         turn: &mut Turn<'_>,
     ) -> Result<(), CallError> {
-        if self.names.is_reserved(name) {
+        if turn.names.is_reserved(name) {
             return Err(reserved(name));
         }
-        let Some(promise) = self.promises.by_name.get(name) else {
+        let Some(promise) = turn.promises.by_name.get(name) else {
             return Err(CallError::NotFound(format!("the promise {name}")));
         };
-        if promise.owner != Owner::Plugin(self.promises.as_owner(by)) {
+        if promise.owner != Owner::Plugin(turn.promises.as_owner(by)) {
             return Err(not_owner(name, promise.owner));
         }
         if !promise.is_pending() {
@@ -311,7 +315,7 @@ impl Session {
                 format!("{name} is settled already; add it again to make it fresh"),
             ));
         }
-        self.promises.reject(name, CallError::Rejected(reason), turn.out);
+        turn.common.promises.reject(name, CallError::Rejected(reason), turn.out);
         Ok(())
     }
 
@@ -322,7 +326,7 @@ impl Session {
         answer: Answer<Payload>,
         turn: &mut Turn<'_>,
     ) {
-        let over = self.is_over();
-        turn.out.extend(self.promises.wait(by, name, answer, over).map(Effect::Answer));
+        let over = turn.is_over();
+        turn.out.extend(turn.common.promises.wait(by, name, answer, over).map(Effect::Answer));
     }
 }

@@ -12,11 +12,13 @@ use parlor_stanza::types::{self, AdHocRequest, Ask, Body, Outgoing, Query, Reply
 
 use crate::deadlines::{DeadlineKey, Deadlines, Late};
 use crate::effect::{Effect, Sent};
+use crate::features::Features;
 use crate::lifecycle::Link;
 use crate::owners::{OWNER_COMMANDS, command_node};
 use crate::rooms::{BookmarkQuestion, RoomQuestion};
 use crate::roster::ASK_AGAIN;
-use crate::{Answer, Session, Turn, cards, contacts};
+use crate::turn::Turn;
+use crate::{Answer, cards, contacts};
 
 /// The largest limit `iqs` that an owner can allow a plugin.
 pub const MOST_IQS: usize = 1_024;
@@ -112,9 +114,9 @@ impl Questions {
     }
 
     /// Ends all requests. The session's own ones are simply forgotten.
-    pub(super) fn end(&mut self, deadlines: &mut Deadlines, turn: &mut Turn<'_>) {
-        for (_, question) in self.0.drain() {
-            deadlines.cancel(question.deadline);
+    pub(super) fn end(turn: &mut Turn<'_>) {
+        for (_, question) in std::mem::take(&mut turn.questions).0 {
+            turn.deadlines.cancel(question.deadline);
             match question.waiting {
                 Waiting::Room(_, question) => question.end(turn),
                 Waiting::Bookmarks(question) => question.end(turn),
@@ -188,46 +190,57 @@ fn counts(to: Option<&Jid>, from: Option<&Jid>, own: &Jid) -> bool {
     }
 }
 
-impl Session {
-    pub(super) fn ask(&mut self, to: Option<Jid>, ask: Ask, waiting: Waiting, patience: Duration, turn: &mut Turn<'_>) {
+impl Turn<'_> {
+    pub(super) fn ask(&mut self, to: Option<Jid>, ask: Ask, waiting: Waiting, patience: Duration) {
         let id = self.expect(to.clone(), waiting, patience);
-        turn.send(Outgoing::Ask { to, id, ask });
+        self.send(Outgoing::Ask { to, id, ask });
     }
 
     /// Registers a request that is about to be sent. Returns its id.
     pub(super) fn expect(&mut self, to: Option<Jid>, waiting: Waiting, patience: Duration) -> String {
-        self.questions.add(to, waiting, patience, &mut self.deadlines)
+        self.common.questions.add(to, waiting, patience, &mut self.common.deadlines)
     }
 
     /// Removes a request that was answered by something other than an IQ.
     pub(super) fn take_question(&mut self, id: &str, is_meant: impl Fn(&Waiting) -> bool) -> Option<Waiting> {
-        self.questions.0.get(id).filter(|question| is_meant(&question.waiting))?;
-        let question = self.questions.0.remove(id)?;
+        self.common.questions.0.get(id).filter(|question| is_meant(&question.waiting))?;
+        let question = self.common.questions.0.remove(id)?;
         self.deadlines.cancel(question.deadline);
         Some(question.waiting)
     }
 
     /// Checks that there is room for another pending request of a plugin.
     pub(super) fn make_room_for_question(&mut self) -> Result<(), CallError> {
-        if self.questions.len() >= MAX_OUTSTANDING {
-            self.questions.forget_abandoned(&mut self.deadlines);
+        if self.common.questions.len() >= MAX_OUTSTANDING {
+            self.common.questions.forget_abandoned(&mut self.common.deadlines);
         }
-        if self.questions.len() >= MAX_OUTSTANDING {
+        if self.common.questions.len() >= MAX_OUTSTANDING {
             return Err(CallError::OverLimit(format!("{MAX_OUTSTANDING} IQs wait for answers")));
         }
         Ok(())
     }
 
+    pub(super) fn ask_info(&mut self, entity: Jid, node: Option<String>, patience: Duration) {
+        let waiting = Waiting::Info(entity.clone(), node.clone());
+        self.ask(Some(entity), Ask::DiscoInfo { node }, waiting, patience);
+    }
+
+    pub(super) fn ask_items(&mut self, entity: Jid) {
+        self.ask(Some(entity), Ask::DiscoItems, Waiting::Items, PATIENCE);
+    }
+}
+
+impl Features {
     pub(super) fn ask_roster(&mut self, turn: &mut Turn<'_>) {
         let version = self.roster.known_version();
         let versioned = version.as_ref().is_some_and(|version| !version.is_empty());
-        self.ask(None, Ask::Roster { version }, Waiting::Roster { versioned, late: false }, ROSTER_PATIENCE, turn);
+        turn.ask(None, Ask::Roster { version }, Waiting::Roster { versioned, late: false }, ROSTER_PATIENCE);
     }
 
     /// Sends a request for a plugin, unless too many requests of plugins are pending.
     pub(super) fn ask_for_plugin(&mut self, to: Option<Jid>, ask: Ask, waiting: Waiting, turn: &mut Turn<'_>) {
         if let Some(waiting) = self.admit(waiting, turn) {
-            self.ask(to, ask, waiting, PATIENCE, turn);
+            turn.ask(to, ask, waiting, PATIENCE);
         }
     }
 
@@ -235,12 +248,12 @@ impl Session {
     pub(super) fn wait_for_push(&mut self, waiting: Waiting, turn: &mut Turn<'_>) -> bool {
         let Some(waiting) = self.admit(waiting, turn) else { return false };
         // Its id is never sent, so nobody can answer it.
-        self.questions.add(None, waiting, PATIENCE, &mut self.deadlines);
+        turn.expect(None, waiting, PATIENCE);
         true
     }
 
     fn admit(&mut self, waiting: Waiting, turn: &mut Turn<'_>) -> Option<Waiting> {
-        match self.make_room_for_question() {
+        match turn.make_room_for_question() {
             Ok(()) => Some(waiting),
             Err(error) => {
                 self.question_failed(waiting, error, turn);
@@ -255,7 +268,7 @@ impl Session {
             Waiting::Roster { .. } => self.ask_roster(turn),
             Waiting::Info(entity, node) => self.disco_came(&entity, node.as_deref(), Err(error), turn),
             Waiting::Archive(queryid) => self.archive_failed(&queryid, error, turn),
-            Waiting::Carbons => self.carbons_failed(&error),
+            Waiting::Carbons => self.carbons_failed(&error, turn),
             Waiting::Items | Waiting::ArchivePreferences | Waiting::ArchivePreferencesSet => {}
             Waiting::Room(room, asked) => self.room_answered(&room, asked, Err(error), turn),
             Waiting::Bookmarks(asked) => self.bookmarks_answered(asked, Err(error), turn),
@@ -273,57 +286,48 @@ impl Session {
     /// Enables carbons, if the server supports them: copies of the messages that other clients of this account send and
     /// receive (XEP-0280, section 4).
     pub(super) fn ask_carbons(&mut self, features: &[String], turn: &mut Turn<'_>) {
-        if self.settings.message_carbons && features.iter().any(|feature| feature == CARBONS) {
-            self.ask(None, Ask::EnableCarbons, Waiting::Carbons, PATIENCE, turn);
+        if turn.settings.message_carbons && features.iter().any(|feature| feature == CARBONS) {
+            turn.ask(None, Ask::EnableCarbons, Waiting::Carbons, PATIENCE);
         }
     }
 
     /// Switches carbons after the setting changed (XEP-0280, section 5). If the features of the server are not known
     /// yet, they are switched once they are.
     pub(super) fn switch_carbons(&mut self, turn: &mut Turn<'_>) {
-        if self.can(&self.server(), CARBONS, turn) == Some(true) {
-            let ask = if self.settings.message_carbons { Ask::EnableCarbons } else { Ask::DisableCarbons };
-            self.ask(None, ask, Waiting::Carbons, PATIENCE, turn);
+        if self.can(&turn.server(), CARBONS, turn) == Some(true) {
+            let ask = if turn.settings.message_carbons { Ask::EnableCarbons } else { Ask::DisableCarbons };
+            turn.ask(None, ask, Waiting::Carbons, PATIENCE);
         }
     }
 
     /// Retries if the server may be able to switch carbons later. Nothing else depends on it.
-    fn carbons_failed(&mut self, error: &CallError) {
+    fn carbons_failed(&mut self, error: &CallError, turn: &mut Turn<'_>) {
         if error.may_pass() {
-            self.put_carbons_off();
+            self.put_carbons_off(turn);
         }
     }
 
-    fn put_carbons_off(&mut self) {
-        self.deadlines.replace(&mut self.carbons_again, Some((ASK_AGAIN, Late::CarbonsAgain)));
+    fn put_carbons_off(&mut self, turn: &mut Turn<'_>) {
+        turn.deadlines.replace(&mut self.carbons_again, Some((ASK_AGAIN, Late::CarbonsAgain)));
     }
 
     /// Requests during a lost connection would all be sent when it is over.
     pub(super) fn ask_carbons_again(&mut self, turn: &mut Turn<'_>) {
-        if self.link == Link::Suspended {
-            return self.put_carbons_off();
+        if turn.link == Link::Suspended {
+            return self.put_carbons_off(turn);
         }
         self.switch_carbons(turn);
     }
 
-    pub(super) fn ask_info(&mut self, entity: Jid, node: Option<String>, patience: Duration, turn: &mut Turn<'_>) {
-        let waiting = Waiting::Info(entity.clone(), node.clone());
-        self.ask(Some(entity), Ask::DiscoInfo { node }, waiting, patience, turn);
-    }
-
-    pub(super) fn ask_items(&mut self, entity: Jid, turn: &mut Turn<'_>) {
-        self.ask(Some(entity), Ask::DiscoItems, Waiting::Items, PATIENCE, turn);
-    }
-
     /// Sends a stanza that a plugin wrote.
     pub(super) fn send_raw(&mut self, by: InstanceId, stanza: RawStanza, answer: Answer<()>, turn: &mut Turn<'_>) {
-        if !self.is_live() {
+        if !turn.is_live() {
             return turn.answer(answer, Err(CallError::Offline));
         }
         let presence = stanza.broadcast_presence();
         let outgoing = if stanza.is_request() {
             // The answer would be taken for that of the other request.
-            if stanza.id().is_some_and(|id| self.questions.0.contains_key(id)) {
+            if stanza.id().is_some_and(|id| turn.questions.0.contains_key(id)) {
                 let reason = "the id is that of another question that waits for its answer; choose another";
                 return turn.answer(answer, Err(CallError::invalid("stanza", reason)));
             }
@@ -338,23 +342,23 @@ impl Session {
     }
 
     pub(super) fn send_iq(&mut self, by: InstanceId, iq: &RawStanza, answer: Answer<RawStanza>, turn: &mut Turn<'_>) {
-        if !self.is_live() {
+        if !turn.is_live() {
             return turn.answer(answer, Err(CallError::Offline));
         }
         if !iq.is_request() {
             return turn.answer(answer, Err(CallError::invalid("iq", "is not an IQ of the type get or set")));
         }
         let Some(waiting) = self.admit(Waiting::Plugin(answer), turn) else { return };
-        let id = self.expect(iq.to(), waiting, PATIENCE);
+        let id = turn.expect(iq.to(), waiting, PATIENCE);
         turn.send(Outgoing::Private(iq.with_id(&id), by));
     }
 
     pub(super) fn answered(&mut self, answer: types::Answer, turn: &mut Turn<'_>) {
-        let Some(question) = self.questions.answered(&answer, &self.own) else {
-            self.ignored += 1;
+        let Some(question) = turn.common.questions.answered(&answer, &turn.common.own) else {
+            turn.ignored += 1;
             return;
         };
-        self.deadlines.cancel(question.deadline);
+        turn.deadlines.cancel(question.deadline);
         match question.waiting {
             Waiting::Roster { versioned, .. } => match answer.outcome {
                 Ok(Body::Roster { version, items }) => self.roster_came(version, items, turn),
@@ -363,7 +367,7 @@ impl Session {
                 Err(error) => {
                     self.roster_failed(&error.to_string(), turn);
                     if CallError::Stanza(error).may_pass() {
-                        self.ask_roster_again();
+                        self.ask_roster_again(turn);
                     }
                 }
             },
@@ -389,13 +393,13 @@ impl Session {
             }
             Waiting::Carbons => {
                 if let Err(error) = answer.outcome {
-                    self.carbons_failed(&CallError::Stanza(error));
+                    self.carbons_failed(&CallError::Stanza(error), turn);
                 }
             }
             // If the server refuses, it keeps its own preferences.
             Waiting::ArchivePreferencesSet => {}
             Waiting::Room(room, asked) => {
-                self.room_heard(&room);
+                self.room_heard(&room, turn);
                 self.room_answered(&room, asked, answer.outcome.map_err(CallError::Stanza), turn);
             }
             Waiting::Bookmarks(asked) => {
@@ -413,13 +417,14 @@ impl Session {
 
     pub(super) fn question_late(&mut self, id: &str, turn: &mut Turn<'_>) {
         // A server that has just started, or a long roster, may take that long each time.
-        if let Some(Question { waiting: Waiting::Roster { late, .. }, deadline, .. }) = self.questions.0.get_mut(id)
+        if let Some(Question { waiting: Waiting::Roster { late, .. }, deadline, .. }) =
+            turn.common.questions.0.get_mut(id)
             && !std::mem::replace(late, true)
         {
-            *deadline = self.deadlines.set(ASK_AGAIN, Late::Question(id.to_owned()));
+            *deadline = turn.common.deadlines.set(ASK_AGAIN, Late::Question(id.to_owned()));
             return self.roster_failed("the server gave no answer in time", turn);
         }
-        let Some(question) = self.questions.0.remove(id) else { return };
+        let Some(question) = turn.questions.0.remove(id) else { return };
         self.question_failed(question.waiting, CallError::TimedOut, turn);
     }
 
@@ -428,18 +433,18 @@ impl Session {
         let reply = match request.query {
             Query::Ping => Reply::Done,
             Query::DiscoInfo { node: Some(node) }
-                if self.owner(request.from.as_ref()).is_some()
+                if self.owner(request.from.as_ref(), turn).is_some()
                     && let Some(disco) = command_node(&node) =>
             {
                 Reply::Disco { node: Some(node), disco }
             }
             Query::DiscoInfo { node } => self.disco.own.answer(node),
             Query::DiscoItems { node: Some(node) }
-                if node == types::COMMANDS && self.owner(request.from.as_ref()).is_some() =>
+                if node == types::COMMANDS && self.owner(request.from.as_ref(), turn).is_some() =>
             {
-                Reply::Commands { of: self.own.clone(), items: &OWNER_COMMANDS }
+                Reply::Commands { of: turn.own.clone(), items: &OWNER_COMMANDS }
             }
-            Query::AdHoc(command) => match self.owner(request.from.as_ref()) {
+            Query::AdHoc(command) => match self.owner(request.from.as_ref(), turn) {
                 Some(owner) => {
                     let asked = AdHocRequest { from: owner.into(), id: request.id, command: *command };
                     return turn.out.push(Effect::Command(asked));
@@ -448,7 +453,7 @@ impl Session {
                 None => Reply::Refuse { kind: "cancel", condition: "service-unavailable" },
             },
             // A command has no items, but its node exists.
-            Query::DiscoItems { node: Some(node) } if self.has_command(request.from.as_ref(), &node) => {
+            Query::DiscoItems { node: Some(node) } if self.has_command(request.from.as_ref(), &node, turn) => {
                 Reply::NoItems { node: Some(node) }
             }
             // The rooms that we are in are private, and an empty list reveals nothing (XEP-0045, section 6.7).

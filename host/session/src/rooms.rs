@@ -22,8 +22,10 @@ use parlor_stanza::types::{Actor, History, RoomJoin};
 
 use crate::deadlines::{DeadlineKey, Late};
 use crate::waiters::{self, Waiter};
-use crate::{Occupant, Session, Turn, View, ViewChange};
+use crate::{Occupant, View, ViewChange};
 
+use crate::features::Features;
+use crate::turn::Turn;
 pub(super) use bookmarks::BookmarkQuestion;
 pub use bookmarks::{Bookmarks, NoBookmarks};
 pub use configuring::ConfigValue;
@@ -366,7 +368,7 @@ impl RoomWish {
     }
 }
 
-impl Session {
+impl Features {
     pub(super) fn open_room(&mut self, jid: &BareJid, wish: RoomWish, joiner: Waiter<Arc<Room>>, turn: &mut Turn<'_>) {
         // Focus matters only if something else is open.
         let is_beside = !self.chats.open.is_empty() || self.rooms.shown.keys().any(|other| other != jid);
@@ -400,19 +402,19 @@ impl Session {
         reason: Reason,
         turn: &mut Turn<'_>,
     ) -> Result<(), CallError> {
-        if !self.settings.allow_muc {
+        if !turn.settings.allow_muc {
             return Err(CallError::Unsupported("rooms: the setting allow_muc is false".to_owned()));
         }
         if jid.node().is_none() {
             return Err(CallError::invalid("jid", format!("{jid} is a service, not a room: write name@{jid}")));
         }
-        if !self.is_live() {
+        if !turn.is_live() {
             return Err(CallError::Offline);
         }
         if matches!(self.rooms.stage(jid), Some(Stage::Entering | Stage::Configuring | Stage::Inside)) {
             return Ok(());
         }
-        let address = self.address_in(jid, wish.nick)?;
+        let address = self.address_in(jid, wish.nick, turn)?;
         if !self.rooms.has(jid) {
             self.make_room_for_room(turn)?;
         }
@@ -420,7 +422,7 @@ impl Session {
         if join.password.is_none() {
             join.password = self.bookmark(jid).and_then(|bookmark| bookmark.password.clone());
         }
-        let max_stanzas = self.settings.muc_history_max_stanzas;
+        let max_stanzas = turn.settings.muc_history_max_stanzas;
         join.history = join.history.or_else(|| max_stanzas.map(|_| History { max_stanzas, ..History::default() }));
         let nick = address.resource().to_string();
         let room = self.rooms.shown.entry(jid.clone()).or_insert_with(|| {
@@ -429,7 +431,7 @@ impl Session {
         });
         let room = Arc::make_mut(room);
         room.nick.clone_from(&nick);
-        self.changed = true;
+        turn.changed = true;
         if let Some(known) = self.rooms.memberships.get_mut(jid).filter(|room| room.is_to_come_back()) {
             // Our knowledge of it and the waiting calls are kept: it is entered again anyway.
             known.join.password = join.password.or_else(|| known.join.password.take());
@@ -441,7 +443,7 @@ impl Session {
         room.empty();
         let mut joiners = Vec::new();
         if let Some(old) = self.rooms.memberships.remove(jid) {
-            self.cancel_deadlines(&old);
+            self.cancel_deadlines(&old, turn);
             joiners = old.joiners;
             for leaver in old.leavers {
                 turn.answer(leaver.answer, Ok(()));
@@ -463,7 +465,7 @@ impl Session {
             tells: Tells::Past,
             deadline: None,
             silence: None,
-            heard: self.deadlines.elapsed(),
+            heard: turn.deadlines.elapsed(),
             is_missed: false,
             untold: false,
             known_until: None,
@@ -476,12 +478,12 @@ impl Session {
 
     /// Returns our address in a room. The nickname is the requested one, else the bookmark's, else the setting's, else
     /// the node of our JID.
-    fn address_in(&self, room: &BareJid, nick: Option<String>) -> Result<FullJid, CallError> {
+    fn address_in(&self, room: &BareJid, nick: Option<String>, turn: &mut Turn<'_>) -> Result<FullJid, CallError> {
         let given = nick.is_some();
         let nick = nick
             .or_else(|| self.bookmark(room).and_then(|bookmark| bookmark.nick.clone()))
-            .or_else(|| self.settings.nickname.clone().filter(|_| !self.settings.muc_nickname_from_jid))
-            .or_else(|| self.own.node().map(unescaped))
+            .or_else(|| turn.settings.nickname.clone().filter(|_| !turn.settings.muc_nickname_from_jid))
+            .or_else(|| turn.own.node().map(unescaped))
             .ok_or_else(|| {
                 CallError::invalid("attributes.nick", "is not given, and this account has no name to use instead")
             })?;
@@ -503,16 +505,16 @@ impl Session {
         Ok(())
     }
 
-    fn cancel_deadlines(&mut self, membership: &Membership) {
+    fn cancel_deadlines(&mut self, membership: &Membership, turn: &mut Turn<'_>) {
         for key in [membership.deadline, membership.silence].into_iter().flatten() {
-            self.deadlines.cancel(key);
+            turn.deadlines.cancel(key);
         }
     }
 
     /// Replaces the deadline for the current step in a room.
-    fn set_room_deadline(&mut self, jid: &BareJid, after: Option<Duration>) {
+    fn set_room_deadline(&mut self, jid: &BareJid, after: Option<Duration>, turn: &mut Turn<'_>) {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
-        self.deadlines.replace(&mut membership.deadline, after.map(|after| (after, Late::Room(jid.clone()))));
+        turn.deadlines.replace(&mut membership.deadline, after.map(|after| (after, Late::Room(jid.clone()))));
     }
 }
 

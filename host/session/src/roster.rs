@@ -12,11 +12,13 @@ use jid::BareJid;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{RosterItem, Show};
 
+use crate::Effect;
 use crate::cards::KnownCard;
 use crate::deadlines::Late;
 use crate::event::Payload;
+use crate::features::Features;
 use crate::presence::{ContactResource, Doubts};
-use crate::{Effect, Session, Turn};
+use crate::turn::Turn;
 
 /// Maximum number of contacts.
 pub(super) const MAX_CONTACTS: usize = 50_000;
@@ -194,6 +196,12 @@ pub(super) struct Roster {
 }
 
 impl Roster {
+    /// Sets the roster that was stored when the last process ended. Before the first log-in.
+    pub(super) fn keep(&mut self, version: String, items: Vec<RosterItem>) {
+        let contacts = items.into_iter().map(|item| (item.jid.clone(), Arc::new(Contact::new(item)))).collect();
+        self.kept = kept_version(Some(version)).map(|version| (version, contacts));
+    }
+
     pub(super) fn get(&self, jid: &BareJid) -> Option<&Arc<Contact>> {
         self.contacts.as_ref()?.get(jid)
     }
@@ -334,25 +342,19 @@ fn kept_version(version: Option<String>) -> Option<String> {
     version.filter(|version| !version.is_empty() && version.len() <= MAX_VERSION)
 }
 
-impl Session {
-    /// Sets the roster that was stored when the last process ended. Before the first log-in.
-    pub fn roster_kept(&mut self, version: String, items: Vec<RosterItem>) {
-        let contacts = items.into_iter().map(|item| (item.jid.clone(), Arc::new(Contact::new(item)))).collect();
-        self.roster.kept = kept_version(Some(version)).map(|version| (version, contacts));
-    }
-
+impl Features {
     /// Handles the whole roster.
     pub(super) fn roster_came(&mut self, version: Option<String>, items: Vec<RosterItem>, turn: &mut Turn<'_>) {
         let before = self.roster.contacts.clone();
         let (keep, left_out) = self.roster.replace(kept_version(version), items);
         turn.out.push(Effect::Keep(keep));
-        self.ignored += left_out as u64;
-        self.changed = true;
+        turn.ignored += left_out as u64;
+        turn.changed = true;
         // Another client removed these while we were offline.
         for gone in before.iter().flat_map(OrdMap::values) {
             if self.roster.get(&gone.jid).is_none() {
                 self.went_offline(gone, turn);
-                self.fire("contactRemoved", Payload::Contact(Arc::clone(gone)), turn);
+                turn.fire("contactRemoved", Payload::Contact(Arc::clone(gone)));
             }
         }
         let error = if self.roster.versions_offered {
@@ -372,21 +374,21 @@ impl Session {
             self.roster.version = Some(version);
             self.roster.contacts = Some(contacts);
         }
-        self.changed = true;
+        turn.changed = true;
         self.roster_fetched(Ok(()), turn);
     }
 
     fn roster_fetched(&mut self, cached: Result<(), CallError>, turn: &mut Turn<'_>) {
         self.name_chats(turn);
-        self.show_known_cards();
+        self.show_known_cards(turn);
         if cached.is_ok() {
-            self.fire("cachedRoster", Payload::None, turn);
+            turn.fire("cachedRoster", Payload::None);
         }
         for name in FETCHED {
-            self.fire(name, Payload::None, turn);
+            turn.fire(name, Payload::None);
         }
         if let Err(error) = cached {
-            self.promises.reject("cachedRoster", error, turn.out);
+            turn.common.promises.reject("cachedRoster", error, turn.out);
         }
         self.roster_settled(turn);
     }
@@ -396,13 +398,13 @@ impl Session {
     pub(super) fn roster_failed(&mut self, why: &str, turn: &mut Turn<'_>) {
         let error = CallError::Rejected(format!("the roster could not be fetched: {why}"));
         for name in ROSTER_PROMISES {
-            self.promises.reject(name, error.clone(), turn.out);
+            turn.common.promises.reject(name, error.clone(), turn.out);
         }
         self.roster_settled(turn);
     }
 
-    pub(super) fn ask_roster_again(&mut self) {
-        self.deadlines.set(ASK_AGAIN, Late::RosterAgain);
+    pub(super) fn ask_roster_again(&mut self, turn: &mut Turn<'_>) {
+        turn.deadlines.set(ASK_AGAIN, Late::RosterAgain);
     }
 
     /// Applies the own server's push of one entry. `decode` has checked its sender.
@@ -419,9 +421,9 @@ impl Session {
         if item.subscription == "remove" {
             let removed = self.remove_contact(&jid, version, turn);
             self.contact_pushed(&jid, turn);
-            self.fire("rosterPush", Payload::Stanza(xml), turn);
+            turn.fire("rosterPush", Payload::Stanza(xml));
             if let Some(contact) = removed {
-                self.fire("contactRemoved", Payload::Contact(contact), turn);
+                turn.fire("contactRemoved", Payload::Contact(contact));
             }
             return;
         }
@@ -430,12 +432,12 @@ impl Session {
             if self.roster.version.take().is_some() {
                 turn.out.push(Effect::Keep(KeepRoster::Nothing));
             }
-            self.ignored += 1;
+            turn.ignored += 1;
             return;
         }
         let before = self.roster.get(&jid).map(Arc::clone);
         self.put_contact(item, version, turn);
-        self.fire("rosterPush", Payload::Stanza(xml), turn);
+        turn.fire("rosterPush", Payload::Stanza(xml));
         let was_seen = before.is_some_and(|before| before.is_seen());
         if was_seen && self.roster.get(&jid).is_some_and(|now| !now.is_seen()) {
             // Nobody reports this contact's presence any more (RFC 6121, section 3.3).
@@ -447,10 +449,10 @@ impl Session {
     /// Inserts or replaces an entry, for readers and for later sessions.
     pub(super) fn put_contact(&mut self, item: RosterItem, version: Option<String>, turn: &mut Turn<'_>) {
         let Some(contact) = self.roster.put(item) else { return };
-        self.changed = true;
+        turn.changed = true;
         self.name_chat(&contact.jid, turn);
         if contact.card.is_none() {
-            self.show_known_card(&contact.jid);
+            self.show_known_card(&contact.jid, turn);
         }
         if self.roster.version.is_some() {
             turn.out.push(Effect::Keep(KeepRoster::Changed { version, contact }));
@@ -479,7 +481,7 @@ impl Session {
         if self.roster.version.is_some() || contact.is_some() {
             turn.out.push(Effect::Keep(KeepRoster::Removed { version, jid: jid.clone() }));
         }
-        self.changed |= contact.is_some();
+        turn.changed |= contact.is_some();
         self.name_chat(jid, turn);
         contact
     }

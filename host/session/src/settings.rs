@@ -5,19 +5,15 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use parlor_config::Settings;
 use parlor_stanza::error::CallError;
 use serde_json::Value;
 
-use super::{Effect, Session, Status, Turn, View, Wins};
+use super::{Status, View, Wins};
+use crate::features::Features;
+use crate::turn::Turn;
 
-impl Session {
-    /// Returns the present settings.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
+impl Features {
     /// Changes all settings, or none. The caller's permission was checked before.
     pub(super) fn change_settings(
         &mut self,
@@ -25,7 +21,7 @@ impl Session {
         wins: Wins,
         turn: &mut Turn<'_>,
     ) -> Result<(), CallError> {
-        let mut settings = self.settings.clone();
+        let mut settings = turn.settings.clone();
         for (key, value) in values {
             let changed = match wins {
                 Wins::Always => settings.with(&key, value),
@@ -33,64 +29,61 @@ impl Session {
             };
             settings = changed.map_err(|error| CallError::invalid("value", error.to_string()))?;
         }
-        if settings != self.settings {
+        if settings != turn.settings {
             self.settings_changed(settings, turn);
         }
         Ok(())
     }
 
-    /// Applies settings that the owner changed in the configuration. Differences take effect at once. A room that is no
-    /// longer listed is left, unless a bookmark wants us there.
-    pub fn rewritten(&mut self, before: &Settings, after: &Settings, now: Timestamp, effects: &mut Vec<Effect>) {
-        let turn = &mut self.turn(now, effects);
-        let (old, new) = (self.settings.clone(), self.settings.rewritten(before, after));
+    pub(super) fn rewritten(&mut self, before: &Settings, after: &Settings, turn: &mut Turn<'_>) {
+        let (old, new) = (turn.settings.clone(), turn.settings.rewritten(before, after));
         if old == new {
             return;
         }
         self.settings_changed(new, turn);
         for room in &old.auto_join_rooms {
-            if !self.settings.auto_join_rooms.iter().any(|listed| listed.jid == room.jid) {
+            if !turn.settings.auto_join_rooms.iter().any(|listed| listed.jid == room.jid) {
                 self.leave_unlisted(&room.jid, turn);
             }
         }
     }
 
     fn settings_changed(&mut self, settings: Settings, turn: &mut Turn<'_>) {
-        let before = std::mem::replace(&mut self.settings, settings);
-        self.changed = true;
-        self.configure_own();
+        let before = std::mem::replace(&mut turn.settings, settings);
+        turn.changed = true;
+        self.configure_own(turn);
         // The status was not set otherwise yet, and was not announced.
-        if before.default_state != self.settings.default_state
-            && !self.promises.is_resolved("statusInitialized")
-            && self.status == Status::initial(&before)
+        if before.default_state != turn.settings.default_state
+            && !turn.promises.is_resolved("statusInitialized")
+            && turn.status == Status::initial(&before)
         {
-            self.status = Status::initial(&self.settings);
+            turn.status = Status::initial(&turn.settings);
         }
         // The settings below are applied when the connect order reaches them.
-        if !self.is_live() || !self.announced {
+        if !turn.is_live() || !turn.announced {
             return;
         }
-        if before.message_carbons != self.settings.message_carbons {
+        if before.message_carbons != turn.settings.message_carbons {
             self.switch_carbons(turn);
         }
-        if before.message_archiving != self.settings.message_archiving {
+        if before.message_archiving != turn.settings.message_archiving {
             self.ask_archive_preferences(turn);
         }
         let bookmarked = |settings: &Settings| settings.allow_muc && settings.allow_bookmarks;
-        match (bookmarked(&before), bookmarked(&self.settings)) {
+        match (bookmarked(&before), bookmarked(&turn.settings)) {
             (false, true) => self.fetch_bookmarks(turn),
             (true, false) => self.forget_bookmarks(),
             _ => {}
         }
-        if self.promises.is_resolved("roomsAutoJoined") {
-            if self.settings.allow_muc {
-                for room in self.settings.auto_join_rooms.clone() {
+        if turn.promises.is_resolved("roomsAutoJoined") {
+            if turn.settings.allow_muc {
+                for room in turn.settings.auto_join_rooms.clone() {
                     if !before.auto_join_rooms.contains(&room) || !before.allow_muc {
                         self.enter_by_itself(&room.jid, room.nick, turn);
                     }
                 }
             }
-            for jid in self.settings.auto_join_private_chats.clone() {
+            for jid in turn.settings.auto_join_private_chats.clone() {
                 if !before.auto_join_private_chats.contains(&jid) {
                     self.start_chat(jid, None, View::new(false), turn);
                 }

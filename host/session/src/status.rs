@@ -11,8 +11,9 @@ use parlor_stanza::raw::BroadcastPresence;
 use parlor_stanza::types::{Outgoing, PresenceOut, PresenceOutKind, Show, kept};
 
 use crate::event::Payload;
+use crate::features::Features;
 use crate::presence::PRESENCE_PATIENCE;
-use crate::{Session, Turn};
+use crate::turn::{Common, Turn};
 
 /// Maximum length of a status text, in bytes.
 const MAX_MESSAGE: usize = 4_096;
@@ -96,7 +97,7 @@ impl FromStr for StatusValue {
     }
 }
 
-impl Session {
+impl Features {
     pub(super) fn set_status(
         &mut self,
         value: Option<StatusValue>,
@@ -106,10 +107,10 @@ impl Session {
         if let Some(message) = &message {
             check_text("message", message, MAX_MESSAGE)?;
         }
-        let value = value.unwrap_or(self.status.value);
-        let message = message.unwrap_or_else(|| self.status.message.clone());
-        let before = std::mem::replace(&mut self.status, Status { value, message });
-        if self.announced && self.is_live() {
+        let value = value.unwrap_or(turn.status.value);
+        let message = message.unwrap_or_else(|| turn.status.message.clone());
+        let before = std::mem::replace(&mut turn.status, Status { value, message });
+        if turn.announced && turn.is_live() {
             self.announce(turn);
         }
         self.status_changed(&before, turn);
@@ -120,7 +121,7 @@ impl Session {
     /// presence, which the server sends.
     pub(super) fn status_sent(&mut self, sent: BroadcastPresence, turn: &mut Turn<'_>) {
         let value = match (sent.is_available, sent.show) {
-            (false, _) if self.status.value.is_hidden() => self.status.value,
+            (false, _) if turn.status.value.is_hidden() => turn.status.value,
             (false, _) => StatusValue::Unavailable,
             (true, None) => StatusValue::Online,
             (true, Some(Show::Chat)) => StatusValue::Chat,
@@ -129,76 +130,76 @@ impl Session {
             (true, Some(Show::Xa)) => StatusValue::Xa,
         };
         let message = kept(sent.status, MAX_MESSAGE);
-        let before = std::mem::replace(&mut self.status, Status { value, message });
+        let before = std::mem::replace(&mut turn.status, Status { value, message });
         self.status_changed(&before, turn);
     }
 
     /// Applies a new status, after it was announced.
     fn status_changed(&mut self, before: &Status, turn: &mut Turn<'_>) {
-        if self.status != *before {
-            self.changed = true;
+        if turn.status != *before {
+            turn.changed = true;
         }
-        if self.announced && self.is_live() {
-            match (before.value.is_hidden(), self.status.value.is_hidden()) {
+        if turn.announced && turn.is_live() {
+            match (before.value.is_hidden(), turn.status.value.is_hidden()) {
                 // From here on, the presence of others is not reported to us.
-                (false, true) => self.doubt_presence(),
+                (false, true) => self.doubt_presence(turn),
                 (true, false) => {
                     // Presence that was on its way then may have come since.
-                    self.doubt_presence();
-                    self.await_presence(Some(PRESENCE_PATIENCE));
+                    self.doubt_presence(turn);
+                    self.await_presence(Some(PRESENCE_PATIENCE), turn);
                     self.enter_wanted_rooms(turn);
                 }
                 (false, false) | (true, true) => {}
             }
         }
-        if self.status.value != before.value {
-            self.fire("statusChanged", Payload::Status(self.status.clone()), turn);
+        if turn.status.value != before.value {
+            turn.fire("statusChanged", Payload::Status(turn.status.clone()));
         }
-        if self.status.message != before.message {
-            self.fire("statusMessageChanged", Payload::Status(self.status.clone()), turn);
+        if turn.status.message != before.message {
+            turn.fire("statusMessageChanged", Payload::Status(turn.status.clone()));
         }
     }
 
     /// Sends the first presence on a stream. A hidden account sends none: nobody has seen it yet.
     pub(super) fn announce_first(&mut self, turn: &mut Turn<'_>) {
-        self.announced = true;
-        self.changed = true;
-        let is_shown = !self.status.value.is_hidden();
+        turn.announced = true;
+        turn.changed = true;
+        let is_shown = !turn.status.value.is_hidden();
         // If a previous process left the session, the server has stored that one's messages as well.
         let is_taken_up = self.held.is_some();
-        self.arriving = (is_shown && !is_taken_up).then_some(self.bound_at..=turn.now);
+        turn.arriving = (is_shown && !is_taken_up).then_some(turn.bound_at..=turn.now);
         if is_shown {
-            self.caps_told();
-            turn.send(Outgoing::Presence(self.presence_to(None)));
+            self.caps_told(turn);
+            turn.send(Outgoing::Presence(self.presence_to(None, turn)));
         }
     }
 
     pub(super) fn announce(&mut self, turn: &mut Turn<'_>) {
-        turn.send(Outgoing::Presence(self.presence_to(None)));
-        self.caps_told();
-        if self.status.value.is_hidden() {
+        turn.send(Outgoing::Presence(self.presence_to(None, turn)));
+        self.caps_told(turn);
+        if turn.status.value.is_hidden() {
             // The server informs the rooms by itself (RFC 6121, section 4.6.3).
             return;
         }
         self.rooms.changed_while_entering();
         let occupied: Vec<Jid> = self.rooms.occupied().collect();
         for occupant in occupied {
-            turn.send(Outgoing::Presence(self.presence_to(Some(occupant))));
+            turn.send(Outgoing::Presence(self.presence_to(Some(occupant), turn)));
         }
     }
 
     /// Returns the own status as presence; without an address, for everyone who may see it.
-    pub(super) fn presence_to(&self, to: Option<Jid>) -> PresenceOut {
-        let hidden = self.status.value.is_hidden();
+    pub(super) fn presence_to(&self, to: Option<Jid>, common: &Common) -> PresenceOut {
+        let hidden = common.status.value.is_hidden();
         let kind = if hidden { PresenceOutKind::Unavailable } else { PresenceOutKind::Available };
         PresenceOut {
-            priority: to.is_none().then_some(self.settings.priority),
+            priority: to.is_none().then_some(common.settings.priority),
             to,
             kind,
-            show: self.status.value.show(),
-            status: Some(self.status.message.clone()).filter(|message| !message.is_empty()),
+            show: common.status.value.show(),
+            status: Some(common.status.message.clone()).filter(|message| !message.is_empty()),
             join: None,
-            avatar: (!hidden).then(|| self.own_avatar()),
+            avatar: (!hidden).then(|| self.own_avatar(common)),
             caps: (!hidden).then(|| self.disco.own.caps()),
         }
     }

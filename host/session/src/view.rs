@@ -9,7 +9,8 @@ use parlor_stanza::raw::is_one_line;
 use serde_json::Value;
 
 use crate::event::Payload;
-use crate::{Session, Turn};
+use crate::features::Features;
+use crate::turn::Turn;
 
 /// Maximum number of attributes of one chat or room.
 const MAX_ATTRIBUTES: usize = 64;
@@ -200,7 +201,7 @@ pub(super) enum Focus {
     Room(BareJid),
 }
 
-impl Session {
+impl Features {
     /// Updates the focus after a change of this chat's or room's view, or after its end (`None`). If a room loses the
     /// focus to another one, an event reports it. For a chat, the event of the new focus implies it.
     pub(super) fn move_focus(&mut self, of: &Focus, change: Option<ViewChange>, turn: &mut Turn<'_>) {
@@ -213,11 +214,11 @@ impl Session {
             return;
         }
         let before = std::mem::replace(&mut self.focus, focus);
-        self.changed = true;
+        turn.changed = true;
         if let Some(Focus::Room(room)) = self.mark_focus(before, false).filter(|before| before != of)
             && let Some(room) = self.rooms.shown.get(&room).map(Arc::clone)
         {
-            self.fire("roomViewChanged", Payload::Room(room), turn);
+            turn.fire("roomViewChanged", Payload::Room(room));
         }
         self.mark_focus(self.focus.clone(), true);
     }

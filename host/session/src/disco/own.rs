@@ -12,7 +12,8 @@ use parlor_stanza::types::{Caps, Disco, Identity, Reply};
 
 use super::caps;
 use crate::deadlines::{DeadlineKey, Late};
-use crate::{Session, Turn};
+use crate::features::Features;
+use crate::turn::{Common, Turn};
 
 /// The settings under which a feature is available.
 type When = fn(&Settings) -> bool;
@@ -218,8 +219,8 @@ fn check_name(argument: &str, name: &str, may_be_empty: bool, forbidden: &[char]
     }
 }
 
-impl Session {
-    pub(crate) fn add_feature(&mut self, by: InstanceId, name: String) -> Result<bool, CallError> {
+impl Features {
+    pub(crate) fn add_feature(&mut self, by: InstanceId, name: String, turn: &mut Turn<'_>) -> Result<bool, CallError> {
         check_name("name", &name, false, &['<'])?;
         let own = &mut self.disco.own;
         let is_new = !own.has_feature(&name);
@@ -232,11 +233,16 @@ impl Session {
         }
         // It is noted even if it exists already: the other plugin may end first.
         added.features.insert(name);
-        self.own_changed();
+        self.own_changed(turn);
         Ok(is_new)
     }
 
-    pub(crate) fn add_identity(&mut self, by: InstanceId, identity: Identity) -> Result<bool, CallError> {
+    pub(crate) fn add_identity(
+        &mut self,
+        by: InstanceId,
+        identity: Identity,
+        turn: &mut Turn<'_>,
+    ) -> Result<bool, CallError> {
         check_name("category", &identity.category, false, &['<', '/'])?;
         check_name("kind", &identity.kind, false, &['<', '/'])?;
         check_name("name", identity.name.as_deref().unwrap_or_default(), true, &['<'])?;
@@ -255,55 +261,55 @@ impl Session {
             }
             added.identities.push(identity);
         }
-        self.own_changed();
+        self.own_changed(turn);
         Ok(is_new)
     }
 
-    pub(crate) fn clear_identities(&mut self, by: InstanceId) {
+    pub(crate) fn clear_identities(&mut self, by: InstanceId, turn: &mut Turn<'_>) {
         let added = self.disco.own.added.entry(by).or_default();
         added.identities.clear();
         added.no_default = true;
-        self.own_changed();
+        self.own_changed(turn);
     }
 
     /// Removes the additions of an instance. The next announcement reports it.
-    pub(crate) fn forget_own(&mut self, gone: InstanceId) {
+    pub(crate) fn forget_own(&mut self, gone: InstanceId, common: &mut Common) {
         if self.disco.own.added.remove(&gone).is_some() {
-            self.own_changed();
+            self.own_changed(common);
         }
     }
 
     /// Applies settings that may change the features or the priority.
-    pub(crate) fn configure_own(&mut self) {
-        let is_new = self.disco.own.configure(&self.settings);
-        if is_new || self.disco.own.priority.is_some_and(|told| told != self.settings.priority) {
-            self.changed = true;
-            self.gather();
+    pub(crate) fn configure_own(&mut self, common: &mut Common) {
+        let is_new = self.disco.own.configure(&common.settings);
+        if is_new || self.disco.own.priority.is_some_and(|told| told != common.settings.priority) {
+            common.changed = true;
+            self.gather(common);
         }
     }
 
     /// Sets the announced features of the host that only some people can use.
-    pub(crate) fn offer(&mut self, features: Vec<&'static str>) {
+    pub(crate) fn offer(&mut self, features: Vec<&'static str>, common: &mut Common) {
         self.disco.own.offered = features;
-        self.own_changed();
+        self.own_changed(common);
     }
 
-    fn own_changed(&mut self) {
+    fn own_changed(&mut self, common: &mut Common) {
         if self.disco.own.rebuild() {
-            self.changed = true;
-            self.gather();
+            common.changed = true;
+            self.gather(common);
         }
     }
 
     /// Schedules an announcement, one for all changes within a moment.
-    fn gather(&mut self) {
+    fn gather(&mut self, common: &mut Common) {
         let own = &mut self.disco.own;
-        if own.gathering.is_some() || !self.announced {
+        if own.gathering.is_some() || !common.announced {
             return;
         }
-        let since = own.last_told.map(|at| self.deadlines.elapsed().saturating_sub(at));
+        let since = own.last_told.map(|at| common.deadlines.elapsed().saturating_sub(at));
         let pause = since.map_or(Duration::ZERO, |since| PAUSE.saturating_sub(since));
-        own.gathering = Some(self.deadlines.set(GATHER.max(pause), Late::Caps));
+        own.gathering = Some(common.deadlines.set(GATHER.max(pause), Late::Caps));
     }
 
     /// Announces the changes that were collected.
@@ -311,26 +317,26 @@ impl Session {
         let own = &mut self.disco.own;
         own.gathering = None;
         let is_told = own.told.as_ref().is_some_and(|told| told.caps == own.shown.caps)
-            && own.priority == Some(self.settings.priority);
-        if is_told || !self.announced || !self.is_live() || self.status.value.is_hidden() {
+            && own.priority == Some(turn.settings.priority);
+        if is_told || !turn.announced || !turn.is_live() || turn.status.value.is_hidden() {
             return;
         }
-        self.disco.own.last_told = Some(self.deadlines.elapsed());
+        self.disco.own.last_told = Some(turn.deadlines.elapsed());
         self.announce(turn);
     }
 
     /// Notes that a presence for everyone is sent.
-    pub(crate) fn caps_told(&mut self) {
+    pub(crate) fn caps_told(&mut self, turn: &mut Turn<'_>) {
         let own = &mut self.disco.own;
         own.told = Some(own.shown.clone());
-        own.priority = Some(self.settings.priority);
+        own.priority = Some(turn.settings.priority);
     }
 
     /// Notes that nothing has been announced on the next stream.
-    pub(crate) fn caps_untold(&mut self) {
+    pub(crate) fn caps_untold(&mut self, turn: &mut Turn<'_>) {
         let own = &mut self.disco.own;
         own.told = None;
         own.priority = None;
-        self.deadlines.replace(&mut own.gathering, None);
+        turn.deadlines.replace(&mut own.gathering, None);
     }
 }

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use jid::{BareJid, Jid};
 use parlor_stanza::types::{Message, MessageKind};
 
-use crate::Session;
-use crate::rooms::MAX_ROOMS;
+use crate::rooms::{MAX_ROOMS, Rooms};
+use crate::turn::Common;
 
 /// The feature of an entity that numbers messages.
 pub(crate) const STANZA_IDS: &str = "urn:xmpp:sid:0";
@@ -20,36 +20,36 @@ pub(crate) struct Numbering {
     rooms: HashSet<BareJid>,
 }
 
-impl Session {
+impl Numbering {
     /// Handles an entity's features, which may announce that it numbers messages (XEP-0359, section 5).
-    pub(crate) fn note_numbering(&mut self, entity: &Jid, features: &[String]) {
+    pub(crate) fn note(&mut self, entity: &Jid, features: &[String], rooms: &Rooms, common: &Common) {
         let announced = features.iter().any(|feature| feature == STANZA_IDS);
         let Ok(entity) = BareJid::try_from(entity.clone()) else { return };
-        if entity == self.own.to_bare() {
-            self.numbering.account = Some(announced);
+        if entity == common.own.to_bare() {
+            self.account = Some(announced);
         } else if !announced {
-            self.numbering.rooms.remove(&entity);
-        } else if self.rooms.has(&entity) {
-            if self.numbering.rooms.len() >= MAX_ROOMS {
-                self.numbering.rooms.retain(|room| self.rooms.has(room));
+            self.rooms.remove(&entity);
+        } else if rooms.has(&entity) {
+            if self.rooms.len() >= MAX_ROOMS {
+                self.rooms.retain(|room| rooms.has(room));
             }
-            self.numbering.rooms.insert(entity);
+            self.rooms.insert(entity);
         }
     }
 
     /// Removes an archive id that no numbering entity set. Returns it if the account may still announce that it numbers
     /// messages.
-    pub(super) fn check_number(&self, message: &mut Message) -> Option<String> {
+    pub(super) fn check(&self, message: &mut Message) -> Option<String> {
         let counts = match message.kind {
-            MessageKind::Groupchat => self.numbering.rooms.contains(&message.chat),
+            MessageKind::Groupchat => self.rooms.contains(&message.chat),
             MessageKind::Chat | MessageKind::Normal | MessageKind::Headline | MessageKind::Error => {
-                self.numbering.account == Some(true)
+                self.account == Some(true)
             }
         };
         if counts {
             return None;
         }
-        let may_count = message.kind != MessageKind::Groupchat && self.numbering.account.is_none();
+        let may_count = message.kind != MessageKind::Groupchat && self.account.is_none();
         message.stanza_id.take().filter(|_| may_count)
     }
 }

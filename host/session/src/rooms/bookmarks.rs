@@ -9,9 +9,11 @@ use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::types::{Ask, Body, Bookmark, BookmarkChange, BookmarkPlace, MAX_BOOKMARKS};
 
 use super::Stage;
+use crate::Answer;
 use crate::deadlines::Late;
+use crate::features::Features;
 use crate::questions::{PATIENCE, Waiting};
-use crate::{Answer, Session, Turn};
+use crate::turn::{Common, Turn};
 
 /// Time limit for the bookmarks, since everything after them waits.
 const BOOKMARKS_PATIENCE: Duration = Duration::from_secs(10);
@@ -133,17 +135,17 @@ impl BookmarkQuestion {
     }
 }
 
-impl Session {
+impl Features {
     pub(super) fn bookmark(&self, room: &BareJid) -> Option<&Arc<Bookmark>> {
         self.rooms.bookmarks.as_ref()?.get(room)
     }
 
     /// Returns all bookmarks, or why they are unknown.
-    pub(crate) fn known_bookmarks(&self) -> Result<Bookmarks, NoBookmarks> {
+    pub(crate) fn known_bookmarks(&self, common: &Common) -> Result<Bookmarks, NoBookmarks> {
         self.rooms.bookmarks.clone().ok_or_else(|| {
-            if self.rooms.bookmarks_asked || !self.promises.is_resolved("bookmarksInitialized") {
+            if self.rooms.bookmarks_asked || !common.promises.is_resolved("bookmarksInitialized") {
                 NoBookmarks::NotYet
-            } else if !self.settings.allow_muc || !self.settings.allow_bookmarks {
+            } else if !common.settings.allow_muc || !common.settings.allow_bookmarks {
                 NoBookmarks::NotWanted
             } else if self.rooms.bookmarks_untold {
                 NoBookmarks::NotTold
@@ -155,7 +157,7 @@ impl Session {
 
     /// Requests the bookmarks. The connect order continues once they have come, or will not.
     pub(crate) fn fetch_bookmarks(&mut self, turn: &mut Turn<'_>) {
-        if self.settings.allow_muc && self.settings.allow_bookmarks {
+        if turn.settings.allow_muc && turn.settings.allow_bookmarks {
             self.rooms.bookmarks_asked = true;
             self.ask_bookmarks(BookmarkPlace::Items, Newer::Nowhere, turn);
         } else {
@@ -166,8 +168,8 @@ impl Session {
     /// Requests the bookmarks again, after they did not come in time or were unavailable.
     pub(crate) fn fetch_bookmarks_again(&mut self, turn: &mut Turn<'_>) {
         // Unnecessary if they are disabled now, or if a new stream has requested them or will.
-        let wanted = self.settings.allow_muc && self.settings.allow_bookmarks;
-        if wanted && self.is_live() && self.announced && !self.rooms.bookmarks_asked {
+        let wanted = turn.settings.allow_muc && turn.settings.allow_bookmarks;
+        if wanted && turn.is_live() && turn.announced && !self.rooms.bookmarks_asked {
             self.fetch_bookmarks(turn);
         }
     }
@@ -182,7 +184,7 @@ impl Session {
 
     fn ask_bookmarks(&mut self, place: BookmarkPlace, newer: Newer, turn: &mut Turn<'_>) {
         let waiting = Waiting::Bookmarks(BookmarkQuestion::All { place, newer });
-        self.ask(None, Ask::Bookmarks { place }, waiting, BOOKMARKS_PATIENCE, turn);
+        turn.ask(None, Ask::Bookmarks { place }, waiting, BOOKMARKS_PATIENCE);
     }
 
     /// Sets the known bookmarks. Later changes by other clients are followed.
@@ -191,9 +193,9 @@ impl Session {
         self.rooms.bookmarks_untold = false;
         let all = all.into_iter().map(|one| (one.room.clone(), Arc::new(one))).collect();
         for before in self.rooms.bookmarks.replace(all).unwrap_or_default().values() {
-            self.bookmark_names_us(before);
+            self.bookmark_names_us(before, turn);
         }
-        self.changed = true;
+        turn.changed = true;
         self.leave_what_is_not_bookmarked(turn);
         self.bookmarks_settled(turn);
     }
@@ -217,7 +219,7 @@ impl Session {
         result: Result<Body, CallError>,
         turn: &mut Turn<'_>,
     ) {
-        let wanted = self.settings.allow_muc && self.settings.allow_bookmarks;
+        let wanted = turn.settings.allow_muc && turn.settings.allow_bookmarks;
         match (question, result) {
             (BookmarkQuestion::All { place, .. }, Ok(Body::Bookmarks(all))) if wanted => {
                 self.bookmarks_came(all, place, turn);
@@ -231,7 +233,7 @@ impl Session {
             (BookmarkQuestion::All { .. }, result) => {
                 self.rooms.bookmarks_untold = true;
                 if let Err(CallError::TimedOut | CallError::Stanza(_)) = result {
-                    self.deadlines.set(ASK_AGAIN, Late::BookmarksAgain);
+                    turn.deadlines.set(ASK_AGAIN, Late::BookmarksAgain);
                 }
                 self.bookmarks_settled(turn);
             }
@@ -239,7 +241,7 @@ impl Session {
             (BookmarkQuestion::Carry(room), Err(error)) => {
                 tracing::warn!(%room, %error, "a bookmark stays where older clients keep them");
                 self.rooms.bookmarks_older = true;
-                self.changed = true;
+                turn.changed = true;
             }
             (
                 BookmarkQuestion::Set {
@@ -289,7 +291,7 @@ impl Session {
     /// Handles changes by another client of this account. `decode` has checked their sender.
     pub(crate) fn bookmarks_changed(&mut self, changes: Vec<BookmarkChange>, turn: &mut Turn<'_>) {
         // The bookmarks that are on their way include these changes.
-        if !self.settings.allow_muc || !self.settings.allow_bookmarks || self.rooms.bookmarks.is_none() {
+        if !turn.settings.allow_muc || !turn.settings.allow_bookmarks || self.rooms.bookmarks.is_none() {
             return;
         }
         for change in changes {
@@ -301,19 +303,19 @@ impl Session {
     /// section 4.2).
     fn bookmark_changed(&mut self, change: BookmarkChange, turn: &mut Turn<'_>) {
         // If the others are unknown, the bookmark that we have stored must not count as all of them.
-        if !matches!(self.known_bookmarks(), Ok(_) | Err(NoBookmarks::NotKept)) {
+        if !matches!(self.known_bookmarks(turn), Ok(_) | Err(NoBookmarks::NotKept)) {
             return;
         }
         let bookmarks = self.rooms.bookmarks.get_or_insert_with(OrdMap::new);
-        self.changed = true;
+        turn.changed = true;
         match change {
             BookmarkChange::Set(bookmark) => {
                 if bookmarks.len() >= MAX_BOOKMARKS && !bookmarks.contains_key(&bookmark.room) {
-                    self.ignored += 1;
+                    turn.ignored += 1;
                     return;
                 }
                 if let Some(before) = bookmarks.insert(bookmark.room.clone(), Arc::new(bookmark.clone())) {
-                    self.bookmark_names_us(&before);
+                    self.bookmark_names_us(&before, turn);
                 }
                 if bookmark.autojoin {
                     self.enter_bookmarked(&bookmark, turn);
@@ -335,12 +337,12 @@ impl Session {
 
     /// Adopts a nickname that a bookmark has changed from that in `before`, for the next time that its room is entered.
     /// Otherwise we keep the present one, which a plugin may have changed.
-    fn bookmark_names_us(&mut self, before: &Bookmark) {
+    fn bookmark_names_us(&mut self, before: &Bookmark, turn: &mut Turn<'_>) {
         let room = &before.room;
         if self.bookmark(room).is_none_or(|bookmark| bookmark.nick == before.nick) {
             return;
         }
-        let Ok(address) = self.address_in(room, None) else { return };
+        let Ok(address) = self.address_in(room, None, turn) else { return };
         if let Some(membership) = self.rooms.membership(room).filter(|membership| membership.bookmarked) {
             membership.is_called(address.resource().as_str());
         }
@@ -374,7 +376,7 @@ impl Session {
     /// Checks that the bookmarks are known before one is changed, because other clients' data in it must not be lost
     /// (XEP-0402, section 2). If the server did not return them, they are requested again.
     fn may_change_bookmarks(&mut self, turn: &mut Turn<'_>) -> Result<(), CallError> {
-        match self.known_bookmarks() {
+        match self.known_bookmarks(turn) {
             Ok(_) | Err(NoBookmarks::NotKept) => Ok(()),
             Err(unknown) => {
                 if unknown == NoBookmarks::NotTold {
@@ -386,7 +388,7 @@ impl Session {
     }
 
     pub(super) fn set_bookmark(&mut self, mut bookmark: Bookmark, answer: Answer<()>, turn: &mut Turn<'_>) {
-        if !self.settings.allow_bookmarks {
+        if !turn.settings.allow_bookmarks {
             return turn.answer(answer, Err(NoBookmarks::NotWanted.into()));
         }
         if let Err(error) = self.may_change_bookmarks(turn) {
@@ -413,7 +415,7 @@ impl Session {
             Publishing::Prepared => Ask::PublishBookmark { bookmark: bookmark.clone(), plain: true },
         };
         let waiting = Waiting::Bookmarks(BookmarkQuestion::Set { bookmark, step, answer });
-        self.ask(None, ask, waiting, PATIENCE, turn);
+        turn.ask(None, ask, waiting, PATIENCE);
     }
 
     /// Copies the other bookmarks to the newer place, which has one now: at the next log-in they would no longer be
@@ -426,7 +428,7 @@ impl Session {
         for bookmark in all.values().filter(|bookmark| bookmark.room != *put_down) {
             let ask = Ask::PublishBookmark { bookmark: Box::new(Bookmark::clone(bookmark)), plain };
             let waiting = Waiting::Bookmarks(BookmarkQuestion::Carry(bookmark.room.clone()));
-            self.ask(None, ask, waiting, PATIENCE, turn);
+            turn.ask(None, ask, waiting, PATIENCE);
         }
     }
 
@@ -443,6 +445,6 @@ impl Session {
             return turn.answer(answer, Err(CallError::Unsupported(why.to_owned())));
         }
         let waiting = Waiting::Bookmarks(BookmarkQuestion::Remove(room.clone(), answer));
-        self.ask(None, Ask::RetractBookmark(room.clone()), waiting, PATIENCE, turn);
+        turn.ask(None, Ask::RetractBookmark(room.clone()), waiting, PATIENCE);
     }
 }

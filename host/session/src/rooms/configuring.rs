@@ -7,9 +7,11 @@ use parlor_stanza::draft::written_len;
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Ask, Body, FormField, MAX_FORM_FIELDS};
 
+use super::Stage;
 use super::moderating::RoomQuestion;
-use super::{Session, Stage};
-use crate::{Answer, Turn};
+use crate::Answer;
+use crate::features::Features;
+use crate::turn::Turn;
 
 /// Maximum length of a submitted form as XML; servers end the whole stream at 256 KiB.
 const MAX_FORM_WRITTEN: usize = 200 << 10;
@@ -40,7 +42,7 @@ pub(crate) fn weight(fields: &[(String, ConfigValue)]) -> usize {
     fields.iter().map(|(name, value)| size_of_val(value) + name.len() + one(value)).sum()
 }
 
-impl Session {
+impl Features {
     /// Configures a room that we just created. Nobody else can enter it before.
     pub(super) fn configure_new(&mut self, jid: &BareJid, wanted: Wanted, turn: &mut Turn<'_>) {
         if wanted.is_empty() {

@@ -9,9 +9,11 @@ use parlor_stanza::types::{Affiliated, Ask, Bookmark, Invitation, Invite, Outgoi
 use super::configuring::{self, ConfigValue};
 use super::{RoomQuestion, not_open};
 use crate::event::Payload;
+use crate::features::Features;
 use crate::questions::random_id;
+use crate::turn::Turn;
 use crate::view::Focus;
-use crate::{Answer, Attribute, Session, Turn, ViewChange};
+use crate::{Answer, Attribute, ViewChange};
 
 /// An action of a plugin on a room, after its grants were checked.
 #[derive(Debug)]
@@ -111,10 +113,10 @@ impl RoomDeed {
     }
 }
 
-impl Session {
+impl Features {
     pub(crate) fn room_deed(&mut self, jid: &BareJid, deed: RoomDeed, turn: &mut Turn<'_>) {
         if deed.sends()
-            && let Err(error) = self.may_ask_rooms()
+            && let Err(error) = self.may_ask_rooms(turn)
         {
             return deed.refuse(error, turn);
         }
@@ -124,7 +126,7 @@ impl Session {
                 turn.answer(answer, result);
             }
             RoomDeed::Attribute(attribute, answer) => {
-                let result = self.set_room_attribute(jid, &attribute);
+                let result = self.set_room_attribute(jid, &attribute, turn);
                 turn.answer(answer, result);
             }
             RoomDeed::Subject(subject, answer) => self.set_subject(jid, subject, answer, turn),
@@ -138,7 +140,7 @@ impl Session {
             RoomDeed::Invite { user, direct, reason, password, answer } => {
                 let invite = Invite {
                     room: jid.clone(),
-                    from: self.own.clone(),
+                    from: turn.own.clone(),
                     to: user.clone().into(),
                     reason: reason.clone(),
                     password: password.clone(),
@@ -149,7 +151,7 @@ impl Session {
                     (Jid::from(jid.clone()), Invitation::Mediated { user, reason })
                 };
                 turn.send(Outgoing::Invite { to, id: random_id(), invitation });
-                self.fire("roomInviteSent", Payload::Invite(Arc::new(invite)), turn);
+                turn.fire("roomInviteSent", Payload::Invite(Arc::new(invite)));
                 turn.answer(answer, Ok(()));
             }
             RoomDeed::Decline { inviter, reason, answer } => {
@@ -162,14 +164,14 @@ impl Session {
         }
     }
 
-    fn may_ask_rooms(&mut self) -> Result<(), CallError> {
-        if !self.settings.allow_muc {
+    fn may_ask_rooms(&mut self, turn: &mut Turn<'_>) -> Result<(), CallError> {
+        if !turn.settings.allow_muc {
             return Err(CallError::Unsupported("rooms: the setting allow_muc is false".to_owned()));
         }
-        if !self.is_live() {
+        if !turn.is_live() {
             return Err(CallError::Offline);
         }
-        self.make_room_for_question()
+        turn.make_room_for_question()
     }
 
     pub(super) fn change_room_view(
@@ -181,19 +183,24 @@ impl Session {
         let room = self.rooms.shown.get_mut(jid).ok_or_else(|| not_open(jid))?;
         let before = Arc::clone(room);
         let toggled = Arc::make_mut(room).view.change(change);
-        self.changed |= *room != before;
+        turn.changed |= *room != before;
         self.move_focus(&Focus::Room(jid.clone()), Some(change), turn);
         let room = Arc::clone(self.rooms.shown.get(jid).ok_or_else(|| not_open(jid))?);
         // Being shown and being focused are reported each time, since a front end may have changed its own state.
         if toggled || matches!(change, ViewChange::Focus | ViewChange::Show) {
-            self.fire("roomViewChanged", Payload::Room(room), turn);
+            turn.fire("roomViewChanged", Payload::Room(room));
         }
         Ok(())
     }
 
-    fn set_room_attribute(&mut self, jid: &BareJid, attribute: &Attribute) -> Result<(), CallError> {
+    fn set_room_attribute(
+        &mut self,
+        jid: &BareJid,
+        attribute: &Attribute,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), CallError> {
         let room = self.rooms.shown.get_mut(jid).ok_or_else(|| not_open(jid))?;
-        self.changed |= Arc::make_mut(room).view.set_attribute(attribute)?;
+        turn.changed |= Arc::make_mut(room).view.set_attribute(attribute)?;
         Ok(())
     }
 }

@@ -11,10 +11,12 @@ use parlor_stanza::types::{History, Outgoing, PresenceOut};
 
 use super::leaving::Farewell;
 use super::{Membership, Room, RoomWish, Stage, Tells};
+use crate::Occupant;
 use crate::deadlines::Late;
 use crate::event::Payload;
+use crate::features::Features;
 use crate::questions::PATIENCE;
-use crate::{Occupant, Session, Turn};
+use crate::turn::Turn;
 
 /// Time limit for entering a room.
 pub(super) const JOIN_PATIENCE: Duration = Duration::from_secs(30);
@@ -50,15 +52,15 @@ pub(crate) enum Reason {
     Again,
 }
 
-impl Session {
+impl Features {
     /// Sends the presence that enters a known room.
     pub(super) fn enter(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let Some(room) = self.rooms.shown.get(jid) else { return };
         let Ok(address) = room.jid.with_resource_str(&room.nick) else { return };
-        let presence = if self.status.value.is_hidden() {
+        let presence = if turn.status.value.is_hidden() {
             PresenceOut { to: Some(address.into()), caps: Some(self.disco.own.caps()), ..PresenceOut::default() }
         } else {
-            self.presence_to(Some(address.into()))
+            self.presence_to(Some(address.into()), turn)
         };
         let Some(membership) = self.rooms.memberships.get(jid) else { return };
         let mut join = membership.join.clone();
@@ -69,7 +71,7 @@ impl Session {
             let since = until.checked_sub(CLOCKS_DIFFER).unwrap_or(until);
             join.history = Some(History { since: Some(since), ..History::default() });
         }
-        self.is_entering(jid);
+        self.is_entering(jid, turn);
         if let Some(membership) = self.rooms.memberships.get_mut(jid) {
             membership.untold = false;
         }
@@ -79,31 +81,31 @@ impl Session {
     /// Sends our presence once we are in, if it changed since we asked to enter.
     fn tell_what_has_changed(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
-        if !std::mem::take(&mut membership.untold) || self.status.value.is_hidden() {
+        if !std::mem::take(&mut membership.untold) || turn.status.value.is_hidden() {
             return;
         }
         let Some(room) = self.rooms.shown.get(jid) else { return };
         let Ok(address) = room.jid.with_resource_str(&room.nick) else { return };
-        turn.send(Outgoing::Presence(self.presence_to(Some(address.into()))));
+        turn.send(Outgoing::Presence(self.presence_to(Some(address.into()), turn)));
     }
 
-    fn is_entering(&mut self, jid: &BareJid) {
+    fn is_entering(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         membership.stage = Stage::Entering;
         membership.is_missed = false;
         membership.tells = Tells::Past;
-        self.set_room_deadline(jid, Some(JOIN_PATIENCE));
+        self.set_room_deadline(jid, Some(JOIN_PATIENCE), turn);
     }
 
     /// Handles a late confirmation of an attempt to enter that we have taken back. The answer to our later attempt
     /// comes next, so no event reports that we are out.
-    pub(crate) fn enters_still(&mut self, jid: &BareJid) {
+    pub(crate) fn enters_still(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         if membership.stage == Stage::Inside {
             membership.reason = Reason::Again;
         }
-        self.emptied(jid);
-        self.is_entering(jid);
+        self.emptied(jid, turn);
+        self.is_entering(jid, turn);
     }
 
     /// Enters the rooms again that a lost stream, or our own hiding, removed us from.
@@ -112,32 +114,32 @@ impl Session {
         let mut wanted: Vec<BareJid> = wanted.map(|(jid, _)| jid.clone()).collect();
         wanted.sort();
         for jid in wanted {
-            self.wish_nick_back(&jid);
+            self.wish_nick_back(&jid, turn);
             self.enter(&jid, turn);
         }
     }
 
     /// Returns to the requested nickname: its other user may be gone by now.
-    pub(super) fn wish_nick_back(&mut self, jid: &BareJid) {
+    pub(super) fn wish_nick_back(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let nick = self.rooms.memberships.get(jid).map(|membership| membership.nick.clone());
         if let (Some(nick), Some(room)) = (nick, self.rooms.shown.get_mut(jid))
             && room.nick != nick
         {
             Arc::make_mut(room).nick = nick;
-            self.changed = true;
+            turn.changed = true;
         }
     }
 
     /// Starts the automatic joins.
     pub(crate) fn auto_join(&mut self, turn: &mut Turn<'_>) {
-        for room in self.settings.auto_join_rooms.clone() {
+        for room in turn.settings.auto_join_rooms.clone() {
             self.enter_by_itself(&room.jid, room.nick, turn);
         }
         self.join_bookmarked(turn);
         let stages = self.rooms.memberships.iter();
         self.rooms.auto = stages.filter(|(_, room)| room.is_automatic_and_open()).map(|(jid, _)| jid.clone()).collect();
         if !self.rooms.auto.is_empty() {
-            self.deadlines.set(JOIN_PATIENCE, Late::AutoJoins);
+            turn.deadlines.set(JOIN_PATIENCE, Late::AutoJoins);
         }
     }
 
@@ -166,13 +168,13 @@ impl Session {
 
     /// Handles the room's confirmation that we are in (XEP-0045, section 7.2.2).
     pub(crate) fn entered(&mut self, jid: &BareJid, created: bool, turn: &mut Turn<'_>) {
-        self.set_room_deadline(jid, Some(PAST_PATIENCE));
+        self.set_room_deadline(jid, Some(PAST_PATIENCE), turn);
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         (membership.tries, membership.nicks_tried) = (0, 0);
         membership.known_until.get_or_insert(turn.now);
         // After a lost stream, we count as having been in it all the time.
         if membership.reason != Reason::Again {
-            membership.entered_at = self.deadlines.elapsed();
+            membership.entered_at = turn.deadlines.elapsed();
         }
         membership.stage = Stage::Inside;
         let before = std::mem::take(&mut membership.before);
@@ -182,9 +184,9 @@ impl Session {
         if let Some(room) = self.rooms.shown.get_mut(jid) {
             let room = Arc::make_mut(room);
             (room.entered, room.archived) = (self.rooms.enterings, None);
-            self.changed = true;
+            turn.changed = true;
         }
-        self.watch(jid);
+        self.watch(jid, turn);
         self.tell_what_has_changed(jid, turn);
         self.ask_about(jid, turn);
         self.tell_changes_since(jid, &before, turn);
@@ -192,10 +194,10 @@ impl Session {
         let fields = match (created, configure) {
             (false, _) => return self.settled_in(jid, turn),
             (true, Some(fields)) => fields,
-            (true, None) if self.settings.muc_instant_rooms => Vec::new(),
+            (true, None) if turn.settings.muc_instant_rooms => Vec::new(),
             (true, None) => {
                 if let Some(room) = self.rooms.shown.get(jid).map(Arc::clone) {
-                    self.fire("configurationNeeded", Payload::Room(room), turn);
+                    turn.fire("configurationNeeded", Payload::Room(room));
                 }
                 return self.settled_in(jid, turn);
             }
@@ -232,7 +234,7 @@ impl Session {
         let again = std::mem::replace(&mut membership.reason, Reason::Asked) == Reason::Again;
         let joiners = std::mem::take(&mut membership.joiners);
         if !again {
-            self.fire("chatRoomOpened", Payload::Room(Arc::clone(&room)), turn);
+            turn.fire("chatRoomOpened", Payload::Room(Arc::clone(&room)));
         }
         for joiner in joiners {
             turn.answer(joiner.answer, Ok(Arc::clone(&room)));
@@ -297,7 +299,7 @@ impl Session {
             return false;
         }
         Arc::make_mut(room).nick = nick;
-        self.changed = true;
+        turn.changed = true;
         self.enter(jid, turn);
         true
     }
@@ -309,7 +311,7 @@ impl Session {
             // Occupants that it has named so far may leave, which nobody would report.
             Arc::make_mut(room).empty();
         }
-        self.forget_occupants(jid);
+        self.forget_occupants(jid, turn);
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         let tries = membership.tries;
         if tries == 0 {
@@ -321,7 +323,7 @@ impl Session {
         if tries == TRIES_UNTOLD && std::mem::replace(&mut membership.reason, Reason::Automatic) == Reason::Again {
             self.refused(jid, true, error, turn);
         }
-        self.set_room_deadline(jid, Some(TRY_AGAIN * 2_u32.pow(tries.min(TRIES_UNTOLD))));
+        self.set_room_deadline(jid, Some(TRY_AGAIN * 2_u32.pow(tries.min(TRIES_UNTOLD))), turn);
         for joiner in joiners {
             turn.answer(joiner.answer, Err(error.clone()));
         }
@@ -346,18 +348,18 @@ impl Session {
     }
 
     /// Schedules entering a room again, after it was reported that we are out: `soon`, or when we become visible.
-    pub(crate) fn comes_back(&mut self, jid: &BareJid, soon: bool) {
-        self.wish_nick_back(jid);
+    pub(crate) fn comes_back(&mut self, jid: &BareJid, soon: bool, turn: &mut Turn<'_>) {
+        self.wish_nick_back(jid, turn);
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         membership.reason = Reason::Automatic;
-        if self.deadlines.elapsed().saturating_sub(membership.entered_at) >= STAYED {
+        if turn.deadlines.elapsed().saturating_sub(membership.entered_at) >= STAYED {
             membership.put_out = 0;
         }
         let wait = COME_BACK * 2_u32.pow(membership.put_out.min(MAX_DOUBLED));
         if soon {
             membership.put_out = membership.put_out.saturating_add(1);
         }
-        self.set_room_deadline(jid, soon.then_some(wait));
+        self.set_room_deadline(jid, soon.then_some(wait), turn);
     }
 
     pub(crate) fn auto_join_ended(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
@@ -373,9 +375,9 @@ impl Session {
     }
 
     /// Schedules another request to a room that we are in and that could not answer.
-    pub(crate) fn room_untold(&mut self, entity: &Jid) {
+    pub(crate) fn room_untold(&mut self, entity: &Jid, turn: &mut Turn<'_>) {
         if let Some(room) = self.rooms.shown.get(entity).filter(|room| room.joined && room.archived.is_none()) {
-            self.deadlines.set(ASK_AGAIN, Late::RoomAgain(room.jid.clone()));
+            turn.deadlines.set(ASK_AGAIN, Late::RoomAgain(room.jid.clone()));
         }
     }
 

@@ -6,7 +6,8 @@ use parlor_stanza::types::{Invite, RoomJoin, kept};
 
 use super::{Reason, RoomWish, Stage};
 use crate::event::Payload;
-use crate::{Session, Turn};
+use crate::features::Features;
+use crate::turn::Turn;
 
 /// Maximum number of rooms that are being entered because of invitations.
 const MAX_INVITED: usize = 16;
@@ -16,17 +17,17 @@ const MAX_REASON: usize = 4_096;
 /// too large for our own server ends the stream.
 const MAX_PASSWORD: usize = 4_096;
 
-impl Session {
+impl Features {
     pub(crate) fn invited(&mut self, mut invite: Invite, turn: &mut Turn<'_>) {
-        if !self.settings.allow_muc {
+        if !turn.settings.allow_muc {
             return;
         }
         // A person or a service is no room: such an invitation only tries to get our presence.
-        let is_person = invite.room == self.own.to_bare() || self.roster.has(&invite.room);
+        let is_person = invite.room == turn.own.to_bare() || self.roster.has(&invite.room);
         // An invitation to a room that we are in is not reported, either (XEP-0249, section 3).
         let is_in = self.rooms.stage(&invite.room).is_some_and(Stage::is_in);
         if is_person || is_in || invite.room.node().is_none() {
-            self.ignored += 1;
+            turn.ignored += 1;
             return;
         }
         cut_reason(&mut invite);
@@ -34,11 +35,11 @@ impl Session {
         let join = RoomJoin { password: invite.password.clone(), history: None };
         let wish = RoomWish { join, ..RoomWish::default() };
         let room = invite.room.clone();
-        self.fire("roomInviteReceived", Payload::Invite(Arc::new(invite)), turn);
+        turn.fire("roomInviteReceived", Payload::Invite(Arc::new(invite)));
         let entering = self.rooms.memberships.values();
         let entering = entering.filter(|room| room.reason == Reason::Invited && room.stage == Stage::Entering).count();
         let is_open = self.rooms.stage(&room).is_some_and(|stage| stage != Stage::Outside { wanted: false });
-        if self.settings.auto_join_on_invite && entering < MAX_INVITED && !is_open {
+        if turn.settings.auto_join_on_invite && entering < MAX_INVITED && !is_open {
             // No call waits for it: an invitation that fails is the inviter's loss.
             let _ = self.try_open(&room, wish, Reason::Invited, turn);
         }
@@ -47,11 +48,11 @@ impl Session {
     /// Reports the decline of our invitation. Only open rooms count, since anyone could send it for another room.
     pub(crate) fn declined(&mut self, mut no: Invite, turn: &mut Turn<'_>) {
         if !self.rooms.has(&no.room) {
-            self.ignored += 1;
+            turn.ignored += 1;
             return;
         }
         cut_reason(&mut no);
-        self.fire("roomInviteDeclined", Payload::Invite(Arc::new(no)), turn);
+        turn.fire("roomInviteDeclined", Payload::Invite(Arc::new(no)));
     }
 }
 

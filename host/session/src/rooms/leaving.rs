@@ -10,10 +10,11 @@ use parlor_stanza::types::{Actor, Outgoing, PresenceOut, PresenceOutKind};
 use super::entering::JOIN_PATIENCE;
 use super::{Reason, Room, Stage, Tells, may_wait, not_open};
 use crate::event::Payload;
+use crate::features::Features;
 use crate::lifecycle::Link;
+use crate::turn::Turn;
 use crate::view::Focus;
 use crate::waiters::Waiter;
-use crate::{Session, Turn};
 
 /// Time limit for leaving a room.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
@@ -34,28 +35,28 @@ pub(crate) enum GiveUp {
     No,
 }
 
-impl Session {
+impl Features {
     /// Marks a room as left; it stays known.
     pub(crate) fn outside(&mut self, jid: &BareJid, wanted: bool, why: Farewell, turn: &mut Turn<'_>) {
         if let Some(membership) = self.rooms.memberships.get_mut(jid) {
             membership.stage = Stage::Outside { wanted };
-            self.deadlines.replace(&mut membership.silence, None);
-            self.deadlines.replace(&mut membership.deadline, None);
+            turn.deadlines.replace(&mut membership.silence, None);
+            turn.deadlines.replace(&mut membership.deadline, None);
         }
-        self.forget_occupants(jid);
+        self.forget_occupants(jid, turn);
         if let Some(room) = self.rooms.shown.get_mut(jid) {
             bid_farewell(Arc::make_mut(room), why);
             let room = Arc::clone(room);
-            self.changed = true;
-            self.fire("roomLeft", Payload::Room(room), turn);
+            turn.changed = true;
+            turn.fire("roomLeft", Payload::Room(room));
         }
     }
 
     pub(super) fn drop_room(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> Option<Arc<Room>> {
         if let Some(membership) = self.rooms.memberships.remove(jid) {
-            self.cancel_deadlines(&membership);
+            self.cancel_deadlines(&membership, turn);
         }
-        self.forget_occupants(jid);
+        self.forget_occupants(jid, turn);
         self.move_focus(&Focus::Room(jid.clone()), None, turn);
         self.rooms.shown.remove(jid)
     }
@@ -72,7 +73,7 @@ impl Session {
 
     /// Leaves a known room. Calls that wait to enter end.
     pub(super) fn leave(&mut self, jid: &BareJid, leaver: Option<Waiter<()>>, turn: &mut Turn<'_>) {
-        let live = self.is_live();
+        let live = turn.is_live();
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         let joiners = std::mem::take(&mut membership.joiners);
         match membership.stage {
@@ -80,7 +81,7 @@ impl Session {
             Stage::Entering | Stage::Configuring | Stage::Inside if live => {
                 membership.leavers.extend(leaver);
                 membership.stage = Stage::Leaving;
-                self.set_room_deadline(jid, Some(LEAVE_PATIENCE));
+                self.set_room_deadline(jid, Some(LEAVE_PATIENCE), turn);
                 self.send_farewell(jid, turn);
             }
             _ => {
@@ -114,7 +115,7 @@ impl Session {
         let leavers = self.rooms.membership(jid).map(|membership| std::mem::take(&mut membership.leavers));
         if let Some(mut room) = self.drop_room(jid, turn) {
             bid_farewell(Arc::make_mut(&mut room), Farewell { why: "left", ..Farewell::default() });
-            self.fire("roomLeft", Payload::Room(room), turn);
+            turn.fire("roomLeft", Payload::Room(room));
         }
         for leaver in leavers.into_iter().flatten() {
             turn.answer(leaver.answer, Ok(()));
@@ -122,13 +123,13 @@ impl Session {
     }
 
     pub(crate) fn room_late(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        let may_enter = self.is_live() && self.announced;
+        let may_enter = turn.is_live() && turn.announced;
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         membership.deadline = None;
         match membership.stage {
             // Our presence is queued during a lost connection, so no room could have answered it.
-            Stage::Entering if self.link == Link::Suspended && membership.joiners.is_empty() => {
-                self.set_room_deadline(jid, Some(JOIN_PATIENCE));
+            Stage::Entering if turn.link == Link::Suspended && membership.joiners.is_empty() => {
+                self.set_room_deadline(jid, Some(JOIN_PATIENCE), turn);
             }
             Stage::Entering => {
                 // The room may have let us in without our learning of it.
@@ -153,8 +154,8 @@ impl Session {
         self.rooms.farewells.clear();
         for jid in all {
             let Some(membership) = self.rooms.memberships.get_mut(&jid) else { continue };
-            self.deadlines.replace(&mut membership.deadline, None);
-            self.deadlines.replace(&mut membership.silence, None);
+            turn.deadlines.replace(&mut membership.deadline, None);
+            turn.deadlines.replace(&mut membership.silence, None);
             (membership.tries, membership.nicks_tried) = (0, 0);
             if give_up == GiveUp::Yes {
                 for joiner in std::mem::take(&mut membership.joiners) {
@@ -170,11 +171,11 @@ impl Session {
                     self.drop_room(&jid, turn);
                     self.rooms.auto.remove(&jid);
                 }
-                Stage::Entering => self.emptied(&jid),
+                Stage::Entering => self.emptied(&jid, turn),
                 Stage::Configuring | Stage::Inside => {
                     // No event reports that we are back in a room if none reported that we were out.
                     membership.reason = Reason::Again;
-                    self.emptied(&jid);
+                    self.emptied(&jid, turn);
                 }
                 Stage::Outside { .. } => {}
             }
@@ -182,7 +183,7 @@ impl Session {
     }
 
     /// Empties a room that we are out of unnoticed, and that is to be entered again.
-    pub(super) fn emptied(&mut self, jid: &BareJid) {
+    pub(super) fn emptied(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         membership.stage = Stage::Outside { wanted: true };
         if let Some(room) = self.rooms.shown.get_mut(jid) {
@@ -192,7 +193,7 @@ impl Session {
             }
             room.empty();
         }
-        self.forget_occupants(jid);
+        self.forget_occupants(jid, turn);
     }
 }
 

@@ -8,9 +8,11 @@ use parlor_stanza::types::{Affiliated, Ask, Body, Disco, Draft, MAM, Message, Me
 
 use super::configuring::Wanted;
 use super::{About, not_open};
+use crate::Answer;
+use crate::features::Features;
 use crate::messages::STANZA_IDS;
 use crate::questions::{PATIENCE, Waiting};
-use crate::{Answer, Session, Turn};
+use crate::turn::Turn;
 
 /// Maximum number of features of a room.
 const MAX_FEATURES: usize = 128;
@@ -65,7 +67,7 @@ impl RoomQuestion {
     }
 }
 
-impl Session {
+impl Features {
     /// Sends a request to a room.
     pub(super) fn ask_room(&mut self, jid: &BareJid, ask: Ask, question: RoomQuestion, turn: &mut Turn<'_>) {
         self.ask_in_room(jid, Jid::from(jid.clone()), ask, question, turn);
@@ -80,7 +82,7 @@ impl Session {
         question: RoomQuestion,
         turn: &mut Turn<'_>,
     ) {
-        self.ask(Some(to), ask, Waiting::Room(jid.clone(), question), PATIENCE, turn);
+        turn.ask(Some(to), ask, Waiting::Room(jid.clone(), question), PATIENCE);
     }
 
     /// Handles the answer to a request to a room.
@@ -100,7 +102,7 @@ impl Session {
             RoomQuestion::Done(answer) | RoomQuestion::Subject(answer) => turn.answer(answer, result.map(drop)),
             RoomQuestion::AfterSubject(_) if result == Err(CallError::TimedOut) => {}
             RoomQuestion::AfterSubject(id) => {
-                if let Some(Waiting::Room(_, RoomQuestion::Subject(answer))) = self.take_question(&id, is_subject) {
+                if let Some(Waiting::Room(_, RoomQuestion::Subject(answer))) = turn.take_question(&id, is_subject) {
                     turn.answer(answer, Ok(()));
                 }
             }
@@ -115,7 +117,7 @@ impl Session {
     }
 
     /// Updates an open room with its information, if the entity is one.
-    pub(crate) fn learned_about(&mut self, entity: &Jid, disco: &Disco) {
+    pub(crate) fn learned_about(&mut self, entity: &Jid, disco: &Disco, turn: &mut Turn<'_>) {
         let Some(room) = self.rooms.shown.get_mut(entity) else { return };
         let fits = |text: &&String| !text.is_empty() && text.len() <= MAX_TEXT;
         let itself = disco.identities.iter().find(|identity| identity.category == "conference");
@@ -129,11 +131,11 @@ impl Session {
         if archived != room.archived {
             Arc::make_mut(room).archived = archived;
             self.rooms.told += 1;
-            self.changed = true;
+            turn.changed = true;
         }
         if *room.about != about {
             Arc::make_mut(room).about = Arc::new(about);
-            self.changed = true;
+            turn.changed = true;
         }
         // It was asked when we were in, and answers in order, so earlier confirmations of leaving will not come any
         // more.
@@ -148,7 +150,7 @@ impl Session {
         }
         let to = Jid::from(jid.clone());
         let waiting = Waiting::Room(jid.clone(), RoomQuestion::Subject(answer));
-        let id = self.expect(Some(to.clone()), waiting, PATIENCE);
+        let id = turn.expect(Some(to.clone()), waiting, PATIENCE);
         let draft = Draft { subject: Some(subject), ..Draft::default() };
         turn.send(self.outgoing(to, MessageKind::Groupchat, id.clone(), draft));
         self.ask_room(jid, Ask::DiscoInfo { node: None }, RoomQuestion::AfterSubject(id), turn);
@@ -176,7 +178,7 @@ impl Session {
         let of_room =
             |waiting: &Waiting| is_subject(waiting) && matches!(waiting, Waiting::Room(jid, _) if *jid == room);
         if let Some(id) = &message.id
-            && let Some(Waiting::Room(jid, question)) = self.take_question(id, of_room)
+            && let Some(Waiting::Room(jid, question)) = turn.take_question(id, of_room)
         {
             self.room_answered(&jid, question, Err(CallError::Stanza(error.clone())), turn);
         }
@@ -203,7 +205,7 @@ impl Session {
         if after != before {
             let room = Arc::make_mut(room);
             (room.shows_jids, room.logged) = after;
-            self.changed = true;
+            turn.changed = true;
         }
         if message.room_status.iter().any(|code| matches!(code, 104 | 170..=174)) {
             self.ask_about(&jid, turn);

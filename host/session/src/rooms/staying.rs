@@ -8,42 +8,43 @@ use parlor_stanza::types::Ask;
 
 use super::{Reason, RoomQuestion};
 use crate::deadlines::Late;
-use crate::{Session, Turn};
+use crate::features::Features;
+use crate::turn::Turn;
 
 /// How long a room may be silent before it is asked.
 const SILENCE: Duration = Duration::from_mins(15);
 /// Delay before it is asked again if its answer decided nothing.
 const ASK_AGAIN: Duration = Duration::from_mins(1);
 
-impl Session {
+impl Features {
     /// Notes that something came from a room.
-    pub(crate) fn room_heard(&mut self, jid: &BareJid) {
-        let now = self.deadlines.elapsed();
+    pub(crate) fn room_heard(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        let now = turn.deadlines.elapsed();
         if let Some(membership) = self.rooms.memberships.get_mut(jid) {
             membership.heard = now;
         }
     }
 
     /// Starts to watch a room that we are in.
-    pub(super) fn watch(&mut self, jid: &BareJid) {
-        self.room_heard(jid);
-        self.watch_again_in(jid, SILENCE);
+    pub(super) fn watch(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        self.room_heard(jid, turn);
+        self.watch_again_in(jid, SILENCE, turn);
     }
 
-    fn watch_again_in(&mut self, jid: &BareJid, after: Duration) {
+    fn watch_again_in(&mut self, jid: &BareJid, after: Duration, turn: &mut Turn<'_>) {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
-        self.deadlines.replace(&mut membership.silence, Some((after, Late::RoomSilent(jid.clone()))));
+        turn.deadlines.replace(&mut membership.silence, Some((after, Late::RoomSilent(jid.clone()))));
     }
 
     /// Checks whether a room is silent. There is one deadline for a room, however busy it is: it is checked when it
     /// passes.
     pub(crate) fn room_silent(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        let silent_for = |heard| self.deadlines.elapsed().saturating_sub(heard);
+        let silent_for = |heard| turn.deadlines.elapsed().saturating_sub(heard);
         let Some(silent_for) = self.rooms.memberships.get(jid).map(|membership| silent_for(membership.heard)) else {
             return;
         };
         match SILENCE.checked_sub(silent_for).filter(|rest| !rest.is_zero()) {
-            Some(rest) => self.watch_again_in(jid, rest),
+            Some(rest) => self.watch_again_in(jid, rest, turn),
             None => self.ask_whether_inside(jid, turn),
         }
     }
@@ -66,7 +67,7 @@ impl Session {
         let Some(membership) = self.rooms.memberships.get_mut(jid).filter(|room| room.stage.is_in()) else { return };
         // Without a deadline, the answer to an earlier request is pending.
         let Some(key) = membership.silence.take() else { return };
-        self.deadlines.cancel(key);
+        turn.deadlines.cancel(key);
         self.ask_in_room(jid, ourselves, Ask::Ping, RoomQuestion::WhetherInside, turn);
     }
 
@@ -76,44 +77,44 @@ impl Session {
             return;
         }
         match result {
-            Ok(()) => self.is_found(jid),
+            Ok(()) => self.is_found(jid, turn),
             Err(CallError::Stanza(error)) => match error.condition.as_str() {
                 // Another client under our nickname answered, and does not support pings.
-                "service-unavailable" | "feature-not-implemented" => self.is_found(jid),
+                "service-unavailable" | "feature-not-implemented" => self.is_found(jid, turn),
                 // MongooseIM sends this to occupants of a room in which requests to others are forbidden; strangers get
                 // another error.
-                "not-allowed" if says_that_nobody_is_asked(error) => self.is_found(jid),
+                "not-allowed" if says_that_nobody_is_asked(error) => self.is_found(jid, turn),
                 // Our nickname may have changed a moment ago. If the error comes again, there is no such room.
                 "item-not-found" => match self.rooms.membership(jid) {
                     Some(membership) if membership.is_missed => self.fell_out(jid, turn),
                     Some(membership) => {
                         membership.is_missed = true;
-                        self.watch_again_in(jid, ASK_AGAIN);
+                        self.watch_again_in(jid, ASK_AGAIN, turn);
                     }
                     None => {}
                 },
                 // The service is unreachable.
-                "remote-server-not-found" | "remote-server-timeout" => self.watch_again_in(jid, ASK_AGAIN),
+                "remote-server-not-found" | "remote-server-timeout" => self.watch_again_in(jid, ASK_AGAIN, turn),
                 _ => self.fell_out(jid, turn),
             },
-            Err(_) => self.watch_again_in(jid, ASK_AGAIN),
+            Err(_) => self.watch_again_in(jid, ASK_AGAIN, turn),
         }
     }
 
     /// Notes that the room knows us.
-    fn is_found(&mut self, jid: &BareJid) {
+    fn is_found(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         self.rooms.no_farewell_is_due(jid);
         if let Some(membership) = self.rooms.membership(jid) {
             membership.is_missed = false;
         }
-        self.watch(jid);
+        self.watch(jid, turn);
     }
 
     fn fell_out(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         membership.reason = Reason::Again;
-        self.emptied(jid);
-        self.wish_nick_back(jid);
+        self.emptied(jid, turn);
+        self.wish_nick_back(jid, turn);
         self.enter(jid, turn);
     }
 }

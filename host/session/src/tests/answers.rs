@@ -224,13 +224,13 @@ fn error(to: Option<&Jid>, id: &str, error: &str) -> String {
 fn waiting(desk: &Desk) -> [usize; 7] {
     let session = &desk.session;
     [
-        session.questions.len(),
-        session.archives.len(),
-        session.disco.sizes()[3],
-        session.cards.sizes().1,
-        session.rooms.waiters(),
-        session.chats.pending(),
-        session.deadlines.len(),
+        session.common.questions.len(),
+        session.features.archives.len(),
+        session.features.disco.sizes()[3],
+        session.features.cards.sizes().1,
+        session.features.rooms.waiters(),
+        session.features.chats.pending(),
+        session.common.deadlines.len(),
     ]
 }
 
@@ -251,7 +251,7 @@ fn desk() -> (Desk, Asked) {
     asked.answer(&mut desk, answer);
     // The features of the account are announced.
     desk.wait(1);
-    assert_eq!(desk.session.questions.len(), 0);
+    assert_eq!(desk.session.common.questions.len(), 0);
     desk.forget();
     (desk, asked)
 }
@@ -376,7 +376,7 @@ fn an_account_begins_whatever_the_server_answers() {
         desk.bind();
         asked.answer(&mut desk, |to, id| if is_result { result(to, id, payload) } else { error(to, id, payload) });
         desk.wait(60);
-        assert_eq!((desk.count("initialized"), desk.session.questions.len()), (1, 0), "{kind}");
+        assert_eq!((desk.count("initialized"), desk.session.common.questions.len()), (1, 0), "{kind}");
     }
     let mut desk = Desk::new(Settings::default());
     desk.run(Session::plugins_initialized);
@@ -385,5 +385,5 @@ fn an_account_begins_whatever_the_server_answers() {
         desk.wait(10);
     }
     assert_eq!(desk.count("initialized"), 1, "no answer at all");
-    assert!(desk.session.questions.len() <= 1, "the roster is asked for again");
+    assert!(desk.session.common.questions.len() <= 1, "the roster is asked for again");
 }

@@ -344,7 +344,7 @@ fn a_page_ends_with_its_answer_in_time_or_with_the_stream() {
     for page in [&mut page, &mut waits] {
         assert_eq!(got(page).unwrap().unwrap_err(), CallError::Offline);
     }
-    assert_eq!(desk.session.archives.len(), 0);
+    assert_eq!(desk.session.features.archives.len(), 0);
     desk.run(|session, now, effects| session.lost("gone", now, effects));
     assert_eq!(got(&mut query(&mut desk, of(None, 5, Cursor::Start))).unwrap().unwrap_err(), CallError::Offline);
 }
@@ -394,10 +394,10 @@ fn queries_and_entities_are_bounded_and_nothing_is_left_of_who_is_gone() {
     assert!(got(&mut page).is_none());
     let strangers: Vec<_> =
         (0..=MAX_ASKED).map(|n| query(&mut desk, of(Some(&format!("s{n}@example.net")), 5, Cursor::Start))).collect();
-    assert_eq!(desk.session.archives.len(), MAX_ASKED + 1, "and the page before");
+    assert_eq!(desk.session.features.archives.len(), MAX_ASKED + 1, "and the page before");
     drop((page, strangers));
     desk.run(|session, _, effects| session.instance_gone(InstanceId::next(), effects));
-    assert_eq!(desk.session.archives.len(), 0);
+    assert_eq!(desk.session.features.archives.len(), 0);
 }
 
 #[test]

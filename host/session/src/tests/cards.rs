@@ -294,7 +294,7 @@ fn the_own_card_is_changed_in_what_is_named_one_change_after_the_other() {
     assert_eq!(announced, Some(Avatar::Hash("a9993e364706816aba3e25717850c26c9cd0d89d".to_owned())));
     let known = got(&mut get(&mut desk, "bot@example.org", false)).unwrap().unwrap();
     assert_eq!((known.card.full_name.as_deref(), known.card.picture.is_some()), (Some("Bot"), true));
-    assert_eq!(desk.session.cards.sizes(), (1, 0));
+    assert_eq!(desk.session.features.cards.sizes(), (1, 0));
 }
 
 /// Rows 71.
@@ -344,7 +344,7 @@ fn a_change_that_fails_holds_up_no_other() {
     // As many plugins as necessary, each with its maximum.
     let plugins = (10..).flat_map(|number| std::iter::repeat_n(InstanceId(number), MAX_OWN_CHANGES));
     let many: Vec<_> = plugins.take(MAX_CHANGES + 6).map(|by| set_as(&mut desk, by, named("G"))).collect();
-    assert_eq!(desk.session.cards.sizes().1, MAX_CHANGES);
+    assert_eq!(desk.session.features.cards.sizes().1, MAX_CHANGES);
     drop(many);
     let mut last = set(&mut desk, named("H"));
     come(&mut desk, card("Old", None));
@@ -470,12 +470,12 @@ fn only_so_many_cards_are_kept() {
         let _one = get(&mut desk, &format!("c{number}@example.org"), false);
         come(&mut desk, card("X", None));
     }
-    assert_eq!(desk.session.cards.sizes().0, MAX_CARDS);
+    assert_eq!(desk.session.features.cards.sizes().0, MAX_CARDS);
     assert!(romeo(&desk).card.is_none(), "the oldest made room");
     let large = "A".repeat(parlor_stanza::card::MAX_PICTURE);
     for number in 0..100 {
         let _one = get(&mut desk, &format!("l{number}@example.org"), false);
         come(&mut desk, card("X", Some(&large)));
     }
-    assert!(desk.session.cards.sizes().0 < 90, "{}", desk.session.cards.sizes().0);
+    assert!(desk.session.features.cards.sizes().0 < 90, "{}", desk.session.features.cards.sizes().0);
 }

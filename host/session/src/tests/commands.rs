@@ -185,7 +185,7 @@ fn a_name_is_one_plugins_and_its_full_name_always_works() {
     assert_eq!(heard(&mut desk, "!say"), goes_to(&two));
     desk.run(|session, _, effects| session.instance_gone(two.instance, effects));
     assert_eq!(heard(&mut desk, "!two.say"), "");
-    assert_eq!(desk.session.commands.len(), 0, "gone with the instance");
+    assert_eq!(desk.session.features.commands.len(), 0, "gone with the instance");
 }
 
 fn goes_to(plugin: &Plugin) -> String {

@@ -238,7 +238,7 @@ fn what_was_said_during_a_cut_is_news_when_the_session_goes_on() {
     let copy = Message { carbon: Some(types::Carbon::Received), ..late(bound + Duration::from_secs(65)) };
     assert!(told(&mut desk, copy).0, "it was told to somebody else");
     // The clock was an hour ahead when the stream was bound.
-    desk.session.clock_set(-SignedDuration::from_hours(1));
+    desk.session.clock_set(-jiff::SignedDuration::from_hours(1));
     assert!(!told(&mut desk, late(bound - Duration::from_mins(50))).0);
     // Messages from before the next session are history.
     desk.run(Session::suspended);
@@ -277,7 +277,7 @@ fn what_is_said_while_we_connect_is_news() {
     begin(&mut desk, false);
     for (after_ms, is_history) in [(0, false), (2_900, false), (500, false), (-500, true), (-100, true), (5_000, true)]
     {
-        let at = bound + SignedDuration::from_millis(after_ms);
+        let at = bound + jiff::SignedDuration::from_millis(after_ms);
         assert_eq!(told(&mut desk, at), (is_history, true), "{after_ms} ms after it was bound");
     }
     // If a previous process left the session, messages to that process are stored as well.
@@ -285,7 +285,7 @@ fn what_is_said_while_we_connect_is_news() {
     desk.wait(60);
     let bound: Timestamp = desk.now;
     begin(&mut desk, true);
-    assert_eq!(told(&mut desk, bound + SignedDuration::from_millis(100)), (true, true));
+    assert_eq!(told(&mut desk, bound + jiff::SignedDuration::from_millis(100)), (true, true));
 }
 
 /// Rules delayed: Dino stamps messages that were written offline, Kaidan all messages, and Spectrum those that a

@@ -384,7 +384,7 @@ fn a_server_that_refuses_is_late_or_goes_away_is_told_to_who_asked() {
     let mut cut = wish(&mut desk, NURSE, add(None));
     desk.bind();
     assert_eq!(got(&mut cut), Some(Err(CallError::Offline)));
-    assert_eq!(desk.session.questions.len(), 3, "those of the new stream");
+    assert_eq!(desk.session.common.questions.len(), 3, "those of the new stream");
 }
 
 /// Rows 68.
@@ -401,7 +401,7 @@ fn a_request_is_accepted_when_the_roster_says_so_and_denied_at_once() {
     desk.push(item(paris, "from"));
     assert_eq!(got(&mut accepted), Some(Ok(())));
     assert!(!contact(&desk, paris).unwrap().requesting);
-    assert_eq!(desk.session.questions.len(), 2, "disco, twice");
+    assert_eq!(desk.session.common.questions.len(), 2, "disco, twice");
 
     let tybalt = "tybalt@example.org";
     desk.presence(presence(tybalt, PresenceKind::Subscribe));
@@ -421,7 +421,7 @@ fn a_request_is_accepted_when_the_roster_says_so_and_denied_at_once() {
     let gone = wish(&mut desk, tybalt, ContactWish::Accept);
     drop(gone);
     desk.run(|session, _, effects| session.instance_gone(InstanceId(1), effects));
-    assert_eq!(desk.session.questions.len(), 0);
+    assert_eq!(desk.session.common.questions.len(), 0);
 }
 
 /// Row 66: the request of someone whom we have asked needs no confirmation.

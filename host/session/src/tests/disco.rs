@@ -413,7 +413,7 @@ fn who_does_not_say_is_a_typed_error() {
     desk.run(|session, now, effects| session.lost("gone", now, effects));
     assert_eq!(got(&mut cut).unwrap().unwrap_err(), CallError::Offline);
     assert_eq!(got(&mut desk.discover("a@example.org")).unwrap().unwrap_err(), CallError::Offline);
-    assert_eq!(desk.session.disco.sizes()[3], 0, "nobody waits");
+    assert_eq!(desk.session.features.disco.sizes()[3], 0, "nobody waits");
 }
 
 /// Rows 114-115.
@@ -449,7 +449,7 @@ fn what_an_occupant_could_do_is_forgotten_once_we_are_out_of_the_room() {
     desk.info(&juliet, client());
     assert_eq!(*got(&mut asked).unwrap().unwrap(), client());
     desk.presence(occupant("bot", PresenceKind::Unavailable, &[110, 307]));
-    assert_eq!(desk.session.disco.sizes()[1], 0, "who is not heard of takes nobody's room");
+    assert_eq!(desk.session.features.disco.sizes()[1], 0, "who is not heard of takes nobody's room");
     desk.in_room();
     assert!(got(&mut desk.discover(&juliet)).is_none(), "whoever has the nickname now is asked");
 }
@@ -465,7 +465,7 @@ fn a_hash_that_does_not_fit_speaks_for_nobody_else() {
     desk.presence(claiming(JULIET, VER));
     assert!(got(&mut desk.discover(JULIET)).is_none(), "she is asked herself");
     desk.info(JULIET, client());
-    assert_eq!(desk.session.disco.sizes()[2], 1);
+    assert_eq!(desk.session.features.disco.sizes()[2], 1);
 }
 
 /// Rows 114-115.
@@ -509,12 +509,12 @@ fn what_others_say_is_bounded() {
         desk.presence(claiming(&format!("romeo@example.org/{number}"), "x"));
         desk.presence(claiming(&format!("s{number}@example.net/x"), "x"));
     }
-    let [entities, claims, _, waiters, told] = desk.session.disco.sizes();
+    let [entities, claims, _, waiters, told] = desk.session.features.disco.sizes();
     assert!(entities <= MAX_ENTITIES + MAX_SERVICES + 2, "{entities}");
     assert_eq!((claims, waiters, told), (MAX_CLAIMS, 0, MAX_ENTITIES));
     let long = "v".repeat(300);
     desk.presence(claiming("romeo@example.org/0", &long));
-    assert_eq!(desk.session.disco.sizes()[1], MAX_CLAIMS - 1, "a claim of that length is none");
+    assert_eq!(desk.session.features.disco.sizes()[1], MAX_CLAIMS - 1, "a claim of that length is none");
 }
 
 #[test]
@@ -522,12 +522,12 @@ fn what_strangers_claim_takes_nobodys_room() {
     let mut desk = Desk::connected(Settings::default());
     desk.in_room();
     desk.presence(claiming("stranger@example.net/x", VER));
-    assert_eq!(desk.session.disco.sizes()[1], 0);
+    assert_eq!(desk.session.features.disco.sizes()[1], 0);
     for (number, entity) in
         ["romeo@example.org/x", "bot@example.org/other", "room@muc.example.org/juliet"].iter().enumerate()
     {
         desk.presence(claiming(entity, VER));
-        assert_eq!(desk.session.disco.sizes()[1], number + 1, "{entity}");
+        assert_eq!(desk.session.features.disco.sizes()[1], number + 1, "{entity}");
     }
 }
 
@@ -541,7 +541,7 @@ fn hashes_are_so_many_too() {
         drop(desk.discover(&entity));
         desk.info(&entity, disco);
     }
-    assert_eq!(desk.session.disco.sizes()[2], MAX_VERIFIED);
+    assert_eq!(desk.session.features.disco.sizes()[2], MAX_VERIFIED);
 }
 
 #[test]
@@ -551,6 +551,6 @@ fn calls_that_nobody_waits_for_are_forgotten() {
     assert!(matches!(got(&mut desk.discover("slow.example.org")), Some(Err(CallError::OverLimit(_)))));
     drop(receivers);
     desk.gone(InstanceId::next());
-    assert_eq!(desk.session.disco.sizes()[3], 0);
+    assert_eq!(desk.session.features.disco.sizes()[3], 0);
     assert!(got(&mut desk.discover("slow.example.org")).is_none());
 }

@@ -1,6 +1,7 @@
 //! Limits of everything that is stored.
 
 use super::*;
+use crate::features::{HeldBack, MAX_HELD, MAX_HELD_BYTES};
 use crate::rooms::MAX_OWN_WAITERS;
 use crate::waiters::RESERVED;
 use crate::{chats, occupants, presence, roster};

@@ -216,8 +216,8 @@ fn a_subject_changes_the_room() {
 fn what_the_archive_knows_already_is_not_told_twice() {
     let mut desk = Desk::connected(Settings::default());
     desk.in_room();
-    desk.session.note_numbering(&jid("bot@example.org"), &[IDS.to_owned()]);
-    desk.session.note_numbering(&jid(ROOM), &[IDS.to_owned()]);
+    desk.announces("bot@example.org", &[IDS.to_owned()]);
+    desk.announces(ROOM, &[IDS.to_owned()]);
     let with = |id: &str, message: Message| Message { stanza_id: Some(id.to_owned()), ..message };
     let private = || message("juliet@example.org/x", MessageKind::Headline, "hi");
     let public = || message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "hi");
@@ -236,7 +236,7 @@ fn what_the_archive_knows_already_is_not_told_twice() {
     for number in 0..messages::REMEMBERED {
         desk.message(with(&format!("n{number}"), private()));
     }
-    assert_eq!(desk.session.seen.len(), messages::REMEMBERED);
+    assert_eq!(desk.session.features.seen.len(), messages::REMEMBERED);
 }
 
 /// A server that ends a session keeps unacknowledged stanzas, although they arrived: Prosody 0.12 does if it cannot
@@ -262,7 +262,7 @@ fn what_came_before_a_cut_is_not_told_twice_by_the_next_session() {
     desk.message(again(first));
     desk.message(again(cut));
     assert_eq!(desk.count("message"), 0);
-    desk.session.clock_set(SignedDuration::from_hours(1));
+    desk.session.clock_set(jiff::SignedDuration::from_hours(1));
     desk.message(again(cut + Duration::from_hours(1)));
     assert_eq!(desk.count("message"), 0, "the clock was set");
     // A client may use an id again: messages with another time or text, without a stamp, and carbons are new.
@@ -329,8 +329,8 @@ fn what_somebody_says_twice_without_an_id_is_told_twice() {
 fn an_archives_id_that_was_used_before_hides_nothing() {
     let mut desk = Desk::connected(Settings::default());
     desk.in_room();
-    desk.session.note_numbering(&jid("bot@example.org"), &[IDS.to_owned()]);
-    desk.session.note_numbering(&jid(ROOM), &[IDS.to_owned()]);
+    desk.announces("bot@example.org", &[IDS.to_owned()]);
+    desk.announces(ROOM, &[IDS.to_owned()]);
     for (from, kind) in
         [("juliet@example.org/x".to_owned(), MessageKind::Chat), (format!("{ROOM}/juliet"), MessageKind::Groupchat)]
     {
@@ -381,7 +381,7 @@ fn what_came_before_the_account_said_that_it_numbers_messages_is_not_told_twice(
         || Message { stanza_id: Some("1".to_owned()), ..message("juliet@example.org/x", MessageKind::Chat, "hi") };
     desk.message(first());
     assert_eq!(last_message(&desk).stanza_id, None, "it is not known to be the archive's");
-    desk.session.note_numbering(&jid("bot@example.org"), &[IDS.to_owned()]);
+    desk.announces("bot@example.org", &[IDS.to_owned()]);
     desk.message(first());
     assert_eq!(desk.count("message"), 1, "the stream broke, and the server sent it once more");
 }
@@ -436,7 +436,7 @@ fn an_archives_id_counts_only_where_the_archive_says_that_it_gives_any() {
         ..message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "hi")
     };
     let features = |with: bool| if with { vec!["x".to_owned(), IDS.to_owned()] } else { vec!["x".to_owned()] };
-    desk.session.note_numbering(&jid("bot@example.org"), &features(false));
+    desk.announces("bot@example.org", &features(false));
     let mut told = 0;
     let mut hear = |desk: &mut Desk, message: Message, id: Option<&str>| {
         desk.message(message);
@@ -451,19 +451,19 @@ fn an_archives_id_counts_only_where_the_archive_says_that_it_gives_any() {
     for entity in
         ["example.org", "bot@example.org/house", "juliet@example.org", "muc.example.org", "hall@muc.example.org"]
     {
-        desk.session.note_numbering(&jid(entity), &features(true));
+        desk.announces(entity, &features(true));
     }
     hear(&mut desk, private(), None);
     hear(&mut desk, public(), None);
-    desk.session.note_numbering(&jid(ROOM), &features(true));
+    desk.announces(ROOM, &features(true));
     hear(&mut desk, public(), Some("1"));
     hear(&mut desk, private(), None);
-    desk.session.note_numbering(&jid("bot@example.org"), &features(true));
+    desk.announces("bot@example.org", &features(true));
     hear(&mut desk, private(), Some("1"));
     desk.message(private());
     desk.message(public());
     assert_eq!(desk.count("message"), 8, "these are known");
-    desk.session.note_numbering(&jid(ROOM), &features(false));
+    desk.announces(ROOM, &features(false));
     hear(&mut desk, public(), None);
 }
 

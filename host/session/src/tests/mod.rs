@@ -26,10 +26,12 @@ use std::time::Duration;
 
 use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
-use parlor_stanza::error::StanzaError;
+use parlor_base::id::InstanceId;
+use parlor_config::Settings;
+use parlor_stanza::error::{CallError, StanzaError};
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::{
-    self, Ask, Body, Message, MessageKind, MucUser, Offers, Outgoing, Presence, PresenceKind, PresenceOut,
+    self, Ask, Body, Incoming, Message, MessageKind, MucUser, Offers, Outgoing, Presence, PresenceKind, PresenceOut,
     PresenceOutKind, Query, Request, RosterItem,
 };
 use serde_json::Value;
@@ -37,6 +39,7 @@ use tokio::sync::oneshot::Receiver;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::*;
+use crate::event::{Event, EventName, Payload};
 use crate::permissions::table;
 
 const ROOM: &str = "room@muc.example.org";
@@ -224,11 +227,17 @@ impl Desk {
         self.go_on_to_roster();
     }
 
+    /// Lets an entity announce these features, as far as they decide whose ids count.
+    fn announces(&mut self, entity: &str, features: &[String]) {
+        let Session { features: all, common } = &mut self.session;
+        all.numbering.note(&jid(entity), features, &all.rooms, common);
+    }
+
     /// Lets the features of the server and the account time out.
     fn go_on_to_roster(&mut self) {
         self.run(|session, now, effects| {
-            let turn = &mut session.turn(now, effects);
-            session.discovery_late(turn);
+            let (features, turn) = &mut session.turn(now, effects);
+            features.discovery_late(turn);
         });
     }
 

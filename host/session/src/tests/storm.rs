@@ -297,17 +297,17 @@ proptest! {
         let mut desk = Desk::new(settings);
         let mut open = Open::default();
         desk.run(Session::plugins_initialized);
-        desk.session.note_numbering(&jid("bot@example.org"), &["urn:xmpp:sid:0".to_owned()]);
+        desk.announces("bot@example.org", &["urn:xmpp:sid:0".to_owned()]);
         for step in steps {
             take(&mut desk, &mut open, step);
             let session = &desk.session;
-            prop_assert!(session.rooms.is_consistent());
-            prop_assert!(session.seen.len() <= messages::REMEMBERED);
-            prop_assert!(session.roster.strangers.len() <= roster::MAX_REQUESTS);
-            prop_assert!(session.questions.len() <= questions::MAX_OUTSTANDING + 3 * MAX_ROOMS + 4);
-            prop_assert!(session.deadlines.len() <= session.questions.len() + 2 * session.snapshot().rooms.len() + 8);
+            prop_assert!(session.features.rooms.is_consistent());
+            prop_assert!(session.features.seen.len() <= messages::REMEMBERED);
+            prop_assert!(session.features.roster.strangers.len() <= roster::MAX_REQUESTS);
+            prop_assert!(session.common.questions.len() <= questions::MAX_OUTSTANDING + 3 * MAX_ROOMS + 4);
+            prop_assert!(session.common.deadlines.len() <= session.common.questions.len() + 2 * session.snapshot().rooms.len() + 8);
             for room in session.snapshot().rooms.values() {
-                prop_assert!(!room.joined || session.snapshot().connected || session.is_live());
+                prop_assert!(!room.joined || session.snapshot().connected || session.common.is_live());
             }
         }
         desk.run(|session, now, out| session.lost("gone", now, out));
@@ -315,9 +315,9 @@ proptest! {
             desk.run(|session, _, out| session.instance_gone(instance(number), out));
         }
         prop_assert!(open.0.iter_mut().all(|answered| answered()), "somebody waits for ever");
-        prop_assert_eq!(desk.session.rooms.waiters() + desk.session.chats.pending() + desk.session.questions.len(), 0);
-        prop_assert_eq!(desk.session.cards.sizes(), (0, 0));
-        prop_assert_eq!(desk.session.promises.sizes(), (names::promises().count(), 0));
+        prop_assert_eq!(desk.session.features.rooms.waiters() + desk.session.features.chats.pending() + desk.session.common.questions.len(), 0);
+        prop_assert_eq!(desk.session.features.cards.sizes(), (0, 0));
+        prop_assert_eq!(desk.session.common.promises.sizes(), (names::promises().count(), 0));
         prop_assert!(desk.session.next_deadline().is_none());
     }
 }

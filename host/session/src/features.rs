@@ -1,0 +1,255 @@
+//! The features of a session, and the inputs that each of them gets.
+
+use std::sync::Arc;
+
+use jid::BareJid;
+use parlor_base::id::InstanceId;
+use parlor_stanza::types::Incoming;
+
+use crate::command::Command;
+use crate::effect::Effect;
+use crate::turn::{Common, Turn};
+use crate::waiters::Waiter;
+use crate::{
+    Snapshot, again, archive, cards, chats, commands, deadlines, disco, lifecycle, messages, rooms, roster, view,
+};
+
+/// Maximum number of stanzas that are held until the roster has come. Further ones are handled without it.
+pub(super) const MAX_HELD: usize = 4_096;
+/// Maximum number of bytes of these stanzas in memory.
+pub(super) const MAX_HELD_BYTES: usize = 16 << 20;
+
+/// The stanzas that are held until the roster has come.
+#[derive(Debug, Default)]
+pub(super) struct HeldBack {
+    pub(super) stanzas: Vec<Incoming>,
+    bytes: usize,
+}
+
+impl HeldBack {
+    /// Holds a stanza, or returns it if there is no room.
+    pub(super) fn hold(&mut self, incoming: Incoming) -> Option<Incoming> {
+        let bytes = self.bytes + incoming.weight();
+        if self.stanzas.len() >= MAX_HELD || bytes > MAX_HELD_BYTES {
+            return Some(incoming);
+        }
+        self.bytes = bytes;
+        self.stanzas.push(incoming);
+        None
+    }
+}
+
+/// All features, each with the state that it owns.
+#[derive(Debug)]
+pub(super) struct Features {
+    pub(super) roster: roster::Roster,
+    pub(super) cards: cards::Cards,
+    pub(super) chats: chats::Chats,
+    pub(super) rooms: rooms::Rooms,
+    /// The open chat or room that a person types into.
+    pub(super) focus: Option<view::Focus>,
+    /// The timer for another attempt to switch carbons, after the server could not do it.
+    pub(super) carbons_again: Option<deadlines::DeadlineKey>,
+    /// Stanzas for a session that a previous process left, held until the roster says from whom they are.
+    pub(super) held: Option<HeldBack>,
+    pub(super) seen: messages::Seen,
+    pub(super) again: again::Again,
+    pub(super) archives: archive::Archives,
+    pub(super) disco: disco::Discovery,
+    pub(super) commands: commands::Commands,
+    pub(super) numbering: messages::Numbering,
+    /// Kept apart from `names`, for the hot path.
+    pub(super) message_events: messages::MessageEvents,
+    /// The people who may give commands to the host itself (XEP-0050).
+    pub(super) owners: Vec<BareJid>,
+}
+
+impl Features {
+    pub(super) fn new(common: &Common) -> Self {
+        Self {
+            roster: roster::Roster::default(),
+            cards: cards::Cards::default(),
+            chats: chats::Chats::default(),
+            rooms: rooms::Rooms::default(),
+            focus: None,
+            carbons_again: None,
+            held: None,
+            seen: messages::Seen::new(),
+            again: again::Again::default(),
+            archives: archive::Archives::new(),
+            disco: disco::Discovery::new(&common.settings),
+            commands: commands::Commands::default(),
+            numbering: messages::Numbering::default(),
+            message_events: messages::MessageEvents::new(&common.names),
+            owners: Vec::new(),
+        }
+    }
+
+    /// Handles a stanza that came over the stream.
+    pub(super) fn incoming(&mut self, incoming: Incoming, turn: &mut Turn<'_>) {
+        if !turn.is_live() {
+            turn.ignored += 1;
+            return;
+        }
+        let incoming = match &mut self.held {
+            Some(held) if matches!(incoming, Incoming::Message(_) | Incoming::Presence(_)) => held.hold(incoming),
+            _ => Some(incoming),
+        };
+        if let Some(incoming) = incoming {
+            self.take_in(incoming, turn);
+        }
+    }
+
+    pub(super) fn take_in(&mut self, incoming: Incoming, turn: &mut Turn<'_>) {
+        match incoming {
+            Incoming::Message(message) => self.message(message, turn),
+            Incoming::Presence(mut presence) => {
+                self.caps_came(&mut presence, turn);
+                self.presence(*presence, turn);
+            }
+            Incoming::Archived(result) => self.archived(*result, turn),
+            Incoming::Request(request) => self.requested(request, turn),
+            Incoming::Answer(answer) => self.answered(answer, turn),
+            Incoming::Bookmarks(changes) => self.bookmarks_changed(changes, turn),
+            Incoming::Refused(_) => turn.ignored += 1,
+        }
+    }
+
+    /// Carries out a permitted command of a plugin. A command whose caller no longer waits is dropped: its plugin may
+    /// be gone, and nothing would clean up after it.
+    pub(super) fn command(&mut self, command: Command, turn: &mut Turn<'_>) {
+        if command.is_abandoned() {
+            return;
+        }
+        match command {
+            Command::SendMessage { to, kind, draft, answer } => self.send_message(to, kind, *draft, answer, turn),
+            Command::SendRaw { by, stanza, answer } => self.send_raw(by, stanza, answer, turn),
+            Command::SendIq { by, iq, answer } => self.send_iq(by, &iq, answer, turn),
+            Command::QueryArchive { by, query, answer } => {
+                self.query_archive(archive::Pending { by, query: *query, answer }, turn);
+            }
+            Command::OpenChat { by, jid, answer } => self.open_chat(jid, Waiter { by, answer }, turn),
+            Command::CloseChat { jid, answer } => {
+                let result = self.close_chat(&jid, turn);
+                turn.answer(answer, result);
+            }
+            Command::ChangeChatView { jid, change, answer } => {
+                let result = self.change_chat_view(&jid, change, turn);
+                turn.answer(answer, result);
+            }
+            Command::SetChatAttribute { jid, attribute, answer } => {
+                let result = self.set_chat_attribute(&jid, &attribute, turn);
+                turn.answer(answer, result);
+            }
+            Command::OpenRoom { by, jid, wish, answer } => self.open_room(&jid, *wish, Waiter { by, answer }, turn),
+            Command::CloseRoom { by, jid, answer } => self.close_room(&jid, Waiter { by, answer }, turn),
+            Command::GetCard { jid, force, answer } => self.get_card(&jid, force, answer, turn),
+            Command::UpdateCard { jid, force, answer } => self.update_card(&jid, force, answer, turn),
+            Command::SetCard { by, change, answer } => self.set_card(cards::Change { by, wish: change, answer }, turn),
+            Command::Contact { jid, wish, answer } => self.wish_contact(jid, wish, answer, turn),
+            Command::Room { jid, deed } => self.room_deed(&jid, deed, turn),
+            Command::SetStatus { value, message, answer } => {
+                let result = self.set_status(value, message, turn);
+                turn.answer(answer, result);
+            }
+            Command::Emit { by, name, payload, answer } => {
+                let result = self.emit(by, &name, payload, turn);
+                turn.answer(answer, result);
+            }
+            Command::AddPromises { by, names, most, answer } => {
+                let result = self.add_promises(by, &names, most, turn);
+                turn.answer(answer, result);
+            }
+            Command::RejectPromise { by, name, reason, answer } => {
+                let result = self.reject_promise(by, &name, reason, turn);
+                turn.answer(answer, result);
+            }
+            Command::WaitUntil { by, name, answer } => self.wait_until(by, &name, answer, turn),
+            Command::AddFeature { by, name, answer } => {
+                let result = self.add_feature(by, name, turn);
+                turn.answer(answer, result);
+            }
+            Command::AddIdentity { by, identity, answer } => {
+                let result = self.add_identity(by, identity, turn);
+                turn.answer(answer, result);
+            }
+            Command::ClearIdentities { by, answer } => {
+                self.clear_identities(by, turn);
+                turn.answer(answer, Ok(()));
+            }
+            Command::ChangeSettings { values, wins, answer } => {
+                let result = self.change_settings(values, wins, turn);
+                turn.answer(answer, result);
+            }
+            Command::AddCommand { mailbox, names, plugin, spoken, most, answer } => {
+                let result = self.add_command(mailbox, names, plugin, spoken, most, turn);
+                turn.answer(answer, result);
+            }
+            Command::RemoveCommand { by, plugin, name, answer } => {
+                let result = self.remove_command(by, &plugin, &name, turn);
+                turn.answer(answer, result);
+            }
+            Command::AnswerFailed { message, answer } => {
+                let result = self.answer_failed(&message, turn);
+                turn.answer(answer, result);
+            }
+            Command::Discover { entity, answer } => self.discover(entity, answer, turn),
+        }
+    }
+
+    /// Ends everything whose deadline has passed.
+    pub(super) fn tick(&mut self, turn: &mut Turn<'_>) {
+        while let Some(late) = turn.deadlines.pop() {
+            match late {
+                deadlines::Late::Question(id) => self.question_late(&id, turn),
+                deadlines::Late::Room(jid) => self.room_late(&jid, turn),
+                deadlines::Late::RoomSilent(jid) => self.room_silent(&jid, turn),
+                deadlines::Late::AutoJoins => {
+                    self.give_up_auto_joins();
+                    self.auto_joined(turn);
+                }
+                deadlines::Late::RosterAgain if turn.promises.is_rejected("roster") => self.ask_roster(turn),
+                deadlines::Late::RosterAgain => {}
+                deadlines::Late::BookmarksAgain => self.fetch_bookmarks_again(turn),
+                deadlines::Late::AccountAgain => self.ask_account_again(turn),
+                deadlines::Late::ServerAgain => self.ask_server_again(turn),
+                deadlines::Late::CarbonsAgain => self.ask_carbons_again(turn),
+                deadlines::Late::RoomAgain(room) => self.ask_about_again(&room, turn),
+                deadlines::Late::Discovery => self.discovery_late(turn),
+                deadlines::Late::Doubts => self.doubts_end(turn),
+                deadlines::Late::Caps => self.caps_due(turn),
+            }
+        }
+    }
+
+    /// Removes everything that a plugin's instance owned and waited for.
+    pub(super) fn instance_gone(&mut self, instance: InstanceId, common: &mut Common, effects: &mut Vec<Effect>) {
+        common.promises.instance_gone(instance, effects);
+        common.questions.forget_abandoned(&mut common.deadlines);
+        self.archives.forget_abandoned();
+        self.chats.forget_abandoned();
+        self.rooms.forget_abandoned();
+        self.disco.forget_abandoned();
+        self.forget_own(instance, common);
+        self.commands.instance_gone(instance);
+    }
+
+    /// Returns the snapshot for readers.
+    pub(super) fn snapshot(&self, common: &Common) -> Snapshot {
+        Snapshot {
+            jid: common.own.clone(),
+            connected: common.link == lifecycle::Link::Up,
+            status: common.status.clone(),
+            contacts: self.roster.contacts.clone(),
+            strangers: self.roster.strangers.clone(),
+            chats: self.chats.open.clone(),
+            rooms: self.rooms.shown.clone(),
+            bookmarks: self.known_bookmarks(common),
+            bookmarks_older: self.rooms.bookmarks_older,
+            own: Arc::clone(&self.disco.own.listed),
+            known: self.disco.known.clone(),
+            archive: self.own_archive(common),
+            rooms_told: self.rooms.told,
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The session of one account as its task sees it: inputs with the time, effects, and the snapshot.
+
+use std::time::Duration;
+
+use jid::{BareJid, FullJid, Jid};
+use jiff::{SignedDuration, Timestamp};
+use parlor_base::id::InstanceId;
+use parlor_config::Settings;
+use parlor_stanza::raw::RawStanza;
+use parlor_stanza::types::{Incoming, Message, Offers, RosterItem};
+
+use crate::command::Command;
+use crate::effect::Effect;
+use crate::features::Features;
+use crate::snapshot::Snapshot;
+use crate::turn::{Common, Turn};
+
+/// The state of one account, and the rules by which it changes.
+#[derive(Debug)]
+pub struct Session {
+    pub(super) common: Common,
+    pub(super) features: Features,
+}
+
+impl Session {
+    /// Creates the session of an account that has not connected yet.
+    pub fn new(own: Jid, settings: Settings) -> Self {
+        let common = Common::new(own, settings);
+        Self { features: Features::new(&common), common }
+    }
+
+    pub(super) fn turn<'a>(&'a mut self, now: Timestamp, effects: &'a mut Vec<Effect>) -> (&'a mut Features, Turn<'a>) {
+        (&mut self.features, Turn::new(&mut self.common, now, effects))
+    }
+
+    /// Handles a stanza that came over the stream.
+    pub fn incoming(&mut self, incoming: Incoming, now: Timestamp, effects: &mut Vec<Effect>) {
+        let (features, turn) = &mut self.turn(now, effects);
+        features.incoming(incoming, turn);
+    }
+
+    /// Carries out a permitted command of a plugin. A command whose caller no longer waits is dropped: its plugin may
+    /// be gone, and nothing would clean up after it.
+    pub fn command(&mut self, command: Command, now: Timestamp, effects: &mut Vec<Effect>) {
+        if command.is_abandoned() {
+            return;
+        }
+        let (features, turn) = &mut self.turn(now, effects);
+        features.command(command, turn);
+    }
+
+    /// Ends everything whose deadline has passed.
+    pub fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let (features, turn) = &mut self.turn(now, effects);
+        features.tick(turn);
+    }
+
+    /// Returns when [`tick`](Self::tick) is due. None: only after another input.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.common.deadlines.next()
+    }
+
+    /// Notes that every plugin had its turn to initialize. The log-in follows.
+    pub fn plugins_initialized(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let (features, turn) = &mut self.turn(now, effects);
+        features.plugins_initialized(turn);
+    }
+
+    /// Handles a new stream. If there was one before, it could not be resumed, and everything is built up again.
+    pub fn bound(&mut self, jid: FullJid, offers: Offers, now: Timestamp, effects: &mut Vec<Effect>) {
+        let (features, turn) = &mut self.turn(now, effects);
+        features.bound(jid, offers, turn);
+    }
+
+    /// Handles a stream that was [`bound`](Self::bound) just now and resumes a session that a previous process left.
+    /// The server took that session for lost, and sends the stanzas that came meanwhile.
+    ///
+    /// This process cannot know the state of the previous one. So it sends unavailable presence first: the server then
+    /// sends everyone's presence again when we become available, and rooms can be entered again.
+    pub fn taken_up(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let (features, turn) = &mut self.turn(now, effects);
+        features.taken_up(turn);
+    }
+
+    /// Handles the loss of the stream. The link tries to resume it, and outgoing stanzas are queued until then.
+    pub fn suspended(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let (features, turn) = &mut self.turn(now, effects);
+        features.suspended(turn);
+    }
+
+    /// Handles the resumption of a lost stream. Nothing was lost.
+    pub fn resumed(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let (features, turn) = &mut self.turn(now, effects);
+        features.resumed(turn);
+    }
+
+    /// Notes another attempt to connect.
+    pub fn reconnecting(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let (features, turn) = &mut self.turn(now, effects);
+        features.reconnecting(turn);
+    }
+
+    /// Notes that an attempt to connect failed. The next one comes after this time.
+    pub fn retrying(&mut self, after: Duration, why: &str, now: Timestamp, effects: &mut Vec<Effect>) {
+        let (features, turn) = &mut self.turn(now, effects);
+        features.retrying(after, why, turn);
+    }
+
+    /// Handles the final loss of the connection, for this reason. There is no retry.
+    ///
+    /// Afterwards the host's promises are pending again, and everyone who waited for one gets `stopped`.
+    pub fn lost(&mut self, reason: &str, now: Timestamp, effects: &mut Vec<Effect>) {
+        let (features, turn) = &mut self.turn(now, effects);
+        features.lost(reason, turn);
+    }
+
+    /// Handles a stream that was closed on request. Resolved promises stay resolved.
+    pub fn closed(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let (features, turn) = &mut self.turn(now, effects);
+        features.closed(turn);
+    }
+
+    /// Handles a log-out: as [`closed`](Self::closed), and everything that was known is forgotten.
+    pub fn logged_out(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let (features, turn) = &mut self.turn(now, effects);
+        features.logged_out(turn);
+    }
+
+    /// Notes a new log-in, so that promises that others wait for may still resolve.
+    pub fn connecting(&mut self) {
+        self.common.connecting();
+    }
+
+    /// Handles possible losses on the stream that was [`resumed`](Self::resumed) just now. Nothing is built up again.
+    /// Plugins that catch up do so as if a new stream had begun and each room been entered.
+    pub fn doubt_stream(&mut self) {
+        self.common.stream += 1;
+        self.features.rooms.enter_in_doubt();
+        self.common.changed = true;
+    }
+
+    /// Sends the stanzas that the server of a previous stream did not acknowledge, after [`bound`](Self::bound).
+    /// Stanzas for a room wait until we are in it again.
+    pub fn send_again(&mut self, stanzas: Vec<RawStanza>, now: Timestamp, effects: &mut Vec<Effect>) {
+        let (features, turn) = &mut self.turn(now, effects);
+        features.send_again(stanzas, turn);
+    }
+
+    /// Fires the events of a message that leaves, once it is queued on the stream.
+    pub fn leaving(&mut self, message: Box<Message>, now: Timestamp, effects: &mut Vec<Effect>) {
+        let (features, turn) = &mut self.turn(now, effects);
+        features.leaving(message, turn);
+    }
+
+    /// Sets the roster that was stored when the last process ended. Before the first log-in.
+    pub fn roster_kept(&mut self, version: String, items: Vec<RosterItem>) {
+        self.features.roster.keep(version, items);
+    }
+
+    /// Sets the people who may give commands to the host itself.
+    pub fn set_owners(&mut self, owners: Vec<BareJid>) {
+        self.features.set_owners(owners, &mut self.common);
+    }
+
+    /// Returns the present settings.
+    pub fn settings(&self) -> &Settings {
+        &self.common.settings
+    }
+
+    /// Applies settings that the owner changed in the configuration. Differences take effect at once. A room that is no
+    /// longer listed is left, unless a bookmark wants us there.
+    pub fn rewritten(&mut self, before: &Settings, after: &Settings, now: Timestamp, effects: &mut Vec<Effect>) {
+        let (features, turn) = &mut self.turn(now, effects);
+        features.rewritten(before, after, turn);
+    }
+
+    /// Removes everything that a plugin's instance owned and waited for.
+    ///
+    /// Its calls are recognised by their dropped receivers, so drop those first.
+    pub fn instance_gone(&mut self, instance: InstanceId, effects: &mut Vec<Effect>) {
+        self.features.instance_gone(instance, &mut self.common, effects);
+    }
+
+    /// Lets an instance register the same as another one, which it is to replace.
+    pub fn instance_heir(&mut self, new: InstanceId, of: InstanceId) {
+        self.common.promises.heir(new, of);
+    }
+
+    /// Transfers everything that one instance registered to the one that replaces it.
+    pub fn instance_inherits(&mut self, new: InstanceId) {
+        self.common.promises.inherit(new);
+        self.features.commands.inherit(new);
+    }
+
+    /// Returns the snapshot for readers.
+    pub fn snapshot(&self) -> Snapshot {
+        self.features.snapshot(&self.common)
+    }
+
+    /// Returns how many streams were bound so far. A resumed stream is the same one.
+    pub fn stream(&self) -> u64 {
+        self.common.stream
+    }
+
+    /// Returns when the present or last stream began, allowing for different clocks.
+    pub fn stream_since(&self) -> Timestamp {
+        self.common.stream_since()
+    }
+
+    /// Returns whether the first presence on this stream was sent, or would have been if the account were not hidden.
+    pub fn is_announced(&self) -> bool {
+        self.common.announced
+    }
+
+    /// Returns whether readers should get a new [`snapshot`](Self::snapshot), since the last call.
+    pub fn changed(&mut self) -> bool {
+        std::mem::take(&mut self.common.changed)
+    }
+
+    /// Returns how many stanzas were not trusted, were duplicates, or were more than is kept.
+    pub fn ignored(&self) -> u64 {
+        self.common.ignored
+    }
+
+    /// Returns whether the account has an archive, as far as it was announced on this stream or an earlier one.
+    pub fn has_archive(&self) -> bool {
+        self.features.archives.is_there()
+    }
+
+    /// Adjusts to a clock that was set by this much. No deadline comes nearer or moves away.
+    pub fn clock_set(&mut self, by: SignedDuration) {
+        self.common.clock_set(by);
+    }
+}

@@ -1,0 +1,171 @@
+//! One turn of the session: the time, the effects, and what all features share.
+
+use std::ops::{Deref, DerefMut, RangeInclusive};
+
+use jid::{BareJid, Jid};
+use jiff::{SignedDuration, Timestamp};
+use parlor_config::Settings;
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::Outgoing;
+
+use crate::deadlines::Deadlines;
+use crate::effect::{Due, Effect};
+use crate::event::{Event, EventName, Payload};
+use crate::lifecycle::Link;
+use crate::messages::CLOCKS_DIFFER;
+use crate::names::Names;
+use crate::promises::Promises;
+use crate::questions::Questions;
+use crate::{Answer, Status, StatusValue};
+
+/// What all features share. Everything else belongs to one of them.
+#[derive(Debug)]
+pub(super) struct Common {
+    /// The bound full JID; before the first log-in, the configured one.
+    pub(super) own: Jid,
+    pub(super) settings: Settings,
+    pub(super) status: Status,
+    pub(super) link: Link,
+    /// The number of streams that were bound.
+    pub(super) stream: u64,
+    /// When the last stream was bound.
+    pub(super) bound_at: Timestamp,
+    /// When the last stream was lost.
+    pub(super) cut_at: Timestamp,
+    /// Whether the stream was lost and resumed since (XEP-0198).
+    pub(super) resumed: bool,
+    /// Whether the connect order of this stream has reached the first presence.
+    pub(super) announced: bool,
+    /// The time between binding the stream and its first presence. The server stores messages from that time, since the
+    /// account seems to be offline.
+    pub(super) arriving: Option<RangeInclusive<Timestamp>>,
+    pub(super) deadlines: Deadlines,
+    pub(super) questions: Questions,
+    pub(super) names: Names,
+    pub(super) promises: Promises,
+    /// Whether readers should get a new snapshot.
+    pub(super) changed: bool,
+    /// How many stanzas were not trusted, were duplicates, or were more than is kept.
+    pub(super) ignored: u64,
+}
+
+impl Common {
+    pub(super) fn new(own: Jid, settings: Settings) -> Self {
+        let names = Names::new();
+        Self {
+            own,
+            status: Status::initial(&settings),
+            settings,
+            link: Link::Starting,
+            stream: 0,
+            bound_at: Timestamp::UNIX_EPOCH,
+            cut_at: Timestamp::UNIX_EPOCH,
+            resumed: false,
+            announced: false,
+            arriving: None,
+            deadlines: Deadlines::default(),
+            questions: Questions::default(),
+            promises: Promises::new(&names),
+            names,
+            changed: true,
+            ignored: 0,
+        }
+    }
+
+    /// Returns whether stanzas reach the server, now or when the stream is resumed.
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.link, Link::Up | Link::Suspended)
+    }
+
+    /// Notes a new log-in, so that promises that others wait for may still resolve.
+    pub(super) fn connecting(&mut self) {
+        if self.link == Link::Over {
+            self.link = Link::Starting;
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.link == Link::Over
+    }
+
+    /// Returns the address of the own server.
+    pub(super) fn server(&self) -> Jid {
+        Jid::from(BareJid::from_parts(None, self.own.domain()))
+    }
+
+    /// Returns when the present or last stream began, allowing for different clocks.
+    pub(super) fn stream_since(&self) -> Timestamp {
+        self.bound_at.checked_sub(CLOCKS_DIFFER).unwrap_or(self.bound_at)
+    }
+
+    /// Adjusts to a clock that was set by this much. No deadline comes nearer or moves away.
+    pub(super) fn clock_set(&mut self, by: SignedDuration) {
+        for at in [&mut self.bound_at, &mut self.cut_at] {
+            *at = at.checked_add(by).unwrap_or(*at);
+        }
+        self.arriving = None;
+        self.deadlines.clock_set(by);
+    }
+}
+
+/// One input of the session, on its way through the features.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    pub(super) now: Timestamp,
+    pub(super) out: &'a mut Vec<Effect>,
+    pub(super) common: &'a mut Common,
+}
+
+impl Deref for Turn<'_> {
+    type Target = Common;
+
+    fn deref(&self) -> &Common {
+        self.common
+    }
+}
+
+impl DerefMut for Turn<'_> {
+    fn deref_mut(&mut self) -> &mut Common {
+        self.common
+    }
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(common: &'a mut Common, now: Timestamp, out: &'a mut Vec<Effect>) -> Self {
+        common.deadlines.advance(now);
+        Self { now, out, common }
+    }
+
+    pub(super) fn send(&mut self, stanza: Outgoing) {
+        self.out.push(Effect::Send(stanza));
+    }
+
+    pub(super) fn answer<T: Send + 'static>(&mut self, answer: Answer<T>, result: Result<T, CallError>) {
+        self.out.push(Effect::Answer(Due::new(answer, result)));
+    }
+
+    /// Fires one of the host's events, and resolves the promise of its name.
+    pub(super) fn fire(&mut self, name: &'static str, payload: Payload) {
+        let resolves = self.common.promises.is_unresolved(name).then(|| payload.clone());
+        self.fire_named(self.common.names.get(name), payload);
+        if let Some(payload) = resolves {
+            self.common.promises.resolve(name, payload, self.out);
+        }
+    }
+
+    /// Fires an event that resolves no promise of the host.
+    pub(super) fn fire_named(&mut self, name: EventName, payload: Payload) {
+        self.out.push(Effect::Fire(Event { name, at: self.now, payload }));
+    }
+
+    /// Fires an event of the connect order unless a previous stream got that far already.
+    pub(super) fn fire_once(&mut self, name: &'static str) {
+        if !self.promises.is_resolved(name) {
+            self.fire(name, Payload::None);
+        }
+    }
+
+    pub(super) fn feedback(&mut self, value: StatusValue, message: String) {
+        self.fire("connfeedback", Payload::Status(Status { value, message }));
+    }
+}
