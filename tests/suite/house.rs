@@ -12,10 +12,10 @@ use parlor_config::{AccountName, Config, Overrides};
 use parlor_runtime::account::{Asker, Connection, Shared};
 use parlor_runtime::instance::Instance;
 use parlor_runtime::supervisor::State;
-use parlor_session::Command;
 use parlor_session::event::{Event, Payload};
 use parlor_session::permissions::{Granted, Grants};
 use parlor_session::router::{Filter, Mailbox};
+use parlor_session::{AddPromises, Emit};
 use parlor_tests::client::Client;
 use parlor_tests::conformance::record::{self, Note};
 use parlor_tests::front::Front;
@@ -645,19 +645,13 @@ impl Ears {
     /// Fires an event, as a plugin does.
     pub(crate) async fn emit(&self, name: &str, payload: &Value) {
         let (by, payload) = (self.id, Payload::Json(payload.to_string().into()));
-        self.shared
-            .ask(Asker::Host, &Granted::HOST, |answer| Command::Emit { by, name: name.into(), payload, answer })
-            .await
-            .unwrap();
+        self.shared.ask(Asker::Host, &Granted::HOST, Emit { by, name: name.into(), payload }).await.unwrap();
     }
 
     /// Adds a promise, as a plugin does.
     pub(crate) async fn promise(&self, name: &str) {
         let (by, names) = (self.id, vec![name.into()]);
-        self.shared
-            .ask(Asker::Host, &Granted::HOST, |answer| Command::AddPromises { by, names, most: 1_000, answer })
-            .await
-            .unwrap();
+        self.shared.ask(Asker::Host, &Granted::HOST, AddPromises { by, names, most: 1_000 }).await.unwrap();
     }
 
     /// Returns whether an order has not been answered yet.

@@ -28,7 +28,7 @@ use parlor_base::held::Holding;
 use parlor_base::id::InstanceId;
 use parlor_config::{AccountConfig, LinkSettings, Settings};
 use parlor_session::router::{Mailbox, Names, Router, Shadow};
-use parlor_session::{Answer, Command, Effect, OwnArchive, Session};
+use parlor_session::{Answer, AnyCommand, Effect, OwnArchive, Session};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{AdHocRequest, Outgoing, Reply};
 use parlor_store::{KeptRoster, PinKeeper, RosterKeeper, SessionKeeper, Store};
@@ -90,7 +90,7 @@ pub enum Asker {
 enum Asked {
     /// A command for the session, with the memory that is accounted for while it waits. A command that sends something
     /// waits for room in the link.
-    Command(Command, Option<Holding>),
+    Command(AnyCommand, Option<Holding>),
     /// An order that plugins may give, too.
     Order(Order),
 }
@@ -333,7 +333,7 @@ impl Worker {
         }
     }
 
-    fn execute(&mut self, command: Command) {
+    fn execute(&mut self, command: AnyCommand) {
         self.mind_clock();
         if command.sends() {
             self.note_activity();

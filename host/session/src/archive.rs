@@ -3,6 +3,7 @@
 //! A page is one request. Its results come before its answer, in the order of the stream. They count only if they come
 //! from the queried archive, with the id of a pending query.
 
+use crate::command::Command;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
@@ -296,6 +297,25 @@ fn refused(query: &ArchiveQuery, of_room: bool, error: Box<StanzaError>) -> Call
         }
         Cursor::Index(_) if error.condition == "feature-not-implemented" => cannot_begin_at_an_index(),
         Cursor::Start | Cursor::After(_) | Cursor::Before(_) | Cursor::Index(_) => CallError::Stanza(error),
+    }
+}
+
+/// Query one page of an archive. Answered with the page.
+#[derive(Debug)]
+pub struct QueryArchive {
+    /// The calling instance. None: the host itself.
+    pub by: Option<InstanceId>,
+    /// The query for the page.
+    pub query: ArchiveQuery,
+}
+
+impl Command for QueryArchive {
+    type Answer = ArchivePage;
+
+    const SENDS: bool = true;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        features.query_archive(Pending { by: self.by, query: self.query, answer }, turn);
     }
 }
 

@@ -1,6 +1,7 @@
 //! vCards (XEP-0054): fetching them, caching them, changing the own one, and the pictures that presence announces
 //! (XEP-0153).
 
+use crate::command::Command;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +78,7 @@ impl Fetch {
 #[derive(Debug)]
 pub(super) struct Change {
     pub(super) by: InstanceId,
-    pub(super) wish: Box<CardChange>,
+    pub(super) wish: CardChange,
     pub(super) answer: Answer<()>,
 }
 
@@ -156,6 +157,67 @@ impl Cards {
     #[cfg(test)]
     pub(super) fn sizes(&self) -> (usize, usize) {
         (self.entries.len(), self.changes.len())
+    }
+}
+
+/// Get a vCard. Answered with the vCard.
+#[derive(Debug)]
+pub struct GetCard {
+    /// The owner of the vCard.
+    pub jid: Jid,
+    /// Whether to fetch it even if it is known.
+    pub force: bool,
+}
+
+impl Command for GetCard {
+    type Answer = Arc<KnownCard>;
+
+    const SENDS: bool = true;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        features.get_card(&self.jid, self.force, answer, turn);
+    }
+}
+
+/// Change the own vCard. Answered when the server has accepted the change.
+#[derive(Debug)]
+pub struct SetCard {
+    /// The calling instance.
+    pub by: InstanceId,
+    /// The change to make.
+    pub change: CardChange,
+}
+
+impl Command for SetCard {
+    type Answer = ();
+
+    const SENDS: bool = true;
+
+    fn weight(&self) -> usize {
+        self.change.weight()
+    }
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        features.set_card(Change { by: self.by, wish: self.change, answer }, turn);
+    }
+}
+
+/// Fetch a vCard, so that the contact shows it. Answered when the contact shows it.
+#[derive(Debug)]
+pub struct UpdateCard {
+    /// The owner of the vCard.
+    pub jid: Jid,
+    /// Whether to fetch it even if it is known.
+    pub force: bool,
+}
+
+impl Command for UpdateCard {
+    type Answer = ();
+
+    const SENDS: bool = true;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        features.update_card(&self.jid, self.force, answer, turn);
     }
 }
 
@@ -399,7 +461,7 @@ impl Features {
             let error = CallError::OverLimit(format!("the whole card may have {MAX_WHOLE} bytes"));
             return self.change_failed(change, error, turn);
         }
-        let ask = Ask::SetCard { whole, change: change.wish.clone() };
+        let ask = Ask::SetCard { whole, change: Box::new(change.wish.clone()) };
         self.ask_for_plugin(None, ask, Waiting::CardSet(change, Box::new(card)), turn);
     }
 

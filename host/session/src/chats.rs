@@ -1,5 +1,7 @@
 //! Open private chats.
 
+use crate::command::Answer;
+use crate::command::Command;
 use std::sync::Arc;
 
 use imbl::OrdMap;
@@ -70,6 +72,83 @@ impl Chats {
     #[cfg(test)]
     pub(super) fn pending(&self) -> usize {
         self.pending.len()
+    }
+}
+
+/// Open a private chat, or return the open one. Answered with the chat.
+#[derive(Debug)]
+pub struct OpenChat {
+    /// The calling instance.
+    pub by: InstanceId,
+    /// The other side.
+    pub jid: BareJid,
+}
+
+impl Command for OpenChat {
+    type Answer = Arc<Chat>;
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        features.open_chat(self.jid, Waiter { by: self.by, answer }, turn);
+    }
+}
+
+/// Close a private chat. Answered when the chat is closed.
+#[derive(Debug)]
+pub struct CloseChat {
+    /// The other side.
+    pub jid: BareJid,
+}
+
+impl Command for CloseChat {
+    type Answer = ();
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let result = features.close_chat(&self.jid, turn);
+        turn.answer(answer, result);
+    }
+}
+
+/// Change how a front end should show a chat. Answered when the view is changed.
+#[derive(Debug)]
+pub struct ChangeChatView {
+    /// The other side.
+    pub jid: BareJid,
+    /// The change of the view.
+    pub change: ViewChange,
+}
+
+impl Command for ChangeChatView {
+    type Answer = ();
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let result = features.change_chat_view(&self.jid, self.change, turn);
+        turn.answer(answer, result);
+    }
+}
+
+/// Set or remove an attribute of a chat. Answered when the attribute is set.
+#[derive(Debug)]
+pub struct SetChatAttribute {
+    /// The other side.
+    pub jid: BareJid,
+    /// The attribute with its value.
+    pub attribute: Attribute,
+}
+
+impl Command for SetChatAttribute {
+    type Answer = ();
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let result = features.set_chat_attribute(&self.jid, &self.attribute, turn);
+        turn.answer(answer, result);
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod words;
 
+use crate::command::Answer;
+use crate::command::Command;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -187,6 +189,72 @@ fn check_line(argument: &str, text: &str) -> Result<(), CallError> {
     match text.chars().find(|c| c.is_control()) {
         Some(c) => Err(CallError::invalid(argument, format!("contains {c:?}, and is to be one line"))),
         None => Ok(()),
+    }
+}
+
+/// Register a command that people can give to the plugin. Answered with the name, and whether the command can be given by that name alone.
+#[derive(Debug)]
+pub struct AddCommand {
+    /// The calling instance's mailbox, with its grants.
+    pub mailbox: Arc<Mailbox>,
+    /// The owner's names for the plugin's commands.
+    pub names: Arc<ChosenNames>,
+    /// The plugin of the instance.
+    pub plugin: PluginId,
+    /// The command with its help.
+    pub spoken: Spoken,
+    /// Maximum number of commands that the plugin may have.
+    pub most: usize,
+}
+
+impl Command for AddCommand {
+    type Answer = (String, bool);
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let result = features.add_command(self.mailbox, self.names, self.plugin, self.spoken, self.most, turn);
+        turn.answer(answer, result);
+    }
+}
+
+/// Remove a command of the plugin. Answered with the name under which the command was registered.
+#[derive(Debug)]
+pub struct RemoveCommand {
+    /// The calling instance.
+    pub by: InstanceId,
+    /// The plugin of the instance.
+    pub plugin: PluginId,
+    /// The name of the command.
+    pub name: String,
+}
+
+impl Command for RemoveCommand {
+    type Answer = String;
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let result = features.remove_command(self.by, &self.plugin, &self.name, turn);
+        turn.answer(answer, result);
+    }
+}
+
+/// Inform the person who gave a command that it failed. Answered when the reply is sent.
+#[derive(Debug)]
+pub struct AnswerFailed {
+    /// The message with the command.
+    pub message: Arc<Message>,
+}
+
+impl Command for AnswerFailed {
+    type Answer = ();
+
+    const SENDS: bool = true;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let result = features.answer_failed(&self.message, turn);
+        turn.answer(answer, result);
     }
 }
 

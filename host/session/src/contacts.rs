@@ -1,5 +1,6 @@
 //! Changes of contacts by plugins. Each call returns when the server has answered and readers see the effect.
 
+use crate::command::Command;
 use jid::{BareJid, Jid};
 use parlor_stanza::draft::{check_text, written_len};
 use parlor_stanza::error::{CallError, StanzaError};
@@ -69,6 +70,29 @@ pub(super) struct Pending {
     /// Whether a push reported this contact meanwhile, so that nothing is left to apply.
     pushed: bool,
     pub(super) answer: Answer<()>,
+}
+
+/// Add, remove or change a contact, or answer its request. Answered when the change is made.
+#[derive(Debug)]
+pub struct ChangeContact {
+    /// The address of the contact.
+    pub jid: BareJid,
+    /// The change to make.
+    pub wish: ContactWish,
+}
+
+impl Command for ChangeContact {
+    type Answer = ();
+
+    const SENDS: bool = true;
+
+    fn weight(&self) -> usize {
+        self.wish.weight()
+    }
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        features.wish_contact(self.jid, self.wish, answer, turn);
+    }
 }
 
 impl Features {

@@ -7,6 +7,7 @@ mod caps;
 mod known;
 mod own;
 
+use crate::command::Command;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use known::KnownDisco;
 pub(super) use known::{MAX_CLAIMS, MAX_VERIFIED};
 pub(super) use known::{MAX_ENTITIES, MAX_FEATURES};
 pub(super) use own::Own;
+pub use own::{AddFeature, AddIdentity, ClearIdentities};
 #[cfg(test)]
 pub(super) use own::{GATHER, MAX_OWN};
 
@@ -129,6 +131,23 @@ impl Told {
         self.order.push_back(entity.clone());
         self.by_entity.insert(entity.clone(), HashSet::from([hash]));
         true
+    }
+}
+
+/// Get an entity's features and identities, from memory or by asking it. Answered with the entity's information.
+#[derive(Debug)]
+pub struct Discover {
+    /// The address of the entity.
+    pub entity: Jid,
+}
+
+impl Command for Discover {
+    type Answer = Arc<Disco>;
+
+    const SENDS: bool = true;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        features.discover(self.entity, answer, turn);
     }
 }
 

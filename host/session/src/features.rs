@@ -6,10 +6,8 @@ use jid::BareJid;
 use parlor_base::id::InstanceId;
 use parlor_stanza::types::Incoming;
 
-use crate::command::Command;
 use crate::effect::Effect;
 use crate::turn::{Common, Turn};
-use crate::waiters::Waiter;
 use crate::{
     Snapshot, again, archive, cards, chats, commands, deadlines, disco, lifecycle, messages, rooms, roster, view,
 };
@@ -41,7 +39,7 @@ impl HeldBack {
 
 /// All features, each with the state that it owns.
 #[derive(Debug)]
-pub(super) struct Features {
+pub struct Features {
     pub(super) roster: roster::Roster,
     pub(super) cards: cards::Cards,
     pub(super) chats: chats::Chats,
@@ -112,88 +110,6 @@ impl Features {
             Incoming::Answer(answer) => self.answered(answer, turn),
             Incoming::Bookmarks(changes) => self.bookmarks_changed(changes, turn),
             Incoming::Refused(_) => turn.ignored += 1,
-        }
-    }
-
-    /// Carries out a permitted command of a plugin. A command whose caller no longer waits is dropped: its plugin may
-    /// be gone, and nothing would clean up after it.
-    pub(super) fn command(&mut self, command: Command, turn: &mut Turn<'_>) {
-        if command.is_abandoned() {
-            return;
-        }
-        match command {
-            Command::SendMessage { to, kind, draft, answer } => self.send_message(to, kind, *draft, answer, turn),
-            Command::SendRaw { by, stanza, answer } => self.send_raw(by, stanza, answer, turn),
-            Command::SendIq { by, iq, answer } => self.send_iq(by, &iq, answer, turn),
-            Command::QueryArchive { by, query, answer } => {
-                self.query_archive(archive::Pending { by, query: *query, answer }, turn);
-            }
-            Command::OpenChat { by, jid, answer } => self.open_chat(jid, Waiter { by, answer }, turn),
-            Command::CloseChat { jid, answer } => {
-                let result = self.close_chat(&jid, turn);
-                turn.answer(answer, result);
-            }
-            Command::ChangeChatView { jid, change, answer } => {
-                let result = self.change_chat_view(&jid, change, turn);
-                turn.answer(answer, result);
-            }
-            Command::SetChatAttribute { jid, attribute, answer } => {
-                let result = self.set_chat_attribute(&jid, &attribute, turn);
-                turn.answer(answer, result);
-            }
-            Command::OpenRoom { by, jid, wish, answer } => self.open_room(&jid, *wish, Waiter { by, answer }, turn),
-            Command::CloseRoom { by, jid, answer } => self.close_room(&jid, Waiter { by, answer }, turn),
-            Command::GetCard { jid, force, answer } => self.get_card(&jid, force, answer, turn),
-            Command::UpdateCard { jid, force, answer } => self.update_card(&jid, force, answer, turn),
-            Command::SetCard { by, change, answer } => self.set_card(cards::Change { by, wish: change, answer }, turn),
-            Command::Contact { jid, wish, answer } => self.wish_contact(jid, wish, answer, turn),
-            Command::Room { jid, deed } => self.room_deed(&jid, deed, turn),
-            Command::SetStatus { value, message, answer } => {
-                let result = self.set_status(value, message, turn);
-                turn.answer(answer, result);
-            }
-            Command::Emit { by, name, payload, answer } => {
-                let result = self.emit(by, &name, payload, turn);
-                turn.answer(answer, result);
-            }
-            Command::AddPromises { by, names, most, answer } => {
-                let result = self.add_promises(by, &names, most, turn);
-                turn.answer(answer, result);
-            }
-            Command::RejectPromise { by, name, reason, answer } => {
-                let result = self.reject_promise(by, &name, reason, turn);
-                turn.answer(answer, result);
-            }
-            Command::WaitUntil { by, name, answer } => self.wait_until(by, &name, answer, turn),
-            Command::AddFeature { by, name, answer } => {
-                let result = self.add_feature(by, name, turn);
-                turn.answer(answer, result);
-            }
-            Command::AddIdentity { by, identity, answer } => {
-                let result = self.add_identity(by, identity, turn);
-                turn.answer(answer, result);
-            }
-            Command::ClearIdentities { by, answer } => {
-                self.clear_identities(by, turn);
-                turn.answer(answer, Ok(()));
-            }
-            Command::ChangeSettings { values, wins, answer } => {
-                let result = self.change_settings(values, wins, turn);
-                turn.answer(answer, result);
-            }
-            Command::AddCommand { mailbox, names, plugin, spoken, most, answer } => {
-                let result = self.add_command(mailbox, names, plugin, spoken, most, turn);
-                turn.answer(answer, result);
-            }
-            Command::RemoveCommand { by, plugin, name, answer } => {
-                let result = self.remove_command(by, &plugin, &name, turn);
-                turn.answer(answer, result);
-            }
-            Command::AnswerFailed { message, answer } => {
-                let result = self.answer_failed(&message, turn);
-                turn.answer(answer, result);
-            }
-            Command::Discover { entity, answer } => self.discover(entity, answer, turn),
         }
     }
 

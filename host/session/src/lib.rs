@@ -46,21 +46,28 @@ mod turn;
 mod view;
 mod waiters;
 
-pub use archive::{ArchivePage, Archived, OwnArchive, Pager};
-pub use cards::KnownCard;
-pub use chats::Chat;
-pub use command::{Answer, Command, Wins};
-pub use commands::Spoken;
-pub use contacts::ContactWish;
-pub use disco::KnownDisco;
+pub use archive::{ArchivePage, Archived, OwnArchive, Pager, QueryArchive};
+pub use cards::{GetCard, KnownCard, SetCard, UpdateCard};
+pub use chats::{ChangeChatView, Chat, CloseChat, OpenChat, SetChatAttribute};
+pub use command::{Answer, AnyCommand, Command};
+pub use commands::{AddCommand, AnswerFailed, RemoveCommand, Spoken};
+pub use contacts::{ChangeContact, ContactWish};
+pub use disco::{AddFeature, AddIdentity, ClearIdentities, Discover, KnownDisco};
 pub use effect::{Due, Effect, Sent};
+pub use messages::SendMessage;
 pub use occupants::Occupant;
 pub use owners::OWNER_COMMANDS;
 pub use presence::ContactResource;
-pub use questions::{MOST_IQS, PATIENCE};
-pub use rooms::{Bookmarks, ConfigValue, MAX_ROOMS, NoBookmarks, Room, RoomDeed, RoomWish};
+pub use promises::{AddPromises, Emit, RejectPromise, WaitUntil};
+pub use questions::{MOST_IQS, PATIENCE, SendIq, SendRaw};
+pub use rooms::{
+    Bookmarks, ChangeRoomView, CloseRoom, ConfigValue, ConfigureRoom, DeclineInvitation, InviteToRoom,
+    ListAffiliations, MAX_ROOMS, ModerateRoom, NoBookmarks, OpenRoom, RemoveBookmark, Room, RoomWish, SetBookmark,
+    SetRoomAttribute, SetSubject,
+};
 pub use roster::{Contact, Contacts, KeepRoster};
 pub use session::Session;
+pub use settings::{ChangeSettings, Wins};
 pub use snapshot::Snapshot;
-pub use status::{Status, StatusValue};
+pub use status::{SetStatus, Status, StatusValue};
 pub use view::{Attribute, CHAT_FIELDS, ROOM_FIELDS, View, ViewChange, field_name};

@@ -1,5 +1,6 @@
 //! Messages: incoming ones are classified and delivered, outgoing ones are checked (RFC 6121, section 5).
 
+use crate::command::Command;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
@@ -124,6 +125,40 @@ impl Seen {
 fn drop_body_beside_subject(message: &mut Message) {
     if message.kind == MessageKind::Groupchat && message.subject.is_some() && message.thread.is_none() {
         message.body.take_if(|body| body.is_empty());
+    }
+}
+
+/// Send a message to a person (`Chat`) or to a room (`Groupchat`). The answer is its id. Answered when the message is queued.
+#[derive(Debug)]
+pub struct SendMessage {
+    /// The recipient.
+    pub to: Jid,
+    /// `Chat` or `Groupchat`.
+    pub kind: MessageKind,
+    /// The contents of the message.
+    pub draft: Draft,
+}
+
+impl Command for SendMessage {
+    type Answer = String;
+
+    const SENDS: bool = true;
+
+    fn weight(&self) -> usize {
+        self.draft.weight()
+    }
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let Self { to, kind, draft } = self;
+        if let Err(error) = features.may_send(&to, kind, &draft, turn) {
+            return turn.answer(answer, Err(error));
+        }
+        if kind == MessageKind::Chat && draft.body.is_some() {
+            features.chat_active(&to, turn.now, turn);
+        }
+        let id = random_id();
+        let message = features.outgoing(to, kind, id.clone(), draft);
+        turn.out.push(Effect::SendFor(message, Sent::Message(id, answer)));
     }
 }
 
@@ -346,25 +381,6 @@ impl Features {
         if enters {
             turn.fire_named(self.message_events.added.clone(), Payload::Message(message));
         }
-    }
-
-    pub(super) fn send_message(
-        &mut self,
-        to: Jid,
-        kind: MessageKind,
-        draft: Draft,
-        answer: Answer<String>,
-        turn: &mut Turn<'_>,
-    ) {
-        if let Err(error) = self.may_send(&to, kind, &draft, turn) {
-            return turn.answer(answer, Err(error));
-        }
-        if kind == MessageKind::Chat && draft.body.is_some() {
-            self.chat_active(&to, turn.now, turn);
-        }
-        let id = random_id();
-        let message = self.outgoing(to, kind, id.clone(), draft);
-        turn.out.push(Effect::SendFor(message, Sent::Message(id, answer)));
     }
 
     /// Builds an outgoing message. An address alone does not show whether it is an occupant's, so the known rooms

@@ -1,5 +1,6 @@
 //! Promises: names that resolve once, and the calls that wait for them.
 
+use crate::command::Command;
 use std::collections::{BTreeMap, HashMap};
 
 use parlor_base::id::InstanceId;
@@ -245,6 +246,99 @@ fn reserved(name: &str) -> CallError {
 
 fn check_name(name: &str) -> Result<(), CallError> {
     event::check_name(name).map_err(|reason| CallError::invalid("name", reason))
+}
+
+/// Fire a plugin's own event. Answered when the event was fired.
+#[derive(Debug)]
+pub struct Emit {
+    /// The calling instance.
+    pub by: InstanceId,
+    /// The name of the event, and of the promise that it resolves, if there is one.
+    pub name: EventName,
+    /// The payload of the event.
+    pub payload: Payload,
+}
+
+impl Command for Emit {
+    type Answer = ();
+
+    const SENDS: bool = false;
+
+    fn weight(&self) -> usize {
+        self.payload.weight()
+    }
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let result = features.emit(self.by, &self.name, self.payload, turn);
+        turn.answer(answer, result);
+    }
+}
+
+/// Add promises of a plugin. Answered with the number of promises that it owns now.
+#[derive(Debug)]
+pub struct AddPromises {
+    /// The calling instance.
+    pub by: InstanceId,
+    /// The names. All of them are added, or none.
+    pub names: Vec<EventName>,
+    /// Maximum number of promises that the plugin may own.
+    pub most: usize,
+}
+
+impl Command for AddPromises {
+    type Answer = usize;
+
+    const SENDS: bool = false;
+
+    fn weight(&self) -> usize {
+        self.names.iter().map(|name| size_of::<EventName>() + name.len()).sum()
+    }
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let result = features.add_promises(self.by, &self.names, self.most, turn);
+        turn.answer(answer, result);
+    }
+}
+
+/// Reject a promise of a plugin. Answered when the promise is rejected.
+#[derive(Debug)]
+pub struct RejectPromise {
+    /// The calling instance.
+    pub by: InstanceId,
+    /// The name of the promise.
+    pub name: EventName,
+    /// The reason, for everyone who waits.
+    pub reason: String,
+}
+
+impl Command for RejectPromise {
+    type Answer = ();
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let result = features.reject_promise(self.by, &self.name, self.reason, turn);
+        turn.answer(answer, result);
+    }
+}
+
+/// Wait until a promise is settled. Answered with the payload of the promise.
+#[derive(Debug)]
+pub struct WaitUntil {
+    /// The calling instance.
+    pub by: InstanceId,
+    /// The name of the promise.
+    pub name: EventName,
+}
+
+impl Command for WaitUntil {
+    type Answer = Payload;
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        features.wait_until(self.by, &self.name, answer, turn);
+    }
 }
 
 impl Features {

@@ -1,5 +1,6 @@
 //! Pending IQs: the requests of this account, and the answers that count (RFC 6120, section 8.2.3).
 
+use crate::command::Command;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -227,6 +228,52 @@ impl Turn<'_> {
 
     pub(super) fn ask_items(&mut self, entity: Jid) {
         self.ask(Some(entity), Ask::DiscoItems, Waiting::Items, PATIENCE);
+    }
+}
+
+/// Send a stanza as it is. Answered when the stanza is queued.
+#[derive(Debug)]
+pub struct SendRaw {
+    /// The calling instance.
+    pub by: InstanceId,
+    /// The stanza to send.
+    pub stanza: RawStanza,
+}
+
+impl Command for SendRaw {
+    type Answer = ();
+
+    const SENDS: bool = true;
+
+    fn weight(&self) -> usize {
+        self.stanza.weight()
+    }
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        features.send_raw(self.by, self.stanza, answer, turn);
+    }
+}
+
+/// Send an IQ get or set, and wait for its result. The session sets the id. Answered with the whole result.
+#[derive(Debug)]
+pub struct SendIq {
+    /// The calling instance.
+    pub by: InstanceId,
+    /// The IQ to send.
+    pub iq: RawStanza,
+}
+
+impl Command for SendIq {
+    type Answer = RawStanza;
+
+    const SENDS: bool = true;
+
+    fn weight(&self) -> usize {
+        self.iq.weight()
+    }
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        features.send_iq(self.by, &self.iq, answer, turn);
     }
 }
 

@@ -2,13 +2,15 @@
 
 mod bookmarks;
 mod configuring;
-mod deeds;
 mod entering;
 mod invitations;
 mod leaving;
 mod moderating;
 mod staying;
+mod view;
 
+use crate::command::Answer;
+use crate::command::Command;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,12 +29,15 @@ use crate::{Occupant, View, ViewChange};
 use crate::features::Features;
 use crate::turn::Turn;
 pub(super) use bookmarks::BookmarkQuestion;
-pub use bookmarks::{Bookmarks, NoBookmarks};
-pub use configuring::ConfigValue;
-pub use deeds::RoomDeed;
+pub use bookmarks::{Bookmarks, NoBookmarks, RemoveBookmark, SetBookmark};
+pub use configuring::{ConfigValue, ConfigureRoom};
 pub(super) use entering::Reason;
+pub use invitations::{DeclineInvitation, InviteToRoom};
+pub use leaving::CloseRoom;
 pub(super) use leaving::{Farewell, GiveUp};
 pub(super) use moderating::RoomQuestion;
+pub use moderating::{ListAffiliations, ModerateRoom, SetSubject};
+pub use view::{ChangeRoomView, SetRoomAttribute};
 
 /// Maximum number of open rooms of an account.
 pub const MAX_ROOMS: usize = 1_000;
@@ -365,6 +370,42 @@ impl RoomWish {
     /// Returns how many bytes of memory its configuration takes; its other texts have some KiB at most.
     pub(super) fn weight(&self) -> usize {
         self.configure.as_deref().map_or(0, configuring::weight)
+    }
+}
+
+/// Returns whether a plugin may send something to a room now.
+fn may_ask(turn: &mut Turn<'_>) -> Result<(), CallError> {
+    if !turn.settings.allow_muc {
+        return Err(CallError::Unsupported("rooms: the setting allow_muc is false".to_owned()));
+    }
+    if !turn.is_live() {
+        return Err(CallError::Offline);
+    }
+    turn.make_room_for_question()
+}
+
+/// Enter a room, unless the account is in it already. Answered with the room once the account is in it.
+#[derive(Debug)]
+pub struct OpenRoom {
+    /// The calling instance.
+    pub by: InstanceId,
+    /// The address of the room.
+    pub jid: BareJid,
+    /// The parameters for entering.
+    pub wish: RoomWish,
+}
+
+impl Command for OpenRoom {
+    type Answer = Arc<Room>;
+
+    const SENDS: bool = true;
+
+    fn weight(&self) -> usize {
+        self.wish.weight()
+    }
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        features.open_room(&self.jid, self.wish, Waiter { by: self.by, answer }, turn);
     }
 }
 

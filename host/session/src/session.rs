@@ -9,7 +9,7 @@ use parlor_config::Settings;
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::{Incoming, Message, Offers, RosterItem};
 
-use crate::command::Command;
+use crate::command::AnyCommand;
 use crate::effect::Effect;
 use crate::features::Features;
 use crate::snapshot::Snapshot;
@@ -41,12 +41,12 @@ impl Session {
 
     /// Carries out a permitted command of a plugin. A command whose caller no longer waits is dropped: its plugin may
     /// be gone, and nothing would clean up after it.
-    pub fn command(&mut self, command: Command, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub fn command(&mut self, command: AnyCommand, now: Timestamp, effects: &mut Vec<Effect>) {
         if command.is_abandoned() {
             return;
         }
         let (features, turn) = &mut self.turn(now, effects);
-        features.command(command, turn);
+        command.carry_out(features, turn);
     }
 
     /// Ends everything whose deadline has passed.

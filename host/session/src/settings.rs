@@ -3,15 +3,50 @@
 //! Most settings are read whenever they are needed. Changes that affect something already in progress, on this stream
 //! or before it, take effect here.
 
+use crate::command::Answer;
+use crate::command::Command;
 use std::collections::BTreeMap;
 
 use parlor_config::Settings;
 use parlor_stanza::error::CallError;
 use serde_json::Value;
 
-use super::{Status, View, Wins};
+use super::{Status, View};
 use crate::features::Features;
 use crate::turn::Turn;
+
+/// The previous values that a setting from a plugin replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wins {
+    /// Any previous value.
+    Always,
+    /// Only the default.
+    OverDefault,
+}
+
+/// Change settings of the host. All of them are changed, or none. Answered when they are changed.
+#[derive(Debug)]
+pub struct ChangeSettings {
+    /// The settings with their new values.
+    pub values: BTreeMap<String, Value>,
+    /// The previous values that they replace.
+    pub wins: Wins,
+}
+
+impl Command for ChangeSettings {
+    type Answer = ();
+
+    const SENDS: bool = false;
+
+    fn weight(&self) -> usize {
+        self.values.values().map(weight).sum()
+    }
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let result = features.change_settings(self.values, self.wins, turn);
+        turn.answer(answer, result);
+    }
+}
 
 impl Features {
     /// Changes all settings, or none. The caller's permission was checked before.
@@ -90,4 +125,15 @@ impl Features {
             }
         }
     }
+}
+
+/// Returns about how many bytes of memory a value takes.
+fn weight(value: &Value) -> usize {
+    let inside = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(weight).sum(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + weight(value)).sum(),
+    };
+    size_of::<Value>() + inside
 }

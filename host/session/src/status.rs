@@ -1,5 +1,7 @@
 //! The own status, and announcing it.
 
+use crate::command::Answer;
+use crate::command::Command;
 use std::fmt;
 use std::str::FromStr;
 
@@ -94,6 +96,26 @@ impl FromStr for StatusValue {
                 let reason = "is none of online, chat, away, dnd, xa, offline and unavailable";
                 CallError::invalid("value", format!("{value:.32} {reason}"))
             })
+    }
+}
+
+/// Set the own status. `None` keeps the present value or text. Answered when the status is set.
+#[derive(Debug)]
+pub struct SetStatus {
+    /// The new value.
+    pub value: Option<StatusValue>,
+    /// The new text.
+    pub message: Option<String>,
+}
+
+impl Command for SetStatus {
+    type Answer = ();
+
+    const SENDS: bool = true;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let result = features.set_status(self.value, self.message, turn);
+        turn.answer(answer, result);
     }
 }
 

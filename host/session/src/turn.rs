@@ -20,7 +20,7 @@ use crate::{Answer, Status, StatusValue};
 
 /// What all features share. Everything else belongs to one of them.
 #[derive(Debug)]
-pub(super) struct Common {
+pub struct Common {
     /// The bound full JID; before the first log-in, the configured one.
     pub(super) own: Jid,
     pub(super) settings: Settings,
@@ -110,7 +110,7 @@ impl Common {
 
 /// One input of the session, on its way through the features.
 #[derive(Debug)]
-pub(super) struct Turn<'a> {
+pub struct Turn<'a> {
     pub(super) now: Timestamp,
     pub(super) out: &'a mut Vec<Effect>,
     pub(super) common: &'a mut Common,

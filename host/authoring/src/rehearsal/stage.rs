@@ -24,7 +24,7 @@ use parlor_runtime::engine::{Compiled, Engine};
 use parlor_runtime::supervisor::{State, Supervised};
 use parlor_session::command_names::CommandNames;
 use parlor_session::permissions::{Granted, Grants};
-use parlor_session::{Command, Wins};
+use parlor_session::{ChangeSettings, OpenRoom, Wins};
 use parlor_store::Store;
 use parlor_xmpp::Dialer;
 use serde_json::Value;
@@ -413,14 +413,14 @@ impl Stage {
         let Some(account) = &self.account else { return Ok(()) };
         let key = "auto_join_rooms";
         let values = self.given.settings.get(key).map(|rooms| (key.to_owned(), rooms)).into_iter().collect();
-        let change = |answer| Command::ChangeSettings { values, wins: Wins::Always, answer };
+        let change = ChangeSettings { values, wins: Wins::Always };
         account.shared().ask(Asker::Host, &Granted::HOST, change).await.map_err(|error| error.to_string())?;
         if self.server.is_cut() {
             return Ok(());
         }
         // The account must be in the room to receive what people say there next.
         let (by, jid) = (InstanceId::next(), room.clone());
-        let enter = |answer| Command::OpenRoom { by, jid, wish: Box::default(), answer };
+        let enter = OpenRoom { by, jid, wish: parlor_session::RoomWish::default() };
         let _ = tokio::time::timeout(PATIENCE, account.shared().ask(Asker::Host, &Granted::HOST, enter)).await;
         Ok(())
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use jid::{BareJid, FullJid};
 use jiff::Timestamp;
 use parlor_session::permissions::Granted;
-use parlor_session::{Command, Effect, Pager};
+use parlor_session::{Effect, Pager, QueryArchive};
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::{ArchiveQuery, Cursor, Message, Offers};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -274,11 +274,7 @@ async fn look(shared: &Shared, mut sought: Marks, since: Timestamp, deadline: In
     while !sought.is_empty()
         && let Some(next) = pager.next_page()
     {
-        let asked = shared.ask(Asker::Host, &Granted::HOST, |answer| Command::QueryArchive {
-            by: None,
-            query: Box::new(next),
-            answer,
-        });
+        let asked = shared.ask(Asker::Host, &Granted::HOST, QueryArchive { by: None, query: next });
         let error = match timeout_at(deadline, asked).await {
             Ok(Ok(page)) => {
                 let error = pager.took(&page).err();

@@ -15,7 +15,7 @@ use parlor_config::{AccountName, Settings};
 use parlor_session::event::{Event, EventName, Payload};
 use parlor_session::permissions::Granted;
 use parlor_session::router::{Course, Mailbox, Names, Router};
-use parlor_session::{Answer, Command, OwnArchive, Snapshot};
+use parlor_session::{Answer, AnyCommand, Command, OwnArchive, Snapshot, WaitUntil};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{AdHocRequest, MessageKind};
 use parlor_store::PluginData;
@@ -191,14 +191,9 @@ impl Shared {
     /// Sends the session a command and waits for the answer. A command waits for those of the same sender, and for its
     /// turn among all senders. One that sends something also waits until the link has room; other commands pass it
     /// meanwhile.
-    pub async fn ask<R>(
-        &self,
-        by: Asker,
-        granted: &Granted,
-        command: impl FnOnce(Answer<R>) -> Command,
-    ) -> Result<R, CallError> {
+    pub async fn ask<C: Command>(&self, by: Asker, granted: &Granted, command: C) -> Result<C::Answer, CallError> {
         let (answer, arrives) = Answer::channel();
-        self.ask_holding(by, granted, command(answer), arrives, None).await
+        self.ask_holding(by, granted, AnyCommand::new(command, answer), arrives, None).await
     }
 
     /// Does the same as [`ask`](Self::ask) with a command whose answer arrives there, and keeps `holding` for as long as
@@ -207,7 +202,7 @@ impl Shared {
         &self,
         by: Asker,
         _: &Granted,
-        command: Command,
+        command: AnyCommand,
         arrives: oneshot::Receiver<Result<R, CallError>>,
         holding: Option<Holding>,
     ) -> Result<R, CallError> {
@@ -226,7 +221,7 @@ impl Shared {
     /// Waits for one of the host's promises, on behalf of no plugin.
     pub async fn until(&self, promise: &str) -> Result<Payload, CallError> {
         let (by, name) = (InstanceId::next(), promise.into());
-        self.ask(Asker::Host, &Granted::HOST, |answer| Command::WaitUntil { by, name, answer }).await
+        self.ask(Asker::Host, &Granted::HOST, WaitUntil { by, name }).await
     }
 
     /// Closes the stream cleanly. The account connects again only when a log-in is requested.

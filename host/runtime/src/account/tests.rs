@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use parlor_config::Settings;
-use parlor_session::Wins;
 use parlor_session::event::Payload;
 use parlor_session::permissions::{Granted, Grants};
 use parlor_session::router::{Filter, Mail, Mailbox};
+use parlor_session::{AddPromises, ChangeSettings, Emit, OpenRoom, SendIq, SendRaw, Wins};
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::Message;
 use parlor_xmpp::peer::{Manners, Memory, Peer, Session as PeerSession};
@@ -61,7 +61,7 @@ async fn until_it_is(account: &Account, state: impl FnMut(&Connection) -> bool) 
 async fn send(shared: &Shared, body: &str) -> Result<(), CallError> {
     let xml = format!("<message to='friend@localhost'><body>{body}</body></message>");
     let stanza = RawStanza::parse(&xml, &shared.snapshot().jid).unwrap();
-    shared.ask(Asker::Host, &Granted::HOST, |answer| Command::SendRaw { by: InstanceId::next(), stanza, answer }).await
+    shared.ask(Asker::Host, &Granted::HOST, SendRaw { by: InstanceId::next(), stanza }).await
 }
 
 /// Returns an account whose server is gone and whose link has no room, so that stanzas of plugins wait.
@@ -135,19 +135,10 @@ async fn a_full_link_holds_up_nobody_who_sends_nothing() {
     let by = InstanceId::next();
     for round in 0..3 {
         let names = vec![format!("promise{round}").into()];
-        let added = shared.ask(Asker::Plugin(by), &Granted::HOST, |answer| Command::AddPromises {
-            by,
-            names,
-            most: 16,
-            answer,
-        });
+        let added = shared.ask(Asker::Plugin(by), &Granted::HOST, AddPromises { by, names, most: 16 });
         assert_eq!(soon("a promise", added).await, Ok(round + 1));
-        let emitted = shared.ask(Asker::Plugin(by), &Granted::HOST, |answer| Command::Emit {
-            by,
-            name: "done".into(),
-            payload: Payload::None,
-            answer,
-        });
+        let emitted =
+            shared.ask(Asker::Plugin(by), &Granted::HOST, Emit { by, name: "done".into(), payload: Payload::None });
         assert_eq!(soon("an event", emitted).await, Ok(()));
     }
     assert!(calls.iter().all(|call| !call.is_finished()));
@@ -207,7 +198,7 @@ async fn cut_while_writing(third: &str) -> (Peer, Account, PeerSession) {
 async fn send_with_id(shared: &Shared, body: &str) -> Result<(), CallError> {
     let xml = format!("<message to='friend@localhost' id='id-{body}'><body>{body}</body></message>");
     let stanza = RawStanza::parse(&xml, &shared.snapshot().jid).unwrap();
-    shared.ask(Asker::Host, &Granted::HOST, |answer| Command::SendRaw { by: InstanceId::next(), stanza, answer }).await
+    shared.ask(Asker::Host, &Granted::HOST, SendRaw { by: InstanceId::next(), stanza }).await
 }
 
 /// Answers a query of the archive with these messages, and then with a result or with a useless answer.
@@ -338,7 +329,7 @@ async fn a_question_that_was_cut_ends_and_is_not_asked_again() {
     let question = tokio::spawn(async move {
         let iq = RawStanza::parse_request(xml, &shared.snapshot().jid).unwrap();
         shared
-            .ask(Asker::Host, &Granted::HOST, |answer| Command::SendIq { by: InstanceId::next(), iq, answer })
+            .ask(Asker::Host, &Granted::HOST, SendIq { by: InstanceId::next(), iq })
             .await
             .map(|answer| answer.to_xml())
     });
@@ -503,10 +494,7 @@ async fn what_leaves_is_told_in_the_order_in_which_it_leaves() {
     let shared = account.shared();
     let own = shared.snapshot().jid.clone();
     let iq = RawStanza::parse("<iq type='get' id='q'><ping xmlns='urn:xmpp:ping'/></iq>", &own).unwrap();
-    shared
-        .ask(Asker::Host, &Granted::HOST, |answer| Command::SendRaw { by: InstanceId::next(), stanza: iq, answer })
-        .await
-        .unwrap();
+    shared.ask(Asker::Host, &Granted::HOST, SendRaw { by: InstanceId::next(), stanza: iq }).await.unwrap();
     send(shared, "one").await.unwrap();
     send(shared, "two").await.unwrap();
     for body in ["one", "two"] {
@@ -556,8 +544,8 @@ async fn rooms_are_entered_again_where_the_session_was_lost() {
         session.settle(&[]).await;
         let shared = Arc::clone(account.shared());
         let opening = tokio::spawn(async move {
-            let (by, jid, wish) = (InstanceId::next(), ROOM.parse().unwrap(), Box::default());
-            shared.ask(Asker::Host, &Granted::HOST, |answer| Command::OpenRoom { by, jid, wish, answer }).await
+            let (by, jid, wish) = (InstanceId::next(), ROOM.parse().unwrap(), parlor_session::RoomWish::default());
+            shared.ask(Asker::Host, &Granted::HOST, OpenRoom { by, jid, wish }).await
         });
         soon("the entrance", until_said(&mut session, "to=\"hall@rooms.localhost/bot\"")).await;
         let occupant = |nick: &str, status: &str| {
@@ -635,7 +623,7 @@ async fn how_long_nobody_may_look_can_be_changed() {
     let (account, mut session) = connected(&peer).await;
     let set = async |seconds: u32| {
         let values = BTreeMap::from([("csi_waiting_time".to_owned(), seconds.into())]);
-        let set = |answer| Command::ChangeSettings { values, wins: Wins::Always, answer };
+        let set = ChangeSettings { values, wins: Wins::Always };
         account.shared().ask(Asker::Host, &Granted::HOST, set).await.unwrap();
     };
     set(1).await;

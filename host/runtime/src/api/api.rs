@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use futures_util::poll;
-use parlor_session::Command;
 use parlor_session::event::{self, EventName, Payload};
 use parlor_session::permissions::{CallName, Granted, Target};
+use parlor_session::{Emit, SendIq, SendRaw, WaitUntil};
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::RawStanza;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -125,7 +125,7 @@ async fn emit<T: Send + 'static>(
     super::slow_down(&instance.emitted, 1.0, || format!("{} events a second", instance.limits.events_per_second))
         .await?;
     let by = instance.id;
-    instance.ask(&granted, |answer| Command::Emit { by, name, payload, answer }).await
+    instance.ask(&granted, Emit { by, name, payload }).await
 }
 
 /// A stanza, and the proof that the plugin may send it.
@@ -209,7 +209,7 @@ async fn send(instance: &Instance, xml: &str) -> Result<(), CallError> {
     let stanza = noted(instance, read()?, read).await?;
     let (stanza, granted) = in_turn(instance, stanza, xml.len(), read).await?;
     let by = instance.id;
-    instance.ask(&granted, |answer| Command::SendRaw { by, stanza, answer }).await
+    instance.ask(&granted, SendRaw { by, stanza }).await
 }
 
 async fn send_iq(instance: &Arc<Instance>, xml: &str) -> Result<String, CallError> {
@@ -219,7 +219,7 @@ async fn send_iq(instance: &Arc<Instance>, xml: &str) -> Result<String, CallErro
     let question = instance.open_question()?;
     let (iq, granted) = in_turn(instance, iq, xml.len(), read).await?;
     let by = instance.id;
-    let asked = instance.ask_for_much(&granted, |answer| Command::SendIq { by, iq, answer }, RawStanza::weight);
+    let asked = instance.ask_for_much(&granted, SendIq { by, iq }, RawStanza::weight);
     let result = put(instance, question, asked).await?;
     Ok(result.to_xml())
 }
@@ -235,7 +235,7 @@ async fn wait_until<T: Send + 'static>(
     let granted = call.granted(Target::None)?;
     let _waits = instance.waits_for_session();
     let by = instance.id;
-    let payload = order(&instance, &granted, |answer| Command::WaitUntil { by, name, answer }).await?;
+    let payload = order(&instance, &granted, WaitUntil { by, name }).await?;
     Ok(types::payload(&payload, false))
 }
 
@@ -244,7 +244,7 @@ mod tests {
     use parlor_base::id::InstanceId;
     use parlor_config::Settings;
     use parlor_plugins::limits::Limits;
-    use parlor_session::{Answer, Session};
+    use parlor_session::{Answer, AnyCommand, Session};
 
     use super::*;
     use crate::instance::tests::instance as disconnected_instance;
@@ -281,9 +281,9 @@ mod tests {
             let command = move |answer| {
                 answers.send(answer).unwrap();
                 let (answer, _arrives) = Answer::channel();
-                Command::Emit { by: InstanceId::next(), name: "asked".into(), payload: Payload::None, answer }
+                AnyCommand::new(Emit { by: InstanceId::next(), name: "asked".into(), payload: Payload::None }, answer)
             };
-            (instance.ask_for_much(&Granted::HOST, command, String::len), taken)
+            (instance.ask_for_much_with(&Granted::HOST, command, String::len), taken)
         };
         let (first, answers) = asks();
         let mut first = pin!(first);

@@ -8,7 +8,7 @@ mod stream;
 use std::collections::VecDeque;
 
 use parlor_session::permissions::{CallName, Granted};
-use parlor_session::{ArchivePage, Archived, Command, Pager};
+use parlor_session::{ArchivePage, Archived, Pager, QueryArchive};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{ArchiveFin, ArchiveQuery, Cursor};
 use wasmtime::component::{Accessor, FutureReader, StreamReader};
@@ -97,9 +97,9 @@ async fn query_all<T: Send + 'static>(
 
 /// Requests one page.
 async fn ask(instance: &Instance, granted: &Granted, query: ArchiveQuery) -> Result<ArchivePage, CallError> {
-    let (by, query) = (Some(instance.id), Box::new(query));
+    let (by, query) = (Some(instance.id), query);
     let weigh = |page: &ArchivePage| page.messages.iter().map(|archived| archived.weight).sum();
-    instance.ask_for_much(granted, |answer| Command::QueryArchive { by, query, answer }, weigh).await
+    instance.ask_for_much(granted, QueryArchive { by, query }, weigh).await
 }
 
 /// Requests a page that does not follow a previous one, and checks that it is the right one.

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use jid::BareJid;
 use parlor_session::permissions::{CallName, Granted, Target};
-use parlor_session::{Attribute, CHAT_FIELDS, Chat, Command, ViewChange, field_name};
+use parlor_session::{
+    Attribute, CHAT_FIELDS, ChangeChatView, Chat, CloseChat, OpenChat, SendMessage, SetChatAttribute, ViewChange,
+    field_name,
+};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::MessageKind;
 use serde_json::{Value, json};
@@ -128,13 +131,13 @@ async fn open(instance: &Arc<Instance>, granted: &Granted, argument: &str, text:
     let jid = bare_jid(argument, text)?;
     let _waits = instance.waits_for_session();
     let by = instance.id;
-    let chat = order(instance, granted, |answer| Command::OpenChat { by, jid, answer }).await?;
+    let chat = order(instance, granted, OpenChat { by, jid }).await?;
     Ok((&*chat).into())
 }
 
 async fn close(instance: &Instance, granted: &Granted, argument: &str, text: &str) -> Result<(), CallError> {
     let jid = bare_jid(argument, text)?;
-    order(instance, granted, |answer| Command::CloseChat { jid, answer }).await
+    order(instance, granted, CloseChat { jid }).await
 }
 
 fn get_attribute(instance: &Instance, text: &str, name: &str) -> Result<Option<String>, CallError> {
@@ -179,7 +182,7 @@ async fn set_attribute<T: Send + 'static>(
     let granted = call.granted(Target::None)?;
     let jid = bare_jid("jid", text)?;
     let attribute = Attribute::parse(name, value, CHAT_FIELDS)?;
-    order(&instance, &granted, |answer| Command::SetChatAttribute { jid, attribute, answer }).await
+    order(&instance, &granted, SetChatAttribute { jid, attribute }).await
 }
 
 async fn change_view<T: Send + 'static>(
@@ -191,7 +194,7 @@ async fn change_view<T: Send + 'static>(
     let (instance, call) = caller(accessor, call)?;
     let granted = call.granted(Target::None)?;
     let jid = bare_jid("jid", text)?;
-    order(&instance, &granted, |answer| Command::ChangeChatView { jid, change, answer }).await
+    order(&instance, &granted, ChangeChatView { jid, change }).await
 }
 
 fn no_otr() -> CallError {
@@ -205,11 +208,11 @@ async fn send<T: Send + 'static>(
 ) -> Result<String, CallError> {
     let (instance, call) = caller(accessor, CallName::ChatsSend)?;
     let to = jid("jid", text)?;
-    let draft = Box::new(draft(message)?);
+    let draft = draft(message)?;
     let granted = call.granted(Target::Jid(&to))?;
     let _held = instance.hold(draft.weight())?;
     pace_bytes(&instance, draft.weight()).await?;
-    instance.ask(&granted, |answer| Command::SendMessage { to, kind: MessageKind::Chat, draft, answer }).await
+    instance.ask(&granted, SendMessage { to, kind: MessageKind::Chat, draft }).await
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parlor_session::permissions::{CallName, Granted, Target};
-use parlor_session::{Command, Spoken};
+use parlor_session::{AddCommand, AnswerFailed, RemoveCommand, Spoken};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::Message;
 use wasmtime::component::Accessor;
@@ -54,7 +54,7 @@ async fn add<T: Send + 'static>(accessor: &Accessor<T, Grouping>, spoken: Spoken
 pub async fn failed(instance: &Instance, granted: &Granted, message: Arc<Message>) {
     if pace(instance).await.is_ok() {
         // It cannot be sent without a session, or outside of the room. The failure itself is in the log.
-        let _ = instance.ask(granted, |answer| Command::AnswerFailed { message, answer }).await;
+        let _ = instance.ask(granted, AnswerFailed { message }).await;
     }
 }
 
@@ -62,7 +62,7 @@ pub async fn failed(instance: &Instance, granted: &Granted, message: Arc<Message
 async fn put(instance: &Instance, granted: &Granted, spoken: Spoken) -> Result<(String, bool), CallError> {
     let (plugin, most) = (instance.plugin.clone(), instance.limits.commands as usize);
     let (mailbox, names) = (Arc::clone(&instance.mailbox), Arc::clone(&instance.command_names));
-    order(instance, granted, |answer| Command::AddCommand { mailbox, names, plugin, spoken, most, answer }).await
+    order(instance, granted, AddCommand { mailbox, names, plugin, spoken, most }).await
 }
 
 async fn remove<T: Send + 'static>(accessor: &Accessor<T, Grouping>, name: String) -> Result<(), CallError> {
@@ -70,7 +70,7 @@ async fn remove<T: Send + 'static>(accessor: &Accessor<T, Grouping>, name: Strin
     let granted = call.granted(Target::None)?;
     text("name", &name, LONGEST)?;
     let (by, plugin) = (instance.id, instance.plugin.clone());
-    let removed = order(&instance, &granted, |answer| Command::RemoveCommand { by, plugin, name, answer }).await?;
+    let removed = order(&instance, &granted, RemoveCommand { by, plugin, name }).await?;
     instance.commands().remove(&removed);
     Ok(())
 }

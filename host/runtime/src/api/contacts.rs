@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jid::BareJid;
 use parlor_base::permission::Permission;
 use parlor_session::permissions::{CallName, Granted, Target};
-use parlor_session::{Command, Contact, ContactWish, Contacts};
+use parlor_session::{ChangeContact, Contact, ContactWish, Contacts};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::RosterItem;
 use wasmtime::component::Accessor;
@@ -128,7 +128,7 @@ async fn change<T: Send + 'static>(
     let is_noted =
         matches!(wish, ContactWish::Add { .. } | ContactWish::Accept) && note_as_added(&instance, &jid).await?;
     let whom = jid.clone();
-    let done = question(&instance, &granted, |answer| Command::Contact { jid, wish, answer }).await;
+    let done = question(&instance, &granted, ChangeContact { jid, wish }).await;
     if done.is_err() && is_noted && !instance.account.snapshot().is_contact(&whom) {
         instance.account.records.added_no_contact(&instance.plugin, &whom);
     }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use jid::Jid;
-use parlor_session::Command;
+use parlor_base::id::InstanceId;
 use parlor_session::permissions::{CallName, Granted, Target};
+use parlor_session::{AddFeature, AddIdentity, ClearIdentities, Command, Discover};
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::is_one_line;
 use parlor_stanza::types::{Disco, Identity};
@@ -34,10 +35,7 @@ impl Host for Context {
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn own_features_add(accessor: &Accessor<T, Self>, name: String) -> Result<bool, Error> {
         let held = held(&[("name", &name)]);
-        answer(
-            own(accessor, CallName::DiscoOwnFeaturesAdd, held, |by, answer| Command::AddFeature { by, name, answer })
-                .await,
-        )
+        answer(own(accessor, CallName::DiscoOwnFeaturesAdd, held, |by| AddFeature { by, name }).await)
     }
 
     async fn own_identities_add(
@@ -51,24 +49,11 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
             [("category", &*category), ("kind", &kind), ("name", &name), ("lang", lang.as_deref().unwrap_or_default())];
         let held = held(&texts);
         let identity = Identity { category, kind, name: Some(name).filter(|name| !name.is_empty()), lang };
-        answer(
-            own(accessor, CallName::DiscoOwnIdentitiesAdd, held, |by, answer| Command::AddIdentity {
-                by,
-                identity,
-                answer,
-            })
-            .await,
-        )
+        answer(own(accessor, CallName::DiscoOwnIdentitiesAdd, held, |by| AddIdentity { by, identity }).await)
     }
 
     async fn own_identities_clear(accessor: &Accessor<T, Self>) -> Result<(), Error> {
-        answer(
-            own(accessor, CallName::DiscoOwnIdentitiesClear, Ok(()), |by, answer| Command::ClearIdentities {
-                by,
-                answer,
-            })
-            .await,
-        )
+        answer(own(accessor, CallName::DiscoOwnIdentitiesClear, Ok(()), |by| ClearIdentities { by }).await)
     }
 
     async fn get_identity(
@@ -102,17 +87,16 @@ fn held(texts: &[(&str, &str)]) -> Result<(), CallError> {
 }
 
 /// Changes the account's own features or identities. The session checks what a plugin may announce.
-async fn own<T: Send + 'static, R>(
+async fn own<T: Send + 'static, C: Command>(
     accessor: &Accessor<T, Grouping>,
     call: CallName,
     held: Result<(), CallError>,
-    command: impl FnOnce(parlor_base::id::InstanceId, parlor_session::Answer<R>) -> Command,
-) -> Result<R, CallError> {
+    command: impl FnOnce(InstanceId) -> C,
+) -> Result<C::Answer, CallError> {
     let (instance, call) = caller(accessor, call)?;
     let granted = call.granted(Target::None)?;
     held?;
-    let by = instance.id;
-    order(&instance, &granted, |answer| command(by, answer)).await
+    order(&instance, &granted, command(instance.id)).await
 }
 
 async fn get_identity<T: Send + 'static>(
@@ -161,5 +145,5 @@ async fn ask(instance: &Arc<Instance>, granted: &Granted, entity: Jid) -> Result
     if let Some(known) = known {
         return Ok(known);
     }
-    question(instance, granted, |answer| Command::Discover { entity, answer }).await
+    question(instance, granted, Discover { entity }).await
 }

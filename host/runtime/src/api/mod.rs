@@ -36,7 +36,7 @@ use jiff::tz::TimeZone;
 use parlor_base::rate::Bucket;
 use parlor_session::event::EventName;
 use parlor_session::permissions::{CallName, Granted, event};
-use parlor_session::{Answer, Command};
+use parlor_session::{Answer, AnyCommand, Command};
 use parlor_stanza::error::CallError;
 use parlor_stanza::raw::{is_sendable, is_sendable_time, no_jid};
 use parlor_stanza::types::{LONGEST_ADDRESS, NoAddress, address};
@@ -234,24 +234,36 @@ async fn pace_order(instance: &Instance) -> Result<(), CallError> {
 }
 
 /// Sends such an order once the plugin may.
-async fn order<R>(
-    instance: &Instance,
-    granted: &Granted,
-    command: impl FnOnce(Answer<R>) -> Command,
-) -> Result<R, CallError> {
+async fn order<C: Command>(instance: &Instance, granted: &Granted, command: C) -> Result<C::Answer, CallError> {
     pace_order(instance).await?;
     instance.ask(granted, command).await
 }
 
 /// Sends a request to the server or another entity once the plugin may.
-async fn question<R>(
+async fn question<C: Command>(instance: &Arc<Instance>, granted: &Granted, command: C) -> Result<C::Answer, CallError> {
+    let (answer, arrives) = Answer::channel();
+    question_with(instance, granted, AnyCommand::new(command, answer), arrives).await
+}
+
+/// Does the same for an answer that others make long. Its bytes are held until it is returned.
+async fn question_for_much<C: Command>(
     instance: &Arc<Instance>,
     granted: &Granted,
-    command: impl FnOnce(Answer<R>) -> Command,
+    command: C,
+    weigh: fn(&C::Answer) -> usize,
+) -> Result<C::Answer, CallError> {
+    let (_kept, fits) = instance.room_for_answer(weigh);
+    let (answer, arrives) = Answer::channel();
+    question_with(instance, granted, AnyCommand::new(command, answer.if_it_fits(fits)), arrives).await
+}
+
+async fn question_with<R>(
+    instance: &Arc<Instance>,
+    granted: &Granted,
+    command: AnyCommand,
+    arrives: tokio::sync::oneshot::Receiver<Result<R, CallError>>,
 ) -> Result<R, CallError> {
     let question = instance.open_question()?;
-    let (answer, arrives) = Answer::channel();
-    let command = command(answer);
     let bytes = command.weight();
     let holding = instance.hold(bytes)?;
     pace_bytes(instance, bytes).await?;
@@ -357,8 +369,8 @@ mod tests {
         let (instance, _mailbox) = crate::instance::tests::instance("", parlor_plugins::limits::Limits::default());
         let jid: BareJid = "room@rooms.example.org".parse().unwrap();
         let fields = vec![("a".to_owned(), parlor_session::ConfigValue::Text("x".repeat(100_000)))];
-        let deed = |answer| Command::Room { jid, deed: parlor_session::RoomDeed::Configure(fields, answer) };
-        assert_eq!(question(&instance, &Granted::HOST, deed).await, Err(CallError::Offline));
+        let command = parlor_session::ConfigureRoom { jid, fields };
+        assert_eq!(question(&instance, &Granted::HOST, command).await, Err(CallError::Offline));
         assert!(instance.outgoing_bytes.used() >= 100_000.0, "{}", instance.outgoing_bytes.used());
     }
 

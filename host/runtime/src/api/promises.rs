@@ -1,7 +1,7 @@
 //! `promises`: a plugin's own promises, for which others can wait.
 
-use parlor_session::Command;
 use parlor_session::permissions::{CallName, Target};
+use parlor_session::{AddPromises, RejectPromise};
 use parlor_stanza::error::CallError;
 use wasmtime::component::Accessor;
 
@@ -38,7 +38,7 @@ async fn add<T: Send + 'static>(
     let names = bounded(argument, names)?.iter().map(|text| name(argument, text)).collect::<Result<Vec<_>, _>>()?;
     names.iter().try_for_each(|name| may_fire(&instance, name))?;
     let (by, most) = (instance.id, instance.limits.promises as usize);
-    let added = order(&instance, &granted, |answer| Command::AddPromises { by, names, most, answer }).await;
+    let added = order(&instance, &granted, AddPromises { by, names, most }).await;
     instance.has_promises(added.map_err(|error| renamed(error, argument))?);
     Ok(())
 }
@@ -54,5 +54,5 @@ async fn reject<T: Send + 'static>(
     let name = name("name", promise)?;
     let reason = words("reason", reason, MAX_REASON)?.to_owned();
     let by = instance.id;
-    order(&instance, &granted, |answer| Command::RejectPromise { by, name, reason, answer }).await
+    order(&instance, &granted, RejectPromise { by, name, reason }).await
 }

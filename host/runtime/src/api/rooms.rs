@@ -8,7 +8,11 @@ use std::sync::Arc;
 use jid::BareJid;
 use parlor_base::permission::Permission;
 use parlor_session::permissions::{CallName, Granted, Target};
-use parlor_session::{Answer, Attribute, Command, Occupant, ROOM_FIELDS, Room, RoomDeed, RoomWish, ViewChange};
+use parlor_session::{
+    Attribute, ChangeRoomView, CloseRoom, Command, ConfigureRoom, DeclineInvitation, InviteToRoom, ListAffiliations,
+    ModerateRoom, Occupant, OpenRoom, ROOM_FIELDS, RemoveBookmark, Room, RoomWish, SendMessage, SetBookmark,
+    SetRoomAttribute, SetSubject, ViewChange,
+};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{Affiliated, Ask, Bookmark, MessageKind};
 use wasmtime::component::Accessor;
@@ -17,7 +21,7 @@ use self::arguments::{affiliation, fields, has_affiliation, nick, optional, role
 use super::types::{draft, shown_card};
 use super::{
     addresses, answer, bare_jid, bare_jids, caller, each, fits, jid as full_jid, order, pace, pace_bytes, question,
-    words,
+    question_for_much, words,
 };
 use crate::bindings::parlor::plugin::rooms::{
     Affiliated as WitAffiliated, Attributes, Bookmark as WitBookmark, ConfigValue as WitValue, Host, HostWithStore,
@@ -131,13 +135,13 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     ) -> Result<(), Error> {
         let room = Caller::new(accessor, CallName::RoomsSetAttribute, &jid)?;
         let attribute = Attribute::parse(&name, &value, ROOM_FIELDS)?;
-        answer(room.show(|answer| RoomDeed::Attribute(attribute, answer)).await)
+        answer(room.show(|jid| SetRoomAttribute { jid, attribute }).await)
     }
 
     async fn set_subject(accessor: &Accessor<T, Self>, jid: String, subject: String) -> Result<(), Error> {
         let room = Caller::new(accessor, CallName::RoomsSetSubject, &jid)?;
         words("subject", &subject, MAX_SUBJECT)?;
-        answer(room.ask(|answer| RoomDeed::Subject(subject, answer)).await)
+        answer(room.ask(|jid| SetSubject { jid, subject }).await)
     }
 
     async fn set_role(
@@ -203,7 +207,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
             let reason = "goes with a direct invitation only: a room adds its own";
             return Err(CallError::invalid("invitation.password", reason).into());
         }
-        answer(room.ask(|answer| RoomDeed::Invite { user, direct, reason, password, answer }).await)
+        answer(room.ask(|jid| InviteToRoom { jid, user, direct, reason, password }).await)
     }
 
     async fn decline(
@@ -215,7 +219,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         let room = Caller::new(accessor, CallName::RoomsDecline, &jid)?;
         let inviter = full_jid("inviter", &inviter)?;
         optional("reason", reason.as_ref())?;
-        answer(room.ask(|answer| RoomDeed::Decline { inviter, reason, answer }).await)
+        answer(room.ask(|jid| DeclineInvitation { jid, inviter, reason }).await)
     }
 
     async fn configure(
@@ -228,7 +232,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
             return Err(CallError::invalid("fields", "at least one").into());
         }
         let fields = self::fields("fields", &fields)?;
-        answer(room.ask(|answer| RoomDeed::Configure(fields, answer)).await)
+        answer(room.ask(|jid| ConfigureRoom { jid, fields }).await)
     }
 
     async fn destroy(
@@ -241,18 +245,18 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         let alternative = alternative.map(|jid| bare_jid("alternative", &jid)).transpose()?;
         optional("reason", reason.as_ref())?;
         let order = Ask::DestroyRoom { reason, alternative };
-        answer(room.ask(|answer| RoomDeed::Order(order, answer)).await)
+        answer(room.ask(|jid| ModerateRoom { jid, ask: order }).await)
     }
 
     async fn set_bookmark(accessor: &Accessor<T, Self>, bookmark: WitBookmark) -> Result<(), Error> {
         let (instance, open) = caller(accessor, CallName::RoomsSetBookmark)?;
-        let bookmark = Box::new(arguments::bookmark(bookmark)?);
+        let bookmark = arguments::bookmark(bookmark)?;
         let room = Caller { jid: bookmark.room.clone(), instance, open };
         answer(set_bookmark(&room, bookmark).await)
     }
 
     async fn remove_bookmark(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
-        answer(Caller::new(accessor, CallName::RoomsRemoveBookmark, &jid)?.ask(RoomDeed::RemoveBookmark).await)
+        answer(Caller::new(accessor, CallName::RoomsRemoveBookmark, &jid)?.ask(|jid| RemoveBookmark { jid }).await)
     }
 }
 
@@ -276,29 +280,27 @@ impl Caller {
     }
 
     /// Carries out an action that sends a stanza.
-    async fn ask<R>(&self, deed: impl FnOnce(Answer<R>) -> RoomDeed) -> Result<R, CallError> {
-        let (granted, jid) = (self.granted()?, self.jid.clone());
-        question(&self.instance, &granted, |answer| Command::Room { jid, deed: deed(answer) }).await
+    async fn ask<C: Command>(&self, command: impl FnOnce(BareJid) -> C) -> Result<C::Answer, CallError> {
+        question(&self.instance, &self.granted()?, command(self.jid.clone())).await
     }
 
     /// Returns the people with an affiliation. The room may list thousands.
     async fn affiliations(&self, affiliation: &'static str) -> Result<Vec<Affiliated>, CallError> {
         let weigh = |people: &Vec<Affiliated>| people.iter().map(Affiliated::weight).sum();
-        let (_kept, fits) = self.instance.room_for_answer(weigh);
-        self.ask(|answer| RoomDeed::Affiliations(affiliation, answer.if_it_fits(fits))).await
+        let command = ListAffiliations { jid: self.jid.clone(), affiliation };
+        question_for_much(&self.instance, &self.granted()?, command, weigh).await
     }
 
     /// Carries out an action that only a front end sees.
-    async fn show(&self, deed: impl FnOnce(Answer<()>) -> RoomDeed) -> Result<(), CallError> {
-        let (granted, jid) = (self.granted()?, self.jid.clone());
-        order(&self.instance, &granted, |answer| Command::Room { jid, deed: deed(answer) }).await
+    async fn show<C: Command>(&self, command: impl FnOnce(BareJid) -> C) -> Result<C::Answer, CallError> {
+        order(&self.instance, &self.granted()?, command(self.jid.clone())).await
     }
 
     async fn set_role(&self, nick: String, role: &'static str, reason: Option<String>) -> Result<(), CallError> {
         self::nick(&self.jid, &nick)?;
         optional("reason", reason.as_ref())?;
         let order = Ask::SetRole { nick, role, reason };
-        self.ask(|answer| RoomDeed::Order(order, answer)).await
+        self.ask(|jid| ModerateRoom { jid, ask: order }).await
     }
 
     async fn set_affiliation(
@@ -310,7 +312,7 @@ impl Caller {
         let user = bare_jid("user", user)?;
         optional("reason", reason.as_ref())?;
         let order = Ask::SetAffiliation { user, affiliation, reason };
-        self.ask(|answer| RoomDeed::Order(order, answer)).await
+        self.ask(|jid| ModerateRoom { jid, ask: order }).await
     }
 }
 
@@ -320,7 +322,7 @@ async fn view<T: Send + 'static>(
     jid: &str,
     change: ViewChange,
 ) -> Result<(), CallError> {
-    Caller::new(accessor, call, jid)?.show(|answer| RoomDeed::View(change, answer)).await
+    Caller::new(accessor, call, jid)?.show(|jid| ChangeRoomView { jid, change }).await
 }
 
 fn get(instance: &Instance, call: CallName, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitRoom>>, CallError> {
@@ -447,9 +449,9 @@ async fn open(
     let opening = async {
         pace(instance).await?;
         // Only now: most calls of a list wait, and the wish of each may be as long as a stanza.
-        let (by, wish) = (instance.id, Box::new(wish.clone()));
+        let (by, wish) = (instance.id, wish.clone());
         let _waits = instance.waits_for_session();
-        instance.ask(&granted, |answer| Command::OpenRoom { by, jid, wish, answer }).await
+        instance.ask(&granted, OpenRoom { by, jid, wish }).await
     };
     let opened = opening.await;
     place.ended(opened.is_ok());
@@ -458,10 +460,10 @@ async fn open(
 
 /// Stores a bookmark. With `autojoin` the account enters the room by itself, at once and after each log-in, so the room
 /// counts as opened.
-async fn set_bookmark(room: &Caller, bookmark: Box<Bookmark>) -> Result<(), CallError> {
+async fn set_bookmark(room: &Caller, bookmark: Bookmark) -> Result<(), CallError> {
     room.granted()?;
     let place = bookmark.autojoin.then(|| room.instance.open_room(&room.jid)).transpose()?;
-    let set = room.ask(|answer| RoomDeed::SetBookmark(bookmark, answer)).await;
+    let set = room.ask(|_| SetBookmark { bookmark }).await;
     if let Some(place) = place {
         place.ended(set.is_ok());
     }
@@ -471,7 +473,7 @@ async fn set_bookmark(room: &Caller, bookmark: Box<Bookmark>) -> Result<(), Call
 async fn close(instance: &Instance, call: CallName, jid: BareJid) -> Result<(), CallError> {
     let granted = instance.granted(call, Target::Room(&jid))?;
     let by = instance.id;
-    order(instance, &granted, |answer| Command::CloseRoom { by, jid, answer }).await
+    order(instance, &granted, CloseRoom { by, jid }).await
 }
 
 async fn send<T: Send + 'static>(
@@ -481,12 +483,12 @@ async fn send<T: Send + 'static>(
 ) -> Result<String, CallError> {
     let (instance, call) = caller(accessor, CallName::RoomsSend)?;
     let jid = bare_jid("jid", jid)?;
-    let draft = Box::new(draft(message)?);
+    let draft = draft(message)?;
     let granted = call.granted(Target::Room(&jid))?;
     let _held = instance.hold(draft.weight())?;
     pace_bytes(&instance, draft.weight()).await?;
     let to = jid.into();
-    instance.ask(&granted, |answer| Command::SendMessage { to, kind: MessageKind::Groupchat, draft, answer }).await
+    instance.ask(&granted, SendMessage { to, kind: MessageKind::Groupchat, draft }).await
 }
 
 #[cfg(test)]
@@ -568,7 +570,7 @@ mod tests {
         let set = async |bookmark: Bookmark| {
             let open = instance.open_call(CallName::RoomsSetBookmark).unwrap();
             let room = Caller { instance: Arc::clone(&instance), jid: bookmark.room.clone(), open };
-            set_bookmark(&room, Box::new(bookmark)).await
+            set_bookmark(&room, bookmark).await
         };
         let show = |rooms: &[&str], bookmarked: &[Bookmark]| {
             let room = |jid: &BareJid| (jid.clone(), Arc::new(Room::new(jid.clone(), "bot".to_owned())));

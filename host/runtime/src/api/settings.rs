@@ -6,7 +6,7 @@ use parlor_base::harmless::harmless;
 use parlor_base::permission::Permission;
 use parlor_config::Settings;
 use parlor_session::permissions::{CallName, Granted, Target};
-use parlor_session::{Command, Wins};
+use parlor_session::{ChangeSettings, Wins};
 use parlor_stanza::error::CallError;
 use serde_json::Value;
 use wasmtime::component::Accessor;
@@ -102,7 +102,7 @@ async fn change_all(
             Layer::Offered => Wins::OverDefault,
         };
         let values = host;
-        order(instance, granted, |answer| Command::ChangeSettings { values, wins, answer }).await?;
+        order(instance, granted, ChangeSettings { values, wins }).await?;
     }
     let changes = instance.settings.change(layer, own, &|key| instance.written(key))?;
     instance.tell_changes(&changes);
@@ -194,7 +194,7 @@ mod tests {
     async fn what_another_plugin_keeps_secret_is_not_there() {
         let (instance, _mailbox) = disconnected_instance("\"settings.read\" = true", Limits::default());
         let values = Values::from([("token".to_owned(), "canary".into())]);
-        let written = |answer| Command::ChangeSettings { values, wins: Wins::Always, answer };
+        let written = ChangeSettings { values, wins: Wins::Always };
         instance.ask(&Granted::HOST, written).await.unwrap();
         assert_eq!(get(&instance, "token").unwrap().as_deref(), Some("\"canary\""));
         instance.account.keep_secret(&instance.plugin, ["token"].into_iter());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parlor_session::permissions::{CallName, Target};
-use parlor_session::{Command, StatusValue};
+use parlor_session::{SetStatus, StatusValue, WaitUntil};
 use parlor_stanza::error::CallError;
 use parlor_xmpp::Supplied;
 use wasmtime::component::Accessor;
@@ -81,7 +81,7 @@ async fn login(instance: &Arc<Instance>, credentials: Option<(String, Supplied)>
     account.log_in(instance.asker(), &granted, credentials).await?;
     // Before that, every call that depends on the server's features would be told that they are missing.
     let (by, name) = (instance.id, "discoInitialized".into());
-    instance.ask(&granted, |answer| Command::WaitUntil { by, name, answer }).await.map(drop)
+    instance.ask(&granted, WaitUntil { by, name }).await.map(drop)
 }
 
 async fn logout(instance: &Arc<Instance>) -> Result<(), CallError> {
@@ -112,7 +112,7 @@ async fn change(
     }
     let granted = instance.granted(call, Target::None)?;
     pace_for_all(instance).await?;
-    instance.ask(&granted, |answer| Command::SetStatus { value, message, answer }).await
+    instance.ask(&granted, SetStatus { value, message }).await
 }
 
 #[cfg(test)]

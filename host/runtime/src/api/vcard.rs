@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jid::Jid;
 use parlor_session::permissions::{CallName, Granted, Target};
-use parlor_session::{Command, KnownCard};
+use parlor_session::{GetCard, KnownCard, SetCard, UpdateCard};
 use parlor_stanza::card::{CardChange, MAX_FIELD, MAX_PICTURE, Picture, PictureChange};
 use parlor_stanza::error::CallError;
 use wasmtime::component::Accessor;
@@ -64,12 +64,12 @@ async fn get<T: Send + 'static>(
     force: bool,
 ) -> Result<Arc<KnownCard>, CallError> {
     let (instance, _open, granted, jid) = reader(accessor, CallName::VcardGet, jid)?;
-    question(&instance, &granted, |answer| Command::GetCard { jid, force, answer }).await
+    question(&instance, &granted, GetCard { jid, force }).await
 }
 
 async fn update<T: Send + 'static>(accessor: &Accessor<T, Grouping>, jid: &str, force: bool) -> Result<(), CallError> {
     let (instance, _open, granted, jid) = reader(accessor, CallName::VcardUpdate, jid)?;
-    question(&instance, &granted, |answer| Command::UpdateCard { jid, force, answer }).await
+    question(&instance, &granted, UpdateCard { jid, force }).await
 }
 
 async fn set<T: Send + 'static>(accessor: &Accessor<T, Grouping>, data: CardData) -> Result<(), CallError> {
@@ -82,7 +82,7 @@ async fn set<T: Send + 'static>(accessor: &Accessor<T, Grouping>, data: CardData
             format!("is not this account's, which is {}", instance.account.own),
         ));
     }
-    let change = Box::new(change(data)?);
+    let change = change(data)?;
     let granted = call.granted(Target::None)?;
     let _held = instance.hold(change.weight())?;
     if change.picture.is_some() {
@@ -90,7 +90,7 @@ async fn set<T: Send + 'static>(accessor: &Accessor<T, Grouping>, data: CardData
         pace_for_all(&instance).await?;
     }
     let by = instance.id;
-    question(&instance, &granted, |answer| Command::SetCard { by, change, answer }).await
+    question(&instance, &granted, SetCard { by, change }).await
 }
 
 fn change(data: CardData) -> Result<CardChange, CallError> {

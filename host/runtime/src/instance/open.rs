@@ -14,7 +14,7 @@ use parlor_config::AccountName;
 use parlor_session::command_names::called;
 use parlor_session::event::{Event, EventName, Payload};
 use parlor_session::permissions::{CallName, Granted, Target};
-use parlor_session::{Answer, Command, PATIENCE, Snapshot};
+use parlor_session::{Answer, AnyCommand, Command, PATIENCE, Snapshot};
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::Message;
 use tokio::sync::{oneshot, watch};
@@ -211,7 +211,15 @@ impl Instance {
     }
 
     /// Sends a command to the session in this plugin's turn, and waits for the answer.
-    pub async fn ask<R>(&self, granted: &Granted, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
+    pub async fn ask<C: Command>(&self, granted: &Granted, command: C) -> Result<C::Answer, CallError> {
+        self.ask_with(granted, |answer| AnyCommand::new(command, answer)).await
+    }
+
+    async fn ask_with<R>(
+        &self,
+        granted: &Granted,
+        command: impl FnOnce(Answer<R>) -> AnyCommand,
+    ) -> Result<R, CallError> {
         let (answer, arrives) = Answer::channel();
         let command = command(answer);
         let holding = self.hold(command.weight())?;
@@ -222,7 +230,7 @@ impl Instance {
     pub(crate) async fn ask_holding<R>(
         &self,
         granted: &Granted,
-        command: Command,
+        command: AnyCommand,
         arrives: oneshot::Receiver<Result<R, CallError>>,
         holding: Holding,
     ) -> Result<R, CallError> {
@@ -231,14 +239,23 @@ impl Instance {
 
     /// Does the same as [`ask`](Self::ask) for an answer that others make long. Its bytes are held until it is returned:
     /// a plugin that does not get to run would collect one of each of its calls.
-    pub(crate) async fn ask_for_much<R: 'static>(
+    pub(crate) async fn ask_for_much<C: Command>(
         &self,
         granted: &Granted,
-        command: impl FnOnce(Answer<R>) -> Command,
+        command: C,
+        weigh: fn(&C::Answer) -> usize,
+    ) -> Result<C::Answer, CallError> {
+        self.ask_for_much_with(granted, |answer| AnyCommand::new(command, answer), weigh).await
+    }
+
+    pub(crate) async fn ask_for_much_with<R: 'static>(
+        &self,
+        granted: &Granted,
+        command: impl FnOnce(Answer<R>) -> AnyCommand,
         weigh: fn(&R) -> usize,
     ) -> Result<R, CallError> {
         let (_kept, fits) = self.room_for_answer(weigh);
-        self.ask(granted, |answer| command(answer.if_it_fits(fits))).await
+        self.ask_with(granted, |answer| command(answer.if_it_fits(fits))).await
     }
 
     /// Returns a check whether such an answer fits, and what holds its bytes from then on until it is dropped.

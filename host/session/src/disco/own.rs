@@ -1,5 +1,7 @@
 //! The information that this account announces: the features of the host and those of its plugins.
 
+use crate::command::Answer;
+use crate::command::Command;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -216,6 +218,64 @@ fn check_name(argument: &str, name: &str, may_be_empty: bool, forbidden: &[char]
     match name.chars().find(|c| c.is_control() || forbidden.contains(c)) {
         Some(c) => Err(CallError::invalid(argument, format!("contains {c:?}, which has no place in such a name"))),
         None => Ok(()),
+    }
+}
+
+/// Add a feature that this account announces. Answered with `false` if it was announced already.
+#[derive(Debug)]
+pub struct AddFeature {
+    /// The calling instance.
+    pub by: InstanceId,
+    /// The feature to announce.
+    pub name: String,
+}
+
+impl Command for AddFeature {
+    type Answer = bool;
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let result = features.add_feature(self.by, self.name, turn);
+        turn.answer(answer, result);
+    }
+}
+
+/// Add an identity that this account announces. Answered with `false` if it was announced already.
+#[derive(Debug)]
+pub struct AddIdentity {
+    /// The calling instance.
+    pub by: InstanceId,
+    /// The identity to announce.
+    pub identity: Identity,
+}
+
+impl Command for AddIdentity {
+    type Answer = bool;
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        let result = features.add_identity(self.by, self.identity, turn);
+        turn.answer(answer, result);
+    }
+}
+
+/// Remove the default identity, and those that the plugin added. Answered when they are removed.
+#[derive(Debug)]
+pub struct ClearIdentities {
+    /// The calling instance.
+    pub by: InstanceId,
+}
+
+impl Command for ClearIdentities {
+    type Answer = ();
+
+    const SENDS: bool = false;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        features.clear_identities(self.by, turn);
+        turn.answer(answer, Ok(()));
     }
 }
 

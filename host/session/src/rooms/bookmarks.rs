@@ -1,5 +1,6 @@
 //! Bookmarks: rooms that the account has stored for all of its clients (XEP-0402).
 
+use crate::command::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -132,6 +133,50 @@ impl BookmarkQuestion {
             Self::All { .. } | Self::Carry(_) => {}
             Self::Set { answer, .. } | Self::Remove(_, answer) => turn.answer(answer, Err(CallError::Offline)),
         }
+    }
+}
+
+/// Store a bookmark. Answered when it is stored.
+#[derive(Debug)]
+pub struct SetBookmark {
+    /// The bookmark, with its room.
+    pub bookmark: Bookmark,
+}
+
+impl Command for SetBookmark {
+    type Answer = ();
+
+    const SENDS: bool = true;
+
+    fn weight(&self) -> usize {
+        self.bookmark.extensions.as_ref().map_or(0, String::len)
+    }
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        if let Err(error) = super::may_ask(turn) {
+            return turn.answer(answer, Err(error));
+        }
+        features.set_bookmark(self.bookmark, answer, turn);
+    }
+}
+
+/// Remove the bookmark of a room. Answered when it is removed.
+#[derive(Debug)]
+pub struct RemoveBookmark {
+    /// The room.
+    pub jid: BareJid,
+}
+
+impl Command for RemoveBookmark {
+    type Answer = ();
+
+    const SENDS: bool = true;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        if let Err(error) = super::may_ask(turn) {
+            return turn.answer(answer, Err(error));
+        }
+        features.remove_bookmark(&self.jid, answer, turn);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Configuring rooms: new ones before others may enter, and existing ones later (XEP-0045, sections 10.1 and 10.2).
 
+use crate::command::Command;
 use std::collections::HashMap;
 
 use jid::BareJid;
@@ -40,6 +41,32 @@ pub(crate) fn weight(fields: &[(String, ConfigValue)]) -> usize {
         ConfigValue::Texts(texts) => texts.iter().map(|text| size_of::<String>() + text.len()).sum(),
     };
     fields.iter().map(|(name, value)| size_of_val(value) + name.len() + one(value)).sum()
+}
+
+/// Change fields of the configuration of a room. Answered when the room has accepted them.
+#[derive(Debug)]
+pub struct ConfigureRoom {
+    /// The room.
+    pub jid: BareJid,
+    /// The fields with their new values.
+    pub fields: Vec<(String, ConfigValue)>,
+}
+
+impl Command for ConfigureRoom {
+    type Answer = ();
+
+    const SENDS: bool = true;
+
+    fn weight(&self) -> usize {
+        weight(&self.fields)
+    }
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        if let Err(error) = super::may_ask(turn) {
+            return turn.answer(answer, Err(error));
+        }
+        features.ask_room(&self.jid, Ask::RoomConfig, RoomQuestion::Form(self.fields, answer), turn);
+    }
 }
 
 impl Features {

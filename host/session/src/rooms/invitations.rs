@@ -1,5 +1,12 @@
 //! Invitations to rooms (XEP-0045, section 7.8; XEP-0249).
 
+use crate::command::Answer;
+use crate::command::Command;
+use crate::questions::random_id;
+use jid::BareJid;
+use jid::Jid;
+use parlor_stanza::types::Invitation;
+use parlor_stanza::types::Outgoing;
 use std::sync::Arc;
 
 use parlor_stanza::types::{Invite, RoomJoin, kept};
@@ -16,6 +23,75 @@ const MAX_REASON: usize = 4_096;
 /// Maximum length of a password in an invitation or a bookmark, in bytes. It is sent to the room, and a stanza that is
 /// too large for our own server ends the stream.
 const MAX_PASSWORD: usize = 4_096;
+
+/// Invite a person to a room. Answered when the invitation is sent.
+#[derive(Debug)]
+pub struct InviteToRoom {
+    /// The room.
+    pub jid: BareJid,
+    /// The person to invite.
+    pub user: BareJid,
+    /// Whether to send it directly instead of through the room.
+    pub direct: bool,
+    /// The reason to state.
+    pub reason: Option<String>,
+    /// The room's password.
+    pub password: Option<String>,
+}
+
+impl Command for InviteToRoom {
+    type Answer = ();
+
+    const SENDS: bool = true;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
+        if let Err(error) = super::may_ask(turn) {
+            return turn.answer(answer, Err(error));
+        }
+        let Self { jid: room, user, direct, reason, password } = self;
+        let invite = Invite {
+            room: room.clone(),
+            from: turn.own.clone(),
+            to: user.clone().into(),
+            reason: reason.clone(),
+            password: password.clone(),
+        };
+        let (to, invitation) = if direct {
+            (user.into(), Invitation::Direct { room, reason, password })
+        } else {
+            (Jid::from(room), Invitation::Mediated { user, reason })
+        };
+        turn.send(Outgoing::Invite { to, id: random_id(), invitation });
+        turn.fire("roomInviteSent", Payload::Invite(Arc::new(invite)));
+        turn.answer(answer, Ok(()));
+    }
+}
+
+/// Decline an invitation to a room. Answered when the decline is sent.
+#[derive(Debug)]
+pub struct DeclineInvitation {
+    /// The room.
+    pub jid: BareJid,
+    /// The person who sent the invitation.
+    pub inviter: Jid,
+    /// The reason to state.
+    pub reason: Option<String>,
+}
+
+impl Command for DeclineInvitation {
+    type Answer = ();
+
+    const SENDS: bool = true;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
+        if let Err(error) = super::may_ask(turn) {
+            return turn.answer(answer, Err(error));
+        }
+        let invitation = Invitation::Declined { inviter: self.inviter, reason: self.reason };
+        turn.send(Outgoing::Invite { to: self.jid.into(), id: random_id(), invitation });
+        turn.answer(answer, Ok(()));
+    }
+}
 
 impl Features {
     pub(crate) fn invited(&mut self, mut invite: Invite, turn: &mut Turn<'_>) {

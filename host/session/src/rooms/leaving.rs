@@ -1,5 +1,8 @@
 //! Leaving rooms: on request, after removal by the room, or with the stream.
 
+use crate::command::Answer;
+use crate::command::Command;
+use parlor_base::id::InstanceId;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +36,25 @@ pub(crate) struct Farewell {
 pub(crate) enum GiveUp {
     Yes,
     No,
+}
+
+/// Leave a room. Answered when the account has left.
+#[derive(Debug)]
+pub struct CloseRoom {
+    /// The calling instance.
+    pub by: InstanceId,
+    /// The address of the room.
+    pub jid: BareJid,
+}
+
+impl Command for CloseRoom {
+    type Answer = ();
+
+    const SENDS: bool = true;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        features.close_room(&self.jid, Waiter { by: self.by, answer }, turn);
+    }
 }
 
 impl Features {

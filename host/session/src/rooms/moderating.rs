@@ -1,5 +1,6 @@
 //! Requests to rooms, and their answers: subject, roles, affiliations, destruction (XEP-0045, sections 8 to 10).
 
+use crate::command::Command;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
@@ -64,6 +65,73 @@ impl RoomQuestion {
             Self::Affiliations(answer) => turn.answer(answer, Err(CallError::Offline)),
             Self::WhetherInside | Self::NewForm(_) | Self::ConfiguredNew | Self::GivenUp | Self::AfterSubject(_) => {}
         }
+    }
+}
+
+/// Set the subject of a room. Answered when the room has shown it.
+#[derive(Debug)]
+pub struct SetSubject {
+    /// The room.
+    pub jid: BareJid,
+    /// The new subject.
+    pub subject: String,
+}
+
+impl Command for SetSubject {
+    type Answer = ();
+
+    const SENDS: bool = true;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        if let Err(error) = super::may_ask(turn) {
+            return turn.answer(answer, Err(error));
+        }
+        features.set_subject(&self.jid, self.subject, answer, turn);
+    }
+}
+
+/// Moderate a room. Answered when the room has done it.
+#[derive(Debug)]
+pub struct ModerateRoom {
+    /// The room.
+    pub jid: BareJid,
+    /// What it is asked: `SetRole`, `SetAffiliation` or `DestroyRoom`.
+    pub ask: Ask,
+}
+
+impl Command for ModerateRoom {
+    type Answer = ();
+
+    const SENDS: bool = true;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        if let Err(error) = super::may_ask(turn) {
+            return turn.answer(answer, Err(error));
+        }
+        features.ask_room(&self.jid, self.ask, RoomQuestion::Done(answer), turn);
+    }
+}
+
+/// List the people with an affiliation to a room. Answered with the list.
+#[derive(Debug)]
+pub struct ListAffiliations {
+    /// The room.
+    pub jid: BareJid,
+    /// The affiliation.
+    pub affiliation: &'static str,
+}
+
+impl Command for ListAffiliations {
+    type Answer = Vec<Affiliated>;
+
+    const SENDS: bool = true;
+
+    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+        if let Err(error) = super::may_ask(turn) {
+            return turn.answer(answer, Err(error));
+        }
+        let ask = Ask::Affiliations { affiliation: self.affiliation };
+        features.ask_room(&self.jid, ask, RoomQuestion::Affiliations(answer), turn);
     }
 }
 

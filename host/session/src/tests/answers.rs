@@ -16,9 +16,8 @@ const OWN: &str = "bot@example.org";
 struct Call(Box<dyn FnMut() -> Option<Result<(), CallError>>>);
 
 impl Call {
-    fn start<T: 'static>(desk: &mut Desk, command: impl FnOnce(Answer<T>) -> Command) -> Self {
-        let (answer, mut receiver) = Answer::channel();
-        desk.command(command(answer));
+    fn start<C: Command>(desk: &mut Desk, command: C) -> Self {
+        let mut receiver = desk.ask(command);
         let mut outcome = None;
         Self(Box::new(move || {
             // An answer is given once, but read several times.
@@ -32,16 +31,12 @@ impl Call {
     }
 }
 
-fn in_room<T: 'static>(desk: &mut Desk, deed: impl FnOnce(Answer<T>) -> RoomDeed) -> Call {
-    Call::start(desk, |answer| Command::Room { jid: bare(ROOM), deed: deed(answer) })
-}
-
 fn wish(desk: &mut Desk, who: &str, wish: ContactWish) -> Call {
-    Call::start(desk, |answer| Command::Contact { jid: bare(who), wish, answer })
+    Call::start(desk, ChangeContact { jid: bare(who), wish })
 }
 
-fn bookmark() -> Box<Bookmark> {
-    Box::new(Bookmark {
+fn bookmark() -> Bookmark {
+    Bookmark {
         room: bare("other@muc.example.org"),
         name: None,
         autojoin: false,
@@ -49,19 +44,19 @@ fn bookmark() -> Box<Bookmark> {
         password: None,
         extensions: None,
         is_cut: false,
-    })
+    }
 }
 
-fn change() -> Box<CardChange> {
-    Box::new(CardChange { role: Some("bot".to_owned()), ..CardChange::default() })
+fn change() -> CardChange {
+    CardChange { role: Some("bot".to_owned()), ..CardChange::default() }
 }
 
-fn query(with: Option<&str>) -> Box<ArchiveQuery> {
-    Box::new(ArchiveQuery { with: with.map(jid), max: 10, ..ArchiveQuery::default() })
+fn query(with: Option<&str>) -> ArchiveQuery {
+    ArchiveQuery { with: with.map(jid), max: 10, ..ArchiveQuery::default() }
 }
 
 fn order(desk: &mut Desk, ask: Ask) -> Call {
-    in_room(desk, |answer| RoomDeed::Order(ask, answer))
+    Call::start(desk, ModerateRoom { jid: bare(ROOM), ask })
 }
 
 /// A call, how it is made, and which answers it accepts. An order accepts any result, since results of orders are
@@ -80,31 +75,21 @@ fn questions() -> Vec<Question> {
     vec![
         question("api.send-iq", ANY, |desk| {
             let iq = raw(&format!("<iq type='get' id='x' to='{FRIEND}'><x xmlns='y'/></iq>"));
-            Call::start(desk, |answer| Command::SendIq { by: InstanceId(1), iq, answer })
+            Call::start(desk, SendIq { by: InstanceId(1), iq })
         }),
         question("archive.query", &["an empty page", "an odd page"], |desk| {
-            Call::start(desk, |answer| Command::QueryArchive { by: Some(InstanceId(1)), query: query(None), answer })
+            Call::start(desk, QueryArchive { by: Some(InstanceId(1)), query: query(None) })
         }),
         // The address is asked first whether it is a room. If it does not answer, the own archive is queried.
         question("archive.query of a stranger", &["an empty page", "an odd page"], |desk| {
-            Call::start(desk, |answer| Command::QueryArchive {
-                by: Some(InstanceId(1)),
-                query: query(Some("who@example.net")),
-                answer,
-            })
+            Call::start(desk, QueryArchive { by: Some(InstanceId(1)), query: query(Some("who@example.net")) })
         }),
         question("disco.supports", &["empty features", "odd features", "too many features"], |desk| {
-            Call::start(desk, |answer| Command::Discover { entity: jid(FRIEND), answer })
+            Call::start(desk, Discover { entity: jid(FRIEND) })
         }),
-        question("vcard.get", cards, |desk| {
-            Call::start(desk, |answer| Command::GetCard { jid: jid(FRIEND), force: true, answer })
-        }),
-        question("vcard.update", cards, |desk| {
-            Call::start(desk, |answer| Command::UpdateCard { jid: jid(ROMEO), force: true, answer })
-        }),
-        question("vcard.set", cards, |desk| {
-            Call::start(desk, |answer| Command::SetCard { by: InstanceId(1), change: change(), answer })
-        }),
+        question("vcard.get", cards, |desk| Call::start(desk, GetCard { jid: jid(FRIEND), force: true })),
+        question("vcard.update", cards, |desk| Call::start(desk, UpdateCard { jid: jid(ROMEO), force: true })),
+        question("vcard.set", cards, |desk| Call::start(desk, SetCard { by: InstanceId(1), change: change() })),
         question("contacts.add", ANY, |desk| wish(desk, "new@example.net", ContactWish::Add { fullname: None })),
         question("contacts.remove", ANY, |desk| wish(desk, ROMEO, ContactWish::Remove)),
         question("contacts.rename", ANY, |desk| wish(desk, ROMEO, ContactWish::Rename("x".to_owned()))),
@@ -117,22 +102,22 @@ fn questions() -> Vec<Question> {
         }),
         question("rooms.destroy", ANY, |desk| order(desk, Ask::DestroyRoom { reason: None, alternative: None })),
         question("rooms.affiliations", &["empty affiliations", "odd affiliations", "too many affiliations"], |desk| {
-            in_room(desk, |answer| RoomDeed::Affiliations("member", answer))
+            Call::start(desk, ListAffiliations { jid: bare(ROOM), affiliation: "member" })
         }),
         // No form among the answers has the field.
         question("rooms.configure", &[], |desk| {
             let fields = vec![("roomname".to_owned(), ConfigValue::Text("x".to_owned()))];
-            in_room(desk, |answer| RoomDeed::Configure(fields, answer))
+            Call::start(desk, ConfigureRoom { jid: bare(ROOM), fields })
         }),
-        question("rooms.set-bookmark", ANY, |desk| in_room(desk, |answer| RoomDeed::SetBookmark(bookmark(), answer))),
+        question("rooms.set-bookmark", ANY, |desk| Call::start(desk, SetBookmark { bookmark: bookmark() })),
         question("rooms.remove-bookmark", ANY, |desk| {
-            let own = Box::new(Bookmark { room: bare(ROOM), ..*bookmark() });
-            let mut set = in_room(desk, |answer| RoomDeed::SetBookmark(own, answer));
+            let own = Bookmark { room: bare(ROOM), ..bookmark() };
+            let mut set = Call::start(desk, SetBookmark { bookmark: own });
             let id = desk.asked(|ask| matches!(ask, Ask::PublishBookmark { .. }));
             desk.hear_xml(&result(None, &id, ""));
             assert_eq!(set.outcome(), Some(Ok(())));
             desk.sent.clear();
-            in_room(desk, RoomDeed::RemoveBookmark)
+            Call::start(desk, RemoveBookmark { jid: bare(ROOM) })
         }),
     ]
 }
@@ -343,21 +328,16 @@ fn what_somebody_else_answers_or_the_same_once_more_is_nobodys() {
 fn a_room_that_never_answers_lets_nobody_wait() {
     let (mut desk, mut asked) = desk();
     let before = waiting(&desk);
-    let (answer, mut opened) = Answer::channel();
-    desk.command(Command::OpenRoom {
-        by: InstanceId(1),
-        jid: bare("mute@muc.example.org"),
-        wish: Box::default(),
-        answer,
-    });
-    let mut subject = desk.deed(|answer| RoomDeed::Subject("x".to_owned(), answer));
+    let mut opened =
+        desk.ask(OpenRoom { by: InstanceId(1), jid: bare("mute@muc.example.org"), wish: RoomWish::default() });
+    let mut subject = desk.ask(SetSubject { jid: bare(ROOM), subject: "x".to_owned() });
     let (answer, mut closed) = Answer::channel();
     desk.wait(120);
     asked.news(&desk);
     desk.wait(120);
     assert_eq!(got(&mut opened).unwrap().unwrap_err(), CallError::TimedOut);
     assert_eq!(got(&mut subject).unwrap().unwrap_err(), CallError::TimedOut);
-    desk.command(Command::CloseRoom { by: InstanceId(1), jid: bare(ROOM), answer });
+    desk.command(AnyCommand::new(CloseRoom { by: InstanceId(1), jid: bare(ROOM) }, answer));
     desk.wait(120);
     assert!(got(&mut closed).is_some(), "a room that says nothing is left all the same");
     assert_eq!(waiting(&desk)[..6], before[..6]);

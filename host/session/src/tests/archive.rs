@@ -37,9 +37,7 @@ fn query(desk: &mut Desk, query: ArchiveQuery) -> Page {
 }
 
 fn query_as(desk: &mut Desk, by: Option<InstanceId>, query: ArchiveQuery) -> Page {
-    let (answer, page) = Answer::channel();
-    desk.command(Command::QueryArchive { by, query: Box::new(query), answer });
-    page
+    desk.ask(QueryArchive { by, query })
 }
 
 fn of(with: Option<&str>, max: u32, cursor: Cursor) -> ArchiveQuery {
@@ -357,8 +355,7 @@ fn whoever_wants_to_know_what_a_room_can_do_asks_it_once() {
     let _opened = desk.open_room(None);
     desk.presence(occupant("bot", PresenceKind::Available, &[110]));
     let mut page = query(&mut desk, of(Some(ROOM), 5, Cursor::Start));
-    let (answer, mut told) = Answer::channel();
-    desk.command(Command::Discover { entity: jid(ROOM), answer });
+    let mut told = desk.ask(Discover { entity: jid(ROOM) });
     let questions = |desk: &Desk| {
         let of_room = |stanza: &&Outgoing| matches!(stanza, Outgoing::Ask { to: Some(to), ask: Ask::DiscoInfo { .. }, .. } if *to == jid(ROOM));
         desk.sent.iter().filter(of_room).count()
@@ -372,8 +369,7 @@ fn whoever_wants_to_know_what_a_room_can_do_asks_it_once() {
     assert_eq!(desk.count("serviceDiscovered"), 1);
     desk.wait(600);
     let _page = query(&mut desk, of(Some(ROOM), 5, Cursor::Start));
-    let (answer, mut told) = Answer::channel();
-    desk.command(Command::Discover { entity: jid(ROOM), answer });
+    let mut told = desk.ask(Discover { entity: jid(ROOM) });
     assert!(got(&mut told).unwrap().is_ok());
     assert_eq!(questions(&desk), 1, "what it said counts for an hour");
     desk.message(Message { body: None, room_status: vec![104], ..message(ROOM, MessageKind::Groupchat, "") });
@@ -487,8 +483,7 @@ fn a_room_that_its_service_does_not_know_is_an_error_and_no_empty_page() {
         "whose service is unknown may be a person"
     );
     for (domain, kind) in [("muc.example.org", "text"), ("irc.example.org", "irc")] {
-        let (answer, _known) = Answer::channel();
-        desk.command(Command::Discover { entity: jid(domain), answer });
+        let _known = desk.ask(Discover { entity: jid(domain) });
         says(&mut desk, domain, Ok(service(kind)));
     }
     let unknown = CallError::Stanza(stanza_error("item-not-found"));

@@ -22,15 +22,11 @@ fn body(card: Card) -> Body {
 }
 
 fn get(desk: &mut Desk, who: &str, force: bool) -> Receiver<Result<Arc<KnownCard>, CallError>> {
-    let (answer, receiver) = Answer::channel();
-    desk.command(Command::GetCard { jid: jid(who), force, answer });
-    receiver
+    desk.ask(GetCard { jid: jid(who), force })
 }
 
 fn update(desk: &mut Desk, who: &str, force: bool) -> Receiver<Result<(), CallError>> {
-    let (answer, receiver) = Answer::channel();
-    desk.command(Command::UpdateCard { jid: jid(who), force, answer });
-    receiver
+    desk.ask(UpdateCard { jid: jid(who), force })
 }
 
 fn set(desk: &mut Desk, change: CardChange) -> Receiver<Result<(), CallError>> {
@@ -38,9 +34,7 @@ fn set(desk: &mut Desk, change: CardChange) -> Receiver<Result<(), CallError>> {
 }
 
 fn set_as(desk: &mut Desk, by: InstanceId, change: CardChange) -> Receiver<Result<(), CallError>> {
-    let (answer, receiver) = Answer::channel();
-    desk.command(Command::SetCard { by, change: Box::new(change), answer });
-    receiver
+    desk.ask(SetCard { by, change })
 }
 
 fn named(name: &str) -> CardChange {
@@ -111,8 +105,7 @@ fn a_card_is_shown_by_the_chat_and_by_the_occupant_that_it_was_fetched_for() {
     let mut desk = Desk::connected(settings(&[("allow_non_roster_messaging", true.into())]));
     let chat = |desk: &Desk, who: &str| desk.session.snapshot().chats[&bare(who)].card.clone();
     let open = |desk: &mut Desk, who: &str| {
-        let (answer, _opened) = Answer::channel();
-        desk.command(Command::OpenChat { by: ONE, jid: bare(who), answer });
+        let _opened = desk.ask(OpenChat { by: ONE, jid: bare(who) });
         desk.forget();
     };
     for who in [ROMEO, "stranger@example.org"] {
@@ -161,8 +154,7 @@ fn a_card_is_shown_by_the_chat_and_by_the_occupant_that_it_was_fetched_for() {
 #[test]
 fn a_card_that_made_room_is_shown_by_no_chat() {
     let mut desk = Desk::connected(Settings::default());
-    let (answer, _opened) = Answer::channel();
-    desk.command(Command::OpenChat { by: ONE, jid: bare(ROMEO), answer });
+    let _opened = desk.ask(OpenChat { by: ONE, jid: bare(ROMEO) });
     let _first = get(&mut desk, ROMEO, false);
     come(&mut desk, card("Romeo", None));
     let shows = |desk: &Desk| desk.session.snapshot().chats[&bare(ROMEO)].card.is_some();
@@ -452,8 +444,7 @@ fn presence_says_what_is_known_of_the_own_picture() {
     desk.presence(Presence { avatar: Some(Avatar::Hash("b".repeat(40))), ..other });
     come(&mut desk, card("Bot", Some("YWJj")));
     assert_eq!(said(&desk), Some(Avatar::of(&card("", Some("YWJj")))));
-    let (answer, _status) = Answer::channel();
-    desk.command(Command::SetStatus { value: Some(StatusValue::Offline), message: None, answer });
+    let _status = desk.ask(SetStatus { value: Some(StatusValue::Offline), message: None });
     assert_eq!(said(&desk), None);
     let _hidden = get(&mut desk, "bot@example.org", true);
     desk.forget();

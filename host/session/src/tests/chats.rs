@@ -7,14 +7,11 @@ fn open(desk: &mut Desk, with: &str) -> Receiver<Result<Arc<Chat>, CallError>> {
 }
 
 fn open_as(desk: &mut Desk, by: InstanceId, with: &str) -> Receiver<Result<Arc<Chat>, CallError>> {
-    let (answer, receiver) = Answer::channel();
-    desk.command(Command::OpenChat { by, jid: bare(with), answer });
-    receiver
+    desk.ask(OpenChat { by, jid: bare(with) })
 }
 
 fn close(desk: &mut Desk, with: &str) -> Option<Result<(), CallError>> {
-    let (answer, mut receiver) = Answer::channel();
-    desk.command(Command::CloseChat { jid: bare(with), answer });
+    let mut receiver = desk.ask(CloseChat { jid: bare(with) });
     got(&mut receiver)
 }
 
@@ -111,15 +108,14 @@ fn a_lively_chat_changes_nothing_for_readers() {
 }
 
 fn change(desk: &mut Desk, with: &str, change: ViewChange) -> Result<(), CallError> {
-    let (answer, mut receiver) = Answer::channel();
-    desk.command(Command::ChangeChatView { jid: bare(with), change, answer });
+    let mut receiver = desk.ask(ChangeChatView { jid: bare(with), change });
     got(&mut receiver).unwrap()
 }
 
 fn set(desk: &mut Desk, with: &str, name: &str, value: &str) -> Result<(), CallError> {
     let (answer, mut receiver) = Answer::channel();
     let attribute = Attribute::parse(name, value, CHAT_FIELDS).unwrap();
-    desk.command(Command::SetChatAttribute { jid: bare(with), attribute, answer });
+    desk.command(AnyCommand::new(SetChatAttribute { jid: bare(with), attribute }, answer));
     got(&mut receiver).unwrap()
 }
 

@@ -41,25 +41,22 @@ impl Desk {
     fn add_with(&mut self, plugin: &Plugin, name: &str, help: &str, usage: &str) -> Result<(), CallError> {
         let (answer, mut receiver) = Answer::channel();
         let spoken = Spoken { name: name.to_owned(), help: help.to_owned(), usage: usage.to_owned() };
-        self.command(Command::AddCommand {
-            mailbox: Arc::clone(&plugin.mailbox),
-            names: Arc::clone(&plugin.names),
-            plugin: plugin.id.clone(),
-            spoken,
-            most: MOST,
+        self.command(AnyCommand::new(
+            AddCommand {
+                mailbox: Arc::clone(&plugin.mailbox),
+                names: Arc::clone(&plugin.names),
+                plugin: plugin.id.clone(),
+                spoken,
+                most: MOST,
+            },
             answer,
-        });
+        ));
         got(&mut receiver).unwrap().map(drop)
     }
 
     fn remove(&mut self, plugin: &Plugin, name: &str) -> Result<(), CallError> {
-        let (answer, mut receiver) = Answer::channel();
-        self.command(Command::RemoveCommand {
-            by: plugin.instance,
-            plugin: plugin.id.clone(),
-            name: name.to_owned(),
-            answer,
-        });
+        let mut receiver =
+            self.ask(RemoveCommand { by: plugin.instance, plugin: plugin.id.clone(), name: name.to_owned() });
         got(&mut receiver).unwrap().map(drop)
     }
 
@@ -67,8 +64,7 @@ impl Desk {
     fn fails(&mut self, event: &str) -> Result<(), CallError> {
         let Payload::Command { message, .. } = self.last(event) else { panic!() };
         let message = Arc::clone(message);
-        let (answer, mut receiver) = Answer::channel();
-        self.command(Command::AnswerFailed { message, answer });
+        let mut receiver = self.ask(AnswerFailed { message });
         got(&mut receiver).unwrap()
     }
 

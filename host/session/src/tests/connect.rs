@@ -195,8 +195,8 @@ fn a_stream_that_is_resumed_loses_nothing() {
     desk.run(Session::reconnecting);
     assert_eq!(desk.lines(), ["reconnecting"]);
     let (answer, mut sent) = Answer::channel();
-    let draft = Box::new(types::Draft { body: Some("hi".to_owned()), ..types::Draft::default() });
-    desk.command(Command::SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft, answer });
+    let draft = types::Draft { body: Some("hi".to_owned()), ..types::Draft::default() };
+    desk.command(AnyCommand::new(SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft }, answer));
     assert!(matches!(got(&mut sent), Some(Ok(_))), "it is queued");
     desk.forget();
     desk.run(Session::resumed);
@@ -370,11 +370,9 @@ fn a_stream_that_could_not_be_resumed_is_built_up_anew() {
     desk.in_room();
     desk.presence(presence("romeo@example.org/orchard", PresenceKind::Available));
     desk.run(Session::suspended);
-    let (answer, mut iq) = Answer::channel();
-    desk.command(Command::SendIq {
+    let mut iq = desk.ask(SendIq {
         by: InstanceId(1),
         iq: raw("<iq xmlns='jabber:client' type='get' id='x'><ping xmlns='urn:xmpp:ping'/></iq>"),
-        answer,
     });
     desk.forget();
     desk.bind();

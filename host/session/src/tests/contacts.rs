@@ -178,9 +178,7 @@ fn who_is_not_seen_any_more_is_not_there() {
 }
 
 fn wish(desk: &mut Desk, jid: &str, wish: ContactWish) -> Receiver<Result<(), CallError>> {
-    let (answer, receiver) = Answer::channel();
-    desk.command(Command::Contact { jid: bare(jid), wish, answer });
-    receiver
+    desk.ask(ChangeContact { jid: bare(jid), wish })
 }
 
 fn set(desk: &Desk) -> (String, RosterItem) {

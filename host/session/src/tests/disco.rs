@@ -52,20 +52,17 @@ fn what_plugins_add_has_its_bounds_in_bytes() {
 
 impl Desk {
     fn add_feature(&mut self, by: InstanceId, name: &str) -> Result<bool, CallError> {
-        let (answer, mut receiver) = Answer::channel();
-        self.command(Command::AddFeature { by, name: name.to_owned(), answer });
+        let mut receiver = self.ask(AddFeature { by, name: name.to_owned() });
         got(&mut receiver).unwrap()
     }
 
     fn add_identity(&mut self, by: InstanceId, identity: Identity) -> Result<bool, CallError> {
-        let (answer, mut receiver) = Answer::channel();
-        self.command(Command::AddIdentity { by, identity, answer });
+        let mut receiver = self.ask(AddIdentity { by, identity });
         got(&mut receiver).unwrap()
     }
 
     fn clear_identities(&mut self, by: InstanceId) {
-        let (answer, mut receiver) = Answer::channel();
-        self.command(Command::ClearIdentities { by, answer });
+        let mut receiver = self.ask(ClearIdentities { by });
         got(&mut receiver).unwrap().unwrap();
     }
 
@@ -74,9 +71,7 @@ impl Desk {
     }
 
     fn discover(&mut self, entity: &str) -> Receiver<Result<Arc<Disco>, CallError>> {
-        let (answer, receiver) = Answer::channel();
-        self.command(Command::Discover { entity: jid(entity), answer });
-        receiver
+        self.ask(Discover { entity: jid(entity) })
     }
 
     /// Returns the id and the node of the last `disco#info` request to an entity.
@@ -277,8 +272,7 @@ fn rooms_are_told_too_and_a_hidden_account_tells_nobody() {
         .collect();
     assert_eq!(caps.iter().map(|(room, _)| *room).collect::<Vec<_>>(), [false, true]);
     assert_eq!(caps[0].1, caps[1].1);
-    let (answer, _receiver) = Answer::channel();
-    desk.command(Command::SetStatus { value: Some(StatusValue::Offline), message: None, answer });
+    let _receiver = desk.ask(SetStatus { value: Some(StatusValue::Offline), message: None });
     desk.add_feature(one, "urn:y").unwrap();
     desk.wait(60);
     let hidden = |stanza: &Outgoing| matches!(stanza, Outgoing::Presence(PresenceOut { caps: None, .. }));

@@ -78,7 +78,7 @@ fn rooms_and_occupants_are_so_many() {
     let open = |desk: &mut Desk, number: usize| {
         let (answer, receiver) = Answer::channel();
         let jid = bare(&format!("r{number}@muc.example.org"));
-        desk.command(Command::OpenRoom { by: InstanceId(1), jid, wish: Box::default(), answer });
+        desk.command(AnyCommand::new(OpenRoom { by: InstanceId(1), jid, wish: RoomWish::default() }, answer));
         receiver
     };
     let opened: Vec<_> = (0..MAX_ROOMS).map(|number| open(&mut desk, number)).collect();
@@ -97,14 +97,10 @@ fn so_many_calls_of_a_plugin_may_wait_for_a_room_and_take_no_place_of_another_on
     const ONE: InstanceId = InstanceId(1);
     const TWO: InstanceId = InstanceId(2);
     fn enter(desk: &mut Desk, by: InstanceId) -> Receiver<Result<Arc<Room>, CallError>> {
-        let (answer, receiver) = Answer::channel();
-        desk.command(Command::OpenRoom { by, jid: bare(ROOM), wish: Box::default(), answer });
-        receiver
+        desk.ask(OpenRoom { by, jid: bare(ROOM), wish: RoomWish::default() })
     }
     fn leave(desk: &mut Desk, by: InstanceId) -> Receiver<Result<(), CallError>> {
-        let (answer, receiver) = Answer::channel();
-        desk.command(Command::CloseRoom { by, jid: bare(ROOM), answer });
-        receiver
+        desk.ask(CloseRoom { by, jid: bare(ROOM) })
     }
     let mut desk = Desk::connected(Settings::default());
     let waiting: Vec<_> = (0..MAX_OWN_WAITERS).map(|_| enter(&mut desk, ONE)).collect();
@@ -123,9 +119,7 @@ fn so_many_calls_of_a_plugin_may_wait_for_a_room_and_take_no_place_of_another_on
 #[test]
 fn so_many_calls_may_wait_for_chats_and_those_of_a_plugin_take_no_place_of_another_one() {
     fn open(desk: &mut Desk, by: u64) -> Receiver<Result<Arc<Chat>, CallError>> {
-        let (answer, receiver) = Answer::channel();
-        desk.command(Command::OpenChat { by: InstanceId(by), jid: bare(ROMEO), answer });
-        receiver
+        desk.ask(OpenChat { by: InstanceId(by), jid: bare(ROMEO) })
     }
     let mut desk = Desk::new(Settings::default());
     let waiting: Vec<_> = (0..chats::MAX_OWN_PENDING).map(|_| open(&mut desk, 1)).collect();
@@ -149,8 +143,7 @@ fn all_rooms_together_have_so_many_occupants_and_each_room_some() {
     let mut desk = Desk::connected(Settings::default());
     let room = |number: usize| format!("r{number}@muc.example.org");
     let enter = |desk: &mut Desk, number: usize| {
-        let (answer, receiver) = Answer::channel();
-        desk.command(Command::OpenRoom { by: InstanceId(1), jid: bare(&room(number)), wish: Box::default(), answer });
+        let receiver = desk.ask(OpenRoom { by: InstanceId(1), jid: bare(&room(number)), wish: RoomWish::default() });
         let from = jid(&format!("{}/bot", room(number)));
         desk.presence(Presence { from, ..occupant("bot", PresenceKind::Available, &[110]) });
         drop(receiver);
@@ -202,8 +195,7 @@ fn what_is_known_of_occupants_takes_so_many_bytes() {
     desk.presence(demoted);
     assert_eq!(desk.session.snapshot().rooms[&bare(ROOM)].occupants[&long(9)].role, "none");
     // A room that is entered again starts with an empty list.
-    let (answer, _closed) = Answer::channel();
-    desk.command(Command::CloseRoom { by: InstanceId(1), jid: bare(ROOM), answer });
+    let _closed = desk.ask(CloseRoom { by: InstanceId(1), jid: bare(ROOM) });
     desk.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
     desk.in_room();
     for number in 0..100 {

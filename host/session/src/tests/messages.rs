@@ -9,8 +9,7 @@ use crate::messages;
 const IDS: &str = "urn:xmpp:sid:0";
 
 fn send(desk: &mut Desk, to: &str, kind: MessageKind, draft: Draft) -> Result<String, CallError> {
-    let (answer, mut receiver) = Answer::channel();
-    desk.command(Command::SendMessage { to: jid(to), kind, draft: Box::new(draft), answer });
+    let mut receiver = desk.ask(SendMessage { to: jid(to), kind, draft });
     got(&mut receiver).unwrap()
 }
 
@@ -101,12 +100,10 @@ fn what_is_sent_is_checked_first() {
 fn nothing_is_sent_without_a_connection() {
     let mut desk = Desk::new(Settings::default());
     assert_eq!(send(&mut desk, ROMEO, MessageKind::Chat, text("x")).unwrap_err(), CallError::Offline);
-    let (answer, mut receiver) = Answer::channel();
-    desk.command(Command::SendRaw { by: InstanceId(1), stanza: some_raw(), answer });
+    let mut receiver = desk.ask(SendRaw { by: InstanceId(1), stanza: some_raw() });
     assert_eq!(got(&mut receiver).unwrap().unwrap_err(), CallError::Offline);
     let mut desk = Desk::connected(Settings::default());
-    let (answer, mut receiver) = Answer::channel();
-    desk.command(Command::SendRaw { by: InstanceId(1), stanza: some_raw(), answer });
+    let mut receiver = desk.ask(SendRaw { by: InstanceId(1), stanza: some_raw() });
     assert_eq!(desk.lines(), ["> raw"]);
     assert!(got(&mut receiver).unwrap().is_ok());
 }
@@ -688,7 +685,7 @@ fn an_id_that_waits_for_its_answer_is_not_used_again() {
     let mut send = |id: &str| {
         let (answer, mut receiver) = Answer::channel();
         let stanza = raw(&format!("<iq type='get' id='{id}'><ping xmlns='urn:xmpp:ping'/></iq>"));
-        desk.command(Command::SendRaw { by: InstanceId(1), stanza, answer });
+        desk.command(AnyCommand::new(SendRaw { by: InstanceId(1), stanza }, answer));
         got(&mut receiver).unwrap()
     };
     assert!(matches!(send(&id), Err(CallError::Invalid { argument, .. }) if argument == "stanza"));

@@ -247,7 +247,7 @@ impl Desk {
         self.run(|session, now, effects| session.bound(own, Offers::default(), now, effects));
     }
 
-    fn command(&mut self, command: Command) {
+    fn command(&mut self, command: AnyCommand) {
         self.run(|session, now, effects| session.command(command, now, effects));
     }
 
@@ -348,8 +348,7 @@ impl Desk {
     /// Changes settings of the host for a plugin that may.
     fn set(&mut self, values: &[(&str, Value)]) -> Result<(), CallError> {
         let values = values.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-        let (answer, mut receiver) = Answer::channel();
-        self.command(Command::ChangeSettings { values, wins: Wins::Always, answer });
+        let mut receiver = self.ask(ChangeSettings { values, wins: Wins::Always });
         got(&mut receiver).expect("an answer at once")
     }
 
@@ -368,8 +367,8 @@ impl Desk {
 
     fn open_room(&mut self, nick: Option<&str>) -> Receiver<Result<Arc<Room>, CallError>> {
         let (answer, receiver) = Answer::channel();
-        let wish = Box::new(RoomWish { nick: nick.map(str::to_owned), ..RoomWish::default() });
-        self.command(Command::OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish, answer });
+        let wish = RoomWish { nick: nick.map(str::to_owned), ..RoomWish::default() };
+        self.command(AnyCommand::new(OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish }, answer));
         receiver
     }
 
@@ -379,10 +378,10 @@ impl Desk {
         self.message(Message { subject, body: None, ..message(ROOM, MessageKind::Groupchat, "") });
     }
 
-    /// Sends a request to the room.
-    fn deed<T>(&mut self, deed: impl FnOnce(Answer<T>) -> RoomDeed) -> Receiver<Result<T, CallError>> {
+    /// Gives the session a command.
+    fn ask<C: Command>(&mut self, command: C) -> Receiver<Result<C::Answer, CallError>> {
         let (answer, receiver) = Answer::channel();
-        self.command(Command::Room { jid: bare(ROOM), deed: deed(answer) });
+        self.command(AnyCommand::new(command, answer));
         receiver
     }
 
@@ -401,9 +400,7 @@ impl Desk {
     }
 
     fn wait_until_as(&mut self, by: InstanceId, name: &str) -> Receiver<Result<Payload, CallError>> {
-        let (answer, receiver) = Answer::channel();
-        self.command(Command::WaitUntil { by, name: name.into(), answer });
-        receiver
+        self.ask(WaitUntil { by, name: name.into() })
     }
 }
 

@@ -146,8 +146,7 @@ fn after_hiding_only_what_became_different_is_told() {
     let mut desk = Desk::connected(Settings::default());
     let juliet = "juliet@example.org/balcony";
     let status = |desk: &mut Desk, value| {
-        let (answer, _set) = Answer::channel();
-        desk.command(Command::SetStatus { value: Some(value), message: None, answer });
+        let _set = desk.ask(SetStatus { value: Some(value), message: None });
     };
     for who in ["romeo@example.org/orchard", juliet] {
         desk.presence(presence(who, PresenceKind::Available));
@@ -180,8 +179,7 @@ fn after_hiding_only_what_became_different_is_told() {
 fn who_hides_knows_of_nobody_and_an_end_is_told_at_once() {
     let mut desk = Desk::connected(Settings::default());
     desk.presence(presence("romeo@example.org/orchard", PresenceKind::Available));
-    let (answer, _set) = Answer::channel();
-    desk.command(Command::SetStatus { value: Some(StatusValue::Offline), message: None, answer });
+    let _set = desk.ask(SetStatus { value: Some(StatusValue::Offline), message: None });
     desk.run(Session::suspended);
     desk.forget();
     desk.bind();

@@ -8,8 +8,7 @@ use crate::questions;
 fn send_iq(desk: &mut Desk, to: Option<&str>) -> (Receiver<Result<RawStanza, CallError>>, String) {
     let to = to.map(|to| format!("to='{to}'")).unwrap_or_default();
     let iq = raw(&format!("<iq xmlns='jabber:client' type='get' id='guess' {to}><ping xmlns='urn:xmpp:ping'/></iq>"));
-    let (answer, receiver) = Answer::channel();
-    desk.command(Command::SendIq { by: InstanceId(1), iq, answer });
+    let receiver = desk.ask(SendIq { by: InstanceId(1), iq });
     let id = match desk.sent.last() {
         Some(Outgoing::Private(iq, _)) => {
             let xml = iq.to_xml();
@@ -80,8 +79,7 @@ fn a_question_ends_with_its_answer_an_error_or_in_time() {
 #[test]
 fn only_requests_are_sent_and_only_so_many() {
     let mut desk = Desk::connected(Settings::default());
-    let (answer, mut receiver) = Answer::channel();
-    desk.command(Command::SendIq { by: InstanceId(1), iq: some_raw(), answer });
+    let mut receiver = desk.ask(SendIq { by: InstanceId(1), iq: some_raw() });
     assert!(matches!(got(&mut receiver), Some(Err(CallError::Invalid { argument, .. })) if argument == "iq"));
     let open: Vec<_> = (0..questions::MAX_OUTSTANDING).map(|_| send_iq(&mut desk, None)).collect();
     assert!(matches!(got(&mut send_iq(&mut desk, None).0), Some(Err(CallError::OverLimit(_)))));
@@ -96,8 +94,7 @@ fn a_plugin_that_asks_as_much_as_one_may_takes_no_place_of_another_one() {
     assert!(got(&mut send_iq(&mut desk, None).0).is_none(), "a neighbour asks all the same");
     drop(open);
     let mut discover = |entity: &str| {
-        let (answer, receiver) = Answer::channel();
-        desk.command(Command::Discover { entity: jid(entity), answer });
+        let receiver = desk.ask(Discover { entity: jid(entity) });
         receiver
     };
     let open: Vec<_> = (0..MOST_IQS).map(|_| discover("a@b/c")).collect();

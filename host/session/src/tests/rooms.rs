@@ -7,9 +7,7 @@ use parlor_stanza::types::BookmarkPlace;
 use super::*;
 
 fn close(desk: &mut Desk) -> Receiver<Result<(), CallError>> {
-    let (answer, receiver) = Answer::channel();
-    desk.command(Command::CloseRoom { by: InstanceId(1), jid: bare(ROOM), answer });
-    receiver
+    desk.ask(CloseRoom { by: InstanceId(1), jid: bare(ROOM) })
 }
 
 fn room(desk: &Desk) -> Arc<Room> {
@@ -450,8 +448,8 @@ fn configured(
     configure: Option<Vec<(String, ConfigValue)>>,
 ) -> Receiver<Result<Arc<Room>, CallError>> {
     let (answer, opened) = Answer::channel();
-    let wish = Box::new(RoomWish { configure, ..RoomWish::default() });
-    desk.command(Command::OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish, answer });
+    let wish = RoomWish { configure, ..RoomWish::default() };
+    desk.command(AnyCommand::new(OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish }, answer));
     desk.presence(occupant("bot", PresenceKind::Available, &[110, 201]));
     opened
 }
@@ -595,7 +593,7 @@ fn a_room_that_cannot_be_configured_says_why() {
 
         let mut desk = Desk::connected(Settings::default());
         desk.in_room();
-        let mut configured = desk.deed(|answer| RoomDeed::Configure(wanted(&[("roomname", text("x"))]), answer));
+        let mut configured = desk.ask(ConfigureRoom { jid: bare(ROOM), fields: wanted(&[("roomname", text("x"))]) });
         let id = desk.asked(|ask| *ask == Ask::RoomConfig);
         desk.answer(Some(ROOM), id, answer());
         let error = got(&mut configured).unwrap().unwrap_err().to_string();
@@ -979,8 +977,8 @@ fn a_room_that_is_made_anew_when_we_come_back_is_configured_as_it_was_wanted() {
     let mut desk = Desk::connected(Settings::default());
     let (answer, mut opened) = Answer::channel();
     let configure = Some(vec![("membersonly".to_owned(), ConfigValue::Flag(true))]);
-    let wish = Box::new(RoomWish { configure, ..RoomWish::default() });
-    desk.command(Command::OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish, answer });
+    let wish = RoomWish { configure, ..RoomWish::default() };
+    desk.command(AnyCommand::new(OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish }, answer));
     desk.presence(occupant("bot", PresenceKind::Available, &[110]));
     assert!(got(&mut opened).unwrap().is_ok(), "somebody else has made it");
     desk.bind();
@@ -1027,8 +1025,7 @@ fn closing_a_room_that_is_being_come_back_to_is_told() {
     desk.in_room();
     desk.bind();
     desk.forget();
-    let (answer, mut closed) = Answer::channel();
-    desk.command(Command::CloseRoom { by: InstanceId(1), jid: bare(ROOM), answer });
+    let mut closed = desk.ask(CloseRoom { by: InstanceId(1), jid: bare(ROOM) });
     assert!(got(&mut closed).unwrap().is_ok());
     assert_eq!(desk.lines(), ["roomLeft"]);
 }
@@ -1072,8 +1069,7 @@ fn an_affiliation_of_which_nothing_is_said_stays() {
 fn a_farewell_that_is_answered_late_ends_no_other_entering() {
     let mut desk = Desk::connected(Settings::default());
     desk.in_room();
-    let (answer, _closed) = Answer::channel();
-    desk.command(Command::CloseRoom { by: InstanceId(1), jid: bare(ROOM), answer });
+    let _closed = desk.ask(CloseRoom { by: InstanceId(1), jid: bare(ROOM) });
     desk.wait(10);
     let mut opened = desk.open_room(None);
     desk.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
@@ -1170,11 +1166,9 @@ fn a_room_that_has_not_answered_a_farewell_may_still_say_why_it_lets_nobody_in()
 fn nothing_is_sent_to_a_room_after_our_farewell() {
     let mut desk = Desk::connected(Settings::default());
     desk.in_room();
-    let (answer, _closed) = Answer::channel();
-    desk.command(Command::CloseRoom { by: InstanceId(1), jid: bare(ROOM), answer });
+    let _closed = desk.ask(CloseRoom { by: InstanceId(1), jid: bare(ROOM) });
     desk.forget();
-    let (answer, _set) = Answer::channel();
-    desk.command(Command::SetStatus { value: Some(StatusValue::Dnd), message: None, answer });
+    let _set = desk.ask(SetStatus { value: Some(StatusValue::Dnd), message: None });
     assert!(desk.lines().iter().all(|line| !line.contains(ROOM)), "{:?}", desk.lines());
 }
 
@@ -1370,7 +1364,7 @@ fn occupant_ids_are_told_where_the_room_knows_of_them() {
 fn a_subject_is_set_when_the_room_says_so() {
     let mut desk = Desk::connected(Settings::default());
     assert!(matches!(
-        got(&mut desk.deed(|answer| RoomDeed::Subject("News".to_owned(), answer))),
+        got(&mut desk.ask(SetSubject { jid: bare(ROOM), subject: "News".to_owned() })),
         Some(Err(CallError::NotFound(_)))
     ));
     desk.in_room();
@@ -1382,7 +1376,7 @@ fn a_subject_is_set_when_the_room_says_so() {
     };
     // A room need not repeat an unchanged subject.
     for told in [true, false] {
-        let mut set = desk.deed(|answer| RoomDeed::Subject("News".to_owned(), answer));
+        let mut set = desk.ask(SetSubject { jid: bare(ROOM), subject: "News".to_owned() });
         let (_, after) = asked(&desk);
         if told {
             desk.subject("News");
@@ -1395,7 +1389,7 @@ fn a_subject_is_set_when_the_room_says_so() {
         assert_eq!(room(&desk).subject.as_deref(), Some("News"));
     }
 
-    let mut set = desk.deed(|answer| RoomDeed::Subject("No".to_owned(), answer));
+    let mut set = desk.ask(SetSubject { jid: bare(ROOM), subject: "No".to_owned() });
     let (id, after) = asked(&desk);
     let id = Some(id);
     let error = Some(stanza_error("forbidden"));
@@ -1413,22 +1407,23 @@ fn a_subject_is_set_when_the_room_says_so() {
     desk.answer(Some(ROOM), after, Ok(Body::Empty));
 
     // MongooseIM sends refusals under our own nickname, which nobody else has.
-    let mut set = desk.deed(|answer| RoomDeed::Subject("No".to_owned(), answer));
+    let mut set = desk.ask(SetSubject { jid: bare(ROOM), subject: "No".to_owned() });
     let id = Some(asked(&desk).0);
     let error = Some(stanza_error("forbidden"));
     desk.message(Message { id, error, body: None, ..message(&format!("{ROOM}/bot"), MessageKind::Error, "") });
     assert!(matches!(got(&mut set), Some(Err(CallError::Stanza(error))) if error.condition == "forbidden"));
 
-    let mut set = desk.deed(|answer| RoomDeed::Subject("Later".to_owned(), answer));
+    let mut set = desk.ask(SetSubject { jid: bare(ROOM), subject: "Later".to_owned() });
     desk.wait(30);
     assert_eq!(got(&mut set), Some(Err(CallError::TimedOut)));
 }
 
 #[test]
 fn orders_to_rooms_are_answered_by_them_alone() {
-    let order = |answer| RoomDeed::Order(Ask::SetRole { nick: "j".to_owned(), role: "none", reason: None }, answer);
+    let order =
+        || ModerateRoom { jid: bare(ROOM), ask: Ask::SetRole { nick: "j".to_owned(), role: "none", reason: None } };
     let mut desk = Desk::connected(Settings::default());
-    let mut done = desk.deed(order);
+    let mut done = desk.ask(order());
     let id = desk.asked(|ask| matches!(ask, Ask::SetRole { .. }));
     desk.answer(Some(&format!("{ROOM}/juliet")), id.clone(), Ok(Body::Empty));
     desk.answer(None, id.clone(), Ok(Body::Empty));
@@ -1439,31 +1434,31 @@ fn orders_to_rooms_are_answered_by_them_alone() {
     desk.answer(Some(ROOM), id, Ok(Body::Empty));
     assert_eq!(desk.session.ignored(), ignored + 1, "a second answer");
 
-    let mut people = desk.deed(|answer| RoomDeed::Affiliations("owner", answer));
+    let mut people = desk.ask(ListAffiliations { jid: bare(ROOM), affiliation: "owner" });
     let id = desk.asked(|ask| matches!(ask, Ask::Affiliations { .. }));
     desk.answer(Some(ROOM), id, Ok(Body::Empty));
     assert!(matches!(got(&mut people), Some(Err(CallError::Other(_)))), "no list");
-    let mut late = desk.deed(order);
-    let mut lost = desk.deed(|answer| RoomDeed::Affiliations("owner", answer));
+    let mut late = desk.ask(order());
+    let mut lost = desk.ask(ListAffiliations { jid: bare(ROOM), affiliation: "owner" });
     desk.wait(20);
     desk.run(|session, now, effects| session.lost("gone", now, effects));
     assert_eq!(got(&mut lost).unwrap().unwrap_err(), CallError::Offline);
     assert_eq!(got(&mut late), Some(Err(CallError::Offline)));
-    assert_eq!(got(&mut desk.deed(order)), Some(Err(CallError::Offline)));
+    assert_eq!(got(&mut desk.ask(order())), Some(Err(CallError::Offline)));
     let mut desk = Desk::connected(settings(&[("allow_muc", false.into())]));
-    assert!(matches!(got(&mut desk.deed(order)), Some(Err(CallError::Unsupported(_)))));
+    assert!(matches!(got(&mut desk.ask(order())), Some(Err(CallError::Unsupported(_)))));
 }
 
 #[test]
 fn invitations_of_ours_are_told() {
     let mut desk = Desk::connected(Settings::default());
     for (direct, to) in [(true, ROMEO), (false, ROOM)] {
-        let mut sent = desk.deed(|answer| RoomDeed::Invite {
+        let mut sent = desk.ask(InviteToRoom {
+            jid: bare(ROOM),
             user: bare(ROMEO),
             direct,
             reason: Some("come".to_owned()),
             password: None,
-            answer,
         });
         assert_eq!(got(&mut sent), Some(Ok(())));
         assert_eq!(desk.lines(), [format!("> invite to {to}"), "roomInviteSent".to_owned()]);
@@ -1570,7 +1565,7 @@ fn what_is_forged_changes_nothing() {
 #[test]
 fn how_a_room_is_shown_is_kept_and_told() {
     let mut desk = Desk::connected(Settings::default());
-    let change = |desk: &mut Desk, change| got(&mut desk.deed(|answer| RoomDeed::View(change, answer))).unwrap();
+    let change = |desk: &mut Desk, change| got(&mut desk.ask(ChangeRoomView { jid: bare(ROOM), change })).unwrap();
     assert!(matches!(change(&mut desk, ViewChange::Show), Err(CallError::NotFound(_))));
     desk.in_room();
     for (what, told, minimized, focused) in [
@@ -1593,8 +1588,8 @@ fn how_a_room_is_shown_is_kept_and_told() {
     }
     let open = |desk: &mut Desk, maximize, bring_to_foreground| {
         let (answer, mut opened) = Answer::channel();
-        let wish = Box::new(RoomWish { maximize, bring_to_foreground, ..RoomWish::default() });
-        desk.command(Command::OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish, answer });
+        let wish = RoomWish { maximize, bring_to_foreground, ..RoomWish::default() };
+        desk.command(AnyCommand::new(OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish }, answer));
         assert!(got(&mut opened).unwrap().is_ok());
     };
     open(&mut desk, false, true);
@@ -1602,14 +1597,12 @@ fn how_a_room_is_shown_is_kept_and_told() {
     open(&mut desk, true, false);
     assert!(!room(&desk).view.minimized && !room(&desk).view.focused);
     // A chat without the focus is enough.
-    let (answer, _opened) = Answer::channel();
-    desk.command(Command::OpenChat { by: InstanceId(1), jid: bare(ROMEO), answer });
+    let _opened = desk.ask(OpenChat { by: InstanceId(1), jid: bare(ROMEO) });
     change(&mut desk, ViewChange::Minimize).unwrap();
     open(&mut desk, false, true);
     assert!(room(&desk).view.focused && !room(&desk).view.minimized);
     desk.forget();
-    let (answer, _shown) = Answer::channel();
-    desk.command(Command::ChangeChatView { jid: bare(ROMEO), change: ViewChange::Focus, answer });
+    let _shown = desk.ask(ChangeChatView { jid: bare(ROMEO), change: ViewChange::Focus });
     assert_eq!(desk.lines(), ["roomViewChanged", "chatBoxFocused"], "the room has lost it");
     let Payload::Room(shown) = desk.last("roomViewChanged") else { panic!("a room") };
     assert!(!shown.view.focused && !room(&desk).view.focused);
@@ -1620,7 +1613,7 @@ fn a_room_that_is_entered_by_itself_is_not_shown_before_somebody_asks() {
     let mut desk = Desk::connected(settings(&[("auto_join_rooms", serde_json::json!([ROOM]))]));
     desk.presence(occupant("bot", PresenceKind::Available, &[110]));
     assert!(room(&desk).joined && !room(&desk).view.shown);
-    let mut shown = desk.deed(|answer| RoomDeed::View(ViewChange::Show, answer));
+    let mut shown = desk.ask(ChangeRoomView { jid: bare(ROOM), change: ViewChange::Show });
     assert_eq!(got(&mut shown), Some(Ok(())));
     assert!(room(&desk).view.shown);
     let mut desk = Desk::connected(Settings::default());
@@ -1766,8 +1759,8 @@ fn a_bookmarked_room_is_entered_again_with_the_password_that_it_has_now() {
     let mut desk = bookmarked(Settings::default(), vec![bookmark(false)]);
     let (answer, _opened) = Answer::channel();
     let join = types::RoomJoin { password: Some("known".to_owned()), history: None };
-    let wish = Box::new(RoomWish { join, ..RoomWish::default() });
-    desk.command(Command::OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish, answer });
+    let wish = RoomWish { join, ..RoomWish::default() };
+    desk.command(AnyCommand::new(OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish }, answer));
     assert_eq!(said(&desk).as_deref(), Some("known"));
 }
 
@@ -1925,8 +1918,8 @@ fn bookmarks_that_did_not_come_are_asked_for_again() {
 fn no_bookmark_is_changed_before_they_are_known() {
     let changed = |ask: &Ask| matches!(ask, Ask::PublishBookmark { .. } | Ask::RetractBookmark(_));
     let set = |desk: &mut Desk| {
-        let bookmark = Box::new(types::Bookmark { extensions: None, ..bookmark(true) });
-        got(&mut desk.deed(|answer| RoomDeed::SetBookmark(bookmark, answer)))
+        let bookmark = types::Bookmark { extensions: None, ..bookmark(true) };
+        got(&mut desk.ask(SetBookmark { bookmark }))
     };
     for late in [true, false] {
         let mut desk = Desk::new(Settings::default());
@@ -1941,7 +1934,7 @@ fn no_bookmark_is_changed_before_they_are_known() {
         }
         assert_eq!(desk.session.snapshot().bookmarks, Err(NoBookmarks::NotTold));
         assert!(matches!(set(&mut desk), Some(Err(CallError::Unsupported(_)))));
-        let removed = got(&mut desk.deed(RoomDeed::RemoveBookmark));
+        let removed = got(&mut desk.ask(RemoveBookmark { jid: bare(ROOM) }));
         assert!(matches!(removed, Some(Err(CallError::NotReady(_)))), "they are asked for again: {removed:?}");
         desk.bookmarks(vec![bookmark(false)]);
         assert_eq!(desk.count_asked(changed), 0);
@@ -1991,8 +1984,7 @@ fn bookmarks_are_followed_as_other_clients_change_them() {
 #[test]
 fn bookmarks_are_put_down_and_forgotten() {
     let mut desk = bookmarked(Settings::default(), vec![bookmark(false)]);
-    let mut set = desk
-        .deed(|answer| RoomDeed::SetBookmark(Box::new(types::Bookmark { extensions: None, ..bookmark(true) }), answer));
+    let mut set = desk.ask(SetBookmark { bookmark: types::Bookmark { extensions: None, ..bookmark(true) } });
     let publish = |plain| Ask::PublishBookmark { bookmark: Box::new(bookmark(true)), plain };
     // A server that does not know the publish options is asked to configure the node first.
     let id = desk.asked(|ask| *ask == publish(false));
@@ -2006,20 +1998,20 @@ fn bookmarks_are_put_down_and_forgotten() {
     assert_eq!(got(&mut set), Some(Ok(())));
     assert!(desk.session.snapshot().bookmarks.unwrap()[&bare(ROOM)].autojoin);
     assert!(desk.lines().contains(&"> available to room@muc.example.org/Puck entering".to_owned()));
-    let mut removed = desk.deed(RoomDeed::RemoveBookmark);
+    let mut removed = desk.ask(RemoveBookmark { jid: bare(ROOM) });
     let id = desk.asked(|ask| matches!(ask, Ask::RetractBookmark(_)));
     desk.answer(None, id, Ok(Body::Empty));
     assert_eq!(got(&mut removed), Some(Ok(())));
     assert!(desk.session.snapshot().bookmarks.unwrap().is_empty());
-    assert!(matches!(got(&mut desk.deed(RoomDeed::RemoveBookmark)), Some(Err(CallError::NotFound(_)))));
+    assert!(matches!(got(&mut desk.ask(RemoveBookmark { jid: bare(ROOM) })), Some(Err(CallError::NotFound(_)))));
 }
 
 /// Row 32. Openfire does not know the value for an unlimited number of items, whether the node exists or not.
 #[test]
 fn a_bookmark_is_put_down_where_a_server_has_to_be_told_how_many_there_may_be() {
     let set = |desk: &mut Desk| {
-        let bookmark = Box::new(types::Bookmark { extensions: None, ..bookmark(true) });
-        desk.deed(|answer| RoomDeed::SetBookmark(bookmark, answer))
+        let bookmark = types::Bookmark { extensions: None, ..bookmark(true) };
+        desk.ask(SetBookmark { bookmark })
     };
     let stumbles = |desk: &mut Desk, asked: &Ask, condition: &str| {
         let id = desk.asked(|ask| ask == asked);
@@ -2061,22 +2053,22 @@ fn bookmarks_of_an_older_place_come_along_with_the_first_that_is_put_down() {
     let id = desk.asked(|ask| *ask == Ask::Bookmarks { place: BookmarkPlace::Items });
     desk.answer(None, id, Err(stanza_error("item-not-found")));
     desk.bookmarks(vec![bookmark(false), other()]);
-    let mut removed = desk.deed(RoomDeed::RemoveBookmark);
+    let mut removed = desk.ask(RemoveBookmark { jid: bare(ROOM) });
     assert!(matches!(got(&mut removed), Some(Err(CallError::Unsupported(_)))), "it would be there at the next log-in");
     let published = |room: &types::Bookmark| {
         let room = room.room.clone();
         move |ask: &Ask| matches!(ask, Ask::PublishBookmark { bookmark, .. } if bookmark.room == room)
     };
-    let _set = desk.deed(|answer| RoomDeed::SetBookmark(Box::new(bookmark(true)), answer));
+    let _set = desk.ask(SetBookmark { bookmark: bookmark(true) });
     let id = desk.asked(published(&bookmark(true)));
     assert_eq!(desk.count_asked(published(&other())), 0, "not before one has been taken");
     desk.answer(None, id, Ok(Body::Empty));
     let id = desk.asked(published(&other()));
     desk.answer(None, id, Ok(Body::Empty));
-    let _set = desk.deed(|answer| RoomDeed::SetBookmark(Box::new(bookmark(false)), answer));
+    let _set = desk.ask(SetBookmark { bookmark: bookmark(false) });
     let id = desk.asked(published(&bookmark(false)));
     desk.answer(None, id, Ok(Body::Empty));
     assert_eq!((desk.count_asked(published(&other())), desk.count_asked(published(&bookmark(true)))), (1, 2), "once");
-    let _removed = desk.deed(RoomDeed::RemoveBookmark);
+    let _removed = desk.ask(RemoveBookmark { jid: bare(ROOM) });
     desk.asked(|ask| matches!(ask, Ask::RetractBookmark(_)));
 }

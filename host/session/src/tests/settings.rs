@@ -153,8 +153,7 @@ fn the_first_status_is_the_default_until_somebody_says_another() {
     let mut desk = Desk::new(Settings::default());
     desk.set(&[("default_state", "xa".into())]).unwrap();
     assert_eq!(status(&desk), "xa");
-    let (answer, _receiver) = Answer::channel();
-    desk.command(Command::SetStatus { value: Some(StatusValue::Dnd), message: None, answer });
+    let _receiver = desk.ask(SetStatus { value: Some(StatusValue::Dnd), message: None });
     desk.set(&[("default_state", "away".into())]).unwrap();
     assert_eq!(status(&desk), "dnd");
     let mut desk = Desk::connected(Settings::default());

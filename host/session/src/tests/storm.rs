@@ -38,7 +38,7 @@ enum Step {
     Reject(u8, u8),
     Await(u8),
     Gone(u8),
-    Deed(u8, u8),
+    ActOnRoom(u8, u8),
     Marks(u8, bool),
 }
 
@@ -72,7 +72,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::Reject(a, b)),
         2 => any::<u8>().prop_map(Step::Await),
         1 => any::<u8>().prop_map(Step::Gone),
-        4 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::Deed(a, b)),
+        4 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::ActOnRoom(a, b)),
         2 => (any::<u8>(), any::<bool>()).prop_map(|(a, b)| Step::Marks(a, b)),
     ]
 }
@@ -109,14 +109,13 @@ fn instance(number: u8) -> InstanceId {
 struct Open(Vec<Box<dyn FnMut() -> bool>>);
 
 impl Open {
-    fn answer<T: Send + 'static>(&mut self) -> Answer<T> {
-        let (answer, mut receiver) = Answer::channel();
+    fn ask<C: Command>(&mut self, desk: &mut Desk, command: C) {
+        let mut receiver = desk.ask(command);
         let mut answered = false;
         self.0.push(Box::new(move || {
             answered = answered || got(&mut receiver).is_some();
             answered
         }));
-        answer
     }
 }
 
@@ -130,14 +129,17 @@ fn presence_kind(number: u8) -> PresenceKind {
     }
 }
 
-fn deed(what: u8, open: &mut Open) -> RoomDeed {
+fn act_on_room(desk: &mut Desk, open: &mut Open, jid: BareJid, what: u8) {
     match what % 6 {
-        0 => RoomDeed::Subject("news".to_owned(), open.answer()),
-        1 => RoomDeed::Order(Ask::DestroyRoom { reason: None, alternative: None }, open.answer()),
-        2 => RoomDeed::Affiliations("member", open.answer()),
-        3 => RoomDeed::Configure(vec![("roomname".to_owned(), ConfigValue::Flag(true))], open.answer()),
-        4 => RoomDeed::View(ViewChange::Focus, open.answer()),
-        _ => RoomDeed::RemoveBookmark(open.answer()),
+        0 => open.ask(desk, SetSubject { jid, subject: "news".to_owned() }),
+        1 => open.ask(desk, ModerateRoom { jid, ask: Ask::DestroyRoom { reason: None, alternative: None } }),
+        2 => open.ask(desk, ListAffiliations { jid, affiliation: "member" }),
+        3 => {
+            let fields = vec![("roomname".to_owned(), ConfigValue::Flag(true))];
+            open.ask(desk, ConfigureRoom { jid, fields });
+        }
+        4 => open.ask(desk, ChangeRoomView { jid, change: ViewChange::Focus }),
+        _ => open.ask(desk, RemoveBookmark { jid }),
     }
 }
 
@@ -208,52 +210,46 @@ fn take(desk: &mut Desk, open: &mut Open, step: Step) {
             desk.answer(from, id, if fine { Ok(body) } else { Err(stanza_error("forbidden")) });
         }
         Step::Open(who) => {
-            desk.command(Command::OpenChat { by: BY, jid: jid(address(who)).to_bare(), answer: open.answer() });
+            open.ask(desk, OpenChat { by: BY, jid: jid(address(who)).to_bare() });
         }
-        Step::Shut(who) => desk.command(Command::CloseChat { jid: jid(address(who)).to_bare(), answer: open.answer() }),
-        Step::Enter(which, configure) => desk.command(Command::OpenRoom {
-            by: BY,
-            jid: room(which),
-            wish: Box::new(room_wish(configure)),
-            answer: open.answer(),
-        }),
-        Step::Leave(which) => desk.command(Command::CloseRoom { by: BY, jid: room(which), answer: open.answer() }),
+        Step::Shut(who) => open.ask(desk, CloseChat { jid: jid(address(who)).to_bare() }),
+        Step::Enter(which, configure) => {
+            open.ask(desk, OpenRoom { by: BY, jid: room(which), wish: room_wish(configure) })
+        }
+        Step::Leave(which) => open.ask(desk, CloseRoom { by: BY, jid: room(which) }),
         Step::Say(to, public) => {
             let kind = if public { MessageKind::Groupchat } else { MessageKind::Chat };
-            let draft = Box::new(Draft { body: Some("hi".to_owned()), ..Draft::default() });
-            desk.command(Command::SendMessage { to: jid(address(to)), kind, draft, answer: open.answer() });
+            let draft = Draft { body: Some("hi".to_owned()), ..Draft::default() };
+            open.ask(desk, SendMessage { to: jid(address(to)), kind, draft });
         }
         Step::Iq => {
             let iq = raw("<iq xmlns='jabber:client' type='get' id='x'><ping xmlns='urn:xmpp:ping'/></iq>");
-            desk.command(Command::SendIq { by: InstanceId(1), iq, answer: open.answer() });
+            open.ask(desk, SendIq { by: InstanceId(1), iq });
         }
         Step::Status(value) => {
             let values = [StatusValue::Online, StatusValue::Away, StatusValue::Offline];
             let value = Some(values[usize::from(value) % 3]);
-            desk.command(Command::SetStatus { value, message: None, answer: open.answer() });
+            open.ask(desk, SetStatus { value, message: None });
         }
         Step::Promise(by, name) => {
             let names = vec![promise(name)];
-            desk.command(Command::AddPromises { by: instance(by), names, most: 64, answer: open.answer() });
+            open.ask(desk, AddPromises { by: instance(by), names, most: 64 });
         }
         Step::Emit(by, name) => {
             let (by, name, payload) = (instance(by), promise(name), Payload::None);
-            desk.command(Command::Emit { by, name, payload, answer: open.answer() });
+            open.ask(desk, Emit { by, name, payload });
         }
         Step::Reject(by, name) => {
             let (by, name, reason) = (instance(by), promise(name), String::new());
-            desk.command(Command::RejectPromise { by, name, reason, answer: open.answer() });
+            open.ask(desk, RejectPromise { by, name, reason });
         }
         Step::Wish(who, what) => wish(desk, open, &jid(address(who)), what),
         Step::Card(who, what) => card(desk, open, jid(address(who)), what),
         Step::Await(name) => {
             let (by, name) = (instance(name), promise(name));
-            desk.command(Command::WaitUntil { by, name, answer: open.answer() });
+            open.ask(desk, WaitUntil { by, name });
         }
-        Step::Deed(which, what) => {
-            let jid = room(which);
-            desk.command(Command::Room { jid, deed: deed(what, open) });
-        }
+        Step::ActOnRoom(which, what) => act_on_room(desk, open, room(which), what),
         Step::Marks(which, autojoin) => mark(desk, which, autojoin),
         Step::Gone(which) => desk.run(|session, _, out| session.instance_gone(instance(which), out)),
     }
@@ -269,17 +265,17 @@ fn wish(desk: &mut Desk, open: &mut Open, jid: &Jid, what: u8) {
         ContactWish::Deny,
     ];
     let wish = wishes[usize::from(what) % wishes.len()].clone();
-    desk.command(Command::Contact { jid: jid.to_bare(), wish, answer: open.answer() });
+    open.ask(desk, ChangeContact { jid: jid.to_bare(), wish });
 }
 
 fn card(desk: &mut Desk, open: &mut Open, jid: Jid, what: u8) {
     let force = what > 127;
     match what % 3 {
-        0 => desk.command(Command::GetCard { jid, force, answer: open.answer() }),
-        1 => desk.command(Command::UpdateCard { jid, force, answer: open.answer() }),
+        0 => open.ask(desk, GetCard { jid, force }),
+        1 => open.ask(desk, UpdateCard { jid, force }),
         _ => {
-            let change = Box::new(CardChange { role: Some("bot".to_owned()), ..CardChange::default() });
-            desk.command(Command::SetCard { by: BY, change, answer: open.answer() });
+            let change = CardChange { role: Some("bot".to_owned()), ..CardChange::default() };
+            open.ask(desk, SetCard { by: BY, change });
         }
     }
 }

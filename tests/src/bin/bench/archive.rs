@@ -14,7 +14,7 @@ use parlor_base::id::InstanceId;
 use parlor_config::{Config, Overrides};
 use parlor_runtime::account::{Asker, Shared};
 use parlor_runtime::compiler::Compiler;
-use parlor_session::Command;
+use parlor_session::Emit;
 use parlor_session::event::{EventName, Payload};
 use parlor_session::permissions::{Granted, Grants};
 use parlor_session::router::{Filter, Mail, Mailbox};
@@ -172,10 +172,7 @@ impl Stage {
     async fn emit(&self, call: &str) -> Result<()> {
         let (by, name) = (InstanceId::next(), EventName::from("measure"));
         let payload = Payload::Json(serde_json::json!({ "call": call, "times": 1 }).to_string().into());
-        Ok(self
-            .account
-            .ask(Asker::Plugin(by), &Granted::HOST, |answer| Command::Emit { by, name, payload, answer })
-            .await?)
+        Ok(self.account.ask(Asker::Plugin(by), &Granted::HOST, Emit { by, name, payload }).await?)
     }
 
     async fn next(&mut self) -> Result<(String, Value)> {

@@ -9,7 +9,7 @@ use parlor_config::{AccountName, Config, Overrides};
 use parlor_runtime::account::Asker;
 use parlor_runtime::compiler::Compiler;
 use parlor_runtime::supervisor::State;
-use parlor_session::Command;
+use parlor_session::Emit;
 use parlor_session::event::{EventName, Payload};
 use parlor_session::permissions::Granted;
 use parlor_tests::plugins::Built;
@@ -45,7 +45,7 @@ impl House {
     pub(crate) async fn emit(&self, name: &str, payload: Payload) -> Result<()> {
         let account = self.host.account(&self.account).context("the account is configured")?;
         let (by, name) = (InstanceId::next(), EventName::from(name));
-        Ok(account.ask(Asker::Plugin(by), &Granted::HOST, |answer| Command::Emit { by, name, payload, answer }).await?)
+        Ok(account.ask(Asker::Plugin(by), &Granted::HOST, Emit { by, name, payload }).await?)
     }
 
     /// Returns how many events the meter has handled.

@@ -2,8 +2,8 @@
 
 use futures_util::FutureExt;
 use jid::BareJid;
-use parlor_session::ContactWish;
 use parlor_session::permissions::Granted;
+use parlor_session::{ChangeContact, ContactWish, Emit};
 use parlor_xmpp::Supplied;
 
 use super::*;
@@ -79,7 +79,7 @@ async fn nobody_else_answers_for_the_roster() {
     let shared = Arc::clone(account.shared());
     let adding = tokio::spawn(async move {
         let (jid, wish) = ("nurse@far".parse().unwrap(), ContactWish::Add { fullname: None });
-        shared.ask(Asker::Host, &Granted::HOST, |answer| Command::Contact { jid, wish, answer }).await
+        shared.ask(Asker::Host, &Granted::HOST, ChangeContact { jid, wish }).await
     });
     let (asked, id) = soon("the roster set", session.hear_xml()).await;
     assert!(asked.contains("nurse@far") && !asked.contains("subscription") && !asked.contains("to="), "{asked}");
@@ -137,12 +137,8 @@ async fn ten_thousand_contacts_hold_up_nobody() {
     let others = async {
         let (by, mut answered) = (InstanceId::next(), 0);
         while !online(&format!("c{}@far", MANY - 1)) {
-            let call = shared.ask(Asker::Host, &Granted::HOST, |answer| Command::Emit {
-                by,
-                name: "done".into(),
-                payload: Payload::None,
-                answer,
-            });
+            let call =
+                shared.ask(Asker::Host, &Granted::HOST, Emit { by, name: "done".into(), payload: Payload::None });
             assert_eq!(soon("an answer", call).await, Ok(()));
             answered += 1;
         }

@@ -28,7 +28,7 @@ fn asleep<R>(call: impl Fn(InstanceId) -> Call<R>) -> Vec<Call<R>> {
 
 fn emit(shared: &Arc<Shared>, by: InstanceId) -> Call<()> {
     let shared = Arc::clone(shared);
-    let command = move |answer| Command::Emit { by, name: "done".into(), payload: Payload::None, answer };
+    let command = Emit { by, name: "done".into(), payload: Payload::None };
     Box::pin(async move { shared.ask(Asker::Plugin(by), &Granted::HOST, command).await })
 }
 
@@ -36,9 +36,7 @@ fn say(shared: &Arc<Shared>, by: InstanceId, body: &str) -> Call<()> {
     let xml = format!("<message to='friend@localhost'><body>{body}</body></message>");
     let stanza = RawStanza::parse(&xml, &shared.snapshot().jid).unwrap();
     let shared = Arc::clone(shared);
-    Box::pin(async move {
-        shared.ask(Asker::Plugin(by), &Granted::HOST, |answer| Command::SendRaw { by, stanza, answer }).await
-    })
+    Box::pin(async move { shared.ask(Asker::Plugin(by), &Granted::HOST, SendRaw { by, stanza }).await })
 }
 
 #[tokio::test]
@@ -61,7 +59,7 @@ async fn the_time_that_a_call_takes_here_is_charged_to_its_plugin() {
     let held = Held::up_to(1 << 20, Arc::default());
     let by = InstanceId::next();
     let (answer, arrives) = Answer::channel();
-    let command = Command::Emit { by, name: "done".into(), payload: Payload::None, answer };
+    let command = AnyCommand::new(Emit { by, name: "done".into(), payload: Payload::None }, answer);
     let call = account.shared().ask_holding(Asker::Plugin(by), &Granted::HOST, command, arrives, held.hold(16));
     soon("the event", call).await.unwrap();
     soon("the end of the account", account.stop()).await;
@@ -116,12 +114,7 @@ async fn what_a_plugin_asked_for_goes_with_it() {
     let shared = account.shared();
     let add = |by| {
         let names = vec!["mine".into()];
-        shared.ask(Asker::Plugin(by), &Granted::HOST, move |answer| Command::AddPromises {
-            by,
-            names,
-            most: 16,
-            answer,
-        })
+        shared.ask(Asker::Plugin(by), &Granted::HOST, AddPromises { by, names, most: 16 })
     };
     let (gone, other) = (InstanceId::next(), InstanceId::next());
     let mut asked = Box::pin(add(gone));

@@ -133,9 +133,7 @@ async fn what_comes_while_the_house_stops_is_left_to_the_server() {
         let question = tokio::spawn(async move {
             let xml = "<iq to='friend@localhost/x' type='get' id='q'><query xmlns='urn:example:question'/></iq>";
             let iq = RawStanza::parse_request(xml, &shared.snapshot().jid).unwrap();
-            shared
-                .ask(Asker::Host, &Granted::HOST, |answer| Command::SendIq { by: InstanceId::next(), iq, answer })
-                .await
+            shared.ask(Asker::Host, &Granted::HOST, SendIq { by: InstanceId::next(), iq }).await
         });
         let (asked, id) = soon("the question", session.hear_xml()).await;
         assert!(asked.contains("urn:example:question"), "something else was said: {asked}");

@@ -161,9 +161,7 @@ impl Life {
                 format!("<iq to='friend@localhost/x' type='get' id='q'><{name} xmlns='urn:example:question'/></iq>");
             let iq = RawStanza::parse_request(&xml, &shared.snapshot().jid).unwrap();
             let began = Instant::now();
-            let outcome = shared
-                .ask(Asker::Host, &Granted::HOST, |answer| Command::SendIq { by: InstanceId::next(), iq, answer })
-                .await;
+            let outcome = shared.ask(Asker::Host, &Granted::HOST, SendIq { by: InstanceId::next(), iq }).await;
             let mut diary = diary.lock().unwrap();
             diary.open_questions -= 1;
             let took = began.elapsed();
