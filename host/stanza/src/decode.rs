@@ -20,11 +20,10 @@ use xmpp_parsers::stanza::Stanza;
 use crate::card::Avatar;
 use crate::encode::AVATAR;
 use crate::error::StanzaError;
-use crate::raw::{RawStanza, is_one_line};
+use crate::raw::{BroadcastPresence, RawStanza, returned};
 use crate::sieve::mend::{CUT, NOTES, mend_forwarded};
-use crate::types::{
-    Caps, Carbon, Incoming, Message, MessageKind, Presence, PresenceKind, RosterItem, Show, address, kept,
-};
+use crate::text::{is_one_line, kept, name};
+use crate::types::{Caps, Carbon, Incoming, Message, MessageKind, Presence, PresenceKind, RosterItem, Show, address};
 
 mod archive;
 mod bookmarks;
@@ -48,6 +47,33 @@ pub fn decode(stanza: Stanza, own: &FullJid, now: Timestamp) -> Incoming {
         Stanza::Iq(Iq::Get { from, id, payload, .. }) => iq::request(from, id, &payload),
         Stanza::Iq(Iq::Set { from, to, id, payload }) => iq::order(from, to, id, payload, own),
         Stanza::Iq(answer) => iq::answer(answer),
+    }
+}
+
+impl RawStanza {
+    /// Returns an outgoing message of `own` in the form that subscribers get; `None` if it is not a message.
+    pub fn leaving(&self, own: &FullJid, now: Timestamp) -> Option<Box<Message>> {
+        leaving(&self.0, own, now).map(Box::new)
+    }
+
+    /// Returns the error for a message that is not sent any more.
+    pub fn returned(&self, own: &FullJid, now: Timestamp) -> Option<Incoming> {
+        Some(decode(returned(&self.0)?, own, now))
+    }
+
+    /// Returns the own status in this stanza; `None` if it is not a presence, or has a recipient.
+    pub fn broadcast_presence(&self) -> Option<BroadcastPresence> {
+        let Stanza::Presence(presence) = &*self.0 else { return None };
+        let is_available = match presence.type_ {
+            Type::None => true,
+            Type::Unavailable => false,
+            _ => return None,
+        };
+        presence.to.is_none().then(|| BroadcastPresence {
+            is_available,
+            show: presence.show.as_ref().map(show),
+            status: only(&presence.statuses).map(|(_, text)| text.clone()).unwrap_or_default(),
+        })
     }
 }
 
@@ -353,7 +379,7 @@ fn stanza_error(error: &Element) -> StanzaError {
     let plain = texts().find(|text| text.attr_ns(&Namespace::XML, "lang").is_none());
     let text = plain.or_else(|| texts().next());
     let xml = xml_within(error, MAX_ERROR).unwrap_or_else(|| {
-        let short = Element::builder("error", ns::DEFAULT_NS).attr(super::encode::name("type"), kind);
+        let short = Element::builder("error", ns::DEFAULT_NS).attr(name("type"), kind);
         String::from(&short.append(Element::bare(called, ns::XMPP_STANZAS)).build())
     });
     StanzaError {

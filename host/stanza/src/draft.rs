@@ -1,7 +1,7 @@
 //! Checks of outgoing messages before anything is sent. Errors name the argument.
 
 use crate::error::CallError;
-use crate::raw::is_sendable_char;
+use crate::text::is_sendable_char;
 use crate::types::{Draft, Extensions, Fallback};
 
 /// Maximum length of a body, in bytes.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use jid::Jid;
 use minidom::Element;
-use minidom::rxml::NcName;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::message::{Id, Lang, Message, MessageType, Thread};
 use xmpp_parsers::ns;
@@ -16,12 +15,16 @@ use xmpp_parsers::presence::{Presence, Priority, Show as WireShow, Type};
 use xmpp_parsers::stanza::Stanza;
 
 use crate::card::Avatar;
-use crate::raw::is_forbidden;
+use crate::raw::{RawStanza, copy};
+use crate::text::clean;
 use crate::types::{
     Ask, Disco, Draft, Extensions, Fallback, Form, MAM, MessageKind, Outgoing, PresenceOut, PresenceOutKind, REPLY,
     Reply, RosterItem, Show,
 };
 use crate::whole_card;
+
+pub use crate::raw::element;
+pub use crate::text::name;
 
 mod rooms;
 
@@ -55,32 +58,14 @@ pub fn encode(outgoing: Outgoing) -> Stanza {
     }
 }
 
-/// Copies a stanza, since the library's type does not implement `Clone`.
-pub fn copy(stanza: &Stanza) -> Stanza {
-    match stanza {
-        Stanza::Message(message) => Stanza::Message(message.clone()),
-        Stanza::Presence(presence) => Stanza::Presence(presence.clone()),
-        Stanza::Iq(iq) => Stanza::Iq(iq.clone()),
+impl RawStanza {
+    /// Returns the exact stanza that will be sent for this.
+    pub fn of(outgoing: Outgoing) -> Self {
+        match outgoing {
+            Outgoing::Raw(raw) | Outgoing::Again(raw) | Outgoing::Private(raw, _) => raw,
+            other => Self(Arc::new(encode(other))),
+        }
     }
-}
-
-/// Converts a stanza to an element.
-pub fn element(stanza: &Stanza) -> Element {
-    match stanza {
-        Stanza::Message(message) => message.clone().into(),
-        Stanza::Presence(presence) => presence.clone().into(),
-        Stanza::Iq(iq) => iq.clone().into(),
-    }
-}
-
-/// Converts a literal of this folder to an attribute name.
-pub fn name(name: &'static str) -> NcName {
-    NcName::try_from(name).expect("attribute names in this folder are valid")
-}
-
-/// Replaces characters that XML cannot contain, since one of them would make the whole stanza vanish.
-pub fn clean(text: String) -> String {
-    if text.chars().any(is_forbidden) { text.replace(is_forbidden, "\u{fffd}") } else { text }
 }
 
 fn message(to: Jid, kind: MessageKind, id: String, draft: Draft) -> Message {

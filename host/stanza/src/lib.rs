@@ -20,5 +20,6 @@ pub mod sieve;
 pub mod stream_error;
 #[cfg(any(test, feature = "test-support"))]
 pub mod testing;
+mod text;
 pub mod types;
 pub mod whole_card;

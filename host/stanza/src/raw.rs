@@ -6,8 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use jid::{BareJid, FullJid, Jid};
-use jiff::Timestamp;
+use jid::{BareJid, Jid};
 use minidom::rxml;
 use minidom::{Element, Node};
 use parlor_base::harmless::harmless;
@@ -19,8 +18,10 @@ use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
 
 use crate::error::CallError;
-use crate::types::{Incoming, Message, Outgoing, Show, address};
-use crate::{decode, encode};
+use crate::text::{DECLARATIONS, name};
+use crate::types::{Show, address};
+
+pub use crate::text::{is_one_line, is_sendable, is_sendable_time};
 
 /// The name of `send`'s argument in errors.
 const ARGUMENT: &str = "stanza";
@@ -37,9 +38,6 @@ const MAX_ATTRIBUTES: usize = 64;
 /// The maximum length of a namespace, in bytes. It is stored and written for each element in it, however it was
 /// declared.
 const MAX_NAMESPACE: usize = 256;
-/// The namespace of namespace declarations. Written again, an element or attribute in it would become a declaration
-/// itself, over which servers end the stream.
-pub const DECLARATIONS: &str = "http://www.w3.org/2000/xmlns/";
 /// The memory of a node in a parsed stanza, in addition to its text.
 const NODE: usize = 200;
 
@@ -94,7 +92,7 @@ impl RawStanza {
         }
         check_sender(&mut element, own)?;
         if element.attr("id").is_none() {
-            element.attrs_mut().insert(rxml::Namespace::NONE, encode::name("id"), "unset".to_owned());
+            element.attrs_mut().insert(rxml::Namespace::NONE, name("id"), "unset".to_owned());
         }
         Self::from_element(element)
     }
@@ -127,27 +125,9 @@ impl RawStanza {
         Ok(stanza)
     }
 
-    /// Returns the exact stanza that will be sent for this.
-    pub fn of(outgoing: Outgoing) -> Self {
-        match outgoing {
-            Outgoing::Raw(raw) | Outgoing::Again(raw) | Outgoing::Private(raw, _) => raw,
-            other => Self(Arc::new(encode::encode(other))),
-        }
-    }
-
-    /// Returns an outgoing message of `own` in the form that subscribers get; `None` if it is not a message.
-    pub fn leaving(&self, own: &FullJid, now: Timestamp) -> Option<Box<Message>> {
-        decode::leaving(&self.0, own, now).map(Box::new)
-    }
-
-    /// Returns the error for a message that is not sent any more.
-    pub fn returned(&self, own: &FullJid, now: Timestamp) -> Option<Incoming> {
-        Some(decode::decode(returned(&self.0)?, own, now))
-    }
-
     /// Returns the stanza as XML without its passwords, for plugins that may see outgoing stanzas.
     pub fn to_shown_xml(&self) -> String {
-        let mut element = encode::element(&self.0);
+        let mut element = element(&self.0);
         hide_passwords(&mut element);
         String::from(&element)
     }
@@ -217,21 +197,6 @@ impl RawStanza {
         }
     }
 
-    /// Returns the own status in this stanza; `None` if it is not a presence, or has a recipient.
-    pub fn broadcast_presence(&self) -> Option<BroadcastPresence> {
-        let Stanza::Presence(presence) = &*self.0 else { return None };
-        let is_available = match presence.type_ {
-            Type::None => true,
-            Type::Unavailable => false,
-            _ => return None,
-        };
-        presence.to.is_none().then(|| BroadcastPresence {
-            is_available,
-            show: presence.show.as_ref().map(decode::show),
-            status: decode::only(&presence.statuses).map(|(_, text)| text.clone()).unwrap_or_default(),
-        })
-    }
-
     /// Returns whether it is a message that is not for all occupants of a room.
     pub fn is_said_to_a_person(&self) -> bool {
         matches!(&*self.0, Stanza::Message(message) if message.type_ != MessageType::Groupchat)
@@ -251,7 +216,7 @@ impl RawStanza {
     /// Returns the same stanza with another id.
     #[must_use]
     pub fn with_id(&self, id: &str) -> Self {
-        let mut stanza = encode::copy(&self.0);
+        let mut stanza = copy(&self.0);
         match &mut stanza {
             Stanza::Message(message) => message.id = Some(xmpp_parsers::message::Id(id.to_owned())),
             Stanza::Presence(presence) => presence.id = Some(id.to_owned()),
@@ -276,9 +241,27 @@ pub fn stanza_weight(stanza: &Stanza) -> usize {
     NODE + texts + payloads.iter().map(weight).sum::<usize>()
 }
 
+/// Copies a stanza, since the library's type does not implement `Clone`.
+pub fn copy(stanza: &Stanza) -> Stanza {
+    match stanza {
+        Stanza::Message(message) => Stanza::Message(message.clone()),
+        Stanza::Presence(presence) => Stanza::Presence(presence.clone()),
+        Stanza::Iq(iq) => Stanza::Iq(iq.clone()),
+    }
+}
+
+/// Converts a stanza to an element.
+pub fn element(stanza: &Stanza) -> Element {
+    match stanza {
+        Stanza::Message(message) => message.clone().into(),
+        Stanza::Presence(presence) => presence.clone().into(),
+        Stanza::Iq(iq) => iq.clone().into(),
+    }
+}
+
 /// Serialises a stanza.
 pub fn to_text(stanza: &Stanza) -> String {
-    String::from(&encode::element(stanza))
+    String::from(&element(stanza))
 }
 
 /// Parses a stanza that [`to_text`] wrote.
@@ -312,33 +295,6 @@ fn hide_passwords(element: &mut Element) {
 fn is_password(element: &Element) -> bool {
     let names = |name: &str| name.ends_with("password") || name.ends_with("roomsecret");
     element.name() == "password" || (element.name() == "field" && element.attr("var").is_some_and(names))
-}
-
-/// Returns whether XML can contain this text, and there is no control character in it.
-pub fn is_sendable(text: &str) -> bool {
-    text.chars().all(is_sendable_char)
-}
-
-/// Returns whether XML can contain this character, and it is no control character.
-pub fn is_sendable_char(character: char) -> bool {
-    !is_forbidden(character)
-}
-
-/// Returns whether XML can contain this text and it is a single line, as a name must be.
-pub fn is_one_line(text: &str) -> bool {
-    text.chars().all(|character| is_sendable_char(character) && !character.is_control())
-}
-
-/// Returns whether a stanza can contain this time: XEP-0082 has four digits for a year, and so nothing before the year
-/// 0.
-pub fn is_sendable_time(at: Timestamp) -> bool {
-    const YEAR_0: i64 = -62_167_219_200;
-    at.as_second() >= YEAR_0
-}
-
-/// Returns whether XML 1.0 cannot contain the character, or it is a control character that would only confuse readers.
-pub fn is_forbidden(character: char) -> bool {
-    matches!(character, '\u{fffe}' | '\u{ffff}') || (character.is_control() && !matches!(character, '\t' | '\n' | '\r'))
 }
 
 fn invalid(reason: impl Into<String>) -> CallError {

@@ -7,13 +7,15 @@ pub mod held;
 pub mod limits;
 pub mod lost;
 pub mod mend;
+mod tag;
 
 use crate::sieve::held::Held;
 use crate::sieve::lost::Lost;
+use crate::sieve::tag::{find, local};
 
-pub use crate::sieve::held::name_of as name;
 pub use crate::sieve::limits::MAX_BYTES;
 pub use crate::sieve::limits::MAX_TOKEN;
+pub use crate::sieve::tag::name_of as name;
 
 /// The capacity up to which a buffer is kept after a large stanza.
 pub const KEEP: usize = 64 * 1024;
@@ -328,15 +330,6 @@ impl Cutter {
         }
         Ok(())
     }
-}
-
-fn find(bytes: &[u8], wanted: impl Fn(u8) -> bool) -> Option<usize> {
-    bytes.iter().position(|byte| wanted(*byte))
-}
-
-/// Returns a name without its prefix.
-fn local(name: &[u8]) -> &[u8] {
-    find(name, |byte| byte == b':').map_or(name, |colon| &name[colon + 1..])
 }
 
 #[cfg(test)]

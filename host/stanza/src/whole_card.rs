@@ -8,8 +8,7 @@ use minidom::Element;
 use xmpp_parsers::ns;
 
 use crate::card::{BadPicture, Card, CardChange, MAX_FIELD, Picture, PictureChange};
-use crate::encode::clean;
-use crate::types::kept;
+use crate::text::{clean, kept};
 
 /// A whole vCard, opaque outside this folder. It is cheap to clone and prints as nothing.
 #[derive(Clone, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use super::archive::MAX_ID;
 use super::{error_in, is_same_bare, jid_attribute, muc};
 use crate::encode::{FALLBACK, HINTS};
 use crate::error::StanzaError;
-use crate::raw::{is_sendable, is_sendable_time};
+use crate::text::{is_sendable, is_sendable_time};
 use crate::types::{Extensions, Fallback, Hint, Invite, MessageKind, MucUser, REPLY, Reactions, ReplyTo, address};
 
 /// The namespace of delays from old servers (XEP-0091).

@@ -8,6 +8,7 @@ use crate::decode::decode;
 use crate::error::CallError;
 use crate::raw::RawStanza;
 use crate::testing::jid;
+use crate::text::is_forbidden;
 use crate::types::{
     ArchivePreferences, ArchiveQuery, Body, Bookmark, BookmarkPlace, Caps, Cursor, Field, FormField, Hint, History,
     Identity, Incoming, Invitation, Reactions, ReplyTo, RoomJoin, RosterItem,

@@ -16,10 +16,9 @@ use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stanza_error::StanzaError;
 use xmpp_parsers::stream_features::StreamFeatures;
 
-use crate::encode::name;
-use crate::raw::DECLARATIONS;
-use crate::sieve::MAX_TOKEN;
+use crate::sieve::limits::MAX_TOKEN;
 use crate::sieve::lost::Lost;
+use crate::text::{DECLARATIONS, name};
 use crate::types::address;
 
 /// The namespace that replaces an unreadable payload. Such a request is answered like every request of an unknown kind.
@@ -40,7 +39,7 @@ const TEXTS: &str = "texts";
 /// Returns whether the library might refuse a stanza with this start tag and this number of children.
 pub fn is_odd(head: &[u8], children: usize) -> bool {
     let kind = attributes(head).find(|(name, _)| *name == b"type").map(|(_, value)| unquoted(value));
-    match super::name(head) {
+    match super::tag::name_of(head) {
         b"iq" => match kind {
             Some(b"get" | b"set") => children != 1,
             // The one permitted child can be anything, and as large as a roster.
@@ -191,7 +190,7 @@ pub fn replacement(head: &[u8], why: &str) -> Vec<u8> {
         found.next().map(|(_, value)| value)
     };
     let mut made = b"<".to_vec();
-    let kind = super::name(head);
+    let kind = super::tag::name_of(head);
     made.extend_from_slice(kind);
     let mut copy = |wanted: &[&[u8]]| {
         for (name, value) in wanted.iter().filter_map(|name| Some((*name, kept(name)?))) {
@@ -437,7 +436,7 @@ fn mend_error(error: Option<&Element>) -> Element {
 
 /// Returns the attributes of a start tag, with quoted values.
 pub fn attributes(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let mut rest = &head[head.len().min(1 + super::name(head).len())..];
+    let mut rest = &head[head.len().min(1 + super::tag::name_of(head).len())..];
     std::iter::from_fn(move || {
         let equals = rest.iter().position(|byte| *byte == b'=')?;
         let (name, value) = (rest[..equals].trim_ascii(), rest[equals + 1..].trim_ascii_start());
@@ -451,13 +450,13 @@ pub fn attributes(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 /// Returns whether an element's name, or that of one of its attributes, has a prefix that this tag does not declare.
 pub fn has_prefix(tag: &[u8]) -> bool {
     let needs_one = |name: &[u8]| name.contains(&b':') && !name.starts_with(b"xml:") && !name.starts_with(b"xmlns:");
-    needs_one(super::name(tag)) || attributes(tag).any(|(name, _)| needs_one(name))
+    needs_one(super::tag::name_of(tag)) || attributes(tag).any(|(name, _)| needs_one(name))
 }
 
 /// Returns a start tag without attributes that have or declare a prefix.
 pub fn tag_without_prefixes(head: &[u8]) -> Vec<u8> {
     let mut made = b"<".to_vec();
-    made.extend_from_slice(super::name(head));
+    made.extend_from_slice(super::tag::name_of(head));
     for (name, value) in attributes(head) {
         if !name.contains(&b':') || name == b"xml:lang" {
             made.extend_from_slice(&[b" ", name, b"=", value].concat());

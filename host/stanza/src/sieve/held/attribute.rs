@@ -1,8 +1,9 @@
 //! Handles the attributes of a stanza, and leaves out those that are too long or too many.
 
-use super::{Attribute, Held, Kind, Prefixes, is_stanza, name_of};
+use super::{Attribute, Held, Kind, Prefixes, is_stanza};
 use crate::sieve::limits::{LONG_NAMESPACE, LONG_TOKEN, MANY_ATTRIBUTES, MAX_SPARE, Use};
 use crate::sieve::lost::Lost;
+use crate::sieve::tag::name_of;
 use crate::types::LONGEST_ADDRESS;
 
 impl Held {

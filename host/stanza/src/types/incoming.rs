@@ -1,0 +1,163 @@
+//! Stanzas that came from the server, requests to this account and answers to its own.
+
+use jid::Jid;
+
+use super::{
+    AdHoc, Affiliated, ArchiveFin, ArchivePreferences, ArchiveResult, Bookmark, BookmarkChange, Disco, FormField,
+    Message, Presence, PresenceKind, RosterItem,
+};
+use crate::card::Card;
+use crate::error::StanzaError;
+use crate::raw::RawStanza;
+use crate::whole_card::WholeCard;
+
+/// A stanza from the server, with its forgeable parts checked.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A message, carbons unwrapped (XEP-0280).
+    Message(Box<Message>),
+    /// A presence of any type.
+    Presence(Box<Presence>),
+    /// One message of an archive (XEP-0313). The session checks whether it was requested.
+    Archived(Box<ArchiveResult>),
+    /// A request to this account that has to be answered.
+    Request(Request),
+    /// An answer to a request of this account.
+    Answer(Answer),
+    /// Another client of this account changed bookmarks (XEP-0402). `decode` ensures that it comes from the own
+    /// account.
+    Bookmarks(Vec<BookmarkChange>),
+    /// A stanza that is not trusted, for this reason. It is counted and dropped.
+    Refused(&'static str),
+}
+
+impl Incoming {
+    /// Returns about how many bytes of memory it takes, for a message or a presence.
+    pub fn weight(&self) -> usize {
+        /// Memory of a record without its texts.
+        const RECORD: usize = 1 << 10;
+        RECORD
+            + match self {
+                Self::Message(message) => message.raw.weight(),
+                Self::Presence(presence) => presence.status.as_ref().map_or(0, String::len),
+                _ => 0,
+            }
+    }
+
+    /// Returns whether someone expects a reaction of the account. All other stanzas only report a state, or answer.
+    pub fn speaks(&self) -> bool {
+        match self {
+            Self::Message(_) => true,
+            Self::Request(request) => !matches!(request.query, Query::RosterPush { .. }),
+            Self::Presence(presence) => match presence.kind {
+                PresenceKind::Subscribe
+                | PresenceKind::Subscribed
+                | PresenceKind::Unsubscribe
+                | PresenceKind::Unsubscribed
+                | PresenceKind::Probe => true,
+                PresenceKind::Available | PresenceKind::Unavailable | PresenceKind::Error(_) => false,
+            },
+            Self::Archived(_) | Self::Answer(_) | Self::Bookmarks(_) | Self::Refused(_) => false,
+        }
+    }
+}
+
+/// A request to this account.
+#[derive(Debug)]
+pub struct Request {
+    /// The sender. None: the own server or account.
+    pub from: Option<Jid>,
+    /// The id to answer with.
+    pub id: String,
+    /// The content of the request.
+    pub query: Query,
+}
+
+/// The content of a request to this account.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Query {
+    /// A ping (XEP-0199).
+    Ping,
+    /// `disco#info` (XEP-0030), optionally of a node.
+    DiscoInfo {
+        /// The node, if the request names one.
+        node: Option<String>,
+    },
+    /// `disco#items` (XEP-0030), optionally of a node.
+    DiscoItems {
+        /// The node, if the request names one.
+        node: Option<String>,
+    },
+    /// A query for the software version (XEP-0092).
+    Version,
+    /// A query for the time (XEP-0202).
+    Time,
+    /// The roster changed (RFC 6121, section 2.1.6). `decode` ensures that it comes from the own account.
+    RosterPush {
+        /// The roster's new version.
+        version: Option<String>,
+        /// The entry that changed.
+        item: RosterItem,
+        /// The whole stanza, for plugins.
+        xml: String,
+    },
+    /// An invalid request: it does not have exactly one payload, its type does not exist (RFC 6120, section 8.2.3), or
+    /// it is a roster push without exactly one entry.
+    Malformed,
+    /// An ad-hoc command (XEP-0050).
+    AdHoc(Box<AdHoc>),
+    /// Any other request.
+    Other,
+}
+
+/// An answer to a request of this account.
+#[derive(Debug)]
+pub struct Answer {
+    /// The sender. None: the own server or account.
+    pub from: Option<Jid>,
+    /// The id of the request.
+    pub id: String,
+    /// The result, or the error.
+    pub outcome: Result<Body, Box<StanzaError>>,
+    /// The stanza itself.
+    pub raw: RawStanza,
+}
+
+/// The content of a result, as far as the host understands it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Body {
+    /// An empty result.
+    Empty,
+    /// The roster.
+    Roster {
+        /// The version of the roster (RFC 6121, section 2.6).
+        version: Option<String>,
+        /// The entries of the roster.
+        items: Vec<RosterItem>,
+    },
+    /// `disco#info` (XEP-0030).
+    Disco(Disco),
+    /// The end of a page of an archive (XEP-0313).
+    ArchiveFin(ArchiveFin),
+    /// The preferences of the archive (XEP-0441).
+    ArchivePreferences(ArchivePreferences),
+    /// A vCard (XEP-0054).
+    Card {
+        /// The fields that the host uses.
+        card: Box<Card>,
+        /// The whole vCard, for changing it.
+        whole: WholeCard,
+    },
+    /// A vCard whose picture is larger than allowed.
+    OversizedCard,
+    /// `disco#items` (XEP-0030): the addresses of the items without a node.
+    Items(Vec<Jid>),
+    /// A room's configuration form, with [`MAX_FORM_FIELDS`](super::MAX_FORM_FIELDS) + 1 fields if it has more (XEP-0045, section 10.2).
+    RoomForm(Vec<FormField>),
+    /// The people with an affiliation in a room, [`MAX_AFFILIATED`](super::MAX_AFFILIATED) at most (XEP-0045, section 9.5).
+    Affiliations(Vec<Affiliated>),
+    /// The bookmarks of the account, [`MAX_BOOKMARKS`](super::MAX_BOOKMARKS) at most (XEP-0402; XEP-0048).
+    Bookmarks(Vec<Bookmark>),
+    /// Any other result.
+    Other,
+}
