@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use parlor_base::harmless::{EscapedPath as _, shell_word};
 use parlor_base::nearest::suggestion;
 
-use super::account::AccountName;
+use super::name::AccountName;
 use super::settings::SettingError;
 
 /// A place in a file that a person wrote.

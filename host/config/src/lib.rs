@@ -18,9 +18,11 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 mod account;
+mod endpoint;
 mod error;
 pub mod keys;
 mod link;
+mod name;
 mod sections;
 mod settings;
 pub mod url;
@@ -29,12 +31,11 @@ use parlor_base::document::{self, ReadError};
 use parlor_base::nearest::{nearest, suggestion};
 use sections::{Document, Section, Written};
 
-pub use account::{AccountConfig, AccountName, BadAccountName};
+pub use account::AccountConfig;
+pub use endpoint::{BadEndpoint, BadUrl, Endpoint, WebUrl};
 pub use error::{ConfigError, Origin, Place};
-pub use link::{
-    BadEndpoint, BadUrl, ChannelBinding, Endpoint, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode,
-    TransportChoice, Way, WebUrl,
-};
+pub use link::{ChannelBinding, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way};
+pub use name::{AccountName, BadAccountName};
 pub use settings::{
     Archiving, Authentication, AutoJoin, Effective, Role, SETTINGS, SettingError, SettingKind, SettingRule, Settings,
     setting,

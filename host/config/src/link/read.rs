@@ -1,0 +1,266 @@
+//! Reads the settings of a link from a section of the file.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jid::Jid;
+use parlor_base::{child, quantity};
+
+use super::{
+    ChannelBinding, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, others_may_read,
+};
+use crate::endpoint::{BadEndpoint, BadUrl};
+use crate::error::{ConfigError, Place};
+use crate::name::AccountName;
+use crate::sections::{Section, Written};
+use crate::settings::{Authentication, Settings};
+use crate::url::{Url, UrlError};
+
+impl LinkSettings {
+    /// Reads them from `[account.<name>]`. Paths in it are relative to `folder`.
+    pub fn read(
+        name: &AccountName,
+        section: &Section<'_>,
+        folder: &Path,
+        environment: fn(&str) -> Option<String>,
+        settings: &Settings,
+    ) -> Result<Self, ConfigError> {
+        let Some(jid) = section.text("jid")? else {
+            return Err(ConfigError::NoJid { at: section.at.clone(), account: name.clone() });
+        };
+        let server = match section.text("server")? {
+            Some(Written { value, at }) => Some(value.parse().map_err(|BadEndpoint(reason)| {
+                ConfigError::BadServer { at, server: value.chars().take(128).collect(), reason }
+            })?),
+            None => None,
+        };
+        let (tls, transport) = (tls(section)?, transport(section)?);
+        let ca_file = match section.text("ca_file")? {
+            Some(Written { value, at }) => Some(readable("ca_file", folder.join(value), at)?),
+            None => None,
+        };
+        let websocket = match &settings.websocket_url {
+            None => None,
+            Some(url) => Some(url.parse().map_err(|BadUrl(reason)| ConfigError::BadUrl {
+                at: section.at.clone(),
+                key: "websocket_url",
+                url: url.chars().take(128).collect(),
+                reason: reason.to_owned(),
+            })?),
+        };
+        let way = way(section, folder, settings)?;
+        let bosh = match &settings.bosh_service_url {
+            None => None,
+            Some(url) => Some(web(section, "bosh_service_url", url, url)?),
+        };
+        let jid = account_jid(jid, &way)?;
+        let (password, prebind) = match way {
+            Way::Password => {
+                let password = password(name, section, folder, environment, settings)?;
+                let has_own = password.as_ref().is_some_and(|source| !matches!(source, PasswordSource::Web(_)));
+                (password, prebind(name, section, settings, &jid, bosh.is_some(), has_own)?)
+            }
+            Way::Certificate { .. } | Way::Anonymous => (Some(PasswordSource::Nowhere), None),
+        };
+        let password = match password {
+            Some(password) => password,
+            None if prebind.is_some() || !settings.auto_login => PasswordSource::Nowhere,
+            None => {
+                let variable = name.password_variable();
+                return Err(ConfigError::NoPassword { at: section.at.clone(), account: name.clone(), variable });
+            }
+        };
+        let link = Self {
+            jid,
+            way,
+            password,
+            server,
+            transport,
+            tls,
+            ca_file,
+            allow_plain: section.flag("allow_plain")?.unwrap_or(false),
+            channel_binding: channel_binding(section)?,
+            websocket,
+            keep_unsent: keep_unsent(section)?,
+            bosh,
+            prebind,
+            ping_interval: Duration::from_secs(u64::from(settings.ping_interval)),
+        };
+        match link.why_never_bound() {
+            Some(reason) if link.channel_binding == ChannelBinding::Required => {
+                let at = section.place_of("channel_binding").unwrap_or_else(|| section.at.clone());
+                Err(ConfigError::NeverBound { at, reason })
+            }
+            _ => Ok(link),
+        }
+    }
+}
+
+/// Reads when TLS begins.
+fn tls(section: &Section<'_>) -> Result<Option<TlsMode>, ConfigError> {
+    Ok(match section.text("tls")? {
+        None => None,
+        Some(Written { value: "starttls", .. }) => Some(TlsMode::StartTls),
+        Some(Written { value: "direct", .. }) => Some(TlsMode::Direct),
+        Some(Written { value, at }) => {
+            return Err(ConfigError::BadTls { at, found: value.chars().take(64).collect() });
+        }
+    })
+}
+
+/// Reads the choice of the transport.
+fn transport(section: &Section<'_>) -> Result<TransportChoice, ConfigError> {
+    Ok(match section.text("transport")? {
+        None => TransportChoice::default(),
+        Some(Written { value: "auto", .. }) => TransportChoice::Auto,
+        Some(Written { value: "tcp", .. }) => TransportChoice::Tcp,
+        Some(Written { value: "websocket", .. }) => TransportChoice::WebSocket,
+        Some(Written { value: "bosh", .. }) => TransportChoice::Bosh,
+        Some(Written { value, at }) => {
+            return Err(ConfigError::BadTransport { at, found: value.chars().take(64).collect() });
+        }
+    })
+}
+
+fn channel_binding(section: &Section<'_>) -> Result<ChannelBinding, ConfigError> {
+    match section.text("channel_binding")? {
+        None | Some(Written { value: "auto", .. }) => Ok(ChannelBinding::Auto),
+        Some(Written { value: "required", .. }) => Ok(ChannelBinding::Required),
+        Some(Written { value: "never", .. }) => Ok(ChannelBinding::Never),
+        Some(Written { value, at }) => {
+            Err(ConfigError::BadChannelBinding { at, found: value.chars().take(64).collect() })
+        }
+    }
+}
+
+/// The default for how long unsent messages are kept across a connection loss.
+const KEEP_UNSENT: Duration = Duration::from_hours(1);
+
+fn keep_unsent(section: &Section<'_>) -> Result<Duration, ConfigError> {
+    let Some(Written { value, at }) = section.text("keep_unsent")? else { return Ok(KEEP_UNSENT) };
+    quantity::duration(value).map_err(|_| ConfigError::BadDuration { at, key: "keep_unsent" })
+}
+
+/// Returns how the account logs in, by the setting `authentication` and the files that it needs.
+fn way(section: &Section<'_>, folder: &Path, settings: &Settings) -> Result<Way, ConfigError> {
+    let file = |key| match section.text(key)? {
+        Some(Written { value, at }) => Ok::<_, ConfigError>(Some((readable(key, folder.join(value), at.clone())?, at))),
+        None => Ok(None),
+    };
+    let (chain, key) = (file("certificate")?, file("certificate_key")?);
+    match (settings.authentication, chain, key) {
+        (Authentication::External, Some(_), Some((key, at))) if others_may_read(&key) => {
+            Err(ConfigError::OpenKey { at, file: key })
+        }
+        (Authentication::External, Some((chain, _)), Some((key, _))) => Ok(Way::Certificate { chain, key }),
+        (Authentication::External, ..) => Err(ConfigError::NoCertificate { at: section.at.clone() }),
+        (_, Some((_, at)), _) | (_, _, Some((_, at))) => Err(ConfigError::IdleCertificate { at }),
+        (Authentication::Anonymous, None, None) => Ok(Way::Anonymous),
+        (Authentication::Login | Authentication::Prebind, None, None) => Ok(Way::Password),
+    }
+}
+
+/// Parses an address of a setting; `shown` is the text that an error shows.
+fn web(section: &Section<'_>, key: &'static str, url: &str, shown: &str) -> Result<Url, ConfigError> {
+    url.parse().map_err(|reason: UrlError| ConfigError::BadUrl {
+        at: section.at.clone(),
+        key,
+        url: shown.chars().take(128).collect(),
+        reason: reason.to_string(),
+    })
+}
+
+/// Returns the session to attach to, if the settings require one or the account has no other way to log in.
+fn prebind(
+    name: &AccountName,
+    section: &Section<'_>,
+    settings: &Settings,
+    jid: &Jid,
+    has_bosh: bool,
+    has_password: bool,
+) -> Result<Option<Prebind>, ConfigError> {
+    let is_wanted = settings.authentication == Authentication::Prebind;
+    let cannot = |reason| Err(ConfigError::Prebind { at: section.at.clone(), account: name.clone(), reason });
+    let prebind = match (&settings.prebind_url, &settings.sid, &settings.rid) {
+        _ if !is_wanted && (has_password || settings.prebind_url.is_none()) => return Ok(None),
+        (Some(url), ..) => Prebind::Fetched(Hidden(web(section, "prebind_url", url, "…")?)),
+        (None, Some(sid), Some(rid)) => {
+            let Ok(rid) = rid.trim().parse() else { return cannot("rid is no number") };
+            if jid.is_bare() {
+                return cannot("its jid has to be the full one that the session is bound to");
+            }
+            Prebind::Given { sid: Hidden(sid.clone()), rid: Hidden(rid) }
+        }
+        (None, ..) => return cannot("it needs prebind_url, or sid and rid"),
+    };
+    if has_bosh { Ok(Some(prebind)) } else { cannot("it needs bosh_service_url, where the session is") }
+}
+
+fn account_jid(Written { value, at }: Written<&str>, way: &Way) -> Result<Jid, ConfigError> {
+    let bad = |reason: String, at| ConfigError::BadJid { at, jid: value.chars().take(128).collect(), reason };
+    match Jid::new(value) {
+        Ok(jid) if jid.node().is_some() != (*way == Way::Anonymous) => Ok(jid),
+        Ok(_) if *way == Way::Anonymous => {
+            Err(bad("an anonymous account has no part before an @: write its server's domain alone".to_owned(), at))
+        }
+        Ok(_) => Err(bad("it has no part before an @".to_owned(), at)),
+        Err(error) => Err(bad(error.to_string(), at)),
+    }
+}
+
+fn password(
+    name: &AccountName,
+    section: &Section<'_>,
+    folder: &Path,
+    environment: fn(&str) -> Option<String>,
+    settings: &Settings,
+) -> Result<Option<PasswordSource>, ConfigError> {
+    let mut found: Option<(&'static str, PasswordSource, Place)> = None;
+    for key in ["password_file", "password_command", "password_env"] {
+        let Some(Written { value, at }) = section.text(key)? else { continue };
+        if let (Some((first, ..)), Some(at)) = (&found, section.place_of(key)) {
+            return Err(ConfigError::TwoPasswords { at, first, second: key });
+        }
+        let source = match key {
+            "password_file" => PasswordSource::File(folder.join(value)),
+            "password_command" => PasswordSource::Command(value.to_owned()),
+            _ => {
+                child::withhold(value);
+                PasswordSource::Environment(value.to_owned())
+            }
+        };
+        found = Some((key, source, at));
+    }
+    match found {
+        Some((_, PasswordSource::File(file), at)) => return Ok(Some(PasswordSource::File(present(file, at)?))),
+        Some((_, source, _)) => return Ok(Some(source)),
+        None => {}
+    }
+    let variable = name.password_variable();
+    if environment(&variable).is_some() {
+        return Ok(Some(PasswordSource::Environment(variable)));
+    }
+    let url = settings.credentials_url.as_ref();
+    url.map(|url| Ok(PasswordSource::Web(Hidden(web(section, "credentials_url", url, "…")?)))).transpose()
+}
+
+/// Checks that a password file exists, without opening it: it may be a pipe that provides its password once.
+fn present(file: PathBuf, at: Place) -> Result<PathBuf, ConfigError> {
+    match std::fs::metadata(&file) {
+        Ok(metadata) if metadata.is_dir() => {
+            Err(ConfigError::NoPasswordFile { at, file, cause: io::ErrorKind::IsADirectory.into() })
+        }
+        Ok(_) => Ok(file),
+        Err(cause) => Err(ConfigError::NoPasswordFile { at, file, cause }),
+    }
+}
+
+fn readable(key: &'static str, file: PathBuf, at: Place) -> Result<PathBuf, ConfigError> {
+    let opened = std::fs::File::open(&file).and_then(|open| open.metadata());
+    match opened {
+        Ok(metadata) if metadata.is_file() => Ok(file),
+        Ok(_) => Err(ConfigError::NoPemFile { at, key, file, cause: io::ErrorKind::IsADirectory.into() }),
+        Err(cause) => Err(ConfigError::NoPemFile { at, key, file, cause }),
+    }
+}
