@@ -12,7 +12,7 @@ use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
 
 use super::work::{Job, Lane, Task, WeakTasks};
-use super::{Owner, StoreError, file};
+use super::{Owner, StoreError, health};
 
 pub(super) const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS added_contact (
@@ -60,7 +60,7 @@ impl AddedContacts {
             if let Err(error) = &result {
                 tracing::warn!(%account, %error, "a contact that is gone still counts as added by a plugin");
             }
-            file::health(&result)
+            health::of(&result)
         });
         let _ = self.tasks.try_put(&Lane::Host, Task::Job(job));
     }
@@ -74,7 +74,7 @@ impl AddedContacts {
         let account = self.account.to_string();
         let job: Job = Box::new(move |file| {
             let result = job(file, &account);
-            let health = file::health(&result);
+            let health = health::of(&result);
             // The caller may be gone.
             let _ = answer.send(result);
             health

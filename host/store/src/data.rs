@@ -3,23 +3,21 @@
 //! Each write is acknowledged after a flush of the disk, and happens as a whole or not at all.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use jid::BareJid;
-use jiff::Timestamp;
 use parlor_base::clock::Clock;
 use parlor_base::fair;
-use parlor_base::harmless::EscapedPath as _;
 use parlor_base::held::{Held, Holding};
-use parlor_base::id::PluginId;
 use parlor_stanza::raw::is_one_line;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
+use super::change::{Only, Owner, Write, Written};
+use super::health::{self, Health};
 use super::reader::{Reads, WeakReads};
 use super::work::{Job, Lane, PendingWrite, Task, WeakTasks};
-use super::{Health, Positions, Store, StoreError, file};
+use super::{Positions, Store, StoreError};
 
 /// The maximum length of a key, in bytes.
 pub const LONGEST_KEY: usize = 512;
@@ -52,61 +50,6 @@ CREATE TABLE IF NOT EXISTS plugin_data_size (
 /// Returns whether a text can be a key.
 pub fn is_key(text: &str) -> bool {
     !text.is_empty() && text.len() <= LONGEST_KEY && is_one_line(text)
-}
-
-/// The owner of data: a plugin on an account.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Owner {
-    /// The account that the plugin runs on.
-    pub account: BareJid,
-    /// The plugin that stores the data.
-    pub plugin: PluginId,
-}
-
-/// A change of one key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Write {
-    /// The key that changes.
-    pub key: String,
-    /// The new value; `None` deletes the key.
-    pub value: Option<Vec<u8>>,
-    /// When the entry expires, in milliseconds since the Unix epoch.
-    pub expires: Option<i64>,
-    /// The condition for the change.
-    pub only: Only,
-}
-
-/// The condition under which a change is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Only {
-    /// The change is always made.
-    Always,
-    /// The change is made if this is the present value; `None` means that there is no value.
-    If(Option<Vec<u8>>),
-}
-
-/// The outcome of a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
-    /// The change was made, and the key existed before.
-    Replaced,
-    /// The change was made, and the key did not exist before.
-    Fresh,
-    /// The change was not made, since the present value differs from the expected one.
-    Otherwise,
-    /// The change was not made, since it would exceed the quota.
-    TooMuch,
-}
-
-/// An entry as `parlor plugin data` shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
-    /// The key of the entry.
-    pub key: String,
-    /// The value of the entry.
-    pub value: Vec<u8>,
-    /// When the entry expires, in milliseconds since the Unix epoch.
-    pub expires: Option<i64>,
 }
 
 /// A handle on the data of plugins. It is cheap to clone and does not keep the store's thread alive: after the thread
@@ -201,7 +144,7 @@ impl PluginData {
         let (answer, arrives) = oneshot::channel();
         // The caller may be gone when the answer is sent.
         let tell = move |result: rusqlite::Result<R>| {
-            let health = file::health(&result);
+            let health = health::of(&result);
             drop(answer.send(result));
             health
         };
@@ -224,7 +167,7 @@ pub(super) fn flush(file: &mut Connection, writes: Vec<PendingWrite>) -> Health 
     if let Err(error) = &result {
         tracing::error!(%error, "what plugins keep could not be written");
     }
-    file::health(&result)
+    health::of(&result)
 }
 
 fn try_flush(file: &mut Connection, writes: Vec<PendingWrite>) -> rusqlite::Result<()> {
@@ -238,7 +181,7 @@ fn try_flush(file: &mut Connection, writes: Vec<PendingWrite>) -> rusqlite::Resu
             let one = change.savepoint()?;
             let outcome = match write(&one, &pending.owner, pending.quota, &pending.write, pending.now) {
                 // The file is created again after this error, so no caller may be told that its write was stored.
-                Err(error) if file::is_broken(&error) => return Err(error),
+                Err(error) if health::is_broken(&error) => return Err(error),
                 outcome => outcome,
             };
             if outcome.is_ok() {
@@ -261,23 +204,11 @@ fn try_flush(file: &mut Connection, writes: Vec<PendingWrite>) -> rusqlite::Resu
         Err(error) => {
             let error: rusqlite::Error = error;
             for pending in writes {
-                let _ = pending.answer.send(Err(again(&error)));
+                let _ = pending.answer.send(Err(health::copy(&error)));
             }
             Err(error)
         }
     }
-}
-
-/// Copies an error for each waiting caller, since `SQLite`'s own type cannot be cloned.
-pub(super) fn again(error: &rusqlite::Error) -> rusqlite::Error {
-    match error {
-        rusqlite::Error::SqliteFailure(code, text) => rusqlite::Error::SqliteFailure(*code, text.clone()),
-        other => rusqlite::Error::ToSqlConversionFailure(other.to_string().into()),
-    }
-}
-
-fn now() -> i64 {
-    Timestamp::now().as_millisecond()
 }
 
 fn value(file: &Connection, owner: &Owner, key: &str, now: i64) -> rusqlite::Result<Option<Vec<u8>>> {
@@ -303,7 +234,13 @@ fn sizes(file: &Connection) -> rusqlite::Result<BTreeMap<Owner, u64>> {
 }
 
 /// Makes one change, if its condition and the quota allow it.
-fn write(file: &Connection, owner: &Owner, quota: u64, write: &Write, now: i64) -> rusqlite::Result<Written> {
+pub(super) fn write(
+    file: &Connection,
+    owner: &Owner,
+    quota: u64,
+    write: &Write,
+    now: i64,
+) -> rusqlite::Result<Written> {
     let whose = (owner.account.as_str(), owner.plugin.as_str());
     // An expired entry counts as absent, but still takes up room.
     let mut statement =
@@ -383,129 +320,20 @@ fn purge(file: &Connection, owner: &Owner, now: i64, but: &str, room: i64) -> ru
     Ok(())
 }
 
-/// Plugin data for `parlor plugin data`. It opens the file itself, beside a host that may be using it.
-#[derive(Debug)]
-pub struct DataFile {
-    connection: Connection,
-    path: PathBuf,
-}
-
-/// An error from reading or changing the file.
-#[derive(Debug, thiserror::Error)]
-pub enum DataError {
-    /// The file cannot be used.
-    #[error("{} cannot be used ({cause})", path.escaped())]
-    File {
-        /// The path of the file.
-        path: PathBuf,
-        /// The reason that it cannot be used.
-        cause: String,
-    },
-    /// The import would exceed the plugin's quota of this many bytes.
-    #[error("that is more than the {0} bytes that the plugin may keep; nothing was imported")]
-    TooMuch(u64),
-}
-
-impl DataFile {
-    /// Opens the file in this data folder; returns `None` if nothing was ever stored there.
-    pub fn open(data: &Path) -> Result<Option<Self>, DataError> {
-        let path = data.join(super::FILE);
-        // If the folder cannot be searched, whether the file exists is unknown.
-        match path.try_exists() {
-            Ok(true) => Self::create(data).map(Some),
-            Ok(false) => Ok(None),
-            Err(cause) => Err(DataError::File { path, cause: cause.to_string() }),
-        }
-    }
-
-    /// Opens the file in this data folder, or creates it.
-    pub fn create(data: &Path) -> Result<Self, DataError> {
-        let path = data.join(super::FILE);
-        match file::try_open(&path) {
-            Ok(connection) => Ok(Self { connection, path }),
-            Err(cause) => Err(DataError::File { path, cause: cause.to_string() }),
-        }
-    }
-
-    fn failed(&self, cause: &rusqlite::Error) -> DataError {
-        DataError::File { path: self.path.clone(), cause: cause.to_string() }
-    }
-
-    /// Passes each entry of a plugin on an account to `with`, in key order, and stops at the first error that `with`
-    /// returns.
-    pub fn each<E>(&self, owner: &Owner, with: impl FnMut(Kept) -> Result<(), E>) -> Result<Result<(), E>, DataError> {
-        each(&self.connection, owner, with).map_err(|cause| self.failed(&cause))
-    }
-
-    /// Writes all entries or none, replacing entries with the same keys.
-    pub fn import(&mut self, quota: u64, entries: Vec<(Owner, Vec<Kept>)>) -> Result<(), DataError> {
-        let written = import(&mut self.connection, quota, entries).map_err(|cause| self.failed(&cause))?;
-        if written == Written::TooMuch { Err(DataError::TooMuch(quota)) } else { Ok(()) }
-    }
-
-    /// Returns whether a plugin stores anything, on any account.
-    pub fn keeps(&self, plugin: &PluginId) -> Result<bool, DataError> {
-        let any = "SELECT EXISTS (SELECT 1 FROM plugin_data WHERE plugin = ?1)";
-        let found = self.connection.query_row(any, [plugin.as_str()], |row| row.get(0));
-        found.map_err(|cause| self.failed(&cause))
-    }
-
-    /// Removes all data of a plugin, on every account.
-    pub fn forget(&mut self, plugin: &PluginId) -> Result<(), DataError> {
-        forget(&mut self.connection, plugin).map_err(|cause| self.failed(&cause))
-    }
-}
-
-fn each<E>(
-    file: &Connection,
-    owner: &Owner,
-    mut with: impl FnMut(Kept) -> Result<(), E>,
-) -> rusqlite::Result<Result<(), E>> {
-    let mut statement = file.prepare(
-        "SELECT key, value, expires FROM plugin_data
-         WHERE account = ?1 AND plugin = ?2 AND (expires IS NULL OR expires > ?3) ORDER BY key",
-    )?;
-    let mut rows = statement.query(params![owner.account.as_str(), owner.plugin.as_str(), now()])?;
-    while let Some(row) = rows.next()? {
-        if let Err(error) = with(Kept { key: row.get(0)?, value: row.get(1)?, expires: row.get(2)? }) {
-            return Ok(Err(error));
-        }
-    }
-    Ok(Ok(()))
-}
-
-fn import(file: &mut Connection, quota: u64, entries: Vec<(Owner, Vec<Kept>)>) -> rusqlite::Result<Written> {
-    let change = file.transaction()?;
-    for (owner, kept) in entries {
-        for Kept { key, value, expires } in kept {
-            let one = Write { key, value: Some(value), expires, only: Only::Always };
-            if write(&change, &owner, quota, &one, now())? == Written::TooMuch {
-                return Ok(Written::TooMuch);
-            }
-        }
-    }
-    change.commit()?;
-    Ok(Written::Fresh)
-}
-
-fn forget(file: &mut Connection, plugin: &PluginId) -> rusqlite::Result<()> {
-    let change = file.transaction()?;
-    change.execute("DELETE FROM plugin_data WHERE plugin = ?1", [plugin.as_str()])?;
-    change.execute("DELETE FROM plugin_data_size WHERE plugin = ?1", [plugin.as_str()])?;
-    change.execute("DELETE FROM archive_position WHERE plugin = ?1", [plugin.as_str()])?;
-    change.execute("DELETE FROM room_position WHERE plugin = ?1", [plugin.as_str()])?;
-    change.commit()
-}
-
 #[cfg(test)]
 mod tests {
     use futures_util::future::join_all;
+    use jiff::Timestamp;
     use proptest::prelude::*;
 
     use super::super::{Page, PageOf};
     use super::*;
 
     const MIB: u64 = 1 << 20;
+
+    fn now() -> i64 {
+        Timestamp::now().as_millisecond()
+    }
 
     fn owner(plugin: &str) -> Owner {
         Owner { account: "bot@example.org".parse().unwrap(), plugin: plugin.parse().unwrap() }
@@ -547,18 +375,6 @@ mod tests {
         assert_eq!(write(&data, delete()).await, Written::Replaced);
         assert_eq!(write(&data, delete()).await, Written::Fresh);
         assert_eq!(get(&data, "k").await, None);
-    }
-
-    #[test]
-    fn a_folder_that_cannot_be_looked_into_is_not_taken_for_an_empty_one() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(DataFile::open(folder.path()).unwrap().is_none());
-        assert!(DataFile::open(&folder.path().join("none")).unwrap().is_none());
-        // A link to itself cannot be opened, not even by root.
-        let data = folder.path().join("data");
-        std::os::unix::fs::symlink("data", &data).unwrap();
-        let error = DataFile::open(&data).unwrap_err().to_string();
-        assert!(error.contains("data/parlor.db cannot be used ("), "{error}");
     }
 
     #[tokio::test]
@@ -610,18 +426,6 @@ mod tests {
         assert_eq!(small(put("more", b"")).await.unwrap(), Written::TooMuch);
     }
 
-    /// The query must use an index, and not scan all data of the plugin.
-    #[test]
-    fn what_has_expired_is_found_without_looking_at_the_rest() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = DataFile::create(folder.path()).unwrap();
-        let gone = "SELECT key FROM plugin_data
-                    WHERE account = 'a' AND plugin = 'b' AND expires <= 7 AND key <> 'c' ORDER BY expires LIMIT 9";
-        let plan: String =
-            file.connection.query_row(&format!("EXPLAIN QUERY PLAN {gone}"), [], |row| row.get("detail")).unwrap();
-        assert!(plan.contains("plugin_data_expires"), "{plan}");
-    }
-
     #[tokio::test]
     async fn what_was_acknowledged_is_there_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
@@ -635,19 +439,6 @@ mod tests {
         let store = Store::open(folder.path()).unwrap();
         let data = store.data(Clock::Machine);
         assert_eq!(data.keys(owner("a"), first(1_000)).await.unwrap().found.len(), 500);
-    }
-
-    #[test]
-    fn an_import_waits_for_who_writes_meanwhile() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut file = DataFile::create(folder.path()).unwrap();
-        let other = Connection::open(folder.path().join(super::super::FILE)).unwrap();
-        other.execute_batch("BEGIN IMMEDIATE; INSERT INTO roster_version VALUES ('a@b.example', 'v1')").unwrap();
-        let commit = move |_| other.execute_batch("COMMIT").is_ok();
-        file.connection.busy_handler(Some(commit)).unwrap();
-        let kept = Kept { key: "k".to_owned(), value: b"x".to_vec(), expires: None };
-        file.import(MIB, vec![(owner("a"), vec![kept])]).unwrap();
-        assert!(file.keeps(&"a".parse().unwrap()).unwrap());
     }
 
     /// The thread fails as if by a fault of `SQLite`.

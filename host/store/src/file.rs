@@ -4,19 +4,17 @@ use std::fs::{File, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use parlor_base::harmless::EscapedPath as _;
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::{Health, OpenError, added, data, pins, position, roster, session};
+use super::reader::open_to_read;
+use super::{OpenError, PATIENCE, added, data, health, pins, position, roster, session};
 
 /// Marks the file as parlor's in its header: "prlr".
 const APPLICATION: i32 = 0x7072_6c72;
 /// The version of the tables. A file with a higher one was written by a newer parlor.
 const VERSION: i32 = 1;
-/// The maximum time that an outside reader, such as a backup, may delay a write.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// One more than the highest number in the name of a file that was set aside.
 const ASIDE: u32 = 1_000;
 /// The length of a database header, and the offsets of two numbers in it: see section 1.3 of
@@ -51,7 +49,7 @@ impl Unfit {
     fn is_for_good(&self) -> bool {
         match self {
             Self::Foreign | Self::Link => true,
-            Self::Sqlite(error) => is_broken(error),
+            Self::Sqlite(error) => health::is_broken(error),
             Self::Newer(_) | Self::Io(_) => false,
         }
     }
@@ -93,14 +91,6 @@ pub(super) fn look(path: &Path) -> Result<(), OpenError> {
         Ok(_) | Err(_) => return Ok(()),
     };
     Err(OpenError { path: path.to_owned(), remedy: cause.remedy(), cause })
-}
-
-/// Opens a second connection for reading, so that no reader waits for a write to reach the disk.
-pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(PATIENCE)?;
-    Ok(connection)
 }
 
 /// Returns whether the data is lost at the end of the process.
@@ -218,17 +208,4 @@ pub(super) fn set_aside(path: &Path, why: &str) {
             path = %path.escaped(), reason = why, %error, "the store cannot be used, and not be moved out of the way"
         ),
     }
-}
-
-/// Reports whether the result of a job shows that the file is broken.
-pub(super) fn health<T>(result: &rusqlite::Result<T>) -> Health {
-    match result {
-        Err(error) if is_broken(error) => Health::Broken,
-        Ok(_) | Err(_) => Health::Fine,
-    }
-}
-
-/// Returns whether the file is corrupt and has to be created again.
-pub(super) fn is_broken(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }

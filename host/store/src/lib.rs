@@ -12,8 +12,11 @@
 //! parlor wrote, is left as it is, and the host does not start: it holds data that plugins were told is stored.
 
 mod added;
+mod change;
 mod data;
+mod data_file;
 mod file;
+mod health;
 mod pages;
 mod pins;
 mod position;
@@ -25,7 +28,9 @@ mod work;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
+use health::Health;
 use parlor_base::clock::Clock;
 use parlor_base::fair;
 use parlor_base::harmless::EscapedPath as _;
@@ -35,9 +40,9 @@ use tokio::sync::{oneshot, watch};
 use work::{Inbox, Job, Lane, Task, Tasks, Work};
 
 pub use added::AddedContacts;
-pub use data::{
-    DataError, DataFile, Kept, LONGEST_KEY, LONGEST_VALUE, Only, Owner, PluginData, Write, Written, is_key,
-};
+pub use change::{Only, Owner, Write, Written};
+pub use data::{LONGEST_KEY, LONGEST_VALUE, PluginData, is_key};
+pub use data_file::{DataError, DataFile, Kept};
 pub use pages::{LONGEST_PAGE, Page, PageOf};
 pub use pins::PinKeeper;
 pub use position::{Handled, PositionKeeper, Positions};
@@ -47,15 +52,11 @@ pub use session::SessionKeeper;
 /// The maximum number of host jobs that may wait for the thread.
 const JOBS: usize = 1_024;
 
+/// The maximum time that an outside reader, such as a backup, may delay a write.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The name of the file in the data folder.
 const FILE: &str = "parlor.db";
-
-/// The state of the file that a job reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Health {
-    Fine,
-    Broken,
-}
 
 /// An error from reading or writing the store.
 #[derive(Debug, thiserror::Error)]
@@ -184,7 +185,7 @@ impl Store {
         let (answer, arrives) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
             let result = job(connection);
-            let health = file::health(&result);
+            let health = health::of(&result);
             // The caller may be gone; the job is done all the same.
             let _ = answer.send(result);
             health
@@ -202,7 +203,7 @@ impl Store {
             if let Err(error) = &result {
                 tracing::warn!(path = %path.escaped(), %error, "something could not be written to the store");
             }
-            file::health(&result)
+            health::of(&result)
         });
         self.tasks.try_put(&Lane::Host, Task::Job(job))
     }

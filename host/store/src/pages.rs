@@ -5,7 +5,8 @@ use std::sync::Arc;
 use rusqlite::{Connection, Row, params};
 
 use super::StoreError;
-use super::data::{LONGEST_VALUE, Owner, PluginData};
+use super::change::Owner;
+use super::data::{LONGEST_VALUE, PluginData};
 use super::work::Lane;
 
 /// The maximum bytes of keys in one page, unless the first key alone is longer.

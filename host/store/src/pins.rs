@@ -8,7 +8,8 @@ use jid::BareJid;
 use parlor_xmpp::{Carrier, Pins};
 use rusqlite::{Connection, params};
 
-use super::{FILE, Store, StoreError, file};
+use super::reader::open_to_read;
+use super::{FILE, Store, StoreError};
 
 pub(super) const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS bound_log_in (
@@ -94,7 +95,7 @@ impl Store {
         if matches!(path.try_exists(), Ok(false)) {
             return Ok(Pins::default());
         }
-        let found = file::open_to_read(&path).and_then(|file| load_if_made(&file, account.as_str()));
+        let found = open_to_read(&path).and_then(|file| load_if_made(&file, account.as_str()));
         found.map(Pins::of).map_err(|cause| StoreError::File { path, cause })
     }
 }

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::oneshot;
 
 use super::work::{Job, Lane, Task, WeakTasks};
-use super::{Owner, StoreError, file};
+use super::{Owner, StoreError, health};
 
 pub(super) const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS archive_position (
@@ -78,7 +78,7 @@ impl Positions {
         let (answer, arrives) = oneshot::channel();
         let job: Job = Box::new(move |file| {
             let result = job(file);
-            let health = file::health(&result);
+            let health = health::of(&result);
             // The caller may be gone.
             let _ = answer.send(result);
             health
@@ -96,7 +96,7 @@ impl Positions {
             if let Err(error) = &result {
                 tracing::warn!(plugin = %owner.plugin, %error, "up to where a plugin has come could not be kept");
             }
-            file::health(&result)
+            health::of(&result)
         });
         self.tasks.try_put(&self.lane(), Task::Job(job))
     }

@@ -1,16 +1,17 @@
 //! The thread that only reads. It has its own connection, so that a read takes microseconds even while writes wait for
 //! the disk.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parlor_base::fair;
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use tokio::sync::watch;
 
+use super::PATIENCE;
+use super::health::{self, Health};
 use super::work::{Job, Lane, Task, WeakTasks};
-use super::{Health, file};
 
 /// The value of `begun` when there is no file any more: all data is in the writer's memory.
 pub(super) const NO_FILE: u64 = u64::MAX;
@@ -21,6 +22,14 @@ pub(super) type Reads = Box<dyn FnOnce(rusqlite::Result<&Connection>) -> Health 
 /// The queue of the reader.
 pub(super) type ReadsSender = fair::Sender<Lane, Reads>;
 pub(super) type WeakReads = fair::WeakSender<Lane, Reads>;
+
+/// Opens a second connection for reading, so that no reader waits for a write to reach the disk.
+pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    Ok(connection)
+}
 
 /// Starts the reader thread.
 ///
@@ -35,7 +44,7 @@ pub(super) fn serve(
     let (reads, mut waiting) = fair::queue::<_, Reads>(Lane::bound);
     let thread = std::thread::Builder::new().name("store-reader".to_owned()).spawn(move || {
         let mut seen = begun.load(Relaxed);
-        let mut connection = file::open_to_read(&path);
+        let mut connection = open_to_read(&path);
         while let Some((lane, read)) = waiting.recv_blocking() {
             let now = begun.load(Relaxed);
             if now == NO_FILE {
@@ -46,12 +55,12 @@ pub(super) fn serve(
                 continue;
             }
             if connection.is_err() || now != seen {
-                connection = file::open_to_read(&path);
+                connection = open_to_read(&path);
                 seen = now;
             }
             let health = match &connection {
                 Ok(connection) => read(Ok(connection)),
-                Err(error) => read(Err(super::data::again(error))),
+                Err(error) => read(Err(health::copy(error))),
             };
             if health == Health::Broken {
                 let begun = Arc::clone(&begun);

@@ -318,7 +318,7 @@ async fn a_file_is_begun_anew_also_where_only_plugins_meet_that_it_is_broken() {
         let store = Store::open(folder.path()).unwrap();
         let data = store.data(Clock::Machine);
         if reads {
-            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+            let deadline = std::time::Instant::now() + Duration::from_secs(30);
             assert!(data.get(owner(), "k".to_owned()).await.is_err());
             while data.get(owner(), "k".to_owned()).await.is_err() {
                 assert!(std::time::Instant::now() < deadline, "what was met in reading is never mended");

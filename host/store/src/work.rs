@@ -11,8 +11,9 @@ use parlor_base::held::Holding;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::data::{Owner, Write, Written};
-use super::{Health, JOBS};
+use super::JOBS;
+use super::change::{Owner, Write, Written};
+use super::health::Health;
 
 /// The maximum pending reads, and the maximum pending writes, of one plugin on one account. Further calls wait for a
 /// free place.

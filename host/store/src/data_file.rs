@@ -1,0 +1,184 @@
+//! The data of plugins for `parlor plugin data`, which opens the file itself.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use parlor_base::harmless::EscapedPath as _;
+use parlor_base::id::PluginId;
+use rusqlite::{Connection, params};
+
+use super::change::{Only, Owner, Write, Written};
+use super::data::write;
+use super::file;
+
+/// An entry as `parlor plugin data` shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The key of the entry.
+    pub key: String,
+    /// The value of the entry.
+    pub value: Vec<u8>,
+    /// When the entry expires, in milliseconds since the Unix epoch.
+    pub expires: Option<i64>,
+}
+
+/// Plugin data for `parlor plugin data`. It opens the file itself, beside a host that may be using it.
+#[derive(Debug)]
+pub struct DataFile {
+    connection: Connection,
+    path: PathBuf,
+}
+
+/// An error from reading or changing the file.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The file cannot be used.
+    #[error("{} cannot be used ({cause})", path.escaped())]
+    File {
+        /// The path of the file.
+        path: PathBuf,
+        /// The reason that it cannot be used.
+        cause: String,
+    },
+    /// The import would exceed the plugin's quota of this many bytes.
+    #[error("that is more than the {0} bytes that the plugin may keep; nothing was imported")]
+    TooMuch(u64),
+}
+
+impl DataFile {
+    /// Opens the file in this data folder; returns `None` if nothing was ever stored there.
+    pub fn open(data: &Path) -> Result<Option<Self>, DataError> {
+        let path = data.join(super::FILE);
+        // If the folder cannot be searched, whether the file exists is unknown.
+        match path.try_exists() {
+            Ok(true) => Self::create(data).map(Some),
+            Ok(false) => Ok(None),
+            Err(cause) => Err(DataError::File { path, cause: cause.to_string() }),
+        }
+    }
+
+    /// Opens the file in this data folder, or creates it.
+    pub fn create(data: &Path) -> Result<Self, DataError> {
+        let path = data.join(super::FILE);
+        match file::try_open(&path) {
+            Ok(connection) => Ok(Self { connection, path }),
+            Err(cause) => Err(DataError::File { path, cause: cause.to_string() }),
+        }
+    }
+
+    fn failed(&self, cause: &rusqlite::Error) -> DataError {
+        DataError::File { path: self.path.clone(), cause: cause.to_string() }
+    }
+
+    /// Passes each entry of a plugin on an account to `with`, in key order, and stops at the first error that `with`
+    /// returns.
+    pub fn each<E>(&self, owner: &Owner, with: impl FnMut(Kept) -> Result<(), E>) -> Result<Result<(), E>, DataError> {
+        each(&self.connection, owner, with).map_err(|cause| self.failed(&cause))
+    }
+
+    /// Writes all entries or none, replacing entries with the same keys.
+    pub fn import(&mut self, quota: u64, entries: Vec<(Owner, Vec<Kept>)>) -> Result<(), DataError> {
+        let written = import(&mut self.connection, quota, entries).map_err(|cause| self.failed(&cause))?;
+        if written == Written::TooMuch { Err(DataError::TooMuch(quota)) } else { Ok(()) }
+    }
+
+    /// Returns whether a plugin stores anything, on any account.
+    pub fn keeps(&self, plugin: &PluginId) -> Result<bool, DataError> {
+        let any = "SELECT EXISTS (SELECT 1 FROM plugin_data WHERE plugin = ?1)";
+        let found = self.connection.query_row(any, [plugin.as_str()], |row| row.get(0));
+        found.map_err(|cause| self.failed(&cause))
+    }
+
+    /// Removes all data of a plugin, on every account.
+    pub fn forget(&mut self, plugin: &PluginId) -> Result<(), DataError> {
+        forget(&mut self.connection, plugin).map_err(|cause| self.failed(&cause))
+    }
+}
+
+fn each<E>(
+    file: &Connection,
+    owner: &Owner,
+    mut with: impl FnMut(Kept) -> Result<(), E>,
+) -> rusqlite::Result<Result<(), E>> {
+    let mut statement = file.prepare(
+        "SELECT key, value, expires FROM plugin_data
+         WHERE account = ?1 AND plugin = ?2 AND (expires IS NULL OR expires > ?3) ORDER BY key",
+    )?;
+    let mut rows = statement.query(params![owner.account.as_str(), owner.plugin.as_str(), now()])?;
+    while let Some(row) = rows.next()? {
+        if let Err(error) = with(Kept { key: row.get(0)?, value: row.get(1)?, expires: row.get(2)? }) {
+            return Ok(Err(error));
+        }
+    }
+    Ok(Ok(()))
+}
+
+fn import(file: &mut Connection, quota: u64, entries: Vec<(Owner, Vec<Kept>)>) -> rusqlite::Result<Written> {
+    let change = file.transaction()?;
+    for (owner, kept) in entries {
+        for Kept { key, value, expires } in kept {
+            let one = Write { key, value: Some(value), expires, only: Only::Always };
+            if write(&change, &owner, quota, &one, now())? == Written::TooMuch {
+                return Ok(Written::TooMuch);
+            }
+        }
+    }
+    change.commit()?;
+    Ok(Written::Fresh)
+}
+
+fn forget(file: &mut Connection, plugin: &PluginId) -> rusqlite::Result<()> {
+    let change = file.transaction()?;
+    change.execute("DELETE FROM plugin_data WHERE plugin = ?1", [plugin.as_str()])?;
+    change.execute("DELETE FROM plugin_data_size WHERE plugin = ?1", [plugin.as_str()])?;
+    change.execute("DELETE FROM archive_position WHERE plugin = ?1", [plugin.as_str()])?;
+    change.execute("DELETE FROM room_position WHERE plugin = ?1", [plugin.as_str()])?;
+    change.commit()
+}
+
+fn now() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_looked_into_is_not_taken_for_an_empty_one() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(DataFile::open(folder.path()).unwrap().is_none());
+        assert!(DataFile::open(&folder.path().join("none")).unwrap().is_none());
+        // A link to itself cannot be opened, not even by root.
+        let data = folder.path().join("data");
+        std::os::unix::fs::symlink("data", &data).unwrap();
+        let error = DataFile::open(&data).unwrap_err().to_string();
+        assert!(error.contains("data/parlor.db cannot be used ("), "{error}");
+    }
+
+    /// The query must use an index, and not scan all data of the plugin.
+    #[test]
+    fn what_has_expired_is_found_without_looking_at_the_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = DataFile::create(folder.path()).unwrap();
+        let gone = "SELECT key FROM plugin_data
+                    WHERE account = 'a' AND plugin = 'b' AND expires <= 7 AND key <> 'c' ORDER BY expires LIMIT 9";
+        let plan: String =
+            file.connection.query_row(&format!("EXPLAIN QUERY PLAN {gone}"), [], |row| row.get("detail")).unwrap();
+        assert!(plan.contains("plugin_data_expires"), "{plan}");
+    }
+
+    #[test]
+    fn an_import_waits_for_who_writes_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = DataFile::create(folder.path()).unwrap();
+        let other = Connection::open(folder.path().join(super::super::FILE)).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE; INSERT INTO roster_version VALUES ('a@b.example', 'v1')").unwrap();
+        let commit = move |_| other.execute_batch("COMMIT").is_ok();
+        file.connection.busy_handler(Some(commit)).unwrap();
+        let owner = Owner { account: "bot@example.org".parse().unwrap(), plugin: "a".parse().unwrap() };
+        let kept = Kept { key: "k".to_owned(), value: b"x".to_vec(), expires: None };
+        file.import(1 << 20, vec![(owner, vec![kept])]).unwrap();
+        assert!(file.keeps(&"a".parse().unwrap()).unwrap());
+    }
+}
