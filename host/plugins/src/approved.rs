@@ -1,32 +1,28 @@
 //! Finds, examines and admits the file that an owner approved. No other bytes are parsed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::PathBuf;
 
-use parlor_base::atomic;
 use parlor_base::harmless::EscapedPath as _;
 use parlor_base::id::{Digest, PluginId};
 use parlor_config::{AccountName, Settings};
 use semver::Version;
 
 use crate::admission::{Admitted, Refusal, admit, may_run};
-use crate::component::{ComponentError, Examined, MAX_BYTES, examine};
+use crate::component::{ComponentError, Examined, ReadError, examine};
 use crate::components::Components;
 use crate::policy::Entry;
 use crate::source::Source;
 
+pub use crate::component::read;
+
 /// The reason why a plugin of the policy may not run.
 #[derive(Debug, thiserror::Error)]
 pub enum Unfit {
-    /// The file cannot be read.
-    #[error("{path} cannot be read ({cause}); put the plugin's file there, or correct its `source` in plugins.toml", path = path.escaped())]
-    File {
-        /// The file's path.
-        path: PathBuf,
-        /// The error of the file system.
-        cause: std::io::Error,
-    },
+    /// The file cannot be read, or is too large for a plugin.
+    #[error(transparent)]
+    File(#[from] ReadError),
     /// The component was downloaded and is no longer in the component store.
     #[error(
         "what was installed from {from} is not in the component store any more; `parlor plugin update {id}` gets it again"
@@ -156,7 +152,7 @@ pub fn approved(id: &PluginId, entry: &Entry, components: &Components) -> Result
             }
             Some(Unfit::Altered { id: id.clone(), path, approved, found })
         }
-        Err(Unfit::File { path, cause }) if cause.kind() != ErrorKind::NotFound => {
+        Err(ReadError::File { path, cause }) if cause.kind() != ErrorKind::NotFound => {
             Some(Unfit::Kept { id: id.clone(), path, cause })
         }
         Err(_) => None,
@@ -178,22 +174,6 @@ fn from_source(id: &PluginId, entry: &Entry) -> Result<Vec<u8>, Unfit> {
     } else {
         Err(Refusal::DigestChanged { id: id.clone(), approved: entry.digest, found }.into())
     }
-}
-
-/// Reads a file, up to one byte more than a plugin may have.
-pub fn read(path: &Path) -> Result<Vec<u8>, Unfit> {
-    let unreadable = |cause| Unfit::File { path: path.to_owned(), cause };
-    let file = atomic::open_plain(path, 0).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    // The size is checked before the digest: the digest of a partial file would only seem to be a wrong one.
-    let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
-    if size > MAX_BYTES {
-        return Err(Unfit::Component { from: path.escaped().to_string(), cause: ComponentError::TooLarge(size) });
-    }
-    let mut bytes = Vec::new();
-    // Reads one byte more than allowed, so that a file that grows meanwhile is noticed.
-    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! Time and stack are bounded for any input: nothing here recurses, and whatever the parser itself recurses into is
 //! counted first. Nothing is compiled and no grants are checked; `engine` and `admission` do that.
 
+mod file;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -18,6 +20,8 @@ use wasmparser::{
 };
 
 use crate::manifest::{Manifest, ManifestError, SECTION};
+
+pub use self::file::{ReadError, read};
 
 /// The section in which tools record how a component was made, and its field for languages.
 const PRODUCERS: &str = "producers";

@@ -13,8 +13,7 @@ use parlor_https::{self as https, Answer, FetchError};
 use semver::Version;
 use serde::{Serialize, Serializer};
 
-use crate::approved::{self, Unfit};
-use crate::component::MAX_BYTES;
+use crate::component::{self, MAX_BYTES, ReadError};
 
 pub use oci::{LogIn, LogInError, OciError, Reference, ReferenceError};
 
@@ -58,7 +57,7 @@ pub enum DownloadError {
     },
     /// The file cannot be a plugin's.
     #[error(transparent)]
-    File(#[from] Unfit),
+    File(#[from] ReadError),
     /// The download failed.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -110,9 +109,9 @@ impl Source {
     pub fn fetch(&self, login: &LogIn) -> Result<Downloaded, DownloadError> {
         match self {
             Self::File(path) => {
-                let bytes = approved::read(path).map_err(|error| match error {
-                    Unfit::File { path, cause } => DownloadError::NoFile { path, cause },
-                    error => error.into(),
+                let bytes = component::read(path).map_err(|error| match error {
+                    ReadError::File { path, cause } => DownloadError::NoFile { path, cause },
+                    error @ ReadError::TooLarge { .. } => error.into(),
                 })?;
                 Ok(Downloaded { bytes, redirects: Vec::new(), pulled: None })
             }
@@ -229,7 +228,7 @@ fn beside(path: &Path) -> Result<Option<String>, DownloadError> {
         }
         Ok(_) | Err(_) => {}
     }
-    let bytes = approved::read(&path).map_err(|error| DownloadError::Signature { path, cause: error.to_string() })?;
+    let bytes = component::read(&path).map_err(|error| DownloadError::Signature { path, cause: error.to_string() })?;
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 

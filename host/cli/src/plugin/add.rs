@@ -14,7 +14,7 @@ use parlor_base::id::{Digest, PluginId};
 use parlor_base::permission::Permission;
 use parlor_config::{AccountName, Config, Hidden};
 use parlor_plugins::admission::Refusal;
-use parlor_plugins::desk::{DeskError, Expected, Wish, is_honest};
+use parlor_plugins::desk::{DeskError, Expected, Wish};
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::is_decision;
 use parlor_plugins::source::{LogIn, Source, SourceError};
@@ -248,12 +248,8 @@ impl AddArgs {
         let offer = desk.offer(&self.source, &self.origin.expected()?)?;
         let manifest = offer.manifest();
         let id = self.id.clone().unwrap_or_else(|| manifest.name.clone());
-        is_honest(&id, &offer.examined)?;
         // Likewise refuse a plugin that cannot be installed before the owner reads its requests.
-        let alike = match desk.check_new(&id, &offer, self.id.is_some()) {
-            Err(alike @ DeskError::LooksLike { .. }) => Some(alike),
-            checked => checked.map(|()| None)?,
-        };
+        let plan = desk.plan_install(&id, &offer, self.id.is_some())?;
 
         let mut decision = self.wanted.decision()?;
         let written = decision.get("grants").and_then(Value::as_table).cloned().unwrap_or_default();
@@ -279,7 +275,7 @@ impl AddArgs {
             }
         }
         if let Some(terminal) = &terminal {
-            if let Some(DeskError::LooksLike { other, .. }) = &alike {
+            if let Some(other) = &plan.looks_like {
                 let question = format!("{id} looks like {other}, which is installed. Go on?");
                 if !terminal.agrees(&question)? {
                     return Err(Ended::Declined("nothing was changed".to_owned()).into());
@@ -287,9 +283,7 @@ impl AddArgs {
             }
             wishes.extend(consent::ask(terminal, &format!("Install it as {id}"), &id, manifest, undecided)?);
         } else {
-            if let Some(alike) = alike {
-                return Err(alike.into());
-            }
+            plan.is_unmistakable()?;
             if !self.wanted.yes {
                 let sentence = "nobody can be asked here; give --yes, and --grant or --policy for what it needs";
                 return Err(Ended::Declined(sentence.to_owned()).into());
@@ -308,7 +302,7 @@ impl AddArgs {
         if self.disabled {
             decision.insert("enabled".to_owned(), false.into());
         }
-        desk.add(&id, &offer, &decision).map_err(|error| self.wanted.why_not(error, &id))?;
+        desk.install(&plan, &decision).map_err(|error| self.wanted.why_not(error, &id))?;
         done(&config, &id, &format!("{id} {} is installed", manifest.version), self.json)
     }
 }

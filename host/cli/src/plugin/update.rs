@@ -5,8 +5,7 @@ use parlor_base::harmless::harmless;
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
 use parlor_config::Config;
-use parlor_plugins::approved::Unfit;
-use parlor_plugins::desk::{Carried, Desk, DeskError, Difference, Offer, Older, counting, is_honest};
+use parlor_plugins::desk::{Carried, Desk, Difference, Offer, Older, Plan};
 use parlor_plugins::policy::Entry;
 use parlor_plugins::source::{LogIn, Source};
 use semver::Version;
@@ -176,36 +175,21 @@ fn change(
     offer: &Offer,
     how: &How<'_>,
 ) -> anyhow::Result<Outcome> {
-    let present = match desk.look(id, entry) {
-        Ok(present) => Some(present),
-        // An unreadable component is still there: do not report it as lost.
-        Err(DeskError::Unfit(unfit @ Unfit::Kept { .. })) => return Err(unfit.into()),
-        Err(_) => None,
-    };
-    let was = present.as_ref().map(|present| present.manifest.version.clone()).or_else(|| entry.version.clone());
-    let was = was.map_or_else(|| entry.digest.short(), |version| version.to_string());
     let new = offer.manifest();
-    if offer.examined.digest == entry.digest && present.is_none() {
-        return restore(config, desk, id, offer, how);
-    }
-    if offer.examined.digest == entry.digest {
-        return unchanged(id, offer, how);
-    }
-    is_honest(id, &offer.examined)?;
-    desk.fits(id, entry, present.as_ref(), offer, how.older)?;
-    let difference = present.as_ref().map(|present| Difference::between(&present.manifest, new));
-    // If the old version's requests are unknown, all requests count as new.
-    let difference = difference
-        .unwrap_or_else(|| Difference { new: new.permissions.keys().copied().collect(), ..Difference::default() });
-    let carried = desk.carried(id, entry, offer);
-    let since = present.as_ref().map(|present| &present.manifest.version).or(entry.version.as_ref());
+    let plan = match desk.plan(id, entry, offer, how.older)? {
+        Plan::Nothing => return unchanged(id, offer, how),
+        Plan::Restore => return restore(config, desk, id, offer, how),
+        Plan::Replace(plan) => plan,
+    };
+    let was = plan.version().map_or_else(|| entry.digest.short(), ToString::to_string);
+    let (difference, since) = (&plan.difference, plan.version());
     let changes: Vec<_> = new.changes.iter().filter(|(version, _)| is_news(since, version, &new.version)).collect();
-    let says = describe(id, &was, offer, &difference, &changes) + &settled(&carried, &was, "would be");
+    let says = describe(id, &was, offer, difference, &changes) + &settled(&plan.carried, &was, "would be");
     if how.check {
         if !how.json {
             print(&says)?;
         }
-        let mut json = would_be(id, &was, offer, &difference, &carried);
+        let mut json = would_be(id, &was, offer, difference, &plan.carried);
         json["changes"] = inspect::changes(changes.into_iter());
         return Ok(Outcome { json, failure: None });
     }
@@ -219,16 +203,15 @@ fn change(
             let sentence = format!("nobody can be asked here, so {id} {was} goes on; give --yes to agree");
             return Err(Ended::Declined(sentence).into());
         };
-        let counting = counting(&entry.grants, present.as_ref().map(|present| &*present.manifest), new, how.older);
         let undecided = |permission: &Permission| {
             difference.new.contains(permission)
-                && !counting.has(*permission)
+                && !plan.counting.has(*permission)
                 && !wishes.iter().any(|wish| wish.permission == *permission)
         };
         let more = consent::ask(&terminal, &format!("Replace {id} {was} by {}", new.version), id, new, undecided)?;
         wishes.extend(more);
     }
-    let carried = desk.update(id, offer, &wishes, how.older).map_err(|error| needs_consent(error, id))?;
+    let carried = desk.replace(&plan, &wishes).map_err(|error| needs_consent(error, id))?;
     let settled = settled(&carried, &was, "is");
     let more = if settled.is_empty() { String::new() } else { format!("\n{}", settled.trim_end()) };
     let sentence = format!("{id} {was} is replaced by {}{more}", new.version);

@@ -40,7 +40,7 @@ impl Carried {
 
 impl Desk<'_> {
     /// Returns what would change in the owner's settings with an offer.
-    pub fn carried(&self, id: &PluginId, entry: &Entry, offer: &Offer) -> Carried {
+    pub(super) fn carried(&self, id: &PluginId, entry: &Entry, offer: &Offer) -> Carried {
         let manifest = offer.manifest();
         let fits = |name: &str, value: &serde_json::Value| matches!(setting_fits(manifest, name, value), Some(Ok(())));
         let (mut aside, mut back) = (entry.settings.clone(), SettingValues::default());

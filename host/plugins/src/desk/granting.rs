@@ -1,14 +1,50 @@
-//! The grants that apply to a new version, and further grants.
+//! Grants: giving and revoking them, and which of them apply to a new version.
 
 use std::collections::BTreeSet;
 
 use parlor_base::id::PluginId;
 use parlor_base::permission::Permission;
-use parlor_session::permissions::{GrantError, Grants, Scope};
+use parlor_session::permissions::{self, GrantError, Grants, Scope};
 
-use super::{Desk, DeskError, Older, Wish};
+use super::{Desk, DeskError, Older};
 use crate::manifest::Manifest;
 use crate::policy::edit::Change;
+
+/// A permission and its scope; without a scope, the one that the plugin requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// The permission.
+    pub permission: Permission,
+    /// The entries of the scope.
+    pub scope: Option<Vec<String>>,
+}
+
+/// The consequences of revoking grants.
+#[derive(Debug)]
+pub struct Revoked {
+    /// The permissions that the plugin requires and no longer has.
+    pub needed: Vec<Permission>,
+    /// The remaining scope of permissions that were revoked in part.
+    pub left: Vec<(Permission, Scope)>,
+}
+
+impl std::str::FromStr for Wish {
+    type Err = String;
+
+    /// Parses `messages.send`, or `messages.send=juliet@example.org,@example.net`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, scope): (_, Option<Vec<_>>) = match text.split_once('=') {
+            None => (text, None),
+            Some((name, entries)) => (name, Some(entries.split(',').map(|entry| entry.trim().to_owned()).collect())),
+        };
+        let permission = permissions::permission(name.trim()).map_err(|error| error.to_string())?;
+        // An invalid scope is refused here, whatever the plugin requests.
+        if let Some(entries) = &scope {
+            Grants::default().grant_more(permission, entries).map_err(|error| error.to_string())?;
+        }
+        Ok(Self { permission, scope })
+    }
+}
 
 impl Desk<'_> {
     /// Resolves wishes: each permission with the scope to be granted, which is the one that the plugin requests if none
@@ -19,12 +55,40 @@ impl Desk<'_> {
         let (more, _) = granting(id, &manifest, &Grants::default(), wishes)?;
         Ok(more.iter().map(|(permission, scope)| (permission, scope.clone())).collect())
     }
+    /// Grants permissions in addition to the present grants.
+    pub fn grant(&self, id: &PluginId, wishes: &[Wish]) -> Result<(), DeskError> {
+        let mut file = self.open()?;
+        let entry = self.known(file.policy(), id)?.clone();
+        let examined = self.look(id, &entry)?;
+        let (_, changes) = granting(id, &examined.manifest, &entry.grants, wishes)?;
+        file.change(id, &changes)?;
+        Ok(())
+    }
+
+    /// Revokes grants, entirely or in part.
+    pub fn revoke(&self, id: &PluginId, wishes: &[Wish]) -> Result<Revoked, DeskError> {
+        let mut file = self.open()?;
+        let entry = self.known(file.policy(), id)?.clone();
+        let (grants, changes) = taking_back(id, &entry.grants, wishes)?;
+        file.change(id, &changes)?;
+        let manifest = self.look(id, &entry).ok().map(|examined| examined.manifest);
+        let asked = |permission| manifest.as_ref().and_then(|manifest| manifest.permissions.get(&permission));
+        let (mut needed, mut left) = (Vec::new(), Vec::new());
+        for permission in wishes.iter().map(|wish| wish.permission).collect::<BTreeSet<_>>() {
+            match grants.get(permission) {
+                Some(scope) => left.push((permission, scope.clone())),
+                None if asked(permission).is_some_and(|request| !request.optional) => needed.push(permission),
+                None => {}
+            }
+        }
+        Ok(Revoked { needed, left })
+    }
 }
 
 /// Returns the present grants that stay valid with a new version: those for permissions that the present version
 /// requests too. Otherwise a grant for a permission that one version dropped would apply again, without consent, once a
 /// later one requests it.
-pub fn counting(grants: &Grants, present: Option<&Manifest>, new: &Manifest, older: Older) -> Grants {
+pub(super) fn counting(grants: &Grants, present: Option<&Manifest>, new: &Manifest, older: Older) -> Grants {
     let Some(present) = present.filter(|_| older != Older::Had) else { return grants.clone() };
     let is_asked_anew =
         |permission| new.permissions.contains_key(&permission) && !present.permissions.contains_key(&permission);

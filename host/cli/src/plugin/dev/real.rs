@@ -12,7 +12,7 @@ use parlor_base::harmless::{EscapedPath as _, harmless};
 use parlor_base::id::Digest;
 use parlor_base::nearest::{nearest, suggestion};
 use parlor_config::{AccountName, Config, Overrides};
-use parlor_plugins::approved::read;
+use parlor_plugins::component::read;
 use parlor_plugins::component::{Examined, examine};
 use parlor_plugins::manifest::Manifest;
 use parlor_runtime::account::Connection;
