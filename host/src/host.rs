@@ -5,7 +5,9 @@ mod adding;
 mod explain;
 mod late;
 mod lock;
+mod plugin;
 mod reload;
+mod replacing;
 mod standing;
 
 use std::collections::BTreeMap;
@@ -21,21 +23,18 @@ use late::Late;
 use lock::lock;
 use parlor_base::harmless::EscapedPath as _;
 use parlor_base::id::PluginId;
-use parlor_base::log_level::LogLevel;
 use parlor_config::{AccountName, Config};
-use parlor_plugins::admission::{Admitted, settings_fit};
 use parlor_plugins::components::Components;
-use parlor_plugins::policy::{Entry, Policy, PolicyError, SettingValues};
+use parlor_plugins::policy::{Entry, Policy, PolicyError};
 use parlor_plugins::source::Source;
 use parlor_runtime::account::Account;
 use parlor_runtime::compiler::Compiler;
-use parlor_runtime::engine::{Compiled, Engine, EngineError};
+use parlor_runtime::engine::{Engine, EngineError};
 use parlor_runtime::instance::Instance;
-use parlor_runtime::loading::Loaded;
-use parlor_runtime::order::{self, Strictness};
-use parlor_runtime::supervisor::{Dependency, Reins, Supervised};
-use parlor_session::permissions::Grants;
+use parlor_runtime::order::Strictness;
+use parlor_runtime::supervisor::Supervised;
 use parlor_store::{OpenError, Store};
+use plugin::{Plugin, Standing};
 use reload::Read;
 use standing::{Leaving, Left};
 use tokio::sync::{Mutex, Notify};
@@ -75,45 +74,6 @@ pub struct Host {
     began: Timestamp,
     /// The start by a clock that cannot be set.
     stands_since: Instant,
-}
-
-/// A plugin that the policy names.
-struct Plugin {
-    entry: Entry,
-    standing: Standing,
-    /// Why the version that the policy names has not replaced this one.
-    not_replaced: Option<String>,
-    /// The version that was tried in its place and did not start.
-    tried: Option<Tried>,
-    /// Handles to the grants of the version that is being tried in its place.
-    beside: Vec<Reins>,
-    /// The version of a plugin that may not run.
-    version: Option<semver::Version>,
-    /// It may not run, but only because of a dependency.
-    is_early: bool,
-}
-
-enum Standing {
-    /// It may not run, for this reason.
-    Refused(String),
-    /// It may run, and is still being compiled. It starts after that, like a plugin that is added then.
-    Compiling {
-        /// Its manifest, settings and grants as admitted.
-        admitted: Arc<Admitted>,
-        /// The size of its file in bytes.
-        size: usize,
-    },
-    /// It runs, or tries to, on these accounts.
-    Admitted { admitted: Arc<Admitted>, compiled: Arc<Compiled>, on: BTreeMap<AccountName, Supervised> },
-}
-
-/// A version that was tried in the place of the one that runs.
-#[derive(Clone)]
-enum Tried {
-    /// It did not start, and would not the next time.
-    Failed(Entry),
-    /// There was no room for it. It is tried again when another plugin has ended.
-    NoRoom(Entry),
 }
 
 /// The reason why the host does not start.
@@ -375,147 +335,6 @@ impl Host {
         join_all(accounts.into_values().map(Account::stop)).await;
         self.store.close().await;
     }
-}
-
-impl Plugin {
-    /// Creates a plugin that the policy names, with no other version tried in its place.
-    fn new(entry: Entry, standing: Standing, version: Option<semver::Version>) -> Self {
-        Self { entry, standing, not_replaced: None, tried: None, beside: Vec::new(), version, is_early: false }
-    }
-
-    /// Notes that this is what the policy names, so that no other version waits to replace it.
-    fn is_as_decided(&mut self) {
-        self.not_replaced = None;
-        self.tried = None;
-    }
-
-    /// Returns the version that replaces it as soon as there is room.
-    fn wants_room(&self) -> Option<&Entry> {
-        match &self.tried {
-            Some(Tried::NoRoom(entry)) => Some(entry),
-            Some(Tried::Failed(_)) | None => None,
-        }
-    }
-
-    /// Returns its entry, with no more grants than it has now.
-    fn held(&self) -> Entry {
-        let mut entry = self.entry.clone();
-        if let Standing::Admitted { admitted, .. } = &self.standing {
-            entry.grants = entry.grants.within(&admitted.grants);
-        }
-        entry
-    }
-
-    /// Limits what runs to grants that both its own entry and these contain.
-    fn hold_to(&mut self, id: &PluginId, grants: &Grants) {
-        for reins in &self.beside {
-            reins.hold_to(grants);
-        }
-        if let Some(Tried::NoRoom(entry)) = &mut self.tried {
-            entry.grants = entry.grants.within(grants);
-        }
-        let Standing::Admitted { admitted, on, .. } = &mut self.standing else { return };
-        let both = self.entry.grants.within(grants);
-        let asked = both.iter().filter(|(permission, _)| admitted.manifest.permissions.contains_key(permission));
-        let held: Grants = asked.map(|(permission, scope)| (permission, scope.clone())).collect();
-        if held == admitted.grants {
-            return;
-        }
-        for supervised in on.values() {
-            supervised.grant(&held);
-        }
-        *admitted = Arc::new(Admitted { grants: held, ..Admitted::clone(admitted) });
-        tracing::info!(plugin = %id, "grants held to what the policy says");
-    }
-
-    /// Returns whether any instance of it runs, or will run by itself.
-    fn lives(&self) -> bool {
-        self.supervised().any(|one| !one.state().borrow().is_over())
-    }
-
-    fn is_admitted(&self) -> bool {
-        matches!(self.standing, Standing::Admitted { .. })
-    }
-
-    fn is_refused_for(&self, reason: &str) -> bool {
-        matches!(&self.standing, Standing::Refused(told) if told == reason)
-    }
-
-    fn supervised(&self) -> impl Iterator<Item = &Supervised> {
-        match &self.standing {
-            Standing::Refused(_) | Standing::Compiling { .. } => None,
-            Standing::Admitted { on, .. } => Some(on.values()),
-        }
-        .into_iter()
-        .flatten()
-    }
-
-    /// Applies an entry that differs only in settings to a plugin that listens to `settingsChanged`, without a restart.
-    /// `values` are the entry's settings with its secrets. Returns `false` if they differ and the plugin has to restart
-    /// for them.
-    fn take_settings(&mut self, id: &PluginId, entry: &Entry, values: SettingValues) -> bool {
-        let Standing::Admitted { admitted, on, .. } = &mut self.standing else { return true };
-        let rest_is_same = Entry { settings: self.entry.settings.clone(), ..entry.clone() } == self.entry;
-        let changed = admitted.settings != values;
-        if !rest_is_same || (!changed && *entry == self.entry) {
-            return true;
-        }
-        if !on.values().all(Supervised::hears_of_settings) || settings_fit(id, entry, &admitted.manifest).is_err() {
-            return !changed;
-        }
-        for supervised in on.values() {
-            supervised.settings_changed(values.0.clone());
-        }
-        *admitted = Arc::new(Admitted { settings: values, ..Admitted::clone(admitted) });
-        self.entry = entry.clone();
-        tracing::info!(plugin = %id, "plugin has new settings");
-        true
-    }
-
-    fn log_from(&mut self, id: &PluginId, level: Option<LogLevel>) {
-        self.entry.log = level;
-        let Standing::Admitted { admitted, on, .. } = &mut self.standing else { return };
-        for supervised in on.values() {
-            supervised.log_from(level);
-        }
-        *admitted = Arc::new(Admitted { log: level, ..Admitted::clone(admitted) });
-        let level = level.map_or("as everything else", LogLevel::as_str);
-        tracing::info!(plugin = %id, level, "plugin is logged from another level on");
-    }
-
-    async fn stop(self) {
-        if let Standing::Admitted { on, .. } = self.standing {
-            join_all(on.into_values().map(Supervised::stop)).await;
-        }
-    }
-
-    async fn stop_with_the_house(self) {
-        if let Standing::Admitted { on, .. } = self.standing {
-            join_all(on.into_values().map(Supervised::stop_with_the_house)).await;
-        }
-    }
-}
-
-/// Returns the plugins after which a plugin is started on an account.
-fn dependencies(
-    loaded: &Loaded,
-    start: &order::Start,
-    strictness: Strictness,
-    plugins: &BTreeMap<PluginId, Plugin>,
-    account: &AccountName,
-) -> Vec<Dependency> {
-    let declared = &loaded.admitted.manifest.dependencies;
-    let after = start.after.iter().filter_map(|dependency| match &plugins.get(dependency)?.standing {
-        Standing::Admitted { admitted, on, .. } => {
-            let optional = [dependency, &admitted.manifest.name]
-                .iter()
-                .find_map(|name| declared.get(*name))
-                .is_some_and(|dependency| dependency.optional);
-            Some(on.get(account)?.as_dependency(strictness == Strictness::Strict && !optional))
-        }
-        Standing::Refused(_) | Standing::Compiling { .. } => None,
-    });
-    after.collect()
 }
 
 #[cfg(test)]

@@ -17,7 +17,8 @@ use parlor_session::permissions::Granted;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{Host, INITIALIZE, Plugin, Standing, dependencies};
+use super::plugin::{Plugin, Standing, dependencies};
+use super::{Host, INITIALIZE};
 
 /// Names of a plugin's settings, each with the value in force.
 type Wins = BTreeMap<String, Option<Value>>;

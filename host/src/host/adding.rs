@@ -11,7 +11,8 @@ use parlor_plugins::policy::Entry;
 use parlor_runtime::loading::{LoadError, Loaded, load};
 use parlor_runtime::order::{self, Candidate};
 
-use super::{Host, LONGEST_REASON, Plugin, Standing};
+use super::plugin::{Plugin, Standing};
+use super::{Host, LONGEST_REASON};
 
 impl Host {
     /// Examines, admits, orders and starts these plugins, and with them those that were refused only because of a

@@ -6,7 +6,8 @@ use parlor_runtime::explain::{Explained, explain};
 use parlor_runtime::supervisor::State;
 use parlor_session::permissions::question::Question;
 
-use super::{Host, Standing};
+use super::Host;
+use super::plugin::Standing;
 
 impl Host {
     /// Returns whether the policy names a plugin of this id.

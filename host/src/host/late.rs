@@ -11,7 +11,8 @@ use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::Entry;
 use parlor_runtime::loading::{LoadError, Loaded, Prepared, prepare};
 
-use super::{Host, Plugin, Standing};
+use super::Host;
+use super::plugin::{Plugin, Standing};
 
 /// How a start treats plugins that have to be compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

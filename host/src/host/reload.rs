@@ -1,27 +1,17 @@
-//! Applying a changed policy while the host runs: plugins that were added or removed, changed grants, and new versions.
+//! Applying a changed policy while the host runs: plugins that were added or removed, and changed grants.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
 use std::sync::{Arc, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use futures_util::future::join_all;
-use parlor_base::harmless::{EscapedPath as _, harmless};
+use parlor_base::harmless::EscapedPath as _;
 use parlor_base::id::{Digest, PluginId};
 use parlor_plugins::admission::Admitted;
 use parlor_plugins::policy::{Entry, Policy, PolicyError, SettingValues};
 use parlor_plugins::{approved, secret};
-use parlor_runtime::engine::PAUSE_FOR_ROOM;
-use parlor_runtime::order;
-use parlor_runtime::supervisor::{State, Supervised};
-use parlor_session::command_names::CommandNames;
 
-use super::accounts::candidates;
-use super::{Host, LONGEST_REASON, Left, Plugin, Standing, Tried, dependencies};
-
-/// Time limit for a new version of a plugin to replace the old one.
-const REPLACE: Duration = Duration::from_secs(30);
+use super::Host;
+use super::plugin::{Plugin, Standing};
+use super::standing::Left;
 
 /// The policy as it was last read.
 pub(super) struct Read {
@@ -36,17 +26,6 @@ impl Read {
     pub(super) fn of(text: Option<&str>) -> Self {
         Self { text: text.map(|text| Digest::of(text.as_bytes())), fault: None }
     }
-}
-
-/// The result of replacing a running plugin by the version that the policy names.
-enum Replaced {
-    /// It has taken over; or the present one continues, and the status says why.
-    Settled,
-    /// This cannot be a replacement, or the owner does not allow the new version. The present one ends, and the new one
-    /// is added.
-    Anew,
-    /// A required dependency is missing, or not running yet. The present one continues.
-    Early(order::Candidate),
 }
 
 impl Host {
@@ -326,229 +305,5 @@ impl Host {
         plugin.is_as_decided();
         tracing::info!(plugin = %id, "accounts of a plugin changed");
         true
-    }
-
-    /// Replaces running plugins by the versions that the policy names, if these are available and start. Plugins that
-    /// continue are added to `staying`. Returns guards for those that ended instead and are about to come back.
-    async fn replace_all(
-        &self,
-        policy: &Policy,
-        replaced: Vec<(PluginId, &Entry)>,
-        outdated: &BTreeSet<PluginId>,
-        staying: &mut BTreeSet<PluginId>,
-    ) -> Vec<Left> {
-        let (mut returning, mut early) = (Vec::new(), BTreeMap::new());
-        // A new version may start slowly or never: nothing else waits for it.
-        for (id, new) in replaced {
-            let failed_before =
-                !outdated.contains(&id) && self.failed_to_start(&id, new).await && self.admit(&id, new).await.is_ok();
-            let result = if failed_before { Replaced::Settled } else { self.replace(&id, new).await };
-            match result {
-                Replaced::Settled => {
-                    staying.insert(id);
-                }
-                Replaced::Anew => returning.extend(self.take_out(&id).await),
-                Replaced::Early(candidate) => {
-                    early.insert(id, (new, candidate));
-                }
-            }
-        }
-        if early.is_empty() {
-            return returning;
-        }
-        // Their dependencies may be part of the same policy, or may have started just now.
-        let mut refused = self.refused_together(policy, staying, &early).await;
-        for (id, (new, candidate)) in early {
-            if let Some(why) = refused.remove(&id) {
-                self.goes_on(&id, new, None, &format!("{} did not start ({why})", candidate.version)).await;
-                staying.insert(id);
-            } else {
-                returning.extend(self.take_out(&id).await);
-            }
-        }
-        returning
-    }
-
-    /// Returns the plugins that are refused even together with everything that the policy is about to add.
-    async fn refused_together(
-        &self,
-        policy: &Policy,
-        staying: &BTreeSet<PluginId>,
-        early: &BTreeMap<PluginId, (&Entry, order::Candidate)>,
-    ) -> BTreeMap<PluginId, order::Refused> {
-        let mut all = candidates(&*self.plugins.lock().await);
-        all.retain(|one| staying.contains(&one.id));
-        all.extend(early.values().map(|(_, candidate)| candidate.clone()));
-        for (id, entry) in &policy.plugins {
-            if !staying.contains(id) && !early.contains_key(id) {
-                // They are loaded completely, too: a plugin that is allowed but unavailable satisfies no dependency.
-                all.push(match self.load(id, entry).await {
-                    Ok(loaded) => order::Candidate::of(id, &loaded.admitted.manifest),
-                    Err(unfit) => order::Candidate::missing(id, unfit.to_string()),
-                });
-            }
-        }
-        order::plan(&all, self.strictness()).refused
-    }
-
-    /// Keeps the present version where the policy wants the plugin now, and records why: another version is unavailable
-    /// or did not start. `tried` says that a retry is useless, or has to wait for room. None: the next change retries.
-    async fn goes_on(&self, id: &PluginId, wanted: &Entry, tried: Option<Tried>, why: &str) {
-        let why = harmless(&format!("{why}, so this version goes on"), LONGEST_REASON);
-        tracing::error!(plugin = %id, reason = %why, "plugin not replaced");
-        if let Some(plugin) = self.plugins.lock().await.get_mut(id) {
-            plugin.entry.accounts.clone_from(&wanted.accounts);
-            plugin.beside.clear();
-            plugin.not_replaced = Some(why);
-            plugin.tried = tried;
-            if plugin.wants_room().is_some() {
-                self.crowded.notify_one();
-            }
-        }
-    }
-
-    /// Retries versions for which there was no room beside the running ones, as soon as another plugin has ended. It
-    /// never returns.
-    pub(super) async fn use_room(&self) -> Infallible {
-        loop {
-            self.crowded.notified().await;
-            while self.is_crowded().await {
-                tokio::select! {
-                    () = self.engine.room() => {}
-                    () = tokio::time::sleep(PAUSE_FOR_ROOM) => {}
-                }
-                self.try_for_room().await;
-            }
-        }
-    }
-
-    async fn is_crowded(&self) -> bool {
-        self.plugins.lock().await.values().any(|plugin| plugin.wants_room().is_some())
-    }
-
-    async fn try_for_room(&self) {
-        let _changing = self.changing.lock().await;
-        let wanting: Vec<_> = {
-            let plugins = self.plugins.lock().await;
-            plugins.iter().filter_map(|(id, plugin)| Some((id.clone(), plugin.wants_room()?.clone()))).collect()
-        };
-        for (id, entry) in wanting {
-            self.replace(&id, &entry).await;
-        }
-        // Other plugins may have waited for one of these.
-        self.add_all(BTreeMap::new()).await;
-        self.spread().await;
-        self.forget_declared().await;
-        self.prune_cache().await;
-    }
-
-    /// Returns whether this entry was already tried in the place of the present one and did not start. It is not
-    /// retried when something else changes or when grants are withdrawn, but when it is enabled again.
-    async fn failed_to_start(&self, id: &PluginId, entry: &Entry) -> bool {
-        let plugins = self.plugins.lock().await;
-        let Some(Tried::Failed(tried)) = plugins.get(id).and_then(|plugin| plugin.tried.as_ref()) else { return false };
-        tried.differs_in_grants_alone(entry) && entry.grants.within(&tried.grants) == entry.grants
-    }
-
-    /// Starts another version of a plugin beside the present one, on the same accounts, and lets it take over once its
-    /// `initialize` has returned. If it does not get that far or is unavailable, the present one continues, and the
-    /// status says why.
-    async fn replace(&self, id: &PluginId, entry: &Entry) -> Replaced {
-        let loaded = match self.load(id, entry).await {
-            Ok(loaded) => loaded,
-            // A plugin that the owner does not allow must not run in any version.
-            Err(why) if why.forbids() => return Replaced::Anew,
-            Err(why) => {
-                let version = self.version(id, entry).await;
-                let version = version.map_or_else(|| "another version".to_owned(), |version| version.to_string());
-                let tried = why.is_final().then(|| Tried::Failed(entry.clone()));
-                self.goes_on(id, entry, tried, &format!("{version} did not start ({why})")).await;
-                return Replaced::Settled;
-            }
-        };
-        let strictness = self.strictness();
-        let (beside, successions): (BTreeMap<_, _>, BTreeMap<_, _>) = {
-            let plugins = self.plugins.lock().await;
-            let Some(Plugin { entry: old, standing: Standing::Admitted { on, .. }, .. }) = plugins.get(id) else {
-                return Replaced::Anew;
-            };
-            let new = order::Candidate::of(id, &loaded.admitted.manifest);
-            let mut all = candidates(&plugins);
-            all.retain(|other| other.id != *id);
-            all.push(new.clone());
-            let plan = order::plan(&all, strictness);
-            let Some(start) = plan.starts.iter().find(|start| start.id == *id) else { return Replaced::Early(new) };
-            if old.accounts != entry.accounts {
-                return Replaced::Anew;
-            }
-            let started = on.iter().map(|(account, old)| {
-                let after = dependencies(&loaded, start, strictness, &plugins, account);
-                let (admitted, compiled) = (Arc::clone(&loaded.admitted), Arc::clone(&loaded.compiled));
-                let (new, succession) =
-                    Supervised::start_beside(old, admitted, compiled, Arc::clone(&self.engine), after);
-                ((account.clone(), new), (account.clone(), succession))
-            });
-            started.unzip()
-        };
-        // Grants that the owner withdraws meanwhile are withdrawn from these, too.
-        if let Some(plugin) = self.plugins.lock().await.get_mut(id) {
-            plugin.beside = beside.values().map(Supervised::reins).collect();
-        }
-        // A version that waits for the session may do so for long. The present one serves until the limit, and then
-        // stays.
-        let _ = tokio::time::timeout(REPLACE, join_all(beside.values().map(Supervised::tried))).await;
-        let trouble = beside.values().find_map(|new| trouble(&new.state().borrow(), entry));
-        if let Some((why, tried)) = trouble {
-            join_all(beside.into_values().map(Supervised::stop)).await;
-            if matches!(tried, Tried::NoRoom(_)) {
-                // The room that this version leaves on one account is not the room that it lacks on another.
-                let _ = self.engine.room().now_or_never();
-            }
-            let version = &loaded.admitted.manifest.version;
-            self.goes_on(id, entry, Some(tried), &format!("{version} did not start ({why})")).await;
-            return Replaced::Settled;
-        }
-        // Fewer grants than it was admitted with, if some were withdrawn meanwhile.
-        let held = beside.values().next().map_or_else(|| loaded.admitted.grants.clone(), Supervised::grants);
-        let admitted = Arc::new(Admitted { grants: held, ..Admitted::clone(&loaded.admitted) });
-        let standing = Standing::Admitted { admitted, compiled: loaded.compiled, on: beside };
-        let new = Plugin::new(entry.clone(), standing, None);
-        // The status shows the new version from here on; `changing` excludes other changes.
-        let old = self.plugins.lock().await.insert(id.clone(), new);
-        if let Some(Plugin { standing: Standing::Admitted { on: mut old, .. }, .. }) = old {
-            // On all accounts at once: on each of them, running handlers may take their time, and the new version may
-            // fail meanwhile. Until it has taken over, nothing restarts it.
-            let takings = successions
-                .into_iter()
-                .filter_map(|(account, succession)| Some(succession.take_over(old.remove(&account)?)));
-            join_all(takings).await;
-        }
-        tracing::info!(plugin = %id, "plugin replaced");
-        Replaced::Settled
-    }
-}
-
-impl Plugin {
-    fn name_commands(&mut self, id: &PluginId, names: &CommandNames) {
-        self.entry.commands = names.clone();
-        let Standing::Admitted { admitted, on, .. } = &mut self.standing else { return };
-        for supervised in on.values() {
-            supervised.name_commands(names.clone());
-        }
-        *admitted = Arc::new(Admitted { commands: names.clone(), ..Admitted::clone(admitted) });
-        tracing::info!(plugin = %id, commands = %names, "plugin's commands go by the owner's names");
-    }
-}
-
-/// Returns why a version did not start within the limit, and how it was tried. None: it runs.
-fn trouble(state: &State, entry: &Entry) -> Option<(String, Tried)> {
-    match state {
-        State::Running => None,
-        State::BackingOff { why, .. } => Some((why.clone(), Tried::NoRoom(entry.clone()))),
-        State::Refused(why) | State::Quarantined(why) => Some((why.clone(), Tried::Failed(entry.clone()))),
-        _ => {
-            let why = format!("its initialize did not return within {} s", REPLACE.as_secs());
-            Some((why, Tried::Failed(entry.clone())))
-        }
     }
 }

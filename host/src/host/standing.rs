@@ -18,7 +18,8 @@ use parlor_store::Owner;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::{Host, Plugin, Standing};
+use super::Host;
+use super::plugin::{Plugin, Standing};
 
 /// How long a status request waits for the size of the plugins' storage.
 const PATIENCE: Duration = Duration::from_secs(1);

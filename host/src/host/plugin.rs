@@ -1,0 +1,208 @@
+//! A plugin of the host: its entry in the policy, and what runs of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use parlor_base::id::PluginId;
+use parlor_base::log_level::LogLevel;
+use parlor_config::AccountName;
+use parlor_plugins::admission::{Admitted, settings_fit};
+use parlor_plugins::policy::{Entry, SettingValues};
+use parlor_runtime::engine::Compiled;
+use parlor_runtime::loading::Loaded;
+use parlor_runtime::order::{self, Strictness};
+use parlor_runtime::supervisor::{Dependency, Reins, Supervised};
+use parlor_session::command_names::CommandNames;
+use parlor_session::permissions::Grants;
+
+/// A plugin that the policy names.
+pub(super) struct Plugin {
+    pub(super) entry: Entry,
+    pub(super) standing: Standing,
+    /// Why the version that the policy names has not replaced this one.
+    pub(super) not_replaced: Option<String>,
+    /// The version that was tried in its place and did not start.
+    pub(super) tried: Option<Tried>,
+    /// Handles to the grants of the version that is being tried in its place.
+    pub(super) beside: Vec<Reins>,
+    /// The version of a plugin that may not run.
+    pub(super) version: Option<semver::Version>,
+    /// It may not run, but only because of a dependency.
+    pub(super) is_early: bool,
+}
+
+pub(super) enum Standing {
+    /// It may not run, for this reason.
+    Refused(String),
+    /// It may run, and is still being compiled. It starts after that, like a plugin that is added then.
+    Compiling {
+        /// Its manifest, settings and grants as admitted.
+        admitted: Arc<Admitted>,
+        /// The size of its file in bytes.
+        size: usize,
+    },
+    /// It runs, or tries to, on these accounts.
+    Admitted { admitted: Arc<Admitted>, compiled: Arc<Compiled>, on: BTreeMap<AccountName, Supervised> },
+}
+
+/// A version that was tried in the place of the one that runs.
+#[derive(Clone)]
+pub(super) enum Tried {
+    /// It did not start, and would not the next time.
+    Failed(Entry),
+    /// There was no room for it. It is tried again when another plugin has ended.
+    NoRoom(Entry),
+}
+
+impl Plugin {
+    /// Creates a plugin that the policy names, with no other version tried in its place.
+    pub(super) fn new(entry: Entry, standing: Standing, version: Option<semver::Version>) -> Self {
+        Self { entry, standing, not_replaced: None, tried: None, beside: Vec::new(), version, is_early: false }
+    }
+
+    /// Notes that this is what the policy names, so that no other version waits to replace it.
+    pub(super) fn is_as_decided(&mut self) {
+        self.not_replaced = None;
+        self.tried = None;
+    }
+
+    /// Returns the version that replaces it as soon as there is room.
+    pub(super) fn wants_room(&self) -> Option<&Entry> {
+        match &self.tried {
+            Some(Tried::NoRoom(entry)) => Some(entry),
+            Some(Tried::Failed(_)) | None => None,
+        }
+    }
+
+    /// Returns its entry, with no more grants than it has now.
+    pub(super) fn held(&self) -> Entry {
+        let mut entry = self.entry.clone();
+        if let Standing::Admitted { admitted, .. } = &self.standing {
+            entry.grants = entry.grants.within(&admitted.grants);
+        }
+        entry
+    }
+
+    /// Limits what runs to grants that both its own entry and these contain.
+    pub(super) fn hold_to(&mut self, id: &PluginId, grants: &Grants) {
+        for reins in &self.beside {
+            reins.hold_to(grants);
+        }
+        if let Some(Tried::NoRoom(entry)) = &mut self.tried {
+            entry.grants = entry.grants.within(grants);
+        }
+        let Standing::Admitted { admitted, on, .. } = &mut self.standing else { return };
+        let both = self.entry.grants.within(grants);
+        let asked = both.iter().filter(|(permission, _)| admitted.manifest.permissions.contains_key(permission));
+        let held: Grants = asked.map(|(permission, scope)| (permission, scope.clone())).collect();
+        if held == admitted.grants {
+            return;
+        }
+        for supervised in on.values() {
+            supervised.grant(&held);
+        }
+        *admitted = Arc::new(Admitted { grants: held, ..Admitted::clone(admitted) });
+        tracing::info!(plugin = %id, "grants held to what the policy says");
+    }
+
+    /// Returns whether any instance of it runs, or will run by itself.
+    pub(super) fn lives(&self) -> bool {
+        self.supervised().any(|one| !one.state().borrow().is_over())
+    }
+
+    pub(super) fn is_admitted(&self) -> bool {
+        matches!(self.standing, Standing::Admitted { .. })
+    }
+
+    pub(super) fn is_refused_for(&self, reason: &str) -> bool {
+        matches!(&self.standing, Standing::Refused(told) if told == reason)
+    }
+
+    pub(super) fn supervised(&self) -> impl Iterator<Item = &Supervised> {
+        match &self.standing {
+            Standing::Refused(_) | Standing::Compiling { .. } => None,
+            Standing::Admitted { on, .. } => Some(on.values()),
+        }
+        .into_iter()
+        .flatten()
+    }
+
+    /// Applies an entry that differs only in settings to a plugin that listens to `settingsChanged`, without a restart.
+    /// `values` are the entry's settings with its secrets. Returns `false` if they differ and the plugin has to restart
+    /// for them.
+    pub(super) fn take_settings(&mut self, id: &PluginId, entry: &Entry, values: SettingValues) -> bool {
+        let Standing::Admitted { admitted, on, .. } = &mut self.standing else { return true };
+        let rest_is_same = Entry { settings: self.entry.settings.clone(), ..entry.clone() } == self.entry;
+        let changed = admitted.settings != values;
+        if !rest_is_same || (!changed && *entry == self.entry) {
+            return true;
+        }
+        if !on.values().all(Supervised::hears_of_settings) || settings_fit(id, entry, &admitted.manifest).is_err() {
+            return !changed;
+        }
+        for supervised in on.values() {
+            supervised.settings_changed(values.0.clone());
+        }
+        *admitted = Arc::new(Admitted { settings: values, ..Admitted::clone(admitted) });
+        self.entry = entry.clone();
+        tracing::info!(plugin = %id, "plugin has new settings");
+        true
+    }
+
+    pub(super) fn log_from(&mut self, id: &PluginId, level: Option<LogLevel>) {
+        self.entry.log = level;
+        let Standing::Admitted { admitted, on, .. } = &mut self.standing else { return };
+        for supervised in on.values() {
+            supervised.log_from(level);
+        }
+        *admitted = Arc::new(Admitted { log: level, ..Admitted::clone(admitted) });
+        let level = level.map_or("as everything else", LogLevel::as_str);
+        tracing::info!(plugin = %id, level, "plugin is logged from another level on");
+    }
+
+    pub(super) async fn stop(self) {
+        if let Standing::Admitted { on, .. } = self.standing {
+            join_all(on.into_values().map(Supervised::stop)).await;
+        }
+    }
+
+    pub(super) async fn stop_with_the_house(self) {
+        if let Standing::Admitted { on, .. } = self.standing {
+            join_all(on.into_values().map(Supervised::stop_with_the_house)).await;
+        }
+    }
+
+    /// Applies the owner's names for its commands.
+    pub(super) fn name_commands(&mut self, id: &PluginId, names: &CommandNames) {
+        self.entry.commands = names.clone();
+        let Standing::Admitted { admitted, on, .. } = &mut self.standing else { return };
+        for supervised in on.values() {
+            supervised.name_commands(names.clone());
+        }
+        *admitted = Arc::new(Admitted { commands: names.clone(), ..Admitted::clone(admitted) });
+        tracing::info!(plugin = %id, commands = %names, "plugin's commands go by the owner's names");
+    }
+}
+
+/// Returns the plugins after which a plugin is started on an account.
+pub(super) fn dependencies(
+    loaded: &Loaded,
+    start: &order::Start,
+    strictness: Strictness,
+    plugins: &BTreeMap<PluginId, Plugin>,
+    account: &AccountName,
+) -> Vec<Dependency> {
+    let declared = &loaded.admitted.manifest.dependencies;
+    let after = start.after.iter().filter_map(|dependency| match &plugins.get(dependency)?.standing {
+        Standing::Admitted { admitted, on, .. } => {
+            let optional = [dependency, &admitted.manifest.name]
+                .iter()
+                .find_map(|name| declared.get(*name))
+                .is_some_and(|dependency| dependency.optional);
+            Some(on.get(account)?.as_dependency(strictness == Strictness::Strict && !optional))
+        }
+        Standing::Refused(_) | Standing::Compiling { .. } => None,
+    });
+    after.collect()
+}
