@@ -6,26 +6,32 @@
 //! measurements: only the thread's CPU clock is fair, yielding at every tick is not, and a runtime under `SCHED_IDLE`
 //! is what protects the neighbours.
 
+mod background;
+mod ticker;
+mod wakes;
+
 use std::future::Future;
 use std::num::NonZero;
 use std::pin::Pin;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::task::{Context, Poll, Wake, Waker, ready};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
-use futures_util::task::AtomicWaker;
 use parlor_base::held::Charges;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
-use wasmtime::{Engine, UpdateDeadline};
+use wasmtime::UpdateDeadline;
+
+use self::wakes::Wakes;
+
+pub(super) use self::background::Yard;
+pub(super) use self::ticker::Ticker;
 
 /// How long a guest computes before it yields to others on its runtime.
 const SLICE: Duration = Duration::from_millis(1);
-/// The interval at which the epoch advances while guests compute.
-const TICK: Duration = Duration::from_millis(1);
 /// The cost of a poll beyond its CPU time, so that very frequent empty waits are charged as well.
 const POLL_COST: Duration = Duration::from_nanos(500);
 /// How often an instance that woke itself is polled again at once, before others on its runtime have a turn.
@@ -313,203 +319,6 @@ impl<R> Future for Metered<R> {
     }
 }
 
-/// The waker of an instance's futures. Most calls wake their own instance during its poll. Such a wake-up is kept until
-/// the poll ends: a runtime offers a woken task to all of its threads, and one of them would wake up for nothing.
-#[derive(Debug)]
-struct Wakes {
-    /// [`Self::POLLING`], [`Self::WOKEN`], both or none.
-    state: AtomicU8,
-    began: Instant,
-    /// The time of the last wake-up between two polls, in nanoseconds since `began`.
-    woken: AtomicU64,
-    /// The task that polls the instance.
-    task: AtomicWaker,
-}
-
-impl Wakes {
-    const POLLING: u8 = 1;
-    const WOKEN: u8 = 2;
-
-    fn new() -> Self {
-        Self { state: AtomicU8::new(0), began: Instant::now(), woken: AtomicU64::new(0), task: AtomicWaker::new() }
-    }
-
-    /// Returns the time of the last wake-up between two polls.
-    fn woken(&self) -> Instant {
-        self.began + Duration::from_nanos(self.woken.load(Relaxed))
-    }
-
-    /// Marks the begin of a poll, which answers all earlier wake-ups.
-    fn begin(&self) {
-        self.state.swap(Self::POLLING, AcqRel);
-    }
-
-    /// Returns whether there was a wake-up during the poll, which the next poll answers.
-    fn again(&self) -> bool {
-        self.state.compare_exchange(Self::POLLING | Self::WOKEN, Self::POLLING, AcqRel, Acquire).is_ok()
-    }
-
-    /// Marks the end of polling. Returns whether a wake-up is still unanswered.
-    fn pause(&self) -> bool {
-        self.state.swap(0, AcqRel) & Self::WOKEN != 0
-    }
-}
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if self.state.fetch_or(Self::WOKEN, AcqRel) == 0 {
-            self.woken.store(nanos(self.began.elapsed()), Relaxed);
-            self.task.wake();
-        }
-    }
-}
-
-/// Advances the epoch every millisecond while guests compute, and sleeps while none does.
-#[derive(Debug, Clone)]
-pub(super) struct Ticker {
-    shared: Arc<TickerShared>,
-}
-
-#[derive(Debug)]
-struct TickerShared {
-    /// The number of running polls.
-    awake: AtomicU64,
-    /// Whether the thread is parked. The lock ensures that no wake-up is lost.
-    parked: Mutex<bool>,
-    wake: Condvar,
-    /// The same, read without the lock in every poll.
-    is_parked: AtomicBool,
-    stopped: AtomicBool,
-}
-
-impl Ticker {
-    /// Starts the thread. It ends when `stop` is called.
-    pub(super) fn start(engine: &Engine) -> std::io::Result<Self> {
-        let shared = Arc::new(TickerShared {
-            awake: AtomicU64::new(0),
-            parked: Mutex::new(false),
-            wake: Condvar::new(),
-            is_parked: AtomicBool::new(false),
-            stopped: AtomicBool::new(false),
-        });
-        let (engine, ticking) = (engine.clone(), Arc::clone(&shared));
-        std::thread::Builder::new().name("parlor-ticker".into()).spawn(move || ticking.run(&engine))?;
-        Ok(Self { shared })
-    }
-
-    /// Stops the thread. Guests that compute are no longer interrupted, so end them first.
-    pub(super) fn stop(&self) {
-        self.shared.stopped.store(true, Relaxed);
-        self.shared.unpark();
-    }
-
-    /// Keeps the ticker running while the guard lives.
-    fn awake(&self) -> Awake<'_> {
-        let shared = &*self.shared;
-        shared.awake.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        if shared.is_parked.load(std::sync::atomic::Ordering::SeqCst) {
-            shared.unpark();
-        }
-        Awake(shared)
-    }
-}
-
-struct Awake<'a>(&'a TickerShared);
-
-impl Drop for Awake<'_> {
-    fn drop(&mut self) {
-        self.0.awake.fetch_sub(1, Relaxed);
-    }
-}
-
-impl TickerShared {
-    fn run(&self, engine: &Engine) {
-        // A poll of a few microseconds needs no tick. Parking after a quiet time makes an idle host cost nothing, and
-        // staying awake between closely spaced polls spares them the wake-up.
-        const QUIET_TICKS: u32 = 50;
-        let mut quiet = 0;
-        while !self.stopped.load(Relaxed) {
-            std::thread::sleep(TICK);
-            engine.increment_epoch();
-            quiet = if self.awake.load(Relaxed) == 0 { quiet + 1 } else { 0 };
-            if quiet >= QUIET_TICKS {
-                self.park();
-                quiet = 0;
-            }
-        }
-    }
-
-    fn park(&self) {
-        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
-        *parked = true;
-        self.is_parked.store(true, std::sync::atomic::Ordering::SeqCst);
-        // A poll that began before `is_parked` was visible shows in `awake`.
-        while *parked && self.awake.load(std::sync::atomic::Ordering::SeqCst) == 0 && !self.stopped.load(Relaxed) {
-            parked = self.wake.wait(parked).unwrap_or_else(PoisonError::into_inner);
-        }
-        *parked = false;
-        self.is_parked.store(false, std::sync::atomic::Ordering::SeqCst);
-    }
-
-    fn unpark(&self) {
-        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
-        *parked = false;
-        self.wake.notify_one();
-    }
-}
-
-/// The background runtime for instances whose account is overdrawn: one thread that runs only when no other thread
-/// wants to.
-#[derive(Debug)]
-pub(super) struct Yard(Option<tokio::runtime::Runtime>);
-
-impl Yard {
-    /// Starts its thread.
-    pub(super) fn start() -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("parlor-yard")
-            .enable_all()
-            // Guests take whole slices here, and timers and new tasks must not wait for 61 of them.
-            .event_interval(1)
-            .global_queue_interval(1)
-            .on_thread_start(step_back)
-            .build()?;
-        Ok(Self(Some(runtime)))
-    }
-
-    /// Returns the handle to spawn tasks on it.
-    pub(super) fn handle(&self) -> &tokio::runtime::Handle {
-        self.0.as_ref().expect("taken only on drop").handle()
-    }
-}
-
-impl Drop for Yard {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            // A plain drop would block, and would panic inside another runtime.
-            runtime.shutdown_background();
-        }
-    }
-}
-
-/// Lets the calling thread run only when no other thread wants to.
-#[expect(unsafe_code, reason = "the scheduling class of a thread has no safe interface")]
-fn step_back() {
-    // SAFETY: an all-zero `sched_param` is valid, it outlives the call, and 0 names the calling thread.
-    let failed = unsafe {
-        let parameters: libc::sched_param = std::mem::zeroed();
-        libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) != 0
-    };
-    if failed {
-        tracing::warn!(error = %std::io::Error::last_os_error(), "the yard runs at normal priority");
-    }
-}
-
 /// Returns the CPU time that this thread has used, in nanoseconds.
 fn thread_cpu() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
@@ -526,6 +335,10 @@ fn signed(duration: Duration) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Wake;
+
+    use wasmtime::Engine;
+
     use super::*;
 
     fn ticker() -> Ticker {
@@ -753,24 +566,6 @@ mod tests {
             inner.wake();
             assert_eq!(rung.0.load(Relaxed), rings);
         }
-        ticker.stop();
-    }
-
-    #[test]
-    fn the_ticker_parks_when_nothing_runs_and_wakes_for_a_poll() {
-        let ticker = ticker();
-        let parked = |want: bool| {
-            let deadline = Instant::now() + Duration::from_secs(10);
-            while ticker.shared.is_parked.load(Relaxed) != want {
-                assert!(Instant::now() < deadline, "the ticker did not reach parked = {want}");
-                std::thread::yield_now();
-            }
-        };
-        parked(true);
-        let awake = ticker.awake();
-        parked(false);
-        drop(awake);
-        parked(true);
         ticker.stop();
     }
 }

@@ -1,15 +1,14 @@
-//! Leaving the stream: with a clean close, or so that another process can resume the session. Also the events for
-//! outgoing stanzas.
+//! Leaving the stream: with a clean close, or so that another process can resume the session.
 
-use parlor_session::event::{Event, Payload};
-use parlor_session::{Effect, Session};
 use parlor_stanza::error::CallError;
-use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::{Outgoing, PresenceOut, PresenceOutKind};
 use parlor_xmpp::Link;
+use tokio::sync::oneshot;
 
 use super::logins::Logins;
-use super::{Connection, Shared, Worker};
+use super::sending::tell_leaving;
+use super::shared::Connection;
+use super::worker::Worker;
 
 /// The reason for closing a stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,6 +22,14 @@ pub(super) enum Farewell {
 }
 
 impl Worker {
+    /// Closes the stream, since the account ends.
+    pub(super) async fn end(&mut self, done: oneshot::Sender<()>) {
+        self.close(Farewell::Stop).await;
+        self.apply();
+        // The receiver may be gone; the account ends all the same.
+        let _ = done.send(());
+    }
+
     /// Closes the stream, if there is one.
     pub(super) async fn close(&mut self, farewell: Farewell) {
         self.quiet.set(None, self.now());
@@ -41,9 +48,9 @@ impl Worker {
             if !may_be_gone_on_with {
                 link.close().await;
             } else if let Some(left) = link.leave().await {
-                self.sessions.keep(left);
+                self.keepers.sessions.keep(left);
             }
-            self.connection.send_replace(Connection::Offline);
+            self.published.connection(Connection::Offline);
         }
         match farewell {
             Farewell::LogOut => self.session.logged_out(self.shared.clock.now(), &mut self.effects),
@@ -69,46 +76,5 @@ impl Worker {
             && self.outbox.is_empty()
             && link.has_room()
             && link.can_be_left()
-    }
-}
-
-/// Reports an outgoing stanza to the plugins that listen. Costs almost nothing if none does.
-pub(super) fn tell_leaving(shared: &Shared, session: &mut Session, outgoing: Outgoing) -> Outgoing {
-    let router = &shared.router;
-    // A message that is sent again was reported when it was first sent.
-    let is_new = !matches!(outgoing, Outgoing::Again(_));
-    let hears_stanzas = router.hears("send");
-    let hears_messages = is_new && (router.hears("messageSend") || router.hears("messageAdded"));
-    if !hears_stanzas && !hears_messages {
-        return outgoing;
-    }
-    let now = shared.clock.now();
-    let of = match &outgoing {
-        Outgoing::Private(_, by) => Some(*by),
-        _ => None,
-    };
-    let stanza = RawStanza::of(outgoing);
-    if hears_stanzas {
-        let event = Event { name: "send".into(), at: now, payload: Payload::Stanza(stanza.to_shown_xml()) };
-        match of {
-            Some(instance) => shared.route_to(instance, event),
-            None => shared.route(event),
-        }
-    }
-    if hears_messages
-        && let Ok(own) = shared.snapshot().jid.try_as_full()
-        && let Some(message) = stanza.leaving(own, now)
-    {
-        let mut effects = Vec::new();
-        session.leaving(message, now, &mut effects);
-        for effect in effects {
-            if let Effect::Fire(event) = effect {
-                shared.route(event);
-            }
-        }
-    }
-    match of {
-        Some(instance) => Outgoing::Private(stanza, instance),
-        None => Outgoing::Raw(stanza),
     }
 }

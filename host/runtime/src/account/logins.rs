@@ -3,29 +3,20 @@
 
 use std::time::Duration;
 
-use jid::Jid;
 use parlor_config::{Authentication, PasswordSource};
 use parlor_session::Answer;
 use parlor_stanza::error::{CallError, StanzaError};
-use parlor_xmpp::{ConnectError, Left, Link, LogIn, Supplied};
+use parlor_xmpp::{ConnectError, Left, Link, LogIn};
 use tokio::time::Instant;
 
-use super::{Connection, Worker};
+use super::shared::{Connection, Credentials};
+use super::worker::Worker;
 
 /// Minimum time between the starts of two log-ins. It doubles with each failure, since servers lock out clients that
 /// guess.
 const INTERVAL: Duration = Duration::from_secs(2);
 /// Maximum time between the starts of two log-ins.
 const LONGEST: Duration = Duration::from_mins(1);
-
-/// Credentials that a plugin supplies.
-#[derive(Debug)]
-pub struct Credentials {
-    /// The account's address, optionally with the resource to request.
-    pub jid: Jid,
-    /// The password of that account.
-    pub password: Supplied,
-}
 
 /// The calls that wait for the log-in in progress, and when the next one may begin.
 #[derive(Debug, Default)]
@@ -115,7 +106,7 @@ impl Worker {
         let mut settings = self.settings.clone();
         let fits = |left: &Left| settings.jid.is_bare() || settings.jid == left.jid;
         let may_go_on = credentials.is_none() && self.shared.settings().keepalive;
-        let left = self.left.take().filter(|left| may_go_on && fits(left));
+        let left = self.keepers.left.take().filter(|left| may_go_on && fits(left));
         let password = credentials.map(|Credentials { jid, password }| {
             if !jid.is_bare() {
                 settings.jid = jid;
@@ -125,13 +116,13 @@ impl Worker {
         self.session.connecting();
         self.logins.of_a_plugin = false;
         let tokens = self.shared.tokens.clone();
-        let (pins, dialer) = (self.pins.pins(), self.dialer.clone());
+        let (pins, dialer) = (self.keepers.pins.pins(), self.dialer.clone());
         let mut link = Link::log_in(settings, LogIn { password, after, left, tokens, pins, dialer });
         if self.hears_nobody {
             link.acknowledge_no_more();
         }
         self.link = Some(link);
-        self.connection.send_replace(Connection::Connecting);
+        self.published.connection(Connection::Connecting);
     }
 
     /// Returns why a log-in with these or the configured credentials is impossible, if it is.
@@ -158,7 +149,7 @@ impl Worker {
         if let Some(why) = self.cannot_log_in(credentials.as_ref()) {
             return answer.give(Err(CallError::Unsupported(why.to_owned())));
         }
-        let is_connected = matches!(*self.connection.borrow(), Connection::Connected(_));
+        let is_connected = self.published.is_connected();
         match (&self.link, credentials) {
             (Some(_), None) if is_connected => answer.give(Ok(())),
             (Some(_), None) => self.logins.wait(answer),
@@ -183,6 +174,7 @@ impl Worker {
 
 #[cfg(test)]
 mod tests {
+    use jid::Jid;
     use parlor_https::trust::TrustError;
 
     use super::*;

@@ -10,7 +10,8 @@ use parlor_session::router::Mailbox;
 use parlor_stanza::error::CallError;
 use tokio::sync::oneshot;
 
-use super::{Order, Shared};
+use super::order::Order;
+use super::shared::Shared;
 
 /// Messages of the archive for one plugin.
 #[derive(Debug)]

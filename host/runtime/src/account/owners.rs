@@ -7,7 +7,9 @@ use parlor_stanza::types::{AdHocRequest, Outgoing, Reply};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::{Order, Shared, Worker};
+use super::order::Order;
+use super::shared::Shared;
+use super::worker::Worker;
 
 /// Maximum number of commands that wait to be carried out. Further ones are refused.
 pub(super) const REQUESTS: usize = 4;

@@ -9,7 +9,8 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio::time::sleep;
 
-use super::{Connection, Worker};
+use super::shared::Connection;
+use super::worker::Worker;
 
 /// Time between a panic and the next input, so that one that repeats keeps no processor busy.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -17,7 +18,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 impl Worker {
     /// Runs the account's task, and goes on after each panic.
     pub(super) async fn run_whatever_happens(mut self) {
-        self.load().await;
+        self.keepers.load(&mut self.session).await;
         while AssertUnwindSafe(self.run()).catch_unwind().await.is_err() {
             tracing::error!(
                 account = %self.shared.name,
@@ -26,7 +27,7 @@ impl Worker {
             if catch_unwind(AssertUnwindSafe(|| self.begin_anew())).is_err() {
                 self.link = None;
                 let why = "a bug in the host stopped its task, and again when it began anew; restart the host";
-                self.connection.send_replace(Connection::Failed(why.to_owned()));
+                self.published.connection(Connection::Failed(why.to_owned()));
             }
             sleep(PAUSE).await;
         }

@@ -3,7 +3,9 @@
 use parlor_config::AccountConfig;
 
 use super::leaving::Farewell;
-use super::{Order, Shared, Worker};
+use super::order::Order;
+use super::shared::Shared;
+use super::worker::Worker;
 
 impl Worker {
     /// Applies a new configuration. The stream stays unless the route to the server changed.

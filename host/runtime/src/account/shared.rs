@@ -19,11 +19,11 @@ use parlor_session::{Answer, AnyCommand, Command, OwnArchive, Snapshot, WaitUnti
 use parlor_stanza::error::CallError;
 use parlor_stanza::types::{AdHocRequest, MessageKind};
 use parlor_store::PluginData;
-use parlor_xmpp::Tokens;
+use parlor_xmpp::{Supplied, Tokens};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::logins::Credentials;
-use super::{Asked, Asker, Order};
+use super::Asker;
+use super::order::{Asked, Order};
 use crate::record::Records;
 
 /// The part of an account that plugins and the host hold.
@@ -86,6 +86,15 @@ impl Connection {
             Self::Offline | Self::Connecting | Self::Connected(_) | Self::Retrying(_) => None,
         }
     }
+}
+
+/// Credentials that a plugin supplies.
+#[derive(Debug)]
+pub struct Credentials {
+    /// The account's address, optionally with the resource to request.
+    pub jid: Jid,
+    /// The password of that account.
+    pub password: Supplied,
 }
 
 impl Shared {

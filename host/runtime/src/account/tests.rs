@@ -9,12 +9,15 @@ mod simulated;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
-use parlor_config::Settings;
+use jiff::Timestamp;
+use parlor_config::{LinkSettings, Settings};
 use parlor_session::event::Payload;
 use parlor_session::permissions::{Granted, Grants};
 use parlor_session::router::{Filter, Mail, Mailbox};
 use parlor_session::{AddPromises, ChangeSettings, Emit, OpenRoom, SendIq, SendRaw, Wins};
+use parlor_stanza::error::CallError;
 use parlor_stanza::raw::RawStanza;
 use parlor_stanza::types::Message;
 use parlor_xmpp::peer::{Manners, Memory, Peer, Session as PeerSession};

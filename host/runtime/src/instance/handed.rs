@@ -55,7 +55,7 @@ impl fmt::Display for Handed {
 impl Instance {
     /// Locks the list of events whose handlers were dropped before they returned. Held only briefly.
     pub(super) fn cut_off(&self) -> MutexGuard<'_, Vec<Handed>> {
-        self.cut_off.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.cut_off.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Describes what it was handling when it ended, to be appended to the reason. The text is empty if no handler was

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlor_base::{quantity, traces};
+use parlor_base::traces;
 use parlor_session::event::{Event, EventName, Payload};
 use parlor_session::permissions::Granted;
 use parlor_session::router::Mail;
@@ -13,16 +13,56 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
 use wasmtime::component::Accessor;
 
+use super::Instance;
+use super::context::Context;
+use super::ended::{SlowHandler, reason};
 use super::handed::Handed;
-use super::{Backlog, Context, Instance, reason};
 use crate::api;
 use crate::bindings::exports::parlor::plugin::guest::Guest;
 use crate::books::Handling;
 
-/// The error when a handler took longer than its owner allows.
-#[derive(Debug, thiserror::Error)]
-#[error("a handler of {} did not return within {}", .0, quantity::show_duration(*.1))]
-pub(super) struct SlowHandler(Handed, Duration);
+/// Events that one instance leaves to another, in order.
+pub(crate) type Backlog = Vec<Box<Mail>>;
+
+/// The mail of an instance, in the order in which it is handled.
+pub(super) struct Incoming {
+    /// Events that come before the mailbox: those left by a replaced instance, and one that is held back while the plugin
+    /// is told of lost events before it.
+    ahead: VecDeque<Box<Mail>>,
+    /// Receives the events that the replaced instance has not handled.
+    backlog: Option<oneshot::Receiver<Backlog>>,
+    mailbox: mpsc::Receiver<Box<Mail>>,
+}
+
+impl Incoming {
+    pub(super) fn new(mailbox: mpsc::Receiver<Box<Mail>>, backlog: Option<oneshot::Receiver<Backlog>>) -> Self {
+        Self { ahead: VecDeque::new(), backlog, mailbox }
+    }
+
+    /// Waits for the next event. Returns `None` if there will be none. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Option<Box<Mail>> {
+        if let Some(left) = &mut self.backlog {
+            // The replaced instance may be gone, and then it leaves nothing.
+            self.ahead.extend(left.await.unwrap_or_default());
+            self.backlog = None;
+        }
+        match self.ahead.pop_front() {
+            Some(mail) => Some(mail),
+            None => self.mailbox.recv().await,
+        }
+    }
+
+    /// Returns the next event that is already waiting.
+    pub(super) fn waiting(&mut self) -> Option<Box<Mail>> {
+        self.ahead.pop_front().or_else(|| self.mailbox.try_recv().ok())
+    }
+
+    /// Lets no more events in, and returns those that wait.
+    pub(super) fn close(&mut self) -> Backlog {
+        self.mailbox.close();
+        std::iter::from_fn(|| self.waiting()).collect()
+    }
+}
 
 /// Runs a handler with its timeout. A handler that computes all that time is ended by the watchdog instead.
 pub(super) async fn within<T>(
@@ -46,7 +86,7 @@ pub(super) async fn handle<'a>(
     accessor: &'a Accessor<Context>,
     mut mail: Box<Mail>,
     place: Option<Place>,
-    ahead: &mut VecDeque<Box<Mail>>,
+    incoming: &mut Incoming,
 ) -> Option<impl Future<Output = wasmtime::Result<Option<Handling>>> + use<'a>> {
     instance.took.notify_one();
     if mail.subscriptions.is_empty() || is_withheld(instance, &mail) {
@@ -55,7 +95,7 @@ pub(super) async fn handle<'a>(
     }
     let mut mail = match loss(instance) {
         Some(lagged) => {
-            ahead.push_front(mail);
+            incoming.ahead.push_front(mail);
             Box::new(lagged)
         }
         None => mail,
@@ -144,30 +184,6 @@ pub(super) fn next_due(instance: &Instance, timer: Pin<&mut Sleep>) -> Option<In
 /// Returns whether the owner has revoked the grant that this event needs, after it was queued.
 fn is_withheld(instance: &Instance, mail: &Mail) -> bool {
     instance.mailbox.withholds(mail, &|jid| instance.account.snapshot().is_contact(jid))
-}
-
-/// Returns the next event that is already waiting.
-pub(super) fn waiting_mail(
-    ahead: &mut VecDeque<Box<Mail>>,
-    mailbox: &mut mpsc::Receiver<Box<Mail>>,
-) -> Option<Box<Mail>> {
-    ahead.pop_front().or_else(|| mailbox.try_recv().ok())
-}
-
-pub(super) async fn next_mail(
-    ahead: &mut VecDeque<Box<Mail>>,
-    backlog: &mut Option<oneshot::Receiver<Backlog>>,
-    mailbox: &mut mpsc::Receiver<Box<Mail>>,
-) -> Option<Box<Mail>> {
-    if let Some(left) = backlog {
-        // The replaced instance may be gone, and then it leaves nothing.
-        ahead.extend(left.await.unwrap_or_default());
-        *backlog = None;
-    }
-    match ahead.pop_front() {
-        Some(mail) => Some(mail),
-        None => mailbox.recv().await,
-    }
 }
 
 /// Returns an event that tells the plugin how many events its full mailbox lost, if it subscribed to `lagged`. It

@@ -13,11 +13,17 @@ use parlor_session::permissions::Grants;
 use parlor_session::router::Filter;
 use parlor_stanza::error::CallError;
 use wasmtime::component::{Component, Linker};
+use wasmtime_wasi::I32Exit;
 
+use super::context::store;
+use super::ended::reason;
+use super::handed::Handed;
 use super::mail::{loss, within};
 use super::*;
 use crate::account::Asker;
+use crate::ceiling::Exceeded;
 use crate::compiler::Compiler;
+use crate::engine::Engine;
 
 const MANIFEST: &str =
     "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says what it hears\"\n";

@@ -6,6 +6,7 @@ use std::task::{Context, Waker};
 
 use parlor_base::held::Held;
 use parlor_session::permissions::Granted;
+use parlor_session::{Answer, AnyCommand};
 
 use super::*;
 

@@ -1,0 +1,170 @@
+//! The inputs of an account's task: orders, and events of its link.
+
+use parlor_session::router::Shadow;
+use parlor_session::{Answer, Effect};
+use parlor_stanza::error::CallError;
+use parlor_stanza::types::Outgoing;
+use parlor_xmpp::{ConnectError, LinkEvent};
+
+use super::Asker;
+use super::leaving::Farewell;
+use super::logins::{self, Logins};
+use super::order::Order;
+use super::shared::Connection;
+use super::worker::Worker;
+
+impl Worker {
+    /// Carries out an order, except for the one to stop.
+    pub(super) async fn on_order(&mut self, order: Order) {
+        self.mind_clock();
+        match order {
+            Order::PluginsInitialized { done } => {
+                self.session.plugins_initialized(self.now(), &mut self.effects);
+                self.apply();
+                self.logins.open = true;
+                for (credentials, answer) in self.logins.begin_early() {
+                    self.log_in(credentials, answer);
+                }
+                let _ = done.send(());
+            }
+            Order::Connect if self.link.is_some() => {}
+            Order::Connect => match self.cannot_log_in(None) {
+                None => self.connect(None),
+                Some(why) => {
+                    tracing::error!(account = %self.shared.name, reason = why, "account failed");
+                    self.session.lost(why, self.now(), &mut self.effects);
+                    self.published.connection(Connection::Failed(why.to_owned()));
+                }
+            },
+            // The plugin that wanted this is gone. The connection is left to the others.
+            Order::Disconnect(answer) | Order::LogOut(answer) | Order::LogIn(_, answer) if answer.is_abandoned() => {}
+            Order::Disconnect(answer) => {
+                self.close(Farewell::Disconnect).await;
+                self.apply();
+                answer.give(Ok(()));
+            }
+            Order::LogOut(answer) => {
+                self.close(Farewell::LogOut).await;
+                self.apply();
+                answer.give(Ok(()));
+            }
+            Order::LogIn(credentials, answer) if !self.logins.open => self.logins.wait_for_plugins(credentials, answer),
+            Order::LogIn(credentials, answer) => self.log_in(credentials, answer),
+            Order::Forget { instance, done } => {
+                // First: requests that still wait must not register anything for an instance that is gone.
+                self.asked.forget(&Asker::Plugin(instance));
+                self.session.instance_gone(instance, &mut self.effects);
+                self.apply();
+                let _ = done.send(());
+            }
+            Order::Heir { new, of, done } => {
+                self.session.instance_heir(new, of);
+                let _ = done.send(());
+            }
+            Order::Swap { old, new, done } => {
+                if let Some(old) = old {
+                    old.shadow(Shadow::On);
+                }
+                new.shadow(Shadow::Off);
+                self.session.instance_inherits(new.instance());
+                let _ = done.send(());
+            }
+            Order::TellMissed(missed) => missed.tell(&self.shared),
+            Order::HearNobody { done } => {
+                self.hears_nobody = true;
+                if let Some(link) = &mut self.link {
+                    link.acknowledge_no_more();
+                }
+                let _ = done.send(());
+            }
+            Order::Reply { to, id, reply } => self.put_out(Outgoing::Reply { to: Some(to), id, reply }, None),
+            Order::Rewrite { config, done } => {
+                self.rewrite(*config).await;
+                self.apply();
+                let _ = done.send(());
+            }
+            Order::Stop { .. } => unreachable!("handled by `run`, which ends with it"),
+        }
+    }
+
+    /// Answers the calls that wait for a log-in. Readers can see its outcome by then.
+    pub(super) fn answer_logins(&mut self, who: fn(&mut Logins) -> Vec<Answer<()>>, result: &Result<(), CallError>) {
+        let answers = who(&mut self.logins).into_iter();
+        self.effects.extend(answers.map(|answer| Effect::answer(answer, result.clone())));
+    }
+
+    /// Handles an event of the link.
+    pub(super) fn on_link(&mut self, event: LinkEvent) {
+        self.mind_clock();
+        let now = self.now();
+        let account = &self.shared.name;
+        if let LinkEvent::Bound { .. } | LinkEvent::Resumed { .. } = event {
+            self.keepers.pins.keep();
+        }
+        match event {
+            LinkEvent::Stanza(incoming) if self.hears_nobody && incoming.speaks() && self.is_kept_for_later() => {}
+            LinkEvent::Stanza(incoming) => {
+                #[cfg(test)]
+                parlor_xmpp::peer::panic_if_told("the session", &format!("{incoming:?}"));
+                self.session.incoming(incoming, now, &mut self.effects);
+            }
+            LinkEvent::Bound { jid, offers, taken_up, again, doubtful } => {
+                self.bound(jid, offers, taken_up, (again, doubtful), now);
+            }
+            LinkEvent::Suspended { why } if !why.is_own_wish() && !self.shared.settings.load().auto_reconnect => {
+                tracing::error!(%account, reason = %why, "connection lost, and auto_reconnect is off");
+                self.link = None;
+                self.session.lost(&why.to_string(), now, &mut self.effects);
+                // If the host were restarted now, it would disconnect the other client in turn.
+                self.published.connection(if why.is_conflict() {
+                    Connection::Failed(why.to_string())
+                } else {
+                    Connection::Left(format!("{why}, and auto_reconnect is off"))
+                });
+            }
+            LinkEvent::Trying => self.session.reconnecting(now, &mut self.effects),
+            LinkEvent::Suspended { why } => {
+                tracing::warn!(%account, reason = %why, "connection lost, reconnecting");
+                self.published.connection(Connection::Retrying(why.to_string()));
+                self.session.suspended(now, &mut self.effects);
+            }
+            LinkEvent::Resumed { doubtful } => {
+                tracing::info!(%account, may_have_gaps = doubtful, "connection resumed");
+                self.published.connection(Connection::Connected(self.shared.snapshot().jid.clone()));
+                self.session.resumed(now, &mut self.effects);
+                if doubtful {
+                    self.session.doubt_stream();
+                    self.shared.router.stream_begins(self.session.stream());
+                }
+                self.ask_archive_again();
+            }
+            LinkEvent::Retrying { after, why } => {
+                tracing::warn!(%account, reason = %why, after_ms = after.as_millis(), "cannot connect, trying again");
+                self.published.connection(Connection::Retrying(why.to_string()));
+                self.session.retrying(after, &why.to_string(), now, &mut self.effects);
+                self.answer_logins(Logins::failed, &Err(logins::failure(&why)));
+            }
+            LinkEvent::Failed(error) if self.logins.of_a_plugin => {
+                tracing::warn!(%account, reason = %error, "a log-in that a plugin asked for failed");
+                self.fail(&error, Connection::Offline);
+            }
+            LinkEvent::Failed(error) => {
+                tracing::error!(%account, reason = %error, "account failed");
+                self.fail(&error, Connection::Failed(error.to_string()));
+            }
+            LinkEvent::Closed => {
+                tracing::info!(%account, "connection closed");
+                self.link = None;
+                self.published.connection(Connection::Offline);
+                self.session.closed(now, &mut self.effects);
+            }
+        }
+    }
+
+    fn fail(&mut self, error: &ConnectError, stands: Connection) {
+        self.link = None;
+        self.session.lost(&error.to_string(), self.now(), &mut self.effects);
+        self.answer_logins(Logins::failed, &Err(logins::failure(error)));
+        self.published.connection(stands);
+    }
+}

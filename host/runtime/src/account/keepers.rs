@@ -1,0 +1,38 @@
+//! What an account keeps on disk for the next process.
+
+use jid::BareJid;
+use parlor_session::Session;
+use parlor_store::{KeptRoster, PinKeeper, RosterKeeper, SessionKeeper, Store};
+use parlor_xmpp::Left;
+
+/// The parts of the store that the account's task writes.
+pub(super) struct Keepers {
+    /// Stores the roster for later processes.
+    pub(super) roster: RosterKeeper,
+    /// Stores the session with the server for the next process.
+    pub(super) sessions: SessionKeeper,
+    /// Records on disk that log-ins used channel binding.
+    pub(super) pins: PinKeeper,
+    /// The session that the last process left. It is offered at the first log-in only.
+    pub(super) left: Option<Left>,
+}
+
+impl Keepers {
+    pub(super) fn new(store: Store, own: &BareJid) -> Self {
+        Self {
+            roster: RosterKeeper::new(store.clone(), own),
+            sessions: SessionKeeper::new(store.clone(), own),
+            pins: PinKeeper::new(store, own),
+            left: None,
+        }
+    }
+
+    /// Loads what the last process stored.
+    pub(super) async fn load(&mut self, session: &mut Session) {
+        if let Some(KeptRoster { version, items }) = self.roster.load().await {
+            session.roster_kept(version, items);
+        }
+        self.left = self.sessions.take().await;
+        self.pins.load().await;
+    }
+}

@@ -1,0 +1,44 @@
+//! The requests to an account's task.
+
+use std::sync::Arc;
+
+use jid::Jid;
+use parlor_base::held::Holding;
+use parlor_base::id::InstanceId;
+use parlor_config::AccountConfig;
+use parlor_session::router::Mailbox;
+use parlor_session::{Answer, AnyCommand};
+use parlor_stanza::types::Reply;
+use tokio::sync::oneshot;
+
+use super::missed::Missed;
+use super::shared::Credentials;
+
+/// An order that the account carries out however full its link is. A server that reads nothing must not delay the end
+/// of a plugin, nor the shutdown of the host.
+#[derive(Debug)]
+pub(super) enum Order {
+    PluginsInitialized { done: oneshot::Sender<()> },
+    Connect,
+    Disconnect(Answer<()>),
+    LogIn(Option<Credentials>, Answer<()>),
+    LogOut(Answer<()>),
+    Forget { instance: InstanceId, done: oneshot::Sender<()> },
+    Heir { new: InstanceId, of: InstanceId, done: oneshot::Sender<()> },
+    Swap { old: Option<Arc<Mailbox>>, new: Arc<Mailbox>, done: oneshot::Sender<()> },
+    TellMissed(Missed),
+    Reply { to: Jid, id: String, reply: Reply },
+    HearNobody { done: oneshot::Sender<()> },
+    Rewrite { config: Box<AccountConfig>, done: oneshot::Sender<()> },
+    Stop { done: oneshot::Sender<()> },
+}
+
+/// A request to the account's task, handled when it is its sender's turn.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// A command for the session, with the memory that is accounted for while it waits. A command that sends something
+    /// waits for room in the link.
+    Command(AnyCommand, Option<Holding>),
+    /// An order that plugins may give, too.
+    Order(Order),
+}

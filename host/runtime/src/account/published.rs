@@ -1,0 +1,51 @@
+//! What the account's task publishes beside the snapshot, for tasks that wait for a change of it.
+
+use parlor_session::{OwnArchive, Snapshot};
+use tokio::sync::watch;
+
+use super::shared::Connection;
+
+/// The sending ends; [`Shared`](super::Shared) has the receiving ones.
+pub(super) struct Published {
+    /// The state of the connection.
+    connection: watch::Sender<Connection>,
+    /// Whether the account has an archive, for tasks that wait to query it.
+    archive: watch::Sender<Option<OwnArchive>>,
+    /// The number of times that a room has reported whether it has an archive.
+    rooms_told: watch::Sender<u64>,
+}
+
+/// The receiving ends.
+pub(super) struct Watched {
+    pub(super) connection: watch::Receiver<Connection>,
+    pub(super) archive: watch::Receiver<Option<OwnArchive>>,
+    pub(super) rooms_told: watch::Receiver<u64>,
+}
+
+impl Published {
+    pub(super) fn new() -> (Self, Watched) {
+        let (connection, connection_receiver) = watch::channel(Connection::Offline);
+        let (archive, archive_receiver) = watch::channel(None);
+        let (rooms_told, rooms_told_receiver) = watch::channel(0);
+        let watched =
+            Watched { connection: connection_receiver, archive: archive_receiver, rooms_told: rooms_told_receiver };
+        (Self { connection, archive, rooms_told }, watched)
+    }
+
+    /// Publishes the state of the connection.
+    pub(super) fn connection(&self, now: Connection) {
+        self.connection.send_replace(now);
+    }
+
+    /// Returns whether the account is connected.
+    pub(super) fn is_connected(&self) -> bool {
+        matches!(*self.connection.borrow(), Connection::Connected(_))
+    }
+
+    /// Publishes what a new snapshot says about archives.
+    pub(super) fn archives(&self, snapshot: &Snapshot) {
+        let (archive, told) = (snapshot.archive, snapshot.rooms_told);
+        self.archive.send_if_modified(|before| std::mem::replace(before, archive) != archive);
+        self.rooms_told.send_if_modified(|before| std::mem::replace(before, told) != told);
+    }
+}

@@ -1,0 +1,91 @@
+//! Sends stanzas: to the link as far as it has room, and to the plugins that listen.
+
+use parlor_session::event::{Event, Payload};
+use parlor_session::{Effect, Sent, Session};
+use parlor_stanza::error::CallError;
+use parlor_stanza::raw::RawStanza;
+use parlor_stanza::types::Outgoing;
+use parlor_xmpp::Link;
+
+use super::shared::Shared;
+use super::worker::Worker;
+
+impl Worker {
+    pub(super) fn put_out(&mut self, outgoing: Outgoing, sent: Option<Sent>) {
+        let put = if self.link.is_some() { self.outbox.put(outgoing, sent) } else { Err(sent) };
+        if let Err(Some(sent)) = put {
+            sent.failed(CallError::Offline);
+        }
+    }
+
+    /// Passes as many stanzas to the link as it has room for. It never waits: an account that waits would notice no
+    /// failure.
+    pub(super) fn flush(&mut self) {
+        match &mut self.link {
+            Some(link) => {
+                while link.has_room()
+                    && let Some((outgoing, sent)) = self.outbox.0.pop_front()
+                {
+                    let outgoing = tell_leaving(&self.shared, &mut self.session, outgoing);
+                    link.send(outgoing);
+                    if let Some(sent) = sent {
+                        sent.queued();
+                    }
+                }
+            }
+            None => {
+                for (_, sent) in self.outbox.take() {
+                    if let Some(sent) = sent {
+                        sent.failed(CallError::Offline);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns whether plugins may send more.
+    pub(super) fn has_room(&self) -> bool {
+        self.outbox.is_empty() && self.link.as_ref().is_none_or(Link::has_room)
+    }
+}
+
+/// Reports an outgoing stanza to the plugins that listen. Costs almost nothing if none does.
+pub(super) fn tell_leaving(shared: &Shared, session: &mut Session, outgoing: Outgoing) -> Outgoing {
+    let router = &shared.router;
+    // A message that is sent again was reported when it was first sent.
+    let is_new = !matches!(outgoing, Outgoing::Again(_));
+    let hears_stanzas = router.hears("send");
+    let hears_messages = is_new && (router.hears("messageSend") || router.hears("messageAdded"));
+    if !hears_stanzas && !hears_messages {
+        return outgoing;
+    }
+    let now = shared.clock.now();
+    let of = match &outgoing {
+        Outgoing::Private(_, by) => Some(*by),
+        _ => None,
+    };
+    let stanza = RawStanza::of(outgoing);
+    if hears_stanzas {
+        let event = Event { name: "send".into(), at: now, payload: Payload::Stanza(stanza.to_shown_xml()) };
+        match of {
+            Some(instance) => shared.route_to(instance, event),
+            None => shared.route(event),
+        }
+    }
+    if hears_messages
+        && let Ok(own) = shared.snapshot().jid.try_as_full()
+        && let Some(message) = stanza.leaving(own, now)
+    {
+        let mut effects = Vec::new();
+        session.leaving(message, now, &mut effects);
+        for effect in effects {
+            if let Effect::Fire(event) = effect {
+                shared.route(event);
+            }
+        }
+    }
+    match of {
+        Some(instance) => Outgoing::Private(stanza, instance),
+        None => Outgoing::Raw(stanza),
+    }
+}

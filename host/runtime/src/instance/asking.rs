@@ -1,0 +1,156 @@
+//! How an instance asks the account's task: in its turn, with the bytes that the host holds for it counted, and with the
+//! time that it waits for others.
+
+use std::sync::{Arc, OnceLock};
+
+use parlor_base::held::{Held, Holding};
+use parlor_session::permissions::Granted;
+use parlor_session::{Answer, AnyCommand, Command};
+use parlor_stanza::error::CallError;
+use tokio::sync::{oneshot, watch};
+
+use super::Instance;
+use crate::account::Asker;
+
+impl Instance {
+    /// Counts bytes that the host holds for it until the guard is dropped.
+    pub fn hold(&self, bytes: usize) -> Result<Holding, CallError> {
+        self.held.hold(bytes).ok_or_else(|| self.holds_too_much())
+    }
+
+    /// Returns the counter, for callers that determine the amount themselves.
+    pub fn held(&self) -> Arc<Held> {
+        Arc::clone(&self.held)
+    }
+
+    /// Returns the error for exceeding that limit.
+    pub(crate) fn holds_too_much(&self) -> CallError {
+        CallError::OverLimit(format!("{} of memory for calls that wait", self.limits.host_memory))
+    }
+
+    /// Sends a command to the session in this plugin's turn, and waits for the answer.
+    pub async fn ask<C: Command>(&self, granted: &Granted, command: C) -> Result<C::Answer, CallError> {
+        self.ask_with(granted, |answer| AnyCommand::new(command, answer)).await
+    }
+
+    async fn ask_with<R>(
+        &self,
+        granted: &Granted,
+        command: impl FnOnce(Answer<R>) -> AnyCommand,
+    ) -> Result<R, CallError> {
+        let (answer, arrives) = Answer::channel();
+        let command = command(answer);
+        let holding = self.hold(command.weight())?;
+        self.ask_holding(granted, command, arrives, holding).await
+    }
+
+    /// Does the same with a command whose answer arrives there and whose bytes are held already.
+    pub(crate) async fn ask_holding<R>(
+        &self,
+        granted: &Granted,
+        command: AnyCommand,
+        arrives: oneshot::Receiver<Result<R, CallError>>,
+        holding: Holding,
+    ) -> Result<R, CallError> {
+        self.in_turn(self.account.ask_holding(self.asker(), granted, command, arrives, Some(holding))).await
+    }
+
+    /// Does the same as [`ask`](Self::ask) for an answer that others make long. Its bytes are held until it is returned:
+    /// a plugin that does not get to run would collect one of each of its calls.
+    pub(crate) async fn ask_for_much<C: Command>(
+        &self,
+        granted: &Granted,
+        command: C,
+        weigh: fn(&C::Answer) -> usize,
+    ) -> Result<C::Answer, CallError> {
+        self.ask_for_much_with(granted, |answer| AnyCommand::new(command, answer), weigh).await
+    }
+
+    pub(crate) async fn ask_for_much_with<R: 'static>(
+        &self,
+        granted: &Granted,
+        command: impl FnOnce(Answer<R>) -> AnyCommand,
+        weigh: fn(&R) -> usize,
+    ) -> Result<R, CallError> {
+        let (_kept, fits) = self.room_for_answer(weigh);
+        self.ask_with(granted, |answer| command(answer.if_it_fits(fits))).await
+    }
+
+    /// Returns a check whether such an answer fits, and what holds its bytes from then on until it is dropped.
+    pub(crate) fn room_for_answer<R: 'static>(
+        &self,
+        weigh: fn(&R) -> usize,
+    ) -> (Arc<OnceLock<Holding>>, impl FnOnce(&R) -> Result<(), CallError> + Send + use<R>) {
+        let (held, kept) = (self.held(), Arc::new(OnceLock::new()));
+        let (keep, too_much) = (Arc::clone(&kept), self.holds_too_much());
+        let fits = move |value: &R| match held.hold(weigh(value)) {
+            Some(holding) => keep.set(holding).map_err(|_| CallError::Stopped),
+            None => Err(too_much),
+        };
+        (kept, fits)
+    }
+
+    /// Waits for a resource that all plugins share. During `initialize` that time does not count against the plugin,
+    /// since others may be served first.
+    pub async fn in_turn<R>(&self, shared: impl Future<Output = R>) -> R {
+        // Only `initialize` has such a time limit, so other calls are spared the cost of counting.
+        let _waits = self.is_starting().then(|| TurnWait::begin(&self.waits));
+        shared.await
+    }
+    /// Counts a call as waiting for the session until the guard is dropped.
+    pub fn waits_for_session(self: &Arc<Self>) -> SessionWait {
+        self.waits.send_modify(|waits| waits.for_session += 1);
+        SessionWait(Arc::clone(self))
+    }
+
+    /// Returns a receiver for the number of waiting calls, by what they wait for.
+    pub fn waits(&self) -> watch::Receiver<Waits> {
+        self.waits.subscribe()
+    }
+
+    /// Returns the identity under which it sends commands to the account's task.
+    pub fn asker(&self) -> Asker {
+        Asker::Plugin(self.id)
+    }
+}
+
+/// The number of calls that wait, by what they wait for. Their time does not count against the plugin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waits {
+    /// Calls that wait for the session: for the connection, for answers, for other plugins.
+    pub for_session: usize,
+    /// Calls that wait for their turn at a shared resource.
+    pub for_turn: usize,
+}
+
+impl Waits {
+    /// Returns whether any call waits.
+    pub fn any(self) -> bool {
+        self.for_session + self.for_turn > 0
+    }
+}
+
+/// A call that waits for the session.
+pub struct SessionWait(Arc<Instance>);
+
+impl Drop for SessionWait {
+    fn drop(&mut self) {
+        self.0.waits.send_modify(|waits| waits.for_session -= 1);
+    }
+}
+
+/// A call that waits for its turn.
+struct TurnWait<'a>(&'a watch::Sender<Waits>);
+
+impl<'a> TurnWait<'a> {
+    fn begin(waits: &'a watch::Sender<Waits>) -> Self {
+        waits.send_modify(|waits| waits.for_turn += 1);
+        Self(waits)
+    }
+}
+
+impl Drop for TurnWait<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|waits| waits.for_turn -= 1);
+    }
+}

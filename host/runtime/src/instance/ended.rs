@@ -1,0 +1,107 @@
+//! How an instance ended, and the reason as a sentence for the owner.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use parlor_base::harmless::harmless;
+use parlor_base::quantity;
+use wasmtime::PoolConcurrencyLimitError;
+use wasmtime_wasi::I32Exit;
+
+use super::detail::{detail, is_full_stack};
+use super::handed::Handed;
+use super::{Instance, LONGEST_REASON};
+use crate::ceiling::Exceeded;
+use crate::watchdog::Overrun;
+
+/// The error when a handler took longer than its owner allows.
+#[derive(Debug, thiserror::Error)]
+#[error("a handler of {} did not return within {}", .0, quantity::show_duration(*.1))]
+pub(super) struct SlowHandler(pub(super) Handed, pub(super) Duration);
+
+/// The way in which an instance ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// It was asked to stop, and did.
+    Stopped,
+    /// Its `initialize` returned an error, with this text.
+    Declined(String),
+    /// The engine's pool is used up by others, which is not the plugin's fault.
+    NoRoom {
+        /// The reason, in one sentence.
+        why: String,
+        /// wasmtime's description of the error.
+        detail: String,
+    },
+    /// It trapped, or hit a limit.
+    Failed {
+        /// The reason, in one sentence.
+        why: String,
+        /// wasmtime's description of the error, with the guest's backtrace.
+        detail: String,
+    },
+}
+
+impl Ended {
+    /// Returns the way in which an instance ended that trapped, hit a limit, or found no room among this many places.
+    pub(super) fn by(error: wasmtime::Error, instance: &Instance, places: u32) -> Self {
+        if is_full(&error) {
+            return Self::NoRoom { why: no_room(places), detail: detail(&error) };
+        }
+        let error = Exceeded::named(error, &instance.limits);
+        // A slow handler is already named in the error.
+        let at_what = if error.is::<SlowHandler>() { String::new() } else { instance.at_what() };
+        let detail = detail(&error);
+        let why = if is_full_stack(&detail) {
+            FULL_STACK.to_owned()
+        } else if instance.taken.is_full.load(Relaxed) && (error.is::<wasmtime::Trap>() || error.is::<I32Exit>()) {
+            // It was refused more memory, and could not go on without.
+            Exceeded::Memory(instance.limits.memory).to_string()
+        } else {
+            reason(&error)
+        };
+        Self::Failed { why: why + &at_what, detail }
+    }
+}
+
+/// Returns whether the shared pool was used up.
+fn is_full(error: &wasmtime::Error) -> bool {
+    error.is::<PoolConcurrencyLimitError>()
+}
+
+/// Returns the same as a sentence for the owner.
+fn no_room(places: u32) -> String {
+    format!(
+        "the host has room for {places} plugins, counted on each account by itself, and all of it is taken: run some \
+         accounts in another parlor"
+    )
+}
+
+/// The reason for a plugin whose calls nest too deep.
+const FULL_STACK: &str = "it used up its stack";
+
+/// Returns the reason as a sentence for the owner.
+pub(super) fn reason(error: &wasmtime::Error) -> String {
+    if let Some(overrun) = error.downcast_ref::<Overrun>() {
+        return overrun.to_string();
+    }
+    if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
+        return exceeded.to_string();
+    }
+    if let Some(slow) = error.downcast_ref::<SlowHandler>() {
+        return slow.to_string();
+    }
+    // The exit status is not shown: the adapter maps all failures to the same one.
+    if error.is::<I32Exit>() {
+        return "it called exit".to_owned();
+    }
+    if let Some(trap) = error.downcast_ref::<wasmtime::Trap>() {
+        return match trap {
+            wasmtime::Trap::StackOverflow => FULL_STACK.into(),
+            wasmtime::Trap::UnreachableCodeReached => "it panicked or aborted".into(),
+            trap => format!("it trapped: {trap}"),
+        };
+    }
+    // The outer context says where it happened, which belongs to the detail.
+    harmless(&error.root_cause().to_string(), LONGEST_REASON)
+}

@@ -1,0 +1,155 @@
+//! The registrations of an instance: its rooms, commands, timers and promises.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jid::BareJid;
+use parlor_session::Snapshot;
+use parlor_session::command_names::called;
+use parlor_stanza::error::CallError;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::Instance;
+use crate::timers::Timers;
+
+/// The registrations of an instance, which go with it. Only its rooms outlive it.
+#[derive(Debug, Default)]
+pub(super) struct Registrations {
+    /// The rooms that the plugin has opened.
+    pub(super) rooms: Arc<Rooms>,
+    /// The number of promises that it owns.
+    pub(super) promises: AtomicUsize,
+    /// Its chat commands, and whether each can be called without the plugin's id.
+    commands: Mutex<BTreeMap<String, bool>>,
+    timers: Mutex<Timers>,
+    /// Notified when a timer was set or cancelled.
+    pub(super) timers_changed: Notify,
+}
+
+impl Registrations {
+    /// Creates those of an instance that has registered nothing but these rooms.
+    pub(super) fn with_rooms(rooms: Arc<Rooms>) -> Self {
+        Self { rooms, ..Self::default() }
+    }
+}
+
+impl Instance {
+    /// Counts a room as opened by this plugin, unless it is open already. It counts until the guard reports a failure,
+    /// or until the room is closed and no bookmark would open it again.
+    pub fn open_room(self: &Arc<Self>, room: &BareJid) -> Result<OpeningRoom, CallError> {
+        let snapshot = self.account.snapshot();
+        let mut rooms = self.registered.rooms.stages();
+        rooms.retain(|room, stage| match stage {
+            Stage::Opening => true,
+            Stage::Open => snapshot.is_kept_open(room),
+            Stage::GivenUp(at) => snapshot.is_kept_open(room) || at.elapsed() < GIVEN_UP,
+        });
+        let is_new = !rooms.contains_key(room) && !snapshot.rooms.contains_key(room);
+        if is_new {
+            if rooms.len() >= self.limits.rooms as usize {
+                return Err(CallError::OverLimit(format!("{} rooms", self.limits.rooms)));
+            }
+            rooms.insert(room.clone(), Stage::Opening);
+        }
+        drop(rooms);
+        Ok(OpeningRoom { rooms: Arc::clone(&self.registered.rooms), room: room.clone(), is_new })
+    }
+
+    /// Sets how many promises it owns now.
+    pub fn has_promises(&self, now: usize) {
+        self.registered.promises.store(now, Relaxed);
+    }
+
+    /// Locks its commands, with whether each can be called without the plugin's id. Held only briefly.
+    pub fn commands(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
+        self.registered.commands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns its commands, each with the word by which users call it, considering the other instances on the account.
+    pub fn called(&self, all: &[Arc<Self>]) -> BTreeMap<String, String> {
+        let on_account = || all.iter().filter(|one| one.account.name == self.account.name);
+        let is_chosen = |word: &str| on_account().any(|one| one.chooses(word));
+        let commands = self.commands().clone();
+        let called = commands.into_iter().map(|(name, is_short)| {
+            let word = called(&self.plugin, &name, is_short, &self.command_names, is_chosen);
+            (name, word)
+        });
+        called.collect()
+    }
+
+    /// Returns whether the owner gave one of its commands this name.
+    fn chooses(&self, word: &str) -> bool {
+        self.commands().keys().any(|name| self.command_names.is(name, word))
+    }
+
+    /// Locks its timers, which is only done briefly and never by the connection.
+    pub(super) fn timers(&self) -> MutexGuard<'_, Timers> {
+        self.registered.timers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads or changes its timers.
+    pub fn with_timers<R>(&self, change: impl FnOnce(&mut Timers) -> R) -> R {
+        let result = change(&mut self.timers());
+        self.registered.timers_changed.notify_one();
+        result
+    }
+}
+
+/// The rooms that a plugin has opened on one account. They outlive its instances, as the rooms do.
+#[derive(Debug, Default)]
+pub struct Rooms(Mutex<BTreeMap<BareJid, Stage>>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Opening,
+    Open,
+    /// No call waits for it any more, but it may still be entered.
+    GivenUp(Instant),
+}
+
+/// How long a room counts after its opening was given up, unless it becomes open.
+const GIVEN_UP: Duration = Duration::from_mins(1);
+
+impl Rooms {
+    fn stages(&self) -> MutexGuard<'_, BTreeMap<BareJid, Stage>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns how many of them are still open, or would be opened again.
+    pub(super) fn count(&self, snapshot: &Snapshot) -> usize {
+        self.stages().keys().filter(|room| snapshot.is_kept_open(room)).count()
+    }
+}
+
+/// A room that is being opened.
+pub struct OpeningRoom {
+    rooms: Arc<Rooms>,
+    room: BareJid,
+    is_new: bool,
+}
+
+impl OpeningRoom {
+    /// Records whether the room was opened.
+    pub fn ended(mut self, is_open: bool) {
+        if !std::mem::take(&mut self.is_new) {
+            return;
+        }
+        let mut rooms = self.rooms.stages();
+        if is_open {
+            rooms.insert(self.room.clone(), Stage::Open);
+        } else {
+            rooms.remove(&self.room);
+        }
+    }
+}
+
+impl Drop for OpeningRoom {
+    fn drop(&mut self) {
+        if self.is_new {
+            self.rooms.stages().insert(self.room.clone(), Stage::GivenUp(Instant::now()));
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The run of an instance, from its first call to its last: it serves its mail, hands it over or finishes it, and says
+//! goodbye.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, FusedFuture, FutureExt};
+use futures_util::stream::FuturesUnordered;
+use parlor_base::harmless::harmless;
+use parlor_session::router::Mail;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use wasmtime::component::Accessor;
+
+use super::context::{Context, store};
+use super::ended::Ended;
+use super::mail::{Backlog, Incoming, Place, Spare, fire_timers, handle, next_due};
+use super::{Instance, LONGEST_REASON};
+use crate::bindings::exports::parlor::plugin::guest::Guest;
+use crate::books::Handling;
+use crate::engine::{Compiled, Engine};
+
+/// The mode in which an instance is asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parting {
+    /// At once: waiting handlers are dropped.
+    Now,
+    /// Another instance replaces it. Running handlers finish first, so that no message is left half-answered.
+    Handover,
+    /// The host shuts down and delivers nothing more. Events in the mailbox are handled first, for at most the limit
+    /// `stop`. Then the plugin's `stop` has as much time.
+    House,
+}
+
+/// Everything that an instance needs to run.
+pub(crate) struct Start {
+    /// The instance.
+    pub instance: Arc<Instance>,
+    /// Its code.
+    pub compiled: Arc<Compiled>,
+    /// The engine that compiled it.
+    pub engine: Arc<Engine>,
+    /// The receiving end of its mailbox.
+    pub mailbox: mpsc::Receiver<Box<Mail>>,
+    /// Notified when `initialize` has returned.
+    pub initialized: oneshot::Sender<()>,
+    /// Asks it to stop.
+    pub stop: oneshot::Receiver<Parting>,
+    /// The events that the replaced instance has not handled, which come before all others; `None` if it replaces none.
+    pub backlog: Option<oneshot::Receiver<Backlog>>,
+    /// Receives the events that it has not handled, as soon as it is asked to stop.
+    pub rest: oneshot::Sender<Backlog>,
+}
+
+/// Runs an instance from its first call to its last.
+pub(crate) async fn run(start: Start) -> Ended {
+    let (instance, places) = (Arc::clone(&start.instance), start.engine.places());
+    match live(start).await {
+        Ok(ended) => ended,
+        Err(error) => {
+            let ended = Ended::by(error, &instance, places);
+            if matches!(ended, Ended::Failed { .. }) {
+                instance.answer_cut_off().await;
+            }
+            ended
+        }
+    }
+}
+
+async fn live(start: Start) -> wasmtime::Result<Ended> {
+    let Start { instance, compiled, engine, mailbox, initialized, stop, backlog, rest } = start;
+    let mut store = store(&engine, &instance);
+    let plugin = compiled.pre.instantiate_async(&mut store).await?;
+    instance.taken.count(compiled.pre.instance_pre().component());
+    let guest = plugin.parlor_plugin_guest();
+    store
+        .run_concurrent(async |accessor| {
+            let mail = Incoming::new(mailbox, backlog);
+            let mut running = Running::new(&instance, guest, accessor, mail);
+            // It may be told to stop before this call returns, which is then not given up.
+            let initialize = pin!(guest.call_initialize(accessor).fuse());
+            let parting = match running.serve(initialize, initialized, stop).await? {
+                Served::Declined(words) => return Ok(Ended::Declined(words)),
+                Served::Until(parting) => parting,
+            };
+            if parting == Parting::House {
+                running.finish_mail().await?;
+            }
+            running.leave(parting, rest);
+            if parting == Parting::Handover {
+                running.finish_handlers().await?;
+            }
+            running.say_goodbye().await?;
+            Ok(Ended::Stopped)
+        })
+        .await
+        .flatten()
+}
+
+/// How it ended that an instance served its mail.
+enum Served {
+    /// Its `initialize` returned an error, with this text.
+    Declined(String),
+    /// It is to stop in this mode.
+    Until(Parting),
+}
+
+/// A guest that runs, with its mail and its handlers.
+struct Running<'a> {
+    instance: &'a Arc<Instance>,
+    guest: &'a Guest,
+    accessor: &'a Accessor<Context>,
+    mail: Incoming,
+    /// The handlers that have not returned.
+    handlers: FuturesUnordered<BoxFuture<'a, wasmtime::Result<Option<Handling>>>>,
+    /// The maximum number of handlers, not counting the additional one for a timer.
+    most: usize,
+    spare: Spare,
+}
+
+impl<'a> Running<'a> {
+    fn new(instance: &'a Arc<Instance>, guest: &'a Guest, accessor: &'a Accessor<Context>, mail: Incoming) -> Self {
+        let (handlers, most, spare) = (FuturesUnordered::new(), instance.limits.handlers as usize, Spare::default());
+        Self { instance, guest, accessor, mail, handlers, most, spare }
+    }
+
+    /// Starts the guest, and gives it mail and timers until it is to stop.
+    async fn serve(
+        &mut self,
+        mut initialize: Pin<&mut impl FusedFuture<Output = wasmtime::Result<Result<(), String>>>>,
+        initialized: oneshot::Sender<()>,
+        mut stop: oneshot::Receiver<Parting>,
+    ) -> wasmtime::Result<Served> {
+        let (instance, mut initialized) = (self.instance, Some(initialized));
+        let mut timer = pin!(tokio::time::sleep_until(Instant::now()));
+        let mut due = None;
+        loop {
+            let is_full = self.spare.is_needed(self.handlers.len(), self.most);
+            tokio::select! {
+                biased;
+                result = &mut initialize => {
+                    if let Err(words) = result? {
+                        return Ok(Served::Declined(harmless(&words, LONGEST_REASON)));
+                    }
+                    instance.only_handles.store(true, Relaxed);
+                    if let Some(initialized) = initialized.take() {
+                        // The supervisor may have given up meanwhile, and then stops this instance.
+                        let _ = initialized.send(());
+                    }
+                }
+                Some(result) = self.handlers.next(), if !self.handlers.is_empty() => has_returned(self.instance, result?).await,
+                // If the sender is dropped, the instance is to end.
+                parting = &mut stop => return Ok(Served::Until(parting.unwrap_or(Parting::Now))),
+                () = &mut timer, if due.is_some() && self.spare.is_there(self.handlers.len(), self.most) => {
+                    if let Some(mail) = fire_timers(instance, is_full) {
+                        let place = Some(self.spare.take());
+                        self.begin(mail, place).await;
+                    }
+                    due = next_due(instance, timer.as_mut());
+                }
+                () = instance.registered.timers_changed.notified() => due = next_due(instance, timer.as_mut()),
+                mail = self.mail.next(), if !is_full => {
+                    let Some(mail) = mail else { return Ok(Served::Until(Parting::Now)) };
+                    self.begin(mail, None).await;
+                }
+            }
+        }
+    }
+
+    /// Begins to handle mail.
+    async fn begin(&mut self, mail: Box<Mail>, place: Option<Place>) {
+        let handler = handle(self.instance, self.guest, self.accessor, mail, place, &mut self.mail).await;
+        self.handlers.extend(handler.map(FutureExt::boxed));
+    }
+
+    /// Handles the mail that waits, for at most the limit `stop`. The rest is lost, except that a plugin that catches up
+    /// gets the messages again.
+    async fn finish_mail(&mut self) -> wasmtime::Result<()> {
+        let limit = self.instance.limits.stop;
+        let finished = async {
+            loop {
+                while self.handlers.len() < self.most
+                    && let Some(mail) = self.mail.waiting()
+                {
+                    self.begin(mail, None).await;
+                }
+                let Some(result) = self.handlers.next().await else { return Ok(()) };
+                has_returned(self.instance, result?).await;
+            }
+        };
+        tokio::time::timeout(limit, finished).await.unwrap_or(Ok(()))
+    }
+
+    /// Takes no more mail, and leaves what it has not handled to the instance that follows. Running handlers may finish
+    /// during `stop`; the supervisor's timeout limits both.
+    fn leave(&mut self, parting: Parting, rest: oneshot::Sender<Backlog>) {
+        let (instance, left) = (self.instance, self.mail.close());
+        if parting == Parting::House && !left.is_empty() {
+            tracing::warn!(
+                plugin = %instance.plugin, account = %instance.account.name, left = left.len(),
+                "plugin did not come to handle all that it was told"
+            );
+        }
+        // The receiver may be gone.
+        let _ = rest.send(left);
+    }
+
+    async fn finish_handlers(&mut self) -> wasmtime::Result<()> {
+        while let Some(result) = self.handlers.next().await {
+            has_returned(self.instance, result?).await;
+        }
+        Ok(())
+    }
+
+    /// Calls the guest's `stop`, beside the handlers that still run.
+    async fn say_goodbye(&mut self) -> wasmtime::Result<()> {
+        self.instance.only_handles.store(false, Relaxed);
+        let mut goodbye = pin!(self.guest.call_stop(self.accessor).fuse());
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut goodbye => return result,
+                Some(result) = self.handlers.next(), if !self.handlers.is_empty() => {
+                    self.instance.books.returned(result?).await;
+                }
+            }
+        }
+    }
+}
+
+/// Counts a handler that has returned.
+async fn has_returned(instance: &Instance, handling: Option<Handling>) {
+    instance.books.returned(handling).await;
+    instance.handled.fetch_add(1, Relaxed);
+}
