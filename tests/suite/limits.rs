@@ -533,7 +533,7 @@ async fn a_plugin_needs_no_more_memory_for_many_events_than_for_few() {
         house.ears().emit("tick", &Value::Null).await;
     }
     let began = Instant::now();
-    while meter.handled.load(std::sync::atomic::Ordering::Relaxed) < EVENTS {
+    while meter.counters.handled.load(std::sync::atomic::Ordering::Relaxed) < EVENTS {
         assert_eq!(house.state("meter").await, State::Running);
         assert!(began.elapsed() < SOON, "not handled within {SOON:?}");
         tokio::task::yield_now().await;

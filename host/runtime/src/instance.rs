@@ -4,6 +4,7 @@
 //! of [`run`] ends the instance, and nothing else holds a part of it.
 
 mod asking;
+mod budgets;
 mod context;
 mod denied;
 mod detail;
@@ -18,13 +19,12 @@ mod settings;
 mod usage;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use jiff::Timestamp;
 use parlor_base::held::Held;
 use parlor_base::id::{InstanceId, PluginId};
 use parlor_base::log_level::ChosenLevel;
-use parlor_base::rate::Bucket;
 use parlor_plugins::admission::Admitted;
 use parlor_plugins::limits::Limits;
 use parlor_plugins::manifest::Manifest;
@@ -33,7 +33,6 @@ use parlor_session::router::{Mail, Mailbox};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
-use self::lasting::Buckets;
 use self::open::Open;
 use self::registered::Registrations;
 use crate::account;
@@ -44,6 +43,7 @@ use crate::settings::OwnSettings;
 use crate::watchdog::{self, Allowance};
 
 pub(crate) use self::asking::Waits;
+pub use self::budgets::{Budgets, Counters};
 pub use self::context::{Context, Grouping};
 pub(crate) use self::ended::Ended;
 pub(crate) use self::lasting::Lasting;
@@ -76,16 +76,12 @@ pub struct Instance {
     pub command_names: Arc<ChosenNames>,
     /// The CPU time that it used.
     pub cpu: Arc<watchdog::Account>,
-    /// The number of events that it has handled.
-    pub handled: AtomicU64,
-    /// The number of calls that were denied.
-    pub denials: AtomicU64,
+    /// The number of its events, stanzas and denied calls.
+    pub counters: Counters,
     /// The plugin's record, which includes earlier instances.
     pub record: Arc<Record>,
     /// The author's manifest.
     manifest: Arc<Manifest>,
-    /// The number of stanzas that it sent.
-    pub sent: AtomicU64,
     /// The engine resources that it holds.
     taken: Arc<Taken>,
     /// Whether its language raises an error when memory runs out.
@@ -96,20 +92,8 @@ pub struct Instance {
     began: Instant,
     /// The bytes that the host holds for its calls.
     held: Arc<Held>,
-    /// The limit on messages and other stanzas that it sends.
-    pub outgoing: Bucket,
-    /// The limit on the bytes of these.
-    pub outgoing_bytes: Bucket,
-    /// The limit on events that it emits.
-    pub emitted: Bucket,
-    /// The limit on other calls that the account's task carries out.
-    pub orders: Bucket,
-    /// The limit on bytes that it reads from its storage and writes to it.
-    pub stored: Bucket,
-    /// The limit on lines that it logs, and that the host logs because of its actions.
-    log_lines: Bucket,
-    /// The number of lines that were dropped since one was last written.
-    log_dropped: AtomicU64,
+    /// Its rate limits.
+    pub budgets: Budgets,
     /// The operations that have not ended.
     open: Open,
     /// Its rooms, commands, timers and promises.
@@ -137,8 +121,7 @@ impl Instance {
     ) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
         let id = InstanceId::next();
         let limits = admitted.limits.clone();
-        let Lasting { record, rooms, failed, buckets } = lasting;
-        let Buckets { outgoing, outgoing_bytes, emitted, orders, stored, log_lines } = buckets;
+        let Lasting { record, rooms, failed, budgets } = lasting;
         let (capacity, grants) = (limits.mailbox as usize, Arc::new(admitted.grants.clone()));
         let (mailbox, receiver) = match books.rooms() {
             Some(rooms) => Mailbox::catching_up(id, capacity, grants, rooms.clone()),
@@ -159,22 +142,14 @@ impl Instance {
             command_names,
             held: Held::up_to(limits.host_memory.as_usize(), cpu.charges()),
             cpu,
-            handled: AtomicU64::new(0),
-            denials: AtomicU64::new(0),
+            counters: Counters::default(),
             record,
             manifest: Arc::clone(&admitted.manifest),
-            sent: AtomicU64::new(0),
             taken: Arc::default(),
             raises: admitted.raises,
             since: account.clock.now(),
             began: Instant::now(),
-            emitted,
-            outgoing,
-            outgoing_bytes,
-            orders,
-            stored,
-            log_lines,
-            log_dropped: AtomicU64::new(0),
+            budgets,
             open: Open::default(),
             registered: Registrations::with_rooms(rooms),
             only_handles: AtomicBool::new(false),
@@ -190,11 +165,11 @@ impl Instance {
     /// Returns whether another line about this plugin may be logged, so that no plugin fills the disk. A refused line
     /// is counted, and the count is logged before the next line.
     pub fn may_log(&self) -> bool {
-        if self.log_lines.take(1.0).is_err() {
-            self.log_dropped.fetch_add(1, Relaxed);
+        if self.budgets.log_lines.take(1.0).is_err() {
+            self.counters.log_dropped.fetch_add(1, Relaxed);
             return false;
         }
-        let dropped = self.log_dropped.swap(0, Relaxed);
+        let dropped = self.counters.take_dropped();
         if dropped > 0 {
             tracing::warn!(
                 target: "plugin", plugin = %self.plugin, account = %self.account.name, dropped, "log lines dropped"

@@ -224,7 +224,7 @@ mod tests {
         for round in 1..=3 {
             let (instance, _mailbox) = disconnected_instance("", Limits::default());
             record.begins(&instance);
-            instance.sent.fetch_add(2, Relaxed);
+            instance.counters.sent.fetch_add(2, Relaxed);
             instance.deny(Permission::ContactsRead, None);
             instance.mailbox.withheld.count(Permission::MessagesRead);
             let running = record.totals();

@@ -168,7 +168,7 @@ mod tests {
             let told = event(&instance, &Mail::new(Arc::clone(&happened), Vec::new(), true));
             let WitPayload::Message(message) = told.payload else { panic!("{:?}", told.payload) };
             assert_eq!(message.xml.is_some_and(|xml| xml.contains("hi")), shown, "{grants}");
-            assert_eq!(instance.denials.load(Relaxed), 0);
+            assert_eq!(instance.counters.denials.load(Relaxed), 0);
         }
     }
 
@@ -196,7 +196,7 @@ mod tests {
             let told = event(&instance, &Mail::new(Arc::clone(&happened), Vec::new(), false));
             let WitPayload::Invite(told) = told.payload else { panic!("{:?}", told.payload) };
             assert_eq!((told.password.as_deref(), told.reason.as_deref()), (shown, Some("come")), "{grants}");
-            assert_eq!(instance.denials.load(Relaxed), 0);
+            assert_eq!(instance.counters.denials.load(Relaxed), 0);
         }
     }
 

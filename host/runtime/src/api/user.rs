@@ -146,8 +146,8 @@ mod tests {
             let limits = Limits { messages_per_second: 0, messages_burst: 5, ..Limits::default() };
             let instance = in_rooms(rooms, limits);
             change(&instance, CallName::UserSetStatus, Some(StatusValue::Away), None).await.unwrap();
-            assert_eq!(instance.sent.load(Relaxed), counted);
-            assert_eq!(instance.outgoing.take(4.0).is_ok(), rooms == 0, "what is left, with {rooms} rooms");
+            assert_eq!(instance.counters.sent.load(Relaxed), counted);
+            assert_eq!(instance.budgets.outgoing.take(4.0).is_ok(), rooms == 0, "what is left, with {rooms} rooms");
         }
     }
 
@@ -155,9 +155,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_status_in_many_rooms_waits_as_so_many_stanzas_would_and_is_not_refused() {
         let instance = in_rooms(100, Limits { messages_per_second: 10, messages_burst: 50, ..Limits::default() });
-        instance.outgoing.take(50.0).unwrap();
+        instance.budgets.outgoing.take(50.0).unwrap();
         change(&instance, CallName::UserSetStatus, Some(StatusValue::Away), None).await.unwrap();
-        assert_eq!(instance.sent.load(Relaxed), 101);
+        assert_eq!(instance.counters.sent.load(Relaxed), 101);
     }
 
     /// Every plugin gets an event for it.

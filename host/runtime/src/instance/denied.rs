@@ -55,7 +55,7 @@ impl Instance {
 
     /// Counts and logs a denial, and keeps it for the owner.
     fn denied(&self, error: CallError) -> CallError {
-        self.denials.fetch_add(1, Relaxed);
+        self.counters.denials.fetch_add(1, Relaxed);
         if let CallError::Denied { permission, scope, .. } = &error
             && self.may_log()
         {

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use parlor_base::rate::Bucket;
 use parlor_plugins::limits::Limits;
 
-use super::Rooms;
+use super::{Budgets, Rooms};
 use crate::record::Record;
 
 /// The state that one instance leaves to the next one. Clones share it.
@@ -18,47 +17,19 @@ pub(crate) struct Lasting {
     pub rooms: Arc<Rooms>,
     /// Whether its last instance failed.
     pub failed: Arc<AtomicBool>,
-    /// The rate limits. If a restart reset them, a plugin that keeps failing would get a new burst each time.
-    pub(super) buckets: Buckets,
+    /// The rate limits.
+    pub(super) budgets: Budgets,
 }
 
 impl Lasting {
     /// Creates the state of a plugin with these limits, opened rooms and record.
     pub(crate) fn new(limits: &Limits, rooms: Arc<Rooms>, record: Arc<Record>) -> Self {
-        let buckets = Buckets {
-            outgoing: Bucket::new(limits.messages_per_second.into(), limits.messages_burst.into()),
-            outgoing_bytes: Bucket::new(limits.bytes_per_second.as_f64(), limits.bytes_per_second.as_f64()),
-            emitted: Bucket::new(limits.events_per_second.into(), limits.events_per_second.into()),
-            orders: Bucket::new(limits.calls_per_second.into(), limits.calls_per_second.into()),
-            stored: Bucket::new(limits.storage_per_second.as_f64(), limits.storage_per_second.as_f64()),
-            log_lines: Bucket::new(limits.log_lines_per_second.into(), limits.log_lines_per_second.into()),
-        };
-        Self { record, rooms, failed: Arc::default(), buckets }
+        Self { record, rooms, failed: Arc::default(), budgets: Budgets::new(limits) }
     }
 
     /// Returns the state for another version with these limits. The rooms stay open, and used bursts stay used.
     pub(crate) fn passed_on(&self, limits: &Limits) -> Self {
         let new = Self::new(limits, Arc::clone(&self.rooms), Arc::clone(&self.record));
-        let (old, fresh) = (&self.buckets, new.buckets);
-        let buckets = Buckets {
-            outgoing: fresh.outgoing.after(&old.outgoing),
-            outgoing_bytes: fresh.outgoing_bytes.after(&old.outgoing_bytes),
-            emitted: fresh.emitted.after(&old.emitted),
-            orders: fresh.orders.after(&old.orders),
-            stored: fresh.stored.after(&old.stored),
-            log_lines: fresh.log_lines.after(&old.log_lines),
-        };
-        Self { buckets, ..new }
+        Self { budgets: new.budgets.after(&self.budgets), ..new }
     }
-}
-
-/// The buckets for all rate limits of a plugin; [`Instance`](super::Instance) documents each.
-#[derive(Debug, Clone)]
-pub(super) struct Buckets {
-    pub(super) outgoing: Bucket,
-    pub(super) outgoing_bytes: Bucket,
-    pub(super) emitted: Bucket,
-    pub(super) orders: Bucket,
-    pub(super) stored: Bucket,
-    pub(super) log_lines: Bucket,
 }

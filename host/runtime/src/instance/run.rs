@@ -233,5 +233,5 @@ impl<'a> Running<'a> {
 /// Counts a handler that has returned.
 async fn has_returned(instance: &Instance, handling: Option<Handling>) {
     instance.books.returned(handling).await;
-    instance.handled.fetch_add(1, Relaxed);
+    instance.counters.handled.fetch_add(1, Relaxed);
 }

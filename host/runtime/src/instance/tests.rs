@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use parlor_base::id::Digest;
 use parlor_base::permission::Permission;
+use parlor_base::rate::Bucket;
 use parlor_config::{AccountConfig, ChannelBinding, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
 use parlor_plugins::manifest::Manifest;
 use parlor_plugins::policy::SettingValues;
@@ -89,9 +90,13 @@ async fn what_a_plugin_makes_the_host_log_is_counted_as_its_own_lines() {
     for _ in 0..100 {
         instance.deny(Permission::ContactsRead, None);
     }
-    assert_eq!(instance.denials.load(Relaxed), 100);
+    assert_eq!(instance.counters.denials.load(Relaxed), 100);
     // The bucket fills while the loop runs; a slow machine gives it a few more.
-    assert!(instance.log_dropped.load(Relaxed) > 50, "{} lines were dropped", instance.log_dropped.load(Relaxed));
+    assert!(
+        instance.counters.log_dropped.load(Relaxed) > 50,
+        "{} lines were dropped",
+        instance.counters.log_dropped.load(Relaxed)
+    );
 }
 
 /// A plugin may fail five times in a row, and any number of times if it runs for a minute each time.
@@ -100,7 +105,7 @@ async fn who_comes_after_one_that_failed_may_do_no_more_at_once_than_that_one_co
     let limits = Limits { messages_per_second: 10, messages_burst: 5, ..Limits::default() };
     let lasting = Lasting::new(&limits, Arc::default(), Arc::default());
     let buckets = |instance: &Instance| {
-        let Instance { outgoing, emitted, orders, stored, log_lines, .. } = instance;
+        let Budgets { outgoing, emitted, orders, stored, log_lines, .. } = &instance.budgets;
         [outgoing, emitted, orders, stored, log_lines].map(Bucket::clone)
     };
     let (first, _mailbox) = after(lasting.clone(), "", limits.clone());
@@ -112,9 +117,9 @@ async fn who_comes_after_one_that_failed_may_do_no_more_at_once_than_that_one_co
     for bucket in buckets(&next) {
         assert!(bucket.used() > 4.0, "{bucket:?}");
     }
-    assert!(next.outgoing.take(1.0).is_err());
+    assert!(next.budgets.outgoing.take(1.0).is_err());
     tokio::time::advance(Duration::from_secs(1)).await;
-    assert!(next.outgoing.take(5.0).is_ok() && next.outgoing.take(1.0).is_err());
+    assert!(next.budgets.outgoing.take(5.0).is_ok() && next.budgets.outgoing.take(1.0).is_err());
 }
 
 /// An update is such a replacement, whatever its limits are.
@@ -124,11 +129,11 @@ async fn who_takes_the_place_of_another_one_has_no_burst_anew() {
     let wider = Limits { messages_burst: 8, ..limits.clone() };
     let lasting = Lasting::new(&limits, Arc::default(), Arc::default());
     let (old, _mailbox) = after(lasting.clone(), "", limits);
-    assert!(old.outgoing.take(5.0).is_ok());
+    assert!(old.budgets.outgoing.take(5.0).is_ok());
     let (new, _mailbox) = after(lasting.passed_on(&wider), "", wider);
-    assert!(new.outgoing.take(1.0).is_err());
+    assert!(new.budgets.outgoing.take(1.0).is_err());
     tokio::time::advance(Duration::from_secs(1)).await;
-    assert!(new.outgoing.take(8.0).is_ok() && old.outgoing.take(1.0).is_err(), "both are one plugin");
+    assert!(new.budgets.outgoing.take(8.0).is_ok() && old.budgets.outgoing.take(1.0).is_err(), "both are one plugin");
 }
 
 #[tokio::test(start_paused = true)]

@@ -64,9 +64,9 @@ impl Instance {
         Usage {
             since: self.since,
             uptime: self.began.elapsed(),
-            handled: self.handled.load(Relaxed),
-            sent: self.sent.load(Relaxed),
-            denials: self.denials.load(Relaxed),
+            handled: self.counters.handled.load(Relaxed),
+            sent: self.counters.sent.load(Relaxed),
+            denials: self.counters.denials.load(Relaxed),
             lost: self.mailbox.lost(),
             cpu: self.cpu.used(),
             cpu_share: self.cpu_share(),
@@ -81,9 +81,9 @@ impl Instance {
     /// Returns the counts of this instance so far, for the record of its plugin.
     pub fn totals(&self) -> Totals {
         Totals {
-            handled: self.handled.load(Relaxed),
-            sent: self.sent.load(Relaxed),
-            denials: self.denials.load(Relaxed),
+            handled: self.counters.handled.load(Relaxed),
+            sent: self.counters.sent.load(Relaxed),
+            denials: self.counters.denials.load(Relaxed),
             lost: self.mailbox.lost(),
             cpu: self.cpu.used(),
             withheld: self.mailbox.withheld.counts(),
@@ -130,13 +130,13 @@ impl Instance {
             "iqs" => (self.open.questions.load(Relaxed) + self.questions_given_up()) as u64,
             "rooms" => self.registered.rooms.count(&self.account.snapshot()) as u64,
             "commands" => self.commands().len() as u64,
-            "log_lines_per_second" => return Some(self.log_lines.used().ceil()),
-            "messages_per_second" => return Some(self.sent.load(Relaxed) as f64 / self.uptime()),
-            "messages_burst" => return Some(self.outgoing.used().ceil()),
-            "bytes_per_second" => return Some(self.outgoing_bytes.used().ceil()),
-            "calls_per_second" => return Some(self.orders.used().ceil()),
-            "storage_per_second" => return Some(self.stored.used().ceil()),
-            "events_per_second" => return Some(self.emitted.used().ceil()),
+            "log_lines_per_second" => return Some(self.budgets.log_lines.used().ceil()),
+            "messages_per_second" => return Some(self.counters.sent.load(Relaxed) as f64 / self.uptime()),
+            "messages_burst" => return Some(self.budgets.outgoing.used().ceil()),
+            "bytes_per_second" => return Some(self.budgets.outgoing_bytes.used().ceil()),
+            "calls_per_second" => return Some(self.budgets.orders.used().ceil()),
+            "storage_per_second" => return Some(self.budgets.stored.used().ceil()),
+            "events_per_second" => return Some(self.budgets.emitted.used().ceil()),
             // wasmtime counts instances, handles and hostcall bytes without exposing the counts. The remaining limits
             // apply to single actions: a start, a stop, a catch-up.
             _ => return None,
@@ -205,7 +205,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn how_long_it_has_run_and_what_it_used_a_second_is_not_measured_by_the_clock_on_the_wall() {
         let (instance, _mailbox) = crate::instance::tests::instance("", Limits::default());
-        instance.sent.store(45, std::sync::atomic::Ordering::Relaxed);
+        instance.counters.sent.store(45, std::sync::atomic::Ordering::Relaxed);
         // The wall clock does not see this.
         tokio::time::advance(Duration::from_secs(90)).await;
         let usage = instance.usage(None);
