@@ -1,15 +1,14 @@
-//! Changing the text of `plugins.toml` while keeping what people wrote there: comments, order, spacing.
+//! Changes the text of `plugins.toml` and keeps what people wrote there: comments, order, spacing.
 //!
-//! A change is made at the position that the parser reports. The result is parsed again and has to mean exactly what
-//! was wanted. A file written in a way that this code does not understand is refused and left alone.
+//! `toml_edit` knows the spaces and comments around each key. Comments before a removed key or header stay and belong to
+//! what follows it. The result is parsed again and has to mean exactly what was wanted; otherwise the file is left alone.
 
-use std::fmt::Write as _;
-use std::ops::Range;
+use toml::{Table, Value};
+use toml_edit::{DocumentMut, Item};
 
-use toml::{
-    Spanned, Table, Value,
-    de::{DeTable, DeValue},
-};
+use self::brackets::Brackets;
+
+mod brackets;
 
 /// The error when the text cannot be changed. Holds what to do by hand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -102,61 +101,70 @@ fn by_hand(id: &str, change: &Change) -> Unchangeable {
     })
 }
 
-fn apply(text: &str, id: &str, change: &Change) -> Option<String> {
-    match change {
-        Change::Add(entry) => Some(add(text, id, entry)),
-        Change::Remove => remove(text, id),
-        Change::Set(keys, value) => set(text, &path(id, keys), value),
-        Change::Unset(keys) => unset(text, &path(id, keys)),
-    }
-}
+/// Some editors begin a file with this byte order mark.
+const MARK: char = '\u{feff}';
 
-fn path<'k>(id: &'k str, keys: &'k [String]) -> Vec<&'k str> {
-    ["plugin", id].into_iter().chain(keys.iter().map(String::as_str)).collect()
+fn apply(text: &str, id: &str, change: &Change) -> Option<String> {
+    let mut document: DocumentMut = text.parse().ok()?;
+    let path = |keys: &[String]| -> Vec<String> {
+        ["plugin", id].into_iter().map(str::to_owned).chain(keys.iter().cloned()).collect()
+    };
+    match change {
+        Change::Add(entry) => add(&mut document, id, entry)?,
+        Change::Remove => remove(&mut document, &path(&[]))?,
+        Change::Set(keys, value) => set(&mut document, &path(keys), value)?,
+        Change::Unset(keys) => remove(&mut document, &path(keys))?,
+    }
+    let mut new = document.to_string();
+    // The library writes neither the mark nor the line ends of other systems.
+    if text.lines().next().is_some_and(|line| text[line.len()..].starts_with("\r\n")) {
+        new = new.replace("\r\n", "\n").replace('\n', "\r\n");
+    }
+    if text.starts_with(MARK) && !new.starts_with(MARK) {
+        new.insert(0, MARK);
+    }
+    Some(new)
 }
 
 /// Adds an entry at the end of the file.
-fn add(text: &str, id: &str, entry: &Table) -> String {
-    let mut new = text.trim_end().to_owned();
-    if !new.is_empty() {
-        new.push_str("\n\n");
-    }
-    new.push_str(&block(&["plugin", id], entry));
-    new
+fn add(document: &mut DocumentMut, id: &str, entry: &Table) -> Option<()> {
+    let end = document.trailing().as_str()?.trim_end().to_owned();
+    let gap = match end.as_str() {
+        "" if document.is_empty() => "",
+        "" => "\n",
+        _ => "\n\n",
+    };
+    document.set_trailing("");
+    let mut entry = block(entry)?;
+    entry.set_position(Some(isize::MAX));
+    entry.decor_mut().set_prefix(end + gap);
+    let mut plugins = toml_edit::Table::new();
+    plugins.set_implicit(true);
+    let plugins = document.entry("plugin").or_insert(Item::Table(plugins));
+    plugins.as_table_mut()?.insert(id, Item::Table(entry));
+    Some(())
 }
 
-/// Formats a table with its header, followed by the tables in it with theirs.
-fn block(path: &[&str], table: &Table) -> String {
-    let mut text = format!("{}\n", header(path));
-    for (key, value) in table.iter().filter(|(_, value)| !value.is_table()) {
-        // Writing into a String cannot fail.
-        let _ = writeln!(text, "{} = {}", written_key(key), written_value(value));
-    }
+/// Returns a table in which each table has a header of its own.
+fn block(table: &Table) -> Option<toml_edit::Table> {
+    let mut block = toml_edit::Table::new();
     for (key, value) in table {
-        if let Some(inner) = value.as_table().filter(|inner| !inner.is_empty()) {
-            let path: Vec<_> = path.iter().copied().chain([key.as_str()]).collect();
-            text.push('\n');
-            text.push_str(&block(&path, inner));
+        match value {
+            Value::Table(inner) if inner.is_empty() => {}
+            Value::Table(inner) => drop(block.insert(key, Item::Table(self::block(inner)?))),
+            value => drop(block.insert(key, Item::Value(written(value)?))),
         }
     }
-    text
-}
-
-fn header(path: &[&str]) -> String {
-    format!("[{}]", path.iter().map(|key| written_key(key)).collect::<Vec<_>>().join("."))
-}
-
-fn written_key(key: &str) -> String {
-    let bare = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    if bare { key.to_owned() } else { Value::from(key).to_string() }
+    Some(block)
 }
 
 /// Formats a value as people would write it: a number with hundreds of zeros gets an exponent.
-fn written_value(value: &Value) -> String {
-    match value {
+fn written(value: &Value) -> Option<toml_edit::Value> {
+    let text = match value {
         Value::Float(number) if is_far(number.abs()) => format!("{number:e}"),
         _ => value.to_string(),
-    }
+    };
+    text.parse().ok()
 }
 
 /// Returns whether a non-negative number has many zeros.
@@ -164,204 +172,181 @@ fn is_far(number: f64) -> bool {
     number.is_finite() && (number >= 1e16 || (number > 0.0 && number < 1e-5))
 }
 
-/// A header's line: its keys, and its position.
-struct Header {
-    keys: Vec<String>,
-    line: Range<usize>,
-}
-
-/// Finds every line that reads as a header. A line inside of a multi-line string may be among them; a wrong edit due to
-/// that is noticed when the result is compared.
-fn headers(text: &str) -> Vec<Header> {
-    let mut found = Vec::new();
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        let range = start..start + line.len();
-        start = range.end;
-        // Some editors begin a file with a byte order mark.
-        if !line.trim_start_matches('\u{feff}').trim_start().starts_with('[') {
-            continue;
-        }
-        let Ok(table) = DeTable::parse(line) else { continue };
-        let mut keys = Vec::new();
-        let mut inner = table.get_ref();
-        while let Some((key, value)) = inner.iter().next() {
-            keys.push(key.get_ref().to_string());
-            match value.get_ref().as_table() {
-                Some(table) => inner = table,
-                None => break,
-            }
-        }
-        found.push(Header { keys, line: range });
-    }
-    found
-}
-
-/// Returns where the section of a header ends: before the next header and the comments that belong to it.
-fn end_of_section(text: &str, headers: &[Header], index: usize) -> usize {
-    let end = headers.get(index + 1).map_or(text.len(), |next| next.line.start);
-    let mut kept = headers[index].line.end;
-    let mut at = kept;
-    for line in text[kept..end].split_inclusive('\n') {
-        at += line.len();
-        if !line.trim().is_empty() && !line.trim_start().starts_with('#') {
-            kept = at;
-        }
-    }
-    kept
-}
-
-fn remove(text: &str, id: &str) -> Option<String> {
-    let headers = headers(text);
-    let is_of_plugin = |header: &Header| header.keys.len() >= 2 && header.keys[0] == "plugin" && header.keys[1] == id;
-    if !headers.iter().any(is_of_plugin) {
-        return unset(text, &["plugin", id]);
-    }
-    let mut new = String::new();
-    let mut from = 0;
-    for (index, header) in headers.iter().enumerate().filter(|(_, header)| is_of_plugin(header)) {
-        new.push_str(&text[from..header.line.start]);
-        // The empty lines before the entry are removed with it.
-        new.truncate(new.trim_end().len());
-        if !new.is_empty() {
-            new.push('\n');
-        }
-        from = end_of_section(text, &headers, index);
-    }
-    new.push_str(&text[from..]);
-    Some(new)
-}
-
-/// A value and the position of its key.
-struct Place<'d> {
-    key: Range<usize>,
-    value: &'d Spanned<DeValue<'d>>,
-}
-
-fn find<'d>(root: &'d DeTable<'d>, path: &[&str]) -> Option<Place<'d>> {
-    let (first, rest) = path.split_first()?;
-    let (key, value) = root.iter().find(|(key, _)| key.get_ref() == first)?;
-    if rest.is_empty() { Some(Place { key: key.span(), value }) } else { find(value.get_ref().as_table()?, rest) }
-}
-
-fn is_inline(text: &str, place: &Place<'_>) -> bool {
-    place.value.get_ref().is_table() && text.get(place.value.span()).is_some_and(|value| value.starts_with('{'))
-}
-
-fn set(text: &str, path: &[&str], value: &Value) -> Option<String> {
-    let document = DeTable::parse(text).ok()?;
-    let root = document.get_ref();
-    if let Some(place) = find(root, path) {
-        let span = place.value.span();
-        let new = noted_list(text, &place, value).unwrap_or_else(|| written_value(value));
-        return Some(format!("{}{new}{}", &text[..span.start], &text[span.end..]));
-    }
+/// Sets the value at this path, and adds the tables that are missing on the way to it.
+fn set(document: &mut DocumentMut, path: &[String], value: &Value) -> Option<()> {
     let (key, above) = path.split_last()?;
-    let line = format!("{} = {}", written_key(key), written_value(value));
-    let Some(table) = find(root, above) else {
-        // The table does not exist either: it goes into an inline table, or gets a header after the plugin's last
-        // section.
-        let plugin = find(root, path.get(..2)?)?;
-        if is_inline(text, &plugin) {
-            let inner = Table::from_iter([((*key).to_owned(), value.clone())]);
-            return set(text, above, &Value::Table(inner));
+    let mut item = document.as_item_mut();
+    for key in above {
+        if !item.as_table_like()?.contains_key(key) {
+            let empty = match item {
+                Item::Table(table) => {
+                    let mut empty = toml_edit::Table::new();
+                    empty.set_dotted(table.is_dotted());
+                    Item::Table(empty)
+                }
+                _ => Item::Value(toml_edit::InlineTable::new().into()),
+            };
+            insert(item, key, empty)?;
         }
-        let headers = headers(text);
-        let last =
-            headers.iter().rposition(|header| header.keys.get(..2).is_some_and(|keys| keys == path[..2].to_vec()))?;
-        let end = end_of_section(text, &headers, last);
-        let gap = if text[..end].ends_with('\n') { "\n" } else { "\n\n" };
-        return Some(format!("{}{gap}{}\n{line}\n{}", &text[..end], header(above), &text[end..]));
-    };
-    if is_inline(text, &table) {
-        let span = table.value.span();
-        let inside = text[span.clone()].strip_suffix('}')?.trim_end();
-        let comma = if inside.len() == 1 || inside.ends_with(',') { "" } else { "," };
-        return Some(format!("{}{inside}{comma} {line} }}{}", &text[..span.start], &text[span.end..]));
+        item = item.as_table_like_mut()?.get_mut(key)?;
     }
-    let headers = headers(text);
-    let index = headers.iter().position(|header| header.keys == above)?;
-    let end = end_of_section(text, &headers, index);
-    let gap = if text[..end].ends_with('\n') { "" } else { "\n" };
-    Some(format!("{}{gap}{line}\n{}", &text[..end], &text[end..]))
-}
-
-/// Edits a list of texts that has comments in it. Comments stay, except those behind a removed text. Returns `None` if
-/// it is no such list, or if the order of the texts changes.
-fn noted_list(text: &str, place: &Place<'_>, value: &Value) -> Option<String> {
-    let (old, new) = (place.value.get_ref().as_array()?, value.as_array()?);
-    let begins = place.value.span().start;
-    let mut list = text.get(place.value.span()).filter(|list| list.contains('#'))?.to_owned();
-    let is_same = |item: &Spanned<DeValue<'_>>, value: &Value| item.get_ref().as_str() == value.as_str();
-    // Items are removed from the end, so that the positions of earlier ones stay valid.
-    for item in old.iter().rev().filter(|item| !new.iter().any(|value| is_same(item, value))) {
-        let span = item.span();
-        list = without_item(&list, span.start - begins, span.end - begins);
+    match item.as_table_like_mut()?.get_mut(key) {
+        Some(Item::Value(old)) => replace(old, value),
+        Some(_) => None,
+        None => insert(item, key, Item::Value(written(value)?)),
     }
-    let more = new.iter().filter(|value| !old.iter().any(|item| is_same(item, value)));
-    for value in more {
-        list = with_item(&list, value)?;
-    }
-    let means: Table = format!("{LIST}{list}").parse().ok()?;
-    (means.values().next() == Some(value)).then_some(list)
 }
 
-/// The text before a list that lets it be parsed by itself.
-const LIST: &str = "list = ";
-
-/// Removes the item at this position from a list, and its line if nothing else is on it.
-fn without_item(list: &str, start: usize, item_end: usize) -> String {
-    let rest = list[item_end..].trim_start_matches([' ', '\t']);
-    let end = rest.strip_prefix(',').map_or(item_end, |rest| list.len() - rest.len());
-    let line = line_of(list, start);
-    let next = list[end..].find('\n').map_or(list.len(), |newline| end + newline + 1);
-    let behind = list[end..next].trim();
-    if line > 0 && list[line..start].trim().is_empty() && (behind.is_empty() || behind.starts_with('#')) {
-        return format!("{}{}", &list[..line], &list[next..]);
-    }
-    format!("{}{}", &list[..start], list[end..].trim_start_matches(' '))
-}
-
-/// Adds an item to a list, on a line of its own if the last item ends its line. Returns `None` if the list is empty.
-fn with_item(list: &str, value: &Value) -> Option<String> {
-    let read = format!("{LIST}{list}");
-    let document = DeTable::parse(&read).ok()?;
-    let (_, items) = document.get_ref().iter().next()?;
-    let place = items.get_ref().as_array()?.last()?.span();
-    let (start, end) = (place.start - LIST.len(), place.end - LIST.len());
-    let rest = list[end..].trim_start_matches([' ', '\t']);
-    let rest = rest.strip_prefix(',').unwrap_or(&list[end..]);
-    let before = format!("{},", &list[..end]);
-    let Some(newline) = rest.find('\n') else { return Some(format!("{before} {value}{rest}")) };
-    let line = line_of(list, start);
-    let indent = if line > 0 && list[line..start].trim().is_empty() { &list[line..start] } else { "  " };
-    Some(format!("{before}{}\n{indent}{value},{}", &rest[..newline], &rest[newline..]))
-}
-
-/// Returns where the line that contains this position begins.
-fn line_of(text: &str, at: usize) -> usize {
-    text[..at].rfind('\n').map_or(0, |newline| newline + 1)
-}
-
-fn unset(text: &str, path: &[&str]) -> Option<String> {
-    let document = DeTable::parse(text).ok()?;
-    let Some(place) = find(document.get_ref(), path) else { return Some(text.to_owned()) };
-    let value = place.value.span();
-    let above = find(document.get_ref(), &path[..path.len() - 1]);
-    if above.is_some_and(|above| is_inline(text, &above)) {
-        // Removes the comma after the entry too, or else the one before it.
-        let (mut start, mut end) = (place.key.start, value.end);
-        let rest = &text[end..];
-        if let Some(after) = rest.trim_start().strip_prefix(',') {
-            end = text.len() - after.trim_start_matches(' ').len();
-        } else if let Some(before) = text[..start].trim_end().strip_suffix(',') {
-            start = before.len();
+/// Adds a key at the end of a table.
+fn insert(table: &mut Item, key: &str, new: Item) -> Option<()> {
+    match table {
+        Item::Table(table) => drop(table.insert(key, new)),
+        Item::Value(toml_edit::Value::InlineTable(table)) => {
+            let mut brackets = Brackets::of_table(table)?;
+            table.insert(key, new.into_value().ok()?);
+            brackets.push();
+            brackets.lay_out_table(table);
         }
-        return Some(format!("{}{}", &text[..start], &text[end..]));
+        _ => return None,
     }
-    let start = line_of(text, place.key.start);
-    let end = text[value.end..].find('\n').map_or(text.len(), |newline| value.end + newline + 1);
-    Some(format!("{}{}", &text[..start], &text[end..]))
+    Some(())
+}
+
+/// Replaces a value, and keeps what stands around it. Of a list, the texts that stay keep their comments.
+fn replace(old: &mut toml_edit::Value, new: &Value) -> Option<()> {
+    if let (Some(list), Some(items)) = (old.as_array_mut(), new.as_array())
+        && let Some(()) = change_list(list, items)
+    {
+        return Some(());
+    }
+    let around = old.decor().clone();
+    *old = written(new)?;
+    *old.decor_mut() = around;
+    Some(())
+}
+
+/// Removes texts from a list and adds others. Returns `None` if it is no list of texts, if none of them stays, or if the
+/// order changes.
+fn change_list(list: &mut toml_edit::Array, new: &[Value]) -> Option<()> {
+    let new: Vec<&str> = new.iter().map(Value::as_str).collect::<Option<_>>()?;
+    let old: Vec<&str> = list.iter().map(toml_edit::Value::as_str).collect::<Option<_>>()?;
+    let gone: Vec<usize> = (0..old.len()).filter(|index| !new.contains(&old[*index])).collect();
+    let stays = old.iter().filter(|text| new.contains(text));
+    let more: Vec<&str> = new.iter().filter(|text| !old.contains(text)).copied().collect();
+    if gone.len() == old.len() || !stays.chain(&more).eq(&new) {
+        return None;
+    }
+    let mut brackets = Brackets::of_list(list)?;
+    for index in gone.into_iter().rev() {
+        list.remove(index);
+        brackets.remove(index);
+    }
+    for text in more {
+        list.push(text);
+        brackets.push();
+    }
+    brackets.lay_out_list(list);
+    Some(())
+}
+
+/// A header, or a key with its value, in the order of the text.
+struct Place {
+    path: Vec<String>,
+    /// How many of the keys the header above it has; all of them if it is a header itself.
+    header: usize,
+    /// The spaces and comments before it.
+    before: String,
+}
+
+impl Place {
+    fn is_header(&self) -> bool {
+        self.header == self.path.len()
+    }
+
+    /// Returns what stays of the text before it when this path is removed: the comments before a header, all before a
+    /// key, and nothing of what belongs to a removed header.
+    fn left_behind(&self, removed: &[String]) -> String {
+        if self.is_header() {
+            let comments = self.before.trim_end();
+            return if comments.is_empty() { String::new() } else { format!("{comments}\n") };
+        }
+        if self.path[..self.header].starts_with(removed) { String::new() } else { self.before.clone() }
+    }
+
+    fn set_before(&self, document: &mut DocumentMut, before: String) -> Option<()> {
+        let (key, above) = self.path.split_last()?;
+        let table = item_at(document, above)?.as_table_mut()?;
+        if self.is_header() {
+            table.get_mut(key)?.as_table_mut()?.decor_mut().set_prefix(before);
+        } else {
+            table.key_mut(key)?.leaf_decor_mut().set_prefix(before);
+        }
+        Some(())
+    }
+}
+
+/// Returns every header and key of a document.
+fn places(document: &DocumentMut) -> Vec<Place> {
+    let mut tables = Vec::new();
+    collect(document.as_table(), &[], &mut tables);
+    tables.sort_by_key(|(table, path)| (!path.is_empty(), table.position()));
+    let text = |decor: &toml_edit::Decor| decor.prefix().and_then(|raw| raw.as_str()).unwrap_or_default().to_owned();
+    let mut places = Vec::new();
+    for (table, path) in tables {
+        if !path.is_empty() && !table.is_implicit() {
+            places.push(Place { header: path.len(), before: text(table.decor()), path: path.clone() });
+        }
+        for (keys, _) in table.get_values() {
+            let before = keys.last().map(|key| text(key.leaf_decor())).unwrap_or_default();
+            let keys = keys.into_iter().map(|key| key.get().to_owned());
+            places.push(Place { header: path.len(), before, path: path.iter().cloned().chain(keys).collect() });
+        }
+    }
+    places
+}
+
+/// Collects the tables that have a header, with their paths.
+fn collect<'t>(table: &'t toml_edit::Table, path: &[String], found: &mut Vec<(&'t toml_edit::Table, Vec<String>)>) {
+    if !table.is_dotted() {
+        found.push((table, path.to_vec()));
+    }
+    for (key, item) in table {
+        if let Item::Table(inner) = item {
+            collect(inner, &[path, &[key.to_owned()]].concat(), found);
+        }
+    }
+}
+
+fn item_at<'d>(document: &'d mut DocumentMut, path: &[String]) -> Option<&'d mut Item> {
+    path.iter().try_fold(document.as_item_mut(), |item, key| item.as_table_like_mut()?.get_mut(key))
+}
+
+/// Removes what this path leads to, if there is anything.
+fn remove(document: &mut DocumentMut, path: &[String]) -> Option<()> {
+    let (key, above) = path.split_last()?;
+    if item_at(document, path).is_none() {
+        return Some(());
+    }
+    if let Item::Value(toml_edit::Value::InlineTable(table)) = item_at(document, above)? {
+        let mut brackets = Brackets::of_table(table)?;
+        brackets.remove(table.iter().position(|(known, _)| known == key)?);
+        table.remove(key);
+        brackets.lay_out_table(table);
+        return Some(());
+    }
+    let mut left = String::new();
+    for place in places(document) {
+        if place.path.starts_with(path) {
+            left.push_str(&place.left_behind(path));
+        } else if !left.is_empty() {
+            let before = std::mem::take(&mut left) + &place.before;
+            place.set_before(document, before)?;
+        }
+    }
+    let end = left + document.trailing().as_str()?;
+    document.set_trailing(end);
+    item_at(document, above)?.as_table_mut()?.remove(key);
+    Some(())
 }
 
 #[cfg(test)]
@@ -445,9 +430,9 @@ enabled = true
     fn a_mark_at_the_beginning_and_other_ends_of_lines_are_understood() {
         let text = "\u{feff}[plugin.echo]\r\nsource = \"x\"\r\n\r\n[plugin.snoop]\r\nsource = \"y\"\r\n";
         let with = |changes: &[Change]| edit(text, "echo", changes).unwrap();
-        assert_eq!(with(&[set_to(&["enabled"], false)]), text.replacen("\"x\"\r\n", "\"x\"\r\nenabled = false\n", 1));
+        assert_eq!(with(&[set_to(&["enabled"], false)]), text.replacen("\"x\"\r\n", "\"x\"\r\nenabled = false\r\n", 1));
         assert_eq!(with(&[unset_of(&["source"])]), text.replacen("source = \"x\"\r\n", "", 1));
-        assert_eq!(with(&[Change::Remove]), "\r\n[plugin.snoop]\r\nsource = \"y\"\r\n");
+        assert_eq!(with(&[Change::Remove]), "\u{feff}\r\n[plugin.snoop]\r\nsource = \"y\"\r\n");
     }
 
     #[test]
@@ -500,6 +485,27 @@ enabled = true
             with(&[set_to(&["limits", "m"], 1)]),
             "[plugin]\necho = { source = \"x\", grants = { a = true }, limits = { m = 1 } } # short\n"
         );
+    }
+
+    #[test]
+    fn a_list_keeps_its_lines_and_a_table_the_comments_before_what_goes() {
+        let text =
+            "plugin.echo.source = \"x\"\n\n# why\nplugin.echo.grants.a = [\n    \"@e\",\n    \"a@b\",\n]\n# end\n";
+        let with = |changes: &[Change]| edit(text, "echo", changes).unwrap();
+        assert_eq!(
+            with(&[set_to(&["grants", "a"], vec!["@e", "c@d"])]),
+            text.replacen("\"a@b\"", "\"c@d\"", 1),
+            "the list has no comments, and keeps its lines all the same"
+        );
+        assert_eq!(
+            with(&[set_to(&["grants", "b"], true)]),
+            text.replacen("# end", "plugin.echo.grants.b = true\n# end", 1)
+        );
+        assert_eq!(
+            with(&[set_to(&["grants", "b"], true), unset_of(&["grants", "a"])]),
+            "plugin.echo.source = \"x\"\n\n# why\nplugin.echo.grants.b = true\n# end\n"
+        );
+        assert_eq!(with(&[unset_of(&["source"])]), text.replacen("plugin.echo.source = \"x\"\n", "", 1));
     }
 
     #[test]
