@@ -144,13 +144,13 @@ func logged(err error) string {
 // Says what there is in the place of files and of a network, of which the system's own texts say only that they do not work.
 func advice(err error) string {
 	if errors.Is(err, syscall.EBADF) {
-		return ": a plugin has no files: keep values in storage, and bring files along by go:embed; .parlor/docs/cannot.md says more"
+		return ": a plugin has no files: keep values in storage, and bring files along by go:embed; .parlor/docs/author/cannot.md says more"
 	}
 	for ; err != nil; err = errors.Unwrap(err) {
 		// By its name, since a plugin without a network needs no package net.
 		switch fmt.Sprintf("%T", err) {
 		case "*net.OpError", "*net.DNSError":
-			return ": a plugin reaches no network, and what comes from elsewhere comes by XMPP; .parlor/docs/cannot.md says how"
+			return ": a plugin reaches no network, and what comes from elsewhere comes by XMPP; .parlor/docs/author/cannot.md says how"
 		}
 	}
 	return ""

@@ -158,7 +158,7 @@ const NEEDS = {};
 
 function missing(name, key) {
   const needed = NEEDS[`${name}.${key}`];
-  if (!needed) return new TypeError(`${name} has no ${key}; .parlor/docs/api/${name}.md names what it has`);
+  if (!needed) return new TypeError(`${name} has no ${key}; .parlor/docs/reference/api/${name}.md names what it has`);
   return new NotDeclared(
     `${name}.${key} is not part of this plugin: it needs ${needed}; ask for that in plugin.toml, and build again`,
   );
@@ -775,7 +775,7 @@ const ELSEWHERE = [
 function advised(error) {
   const missing = error instanceof ReferenceError && / is not defined$/.test(error.message);
   const found = missing && ELSEWHERE.find(([names]) => names.test(error.message));
-  if (found) error.message += `: ${found[1]}; .parlor/docs/cannot.md says more`;
+  if (found) error.message += `: ${found[1]}; .parlor/docs/author/cannot.md says more`;
   return error;
 }
 

@@ -1,11 +1,16 @@
-//! The pages in `docs/`, made from the contract, from the host's tables, and from the sentences of `docs/words.toml`.
+//! The pages in `docs/`, made from the contract, from the host's tables, and from the sentences of `docs/reference/words.toml`.
 
 mod call_names;
+pub mod commands;
 mod config;
 mod contract;
 mod examples;
+pub mod links;
 mod manifest;
+pub mod markdown;
 mod names;
+pub mod site;
+mod summary;
 mod tables;
 
 use std::collections::BTreeMap;
@@ -30,10 +35,12 @@ struct Words {
 
 /// All pages, by their path in `docs/`.
 pub fn pages() -> Result<BTreeMap<String, String>> {
-    let words: Words = toml::from_str(&read("docs/words.toml")?).context("docs/words.toml is not what it should be")?;
+    let words: Words = toml::from_str(&read("docs/reference/words.toml")?)
+        .context("docs/reference/words.toml is not what it should be")?;
     let interfaces = contract::read()?;
     let names = names::Names::read()?;
     let mut pages = BTreeMap::from([
+        ("README.md".to_owned(), index(&interfaces)),
         ("events.md".to_owned(), tables::events(&words.event)?),
         ("settings.md".to_owned(), tables::settings(&words.setting)?),
         ("permissions.md".to_owned(), tables::permissions()),
@@ -47,8 +54,16 @@ pub fn pages() -> Result<BTreeMap<String, String>> {
     for interface in &interfaces {
         pages.insert(format!("api/{}.md", interface.name), contract::page(interface, &names)?);
     }
-    pages.insert("README.md".to_owned(), index(&interfaces));
-    Ok(pages.into_iter().map(|(name, text)| (name, format!("{MADE}{}\n", text.trim_end()))).collect())
+    let mut pages: BTreeMap<_, _> =
+        pages.into_iter().map(|(name, text)| (format!("reference/{name}"), made(MADE, &text))).collect();
+    pages.insert("decisions/README.md".to_owned(), made(summary::MADE, &summary::decisions()?));
+    let summary = summary::page(&pages)?;
+    pages.insert(summary::FILE.to_owned(), summary);
+    Ok(pages)
+}
+
+fn made(first: &str, text: &str) -> String {
+    format!("{first}{}\n", text.trim_end())
 }
 
 /// The source files that are made from the contract, by their path from the root.
@@ -83,19 +98,27 @@ fn default(value: Option<&str>) -> String {
 }
 
 fn index(interfaces: &[contract::Interface]) -> String {
-    let mut text =
-        "# The private API\n\nThe calls that a plugin can make, and the events and values that it can get.\n\n"
-            .to_owned();
-    text += "Begin with [your first plugin](first-plugin.md) and [your second](second-plugin.md), which has a command, a timer, something that it keeps and a setting; [what each language costs](languages.md) may help to choose, [what a plugin cannot do](cannot.md) says what to do instead, and [known limits](known-limits.md) what is missing or untested. [Plain values](values.md) shows what calls take in each language.\n\n";
-    text += "- [The manifest, `plugin.toml`](manifest.md)\n- [Events and promises](events.md)\n- [Settings](settings.md)\n- [Permissions](permissions.md)\n";
-    text += "- [Limits](limits.md)\n- [Errors](errors.md)\n- [Names in each language](names.md)\n- [Tests of plugins](testing.md)\n\n";
-    text += "For owners:\n\n- [The configuration, `parlor.toml`](config.md)\n- [The control socket, and exit codes](control.md)\n\nThe groupings:\n\n";
+    let mut text = "# Reference\n\nFor owners:\n\n\
+        - [The configuration, `parlor.toml`](config.md)\n\
+        - [Settings](settings.md)\n\
+        - [Permissions](permissions.md)\n\
+        - [Limits](limits.md)\n\
+        - [Screens](screens.md): the output of each command\n\n\
+        For authors:\n\n\
+        - [The manifest, `plugin.toml`](manifest.md)\n\
+        - [Tests of plugins](testing.md)\n\
+        - [Events and promises](events.md)\n\
+        - [Errors](errors.md)\n\
+        - [Names in each language](names.md)\n\
+        - [What each language costs](languages.md)\n\n\
+        The private API: the calls that a plugin can make, and the values that they take and return. Each grouping has a page.\n\n"
+        .to_owned();
     for interface in interfaces {
         let first = interface.docs.lines().next().unwrap_or_default();
+        // Writing to a string does not fail.
         let _ = writeln!(text, "- [{name}](api/{name}.md): {first}", name = interface.name);
     }
-    text += "\nThe Rust SDK has the same groupings as modules, with examples that are compiled: ";
-    text + "`cargo doc -p parlor-sdk --open`.\n"
+    text
 }
 
 #[cfg(test)]
@@ -117,7 +140,7 @@ mod tests {
     fn every_call_of_the_contract_has_its_place_on_a_page() {
         let pages = pages().unwrap();
         for interface in contract::read().unwrap() {
-            let page = &pages[&format!("api/{}.md", interface.name)];
+            let page = &pages[&format!("reference/api/{}.md", interface.name)];
             for call in parlor_session::permissions::CALLS.iter().filter(|call| call.grouping == interface.name) {
                 // Calls of groupings that are still to come are in the table already.
                 let there = read(&format!("wit/{}.wit", interface.name))

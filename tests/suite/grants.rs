@@ -1,7 +1,7 @@
 //! Random calls by a plugin with random grants, against a model of what grants mean. No call succeeds that the model
 //! forbids, and none is denied that it allows.
 //!
-//! The model knows the table and the terms of `docs/permissions.md`, but not how the host checks. Each call is about
+//! The model knows the table and the terms of `docs/reference/permissions.md`, but not how the host checks. Each call is about
 //! people, rooms and words that no other call names, so that a stanza it caused is recognized by them, however late it
 //! is sent.
 

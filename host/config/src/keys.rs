@@ -33,7 +33,7 @@ pub const TOP: &[Key] = &[
         "data",
         "a folder",
         Some("\"data\""),
-        "Where the host keeps plugins, their storage, caches and the [control socket](control.md). Also `PARLOR_DATA` and `--data`.",
+        "Where the host keeps plugins, their storage, caches and the [control socket](../owner/control.md). Also `PARLOR_DATA` and `--data`.",
     ),
     key(
         "log",

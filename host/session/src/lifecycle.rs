@@ -1,7 +1,7 @@
 //! The life of a session, from the first log-in to the last log-out: the order of events, and the effects of a lost
 //! stream.
 //!
-//! The order on connecting is that of `docs/events.md`. It waits for three things, each with a deadline: the features
+//! The order on connecting is that of `docs/reference/events.md`. It waits for three things, each with a deadline: the features
 //! of the server and the own account, the roster, and the automatic joins.
 
 use std::time::Duration;

@@ -277,7 +277,7 @@ mod tests {
     /// For readers of the page.
     #[test]
     fn the_page_names_each_status_of_a_failure() {
-        let (_, page) = include_str!("../../../docs/control.md").split_once("A failure is `{\"error\"").unwrap();
+        let (_, page) = include_str!("../../../docs/owner/control.md").split_once("A failure is `{\"error\"").unwrap();
         let sentence = page.split("\n\n").next().unwrap();
         for status in 400..600 {
             let is_given = !head(status, JSON, "").contains(&format!("{status} Error\r\n"));

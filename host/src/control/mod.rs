@@ -5,7 +5,7 @@
 //! headers `parlor-version`, the host's version, and `parlor-control`, [`PROTOCOL`]: a client that knows another number
 //! reports that and sends nothing further. Bodies are JSON; a failure is `{"error": "one sentence"}`.
 //!
-//! `docs/control.md` is the page for owners, which a test checks.
+//! `docs/owner/control.md` is the page for owners, which a test checks.
 //!
 //! | request | answer |
 //! |---|---|
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn the_table_has_the_requests_of_the_page_for_owners() {
-        let page = include_str!("../../../docs/control.md");
+        let page = include_str!("../../../docs/owner/control.md");
         let here = requests(include_str!("mod.rs"), "//! | `");
         assert!(here.len() >= 7, "{here:?}");
         assert_eq!(here, requests(page, "| `"));

@@ -30,7 +30,7 @@ class Grouping:
     def __getattr__(self, name: str) -> Any:
         function = getattr(self._module, name, None)
         if function is None:
-            raise AttributeError(f"{self._name} has no {name}; .parlor/docs/api/{self._name}.md names what it has")
+            raise AttributeError(f"{self._name} has no {name}; .parlor/docs/reference/api/{self._name}.md names what it has")
         if isinstance(function, type) or not callable(function):
             return function
         wrapped = _outside(f"{self._name}.{name}", function)

@@ -4,7 +4,7 @@ from typing import Any, Callable, Optional, Sequence
 
 
 #: The text of the `OSError` that an attempt to use the network raises.
-NO_NETWORK = "a plugin reaches no network: what comes from elsewhere comes by XMPP; .parlor/docs/cannot.md says how"
+NO_NETWORK = "a plugin reaches no network: what comes from elsewhere comes by XMPP; .parlor/docs/author/cannot.md says how"
 
 
 class Error(Exception):

@@ -105,7 +105,7 @@ class Grouping:
         elif self._module is None:
             needed = "ask for a permission of its grouping"
         else:
-            return AttributeError(f"{self._name} has no {name}; .parlor/docs/api/{self._name}.md names what it has")
+            return AttributeError(f"{self._name} has no {name}; .parlor/docs/reference/api/{self._name}.md names what it has")
         return errors.NotDeclared(f"{call} is not part of this plugin: {needed} in plugin.toml, and build again")
 
 

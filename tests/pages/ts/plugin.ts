@@ -1,4 +1,4 @@
-// The examples on the pages of docs/api. Each page shows the part between its two marks.
+// The examples on the pages of docs/reference/api. Each page shows the part between its two marks.
 
 import {
   api, archive, ask, chats, chatviews, command, commands, connection, contacts, disco, Element, emit, log, ns, on, once, onReady,

@@ -19,7 +19,12 @@ const ORDER: &str = "pluginsInitialized → connectionInitialized → connected 
 
 /// Events and promises.
 pub(super) fn events(words: &BTreeMap<String, String>) -> Result<String> {
-    ensure!(words.len() == EVENTS.len(), "docs/words.toml has {} events, the host {}", words.len(), EVENTS.len());
+    ensure!(
+        words.len() == EVENTS.len(),
+        "docs/reference/words.toml has {} events, the host {}",
+        words.len(),
+        EVENTS.len()
+    );
     let mut text = format!(
         "# Events and promises\n\nA plugin hears of an event by `listen.on`. Events that are promises can be waited for with \
          `api.wait-until`, too: a plugin that comes late gets them at once. Only the host fires these names; plugins \
@@ -27,7 +32,8 @@ pub(super) fn events(words: &BTreeMap<String, String>) -> Result<String> {
          | event | carries | grant | promise | when |\n|---|---|---|---|---|\n"
     );
     for rule in EVENTS {
-        let when = words.get(rule.name).with_context(|| format!("docs/words.toml says nothing of {}", rule.name))?;
+        let when =
+            words.get(rule.name).with_context(|| format!("docs/reference/words.toml says nothing of {}", rule.name))?;
         let grant = rule.permission.map_or_else(|| "none".to_owned(), |permission| format!("`{permission}`"));
         let promise = if rule.promise { "yes" } else { "" };
         let _ = writeln!(text, "| `{}` | {} | {grant} | {promise} | {when} |", rule.name, rule.payload);
@@ -37,7 +43,12 @@ pub(super) fn events(words: &BTreeMap<String, String>) -> Result<String> {
 
 /// Settings.
 pub(super) fn settings(words: &BTreeMap<String, String>) -> Result<String> {
-    ensure!(words.len() == SETTINGS.len(), "docs/words.toml has {} settings, the host {}", words.len(), SETTINGS.len());
+    ensure!(
+        words.len() == SETTINGS.len(),
+        "docs/reference/words.toml has {} settings, the host {}",
+        words.len(),
+        SETTINGS.len()
+    );
     let mut text = "# Settings\n\nThe host's, under `[settings]` in [`parlor.toml`](config.md), as \
                     `PARLOR_SETTING_KEY` in the environment, or by `--set KEY=VALUE`; flags win over the environment, \
                     and that over the file. A plugin with `settings.read` reads them; one with `settings.write` \
@@ -46,7 +57,8 @@ pub(super) fn settings(words: &BTreeMap<String, String>) -> Result<String> {
                     | setting | value | default | role | what it does |\n|---|---|---|---|---|\n"
         .to_owned();
     for rule in SETTINGS {
-        let what = words.get(rule.key).with_context(|| format!("docs/words.toml says nothing of {}", rule.key))?;
+        let what =
+            words.get(rule.key).with_context(|| format!("docs/reference/words.toml says nothing of {}", rule.key))?;
         let role = match rule.role {
             Role::Effect => "effect",
             Role::Operator => "operator",

@@ -96,7 +96,7 @@ async fn a_plugin_in_javascript_waits_keeps_and_goes_on_after_what_it_throws() {
                 "NotDeclared: rooms.get is not part of this plugin: it needs rooms.read; ask for that in plugin.toml, and build again",
             ),
         ),
-        ("typo", Some("TypeError: chats has no sned; .parlor/docs/api/chats.md names what it has")),
+        ("typo", Some("TypeError: chats has no sned; .parlor/docs/reference/api/chats.md names what it has")),
         ("invalid", Some("jid")),
         ("year", Some("true")),
         ("!deed one 'two three'", Some("one|two three / one 'two three'")),

@@ -1,4 +1,4 @@
-//! Follows the pages `docs/first-plugin.md` and `docs/second-plugin.md` line by line.
+//! Follows the pages `docs/author/first-plugin.md` and `docs/author/second-plugin.md` line by line.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use super::{example, parlor_in, rust_place, talks};
 use crate::house::{Plan, SOON, friend, running};
 
 /// The first page, which creates the folder.
-const FIRST: &str = "first-plugin.md";
+const FIRST: &str = "author/first-plugin.md";
 /// The second page, which continues in that folder.
-const SECOND: &str = "second-plugin.md";
+const SECOND: &str = "author/second-plugin.md";
 /// The heading of the section that applies to all languages on the second page.
 const EVERYWHERE: &str = "In every language";
 

@@ -68,7 +68,7 @@ async fn a_plugin_in_python_waits_keeps_and_goes_on_after_what_it_raises() {
                 "rooms.get is not part of this plugin: it needs rooms.read; ask for that in plugin.toml, and build again",
             ),
         ),
-        ("typo", Some("chats has no sned; .parlor/docs/api/chats.md names what it has")),
+        ("typo", Some("chats has no sned; .parlor/docs/reference/api/chats.md names what it has")),
         ("invalid", Some("jid")),
         ("year", Some("True")),
         ("compare", Some("[False, True, True, False] {'x': 3}")),

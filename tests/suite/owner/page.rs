@@ -1,12 +1,15 @@
-//! Checks the page `docs/control.md`: each request on it is answered, and the output has the fields that it names.
+//! Runs the commands on the pages for owners, and checks the page `docs/owner/control.md`: each request on it is
+//! answered, and the output has the fields that it names.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 
 use parlor_tests::component::with_manifest;
+use parlor_tests::conformance::root;
+use parlor_tests::docs::commands::{OWNERS, to_run};
+use parlor_tests::docs::markdown::Page;
 use parlor_tests::host::Home;
 use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
@@ -16,7 +19,46 @@ use serde_json::Value;
 use super::{SOON, echo, ended, home, juliet, start};
 
 fn page() -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/control.md")).unwrap()
+    std::fs::read_to_string(root().join("docs/owner/control.md")).unwrap()
+}
+
+/// Runs the commands of a page on a running host, in a folder with the files that they name.
+async fn follow(path: &str) {
+    let text = std::fs::read_to_string(root().join(path)).unwrap();
+    let commands = to_run(&Page::parse(path, &text));
+    assert!(!commands.is_empty(), "{path}: no commands");
+    let (home, _) = home().await;
+    let bytes = built("echo").unwrap().bytes().unwrap();
+    let newer = with_manifest(&bytes, |manifest| manifest.replacen("\"0.1.0\"", "\"0.2.0\"", 1)).unwrap();
+    std::fs::create_dir(home.path().join("new")).unwrap();
+    std::fs::write(home.path().join("echo.wasm"), bytes).unwrap();
+    std::fs::write(home.path().join("new/echo.wasm"), newer).unwrap();
+    // A page that installs echo itself begins beside another plugin.
+    let installs = commands.iter().any(|words| words.starts_with(&["parlor", "plugin", "add"].map(str::to_owned)));
+    let policy = if installs {
+        let moderator = home.install("moderator", &built("moderator").unwrap()).unwrap();
+        let asked = ["messages.read", "rooms.read", "rooms.send", "rooms.moderate"];
+        Policy::default().with("moderator", asked.into_iter().fold(moderator, |entry, name| entry.grant(name, &["*"])))
+    } else {
+        Policy::default().with("echo", echo(&home))
+    };
+    let _host = start(&home, &policy).await;
+    for words in commands {
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        let ["parlor", arguments @ ..] = words.as_slice() else { panic!("{path}: nobody knows how to run {words:?}") };
+        // The owner agrees to what these ask on a terminal.
+        let asks = matches!(arguments, ["plugin", "update" | "rollback", ..]) && !arguments.contains(&"--check");
+        let agreed: &[&str] = if asks { &["--yes"] } else { &[] };
+        let finished = home.run(&[arguments, agreed].concat()).await.unwrap();
+        assert_eq!(finished.code, Some(0), "{path}: {words:?}: {finished:#?}");
+    }
+}
+
+#[tokio::test]
+async fn the_commands_of_the_pages_for_owners_work() {
+    for path in OWNERS {
+        follow(path).await;
+    }
 }
 
 /// Returns methods and targets: those of the page's tables, and those of its curl commands.

@@ -5,239 +5,20 @@
 
 mod build;
 mod dependencies;
+mod docs;
 mod package;
 mod run;
 mod setup;
 mod test;
 mod workspace;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Parser as _;
+use xtask::{Arguments, Task};
 
 use crate::run::Interrupted;
 use crate::setup::Servers;
-
-/// parlor's own commands
-///
-/// On Debian and Ubuntu, as root, they install missing packages; elsewhere they say what to install.
-#[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true, after_help = EXAMPLES)]
-struct Arguments {
-    #[command(subcommand)]
-    task: Task,
-}
-
-const EXAMPLES: &str = "Examples:
-  cargo xtask demo          watch the house at work, on a server of its own
-  cargo xtask demo --keep   the same, and join in with a client of yours
-  cargo xtask test          everything that has to pass
-  cargo xtask operate       the owner's side, from init to remove
-  cargo xtask package       a Debian package of the host
-  cargo xtask attack        what a hostile plugin or peer may try, tried
-  cargo xtask detectors     what is promised, broken on purpose: the tests have to notice
-  cargo xtask api           which of the private API a plugin can use, on two servers
-  cargo xtask bench --json  what a plugin costs beside a native bot, for a script";
-
-#[derive(Debug, Subcommand)]
-enum Task {
-    /// Demonstrate the host: a real server, three plugins from files, and a client that talks to them
-    #[command(after_help = "Examples:
-  cargo xtask demo
-  cargo xtask demo --keep
-  cargo xtask demo --transport bosh
-  cargo xtask demo --json | jq .step
-
-Ends with 0 only when every step was seen. Nothing is left behind, not even after Ctrl-C.")]
-    Demo {
-        /// Leave it running at the end, and say how to join with an ordinary client
-        #[arg(long)]
-        keep: bool,
-        /// How the host reaches its server: starttls, tls, ws or bosh
-        #[arg(long, default_value = "starttls")]
-        transport: String,
-        /// One JSON object for each step, on standard output
-        #[arg(long)]
-        json: bool,
-    },
-    /// Run all checks: format, lints, unit tests, doc tests, the suite against real servers, and the owner's story
-    #[command(after_help = "Example:
-  cargo xtask test
-
-Stops at the first step that fails. Ends with 0 only when all of them passed.")]
-    Test,
-    /// Show for each row of the private API whether a plugin can use it, on Prosody and on ejabberd
-    #[command(after_help = "Examples:
-  cargo xtask api
-  cargo xtask api --row 91 --server ejabberd
-  cargo xtask api --json | jq -c 'select(.row)'
-
-Runs the tests that name a row, an event, a setting or a rule of tests/conformance.toml, once on each server, and reads what
-the plugin in them called, was answered and heard. Ends with 0 only when nothing is missing.
-Nothing is left behind, not even after Ctrl-C.")]
-    Api {
-        /// Only this row
-        #[arg(long, value_name = "N")]
-        row: Option<u16>,
-        /// Only on this server: prosody or ejabberd
-        #[arg(long)]
-        server: Option<String>,
-        /// One JSON object for each line, on standard output
-        #[arg(long)]
-        json: bool,
-    },
-    /// Break connections at random under traffic, and count lost and duplicated messages
-    #[command(after_help = "Examples:
-  cargo xtask faults
-  cargo xtask faults --transport tls --seed 7
-  cargo xtask faults --cuts 1000 --accounts 24 --transport all --server both
-  cargo xtask faults --seeds 5000
-  cargo xtask faults --seeds 1 --seed 417     one that failed, once more
-
-A line for each server and each way to it: which faults came how often, how often a session was gone on with or begun anew,
-the longest time without an answer, and the host's memory before and after.
-
-Its last line is `lost 0 · doubled 0 · of N`; anything else there, and it does not end with 0. The lines before it say which
-messages these were, when they were said, and how many of the lost ones the server's own archive has.
-
-With --seeds there is no server: an account lives on a network within its process, under a clock that stands still, and all that
-goes wrong follows from one number. It ends with 0 when so many numbers were tried, and at the first that fails names it, with
-what happened.")]
-    Faults {
-        /// How many connections to break, on each server and each transport
-        #[arg(long, default_value_t = 100)]
-        cuts: u32,
-        /// The number of accounts that share these breaks
-        #[arg(long, default_value_t = 8)]
-        accounts: u32,
-        /// How connections reach the server: starttls, tls, ws or bosh, or all
-        #[arg(long, default_value = "starttls")]
-        transport: String,
-        /// The server to use: prosody or ejabberd, or both
-        #[arg(long, default_value = "prosody")]
-        server: String,
-        /// The seed of the random faults; a new one each time by default. With --seeds the first one, 0 by default
-        #[arg(long)]
-        seed: Option<u64>,
-        /// Instead, try this many seeds on a simulated network within the process
-        #[arg(
-            long,
-            value_name = "N",
-            value_parser = clap::value_parser!(u64).range(1..),
-            conflicts_with_all = ["cuts", "accounts", "transport", "server"]
-        )]
-        seeds: Option<u64>,
-    },
-    /// Run everything that an owner does: set up, install from all sources, change under load, break, repair, remove
-    #[command(after_help = "Examples:
-  cargo xtask operate
-  cargo xtask operate --screens     what each command showed goes into docs/screens.md
-
-A line for each step, and last `operated N/N`. Ends with 0 only when every step was seen.")]
-    Operate {
-        /// Write the output of each command into docs/screens.md instead of comparing it
-        #[arg(long)]
-        screens: bool,
-    },
-    /// Attack a real host as a hostile plugin, peer or package may
-    #[command(after_help = "Examples:
-  cargo xtask attack
-  cargo xtask attack --case 50 --case 65
-  cargo xtask attack --quick --json | jq -c 'select(.outcome == \"escaped\")'
-  cargo xtask attack --soak --minutes 10
-  cargo xtask attack --neighbours
-
-A line for each case: how it ended, how long 99 of 100 of a good neighbour's answers took before, during and after, and
-the host's memory before and after. The last line counts the contained ones; what does not apply is not among them.
-Ends with 0 only when no case escaped. With --neighbours it ends with 1 if a good plugin's p50 is more than 1.5 times, its p99
-more than 3 times what it is beside idle ones, or if the host holds more memory than the limits allow. Nothing is left behind, not even after Ctrl-C. SECURITY.md has the table.")]
-    Attack {
-        /// Run only this case; may be given several times
-        #[arg(long, value_name = "N")]
-        case: Vec<u8>,
-        /// Run only some cases of each heading, in less than a minute
-        #[arg(long)]
-        quick: bool,
-        /// Instead of cases: run thirty bad plugins beside a good one, for minutes
-        #[arg(long, conflicts_with_all = ["case", "quick", "list"])]
-        soak: bool,
-        /// Instead of cases: measure how 2, 4 and 8 hostile plugins of each kind affect a good one, compared with as
-        /// many idle ones
-        #[arg(long, conflicts_with_all = ["case", "quick", "list", "soak"])]
-        neighbours: bool,
-        /// How many minutes the soak test takes
-        #[arg(long, value_name = "MINUTES", default_value_t = 10, requires = "soak")]
-        minutes: u64,
-        /// Only list the cases
-        #[arg(long)]
-        list: bool,
-        /// One JSON object for each line, on standard output
-        #[arg(long)]
-        json: bool,
-    },
-    /// Break the promises of SECURITY.md one by one, and check that a test or an attack notices each
-    #[command(after_help = "Examples:
-  cargo xtask detectors
-  cargo xtask detectors --only limit-on-memory --only grant-of-a-call
-  cargo xtask detectors --json | jq -c 'select(.outcome != \"fired\")'
-
-Reads tests/detectors.toml, and breaks a copy of the sources that lies in target/detectors; yours are not touched. The copy
-is of what git knows, with changes that are not committed. First each check has to pass there with nothing broken.
-A line for each one: what was broken, which check has to notice, and what it said. The last line is `detectors N/N`; with
-less than all of them it does not end with 0. It takes a build of the host for each, more than an hour in all; the first time
-it compiles everything anew for the copy, which takes some gigabytes. Ctrl-C mends what is broken at that moment.")]
-    Detectors {
-        /// Run only this one; may be given several times
-        #[arg(long, value_name = "NAME")]
-        only: Vec<String>,
-        /// Only list them
-        #[arg(long)]
-        list: bool,
-        /// One JSON object for each line, on standard output
-        #[arg(long)]
-        json: bool,
-    },
-    /// Build the host for release, and a Debian package of it with service, manual pages and completions
-    #[command(after_help = "Example:
-  cargo xtask package && sudo apt install ./target/debian/parlor_*.deb
-
-It needs cargo-deb: cargo install cargo-deb. Its last line names the package.")]
-    Package {
-        /// Package the program that is in target/release instead of building it
-        #[arg(long)]
-        no_build: bool,
-    },
-    /// Check licences and sources of all crates against deny.toml, and look for advisories about them
-    #[command(after_help = "Examples:
-  cargo xtask dependencies
-  cargo xtask dependencies --bill parlor.cdx.json
-
-A step of `cargo xtask test`. Advisories need cargo-deny (cargo install cargo-deny) and its database; without them it says that nobody
-has looked. docs/decisions/dependencies.md has the reasons.")]
-    Dependencies {
-        /// Also write the software bill of materials of the host, as JSON
-        #[arg(long, value_name = "FILE")]
-        bill: Option<PathBuf>,
-    },
-    /// Generate the pages of docs/ from the contract and the host's tables
-    Docs,
-    /// Compare the echo plugin with the same bot without a plugin host
-    #[command(after_help = "Examples:
-  cargo xtask bench
-  cargo xtask bench --json > bench.json
-  cargo xtask bench --languages     what a plugin costs in each language goes into docs/languages.md
-
-Takes less than three minutes, with --languages some more, and then ends with 1 if a goal of the project is missed. Close what else is running; compare ratios, not times.")]
-    Bench {
-        /// Instead, measure the same plugin in each language, and write docs/languages.md
-        #[arg(long)]
-        languages: bool,
-        /// Write the table as JSON to standard output
-        #[arg(long)]
-        json: bool,
-    },
-}
 
 #[expect(clippy::print_stderr, reason = "a command says why it failed")]
 fn main() -> ExitCode {
@@ -264,7 +45,7 @@ fn main() -> ExitCode {
         Task::Dependencies { bill } => {
             dependencies::check().and_then(|()| bill.as_deref().map_or(Ok(()), dependencies::write_bill))
         }
-        Task::Docs => docs(),
+        Task::Docs { run, site } => docs::docs(run, site),
         Task::Bench { languages, json } => bench([("--languages", languages), ("--json", json)]),
     };
     match done {
@@ -338,25 +119,10 @@ fn detectors(only: &[String], flags: [(&'static str, bool); 2]) -> anyhow::Resul
     Err(run::replace_by(&workspace::program("detectors"), only.chain(flags)))
 }
 
-fn docs() -> anyhow::Result<()> {
-    build::programs()?;
-    Err(run::replace_by(&workspace::program("docs"), None::<&str>))
-}
-
 fn bench(flags: [(&'static str, bool); 2]) -> anyhow::Result<()> {
     // Like the suite, it builds plugins in other languages.
     setup::prepare(if flags[0].1 { Servers::Both } else { Servers::One })?;
     build::to_be_measured()?;
     let flags = flags.into_iter().filter(|(_, on)| *on).map(|(name, _)| name);
     Err(run::replace_by(&workspace::program("bench"), flags))
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        super::Arguments::command().debug_assert();
-    }
 }

@@ -125,7 +125,7 @@ fn networks(folder: &Path, module: &[u8]) -> Option<String> {
         let place = imports_http(folder).unwrap_or_else(|| "a package that it imports".to_owned());
         format!(
             "{place} imports net/http, and a plugin reaches no network: take it out, and have a program of yours that speaks XMPP \
-             write to the bot instead, or ask a service by parlor.APISendIQ; .parlor/docs/cannot.md says more"
+             write to the bot instead, or ask a service by parlor.APISendIQ; .parlor/docs/author/cannot.md says more"
         )
     })
 }

@@ -1,4 +1,4 @@
-//! The documentation for authors: the pages of `docs/`, which are put beside the SDK in a plugin's folder, so that
+//! The documentation for authors: the pages of `docs/` for authors and owners and the reference, which are put beside the SDK in a plugin's folder, so that
 //! authors have those for this version of parlor.
 
 use std::path::Path;
@@ -15,42 +15,48 @@ macro_rules! pages {
 }
 
 const PAGES: &[(&str, &[u8])] = pages![
-    "README.md",
-    "api/api.md",
-    "api/archive.md",
-    "api/chats.md",
-    "api/chatviews.md",
-    "api/commands.md",
-    "api/connection.md",
-    "api/contacts.md",
-    "api/disco.md",
-    "api/listen.md",
-    "api/log.md",
-    "api/promises.md",
-    "api/rooms.md",
-    "api/settings.md",
-    "api/storage.md",
-    "api/timers.md",
-    "api/tokens.md",
-    "api/types.md",
-    "api/user.md",
-    "api/vcard.md",
-    "cannot.md",
-    "config.md",
-    "control.md",
-    "errors.md",
-    "events.md",
-    "first-plugin.md",
-    "known-limits.md",
-    "languages.md",
-    "limits.md",
-    "manifest.md",
-    "names.md",
-    "permissions.md",
-    "second-plugin.md",
-    "settings.md",
-    "testing.md",
-    "values.md",
+    "author/README.md",
+    "author/cannot.md",
+    "author/first-plugin.md",
+    "author/missed-messages.md",
+    "author/second-plugin.md",
+    "author/values.md",
+    "owner/README.md",
+    "owner/control.md",
+    "owner/known-limits.md",
+    "owner/plugins.md",
+    "owner/running.md",
+    "reference/README.md",
+    "reference/api/api.md",
+    "reference/api/archive.md",
+    "reference/api/chats.md",
+    "reference/api/chatviews.md",
+    "reference/api/commands.md",
+    "reference/api/connection.md",
+    "reference/api/contacts.md",
+    "reference/api/disco.md",
+    "reference/api/listen.md",
+    "reference/api/log.md",
+    "reference/api/promises.md",
+    "reference/api/rooms.md",
+    "reference/api/settings.md",
+    "reference/api/storage.md",
+    "reference/api/timers.md",
+    "reference/api/tokens.md",
+    "reference/api/types.md",
+    "reference/api/user.md",
+    "reference/api/vcard.md",
+    "reference/config.md",
+    "reference/errors.md",
+    "reference/events.md",
+    "reference/languages.md",
+    "reference/limits.md",
+    "reference/manifest.md",
+    "reference/names.md",
+    "reference/permissions.md",
+    "reference/screens.md",
+    "reference/settings.md",
+    "reference/testing.md",
 ];
 
 /// Puts the pages into a plugin's folder.
@@ -61,8 +67,22 @@ pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::path::{Component, PathBuf};
 
     use super::*;
+
+    /// Returns the path that a link in a page of this folder leads to.
+    fn from(folder: &Path, link: &Path) -> PathBuf {
+        let mut to = folder.to_path_buf();
+        for part in link.components() {
+            if part == Component::ParentDir {
+                assert!(to.pop(), "{} leads out of the pages", link.display());
+            } else {
+                to.push(part);
+            }
+        }
+        to
+    }
 
     /// Every link from one page to another leads to an existing page.
     #[test]
@@ -72,8 +92,7 @@ mod tests {
             let text = std::str::from_utf8(text).unwrap();
             let links = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
             for link in links.map(Path::new).filter(|link| link.extension().is_some_and(|kind| kind == "md")) {
-                let folder = Path::new(name).parent().unwrap();
-                let to = link.strip_prefix("..").map_or_else(|_| folder.join(link), Path::to_path_buf);
+                let to = from(Path::new(name).parent().unwrap(), link);
                 assert!(names.contains(&to), "{name} leads to {}", link.display());
             }
         }

@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn the_page_for_programs_names_each_field() {
         let built = Built { file: PathBuf::new(), size: 0, digest: Digest::of(b""), warnings: Vec::new() };
-        let page = include_str!("../../../../docs/control.md");
+        let page = include_str!("../../../../docs/owner/control.md");
         let section = page.split("\n### `parlor plugin build --json`\n").nth(1).unwrap().split("\n##").next().unwrap();
         let named: Vec<_> = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
         let shown = serde_json::to_value(&built).unwrap();

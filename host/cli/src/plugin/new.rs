@@ -136,7 +136,7 @@ mod tests {
             assert_eq!(manifest.name.as_str(), "parrot");
             // The pages that its README names are in the folder.
             let readme = fs::read_to_string(folder.join("README.md")).unwrap();
-            for page in ["manifest.md", "testing.md", "events.md", "cannot.md"] {
+            for page in ["reference/manifest.md", "reference/testing.md", "reference/events.md", "author/cannot.md"] {
                 assert!(readme.contains(page) && folder.join(".parlor/docs").join(page).is_file(), "{page}");
             }
             // It fits on one screen.

@@ -59,7 +59,7 @@ const ENVIRONMENT: &str = "VIRTUAL_ENV";
 /// The component's file name in the plugin's folder.
 const FILE: &str = "built.wasm";
 /// The page for the table, in `docs/`.
-const PAGE: &str = "languages.md";
+const PAGE: &str = "reference/languages.md";
 /// The number of runs; the median is reported.
 const RUNS: usize = 5;
 /// The cost of one more instance is indistinguishable from nothing below this.

@@ -44,7 +44,7 @@ struct Arguments {
     /// Measure only the plugins' storage; takes some ten seconds.
     #[arg(long, conflicts_with_all = ["calls", "archive"])]
     storage: bool,
-    /// Instead, measure what a plugin costs in each language; writes docs/languages.md, and takes some minutes.
+    /// Instead, measure what a plugin costs in each language; writes docs/reference/languages.md, and takes some minutes.
     #[arg(long, conflicts_with_all = ["calls", "archive", "storage"])]
     languages: bool,
 }

@@ -23,7 +23,7 @@ const STEP: Duration = Duration::from_mins(3);
 /// Run everything that an owner does.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Write the output of each command into `docs/screens.md` instead of comparing it.
+    /// Write the output of each command into `docs/reference/screens.md` instead of comparing it.
     #[arg(long)]
     screens: bool,
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use parlor_tests::docs;
 
-const PAGE: &str = "screens.md";
+const PAGE: &str = "reference/screens.md";
 const HEAD: &str = "<!-- Made by `cargo xtask operate --screens` from what the program printed; a change here is lost. -->\n\n\
     # Screens\n\nThe output of each owner's command. Folders, ports and times are those of one run.\n";
 

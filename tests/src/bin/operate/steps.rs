@@ -51,7 +51,7 @@ pub(crate) const ALL: &[(&str, Step)] = &[
     ("remove takes plugin, store and data along", |story| Box::pin(remove(story))),
     ("shells and manuals know the commands", |story| Box::pin(manuals(story))),
     ("stop is clean", |story| Box::pin(stop(story))),
-    ("docs/screens.md shows what was shown", |story| Box::pin(ready(page(story)))),
+    ("docs/reference/screens.md shows what was shown", |story| Box::pin(ready(page(story)))),
 ];
 
 /// The flags that grant everything that echo asks for.

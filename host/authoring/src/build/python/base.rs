@@ -70,7 +70,7 @@ class WitWorld(wit_world.WitWorld):
                 import plugin
             except ModuleNotFoundError as error:
                 # That the machine has it is of no use here.
-                advice = "what is all Python is brought along by `pip install --target . NAME`; .parlor/docs/cannot.md says more"
+                advice = "what is all Python is brought along by `pip install --target . NAME`; .parlor/docs/author/cannot.md says more"
                 error.add_note(f"neither Python nor the plugin's folder has it: {advice}")
                 raise
         except BaseException:
