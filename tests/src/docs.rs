@@ -1,6 +1,7 @@
 //! The pages in `docs/`, made from the contract, from the host's tables, and from the sentences of `docs/reference/words.toml`.
 
 mod call_names;
+mod cli;
 pub mod commands;
 mod config;
 mod contract;
@@ -47,6 +48,7 @@ pub fn pages() -> Result<BTreeMap<String, String>> {
         ("limits.md".to_owned(), tables::limits()),
         ("testing.md".to_owned(), tables::testing()),
         ("manifest.md".to_owned(), manifest::page()),
+        ("cli.md".to_owned(), cli::page()),
         ("config.md".to_owned(), config::page()),
         ("errors.md".to_owned(), contract::errors(&interfaces)?),
         ("names.md".to_owned(), names.page()),
@@ -100,6 +102,7 @@ fn default(value: Option<&str>) -> String {
 fn index(interfaces: &[contract::Interface]) -> String {
     let mut text = "# Reference\n\nFor owners:\n\n\
         - [The configuration, `parlor.toml`](config.md)\n\
+        - [Commands](cli.md): flags, examples and exit codes\n\
         - [Settings](settings.md)\n\
         - [Permissions](permissions.md)\n\
         - [Limits](limits.md)\n\

@@ -46,6 +46,7 @@ const PAGES: &[(&str, &[u8])] = pages![
     "reference/api/types.md",
     "reference/api/user.md",
     "reference/api/vcard.md",
+    "reference/cli.md",
     "reference/config.md",
     "reference/errors.md",
     "reference/events.md",
