@@ -31,7 +31,7 @@ pub fn write(to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Replaces each link that leads out of `docs/` by its text, and the names of lists in links by those on the site.
+/// Replaces each link that leads to no page of `docs/` by its text, and the names of lists in links by those on the site.
 fn for_the_site(path: &str, text: &str) -> String {
     let mut kept = String::new();
     let mut done = 0;
@@ -45,7 +45,9 @@ fn for_the_site(path: &str, text: &str) -> String {
             continue;
         }
         kept.push_str(&text[done..range.start]);
-        if joined(path, &dest_url).is_none() {
+        let file = dest_url.split_once('#').map_or(&*dest_url, |(file, _)| file);
+        let is_page = file.is_empty() || Path::new(file).extension().is_some_and(|kind| kind == "md");
+        if joined(path, &dest_url).is_none() || !is_page {
             kept.push_str(inner);
         } else {
             kept.extend(["[", inner, "](", &target.replace(LIST, INDEX)]);
@@ -61,9 +63,8 @@ mod tests {
 
     #[test]
     fn links_to_sources_become_their_text_and_lists_have_the_name_that_mdbook_expects() {
-        let text = "See [`a.rs`](../../host/a.rs), [a page](../owner/a.md#b), [a list](../README.md#b) and [the web](https://example.org).\n";
-        let expected =
-            "See `a.rs`, [a page](../owner/a.md#b), [a list](../index.md#b) and [the web](https://example.org).\n";
+        let text = "See [`a.rs`](../../host/a.rs), [a file](../a.toml), [a page](../owner/a.md#b), [a list](../README.md#b) and [the web](https://example.org).\n";
+        let expected = "See `a.rs`, a file, [a page](../owner/a.md#b), [a list](../index.md#b) and [the web](https://example.org).\n";
         assert_eq!(for_the_site("author/b.md", text), expected);
     }
 
