@@ -19,7 +19,8 @@ use xmpp_parsers::sm::{Enable, Enabled, Failed, Nonza as Sm, Resume, StreamId};
 use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stream_features::StreamFeatures;
 
-use super::connect::{ConnectError, io_failure, said, stream_failure};
+use super::error::ConnectError;
+use super::failure::{io_failure, said, stream_failure};
 
 /// The maximum number of stanzas that may arrive before the session is managed.
 const MAX_EARLY: usize = 256;

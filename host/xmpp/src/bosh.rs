@@ -7,7 +7,7 @@
 //! server permits.
 
 use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::ops::Range;
 use std::pin::Pin;
@@ -25,15 +25,18 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use xmpp_parsers::ns;
 
 use self::body::{Saying, Terms, creation, request};
-use self::exchange::{Answered, Connection, Failure, Line};
-use super::connect::{ConnectError, ended};
+use self::exchange::{Answered, Connection, GAP, Line};
+use self::under_way::{Late, PROMPT, UnderWay};
+use super::error::ConnectError;
+use super::failure::ended;
 use super::framing::{Written, written};
 use super::intake::{Ending, read_buffered};
-use super::link::PROBE_PREFIX;
+use super::keepalive::PROBE_PREFIX;
 
 mod body;
 mod exchange;
 mod tokens;
+mod under_way;
 
 pub use tokens::Tokens;
 
@@ -43,15 +46,6 @@ const MOST_AT_ONCE: usize = 64 << 10;
 const MOST_WAITING: usize = 256 << 10;
 /// The number of unread bytes at which nothing more is requested from the server.
 const MOST_UNREAD: usize = 1 << 20;
-/// How much longer an answer may take than the server's announced wait.
-const MARGIN: Duration = Duration::from_secs(10);
-/// The time for an answer that the server has no reason to hold back. It grows by itself with each further silence.
-const PROMPT: Duration = Duration::from_secs(10);
-/// The time between two requests: they use separate connections, and ejabberd 23.01 loses a session whose requests
-/// overtake each other. After an answer, this end waits as long for data to send before it makes an empty request.
-const GAP: Duration = Duration::from_millis(10);
-/// The longest pause before a request is repeated.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The range of a session's first request number: random, with room for all that follow (XEP-0124, section 14).
 const RIDS: Range<u64> = (1 << 16)..(1 << 48);
 
@@ -83,28 +77,6 @@ pub(super) struct Bosh {
     /// The received data, as it would arrive over TCP, and how much of it was read.
     ready: Vec<u8>,
     taken: usize,
-}
-
-/// A request that was not answered yet.
-struct UnderWay {
-    body: Arc<str>,
-    /// Whether the request carries no data.
-    is_empty: bool,
-    began: Instant,
-    /// When this request was written, for the next one; and the same of the previous request.
-    written: Arc<watch::Sender<Option<Instant>>>,
-    before: Option<watch::Receiver<Option<Instant>>>,
-    attempt: Pin<Box<dyn Future<Output = Result<Answered, Failure>> + Send>>,
-    /// When the connection is given up, unless an answer or other data arrives.
-    patience: Pin<Box<Sleep>>,
-    /// Whether the server has no reason to hold the request back.
-    is_due: bool,
-    /// When the current failures began.
-    failing: Option<Instant>,
-    /// The number of attempts, and how many of these got no data at all.
-    times: u32,
-    silences: u32,
-    answered: Option<Answered>,
 }
 
 /// Begins a session with the server of this domain, at this address. `ending` notes when data arrives.
@@ -404,24 +376,10 @@ impl Bosh {
         let body: Arc<str> = request(&self.sid, self.rid, &self.domain, &saying).into();
         let connection = self.idle.pop();
         let is_due = self.terms.hold == 0 || self.is_closing;
-        let limit = if is_due { PROMPT } else { self.terms.wait + MARGIN };
         let (written, receiver) = watch::channel(None);
-        let (written, before) = (Arc::new(written), self.written.replace(receiver));
-        let line = Arc::clone(&self.line);
-        self.under_way.push_back(UnderWay {
-            attempt: Box::pin(line.ask(connection, Arc::clone(&body), before.clone(), Arc::clone(&written))),
-            body,
-            is_empty,
-            began: Instant::now(),
-            written,
-            before,
-            patience: Box::pin(sleep(limit)),
-            is_due,
-            failing: None,
-            times: 1,
-            silences: 0,
-            answered: None,
-        });
+        let before = self.written.replace(receiver);
+        let made = UnderWay::make((body, is_empty), is_due, connection, (written, before), &self.line, &self.terms);
+        self.under_way.push_back(made);
         self.rid += 1;
         self.tokens.set(&self.sid, self.rid);
         // The server only holds the newest requests back.
@@ -430,92 +388,6 @@ impl Bosh {
             asked.hurry();
         }
         true
-    }
-}
-
-/// The state of a request that has no answer yet.
-enum Late {
-    /// The connection broke.
-    Broken,
-    /// The server wants the request again, together with those before it.
-    Unheard,
-    /// The connection is silent.
-    Silent,
-    /// The request has failed for good.
-    Failed(ConnectError),
-}
-
-impl UnderWay {
-    /// Drives the request.
-    fn poll(&mut self, line: &Arc<Line>, terms: &Terms, cx: &mut Context<'_>) -> Result<(), Late> {
-        while self.answered.is_none() {
-            match self.attempt.as_mut().poll(cx) {
-                Poll::Ready(Ok(answered)) => self.answered = Some(answered),
-                Poll::Ready(Err(Failure { answer: Some(answer), .. })) => {
-                    self.answered = Some(Answered { answer, connection: None });
-                }
-                Poll::Ready(Err(Failure { error, again, with_former, answer: None })) => {
-                    // A request that was held back for a while did reach the server: a proxy in between closed the
-                    // connection earlier.
-                    if !self.is_due && !with_former && self.written.borrow().is_some_and(|at| at.elapsed() > PROMPT) {
-                        self.failing = None;
-                    }
-                    let since = self.failing.unwrap_or_else(Instant::now);
-                    if !again || since.elapsed() >= terms.inactivity {
-                        return Err(Late::Failed(error));
-                    }
-                    tracing::debug!(%error, "a request of BOSH is made again");
-                    return Err(if with_former { Late::Unheard } else { Late::Broken });
-                }
-                Poll::Pending => {
-                    if self.patience.as_mut().poll(cx).is_pending() {
-                        return Ok(());
-                    }
-                    // The line is slow, but data arrives, for this answer or for another.
-                    let quiet = line.ending.heard() + PROMPT;
-                    if quiet > Instant::now() {
-                        self.patience.as_mut().reset(quiet);
-                        continue;
-                    }
-                    if self.failing.is_some_and(|since| since.elapsed() >= terms.inactivity) {
-                        return Err(Late::Failed(line.failure("it does not answer any more", true).error));
-                    }
-                    return Err(Late::Silent);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Repeats the request on another connection, after the request `before` was written.
-    fn again(&mut self, before: Option<watch::Receiver<Option<Instant>>>, line: &Arc<Line>, terms: &Terms) {
-        if self.answered.is_some() {
-            return;
-        }
-        self.failing.get_or_insert_with(Instant::now);
-        // The first repetition is immediate: servers close connections that were idle for a while.
-        let pause = Duration::from_millis(250 << self.times.min(6)).min(LONGEST_PAUSE);
-        let pause = if self.times == 1 { Duration::ZERO } else { pause.mul_f64(rand::random()) };
-        // A broken connection says nothing about how long the server takes, so only silences count.
-        let prompt = PROMPT.saturating_mul(self.silences.max(1)).min(terms.wait + MARGIN);
-        self.times = self.times.saturating_add(1);
-        self.written.send_replace(None);
-        self.before = before;
-        let written = Arc::clone(&self.written);
-        let asking = Arc::clone(line).ask(None, Arc::clone(&self.body), self.before.clone(), written);
-        self.attempt = Box::pin(async move {
-            sleep(pause).await;
-            asking.await
-        });
-        let limit = if self.is_due { prompt } else { terms.wait + MARGIN };
-        self.patience.as_mut().reset(Instant::now() + pause + limit);
-    }
-
-    /// Marks the request as one that the server has to answer now.
-    fn hurry(&mut self) {
-        if !std::mem::replace(&mut self.is_due, true) {
-            self.patience.as_mut().reset(Instant::now() + PROMPT);
-        }
     }
 }
 

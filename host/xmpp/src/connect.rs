@@ -4,8 +4,6 @@
 //! retry.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -21,36 +19,33 @@ use tokio::io::{AsyncBufRead, AsyncWrite, BufStream};
 use tokio::net::TcpStream;
 use tokio_xmpp::connect::AsyncReadAndWrite;
 use tokio_xmpp::xmlstream::{
-    FallibleStreamElement, PendingFeaturesRecv, ReadError, RecvFeaturesError, StreamHeader, Timeouts, XmppStream,
-    XmppStreamElement, initiate_stream,
+    FallibleStreamElement, PendingFeaturesRecv, ReadError, StreamHeader, Timeouts, XmppStream, XmppStreamElement,
+    initiate_stream,
 };
 use xmpp_parsers::ns;
 use xmpp_parsers::starttls::{Nonza as StartTls, Request};
-use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
 use xmpp_parsers::stream_features::StreamFeatures;
 use zeroize::Zeroizing;
 
 use super::bind::{Begun, Previous, begin};
 use super::bosh::{self, Tokens};
 use super::discover::discover;
+use super::error::{ConnectError, LOG_IN_LIMIT};
+use super::failure::{ended, features_failure, io_failure, stream_failure};
 use super::fetched;
 use super::intake::{Ending, Intake};
-use super::link::{timeouts, websocket_timeouts};
+use super::keepalive::{timeouts, websocket_timeouts};
 use super::password::{Password, Supplied};
 use super::pins::Carrier;
-use super::reach::{Unheard, reach, reach_in_turn};
+use super::reach::{Unheard, ascii, reach, reach_in_turn};
 use super::sasl::{Advertised, Channel, Demand, Offer, authenticate, choose};
 use super::tls::{Secured, secure};
 use super::websocket;
 
 mod attempts;
-mod error;
 
 pub(super) use attempts::Attempts;
-pub use error::{CertificateFault, ConnectError, WhyBound};
 
-/// The time limit for the whole log-in, apart from reading the password.
-const LIMIT: Duration = Duration::from_secs(30);
 /// The time limit for starting direct TLS if only DNS announces it.
 const DIRECT_LIMIT: Duration = Duration::from_secs(10);
 
@@ -93,7 +88,7 @@ pub(super) async fn log_in(
     // A prebound session was already requested by the service that provides it.
     attempts.has_asked.store(is_prebound, Ordering::Relaxed);
     if let Some(prebind) = settings.prebind.as_ref().filter(|_| is_prebound) {
-        return tokio::time::timeout(LIMIT, go_on(settings, prebind, tokens)).await.map_err(late)?;
+        return tokio::time::timeout(LOG_IN_LIMIT, go_on(settings, prebind, tokens)).await.map_err(late)?;
     }
     let configured;
     let password = match (way, supplied, &settings.password) {
@@ -119,7 +114,7 @@ pub(super) async fn log_in(
             outcome => outcome,
         }
     };
-    let outcome = tokio::time::timeout(LIMIT, both).await.map_err(late)?;
+    let outcome = tokio::time::timeout(LOG_IN_LIMIT, both).await.map_err(late)?;
     outcome.map_err(|error| told(error, ending, domain))
 }
 
@@ -434,16 +429,6 @@ async fn open_bosh(
     Reached::begin(session, timeouts(settings), domain, ending, (Channel::default(), false)).await
 }
 
-/// Converts a domain to the form used in DNS and certificates; literal addresses lose their brackets.
-pub(super) fn ascii(domain: &str) -> Result<String, ConnectError> {
-    let bare = domain.trim_start_matches('[').trim_end_matches(']');
-    if bare.parse::<std::net::IpAddr>().is_ok() {
-        return Ok(bare.to_owned());
-    }
-    idna::domain_to_ascii(domain)
-        .map_err(|error| ConnectError::UnknownHost { host: domain.to_owned(), cause: error.to_string() })
-}
-
 /// Negotiates STARTTLS on a plain stream and returns the socket for the handshake.
 async fn start_tls(
     tcp: TcpStream,
@@ -492,45 +477,6 @@ async fn send<Io: AsyncBufRead + AsyncWrite + Unpin>(
 
 fn header(domain: &str) -> StreamHeader<'_> {
     StreamHeader { to: Some(Cow::Borrowed(domain)), from: None, id: None }
-}
-
-pub(super) fn features_failure(error: RecvFeaturesError, domain: &str) -> ConnectError {
-    match error {
-        RecvFeaturesError::Io(error) => io_failure(&error),
-        RecvFeaturesError::StreamError(error) => stream_failure(&error.0, domain),
-    }
-}
-
-pub(super) fn stream_failure(error: &StreamError, domain: &str) -> ConnectError {
-    let elsewhere = match &error.condition {
-        DefinedCondition::SeeOtherHost(place) => Some(printable(place)),
-        _ => None,
-    };
-    let text = error.get_best_text(Vec::new()).map(|(_, text)| printable(text));
-    ended(&error.condition.to_string(), text, elsewhere, domain)
-}
-
-/// Returns the error for a stream that the server ended with this condition, and perhaps with a redirect.
-pub(super) fn ended(condition: &str, text: Option<String>, elsewhere: Option<String>, domain: &str) -> ConnectError {
-    match (condition, elsewhere) {
-        (_, Some(place)) => ConnectError::Elsewhere { place },
-        ("host-unknown" | "host-gone", None) => ConnectError::HostUnknown { domain: domain.to_owned() },
-        (condition, None) => ConnectError::Stream { condition: condition.to_owned(), text },
-    }
-}
-
-pub(super) fn io_failure(error: &io::Error) -> ConnectError {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    match error.kind() {
-        UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => ConnectError::HungUp,
-        _ => ConnectError::NotXmpp { cause: printable(&error.to_string()) },
-    }
-}
-
-/// Returns the text that a server sent with a condition, in English if there are several languages.
-pub(super) fn said(texts: &BTreeMap<String, String>) -> Option<String> {
-    let text = texts.get("en").or_else(|| texts.values().next())?.trim();
-    (!text.is_empty()).then(|| printable(text))
 }
 
 #[cfg(test)]

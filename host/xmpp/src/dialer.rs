@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::io::DuplexStream;
 
-use super::connect::ConnectError;
+use super::error::ConnectError;
 use super::local::LocalServer;
 
 /// The way from a link to its server.

@@ -7,7 +7,7 @@ use parlor_https as https;
 use parlor_stanza::sieve::Sieve;
 use serde::Deserialize;
 
-use super::connect::ConnectError;
+use super::error::ConnectError;
 
 /// The maximum length of the document, in bytes.
 const MOST: usize = 64 << 10;

@@ -12,7 +12,7 @@ use parlor_https as https;
 use serde::Deserialize;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::connect::ConnectError;
+use super::error::ConnectError;
 use super::password::Password;
 
 /// The maximum length of an answer, in bytes.

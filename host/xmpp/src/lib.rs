@@ -13,11 +13,15 @@ mod bosh;
 mod connect;
 mod dialer;
 mod discover;
+mod error;
+mod event;
+mod failure;
 mod fetched;
 mod framing;
 #[cfg(any(test, feature = "test-support"))]
 pub mod fuzz;
 mod intake;
+mod keepalive;
 mod link;
 mod local;
 mod password;
@@ -36,9 +40,10 @@ mod tls;
 mod websocket;
 
 pub use bosh::Tokens;
-pub use connect::{CertificateFault, ConnectError, WhyBound};
 pub use dialer::{Dial, Dialer};
-pub use link::{ClientState, Left, Link, LinkEvent, LogIn, too_old};
+pub use error::{CertificateFault, ConnectError, WhyBound};
+pub use event::{ClientState, Left, LinkEvent};
+pub use link::{Link, LogIn, too_old};
 pub use local::LocalServer;
 pub use password::{PasswordError, Supplied};
 pub use pins::{Carrier, Pins};

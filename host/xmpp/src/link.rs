@@ -22,7 +22,6 @@ use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::stream_error::is_about_syntax;
 use parlor_stanza::types::{Incoming, Offers, Outgoing};
 use tokio::time::Instant;
-use tokio_xmpp::xmlstream::Timeouts;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::sm::Enabled;
 use xmpp_parsers::stanza::Stanza;
@@ -32,36 +31,23 @@ use self::ledger::Ledger;
 use self::live::Live;
 use self::queue::Queue;
 use super::bind::Begun;
-use super::connect::{ConnectError, Opened};
+use super::connect::Opened;
 use super::dialer::Dialer;
+use super::error::ConnectError;
+use super::event::{ClientState, Left, LinkEvent};
+use super::keepalive::{FOR_EVER, PROBE_PREFIX};
 use super::local::LocalServer;
 
-pub use self::event::{ClientState, Left, LinkEvent, LogIn};
-pub(super) use self::live::PROBE_PREFIX;
+pub use self::connector::LogIn;
 pub use self::unsent::too_old;
 
 mod connector;
-mod event;
 mod ledger;
 mod live;
 mod pace;
 mod queue;
 mod unsent;
 
-/// The maximum number of stanzas that wait to be written.
-const QUEUE: usize = 64;
-/// The number of queued bytes at which the queue is full. Further stanzas wait with their senders, and are taken in
-/// turn.
-const QUEUE_BYTES: usize = 64 << 10;
-/// The time for a server to answer whether it is still there, or how much it has handled.
-const RESPONSE_LIMIT: Duration = Duration::from_secs(30);
-/// The time for which a server may send other data in place of that answer, before the connection counts as lost.
-const ACK_LIMIT: Duration = Duration::from_mins(2);
-/// The time for one element of the stream to arrive, at [`SLOWEST`] or faster, before it is skipped: the server delays its
-/// answer until then. The largest message comes within it on a line of 16 kbit/s.
-const ELEMENT_LIMIT: Duration = Duration::from_mins(10);
-/// The number of bytes of an element that have to arrive in a second for [`ELEMENT_LIMIT`] to apply.
-const SLOWEST: u64 = 1_024;
 /// The number of consecutive resumed connections without any acknowledgement after which the session is given up.
 /// Prosody 0.12 continues with the parser of the first connection: if that was lost within a stanza, the server resumes
 /// the session but understands nothing from then on.
@@ -70,24 +56,6 @@ const DEAF: u32 = 2;
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// Two conflicts within this time mean that two clients compete for a full JID, which only ends when one gives up.
 const CONFLICT_SPAN: Duration = Duration::from_mins(1);
-/// The longest silence over WebSocket: proxies close a silent connection, nginx after a minute.
-const WEBSOCKET_SILENCE: Duration = Duration::from_secs(45);
-/// The longest silence if the owner disabled pings.
-const FOR_EVER: Duration = Duration::from_hours(24 * 365);
-
-/// Returns the timeouts of a stream.
-pub(super) fn timeouts(settings: &LinkSettings) -> Timeouts {
-    let read_timeout = if settings.ping_interval.is_zero() { FOR_EVER } else { settings.ping_interval.min(FOR_EVER) };
-    Timeouts { read_timeout, response_timeout: RESPONSE_LIMIT }
-}
-
-/// Returns the timeouts for WebSocket (RFC 7395, section 3.8).
-pub(super) fn websocket_timeouts(settings: &LinkSettings) -> Timeouts {
-    let usual = timeouts(settings);
-    let longest = if settings.ping_interval.is_zero() { FOR_EVER } else { WEBSOCKET_SILENCE };
-    Timeouts { read_timeout: usual.read_timeout.min(longest), ..usual }
-}
-
 /// The stream of one account.
 pub struct Link {
     /// Logs in whenever a connection is wanted; `None` if the server is within the process.
@@ -210,7 +178,7 @@ impl Link {
 
     /// Returns whether there is room for another stanza. Sending without room makes the queue exceed its limit.
     pub fn has_room(&self) -> bool {
-        self.queue.len() < QUEUE && self.queue.bytes() < QUEUE_BYTES
+        self.queue.has_room()
     }
 
     /// Queues a stanza, which [`Link::next`] writes. Without a connection it waits for one. After the end, it is
@@ -361,7 +329,7 @@ impl Link {
         tracing::debug!(
             handled,
             again = again.len(),
-            first = again.front().map(ledger::id),
+            first = again.front().map(queue::id),
             "the session is gone on with"
         );
         again.append(&mut self.queue.take());
@@ -407,7 +375,7 @@ impl Link {
         let mut again = kept(written);
         let doubtful = if is_told { 0 } else { again.len() };
         again.extend(kept(self.queue.take()));
-        suspects.retain(|suspect| again.iter().any(|stanza| ledger::id(&stanza.0) == suspect));
+        suspects.retain(|suspect| again.iter().any(|stanza| queue::id(&stanza.0) == suspect));
         self.ledger = managed.map(Ledger::new);
         if let Some(ledger) = &mut self.ledger {
             ledger.suspect(suspects);
@@ -515,7 +483,7 @@ fn given_up(stanza: &Stanza) {
     let to = to.map(tracing::field::display);
     tracing::warn!(
         to,
-        id = ledger::id(stanza),
+        id = queue::id(stanza),
         "the server has ended two streams over this stanza; it is not sent again"
     );
 }

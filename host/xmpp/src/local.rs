@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use parlor_config::LinkSettings;
 use parlor_stanza::types::Outgoing;
 
-use super::link::LinkEvent;
+use super::event::LinkEvent;
 
 /// A server within the process. Tests of plugins bring one, so that no socket, TLS or log-in is part of them.
 ///

@@ -24,7 +24,9 @@ use xmpp_parsers::time::TimeQuery;
 
 use super::bind::{Begun, Heard, hear, say};
 use super::bosh::Tokens;
-use super::connect::{Attempts, ConnectError, features_failure, log_in, open};
+use super::connect::{Attempts, log_in, open};
+use super::error::ConnectError;
+use super::failure::features_failure;
 use super::intake::Ending;
 use super::password::Password;
 use super::pins::Pins;

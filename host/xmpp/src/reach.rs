@@ -12,7 +12,7 @@ use futures_util::{Stream, StreamExt as _};
 use parlor_config::{Endpoint, TlsMode};
 use tokio::net::TcpStream;
 
-use super::connect::ConnectError;
+use super::error::ConnectError;
 use super::srv::{MAX_SERVERS, Server, servers};
 
 /// The time limit for one address.
@@ -138,6 +138,16 @@ async fn reach_address(address: SocketAddr, server: Server) -> Result<(TcpStream
     Ok((stream, server))
 }
 
+/// Converts a domain to the form used in DNS and certificates; literal addresses lose their brackets.
+pub(super) fn ascii(domain: &str) -> Result<String, ConnectError> {
+    let bare = domain.trim_start_matches('[').trim_end_matches(']');
+    if bare.parse::<std::net::IpAddr>().is_ok() {
+        return Ok(bare.to_owned());
+    }
+    idna::domain_to_ascii(domain)
+        .map_err(|error| ConnectError::UnknownHost { host: domain.to_owned(), cause: error.to_string() })
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::time::Instant;
@@ -202,5 +212,12 @@ mod tests {
         assert_eq!(reached(&[Unknown, Refuses]).await, (Err(refused()), 0));
         assert_eq!(reached(&[Refuses, Dead]).await, (Err(silent()), 10));
         assert_eq!(reached(&[]).await, (Err(unknown()), 0));
+    }
+
+    #[test]
+    fn domains_are_spelled_as_dns_does() {
+        assert_eq!(ascii("bücher.example").unwrap(), "xn--bcher-kva.example");
+        assert_eq!(ascii("[::1]").unwrap(), "::1");
+        assert!(matches!(ascii("xn--a"), Err(ConnectError::UnknownHost { .. })));
     }
 }

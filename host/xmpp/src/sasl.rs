@@ -8,7 +8,7 @@ use parlor_base::harmless::printable;
 use parlor_config::Way;
 use xmpp_parsers::sasl_cb::{self, Type};
 
-use super::connect::{ConnectError, WhyBound};
+use super::error::{ConnectError, WhyBound};
 use super::pins::Refused;
 
 mod binding;

@@ -22,8 +22,8 @@ use tokio::time::Instant;
 pub use self::books::{Books, Standing};
 pub use self::wire::Fault;
 use self::wire::Way;
-use super::connect::ConnectError;
 use super::dialer::Dial;
+use super::error::ConnectError;
 
 mod books;
 mod server;

@@ -16,7 +16,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::{CertificateError, ClientConfig, Error as TlsError, ProtocolVersion};
 
-use super::connect::{CertificateFault, ConnectError};
+use super::error::{CertificateFault, ConnectError};
 use super::sasl::{Channel, end_point};
 
 /// A TLS stream, with the data that a log-in can be bound to.

@@ -27,7 +27,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use self::frames::Narrow;
-use super::connect::ConnectError;
+use super::error::ConnectError;
 use super::framing::{Written, written};
 use super::intake::{Ending, Listening, read_buffered};
 

@@ -1,6 +1,7 @@
 //! One request and its answer, over HTTP/1.1 inside TLS.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parlor_base::harmless::printable;
 use parlor_config::url::Url;
@@ -13,13 +14,15 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::client::TlsStream;
 
-use super::GAP;
 use super::body::{Answer, NotBosh};
-use crate::connect::{ConnectError, ascii};
+use crate::error::ConnectError;
 use crate::intake::{Ending, Listening};
-use crate::reach::reach;
+use crate::reach::{ascii, reach};
 use crate::tls::secure;
 
+/// The time between two requests: they use separate connections, and ejabberd 23.01 loses a session whose requests
+/// overtake each other. After an answer, this end waits as long for data to send before it makes an empty request.
+pub(super) const GAP: Duration = Duration::from_millis(10);
 /// The longest answer, after each stanza was cut to its limits: a server sends all pending stanzas at once. An answer is kept
 /// as a whole until its end has come, since only then it is known to be one. No more than two are under way.
 const MOST: usize = 6 * MAX_BYTES;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use parlor_config::{ChannelBinding, LinkSettings};
 use parlor_stanza::stream_error::words;
 
-use super::ConnectError;
 use crate::dialer::{Dial, Dialer};
+use crate::error::ConnectError;
 use crate::pins::{Carrier, Pins, Refused};
 use crate::reach::Unheard;
 use crate::sasl::{Binding, Choice, Demand, may_be_about_binding};

@@ -12,34 +12,6 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use super::*;
 use crate::peer::{Manners, Peer};
 
-/// The first error occurs before a machine has learned the time.
-#[test]
-fn a_certificate_of_the_future_is_tried_again_and_one_of_the_past_is_not() {
-    let error = |fault| ConnectError::Certificate { domain: "house".to_owned(), fault };
-    assert!(!error(CertificateFault::NotValidYet).is_final());
-    assert!(error(CertificateFault::Expired).is_final());
-}
-
-#[test]
-fn a_stream_error_is_final_only_where_the_domain_is_wrong() {
-    let error = |condition| stream_failure(&StreamError::new(condition, "en", "so\u{1b}rry"), "house");
-    assert_eq!(error(DefinedCondition::HostUnknown), ConnectError::HostUnknown { domain: "house".to_owned() });
-    assert!(error(DefinedCondition::HostUnknown).is_final() && !error(DefinedCondition::HostUnknown).is_verdict());
-    let down = error(DefinedCondition::SystemShutdown);
-    assert!(!down.is_final());
-    assert_eq!(
-        down.to_string(),
-        "the server ended the stream: system-shutdown (so\\u{1b}rry); it goes down and is come back to; nothing is to be done"
-    );
-}
-
-#[test]
-fn domains_are_spelled_as_dns_does() {
-    assert_eq!(ascii("bücher.example").unwrap(), "xn--bcher-kva.example");
-    assert_eq!(ascii("[::1]").unwrap(), "::1");
-    assert!(matches!(ascii("xn--a"), Err(ConnectError::UnknownHost { .. })));
-}
-
 fn refused() -> ConnectError {
     ConnectError::Refused { address: "[::1]:5222".to_owned() }
 }

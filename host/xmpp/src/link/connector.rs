@@ -14,15 +14,37 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tracing::{Span, field, trace_span};
 
-use super::LogIn;
 use super::ledger::Ledger;
 use super::pace::{Pace, in_time};
 use crate::bind::Previous;
-use crate::connect::{Attempts, ConnectError, Opened, log_in};
+use crate::bosh::Tokens;
+use crate::connect::{Attempts, Opened, log_in};
+use crate::dialer::Dialer;
+use crate::error::ConnectError;
+use crate::event::Left;
+use crate::password::Supplied;
+use crate::pins::Pins;
 
 /// The number of consecutive requests to resume a session without an answer, after which it is given up. A connection
 /// that is lost just then so often is no accident.
 pub(super) const MOST_ASKED: u32 = 4;
+
+/// The parameters of a log-in.
+#[derive(Debug, Default)]
+pub struct LogIn {
+    /// A password that replaces the configured one, also for reconnects.
+    pub password: Option<Supplied>,
+    /// The minimum delay before the first attempt.
+    pub after: Duration,
+    /// A session that a former process left, to be resumed if the server still has it.
+    pub left: Option<Left>,
+    /// The store for the tokens of a BOSH session, while there is one.
+    pub tokens: Tokens,
+    /// The carriers over which log-ins of the account were bound before.
+    pub pins: Pins,
+    /// The way to the server.
+    pub dialer: Dialer,
+}
 
 /// A report of the connector to the link.
 pub(super) enum Report {

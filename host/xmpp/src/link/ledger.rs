@@ -9,9 +9,9 @@ use jid::FullJid;
 use xmpp_parsers::sm::{Enabled, StreamId};
 use xmpp_parsers::stanza::Stanza;
 
-use super::queue::Kept;
-use super::{Left, QUEUE};
+use super::queue::{Kept, QUEUE, id};
 use crate::bind::Previous;
+use crate::event::Left;
 
 /// The maximum number of unacknowledged stanzas; more wait.
 pub(super) const WINDOW: usize = 512;
@@ -41,15 +41,6 @@ pub(super) struct Ledger {
     is_closed: bool,
     /// Whether the stream is about to close, so that nothing waits for acknowledgements.
     is_ending: bool,
-}
-
-/// Returns the id of a stanza; empty if it has none.
-pub(super) fn id(stanza: &Stanza) -> &str {
-    match stanza {
-        Stanza::Message(message) => message.id.as_ref().map_or("", |id| &id.0),
-        Stanza::Presence(presence) => presence.id.as_deref().unwrap_or_default(),
-        Stanza::Iq(iq) => iq.id(),
-    }
 }
 
 /// The error for a server that acknowledged more than was sent, or withdrew an acknowledgement.

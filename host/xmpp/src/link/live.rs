@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures_util::{Sink, SinkExt, Stream, StreamExt as _};
 use parlor_base::harmless::io_words;
@@ -19,14 +20,19 @@ use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
 
 use super::ledger::{Ledger, Miscounted};
-use super::queue::Queue;
-use super::{ACK_LIMIT, ClientState, ELEMENT_LIMIT, QUEUE, RESPONSE_LIMIT, SLOWEST};
+use super::queue::{QUEUE, Queue};
 use crate::connect::Transport;
+use crate::event::ClientState;
 use crate::intake::Ending;
+use crate::keepalive::{PROBE_PREFIX, RESPONSE_LIMIT};
 
-/// The prefix of ids of this link's own pings. Any received data shows that the server is alive, so no answer is
-/// awaited.
-pub(crate) const PROBE_PREFIX: &str = "parlor-alive-";
+/// The time for which a server may send other data in place of that answer, before the connection counts as lost.
+pub(super) const ACK_LIMIT: Duration = Duration::from_mins(2);
+/// The time for one element of the stream to arrive, at [`SLOWEST`] or faster, before it is skipped: the server delays its
+/// answer until then. The largest message comes within it on a line of 16 kbit/s.
+const ELEMENT_LIMIT: Duration = Duration::from_mins(10);
+/// The number of bytes of an element that have to arrive in a second for [`ELEMENT_LIMIT`] to apply.
+const SLOWEST: u64 = 1_024;
 
 /// A connection whose session is bound or resumed.
 #[expect(clippy::struct_excessive_bools, reason = "each is one thing that is owed, independent of the others")]
@@ -468,7 +474,7 @@ mod tests {
 
     /// Returns how long the connection to a server that was asked is kept, with these signs at each check, and why it
     /// is given up.
-    fn kept(mut signs: impl FnMut(u32) -> Signs) -> (std::time::Duration, Lost) {
+    fn kept(mut signs: impl FnMut(u32) -> Signs) -> (Duration, Lost) {
         let first = Instant::now();
         let mut asked = Asked { first, checked: first, pieces: 0, written: 0, arriving: 0 };
         let mut now = first + RESPONSE_LIMIT;

@@ -6,7 +6,7 @@ use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::stream_error::{Return, returns};
 use tokio::time::Instant;
 
-use crate::connect::ConnectError;
+use crate::error::ConnectError;
 
 /// The minimum time between two log-ins, whatever the outcome of the first. Without it, two clients that share a
 /// resource would throw each other out hundreds of times a second.

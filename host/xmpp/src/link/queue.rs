@@ -5,8 +5,11 @@ use std::collections::VecDeque;
 use parlor_stanza::raw;
 use xmpp_parsers::stanza::Stanza;
 
-use super::ledger::id;
-
+/// The maximum number of stanzas that wait to be written.
+pub(super) const QUEUE: usize = 64;
+/// The number of queued bytes at which the queue is full. Further stanzas wait with their senders, and are taken in
+/// turn.
+const QUEUE_BYTES: usize = 64 << 10;
 /// The memory up to which a stanza is kept parsed. A tree of many small elements takes fifty times its size on the
 /// wire.
 const HEAVY: usize = 8 << 10;
@@ -43,17 +46,13 @@ impl Queue {
         std::mem::take(self).stanzas.into_iter().map(|(stanza, _)| stanza).collect()
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.stanzas.len()
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.stanzas.is_empty()
     }
 
-    /// Returns the approximate memory of the stanzas, in bytes.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+    /// Returns whether another stanza may wait.
+    pub(super) fn has_room(&self) -> bool {
+        self.stanzas.len() < QUEUE && self.bytes < QUEUE_BYTES
     }
 
     /// Frees the memory for all but `count` stanzas.
@@ -88,6 +87,15 @@ enum Form {
         id: String,
         xml: String,
     },
+}
+
+/// Returns the id of a stanza; empty if it has none.
+pub(super) fn id(stanza: &Stanza) -> &str {
+    match stanza {
+        Stanza::Message(message) => message.id.as_ref().map_or("", |id| &id.0),
+        Stanza::Presence(presence) => presence.id.as_deref().unwrap_or_default(),
+        Stanza::Iq(iq) => iq.id(),
+    }
 }
 
 impl Kept {
@@ -162,13 +170,13 @@ mod tests {
         let long = format!("<message to='a@b'><body>{}</body></message>", "x".repeat(10_000));
         queue.push_back(stanza(&long));
         queue.push_back(stanza("<presence/>"));
-        let bytes = queue.bytes();
+        let bytes = queue.bytes;
         assert!(bytes > 10_000);
         let mut again = Queue::from(queue.take());
-        assert_eq!((queue.bytes(), queue.len(), again.bytes()), (0, 0, bytes));
+        assert_eq!((queue.bytes, queue.stanzas.len(), again.bytes), (0, 0, bytes));
         assert!(matches!(again.pop_front(), Some(Stanza::Message(_))));
-        assert!(again.bytes() < 1_000);
+        assert!(again.bytes < 1_000);
         assert!(again.pop_front().is_some() && again.pop_front().is_none() && again.is_empty());
-        assert_eq!(again.bytes(), 0);
+        assert_eq!(again.bytes, 0);
     }
 }

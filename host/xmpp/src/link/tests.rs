@@ -7,8 +7,11 @@ use parlor_stanza::testing::jid;
 use parlor_stanza::types::{Draft, MessageKind, Query};
 use tokio::runtime::Handle;
 
+use super::live::ACK_LIMIT;
+use super::queue::QUEUE;
 use super::*;
-use crate::connect::CertificateFault;
+use crate::error::CertificateFault;
+use crate::keepalive::RESPONSE_LIMIT;
 use crate::peer::{Issued, Manners, Memory, Peer, Session};
 
 /// Waits until only the tasks from the start of the test are alive.

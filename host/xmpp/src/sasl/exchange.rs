@@ -22,7 +22,8 @@ use zeroize::Zeroizing;
 
 use super::scram::Scram;
 use super::{Advertised, Choice, Mechanism};
-use crate::connect::{ConnectError, io_failure, said, stream_failure};
+use crate::error::ConnectError;
+use crate::failure::{io_failure, said, stream_failure};
 use crate::password::Password;
 
 /// Logs in as the user of `jid`, and returns the stream, which must be restarted. The password is `None` if the

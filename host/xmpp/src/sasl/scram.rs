@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::binding::Binding;
 use super::downgrade::Advertised;
-use crate::connect::ConnectError;
+use crate::error::ConnectError;
 
 /// The permitted number of hashing rounds. Below it, somebody who poses as the server could guess the password from our
 /// answer (RFC 7677, section 4). Above it, the answer takes seconds.

@@ -2,14 +2,17 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jid::{FullJid, Jid};
 use parlor_base::harmless::EscapedPath as _;
 use parlor_https::trust::TrustError;
 use parlor_stanza::stream_error::{remedy, sentence, words};
 
-use super::LIMIT;
 use crate::password::PasswordError;
+
+/// The time limit for the whole log-in, apart from reading the password.
+pub(super) const LOG_IN_LIMIT: Duration = Duration::from_secs(30);
 
 /// An error from connecting or logging in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,7 +53,7 @@ pub enum ConnectError {
         cause: String,
     },
     /// The log-in took longer than the limit.
-    #[error("{domain} did not finish the log-in within {} s; check the network and the server's load", LIMIT.as_secs())]
+    #[error("{domain} did not finish the log-in within {} s; check the network and the server's load", LOG_IN_LIMIT.as_secs())]
     TimedOut {
         /// The account's domain.
         domain: String,
@@ -448,4 +451,17 @@ pub enum CertificateFault {
         "is not acceptable ({0}); it must be an end-entity certificate that a trusted authority or ca_file vouches for"
     )]
     Other(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first error occurs before a machine has learned the time.
+    #[test]
+    fn a_certificate_of_the_future_is_tried_again_and_one_of_the_past_is_not() {
+        let error = |fault| ConnectError::Certificate { domain: "house".to_owned(), fault };
+        assert!(!error(CertificateFault::NotValidYet).is_final());
+        assert!(error(CertificateFault::Expired).is_final());
+    }
 }

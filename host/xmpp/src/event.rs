@@ -1,4 +1,4 @@
-//! The values that go into a link, and its events.
+//! The events of a link, and the values that it takes and returns.
 
 use std::time::Duration;
 
@@ -7,28 +7,7 @@ use parlor_stanza::raw::RawStanza;
 use parlor_stanza::sieve::lost::Lost;
 use parlor_stanza::types::{Incoming, Offers};
 
-use crate::bosh::Tokens;
-use crate::connect::ConnectError;
-use crate::dialer::Dialer;
-use crate::password::Supplied;
-use crate::pins::Pins;
-
-/// The parameters of a log-in.
-#[derive(Debug, Default)]
-pub struct LogIn {
-    /// A password that replaces the configured one, also for reconnects.
-    pub password: Option<Supplied>,
-    /// The minimum delay before the first attempt.
-    pub after: Duration,
-    /// A session that a former process left, to be resumed if the server still has it.
-    pub left: Option<Left>,
-    /// The store for the tokens of a BOSH session, while there is one.
-    pub tokens: Tokens,
-    /// The carriers over which log-ins of the account were bound before.
-    pub pins: Pins,
-    /// The way to the server.
-    pub dialer: Dialer,
-}
+use super::error::ConnectError;
 
 /// A session whose stream was not closed and that has nothing unacknowledged, with the data to resume it (XEP-0198).
 #[derive(Debug, Clone, PartialEq, Eq)]
