@@ -9,6 +9,7 @@
 //! [`server`] is the mock server. [`script`] parses the author's file, [`stage`] sets up the environment, [`run`] compares, [`report`] prints the
 //! results.
 
+mod act;
 pub mod names;
 mod notes;
 pub mod report;

@@ -12,9 +12,10 @@ use parlor_stanza::types::MAM;
 use xmpp_parsers::message::{Message, MessageType};
 use xmpp_parsers::ns;
 
-use super::told::Ids;
-use super::words::{Said, numbered};
-use super::{Rooms, Server};
+use super::Server;
+use super::rooms::Rooms;
+use super::said::{Ids, Said};
+use super::words::numbered;
 
 /// The maximum number of messages in all archives together; older ones are dropped.
 const MOST: usize = 10_000;

@@ -3,10 +3,10 @@
 
 use jid::{BareJid, FullJid, Jid};
 use minidom::Element;
-use xmpp_parsers::ns;
 
+use super::impossible::Impossible;
 use super::words::sent_back;
-use super::{Impossible, MockServer, Server};
+use super::{MockServer, Server};
 
 impl MockServer {
     /// Kicks or bans the account from a room.
@@ -57,19 +57,4 @@ impl Server {
         let key = (to?.to_bare(), asked.name().to_owned(), asked.ns());
         self.answers.get(&key).cloned()
     }
-}
-
-/// Adds elements to the MUC extension of a presence, and to its item.
-pub(super) fn with_more(mut presence: Element, into_item: Vec<Element>, more: Vec<Element>) -> Element {
-    if let Some(x) = presence.get_child_mut("x", ns::MUC_USER) {
-        if let Some(item) = x.get_child_mut("item", ns::MUC_USER) {
-            for part in into_item {
-                item.append_child(part);
-            }
-        }
-        for part in more {
-            x.append_child(part);
-        }
-    }
-    presence
 }

@@ -9,10 +9,10 @@ use parlor_stanza::encode::{MUC_ADMIN, MUC_OWNER, name};
 use xmpp_parsers::message::{Message, MessageType};
 use xmpp_parsers::ns;
 
-use super::Impossible;
 use super::form::Configuration;
-use super::mishaps::with_more;
-use super::words::{self, disco, numbered, occupant, occupant_id, query, renamed, subject};
+use super::impossible::Impossible;
+use super::occupant::{OUTCAST, Occupant, Rank, VISITOR, first_role};
+use super::words::{self, disco, numbered, occupant_id, query, subject, with_more};
 
 /// The prefix of the domain of all rooms.
 const AT: &str = "rooms.";
@@ -23,36 +23,6 @@ const OURS: (&str, &str) = ("owner", "moderator");
 /// The account's affiliation and role in a room that hides addresses: moderators would see them (XEP-0045, section
 /// 4.2).
 const OURS_AMONG_STRANGERS: (&str, &str) = ("none", "participant");
-
-/// The affiliation of a banned user.
-const OUTCAST: &str = "outcast";
-
-/// The role of an occupant without voice.
-const VISITOR: &str = "visitor";
-
-/// A role or an affiliation in a room (XEP-0045, section 5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rank {
-    /// The affiliation, which also lasts while the user is not in the room.
-    Affiliation(&'static str),
-    /// The role, which lasts while the occupant is in the room.
-    Role(&'static str),
-}
-
-impl Rank {
-    /// All affiliations and roles.
-    pub const WORDS: [&str; 8] = ["owner", "admin", "member", "none", OUTCAST, "moderator", "participant", VISITOR];
-
-    /// The number of affiliations at the beginning of these.
-    const AFFILIATIONS: usize = 5;
-
-    /// Parses a role or an affiliation.
-    pub fn of(word: &str) -> Option<Self> {
-        let at = Self::WORDS.iter().position(|known| *known == word)?;
-        let word = Self::WORDS[at];
-        Some(if at < Self::AFFILIATIONS { Self::Affiliation(word) } else { Self::Role(word) })
-    }
-}
 
 #[derive(Debug, Default)]
 pub(super) struct Rooms(BTreeMap<BareJid, Room>);
@@ -156,28 +126,6 @@ impl Room {
         });
         query(MUC_ADMIN).append_all(items).build()
     }
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Occupant {
-    user: FullJid,
-    /// The address that the account sees.
-    pub(super) address: Option<FullJid>,
-    /// The occupant id (XEP-0421).
-    pub(super) id: String,
-    pub(super) affiliation: String,
-    pub(super) role: String,
-}
-
-impl Occupant {
-    fn shown(&self, at: &FullJid, kind: Option<&str>, codes: &[&str]) -> Element {
-        occupant(at, kind, self, codes)
-    }
-}
-
-/// Returns the role with which a user of this affiliation enters.
-fn first_role(affiliation: &str) -> &'static str {
-    if matches!(affiliation, "owner" | "admin") { "moderator" } else { "participant" }
 }
 
 fn at(room: &BareJid, nick: &str) -> Option<FullJid> {
@@ -294,7 +242,7 @@ impl Rooms {
         }
         let Some(one) = room.occupants.remove(old) else { return Ok(Vec::new()) };
         let told = room.ours.is_some().then(|| {
-            let gone = renamed(occupant, nick, &one);
+            let gone = one.renamed(occupant, nick);
             [gone, one.shown(&new, None, &[])]
         });
         room.occupants.insert(nick.to_owned(), one);

@@ -5,25 +5,12 @@ use std::collections::VecDeque;
 use jid::{FullJid, Jid};
 use parlor_stanza::types::{Extensions, Fallback, Hint, Message, MessageKind, REPLY, Reactions, ReplyTo};
 
-use super::words::{About, How, Said};
-use super::{Impossible, Rooms};
+use super::impossible::Impossible;
+use super::rooms::Rooms;
+use super::said::{About, How, Ids, Said};
 
 /// The maximum number of messages that are remembered; older ones are dropped.
 const MOST: usize = 1_000;
-
-/// The ids of a message: its author's, and that of its room.
-#[derive(Debug, Clone)]
-pub(super) struct Ids {
-    pub(super) own: String,
-    pub(super) rooms: Option<String>,
-}
-
-impl Ids {
-    /// Returns the id by which others refer to the message (XEP-0444, section 3.1; XEP-0461, section 3.1).
-    fn reference(&self) -> String {
-        self.rooms.as_ref().unwrap_or(&self.own).clone()
-    }
-}
 
 /// A remembered message.
 #[derive(Debug, Clone)]

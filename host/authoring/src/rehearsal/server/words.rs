@@ -2,64 +2,8 @@
 
 use jid::{BareJid, FullJid, Jid};
 use minidom::{Element, ElementBuilder};
-use parlor_stanza::encode::{extension_elements, name};
-use parlor_stanza::types::Extensions;
+use parlor_stanza::encode::name;
 use xmpp_parsers::ns;
-
-use super::rooms::Occupant;
-use super::told::Ids;
-
-/// A message from somebody.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
-    /// The sender; an occupant's JID in a room.
-    pub from: FullJid,
-    /// Whether it is for everybody in the room, and not only for the account.
-    pub to_room: bool,
-    /// The text; empty for a reaction.
-    pub body: String,
-    /// The earlier message that it refers to.
-    pub about: Option<About>,
-}
-
-/// A reference to an earlier message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct About {
-    /// The kind of reference.
-    pub how: How,
-    /// The beginning of the earlier message.
-    pub begins: String,
-    /// The number of the message, from 1, among those that begin like this; `None` for the last one.
-    pub which: Option<usize>,
-}
-
-/// The kind of a reference to an earlier message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum How {
-    /// Reactions to it, which replace earlier ones (XEP-0444).
-    Reaction(Vec<String>),
-    /// A reply to it (XEP-0461).
-    Reply,
-    /// A new text for it (XEP-0308).
-    Correction,
-}
-
-impl Said {
-    pub(super) fn element(&self, ids: &Ids, body: &str, extensions: Extensions, own: &FullJid) -> Element {
-        let mut payloads = Vec::new();
-        extension_elements(extensions, &mut payloads);
-        let body = (!body.is_empty()).then(|| Element::builder("body", ns::JABBER_CLIENT).append(body).build());
-        Element::builder("message", ns::JABBER_CLIENT)
-            .attr(name("from"), self.from.to_string())
-            .attr(name("to"), own.to_string())
-            .attr(name("type"), if self.to_room { "groupchat" } else { "chat" })
-            .attr(name("id"), ids.own.as_str())
-            .append_all(body)
-            .append_all(payloads)
-            .append_all(ids.rooms.as_ref().map(|id| numbered(&self.from.to_bare(), id)))
-            .build()
-    }
-}
 
 /// Returns the id of a message in a room or archive (XEP-0359).
 pub(super) fn numbered(by: &BareJid, id: &str) -> Element {
@@ -139,34 +83,9 @@ pub(super) fn invitation(from: &FullJid, room: &BareJid, reason: Option<&str>) -
     Element::builder("message", ns::JABBER_CLIENT).attr(name("from"), from.to_string()).append(x).build()
 }
 
-/// Returns an occupant's presence (XEP-0045, section 7.2.2).
-pub(super) fn occupant(at: &FullJid, kind: Option<&str>, one: &Occupant, codes: &[&str]) -> Element {
-    let item = item(one, if kind.is_some() { "none" } else { one.role.as_str() });
-    in_room(at, kind, item, codes, one)
-}
-
-/// Returns the presence of an occupant who changes the nickname (XEP-0045, section 7.6).
-pub(super) fn renamed(at: &FullJid, nick: &str, one: &Occupant) -> Element {
-    let item = item(one, &one.role).attr(name("nick"), nick);
-    in_room(at, Some("unavailable"), item, &["303"], one)
-}
-
 /// Returns the occupant id of somebody (XEP-0421).
 pub(super) fn occupant_id(id: &str) -> Element {
     Element::builder("occupant-id", ns::OID).attr(name("id"), id).build()
-}
-
-fn item(one: &Occupant, role: &str) -> ElementBuilder {
-    Element::builder("item", ns::MUC_USER)
-        .attr(name("affiliation"), one.affiliation.as_str())
-        .attr(name("role"), role)
-        .attr(name("jid"), one.address.as_ref().map(FullJid::to_string))
-}
-
-fn in_room(at: &FullJid, kind: Option<&str>, item: ElementBuilder, codes: &[&str], one: &Occupant) -> Element {
-    let codes = codes.iter().map(|code| Element::builder("status", ns::MUC_USER).attr(name("code"), *code).build());
-    let x = Element::builder("x", ns::MUC_USER).append(item).append_all(codes).build();
-    presence(Some(&at.clone().into()), kind, vec![x, occupant_id(&one.id)])
 }
 
 /// Returns the error for a message that is refused.
@@ -186,4 +105,19 @@ pub(super) fn subject(from: &Jid, text: &str) -> Element {
         .attr(name("type"), "groupchat")
         .append(Element::builder("subject", ns::JABBER_CLIENT).append(text))
         .build()
+}
+
+/// Adds elements to the MUC extension of a presence, and to its item.
+pub(super) fn with_more(mut presence: Element, into_item: Vec<Element>, more: Vec<Element>) -> Element {
+    if let Some(x) = presence.get_child_mut("x", ns::MUC_USER) {
+        if let Some(item) = x.get_child_mut("item", ns::MUC_USER) {
+            for part in into_item {
+                item.append_child(part);
+            }
+        }
+        for part in more {
+            x.append_child(part);
+        }
+    }
+    presence
 }

@@ -1,0 +1,137 @@
+//! Answers the stanzas of the account: requests to the server, to rooms and to people, and its presence.
+
+use jid::{BareJid, Jid};
+use minidom::Element;
+use parlor_stanza::encode::element;
+use parlor_stanza::types::MAM;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::ns;
+use xmpp_parsers::stanza::Stanza;
+
+use super::Server;
+use super::rooms::Rooms;
+use super::words::{self, error, iq, query};
+
+impl Server {
+    /// Sends a changed roster item.
+    pub(super) fn push_roster(&mut self, item: Element) {
+        let id = self.number("push");
+        let payload = query(ns::ROSTER).append(item).build();
+        self.bring(iq(None, "set", &id, Some(payload)));
+    }
+
+    /// Answers a stanza; `number` is the id that a room gives to the message.
+    pub(super) fn answer(&mut self, stanza: Stanza, number: Option<&str>) {
+        match stanza {
+            Stanza::Message(message) => {
+                let told = self.rooms.message(&message, number, &self.own);
+                self.archive_own(&message, number, told.first());
+                self.bring_all(told);
+            }
+            Stanza::Presence(_) => self.presence(&element(&stanza)),
+            Stanza::Iq(Iq::Get { to, id, payload, .. }) => {
+                let told = self.answer_of(to.as_ref(), &payload);
+                let answer = told.map_or_else(|| self.get(to.as_ref(), &payload), |told| Ok(Some(told)));
+                self.give(to.as_ref(), &id, answer);
+            }
+            Stanza::Iq(Iq::Set { to, id, payload, .. }) => {
+                let told = self.answer_of(to.as_ref(), &payload);
+                let answer = told.map_or_else(|| self.set(to.as_ref(), &payload), |told| Ok(Some(told)));
+                self.give(to.as_ref(), &id, answer);
+            }
+            // Answers to requests of the server need no reaction.
+            Stanza::Iq(_) => {}
+        }
+    }
+
+    fn give(&mut self, from: Option<&Jid>, id: &str, answer: Result<Option<Element>, &'static str>) {
+        let element = match answer {
+            Ok(payload) => iq(from, "result", id, payload),
+            Err(condition) => iq(from, "error", id, Some(error(condition))),
+        };
+        self.bring(element);
+    }
+
+    /// Returns whether a request is for the account itself.
+    pub(super) fn is_account(&self, to: Option<&Jid>) -> bool {
+        to.is_none_or(|to| *to == self.own.to_bare())
+    }
+
+    /// Returns whether a request is for this server, or for the account itself.
+    fn is_home(&self, to: Option<&Jid>) -> bool {
+        self.is_account(to) || to.is_some_and(|to| to.node().is_none() && to.domain() == self.own.domain())
+    }
+
+    fn get(&mut self, to: Option<&Jid>, payload: &Element) -> Result<Option<Element>, &'static str> {
+        if let Some(to) = to.filter(|to| Rooms::are_at(to)) {
+            return self.rooms.get(to, payload, &self.own, self.archive_features());
+        }
+        let home = self.is_home(to);
+        match payload.name() {
+            "query" if home && payload.has_ns(ns::ROSTER) => {
+                Ok(Some(query(ns::ROSTER).append_all(self.roster.values().cloned()).build()))
+            }
+            "query" if payload.has_ns(ns::DISCO_INFO) => Ok(Some(match self.archive_features() {
+                // Messages in an archive have ids (XEP-0313, section 2).
+                [archive] if self.is_account(to) => words::disco("account", "registered", &[*archive, ns::SID]),
+                _ if home => words::disco("server", "im", &[]),
+                _ => words::disco("client", "pc", &[]),
+            })),
+            "query" if payload.has_ns(ns::DISCO_ITEMS) => Ok(Some(query(ns::DISCO_ITEMS).build())),
+            "pubsub" if home => Ok(Some(words::no_items(payload))),
+            "vCard" if home => Ok(Some(Element::bare("vCard", ns::VCARD))),
+            "vCard" => Err("item-not-found"),
+            "ping" => Ok(None),
+            _ => Err("service-unavailable"),
+        }
+    }
+
+    fn set(&mut self, to: Option<&Jid>, payload: &Element) -> Result<Option<Element>, &'static str> {
+        if payload.is("query", MAM) {
+            return self.read_archive(to, payload).map(Some);
+        }
+        if let Some(to) = to.filter(|to| Rooms::are_at(to)) {
+            let told = self.rooms.set(to, payload)?;
+            self.bring_all(told);
+            return Ok(None);
+        }
+        let home = self.is_home(to);
+        match payload.name() {
+            "query" if home && payload.has_ns(ns::ROSTER) => {
+                let item = payload.children().next().ok_or("bad-request")?;
+                let jid: BareJid = item.attr("jid").and_then(|jid| jid.parse().ok()).ok_or("bad-request")?;
+                let item = if item.attr("subscription") == Some("remove") {
+                    self.roster.remove(&jid);
+                    item.clone()
+                } else {
+                    let known = self.roster.get(&jid).and_then(|known| known.attr("subscription"));
+                    let groups: Vec<String> = item.children().map(Element::text).collect();
+                    let item = words::roster_item(&jid, item.attr("name"), known.unwrap_or("none"), &groups);
+                    self.roster.insert(jid, item.clone());
+                    item
+                };
+                self.push_roster(item);
+                Ok(None)
+            }
+            "pubsub" | "vCard" if home => Ok(None),
+            _ => Err("service-unavailable"),
+        }
+    }
+
+    fn presence(&mut self, presence: &Element) {
+        let to = presence.attr("to").and_then(|to| to.parse::<Jid>().ok());
+        if let Some(to) = to {
+            let told = self.rooms.presence(&to, presence, &self.own);
+            // If its nickname is taken, the account tries others, which is not reported either.
+            let room = to.to_bare();
+            if self.rooms.us(&room).is_some() {
+                self.expected.remove(&room);
+            }
+            self.bring_all(told);
+        } else if presence.attr("type").is_none() && !std::mem::replace(&mut self.is_present, true) {
+            // RFC 6121, section 4.2.2: a new session gets the presence of everybody who is available.
+            let there = self.present.values().cloned().collect();
+            self.bring_all(there);
+        }
+    }
+}
