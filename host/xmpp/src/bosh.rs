@@ -13,7 +13,6 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use parlor_config::LinkSettings;
 use parlor_config::url::Url;
@@ -128,7 +127,7 @@ fn said_last(payload: &str) -> Option<Lost> {
 pub(super) fn is_answer(text: &str) -> bool {
     let Ok(answer) = body::Answer::read(text) else { return false };
     let Terms { wait, inactivity, polling, .. } = answer.terms();
-    assert!(wait.max(inactivity).max(polling) <= Duration::from_mins(5), "{answer:?}");
+    assert!(wait.max(inactivity).max(polling) <= std::time::Duration::from_mins(5), "{answer:?}");
     assert!(answer.payload.len() <= text.len(), "{answer:?}");
     drop((said_last(&answer.payload), answer.farewell()));
     true

@@ -37,7 +37,7 @@ use super::intake::{Ending, Intake};
 use super::keepalive::{timeouts, websocket_timeouts};
 use super::password::{Password, Supplied};
 use super::pins::Carrier;
-use super::reach::{Unheard, ascii, reach, reach_in_turn};
+use super::reach::{Finder, ascii, reach, reach_in_turn};
 use super::sasl::{Advertised, Channel, Demand, Offer, authenticate, choose};
 use super::tls::{Secured, secure};
 use super::websocket;
@@ -141,11 +141,11 @@ impl Attempt<'_> {
                 let stream = BufStream::new(dial.dial()?);
                 Reached::begin(stream, timeouts(settings), domain, ending, (Channel::default(), true)).await
             }
-            None => open(settings, self.elsewhere, domain, ending, self.tokens, &attempts.unheard).await,
+            None => open(settings, self.elsewhere, domain, ending, self.tokens, &attempts.finder).await,
         };
         let Reached { pending, channel, can_resume } = reached?;
         let (features, stream) = pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
-        attempts.unheard.forget();
+        attempts.finder.forget();
         let carrier = Carrier::to(self.elsewhere, settings);
         let demand = attempts.demand(settings, carrier);
         let choice = choose(Offer {
@@ -260,7 +260,7 @@ pub(super) async fn open(
     domain: &str,
     ending: &Ending,
     tokens: &Tokens,
-    unheard: &Unheard,
+    finder: &Finder,
 ) -> Result<Reached, ConnectError> {
     let is_free = elsewhere.is_none();
     match (settings.transport, &settings.websocket, &settings.bosh) {
@@ -274,7 +274,7 @@ pub(super) async fn open(
         }
         (TransportChoice::Auto | TransportChoice::Tcp, None, None) => {}
     }
-    match open_tcp(settings, elsewhere, domain, ending, unheard).await {
+    match open_tcp(settings, elsewhere, domain, ending, finder).await {
         Err(error) if may_go_over_the_web(settings, elsewhere, &error) => {
             go_over_the_web(settings, domain, ending, tokens, error).await
         }
@@ -343,18 +343,18 @@ async fn open_tcp(
     elsewhere: Option<&Endpoint>,
     domain: &str,
     ending: &Ending,
-    unheard: &Unheard,
+    finder: &Finder,
 ) -> Result<Reached, ConnectError> {
     let host = ascii(domain)?;
     let named = elsewhere.or(settings.server.as_ref());
-    let (tcp, mode) = reach_in_turn(&host, settings.tls, named, unheard).await?;
+    let (tcp, mode) = reach_in_turn(&host, settings.tls, named, finder).await?;
     let secured = if mode == TlsMode::Direct && settings.tls.is_none() && named.is_none() {
         // A silent server must not use up the time for STARTTLS.
         let direct = tokio::time::timeout(DIRECT_LIMIT, begin_tls(tcp, mode, domain, settings, ending)).await;
         match direct.unwrap_or_else(|_| Err(ConnectError::TimedOut { domain: domain.to_owned() })) {
             Err(error) => {
                 tracing::info!(%domain, reason = %error, "no way by direct TLS, which the DNS names; trying STARTTLS");
-                let other = match reach_in_turn(&host, Some(TlsMode::StartTls), None, unheard).await {
+                let other = match reach_in_turn(&host, Some(TlsMode::StartTls), None, finder).await {
                     Ok((tcp, mode)) => begin_tls(tcp, mode, domain, settings, ending).await,
                     Err(other) => Err(other),
                 };

@@ -117,8 +117,6 @@ impl<T: AsyncBufRead + Unpin> AsyncBufRead for Intake<T> {
                 return Poll::Ready(Ok(&[]));
             }
             let amount = bytes.len();
-            #[cfg(test)]
-            super::peer::panic_if_told("the sieve", &String::from_utf8_lossy(bytes));
             if let Err(why) = this.sieve.push(bytes, &mut this.ready) {
                 this.ending.note(why.clone());
                 this.broken = Some(why);

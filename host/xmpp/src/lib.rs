@@ -24,6 +24,9 @@ mod intake;
 mod keepalive;
 mod link;
 mod local;
+#[cfg(any(test, feature = "test-support"))]
+#[allow(clippy::unwrap_used, missing_docs, reason = "it is a part of tests")]
+pub mod mock_server;
 mod password;
 #[cfg(any(test, feature = "test-support"))]
 #[allow(clippy::unwrap_used, missing_docs, reason = "it is a part of tests")]
@@ -40,7 +43,7 @@ mod tls;
 mod websocket;
 
 pub use bosh::Tokens;
-pub use dialer::{Dial, Dialer};
+pub use dialer::{Connection, Dial, Dialer};
 pub use error::{CertificateFault, ConnectError, WhyBound};
 pub use event::{ClientState, Left, LinkEvent};
 pub use link::{Link, LogIn, too_old};
@@ -48,6 +51,7 @@ pub use local::LocalServer;
 pub use password::{PasswordError, Supplied};
 pub use pins::{Carrier, Pins};
 pub use probe::{Feature, Probe, RegisterError, probe, random_password, register};
+pub use srv::{Resolve, SrvRecord};
 
 /// Returns whether a library that logs under this target sees the stream before or after encryption. Below `info`, such
 /// libraries log the stream itself, including log-ins and messages.

@@ -82,6 +82,8 @@ pub struct Link {
     state: ClientState,
     /// Whether incoming stanzas are no longer acknowledged.
     leaves: bool,
+    /// Reads a received stanza.
+    decode: fn(Stanza, &FullJid, Timestamp) -> Incoming,
 }
 
 enum Stage {
@@ -127,6 +129,7 @@ impl Link {
             conflict: None,
             state: ClientState::default(),
             leaves: false,
+            decode,
         }
     }
 
@@ -453,11 +456,7 @@ impl Link {
         // Before the first bind there is no session that could receive anything.
         let own = self.own.as_ref()?;
         // Peers choose what is in it. A panic over it costs this stanza, and not the account.
-        let decoded = catch_unwind(AssertUnwindSafe(|| {
-            #[cfg(test)]
-            super::peer::panic_if_told("decode", &format!("{stanza:?}"));
-            decode(stanza, own, Timestamp::now())
-        }));
+        let decoded = catch_unwind(AssertUnwindSafe(|| (self.decode)(stanza, own, Timestamp::now())));
         if decoded.is_err() {
             tracing::error!(
                 account = %own.to_bare(),

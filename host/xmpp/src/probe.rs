@@ -30,7 +30,7 @@ use super::failure::features_failure;
 use super::intake::Ending;
 use super::password::Password;
 use super::pins::Pins;
-use super::reach::Unheard;
+use super::reach::Finder;
 use crate::dialer::Dialer;
 
 /// The time limit for an answer.
@@ -163,8 +163,8 @@ pub async fn register(settings: &LinkSettings) -> Result<(), RegisterError> {
     let Some(user) = jid.node() else { return Err(ConnectError::NoUser { jid: jid.clone() }.into()) };
     let domain = jid.domain().as_str();
     let password = Password::read(&settings.password).await.map_err(ConnectError::from)?;
-    let (ending, tokens, unheard) = (Ending::default(), Tokens::default(), Unheard::default());
-    let pending = open(settings, None, domain, &ending, &tokens, &unheard).await?.pending;
+    let (ending, tokens, finder) = (Ending::default(), Tokens::default(), Finder::default());
+    let pending = open(settings, None, domain, &ending, &tokens, &finder).await?.pending;
     let (_features, mut stream): (StreamFeatures, XmppStream<_>) =
         pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
     let server = Jid::from(jid.domain().to_owned());

@@ -4,7 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{self, FuturesUnordered};
@@ -13,7 +13,7 @@ use parlor_config::{Endpoint, TlsMode};
 use tokio::net::TcpStream;
 
 use super::error::ConnectError;
-use super::srv::{MAX_SERVERS, Server, servers};
+use super::srv::{MAX_SERVERS, Resolve, Server, SystemDns, servers};
 
 /// The time limit for one address.
 const ADDRESS_LIMIT: Duration = Duration::from_secs(10);
@@ -21,20 +21,35 @@ const ADDRESS_LIMIT: Duration = Duration::from_secs(10);
 /// one.
 const HEAD_START: Duration = Duration::from_secs(2);
 
-/// Servers that accepted a connection but have not sent their features, in the order in which they accepted it. A load
-/// balancer may accept connections although no server is behind it. These servers are tried after the others, so that
-/// all get their turn (RFC 6120, section 3.2.1).
-#[derive(Debug, Default)]
-pub(super) struct Unheard(Mutex<Vec<Server>>);
+/// Finds the servers of a domain, and orders them.
+#[derive(Debug)]
+pub(super) struct Finder {
+    resolver: Arc<dyn Resolve>,
+    /// Servers that accepted a connection but have not sent their features, in the order in which they accepted it. A
+    /// load balancer may accept connections although no server is behind it. These servers are tried after the others,
+    /// so that all get their turn (RFC 6120, section 3.2.1).
+    unheard: Mutex<Vec<Server>>,
+}
 
-impl Unheard {
+impl Default for Finder {
+    fn default() -> Self {
+        Self::with(Arc::new(SystemDns))
+    }
+}
+
+impl Finder {
+    /// Creates a finder that gets SRV records from this resolver.
+    pub(super) fn with(resolver: Arc<dyn Resolve>) -> Self {
+        Self { resolver, unheard: Mutex::default() }
+    }
+
     /// Restores the usual order, after a server has sent its features.
     pub(super) fn forget(&self) {
-        self.servers().clear();
+        self.unheard().clear();
     }
 
     fn took(&self, server: &Server) {
-        let mut servers = self.servers();
+        let mut servers = self.unheard();
         servers.retain(|known| known != server);
         servers.push(server.clone());
         if servers.len() > MAX_SERVERS {
@@ -43,12 +58,12 @@ impl Unheard {
     }
 
     fn put_last(&self, servers: &mut [Server]) {
-        let unheard = self.servers();
+        let unheard = self.unheard();
         servers.sort_by_key(|server| unheard.iter().position(|known| known == server).map_or(0, |at| at + 1));
     }
 
-    fn servers(&self) -> MutexGuard<'_, Vec<Server>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn unheard(&self) -> MutexGuard<'_, Vec<Server>> {
+        self.unheard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -60,7 +75,7 @@ pub(super) async fn reach(
     tls: Option<TlsMode>,
     named: Option<&Endpoint>,
 ) -> Result<(TcpStream, TlsMode), ConnectError> {
-    reach_in_turn(domain, tls, named, &Unheard::default()).await
+    reach_in_turn(domain, tls, named, &Finder::default()).await
 }
 
 /// Same as [`reach`], but servers that were tried before without an answer come last.
@@ -68,16 +83,16 @@ pub(super) async fn reach_in_turn(
     domain: &str,
     tls: Option<TlsMode>,
     named: Option<&Endpoint>,
-    unheard: &Unheard,
+    finder: &Finder,
 ) -> Result<(TcpStream, TlsMode), ConnectError> {
     let nowhere =
         ConnectError::UnknownHost { host: domain.to_owned(), cause: "it says that it has no XMPP service".to_owned() };
-    let mut servers = servers(domain, named, tls).await;
-    unheard.put_last(&mut servers);
+    let mut servers = servers(domain, named, tls, &*finder.resolver).await;
+    finder.put_last(&mut servers);
     let addresses = stream::iter(servers).then(addresses).flat_map(stream::iter);
     let attempts = addresses.map(|address| address.map(|(address, server)| reach_address(address, server)));
     let (tcp, server) = first_of(attempts, nowhere).await?;
-    unheard.took(&server);
+    finder.took(&server);
     Ok((tcp, server.tls))
 }
 

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 pub use self::books::{Books, Standing};
 pub use self::wire::Fault;
 use self::wire::Way;
-use super::dialer::Dial;
+use super::dialer::{Connection, Dial};
 use super::error::ConnectError;
 
 mod books;
@@ -247,8 +247,8 @@ impl fmt::Debug for Network {
 }
 
 impl Dial for Network {
-    fn dial(&self) -> Result<DuplexStream, ConnectError> {
-        self.connect()
+    fn dial(&self) -> Result<Box<dyn Connection>, ConnectError> {
+        Ok(Box::new(self.connect()?))
     }
 
     fn draw(&self) -> f64 {

@@ -1,5 +1,8 @@
 //! Finds the servers of a domain: by SRV records (RFC 6120, section 3.2; XEP-0368), or else the domain itself.
 
+use std::fmt;
+
+use futures_util::future::BoxFuture;
 use hickory_resolver::proto::rr::RData;
 use hickory_resolver::{ResolverBuilder, TokioResolver};
 use parlor_config::{Endpoint, TlsMode};
@@ -18,7 +21,12 @@ pub(super) struct Server {
 
 /// Returns the servers to try, in order. `domain` is in its ASCII form. If no TLS mode is given, records of both kinds
 /// are looked up, and mixed by priority (XEP-0368, section 3).
-pub(super) async fn servers(domain: &str, named: Option<&Endpoint>, tls: Option<TlsMode>) -> Vec<Server> {
+pub(super) async fn servers(
+    domain: &str,
+    named: Option<&Endpoint>,
+    tls: Option<TlsMode>,
+    resolver: &dyn Resolve,
+) -> Vec<Server> {
     // Port 5223 was reserved for TLS before there was another way.
     let is_for_tls = named.is_some_and(|named| named.port == Some(usual_port(TlsMode::Direct)));
     let mode = tls.unwrap_or(if is_for_tls { TlsMode::Direct } else { TlsMode::StartTls });
@@ -30,20 +38,21 @@ pub(super) async fn servers(domain: &str, named: Option<&Endpoint>, tls: Option<
         return itself();
     }
     let mut records = if let Some(mode) = tls {
-        look_up(domain, mode).await
+        look_up(domain, mode, resolver).await
     } else {
-        let (direct, other) = tokio::join!(look_up(domain, TlsMode::Direct), look_up(domain, TlsMode::StartTls));
+        let (direct, other) =
+            tokio::join!(look_up(domain, TlsMode::Direct, resolver), look_up(domain, TlsMode::StartTls, resolver));
         direct.into_iter().chain(other).collect()
     };
     // The absence of direct TLS says nothing about STARTTLS (RFC 6120, section 3.2.1).
     let has_usual = tls.is_some() || records.iter().any(|record| record.tls == TlsMode::StartTls);
-    if records.is_empty() || (!has_usual && records.iter().all(|record| record.host == ".")) {
+    if records.is_empty() || (!has_usual && records.iter().all(Record::is_none)) {
         return itself();
     }
     sort(&mut records, rand::random);
     // A single record with the root as its target says that the service is not available (RFC 2782). The domain itself
     // is then no better.
-    records.into_iter().filter(|record| record.host != ".").take(MAX_SERVERS).map(Record::into_server).collect()
+    records.into_iter().filter(|record| !record.is_none()).take(MAX_SERVERS).map(Record::into_server).collect()
 }
 
 fn usual_port(tls: TlsMode) -> u16 {
@@ -53,32 +62,36 @@ fn usual_port(tls: TlsMode) -> u16 {
     }
 }
 
-#[derive(Debug, Clone)]
-struct Record {
-    priority: u16,
-    weight: u16,
-    host: String,
-    port: u16,
-    tls: TlsMode,
+/// An SRV record (RFC 2782).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SrvRecord {
+    /// The priority; the lowest is tried first.
+    pub priority: u16,
+    /// The weight among records of one priority.
+    pub weight: u16,
+    /// The host, as DNS spells it.
+    pub host: String,
+    /// The port.
+    pub port: u16,
 }
 
-impl Record {
-    fn into_server(self) -> Server {
-        Server { host: self.host.trim_end_matches('.').to_owned(), port: self.port, tls: self.tls }
+/// Looks up SRV records.
+pub trait Resolve: fmt::Debug + Send + Sync {
+    /// Returns the records of this name. An error and an empty answer are alike: the domain itself is tried.
+    fn records<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Vec<SrvRecord>>;
+}
+
+/// The resolver of the system.
+#[derive(Debug)]
+pub(super) struct SystemDns;
+
+impl Resolve for SystemDns {
+    fn records<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Vec<SrvRecord>> {
+        Box::pin(ask_system(name))
     }
 }
 
-/// Looks up the records. An error and an empty answer are treated alike: the domain itself is tried.
-async fn look_up(domain: &str, tls: TlsMode) -> Vec<Record> {
-    let service = match tls {
-        TlsMode::StartTls => "_xmpp-client._tcp",
-        TlsMode::Direct => "_xmpps-client._tcp",
-    };
-    let name = format!("{service}.{domain}.");
-    #[cfg(test)]
-    if let Some(records) = scripted::records(&name, tls) {
-        return records;
-    }
+async fn ask_system(name: &str) -> Vec<SrvRecord> {
     let resolver = match TokioResolver::builder_tokio().and_then(ResolverBuilder::build) {
         Ok(resolver) => resolver,
         Err(error) => {
@@ -86,7 +99,7 @@ async fn look_up(domain: &str, tls: TlsMode) -> Vec<Record> {
             return Vec::new();
         }
     };
-    let answer = match resolver.srv_lookup(name.as_str()).await {
+    let answer = match resolver.srv_lookup(name).await {
         Ok(answer) => answer,
         Err(error) => {
             tracing::debug!(%name, %error, "no SRV records");
@@ -96,72 +109,62 @@ async fn look_up(domain: &str, tls: TlsMode) -> Vec<Record> {
     let records = answer.answers().iter().filter_map(|record| match &record.data {
         RData::SRV(srv) => {
             let host = srv.target.to_ascii();
-            Some(Record { priority: srv.priority, weight: srv.weight, host, port: srv.port, tls })
+            Some(SrvRecord { priority: srv.priority, weight: srv.weight, host, port: srv.port })
         }
         _ => None,
     });
     records.collect()
 }
 
+/// A record, and when TLS begins on a connection to its server.
+#[derive(Debug, Clone)]
+struct Record {
+    srv: SrvRecord,
+    tls: TlsMode,
+}
+
+impl Record {
+    /// Returns whether the record says that the service is not available (RFC 2782).
+    fn is_none(&self) -> bool {
+        self.srv.host == "."
+    }
+
+    fn into_server(self) -> Server {
+        let SrvRecord { host, port, .. } = self.srv;
+        Server { host: host.trim_end_matches('.').to_owned(), port, tls: self.tls }
+    }
+}
+
+async fn look_up(domain: &str, tls: TlsMode, resolver: &dyn Resolve) -> Vec<Record> {
+    let service = match tls {
+        TlsMode::StartTls => "_xmpp-client._tcp",
+        TlsMode::Direct => "_xmpps-client._tcp",
+    };
+    let records = resolver.records(&format!("{service}.{domain}.")).await;
+    records.into_iter().map(|srv| Record { srv, tls }).collect()
+}
+
 /// Sorts records by ascending priority, and randomly by weight within one priority. `random` returns numbers in [0, 1).
 fn sort(records: &mut [Record], random: impl Fn() -> f64) {
     // This is the usual weighted shuffle: the record with the smallest exponential draw goes first.
     records.sort_by_cached_key(|record| {
-        let draw = -(1.0 - random()).ln() / f64::from(record.weight).max(0.01);
+        let draw = -(1.0 - random()).ln() / f64::from(record.srv.weight).max(0.01);
         // Non-negative floats order as their bits do.
-        (record.priority, draw.max(0.0).to_bits())
+        (record.srv.priority, draw.max(0.0).to_bits())
     });
-}
-
-/// A scripted DNS for the thread of a test.
-#[cfg(test)]
-pub(super) mod scripted {
-    use std::cell::RefCell;
-
-    use super::{Record, TlsMode};
-
-    thread_local! {
-        static SAID: RefCell<Option<Vec<Said>>> = const { RefCell::new(None) };
-    }
-
-    struct Said {
-        name: String,
-        priority: u16,
-        host: String,
-        port: u16,
-    }
-
-    /// Makes DNS return these records and no others: a name, a priority, a host, a port.
-    pub(crate) fn say(records: &[(&str, u16, &str, u16)]) {
-        let said = |&(name, priority, host, port): &(&str, u16, &str, u16)| Said {
-            name: name.to_owned(),
-            priority,
-            host: host.to_owned(),
-            port,
-        };
-        SAID.set(Some(records.iter().map(said).collect()));
-    }
-
-    pub(super) fn records(name: &str, tls: TlsMode) -> Option<Vec<Record>> {
-        let record = |said: &Said| {
-            let Said { priority, host, port, .. } = said;
-            Record { priority: *priority, weight: 1, host: host.clone(), port: *port, tls }
-        };
-        SAID.with_borrow(|said| {
-            said.as_ref().map(|said| said.iter().filter(|said| said.name == name).map(record).collect())
-        })
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mock_server::dns::ScriptedDns;
 
     const STARTTLS: &str = "_xmpp-client._tcp.example.org.";
     const DIRECT: &str = "_xmpps-client._tcp.example.org.";
 
     fn record(priority: u16, weight: u16, host: &str) -> Record {
-        Record { priority, weight, host: host.to_owned(), port: 5222, tls: TlsMode::StartTls }
+        let srv = SrvRecord { priority, weight, host: host.to_owned(), port: 5222 };
+        Record { srv, tls: TlsMode::StartTls }
     }
 
     fn server(host: &str, port: u16, tls: TlsMode) -> Server {
@@ -171,16 +174,16 @@ mod tests {
     #[tokio::test]
     async fn a_named_server_is_not_looked_up() {
         let named = Endpoint { host: "xmpp.example".to_owned(), port: None };
-        let found = servers("example.org", Some(&named), Some(TlsMode::Direct)).await;
+        let found = servers("example.org", Some(&named), Some(TlsMode::Direct), &SystemDns).await;
         assert_eq!(found, [server("xmpp.example", 5223, TlsMode::Direct)]);
-        let found = servers("example.org", Some(&named), None).await;
+        let found = servers("example.org", Some(&named), None, &SystemDns).await;
         assert_eq!(found, [server("xmpp.example", 5222, TlsMode::StartTls)]);
         let of_old = Endpoint { port: Some(5223), ..named };
         for (tls, expected) in [(None, TlsMode::Direct), (Some(TlsMode::StartTls), TlsMode::StartTls)] {
-            let found = servers("example.org", Some(&of_old), tls).await;
+            let found = servers("example.org", Some(&of_old), tls, &SystemDns).await;
             assert_eq!(found, [server("xmpp.example", 5223, expected)]);
         }
-        let found = servers("127.0.0.1", None, None).await;
+        let found = servers("127.0.0.1", None, None, &SystemDns).await;
         assert_eq!(found, [server("127.0.0.1", 5222, TlsMode::StartTls)]);
     }
 
@@ -188,7 +191,7 @@ mod tests {
     #[tokio::test]
     async fn both_kinds_of_records_are_mixed_by_their_priorities_unless_the_owner_chose_one() {
         use TlsMode::{Direct, StartTls};
-        scripted::say(&[
+        let dns = ScriptedDns::of(&[
             (STARTTLS, 10, "b.example.", 5222),
             (STARTTLS, 30, "d.example.", 5222),
             (DIRECT, 5, "a.example.", 443),
@@ -200,24 +203,24 @@ mod tests {
             server("c.example", 5223, Direct),
             server("d.example", 5222, StartTls),
         ];
-        assert_eq!(servers("example.org", None, None).await, [a.clone(), b.clone(), c.clone(), d.clone()]);
-        assert_eq!(servers("example.org", None, Some(Direct)).await, [a, c]);
-        assert_eq!(servers("example.org", None, Some(StartTls)).await, [b, d]);
-        scripted::say(&[(DIRECT, 5, "a.example.", 443), (STARTTLS, 0, ".", 0)]);
-        assert_eq!(servers("example.org", None, None).await, [server("a.example", 443, Direct)]);
-        scripted::say(&[(DIRECT, 0, ".", 0)]);
+        assert_eq!(servers("example.org", None, None, &dns).await, [a.clone(), b.clone(), c.clone(), d.clone()]);
+        assert_eq!(servers("example.org", None, Some(Direct), &dns).await, [a, c]);
+        assert_eq!(servers("example.org", None, Some(StartTls), &dns).await, [b, d]);
+        let dns = ScriptedDns::of(&[(DIRECT, 5, "a.example.", 443), (STARTTLS, 0, ".", 0)]);
+        assert_eq!(servers("example.org", None, None, &dns).await, [server("a.example", 443, Direct)]);
+        let dns = ScriptedDns::of(&[(DIRECT, 0, ".", 0)]);
         let usual = [server("example.org", 5222, StartTls)];
-        assert_eq!(servers("example.org", None, None).await, usual, "it has no direct TLS");
-        scripted::say(&[(DIRECT, 0, ".", 0), (STARTTLS, 0, ".", 0)]);
-        assert_eq!(servers("example.org", None, None).await, [], "it says that it has no service");
-        scripted::say(&[]);
-        assert_eq!(servers("example.org", None, None).await, [server("example.org", 5222, StartTls)]);
+        assert_eq!(servers("example.org", None, None, &dns).await, usual, "it has no direct TLS");
+        let dns = ScriptedDns::of(&[(DIRECT, 0, ".", 0), (STARTTLS, 0, ".", 0)]);
+        assert_eq!(servers("example.org", None, None, &dns).await, [], "it says that it has no service");
+        let dns = ScriptedDns::of(&[]);
+        assert_eq!(servers("example.org", None, None, &dns).await, [server("example.org", 5222, StartTls)]);
     }
 
     #[test]
     fn priority_goes_before_weight_and_weight_before_chance() {
         let mut records = [record(20, 60000, "last"), record(10, 1, "second"), record(10, 100, "first")];
         sort(&mut records, || 0.5);
-        assert_eq!(records.map(|record| record.host), ["first", "second", "last"]);
+        assert_eq!(records.map(|record| record.srv.host), ["first", "second", "last"]);
     }
 }

@@ -1,5 +1,7 @@
 //! Tests of sessions whose requests fail, are late or break, with a scripted server.
 
+use std::time::Duration;
+
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

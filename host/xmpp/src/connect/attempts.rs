@@ -9,7 +9,7 @@ use parlor_stanza::stream_error::words;
 use crate::dialer::{Dial, Dialer};
 use crate::error::ConnectError;
 use crate::pins::{Carrier, Pins, Refused};
-use crate::reach::Unheard;
+use crate::reach::Finder;
 use crate::sasl::{Binding, Choice, Demand, may_be_about_binding};
 
 /// The condition with which Prosody alone answers the flag `y` if it offers channel binding (0.12,
@@ -19,8 +19,8 @@ const NOTICED: &str = "malformed-request";
 /// Facts from earlier attempts.
 #[derive(Debug, Default)]
 pub(crate) struct Attempts {
-    /// The servers that are tried last.
-    pub(super) unheard: Unheard,
+    /// Finds the servers of the account's domain.
+    pub(super) finder: Finder,
     /// Whether the last attempt came so far that it requested a session.
     pub(super) has_asked: AtomicBool,
     /// The log-in that is now tried without these, since the server refused the one before. Only if this one succeeds,
@@ -35,8 +35,13 @@ pub(crate) struct Attempts {
 impl Attempts {
     /// Creates the state before the first attempt; `pins` are known from before.
     pub(crate) fn begun(pins: Pins, dialer: &Dialer) -> Self {
-        let dial = if let Dialer::Through(dial) = dialer { Some(Arc::clone(dial)) } else { None };
-        Self { pins, dial, ..Self::default() }
+        let (mut dial, mut finder) = (None, Finder::default());
+        match dialer {
+            Dialer::Network | Dialer::Local(_) => {}
+            Dialer::Resolving(resolver) => finder = Finder::with(Arc::clone(resolver)),
+            Dialer::Through(through) => dial = Some(Arc::clone(through)),
+        }
+        Self { finder, pins, dial, ..Self::default() }
     }
 
     /// Returns what opens connections in the place of the network.

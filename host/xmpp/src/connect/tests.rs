@@ -61,8 +61,8 @@ async fn a_port_that_speaks_no_tls_is_said_to_speak_none() {
         ["<?xml version='1.0'?><stream:stream><stream:error/></stream:stream>", "HTTP/1.1 400 Bad Request\r\n\r\n"]
     {
         let (settings, ending) = (peer.settings(), Ending::default());
-        let (unheard, tokens) = (Unheard::default(), Tokens::default());
-        let opening = open(&settings, None, "localhost", &ending, &tokens, &unheard);
+        let (finder, tokens) = (Finder::default(), Tokens::default());
+        let opening = open(&settings, None, "localhost", &ending, &tokens, &finder);
         let answering = async {
             let mut socket = peer.accept_socket().await;
             socket.write_all(said.as_bytes()).await.unwrap();
@@ -157,7 +157,7 @@ async fn over_websocket(
     };
     let tokens = Tokens::default();
     let opening = async {
-        let reached = open(settings, None, "localhost", ending, &tokens, &Unheard::default()).await?;
+        let reached = open(settings, None, "localhost", ending, &tokens, &Finder::default()).await?;
         let (_, stream): (StreamFeatures, _) = reached.pending.recv_features().await.map_err(|_| refused())?;
         Ok::<_, ConnectError>(stream)
     };

@@ -88,7 +88,11 @@ async fn incoming(link: &mut Link) -> Incoming {
 
 /// Returns the result of the first log-in to this server.
 async fn outcome(peer: &Peer, settings: LinkSettings) -> LinkEvent {
-    let mut link = Link::start(settings);
+    outcome_of(peer, Link::start(settings)).await
+}
+
+/// Returns the result of the first log-in of this link.
+async fn outcome_of(peer: &Peer, mut link: Link) -> LinkEvent {
     let serve = async {
         loop {
             // The session is held, so that the client decides what happens.

@@ -1,14 +1,19 @@
 //! Tests of attacks by a hostile server, or by a hostile peer behind an honest one.
 
+use std::io;
+use std::pin::Pin;
+
 use futures_util::SinkExt as _;
 use futures_util::future::join_all;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf};
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::silence::beginning;
 use super::*;
+use crate::dialer::{Connection, Dial};
 use crate::peer::{Proves, Step};
 
 const STREAM_ERRORS: &str = "xmlns='urn:ietf:params:xml:ns:xmpp-streams'";
@@ -498,11 +503,65 @@ async fn each_stream_error_before_tls_says_what_to_do_as_well() {
     }
 }
 
+/// A connection that panics over some bytes, as a bug in what reads them would.
+struct Fragile(DuplexStream);
+
+impl AsyncRead for Fragile {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = ready!(Pin::new(&mut self.0).poll_read(cx, buf));
+        assert!(
+            !String::from_utf8_lossy(&buf.filled()[before..]).contains("panic in the sieve"),
+            "the test asked for it"
+        );
+        Poll::Ready(read)
+    }
+}
+
+impl AsyncWrite for Fragile {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// Opens such connections, and hands the server's end of each to the test.
+#[derive(Debug)]
+struct Pipes(mpsc::UnboundedSender<DuplexStream>);
+
+impl Dial for Pipes {
+    fn dial(&self) -> Result<Box<dyn Connection>, ConnectError> {
+        let (near, far) = tokio::io::duplex(16 << 10);
+        self.0.send(far).expect("the test waits for it");
+        Ok(Box::new(Fragile(near)))
+    }
+
+    fn draw(&self) -> f64 {
+        0.0
+    }
+}
+
 /// A peer may find a bug in what reads its stanza. The server sends what is not acknowledged again.
 #[tokio::test]
 async fn a_panic_over_a_stanza_costs_that_stanza_and_not_the_account() {
     let peer = Peer::start(Manners { resumption: true, ..Manners::default() }).await;
-    let (mut link, mut session) = pair(&peer).await;
+    let (opens, mut opened) = mpsc::unbounded_channel();
+    let wish = LogIn { dialer: Dialer::Through(Arc::new(Pipes(opens))), ..LogIn::default() };
+    let mut link = Link::log_in(peer.settings(), wish);
+    link.decode = |stanza, own, now| {
+        assert!(!format!("{stanza:?}").contains("panic in decode"), "the test asked for it");
+        decode(stanza, own, now)
+    };
+    let mut serve = async || peer.accept_on(opened.recv().await.unwrap()).await.unwrap();
+    let (event, mut session) = tokio::join!(link.next(), serve());
+    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
     let said = |body: &str| format!("<message from='m@evil/x' to='bot@localhost'><body>{body}</body></message>");
     let body = |incoming| match incoming {
         Incoming::Message(message) => message.body,
@@ -515,7 +574,7 @@ async fn a_panic_over_a_stanza_costs_that_stanza_and_not_the_account() {
     let event = link.next().await;
     assert!(matches!(event, LinkEvent::Suspended { why: Lost::Bug }), "{event:?}");
     link.send(message("kept"));
-    let (event, mut session) = again(&mut link, &peer).await;
+    let (event, mut session) = tokio::join!(next(&mut link), serve());
     assert!(matches!(event, LinkEvent::Resumed { .. }), "{event:?}");
     assert_eq!(beside(&mut link, session.ask_what_was_taken_in()).await, 3);
     session.say_raw(&said("last")).await;

@@ -3,7 +3,7 @@
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::srv::scripted;
+use crate::mock_server::dns::ScriptedDns;
 
 const STARTTLS: &str = "_xmpp-client._tcp.localhost.";
 const DIRECT: &str = "_xmpps-client._tcp.localhost.";
@@ -13,12 +13,17 @@ fn unnamed(peer: &Peer) -> LinkSettings {
     LinkSettings { server: None, tls: None, ..peer.settings() }
 }
 
+/// Returns the parameters of a log-in for which DNS has these records and no others.
+fn dns(records: &[(&str, u16, &str, u16)]) -> LogIn {
+    LogIn { dialer: Dialer::Resolving(Arc::new(ScriptedDns::of(records))), ..LogIn::default() }
+}
+
 #[tokio::test]
 async fn a_server_is_spoken_to_as_the_dns_says() {
     for (tls, service) in [(TlsMode::StartTls, STARTTLS), (TlsMode::Direct, DIRECT)] {
         let peer = Peer::start(Manners { tls, ..Manners::default() }).await;
-        scripted::say(&[(service, 0, "127.0.0.1", peer.port())]);
-        let event = outcome(&peer, unnamed(&peer)).await;
+        let wish = dns(&[(service, 0, "127.0.0.1", peer.port())]);
+        let event = outcome_of(&peer, Link::log_in(unnamed(&peer), wish)).await;
         assert!(matches!(event, LinkEvent::Bound { .. }), "{tls:?}: {event:?}");
     }
 }
@@ -26,12 +31,12 @@ async fn a_server_is_spoken_to_as_the_dns_says() {
 #[tokio::test]
 async fn where_the_dns_is_wrong_about_direct_tls_it_begins_after_a_first_exchange() {
     let peer = peer().await;
-    scripted::say(&[(DIRECT, 0, "127.0.0.1", peer.port()), (STARTTLS, 10, "127.0.0.1", peer.port())]);
-    let event = outcome(&peer, unnamed(&peer)).await;
+    let records = [(DIRECT, 0, "127.0.0.1", peer.port()), (STARTTLS, 10, "127.0.0.1", peer.port())];
+    let event = outcome_of(&peer, Link::log_in(unnamed(&peer), dns(&records))).await;
     assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
     // If the owner chose direct TLS, STARTTLS is not tried.
     let settings = LinkSettings { tls: Some(TlsMode::Direct), ..unnamed(&peer) };
-    let event = outcome(&peer, settings).await;
+    let event = outcome_of(&peer, Link::log_in(settings, dns(&records))).await;
     assert!(matches!(event, LinkEvent::Retrying { .. }), "{event:?}");
 }
 
@@ -43,12 +48,12 @@ async fn a_server_that_takes_a_connection_and_hangs_up_leaves_the_next_attempt_t
         (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
     let [first, second] = [&one, &other].map(|listener| listener.local_addr().unwrap().port());
     let settings = unnamed(&peer);
-    scripted::say(&[
+    let wish = dns(&[
         (STARTTLS, 0, "127.0.0.1", first),
         (STARTTLS, 10, "127.0.0.1", second),
         (STARTTLS, 20, "127.0.0.1", peer.port()),
     ]);
-    let mut link = Link::start(settings.clone());
+    let mut link = Link::log_in(settings.clone(), wish);
     let hang_up = async |listener: &TcpListener| loop {
         drop(listener.accept().await);
     };
@@ -89,8 +94,7 @@ async fn clustered() -> Clustered {
     let base = peer().await;
     let node = base.twin().await;
     let first = base.twin().await.with_location(node.place());
-    scripted::say(&[(STARTTLS, 0, "127.0.0.1", first.port())]);
-    let mut link = Link::start(unnamed(&base));
+    let mut link = Link::log_in(unnamed(&base), dns(&[(STARTTLS, 0, "127.0.0.1", first.port())]));
     let (event, session) = tokio::join!(link.next(), first.accept());
     assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
     Clustered { base, node, first, link, session }
@@ -111,10 +115,11 @@ async fn a_session_is_asked_for_where_its_server_said_and_if_it_is_not_there_the
 
 #[tokio::test]
 async fn a_session_that_a_former_process_left_is_asked_for_where_its_server_said() {
-    let Clustered { base, node, first: _first, link, session } = clustered().await;
+    let Clustered { base, node, first, link, session } = clustered().await;
     let left = link.leave().await.expect("nothing is under way");
     drop(session);
-    let mut link = Link::log_in(unnamed(&base), LogIn { left: Some(left), ..LogIn::default() });
+    let mut link =
+        Link::log_in(unnamed(&base), LogIn { left: Some(left), ..dns(&[(STARTTLS, 0, "127.0.0.1", first.port())]) });
     let (event, _session) = again(&mut link, &node).await;
     assert!(matches!(event, LinkEvent::Bound { taken_up: true, .. }), "{event:?}");
 }
