@@ -537,10 +537,12 @@ impl Features {
             turn.ask(None, Ask::ArchivePreferences, Waiting::ArchivePreferences, PATIENCE);
         }
     }
+}
 
+impl Turn<'_> {
     /// Changes the default preference, if it differs from the setting. The lists stay as they are.
-    pub(super) fn archive_preferences_came(&mut self, preferences: ArchivePreferences, turn: &mut Turn<'_>) {
-        let wanted = match turn.settings.message_archiving {
+    pub(super) fn archive_preferences_came(&mut self, preferences: ArchivePreferences) {
+        let wanted = match self.settings.message_archiving {
             None => return,
             Some(Archiving::Never) => "never",
             Some(Archiving::Always) => "always",
@@ -548,7 +550,7 @@ impl Features {
         };
         if preferences.default != wanted {
             let changed = ArchivePreferences { default: wanted.to_owned(), ..preferences };
-            turn.ask(None, Ask::SetArchivePreferences(changed), Waiting::ArchivePreferencesSet, PATIENCE);
+            self.ask(None, Ask::SetArchivePreferences(changed), Waiting::ArchivePreferencesSet, PATIENCE);
         }
     }
 }

@@ -267,7 +267,7 @@ impl Features {
             self.account_answered(&disco, turn);
         }
         if *entity == turn.server() {
-            self.ask_carbons(&disco.features, turn);
+            turn.ask_carbons(&disco.features);
             if disco.features.iter().any(|feature| feature == ITEMS) {
                 turn.ask_items(entity.clone());
             }

@@ -34,11 +34,6 @@ pub(super) enum Link {
 }
 
 impl Features {
-    pub(super) fn plugins_initialized(&mut self, turn: &mut Turn<'_>) {
-        turn.fire(names::PLUGINS_INITIALIZED, Payload::None);
-        turn.fire("connectionInitialized", Payload::None);
-    }
-
     pub(super) fn bound(&mut self, jid: FullJid, offers: Offers, turn: &mut Turn<'_>) {
         if turn.link != Link::Over {
             self.stream_gone(GiveUp::No, turn);
@@ -130,18 +125,6 @@ impl Features {
         turn.fire("initialized", Payload::None);
     }
 
-    pub(super) fn suspended(&mut self, turn: &mut Turn<'_>) {
-        if turn.link != Link::Up {
-            return;
-        }
-        turn.link = Link::Suspended;
-        turn.cut_at = turn.now;
-        turn.changed = true;
-        turn.fire("disconnected", Payload::None);
-        turn.fire("will-reconnect", Payload::None);
-        turn.feedback(StatusValue::Offline, "the connection was cut".to_owned());
-    }
-
     pub(super) fn resumed(&mut self, turn: &mut Turn<'_>) {
         if turn.link != Link::Suspended {
             return;
@@ -154,17 +137,6 @@ impl Features {
         turn.fire("reconnected", Payload::None);
         turn.feedback(turn.status.value, turn.status.message.clone());
         self.ask_all_whether_inside(turn);
-    }
-
-    pub(super) fn reconnecting(&mut self, turn: &mut Turn<'_>) {
-        if turn.link == Link::Suspended {
-            turn.fire("reconnecting", Payload::None);
-        }
-    }
-
-    pub(super) fn retrying(&mut self, after: Duration, why: &str, turn: &mut Turn<'_>) {
-        turn.connecting();
-        turn.feedback(StatusValue::Offline, format!("{why}; trying again in {} s", after.as_secs()));
     }
 
     pub(super) fn lost(&mut self, reason: &str, turn: &mut Turn<'_>) {
@@ -232,5 +204,35 @@ impl Features {
         turn.common.promises.end_host_waits(turn.out);
         let fresh: Vec<&str> = names::promises().filter(|name| *name != names::PLUGINS_INITIALIZED).collect();
         turn.promises.rearm(&fresh);
+    }
+}
+
+impl Turn<'_> {
+    pub(super) fn retrying(&mut self, after: Duration, why: &str) {
+        self.connecting();
+        self.feedback(StatusValue::Offline, format!("{why}; trying again in {} s", after.as_secs()));
+    }
+
+    pub(super) fn reconnecting(&mut self) {
+        if self.link == Link::Suspended {
+            self.fire("reconnecting", Payload::None);
+        }
+    }
+
+    pub(super) fn suspended(&mut self) {
+        if self.link != Link::Up {
+            return;
+        }
+        self.link = Link::Suspended;
+        self.cut_at = self.now;
+        self.changed = true;
+        self.fire("disconnected", Payload::None);
+        self.fire("will-reconnect", Payload::None);
+        self.feedback(StatusValue::Offline, "the connection was cut".to_owned());
+    }
+
+    pub(super) fn plugins_initialized(&mut self) {
+        self.fire(names::PLUGINS_INITIALIZED, Payload::None);
+        self.fire("connectionInitialized", Payload::None);
     }
 }

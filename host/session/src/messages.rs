@@ -208,7 +208,7 @@ impl Features {
             message.delayed = false;
             message.at = turn.now;
         }
-        message.delayed &= !self.was_said_to_us(&message, turn);
+        message.delayed &= !turn.was_said_to_us(&message);
         let mut enters = false;
         let (invite, declined) = (message.invite.take(), message.declined.take());
         if invite.is_some() || declined.is_some() {
@@ -228,18 +228,6 @@ impl Features {
         self.tell(message, enters, notifies, turn);
     }
 
-    /// Returns whether the message was sent to this very session and came late; then it is news, as it would have been
-    /// in time. There are two cases. Either the stream was lost meanwhile: servers stamp messages that they repeat on a
-    /// resumed stream. Or it was stored until our first presence: no plugin of this process or a previous one has had
-    /// it, and its author may have seen us log in. Messages older than the session were stored for any client, and so
-    /// were those for a session that a previous process left.
-    fn was_said_to_us(&self, message: &Message, turn: &mut Turn<'_>) -> bool {
-        let waited_behind_a_cut = turn.resumed && message.at >= turn.stream_since();
-        // A time stamp in whole seconds may be earlier than the message. Messages from before the session are history.
-        let came_as_we_did = turn.arriving.as_ref().is_some_and(|arriving| arriving.contains(&message.at));
-        message.carbon.is_none() && (waited_behind_a_cut || came_as_we_did)
-    }
-
     /// Returns whether this may be a repetition. The server may have sent the message before the stream was lost,
     /// without learning that it arrived: on the same session, or on one that ended, whose unacknowledged messages it
     /// kept. The author's client may repeat it, too, and its stamp is not trusted. In a room only history is repeated,
@@ -257,7 +245,7 @@ impl Features {
             return message.delayed && message.claimed_at != Some(message.at) && was_said;
         }
         (message.claimed_at.is_some() && message.body.is_some())
-            || (message.delayed && (was_said || self.was_said_to_us(message, turn)))
+            || (message.delayed && (was_said || turn.was_said_to_us(message)))
     }
 
     /// Handles a message in a private chat. It opens the chat with a contact, or with a stranger if that is allowed.
@@ -421,6 +409,20 @@ impl Features {
             )));
         }
         Ok(())
+    }
+}
+
+impl Turn<'_> {
+    /// Returns whether the message was sent to this very session and came late; then it is news, as it would have been
+    /// in time. There are two cases. Either the stream was lost meanwhile: servers stamp messages that they repeat on a
+    /// resumed stream. Or it was stored until our first presence: no plugin of this process or a previous one has had
+    /// it, and its author may have seen us log in. Messages older than the session were stored for any client, and so
+    /// were those for a session that a previous process left.
+    fn was_said_to_us(&self, message: &Message) -> bool {
+        let waited_behind_a_cut = self.resumed && message.at >= self.stream_since();
+        // A time stamp in whole seconds may be earlier than the message. Messages from before the session are history.
+        let came_as_we_did = self.arriving.as_ref().is_some_and(|arriving| arriving.contains(&message.at));
+        message.carbon.is_none() && (waited_behind_a_cut || came_as_we_did)
     }
 }
 

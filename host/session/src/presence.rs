@@ -141,17 +141,7 @@ impl Features {
             contacts.insert(jid.clone(), Arc::clone(&contact));
         }
         turn.changed = true;
-        self.fire_presence(&before, &contact, turn);
-    }
-
-    fn fire_presence(&mut self, before: &Contact, contact: &Arc<Contact>, turn: &mut Turn<'_>) {
-        if before.chat_status() != contact.chat_status() {
-            turn.fire("contactPresenceChanged", Payload::Contact(Arc::clone(contact)));
-            turn.fire("contactStatusChanged", Payload::Contact(Arc::clone(contact)));
-        }
-        if before.status() != contact.status() {
-            turn.fire("contactStatusMessageChanged", Payload::Contact(Arc::clone(contact)));
-        }
+        turn.fire_presence(&before, &contact);
     }
 
     /// Marks all online clients as uncertain. Presence is not reported any longer, because the stream is gone or this
@@ -196,12 +186,6 @@ impl Features {
                 self.request_is_over(&jid, turn);
             }
         }
-    }
-
-    /// Reports a removed contact as offline, since its presence is no longer known.
-    pub(super) fn went_offline(&mut self, before: &Contact, turn: &mut Turn<'_>) {
-        let after = Contact { resources: Vec::new(), ..before.clone() };
-        self.fire_presence(before, &Arc::new(after), turn);
     }
 
     /// Marks everyone as offline: the stream that reported presence is gone.
@@ -258,6 +242,24 @@ impl Features {
                 turn.fire("contactRequest", Payload::Contact(contact));
             }
             None => turn.ignored += 1,
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// Reports a removed contact as offline, since its presence is no longer known.
+    pub(super) fn went_offline(&mut self, before: &Contact) {
+        let after = Contact { resources: Vec::new(), ..before.clone() };
+        self.fire_presence(before, &Arc::new(after));
+    }
+
+    fn fire_presence(&mut self, before: &Contact, contact: &Arc<Contact>) {
+        if before.chat_status() != contact.chat_status() {
+            self.fire("contactPresenceChanged", Payload::Contact(Arc::clone(contact)));
+            self.fire("contactStatusChanged", Payload::Contact(Arc::clone(contact)));
+        }
+        if before.status() != contact.status() {
+            self.fire("contactStatusMessageChanged", Payload::Contact(Arc::clone(contact)));
         }
     }
 }

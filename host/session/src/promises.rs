@@ -268,8 +268,8 @@ impl Command for Emit {
         self.payload.weight()
     }
 
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = features.emit(self.by, &self.name, self.payload, turn);
+    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
+        let result = turn.emit(self.by, &self.name, self.payload);
         turn.answer(answer, result);
     }
 }
@@ -294,8 +294,8 @@ impl Command for AddPromises {
         self.names.iter().map(|name| size_of::<EventName>() + name.len()).sum()
     }
 
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = features.add_promises(self.by, &self.names, self.most, turn);
+    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
+        let result = turn.add_promises(self.by, &self.names, self.most);
         turn.answer(answer, result);
     }
 }
@@ -316,8 +316,8 @@ impl Command for RejectPromise {
 
     const SENDS: bool = false;
 
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        let result = features.reject_promise(self.by, &self.name, self.reason, turn);
+    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
+        let result = turn.reject_promise(self.by, &self.name, self.reason);
         turn.answer(answer, result);
     }
 }
@@ -336,71 +336,25 @@ impl Command for WaitUntil {
 
     const SENDS: bool = false;
 
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
-        features.wait_until(self.by, &self.name, answer, turn);
+    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
+        turn.wait_until(self.by, &self.name, answer);
     }
 }
 
-impl Features {
-    pub(super) fn emit(
-        &mut self,
-        by: InstanceId,
-        name: &EventName,
-        payload: Payload,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), CallError> {
-        check_name(name)?;
-        let by = turn.promises.as_owner(by);
-        if turn.names.is_reserved(name) {
-            return Err(reserved(name));
-        }
-        if let Some(promise) = turn.promises.by_name.get(name)
-            && promise.owner != Owner::Plugin(by)
-        {
-            return Err(not_owner(name, promise.owner));
-        }
-        let resolves = turn.promises.is_unresolved(name).then(|| payload.clone());
-        turn.fire_named(name.clone(), payload);
-        if let Some(payload) = resolves {
-            turn.common.promises.resolve(name, payload, turn.out);
-        }
-        Ok(())
+impl Turn<'_> {
+    pub(super) fn wait_until(&mut self, by: InstanceId, name: &EventName, answer: Answer<Payload>) {
+        let over = self.is_over();
+        self.out.extend(self.common.promises.wait(by, name, answer, over).map(Effect::Answer));
     }
 
-    pub(super) fn add_promises(
-        &mut self,
-        by: InstanceId,
-        names: &[EventName],
-        most: usize,
-        turn: &mut Turn<'_>,
-    ) -> Result<usize, CallError> {
-        if names.is_empty() {
-            return Err(CallError::invalid("names", "is empty"));
-        }
-        for name in names {
-            check_name(name)?;
-            if turn.names.is_reserved(name) {
-                return Err(reserved(name));
-            }
-        }
-        let by = turn.promises.as_owner(by);
-        turn.promises.add(by, names, most)
-    }
-
-    pub(super) fn reject_promise(
-        &mut self,
-        by: InstanceId,
-        name: &EventName,
-        reason: String,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), CallError> {
-        if turn.names.is_reserved(name) {
+    pub(super) fn reject_promise(&mut self, by: InstanceId, name: &EventName, reason: String) -> Result<(), CallError> {
+        if self.names.is_reserved(name) {
             return Err(reserved(name));
         }
-        let Some(promise) = turn.promises.by_name.get(name) else {
+        let Some(promise) = self.promises.by_name.get(name) else {
             return Err(CallError::NotFound(format!("the promise {name}")));
         };
-        if promise.owner != Owner::Plugin(turn.promises.as_owner(by)) {
+        if promise.owner != Owner::Plugin(self.promises.as_owner(by)) {
             return Err(not_owner(name, promise.owner));
         }
         if !promise.is_pending() {
@@ -409,18 +363,45 @@ impl Features {
                 format!("{name} is settled already; add it again to make it fresh"),
             ));
         }
-        turn.common.promises.reject(name, CallError::Rejected(reason), turn.out);
+        self.common.promises.reject(name, CallError::Rejected(reason), self.out);
         Ok(())
     }
 
-    pub(super) fn wait_until(
+    pub(super) fn add_promises(
         &mut self,
         by: InstanceId,
-        name: &EventName,
-        answer: Answer<Payload>,
-        turn: &mut Turn<'_>,
-    ) {
-        let over = turn.is_over();
-        turn.out.extend(turn.common.promises.wait(by, name, answer, over).map(Effect::Answer));
+        names: &[EventName],
+        most: usize,
+    ) -> Result<usize, CallError> {
+        if names.is_empty() {
+            return Err(CallError::invalid("names", "is empty"));
+        }
+        for name in names {
+            check_name(name)?;
+            if self.names.is_reserved(name) {
+                return Err(reserved(name));
+            }
+        }
+        let by = self.promises.as_owner(by);
+        self.promises.add(by, names, most)
+    }
+
+    pub(super) fn emit(&mut self, by: InstanceId, name: &EventName, payload: Payload) -> Result<(), CallError> {
+        check_name(name)?;
+        let by = self.promises.as_owner(by);
+        if self.names.is_reserved(name) {
+            return Err(reserved(name));
+        }
+        if let Some(promise) = self.promises.by_name.get(name)
+            && promise.owner != Owner::Plugin(by)
+        {
+            return Err(not_owner(name, promise.owner));
+        }
+        let resolves = self.promises.is_unresolved(name).then(|| payload.clone());
+        self.fire_named(name.clone(), payload);
+        if let Some(payload) = resolves {
+            self.common.promises.resolve(name, payload, self.out);
+        }
+        Ok(())
     }
 }

@@ -192,6 +192,14 @@ fn counts(to: Option<&Jid>, from: Option<&Jid>, own: &Jid) -> bool {
 }
 
 impl Turn<'_> {
+    /// Enables carbons, if the server supports them: copies of the messages that other clients of this account send and
+    /// receive (XEP-0280, section 4).
+    pub(super) fn ask_carbons(&mut self, features: &[String]) {
+        if self.settings.message_carbons && features.iter().any(|feature| feature == CARBONS) {
+            self.ask(None, Ask::EnableCarbons, Waiting::Carbons, PATIENCE);
+        }
+    }
+
     pub(super) fn ask(&mut self, to: Option<Jid>, ask: Ask, waiting: Waiting, patience: Duration) {
         let id = self.expect(to.clone(), waiting, patience);
         self.send(Outgoing::Ask { to, id, ask });
@@ -330,14 +338,6 @@ impl Features {
         self.discover_server(turn);
     }
 
-    /// Enables carbons, if the server supports them: copies of the messages that other clients of this account send and
-    /// receive (XEP-0280, section 4).
-    pub(super) fn ask_carbons(&mut self, features: &[String], turn: &mut Turn<'_>) {
-        if turn.settings.message_carbons && features.iter().any(|feature| feature == CARBONS) {
-            turn.ask(None, Ask::EnableCarbons, Waiting::Carbons, PATIENCE);
-        }
-    }
-
     /// Switches carbons after the setting changed (XEP-0280, section 5). If the features of the server are not known
     /// yet, they are switched once they are.
     pub(super) fn switch_carbons(&mut self, turn: &mut Turn<'_>) {
@@ -414,7 +414,7 @@ impl Features {
                 Err(error) => {
                     self.roster_failed(&error.to_string(), turn);
                     if CallError::Stanza(error).may_pass() {
-                        self.ask_roster_again(turn);
+                        turn.ask_roster_again();
                     }
                 }
             },
@@ -435,7 +435,7 @@ impl Features {
             Waiting::Archive(queryid) => self.archive_answered(&queryid, answer.outcome, turn),
             Waiting::ArchivePreferences => {
                 if let Ok(Body::ArchivePreferences(preferences)) = answer.outcome {
-                    self.archive_preferences_came(preferences, turn);
+                    turn.archive_preferences_came(preferences);
                 }
             }
             Waiting::Carbons => {

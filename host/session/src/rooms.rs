@@ -484,7 +484,7 @@ impl Features {
         room.empty();
         let mut joiners = Vec::new();
         if let Some(old) = self.rooms.memberships.remove(jid) {
-            self.cancel_deadlines(&old, turn);
+            turn.cancel_deadlines(&old);
             joiners = old.joiners;
             for leaver in old.leavers {
                 turn.answer(leaver.answer, Ok(()));
@@ -546,16 +546,18 @@ impl Features {
         Ok(())
     }
 
-    fn cancel_deadlines(&mut self, membership: &Membership, turn: &mut Turn<'_>) {
-        for key in [membership.deadline, membership.silence].into_iter().flatten() {
-            turn.deadlines.cancel(key);
-        }
-    }
-
     /// Replaces the deadline for the current step in a room.
     fn set_room_deadline(&mut self, jid: &BareJid, after: Option<Duration>, turn: &mut Turn<'_>) {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         turn.deadlines.replace(&mut membership.deadline, after.map(|after| (after, Late::Room(jid.clone()))));
+    }
+}
+
+impl Turn<'_> {
+    fn cancel_deadlines(&mut self, membership: &Membership) {
+        for key in [membership.deadline, membership.silence].into_iter().flatten() {
+            self.deadlines.cancel(key);
+        }
     }
 }
 

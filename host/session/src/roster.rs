@@ -353,7 +353,7 @@ impl Features {
         // Another client removed these while we were offline.
         for gone in before.iter().flat_map(OrdMap::values) {
             if self.roster.get(&gone.jid).is_none() {
-                self.went_offline(gone, turn);
+                turn.went_offline(gone);
                 turn.fire("contactRemoved", Payload::Contact(Arc::clone(gone)));
             }
         }
@@ -401,10 +401,6 @@ impl Features {
             turn.common.promises.reject(name, error.clone(), turn.out);
         }
         self.roster_settled(turn);
-    }
-
-    pub(super) fn ask_roster_again(&mut self, turn: &mut Turn<'_>) {
-        turn.deadlines.set(ASK_AGAIN, Late::RosterAgain);
     }
 
     /// Applies the own server's push of one entry. `decode` has checked its sender.
@@ -484,5 +480,11 @@ impl Features {
         turn.changed |= contact.is_some();
         self.name_chat(jid, turn);
         contact
+    }
+}
+
+impl Turn<'_> {
+    pub(super) fn ask_roster_again(&mut self) {
+        self.deadlines.set(ASK_AGAIN, Late::RosterAgain);
     }
 }

@@ -62,8 +62,7 @@ impl Session {
 
     /// Notes that every plugin had its turn to initialize. The log-in follows.
     pub fn plugins_initialized(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        let (features, turn) = &mut self.turn(now, effects);
-        features.plugins_initialized(turn);
+        self.turn(now, effects).1.plugins_initialized();
     }
 
     /// Handles a new stream. If there was one before, it could not be resumed, and everything is built up again.
@@ -84,8 +83,7 @@ impl Session {
 
     /// Handles the loss of the stream. The link tries to resume it, and outgoing stanzas are queued until then.
     pub fn suspended(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        let (features, turn) = &mut self.turn(now, effects);
-        features.suspended(turn);
+        self.turn(now, effects).1.suspended();
     }
 
     /// Handles the resumption of a lost stream. Nothing was lost.
@@ -96,14 +94,12 @@ impl Session {
 
     /// Notes another attempt to connect.
     pub fn reconnecting(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        let (features, turn) = &mut self.turn(now, effects);
-        features.reconnecting(turn);
+        self.turn(now, effects).1.reconnecting();
     }
 
     /// Notes that an attempt to connect failed. The next one comes after this time.
     pub fn retrying(&mut self, after: Duration, why: &str, now: Timestamp, effects: &mut Vec<Effect>) {
-        let (features, turn) = &mut self.turn(now, effects);
-        features.retrying(after, why, turn);
+        self.turn(now, effects).1.retrying(after, why);
     }
 
     /// Handles the final loss of the connection, for this reason. There is no retry.

@@ -204,7 +204,7 @@ impl Features {
     pub(crate) fn fetch_bookmarks(&mut self, turn: &mut Turn<'_>) {
         if turn.settings.allow_muc && turn.settings.allow_bookmarks {
             self.rooms.bookmarks_asked = true;
-            self.ask_bookmarks(BookmarkPlace::Items, Newer::Nowhere, turn);
+            turn.ask_bookmarks(BookmarkPlace::Items, Newer::Nowhere);
         } else {
             self.bookmarks_settled(turn);
         }
@@ -227,11 +227,6 @@ impl Features {
         }
     }
 
-    fn ask_bookmarks(&mut self, place: BookmarkPlace, newer: Newer, turn: &mut Turn<'_>) {
-        let waiting = Waiting::Bookmarks(BookmarkQuestion::All { place, newer });
-        turn.ask(None, Ask::Bookmarks { place }, waiting, BOOKMARKS_PATIENCE);
-    }
-
     /// Sets the known bookmarks. Later changes by other clients are followed.
     fn bookmarks_came(&mut self, all: Vec<Bookmark>, place: BookmarkPlace, turn: &mut Turn<'_>) {
         self.rooms.bookmarks_older = place != BookmarkPlace::Items;
@@ -249,7 +244,7 @@ impl Features {
     /// empty, and no other one has any either, there are none.
     fn no_bookmarks_in(&mut self, place: BookmarkPlace, so_far: Newer, turn: &mut Turn<'_>) {
         match (place.older(), so_far) {
-            (Some(older), _) => self.ask_bookmarks(older, so_far, turn),
+            (Some(older), _) => turn.ask_bookmarks(older, so_far),
             (None, Newer::Empty) => self.bookmarks_came(Vec::new(), BookmarkPlace::Items, turn),
             (None, Newer::Nowhere | Newer::Unsaid) => {
                 self.rooms.bookmarks_untold = so_far == Newer::Unsaid;
@@ -295,7 +290,7 @@ impl Features {
                     answer,
                 },
                 Ok(_),
-            ) => self.publish_bookmark(bookmark, Publishing::Prepared, answer, turn),
+            ) => turn.publish_bookmark(bookmark, Publishing::Prepared, answer),
             (BookmarkQuestion::Set { bookmark, step, answer }, Ok(_)) => {
                 self.carry_bookmarks(&bookmark.room, step == Publishing::Prepared, turn);
                 self.bookmark_changed(BookmarkChange::Set(*bookmark), turn);
@@ -307,7 +302,7 @@ impl Features {
             }
             (BookmarkQuestion::Set { bookmark, step, answer }, Err(CallError::Stanza(error))) => {
                 match step.otherwise(&error) {
-                    Some(next) => self.publish_bookmark(bookmark, next, answer, turn),
+                    Some(next) => turn.publish_bookmark(bookmark, next, answer),
                     None => turn.answer(answer, Err(CallError::Stanza(error))),
                 }
             }
@@ -449,18 +444,7 @@ impl Features {
             return turn.answer(answer, Err(CallError::OverLimit(format!("{MAX_BOOKMARKS} bookmarks"))));
         }
         bookmark.extensions = known.and_then(|known| known.extensions.clone());
-        self.publish_bookmark(Box::new(bookmark), Publishing::AtOnce, answer, turn);
-    }
-
-    fn publish_bookmark(&mut self, bookmark: Box<Bookmark>, step: Publishing, answer: Answer<()>, turn: &mut Turn<'_>) {
-        let ask = match step {
-            Publishing::AtOnce => Ask::PublishBookmark { bookmark: bookmark.clone(), plain: false },
-            Publishing::Preparing { counted } => Ask::PrepareBookmarks { create: false, counted },
-            Publishing::Creating { counted } => Ask::PrepareBookmarks { create: true, counted },
-            Publishing::Prepared => Ask::PublishBookmark { bookmark: bookmark.clone(), plain: true },
-        };
-        let waiting = Waiting::Bookmarks(BookmarkQuestion::Set { bookmark, step, answer });
-        turn.ask(None, ask, waiting, PATIENCE);
+        turn.publish_bookmark(Box::new(bookmark), Publishing::AtOnce, answer);
     }
 
     /// Copies the other bookmarks to the newer place, which has one now: at the next log-in they would no longer be
@@ -491,5 +475,23 @@ impl Features {
         }
         let waiting = Waiting::Bookmarks(BookmarkQuestion::Remove(room.clone(), answer));
         turn.ask(None, Ask::RetractBookmark(room.clone()), waiting, PATIENCE);
+    }
+}
+
+impl Turn<'_> {
+    fn publish_bookmark(&mut self, bookmark: Box<Bookmark>, step: Publishing, answer: Answer<()>) {
+        let ask = match step {
+            Publishing::AtOnce => Ask::PublishBookmark { bookmark: bookmark.clone(), plain: false },
+            Publishing::Preparing { counted } => Ask::PrepareBookmarks { create: false, counted },
+            Publishing::Creating { counted } => Ask::PrepareBookmarks { create: true, counted },
+            Publishing::Prepared => Ask::PublishBookmark { bookmark: bookmark.clone(), plain: true },
+        };
+        let waiting = Waiting::Bookmarks(BookmarkQuestion::Set { bookmark, step, answer });
+        self.ask(None, ask, waiting, PATIENCE);
+    }
+
+    fn ask_bookmarks(&mut self, place: BookmarkPlace, newer: Newer) {
+        let waiting = Waiting::Bookmarks(BookmarkQuestion::All { place, newer });
+        self.ask(None, Ask::Bookmarks { place }, waiting, BOOKMARKS_PATIENCE);
     }
 }

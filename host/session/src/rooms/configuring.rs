@@ -61,24 +61,15 @@ impl Command for ConfigureRoom {
         weight(&self.fields)
     }
 
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
         if let Err(error) = super::may_ask(turn) {
             return turn.answer(answer, Err(error));
         }
-        features.ask_room(&self.jid, Ask::RoomConfig, RoomQuestion::Form(self.fields, answer), turn);
+        turn.ask_room(&self.jid, Ask::RoomConfig, RoomQuestion::Form(self.fields, answer));
     }
 }
 
 impl Features {
-    /// Configures a room that we just created. Nobody else can enter it before.
-    pub(super) fn configure_new(&mut self, jid: &BareJid, wanted: Wanted, turn: &mut Turn<'_>) {
-        if wanted.is_empty() {
-            self.ask_room(jid, Ask::ConfigureRoom { fields: Vec::new() }, RoomQuestion::ConfiguredNew, turn);
-        } else {
-            self.ask_room(jid, Ask::RoomConfig, RoomQuestion::NewForm(wanted), turn);
-        }
-    }
-
     pub(super) fn new_form_came(
         &mut self,
         jid: &BareJid,
@@ -87,7 +78,7 @@ impl Features {
         turn: &mut Turn<'_>,
     ) {
         match filled_in(jid, form, wanted, "attributes.roomconfig") {
-            Ok(fields) => self.ask_room(jid, Ask::ConfigureRoom { fields }, RoomQuestion::ConfiguredNew, turn),
+            Ok(fields) => turn.ask_room(jid, Ask::ConfigureRoom { fields }, RoomQuestion::ConfiguredNew),
             Err(error) => self.new_room_failed(jid, &error, turn),
         }
     }
@@ -115,26 +106,36 @@ impl Features {
             return;
         };
         let joiners = std::mem::take(&mut membership.joiners);
-        self.ask_room(jid, Ask::CancelRoomConfig, RoomQuestion::GivenUp, turn);
+        turn.ask_room(jid, Ask::CancelRoomConfig, RoomQuestion::GivenUp);
         self.leave(jid, None, turn);
         for joiner in joiners {
             turn.answer(joiner.answer, Err(error.clone()));
         }
     }
+}
 
+impl Turn<'_> {
     pub(super) fn form_came(
         &mut self,
         jid: &BareJid,
         wanted: Wanted,
         form: Result<Body, CallError>,
         answer: Answer<()>,
-        turn: &mut Turn<'_>,
     ) {
         match filled_in(jid, form, wanted, "fields") {
             // The caller may have ended meanwhile.
             Ok(_) if answer.is_abandoned() => {}
-            Ok(fields) => self.ask_room(jid, Ask::ConfigureRoom { fields }, RoomQuestion::Done(answer), turn),
-            Err(error) => turn.answer(answer, Err(error)),
+            Ok(fields) => self.ask_room(jid, Ask::ConfigureRoom { fields }, RoomQuestion::Done(answer)),
+            Err(error) => self.answer(answer, Err(error)),
+        }
+    }
+
+    /// Configures a room that we just created. Nobody else can enter it before.
+    pub(super) fn configure_new(&mut self, jid: &BareJid, wanted: Wanted) {
+        if wanted.is_empty() {
+            self.ask_room(jid, Ask::ConfigureRoom { fields: Vec::new() }, RoomQuestion::ConfiguredNew);
+        } else {
+            self.ask_room(jid, Ask::RoomConfig, RoomQuestion::NewForm(wanted));
         }
     }
 }

@@ -205,7 +205,7 @@ impl Features {
         if let Some(membership) = self.rooms.memberships.get_mut(jid) {
             membership.stage = Stage::Configuring;
         }
-        self.configure_new(jid, fields, turn);
+        turn.configure_new(jid, fields);
     }
 
     /// Reports who came and went while we were out unnoticed.

@@ -76,7 +76,7 @@ impl Features {
 
     pub(super) fn drop_room(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> Option<Arc<Room>> {
         if let Some(membership) = self.rooms.memberships.remove(jid) {
-            self.cancel_deadlines(&membership, turn);
+            turn.cancel_deadlines(&membership);
         }
         self.forget_occupants(jid, turn);
         self.move_focus(&Focus::Room(jid.clone()), None, turn);

@@ -104,11 +104,11 @@ impl Command for ModerateRoom {
 
     const SENDS: bool = true;
 
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
         if let Err(error) = super::may_ask(turn) {
             return turn.answer(answer, Err(error));
         }
-        features.ask_room(&self.jid, self.ask, RoomQuestion::Done(answer), turn);
+        turn.ask_room(&self.jid, self.ask, RoomQuestion::Done(answer));
     }
 }
 
@@ -126,33 +126,16 @@ impl Command for ListAffiliations {
 
     const SENDS: bool = true;
 
-    fn carry_out(self, answer: Answer<Self::Answer>, features: &mut Features, turn: &mut Turn<'_>) {
+    fn carry_out(self, answer: Answer<Self::Answer>, _: &mut Features, turn: &mut Turn<'_>) {
         if let Err(error) = super::may_ask(turn) {
             return turn.answer(answer, Err(error));
         }
         let ask = Ask::Affiliations { affiliation: self.affiliation };
-        features.ask_room(&self.jid, ask, RoomQuestion::Affiliations(answer), turn);
+        turn.ask_room(&self.jid, ask, RoomQuestion::Affiliations(answer));
     }
 }
 
 impl Features {
-    /// Sends a request to a room.
-    pub(super) fn ask_room(&mut self, jid: &BareJid, ask: Ask, question: RoomQuestion, turn: &mut Turn<'_>) {
-        self.ask_in_room(jid, Jid::from(jid.clone()), ask, question, turn);
-    }
-
-    /// Sends a request to a room, or to an address in it.
-    pub(super) fn ask_in_room(
-        &mut self,
-        jid: &BareJid,
-        to: Jid,
-        ask: Ask,
-        question: RoomQuestion,
-        turn: &mut Turn<'_>,
-    ) {
-        turn.ask(Some(to), ask, Waiting::Room(jid.clone(), question), PATIENCE);
-    }
-
     /// Handles the answer to a request to a room.
     pub(crate) fn room_answered(
         &mut self,
@@ -166,7 +149,7 @@ impl Features {
             RoomQuestion::NewForm(wanted) => self.new_form_came(jid, wanted, result, turn),
             RoomQuestion::ConfiguredNew => self.configured_new(jid, &result.map(drop), turn),
             RoomQuestion::GivenUp => {}
-            RoomQuestion::Form(wanted, answer) => self.form_came(jid, wanted, result, answer, turn),
+            RoomQuestion::Form(wanted, answer) => turn.form_came(jid, wanted, result, answer),
             RoomQuestion::Done(answer) | RoomQuestion::Subject(answer) => turn.answer(answer, result.map(drop)),
             RoomQuestion::AfterSubject(_) if result == Err(CallError::TimedOut) => {}
             RoomQuestion::AfterSubject(id) => {
@@ -221,7 +204,7 @@ impl Features {
         let id = turn.expect(Some(to.clone()), waiting, PATIENCE);
         let draft = Draft { subject: Some(subject), ..Draft::default() };
         turn.send(self.outgoing(to, MessageKind::Groupchat, id.clone(), draft));
-        self.ask_room(jid, Ask::DiscoInfo { node: None }, RoomQuestion::AfterSubject(id), turn);
+        turn.ask_room(jid, Ask::DiscoInfo { node: None }, RoomQuestion::AfterSubject(id));
     }
 
     /// Handles an error message from a room.
@@ -278,6 +261,18 @@ impl Features {
         if message.room_status.iter().any(|code| matches!(code, 104 | 170..=174)) {
             self.ask_about(&jid, turn);
         }
+    }
+}
+
+impl Turn<'_> {
+    /// Sends a request to a room.
+    pub(super) fn ask_room(&mut self, jid: &BareJid, ask: Ask, question: RoomQuestion) {
+        self.ask_in_room(jid, Jid::from(jid.clone()), ask, question);
+    }
+
+    /// Sends a request to a room, or to an address in it.
+    pub(super) fn ask_in_room(&mut self, jid: &BareJid, to: Jid, ask: Ask, question: RoomQuestion) {
+        self.ask(Some(to), ask, Waiting::Room(jid.clone(), question), PATIENCE);
     }
 }
 

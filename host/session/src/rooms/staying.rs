@@ -68,7 +68,7 @@ impl Features {
         // Without a deadline, the answer to an earlier request is pending.
         let Some(key) = membership.silence.take() else { return };
         turn.deadlines.cancel(key);
-        self.ask_in_room(jid, ourselves, Ask::Ping, RoomQuestion::WhetherInside, turn);
+        turn.ask_in_room(jid, ourselves, Ask::Ping, RoomQuestion::WhetherInside);
     }
 
     /// Handles the answer, according to the table in XEP-0410, section 3.

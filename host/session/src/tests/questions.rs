@@ -93,10 +93,7 @@ fn a_plugin_that_asks_as_much_as_one_may_takes_no_place_of_another_one() {
     let open: Vec<_> = (0..MOST_IQS).map(|_| send_iq(&mut desk, None)).collect();
     assert!(got(&mut send_iq(&mut desk, None).0).is_none(), "a neighbour asks all the same");
     drop(open);
-    let mut discover = |entity: &str| {
-        let receiver = desk.ask(Discover { entity: jid(entity) });
-        receiver
-    };
+    let mut discover = |entity: &str| desk.ask(Discover { entity: jid(entity) });
     let open: Vec<_> = (0..MOST_IQS).map(|_| discover("a@b/c")).collect();
     assert!(got(&mut discover("a@b/d")).is_none(), "and what somebody can do");
     drop(open);

@@ -214,7 +214,7 @@ fn take(desk: &mut Desk, open: &mut Open, step: Step) {
         }
         Step::Shut(who) => open.ask(desk, CloseChat { jid: jid(address(who)).to_bare() }),
         Step::Enter(which, configure) => {
-            open.ask(desk, OpenRoom { by: BY, jid: room(which), wish: room_wish(configure) })
+            open.ask(desk, OpenRoom { by: BY, jid: room(which), wish: room_wish(configure) });
         }
         Step::Leave(which) => open.ask(desk, CloseRoom { by: BY, jid: room(which) }),
         Step::Say(to, public) => {
