@@ -1,43 +1,45 @@
 //! A scripted server: the cheapest peer that a client can talk to, for measuring the client alone.
 //!
 //! It speaks TLS from the first byte and accepts any password by PLAIN, unless it demands a proof of one. It answers
-//! the client's requests with minimal answers, and serves one client at a time. The host's own tests have another
-//! scripted server, `host/xmpp/src/peer.rs`, which says why.
+//! the client's requests with minimal answers, and serves one client at a time. Streams, log-ins and answers come from
+//! the core that the host's own scripted servers use as well.
 
 pub mod archive;
 mod proofs;
-pub mod tap;
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use futures_util::{SinkExt as _, StreamExt as _};
 use jid::{BareJid, FullJid, Jid};
-use tokio::io::BufStream;
-use tokio::net::TcpListener;
+use parlor_xmpp::mock_server::answers::disco;
+use parlor_xmpp::mock_server::{Heard, Opening, Wire};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_xmpp::Stanza;
 use tokio_xmpp::rustls::ServerConfig;
-use tokio_xmpp::xmlstream::{ReadError, StreamHeader, Timeouts, XmppStream, XmppStreamElement, accept_stream};
-use xmpp_parsers::bind::{BindFeature, BindQuery, BindResponse};
-use xmpp_parsers::disco::DiscoInfoResult;
-use xmpp_parsers::iq::Iq;
+use tokio_xmpp::xmlstream::Timeouts;
+use xmpp_parsers::bind::BindFeature;
 use xmpp_parsers::message::{Lang, Message};
 use xmpp_parsers::minidom::Element;
-use xmpp_parsers::ns;
 use xmpp_parsers::presence::{Presence, Type as PresenceType};
-use xmpp_parsers::sasl::{Nonza, Success};
+use xmpp_parsers::sasl::Success;
 use xmpp_parsers::sm::{Enabled, Nonza as Sm, Resumed, StreamId, StreamManagement};
-use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
 use xmpp_parsers::stream_features::StreamFeatures;
 
 use crate::certificate::Certificate;
 use crate::prosody::DOMAIN;
 use proofs::Proofs;
-use tap::{Tap, Tapped};
+use tap::Tap;
+
+pub use parlor_xmpp::mock_server::answers::Request as Question;
+pub use parlor_xmpp::mock_server::tap;
+
+/// The server's end of a connection.
+type Line = Wire<TlsStream<TcpStream>>;
 
 /// A port on which a client is expected.
 pub struct Peer {
@@ -49,17 +51,6 @@ pub struct Peer {
     answers: Answers,
     proofs: Option<Proofs>,
     resumes: bool,
-}
-
-/// An IQ request from the client.
-#[derive(Debug, Clone)]
-pub struct Question {
-    /// The id of the request.
-    pub id: String,
-    /// The address that was asked; `None` is the account.
-    pub to: Option<Jid>,
-    /// The payload of the request.
-    pub payload: Element,
 }
 
 /// A callback whose stanzas replace the minimal answer. Without a callback, or if it returns `None`, the minimal answer
@@ -152,30 +143,28 @@ impl Peer {
         stream.set_nodelay(true)?;
         let stream = self.tls.accept(stream).await.context("the client refused TLS")?;
         let tap = Tap::default();
-        let stream = BufStream::new(Tapped { stream, tap: tap.clone() });
-        let stream = accept_stream(stream, ns::JABBER_CLIENT, Timeouts::default()).await?;
+        let opening = Opening::accept(stream, tap.clone(), Timeouts::default()).await?;
         let mechanism = if self.proofs.is_some() { "SCRAM-SHA-256" } else { "PLAIN" };
         let features = StreamFeatures { sasl_mechanisms: [mechanism.to_owned()].into(), ..StreamFeatures::default() };
-        let mut stream = stream.send_header(header("1")).await?.send_features(&features).await?;
-        let auth = match next(&mut stream).await? {
-            XmppStreamElement::Sasl(Nonza::Auth(auth)) => auth,
+        let mut wire = opening.offer(&features).await?;
+        let first = match wire.hear().await? {
+            Heard::Sasl { mechanism: Some(_), data } => data,
             first => bail!("the client does not log in, but says {first:?}"),
         };
         let data = match &self.proofs {
-            Some(proofs) => Box::pin(proofs.demand(&mut stream, &auth.data)).await?,
+            Some(proofs) => Box::pin(proofs.demand(&mut wire, &first)).await?,
             None => Vec::new(),
         };
-        let success = XmppStreamElement::Sasl(Nonza::Success(Success { data }));
-        let stream = stream.accept_reset(&success).await?;
+        let opening = wire.succeed(&Success { data }.into()).await?;
         let features = StreamFeatures {
             bind: Some(BindFeature { required: true }),
             stream_management: self.resumes.then_some(StreamManagement { optional: false }),
             ..StreamFeatures::default()
         };
-        let stream = stream.send_header(header("2")).await?.send_features(&features).await?;
+        let wire = opening.offer(&features).await?;
         let jid = FullJid::new(&format!("bot@{DOMAIN}/parlor")).expect("an address");
         Ok(Session {
-            stream,
+            wire,
             jid,
             archive: self.archive.clone(),
             said: self.said.clone(),
@@ -188,10 +177,10 @@ impl Peer {
     pub async fn accept_again(&self, limit: Duration) -> Result<Session> {
         let again = async {
             let mut session = self.log_in().await?;
-            let XmppStreamElement::SM(Sm::Resume(resume)) = next(&mut session.stream).await? else {
+            let Heard::Sm(Sm::Resume(resume)) = session.wire.hear().await? else {
                 bail!("the client does not resume its session")
             };
-            session.manage(Sm::Resumed(Resumed { h: 0, previd: resume.previd })).await?;
+            session.wire.manage(&Sm::Resumed(Resumed { h: 0, previd: resume.previd })).await?;
             Ok(session)
         };
         timeout(limit, again).await.with_context(|| format!("no client within {limit:?}")).flatten()
@@ -200,7 +189,7 @@ impl Peer {
 
 /// A client that is logged in.
 pub struct Session {
-    stream: XmppStream<BufStream<Tapped>>,
+    wire: Line,
     jid: FullJid,
     archive: Option<Arc<Mutex<archive::Script>>>,
     said: Option<Said>,
@@ -216,12 +205,7 @@ impl Session {
 
     /// Sends a stanza to the client.
     pub async fn send(&mut self, stanza: impl Into<Stanza>) -> Result<()> {
-        let element = XmppStreamElement::Stanza(stanza.into());
-        self.stream.send(&element).await.context("the stream to the client broke")
-    }
-
-    async fn manage(&mut self, nonza: Sm) -> Result<()> {
-        self.stream.send(&XmppStreamElement::SM(nonza)).await.context("the stream to the client broke")
+        Ok(self.wire.say_stanza(&stanza.into()).await?)
     }
 
     /// Sends a chat message from somebody to the client.
@@ -235,9 +219,7 @@ impl Session {
     /// Writes bytes as they are, such as stanzas that no honest server would send.
     pub async fn raw(&mut self, bytes: &[u8]) -> Result<()> {
         self.tap.say(bytes);
-        futures_util::SinkExt::<&XmppStreamElement>::flush(&mut self.stream)
-            .await
-            .context("the stream to the client broke")
+        Ok(self.wire.flush().await?)
     }
 
     /// Returns the tap of the connection.
@@ -258,11 +240,12 @@ impl Session {
     /// Returns the client's next stanza without answering it. It is cancel-safe.
     pub async fn read(&mut self) -> Result<Stanza> {
         loop {
-            let stanza = match next(&mut self.stream).await? {
-                XmppStreamElement::Stanza(stanza) => stanza,
-                XmppStreamElement::SM(Sm::Enable(_)) => {
+            let stanza = match self.wire.hear().await? {
+                Heard::Stanza(stanza) => stanza,
+                Heard::Sm(Sm::Enable(_)) => {
                     let id = Some(StreamId("one".to_owned()));
-                    self.manage(Sm::Enabled(Enabled { id, location: None, max: None, resume: true })).await?;
+                    let enabled = Enabled { id, location: None, max: None, resume: true };
+                    self.wire.manage(&Sm::Enabled(enabled)).await?;
                     continue;
                 }
                 // If the element was not offered as a feature, it is not answered.
@@ -277,10 +260,10 @@ impl Session {
 
     /// Answers an IQ request, or returns any other stanza.
     pub async fn answer_or_give(&mut self, stanza: Stanza) -> Result<Option<Stanza>> {
-        let Stanza::Iq(Iq::Get { to, id, payload, .. } | Iq::Set { to, id, payload, .. }) = stanza else {
-            return Ok(Some(stanza));
+        let question = match Question::of(stanza) {
+            Ok(question) => question,
+            Err(stanza) => return Ok(Some(stanza)),
         };
-        let question = Question { id: id.clone(), to: to.clone(), payload: payload.clone() };
         let answer = self.answers.lock().expect("no script panics").as_mut().and_then(|answer| answer(&question));
         if let Some(stanzas) = answer {
             for stanza in stanzas {
@@ -289,18 +272,14 @@ impl Session {
             return Ok(None);
         }
         if let Some(archive) = &self.archive
-            && let Some(asked) = archive::Asked::read(to.as_ref(), &id, &payload, &self.jid)
+            && let Some(asked) = archive::Asked::read(&question, &self.jid)
         {
             let stanzas = (archive.lock().expect("no script panics"))(&asked);
-            // All stanzas are sent together, as servers send a page.
-            for stanza in stanzas {
-                let element = XmppStreamElement::Stanza(Stanza::try_from(stanza)?);
-                self.stream.feed(&element).await.context("the stream to the client broke")?;
-            }
-            futures_util::SinkExt::<&XmppStreamElement>::flush(&mut self.stream).await?;
+            let stanzas: Vec<Stanza> = stanzas.into_iter().map(Stanza::try_from).collect::<Result<_, _>>()?;
+            self.wire.say_all(&stanzas).await?;
             return Ok(None);
         }
-        let answer = self.answer(to, id, payload);
+        let answer = self.answer(&question);
         self.send(answer).await?;
         Ok(None)
     }
@@ -314,61 +293,28 @@ impl Session {
     }
 
     /// Returns the minimal answer to a request.
-    fn answer(&mut self, to: Option<Jid>, id: String, payload: Element) -> Iq {
-        let result = |payload| Iq::Result { from: to.clone(), to: None, id: id.clone(), payload };
-        if let Ok(bind) = BindQuery::try_from(payload.clone()) {
-            if let Some(jid) = bind.resource.and_then(|resource| self.jid.to_bare().with_resource_str(&resource).ok()) {
-                self.jid = jid;
-            }
-            return result(Some(BindResponse { jid: self.jid.clone() }.into()));
+    fn answer(&mut self, question: &Question) -> Stanza {
+        if let Some((jid, answer)) = question.bind(&self.jid.to_bare(), self.jid.resource().as_str()) {
+            self.jid = jid;
+            return answer;
         }
-        if payload.is("query", ns::ROSTER) && payload.children().next().is_none() {
-            return result(Some(payload));
+        if question.is_roster() && question.payload.children().next().is_none() {
+            return question.result(Some(question.payload.clone()));
         }
-        if let (Some(_), Some(to), true) = (&self.archive, &to, payload.is("query", ns::DISCO_INFO)) {
+        if let (Some(_), Some(to), true) = (&self.archive, &question.to, question.is_disco()) {
             let is_room = archive::is_room(&to.to_bare());
             let category = if is_room { "conference" } else { "account" };
-            return result(Some(archive::disco(category, is_room || to.to_bare() == self.jid.to_bare())));
+            let is_archive = is_room || to.to_bare() == self.jid.to_bare();
+            return question.result(Some(archive::disco(category, is_archive)));
         }
-        if payload.is("query", ns::DISCO_INFO) {
-            let disco = DiscoInfoResult {
-                node: None,
-                identities: vec![],
-                features: std::collections::BTreeSet::new(),
-                extensions: vec![],
-            };
-            return result(Some(disco.into()));
+        if question.is_disco() {
+            return question.result(Some(disco([])));
         }
-        if payload.is("ping", ns::PING) {
-            return result(None);
-        }
-        let error = StanzaError::new(ErrorType::Cancel, DefinedCondition::ServiceUnavailable, "en", "");
-        Iq::Error { from: to, to: None, id, payload: None, error }
+        if question.is_ping() { question.result(None) } else { question.refused() }
     }
 }
 
 /// Returns the address of a person for whom the scripted server speaks.
 pub fn somebody() -> FullJid {
     BareJid::new(&format!("juliet@{DOMAIN}")).expect("an address").with_resource_str("balcony").expect("a resource")
-}
-
-fn header(id: &'static str) -> StreamHeader<'static> {
-    StreamHeader { from: Some(DOMAIN.into()), to: None, id: Some(id.into()) }
-}
-
-async fn next(stream: &mut XmppStream<BufStream<Tapped>>) -> Result<XmppStreamElement> {
-    loop {
-        let element = match stream.next().await {
-            Some(Ok(element)) => element.into_read_error(),
-            Some(Err(error)) => Err(error),
-            None => bail!("the client closed the stream"),
-        };
-        match element {
-            Ok(element) => return Ok(element),
-            Err(ReadError::SoftTimeout) => {}
-            Err(ReadError::HardError(error)) => return Err(error).context("the stream to the client broke"),
-            Err(ReadError::ParseError(error)) => bail!("the client sent what cannot be read: {error}"),
-            Err(ReadError::StreamFooterReceived) => bail!("the client closed the stream"),
-        }
-    }
 }

@@ -1,9 +1,9 @@
 //! The core of the servers that tests log in to: the server's end of a stream, log-ins, and minimal answers.
 //!
-//! Each of these servers adds its own behaviour: [`peer`](crate::peer) is hostile on request,
-//! [`simulated`](crate::simulated) loses connections, and that of the suite (`tests/src/peer.rs`) answers from scripts.
+//! Each of these servers adds its own behaviour: `peer` is hostile on request, `simulated` loses connections, and that of
+//! the suite (`tests/src/peer.rs`) answers from scripts.
 //!
-//! What a client sends is read as XML first, since a test must hear what the library has no type for: client states
+//! The core reads elements as XML first, since a test must hear what the library has no type for: client states
 //! (XEP-0352), the mechanism EXTERNAL, and `=` for an empty message.
 
 pub mod answers;

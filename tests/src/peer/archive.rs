@@ -5,6 +5,8 @@ use xmpp_parsers::iq::Iq;
 use xmpp_parsers::minidom::{Element, rxml::NcName};
 use xmpp_parsers::ns;
 
+use super::Question;
+
 /// The namespace of archives.
 pub const MAM: &str = "urn:xmpp:mam:2";
 
@@ -30,7 +32,8 @@ pub type Script = Box<dyn FnMut(&Asked) -> Vec<Element> + Send>;
 
 impl Asked {
     /// Parses a request if it is one for a page.
-    pub(super) fn read(to: Option<&Jid>, id: &str, payload: &Element, client: &FullJid) -> Option<Self> {
+    pub(super) fn read(question: &Question, client: &FullJid) -> Option<Self> {
+        let Question { id, to, payload } = question;
         if !payload.is("query", MAM) {
             return None;
         }
@@ -43,8 +46,8 @@ impl Asked {
             .collect();
         let set = payload.get_child("set", ns::RSM).into_iter().flat_map(Element::children);
         Some(Self {
-            id: id.to_owned(),
-            to: to.cloned(),
+            id: id.clone(),
+            to: to.clone(),
             queryid: payload.attr("queryid").unwrap_or_default().to_owned(),
             fields,
             set: set.map(|part| (part.name().to_owned(), part.text())).collect(),

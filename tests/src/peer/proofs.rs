@@ -6,21 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use futures_util::SinkExt as _;
+use parlor_xmpp::mock_server::Heard;
+use parlor_xmpp::mock_server::scram::{Known, Scram};
+use sasl::common::ChannelBinding;
 use sasl::common::scram::{ScramProvider as _, Sha256};
-use sasl::common::{ChannelBinding, Identity};
-use sasl::secret::Pbkdf2Sha256;
-use sasl::server::mechanisms::Scram;
-use sasl::server::{Mechanism as _, Provider, ProviderError, Response, Validator, ValidatorError};
-use tokio::io::BufStream;
-use tokio_xmpp::xmlstream::{XmppStream, XmppStreamElement};
-use xmpp_parsers::sasl::{Challenge, Nonza};
+use sasl::server::{Mechanism as _, Response};
+use xmpp_parsers::sasl::Challenge;
 
-use super::next;
-use super::tap::Tapped;
-
-/// The number of hash iterations, which is the required minimum.
-const ROUNDS: u32 = 4096;
+use super::Line;
 
 /// A server's side that demands proofs of one password.
 pub(super) struct Proofs {
@@ -32,11 +25,11 @@ pub(super) struct Proofs {
 impl Proofs {
     pub(super) fn of(password: &str) -> Result<Self> {
         let salt: [u8; 16] = rand::random();
-        let salted = Pbkdf2Sha256::derive(password, &salt, ROUNDS).context("the password cannot be hashed")?;
-        let key = |name: &[u8]| Sha256::hmac(name, &salted.digest).ok().context("no key can be made of the password");
+        let known = Known::of(password, &salt);
+        let key = |name: &[u8]| Sha256::hmac(name, known.digest()).ok().context("no key can be made of the password");
         let (client, server) = (key(b"Client Key")?, key(b"Server Key")?);
-        let made = vec![salted.digest.clone(), Sha256::hash(&client), client, server];
-        Ok(Self { known: Known(salted), made: Mutex::new(made) })
+        let made = vec![known.digest().to_vec(), Sha256::hash(&client), client, server];
+        Ok(Self { known, made: Mutex::new(made) })
     }
 
     /// Returns everything that was derived from the password so far: its hash, the keys derived from that, and each
@@ -46,15 +39,15 @@ impl Proofs {
     }
 
     /// Demands a proof of a client that has sent its first message. Returns the data for the success message.
-    pub(super) async fn demand(&self, stream: &mut XmppStream<BufStream<Tapped>>, first: &[u8]) -> Result<Vec<u8>> {
-        let mut scram = Scram::<Sha256, Known>::new(self.known.clone(), ChannelBinding::None);
+    pub(super) async fn demand(&self, line: &mut Line, first: &[u8]) -> Result<Vec<u8>> {
+        let mut scram = Scram::new(self.known.clone(), ChannelBinding::None);
         let Response::Proceed(data) = scram.respond(first).context("the client's first message is none of SCRAM's")?
         else {
             bail!("the client has proved it before it was asked")
         };
-        stream.send(&XmppStreamElement::Sasl(Nonza::Challenge(Challenge { data }))).await?;
-        let last = match next(stream).await? {
-            XmppStreamElement::Sasl(Nonza::Response(response)) => response.data,
+        line.say(&Challenge { data }.into()).await?;
+        let last = match line.hear().await? {
+            Heard::Sasl { mechanism: None, data } => data,
             other => bail!("the client proves nothing, but says {other:?}"),
         };
         let text = String::from_utf8_lossy(&last);
@@ -68,21 +61,5 @@ impl Proofs {
 
     fn lock(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The data that a server stores for a password. It accepts any user name.
-#[derive(Clone)]
-struct Known(Pbkdf2Sha256);
-
-impl Validator<Pbkdf2Sha256> for Known {
-    fn validate(&self, _: &Identity, _: &Pbkdf2Sha256) -> Result<(), ValidatorError> {
-        Err(ValidatorError::AuthenticationFailed)
-    }
-}
-
-impl Provider<Pbkdf2Sha256> for Known {
-    fn provide(&self, _: &Identity) -> Result<Pbkdf2Sha256, ProviderError> {
-        Ok(self.0.clone())
     }
 }
